@@ -1,0 +1,141 @@
+"""Where a run lives, and how one is found again."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import time
+from pathlib import Path
+
+from runner.errors import RunNotFoundError, UserError
+from runner.run.files import read_json
+
+__all__ = ["RunDir", "find_run", "list_runs"]
+
+CONFIG = "config.yaml"
+
+
+class RunDir:
+    """The paths of one run directory. Making one of these touches no disk."""
+
+    def __init__(self, path: str | Path):
+        self.path = Path(path)
+
+    config_path = property(lambda self: self.path / CONFIG)
+    provenance_path = property(lambda self: self.path / "provenance.json")
+    status_path = property(lambda self: self.path / "status.json")
+    metrics_path = property(lambda self: self.path / "metrics.jsonl")
+    results_path = property(lambda self: self.path / "results.json")
+    facts_path = property(lambda self: self.path / "facts.json")
+    tracking_path = property(lambda self: self.path / "tracking.json")
+    report_path = property(lambda self: self.path / "report.html")
+    checkpoints = property(lambda self: self.path / "checkpoints")
+    plots = property(lambda self: self.path / "plots")
+    logs = property(lambda self: self.path / "logs")
+
+    @property
+    def name(self) -> str:
+        return self.path.name
+
+    def __repr__(self) -> str:
+        return f"RunDir({str(self.path)!r})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, RunDir) and self.path == other.path
+
+    def __hash__(self) -> int:
+        return hash(self.path)
+
+    @classmethod
+    def create(cls, root: str | Path, name: str) -> RunDir:
+        """Makes ``root/name`` or, when that is taken, ``root/name-2`` and so on.
+
+        Two runs started in the same instant get two directories: ``mkdir`` decides.
+
+        Raises:
+            UserError: the folder cannot be written.
+        """
+        root = Path(root).absolute()
+        try:
+            root.mkdir(parents=True, exist_ok=True)
+            for attempt in range(1, 10_000):
+                path = root / (name if attempt == 1 else f"{name}-{attempt}")
+                try:
+                    path.mkdir()
+                except FileExistsError:
+                    continue
+                run = cls(path)
+                for folder in (run.checkpoints, run.plots, run.logs):
+                    folder.mkdir()
+                return run
+        except OSError as error:
+            raise UserError(
+                f"no run can be kept in {root}: {error.strerror or error}. "
+                "Name a folder that can be written with run.root=FOLDER."
+            ) from error
+        raise UserError(f"{root} already holds 10000 runs named {name!r}; choose another with run.name=NAME.")
+
+    def created_at(self) -> float:
+        """Seconds since the epoch."""
+        try:
+            return self.provenance_path.stat().st_mtime
+        except OSError:
+            return self.path.stat().st_mtime
+
+
+def run_name(model: str, data: str) -> str:
+    """``2026-11-21_10-04-59_mlp_digits``: sorts by time, says what it was."""
+    label = re.sub(r"[^A-Za-z0-9.+-]+", "-", f"{model}_{data}".replace("_", "~")).replace("~", "_")
+    return f"{time.strftime('%Y-%m-%d_%H-%M-%S')}_{label}"
+
+
+def is_run(path: Path) -> bool:
+    return (path / CONFIG).is_file()
+
+
+def list_runs(root: str | Path = "runs") -> list[RunDir]:
+    """The runs below ``root``, oldest first; the trials of a sweep (one level deeper) among them."""
+    root = Path(root)
+    if not root.is_dir():
+        return []
+    children = [child for child in root.iterdir() if child.is_dir() and not child.name.startswith(".")]
+    found = [RunDir(child) for child in children if is_run(child)]
+    for child in children:
+        trials = child / "trials"
+        if trials.is_dir():
+            found += [RunDir(path) for path in trials.iterdir() if path.is_dir() and is_run(path)]
+    return sorted(found, key=lambda run: (run.created_at(), run.name))
+
+
+def find_run(reference: str | Path, root: str | Path = "runs") -> RunDir:
+    """The run meant by a directory, a name, a unique part of a name, an MLflow run id, or ``latest``.
+
+    Raises:
+        RunNotFoundError: nothing or more than one run answers; the nearest names are told.
+    """
+    path = Path(reference)
+    if path.name == CONFIG and path.is_file():
+        path = path.parent
+    if is_run(path):
+        return RunDir(path.absolute())
+    runs = list_runs(root)
+    reference = str(reference)
+    if not runs:
+        raise RunNotFoundError(
+            f"no run {reference!r}: there are no runs in {Path(root).absolute()}. "
+            "Start one with `runner train`, or say where they are with --root FOLDER."
+        )
+    if reference == "latest":
+        return runs[-1]
+    for run in runs:
+        if run.name == reference or read_json(run.tracking_path, {}).get("run_id") == reference:
+            return run
+    partial = [run for run in runs if reference and reference in run.name]
+    if len(partial) == 1:
+        return partial[0]
+    if partial:
+        names = ", ".join(run.name for run in partial[-5:])
+        raise RunNotFoundError(f"{reference!r} fits {len(partial)} runs ({names} …); give more of the name.")
+    near = difflib.get_close_matches(reference, [run.name for run in runs], n=3, cutoff=0.4)
+    hint = f"Did you mean {', '.join(near)}?" if near else "`runner runs` lists them."
+    raise RunNotFoundError(f"no run {reference!r} in {Path(root).absolute()}. {hint}")

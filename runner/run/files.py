@@ -1,0 +1,54 @@
+"""Small files written so that a reader never sees half of one."""
+
+from __future__ import annotations
+
+import json
+import os
+import uuid
+from pathlib import Path
+from typing import Any
+
+__all__ = ["fsync_folder", "read_json", "replace_file", "write_json", "write_text"]
+
+
+def fsync_folder(folder: str | Path) -> None:
+    """Makes a rename in ``folder`` survive a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def replace_file(source: str | Path, target: str | Path) -> None:
+    """Renames ``source`` over ``target`` in the same folder, and makes that durable."""
+    os.replace(source, target)
+    fsync_folder(Path(target).parent)
+
+
+def write_text(path: str | Path, text: str, durable: bool = False) -> None:
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
+    try:
+        with open(temporary, "w", encoding="utf-8") as file:
+            file.write(text)
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    if durable:
+        fsync_folder(path.parent)
+
+
+def write_json(path: str | Path, value: Any, durable: bool = False) -> None:
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n", durable)
+
+
+def read_json(path: str | Path, default: Any = None) -> Any:
+    """The file's value, or ``default`` when there is no such file."""
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return default

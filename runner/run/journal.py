@@ -1,0 +1,131 @@
+"""The metrics of a run, one JSON line a point. This file is the truth; every tracker is its mirror."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+__all__ = ["Journal", "Point", "load_metrics", "read_points"]
+
+FLUSH_EVERY_S = 1.0
+WORDS = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
+
+
+@dataclass(frozen=True)
+class Point:
+    """The metrics of one step.
+
+    Attributes:
+        step: optimizer updates done so far.
+        time: seconds since the epoch.
+        end: byte offset in the file just behind this point.
+    """
+
+    step: int
+    epoch: int
+    time: float
+    metrics: dict[str, float]
+    end: int
+
+
+class Journal:
+    """Appends points. Lines are held back up to a second, so that a step costs no system call.
+
+    Args:
+        path: the file; made when absent.
+    """
+
+    def __init__(self, path: str | Path):
+        self.path = Path(path)
+        self._file = open(self.path, "ab")  # noqa: SIM115 - lives as long as the run
+        self._drop_torn_line()
+        self._offset = self._file.tell()
+        self._lines: list[bytes] = []
+        self._flushed_at = time.monotonic()
+
+    def _drop_torn_line(self) -> None:
+        size = self.path.stat().st_size
+        if size == 0:
+            return
+        with open(self.path, "rb") as file:
+            file.seek(max(0, size - 1))
+            if file.read(1) == b"\n":
+                return
+            file.seek(0)
+            whole = file.read().rfind(b"\n") + 1
+        self._file.truncate(whole)
+        self._file.seek(0, os.SEEK_END)
+
+    @property
+    def offset(self) -> int:
+        """Bytes written so far, those still held back counted in. A checkpoint keeps this number."""
+        return self._offset
+
+    def log(self, step: int, epoch: int, metrics: dict[str, float]) -> None:
+        numbers = {key: _encode(float(value)) for key, value in metrics.items()}
+        point = {"step": step, "epoch": epoch, "time": round(time.time(), 3), "metrics": numbers}
+        line = json.dumps(point, separators=(",", ":")).encode() + b"\n"
+        self._lines.append(line)
+        self._offset += len(line)
+        if time.monotonic() - self._flushed_at > FLUSH_EVERY_S:
+            self.flush()
+
+    def flush(self, durable: bool = False) -> None:
+        if self._lines:
+            self._file.write(b"".join(self._lines))
+            self._lines.clear()
+        self._file.flush()
+        if durable:
+            os.fsync(self._file.fileno())
+        self._flushed_at = time.monotonic()
+
+    def truncate(self, offset: int) -> None:
+        """Forgets every point behind byte ``offset``: a resumed run writes them again."""
+        self.flush()
+        if offset > self._offset:
+            raise ValueError(f"offset {offset} lies behind the end of {self.path} ({self._offset} bytes)")
+        self._file.truncate(offset)
+        self._file.seek(0, os.SEEK_END)
+        self._offset = offset
+
+    def close(self) -> None:
+        if not self._file.closed:
+            self.flush(durable=True)
+            self._file.close()
+
+
+def _encode(value: float) -> float | str:
+    if math.isfinite(value):
+        return value
+    return "nan" if math.isnan(value) else ("inf" if value > 0 else "-inf")
+
+
+def read_points(path: str | Path, offset: int = 0) -> Iterator[Point]:
+    """The points from byte ``offset`` on; a last line still being written is left out."""
+    try:
+        file = open(path, "rb")
+    except FileNotFoundError:
+        return
+    with file:
+        file.seek(offset)
+        for line in file:
+            if not line.endswith(b"\n"):
+                return
+            offset += len(line)
+            record = json.loads(line)
+            metrics = {k: WORDS[v] if isinstance(v, str) else v for k, v in record["metrics"].items()}
+            yield Point(record["step"], record["epoch"], record["time"], metrics, offset)
+
+
+def load_metrics(path: str | Path) -> dict[str, list[tuple[int, int, float]]]:
+    """Every metric's history as ``(step, epoch, value)``, in the order of writing."""
+    history: dict[str, list[tuple[int, int, float]]] = {}
+    for point in read_points(path):
+        for key, value in point.metrics.items():
+            history.setdefault(key, []).append((point.step, point.epoch, value))
+    return history

@@ -1,0 +1,89 @@
+"""What became of a run: truthful even when its process was killed."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Literal
+
+from runner.run.directory import RunDir
+from runner.run.files import read_json, write_json
+
+__all__ = ["State", "Status", "process_started_at", "read_status", "write_status"]
+
+State = Literal["created", "running", "finished", "failed", "interrupted", "lost"]
+
+
+@dataclass(frozen=True)
+class Status:
+    """``lost`` is never written: it is what a reader finds when the process of a running run is gone."""
+
+    state: State = "created"
+    attempt: int = 0
+    pid: int | None = None
+    pid_started_at: float | None = None
+    host: str | None = None
+    started_at: float | None = None
+    ended_at: float | None = None
+    reason: str | None = None
+    step: int = 0
+    epoch: int = 0
+
+
+def process_started_at(pid: int) -> float | None:
+    """Start of a process in clock ticks since boot: tells a process from a later one with its number."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
+            fields_after_name = file.read().rpartition(")")[2].split()
+        return None if fields_after_name[0] == "Z" else float(fields_after_name[19])
+    except (OSError, IndexError, ValueError):
+        return None
+
+
+def is_alive(status: Status) -> bool:
+    """Whether the run's process lives. A run on another host counts as alive: it cannot be seen from here."""
+    if status.pid is None:
+        return False
+    if status.host != socket.gethostname():
+        return True
+    if status.pid_started_at is not None:
+        return process_started_at(status.pid) == status.pid_started_at
+    try:
+        os.kill(status.pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def read_status(run: RunDir) -> Status:
+    known = {field.name for field in fields(Status)}
+    stored = {key: value for key, value in read_json(run.status_path, {}).items() if key in known}
+    status = Status(**stored)
+    if status.state == "running" and not is_alive(status):
+        return replace(status, state="lost", reason=status.reason or "its process ended without a word (killed?)")
+    return status
+
+
+def write_status(run: RunDir, **changes) -> Status:
+    """Writes the status anew with ``changes``; a change to ``running`` begins an attempt of this process."""
+    status = read_status(run)
+    if changes.get("state") == "running" and "attempt" not in changes:
+        pid = os.getpid()
+        changes = {
+            "attempt": status.attempt + 1,
+            "pid": pid,
+            "pid_started_at": process_started_at(pid),
+            "host": socket.gethostname(),
+            "started_at": time.time(),
+            "ended_at": None,
+            "reason": None,
+        } | changes
+    if changes.get("state") in ("finished", "failed", "interrupted"):
+        changes = {"ended_at": time.time(), "reason": None} | changes
+    status = replace(status, **changes)
+    write_json(run.status_path, asdict(status))
+    return status
