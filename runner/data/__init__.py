@@ -1,0 +1,1 @@
+"""Data modules: one file a source, and the parts they share."""

@@ -1,0 +1,133 @@
+"""The base of every data module."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import torch
+from annotated_types import Ge, Gt
+from pytorch_lightning import LightningDataModule
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from runner.data.facts import Facts
+from runner.data.loader import make_loader
+from runner.data.split import Split
+from runner.errors import DataError
+
+__all__ = ["DataModule", "split_indices"]
+
+
+def split_indices(
+    num_samples: int,
+    val_fraction: float,
+    test_fraction: float = 0.0,
+    seed: int = 0,
+    labels: Tensor | None = None,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Cuts ``range(num_samples)`` at random into train, val and test.
+
+    Args:
+        num_samples: how many there are.
+        val_fraction, test_fraction: of all samples, 0 to 1.
+        seed: of the generator; the cut depends on nothing else.
+        labels: ``(num_samples,)`` class ids: each class is cut in the same proportion.
+
+    Returns:
+        Three sorted index tensors.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    groups = [torch.arange(num_samples)]
+    if labels is not None:
+        groups = [torch.nonzero(labels == label).flatten() for label in labels.unique()]
+    train, val, test = [], [], []
+    for group in groups:
+        order = group[torch.randperm(len(group), generator=generator)]
+        num_val, num_test = round(len(group) * val_fraction), round(len(group) * test_fraction)
+        val.append(order[:num_val])
+        test.append(order[num_val : num_val + num_test])
+        train.append(order[num_val + num_test :])
+    return tuple(torch.cat(part).sort().values for part in (train, val, test))
+
+
+class DataModule(LightningDataModule):
+    """Splits, facts and loaders of one data set.
+
+    A subclass fills ``self.splits`` and ``self.facts`` in ``setup`` and may override ``check`` and
+    ``prepare_data``. Its constructor reads nothing.
+
+    Args:
+        batch_size: samples a training batch.
+        eval_batch_size: samples a batch of validation and test; ``batch_size`` when None.
+        num_workers: loader processes.
+        seed: of the order and the augmentation (the cut into splits has its own seed where there is one).
+        drop_last: leave out a last training batch that is not full.
+
+    Attributes:
+        splits: ``train``, ``val`` and, where there is one, ``test``.
+        facts: known after ``setup``.
+        normalize: applied to the inputs on the device; serving and prediction use it too.
+    """
+
+    def __init__(
+        self,
+        batch_size: Annotated[int, Gt(0)] = 64,
+        eval_batch_size: Annotated[int, Gt(0)] | None = None,
+        num_workers: Annotated[int, Ge(0)] = 0,
+        seed: Annotated[int, Ge(0)] = 0,
+        drop_last: bool = False,
+    ):
+        super().__init__()
+        self.batch_size = batch_size
+        self.eval_batch_size = eval_batch_size or batch_size
+        self.num_workers = num_workers
+        self.seed = seed
+        self.drop_last = drop_last
+        self.splits: dict[str, Split] = {}
+        self.facts: Facts | None = None
+        self.normalize: nn.Module = nn.Identity()
+
+    def check(self) -> list[str]:
+        """Problems that can be seen without reading the data: a missing folder, a class without images."""
+        return []
+
+    def sample_name(self, split: str, index: int) -> str:
+        return self.splits[split].name(index)
+
+    def read_inputs(self, paths: Sequence[str]) -> list[tuple[str, Tensor]]:
+        """New inputs for a prediction, by name, each shaped as the split's samples are before ``normalize``.
+
+        Raises:
+            DataError: this data set cannot read such inputs.
+        """
+        raise DataError(f"{type(self).__name__} cannot read new inputs ({', '.join(map(str, paths[:3]))}).")
+
+    def train_dataloader(self) -> DataLoader:
+        return self._loader("train", self.batch_size, shuffle=True, drop_last=self.drop_last)
+
+    def val_dataloader(self) -> DataLoader | list:
+        return self.eval_loader("val")
+
+    def test_dataloader(self) -> DataLoader | list:
+        return self.eval_loader("test")
+
+    def eval_loader(self, split: str) -> DataLoader | list:
+        """A split in its own order, without augmentation of the training kind; empty when there is none."""
+        return self._loader(split, self.eval_batch_size) if len(self.splits.get(split, ())) else []
+
+    def _loader(self, split: str, batch_size: int, **options: Any) -> DataLoader:
+        pin_memory = torch.cuda.is_available()
+        return make_loader(
+            self.splits[split],
+            batch_size,
+            seed=self.seed,
+            num_workers=self.num_workers,
+            pin_memory=pin_memory,
+            **options,
+        )
+
+    def on_after_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> dict[str, Any]:
+        if isinstance(batch.get("inputs"), Tensor):
+            batch["inputs"] = self.normalize(batch["inputs"])
+        return batch

@@ -1,0 +1,42 @@
+"""The loader of a split."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch.utils.data import DataLoader
+
+from runner.data.sampler import EpochBatchSampler, seed_of
+from runner.data.split import Split
+
+__all__ = ["make_loader"]
+
+
+def as_is(batch: dict[str, Any]) -> dict[str, Any]:
+    """The split hands over whole batches already."""
+    return batch
+
+
+def make_loader(
+    split: Split,
+    batch_size: int,
+    *,
+    shuffle: bool = False,
+    seed: int = 0,
+    num_workers: int = 0,
+    drop_last: bool = False,
+    pin_memory: bool = False,
+) -> DataLoader:
+    """Batches of a split. The loader draws from a generator of its own, so that making an iterator leaves
+    the run's random state as it was."""
+    sampler = EpochBatchSampler(len(split), batch_size, seed=seed, shuffle=shuffle, drop_last=drop_last)
+    return DataLoader(
+        split,
+        batch_sampler=sampler,
+        collate_fn=as_is,
+        num_workers=num_workers,
+        persistent_workers=num_workers > 0,
+        pin_memory=pin_memory,
+        generator=torch.Generator().manual_seed(seed_of(seed, "loader")),
+    )

@@ -1,0 +1,77 @@
+"""The order in which samples are seen: a function of seed and epoch alone."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterator
+
+import torch
+
+__all__ = ["EpochBatchSampler", "seed_of"]
+
+
+def seed_of(*parts: int | str) -> int:
+    """A 63-bit seed that depends on every part and on nothing else (not on ``PYTHONHASHSEED``)."""
+    text = "/".join(str(part) for part in parts).encode()
+    return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "little") >> 1
+
+
+class EpochBatchSampler:
+    """Batches of keys ``(epoch, position)``; the epoch travels with the position into loader workers.
+
+    A last batch of one sample joins the batch before it: batch normalisation cannot work on one.
+
+    Args:
+        num_samples: length of the split.
+        batch_size: samples a batch.
+        seed: of the permutation; unused when not shuffling.
+        shuffle: a new permutation each epoch, or the order of the split.
+        drop_last: leave out a last batch that is not full.
+
+    Attributes:
+        epoch: set before an epoch begins.
+        start_batch: batches of the epoch to pass over, once: where an interrupted epoch goes on.
+    """
+
+    def __init__(
+        self, num_samples: int, batch_size: int, seed: int = 0, shuffle: bool = False, drop_last: bool = False
+    ):
+        self.num_samples = num_samples
+        self.batch_size = batch_size
+        self.seed = seed
+        self.shuffle = shuffle
+        self.drop_last = drop_last
+        self.epoch = 0
+        self.start_batch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        if self.drop_last:
+            return self.num_samples // self.batch_size
+        num_batches = math.ceil(self.num_samples / self.batch_size)
+        return num_batches - 1 if self._joins_last() else num_batches
+
+    def _joins_last(self) -> bool:
+        return self.num_samples > self.batch_size > 1 and self.num_samples % self.batch_size == 1
+
+    def order(self, epoch: int) -> list[int]:
+        """Positions in the order of that epoch."""
+        if not self.shuffle:
+            return list(range(self.num_samples))
+        generator = torch.Generator().manual_seed(seed_of(self.seed, "order", epoch))
+        return torch.randperm(self.num_samples, generator=generator).tolist()
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        epoch, first = self.epoch, self.start_batch
+        self.start_batch = 0
+        order = self.order(epoch)
+        last = len(self) - 1
+        for batch in range(first, last + 1):
+            begin = batch * self.batch_size
+            end = begin + self.batch_size
+            if batch == last and self._joins_last() and not self.drop_last:
+                end += 1
+            yield [(epoch, position) for position in order[begin:end]]

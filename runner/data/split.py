@@ -1,0 +1,138 @@
+"""A split: the samples of a source that belong to it, read, augmented and put into batches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset, default_collate
+
+from runner.data.sampler import seed_of
+from runner.errors import BrokenSampleError, RunnerError
+
+__all__ = ["ArraySource", "Source", "Split", "collate"]
+
+
+class Source(Protocol):
+    """Raw samples, read one by one and never all at once.
+
+    A source whose samples lie in memory may also have ``gather(indices) -> (inputs, targets)``.
+    """
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> tuple[Any, Any]: ...
+
+    def name(self, index: int) -> str:
+        """What a person calls the sample: a file's path, a row's number."""
+        ...
+
+
+class ArraySource:
+    """Samples that lie in memory as two tensors.
+
+    Args:
+        inputs: ``(N, …)``.
+        targets: ``(N,)`` class ids or ``(N, K)`` numbers.
+        label: what a sample is called in messages: ``label 17``.
+    """
+
+    def __init__(self, inputs: Tensor, targets: Tensor, label: str = "sample"):
+        if len(inputs) != len(targets):
+            raise ValueError(f"{len(inputs)} inputs but {len(targets)} targets")
+        self.inputs = inputs
+        self.targets = targets
+        self.label = label
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        return self.inputs[index], self.targets[index]
+
+    def gather(self, indices: Tensor) -> tuple[Tensor, Tensor]:
+        return self.inputs[indices], self.targets[indices]
+
+    def name(self, index: int) -> str:
+        return f"{self.label} {index}"
+
+
+def collate(samples: Sequence[tuple[Any, Any]]) -> dict[str, Any]:
+    """Samples of equal shape to ``{"inputs": (N, …), "targets": (N, …)}``."""
+    inputs, targets = zip(*samples, strict=True)
+    return {"inputs": default_collate(list(inputs)), "targets": default_collate(list(targets))}
+
+
+class Split(Dataset):
+    """Batches of the samples ``indices`` of a source.
+
+    A sample's augmentation draws from torch's generator, seeded by a hash of seed, epoch and index: it is
+    the same whatever the number of loader workers, the order, and however often the run was interrupted.
+
+    Args:
+        source: raw samples.
+        indices: those of the source that belong to the split, ``(n,)``.
+        transform: ``(input, target) -> (input, target)``, or None.
+        seed: of the augmentation.
+        collate: samples to a batch (a dict).
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        indices: Sequence[int] | Tensor,
+        transform: Callable[[Any, Any], tuple[Any, Any]] | None = None,
+        seed: int = 0,
+        collate: Callable[[Sequence[tuple[Any, Any]]], dict[str, Any]] = collate,
+    ):
+        self.source = source
+        self.indices = torch.as_tensor(indices, dtype=torch.long)
+        self.transform = transform
+        self.seed = seed
+        self.collate = collate
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def name(self, index: int) -> str:
+        """Name of the sample with that index in the source."""
+        return self.source.name(index)
+
+    def sample(self, epoch: int, position: int) -> tuple[Any, Any]:
+        """One sample as an epoch sees it.
+
+        Raises:
+            BrokenSampleError: it cannot be read or transformed; the message names it.
+        """
+        index = int(self.indices[position])
+        try:
+            sample = self.source[index]
+            if self.transform is None:
+                return sample
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(seed_of(self.seed, epoch, index))
+                return self.transform(*sample)
+        except RunnerError:
+            raise
+        except Exception as error:
+            raise BrokenSampleError(
+                f"{self.source.name(index)} cannot be read: {type(error).__name__}: {error}. "
+                "`runner data verify` names all such files."
+            ) from error
+
+    def __getitem__(self, key: tuple[int, int] | int) -> tuple[Any, Any]:
+        epoch, position = key if isinstance(key, tuple) else (0, key)
+        return self.sample(epoch, position)
+
+    def __getitems__(self, keys: Sequence[tuple[int, int]]) -> dict[str, Any]:
+        """A whole batch: what the loader asks for."""
+        index = self.indices[[position for _, position in keys]]
+        if self.transform is None and hasattr(self.source, "gather"):
+            inputs, targets = self.source.gather(index)
+            batch = {"inputs": inputs, "targets": targets}
+        else:
+            batch = self.collate([self.sample(*key) for key in keys])
+        batch["index"] = index
+        return batch
