@@ -1,0 +1,44 @@
+"""Arguments that several verbs take alike, with the completion of each."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+
+from runner.cli import complete
+
+__all__ = ["add_overrides", "add_root", "add_run", "split_experiment"]
+
+
+def add_run(parser: ArgumentParser, **options) -> None:
+    """One run (``args.run_ref``), or several with ``nargs``."""
+    text = "a run: its directory, its name or a part of it, an MLflow run id, or `latest`"
+    parser.add_argument("run_ref", metavar="RUN", help=text, **options).completer = complete.runs
+    add_root(parser)
+
+
+def add_root(parser: ArgumentParser) -> None:
+    parser.add_argument("--root", metavar="FOLDER", default="runs", help="the folder that keeps the runs (runs)")
+
+
+def add_overrides(parser: ArgumentParser, experiment: bool = True) -> None:
+    """Hydra overrides, behind an experiment's file where there may be one, and where options are looked for."""
+    text = "a value or a group's option, in Hydra's grammar: model=mlp optimizer.lr=0.01"
+    if experiment:
+        text += "; an experiment's YAML file may stand before them"
+    metavar = "[EXPERIMENT.yaml] [key=value …]" if experiment else "key=value"
+    action = parser.add_argument("overrides", nargs="*", metavar=metavar, help=text)
+    action.completer = complete.experiments_and_overrides if experiment else complete.overrides
+    parser.add_argument(
+        "--config-dir",
+        metavar="FOLDER",
+        action="append",
+        default=[],
+        help="one more folder of config groups, besides ./conf and the program's own; may be repeated",
+    )
+
+
+def split_experiment(words: list[str]) -> tuple[str | None, list[str]]:
+    """The experiment's file, when the first word is one, and the overrides."""
+    if words and "=" not in words[0] and words[0].endswith((".yaml", ".yml")):
+        return words[0], words[1:]
+    return None, list(words)

@@ -1,0 +1,26 @@
+"""``runner compare RUN RUN…``: what differs in the configs, and what came out."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+
+from runner.cli.arguments import add_run
+
+SUMMARY = "set runs side by side: what differs, what came out"
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    add_run(parser, nargs="+")
+
+
+def run(args: Namespace) -> int:
+    from runner.cli.show import console
+    from runner.errors import UserError
+    from runner.report.tables import compare_table
+    from runner.run.directory import find_run
+
+    runs = [find_run(reference, args.root) for reference in args.run_ref]
+    if len(set(runs)) < 2:
+        raise UserError("compare takes two runs or more, each once. `runner runs` lists them.")
+    console().print(compare_table(runs))
+    return 0

@@ -1,0 +1,46 @@
+"""``runner doctor``: the state of this machine, and what to do about it."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+
+from runner.cli.arguments import add_root
+
+SUMMARY = "look this machine over: packages, devices, folders, the store of runs"
+
+COLOURS = {"ok": "green", "warn": "yellow", "fail": "bold red"}
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    add_root(parser)
+    parser.add_argument("--json", action="store_true", help="one JSON list, for programs")
+
+
+def run(args: Namespace) -> int:
+    from runner.cli.doctor.examination import examine
+
+    findings = examine(args.root)
+    if args.json:
+        import json
+        from dataclasses import asdict
+
+        print(json.dumps([asdict(finding) for finding in findings], indent=2))
+    else:
+        _print(findings)
+    return int(any(finding.level == "fail" for finding in findings))
+
+
+def _print(findings: list) -> None:
+    from rich.text import Text
+
+    from runner.cli.show import console
+
+    out = console()
+    for finding in findings:
+        line = Text(f"{finding.level:<5}", style=COLOURS[finding.level])
+        line.append(f"{finding.subject:<12} ", style="default").append(finding.text, style="default")
+        out.print(line, soft_wrap=True)
+        if finding.remedy:
+            out.print(Text(" " * 18 + finding.remedy, style="dim"), soft_wrap=True)
+    count = {level: sum(finding.level == level for finding in findings) for level in COLOURS}
+    out.print(f"\n{count['ok']} fine, {count['warn']} to look at, {count['fail']} to mend")

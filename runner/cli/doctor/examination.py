@@ -1,0 +1,37 @@
+"""All examinations in their order; one that breaks is itself a finding."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from runner.cli.doctor import machine, packages, places
+from runner.cli.doctor.finding import Finding
+
+__all__ = ["examine"]
+
+
+def examine(root: str | Path) -> list[Finding]:
+    """Looks at the program's packages, the machine, and the folder ``root`` that keeps the runs."""
+    examinations: dict[str, Callable[[], Iterator[Finding]]] = {
+        "python": packages.python,
+        "packages": packages.bounds,
+        "tested": packages.tested_versions,
+        "configs": places.configs,
+        "processor": machine.processor,
+        "threads": machine.threads,
+        "memory": machine.memory,
+        "devices": machine.devices,
+        "shared mem.": places.shared_memory,
+        "disk": lambda: places.disk(Path(root)),
+        "runs": lambda: places.runs_folder(Path(root)),
+        "store": lambda: places.store(Path(root)),
+        "git": places.git,
+    }
+    findings: list[Finding] = []
+    for subject, examination in examinations.items():
+        try:
+            findings += examination()
+        except Exception as error:  # a broken machine must not keep the doctor from the rest of it
+            findings.append(Finding("fail", subject, f"could not be looked at: {type(error).__name__}: {error}"))
+    return findings

@@ -1,0 +1,117 @@
+"""Where things are kept: configs, runs, the store, shared memory, and the code's history."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from runner.cli.doctor.finding import Finding
+
+__all__ = ["configs", "disk", "git", "runs_folder", "shared_memory", "store"]
+
+GIB = 2**30
+LITTLE_DISK_GIB, NO_DISK_GIB = 5.0, 0.5
+LITTLE_SHARED_MEMORY_GIB = 1.0
+
+
+def configs() -> Iterator[Finding]:
+    from runner.config.groups import find_groups, package_conf, search_folders
+
+    if not (package_conf() / "runner.yaml").is_file():
+        yield Finding("fail", "configs", f"{package_conf()} lacks runner.yaml", "Install `runner` again.")
+        return
+    groups = find_groups()
+    folders = " before ".join(str(folder) for folder in search_folders())
+    yield Finding("ok", "configs", f"{sum(map(len, groups.values()))} options in {len(groups)} groups, from {folders}")
+
+
+def shared_memory() -> Iterator[Finding]:
+    place = Path("/dev/shm")
+    if not place.is_dir():
+        return
+    free_gib = shutil.disk_usage(place).free / GIB
+    if free_gib < LITTLE_SHARED_MEMORY_GIB:
+        remedy = "Loader workers hand batches over in it: data.num_workers=0, or start the container with --shm-size=2g."
+        yield Finding("warn", "shared mem.", f"{free_gib:.2f} GiB free in {place}", remedy)
+    else:
+        yield Finding("ok", "shared mem.", f"{free_gib:.1f} GiB free in {place}")
+
+
+def disk(root: Path) -> Iterator[Finding]:
+    place = _existing(root)
+    free_gib = shutil.disk_usage(place).free / GIB
+    text = f"{free_gib:.1f} GiB free where runs are kept ({place})"
+    remedy = "Checkpoints need room: delete runs you no longer need, or keep them elsewhere with run.root=FOLDER."
+    if free_gib < NO_DISK_GIB:
+        yield Finding("fail", "disk", text, remedy)
+    elif free_gib < LITTLE_DISK_GIB:
+        yield Finding("warn", "disk", text, remedy)
+    else:
+        yield Finding("ok", "disk", text)
+
+
+def runs_folder(root: Path) -> Iterator[Finding]:
+    from runner.run.directory import list_runs
+    from runner.run.status import read_status
+
+    place = _existing(root)
+    if not os.access(place, os.W_OK | os.X_OK):
+        yield Finding("fail", "runs", f"{place} cannot be written", "Keep runs elsewhere with run.root=FOLDER.")
+        return
+    if place != root.absolute():
+        yield Finding("ok", "runs", f"none yet; they will be kept in {root.absolute()}")
+        return
+    runs = list_runs(root)
+    states = [read_status(run).state for run in runs]
+    yield Finding("ok", "runs", f"{len(runs)} in {place}")
+    stopped = [run.name for run, state in zip(runs, states, strict=True) if state in ("lost", "interrupted")]
+    if stopped:
+        remedy = f"`runner resume {stopped[-1]}` goes on where it stopped."
+        yield Finding("warn", "runs", f"{len(stopped)} stopped before their end", remedy)
+
+
+def store(root: Path) -> Iterator[Finding]:
+    """MLflow's SQLite file, when there is one: whether it opens, and is whole."""
+    import sqlite3
+
+    file = root / "mlflow.db"
+    if not file.is_file():
+        yield Finding("ok", "store", "no MLflow store yet; the first tracked run makes it")
+        return
+    remedy = f"Move {file} away: a new one is made, and `runner sync` fills it from the run directories."
+    try:
+        with sqlite3.connect(f"file:{file}?mode=ro", uri=True, timeout=5) as connection:
+            broken = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+            count = connection.execute("SELECT count(*) FROM runs").fetchone()[0]
+        connection.close()
+    except sqlite3.Error as error:
+        yield Finding("fail", "store", f"{file}: {error}", remedy)
+        return
+    if broken != "ok":
+        yield Finding("fail", "store", f"{file} is damaged: {broken}", remedy)
+    else:
+        yield Finding("ok", "store", f"{file}: {count} runs, {file.stat().st_size / 2**20:.1f} MiB. `runner ui` shows it")
+
+
+def git() -> Iterator[Finding]:
+    from runner.run.provenance import git_state
+
+    if shutil.which("git") is None:
+        yield Finding("warn", "git", "is not installed", "Runs then do not know which code made them: install git.")
+        return
+    state, _diff = git_state()
+    if state is None:
+        yield Finding("ok", "git", "this folder is no repository: runs will not name a revision")
+    else:
+        change = "with changes that are not committed (a run keeps the diff)" if state["dirty"] else "clean"
+        yield Finding("ok", "git", f"{state['branch']} at {state['revision'][:10]}, {change}")
+
+
+def _existing(folder: Path) -> Path:
+    """The folder, or the nearest one above it that exists."""
+    folder = folder.absolute()
+    while not folder.is_dir():
+        folder = folder.parent
+    return folder

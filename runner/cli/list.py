@@ -1,0 +1,84 @@
+"""``runner list [GROUP]``: what can be composed, and what goes with what."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from typing import TYPE_CHECKING
+
+from runner.cli import complete
+
+if TYPE_CHECKING:
+    from runner.config.groups import Option
+
+SUMMARY = "list config groups, their options, and which model does which task"
+
+EVERY_TASK = "any"
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    text = "a config group (model, data, optimizer …); all of them without"
+    parser.add_argument("group", nargs="?", metavar="GROUP", help=text).completer = complete.groups
+    parser.add_argument("--config-dir", metavar="FOLDER", action="append", default=[], help="one more folder of groups")
+
+
+def run(args: Namespace) -> int:
+    from runner.config.groups import find_groups
+    from runner.config.nearest import did_you_mean
+    from runner.errors import UserError
+
+    groups = find_groups(args.config_dir)
+    if args.group is None:
+        _print_overview(groups)
+        return 0
+    if args.group not in groups:
+        raise UserError(f"there is no config group {args.group!r}. {did_you_mean(args.group, groups)}")
+    _print_group(args.group, groups[args.group])
+    return 0
+
+
+def _print_overview(groups: dict[str, dict[str, Option]]) -> None:
+    from runner.cli.show import console, table
+    from runner.config.groups import GROUPS
+
+    order = [*(group for group in GROUPS if group in groups), *(group for group in groups if group not in GROUPS)]
+    out = console()
+    rows = [(group, ", ".join(groups[group])) for group in order]
+    out.print(table("group", "options", title="What can be composed: runner train group=option", rows=rows))
+    tasks = groups.get("task", {})
+    rows = [(task, ", ".join(_models_for(task, groups)), ", ".join(_data_of(task, groups))) for task in tasks]
+    out.print(table("task", "models that do it", "data sets that pose it", title="What goes together", rows=rows))
+    out.print("`runner list GROUP` says what each option is.", markup=False)
+
+
+def _print_group(group: str, options: dict[str, Option]) -> None:
+    from runner.cli.show import console, table
+
+    headers, rows = ["option", "what it is"], []
+    for name, option in options.items():
+        row = [name, option.summary]
+        if group == "model":
+            row.append(" ".join(option.tasks) or EVERY_TASK)
+        if group == "data":
+            row.append(_task_of(option))
+        rows.append(tuple(row))
+    if group in ("model", "data"):
+        headers.append("tasks" if group == "model" else "task")
+    console().print(table(*headers, rows=rows))
+
+
+def _models_for(task: str, groups: dict[str, dict[str, Option]]) -> list[str]:
+    models = groups.get("model", {}).values()
+    return [model.name for model in models if not model.tasks or task in model.tasks]
+
+
+def _data_of(task: str, groups: dict[str, dict[str, Option]]) -> list[str]:
+    return [data.name for data in groups.get("data", {}).values() if _task_of(data) == task]
+
+
+def _task_of(data: Option) -> str:
+    """The task a data set chooses in its defaults list; the program's default where it chooses none."""
+    import re
+
+    text = data.path.read_text(encoding="utf-8", errors="replace")
+    found = re.search(r"override\s+/task(?:@\S+)?:\s*([\w-]+)", text)
+    return found.group(1) if found else "classification"

@@ -1,0 +1,53 @@
+"""``runner runs``: what has run, how it went."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from typing import Any
+
+from runner.cli.arguments import add_root
+
+SUMMARY = "list the runs there are"
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    add_root(parser)
+    parser.add_argument("--last", type=int, metavar="N", default=20, help="only the newest N; 0 for all (20)")
+    parser.add_argument("--state", help="only those in this state: finished, failed, running, interrupted, lost")
+    parser.add_argument("--json", action="store_true", help="one JSON list, for programs")
+
+
+def run(args: Namespace) -> int:
+    from runner.run.directory import list_runs
+    from runner.run.status import read_status
+
+    runs = list_runs(args.root)
+    if args.state:
+        runs = [run for run in runs if read_status(run).state == args.state]
+    shown = runs[-args.last :] if args.last > 0 else runs
+    if args.json:
+        import json
+
+        print(json.dumps([_as_dict(run) for run in shown], indent=2))
+        return 0
+    if not shown:
+        state = f" {args.state}" if args.state else ""
+        print(f"There are no{state} runs in {args.root}. `runner train` makes one.")
+        return 0
+    from runner.cli.show import console
+    from runner.report.tables import runs_table
+
+    console().print(runs_table(shown))
+    if len(shown) < len(runs):
+        print(f"The newest {len(shown)} of {len(runs)}; `runner runs --last 0` lists all.")
+    return 0
+
+
+def _as_dict(run: Any) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    from runner.run.files import read_json
+    from runner.run.status import read_status
+
+    results = read_json(run.results_path, {})
+    return {"name": run.name, "path": str(run.path)} | asdict(read_status(run)) | {"results": results}
