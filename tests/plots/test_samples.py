@@ -1,0 +1,16 @@
+import numpy as np
+
+from runner.plots.samples import sample_grid
+
+
+def test_labels_stand_below_and_the_limit_holds(png_size):
+    fig = sample_grid(
+        np.random.default_rng(0).random((30, 3, 8, 8)), [f"class {i}" for i in range(30)], limit=7
+    )
+    captions = [ax.get_xlabel() for ax in fig.axes if ax.images]
+    assert captions == [f"class {i}" for i in range(7)]
+    png_size(fig)
+
+
+def test_tables_give_nothing():
+    assert sample_grid(np.zeros((4, 10)), ["a"] * 4) is None
