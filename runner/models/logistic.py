@@ -1,0 +1,27 @@
+"""Logistic regression: no hidden layer."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from annotated_types import Ge
+from torch import Tensor, nn
+
+__all__ = ["Logistic"]
+
+
+class Logistic(nn.Module):
+    """One linear layer; softmax or sigmoid belongs to the loss. With a regression loss: linear regression.
+
+    Args:
+        in_features: numbers in one input, all dimensions together.
+        num_classes: logits to put out; 1 for a single regression target.
+    """
+
+    def __init__(self, in_features: Annotated[int, Ge(1)], num_classes: Annotated[int, Ge(1)]):
+        super().__init__()
+        self.head = nn.Linear(in_features, num_classes)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """``(N, …)`` → logits ``(N, num_classes)``."""
+        return self.head(inputs.flatten(1))

@@ -1,0 +1,64 @@
+"""The multi-layer perceptron."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Literal
+
+from annotated_types import Ge, Lt
+from torch import Tensor, nn
+
+__all__ = ["MLP"]
+
+Activation = Literal["relu", "leaky_relu", "elu", "gelu", "silu", "tanh", "sigmoid"]
+
+ACTIVATIONS: dict[str, type[nn.Module]] = {
+    "relu": nn.ReLU,
+    "leaky_relu": nn.LeakyReLU,
+    "elu": nn.ELU,
+    "gelu": nn.GELU,
+    "silu": nn.SiLU,
+    "tanh": nn.Tanh,
+    "sigmoid": nn.Sigmoid,
+}
+NORMS: dict[str, type[nn.Module]] = {"batch": nn.BatchNorm1d, "layer": nn.LayerNorm}
+
+
+class MLP(nn.Module):
+    """Fully connected layers over a flattened input: linear → normalization → activation → dropout, each.
+
+    Args:
+        in_features: numbers in one input, all dimensions together.
+        num_classes: logits to put out; 1 for a single regression target.
+        hidden_sizes: units of each hidden layer; an empty list leaves a linear model.
+        activation: what follows each hidden layer.
+        dropout: share of hidden units dropped in training.
+        normalization: over the batch, over the layer's units, or none.
+    """
+
+    def __init__(
+        self,
+        in_features: Annotated[int, Ge(1)],
+        num_classes: Annotated[int, Ge(1)],
+        hidden_sizes: Sequence[Annotated[int, Ge(1)]] = (256,),
+        activation: Activation = "relu",
+        dropout: Annotated[float, Ge(0), Lt(1)] = 0.0,
+        normalization: Literal["none", "batch", "layer"] = "none",
+    ):
+        super().__init__()
+        layers: list[nn.Module] = []
+        size = in_features
+        for hidden_size in hidden_sizes:
+            layers.append(nn.Linear(size, hidden_size))
+            if normalization != "none":
+                layers.append(NORMS[normalization](hidden_size))
+            layers.append(ACTIVATIONS[activation]())
+            if dropout:
+                layers.append(nn.Dropout(dropout))
+            size = hidden_size
+        self.backbone = nn.Sequential(*layers)
+        self.head = nn.Linear(size, num_classes)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """``(N, …)`` → logits ``(N, num_classes)``."""
+        return self.head(self.backbone(inputs.flatten(1)))

@@ -1,0 +1,28 @@
+"""torchvision's published weights, put into a model that may have another head."""
+
+from __future__ import annotations
+
+import torchvision
+from torch import nn
+
+from runner.errors import WeightsError
+from runner.models.weights import WeightsReport, fit_weights
+
+__all__ = ["load_torchvision_weights"]
+
+
+def load_torchvision_weights(model: nn.Module, name: str) -> WeightsReport:
+    """Download (once, with its hash checked) and load the best weights torchvision has for the model ``name``.
+
+    Raises:
+        WeightsError: they cannot be downloaded, or do not fit.
+    """
+    weights = torchvision.models.get_model_weights(name).DEFAULT
+    try:
+        state = weights.get_state_dict(progress=True, check_hash=True, weights_only=True, map_location="cpu")
+    except (OSError, RuntimeError) as error:  # RuntimeError: the hash differs
+        raise WeightsError(
+            f"The weights {weights} cannot be downloaded from {weights.url} ({error}). "
+            "Check the connection, or give a local file with weights=FILE and pretrained=false."
+        ) from error
+    return fit_weights(model, state, source=str(weights))

@@ -1,0 +1,46 @@
+"""A small convolutional net, for digits and for trying things out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated
+
+from annotated_types import Ge, Lt, MinLen
+from torch import Tensor, nn
+
+from runner.models.head import build_head
+
+__all__ = ["SmallCNN"]
+
+
+class SmallCNN(nn.Module):
+    """Blocks of 3×3 convolution, batch norm and ReLU, halving the image between them, then a mean over it.
+
+    Args:
+        num_classes: logits to put out; 1 for a single regression target.
+        in_channels: channels of the image.
+        widths: channels of each block; n blocks need an image of at least 2^(n−1) px.
+        dropout: share of features dropped before the head in training.
+    """
+
+    def __init__(
+        self,
+        num_classes: Annotated[int, Ge(1)],
+        in_channels: Annotated[int, Ge(1)] = 1,
+        widths: Annotated[Sequence[Annotated[int, Ge(1)]], MinLen(1)] = (16, 32),
+        dropout: Annotated[float, Ge(0), Lt(1)] = 0.0,
+    ):
+        super().__init__()
+        layers: list[nn.Module] = []
+        channels = in_channels
+        for block, width in enumerate(widths):
+            if block:
+                layers.append(nn.MaxPool2d(2))
+            layers += [nn.Conv2d(channels, width, 3, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU()]
+            channels = width
+        self.backbone = nn.Sequential(*layers)
+        self.head = build_head(channels, num_classes, dropout)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """``(N, C, H, W)`` → logits ``(N, num_classes)``."""
+        return self.head(self.backbone(inputs).mean((2, 3)))

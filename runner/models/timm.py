@@ -1,0 +1,82 @@
+"""Any image backbone of timm, by its name."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import Annotated
+
+import timm
+from annotated_types import Ge, Lt
+from torch import nn
+
+from runner.errors import UserError, WeightsError
+
+__all__ = ["timm_model"]
+
+
+def timm_model(
+    name: str,
+    num_classes: Annotated[int, Ge(1)],
+    in_channels: Annotated[int, Ge(1)] = 3,
+    pretrained: bool = False,
+    dropout: Annotated[float, Ge(0), Lt(1)] = 0.0,
+    image_size: Annotated[int, Ge(1)] | None = None,
+) -> nn.Module:
+    """A backbone with a head of the right size. ``(N, C, H, W)`` → ``(N, num_classes)``.
+
+    Args:
+        name: as ``timm.list_models()`` has it, with or without a weights tag: ``resnet26d``,
+            ``vit_tiny_patch16_224``, ``convnext_tiny.fb_in22k``.
+        num_classes: logits to put out; 1 for a single regression target.
+        in_channels: channels of the image; pretrained stems are adapted by timm.
+        pretrained: start from the weights that timm publishes under the name.
+        dropout: share of features dropped before the head in training.
+        image_size: side of the square images in px; acts on backbones that are built for one size
+            (vision transformers), others take any.
+
+    Raises:
+        UserError: timm has no such backbone, or it cannot be built so; with the nearest names.
+        WeightsError: there are no pretrained weights, or they cannot be downloaded.
+    """
+    check_name(name, pretrained)
+    config = timm.get_pretrained_cfg(name)
+    options = (
+        {"img_size": image_size} if image_size and config is not None and config.fixed_input_size else {}
+    )
+    try:
+        return timm.create_model(
+            name,
+            pretrained=pretrained,
+            num_classes=num_classes,
+            in_chans=in_channels,
+            drop_rate=dropout,
+            **options,
+        )
+    except OSError as error:
+        raise WeightsError(
+            f"The weights of timm's {name!r} cannot be downloaded ({error}). "
+            "Check the connection, or give a local file with weights=FILE and pretrained=false."
+        ) from error
+    except (TypeError, AssertionError, ValueError, RuntimeError) as error:
+        size = f", image_size={image_size}" if options else ""
+        raise UserError(
+            f"timm's {name!r} cannot be built with in_channels={in_channels}, dropout={dropout}{size}: {error}"
+        ) from error
+
+
+def check_name(name: str, pretrained: bool) -> None:
+    """Refuse a name that timm lacks, naming the nearest."""
+    architecture, _, tag = name.partition(".")
+    if not timm.is_model(architecture) or ":" in name:
+        near = get_close_matches(architecture, timm.list_models(), n=3, cutoff=0.5)
+        hint = f" Nearest: {', '.join(near)}." if near else ""
+        raise UserError(f"timm has no backbone {name!r}.{hint} All of them: timm.list_models().")
+    tags = [known.partition(".")[2] for known in timm.list_pretrained(f"{architecture}.*")]
+    if tag and tag not in tags:
+        raise UserError(
+            f"timm's {architecture} has no weights tagged {tag!r}. There are: {', '.join(tags) or 'none'}."
+        )
+    if pretrained and not timm.is_model_pretrained(name):
+        raise WeightsError(
+            f"timm publishes no weights for {name!r}. Take pretrained=false, or another backbone."
+        )

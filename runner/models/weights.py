@@ -1,0 +1,156 @@
+"""Put a file's weights into a model that may have another head."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from runner.errors import WeightsError
+from runner.models.head import find_head
+from runner.models.weights_file import read_weights
+
+__all__ = ["Skipped", "WeightsReport", "fit_weights", "load_weights"]
+
+PREFIXES = ("model.", "module.", "backbone.", "_orig_mod.")
+
+
+class Skipped(NamedTuple):
+    name: str
+    shape_file: tuple[int, ...]
+    shape_model: tuple[int, ...]
+
+
+@dataclass
+class WeightsReport:
+    """What became of each tensor.
+
+    Attributes:
+        source: the file, or the name of published weights.
+        loaded: tensors of the model that were filled.
+        skipped: tensors of the head whose size differs; they keep their fresh values.
+        missing: tensors of the model that the file lacks; they keep their fresh values.
+        unexpected: tensors of the file that the model lacks.
+        adapted: loaded, too: a stem for one channel, summed over the file's red, green and blue.
+    """
+
+    source: str
+    loaded: list[str] = field(default_factory=list)
+    skipped: list[Skipped] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+    unexpected: list[str] = field(default_factory=list)
+    adapted: list[str] = field(default_factory=list)
+
+    @property
+    def summary(self) -> str:
+        """A line a fact: what was loaded, and by name what was left."""
+        lines = [f"Weights from {self.source}: {_tensors(len(self.loaded))} loaded."]
+        if self.adapted:
+            lines.append(f"Summed over red, green and blue for one channel: {', '.join(self.adapted)}.")
+        if self.skipped:
+            shapes = [f"{s.name} (file {s.shape_file}, model {s.shape_model})" for s in self.skipped]
+            lines.append(f"New head, not loaded: {_some(shapes)}.")
+        if self.missing:
+            lines.append(
+                f"Not in the file, left at random, {_tensors(len(self.missing))}: {_some(self.missing)}."
+            )
+        if self.unexpected:
+            lines.append(f"Only in the file, {_tensors(len(self.unexpected))}: {_some(self.unexpected)}.")
+        return "\n".join(lines)
+
+
+def load_weights(model: nn.Module, path: str | Path) -> WeightsReport:
+    """Fill ``model`` from a safetensors or weights-only PyTorch file; a head of another size stays fresh.
+
+    Raises:
+        WeightsError: the file cannot be read, nothing in it fits, or a tensor outside the head has another shape.
+    """
+    return fit_weights(model, read_weights(path), source=str(path))
+
+
+def fit_weights(model: nn.Module, state: Mapping[str, Tensor], source: str) -> WeightsReport:
+    """Fill ``model`` from named tensors, as `load_weights` does from a file."""
+    own = model.state_dict()
+    tensors = _strip_prefixes(state, own)
+    report = WeightsReport(source, unexpected=sorted(set(tensors) - set(own)))
+    head = find_head(model)
+    resized = {name.rpartition(".")[0] for name in _misfits(tensors, own) if _is_inside(name, head)}
+    stem = next(
+        (f"{name}.weight" for name, module in model.named_modules() if isinstance(module, nn.Conv2d)), None
+    )
+    filled, wrong = {}, []
+    for name, current in own.items():
+        if name not in tensors:
+            report.missing.append(name)
+        elif name.rpartition(".")[0] in resized:
+            report.skipped.append(Skipped(name, tuple(tensors[name].shape), tuple(current.shape)))
+        elif tensors[name].shape == current.shape:
+            filled[name] = tensors[name]
+        elif name == stem and _is_gray_of_rgb(current, tensors[name]):
+            filled[name] = tensors[name].sum(1, keepdim=True)
+            report.adapted.append(name)
+        else:
+            wrong.append(Skipped(name, tuple(tensors[name].shape), tuple(current.shape)))
+    report.loaded = list(filled)
+    _refuse(report, wrong, state, own)
+    with torch.no_grad():
+        for name, tensor in filled.items():
+            own[name].copy_(tensor)
+    return report
+
+
+def _refuse(report: WeightsReport, wrong: list[Skipped], state: Mapping[str, Tensor], own: Mapping) -> None:
+    if wrong:
+        shapes = [f"{s.name} (file {s.shape_file}, model {s.shape_model})" for s in wrong]
+        raise WeightsError(
+            f"{report.source} was made for another model: {_tensors(len(wrong))} outside the head differ in shape: "
+            f"{_some(shapes)}. Choose the model the file was made for."
+        )
+    if not report.loaded:
+        raise WeightsError(
+            f"Nothing in {report.source} fits the model. Its tensors: {_some(list(state))}. "
+            f"The model's: {_some(list(own))}. Choose the model the file was made for."
+        )
+
+
+def _strip_prefixes(state: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+    """Take off what wrappers put before names (``model.``, ``module.`` …) where more names fit then."""
+    best, variants = state, [state]
+    for _ in range(3):
+        variants = [
+            {name.removeprefix(prefix): tensor for name, tensor in variant.items()}
+            for variant in variants
+            for prefix in PREFIXES
+            if any(name.startswith(prefix) for name in variant)
+        ]
+        best = max([best, *variants], key=lambda variant: len(variant.keys() & own.keys()))
+    return best
+
+
+def _misfits(tensors: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> list[str]:
+    return [name for name, current in own.items() if name in tensors and tensors[name].shape != current.shape]
+
+
+def _is_inside(name: str, modules: tuple[str, ...]) -> bool:
+    return any(name.startswith(f"{module}.") for module in modules)
+
+
+def _is_gray_of_rgb(current: Tensor, tensor: Tensor) -> bool:
+    return (
+        current.ndim == 4
+        and tensor.shape == (current.shape[0], 3, *current.shape[2:])
+        and current.shape[1] == 1
+    )
+
+
+def _tensors(count: int) -> str:
+    return f"{count} tensor" if count == 1 else f"{count} tensors"
+
+
+def _some(names: list[str], limit: int = 6) -> str:
+    more = f" and {len(names) - limit} more" if len(names) > limit else ""
+    return ", ".join(names[:limit]) + more

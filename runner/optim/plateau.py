@@ -1,0 +1,50 @@
+"""The schedule that waits: the learning rate falls when a metric has stopped getting better."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from annotated_types import Ge, Gt, Lt
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import ReduceLROnPlateau
+
+from runner.optim.schedule import Schedule, require
+
+__all__ = ["plateau"]
+
+
+def plateau(
+    optimizer: Optimizer,
+    total_steps: int,
+    steps_per_epoch: int,
+    monitor: str = "val/loss",
+    mode: Literal["min", "max"] = "min",
+    factor: Annotated[float, Gt(0), Lt(1)] = 0.1,
+    patience: Annotated[int, Ge(0)] = 3,
+    threshold: Annotated[float, Ge(0)] = 1e-4,
+    cooldown: Annotated[int, Ge(0)] = 0,
+    min_lr: Annotated[float, Ge(0)] = 0.0,
+) -> Schedule:
+    """Multiply the learning rate by ``factor`` after ``patience`` epochs without a better ``monitor``.
+
+    Args:
+        optimizer: starts at its learning rate.
+        total_steps: does not matter here.
+        steps_per_epoch: does not matter here.
+        monitor: the metric to watch.
+        mode: whether a better one is lower or higher.
+        factor: what the learning rate is multiplied by.
+        patience: epochs without a better metric that are let pass.
+        threshold: the least relative change that counts as better.
+        cooldown: epochs after a fall that do not count.
+        min_lr: the learning rate never falls below.
+
+    Raises:
+        UserError: a value out of its range.
+    """
+    require(0 < factor < 1, f"scheduler.factor={factor}: a factor between 0 and 1 was expected.")
+    require(patience >= 0, f"scheduler.patience={patience}: a number of epochs from 0 was expected.")
+    scheduler = ReduceLROnPlateau(
+        optimizer, mode, factor, patience, threshold, cooldown=cooldown, min_lr=min_lr
+    )
+    return Schedule(scheduler, interval="epoch", monitor=monitor)
