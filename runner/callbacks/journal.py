@@ -1,0 +1,131 @@
+"""Metrics into the journal of the run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning.loggers.logger import Logger
+from torch import Tensor
+
+from runner.run.directory import RunDir
+from runner.run.journal import Journal
+
+__all__ = ["JournalLogger", "TrainMetrics"]
+
+
+class JournalLogger(Logger):
+    """Lightning's door to ``metrics.jsonl``. Trackers read that file; none is called from the training loop."""
+
+    def __init__(self, run: RunDir):
+        super().__init__()
+        self.journal = Journal(run.metrics_path)
+        self._run = run
+        self._epoch = 0
+
+    @property
+    def name(self) -> str:
+        return self._run.name
+
+    @property
+    def version(self) -> str:
+        return ""
+
+    @property
+    def save_dir(self) -> str:
+        return str(self._run.path)
+
+    def set_epoch(self, epoch: int) -> None:
+        self._epoch = epoch
+
+    def log_hyperparams(self, *args: Any, **kwargs: Any) -> None:
+        """The config of a run stands in its directory already."""
+
+    def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
+        numbers = {key: value for key, value in metrics.items() if key != "epoch"}
+        if numbers:
+            self.journal.log(int(step or 0), self._epoch, numbers)
+
+    def save(self) -> None:
+        self.journal.flush()
+
+    def finalize(self, status: str) -> None:
+        self.journal.flush()
+
+
+class TrainMetrics(Callback):
+    """Logs the mean training loss since the last point, and the learning rate, every ``log_every_n_steps``.
+
+    The sum stays on the device; it is read only when a point is written.
+    """
+
+    def __init__(self) -> None:
+        self._sum: Tensor | None = None
+        self._count = 0
+        self._epoch_sum: Tensor | None = None
+        self._epoch_count = 0
+        self._last_step = -1
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if isinstance(trainer.logger, JournalLogger):
+            trainer.logger.set_epoch(trainer.current_epoch)
+
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx) -> None:
+        loss = pl_module.last_train_loss
+        if loss is None:
+            return
+        loss = loss.float()
+        self._sum = loss.clone() if self._sum is None else self._sum.add_(loss)
+        self._count += 1
+        step = trainer.global_step
+        if step != self._last_step and step % trainer.log_every_n_steps == 0:
+            self._last_step = step
+            self._log(trainer, step)
+
+    def _log(self, trainer: Trainer, step: int) -> None:
+        metrics = {"train/loss": float(self._sum) / self._count}
+        self._take_epoch()
+        for position, group in enumerate(trainer.optimizers[0].param_groups if trainer.optimizers else ()):
+            key = "train/lr" if position == 0 else f"train/lr_{position}"
+            if position == 0 or group["lr"] != trainer.optimizers[0].param_groups[0]["lr"]:
+                metrics[key] = float(group["lr"])
+        trainer.logger.log_metrics(metrics, step)
+
+    def _take_epoch(self) -> None:
+        if self._count:
+            total = self._sum.double()
+            self._epoch_sum = total if self._epoch_sum is None else self._epoch_sum + total
+            self._epoch_count += self._count
+        self._sum, self._count = None, 0
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._take_epoch()
+        if self._epoch_count:
+            mean = float(self._epoch_sum) / self._epoch_count
+            trainer.logger.log_metrics({"train/epoch_loss": mean}, trainer.global_step)
+        self._epoch_sum, self._epoch_count = None, 0
+
+    def state_dict(self) -> dict[str, Any]:
+        def number(value: Tensor | None) -> float | None:
+            return None if value is None else float(value)
+
+        return {
+            "sum": number(self._sum),
+            "count": self._count,
+            "epoch_sum": number(self._epoch_sum),
+            "epoch_count": self._epoch_count,
+            "last_step": self._last_step,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        if state["sum"] is not None:
+            self._sum = torch.tensor(state["sum"], dtype=torch.float32)
+        if state["epoch_sum"] is not None:
+            self._epoch_sum = torch.tensor(state["epoch_sum"], dtype=torch.float64)
+        self._count, self._epoch_count = state["count"], state["epoch_count"]
+        self._last_step = state["last_step"]
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._sum = None if self._sum is None else self._sum.to(pl_module.device)
+        self._epoch_sum = None if self._epoch_sum is None else self._epoch_sum.to(pl_module.device)

@@ -1,0 +1,100 @@
+"""Which device, precision and memory format a run uses, and why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import nn
+
+from runner.errors import ConfigError
+
+__all__ = ["Chosen", "choose_hardware", "describe_device"]
+
+BF16_FROM_PARAMETERS = 500_000
+"""Smaller models gain nothing from bf16 on a CPU."""
+
+
+@dataclass
+class Chosen:
+    """What a run trains on.
+
+    Attributes:
+        precision: as Lightning spells it.
+        reasons: one short phrase a choice.
+    """
+
+    accelerator: str
+    devices: int
+    precision: str
+    channels_last: bool
+    compile: bool
+    reasons: list[str] = field(default_factory=list)
+
+
+def choose_hardware(hardware: dict[str, Any], model: nn.Module) -> Chosen:
+    """Fills what the config leaves open.
+
+    Args:
+        hardware: the config's node ``hardware``.
+        model: built, on the CPU.
+
+    Raises:
+        ConfigError: a device is asked for that is not there.
+    """
+    reasons: list[str] = []
+    accelerator = hardware.get("accelerator") or "auto"
+    if accelerator == "auto":
+        accelerator = available_accelerator()
+        reasons.append(f"{accelerator}: the device there is")
+    elif accelerator == "gpu" and not torch.cuda.is_available():
+        raise ConfigError("hardware.accelerator=gpu, but PyTorch sees no CUDA device here. Use hardware=auto.")
+    convolutional = any(isinstance(m, nn.Conv2d) for m in model.modules())
+    num_parameters = sum(parameter.numel() for parameter in model.parameters())
+    precision = hardware.get("precision")
+    if precision is None:
+        precision, reason = choose_precision(accelerator, convolutional, num_parameters)
+        reasons.append(reason)
+    channels_last = hardware.get("channels_last")
+    if channels_last is None:
+        channels_last = convolutional and accelerator != "mps" and num_parameters >= BF16_FROM_PARAMETERS
+        if channels_last:
+            reasons.append("channels-last: faster convolutions")
+    spelled = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}[str(precision)]
+    return Chosen(
+        accelerator, hardware.get("devices") or 1, spelled, channels_last, bool(hardware.get("compile")), reasons
+    )
+
+
+def available_accelerator() -> str:
+    if torch.cuda.is_available():
+        return "gpu"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def choose_precision(accelerator: str, convolutional: bool, num_parameters: int) -> tuple[str, str]:
+    if num_parameters < BF16_FROM_PARAMETERS:
+        return "32", "32-bit: the model is small"
+    if accelerator == "gpu":
+        if torch.cuda.is_bf16_supported(including_emulation=False):
+            return "bf16", "bf16: the GPU has it"
+        return "16", "fp16 with loss scaling: the GPU has no bf16"
+    if accelerator == "cpu" and convolutional and cpu_has_bf16():
+        return "bf16", "bf16: the processor has it (about twice as fast for convolutions)"
+    return "32", "32-bit"
+
+
+def cpu_has_bf16() -> bool:
+    checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    return any(getattr(torch.cpu, name, lambda: False)() for name in checks)
+
+
+def describe_device(accelerator: str) -> str:
+    """``CPU, 2 threads`` or the GPU's name."""
+    if accelerator == "gpu":
+        return torch.cuda.get_device_name()
+    if accelerator == "mps":
+        return "Apple GPU"
+    threads = torch.get_num_threads()
+    return f"CPU, {threads} thread{'s' if threads != 1 else ''}"

@@ -1,0 +1,1 @@
+"""Tasks: LightningModules that own loss, metrics, decoding and plots of one kind of problem."""

@@ -1,0 +1,190 @@
+"""The base of every task."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import torch
+from pytorch_lightning import LightningModule
+from torch import Tensor, nn
+
+from runner.data.facts import Facts
+from runner.optim.groups import build_optimizer
+
+__all__ = ["Step", "Task"]
+
+
+@dataclass
+class Step:
+    """What one batch gave.
+
+    Attributes:
+        loss: scalar, attached to the graph.
+        outputs: detached tensors by name, first dimension the batch: what metrics, plots and ``predict`` use.
+    """
+
+    loss: Tensor
+    outputs: dict[str, Any]
+
+
+class Task(LightningModule):
+    """Loss, metrics, decoding and plots of one kind of problem, for any model that does it.
+
+    A subclass gives ``step`` and, as far as it has them, ``update_metrics``, ``compute_metrics``,
+    ``figures`` and ``rows``.
+
+    Args:
+        model: a plain module.
+        optimizer: called with parameter groups; None for a task that is only evaluated.
+        scheduler: called with the optimizer, ``total_steps`` and ``steps_per_epoch``; or None.
+
+    Attributes:
+        monitor: the metric that picks the best checkpoint.
+        mode: whether more of it is better.
+        last_train_loss: of the newest batch, on the device.
+        outputs: of the last evaluation of a split, when ``collect`` was set.
+    """
+
+    monitor: str = "val/loss"
+    mode: Literal["min", "max"] = "min"
+    refused_losses: ClassVar[tuple[type, ...]] = ()
+
+    def __init__(
+        self,
+        model: nn.Module,
+        optimizer: Callable[..., torch.optim.Optimizer] | None = None,
+        scheduler: Callable[..., Any] | None = None,
+    ):
+        super().__init__()
+        self.model = model
+        self.optimizer_factory = optimizer
+        self.scheduler_factory = scheduler
+        self.last_train_loss: Tensor | None = None
+        self.channels_last = False
+        self.collect = False
+        self.outputs: dict[str, dict[str, Any]] = {}
+        self._collected: list[dict[str, Any]] = []
+        self._loss_sum: Tensor | None = None
+        self._loss_count = 0
+
+    @classmethod
+    def adapt(cls, facts: Facts) -> Facts:
+        """The facts as this task sees them; raises DataError when the data cannot be its."""
+        return facts
+
+    # What a subclass gives
+
+    def step(self, batch: dict[str, Any]) -> Step:
+        """Forward pass and loss of one batch, of training and of evaluation."""
+        raise TypeError(f"{type(self).__name__} must define step()")
+
+    def update_metrics(self, outputs: dict[str, Any], split: str) -> None:
+        """Takes one batch of evaluation into the metrics of ``split``."""
+
+    def compute_metrics(self, split: str) -> dict[str, float]:
+        """Metrics of the whole split, and a fresh start for the next."""
+        return {}
+
+    def figures(self, split: str, data: Any) -> Iterator[tuple[str, Any]]:
+        """``(name, Figure)`` of what ``outputs[split]`` shows."""
+        return iter(())
+
+    def rows(self, outputs: dict[str, Any]) -> list[dict[str, Any]]:
+        """One plain dict a sample, for ``predict``."""
+        return []
+
+    def predict_outputs(self, inputs: Tensor) -> dict[str, Any]:
+        """``outputs`` of inputs that have no targets."""
+        raise TypeError(f"{type(self).__name__} must define predict_outputs()")
+
+    # The loop's hooks
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        if self.channels_last and inputs.dim() == 4:
+            inputs = inputs.contiguous(memory_format=torch.channels_last)
+        return self.model(inputs)
+
+    def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
+        loss = self.step(batch).loss
+        self.last_train_loss = loss.detach()
+        return loss
+
+    def validation_step(self, batch: dict[str, Any], batch_idx: int) -> None:
+        self._evaluate(batch, "val")
+
+    def test_step(self, batch: dict[str, Any], batch_idx: int) -> None:
+        self._evaluate(batch, "test")
+
+    def _evaluate(self, batch: dict[str, Any], split: str) -> None:
+        step = self.step(batch)
+        count = self.batch_count(batch)
+        weighted = step.loss.detach().float() * count
+        self._loss_sum = weighted if self._loss_sum is None else self._loss_sum + weighted
+        self._loss_count += count
+        self.update_metrics(step.outputs, split)
+        if self.collect:
+            kept = {key: to_cpu(value) for key, value in step.outputs.items()}
+            self._collected.append(kept | {"index": to_cpu(batch.get("index"))})
+
+    def batch_count(self, batch: dict[str, Any]) -> int:
+        """Samples in a batch."""
+        return len(batch["inputs"])
+
+    def on_validation_epoch_end(self) -> None:
+        self._finish_evaluation("val")
+
+    def on_test_epoch_end(self) -> None:
+        self._finish_evaluation("test")
+
+    def _finish_evaluation(self, split: str) -> None:
+        metrics = {f"{split}/{key}": float(value) for key, value in self.compute_metrics(split).items()}
+        if self._loss_count:
+            metrics[f"{split}/loss"] = float(self._loss_sum) / self._loss_count
+        self._loss_sum, self._loss_count = None, 0
+        if self.collect:
+            self.outputs[split] = join(self._collected)
+            self._collected = []
+        self.log_dict(metrics, logger=False)
+        if self.trainer.logger is not None and not self.trainer.sanity_checking and self.trainer.state.fn == "fit":
+            self.trainer.logger.log_metrics(metrics, step=self.trainer.global_step)
+
+    def configure_optimizers(self) -> Any:
+        optimizer = build_optimizer(self.optimizer_factory, self.model)
+        if self.scheduler_factory is None:
+            return optimizer
+        total_steps = int(self.trainer.estimated_stepping_batches)
+        epochs = self.trainer.max_epochs or 0
+        steps_per_epoch = max(1, total_steps // epochs) if epochs > 0 else total_steps
+        schedule = self.scheduler_factory(optimizer, total_steps=total_steps, steps_per_epoch=steps_per_epoch)
+        if schedule is None:
+            return optimizer
+        entry = {"scheduler": schedule.scheduler, "interval": schedule.interval, "frequency": 1}
+        if schedule.needs_metric:
+            entry["monitor"] = schedule.monitor
+        return {"optimizer": optimizer, "lr_scheduler": entry}
+
+
+def to_cpu(value: Any) -> Any:
+    if isinstance(value, Tensor):
+        return value.detach().to("cpu", copy=True)
+    if isinstance(value, dict):
+        return {key: to_cpu(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [to_cpu(item) for item in value]
+    return value
+
+
+def join(parts: list[dict[str, Any]]) -> dict[str, Any]:
+    """Batches of outputs as one: tensors concatenated, lists chained."""
+    if not parts:
+        return {}
+    joined: dict[str, Any] = {}
+    for key in parts[0]:
+        values = [part[key] for part in parts]
+        if isinstance(values[0], Tensor):
+            joined[key] = torch.cat(values)
+        elif isinstance(values[0], list):
+            joined[key] = [item for value in values for item in value]
+    return joined

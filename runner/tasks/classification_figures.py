@@ -1,0 +1,74 @@
+"""What a classifier's predictions on a split look like."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+
+from runner.plots.boundary import decision_boundary, feature_grid
+from runner.plots.calibration import reliability_diagram
+from runner.plots.confusion import confusion_matrix, count_confusion
+from runner.plots.precision_recall import precision_recall_roc
+from runner.plots.scores import class_scores
+from runner.plots.wrong import most_wrong, select_most_wrong
+
+__all__ = ["classification_figures"]
+
+MAX_POINTS = 2000
+"""Samples drawn over a decision boundary."""
+
+
+def classification_figures(
+    task: Any, split: str, data: Any, probs: np.ndarray, outputs: dict[str, Any]
+) -> Iterator[tuple[str, Any]]:
+    """Figures of one evaluated split.
+
+    Args:
+        probs: ``(N, K)``.
+        outputs: ``targets`` and ``index``, each ``(N,)``.
+    """
+    targets, index = outputs["targets"].numpy(), outputs["index"].numpy()
+    names = task.class_names
+    preds, confidences = probs.argmax(1), probs.max(1)
+    counts = count_confusion(targets, preds, len(names))
+    yield f"{split}_confusion", confusion_matrix(counts, names, f"Confusion matrix ({split})")
+    yield f"{split}_class_scores", class_scores(counts, names, f"Scores by class ({split})")
+    yield f"{split}_calibration", reliability_diagram(confidences, preds == targets, title=f"Calibration ({split})")
+    yield f"{split}_precision_recall", precision_recall_roc(probs, targets, names, f"Precision, recall, ROC ({split})")
+    yield from wrong_figure(split, data, names, targets, preds, confidences, probs, index)
+    if len(data.facts.input_shape) == 1 and data.facts.input_shape[0] == 2:
+        yield f"{split}_boundary", boundary_figure(task, split, data)
+
+
+def wrong_figure(split, data, names, targets, preds, confidences, probs, index) -> Iterator[tuple[str, Any]]:
+    chosen = select_most_wrong(probs, targets)
+    if len(chosen) == 0 or len(data.facts.input_shape) != 3:
+        return
+    source = data.splits[split]
+    positions = {int(i): position for position, i in enumerate(source.indices.tolist())}
+    images = [np.asarray(source[positions[int(index[i])]][0]) for i in chosen]
+    files = [data.sample_name(split, int(index[i])) for i in chosen]
+    title = f"Most wrong predictions ({split})"
+    figure = most_wrong(images, files, targets[chosen], preds[chosen], confidences[chosen], names, title)
+    if figure is not None:
+        yield f"{split}_most_wrong", figure
+
+
+def boundary_figure(task: Any, split: str, data: Any) -> Any:
+    """The decision boundary in the data's own units."""
+    count = min(len(data.splits[split]), MAX_POINTS)
+    samples = [data.splits[split][i] for i in range(count)]
+    points = np.stack([np.asarray(features) for features, _ in samples])
+    targets = np.array([int(target) for _, target in samples])
+    grid = feature_grid(points)
+    flat = torch.as_tensor(grid.reshape(-1, 2), dtype=torch.float32, device=task.device)
+    with torch.inference_mode():
+        normalize = data.normalize.to(task.device)
+        grid_probs = task.probs_of(task(normalize(flat))).cpu().numpy().reshape(*grid.shape[:2], -1)
+    features = data.facts.extra.get("feature_names", ["feature 1", "feature 2"])
+    return decision_boundary(
+        grid, grid_probs, points, targets, features, task.class_names, f"Decision boundary ({split})"
+    )
