@@ -1,0 +1,111 @@
+"""Random changes of training images that leave their class what it is."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated
+
+import torch
+from annotated_types import Ge, Gt, Le
+from torch import Tensor
+from torchvision.transforms import v2
+from torchvision.transforms.v2 import functional as F
+
+__all__ = ["ImageAugment"]
+
+MAX_ASPECT = 4 / 3
+ERASED_AREA = (0.02, 0.2)
+
+
+class ImageAugment:
+    """Crop, flip, rotation, colour and erasing, each drawn from torch's global generator.
+
+    Args:
+        flip: mirror half of the images, where the data set says that mirrored ones make sense.
+        min_scale: smallest part of the area that a random crop shows; 1 shows the whole image, squeezed.
+        degrees: rotation by up to so many degrees, either way.
+        color: how far brightness, contrast and saturation may change, as a part of their value. (Turning the hue
+            would take longer than all else together.)
+        erase: how often a rectangle is painted over with the image's mean colour (Zhong et al. 2020,
+            arXiv:1708.04896).
+    """
+
+    def __init__(
+        self,
+        flip: bool = True,
+        min_scale: Annotated[float, Gt(0), Le(1)] = 0.5,
+        degrees: Annotated[float, Ge(0), Le(180)] = 0.0,
+        color: Annotated[float, Ge(0), Le(1)] = 0.0,
+        erase: Annotated[float, Ge(0), Le(1)] = 0.0,
+    ):
+        self.flip = flip
+        self.min_scale = min_scale
+        self.degrees = degrees
+        self.color = color
+        self.erase = erase
+
+    def __call__(self, image: Tensor, size: int, can_flip: bool = True) -> Tensor:
+        """One image as this epoch sees it.
+
+        Args:
+            image: ``uint8`` of ``(C, H, W)``.
+            size: of the result, in pixels.
+            can_flip: whether a mirrored image is one of the same class (a digit is not).
+
+        Returns:
+            ``uint8`` of ``(C, size, size)``.
+        """
+        image = random_crop(image, size, self.min_scale)
+        if self.flip and can_flip and torch.rand(()) < 0.5:
+            image = F.horizontal_flip(image)
+        if self.degrees:
+            angle = uniform(-self.degrees, self.degrees)
+            image = F.rotate(image, angle, interpolation=v2.InterpolationMode.BILINEAR)
+        if self.color:
+            image = random_color(image, self.color)
+        if self.erase and torch.rand(()) < self.erase:
+            image = random_erase(image)
+        return image
+
+
+def uniform(low: float, high: float) -> float:
+    return low + (high - low) * torch.rand(()).item()
+
+
+def random_crop(image: Tensor, size: int, min_scale: float) -> Tensor:
+    """A random part of the image with sides of 3:4 to 4:3, resized (Szegedy et al. 2015, arXiv:1409.4842)."""
+    height, width = image.shape[-2:]
+    if min_scale < 1:
+        area = height * width * uniform(min_scale, 1)
+        aspect = math.exp(uniform(-math.log(MAX_ASPECT), math.log(MAX_ASPECT)))
+        crop_width, crop_height = min(width, math.sqrt(area * aspect)), min(height, math.sqrt(area / aspect))
+        rows = max(1, round(min(crop_height, crop_width * MAX_ASPECT)))
+        columns = max(1, round(min(crop_width, crop_height * MAX_ASPECT)))
+        top = int(torch.randint(height - rows + 1, ()))
+        left = int(torch.randint(width - columns + 1, ()))
+        image = image[:, top : top + rows, left : left + columns]
+    if image.shape[-2:] == (size, size):
+        return image
+    return F.resize(image, [size, size], antialias=True)
+
+
+def random_color(image: Tensor, strength: float) -> Tensor:
+    image = F.adjust_brightness(image, uniform(1 - strength, 1 + strength))
+    image = F.adjust_contrast(image, uniform(1 - strength, 1 + strength))
+    if image.shape[0] == 3:
+        image = F.adjust_saturation(image, uniform(1 - strength, 1 + strength))
+    return image
+
+
+def random_erase(image: Tensor) -> Tensor:
+    height, width = image.shape[-2:]
+    area = height * width * uniform(*ERASED_AREA)
+    aspect = math.exp(uniform(-math.log(3), math.log(3)))
+    rows = min(height, max(1, round(math.sqrt(area / aspect))))
+    columns = min(width, max(1, round(math.sqrt(area * aspect))))
+    top = int(torch.randint(height - rows + 1, ()))
+    left = int(torch.randint(width - columns + 1, ()))
+    image = image.clone()
+    mean = image.float().mean((1, 2)).to(image.dtype)
+    image[:, top : top + rows, left : left + columns] = mean[:, None, None]
+    return image
