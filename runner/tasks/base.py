@@ -43,12 +43,15 @@ class Task(LightningModule):
     Attributes:
         monitor: the metric that picks the best checkpoint.
         mode: whether more of it is better.
+        served_as: what a served model answers.
+        refused_losses: losses that make no sense for the task.
         last_train_loss: of the newest batch, on the device.
         outputs: of the last evaluation of a split, when ``collect`` was set.
     """
 
     monitor: str = "val/loss"
     mode: Literal["min", "max"] = "min"
+    served_as: str = "outputs"
     refused_losses: ClassVar[tuple[type, ...]] = ()
 
     def __init__(
@@ -98,6 +101,10 @@ class Task(LightningModule):
     def predict_outputs(self, inputs: Tensor) -> dict[str, Any]:
         """``outputs`` of inputs that have no targets."""
         raise TypeError(f"{type(self).__name__} must define predict_outputs()")
+
+    def served(self, outputs: dict[str, Any]) -> Tensor:
+        """What a served model answers, from ``predict_outputs``."""
+        return next(iter(outputs.values()))
 
     # The loop's hooks
 

@@ -37,6 +37,7 @@ class ClassificationTask(Task):
 
     monitor = "val/accuracy"
     mode = "max"
+    served_as = "probability of each class"
     refused_losses: ClassVar = (nn.MSELoss, nn.L1Loss, nn.HuberLoss, nn.SmoothL1Loss, nn.BCEWithLogitsLoss, nn.BCELoss)
 
     def __init__(
@@ -113,6 +114,9 @@ class ClassificationTask(Task):
 
     def predict_outputs(self, inputs: Tensor) -> dict[str, Any]:
         return {"logits": self(inputs)}
+
+    def served(self, outputs: dict[str, Any]) -> Tensor:
+        return self.probs_of(outputs["logits"])
 
     def rows(self, outputs: dict[str, Any]) -> list[dict[str, Any]]:
         probs = self.probs_of(outputs["logits"]).cpu()

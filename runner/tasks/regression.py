@@ -27,6 +27,7 @@ class RegressionTask(Task):
 
     monitor = "val/rmse"
     mode = "min"
+    served_as = "predicted values in the unit of the data"
     refused_losses: ClassVar = (nn.CrossEntropyLoss, nn.BCEWithLogitsLoss, nn.BCELoss, nn.NLLLoss)
 
     def __init__(

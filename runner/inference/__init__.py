@@ -1,0 +1,1 @@
+"""Trained runs in use: loaded, evaluated, asked for predictions."""

@@ -1,0 +1,90 @@
+"""Metrics of a run's checkpoint on a split, perhaps of other data."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from pytorch_lightning import Trainer
+
+from runner.data.facts import Facts
+from runner.errors import DataError, UserError
+from runner.hardware import choose_hardware
+from runner.inference.load import Which, load_trained
+from runner.parts import adapt_facts
+from runner.run.directory import RunDir
+from runner.run.files import read_json
+
+__all__ = ["evaluate"]
+
+SPLITS = ("train", "val", "test")
+
+
+def evaluate(
+    run: RunDir, split: str = "test", which: Which = "best", overrides: dict[str, Any] | None = None
+) -> dict[str, float]:
+    """Metrics by name, as the training of the run computes them.
+
+    Args:
+        split: ``train`` (without augmentation), ``val`` or ``test``.
+        overrides: values of the run's config that are to differ: ``{"data.root": "other/photos"}``.
+
+    Raises:
+        UserError: the data has no such split, or other classes than the run was trained on.
+    """
+    if split not in SPLITS:
+        raise UserError(f"split {split!r}: expected one of {', '.join(SPLITS)}.")
+    trained = load_trained(run, which, overrides)
+    data, task = trained.data, trained.task
+    data.prepare_data()
+    data.setup("test")
+    data.facts = adapt_facts(trained.config, data.facts)
+    compare_facts(data.facts, read_json(run.facts_path, {}))
+    if not len(data.splits.get(split, ())):
+        there = ", ".join(name for name in SPLITS if len(data.splits.get(name, ())))
+        raise UserError(f"the data has no {split} split; it has {there}. Choose one with --split.")
+    chosen = choose_hardware(trained.config["hardware"], task.model)
+    if chosen.channels_last:
+        task.model.to(memory_format=torch.channels_last)
+        task.channels_last = True
+    trainer = Trainer(
+        accelerator=chosen.accelerator,
+        devices=1,
+        precision=chosen.precision,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+    loader = data.eval_loader(split) if split != "train" else data.eval_loader("train")
+    task.trainer = trainer
+    trainer.datamodule = data
+    (metrics,) = trainer.test(task, WithNormalize(loader, data), verbose=False)
+    return {f"{split}/{key.partition('/')[2]}": float(value) for key, value in metrics.items()}
+
+
+class WithNormalize:
+    """Batches of a loader after the data module's normalisation."""
+
+    def __init__(self, loader: Any, data: Any):
+        self.loader = loader
+        self.data = data
+
+    def __len__(self) -> int:
+        return len(self.loader)
+
+    def __iter__(self):
+        for batch in self.loader:
+            yield self.data.on_after_batch_transfer(batch, 0)
+
+
+def compare_facts(now: Facts, trained_on: dict[str, Any]) -> None:
+    """Refuses data whose classes or shapes are not the run's."""
+    names = trained_on.get("class_names", [])
+    if names and list(now.class_names) != list(names):
+        missing = sorted(set(names) - set(now.class_names))
+        extra = sorted(set(now.class_names) - set(names))
+        raise DataError(
+            f"the data has other classes than the run was trained on: missing {missing or 'none'}, "
+            f"unknown {extra or 'none'}. Point the data's root at data of the same classes."
+        )

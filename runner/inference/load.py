@@ -1,0 +1,152 @@
+"""A run's model, as its best checkpoint has it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from omegaconf import OmegaConf
+from torch import Tensor, nn
+
+from runner.callbacks.checkpoint import best_checkpoint, last_checkpoint
+from runner.data.base import DataModule
+from runner.errors import UserError
+from runner.parts import make_data, make_model, make_task
+from runner.run.directory import RunDir, find_run
+from runner.run.files import read_json
+from runner.run.journal import load_metrics
+from runner.run.status import Status, read_status
+from runner.tasks.base import Task
+
+__all__ = ["Run", "Trained", "load_model", "load_run", "load_trained"]
+
+Which = Literal["best", "last"]
+
+
+@dataclass
+class Trained:
+    """What is needed to use a run's model.
+
+    Attributes:
+        task: in evaluation mode, with the checkpoint's weights.
+        data: knows how to read and normalise inputs; its splits are not set up.
+    """
+
+    config: dict[str, Any]
+    data: DataModule
+    task: Task
+    checkpoint: Path
+
+
+def load_trained(run: RunDir, which: Which = "best", overrides: dict[str, Any] | None = None) -> Trained:
+    """Rebuilds task and data module of a run from its directory alone.
+
+    Args:
+        which: the best checkpoint by the monitored metric, or the last.
+        overrides: dotted keys of the config and their values.
+
+    Raises:
+        UserError: the run has no checkpoint yet.
+    """
+    config = OmegaConf.load(run.config_path)
+    for key, value in (overrides or {}).items():
+        OmegaConf.update(config, key, value, force_add=True)
+    plain = OmegaConf.to_container(config, resolve=True)
+    entry = best_checkpoint(run) if which == "best" else last_checkpoint(run)
+    if entry is None:
+        state = read_status(run).state
+        raise UserError(f"{run.name} ({state}) has no checkpoint yet. `runner resume {run.name}` goes on with it.")
+    path = Path(getattr(entry, "path", entry))
+    checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    data = make_data(plain)
+    state = checkpoint.get(type(data).__qualname__)
+    if state is not None:
+        data.load_state_dict(state)
+    for key in ("pretrained",):
+        if plain["model"].get(key):
+            plain["model"][key] = False
+    task = make_task(plain, make_model(plain))
+    task.load_state_dict(checkpoint["state_dict"])
+    return Trained(plain, data, task.eval(), path)
+
+
+class Served(nn.Module):
+    """Normalisation and model in one: raw inputs in, probabilities or values out."""
+
+    def __init__(self, task: Task, normalize: nn.Module):
+        super().__init__()
+        self.normalize = normalize
+        self.task = task
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        outputs = self.task.predict_outputs(self.normalize(inputs))
+        return self.task.served(outputs)
+
+
+def load_model(run: RunDir | str | Path) -> tuple[nn.Module, np.ndarray, str]:
+    """The model with its normalisation, ready to be exported or served.
+
+    Returns:
+        The module (float32 inputs as the data set has them → outputs), an example input batch of one sample,
+        and what the outputs are.
+    """
+    run = run if isinstance(run, RunDir) else find_run(run)
+    trained = load_trained(run)
+    shape = read_json(run.facts_path)["input_shape"]
+    example = np.zeros((2, *shape), dtype=np.float32)
+    return Served(trained.task, trained.data.normalize).eval(), example, trained.task.served_as
+
+
+class Run:
+    """A run, for notebooks: ``run = load_run("latest"); run.metrics(); run.predict(["cat.jpg"])``."""
+
+    def __init__(self, directory: RunDir):
+        self.directory = directory
+
+    def __repr__(self) -> str:
+        return f"Run({self.directory.name!r}, {self.status.state})"
+
+    @property
+    def config(self) -> dict[str, Any]:
+        return OmegaConf.to_container(OmegaConf.load(self.directory.config_path), resolve=False)
+
+    @property
+    def status(self) -> Status:
+        return read_status(self.directory)
+
+    @property
+    def results(self) -> dict[str, Any]:
+        return read_json(self.directory.results_path, {})
+
+    def metrics(self) -> dict[str, list[tuple[int, int, float]]]:
+        """Each metric's history as ``(step, epoch, value)``."""
+        return load_metrics(self.directory.metrics_path)
+
+    @cached_property
+    def trained(self) -> Trained:
+        return load_trained(self.directory)
+
+    def predict(self, inputs: list[str], which: Which = "best") -> list[dict[str, Any]]:
+        """One row an input; see ``runner predict``."""
+        from runner.inference.predict import predict
+
+        return predict(self.directory, inputs, which)
+
+    def evaluate(self, split: str = "test", overrides: dict[str, Any] | None = None) -> dict[str, float]:
+        """Metrics of the best checkpoint on a split."""
+        from runner.inference.evaluate import evaluate
+
+        return evaluate(self.directory, split, overrides=overrides)
+
+
+def load_run(reference: str | Path = "latest", root: str | Path = "runs") -> Run:
+    """A run by directory, name, MLflow run id or ``latest``.
+
+    Raises:
+        RunNotFoundError: there is none.
+    """
+    return Run(find_run(reference, root))

@@ -1,0 +1,1 @@
+"""Ways to start workers on a run directory."""

@@ -1,0 +1,44 @@
+"""A run directory from a composition, and a worker on it in this process."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from runner.config.compose import Composition
+from runner.run.directory import RunDir, run_name
+from runner.run.files import write_text
+from runner.run.provenance import write_provenance
+from runner.run.status import write_status
+
+__all__ = ["launch", "prepare"]
+
+
+def prepare(composition: Composition, command: list[str] | None = None) -> RunDir:
+    """Writes the directory of a checked composition.
+
+    Raises:
+        UserError: the folder for runs cannot be written.
+    """
+    config = composition.config
+    name = config.run.name
+    if not name:
+        choices = composition.choices
+        name = run_name(choices.get("model", "model"), choices.get("data", "data"))
+    run = RunDir.create(config.run.root, name)
+    write_text(run.config_path, OmegaConf.to_yaml(config), durable=True)
+    write_provenance(run, command, seed=config.seed)
+    write_status(run, state="created")
+    return run
+
+
+def launch(run: RunDir) -> dict[str, Any]:
+    """Executes the run here and now; returns its results.
+
+    Raises:
+        RunnerError: whatever ended it; its status says the same.
+    """
+    from runner.worker import execute
+
+    return execute(run)

@@ -1,0 +1,85 @@
+"""What a run says to the person who started it: what is about to run, what came out, what to do next."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from rich.console import Console
+
+from runner.hardware import Chosen, describe_device
+from runner.report.tables import next_commands, plan_panel, results_table
+from runner.run.directory import RunDir
+
+__all__ = ["mirror", "plan", "results", "text"]
+
+
+def console() -> Console:
+    return Console(highlight=False, soft_wrap=True)
+
+
+def is_main_process() -> bool:
+    return os.environ.get("RANK", "0") == "0"
+
+
+def text(message: str) -> None:
+    if is_main_process():
+        console().print(message, markup=False)
+
+
+def short_path(path: Any) -> str:
+    relative = os.path.relpath(path)
+    return relative if not relative.startswith("..") else str(path)
+
+
+def count(number: int) -> str:
+    for unit, size in (("B", 10**9), ("M", 10**6), ("k", 10**3)):
+        if number >= size:
+            return f"{number / size:.3g} {unit}"
+    return str(number)
+
+
+def plan(run: RunDir, config: dict[str, Any], data: Any, task: Any, hardware: Chosen, resumed: Any) -> None:
+    """What is about to run."""
+    if not is_main_process():
+        return
+    facts = data.facts
+    parameters = list(task.model.parameters())
+    splits = " / ".join(f"{len(data.splits[s])} {s}" for s in ("train", "val", "test") if len(data.splits.get(s, ())))
+    classes = f", {facts.num_classes} classes" if facts.num_classes else ""
+    precision = {"32-true": "32-bit", "bf16-mixed": "bf16", "16-mixed": "fp16"}[hardware.precision]
+    layout = ", channels-last" if hardware.channels_last else ""
+    lines = {
+        "task": facts.task,
+        "model": f"{config['model']['_target_'].rpartition('.')[2]}, {count(sum(p.numel() for p in parameters))} parameters",
+        "data": f"{facts.name}: {splits} samples of {'×'.join(map(str, facts.input_shape))}{classes}",
+        "device": f"{describe_device(hardware.accelerator)}, {precision}{layout}",
+        "run": short_path(run.path),
+    }
+    if hardware.reasons:
+        lines["why"] = "; ".join(hardware.reasons)
+    if resumed:
+        lines["resumes"] = f"from {resumed.name}"
+    console().print(plan_panel(lines))
+
+
+def results(run: RunDir, values: dict[str, Any]) -> None:
+    """What came out, and the commands worth typing next."""
+    if not is_main_process():
+        return
+    out = console()
+    out.print(results_table(values))
+    name = short_path(run.path)
+    has_test = bool(values.get("test"))
+    commands = [
+        (f"runner report {name}", "the page with every plot"),
+        (f"runner evaluate {name} --split {'test' if has_test else 'val'}", "the metrics again"),
+        (f"runner predict {name} INPUT", "use the model"),
+        ("runner ui", "compare runs in the dashboard"),
+    ]
+    out.print(next_commands(commands))
+
+
+def mirror(run: RunDir, handle: Any, complete: bool) -> None:
+    if not complete:
+        text(f"MLflow does not have all of this run yet. It goes on in the background; `runner sync {run.name}` does it now.")

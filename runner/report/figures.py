@@ -1,0 +1,64 @@
+"""Every plot of a run, drawn from its journal, its task's outputs and its data."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+
+from runner.plots.curves import metric_curves
+from runner.plots.learning_rate import learning_rate_curve
+from runner.plots.png import to_png
+from runner.plots.samples import sample_grid
+from runner.run.directory import RunDir
+from runner.run.files import read_json
+from runner.run.journal import load_metrics
+
+__all__ = ["draw_figures"]
+
+log = logging.getLogger("runner.report")
+
+NUM_SAMPLES = 24
+
+
+def draw_figures(run: RunDir, task: Any, data: Any) -> list[str]:
+    """Writes ``plots/*.png``; returns their names. A plot that fails is logged and costs nothing else."""
+    names = []
+    for source in (curve_figures(run), sample_figures(data), *(task.figures(split, data) for split in task.outputs)):
+        try:
+            for name, figure in source:
+                if figure is not None:
+                    to_png(figure, run.plots / f"{name}.png")
+                    names.append(name)
+        except Exception:
+            log.exception("a plot could not be drawn")
+    return names
+
+
+def curve_figures(run: RunDir) -> Iterator[tuple[str, Any]]:
+    metrics = load_metrics(run.metrics_path)
+    rates = {key: points for key, points in metrics.items() if key.startswith("train/lr")}
+    curves = {key: points for key, points in metrics.items() if key not in rates and not key.startswith("test/")}
+    best = read_json(run.results_path, {}).get("best")
+    marked = (best["step"], best["epoch"]) if best else None
+    if curves:
+        yield "curves", metric_curves(curves, best=marked)
+    if rates:
+        yield "learning_rate", learning_rate_curve(rates)
+
+
+def sample_figures(data: Any) -> Iterator[tuple[str, Any]]:
+    """Training samples as the model sees them in the first epoch."""
+    split = data.splits.get("train")
+    if split is None or len(data.facts.input_shape) != 3:
+        return
+    generator = torch.Generator().manual_seed(0)
+    positions = torch.randperm(len(split), generator=generator)[:NUM_SAMPLES].tolist()
+    samples = [split.sample(0, position) for position in positions]
+    images = [np.asarray(image) for image, _ in samples]
+    names = data.facts.class_names
+    labels = [names[int(target)] if names else f"{float(np.ravel(target)[0]):.3g}" for _, target in samples]
+    yield "samples", sample_grid(images, labels)

@@ -1,0 +1,190 @@
+"""Executes a run directory, and nothing else: ``python -m runner.worker RUN_DIR``.
+
+It never sees the command line that made the directory, and composes nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import OmegaConf
+from pytorch_lightning import Trainer, seed_everything
+
+from runner.callbacks.checkpoint import best_checkpoint, last_checkpoint
+from runner.callbacks.stack import make_trainer
+from runner.data.base import DataModule
+from runner.errors import Interrupted, RunnerError
+from runner.hardware import Chosen, choose_hardware
+from runner.models.weights import load_weights
+from runner.parts import adapt_facts, make_data, make_model, make_task, resolve
+from runner.report import announce
+from runner.report.figures import draw_figures
+from runner.report.page import write_report
+from runner.run.directory import RunDir
+from runner.run.files import read_json, write_json, write_text
+from runner.run.status import write_status
+from runner.tasks.base import Task
+from runner.tracking import start as start_tracking
+
+__all__ = ["execute"]
+
+log = logging.getLogger("runner.worker")
+
+
+def execute(run: RunDir | str | Path) -> dict[str, Any]:
+    """Trains what the directory says, goes on where an earlier attempt stopped, tests the best checkpoint.
+
+    Returns:
+        The run's results, as in ``results.json``.
+
+    Raises:
+        RunnerError: what ended the run before its time. The status on disk says the same.
+    """
+    run = run if isinstance(run, RunDir) else RunDir(Path(run).absolute())
+    config = OmegaConf.load(run.config_path)
+    write_status(run, state="running")
+    mirror = start_tracking(run.path, OmegaConf.to_container(config, resolve=False).get("tracking"))
+    try:
+        with log_file(run):
+            results = Execution(run, config).results()
+        write_status(run, state="finished", step=results["step"], epoch=results["epoch"])
+        if config.report:
+            write_report(run)
+        return results
+    except (Interrupted, KeyboardInterrupt) as error:
+        write_status(run, state="interrupted", reason=str(error) or "interrupted from the keyboard")
+        raise
+    except BaseException as error:
+        with open(run.logs / "rank0.log", "a", encoding="utf-8") as file:
+            file.write(traceback.format_exc())
+        write_status(run, state="failed", reason=f"{type(error).__name__}: {error}")
+        raise
+    finally:
+        announce.mirror(run, mirror, mirror.finish((config.get("tracking") or {}).get("wait_s", 30.0)))
+
+
+@contextmanager
+def log_file(run: RunDir) -> Iterator[None]:
+    """Log records and warnings of this process into ``logs/rank0.log`` too."""
+    handler = logging.FileHandler(run.logs / "rank0.log", encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    root = logging.getLogger()
+    root.addHandler(handler)
+    logging.captureWarnings(True)
+    try:
+        yield
+    finally:
+        root.removeHandler(handler)
+        handler.close()
+
+
+class Execution:
+    """One attempt at a run, from its config to its results."""
+
+    def __init__(self, run: RunDir, config: Any):
+        self.run = run
+        self.started = time.time()
+        seed_everything(config.seed, workers=False, verbose=False)
+        if (config.get("hardware") or {}).get("num_threads"):
+            torch.set_num_threads(config.hardware.num_threads)
+        raw = resolve(config, None)
+        self.data = make_data(raw)
+        self.data.prepare_data()
+        self.data.setup("fit")
+        self.data.overfit = raw["debug"]["kind"] == "overfit"
+        facts = adapt_facts(raw, self.data.facts)
+        self.data.facts = facts
+        self.config = resolve(config, facts)
+        write_json(run.facts_path, facts.as_dict())
+        write_text(run.config_path, OmegaConf.to_yaml(OmegaConf.create(self.config)), durable=True)
+        self.resumed = last_checkpoint(run)
+        self.task, self.hardware = self.make_task()
+
+    def make_task(self) -> tuple[Task, Chosen]:
+        model = make_model(self.config)
+        if self.config.get("weights") and self.resumed is None:
+            announce.text(load_weights(model, self.config["weights"]).summary)
+        hardware = choose_hardware(self.config["hardware"], model)
+        if hardware.channels_last:
+            model = model.to(memory_format=torch.channels_last)
+        task = make_task(self.config, model)
+        task.channels_last = hardware.channels_last
+        if hardware.compile:
+            task.model.compile()
+        return task, hardware
+
+    def results(self) -> dict[str, Any]:
+        trainer = make_trainer(self.run, self.config, self.task, self.hardware)
+        announce.plan(self.run, self.config, self.data, self.task, self.hardware, self.resumed)
+        trainer.fit(
+            self.task,
+            datamodule=self.data,
+            ckpt_path=str(self.resumed) if self.resumed else None,
+            weights_only=True,
+        )
+        trainer.logger.journal.flush(durable=True)
+        results = self.evaluate(trainer)
+        write_json(self.run.results_path, results)
+        if self.config["plots"]:
+            draw_figures(self.run, self.task, self.data)
+        trainer.logger.journal.close()
+        return results
+
+    def evaluate(self, trainer: Trainer) -> dict[str, Any]:
+        """Metrics of the best checkpoint on val and, where there is one, test."""
+        step, epoch = trainer.global_step, trainer.current_epoch
+        best = best_checkpoint(self.run)
+        if best is not None:
+            state = torch.load(best.path, map_location="cpu", weights_only=True)
+            self.task.load_state_dict(state["state_dict"])
+        self.task.collect = True
+        metrics = {"val": evaluate_split(trainer, self.task, self.data, "val")}
+        if len(self.data.splits.get("test", ())):
+            metrics["test"] = evaluate_split(trainer, self.task, self.data, "test")
+            trainer.logger.log_metrics(metrics["test"], step=step)
+        parameters = list(self.task.model.parameters())
+        previous = read_json(self.run.results_path, {})
+        return {
+            "best": None if best is None else best.as_dict(),
+            **metrics,
+            "step": step,
+            "epoch": epoch,
+            "num_parameters": sum(p.numel() for p in parameters),
+            "num_trainable": sum(p.numel() for p in parameters if p.requires_grad),
+            "seconds": round(time.time() - self.started + previous.get("seconds", 0.0), 3),
+        }
+
+
+def evaluate_split(trainer: Trainer, task: Task, data: DataModule, split: str) -> dict[str, float]:
+    evaluate = trainer.validate if split == "val" else trainer.test
+    if not len(data.splits.get(split, ())):
+        return {}
+    (metrics,) = evaluate(task, datamodule=data, verbose=False)
+    return {key: float(value) for key, value in metrics.items()}
+
+
+def main(argv: list[str] | None = None) -> int:
+    arguments = sys.argv[1:] if argv is None else argv
+    if len(arguments) != 1:
+        print("usage: python -m runner.worker RUN_DIR", file=sys.stderr)
+        return 2
+    try:
+        execute(arguments[0])
+    except RunnerError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
