@@ -12,7 +12,7 @@ from matplotlib.ticker import PercentFormatter
 
 from runner.plots.style import CYCLE, class_colors, class_labels, label, new_figure, styled
 
-__all__ = ["plot_boundary", "feature_grid"]
+__all__ = ["decision_boundary", "feature_grid"]
 
 MARKERS = "osD^vPX*"
 
@@ -26,7 +26,7 @@ def feature_grid(points: np.ndarray, resolution: int = 200) -> np.ndarray:
 
 
 @styled
-def plot_boundary(
+def decision_boundary(
     grid: np.ndarray,
     grid_probs: np.ndarray,
     points: np.ndarray,

@@ -10,7 +10,7 @@ from matplotlib.ticker import PercentFormatter
 
 from runner.plots.style import CYCLE, INK, MUTED, new_figure, styled
 
-__all__ = ["Calibration", "calibrate", "plot_calibration"]
+__all__ = ["Calibration", "calibrate", "reliability_diagram"]
 
 GAP_COLOR = "#f6c9a8"
 
@@ -52,7 +52,7 @@ def calibrate(confidences: np.ndarray, correct: np.ndarray, num_bins: int = 15) 
 
 
 @styled
-def plot_calibration(
+def reliability_diagram(
     confidences: np.ndarray, correct: np.ndarray, num_bins: int = 15, title: str = "Calibration"
 ) -> Figure:
     """Accuracy of each confidence bin above, how many predictions fall into it below.

@@ -12,7 +12,7 @@ from matplotlib.ticker import PercentFormatter
 
 from runner.plots.style import INK, MUTED, class_labels, new_figure, styled
 
-__all__ = ["plot_confusion", "count_confusion"]
+__all__ = ["confusion_matrix", "count_confusion"]
 
 MOST_CELLS_WITH_TEXT = 20
 MOST_LABELLED_CLASSES = 60
@@ -27,7 +27,7 @@ def count_confusion(targets: np.ndarray, preds: np.ndarray, num_classes: int) ->
 
 
 @styled
-def plot_confusion(
+def confusion_matrix(
     counts: np.ndarray, class_names: Sequence[str] | None = None, title: str = "Confusion matrix"
 ) -> Figure:
     """Colour shows the share of each true class (rows sum to 1), text the counts.

@@ -13,7 +13,7 @@ from matplotlib.ticker import MaxNLocator
 
 from runner.plots.style import CYCLE, MUTED, SPLIT_COLORS, label, new_figure, styled
 
-__all__ = ["plot_curves"]
+__all__ = ["metric_curves"]
 
 Points = Sequence[tuple[int, int, float]]
 SPLITS = ("train", "val", "test")
@@ -21,7 +21,7 @@ NAN_COLOR = "#b91c1c"
 
 
 @styled
-def plot_curves(
+def metric_curves(
     metrics: Mapping[str, Points], best: tuple[int, int] | None = None, title: str = "Training curves"
 ) -> Figure:
     """Curves of every metric, its splits together, the loss first.

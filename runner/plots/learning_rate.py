@@ -10,11 +10,11 @@ from matplotlib.ticker import MaxNLocator
 
 from runner.plots.style import label, new_figure, styled
 
-__all__ = ["plot_learning_rate"]
+__all__ = ["learning_rate_curve"]
 
 
 @styled
-def plot_learning_rate(
+def learning_rate_curve(
     rates: Mapping[str, Sequence[tuple[int, int, float]]], title: str = "Learning rate"
 ) -> Figure:
     """One line a parameter group, on a log scale when much of the run is spent at far smaller rates.

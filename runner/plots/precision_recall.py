@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from runner.plots.style import CYCLE, MUTED, class_labels, new_figure, styled
 
-__all__ = ["Ranking", "plot_precision_recall", "rank"]
+__all__ = ["Ranking", "precision_recall_roc", "rank"]
 
 MOST_NAMED_CURVES = 7
 
@@ -53,7 +53,7 @@ def rank(probs: np.ndarray, targets: np.ndarray) -> dict[int, Ranking]:
 
 
 @styled
-def plot_precision_recall(
+def precision_recall_roc(
     probs: np.ndarray,
     targets: np.ndarray,
     class_names: Sequence[str] | None = None,

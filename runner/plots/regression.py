@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -9,65 +11,43 @@ from matplotlib.ticker import MaxNLocator
 
 from runner.plots.style import CYCLE, MUTED, label, new_figure, styled
 
-__all__ = ["plot_predicted_true", "plot_residuals"]
+__all__ = ["regression_panels"]
 
 DENSE = 3000
 
 
 @styled
-def plot_predicted_true(
-    targets: np.ndarray, preds: np.ndarray, name: str = "target", title: str = "Predicted against true"
+def regression_panels(
+    preds: np.ndarray,
+    targets: np.ndarray,
+    target_names: Sequence[str] | None = None,
+    title: str = "Predictions and residuals",
 ) -> Figure:
-    """Every sample at (true, predicted), with the line where both are equal.
+    """Three panels a target: predicted against true, residual against predicted, histogram of residuals.
 
     Args:
-        targets, preds: (N,). Pairs that are not finite are left out and counted.
-        name: what the number is, for the axes.
+        preds, targets: (N,) or (N, D). Pairs that are not finite are left out and counted.
+        target_names: (D,) names for the axes.
     """
-    true, pred, left_out = _finite_pairs(targets, preds)
-    fig, axes = new_figure(5.0, 5.0, title=title)
-    ax = axes[0, 0]
-    _scatter(ax, true, pred)
-    if len(pred):
-        low, high = min(pred.min(), true.min()), max(pred.max(), true.max())
-        margin = 0.04 * (high - low) or 1.0
-        ax.set(xlim=(low - margin, high + margin), ylim=(low - margin, high + margin))
-        ax.plot([low, high], [low, high], color=MUTED, linestyle="--", linewidth=1)
-        squares = (pred - true) ** 2
-        spread = ((true - true.mean()) ** 2).sum()
-        r2 = f"R² {1 - squares.sum() / spread:.3f}" if spread > 0 else "R² undefined"
-        note = f"   ({left_out} not finite)" if left_out else ""
-        ax.set_title(f"{r2}   RMSE {_number(np.sqrt(squares.mean()))}{note}", fontweight="normal", fontsize=9)
-    ax.set_aspect("equal", adjustable="box")
-    ax.set(xlabel=f"true {label(name, 40)}", ylabel=f"predicted {label(name, 40)}")
+    preds, targets = (np.asarray(values, dtype=float) for values in (preds, targets))
+    preds, targets = (values[:, None] if values.ndim == 1 else values for values in (preds, targets))
+    num_targets = targets.shape[1]
+    fig, axes = new_figure(11.5, 3.7 * num_targets, num_targets, 3, title)
+    for i in range(num_targets):
+        name = (
+            label(target_names[i], 24)
+            if target_names is not None
+            else f"target {i}"
+            if num_targets > 1
+            else "target"
+        )
+        known = np.isfinite(preds[:, i]) & np.isfinite(targets[:, i])
+        pred, true = preds[known, i], targets[known, i]
+        left_out = int((~known).sum())
+        _draw_identity(axes[i, 0], pred, true, name, left_out)
+        _draw_residuals(axes[i, 1], pred, pred - true, name)
+        _draw_histogram(axes[i, 2], pred - true)
     return fig
-
-
-@styled
-def plot_residuals(
-    targets: np.ndarray, preds: np.ndarray, name: str = "target", title: str = "Residuals"
-) -> Figure:
-    """Predicted − true: against the prediction on the left, as a histogram on the right.
-
-    Args:
-        targets, preds: (N,). Pairs that are not finite are left out.
-        name: what the number is, for the axes.
-    """
-    true, pred, _ = _finite_pairs(targets, preds)
-    fig, axes = new_figure(8.6, 3.9, 1, 2, title, gridspec_kw={"width_ratios": [1.35, 1]})
-    left, right = axes[0]
-    _scatter(left, pred, pred - true)
-    left.axhline(0, color=MUTED, linestyle="--", linewidth=1)
-    left.set(xlabel=f"predicted {label(name, 40)}", ylabel="predicted − true")
-    _draw_histogram(right, pred - true)
-    return fig
-
-
-def _finite_pairs(targets: np.ndarray, preds: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
-    """True and predicted values that are finite, and how many pairs are not."""
-    true, pred = (np.asarray(values, dtype=float).reshape(-1) for values in (targets, preds))
-    known = np.isfinite(true) & np.isfinite(pred)
-    return true[known], pred[known], int((~known).sum())
 
 
 def _number(value: float) -> str:
@@ -85,6 +65,28 @@ def _scatter(ax: Axes, x: np.ndarray, y: np.ndarray) -> None:
     ax.yaxis.set_major_locator(MaxNLocator(6))
 
 
+def _draw_identity(ax: Axes, pred: np.ndarray, true: np.ndarray, name: str, left_out: int) -> None:
+    _scatter(ax, true, pred)
+    if len(pred):
+        low, high = min(pred.min(), true.min()), max(pred.max(), true.max())
+        margin = 0.04 * (high - low) or 1.0
+        ax.set(xlim=(low - margin, high + margin), ylim=(low - margin, high + margin))
+        ax.plot([low, high], [low, high], color=MUTED, linestyle="--", linewidth=1)
+        spread = ((true - true.mean()) ** 2).sum()
+        r2 = f"R² {1 - ((pred - true) ** 2).sum() / spread:.3f}" if spread > 0 else "R² undefined"
+        note = f"   ({left_out} not finite)" if left_out else ""
+        ax.set_title(f"{r2}   RMSE {_number(np.sqrt(((pred - true) ** 2).mean()))}{note}")
+    ax.set_aspect("equal", adjustable="box")
+    ax.set(xlabel=f"true {name}", ylabel=f"predicted {name}")
+
+
+def _draw_residuals(ax: Axes, pred: np.ndarray, residuals: np.ndarray, name: str) -> None:
+    _scatter(ax, pred, residuals)
+    ax.axhline(0, color=MUTED, linestyle="--", linewidth=1)
+    ax.set_title("Residual against prediction")
+    ax.set(xlabel=f"predicted {name}", ylabel="predicted − true")
+
+
 def _draw_histogram(ax: Axes, residuals: np.ndarray) -> None:
     if len(residuals):
         mean = residuals.mean()
@@ -97,7 +99,8 @@ def _draw_histogram(ax: Axes, residuals: np.ndarray) -> None:
         bins = int(np.clip(np.sqrt(len(residuals)), 8, 60))
         ax.hist(residuals, bins=bins, range=(low, high), color=CYCLE[0], alpha=0.85)
         ax.axvline(mean, color=CYCLE[1], linewidth=1.2, label=f"mean {_number(mean)}")
-        ax.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), borderaxespad=0.2)
+        ax.legend(loc="upper right")
     ax.axvline(0, color=MUTED, linestyle="--", linewidth=1)
+    ax.set_title("Residuals")
     ax.set(xlabel="predicted − true", ylabel="count")
     ax.xaxis.set_major_locator(MaxNLocator(5))

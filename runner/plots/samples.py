@@ -10,11 +10,11 @@ from matplotlib.figure import Figure
 from runner.plots.image import are_images, image_grid
 from runner.plots.style import label, styled
 
-__all__ = ["plot_samples"]
+__all__ = ["sample_grid"]
 
 
 @styled
-def plot_samples(
+def sample_grid(
     images: np.ndarray | Sequence[np.ndarray],
     labels: Sequence[str],
     title: str = "Training samples after augmentation",

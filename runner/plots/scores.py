@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from runner.plots.style import CYCLE, MUTED, class_labels, new_figure, styled
 
-__all__ = ["plot_scores", "score_classes"]
+__all__ = ["class_scores", "score_classes"]
 
 MOST_CLASSES = 40
 NUM_WORST, NUM_BEST = 25, 10
@@ -26,7 +26,7 @@ def score_classes(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarra
 
 
 @styled
-def plot_scores(
+def class_scores(
     counts: np.ndarray, class_names: Sequence[str] | None = None, title: str = "Scores by class"
 ) -> Figure:
     """F1 as bars, sorted with the worst class on top; precision and recall as marks on them.

@@ -10,10 +10,10 @@ from matplotlib.figure import Figure
 from runner.plots.image import are_images, image_grid
 from runner.plots.style import class_labels, label, styled
 
-__all__ = ["plot_wrong", "select_wrong"]
+__all__ = ["most_wrong", "select_most_wrong"]
 
 
-def select_wrong(probs: np.ndarray, targets: np.ndarray, limit: int = 24) -> np.ndarray:
+def select_most_wrong(probs: np.ndarray, targets: np.ndarray, limit: int = 24) -> np.ndarray:
     """Indices of at most `limit` wrong predictions, the largest loss (least probable truth) first.
 
     Args:
@@ -27,7 +27,7 @@ def select_wrong(probs: np.ndarray, targets: np.ndarray, limit: int = 24) -> np.
 
 
 @styled
-def plot_wrong(
+def most_wrong(
     images: np.ndarray | Sequence[np.ndarray],
     names: Sequence[str],
     targets: np.ndarray,

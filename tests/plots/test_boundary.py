@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from runner.plots.boundary import plot_boundary, feature_grid
+from runner.plots.boundary import decision_boundary, feature_grid
 
 POINTS = np.array([[0.0, 10.0], [4.0, 30.0], [2.0, 20.0]])
 
@@ -28,7 +28,7 @@ def test_draws_with_names(num_classes, certain, png_size):
         probs = np.zeros_like(probs)
         probs[..., 0] = 1
     names = [f"class {k}" for k in range(num_classes)]
-    fig = plot_boundary(grid, probs, POINTS, np.array([0, 1, 1]), ["lectures", "hours"], names)
+    fig = decision_boundary(grid, probs, POINTS, np.array([0, 1, 1]), ["lectures", "hours"], names)
     assert (fig.axes[0].get_xlabel(), fig.axes[0].get_ylabel()) == ("lectures", "hours")
     assert [text.get_text() for text in fig.axes[0].get_legend().get_texts()] == names
     png_size(fig)

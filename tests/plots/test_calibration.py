@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from runner.plots.calibration import calibrate, plot_calibration
+from runner.plots.calibration import calibrate, reliability_diagram
 
 
 def test_error_is_the_gap_weighted_by_counts():
@@ -19,9 +19,9 @@ def test_perfect_calibration_has_almost_no_error():
 
 @pytest.mark.parametrize("confidences", [[1.0], [0.0, 1.0], [np.nan, 0.3], []])
 def test_edges_draw(confidences, png_size):
-    png_size(plot_calibration(np.array(confidences), np.ones(len(confidences), bool)))
+    png_size(reliability_diagram(np.array(confidences), np.ones(len(confidences), bool)))
 
 
 def test_the_error_is_told():
-    fig = plot_calibration(np.array([0.8, 0.8]), np.array([True, False]))
+    fig = reliability_diagram(np.array([0.8, 0.8]), np.array([True, False]))
     assert fig.axes[0].get_title("left") == "expected calibration error 0.300"

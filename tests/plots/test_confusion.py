@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from runner.plots.confusion import plot_confusion, count_confusion
+from runner.plots.confusion import confusion_matrix, count_confusion
 
 
 def texts(fig):
@@ -14,20 +14,20 @@ def test_counts_have_the_truth_in_rows():
 
 
 def test_small_matrix_writes_counts_and_shares():
-    fig = plot_confusion(np.array([[60, 20], [0, 5]]), ["cat", "dog"])
+    fig = confusion_matrix(np.array([[60, 20], [0, 5]]), ["cat", "dog"])
     assert texts(fig) == ["60\n75.0%", "20\n25.0%", "5\n100.0%"]
     assert [tick.get_text() for tick in fig.axes[0].get_yticklabels()] == ["cat", "dog"]
 
 
 def test_colours_are_normalised_by_row():
-    image = plot_confusion(np.array([[30, 10], [0, 0]])).axes[0].images[0]
+    image = confusion_matrix(np.array([[30, 10], [0, 0]])).axes[0].images[0]
     assert np.allclose(image.get_array(), [[0.75, 0.25], [0, 0]])
 
 
 def test_large_matrix_lists_the_pairs_confused_most():
     counts = np.diag(np.full(100, 20))
     counts[3, 7] = 12
-    shown = texts(plot_confusion(counts, [f"n{i:03d}" for i in range(100)]))
+    shown = texts(confusion_matrix(counts, [f"n{i:03d}" for i in range(100)]))
     assert "n003 → n007" in shown
     assert "12 times, 38% of its class" in shown
     assert not any("→" in text and "n003" not in text for text in shown)
@@ -37,6 +37,6 @@ def test_large_matrix_lists_the_pairs_confused_most():
 def test_every_size_draws(num_classes, tmp_path, png_size):
     counts = np.random.default_rng(0).integers(0, 30_000, (num_classes, num_classes))
     width, height = png_size(
-        plot_confusion(counts, [f"a rather long class name {i}" for i in range(num_classes)])
+        confusion_matrix(counts, [f"a rather long class name {i}" for i in range(num_classes)])
     )
     assert 500 < width < 2000 and 300 < height < 1600

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from runner.plots.curves import plot_curves
+from runner.plots.curves import metric_curves
 
 NAN, INF = float("nan"), float("inf")
 
@@ -15,7 +15,7 @@ def visible(fig):
 
 
 def test_splits_share_a_panel_and_the_loss_comes_first():
-    fig = plot_curves(
+    fig = metric_curves(
         {
             "val/accuracy": epochs(0.5, 0.6),
             "train/loss": epochs(2, 1),
@@ -30,7 +30,7 @@ def test_splits_share_a_panel_and_the_loss_comes_first():
 
 
 def test_values_by_step_stand_on_the_same_axis_as_those_by_epoch():
-    fig = plot_curves({"train/loss": [(s, s // 10, 1.0) for s in range(20)], "val/loss": epochs(2, 1)})
+    fig = metric_curves({"train/loss": [(s, s // 10, 1.0) for s in range(20)], "val/loss": epochs(2, 1)})
     train, val = visible(fig)[0].lines
     assert train.get_xdata()[-1] == pytest.approx(1.9)
     assert val.get_xdata().tolist() == [1, 2]
@@ -38,13 +38,13 @@ def test_values_by_step_stand_on_the_same_axis_as_those_by_epoch():
 
 
 def test_without_validation_the_axis_counts_steps():
-    fig = plot_curves({"train/loss": [(s, 0, 1.0 + s) for s in range(20)]})
+    fig = metric_curves({"train/loss": [(s, 0, 1.0 + s) for s in range(20)]})
     assert visible(fig)[0].get_xlabel() == "step"
     assert visible(fig)[0].lines[0].get_xdata()[-1] == 19
 
 
 def test_values_that_are_not_finite_leave_a_marked_gap(png_size):
-    fig = plot_curves({"train/loss": epochs(2, NAN, 1, INF)})
+    fig = metric_curves({"train/loss": epochs(2, NAN, 1, INF)})
     line, marks = visible(fig)[0].lines
     assert np.isnan(line.get_ydata()).tolist() == [False, True, False, True]
     assert marks.get_xdata().tolist() == [2, 4] and marks.get_label() == "not finite"
@@ -52,12 +52,12 @@ def test_values_that_are_not_finite_leave_a_marked_gap(png_size):
 
 
 def test_a_wide_range_takes_a_log_scale_and_a_negative_one_never_does():
-    assert visible(plot_curves({"train/loss": epochs(5000, 1)}))[0].get_yscale() == "log"
-    assert visible(plot_curves({"train/loss": epochs(5000, -1)}))[0].get_yscale() == "linear"
+    assert visible(metric_curves({"train/loss": epochs(5000, 1)}))[0].get_yscale() == "log"
+    assert visible(metric_curves({"train/loss": epochs(5000, -1)}))[0].get_yscale() == "linear"
 
 
 def test_the_best_checkpoint_is_marked():
-    fig = plot_curves({"val/loss": epochs(3, 1, 2)}, best=(20, 1))
+    fig = metric_curves({"val/loss": epochs(3, 1, 2)}, best=(20, 1))
     assert visible(fig)[0].lines[-1].get_xdata() == [2, 2]
 
 
@@ -74,4 +74,4 @@ def test_the_best_checkpoint_is_marked():
     ids=["nothing", "nan only", "one epoch", "no split", "eleven", "dense"],
 )
 def test_odd_cases_draw(metrics, png_size):
-    png_size(plot_curves(metrics, best=(10, 0)))
+    png_size(metric_curves(metrics, best=(10, 0)))

@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from runner.plots.learning_rate import plot_learning_rate
+from runner.plots.learning_rate import learning_rate_curve
 
 
 def rates(function, steps=600):
@@ -19,16 +19,16 @@ def rates(function, steps=600):
     ids=["constant", "cosine", "step"],
 )
 def test_scale_suits_the_schedule(function, scale, png_size):
-    fig = plot_learning_rate({"lr": rates(function)})
+    fig = learning_rate_curve({"lr": rates(function)})
     assert fig.axes[0].get_yscale() == scale
     png_size(fig)
 
 
 def test_groups_are_named():
-    fig = plot_learning_rate({"head": rates(lambda s: 1e-3), "backbone": rates(lambda s: 1e-4)})
+    fig = learning_rate_curve({"head": rates(lambda s: 1e-3), "backbone": rates(lambda s: 1e-4)})
     assert [text.get_text() for text in fig.axes[0].get_legend().get_texts()] == ["head", "backbone"]
 
 
 @pytest.mark.parametrize("points", [{}, {"lr": []}, {"lr": [(0, 0, 0.0)]}, {"lr": [(0, 0, float("nan"))]}])
 def test_odd_cases_draw(points, png_size):
-    png_size(plot_learning_rate(points))
+    png_size(learning_rate_curve(points))

@@ -3,13 +3,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from runner.plots.learning_rate import plot_learning_rate
+from runner.plots.learning_rate import learning_rate_curve
 from runner.plots.png import to_png
-from runner.plots.samples import plot_samples
+from runner.plots.samples import sample_grid
 
 
 def test_file_and_folder_are_made_and_no_partial_file_stays(tmp_path):
-    fig = plot_learning_rate({"lr": [(0, 0, 0.1), (10, 1, 0.01)]})
+    fig = learning_rate_curve({"lr": [(0, 0, 0.1), (10, 1, 0.01)]})
     path = to_png(fig, tmp_path / "plots" / "lr.png", dpi=100)
     assert Image.open(path).size == (700, 290)
     assert [file.name for file in path.parent.iterdir()] == ["lr.png"]
@@ -18,14 +18,14 @@ def test_file_and_folder_are_made_and_no_partial_file_stays(tmp_path):
 def test_an_unwritable_folder_is_an_error(tmp_path):
     (tmp_path / "plots").write_text("a file where the folder should be")
     with pytest.raises(OSError):
-        to_png(plot_learning_rate({}), tmp_path / "plots" / "lr.png")
+        to_png(learning_rate_curve({}), tmp_path / "plots" / "lr.png")
 
 
 def test_a_name_without_glyphs_draws_without_warnings(png_size):
-    png_size(plot_samples(np.zeros((1, 8, 8)), ["\U00013080 \ud55c\uad6d\uc5b4"]))
+    png_size(sample_grid(np.zeros((1, 8, 8)), ["\U00013080 \ud55c\uad6d\uc5b4"]))
 
 
 def test_the_callers_matplotlib_settings_stay(tmp_path):
     before = dict(matplotlib.rcParams)
-    to_png(plot_learning_rate({"lr": [(0, 0, 0.1)]}), tmp_path / "lr.png")
+    to_png(learning_rate_curve({"lr": [(0, 0, 0.1)]}), tmp_path / "lr.png")
     assert dict(matplotlib.rcParams) == before

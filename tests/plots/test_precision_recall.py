@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from runner.plots.precision_recall import plot_precision_recall, rank
+from runner.plots.precision_recall import precision_recall_roc, rank
 
 
 @pytest.mark.parametrize("decimals", [10, 1])
@@ -25,13 +25,13 @@ def test_of_many_classes_the_hardest_are_named(png_size):
     targets = np.arange(400) % 20
     probs = rng.random((400, 20))
     probs[np.arange(400), targets] += 0.05 * targets
-    fig = plot_precision_recall(probs, targets, [f"class {k}" for k in range(20)])
+    fig = precision_recall_roc(probs, targets, [f"class {k}" for k in range(20)])
     names = [text.get_text() for text in fig.axes[0].get_legend().get_texts()]
     assert len(names) == 5 and all(int(name.split()[1]) < 8 for name in names)
     png_size(fig)
 
 
 def test_one_class_only_says_so(png_size):
-    fig = plot_precision_recall(np.array([[0.2, 0.8]]), np.array([1]))
+    fig = precision_recall_roc(np.array([[0.2, 0.8]]), np.array([1]))
     assert "nothing to rank" in fig.axes[0].texts[0].get_text()
     png_size(fig)

@@ -1,10 +1,10 @@
 import numpy as np
 
-from runner.plots.samples import plot_samples
+from runner.plots.samples import sample_grid
 
 
 def test_labels_stand_below_and_the_limit_holds(png_size):
-    fig = plot_samples(
+    fig = sample_grid(
         np.random.default_rng(0).random((30, 3, 8, 8)), [f"class {i}" for i in range(30)], limit=7
     )
     captions = [ax.get_xlabel() for ax in fig.axes if ax.images]
@@ -13,4 +13,4 @@ def test_labels_stand_below_and_the_limit_holds(png_size):
 
 
 def test_tables_give_nothing():
-    assert plot_samples(np.zeros((4, 10)), ["a"] * 4) is None
+    assert sample_grid(np.zeros((4, 10)), ["a"] * 4) is None

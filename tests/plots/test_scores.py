@@ -3,7 +3,7 @@ import pytest
 from sklearn.metrics import precision_recall_fscore_support
 
 from runner.plots.confusion import count_confusion
-from runner.plots.scores import plot_scores, score_classes
+from runner.plots.scores import class_scores, score_classes
 
 
 def test_scores_agree_with_scikit_learn():
@@ -14,7 +14,7 @@ def test_scores_agree_with_scikit_learn():
 
 
 def test_the_worst_class_stands_on_top():
-    ax = plot_scores(np.array([[9, 1], [5, 5]]), ["cat", "dog"]).axes[0]
+    ax = class_scores(np.array([[9, 1], [5, 5]]), ["cat", "dog"]).axes[0]
     assert [tick.get_text() for tick in ax.get_yticklabels()] == ["dog", "cat"]
     assert ax.yaxis_inverted()
 
@@ -22,7 +22,7 @@ def test_the_worst_class_stands_on_top():
 def test_of_many_classes_the_worst_and_best_are_drawn():
     counts = np.diag(np.arange(1, 101))
     counts[:, 0] += 10
-    ax = plot_scores(counts).axes[0]
+    ax = class_scores(counts).axes[0]
     assert len(ax.get_yticklabels()) == 35
     assert any("65 classes between" in text.get_text() for text in ax.texts)
 
@@ -30,7 +30,7 @@ def test_of_many_classes_the_worst_and_best_are_drawn():
 @pytest.mark.parametrize("num_classes", [1, 2, 40, 41])
 def test_every_size_draws(num_classes, png_size):
     png_size(
-        plot_scores(
+        class_scores(
             np.eye(num_classes, dtype=int), [f"a rather long class name {i}" for i in range(num_classes)]
         )
     )
