@@ -51,7 +51,7 @@ def execute(run: RunDir | str | Path) -> dict[str, Any]:
     run = run if isinstance(run, RunDir) else RunDir(Path(run).absolute())
     config = OmegaConf.load(run.config_path)
     write_status(run, state="running")
-    mirror = start_tracking(run.path, OmegaConf.to_container(config, resolve=False).get("tracking"))
+    mirror = start_tracking(run, OmegaConf.to_container(config, resolve=False))
     try:
         with log_file(run):
             results = Execution(run, config).results()
@@ -68,7 +68,8 @@ def execute(run: RunDir | str | Path) -> dict[str, Any]:
         write_status(run, state="failed", reason=f"{type(error).__name__}: {error}")
         raise
     finally:
-        announce.mirror(run, mirror, mirror.finish((config.get("tracking") or {}).get("wait_s", 30.0)))
+        mirror.finish()
+        announce.text(mirror.note())
 
 
 @contextmanager

@@ -17,6 +17,8 @@ __all__ = ["check", "find_problems"]
 
 SUPPLIED = {
     "task": {"model", "optimizer", "scheduler"},
+    "optimizer": {"params"},
+    "scheduler": {"optimizer", "total_steps", "steps_per_epoch"},
 }
 """Parameters that runner gives to the constructor of a node."""
 
@@ -51,12 +53,13 @@ def find_problems(composition: Composition) -> list[str]:
     problems += check_arguments(Config, plain, "", everywhere=everywhere)
     broken = check_targets(plain, everywhere, problems)
     problems += check_trainer(plain)
-    problems += check_task(composition, plain)
+    problems += check_task(composition)
+    problems += check_loss(plain)
     problems += check_effects(composition, plain)
     problems += check_hardware(plain)
     problems += check_files(plain)
-    if not any(place == "optimizer" or place.startswith("optimizer.") for place in broken):
-        problems += check_optimizer(plain)
+    if not isinstance(plain.get("optimizer"), dict) or resolvable(plain["optimizer"]):
+        problems += check_optimizer(plain, whole="optimizer" not in broken)
     if not any(place.startswith("data") for place in broken):
         problems += check_data(plain)
     return list(dict.fromkeys(problems))
@@ -79,6 +82,14 @@ def check_targets(plain: dict[str, Any], everywhere: list[str], problems: list[s
     return broken
 
 
+def resolvable(node: dict[str, Any]) -> bool:
+    try:
+        resolve_target(node.get("_target_"))
+    except ConfigError:
+        return False
+    return True
+
+
 def check_trainer(plain: dict[str, Any]) -> list[str]:
     trainer = plain.get("trainer") or {}
     problems = [
@@ -95,7 +106,7 @@ def check_trainer(plain: dict[str, Any]) -> list[str]:
     return problems
 
 
-def check_task(composition: Composition, plain: dict[str, Any]) -> list[str]:
+def check_task(composition: Composition) -> list[str]:
     """Whether the model's option says that it does the task."""
     choices, groups = composition.choices, composition.groups
     task, model = choices.get("task"), choices.get("model")
@@ -109,6 +120,23 @@ def check_task(composition: Composition, plain: dict[str, Any]) -> list[str]:
         f"model={model} does {', '.join(option.tasks)}, but data={choices.get('data')} asks for {task}. "
         f"Models for {task}: {', '.join(able) or 'none'}."
     ]
+
+
+def check_loss(plain: dict[str, Any]) -> list[str]:
+    """Whether the task takes the loss."""
+    task = plain.get("task")
+    loss = task.get("loss") if isinstance(task, dict) else None
+    if not isinstance(loss, dict):
+        return []
+    try:
+        refused = getattr(resolve_target(task.get("_target_")), "refused_losses", ())
+        kind = resolve_target(loss.get("_target_"))
+    except ConfigError:
+        return []
+    if isinstance(kind, type) and refused and issubclass(kind, refused):
+        name = task["_target_"].rpartition(".")[2]
+        return [f"task.loss: {name} cannot use {kind.__name__}; it is a loss for another kind of target."]
+    return []
 
 
 def check_effects(composition: Composition, plain: dict[str, Any]) -> list[str]:
@@ -160,20 +188,34 @@ def check_files(plain: dict[str, Any]) -> list[str]:
     return problems
 
 
-def check_optimizer(plain: dict[str, Any]) -> list[str]:
-    """Lets the optimizer judge its own numbers, on a parameter of one element."""
+def check_optimizer(plain: dict[str, Any], whole: bool) -> list[str]:
+    """Lets the optimizer judge its own numbers, on a parameter of one element.
+
+    Args:
+        whole: its arguments are valid names of the right types; else each is tried alone.
+    """
     node = plain.get("optimizer")
-    if not isinstance(node, dict) or "_target_" not in node or holds_unknown(node.get("params")):
+    if not isinstance(node, dict) or "_target_" not in node:
         return []
+    head = {key: value for key, value in node.items() if key in ("_target_", "_partial_", "_convert_")}
+    values = {key: value for key, value in node.items() if key not in head and not holds_unknown(value)}
+    tries = [values] if whole else [{key: value} for key, value in values.items()]
+    problems = []
+    for arguments in tries:
+        problem = refusal(head | arguments)
+        if problem and (whole or "Invalid" in problem):
+            problems.append(f"optimizer: {node['_target_']} refuses its values: {problem}.")
+    return problems
+
+
+def refusal(node: dict[str, Any]) -> str | None:
     import torch
 
     try:
         build(node)([torch.nn.Parameter(torch.zeros(1))])
-    except UserError as error:
-        return [f"optimizer: {error}"]
-    except (ValueError, TypeError, RuntimeError) as error:
-        return [f"optimizer: {node['_target_']} refuses its values: {error}."]
-    return []
+    except (UserError, ValueError, TypeError, RuntimeError) as error:
+        return str(error)
+    return None
 
 
 def check_data(plain: dict[str, Any]) -> list[str]:

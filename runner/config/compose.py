@@ -13,7 +13,7 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.core.plugins import Plugins
-from hydra.errors import HydraException, OverrideParseException
+from hydra.errors import HydraException
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -121,7 +121,7 @@ def parse_overrides(overrides: list[str] | tuple[str, ...], problems: list[str])
     for text in overrides:
         try:
             override = parser.parse_override(text)
-        except OverrideParseException as error:
+        except HydraException as error:
             reason = str(error).strip().splitlines()[0]
             problems.append(f"{text!r} is not an override: {reason}. Expected key=value; quote what has spaces.")
             continue
@@ -170,18 +170,12 @@ def value_line(
     key = override.key_or_group
     if key.startswith("hydra"):
         return override.input_line
-    parts = key.split(".")
-    for depth, part in enumerate(parts[:-1]):
-        parent = ".".join(parts[: depth + 1])
-        if depth == 0 and part not in base:
-            hint = did_you_mean(part, [str(k) for k in base if k not in ("hydra", "experiment")])
-            composition.problems.append(f"{override.input_line}: there is no {part!r}. {hint}")
-            return None
-        try:
-            OmegaConf.select(base, parent)
-        except OmegaConfBaseException:
-            pass
-    if len(parts) == 1 and key not in base:
+    top, _, rest = key.partition(".")
+    if rest and top not in base:
+        hint = did_you_mean(top, [str(k) for k in base if k not in ("hydra", "experiment")])
+        composition.problems.append(f"{override.input_line}: there is no {top!r}. {hint}")
+        return None
+    if key not in base and not rest:
         everywhere = [*(str(k) for k in base if k not in ("hydra", "experiment")), *dotted_keys(base)]
         composition.problems.append(f"{override.input_line}: there is no {key!r}. {did_you_mean(key, everywhere)}")
         return None

@@ -8,6 +8,7 @@ from typing import Any
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from runner.config.facts import placeholder
 from runner.errors import ConfigError
 
 __all__ = ["MISSING", "interpolated_keys", "to_plain"]
@@ -16,7 +17,7 @@ MISSING = "???"
 
 
 def to_plain(config: Any, problems: list[str], path: str = "") -> Any:
-    """Resolves a config node by node. What cannot be resolved becomes None and a sentence in ``problems``."""
+    """Resolves a config node by node. What cannot be resolved becomes a placeholder and a sentence in ``problems``."""
     if isinstance(config, DictConfig):
         if config._is_none():
             return None
@@ -47,7 +48,7 @@ def child(config: DictConfig | ListConfig, key: Any, problems: list[str], path: 
         if isinstance(cause, ConfigError):
             reason = str(cause)
         problems.append(f"{place}: {text} cannot be resolved: {reason}.")
-        return None
+        return placeholder("?")
 
 
 def interpolated_keys(config: DictConfig) -> set[str]:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from runner.config.facts import is_placeholder
-from runner.config.nearest import did_you_mean
+from runner.config.nearest import did_you_mean, nearest
 from runner.config.plain import MISSING
 
 __all__ = ["check_arguments", "check_value"]
@@ -73,7 +73,7 @@ def check_arguments(
         elif not takes_any:
             valid = [name for name in named if name not in supplied]
             of = f"{label} takes no {key!r}" if path else f"there is no {key!r}"
-            problems.append(f"{place}: {of}. {did_you_mean(key, valid)}{elsewhere(key, everywhere, valid)}")
+            problems.append(f"{place}: {of}. {hint(key, place, valid, everywhere)}")
     if not node.get("_partial_") and "_args_" not in node:
         for name, parameter in named.items():
             if parameter.default is parameter.empty and name not in node and name not in supplied:
@@ -82,11 +82,13 @@ def check_arguments(
     return problems
 
 
-def elsewhere(key: str, everywhere: list[str], valid: list[str]) -> str:
-    if key in valid:
-        return ""
-    found = [place for place in everywhere if place.rpartition(".")[2] == key]
-    return f" There is {', '.join(found[:3])}." if found else ""
+def hint(key: str, place: str, valid: list[str], everywhere: list[str]) -> str:
+    """A like name here, or else the same name elsewhere in the config."""
+    if not nearest(key, valid):
+        found = [other for other in everywhere if other.rpartition(".")[2] == key and other != place]
+        if found:
+            return f"Did you mean {' or '.join(repr(other) for other in found[:3])}?"
+    return did_you_mean(key, valid)
 
 
 def members(annotation: Any) -> list[Any]:
@@ -111,12 +113,12 @@ def check_value(annotation: Any, value: Any, place: str) -> list[str]:
     """Mistakes of one value against an annotation; bounds of ``annotated_types`` count."""
     if value == MISSING and isinstance(value, str):
         return [f"{place}: a value must be given. Add {place}=VALUE."]
-    if holds_unknown(value) or annotation in (Any, inspect.Parameter.empty):
-        return []
-    if isinstance(value, dict):
+    if isinstance(value, dict) and "_target_" not in value:
         for member in members(annotation):
             if dataclasses.is_dataclass(member):
                 return check_arguments(member, value, place)
+    if holds_unknown(value) or annotation in (Any, inspect.Parameter.empty):
+        return []
     from pydantic import ConfigDict, TypeAdapter, ValidationError
     from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
 
@@ -140,7 +142,7 @@ def check_value(annotation: Any, value: Any, place: str) -> list[str]:
 def reasons(error: Any) -> str:
     parts = []
     for item in error.errors(include_url=False):
-        if item["type"] == "missing":
+        if item["type"] == "missing" or "isinstance" in item["msg"]:
             continue
         parts.append(item["msg"].replace("Input should be ", "").replace("Input should have", "have"))
     return "expected " + " or ".join(dict.fromkeys(parts))

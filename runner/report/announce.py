@@ -11,7 +11,7 @@ from runner.hardware import Chosen, describe_device
 from runner.report.tables import next_commands, plan_panel, results_table
 from runner.run.directory import RunDir
 
-__all__ = ["mirror", "plan", "results", "text"]
+__all__ = ["plan", "results", "text"]
 
 
 def console() -> Console:
@@ -22,8 +22,8 @@ def is_main_process() -> bool:
     return os.environ.get("RANK", "0") == "0"
 
 
-def text(message: str) -> None:
-    if is_main_process():
+def text(message: str | None) -> None:
+    if message and is_main_process():
         console().print(message, markup=False)
 
 
@@ -79,7 +79,3 @@ def results(run: RunDir, values: dict[str, Any]) -> None:
     ]
     out.print(next_commands(commands))
 
-
-def mirror(run: RunDir, handle: Any, complete: bool) -> None:
-    if not complete:
-        text(f"MLflow does not have all of this run yet. It goes on in the background; `runner sync {run.name}` does it now.")
