@@ -70,7 +70,9 @@ def front_parser() -> VerbParser:
     """The parser with every verb in it: for ``--help`` and for the shell's completion."""
     from runner import __version__
 
-    parser = VerbParser(prog="runner", usage="runner VERB …", description="Trains networks. A run is a directory.")
+    parser = VerbParser(
+        prog="runner", usage="runner VERB …", description="Trains networks. A run is a directory."
+    )
     parser.add_argument("--version", action="version", version=f"runner {__version__}")
     verbs = parser.add_subparsers(help=argparse.SUPPRESS, parser_class=VerbParser)
     lines = []
@@ -81,7 +83,9 @@ def front_parser() -> VerbParser:
             verb.add_arguments(verbs.add_parser(name, description=verb.SUMMARY))
             lines.append(f"  {name:<12}{verb.SUMMARY}")
     parser.description += "\n" + "\n".join(lines)
-    parser.epilog = "`runner VERB --help` tells more. Exit codes: 0 done, 1 failed, 2 mistake, 130 interrupted."
+    parser.epilog = (
+        "`runner VERB --help` tells more. Exit codes: 0 done, 1 failed, 2 mistake, 130 interrupted."
+    )
     return parser
 
 

@@ -6,7 +6,15 @@ from argparse import ArgumentParser
 
 from runner.cli import complete
 
-__all__ = ["add_overrides", "add_root", "add_run", "split_experiment"]
+__all__ = [
+    "add_allow_package",
+    "add_checkpoint",
+    "add_overrides",
+    "add_root",
+    "add_run",
+    "allow_packages",
+    "split_experiment",
+]
 
 
 def add_run(parser: ArgumentParser, **options) -> None:
@@ -17,7 +25,9 @@ def add_run(parser: ArgumentParser, **options) -> None:
 
 
 def add_root(parser: ArgumentParser) -> None:
-    parser.add_argument("--root", metavar="FOLDER", default="runs", help="the folder that keeps the runs (runs)")
+    parser.add_argument(
+        "--root", metavar="FOLDER", default="runs", help="the folder that keeps the runs (runs)"
+    )
 
 
 def add_overrides(parser: ArgumentParser, experiment: bool = True) -> None:
@@ -37,8 +47,34 @@ def add_overrides(parser: ArgumentParser, experiment: bool = True) -> None:
     )
 
 
+def add_checkpoint(parser: ArgumentParser) -> None:
+    text = "best by the monitored metric (the default), or the last one"
+    parser.add_argument("--checkpoint", choices=("best", "last"), default="best", help=text)
+
+
 def split_experiment(words: list[str]) -> tuple[str | None, list[str]]:
     """The experiment's file, when the first word is one, and the overrides."""
     if words and "=" not in words[0] and words[0].endswith((".yaml", ".yml")):
         return words[0], words[1:]
     return None, list(words)
+
+
+def add_allow_package(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--allow-package",
+        metavar="NAME",
+        action="append",
+        default=[],
+        help="let configs construct things from this Python package too; may be repeated",
+    )
+
+
+def allow_packages(names: list[str]) -> None:
+    """Extends the allow-list of constructors for this process and its children."""
+    import os
+
+    from runner.config.build import ENVIRONMENT
+
+    if names:
+        before = [name for name in os.environ.get(ENVIRONMENT, "").split(",") if name]
+        os.environ[ENVIRONMENT] = ",".join(dict.fromkeys([*before, *names]))

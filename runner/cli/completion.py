@@ -7,8 +7,8 @@ from argparse import ArgumentParser, Namespace
 SUMMARY = "print the script that teaches bash, zsh or fish to complete"
 
 INSTALL = {
-    "bash": 'echo \'eval "$(runner completion bash)"\' >> ~/.bashrc',
-    "zsh": 'echo \'eval "$(runner completion zsh)"\' >> ~/.zshrc',
+    "bash": "echo 'eval \"$(runner completion bash)\"' >> ~/.bashrc",
+    "zsh": "echo 'eval \"$(runner completion zsh)\"' >> ~/.zshrc",
     "fish": "runner completion fish > ~/.config/fish/completions/runner.fish",
 }
 

@@ -26,7 +26,12 @@ def guarded(command: Callable[[], int]) -> int:
     except RunnerError as error:
         say_error(error)
         return error.exit_code
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
+        if isinstance(
+            stop.__cause__, RunnerError
+        ):  # a run of several was asked to stop, and with it the rest
+            say_error(stop.__cause__)
+            return stop.__cause__.exit_code
         print("interrupted", file=sys.stderr)
         return 130
     except BrokenPipeError:

@@ -18,7 +18,9 @@ EVERY_TASK = "any"
 def add_arguments(parser: ArgumentParser) -> None:
     text = "a config group (model, data, optimizer …); all of them without"
     parser.add_argument("group", nargs="?", metavar="GROUP", help=text).completer = complete.groups
-    parser.add_argument("--config-dir", metavar="FOLDER", action="append", default=[], help="one more folder of groups")
+    parser.add_argument(
+        "--config-dir", metavar="FOLDER", action="append", default=[], help="one more folder of groups"
+    )
 
 
 def run(args: Namespace) -> int:
@@ -32,7 +34,7 @@ def run(args: Namespace) -> int:
         return 0
     if args.group not in groups:
         raise UserError(f"there is no config group {args.group!r}. {did_you_mean(args.group, groups)}")
-    _print_group(args.group, groups[args.group])
+    print_group(args.group, groups[args.group])
     return 0
 
 
@@ -40,17 +42,22 @@ def _print_overview(groups: dict[str, dict[str, Option]]) -> None:
     from runner.cli.show import console, table
     from runner.config.groups import GROUPS
 
-    order = [*(group for group in GROUPS if group in groups), *(group for group in groups if group not in GROUPS)]
+    order = [
+        *(group for group in GROUPS if group in groups),
+        *(group for group in groups if group not in GROUPS),
+    ]
     out = console()
     rows = [(group, ", ".join(groups[group])) for group in order]
     out.print(table("group", "options", title="What can be composed: runner train group=option", rows=rows))
     tasks = groups.get("task", {})
     rows = [(task, ", ".join(_models_for(task, groups)), ", ".join(_data_of(task, groups))) for task in tasks]
-    out.print(table("task", "models that do it", "data sets that pose it", title="What goes together", rows=rows))
+    out.print(
+        table("task", "models that do it", "data sets that pose it", title="What goes together", rows=rows)
+    )
     out.print("`runner list GROUP` says what each option is.", markup=False)
 
 
-def _print_group(group: str, options: dict[str, Option]) -> None:
+def print_group(group: str, options: dict[str, Option]) -> None:
     from runner.cli.show import console, table
 
     headers, rows = ["option", "what it is"], []

@@ -13,7 +13,9 @@ SUMMARY = "list the runs there are"
 def add_arguments(parser: ArgumentParser) -> None:
     add_root(parser)
     parser.add_argument("--last", type=int, metavar="N", default=20, help="only the newest N; 0 for all (20)")
-    parser.add_argument("--state", help="only those in this state: finished, failed, running, interrupted, lost")
+    parser.add_argument(
+        "--state", help="only those in this state: finished, failed, running, interrupted, lost"
+    )
     parser.add_argument("--json", action="store_true", help="one JSON list, for programs")
 
 

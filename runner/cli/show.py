@@ -28,7 +28,9 @@ def table(*headers: str, title: str | None = None, rows: list[tuple] = ()) -> Ta
     from rich.table import Table
     from rich.text import Text
 
-    made = Table(*headers, box=SIMPLE_HEAD, title=title, title_justify="left", title_style="bold", pad_edge=False)
+    made = Table(
+        *headers, box=SIMPLE_HEAD, title=title, title_justify="left", title_style="bold", pad_edge=False
+    )
     for row in rows:
         made.add_row(*(cell if not isinstance(cell, str) else Text(cell) for cell in row))
     return made

@@ -33,5 +33,7 @@ def examine(root: str | Path) -> list[Finding]:
         try:
             findings += examination()
         except Exception as error:  # a broken machine must not keep the doctor from the rest of it
-            findings.append(Finding("fail", subject, f"could not be looked at: {type(error).__name__}: {error}"))
+            findings.append(
+                Finding("fail", subject, f"could not be looked at: {type(error).__name__}: {error}")
+            )
     return findings

@@ -20,7 +20,9 @@ def processor() -> Iterator[Finding]:
     name = hardware().get("cpu") or "unknown processor"
     flags = _cpu_flags()
     if flags & set(FAST_BF16):
-        yield Finding("ok", "processor", f"{name}; bf16 in hardware ({', '.join(sorted(flags & set(FAST_BF16)))})")
+        yield Finding(
+            "ok", "processor", f"{name}; bf16 in hardware ({', '.join(sorted(flags & set(FAST_BF16)))})"
+        )
     else:
         yield Finding("ok", "processor", f"{name}; no bf16 in hardware: fp32 is the faster precision here")
 
@@ -35,7 +37,12 @@ def threads() -> Iterator[Finding]:
     asked = os.environ.get("OMP_NUM_THREADS")
     text = f"torch uses {used} of {usable:g} cores" + (f" (OMP_NUM_THREADS={asked})" if asked else "")
     if used > usable + 0.5:
-        yield Finding("warn", "threads", text, f"More threads than cores wait for each other: OMP_NUM_THREADS={int(usable) or 1}")
+        yield Finding(
+            "warn",
+            "threads",
+            text,
+            f"More threads than cores wait for each other: OMP_NUM_THREADS={int(usable) or 1}",
+        )
     else:
         yield Finding("ok", "threads", text)
 
@@ -59,7 +66,9 @@ def devices() -> Iterator[Finding]:
         for index in range(torch.cuda.device_count()):
             device = torch.cuda.get_device_properties(index)
             bf16 = ", bf16" if torch.cuda.is_bf16_supported() else ""
-            yield Finding("ok", "devices", f"cuda:{index} {device.name}, {device.total_memory / 2**30:.0f} GiB{bf16}")
+            yield Finding(
+                "ok", "devices", f"cuda:{index} {device.name}, {device.total_memory / 2**30:.0f} GiB{bf16}"
+            )
     elif torch.backends.mps.is_available():
         yield Finding("ok", "devices", "mps (Apple GPU)")
     elif Path("/dev/nvidia0").exists() or Path("/proc/driver/nvidia").exists():

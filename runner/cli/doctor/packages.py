@@ -31,7 +31,9 @@ def bounds() -> Iterator[Finding]:
     from packaging.requirements import Requirement
 
     wanted = [Requirement(line) for line in metadata.requires("runner") or []]
-    wanted = [requirement for requirement in wanted if not requirement.marker or requirement.marker.evaluate()]
+    wanted = [
+        requirement for requirement in wanted if not requirement.marker or requirement.marker.evaluate()
+    ]
     wrong = 0
     for requirement in wanted:
         version = _installed(requirement.name)

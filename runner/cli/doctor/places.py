@@ -24,7 +24,9 @@ def configs() -> Iterator[Finding]:
         return
     groups = find_groups()
     folders = " before ".join(str(folder) for folder in search_folders())
-    yield Finding("ok", "configs", f"{sum(map(len, groups.values()))} options in {len(groups)} groups, from {folders}")
+    yield Finding(
+        "ok", "configs", f"{sum(map(len, groups.values()))} options in {len(groups)} groups, from {folders}"
+    )
 
 
 def shared_memory() -> Iterator[Finding]:
@@ -43,7 +45,9 @@ def disk(root: Path) -> Iterator[Finding]:
     place = _existing(root)
     free_gib = shutil.disk_usage(place).free / GIB
     text = f"{free_gib:.1f} GiB free where runs are kept ({place})"
-    remedy = "Checkpoints need room: delete runs you no longer need, or keep them elsewhere with run.root=FOLDER."
+    remedy = (
+        "Checkpoints need room: delete runs you no longer need, or keep them elsewhere with run.root=FOLDER."
+    )
     if free_gib < NO_DISK_GIB:
         yield Finding("fail", "disk", text, remedy)
     elif free_gib < LITTLE_DISK_GIB:
@@ -58,7 +62,9 @@ def runs_folder(root: Path) -> Iterator[Finding]:
 
     place = _existing(root)
     if not os.access(place, os.W_OK | os.X_OK):
-        yield Finding("fail", "runs", f"{place} cannot be written", "Keep runs elsewhere with run.root=FOLDER.")
+        yield Finding(
+            "fail", "runs", f"{place} cannot be written", "Keep runs elsewhere with run.root=FOLDER."
+        )
         return
     if place != root.absolute():
         yield Finding("ok", "runs", f"none yet; they will be kept in {root.absolute()}")
@@ -92,14 +98,20 @@ def store(root: Path) -> Iterator[Finding]:
     if broken != "ok":
         yield Finding("fail", "store", f"{file} is damaged: {broken}", remedy)
     else:
-        yield Finding("ok", "store", f"{file}: {count} runs, {file.stat().st_size / 2**20:.1f} MiB. `runner ui` shows it")
+        yield Finding(
+            "ok",
+            "store",
+            f"{file}: {count} runs, {file.stat().st_size / 2**20:.1f} MiB. `runner ui` shows it",
+        )
 
 
 def git() -> Iterator[Finding]:
     from runner.run.provenance import git_state
 
     if shutil.which("git") is None:
-        yield Finding("warn", "git", "is not installed", "Runs then do not know which code made them: install git.")
+        yield Finding(
+            "warn", "git", "is not installed", "Runs then do not know which code made them: install git."
+        )
         return
     state, _diff = git_state()
     if state is None:

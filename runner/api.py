@@ -1,0 +1,63 @@
+"""The verbs as functions, for notebooks and scripts."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from runner.config.check import check
+from runner.config.compose import compose
+from runner.config.override import as_overrides, flatten
+from runner.inference.load import Run, load_run
+from runner.launch.local import launch, prepare
+
+__all__ = ["evaluate", "load_run", "predict", "train"]
+
+
+def train(
+    *overrides: str,
+    experiment: str | os.PathLike | None = None,
+    config_dirs: Sequence[str | os.PathLike] = (),
+    **values: Any,
+) -> Run:
+    """Trains a model, tests its best checkpoint, and gives the run.
+
+    ``train("model=mlp", "optimizer.lr=0.01")`` and ``train(model="mlp", optimizer={"lr": 0.01})`` are the same.
+
+    Args:
+        overrides: in Hydra's grammar, as on the command line.
+        experiment: a YAML file of values, as on the command line.
+        config_dirs: further folders of config groups.
+        values: overrides as Python values; a dict reaches into a node.
+
+    Raises:
+        ConfigError: with every mistake in the config.
+        RunnerError: whatever ended the run before its time.
+    """
+    words = [*overrides, *as_overrides(values)]
+    composition = compose(words, experiment, [os.fspath(folder) for folder in config_dirs])
+    check(composition)
+    source = [] if experiment is None else [os.fspath(experiment)]
+    directory = prepare(composition, ["runner", "train", *source, *words])
+    launch(directory)
+    return Run(directory)
+
+
+def evaluate(
+    run: str | Path = "latest", split: str = "test", root: str | Path = "runs", **values: Any
+) -> dict[str, float]:
+    """Metrics of a run's best checkpoint on a split.
+
+    Args:
+        run: directory, name, MLflow run id, or ``latest``.
+        split: ``train``, ``val`` or ``test``.
+        values: what differs from the run's config: ``data={"root": "other/photos"}``.
+    """
+    return load_run(run, root).evaluate(split, dict(flatten(values)))
+
+
+def predict(run: str | Path, inputs: Sequence[str] | str, root: str | Path = "runs") -> list[dict[str, Any]]:
+    """One row an input; see ``runner predict``."""
+    return load_run(run, root).predict([inputs] if isinstance(inputs, str) else list(inputs))

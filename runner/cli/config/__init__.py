@@ -1,0 +1,68 @@
+"""``runner config show|check|schema``: what a command line composes to, and what could be in it."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+
+from runner.cli.arguments import add_overrides, add_root
+
+SUMMARY = "show what is composed (or what a run was), check it, or list the keys there could be"
+
+ACTIONS = {
+    "show": "print the config that a command line composes, or that of a RUN",
+    "check": "find all mistakes in it, and do nothing else",
+    "schema": "every key a node takes, with its type, value and default; words without = name nodes",
+}
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("action", choices=ACTIONS)
+    add_overrides(parser)
+    add_root(parser)
+    parser.add_argument("--json", action="store_true", help="JSON instead of YAML or a table")
+    lines = "\n".join(f"  {name:<8}{text}" for name, text in ACTIONS.items())
+    parser.epilog = f"actions:\n{lines}"
+
+
+def run(args: Namespace) -> int:
+    if args.action == "schema":
+        from runner.cli.config.schema import print_schema
+
+        nodes = [word for word in args.overrides if _is_name(word)]
+        print_schema(
+            [word for word in args.overrides if not _is_name(word)], nodes, args.config_dir, args.json
+        )
+        return 0
+    composition = _compose(args)
+    if args.action == "check":
+        from runner.config.check import check
+
+        check(composition)
+        chosen = ", ".join(
+            f"{group}={option}" for group, option in composition.choices.items() if option != "none"
+        )
+        print(f"The config is fine: {chosen or 'a resolved config'}.")
+        return 0
+    from runner.cli.config.print import print_config
+    from runner.errors import ConfigError
+
+    if composition.problems:
+        raise ConfigError(composition.problems)
+    print_config(composition.config, as_json=args.json)
+    return 0
+
+
+def _compose(args: Namespace):
+    """What the words compose: overrides, an experiment's file before them, or the config of a run."""
+    from runner.cli.arguments import split_experiment
+    from runner.config.compose import compose
+    from runner.run.directory import find_run
+
+    experiment, overrides = split_experiment(args.overrides)
+    if overrides and _is_name(overrides[0]):
+        experiment, overrides = find_run(overrides[0], args.root).config_path, overrides[1:]
+    return compose(overrides, experiment, args.config_dir)
+
+
+def _is_name(word: str) -> bool:
+    return "=" not in word and not word.startswith("~") and not word.endswith((".yaml", ".yml"))

@@ -1,0 +1,126 @@
+"""What a data set holds: its facts, the numbers of its inputs, a picture of samples."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from runner.data.base import DataModule
+
+__all__ = ["inspect"]
+
+NUM_SAMPLES = 1000
+"""Training samples that mean and deviation are taken over."""
+NUM_SHOWN = 24
+
+
+def inspect(data: DataModule, output: str | None, as_json: bool) -> int:
+    """Prepares and reads the data set, prints what it is, and saves a grid of samples where they are images."""
+    data.prepare_data()
+    data.setup("fit")
+    statistics = input_statistics(data)
+    if as_json:
+        print(json.dumps({"facts": data.facts.as_dict(), "inputs": statistics}, indent=2, default=str))
+    else:
+        print_facts(data)
+        print_statistics(data, statistics)
+    picture = save_samples(data, output)
+    if picture and not as_json:
+        print(f"Samples as the model gets them in training: {picture}")
+    return 0
+
+
+def print_facts(data: DataModule) -> None:
+    from runner.cli.show import console, table
+
+    facts = data.facts.as_dict()
+    counts, names = facts.pop("class_counts", []), facts.pop("class_names", [])
+    rows = [(key, text(value)) for key, value in facts.items() if value not in ("", [], None)]
+    out = console()
+    out.print(table("fact", "value", title=data.facts.name or "data", rows=rows))
+    if names:
+        total = sum(counts) or 1
+        shares = zip(names, counts, strict=False)
+        rows = [(str(name), f"{count}", f"{count / total:.1%}") for name, count in shares]
+        out.print(table("class", "training samples", "share", rows=rows))
+
+
+def print_statistics(data: DataModule, statistics: dict[str, list[float]]) -> None:
+    from runner.cli.show import console, table
+
+    if not statistics:
+        return
+    names = data.facts.extra.get("feature_names") or []
+    kind = "channel" if len(data.facts.input_shape) == 3 else "feature"
+    size = len(statistics["mean"])
+    labels = [str(name) for name in names] if len(names) == size else [f"{kind} {i}" for i in range(size)]
+    columns = [[f"{value:.4g}" for value in values] for values in statistics.values()]
+    rows = list(zip(labels, *columns, strict=True))
+    title = f"inputs, of {min(NUM_SAMPLES, len(data.splits['train']))} training samples"
+    console().print(table(kind, *statistics, title=title, rows=rows))
+
+
+def input_statistics(data: DataModule) -> dict[str, list[float]]:
+    """Mean, deviation, least and greatest value of each channel or feature, and both after normalisation.
+
+    Empty where samples differ in shape or are no numbers.
+    """
+    import torch
+
+    split = data.splits["train"]
+    generator = torch.Generator().manual_seed(0)
+    positions = torch.randperm(len(split), generator=generator)[:NUM_SAMPLES].tolist()
+    inputs = split.__getitems__([(0, position) for position in positions])["inputs"]
+    if not isinstance(inputs, torch.Tensor) or inputs.dtype == torch.long:
+        return {}
+    raw, normal = by_channel(inputs.float()), by_channel(data.normalize(inputs).float())
+    columns = {
+        "mean": raw.mean(1), "std": raw.std(1), "min": raw.amin(1), "max": raw.amax(1),
+        "normalised mean": normal.mean(1), "normalised std": normal.std(1),
+    }  # fmt: skip
+    return {name: column.tolist() for name, column in columns.items()}
+
+
+def by_channel(inputs: Tensor) -> Tensor:
+    """(N, C, …) → (C, everything else)."""
+    return inputs.transpose(0, 1).flatten(1)
+
+
+def save_samples(data: DataModule, output: str | None) -> Path | None:
+    import numpy as np
+
+    from runner.plots.png import to_png
+    from runner.plots.samples import sample_grid
+
+    split, facts = data.splits["train"], data.facts
+    if len(facts.input_shape) != 3:
+        return None
+    step = max(1, len(split) // NUM_SHOWN)
+    samples = [split.sample(0, position) for position in range(0, len(split), step)][:NUM_SHOWN]
+    labels = [label_of(target, facts.class_names) for _, target in samples]
+    figure = sample_grid([np.asarray(image) for image, _ in samples], labels)
+    if figure is None:
+        return None
+    path = Path(output or f"samples_{facts.name or 'data'}.png".replace("/", "_").replace(" ", "_"))
+    to_png(figure, path)
+    return path
+
+
+def label_of(target: Any, names: list[str]) -> str:
+    import numpy as np
+
+    value = np.ravel(np.asarray(target))[0]
+    return names[int(value)] if names else f"{float(value):.3g}"
+
+
+def text(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, list):
+        shown = ", ".join(map(str, value[:12]))
+        return f"{shown}{f' … ({len(value)})' if len(value) > 12 else ''}"
+    return str(value)

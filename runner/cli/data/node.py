@@ -1,0 +1,65 @@
+"""The data node of a command line: checked on its own, whatever the rest of the config says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from runner.config.compose import Composition
+    from runner.data.base import DataModule
+
+__all__ = ["changed_values", "data_module", "data_problems"]
+
+
+def data_module(overrides: list[str], experiment: str | None, config_dirs: list[str]) -> DataModule:
+    """The data module that the words compose, with nothing read yet.
+
+    Raises:
+        ConfigError: every mistake in the overrides and in the data node.
+    """
+    from runner.config.compose import compose
+    from runner.errors import ConfigError
+    from runner.parts import make_data, resolve
+
+    composition = compose(overrides, experiment, config_dirs)
+    problems = data_problems(composition)
+    if problems:
+        raise ConfigError(problems)
+    return make_data(resolve(composition.config, None))
+
+
+def data_problems(composition: Composition) -> list[str]:
+    """Mistakes in the overrides and in the data node."""
+    from runner.config.check import check_data, check_targets
+    from runner.config.compose import dotted_keys
+    from runner.config.plain import to_plain
+
+    problems = list(composition.problems)
+    node = {"data": to_plain(composition.config, []).get("data")}
+    if not check_targets(node, dotted_keys(composition.config), problems):
+        problems += check_data(node)
+    return list(dict.fromkeys(problems))
+
+
+def changed_values(overrides: list[str], config: Path) -> dict[str, Any]:
+    """Overrides of a run's config as dotted keys and values, checked where they concern the data.
+
+    Args:
+        config: the ``config.yaml`` of the run.
+
+    Raises:
+        ConfigError: every mistake in them.
+    """
+    if not overrides:
+        return {}
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    from runner.config.compose import compose
+    from runner.errors import ConfigError
+
+    problems = data_problems(compose(overrides, config))
+    if problems:
+        raise ConfigError(problems)
+    parsed = OverridesParser.create().parse_overrides(overrides)
+    return {override.key_or_group: override.value() for override in parsed}

@@ -1,0 +1,46 @@
+"""``runner evaluate RUN``: metrics of a checkpoint on a split."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+
+from runner.cli.arguments import add_allow_package, add_checkpoint, add_run
+
+SUMMARY = "metrics of a run's checkpoint on a split, perhaps of other data"
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    add_run(parser)
+    parser.add_argument(
+        "overrides",
+        nargs="*",
+        metavar="key=value",
+        help="values that differ from the run's: data.root=other/photos",
+    )
+    # Not `choices`: only data sets know their splits, and the message tells which there are.
+    parser.add_argument("--split", default="test", help="train, val or test (test)")
+    add_checkpoint(parser)
+    add_allow_package(parser)
+    parser.add_argument("--json", action="store_true", help="one JSON object, for programs")
+
+
+def run(args: Namespace) -> int:
+    from runner.cli.arguments import allow_packages
+    from runner.cli.data.node import changed_values
+    from runner.inference.evaluate import evaluate
+    from runner.run.directory import find_run
+
+    allow_packages(args.allow_package)
+    found = find_run(args.run_ref, args.root)
+    values = changed_values(args.overrides, found.config_path)
+    metrics = evaluate(found, args.split, args.checkpoint, values)
+    if args.json:
+        import json
+
+        print(json.dumps(metrics, indent=2))
+        return 0
+    from runner.cli.show import console, table
+
+    rows = [(name, f"{value:.4g}") for name, value in metrics.items()]
+    console().print(table("metric", "value", title=f"{found.name}, {args.checkpoint} checkpoint", rows=rows))
+    return 0

@@ -1,0 +1,31 @@
+"""A run carried out in this process, and told about on the console."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from runner.run.directory import RunDir
+
+__all__ = ["execute"]
+
+
+def execute(run: RunDir) -> int:
+    """Starts a worker on the run; prints what came out and the next commands worth typing.
+
+    Raises:
+        RunnerError: what ended the run; the command that goes on from there was printed.
+    """
+    from runner.errors import Interrupted, RunFailed
+    from runner.launch.local import launch
+    from runner.report import announce
+
+    try:
+        results = launch(run)
+    except (Interrupted, RunFailed):
+        if any(run.checkpoints.glob("*.ckpt")):
+            print(f"`runner resume {run.path}` goes on from the last checkpoint.", file=sys.stderr)
+        raise
+    announce.results(run, results)
+    return 0

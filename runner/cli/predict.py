@@ -1,0 +1,112 @@
+"""``runner predict RUN INPUT…``: what the model says about new inputs."""
+
+from __future__ import annotations
+
+import sys
+from argparse import ArgumentParser, Namespace
+from typing import Any
+
+from runner.cli.arguments import add_allow_package, add_checkpoint, add_run
+
+SUMMARY = "ask a run's model about images, folders of them, or the rows of a CSV file"
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    add_run(parser)
+    parser.add_argument(
+        "inputs", nargs="+", metavar="INPUT", help="a file or a folder, as the run's data set reads them"
+    )
+    add_checkpoint(parser)
+    add_allow_package(parser)
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="a JSON list instead of a table")
+    form.add_argument("--csv", action="store_true", help="CSV instead of a table")
+    parser.add_argument("--output", metavar="FILE", help="write there; .json or .csv says in which form")
+
+
+def run(args: Namespace) -> int:
+    from runner.cli.arguments import allow_packages
+    from runner.inference.predict import predict
+    from runner.run.directory import find_run
+
+    form = _form(args)
+    allow_packages(args.allow_package)
+    rows = predict(find_run(args.run_ref, args.root), args.inputs, args.checkpoint)
+    if form == "table":
+        _print_table(rows)
+        return 0
+    text = _as_json(rows) if form == "json" else _as_csv(rows)
+    if args.output is None:
+        sys.stdout.write(text)
+        return 0
+    _write(args.output, text)
+    print(f"{len(rows)} predictions written to {args.output}")
+    return 0
+
+
+def _form(args: Namespace) -> str:
+    from pathlib import Path
+
+    from runner.errors import UserError
+
+    if args.json or args.csv:
+        return "json" if args.json else "csv"
+    if args.output is None:
+        return "table"
+    suffix = Path(args.output).suffix.lower()
+    if suffix not in (".json", ".csv"):
+        raise UserError(f"--output {args.output}: name it .json or .csv, or say which with --json or --csv.")
+    return suffix[1:]
+
+
+def _as_json(rows: list[dict[str, Any]]) -> str:
+    import json
+
+    return json.dumps(rows, indent=2, ensure_ascii=False) + "\n"
+
+
+def _as_csv(rows: list[dict[str, Any]]) -> str:
+    import csv
+    import io
+
+    text = io.StringIO()
+    flat = [_flat(row) for row in rows]
+    columns = list(dict.fromkeys(key for row in flat for key in row))
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(flat)
+    return text.getvalue()
+
+
+def _flat(row: dict[str, Any]) -> dict[str, Any]:
+    """Nested values as columns: ``{"probs": {"cat": 0.9}}`` → ``{"probs.cat": 0.9}``."""
+    flat: dict[str, Any] = {}
+    for key, value in row.items():
+        if isinstance(value, dict):
+            flat |= {f"{key}.{name}": inner for name, inner in _flat(value).items()}
+        else:
+            flat[key] = value
+    return flat
+
+
+def _print_table(rows: list[dict[str, Any]]) -> None:
+    from runner.cli.show import console, table
+
+    flat = [_flat(row) for row in rows]
+    columns = list(dict.fromkeys(key for row in flat for key in row))
+    cells = [tuple(_cell(row.get(column, "")) for column in columns) for row in flat]
+    console().print(table(*columns, rows=cells))
+
+
+def _cell(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _write(file: str, text: str) -> None:
+    from runner.errors import UserError
+    from runner.run.files import write_text
+
+    try:
+        write_text(file, text)
+    except OSError as error:
+        raise UserError(f"--output {file} cannot be written: {error.strerror}. Name another file.") from error

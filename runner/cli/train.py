@@ -1,0 +1,73 @@
+"""``runner train``: compose, check, write the run directory, start a worker on it."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+
+from runner.cli.arguments import add_allow_package, add_overrides
+
+SUMMARY = "train a model, then test its best checkpoint"
+
+EXAMPLES = """\
+examples:
+  runner train                                        what the defaults say
+  runner train model=resnet34 data=catsdogs pretrained=true
+  runner train my_experiment.yaml optimizer.lr=0.01   an experiment's file, one value changed
+  runner train -m model=mlp,logistic seed=range(3)    six runs, one after the other (Hydra's multirun)
+  runner train model=mlp --cfg job                    only print the config"""
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    add_overrides(parser)
+    add_allow_package(parser)
+    parser.add_argument(
+        "-m",
+        "--multirun",
+        action="store_true",
+        help="one run for every combination of the values: lr=0.1,0.01",
+    )
+    parser.add_argument("--cfg", choices=("job", "hydra", "all"), help="print the composed config and leave")
+    parser.add_argument(
+        "--resolve", action="store_true", help="with --cfg: values in place of interpolations"
+    )
+    parser.epilog = EXAMPLES
+
+
+def run(args: Namespace) -> int:
+    from runner.cli.arguments import allow_packages, split_experiment
+
+    allow_packages(args.allow_package)
+    experiment, overrides = split_experiment(args.overrides)
+    if args.cfg:
+        return _print_config(args.cfg, overrides, experiment, args)
+    if args.multirun:
+        from runner.cli.multirun import multirun
+
+        return multirun(overrides, experiment, args.config_dir, args.words)
+    from runner.cli.execution import execute
+    from runner.config.check import check
+    from runner.config.compose import compose
+    from runner.launch.local import prepare
+
+    composition = compose(overrides, experiment, args.config_dir)
+    check(composition)
+    return execute(prepare(composition, ["runner", *args.words]))
+
+
+def _print_config(part: str, overrides: list[str], experiment: str | None, args: Namespace) -> int:
+    from omegaconf import OmegaConf
+
+    from runner.cli.config.print import print_config
+    from runner.config.compose import compose
+    from runner.errors import ConfigError
+
+    composition = compose(overrides, experiment, args.config_dir)
+    if composition.problems:
+        raise ConfigError(composition.problems)
+    if part != "job":
+        from runner.cli.multirun import hydra_node
+
+        print_config(OmegaConf.create({"hydra": hydra_node(overrides)}))
+    if part != "hydra":
+        print_config(composition.config, resolve=args.resolve)
+    return 0

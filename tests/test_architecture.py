@@ -1,0 +1,172 @@
+"""Which room may import which. The imports are read with ast: nothing is executed."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).resolve().parents[1] / "runner"
+
+RIGHT_SIDE = {"tasks", "models", "data", "optim", "regularize", "callbacks"}
+"""The rooms that a config reaches by ``_target_``, and the worker by what it builds."""
+
+MAY_IMPORT = {
+    "errors": set(),
+    "plots": set(),
+    "run": {"errors"},
+    "config": {"errors"},
+    "models": {"errors"},
+    "optim": {"errors"},
+    "regularize": {"errors"},
+    "data": {"errors", "plots", "run"},
+    "tasks": {"errors", "plots", "optim", "data", "regularize"},
+    "report": {"errors", "run", "plots", "config"},
+    "tracking": {"errors", "run"},
+    "callbacks": {"errors", "run", "plots", "optim", "models", "data", "report", "tracking", "regularize"},
+    "inference": {"errors", "run", "config", "report", "plots", *RIGHT_SIDE},
+    "worker": {"errors", "run", "config", "report", "plots", "tracking", *RIGHT_SIDE},
+    "launch": {"errors", "run", "config", "worker", "report"},
+    "cli": {
+        "errors",
+        "run",
+        "config",
+        "launch",
+        "inference",
+        "report",
+        "tracking",
+        "plots",
+        "api",
+        "version",
+    },
+    "api": {"errors", "run", "config", "launch", "inference"},
+}
+"""Room → rooms it may import besides itself. A room that is not named here fails the test: place it."""
+
+LIBRARIES = {
+    "models": {
+        "torch",
+        "torchvision",
+        "timm",
+        "segmentation_models_pytorch",
+        "safetensors",
+        "annotated_types",
+    },
+    "plots": {"matplotlib", "numpy", "PIL"},
+    "errors": set(),
+    "run": {"psutil", "yaml"},
+}
+"""Room → the only libraries it may import."""
+
+FOREIGN = {
+    "tasks": {"hydra", "omegaconf", "mlflow"},
+    "data": {"hydra", "omegaconf", "mlflow"},
+    "optim": {"hydra", "omegaconf", "mlflow", "pytorch_lightning"},
+    "callbacks": {"hydra", "omegaconf", "mlflow"},
+    "report": {"torch", "hydra", "mlflow", "pytorch_lightning"},
+    "config": {"mlflow", "pytorch_lightning"},
+}
+"""Room → libraries it must not know."""
+
+LIGHT_ROOMS = {"cli", "run"}
+"""Rooms that import nothing but the standard library before they are asked for something."""
+
+
+def modules() -> list[Path]:
+    return sorted(PACKAGE.rglob("*.py"))
+
+
+def room_of(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imported(tree: ast.AST, everywhere: bool = True) -> Iterator[tuple[str, int]]:
+    """Names of imported modules with their line; only those at import time when not ``everywhere``."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, node.lineno) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are written in full"
+            yield from ((f"{node.module}.{alias.name}", node.lineno) for alias in node.names)
+        elif not everywhere and isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            continue
+        elif not everywhere and isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
+            continue
+        else:
+            yield from imported(node, everywhere)
+
+
+def parse(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+
+
+def where(path: Path, line: int) -> str:
+    return f"{path.relative_to(PACKAGE.parent)}:{line}"
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_point_one_way(path: Path) -> None:
+    room = room_of(path)
+    if room in ("__init__", "__main__"):
+        return
+    assert room in MAY_IMPORT, f"runner/{room} is a new room: say in MAY_IMPORT what it may import"
+    wrong = []
+    for name, line in imported(parse(path)):
+        library, _, rest = name.partition(".")
+        if library == "runner":
+            other = rest.partition(".")[0]
+            if other not in {room, "", "__version__"} | MAY_IMPORT[room]:
+                wrong.append(f"{where(path, line)}: {room} may not import {name}")
+        elif library in sys.stdlib_module_names:
+            continue
+        elif library in FOREIGN.get(room, ()) or (room in LIBRARIES and library not in LIBRARIES[room]):
+            wrong.append(f"{where(path, line)}: {room} may not know {library}")
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize("room", sorted(LIGHT_ROOMS))
+def test_light_rooms_import_the_standard_library_only(room: str) -> None:
+    light = {"runner." + name for name in (*LIGHT_ROOMS, "errors", "config.nearest")}
+    wrong = []
+    for path in (PACKAGE / room).rglob("*.py"):
+        for name, line in imported(parse(path), everywhere=False):
+            if name.partition(".")[0] in sys.stdlib_module_names:
+                continue
+            if name != "runner.__version__" and not any(f"{name}.".startswith(f"{ok}.") for ok in light):
+                wrong.append(f"{where(path, line)}: {name} is imported before it is needed")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_only_build_instantiates() -> None:
+    wrong = []
+    for path in modules():
+        if path == PACKAGE / "config" / "build.py":
+            continue
+        for node in ast.walk(parse(path)):
+            name = getattr(node, "attr", getattr(node, "id", None))
+            if name in ("instantiate", "get_class", "get_method", "get_object"):
+                wrong.append(where(path, node.lineno))
+        for name, line in imported(parse(path)):
+            if name.startswith("hydra.utils"):
+                wrong.append(where(path, line))
+    assert not wrong, f"only config/build.py makes objects of a config: {', '.join(wrong)}"
+
+
+def test_nobody_imports_the_command_line() -> None:
+    wrong = [
+        where(path, line)
+        for path in modules()
+        if room_of(path) not in ("cli", "__main__")
+        for name, line in imported(parse(path))
+        if f"{name}.".startswith("runner.cli.")
+    ]
+    assert not wrong, ", ".join(wrong)
+
+
+def test_no_drawers() -> None:
+    """A file is named for its one concept."""
+    drawers = {"utils", "util", "helpers", "helper", "misc", "common", "tools"}
+    assert not [str(path) for path in modules() if path.stem in drawers or path.parent.name in drawers]
