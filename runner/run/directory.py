@@ -85,7 +85,7 @@ class RunDir:
 
 def run_name(model: str, data: str) -> str:
     """``2026-11-21_10-04-59_mlp_digits``: sorts by time, says what it was."""
-    label = re.sub(r"[^A-Za-z0-9.+-]+", "-", f"{model}_{data}".replace("_", "~")).replace("~", "_")
+    label = re.sub(r"[^A-Za-z0-9._+-]+", "-", f"{model}_{data}")
     return f"{time.strftime('%Y-%m-%d_%H-%M-%S')}_{label}"
 
 

@@ -1,0 +1,45 @@
+import os
+import subprocess
+import sys
+
+from runner.run.directory import RunDir
+from runner.run.status import process_started_at, read_status, write_status
+
+
+def test_a_life_of_a_run(tmp_path):
+    run = RunDir.create(tmp_path, "r")
+    assert write_status(run, state="created").attempt == 0
+    running = write_status(run, state="running")
+    assert (running.attempt, running.pid) == (1, os.getpid())
+    assert read_status(run).state == "running"
+    finished = write_status(run, state="finished", step=7)
+    assert finished.ended_at >= finished.started_at
+    assert read_status(run).step == 7
+    assert write_status(run, state="running").attempt == 2
+    assert read_status(run).ended_at is None
+
+
+def test_a_run_whose_process_is_gone_is_lost(tmp_path):
+    run = RunDir.create(tmp_path, "r")
+    code = (
+        "import sys, os, signal\nfrom runner.run.directory import RunDir\n"
+        "from runner.run.status import write_status\n"
+        "write_status(RunDir(sys.argv[1]), state='running')\nos.kill(os.getpid(), signal.SIGKILL)"
+    )
+    subprocess.run([sys.executable, "-c", code, str(run.path)], check=False)
+    status = read_status(run)
+    assert status.state == "lost"
+    assert "killed" in status.reason
+
+
+def test_a_later_process_with_the_same_number_is_not_the_run(tmp_path):
+    run = RunDir.create(tmp_path, "r")
+    write_status(run, state="running")
+    write_status(run, pid_started_at=(process_started_at(os.getpid()) or 0) - 1)
+    assert read_status(run).state == "lost"
+
+
+def test_a_run_on_another_host_is_believed(tmp_path):
+    run = RunDir.create(tmp_path, "r")
+    write_status(run, state="running", attempt=1, pid=1, host="elsewhere")
+    assert read_status(run).state == "running"
