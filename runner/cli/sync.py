@@ -1,0 +1,68 @@
+"""``runner sync``: send to MLflow what it lacks of the runs."""
+
+from __future__ import annotations
+
+import argparse
+
+SUMMARY = "send to MLflow what it lacks of the runs"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("runs", nargs="*", metavar="RUN", help="directory, name, MLflow run id, or latest")
+    parser.add_argument("--all", action="store_true", help="every run in the folder of the runs")
+    parser.add_argument("--root", default="runs", metavar="FOLDER", help="folder of the runs (default: runs)")
+    parser.add_argument(
+        "--uri", default=None, help="mirror to this store from now on (default: the config's)"
+    )
+    parser.add_argument("--no-model", action="store_true", help="leave out the servable model")
+
+
+def run(args: argparse.Namespace) -> int:
+    runs = choose_runs(args.runs, args.all, args.root)
+    complete = True
+    for each in runs:
+        line, is_sent = send(each, args.uri, not args.no_model)
+        print(line, flush=True)
+        complete = complete and is_sent
+    return 0 if complete else 1
+
+
+def choose_runs(references: list[str], everything: bool, root: str) -> list:
+    """The runs meant.
+
+    Raises:
+        UserError: none is meant, or one does not exist.
+    """
+    from runner.errors import UserError
+    from runner.run.directory import find_run, list_runs
+
+    if everything:
+        return list_runs(root)
+    if not references:
+        raise UserError("no RUN was given: name one or more runs, `latest`, or --all.")
+    return [find_run(reference, root) for reference in references]
+
+
+def send(run, uri: str | None, with_model: bool) -> tuple[str, bool]:
+    """Mirrors one run.
+
+    Returns:
+        A line for the user, and whether all there is was sent.
+    """
+    from runner.tracking.mirror import sync
+    from runner.tracking.settings import check, read_settings
+
+    settings = read_settings(run)
+    problems = check(settings)
+    if problems and uri is None:
+        return f"{run.name}: {problems[0]}", False
+    report = sync(run, uri)
+    sent = f"{report.points} points, {report.params} parameters, {report.files} files"
+    if report.error is not None:
+        return f"{run.name}: stopped after {sent}: {report.error}", False
+    line = f"{run.name}: {sent} · {report.status} · {report.uri}"
+    if with_model and settings.log_model and report.status == "FINISHED":
+        from runner.tracking.model import log_model
+
+        line += f" · model {log_model(run)}"
+    return "\n  refused: ".join([line, *report.refused]), not report.refused

@@ -1,0 +1,87 @@
+"""``runner ui``: the MLflow dashboard on the store beside the runs."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+from pathlib import Path
+
+SUMMARY = "open the MLflow dashboard on the runs"
+DEFAULT_PORT = 5000
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--root", default="runs", metavar="FOLDER", help="folder of the runs (default: runs)")
+    parser.add_argument(
+        "--port", type=int, default=None, help=f"default: {DEFAULT_PORT}, or a free one when that is taken"
+    )
+    parser.add_argument("--open", action="store_true", help="open it in the browser")
+
+
+def run(args: argparse.Namespace) -> int:
+    from runner.tracking.server import Server
+    from runner.tracking.store import default_uri
+
+    root = Path(args.root).absolute()
+    port = choose_port(args.port)
+    for line in hints(root):
+        print(line)
+    print("Starting the dashboard …", flush=True)
+    signal.signal(signal.SIGTERM, _end)
+    signal.signal(signal.SIGHUP, _end)
+    with Server(default_uri(root), str(root), port) as server:
+        try:
+            server.wait_ready()
+            print(f"MLflow dashboard: {server.url}   (Ctrl-C ends it)", flush=True)
+            if args.open:
+                import webbrowser
+
+                webbrowser.open(server.url)
+            server.process.wait()
+        except KeyboardInterrupt:
+            print("\nDashboard ended.")
+            return 0
+        print(server.last_words(), file=sys.stderr)
+    return 1
+
+
+def choose_port(asked: int | None) -> int:
+    """The port asked for; without one the default, or any free one when that is taken.
+
+    Raises:
+        UserError: the port asked for is taken or none.
+    """
+    from runner.errors import UserError
+    from runner.tracking.server import free_port, is_free
+
+    if asked is None:
+        return DEFAULT_PORT if is_free(DEFAULT_PORT) else free_port()
+    if not 0 < asked < 65536:
+        raise UserError(f"--port {asked} is no port: expected a number from 1 to 65535.")
+    if not is_free(asked):
+        raise UserError(f"--port {asked} is taken by another program. Leave --port out to get a free one.")
+    return asked
+
+
+def hints(root: Path) -> list[str]:
+    """What the dashboard will not show, and what to do about it."""
+    from runner.run.directory import list_runs
+    from runner.run.status import read_status
+    from runner.tracking.state import read_state
+
+    runs = list_runs(root)
+    if not runs:
+        return [f"No runs in {root} yet; they show up here as soon as `runner train` starts one."]
+    statuses = [(run, read_status(run)) for run in runs]
+    over = [(run, status) for run, status in statuses if status.state not in ("created", "running")]
+    missing = [run for run, status in over if not read_state(run).is_complete(status)]
+    if missing:
+        return [
+            f"{len(missing)} of {len(runs)} runs are not wholly in it: `runner sync --all` sends the rest."
+        ]
+    return []
+
+
+def _end(*_) -> None:
+    raise KeyboardInterrupt

@@ -1,0 +1,83 @@
+"""Brings one run's mirror in MLflow up to its directory; as often as wanted, each point once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from runner.errors import UserError
+from runner.run.directory import RunDir
+from runner.run.status import read_status
+from runner.tracking.flatten import params_of
+from runner.tracking.report import SyncReport
+from runner.tracking.run_entry import ENDED, RunEntry
+from runner.tracking.settings import TrackingSettings, read_config
+from runner.tracking.shipment import Shipment
+from runner.tracking.state import end_of, write_state
+from runner.tracking.store import use_environment
+from runner.tracking.tags import tags_of
+
+__all__ = ["Mirror", "sync"]
+
+LOCK_TIMEOUT_S = 120
+
+
+def sync(run: RunDir | str | Path, uri: str | None = None) -> SyncReport:
+    """Sends what the store lacks of a run. Never raises for a store's trouble: see ``SyncReport.error``.
+
+    Args:
+        uri: mirror to this store from now on; None is the one of the run's config.
+    """
+    return Mirror(run, uri).sync()
+
+
+class Mirror:
+    """The mirror of one run; keeps the connection from pass to pass.
+
+    Args:
+        uri: as for ``sync``.
+    """
+
+    def __init__(self, run: RunDir | str | Path, uri: str | None = None):
+        self.run = run if isinstance(run, RunDir) else RunDir(run)
+        self.entry = RunEntry(self.run, uri)
+
+    def sync(self) -> SyncReport:
+        """One pass."""
+        from filelock import FileLock, Timeout
+
+        use_environment()
+        from mlflow.exceptions import MlflowException
+
+        report = SyncReport(self.run)
+        try:
+            with FileLock(self.run.path / ".tracking.lock", timeout=LOCK_TIMEOUT_S):
+                self._pass(report)
+        except Timeout:
+            report.error = "another process is mirroring this run just now; try again later"
+        except (MlflowException, OSError, UserError) as error:
+            self.entry.disconnect()
+            report.error = str(error).strip() or type(error).__name__
+        return report
+
+    def _pass(self, report: SyncReport) -> None:
+        status = read_status(self.run)  # first: a run that has ended by now has written all it had before
+        config = read_config(self.run)
+        settings = TrackingSettings.from_config(config)
+        state = self.entry.connect(settings)
+        report.uri, report.run_id = self.entry.uri, state.run_id
+        shipment = Shipment(self.entry, state, report)
+        has_ended = status.state in ENDED
+        if not has_ended:
+            self.entry.set_status(state, status)
+        shipment.send_texts("params", params_of(config))
+        shipment.send_texts("tags", tags_of(self.run, config, status))
+        shipment.send_points("metrics", self.run.metrics_path)
+        shipment.send_points("system", self.run.logs / "system.jsonl")
+        if has_ended:
+            self.entry.set_status(state, status)
+        shipment.send_dataset()
+        shipment.send_files(status, settings.log_checkpoints)
+        state.ended = end_of(status) if has_ended else None
+        write_state(self.run, state)
+        report.status = state.status[0] if state.status else None
+        report.complete = has_ended

@@ -1,0 +1,136 @@
+"""Logs the trained model so that ``mlflow models serve`` serves it: a traced graph without pickled code."""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from runner.run.directory import RunDir
+from runner.run.files import read_json
+from runner.run.status import read_status
+from runner.tracking.state import read_state, write_state
+from runner.tracking.store import default_uri, open_store, root_of, use_environment
+
+if TYPE_CHECKING:
+    import numpy as np
+    from mlflow import MlflowClient
+    from torch import nn
+
+__all__ = ["ModelReport", "log_model", "log_torch_model"]
+
+MODEL_NAME = "model"
+# The graph holds all there is of the model, so serving it needs no package of its builder.
+REQUIREMENTS = ("mlflow", "torch", "numpy")
+
+
+@dataclass
+class ModelReport:
+    """What became of a run's model: its id in MLflow, or why it has none."""
+
+    model_id: str | None = None
+    reason: str | None = None
+
+    def __str__(self) -> str:
+        return f"models:/{self.model_id}" if self.model_id else f"not logged: {self.reason}"
+
+
+def log_model(run: RunDir | str | Path) -> ModelReport:
+    """Logs the best checkpoint's model of a finished run that was mirrored; once for each checkpoint.
+
+    Never raises: a model that cannot be traced is told of in the report and in the tag ``runner.model``.
+    """
+    run = run if isinstance(run, RunDir) else RunDir(run)
+    state = read_state(run)
+    checkpoint = (read_json(run.results_path, {}).get("best") or {}).get("checkpoint")
+    if read_status(run).state != "finished":
+        return ModelReport(reason="the run has not finished")
+    if state.run_id is None:
+        return ModelReport(reason="the run is not in MLflow")
+    if not checkpoint:
+        return ModelReport(reason="the run kept no checkpoint")
+    known = state.model or {}
+    if known.get("checkpoint") == checkpoint:
+        return ModelReport(known.get("model_id"), known.get("reason"))
+    uri = state.uri or default_uri(root_of(run))
+    report = ModelReport()
+    try:
+        from runner.inference.load import load_model
+
+        module, example, _ = load_model(run.path)
+        client = open_store(uri)
+        report.model_id = log_torch_model(client, state.run_id, module, example)
+    except Exception as error:  # tracing runs the user's model: anything can come out of it
+        report.reason = f"{type(error).__name__}: {error}".strip().split("\n")[0]
+        _tell(uri, state.run_id, report)
+    state = read_state(run)
+    state.model = {"checkpoint": checkpoint, "model_id": report.model_id, "reason": report.reason}
+    write_state(run, state)
+    return report
+
+
+def log_torch_model(
+    client: MlflowClient, run_id: str, module: nn.Module, example: np.ndarray, name: str = MODEL_NAME
+) -> str:
+    """Traces ``module`` and logs it with its signature.
+
+    Args:
+        module: takes one float32 tensor (N, …) and returns one tensor (N, …).
+        example: (N, …) float32, an input it takes; the batch's size stays free.
+
+    Returns:
+        MLflow's id of the model.
+    """
+    use_environment()
+    import mlflow.pytorch
+    import numpy as np
+    import torch
+    from mlflow.models import infer_signature
+
+    module = module.cpu().eval()
+    # A dimension of size one is traced as a constant: two samples keep the batch free.
+    example = np.ascontiguousarray(np.resize(example, (2, *example.shape[1:])), dtype=np.float32)
+    with torch.no_grad():
+        outputs = module(torch.from_numpy(example)).numpy()
+    with _fluent_store(client.tracking_uri):
+        info = mlflow.pytorch.log_model(
+            module,
+            name=name,
+            run_id=run_id,
+            input_example=example,
+            signature=infer_signature(example, outputs),
+            serialization_format="pt2",
+            pip_requirements=[f"{package}=={_version(package)}" for package in REQUIREMENTS],
+        )
+    return info.model_id
+
+
+@contextmanager
+def _fluent_store(uri: str):
+    """Points MLflow's module-wide functions to a store for a while: logging a model has no other way."""
+    import mlflow
+
+    before = os.environ.get("MLFLOW_TRACKING_URI"), mlflow.get_tracking_uri()
+    mlflow.set_tracking_uri(uri)
+    try:
+        yield
+    finally:
+        mlflow.set_tracking_uri(before[1])
+        if before[0] is None:
+            os.environ.pop("MLFLOW_TRACKING_URI", None)
+
+
+def _version(package: str) -> str:
+    return metadata.version(package).partition("+")[0]
+
+
+def _tell(uri: str, run_id: str, report: ModelReport) -> None:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        open_store(uri).set_tag(run_id, "runner.model", str(report)[:500])
+    except (MlflowException, OSError):
+        return

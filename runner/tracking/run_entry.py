@@ -1,0 +1,128 @@
+"""The run's entry in MLflow: found or made once, and its status there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from runner.errors import UserError
+from runner.run.directory import RunDir
+from runner.run.status import Status
+from runner.tracking.settings import TrackingSettings
+from runner.tracking.state import MirrorState, read_state, write_state
+from runner.tracking.store import absolute_uri, artifact_root, default_uri, experiment_id, open_store, root_of
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+__all__ = ["ENDED", "RunEntry"]
+
+MLFLOW_STATUS = {
+    "created": "SCHEDULED",
+    "running": "RUNNING",
+    "finished": "FINISHED",
+    "failed": "FAILED",
+    "interrupted": "KILLED",
+    "lost": "KILLED",  # its process ended without a word: killed, out of memory, power cut
+}
+ENDED = ("finished", "failed", "interrupted", "lost")
+TOKEN = "runner.token"
+
+
+class RunEntry:
+    """Keeps the connection to the store and the run's id in it.
+
+    Args:
+        asked_uri: the store to use from now on, whatever the config says; None leaves it to the config.
+    """
+
+    def __init__(self, run: RunDir, asked_uri: str | None = None):
+        self.run = run
+        self.asked_uri = asked_uri
+        self.uri = ""
+        self.client: MlflowClient | None = None
+
+    def connect(self, settings: TrackingSettings) -> MirrorState:
+        """Opens the store and finds the run in it, or makes it there. After that the state has its id.
+
+        Raises:
+            UserError: the run was deleted in MLflow, or the store cannot be used as it is.
+        """
+        known = self.run.tracking_path.exists()
+        state = read_state(self.run)
+        uri = self._choose_uri(state, settings)
+        stored = None if uri == default_uri(root_of(self.run)) else uri
+        if stored != state.uri:
+            state, known = MirrorState(), False
+        state.asked_uri, state.uri = settings.uri, stored
+        if self.client is None or uri != self.uri:
+            self.client, self.uri = open_store(uri), uri
+            if state.run_id and not self._is_there(state.run_id):
+                state, known = MirrorState(asked_uri=settings.uri, uri=stored), False
+        if state.run_id is None:
+            self._make(state, settings, known)
+        return state
+
+    def disconnect(self) -> None:
+        self.client = None
+
+    def require_active(self, run_id: str) -> None:
+        """Raises where the run was deleted in MLflow: it is not made again behind the user's back."""
+        if self.client.get_run(run_id).info.lifecycle_stage == "deleted":
+            raise UserError(
+                f"run {run_id} was deleted in MLflow. Restore it there, or remove "
+                f"{self.run.tracking_path} to mirror {self.run.name} anew."
+            )
+
+    def set_status(self, state: MirrorState, status: Status) -> None:
+        """Makes MLflow's status of the run what it is."""
+        wanted = [MLFLOW_STATUS[status.state], self._ended_at_ms(status)]
+        if state.status == wanted:
+            return
+        if wanted[1] is None:
+            self.client.update_run(state.run_id, status=wanted[0])
+        else:
+            self.client.set_terminated(state.run_id, status=wanted[0], end_time=wanted[1])
+        state.status = wanted
+
+    def _choose_uri(self, state: MirrorState, settings: TrackingSettings) -> str:
+        if self.asked_uri:
+            return absolute_uri(self.asked_uri)
+        if state.uri and state.asked_uri == settings.uri:
+            return state.uri
+        return absolute_uri(settings.uri) if settings.uri else default_uri(root_of(self.run))
+
+    def _is_there(self, run_id: str) -> bool:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            self.require_active(run_id)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
+            return False
+        return True
+
+    def _make(self, state: MirrorState, settings: TrackingSettings, known: bool) -> None:
+        artifacts = artifact_root(self.uri, root_of(self.run))
+        experiment = experiment_id(self.client, settings.experiment, artifacts)
+        found = []
+        if known:  # an earlier mirror may have been killed just behind making it
+            found = self.client.search_runs([experiment], f"tags.`{TOKEN}` = '{state.token}'", max_results=1)
+        else:
+            write_state(self.run, state)
+        if not found:
+            created_ms = int(self.run.created_at() * 1000)
+            found = [
+                self.client.create_run(experiment, created_ms, {TOKEN: state.token}, run_name=self.run.name)
+            ]
+        state.run_id = found[0].info.run_id
+        write_state(self.run, state)
+
+    def _ended_at_ms(self, status: Status) -> int | None:
+        if status.state not in ENDED:
+            return None
+        if status.ended_at is not None and status.state != "lost":
+            return int(status.ended_at * 1000)
+        signs = [path for path in (self.run.metrics_path, self.run.status_path) if Path(path).exists()]
+        return int(max(path.stat().st_mtime for path in signs or [self.run.path]) * 1000)

@@ -1,0 +1,132 @@
+"""The process beside a run that mirrors it: ``python -m runner.tracking.sidecar RUN_DIR --worker PID``.
+
+It lives until the run has ended and all of it is in the store, so it outlives a worker that is killed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+from runner.run.directory import RunDir
+from runner.run.files import write_text
+from runner.run.status import process_started_at, read_status
+from runner.tracking.mirror import Mirror
+from runner.tracking.run_entry import ENDED
+from runner.tracking.settings import read_settings
+from runner.tracking.store import use_environment
+
+__all__ = ["Sidecar", "main"]
+
+PASS_EVERY_S = 2.0
+LOOK_EVERY_S = 0.2
+MAX_PAUSE_S = 60.0
+GIVE_UP_S = 1800.0  # behind the end of the run; `runner sync` goes on from there
+
+log = logging.getLogger("runner.tracking")
+
+
+class Sidecar:
+    """
+    Args:
+        worker_pid: the process that executes the run.
+    """
+
+    def __init__(self, run: RunDir, worker_pid: int):
+        self.run = run
+        self.worker_pid = worker_pid
+        self.worker_started_at = process_started_at(worker_pid)
+        self.claim = run.path / ".sidecar"
+        self.pause_s = PASS_EVERY_S
+
+    def main(self) -> int:
+        """Returns 0 once all is in the store, 1 when it gave up on it."""
+        write_text(self.claim, str(os.getpid()))
+        mirror = Mirror(self.run)
+        ended_at = None
+        while True:
+            if not self.is_in_charge():
+                log.info("another process has taken over")
+                return 0
+            if ended_at is None and self.has_ended():
+                ended_at = time.monotonic()
+            if self.pass_once(mirror) and ended_at is not None:
+                return 0
+            if ended_at is not None and time.monotonic() - ended_at > GIVE_UP_S:
+                log.warning("given up; `runner sync %s` sends the rest", self.run.name)
+                return 1
+            self.wait(has_ended=ended_at is not None)
+
+    def pass_once(self, mirror: Mirror) -> bool:
+        """One pass; True when it sent all there was. A failure lengthens the pause before the next one."""
+        try:
+            report = mirror.sync()
+            error = report.error
+            for refused in report.refused:
+                log.warning("refused: %s", refused)
+        except Exception as unexpected:  # the mirror must outlive whatever a store comes up with
+            log.exception("unexpected")
+            error = str(unexpected)
+        if error is None:
+            self.pause_s = PASS_EVERY_S
+            return True
+        log.warning("not sent: %s", error)
+        self.pause_s = min(2 * self.pause_s, MAX_PAUSE_S)
+        return False
+
+    def has_ended(self) -> bool:
+        return read_status(self.run).state in ENDED or self.is_worker_gone()
+
+    def is_worker_gone(self) -> bool:
+        return self.worker_started_at is None or process_started_at(self.worker_pid) != self.worker_started_at
+
+    def is_in_charge(self) -> bool:
+        """A resumed run starts a mirror of its own; the older one leaves."""
+        try:
+            return self.claim.read_text() == str(os.getpid())
+        except OSError:
+            return False
+
+    def wait(self, has_ended: bool) -> None:
+        """Until the next pass is due; shorter when the run ends meanwhile."""
+        until = time.monotonic() + self.pause_s
+        while time.monotonic() < until:
+            time.sleep(LOOK_EVERY_S)
+            if not has_ended and self.has_ended():
+                return
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m runner.tracking.sidecar", description=__doc__)
+    parser.add_argument("run_dir", type=Path)
+    parser.add_argument("--worker", type=int, required=True, metavar="PID")
+    given = parser.parse_args(arguments)
+    logging.basicConfig(stream=sys.stdout, level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
+    use_environment()
+    os.nice(10)  # training comes first
+    run = RunDir(given.run_dir.absolute())
+    sidecar = Sidecar(run, given.worker)
+    # A scheduler signals a whole job at once: as long as the worker saves its state, the mirror stays.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143) if sidecar.has_ended() else None)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    settings = read_settings(run)
+    if settings.system_metrics:
+        from runner.tracking.system import SystemSampler
+
+        sampler = SystemSampler(run.logs / "system.jsonl", given.worker)
+        sampler.start()
+    code = sidecar.main()
+    if code == 0 and settings.log_model and sidecar.is_in_charge():
+        from runner.tracking.model import log_model
+
+        log.info("model: %s", log_model(run))
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())
