@@ -1,0 +1,69 @@
+import numpy as np
+import pytest
+import torch
+from sklearn import metrics as sk
+from torch import nn
+
+from runner.data.facts import Facts
+from runner.errors import DataError
+from runner.tasks.classification import BinaryClassificationTask, ClassificationTask
+
+
+def facts(names):
+    return Facts("classification", (4,), len(names), class_names=list(names))
+
+
+@pytest.mark.parametrize("num_classes", [2, 5])
+def test_metrics_equal_scikit_learn(num_classes):
+    torch.manual_seed(0)
+    logits = torch.randn(300, num_classes)
+    targets = torch.randint(num_classes, (300,))
+    task = ClassificationTask(nn.Identity(), class_names=[str(i) for i in range(num_classes)])
+    for part in range(0, 300, 64):
+        task.update_metrics({"logits": logits[part : part + 64], "targets": targets[part : part + 64]}, "val")
+    found = {key: float(value) for key, value in task.compute_metrics("val").items()}
+    preds, truth = logits.argmax(1).numpy(), targets.numpy()
+    assert found["accuracy"] == pytest.approx(sk.accuracy_score(truth, preds), abs=1e-6)
+    assert found["balanced_accuracy"] == pytest.approx(sk.balanced_accuracy_score(truth, preds), abs=1e-6)
+    assert found["f1_macro"] == pytest.approx(sk.f1_score(truth, preds, average="macro"), abs=1e-6)
+    assert found["precision_macro"] == pytest.approx(sk.precision_score(truth, preds, average="macro"), abs=1e-6)
+    if num_classes == 2:
+        area = sk.roc_auc_score(truth, logits.softmax(1)[:, 1].numpy())
+        assert found["auroc"] == pytest.approx(area, abs=2e-3)
+
+
+def test_metrics_start_afresh_after_each_evaluation():
+    task = ClassificationTask(nn.Identity(), class_names=["a", "b"])
+    right = {"logits": torch.tensor([[2.0, 0.0]]), "targets": torch.tensor([0])}
+    wrong = {"logits": torch.tensor([[2.0, 0.0]]), "targets": torch.tensor([1])}
+    task.update_metrics(wrong, "val")
+    assert task.compute_metrics("val")["accuracy"] == 0
+    task.update_metrics(right, "val")
+    assert task.compute_metrics("val")["accuracy"] == 1
+
+
+def test_a_binary_task_agrees_with_two_logits():
+    logit = torch.randn(50, 1)
+    targets = torch.randint(2, (50,))
+    binary = BinaryClassificationTask(nn.Identity(), loss=nn.BCEWithLogitsLoss(), class_names=["no", "yes"])
+    both = ClassificationTask(nn.Identity(), loss=nn.CrossEntropyLoss(), class_names=["no", "yes"])
+    two_logits = torch.cat([torch.zeros_like(logit), logit], 1)
+    assert torch.allclose(binary.loss_of(logit, targets), both.loss_of(two_logits, targets), atol=1e-6)
+    assert torch.allclose(binary.probs_of(logit), both.probs_of(two_logits), atol=1e-6)
+    assert torch.equal(binary.decide(logit), both.decide(two_logits))
+
+
+def test_binary_takes_one_output_and_exactly_two_classes():
+    assert BinaryClassificationTask.adapt(facts("ab")).num_outputs == 1
+    with pytest.raises(DataError, match="3 classes"):
+        BinaryClassificationTask.adapt(facts("abc"))
+    with pytest.raises(DataError, match="at least 2"):
+        ClassificationTask.adapt(facts("a"))
+
+
+def test_rows_name_the_likeliest_classes_first():
+    task = ClassificationTask(nn.Identity(), class_names=["cat", "dog", "owl"])
+    (row,) = task.rows({"logits": torch.tensor([[0.0, 3.0, 1.0]])})
+    assert row["class"] == "dog"
+    assert list(row["probs"]) == ["dog", "owl", "cat"]
+    assert np.isclose(sum(row["probs"].values()), 1, atol=1e-5)
