@@ -18,7 +18,6 @@ import torch
 from omegaconf import OmegaConf
 from pytorch_lightning import Trainer, seed_everything
 
-from runner.callbacks.checkpoint import best_checkpoint, last_checkpoint
 from runner.callbacks.stack import make_trainer
 from runner.data.base import DataModule
 from runner.errors import Interrupted, RunnerError
@@ -28,6 +27,7 @@ from runner.parts import adapt_facts, make_data, make_model, make_task, resolve
 from runner.report import announce
 from runner.report.figures import draw_figures
 from runner.report.page import write_report
+from runner.run.checkpoints import best_checkpoint, last_checkpoint
 from runner.run.directory import RunDir
 from runner.run.files import read_json, write_json, write_text
 from runner.run.status import write_status

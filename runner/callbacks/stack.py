@@ -30,7 +30,7 @@ def make_callbacks(run: RunDir, config: dict[str, Any], task: Task) -> list[Call
     callbacks += [build(node) for node in (config.get("callbacks") or {}).values()]
     if config.get("transfer"):
         callbacks.append(build(config["transfer"]))
-    return [*callbacks, Recovery(run), build(config["checkpoint"]), Preemption()]
+    return [*callbacks, Recovery(), build(config["checkpoint"]), Preemption()]
 
 
 def make_trainer(run: RunDir, config: dict[str, Any], task: Task, hardware: Chosen) -> Trainer:
@@ -41,7 +41,7 @@ def make_trainer(run: RunDir, config: dict[str, Any], task: Task, hardware: Chos
         precision=hardware.precision,
         logger=JournalLogger(run),
         callbacks=make_callbacks(run, config, task),
-        plugins=[RunCheckpointIO(run)],
+        plugins=[RunCheckpointIO()],
         default_root_dir=str(run.path),
         enable_checkpointing=False,
         enable_model_summary=False,

@@ -1,36 +1,38 @@
-"""The console that verbs print on."""
+"""The console that verbs print on, and the tables they print."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.table import Table
+
+    from runner.report.shown import Shown
 
 __all__ = ["console", "table"]
 
-PLAIN_WIDTH = 200  # a file or a pipe has no width; rich would cut its lines at 80
-
 
 def console() -> Console:
-    """Colours and the terminal's width on a terminal; plain lines elsewhere."""
+    """Colours and the terminal's width on a terminal; lines that nobody cuts elsewhere."""
     from rich.console import Console
 
-    width = None if sys.stdout.isatty() else PLAIN_WIDTH
-    return Console(file=sys.stdout, width=width, highlight=False)
+    return Console(file=sys.stdout, highlight=False, soft_wrap=not sys.stdout.isatty())
 
 
-def table(*headers: str, title: str | None = None, rows: list[tuple] = ()) -> Table:
-    """A plain table; the text of cells is taken as it is, without markup."""
+def table(*headers: str, rows: Sequence[Sequence[str]], title: str | None = None) -> Shown:
+    """A table on a terminal, aligned lines elsewhere; the text of cells is taken as it is, without markup."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text
 
-    made = Table(
-        *headers, box=SIMPLE_HEAD, title=title, title_justify="left", title_style="bold", pad_edge=False
-    )
+    from runner.report.shown import Shown, aligned
+
+    face = Table(box=SIMPLE_HEAD, title=title, title_justify="left", title_style="bold", pad_edge=False)
+    for name in headers:
+        face.add_column(name, overflow="fold")
     for row in rows:
-        made.add_row(*(cell if not isinstance(cell, str) else Text(cell) for cell in row))
-    return made
+        face.add_row(*(Text(cell) for cell in row))
+    lines = [f"{title}:"] if title else []
+    return Shown(face, [*lines, *aligned([headers, *rows]), ""])

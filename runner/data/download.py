@@ -19,7 +19,7 @@ from runner.data.fetch import FetchError, fetch, size_of
 from runner.data.progress import bytes_text
 from runner.errors import DataError
 
-__all__ = ["check_space", "data_folder", "download", "locked"]
+__all__ = ["check_space", "data_folder", "disk_error", "download", "locked"]
 
 
 @dataclass(frozen=True)

@@ -45,6 +45,11 @@ class EpochBatchSampler:
         self.epoch = 0
         self.start_batch = 0
 
+    @property
+    def sampler(self) -> EpochBatchSampler:
+        """Where Lightning looks for ``set_epoch``: at a batch sampler's sampler, never at itself."""
+        return self
+
     def set_epoch(self, epoch: int) -> None:
         self.epoch = epoch
 

@@ -12,10 +12,10 @@ import torch
 from omegaconf import OmegaConf
 from torch import Tensor, nn
 
-from runner.callbacks.checkpoint import best_checkpoint, last_checkpoint
 from runner.data.base import DataModule
 from runner.errors import UserError
 from runner.parts import make_data, make_model, make_task
+from runner.run.checkpoints import best_checkpoint, last_checkpoint
 from runner.run.directory import RunDir, find_run
 from runner.run.files import read_json
 from runner.run.journal import load_metrics
@@ -60,7 +60,7 @@ def load_trained(run: RunDir, which: Which = "best", overrides: dict[str, Any] |
     if entry is None:
         state = read_status(run).state
         raise UserError(f"{run.name} ({state}) has no checkpoint yet. `runner resume {run.name}` goes on with it.")
-    path = Path(getattr(entry, "path", entry))
+    path = entry.path
     checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     data = make_data(plain)
     state = checkpoint.get(type(data).__qualname__)

@@ -23,6 +23,11 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--output", metavar="FILE.png", help="inspect: where the picture goes (samples_NAME.png)"
     )
+    parser.add_argument(
+        "--set-aside",
+        action="store_true",
+        help="verify: list broken files in the folder, so that training leaves them out",
+    )
     parser.add_argument("--json", action="store_true", help="inspect, verify: JSON, for programs")
     lines = "\n".join(f"  {name:<9}{text}" for name, text in ACTIONS.items())
     parser.epilog = (
@@ -54,4 +59,4 @@ def run(args: Namespace) -> int:
         return inspect(data, args.output, args.json)
     from runner.cli.data.verify import verify
 
-    return verify(data, args.json)
+    return verify(data, args.set_aside, args.json)

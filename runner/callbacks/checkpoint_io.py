@@ -1,0 +1,168 @@
+"""How a checkpoint gets onto the disk, and back: whole or not at all, and never as code."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import pickle
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import torch
+from lightning_fabric.plugins import CheckpointIO
+from torch.serialization import get_unsafe_globals_in_checkpoint
+
+from runner.errors import CheckpointError
+from runner.run.checkpoints import damage, read_index
+from runner.run.files import replace_file
+
+__all__ = ["RunCheckpointIO", "check_folder"]
+
+PROBE_BYTES = 4096
+
+
+class RunCheckpointIO(CheckpointIO):
+    """Writes beside the target, syncs, renames, syncs the folder; reads weights only, by their SHA-256.
+
+    Attributes:
+        digests: SHA-256 of each file written by this process, by file name.
+    """
+
+    def __init__(self) -> None:
+        self.digests: dict[str, str] = {}
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None
+    ) -> None:
+        """Replaces ``path``; whatever was there stays until the new file is complete.
+
+        Raises:
+            CheckpointError: the folder or disk does not take it, or it holds what could not be loaded again.
+        """
+        path = Path(path)
+        temporary = path.with_name(f".{path.name}.tmp")
+        try:
+            with open(temporary, "wb") as file:
+                writer = HashingWriter(file)
+                torch.save(checkpoint, writer)
+                writer.finish()
+            refuse_code(temporary, path)
+            replace_file(temporary, path)
+        except OSError as error:
+            raise CheckpointError(cannot_write(path, error)) from error
+        finally:
+            temporary.unlink(missing_ok=True)
+        self.digests[path.name] = writer.sha256.hexdigest()
+
+    def load_checkpoint(
+        self,
+        path: str | Path,
+        map_location: Callable | str | torch.device | None = "cpu",
+        weights_only: bool | None = True,
+    ) -> dict[str, Any]:
+        """Tensors and plain containers of a file; ``weights_only`` is not asked.
+
+        Raises:
+            CheckpointError: it is absent, damaged, or would run code.
+        """
+        path = Path(path)
+        for entry in read_index(path.parent):
+            if entry.file == path.name and (problem := damage(entry)):
+                raise CheckpointError(f"{problem}. `runner resume` takes the newest one that is unharmed.")
+        try:
+            return torch.load(path, map_location=map_location, weights_only=True)
+        except FileNotFoundError as error:
+            raise CheckpointError(f"there is no checkpoint {path}.") from error
+        except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
+            reason = str(error).partition("\n")[0]
+            raise CheckpointError(f"{path} is no checkpoint that can be loaded weights-only: {reason}") from error
+
+    def remove_checkpoint(self, path: str | Path) -> None:
+        Path(path).unlink(missing_ok=True)
+
+
+class HashingWriter:
+    """A file for ``torch.save`` that counts and hashes what passes.
+
+    The first failure is kept for ``finish``: torch's archive writer turns an error raised underneath it into
+    one that does not say why.
+    """
+
+    def __init__(self, file: BinaryIO):
+        self.file = file
+        self.sha256 = hashlib.sha256()
+        self.error: OSError | None = None
+
+    def write(self, data: bytes) -> int:
+        if self.error is None:
+            try:
+                self.file.write(data)
+                self.sha256.update(data)
+            except OSError as error:
+                self.error = error
+        return len(data)
+
+    def flush(self) -> None:
+        """Nothing to do before ``finish``."""
+
+    def finish(self) -> None:
+        """Raises what went wrong, or makes the bytes durable."""
+        if self.error is not None:
+            raise self.error
+        self.file.flush()
+        os.fsync(self.file.fileno())
+
+
+def refuse_code(written: Path, path: Path) -> None:
+    foreign = get_unsafe_globals_in_checkpoint(written)
+    if foreign:
+        raise CheckpointError(
+            f"{path.name} would hold objects that cannot be loaded weights-only: {', '.join(sorted(foreign))}. "
+            "Keep tensors, numbers, strings, lists and dicts in the states of callbacks and in hyperparameters."
+        )
+
+
+def cannot_write(path: Path, error: OSError) -> str:
+    reason = error.strerror or str(error)
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        try:
+            reason += f" ({shutil.disk_usage(path.parent).free / 2**20:.0f} MiB free)"
+        except OSError:
+            pass
+        return f"no space for {path}: {reason}. What was saved before is kept; make room, then `runner resume`."
+    return f"{path} cannot be written: {reason}. Choose another place with run.root=FOLDER, or mend this one."
+
+
+def check_folder(folder: str | Path, need_bytes: int = 0) -> None:
+    """Makes the folder, clears what a killed process left half written, and tries a file in it.
+
+    Args:
+        need_bytes: that must be free.
+
+    Raises:
+        CheckpointError: it cannot be written, or has no room.
+    """
+    folder = Path(folder)
+    probe = folder / ".probe.tmp"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for litter in folder.glob(".*.tmp"):
+            litter.unlink()
+        with open(probe, "wb") as file:
+            file.write(bytes(PROBE_BYTES))
+            file.flush()
+            os.fsync(file.fileno())
+        replace_file(probe, probe.with_suffix(".done"))
+        probe.with_suffix(".done").unlink()
+        free = shutil.disk_usage(folder).free
+    except OSError as error:
+        raise CheckpointError(cannot_write(folder, error)) from error
+    if free < need_bytes:
+        raise CheckpointError(
+            f"{folder} has {free / 2**20:.0f} MiB free; the checkpoints of this run need about "
+            f"{need_bytes / 2**20:.0f} MiB. Make room, choose another place with run.root=FOLDER, "
+            "or keep fewer with checkpoint.keep_last=1 checkpoint.keep_best=0."
+        )
