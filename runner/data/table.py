@@ -54,7 +54,7 @@ class TableDataModule(DataModule):
         split_seed: of that cut.
 
     Attributes:
-        fit: what was learnt from the training rows; known after ``setup`` or ``load_state_dict``.
+        fitted: what was learnt from the training rows; known after ``setup`` or ``load_state_dict``.
     """
 
     def __init__(
@@ -104,7 +104,7 @@ class TableDataModule(DataModule):
         self.val_fraction = val_fraction
         self.test_fraction = test_fraction
         self.split_seed = split_seed
-        self.fit: TableFit | None = None
+        self.fitted: TableFit | None = None
         self.notes: list[str] = []
 
     def check(self) -> list[str]:
@@ -136,22 +136,22 @@ class TableDataModule(DataModule):
 
     def setup(self, stage: str | None = None) -> None:
         """Reads and encodes the table, once. A prediction with a loaded state needs none of it."""
-        if self.splits or (stage == "predict" and self.fit is not None):
+        if self.splits or (stage == "predict" and self.fitted is not None):
             return
         tables = self._read() if self.path and self.layout.targets else {}
         problems = self._problems(tables) if tables else self.check()
         if problems:
             raise DataError("\n".join(problems))
         tables = {split: self.layout.labelled(table) for split, table in tables.items()}
-        if self.fit is None:
+        if self.fitted is None:
             self._use(*learn(tables["train"], self.layout, self._cut, self.path, **self.limits))
-        source = self.fit.encode(tables["train"], self.layout, self.path)
+        source = self.fitted.encode(tables["train"], self.layout, self.path)
         parts = zip(
-            ("train", "val", "test"), self._cut(source.targets, bool(self.fit.class_names)), strict=True
+            ("train", "val", "test"), self._cut(source.targets, bool(self.fitted.class_names)), strict=True
         )
         self.splits = {split: Split(source, part, None, self.seed) for split, part in parts}
         if self.test_path:
-            test = self.fit.encode(tables["test"], self.layout, self.test_path)
+            test = self.fitted.encode(tables["test"], self.layout, self.test_path)
             self.splits["test"] = Split(test, range(len(test)), None, self.seed)
         self.facts = self._facts()
 
@@ -161,7 +161,7 @@ class TableDataModule(DataModule):
         return split_indices(len(targets), self.val_fraction, test_fraction, self.split_seed, labels)
 
     def _use(self, fit: TableFit, notes: list[str]) -> None:
-        self.fit, self.notes = fit, notes
+        self.fitted, self.notes = fit, notes
         self.normalize = Standardize(fit.mean, fit.std)
         for note in notes:
             log.warning("%s: %s", self.path, note)
@@ -169,7 +169,7 @@ class TableDataModule(DataModule):
     def _facts(self) -> Facts:
         train = self.splits["train"]
         targets = train.source.targets[train.indices]
-        class_names, feature_names = self.fit.class_names, self.fit.encoder.feature_names
+        class_names, feature_names = self.fitted.class_names, self.fitted.encoder.feature_names
         classes = len(class_names)
         extra = {"feature_names": feature_names, "target_names": self.layout.targets, "notes": self.notes}
         return Facts(
@@ -189,13 +189,13 @@ class TableDataModule(DataModule):
         """Rows of tables with the columns of the training file; the target's is not needed."""
         found = []
         for path in paths:
-            features = self.fit.encoder(self.layout.read_without_targets(path), path)
+            features = self.fitted.encoder(self.layout.read_without_targets(path), path)
             prefix = "" if len(paths) == 1 else f"{path} "
             found += [(f"{prefix}row {number}", row) for number, row in enumerate(features, start=1)]
         return found
 
     def state_dict(self) -> dict[str, Any]:
-        return {} if self.fit is None else self.fit.state_dict()
+        return {} if self.fitted is None else self.fitted.state_dict()
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Takes over what was learnt, so that ``setup`` learns nothing anew.
