@@ -1,0 +1,51 @@
+"""Does a model take the inputs there are, and put out what is wanted? Asked before any training."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from runner.errors import UserError
+
+__all__ = ["probe"]
+
+
+@torch.no_grad()
+def probe(model: nn.Module, input_shape: Sequence[int], num_outputs: int) -> None:
+    """Pass one input of zeros through ``model`` in evaluation mode, which leaves the model as it was.
+
+    Args:
+        model: takes ``(N, *input_shape)``.
+        input_shape: shape of one input.
+        num_outputs: the model must put out ``(N, num_outputs)``.
+
+    Raises:
+        UserError: it does not.
+    """
+    name, shape = type(model).__name__, tuple(input_shape)
+    modes = [(module, module.training) for module in model.modules()]
+    reference = next(model.parameters(), torch.empty(0))
+    model.eval()
+    try:
+        outputs = model(torch.zeros((1, *shape), device=reference.device, dtype=reference.dtype))
+    except (RuntimeError, ValueError, AssertionError, IndexError, TypeError) as error:
+        raise UserError(
+            f"{name} cannot take the inputs of this data, of shape {shape}: {first_line(error)} "
+            "Choose a model for such inputs, or change their size."
+        ) from error
+    finally:
+        for module, training in modes:
+            module.training = training
+    got = tuple(outputs.shape) if isinstance(outputs, Tensor) else f"a {type(outputs).__name__}"
+    if got != (1, num_outputs):
+        raise UserError(
+            f"{name} puts out {got} for one input; this data wants (1, {num_outputs}). "
+            "In the model's config, give num_classes: ${facts:num_outputs}."
+        )
+
+
+def first_line(error: Exception) -> str:
+    text = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return text if text.endswith(".") else f"{text}."
