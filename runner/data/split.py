@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 import torch
@@ -65,6 +66,20 @@ def collate(samples: Sequence[tuple[Any, Any]]) -> dict[str, Any]:
     return {"inputs": default_collate(list(inputs)), "targets": default_collate(list(targets))}
 
 
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Torch's CPU generator under a seed, and as it was afterwards.
+
+    ``torch.manual_seed`` would also set the accelerators' generators, and so give every step the same dropout.
+    """
+    state = torch.get_rng_state()
+    torch.default_generator.manual_seed(seed)
+    try:
+        yield
+    finally:
+        torch.set_rng_state(state)
+
+
 class Split(Dataset):
     """Batches of the samples ``indices`` of a source.
 
@@ -111,8 +126,7 @@ class Split(Dataset):
             sample = self.source[index]
             if self.transform is None:
                 return sample
-            with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(seed_of(self.seed, epoch, index))
+            with seeded(seed_of(self.seed, epoch, index)):
                 return self.transform(*sample)
         except RunnerError:
             raise
