@@ -22,7 +22,7 @@ class Option:
     """One file of a group.
 
     Attributes:
-        summary: the first comment of the file that is not a ``tasks:`` line.
+        summary: the first sentence of the comment at its head, ``tasks:`` line apart.
         tasks: tasks it can do, from a comment line ``# tasks: classification regression``; empty: any.
     """
 
@@ -49,7 +49,7 @@ def search_folders(config_dirs: list[str] | tuple[str, ...] = ()) -> list[Path]:
 
 
 def read_option(group: str, path: Path) -> Option:
-    summary, tasks = "", ()
+    words, tasks = [], ()
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         if not line.startswith("#"):
             break
@@ -57,9 +57,10 @@ def read_option(group: str, path: Path) -> Option:
         match = re.fullmatch(r"tasks:\s*(.+)", text)
         if match:
             tasks = tuple(re.split(r"[,\s]+", match.group(1).strip()))
-        elif not summary and not text.startswith("@package"):
-            summary = text
-    return Option(group, path.stem, path, summary, tasks)
+        elif not text.startswith("@package"):
+            words.append(text)
+    sentence = re.split(r"(?<=\.)\s", " ".join(words).strip(), maxsplit=1)[0]
+    return Option(group, path.stem, path, sentence, tasks)
 
 
 def find_groups(config_dirs: list[str] | tuple[str, ...] = ()) -> dict[str, dict[str, Option]]:

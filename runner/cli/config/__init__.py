@@ -36,6 +36,7 @@ def run(args: Namespace) -> int:
     composition = _compose(args)
     if args.action == "check":
         from runner.config.check import check
+        from runner.config.groups import GROUPS
 
         check(composition)
         chosen = ", ".join(
