@@ -18,6 +18,7 @@ import torch
 from omegaconf import OmegaConf
 from pytorch_lightning import Trainer, seed_everything
 
+from runner.callbacks.preemption import interruptible
 from runner.callbacks.stack import make_trainer
 from runner.data.base import DataModule
 from runner.errors import Interrupted, RunnerError
@@ -36,7 +37,8 @@ from runner.tracking import start as start_tracking
 
 __all__ = ["execute"]
 
-log = logging.getLogger("runner.worker")
+TALKATIVE = ("pytorch_lightning", "lightning_fabric", "lightning.pytorch")
+"""Loggers whose news the run's own announcements tell better."""
 
 
 def execute(run: RunDir | str | Path) -> dict[str, Any]:
@@ -53,7 +55,7 @@ def execute(run: RunDir | str | Path) -> dict[str, Any]:
     write_status(run, state="running")
     mirror = start_tracking(run, OmegaConf.to_container(config, resolve=False))
     try:
-        with log_file(run):
+        with interruptible(), log_file(run):
             results = Execution(run, config).results()
         write_status(run, state="finished", step=results["step"], epoch=results["epoch"])
         if config.report:
@@ -74,16 +76,23 @@ def execute(run: RunDir | str | Path) -> dict[str, Any]:
 
 @contextmanager
 def log_file(run: RunDir) -> Iterator[None]:
-    """Log records and warnings of this process into ``logs/rank0.log`` too."""
+    """Log records and warnings of this process go into ``logs/rank0.log``; the program's own to the console too."""
     handler = logging.FileHandler(run.logs / "rank0.log", encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     root = logging.getLogger()
     root.addHandler(handler)
+    console = logging.StreamHandler()
+    console.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
+    logging.getLogger("runner").addHandler(console)
     logging.captureWarnings(True)
+    for name in TALKATIVE:
+        logging.getLogger(name).setLevel(logging.WARNING)
     try:
         yield
     finally:
+        logging.captureWarnings(False)
         root.removeHandler(handler)
+        logging.getLogger("runner").removeHandler(console)
         handler.close()
 
 
