@@ -14,7 +14,6 @@ from runner.data.facts import Facts
 from runner.data.fingerprint import digest_tensors
 from runner.data.split import ArraySource, Split
 from runner.data.standardize import Standardize
-from runner.data.table_file import number_columns, read_table
 
 __all__ = ["FeatureArrayDataModule", "target_statistics"]
 
@@ -100,6 +99,8 @@ class FeatureArrayDataModule(DataModule):
 
     def read_inputs(self, paths: Sequence[str]) -> list[tuple[str, Tensor]]:
         """Rows of CSV files with a column for each feature."""
+        from runner.data.table_file import number_columns, read_table  # pandas, which training does without
+
         found = []
         for path in paths:
             rows = torch.from_numpy(number_columns(read_table(path), self.feature_names, path)).float()

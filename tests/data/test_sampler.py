@@ -1,0 +1,86 @@
+"""The order of an epoch is a function of seed and epoch, and goes on in its middle."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from runner.data.sampler import EpochBatchSampler, seed_of
+
+
+def positions(sampler: EpochBatchSampler, epoch: int = 0, start_batch: int = 0) -> list[list[int]]:
+    sampler.set_epoch(epoch)
+    sampler.start_batch = start_batch
+    return [[position for _, position in batch] for batch in sampler]
+
+
+def test_an_order_depends_on_seed_and_epoch_alone():
+    first = positions(EpochBatchSampler(50, 8, seed=3, shuffle=True), epoch=2)
+    torch.rand(7)
+    other = EpochBatchSampler(50, 8, seed=3, shuffle=True)
+    positions(other, epoch=1)
+    assert positions(other, epoch=2) == first
+    assert positions(other, epoch=3) != first
+    assert positions(EpochBatchSampler(50, 8, seed=4, shuffle=True), epoch=2) != first
+
+
+def test_an_order_leaves_the_global_generator_alone():
+    before = torch.get_rng_state()
+    positions(EpochBatchSampler(50, 8, seed=3, shuffle=True))
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("shuffle", [False, True])
+@pytest.mark.parametrize(("num_samples", "batch_size"), [(50, 8), (48, 8), (49, 8), (5, 8), (1, 8), (7, 1), (0, 4)])
+def test_every_sample_is_seen_once(num_samples: int, batch_size: int, shuffle: bool):
+    sampler = EpochBatchSampler(num_samples, batch_size, shuffle=shuffle)
+    batches = positions(sampler)
+    assert len(batches) == len(sampler)
+    assert sorted(position for batch in batches for position in batch) == list(range(num_samples))
+
+
+def test_without_shuffling_the_order_is_the_splits():
+    assert positions(EpochBatchSampler(5, 2), epoch=9) == [[0, 1], [2, 3, 4]]
+
+
+def test_a_last_single_sample_joins_the_batch_before():
+    assert [len(batch) for batch in positions(EpochBatchSampler(17, 8))] == [8, 9]
+    assert [len(batch) for batch in positions(EpochBatchSampler(18, 8))] == [8, 8, 2]
+    assert [len(batch) for batch in positions(EpochBatchSampler(1, 8))] == [1]  # there is none before
+    assert [len(batch) for batch in positions(EpochBatchSampler(3, 1))] == [1, 1, 1]
+
+
+def test_drop_last_leaves_out_what_is_not_full():
+    sampler = EpochBatchSampler(17, 8, drop_last=True)
+    assert [len(batch) for batch in positions(sampler)] == [8, 8]
+    assert len(sampler) == 2
+
+
+def test_an_interrupted_epoch_goes_on_at_its_batch():
+    sampler = EpochBatchSampler(17, 4, seed=1, shuffle=True)
+    whole = positions(sampler, epoch=5)
+    for start in range(len(whole) + 1):
+        assert positions(sampler, epoch=5, start_batch=start) == whole[start:]
+    assert [[p for _, p in batch] for batch in sampler] == whole  # start_batch counts once
+
+
+def test_keys_carry_the_epoch():
+    sampler = EpochBatchSampler(4, 2)
+    sampler.set_epoch(7)
+    assert {epoch for batch in sampler for epoch, _ in batch} == {7}
+
+
+def test_seeds_are_the_same_in_every_process():
+    code = "from runner.data.sampler import seed_of; print(seed_of(1, 'order', 2))"
+    other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert int(other.stdout) == seed_of(1, "order", 2)
+
+
+def test_seeds_differ_and_fit_a_generator():
+    seeds = {seed_of(seed, epoch, index) for seed in range(3) for epoch in range(5) for index in range(50)}
+    assert len(seeds) == 3 * 5 * 50
+    assert all(0 <= seed < 2**63 for seed in seeds)
+    assert seed_of(1, 23) != seed_of(12, 3)
