@@ -20,6 +20,7 @@ from pytorch_lightning import Trainer, seed_everything
 
 from runner.callbacks.preemption import interruptible
 from runner.callbacks.stack import make_trainer
+from runner.config.build import resolve_target
 from runner.data.base import DataModule
 from runner.errors import Interrupted, RunnerError
 from runner.hardware import Chosen, choose_hardware
@@ -120,6 +121,7 @@ class Execution:
 
     def make_task(self) -> tuple[Task, Chosen]:
         model = make_model(self.config)
+        resolve_target(self.config["task"]["_target_"]).try_model(model, self.data.facts)
         if self.config.get("weights") and self.resumed is None:
             announce.text(load_weights(model, self.config["weights"]).summary)
         hardware = choose_hardware(self.config["hardware"], model)
@@ -177,8 +179,8 @@ def evaluate_split(trainer: Trainer, task: Task, data: DataModule, split: str) -
     evaluate = trainer.validate if split == "val" else trainer.test
     if not len(data.splits.get(split, ())):
         return {}
-    (metrics,) = evaluate(task, datamodule=data, verbose=False)
-    return {key: float(value) for key, value in metrics.items()}
+    evaluate(task, datamodule=data, verbose=False)
+    return {key: float(value) for key, value in trainer.callback_metrics.items() if key.startswith(f"{split}/")}
 
 
 def main(argv: list[str] | None = None) -> int:

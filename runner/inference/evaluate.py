@@ -59,8 +59,8 @@ def evaluate(
     loader = data.eval_loader(split) if split != "train" else data.eval_loader("train")
     task.trainer = trainer
     trainer.datamodule = data
-    (metrics,) = trainer.test(task, WithNormalize(loader, data), verbose=False)
-    return {f"{split}/{key.partition('/')[2]}": float(value) for key, value in metrics.items()}
+    trainer.test(task, WithNormalize(loader, data), verbose=False)
+    return {f"{split}/{key.partition('/')[2]}": float(value) for key, value in trainer.callback_metrics.items()}
 
 
 class WithNormalize:

@@ -11,6 +11,7 @@ from pytorch_lightning import LightningModule
 from torch import Tensor, nn
 
 from runner.data.facts import Facts
+from runner.tasks.probe import probe
 from runner.optim.groups import build_optimizer
 
 __all__ = ["Step", "Task"]
@@ -76,6 +77,11 @@ class Task(LightningModule):
     def adapt(cls, facts: Facts) -> Facts:
         """The facts as this task sees them; raises DataError when the data cannot be its."""
         return facts
+
+    @classmethod
+    def try_model(cls, model: nn.Module, facts: Facts) -> None:
+        """One pass of zeros through a fresh model; raises a UserError when it does not fit the data."""
+        probe(model, facts.input_shape, facts.num_outputs)
 
     # What a subclass gives
 
