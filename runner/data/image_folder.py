@@ -18,10 +18,10 @@ from runner.data.image_array import ImageTransform
 from runner.data.image_cut import ImageCut, count_problems, cut_tree, fraction_problems
 from runner.data.image_rules import find_problems
 from runner.data.image_source import ImageFileSource, ImageFitter
-from runner.data.image_tree import ImageTree, find_images
+from runner.data.image_tree import ImageTree, image_files
 from runner.data.split import Split
 from runner.data.standardize import Standardize
-from runner.data.verify import BROKEN_LIST, BrokenFile, read_broken, verify_images
+from runner.data.verify import BROKEN_LIST, BrokenFile, describe, read_broken, verify_images
 from runner.errors import DataError
 
 __all__ = ["IMAGENET_MEAN", "IMAGENET_STD", "ImageFolderDataModule"]
@@ -182,25 +182,5 @@ class ImageFolderDataModule(DataModule):
             DataError: a path that is not there, or a folder without images.
             BrokenSampleError: a file that cannot be decoded.
         """
-        files = [file for path in paths for file in files_of(path)]
+        files = [file for path in paths for file in image_files(path)]
         return [(file, self.fitter(read_image(file))[0]) for file in files]
-
-
-def files_of(path: str) -> list[str]:
-    if Path(path).is_file():
-        return [str(path)]
-    if not Path(path).is_dir():
-        raise DataError(f"{path}: there is no such file or folder.")
-    found = find_images(path)
-    if not found:
-        raise DataError(f"{path} holds no image files.")
-    return found
-
-
-def describe(set_aside: Sequence[BrokenFile]) -> list[str]:
-    """A sentence that names the files left out, if there are any."""
-    if not set_aside:
-        return []
-    named = "; ".join(f"{entry.path} ({entry.reason})" for entry in set_aside[:10])
-    more = f" … and {len(set_aside) - 10} more" if len(set_aside) > 10 else ""
-    return [f"{len(set_aside)} broken files are set aside: {named}{more}."]

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from runner.data.image import EXTENSIONS
+from runner.errors import DataError
 
-__all__ = ["ClassFolder", "ImageTree", "find_images", "scan_tree"]
+__all__ = ["ClassFolder", "ImageTree", "entries", "image_files", "scan_tree"]
 
 SPLIT_NAMES = {
     "train": ("train", "training", "train_set", "training_set"),
@@ -118,9 +119,20 @@ def scan_split(tree: ImageTree, split: str, folder: Path) -> None:
             tree.loose[split] += 1
 
 
-def find_images(folder: str | Path) -> list[str]:
-    """Paths of all image files below a folder, sorted."""
-    return sorted(entry.path for entry in files_below(folder) if is_image(entry.name))
+def image_files(path: str | Path) -> list[str]:
+    """The file itself, or all image files below a folder, sorted.
+
+    Raises:
+        DataError: nothing is there, or a folder without images.
+    """
+    if Path(path).is_file():
+        return [str(path)]
+    if not Path(path).is_dir():
+        raise DataError(f"{path}: there is no such file or folder.")
+    found = sorted(entry.path for entry in files_below(path) if is_image(entry.name))
+    if not found:
+        raise DataError(f"{path} holds no image files.")
+    return found
 
 
 def is_image(name: str) -> bool:

@@ -13,7 +13,7 @@ from runner.data.image import decode_image
 from runner.data.progress import progress
 from runner.errors import DataError
 
-__all__ = ["BROKEN_LIST", "BrokenFile", "read_broken", "verify_images", "write_broken"]
+__all__ = ["BROKEN_LIST", "BrokenFile", "describe", "read_broken", "verify_images", "write_broken"]
 
 BROKEN_LIST = "broken.json"
 
@@ -87,3 +87,12 @@ def read_broken(file: Path) -> list[BrokenFile]:
             f"{file} is not a list of broken files as `runner data verify` writes it "
             f"({type(error).__name__}: {error}). Delete it, and verify again."
         ) from error
+
+
+def describe(set_aside: Sequence[BrokenFile]) -> list[str]:
+    """A sentence that names the files left out, if there are any."""
+    if not set_aside:
+        return []
+    named = "; ".join(f"{entry.path} ({entry.reason})" for entry in set_aside[:10])
+    more = f" … and {len(set_aside) - 10} more" if len(set_aside) > 10 else ""
+    return [f"{len(set_aside)} broken files are set aside: {named}{more}."]

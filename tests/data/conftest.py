@@ -6,6 +6,7 @@ import io
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 
@@ -95,5 +96,19 @@ def photo() -> Callable[..., bytes]:
         file = io.BytesIO()
         image.save(file, format)
         return file.getvalue()
+
+    return make
+
+
+@pytest.fixture
+def photo_folder(photo) -> Callable[..., Path]:
+    """``photo_folder(root, {"train/cat": 3, …})``: that many photographs in each folder; returns the root."""
+
+    def make(root: Path, counts: dict[str, int], extension: str = ".jpg") -> Path:
+        for number, (folder, count) in enumerate(counts.items()):
+            (root / folder).mkdir(parents=True, exist_ok=True)
+            for index in range(count):
+                (root / folder / f"{index}{extension}").write_bytes(photo(1000 * number + index))
+        return root
 
     return make
