@@ -33,11 +33,12 @@ def run(args: argparse.Namespace) -> int:
     with Server(default_uri(root), str(root), port) as server:
         try:
             server.wait_ready()
-            print(f"MLflow dashboard: {server.url}   (Ctrl-C ends it)", flush=True)
+            page = server.url + page_of(root)
+            print(f"MLflow dashboard: {page}   (Ctrl-C ends it)", flush=True)
             if args.open:
                 import webbrowser
 
-                webbrowser.open(server.url)
+                webbrowser.open(page)
             server.process.wait()
         except KeyboardInterrupt:
             print("\nDashboard ended.")
@@ -62,6 +63,18 @@ def choose_port(asked: int | None) -> int:
     if not is_free(asked):
         raise UserError(f"--port {asked} is taken by another program. Leave --port out to get a free one.")
     return asked
+
+
+def page_of(root: Path) -> str:
+    """The list of the runs of the newest run's experiment; MLflow itself opens on another kind of work."""
+    from runner.run.directory import list_runs
+    from runner.tracking.state import read_state
+
+    for run in reversed(list_runs(root)):
+        state = read_state(run)
+        if state.uri is None and state.experiment_id is not None:
+            return f"/#/experiments/{state.experiment_id}/runs?workflowType=machine_learning"
+    return "/#/experiments?workflowType=machine_learning"
 
 
 def hints(root: Path) -> list[str]:

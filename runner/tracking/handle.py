@@ -54,6 +54,7 @@ class Handle:
         """
         if self.process is None:
             return self.problem is None
+        self.process.stdin.close()  # the worker's last word
         until = time.monotonic() + (self.settings.wait_s if timeout_s is None else timeout_s)
         while not self.is_complete():
             if self.process.poll() is not None or time.monotonic() > until:
@@ -96,7 +97,7 @@ def start(run: RunDir | str | Path, config: Mapping[str, Any] | None) -> Handle:
         with open(run.logs / "tracking.log", "ab") as output:
             process = subprocess.Popen(
                 command,
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 env=environment,

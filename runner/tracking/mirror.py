@@ -41,8 +41,12 @@ class Mirror:
         self.run = run if isinstance(run, RunDir) else RunDir(run)
         self.entry = RunEntry(self.run, uri)
 
-    def sync(self) -> SyncReport:
-        """One pass."""
+    def sync(self, final: bool = True) -> SyncReport:
+        """One pass.
+
+        Args:
+            final: when the run has ended, its directory is done too; otherwise its worker may still write.
+        """
         from filelock import FileLock, Timeout
 
         use_environment()
@@ -51,7 +55,7 @@ class Mirror:
         report = SyncReport(self.run)
         try:
             with FileLock(self.run.path / ".tracking.lock", timeout=LOCK_TIMEOUT_S):
-                self._pass(report)
+                self._pass(report, final)
         except Timeout:
             report.error = "another process is mirroring this run just now; try again later"
         except (MlflowException, OSError, UserError) as error:
@@ -59,7 +63,7 @@ class Mirror:
             report.error = str(error).strip() or type(error).__name__
         return report
 
-    def _pass(self, report: SyncReport) -> None:
+    def _pass(self, report: SyncReport, final: bool) -> None:
         status = read_status(self.run)  # first: a run that has ended by now has written all it had before
         config = read_config(self.run)
         settings = TrackingSettings.from_config(config)
@@ -76,8 +80,9 @@ class Mirror:
         if has_ended:
             self.entry.set_status(state, status)
         shipment.send_dataset()
-        shipment.send_files(status, settings.log_checkpoints)
-        state.ended = end_of(status) if has_ended else None
+        final = final and has_ended
+        shipment.send_files(final, settings.log_checkpoints)
+        state.ended = end_of(status) if final else None
         write_state(self.run, state)
         report.status = state.status[0] if state.status else None
-        report.complete = has_ended
+        report.complete = final

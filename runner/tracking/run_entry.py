@@ -116,7 +116,7 @@ class RunEntry:
             found = [
                 self.client.create_run(experiment, created_ms, {TOKEN: state.token}, run_name=self.run.name)
             ]
-        state.run_id = found[0].info.run_id
+        state.run_id, state.experiment_id = found[0].info.run_id, experiment
         write_state(self.run, state)
 
     def _ended_at_ms(self, status: Status) -> int | None:

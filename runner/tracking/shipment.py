@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from runner.run.files import read_json
-from runner.run.status import Status
 from runner.tracking.artifacts import files_of, fingerprint
 from runner.tracking.dataset import dataset_input
 from runner.tracking.flatten import valid_key
 from runner.tracking.report import SyncReport
-from runner.tracking.run_entry import ENDED, RunEntry
+from runner.tracking.run_entry import RunEntry
 from runner.tracking.send import MAX_METRICS, send_in_batches
 from runner.tracking.state import MirrorState, write_state
 from runner.tracking.tail import Fresh, Tail, TailState
@@ -78,9 +77,9 @@ class Shipment:
             self.state.dataset = fingerprint
             write_state(self.run, self.state)
 
-    def send_files(self, status: Status, checkpoints: bool) -> None:
+    def send_files(self, has_ended: bool, checkpoints: bool) -> None:
         """Sends the files that are new or have changed."""
-        for relative in files_of(self.run, status.state in ENDED, checkpoints):
+        for relative in files_of(self.run, has_ended, checkpoints):
             path = self.run.path / relative
             seen = fingerprint(path)
             if self.state.files.get(str(relative)) == seen:

@@ -1,6 +1,7 @@
 """The process beside a run that mirrors it: ``python -m runner.tracking.sidecar RUN_DIR --worker PID``.
 
-It lives until the run has ended and all of it is in the store, so it outlives a worker that is killed.
+Its standard input is a pipe from the worker, whose end says that the worker has written its last word or is
+dead. The process lives until all of the run is in the store, so it outlives a worker that is killed.
 """
 
 from __future__ import annotations
@@ -8,16 +9,17 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import select
 import signal
 import sys
 import time
 from pathlib import Path
 
+import psutil
+
 from runner.run.directory import RunDir
 from runner.run.files import write_text
-from runner.run.status import process_started_at, read_status
 from runner.tracking.mirror import Mirror
-from runner.tracking.run_entry import ENDED
 from runner.tracking.settings import read_settings
 from runner.tracking.store import use_environment
 
@@ -39,8 +41,10 @@ class Sidecar:
 
     def __init__(self, run: RunDir, worker_pid: int):
         self.run = run
-        self.worker_pid = worker_pid
-        self.worker_started_at = process_started_at(worker_pid)
+        try:
+            self.worker = psutil.Process(worker_pid)
+        except psutil.NoSuchProcess:
+            self.worker = None
         self.claim = run.path / ".sidecar"
         self.pause_s = PASS_EVERY_S
 
@@ -55,17 +59,18 @@ class Sidecar:
                 return 0
             if ended_at is None and self.has_ended():
                 ended_at = time.monotonic()
-            if self.pass_once(mirror) and ended_at is not None:
+                self.pause_s = PASS_EVERY_S
+            if self.pass_once(mirror, final=ended_at is not None) and ended_at is not None:
                 return 0
             if ended_at is not None and time.monotonic() - ended_at > GIVE_UP_S:
                 log.warning("given up; `runner sync %s` sends the rest", self.run.name)
                 return 1
             self.wait(has_ended=ended_at is not None)
 
-    def pass_once(self, mirror: Mirror) -> bool:
+    def pass_once(self, mirror: Mirror, final: bool) -> bool:
         """One pass; True when it sent all there was. A failure lengthens the pause before the next one."""
         try:
-            report = mirror.sync()
+            report = mirror.sync(final)
             error = report.error
             for refused in report.refused:
                 log.warning("refused: %s", refused)
@@ -80,10 +85,11 @@ class Sidecar:
         return False
 
     def has_ended(self) -> bool:
-        return read_status(self.run).state in ENDED or self.is_worker_gone()
-
-    def is_worker_gone(self) -> bool:
-        return self.worker_started_at is None or process_started_at(self.worker_pid) != self.worker_started_at
+        """Whether the worker has closed the pipe. A process forked from it may hold the pipe open longer."""
+        if self.worker is None or not self.worker.is_running():
+            return True
+        readable, _, _ = select.select([0], [], [], 0)
+        return bool(readable) and os.read(0, 1024) == b""
 
     def is_in_charge(self) -> bool:
         """A resumed run starts a mirror of its own; the older one leaves."""

@@ -20,6 +20,7 @@ class MirrorState:
 
     Attributes:
         run_id: MLflow's id of the run; None before it was made.
+        experiment_id: MLflow's id of its experiment.
         token: a tag of the run in MLflow, known before the run is made there: a mirror killed between making
             the run and writing its id down finds it again.
         asked_uri: ``tracking.uri`` of the config when this state was begun.
@@ -34,6 +35,7 @@ class MirrorState:
     """
 
     run_id: str | None = None
+    experiment_id: str | None = None
     token: str = field(default_factory=lambda: uuid.uuid4().hex)
     asked_uri: str | None = None
     uri: str | None = None

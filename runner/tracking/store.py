@@ -25,6 +25,7 @@ __all__ = [
 ]
 
 LOCK_TIMEOUT_S = 300
+KIND = "mlflow.experimentKind"
 ENVIRONMENT = {
     # A store that hangs is left alone soon: the points wait in the run directory and are sent again.
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "5",
@@ -137,7 +138,7 @@ def experiment_id(client: MlflowClient, name: str, artifacts: Path | None) -> st
     found = client.get_experiment_by_name(name)
     if found is None:
         try:
-            return client.create_experiment(name, artifact_location=location)
+            return client.create_experiment(name, location, {KIND: "custom_model_development"})
         except MlflowException:  # another run made it in this moment
             found = client.get_experiment_by_name(name)
             if found is None:

@@ -24,12 +24,15 @@ class TailState:
         offset: bytes read.
         line: offset of the last line read; with ``digest``, its fingerprint, it tells a file that was cut.
         last: the last step shipped of each metric, and how many points of it have that step.
+        behind: the last step read of each metric that was read less far than it was shipped, because the
+            file was cut; empty lists for metrics not met again so far.
     """
 
     offset: int = 0
     line: int = 0
     digest: str = ""
     last: dict[str, list[int]] = field(default_factory=dict)
+    behind: dict[str, list[int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -56,18 +59,26 @@ class Tail:
         state = self.state
         if not self._is_unchanged():
             state.offset = state.line = 0
-        seen = {} if state.offset == 0 else {key: list(last) for key, last in state.last.items()}
+            state.behind = {key: [] for key in state.last}
         for point in read_points(self.path, state.offset):
-            fresh = {}
-            for key, value in point.metrics.items():
-                step, count = seen.get(key, (None, 0))
-                seen[key] = [point.step, count + 1 if step == point.step else 1]
-                if key not in state.last or seen[key] > state.last[key]:
-                    state.last[key] = seen[key]
-                    fresh[key] = value
+            fresh = {key: value for key, value in point.metrics.items() if self._is_fresh(key, point.step)}
             state.line, state.offset = state.offset, point.end
             if fresh:
                 yield Fresh(point.step, point.time, fresh)
+
+    def _is_fresh(self, key: str, step: int) -> bool:
+        """Notes that a point was read; says whether it goes beyond what was shipped of its metric."""
+        last, behind = self.state.last, self.state.behind
+        before = behind.get(key, last.get(key)) or [None, 0]
+        now = [step, before[1] + 1 if before[0] == step else 1]
+        is_fresh = key not in last or now > last[key]
+        if is_fresh:
+            last[key] = now
+        if now == last[key]:
+            behind.pop(key, None)
+        else:
+            behind[key] = now
+        return is_fresh
 
     def settle(self) -> None:
         """Fingerprints the last line read, so that the next reader can tell whether it is still there."""
