@@ -12,8 +12,8 @@ from runner.errors import ConfigError
 
 __all__ = ["Chosen", "choose_hardware", "describe_device"]
 
-BF16_FROM_PARAMETERS = 500_000
-"""Smaller models gain nothing from bf16 on a CPU."""
+SMALL_MODEL = 500_000
+"""Below so many parameters neither bf16 nor a second thread gains anything on a CPU."""
 
 
 @dataclass
@@ -22,6 +22,7 @@ class Chosen:
 
     Attributes:
         precision: as Lightning spells it.
+        num_threads: of the processor, for one operation; None leaves torch's choice.
         reasons: one short phrase a choice.
     """
 
@@ -30,6 +31,7 @@ class Chosen:
     precision: str
     channels_last: bool
     compile: bool
+    num_threads: int | None = None
     reasons: list[str] = field(default_factory=list)
 
 
@@ -58,12 +60,22 @@ def choose_hardware(hardware: dict[str, Any], model: nn.Module) -> Chosen:
         reasons.append(reason)
     channels_last = hardware.get("channels_last")
     if channels_last is None:
-        channels_last = convolutional and accelerator != "mps" and num_parameters >= BF16_FROM_PARAMETERS
+        channels_last = convolutional and accelerator != "mps" and num_parameters >= SMALL_MODEL
         if channels_last:
             reasons.append("channels-last: faster convolutions")
+    num_threads = hardware.get("num_threads")
+    if num_threads is None and accelerator == "cpu" and num_parameters < SMALL_MODEL and torch.get_num_threads() > 1:
+        num_threads = 1
+        reasons.append("one thread: handing such small operations around costs more than it saves")
     spelled = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}[str(precision)]
     return Chosen(
-        accelerator, hardware.get("devices") or 1, spelled, channels_last, bool(hardware.get("compile")), reasons
+        accelerator,
+        hardware.get("devices") or 1,
+        spelled,
+        channels_last,
+        bool(hardware.get("compile")),
+        num_threads,
+        reasons,
     )
 
 
@@ -74,7 +86,7 @@ def available_accelerator() -> str:
 
 
 def choose_precision(accelerator: str, convolutional: bool, num_parameters: int) -> tuple[str, str]:
-    if num_parameters < BF16_FROM_PARAMETERS:
+    if num_parameters < SMALL_MODEL:
         return "32", "32-bit: the model is small"
     if accelerator == "gpu":
         if torch.cuda.is_bf16_supported(including_emulation=False):

@@ -104,8 +104,6 @@ class Execution:
         self.run = run
         self.started = time.time()
         seed_everything(config.seed, workers=False, verbose=False)
-        if (config.get("hardware") or {}).get("num_threads"):
-            torch.set_num_threads(config.hardware.num_threads)
         raw = resolve(config, None)
         self.data = make_data(raw)
         self.data.prepare_data()
@@ -125,6 +123,8 @@ class Execution:
         if self.config.get("weights") and self.resumed is None:
             announce.text(load_weights(model, self.config["weights"]).summary)
         hardware = choose_hardware(self.config["hardware"], model)
+        if hardware.num_threads:
+            torch.set_num_threads(hardware.num_threads)
         if hardware.channels_last:
             model = model.to(memory_format=torch.channels_last)
         task = make_task(self.config, model)

@@ -19,11 +19,13 @@ GROUPS = (
 
 @dataclass(frozen=True)
 class Option:
-    """One file of a group.
+    """One file of a group, and what the comment at its head says.
 
     Attributes:
-        summary: the first sentence of the comment at its head, ``tasks:`` line apart.
-        tasks: tasks it can do, from a comment line ``# tasks: classification regression``; empty: any.
+        name: as it stands behind ``group=``; a file in a subfolder is ``folder/file``.
+        summary: the first sentence of the comment, the lines below apart.
+        tasks: from a line ``# tasks: classification regression``: what it can do; empty: any.
+        inputs: from a line ``# inputs: image``: what a model takes or a data set gives; empty: not said.
     """
 
     group: str
@@ -31,6 +33,7 @@ class Option:
     path: Path
     summary: str = ""
     tasks: tuple[str, ...] = ()
+    inputs: tuple[str, ...] = ()
 
 
 def package_conf() -> Path:
@@ -48,27 +51,29 @@ def search_folders(config_dirs: list[str] | tuple[str, ...] = ()) -> list[Path]:
     return [*folders, own, *(Path(folder).absolute() for folder in config_dirs)]
 
 
-def read_option(group: str, path: Path) -> Option:
-    words, tasks = [], ()
+def read_option(group: str, name: str, path: Path) -> Option:
+    words: list[str] = []
+    said: dict[str, tuple[str, ...]] = {}
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         if not line.startswith("#"):
             break
         text = line.lstrip("#").strip()
-        match = re.fullmatch(r"tasks:\s*(.+)", text)
+        match = re.fullmatch(r"(tasks|inputs):\s*(.+)", text)
         if match:
-            tasks = tuple(re.split(r"[,\s]+", match.group(1).strip()))
+            said[match.group(1)] = tuple(re.split(r"[,\s]+", match.group(2).strip()))
         elif not text.startswith("@package"):
             words.append(text)
     sentence = re.split(r"(?<=\.)\s", " ".join(words).strip(), maxsplit=1)[0]
-    return Option(group, path.stem, path, sentence, tasks)
+    return Option(group, name, path, sentence, **said)
 
 
 def find_groups(config_dirs: list[str] | tuple[str, ...] = ()) -> dict[str, dict[str, Option]]:
     """Group → option's name → option. A file in ``./conf`` hides the program's file of the same name."""
     groups: dict[str, dict[str, Option]] = {}
     for folder in search_folders(config_dirs):
-        for path in sorted(folder.glob("*/*.yaml")):
-            options = groups.setdefault(path.parent.name, {})
-            if path.stem not in options:
-                options[path.stem] = read_option(path.parent.name, path)
+        for path in sorted(folder.glob("*/**/*.yaml")):
+            group, *rest = path.relative_to(folder).with_suffix("").parts
+            options, name = groups.setdefault(group, {}), "/".join(rest)
+            if name not in options:
+                options[name] = read_option(group, name, path)
     return groups

@@ -9,14 +9,17 @@ __all__ = ["did_you_mean", "nearest"]
 
 
 def nearest(name: str, valid: Iterable[str], most: int = 3) -> list[str]:
-    """Valid names like ``name``, the likest first."""
-    valid = list(dict.fromkeys(valid))
-    lowered = {candidate.lower(): candidate for candidate in valid}
-    close = difflib.get_close_matches(name.lower(), lowered, n=most, cutoff=0.6)
-    found = [lowered[match] for match in close]
-    last = name.rpartition(".")[2]
-    same_end = [candidate for candidate in valid if candidate.rpartition(".")[2] == last]
-    return list(dict.fromkeys([*found, *same_end[:most]]))[:most]
+    """Valid names like ``name``, the likest first; of dotted ones the last part may be like it."""
+    whole: dict[str, list[str]] = {}
+    last: dict[str, list[str]] = {}
+    for candidate in dict.fromkeys(valid):
+        whole.setdefault(candidate.lower(), []).append(candidate)
+        last.setdefault(candidate.rpartition(".")[2].lower(), []).append(candidate)
+    found = []
+    for text, names in ((name.lower(), whole), (name.rpartition(".")[2].lower(), last)):
+        for match in difflib.get_close_matches(text, names, n=most, cutoff=0.6):
+            found += names[match]
+    return list(dict.fromkeys(found))[:most]
 
 
 def did_you_mean(name: str, valid: Iterable[str]) -> str:

@@ -9,11 +9,15 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from runner.config.facts import placeholder
+from runner.config.nearest import did_you_mean
 from runner.errors import ConfigError
 
-__all__ = ["MISSING", "interpolated_keys", "to_plain"]
+__all__ = ["MISSING", "dotted_keys", "interpolated_keys", "to_plain", "to_yaml"]
 
 MISSING = "???"
+"""What stands in a config for a value that must be given."""
+
+REFERENCE = re.compile(r"\$\{\s*(?:oc\.select:)?\s*([A-Za-z_][\w.]*)\s*[},]")
 
 
 def to_plain(config: Any, problems: list[str], path: str = "") -> Any:
@@ -21,37 +25,66 @@ def to_plain(config: Any, problems: list[str], path: str = "") -> Any:
     if isinstance(config, DictConfig):
         if config._is_none():
             return None
-        return {
-            str(key): to_plain(child(config, key, problems, path), problems, f"{path}.{key}" if path else str(key))
-            for key in config
-        }
+        return {key: to_plain(*child(config, key, problems, path)) for key in config}
     if isinstance(config, ListConfig):
         if config._is_none():
             return None
-        return [
-            to_plain(child(config, i, problems, path), problems, f"{path}[{i}]") for i in range(len(config))
-        ]
+        return [to_plain(*child(config, i, problems, path)) for i in range(len(config))]
     return config
 
 
-def child(config: DictConfig | ListConfig, key: Any, problems: list[str], path: str) -> Any:
-    place = f"{path}.{key}" if path else str(key)
+def child(config: DictConfig | ListConfig, key: Any, problems: list[str], path: str) -> tuple[Any, list[str], str]:
+    """The value at a key, and the further arguments of ``to_plain`` for it."""
+    place = f"{path}[{key}]" if isinstance(config, ListConfig) else f"{path}.{key}".lstrip(".")
     if OmegaConf.is_missing(config, key):
-        return MISSING
+        return MISSING, problems, place
     try:
-        return config[key]
-    except (OmegaConfBaseException, ConfigError) as error:
-        raw = config._get_node(key)
-        text = raw._value() if raw is not None else ""
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        cause = error.__cause__
-        if isinstance(cause, ConfigError):
-            reason = str(cause)
-        problems.append(f"{place}: {text} cannot be resolved: {reason}.")
-        return placeholder("?")
+        return config[key], problems, place
+    except (OmegaConfBaseException, ConfigError, RecursionError) as error:
+        text = config._get_node(key)._value()
+        problems.append(f"{place}: {text} cannot be resolved: {reason(error, str(text), config)}")
+        return placeholder("?"), problems, place
+
+
+def reason(error: Exception, text: str, config: DictConfig | ListConfig) -> str:
+    if isinstance(error.__cause__, ConfigError):
+        return str(error.__cause__)
+    first = str(error).strip().splitlines()[0].rstrip(".") if str(error).strip() else type(error).__name__
+    wanted = REFERENCE.search(text)
+    if wanted and "not found" in first:
+        keys = dotted_keys(config._get_root())
+        return f"there is no {wanted.group(1)!r}. {did_you_mean(wanted.group(1), keys)}"
+    return f"{first}."
+
+
+def to_yaml(plain: Any) -> str:
+    """Plain containers as YAML that reads back as the same values, also where a value looks like ``${…}``."""
+    return OmegaConf.to_yaml(OmegaConf.create(escaped(plain)))
+
+
+def escaped(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: escaped(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [escaped(inner) for inner in value]
+    if isinstance(value, str):
+        return re.sub(r"(\\*)\$\{", lambda match: 2 * match.group(1) + "\\${", value)
+    return value
+
+
+def dotted_keys(config: Any, prefix: str = "") -> list[str]:
+    """Every key of a config as a path."""
+    keys = []
+    for key in config if isinstance(config, DictConfig) and not config._is_none() else ():
+        path = f"{prefix}.{key}".lstrip(".")
+        node = config._get_node(key)
+        keys.append(path)
+        if isinstance(node, DictConfig) and not node._is_interpolation() and not node._is_missing():
+            keys += dotted_keys(node, path)
+    return keys
 
 
 def interpolated_keys(config: DictConfig) -> set[str]:
-    """Dotted keys that some value of the config refers to as ``${key}``."""
-    text = OmegaConf.to_yaml(config, resolve=False)
-    return set(re.findall(r"\$\{([A-Za-z_][\w.]*)\}", text))
+    """Dotted keys that some value of the config refers to as ``${key}``, and all keys above and below them."""
+    used = set(REFERENCE.findall(OmegaConf.to_yaml(config, resolve=False)))
+    return {key for key in dotted_keys(config) if any(f"{key}.".startswith(f"{name}.") for name in used)}

@@ -27,7 +27,11 @@ NUM_SAMPLES = 24
 def draw_figures(run: RunDir, task: Any, data: Any) -> list[str]:
     """Writes ``plots/*.png``; returns their names. A plot that fails is logged and costs nothing else."""
     names = []
-    for source in (curve_figures(run), sample_figures(data), *(task.figures(split, data) for split in task.outputs)):
+    for source in (
+        curve_figures(run),
+        sample_figures(data),
+        *(task.figures(split, data) for split in task.outputs),
+    ):
         try:
             for name, figure in source:
                 if figure is not None:
@@ -41,7 +45,9 @@ def draw_figures(run: RunDir, task: Any, data: Any) -> list[str]:
 def curve_figures(run: RunDir) -> Iterator[tuple[str, Any]]:
     metrics = load_metrics(run.metrics_path)
     rates = {key: points for key, points in metrics.items() if key.startswith("train/lr")}
-    curves = {key: points for key, points in metrics.items() if key not in rates and not key.startswith("test/")}
+    curves = {
+        key: points for key, points in metrics.items() if key not in rates and not key.startswith("test/")
+    }
     best = read_json(run.results_path, {}).get("best")
     marked = (best["step"], best["epoch"]) if best else None
     if curves:

@@ -86,10 +86,10 @@ def make_run(root: Path) -> MakeRun:
 
     def make(name: str = "one", steps: int = 10, state: str | None = "finished", uri: str = "null") -> RunDir:
         run = RunDir.create(root, name)
-        write_text(run.config_path, CONFIG.replace("URI", uri))
+        write_text(run.config_path, _config(uri))
         write_provenance(run, ["/opt/bin/runner", "train", "model=mlp"], seed=0)
         write_status(run, state="running")
-        log_steps(run, range(steps))
+        _log_steps(run, range(steps))
         write_json(run.facts_path, FACTS)
         if state is not None:
             write_json(run.results_path, RESULTS)
@@ -102,12 +102,34 @@ def make_run(root: Path) -> MakeRun:
     return make
 
 
-def log_steps(run: RunDir, steps: range) -> None:
+def _log_steps(run: RunDir, steps: range) -> None:
     journal = Journal(run.metrics_path)
     for step in steps:
         journal.log(step, step // 5, {"train/loss": 1 / (step + 1), "train/lr": 0.1})
     journal.close()
 
 
-def history(client, run_id: str, key: str) -> list[tuple[int, float]]:
+def _config(uri: str = "null") -> str:
+    return CONFIG.replace("URI", uri)
+
+
+def _history(client, run_id: str, key: str) -> list[tuple[int, float]]:
     return sorted((point.step, point.value) for point in client.get_metric_history(run_id, key))
+
+
+@pytest.fixture
+def config_text() -> Callable[..., str]:
+    """The text of a run's config; ``uri`` as it stands in YAML."""
+    return _config
+
+
+@pytest.fixture
+def log_steps() -> Callable[[RunDir, range], None]:
+    """Writes the points of the steps into a run's journal; a step's values are always the same."""
+    return _log_steps
+
+
+@pytest.fixture
+def history() -> Callable[..., list[tuple[int, float]]]:
+    """All points of a metric in MLflow as (step, value), by step."""
+    return _history
