@@ -1,0 +1,148 @@
+"""Where a training stands, and how it is put there again. All that is known of Lightning's inner loops is here.
+
+Lightning (2.6) offers no hook between a batch that is wholly done, its metrics written and validation over, and
+the fetching of the next. That is the one moment when nothing is in flight: a checkpoint written in
+``on_train_batch_end`` loses the metrics of that batch, one written at an epoch's last batch leaves the counters
+off by one. So the loop's own call before a fetch is widened; callbacks with a method
+``on_step_boundary(trainer, pl_module)`` are called there, in their order.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from pytorch_lightning import LightningModule, Trainer
+
+from runner.data.sampler import EpochBatchSampler
+
+__all__ = [
+    "Position",
+    "announce_boundaries",
+    "begin_afresh",
+    "between_updates",
+    "hide_validation",
+    "is_over",
+    "modules_in_eval",
+    "order_of",
+    "place_loaders",
+    "position_of",
+    "set_modules_in_eval",
+    "settle_counters",
+    "train_samplers",
+]
+
+VAL_PROGRESS = "epoch_loop.val_loop.batch_progress"
+
+
+@dataclass(frozen=True)
+class Position:
+    """How far a training has come.
+
+    Attributes:
+        epoch: epochs done.
+        batch: batches of the present epoch done.
+    """
+
+    epoch: int = 0
+    batch: int = 0
+
+
+def position_of(trainer: Trainer) -> Position:
+    """At a step boundary, in a validation, or when the training has ended."""
+    epochs = trainer.fit_loop.epoch_progress.current
+    in_epoch = epochs.ready > epochs.processed
+    batch = trainer.fit_loop.epoch_loop.batch_progress.current.completed if in_epoch else 0
+    return Position(epochs.processed, batch)
+
+
+def is_over(trainer: Trainer) -> bool:
+    """Whether no epoch is under way: the training has ended."""
+    epochs = trainer.fit_loop.epoch_progress.current
+    return epochs.ready == epochs.processed
+
+
+def between_updates(trainer: Trainer) -> bool:
+    """Whether no gradient is half accumulated."""
+    return not trainer.fit_loop.epoch_loop._should_accumulate()
+
+
+def announce_boundaries(trainer: Trainer, pl_module: LightningModule) -> None:
+    """From now on, callbacks hear of every step boundary. Called in ``on_train_start``."""
+    loop = trainer.fit_loop.epoch_loop
+    before_fetch = type(loop)._on_before_fetch
+
+    def boundary() -> None:
+        for callback in trainer.callbacks:
+            hook = getattr(callback, "on_step_boundary", None)
+            if hook is not None:
+                hook(trainer, pl_module)
+        before_fetch(loop)
+
+    loop._on_before_fetch = boundary
+
+
+def train_samplers(trainer: Trainer) -> list[EpochBatchSampler]:
+    """Of the train loaders, those that can be placed."""
+    combined = trainer.fit_loop._combined_loader
+    samplers = [getattr(loader, "batch_sampler", None) for loader in combined.flattened] if combined else []
+    return [sampler for sampler in samplers if isinstance(sampler, EpochBatchSampler)]
+
+
+def order_of(trainer: Trainer) -> list[dict[str, Any]]:
+    """What the order of the training samples depends on, a dict a loader."""
+    keys = ("num_samples", "batch_size", "seed", "shuffle", "drop_last")
+    return [{key: getattr(sampler, key) for key in keys} for sampler in train_samplers(trainer)]
+
+
+def place_loaders(trainer: Trainer, position: Position) -> None:
+    """Starts the train loaders' iterators anew, behind the batches that were done.
+
+    They were made before ``on_train_start``, and loader workers are reading ahead from the first epoch's start.
+    """
+    for sampler in train_samplers(trainer):
+        sampler.set_epoch(position.epoch)
+        sampler.start_batch = position.batch
+    iter(trainer.fit_loop._data_fetcher)
+
+
+def settle_counters(trainer: Trainer, batches_that_stepped: int, validating: bool) -> None:
+    """Mends what Lightning gets wrong in restarting. Called in ``on_train_start``.
+
+    - Plateau schedules are not stepped at the end of an epoch that was interrupted.
+    - An iteration that only finds out that no validation is due counts as a batch that stepped.
+    """
+    trainer.fit_loop._restarting = False
+    loop = trainer.fit_loop.epoch_loop
+    counts_twice = loop.restarting and not validating and loop._should_check_val_fx(trainer.fit_loop._data_fetcher)
+    loop._batches_that_stepped = batches_that_stepped - int(counts_twice)
+
+
+def begin_afresh(trainer: Trainer) -> None:
+    """The next epoch is a new one, also under ``max_steps``, where Lightning takes it for an interrupted one."""
+    trainer.fit_loop._restarting = False
+    trainer.fit_loop.epoch_loop.restarting = False
+
+
+def hide_validation(checkpoint: dict[str, Any]) -> None:
+    """Makes a checkpoint written during a validation one that has that validation still before it."""
+    nothing = {"ready": 0, "started": 0, "processed": 0, "completed": 0}
+    checkpoint["loops"]["fit_loop"][VAL_PROGRESS] = {
+        "total": nothing | {"ready": 1, "started": 1},  # by this Lightning knows a validation that did not end
+        "current": nothing,
+        "is_last_batch": False,
+    }
+
+
+def modules_in_eval(trainer: Trainer, pl_module: LightningModule) -> list[str]:
+    """Names of the modules that do not train (frozen batch norms), also when asked during a validation."""
+    captured = trainer.fit_loop.epoch_loop.val_loop._module_mode.mode
+    if trainer.validating and captured:
+        return [name for name, training in captured.items() if not training]
+    return [name for name, module in pl_module.named_modules() if not module.training]
+
+
+def set_modules_in_eval(pl_module: LightningModule, names: list[str]) -> None:
+    still = set(names)
+    for name, module in pl_module.named_modules():
+        module.training = name not in still

@@ -1,0 +1,142 @@
+"""SIGTERM and SIGINT: the state is saved at the next step, and the run ends saying so."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+import pytorch_lightning as pl
+from pytorch_lightning.trainer.states import TrainerFn
+
+from runner.callbacks import loop
+from runner.callbacks.checkpoint import Checkpointer
+from runner.errors import Interrupted
+
+__all__ = ["Preemption", "interruptible"]
+
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
+LOADER_GRACE_S = 20
+
+
+class SignalWatch:
+    """What signals mean to this process while it executes a run.
+
+    Attributes:
+        saving: a training is under way that will save its state; else a signal ends the process at once.
+        signum: the signal that came, while ``saving``.
+    """
+
+    def __init__(self) -> None:
+        self.saving = False
+        self.signum: int | None = None
+        self._owner = os.getpid()
+        self._before: dict[int, object] = {}
+
+    def take(self) -> None:
+        """Makes this the handler, also where another one has come in between."""
+        if threading.current_thread() is not threading.main_thread():
+            return
+        for signum in SIGNALS:
+            before = signal.signal(signum, self.handle)
+            self._before.setdefault(signum, before)
+
+    def give_back(self) -> None:
+        for signum, before in self._before.items():
+            signal.signal(signum, before)
+        self._before = {}
+
+    def handle(self, signum: int, frame: FrameType | None) -> None:
+        name = signal.Signals(signum).name
+        if os.getpid() != self._owner:
+            # A loader worker that was forked: its parent needs batches until its next step, and ends it then.
+            signal.alarm(LOADER_GRACE_S)
+        elif not self.saving:
+            raise Interrupted(f"{name}: ended at once.", signum)
+        elif self.signum is None:
+            self.signum = signum
+            tell(f"{name}: saving the state at the next step. Ctrl-C once more ends at once.")
+        elif signum == signal.SIGINT:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+            raise Interrupted(f"{name} for the second time: ended at once, without saving.", signum)
+
+
+def tell(text: str) -> None:
+    """To the standard error, in a way that is allowed within a signal handler."""
+    os.write(2, f"\n{text}\n".encode())
+
+
+_watches: list[SignalWatch] = []
+
+
+@contextmanager
+def interruptible() -> Iterator[SignalWatch]:
+    """Around the execution of a run: a signal raises ``Interrupted``, in training after saving the state.
+
+    Outside the main thread it changes nothing, for only that one receives signals.
+    """
+    watch = SignalWatch()
+    watch.take()
+    _watches.append(watch)
+    try:
+        yield watch
+    finally:
+        _watches.remove(watch)
+        watch.give_back()
+
+
+class Preemption(pl.Callback):
+    """Saves at the step boundary, or in the middle of a validation, and raises ``Interrupted``.
+
+    Within ``interruptible()`` it uses that watch, else one of its own while training.
+    """
+
+    def __init__(self) -> None:
+        self._watch: SignalWatch | None = None
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._watch = _watches[-1] if _watches else SignalWatch()
+        self._watch.saving = True
+        self._watch.take()  # Lightning's own handler would end the process with exit code 0, unsaved
+
+    def on_step_boundary(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if self._asked(trainer) and loop.between_updates(trainer):
+            self._save_and_leave(trainer)
+
+    def on_validation_batch_end(self, trainer, pl_module, outputs, batch, batch_idx, dataloader_idx=0) -> None:
+        if trainer.state.fn == TrainerFn.FITTING:
+            self.on_step_boundary(trainer, pl_module)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._release()
+
+    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if self._watch is not None and self._watch.signum is not None:
+            raise Interrupted("ended by a signal after the last step; the state is saved.", self._watch.signum)
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        self._release()
+
+    def _asked(self, trainer: pl.Trainer) -> bool:
+        asked = self._watch is not None and self._watch.signum is not None
+        if trainer.world_size > 1:
+            asked = trainer.strategy.reduce_boolean_decision(asked, all=False)
+        return asked
+
+    def _save_and_leave(self, trainer: pl.Trainer) -> None:
+        signum = self._watch.signum or signal.SIGTERM
+        name = signal.Signals(signum).name
+        for callback in trainer.callbacks:
+            if isinstance(callback, Checkpointer):
+                path = callback.save_now(trainer)
+                raise Interrupted(f"{name}: the state is saved at step {trainer.global_step} ({path}).", signum)
+        raise Interrupted(f"{name}: ended at step {trainer.global_step}; nothing is saved in this run.", signum)
+
+    def _release(self) -> None:
+        if self._watch is not None:
+            self._watch.saving = False
+            if self._watch not in _watches:
+                self._watch.give_back()

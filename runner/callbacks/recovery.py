@@ -1,0 +1,152 @@
+"""An interrupted training goes on as if nothing had happened: the same samples, the same numbers, bit for bit."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import pytorch_lightning as pl
+from pytorch_lightning.trainer.states import TrainerFn
+
+from runner.callbacks import loop
+from runner.callbacks.random_state import get_random_state, set_random_state
+from runner.errors import UserError
+from runner.run.journal import Journal
+
+__all__ = ["Recovery"]
+
+KEY = "recovery"
+
+log = logging.getLogger("runner.recovery")
+
+
+class Recovery(pl.Callback):
+    """Keeps in every checkpoint what Lightning leaves out, and puts it back.
+
+    These are the random states, the place in the train loader, which modules are in evaluation mode, the newest
+    validation metrics, whether early stopping has spoken, and the length of the journal. Metrics written after
+    the checkpoint are cut off the journal: the run writes them again.
+    """
+
+    def __init__(self) -> None:
+        self._loaded: dict[str, Any] | None = None
+        self._before_validation: dict[str, Any] | None = None
+        self._random_due = False
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        self._loaded = self._before_validation = None
+
+    # Saving
+
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if trainer.state.fn == TrainerFn.FITTING and not trainer.sanity_checking:
+            self._before_validation = describe(trainer, pl_module)
+
+    def on_save_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """A checkpoint written in a validation is one of the moment before it."""
+        if (journal := journal_of(trainer)) is not None:
+            journal.flush(durable=True)
+        if trainer.validating and self._before_validation is not None:
+            loop.hide_validation(checkpoint)
+            checkpoint[KEY] = self._before_validation
+        else:
+            checkpoint[KEY] = describe(trainer, pl_module)
+
+    # Restoring
+
+    def on_load_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        if trainer.state.fn == TrainerFn.FITTING:
+            self._loaded = checkpoint.get(KEY)
+            if self._loaded is None:
+                log.warning("This checkpoint was not written by runner: training goes on, but not bit for bit.")
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if (journal := journal_of(trainer)) is not None:
+            shorten(journal, (self._loaded or {}).get("journal") or 0)
+        if self._loaded is not None:
+            trainer.should_stop = trainer.should_stop or self._loaded["should_stop"]
+            set_random_state(self._loaded["random"])  # the only place, when nothing is left to train
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        loop.announce_boundaries(trainer, pl_module)
+        if self._loaded is None:
+            return
+        state = self._loaded
+        position = loop.Position(state["epoch"], state["batch"])
+        refuse_other_order(trainer, state)
+        loop.place_loaders(trainer, position)
+        if state["over"]:
+            loop.begin_afresh(trainer)
+        else:
+            loop.settle_counters(trainer, state["batches_that_stepped"], state["validating"])
+        loop.set_modules_in_eval(pl_module, state["modules_in_eval"])
+        trainer._logger_connector._callback_metrics.update(state["metrics"])
+        if hasattr(trainer.logger, "set_epoch"):
+            trainer.logger.set_epoch(position.epoch)
+        set_random_state(state["random"])
+        self._random_due = not state["validating"]
+
+    def on_step_boundary(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Once more behind all other hooks, for they may have drawn."""
+        if self._random_due:
+            set_random_state(self._loaded["random"])
+            self._random_due = False
+        self._loaded = None
+
+
+def describe(trainer: pl.Trainer, pl_module: pl.LightningModule) -> dict[str, Any]:
+    """All that Lightning leaves out, as tensors and plain containers."""
+    position = loop.position_of(trainer)
+    journal = journal_of(trainer)
+    metrics = trainer._logger_connector._callback_metrics  # the public property computes, and so changes, them
+    return {
+        "random": get_random_state(),
+        "epoch": position.epoch,
+        "batch": position.batch,
+        "batches_that_stepped": trainer.fit_loop.epoch_loop._batches_that_stepped,
+        "validating": trainer.validating,
+        "over": loop.is_over(trainer),
+        "should_stop": trainer.should_stop,
+        "order": loop.order_of(trainer),
+        "modules_in_eval": loop.modules_in_eval(trainer, pl_module),
+        "metrics": {key: value.detach().cpu().clone() for key, value in metrics.items()},
+        "journal": None if journal is None else journal.offset,
+    }
+
+
+def journal_of(trainer: pl.Trainer) -> Journal | None:
+    return getattr(trainer.logger, "journal", None)
+
+
+def shorten(journal: Journal, offset: int) -> None:
+    if offset > journal.offset:
+        log.warning(
+            "%s has %d bytes, %d were written before the checkpoint: some of its metrics are lost.",
+            journal.path, journal.offset, offset,
+        )  # fmt: skip
+        return
+    journal.truncate(offset)
+
+
+def refuse_other_order(trainer: pl.Trainer, state: dict[str, Any]) -> None:
+    """In the middle of an epoch, the samples that are left are known only if their order is the same."""
+    order = loop.order_of(trainer)
+    if state["batch"] == 0 or order == state["order"]:
+        return
+    if not order:
+        log.warning("The train loader is not one of runner's: the interrupted epoch begins anew within.")
+        return
+    changed = [
+        f"{key}={now[key]} (was {before[key]})"
+        for now, before in zip(order, state["order"], strict=False)
+        for key in now
+        if now[key] != before[key]
+    ]
+    raise UserError(
+        f"the run stopped within epoch {state['epoch']}, after {state['batch']} batches, and its data have "
+        f"changed since: {', '.join(changed)}. Restore these to go on, or start a new run."
+    )
