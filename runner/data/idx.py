@@ -43,10 +43,12 @@ def read_idx(path: str | Path) -> Tensor:
     if len(data) < 4 or data[:2] != b"\0\0" or data[2] not in TYPES:
         raise DataError(f"{path} is not an idx file: it begins with {data[:4].hex(' ') or 'nothing'}.")
     header_size = 4 + 4 * data[3]
+    if len(data) < header_size:
+        raise DataError(f"{path} is not whole: it ends in its header. Get it again.")
     shape = tuple(np.frombuffer(data[4:header_size], ">u4").tolist())
     dtype = np.dtype(TYPES[data[2]])
     expected = header_size + math.prod(shape) * dtype.itemsize
-    if len(data) != expected or len(shape) != data[3]:
+    if len(data) != expected:
         raise DataError(
             f"{path} is not whole: its header declares an array of {' × '.join(map(str, shape))}, "
             f"{expected} bytes with the header, but it holds {len(data)}. Get it again."

@@ -112,3 +112,15 @@ def photo_folder(photo) -> Callable[..., Path]:
         return root
 
     return make
+
+
+@pytest.fixture(scope="session")
+def idx_bytes() -> Callable[..., bytes]:
+    """``idx_bytes(array, code=8)``: a numpy array as the content of an idx file."""
+    import struct
+
+    def encode(array, code: int = 0x08) -> bytes:
+        header = struct.pack(f">BBBB{array.ndim}I", 0, 0, code, array.ndim, *array.shape)
+        return header + array.astype(array.dtype.newbyteorder(">")).tobytes()
+
+    return encode

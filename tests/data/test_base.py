@@ -47,8 +47,12 @@ def test_a_cut_depends_on_its_seed_alone():
 
 
 def test_each_class_is_cut_in_the_same_proportion():
-    labels = torch.tensor([0] * 80 + [1] * 20)[torch.randperm(100, generator=torch.Generator().manual_seed(1))]
-    for part, counts in zip(split_indices(100, 0.2, 0.1, labels=labels), ([56, 14], [16, 4], [8, 2]), strict=True):
+    labels = torch.tensor([0] * 80 + [1] * 20)[
+        torch.randperm(100, generator=torch.Generator().manual_seed(1))
+    ]
+    for part, counts in zip(
+        split_indices(100, 0.2, 0.1, labels=labels), ([56, 14], [16, 4], [8, 2]), strict=True
+    ):
         assert labels[part].bincount().tolist() == counts
 
 

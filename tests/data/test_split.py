@@ -38,7 +38,12 @@ def jitter(inputs: Tensor, target: int) -> tuple[Tensor, int]:
 def epoch_of(split: Split, epoch: int, **options) -> list[dict[str, Tensor]]:
     loader = make_loader(split, 4, shuffle=True, seed=5, **options)
     loader.batch_sampler.set_epoch(epoch)
-    return list(loader)
+    batches = iter(loader)
+    try:
+        return list(batches)
+    finally:
+        if options.get("num_workers"):
+            batches._shutdown_workers()  # the garbage collector would wait 5 s for each worker
 
 
 def test_batches_are_gathered_from_arrays():
