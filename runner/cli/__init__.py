@@ -41,7 +41,7 @@ def main(argv: list[str] | None = None) -> int:
     Returns:
         The exit code: 0 done, 1 the run failed, 2 the user's mistake, 130 interrupted.
     """
-    words = list(sys.argv[1:] if argv is None else argv)
+    words = [*(sys.argv[1:] if argv is None else argv)]  # `list` is a verb: a module of this package
     if "_ARGCOMPLETE" in os.environ and argv is None:
         from runner.cli.complete import answer_shell
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -18,7 +18,13 @@ def console() -> Console:
     """Colours and the terminal's width on a terminal; lines that nobody cuts elsewhere."""
     from rich.console import Console
 
-    return Console(file=sys.stdout, highlight=False, soft_wrap=not sys.stdout.isatty())
+    made = Console(file=sys.stdout, highlight=False, soft_wrap=not sys.stdout.isatty())
+    made.on_broken_pipe = _reader_has_left  # rich's own way ends with exit code 1
+    return made
+
+
+def _reader_has_left() -> NoReturn:
+    raise BrokenPipeError
 
 
 def table(*headers: str, rows: Sequence[Sequence[str]], title: str | None = None) -> Shown:

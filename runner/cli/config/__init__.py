@@ -39,12 +39,11 @@ def run(args: Namespace) -> int:
         from runner.config.groups import GROUPS
 
         check(composition)
-        chosen = ", ".join(
-            f"{group}={option}" for group, option in composition.choices.items() if option != "none"
-        )
-        print(f"The config is fine: {chosen or 'a resolved config'}.")
+        choices = [(group, composition.choices.get(group)) for group in GROUPS]
+        chosen = " ".join(f"{group}={option}" for group, option in choices if option)
+        print(f"The config is fine: {chosen or 'that of a run'}.")
         return 0
-    from runner.cli.config.print import print_config
+    from runner.cli.config.shown import print_config
     from runner.errors import ConfigError
 
     if composition.problems:

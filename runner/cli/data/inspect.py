@@ -39,6 +39,7 @@ def print_facts(data: DataModule) -> None:
 
     facts = data.facts.as_dict()
     counts, names = facts.pop("class_counts", []), facts.pop("class_names", [])
+    facts["input_shape"] = " × ".join(map(str, facts["input_shape"]))
     rows = [(key, text(value)) for key, value in facts.items() if value not in ("", [], None)]
     out = console()
     out.print(table("fact", "value", title=data.facts.name or "data", rows=rows))

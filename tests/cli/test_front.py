@@ -1,0 +1,168 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import runner.cli
+from runner import __version__
+from runner.cli import NAMES, load_verb, main
+from runner.errors import ConfigError, Interrupted, RunFailed, UserError
+
+HEAVY = {"torch", "pytorch_lightning", "hydra", "omegaconf", "mlflow", "rich", "numpy", "pydantic", "yaml"}
+
+
+def test_help_names_every_verb_with_its_summary(say) -> None:
+    said = say("--help")
+    assert said.code == 0
+    for name in NAMES:
+        line = next(line for line in said.out.splitlines() if line.startswith(f"  {name} "))
+        assert load_verb(name).SUMMARY in line
+
+
+def test_without_words_the_help_is_shown(say) -> None:
+    assert say().out == say("--help").out
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_verb_has_help(name: str, say) -> None:
+    said = say(name, "--help")
+    assert said.code == 0
+    assert said.out.startswith(f"usage: runner {name}")
+
+
+def test_every_file_of_a_verb_is_in_the_list() -> None:
+    folder = Path(runner.cli.__file__).parent
+    verbs = {
+        path.stem if path.suffix else path.name
+        for path in folder.iterdir()
+        if (path.suffix == ".py" and "\nSUMMARY = " in path.read_text())
+        or (path / "__init__.py").is_file()
+        and "\nSUMMARY = " in (path / "__init__.py").read_text()
+    }
+    assert verbs == {name.replace("-", "_") for name in NAMES}
+
+
+def test_version(say) -> None:
+    assert say("--version").out == f"runner {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["trian"], "there is no verb 'trian'. Did you mean `runner train`?"),
+        (["model=mlp", "data=digits"], "Did you mean `runner train model=mlp data=digits`?"),
+        (["my.yaml"], "Did you mean `runner train my.yaml`?"),
+        (["xyzzy"], "There are: train, resume,"),
+        (["runs", "--lats", "3"], "Did you mean --last?"),
+        (["runs", "--last", "many"], "invalid int value: 'many'"),
+        (["resume"], "the following arguments are required: RUN"),
+        (["config", "shwo"], "invalid choice: 'shwo'"),
+        (["--verbose"], "unrecognized arguments: --verbose"),
+        (["compare", "only-one"], "no run 'only-one'"),
+    ],
+)
+def test_a_mistake_is_one_message_and_exit_code_2(words: list[str], expected: str, say) -> None:
+    said = say(*words)
+    assert said.code == 2
+    assert said.err.startswith("error: ")
+    assert expected in said.err
+    assert "Traceback" not in said.err
+    assert said.out == ""
+
+
+def failing(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
+    def run(_args: object) -> int:
+        raise error
+
+    monkeypatch.setattr(load_verb("doctor"), "run", run)
+
+
+def interrupted_run() -> KeyboardInterrupt:
+    stop = KeyboardInterrupt()
+    stop.__cause__ = Interrupted("stopped at step 7", signum=15)
+    return stop
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "text"),
+    [
+        (UserError("mend it"), 2, "error: mend it\n"),
+        (ConfigError(["one"]), 2, "error: one\n"),
+        (
+            ConfigError(["one", "two\nlines"]),
+            2,
+            "error: 2 mistakes in the config:\n  1. one\n  2. two\n     lines\n",
+        ),
+        (RunFailed("loss is nan"), 1, "error: loss is nan\n"),
+        (Interrupted("stopped at step 7", signum=15), 143, "error: stopped at step 7\n"),
+        (interrupted_run(), 143, "error: stopped at step 7\n"),
+        (KeyboardInterrupt(), 130, "interrupted\n"),
+    ],
+)
+def test_how_a_command_ends(error, code, text, say, monkeypatch) -> None:
+    failing(monkeypatch, error)
+    said = say("doctor")
+    assert (said.code, said.err) == (code, text)
+
+
+def test_a_defect_shows_its_traceback(say, monkeypatch) -> None:
+    failing(monkeypatch, ZeroDivisionError("a defect"))
+    said = say("doctor")
+    assert said.code == 1
+    assert "Traceback" in said.err and "ZeroDivisionError: a defect" in said.err
+
+
+def test_help_and_parsing_import_nothing_heavy() -> None:
+    code = (
+        "import sys; from runner.cli import main, front_parser, NAMES, load_verb\n"
+        "main(['--help']); [main([name, '--help']) for name in NAMES]\n"
+        "print(sorted({name.partition('.')[0] for name in sys.modules}))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = set(eval(done.stdout.splitlines()[-1]))  # noqa: S307 - our own list
+    assert not loaded & HEAVY
+
+
+def test_importing_runner_imports_nothing_heavy() -> None:
+    code = "import sys, runner; print(sorted({name.partition('.')[0] for name in sys.modules}))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not set(eval(done.stdout)) & HEAVY  # noqa: S307 - our own list
+
+
+def best_seconds(command: list[str], times: int = 7) -> float:
+    best = float("inf")
+    for _ in range(times):
+        start = time.perf_counter()
+        subprocess.run(command, check=True, capture_output=True)
+        best = min(best, time.perf_counter() - start)
+    return best
+
+
+def test_help_is_instant() -> None:
+    """Within 1.5 times of an empty Python plus 150 ms; the best of several, since others use the machine too."""
+    script = Path(sys.executable).with_name("runner")
+    command = [str(script)] if script.exists() else [sys.executable, "-m", "runner"]
+    for _ in range(3):
+        empty = best_seconds([sys.executable, "-c", "pass"])
+        shown = best_seconds([*command, "--help"])
+        if shown <= 1.5 * empty + 0.150:
+            return
+    pytest.fail(f"runner --help took {shown:.3f} s; python -c pass {empty:.3f} s")
+
+
+def test_a_reader_that_leaves_early_is_no_error() -> None:
+    command = f"{sys.executable} -m runner list | head -n 1; echo ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
+    assert done.stdout.splitlines()[-1] == "0"
+    assert done.stderr == ""
+
+
+def test_main_without_argv_takes_those_of_the_process(monkeypatch, capsys) -> None:
+    monkeypatch.setattr(sys, "argv", ["runner", "--version"])
+    monkeypatch.delenv("_ARGCOMPLETE", raising=False)
+    assert main() == 0
+    assert __version__ in capsys.readouterr().out
