@@ -1,0 +1,131 @@
+"""Scenes of coloured circles, squares and triangles, drawn from a seed: what detectors and segmenters are tried on."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from runner.data.sampler import seed_of
+
+__all__ = ["CLASS_NAMES", "Scene", "draw_scene"]
+
+CLASS_NAMES = ("circle", "square", "triangle")
+SMALLEST, LARGEST = 0.16, 0.5
+"""Diameter of a shape, as a part of the image's side."""
+MOST_OVERLAP = 0.1
+"""Part of the smaller of two boxes that the other may cover."""
+MIN_CONTRAST = 90
+NUM_TRIES = 30
+
+
+@dataclass(frozen=True)
+class Scene:
+    """One image and all that is in it, n shapes; what lies behind another shape is not seen.
+
+    Attributes:
+        image: uint8 ``(3, size, size)``.
+        labels: int64 ``(n,)``, indices into ``CLASS_NAMES``.
+        boxes: float32 ``(n, 4)``, xyxy in pixels, tight around what is seen.
+        masks: bool ``(n, size, size)``.
+    """
+
+    image: np.ndarray
+    labels: np.ndarray
+    boxes: np.ndarray
+    masks: np.ndarray
+
+
+def draw_scene(seed: int, index: int, size: int = 128, max_objects: int = 6) -> Scene:
+    """Draws the scene number ``index``; nothing else than the arguments decides what is in it.
+
+    Args:
+        size: of the image, in pixels.
+        max_objects: shapes in an image, at most; there is always one.
+    """
+    draw = np.random.default_rng(seed_of(seed, "scene", index))
+    image, ground = background(draw, size)
+    rows, columns = np.mgrid[0:size, 0:size].astype(np.float32) + 0.5
+    masks, labels, taken = [], [], []
+    for _ in range(int(draw.integers(1, max_objects + 1))):
+        place = find_place(draw, size, taken)
+        if place is None:
+            break
+        taken.append(place)
+        label = int(draw.integers(len(CLASS_NAMES)))
+        mask = shape_mask(draw, label, place, rows, columns)
+        image[:, mask] = contrasting(draw, ground)[:, None]
+        masks = [other & ~mask for other in masks] + [mask]
+        labels.append(label)
+    image += 6 * draw.standard_normal(image.shape, dtype=np.float32)
+    masks = np.stack(masks)
+    return Scene(
+        image.round().clip(0, 255).astype(np.uint8), np.array(labels), np.stack([box_of(m) for m in masks]), masks
+    )
+
+
+def background(draw: np.random.Generator, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """A gradient between two dull colours ``(3, size, size)``, and their mean ``(3,)``."""
+    first = draw.uniform(40, 215, 3)
+    second = first + draw.uniform(-40, 40, 3)
+    angle = draw.uniform(0, 2 * math.pi)
+    line = np.linspace(-0.5, 0.5, size)
+    ramp = 0.5 + (line[None, :] * math.cos(angle) + line[:, None] * math.sin(angle)) / math.sqrt(2)
+    image = first[:, None, None] + (second - first)[:, None, None] * ramp
+    return image.astype(np.float32), (first + second) / 2
+
+
+def find_place(
+    draw: np.random.Generator, size: int, taken: list[tuple[float, float, float]]
+) -> tuple[float, float, float] | None:
+    """Centre and radius of a shape that hardly covers the others, or None where there is no room."""
+    for _ in range(NUM_TRIES):
+        radius = draw.uniform(SMALLEST, LARGEST) * size / 2
+        x, y = draw.uniform(radius + 1, size - radius - 1, 2)
+        if all(overlap((x, y, radius), other) <= MOST_OVERLAP for other in taken):
+            return x, y, radius
+    return None
+
+
+def overlap(one: tuple[float, float, float], other: tuple[float, float, float]) -> float:
+    """Common part of the squares around two places, by the smaller one."""
+    reach = one[2] + other[2]
+    smaller = 2 * min(one[2], other[2])
+    sides = [min(smaller, max(0.0, reach - abs(one[axis] - other[axis]))) for axis in (0, 1)]
+    return sides[0] * sides[1] / smaller**2
+
+
+def shape_mask(
+    draw: np.random.Generator,
+    label: int,
+    place: tuple[float, float, float],
+    rows: np.ndarray,
+    columns: np.ndarray,
+) -> np.ndarray:
+    """Pixels of a shape, bool ``(size, size)``; squares and triangles stand a little askew."""
+    x, y, radius = place
+    across, down = columns - x, rows - y
+    if CLASS_NAMES[label] == "circle":
+        return across**2 + down**2 <= radius**2
+    num_sides = 4 if CLASS_NAMES[label] == "square" else 3
+    turn = draw.uniform(-0.35, 0.35) + (math.pi / 4 if num_sides == 4 else math.pi / 2)
+    inside = np.ones(rows.shape, dtype=bool)
+    for side in range(num_sides):
+        angle = turn + (side + 0.5) * 2 * math.pi / num_sides
+        inside &= across * math.cos(angle) + down * math.sin(angle) <= radius * math.cos(math.pi / num_sides)
+    return inside
+
+
+def contrasting(draw: np.random.Generator, ground: np.ndarray) -> np.ndarray:
+    """A colour ``(3,)`` that stands out against the background."""
+    while True:
+        color = draw.uniform(0, 255, 3)
+        if np.abs(color - ground).max() >= MIN_CONTRAST:
+            return color
+
+
+def box_of(mask: np.ndarray) -> np.ndarray:
+    """Tight box ``(4,)`` around the pixels of a mask."""
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    return np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1], dtype=np.float32)
