@@ -1,0 +1,198 @@
+"""The progress of a run on the console: a live bar on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import Any
+
+from pytorch_lightning import LightningModule, Trainer
+from pytorch_lightning.callbacks import ProgressBar
+from rich.console import Console
+
+from runner.callbacks.live_bar import LiveBar
+from runner.callbacks.progress_line import epoch_text, eta_text, shown_metrics, speed_text
+from runner.callbacks.time_left import TimeLeft, fraction_done
+from runner.report.format import duration
+
+__all__ = ["Progress"]
+
+DRAW_EVERY_S = 0.15
+LINE_EVERY_S = 30.0
+MOST_LINES_ON_TERMINAL = 50
+
+
+class Progress(ProgressBar):
+    """Epoch, batches, time left for the whole run, and the live metrics.
+
+    A step costs a look at the clock. The train loss, which may lie on a device, is read only when drawn: at
+    most about seven times a second on a terminal, every 30 s elsewhere. Each epoch leaves one line behind.
+
+    Args:
+        console: where to show it; standard output when None.
+    """
+
+    def __init__(self, console: Console | None = None):
+        super().__init__()
+        self._console = console if console is not None else Console(highlight=False)
+        self._enabled = True
+        self._bar: LiveBar | None = None
+        self._time_left = TimeLeft()
+        self._next_draw = 0.0
+        self._batch = 0
+        self._first_batch: int | None = None
+        self._epoch_start = self._stage_start = time.monotonic()
+        self._validation_s = 0.0
+        self._ended_epoch: tuple[int, float] | None = None
+
+    def enable(self) -> None:
+        self._enabled = True
+
+    def disable(self) -> None:
+        self._enabled = False
+        self._stop()
+
+    def print(self, *args: Any, sep: str = " ", **kwargs: Any) -> None:
+        self._say(sep.join(map(str, args)))
+
+    # Training
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._time_left = TimeLeft()
+        self._start()
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._say_ended_epoch(trainer, pl_module)
+        self._epoch_start, self._validation_s = time.monotonic(), 0.0
+        self._batch, self._first_batch = 0, None
+        self._next_draw = self._epoch_start + (DRAW_EVERY_S if self._bar else LINE_EVERY_S)
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if self._first_batch is None:
+            self._first_batch = batch_idx  # not 0 where a run is resumed in mid-epoch
+        self._batch = batch_idx + 1
+        if time.monotonic() >= self._next_draw:
+            self._draw_training(trainer, pl_module)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        seconds = time.monotonic() - self._epoch_start
+        self._time_left.add_training(seconds - self._validation_s, self._batches_done())
+        # Other callbacks and the task log at this same moment: the line is printed when all have done so.
+        self._ended_epoch = (trainer.current_epoch, seconds)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._say_ended_epoch(trainer, pl_module)
+        self._stop()
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        self._say_ended_epoch(trainer, pl_module)
+        self._stop()
+
+    # Evaluation, within training and on its own
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._begin_stage(alone=trainer.state.fn != "fit")
+
+    def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._begin_stage(alone=True)
+
+    def on_validation_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        if self._bar and time.monotonic() >= self._next_draw:
+            batches = f"validating {batch_idx + 1}/{sum(trainer.num_val_batches)}"
+            if trainer.state.fn == "fit":
+                self._draw_training(trainer, pl_module, batches)
+            else:
+                self._draw_evaluation(batches, batch_idx + 1, trainer.num_val_batches)
+
+    def on_test_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        if self._bar and time.monotonic() >= self._next_draw:
+            batches = f"testing {batch_idx + 1}/{sum(trainer.num_test_batches)}"
+            self._draw_evaluation(batches, batch_idx + 1, trainer.num_test_batches)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        seconds = time.monotonic() - self._stage_start
+        if trainer.state.fn != "fit":
+            self._end_stage("validated", trainer.num_val_batches, seconds)
+        elif not trainer.sanity_checking:
+            self._validation_s += seconds
+            self._time_left.add_validation(seconds)
+
+    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._end_stage("tested", trainer.num_test_batches, time.monotonic() - self._stage_start)
+
+    def _batches_done(self) -> int:
+        """Of the present epoch, by this attempt."""
+        return 0 if self._first_batch is None else self._batch - self._first_batch
+
+    # Drawing
+
+    def _start(self) -> None:
+        if self._enabled and self._console.is_terminal and not self._console.is_dumb_terminal:
+            self._bar = LiveBar(self._console)
+
+    def _stop(self) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+
+    def _say(self, line: str) -> None:
+        if self._enabled:
+            self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    def _begin_stage(self, alone: bool) -> None:
+        self._stage_start = time.monotonic()
+        if alone:
+            self._start()
+
+    def _end_stage(self, verb: str, batches: list[int | float], seconds: float) -> None:
+        self._stop()
+        self._say(f"{verb} {sum(batches):.0f} batches in {duration(seconds)}")
+
+    def _draw_evaluation(self, batches: str, done: int, totals: list[int | float]) -> None:
+        self._next_draw = time.monotonic() + DRAW_EVERY_S
+        total = sum(totals)
+        self._bar.show("", done / total if math.isfinite(total) and total > 0 else None, batches)
+
+    def _draw_training(self, trainer: Trainer, pl_module: LightningModule, validating: str = "") -> None:
+        now = time.monotonic()
+        self._next_draw = now + (DRAW_EVERY_S if self._bar else LINE_EVERY_S)
+        total = trainer.num_training_batches
+        batches = validating or f"batch {self._batch}" + (f"/{total}" if math.isfinite(total) else "")
+        done = self._batches_done()
+        train_s = (self._stage_start if validating else now) - self._epoch_start - self._validation_s
+        eta = eta_text(self._time_left.estimate_s(trainer, self._batch, train_s, done))
+        epoch, metrics = epoch_text(trainer, trainer.current_epoch), shown_metrics(trainer, pl_module)
+        if self._bar is None:
+            self._say("  ".join(part for part in (epoch, batches, metrics, eta) if part))
+        else:
+            speed = speed_text(done, train_s)
+            self._bar.show(epoch, fraction_done(trainer, self._batch), batches, f"{speed}  {eta}", metrics)
+
+    def _say_ended_epoch(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if self._ended_epoch is None:
+            return
+        (epoch, seconds), self._ended_epoch = self._ended_epoch, None
+        every = max(1, math.ceil((trainer.max_epochs or 0) / MOST_LINES_ON_TERMINAL))
+        if self._bar is not None and (epoch + 1) % every and epoch + 1 != trainer.max_epochs:
+            return
+        left = eta_text(self._time_left.estimate_s(trainer, 0))  # Lightning counts the next epoch already
+        parts = (epoch_text(trainer, epoch), shown_metrics(trainer, pl_module), duration(seconds), left)
+        self._say("  ".join(part for part in parts if part))

@@ -1,0 +1,113 @@
+"""Runs side by side: what differs in their configs, what came out."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+from rich.text import Text
+
+from runner.report.format import duration, number
+from runner.report.shown import Shown, aligned
+from runner.report.summary import Summary, lower_is_better, summarize
+from runner.run.directory import RunDir
+
+__all__ = ["best_columns", "compare_table", "differences"]
+
+MISSING = "-"
+BEST = " *"
+# They differ between any two runs and say nothing about what was tried.
+ALWAYS_DIFFER = ("run.name", "run.root")
+
+
+def compare_table(runs: Sequence[RunDir]) -> Shown:
+    """A column a run: state and time, the config values that differ, all metrics with the best of each marked."""
+    summaries = [summarize(run) for run in runs]
+    sections = [
+        ("run", _general(summaries), {}),
+        ("config", differences([summary.config for summary in summaries]), {}),
+        ("metrics", *_metrics(summaries)),
+    ]
+    head = ["", *(summary.run.name for summary in summaries)]
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for name in head:
+        table.add_column(Text(name), overflow="fold")
+    rows = [head]
+    for title, values, best in sections:
+        if title == "config" and not values:
+            values = {"config": ["the same"] * len(runs)}
+        for key, cells in values.items():
+            marked = best.get(key, ())
+            table.add_row(Text(key, style="dim"), *_styled(cells, marked))
+            rows.append([key, *(cell + BEST if i in marked else cell for i, cell in enumerate(cells))])
+        table.add_section()
+    legend = [f"{BEST.strip()} best of its row"] if any(sections[-1][2].values()) else []
+    return Shown(table, [*aligned(rows), *legend])
+
+
+def _styled(cells: list[str], marked: Sequence[int]) -> list[Text]:
+    return [
+        Text(cell + BEST, style="bold green") if i in marked else Text(cell) for i, cell in enumerate(cells)
+    ]
+
+
+def _general(summaries: list[Summary]) -> dict[str, list[str]]:
+    times = [s.seconds for s in summaries]
+    sizes = [s.results.get("num_parameters") for s in summaries]
+    rows = {
+        "state": [s.status.state for s in summaries],
+        "time": [MISSING if seconds is None else duration(seconds) for seconds in times],
+        "parameters": [number(size) for size in sizes],
+        "code": [_revision(s) for s in summaries],
+    }
+    return {key: cells for key, cells in rows.items() if set(cells) != {MISSING}}
+
+
+def _revision(summary: Summary) -> str:
+    git = summary.provenance.get("git") or {}
+    if not git.get("revision"):
+        return MISSING
+    return str(git["revision"])[:10] + (" + changes" if git.get("dirty") else "")
+
+
+def differences(configs: Sequence[dict[str, Any]]) -> dict[str, list[str]]:
+    """Dotted key → one text a config, for the keys whose values are not the same in all of them."""
+    flat = [dict(_flatten(config)) for config in configs]
+    keys = list(dict.fromkeys(key for config in flat for key in config))
+    rows = {key: [config.get(key, MISSING) for config in flat] for key in keys if key not in ALWAYS_DIFFER}
+    return {key: cells for key, cells in rows.items() if len(set(cells)) > 1}
+
+
+def _flatten(node: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
+    if isinstance(node, dict) and node:
+        for key, value in node.items():
+            yield from _flatten(value, f"{prefix}.{key}" if prefix else str(key))
+    else:
+        yield prefix, node if isinstance(node, str) else json.dumps(node, ensure_ascii=False, default=str)
+
+
+def _metrics(summaries: list[Summary]) -> tuple[dict[str, list[str]], dict[str, list[int]]]:
+    """Rows of metrics as text, and which columns are the best of each."""
+    keys = list(dict.fromkeys(
+        f"{split}/{name}" for split in ("test", "val") for s in summaries for name in s.metrics.get(split, {})
+    ))  # fmt: skip
+    rows, best = {}, {}
+    for key in keys:
+        split, _, name = key.partition("/")
+        values = [s.metrics.get(split, {}).get(name) for s in summaries]
+        rows[key] = [number(value) for value in values]
+        best[key] = best_columns(name, values)
+    return rows, best
+
+
+def best_columns(metric: str, values: Sequence[float | None]) -> list[int]:
+    """Columns with the best value; none when fewer than two can be compared or all are equal."""
+    known = [v for v in values if isinstance(v, (int, float)) and math.isfinite(v)]
+    if len(known) < 2 or min(known) == max(known):
+        return []
+    winner = min(known) if lower_is_better(metric) else max(known)
+    return [i for i, value in enumerate(values) if value == winner]

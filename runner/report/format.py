@@ -1,0 +1,50 @@
+"""Numbers, durations and moments as people read them."""
+
+from __future__ import annotations
+
+import math
+import time
+
+__all__ = ["count", "duration", "moment", "number"]
+
+
+def number(value: object) -> str:
+    """A metric in about four digits: ``0.9712``, ``53.21``, ``12,345``, ``1.2e-05``, ``nan``."""
+    if isinstance(value, bool) or value is None or not isinstance(value, (int, float)):
+        return "-" if value is None else str(value)
+    if isinstance(value, int):
+        return f"{value:,}"
+    size = abs(value)
+    if not math.isfinite(value) or value == 0:
+        return f"{value:g}"
+    if size < 1e-3 or size >= 1e9:
+        return f"{value:.2e}"
+    return f"{value:.4f}" if size < 10 else f"{value:.2f}" if size < 1000 else f"{value:,.0f}"
+
+
+def count(value: int) -> str:
+    """How many, in three digits: ``950``, ``21.3 M``."""
+    for unit, size in (("B", 10**9), ("M", 10**6), ("k", 10**3)):
+        if value >= size:
+            return f"{value / size:.3g} {unit}"
+    return str(value)
+
+
+def duration(seconds: float) -> str:
+    """``0.4 s``, ``12 s``, ``1 min 20 s``, ``2 h 05 min``, ``3 d 4 h``."""
+    if seconds < 9.95:
+        return f"{max(seconds, 0):.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    minutes = round(whole / 60)
+    if minutes < 24 * 60:
+        return f"{minutes // 60} h {minutes % 60:02d} min"
+    return f"{minutes // 1440} d {minutes % 1440 // 60} h"
+
+
+def moment(seconds_since_epoch: float) -> str:
+    """``2026-11-21 10:04``, in local time."""
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds_since_epoch))

@@ -1,0 +1,138 @@
+"""The tables and lists a person sees on the console."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.padding import Padding
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from runner.report.comparison import compare_table
+from runner.report.format import duration, number
+from runner.report.shown import Shown, aligned
+from runner.report.summary import Summary, bare_metrics, summarize
+from runner.run.directory import RunDir
+
+__all__ = ["STATE_STYLES", "compare_table", "next_commands", "plan_panel", "results_table", "runs_table"]
+
+STATE_STYLES = {
+    "finished": "green",
+    "running": "cyan",
+    "interrupted": "yellow",
+    "failed": "red",
+    "lost": "red",
+    "created": "dim",
+}
+
+
+def results_table(results: Mapping[str, Any]) -> Shown:
+    """Metrics of ``results.json``, one row each, val and test beside each other; below it the best checkpoint.
+
+    Args:
+        results: as in ``results.json``; splits that are missing have no column.
+    """
+    splits = {split: bare_metrics(results[split]) for split in ("val", "test") if results.get(split)}
+    best = results.get("best") or {}
+    monitored = str(best.get("monitor") or "").partition("/")[2]
+    names = list(dict.fromkeys(name for metrics in splits.values() for name in metrics))
+    names.sort(key=lambda name: (name != monitored, name != "loss"))
+    rows = [[name, *(number(metrics.get(name)) for metrics in splits.values())] for name in names]
+
+    table = Table("metric", box=SIMPLE_HEAD, pad_edge=False)
+    for split in splits:
+        table.add_column(split, justify="right")
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row), style="bold" if row[0] == monitored else None)
+    note = _best_note(best, results.get("seconds"))
+    face = Table.grid()
+    face.add_row(table if rows else Text("no metrics"))
+    if note:
+        face.add_row(Text(note, style="dim"))
+    lines = aligned([["metric", *splits], *rows]) if rows else ["no metrics"]
+    return Shown(face, [*lines, note] if note else lines)
+
+
+def _best_note(best: Mapping[str, Any], seconds: float | None) -> str:
+    notes = []
+    if best.get("step") is not None:
+        why = f" ({best['monitor']} {number(best.get('value'))})" if best.get("monitor") else ""
+        notes.append(f"best checkpoint: step {best['step']}, epoch {best.get('epoch', 0) + 1}{why}")
+    if seconds is not None:
+        notes.append(f"took {duration(seconds)}")
+    return " · ".join(notes)
+
+
+def runs_table(runs: Sequence[RunDir]) -> Shown:
+    """One row a run: name, state, what came out (or why nothing did), how far and how long it ran."""
+    summaries = [summarize(run) for run in runs]
+    head = ["run", "state", "result", "epoch", "time"]
+    rows = [[s.run.name, s.status.state, _outcome(s), _epoch(s), _time(s)] for s in summaries]
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for name in head:
+        table.add_column(name, justify="right" if name in ("epoch", "time") else "left", overflow="fold")
+    for row in rows:
+        style = STATE_STYLES.get(row[1], "")
+        table.add_row(
+            Text(row[0], style="bold"), Text(row[1], style=style), *(Text(cell) for cell in row[2:])
+        )
+    return Shown(table, aligned([head, *rows]))
+
+
+def _outcome(summary: Summary) -> str:
+    if summary.status.state != "finished" and summary.status.reason:
+        return " ".join(summary.status.reason.split())
+    headline = summary.headline
+    return f"{headline[0]} {number(headline[1])}" if headline else "-"
+
+
+def _epoch(summary: Summary) -> str:
+    trainer = summary.config.get("trainer")
+    planned = trainer.get("max_epochs") if isinstance(trainer, dict) else None
+    done = summary.results.get("epoch", summary.status.epoch)
+    return f"{done}/{planned}" if planned and planned > 0 else str(done)
+
+
+def _time(summary: Summary) -> str:
+    return "-" if summary.seconds is None else duration(summary.seconds)
+
+
+def plan_panel(plan: Mapping[str, Any]) -> Shown:
+    """What is about to run, one ``label  value`` a line; values of None are left out."""
+    rows = [[str(label), _value(value)] for label, value in plan.items() if value is not None]
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="dim", no_wrap=True)
+    grid.add_column(overflow="fold")
+    for name, value in rows:
+        grid.add_row(Text(name), Text(value))
+    return Shown(
+        Panel(grid, title="about to run", title_align="left", border_style="cyan", expand=False),
+        aligned(rows),
+    )
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, (list, tuple)):
+        return ", ".join(_value(item) for item in value)
+    return number(value) if isinstance(value, (int, float)) else str(value)
+
+
+def next_commands(commands: Sequence[str | tuple[str, str]]) -> Shown:
+    """Commands worth typing next.
+
+    Args:
+        commands: each a command, or (command, what it is for).
+    """
+    pairs = [(entry, "") if isinstance(entry, str) else entry for entry in commands]
+    grid = Table.grid(padding=(0, 3))
+    grid.add_column(overflow="fold")
+    grid.add_column(overflow="fold")
+    for command, purpose in pairs:
+        grid.add_row(Text(command, style="cyan"), Text(purpose, style="dim"))
+    face = Table.grid()
+    face.add_row(Text("next:", style="dim"))
+    face.add_row(Padding(grid, (0, 0, 0, 2)))
+    return Shown(face, ["next:", *aligned([[f"  {command}", purpose] for command, purpose in pairs])])
