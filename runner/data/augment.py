@@ -76,13 +76,13 @@ def random_crop(image: Tensor, size: int, min_scale: float) -> Tensor:
     """A random part of the image with sides of 3:4 to 4:3, resized (Szegedy et al. 2015, arXiv:1409.4842)."""
     height, width = image.shape[-2:]
     if min_scale < 1:
-        area = height * width * uniform(min_scale, 1)
-        aspect = math.exp(uniform(-math.log(MAX_ASPECT), math.log(MAX_ASPECT)))
+        part, turn, down, right = torch.rand(4).tolist()  # one draw: four cost as much as the crop
+        area = height * width * (min_scale + (1 - min_scale) * part)
+        aspect = MAX_ASPECT ** (2 * turn - 1)
         crop_width, crop_height = min(width, math.sqrt(area * aspect)), min(height, math.sqrt(area / aspect))
         rows = max(1, round(min(crop_height, crop_width * MAX_ASPECT)))
         columns = max(1, round(min(crop_width, crop_height * MAX_ASPECT)))
-        top = int(torch.randint(height - rows + 1, ()))
-        left = int(torch.randint(width - columns + 1, ()))
+        top, left = int(down * (height - rows + 1)), int(right * (width - columns + 1))
         image = image[:, top : top + rows, left : left + columns]
     if image.shape[-2:] == (size, size):
         return image
