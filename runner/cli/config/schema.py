@@ -58,7 +58,7 @@ def _schema(plain: dict[str, Any]) -> Iterator[tuple[str, list[dict[str, str]]]]
 
     from runner.config.build import find_targets, resolve_target
     from runner.config.schema import Config
-    from runner.config.values import annotations_of, members
+    from runner.config.signature import annotations_of, members
 
     hints = annotations_of(Config)
     yield (
@@ -78,7 +78,7 @@ def _schema(plain: dict[str, Any]) -> Iterator[tuple[str, list[dict[str, str]]]]
 
 
 def _keys(constructor: Any, node: dict[str, Any]) -> Iterator[dict[str, str]]:
-    from runner.config.values import annotations_of, parameters_of
+    from runner.config.signature import annotations_of, parameters_of
 
     hints = annotations_of(constructor)
     for name, parameter in (parameters_of(constructor) or {}).items():

@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from runner.config.compose import Composition
     from runner.data.base import DataModule
 
-__all__ = ["changed_values", "data_module", "data_problems"]
+__all__ = ["changed_values", "data_module"]
 
 
 def data_module(overrides: list[str], experiment: str | None, config_dirs: list[str]) -> DataModule:
@@ -18,6 +17,7 @@ def data_module(overrides: list[str], experiment: str | None, config_dirs: list[
     Raises:
         ConfigError: every mistake in the overrides and in the data node.
     """
+    from runner.config.check import data_problems
     from runner.config.compose import compose
     from runner.errors import ConfigError
     from runner.parts import make_data, resolve
@@ -27,19 +27,6 @@ def data_module(overrides: list[str], experiment: str | None, config_dirs: list[
     if problems:
         raise ConfigError(problems)
     return make_data(resolve(composition.config, None))
-
-
-def data_problems(composition: Composition) -> list[str]:
-    """Mistakes in the overrides and in the data node."""
-    from runner.config.check import check_data, check_targets
-    from runner.config.compose import dotted_keys
-    from runner.config.plain import to_plain
-
-    problems = list(composition.problems)
-    node = {"data": to_plain(composition.config, []).get("data")}
-    if not check_targets(node, dotted_keys(composition.config), problems):
-        problems += check_data(node)
-    return list(dict.fromkeys(problems))
 
 
 def changed_values(overrides: list[str], config: Path) -> dict[str, Any]:
@@ -55,6 +42,7 @@ def changed_values(overrides: list[str], config: Path) -> dict[str, Any]:
         return {}
     from hydra.core.override_parser.overrides_parser import OverridesParser
 
+    from runner.config.check import data_problems
     from runner.config.compose import compose
     from runner.errors import ConfigError
 

@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+from runner.config.groups import find_groups
+
+
+def row(text: str, first: str) -> str:
+    return next(line for line in text.splitlines() if line.split()[:1] == [first])
+
+
+def test_overview_names_groups_and_what_goes_together(say) -> None:
+    said = say("list")
+    assert said.code == 0
+    for group, options in find_groups().items():
+        assert set(options) <= set(row(said.out, group).replace(",", " ").split())
+    together = said.out[said.out.index("What goes together") :]
+    regression = row(together, "regression")
+    assert "diabetes" in regression and "mlp" in regression and "digits" not in regression
+    assert "digits" in row(together, "classification")
+
+
+def test_options_of_a_group_say_what_they_are(say) -> None:
+    said = say("list", "model")
+    for option in find_groups()["model"].values():
+        assert option.summary in row(said.out, option.name)
+    assert "regression" in row(say("list", "data").out, "diabetes")
+
+
+def test_unknown_group(say) -> None:
+    said = say("list", "modle")
+    assert said.code == 2
+    assert "there is no config group 'modle'. Did you mean 'model'?" in said.err
+
+
+def test_own_options_are_listed(say, here: Path) -> None:
+    (here / "conf" / "model").mkdir(parents=True)
+    (here / "conf" / "model" / "mine.yaml").write_text(
+        "# my own network. More about it.\n# tasks: regression\n"
+    )
+    (here / "conf" / "zoo").mkdir()
+    (here / "conf" / "zoo" / "tiger.yaml").write_text("# striped\n")
+    mine = row(say("list", "model").out, "mine")
+    assert "my own network." in mine and "More" not in mine and mine.split()[-1] == "regression"
+    assert "striped" in say("list", "zoo").out
