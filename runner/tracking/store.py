@@ -81,8 +81,8 @@ def open_store(uri: str) -> MlflowClient:
     from mlflow import MlflowClient
 
     make_store(uri)
-    client = MlflowClient(uri, registry_uri=uri)
     try:
+        client = MlflowClient(uri, registry_uri=uri)
         client.search_experiments(max_results=1)
     except Exception as error:
         if "out-of-date database schema" in str(error):
