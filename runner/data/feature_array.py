@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import torch
 from annotated_types import Ge, Gt, Lt
@@ -80,7 +80,8 @@ class FeatureArrayDataModule(DataModule):
             name: Split(source, part, None, self.seed) for name, part in zip(names, parts, strict=True)
         }
         inputs, targets = source.gather(parts[0])
-        self.normalize = Standardize.fitted(inputs)
+        if not self.state_dict():
+            self.normalize = Standardize.fitted(inputs)
         classes = len(self.class_names)
         counts = torch.bincount(targets, minlength=classes).tolist() if classes else []
         extra = {} if classes else {"target_names": list(self.target_names)} | target_statistics(targets)
@@ -107,3 +108,12 @@ class FeatureArrayDataModule(DataModule):
             prefix = "" if len(paths) == 1 else f"{path} "
             found += [(f"{prefix}row {number}", row) for number, row in enumerate(rows, start=1)]
         return found
+
+    def state_dict(self) -> dict[str, Any]:
+        """The statistics of the training split: a prediction needs no more of the data."""
+        if not isinstance(self.normalize, Standardize):
+            return {}
+        return {"mean": self.normalize.mean.tolist(), "std": self.normalize.std.tolist()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.normalize = Standardize(state_dict["mean"], state_dict["std"])

@@ -14,6 +14,7 @@ from runner.data.base import DataModule
 from runner.data.facts import Facts
 from runner.data.fingerprint import digest_tensors
 from runner.data.image import read_image
+from runner.data.image_tree import image_files
 from runner.data.split import ArraySource, Split
 from runner.data.standardize import Standardize
 from runner.errors import DataError
@@ -127,8 +128,14 @@ class ImageArrayDataModule(DataModule):
         return ImageTransform(self.augment, self.image_shape[-1], self.can_flip)
 
     def read_inputs(self, paths: Sequence[str]) -> list[tuple[str, Tensor]]:
-        """Image files, brought to the channels and the size of the set: uint8 ``(C, H, W)``."""
-        return [(str(path), fit_image(read_image(path), self.image_shape)) for path in paths]
+        """Image files, and all those in folders, in the channels and the size of the set: uint8 ``(C, H, W)``.
+
+        Raises:
+            DataError: a path that is not there, or a folder without images.
+            BrokenSampleError: a file that cannot be decoded.
+        """
+        files = [file for path in paths for file in image_files(path)]
+        return [(file, fit_image(read_image(file), self.image_shape)) for file in files]
 
 
 class ImageTransform:

@@ -117,29 +117,31 @@ class TableDataModule(DataModule):
             problems.append("data.target is not set: name the column to predict with data.target=COLUMN.")
         if problems:
             return problems
-        try:
-            if size_of(self.path) > WHOLE_FILE_BYTES:
-                return self.layout.missing_columns(self.layout.read(self.path, num_rows=0), self.path)
-            return self._problems(self._read())
-        except DataError as error:
-            return [f"{error} {self.hint}".rstrip()]
+        return self._read(whole=size_of(self.path) <= WHOLE_FILE_BYTES)[1]
 
-    def _read(self) -> dict[str, pd.DataFrame]:
-        paths = {"train": self.path} | ({"test": self.test_path} if self.test_path else {})
-        return {split: self.layout.read(path) for split, path in paths.items()}
-
-    def _problems(self, tables: dict[str, pd.DataFrame]) -> list[str]:
-        problems = self.layout.problems(tables["train"], self.path)
-        if "test" in tables:
+    def _read(self, whole: bool = True) -> tuple[dict[str, pd.DataFrame], list[str]]:
+        """The tables by split, and all that is wrong with them; or, if not whole, with their columns' names."""
+        tables: dict[str, pd.DataFrame] = {}
+        problems: list[str] = []
+        for split, path in {"train": self.path, "test": self.test_path}.items():
+            try:
+                if path:
+                    tables[split] = self.layout.read(path, num_rows=None if whole else 0)
+            except DataError as error:
+                problems.append(f"{error} {self.hint}".rstrip())
+        if not whole:
+            return tables, problems or self.layout.missing_columns(tables["train"], self.path)
+        if "train" in tables:
+            problems += self.layout.problems(tables["train"], self.path)
+        if len(tables) == 2:
             problems += self.layout.test_problems(tables["test"], self.test_path, tables["train"])
-        return problems
+        return tables, problems
 
     def setup(self, stage: str | None = None) -> None:
         """Reads and encodes the table, once. A prediction with a loaded state needs none of it."""
         if self.splits or (stage == "predict" and self.fitted is not None):
             return
-        tables = self._read() if self.path and self.layout.targets else {}
-        problems = self._problems(tables) if tables else self.check()
+        tables, problems = self._read() if self.path and self.layout.targets else ({}, self.check())
         if problems:
             raise DataError("\n".join(problems))
         tables = {split: self.layout.labelled(table) for split, table in tables.items()}

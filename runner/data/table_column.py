@@ -13,6 +13,7 @@ from runner.data.table_file import to_numbers
 __all__ = ["ColumnRoles", "assign_roles", "column_problems", "is_numeric", "odd_words"]
 
 ALMOST_ALL = 0.9
+GLANCE = 100  # values that are looked at before all are
 
 
 @dataclass
@@ -31,19 +32,24 @@ class ColumnRoles:
 
 def is_numeric(column: pd.Series) -> bool:
     """Whether every value there is, is a number."""
-    return bool(to_numbers(column).notna().eq(column.notna()).all())
+    values = column.dropna()
+    return all(to_numbers(some).notna().all() for some in (values.iloc[:GLANCE], values))
 
 
 def odd_words(column: pd.Series) -> pd.Series:
     """The few values of a column of numbers that are none; empty when it is a column of words."""
-    words = column[column.notna() & to_numbers(column).isna()]
-    return words if len(words) < (1 - ALMOST_ALL) * column.notna().sum() else words.iloc[:0]
+    values = column.dropna()
+    if to_numbers(values.iloc[:GLANCE]).isna().mean() > 0.5:
+        return values.iloc[:0]
+    words = values[to_numbers(values).isna()]
+    return words if len(words) < (1 - ALMOST_ALL) * len(values) else words.iloc[:0]
 
 
 def is_row_number(column: pd.Series) -> bool:
     """Whether the values count the rows up: 1, 2, 3 …"""
-    numbers = to_numbers(column)
-    return len(numbers) > 2 and bool((numbers.diff().iloc[1:] == 1).all())
+    return len(column) > 2 and all(
+        to_numbers(some).diff().iloc[1:].eq(1).all() for some in (column.iloc[:GLANCE], column)
+    )
 
 
 def assign_roles(

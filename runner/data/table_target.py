@@ -12,6 +12,7 @@ from torch import Tensor
 from runner.data.nearest import did_you_mean
 from runner.data.table_column import is_numeric, mixed_column, odd_words
 from runner.data.table_file import number_columns, to_numbers
+from runner.errors import DataError
 
 __all__ = ["class_names_of", "encode_targets", "problem_of", "target_problems", "unknown_labels"]
 
@@ -103,8 +104,15 @@ def unknown_labels(column: pd.Series, class_names: Sequence[str], path: str) -> 
 
 
 def encode_targets(targets: pd.DataFrame, class_names: Sequence[str], path: str) -> Tensor:
-    """Class ids ``(N,)``, or float32 ``(N, K)`` when there are no classes."""
+    """Class ids ``(N,)``, or float32 ``(N, K)`` when there are no classes.
+
+    Raises:
+        DataError: a label that is no class, or a word where a number belongs.
+    """
     if class_names:
+        problems = unknown_labels(targets.iloc[:, 0], class_names, path)
+        if problems:
+            raise DataError("\n".join(problems))
         ids = {label: position for position, label in enumerate(class_names)}
         return torch.tensor([ids[label] for label in targets.iloc[:, 0]], dtype=torch.long)
     return torch.from_numpy(number_columns(targets, list(targets.columns), path)).float()

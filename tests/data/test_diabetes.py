@@ -38,6 +38,16 @@ def test_statistics_are_those_of_the_training_split(data: DiabetesDataModule):
     assert not torch.allclose(everything.mean(0), torch.zeros(10), atol=1e-4)
 
 
+def test_the_scale_is_kept_in_checkpoints(data: DiabetesDataModule, tmp_path: Path):
+    torch.save(data.state_dict(), tmp_path / "state.pt")
+    other = DiabetesDataModule(split_seed=1)
+    other.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))
+    rows = torch.rand(3, 10)
+    assert torch.equal(other.normalize(rows), data.normalize(rows))
+    other.setup()
+    assert torch.equal(other.normalize(rows), data.normalize(rows))
+
+
 def test_new_patients_come_from_a_csv(data: DiabetesDataModule, tmp_path: Path):
     names = data.feature_names
     (tmp_path / "new.csv").write_text(

@@ -12,7 +12,6 @@ import torch
 from runner.data.idx import find_idx, read_idx
 from runner.errors import DataError
 
-
 IMAGES = np.arange(2 * 3 * 4, dtype=np.uint8).reshape(2, 3, 4)
 WHOLE = b"\0\0\x08\x03" + b"\0\0\0\x02" + b"\0\0\0\x03" + b"\0\0\0\x04" + IMAGES.tobytes()
 

@@ -113,6 +113,7 @@ def test_new_images_come_in_the_sets_size_and_channels(tmp_path: Path, photo):
     paths = [str(tmp_path / "one.png"), str(tmp_path / "two.jpg")]
     found = SquaresDataModule().read_inputs(paths)
     assert [name for name, _ in found] == paths
+    assert [name for name, _ in SquaresDataModule().read_inputs([str(tmp_path)])] == paths
     assert all(image.shape == (1, 4, 4) and image.dtype == torch.uint8 for _, image in found)
 
 
