@@ -11,8 +11,8 @@ __all__ = ["did_you_mean"]
 def did_you_mean(name: str, valid: Iterable[str]) -> str:
     """``Did you mean 'price'?``, or the valid names when none is near."""
     lowered = {candidate.lower(): candidate for candidate in valid}
-    close = difflib.get_close_matches(str(name).lower(), lowered, n=2, cutoff=0.6)
+    close = difflib.get_close_matches(str(name).lower(), lowered, n=1, cutoff=0.6)
     if close:
-        return f"Did you mean {' or '.join(repr(lowered[match]) for match in close)}?"
+        return f"Did you mean {lowered[close[0]]!r}?"
     shown = ", ".join(repr(candidate) for candidate in list(lowered.values())[:20])
     return f"There are: {shown}{' …' if len(lowered) > 20 else ''}." if shown else "There are none."

@@ -14,7 +14,7 @@ import pandas as pd
 from runner.data.nearest import did_you_mean
 from runner.errors import DataError
 
-__all__ = ["is_number", "missing_columns", "number_columns", "read_table", "to_numbers"]
+__all__ = ["first_cells", "is_number", "missing_columns", "number_columns", "read_table", "to_numbers"]
 
 SEPARATORS = ",;\t|"
 SUFFIXES = {".csv", ".tsv", ".txt", ".data", ".gz"}
@@ -43,9 +43,8 @@ def read_table(
         DataError: no such file, empty, no text, or rows of unequal length.
     """
     path = Path(path).expanduser()
-    lines = read_head(path)
-    separator = separator or find_separator(lines)
-    check_first_line(path, next(csv.reader(lines[:1], delimiter=separator, skipinitialspace=True)), columns)
+    separator, cells = first_cells(path, separator)
+    check_first_line(path, cells, columns)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)
@@ -69,6 +68,13 @@ def read_table(
         ) from error
     table.columns = [str(name).strip() for name in table.columns]
     return table.apply(lambda column: column.str.strip())
+
+
+def first_cells(path: str | Path, separator: str | None = None) -> tuple[str, list[str]]:
+    """The separator and the cells of the first line."""
+    lines = read_head(Path(path).expanduser())
+    separator = separator or find_separator(lines)
+    return separator, next(csv.reader(lines[:1], delimiter=separator, skipinitialspace=True))
 
 
 def read_head(path: Path) -> list[str]:

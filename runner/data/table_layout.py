@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from runner.data.table_column import column_problems, is_numeric
-from runner.data.table_file import is_number, missing_columns, read_table
+from runner.data.table_file import first_cells, is_number, missing_columns, read_table
 from runner.data.table_target import Problem, class_names_of, problem_of, target_problems, unknown_labels
 
 __all__ = ["TableLayout"]
@@ -44,8 +44,9 @@ class TableLayout:
         if self.columns is None:
             return read_table(path, None, self.separator, self.na_values)
         rest = [name for name in self.columns if name not in self.targets]
-        width = len(read_table(path, None, self.separator, self.na_values, num_rows=0).columns)
-        return read_table(path, self.columns if width != len(rest) else rest, self.separator, self.na_values)
+        _, cells = first_cells(path, self.separator)
+        columns = rest if len(cells) == len(rest) else self.columns
+        return read_table(path, columns, self.separator, self.na_values)
 
     def labelled(self, table: pd.DataFrame) -> pd.DataFrame:
         """The rows of which every target is known; their index stays that of the file."""
