@@ -194,5 +194,6 @@ class Progress(ProgressBar):
         if self._bar is not None and (epoch + 1) % every and epoch + 1 != trainer.max_epochs:
             return
         left = eta_text(self._time_left.estimate_s(trainer, 0))  # Lightning counts the next epoch already
-        parts = (epoch_text(trainer, epoch), shown_metrics(trainer, pl_module), duration(seconds), left)
+        metrics = shown_metrics(trainer, pl_module, live=False)
+        parts = (epoch_text(trainer, epoch), metrics, duration(seconds), left)
         self._say("  ".join(part for part in parts if part))

@@ -31,13 +31,19 @@ def epoch_text(trainer: Trainer, epoch: int) -> str:
     return f"epoch {epoch + 1}/{planned}" if planned and planned > 0 else f"epoch {epoch + 1}"
 
 
-def shown_metrics(trainer: Trainer, pl_module: LightningModule) -> str:
-    """Loss and monitored metric of training and validation; reads the newest train loss off the device."""
+def shown_metrics(trainer: Trainer, pl_module: LightningModule, live: bool = True) -> str:
+    """Loss and monitored metric of training and validation.
+
+    Args:
+        live: show the loss of the newest batch, which is read off the device; otherwise the epoch's mean, where
+            one was logged.
+    """
     values = trainer.callback_metrics
     newest = getattr(pl_module, "last_train_loss", None)
+    mean = values.get("train/epoch_loss", values.get("train/loss"))
+    loss = newest if newest is not None and (live or mean is None) else mean
     name = str(getattr(pl_module, "monitor", "")).partition("/")[2]
-    keys = ["train/loss", f"train/{name}", "val/loss", f"val/{name}"]
-    shown = {key: float(values[key]) for key in dict.fromkeys(keys) if key in values}
-    if "train/loss" not in shown and newest is not None:
-        shown = {"train/loss": float(newest)} | shown
-    return "  ".join(f"{key} {number(value)}" for key, value in shown.items())
+    keys = dict.fromkeys((f"train/{name}", "val/loss", f"val/{name}"))
+    shown = {} if loss is None else {"train/loss": loss}
+    shown |= {key: values[key] for key in keys if key in values and key not in shown}
+    return "  ".join(f"{key} {number(float(value))}" for key, value in shown.items())

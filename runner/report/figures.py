@@ -9,13 +9,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from runner.plots.curves import metric_curves
-from runner.plots.learning_rate import learning_rate_curve
 from runner.plots.png import to_png
 from runner.plots.samples import sample_grid
+from runner.report.curves import curve_figures
 from runner.run.directory import RunDir
-from runner.run.files import read_json
-from runner.run.journal import load_metrics
 
 __all__ = ["draw_figures"]
 
@@ -40,20 +37,6 @@ def draw_figures(run: RunDir, task: Any, data: Any) -> list[str]:
         except Exception:
             log.exception("a plot could not be drawn")
     return names
-
-
-def curve_figures(run: RunDir) -> Iterator[tuple[str, Any]]:
-    metrics = load_metrics(run.metrics_path)
-    rates = {key: points for key, points in metrics.items() if key.startswith("train/lr")}
-    curves = {
-        key: points for key, points in metrics.items() if key not in rates and not key.startswith("test/")
-    }
-    best = read_json(run.results_path, {}).get("best")
-    marked = (best["step"], best["epoch"]) if best else None
-    if curves:
-        yield "curves", metric_curves(curves, best=marked)
-    if rates:
-        yield "learning_rate", learning_rate_curve(rates)
 
 
 def sample_figures(data: Any) -> Iterator[tuple[str, Any]]:

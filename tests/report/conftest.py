@@ -32,7 +32,18 @@ seed: 0
 CLASSES = ["zero", "one", "<script>alert('two')</script>"]
 
 
-def results_of(accuracy: float = 0.9712) -> dict:
+@pytest.fixture
+def config_text():
+    return CONFIG
+
+
+@pytest.fixture
+def results_of():
+    """Makes the results of a run: ``results_of(test_accuracy)``."""
+    return _results_of
+
+
+def _results_of(accuracy: float = 0.9712) -> dict:
     return {
         "best": {
             "checkpoint": "step-00000020.ckpt",
@@ -70,13 +81,20 @@ def make_run(tmp_path):
             folder.mkdir(parents=True)
         run.config_path.write_text(config)
         times = {"started_at": 1.79e9, "ended_at": 1.79e9 + 83.2} if state == "finished" else {}
-        write_json(run.status_path, {"state": state, "reason": reason, "step": 30, "epoch": 3} | times | status)
+        write_json(
+            run.status_path, {"state": state, "reason": reason, "step": 30, "epoch": 3} | times | status
+        )
         write_json(
             run.provenance_path,
             {
                 "command": ["/usr/bin/runner", "train", "model=mlp", "run.tags=[a b]"],
                 "created_at": "2026-11-21T10:04:59+0000",
-                "git": {"revision": "0123456789abcdef", "branch": "main", "dirty": True, "diff_file": "git.diff"},
+                "git": {
+                    "revision": "0123456789abcdef",
+                    "branch": "main",
+                    "dirty": True,
+                    "diff_file": "git.diff",
+                },
                 "packages": {"torch": "2.15.0", "numpy": "2.3"},
                 "python": "3.11.7",
                 "platform": "Linux",
@@ -101,7 +119,7 @@ def make_run(tmp_path):
             },
         )
         write_metrics(run.metrics_path)
-        outcome = (results_of() if state == "finished" else None) if results is ... else results
+        outcome = (_results_of() if state == "finished" else None) if results is ... else results
         if outcome is not None:
             run.results_path.write_text(json.dumps(outcome))
         if plots and outcome is not None:

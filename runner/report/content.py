@@ -1,0 +1,124 @@
+"""What stands on the page about a run."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from typing import Any
+
+from runner.report.details import Rows, class_rows, environment_rows, fact_rows, part_rows
+from runner.report.format import count, duration, moment, number
+from runner.report.picture import Picture
+from runner.report.summary import Summary
+from runner.run.directory import RunDir
+
+__all__ = ["page_content"]
+
+LOG_LINES = 60
+
+
+def page_content(summary: Summary, pictures: list[Picture]) -> dict[str, Any]:
+    """The variables of the page's template: texts, rows of texts and pictures, in the order they are shown."""
+    named = {picture.name: picture for picture in pictures}
+    curves = [named.pop(name) for name in ("curves", "learning_rate") if name in named]
+    samples = [named.pop(name) for name in list(named) if named[name].kind.startswith("samples")]
+    return {
+        "name": summary.run.name,
+        "title": " on ".join(part for part in (summary.model, summary.data) if part) or summary.run.name,
+        "state": summary.status.state,
+        "reason": summary.status.reason,
+        "when": _when(summary),
+        "tiles": _tiles(summary),
+        "splits": list(summary.metrics),
+        "metrics": _metric_rows(summary),
+        "curves": curves,
+        "samples": samples,
+        "plots": _by_split(named.values()),
+        "facts": fact_rows(summary.facts),
+        "classes": class_rows(summary.facts),
+        "parts": part_rows(summary),
+        "config": summary.config_text,
+        "environment": environment_rows(summary),
+        "packages": sorted((summary.provenance.get("packages") or {}).items()),
+        "command": summary.command,
+        "again": f"runner train {_short_path(summary)}/config.yaml",
+        "next_commands": _next_commands(summary),
+        "log": "" if summary.status.state == "finished" else _log_tail(summary.run),
+    }
+
+
+def _when(summary: Summary) -> str:
+    parts = [moment(summary.status.started_at)] if summary.status.started_at else []
+    parts += [duration(summary.seconds)] if summary.seconds is not None else []
+    parts += [f"attempt {summary.status.attempt}"] if summary.status.attempt > 1 else []
+    return " · ".join(parts)
+
+
+def _tiles(summary: Summary) -> Rows:
+    """The figures to see first."""
+    results, best = summary.results, summary.results.get("best") or {}
+    tiles = []
+    headline = summary.headline
+    if headline:
+        name = headline[0].partition("/")[2]
+        tiles = [(f"{split} {name}", number(summary.metrics[split][name]))
+                 for split in ("test", "val") if name in summary.metrics.get(split, {})]  # fmt: skip
+    if best.get("epoch") is not None:
+        tiles.append(("best epoch", f"{best['epoch'] + 1}"))
+    elif summary.status.step:
+        tiles.append(("steps done", number(summary.status.step)))
+    if results.get("num_parameters"):
+        tiles.append(("parameters", count(results["num_parameters"])))
+    if summary.seconds is not None:
+        tiles.append(("time", duration(summary.seconds)))
+    return tiles
+
+
+def _metric_rows(summary: Summary) -> list[dict[str, Any]]:
+    names = list(dict.fromkeys(name for metrics in summary.metrics.values() for name in metrics))
+    names.sort(key=lambda name: (name != summary.monitor, name != "loss"))
+    return [
+        {
+            "name": name,
+            "monitored": name == summary.monitor,
+            "cells": [
+                (number(metrics.get(name)), str(metrics.get(name, "")))
+                for metrics in summary.metrics.values()
+            ],
+        }
+        for name in names
+    ]
+
+
+def _by_split(pictures: Iterable[Picture]) -> dict[str, list[Picture]]:
+    groups: dict[str, list[Picture]] = {}
+    for picture in pictures:
+        groups.setdefault(picture.split, []).append(picture)
+    return groups
+
+
+def _short_path(summary: Summary) -> str:
+    """The run's folder as seen from where its command was typed."""
+    path = str(summary.run.path.absolute())
+    home = summary.provenance.get("working_directory")
+    return os.path.relpath(path, home) if home and path.startswith(f"{home}/") else path
+
+
+def _next_commands(summary: Summary) -> Rows:
+    path = _short_path(summary)
+    run = summary.run.name if path == f"runs/{summary.run.name}" else path
+    if summary.status.state == "finished":
+        return [
+            (f"runner predict {run} INPUT", "use the model"),
+            (f"runner evaluate {run}", "its metrics once more"),
+            (f"runner compare {run} OTHER", "what differs, which is better"),
+        ]
+    return [(f"runner resume {run}", "go on where it stopped")]
+
+
+def _log_tail(run: RunDir) -> str:
+    try:
+        lines = (run.logs / "rank0.log").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return ""
+    return "\n".join(lines[-LOG_LINES:])

@@ -1,0 +1,54 @@
+"""One self-contained HTML page about a run, made from its directory alone."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from runner.report.content import page_content
+from runner.report.picture import load_pictures
+from runner.report.summary import summarize
+from runner.run.directory import RunDir
+from runner.run.files import write_text
+
+__all__ = ["write_report"]
+
+log = logging.getLogger("runner.report")
+
+
+def write_report(run: RunDir) -> Path:
+    """Writes ``report.html``; pieces that are missing are left out, and a run that failed says why.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    _draw_missing_curves(run)
+    summary = summarize(run)
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+    )
+    page = environment.get_template("page.html").render(page_content(summary, load_pictures(run)))
+    write_text(run.report_path, page)
+    return run.report_path
+
+
+def _draw_missing_curves(run: RunDir) -> None:
+    """Draws the curves where they are missing or older than the journal."""
+    drawn = run.plots / "curves.png"
+    if not run.metrics_path.is_file():
+        return
+    if drawn.is_file() and drawn.stat().st_mtime >= run.metrics_path.stat().st_mtime:
+        return
+    from runner.plots.png import to_png
+    from runner.report.curves import curve_figures
+
+    try:
+        for name, figure in curve_figures(run):
+            to_png(figure, run.plots / f"{name}.png")
+    except (OSError, ValueError, KeyError, TypeError):  # a torn journal, a folder that cannot be written
+        log.exception("the curves could not be drawn")

@@ -1,0 +1,31 @@
+import base64
+
+from runner.report.picture import load_pictures
+
+
+def test_order_and_size(make_run):
+    run = make_run()
+    png = (run.plots / "test_confusion.png").read_bytes()
+    for name in ("curves", "val_confusion", "test_calibration", "test_class_scores", "samples"):
+        (run.plots / f"{name}.png").write_bytes(png)
+    pictures = load_pictures(run)
+    assert [picture.name for picture in pictures] == [
+        "test_confusion",
+        "test_class_scores",
+        "test_calibration",
+        "val_confusion",
+        "curves",
+        "samples",
+    ]
+    first = pictures[0]
+    assert (first.split, first.kind, first.alt) == ("test", "confusion", "test confusion")
+    assert first.width_px == round(250 * 96 / 130)
+    assert base64.b64decode(first.source.partition(",")[2]) == png
+
+
+def test_broken_files_are_left_out(make_run):
+    run = make_run(plots=False)
+    (run.plots / "a.png").write_bytes(b"")
+    (run.plots / "b.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    (run.plots / "c.png").mkdir()
+    assert load_pictures(run) == []

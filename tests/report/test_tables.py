@@ -1,0 +1,68 @@
+import io
+
+import pytest
+from rich.console import Console
+
+from runner.report.tables import next_commands, plan_panel, results_table, runs_table
+
+
+def on_terminal(shown, width=100):
+    file = io.StringIO()
+    Console(file=file, force_terminal=True, color_system=None, width=width).print(shown)
+    return file.getvalue()
+
+
+def test_results_stand_beside_each_other_with_the_monitored_first(results_of):
+    assert str(results_table(results_of())).splitlines() == [
+        "metric    val     test",
+        "accuracy  0.9812  0.9712",
+        "loss      0.1234  0.2000",
+        "best checkpoint: step 20, epoch 2 (val/accuracy 0.9812) · took 1 min 23 s",
+    ]
+
+
+@pytest.mark.parametrize("results", [{}, {"val": {}}, {"best": None, "val": {"loss": float("nan")}}])
+def test_results_with_pieces_missing(results):
+    assert on_terminal(results_table(results))
+    assert str(results_table(results))
+
+
+def test_runs_tell_state_and_outcome(make_run):
+    runs = [
+        make_run("a"),
+        make_run("b", state="failed", reason="NonFiniteLossError:\nthe loss became nan", results=None),
+        make_run("c", state="interrupted", results=None, epoch=1),
+    ]
+    head, *rows = str(runs_table(runs)).splitlines()
+    assert head.split() == ["run", "state", "result", "epoch", "time"]
+    assert rows[0].split() == ["a", "finished", "test/accuracy", "0.9712", "3/3", "1", "min", "23", "s"]
+    assert "NonFiniteLossError: the loss became nan" in rows[1]
+    assert rows[2].split() == ["c", "interrupted", "-", "1/3", "-"]
+
+
+@pytest.mark.parametrize("width", [40, 80, 200])
+def test_a_terminal_loses_no_value(make_run, width):
+    run = make_run(
+        "2026-11-21_10-04-59_mobilenet_v2_catsdogs", state="failed", reason="DataError: [/] no images"
+    )
+    text = on_terminal(runs_table([run]), width)
+    letters = "".join(text.split())
+    for value in ("failed", "DataError:[/]noimages"):
+        assert value in letters or width == 40
+    assert "…" not in text
+
+
+def test_the_plan_is_taken_literally():
+    plan = {"model": "resnet34 [bold]x[/]", "parameters": 21289802, "tags": ["a", 1], "weights": None}
+    assert str(plan_panel(plan)).splitlines() == [
+        "model       resnet34 [bold]x[/]",
+        "parameters  21,289,802",
+        "tags        a, 1",
+    ]
+    assert "resnet34 [bold]x[/]" in on_terminal(plan_panel(plan))
+
+
+def test_next_commands():
+    shown = next_commands([("runner predict last INPUT", "use the model"), "runner ui"])
+    assert str(shown).splitlines() == ["next:", "  runner predict last INPUT  use the model", "  runner ui"]
+    assert "use the model" in on_terminal(shown)
