@@ -71,8 +71,14 @@ def write_metrics(path: Path) -> None:
     journal.close()
 
 
+@pytest.fixture(scope="session")
+def small_png(tmp_path_factory):
+    path = tmp_path_factory.mktemp("png") / "small.png"
+    return to_png(confusion_matrix(np.diag([3, 2, 2]), CLASSES), path, dpi=50).read_bytes()
+
+
 @pytest.fixture
-def make_run(tmp_path):
+def make_run(tmp_path, small_png):
     """Makes a run directory: ``make_run(name, state=…, config=text, results=dict | None)``."""
 
     def make(name="first", state="finished", config=CONFIG, results=..., reason=None, plots=True, **status):
@@ -123,7 +129,8 @@ def make_run(tmp_path):
         if outcome is not None:
             run.results_path.write_text(json.dumps(outcome))
         if plots and outcome is not None:
-            to_png(confusion_matrix(np.diag([3, 2, 2]), CLASSES), run.plots / "test_confusion.png", dpi=50)
+            for plot in ("test_confusion", "curves", "learning_rate"):
+                (run.plots / f"{plot}.png").write_bytes(small_png)
         return run
 
     return make
