@@ -9,7 +9,7 @@ from typing import Any
 
 from runner.config.check import check
 from runner.config.compose import compose
-from runner.config.override import as_overrides, flatten
+from runner.config.spelling import as_overrides, flatten
 from runner.inference.load import Run, load_run
 from runner.launch.local import launch, prepare
 

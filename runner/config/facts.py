@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -11,7 +12,19 @@ from omegaconf import OmegaConf
 from runner.config.nearest import did_you_mean
 from runner.errors import ConfigError
 
-__all__ = ["facts_known", "is_placeholder", "register_facts_resolver"]
+__all__ = [
+    "UNRESOLVED",
+    "asked_facts",
+    "facts_known",
+    "is_placeholder",
+    "placeholder",
+    "register_facts_resolver",
+]
+
+PLACEHOLDER = re.compile(r"<facts:([^>]*)>")
+
+UNRESOLVED = "?"
+"""The key of a placeholder for a value that nothing can tell, because its interpolation leads nowhere."""
 
 _current: Any = None
 
@@ -21,8 +34,20 @@ def placeholder(key: str) -> str:
 
 
 def is_placeholder(value: Any) -> bool:
-    """Whether a value stands for a fact that is not known yet."""
-    return isinstance(value, str) and value.startswith("<facts:")
+    """Whether a value stands for a fact that is not known yet, or holds one."""
+    return isinstance(value, str) and PLACEHOLDER.search(value) is not None
+
+
+def asked_facts(value: Any, place: str = "") -> Iterator[tuple[str, str]]:
+    """``(dotted place, key)`` of every placeholder in plain containers."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from asked_facts(inner, f"{place}.{key}".lstrip("."))
+    elif isinstance(value, list):
+        for position, inner in enumerate(value):
+            yield from asked_facts(inner, f"{place}[{position}]")
+    elif isinstance(value, str):
+        yield from ((place, key) for key in PLACEHOLDER.findall(value))
 
 
 def lookup(key: str) -> Any:

@@ -8,18 +8,29 @@ from collections.abc import Iterable
 __all__ = ["did_you_mean", "nearest"]
 
 
+LIKE = 0.6
+"""From here on a name is like another; ratios are difflib's, 1 for the same."""
+CLEARLY = 0.12
+"""A name so much less like than the likest is not offered beside it."""
+
+
 def nearest(name: str, valid: Iterable[str], most: int = 3) -> list[str]:
     """Valid names like ``name``, the likest first; of dotted ones the last part may be like it."""
-    whole: dict[str, list[str]] = {}
-    last: dict[str, list[str]] = {}
-    for candidate in dict.fromkeys(valid):
-        whole.setdefault(candidate.lower(), []).append(candidate)
-        last.setdefault(candidate.rpartition(".")[2].lower(), []).append(candidate)
-    found = []
-    for text, names in ((name.lower(), whole), (name.rpartition(".")[2].lower(), last)):
-        for match in difflib.get_close_matches(text, names, n=most, cutoff=0.6):
-            found += names[match]
-    return list(dict.fromkeys(found))[:most]
+    ratios: dict[str, float] = {}
+    for candidate in valid:
+        whole = likeness(name, candidate)
+        last = likeness(name.rpartition(".")[2], candidate.rpartition(".")[2])
+        ratios[candidate] = max(whole, last)
+    best = max(ratios.values(), default=0.0)
+    found = sorted(ratios, key=lambda candidate: -ratios[candidate])
+    return [candidate for candidate in found if ratios[candidate] >= max(LIKE, best - CLEARLY)][:most]
+
+
+def likeness(name: str, other: str) -> float:
+    matcher = difflib.SequenceMatcher(None, name.lower(), other.lower())
+    if matcher.real_quick_ratio() < LIKE:
+        return 0.0
+    return matcher.ratio()
 
 
 def did_you_mean(name: str, valid: Iterable[str]) -> str:

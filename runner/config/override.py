@@ -1,46 +1,145 @@
-"""Python values as Hydra's overrides."""
+"""Overrides of a command line, in Hydra's grammar: those that choose an option, and those that set a value."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import fields
 from typing import Any
 
-__all__ = ["as_overrides", "flatten"]
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
+from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
-PLAIN = re.compile(r"(?:\.{0,2}/)?[A-Za-z_][\w./-]*")
-"""Strings that Hydra's grammar reads as they are."""
-WORDS = {"null", "true", "false", "nan", "inf", "yes", "no", "on", "off"}
+from runner.config.groups import GROUPS, Option
+from runner.config.nearest import did_you_mean, nearest
+from runner.config.plain import dotted_keys
+from runner.config.schema import Config
+
+__all__ = ["apply_value", "choice_problems", "chooses", "dotted_values", "option_problems", "parse_overrides"]
 
 
-def as_overrides(values: dict[str, Any]) -> list[str]:
-    """``{"model": "mlp", "optimizer": {"lr": 0.1}}`` → ``["model=mlp", "optimizer.lr=0.1"]``."""
-    return [f"{key}={spell(value)}" for key, value in flatten(values)]
-
-
-def flatten(values: dict[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
-    """Dotted keys and their values."""
-    for key, value in values.items():
-        if isinstance(value, dict) and value:
-            yield from flatten(value, f"{before}{key}.")
+def parse_overrides(overrides: Iterable[str], problems: list[str]) -> list[Override]:
+    """The overrides that are some; a sentence in ``problems`` for each other."""
+    parser, parsed = OverridesParser.create(), []
+    for text in overrides:
+        try:
+            override = parser.parse_override(text)
+        except HydraException as error:
+            reason = str(error).strip().splitlines()[0]
+            problems.append(
+                f"{text!r} is not an override: {reason}. Expected key=value; quote what holds spaces, commas or "
+                "brackets: 'key=\"a, b\"'."
+            )
+            continue
+        if override.is_sweep_override():
+            problems.append(
+                f"{text!r} gives several values, and one run takes one. Use -m for a run with each of them; or give "
+                f"a list as '{override.key_or_group}=[a, b]'."
+            )
+        elif not override.key_or_group:
+            problems.append(f"{text!r} names nothing. Expected key=value.")
         else:
-            yield f"{before}{key}", value
+            parsed.append(override)
+    return parsed
 
 
-def spell(value: Any) -> str:
-    """A value in Hydra's grammar."""
-    if value is None or isinstance(value, bool):
-        return {None: "null", True: "true", False: "false"}[value]
-    if isinstance(value, int | float):
-        return repr(value)
-    if isinstance(value, list | tuple):
-        return f"[{','.join(spell(item) for item in value)}]"
+def chooses(override: Override, groups: dict[str, dict[str, Option]]) -> bool:
+    """Whether Hydra has to see it while it composes: it chooses an option, or is meant for Hydra itself."""
+    key = override.key_or_group
+    if key.partition("/")[0].partition(".")[0] == "hydra":
+        return True
+    return (key in groups or override.package is not None) and not isinstance(override.value(), dict)
+
+
+def choice_problems(override: Override, groups: dict[str, dict[str, Option]]) -> list[str]:
+    """Whether an override chooses an option that there is."""
+    group, text = override.key_or_group, override.input_line
+    if group.startswith("hydra") or override.is_delete():
+        return []
+    if override.value() is None:
+        return [f"{text}: choose one of {', '.join(sorted(groups[group]))}."]
+    if override.is_add() and group in GROUPS:
+        return [f"{text}: {group} has an option already. Write {text[1:]} to take another."]
+    return option_problems(group, override.value(), groups, text)
+
+
+def option_problems(group: str, options: Any, groups: dict[str, dict[str, Option]], place: str) -> list[str]:
+    """Whether a group has these options: a name, a list of names, or None."""
+    if group not in groups:
+        return [f"{place}: there is no group {group!r}. {did_you_mean(group, groups)}"]
+    names = options if isinstance(options, list | ListConfig) else [options]
+    return [
+        f"{place}: there is no {group} {str(name)!r}. {did_you_mean(str(name), groups[group])}"
+        for name in names
+        if name is not None and str(name) not in groups[group]
+    ]
+
+
+def apply_value(override: Override, config: DictConfig) -> str | None:
+    """Sets one value as Hydra would; new keys are taken too, since the node's constructor judges them later.
+
+    Returns:
+        What is wrong with it, if anything.
+    """
+    key, text = override.key_or_group, override.input_line
+    wrong = misplaced(key, text, config)
+    if wrong:
+        return wrong
+    try:
+        if override.is_delete():
+            return delete(key, text, override.value(), config)
+        OmegaConf.update(config, key, override.value(), merge=True, force_add=True)
+    except (OmegaConfBaseException, ValueError, TypeError) as error:
+        return f"{text}: {str(error).strip().splitlines()[0]}."
+    return None
+
+
+def misplaced(key: str, text: str, config: DictConfig) -> str | None:
+    """Whether nothing can stand at this place of the config."""
+    *parents, _last = key.split(".")
+    tops = [field.name for field in fields(Config)]
+    top = parents[0] if parents else key
+    if top not in tops and top not in config:
+        like = nearest(top, tops if parents else [*tops, *dotted_keys(config)])
+        return f"{text}: there is no {top!r}. {did_you_mean(top, like or tops)}"
+    node: Any = config
+    for depth, name in enumerate(parents, start=1):
+        node = node._get_node(name) if isinstance(node, DictConfig) else None
+        if node is None or node._is_none() or node._is_missing():
+            return None
+        place, below = ".".join(parents[:depth]), key.split(".", depth)[-1]
+        if node._is_interpolation():
+            source = str(node._value())
+            instead = (
+                f"set {source[2:-1]}.{below}"
+                if source[2:-1] in dotted_keys(config)
+                else f"set {place} itself"
+            )
+            return f"{text}: {place} is {source}; {instead} instead."
+        if not isinstance(node, DictConfig | ListConfig):
+            return f"{text}: {place} is {node._value()!r}, a value with no keys below it."
+        if isinstance(node, ListConfig):
+            return None
+    return None
+
+
+def delete(key: str, text: str, value: Any, config: DictConfig) -> str | None:
+    place, _, last = key.rpartition(".")
+    node = OmegaConf.select(config, place) if place else config
+    if not isinstance(node, DictConfig) or last not in node:
+        return f"{text}: there is nothing at {key} to take away. {did_you_mean(key, dotted_keys(config))}"
+    found = OmegaConf.to_container(node)[last]
+    if value is not None and value != found:
+        return f"{text}: {key} is {found!r}, not {value!r}. Write ~{key} to take it away whatever it is."
+    del node[last]
+    return None
+
+
+def dotted_values(key: str, value: Any) -> Iterator[str]:
+    """The key, and those below it when a mapping is given."""
+    yield key
     if isinstance(value, dict):
-        return f"{{{','.join(f'{key}:{spell(item)}' for key, item in value.items())}}}"
-    text = str(value)
-    if PLAIN.fullmatch(text) and text.lower() not in WORDS:
-        return text
-    # In quotes a backslash is one unless a quote follows it.
-    quoted = re.sub(r"(\\*)'", lambda found: found.group(1) * 2 + r"\'", text)
-    quoted = re.sub(r"(\\+)$", lambda found: found.group(1) * 2, quoted)
-    return f"'{quoted}'"
+        for name, inner in value.items():
+            yield from dotted_values(f"{key}.{name}", inner)

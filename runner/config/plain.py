@@ -8,11 +8,11 @@ from typing import Any
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from runner.config.facts import placeholder
+from runner.config.facts import UNRESOLVED, placeholder
 from runner.config.nearest import did_you_mean
 from runner.errors import ConfigError
 
-__all__ = ["MISSING", "dotted_keys", "interpolated_keys", "to_plain", "to_yaml"]
+__all__ = ["MISSING", "dotted_keys", "interpolated_keys", "references", "to_plain", "to_yaml"]
 
 MISSING = "???"
 """What stands in a config for a value that must be given."""
@@ -33,7 +33,9 @@ def to_plain(config: Any, problems: list[str], path: str = "") -> Any:
     return config
 
 
-def child(config: DictConfig | ListConfig, key: Any, problems: list[str], path: str) -> tuple[Any, list[str], str]:
+def child(
+    config: DictConfig | ListConfig, key: Any, problems: list[str], path: str
+) -> tuple[Any, list[str], str]:
     """The value at a key, and the further arguments of ``to_plain`` for it."""
     place = f"{path}[{key}]" if isinstance(config, ListConfig) else f"{path}.{key}".lstrip(".")
     if OmegaConf.is_missing(config, key):
@@ -43,7 +45,7 @@ def child(config: DictConfig | ListConfig, key: Any, problems: list[str], path: 
     except (OmegaConfBaseException, ConfigError, RecursionError) as error:
         text = config._get_node(key)._value()
         problems.append(f"{place}: {text} cannot be resolved: {reason(error, str(text), config)}")
-        return placeholder("?"), problems, place
+        return placeholder(UNRESOLVED), problems, place
 
 
 def reason(error: Exception, text: str, config: DictConfig | ListConfig) -> str:
@@ -84,7 +86,21 @@ def dotted_keys(config: Any, prefix: str = "") -> list[str]:
     return keys
 
 
+def references(config: DictConfig) -> list[tuple[str, str]]:
+    """``(dotted key, dotted key it takes its value from)`` of every value that is nothing but ``${key}``."""
+    found = []
+    for place in dotted_keys(config):
+        parent, _, last = place.rpartition(".")
+        node = (OmegaConf.select(config, parent) if parent else config)._get_node(last)
+        match = (
+            re.fullmatch(r"\$\{([A-Za-z_][\w.]*)\}", str(node._value())) if node._is_interpolation() else None
+        )
+        if match:
+            found.append((place, match.group(1)))
+    return found
+
+
 def interpolated_keys(config: DictConfig) -> set[str]:
-    """Dotted keys that some value of the config refers to as ``${key}``, and all keys above and below them."""
+    """Dotted keys that some value of the config refers to as ``${key}``, and those below them."""
     used = set(REFERENCE.findall(OmegaConf.to_yaml(config, resolve=False)))
     return {key for key in dotted_keys(config) if any(f"{key}.".startswith(f"{name}.") for name in used)}

@@ -1,24 +1,58 @@
-"""The nodes of a config that have no constructor of their own, as dataclasses.
+"""What the nodes of a config are: each of ``Config``'s fields is one.
 
-A node with ``_target_`` is checked against that constructor's signature; one without against the dataclass
-here. Both are read from the same annotations.
+A node with ``_target_`` is checked against that constructor's signature, one without against the dataclass
+here. Both are read from the same kind of annotations.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from annotated_types import Ge, Gt, Le
+from annotated_types import Ge, Le
 
-__all__ = ["Config", "EarlyStoppingOptions", "Hardware", "Launcher", "Regularization", "Tracking"]
+__all__ = [
+    "Config",
+    "Debug",
+    "EarlyStopping",
+    "Hardware",
+    "Launcher",
+    "Part",
+    "Regularization",
+    "RunOptions",
+    "Tracking",
+]
+
+
+@dataclass(frozen=True)
+class Part:
+    """Marks a node that names a constructor by ``_target_``.
+
+    Attributes:
+        makes: dotted name of what must come out of it.
+        supplied: parameters that runner itself gives, by name.
+        first: parameters that runner itself gives, by position.
+        deferred: runner calls the constructor later: the node has ``_partial_: true``.
+    """
+
+    makes: str = ""
+    supplied: tuple[str, ...] = ()
+    first: tuple[str, ...] = ()
+    deferred: bool = False
+
 
 Fraction = Annotated[float, Ge(0), Le(1)]
 
 
 @dataclass
 class RunOptions:
-    """Where a run is kept and what it is called."""
+    """Where a run is kept and what it is called.
+
+    Args:
+        root: the folder of all runs.
+        name: of the run's folder below it; date, time, model and data when null.
+        tags: words to find it by.
+    """
 
     root: str = "runs"
     name: str | None = None
@@ -26,8 +60,13 @@ class RunOptions:
 
 
 @dataclass
-class EarlyStoppingOptions:
-    """Stop when the monitored metric has not improved by ``min_delta`` for ``patience`` validations."""
+class EarlyStopping:
+    """Stop when the task's metric has stopped getting better.
+
+    Args:
+        patience: validations without a better value that are let pass.
+        min_delta: the least change that counts as better.
+    """
 
     patience: Annotated[int, Ge(0)] = 10
     min_delta: Annotated[float, Ge(0)] = 0.0
@@ -35,36 +74,68 @@ class EarlyStoppingOptions:
 
 @dataclass
 class Regularization:
-    """What holds a model back from learning by heart; other nodes take their values from here."""
+    """What holds a model back from learning by heart; other nodes take their values from here.
+
+    Args:
+        dropout: share of units or features dropped in training.
+        weight_decay: pull of the weights to zero; norms and biases are spared.
+        label_smoothing: share of the target spread over the other classes.
+        augment: random changes of training images.
+        early_stopping: null trains to the end.
+    """
 
     dropout: Annotated[float, Ge(0), Le(0.99)] = 0.0
     weight_decay: Annotated[float, Ge(0)] = 0.0
     label_smoothing: Fraction = 0.0
-    augment: Any = None
-    early_stopping: EarlyStoppingOptions | None = None
+    augment: Annotated[dict, Part()] | None = None
+    early_stopping: EarlyStopping | None = None
 
 
 @dataclass
 class Hardware:
-    """What a run needs. ``None`` is chosen for the device at hand."""
+    """What a run needs. Null is chosen for the device at hand.
+
+    Args:
+        accelerator: auto takes the device there is.
+        devices: how many; the launchers there are start one worker on one device.
+        precision: of the arithmetic: 32 bit, or 16 bit where that is safe.
+        channels_last: memory format of images that convolutions are faster with.
+        compile: torch.compile the model: a minute at the start, faster steps on a GPU.
+        num_threads: of the processor.
+    """
 
     accelerator: Literal["auto", "cpu", "gpu", "mps"] = "auto"
-    devices: Annotated[int, Gt(0)] = 1
-    precision: Literal["32", "bf16", "16"] | None = None
+    devices: Annotated[int, Ge(1), Le(1)] = 1
+    precision: Literal[32, 16, "bf16", "32", "16"] | None = None
     channels_last: bool | None = None
     compile: bool = False
-    num_threads: Annotated[int, Gt(0)] | None = None
-    deterministic: bool = True
+    num_threads: Annotated[int, Ge(1)] | None = None
 
 
 @dataclass
 class Launcher:
+    """Where the workers of a run start.
+
+    Args:
+        kind: local is this process.
+    """
+
     kind: Literal["local"] = "local"
 
 
 @dataclass
 class Tracking:
-    """The MLflow mirror of the run."""
+    """The mirror of the run in MLflow.
+
+    Args:
+        enabled: whether there is one.
+        uri: an MLflow tracking URI; the SQLite store beside the runs when null.
+        experiment: MLflow's name for the group of runs.
+        log_model: log a servable model when the run has finished.
+        log_checkpoints: send the checkpoints as artifacts too.
+        system_metrics: sample processor, memory, disk, network and GPU.
+        wait_s: seconds the end of training waits for the mirror, at most.
+    """
 
     enabled: bool = True
     uri: str | None = None
@@ -77,28 +148,53 @@ class Tracking:
 
 @dataclass
 class Debug:
+    """A run that only tries something out.
+
+    Args:
+        kind: what it tries; null is a run as it is meant.
+    """
+
     kind: Literal["one_batch", "overfit", "profile"] | None = None
 
 
 @dataclass
 class Config:
-    """The whole of a composed config."""
+    """The whole of a composed config.
 
-    task: Any
-    data: Any
-    model: Any
-    optimizer: Any
-    trainer: Any
-    checkpoint: Any
+    Args:
+        seed: of weights, order, augmentation and cuts.
+        pretrained: start from the published weights of the model's library.
+        weights: start from a file: .safetensors or a weights-only .pt.
+        plots: draw figures at the end.
+        report: write the HTML page at the end.
+    """
+
+    task: Annotated[dict, Part("runner.tasks.base.Task", supplied=("model", "optimizer", "scheduler"))]
+    data: Annotated[dict, Part("runner.data.base.DataModule")]
+    model: Annotated[dict, Part("torch.nn.Module")]
+    optimizer: Annotated[dict, Part("torch.optim.Optimizer", first=("params",), deferred=True)]
+    trainer: Annotated[dict, Part("pytorch_lightning.Trainer")]
+    checkpoint: Annotated[dict, Part("runner.callbacks.checkpoint.Checkpointer")]
     run: RunOptions
     regularization: Regularization
     hardware: Hardware
     launcher: Launcher
     tracking: Tracking
     debug: Debug
-    scheduler: Any = None
-    transfer: Any = None
-    callbacks: dict[str, Any] | None = None
+    scheduler: (
+        Annotated[
+            dict,
+            Part(
+                "runner.optim.schedule.Schedule",
+                supplied=("total_steps", "steps_per_epoch"),
+                first=("optimizer",),
+                deferred=True,
+            ),
+        ]
+        | None
+    ) = None
+    transfer: Annotated[dict, Part("pytorch_lightning.Callback")] | None = None
+    callbacks: dict[str, Annotated[dict, Part("pytorch_lightning.Callback")]] | None = None
     seed: Annotated[int, Ge(0), Le(2**31 - 1)] = 0
     pretrained: bool = False
     weights: str | None = None

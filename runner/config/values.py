@@ -1,153 +1,119 @@
-"""Arguments against a signature: unknown and missing names, wrong types, values out of range."""
+"""One value against the annotation of its parameter: its type, and the bounds of ``annotated_types``."""
 
 from __future__ import annotations
 
-import dataclasses
+import functools
 import inspect
 import json
-import types
+import re
 import typing
-from collections.abc import Callable
 from typing import Any
 
 from runner.config.facts import is_placeholder
-from runner.config.nearest import did_you_mean, nearest
-from runner.config.plain import MISSING
+from runner.config.nearest import nearest
+from runner.config.signature import members
 
-__all__ = ["check_arguments", "check_value"]
+__all__ = ["holds_unknown", "show", "type_problems"]
 
-HYDRA_KEYS = {"_target_", "_partial_", "_convert_", "_recursive_", "_args_"}
-
-
-def parameters_of(constructor: Callable[..., Any]) -> dict[str, inspect.Parameter] | None:
-    try:
-        parameters = dict(inspect.signature(constructor).parameters)
-    except (TypeError, ValueError):
-        return None
-    parameters.pop("self", None)
-    return parameters
-
-
-def annotations_of(constructor: Callable[..., Any]) -> dict[str, Any]:
-    function = constructor
-    if inspect.isclass(constructor) and not dataclasses.is_dataclass(constructor):
-        function = constructor.__init__
-    try:
-        return typing.get_type_hints(inspect.unwrap(function), include_extras=True)
-    except Exception:  # names only known to type checkers, C functions: types stay unchecked
-        return {}
+WORDS = {
+    "None": "null",
+    "a valid number": "a number",
+    "a valid integer": "a whole number",
+    "a valid string": "a string",
+    "a valid boolean": "true or false",
+    "a valid list": "a list",
+    "a valid array": "a list",
+    "a valid tuple": "a list",
+    "a valid dictionary": "keys and values",
+    "an object": "keys and values",
+    "callable": "a node with _target_",
+}
+"""Pydantic's words and ours."""
 
 
-def check_arguments(
-    constructor: Callable[..., Any],
-    node: dict[str, Any],
-    path: str,
-    supplied: set[str] = frozenset(),
-    everywhere: list[str] = (),
-) -> list[str]:
-    """Mistakes in the arguments a node gives to its constructor.
-
-    Args:
-        constructor: a class, a function or a dataclass.
-        node: plain containers.
-        path: the node's dotted place, for messages.
-        supplied: parameters that the program itself gives.
-        everywhere: dotted keys of the whole config, to find a key that belongs elsewhere.
-    """
-    parameters = parameters_of(constructor)
-    if parameters is None:
-        return []
-    problems = []
-    named = {n: p for n, p in parameters.items() if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
-    takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
-    hints = annotations_of(constructor)
-    label = getattr(constructor, "__name__", str(constructor))
-    for key, value in node.items():
-        place = f"{path}.{key}" if path else key
-        if key in HYDRA_KEYS:
-            continue
-        if key in supplied:
-            problems.append(f"{place}: {label} gets {key!r} from runner itself; remove it.")
-        elif key in named:
-            problems += check_value(hints.get(key, Any), value, place)
-        elif not takes_any:
-            valid = [name for name in named if name not in supplied]
-            of = f"{label} takes no {key!r}" if path else f"there is no {key!r}"
-            problems.append(f"{place}: {of}. {hint(key, place, valid, everywhere)}")
-    if not node.get("_partial_") and "_args_" not in node:
-        for name, parameter in named.items():
-            if parameter.default is parameter.empty and name not in node and name not in supplied:
-                place = f"{path}.{name}" if path else name
-                problems.append(f"{place}: {label} needs {name!r} and nothing gives it. Add {place}=VALUE.")
-    return problems
-
-
-def hint(key: str, place: str, valid: list[str], everywhere: list[str]) -> str:
-    """A like name here, or else the same name elsewhere in the config."""
-    if not nearest(key, valid):
-        found = [other for other in everywhere if other.rpartition(".")[2] == key and other != place]
-        if found:
-            return f"Did you mean {' or '.join(repr(other) for other in found[:3])}?"
-    return did_you_mean(key, valid)
-
-
-def members(annotation: Any) -> list[Any]:
-    """The members of a union, Annotated looked through."""
-    if typing.get_origin(annotation) is typing.Annotated:
-        return members(typing.get_args(annotation)[0])
-    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
-        return [m for arg in typing.get_args(annotation) for m in members(arg)]
-    return [annotation]
+OBJECTS = ("is_", "callable", "needs_python_object", "dataclass")
+"""Complaints about branches of a union that take an object: no value of a config could be one."""
 
 
 def holds_unknown(value: Any) -> bool:
-    """Whether a value has a fact, or an object still to be built, somewhere inside."""
+    """Whether a value has a fact that is not known yet, or an object still to be built, somewhere inside."""
     if isinstance(value, dict):
-        return "_target_" in value or any(holds_unknown(v) for v in value.values())
+        return "_target_" in value or any(holds_unknown(inner) for inner in value.values())
     if isinstance(value, list):
-        return any(holds_unknown(v) for v in value)
+        return any(holds_unknown(inner) for inner in value)
     return is_placeholder(value)
 
 
-def check_value(annotation: Any, value: Any, place: str) -> list[str]:
-    """Mistakes of one value against an annotation; bounds of ``annotated_types`` count."""
-    if value == MISSING and isinstance(value, str):
-        return [f"{place}: a value must be given. Add {place}=VALUE."]
-    if isinstance(value, dict) and "_target_" not in value:
-        for member in members(annotation):
-            if dataclasses.is_dataclass(member):
-                return check_arguments(member, value, place)
-    if holds_unknown(value) or annotation in (Any, inspect.Parameter.empty):
+def type_problems(annotation: Any, value: Any, place: str) -> list[str]:
+    """What is wrong with a plain value; nothing where the annotation cannot be judged."""
+    if annotation in (Any, inspect.Parameter.empty) or holds_unknown(value):
         return []
-    from pydantic import ConfigDict, TypeAdapter, ValidationError
-    from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
+    adapter = adapter_of(annotation)
+    if adapter is None:
+        return []
+    from pydantic import ValidationError
 
     try:
-        adapter = TypeAdapter(annotation, config=ConfigDict(strict=True, arbitrary_types_allowed=True))
-    except PydanticUserError as error:
-        if error.code != "type-adapter-config-unused":
-            return []
-        adapter = TypeAdapter(annotation)
-    except (PydanticSchemaGenerationError, TypeError, NameError):
-        return []
-    try:
-        adapter.validate_json(json.dumps(value, default=str), strict=True)
+        adapter.validate_json(json.dumps(value), strict=True)
     except ValidationError as error:
-        return [f"{place}={show(value)}: {reasons(error)}."]
-    except Exception:  # a foreign type whose schema cannot judge JSON: the constructor will
+        return [explain(error, annotation, value, place)]
+    except Exception:  # a foreign type that cannot judge JSON, a value JSON cannot hold: the constructor will
         return []
     return []
 
 
-def reasons(error: Any) -> str:
-    parts = []
-    for item in error.errors(include_url=False):
-        if item["type"] == "missing" or "isinstance" in item["msg"]:
-            continue
-        parts.append(item["msg"].replace("Input should be ", "").replace("Input should have", "have"))
-    return "expected " + " or ".join(dict.fromkeys(parts))
+def adapter_of(annotation: Any) -> Any:
+    try:
+        return make_adapter(annotation)
+    except TypeError:  # cannot be hashed
+        return make_adapter.__wrapped__(annotation)
+
+
+@functools.lru_cache(maxsize=1024)
+def make_adapter(annotation: Any) -> Any:
+    from pydantic import ConfigDict, TypeAdapter
+    from pydantic.errors import PydanticUserError
+
+    try:
+        return TypeAdapter(annotation, config=ConfigDict(strict=True, arbitrary_types_allowed=True))
+    except PydanticUserError as error:
+        # A dataclass or model brings its own settings. Any other annotation has no schema at all.
+        return TypeAdapter(annotation) if error.code == "type-adapter-config-unused" else None
+    except (TypeError, NameError, RuntimeError, AttributeError):
+        return None
+
+
+def explain(error: Any, annotation: Any, value: Any, place: str) -> str:
+    """One sentence for all branches of a union that a value misses."""
+    items = error.errors(include_url=False, include_context=False)
+    simple = [item for item in items if not item["type"].startswith(OBJECTS)]
+    items = simple or items
+    wrong = {"".join(f"[{part}]" for part in item["loc"] if isinstance(part, int)) for item in items}
+    if len(wrong) == 1:
+        place, value = place + wrong.pop(), items[0]["input"]
+    expected = " or ".join(dict.fromkeys(spoken(item["msg"]) for item in items))
+    near = nearest(value, literals(annotation), most=1) if isinstance(value, str) else []
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    return f"{place}={show(value)}: expected {expected}.{hint}"
+
+
+def spoken(message: str) -> str:
+    if message == "Field required":
+        return "one more value"
+    text = message.removeprefix("Input should be ").partition(", got")[0].partition(", unable to parse")[0]
+    length = re.search(r"should have (at \w+ \d+) items?", text)
+    if length:
+        return f"{length.group(1)} values"
+    if text.startswith(("greater", "less")):
+        return f"a number {text}"
+    return WORDS.get(text, text[0].lower() + text[1:])
+
+
+def literals(annotation: Any) -> list[str]:
+    found = [typing.get_args(m) for m in members(annotation) if typing.get_origin(m) is typing.Literal]
+    return [value for values in found for value in values if isinstance(value, str)]
 
 
 def show(value: Any) -> str:
-    text = json.dumps(value, default=str)
+    text = json.dumps(value, default=str, ensure_ascii=False)
     return text if len(text) <= 80 else text[:77] + "..."

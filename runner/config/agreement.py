@@ -1,0 +1,95 @@
+"""Whether the parts of a config fit each other: data, task, model, loss."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from runner.config.composition import Composition
+from runner.config.facts import UNRESOLVED, asked_facts
+from runner.config.nearest import did_you_mean
+from runner.config.target import resolve_target
+from runner.errors import ConfigError
+
+__all__ = ["agreement_problems"]
+
+
+def agreement_problems(composition: Composition, plain: dict[str, Any]) -> list[str]:
+    return [
+        *task_problems(composition),
+        *input_problems(composition),
+        *loss_problems(plain),
+        *fact_problems(plain),
+    ]
+
+
+def task_problems(composition: Composition) -> list[str]:
+    """Whether the options of data and model say that they can do the task."""
+    task = composition.choices.get("task")
+    problems = []
+    for group in ("data", "model"):
+        option = composition.option(group)
+        if not task or option is None or not option.tasks or task in option.tasks:
+            continue
+        able = [name for name, other in composition.groups[group].items() if task in other.tasks]
+        problems.append(
+            f"{group}={option.name} does {', '.join(option.tasks)}, but the task is {task}. "
+            f"{group} options for {task}: {', '.join(able) or 'none'}."
+        )
+    return problems
+
+
+def input_problems(composition: Composition) -> list[str]:
+    """Whether the model takes what the data gives."""
+    data, model = composition.option("data"), composition.option("model")
+    if data is None or model is None or not data.inputs or not model.inputs or "any" in model.inputs:
+        return []
+    if set(data.inputs) & set(model.inputs):
+        return []
+    able = [
+        name
+        for name, other in composition.groups["model"].items()
+        if {"any", *data.inputs} & set(other.inputs or ("any",))
+    ]
+    return [
+        f"model={model.name} takes {', '.join(model.inputs)}, but data={data.name} gives {', '.join(data.inputs)}. "
+        f"Models for it: {', '.join(able) or 'none'}."
+    ]
+
+
+def loss_problems(plain: dict[str, Any]) -> list[str]:
+    """Whether the task takes the loss."""
+    task = plain.get("task")
+    loss = task.get("loss") if isinstance(task, dict) else None
+    kind, owner = constructor_of(loss), constructor_of(task)
+    refused = getattr(owner, "refused_losses", ())
+    if not isinstance(kind, type) or not refused or not issubclass(kind, refused):
+        return []
+    return [f"task.loss: {owner.__name__} cannot use {kind.__name__}, a loss for another kind of target."]
+
+
+def fact_problems(plain: dict[str, Any]) -> list[str]:
+    """Whether the data tells the facts that are asked for, as far as its class says which it knows."""
+    known = getattr(constructor_of(plain.get("data")), "fact_names", None)
+    names = known() if callable(known) else None
+    problems = []
+    for place, fact in asked_facts(plain):
+        if fact == UNRESOLVED:
+            continue
+        if place.partition(".")[0] == "data":
+            problems.append(f"{place}: ${{facts:{fact}}} is told by the data itself; give a value here.")
+        elif names is not None and fact not in names:
+            problems.append(
+                f"{place}: ${{facts:{fact}}}: data={plain['data']['_target_']} tells no {fact!r}. "
+                f"{did_you_mean(fact, names)}"
+            )
+    return problems
+
+
+def constructor_of(node: Any) -> Any:
+    """What a node names, or None where that is wrong; then another check has said so."""
+    if not isinstance(node, dict):
+        return None
+    try:
+        return resolve_target(node.get("_target_"))
+    except ConfigError:
+        return None

@@ -1,0 +1,123 @@
+"""An experiment's file: values for a config, and which options they are for."""
+
+from __future__ import annotations
+
+from dataclasses import MISSING as NO_DEFAULT
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, ListConfig, OmegaConf
+
+from runner.config.groups import Option
+from runner.config.nearest import did_you_mean
+from runner.config.override import option_problems
+from runner.config.plain import dotted_keys
+from runner.config.schema import Config
+from runner.errors import ConfigError
+
+__all__ = ["Experiment", "load_config", "read_experiment"]
+
+
+@dataclass
+class Experiment:
+    """What a file asks for.
+
+    Attributes:
+        values: to lay over the composed config; or a whole config.
+        defaults: entries of Hydra's defaults list, each ``override /GROUP: OPTION``.
+        resolved: it is the whole config of a run, and nothing is left to compose.
+        explicit: dotted keys it sets.
+    """
+
+    values: DictConfig
+    defaults: list[Any] = field(default_factory=list)
+    resolved: bool = False
+    explicit: set[str] = field(default_factory=set)
+
+    def node(self) -> DictConfig:
+        """As Hydra takes it: a config with a defaults list."""
+        return OmegaConf.merge({"defaults": [*self.defaults, "_self_"]}, self.values)
+
+
+def load_config(path: Path) -> DictConfig:
+    """A YAML file as a config.
+
+    Raises:
+        ConfigError: it is missing, is not YAML, or holds no mapping.
+    """
+    if not path.is_file():
+        siblings = [p.name for p in path.parent.glob("*.yaml")] if path.parent.is_dir() else []
+        hint = did_you_mean(path.name, siblings) if siblings else f"{path.parent} holds no YAML files."
+        raise ConfigError(f"there is no file {path}. {hint}")
+    try:
+        config = OmegaConf.load(path)
+    except Exception as error:  # YAML, encoding, interpolation grammar: each library has errors of its own
+        raise ConfigError(f"{path} is not readable YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(config, DictConfig):
+        raise ConfigError(
+            f"{path} must hold keys and values, got a {type(config).__name__.removesuffix('Config')}."
+        )
+    return config
+
+
+def read_experiment(path: Path, groups: dict[str, dict[str, Option]], problems: list[str]) -> Experiment:
+    """Reads the file; a sentence in ``problems`` for each entry that cannot be used.
+
+    Raises:
+        ConfigError: it cannot be read at all.
+    """
+    config = load_config(path)
+    if is_whole(config):
+        return Experiment(config, resolved=True)
+    entries = config.pop("defaults") if "defaults" in config else []
+    if not isinstance(entries, ListConfig):
+        problems.append(
+            f"{path.name}: defaults must be a list of `override /GROUP: OPTION`, got {entries!r}."
+        )
+        entries = []
+    defaults = []
+    for entry in entries:
+        wrong = entry_problems(entry, path, groups)
+        problems += wrong
+        if not wrong and entry != "_self_":
+            defaults.append(entry)
+    for key in list(config):
+        wrong = key_problem(str(key), config._get_node(key), path, groups)
+        if wrong:
+            problems.append(wrong)
+            del config[key]
+    return Experiment(config, defaults, explicit=set(dotted_keys(config)))
+
+
+def is_whole(config: DictConfig) -> bool:
+    """Whether it is a run's whole config: it has every node that a run needs, and no list of defaults."""
+    needed = [field.name for field in fields(Config) if field.default is NO_DEFAULT]
+    return "defaults" not in config and all(name in config for name in needed)
+
+
+def key_problem(key: str, node: Any, path: Path, groups: dict[str, dict[str, Option]]) -> str | None:
+    tops = [field.name for field in fields(Config)]
+    if key not in tops and key not in groups:
+        return f"{path.name}: there is no {key!r}. {did_you_mean(key, tops)}"
+    if key in groups and not isinstance(node, DictConfig):
+        value = node._value()
+        return (
+            f"{path.name}: {key}: {value!r} chooses an option, and options stand in the defaults list: "
+            f"`defaults: [override /{key}: {value}]`."
+        )
+    return None
+
+
+def entry_problems(entry: Any, path: Path, groups: dict[str, dict[str, Option]]) -> list[str]:
+    if entry == "_self_":
+        return []
+    if not isinstance(entry, DictConfig) or len(entry) != 1:
+        return [f"{path.name}: defaults entry {entry!r}: expected `override /GROUP: OPTION`."]
+    key, option = next(iter(entry.items()))
+    words = str(key).split()
+    group = words[-1].lstrip("/").partition("@")[0]
+    place = f"{path.name}: {key}: {option}"
+    if words[0] != "override" and group in groups:
+        return [f"{place}: write `override /{group}: {option}`."]
+    return option_problems(group, option, groups, place)

@@ -1,0 +1,76 @@
+"""Whether this machine has what a config asks for: devices, files, folders, an address to report to."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+__all__ = ["machine_problems"]
+
+STORES = ("http", "https", "sqlite", "postgresql", "mysql", "mssql", "databricks")
+"""Where MLflow can keep runs."""
+
+RESERVED_NAMES = ("latest",)
+"""Names of runs that mean something else on the command line."""
+
+
+def machine_problems(plain: dict[str, Any]) -> list[str]:
+    def node(name: str) -> dict[str, Any]:
+        return plain[name] if isinstance(plain.get(name), dict) else {}
+
+    return [
+        *device_problems(node("hardware")),
+        *weights_problems(plain.get("weights")),
+        *run_problems(node("run")),
+        *store_problems(node("tracking")),
+    ]
+
+
+def device_problems(hardware: dict[str, Any]) -> list[str]:
+    wanted = hardware.get("accelerator")
+    if wanted not in ("gpu", "mps"):
+        return []
+    import torch
+
+    if wanted == "gpu" and not torch.cuda.is_available():
+        return [
+            "hardware.accelerator=gpu, but PyTorch sees no CUDA device here. Use hardware=auto or hardware=cpu."
+        ]
+    if wanted == "mps" and not torch.backends.mps.is_available():
+        return [
+            "hardware.accelerator=mps, but PyTorch sees no Apple GPU here. Use hardware=auto or hardware=cpu."
+        ]
+    return []
+
+
+def weights_problems(weights: Any) -> list[str]:
+    if not isinstance(weights, str) or Path(weights).expanduser().is_file():
+        return []
+    return [f"weights={weights}: there is no such file. Give a .safetensors or .pt file."]
+
+
+def run_problems(run: dict[str, Any]) -> list[str]:
+    problems = []
+    name = run.get("name")
+    if isinstance(name, str) and (Path(name).name != name or name.startswith(".") or name in RESERVED_NAMES):
+        problems.append(f"run.name={name!r} cannot be the name of a run. Use letters, digits, '-' and '_'.")
+    if isinstance(run.get("root"), str):
+        root = Path(run["root"]).expanduser()
+        existing = next(folder for folder in (root.absolute(), *root.absolute().parents) if folder.exists())
+        if not existing.is_dir() or not os.access(existing, os.W_OK):
+            problems.append(
+                f"run.root={run['root']}: {existing} is not a folder that can be written. Name another folder."
+            )
+    return problems
+
+
+def store_problems(tracking: dict[str, Any]) -> list[str]:
+    uri = tracking.get("uri")
+    if not isinstance(uri, str) or urlsplit(uri).scheme.partition("+")[0] in STORES:
+        return []
+    return [
+        f"tracking.uri={uri}: expected the address of a server or a database, such as http://127.0.0.1:5000 or "
+        "sqlite:////folder/mlflow.db; null is a database beside the runs."
+    ]

@@ -1,0 +1,59 @@
+"""What a constructor takes, read from its signature."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import types
+import typing
+from collections.abc import Callable
+from typing import Any
+
+__all__ = ["annotations_of", "members", "named_parameters", "parameters_of"]
+
+
+def parameters_of(constructor: Callable[..., Any]) -> dict[str, inspect.Parameter] | None:
+    """Parameters by name; None where they cannot be known."""
+    try:
+        return dict(inspect.signature(constructor).parameters)
+    except (TypeError, ValueError):
+        return None
+
+
+def named_parameters(parameters: dict[str, inspect.Parameter]) -> dict[str, inspect.Parameter]:
+    """Those that can be given by name."""
+    return {n: p for n, p in parameters.items() if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
+
+
+def annotations_of(constructor: Callable[..., Any]) -> dict[str, Any]:
+    """Annotation of each parameter, bounds included. One that only a type checker could read is left out."""
+    function = constructor
+    if inspect.isclass(constructor) and not dataclasses.is_dataclass(constructor):
+        function = constructor.__init__
+    function = inspect.unwrap(function)
+    try:
+        return typing.get_type_hints(function, include_extras=True)
+    except (
+        Exception
+    ):  # a name that is imported for type checkers only, an expression this Python cannot evaluate
+        return dict(readable_annotations(function))
+
+
+def readable_annotations(function: Any) -> typing.Iterator[tuple[str, Any]]:
+    for name, annotation in getattr(function, "__annotations__", {}).items():
+        alone = types.SimpleNamespace(__annotations__={name: annotation})
+        try:
+            yield from typing.get_type_hints(
+                alone, vars(inspect.getmodule(function)), include_extras=True
+            ).items()
+        except Exception:
+            continue
+
+
+def members(annotation: Any) -> list[Any]:
+    """The members of a union; ``Annotated`` is looked through."""
+    if typing.get_origin(annotation) is typing.Annotated:
+        return members(typing.get_args(annotation)[0])
+    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
+        return [m for argument in typing.get_args(annotation) for m in members(argument)]
+    return [annotation]

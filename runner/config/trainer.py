@@ -1,0 +1,52 @@
+"""What a config may say to the trainer, besides what its signature tells."""
+
+from __future__ import annotations
+
+from typing import Any
+
+__all__ = ["trainer_problems"]
+
+RESERVED = {
+    "logger": "tracking", "callbacks": "callbacks", "plugins": "hardware", "strategy": "hardware",
+    "accelerator": "hardware.accelerator", "devices": "hardware.devices", "precision": "hardware.precision",
+    "num_nodes": "hardware", "sync_batchnorm": "hardware", "use_distributed_sampler": "hardware",
+    "default_root_dir": "run.root", "enable_checkpointing": "checkpoint", "fast_dev_run": "debug=one_batch",
+    "overfit_batches": "debug=overfit", "enable_progress_bar": None, "enable_model_summary": None,
+    "num_sanity_val_steps": None, "barebones": None,
+}  # fmt: skip
+"""Arguments that runner gives, and the key that a config uses instead."""
+
+LEAST = {
+    "max_epochs": 1, "max_steps": 1, "accumulate_grad_batches": 1, "check_val_every_n_epoch": 1,
+    "limit_train_batches": 0.001, "gradient_clip_val": 0, "log_every_n_steps": 0,
+}  # fmt: skip
+"""Least values: Lightning takes zero or less for some of these, and then trains nothing or fails in mid-training."""
+
+ENDLESS = ("max_epochs", "max_steps")
+
+
+def trainer_problems(trainer: Any) -> list[str]:
+    if not isinstance(trainer, dict):
+        return []
+    problems = []
+    for key, instead in RESERVED.items():
+        if trainer.get(key) is not None:
+            remedy = f"use {instead} instead" if instead else "take it away"
+            problems.append(f"trainer.{key}: runner gives it to the trainer itself; {remedy}.")
+    for key, least in LEAST.items():
+        value = trainer.get(key)
+        if is_number(value) and value < least and not (key in ENDLESS and value == -1):
+            expected = "a number above 0" if least else "0 or more"
+            problems.append(f"trainer.{key}={value}: expected {expected}.")
+    epochs, steps = trainer.get("max_epochs"), trainer.get("max_steps")
+    if epochs in (None, -1) and steps in (None, -1) and not trainer.get("max_time"):
+        shown = "null" if epochs is None else epochs
+        problems.append(
+            f"trainer.max_epochs={shown}: nothing ends the training. Give trainer.max_epochs, trainer.max_steps or "
+            "trainer.max_time."
+        )
+    return problems
+
+
+def is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
