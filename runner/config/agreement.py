@@ -14,12 +14,10 @@ __all__ = ["agreement_problems"]
 
 
 def agreement_problems(composition: Composition, plain: dict[str, Any]) -> list[str]:
-    return [
-        *task_problems(composition),
-        *input_problems(composition),
-        *loss_problems(plain),
-        *fact_problems(plain),
-    ]
+    of_task = task_problems(composition)
+    if of_task:  # facts that only the right task asks for would follow from it
+        plain = {key: node for key, node in plain.items() if key != "task"}
+    return [*of_task, *input_problems(composition), *loss_problems(plain), *fact_problems(plain)]
 
 
 def task_problems(composition: Composition) -> list[str]:
@@ -32,8 +30,8 @@ def task_problems(composition: Composition) -> list[str]:
             continue
         able = [name for name, other in composition.groups[group].items() if task in other.tasks]
         problems.append(
-            f"{group}={option.name} does {', '.join(option.tasks)}, but the task is {task}. "
-            f"{group} options for {task}: {', '.join(able) or 'none'}."
+            f"{group}={option.name} is for {', '.join(option.tasks)}, but the task is {task}. "
+            f"For {task} there are {group}={', '.join(able) or 'nothing'}."
         )
     return problems
 
@@ -51,8 +49,8 @@ def input_problems(composition: Composition) -> list[str]:
         if {"any", *data.inputs} & set(other.inputs or ("any",))
     ]
     return [
-        f"model={model.name} takes {', '.join(model.inputs)}, but data={data.name} gives {', '.join(data.inputs)}. "
-        f"Models for it: {', '.join(able) or 'none'}."
+        f"model={model.name} takes inputs of the kind {' or '.join(model.inputs)}, but data={data.name} gives "
+        f"{' and '.join(data.inputs)}. For these there are model={', '.join(able) or 'nothing'}."
     ]
 
 

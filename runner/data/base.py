@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import torch
 from annotated_types import Ge, Gt
@@ -68,7 +68,11 @@ class DataModule(LightningDataModule):
         splits: ``train``, ``val`` and, where there is one, ``test``.
         facts: known after ``setup``.
         normalize: applied to the inputs on the device; serving and prediction use it too.
+        extra_facts: names of the facts it tells beyond those of every data set, so that a config that asks for
+            another is refused before any work; None does not say.
     """
+
+    extra_facts: ClassVar[tuple[str, ...] | None] = None
 
     def __init__(
         self,
@@ -87,6 +91,11 @@ class DataModule(LightningDataModule):
         self.splits: dict[str, Split] = {}
         self.facts: Facts | None = None
         self.normalize: nn.Module = nn.Identity()
+
+    @classmethod
+    def fact_names(cls) -> list[str] | None:
+        """The facts a config may ask for; None when that is not known beforehand."""
+        return None if cls.extra_facts is None else [*Facts.common_names(), *cls.extra_facts]
 
     def check(self) -> list[str]:
         """Problems that can be seen without reading the data: a missing folder, a class without images."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 __all__ = ["Facts"]
@@ -69,8 +69,13 @@ class Facts:
         raise KeyError(key)
 
     def names(self) -> list[str]:
-        fixed = [name for name in asdict(self) if name != "extra"]
-        return sorted({*fixed, "num_classes", "in_channels", "in_features", "image_size", *self.extra})
+        return sorted({*self.common_names(), *self.extra})
+
+    @classmethod
+    def common_names(cls) -> list[str]:
+        """The facts that every data set tells."""
+        fixed = [field.name for field in fields(cls) if field.name != "extra"]
+        return sorted({*fixed, "num_classes", "in_channels", "in_features", "image_size"})
 
     def as_dict(self) -> dict[str, Any]:
         """Plain containers, fit for JSON."""

@@ -44,6 +44,7 @@ class FeatureArrayDataModule(DataModule):
     feature_names: ClassVar[tuple[str, ...]]
     class_names: ClassVar[tuple[str, ...]] = ()
     target_names: ClassVar[tuple[str, ...]] = ()
+    extra_facts = ("feature_names", "target_names", "target_mean", "target_std")
 
     def __init__(
         self,

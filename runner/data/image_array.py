@@ -60,6 +60,7 @@ class ImageArrayDataModule(DataModule):
     mean: ClassVar[tuple[float, ...]]
     std: ClassVar[tuple[float, ...]]
     can_flip: ClassVar[bool] = False
+    extra_facts = ()
 
     def __init__(
         self,

@@ -54,6 +54,8 @@ class ImageFolderDataModule(DataModule):
         broken: a list of files to leave out, as ``runner data verify`` writes it, in place of ``broken.json``.
     """
 
+    extra_facts = ("set_aside",)
+
     def __init__(
         self,
         root: str,

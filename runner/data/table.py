@@ -57,6 +57,8 @@ class TableDataModule(DataModule):
         fitted: what was learnt from the training rows; known after ``setup`` or ``load_state_dict``.
     """
 
+    extra_facts = ("feature_names", "target_names", "target_mean", "target_std", "notes")
+
     def __init__(
         self,
         path: str | None = None,
