@@ -1,0 +1,66 @@
+"""The base of sets of images with boxes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any
+
+from annotated_types import Ge, Gt
+from torch import Tensor
+
+from runner.data.augment import ImageAugment
+from runner.data.base import DataModule
+from runner.data.detection.source import ToUnit, collate_boxes
+from runner.data.detection.transform import BoxAugment, without_crowd
+from runner.data.image import read_image
+from runner.data.image_tree import image_files
+from runner.data.split import Source, Split
+
+__all__ = ["DetectionDataModule"]
+
+
+class DetectionDataModule(DataModule):
+    """Images with boxes, in batches ``{"inputs": [(3, H, W), …], "targets": [{boxes, labels, …}, …]}``.
+
+    Args:
+        augment: random changes of training images; None leaves them as they are.
+        can_flip: whether a mirrored thing still is one of its class.
+    """
+
+    def __init__(
+        self,
+        augment: ImageAugment | None = None,
+        can_flip: bool = True,
+        batch_size: Annotated[int, Gt(0)] = 4,
+        eval_batch_size: Annotated[int, Gt(0)] | None = None,
+        num_workers: Annotated[int, Ge(0)] = 0,
+        seed: Annotated[int, Ge(0)] = 0,
+        drop_last: bool = False,
+    ):
+        super().__init__(batch_size, eval_batch_size, num_workers, seed, drop_last)
+        self.augment = augment
+        self.can_flip = can_flip
+        self.normalize = ToUnit()
+
+    def make_split(self, name: str, source: Source, indices: Sequence[int] | Tensor) -> Split:
+        transform: Callable | None = None
+        if name == "train":
+            transform = without_crowd if self.augment is None else BoxAugment(self.augment, self.can_flip)
+        return Split(source, indices, transform, self.seed, collate_boxes)
+
+    def on_after_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> dict[str, Any]:
+        batch["inputs"] = self.normalize(batch["inputs"])
+        return batch
+
+    def batch_inputs(self, inputs: Sequence[Tensor]) -> list[Tensor]:
+        return list(inputs)
+
+    def read_inputs(self, paths: Sequence[str]) -> list[tuple[str, Tensor]]:
+        """Image files, and all those in folders, in their own size: uint8 ``(3, H, W)``.
+
+        Raises:
+            DataError: a path that is not there, or a folder without images.
+            BrokenSampleError: a file that cannot be decoded.
+        """
+        files = [file for path in paths for file in image_files(path)]
+        return [(file, read_image(file)) for file in files]

@@ -1,0 +1,228 @@
+"""COCO's JSON: one file a split, ``instances_*.json``, and the images in folders.
+
+Lin et al., "Microsoft COCO: common objects in context" (2014), https://cocodataset.org/#format-data
+"""
+
+from __future__ import annotations
+
+import json
+from itertools import islice
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+from annotated_types import Ge, Gt, Lt
+
+from runner.data.augment import ImageAugment
+from runner.data.detection.faults import BadBoxes
+from runner.data.detection.folder import AnnotatedImagesDataModule
+from runner.data.detection.layout import broken_link, find_image_folder, link_problem, no_images_problem, split_meant
+from runner.data.detection.table import BoxTable, Reading
+from runner.errors import DataError
+
+__all__ = ["CocoDataModule", "read_coco"]
+
+OTHER_KINDS = ("captions", "person_keypoints", "image_info", "panoptic", "stuff")
+
+
+class CocoDataModule(AnnotatedImagesDataModule):
+    """Boxes in COCO's JSON, found by the names of files and folders.
+
+    Annotation files are looked for in ``ROOT``, ``ROOT/annotations`` and in split folders (``train/*.json``);
+    images in ``ROOT/images/SPLIT``, ``ROOT/SPLIT``, ``ROOT/images``, ``ROOT``, and beside the annotation file,
+    ``SPLIT`` being that of the file's name (``train2017``). A val split that there is not is cut from train.
+
+    Args:
+        root: the folder.
+        train, val, test: annotation files, relative to the root, where they are not found by their names.
+        images: the folder of images, relative to the root, where it is not found by its name.
+
+    The others are those of AnnotatedImagesDataModule.
+    """
+
+    def __init__(
+        self,
+        root: str,
+        train: str | None = None,
+        val: str | None = None,
+        test: str | None = None,
+        images: str | None = None,
+        bad_boxes: BadBoxes = "refuse",
+        num_images: Annotated[int, Gt(0)] | None = None,
+        augment: ImageAugment | None = None,
+        can_flip: bool = True,
+        val_fraction: Annotated[float, Gt(0), Lt(1)] = 0.15,
+        split_seed: Annotated[int, Ge(0)] = 0,
+        batch_size: Annotated[int, Gt(0)] = 4,
+        eval_batch_size: Annotated[int, Gt(0)] | None = None,
+        num_workers: Annotated[int, Ge(0)] = 0,
+        seed: Annotated[int, Ge(0)] = 0,
+        drop_last: bool = False,
+    ):
+        super().__init__(
+            root, bad_boxes, num_images, augment, can_flip, val_fraction, split_seed,
+            batch_size, eval_batch_size, num_workers, seed, drop_last,
+        )  # fmt: skip
+        self.files = {"train": train, "val": val, "test": test}
+        self.images = images
+
+    def layout_problems(self) -> list[str]:
+        link = broken_link(self.folder / "images") if self.images is None else None
+        problems = [link_problem(self.folder / "images", link)] if link else []
+        if self.images is not None and not (self.folder / self.images).is_dir():
+            problems.append(f"data.images={self.images}: there is no folder {self.folder / self.images}.")
+        return problems + self.find_files()[1]
+
+    def find_files(self) -> tuple[dict[str, Path], list[str]]:
+        """The annotation file of each split, and what is wrong with the search."""
+        problems, found = [], {}
+        for split, name in self.files.items():
+            if name is not None and not (self.folder / name).is_file():
+                problems.append(f"data.{split}={name}: there is no such file in {self.folder}.")
+            elif name is not None:
+                found[split] = self.folder / name
+        for split, paths in candidates(self.folder).items():
+            if split in found:
+                continue
+            if len(paths) > 1:
+                names = ", ".join(str(path.relative_to(self.folder)) for path in paths)
+                problems.append(f"{self.folder} has several annotation files for {split}: {names}. "
+                                f"Choose one with data.{split}=FILE.")  # fmt: skip
+            found[split] = paths[0]
+        if "train" not in found and not problems:
+            lying = [str(path.relative_to(self.folder)) for path in islice(self.folder.rglob("*.json"), 5)]
+            problems.append(
+                f"data.root={self.root}: no annotations to train on were found, but {', '.join(lying) or 'no JSON'}. "
+                "Expected annotations/instances_train*.json; or name the file with data.train=FILE."
+            )
+        return found, problems
+
+    def read(self) -> tuple[dict[str, Reading], list[str]]:
+        files, problems = self.find_files()
+        if problems:
+            raise DataError("\n".join(problems))
+        readings, categories = {}, {}
+        for split, file in files.items():
+            readings[split], categories[split] = read_coco(file, self.image_places(file, split))
+        for split, found in categories.items():
+            if found != categories["train"]:
+                raise DataError(
+                    f"{files[split]} has other categories than {files['train']}: "
+                    f"{difference(found, categories['train'])}. All splits need the same ids and names."
+                )
+        return readings, list(categories["train"].values())
+
+    def image_places(self, file: Path, split: str) -> list[Path]:
+        """The folders in which a file's images may lie, the likeliest first."""
+        stem = file.stem.removeprefix("instances_")
+        if self.images is not None:
+            base = self.folder / self.images
+            return [base / stem, base / split, base]
+        images = self.folder / "images"
+        places = [images / stem, self.folder / stem, images / split, self.folder / split, images]
+        return [*places, file.parent, self.folder]
+
+
+def candidates(folder: Path) -> dict[str, list[Path]]:
+    """JSON files by the split they are for. One that names no split is for train, if it is the only one."""
+    split_folders = [entry for entry in sorted(folder.iterdir()) if entry.is_dir() and split_meant(entry.name)]
+    found: dict[str, list[Path]] = {}
+    nameless = []
+    for place in (folder, folder / "annotations", *split_folders):
+        for path in sorted(place.glob("*.json")) if place.is_dir() else ():
+            if path.stem.startswith(OTHER_KINDS):
+                continue
+            split = split_meant(path.stem) or (split_meant(place.name) if place in split_folders else None)
+            if split is None:
+                nameless.append(path)
+            else:
+                found.setdefault(split, []).append(path)
+    for split, paths in found.items():
+        instances = [path for path in paths if path.stem.startswith("instances")]
+        found[split] = instances or paths
+    if not found and nameless:
+        found["train"] = nameless
+    return found
+
+
+def difference(found: dict[int, str], expected: dict[int, str]) -> str:
+    wrong = [f"{key} is {found.get(key)!r}, not {expected.get(key)!r}" for key in sorted({*found, *expected})
+             if found.get(key) != expected.get(key)]  # fmt: skip
+    return "; ".join(wrong[:5]) + ("; …" if len(wrong) > 5 else "")
+
+
+def compact(entry: dict[str, Any]) -> Any:
+    """An annotation without its polygons, which are most of a file and would fill the memory."""
+    if "bbox" in entry and "image_id" in entry:
+        return (
+            entry["image_id"], entry.get("category_id"), entry["bbox"],
+            entry.get("area"), bool(entry.get("iscrowd", 0)),
+        )  # fmt: skip
+    return entry
+
+
+def read_coco(file: Path, places: list[Path]) -> tuple[Reading, dict[int, str]]:
+    """One annotation file, and its categories' names by their ids, in the order of the ids.
+
+    Args:
+        places: folders in which the images may lie.
+
+    Raises:
+        DataError: the file is not COCO's JSON, or no image is found.
+    """
+    try:
+        with open(file, encoding="utf-8") as opened:
+            content = json.load(opened, object_hook=compact)
+        categories = {int(entry["id"]): str(entry["name"]) for entry in content["categories"]}
+        images = [
+            (entry["id"], str(entry["file_name"]), int(entry.get("width") or 0), int(entry.get("height") or 0))
+            for entry in content["images"]
+        ]
+        annotations = content.get("annotations") or []
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise DataError(
+            f"{file} is not COCO's JSON ({type(error).__name__}: {error}). "
+            'Expected {"images": […], "annotations": […], "categories": […]}.'
+        ) from error
+    if not images or not categories:
+        raise DataError(f"{file} names {len(images)} images and {len(categories)} categories; at least one is needed.")
+    names = [name for _, name, _, _ in images]
+    folder = find_image_folder(places, names)
+    if folder is None:
+        raise DataError(f"{file}: {no_images_problem(places, names[0])}")
+    categories = dict(sorted(categories.items()))
+    return annotation_table(annotations, images, categories, folder), categories
+
+
+def annotation_table(
+    annotations: list[Any], images: list[tuple[Any, str, int, int]], categories: dict[int, str], folder: Path
+) -> Reading:
+    position = {entry[0]: place for place, entry in enumerate(images)}
+    label = {category: place for place, category in enumerate(categories)}
+    rows, corrupt, unknown = [], [], []
+    for number, annotation in enumerate(annotations):
+        try:
+            if not isinstance(annotation, tuple):
+                raise ValueError("no bbox or no image_id")
+            image_id, category, (x, y, width, height), area, crowd = annotation
+            place = position[image_id]
+            x, y, width, height = (float("nan") if value is None else float(value) for value in (x, y, width, height))
+            area = float("nan") if area is None else float(area)
+        except (TypeError, ValueError, KeyError) as error:
+            reason = f"there is no image {error}" if isinstance(error, KeyError) else str(error)
+            corrupt.append(f"annotation number {number} ({reason})")
+            continue
+        if category not in label:
+            unknown.append(str(category))
+        rows.append((place, x, y, x + width, y + height, label.get(category, -1), area, crowd))
+    columns = np.array(rows, dtype=np.float64).reshape(-1, 8)
+    table = BoxTable.build(
+        [name for _, name, _, _ in images],
+        columns[:, 0],
+        columns[:, 1:5],
+        columns[:, 5],
+        sizes=np.array([entry[2:] for entry in images]),
+        areas=columns[:, 6],
+        crowd=columns[:, 7] > 0,
+    )
+    return Reading(table, str(folder), corrupt, unknown)

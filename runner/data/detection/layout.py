@@ -1,0 +1,74 @@
+"""Where things lie in a folder of annotated images, as the tools and the people of this field leave them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from runner.data.image_tree import SPLIT_NAMES
+from runner.data.nearest import did_you_mean
+
+__all__ = ["broken_link", "find_image_folder", "folder_problems", "link_problem", "no_images_problem", "split_meant"]
+
+MEANINGS = {name: split for split, names in SPLIT_NAMES.items() for name in names}
+MAX_LINK_BYTES = 4096
+
+
+def split_meant(name: str) -> str | None:
+    """``train``, ``val`` or ``test``, if a word of the name means one: ``instances_train2017`` → ``train``."""
+    lowered = name.lower()
+    if lowered in MEANINGS:
+        return MEANINGS[lowered]
+    for word in re.split(r"[^a-z]+", lowered):
+        if word in MEANINGS:
+            return MEANINGS[word]
+    return None
+
+
+def folder_problems(root: str | None) -> list[str]:
+    """Sentences about a root that is no folder."""
+    here = f"data.root={root}"
+    folder = Path(root).expanduser()
+    if not folder.exists():
+        parent = folder.parent
+        near = [entry.name for entry in parent.iterdir()] if parent.is_dir() else []
+        return [f"{here}: there is no such folder.{' ' + did_you_mean(folder.name, near) if near else ''}"]
+    if not folder.is_dir():
+        return [f"{here} is a file, expected a folder. If it is an archive, unpack it first."]
+    return []
+
+
+def find_image_folder(candidates: Iterable[Path], names: Sequence[str]) -> Path | None:
+    """The first folder that has one of the named images."""
+    tried = names[:1] + names[len(names) // 2 : len(names) // 2 + 1] + names[-1:]
+    for folder in candidates:
+        if folder.is_dir() and any((folder / name).is_file() for name in tried):
+            return folder
+    return None
+
+
+def broken_link(folder: Path) -> str | None:
+    """Where a symbolic link leads that was copied as a text file, as Git on Windows and some archives do."""
+    if not folder.is_file() or folder.stat().st_size > MAX_LINK_BYTES:
+        return None
+    try:
+        text = folder.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError):
+        return None
+    target = (folder.parent / text).resolve()
+    return text if text and "\n" not in text and target.is_dir() else None
+
+
+def link_problem(place: Path, target: str) -> str:
+    """What to do about such a file, for the user."""
+    return (
+        f"{place} is a text file that says {target!r}: a symbolic link that was copied as a file. "
+        f"Give data.images={target}."
+    )
+
+
+def no_images_problem(tried: Iterable[Path], example: str) -> str:
+    """Why no image was found, for the user."""
+    places = ", ".join(dict.fromkeys(str(folder) for folder in tried))
+    return f"{example} is in none of {places}. Say where the images are with data.images=FOLDER."

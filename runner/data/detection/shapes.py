@@ -1,0 +1,105 @@
+"""Circles, squares and triangles to be found: drawn from a seed, without any file."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import numpy as np
+import torch
+from annotated_types import Ge, Gt, Le
+from torch import Tensor
+
+from runner.data.augment import ImageAugment
+from runner.data.detection.base import DetectionDataModule
+from runner.data.detection.source import make_target
+from runner.data.facts import Facts
+from runner.data.sampler import seed_of
+from runner.data.shapes import CLASS_NAMES, Scene, draw_scene
+
+__all__ = ["ShapesDetectionDataModule", "ShapesSource"]
+
+
+class ShapesSource:
+    """Scenes with their boxes, each drawn when asked for.
+
+    Args:
+        num_images: how many there are.
+        seed: of all of them.
+    """
+
+    def __init__(self, num_images: int, seed: int, image_size: int, max_objects: int):
+        self.num_images = num_images
+        self.seed = seed
+        self.image_size = image_size
+        self.max_objects = max_objects
+
+    def __len__(self) -> int:
+        return self.num_images
+
+    def scene(self, index: int) -> Scene:
+        return draw_scene(self.seed, index, self.image_size, self.max_objects)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, dict[str, Tensor]]:
+        scene = self.scene(index)
+        return torch.from_numpy(scene.image), make_target(scene.boxes, scene.labels)
+
+    def name(self, index: int) -> str:
+        return f"scene {index}"
+
+
+class ShapesDetectionDataModule(DetectionDataModule):
+    """Generated scenes with boxes around three classes of shapes.
+
+    Args:
+        num_train, num_val, num_test: images of each split; no two have an image in common.
+        image_size: side of the square images, in pixels.
+        max_objects: shapes in an image, at most.
+        scene_seed: of what is drawn.
+    """
+
+    def __init__(
+        self,
+        num_train: Annotated[int, Gt(0)] = 800,
+        num_val: Annotated[int, Gt(0)] = 100,
+        num_test: Annotated[int, Ge(0)] = 100,
+        image_size: Annotated[int, Ge(32), Le(2048)] = 128,
+        max_objects: Annotated[int, Gt(0), Le(50)] = 6,
+        scene_seed: Annotated[int, Ge(0)] = 0,
+        augment: ImageAugment | None = None,
+        can_flip: bool = True,
+        batch_size: Annotated[int, Gt(0)] = 8,
+        eval_batch_size: Annotated[int, Gt(0)] | None = None,
+        num_workers: Annotated[int, Ge(0)] = 0,
+        seed: Annotated[int, Ge(0)] = 0,
+        drop_last: bool = False,
+    ):
+        super().__init__(augment, can_flip, batch_size, eval_batch_size, num_workers, seed, drop_last)
+        self.counts = {"train": num_train, "val": num_val, "test": num_test}
+        self.image_size = image_size
+        self.max_objects = max_objects
+        self.scene_seed = scene_seed
+
+    def setup(self, stage: str | None = None) -> None:
+        """Draws the training boxes once, to count them. A prediction needs none of them."""
+        if self.splits or stage == "predict":
+            return
+        sources = {
+            split: ShapesSource(count, seed_of(self.scene_seed, split), self.image_size, self.max_objects)
+            for split, count in self.counts.items()
+            if count
+        }
+        self.splits = {split: self.make_split(split, source, range(len(source))) for split, source in sources.items()}
+        train = sources["train"]
+        labels = np.concatenate([train.scene(index).labels for index in range(len(train))])
+        self.facts = Facts(
+            task="detection",
+            input_shape=(3, self.image_size, self.image_size),
+            num_outputs=len(CLASS_NAMES),
+            class_names=list(CLASS_NAMES),
+            class_counts=np.bincount(labels, minlength=len(CLASS_NAMES)).tolist(),
+            **{f"num_{split}": len(source) for split, source in sources.items()},
+            name="shapes_detection",
+            source="generated",
+            digest=f"{seed_of(self.scene_seed, self.image_size, self.max_objects, *self.counts.values()):016x}",
+            extra={"shorter_side": self.image_size, "longer_side": self.image_size},
+        )

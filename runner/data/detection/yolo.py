@@ -1,0 +1,249 @@
+"""YOLO's text files: a line a box, ``class x y width height`` as parts of the image, and a YAML file of names.
+
+https://docs.ultralytics.com/datasets/detect/
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import yaml
+from annotated_types import Ge, Gt, Lt
+
+from runner.data.augment import ImageAugment
+from runner.data.detection.faults import BadBoxes
+from runner.data.detection.folder import AnnotatedImagesDataModule
+from runner.data.detection.layout import broken_link, link_problem, split_meant
+from runner.data.detection.table import BoxTable, Reading
+from runner.data.image_tree import files_below, is_image
+from runner.errors import DataError
+
+__all__ = ["YoloDataModule", "parse_line"]
+
+SPLITS = ("train", "val", "test")
+
+
+class YoloDataModule(AnnotatedImagesDataModule):
+    """Boxes in text files beside the images: ``images/train/a.jpg`` has those of ``labels/train/a.txt``.
+
+    The YAML file in the root (``data.yaml``, ``config.yaml`` …) names the classes and says where the splits are:
+    folders, or text files that list images. Without ``train`` in it, folders of ``images`` are taken by their
+    names. An image without a text file is one without boxes. Polygons become the boxes around them.
+
+    Args:
+        root: the folder.
+        config: the YAML file, relative to the root, where there are several.
+        images: the folder of images, relative to the root, where it is not ``images``.
+
+    The others are those of AnnotatedImagesDataModule.
+    """
+
+    def __init__(
+        self,
+        root: str,
+        config: str | None = None,
+        images: str | None = None,
+        bad_boxes: BadBoxes = "refuse",
+        num_images: Annotated[int, Gt(0)] | None = None,
+        augment: ImageAugment | None = None,
+        can_flip: bool = True,
+        val_fraction: Annotated[float, Gt(0), Lt(1)] = 0.15,
+        split_seed: Annotated[int, Ge(0)] = 0,
+        batch_size: Annotated[int, Gt(0)] = 4,
+        eval_batch_size: Annotated[int, Gt(0)] | None = None,
+        num_workers: Annotated[int, Ge(0)] = 0,
+        seed: Annotated[int, Ge(0)] = 0,
+        drop_last: bool = False,
+    ):
+        super().__init__(
+            root, bad_boxes, num_images, augment, can_flip, val_fraction, split_seed,
+            batch_size, eval_batch_size, num_workers, seed, drop_last,
+        )  # fmt: skip
+        self.config = config
+        self.images = images
+
+    def layout_problems(self) -> list[str]:
+        try:
+            config = self.read_config()
+            self.places(config)
+        except DataError as error:
+            return [str(error)]
+        return []
+
+    def read_config(self) -> dict[str, Any]:
+        """The YAML file, with ``names`` as a list.
+
+        Raises:
+            DataError: there is none, or several, or it names no classes.
+        """
+        files = [self.folder / self.config] if self.config else find_configs(self.folder)
+        if not files and (names := find_names(self.folder)):
+            return {"names": names, "file": self.folder / "classes.txt"}
+        if len(files) != 1 or not files[0].is_file():
+            there = ", ".join(file.name for file in files) or "none"
+            raise DataError(
+                f"{self.folder}: expected one YAML file with the names of the classes, found {there}. "
+                "Name it with data.config=FILE."
+            )
+        try:
+            content = yaml.safe_load(files[0].read_text(encoding="utf-8"))
+            names = content["names"]
+            if isinstance(names, dict):
+                if sorted(names) != list(range(len(names))):
+                    raise ValueError(f"the ids of its names are not 0 to {len(names) - 1}")
+                names = [names[key] for key in sorted(names)]
+            if not names:
+                raise ValueError("it names no class")
+            return content | {"names": [str(name) for name in names], "file": files[0]}
+        except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError) as error:
+            raise DataError(
+                f"{files[0]} is not a YOLO data file ({type(error).__name__}: {error}). Expected `names:` with the "
+                "classes, and `train:` and `val:` with folders of images."
+            ) from error
+
+    def places(self, config: dict[str, Any]) -> dict[str, list[Path]]:
+        """Folders or list files of each split.
+
+        Raises:
+            DataError: they are not there.
+        """
+        given = {split: config.get(split) for split in SPLITS}
+        if config.get("valid") and not given["val"]:
+            given["val"] = config["valid"]
+        if self.images is not None or not given["train"]:
+            return self.places_by_name(given)
+        base = config["file"].parent / str(config.get("path") or ".")
+        bases = [base, config["file"].parent, self.folder]
+        places = {}
+        for split, entries in given.items():
+            entries = [entries] if isinstance(entries, str) else entries or []
+            places[split] = [self.place(bases, str(entry)) for entry in entries]
+        return {split: found for split, found in places.items() if found}
+
+    def place(self, bases: list[Path], entry: str) -> Path:
+        tried = [base / entry for base in bases] + [self.folder / entry.lstrip("./")]
+        found = next((path for path in tried if path.exists()), None)
+        if found is not None:
+            return found
+        link = broken_link(self.folder / "images")
+        hint = f" {link_problem(self.folder / 'images', link)}" if link else ""
+        raise DataError(f"The data file says {entry!r}, but there is no {tried[0]}.{hint}")
+
+    def places_by_name(self, given: dict[str, Any]) -> dict[str, list[Path]]:
+        images = self.folder / (self.images or "images")
+        if not images.is_dir():
+            raise DataError(f"{images} is no folder. Say where the images are with data.images=FOLDER.")
+        places: dict[str, list[Path]] = {}
+        for entry in sorted(images.iterdir()):
+            split = split_meant(entry.name)
+            if entry.is_dir() and split:
+                places.setdefault(split, []).append(entry)
+        places = places or {"train": [images]}
+        if "train" not in places:
+            raise DataError(f"{images} has {', '.join(places)} but no train folder.")
+        return places
+
+    def read(self) -> tuple[dict[str, Reading], list[str]]:
+        config = self.read_config()
+        names = config["names"]
+        return {split: self.reading(found, len(names)) for split, found in self.places(config).items()}, names
+
+    def reading(self, places: list[Path], num_classes: int) -> Reading:
+        images = [image for place in places for image in list_images(place, self.folder)]
+        if not images:
+            raise DataError(f"There are no images in {', '.join(map(str, places))}.")
+        rows, corrupt, num_files = [], [], 0
+        for place, image in enumerate(images):
+            found = read_labels(self.label_file(image), corrupt)
+            num_files += found is not None
+            rows += [(place, *box, label) for label, box in found or ()]
+        if not num_files:
+            raise DataError(f"None of {len(images)} images has a text file: {self.label_file(images[0])} and so on.")
+        columns = np.array(rows, dtype=np.float64).reshape(-1, 6)
+        known = (columns[:, 5] >= 0) & (columns[:, 5] < num_classes)
+        unknown = [f"{label:g}" for label in np.unique(columns[~known, 5])]
+        labels = np.where(known, columns[:, 5], -1)
+        root = os.path.abspath(self.folder)
+        paths = [os.path.relpath(image, root) for image in images]
+        table = BoxTable.build(paths, columns[:, 0], columns[:, 1:5], labels, relative=True)
+        return Reading(table, root, corrupt, unknown)
+
+    def label_file(self, image: Path) -> Path:
+        """``images`` in the path, the last one, becomes ``labels``."""
+        if self.images is not None:
+            inside = image.relative_to(os.path.abspath(self.folder / self.images))
+            return (self.folder / "labels" / inside).with_suffix(".txt")
+        parts = list(image.parts)
+        if "images" in parts:
+            parts[len(parts) - 1 - parts[::-1].index("images")] = "labels"
+        return Path(*parts).with_suffix(".txt")
+
+
+def find_configs(folder: Path) -> list[Path]:
+    """YAML files that name classes; ``data.yaml`` alone, if it is among several."""
+    files = sorted([*folder.glob("*.yaml"), *folder.glob("*.yml")])
+    preferred = [file for file in files if file.stem in ("data", "dataset", "config")]
+    return preferred[:1] or files
+
+
+def find_names(folder: Path) -> list[str]:
+    """Of the classes, from a ``classes.txt`` with a name a line."""
+    for file in (folder / "classes.txt", folder / "labels" / "classes.txt"):
+        if file.is_file():
+            return [line.strip() for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
+    return []
+
+
+def list_images(place: Path, root: Path) -> list[Path]:
+    """Of a folder, or of a text file that lists them, one a line; absolute, sorted or in the file's order.
+
+    Links stay what they are called: the labels lie beside the link, not beside what it leads to.
+    """
+    if place.is_dir():
+        found = [entry.path for entry in files_below(place) if is_image(entry.name)]
+        return sorted(Path(os.path.abspath(path)) for path in found)
+    lines = [line.strip() for line in place.read_text(encoding="utf-8").splitlines() if line.strip()]
+    bases = (place.parent, root)
+    paths = [next((base / line for base in bases if (base / line).exists()), root / line) for line in lines]
+    return [Path(os.path.abspath(path)) for path in paths]
+
+
+def read_labels(file: Path, corrupt: list[str]) -> list[tuple[int, tuple[float, float, float, float]]] | None:
+    """Classes and boxes of one image; None where there is no file. What cannot be read goes into ``corrupt``."""
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError) as error:
+        corrupt.append(f"{file} ({error})")
+        return []
+    found = []
+    for number, line in enumerate(lines, 1):
+        if line.strip():
+            try:
+                found.append(parse_line(line))
+            except ValueError as error:
+                corrupt.append(f"{file.name} line {number} ({error})")
+    return found
+
+
+def parse_line(line: str) -> tuple[int, tuple[float, float, float, float]]:
+    """Class and box xyxy, as parts of the image, of ``class x y width height`` or ``class x1 y1 x2 y2 x3 y3 …``.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    words = line.split()
+    if len(words) != 5 and (len(words) < 7 or len(words) % 2 == 0):
+        raise ValueError(f"{len(words)} numbers; expected 5, or a class and at least 3 points")
+    values = [float(word) for word in words[1:]]
+    label = float(words[0])
+    if label != int(label):
+        raise ValueError(f"the class is {words[0]!r}, expected a whole number")
+    if len(words) == 5:
+        x, y, width, height = values
+        return int(label), (x - width / 2, y - height / 2, x + width / 2, y + height / 2)
+    return int(label), (min(values[0::2]), min(values[1::2]), max(values[0::2]), max(values[1::2]))
