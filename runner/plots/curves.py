@@ -32,12 +32,12 @@ def metric_curves(
         best: (step, epoch) of the best checkpoint, marked in all panels.
     """
     panels = _panels(metrics)
-    cols = 1 if len(panels) == 1 else 2 if len(panels) in (2, 4) else 3
+    cols = {1: 1, 2: 2, 4: 2, 7: 4, 8: 4}.get(len(panels), 3 if len(panels) <= 9 else 4)
     rows = max(math.ceil(len(panels) / cols), 1)
-    width = {1: 7.0, 2: 9.0, 3: 11.5}[cols]
+    width = {1: 7.0, 2: 9.0, 3: 11.5, 4: 13.5}[cols]
     fig, axes = new_figure(width, rows * (3.4 if cols == 1 else 2.7) + 0.35, rows, cols, title)
-    per_epoch = all(_one_point_an_epoch(points) for points in metrics.values())
-    steps_per_epoch = None if per_epoch else _steps_per_epoch(metrics)
+    steps_per_epoch = _steps_per_epoch(metrics)
+    per_epoch = steps_per_epoch is None and all(_one_point_an_epoch(points) for points in metrics.values())
     for ax, (name, lines) in zip(axes.flat, panels.items(), strict=False):
         _draw_panel(ax, name, lines, per_epoch, steps_per_epoch)
         if best is not None:

@@ -113,7 +113,8 @@ def _next_commands(summary: Summary) -> Rows:
             (f"runner evaluate {run}", "its metrics once more"),
             (f"runner compare {run} OTHER", "what differs, which is better"),
         ]
-    return [(f"runner resume {run}", "go on where it stopped")]
+    can_resume = any(summary.run.checkpoints.glob("*.ckpt"))
+    return [(f"runner resume {run}", "go on where it stopped")] if can_resume else []
 
 
 def _log_tail(run: RunDir) -> str:

@@ -91,4 +91,6 @@ def _text(value: Any) -> str:
         return text if len(text) <= 400 else f"{text[:400]} … ({len(value)} in all)"
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, float):
+        return f"{value:.6g}"
     return "none" if value is None else str(value)

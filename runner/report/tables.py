@@ -67,10 +67,10 @@ def _best_note(best: Mapping[str, Any], seconds: float | None) -> str:
 
 
 def runs_table(runs: Sequence[RunDir]) -> Shown:
-    """One row a run: name, state, what came out (or why nothing did), how far and how long it ran."""
+    """One row a run: name, state, how far and how long it ran, what came out or why nothing did."""
     summaries = [summarize(run) for run in runs]
-    head = ["run", "state", "result", "epoch", "time"]
-    rows = [[s.run.name, s.status.state, _outcome(s), _epoch(s), _time(s)] for s in summaries]
+    head = ["run", "state", "epoch", "time", "result"]
+    rows = [[s.run.name, s.status.state, _epoch(s), _time(s), _outcome(s)] for s in summaries]
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for name in head:
         table.add_column(name, justify="right" if name in ("epoch", "time") else "left", overflow="fold")
@@ -84,7 +84,7 @@ def runs_table(runs: Sequence[RunDir]) -> Shown:
 
 def _outcome(summary: Summary) -> str:
     if summary.status.state != "finished" and summary.status.reason:
-        return " ".join(summary.status.reason.split())
+        return " ".join(summary.status.reason.split()).partition(". ")[0]
     headline = summary.headline
     return f"{headline[0]} {number(headline[1])}" if headline else "-"
 

@@ -37,6 +37,11 @@ def test_values_by_step_stand_on_the_same_axis_as_those_by_epoch():
     assert visible(fig)[0].get_xlabel() == "epoch"
 
 
+def test_points_between_the_ends_of_epochs_stand_between_them():
+    fig = metric_curves({"train/loss": [(12, 1, 1.0), (24, 2, 0.5)], "val/loss": epochs(2, 1, 0.5)})
+    assert visible(fig)[0].lines[0].get_xdata().tolist() == [1.2, 2.4]
+
+
 def test_without_validation_the_axis_counts_steps():
     fig = metric_curves({"train/loss": [(s, 0, 1.0 + s) for s in range(20)]})
     assert visible(fig)[0].get_xlabel() == "step"

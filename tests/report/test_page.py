@@ -92,6 +92,7 @@ def test_the_page_stands_alone(make_run):
 
 def test_a_failed_run_shows_the_reason_and_the_end_of_its_log(make_run):
     run = make_run(state="failed", reason="NonFiniteLossError: the loss became nan at step 31")
+    (run.checkpoints / "step-00000020.ckpt").touch()
     (run.logs / "rank0.log").write_text("\n".join(f"line {i}" for i in range(200)) + "\nTraceback: <end>\n")
     page = page_of(run)
     assert "NonFiniteLossError: the loss became nan at step 31" in page.text
