@@ -29,7 +29,7 @@ def read_image(path: str | Path) -> Tensor:
         return decode_image(Path(path).read_bytes())
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
-        hint = "Delete or mend it; `runner data verify` names all such files."
+        hint = "Delete or mend it; `runner data verify` names all such files, and sets them aside with --set-aside."
         raise BrokenSampleError(f"{path} cannot be read: {reason}. {hint}") from error
 
 
