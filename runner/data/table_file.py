@@ -19,6 +19,7 @@ __all__ = ["first_cells", "is_number", "missing_columns", "number_columns", "rea
 SEPARATORS = ",;\t|"
 SUFFIXES = {".csv", ".tsv", ".txt", ".data", ".gz"}
 HEAD_BYTES = 1 << 16
+FEW_COLUMNS = 3
 
 
 def read_table(
@@ -140,12 +141,15 @@ def is_number(text: str) -> bool:
 
 
 def missing_columns(table: pd.DataFrame, wanted: Sequence[str], path: str | Path) -> list[str]:
-    """A problem for each wanted column that the table lacks."""
-    return [
-        f"{path} has no column {name!r}. {did_you_mean(name, table.columns)}"
-        for name in wanted
-        if name not in table.columns
-    ]
+    """A problem for each wanted column that the table lacks; one for all if it is another table altogether."""
+    missing = [name for name in wanted if name not in table.columns]
+    if len(missing) > FEW_COLUMNS:
+        return [f"{path} lacks {len(missing)} columns: {listed(missing)}. It has {listed(table.columns)}."]
+    return [f"{path} has no column {name!r}. {did_you_mean(name, table.columns)}" for name in missing]
+
+
+def listed(names: Sequence[str]) -> str:
+    return ", ".join(map(repr, names[:10])) + (" …" if len(names) > 10 else "")
 
 
 def number_columns(

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from runner.data.table_file import number_columns, read_table, to_numbers
+from runner.data.table_file import missing_columns, number_columns, read_table, to_numbers
 from runner.errors import DataError
 
 
@@ -126,3 +126,10 @@ def test_columns_of_numbers_come_in_the_order_asked_for():
         number_columns(table, ["b"], "t.csv")
     with pytest.raises(DataError, match="t.csv has no column 'c'"):
         number_columns(table, ["c"], "t.csv")
+
+
+def test_a_table_of_other_columns_is_told_once():
+    table = pd.DataFrame({"a": ["1"], "b": ["2"]})
+    assert len(missing_columns(table, ["c", "d", "aa"], "t.csv")) == 3
+    (problem,) = missing_columns(table, ["c", "d", "e", "f", "a"], "t.csv")
+    assert problem == "t.csv lacks 4 columns: 'c', 'd', 'e', 'f'. It has 'a', 'b'."
