@@ -59,7 +59,9 @@ def overrides(prefix: str, parsed_args: Namespace, **_: Any) -> list[str]:
         return [f"{sign}{key}={done}{comma}{option}" for option in known.get(key, [])]
     names = [f"{group}=" for group in known]
     # The keys of a group's option are many: only once its name is typed to the dot.
-    names += [k for k in _keys(config_dirs, _given(parsed_args)) if "." in key or k.split(".")[0] not in known]
+    names += [
+        k for k in _keys(config_dirs, _given(parsed_args)) if "." in key or k.split(".")[0] not in known
+    ]
     return [sign + name for name in names if name.startswith(key)]
 
 

@@ -27,9 +27,11 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(args: Namespace) -> int:
     from runner.cli.arguments import allow_packages
     from runner.cli.data.node import changed_values
+    from runner.cli.show import console, hush_libraries, table
     from runner.inference.evaluate import evaluate
     from runner.run.directory import find_run
 
+    hush_libraries()
     allow_packages(args.allow_package)
     found = find_run(args.run_ref, args.root)
     values = changed_values(args.overrides, found.config_path)
@@ -39,8 +41,6 @@ def run(args: Namespace) -> int:
 
         print(json.dumps(metrics, indent=2))
         return 0
-    from runner.cli.show import console, table
-
     rows = [(name, f"{value:.4g}") for name, value in metrics.items()]
     console().print(table("metric", "value", title=f"{found.name}, {args.checkpoint} checkpoint", rows=rows))
     return 0

@@ -12,10 +12,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-__all__ = ["hydra_node", "multirun"]
+__all__ = ["combinations", "hydra_node", "multirun"]
+
+RUN_FILE = "run.txt"
+"""In Hydra's folder of a job: where its run is."""
 
 
-def multirun(overrides: list[str], experiment: str | None, config_dirs: list[str], words: list[str]) -> int:
+def multirun(overrides: list[str], experiment: str | None, config_dirs: list[str]) -> int:
     """Runs every combination of the values; a run that fails does not keep the others from their turn.
 
     Raises:
@@ -31,9 +34,10 @@ def multirun(overrides: list[str], experiment: str | None, config_dirs: list[str
 
     root = check_combinations(overrides, experiment, config_dirs)
     place = Path(root) / ".multirun" / time.strftime("%Y-%m-%d_%H-%M-%S")
-    lines = [_line_for_hydra(override, find_groups(config_dirs)) for override in overrides]
+    groups = find_groups(config_dirs)
     # First, so that the user's own values for these win.
-    lines = [f"hydra.sweep.dir={place}", "hydra/job_logging=none", *lines]
+    own = [f"hydra.sweep.dir='{place}'", "hydra/job_logging=none", "hydra/hydra_logging=none"]
+    lines = [*own, *(line_for_hydra(override, groups) for override in overrides)]
     job = partial(run_job, experiment=experiment, config_dirs=config_dirs)
     GlobalHydra.instance().clear()
     hydra = Hydra.create_main_hydra2("runner", create_config_search_path(str(package_conf())))
@@ -41,6 +45,7 @@ def multirun(overrides: list[str], experiment: str | None, config_dirs: list[str
         hydra.multirun(PRIMARY, job, lines)
     finally:
         GlobalHydra.instance().clear()
+        print_outcome(place)
     return 0
 
 
@@ -53,28 +58,47 @@ def run_job(_config: Any, experiment: str | None, config_dirs: list[str]) -> flo
     from hydra.core.global_hydra import GlobalHydra
     from hydra.core.hydra_config import HydraConfig
 
-    from runner.cli.execution import execute
     from runner.cli.failure import say_error
     from runner.config.check import check
     from runner.config.compose import compose
     from runner.errors import Interrupted, RunnerError
-    from runner.launch.local import prepare
-    from runner.run.files import read_json
+    from runner.launch import local
 
-    overrides = [line for line in HydraConfig.get().overrides.task if not line.startswith("hydra")]
+    hydra = HydraConfig.get()
+    overrides = [line for line in hydra.overrides.task if not line.startswith("hydra")]
+    print(f"\nrun {hydra.job.num + 1}: {hydra.job.override_dirname.replace('++', '')}", flush=True)
     GlobalHydra.instance().clear()  # ours composes once more, in a Hydra of its own
     try:
         composition = compose(overrides, experiment, config_dirs)
         check(composition)
-        run = prepare(composition, ["runner", "train", *([experiment] if experiment else []), *overrides])
-        execute(run)
+        run = local.prepare(
+            composition, ["runner", "train", *([experiment] if experiment else []), *overrides]
+        )
+        (Path(hydra.runtime.output_dir) / RUN_FILE).write_text(str(run.path), encoding="utf-8")
+        results = local.launch(run)
     except Interrupted as error:
         raise KeyboardInterrupt(str(error)) from error
     except RunnerError as error:
         say_error(error)
         raise
-    best = (read_json(run.results_path, {}) or {}).get("best") or {}
-    return best.get("value")
+    return (results.get("best") or {}).get("value")
+
+
+def print_outcome(place: Path) -> None:
+    """The table of the runs that were started."""
+    from runner.cli.show import console
+    from runner.report.tables import next_commands, runs_table
+    from runner.run.directory import RunDir
+
+    files = sorted(place.glob(f"*/{RUN_FILE}"), key=lambda file: int(file.parent.name))
+    runs = [RunDir(file.read_text(encoding="utf-8")) for file in files]
+    if not runs:
+        return
+    out = console()
+    out.print()
+    out.print(runs_table(runs))
+    names = " ".join(run.name for run in runs)
+    out.print(next_commands([(f"runner compare {names}", "what differs, what came out")]))
 
 
 def check_combinations(overrides: list[str], experiment: str | None, config_dirs: list[str]) -> str:
@@ -103,7 +127,7 @@ def check_combinations(overrides: list[str], experiment: str | None, config_dirs
 
 def combinations(overrides: list[str]) -> Iterator[list[str]]:
     """Override lists in which every value of every sweep occurs at least once."""
-    values = [_values(override) for override in overrides]
+    values = [single_values(override) for override in overrides]
     first = [options[0] for options in values]
     yield first
     for place, options in enumerate(values):
@@ -111,15 +135,8 @@ def combinations(overrides: list[str]) -> Iterator[list[str]]:
             yield [*first[:place], option, *first[place + 1 :]]
 
 
-def hydra_node(overrides: list[str]) -> Any:
-    """Hydra's own part of the config."""
-    from runner.config.compose import PRIMARY, run_hydra
-
-    return run_hydra(PRIMARY, [line for line in overrides if line.startswith("hydra")]).hydra
-
-
-def _values(override: str) -> list[str]:
-    """The single overrides that a sweep stands for; itself when it is none or nobody knows them yet."""
+def single_values(override: str) -> list[str]:
+    """The single overrides that a sweep stands for; itself when it is none, or nobody knows them yet."""
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.errors import HydraException
 
@@ -134,7 +151,14 @@ def _values(override: str) -> list[str]:
     return [override]
 
 
-def _line_for_hydra(override: str, groups: dict[str, Any]) -> str:
+def hydra_node(overrides: list[str]) -> Any:
+    """Hydra's own part of the config."""
+    from runner.config.compose import PRIMARY, run_hydra
+
+    return run_hydra(PRIMARY, [line for line in overrides if line.startswith("hydra")]).hydra
+
+
+def line_for_hydra(override: str, groups: dict[str, Any]) -> str:
     """A value's override so that Hydra takes it even where the key stands in a constructor only."""
     key = override.partition("=")[0]
     if key.startswith(("+", "~", "hydra")) or key.partition("@")[0] in groups:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from argparse import ArgumentParser, Namespace
 from typing import Any
@@ -71,11 +72,19 @@ def _as_csv(rows: list[dict[str, Any]]) -> str:
 
     text = io.StringIO()
     flat = [_flat(row) for row in rows]
-    columns = list(dict.fromkeys(key for row in flat for key in row))
+    # Rows name their likest classes first, each its own: in columns they stand in the classes' order.
+    nested = [key for row in flat for key in row if key not in rows[0] and "." in key]
+    plain = [key for row in flat for key in row if key not in nested]
+    columns = [*dict.fromkeys(plain), *sorted(set(nested), key=_natural)]
     writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()
     writer.writerows(flat)
     return text.getvalue()
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    """Sorts ``class 10`` behind ``class 9``."""
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name) if part]
 
 
 def _flat(row: dict[str, Any]) -> dict[str, Any]:
@@ -92,13 +101,14 @@ def _flat(row: dict[str, Any]) -> dict[str, Any]:
 def _print_table(rows: list[dict[str, Any]]) -> None:
     from runner.cli.show import console, table
 
-    flat = [_flat(row) for row in rows]
-    columns = list(dict.fromkeys(key for row in flat for key in row))
-    cells = [tuple(_cell(row.get(column, "")) for column in columns) for row in flat]
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    cells = [tuple(_cell(row.get(column, "")) for column in columns) for row in rows]
     console().print(table(*columns, rows=cells))
 
 
 def _cell(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_cell(inner)}" for name, inner in value.items())
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from runner.report.shown import Shown
 
-__all__ = ["console", "table"]
+__all__ = ["console", "hush_libraries", "table"]
 
 
 def console() -> Console:
@@ -42,3 +42,12 @@ def table(*headers: str, rows: Sequence[Sequence[str]], title: str | None = None
         face.add_row(*(Text(cell) for cell in row))
     lines = [f"{title}:"] if title else []
     return Shown(face, [*lines, *aligned([headers, *rows]), ""])
+
+
+def hush_libraries() -> None:
+    """Keeps the advice that Lightning gives to programmers from those who only want an answer."""
+    import logging
+    import warnings
+
+    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", module="pytorch_lightning|torch")

@@ -43,7 +43,7 @@ def run(args: Namespace) -> int:
     if args.multirun:
         from runner.cli.multirun import multirun
 
-        return multirun(overrides, experiment, args.config_dir, args.words)
+        return multirun(overrides, experiment, args.config_dir)
     from runner.cli.execution import execute
     from runner.config.check import check
     from runner.config.compose import compose
