@@ -1,0 +1,68 @@
+"""A person's way through the dashboard, walked by a browser without a screen."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+
+import pytest
+
+from runner.cli.ui import page_of
+from runner.tracking.mirror import sync
+from runner.tracking.server import Server, free_port
+from runner.tracking.store import default_uri
+
+WAIT_S = 90
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+OPTIONS = (
+    "--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--no-first-run",
+    "--window-size=1500,1100", "--no-proxy-server", "--disable-background-networking",
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+)  # fmt: skip
+
+
+@pytest.fixture
+def browser() -> Iterator:
+    program = next((found for found in map(shutil.which, BROWSERS) if found), None)
+    driver = shutil.which("chromedriver")
+    if program is None or driver is None:
+        pytest.skip("needs Chromium and its driver: apt-get install chromium chromium-driver")
+    webdriver = pytest.importorskip("selenium.webdriver", reason="needs selenium (extra `test`)")
+    from selenium.webdriver.chrome.service import Service
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = program
+    for option in OPTIONS:
+        options.add_argument(option)
+    browser = webdriver.Chrome(options=options, service=Service(driver))
+    yield browser
+    browser.quit()
+
+
+def test_the_run_and_its_metric_chart_are_found(browser, make_run, root, tmp_path):
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    report = sync(make_run("2026-11-21_10-04-59_mlp_digits", steps=60))
+    wait = WebDriverWait(browser, WAIT_S)
+
+    def shows(*words: str) -> bool:
+        text = browser.find_element(By.TAG_NAME, "body").text
+        return all(word in text for word in words)
+
+    with Server(default_uri(root), str(root), free_port()) as server:
+        server.wait_ready()
+        browser.get(server.url + page_of(root))
+        wait.until(lambda _: shows("2026-11-21_10-04-59_mlp_digits", "1 matching run"))
+
+        browser.find_element(By.LINK_TEXT, "2026-11-21_10-04-59_mlp_digits").click()
+        wait.until(lambda _: shows("Finished", "digits (0123456789abcdef)", "test/accuracy", "hidden_sizes"))
+        assert report.run_id in browser.current_url
+
+        browser.get(f"{server.url}/#/experiments/1/runs/{report.run_id}/model-metrics")
+        line = wait.until(lambda _: browser.find_elements(By.CSS_SELECTOR, ".js-plotly-plot path.js-line"))[0]
+        assert shows("train", "loss", "lr", "Step")
+        assert line.get_attribute("d").count(",") > 10  # a curve; plotly leaves out points in a line
+        picture = tmp_path / "dashboard.png"
+        assert browser.save_screenshot(str(picture))
+        assert picture.stat().st_size > 20_000
