@@ -145,7 +145,9 @@ def test_other_ways_to_count(options):
 
 def test_the_loss_is_read_only_when_drawn(monkeypatch):
     reads = []
-    monkeypatch.setattr("runner.callbacks.progress.shown_metrics", lambda *args: reads.append(1) or "")
+    monkeypatch.setattr(
+        "runner.callbacks.progress.shown_metrics", lambda *args, **options: reads.append(1) or ""
+    )
     train(plain_console(), max_epochs=3)
     assert len(reads) == 3  # one line an epoch, none of the 12 steps
 
