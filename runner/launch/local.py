@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from omegaconf import OmegaConf
-
-from runner.config.compose import Composition
+from runner.config.composition import Composition
+from runner.config.plain import to_plain, to_yaml
 from runner.run.directory import RunDir, run_name
 from runner.run.files import write_text
 from runner.run.provenance import write_provenance
@@ -27,8 +26,8 @@ def prepare(composition: Composition, command: list[str] | None = None) -> RunDi
         choices = composition.choices
         name = run_name(choices.get("model", "model"), choices.get("data", "data"))
     run = RunDir.create(config.run.root, name)
-    write_text(run.config_path, OmegaConf.to_yaml(config), durable=True)
-    write_provenance(run, command, seed=config.seed)
+    write_text(run.config_path, to_yaml(to_plain(config, [])), durable=True)
+    write_provenance(run, command, seed=config.seed, choices=composition.choices)
     write_status(run, state="created")
     return run
 

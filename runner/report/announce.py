@@ -10,6 +10,7 @@ from rich.console import Console
 from runner.hardware import Chosen, describe_device
 from runner.report.tables import next_commands, plan_panel, results_table
 from runner.run.directory import RunDir
+from runner.run.files import read_json
 
 __all__ = ["plan", "results", "text"]
 
@@ -39,19 +40,29 @@ def count(number: int) -> str:
     return str(number)
 
 
+def model_name(run: RunDir, config: dict[str, Any]) -> str:
+    """The option that was taken, or the constructor's name."""
+    chosen = read_json(run.provenance_path, {}).get("choices") or {}
+    return chosen.get("model") or config["model"]["_target_"].rpartition(".")[2]
+
+
 def plan(run: RunDir, config: dict[str, Any], data: Any, task: Any, hardware: Chosen, resumed: Any) -> None:
     """What is about to run."""
     if not is_main_process():
         return
     facts = data.facts
     parameters = list(task.model.parameters())
-    splits = " / ".join(f"{len(data.splits[s])} {s}" for s in ("train", "val", "test") if len(data.splits.get(s, ())))
+    splits = " / ".join(
+        f"{len(data.splits[s])} {s}" for s in ("train", "val", "test") if len(data.splits.get(s, ()))
+    )
+    trainable = sum(p.numel() for p in parameters if p.requires_grad)
+    trained = f", {count(trainable)} of them trained" if trainable < sum(p.numel() for p in parameters) else ""
     classes = f", {facts.num_classes} classes" if facts.num_classes else ""
     precision = {"32-true": "32-bit", "bf16-mixed": "bf16", "16-mixed": "fp16"}[hardware.precision]
     layout = ", channels-last" if hardware.channels_last else ""
     lines = {
         "task": facts.task,
-        "model": f"{config['model']['_target_'].rpartition('.')[2]}, {count(sum(p.numel() for p in parameters))} parameters",
+        "model": f"{model_name(run, config)}, {count(sum(p.numel() for p in parameters))} parameters{trained}",
         "data": f"{facts.name}: {splits} samples of {'×'.join(map(str, facts.input_shape))}{classes}",
         "device": f"{describe_device(hardware.accelerator)}, {precision}{layout}",
         "run": short_path(run.path),
@@ -78,4 +89,3 @@ def results(run: RunDir, values: dict[str, Any]) -> None:
         ("runner ui", "compare runs in the dashboard"),
     ]
     out.print(next_commands(commands))
-

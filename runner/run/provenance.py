@@ -79,8 +79,19 @@ def collect_provenance(command: list[str] | None = None, seed: int | None = None
     return provenance, diff
 
 
-def write_provenance(run: RunDir, command: list[str] | None = None, seed: int | None = None) -> dict:
+def write_provenance(
+    run: RunDir,
+    command: list[str] | None = None,
+    seed: int | None = None,
+    choices: dict[str, str] | None = None,
+) -> dict:
+    """Writes ``provenance.json`` and, where the tree is dirty, ``git.diff``.
+
+    Args:
+        choices: config group → the option taken.
+    """
     provenance, diff = collect_provenance(command, seed)
+    provenance["choices"] = choices or {}
     if diff and provenance["git"] is not None:
         write_text(run.path / "git.diff", diff)
         provenance["git"]["diff_file"] = "git.diff"
