@@ -21,6 +21,7 @@ from pytorch_lightning import Trainer, seed_everything
 from runner.callbacks.preemption import interruptible
 from runner.callbacks.stack import make_trainer
 from runner.config.build import resolve_target
+from runner.config.plain import to_yaml
 from runner.data.base import DataModule
 from runner.errors import Interrupted, RunnerError
 from runner.hardware import Chosen, choose_hardware
@@ -113,7 +114,7 @@ class Execution:
         self.data.facts = facts
         self.config = resolve(config, facts)
         write_json(run.facts_path, facts.as_dict())
-        write_text(run.config_path, OmegaConf.to_yaml(OmegaConf.create(self.config)), durable=True)
+        write_text(run.config_path, to_yaml(self.config), durable=True)
         self.resumed = last_checkpoint(run)
         self.task, self.hardware = self.make_task()
 

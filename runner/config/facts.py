@@ -13,6 +13,7 @@ from runner.config.nearest import did_you_mean
 from runner.errors import ConfigError
 
 __all__ = [
+    "PLACEHOLDER",
     "UNRESOLVED",
     "asked_facts",
     "facts_known",

@@ -13,7 +13,7 @@ from runner.config.build import HYDRA_KEYS
 from runner.config.groups import GROUPS
 from runner.config.nearest import did_you_mean, nearest
 from runner.config.plain import MISSING
-from runner.config.schema import Part
+from runner.config.schema import Part, part_of
 from runner.config.signature import annotations_of, members, named_parameters, parameters_of
 from runner.config.target import locate, resolve_target
 from runner.config.values import holds_unknown, show, type_problems
@@ -50,15 +50,6 @@ def check_value(annotation: Any, value: Any, place: str, known: Iterable[str] = 
         if dataclasses.is_dataclass(member) and isinstance(value, dict):
             return check_arguments(member, value, place, known)
     return inner or type_problems(annotation, value, place)
-
-
-def part_of(annotation: Any) -> Part | None:
-    """What the schema says about a node; it may stand in a union with None."""
-    metadata = getattr(annotation, "__metadata__", ())
-    found = [entry for entry in metadata if isinstance(entry, Part)]
-    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
-        found += [part for part in map(part_of, typing.get_args(annotation)) if part]
-    return found[0] if found else None
 
 
 def wants_object(annotation: Any) -> bool:

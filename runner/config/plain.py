@@ -8,7 +8,7 @@ from typing import Any
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from runner.config.facts import UNRESOLVED, placeholder
+from runner.config.facts import PLACEHOLDER, UNRESOLVED, placeholder
 from runner.config.nearest import did_you_mean
 from runner.errors import ConfigError
 
@@ -60,7 +60,11 @@ def reason(error: Exception, text: str, config: DictConfig | ListConfig) -> str:
 
 
 def to_yaml(plain: Any) -> str:
-    """Plain containers as YAML that reads back as the same values, also where a value looks like ``${…}``."""
+    """Plain containers as YAML that reads back as the same values.
+
+    Facts that are not known yet are asked for again, as ``${facts:KEY}``; whatever else looks like an
+    interpolation (a class folder may be called so) is kept as text.
+    """
     return OmegaConf.to_yaml(OmegaConf.create(escaped(plain)))
 
 
@@ -70,7 +74,8 @@ def escaped(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [escaped(inner) for inner in value]
     if isinstance(value, str):
-        return re.sub(r"(\\*)\$\{", lambda match: 2 * match.group(1) + "\\${", value)
+        text = re.sub(r"(\\*)\$\{", lambda match: 2 * match.group(1) + "\\${", value)
+        return PLACEHOLDER.sub(r"${facts:\1}", text)
     return value
 
 

@@ -6,8 +6,10 @@ here. Both are read from the same kind of annotations.
 
 from __future__ import annotations
 
+import types
+import typing
 from dataclasses import dataclass, field
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Le
 
@@ -21,6 +23,7 @@ __all__ = [
     "Regularization",
     "RunOptions",
     "Tracking",
+    "part_of",
 ]
 
 
@@ -39,6 +42,15 @@ class Part:
     supplied: tuple[str, ...] = ()
     first: tuple[str, ...] = ()
     deferred: bool = False
+
+
+def part_of(annotation: Any) -> Part | None:
+    """What the schema says about a node; it may stand in a union with None."""
+    metadata = getattr(annotation, "__metadata__", ())
+    found = [entry for entry in metadata if isinstance(entry, Part)]
+    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
+        found += [part for part in map(part_of, typing.get_args(annotation)) if part]
+    return found[0] if found else None
 
 
 Fraction = Annotated[float, Ge(0), Le(1)]
@@ -162,6 +174,21 @@ class Config:
     """The whole of a composed config.
 
     Args:
+        task: the problem: loss, metrics, decoding, figures.
+        data: the data set; it chooses the task.
+        model: a plain torch module.
+        optimizer: called with the model's parameters.
+        trainer: Lightning's; how long, and what of the data.
+        checkpoint: when the state is saved, and what is kept.
+        run: where the run is kept.
+        regularization: what holds the model back from learning by heart.
+        hardware: device, precision, memory format.
+        launcher: where the workers start.
+        tracking: the mirror in MLflow.
+        debug: a run that only tries something out.
+        scheduler: of the learning rate.
+        transfer: what of the model trains.
+        callbacks: further ones, by a name of your choice.
         seed: of weights, order, augmentation and cuts.
         pretrained: start from the published weights of the model's library.
         weights: start from a file: .safetensors or a weights-only .pt.

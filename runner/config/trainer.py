@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["trainer_problems"]
+__all__ = ["RESERVED", "trainer_problems"]
 
 RESERVED = {
     "logger": "tracking", "callbacks": "callbacks", "plugins": "hardware", "strategy": "hardware",

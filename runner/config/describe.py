@@ -1,0 +1,127 @@
+"""What could stand in a node of a config: its keys, with type, default and meaning."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import types
+import typing
+from collections.abc import Callable
+from typing import Any
+
+from runner.config.docstring import parameter_docs
+from runner.config.experiment import load_config
+from runner.config.groups import Option
+from runner.config.plain import to_plain
+from runner.config.schema import Config, Part, part_of
+from runner.config.signature import annotations_of, members, named_parameters, parameters_of
+from runner.config.target import resolve_target
+from runner.config.trainer import RESERVED
+
+__all__ = ["Key", "describe", "type_text"]
+
+SIGNS = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
+
+
+@dataclasses.dataclass(frozen=True)
+class Key:
+    """One key of a node.
+
+    Attributes:
+        type: as a person writes it, with its bounds: ``float, >= 0, <= 1``.
+        default: as YAML writes it; None when a value must be given.
+        doc: what the constructor's docstring says.
+    """
+
+    name: str
+    type: str
+    default: str | None
+    doc: str = ""
+
+
+def describe(what: Option | dict[str, Any] | Callable[..., Any], place: str = "") -> list[Key]:
+    """The keys of an option of a group, of a node with ``_target_``, or of a constructor.
+
+    Args:
+        place: the top-level key it stands at; arguments that runner gives there are left out.
+
+    Raises:
+        ConfigError: the node names nothing that may be constructed.
+    """
+    constructor = constructor_of(what)
+    if constructor is None:
+        return []
+    taken = given_by_runner(what.group if isinstance(what, Option) else place)
+    hints, docs = annotations_of(constructor), parameter_docs(constructor)
+    return [
+        Key(name, type_text(hints.get(name, Any)), default_text(constructor, parameter), docs.get(name, ""))
+        for name, parameter in named_parameters(parameters_of(constructor) or {}).items()
+        if name not in taken
+    ]
+
+
+def given_by_runner(place: str) -> set[str]:
+    if place == "trainer":
+        return set(RESERVED)
+    part = part_of(annotations_of(Config).get(place, Any)) or Part()
+    return {*part.supplied, *part.first}
+
+
+def constructor_of(what: Option | dict[str, Any] | Callable[..., Any]) -> Callable[..., Any] | None:
+    if isinstance(what, Option):
+        schema = [
+            m for m in members(annotations_of(Config).get(what.group, Any)) if dataclasses.is_dataclass(m)
+        ]
+        node = to_plain(load_config(what.path), [])
+        return resolve_target(node["_target_"]) if "_target_" in node else next(iter(schema), None)
+    return resolve_target(what.get("_target_")) if isinstance(what, dict) else what
+
+
+def default_text(constructor: Callable[..., Any], parameter: inspect.Parameter) -> str | None:
+    default = parameter.default
+    if dataclasses.is_dataclass(constructor):
+        field = {field.name: field for field in dataclasses.fields(constructor)}[parameter.name]
+        if field.default_factory is not dataclasses.MISSING:
+            default = field.default_factory()
+    if default is parameter.empty:
+        return None
+    if inspect.isclass(default) or inspect.isfunction(default):
+        return default.__name__
+    words = {None: "null", True: "true", False: "false"}
+    text = words[default] if default is None or isinstance(default, bool) else str(default)
+    return str(list(default)) if isinstance(default, tuple) else text
+
+
+def type_text(annotation: Any) -> str:
+    """An annotation as a person writes it: ``list[int] | null``, ``relu | gelu``, ``float, >= 0``."""
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if annotation is Any or annotation is inspect.Parameter.empty:
+        return "any"
+    if origin is typing.Annotated:
+        if any(isinstance(entry, Part) for entry in arguments[1:]):
+            return "node with _target_"
+        return ", ".join(
+            [type_text(arguments[0]), *(bound for entry in arguments[1:] for bound in bounds(entry))]
+        )
+    if origin in (typing.Union, types.UnionType):
+        return " | ".join(type_text(argument) for argument in arguments)
+    if origin is typing.Literal:
+        return " | ".join(dict.fromkeys(str(argument) for argument in arguments))
+    if annotation is types.NoneType:
+        return "null"
+    if isinstance(annotation, list):
+        return f"[{', '.join(map(type_text, annotation))}]"
+    name = getattr(origin or annotation, "__name__", str(annotation))
+    if name == "Callable":
+        return "callable"
+    inner = ["…" if argument is Ellipsis else type_text(argument) for argument in arguments]
+    return f"{name}[{', '.join(inner)}]" if inner else name
+
+
+def bounds(constraint: Any) -> list[str]:
+    found = [
+        f"{sign} {getattr(constraint, name)}" for name, sign in SIGNS.items() if hasattr(constraint, name)
+    ]
+    if hasattr(constraint, "min_length") and constraint.min_length:
+        found.append(f"at least {constraint.min_length}")
+    return found
