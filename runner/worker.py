@@ -60,8 +60,6 @@ def execute(run: RunDir | str | Path) -> dict[str, Any]:
         with interruptible(), log_file(run):
             results = Execution(run, config).results()
         write_status(run, state="finished", step=results["step"], epoch=results["epoch"])
-        if config.report:
-            write_report(run)
         return results
     except (Interrupted, KeyboardInterrupt) as error:
         write_status(run, state="interrupted", reason=str(error) or "interrupted from the keyboard")
@@ -72,6 +70,8 @@ def execute(run: RunDir | str | Path) -> dict[str, Any]:
         write_status(run, state="failed", reason=f"{type(error).__name__}: {error}")
         raise
     finally:
+        if config.report:
+            write_report(run)
         mirror.finish()
         announce.text(mirror.note())
 

@@ -104,6 +104,7 @@ class TrainMetrics(Callback):
         if self._epoch_count:
             mean = float(self._epoch_sum) / self._epoch_count
             trainer.logger.log_metrics({"train/epoch_loss": mean}, trainer.global_step)
+            pl_module.log("train/epoch_loss", mean, logger=False)
         self._epoch_sum, self._epoch_count = None, 0
 
     def state_dict(self) -> dict[str, Any]:

@@ -21,6 +21,8 @@ class Logistic(nn.Module):
     def __init__(self, in_features: Annotated[int, Ge(1)], num_classes: Annotated[int, Ge(1)]):
         super().__init__()
         self.head = nn.Linear(in_features, num_classes)
+        nn.init.zeros_(self.head.weight)  # the loss is convex: an impartial start is the shortest way
+        nn.init.zeros_(self.head.bias)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """``(N, …)`` → logits ``(N, num_classes)``."""

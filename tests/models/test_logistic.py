@@ -5,6 +5,8 @@ from runner.models.logistic import Logistic
 
 def test_is_one_affine_map_of_the_flattened_input():
     model = Logistic(in_features=12, num_classes=3)
+    torch.nn.init.normal_(model.head.weight)
+    torch.nn.init.normal_(model.head.bias)
     inputs = torch.randn(5, 3, 2, 2)
     expected = inputs.reshape(5, 12) @ model.head.weight.T + model.head.bias
     torch.testing.assert_close(model(inputs), expected)
@@ -13,3 +15,7 @@ def test_is_one_affine_map_of_the_flattened_input():
 
 def test_one_output_regresses():
     assert Logistic(4, 1)(torch.randn(7, 4)).shape == (7, 1)
+
+
+def test_starts_impartial():
+    assert torch.equal(Logistic(4, 3)(torch.randn(2, 4)), torch.zeros(2, 3))
