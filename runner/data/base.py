@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Annotated, Any, ClassVar
 
 import torch
@@ -104,13 +104,25 @@ class DataModule(LightningDataModule):
     def sample_name(self, split: str, index: int) -> str:
         return self.splits[split].name(index)
 
-    def read_inputs(self, paths: Sequence[str]) -> list[tuple[str, Tensor]]:
+    def read_inputs(self, paths: Sequence[str]) -> Iterable[tuple[str, Tensor]]:
         """New inputs for a prediction, by name, each shaped as the split's samples are before ``normalize``.
+
+        Best one after the other, when it is asked for the next: a folder may hold more than memory does.
 
         Raises:
             DataError: this data set cannot read such inputs.
         """
         raise DataError(f"{type(self).__name__} cannot read new inputs ({', '.join(map(str, paths[:3]))}).")
+
+    def batch_inputs(self, inputs: Sequence[Tensor]) -> Any:
+        """Some of ``read_inputs`` as a batch of the splits has them, before ``normalize``."""
+        return torch.stack(list(inputs))
+
+    def picture(self, image: Tensor, target: Any) -> tuple[Tensor, str]:
+        """What to look at of a sample of images, uint8 ``(C, H, W)``, and a few words on it."""
+        value = torch.as_tensor(target).flatten()[0].item()
+        names = self.facts.class_names
+        return image, names[int(value)] if names else f"{value:.3g}"
 
     def train_dataloader(self) -> DataLoader:
         return self._loader("train", self.batch_size, shuffle=True, drop_last=self.drop_last)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from typing import Any
 
 import torch
@@ -12,10 +13,19 @@ from runner.data.split import Split
 
 __all__ = ["make_loader"]
 
+SIGNAL_GRACE_S = 20
+
 
 def as_is(batch: dict[str, Any]) -> dict[str, Any]:
     """The split hands over whole batches already."""
     return batch
+
+
+def outlive_signals(worker: int) -> None:
+    """Ctrl-C and most schedulers signal the whole process group, but the parent still needs batches until the
+    step at which it saves its state. It ends its workers then; the alarm ends one it has lost sight of."""
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(signum, lambda *_: signal.alarm(SIGNAL_GRACE_S))
 
 
 def make_loader(
@@ -38,5 +48,6 @@ def make_loader(
         num_workers=num_workers,
         persistent_workers=num_workers > 0,
         pin_memory=pin_memory,
+        worker_init_fn=outlive_signals,
         generator=torch.Generator().manual_seed(seed_of(seed, "loader")),
     )

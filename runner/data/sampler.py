@@ -70,8 +70,11 @@ class EpochBatchSampler:
         return torch.randperm(self.num_samples, generator=generator).tolist()
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        epoch, first = self.epoch, self.start_batch
-        self.start_batch = 0
+        """The batches of ``epoch`` from ``start_batch`` on, as both are now and not when the first is asked for."""
+        first, self.start_batch = self.start_batch, 0
+        return self._batches(self.epoch, first)
+
+    def _batches(self, epoch: int, first: int) -> Iterator[list[tuple[int, int]]]:
         order = self.order(epoch)
         last = len(self) - 1
         for batch in range(first, last + 1):

@@ -81,7 +81,7 @@ def server() -> Iterator[FileServer]:
 
 @pytest.fixture
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("runner.data.fetch.PAUSES_S", (0.0, 0.0, 0.0, 0.0))
+    monkeypatch.setattr("runner.data.download.http.PAUSES_S", (0.0, 0.0, 0.0, 0.0))
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,7 @@ CONFIG = """\
 task:
   _target_: runner.tasks.classification.ClassificationTask
 data:
-  _target_: runner.data.digits.DigitsDataModule
+  _target_: runner.data.images.digits.DigitsDataModule
   batch_size: 32
 model:
   _target_: runner.models.mlp.MLP

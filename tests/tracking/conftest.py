@@ -17,7 +17,7 @@ from runner.run.status import write_status
 
 CONFIG = """\
 model: {_target_: runner.models.mlp.MLP, hidden_sizes: [128, 64], in_features: 64}
-data: {_target_: runner.data.digits.DigitsDataModule, batch_size: 32}
+data: {_target_: runner.data.images.digits.DigitsDataModule, batch_size: 32}
 optimizer: {lr: 0.001}
 run: {root: runs, name: null, tags: [baseline, paper=figure 3]}
 tracking: {enabled: true, uri: URI, experiment: runner, log_model: false, system_metrics: false}

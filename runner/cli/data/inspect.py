@@ -101,21 +101,14 @@ def save_samples(data: DataModule, output: str | None) -> Path | None:
     if len(facts.input_shape) != 3:
         return None
     step = max(1, len(split) // NUM_SHOWN)
-    samples = [split.sample(0, position) for position in range(0, len(split), step)][:NUM_SHOWN]
-    labels = [label_of(target, facts.class_names) for _, target in samples]
-    figure = sample_grid([np.asarray(image) for image, _ in samples], labels)
+    positions = range(0, len(split), step)[:NUM_SHOWN]
+    shown = [data.picture(*split.sample(0, position)) for position in positions]
+    figure = sample_grid([np.asarray(image) for image, _ in shown], [words for _, words in shown])
     if figure is None:
         return None
     path = Path(output or f"samples_{facts.name or 'data'}.png".replace("/", "_").replace(" ", "_"))
     to_png(figure, path)
     return path
-
-
-def label_of(target: Any, names: list[str]) -> str:
-    import numpy as np
-
-    value = np.ravel(np.asarray(target))[0]
-    return names[int(value)] if names else f"{float(value):.3g}"
 
 
 def text(value: Any) -> str:

@@ -55,7 +55,7 @@ def is_folder_of_files(data: DataModule) -> bool:
 
 
 def broken_files(data: DataModule) -> tuple[list[tuple[str, str]], int]:
-    from runner.data.image_tree import scan_tree
+    from runner.data.images.tree import scan_tree
 
     broken = [(file.path, file.reason) for file in data.verify()]
     return broken, len(scan_tree(data.folder).paths())
@@ -63,7 +63,7 @@ def broken_files(data: DataModule) -> tuple[list[tuple[str, str]], int]:
 
 def broken_samples(data: DataModule) -> tuple[list[tuple[str, str]], int]:
     """Name and reason of each sample that its split cannot give, and the number of all."""
-    from runner.data.progress import progress
+    from runner.data.download.progress import progress
 
     data.setup("fit")
     broken = []
@@ -82,7 +82,7 @@ def broken_samples(data: DataModule) -> tuple[list[tuple[str, str]], int]:
 
 
 def write_list(data: DataModule, broken: list[tuple[str, str]], total: int) -> Path:
-    from runner.data.verify import BROKEN_LIST, BrokenFile, write_broken
+    from runner.data.images.verify import BROKEN_LIST, BrokenFile, write_broken
     from runner.errors import UserError
 
     file = data.folder / BROKEN_LIST

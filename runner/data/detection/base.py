@@ -8,12 +8,12 @@ from typing import Annotated, Any
 from annotated_types import Ge, Gt
 from torch import Tensor
 
-from runner.data.augment import ImageAugment
 from runner.data.base import DataModule
 from runner.data.detection.source import ToUnit, collate_boxes
 from runner.data.detection.transform import BoxAugment, without_crowd
-from runner.data.image import read_image
-from runner.data.image_tree import image_files
+from runner.data.images.augment import ImageAugment
+from runner.data.images.decode import read_image
+from runner.data.images.tree import image_files
 from runner.data.split import Source, Split
 
 __all__ = ["DetectionDataModule"]

@@ -13,11 +13,17 @@ from typing import Annotated, Any
 import numpy as np
 from annotated_types import Ge, Gt, Lt
 
-from runner.data.augment import ImageAugment
 from runner.data.detection.faults import BadBoxes
 from runner.data.detection.folder import AnnotatedImagesDataModule
-from runner.data.detection.layout import broken_link, find_image_folder, link_problem, no_images_problem, split_meant
+from runner.data.detection.layout import (
+    broken_link,
+    find_image_folder,
+    link_problem,
+    no_images_problem,
+    split_meant,
+)
 from runner.data.detection.table import BoxTable, Reading
+from runner.data.images.augment import ImageAugment
 from runner.errors import DataError
 
 __all__ = ["CocoDataModule", "read_coco"]

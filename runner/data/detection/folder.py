@@ -12,7 +12,6 @@ import torch
 from annotated_types import Ge, Gt, Lt
 from torch import Tensor
 
-from runner.data.augment import ImageAugment
 from runner.data.base import split_indices
 from runner.data.detection.base import DetectionDataModule
 from runner.data.detection.faults import BadBoxes, mend
@@ -21,6 +20,7 @@ from runner.data.detection.size import usual_sides
 from runner.data.detection.source import BoxFileSource
 from runner.data.detection.table import BoxTable, Reading
 from runner.data.facts import Facts
+from runner.data.images.augment import ImageAugment
 from runner.errors import DataError
 
 __all__ = ["AnnotatedImagesDataModule"]

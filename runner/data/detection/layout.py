@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from runner.data.image_tree import SPLIT_NAMES
+from runner.data.images.tree import SPLIT_NAMES
 from runner.data.nearest import did_you_mean
 
 __all__ = ["broken_link", "find_image_folder", "folder_problems", "link_problem", "no_images_problem", "split_meant"]

@@ -9,10 +9,10 @@ import torch
 from annotated_types import Ge, Gt, Le
 from torch import Tensor
 
-from runner.data.augment import ImageAugment
 from runner.data.detection.base import DetectionDataModule
 from runner.data.detection.source import make_target
 from runner.data.facts import Facts
+from runner.data.images.augment import ImageAugment
 from runner.data.sampler import seed_of
 from runner.data.shapes import CLASS_NAMES, Scene, draw_scene
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from runner.data.detection.table import BoxTable
-from runner.data.image import read_image
+from runner.data.images.decode import read_image
 from runner.errors import BrokenSampleError
 
 __all__ = ["BoxFileSource", "ToUnit", "collate_boxes", "make_target"]

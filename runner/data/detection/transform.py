@@ -11,8 +11,8 @@ from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as F
 from torchvision.tv_tensors import BoundingBoxes, Image
 
-from runner.data.augment import ImageAugment, random_color, random_erase, uniform
 from runner.data.detection.source import make_target
+from runner.data.images.augment import ImageAugment, random_color, random_erase, uniform
 
 __all__ = ["BoxAugment", "without_crowd"]
 

@@ -12,12 +12,12 @@ from xml.etree import ElementTree
 import numpy as np
 from annotated_types import Ge, Gt, Lt
 
-from runner.data.augment import ImageAugment
 from runner.data.detection.faults import BadBoxes
 from runner.data.detection.folder import AnnotatedImagesDataModule
 from runner.data.detection.layout import broken_link
 from runner.data.detection.table import BoxTable, Reading
-from runner.data.image_tree import is_image
+from runner.data.images.augment import ImageAugment
+from runner.data.images.tree import is_image
 from runner.errors import DataError
 
 __all__ = ["VocDataModule"]

@@ -13,12 +13,12 @@ import numpy as np
 import yaml
 from annotated_types import Ge, Gt, Lt
 
-from runner.data.augment import ImageAugment
 from runner.data.detection.faults import BadBoxes
 from runner.data.detection.folder import AnnotatedImagesDataModule
 from runner.data.detection.layout import broken_link, link_problem, split_meant
 from runner.data.detection.table import BoxTable, Reading
-from runner.data.image_tree import files_below, is_image
+from runner.data.images.augment import ImageAugment
+from runner.data.images.tree import files_below, is_image
 from runner.errors import DataError
 
 __all__ = ["YoloDataModule", "parse_line"]

@@ -1,0 +1,1 @@
+"""Images: read, augmented, cut into splits; the image data sets."""

@@ -1,0 +1,157 @@
+"""The base of sets of small labelled images that lie in memory as one array."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any, ClassVar
+
+import torch
+from annotated_types import Ge, Gt
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from runner.data.base import DataModule
+from runner.data.facts import Facts
+from runner.data.fingerprint import digest_tensors
+from runner.data.images.decode import read_image
+from runner.data.images.tree import image_files
+from runner.data.split import ArraySource, Split
+from runner.data.standardize import Standardize
+from runner.errors import DataError
+
+__all__ = ["ImageArrayDataModule", "fit_image"]
+
+
+def fit_image(image: Tensor, shape: Sequence[int]) -> Tensor:
+    """Any image as the images of a set: its channels, its size (the aspect ratio is not kept).
+
+    Args:
+        image: uint8 ``(3, H, W)``.
+        shape: ``(C, H, W)`` of the result, C being 1 or 3.
+    """
+    if shape[0] == 1:
+        red, green, blue = image.int()
+        image = ((299 * red + 587 * green + 114 * blue + 500) // 1000).to(torch.uint8)[None]
+    if image.shape[1:] == tuple(shape[1:]):
+        return image
+    resized = interpolate(image[None].float(), size=tuple(shape[1:]), mode="bilinear", antialias=True)[0]
+    return resized.round().clamp(0, 255).to(torch.uint8)
+
+
+class ImageArrayDataModule(DataModule):
+    """Labelled uint8 images in memory, cut from arrays; batches are gathered from them at once.
+
+    A subclass says what the class attributes below are and how ``read`` gets the arrays.
+
+    Args:
+        augment: ``(image, size, can_flip) -> image`` on uint8 ``(C, H, W)``, for training only; then samples
+            are read one by one.
+
+    Attributes:
+        title: name of the set.
+        image_shape: ``(C, H, W)``.
+        mean, std: of the training images' channels, as fractions of 255.
+        can_flip: whether a mirrored image still is one of its class.
+    """
+
+    title: ClassVar[str]
+    class_names: ClassVar[tuple[str, ...]]
+    image_shape: ClassVar[tuple[int, int, int]]
+    mean: ClassVar[tuple[float, ...]]
+    std: ClassVar[tuple[float, ...]]
+    can_flip: ClassVar[bool] = False
+    extra_facts = ()
+
+    def __init__(
+        self,
+        augment: Callable[..., Tensor] | None = None,
+        batch_size: Annotated[int, Gt(0)] = 64,
+        eval_batch_size: Annotated[int, Gt(0)] | None = None,
+        num_workers: Annotated[int, Ge(0)] = 0,
+        seed: Annotated[int, Ge(0)] = 0,
+        drop_last: bool = False,
+    ):
+        super().__init__(batch_size, eval_batch_size, num_workers, seed, drop_last)
+        self.augment = augment
+        self.normalize = Standardize.for_images(self.mean, self.std)
+
+    def read(self) -> dict[str, tuple[ArraySource, Tensor]]:
+        """Source and indices of each split."""
+        raise TypeError(f"{type(self).__name__} does not say how it is read")
+
+    def source_name(self) -> str:
+        """Where the images came from, for the facts."""
+        return ""
+
+    def setup(self, stage: str | None = None) -> None:
+        """Reads the arrays, once. A prediction needs none of them."""
+        if self.splits or stage == "predict":
+            return
+        parts = self.read()
+        sources = {id(source): source for source, _ in parts.values()}
+        for source in sources.values():
+            self._check_arrays(source)
+        self.splits = {
+            name: Split(source, indices, self._transform() if name == "train" else None, self.seed)
+            for name, (source, indices) in parts.items()
+        }
+        train_source, train_indices = parts["train"]
+        counts = torch.bincount(train_source.targets[train_indices], minlength=len(self.class_names))
+        arrays = [array for source in sources.values() for array in (source.inputs, source.targets)]
+        self.facts = Facts(
+            task="classification",
+            input_shape=self.image_shape,
+            num_outputs=len(self.class_names),
+            class_names=list(self.class_names),
+            class_counts=counts.tolist(),
+            **{f"num_{name}": len(split) for name, split in self.splits.items()},
+            name=self.title,
+            source=self.source_name(),
+            digest=digest_tensors(*arrays),
+        )
+
+    def _check_arrays(self, source: ArraySource) -> None:
+        shape, last = tuple(source.inputs.shape[1:]), len(self.class_names) - 1
+        if shape != self.image_shape:
+            raise DataError(
+                f"The images of {self.source_name()} have the shape {shape}; {self.title} has {self.image_shape}."
+            )
+        highest = int(source.targets.max())
+        if highest > last:
+            raise DataError(
+                f"The labels of {self.source_name()} go up to {highest}; those of {self.title} are 0 to {last}. "
+                "Is it another data set?"
+            )
+
+    def _transform(self) -> Callable[[Any, Any], tuple[Any, Any]] | None:
+        if self.augment is None:
+            return None
+        return ImageTransform(self.augment, self.image_shape[-1], self.can_flip)
+
+    def read_inputs(self, paths: Sequence[str]) -> list[tuple[str, Tensor]]:
+        """Image files, and all those in folders, in the channels and the size of the set: uint8 ``(C, H, W)``.
+
+        Raises:
+            DataError: a path that is not there, or a folder without images.
+            BrokenSampleError: a file that cannot be decoded.
+        """
+        files = [file for path in paths for file in image_files(path)]
+        return [(file, fit_image(read_image(file), self.image_shape)) for file in files]
+
+
+class ImageTransform:
+    """An augmentation of images as the transform of a split.
+
+    Args:
+        augment: such as ``runner.data.images.augment.ImageAugment``.
+        size: of the images, in pixels.
+        can_flip: whether it may mirror them.
+    """
+
+    def __init__(self, augment: Callable[..., Tensor], size: int, can_flip: bool):
+        self.augment = augment
+        self.size = size
+        self.can_flip = can_flip
+
+    def __call__(self, image: Tensor, target: Any) -> tuple[Tensor, Any]:
+        return self.augment(image, self.size, can_flip=self.can_flip), target

@@ -1,0 +1,125 @@
+"""Cats vs Dogs: 25 000 photographs of pets, from Microsoft's public archive or a local folder.
+
+Elson, Douceur, Howell, Saul: Asirra, a CAPTCHA that exploits interest-aligned manual image categorization,
+ACM CCS 2007.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, ClassVar, Literal
+
+from annotated_types import Ge, Gt, Le, Lt
+from torch import Tensor
+
+from runner.data.download.archive import extract
+from runner.data.download.file import data_folder, disk_error, download, locked
+from runner.data.images.folder import ImageFolderDataModule
+from runner.data.images.tree import scan_tree
+from runner.data.images.verify import BROKEN_LIST, describe, verify_images, write_broken
+
+__all__ = ["CatsDogsDataModule"]
+
+INSIDE = "PetImages"
+
+logger = logging.getLogger(__name__)
+
+
+class CatsDogsDataModule(ImageFolderDataModule):
+    """A local folder in any layout of ImageFolderDataModule, or the archive: downloaded, checked, unpacked, and
+    its broken files found and listed once.
+
+    Args:
+        root: a folder that holds the photographs already; the archive is downloaded when None.
+        data_dir: where the download is kept; ``$RUNNER_DATA`` or ``~/.cache/runner`` when None.
+
+    The others are those of ImageFolderDataModule.
+
+    Attributes:
+        url, size, sha256: of the archive. The address and the size are TensorFlow Datasets' and of public
+            download logs; the SHA-256 is that of GoMLX's dogsvscats example.
+        unpacked_size: about what it needs when unpacked, in bytes.
+    """
+
+    url: ClassVar[str] = (
+        "https://download.microsoft.com/download/3/E/1/3E1C3F21-ECDB-4869-8368-6DEBA77B919F/"
+        "kagglecatsanddogs_5340.zip"
+    )
+    size: ClassVar[int] = 824_887_076
+    sha256: ClassVar[str] = "b7974bd00a84a99921f36ee4403f089853777b5ae8d151c76a86e64900334af9"
+    unpacked_size: ClassVar[int] = 900_000_000
+
+    def __init__(
+        self,
+        root: str | None = None,
+        data_dir: str | None = None,
+        image_size: Annotated[int, Ge(8), Le(4096)] = 224,
+        fit: Literal["crop", "squeeze"] = "crop",
+        crop_fraction: Annotated[float, Gt(0), Le(1)] = 0.875,
+        augment: Callable[..., Tensor] | None = None,
+        val_fraction: Annotated[float, Gt(0), Lt(1)] | None = None,
+        test_fraction: Annotated[float, Ge(0), Lt(1)] | None = None,
+        split_seed: Annotated[int, Ge(0)] = 0,
+        broken: str | None = None,
+        batch_size: Annotated[int, Gt(0)] = 32,
+        eval_batch_size: Annotated[int, Gt(0)] | None = None,
+        num_workers: Annotated[int, Ge(0)] = 0,
+        seed: Annotated[int, Ge(0)] = 0,
+        drop_last: bool = False,
+    ):
+        super().__init__(
+            root, image_size, fit, crop_fraction, augment, True, val_fraction, test_fraction, split_seed, broken,
+            batch_size, eval_batch_size, num_workers, seed, drop_last,
+        )  # fmt: skip
+        self.data_dir = data_dir
+
+    @property
+    def archive(self) -> Path:
+        return data_folder(self.data_dir) / "catsdogs" / self.url.rpartition("/")[2]
+
+    @property
+    def folder(self) -> Path:
+        root = self.archive.with_suffix("") if self.root is None else Path(self.root).expanduser()
+        return root / INSIDE if (root / INSIDE).is_dir() else root
+
+    @property
+    def title(self) -> str:
+        return "catsdogs"
+
+    @property
+    def origin(self) -> str:
+        return self.url if self.root is None else super().origin
+
+    def check(self) -> list[str]:
+        """A folder that was given. What will be downloaded is checked when it is there."""
+        return super().check() if self.root is not None or self.folder.is_dir() else []
+
+    def prepare_data(self) -> None:
+        """Downloads, unpacks and verifies, unless all that was done before.
+
+        Raises:
+            DataError: no network, no space, or an archive that is not the expected one.
+        """
+        if self.root is not None:
+            return
+        unpacked = self.archive.with_suffix("")
+        if not unpacked.is_dir():
+            download(self.url, self.archive, self.sha256, self.size, self.unpacked_size)
+            extract(self.archive, unpacked)
+        if not (self.folder / BROKEN_LIST).is_file():
+            try:
+                with locked(unpacked):
+                    self._list_broken()
+            except OSError as error:
+                raise disk_error(error, self.folder / BROKEN_LIST) from error
+
+    def _list_broken(self) -> None:
+        if (self.folder / BROKEN_LIST).is_file():  # by the process that had the lock before
+            return
+        paths = scan_tree(self.folder).paths()
+        broken = verify_images(self.folder, paths)
+        write_broken(self.folder / BROKEN_LIST, broken, len(paths))
+        for note in describe(broken):
+            logger.warning(note)

@@ -1,0 +1,66 @@
+"""Handwritten digits, 8 × 8 pixels: 1797 real images that ship with scikit-learn."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated
+
+import torch
+from annotated_types import Ge, Gt, Lt
+from torch import Tensor
+
+from runner.data.base import split_indices
+from runner.data.images.array import ImageArrayDataModule
+from runner.data.split import ArraySource
+
+__all__ = ["DigitsDataModule"]
+
+
+class DigitsDataModule(ImageArrayDataModule):
+    """The UCI digits of scikit-learn, grey values 0 to 16 scaled to 0 to 255.
+
+    There is no official test split: validation and test are cut, each class in the same proportion.
+
+    Args:
+        val_fraction, test_fraction: of all images.
+        split_seed: of the cut.
+    """
+
+    title = "digits"
+    class_names = tuple("0123456789")
+    image_shape = (1, 8, 8)
+    mean = (0.3053,)
+    std = (0.3760,)
+
+    def __init__(
+        self,
+        val_fraction: Annotated[float, Gt(0), Lt(0.5)] = 0.2,
+        test_fraction: Annotated[float, Gt(0), Lt(0.5)] = 0.2,
+        split_seed: Annotated[int, Ge(0)] = 0,
+        augment: Callable[..., Tensor] | None = None,
+        batch_size: Annotated[int, Gt(0)] = 64,
+        eval_batch_size: Annotated[int, Gt(0)] | None = None,
+        num_workers: Annotated[int, Ge(0)] = 0,
+        seed: Annotated[int, Ge(0)] = 0,
+        drop_last: bool = False,
+    ):
+        super().__init__(augment, batch_size, eval_batch_size, num_workers, seed, drop_last)
+        self.val_fraction = val_fraction
+        self.test_fraction = test_fraction
+        self.split_seed = split_seed
+
+    def read(self) -> dict[str, tuple[ArraySource, Tensor]]:
+        from sklearn.datasets import load_digits
+
+        digits = load_digits()
+        images = torch.from_numpy(digits.images * (255 / 16)).round().to(torch.uint8)[:, None]
+        source = ArraySource(images, torch.from_numpy(digits.target).long(), label="digit")
+        parts = split_indices(
+            len(source), self.val_fraction, self.test_fraction, self.split_seed, labels=source.targets
+        )
+        return {
+            name: (source, indices) for name, indices in zip(("train", "val", "test"), parts, strict=True)
+        }
+
+    def source_name(self) -> str:
+        return "sklearn.datasets.load_digits"

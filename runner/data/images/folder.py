@@ -1,0 +1,188 @@
+"""Photographs in folders, one folder a class."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated, Literal
+
+from annotated_types import Ge, Gt, Le, Lt
+from torch import Tensor
+
+from runner.data.base import DataModule
+from runner.data.facts import Facts
+from runner.data.images.array import ImageTransform
+from runner.data.images.cut import ImageCut, count_problems, cut_tree, fraction_problems
+from runner.data.images.decode import read_image
+from runner.data.images.rules import find_problems
+from runner.data.images.source import ImageFileSource, ImageFitter
+from runner.data.images.tree import ImageTree, image_files
+from runner.data.images.verify import BROKEN_LIST, BrokenFile, describe, read_broken, verify_images
+from runner.data.split import Split
+from runner.data.standardize import Standardize
+from runner.errors import DataError
+
+__all__ = ["IMAGENET_MEAN", "IMAGENET_STD", "ImageFolderDataModule"]
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+logger = logging.getLogger(__name__)
+
+
+class ImageFolderDataModule(DataModule):
+    """A folder of photographs: ``ROOT/CLASS/IMAGE``, or the same below ``train``, ``val`` and ``test``.
+
+    Without split folders the images are cut at random, each class alike. A val folder is used as it is; a test
+    split is then only there if there is a test folder, or if ``test_fraction`` cuts one from val. Empty files,
+    and those that ``broken.json`` in the folder lists, are left out.
+
+    Args:
+        root: the folder.
+        image_size: side of the square the model gets, in pixels.
+        fit: how validation, test and prediction make that square: the centre, or all of it squeezed.
+        crop_fraction: the part of the shorter side that the centre crop shows.
+        augment: random changes of training images; None treats them as those of validation.
+        can_flip: whether a mirrored image still is one of its class.
+        val_fraction: of all images, or of train where there are split folders; 0.15 when None. Only where there
+            is no val folder.
+        test_fraction: of all images, 0.15 when None; or, if given, of the val folder or else of train. Only
+            where there is no test folder.
+        split_seed: of the cut.
+        broken: a list of files to leave out, as ``runner data verify`` writes it, in place of ``broken.json``.
+    """
+
+    extra_facts = ("set_aside",)
+
+    def __init__(
+        self,
+        root: str,
+        image_size: Annotated[int, Ge(8), Le(4096)] = 224,
+        fit: Literal["crop", "squeeze"] = "crop",
+        crop_fraction: Annotated[float, Gt(0), Le(1)] = 0.875,
+        augment: Callable[..., Tensor] | None = None,
+        can_flip: bool = True,
+        val_fraction: Annotated[float, Gt(0), Lt(1)] | None = None,
+        test_fraction: Annotated[float, Ge(0), Lt(1)] | None = None,
+        split_seed: Annotated[int, Ge(0)] = 0,
+        broken: str | None = None,
+        batch_size: Annotated[int, Gt(0)] = 32,
+        eval_batch_size: Annotated[int, Gt(0)] | None = None,
+        num_workers: Annotated[int, Ge(0)] = 0,
+        seed: Annotated[int, Ge(0)] = 0,
+        drop_last: bool = False,
+    ):
+        super().__init__(batch_size, eval_batch_size, num_workers, seed, drop_last)
+        self.root = root
+        self.image_size = image_size
+        self.augment = augment
+        self.can_flip = can_flip
+        self.val_fraction = val_fraction
+        self.test_fraction = test_fraction
+        self.split_seed = split_seed
+        self.broken = broken
+        self.fitter = ImageFitter(image_size, fit, crop_fraction)
+        self.normalize = Standardize.for_images(IMAGENET_MEAN, IMAGENET_STD)
+
+    @property
+    def folder(self) -> Path:
+        return Path(self.root).expanduser()
+
+    @property
+    def title(self) -> str:
+        return self.folder.absolute().name
+
+    @property
+    def origin(self) -> str:
+        """Where the photographs came from."""
+        return str(self.folder.absolute())
+
+    def check(self) -> list[str]:
+        try:
+            return self._look()[2]
+        except DataError as error:
+            return [str(error)]
+
+    def _look(self) -> tuple[ImageTree | None, ImageCut | None, list[str]]:
+        """What is in the folder, by its listing alone."""
+        tree, problems = find_problems(str(self.folder))
+        if tree is None or problems:
+            return tree, None, problems
+        problems = fraction_problems(tree, self.val_fraction, self.test_fraction)
+        if problems:
+            return tree, None, problems
+        left_out = {entry.path for entry in self.listed_broken()}
+        cut = cut_tree(tree, left_out, self.val_fraction, self.test_fraction, self.split_seed)
+        return tree, cut, count_problems(cut)
+
+    def listed_broken(self) -> list[BrokenFile]:
+        """The files that a list says are broken.
+
+        Raises:
+            DataError: the list is not one, or the one asked for is not there.
+        """
+        if self.broken and not Path(self.broken).expanduser().is_file():
+            raise DataError(f"data.broken={self.broken}: there is no such file.")
+        return read_broken(Path(self.broken).expanduser() if self.broken else self.folder / BROKEN_LIST)
+
+    def setup(self, stage: str | None = None) -> None:
+        """Lists the folder, once. A prediction needs none of it."""
+        if self.splits or stage == "predict":
+            return
+        tree, cut, problems = self._look()
+        if problems:
+            raise DataError("\n".join(problems))
+        set_aside = sorted({entry.path: entry for entry in [*self.listed_broken(), *cut.empty]}.values())
+        for note in [*tree.notes, *describe(set_aside)]:
+            logger.warning(note)
+        source = ImageFileSource(self.folder, cut.paths, cut.targets)
+        transforms = {"train": self._train_transform()}
+        self.splits = {
+            split: Split(source, cut.splits[split], transforms.get(split, self.fitter), self.seed)
+            for split in ("train", "val", "test")
+            if split in cut.splits
+        }
+        self.facts = self._facts(cut, set_aside)
+
+    def _train_transform(self) -> Callable:
+        if self.augment is None:
+            return self.fitter
+        return ImageTransform(self.augment, self.image_size, self.can_flip)
+
+    def _facts(self, cut: ImageCut, set_aside: Sequence[BrokenFile]) -> Facts:
+        listing = "".join(f"{path}\0{size}\n" for path, size in zip(cut.paths, cut.sizes, strict=True))
+        return Facts(
+            task="classification",
+            input_shape=(3, self.image_size, self.image_size),
+            num_outputs=len(cut.class_names),
+            class_names=cut.class_names,
+            class_counts=cut.counts("train"),
+            **{f"num_{split}": len(indices) for split, indices in cut.splits.items()},
+            name=self.title,
+            source=self.origin,
+            digest=hashlib.blake2b(listing.encode(), digest_size=16).hexdigest(),
+            extra={"set_aside": [f"{entry.path}: {entry.reason}" for entry in set_aside]},
+        )
+
+    def verify(self) -> list[BrokenFile]:
+        """Decodes every image of the folder, those that are set aside too.
+
+        Raises:
+            DataError: the folder is not as it should be.
+        """
+        tree, _, problems = self._look()
+        if tree is None:
+            raise DataError("\n".join(problems))
+        return verify_images(self.folder, tree.paths())
+
+    def read_inputs(self, paths: Sequence[str]) -> list[tuple[str, Tensor]]:
+        """Image files, and all those in folders, fitted as for validation: uint8 ``(3, size, size)``.
+
+        Raises:
+            DataError: a path that is not there, or a folder without images.
+            BrokenSampleError: a file that cannot be decoded.
+        """
+        files = [file for path in paths for file in image_files(path)]
+        return [(file, self.fitter(read_image(file))[0]) for file in files]

@@ -1,0 +1,98 @@
+"""Every image decoded once: which files are broken, and the list of those that are set aside."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from runner.data.download.progress import progress
+from runner.data.images.decode import decode_image
+from runner.errors import DataError
+
+__all__ = ["BROKEN_LIST", "BrokenFile", "describe", "read_broken", "verify_images", "write_broken"]
+
+BROKEN_LIST = "broken.json"
+
+
+@dataclass(frozen=True, order=True)
+class BrokenFile:
+    """A file that cannot be decoded.
+
+    Attributes:
+        path: relative to the data set's folder.
+        reason: why, without a full stop.
+    """
+
+    path: str
+    reason: str
+
+
+def verify_images(root: Path, paths: Sequence[str], num_threads: int | None = None) -> list[BrokenFile]:
+    """Decodes every file, and tells which cannot be, sorted by path.
+
+    Threads and not processes: both decoders work without Python's lock, and nothing has to be imported again.
+
+    Args:
+        root: what the paths are relative to.
+        num_threads: one a core when None.
+    """
+    broken = []
+    with (
+        ThreadPoolExecutor(num_threads or os.cpu_count()) as pool,
+        progress(f"Verifying the images of {root.name}", len(paths), "files") as show,
+    ):
+        reasons = pool.map(lambda path: why_broken(root / path), paths)
+        for done, (path, reason) in enumerate(zip(paths, reasons, strict=True), 1):
+            if reason:
+                broken.append(BrokenFile(path, reason))
+            show(done)
+    return sorted(broken)
+
+
+def why_broken(path: Path) -> str | None:
+    try:
+        decode_image(path.read_bytes())
+    except OSError as error:
+        return error.strerror or str(error)
+    except ValueError as error:
+        return str(error)
+    return None
+
+
+def write_broken(file: Path, broken: Sequence[BrokenFile], num_checked: int) -> None:
+    """Writes the list that data modules leave out: ``{"checked": N, "broken": [{"path": …, "reason": …}]}``."""
+    content = {"checked": num_checked, "broken": [asdict(entry) for entry in sorted(broken)]}
+    partial = file.with_name(file.name + ".part")
+    partial.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    os.replace(partial, file)
+
+
+def read_broken(file: Path) -> list[BrokenFile]:
+    """The list as ``write_broken`` wrote it; none where there is no such file.
+
+    Raises:
+        DataError: the file is not such a list.
+    """
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+        return [BrokenFile(str(entry["path"]), str(entry["reason"])) for entry in content["broken"]]
+    except FileNotFoundError:
+        return []
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise DataError(
+            f"{file} is not a list of broken files as `runner data verify` writes it "
+            f"({type(error).__name__}: {error}). Delete it, and verify again."
+        ) from error
+
+
+def describe(set_aside: Sequence[BrokenFile]) -> list[str]:
+    """A sentence that names the files left out, if there are any."""
+    if not set_aside:
+        return []
+    named = "; ".join(f"{entry.path} ({entry.reason})" for entry in set_aside[:10])
+    more = f" … and {len(set_aside) - 10} more" if len(set_aside) > 10 else ""
+    return [f"{len(set_aside)} broken files are set aside: {named}{more}."]

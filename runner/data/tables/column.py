@@ -1,0 +1,119 @@
+"""What each column of a table is: numbers, categories, or nothing to learn from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import pandas as pd
+
+from runner.data.nearest import did_you_mean
+from runner.data.tables.file import to_numbers
+
+__all__ = ["ColumnRoles", "assign_roles", "column_problems", "is_numeric", "odd_words"]
+
+ALMOST_ALL = 0.9
+GLANCE = 100  # values that are looked at before all are
+
+
+@dataclass
+class ColumnRoles:
+    """The columns of the inputs.
+
+    Attributes:
+        numeric, categorical: names, in the order of the file.
+        notes: what a person should know about the choice.
+    """
+
+    numeric: list[str] = field(default_factory=list)
+    categorical: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def is_numeric(column: pd.Series) -> bool:
+    """Whether every value there is, is a number."""
+    values = column.dropna()
+    return all(to_numbers(some).notna().all() for some in (values.iloc[:GLANCE], values))
+
+
+def odd_words(column: pd.Series) -> pd.Series:
+    """The few values of a column of numbers that are none; empty when it is a column of words."""
+    values = column.dropna()
+    if to_numbers(values.iloc[:GLANCE]).isna().mean() > 0.5:
+        return values.iloc[:0]
+    words = values[to_numbers(values).isna()]
+    return words if len(words) < (1 - ALMOST_ALL) * len(values) else words.iloc[:0]
+
+
+def is_row_number(column: pd.Series) -> bool:
+    """Whether the values count the rows up: 1, 2, 3 …"""
+    return len(column) > 2 and all(
+        to_numbers(some).diff().iloc[1:].eq(1).all() for some in (column.iloc[:GLANCE], column)
+    )
+
+
+def assign_roles(
+    table: pd.DataFrame,
+    targets: Sequence[str],
+    ignore: Sequence[str] = (),
+    categorical: Sequence[str] = (),
+    max_integer_categories: int = 0,
+) -> ColumnRoles:
+    """Words are categories, numbers are numbers.
+
+    Args:
+        categorical: columns to take as categories whatever they hold.
+        max_integer_categories: whole numbers of so many different values at most are categories, too.
+    """
+    roles = ColumnRoles()
+    for name in table.columns:
+        column = table[name]
+        if name in targets or name in ignore or column.isna().all():
+            continue
+        if is_row_number(column) and name not in categorical:
+            if name.startswith("Unnamed: "):  # the index that pandas writes by default
+                roles.notes.append("the column without a name counts the rows: left out")
+                continue
+            roles.notes.append(f"column {name!r} counts the rows: leave it out with data.ignore=[{name}]?")
+        if name in categorical or not is_numeric(column):
+            roles.categorical.append(name)
+        elif is_small_set(column, max_integer_categories):
+            roles.categorical.append(name)
+        else:
+            roles.numeric.append(name)
+    return roles
+
+
+def is_small_set(column: pd.Series, most: int) -> bool:
+    values = to_numbers(column).dropna()
+    return most > 0 and values.nunique() <= most and bool((values % 1 == 0).all())
+
+
+def column_problems(
+    table: pd.DataFrame, targets: Sequence[str], ignore: Sequence[str], categorical: Sequence[str]
+) -> list[str]:
+    """What is wrong with the choice of columns or with the columns, targets set apart."""
+    problems = [
+        f"data.{option} names {name!r}, which is no column. {did_you_mean(name, table.columns)}"
+        for option, names in (("ignore", ignore), ("categorical", categorical))
+        for name in names
+        if name not in table.columns
+    ]
+    features = [name for name in table.columns if name not in targets and name not in ignore]
+    for name in features:
+        column = table[name]
+        if column.isna().all():
+            problems.append(f"column {name!r} is empty in every row; leave it out with data.ignore=[{name}].")
+        elif name not in categorical and len(words := odd_words(column)):
+            problems.append(mixed_column(name, words))
+    if not features:
+        problems.append("there is no column left to predict from; a table needs one besides the target.")
+    return problems
+
+
+def mixed_column(name: str, words: pd.Series) -> str:
+    return (
+        f"column {name!r} holds numbers, but for {len(words)} values such as {words.iloc[0]!r} in row "
+        f"{words.index[0] + 1}. Mend them, count them as missing with data.na_values=[{words.iloc[0]}], or take "
+        f"the column as categories with data.categorical=[{name}]."
+    )

@@ -1,0 +1,124 @@
+"""Rows of a table as feature vectors. What it learnt is plain numbers and words, so that it can be kept in a
+checkpoint that loads weights-only (scikit-learn's fitted transformers cannot)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from runner.data.standardize import Standardize
+from runner.data.tables.file import missing_columns, number_columns, to_numbers
+from runner.errors import DataError
+
+__all__ = ["TableEncoder"]
+
+MISSING, OTHER = "(missing)", "(other)"
+
+
+class TableEncoder:
+    """Numbers as they are, categories one-hot.
+
+    A missing number becomes the training rows' median, and where training rows miss some, a further feature
+    tells. Missing is a category of its own. Categories too rare to learn share a slot, and those never seen go
+    there too; where no training row used it, it does not exist and they are all zeros.
+
+    Attributes:
+        medians: by numeric column.
+        indicators: numeric columns with a feature that tells when they are missing.
+        slots: by categorical column: its words, ``(missing)`` and ``(other)``.
+    """
+
+    def __init__(self, medians: dict[str, float], indicators: list[str], slots: dict[str, list[str]]):
+        self.medians = medians
+        self.indicators = indicators
+        self.slots = slots
+
+    @classmethod
+    def fitted(
+        cls,
+        table: pd.DataFrame,
+        numeric: Sequence[str],
+        categorical: Sequence[str],
+        min_category_count: int = 1,
+        max_categories: int = 50,
+    ) -> TableEncoder:
+        """Learns from the training rows.
+
+        Args:
+            min_category_count: categories of fewer rows are rare.
+            max_categories: of a column; the less frequent ones are rare, too.
+        """
+        numbers = {name: to_numbers(table[name]) for name in numeric}
+        medians = {name: float(np.nan_to_num(column.median())) for name, column in numbers.items()}
+        indicators = [name for name, column in numbers.items() if column.isna().any()]
+        slots = {name: slots_of(table[name], min_category_count, max_categories) for name in categorical}
+        return cls(medians, indicators, {name: found for name, found in slots.items() if len(found) > 1})
+
+    @property
+    def columns(self) -> list[str]:
+        """Columns that a table must have."""
+        return [*self.medians, *self.slots]
+
+    @property
+    def feature_names(self) -> list[str]:
+        indicators = [f"{name} is missing" for name in self.indicators]
+        return [
+            *self.medians,
+            *indicators,
+            *(f"{name}={slot}" for name in self.slots for slot in self.slots[name]),
+        ]
+
+    def __call__(self, table: pd.DataFrame, path: str) -> Tensor:
+        """Features float32 ``(N, F)`` in the columns' own units.
+
+        Args:
+            path: of the table, for messages.
+
+        Raises:
+            DataError: a column is not there, or a number is none.
+        """
+        problems = missing_columns(table, self.columns, path)
+        if problems:
+            raise DataError("\n".join(problems))
+        numbers = number_columns(table, list(self.medians), path, missing_allowed=True)
+        missing = np.isnan(numbers)
+        filled = np.where(missing, np.array(list(self.medians.values())), numbers)
+        positions = [list(self.medians).index(name) for name in self.indicators]
+        one_hot = [one_hot_of(table[name], slots) for name, slots in self.slots.items()]
+        features = np.concatenate([filled, missing[:, positions], *one_hot], axis=1, dtype=np.float32)
+        return torch.from_numpy(features)
+
+    def standardize(self, features: Tensor) -> Standardize:
+        """For the numeric features; what is 0 or 1 stays so."""
+        fitted = Standardize.fitted(features)
+        is_number = torch.arange(features.shape[1]) < len(self.medians)
+        return Standardize(
+            torch.where(is_number, fitted.mean, torch.zeros(())),
+            torch.where(is_number, fitted.std, torch.ones(())),
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"medians": self.medians, "indicators": self.indicators, "slots": self.slots}
+
+
+def slots_of(column: pd.Series, min_count: int, most: int) -> list[str]:
+    counts = column.value_counts()
+    kept = counts[counts >= min_count].sort_index(kind="stable").nlargest(most, keep="first")
+    slots = sorted(kept.index.tolist())
+    if column.isna().any():
+        slots.append(MISSING)
+    if len(kept) < len(counts):
+        slots.append(OTHER)
+    return slots
+
+
+def one_hot_of(column: pd.Series, slots: Sequence[str]) -> np.ndarray:
+    """``(N, slots)``, all zeros where a value has no slot."""
+    words = column.fillna(MISSING)
+    known = words.where(words.isin(slots), OTHER)
+    return np.stack([known.eq(slot).to_numpy() for slot in slots], axis=1)

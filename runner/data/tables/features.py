@@ -1,0 +1,120 @@
+"""The base of small sets of numeric features that lie in memory as one array."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any, ClassVar
+
+import torch
+from annotated_types import Ge, Gt, Lt
+from torch import Tensor
+
+from runner.data.base import DataModule, split_indices
+from runner.data.facts import Facts
+from runner.data.fingerprint import digest_tensors
+from runner.data.split import ArraySource, Split
+from runner.data.standardize import Standardize
+
+__all__ = ["FeatureArrayDataModule", "target_statistics"]
+
+
+def target_statistics(targets: Tensor) -> dict[str, list[float]]:
+    """Facts that a regression task scales by: mean and standard deviation of training targets ``(N, K)``."""
+    targets = targets.double()
+    return {"target_mean": targets.mean(0).tolist(), "target_std": targets.std(0, correction=0).tolist()}
+
+
+class FeatureArrayDataModule(DataModule):
+    """Features ``(N, F)`` in their own units, standardised on the device by the statistics of the training split.
+
+    A subclass says what the class attributes below are and how ``read`` gets the arrays.
+
+    Args:
+        val_fraction, test_fraction: of all samples, cut at random; each class in the same proportion.
+        split_seed: of the cut.
+
+    Attributes:
+        title: name of the set.
+        feature_names: of the F features, and of the columns of a CSV to predict.
+        class_names: in the order of their ids; empty for regression.
+        target_names: of the K target columns of a regression.
+    """
+
+    title: ClassVar[str]
+    feature_names: ClassVar[tuple[str, ...]]
+    class_names: ClassVar[tuple[str, ...]] = ()
+    target_names: ClassVar[tuple[str, ...]] = ()
+    extra_facts = ("feature_names", "target_names", "target_mean", "target_std")
+
+    def __init__(
+        self,
+        val_fraction: Annotated[float, Gt(0), Lt(0.5)] = 0.2,
+        test_fraction: Annotated[float, Gt(0), Lt(0.5)] = 0.2,
+        split_seed: Annotated[int, Ge(0)] = 0,
+        batch_size: Annotated[int, Gt(0)] = 64,
+        eval_batch_size: Annotated[int, Gt(0)] | None = None,
+        num_workers: Annotated[int, Ge(0)] = 0,
+        seed: Annotated[int, Ge(0)] = 0,
+        drop_last: bool = False,
+    ):
+        super().__init__(batch_size, eval_batch_size, num_workers, seed, drop_last)
+        self.val_fraction = val_fraction
+        self.test_fraction = test_fraction
+        self.split_seed = split_seed
+
+    def read(self) -> ArraySource:
+        """All samples: features float32 ``(N, F)``, targets class ids ``(N,)`` or float32 ``(N, K)``."""
+        raise TypeError(f"{type(self).__name__} does not say how it is read")
+
+    def source_name(self) -> str:
+        """Where the samples came from, for the facts."""
+        return ""
+
+    def setup(self, stage: str | None = None) -> None:
+        if self.splits:
+            return
+        source = self.read()
+        labels = source.targets if self.class_names else None
+        parts = split_indices(len(source), self.val_fraction, self.test_fraction, self.split_seed, labels)
+        names = ("train", "val", "test")
+        self.splits = {
+            name: Split(source, part, None, self.seed) for name, part in zip(names, parts, strict=True)
+        }
+        inputs, targets = source.gather(parts[0])
+        if not self.state_dict():
+            self.normalize = Standardize.fitted(inputs)
+        classes = len(self.class_names)
+        counts = torch.bincount(targets, minlength=classes).tolist() if classes else []
+        extra = {} if classes else {"target_names": list(self.target_names)} | target_statistics(targets)
+        self.facts = Facts(
+            task="classification" if classes else "regression",
+            input_shape=(len(self.feature_names),),
+            num_outputs=classes or len(self.target_names),
+            class_names=list(self.class_names),
+            class_counts=counts,
+            **{f"num_{name}": len(split) for name, split in self.splits.items()},
+            name=self.title,
+            source=self.source_name(),
+            digest=digest_tensors(source.inputs, source.targets),
+            extra={"feature_names": list(self.feature_names)} | extra,
+        )
+
+    def read_inputs(self, paths: Sequence[str]) -> list[tuple[str, Tensor]]:
+        """Rows of CSV files with a column for each feature."""
+        from runner.data.tables.file import number_columns, read_table  # pandas, which training does without
+
+        found = []
+        for path in paths:
+            rows = torch.from_numpy(number_columns(read_table(path), self.feature_names, path)).float()
+            prefix = "" if len(paths) == 1 else f"{path} "
+            found += [(f"{prefix}row {number}", row) for number, row in enumerate(rows, start=1)]
+        return found
+
+    def state_dict(self) -> dict[str, Any]:
+        """The statistics of the training split: a prediction needs no more of the data."""
+        if not isinstance(self.normalize, Standardize):
+            return {}
+        return {"mean": self.normalize.mean.tolist(), "std": self.normalize.std.tolist()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.normalize = Standardize(state_dict["mean"], state_dict["std"])

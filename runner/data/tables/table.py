@@ -1,0 +1,220 @@
+"""Any table in a text file: numbers, categories and missing values to a class or to numbers."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import pandas as pd
+import torch
+from annotated_types import Ge, Gt, Lt
+from torch import Tensor
+
+from runner.data.base import DataModule, split_indices
+from runner.data.facts import Facts
+from runner.data.fingerprint import digest_files
+from runner.data.split import Split
+from runner.data.standardize import Standardize
+from runner.data.tables.features import target_statistics
+from runner.data.tables.fit import TableFit, learn
+from runner.data.tables.layout import TableLayout
+from runner.errors import DataError
+
+__all__ = ["TableDataModule"]
+
+log = logging.getLogger(__name__)
+
+WHOLE_FILE_BYTES = 200_000_000  # of a larger file only the first line is looked at before the run
+
+
+class TableDataModule(DataModule):
+    """A CSV file (or one with any other separator); one column, or several numbers, are the target.
+
+    Numbers are standardised, categories one-hot, missing values filled in; all of it learnt from the training
+    rows alone and kept in the checkpoint. Rows without a target are left out.
+
+    Args:
+        path: the file; ``.gz`` too.
+        target: the column to predict, or several for a regression of several numbers.
+        task: ``classification``, ``regression`` or a task's class; when None the target's values decide.
+        test_path: a second file to test on; without it ``test_fraction`` of the rows are set apart.
+        columns: names of the columns, where the file has no header line.
+        separator: of the cells; found out when None.
+        na_values: what stands for a missing value; ``?`` when None. Empty cells and ``NA`` always do.
+        ignore: columns to leave out.
+        categorical: columns of numbers that are categories; a target of numbers that are classes.
+        max_integer_categories: whole numbers of so many different values at most are categories, too.
+        min_category_count: categories of fewer training rows share a slot with the unknown ones.
+        max_categories: of a column; the less frequent ones share that slot, too.
+        label_strip: characters to strip from both ends of class labels.
+        hint: where the file can be had, told when it is missing.
+        val_fraction, test_fraction: of the rows, cut at random; each class in the same proportion.
+        split_seed: of that cut.
+
+    Attributes:
+        fitted: what was learnt from the training rows; known after ``setup`` or ``load_state_dict``.
+    """
+
+    extra_facts = ("feature_names", "target_names", "target_mean", "target_std", "notes")
+
+    def __init__(
+        self,
+        path: str | None = None,
+        target: str | list[str] | None = None,
+        task: str | None = None,
+        test_path: str | None = None,
+        columns: list[str] | None = None,
+        separator: str | None = None,
+        na_values: list[str | int | float] | None = None,
+        ignore: list[str] | None = None,
+        categorical: list[str] | None = None,
+        max_integer_categories: Annotated[int, Ge(0)] = 0,
+        min_category_count: Annotated[int, Ge(1)] = 5,
+        max_categories: Annotated[int, Ge(1)] = 50,
+        label_strip: str = "",
+        hint: str = "",
+        val_fraction: Annotated[float, Gt(0), Lt(0.5)] = 0.2,
+        test_fraction: Annotated[float, Gt(0), Lt(0.5)] = 0.2,
+        split_seed: Annotated[int, Ge(0)] = 0,
+        batch_size: Annotated[int, Gt(0)] = 64,
+        eval_batch_size: Annotated[int, Gt(0)] | None = None,
+        num_workers: Annotated[int, Ge(0)] = 0,
+        seed: Annotated[int, Ge(0)] = 0,
+        drop_last: bool = False,
+    ):
+        super().__init__(batch_size, eval_batch_size, num_workers, seed, drop_last)
+        self.path = path and str(Path(path).expanduser())
+        self.test_path = test_path and str(Path(test_path).expanduser())
+        self.layout = TableLayout(
+            targets=[target] if isinstance(target, str) else list(target or []),
+            task=task,
+            columns=list(columns) if columns else None,
+            separator=separator,
+            na_values=[str(value) for value in (["?"] if na_values is None else na_values)],
+            ignore=list(ignore or []),
+            categorical=list(categorical or []),
+            label_strip=label_strip,
+        )
+        self.limits = {
+            "max_integer_categories": max_integer_categories,
+            "min_category_count": min_category_count,
+            "max_categories": max_categories,
+        }
+        self.hint = hint
+        self.val_fraction = val_fraction
+        self.test_fraction = test_fraction
+        self.split_seed = split_seed
+        self.fitted: TableFit | None = None
+        self.notes: list[str] = []
+
+    def check(self) -> list[str]:
+        problems = []
+        if not self.path:
+            problems.append(
+                f"data.path is not set: name the table's file with data.path=FILE. {self.hint}".rstrip()
+            )
+        if not self.layout.targets:
+            problems.append("data.target is not set: name the column to predict with data.target=COLUMN.")
+        if problems:
+            return problems
+        return self._read(whole=size_of(self.path) <= WHOLE_FILE_BYTES)[1]
+
+    def _read(self, whole: bool = True) -> tuple[dict[str, pd.DataFrame], list[str]]:
+        """The tables by split, and all that is wrong with them; or, if not whole, with their columns' names."""
+        tables: dict[str, pd.DataFrame] = {}
+        problems: list[str] = []
+        for split, path in {"train": self.path, "test": self.test_path}.items():
+            try:
+                if path:
+                    tables[split] = self.layout.read(path, num_rows=None if whole else 0)
+            except DataError as error:
+                problems.append(f"{error} {self.hint}".rstrip())
+        if not whole:
+            return tables, problems or self.layout.missing_columns(tables["train"], self.path)
+        if "train" in tables:
+            problems += self.layout.problems(tables["train"], self.path)
+        if len(tables) == 2:
+            problems += self.layout.test_problems(tables["test"], self.test_path, tables["train"])
+        return tables, problems
+
+    def setup(self, stage: str | None = None) -> None:
+        """Reads and encodes the table, once. A prediction with a loaded state needs none of it."""
+        if self.splits or (stage == "predict" and self.fitted is not None):
+            return
+        tables, problems = self._read() if self.path and self.layout.targets else ({}, self.check())
+        if problems:
+            raise DataError("\n".join(problems))
+        tables = {split: self.layout.labelled(table) for split, table in tables.items()}
+        if self.fitted is None:
+            self._use(*learn(tables["train"], self.layout, self._cut, self.path, **self.limits))
+        source = self.fitted.encode(tables["train"], self.layout, self.path)
+        parts = zip(
+            ("train", "val", "test"), self._cut(source.targets, bool(self.fitted.class_names)), strict=True
+        )
+        self.splits = {split: Split(source, part, None, self.seed) for split, part in parts}
+        if self.test_path:
+            test = self.fitted.encode(tables["test"], self.layout, self.test_path)
+            self.splits["test"] = Split(test, range(len(test)), None, self.seed)
+        self.facts = self._facts()
+
+    def _cut(self, targets: Tensor, is_class: bool) -> tuple[Tensor, Tensor, Tensor]:
+        test_fraction = 0.0 if self.test_path else self.test_fraction
+        labels = targets if is_class else None
+        return split_indices(len(targets), self.val_fraction, test_fraction, self.split_seed, labels)
+
+    def _use(self, fit: TableFit, notes: list[str]) -> None:
+        self.fitted, self.notes = fit, notes
+        self.normalize = Standardize(fit.mean, fit.std)
+        for note in notes:
+            log.warning("%s: %s", self.path, note)
+
+    def _facts(self) -> Facts:
+        train = self.splits["train"]
+        targets = train.source.targets[train.indices]
+        class_names, feature_names = self.fitted.class_names, self.fitted.encoder.feature_names
+        classes = len(class_names)
+        extra = {"feature_names": feature_names, "target_names": self.layout.targets, "notes": self.notes}
+        return Facts(
+            task="classification" if classes else "regression",
+            input_shape=(len(feature_names),),
+            num_outputs=classes or len(self.layout.targets),
+            class_names=class_names,
+            class_counts=torch.bincount(targets, minlength=classes).tolist() if classes else [],
+            **{f"num_{name}": len(split) for name, split in self.splits.items()},
+            name=Path(self.path).stem,
+            source=str(Path(self.path).absolute()),
+            digest=digest_files(self.path, *([self.test_path] if self.test_path else [])),
+            extra=extra | ({} if classes else target_statistics(targets)),
+        )
+
+    def read_inputs(self, paths: Sequence[str]) -> list[tuple[str, Tensor]]:
+        """Rows of tables with the columns of the training file; the target's is not needed."""
+        found = []
+        for path in paths:
+            features = self.fitted.encoder(self.layout.read_without_targets(path), path)
+            prefix = "" if len(paths) == 1 else f"{path} "
+            found += [(f"{prefix}row {number}", row) for number, row in enumerate(features, start=1)]
+        return found
+
+    def state_dict(self) -> dict[str, Any]:
+        return {} if self.fitted is None else self.fitted.state_dict()
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Takes over what was learnt, so that ``setup`` learns nothing anew.
+
+        Raises:
+            DataError: ``setup`` already learnt something else: the file has changed since.
+        """
+        if self.splits and state_dict != self.state_dict():
+            raise DataError(
+                f"{self.path} has changed since this run began (its columns, categories or statistics differ). "
+                "Bring the old file back, or start a new run."
+            )
+        self._use(TableFit.from_state_dict(state_dict), self.notes)
+
+
+def size_of(path: str) -> int:
+    file = Path(path)
+    return file.stat().st_size if file.is_file() else 0
