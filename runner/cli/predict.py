@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from argparse import ArgumentParser, Namespace
+from pathlib import Path
 from typing import Any
 
 from runner.cli.arguments import add_allow_package, add_checkpoint, add_run
@@ -22,7 +23,11 @@ def add_arguments(parser: ArgumentParser) -> None:
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="a JSON list instead of a table")
     form.add_argument("--csv", action="store_true", help="CSV instead of a table")
-    parser.add_argument("--output", metavar="FILE", help="write there; .json or .csv says in which form")
+    parser.add_argument(
+        "--output",
+        metavar="FILE",
+        help="write there; .json or .csv says in which form; a folder gets predictions.json and the task's pictures",
+    )
 
 
 def run(args: Namespace) -> int:
@@ -32,7 +37,9 @@ def run(args: Namespace) -> int:
 
     form = _form(args)
     allow_packages(args.allow_package)
-    rows = predict(find_run(args.run_ref, args.root), args.inputs, args.checkpoint)
+    in_folder = args.output and not (args.json or args.csv or Path(args.output).suffix)
+    folder = args.output if in_folder else None
+    rows = predict(find_run(args.run_ref, args.root), args.inputs, args.checkpoint, folder=folder)
     if form == "table":
         _print_table(rows)
         return 0
@@ -40,23 +47,23 @@ def run(args: Namespace) -> int:
     if args.output is None:
         sys.stdout.write(text)
         return 0
-    _write(args.output, text)
+    _write(args.output if folder is None else str(Path(folder) / "predictions.json"), text)
     print(f"{len(rows)} predictions written to {args.output}")
     return 0
 
 
 def _form(args: Namespace) -> str:
-    from pathlib import Path
-
     from runner.errors import UserError
 
     if args.json or args.csv:
         return "json" if args.json else "csv"
     if args.output is None:
         return "table"
-    suffix = Path(args.output).suffix.lower()
+    suffix = Path(args.output).suffix.lower() or ".json"
     if suffix not in (".json", ".csv"):
-        raise UserError(f"--output {args.output}: name it .json or .csv, or say which with --json or --csv.")
+        raise UserError(
+            f"--output {args.output}: name it .json or .csv, say which with --json or --csv, or name a folder."
+        )
     return suffix[1:]
 
 

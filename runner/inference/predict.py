@@ -3,37 +3,53 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import torch
+from pytorch_lightning.utilities import move_data_to_device
 
 from runner.hardware import available_accelerator
 from runner.inference.load import Which, load_trained
+from runner.inference.picture_folder import PictureFolder
 from runner.run.directory import RunDir
 
 __all__ = ["predict"]
 
 
 def predict(
-    run: RunDir, inputs: Sequence[str], which: Which = "best", batch_size: int = 64
+    run: RunDir,
+    inputs: Sequence[str],
+    which: Which = "best",
+    batch_size: int | None = None,
+    folder: str | Path | None = None,
 ) -> list[dict[str, Any]]:
     """One row an input: its name and what the model says.
 
     Args:
         inputs: what the run's data module reads: image files and folders, CSV files, …
+        batch_size: inputs at a time, of which none but they are in memory; as in the run's evaluation when None.
+        folder: where the task's pictures of its predictions go, such as masks; a row names its own.
 
     Raises:
         DataError: an input cannot be read; it is named.
+        UserError: the folder cannot be written, or the task draws no pictures.
     """
     trained = load_trained(run, which)
     device = {"gpu": "cuda"}.get(available_accelerator(), available_accelerator())
     task, data = trained.task.to(device), trained.data
-    normalize = data.normalize.to(device)
-    samples = data.read_inputs(list(inputs))
-    rows = []
-    for first in range(0, len(samples), batch_size):
-        names, tensors = zip(*samples[first : first + batch_size], strict=True)
+    drawn = None if folder is None else PictureFolder(folder)
+    samples = iter(data.read_inputs(list(inputs)))
+    rows: list[dict[str, Any]] = []
+    while chunk := list(islice(samples, batch_size or data.eval_batch_size)):
+        names, tensors = zip(*chunk, strict=True)
+        batch = {"inputs": move_data_to_device(data.batch_inputs(tensors), torch.device(device))}
         with torch.inference_mode():
-            outputs = task.predict_outputs(normalize(torch.stack(tensors).to(device)))
-        rows += [{"input": name} | row for name, row in zip(names, task.rows(outputs), strict=True)]
+            outputs = task.predict_outputs(data.on_after_batch_transfer(batch, 0)["inputs"])
+        found = [{"input": name} | row for name, row in zip(names, task.rows(outputs), strict=True)]
+        if drawn is not None:
+            for row, pictures in zip(found, task.pictures(tensors, outputs), strict=True):
+                row |= drawn.write(row["input"], pictures)
+        rows += found
     return rows

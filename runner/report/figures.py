@@ -46,8 +46,5 @@ def sample_figures(data: Any) -> Iterator[tuple[str, Any]]:
         return
     generator = torch.Generator().manual_seed(0)
     positions = torch.randperm(len(split), generator=generator)[:NUM_SAMPLES].tolist()
-    samples = [split.sample(0, position) for position in positions]
-    images = [np.asarray(image) for image, _ in samples]
-    names = data.facts.class_names
-    labels = [names[int(target)] if names else f"{float(np.ravel(target)[0]):.3g}" for _, target in samples]
-    yield "samples", sample_grid(images, labels)
+    shown = [data.picture(*split.sample(0, position)) for position in positions]
+    yield "samples", sample_grid([np.asarray(image) for image, _ in shown], [words for _, words in shown])

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import torch
+from PIL.Image import Image
 from pytorch_lightning import LightningModule
 from torch import Tensor, nn
 
 from runner.data.facts import Facts
-from runner.tasks.probe import probe
 from runner.optim.groups import build_optimizer
+from runner.tasks.probe import probe
 
 __all__ = ["Step", "Task"]
 
@@ -90,7 +91,10 @@ class Task(LightningModule):
         raise TypeError(f"{type(self).__name__} must define step()")
 
     def update_metrics(self, outputs: dict[str, Any], split: str) -> None:
-        """Takes one batch of evaluation into the metrics of ``split``."""
+        """Takes one batch of evaluation into the metrics of ``split``.
+
+        What is too large to be kept of every batch, for figures, may be taken out of ``outputs`` here.
+        """
 
     def compute_metrics(self, split: str) -> dict[str, float]:
         """Metrics of the whole split, and a fresh start for the next."""
@@ -104,8 +108,16 @@ class Task(LightningModule):
         """One plain dict a sample, for ``predict``."""
         return []
 
-    def predict_outputs(self, inputs: Tensor) -> dict[str, Any]:
-        """``outputs`` of inputs that have no targets."""
+    def pictures(self, inputs: Sequence[Tensor], outputs: dict[str, Any]) -> list[dict[str, Image]]:
+        """For each input the pictures, by name, that ``predict --output FOLDER`` writes beside the rows.
+
+        Args:
+            inputs: as ``read_inputs`` gave them.
+        """
+        return [{} for _ in inputs]
+
+    def predict_outputs(self, inputs: Any) -> dict[str, Any]:
+        """``outputs`` of inputs that have no targets: a batch as the data module makes them."""
         raise TypeError(f"{type(self).__name__} must define predict_outputs()")
 
     def served(self, outputs: dict[str, Any]) -> Tensor:
