@@ -4,10 +4,10 @@ from torch import nn
 
 from runner.errors import UserError
 from runner.models.mlp import MLP
-from runner.tasks.probe import probe
 from runner.models.resnet import resnet
 from runner.models.small_cnn import SmallCNN
 from runner.models.timm import timm_model
+from runner.tasks.probe import probe
 
 
 def test_leaves_the_model_and_the_random_state_as_they_were():
