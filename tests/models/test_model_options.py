@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from runner.models.probe import probe
 
 from runner.config.build import resolve_target
 from runner.models.head import find_head
+from runner.tasks.probe import probe
 
 OPTIONS = sorted((Path(__file__).resolve().parents[2] / "conf" / "model").glob("*.yaml"))
 FACTS = {
