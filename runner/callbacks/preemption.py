@@ -19,7 +19,6 @@ from runner.errors import Interrupted
 __all__ = ["Preemption", "interruptible"]
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
-LOADER_GRACE_S = 20
 
 
 class SignalWatch:
@@ -51,9 +50,9 @@ class SignalWatch:
 
     def handle(self, signum: int, frame: FrameType | None) -> None:
         name = signal.Signals(signum).name
-        if os.getpid() != self._owner:
-            # A loader worker that was forked: its parent needs batches until its next step, and ends it then.
-            signal.alarm(LOADER_GRACE_S)
+        if os.getpid() != self._owner:  # a forked child that has no handlers of its own yet
+            signal.signal(signum, signal.SIG_DFL)
+            os.kill(os.getpid(), signum)
         elif not self.saving:
             raise Interrupted(f"{name}: ended at once.", signum)
         elif self.signum is None:
@@ -118,7 +117,13 @@ class Preemption(pl.Callback):
             raise Interrupted("ended by a signal after the last step; the state is saved.", self._watch.signum)
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        """A loader worker that the signal ended too, before it could be outlived, is no failure of the run."""
+        signum = None if self._watch is None else self._watch.signum
         self._release()
+        if signum is not None and "DataLoader worker" in str(exception):
+            raise Interrupted(
+                f"{signal.Signals(signum).name}: ended without saving anew; the last checkpoint stands.", signum
+            ) from exception
 
     def _asked(self, trainer: pl.Trainer) -> bool:
         asked = self._watch is not None and self._watch.signum is not None

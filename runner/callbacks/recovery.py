@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import warnings
 from typing import Any
 
 import pytorch_lightning as pl
@@ -35,11 +36,13 @@ class Recovery(pl.Callback):
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         self._loaded = self._before_validation = None
+        self._random_due = False
 
     # Saving
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if trainer.state.fn == TrainerFn.FITTING and not trainer.sanity_checking:
+            self._restore_random(self._loaded is not None and self._loaded["validating"])
             self._before_validation = describe(trainer, pl_module)
 
     def on_save_checkpoint(
@@ -79,6 +82,7 @@ class Recovery(pl.Callback):
         position = loop.Position(state["epoch"], state["batch"])
         refuse_other_order(trainer, state)
         loop.place_loaders(trainer, position)
+        warnings.filterwarnings("ignore", message="You're resuming from a checkpoint that ended before the epoch")
         if state["over"]:
             loop.begin_afresh(trainer)
         else:
@@ -88,13 +92,20 @@ class Recovery(pl.Callback):
         if hasattr(trainer.logger, "set_epoch"):
             trainer.logger.set_epoch(position.epoch)
         set_random_state(state["random"])
-        self._random_due = not state["validating"]
+        self._random_due = True
 
-    def on_step_boundary(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Once more behind all other hooks, for they may have drawn."""
-        if self._random_due:
+    def _restore_random(self, here: bool) -> None:
+        """Again, at the very place where the state was taken: hooks that came before have drawn."""
+        if here and self._random_due:
             set_random_state(self._loaded["random"])
             self._random_due = False
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """A training that had ended, and is made longer, goes on here."""
+        self._restore_random(self._loaded is not None and self._loaded["over"])
+
+    def on_step_boundary(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._restore_random(True)
         self._loaded = None
 
 
@@ -119,7 +130,8 @@ def describe(trainer: pl.Trainer, pl_module: pl.LightningModule) -> dict[str, An
 
 
 def journal_of(trainer: pl.Trainer) -> Journal | None:
-    return getattr(trainer.logger, "journal", None)
+    journal = getattr(trainer.logger, "journal", None)
+    return journal if isinstance(journal, Journal) else None
 
 
 def shorten(journal: Journal, offset: int) -> None:

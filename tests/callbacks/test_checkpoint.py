@@ -1,0 +1,205 @@
+import json
+import os
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import pytorch_lightning as pl
+import torch
+from soak.tiny import Setting, make, train
+
+from runner.callbacks.checkpoint import Checkpointer, free_path
+from runner.errors import CheckpointError, NonFiniteLossError
+from runner.run.checkpoints import best_checkpoint, last_checkpoint, read_index
+from runner.run.directory import RunDir
+
+
+class Writes(pl.Callback):
+    """Notes the moment of every checkpoint."""
+
+    def __init__(self) -> None:
+        self.at: list[tuple[int, int]] = []
+
+    def on_save_checkpoint(self, trainer, pl_module, checkpoint) -> None:
+        self.at.append((checkpoint["global_step"], checkpoint["recovery"]["batch"]))
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunDir:
+    return RunDir(tmp_path / "run")
+
+
+def moments(run: RunDir, setting: Setting) -> list[tuple[int, int]]:
+    writes = Writes()
+    train(run, setting, writes)
+    return writes.at
+
+
+def kinds(run: RunDir) -> list[tuple[int, int, str]]:
+    return [(entry.step, entry.epoch, entry.kind) for entry in read_index(run.checkpoints)]
+
+
+def test_one_at_the_end_of_each_epoch_is_the_default(run: RunDir) -> None:
+    assert moments(run, Setting()) == [(15, 0), (30, 0), (45, 0)]
+    assert kinds(run)[-2:] == [(30, 1, "epoch"), (45, 2, "epoch")]
+
+
+def test_every_n_epochs_and_always_at_the_end(run: RunDir) -> None:
+    assert moments(run, Setting(epochs=3, checkpoint={"every_n_epochs": 2, "keep_best": 0})) == [(30, 0), (45, 0)]
+
+
+def test_every_n_steps_but_once_at_an_epochs_last_batch(run: RunDir) -> None:
+    at = moments(run, Setting(epochs=2, checkpoint={"every_n_steps": 5}))
+    assert at == [(5, 5), (10, 10), (15, 0), (20, 5), (25, 10), (30, 0)]
+
+
+def test_with_accumulation_only_between_updates(run: RunDir) -> None:
+    at = moments(run, Setting(epochs=1, accumulate=2, checkpoint={"every_n_steps": 1}))
+    assert at == [(1, 2), (2, 4), (3, 6), (4, 8), (5, 10), (6, 12), (7, 14), (8, 0)]
+
+
+def test_every_minute(run: RunDir, monkeypatch) -> None:
+    clock = iter(range(0, 10**6, 20))  # each look at the clock finds it 20 s later
+    monkeypatch.setattr("runner.callbacks.checkpoint.time", SimpleNamespace(monotonic=lambda: next(clock)))
+    at = moments(run, Setting(epochs=1, checkpoint={"every_minutes": 1.5}))
+    assert [batch for _, batch in at] == [5, 10, 0]
+
+
+def test_the_best_of_validations_within_an_epoch_is_kept(run: RunDir) -> None:
+    train(run, Setting(epochs=2, val_check_interval=0.2, checkpoint={"every_n_epochs": 2}))
+    points = [json.loads(line) for line in run.metrics_path.read_text().splitlines()]
+    values = {p["step"]: p["metrics"]["val/loss"] for p in points if "val/loss" in p["metrics"]}
+    assert len(values) == 10
+    best = best_checkpoint(run)
+    assert best.value == pytest.approx(min(values.values()), rel=1e-6)
+    assert values[best.step] == pytest.approx(best.value, rel=1e-6)
+    assert best.monitor == "val/loss"
+    assert torch.load(best, weights_only=True)["global_step"] == best.step
+
+
+@pytest.mark.parametrize(("keep_last", "keep_best", "most"), [(1, 0, 1), (1, 1, 2), (2, 1, 3), (3, 2, 5)])
+def test_no_more_than_asked_are_kept(run: RunDir, keep_last: int, keep_best: int, most: int) -> None:
+    keep = {"keep_last": keep_last, "keep_best": keep_best}
+    train(run, Setting(epochs=2, val_check_interval=0.2, checkpoint={"every_n_steps": 4, **keep}))
+    listed = [entry.file for entry in read_index(run.checkpoints)]
+    assert sorted([*listed, "index.json"]) == sorted(os.listdir(run.checkpoints))
+    assert keep_last <= len(listed) <= most
+
+
+def test_the_previous_one_stays_until_the_next_is_on_the_disk(run: RunDir) -> None:
+    class Files(pl.Callback):
+        def __init__(self) -> None:
+            self.seen: list[int] = []
+
+        def on_save_checkpoint(self, trainer, pl_module, checkpoint) -> None:
+            self.seen.append(len(list(run.checkpoints.glob("*.ckpt"))))
+
+    files = Files()
+    train(run, Setting(checkpoint={"keep_last": 1, "keep_best": 0}), files)
+    assert files.seen == [0, 1, 1]
+
+
+def test_a_second_state_of_the_same_step_gets_a_name_of_its_own(tmp_path: Path) -> None:
+    names = []
+    for _ in range(3):
+        path = free_path(tmp_path, 12)
+        path.touch()
+        names.append(path.name)
+    assert names == ["step-00000012.ckpt", "step-00000012-2.ckpt", "step-00000012-3.ckpt"]
+
+
+def test_a_checkpoint_has_no_objects_in_it(run: RunDir) -> None:
+    train(run, Setting(epochs=1, patience=3))
+    state = torch.load(last_checkpoint(run), weights_only=True)
+    assert {"state_dict", "optimizer_states", "lr_schedulers", "loops", "callbacks", "recovery"} <= state.keys()
+
+
+def test_an_older_one_can_be_resumed_from_and_the_later_are_forgotten(run: RunDir) -> None:
+    setting = Setting(checkpoint={"keep_last": 5})
+    calm = train(run, setting)
+    oldest = read_index(run.checkpoints)[0]
+    trainer, task, data = make(run, setting)
+    trainer.fit(task, datamodule=data, ckpt_path=str(oldest), weights_only=True)
+    assert task.consumed == calm["consumed"]
+    assert kinds(run) == [(15, 0, "epoch"), (30, 1, "epoch"), (45, 2, "epoch")]
+    assert sorted(os.listdir(run.checkpoints))[1:] == [f"step-000000{step}.ckpt" for step in (15, 30, 45)]
+
+
+def test_a_start_from_the_beginning_does_not_destroy_checkpoints(run: RunDir) -> None:
+    train(run, Setting(epochs=1))
+    trainer, task, data = make(run, Setting(epochs=1))
+    with pytest.raises(CheckpointError, match="holds 1 checkpoints .* to start from the beginning"):
+        trainer.fit(task, datamodule=data)
+    assert last_checkpoint(run).step == 15
+
+
+def test_a_folder_that_cannot_be_written_is_refused_before_the_first_batch(run: RunDir) -> None:
+    trainer, task, data = make(run, Setting())
+    run.checkpoints.rmdir()
+    run.checkpoints.write_text("in the way")
+    with pytest.raises(CheckpointError, match="checkpoints cannot be written"):
+        trainer.fit(task, datamodule=data)
+    assert task.consumed == []
+
+
+def test_a_disk_that_is_full_is_refused_before_the_first_batch(run: RunDir, monkeypatch) -> None:
+    trainer, task, data = make(run, Setting())
+    usage = SimpleNamespace(disk_usage=lambda folder: SimpleNamespace(free=100))
+    monkeypatch.setattr("runner.callbacks.checkpoint_io.shutil", usage)
+    with pytest.raises(CheckpointError, match="has 0 MiB free"):
+        trainer.fit(task, datamodule=data)
+    assert task.consumed == []
+
+
+def test_a_save_that_fails_ends_the_run_and_keeps_the_last_good_one(run: RunDir, monkeypatch) -> None:
+    from runner.callbacks import checkpoint_io
+
+    trainer, task, data = make(run, Setting(epochs=3))
+    replace = checkpoint_io.replace_file
+
+    def full(source: Path, target: Path) -> None:
+        if "00000030" in str(target):
+            raise OSError(28, "No space left on device")
+        replace(source, target)
+
+    monkeypatch.setattr(checkpoint_io, "replace_file", full)
+    with pytest.raises(CheckpointError, match="no space for .*step-00000030.ckpt"):
+        trainer.fit(task, datamodule=data)
+    assert last_checkpoint(run).step == 15
+    assert sorted(os.listdir(run.checkpoints)) == ["index.json", "step-00000015.ckpt"]
+
+
+def test_nan_is_never_the_best(run: RunDir) -> None:
+    class NoNumber(pl.Callback):
+        def on_validation_epoch_end(self, trainer, pl_module) -> None:
+            if trainer.current_epoch == 1:
+                pl_module._val = [torch.tensor(float("nan"))]
+
+    train(run, Setting(checkpoint={"keep_last": 3}), NoNumber())
+    assert [entry.value is None for entry in read_index(run.checkpoints)] == [False, True, False]
+    assert best_checkpoint(run).epoch != 1
+
+
+def test_weights_that_are_not_numbers_are_never_saved(run: RunDir) -> None:
+    class Poison(pl.Callback):
+        def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx) -> None:
+            if trainer.global_step == 30:
+                pl_module.net[4].bias.data[0] = float("inf")
+
+    with pytest.raises(NonFiniteLossError, match=r"step 30 \(epoch \d\): weights became NaN or infinite in net.4.bias"):
+        train(run, Setting(val_check_interval=0.5, checkpoint={"every_n_steps": 30}), Poison())
+    assert last_checkpoint(run).step < 30
+
+
+def test_fast_dev_run_saves_nothing(run: RunDir) -> None:
+    trainer, task, data = make(run, Setting(trainer={"fast_dev_run": True}))
+    trainer.fit(task, datamodule=data)
+    assert trainer.global_step == 1
+    assert os.listdir(run.checkpoints) == []
+
+
+def test_the_checkpointer_takes_only_what_makes_sense() -> None:
+    from inspect import signature
+
+    defaults = {name: p.default for name, p in signature(Checkpointer).parameters.items()}
+    assert defaults == {"every_n_epochs": 1, "every_n_steps": None, "every_minutes": None, "keep_best": 1, "keep_last": 2}

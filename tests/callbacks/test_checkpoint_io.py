@@ -1,0 +1,195 @@
+import os
+import pickle
+import random
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from runner.callbacks import checkpoint_io
+from runner.callbacks.checkpoint_io import RunCheckpointIO, check_folder
+from runner.errors import CheckpointError
+from runner.run.checkpoints import Saved, file_digest, write_index
+
+NUM_DAMAGES = 40
+
+
+def state(fill: float = 1.0) -> dict:
+    weights = {f"layer{n}": torch.full((50, 50), fill + n) for n in range(5)}
+    return {"state_dict": weights, "global_step": 7, "names": ["a", "b"], "nested": [{"lr": 0.1}, None, (1, 2)]}
+
+
+def same(a: dict, b: dict) -> bool:
+    weights = all(torch.equal(a["state_dict"][key], b["state_dict"][key]) for key in a["state_dict"])
+    return weights and {k: v for k, v in a.items() if k != "state_dict"} == {
+        k: v for k, v in b.items() if k != "state_dict"
+    }
+
+
+def saved(folder: Path, name: str = "step-00000007.ckpt") -> Path:
+    io = RunCheckpointIO()
+    io.save_checkpoint(state(), folder / name)
+    write_index(folder, [Saved(name, 7, 0, "step", io.digests[name])])
+    return folder / name
+
+
+def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
+    path = saved(tmp_path)
+    assert same(RunCheckpointIO().load_checkpoint(path), state())
+    assert sorted(os.listdir(tmp_path)) == ["index.json", "step-00000007.ckpt"]
+
+
+def test_the_digest_told_is_that_of_the_file(tmp_path: Path) -> None:
+    io = RunCheckpointIO()
+    io.save_checkpoint(state(), tmp_path / "a.ckpt")
+    assert io.digests == {"a.ckpt": file_digest(tmp_path / "a.ckpt")}
+
+
+def test_every_damage_is_seen_before_a_weight_is_loaded(tmp_path: Path) -> None:
+    path = saved(tmp_path)
+    whole = path.read_bytes()
+    draw = random.Random(1)
+    for number in range(NUM_DAMAGES):
+        harmed = bytearray(whole)
+        if number % 4 == 3:
+            del harmed[draw.randrange(len(whole)) :]
+        else:
+            harmed[draw.randrange(len(whole))] ^= 1 << draw.randrange(8)
+        path.write_bytes(harmed)
+        with pytest.raises(CheckpointError, match="step-00000007.ckpt is damaged"):
+            RunCheckpointIO().load_checkpoint(path)
+
+
+def test_without_a_digest_a_broken_file_is_still_an_error_with_its_name(tmp_path: Path) -> None:
+    path = tmp_path / "foreign.ckpt"
+    path.write_bytes(b"not a checkpoint at all")
+    with pytest.raises(CheckpointError, match="foreign.ckpt is no checkpoint"):
+        RunCheckpointIO().load_checkpoint(path)
+    with pytest.raises(CheckpointError, match="there is no checkpoint"):
+        RunCheckpointIO().load_checkpoint(tmp_path / "absent.ckpt")
+
+
+class Trap:
+    def __reduce__(self):
+        return os.mkdir, ("sprung",)
+
+
+def test_code_in_a_checkpoint_is_neither_run_nor_written(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    torch.save({"state_dict": {}, "trap": Trap()}, "bad.ckpt")
+    with pytest.raises(CheckpointError, match="bad.ckpt is no checkpoint that can be loaded weights-only"):
+        RunCheckpointIO().load_checkpoint(tmp_path / "bad.ckpt", weights_only=False)
+    with open("old.ckpt", "wb") as file:
+        pickle.dump(Trap(), file)
+    with pytest.raises(CheckpointError):
+        RunCheckpointIO().load_checkpoint(tmp_path / "old.ckpt", weights_only=None)
+    with pytest.raises(CheckpointError, match="cannot be loaded weights-only: .*mkdir"):
+        RunCheckpointIO().save_checkpoint({"hyper_parameters": Trap()}, tmp_path / "new.ckpt")
+    assert sorted(os.listdir(tmp_path)) == ["bad.ckpt", "old.ckpt"]
+
+
+@pytest.mark.parametrize("stage", ["torch.save", "replace"])
+def test_a_save_that_fails_leaves_the_old_file_and_no_litter(tmp_path: Path, monkeypatch, stage: str) -> None:
+    path = saved(tmp_path)
+
+    def fail(*args, **kwargs):
+        raise OSError(28, "No space left on device")
+
+    if stage == "replace":
+        monkeypatch.setattr(checkpoint_io, "replace_file", fail)
+    else:
+        monkeypatch.setattr(checkpoint_io.HashingWriter, "finish", fail)
+    with pytest.raises(CheckpointError, match="no space for .*step-00000007.ckpt: No space left.*MiB free"):
+        RunCheckpointIO().save_checkpoint(state(2.0), path)
+    monkeypatch.undo()
+    assert same(RunCheckpointIO().load_checkpoint(path), state())
+    assert sorted(os.listdir(tmp_path)) == ["index.json", "step-00000007.ckpt"]
+
+
+def test_a_file_size_limit_ends_in_an_error_that_says_so(tmp_path: Path) -> None:
+    path = saved(tmp_path)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))
+        with pytest.raises(CheckpointError, match="no space for"):
+            RunCheckpointIO().save_checkpoint(state(3.0), path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert same(RunCheckpointIO().load_checkpoint(path), state())
+    assert sorted(os.listdir(tmp_path)) == ["index.json", "step-00000007.ckpt"]
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path):
+    """A file system of 256 KiB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(folder)]
+    if shutil.which("mount") is None or subprocess.run(command, capture_output=True).returncode != 0:
+        pytest.skip("mounting a small file system needs root, which this process has not")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def test_a_full_disk_keeps_what_was_saved(small_disk: Path) -> None:
+    path = saved(small_disk)
+    (small_disk / "other").write_bytes(bytes(170_000))
+    with pytest.raises(CheckpointError, match="no space for .*MiB free"):
+        RunCheckpointIO().save_checkpoint(state(2.0), small_disk / "step-00000008.ckpt")
+    assert same(RunCheckpointIO().load_checkpoint(path), state())
+    assert sorted(os.listdir(small_disk)) == ["index.json", "other", "step-00000007.ckpt"]
+
+
+def test_too_little_room_is_told_before_training(small_disk: Path) -> None:
+    with pytest.raises(CheckpointError, match="has 0 MiB free; the checkpoints of this run need about 3 MiB"):
+        check_folder(small_disk, 3 * 2**20)
+    check_folder(small_disk, 1000)
+
+
+def test_a_folder_that_is_read_only_is_told_before_training(small_disk: Path) -> None:
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    with pytest.raises(CheckpointError, match="cannot be written: Read-only file system"):
+        check_folder(small_disk)
+
+
+def test_a_path_that_cannot_be_a_folder_is_told_before_training(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(CheckpointError, match=r"cannot be written: Not a directory. Choose another place"):
+        check_folder(tmp_path / "file" / "checkpoints")
+
+
+def test_litter_of_a_killed_process_is_cleared(tmp_path: Path) -> None:
+    (tmp_path / ".step-00000001.ckpt.tmp").write_bytes(b"half")
+    (tmp_path / ".index.json.1234.tmp").write_bytes(b"half")
+    check_folder(tmp_path)
+    assert os.listdir(tmp_path) == []
+
+
+KILLED = """
+import os, signal, sys, torch
+from runner.callbacks import checkpoint_io as io
+calls = [0]
+def dying(*args):
+    calls[0] += 1
+    if calls[0] == int(sys.argv[2]):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return real(*args)
+real = io.HashingWriter.write
+io.HashingWriter.write = dying
+io.RunCheckpointIO().save_checkpoint({"state_dict": {"w": torch.full((50, 50), 2.0)}}, sys.argv[1])
+"""
+
+
+def test_a_process_killed_while_writing_leaves_the_old_file(tmp_path: Path) -> None:
+    path = saved(tmp_path)
+    ended = subprocess.run([sys.executable, "-c", KILLED, str(path), "5"], capture_output=True)
+    assert ended.returncode == -signal.SIGKILL, ended.stderr.decode()
+    assert same(RunCheckpointIO().load_checkpoint(path), state())
+    assert ".step-00000007.ckpt.tmp" in os.listdir(tmp_path)

@@ -1,0 +1,196 @@
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+import pytorch_lightning as pl
+from soak.tiny import Setting, make, train
+
+from runner.callbacks.preemption import Preemption, interruptible
+from runner.errors import Interrupted
+from runner.run.checkpoints import last_checkpoint, read_index
+from runner.run.directory import RunDir
+
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+class Send(pl.Callback):
+    """Sends this process a signal at a moment of the training."""
+
+    def __init__(self, signum: int, hook: str, step: int, times: int = 1):
+        def send(trainer: pl.Trainer, *args, **kwargs) -> None:
+            if trainer.global_step == step and not self.sent:
+                self.sent = True
+                for _ in range(times):
+                    os.kill(os.getpid(), signum)
+
+        self.sent = False
+        setattr(self, hook, send)
+
+
+@pytest.fixture(autouse=True)
+def handlers_are_given_back():
+    before = [signal.getsignal(signum) for signum in SIGNALS]
+    yield
+    assert [signal.getsignal(signum) for signum in SIGNALS] == before
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunDir:
+    return RunDir(tmp_path / "run")
+
+
+@pytest.fixture(scope="module")
+def calm(tmp_path_factory) -> dict:
+    return train(RunDir(tmp_path_factory.mktemp("calm")), Setting())
+
+
+MOMENTS = [
+    ("on_train_batch_start", 7, 8, 0),
+    ("on_train_batch_end", 7, 7, 0),
+    ("on_train_batch_end", 15, 15, 0),  # the last batch of an epoch: before its validation
+    ("on_validation_batch_end", 15, 15, 0),
+    ("on_validation_end", 30, 30, 1),
+    ("on_train_epoch_end", 15, 15, 0),
+    ("on_train_epoch_start", 30, 30, 1),
+]
+
+
+@pytest.mark.parametrize("signum", SIGNALS)
+@pytest.mark.parametrize(("hook", "step", "saved", "epoch"), MOMENTS)
+def test_a_signal_saves_at_the_next_step_and_the_run_goes_on_from_there(
+    run: RunDir, calm: dict, signum: int, hook: str, step: int, saved: int, epoch: int
+) -> None:
+    with pytest.raises(Interrupted, match=rf"the state is saved at step {saved} \(.*step-{saved:08d}") as caught:
+        train(run, Setting(), Send(signum, hook, step))
+    assert caught.value.exit_code == 128 + signum
+    newest = last_checkpoint(run)
+    assert (newest.step, newest.epoch) == (saved, epoch)
+    assert train(run, Setting()) == calm
+
+
+def test_several_signals_in_one_training(run: RunDir, calm: dict) -> None:
+    for hook, step in (("on_validation_batch_end", 15), ("on_validation_start", 15), ("on_train_batch_end", 16),
+                       ("on_validation_start", 45)):  # fmt: skip
+        with pytest.raises(Interrupted):
+            train(run, Setting(), Send(signal.SIGTERM, hook, step))
+    assert train(run, Setting()) == calm
+
+
+def test_a_validation_within_an_epoch_is_done_again(tmp_path: Path) -> None:
+    setting = Setting(val_check_interval=0.2, plateau=True)
+    calm = train(RunDir(tmp_path / "calm"), setting)
+    run = RunDir(tmp_path / "run")
+    for step in (6, 21):
+        with pytest.raises(Interrupted):
+            train(run, setting, Send(signal.SIGTERM, "on_validation_batch_end", step))
+        assert last_checkpoint(run).kind == "interrupt"
+    assert train(run, setting) == calm
+
+
+def test_half_accumulated_gradients_are_finished_first(run: RunDir) -> None:
+    setting = Setting(accumulate=4)
+    with pytest.raises(Interrupted, match="saved at step 3"):
+        train(run, setting, Send(signal.SIGTERM, "on_train_batch_start", 2))
+
+
+def test_a_signal_after_the_last_step_still_ends_the_run(run: RunDir, calm: dict) -> None:
+    with pytest.raises(Interrupted, match="after the last step; the state is saved"):
+        train(run, Setting(), Send(signal.SIGTERM, "on_validation_end", 45))
+    assert last_checkpoint(run).step == 45
+    assert train(run, Setting()) == calm
+
+
+def test_a_second_ctrl_c_ends_at_once(run: RunDir) -> None:
+    with pytest.raises(Interrupted, match="second time: ended at once, without saving"):
+        train(run, Setting(), Send(signal.SIGINT, "on_train_batch_start", 7, times=2))
+    assert read_index(run.checkpoints) == []
+
+
+def test_a_second_sigterm_changes_nothing(run: RunDir) -> None:
+    with pytest.raises(Interrupted, match="saved at step 8"):
+        train(run, Setting(), Send(signal.SIGTERM, "on_train_batch_start", 7, times=3))
+
+
+def test_outside_a_training_a_signal_ends_at_once() -> None:
+    with pytest.raises(Interrupted, match="SIGTERM: ended at once") as caught, interruptible():
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(1)
+    assert caught.value.exit_code == 143
+
+
+def test_within_a_watch_the_training_saves_and_the_watch_stays(run: RunDir) -> None:
+    with interruptible() as watch:
+        with pytest.raises(Interrupted, match="saved at step 8"):
+            train(run, Setting(), Send(signal.SIGTERM, "on_train_batch_start", 7))
+        assert not watch.saving
+        assert [signal.getsignal(signum) for signum in SIGNALS] == [watch.handle] * 2
+
+
+def test_without_a_checkpointer_it_says_that_nothing_is_saved(run: RunDir) -> None:
+    trainer, task, data = make(run, Setting(), Send(signal.SIGTERM, "on_train_batch_start", 3))
+    trainer.callbacks = [c for c in trainer.callbacks if type(c).__name__ != "Checkpointer"]
+    with pytest.raises(Interrupted, match="ended at step 4; nothing is saved"):
+        trainer.fit(task, datamodule=data)
+
+
+def test_in_a_thread_it_changes_nothing(run: RunDir) -> None:
+    ended: list = []
+    thread = threading.Thread(target=lambda: ended.append(train(run, Setting(epochs=1))["step"]))
+    thread.start()
+    thread.join()
+    assert ended == [15]
+
+
+def test_evaluation_and_training_leave_the_handlers_as_they_were(run: RunDir) -> None:
+    before = [signal.getsignal(signum) for signum in SIGNALS]
+    trainer, task, data = make(run, Setting(epochs=1))
+    trainer.fit(task, datamodule=data)
+    trainer.validate(task, datamodule=data, verbose=False)
+    assert [signal.getsignal(signum) for signum in SIGNALS] == before
+    assert any(isinstance(callback, Preemption) for callback in trainer.callbacks)
+
+
+WHOLE_GROUP = """
+import os, signal, sys
+sys.path.append(sys.argv[1])
+from pathlib import Path
+from runner.callbacks.preemption import interruptible
+from runner.errors import RunnerError
+from runner.run.directory import RunDir
+from soak.tiny import Setting, train
+import pytorch_lightning as pl
+
+class Ready(pl.Callback):
+    def on_train_batch_end(self, trainer, *args):
+        if trainer.global_step == 5:
+            print("ready", flush=True)
+
+try:
+    with interruptible():
+        train(RunDir(Path(sys.argv[2])), Setting(num_workers=2, epochs=100000), Ready())
+except RunnerError as error:
+    print(error, flush=True)
+    sys.exit(error.exit_code)
+"""
+
+
+@pytest.mark.parametrize("signum", SIGNALS)
+def test_a_signal_to_the_whole_group_finds_the_loader_workers_alive(run: RunDir, signum: int) -> None:
+    """As Ctrl-C in a terminal and most schedulers send it."""
+    tests = str(Path(__file__).resolve().parents[1])
+    process = subprocess.Popen(
+        [sys.executable, "-c", WHOLE_GROUP, tests, str(run.path)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+    assert process.stdout.readline() == "ready\n"
+    os.killpg(process.pid, signum)
+    out, error = process.communicate(timeout=60)
+    assert process.returncode == 128 + signum, error
+    assert "the state is saved at step" in out
+    newest = last_checkpoint(run)
+    assert newest is not None and f"step {newest.step} " in out
