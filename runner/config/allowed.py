@@ -29,6 +29,7 @@ ANY_CLASS, ANY_CALLABLE = "builtins.object", "collections.abc.Callable"
 PARTS: dict[str, tuple[str, ...]] = {
     "runner.callbacks": (CALLBACK,),
     "runner.data": ("pytorch_lightning.LightningDataModule", ANY_CALLABLE),
+    "runner.losses": (MODULE,),
     "runner.models": (MODULE,),
     "runner.optim": (OPTIMIZER, "runner.optim.schedule.Schedule"),
     "runner.regularize": (CALLBACK, ANY_CALLABLE),

@@ -1,0 +1,117 @@
+"""Encoders of segmenters: any classifier that segmentation-models-pytorch or timm has, by its name."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from difflib import get_close_matches
+from typing import Annotated, Any
+
+import timm
+from annotated_types import Ge, Gt, Le
+from segmentation_models_pytorch.encoders import encoders
+from torch import nn
+
+from runner.errors import UserError, WeightsError
+
+__all__ = ["Channels", "Depth", "build_segmenter", "check_encoder", "decoder_widths"]
+
+Depth = Annotated[int, Ge(3), Le(5)]
+Channels = Annotated[int, Gt(0)]
+WIDTHS = (256, 128, 64, 32, 16)
+TIMM = "tu-"
+
+
+def check_encoder(name: str) -> None:
+    """Refuses a name that neither library has, with the nearest.
+
+    Raises:
+        UserError: there is no such encoder.
+    """
+    if name in encoders or (name.startswith(TIMM) and timm.is_model(name.removeprefix(TIMM).partition(".")[0])):
+        return
+    known = [*encoders, *(f"{TIMM}{model}" for model in timm.list_models())]
+    near = get_close_matches(name, known, n=3, cutoff=0.5)
+    if timm.is_model(name):
+        near = [f"{TIMM}{name}"]
+    hint = f" Nearest: {', '.join(near)}." if near else ""
+    raise UserError(
+        f"model.encoder_name={name}: there is no such encoder.{hint} There are "
+        f"{', '.join(list(encoders)[:6])} … (segmentation_models_pytorch.encoders), and with {TIMM!r} before their "
+        "names those of timm.list_models()."
+    )
+
+
+def published_weights(name: str, pretrained: bool) -> str | None:
+    """Which of the weights that are published for an encoder it starts from.
+
+    Raises:
+        WeightsError: there are none.
+    """
+    if not pretrained:
+        return None
+    if name.startswith(TIMM):
+        known = ["imagenet"] if timm.is_model_pretrained(name.removeprefix(TIMM)) else []
+    else:
+        known = list(encoders[name]["pretrained_settings"])
+    if not known:
+        raise WeightsError(f"Nobody publishes weights for the encoder {name!r}. Take pretrained=false, or another.")
+    return "imagenet" if "imagenet" in known else known[0]
+
+
+def decoder_widths(channels: Sequence[int] | None, depth: int) -> tuple[int, ...]:
+    """Channels of a decoder's stages, from the smallest map to the largest: as many as the encoder has.
+
+    Raises:
+        UserError: there are more or fewer.
+    """
+    if channels is None:
+        return WIDTHS[-depth:]
+    if len(channels) != depth:
+        raise UserError(
+            f"model.decoder_channels={list(channels)}: expected {depth} numbers, one for each stage of the encoder "
+            f"(model.encoder_depth={depth})."
+        )
+    return tuple(channels)
+
+
+def build_segmenter(
+    architecture: Callable[..., nn.Module],
+    encoder_name: str,
+    num_classes: int,
+    in_channels: int,
+    pretrained: bool,
+    **options: Any,
+) -> nn.Module:
+    """An architecture of segmentation-models-pytorch around an encoder.
+
+    Args:
+        options: the architecture's own.
+
+    Raises:
+        UserError: there is no such encoder, or the architecture does not take it.
+        WeightsError: its weights cannot be had.
+    """
+    check_encoder(encoder_name)
+    weights = published_weights(encoder_name, pretrained)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of names that the library will give up some day
+            return architecture(
+                encoder_name=encoder_name,
+                encoder_weights=weights,
+                in_channels=in_channels,
+                classes=num_classes,
+                **options,
+            )
+    except OSError as error:
+        raise WeightsError(
+            f"The weights of the encoder {encoder_name!r} cannot be downloaded ({error}). "
+            "Check the connection, or give a local file of a classifier with weights=FILE and pretrained=false."
+        ) from error
+    except (ValueError, KeyError, TypeError, RuntimeError, AssertionError, IndexError) as error:
+        given = ", ".join(f"{key}={value}" for key, value in options.items())
+        raise UserError(
+            f"{architecture.__name__} cannot be built on the encoder {encoder_name!r} with {given}: {error} "
+            "Another encoder, or other values, may do."
+        ) from error

@@ -1,0 +1,149 @@
+"""Segmenters that bring together what pyramids of maps say: FPN, PSPNet, PAN and UPerNet."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import segmentation_models_pytorch as smp
+from annotated_types import Ge, Lt
+from torch import nn
+
+from runner.models.segmentation.any_size import AnySize
+from runner.models.segmentation.encoder import Channels, Depth, build_segmenter
+
+__all__ = ["fpn", "pan", "pspnet", "upernet"]
+
+Dropout = Annotated[float, Ge(0), Lt(1)]
+
+
+class FPN(AnySize, smp.FPN):
+    pass
+
+
+class PSPNet(AnySize, smp.PSPNet):
+    pass
+
+
+class PAN(AnySize, smp.PAN):
+    smallest_map = 8  # it is halved three times
+
+
+class UPerNet(AnySize, smp.UPerNet):
+    pass
+
+
+def fpn(
+    num_classes: Annotated[int, Ge(1)],
+    encoder_name: str = "resnet18",
+    encoder_depth: Depth = 5,
+    decoder_pyramid_channels: Channels = 256,
+    decoder_segmentation_channels: Channels = 128,
+    dropout: Dropout = 0.2,
+    in_channels: Annotated[int, Ge(1)] = 3,
+    pretrained: bool = False,
+) -> nn.Module:
+    """Kirillov et al., "Panoptic feature pyramid networks" (2019, arXiv:1901.02446).
+
+    ``(N, C, H, W)`` → ``(N, num_classes, H, W)``.
+
+    Args:
+        encoder_name: of segmentation-models-pytorch, or of timm with ``tu-`` before it.
+        encoder_depth: how often the encoder halves the image.
+        decoder_pyramid_channels, decoder_segmentation_channels: of the pyramid, and of what is made of its levels.
+        dropout: share of the channels left out before the head in training.
+        in_channels: of the image.
+        pretrained: start the encoder from its published ImageNet weights.
+
+    Raises:
+        UserError: there is no such encoder, or it cannot be built so.
+        WeightsError: the weights cannot be had.
+    """
+    return build_segmenter(
+        FPN,
+        encoder_name,
+        num_classes,
+        in_channels,
+        pretrained,
+        encoder_depth=encoder_depth,
+        decoder_pyramid_channels=decoder_pyramid_channels,
+        decoder_segmentation_channels=decoder_segmentation_channels,
+        decoder_dropout=dropout,
+    )
+
+
+def pspnet(
+    num_classes: Annotated[int, Ge(1)],
+    encoder_name: str = "resnet18",
+    encoder_depth: Depth = 3,
+    psp_out_channels: Channels = 512,
+    dropout: Dropout = 0.2,
+    in_channels: Annotated[int, Ge(1)] = 3,
+    pretrained: bool = False,
+) -> nn.Module:
+    """Zhao et al., "Pyramid scene parsing network" (2016, arXiv:1612.01105). Takes and gives what `fpn` does.
+
+    Args:
+        psp_out_channels: of the pooled pyramid.
+    """
+    return build_segmenter(
+        PSPNet,
+        encoder_name,
+        num_classes,
+        in_channels,
+        pretrained,
+        encoder_depth=encoder_depth,
+        psp_out_channels=psp_out_channels,
+        psp_dropout=dropout,
+        upsampling=2**encoder_depth,
+    )
+
+
+def pan(
+    num_classes: Annotated[int, Ge(1)],
+    encoder_name: str = "resnet18",
+    encoder_depth: Depth = 5,
+    encoder_output_stride: Literal[16, 32] = 16,
+    decoder_channels: Channels = 32,
+    in_channels: Annotated[int, Ge(1)] = 3,
+    pretrained: bool = False,
+) -> nn.Module:
+    """Li et al., "Pyramid attention network" (2018, arXiv:1805.10180). Takes and gives what `fpn` does.
+
+    Args:
+        encoder_output_stride: how much smaller the last map is; less is finer and slower.
+        decoder_channels: of the decoder.
+    """
+    return build_segmenter(
+        PAN,
+        encoder_name,
+        num_classes,
+        in_channels,
+        pretrained,
+        encoder_depth=encoder_depth,
+        encoder_output_stride=encoder_output_stride,
+        decoder_channels=decoder_channels,
+    )
+
+
+def upernet(
+    num_classes: Annotated[int, Ge(1)],
+    encoder_name: str = "resnet18",
+    encoder_depth: Depth = 5,
+    decoder_channels: Channels = 256,
+    in_channels: Annotated[int, Ge(1)] = 3,
+    pretrained: bool = False,
+) -> nn.Module:
+    """Xiao et al., "Unified perceptual parsing" (2018, arXiv:1807.10221). Takes and gives what `fpn` does.
+
+    Args:
+        decoder_channels: of the pyramid.
+    """
+    return build_segmenter(
+        UPerNet,
+        encoder_name,
+        num_classes,
+        in_channels,
+        pretrained,
+        encoder_depth=encoder_depth,
+        decoder_channels=decoder_channels,
+    )

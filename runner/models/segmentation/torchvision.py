@@ -1,0 +1,59 @@
+"""torchvision's segmenters: FCN, DeepLab V3 and LR-ASPP, for any number of classes. They take images of any size."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import torchvision
+from annotated_types import Ge
+from torch import Tensor, nn
+
+from runner.models.pretrained import load_torchvision_weights
+
+__all__ = ["deeplab_v3", "fcn", "lraspp"]
+
+
+def fcn(
+    num_classes: Annotated[int, Ge(1)],
+    backbone: Literal["resnet50", "resnet101"] = "resnet50",
+    pretrained: bool = False,
+) -> nn.Module:
+    """Long et al., "Fully convolutional networks" (2014, arXiv:1411.4038), on a ResNet whose last map is an eighth.
+
+    ``(N, 3, H, W)`` → ``(N, num_classes, H, W)``.
+
+    Args:
+        pretrained: start from torchvision's COCO weights, all but the last layer.
+
+    Raises:
+        WeightsError: the weights cannot be downloaded or do not fit.
+    """
+    return build(f"fcn_{backbone}", num_classes, pretrained)
+
+
+def deeplab_v3(
+    num_classes: Annotated[int, Ge(1)],
+    backbone: Literal["resnet50", "resnet101", "mobilenet_v3_large"] = "mobilenet_v3_large",
+    pretrained: bool = False,
+) -> nn.Module:
+    """Chen et al., "Rethinking atrous convolution" (2017, arXiv:1706.05587). Takes and gives what `fcn` does."""
+    return build(f"deeplabv3_{backbone}", num_classes, pretrained)
+
+
+def lraspp(num_classes: Annotated[int, Ge(1)], pretrained: bool = False) -> nn.Module:
+    """Howard et al., "Searching for MobileNetV3" (2019, arXiv:1905.02244): small and fast. Takes and gives what
+    `fcn` does."""
+    return build("lraspp_mobilenet_v3_large", num_classes, pretrained)
+
+
+def build(name: str, num_classes: int, pretrained: bool) -> nn.Module:
+    model = torchvision.models.get_model(name, weights=None, weights_backbone=None, num_classes=num_classes)
+    if pretrained:
+        load_torchvision_weights(model, name)
+    model.register_forward_hook(logits_alone)
+    return model
+
+
+def logits_alone(module: nn.Module, inputs: Any, outputs: dict[str, Tensor]) -> Tensor:
+    """Of torchvision's outputs by name, the one there is."""
+    return outputs["out"]

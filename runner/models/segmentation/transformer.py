@@ -1,0 +1,106 @@
+"""Segmenters made for transformers: SegFormer and DPT."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import segmentation_models_pytorch as smp
+from annotated_types import Ge, Le
+from torch import nn
+
+from runner.errors import UserError
+from runner.models.segmentation.any_size import AnySize
+from runner.models.segmentation.encoder import TIMM, Channels, Depth, build_segmenter
+
+__all__ = ["dpt", "segformer"]
+
+
+class Segformer(AnySize, smp.Segformer):
+    pass
+
+
+class DPT(AnySize, smp.DPT):
+    pass
+
+
+def segformer(
+    num_classes: Annotated[int, Ge(1)],
+    encoder_name: str = "mit_b0",
+    encoder_depth: Depth = 5,
+    decoder_segmentation_channels: Channels = 256,
+    in_channels: Annotated[int, Ge(1)] = 3,
+    pretrained: bool = False,
+) -> nn.Module:
+    """Xie et al., "SegFormer" (2021, arXiv:2105.15203). ``(N, C, H, W)`` → ``(N, num_classes, H, W)``.
+
+    Args:
+        encoder_name: ``mit_b0`` to ``mit_b5`` are the paper's; any other of segmentation-models-pytorch, or of timm
+            with ``tu-`` before it, does too.
+        encoder_depth: how often the encoder halves the image.
+        decoder_segmentation_channels: of the decoder.
+        in_channels: of the image.
+        pretrained: start the encoder from its published ImageNet weights.
+
+    Raises:
+        UserError: there is no such encoder, or it cannot be built so.
+        WeightsError: the weights cannot be had.
+    """
+    return build_segmenter(
+        Segformer,
+        encoder_name,
+        num_classes,
+        in_channels,
+        pretrained,
+        encoder_depth=encoder_depth,
+        decoder_segmentation_channels=decoder_segmentation_channels,
+    )
+
+
+def dpt(
+    num_classes: Annotated[int, Ge(1)],
+    encoder_name: str = "tu-vit_tiny_patch16_224",
+    encoder_depth: Annotated[int, Ge(2), Le(4)] = 4,
+    decoder_readout: Literal["ignore", "add", "cat"] = "cat",
+    decoder_intermediate_channels: list[Channels] = (64, 128, 256, 256),
+    decoder_fusion_channels: Channels = 128,
+    in_channels: Annotated[int, Ge(1)] = 3,
+    pretrained: bool = False,
+) -> nn.Module:
+    """Ranftl et al., "Vision transformers for dense prediction" (2021, arXiv:2103.13413).
+
+    ``(N, C, H, W)`` → ``(N, num_classes, H, W)``.
+
+    Args:
+        encoder_name: a vision transformer of timm, with ``tu-`` before its name.
+        encoder_depth: how many of its layers are looked at.
+        decoder_readout: what becomes of the token for the whole image.
+        decoder_intermediate_channels: of the maps made of those layers, one each.
+        decoder_fusion_channels: of the decoder.
+        in_channels: of the image.
+        pretrained: start the encoder from its published ImageNet weights.
+
+    Raises:
+        UserError: there is no such encoder, or it cannot be built so.
+        WeightsError: the weights cannot be had.
+    """
+    if not encoder_name.startswith(TIMM):
+        raise UserError(
+            f"model.encoder_name={encoder_name}: DPT takes vision transformers of timm, such as tu-vit_tiny_patch16_224."
+        )
+    if len(decoder_intermediate_channels) != encoder_depth:
+        raise UserError(
+            f"model.decoder_intermediate_channels={list(decoder_intermediate_channels)}: expected {encoder_depth} "
+            f"numbers (model.encoder_depth={encoder_depth})."
+        )
+    return build_segmenter(
+        DPT,
+        encoder_name,
+        num_classes,
+        in_channels,
+        pretrained,
+        encoder_depth=encoder_depth,
+        decoder_readout=decoder_readout,
+        decoder_intermediate_channels=tuple(decoder_intermediate_channels),
+        decoder_fusion_channels=decoder_fusion_channels,
+        dynamic_img_size=True,
+    )

@@ -1,0 +1,86 @@
+"""U-Net and U-Net++: the decoder gets the encoder's maps of every size back."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import segmentation_models_pytorch as smp
+from annotated_types import Ge
+from torch import nn
+
+from runner.models.segmentation.any_size import AnySize
+from runner.models.segmentation.encoder import Channels, Depth, build_segmenter, decoder_widths
+
+__all__ = ["unet", "unet_plus_plus"]
+
+
+class Unet(AnySize, smp.Unet):
+    pass
+
+
+class UnetPlusPlus(AnySize, smp.UnetPlusPlus):
+    pass
+
+
+def unet(
+    num_classes: Annotated[int, Ge(1)],
+    encoder_name: str = "resnet18",
+    encoder_depth: Depth = 5,
+    decoder_channels: list[Channels] | None = None,
+    decoder_attention_type: Literal["scse"] | None = None,
+    decoder_interpolation: Literal["nearest", "bilinear"] = "nearest",
+    in_channels: Annotated[int, Ge(1)] = 3,
+    pretrained: bool = False,
+) -> nn.Module:
+    """Ronneberger et al., "U-Net" (2015, arXiv:1505.04597). ``(N, C, H, W)`` → ``(N, num_classes, H, W)``.
+
+    Args:
+        encoder_name: of segmentation-models-pytorch, or of timm with ``tu-`` before it.
+        encoder_depth: how often the encoder halves the image.
+        decoder_channels: of the decoder's stages, the smallest map first; 256, 128, 64, 32, 16 when None.
+        decoder_attention_type: squeeze and excitation in space and channels (Roy et al. 2018, arXiv:1808.08127).
+        in_channels: of the image.
+        pretrained: start the encoder from its published ImageNet weights.
+
+    Raises:
+        UserError: there is no such encoder, or it cannot be built so.
+        WeightsError: the weights cannot be had.
+    """
+    return build_segmenter(
+        Unet,
+        encoder_name,
+        num_classes,
+        in_channels,
+        pretrained,
+        encoder_depth=encoder_depth,
+        decoder_channels=decoder_widths(decoder_channels, encoder_depth),
+        decoder_attention_type=decoder_attention_type,
+        decoder_interpolation=decoder_interpolation,
+    )
+
+
+def unet_plus_plus(
+    num_classes: Annotated[int, Ge(1)],
+    encoder_name: str = "resnet18",
+    encoder_depth: Depth = 5,
+    decoder_channels: list[Channels] | None = None,
+    decoder_attention_type: Literal["scse"] | None = None,
+    decoder_interpolation: Literal["nearest", "bilinear"] = "nearest",
+    in_channels: Annotated[int, Ge(1)] = 3,
+    pretrained: bool = False,
+) -> nn.Module:
+    """Zhou et al., "UNet++" (2018, arXiv:1807.10165): a U-Net with dense paths between encoder and decoder.
+
+    Takes and gives what `unet` does.
+    """
+    return build_segmenter(
+        UnetPlusPlus,
+        encoder_name,
+        num_classes,
+        in_channels,
+        pretrained,
+        encoder_depth=encoder_depth,
+        decoder_channels=decoder_widths(decoder_channels, encoder_depth),
+        decoder_attention_type=decoder_attention_type,
+        decoder_interpolation=decoder_interpolation,
+    )
