@@ -85,9 +85,10 @@ class FineTune(StillModules):
         """
         if stage != "fit":
             return
-        backbone, _ = _split(pl_module.model, "finetune")
+        backbone, head = _split(pl_module.model, "finetune")
         set_lr_factor(backbone, self.backbone_lr_factor)
-        self.still = list(_batch_norms(pl_module.model.modules()))
+        fresh = {id(module) for part in head for module in part.modules()}
+        self.still = [norm for norm in _batch_norms(pl_module.model.modules()) if id(norm) not in fresh]
 
 
 def _split(model: nn.Module, option: str) -> tuple[list[nn.Parameter], list[nn.Module]]:

@@ -10,7 +10,8 @@ from torch.nn import functional
 
 __all__ = ["DropoutLinear", "build_head", "find_head", "split_parameters"]
 
-HEAD_NAMES = ("head", "fc", "classifier")
+HEAD_NAMES = ("head", "fc", "classifier", "aux_classifier")
+SEGMENTER_HEAD_NAMES = ("decoder", "segmentation_head", "classification_head")
 
 
 class DropoutLinear(nn.Linear):
@@ -49,7 +50,8 @@ def head_modules(model: nn.Module) -> list[nn.Module]:
         found = classifier()
         found = list(found) if isinstance(found, (tuple, list, nn.ModuleList)) else [found]
     else:
-        found = [getattr(model, name, None) for name in HEAD_NAMES]
+        names = SEGMENTER_HEAD_NAMES if hasattr(model, "segmentation_head") else HEAD_NAMES
+        found = [getattr(model, name, None) for name in names]
     found = [
         module for module in found if isinstance(module, nn.Module) and any(True for _ in module.parameters())
     ]
@@ -61,8 +63,8 @@ def head_modules(model: nn.Module) -> list[nn.Module]:
 def find_head(model: nn.Module) -> tuple[str, ...]:
     """Names of the modules that make the head, as ``model.named_modules()`` spells them.
 
-    What timm's ``get_classifier`` returns; else the attributes ``head``, ``fc`` or ``classifier``; else the
-    last linear layer. Empty when there is nothing of the kind.
+    What timm's ``get_classifier`` returns; else all but the encoder of a segmenter; else the attributes ``head``,
+    ``fc`` or ``classifier``; else the last linear layer. Empty when there is nothing of the kind.
     """
     modules = {id(module) for module in head_modules(model)}
     return tuple(name for name, module in model.named_modules() if id(module) in modules)

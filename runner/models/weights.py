@@ -17,6 +17,10 @@ from runner.models.weights_file import read_weights
 __all__ = ["Skipped", "WeightsReport", "fit_weights", "load_weights"]
 
 PREFIXES = ("model.", "module.", "backbone.", "_orig_mod.")
+"""What wrappers put before names."""
+FEATURES = "features."
+ENCODERS = ("encoder.", "encoder.model.", "backbone.")
+"""Where segmenters keep the classifier that they are built on."""
 
 
 class Skipped(NamedTuple):
@@ -75,8 +79,9 @@ def load_weights(model: nn.Module, path: str | Path) -> WeightsReport:
 def fit_weights(model: nn.Module, state: Mapping[str, Tensor], source: str) -> WeightsReport:
     """Fill ``model`` from named tensors, as `load_weights` does from a file."""
     own = model.state_dict()
-    tensors = _strip_prefixes(state, own)
-    report = WeightsReport(source, unexpected=sorted(set(tensors) - set(own)))
+    names = _rename(state, own)
+    tensors = {new: state[name] for name, new in names.items()}
+    report = WeightsReport(source, unexpected=sorted(name for name, new in names.items() if new not in own))
     head = find_head(model)
     resized = {name.rpartition(".")[0] for name in _misfits(tensors, own) if _is_inside(name, head)}
     stem = next(
@@ -117,18 +122,29 @@ def _refuse(report: WeightsReport, wrong: list[Skipped], state: Mapping[str, Ten
         )
 
 
-def _strip_prefixes(state: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-    """Take off what wrappers put before names (``model.``, ``module.`` …) where more names fit then."""
-    best, variants = state, [state]
+def _rename(state: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, str]:
+    """What each name of a file is called in the model.
+
+    What wrappers put before names (``model.``, ``module.`` …) comes off, and what a segmenter puts before those of
+    its encoder is put on, where more names fit then.
+    """
+    bare = stripped = [{name: name for name in state}]
     for _ in range(3):
-        variants = [
-            {name.removeprefix(prefix): tensor for name, tensor in variant.items()}
-            for variant in variants
+        stripped = [
+            {name: new.removeprefix(prefix) for name, new in variant.items()}
+            for variant in stripped
             for prefix in PREFIXES
-            if any(name.startswith(prefix) for name in variant)
+            if any(new.startswith(prefix) for new in variant.values())
         ]
-        best = max([best, *variants], key=lambda variant: len(variant.keys() & own.keys()))
-    return best
+        bare = bare + stripped
+    inside = [
+        {name: encoder + new.removeprefix(cut) for name, new in variant.items()}
+        for variant in bare
+        for encoder in ENCODERS
+        for cut in ("", FEATURES)
+        if any(new.startswith(encoder) for new in own)
+    ]
+    return max([*bare, *inside], key=lambda variant: sum(new in own for new in variant.values()))
 
 
 def _misfits(tensors: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> list[str]:

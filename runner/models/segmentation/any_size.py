@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 __all__ = ["AnySize"]
@@ -32,7 +32,3 @@ class AnySize:
         """Pixels that a side needs to become a multiple of the stride, and long enough."""
         stride = self.encoder.output_stride
         return max(-side % stride, self.smallest_map * stride - side)
-
-    def get_classifier(self) -> list[nn.Module]:
-        """Decoder and head: what is new for new classes, as timm's models name their heads."""
-        return [self.decoder, self.segmentation_head]
