@@ -1,9 +1,9 @@
-"""Every key that could stand in a config: the parameters of each node's constructor."""
+"""Every key that could stand in a config: what each node's constructor takes."""
 
 from __future__ import annotations
 
-import inspect
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -32,98 +32,61 @@ def print_schema(overrides: list[str], nodes: list[str], config_dirs: list[str],
     plain = to_plain(composition.config, composition.problems)
     if composition.problems:
         raise ConfigError(composition.problems)
-    schema = {place: keys for place, keys in _schema(plain) if not nodes or place in nodes}
-    places = [place for place, _ in _schema(plain)]
-    unknown = [name for name in nodes if name not in places]
+    schema = dict(schema_of(plain))
+    unknown = [name for name in nodes if name not in schema]
     if unknown:
         raise ConfigError(
-            [f"there is no node {name!r} in this config. {did_you_mean(name, places)}" for name in unknown]
+            [f"this config has no node {name!r}. {did_you_mean(name, schema)}" for name in unknown]
         )
+    schema = {place: keys for place, keys in schema.items() if not nodes or place in nodes}
     if as_json:
-        print(json.dumps(schema, indent=2, default=str))
+        print(json.dumps(schema, indent=2))
         return
     from runner.cli.show import console, table
 
     out = console()
     for place, keys in schema.items():
         rows = [
-            (f"{place}.{key['name']}".lstrip("."), key["type"], key["value"], key["default"]) for key in keys
+            (f"{place}.{key['name']}".lstrip("."), *(value or NOTHING for value in cells(key)))
+            for key in keys
         ]
-        out.print(table("key", "type", "value", "default", rows=rows))
+        out.print(table("key", "type", "value", "default", "what it is", rows=rows))
 
 
-def _schema(plain: dict[str, Any]) -> Iterator[tuple[str, list[dict[str, str]]]]:
-    """``(dotted place, keys)`` of the whole config, of its plain nodes and of those with a constructor."""
+def cells(key: dict[str, str | None]) -> list[str | None]:
+    return [key["type"], key["value"], key["default"], first_sentence(key["doc"] or "")]
+
+
+def first_sentence(text: str) -> str:
+    return re.split(r"(?<=[.])\s", text, maxsplit=1)[0]
+
+
+def schema_of(plain: dict[str, Any]) -> Iterator[tuple[str, list[dict[str, str | None]]]]:
+    """``(dotted place, keys)``: of the config itself, of its nodes without constructor, of those with one."""
     import dataclasses
 
-    from runner.config.build import find_targets, resolve_target
+    from runner.config.describe import describe
     from runner.config.schema import Config
     from runner.config.signature import annotations_of, members
+    from runner.config.target import find_targets
 
-    hints = annotations_of(Config)
-    yield (
-        "",
-        [
-            key
-            for key in _keys(Config, plain)
-            if key["name"] not in plain or not isinstance(plain[key["name"]], dict)
-        ],
-    )
-    for name, annotation in hints.items():
+    values = [key for key in describe(Config) if not isinstance(plain.get(key.name), dict)]
+    yield "", [with_value(key, plain) for key in values]
+    for name, annotation in annotations_of(Config).items():
         for member in members(annotation):
             if dataclasses.is_dataclass(member) and isinstance(plain.get(name), dict):
-                yield name, list(_keys(member, plain[name]))
+                yield name, [with_value(key, plain[name]) for key in describe(member, name)]
     for place, node in find_targets(plain):
-        yield place, list(_keys(resolve_target(node["_target_"]), node))
+        yield place, [with_value(key, node) for key in describe(node, place)]
 
 
-def _keys(constructor: Any, node: dict[str, Any]) -> Iterator[dict[str, str]]:
-    from runner.config.signature import annotations_of, parameters_of
-
-    hints = annotations_of(constructor)
-    for name, parameter in (parameters_of(constructor) or {}).items():
-        if parameter.kind in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL):
-            continue
-        yield {
-            "name": name,
-            "type": _spell(hints.get(name, parameter.annotation)),
-            "value": _show(node[name]) if name in node else NOTHING,
-            "default": NOTHING if parameter.default is parameter.empty else _show(parameter.default),
-        }
+def with_value(key: Any, node: dict[str, Any]) -> dict[str, str | None]:
+    value = short(node[key.name]) if key.name in node else None
+    return {"name": key.name, "type": key.type, "value": value, "default": key.default, "doc": key.doc}
 
 
-def _show(value: Any) -> str:
+def short(value: Any) -> str:
     if isinstance(value, dict) and "_target_" in value:
         return f"{value['_target_']}(…)"
-    text = "null" if value is None else str(value)
+    text = "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
     return text if len(text) <= 60 else text[:57] + "..."
-
-
-def _spell(annotation: Any) -> str:
-    """An annotation as a person writes it, with its bounds: ``float, >= 0``."""
-    import types
-    import typing
-
-    if annotation in (inspect.Parameter.empty, Any):
-        return "any"
-    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
-    if origin is typing.Annotated:
-        bounds = [bound for bound in map(_bound, arguments[1:]) if bound]
-        return ", ".join([_spell(arguments[0]), *bounds])
-    if origin in (typing.Union, types.UnionType):
-        return " | ".join(_spell(argument) for argument in arguments)
-    if origin is typing.Literal:
-        return " | ".join(str(argument) for argument in arguments)
-    if annotation is type(None):
-        return "null"
-    if origin is not None and arguments:
-        inner = ", ".join("…" if argument is Ellipsis else _spell(argument) for argument in arguments)
-        return f"{getattr(origin, '__name__', origin)}[{inner}]"
-    return getattr(annotation, "__name__", str(annotation))
-
-
-def _bound(constraint: Any) -> str:
-    for sign, attribute in ((">", "gt"), (">=", "ge"), ("<", "lt"), ("<=", "le")):
-        if hasattr(constraint, attribute):
-            return f"{sign} {getattr(constraint, attribute)}"
-    return ""
