@@ -98,14 +98,19 @@ def random_color(image: Tensor, strength: float) -> Tensor:
 
 
 def random_erase(image: Tensor) -> Tensor:
-    height, width = image.shape[-2:]
+    rows, columns = erasing(*image.shape[-2:])
+    image = image.clone()
+    mean = image.float().mean((1, 2)).to(image.dtype)
+    image[:, rows, columns] = mean[:, None, None]
+    return image
+
+
+def erasing(height: int, width: int) -> tuple[slice, slice]:
+    """Rows and columns of a random rectangle in an image."""
     area = height * width * uniform(*ERASED_AREA)
     aspect = math.exp(uniform(-math.log(3), math.log(3)))
     rows = min(height, max(1, round(math.sqrt(area / aspect))))
     columns = min(width, max(1, round(math.sqrt(area * aspect))))
     top = int(torch.randint(height - rows + 1, ()))
     left = int(torch.randint(width - columns + 1, ()))
-    image = image.clone()
-    mean = image.float().mean((1, 2)).to(image.dtype)
-    image[:, top : top + rows, left : left + columns] = mean[:, None, None]
-    return image
+    return slice(top, top + rows), slice(left, left + columns)

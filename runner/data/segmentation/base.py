@@ -1,0 +1,127 @@
+"""The base of sets of images with masks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Any
+
+import torch
+from annotated_types import Ge, Gt, Le
+from torch import Tensor
+
+from runner.data.base import DataModule
+from runner.data.facts import Facts
+from runner.data.images.augment import ImageAugment
+from runner.data.images.decode import read_image
+from runner.data.images.folder import IMAGENET_MEAN, IMAGENET_STD
+from runner.data.images.tree import image_files
+from runner.data.segmentation.batch import IGNORE, keep_sizes, pad_to_largest
+from runner.data.segmentation.palette import class_colors, laid_over
+from runner.data.segmentation.survey import Survey, survey
+from runner.data.segmentation.transform import MaskAugment
+from runner.data.split import Source, Split
+from runner.data.standardize import Standardize
+
+__all__ = ["SegmentationDataModule", "Side"]
+
+Side = Annotated[int, Ge(16), Le(4096)]
+NUM_NAMED = 3
+
+
+class SegmentationDataModule(DataModule):
+    """Images with a class for each pixel.
+
+    Batches are ``{"inputs": (N, 3, H, W), "targets": (N, H, W)}``, class ids as int64 and 255 for pixels that do not
+    count. Training images are padded to the largest of their batch; images of evaluation keep their sizes, and
+    where these differ in a batch, both entries are lists.
+
+    Args:
+        crop_size: height and width of the windows that training sees, in pixels, where there is augmentation; else
+            it sees whole images.
+        augment: random changes of training images; None leaves them as they are.
+        can_flip: whether a mirrored image still makes sense.
+        colors: red, green and blue of each class, for pictures; chosen when None.
+    """
+
+    extra_facts = ("ignore_index", "class_weights", "class_colors")
+
+    def __init__(
+        self,
+        crop_size: tuple[Side, Side] = (256, 256),
+        augment: ImageAugment | None = None,
+        can_flip: bool = True,
+        colors: list[list[int]] | None = None,
+        batch_size: Annotated[int, Gt(0)] = 8,
+        eval_batch_size: Annotated[int, Gt(0)] | None = None,
+        num_workers: Annotated[int, Ge(0)] = 0,
+        seed: Annotated[int, Ge(0)] = 0,
+        drop_last: bool = False,
+    ):
+        super().__init__(batch_size, eval_batch_size, num_workers, seed, drop_last)
+        self.crop_size = tuple(crop_size)
+        self.augment = augment
+        self.can_flip = can_flip
+        self.colors = colors
+        self.normalize = Standardize.for_images(IMAGENET_MEAN, IMAGENET_STD)
+
+    def make_split(self, name: str, source: Source, indices: Sequence[int] | Tensor) -> Split:
+        if name != "train":
+            return Split(source, indices, None, self.seed, keep_sizes)
+        transform = None if self.augment is None else MaskAugment(self.augment, self.crop_size, self.can_flip)
+        return Split(source, indices, transform, self.seed, pad_to_largest)
+
+    def look(self, num_classes: int) -> Survey:
+        """At some of the training samples."""
+        train = self.splits["train"]
+        return survey(train.source, train.indices, num_classes)
+
+    def make_facts(self, class_names: Sequence[str], seen: Survey, name: str, source: str, digest: str) -> Facts:
+        """Of the splits; ``class_counts`` are pixels, of the samples looked at."""
+        size = seen.size if self.augment is None else self.crop_size
+        return Facts(
+            task="segmentation",
+            input_shape=(3, *size),
+            num_outputs=len(class_names),
+            class_names=list(class_names),
+            class_counts=[int(count) for count in seen.counts.tolist()],
+            **{f"num_{split}": len(part) for split, part in self.splits.items()},
+            name=name,
+            source=source,
+            digest=digest,
+            extra={
+                "ignore_index": IGNORE,
+                "class_weights": seen.class_weights(),
+                "class_colors": self.colors or class_colors(class_names),
+            },
+        )
+
+    def on_after_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> dict[str, Any]:
+        inputs, targets = batch["inputs"], batch.get("targets")
+        if isinstance(inputs, Tensor):
+            batch["inputs"] = self.normalize(inputs)
+        else:
+            batch["inputs"] = [self.normalize(image) for image in inputs]
+        if targets is not None:
+            batch["targets"] = targets.long() if isinstance(targets, Tensor) else [mask.long() for mask in targets]
+        return batch
+
+    def batch_inputs(self, inputs: Sequence[Tensor]) -> Tensor | list[Tensor]:
+        same = len({image.shape for image in inputs}) == 1
+        return torch.stack(list(inputs)) if same else list(inputs)
+
+    def read_inputs(self, paths: Sequence[str]) -> Iterator[tuple[str, Tensor]]:
+        """Image files, and all those in folders, in their own size: uint8 ``(3, H, W)``.
+
+        Raises:
+            DataError: a path that is not there, or a folder without images.
+            BrokenSampleError: a file that cannot be decoded.
+        """
+        files = [file for path in paths for file in image_files(path)]
+        return ((file, read_image(file)) for file in files)
+
+    def picture(self, image: Tensor, target: Tensor) -> tuple[Tensor, str]:
+        """The image with its mask laid over, and its largest classes."""
+        counts = torch.bincount(target.flatten().long(), minlength=IGNORE + 1)[: self.facts.num_classes]
+        order = counts.argsort(descending=True, stable=True)[:NUM_NAMED].tolist()
+        names = ", ".join(self.facts.class_names[place] for place in order if counts[place])
+        return laid_over(image, target, self.facts.extra["class_colors"]), names

@@ -1,0 +1,78 @@
+"""The classes of a folder of masks: their names, what stands for them in the files, and whether that agrees."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from runner.data.segmentation.batch import IGNORE
+from runner.data.segmentation.survey import Survey
+
+__all__ = ["LIST", "class_problems", "read_class_names", "suspicion"]
+
+LIST = "classes.txt"
+
+
+def read_class_names(given: Sequence[str] | None, folder: Path, ignored: Sequence[int] = ()) -> list[str]:
+    """Those given, or the lines of ``classes.txt`` in the folder; none where neither is there.
+
+    Such a list may end with a name for what does not count: it is no class.
+    """
+    if given:
+        return [str(name) for name in given]
+    try:
+        lines = (folder / LIST).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        return []
+    names = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+    while len(names) - 1 in ignored:
+        names.pop()
+    return names
+
+
+def class_problems(
+    names: Sequence[str],
+    values: Sequence[int] | None,
+    colors: Sequence[Sequence[int]] | None,
+    ignored: Sequence[int],
+    folder: Path,
+) -> list[str]:
+    """Sentences about names, values and colours that do not go together."""
+    if not names:
+        return [f"Name the classes, in the order of their values: data.class_names=[road,sky,…], or lines of {folder / LIST}."]
+    problems = []
+    if len(names) < 2 or len(names) > IGNORE:
+        problems.append(f"data.class_names has {len(names)} names; expected 2 to {IGNORE}, the background counted.")
+    if twice := {name for name in names if list(names).count(name) > 1}:
+        problems.append(f"data.class_names has {', '.join(sorted(twice))} more than once.")
+    for key, entries in (("class_values", values), ("colors", colors)):
+        if entries is not None and len(entries) != len(names):
+            problems.append(f"data.{key} has {len(entries)} entries for {len(names)} classes.")
+        if entries is not None and len({str(entry) for entry in entries}) != len(entries):
+            problems.append(f"data.{key} has an entry twice: no two classes can look the same.")
+    for color in colors or ():
+        if len(color) != 3 or not all(0 <= value <= 255 for value in color):
+            problems.append(f"data.colors: {list(color)} is no colour; expected red, green and blue from 0 to 255.")
+    own = range(len(names)) if values is None else values
+    if both := sorted(set(own) & set(ignored)):
+        problems.append(
+            f"{both[0]} stands for the class {names[list(own).index(both[0])]!r} and, by data.ignore_index, for what does "
+            "not count. Give data.ignore_index=null, or another value."
+        )
+    return problems
+
+
+def suspicion(seen: Survey, names: Sequence[str], ignored: Sequence[int]) -> str | None:
+    """What is wrong with masks in which only one class counts."""
+    there = [name for name, count in zip(names, seen.counts.tolist(), strict=True) if count]
+    if len(there) > 1:
+        return None
+    hint = ""
+    if seen.num_ignored and ignored:
+        hint = (
+            f" Does {ignored[0]} stand for a class, as in masks of 0 and 255? Then give data.class_values=[0,{ignored[0]}] "
+            "and data.ignore_index=null."
+        )
+    what = f"only {there[0]!r}" if there else "no class at all"
+    share = seen.num_ignored / max(int(seen.counts.sum()) + seen.num_ignored, 1)
+    return f"The masks that were looked at show {what}; {share:.0%} of their pixels do not count.{hint}"

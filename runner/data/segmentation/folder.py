@@ -1,0 +1,210 @@
+"""Photographs with masks, in folders."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Literal
+
+from annotated_types import Ge, Gt, Le, Lt
+from torch import Tensor
+
+from runner.data.detection.layout import folder_problems
+from runner.data.download.progress import progress
+from runner.data.images.augment import ImageAugment
+from runner.data.images.verify import BROKEN_LIST, BrokenFile, describe, read_broken
+from runner.data.segmentation.base import SegmentationDataModule, Side
+from runner.data.segmentation.classes import class_problems, read_class_names, suspicion
+from runner.data.segmentation.cut import cut_pairs
+from runner.data.segmentation.layout import MaskTree, Pair, scan_masks
+from runner.data.segmentation.mask_file import MaskReader
+from runner.data.segmentation.rules import tree_problems
+from runner.data.segmentation.source import MaskFileSource, shrunk
+from runner.data.segmentation.survey import Survey
+from runner.errors import BrokenSampleError, DataError
+
+__all__ = ["MaskFolderDataModule"]
+
+Byte = Annotated[int, Ge(0), Le(255)]
+MOST_NAMED = 3
+
+logger = logging.getLogger(__name__)
+
+
+class MaskFolderDataModule(SegmentationDataModule):
+    """A folder of images and index masks of the same names.
+
+    Masks are PNG, BMP, TIFF or GIF files: grey values or palette indices, or colours if ``colors`` says which is
+    which class. Without folders of splits the pairs are cut at random.
+
+    Args:
+        root: the folder; see ``runner.data.segmentation.layout`` for how it may be arranged.
+        class_names: in the order of their ids, the background among them; ``classes.txt`` in the folder when None.
+        class_values: what stands in the masks for each class; 0, 1, 2 … when None.
+        colors: red, green and blue of each class: of masks in colour, and of pictures.
+        ignore_index: value or values of pixels that do not count; null where all do.
+        unknown: masks with other values or colours: ``refuse`` them, or ``ignore`` those pixels.
+        unmasked: images without a mask: ``refuse`` to train, or ``drop`` them.
+        images, masks: names of the two folders; looked for when None.
+        image_suffix, mask_suffix: what follows the part of the names that a pair has in common.
+        max_side: larger images are scaled down until their longer side is so long, in pixels, in training,
+            evaluation and prediction alike.
+        val_fraction: of all pairs, or of train where there is no val folder; 0.15 when None.
+        test_fraction: of all pairs; 0.15 when None. Only where there are no folders of splits.
+        split_seed: of the cut.
+    """
+
+    def __init__(
+        self,
+        root: str,
+        class_names: list[str] | None = None,
+        class_values: list[Byte] | None = None,
+        colors: list[list[int]] | None = None,
+        ignore_index: Byte | list[Byte] | None = 255,
+        unknown: Literal["refuse", "ignore"] = "refuse",
+        unmasked: Literal["refuse", "drop"] = "refuse",
+        images: str | None = None,
+        masks: str | None = None,
+        image_suffix: str = "",
+        mask_suffix: str = "",
+        max_side: Side | None = None,
+        crop_size: tuple[Side, Side] = (256, 256),
+        augment: ImageAugment | None = None,
+        can_flip: bool = True,
+        val_fraction: Annotated[float, Gt(0), Lt(1)] | None = None,
+        test_fraction: Annotated[float, Ge(0), Lt(1)] | None = None,
+        split_seed: Annotated[int, Ge(0)] = 0,
+        batch_size: Annotated[int, Gt(0)] = 8,
+        eval_batch_size: Annotated[int, Gt(0)] | None = None,
+        num_workers: Annotated[int, Ge(0)] = 0,
+        seed: Annotated[int, Ge(0)] = 0,
+        drop_last: bool = False,
+    ):
+        super().__init__(
+            crop_size, augment, can_flip, colors, batch_size, eval_batch_size, num_workers, seed, drop_last
+        )
+        self.root = root
+        self.given_names = class_names
+        self.class_values = class_values
+        self.ignored = [ignore_index] if isinstance(ignore_index, int) else list(ignore_index or ())
+        self.unknown = unknown
+        self.unmasked = unmasked
+        self.places = {"images": images, "masks": masks, "image_suffix": image_suffix, "mask_suffix": mask_suffix}
+        self.max_side = max_side
+        self.fractions = val_fraction, test_fraction
+        self.split_seed = split_seed
+
+    @property
+    def folder(self) -> Path:
+        return Path(self.root).expanduser()
+
+    @cached_property
+    def class_names(self) -> list[str]:
+        return read_class_names(self.given_names, self.folder, self.ignored)
+
+    def check(self) -> list[str]:
+        """What the listing of the folder and the settings say; no file is opened."""
+        problems = folder_problems(self.root)
+        if problems:
+            return problems
+        tree = self.scan()
+        settings = class_problems(self.class_names, self.class_values, self.colors, self.ignored, self.folder)
+        return [*tree_problems(tree, self.unmasked == "drop", *self.fractions), *settings]
+
+    def scan(self) -> MaskTree:
+        return scan_masks(self.folder, **self.places)
+
+    def setup(self, stage: str | None = None) -> None:
+        """Lists the folder and looks at some masks, once. A prediction needs none of it.
+
+        Raises:
+            DataError: the folder is not as it should be; every fault that was seen is named.
+        """
+        if self.splits or stage == "predict":
+            return
+        problems = self.check()
+        if problems:
+            raise DataError("\n".join(problems))
+        tree = self.scan()
+        broken = self.listed_broken(tree)
+        for note in [*tree.notes, *describe(broken)]:
+            logger.warning(note)
+        left_out = {entry.path for entry in broken}
+        pairs = {split: [p for p in own if left_out.isdisjoint(p)] for split, own in tree.pairs.items()}
+        flat, indices = cut_pairs(pairs, *self.fractions, self.split_seed)
+        self.refuse_emptiness(indices)
+        source = self.make_source(flat)
+        self.splits = {split: self.make_split(split, source, own) for split, own in indices.items()}
+        seen = self.look(len(self.class_names))
+        self.refuse_faults(seen)
+        title, origin = self.folder.absolute().name, str(self.folder.absolute())
+        self.facts = self.make_facts(self.class_names, seen, title, origin, self.digest(flat))
+
+    def refuse_emptiness(self, indices: dict[str, Tensor]) -> None:
+        missing = [split for split in ("train", "val") if split not in indices]
+        if missing:
+            raise DataError(f"{self.folder} has too few pairs of image and mask: none is left for {missing[0]}.")
+
+    def refuse_faults(self, seen: Survey) -> None:
+        faults = seen.faults[:MOST_NAMED]
+        if len(seen.faults) > MOST_NAMED:
+            faults.append(f"So have {len(seen.faults) - MOST_NAMED} more of the {seen.num_samples} that were looked at.")
+        if seen.faults:
+            faults.append("`runner data verify` looks at every file.")
+        elif doubt := suspicion(seen, self.class_names, self.ignored):
+            faults.append(doubt)
+        if faults:
+            self.splits = {}
+            raise DataError("\n".join(faults))
+
+    def make_source(self, pairs: Sequence[Pair]) -> MaskFileSource:
+        reader = MaskReader(len(self.class_names), self.class_values, self.colors, self.ignored, self.unknown)
+        return MaskFileSource(self.folder, pairs, reader, self.max_side)
+
+    def digest(self, pairs: Sequence[Pair]) -> str:
+        """Of names and sizes of all files: reading all of them would take as long as an epoch."""
+        listing = "".join(f"{path}\0{(self.folder / path).stat().st_size}\n" for pair in pairs for path in pair)
+        return hashlib.blake2b(listing.encode(), digest_size=16).hexdigest()
+
+    def listed_broken(self, tree: MaskTree) -> list[BrokenFile]:
+        """Files that ``runner data verify --set-aside`` listed."""
+        there = {path for pairs in tree.pairs.values() for pair in pairs for path in pair}
+        return [entry for entry in read_broken(self.folder / BROKEN_LIST) if entry.path in there]
+
+    def files(self) -> list[str]:
+        """Images that have a mask, by their paths below the root."""
+        return [image for pairs in self.scan().pairs.values() for image, _ in pairs]
+
+    def verify(self) -> list[BrokenFile]:
+        """Reads every pair.
+
+        Raises:
+            DataError: the folder is not as it should be.
+        """
+        problems = self.check()
+        if problems:
+            raise DataError("\n".join(problems))
+        source = self.make_source([pair for pairs in self.scan().pairs.values() for pair in pairs])
+
+        def fault(index: int) -> str | None:
+            try:
+                source[index]
+            except BrokenSampleError as error:
+                return str(error).rstrip(".")
+            return None
+
+        broken = []
+        with ThreadPoolExecutor() as pool, progress(f"Verifying {self.folder.name}", len(source), "files") as show:
+            for index, reason in enumerate(pool.map(fault, range(len(source)))):
+                if reason:
+                    broken.append(BrokenFile(source.name(index), reason))
+                show(index + 1)
+        return broken
+
+    def read_inputs(self, paths: Sequence[str]) -> Iterator[tuple[str, Tensor]]:
+        found = super().read_inputs(paths)
+        return ((name, shrunk(image, self.max_side)) for name, image in found)

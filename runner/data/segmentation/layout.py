@@ -1,0 +1,164 @@
+"""Where images and masks lie in a folder, as the tools and the people of this field leave them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from runner.data.detection.layout import split_meant
+from runner.data.images.decode import EXTENSIONS
+from runner.data.images.tree import entries, files_below
+from runner.data.nearest import did_you_mean
+from runner.data.segmentation.mask_file import MASK_EXTENSIONS
+
+__all__ = ["MaskTree", "Pair", "find_folders", "list_pairs", "scan_masks"]
+
+IMAGE_NAMES = ("images", "image", "imgs", "img", "jpegimages", "photos", "leftimg8bit")
+MASK_NAMES = (
+    "masks", "mask", "labels", "label", "annotations", "annotation", "annot", "segmentationclass", "gt", "gtfine",
+)  # fmt: skip
+BESIDE = ("annot", "_annot", "_masks", "_mask", "_labels", "masks", "labels")
+"""What stands behind a split's name in the name of its folder of masks: ``train`` and ``trainannot``."""
+MOST_NAMED = 5
+LAYOUTS = (
+    "Expected ROOT/images and ROOT/masks, both perhaps with train, val and test folders; or these two in ROOT/train, "
+    "ROOT/val and ROOT/test; or ROOT/train and ROOT/trainannot. Other names are given with data.images and data.masks."
+)
+
+Pair = tuple[str, str]
+"""Paths of an image and its mask, relative to the root."""
+
+
+@dataclass
+class MaskTree:
+    """What a folder holds.
+
+    Attributes:
+        pairs: of each split, sorted; ``all`` where there are no split folders.
+        unmasked: images without a mask, by split.
+        problems: a sentence each.
+        notes: what was passed over, for the user to know.
+    """
+
+    pairs: dict[str, list[Pair]] = field(default_factory=dict)
+    unmasked: dict[str, list[str]] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def scan_masks(
+    root: Path, images: str | None, masks: str | None, image_suffix: str, mask_suffix: str
+) -> MaskTree:
+    """Lists a folder; nothing is opened.
+
+    Args:
+        images, masks: names of the two folders; looked for when None.
+        image_suffix, mask_suffix: what stands behind the common part of a pair's names, before the extension.
+    """
+    tree = MaskTree()
+    folders, problem = find_folders(root, images, masks)
+    if problem:
+        tree.problems.append(problem)
+    for split, (image_folder, mask_folder) in folders.items():
+        list_pairs(tree, split, root, image_folder, mask_folder, image_suffix, mask_suffix)
+    return tree
+
+
+def find_folders(
+    root: Path, images: str | None = None, masks: str | None = None
+) -> tuple[dict[str, tuple[Path, Path]], str | None]:
+    """Folders of images and of masks of each split, and what is wrong."""
+    if (images is None) != (masks is None):
+        return {}, "data.images and data.masks belong together: give both, or none of them."
+    if images is not None:
+        for name, folder in (("images", root / images), ("masks", root / masks)):
+            if not folder.is_dir():
+                near = did_you_mean(folder.name, folders_in(root))
+                return {}, f"data.{name}={folder.relative_to(root)}: there is no such folder in {root}. {near}"
+        return by_split(root / images, root / masks), None
+    found = folders_in(root)
+    pair = one_of(found, IMAGE_NAMES), one_of(found, MASK_NAMES)
+    if all(pair):
+        return by_split(root / pair[0], root / pair[1]), None
+    splits = {}
+    for name in found:
+        split = split_meant(name)
+        inside = folders_in(root / name) if split else []
+        pair = one_of(inside, IMAGE_NAMES), one_of(inside, MASK_NAMES)
+        beside = one_of(found, [name.lower() + end for end in BESIDE])
+        if split and all(pair):
+            splits[split] = root / name / pair[0], root / name / pair[1]
+        elif split and beside:
+            splits[split] = root / name, root / beside
+    if "train" in splits:
+        return splits, None
+    there = ", ".join(found[:12]) or "no folders"
+    return {}, f"data.root={root} holds {there}. {LAYOUTS}"
+
+
+def by_split(images: Path, masks: Path) -> dict[str, tuple[Path, Path]]:
+    """The two folders, or those of each split in them."""
+    of_masks = {split_meant(name): name for name in folders_in(masks)}
+    found = {split_meant(name): name for name in folders_in(images)}
+    both = [split for split in ("train", "val", "test") if split in found and split in of_masks]
+    splits = {split: (images / found[split], masks / of_masks[split]) for split in both}
+    return splits if "train" in splits else {"all": (images, masks)}
+
+
+def list_pairs(
+    tree: MaskTree, split: str, root: Path, images: Path, masks: Path, image_suffix: str, mask_suffix: str
+) -> None:
+    """Adds the pairs of one split, and what does not pair."""
+    of_masks = by_key(tree, masks, mask_suffix, MASK_EXTENSIONS)
+    taken = set(of_masks.values()) if images == masks else set()
+    of_images = by_key(tree, images, image_suffix, EXTENSIONS, taken)
+    both = sorted(of_images.keys() & of_masks.keys())
+    tree.pairs[split] = [(relative(of_images[key], root), relative(of_masks[key], root)) for key in both]
+    tree.unmasked[split] = [relative(path, root) for key, path in sorted(of_images.items()) if key not in of_masks]
+    orphans = len(of_masks) - len(both)
+    if orphans and both:
+        tree.notes.append(f"{masks} holds {orphans} masks without an image: not used.")
+    if not of_images:
+        tree.problems.append(f"{images} holds no images.")
+    elif not both:
+        tree.problems.append(no_pair(images, masks, of_images, of_masks))
+
+
+def no_pair(images: Path, masks: Path, of_images: dict[str, Path], of_masks: dict[str, Path]) -> str:
+    """Why no name in one folder is in the other, with the suffix that would mend it."""
+    image, mask = min(of_images), min(of_masks, default=None)
+    if mask is None:
+        return f"{masks} holds no masks ({', '.join(sorted(end[1:] for end in MASK_EXTENSIONS))})."
+    text = f"No image in {images} has a mask of its name in {masks}: there are {image} and {mask}, for example."
+    longer, shorter, setting = (mask, image, "mask") if len(mask) > len(image) else (image, mask, "image")
+    if longer.startswith(shorter):
+        return f"{text} Give data.{setting}_suffix={longer.removeprefix(shorter)}."
+    return f"{text} data.image_suffix and data.mask_suffix say what follows the part that both have in common."
+
+
+def by_key(
+    tree: MaskTree, folder: Path, suffix: str, extensions: frozenset[str], left_out: set[Path] = frozenset()
+) -> dict[str, Path]:
+    """Files below a folder by what pairs them: the path without suffix and extension."""
+    found: dict[str, Path] = {}
+    for entry in files_below(folder):
+        path = Path(entry.path)
+        if path.suffix.lower() not in extensions or not path.stem.endswith(suffix) or path in left_out:
+            continue
+        key = path.relative_to(folder).with_suffix("").as_posix().removesuffix(suffix)
+        if key in found:
+            tree.problems.append(f"{path} and {found[key].name} go by one name. Rename or remove one.")
+        found[key] = path
+    return found
+
+
+def folders_in(folder: Path) -> list[str]:
+    return [entry.name for entry in entries(folder) if entry.is_dir()] if folder.is_dir() else []
+
+
+def one_of(found: list[str], names: list[str] | tuple[str, ...]) -> str | None:
+    return next((name for wanted in names for name in found if name.lower() == wanted), None)
+
+
+def relative(path: Path, root: Path) -> str:
+    return path.relative_to(root).as_posix()

@@ -1,0 +1,32 @@
+"""What a folder of images and masks must be to be trained on, as far as its listing tells."""
+
+from __future__ import annotations
+
+from runner.data.segmentation.cut import FRACTION
+from runner.data.segmentation.layout import MaskTree
+
+__all__ = ["tree_problems"]
+
+MOST_NAMED = 5
+
+
+def tree_problems(
+    tree: MaskTree, drops_unmasked: bool, val_fraction: float | None, test_fraction: float | None
+) -> list[str]:
+    """One sentence a problem."""
+    problems = list(tree.problems)
+    found = [path for split, paths in tree.unmasked.items() if tree.pairs[split] for path in paths]
+    if found and not drops_unmasked:
+        more = f" and {len(found) - MOST_NAMED} more" if len(found) > MOST_NAMED else ""
+        problems.append(
+            f"{len(found)} images have no mask: {', '.join(found[:MOST_NAMED])}{more}. Add them, or leave these images "
+            "out with data.unmasked=drop."
+        )
+    if val_fraction and "val" in tree.pairs:
+        problems.append(f"data.val_fraction={val_fraction:g} would have no effect: there is a val folder.")
+    if test_fraction and "train" in tree.pairs:
+        problems.append(f"data.test_fraction={test_fraction:g} would have no effect: there are folders of splits.")
+    of_test = FRACTION if test_fraction is None else test_fraction
+    if "all" in tree.pairs and (val_fraction or FRACTION) + of_test >= 1:
+        problems.append("data.val_fraction and data.test_fraction leave nothing to train on. Give less.")
+    return problems

@@ -1,0 +1,93 @@
+"""Circles, squares and triangles to be outlined: drawn from a seed, without any file."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import numpy as np
+import torch
+from annotated_types import Ge, Gt, Le
+from torch import Tensor
+
+from runner.data.images.augment import ImageAugment
+from runner.data.sampler import seed_of
+from runner.data.segmentation.base import SegmentationDataModule
+from runner.data.shapes import CLASS_NAMES, draw_scene
+
+__all__ = ["ShapesSegmentationDataModule", "ShapesSource"]
+
+BACKGROUND = "background"
+
+
+class ShapesSource:
+    """Scenes with their masks, each drawn when asked for.
+
+    Args:
+        num_images: how many there are.
+        seed: of all of them.
+    """
+
+    def __init__(self, num_images: int, seed: int, image_size: int, max_objects: int):
+        self.num_images = num_images
+        self.seed = seed
+        self.image_size = image_size
+        self.max_objects = max_objects
+
+    def __len__(self) -> int:
+        return self.num_images
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        """The image, uint8 ``(3, S, S)``, and its mask, uint8 ``(S, S)``."""
+        scene = draw_scene(self.seed, index, self.image_size, self.max_objects)
+        mask = (scene.masks * (1 + scene.labels)[:, None, None]).max(0)  # no pixel is in two shapes
+        return torch.from_numpy(scene.image), torch.from_numpy(mask.astype(np.uint8))
+
+    def name(self, index: int) -> str:
+        return f"scene {index}"
+
+
+class ShapesSegmentationDataModule(SegmentationDataModule):
+    """Generated scenes of three classes of shapes before a background.
+
+    Args:
+        num_train, num_val, num_test: images of each split; no two have an image in common.
+        image_size: side of the square images, in pixels.
+        max_objects: shapes in an image, at most.
+        scene_seed: of what is drawn.
+    """
+
+    def __init__(
+        self,
+        num_train: Annotated[int, Gt(0)] = 400,
+        num_val: Annotated[int, Gt(0)] = 60,
+        num_test: Annotated[int, Ge(0)] = 60,
+        image_size: Annotated[int, Ge(32), Le(2048)] = 96,
+        max_objects: Annotated[int, Gt(0), Le(50)] = 6,
+        scene_seed: Annotated[int, Ge(0)] = 0,
+        augment: ImageAugment | None = None,
+        can_flip: bool = True,
+        batch_size: Annotated[int, Gt(0)] = 8,
+        eval_batch_size: Annotated[int, Gt(0)] | None = None,
+        num_workers: Annotated[int, Ge(0)] = 0,
+        seed: Annotated[int, Ge(0)] = 0,
+        drop_last: bool = False,
+    ):
+        super().__init__(
+            (image_size, image_size), augment, can_flip, None, batch_size, eval_batch_size, num_workers, seed, drop_last
+        )
+        self.counts = {"train": num_train, "val": num_val, "test": num_test}
+        self.image_size = image_size
+        self.max_objects = max_objects
+        self.scene_seed = scene_seed
+
+    def setup(self, stage: str | None = None) -> None:
+        """Draws some of the scenes, to count their pixels. A prediction needs none of them."""
+        if self.splits or stage == "predict":
+            return
+        for split, count in self.counts.items():
+            if count:
+                source = ShapesSource(count, seed_of(self.scene_seed, split), self.image_size, self.max_objects)
+                self.splits[split] = self.make_split(split, source, range(count))
+        names = [BACKGROUND, *CLASS_NAMES]
+        digest = f"{seed_of(self.scene_seed, self.image_size, self.max_objects, *self.counts.values()):016x}"
+        self.facts = self.make_facts(names, self.look(len(names)), "shapes_segmentation", "generated", digest)

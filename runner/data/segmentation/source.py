@@ -1,0 +1,71 @@
+"""Images and their masks in files as the source of splits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from torch import Tensor
+from torchvision.transforms.v2 import functional as F
+
+from runner.data.images.decode import read_image
+from runner.data.segmentation.layout import Pair
+from runner.data.segmentation.mask_file import MaskReader
+from runner.data.segmentation.transform import resized
+from runner.errors import BrokenSampleError
+
+__all__ = ["MaskFileSource", "shrunk"]
+
+
+class MaskFileSource:
+    """Pairs of files, decoded when asked for and never kept.
+
+    Args:
+        root: the folder the paths are relative to.
+        pairs: paths of images and masks.
+        reader: of the masks.
+        max_side: longer sides are scaled down to it, in pixels; None leaves every image its size.
+    """
+
+    def __init__(self, root: Path, pairs: Sequence[Pair], reader: MaskReader, max_side: int | None = None):
+        self.root = root
+        self.pairs = list(pairs)
+        self.reader = reader
+        self.max_side = max_side
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        """The image, uint8 ``(3, H, W)``, and its mask, uint8 ``(H, W)``.
+
+        Raises:
+            BrokenSampleError: a file cannot be read, the two differ in size, or the mask has values of no class.
+        """
+        image_path, mask_path = (self.root / path for path in self.pairs[index])
+        image, mask = read_image(image_path), self.reader.read(mask_path)
+        if image.shape[1:] != mask.shape:
+            (height, width), (mask_height, mask_width) = image.shape[1:], mask.shape
+            raise BrokenSampleError(
+                f"{image_path} has {width} × {height} pixels, but its mask {mask_path.name} {mask_width} × {mask_height}. "
+                "Was one of them resized, or turned (EXIF)?"
+            )
+        return resized(image, mask, shrunk_size(mask.shape, self.max_side))
+
+    def name(self, index: int) -> str:
+        return self.pairs[index][0]
+
+
+def shrunk_size(size: Sequence[int], max_side: int | None) -> tuple[int, int]:
+    """Height and width after scaling down to ``max_side``."""
+    height, width = size
+    if max_side is None or max(height, width) <= max_side:
+        return height, width
+    factor = max_side / max(height, width)
+    return max(1, round(height * factor)), max(1, round(width * factor))
+
+
+def shrunk(image: Tensor, max_side: int | None) -> Tensor:
+    """An image ``(C, H, W)`` scaled down to ``max_side``."""
+    size = shrunk_size(image.shape[1:], max_side)
+    return image if image.shape[1:] == size else F.resize(image, list(size), antialias=True)

@@ -1,0 +1,77 @@
+"""Random changes of training images that move the masks with the pixels."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torchvision.transforms import v2
+from torchvision.transforms.v2 import functional as F
+
+from runner.data.images.augment import ImageAugment, erasing, random_color, uniform
+from runner.data.segmentation.batch import IGNORE, MEAN_COLOR, pad
+
+__all__ = ["MaskAugment", "resized"]
+
+HOW_OFTEN = 0.5
+
+
+class MaskAugment:
+    """The changes of an ``ImageAugment``, for images with masks.
+
+    Its random crop becomes a window of a fixed size on the image scaled at random: between ``min_scale`` and its
+    inverse in area, so that things are as large as in evaluation on average. Where the window looks beyond the
+    image, and where something is erased, pixels do not count.
+
+    Args:
+        augment: says what is done and how much.
+        size: height and width of what comes out, in pixels.
+        can_flip: whether a mirrored image still makes sense.
+    """
+
+    def __init__(self, augment: ImageAugment, size: Sequence[int], can_flip: bool = True):
+        self.augment = augment
+        self.size = tuple(size)
+        self.can_flip = can_flip
+
+    def __call__(self, image: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """One image, uint8 ``(3, H, W)``, and its mask, uint8 ``(H, W)``, as this epoch sees them."""
+        augment = self.augment
+        zoom = math.exp(uniform(math.log(augment.min_scale), -math.log(augment.min_scale)) / 2)
+        image, mask = window(image, mask, self.size, zoom)
+        if augment.flip and self.can_flip and torch.rand(()) < HOW_OFTEN:
+            image, mask = F.horizontal_flip(image), F.horizontal_flip(mask)
+        if augment.degrees:
+            angle = uniform(-augment.degrees, augment.degrees)
+            bilinear = v2.InterpolationMode.BILINEAR
+            image = F.rotate(image, angle, interpolation=bilinear, fill=list(MEAN_COLOR))
+            mask = F.rotate(mask[None], angle, fill=[IGNORE])[0]
+        if augment.color:
+            image = random_color(image, augment.color)
+        if augment.erase and torch.rand(()) < augment.erase:
+            image, mask = image.clone(), mask.clone()
+            rows, columns = erasing(*mask.shape)
+            image[:, rows, columns] = image.float().mean((1, 2)).to(image.dtype)[:, None, None]
+            mask[rows, columns] = IGNORE
+        return image, mask
+
+
+def window(image: Tensor, mask: Tensor, size: tuple[int, int], zoom: float) -> tuple[Tensor, Tensor]:
+    """A random window of a size on the image enlarged by ``zoom``. Only what the window shows is resized."""
+    seen = [max(1, round(side / zoom)) for side in size]
+    places = [int(torch.rand(()) * (abs(have - need) + 1)) for have, need in zip(mask.shape, seen, strict=True)]
+    first = [place if have > need else 0 for place, have, need in zip(places, mask.shape, seen, strict=True)]
+    inside = tuple(slice(begin, begin + need) for begin, need in zip(first, seen, strict=True))
+    image, mask = image[:, *inside], mask[inside]
+    offset = [place if have < need else 0 for place, have, need in zip(places, mask.shape, seen, strict=True)]
+    return resized(*pad(image, mask, *seen, *offset), size)
+
+
+def resized(image: Tensor, mask: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """An image and its mask at another height and width; the mask takes the class of the nearest pixel."""
+    if mask.shape == tuple(size):
+        return image, mask
+    nearest = v2.InterpolationMode.NEAREST_EXACT
+    return F.resize(image, list(size), antialias=True), F.resize(mask[None], list(size), interpolation=nearest)[0]
