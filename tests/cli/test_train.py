@@ -32,7 +32,7 @@ def test_a_run_keeps_all_there_is_to_know(trained: Path) -> None:
 def test_says_what_it_will_do_what_came_out_and_what_next(say) -> None:
     said = say("train", *QUICK, "run.name=told")
     assert said.code == 0, said.err
-    assert "MLP" in said.out and "1079 train" in said.out and "runs/told" in said.out
+    assert "mlp, " in said.out and "1079 train" in said.out and "runs/told" in said.out
     assert said.out.index("runs/told") < said.out.index("accuracy")
     assert "runner predict runs/told" in said.out
 
