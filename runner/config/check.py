@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -42,10 +43,7 @@ def find_problems(composition: Composition) -> list[str]:
     plain = to_plain(composition.config, unresolved)
     known = dotted_keys(composition.config)
     by_node = {str(key): node_problems(str(key), value, known) for key, value in plain.items()}
-    wrong = {key for key, found in by_node.items() if found}
-    in_nodes = at_their_source(
-        [problem for found in by_node.values() for problem in found], composition.config
-    )
+    in_nodes, takers = at_their_source(by_node, composition.config)
     problems = [
         *composition.problems,
         *unresolved,
@@ -55,7 +53,10 @@ def find_problems(composition: Composition) -> list[str]:
         *agreement_problems(composition, plain),
         *effect_problems(composition, plain),
         *machine_problems(plain),
-        *trial_problems(plain, wrong),
+        *trial_problems(
+            {key: node for key, node in plain.items() if key not in takers},
+            wrong={key for key, found in by_node.items() if found},
+        ),
     ]
     return list(dict.fromkeys(problems))
 
@@ -68,17 +69,23 @@ def data_problems(composition: Composition) -> list[str]:
     return list(dict.fromkeys(problems))
 
 
-def at_their_source(problems: list[str], config: DictConfig) -> list[str]:
-    """Without those of values that come from another key, where that key has the same trouble."""
-    begins = [problem.partition(": ")[0].partition("=")[0] for problem in problems]
-    copies = {
-        place for place, source in references(config) if any(f"{b}.".startswith(f"{source}.") for b in begins)
-    }
-    return [
-        problem
-        for problem, begin in zip(problems, begins, strict=True)
-        if not any(f"{begin}.".startswith(f"{place}.") for place in copies)
+def at_their_source(by_node: dict[str, list[str]], config: DictConfig) -> tuple[list[str], set[str]]:
+    """The problems without those of values that come from another key, where that key has the same trouble.
+
+    Returns:
+        The problems that stay, and the nodes that took a wrong value from another.
+    """
+    problems = [problem for found in by_node.values() for problem in found]
+    places = [re.split("[=:]", problem, maxsplit=1)[0] for problem in problems]
+    copies = {to for to, source in references(config) if any(is_below(place, source) for place in places)}
+    kept = [
+        p for p, place in zip(problems, places, strict=True) if not any(is_below(place, to) for to in copies)
     ]
+    return kept, {to.partition(".")[0] for to in copies}
+
+
+def is_below(place: str, other: str) -> bool:
+    return f"{place}.".startswith(f"{other}.")
 
 
 def node_problems(key: str, value: Any, known: Iterable[str]) -> list[str]:

@@ -44,7 +44,7 @@ def section(lines: list[str], pattern: re.Pattern[str], numpy: bool) -> Iterator
     names: list[str] = []
     words: list[str] = []
     margin = None
-    for line in [*lines, "end"]:
+    for line, below in zip([*lines, "end"], [*lines[1:], "", ""], strict=True):
         indent = len(line) - len(line.lstrip())
         if line.strip() and margin is None:
             margin = indent
@@ -53,7 +53,8 @@ def section(lines: list[str], pattern: re.Pattern[str], numpy: bool) -> Iterator
             continue
         match = pattern.match(line.strip())
         yield from ((name, " ".join(filter(None, words))) for name in names)
-        if not match or indent < (margin or 0) or (indent == 0 and not numpy):
+        ends = re.fullmatch(r"-{3,}", below.strip()) if numpy else indent == 0
+        if not match or ends or indent < (margin or 0):
             return
         names = [name.strip().lstrip("*") for name in match["names"].split(",")]
         words = [] if numpy else [match["text"] or ""]

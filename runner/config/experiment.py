@@ -70,7 +70,7 @@ def read_experiment(path: Path, groups: dict[str, dict[str, Option]], problems: 
     config = load_config(path)
     if is_whole(config):
         return Experiment(config, resolved=True)
-    entries = config.pop("defaults") if "defaults" in config else []
+    entries = config.pop("defaults") if "defaults" in config else ListConfig([])
     if not isinstance(entries, ListConfig):
         problems.append(
             f"{path.name}: defaults must be a list of `override /GROUP: OPTION`, got {entries!r}."

@@ -27,6 +27,9 @@ def nearest(name: str, valid: Iterable[str], most: int = 3) -> list[str]:
 
 
 def likeness(name: str, other: str) -> float:
+    """0 to 1; a name that is one of the other's words is like it, too: ``factor`` and ``backbone_lr_factor``."""
+    if name != other and len(name) > 2 and name.lower() in other.lower().split("_"):
+        return LIKE
     matcher = difflib.SequenceMatcher(None, name.lower(), other.lower())
     if matcher.real_quick_ratio() < LIKE:
         return 0.0

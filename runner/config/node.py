@@ -9,9 +9,8 @@ import typing
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from runner.config.build import HYDRA_KEYS
 from runner.config.groups import GROUPS
-from runner.config.nearest import did_you_mean, nearest
+from runner.config.names import arguments_of, given_by_runner, name_problems, takes_any
 from runner.config.plain import MISSING
 from runner.config.schema import Part, part_of
 from runner.config.signature import annotations_of, members, named_parameters, parameters_of
@@ -19,7 +18,7 @@ from runner.config.target import locate, resolve_target
 from runner.config.values import holds_unknown, show, type_problems
 from runner.errors import ConfigError
 
-__all__ = ["check_names", "check_value"]
+__all__ = ["check_value"]
 
 CONVERSIONS = ("all", "partial", "object")
 
@@ -58,9 +57,16 @@ def wants_object(annotation: Any) -> bool:
     plain = (str, int, float, bool, list, tuple, dict, set, object)
     return bool(kinds) and all(
         typing.get_origin(kind) is Callable
-        or (inspect.isclass(kind) and kind not in plain and not dataclasses.is_dataclass(kind))
+        or (is_kind(kind) and kind not in plain and not dataclasses.is_dataclass(kind))
         for kind in kinds
     )
+
+
+def is_kind(annotation: Any) -> bool:
+    """Whether it is a class that an object is one of or not: no ``Any``, no ``list[int]``, no protocol."""
+    if annotation is Any or typing.get_origin(annotation) or getattr(annotation, "_is_protocol", False):
+        return False
+    return inspect.isclass(annotation) and not typing.is_typeddict(annotation)
 
 
 def inner_values(annotation: Any, value: Any, place: str) -> Iterable[tuple[Any, Any, str]]:
@@ -99,7 +105,7 @@ def kind_problems(
         wanted = [locate(part.makes)] if part.makes else []
     else:
         wanted = [] if node.get("_partial_") else [m for m in members(annotation) if m is not types.NoneType]
-    if not wanted or not inspect.isclass(made) or not all(inspect.isclass(kind) for kind in wanted):
+    if not wanted or not all(is_kind(kind) for kind in (made, *wanted)):
         return []
     if issubclass(made, tuple(wanted)):
         return []
@@ -134,82 +140,18 @@ def check_arguments(
     parameters = parameters_of(constructor)
     if parameters is None:
         return []
+    given = given_by_runner(part)
+    if given and node.get("_args_"):
+        return [f"{place}._args_: runner gives arguments too; write yours by their names."]
     hints = annotations_of(constructor)
-    arguments, problems = arguments_of(node, place, parameters, part)
-    problems += check_names(
+    arguments, problems = arguments_of(node, place, parameters)
+    problems += name_problems(
         constructor.__name__, parameters, arguments, place, known, part, node.get("_partial_")
     )
     for key, value in arguments.items():
-        parameter = named_parameters(parameters).get(key)
-        annotation = hints.get(key, Any) if parameter else Any
-        if parameter and value is None and parameter.default is None:
-            continue
-        problems += check_value(annotation, value, f"{place}.{key}", known)
+        parameter = parameters.get(key)
+        if parameter is None or parameter not in named_parameters(parameters).values():
+            problems += check_value(Any, value, f"{place}.{key}", known) if takes_any(parameters) else []
+        elif key not in given and not (value is None and parameter.default is None):
+            problems += check_value(hints.get(key, Any), value, f"{place}.{key}", known)
     return problems
-
-
-def arguments_of(
-    node: dict[str, Any], place: str, parameters: dict[str, inspect.Parameter], part: Part | None
-) -> tuple[dict[str, Any], list[str]]:
-    """Arguments by name, those of ``_args_`` too."""
-    arguments = {key: value for key, value in node.items() if key not in HYDRA_KEYS}
-    positional = node.get("_args_") or []
-    if not positional or not isinstance(positional, list):
-        return arguments, []
-    if part and part.makes:
-        return arguments, [f"{place}._args_: runner gives arguments too; write yours by their names."]
-    names = [
-        name for name, parameter in parameters.items() if parameter.kind is parameter.POSITIONAL_OR_KEYWORD
-    ]
-    takes_more = any(p.kind in (p.VAR_POSITIONAL, p.POSITIONAL_ONLY) for p in parameters.values())
-    problems = [
-        f"{place}.{name}: given twice, by name and in _args_."
-        for name in names[: len(positional)]
-        if name in arguments
-    ]
-    if len(positional) > len(names) and not takes_more:
-        problems.append(f"{place}._args_ holds {len(positional)} arguments, expected at most {len(names)}.")
-    return dict(zip(names, positional, strict=False)) | arguments, problems
-
-
-def check_names(
-    label: str,
-    parameters: dict[str, inspect.Parameter],
-    arguments: dict[str, Any],
-    place: str,
-    known: Iterable[str] = (),
-    part: Part | None = None,
-    partial: bool | None = False,
-) -> list[str]:
-    """Names that the constructor does not take, those it misses, and those that are runner's to give."""
-    part = part or Part()
-    named = named_parameters(parameters)
-    takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
-    supplied = {*part.supplied, *part.first}
-    problems = []
-    for key in arguments:
-        if key in supplied:
-            problems.append(f"{place}.{key}: {label} gets {key!r} from runner itself; take it away.")
-        elif key not in named and not takes_any:
-            valid = [name for name in named if name not in supplied]
-            problems.append(f"{place}.{key}: {label} takes no {key!r}. {hint(str(key), place, valid, known)}")
-    for name in part.supplied:
-        if name not in named and not takes_any:
-            problems.append(f"{place}: runner calls {label} with {name!r}, which it does not take.")
-    for name, parameter in named.items():
-        needed = parameter.default is parameter.empty and name not in arguments and name not in supplied
-        if needed and not (partial and not part.makes):
-            problems.append(
-                f"{place}: {label} needs {name!r}, and nothing gives it. Add {place}.{name}=VALUE."
-            )
-    return problems
-
-
-def hint(key: str, place: str, valid: list[str], known: Iterable[str]) -> str:
-    """A like name here, or else the same name elsewhere in the config."""
-    valid = [*valid, *(HYDRA_KEYS if key.startswith("_") else ())]
-    if not nearest(key, valid):
-        found = [other for other in known if other.rpartition(".")[2] == key and other != f"{place}.{key}"]
-        if found:
-            return f"Did you mean {' or '.join(repr(other) for other in found[:3])}?"
-    return did_you_mean(key, valid)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
@@ -49,14 +50,13 @@ def child(
 
 
 def reason(error: Exception, text: str, config: DictConfig | ListConfig) -> str:
-    if isinstance(error.__cause__, ConfigError):
-        return str(error.__cause__)
-    first = str(error).strip().splitlines()[0].rstrip(".") if str(error).strip() else type(error).__name__
+    first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    first = first.partition(" raised while resolving interpolation: ")[2] or first
     wanted = REFERENCE.search(text)
     if wanted and "not found" in first:
         keys = dotted_keys(config._get_root())
         return f"there is no {wanted.group(1)!r}. {did_you_mean(wanted.group(1), keys)}"
-    return f"{first}."
+    return first if first.endswith((".", "?")) else f"{first}."
 
 
 def to_yaml(plain: Any) -> str:
@@ -79,30 +79,28 @@ def escaped(value: Any) -> Any:
     return value
 
 
-def dotted_keys(config: Any, prefix: str = "") -> list[str]:
-    """Every key of a config as a path."""
-    keys = []
+def walk(config: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """``(dotted place, node)`` of every key, interpolations not followed."""
     for key in config if isinstance(config, DictConfig) and not config._is_none() else ():
-        path = f"{prefix}.{key}".lstrip(".")
-        node = config._get_node(key)
-        keys.append(path)
-        if isinstance(node, DictConfig) and not node._is_interpolation() and not node._is_missing():
-            keys += dotted_keys(node, path)
-    return keys
+        place, node = f"{prefix}.{key}".lstrip("."), config._get_node(key)
+        yield place, node
+        if not node._is_interpolation() and not node._is_missing():
+            yield from walk(node, place)
 
 
-def references(config: DictConfig) -> list[tuple[str, str]]:
+def dotted_keys(config: DictConfig) -> list[str]:
+    """Every key of a config as a path."""
+    return [place for place, _ in walk(config)]
+
+
+def references(config: DictConfig) -> Iterator[tuple[str, str]]:
     """``(dotted key, dotted key it takes its value from)`` of every value that is nothing but ``${key}``."""
-    found = []
-    for place in dotted_keys(config):
-        parent, _, last = place.rpartition(".")
-        node = (OmegaConf.select(config, parent) if parent else config)._get_node(last)
+    for place, node in walk(config):
         match = (
             re.fullmatch(r"\$\{([A-Za-z_][\w.]*)\}", str(node._value())) if node._is_interpolation() else None
         )
         if match:
-            found.append((place, match.group(1)))
-    return found
+            yield place, match.group(1)
 
 
 def interpolated_keys(config: DictConfig) -> set[str]:

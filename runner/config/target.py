@@ -66,7 +66,7 @@ def locate(target: str) -> Any:
     parts = target.split(".")
     if is_module_of_user(parts[0]) and os.getcwd() not in sys.path:
         sys.path.append(os.getcwd())
-    for length in range(len(parts), 0, -1):
+    for length in range(len(parts) - 1, 0, -1):
         name = ".".join(parts[:length])
         try:
             value = importlib.import_module(name)
@@ -79,7 +79,7 @@ def locate(target: str) -> Any:
                 f"_target_ {target!r}: importing {name} failed: {type(error).__name__}: {error}."
             ) from error
         return follow(value, name, parts[length:], target)
-    raise ConfigError(f"_target_ {target!r}: no module {parts[0]!r} can be imported.")
+    raise ConfigError(f"_target_ {target!r}: there is no module {parts[0]!r}, or it is not installed.")
 
 
 def follow(value: Any, name: str, attributes: list[str], target: str) -> Any:

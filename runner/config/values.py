@@ -79,7 +79,7 @@ def make_adapter(annotation: Any) -> Any:
     except PydanticUserError as error:
         # A dataclass or model brings its own settings. Any other annotation has no schema at all.
         return TypeAdapter(annotation) if error.code == "type-adapter-config-unused" else None
-    except (TypeError, NameError, RuntimeError, AttributeError):
+    except Exception:  # an annotation for type checkers or for another tool: nothing to judge by
         return None
 
 

@@ -1,0 +1,84 @@
+"""The names of a node's arguments against those its constructor takes."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable
+from typing import Any
+
+from runner.config.build import HYDRA_KEYS
+from runner.config.nearest import did_you_mean, nearest
+from runner.config.schema import Part
+from runner.config.signature import named_parameters
+
+__all__ = ["arguments_of", "given_by_runner", "name_problems", "takes_any"]
+
+
+def given_by_runner(part: Part | None) -> set[str]:
+    return {*part.supplied, *part.first} if part else set()
+
+
+def takes_any(parameters: dict[str, inspect.Parameter]) -> bool:
+    return any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
+
+
+def arguments_of(
+    node: dict[str, Any], place: str, parameters: dict[str, inspect.Parameter]
+) -> tuple[dict[str, Any], list[str]]:
+    """Arguments by name, those of ``_args_`` too, and what is wrong with the latter."""
+    arguments = {key: value for key, value in node.items() if key not in HYDRA_KEYS}
+    positional = node.get("_args_") or []
+    if not isinstance(positional, list):
+        return arguments, []
+    names = [
+        name for name, parameter in parameters.items() if parameter.kind is parameter.POSITIONAL_OR_KEYWORD
+    ]
+    takes_more = any(p.kind in (p.VAR_POSITIONAL, p.POSITIONAL_ONLY) for p in parameters.values())
+    twice = [name for name in names[: len(positional)] if name in arguments]
+    problems = [f"{place}.{name}: given twice, by name and in _args_." for name in twice]
+    if len(positional) > len(names) and not takes_more:
+        problems.append(f"{place}._args_ holds {len(positional)} arguments, expected at most {len(names)}.")
+    return dict(zip(names, positional, strict=False)) | arguments, problems
+
+
+def name_problems(
+    label: str,
+    parameters: dict[str, inspect.Parameter],
+    arguments: dict[str, Any],
+    place: str,
+    known: Iterable[str] = (),
+    part: Part | None = None,
+    partial: bool | None = False,
+) -> list[str]:
+    """Names that the constructor does not take, those it misses, and those that are runner's to give."""
+    part = part or Part()
+    named = named_parameters(parameters)
+    open_ended = takes_any(parameters)
+    supplied = given_by_runner(part)
+    problems = []
+    for key in arguments:
+        if key in supplied:
+            problems.append(f"{place}.{key}: {label} gets {key!r} from runner itself; take it away.")
+        elif key not in named and not open_ended:
+            valid = [name for name in named if name not in supplied]
+            problems.append(f"{place}.{key}: {label} takes no {key!r}. {hint(str(key), place, valid, known)}")
+    for name in part.supplied:
+        if name not in named and not open_ended:
+            problems.append(f"{place}: runner calls {label} with {name!r}, which it does not take.")
+    for name, parameter in named.items():
+        needed = parameter.default is parameter.empty and name not in arguments and name not in supplied
+        if needed and not (partial and not part.makes):
+            problems.append(
+                f"{place}: {label} needs {name!r}, and nothing gives it. Add {place}.{name}=VALUE."
+            )
+    return problems
+
+
+def hint(key: str, place: str, valid: list[str], known: Iterable[str]) -> str:
+    """A like name here, or else the same name elsewhere in the config."""
+    valid = [*valid, *(HYDRA_KEYS if key.startswith("_") else ())]
+    if not nearest(key, valid):
+        found = [other for other in known if other.rpartition(".")[2] == key and other != f"{place}.{key}"]
+        if found:
+            return f"Did you mean {' or '.join(repr(other) for other in found[:3])}?"
+    return did_you_mean(key, valid)

@@ -1,0 +1,72 @@
+"""A working directory of its own, and what is wrong with a config composed there."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from copy import deepcopy
+from pathlib import Path
+
+import pytest
+from omegaconf import DictConfig
+
+from runner.config import compose as compose_module
+from runner.config.check import find_problems
+from runner.config.compose import compose, run_hydra
+from runner.errors import ConfigError
+
+Find = Callable[..., list[str]]
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working directory, and a Python that forgets afterwards what it imported from it."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [folder for folder in sys.path if folder not in ("", ".")])
+    monkeypatch.delenv("RUNNER_ALLOW_PACKAGES", raising=False)
+    before = set(sys.modules)
+    yield tmp_path
+    for name in set(sys.modules) - before:
+        if str(getattr(sys.modules[name], "__file__", "")).startswith(str(tmp_path)):
+            del sys.modules[name]
+
+
+@pytest.fixture
+def write(here: Path) -> Callable[[str, str], Path]:
+    """Writes a file of the working directory."""
+
+    def write_file(name: str, text: str = "") -> Path:
+        path = here / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        return path
+
+    return write_file
+
+
+@pytest.fixture(scope="session")
+def composed() -> dict[tuple[str, ...], DictConfig]:
+    """What Hydra composed of the program's own options: most tests choose the same."""
+    return {}
+
+
+@pytest.fixture
+def find(here: Path, composed: dict, monkeypatch: pytest.MonkeyPatch) -> Find:
+    """Every problem of what the overrides compose, as ``runner config check`` would tell them."""
+
+    def run_once(primary: str, overrides: list[str]) -> DictConfig:
+        if tuple(overrides) not in composed:
+            composed[tuple(overrides)] = run_hydra(primary, overrides)
+        return deepcopy(composed[tuple(overrides)])
+
+    def find_all(
+        *overrides: str, experiment: str | None = None, config_dirs: tuple[str, ...] = ()
+    ) -> list[str]:
+        own = experiment is None and not config_dirs and not (here / "conf").exists()
+        monkeypatch.setattr(compose_module, "run_hydra", run_once if own else run_hydra)
+        try:
+            return find_problems(compose(overrides, experiment, config_dirs))
+        except ConfigError as error:
+            return error.problems
+
+    return find_all

@@ -1,0 +1,370 @@
+"""Mistakes, and what is said about each: what came, what was expected, the nearest valid name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import wraps
+from pathlib import Path
+
+import pytest
+import torch
+
+from runner.cli import main
+
+
+@dataclass
+class Bad:
+    """A config with one mistake.
+
+    Attributes:
+        given: overrides, separated by spaces.
+        said: what the one sentence about it holds.
+        experiment: the text of an experiment's file.
+        files: other files of the working directory.
+        config_dir: a further folder of groups.
+    """
+
+    given: str
+    said: list[str]
+    experiment: str | None = None
+    files: dict[str, str] = field(default_factory=dict)
+    config_dir: str | None = None
+
+    def __str__(self) -> str:
+        return (self.given or self.experiment or f"--config-dir {self.config_dir}").replace("\n", " ")[:70]
+
+
+KEYS = [
+    Bad("optimizr=adam", ["there is no 'optimizr'", "Did you mean 'optimizer'?"]),
+    Bad("optimizr.lr=1", ["there is no 'optimizr'", "'optimizer'"]),
+    Bad("lr=0.1", ["there is no 'lr'", "'optimizer.lr'"]),
+    Bad("epochs=3", ["there is no 'epochs'", "'trainer.max_epochs'"]),
+    Bad("batchsize=3", ["there is no 'batchsize'", "'data.batch_size'"]),
+    Bad("+nothing_like_it=1", ["there is no 'nothing_like_it'", "Valid: callbacks, checkpoint, data"]),
+    Bad("model.hiden_sizes=[64]", ["model.hiden_sizes: MLP takes no", "'hidden_sizes'"]),
+    Bad("+model.droput=0.1", ["model.droput", "'dropout'"]),
+    Bad("model.lr=0.1", ["model.lr: MLP takes no 'lr'", "'optimizer.lr'"]),
+    Bad("optimizer.lrr=0.1", ["optimizer.lrr: AdamW takes no 'lrr'", "Did you mean 'lr'?"]),
+    Bad("optimizer.momentum=0.9", ["AdamW takes no 'momentum'", "Valid: amsgrad, betas"]),
+    Bad("optimizer=sgd optimizer.nestrov=true", ["SGD takes no 'nestrov'", "'nesterov'"]),
+    Bad("scheduler=one_cycle scheduler.pct_strat=0.2", ["takes no 'pct_strat'", "'pct_start'"]),
+    Bad("task.loss.label_smothing=0.1", ["task.loss.label_smothing", "'label_smoothing'"]),
+    Bad("task.los.reduction=sum", ["task.los: ClassificationTask takes no 'los'", "'loss'"]),
+    Bad("regularization.drop_out=0.1", ["regularization.drop_out", "'dropout'"]),
+    Bad(
+        "regularization.early_stopping.patiense=3",
+        ["regularization.early_stopping.patiense: EarlyStopping takes no", "'patience'"],
+    ),
+    Bad("data=mnist regularization.augment.flips=true", ["regularization.augment.flips", "'flip'"]),
+    Bad("trainer.max_epoch=3", ["Trainer takes no 'max_epoch'", "'max_epochs'"]),
+    Bad("hardware.acelerator=cpu", ["hardware.acelerator", "'accelerator'"]),
+    Bad("run.nme=x", ["run.nme", "'name'"]),
+    Bad("tracking.experment=x", ["tracking.experment", "'experiment'"]),
+    Bad("checkpoint.every_n_epoch=2", ["Checkpointer takes no", "'every_n_epochs'"]),
+    Bad("transfer=finetune transfer.factor=2", ["FineTune takes no 'factor'", "'backbone_lr_factor'"]),
+    Bad("transfer=frozen transfer.x=2", ["FrozenBackbone takes no 'x'", "It takes none."]),
+    Bad("model._partal_=true", ["model._partal_", "'_partial_'"]),
+    Bad("optimizer.lr.max=3", ["optimizer.lr is 0.001, a value with no keys below it"]),
+    Bad("~optimizer.lrr", ["nothing at optimizer.lrr to take away", "'optimizer.lr'"]),
+    Bad("~optimizer.lr=3", ["optimizer.lr is 0.001, not 3"]),
+    Bad(
+        "data=mnist data.augment.flip=false",
+        ["data.augment is ${regularization.augment}; set regularization.augment.flip"],
+    ),
+]
+
+VALUES = [
+    Bad("optimizer.lr=fast", ['optimizer.lr="fast": expected a number']),
+    Bad("optimizer.lr=[0.1]", ["optimizer.lr=[0.1]: expected a number"]),
+    Bad("optimizer.lr=true", ["optimizer.lr=true: expected a number"]),
+    Bad("optimizer.lr={a:1}", ['optimizer.lr={"a": 1}: expected a number']),
+    Bad("optimizer.betas=0.9", ["optimizer.betas=0.9: expected a list"]),
+    Bad("optimizer.betas=[0.9]", ["optimizer.betas", "one more value"]),
+    Bad("optimizer.betas=[0.9,0.99,0.999]", ["optimizer.betas", "at most 2 values"]),
+    Bad("data.batch_size=[32]", ["data.batch_size=[32]: expected a whole number"]),
+    Bad("data.batch_size=32.5", ["data.batch_size=32.5: expected a whole number"]),
+    Bad("data.batch_size=true", ["data.batch_size=true: expected a whole number"]),
+    Bad("data.batch_size=null", ["data.batch_size=null: expected a whole number"]),
+    Bad("data.batch_size='64'", ['data.batch_size="64": expected a whole number']),
+    Bad("model.hidden_sizes=64", ["model.hidden_sizes=64: expected a list"]),
+    Bad("model.hidden_sizes=[64,a]", ['model.hidden_sizes[1]="a": expected a whole number']),
+    Bad("model.activation=rleu", ["model.activation", "'gelu'", "Did you mean 'relu'?"]),
+    Bad("hardware.precision=bf61", ["hardware.precision", "Did you mean 'bf16'?"]),
+    Bad("hardware.accelerator=tpu", ["hardware.accelerator", "'gpu'"]),
+    Bad("hardware.compile=1", ["hardware.compile=1: expected true or false"]),
+    Bad("pretrained=yeah model=resnet18", ["pretrained", "expected true or false"]),
+    Bad("run.tags=good", ["run.tags", "expected a list"]),
+    Bad("run.name=3", ["run.name=3: expected a string"]),
+    Bad("regularization.early_stopping=5", ["regularization.early_stopping=5: expected keys and values"]),
+    Bad("trainer.max_epochs=1.5", ["trainer.max_epochs=1.5: expected a whole number"]),
+    Bad("seed=zero", ['seed="zero": expected a whole number']),
+    Bad("callbacks=none callbacks.mine=5", ["callbacks.mine=5 names no constructor", "_target_"]),
+    Bad("data.augment={flip:true}", ["data.augment", "no _target_"]),
+    Bad("optimizer.lr=-1", ["optimizer", "Invalid learning rate: -1"]),
+    Bad("optimizer.betas=[0.9,2]", ["optimizer", "Invalid beta parameter at index 1"]),
+    Bad("optimizer=sgd optimizer.momentum=0", ["optimizer", "Nesterov momentum requires a momentum"]),
+    Bad("seed=-1", ["seed=-1: expected a number greater than or equal to 0"]),
+    Bad("data.batch_size=0", ["data.batch_size=0: expected a number greater than 0"]),
+    Bad("model.hidden_sizes=[64,0]", ["model.hidden_sizes[1]=0", "greater than or equal to 1"]),
+    Bad("regularization.dropout=1.5", ["regularization.dropout=1.5", "less than or equal to 0.99"]),
+    Bad(
+        "regularization.weight_decay=-0.1", ["regularization.weight_decay=-0.1", "greater than or equal to 0"]
+    ),
+    Bad("regularization.label_smoothing=2", ["regularization.label_smoothing=2", "less than or equal to 1"]),
+    Bad(
+        "regularization.early_stopping.patience=-1",
+        ["early_stopping.patience=-1", "greater than or equal to 0"],
+    ),
+    Bad("data.val_fraction=0.9", ["data.val_fraction=0.9", "less than 0.5"]),
+    Bad("scheduler=step scheduler.gamma=2", ["scheduler.gamma=2", "less than or equal to 1"]),
+    Bad("checkpoint.keep_last=0", ["checkpoint.keep_last=0", "greater than or equal to 1"]),
+    Bad("tracking.wait_s=-1", ["tracking.wait_s=-1", "greater than or equal to 0"]),
+    Bad("hardware.devices=2", ["hardware.devices=2", "less than or equal to 1"]),
+    Bad("hardware.num_threads=0", ["hardware.num_threads=0", "greater than or equal to 1"]),
+    Bad("scheduler.warmup_epochs=20", ["scheduler.warmup_epochs=20", "the whole training has"]),
+]
+
+OPTIONS = [
+    Bad("model=restnet18", ["there is no model 'restnet18'", "'resnet18'"]),
+    Bad("optimizer=adm", ["there is no optimizer 'adm'", "'adam'"]),
+    Bad("data=digitz", ["there is no data 'digitz'", "'digits'"]),
+    Bad("task=clasification", ["there is no task", "'classification'"]),
+    Bad("callbacks=[none,mine]", ["there is no callbacks 'mine'"]),
+    Bad("model=5", ["there is no model '5'", "Valid: "]),
+    Bad("model=null", ["model=null: choose one of", "mlp"]),
+    Bad("+model=mlp", ["+model=mlp: model has an option already"]),
+    Bad("~model", ["there is no 'model' in this config", "model=NAME"]),
+    Bad("modle/big=mlp", ["there is no 'modle/big'"]),
+    Bad("model@other=mlp", ["Could not override 'model@other'"]),
+    Bad("hydra/launcher=slrm", ["hydra/launcher/slrm", "basic"]),
+    Bad("scheduler=none scheduler.gamma=0.5", ["scheduler={", "names no constructor", "scheduler=NAME"]),
+    Bad(
+        "regularization=none data=mnist regularization.augment.flip=true",
+        ["regularization.augment={", "no _target_"],
+    ),
+    Bad("optimizer", ["'optimizer' is not an override", "Expected key=value"]),
+    Bad("model.hidden_sizes=[64", ["is not an override", "quote"]),
+    Bad("=3", ["'=3' names nothing"]),
+    Bad("model=mlp,logistic", ["several values", "-m"]),
+    Bad("optimizer.lr=choice(0.1,0.2)", ["several values", "-m"]),
+    Bad("seed=range(3)", ["several values"]),
+    Bad("", ["--config-dir", "nowhere is not a folder"], config_dir="nowhere"),
+    Bad("model=mine", ["mine.yaml"], files={"conf/model/mine.yaml": "_target_: [unclosed"}),
+    Bad(
+        "model=mine",
+        ["no_such_base"],
+        files={"conf/model/mine.yaml": "defaults: [no_such_base]\n_target_: torch.nn.Identity"},
+    ),
+]
+
+FIT = [
+    Bad(
+        "model=resnet18 data=diabetes",
+        ["model=resnet18 takes inputs of the kind image", "gives features", "mlp"],
+    ),
+    Bad("task=regression", ["data=digits is for classification", "the task is regression", "diabetes"]),
+    Bad("data=diabetes task=classification", ["data=diabetes is for regression", "digits"]),
+    Bad(
+        "model=clusters",
+        ["model=clusters is for clustering", "logistic"],
+        files={"conf/model/clusters.yaml": "# tasks: clustering\n_target_: torch.nn.Identity"},
+    ),
+    Bad(
+        "~task.loss.label_smoothing task.loss._target_=torch.nn.MSELoss",
+        ["ClassificationTask cannot use MSELoss"],
+    ),
+    Bad(
+        "data=diabetes task.loss._target_=torch.nn.CrossEntropyLoss",
+        ["RegressionTask cannot use CrossEntropyLoss"],
+    ),
+    Bad(
+        "data=pass_fail task=binary task.loss._target_=torch.nn.MSELoss",
+        ["BinaryClassificationTask cannot use"],
+    ),
+    Bad("model.num_classes=${facts:num_outputz}", ["tells no 'num_outputz'", "'num_outputs'"]),
+    Bad("data.batch_size=${facts:num_classes}", ["data.batch_size", "told by the data itself"]),
+    Bad("model._target_=torch.optim.SGD", ["model: torch.optim.SGD gives a SGD, expected a Module"]),
+    Bad("callbacks.mine._target_=torch.nn.ReLU", ["callbacks.mine", "gives a ReLU, expected a Callback"]),
+    Bad("scheduler._target_=torch.optim.lr_scheduler.StepLR", ["gives a StepLR, expected a Schedule"]),
+    Bad(
+        "~task.loss.label_smoothing task.loss._target_=pytorch_lightning.callbacks.Timer",
+        ["task.loss", "gives a Timer, expected a Module"],
+    ),
+    Bad("optimizer._partial_=false", ["optimizer", "it needs _partial_: true"]),
+    Bad("model._partial_=true", ["model is built at once"]),
+    Bad("optimizer.params=[]", ["AdamW gets 'params' from runner itself"]),
+    Bad("task.model={}", ["gets 'model' from runner itself"]),
+    Bad("~model.in_features", ["MLP needs 'in_features'", "Add model.in_features=VALUE"]),
+    Bad("model._convert_=none", ["model._convert_", "expected all, partial, object"]),
+    Bad("optimizer._args_=[1]", ["optimizer._args_", "by their names"]),
+]
+
+EFFECT = [
+    Bad(
+        "model=logistic regularization.dropout=0.3",
+        ["regularization.dropout would have no effect", "model=logistic"],
+    ),
+    Bad(
+        "data=diabetes regularization.label_smoothing=0.1",
+        ["label_smoothing would have no effect", "task=regression"],
+    ),
+    Bad("regularization.augment.flip=false", ["regularization.augment would have no effect", "data=digits"]),
+    Bad("pretrained=true", ["pretrained=true would have no effect: model=mlp", "resnet34"]),
+    Bad(
+        "tracking=none tracking.uri=http://127.0.0.1:5000",
+        ["tracking.uri would have no effect", "tracking=mlflow"],
+    ),
+    Bad("trainer.logger=true", ["trainer.logger", "use tracking instead"]),
+    Bad("trainer.accelerator=gpu", ["trainer.accelerator", "use hardware.accelerator instead"]),
+    Bad("trainer.callbacks=[]", ["trainer.callbacks", "use callbacks instead"]),
+    Bad("trainer.fast_dev_run=true", ["trainer.fast_dev_run", "use debug=one_batch instead"]),
+    Bad("trainer.max_epochs=0", ["trainer.max_epochs=0: expected a number above 0"]),
+    Bad("trainer.max_steps=0", ["trainer.max_steps=0: expected a number above 0"]),
+    Bad("trainer.max_epochs=-1", ["trainer.max_epochs=-1: nothing ends the training"]),
+    Bad(
+        "trainer.accumulate_grad_batches=0", ["trainer.accumulate_grad_batches=0: expected a number above 0"]
+    ),
+    Bad("trainer.gradient_clip_val=-1", ["trainer.gradient_clip_val=-1: expected 0 or more"]),
+    Bad("trainer.gradient_clip_algorithm=nrm", ["trainer", "gradient_clip_algorithm", "norm"]),
+    Bad("trainer.limit_train_batches=1.5", ["trainer", "1.5 for limit_train_batches"]),
+    Bad("trainer.profiler=fast", ["trainer", "'simple'"]),
+]
+
+PLACES = [
+    Bad("data=image_folder", ["data.root: a value must be given", "Add data.root=VALUE"]),
+    Bad("data=image_folder data.root=nowhere", ["data.root=nowhere", "there is no such folder"]),
+    Bad("data=image_folder data.root=.", ["data"]),
+    Bad("data=csv data.path=none.csv data.target=x", ["none.csv"]),
+    Bad("data=csv data.target=x", ["data.path is not set", "data.path=FILE"]),
+    Bad("weights=none.pt", ["weights=none.pt: there is no such file"]),
+    Bad("model=resnet18 pretrained=true weights=w.pt", ["two starts for one model"], files={"w.pt": ""}),
+    Bad("hardware=gpu", ["no CUDA device", "hardware=auto"]),
+    Bad("hardware=mps", ["no Apple GPU", "hardware=cpu"]),
+    Bad("run.root=file/runs", ["run.root=file/runs", "not a folder that can be written"], files={"file": ""}),
+    Bad("run.name=../up", ["run.name='../up' cannot be the name of a run"]),
+    Bad("run.name=latest", ["run.name='latest' cannot be the name of a run"]),
+    Bad("tracking.uri=mlruns", ["tracking.uri=mlruns", "http://127.0.0.1:5000"]),
+    Bad("model.dropout=${regularization.droput}", ["no 'regularization.droput'", "'regularization.dropout'"]),
+    Bad("model.dropout=${model.dropout}", ["model.dropout", "Recursive interpolation"]),
+    Bad("model.dropout=${nothing:3}", ["Unsupported interpolation type nothing"]),
+    Bad("model.activation=${oc.env:NO_SUCH_VARIABLE}", ["NO_SUCH_VARIABLE", "cannot be resolved"]),
+    Bad("model.dropout='${regularization'", ["model.dropout"]),
+]
+
+EXPERIMENTS = [
+    Bad("", ["experiment.yaml is not readable YAML"], "model: [unclosed"),
+    Bad("", ["experiment.yaml must hold keys and values, got a List"], "- model\n- data"),
+    Bad("", ["there is no 'just words'", "Valid: callbacks"], "just words"),
+    Bad("", ["there is no 'modle'", "'model'"], "modle: {}"),
+    Bad("", ["there is no 'hydra'"], "hydra: {run: {dir: x}}"),
+    Bad("", ["model.hiden_sizes", "'hidden_sizes'"], "model: {hiden_sizes: [3]}"),
+    Bad("", ["optimizer.lr", "expected a number"], "optimizer: {lr: fast}"),
+    Bad("", ["model: 'resnet18' chooses an option", "override /model: resnet18"], "model: resnet18"),
+    Bad("", ["there is no group 'modle'", "'model'"], "defaults: [override /modle: mlp]"),
+    Bad("", ["there is no model 'mpl'", "'mlp'"], "defaults: [override /model: mpl]"),
+    Bad("", ["write `override /model: mlp`"], "defaults: [/model: mlp]"),
+    Bad("", ["defaults entry 5", "override /GROUP: OPTION"], "defaults: [5]"),
+    Bad("", ["defaults must be a list"], "defaults: mlp"),
+    Bad(
+        "",
+        ["regularization.dropout would have no effect"],
+        "defaults: [override /model: logistic]\nregularization: {dropout: 0.5}",
+    ),
+    Bad("data=diabetes", ["RegressionTask takes no 'lossy'"], "task: {lossy: 1}"),
+]
+
+REFUSED = "is not allowed"
+TARGETS = [
+    Bad("model._target_=runner.models.mlp.MPL", ["runner.models.mlp has no 'MPL'", "'MLP'"]),
+    Bad("model._target_=runner.models.mpl.MLP", ["runner.models has no 'mpl'", "'mlp'"]),
+    Bad("model._target_=runner.modles.mlp.MLP", [REFUSED, "'runner.models'"]),
+    Bad("model._target_=toch.nn.Linear", [REFUSED, "Did you mean 'torch'?"]),
+    Bad("optimizer._target_=torch.optm.AdamW", [REFUSED, "'torch.optim'"]),
+    Bad("optimizer._target_=torch.optim.AdmaW", ["torch.optim has no 'AdmaW'", "'AdamW'"]),
+    Bad("model._target_=my_modles.Net", [REFUSED, "'my_models'"], files={"my_models.py": "class Net: pass"}),
+    Bad(
+        "model._target_=my_models.Nett",
+        ["my_models has no 'Nett'", "'Net'"],
+        files={"my_models.py": "class Net: pass"},
+    ),
+    Bad(
+        "model._target_=my_models.Net",
+        ["importing my_models failed: ZeroDivisionError"],
+        files={"my_models.py": "1/0"},
+    ),
+    Bad(
+        "model._target_=my_models.Net",
+        ["importing my_models failed", "no_such_package"],
+        files={"my_models.py": "import no_such_package"},
+    ),
+    Bad("model._target_=5", ["must be a dotted name", "5"]),
+    Bad("model._target_=MLP", [REFUSED]),
+    Bad("model._target_=torch.nn", ["leads to a module"]),
+    Bad("~model._target_", ["names no constructor", "model=NAME"]),
+]
+
+TABLE = [*KEYS, *VALUES, *OPTIONS, *FIT, *EFFECT, *PLACES, *EXPERIMENTS, *TARGETS]
+
+
+@pytest.fixture(autouse=True)
+def no_accelerator(monkeypatch: pytest.MonkeyPatch) -> None:
+    for device in (torch.cuda, torch.backends.mps):
+        monkeypatch.setattr(device, "is_available", wraps(device.is_available)(lambda: False))
+
+
+@pytest.mark.parametrize("bad", TABLE, ids=str)
+def test_one_sentence_says_it(bad: Bad, find, write, here: Path) -> None:
+    for name, text in bad.files.items():
+        write(name, text)
+    experiment = str(write("experiment.yaml", bad.experiment)) if bad.experiment else None
+    before = sorted(path for path in here.rglob("*") if "__pycache__" not in path.parts)
+    problems = find(
+        *bad.given.split(), experiment=experiment, config_dirs=(bad.config_dir,) if bad.config_dir else ()
+    )
+    assert len(problems) == 1, "\n".join(problems)
+    assert not [words for words in bad.said if words not in problems[0]], problems[0]
+    assert sorted(path for path in here.rglob("*") if "__pycache__" not in path.parts) == before
+
+
+def test_the_table_is_long() -> None:
+    assert len(TABLE) >= 60
+
+
+TEN = {
+    "optimizr=sgd": "'optimizer'",
+    "model.hiden_sizes=[64]": "'hidden_sizes'",
+    "optimizer.lr=-1": "Invalid learning rate",
+    "optimizer.betas=0.9": "optimizer.betas=0.9",
+    "data.batch_size=0": "data.batch_size=0",
+    "trainer.max_epochs=0": "trainer.max_epochs=0",
+    "trainer.logger=true": "trainer.logger",
+    "scheduler=cosin": "'cosine'",
+    "weights=none.pt": "weights=none.pt",
+    "seed=1,2": "several values",
+    "pretrained=true": "pretrained=true would have no effect",
+    "task.loss.reduktion=sum": "'reduction'",
+}
+
+
+def test_all_mistakes_are_told_together(find) -> None:
+    problems = find(*(given for given in TEN if given != "weights=none.pt"))
+    assert len(problems) == len(TEN) - 1
+    for given, said in TEN.items():
+        if given != "weights=none.pt":
+            assert sum(said in problem for problem in problems) == 1, said
+
+
+def test_the_command_ends_with_2_and_leaves_nothing(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    given = [given for given in TEN if not given.startswith("pretrained")]
+    assert main(["train", *given]) == 2
+    said = capsys.readouterr()
+    assert f"error: {len(given)} mistakes in the config:" in said.err
+    assert "Traceback" not in said.err + said.out
+    assert all(TEN[word] in said.err for word in given)
+    assert not list(here.iterdir())
+
+
+def test_an_experiment_that_is_not_there(find, write) -> None:
+    write("digits_mlp.yaml", "seed: 1")
+    (problem,) = find(experiment="digits_mpl.yaml")
+    assert "there is no file digits_mpl.yaml" in problem and "'digits_mlp.yaml'" in problem

@@ -1,0 +1,262 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+from omegaconf import OmegaConf
+
+from runner.config.check import find_problems
+from runner.config.compose import compose
+from runner.config.facts import facts_known
+from runner.config.plain import to_plain, to_yaml
+from runner.data.facts import Facts
+from runner.errors import ConfigError
+
+
+def plain_of(*overrides: str, experiment: str | Path | None = None) -> dict:
+    composition = compose(overrides, experiment)
+    assert find_problems(composition) == []
+    return to_plain(composition.config, [])
+
+
+def test_defaults(here: Path) -> None:
+    composition = compose()
+    assert composition.choices["data"] == "digits" and composition.choices["task"] == "classification"
+    assert "hydra" not in composition.config and "experiment" not in composition.config
+    assert not composition.explicit and not composition.problems and not composition.resolved
+    assert list(here.iterdir()) == []
+
+
+def test_the_data_set_chooses_the_task(here: Path) -> None:
+    assert compose(["data=diabetes"]).choices["task"] == "regression"
+    assert plain_of("data=diabetes", "model=mlp")["task"]["_target_"].endswith("RegressionTask")
+    assert compose(["task=binary", "data=pass_fail"]).choices["task"] == "binary"
+
+
+@pytest.mark.parametrize(
+    ("given", "place", "value"),
+    [
+        ("optimizer.amsgrad=true", "optimizer.amsgrad", True),
+        ("+optimizer.amsgrad=true", "optimizer.amsgrad", True),
+        ("++optimizer.amsgrad=true", "optimizer.amsgrad", True),
+        ("++optimizer.lr=0.5", "optimizer.lr", 0.5),
+        ("optimizer={lr:0.5}", "optimizer.lr", 0.5),
+        ("optimizer={lr:0.5}", "optimizer.weight_decay", 1e-4),
+        ("trainer.gradient_clip_val=1.0", "trainer.gradient_clip_val", 1.0),
+        ("model.hidden_sizes=[]", "model.hidden_sizes", []),
+        ("regularization.early_stopping.patience=3", "regularization.early_stopping", {"patience": 3}),
+        ("data.num_workers=2", "data.num_workers", 2),
+        ("run.name='a name'", "run.name", "a name"),
+        ("hardware.precision=32", "hardware.precision", 32),
+        ("model.dropout=${regularization.weight_decay}", "model.dropout", 1e-4),
+        ("regularization.dropout=0.25", "model.dropout", 0.25),
+        ("optimizer.betas=[0.8,0.9]", "optimizer.betas", [0.8, 0.9]),
+        ("optimizer.lr=1", "optimizer.lr", 1),
+    ],
+)
+def test_values(given: str, place: str, value: object, here: Path) -> None:
+    node = plain_of(given)
+    for key in place.split("."):
+        node = node[key]
+    assert node == value
+
+
+@pytest.mark.parametrize("given", ["~optimizer.fused", "~optimizer.fused=true", "~scheduler", "~callbacks"])
+def test_taking_away(given: str, here: Path) -> None:
+    place = given[1:].partition("=")[0].split(".")
+    node = plain_of(given)
+    for key in place[:-1]:
+        node = node[key]
+    assert place[-1] not in node
+
+
+def test_an_option_that_is_null(here: Path) -> None:
+    assert plain_of("scheduler=none")["scheduler"] is None
+    assert plain_of("scheduler=none", "transfer=scratch")["transfer"] is None
+
+
+def test_what_the_user_set_is_known(here: Path) -> None:
+    composition = compose(["optimizer={lr:1,betas:[0.9,0.9]}", "++seed=3", "model=mlp", "~data.augment"])
+    assert composition.explicit == {"optimizer", "optimizer.lr", "optimizer.betas", "seed", "data.augment"}
+
+
+CALLBACKS = """\
+lr:
+  _target_: pytorch_lightning.callbacks.LearningRateMonitor
+  logging_interval: step
+timer:
+  _target_: pytorch_lightning.callbacks.Timer
+  duration: "00:01:00:00"
+"""
+
+
+def test_callbacks_by_name_and_several_options(write) -> None:
+    write("conf/callbacks/mine.yaml", CALLBACKS)
+    write(
+        "conf/callbacks/stop.yaml",
+        "stop: {_target_: pytorch_lightning.callbacks.StochasticWeightAveraging, swa_lrs: 0.1}",
+    )
+    assert list(plain_of("callbacks=mine")["callbacks"]) == ["lr", "timer"]
+    assert set(plain_of("callbacks=[mine,stop]", "~callbacks.lr")["callbacks"]) == {"timer", "stop"}
+
+
+def test_a_users_own_model_needs_no_change_of_the_program(write) -> None:
+    write(
+        "my_models.py",
+        "from torch import nn\n"
+        "class Wide(nn.Module):\n"
+        "    def __init__(self, in_features: int, num_classes: int, width: int = 8):\n"
+        "        super().__init__()\n",
+    )
+    write(
+        "conf/model/wide.yaml",
+        "# tasks: classification\n# mine\n_target_: my_models.Wide\nin_features: ${facts:in_features}\n"
+        "num_classes: ${facts:num_outputs}\n",
+    )
+    assert plain_of("model=wide", "model.width=16")["model"]["width"] == 16
+    problems = find_problems(compose(["model=wide", "model.widht=16", "model.width=x"]))
+    assert problems == [
+        "model.widht: Wide takes no 'widht'. Did you mean 'width'?",
+        'model.width="x": expected a whole number.',
+    ]
+
+
+def test_a_users_folder_hides_an_option_of_the_program(write) -> None:
+    write("conf/optimizer/sgd.yaml", "_target_: torch.optim.SGD\n_partial_: true\nlr: 7.0\n")
+    assert plain_of("optimizer=sgd")["optimizer"]["lr"] == 7.0
+
+
+def test_config_dir_adds_options_and_hides_none(write, here: Path) -> None:
+    write("more/optimizer/sgd.yaml", "_target_: torch.optim.SGD\n_partial_: true\nlr: 7.0\n")
+    write("more/optimizer/mine.yaml", "_target_: torch.optim.SGD\n_partial_: true\nlr: 8.0\n")
+    composition = compose(["optimizer=mine"], config_dirs=["more"])
+    assert composition.config.optimizer.lr == 8.0 and not find_problems(composition)
+    assert compose(["optimizer=sgd"], config_dirs=[str(here / "more")]).config.optimizer.lr == 0.05
+    assert "mine" not in compose().groups["optimizer"]
+    with pytest.raises(ConfigError, match="is not a folder"):
+        compose(config_dirs=["nowhere", "neither"])
+
+
+def test_options_in_folders(write) -> None:
+    write("conf/model/vision/tiny.yaml", "# inputs: image\n_target_: torch.nn.Flatten\n")
+    composition = compose(["model=vision/tiny"])
+    assert composition.config.model._target_ == "torch.nn.Flatten"
+    assert composition.option("model").inputs == ("image",)
+
+
+def test_order_of_precedence(write) -> None:
+    """The data set's own values beat the groups', an experiment's beat the data set's, the command line's all."""
+    write(
+        "conf/data/slow.yaml",
+        "# @package _global_\ndefaults: [digits@data]\n"
+        "optimizer: {lr: 0.2}\ntrainer: {max_epochs: 20, log_every_n_steps: 20}\nseed: 2\n",
+    )
+    file = write("experiment.yaml", "defaults: [override /data: slow]\ntrainer: {max_epochs: 30}\nseed: 3\n")
+    plain = plain_of("seed=4", experiment=file)
+    assert plain["optimizer"]["lr"] == 0.2
+    assert plain["trainer"] == {
+        "_target_": "pytorch_lightning.Trainer",
+        "max_epochs": 30,
+        "log_every_n_steps": 20,
+    }
+    assert plain["seed"] == 4
+    assert plain["data"]["_target_"].endswith("DigitsDataModule") and plain["data"]["seed"] == 4
+
+
+@pytest.mark.parametrize("preset", ["one_batch", "overfit", "profile"])
+def test_a_debug_preset_acts_whatever_an_experiment_says(preset: str, write) -> None:
+    file = write(
+        "experiment.yaml", "trainer: {max_epochs: 30, limit_val_batches: 9}\nregularization: {dropout: 0.5}\n"
+    )
+    plain = plain_of(f"debug={preset}", experiment=file)
+    assert plain["debug"] == {"kind": preset}
+    trainer = plain["trainer"]
+    if preset == "one_batch":
+        assert trainer["max_epochs"] == trainer["limit_train_batches"] == trainer["limit_val_batches"] == 1
+    elif preset == "overfit":
+        assert trainer["max_epochs"] == 100 and trainer["limit_train_batches"] == 1
+        assert plain["model"]["dropout"] == 0.0
+    else:
+        assert trainer["profiler"] == "simple"
+    assert plain_of(f"debug={preset}", "trainer.max_epochs=7", experiment=file)["trainer"]["max_epochs"] == 7
+
+
+FACTS = Facts("classification", (1, 8, 8), 10, class_names=["zero", "${oc.env:HOME}", "a\\${b}"])
+
+
+def test_the_config_of_a_run_composes_to_itself(here: Path, write) -> None:
+    composition = compose(["model=small_cnn", "regularization=strong", "optimizer.amsgrad=true", "seed=3"])
+    with facts_known(FACTS):
+        plain = to_plain(composition.config, problems := [])
+    assert not problems
+    file = write("config.yaml", to_yaml(plain))
+    again = compose(experiment=file)
+    assert again.resolved and find_problems(again) == []
+    assert to_plain(again.config, []) == plain
+    assert to_yaml(to_plain(again.config, [])) == file.read_text()
+    assert plain["task"]["class_names"] == ["zero", "${oc.env:HOME}", "a\\${b}"]
+
+
+def test_a_config_before_its_facts_are_known_asks_for_them_again(here: Path, write) -> None:
+    file = write("config.yaml", to_yaml(to_plain(compose(["model=mlp"]).config, [])))
+    assert yaml.safe_load(file.read_text())["model"]["num_classes"] == "${facts:num_outputs}"
+    again = compose(experiment=file)
+    with facts_known(FACTS):
+        assert to_plain(again.config, [])["model"]["num_classes"] == 10
+
+
+def test_values_of_a_run_can_be_changed_and_its_options_cannot(here: Path, write) -> None:
+    file = write("config.yaml", to_yaml(to_plain(compose(["model=mlp"]).config, [])))
+    assert plain_of("seed=9", "optimizer.amsgrad=true", experiment=file)["optimizer"]["amsgrad"] is True
+    problems = find_problems(compose(["model=logistic", "hydra/launcher=joblib"], file))
+    assert len(problems) == 1
+    assert "model=logistic: the config of a run is composed already" in problems[0]
+    (problem,) = find_problems(compose(["regularization.dropout=0.4"], file))
+    assert "its value has been handed on already" in problem
+    (problem,) = find_problems(compose(["pretrained=true"], file))
+    assert "handed on" in problem
+
+
+def test_an_experiment_with_every_node_is_no_run(write) -> None:
+    file = write(
+        "experiment.yaml",
+        "task: {loss: {label_smoothing: 0.2}}\nmodel: {hidden_sizes: [8]}\ntrainer: {max_epochs: 2}\n",
+    )
+    composition = compose(experiment=file)
+    assert not composition.resolved and not find_problems(composition)
+    assert composition.config.model.hidden_sizes == [8]
+
+
+def test_an_experiment_chooses_options_and_sets_values(write) -> None:
+    file = write(
+        "experiment.yaml",
+        "# @package _global_\n"
+        "defaults:\n"
+        "  - override /model: logistic\n"
+        "  - override /data: diabetes\n"
+        "  - override /scheduler: null\n"
+        "  - override /callbacks: [none]\n"
+        "  - _self_\n"
+        "optimizer: {lr: 0.3}\n",
+    )
+    composition = compose(experiment=file)
+    assert not find_problems(composition)
+    assert composition.choices["task"] == "regression"
+    assert composition.config.optimizer.lr == 0.3 and composition.config.get("scheduler") is None
+    assert composition.explicit == {"optimizer", "optimizer.lr"}
+    assert compose(["model=mlp", "data=digits"], file).choices["task"] == "classification"
+
+
+def test_an_experiment_that_says_nothing(write) -> None:
+    assert OmegaConf.to_container(compose(experiment=write("e.yaml", "")).config) == OmegaConf.to_container(
+        compose().config
+    )
+
+
+def test_experiments_do_not_leak_into_each_other(write) -> None:
+    first = compose(experiment=write("a.yaml", "seed: 5\noptimizer: {amsgrad: true}\n"))
+    second = compose(experiment=write("b.yaml", "seed: 6\n"))
+    assert first.config.seed == 5 and second.config.seed == 6
+    assert "amsgrad" not in second.config.optimizer
+    assert compose().config.seed == 0

@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+import pytest
+
+from runner.config.nearest import did_you_mean, nearest
+
+
+@pytest.mark.parametrize(
+    ("name", "valid", "first"),
+    [
+        ("adm", ["adam", "adamw", "sgd"], "adam"),
+        ("SDG", ["adam", "sgd"], "sgd"),
+        ("hiden_sizes", ["hidden_sizes", "activation"], "hidden_sizes"),
+        ("epochs", ["trainer.max_epochs", "seed"], "trainer.max_epochs"),
+        ("lr", ["optimizer.lr", "run"], "optimizer.lr"),
+        ("regularization.droput", ["model.dropout", "regularization.dropout"], "regularization.dropout"),
+        ("factor", ["backbone_lr_factor", "lr"], "backbone_lr_factor"),
+        ("trainer.max_epoch", ["trainer.max_epochs", "trainer.min_epochs"], "trainer.max_epochs"),
+    ],
+)
+def test_the_likest_comes_first(name: str, valid: list[str], first: str) -> None:
+    assert nearest(name, valid)[0] == first
+
+
+def test_what_is_clearly_less_like_is_left_out() -> None:
+    assert nearest("optimizr", ["optimizer", "optimizer.lr", "minimizer"]) == ["optimizer"]
+    assert nearest("dat", ["date", "data", "data2", "dart", "dax"], most=2) == ["date", "data"]
+    assert nearest("xyz", ["optimizer"]) == []
+
+
+def test_did_you_mean() -> None:
+    assert did_you_mean("adm", ["adam"]) == "Did you mean 'adam'?"
+    assert did_you_mean("adem", ["adam", "adim"]) == "Did you mean 'adam' or 'adim'?"
+    assert did_you_mean("xyz", ["b", "a"]) == "Valid: a, b."
+    assert did_you_mean("xyz", []) == "It takes none."
+    assert did_you_mean("xyz", [f"n{i:02}" for i in range(30)]).endswith("n19 ….")
