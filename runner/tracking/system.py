@@ -99,15 +99,17 @@ def sample_gpus() -> dict[str, float]:
         output = subprocess.run([program, *GPU_QUERY], capture_output=True, text=True, timeout=5, check=True)
     except (OSError, subprocess.SubprocessError):
         return {}
-    values = {}
+    values: dict[str, float | None] = {}
     for index, line in enumerate(output.stdout.strip().splitlines()):
         fields = [_number(field) for field in line.split(",")]
-        if len(fields) == 4:
-            use, used, total, power = fields
-            values[f"gpu_{index}_utilization_percentage"] = use
-            values[f"gpu_{index}_memory_usage_megabytes"] = None if used is None else used * MIB
-            values[f"gpu_{index}_memory_usage_percentage"] = 100 * used / total if used and total else None
-            values[f"gpu_{index}_power_usage_watts"] = power
+        if len(fields) != 4:
+            continue
+        use, used, total, power = fields
+        values[f"gpu_{index}_utilization_percentage"] = use
+        values[f"gpu_{index}_power_usage_watts"] = power
+        if used is not None and total:
+            values[f"gpu_{index}_memory_usage_megabytes"] = used * MIB
+            values[f"gpu_{index}_memory_usage_percentage"] = 100 * used / total
     return {key: value for key, value in values.items() if value is not None}
 
 

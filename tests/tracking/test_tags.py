@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+from runner.run.files import read_json, write_json
+from runner.run.status import read_status
+from runner.tracking.settings import read_config
+from runner.tracking.tags import MAX_TAG_LENGTH, command_of, tags_of
+
+
+def tags(run) -> dict[str, str]:
+    return tags_of(run, read_config(run), read_status(run))
+
+
+def test_revision_and_command(make_run):
+    run = make_run(state="failed")
+    git = {"revision": "a" * 40, "branch": "main", "dirty": True}
+    write_json(run.provenance_path, read_json(run.provenance_path) | {"git": git})
+    told = tags(run)
+    assert told["mlflow.source.git.commit"] == "a" * 40
+    assert told["mlflow.source.git.branch"] == "main"
+    assert told["runner.git.dirty"] == "true"
+    assert told["runner.command"] == "runner train model=mlp"
+    assert (told["runner.state"], told["runner.reason"]) == ("failed", "because")
+    assert told["mlflow.note.content"].startswith("**MLP on DigitsDataModule** · failed: because")
+
+
+def test_what_is_not_known_is_left_out(make_run):
+    run = make_run()
+    run.provenance_path.unlink()
+    run.results_path.unlink()
+    told = tags(run)
+    assert not told.keys() & {"mlflow.source.git.commit", "runner.git.dirty", "runner.reason"}
+    assert all(isinstance(value, str) for value in told.values())
+
+
+def test_a_command_can_be_typed_again():
+    assert (
+        command_of({"command": ["/opt/bin/runner", "train", "run.name=a b"]}) == "runner train 'run.name=a b'"
+    )
+    assert command_of({"command": ["train.py", 3]}) == "train.py 3"
+    assert command_of({}) == ""
+
+
+def test_a_long_text_is_cut(make_run):
+    run = make_run()
+    write_json(run.provenance_path, {"command": ["runner", "train", "x" * 20_000]})
+    assert len(tags(run)["runner.command"]) == MAX_TAG_LENGTH
