@@ -54,11 +54,16 @@ def choose_hardware(hardware: dict[str, Any], model: nn.Module) -> Chosen:
         raise ConfigError("hardware.accelerator=gpu, but PyTorch sees no CUDA device here. Use hardware=auto.")
     convolutional = any(isinstance(m, nn.Conv2d) for m in model.modules())
     num_parameters = sum(parameter.numel() for parameter in model.parameters())
-    precision = hardware.get("precision")
+    hint = getattr(model, "hardware_hint", {}) if accelerator == "cpu" else {}
+    if hint:
+        reasons.append("precision and memory format: what this model was measured to be fastest with")
+    precision = hardware.get("precision") or hint.get("precision")
     if precision is None:
         precision, reason = choose_precision(accelerator, convolutional, num_parameters)
         reasons.append(reason)
     channels_last = hardware.get("channels_last")
+    if channels_last is None:
+        channels_last = hint.get("channels_last")
     if channels_last is None:
         channels_last = convolutional and accelerator != "mps" and num_parameters >= SMALL_MODEL
         if channels_last:

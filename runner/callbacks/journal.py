@@ -55,13 +55,15 @@ class JournalLogger(Logger):
 
 
 class TrainMetrics(Callback):
-    """Logs the mean training loss since the last point, and the learning rate, every ``log_every_n_steps``.
+    """Logs the mean training loss since the last point, the parts it is made of where the task tells them, and the
+    learning rate, every ``log_every_n_steps``.
 
     The sum stays on the device; it is read only when a point is written.
     """
 
     def __init__(self) -> None:
         self._sum: Tensor | None = None
+        self._parts: dict[str, Tensor] = {}
         self._count = 0
         self._epoch_sum: Tensor | None = None
         self._epoch_count = 0
@@ -77,6 +79,8 @@ class TrainMetrics(Callback):
             return
         loss = loss.float()
         self._sum = loss.clone() if self._sum is None else self._sum.add_(loss)
+        for name, part in getattr(pl_module, "last_train_parts", {}).items():
+            self._parts[name] = self._parts[name] + part.float() if name in self._parts else part.float()
         self._count += 1
         step = trainer.global_step
         if step != self._last_step and step % trainer.log_every_n_steps == 0:
@@ -85,6 +89,7 @@ class TrainMetrics(Callback):
 
     def _log(self, trainer: Trainer, step: int) -> None:
         metrics = {"train/loss": float(self._sum) / self._count}
+        metrics |= {f"train/{name}": float(part) / self._count for name, part in self._parts.items()}
         self._take_epoch()
         for position, group in enumerate(trainer.optimizers[0].param_groups if trainer.optimizers else ()):
             key = "train/lr" if position == 0 else f"train/lr_{position}"
@@ -97,7 +102,7 @@ class TrainMetrics(Callback):
             total = self._sum.double()
             self._epoch_sum = total if self._epoch_sum is None else self._epoch_sum + total
             self._epoch_count += self._count
-        self._sum, self._count = None, 0
+        self._sum, self._count, self._parts = None, 0, {}
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._take_epoch()
@@ -113,6 +118,7 @@ class TrainMetrics(Callback):
 
         return {
             "sum": number(self._sum),
+            "parts": {name: float(part) for name, part in self._parts.items()},
             "count": self._count,
             "epoch_sum": number(self._epoch_sum),
             "epoch_count": self._epoch_count,
@@ -122,6 +128,8 @@ class TrainMetrics(Callback):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         if state["sum"] is not None:
             self._sum = torch.tensor(state["sum"], dtype=torch.float32)
+        parts = state.get("parts", {})
+        self._parts = {name: torch.tensor(part, dtype=torch.float32) for name, part in parts.items()}
         if state["epoch_sum"] is not None:
             self._epoch_sum = torch.tensor(state["epoch_sum"], dtype=torch.float64)
         self._count, self._epoch_count = state["count"], state["epoch_count"]
@@ -129,4 +137,5 @@ class TrainMetrics(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._sum = None if self._sum is None else self._sum.to(pl_module.device)
+        self._parts = {name: part.to(pl_module.device) for name, part in self._parts.items()}
         self._epoch_sum = None if self._epoch_sum is None else self._epoch_sum.to(pl_module.device)

@@ -26,6 +26,14 @@ __all__ = ["Run", "Trained", "load_model", "load_run", "load_trained"]
 
 Which = Literal["best", "last"]
 
+NO_START = {
+    "pretrained": False,
+    "pretrained_backbone": False,
+    "backbone_weights": None,
+    "trainable_backbone_layers": None,
+}
+"""What a model was started from is neither needed nor asked for again: the checkpoint has it all."""
+
 
 @dataclass
 class Trained:
@@ -66,9 +74,9 @@ def load_trained(run: RunDir, which: Which = "best", overrides: dict[str, Any] |
     state = checkpoint.get(type(data).__qualname__)
     if state is not None:
         data.load_state_dict(state)
-    for key in ("pretrained",):
-        if plain["model"].get(key):
-            plain["model"][key] = False
+    for key, nothing in NO_START.items():
+        if plain["model"].get(key) is not None:
+            plain["model"][key] = nothing
     task = make_task(plain, make_model(plain))
     task.load_state_dict(checkpoint["state_dict"])
     return Trained(plain, data, task.eval(), path)

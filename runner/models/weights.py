@@ -19,8 +19,8 @@ __all__ = ["Skipped", "WeightsReport", "fit_weights", "load_weights"]
 PREFIXES = ("model.", "module.", "backbone.", "_orig_mod.")
 """What wrappers put before names."""
 FEATURES = "features."
-ENCODERS = ("encoder.", "encoder.model.", "backbone.")
-"""Where segmenters keep the classifier that they are built on."""
+ENCODERS = ("encoder.", "encoder.model.", "backbone.", "backbone.body.")
+"""Where segmenters and detectors keep the classifier that they are built on."""
 
 
 class Skipped(NamedTuple):

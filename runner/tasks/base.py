@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from runner.data.facts import Facts
 from runner.optim.groups import build_optimizer
+from runner.ranks.exchange import sum_over_ranks, to_first
 from runner.tasks.probe import probe
 
 __all__ = ["Step", "Task"]
@@ -48,6 +49,7 @@ class Task(LightningModule):
         served_as: what a served model answers.
         refused_losses: losses that make no sense for the task.
         last_train_loss: of the newest batch, on the device.
+        last_train_parts: what that loss is the sum of, by name, where the task tells; logged as ``train/NAME``.
         outputs: of the last evaluation of a split, when ``collect`` was set.
     """
 
@@ -67,10 +69,12 @@ class Task(LightningModule):
         self.optimizer_factory = optimizer
         self.scheduler_factory = scheduler
         self.last_train_loss: Tensor | None = None
+        self.last_train_parts: dict[str, Tensor] = {}
         self.channels_last = False
         self.collect = False
         self.outputs: dict[str, dict[str, Any]] = {}
         self._collected: list[dict[str, Any]] = []
+        self._ends_of_batches: list[int] = []
         self._loss_sum: Tensor | None = None
         self._loss_count = 0
 
@@ -132,15 +136,24 @@ class Task(LightningModule):
         return self.model(inputs)
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
-        loss = self.step(batch).loss
+        return self.take_loss(self.step(batch).loss, batch)
+
+    def take_loss(self, loss: Tensor, batch: dict[str, Any]) -> Tensor:
+        """The loss to go back from. The mean over the ranks is the batch's, also where their shares differ."""
+        weight = batch.get("weight", 1.0)
+        if weight != 1.0:
+            loss = loss * weight
+            self.last_train_parts = {name: part * weight for name, part in self.last_train_parts.items()}
         self.last_train_loss = loss.detach()
         return loss
 
     def validation_step(self, batch: dict[str, Any], batch_idx: int) -> None:
         self._evaluate(batch, "val")
+        self._ends_of_batches.append(len(self._collected))
 
     def test_step(self, batch: dict[str, Any], batch_idx: int) -> None:
         self._evaluate(batch, "test")
+        self._ends_of_batches.append(len(self._collected))
 
     def _evaluate(self, batch: dict[str, Any], split: str) -> None:
         step = self.step(batch)
@@ -166,11 +179,13 @@ class Task(LightningModule):
     def _finish_evaluation(self, split: str) -> None:
         metrics = {f"{split}/{key}": float(value) for key, value in self.compute_metrics(split).items()}
         if self._loss_count:
-            metrics[f"{split}/loss"] = float(self._loss_sum) / self._loss_count
+            total, count = sum_over_ranks(float(self._loss_sum), self._loss_count)
+            metrics[f"{split}/loss"] = total / count
         self._loss_sum, self._loss_count = None, 0
         if self.collect:
-            self.outputs[split] = join(self._collected)
+            self.outputs[split] = join(in_order(to_first(by_batch(self._collected, self._ends_of_batches))))
             self._collected = []
+        self._ends_of_batches = []
         self.log_dict(metrics, logger=False)
         if self.trainer.logger is not None and not self.trainer.sanity_checking and self.trainer.state.fn == "fit":
             self.trainer.logger.log_metrics(metrics, step=self.trainer.global_step)
@@ -199,6 +214,15 @@ def to_cpu(value: Any) -> Any:
     if isinstance(value, list):
         return [to_cpu(item) for item in value]
     return value
+
+
+def by_batch(parts: list[Any], ends: list[int]) -> list[list[Any]]:
+    return [parts[begin:end] for begin, end in zip([0, *ends], ends, strict=False)]
+
+
+def in_order(ranks: list[list[list[Any]]]) -> list[Any]:
+    """What the ranks collected, batch by batch, as one rank would have collected it."""
+    return [part for batch in zip(*ranks, strict=True) for share in batch for part in share]
 
 
 def join(parts: list[dict[str, Any]]) -> dict[str, Any]:

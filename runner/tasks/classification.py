@@ -20,6 +20,7 @@ from torchmetrics.classification import (
 
 from runner.data.facts import Facts
 from runner.errors import DataError
+from runner.ranks.exchange import sum_over_ranks
 from runner.tasks.base import Step, Task
 from runner.tasks.classification_figures import classification_figures
 
@@ -78,29 +79,35 @@ class ClassificationTask(Task):
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
         step = self.step(batch)
-        self.last_train_loss = step.loss.detach()
         correct = (self.decide(step.outputs["logits"]) == step.outputs["targets"]).sum()
         self._num_correct = correct if self._num_correct is None else self._num_correct + correct
         self._num_seen += len(step.outputs["targets"])
-        return step.loss
+        return self.take_loss(step.loss, batch)
 
     def decide(self, logits: Tensor) -> Tensor:
         return logits.argmax(-1)
 
     def on_train_epoch_end(self) -> None:
-        if self._num_seen:
-            accuracy = {"train/accuracy": float(self._num_correct) / self._num_seen}
-            self._num_correct, self._num_seen = None, 0
+        correct, seen = sum_over_ranks(self._correct_so_far(), self._num_seen)
+        self._num_correct, self._num_seen = None, 0
+        if seen:
+            accuracy = {"train/accuracy": correct / seen}
             self.log_dict(accuracy, logger=False)
             if self.trainer.logger is not None:
                 self.trainer.logger.log_metrics(accuracy, step=self.trainer.global_step)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        seen = 0 if self._num_correct is None else int(self._num_correct)
-        checkpoint["train_accuracy_state"] = [seen, self._num_seen]
+        """The counts of all ranks together."""
+        counts = sum_over_ranks(self._correct_so_far(), self._num_seen)
+        checkpoint["train_accuracy_state"] = [int(count) for count in counts]
+
+    def _correct_so_far(self) -> int:
+        return 0 if self._num_correct is None else int(self._num_correct)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         correct, self._num_seen = checkpoint.get("train_accuracy_state", [0, 0])
+        if self.global_rank and self._num_seen:
+            correct, self._num_seen = 0, 0  # rank zero goes on with the counts of all
         self._num_correct = torch.tensor(correct, device=self.device) if self._num_seen else None
 
     def update_metrics(self, outputs: dict[str, Any], split: str) -> None:

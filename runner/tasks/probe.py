@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
 
 from runner.errors import UserError
 
-__all__ = ["probe"]
+__all__ = ["first_line", "in_eval_mode", "probe"]
+
+
+@contextmanager
+def in_eval_mode(model: nn.Module) -> Iterator[None]:
+    """Within it the model and all of its parts are in evaluation mode; afterwards each is in its own again."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
 
 
 @torch.no_grad()
@@ -25,19 +38,15 @@ def probe(model: nn.Module, input_shape: Sequence[int], num_outputs: int) -> Non
         UserError: it does not.
     """
     name, shape = type(model).__name__, tuple(input_shape)
-    modes = [(module, module.training) for module in model.modules()]
     reference = next(model.parameters(), torch.empty(0))
-    model.eval()
     try:
-        outputs = model(torch.zeros((1, *shape), device=reference.device, dtype=reference.dtype))
+        with in_eval_mode(model):
+            outputs = model(torch.zeros((1, *shape), device=reference.device, dtype=reference.dtype))
     except (RuntimeError, ValueError, AssertionError, IndexError, TypeError) as error:
         raise UserError(
             f"{name} cannot take the inputs of this data, of shape {shape}: {first_line(error)} "
             "Choose a model for such inputs, or change their size."
         ) from error
-    finally:
-        for module, training in modes:
-            module.training = training
     got = tuple(outputs.shape) if isinstance(outputs, Tensor) else f"a {type(outputs).__name__}"
     if got != (1, num_outputs):
         raise UserError(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from typing import Annotated, Any
 
 from annotated_types import Ge, Gt
 from torch import Tensor
+from torchvision.utils import draw_bounding_boxes
 
 from runner.data.base import DataModule
 from runner.data.detection.source import ToUnit, collate_boxes
@@ -26,6 +28,8 @@ class DetectionDataModule(DataModule):
         augment: random changes of training images; None leaves them as they are.
         can_flip: whether a mirrored thing still is one of its class.
     """
+
+    extra_facts = ("shorter_side", "longer_side")
 
     def __init__(
         self,
@@ -55,7 +59,7 @@ class DetectionDataModule(DataModule):
     def batch_inputs(self, inputs: Sequence[Tensor]) -> list[Tensor]:
         return list(inputs)
 
-    def read_inputs(self, paths: Sequence[str]) -> list[tuple[str, Tensor]]:
+    def read_inputs(self, paths: Sequence[str]) -> Iterator[tuple[str, Tensor]]:
         """Image files, and all those in folders, in their own size: uint8 ``(3, H, W)``.
 
         Raises:
@@ -63,4 +67,13 @@ class DetectionDataModule(DataModule):
             BrokenSampleError: a file that cannot be decoded.
         """
         files = [file for path in paths for file in image_files(path)]
-        return [(file, read_image(file)) for file in files]
+        return ((file, read_image(file)) for file in files)
+
+    def picture(self, image: Tensor, target: dict[str, Tensor]) -> tuple[Tensor, str]:
+        """The image with its boxes, and what is in them."""
+        if not len(target["boxes"]):
+            return image, "nothing"
+        width = max(1, round(min(image.shape[-2:]) / 100))
+        names = Counter(self.facts.class_names[label] for label in target["labels"].tolist())
+        words = ", ".join(f"{count} {name}" if count > 1 else name for name, count in names.most_common())
+        return draw_bounding_boxes(image, target["boxes"], colors="white", width=width), words

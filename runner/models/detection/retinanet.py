@@ -1,0 +1,91 @@
+"""RetinaNet: one stage, anchors everywhere, and a loss that passes over what is easily seen to be background."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from annotated_types import Ge, Gt, Le
+from torch import nn
+from torchvision.models.detection import RetinaNet
+from torchvision.models.detection.retinanet import RetinaNetHead
+from torchvision.ops.feature_pyramid_network import LastLevelP6P7
+
+from runner.models.detection.anchors import make_anchors
+from runner.models.detection.backbone import BackboneName, Levels, feature_pyramid
+from runner.models.detection.detector import Detector
+from runner.models.detection.exact import in_float32
+from runner.models.detection.published import load_coco_weights
+
+__all__ = ["retinanet"]
+
+OCTAVE = (1.0, 2 ** (1 / 3), 2 ** (2 / 3))
+Fraction = Annotated[float, Ge(0), Le(1)]
+
+
+class AnchorDetector(Detector, RetinaNet):
+    """It has a sigmoid for each class and none for the background: labels count from 0 inside too."""
+
+
+def retinanet(
+    num_classes: Annotated[int, Ge(1)],
+    backbone: BackboneName = "resnet50",
+    levels: Levels = (2, 3, 4),
+    channels: Annotated[int, Gt(0)] = 256,
+    anchor_sizes: list[int] = (32, 64, 128, 256, 512),
+    aspect_ratios: list[float] = (0.5, 1.0, 2.0),
+    min_size: Annotated[int, Gt(0)] = 800,
+    max_size: Annotated[int, Gt(0)] = 1333,
+    pretrained: bool = False,
+    pretrained_backbone: bool = False,
+    backbone_weights: str | None = None,
+    trainable_backbone_layers: Annotated[int, Ge(0)] | None = None,
+    still_norm: bool | None = None,
+    score_thresh: Fraction = 0.05,
+    nms_thresh: Fraction = 0.5,
+    detections_per_img: Annotated[int, Gt(0)] = 100,
+) -> nn.Module:
+    """Lin et al., "Focal loss for dense object detection" (2017). See `Detector` for what it takes and gives.
+
+    Args:
+        num_classes: of things, the background not counted.
+        levels: stages of the backbone the pyramid is built on; stage k is 2^(k + 1) times smaller than the image.
+            Two more levels are put on top.
+        channels: of the pyramid.
+        anchor_sizes: in pixels of the resized image, one for each level; two more sizes, a third of an octave
+            apart, are added to each.
+        aspect_ratios: height over width of anchors, at every level.
+        min_size, max_size: images are resized until the shorter side is the one, or the longer one the other.
+        pretrained: start from torchvision's COCO weights, all but the head.
+        pretrained_backbone: start the backbone from torchvision's ImageNet weights.
+        backbone_weights: or from a local file of the backbone's weights, in torchvision's names.
+        trainable_backbone_layers: stages that train, from the last; three where there are weights, else all.
+        still_norm: batch norms of the backbone keep their statistics; None: where it starts from weights.
+        score_thresh, nms_thresh, detections_per_img: which detections count: of that score at least, of those
+            that overlap more than that the best, and so many for each image.
+
+    Raises:
+        UserError: settings that do not go together.
+        WeightsError: weights cannot be had, or do not fit.
+    """
+    pyramid = feature_pyramid(
+        backbone, list(levels), channels, LastLevelP6P7(channels, channels), pretrained_backbone, backbone_weights,
+        pretrained or pretrained_backbone or bool(backbone_weights), still_norm, trainable_backbone_layers,
+    )  # fmt: skip
+    sizes = [[int(size * step) for step in OCTAVE] for size in anchor_sizes]
+    anchors = make_anchors(sizes, aspect_ratios, len(levels) + 2)
+    head = RetinaNetHead(channels, anchors.num_anchors_per_location()[0], num_classes)
+    model = AnchorDetector(
+        pyramid,
+        num_classes,
+        min_size=min_size,
+        max_size=max(min_size, max_size),
+        anchor_generator=anchors,
+        head=in_float32(head),
+        score_thresh=score_thresh,
+        nms_thresh=nms_thresh,
+        detections_per_img=detections_per_img,
+    )
+    if pretrained:
+        published = "retinanet_resnet50_fpn" if (backbone, tuple(levels)) == ("resnet50", (2, 3, 4)) else None
+        load_coco_weights(model, published, "backbone=resnet50 levels=[2, 3, 4]")
+    return model

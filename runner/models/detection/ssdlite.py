@@ -1,0 +1,118 @@
+"""SSDLite: one stage, separable convolutions, images of one fixed size; made for telephones."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Annotated, Literal
+
+from annotated_types import Ge, Gt, Le
+from torch import nn
+from torchvision.models.detection._utils import retrieve_out_channels
+from torchvision.models.detection.ssd import SSD
+from torchvision.models.detection.ssdlite import SSDLiteFeatureExtractorMobileNet, SSDLiteHead
+
+from runner.errors import UserError
+from runner.models.detection.backbone import freeze_first_stages, load_classifier, stages_of
+from runner.models.detection.detector import Detector
+from runner.models.detection.exact import ExactDefaultBoxes, in_float32
+from runner.models.detection.published import load_coco_weights
+from runner.models.detection.still_norm import keep_norms_still
+
+__all__ = ["ssdlite"]
+
+NUM_LEVELS = 6
+Fraction = Annotated[float, Ge(0), Le(1)]
+
+
+class LiteDetector(Detector, SSD):
+    first_label = 1
+    # A step, ms an image on one thread at 320 px: 167 in 32 bits, 113 with channels-last, 139 in bf16 with it.
+    hardware_hint = {"precision": "32", "channels_last": True}
+
+
+def ssdlite(
+    num_classes: Annotated[int, Ge(1)],
+    backbone: Literal["mobilenet_v2", "mobilenet_v3_large"] = "mobilenet_v3_large",
+    tail: Literal["full", "reduced"] = "reduced",
+    size: Annotated[int, Ge(64)] = 320,
+    aspect_ratios: list[float] = (2.0, 3.0),
+    smallest: Annotated[float, Gt(0), Le(1)] = 0.2,
+    largest: Annotated[float, Gt(0), Le(1)] = 0.95,
+    pretrained: bool = False,
+    pretrained_backbone: bool = False,
+    backbone_weights: str | None = None,
+    trainable_backbone_layers: Annotated[int, Ge(0)] | None = None,
+    still_norm: bool | None = None,
+    score_thresh: Fraction = 0.01,
+    nms_thresh: Fraction = 0.55,
+    detections_per_img: Annotated[int, Gt(0)] = 100,
+) -> nn.Module:
+    """Sandler et al., "MobileNetV2" (2018), and Howard et al., "Searching for MobileNetV3" (2019), after Liu et al.,
+    "SSD: single shot multibox detector" (2015). See `Detector` for what it takes and gives.
+
+    Args:
+        num_classes: of things, the background not counted.
+        tail: the end of MobileNetV3 with all its channels, as ImageNet weights have it, or with half of them, as
+            the published detector (and its COCO weights) has it. MobileNetV2 has the full one only.
+        size: side of the square that every image is resized to, in pixels.
+        aspect_ratios: of anchors, either way; there are square ones too.
+        smallest, largest: anchors of the first and the last of the six levels, as parts of the image's side.
+        pretrained: start from torchvision's COCO weights, all but the head.
+        pretrained_backbone: start the backbone from torchvision's ImageNet weights.
+        backbone_weights: or from a local file of the backbone's weights, in torchvision's names.
+        trainable_backbone_layers: stages that train, from the last; three where there are weights, else all.
+        still_norm: batch norms of the backbone keep their statistics; None: where it starts from weights.
+        score_thresh, nms_thresh, detections_per_img: which detections count: of that score at least, of those
+            that overlap more than that the best, and so many for each image.
+
+    Raises:
+        UserError: settings that do not go together.
+        WeightsError: weights cannot be had, or do not fit.
+    """
+    if smallest >= largest:
+        raise UserError(f"smallest={smallest} is not below largest={largest}.")
+    reduced = backbone == "mobilenet_v3_large" and tail == "reduced"
+    if reduced and (pretrained_backbone or backbone_weights):
+        raise UserError("The weights of a MobileNetV3 classifier are of tail=full. Add model.tail=full.")
+    options = {"reduced_tail": True} if reduced else {}
+    classifier = load_classifier(backbone, pretrained_backbone, backbone_weights, **options)
+    has_weights = pretrained or pretrained_backbone or bool(backbone_weights)
+    features = lite_features(classifier, trainable_backbone_layers, has_weights, still_norm)
+    boxes = ExactDefaultBoxes([list(aspect_ratios)] * NUM_LEVELS, min_ratio=smallest, max_ratio=largest)
+    norm = partial(nn.BatchNorm2d, eps=0.001, momentum=0.03)
+    widths = retrieve_out_channels(features, (size, size))
+    head = SSDLiteHead(widths, boxes.num_anchors_per_location(), num_classes + LiteDetector.first_label, norm)
+    model = LiteDetector(
+        features,
+        boxes,
+        (size, size),
+        num_classes + LiteDetector.first_label,
+        image_mean=[0.5, 0.5, 0.5] if reduced else None,  # None: ImageNet's, as classifiers want it
+        image_std=[0.5, 0.5, 0.5] if reduced else None,
+        head=in_float32(head),
+        score_thresh=score_thresh,
+        nms_thresh=nms_thresh,
+        detections_per_img=detections_per_img,
+        topk_candidates=300,
+    )
+    if pretrained:
+        published = "ssdlite320_mobilenet_v3_large" if reduced else None
+        load_coco_weights(model, published, "backbone=mobilenet_v3_large tail=reduced")
+    return model
+
+
+def lite_features(
+    classifier: nn.Module, num_trained: int | None, has_weights: bool, still_norm: bool | None
+) -> SSDLiteFeatureExtractorMobileNet:
+    """Six levels, from 16 times smaller than the image: two of the backbone and four more."""
+    body, stages = stages_of(classifier)
+    freeze_first_stages(body, stages, num_trained, has_weights)
+    if still_norm or (still_norm is None and has_weights):
+        keep_norms_still(body)
+    last_strided = int(stages[-2])
+    block = body[last_strided]
+    if not hasattr(block, "block"):  # MobileNetV2 calls it otherwise
+        block.block = block.conv
+    return SSDLiteFeatureExtractorMobileNet(
+        body, last_strided, partial(nn.BatchNorm2d, eps=0.001, momentum=0.03)
+    )

@@ -1,0 +1,64 @@
+"""Average precision of every class of things."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from runner.plots.style import CYCLE, MUTED, class_labels, new_figure, styled
+
+__all__ = ["average_precision_bars"]
+
+MOST_CLASSES = 40
+NUM_WORST, NUM_BEST = 25, 10
+
+
+@styled
+def average_precision_bars(
+    class_map: np.ndarray,
+    class_map_50: np.ndarray,
+    counts: np.ndarray,
+    class_names: Sequence[str] | None = None,
+    title: str = "Average precision by class",
+) -> Figure:
+    """AP as bars, sorted with the worst class on top; AP at IoU 0.5 as a mark.
+
+    Classes of which there was nothing to find are left out. Of more than 40 only the 25 worst and the 10 best
+    are drawn.
+
+    Args:
+        class_map: (K,), mean over IoU 0.50 to 0.95; NaN where there was nothing to find.
+        class_map_50: (K,), at IoU 0.50.
+        counts: (K,), how many things there were.
+    """
+    there = np.flatnonzero(np.isfinite(class_map))
+    order = there[np.argsort(class_map[there], kind="stable")]
+    places = np.arange(len(order), dtype=float)
+    cut = len(order) > MOST_CLASSES
+    if cut:
+        between = len(order) - NUM_WORST - NUM_BEST
+        order = np.concatenate([order[:NUM_WORST], order[-NUM_BEST:]])
+        places = np.arange(len(order)) + (np.arange(len(order)) >= NUM_WORST).astype(float)
+    fig, axes = new_figure(7.0, 1.5 + 0.25 * max(len(order), 2), title=title)
+    ax = axes[0, 0]
+    if not len(order):
+        ax.text(0.5, 0.5, "there was nothing to find", ha="center", va="center", color=MUTED)
+        return fig
+    ax.barh(places, class_map[order], height=0.62, color=CYCLE[0], alpha=0.85, label="AP at IoU 0.50–0.95")
+    ax.plot(class_map_50[order], places, "o", color=CYCLE[1], markersize=5.5, markeredgecolor="white",
+            markeredgewidth=0.8, clip_on=False, label="AP at IoU 0.50")  # fmt: skip
+    names = class_labels(class_names, len(class_map), 34)
+    ax.set_yticks(places, [names[i] for i in order])
+    for place, i in zip(places, order, strict=True):
+        ax.text(1.02, place, f"{class_map[i]:.3f}   n = {counts[i]}", va="center", fontsize=7, color=MUTED,
+                transform=ax.get_yaxis_transform())  # fmt: skip
+    if cut:
+        ax.text(0.01, NUM_WORST, f"… {between} classes between", va="center", fontsize=7, color=MUTED)
+    mean = np.nanmean(class_map)
+    ax.axvline(mean, color=MUTED, linestyle=":", linewidth=1.2, label=f"mean {mean:.3f}")
+    ax.set(xlim=(0, 1.0), ylim=(places.max() + 0.7, -0.7))
+    ax.grid(axis="y", visible=False)
+    ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3)
+    return fig

@@ -1,0 +1,72 @@
+"""Precision of boxes over recall, by class and by how well boxes must fit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from runner.plots.style import CYCLE, MUTED, class_labels, new_figure, styled
+
+__all__ = ["box_precision_recall"]
+
+MOST_NAMED = 7
+NUM_NAMED = 5
+
+
+@styled
+def box_precision_recall(
+    precision: np.ndarray,
+    class_names: Sequence[str] | None = None,
+    title: str = "Precision and recall of boxes",
+) -> Figure:
+    """On the left every class at IoU 0.50, with many the hardest ones named; on the right the mean of the classes
+    at rising IoU.
+
+    Args:
+        precision: (10, R, K) at IoU 0.50, 0.55 … 0.95 and R values of recall from 0 to 1; NaN for classes of
+            which there was nothing to find.
+    """
+    recall = np.linspace(0, 1, precision.shape[1])
+    fig, axes = new_figure(9.4, 4.4, 1, 2, title)
+    left, right = axes[0]
+    draw_classes(left, recall, precision[0], class_labels(class_names, precision.shape[2], 22))
+    draw_thresholds(right, recall, precision)
+    for ax in (left, right):
+        ax.set(xlabel="recall", ylabel="precision", xlim=(-0.02, 1.02), ylim=(-0.02, 1.04))
+        ax.set_aspect("equal", adjustable="box")
+    return fig
+
+
+def draw_classes(ax: Axes, recall: np.ndarray, precision: np.ndarray, names: Sequence[str]) -> None:
+    average = precision.mean(0)
+    order = [k for k in np.argsort(average, kind="stable") if np.isfinite(average[k])]
+    if not order:
+        ax.text(0.5, 0.5, "there was nothing to find", ha="center", va="center", color=MUTED)
+        return
+    crowded = len(order) > MOST_NAMED
+    named = order[:NUM_NAMED] if crowded else order
+    for k in reversed(order):
+        if k in named:
+            color = CYCLE[named.index(k) % len(CYCLE)]
+            ax.plot(recall, precision[:, k], color=color, label=f"{names[k]}  AP {average[k]:.3f}", zorder=3)
+        else:
+            ax.plot(recall, precision[:, k], color=MUTED, alpha=0.3, linewidth=0.8)
+    ax.set_title(f"IoU 0.50: mean AP {np.mean(average[order]):.3f}")
+    handles, labels = ax.get_legend_handles_labels()
+    ax.legend(handles[::-1], labels[::-1], loc="lower left", title="hardest classes" if crowded else None,
+              title_fontsize=8)  # fmt: skip
+
+
+def draw_thresholds(ax: Axes, recall: np.ndarray, precision: np.ndarray) -> None:
+    there = np.isfinite(precision[0, 0])
+    if not there.any():
+        return
+    means = precision[:, :, there].mean(2)
+    for place, color in zip((0, 3, 5, 7, 9), CYCLE, strict=False):
+        iou = 0.5 + 0.05 * place
+        ax.plot(recall, means[place], color=color, label=f"IoU {iou:.2f}  AP {means[place].mean():.3f}")
+    ax.set_title(f"all classes: mean AP {means.mean():.3f}")
+    ax.legend(loc="lower left")

@@ -1,0 +1,84 @@
+"""What a detector found, beside what there was to find."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from matplotlib.patheffects import withStroke
+
+from runner.plots.image import drawable
+from runner.plots.style import INK, MUTED, as_picture, class_colors, class_labels, label, new_figure, styled
+
+__all__ = ["box_pairs"]
+
+PAIRS_A_ROW = 3
+CELL_IN = 1.9
+
+
+@styled
+def box_pairs(
+    images: Sequence[np.ndarray],
+    truths: Sequence[Mapping[str, np.ndarray]],
+    preds: Sequence[Mapping[str, np.ndarray]],
+    names: Sequence[str],
+    class_names: Sequence[str],
+    title: str = "Boxes: the truth, and what was found",
+) -> Figure:
+    """For each image the true boxes on the left and those found on the right, with class and score.
+
+    Args:
+        images: (3, H, W) or (H, W, 3) each, of any size.
+        truths: ``boxes`` (n, 4) xyxy in pixels, ``labels`` (n,); with ``iscrowd`` (n,), those are drawn faint.
+        preds: ``boxes``, ``labels``, ``scores``.
+        names: of the images; a path is cut to its last part.
+    """
+    rows = math.ceil(len(images) / PAIRS_A_ROW)
+    num_pairs = min(len(images), PAIRS_A_ROW)
+    tallest = max(height_of(image) for image in images)
+    fig, axes = new_figure(
+        num_pairs * 2 * CELL_IN, rows * (CELL_IN * min(tallest, 1.4) + 0.12) + 0.4, rows, num_pairs * 2, title
+    )
+    colors = class_colors(len(class_names))
+    shown = class_labels(class_names, len(class_names), 14)
+    for ax in axes.flat:
+        as_picture(ax)
+    pairs = axes.reshape(-1, 2)
+    for (left, right), image, truth, pred, name in zip(pairs, images, truths, preds, names, strict=False):
+        for ax, boxes in ((left, truth), (right, pred)):
+            ax.imshow(drawable(image), cmap="gray", vmin=0, vmax=1)
+            draw_boxes(ax, boxes, colors, shown)
+        left.set_title(label(str(name).replace("\\", "/").rsplit("/", 1)[-1], 24), fontsize=7, fontweight="normal")
+        right.set_title(f"found {len(pred['boxes'])} of {len(truth['boxes'])}", fontsize=7, fontweight="normal",
+                        color=MUTED)  # fmt: skip
+    for left, right in pairs[len(images) :]:
+        left.set_visible(False)
+        right.set_visible(False)
+    return fig
+
+
+def height_of(image: np.ndarray) -> float:
+    """Of a width of 1."""
+    shape = drawable(image).shape
+    return shape[0] / shape[1]
+
+
+def draw_boxes(ax: Axes, found: Mapping[str, np.ndarray], colors: Sequence, names: Sequence[str]) -> None:
+    scores, crowd = found.get("scores"), found.get("iscrowd")
+    order = range(len(found["boxes"])) if scores is None else np.argsort(scores)
+    for place in order:
+        x1, y1, x2, y2 = found["boxes"][place]
+        own = int(found["labels"][place])
+        faint = crowd is not None and bool(crowd[place])
+        color = MUTED if faint else colors[own]
+        frame = Rectangle((x1 - 0.5, y1 - 0.5), x2 - x1, y2 - y1, fill=False, edgecolor=color, linewidth=1.1,
+                          linestyle=":" if faint else "-")  # fmt: skip
+        frame.set_path_effects([withStroke(linewidth=2.0, foreground="white", alpha=0.6)])
+        ax.add_patch(frame)
+        words = names[own] if scores is None else f"{names[own]} {scores[place]:.0%}"
+        text = ax.text(x1, y1 - 1, words, fontsize=5, color=INK, va="bottom", ha="left", clip_on=True)
+        text.set_bbox({"facecolor": "white", "alpha": 0.7, "edgecolor": "none", "pad": 0.4})

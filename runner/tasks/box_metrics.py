@@ -1,0 +1,137 @@
+"""COCO's average precision of boxes, by pycocotools itself.
+
+Lin et al., "Microsoft COCO: common objects in context" (2014), https://cocodataset.org/#detection-eval
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+from torch import Tensor
+from torchmetrics import Metric
+
+__all__ = ["BoxAveragePrecision", "BoxScores", "score_boxes"]
+
+STATISTICS = (
+    "map", "map_50", "map_75", "map_small", "map_medium", "map_large",
+    "mar_1", "mar_10", "mar_100", "mar_small", "mar_medium", "mar_large",
+)  # fmt: skip
+"""COCOeval's summary, in its order."""
+
+
+@dataclass
+class BoxScores:
+    """What COCOeval says; K classes. Where there was nothing to find, there is no value: NaN.
+
+    Attributes:
+        statistics: ``map`` (mean over IoU 0.50 to 0.95 and classes), ``map_50`` … as far as there were such things.
+        class_map, class_map_50: ``(K,)``.
+        precision: ``(10, 101, K)`` at IoU 0.50, 0.55 … 0.95 and recall 0, 0.01 … 1.
+    """
+
+    statistics: dict[str, float]
+    class_map: np.ndarray
+    class_map_50: np.ndarray
+    precision: np.ndarray
+
+
+class BoxAveragePrecision(Metric):
+    """Gathers boxes and their truth, flat, on every device; counts at the end.
+
+    Args:
+        num_classes: labels are below it.
+    """
+
+    full_state_update = False
+
+    def __init__(self, num_classes: int):
+        super().__init__()
+        self.num_classes = num_classes
+        for name in ("images", "preds", "targets"):
+            self.add_state(name, default=[], dist_reduce_fx="cat")
+
+    def update(self, index: Tensor, preds: list[dict[str, Tensor]], targets: list[dict[str, Tensor]]) -> None:
+        """One batch.
+
+        Args:
+            index: ``(N,)``, the images' numbers: no two in a split are the same.
+            preds: for each image ``boxes`` ``(m, 4)`` xyxy, ``labels`` and ``scores`` ``(m,)``.
+            targets: for each ``boxes`` ``(n, 4)``, ``labels``, ``area``, ``iscrowd`` ``(n,)``.
+        """
+        self.images.append(index.to(self.device, torch.float32))
+        self.preds.append(flat(index, preds, ("labels", "scores")))
+        self.targets.append(flat(index, targets, ("labels", "area", "iscrowd")))
+
+    def compute(self) -> BoxScores:
+        return score_boxes(joined(self.images), joined(self.preds, 7), joined(self.targets, 8), self.num_classes)
+
+
+def flat(index: Tensor, images: list[dict[str, Tensor]], names: tuple[str, ...]) -> Tensor:
+    """``(boxes of all images, 5 + len(names))``: the image's number, xyxy, and the named columns."""
+    counts = torch.tensor([len(image["boxes"]) for image in images], device=index.device)
+    columns = [index.repeat_interleave(counts)[:, None]]
+    columns += [torch.cat([image["boxes"] for image in images])]
+    columns += [torch.cat([image[name] for image in images])[:, None] for name in names]
+    return torch.cat([column.to(index.device, torch.float32) for column in columns], 1)
+
+
+def joined(state: list[Tensor] | Tensor, *width: int) -> np.ndarray:
+    """Of one device's batches, or of what all devices had, which comes as one tensor."""
+    if isinstance(state, list):
+        state = torch.cat(state) if state else torch.zeros(0, *width)
+    return state.cpu().numpy().astype(np.float64)
+
+
+def score_boxes(images: np.ndarray, preds: np.ndarray, targets: np.ndarray, num_classes: int) -> BoxScores:
+    """COCOeval over flat arrays.
+
+    Args:
+        images: ``(N,)``, numbers of all images, those without boxes too.
+        preds: ``(P, 7)``: image, xyxy, label, score.
+        targets: ``(T, 8)``: image, xyxy, label, area, crowd.
+    """
+    order = np.argsort(preds[:, 0], kind="stable")
+    truth = [
+        {"id": number, "area": row[6], "iscrowd": int(row[7])} | entry(row)
+        for number, row in enumerate(targets.tolist(), 1)
+    ]
+    found = [
+        {"id": number, "area": (row[3] - row[1]) * (row[4] - row[2]), "iscrowd": 0, "score": row[6]} | entry(row)
+        for number, row in enumerate(preds[order].tolist(), 1)
+    ]
+    with contextlib.redirect_stdout(io.StringIO()):  # it talks a lot
+        evaluation = COCOeval(as_coco(images, truth, num_classes), as_coco(images, found, num_classes), "bbox")
+        evaluation.evaluate()
+        evaluation.accumulate()
+        evaluation.summarize()
+    precision = np.where(evaluation.eval["precision"] < 0, np.nan, evaluation.eval["precision"])[:, :, :, 0, -1]
+    statistics = {name: float(value) for name, value in zip(STATISTICS, evaluation.stats, strict=True) if value >= 0}
+    return BoxScores(statistics, class_mean(precision), class_mean(precision[:1]), precision)
+
+
+def entry(row: list[float]) -> dict[str, Any]:
+    x1, y1, x2, y2 = row[1:5]
+    return {"image_id": int(row[0]), "category_id": int(row[5]), "bbox": [x1, y1, x2 - x1, y2 - y1]}
+
+
+def as_coco(images: np.ndarray, annotations: list[dict[str, Any]], num_classes: int) -> COCO:
+    coco = COCO()
+    coco.dataset = {
+        "images": [{"id": int(number)} for number in np.unique(images)],
+        "categories": [{"id": label} for label in range(num_classes)],
+        "annotations": annotations,
+    }
+    coco.createIndex()
+    return coco
+
+
+def class_mean(precision: np.ndarray) -> np.ndarray:
+    """``(T, R, K)`` to ``(K,)``; NaN for a class of which there was nothing."""
+    return precision.mean((0, 1))

@@ -1,0 +1,154 @@
+"""Boxes around things, and their classes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Annotated, Any
+
+import numpy as np
+import torch
+from annotated_types import Ge, Le
+from PIL import Image
+from torch import Tensor, nn
+
+from runner.data.facts import Facts
+from runner.errors import DataError, UserError
+from runner.plots.boxed_image import boxed_image
+from runner.tasks.base import Step, Task, to_cpu
+from runner.tasks.box_metrics import BoxAveragePrecision, BoxScores
+from runner.tasks.detection_figures import detection_figures
+from runner.tasks.probe import first_line, in_eval_mode
+
+__all__ = ["DetectionTask"]
+
+MOST_SERVED = 100
+
+
+class DetectionTask(Task):
+    """Boxes by a detector that has its own losses: called with images and targets it gives them in training, called
+    with images it gives boxes otherwise. Labels count the classes from 0.
+
+    Args:
+        model: a detector, as ``runner.models.detection.detector.Detector`` describes it.
+        class_names: in the order of the labels.
+        min_score: boxes below it are neither predicted nor drawn; metrics count all that the model gives.
+    """
+
+    monitor = "val/map"
+    mode = "max"
+    served_as = "boxes: x1, y1, x2, y2, score, label; rows of -1 behind the last one"
+
+    def __init__(
+        self,
+        model: nn.Module,
+        optimizer: Callable[..., torch.optim.Optimizer] | None = None,
+        scheduler: Callable[..., Any] | None = None,
+        class_names: Sequence[str] = (),
+        min_score: Annotated[float, Ge(0), Le(1)] = 0.5,
+    ):
+        super().__init__(model, optimizer, scheduler)
+        self.class_names = [str(name) for name in class_names]
+        self.min_score = min_score
+        self.scores: dict[str, BoxScores] = {}
+        self.metrics = nn.ModuleDict(
+            {f"{split}_metrics": BoxAveragePrecision(len(self.class_names)) for split in ("val", "test")}
+        )
+
+    @classmethod
+    def adapt(cls, facts: Facts) -> Facts:
+        if facts.task != "detection":
+            raise DataError(f"{facts.name} has no boxes: its task is {facts.task}. Use task={facts.task}.")
+        return facts
+
+    @classmethod
+    def try_model(cls, model: nn.Module, facts: Facts) -> None:
+        name, shape = type(model).__name__, tuple(facts.input_shape)
+        with in_eval_mode(model), torch.no_grad():
+            try:
+                outputs = model([torch.zeros(shape)])
+            except (RuntimeError, ValueError, AssertionError, IndexError, TypeError, AttributeError) as error:
+                raise UserError(
+                    f"{name} cannot take the images of this data, of shape {shape}: {first_line(error)} "
+                    "Choose a detector for such images, or another size."
+                ) from error
+        wanted = {"boxes", "labels", "scores"}
+        if not (isinstance(outputs, list) and len(outputs) == 1 and wanted <= set(outputs[0])):
+            raise UserError(
+                f"{name} puts out a {type(outputs).__name__} for a list of one image; a detector gives a list with "
+                "a dict of boxes, labels and scores. Models for detection: `runner list model`."
+            )
+
+    # Training
+
+    def step(self, batch: dict[str, Any]) -> Step:
+        losses = self.model(batch["inputs"], batch["targets"])
+        self.last_train_parts = {part_name(name): loss.detach() for name, loss in losses.items()}
+        return Step(sum(losses.values()), {})
+
+    # Evaluation: detectors have no loss then
+
+    def forward(self, inputs: Any) -> list[dict[str, Tensor]]:
+        return self.model(list(inputs))
+
+    def _evaluate(self, batch: dict[str, Any], split: str) -> None:
+        preds, targets = self(batch["inputs"]), batch["targets"]
+        self.metrics[f"{split}_metrics"].update(batch["index"], preds, targets)
+        if self.collect:
+            self._collected.append({"preds": to_cpu(preds), "targets": to_cpu(targets), "index": to_cpu(batch["index"])})
+
+    def compute_metrics(self, split: str) -> dict[str, float]:
+        metric = self.metrics[f"{split}_metrics"]
+        scores = self.scores[split] = metric.compute()
+        metric.reset()
+        found = {"map": 0.0} | scores.statistics  # the monitored one is there even where there was nothing to find
+        if self.trainer.state.fn != "fit":
+            by_class = zip(self.class_names, scores.class_map, strict=True)
+            found |= {f"map_class/{name}": float(value) for name, value in by_class if not np.isnan(value)}
+        return found
+
+    # Use
+
+    def predict_outputs(self, inputs: Any) -> dict[str, Any]:
+        return {"preds": self(inputs)}
+
+    def served(self, outputs: dict[str, Any]) -> Tensor:
+        """``(N, 100, 6)``."""
+        rows = []
+        for pred in outputs["preds"]:
+            columns = [pred["boxes"], pred["scores"][:, None], pred["labels"][:, None].to(pred["boxes"].dtype)]
+            found = torch.cat(columns, 1)[:MOST_SERVED]
+            rows.append(nn.functional.pad(found, (0, 0, 0, MOST_SERVED - len(found)), value=-1.0))
+        return torch.stack(rows)
+
+    def sure(self, pred: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The boxes of an image that are to be shown."""
+        kept = pred["scores"] >= self.min_score
+        return {key: value[kept] for key, value in pred.items()}
+
+    def rows(self, outputs: dict[str, Any]) -> list[dict[str, Any]]:
+        rows = []
+        for pred in map(self.sure, to_cpu(outputs["preds"])):
+            columns = zip(pred["labels"].tolist(), pred["scores"].tolist(), pred["boxes"].tolist(), strict=True)
+            boxes = [
+                {"class": self.class_names[label], "score": round(score, 4), "box": [round(side, 1) for side in box]}
+                for label, score, box in columns
+            ]
+            rows.append({"found": len(boxes), "boxes": boxes})
+        return rows
+
+    def pictures(self, inputs: Sequence[Tensor], outputs: dict[str, Any]) -> list[dict[str, Image.Image]]:
+        """The images with what was found in them."""
+        pictures = []
+        for image, pred in zip(inputs, map(self.sure, to_cpu(outputs["preds"])), strict=True):
+            arrays = (pred[key].numpy() for key in ("boxes", "labels", "scores"))
+            pictures.append({"boxes": boxed_image(image.cpu().numpy(), *arrays, self.class_names)})
+        return pictures
+
+    def figures(self, split: str, data: Any) -> Iterator[tuple[str, Any]]:
+        if self.outputs.get(split) and split in self.scores:
+            yield from detection_figures(self, split, data)
+
+
+def part_name(name: str) -> str:
+    """``train/loss_classification`` and so on, however an architecture calls its losses."""
+    return name if name.startswith("loss") else f"loss_{name}"

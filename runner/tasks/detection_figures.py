@@ -1,0 +1,50 @@
+"""What a detector's boxes on a split look like."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from runner.plots.average_precision import average_precision_bars
+from runner.plots.box_precision_recall import box_precision_recall
+from runner.plots.boxes import box_pairs
+
+__all__ = ["detection_figures"]
+
+NUM_IMAGES = 12
+
+
+def detection_figures(task: Any, split: str, data: Any) -> Iterator[tuple[str, Any]]:
+    """Figures of one evaluated split, from ``task.outputs`` and ``task.scores``."""
+    outputs, scores = task.outputs[split], task.scores[split]
+    names = task.class_names
+    yield f"{split}_boxes", pair_figure(task, split, data)
+    labels = np.concatenate([target["labels"].numpy()[~target["iscrowd"].numpy()] for target in outputs["targets"]])
+    counts = np.bincount(labels, minlength=len(names))
+    title = f"Average precision by class ({split})"
+    yield f"{split}_average_precision", average_precision_bars(
+        scores.class_map, scores.class_map_50, counts, names, title
+    )
+    title = f"Precision and recall of boxes ({split})"
+    yield f"{split}_precision_recall", box_precision_recall(scores.precision, names, title)
+
+
+def pair_figure(task: Any, split: str, data: Any) -> Any:
+    """Images from all over the split, each twice."""
+    outputs = task.outputs[split]
+    count = len(outputs["index"])
+    chosen = np.unique(np.linspace(0, count - 1, min(count, NUM_IMAGES)).round().astype(int))
+    index = [int(outputs["index"][place]) for place in chosen]
+    source = data.splits[split].source
+    images = [source[number][0].numpy() for number in index]
+    truths = [as_arrays(outputs["targets"][place]) for place in chosen]
+    preds = [as_arrays(task.sure(outputs["preds"][place])) for place in chosen]
+    files = [data.sample_name(split, number) for number in index]
+    title = f"The truth, and what was found with a score of {task.min_score:.0%} or more ({split})"
+    return box_pairs(images, truths, preds, files, task.class_names, title)
+
+
+def as_arrays(boxes: dict[str, Any]) -> dict[str, np.ndarray]:
+    return {key: value.numpy() for key, value in boxes.items()}
