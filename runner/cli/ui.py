@@ -28,6 +28,7 @@ def run(args: argparse.Namespace) -> int:
     for line in hints(root):
         print(line)
     print("Starting the dashboard …", flush=True)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job is started without it
     signal.signal(signal.SIGTERM, _end)
     signal.signal(signal.SIGHUP, _end)
     with Server(default_uri(root), str(root), port) as server:
