@@ -7,6 +7,7 @@ from pathlib import Path
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from hydra.core.config_store import ConfigStore
+from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -116,11 +117,13 @@ def choose_options(composition: Composition, file: Experiment | None, choosing: 
 
 
 def run_hydra(primary: str, overrides: list[str]) -> DictConfig:
-    """Hydra's own composition, its ``hydra`` node included.
+    """Hydra's own composition, its ``hydra`` node included; also within a program that uses Hydra itself.
 
     Raises:
         ConfigError: what it found wrong, in one sentence.
     """
+    before = GlobalHydra.instance().hydra
+    GlobalHydra.instance().clear()
     try:
         with initialize_config_dir(str(package_conf()), version_base="1.3"):
             return hydra_compose(primary, overrides=overrides, return_hydra_config=True)
@@ -133,3 +136,5 @@ def run_hydra(primary: str, overrides: list[str]) -> DictConfig:
         AttributeError,
     ) as error:
         raise ConfigError(" ".join(str(error).split()) or repr(error)) from error
+    finally:
+        GlobalHydra.instance().hydra = before

@@ -11,7 +11,7 @@ import typing
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
-from annotated_types import Ge, Le
+from annotated_types import Ge, Gt, Le
 
 __all__ = [
     "Config",
@@ -22,6 +22,7 @@ __all__ = [
     "Part",
     "Regularization",
     "RunOptions",
+    "Sweep",
     "Tracking",
     "part_of",
 ]
@@ -159,6 +160,49 @@ class Tracking:
 
 
 @dataclass
+class Sweep:
+    """A search: many trials of one config that differ in the keys of a space.
+
+    Args:
+        name: of the sweep's folder in run.root; model and data when null.
+        num_trials: how many there are in the end, however often the sweep is started.
+        num_workers: trials at a time.
+        sampler: what chooses the next point.
+        pruner: what ends trials that lag behind.
+        objective: the metric of the best checkpoint to search by; the task's own when null.
+        mode: whether the objective is to be small or large; the task knows for its own.
+        try_default: the config as it is, without the space, is trial 0.
+        points: further points to try first, each a mapping of keys to values.
+        space: keys and their values in Hydra's sweep grammar, besides those of the command line.
+        seed: of the sampler.
+        max_retries: how often a trial whose process was killed goes on from its last checkpoint.
+        timeout_s: seconds a trial may take, all its attempts together.
+        silence_s: seconds without a batch after which an attempt counts as hanging, and is started again.
+        memory_gib: address space a trial may take.
+        keep_checkpoints: of how many of the best trials checkpoints stay on the disk.
+        storage: URL of a database that Optuna keeps the study in; a journal in the sweep's folder when null.
+    """
+
+    name: str | None = None
+    num_trials: Annotated[int, Ge(1)] = 20
+    num_workers: Annotated[int, Ge(1)] = 1
+    sampler: Literal["tpe", "random", "grid", "qmc", "gp", "cmaes"] = "tpe"
+    pruner: Literal["none", "median", "asha", "hyperband"] = "none"
+    objective: str | None = None
+    mode: Literal["min", "max"] | None = None
+    try_default: bool = True
+    points: list[dict] = field(default_factory=list)
+    space: dict[str, str] = field(default_factory=dict)
+    seed: Annotated[int, Ge(0), Le(2**31 - 1)] = 0
+    max_retries: Annotated[int, Ge(0)] = 3
+    timeout_s: Annotated[float, Gt(0)] | None = None
+    silence_s: Annotated[float, Gt(0)] | None = None
+    memory_gib: Annotated[float, Gt(0)] | None = None
+    keep_checkpoints: Annotated[int, Ge(0)] = 3
+    storage: str | None = None
+
+
+@dataclass
 class Debug:
     """A run that only tries something out.
 
@@ -194,6 +238,7 @@ class Config:
         weights: start from a file: .safetensors or a weights-only .pt.
         plots: draw figures at the end.
         report: write the HTML page at the end.
+        sweep: what `runner sweep` searches, and how; a single run leaves it alone.
     """
 
     task: Annotated[dict, Part("runner.tasks.base.Task", supplied=("model", "optimizer", "scheduler"))]
@@ -227,3 +272,4 @@ class Config:
     weights: str | None = None
     plots: bool = True
     report: bool = True
+    sweep: Sweep | None = None

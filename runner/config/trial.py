@@ -6,6 +6,7 @@ knows, a missing folder) is told by the constructors, long before a run would ge
 
 from __future__ import annotations
 
+import inspect
 import logging
 import warnings
 from collections.abc import Callable, Collection, Iterator
@@ -15,6 +16,7 @@ from typing import Any
 from runner.config.build import HYDRA_KEYS, build
 from runner.config.facts import asked_facts
 from runner.config.plain import MISSING
+from runner.config.target import resolve_target
 from runner.errors import ConfigError, UserError
 
 __all__ = ["trial_problems"]
@@ -45,6 +47,8 @@ def trial_problems(plain: dict[str, Any], wrong: Collection[str]) -> list[str]:
                 problems += try_scheduler(sound["scheduler"], sound["optimizer"], plain.get("trainer"))
         elif "optimizer" in wrong:
             problems += try_each_value(plain["optimizer"])
+        if "model" not in wrong and isinstance(plain.get("model"), dict):
+            problems += try_model(plain["model"])
         if "trainer" in sound:
             problems += try_trainer(sound["trainer"])
         parts = {key: sound[key] for key in ("checkpoint", "transfer") if key in sound}
@@ -59,6 +63,17 @@ def try_data(node: dict[str, Any]) -> list[str]:
     found: list[str] = []
     refused = problems_of(lambda: found.extend(build(node).check()))
     return [f"data: {problem}" for problem in refused or found]
+
+
+def try_model(node: dict[str, Any]) -> list[str]:
+    """Facts are missing to build it. But the function that builds it may carry a ``check`` of its arguments."""
+    check = getattr(resolve_target(node.get("_target_")), "check", None)
+    if not inspect.isfunction(check):
+        return []
+    given = {key: node[key] for key in inspect.signature(check).parameters if key in node}
+    if holds_unsaid(given):
+        return []
+    return [f"model: {problem}" for problem in problems_of(lambda: check(**given))]
 
 
 def make_optimizer(node: dict[str, Any]) -> Any:

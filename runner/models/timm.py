@@ -64,7 +64,7 @@ def timm_model(
         ) from error
 
 
-def check_name(name: str, pretrained: bool) -> None:
+def check_name(name: str, pretrained: bool = False) -> None:
     """Refuse a name that timm lacks, naming the nearest."""
     architecture, _, tag = name.partition(".")
     if not timm.is_model(architecture) or ":" in name:
@@ -80,3 +80,6 @@ def check_name(name: str, pretrained: bool) -> None:
         raise WeightsError(
             f"timm publishes no weights for {name!r}. Take pretrained=false, or another backbone."
         )
+
+
+timm_model.check = check_name  # a config is checked by it before any work

@@ -190,6 +190,8 @@ FIT = [
         "~task.loss.label_smoothing task.loss._target_=pytorch_lightning.callbacks.Timer",
         ["task.loss", "gives a Timer, expected a Module"],
     ),
+    Bad("model=timm data=mnist model.name=resnet26dd", ["timm has no backbone 'resnet26dd'", "resnet26d"]),
+    Bad("model=timm data=mnist model.name=resnet26d.nobody", ["resnet26d has no weights tagged 'nobody'"]),
     Bad("optimizer._partial_=false", ["optimizer", "it needs _partial_: true"]),
     Bad("model._partial_=true", ["model is built at once"]),
     Bad("optimizer.params=[]", ["AdamW gets 'params' from runner itself"]),

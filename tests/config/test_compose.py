@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import yaml
+from hydra import initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 
 from runner.config.check import find_problems
@@ -260,3 +264,20 @@ def test_experiments_do_not_leak_into_each_other(write) -> None:
     assert first.config.seed == 5 and second.config.seed == 6
     assert "amsgrad" not in second.config.optimizer
     assert compose().config.seed == 0
+
+
+def test_within_a_program_that_uses_hydra(here: Path) -> None:
+    with initialize_config_dir(str(here), version_base="1.3"):
+        outer = GlobalHydra.instance().hydra
+        assert compose(["model=logistic"]).choices["model"] == "logistic"
+        assert GlobalHydra.instance().hydra is outer
+        with pytest.raises(ConfigError):
+            compose(["model@x=logistic"])
+        assert GlobalHydra.instance().hydra is outer
+    assert not GlobalHydra.instance().is_initialized()
+
+
+def test_composing_needs_no_torch(here: Path) -> None:
+    code = "import sys; from runner.config.compose import compose; compose(['model=mlp']); print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"

@@ -58,8 +58,8 @@ def model_for(data: Option, task: str) -> str:
 @pytest.mark.parametrize("option", OPTIONS, ids=ids)
 def test_it_composes_and_passes_the_check(option: Option, find) -> None:
     problems = find(f"{option.group}={option.name}", *companions(option))
-    if option.group == "data":  # files that only the user has, or a download would bring
-        problems = [problem for problem in problems if not problem.startswith(("data: ", "data."))]
+    # Files that only the user has, or that a download would bring:
+    problems = [problem for problem in problems if not problem.startswith(("data: ", "data."))]
     if not ELSEWHERE.get(option.name, True):
         assert [problem for problem in problems if "PyTorch sees no" in problem] == problems != []
         return
