@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -28,7 +29,10 @@ def count_confusion(targets: np.ndarray, preds: np.ndarray, num_classes: int) ->
 
 @styled
 def confusion_matrix(
-    counts: np.ndarray, class_names: Sequence[str] | None = None, title: str = "Confusion matrix"
+    counts: np.ndarray,
+    class_names: Sequence[str] | None = None,
+    title: str = "Confusion matrix",
+    cells: Literal["counts", "shares"] = "counts",
 ) -> Figure:
     """Colour shows the share of each true class (rows sum to 1), text the counts.
 
@@ -36,15 +40,21 @@ def confusion_matrix(
 
     Args:
         counts: (K, K), row = truth, column = prediction.
+        cells: ``shares`` writes percentages instead, where counts would be long (pixels).
     """
     counts = np.asarray(counts)
     num_classes = len(counts)
     with_text = num_classes <= MOST_CELLS_WITH_TEXT
     side = min(2.8 + 0.32 * num_classes, 9.0) if with_text else 8.0
     cols, ratios = (1, [1]) if with_text else (2, [2.6, 1])
-    width = max(side + (0.9 if with_text else 3.4), 5.0)
+    of_names = 0.065 * max(len(name) for name in class_labels(class_names, num_classes, 20))
+    width = max(side + of_names + (0.9 if with_text else 3.4), 5.0)
     fig, axes = new_figure(width, side, 1, cols, title, gridspec_kw={"width_ratios": ratios})
     _draw_matrix(fig, axes[0, 0], counts, class_names, with_text)
+    if with_text and cells == "counts":
+        _write_counts(axes[0, 0], counts)
+    elif with_text:
+        _write_shares(axes[0, 0], counts)
     if not with_text:
         _list_worst_pairs(axes[0, 1], counts, class_labels(class_names, num_classes, 16))
     return fig
@@ -54,7 +64,7 @@ def _draw_matrix(
     fig: Figure, ax: Axes, counts: np.ndarray, class_names: Sequence[str] | None, with_text: bool
 ) -> None:
     num_classes = len(counts)
-    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    shares = _shares(counts)
     # A square-root scale: the few wrong ones of a good model stay visible.
     image = ax.imshow(shares, cmap="Blues", norm=PowerNorm(0.5, 0, 1), interpolation="nearest")
     names = class_labels(class_names, num_classes, 20 if num_classes <= 30 else 12)
@@ -72,8 +82,6 @@ def _draw_matrix(
         ax.set_yticks(np.arange(num_classes + 1) - 0.5, minor=True)
         ax.grid(True, which="minor", color="white", linewidth=1.0 if with_text else 0.4)
         ax.tick_params(which="minor", length=0)
-    if with_text:
-        _write_cells(ax, counts, shares)
     bar = fig.colorbar(image, ax=ax, fraction=0.04, pad=0.02, ticks=[0, 0.01, 0.05, 0.2, 0.5, 1])
     bar.set_label("share of the true class", fontsize=8)
     bar.ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
@@ -81,9 +89,14 @@ def _draw_matrix(
     bar.ax.tick_params(labelsize=7)
 
 
-def _write_cells(ax: Axes, counts: np.ndarray, shares: np.ndarray) -> None:
+def _shares(counts: np.ndarray) -> np.ndarray:
+    """Of each true class: rows sum to 1."""
+    return counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+
+
+def _write_counts(ax: Axes, counts: np.ndarray) -> None:
     """Counts in all cells that are not zero, and the share below where the cells are large enough."""
-    num_classes = len(counts)
+    num_classes, shares = len(counts), _shares(counts)
     size = 10 if num_classes <= 4 else 8 if num_classes <= 12 else 6
     if counts.max() >= 10_000 and num_classes > 6:
         size -= 2
@@ -92,9 +105,20 @@ def _write_cells(ax: Axes, counts: np.ndarray, shares: np.ndarray) -> None:
         text = f"{counts[row, col]}"
         if num_classes <= 6:
             text += f"\n{share:.1%}"
-        ax.text(
-            col, row, text, ha="center", va="center", fontsize=size, color="white" if share > 0.4 else INK
-        )
+        _write_cell(ax, row, col, text, share, size)
+
+
+def _write_shares(ax: Axes, counts: np.ndarray) -> None:
+    """Percentages in all cells that are not too small to see."""
+    shares = _shares(counts)
+    size = 9 if len(counts) <= 6 else 7 if len(counts) <= 12 else 5.5
+    for row, col in np.argwhere(shares >= 0.0005):
+        percent = 100 * shares[row, col]
+        _write_cell(ax, row, col, f"{percent:.0f}%" if percent >= 9.95 else f"{percent:.1f}%", shares[row, col], size)
+
+
+def _write_cell(ax: Axes, row: int, col: int, text: str, share: float, size: float) -> None:
+    ax.text(col, row, text, ha="center", va="center", fontsize=size, color="white" if share > 0.4 else INK)
 
 
 def _list_worst_pairs(ax: Axes, counts: np.ndarray, names: list[str]) -> None:

@@ -16,7 +16,7 @@ from runner.data.images.decode import read_image
 from runner.data.images.folder import IMAGENET_MEAN, IMAGENET_STD
 from runner.data.images.tree import image_files
 from runner.data.segmentation.batch import IGNORE, keep_sizes, pad_to_largest
-from runner.data.segmentation.palette import class_colors, laid_over
+from runner.data.segmentation.palette import GROUNDS, class_colors, laid_over
 from runner.data.segmentation.survey import Survey, survey
 from runner.data.segmentation.transform import MaskAugment
 from runner.data.split import Source, Split
@@ -25,7 +25,7 @@ from runner.data.standardize import Standardize
 __all__ = ["SegmentationDataModule", "Side"]
 
 Side = Annotated[int, Ge(16), Le(4096)]
-NUM_NAMED = 3
+NUM_NAMED = 2
 
 
 class SegmentationDataModule(DataModule):
@@ -120,8 +120,9 @@ class SegmentationDataModule(DataModule):
         return ((file, read_image(file)) for file in files)
 
     def picture(self, image: Tensor, target: Tensor) -> tuple[Tensor, str]:
-        """The image with its mask laid over, and its largest classes."""
+        """The image with its mask laid over, and its largest classes but the background."""
         counts = torch.bincount(target.flatten().long(), minlength=IGNORE + 1)[: self.facts.num_classes]
-        order = counts.argsort(descending=True, stable=True)[:NUM_NAMED].tolist()
-        names = ", ".join(self.facts.class_names[place] for place in order if counts[place])
-        return laid_over(image, target, self.facts.extra["class_colors"]), names
+        order = counts.argsort(descending=True, stable=True).tolist()
+        there = [self.facts.class_names[place] for place in order if counts[place]]
+        named = [name for name in there if name.lower() not in GROUNDS] or there or ["nothing"]
+        return laid_over(image, target, self.facts.extra["class_colors"]), ", ".join(named[:NUM_NAMED])

@@ -1,0 +1,180 @@
+"""A class for each pixel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, ClassVar
+
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from runner.data.facts import Facts
+from runner.data.segmentation.palette import class_colors as choose_colors
+from runner.data.segmentation.palette import laid_over
+from runner.errors import DataError, UserError
+from runner.tasks.base import Step, Task
+from runner.tasks.pixel_confusion import PixelConfusion, class_dice, class_iou, count_pixels
+from runner.tasks.probe import first_line, in_eval_mode
+from runner.tasks.same_size import groups_of_one_size
+from runner.tasks.segmentation_figures import segmentation_figures
+
+__all__ = ["SegmentationTask"]
+
+
+class SegmentationTask(Task):
+    """Classes by a softmax over logits ``(N, K, H, W)``; targets are class ids ``(N, H, W)``.
+
+    Mean IoU and mean Dice leave out classes that are in neither truth nor prediction of the whole split. Images of
+    different sizes come as lists and go through the model in groups of one size, so that no image's prediction
+    depends on the others of its batch.
+
+    Args:
+        model: images to logits of the same height and width.
+        loss: of logits, in float32, and class ids.
+        class_names: in the order of the ids.
+        class_colors: red, green and blue of each class, for pictures; chosen when empty.
+        ignore_index: the id of pixels that do not count.
+    """
+
+    monitor = "val/mean_iou"
+    mode = "max"
+    served_as = "probability of each class at each pixel: (N, classes, height, width)"
+    refused_losses: ClassVar = (nn.MSELoss, nn.L1Loss, nn.HuberLoss, nn.SmoothL1Loss, nn.BCEWithLogitsLoss, nn.BCELoss)
+
+    def __init__(
+        self,
+        model: nn.Module,
+        optimizer: Callable[..., torch.optim.Optimizer] | None = None,
+        scheduler: Callable[..., Any] | None = None,
+        loss: nn.Module | None = None,
+        class_names: Sequence[str] = (),
+        class_colors: Sequence[Sequence[int]] = (),
+        ignore_index: int = 255,
+    ):
+        super().__init__(model, optimizer, scheduler)
+        self.loss = loss if loss is not None else nn.CrossEntropyLoss(ignore_index=ignore_index)
+        self.class_names = [str(name) for name in class_names]
+        self.class_colors = [list(color) for color in class_colors] or choose_colors(self.class_names)
+        self.ignore_index = ignore_index
+        self.counts: dict[str, Tensor] = {}
+        num_classes = len(self.class_names)
+        self.metrics = nn.ModuleDict({f"{split}_pixels": PixelConfusion(num_classes) for split in ("val", "test")})
+
+    @classmethod
+    def adapt(cls, facts: Facts) -> Facts:
+        if facts.task != "segmentation":
+            raise DataError(f"{facts.name} has no masks: its task is {facts.task}. Use task={facts.task}.")
+        return facts
+
+    @classmethod
+    def try_model(cls, model: nn.Module, facts: Facts) -> None:
+        name, shape = type(model).__name__, tuple(facts.input_shape)
+        with in_eval_mode(model), torch.no_grad():
+            try:
+                outputs = model(torch.zeros((1, *shape)))
+            except (RuntimeError, ValueError, AssertionError, IndexError, TypeError) as error:
+                raise UserError(
+                    f"{name} cannot take the images of this data, of shape {shape}: {first_line(error)} "
+                    "Choose a model for such images, or another data.crop_size."
+                ) from error
+        got = tuple(outputs.shape) if isinstance(outputs, Tensor) else f"a {type(outputs).__name__}"
+        wanted = (1, facts.num_outputs, *shape[1:])
+        if got != wanted:
+            raise UserError(
+                f"{name} puts out {got} for one image; segmentation wants {wanted}: logits of each class at each pixel. "
+                "Models for segmentation: `runner list model`."
+            )
+
+    # Training
+
+    def step(self, batch: dict[str, Any]) -> Step:
+        logits, targets = self(batch["inputs"]), batch["targets"]
+        with torch.autocast(logits.device.type, enabled=False):
+            loss = self.loss(logits.float(), targets)
+        return Step(loss, {"logits": logits.detach(), "targets": targets})
+
+    def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
+        try:
+            return super().training_step(batch, batch_idx)
+        except ValueError as error:
+            if "more than 1 value per channel" not in str(error):
+                raise
+            raise UserError(
+                f"{type(self.model).__name__} cannot train on a batch of one image: it normalises a map of one pixel "
+                "over the batch. Take data.batch_size=2 or more."
+            ) from error
+
+    # Evaluation
+
+    def _evaluate(self, batch: dict[str, Any], split: str) -> None:
+        if isinstance(batch["inputs"], Tensor):
+            super()._evaluate(batch, split)
+            return
+        for positions, inputs in groups_of_one_size(batch["inputs"]):
+            targets = torch.stack([batch["targets"][place] for place in positions])
+            super()._evaluate({"inputs": inputs, "targets": targets, "index": batch["index"][positions]}, split)
+
+    def update_metrics(self, outputs: dict[str, Any], split: str) -> None:
+        preds, targets = outputs.pop("logits").argmax(1), outputs.pop("targets")
+        counts = count_pixels(preds, targets, len(self.class_names), self.ignore_index)
+        self.metrics[f"{split}_pixels"].update(counts)
+        outputs["image_iou"] = class_iou(counts).nanmean(-1)
+
+    def compute_metrics(self, split: str) -> dict[str, float]:
+        metric = self.metrics[f"{split}_pixels"]
+        counts = self.counts[split] = metric.compute().cpu().double()
+        metric.reset()
+        iou = class_iou(counts)
+        found = {
+            "mean_iou": float(iou.nanmean()),
+            "pixel_accuracy": float(counts.diagonal().sum() / counts.sum()),
+            "mean_dice": float(class_dice(counts).nanmean()),
+        }
+        if self.trainer.state.fn != "fit":
+            by_class = zip(self.class_names, iou.tolist(), strict=True)
+            found |= {f"iou_class/{name}": value for name, value in by_class if value == value}
+        return found
+
+    def figures(self, split: str, data: Any) -> Iterator[tuple[str, Any]]:
+        if self.outputs.get(split) and split in self.counts:
+            yield from segmentation_figures(self, split, data)
+
+    # Use
+
+    def predict_outputs(self, inputs: Any) -> dict[str, Any]:
+        """``logits`` of a batch; of images of different sizes ``masks``, a list of class ids ``(H, W)``."""
+        if isinstance(inputs, Tensor):
+            return {"logits": self(inputs)}
+        masks: list[Any] = [None] * len(inputs)
+        for positions, group in groups_of_one_size(inputs):
+            for place, mask in zip(positions, self(group).argmax(1), strict=True):
+                masks[place] = mask
+        return {"masks": masks}
+
+    def masks_of(self, outputs: dict[str, Any]) -> list[Tensor]:
+        """Class ids ``(H, W)`` of each image, on the CPU."""
+        masks = outputs["masks"] if "masks" in outputs else outputs["logits"].argmax(1)
+        return [mask.to("cpu", torch.uint8) for mask in masks]
+
+    def served(self, outputs: dict[str, Any]) -> Tensor:
+        return outputs["logits"].float().softmax(1)
+
+    def rows(self, outputs: dict[str, Any]) -> list[dict[str, Any]]:
+        """Each class's share of the pixels, the largest first."""
+        rows = []
+        for mask in self.masks_of(outputs):
+            shares = torch.bincount(mask.flatten(), minlength=len(self.class_names)) / mask.numel()
+            ranked = sorted(zip(shares.tolist(), self.class_names, strict=True), reverse=True)
+            rows.append({"shares": {name: round(share, 4) for share, name in ranked if share}})
+        return rows
+
+    def pictures(self, inputs: Sequence[Tensor], outputs: dict[str, Any]) -> list[dict[str, Image.Image]]:
+        """The mask, an indexed image whose values are class ids, and the photograph with it laid over."""
+        found = []
+        for image, mask in zip(inputs, self.masks_of(outputs), strict=True):
+            indexed = Image.fromarray(mask.numpy(), mode="P")
+            indexed.putpalette([value for color in self.class_colors for value in color])
+            tinted = laid_over(image.cpu(), mask, self.class_colors).permute(1, 2, 0).numpy()
+            found.append({"mask": indexed, "overlay": Image.fromarray(tinted)})
+        return found
