@@ -84,9 +84,9 @@ class RunDir:
 
 
 def run_name(model: str, data: str) -> str:
-    """``2026-11-21_10-04-59_mlp_digits``: sorts by time, says what it was."""
+    """``mlp_digits_2026-11-21_10-04-59``: what it was, then when; a table that cuts names still tells them apart."""
     label = re.sub(r"[^A-Za-z0-9._+-]+", "-", f"{model}_{data}")
-    return f"{time.strftime('%Y-%m-%d_%H-%M-%S')}_{label}"
+    return f"{label}_{time.strftime('%Y-%m-%d_%H-%M-%S')}"
 
 
 def is_run(path: Path) -> bool:

@@ -31,7 +31,7 @@ def test_a_root_that_is_a_file_is_refused(tmp_path):
 
 
 def test_name_holds_model_and_data():
-    assert run_name("resnet18_small", "cats/dogs").endswith("_resnet18_small_cats-dogs")
+    assert run_name("resnet18_small", "cats/dogs").startswith("resnet18_small_cats-dogs_20")
 
 
 @pytest.mark.parametrize("how", ["name", "part", "path", "config", "mlflow", "latest"])
