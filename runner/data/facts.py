@@ -19,6 +19,7 @@ class Facts:
         num_outputs: what a head must put out: classes, or target columns.
         class_names: in the order of their ids; empty when there are no classes.
         class_counts: training samples of each class.
+        class_counts_of: what they count, where a sample has no one class: ``boxes``, ``pixels``.
         num_train, num_val, num_test: samples of each split.
         name: what the data set is called.
         source: where it came from: an address, a folder, a package.
@@ -37,6 +38,7 @@ class Facts:
     name: str = ""
     source: str = ""
     digest: str = ""
+    class_counts_of: str = "samples"
     extra: dict[str, Any] = field(default_factory=dict)
 
     @property

@@ -36,6 +36,7 @@ def page_content(summary: Summary, pictures: list[Picture]) -> dict[str, Any]:
         "plots": _by_split(named.values()),
         "facts": fact_rows(summary.facts),
         "classes": class_rows(summary.facts),
+        "counted": summary.facts.get("class_counts_of", "samples"),
         "parts": part_rows(summary),
         "config": summary.config_text,
         "environment": environment_rows(summary),

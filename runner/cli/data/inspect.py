@@ -39,6 +39,7 @@ def print_facts(data: DataModule) -> None:
 
     facts = data.facts.as_dict()
     counts, names = facts.pop("class_counts", []), facts.pop("class_names", [])
+    counted = f"training {facts.pop('class_counts_of', 'samples')}"
     facts["input_shape"] = " × ".join(map(str, facts["input_shape"]))
     rows = [(key, text(value)) for key, value in facts.items() if value not in ("", [], None)]
     out = console()
@@ -47,7 +48,7 @@ def print_facts(data: DataModule) -> None:
         total = sum(counts) or 1
         shares = zip(names, counts, strict=False)
         rows = [(str(name), f"{count}", f"{count / total:.1%}") for name, count in shares]
-        out.print(table("class", "training samples", "share", rows=rows))
+        out.print(table("class", counted, "share", rows=rows))
 
 
 def print_statistics(data: DataModule, statistics: dict[str, list[float]]) -> None:

@@ -58,7 +58,8 @@ def broken_files(data: DataModule) -> tuple[list[tuple[str, str]], int]:
     from runner.data.images.tree import scan_tree
 
     broken = [(file.path, file.reason) for file in data.verify()]
-    return broken, len(scan_tree(data.folder).paths())
+    files = data.files() if hasattr(data, "files") else scan_tree(data.folder).paths()
+    return broken, len(files)
 
 
 def broken_samples(data: DataModule) -> tuple[list[tuple[str, str]], int]:

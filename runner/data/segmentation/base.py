@@ -88,6 +88,7 @@ class SegmentationDataModule(DataModule):
             name=name,
             source=source,
             digest=digest,
+            class_counts_of="pixels",
             extra={
                 "ignore_index": IGNORE,
                 "class_weights": seen.class_weights(),
