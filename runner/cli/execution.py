@@ -25,7 +25,10 @@ def execute(run: RunDir) -> int:
         results = launch(run)
     except (Interrupted, RunFailed):
         if any(run.checkpoints.glob("*.ckpt")):
-            print(f"`runner resume {run.path}` goes on from the last checkpoint.", file=sys.stderr)
+            print(
+                f"`runner resume {announce.short_path(run.path)}` goes on from the last checkpoint.",
+                file=sys.stderr,
+            )
         raise
     announce.results(run, results)
     return 0

@@ -33,7 +33,7 @@ def multirun(overrides: list[str], experiment: str | None, config_dirs: list[str
     from runner.config.groups import find_groups, package_conf
 
     root = check_combinations(overrides, experiment, config_dirs)
-    place = Path(root) / ".multirun" / time.strftime("%Y-%m-%d_%H-%M-%S")
+    place = Path(root).expanduser() / ".multirun" / time.strftime("%Y-%m-%d_%H-%M-%S")
     groups = find_groups(config_dirs)
     # First, so that the user's own values for these win.
     own = [f"hydra.sweep.dir='{place}'", "hydra/job_logging=none", "hydra/hydra_logging=none"]
@@ -87,8 +87,10 @@ def run_job(_config: Any, experiment: str | None, config_dirs: list[str]) -> flo
 def print_outcome(place: Path) -> None:
     """The table of the runs that were started."""
     from runner.cli.show import console
+    from runner.report.announce import short_path
     from runner.report.tables import next_commands, runs_table
     from runner.run.directory import RunDir
+    from runner.run.status import read_status
 
     files = sorted(place.glob(f"*/{RUN_FILE}"), key=lambda file: int(file.parent.name))
     runs = [RunDir(file.read_text(encoding="utf-8")) for file in files]
@@ -97,8 +99,13 @@ def print_outcome(place: Path) -> None:
     out = console()
     out.print()
     out.print(runs_table(runs))
-    names = " ".join(run.name for run in runs)
-    out.print(next_commands([(f"runner compare {names}", "what differs, what came out")]))
+    paths = [short_path(run.path) for run in runs]
+    stopped = [path for run, path in zip(runs, paths, strict=True) if read_status(run).state == "interrupted"]
+    commands = [(f"runner resume {path}", "go on where it stopped") for path in stopped]
+    if len(runs) > 1:
+        commands.append((f"runner compare {' '.join(paths)}", "what differs, what came out"))
+    if commands:
+        out.print(next_commands(commands))
 
 
 def check_combinations(overrides: list[str], experiment: str | None, config_dirs: list[str]) -> str:
