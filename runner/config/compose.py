@@ -30,6 +30,9 @@ PRIMARY = "runner"
 FROM_FILE = "from_file"
 """What an experiment's file is called among Hydra's options."""
 
+UNREADABLE = (HydraException, OmegaConfBaseException, YAMLError, ValueError, TypeError, AttributeError)
+"""What Hydra raises over an option's file that is not as it should be."""
+
 
 def compose(
     overrides: list[str] | tuple[str, ...] = (),
@@ -54,11 +57,9 @@ def compose(
     composition = Composition(OmegaConf.create(), find_groups(config_dirs))
     parsed = parse_overrides(overrides, composition.problems)
     choosing = [override for override in parsed if chooses(override, composition.groups)]
-    file = (
-        None
-        if experiment is None
-        else read_experiment(Path(experiment), composition.groups, composition.problems)
-    )
+    file = None
+    if experiment is not None:
+        file = read_experiment(Path(experiment), composition.groups, composition.problems)
     if file is not None and file.resolved:
         use_resolved(composition, file, [override.input_line for override in choosing])
     else:
@@ -109,9 +110,10 @@ def choose_options(composition: Composition, file: Experiment | None, choosing: 
     OmegaConf.set_struct(config, False)
     hydra = config.pop("hydra")
     composition.problems += hydra_problems(hydra)
-    choices = hydra.runtime.choices
     composition.choices = {
-        k: str(v) for k, v in choices.items() if v and not k.startswith(("hydra/", "experiment"))
+        group: str(option)
+        for group, option in hydra.runtime.choices.items()
+        if option and group != "experiment" and not group.startswith("hydra/")
     }
     composition.config = config
 
@@ -127,14 +129,7 @@ def run_hydra(primary: str, overrides: list[str]) -> DictConfig:
     try:
         with initialize_config_dir(str(package_conf()), version_base="1.3"):
             return hydra_compose(primary, overrides=overrides, return_hydra_config=True)
-    except (
-        HydraException,
-        OmegaConfBaseException,
-        YAMLError,
-        ValueError,
-        TypeError,
-        AttributeError,
-    ) as error:
+    except UNREADABLE as error:
         raise ConfigError(" ".join(str(error).split()) or repr(error)) from error
     finally:
         GlobalHydra.instance().hydra = before

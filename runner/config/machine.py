@@ -21,28 +21,32 @@ def machine_problems(plain: dict[str, Any]) -> list[str]:
         return plain[name] if isinstance(plain.get(name), dict) else {}
 
     return [
-        *device_problems(node("hardware")),
+        *device_problems(node("hardware"), node("launcher")),
         *weights_problems(plain.get("weights")),
         *run_problems(node("run")),
         *store_problems(node("tracking")),
     ]
 
 
-def device_problems(hardware: dict[str, Any]) -> list[str]:
-    wanted = hardware.get("accelerator")
+def device_problems(hardware: dict[str, Any], launcher: dict[str, Any]) -> list[str]:
+    problems = []
+    devices, wanted = hardware.get("devices"), hardware.get("accelerator")
+    if isinstance(devices, int) and devices > 1 and launcher.get("kind") == "local":
+        problems.append(
+            f"hardware.devices={devices}: launcher=local starts one worker on one device; expected 1."
+        )
     if wanted not in ("gpu", "mps"):
-        return []
+        return problems
     import torch
 
     if wanted == "gpu" and not torch.cuda.is_available():
-        return [
-            "hardware.accelerator=gpu, but PyTorch sees no CUDA device here. Use hardware=auto or hardware=cpu."
-        ]
-    if wanted == "mps" and not torch.backends.mps.is_available():
-        return [
-            "hardware.accelerator=mps, but PyTorch sees no Apple GPU here. Use hardware=auto or hardware=cpu."
-        ]
-    return []
+        sees = "no CUDA device"
+    elif wanted == "mps" and not torch.backends.mps.is_available():
+        sees = "no Apple GPU"
+    else:
+        return problems
+    remedy = "Use hardware=auto or hardware=cpu."
+    return [*problems, f"hardware.accelerator={wanted}, but PyTorch sees {sees} here. {remedy}"]
 
 
 def weights_problems(weights: Any) -> list[str]:

@@ -112,12 +112,9 @@ def misplaced(key: str, text: str, config: DictConfig) -> str | None:
         place, below = ".".join(parents[:depth]), key.split(".", depth)[-1]
         if node._is_interpolation():
             source = str(node._value())
-            instead = (
-                f"set {source[2:-1]}.{below}"
-                if source[2:-1] in dotted_keys(config)
-                else f"set {place} itself"
-            )
-            return f"{text}: {place} is {source}; {instead} instead."
+            known = source[2:-1] in dotted_keys(config)
+            instead = f"{source[2:-1]}.{below}" if known else f"{place} itself"
+            return f"{text}: {place} is {source}; set {instead} instead."
         if not isinstance(node, DictConfig | ListConfig):
             return f"{text}: {place} is {node._value()!r}, a value with no keys below it."
         if isinstance(node, ListConfig):

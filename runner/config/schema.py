@@ -110,7 +110,7 @@ class Hardware:
 
     Args:
         accelerator: auto takes the device there is.
-        devices: how many; the launchers there are start one worker on one device.
+        devices: how many; launcher=local takes one.
         precision: of the arithmetic: 32 bit, or 16 bit where that is safe.
         channels_last: memory format of images that convolutions are faster with.
         compile: torch.compile the model: a minute at the start, faster steps on a GPU.
@@ -118,7 +118,7 @@ class Hardware:
     """
 
     accelerator: Literal["auto", "cpu", "gpu", "mps"] = "auto"
-    devices: Annotated[int, Ge(1), Le(1)] = 1
+    devices: Annotated[int, Ge(1)] = 1
     precision: Literal[32, 16, "bf16", "32", "16"] | None = None
     channels_last: bool | None = None
     compile: bool = False

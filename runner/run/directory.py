@@ -55,7 +55,7 @@ class RunDir:
         Raises:
             UserError: the folder cannot be written.
         """
-        root = Path(root).absolute()
+        root = Path(root).expanduser().absolute()
         try:
             root.mkdir(parents=True, exist_ok=True)
             for attempt in range(1, 10_000):

@@ -119,7 +119,7 @@ VALUES = [
     Bad("scheduler=step scheduler.gamma=2", ["scheduler.gamma=2", "less than or equal to 1"]),
     Bad("checkpoint.keep_last=0", ["checkpoint.keep_last=0", "greater than or equal to 1"]),
     Bad("tracking.wait_s=-1", ["tracking.wait_s=-1", "greater than or equal to 0"]),
-    Bad("hardware.devices=2", ["hardware.devices=2", "less than or equal to 1"]),
+    Bad("hardware.devices=2", ["hardware.devices=2: launcher=local starts one worker", "expected 1"]),
     Bad("hardware.num_threads=0", ["hardware.num_threads=0", "greater than or equal to 1"]),
     Bad("scheduler.warmup_epochs=20", ["scheduler.warmup_epochs=20", "the whole training has"]),
 ]
@@ -370,3 +370,10 @@ def test_an_experiment_that_is_not_there(find, write) -> None:
     write("digits_mlp.yaml", "seed: 1")
     (problem,) = find(experiment="digits_mpl.yaml")
     assert "there is no file digits_mpl.yaml" in problem and "'digits_mlp.yaml'" in problem
+
+
+def test_an_experiment_and_the_command_line_are_told_together(find, write) -> None:
+    file = write("e.yaml", "defaults: [override /model: mpl]\ntrainer: {max_epoch: 3}\n")
+    problems = find("optimizer=adm", "seed=x", experiment=str(file))
+    said = ("'mlp'", "'max_epochs'", "'adam'", "seed=")
+    assert len(problems) == 4 and all(any(words in problem for problem in problems) for words in said)
