@@ -47,12 +47,7 @@ def test_a_grid_is_one_run_each(say, here: Path) -> None:
     runs = list_runs()
     assert len(runs) == 4
     assert {read_status(run).state for run in runs} == {"finished"}
-    assert sorted(run.name.partition("_mlp")[1] or "logistic" for run in runs) == [
-        "_mlp",
-        "_mlp",
-        "logistic",
-        "logistic",
-    ]
+    assert sorted(run.name.split("_")[0] for run in runs) == ["logistic", "logistic", "mlp", "mlp"]
     commands = [read_json(run.provenance_path)["command"] for run in runs]
     assert all(command[:2] == ["runner", "train"] for command in commands)
     assert len({tuple(command) for command in commands}) == 4
