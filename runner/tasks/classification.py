@@ -27,6 +27,10 @@ from runner.tasks.classification_figures import classification_figures
 __all__ = ["BinaryClassificationTask", "ClassificationTask"]
 
 
+NAMED_CLASSES = 10
+"""Classes whose probability a prediction tells, the likeliest first."""
+
+
 class ClassificationTask(Task):
     """Classes by a softmax over logits ``(N, num_classes)``; targets are class ids ``(N,)``.
 
@@ -130,7 +134,7 @@ class ClassificationTask(Task):
         rows = []
         for row in probs.tolist():
             ranked = sorted(zip(row, self.class_names, strict=True), reverse=True)
-            probabilities = {name: round(value, 6) for value, name in ranked[:5]}
+            probabilities = {name: round(value, 6) for value, name in ranked[:NAMED_CLASSES]}
             rows.append({"class": ranked[0][1], "confidence": round(ranked[0][0], 6), "probs": probabilities})
         return rows
 
