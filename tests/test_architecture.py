@@ -35,7 +35,7 @@ MAY_IMPORT = {
         "callbacks", "data", "models", "tasks", "ranks",
     },
     "launch": {"errors", "run", "config", "worker", "ranks"},
-    "sweep": {"errors", "run", "config", "launch", "worker"},
+    "sweep": {"errors", "run", "config", "launch", "worker", "report", "plots", "tracking"},
     "api": {"errors", "run", "config", "launch", "inference"},
     "cli": {"errors", "run", "config", "parts", "launch", "sweep", "inference", "report", "tracking", "plots", "data"},
 }  # fmt: skip

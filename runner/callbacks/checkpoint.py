@@ -14,6 +14,7 @@ from pytorch_lightning.trainer.states import TrainerFn
 from runner.callbacks import loop
 from runner.callbacks.checkpoint_io import RunCheckpointIO, check_folder
 from runner.errors import CheckpointError
+from runner.ranks.exchange import barrier
 from runner.run.checkpoints import (
     PATTERN,
     Saved,
@@ -60,6 +61,7 @@ class Checkpointer(pl.Callback):
         self._saved_time = 0.0
         self._entries: list[Saved] = []
         self._measured = False
+        self._writes = True
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Before any work: the folder can be written and has room.
@@ -69,11 +71,14 @@ class Checkpointer(pl.Callback):
         """
         self.folder = Path(trainer.default_root_dir) / "checkpoints"
         self._measured = False
-        if trainer.fast_dev_run or not trainer.is_global_zero:
+        self._writes = trainer.is_global_zero
+        if trainer.fast_dev_run:
             return
         size = 3 * sum(p.numel() * p.element_size() for p in pl_module.parameters())  # Adam keeps two more
-        check_folder(self.folder, size * 2)
+        if self._writes:
+            check_folder(self.folder, size * 2)
         self._entries = timeline(self.folder, trainer.ckpt_path)
+        barrier()  # every rank has read the list before the first one shortens it
         self._keep(self._entries)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -84,9 +89,11 @@ class Checkpointer(pl.Callback):
         self._measured = trainer.state.fn == TrainerFn.FITTING and not trainer.sanity_checking
 
     def on_step_boundary(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        anything_new = self._measured or loop.position_of(trainer) != self._saved_at
-        if anything_new and loop.between_updates(trainer):
-            kind = self._due(trainer, pl_module)
+        position = loop.position_of(trainer)
+        if position.batch and not (self._measured or self.every_n_steps or self.every_minutes):
+            return
+        if (self._measured or position != self._saved_at) and loop.between_updates(trainer):
+            kind = self._due(trainer, pl_module, position)
             if kind is not None:
                 self.save(trainer, kind)
         self._measured = False
@@ -95,8 +102,9 @@ class Checkpointer(pl.Callback):
         if loop.position_of(trainer) != self._saved_at:
             self.save(trainer, "epoch")
 
-    def _due(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> str | None:
-        position = loop.position_of(trainer)
+    def _due(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, position: loop.Position
+    ) -> str | None:
         if position.batch == 0 and position.epoch % self.every_n_epochs == 0:
             return "epoch"
         if self._measured and self.keep_best and self._is_better(trainer, pl_module):
@@ -131,22 +139,25 @@ class Checkpointer(pl.Callback):
         path = free_path(self.folder, trainer.global_step)
         trainer.save_checkpoint(path)
         self._saved_at, self._saved_time = position, time.monotonic()
-        if trainer.is_global_zero:
-            io = trainer.strategy.checkpoint_io
-            digest = io.digests[path.name] if isinstance(io, RunCheckpointIO) else file_digest(path)
-            entry = Saved(
-                file=path.name,
-                step=trainer.global_step,
-                epoch=max(0, position.epoch - (position.batch == 0)),
-                kind=kind,
-                sha256=digest,
-                monitor=getattr(module, "monitor", None),
-                mode=getattr(module, "mode", "min"),
-                value=self._value(trainer, module),
-                folder=str(self.folder),
-            )
-            self._keep([*self._entries, entry])
+        entry = Saved(
+            file=path.name,
+            step=trainer.global_step,
+            epoch=max(0, position.epoch - (position.batch == 0)),
+            kind=kind,
+            sha256=self._digest(trainer, path),
+            monitor=getattr(module, "monitor", None),
+            mode=getattr(module, "mode", "min"),
+            value=self._value(trainer, module),
+            folder=str(self.folder),
+        )
+        self._keep([*self._entries, entry])
         return path
+
+    def _digest(self, trainer: pl.Trainer, path: Path) -> str:
+        if not self._writes:
+            return ""
+        io = trainer.strategy.checkpoint_io
+        return io.digests[path.name] if isinstance(io, RunCheckpointIO) else file_digest(path)
 
     def save_now(self, trainer: pl.Trainer) -> Path:
         """The checkpoint of this very moment: a new one, unless it is on the disk already."""
@@ -155,9 +166,14 @@ class Checkpointer(pl.Callback):
         return self.save(trainer, "interrupt")
 
     def _keep(self, entries: list[Saved]) -> None:
-        """Lists what is kept, then removes every other file: in this order, for the process may end between."""
+        """Lists what is kept, then removes every other file: in this order, for the process may end between.
+
+        Every rank keeps the list, for all must come to the same decisions; the first one writes it.
+        """
         kept = {*rank(entries)[: self.keep_best], *entries[-self.keep_last :]}
         self._entries = [entry for entry in entries if entry in kept]
+        if not self._writes:
+            return
         write_index(self.folder, self._entries)
         listed = {entry.file for entry in self._entries}
         for path in self.folder.glob(PATTERN):

@@ -9,6 +9,7 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.loggers.logger import Logger
 from torch import Tensor
 
+from runner.ranks.exchange import all_of, mean_over_ranks, num_ranks, own_part
 from runner.run.directory import RunDir
 from runner.run.journal import Journal
 
@@ -16,11 +17,15 @@ __all__ = ["JournalLogger", "TrainMetrics"]
 
 
 class JournalLogger(Logger):
-    """Lightning's door to ``metrics.jsonl``. Trackers read that file; none is called from the training loop."""
+    """Lightning's door to ``metrics.jsonl``. Trackers read that file; none is called from the training loop.
 
-    def __init__(self, run: RunDir):
+    Args:
+        writes: false on every rank but the first; nothing is logged there.
+    """
+
+    def __init__(self, run: RunDir, writes: bool = True):
         super().__init__()
-        self.journal = Journal(run.metrics_path)
+        self.journal = Journal(run.metrics_path) if writes else None
         self._run = run
         self._epoch = 0
 
@@ -44,14 +49,19 @@ class JournalLogger(Logger):
 
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
         numbers = {key: value for key, value in metrics.items() if key != "epoch"}
-        if numbers:
+        if numbers and self.journal is not None:
             self.journal.log(int(step or 0), self._epoch, numbers)
 
     def save(self) -> None:
-        self.journal.flush()
+        if self.journal is not None:
+            self.journal.flush()
 
     def finalize(self, status: str) -> None:
-        self.journal.flush()
+        self.save()
+
+    def close(self) -> None:
+        if self.journal is not None:
+            self.journal.close()
 
 
 class TrainMetrics(Callback):
@@ -88,8 +98,9 @@ class TrainMetrics(Callback):
             self._log(trainer, step)
 
     def _log(self, trainer: Trainer, step: int) -> None:
-        metrics = {"train/loss": float(self._sum) / self._count}
-        metrics |= {f"train/{name}": float(part) / self._count for name, part in self._parts.items()}
+        names = ("train/loss", *(f"train/{name}" for name in self._parts))
+        means = (float(total) / self._count for total in (self._sum, *self._parts.values()))
+        metrics = dict(zip(names, mean_over_ranks(*means), strict=True))
         self._take_epoch()
         for position, group in enumerate(trainer.optimizers[0].param_groups if trainer.optimizers else ()):
             key = "train/lr" if position == 0 else f"train/lr_{position}"
@@ -107,12 +118,17 @@ class TrainMetrics(Callback):
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._take_epoch()
         if self._epoch_count:
-            mean = float(self._epoch_sum) / self._epoch_count
+            [mean] = mean_over_ranks(float(self._epoch_sum) / self._epoch_count)
             trainer.logger.log_metrics({"train/epoch_loss": mean}, trainer.global_step)
             pl_module.log("train/epoch_loss", mean, logger=False)
         self._epoch_sum, self._epoch_count = None, 0
 
     def state_dict(self) -> dict[str, Any]:
+        """This rank's sums, and where there are several ranks, those of each."""
+        own = self._own_state()
+        return own if num_ranks() == 1 else own | {"ranks": all_of(own)}
+
+    def _own_state(self) -> dict[str, Any]:
         def number(value: Tensor | None) -> float | None:
             return None if value is None else float(value)
 
@@ -126,6 +142,8 @@ class TrainMetrics(Callback):
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        ranks = state.get("ranks", [state])
+        state = own_part(ranks) or mean_of(ranks)
         if state["sum"] is not None:
             self._sum = torch.tensor(state["sum"], dtype=torch.float32)
         parts = state.get("parts", {})
@@ -139,3 +157,16 @@ class TrainMetrics(Callback):
         self._sum = None if self._sum is None else self._sum.to(pl_module.device)
         self._parts = {name: part.to(pl_module.device) for name, part in self._parts.items()}
         self._epoch_sum = None if self._epoch_sum is None else self._epoch_sum.to(pl_module.device)
+
+
+def mean_of(ranks: list[dict[str, Any]]) -> dict[str, Any]:
+    """The sums of several ranks as each of another number of ranks goes on with them."""
+
+    def mean(values: list[float | None]) -> float | None:
+        return None if values[0] is None else sum(values) / len(values)
+
+    return ranks[0] | {
+        "sum": mean([rank["sum"] for rank in ranks]),
+        "epoch_sum": mean([rank["epoch_sum"] for rank in ranks]),
+        "parts": {name: mean([rank["parts"][name] for rank in ranks]) for name in ranks[0].get("parts", {})},
+    }

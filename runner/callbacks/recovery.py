@@ -7,11 +7,14 @@ import warnings
 from typing import Any
 
 import pytorch_lightning as pl
+import torch
 from pytorch_lightning.trainer.states import TrainerFn
 
 from runner.callbacks import loop
 from runner.callbacks.random_state import get_random_state, set_random_state
+from runner.data.sampler import seed_of
 from runner.errors import UserError
+from runner.ranks.exchange import all_of
 from runner.run.journal import Journal
 
 __all__ = ["Recovery"]
@@ -33,10 +36,12 @@ class Recovery(pl.Callback):
         self._loaded: dict[str, Any] | None = None
         self._before_validation: dict[str, Any] | None = None
         self._random_due = False
+        self._rank = 0
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         self._loaded = self._before_validation = None
         self._random_due = False
+        self._rank = trainer.global_rank
 
     # Saving
 
@@ -70,9 +75,11 @@ class Recovery(pl.Callback):
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if (journal := journal_of(trainer)) is not None:
             shorten(journal, (self._loaded or {}).get("journal") or 0)
-        if self._loaded is not None:
+        if self._loaded is None:
+            draw_apart(trainer.global_rank)
+        else:
             trainer.should_stop = trainer.should_stop or self._loaded["should_stop"]
-            set_random_state(self._loaded["random"])  # the only place, when nothing is left to train
+            restore_random(self._loaded, trainer.global_rank)  # the only place, when nothing is left to train
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         loop.announce_boundaries(trainer, pl_module)
@@ -91,13 +98,13 @@ class Recovery(pl.Callback):
         trainer._logger_connector._callback_metrics.update(state["metrics"])
         if hasattr(trainer.logger, "set_epoch"):
             trainer.logger.set_epoch(position.epoch)
-        set_random_state(state["random"])
+        restore_random(state, trainer.global_rank)
         self._random_due = True
 
     def _restore_random(self, here: bool) -> None:
         """Again, at the very place where the state was taken: hooks that came before have drawn."""
         if here and self._random_due:
-            set_random_state(self._loaded["random"])
+            restore_random(self._loaded, self._rank)
             self._random_due = False
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -114,8 +121,10 @@ def describe(trainer: pl.Trainer, pl_module: pl.LightningModule) -> dict[str, An
     position = loop.position_of(trainer)
     journal = journal_of(trainer)
     metrics = trainer._logger_connector._callback_metrics  # the public property computes, and so changes, them
+    random = all_of(get_random_state())
     return {
-        "random": get_random_state(),
+        "random": random[0],
+        "random_of_ranks": random[1:],
         "epoch": position.epoch,
         "batch": position.batch,
         "batches_that_stepped": trainer.fit_loop.epoch_loop._batches_that_stepped,
@@ -127,6 +136,20 @@ def describe(trainer: pl.Trainer, pl_module: pl.LightningModule) -> dict[str, An
         "metrics": {key: value.detach().cpu().clone() for key, value in metrics.items()},
         "journal": None if journal is None else journal.offset,
     }
+
+
+def restore_random(state: dict[str, Any], rank: int) -> None:
+    """This rank's own state; where it had none, one that no other rank has."""
+    of_ranks = [state["random"], *state.get("random_of_ranks", ())]
+    set_random_state(of_ranks[rank] if rank < len(of_ranks) else of_ranks[0])
+    if rank >= len(of_ranks):
+        draw_apart(rank)
+
+
+def draw_apart(rank: int) -> None:
+    """Gives every rank but the first its own random numbers: dropout must not drop the same of each share."""
+    if rank:
+        torch.manual_seed(seed_of(torch.initial_seed(), "rank", rank))
 
 
 def journal_of(trainer: pl.Trainer) -> Journal | None:

@@ -58,7 +58,7 @@ class DataModule(LightningDataModule):
     ``prepare_data``. Its constructor reads nothing.
 
     Args:
-        batch_size: samples a training batch.
+        batch_size: samples a training batch, of all devices together.
         eval_batch_size: samples a batch of validation and test; ``batch_size`` when None.
         num_workers: loader processes.
         seed: of the order and the augmentation (the cut into splits has its own seed where there is one).
@@ -68,6 +68,7 @@ class DataModule(LightningDataModule):
         splits: ``train``, ``val`` and, where there is one, ``test``.
         facts: known after ``setup``.
         normalize: applied to the inputs on the device; serving and prediction use it too.
+        rank, world_size: which share of each batch the loaders give.
         extra_facts: names of the facts it tells beyond those of every data set, so that a config that asks for
             another is refused before any work; None does not say.
     """
@@ -91,6 +92,8 @@ class DataModule(LightningDataModule):
         self.splits: dict[str, Split] = {}
         self.facts: Facts | None = None
         self.normalize: nn.Module = nn.Identity()
+        self.rank = 0
+        self.world_size = 1
 
     @classmethod
     def fact_names(cls) -> list[str] | None:
@@ -145,6 +148,8 @@ class DataModule(LightningDataModule):
             seed=self.seed,
             num_workers=self.num_workers,
             pin_memory=pin_memory,
+            rank=self.rank,
+            world_size=self.world_size,
             **options,
         )
 

@@ -10,6 +10,7 @@ from torch.utils.data import DataLoader
 
 from runner.data.sampler import EpochBatchSampler, seed_of
 from runner.data.split import Split
+from runner.errors import DataError
 
 __all__ = ["make_loader"]
 
@@ -37,10 +38,21 @@ def make_loader(
     num_workers: int = 0,
     drop_last: bool = False,
     pin_memory: bool = False,
+    rank: int = 0,
+    world_size: int = 1,
 ) -> DataLoader:
-    """Batches of a split. The loader draws from a generator of its own, so that making an iterator leaves
-    the run's random state as it was."""
-    sampler = EpochBatchSampler(len(split), batch_size, seed=seed, shuffle=shuffle, drop_last=drop_last)
+    """Batches of a split, or one rank's share of each. The loader draws from a generator of its own, so that making
+    an iterator leaves the run's random state as it was.
+
+    Raises:
+        DataError: some rank would get nothing.
+    """
+    if len(split) < world_size:
+        raise DataError(
+            f"a split of {len(split)} samples cannot be dealt out to {world_size} devices. Take fewer devices."
+        )
+    order = {"seed": seed, "shuffle": shuffle, "drop_last": drop_last}
+    sampler = EpochBatchSampler(len(split), batch_size, **order, rank=rank, world_size=world_size)
     return DataLoader(
         split,
         batch_sampler=sampler,

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import torch
 
-__all__ = ["EpochBatchSampler", "seed_of"]
+__all__ = ["EpochBatchSampler", "Share", "seed_of"]
 
 
 def seed_of(*parts: int | str) -> int:
@@ -17,10 +17,24 @@ def seed_of(*parts: int | str) -> int:
     return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "little") >> 1
 
 
+class Share(list):
+    """The keys of a batch that fall to one rank.
+
+    Attributes:
+        weight: of this rank's mean over its samples, so that the mean over the ranks is the batch's.
+    """
+
+    weight: float = 1.0
+
+
 class EpochBatchSampler:
     """Batches of keys ``(epoch, position)``; the epoch travels with the position into loader workers.
 
-    A last batch of one sample joins the batch before it: batch normalisation cannot work on one.
+    With several ranks, a batch is that of all ranks together, and each gets a run of it: the samples, their order
+    and the number of batches are those of one rank, none is left out, and none is seen twice. The runs of one batch
+    differ in length by one sample at most; ``Share.weight`` makes up for it.
+
+    A last batch of one sample a rank, or fewer, joins the batch before it: batch normalisation cannot work on one.
 
     Args:
         num_samples: length of the split.
@@ -28,6 +42,7 @@ class EpochBatchSampler:
         seed: of the permutation; unused when not shuffling.
         shuffle: a new permutation each epoch, or the order of the split.
         drop_last: leave out a last batch that is not full.
+        rank, world_size: which share of each batch to give.
 
     Attributes:
         epoch: set before an epoch begins.
@@ -35,13 +50,22 @@ class EpochBatchSampler:
     """
 
     def __init__(
-        self, num_samples: int, batch_size: int, seed: int = 0, shuffle: bool = False, drop_last: bool = False
+        self,
+        num_samples: int,
+        batch_size: int,
+        seed: int = 0,
+        shuffle: bool = False,
+        drop_last: bool = False,
+        rank: int = 0,
+        world_size: int = 1,
     ):
         self.num_samples = num_samples
         self.batch_size = batch_size
         self.seed = seed
         self.shuffle = shuffle
         self.drop_last = drop_last
+        self.rank = rank
+        self.world_size = world_size
         self.epoch = 0
         self.start_batch = 0
 
@@ -60,7 +84,7 @@ class EpochBatchSampler:
         return num_batches - 1 if self._joins_last() else num_batches
 
     def _joins_last(self) -> bool:
-        return self.num_samples > self.batch_size > 1 and self.num_samples % self.batch_size == 1
+        return self.num_samples > self.batch_size and 0 < self.num_samples % self.batch_size < 2 * self.world_size
 
     def order(self, epoch: int) -> list[int]:
         """Positions in the order of that epoch."""
@@ -81,5 +105,14 @@ class EpochBatchSampler:
             begin = batch * self.batch_size
             end = begin + self.batch_size
             if batch == last and self._joins_last() and not self.drop_last:
-                end += 1
-            yield [(epoch, position) for position in order[begin:end]]
+                end = self.num_samples
+            yield self.share([(epoch, position) for position in order[begin:end]])
+
+    def share(self, keys: list[tuple[int, int]]) -> list[tuple[int, int]]:
+        """This rank's run of a batch."""
+        if self.world_size == 1:
+            return keys
+        first, behind = (len(keys) * rank // self.world_size for rank in (self.rank, self.rank + 1))
+        share = Share(keys[first:behind])
+        share.weight = len(share) * self.world_size / len(keys)
+        return share

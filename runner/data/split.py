@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, default_collate
 
-from runner.data.sampler import seed_of
+from runner.data.sampler import Share, seed_of
 from runner.errors import BrokenSampleError, RunnerError
 
 __all__ = ["ArraySource", "Source", "Split", "collate"]
@@ -149,4 +149,6 @@ class Split(Dataset):
         else:
             batch = self.collate([self.sample(*key) for key in keys])
         batch["index"] = index
+        if isinstance(keys, Share):
+            batch["weight"] = keys.weight
         return batch

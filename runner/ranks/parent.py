@@ -1,0 +1,34 @@
+"""A process that does not outlive the one that started it."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+import threading
+import time
+
+__all__ = ["die_with_parent"]
+
+PR_SET_PDEATHSIG = 1
+LOOK_EVERY_S = 1.0
+
+
+def die_with_parent(signum: int = signal.SIGKILL) -> None:
+    """From now on, the end of the parent sends ``signum`` to this process, whatever it is busy with.
+
+    Linux's kernel does it; elsewhere a thread looks every second.
+    """
+    parent = os.getppid()
+    if sys.platform == "linux" and ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signum) == 0:
+        if os.getppid() != parent:  # it ended just before
+            os.kill(os.getpid(), signum)
+        return
+
+    def look() -> None:
+        while os.getppid() == parent:
+            time.sleep(LOOK_EVERY_S)
+        os.kill(os.getpid(), signum)
+
+    threading.Thread(target=look, name="parent", daemon=True).start()

@@ -1,0 +1,79 @@
+"""How far a rank has come: told by its callbacks, written beside its log once a second, read by the others."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+from runner.ranks.place import Place
+from runner.run.directory import RunDir
+from runner.run.files import read_json, write_json
+
+__all__ = ["PHASES", "Pulse", "pulse_path", "read_pulses", "stack_path"]
+
+PHASES = ("idle", "fetching a batch", "forward pass", "backward pass", "update", "evaluating", "computing metrics", "saving")
+"""In the order of a step. ``idle`` is outside the loops: reading data, drawing figures."""
+
+
+@dataclass
+class Pulse:
+    """
+    Attributes:
+        count: batches begun, of every kind.
+        phase: of ``PHASES``.
+        since: when count or phase last changed, seconds since the epoch.
+        longest_s: the longest that a batch has taken so far.
+    """
+
+    rank: int = 0
+    restart: int = 0
+    pid: int = 0
+    host: str = ""
+    step: int = 0
+    epoch: int = 0
+    count: int = 0
+    phase: str = "idle"
+    since: float = 0.0
+    longest_s: float = 0.0
+
+    @classmethod
+    def of(cls, place: Place) -> Pulse:
+        return cls(place.rank, place.restart, os.getpid(), socket.gethostname(), since=time.time())
+
+    def beat(self, phase: str, begins_batch: bool = False) -> None:
+        now = time.time()
+        if self.phase != "idle" and self.count > 1:
+            self.longest_s = max(self.longest_s, now - self.since)
+        self.count += begins_batch
+        self.phase, self.since = phase, now
+
+    @property
+    def place_in_step(self) -> tuple[int, int]:
+        """Smaller is further behind: where all wait for one, it is the smallest."""
+        return self.count, PHASES.index(self.phase)
+
+    def write(self, run: RunDir) -> None:
+        write_json(pulse_path(run, self.rank), asdict(self))
+
+
+def pulse_path(run: RunDir, rank: int) -> Path:
+    return run.logs / f"rank{rank}.pulse.json"
+
+
+def stack_path(run: RunDir, rank: int) -> Path:
+    """Where the stacks of a rank's threads go when it crashes, or is asked for them by SIGUSR2."""
+    return run.logs / f"rank{rank}.stack"
+
+
+def read_pulses(run: RunDir, restart: int | None = None) -> Iterator[Pulse]:
+    """The last word of every rank; with ``restart``, only of the processes of that start."""
+    known = {field.name for field in fields(Pulse)}
+    for path in sorted(run.logs.glob("rank*.pulse.json")):
+        stored = read_json(path, {})
+        pulse = Pulse(**{key: value for key, value in stored.items() if key in known})
+        if restart is None or pulse.restart == restart:
+            yield pulse
