@@ -9,8 +9,7 @@ off by one. So the loop's own call before a fetch is widened; callbacks with a m
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from pytorch_lightning import LightningModule, Trainer
 
@@ -35,8 +34,7 @@ __all__ = [
 VAL_PROGRESS = "epoch_loop.val_loop.batch_progress"
 
 
-@dataclass(frozen=True)
-class Position:
+class Position(NamedTuple):
     """How far a training has come.
 
     Attributes:
@@ -71,12 +69,11 @@ def announce_boundaries(trainer: Trainer, pl_module: LightningModule) -> None:
     """From now on, callbacks hear of every step boundary. Called in ``on_train_start``."""
     loop = trainer.fit_loop.epoch_loop
     before_fetch = type(loop)._on_before_fetch
+    hooks = [x.on_step_boundary for x in trainer.callbacks if hasattr(x, "on_step_boundary")]
 
     def boundary() -> None:
-        for callback in trainer.callbacks:
-            hook = getattr(callback, "on_step_boundary", None)
-            if hook is not None:
-                hook(trainer, pl_module)
+        for hook in hooks:
+            hook(trainer, pl_module)
         before_fetch(loop)
 
     loop._on_before_fetch = boundary

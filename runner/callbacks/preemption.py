@@ -54,6 +54,7 @@ class SignalWatch:
             signal.signal(signum, signal.SIG_DFL)
             os.kill(os.getpid(), signum)
         elif not self.saving:
+            self.signum = signum  # remembered: what is raised within a destructor is lost
             raise Interrupted(f"{name}: ended at once.", signum)
         elif self.signum is None:
             self.signum = signum
@@ -82,9 +83,21 @@ def interruptible() -> Iterator[SignalWatch]:
     _watches.append(watch)
     try:
         yield watch
+    except Exception as error:
+        interruption = interruption_behind(error)
+        if interruption is error or interruption is None:
+            raise
+        raise interruption from error  # a clean-up that failed after it is not what ended the run
     finally:
         _watches.remove(watch)
         watch.give_back()
+
+
+def interruption_behind(error: BaseException | None) -> Interrupted | None:
+    """The interruption that was being handled when ``error`` was raised, or ``error`` itself."""
+    while error is not None and not isinstance(error, Interrupted):
+        error = error.__context__
+    return error
 
 
 class Preemption(pl.Callback):
@@ -96,8 +109,14 @@ class Preemption(pl.Callback):
     def __init__(self) -> None:
         self._watch: SignalWatch | None = None
 
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """From here on the first step boundary answers: to stop amid the making of loaders harms Lightning."""
+        self._watch = _watches[-1] if _watches and stage == "fit" else None
+        if self._watch is not None:
+            self._watch.saving = True
+
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._watch = _watches[-1] if _watches else SignalWatch()
+        self._watch = self._watch or SignalWatch()
         self._watch.saving = True
         self._watch.take()  # Lightning's own handler would end the process with exit code 0, unsaved
 
@@ -113,6 +132,7 @@ class Preemption(pl.Callback):
         self._release()
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._release()
         if self._watch is not None and self._watch.signum is not None:
             raise Interrupted("ended by a signal after the last step; the state is saved.", self._watch.signum)
 

@@ -98,7 +98,6 @@ class Recovery(pl.Callback):
         trainer._logger_connector._callback_metrics.update(state["metrics"])
         if hasattr(trainer.logger, "set_epoch"):
             trainer.logger.set_epoch(position.epoch)
-        restore_random(state, trainer.global_rank)
         self._random_due = True
 
     def _restore_random(self, here: bool) -> None:

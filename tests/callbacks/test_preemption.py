@@ -12,7 +12,7 @@ from soak.tiny import Setting, make, train
 
 from runner.callbacks.preemption import Preemption, interruptible
 from runner.errors import Interrupted
-from runner.run.checkpoints import last_checkpoint, read_index
+from runner.run.checkpoints import best_checkpoint, last_checkpoint, read_index
 from runner.run.directory import RunDir
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -92,6 +92,16 @@ def test_a_validation_within_an_epoch_is_done_again(tmp_path: Path) -> None:
     assert train(run, setting) == calm
 
 
+def test_what_such_a_validation_measures_still_picks_the_best(run: RunDir) -> None:
+    setting = Setting(val_check_interval=0.2)
+    for hook, step in (("on_validation_batch_end", 3), ("on_train_batch_start", 3)):
+        with pytest.raises(Interrupted):
+            train(run, setting, Send(signal.SIGTERM, hook, step))
+    found = [(entry.step, entry.kind) for entry in read_index(run.checkpoints)]
+    assert found == [(3, "validation"), (4, "interrupt")]
+    assert best_checkpoint(run).kind == "validation"
+
+
 def test_half_accumulated_gradients_are_finished_first(run: RunDir) -> None:
     setting = Setting(accumulate=4)
     with pytest.raises(Interrupted, match="saved at step 3"):
@@ -121,6 +131,35 @@ def test_outside_a_training_a_signal_ends_at_once() -> None:
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(1)
     assert caught.value.exit_code == 143
+
+
+class SendAt(pl.Callback):
+    """Sends SIGTERM when the trainer has come to a hook of its own set-up."""
+
+    def __init__(self, hook: str):
+        setattr(self, hook, lambda *args, **kwargs: os.kill(os.getpid(), signal.SIGTERM))
+
+
+@pytest.mark.parametrize("hook", ["setup", "on_fit_start", "on_train_start"])
+def test_while_the_trainer_sets_up_a_signal_waits_for_the_first_step(run: RunDir, calm: dict, hook: str) -> None:
+    with pytest.raises(Interrupted, match="the state is saved at step 0"), interruptible():
+        train(run, Setting(num_workers=2), SendAt(hook))
+    assert train(run, Setting()) == calm
+
+
+def test_an_interruption_is_not_hidden_by_a_clean_up_that_fails() -> None:
+    with pytest.raises(Interrupted, match="SIGINT: ended at once") as caught, interruptible():
+        try:
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(1)
+        finally:
+            raise RuntimeError("the clean-up")
+    assert isinstance(caught.value.__cause__, RuntimeError)
+
+
+def test_other_errors_pass_through_a_watch() -> None:
+    with pytest.raises(ValueError, match="other"), interruptible():
+        raise ValueError("other")
 
 
 def test_within_a_watch_the_training_saves_and_the_watch_stays(run: RunDir) -> None:

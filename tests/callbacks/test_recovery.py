@@ -175,11 +175,18 @@ def test_modules_kept_in_evaluation_mode_stay_there(tmp_path: Path) -> None:
     assert ended(RunDir(tmp_path / "run")) == calm
 
 
-def test_longer_training_than_planned_goes_on_from_the_end(tmp_path: Path) -> None:
+@pytest.mark.parametrize("limit", ["epochs", "max_steps"])
+def test_longer_training_than_planned_goes_on_from_the_end(tmp_path: Path, limit: str) -> None:
     """Under a schedule that does not know the length."""
-    longer = train(RunDir(tmp_path / "a"), Setting(epochs=4, plateau=True))
-    train(RunDir(tmp_path / "b"), Setting(epochs=2, plateau=True))
-    assert train(RunDir(tmp_path / "b"), Setting(epochs=4, plateau=True)) == longer
+
+    def length(epochs: int) -> Setting:
+        if limit == "epochs":
+            return Setting(epochs=epochs, plateau=True)
+        return Setting(epochs=99, plateau=True, trainer={"max_steps": 15 * epochs})
+
+    longer = train(RunDir(tmp_path / "a"), length(4))
+    train(RunDir(tmp_path / "b"), length(2))
+    assert train(RunDir(tmp_path / "b"), length(4)) == longer
 
 
 def test_points_behind_the_checkpoint_are_written_once(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import random
 import signal
 import time
 import traceback
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,38 +17,52 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from soak.tiny import Setting, train
 
 import runner.callbacks.checkpoint as checkpoint
 import runner.callbacks.checkpoint_io as checkpoint_io
 from runner.run.checkpoints import best_checkpoint
 from runner.run.directory import RunDir
 
-__all__ = ["SETTINGS", "Report", "attempt", "reference", "soak"]
+__all__ = ["Case", "Report", "attempt", "soak"]
 
-STEPS = {"every_n_steps": 4}
-SETTINGS = [
-    Setting("epoch ends"),
-    Setting("epoch ends, 2 workers", num_workers=2),
-    Setting("every 4 steps", checkpoint=STEPS),
-    Setting("every 4 steps, 2 workers", num_workers=2, checkpoint=STEPS),
-    Setting("every step", checkpoint={"every_n_steps": 1}),
-    Setting("accumulate 2", accumulate=2, checkpoint={"every_n_steps": 3}),
-    Setting("validation in mid-epoch", val_check_interval=0.2, checkpoint={"every_n_steps": 3}),
-    Setting("validation in mid-epoch, accumulate 2", val_check_interval=0.3, accumulate=2, checkpoint=STEPS),
-    Setting("validation every 2 epochs", epochs=4, check_val_every_n_epoch=2, checkpoint=STEPS),
-    Setting("plateau by a metric of mid-epoch", val_check_interval=0.4, plateau=True, checkpoint={"every_n_steps": 2}),
-    Setting("plateau, early stopping", epochs=8, plateau=True, patience=1, checkpoint={"every_n_steps": 7}),
-    Setting("max_steps in mid-epoch", trainer={"max_steps": 38}, epochs=9, checkpoint=STEPS),
-    Setting("limit_train_batches", trainer={"limit_train_batches": 11}, num_workers=2, checkpoint=STEPS),
-]
+HOOKS = (
+    "on_train_start", "on_train_epoch_start", "on_train_batch_start", "on_train_batch_end",
+    "on_validation_start", "on_validation_batch_end", "on_validation_end", "on_train_epoch_end",
+    "on_save_checkpoint", "on_step_boundary", "on_train_end", "on_test_batch_end",
+)  # fmt: skip
+ENDS = {"on_train_epoch_end", "on_validation_end", "on_save_checkpoint", "before replace_file",
+        "after replace_file", "before write_index", "after write_index", "on_train_end"}  # fmt: skip
+"""Events around the end of an epoch, or the writing of a checkpoint."""
+MAX_DELAY_S = 0.004
+ERRORS = "errors.txt"
+
+
+@dataclass
+class Case:
+    """One way to train.
+
+    Attributes:
+        name: in the table.
+        train: ``(run, *callbacks) -> outcome``: goes on from the run's newest checkpoint to the end. The outcome
+            is plain, and has ``consumed`` (samples in the order of training) and ``points`` among others.
+    """
+
+    name: str
+    train: Callable[..., dict[str, Any]]
 
 
 @dataclass
 class Report:
-    """One training that was killed."""
+    """What became of one training that was killed; all counts ought to be 0.
 
-    setting: str
+    Attributes:
+        kills: at which events.
+        differences: keys of the outcome that are not equal.
+        repeated, missing: samples trained on.
+        doubled_points, missing_points: lines of the journal.
+    """
+
+    case: str
     seed: int
     kills: list[str]
     differences: list[str]
@@ -55,6 +70,11 @@ class Report:
     missing: int
     doubled_points: int
     missing_points: int
+
+    @property
+    def harm(self) -> int:
+        counts = (self.repeated, self.missing, self.doubled_points, self.missing_points)
+        return len(self.differences) + sum(counts)
 
 
 class Announcer(pl.Callback):
@@ -83,19 +103,8 @@ class Announcer(pl.Callback):
         setattr(module, name, announced)
 
 
-HOOKS = (
-    "on_train_start", "on_train_epoch_start", "on_train_batch_start", "on_train_batch_end",
-    "on_validation_start", "on_validation_batch_end", "on_validation_end", "on_train_epoch_end",
-    "on_save_checkpoint", "on_step_boundary", "on_train_end",
-)  # fmt: skip
-
-
 def attempt(
-    run: RunDir,
-    setting: Setting,
-    kill_at: int | None = None,
-    delay_s: float | None = None,
-    execute: Callable[..., dict[str, Any]] = train,
+    run: RunDir, case: Case, kill_at: int | None = None, delay_s: float | None = None
 ) -> tuple[dict[str, Any] | None, list[str]]:
     """Trains in a forked process, which is killed at its event number ``kill_at``, or ``delay_s`` after it.
 
@@ -103,25 +112,11 @@ def attempt(
         The outcome, None when it was killed, and the events that came.
     """
     run.path.mkdir(parents=True, exist_ok=True)
-    result_path = run.path / "outcome.json"
     reader, writer = os.pipe()
     pid = os.fork()
     if pid == 0:
         os.close(reader)
-        status = 1
-        try:
-            torch.set_num_threads(1)
-            announcer = Announcer(writer, kill_at if delay_s is None else None)
-            announcer.around(checkpoint_io, "replace_file")
-            announcer.around(checkpoint, "write_index")
-            result = execute(run, setting, announcer)
-            result["best"] = str(best_checkpoint(run).as_dict())
-            result_path.write_text(json.dumps(result))
-            status = 0
-        except BaseException:
-            traceback.print_exc()
-        finally:
-            os._exit(status)
+        carry_out(run, case, Announcer(writer, kill_at if delay_s is None else None))
     os.close(writer)
     events: list[str] = []
     with os.fdopen(reader, encoding="utf-8") as pipe:
@@ -130,63 +125,71 @@ def attempt(
             if delay_s is not None and len(events) == kill_at:
                 time.sleep(delay_s)
                 os.kill(pid, signal.SIGKILL)
+                break
     _, status = os.waitpid(pid, 0)
     if os.WIFSIGNALED(status):
         return None, events
-    assert os.waitstatus_to_exitcode(status) == 0, f"{setting.name}: the training itself failed"
-    return json.loads(result_path.read_text()), events
+    if os.waitstatus_to_exitcode(status) != 0:
+        raise RuntimeError(f"{case.name}: the training itself failed:\n{(run.path / ERRORS).read_text()[-5000:]}")
+    return json.loads((run.path / "outcome.json").read_text()), events
 
 
-def reference(folder: Path, setting: Setting) -> tuple[dict[str, Any], list[str]]:
-    outcome, events = attempt(RunDir(folder / "reference"), setting)
-    return outcome, events
+def carry_out(run: RunDir, case: Case, announcer: Announcer) -> None:
+    """The forked process; it does not return."""
+    status = 1
+    try:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        os.dup2(os.open(run.path / ERRORS, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 2)
+        torch.set_num_threads(1)
+        announcer.around(checkpoint_io, "replace_file")
+        announcer.around(checkpoint, "write_index")
+        outcome = case.train(run, announcer)
+        outcome["best"] = str(best_checkpoint(run).as_dict())
+        (run.path / "outcome.json").write_text(json.dumps(outcome))
+        status = 0
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        os._exit(status)
 
 
-def soak(folder: Path, setting: Setting, seed: int, num_kills: int, calm: dict[str, Any], events: list[str]) -> Report:
-    """Kills one training ``num_kills`` times at random, near the ends of epochs as often as anywhere."""
+def soak(
+    folder: Path, case: Case, seed: int, num_kills: int, calm: dict[str, Any], events: list[str]
+) -> Report:
+    """Kills one training up to ``num_kills`` times: half of them near the ends of epochs, half anywhere.
+
+    Args:
+        calm, events: outcome and events of the training that was left in peace.
+    """
     draw = random.Random(seed)
     run = RunDir(folder / f"killed-{seed}")
     kills: list[str] = []
-    outcome = None
-    left = len(events)
-    while len(kills) < num_kills:
-        at = draw.randrange(1, max(2, left))
-        delay_s = draw.choice([None, None, draw.random() * 0.004])
-        if draw.random() < 0.5:
-            ends = [n for n, event in enumerate(events[-left:], 1) if event in NEAR_END]
-            at = draw.choice(ends) if ends else at
-        outcome, came = attempt(run, setting, at, delay_s)
-        if outcome is not None:
-            break
-        kills.append(f"{len(came)}:{came[-1] if came else 'start'}")
-        left = max(2, left - len(came) // 2)
+    outcome, ahead = None, events
+    while len(kills) < num_kills and outcome is None and len(ahead) > 1:
+        at = draw.randrange(1, len(ahead))
+        ends = [number for number, event in enumerate(ahead, 1) if event in ENDS]
+        if ends and draw.random() < 0.5:
+            at = draw.choice(ends)
+        outcome, came = attempt(run, case, at, draw.choice([None, draw.random() * MAX_DELAY_S]))
+        if outcome is None:
+            kills.append(came[-1])
+            ahead = ahead[len(came) // 2 :]
     if outcome is None:
-        outcome, _ = attempt(run, setting)
-    return compare(setting, seed, kills, calm, outcome)
+        outcome, _ = attempt(run, case)
+    return compare(case, seed, kills, calm, outcome)
 
 
-NEAR_END = {"on_train_epoch_end", "on_validation_end", "on_save_checkpoint", "before replace_file",
-            "after replace_file", "before write_index", "after write_index"}  # fmt: skip
-
-
-def compare(setting: Setting, seed: int, kills: list[str], calm: dict[str, Any], killed: dict[str, Any]) -> Report:
-    def surplus(a: list, b: list) -> int:
-        left = [json.dumps(item) for item in b]
-        count = 0
-        for item in map(json.dumps, a):
-            if item in left:
-                left.remove(item)
-            else:
-                count += 1
-        return count
+def compare(case: Case, seed: int, kills: list[str], calm: dict[str, Any], killed: dict[str, Any]) -> Report:
+    def surplus(key: str, of: dict[str, Any], over: dict[str, Any]) -> int:
+        return (Counter(map(json.dumps, of[key])) - Counter(map(json.dumps, over[key]))).total()
 
     return Report(
-        setting=setting.name,
+        case=case.name,
         seed=seed,
         kills=kills,
         differences=[key for key in calm if calm[key] != killed[key]],
-        repeated=surplus(killed["consumed"], calm["consumed"]),
-        missing=surplus(calm["consumed"], killed["consumed"]),
-        doubled_points=surplus(killed["points"], calm["points"]),
-        missing_points=surplus(calm["points"], killed["points"]),
+        repeated=surplus("consumed", killed, calm),
+        missing=surplus("consumed", calm, killed),
+        doubled_points=surplus("points", killed, calm),
+        missing_points=surplus("points", calm, killed),
     )

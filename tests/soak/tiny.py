@@ -7,7 +7,7 @@ import logging
 import math
 import random
 import warnings
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -47,9 +47,6 @@ class Setting:
     patience: int | None = None
     trainer: dict[str, Any] = field(default_factory=dict)
     checkpoint: dict[str, Any] = field(default_factory=dict)
-
-    def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 class TinyData(DataModule):
@@ -196,6 +193,7 @@ def outcome(run: RunDir, trainer: pl.Trainer, task: TinyTask) -> dict[str, Any]:
         "points": points,
         "step": trainer.global_step,
         "epoch": trainer.current_epoch,
+        "batches_that_stepped": trainer.fit_loop.epoch_loop._batches_that_stepped,
     }
 
 
@@ -218,7 +216,3 @@ def digest(value: Any) -> str:
 
     add(value)
     return sha.hexdigest()
-
-
-def run_at(path: Path) -> RunDir:
-    return RunDir(path)
