@@ -105,7 +105,7 @@ def faster_rcnn(
         box_detections_per_img=detections_per_img,
     )
     if pretrained:
-        name = PUBLISHED.get((backbone, tuple(levels)))
+        name = PUBLISHED.get((backbone, tuple(levels))) if (channels, hidden_size) == (256, 1024) else None
         needed = " and ".join(f"backbone={known} levels={list(stages)}" for known, stages in PUBLISHED)
-        load_coco_weights(model, name, needed)
+        load_coco_weights(model, name, f"{needed}, with channels=256 and hidden_size=1024")
     return model

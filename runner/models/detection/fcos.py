@@ -85,5 +85,6 @@ def fcos(
     )
     if pretrained:
         fits = (backbone, tuple(levels), channels, head_convs) == ("resnet50", (2, 3, 4), 256, 4)
-        load_coco_weights(model, "fcos_resnet50_fpn" if fits else None, "backbone=resnet50 levels=[2, 3, 4]")
+        needed = "backbone=resnet50 levels=[2, 3, 4] channels=256 head_convs=4"
+        load_coco_weights(model, "fcos_resnet50_fpn" if fits else None, needed)
     return model

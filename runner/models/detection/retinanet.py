@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated
 
 from annotated_types import Ge, Gt, Le
@@ -10,6 +11,7 @@ from torchvision.models.detection import RetinaNet
 from torchvision.models.detection.retinanet import RetinaNetHead
 from torchvision.ops.feature_pyramid_network import LastLevelP6P7
 
+from runner.errors import UserError
 from runner.models.detection.anchors import make_anchors
 from runner.models.detection.backbone import BackboneName, Levels, feature_pyramid
 from runner.models.detection.detector import Detector
@@ -18,6 +20,7 @@ from runner.models.detection.published import load_coco_weights
 
 __all__ = ["retinanet"]
 
+NUM_GROUPS = 32
 OCTAVE = (1.0, 2 ** (1 / 3), 2 ** (2 / 3))
 Fraction = Annotated[float, Ge(0), Le(1)]
 
@@ -31,6 +34,7 @@ def retinanet(
     backbone: BackboneName = "resnet50",
     levels: Levels = (2, 3, 4),
     channels: Annotated[int, Gt(0)] = 256,
+    group_norm: bool = False,
     anchor_sizes: list[int] = (32, 64, 128, 256, 512),
     aspect_ratios: list[float] = (0.5, 1.0, 2.0),
     min_size: Annotated[int, Gt(0)] = 800,
@@ -50,7 +54,9 @@ def retinanet(
         num_classes: of things, the background not counted.
         levels: stages of the backbone the pyramid is built on; stage k is 2^(k + 1) times smaller than the image.
             Two more levels are put on top.
-        channels: of the pyramid.
+        channels: of pyramid and head.
+        group_norm: norms between the head's layers. The paper has none; without weights to start from, the head
+            hardly learns so.
         anchor_sizes: in pixels of the resized image, one for each level; two more sizes, a third of an octave
             apart, are added to each.
         aspect_ratios: height over width of anchors, at every level.
@@ -73,7 +79,10 @@ def retinanet(
     )  # fmt: skip
     sizes = [[int(size * step) for step in OCTAVE] for size in anchor_sizes]
     anchors = make_anchors(sizes, aspect_ratios, len(levels) + 2)
-    head = RetinaNetHead(channels, anchors.num_anchors_per_location()[0], num_classes)
+    if group_norm and channels % NUM_GROUPS:
+        raise UserError(f"channels={channels}: expected a multiple of {NUM_GROUPS}, for the head's group norms.")
+    norm = partial(nn.GroupNorm, NUM_GROUPS) if group_norm else None
+    head = RetinaNetHead(channels, anchors.num_anchors_per_location()[0], num_classes, norm)
     model = AnchorDetector(
         pyramid,
         num_classes,
@@ -86,6 +95,7 @@ def retinanet(
         detections_per_img=detections_per_img,
     )
     if pretrained:
-        published = "retinanet_resnet50_fpn" if (backbone, tuple(levels)) == ("resnet50", (2, 3, 4)) else None
-        load_coco_weights(model, published, "backbone=resnet50 levels=[2, 3, 4]")
+        fits = (backbone, tuple(levels), channels, group_norm) == ("resnet50", (2, 3, 4), 256, False)
+        needed = "backbone=resnet50 levels=[2, 3, 4] channels=256 group_norm=false"
+        load_coco_weights(model, "retinanet_resnet50_fpn" if fits else None, needed)
     return model
