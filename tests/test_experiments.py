@@ -1,0 +1,33 @@
+"""Every recipe composes, passes the check, and says at its head what it reached."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from runner.config.check import find_problems
+from runner.config.compose import compose
+
+RECIPES = sorted((Path(__file__).resolve().parents[1] / "experiments").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_a_recipe_composes_and_passes_the_check(path, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("RUNNER_DATA", str(tmp_path))
+    # Data that nobody downloads has to be named on the command line; that is no fault of the recipe.
+    problems = [problem for problem in find_problems(compose([], path)) if not problem.startswith("data")]
+    assert problems == []
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_a_recipe_says_command_seed_hardware_and_what_it_reached(path):
+    head = [line for line in path.read_text(encoding="utf-8").splitlines() if line.startswith("#")]
+    text = "\n".join(head)
+    assert f"runner train experiments/{path.name}" in text
+    assert all(word in text for word in ("Reached:", "eed", "cores", "torch "))
+
+
+def test_there_are_recipes():
+    assert len(RECIPES) >= 3
