@@ -9,6 +9,7 @@ from runner.callbacks.transfer import FineTune, FrozenBackbone
 from runner.errors import UserError
 from runner.models.logistic import Logistic
 from runner.models.mobilenet import mobilenet_v2
+from runner.models.segmentation.unet import unet
 from runner.models.small_cnn import SmallCNN
 from runner.optim.groups import build_optimizer
 
@@ -94,6 +95,18 @@ def test_frozen_modules_are_all_but_the_head():
     assert training == {"", "classifier", "classifier.0", "classifier.1"}
     trainable = {name for name, parameter in task.model.named_parameters() if parameter.requires_grad}
     assert trainable == {"classifier.1.weight", "classifier.1.bias"}
+
+
+def test_batch_norms_of_a_new_head_learn_their_statistics():
+    """A segmenter's decoder is new: held still, its norms would keep the statistics of nothing."""
+    task = Classifier(unet(2, encoder_depth=3, decoder_channels=[8, 8, 8]))
+    for callback in (FrozenBackbone(), FineTune()):
+        task.model.train().requires_grad_(True)
+        callback.setup(None, task, "fit")
+        callback.on_train_start(None, task)
+        norms = {name: m.training for name, m in task.model.named_modules() if isinstance(m, nn.BatchNorm2d)}
+        assert len(norms) > 20
+        assert all(training == (not name.startswith("encoder.")) for name, training in norms.items())
 
 
 def test_evaluation_freezes_nothing():

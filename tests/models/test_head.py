@@ -1,13 +1,17 @@
 import pytest
+import segmentation_models_pytorch as smp
 import timm
 import torch
 from torch import nn
+from torchvision.models.segmentation import fcn_resnet50
 
 from runner.models.head import DropoutLinear, build_head, find_head, split_parameters
 from runner.models.logistic import Logistic
 from runner.models.mlp import MLP
 from runner.models.mobilenet import mobilenet_v2
 from runner.models.resnet import resnet
+from runner.models.segmentation.torchvision import lraspp
+from runner.models.segmentation.unet import unet
 from runner.models.small_cnn import SmallCNN
 
 
@@ -21,6 +25,10 @@ from runner.models.small_cnn import SmallCNN
         (lambda: mobilenet_v2(2), ("classifier",)),
         (lambda: timm.create_model("convnext_atto", num_classes=2), ("head.fc",)),
         (lambda: timm.create_model("deit_tiny_distilled_patch16_224", num_classes=2), ("head", "head_dist")),
+        (lambda: unet(3, encoder_depth=3), ("decoder", "segmentation_head")),
+        (lambda: smp.Unet("resnet18", 3, None, decoder_channels=(8, 8, 8)), ("decoder", "segmentation_head")),
+        (lambda: lraspp(3), ("classifier",)),
+        (lambda: fcn_resnet50(weights=None, weights_backbone=None, aux_loss=True), ("classifier", "aux_classifier")),
         (lambda: nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2), nn.Softmax(1)), ("2",)),
         (lambda: nn.Sequential(nn.Conv2d(3, 4, 3)), ()),
     ],

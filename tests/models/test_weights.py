@@ -1,6 +1,7 @@
 import pytest
 import safetensors.torch
 import torch
+import torchvision
 from torch import nn
 
 from runner.errors import WeightsError
@@ -8,6 +9,8 @@ from runner.models.logistic import Logistic
 from runner.models.mlp import MLP
 from runner.models.mobilenet import mobilenet_v2
 from runner.models.resnet import resnet
+from runner.models.segmentation.torchvision import lraspp
+from runner.models.segmentation.unet import unet
 from runner.models.small_cnn import SmallCNN
 from runner.models.weights import load_weights
 
@@ -137,3 +140,56 @@ def test_imagenet_weights_for_two_classes(shared_data):
     ]
     own = model.state_dict()
     assert all(torch.equal(own[name], file[name]) for name in report.loaded)
+
+
+def segmenter(encoder_name: str) -> nn.Module:
+    return unet(3, encoder_name=encoder_name, encoder_depth=4, decoder_channels=[8, 8, 8, 8])
+
+
+@pytest.mark.parametrize(
+    ("encoder_name", "classifier"),
+    [("mobilenet_v2", lambda: mobilenet_v2(10)), ("resnet18", lambda: resnet(18, 10))],
+)
+@pytest.mark.parametrize("prefix", ["", "model."])
+def test_a_classifier_fills_the_encoder_of_a_segmenter(tmp_path, encoder_name, classifier, prefix):
+    source, model = classifier(), segmenter(encoder_name)
+    decoder = {name: tensor.clone() for name, tensor in model.decoder.state_dict().items()}
+    report = load_weights(model, save(source, tmp_path / "w.pt", prefix))
+    expected = {name: tensor for name, tensor in source.state_dict().items() if name.split(".")[0] not in ("fc", "classifier")}
+    filled = model.encoder.state_dict()
+    assert all(torch.equal(filled[name], tensor) for name, tensor in expected.items())
+    assert report.loaded == [f"encoder.{name}" for name in filled] and not report.skipped
+    assert all(name.startswith(("decoder.", "segmentation_head.")) for name in report.missing)
+    last = "classifier.1" if encoder_name == "mobilenet_v2" else "fc"
+    assert report.unexpected == [f"{prefix}{last}.bias", f"{prefix}{last}.weight"]
+    assert all(torch.equal(tensor, decoder[name]) for name, tensor in model.decoder.state_dict().items())
+
+
+def test_a_mobilenet_fills_the_backbone_of_torchvisions_segmenters(tmp_path):
+    source, model = torchvision.models.mobilenet_v3_large(weights=None), lraspp(3)
+    report = load_weights(model, save(source, tmp_path / "w.pt"))
+    assert report.loaded == [f"backbone.{name}" for name in source.features.state_dict()]
+    assert torch.equal(model.backbone["16"][0].weight, source.features[16][0].weight)
+
+
+def test_segmenters_of_other_classes_share_all_but_the_last_layer(tmp_path):
+    source, model = unet(5, encoder_depth=3), unet(3, encoder_depth=3)
+    report = load_weights(model, save(source, tmp_path / "w.pt"))
+    assert [skipped.name for skipped in report.skipped] == ["segmentation_head.0.weight", "segmentation_head.0.bias"]
+    assert same_state(model, source, report.loaded) and not report.missing and not report.unexpected
+
+
+def test_the_wrong_encoder_is_refused(tmp_path):
+    with pytest.raises(WeightsError, match="outside the head differ in shape: encoder.layer1"):
+        load_weights(segmenter("resnet18"), save(torchvision.models.resnet50(weights=None), tmp_path / "w.pt"))
+
+
+def test_the_shared_weights_fill_a_segmenters_encoder(shared_data):
+    file = shared_data.parent / "weights" / "mobilenet_v2-tfptq-f28b328c.safetensors"
+    if not file.is_file():
+        pytest.skip(f"needs {file}, which is absent")
+    model = segmenter("mobilenet_v2")
+    report = load_weights(model, file)
+    assert report.loaded == [f"encoder.{name}" for name in model.encoder.state_dict()]
+    assert report.unexpected == ["classifier.1.bias", "classifier.1.weight"]
+    assert "312 tensors loaded" in report.summary and "left at random" in report.summary

@@ -40,3 +40,9 @@ def test_every_size_draws(num_classes, tmp_path, png_size):
         confusion_matrix(counts, [f"a rather long class name {i}" for i in range(num_classes)])
     )
     assert 500 < width < 2000 and 300 < height < 1600
+
+
+def test_shares_in_place_of_long_counts():
+    counts = np.array([[99_950_000, 50_000], [1_000_000, 3_000_000]])
+    texts = {text.get_text() for text in confusion_matrix(counts, ["a", "b"], cells="shares").axes[0].texts}
+    assert texts == {"100%", "0.1%", "25%", "75%"}

@@ -16,9 +16,11 @@ class AnySize:
     whatever H and W are.
 
     Attributes:
+        multiple: of the encoder's stride that sides are brought to.
         smallest_map: side of the encoder's last map, in pixels, below which the decoder cannot work.
     """
 
+    multiple = 1
     smallest_map = 1
 
     def forward(self, inputs: Tensor) -> Tensor:
@@ -31,4 +33,4 @@ class AnySize:
     def lacking(self, side: int) -> int:
         """Pixels that a side needs to become a multiple of the stride, and long enough."""
         stride = self.encoder.output_stride
-        return max(-side % stride, self.smallest_map * stride - side)
+        return max(-side % (self.multiple * stride), self.smallest_map * stride - side)

@@ -20,7 +20,7 @@ class Segformer(AnySize, smp.Segformer):
 
 
 class DPT(AnySize, smp.DPT):
-    pass
+    multiple = 2  # its decoder halves the last map once more
 
 
 def segformer(

@@ -1,0 +1,80 @@
+import pytest
+
+from runner.data.segmentation.layout import scan_masks
+
+NOTHING = {"images": None, "masks": None, "image_suffix": "", "mask_suffix": ""}
+
+
+def touch(root, *paths):
+    for path in paths:
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).touch()
+    return root
+
+
+def scan(root, **given):
+    return scan_masks(root, **NOTHING | given)
+
+
+def test_two_folders(tmp_path):
+    tree = scan(touch(tmp_path, "images/b.jpg", "images/a.jpg", "masks/a.png", "masks/b.png", "notes.txt"))
+    assert tree.pairs == {"all": [("images/a.jpg", "masks/a.png"), ("images/b.jpg", "masks/b.png")]}
+    assert not tree.problems and not tree.notes and tree.unmasked == {"all": []}
+
+
+@pytest.mark.parametrize(
+    ("image", "mask"),
+    [
+        ("{}/images/a.jpg", "{}/masks/a.png"),
+        ("images/{}/a.jpg", "masks/{}/a.png"),
+        ("{}/a.png", "{}annot/a.png"),
+        ("JPEGImages/{}2017/a.jpg", "annotations/{}2017/a.png"),
+        ("images/{}/city/a.jpg", "labels/{}/city/a.png"),
+    ],
+)
+def test_layouts_with_splits(tmp_path, image, mask):
+    files = [form.format(split) for split in ("train", "val", "test") for form in (image, mask)]
+    tree = scan(touch(tmp_path, *files))
+    expected = {split: [(image.format(split), mask.format(split))] for split in ("train", "val", "test")}
+    assert tree.pairs == expected and not tree.problems
+
+
+def test_suffixes_and_other_folders(tmp_path):
+    touch(tmp_path, "left/train/x/1_left.png", "fine/train/x/1_ids.png", "fine/train/x/1_color.png")
+    tree = scan(tmp_path, images="left", masks="fine", image_suffix="_left", mask_suffix="_ids")
+    assert tree.pairs == {"train": [("left/train/x/1_left.png", "fine/train/x/1_ids.png")]}
+
+
+def test_masks_beside_their_images(tmp_path):
+    touch(tmp_path, "all/1.png", "all/1_mask.png", "all/2.png", "all/2_mask.png")
+    tree = scan(tmp_path, images="all", masks="all", mask_suffix="_mask")
+    assert tree.pairs["all"] == [("all/1.png", "all/1_mask.png"), ("all/2.png", "all/2_mask.png")]
+
+
+def test_what_does_not_pair(tmp_path):
+    tree = scan(touch(tmp_path, "images/a.jpg", "images/b.jpg", "masks/a.png", "masks/c.png", "masks/d.png"))
+    assert tree.unmasked == {"all": ["images/b.jpg"]} and len(tree.pairs["all"]) == 1
+    assert tree.notes == [f"{tmp_path / 'masks'} holds 2 masks without an image: not used."]
+
+
+def test_two_images_of_one_name(tmp_path):
+    tree = scan(touch(tmp_path, "images/a.jpg", "images/a.png", "masks/a.png"))
+    assert len(tree.problems) == 1 and "go by one name" in tree.problems[0]
+
+
+@pytest.mark.parametrize(
+    ("files", "given", "message"),
+    [
+        (["pictures/a.jpg"], {}, "holds pictures. Expected ROOT/images and ROOT/masks"),
+        (["images/a.jpg", "masks/a_mask.png"], {}, "Give data.mask_suffix=_mask."),
+        (["images/a_rgb.jpg", "masks/a.png"], {}, "Give data.image_suffix=_rgb."),
+        (["images/a.jpg", "masks/b.png"], {}, "data.image_suffix and data.mask_suffix say"),
+        (["images/a.jpg", "masks/a.jpg"], {}, "holds no masks (bmp, gif, png, tif, tiff)"),
+        (["images/a.txt", "masks/a.png"], {}, "holds no images"),
+        (["images/a.jpg", "masks/a.png"], {"images": "images"}, "belong together"),
+        (["images/a.jpg", "masks/a.png"], {"images": "image", "masks": "masks"}, "Did you mean 'images'?"),
+    ],
+)
+def test_problems(tmp_path, files, given, message):
+    tree = scan(touch(tmp_path, *files), **given)
+    assert len(tree.problems) == 1 and message in tree.problems[0]
