@@ -21,11 +21,12 @@ MLFLOW_STATUS = {
     "created": "SCHEDULED",
     "running": "RUNNING",
     "finished": "FINISHED",
+    "pruned": "KILLED",  # the tag runner.state tells it from a run that was stopped by hand
     "failed": "FAILED",
     "interrupted": "KILLED",
     "lost": "KILLED",  # its process ended without a word: killed, out of memory, power cut
 }
-ENDED = ("finished", "failed", "interrupted", "lost")
+ENDED = ("finished", "pruned", "failed", "interrupted", "lost")
 TOKEN = "runner.token"
 
 

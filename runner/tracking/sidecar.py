@@ -27,7 +27,7 @@ __all__ = ["Sidecar", "main"]
 
 PASS_EVERY_S = 2.0
 LOOK_EVERY_S = 0.2
-MAX_PAUSE_S = 60.0
+MAX_PAUSE_S = 30.0
 GIVE_UP_S = 1800.0  # behind the end of the run; `runner sync` goes on from there
 
 log = logging.getLogger("runner.tracking")
@@ -68,21 +68,20 @@ class Sidecar:
             self.wait(has_ended=ended_at is not None)
 
     def pass_once(self, mirror: Mirror, final: bool) -> bool:
-        """One pass; True when it sent all there was. A failure lengthens the pause before the next one."""
+        """One pass; True when it sent all there was. One that sent nothing lengthens the pause behind it."""
         try:
             report = mirror.sync(final)
-            error = report.error
+            error, is_progress = report.error, report.points > 0
             for refused in report.refused:
                 log.warning("refused: %s", refused)
         except Exception as unexpected:  # the mirror must outlive whatever a store comes up with
             log.exception("unexpected")
-            error = str(unexpected)
-        if error is None:
-            self.pause_s = PASS_EVERY_S
-            return True
-        log.warning("not sent: %s", error)
-        self.pause_s = min(2 * self.pause_s, MAX_PAUSE_S)
-        return False
+            error, is_progress = str(unexpected), False
+        if error is not None:
+            log.warning("not sent: %s", error)
+        is_well = error is None or is_progress
+        self.pause_s = PASS_EVERY_S if is_well else min(2 * self.pause_s, MAX_PAUSE_S)
+        return error is None
 
     def has_ended(self) -> bool:
         """Whether the worker has closed the pipe. A process forked from it may hold the pipe open longer."""
@@ -113,6 +112,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--worker", type=int, required=True, metavar="PID")
     given = parser.parse_args(arguments)
     logging.basicConfig(stream=sys.stdout, level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
+    logging.getLogger("urllib3").setLevel(logging.ERROR)  # of a failure it is enough to read once
     use_environment()
     os.nice(10)  # training comes first
     run = RunDir(given.run_dir.absolute())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -71,6 +72,38 @@ def test_a_server_killed_in_mid_run_costs_no_point(make_run, root, log_steps, hi
         assert handle.process.wait(30) == 0
     finally:
         server.stop()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("seed", range(2))
+def test_a_server_killed_at_random_moments_again_and_again(make_run, root, log_steps, history, seed):
+    rng = random.Random(seed)
+    port = free_port()
+    run = make_run(steps=0, state=None, uri=f"http://{HOST}:{port}")
+    handle = start(run, read_config(run))
+    step = 0
+    for _ in range(5):
+        server = Server(default_uri(root), str(root), port)
+        try:
+            server.wait_ready()
+            log_steps(run, range(step, step + 2000))
+            step += 2000
+            before = num_shipped(run)
+            wait_for(lambda before=before: num_shipped(run) > before)
+            time.sleep(rng.uniform(0, 2))  # in the midst of the 4000 points
+        finally:
+            server.kill()
+            server.stop()
+    write_status(run, state="interrupted")
+    assert not handle.finish(timeout_s=1)
+    with Server(default_uri(root), str(root), port) as server:
+        server.wait_ready()
+        assert handle.process.wait(300) == 0
+    run_id = read_state(run).run_id
+    client = open_store(default_uri(root))
+    assert history(client, run_id, "train/loss") == [(each, 1 / (each + 1)) for each in range(step)]
+    assert client.get_run(run_id).info.status == "KILLED"
 
 
 def test_a_server_ends_with_the_process_that_started_it(root):
