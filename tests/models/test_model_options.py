@@ -1,4 +1,4 @@
-"""Every option of the group ``model`` builds a model of its data, whatever the number of outputs."""
+"""Every option of the group ``model`` for classes and numbers builds a model of its data, whatever the outputs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from runner.config.build import resolve_target
 from runner.models.head import find_head
 from runner.tasks.probe import probe
 
-OPTIONS = sorted((Path(__file__).resolve().parents[2] / "conf" / "model").glob("*.yaml"))
+FOLDER = Path(__file__).resolve().parents[2] / "conf" / "model"
+OPTIONS = [path for path in sorted(FOLDER.glob("*.yaml")) if "classification" in path.read_text().splitlines()[0]]
 FACTS = {
     "${facts:in_channels}": 3,
     "${facts:in_features}": 3 * 32 * 32,
