@@ -80,6 +80,8 @@ class Recovery(pl.Callback):
         else:
             trainer.should_stop = trainer.should_stop or self._loaded["should_stop"]
             restore_random(self._loaded, trainer.global_rank)  # the only place, when nothing is left to train
+            if hasattr(trainer.logger, "set_epoch"):
+                trainer.logger.set_epoch(self._loaded["epoch"] - int(self._loaded["over"]))
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         loop.announce_boundaries(trainer, pl_module)
@@ -96,8 +98,6 @@ class Recovery(pl.Callback):
             loop.settle_counters(trainer, state["batches_that_stepped"], state["validating"])
         loop.set_modules_in_eval(pl_module, state["modules_in_eval"])
         trainer._logger_connector._callback_metrics.update(state["metrics"])
-        if hasattr(trainer.logger, "set_epoch"):
-            trainer.logger.set_epoch(position.epoch)
         self._random_due = True
 
     def _restore_random(self, here: bool) -> None:

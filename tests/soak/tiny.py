@@ -8,7 +8,6 @@ import math
 import random
 import warnings
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -193,6 +192,7 @@ def outcome(run: RunDir, trainer: pl.Trainer, task: TinyTask) -> dict[str, Any]:
         "points": points,
         "step": trainer.global_step,
         "epoch": trainer.current_epoch,
+        "logged_epoch": trainer.logger._epoch,
         "batches_that_stepped": trainer.fit_loop.epoch_loop._batches_that_stepped,
     }
 
