@@ -9,24 +9,31 @@ import logging
 import sys
 import time
 import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import torch
+from filelock import FileLock
 from omegaconf import OmegaConf
-from pytorch_lightning import Trainer, seed_everything
+from pytorch_lightning import Callback, Trainer, seed_everything
 
 from runner.callbacks.preemption import interruptible
 from runner.callbacks.stack import make_trainer
 from runner.config.build import resolve_target
+from runner.config.dealing import check_dealing
 from runner.config.plain import to_yaml
 from runner.data.base import DataModule
 from runner.errors import Interrupted, RunnerError
 from runner.hardware import Chosen, choose_hardware
 from runner.models.weights import load_weights
 from runner.parts import adapt_facts, make_data, make_model, make_task, resolve
+from runner.ranks.exchange import barrier
+from runner.ranks.joining import joined
+from runner.ranks.place import Place
+from runner.ranks.pulse import Pulse
+from runner.ranks.watchdog import watched
 from runner.report import announce
 from runner.report.figures import draw_figures
 from runner.report.page import write_report
@@ -43,8 +50,14 @@ TALKATIVE = ("pytorch_lightning", "lightning_fabric", "lightning.pytorch")
 """Loggers whose news the run's own announcements tell better."""
 
 
-def execute(run: RunDir | str | Path) -> dict[str, Any]:
+def execute(run: RunDir | str | Path, callbacks: Sequence[Callback] = (), mirrored: bool = True) -> dict[str, Any]:
     """Trains what the directory says, goes on where an earlier attempt stopped, tests the best checkpoint.
+
+    Under an elastic agent this is one of several ranks; the first one writes the directory.
+
+    Args:
+        callbacks: further ones, that the config does not know of.
+        mirrored: whether this starts the run's mirror, where its config asks for one.
 
     Returns:
         The run's results, as in ``results.json``.
@@ -54,13 +67,24 @@ def execute(run: RunDir | str | Path) -> dict[str, Any]:
     """
     run = run if isinstance(run, RunDir) else RunDir(Path(run).absolute())
     config = OmegaConf.load(run.config_path)
+    place = Place.here()
+    with watched(run, place, config.launcher.get("hang_after_s")) as pulse:
+        if not place.is_first:
+            with interruptible(), log_file(run, place):
+                return Execution(run, config, callbacks, place, pulse).results()
+        with recorded(run, config, mirrored), interruptible(), log_file(run, place):
+            return Execution(run, config, callbacks, place, pulse).results()
+
+
+@contextmanager
+def recorded(run: RunDir, config: Any, mirrored: bool) -> Iterator[None]:
+    """What the first rank does besides: the status, the mirror, the report."""
     write_status(run, state="running")
-    mirror = start_tracking(run, OmegaConf.to_container(config, resolve=False))
+    mirror = start_tracking(run, OmegaConf.to_container(config, resolve=False) if mirrored else None)
     try:
-        with interruptible(), log_file(run):
-            results = Execution(run, config).results()
+        yield
+        results = read_json(run.results_path)
         write_status(run, state="finished", step=results["step"], epoch=results["epoch"])
-        return results
     except (Interrupted, KeyboardInterrupt) as error:
         write_status(run, state="interrupted", reason=str(error) or "interrupted from the keyboard")
         raise
@@ -77,15 +101,16 @@ def execute(run: RunDir | str | Path) -> dict[str, Any]:
 
 
 @contextmanager
-def log_file(run: RunDir) -> Iterator[None]:
-    """Log records and warnings of this process go into ``logs/rank0.log``; the program's own to the console too."""
-    handler = logging.FileHandler(run.logs / "rank0.log", encoding="utf-8")
+def log_file(run: RunDir, place: Place) -> Iterator[None]:
+    """Log records and warnings of this process go into ``logs/rankN.log``; the program's own to the console too."""
+    handler = logging.FileHandler(run.logs / f"rank{place.rank}.log", encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     root = logging.getLogger()
     root.addHandler(handler)
     console = logging.StreamHandler()
     console.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
-    logging.getLogger("runner").addHandler(console)
+    if place.is_first:
+        logging.getLogger("runner").addHandler(console)
     logging.captureWarnings(True)
     for name in TALKATIVE:
         logging.getLogger(name).setLevel(logging.WARNING)
@@ -101,20 +126,27 @@ def log_file(run: RunDir) -> Iterator[None]:
 class Execution:
     """One attempt at a run, from its config to its results."""
 
-    def __init__(self, run: RunDir, config: Any):
+    def __init__(self, run: RunDir, config: Any, callbacks: Sequence[Callback], place: Place, pulse: Pulse):
         self.run = run
+        self.place = place
+        self.pulse = pulse
+        self.callbacks = callbacks
         self.started = time.time()
         seed_everything(config.seed, workers=False, verbose=False)
         raw = resolve(config, None)
         self.data = make_data(raw)
-        self.data.prepare_data()
+        with FileLock(run.path / ".prepare.lock") if place.under_agent else nullcontext():
+            self.data.prepare_data()  # one rank after the other: the first one downloads
         self.data.setup("fit")
+        self.data.rank, self.data.world_size = place.rank, place.world_size
+        check_dealing(self.data.batch_size, self.data.eval_batch_size, place.world_size)
         self.data.overfit = raw["debug"]["kind"] == "overfit"
         facts = adapt_facts(raw, self.data.facts)
         self.data.facts = facts
         self.config = resolve(config, facts)
-        write_json(run.facts_path, facts.as_dict())
-        write_text(run.config_path, to_yaml(self.config), durable=True)
+        if place.is_first:
+            write_json(run.facts_path, facts.as_dict())
+            write_text(run.config_path, to_yaml(self.config), durable=True)
         self.resumed = last_checkpoint(run)
         self.task, self.hardware = self.make_task()
 
@@ -135,7 +167,8 @@ class Execution:
         return task, hardware
 
     def results(self) -> dict[str, Any]:
-        trainer = make_trainer(self.run, self.config, self.task, self.hardware)
+        trainer = make_trainer(self.run, self.config, self.task, self.hardware, self.place, self.pulse)
+        trainer.callbacks.extend(self.callbacks)
         announce.plan(self.run, self.config, self.data, self.task, self.hardware, self.resumed)
         trainer.fit(
             self.task,
@@ -143,12 +176,14 @@ class Execution:
             ckpt_path=str(self.resumed) if self.resumed else None,
             weights_only=True,
         )
-        trainer.logger.journal.flush(durable=True)
+        trainer.logger.save(durable=True)
+        barrier()  # every rank finds the same checkpoints
         results = self.evaluate(trainer)
-        write_json(self.run.results_path, results)
-        if self.config["plots"]:
-            draw_figures(self.run, self.task, self.data)
-        trainer.logger.journal.close()
+        if self.place.is_first:
+            write_json(self.run.results_path, results)
+            if self.config["plots"]:
+                draw_figures(self.run, self.task, self.data)
+        trainer.logger.close()
         return results
 
     def evaluate(self, trainer: Trainer) -> dict[str, Any]:
@@ -189,8 +224,10 @@ def main(argv: list[str] | None = None) -> int:
     if len(arguments) != 1:
         print("usage: python -m runner.worker RUN_DIR", file=sys.stderr)
         return 2
+    run = RunDir(Path(arguments[0]).absolute())
     try:
-        execute(arguments[0])
+        with joined(run, Place.here()):
+            execute(run)
     except RunnerError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code

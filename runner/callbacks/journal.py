@@ -52,9 +52,9 @@ class JournalLogger(Logger):
         if numbers and self.journal is not None:
             self.journal.log(int(step or 0), self._epoch, numbers)
 
-    def save(self) -> None:
+    def save(self, durable: bool = False) -> None:
         if self.journal is not None:
-            self.journal.flush()
+            self.journal.flush(durable)
 
     def finalize(self, status: str) -> None:
         self.save()

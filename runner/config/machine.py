@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from runner.config.dealing import dealing_problems
+
 __all__ = ["machine_problems"]
 
 STORES = ("http", "https", "sqlite", "postgresql", "mysql", "mssql", "databricks")
@@ -21,32 +23,31 @@ def machine_problems(plain: dict[str, Any]) -> list[str]:
         return plain[name] if isinstance(plain.get(name), dict) else {}
 
     return [
-        *device_problems(node("hardware"), node("launcher")),
+        *device_problems(node("hardware")),
+        *dealing_problems(node("hardware"), node("data")),
         *weights_problems(plain.get("weights")),
         *run_problems(node("run")),
         *store_problems(node("tracking")),
     ]
 
 
-def device_problems(hardware: dict[str, Any], launcher: dict[str, Any]) -> list[str]:
-    problems = []
+def device_problems(hardware: dict[str, Any]) -> list[str]:
     devices, wanted = hardware.get("devices"), hardware.get("accelerator")
-    if isinstance(devices, int) and devices > 1 and launcher.get("kind") == "local":
-        problems.append(
-            f"hardware.devices={devices}: launcher=local starts one worker on one device; expected 1."
-        )
-    if wanted not in ("gpu", "mps"):
-        return problems
+    if wanted not in ("gpu", "mps") and devices != "all":
+        return []
     import torch
 
-    if wanted == "gpu" and not torch.cuda.is_available():
-        sees = "no CUDA device"
-    elif wanted == "mps" and not torch.backends.mps.is_available():
-        sees = "no Apple GPU"
-    else:
-        return problems
+    there = torch.cuda.device_count() if torch.cuda.is_available() else 0
     remedy = "Use hardware=auto or hardware=cpu."
-    return [*problems, f"hardware.accelerator={wanted}, but PyTorch sees {sees} here. {remedy}"]
+    if wanted == "mps" and not torch.backends.mps.is_available():
+        return [f"hardware.accelerator=mps, but PyTorch sees no Apple GPU here. {remedy}"]
+    if wanted == "gpu" and not there:
+        return [f"hardware.accelerator=gpu, but PyTorch sees no CUDA device here. {remedy}"]
+    if devices == "all" and (wanted in ("cpu", "mps") or not there):
+        return ["hardware.devices=all is for the GPUs of a machine, and there is none to use. Give their number."]
+    if wanted == "gpu" and isinstance(devices, int) and devices > there:
+        return [f"hardware.devices={devices}, but PyTorch sees {there} CUDA devices here."]
+    return []
 
 
 def weights_problems(weights: Any) -> list[str]:

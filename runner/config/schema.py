@@ -110,7 +110,9 @@ class Hardware:
 
     Args:
         accelerator: auto takes the device there is.
-        devices: how many; launcher=local takes one.
+        devices: how many, each with a process of its own; all takes every GPU of the machine.
+        strategy: ddp puts even a single device under PyTorch's elastic agent; several always are.
+        sync_batchnorm: norms over the batch of all GPUs, not over each one's share of it.
         precision: of the arithmetic: 32 bit, or 16 bit where that is safe.
         channels_last: memory format of images that convolutions are faster with.
         compile: torch.compile the model: a minute at the start, faster steps on a GPU.
@@ -118,7 +120,9 @@ class Hardware:
     """
 
     accelerator: Literal["auto", "cpu", "gpu", "mps"] = "auto"
-    devices: Annotated[int, Ge(1)] = 1
+    devices: Annotated[int, Ge(1), Le(1024)] | Literal["all"] = 1
+    strategy: Literal["ddp"] | None = None
+    sync_batchnorm: bool = False
     precision: Literal[32, 16, "bf16", "32", "16"] | None = None
     channels_last: bool | None = None
     compile: bool = False
@@ -130,10 +134,16 @@ class Launcher:
     """Where the workers of a run start.
 
     Args:
-        kind: local is this process.
+        kind: local is this machine, a single worker in this process, several under PyTorch's elastic agent;
+            elastic puts a single one there too, so that it is started anew when it fails.
+        max_restarts: how often the agent starts all workers anew, from the last checkpoint, when one has failed.
+        hang_after_s: seconds, or ten times the longest batch so far, that a worker under the agent may take for one
+            batch, before it is ended and started anew; null waits for ever.
     """
 
-    kind: Literal["local"] = "local"
+    kind: Literal["local", "elastic"] = "local"
+    max_restarts: Annotated[int, Ge(0)] = 3
+    hang_after_s: Annotated[float, Gt(0)] | None = 30.0
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""A run directory from a composition, and a worker on it in this process."""
+"""A run directory from a composition, and workers on it: one in this process, several under an agent."""
 
 from __future__ import annotations
 
@@ -38,6 +38,13 @@ def launch(run: RunDir) -> dict[str, Any]:
     Raises:
         RunnerError: whatever ended it; its status says the same.
     """
+    from omegaconf import OmegaConf
+
+    from runner.launch import elastic
+
+    config = OmegaConf.load(run.config_path)
+    if elastic.needs_agent(config):
+        return elastic.launch(run, config)
     from runner.worker import execute
 
     return execute(run)

@@ -119,7 +119,10 @@ VALUES = [
     Bad("scheduler=step scheduler.gamma=2", ["scheduler.gamma=2", "less than or equal to 1"]),
     Bad("checkpoint.keep_last=0", ["checkpoint.keep_last=0", "greater than or equal to 1"]),
     Bad("tracking.wait_s=-1", ["tracking.wait_s=-1", "greater than or equal to 0"]),
-    Bad("hardware.devices=2", ["hardware.devices=2: launcher=local starts one worker", "expected 1"]),
+    Bad("hardware.devices=0", ["hardware.devices=0", "greater than or equal to 1"]),
+    Bad("hardware.devices=2 data.batch_size=33", ["data.batch_size=33", "all 2 devices", "Take data.batch_size=34"]),
+    Bad("hardware=cpu hardware.devices=all", ["hardware.devices=all is for the GPUs"]),
+    Bad("launcher=elastic launcher.max_restarts=-1", ["launcher.max_restarts=-1", "greater than or equal to 0"]),
     Bad("hardware.num_threads=0", ["hardware.num_threads=0", "greater than or equal to 1"]),
     Bad("scheduler.warmup_epochs=20", ["scheduler.warmup_epochs=20", "the whole training has"]),
 ]

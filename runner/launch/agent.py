@@ -1,0 +1,100 @@
+"""PyTorch's elastic agent on a run directory: ``python -m runner.launch.agent RUN_DIR NUM_WORKERS MAX_RESTARTS``.
+
+The same as ``torchrun --standalone --nproc-per-node … --max-restarts … -m runner.worker RUN_DIR``, but what it has to
+say goes to ``logs/agent.log``, and which rank ended first to a file beside it.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import traceback
+from pathlib import Path
+
+from runner.ranks.failure import Failure, write_failure
+from runner.ranks.parent import die_with_parent
+from runner.ranks.pulse import pulse_path, stack_path
+from runner.run.directory import RunDir
+from runner.run.files import read_json
+
+__all__ = ["agent_arguments", "main"]
+
+GRACE_S = 45
+"""What the ranks have, after a signal, to save their state at the next step."""
+
+
+def agent_arguments(run: RunDir, num_workers: int, max_restarts: int) -> list[str]:
+    return [
+        "--standalone",
+        f"--nproc-per-node={num_workers}",
+        f"--max-restarts={max_restarts}",
+        f"--shutdown-timeout={GRACE_S}",
+        "--monitor-interval=0.5",
+        "--module",
+        "runner.worker",
+        str(run.path),
+    ]
+
+
+def main(argv: list[str]) -> int:
+    """Returns 0 when every rank came to its end, else 1, or 128 and the number of a signal."""
+    die_with_parent(signal.SIGTERM)
+    path, num_workers, max_restarts = argv
+    run = RunDir(Path(path).absolute())
+    run.logs.mkdir(exist_ok=True)
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // int(num_workers))))
+    os.environ["TORCH_DISABLE_SHARE_RDZV_TCP_STORE"] = "1"  # else a restart meets the addresses of before (gloo)
+
+    from torch.distributed.elastic.multiprocessing.api import SignalException
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.run import parse_args
+    from torch.distributed.run import run as run_agent
+
+    write_log(run.logs / "agent.log")
+    try:
+        run_agent(parse_args(agent_arguments(run, int(num_workers), int(max_restarts))))
+    except ChildFailedError as error:
+        rank, failure = error.get_first_failure()
+        logging.getLogger("torch").error("%s", error)
+        if failure.exitcode < 0:
+            write_killed(run, rank, failure.pid, -failure.exitcode)
+        return 1
+    except SignalException as error:
+        return 128 + error.sigval
+    except Exception:
+        logging.getLogger("torch").error("%s", traceback.format_exc())
+        return 1
+    return 0
+
+
+def write_log(path: Path) -> None:
+    """All that the agent's libraries log goes to a file: the console belongs to rank zero."""
+    handler = logging.FileHandler(path, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    handler.setLevel(logging.INFO)
+    torch_log = logging.getLogger("torch")
+    for logger in (torch_log, *map(logging.getLogger, list(logging.root.manager.loggerDict))):
+        if logger.name.partition(".")[0] == "torch":
+            logger.handlers = []
+            logger.propagate = True
+    torch_log.handlers, torch_log.propagate = [handler], False
+    logging.getLogger("torch.distributed.elastic").setLevel(logging.INFO)
+
+
+def write_killed(run: RunDir, rank: int, pid: int, signum: int) -> None:
+    """A rank that a signal ended could not say so itself. A hung one that was ended is told of as such already."""
+    last = read_json(pulse_path(run, rank), {})
+    place = f"step {last.get('step', 0)}, epoch {last.get('epoch', 0)}, {last.get('phase', 'before its start')}"
+    path = stack_path(run, rank)
+    crash = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+    stack = crash[crash.rfind("Fatal Python error") :] if "Fatal Python error" in crash else ""
+    message = f"rank {rank} (process {pid}) was ended by {signal.Signals(signum).name} at {place}."
+    failure = Failure(rank, "killed", message, step=last.get("step", 0), stack=stack)
+    if read_json(run.logs / f"rank{rank}.failure.json", {}).get("kind") != "hung":
+        write_failure(run, failure)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,155 @@
+"""Several workers on one run directory, under PyTorch's elastic agent."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from runner.errors import ConfigError, Interrupted, RunFailed, UserError
+from runner.ranks.failure import Failure, clear_failures, first_failure, read_failures
+from runner.ranks.pulse import read_pulses
+from runner.run.directory import RunDir
+from runner.run.files import read_json
+from runner.run.status import read_status, write_status
+
+__all__ = ["launch", "needs_agent", "num_workers"]
+
+LOOK_EVERY_S = 0.5
+LAST_WORD_S = 3.0
+"""How long ranks that lost another one have to say so, before the agent is ended."""
+
+
+def needs_agent(config: Mapping[str, Any]) -> bool:
+    """Whether a run needs processes of its own: several devices, or a launcher that starts a worker anew."""
+    hardware = config["hardware"]
+    return (
+        config["launcher"]["kind"] == "elastic"
+        or hardware.get("strategy") == "ddp"
+        or hardware.get("devices") not in (None, 1)
+    )
+
+
+def num_workers(hardware: Mapping[str, Any]) -> int:
+    """One a device.
+
+    Raises:
+        ConfigError: there are not so many.
+    """
+    devices, accelerator = hardware.get("devices") or 1, hardware.get("accelerator") or "auto"
+    if accelerator == "cpu" and devices != "all":
+        return devices
+    import torch
+
+    there = torch.cuda.device_count()
+    if devices == "all" and there:
+        return there
+    if devices == "all" or (devices > there and (there or accelerator == "gpu")):
+        raise ConfigError(
+            f"hardware.devices={devices}, but PyTorch sees {there} CUDA devices here. "
+            "Use hardware=auto, or hardware=cpu_ddp for several processes on the processor."
+        )
+    return devices
+
+
+def launch(run: RunDir, config: Mapping[str, Any]) -> dict[str, Any]:
+    """Starts the workers, waits for their end, and returns the run's results.
+
+    Raises:
+        Interrupted: a signal ended them; the state is saved.
+        RunFailed: a rank failed, more often than ``launcher.max_restarts``; the message names it.
+    """
+    run = RunDir(run.path.absolute())
+    run.logs.mkdir(exist_ok=True)
+    clear_failures(run)
+    for leftover in run.logs.glob("rank*.pulse.json"):
+        leftover.unlink()
+    workers, restarts = num_workers(config["hardware"]), config["launcher"].get("max_restarts", 3)
+    command = [sys.executable, "-m", "runner.launch.agent", str(run.path), str(workers), str(restarts)]
+    agent = subprocess.Popen(command, start_new_session=True)  # Ctrl-C reaches it through here
+    with passed_on(agent) as signals:
+        code = wait(agent, run)
+    end_orphans(run)
+    if code == 0 and read_status(run).state == "finished":
+        return read_json(run.results_path)
+    raise reason_of(run, signals[0] if signals else None)
+
+
+@contextmanager
+def passed_on(agent: subprocess.Popen) -> Iterator[list[int]]:
+    """The signals that came meanwhile. The first is passed on to the ranks, which save their state."""
+    came: list[int] = []
+
+    def handle(signum: int, frame: Any) -> None:
+        came.append(signum)
+        if len(came) == 1:
+            agent.send_signal(signal.SIGTERM)
+        elif signum == signal.SIGINT:
+            agent.kill()  # the ranks do not outlive it
+
+    try:
+        before = {signum: signal.signal(signum, handle) for signum in (signal.SIGTERM, signal.SIGINT)}
+    except ValueError:  # not the main thread: signals are somebody else's
+        before = {}
+    try:
+        yield came
+    finally:
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
+        if agent.poll() is None:
+            agent.kill()
+            agent.wait()
+
+
+def wait(agent: subprocess.Popen, run: RunDir) -> int:
+    """The agent's exit code. It is ended when a rank has failed in a way that another try would not mend."""
+    hopeless_at = None
+    while True:
+        try:
+            return agent.wait(timeout=LOOK_EVERY_S)
+        except subprocess.TimeoutExpired:
+            pass
+        if hopeless_at is None and any(f.kind in ("mistake", "final") for f in read_failures(run)):
+            hopeless_at = time.monotonic()
+        if hopeless_at is not None and time.monotonic() - hopeless_at > LAST_WORD_S:
+            agent.terminate()
+            hopeless_at = float("inf")
+
+
+def end_orphans(run: RunDir) -> None:
+    """No rank outlives its agent; this is for systems whose kernel does not see to that."""
+    for pulse in read_pulses(run):
+        try:
+            command = open(f"/proc/{pulse.pid}/cmdline", "rb").read()
+            if b"runner.worker" in command and str(run.path).encode() in command:
+                os.kill(pulse.pid, signal.SIGKILL)
+        except OSError:
+            continue
+
+
+def reason_of(run: RunDir, signum: int | None) -> Exception:
+    """What ended the ranks, and the status says the same."""
+    failure = first_failure(list(read_failures(run)))
+    status = read_status(run)
+    if signum is not None and (failure is None or failure.kind in ("left", "killed", "error")):
+        reason = status.reason if status.state == "interrupted" else "ended before its state was saved anew"
+        write_status(run, state="interrupted", reason=reason)
+        return Interrupted(reason or "interrupted", signum)
+    if failure is None:
+        failure = Failure(0, "killed", f"the agent of this run ended without a word; see {run.logs / 'agent.log'}.")
+    write_status(run, state="failed", reason=failure.message)
+    if failure.kind == "mistake":
+        return UserError(failure.message)
+    return RunFailed(told(run, failure))
+
+
+def told(run: RunDir, failure: Failure) -> str:
+    if failure.kind == "final":
+        return failure.message
+    stack = f"\nIt was at:\n{failure.stack}" if failure.stack else ""
+    return f"{failure.message}{stack}\nIts log: {run.logs / f'rank{failure.rank}.log'}"

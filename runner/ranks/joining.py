@@ -1,0 +1,65 @@
+"""A process becomes one of the ranks of a run, and leaves word when it ends before its time."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from runner.errors import Interrupted, NonFiniteLossError, RunFailed, RunnerError, UserError
+from runner.ranks.failure import Failure, write_failure
+from runner.ranks.parent import die_with_parent
+from runner.ranks.place import Place
+from runner.ranks.pulse import pulse_path
+from runner.run.directory import RunDir
+from runner.run.files import read_json
+
+__all__ = ["joined"]
+
+LOST_OTHERS = ("Connection closed by peer", "Connection reset by peer", "NCCL", "Gloo", "gloo", "Timed out waiting")
+"""What the libraries say in a rank whose partner is gone."""
+
+
+@contextmanager
+def joined(run: RunDir, place: Place) -> Iterator[None]:
+    """Around the work of a process that an elastic agent started; without one it does nothing."""
+    if not place.under_agent:
+        yield
+        return
+    die_with_parent()
+    run.logs.mkdir(exist_ok=True)
+    if not place.is_first:
+        say_into_log(run, place)
+    try:
+        yield
+    except Interrupted:
+        raise
+    except BaseException as error:
+        if not isinstance(error, RunnerError):
+            traceback.print_exc()
+        write_failure(run, failure_of(run, place, error))
+        raise
+
+
+def say_into_log(run: RunDir, place: Place) -> None:
+    """The console belongs to rank zero: what the others and their libraries print goes to their logs."""
+    with open(run.logs / f"rank{place.rank}.log", "ab") as file:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        for descriptor in (1, 2):
+            os.dup2(file.fileno(), descriptor)
+
+
+def failure_of(run: RunDir, place: Place, error: BaseException) -> Failure:
+    step = read_json(pulse_path(run, place.rank), {}).get("step", 0)
+    if isinstance(error, UserError):
+        return Failure(place.rank, "mistake", str(error), error.exit_code, step)
+    if isinstance(error, RunFailed):
+        kind = "final" if isinstance(error, NonFiniteLossError) else "error"
+        return Failure(place.rank, kind, f"{error} (rank {place.rank})", error.exit_code, step)
+    kind = "left" if any(word in str(error) for word in LOST_OTHERS) else "error"
+    stack = "".join(traceback.format_tb(error.__traceback__)[-8:]).rstrip()
+    message = f"rank {place.rank} failed at step {step}: {type(error).__name__}: {error}"
+    return Failure(place.rank, kind, message, 1, step, stack)
