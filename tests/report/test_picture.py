@@ -1,4 +1,7 @@
 import base64
+import io
+
+from PIL import Image
 
 from runner.report.picture import load_pictures
 
@@ -20,7 +23,7 @@ def test_order_and_size(make_run):
     ]
     first = pictures[0]
     assert (first.split, first.kind, first.alt) == ("test", "confusion", "test confusion")
-    assert first.width_px == round(250 * 96 / 130)
+    assert first.width_px == round(Image.open(io.BytesIO(png)).width * 96 / 130)
     assert base64.b64decode(first.source.partition(",")[2]) == png
 
 
