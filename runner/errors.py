@@ -10,6 +10,7 @@
     │   ├── NonFiniteLossError     the loss became NaN or infinite
     │   ├── CheckpointError        a checkpoint cannot be written or read
     │   └── BrokenSampleError      a sample cannot be read in mid-training
+    ├── Pruned                     a sweep ended this trial: it lagged behind the others
     └── Interrupted                exit code 130 (SIGINT) or 143 (SIGTERM): state saved
 """
 
@@ -22,6 +23,7 @@ __all__ = [
     "DataError",
     "Interrupted",
     "NonFiniteLossError",
+    "Pruned",
     "RunFailed",
     "RunNotFoundError",
     "RunnerError",
@@ -81,6 +83,10 @@ class CheckpointError(RunFailed):
 
 class BrokenSampleError(RunFailed):
     """A sample that cannot be read; the message names its file."""
+
+
+class Pruned(RunnerError):
+    pass
 
 
 class Interrupted(RunnerError):

@@ -25,7 +25,7 @@ from runner.config.build import resolve_target
 from runner.config.dealing import check_dealing
 from runner.config.plain import to_yaml
 from runner.data.base import DataModule
-from runner.errors import Interrupted, RunnerError
+from runner.errors import Interrupted, Pruned, RunnerError
 from runner.hardware import Chosen, choose_hardware
 from runner.models.weights import load_weights
 from runner.parts import adapt_facts, make_data, make_model, make_task, resolve
@@ -45,6 +45,8 @@ from runner.tasks.base import Task
 from runner.tracking import start as start_tracking
 
 __all__ = ["execute"]
+
+log = logging.getLogger("runner.worker")
 
 TALKATIVE = ("pytorch_lightning", "lightning_fabric", "lightning.pytorch")
 """Loggers whose news the run's own announcements tell better."""
@@ -87,6 +89,9 @@ def recorded(run: RunDir, config: Any, mirrored: bool) -> Iterator[None]:
         write_status(run, state="finished", step=results["step"], epoch=results["epoch"])
     except (Interrupted, KeyboardInterrupt) as error:
         write_status(run, state="interrupted", reason=str(error) or "interrupted from the keyboard")
+        raise
+    except Pruned as error:
+        write_status(run, state="pruned", reason=str(error))
         raise
     except BaseException as error:
         with open(run.logs / "rank0.log", "a", encoding="utf-8") as file:

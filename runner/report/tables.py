@@ -22,6 +22,7 @@ __all__ = ["STATE_STYLES", "compare_table", "next_commands", "plan_panel", "resu
 STATE_STYLES = {
     "finished": "green",
     "running": "cyan",
+    "pruned": "yellow",
     "interrupted": "yellow",
     "failed": "red",
     "lost": "red",

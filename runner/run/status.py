@@ -13,7 +13,7 @@ from runner.run.files import read_json, write_json
 
 __all__ = ["State", "Status", "process_started_at", "read_status", "write_status"]
 
-State = Literal["created", "running", "finished", "failed", "interrupted", "lost"]
+State = Literal["created", "running", "finished", "pruned", "failed", "interrupted", "lost"]
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def write_status(run: RunDir, **changes) -> Status:
             "ended_at": None,
             "reason": None,
         } | changes
-    if changes.get("state") in ("finished", "failed", "interrupted"):
+    if changes.get("state") in ("finished", "pruned", "failed", "interrupted"):
         changes = {"ended_at": time.time(), "reason": None} | changes
     status = replace(status, **changes)
     write_json(run.status_path, asdict(status))
