@@ -69,4 +69,4 @@ def draw_thresholds(ax: Axes, recall: np.ndarray, precision: np.ndarray) -> None
         iou = 0.5 + 0.05 * place
         ax.plot(recall, means[place], color=color, label=f"IoU {iou:.2f}  AP {means[place].mean():.3f}")
     ax.set_title(f"all classes: mean AP {means.mean():.3f}")
-    ax.legend(loc="lower left")
+    ax.legend(loc="best")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Annotated, Any
 
@@ -109,6 +110,11 @@ class DetectionTask(Task):
     # Use
 
     def predict_outputs(self, inputs: Any) -> dict[str, Any]:
+        if torch.compiler.is_exporting():
+            raise UserError(
+                "a detector finds as many boxes as there are, and a traced graph puts out one shape; "
+                "ask it with `runner predict`"
+            )
         return {"preds": self(inputs)}
 
     def served(self, outputs: dict[str, Any]) -> Tensor:
@@ -133,7 +139,7 @@ class DetectionTask(Task):
                 {"class": self.class_names[label], "score": round(score, 4), "box": [round(side, 1) for side in box]}
                 for label, score, box in columns
             ]
-            rows.append({"found": len(boxes), "boxes": boxes})
+            rows.append({"found": in_words([box["class"] for box in boxes]), "boxes": boxes})
         return rows
 
     def pictures(self, inputs: Sequence[Tensor], outputs: dict[str, Any]) -> list[dict[str, Image.Image]]:
@@ -147,6 +153,12 @@ class DetectionTask(Task):
     def figures(self, split: str, data: Any) -> Iterator[tuple[str, Any]]:
         if self.outputs.get(split) and split in self.scores:
             yield from detection_figures(self, split, data)
+
+
+def in_words(names: list[str]) -> str:
+    """``2 dog, cat``."""
+    counts = Counter(names).most_common()
+    return ", ".join(f"{count} {name}" if count > 1 else name for name, count in counts) or "nothing"
 
 
 def part_name(name: str) -> str:

@@ -60,8 +60,8 @@ def test_the_loss_is_the_sum_of_its_parts():
 def test_rows_name_what_is_sure_enough():
     outputs = task().predict_outputs([torch.zeros(3, 50, 50)] * 2)
     first, second = task().rows(outputs)
-    assert first == {"found": 1, "boxes": [{"class": "triangle", "score": 0.9, "box": [1.0, 2.0, 30.0, 40.0]}]}
-    assert second == {"found": 0, "boxes": []}
+    assert first == {"found": "triangle", "boxes": [{"class": "triangle", "score": 0.9, "box": [1.0, 2.0, 30.0, 40.0]}]}
+    assert second == {"found": "nothing", "boxes": []}
     assert len(task(min_score=0.1).rows(outputs)[0]["boxes"]) == 2
     json.dumps([first, second])
 
