@@ -12,8 +12,8 @@ from annotated_types import Ge, Gt
 from pytorch_lightning.trainer.states import TrainerFn
 
 from runner.callbacks import loop
-from runner.callbacks.checkpoint_io import RunCheckpointIO, check_folder
-from runner.errors import CheckpointError
+from runner.callbacks.checkpoint_folder import check_folder, free_path, timeline
+from runner.callbacks.checkpoint_io import RunCheckpointIO
 from runner.ranks.exchange import barrier
 from runner.run.checkpoints import (
     PATTERN,
@@ -22,7 +22,6 @@ from runner.run.checkpoints import (
     file_digest,
     last_checkpoint,
     rank,
-    read_index,
     write_index,
 )
 
@@ -179,32 +178,3 @@ class Checkpointer(pl.Callback):
         for path in self.folder.glob(PATTERN):
             if path.name not in listed:
                 path.unlink()
-
-
-def free_path(folder: Path, step: int) -> Path:
-    """``step-00000123.ckpt``, or ``step-00000123-2.ckpt`` when that state of the same step is still there."""
-    path = folder / f"step-{step:08d}.ckpt"
-    attempt = 1
-    while path.exists():
-        attempt += 1
-        path = folder / f"step-{step:08d}-{attempt}.ckpt"
-    return path
-
-
-def timeline(folder: Path, resumed: str | Path | None) -> list[Saved]:
-    """The checkpoints up to the one resumed from. Later ones are forgotten: the run comes by there again.
-
-    Raises:
-        CheckpointError: there are checkpoints, and none of them is resumed from.
-    """
-    entries = read_index(folder)
-    if not entries:
-        return []
-    names = [entry.file for entry in entries]
-    resumed = Path(resumed).resolve() if resumed else None
-    if resumed is None or resumed.parent != folder.resolve() or resumed.name not in names:
-        raise CheckpointError(
-            f"{folder} holds {len(entries)} checkpoints ({', '.join(names)}), and the run is to start from "
-            f"{resumed or 'the beginning'}. Resume from one of them, or move the folder away."
-        )
-    return entries[: names.index(resumed.name) + 1]

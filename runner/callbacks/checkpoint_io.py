@@ -19,9 +19,7 @@ from runner.errors import CheckpointError
 from runner.run.checkpoints import damage, read_index
 from runner.run.files import replace_file
 
-__all__ = ["RunCheckpointIO", "check_folder"]
-
-PROBE_BYTES = 4096
+__all__ = ["RunCheckpointIO", "cannot_write"]
 
 
 class RunCheckpointIO(CheckpointIO):
@@ -126,6 +124,7 @@ def refuse_code(written: Path, path: Path) -> None:
 
 
 def cannot_write(path: Path, error: OSError) -> str:
+    """What to tell the user: the reason, what is kept, what to do."""
     reason = error.strerror or str(error)
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         try:
@@ -134,35 +133,3 @@ def cannot_write(path: Path, error: OSError) -> str:
             pass
         return f"no space for {path}: {reason}. What was saved before is kept; make room, then `runner resume`."
     return f"{path} cannot be written: {reason}. Choose another place with run.root=FOLDER, or mend this one."
-
-
-def check_folder(folder: str | Path, need_bytes: int = 0) -> None:
-    """Makes the folder, clears what a killed process left half written, and tries a file in it.
-
-    Args:
-        need_bytes: that must be free.
-
-    Raises:
-        CheckpointError: it cannot be written, or has no room.
-    """
-    folder = Path(folder)
-    probe = folder / ".probe.tmp"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for litter in folder.glob(".*.tmp"):
-            litter.unlink()
-        with open(probe, "wb") as file:
-            file.write(bytes(PROBE_BYTES))
-            file.flush()
-            os.fsync(file.fileno())
-        replace_file(probe, probe.with_suffix(".done"))
-        probe.with_suffix(".done").unlink()
-        free = shutil.disk_usage(folder).free
-    except OSError as error:
-        raise CheckpointError(cannot_write(folder, error)) from error
-    if free < need_bytes:
-        raise CheckpointError(
-            f"{folder} has {free / 2**20:.0f} MiB free; the checkpoints of this run need about "
-            f"{need_bytes / 2**20:.0f} MiB. Make room, choose another place with run.root=FOLDER, "
-            "or keep fewer with checkpoint.keep_last=1 checkpoint.keep_best=0."
-        )

@@ -8,7 +8,7 @@ import pytorch_lightning as pl
 import torch
 from soak.tiny import Setting, make, train
 
-from runner.callbacks.checkpoint import Checkpointer, free_path
+from runner.callbacks.checkpoint import Checkpointer
 from runner.errors import CheckpointError, NonFiniteLossError
 from runner.run.checkpoints import best_checkpoint, last_checkpoint, read_index
 from runner.run.directory import RunDir
@@ -99,15 +99,6 @@ def test_the_previous_one_stays_until_the_next_is_on_the_disk(run: RunDir) -> No
     assert files.seen == [0, 1, 1]
 
 
-def test_a_second_state_of_the_same_step_gets_a_name_of_its_own(tmp_path: Path) -> None:
-    names = []
-    for _ in range(3):
-        path = free_path(tmp_path, 12)
-        path.touch()
-        names.append(path.name)
-    assert names == ["step-00000012.ckpt", "step-00000012-2.ckpt", "step-00000012-3.ckpt"]
-
-
 def test_a_checkpoint_has_no_objects_in_it(run: RunDir) -> None:
     train(run, Setting(epochs=1, patience=3))
     state = torch.load(last_checkpoint(run), weights_only=True)
@@ -145,7 +136,7 @@ def test_a_folder_that_cannot_be_written_is_refused_before_the_first_batch(run: 
 def test_a_disk_that_is_full_is_refused_before_the_first_batch(run: RunDir, monkeypatch) -> None:
     trainer, task, data = make(run, Setting())
     usage = SimpleNamespace(disk_usage=lambda folder: SimpleNamespace(free=100))
-    monkeypatch.setattr("runner.callbacks.checkpoint_io.shutil", usage)
+    monkeypatch.setattr("runner.callbacks.checkpoint_folder.shutil", usage)
     with pytest.raises(CheckpointError, match="has 0 MiB free"):
         trainer.fit(task, datamodule=data)
     assert task.consumed == []

@@ -2,7 +2,6 @@ import os
 import pickle
 import random
 import resource
-import shutil
 import signal
 import subprocess
 import sys
@@ -12,7 +11,7 @@ import pytest
 import torch
 
 from runner.callbacks import checkpoint_io
-from runner.callbacks.checkpoint_io import RunCheckpointIO, check_folder
+from runner.callbacks.checkpoint_io import RunCheckpointIO
 from runner.errors import CheckpointError
 from runner.run.checkpoints import Saved, file_digest, write_index
 
@@ -126,18 +125,6 @@ def test_a_file_size_limit_ends_in_an_error_that_says_so(tmp_path: Path) -> None
     assert sorted(os.listdir(tmp_path)) == ["index.json", "step-00000007.ckpt"]
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path):
-    """A file system of 256 KiB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(folder)]
-    if shutil.which("mount") is None or subprocess.run(command, capture_output=True).returncode != 0:
-        pytest.skip("mounting a small file system needs root, which this process has not")
-    yield folder
-    subprocess.run(["umount", "-l", str(folder)], check=True)
-
-
 def test_a_full_disk_keeps_what_was_saved(small_disk: Path) -> None:
     path = saved(small_disk)
     (small_disk / "other").write_bytes(bytes(170_000))
@@ -145,31 +132,6 @@ def test_a_full_disk_keeps_what_was_saved(small_disk: Path) -> None:
         RunCheckpointIO().save_checkpoint(state(2.0), small_disk / "step-00000008.ckpt")
     assert same(RunCheckpointIO().load_checkpoint(path), state())
     assert sorted(os.listdir(small_disk)) == ["index.json", "other", "step-00000007.ckpt"]
-
-
-def test_too_little_room_is_told_before_training(small_disk: Path) -> None:
-    with pytest.raises(CheckpointError, match="has 0 MiB free; the checkpoints of this run need about 3 MiB"):
-        check_folder(small_disk, 3 * 2**20)
-    check_folder(small_disk, 1000)
-
-
-def test_a_folder_that_is_read_only_is_told_before_training(small_disk: Path) -> None:
-    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
-    with pytest.raises(CheckpointError, match="cannot be written: Read-only file system"):
-        check_folder(small_disk)
-
-
-def test_a_path_that_cannot_be_a_folder_is_told_before_training(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("in the way")
-    with pytest.raises(CheckpointError, match=r"cannot be written: Not a directory. Choose another place"):
-        check_folder(tmp_path / "file" / "checkpoints")
-
-
-def test_litter_of_a_killed_process_is_cleared(tmp_path: Path) -> None:
-    (tmp_path / ".step-00000001.ckpt.tmp").write_bytes(b"half")
-    (tmp_path / ".index.json.1234.tmp").write_bytes(b"half")
-    check_folder(tmp_path)
-    assert os.listdir(tmp_path) == []
 
 
 KILLED = """
