@@ -13,6 +13,7 @@ import select
 import signal
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -37,10 +38,12 @@ class Sidecar:
     """
     Args:
         worker_pid: the process that executes the run.
+        on_end: called once, when the run has ended and before its last pass.
     """
 
-    def __init__(self, run: RunDir, worker_pid: int):
+    def __init__(self, run: RunDir, worker_pid: int, on_end: Callable[[], None] = lambda: None):
         self.run = run
+        self.on_end = on_end
         try:
             self.worker = psutil.Process(worker_pid)
         except psutil.NoSuchProcess:
@@ -59,6 +62,7 @@ class Sidecar:
                 return 0
             if ended_at is None and self.has_ended():
                 ended_at = time.monotonic()
+                self.on_end()
                 self.pause_s = PASS_EVERY_S
             if self.pass_once(mirror, final=ended_at is not None) and ended_at is not None:
                 return 0
@@ -116,22 +120,27 @@ def main(arguments: list[str] | None = None) -> int:
     use_environment()
     os.nice(10)  # training comes first
     run = RunDir(given.run_dir.absolute())
-    sidecar = Sidecar(run, given.worker)
+    settings = read_settings(run)
+    on_end = start_sampler(run, given.worker) if settings.system_metrics else lambda: None
+    sidecar = Sidecar(run, given.worker, on_end)
     # A scheduler signals a whole job at once: as long as the worker saves its state, the mirror stays.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143) if sidecar.has_ended() else None)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    settings = read_settings(run)
-    if settings.system_metrics:
-        from runner.tracking.system import SystemSampler
-
-        sampler = SystemSampler(run.logs / "system.jsonl", given.worker)
-        sampler.start()
     code = sidecar.main()
     if code == 0 and settings.log_model and sidecar.is_in_charge():
         from runner.tracking.model import log_model
 
         log.info("model: %s", log_model(run))
     return code
+
+
+def start_sampler(run: RunDir, worker_pid: int) -> Callable[[], None]:
+    """Samples the machine from now on; returns what stops it."""
+    from runner.tracking.system import SystemSampler
+
+    sampler = SystemSampler(run.logs / "system.jsonl", worker_pid)
+    sampler.start()
+    return sampler.stop
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ import pytest
 from runner.run.files import read_json, write_text
 from runner.run.status import write_status
 from runner.tracking.handle import Handle, start
+from runner.tracking.mirror import sync
 from runner.tracking.settings import read_config
 from runner.tracking.state import read_state
 from runner.tracking.store import default_uri, open_store
@@ -25,6 +26,7 @@ from runner.run.directory import RunDir
 from runner.run.journal import Journal
 from runner.run.status import write_status
 from runner.tracking import start
+from runner.tracking.mirror import sync
 from runner.tracking.settings import read_config
 run = RunDir(sys.argv[1])
 write_status(run, state="running")
@@ -155,6 +157,7 @@ def test_system_metrics_are_sampled_and_mirrored(make_run, config_text, client):
     assert 0 <= metrics["system/cpu_utilization_percentage"] <= 100
     assert metrics["system/system_memory_usage_megabytes"] > 100
     assert metrics["system/run_memory_usage_megabytes"] > 10
+    assert sync(run).points == 0  # none was taken behind the last pass
 
 
 def test_without_tracking_there_is_no_process(make_run):
