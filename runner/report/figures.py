@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from runner.errors import Interrupted
 from runner.plots.png import to_png
 from runner.plots.samples import sample_grid
 from runner.report.curves import curve_figures
@@ -34,6 +35,8 @@ def draw_figures(run: RunDir, task: Any, data: Any) -> list[str]:
                 if figure is not None:
                     to_png(figure, run.plots / f"{name}.png")
                     names.append(name)
+        except Interrupted:
+            raise
         except Exception:
             log.exception("a plot could not be drawn")
     return names
