@@ -24,6 +24,7 @@ from runner.callbacks.stack import make_trainer
 from runner.config.build import resolve_target
 from runner.config.dealing import check_dealing
 from runner.config.plain import to_yaml
+from runner.config.schema import Launcher
 from runner.data.base import DataModule
 from runner.errors import Interrupted, Pruned, RunnerError
 from runner.hardware import Chosen, choose_hardware
@@ -70,7 +71,7 @@ def execute(run: RunDir | str | Path, callbacks: Sequence[Callback] = (), mirror
     run = run if isinstance(run, RunDir) else RunDir(Path(run).absolute())
     config = OmegaConf.load(run.config_path)
     place = Place.here()
-    with watched(run, place, config.launcher.get("hang_after_s")) as pulse:
+    with watched(run, place, Launcher(**config.launcher).hang_after_s) as pulse:
         if not place.is_first:
             with interruptible(), log_file(run, place):
                 return Execution(run, config, callbacks, place, pulse).results()

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from runner.config.schema import Launcher
 from runner.errors import ConfigError, Interrupted, RunFailed, UserError
 from runner.ranks.failure import Failure, clear_failures, first_failure, read_failures
 from runner.ranks.pulse import read_pulses
@@ -69,7 +70,7 @@ def launch(run: RunDir, config: Mapping[str, Any]) -> dict[str, Any]:
     clear_failures(run)
     for leftover in run.logs.glob("rank*.pulse.json"):
         leftover.unlink()
-    workers, restarts = num_workers(config["hardware"]), config["launcher"].get("max_restarts", 3)
+    workers, restarts = num_workers(config["hardware"]), Launcher(**config["launcher"]).max_restarts
     command = [sys.executable, "-m", "runner.launch.agent", str(run.path), str(workers), str(restarts)]
     agent = subprocess.Popen(command, start_new_session=True)  # Ctrl-C reaches it through here
     with passed_on(agent) as signals:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 from runner.ranks.place import Place
@@ -15,6 +16,8 @@ def trainer_options(place: Place, accelerator: str, sync_batchnorm: bool) -> dic
         return {"devices": 1}
     from pytorch_lightning.strategies import DDPStrategy
 
+    # What is logged is the same on every rank: the tasks add the ranks up themselves.
+    warnings.filterwarnings("ignore", message="It is recommended to use `self.log", module="pytorch_lightning")
     return {
         "devices": place.local_world_size,
         "num_nodes": place.world_size // place.local_world_size,
