@@ -119,7 +119,12 @@ def _refuse(report: WeightsReport, wrong: list[Skipped], state: Mapping[str, Ten
         raise WeightsError(
             f"Nothing in {report.source} fits the model. Its tensors: {_some(list(state))}. "
             f"The model's: {_some(list(own))}. Choose the model the file was made for."
+            + (" Weights of a classifier go into this one with model.backbone_weights=FILE." * _has_backbone(own))
         )
+
+
+def _has_backbone(own: Mapping[str, Tensor]) -> bool:
+    return any(name.startswith("backbone.") for name in own)
 
 
 def _rename(state: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, str]:

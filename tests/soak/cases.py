@@ -35,16 +35,24 @@ SETTINGS = [
     Setting("validation in mid-epoch", val_check_interval=0.2, checkpoint={"every_n_steps": 3}),
     Setting("validation in mid-epoch, accumulate 2", val_check_interval=0.3, accumulate=2, checkpoint=STEPS),
     Setting("validation every 2 epochs", epochs=4, check_val_every_n_epoch=2, checkpoint=STEPS),
-    Setting("plateau by mid-epoch metric", val_check_interval=0.4, plateau=True, checkpoint={"every_n_steps": 2}),
+    Setting(
+        "plateau by mid-epoch metric", val_check_interval=0.4, plateau=True, checkpoint={"every_n_steps": 2}
+    ),
     Setting("plateau, early stopping", epochs=8, plateau=True, patience=1, checkpoint={"every_n_steps": 7}),
     Setting("max_steps in mid-epoch", trainer={"max_steps": 38}, epochs=9, checkpoint=STEPS),
-    Setting("limit_train_batches, 2 workers", trainer={"limit_train_batches": 11}, num_workers=2, checkpoint=STEPS),
+    Setting(
+        "limit_train_batches, 2 workers", trainer={"limit_train_batches": 11}, num_workers=2, checkpoint=STEPS
+    ),
 ]
 TINY = [Case(setting.name, lambda run, *more, s=setting: train(run, s, *more)) for setting in SETTINGS]
 
 QUICK = [
     "tracking=none", "plots=false", "report=false", "hardware=cpu", "trainer.max_epochs=3",
     "+trainer.limit_train_batches=25",
+]  # fmt: skip
+SMALL_SHAPES = [
+    "data=shapes_detection", "data.num_train=10", "data.num_val=3", "data.num_test=2", "data.image_size=64",
+    "data.batch_size=2", "checkpoint.every_n_steps=2",
 ]  # fmt: skip
 OVERRIDES = {
     "digits mlp": ["model=mlp", "data=digits", "checkpoint.every_n_steps=8"],
@@ -58,6 +66,11 @@ OVERRIDES = {
         "+trainer.val_check_interval=10", "checkpoint.every_n_steps=4",
     ],
     "diabetes mlp, one-cycle": ["model=mlp", "data=diabetes", "scheduler=one_cycle", "checkpoint.every_n_steps=6"],
+    "shapes faster_rcnn": [
+        *SMALL_SHAPES, "model=faster_rcnn", "model.backbone=resnet18", "model.channels=32", "model.hidden_size=64",
+        "model.anchor_sizes=[8,16,32,64,96]", "model.num_proposals=50", "model.rois_per_image=32",
+    ],
+    "shapes ssdlite, 2 workers": [*SMALL_SHAPES, "model=ssdlite", "model.size=64", "data.num_workers=2"],
 }  # fmt: skip
 
 

@@ -114,3 +114,10 @@ def test_a_still_norm_is_a_norm_in_evaluation():
     assert list(net.state_dict()) == names
     assert all(torch.equal(tensor, before[name]) for name, tensor in net.state_dict().items())
     assert [p.requires_grad for p in net.parameters()] == [True, True, False, False]
+
+
+def test_a_file_that_fits_nowhere_tells_where_weights_of_a_classifier_go(tmp_path, small):
+    from runner.models.weights import load_weights
+
+    with pytest.raises(WeightsError, match="model.backbone_weights=FILE"):
+        load_weights(small("ssdlite_v2"), mobilenet_file(tmp_path))

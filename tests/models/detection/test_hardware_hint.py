@@ -1,0 +1,27 @@
+"""Precision and memory format by what was measured for an architecture, where the config leaves them open."""
+
+import pytest
+
+from runner.hardware import choose_hardware
+
+
+@pytest.mark.parametrize(
+    ("kind", "hint"),
+    [
+        ("ssdlite", {"precision": "32-true", "channels_last": True}),
+        ("faster_rcnn", {"channels_last": False}),
+        ("fcos", {}),
+    ],
+)
+def test_the_models_hint_is_taken_on_a_processor(kind, hint, small, monkeypatch):
+    monkeypatch.setattr("runner.hardware.cpu_has_bf16", lambda: True)
+    chosen = choose_hardware({"accelerator": "cpu"}, small(kind))
+    expected = {"precision": "bf16-mixed", "channels_last": True} | hint
+    assert {key: getattr(chosen, key) for key in expected} == expected
+    assert any("measured" in reason for reason in chosen.reasons) == bool(hint)
+
+
+def test_the_config_comes_first(small):
+    wanted = {"accelerator": "cpu", "precision": "bf16", "channels_last": False}
+    chosen = choose_hardware(wanted, small("ssdlite"))
+    assert chosen.precision == "bf16-mixed" and not chosen.channels_last
