@@ -13,7 +13,7 @@ from runner.config.describe import describe
 from runner.config.groups import GROUPS, Option, find_groups, package_conf
 
 OPTIONS = [option for options in find_groups().values() for option in options.values()]
-ELSEWHERE = {"gpu": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+ELSEWHERE = {"gpu": torch.cuda.is_available(), "multi_gpu": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
 
 
 def ids(option: Option) -> str:
