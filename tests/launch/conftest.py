@@ -1,0 +1,9 @@
+import pytest
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Several processes a test: minutes on two cores, so `scripts/test_slow` runs them."""
+    for item in items:
+        if "tests/launch" in item.path.as_posix():
+            item.add_marker(pytest.mark.slow)
