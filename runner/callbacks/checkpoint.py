@@ -101,9 +101,7 @@ class Checkpointer(pl.Callback):
         if loop.position_of(trainer) != self._saved_at:
             self.save(trainer, "epoch")
 
-    def _due(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, position: loop.Position
-    ) -> str | None:
+    def _due(self, trainer: pl.Trainer, pl_module: pl.LightningModule, position: loop.Position) -> str | None:
         if position.batch == 0 and position.epoch % self.every_n_epochs == 0:
             return "epoch"
         if self._measured and self.keep_best and self._is_better(trainer, pl_module):

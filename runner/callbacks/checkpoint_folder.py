@@ -1,4 +1,4 @@
-"""The folder of a run's checkpoints: whether it can be written, what counts in it, what a new file is called."""
+"""The folder of a run's checkpoints: whether it can be written, what counts in it, how a new file is called."""
 
 from __future__ import annotations
 

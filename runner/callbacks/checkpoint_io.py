@@ -76,7 +76,9 @@ class RunCheckpointIO(CheckpointIO):
             raise CheckpointError(f"there is no checkpoint {path}.") from error
         except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
             reason = str(error).partition("\n")[0]
-            raise CheckpointError(f"{path} is no checkpoint that can be loaded weights-only: {reason}") from error
+            raise CheckpointError(
+                f"{path} is no checkpoint that can be loaded weights-only: {reason}"
+            ) from error
 
     def remove_checkpoint(self, path: str | Path) -> None:
         Path(path).unlink(missing_ok=True)
@@ -131,5 +133,7 @@ def cannot_write(path: Path, error: OSError) -> str:
             reason += f" ({shutil.disk_usage(path.parent).free / 2**20:.0f} MiB free)"
         except OSError:
             pass
-        return f"no space for {path}: {reason}. What was saved before is kept; make room, then `runner resume`."
+        return (
+            f"no space for {path}: {reason}. What was saved before is kept; make room, then `runner resume`."
+        )
     return f"{path} cannot be written: {reason}. Choose another place with run.root=FOLDER, or mend this one."

@@ -63,7 +63,9 @@ class NonFiniteLossGuard(pl.Callback):
             return
         self._look(trainer)
         parameters = dict(pl_module.named_parameters())
-        finite = torch.stack([torch.isfinite(p).all() for p in parameters.values()] or [torch.tensor(True)]).tolist()
+        finite = torch.stack(
+            [torch.isfinite(p).all() for p in parameters.values()] or [torch.tensor(True)]
+        ).tolist()
         wrong = [name for name, fine in zip(parameters, finite, strict=False) if not fine]
         if wrong:
             raise NonFiniteLossError(

@@ -1,9 +1,9 @@
-"""Where a training stands, and how it is put there again. All that is known of Lightning's inner loops is here.
+"""Where a training stands, and how it is put there again: all that is known of Lightning's inner loops.
 
-Lightning (2.6) offers no hook between a batch that is wholly done, its metrics written and validation over, and
-the fetching of the next. That is the one moment when nothing is in flight: a checkpoint written in
-``on_train_batch_end`` loses the metrics of that batch, one written at an epoch's last batch leaves the counters
-off by one. So the loop's own call before a fetch is widened; callbacks with a method
+Lightning (2.6) offers no hook between a batch that is wholly done, its metrics written and validation over,
+and the fetching of the next. That is the one moment when nothing is in flight: a checkpoint written in
+``on_train_batch_end`` loses the metrics of that batch, one written at an epoch's last batch leaves the
+counters off by one. So the loop's own call before a fetch is widened; callbacks with a method
 ``on_step_boundary(trainer, pl_module)`` are called there, in their order.
 """
 
@@ -95,7 +95,7 @@ def order_of(trainer: Trainer) -> list[dict[str, Any]]:
 def place_loaders(trainer: Trainer, position: Position) -> None:
     """Starts the train loaders' iterators anew, behind the batches that were done.
 
-    They were made before ``on_train_start``, and loader workers are reading ahead from the first epoch's start.
+    They were made before ``on_train_start``; loader workers are reading ahead from the first epoch's start.
     """
     for sampler in train_samplers(trainer):
         sampler.set_epoch(position.epoch)
@@ -111,12 +111,13 @@ def settle_counters(trainer: Trainer, batches_that_stepped: int, validating: boo
     """
     trainer.fit_loop._restarting = False
     loop = trainer.fit_loop.epoch_loop
-    counts_twice = loop.restarting and not validating and loop._should_check_val_fx(trainer.fit_loop._data_fetcher)
+    validation_due = loop._should_check_val_fx(trainer.fit_loop._data_fetcher)
+    counts_twice = loop.restarting and validation_due and not validating
     loop._batches_that_stepped = batches_that_stepped - int(counts_twice)
 
 
 def begin_afresh(trainer: Trainer) -> None:
-    """The next epoch is a new one, also under ``max_steps``, where Lightning takes it for an interrupted one."""
+    """The next epoch is a new one; under ``max_steps`` Lightning takes it for an interrupted one."""
     trainer.fit_loop._restarting = False
     trainer.fit_loop.epoch_loop.restarting = False
 
@@ -125,7 +126,7 @@ def hide_validation(checkpoint: dict[str, Any]) -> None:
     """Makes a checkpoint written during a validation one that has that validation still before it."""
     nothing = {"ready": 0, "started": 0, "processed": 0, "completed": 0}
     checkpoint["loops"]["fit_loop"][VAL_PROGRESS] = {
-        "total": nothing | {"ready": 1, "started": 1},  # by this Lightning knows a validation that did not end
+        "total": {**nothing, "ready": 1, "started": 1},  # so Lightning knows a validation that did not end
         "current": nothing,
         "is_last_batch": False,
     }

@@ -124,7 +124,9 @@ class Preemption(pl.Callback):
         if self._asked(trainer) and loop.between_updates(trainer):
             self._save_and_leave(trainer)
 
-    def on_validation_batch_end(self, trainer, pl_module, outputs, batch, batch_idx, dataloader_idx=0) -> None:
+    def on_validation_batch_end(
+        self, trainer, pl_module, outputs, batch, batch_idx, dataloader_idx=0
+    ) -> None:
         if trainer.state.fn == TrainerFn.FITTING:
             self.on_step_boundary(trainer, pl_module)
 
@@ -134,15 +136,20 @@ class Preemption(pl.Callback):
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._release()
         if self._watch is not None and self._watch.signum is not None:
-            raise Interrupted("ended by a signal after the last step; the state is saved.", self._watch.signum)
+            raise Interrupted(
+                "ended by a signal after the last step; the state is saved.", self._watch.signum
+            )
 
-    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+    def on_exception(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
+    ) -> None:
         """A loader worker that the signal ended too, before it could be outlived, is no failure of the run."""
         signum = None if self._watch is None else self._watch.signum
         self._release()
         if signum is not None and "DataLoader worker" in str(exception):
             raise Interrupted(
-                f"{signal.Signals(signum).name}: ended without saving anew; the last checkpoint stands.", signum
+                f"{signal.Signals(signum).name}: ended without saving anew; the last checkpoint stands.",
+                signum,
             ) from exception
 
     def _asked(self, trainer: pl.Trainer) -> bool:
@@ -157,8 +164,12 @@ class Preemption(pl.Callback):
         for callback in trainer.callbacks:
             if isinstance(callback, Checkpointer):
                 path = callback.save_now(trainer)
-                raise Interrupted(f"{name}: the state is saved at step {trainer.global_step} ({path}).", signum)
-        raise Interrupted(f"{name}: ended at step {trainer.global_step}; nothing is saved in this run.", signum)
+                raise Interrupted(
+                    f"{name}: the state is saved at step {trainer.global_step} ({path}).", signum
+                )
+        raise Interrupted(
+            f"{name}: ended at step {trainer.global_step}; nothing is saved in this run.", signum
+        )
 
     def _release(self) -> None:
         if self._watch is not None:

@@ -12,7 +12,7 @@ __all__ = ["get_random_state", "set_random_state"]
 
 
 def get_random_state() -> dict[str, Any]:
-    """Of torch, its devices, numpy and Python, as tensors and plain containers: fit for weights-only loading."""
+    """Of torch, its devices, numpy and Python, in tensors and plain containers: it loads weights-only."""
     name, keys, position, has_gauss, gauss = np.random.get_state()
     version, words, next_gauss = random.getstate()
     state = {

@@ -1,4 +1,4 @@
-"""An interrupted training goes on as if nothing had happened: the same samples, the same numbers, bit for bit."""
+"""An interrupted training goes on as if nothing had happened: the same samples and numbers, bit for bit."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ log = logging.getLogger("runner.recovery")
 class Recovery(pl.Callback):
     """Keeps in every checkpoint what Lightning leaves out, and puts it back.
 
-    These are the random states, the place in the train loader, which modules are in evaluation mode, the newest
-    validation metrics, whether early stopping has spoken, and the length of the journal. Metrics written after
-    the checkpoint are cut off the journal: the run writes them again.
+    These are the random states, the place in the train loader, which modules are in evaluation mode, the
+    newest validation metrics, whether early stopping has spoken, and the length of the journal. Metrics
+    written after the checkpoint are cut off the journal: the run writes them again.
     """
 
     def __init__(self) -> None:
@@ -70,7 +70,9 @@ class Recovery(pl.Callback):
         if trainer.state.fn == TrainerFn.FITTING:
             self._loaded = checkpoint.get(KEY)
             if self._loaded is None:
-                log.warning("This checkpoint was not written by runner: training goes on, but not bit for bit.")
+                log.warning(
+                    "This checkpoint was not written by runner: training goes on, but not bit for bit."
+                )
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if (journal := journal_of(trainer)) is not None:
@@ -91,7 +93,9 @@ class Recovery(pl.Callback):
         position = loop.Position(state["epoch"], state["batch"])
         refuse_other_order(trainer, state)
         loop.place_loaders(trainer, position)
-        warnings.filterwarnings("ignore", message="You're resuming from a checkpoint that ended before the epoch")
+        warnings.filterwarnings(
+            "ignore", message="You're resuming from a checkpoint that ended before the epoch"
+        )
         if state["over"]:
             loop.begin_afresh(trainer)
         else:
@@ -119,7 +123,8 @@ def describe(trainer: pl.Trainer, pl_module: pl.LightningModule) -> dict[str, An
     """All that Lightning leaves out, as tensors and plain containers."""
     position = loop.position_of(trainer)
     journal = journal_of(trainer)
-    metrics = trainer._logger_connector._callback_metrics  # the public property computes, and so changes, them
+    # The public property would compute them anew, and so change them.
+    metrics = trainer._logger_connector._callback_metrics
     random = all_of(get_random_state())
     return {
         "random": random[0],

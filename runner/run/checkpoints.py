@@ -126,7 +126,9 @@ def damage(entry: Saved) -> str | None:
         return f"{entry.path} cannot be read: {error.strerror or error}"
     if found != entry.sha256:
         size = os.path.getsize(entry.path)
-        return f"{entry.path} is damaged: its {size} bytes have the SHA-256 {found}, {entry.sha256} was written"
+        return (
+            f"{entry.path} is damaged: its {size} bytes have the SHA-256 {found}, {entry.sha256} was written"
+        )
     return None
 
 

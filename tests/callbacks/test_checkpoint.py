@@ -45,7 +45,10 @@ def test_one_at_the_end_of_each_epoch_is_the_default(run: RunDir) -> None:
 
 
 def test_every_n_epochs_and_always_at_the_end(run: RunDir) -> None:
-    assert moments(run, Setting(epochs=3, checkpoint={"every_n_epochs": 2, "keep_best": 0})) == [(30, 0), (45, 0)]
+    assert moments(run, Setting(epochs=3, checkpoint={"every_n_epochs": 2, "keep_best": 0})) == [
+        (30, 0),
+        (45, 0),
+    ]
 
 
 def test_every_n_steps_but_once_at_an_epochs_last_batch(run: RunDir) -> None:
@@ -102,7 +105,14 @@ def test_the_previous_one_stays_until_the_next_is_on_the_disk(run: RunDir) -> No
 def test_a_checkpoint_has_no_objects_in_it(run: RunDir) -> None:
     train(run, Setting(epochs=1, patience=3))
     state = torch.load(last_checkpoint(run), weights_only=True)
-    assert {"state_dict", "optimizer_states", "lr_schedulers", "loops", "callbacks", "recovery"} <= state.keys()
+    assert {
+        "state_dict",
+        "optimizer_states",
+        "lr_schedulers",
+        "loops",
+        "callbacks",
+        "recovery",
+    } <= state.keys()
 
 
 def test_an_older_one_can_be_resumed_from_and_the_later_are_forgotten(run: RunDir) -> None:
@@ -177,7 +187,9 @@ def test_weights_that_are_not_numbers_are_never_saved(run: RunDir) -> None:
             if trainer.global_step == 30:
                 pl_module.net[4].bias.data[0] = float("inf")
 
-    with pytest.raises(NonFiniteLossError, match=r"step 30 \(epoch \d\): weights became NaN or infinite in net.4.bias"):
+    with pytest.raises(
+        NonFiniteLossError, match=r"step 30 \(epoch \d\): weights became NaN or infinite in net.4.bias"
+    ):
         train(run, Setting(val_check_interval=0.5, checkpoint={"every_n_steps": 30}), Poison())
     assert last_checkpoint(run).step < 30
 
@@ -193,4 +205,10 @@ def test_the_checkpointer_takes_only_what_makes_sense() -> None:
     from inspect import signature
 
     defaults = {name: p.default for name, p in signature(Checkpointer).parameters.items()}
-    assert defaults == {"every_n_epochs": 1, "every_n_steps": None, "every_minutes": None, "keep_best": 1, "keep_last": 2}
+    assert defaults == {
+        "every_n_epochs": 1,
+        "every_n_steps": None,
+        "every_minutes": None,
+        "keep_best": 1,
+        "keep_last": 2,
+    }

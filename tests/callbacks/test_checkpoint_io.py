@@ -20,7 +20,12 @@ NUM_DAMAGES = 40
 
 def state(fill: float = 1.0) -> dict:
     weights = {f"layer{n}": torch.full((50, 50), fill + n) for n in range(5)}
-    return {"state_dict": weights, "global_step": 7, "names": ["a", "b"], "nested": [{"lr": 0.1}, None, (1, 2)]}
+    return {
+        "state_dict": weights,
+        "global_step": 7,
+        "names": ["a", "b"],
+        "nested": [{"lr": 0.1}, None, (1, 2)],
+    }
 
 
 def same(a: dict, b: dict) -> bool:

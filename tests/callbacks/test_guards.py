@@ -64,7 +64,9 @@ def test_looked_at_together_the_first_bad_step_is_the_one_named(tmp_path: Path) 
 
 
 def test_an_epochs_rest_is_looked_at_before_its_end(tmp_path: Path) -> None:
-    assert fail(RunDir(tmp_path), Spoil(14, "inputs"), every_n_steps=100).startswith("step 14 (epoch 0, batch 13)")
+    assert fail(RunDir(tmp_path), Spoil(14, "inputs"), every_n_steps=100).startswith(
+        "step 14 (epoch 0, batch 13)"
+    )
     assert last_checkpoint(RunDir(tmp_path)) is None
 
 
@@ -73,7 +75,9 @@ def test_no_bad_weights_reach_the_disk_between_two_looks(tmp_path: Path) -> None
     assert message.startswith("step 6 ")
     newest = last_checkpoint(RunDir(tmp_path))
     assert newest.step == 4
-    assert all(bool(torch.isfinite(x).all()) for x in torch.load(newest, weights_only=True)["state_dict"].values())
+    assert all(
+        bool(torch.isfinite(x).all()) for x in torch.load(newest, weights_only=True)["state_dict"].values()
+    )
 
 
 def test_it_says_how_many_more_samples_there_were(tmp_path: Path) -> None:
@@ -85,7 +89,9 @@ def test_it_says_how_many_more_samples_there_were(tmp_path: Path) -> None:
 def test_data_that_cannot_name_its_samples_does_no_harm(tmp_path: Path) -> None:
     trainer, task, data = make(RunDir(tmp_path), Setting(), Spoil(2, "weights"))
     data.setup()
-    with pytest.raises(NonFiniteLossError, match=r"step 2 \(epoch 0, batch 1\): the training loss is nan\. The last"):
+    with pytest.raises(
+        NonFiniteLossError, match=r"step 2 \(epoch 0, batch 1\): the training loss is nan\. The last"
+    ):
         trainer.fit(task, train_dataloaders=data.train_dataloader(), val_dataloaders=data.val_dataloader())
 
 

@@ -65,7 +65,9 @@ MOMENTS = [
 def test_a_signal_saves_at_the_next_step_and_the_run_goes_on_from_there(
     run: RunDir, calm: dict, signum: int, hook: str, step: int, saved: int, epoch: int
 ) -> None:
-    with pytest.raises(Interrupted, match=rf"the state is saved at step {saved} \(.*step-{saved:08d}") as caught:
+    with pytest.raises(
+        Interrupted, match=rf"the state is saved at step {saved} \(.*step-{saved:08d}"
+    ) as caught:
         train(run, Setting(), Send(signum, hook, step))
     assert caught.value.exit_code == 128 + signum
     newest = last_checkpoint(run)
@@ -141,7 +143,9 @@ class SendAt(pl.Callback):
 
 
 @pytest.mark.parametrize("hook", ["setup", "on_fit_start", "on_train_start"])
-def test_while_the_trainer_sets_up_a_signal_waits_for_the_first_step(run: RunDir, calm: dict, hook: str) -> None:
+def test_while_the_trainer_sets_up_a_signal_waits_for_the_first_step(
+    run: RunDir, calm: dict, hook: str
+) -> None:
     with pytest.raises(Interrupted, match="the state is saved at step 0"), interruptible():
         train(run, Setting(num_workers=2), SendAt(hook))
     assert train(run, Setting()) == calm

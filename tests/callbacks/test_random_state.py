@@ -32,7 +32,9 @@ def test_reading_the_state_draws_nothing() -> None:
 
 
 def test_a_device_that_is_not_here_is_passed_over() -> None:
-    state = get_random_state() | {"cuda": [torch.zeros(16, dtype=torch.uint8)] * 9 if not torch.cuda.is_available() else []}
+    state = get_random_state() | {
+        "cuda": [torch.zeros(16, dtype=torch.uint8)] * 9 if not torch.cuda.is_available() else []
+    }
     expected = draw()
     set_random_state(state)
     assert draw() == expected

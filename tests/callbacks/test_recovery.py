@@ -134,7 +134,11 @@ def test_a_training_that_was_stopped_early_does_not_go_on(tmp_path: Path) -> Non
 
 def test_max_steps_within_an_epoch(tmp_path: Path) -> None:
     setting = Setting(epochs=9, trainer={"max_steps": 38}, checkpoint=STEPS)
-    stops = [("on_train_epoch_start", at_epoch(1)), ("on_train_epoch_start", at_epoch(2)), ("on_train_batch_end", at_step(36))]
+    stops = [
+        ("on_train_epoch_start", at_epoch(1)),
+        ("on_train_epoch_start", at_epoch(2)),
+        ("on_train_batch_end", at_step(36)),
+    ]
     assert same(tmp_path, setting, *stops)["step"] == 38
 
 
@@ -256,5 +260,8 @@ def test_testing_a_checkpoint_touches_neither_journal_nor_random_state(tmp_path:
     trainer.logger.journal.flush()
     points = run.metrics_path.read_bytes()
     assert points.startswith(before)
-    assert [json.loads(line)["step"] for line in points[len(before) :].splitlines()] in ([], [trainer.global_step])
+    assert [json.loads(line)["step"] for line in points[len(before) :].splitlines()] in (
+        [],
+        [trainer.global_step],
+    )
     assert outcome(run, trainer, task)["step"] == trainer.global_step

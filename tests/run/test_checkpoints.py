@@ -21,11 +21,15 @@ from runner.run.directory import RunDir
 NUM_DAMAGES = 40
 
 
-def save(run: RunDir, step: int, value: float | None = None, mode: str = "max", monitor: str = "val/accuracy") -> Saved:
+def save(
+    run: RunDir, step: int, value: float | None = None, mode: str = "max", monitor: str = "val/accuracy"
+) -> Saved:
     run.checkpoints.mkdir(exist_ok=True, parents=True)
     path = run.checkpoints / f"step-{step:08d}.ckpt"
     path.write_bytes(random.Random(step).randbytes(5000))
-    entry = Saved(path.name, step, step // 10, "epoch", file_digest(path), monitor, mode, value, str(run.checkpoints))
+    entry = Saved(
+        path.name, step, step // 10, "epoch", file_digest(path), monitor, mode, value, str(run.checkpoints)
+    )
     write_index(run.checkpoints, [*read_index(run.checkpoints), entry])
     return entry
 
@@ -50,7 +54,13 @@ def test_the_newest_is_the_last_one_saved(run: RunDir) -> None:
 
 @pytest.mark.parametrize(("mode", "best"), [("max", 20), ("min", 10)])
 def test_the_best_goes_by_mode_and_the_earlier_wins_a_draw(run: RunDir, mode: str, best: int) -> None:
-    for step, value in ((10, 0.1), (20, 0.9), (30, 0.9 if mode == "max" else 0.1), (40, None), (50, float("nan"))):
+    for step, value in (
+        (10, 0.1),
+        (20, 0.9),
+        (30, 0.9 if mode == "max" else 0.1),
+        (40, None),
+        (50, float("nan")),
+    ):
         save(run, step, value, mode)
     found = best_checkpoint(run)
     assert found.step == best
@@ -121,7 +131,9 @@ def test_a_file_that_is_not_listed_does_not_count(run: RunDir) -> None:
 def test_a_list_that_cannot_be_read_is_an_error(run: RunDir, text: str) -> None:
     run.checkpoints.mkdir(parents=True)
     (run.checkpoints / "index.json").write_text(text)
-    with pytest.raises(CheckpointError, match="index.json, the list of this run's checkpoints, cannot be read"):
+    with pytest.raises(
+        CheckpointError, match="index.json, the list of this run's checkpoints, cannot be read"
+    ):
         last_checkpoint(run)
 
 

@@ -1,4 +1,4 @@
-"""Random SIGKILLs, a table of what they did, and exit code 1 if they did anything: ``scripts/soak --kills 100``."""
+"""Random SIGKILLs, a table of what they did, exit code 1 if they did anything: ``scripts/soak --kills 100``."""
 
 from __future__ import annotations
 

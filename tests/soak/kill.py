@@ -130,7 +130,9 @@ def attempt(
     if os.WIFSIGNALED(status):
         return None, events
     if os.waitstatus_to_exitcode(status) != 0:
-        raise RuntimeError(f"{case.name}: the training itself failed:\n{(run.path / ERRORS).read_text()[-5000:]}")
+        raise RuntimeError(
+            f"{case.name}: the training itself failed:\n{(run.path / ERRORS).read_text()[-5000:]}"
+        )
     return json.loads((run.path / "outcome.json").read_text()), events
 
 

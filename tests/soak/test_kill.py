@@ -26,14 +26,16 @@ def kills_and_harm(row: list[str]) -> tuple[int, list[str]]:
     return int(row[2]), row[3:8]
 
 
+@pytest.mark.timeout(900)
 def test_killed_trainings_end_as_if_they_had_not_been() -> None:
-    *_, total = soak("--what", "tiny", "--only", "every 4 steps", "--kills", "6")
-    assert kills_and_harm(total) == (6, ["0"] * 5)
+    *_, total = soak("--what", "tiny", "--only", "every 4 steps, 2", "--kills", "4")
+    assert kills_and_harm(total) == (4, ["0"] * 5)
 
 
+@pytest.mark.timeout(900)
 def test_the_worker_survives_kills() -> None:
-    *_, total = soak("--what", "worker", "--only", "digits mlp", "--kills", "6")
-    assert kills_and_harm(total) == (6, ["0"] * 5)
+    *_, total = soak("--what", "worker", "--only", "strong", "--kills", "4")
+    assert kills_and_harm(total) == (4, ["0"] * 5)
 
 
 @pytest.mark.slow
