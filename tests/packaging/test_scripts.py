@@ -99,7 +99,7 @@ def test_setup_makes_the_environment_once(bare: Bare) -> None:
     first = bare.call("scripts/setup")
     assert first.returncode == 0, first.stderr
     assert "uv venv" in bare.said and "--python" in bare.said
-    assert "--editable .[test,sweep] --constraint constraints.txt" in bare.said
+    assert "--editable .[test,all] --constraint constraints.txt" in bare.said
     start = time.perf_counter()
     second = bare.call("scripts/setup")
     assert (second.returncode, second.stderr, bare.said) == (0, "", "")

@@ -17,11 +17,11 @@ from runner.data.detection.faults import BadBoxes
 from runner.data.detection.folder import AnnotatedImagesDataModule
 from runner.data.detection.layout import broken_link, link_problem, split_meant
 from runner.data.detection.table import BoxTable, Reading
+from runner.data.detection.yolo_files import find_configs, find_names, list_images, read_labels
 from runner.data.images.augment import ImageAugment
-from runner.data.images.tree import files_below, is_image
 from runner.errors import DataError
 
-__all__ = ["YoloDataModule", "parse_line"]
+__all__ = ["YoloDataModule"]
 
 SPLITS = ("train", "val", "test")
 
@@ -180,70 +180,3 @@ class YoloDataModule(AnnotatedImagesDataModule):
         if "images" in parts:
             parts[len(parts) - 1 - parts[::-1].index("images")] = "labels"
         return Path(*parts).with_suffix(".txt")
-
-
-def find_configs(folder: Path) -> list[Path]:
-    """YAML files that name classes; ``data.yaml`` alone, if it is among several."""
-    files = sorted([*folder.glob("*.yaml"), *folder.glob("*.yml")])
-    preferred = [file for file in files if file.stem in ("data", "dataset", "config")]
-    return preferred[:1] or files
-
-
-def find_names(folder: Path) -> list[str]:
-    """Of the classes, from a ``classes.txt`` with a name a line."""
-    for file in (folder / "classes.txt", folder / "labels" / "classes.txt"):
-        if file.is_file():
-            return [line.strip() for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
-    return []
-
-
-def list_images(place: Path, root: Path) -> list[Path]:
-    """Of a folder, or of a text file that lists them, one a line; absolute, sorted or in the file's order.
-
-    Links stay what they are called: the labels lie beside the link, not beside what it leads to.
-    """
-    if place.is_dir():
-        found = [entry.path for entry in files_below(place) if is_image(entry.name)]
-        return sorted(Path(os.path.abspath(path)) for path in found)
-    lines = [line.strip() for line in place.read_text(encoding="utf-8").splitlines() if line.strip()]
-    bases = (place.parent, root)
-    paths = [next((base / line for base in bases if (base / line).exists()), root / line) for line in lines]
-    return [Path(os.path.abspath(path)) for path in paths]
-
-
-def read_labels(file: Path, corrupt: list[str]) -> list[tuple[int, tuple[float, float, float, float]]] | None:
-    """Classes and boxes of one image; None where there is no file. What cannot be read goes into ``corrupt``."""
-    try:
-        lines = file.read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError:
-        return None
-    except (OSError, UnicodeDecodeError) as error:
-        corrupt.append(f"{file} ({error})")
-        return []
-    found = []
-    for number, line in enumerate(lines, 1):
-        if line.strip():
-            try:
-                found.append(parse_line(line))
-            except ValueError as error:
-                corrupt.append(f"{file.name} line {number} ({error})")
-    return found
-
-
-def parse_line(line: str) -> tuple[int, tuple[float, float, float, float]]:
-    """Class and box xyxy, as parts of the image, of ``class x y width height`` or ``class x1 y1 x2 y2 x3 y3 …``.
-
-    Raises:
-        ValueError: it is neither.
-    """
-    words = line.split()
-    if len(words) != 5 and (len(words) < 7 or len(words) % 2 == 0):
-        raise ValueError(f"{len(words)} numbers; expected 5, or a class and at least 3 points")
-    values = [float(word) for word in words[1:]]
-    label = float(words[0])
-    if label != int(label):
-        raise ValueError(f"the class is {words[0]!r}, expected a whole number")
-    if len(words) == 5:
-        x, y, width, height = values
-        return int(label), (x - width / 2, y - height / 2, x + width / 2, y + height / 2)
-    return int(label), (min(values[0::2]), min(values[1::2]), max(values[0::2]), max(values[1::2]))

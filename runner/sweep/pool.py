@@ -1,0 +1,210 @@
+"""The workers of a sweep: trials forked from a warm process, which is started anew should it die."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from runner.errors import RunFailed
+from runner.sweep.channel import Lines
+
+__all__ = ["Event", "Job", "Pool", "cores"]
+
+MAX_STARTS = 20
+READ = 1 << 16
+
+
+@dataclass
+class Job:
+    """What a worker needs to know of a trial.
+
+    Attributes:
+        prunes: the worker waits for an answer to each value.
+        metric: what it reports; the task's own when None.
+    """
+
+    trial: int
+    run: Path
+    output: Path
+    prunes: bool = False
+    metric: str | None = None
+    num_threads: int = 1
+    memory_bytes: int | None = None
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, Any]:
+        return {key: str(value) if isinstance(value, Path) else value for key, value in vars(self).items()}
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that came from a trial.
+
+    Attributes:
+        kind: ``started``, ``report`` (with ``value`` and ``epoch``), ``beat``, or ``ended`` (with ``status``: an exit code, or
+            the negative number of the signal that killed it).
+    """
+
+    kind: str
+    trial: int
+    epoch: int = 0
+    value: float = 0.0
+    status: int = 0
+
+
+class Pool:
+    """
+    Args:
+        targets: dotted names of the constructors that trials will call.
+        log: the warm process's own output.
+    """
+
+    def __init__(self, targets: list[str], log: Path):
+        self.targets = targets
+        self.log = log
+        self.server_pid: int | None = None
+        self._starts = 0
+        self._modules: list[str] = []
+        self._ends: dict[int, socket.socket] = {}
+        self._lines: dict[int, Lines] = {}
+        self._start()
+
+    def _start(self) -> None:
+        self._starts += 1
+        self._control, theirs = socket.socketpair()
+        self._from_server = Lines()
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        with theirs, open(self.log, "ab") as output:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "runner.sweep.server", str(theirs.fileno())],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                pass_fds=(theirs.fileno(),),
+            )
+        self._send({"targets": self.targets})
+        self._send({"modules": self._modules})
+
+    def _send(self, message: dict[str, Any], descriptors: tuple[int, ...] = ()) -> None:
+        data = json.dumps(message).encode() + b"\n"
+        try:
+            if descriptors:
+                socket.send_fds(self._control, [data], list(descriptors))
+            else:
+                self._control.sendall(data)
+        except OSError:
+            pass  # its end is an event of its own
+
+    def start(self, job: Job) -> None:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            self._send(job.as_dict() | {"teaches": not self._modules}, (theirs.fileno(),))
+        self._ends[job.trial], self._lines[job.trial] = ours, Lines()
+
+    def answer(self, trial: int, word: bytes) -> None:
+        try:
+            self._ends[trial].sendall(word)
+        except (OSError, KeyError):
+            pass  # it has ended meanwhile
+
+    def signal(self, trial: int, signum: int) -> None:
+        self._send({"trial": trial, "signal": int(signum)})
+
+    def wait(self, timeout_s: float) -> list[Event]:
+        """What has come from the trials, within ``timeout_s``."""
+        sockets = {self._control: None} | {
+            end: trial for trial, end in self._ends.items() if end.fileno() >= 0
+        }
+        readable, _, _ = select.select(list(sockets), [], [], timeout_s)
+        events: list[Event] = []
+        for end in readable:
+            if end is not self._control:
+                events += self._from_trial(sockets[end], end)
+        if self._control in readable:
+            events += self._from_control()
+        return events
+
+    def _from_trial(self, trial: int, end: socket.socket) -> list[Event]:
+        try:
+            data = end.recv(READ)
+        except OSError:
+            data = b""
+        if not data:
+            end.close()  # that it has ended is told by the server, with its status
+            return []
+        events = []
+        for message in self._lines[trial].feed(data):
+            if "modules" in message and not self._modules:
+                self._modules = message["modules"]
+                self._send({"modules": self._modules})
+            elif "value" in message:
+                events.append(Event("report", trial, message["epoch"], message["value"]))
+            else:
+                events.append(Event("beat", trial))
+        return events
+
+    def _from_control(self) -> list[Event]:
+        try:
+            data = self._control.recv(READ)
+        except OSError:
+            data = b""
+        if not data:
+            return self._server_died()
+        events = []
+        for message in self._from_server.feed(data):
+            self.server_pid = message.get("ready", self.server_pid)
+            if "pid" in message:
+                events.append(Event("started", message["trial"]))
+            if "ended" in message:
+                trial = message["trial"]
+                rest = self._from_trial(trial, self._ends[trial]) if self._ends[trial].fileno() >= 0 else []
+                events += [*rest, Event("ended", trial, status=message["ended"])]
+                self._forget(trial)
+        return events
+
+    def _server_died(self) -> list[Event]:
+        """All trials died with it; another one is started."""
+        self._process.wait()
+        self._control.close()
+        if self._starts >= MAX_STARTS or (self.server_pid is None and self._starts > 2):
+            raise RunFailed(f"the process that starts trials ends again and again; {self.log} says why.")
+        self.server_pid = None
+        lost = list(self._ends)
+        for trial in lost:
+            self._forget(trial)
+        self._start()
+        return [Event("ended", trial, status=-signal.SIGKILL) for trial in lost]
+
+    def _forget(self, trial: int) -> None:
+        self._ends.pop(trial).close()
+        self._lines.pop(trial)
+
+    def close(self) -> None:
+        """Ends all trials that are left, at once."""
+        self._control.close()
+        for trial in list(self._ends):
+            self._forget(trial)
+        try:
+            self._process.wait(10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def __enter__(self) -> Pool:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.close()
+
+
+def cores() -> int:
+    """Of the processor, that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

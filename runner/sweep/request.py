@@ -1,0 +1,201 @@
+"""What a sweep is asked to do: settings, space, and the config that all trials share."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass, replace
+from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from runner.config.check import find_problems
+from runner.config.compose import Composition, compose
+from runner.config.node import check_value
+from runner.config.override import apply_value, parse_overrides
+from runner.config.plain import to_plain
+from runner.config.schema import Sweep
+from runner.errors import ConfigError
+from runner.sweep.space import Parameter, Space, is_sweep, parse_parameter
+
+__all__ = ["Request", "make_request"]
+
+
+@dataclass
+class Request:
+    """
+    Attributes:
+        fixed: overrides that hold for every trial.
+        base: what they compose to: the default configuration.
+    """
+
+    settings: Sweep
+    space: Space
+    fixed: list[str]
+    experiment: str | None
+    config_dirs: list[str]
+    base: Composition
+
+    def __post_init__(self) -> None:
+        self._composed: dict[tuple[str, ...], Composition] = {}
+
+    def compose(self, overrides: list[str]) -> Composition:
+        """The config of a trial. Hydra composes once for each combination of options, not for each trial."""
+        groups = self.base.groups
+        choosing = tuple(line for line in overrides if line.partition("=")[0] in groups)
+        if choosing not in self._composed:
+            found = compose([*self.fixed, *choosing], self.experiment, self.config_dirs)
+            found.config.pop("sweep", None)
+            self._composed[choosing] = found
+        known = self._composed[choosing]
+        made = replace(
+            known,
+            config=copy.deepcopy(known.config),
+            explicit=set(known.explicit),
+            problems=list(known.problems),
+        )
+        for override in parse_overrides([o for o in overrides if o not in choosing], made.problems):
+            wrong = apply_value(override, made.config)
+            made.problems += [wrong] if wrong else []
+            made.explicit.add(override.key_or_group)
+        return made
+
+    def default_point(self) -> tuple[dict[str, Any], list[str]]:
+        """The default configuration as a point of the space, and the overrides that set it apart from it."""
+        return self.point_at({})
+
+    def point_at(self, given: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+        """The point of the space nearest to the default configuration with some keys given."""
+        choices = [
+            f"{p.key}={given[p.key]}" for p in self.space.parameters if p.key in given and self.is_group(p)
+        ]
+        composition = self.compose(choices)
+        wanted = {p.key: given.get(p.key, self.value_in(composition, p)) for p in self.space.parameters}
+        point = self.space.point(wanted)
+        moved = [
+            f"{p.key}={p.word(point[p.key])} in place of {wanted[p.key]}"
+            for p in self.space.parameters
+            if p.key in point and not p.contains(wanted[p.key])
+        ]
+        return point, moved
+
+    def is_group(self, parameter: Parameter) -> bool:
+        return parameter.key in self.base.groups
+
+    def value_in(self, composition: Composition, parameter: Parameter) -> Any:
+        if self.is_group(parameter):
+            return composition.choices.get(parameter.key)
+        try:
+            value = OmegaConf.select(composition.config, parameter.key)
+        except OmegaConfBaseException:
+            return None
+        return OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
+
+
+def make_request(overrides: list[str], experiment: str | None, config_dirs: list[str]) -> Request:
+    """Sorts the overrides of a command line, and checks every value of every choice once.
+
+    Raises:
+        ConfigError: with every problem found.
+    """
+    problems: list[str] = []
+    mine = [line for line in overrides if line.partition("=")[0].partition(".")[0] == "sweep"]
+    varied = [line for line in overrides if line not in mine and is_sweep(line)]
+    fixed = [line for line in overrides if line not in mine and line not in varied]
+    base = compose([*fixed, *mine], experiment, config_dirs)
+    settings = read_settings(base.config, problems)
+    if problems:
+        raise ConfigError([*base.problems, *problems])
+    texts = dict(settings.space)
+    for line in varied:
+        override = OverridesParser.create().parse_override(line)
+        texts[override.get_key_element()] = line.partition("=")[2]
+    parameters = [parse_parameter(key, text, problems) for key, text in texts.items()]
+    if not texts:
+        problems.append(
+            "there is nothing to search. Give a key several values, as in "
+            "'optimizer.lr=tag(log, interval(1e-4, 1e-1))' or model=mlp,logistic."
+        )
+    if problems or base.problems:
+        raise ConfigError(list(dict.fromkeys([*base.problems, *problems])))
+    request = Request(
+        settings, Space(tuple(p for p in parameters if p)), fixed, experiment, config_dirs, base
+    )
+    request.space = with_needs(request, problems)
+    problems += [] if problems else value_problems(request)
+    if settings.sampler == "grid" and request.space.endless():
+        problems.append(
+            f"sweep.sampler=grid, but the values of {', '.join(request.space.endless())} cannot be counted. "
+            "Give a choice or a range with a step, or another sampler."
+        )
+    if problems:
+        raise ConfigError(list(dict.fromkeys(problems)))
+    return request
+
+
+def read_settings(config: DictConfig, problems: list[str]) -> Sweep:
+    """Takes the ``sweep`` node out of a config."""
+    node = config.pop("sweep", None)
+    plain = to_plain(OmegaConf.create({"sweep": node or {}}), problems)["sweep"]
+    problems += check_value(Sweep, plain, "sweep", [f"sweep.{key}" for key in plain])
+    if plain.get("objective") and not plain.get("mode"):
+        problems.append(
+            f"sweep.objective={plain['objective']}: say with sweep.mode=min or max which is better."
+        )
+    return Sweep() if problems else Sweep(**plain)
+
+
+def with_needs(request: Request, problems: list[str]) -> Space:
+    """The space, in which the keys of a node wait for those options of its group that know them."""
+    groups = [p for p in request.space.parameters if request.is_group(p)]
+    rest = [p for p in request.space.parameters if p not in groups]
+    found = []
+    for parameter in rest:
+        owner = next((g for g in groups if parameter.key.startswith(f"{g.key}.")), None)
+        if owner is None:
+            found.append(parameter)
+            continue
+        taking = [word for word in owner.words if takes(request, owner, word, parameter)]
+        if not taking:
+            problems.append(f"{parameter.key}: none of {owner.key}={','.join(owner.words)} takes it.")
+        found.append(parameter if len(taking) == len(owner.words) else replace(
+            parameter, needs={owner.key: frozenset(taking)}))  # fmt: skip
+    return Space((*groups, *found))
+
+
+def takes(request: Request, owner: Parameter, word: str, parameter: Parameter) -> bool:
+    """Whether an option of a group knows a key of its node."""
+    value = parameter.nearest(None)
+    composition = request.compose([f"{owner.key}={word}", f"{parameter.key}={parameter.word(value)}"])
+    return not any(problem.startswith(parameter.key) for problem in find_problems(composition))
+
+
+def value_problems(request: Request) -> list[str]:
+    """Checks each value of each choice and both ends of each range once, all others as in the default."""
+    default, _ = request.default_point()
+    lines = [request.space.overrides(default)]
+    for parameter in request.space.parameters:
+        for value in ends(parameter):
+            wanted = dict(default) | {parameter.key: value}
+            for other, words in parameter.needs.items():
+                wanted[other] = next(iter(words))
+            lines.append(request.space.overrides(complete(request.space, wanted)))
+    problems: dict[str, None] = {}
+    for line in dict.fromkeys(map(tuple, lines)):
+        problems |= dict.fromkeys(find_problems(request.compose(list(line))))
+    return list(problems)
+
+
+def complete(space: Space, wanted: dict[str, Any]) -> dict[str, Any]:
+    """A point with these values (of the space) where they are there, and any others beside them."""
+    values: dict[str, Any] = {}
+    for parameter in space.active(values):
+        values[parameter.key] = wanted.get(parameter.key, parameter.nearest(None))
+    return values
+
+
+def ends(parameter: Parameter) -> list[Any]:
+    if parameter.words:
+        return list(parameter.distribution.choices)
+    return [parameter.distribution.low, parameter.distribution.high]

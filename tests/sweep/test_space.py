@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import optuna
+import pytest
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+from runner.sweep.space import Space, is_sweep, parse_parameter
+
+
+def parameter(key: str, text: str, **needs):
+    problems: list[str] = []
+    found = parse_parameter(key, text, problems, needs)
+    assert problems == []
+    return found
+
+
+@pytest.mark.parametrize(
+    ("text", "distribution"),
+    [
+        ("tag(log,interval(1e-4,1e-1))", FloatDistribution(1e-4, 1e-1, log=True)),
+        ("interval(0,1)", FloatDistribution(0, 1)),
+        ("int(interval(1,8))", IntDistribution(1, 8)),
+        ("tag(log,int(interval(1,64)))", IntDistribution(1, 64, log=True)),
+        ("range(1,4)", IntDistribution(1, 3)),
+        ("range(0,10,4)", IntDistribution(0, 8, step=4)),
+        ("range(0,1,0.25)", FloatDistribution(0, 0.75, step=0.25)),
+        ("16,32,64", CategoricalDistribution((16, 32, 64))),
+        ("true,null", CategoricalDistribution((True, None))),
+        ("choice([64],[128,64])", CategoricalDistribution(("[64]", "[128,64]"))),
+        ("1,true", CategoricalDistribution(("1", "True"))),  # equal in Python: told apart by their text
+    ],
+)
+def test_hydras_grammar_is_optunas_distribution(text: str, distribution) -> None:
+    assert parameter("key", text).distribution == distribution
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("0.1", "nothing to search"),
+        ("interval(1,0)", "low below high"),
+        ("tag(log,interval(0,1))", "above 0"),
+        ("range(3,1)", "start below stop"),
+        ("interval(1", "is not an override"),
+        ("glob(*)", "glob"),
+    ],
+)
+def test_what_is_no_space_is_told(text: str, said: str) -> None:
+    problems: list[str] = []
+    assert parse_parameter("optimizer.lr", text, problems) is None
+    assert len(problems) == 1 and said in problems[0] and "optimizer.lr" in problems[0]
+
+
+def test_values_are_spelled_as_overrides() -> None:
+    space = Space(
+        (
+            parameter("model.hidden_sizes", "choice([64],[128,64])"),
+            parameter("optimizer.lr", "interval(0,1)"),
+            parameter("name", "'a b','c,d'"),
+        )
+    )
+    values = {"model.hidden_sizes": "[128,64]", "optimizer.lr": 1e-5, "name": "'c,d'"}
+    lines = space.overrides(values)
+    assert lines == ["model.hidden_sizes=[128,64]", "optimizer.lr=1e-05", "name='c,d'"]
+    assert not any(is_sweep(line) for line in lines)
+
+
+def conditional() -> Space:
+    return Space(
+        (
+            parameter("model", "mlp,logistic"),
+            parameter("seed", "range(0,2)"),
+            parameter("model.hidden_sizes", "choice([64],[128,64])", model=["mlp"]),
+        )
+    )
+
+
+def test_a_parameter_waits_for_its_option() -> None:
+    study = optuna.create_study()
+    seen = set()
+    for _ in range(20):
+        trial = study.ask()
+        values = conditional().suggest(trial)
+        assert ("model.hidden_sizes" in values) == (values["model"] == "mlp")
+        assert conditional().suggest(trial) == values  # asked again, the same
+        seen.add(values["model"])
+    assert seen == {"mlp", "logistic"}
+
+
+def test_a_grid_has_every_point_once() -> None:
+    points = conditional().grid()
+    assert len(points) == 2 * 2 + 2
+    assert {"model": "logistic", "seed": 1} in points
+    assert conditional().endless() == []
+    assert Space((parameter("lr", "interval(0,1)"),)).endless() == ["lr"]
+
+
+def test_the_nearest_point() -> None:
+    assert parameter("a", "interval(1,2)").nearest(5.0) == 2.0
+    assert parameter("a", "range(0,10,4)").nearest(5) == 4
+    assert parameter("a", "16,32,64").nearest(40) == 32
+    hidden = parameter("a", "choice([64],[128,64])")
+    assert hidden.nearest([128, 64]) == "[128,64]" and hidden.nearest([256]) == "[64]"
+    assert hidden.contains([64]) and not hidden.contains([256])
+    assert conditional().point({"model": "logistic", "seed": 7}) == {"model": "logistic", "seed": 1}
