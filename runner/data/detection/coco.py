@@ -16,9 +16,7 @@ from runner.data.detection.faults import BadBoxes
 from runner.data.detection.folder import AnnotatedImagesDataModule
 from runner.data.detection.layout import (
     broken_link,
-    find_image_folder,
     link_problem,
-    no_images_problem,
     split_meant,
 )
 from runner.data.detection.table import Reading

@@ -2,7 +2,12 @@ import pytest
 
 from runner.errors import UserError, WeightsError
 from runner.models.segmentation import encoder
-from runner.models.segmentation.encoder import build_segmenter, check_encoder, decoder_widths, published_weights
+from runner.models.segmentation.encoder import (
+    build_segmenter,
+    check_encoder,
+    decoder_widths,
+    published_weights,
+)
 
 
 @pytest.mark.parametrize("name", ["resnet18", "efficientnet-b0", "tu-convnext_atto", "tu-vit_tiny_patch16_224.augreg_in21k"])
