@@ -19,6 +19,7 @@ from filelock import FileLock
 from omegaconf import OmegaConf
 from pytorch_lightning import Callback, Trainer, seed_everything
 
+from runner.callbacks.journal import JournalLogger
 from runner.callbacks.preemption import interruptible
 from runner.callbacks.stack import make_trainer
 from runner.config.build import resolve_target
@@ -27,8 +28,10 @@ from runner.config.plain import to_yaml
 from runner.config.schema import Launcher
 from runner.data.base import DataModule
 from runner.errors import Interrupted, Pruned, RunnerError
+from runner.find_lr import chosen_lr, find_lr, wants_finder, write_range_test
 from runner.hardware import Chosen, choose_hardware
 from runner.models.weights import load_weights
+from runner.optim.range_test import RangeTest
 from runner.parts import adapt_facts, make_data, make_model, make_task, resolve
 from runner.ranks.exchange import barrier
 from runner.ranks.joining import joined
@@ -154,25 +157,69 @@ class Execution:
             write_json(run.facts_path, facts.as_dict())
             write_text(run.config_path, to_yaml(self.config), durable=True)
         self.resumed = last_checkpoint(run)
-        self.task, self.hardware = self.make_task()
+        if wants_finder(self.config) and not self.only_finds_lr:
+            self.take_found_lr()
+        self.task, self.hardware = self.make_task(self.config)
 
-    def make_task(self) -> tuple[Task, Chosen]:
-        model = make_model(self.config)
-        resolve_target(self.config["task"]["_target_"]).try_model(model, self.data.facts)
-        if self.config.get("weights") and self.resumed is None:
-            announce.text(load_weights(model, self.config["weights"]).summary)
-        hardware = choose_hardware(self.config["hardware"], model)
+    @property
+    def only_finds_lr(self) -> bool:
+        return self.config["debug"]["kind"] == "find_lr"
+
+    def take_found_lr(self) -> None:
+        """Puts the number into the run's config in place of ``auto``: a resumed run goes on with it."""
+        announce.text("optimizer.lr=auto: a learning-rate range test comes first.")
+        test = self.find_lr()
+        rate = chosen_lr(test, self.config)
+        self.config = self.config | {"optimizer": self.config["optimizer"] | {"lr": rate}}
+        if self.place.is_first:
+            write_text(self.run.config_path, to_yaml(self.config), durable=True)
+        announce.text(f"optimizer.lr={rate:.3g}, found in {len(test.rates)} steps (plots/lr_finder.png).")
+
+    def find_lr(self) -> RangeTest:
+        test = find_lr(self.run, self.config, self.data, self.make_task, self.place, self.pulse)
+        if self.place.is_first:
+            write_range_test(self.run, test, self.config)
+        return test
+
+    def make_task(self, config: dict[str, Any]) -> tuple[Task, Chosen]:
+        model = make_model(config)
+        resolve_target(config["task"]["_target_"]).try_model(model, self.data.facts)
+        if config.get("weights") and self.resumed is None:
+            announce.text(load_weights(model, config["weights"]).summary)
+        hardware = choose_hardware(config["hardware"], model)
         if hardware.num_threads:
             torch.set_num_threads(hardware.num_threads)
         if hardware.channels_last:
             model = model.to(memory_format=torch.channels_last)
-        task = make_task(self.config, model)
+        task = make_task(config, model)
         task.channels_last = hardware.channels_last
         if hardware.compile:
             task.model.compile()
         return task, hardware
 
     def results(self) -> dict[str, Any]:
+        return self.range_test_results() if self.only_finds_lr else self.training_results()
+
+    def range_test_results(self) -> dict[str, Any]:
+        announce.plan(self.run, self.config, self.data, self.task, self.hardware, None)
+        test = self.find_lr()
+        logger = JournalLogger(self.run, writes=self.place.is_first)
+        rows = zip(test.rates, test.losses, test.smoothed, strict=True)
+        for step, (rate, loss, mean) in enumerate(rows):
+            logger.log_metrics({"find_lr/lr": rate, "find_lr/loss": loss, "find_lr/smoothed_loss": mean}, step)
+        logger.close()
+        results = {
+            "find_lr": test.suggestions,
+            "ended": test.ended,
+            "step": len(test.rates),
+            "epoch": 0,
+            "seconds": round(time.time() - self.started, 3),
+        }
+        if self.place.is_first:
+            write_json(self.run.results_path, results)
+        return results
+
+    def training_results(self) -> dict[str, Any]:
         trainer = make_trainer(self.run, self.config, self.task, self.hardware, self.place, self.pulse)
         trainer.callbacks.extend(self.callbacks)
         announce.plan(self.run, self.config, self.data, self.task, self.hardware, self.resumed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from pytorch_lightning import Callback, Trainer
@@ -22,7 +23,7 @@ from runner.ranks.strategy import trainer_options
 from runner.run.directory import RunDir
 from runner.tasks.base import Task
 
-__all__ = ["make_trainer"]
+__all__ = ["make_range_trainer", "make_trainer"]
 
 
 def make_callbacks(config: dict[str, Any], task: Task, pulse: Pulse) -> list[Callback]:
@@ -32,9 +33,13 @@ def make_callbacks(config: dict[str, Any], task: Task, pulse: Pulse) -> list[Cal
     if stopping:
         callbacks.append(EarlyStopping(monitor=task.monitor, mode=task.mode, **stopping))
     callbacks += [build(node) for node in (config.get("callbacks") or {}).values()]
-    if config.get("transfer"):
-        callbacks.append(build(config["transfer"]))
+    callbacks += training_callbacks(config)
     return [*callbacks, Recovery(), build(config["checkpoint"]), Preemption()]
+
+
+def training_callbacks(config: dict[str, Any]) -> list[Callback]:
+    """Those that change how the model trains: a range test needs them too."""
+    return [build(config["transfer"])] if config.get("transfer") else []
 
 
 def make_trainer(
@@ -51,14 +56,45 @@ def make_trainer(
         pulse: to be told how far the training is.
     """
     place = place or Place()
-    factory = build({**config["trainer"], "_partial_": True})
-    return factory(
-        accelerator=hardware.accelerator,
-        **trainer_options(place, hardware.accelerator, bool(config["hardware"].get("sync_batchnorm"))),
-        precision=hardware.precision,
+    return _factory(run, config, hardware, place)(
         logger=JournalLogger(run, writes=place.is_first),
         callbacks=make_callbacks(config, task, pulse or Pulse.of(place)),
         plugins=[RunCheckpointIO()],
+    )
+
+
+def make_range_trainer(
+    run: RunDir,
+    config: dict[str, Any],
+    task: Task,
+    hardware: Chosen,
+    place: Place,
+    pulse: Pulse,
+    recorder: Callback,
+    num_steps: int,
+) -> Trainer:
+    """A trainer for a learning-rate range test: it trains as the run does, and writes nothing."""
+    return _factory(run, config, hardware, place, until_step(config["trainer"], num_steps))(
+        logger=False, callbacks=[Heartbeat(pulse), recorder, *training_callbacks(config)], enable_progress_bar=False
+    )
+
+
+def until_step(trainer: dict[str, Any], num_steps: int) -> dict[str, Any]:
+    """The trainer's node for so many steps and nothing besides: no validation, no profiler, no other end."""
+    ends = ("max_time", "min_steps", "min_epochs", "profiler", "val_check_interval", "check_val_every_n_epoch")
+    kept = {key: value for key, value in trainer.items() if key not in ends}
+    return kept | {"max_steps": num_steps, "max_epochs": -1, "limit_val_batches": 0}
+
+
+def _factory(
+    run: RunDir, config: dict[str, Any], hardware: Chosen, place: Place, trainer: dict[str, Any] | None = None
+) -> partial[Trainer]:
+    """Lightning's trainer with all that does not depend on what it is for."""
+    return partial(
+        build({**(trainer or config["trainer"]), "_partial_": True}),
+        accelerator=hardware.accelerator,
+        **trainer_options(place, hardware.accelerator, bool(config["hardware"].get("sync_batchnorm"))),
+        precision=hardware.precision,
         default_root_dir=str(run.path),
         enable_checkpointing=False,
         enable_model_summary=False,

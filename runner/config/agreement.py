@@ -7,6 +7,7 @@ from typing import Any
 from runner.config.composition import Composition
 from runner.config.facts import UNRESOLVED, asked_facts
 from runner.config.nearest import did_you_mean
+from runner.config.schema import LrFinder
 from runner.config.target import resolve_target
 from runner.errors import ConfigError
 
@@ -17,7 +18,22 @@ def agreement_problems(composition: Composition, plain: dict[str, Any]) -> list[
     of_task = task_problems(composition)
     if of_task:  # facts that only the right task asks for would follow from it
         plain = {key: node for key, node in plain.items() if key != "task"}
-    return [*of_task, *input_problems(composition), *loss_problems(plain), *fact_problems(plain)]
+    return [
+        *of_task,
+        *input_problems(composition),
+        *loss_problems(plain),
+        *fact_problems(plain),
+        *range_problems(plain.get("lr_finder")),
+    ]
+
+
+def range_problems(finder: Any) -> list[str]:
+    """Whether the learning-rate range test has a range."""
+    default = LrFinder()
+    low, high = ((finder or {}).get(key, getattr(default, key)) for key in ("min_lr", "max_lr"))
+    if not isinstance(low, int | float) or not isinstance(high, int | float) or high > low:
+        return []
+    return [f"lr_finder.max_lr={high:g}: expected more than lr_finder.min_lr={low:g}."]
 
 
 def task_problems(composition: Composition) -> list[str]:

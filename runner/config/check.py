@@ -40,7 +40,7 @@ def check(composition: Composition) -> None:
 def find_problems(composition: Composition) -> list[str]:
     """One sentence a mistake, each once."""
     unresolved: list[str] = []
-    plain = to_plain(composition.config, unresolved)
+    plain = with_lr(to_plain(composition.config, unresolved))
     known = dotted_keys(composition.config)
     by_node = {str(key): node_problems(str(key), value, known) for key, value in plain.items()}
     in_nodes, takers = at_their_source(by_node, composition.config)
@@ -59,6 +59,14 @@ def find_problems(composition: Composition) -> list[str]:
         ),
     ]
     return list(dict.fromkeys(problems))
+
+
+def with_lr(plain: dict[str, Any]) -> dict[str, Any]:
+    """A learning rate in place of ``auto``, which the worker finds before the optimizer is built."""
+    optimizer = plain.get("optimizer")
+    if not isinstance(optimizer, dict) or optimizer.get("lr") != "auto":
+        return plain
+    return plain | {"optimizer": optimizer | {"lr": 1e-3}}
 
 
 def data_problems(composition: Composition) -> list[str]:

@@ -11,7 +11,7 @@ import typing
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
-from annotated_types import Ge, Gt, Le
+from annotated_types import Ge, Gt, Le, Lt
 
 __all__ = [
     "Config",
@@ -19,6 +19,7 @@ __all__ = [
     "EarlyStopping",
     "Hardware",
     "Launcher",
+    "LrFinder",
     "Part",
     "Regularization",
     "RunOptions",
@@ -213,6 +214,27 @@ class Sweep:
 
 
 @dataclass
+class LrFinder:
+    """The learning-rate range test of `runner find-lr` and ``optimizer.lr=auto``.
+
+    Args:
+        min_lr: where it starts.
+        max_lr: where it ends, if the loss does not diverge before.
+        num_steps: optimizer updates from one to the other.
+        smoothing: memory of the running mean of the loss; 0 takes it as it is.
+        stop_factor: the loss has diverged when, smoothed, it is above so many times its lowest.
+        suggestion: which of the rates found ``optimizer.lr=auto`` takes.
+    """
+
+    min_lr: Annotated[float, Gt(0)] = 1e-7
+    max_lr: Annotated[float, Gt(0)] = 10.0
+    num_steps: Annotated[int, Ge(10)] = 100
+    smoothing: Annotated[float, Ge(0), Lt(1)] = 0.9
+    stop_factor: Annotated[float, Gt(1)] = 4.0
+    suggestion: Literal["valley", "steepest", "minimum/10", "slide"] = "valley"
+
+
+@dataclass
 class Debug:
     """A run that only tries something out.
 
@@ -220,7 +242,7 @@ class Debug:
         kind: what it tries; null is a run as it is meant.
     """
 
-    kind: Literal["one_batch", "overfit", "profile"] | None = None
+    kind: Literal["one_batch", "overfit", "profile", "find_lr"] | None = None
 
 
 @dataclass
@@ -249,6 +271,7 @@ class Config:
         plots: draw figures at the end.
         report: write the HTML page at the end.
         sweep: what `runner sweep` searches, and how; a single run leaves it alone.
+        lr_finder: the learning-rate range test, for `runner find-lr` and ``optimizer.lr=auto``.
     """
 
     task: Annotated[dict, Part("runner.tasks.base.Task", supplied=("model", "optimizer", "scheduler"))]
@@ -283,3 +306,4 @@ class Config:
     plots: bool = True
     report: bool = True
     sweep: Sweep | None = None
+    lr_finder: LrFinder | None = None

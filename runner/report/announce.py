@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
+import shlex
 from typing import Any
 
 from rich.console import Console
 
 from runner.hardware import Chosen, describe_device
-from runner.report.tables import next_commands, plan_panel, results_table
+from runner.report.tables import next_commands, plan_panel, results_table, suggestions_table
 from runner.run.directory import RunDir
 from runner.run.files import read_json
 
-__all__ = ["plan", "results", "text"]
+__all__ = ["plan", "range_test", "results", "text"]
 
 
 def console() -> Console:
@@ -87,5 +88,21 @@ def results(run: RunDir, values: dict[str, Any]) -> None:
         (f"runner evaluate {name} --split {'test' if has_test else 'val'}", "the metrics again"),
         (f"runner predict {name} INPUT", "use the model"),
         ("runner ui", "compare runs in the dashboard"),
+    ]
+    out.print(next_commands(commands))
+
+
+def range_test(run: RunDir, composition: Any, values: dict[str, Any], words: list[str]) -> None:
+    """The learning rates that a range test suggests, and where its plot is."""
+    way = (composition.config.get("lr_finder") or {}).get("suggestion", "valley")
+    out = console()
+    out.print(suggestions_table(values["find_lr"], way), markup=False)
+    out.print(f"{values['step']} steps; {values['ended']}. {short_path(run.plots / 'lr_finder.png')}", markup=False)
+    rate = values["find_lr"].get(way)
+    again = shlex.join(word for word in words if not word.startswith(("optimizer.lr=", "lr_finder.")))
+    lr = "auto" if rate is None else f"{rate:.3g}"
+    commands = [
+        (" ".join(filter(None, ["runner train", again, f"optimizer.lr={lr}"])), "train with it"),
+        ("runner ui", "the test in the dashboard"),
     ]
     out.print(next_commands(commands))

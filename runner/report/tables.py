@@ -17,7 +17,7 @@ from runner.report.shown import Shown, aligned
 from runner.report.summary import Summary, bare_metrics, summarize
 from runner.run.directory import RunDir
 
-__all__ = ["STATE_STYLES", "compare_table", "next_commands", "plan_panel", "results_table", "runs_table"]
+__all__ = ["STATE_STYLES", "compare_table", "next_commands", "plan_panel", "results_table", "runs_table", "suggestions_table"]
 
 STATE_STYLES = {
     "finished": "green",
@@ -99,6 +99,27 @@ def _epoch(summary: Summary) -> str:
 
 def _time(summary: Summary) -> str:
     return "-" if summary.seconds is None else duration(summary.seconds)
+
+
+MEANINGS = {
+    "valley": "in the middle of the longest fall",
+    "steepest": "where the loss falls fastest",
+    "minimum/10": "a tenth of the rate with the lowest loss",
+    "slide": "a window before the slope levels out, coming from high rates",
+}
+
+
+def suggestions_table(rates: Mapping[str, float], chosen: str) -> Shown:
+    """Learning rates of a range test, one row a way of choosing; the one that ``auto`` takes in bold."""
+    if not rates:
+        text = "no learning rate to suggest: the loss never fell"
+        return Shown(Text(text), [text])
+    head = ["suggestion", "lr", "what it is"]
+    rows = [[way, f"{rate:.3g}", MEANINGS.get(way, "")] for way, rate in rates.items()]
+    table = Table(*head, box=SIMPLE_HEAD, pad_edge=False)
+    for row in rows:
+        table.add_row(*map(Text, row), style="bold" if row[0] == chosen else None)
+    return Shown(table, aligned([head, *rows]))
 
 
 def plan_panel(plan: Mapping[str, Any]) -> Shown:

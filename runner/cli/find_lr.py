@@ -1,0 +1,39 @@
+"""``runner find-lr``: a learning-rate range test, kept as a run."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+
+from runner.cli.arguments import add_allow_package, add_overrides
+
+SUMMARY = "learning-rate range test: a plot, and rates to train with"
+
+EXAMPLES = """\
+examples:
+  runner find-lr model=mlp data=digits optimizer=sgd
+  runner find-lr my_experiment.yaml lr_finder.num_steps=200
+  runner train my_experiment.yaml optimizer.lr=auto   the test first, then the training with what it found"""
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    add_overrides(parser)
+    add_allow_package(parser)
+    parser.epilog = EXAMPLES
+
+
+def run(args: Namespace) -> int:
+    from runner.cli.arguments import allow_packages, split_experiment
+    from runner.config.check import check
+    from runner.config.compose import compose
+    from runner.launch.local import launch, prepare
+    from runner.report import announce
+
+    allow_packages(args.allow_package)
+    experiment, overrides = split_experiment(args.overrides)
+    composition = compose([*overrides, "debug.kind=find_lr"], experiment, args.config_dir)
+    composition.config.debug.kind = "find_lr"  # also where an experiment has a debug of its own
+    check(composition)
+    directory = prepare(composition, ["runner", *args.words])
+    results = launch(directory)
+    announce.range_test(directory, composition, results, args.overrides)
+    return 0
