@@ -11,7 +11,7 @@
     │   ├── CheckpointError        a checkpoint cannot be written or read
     │   └── BrokenSampleError      a sample cannot be read in mid-training
     ├── Pruned                     a sweep ended this trial: it lagged behind the others
-    └── Interrupted                exit code 130 (SIGINT) or 143 (SIGTERM): state saved
+    └── Interrupted                exit code 128 + the signal's number: state saved
 """
 
 from __future__ import annotations
@@ -94,12 +94,14 @@ class Interrupted(RunnerError):
 
     Args:
         signum: the signal's number; the exit code is 128 + signum, as shells report it.
+        at_once: nothing was saved, and nothing is to be waited for.
     """
 
-    def __init__(self, message: str, signum: int = 2):
+    def __init__(self, message: str, signum: int = 2, at_once: bool = False):
         super().__init__(message)
         self.signum = signum
+        self.at_once = at_once
         self.exit_code = 128 + signum
 
     def __reduce__(self):
-        return (type(self), (str(self), self.signum))
+        return (type(self), (str(self), self.signum, self.at_once))

@@ -78,13 +78,18 @@ def execute(run: RunDir | str | Path, callbacks: Sequence[Callback] = (), mirror
         if not place.is_first:
             with interruptible(), log_file(run, place):
                 return Execution(run, config, callbacks, place, pulse).results()
-        with recorded(run, config, mirrored), interruptible(), log_file(run, place):
+        with recorded(run, config, mirrored, pulse), interruptible(), log_file(run, place):
             return Execution(run, config, callbacks, place, pulse).results()
 
 
 @contextmanager
-def recorded(run: RunDir, config: Any, mirrored: bool) -> Iterator[None]:
+def recorded(run: RunDir, config: Any, mirrored: bool, pulse: Pulse) -> Iterator[None]:
     """What the first rank does besides: the status, the mirror, the report."""
+
+    def ended(state: str, reason: str) -> None:
+        reached = {"step": pulse.step, "epoch": pulse.epoch} if pulse.step else {}
+        write_status(run, state=state, reason=reason, **reached)
+
     write_status(run, state="running")
     mirror = start_tracking(run, OmegaConf.to_container(config, resolve=False) if mirrored else None)
     try:
@@ -92,15 +97,15 @@ def recorded(run: RunDir, config: Any, mirrored: bool) -> Iterator[None]:
         results = read_json(run.results_path)
         write_status(run, state="finished", step=results["step"], epoch=results["epoch"])
     except (Interrupted, KeyboardInterrupt) as error:
-        write_status(run, state="interrupted", reason=str(error) or "interrupted from the keyboard")
+        ended("interrupted", str(error) or "interrupted from the keyboard")
         raise
     except Pruned as error:
-        write_status(run, state="pruned", reason=str(error))
+        ended("pruned", str(error))
         raise
     except BaseException as error:
         with open(run.logs / "rank0.log", "a", encoding="utf-8") as file:
             file.write(traceback.format_exc())
-        write_status(run, state="failed", reason=f"{type(error).__name__}: {error}")
+        ended("failed", f"{type(error).__name__}: {error}")
         raise
     finally:
         if config.report:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -12,18 +13,14 @@ from annotated_types import Ge, Gt
 from pytorch_lightning.trainer.states import TrainerFn
 
 from runner.callbacks import loop
+from runner.callbacks.cadence import parse_cadence
 from runner.callbacks.checkpoint_folder import check_folder, free_path, timeline
 from runner.callbacks.checkpoint_io import RunCheckpointIO
+from runner.callbacks.checkpoint_store import CheckpointStore
+from runner.callbacks.snapshot import snapshot
+from runner.errors import UserError
 from runner.ranks.exchange import barrier
-from runner.run.checkpoints import (
-    PATTERN,
-    Saved,
-    best_checkpoint,
-    file_digest,
-    last_checkpoint,
-    rank,
-    write_index,
-)
+from runner.run.checkpoints import Saved, best_checkpoint, last_checkpoint, rank
 
 __all__ = ["Checkpointer", "Saved", "best_checkpoint", "last_checkpoint"]
 
@@ -35,32 +32,41 @@ class Checkpointer(pl.Callback):
     before the next epoch's first batch. ``Recovery`` must be among the trainer's callbacks.
 
     Args:
+        every: how often, in words: ``500 steps``, ``10 minutes``, ``2 epochs``, or a list of these; instead of the
+            next three.
         every_n_epochs: a checkpoint at the end of each n-th epoch. The best and the last one are always saved.
         every_n_steps: and after each n-th optimizer update.
         every_minutes: and when so much time has passed since the last.
         keep_best: how many of the best by the task's monitored metric are kept.
         keep_last: how many of the newest are kept; the second takes over when the newest is damaged.
+        asynchronous: the state is copied at the step boundary and written while the training goes on.
     """
 
     def __init__(
         self,
-        every_n_epochs: Annotated[int, Gt(0)] = 1,
+        every: str | list[str] | None = None,
+        every_n_epochs: Annotated[int, Gt(0)] | None = None,
         every_n_steps: Annotated[int, Gt(0)] | None = None,
         every_minutes: Annotated[float, Gt(0)] | None = None,
         keep_best: Annotated[int, Ge(0)] = 1,
         keep_last: Annotated[int, Ge(1)] = 2,
+        asynchronous: bool = True,
     ):
-        self.every_n_epochs = every_n_epochs
-        self.every_n_steps = every_n_steps
-        self.every_minutes = every_minutes
+        single = {"epochs": every_n_epochs, "steps": every_n_steps, "minutes": every_minutes}
+        if every is not None and any(value is not None for value in single.values()):
+            raise UserError("every stands beside every_n_epochs, every_n_steps or every_minutes; give one of the two.")
+        cadence = single if every is None else parse_cadence(every)
+        self.every_n_epochs = cadence.get("epochs") or (1 if every is None else None)
+        self.every_n_steps = cadence.get("steps")
+        self.every_minutes = cadence.get("minutes")
         self.keep_best = keep_best
         self.keep_last = keep_last
+        self.asynchronous = asynchronous
         self.folder = Path()
+        self._store: CheckpointStore | None = None
         self._saved_at: loop.Position | None = None
         self._saved_time = 0.0
-        self._entries: list[Saved] = []
         self._measured = False
-        self._writes = True
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Before any work: the folder can be written and has room.
@@ -69,16 +75,15 @@ class Checkpointer(pl.Callback):
             CheckpointError: it cannot, or has none, or holds the checkpoints of a run that is not being resumed.
         """
         self.folder = Path(trainer.default_root_dir) / "checkpoints"
-        self._measured = False
-        self._writes = trainer.is_global_zero
+        self._store, self._measured = None, False
         if trainer.fast_dev_run:
             return
         size = 3 * sum(p.numel() * p.element_size() for p in pl_module.parameters())  # Adam keeps two more
-        if self._writes:
+        if trainer.is_global_zero:
             check_folder(self.folder, size * 2)
-        self._entries = timeline(self.folder, trainer.ckpt_path)
+        entries = timeline(self.folder, trainer.ckpt_path)
         barrier()  # every rank has read the list before the first one shortens it
-        self._keep(self._entries)
+        self._store = CheckpointStore(self.folder, entries, self.keep_best, self.keep_last, trainer.is_global_zero)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._saved_at = loop.position_of(trainer)
@@ -88,6 +93,9 @@ class Checkpointer(pl.Callback):
         self._measured = trainer.state.fn == TrainerFn.FITTING and not trainer.sanity_checking
 
     def on_step_boundary(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if self._store is None:
+            return
+        self._store.check()
         position = loop.position_of(trainer)
         if position.batch and not (self._measured or self.every_n_steps or self.every_minutes):
             return
@@ -98,11 +106,18 @@ class Checkpointer(pl.Callback):
         self._measured = False
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if self._store is None:
+            return
         if loop.position_of(trainer) != self._saved_at:
             self.save(trainer, "epoch")
+        self._store.finish()
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        if self._store is not None and not getattr(exception, "at_once", False):
+            self._store.finish_quietly()
 
     def _due(self, trainer: pl.Trainer, pl_module: pl.LightningModule, position: loop.Position) -> str | None:
-        if position.batch == 0 and position.epoch % self.every_n_epochs == 0:
+        if self.every_n_epochs and position.batch == 0 and position.epoch % self.every_n_epochs == 0:
             return "epoch"
         if self._measured and self.keep_best and self._is_better(trainer, pl_module):
             return "epoch" if position.batch == 0 else "validation"
@@ -114,7 +129,7 @@ class Checkpointer(pl.Callback):
         return None
 
     def _is_better(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> bool:
-        value, ranked = self._value(trainer, pl_module), rank(self._entries)
+        value, ranked = self._value(trainer, pl_module), rank(self._store.entries)
         if value is None or not ranked:
             return value is not None
         return value > ranked[0].value if pl_module.mode == "max" else value < ranked[0].value
@@ -125,54 +140,60 @@ class Checkpointer(pl.Callback):
         return None if value is None or not math.isfinite(value) else float(value)
 
     def save(self, trainer: pl.Trainer, kind: str) -> Path:
-        """Writes a checkpoint of this moment and lets go of those that are no longer kept.
+        """Writes a checkpoint of this moment, or begins to, and lets go of those that are no longer kept.
 
         Raises:
-            CheckpointError: it cannot be written; what was there before stays.
+            CheckpointError: it, or the one before, cannot be written; what was there before stays.
         """
-        if trainer.fast_dev_run:
+        if self._store is None:
             return self.folder
+        self._store.finish()
         module, position = trainer.lightning_module, loop.position_of(trainer)
         path = free_path(self.folder, trainer.global_step)
-        trainer.save_checkpoint(path)
+        write = self._capture(trainer, path)
         self._saved_at, self._saved_time = position, time.monotonic()
         entry = Saved(
             file=path.name,
             step=trainer.global_step,
             epoch=max(0, position.epoch - (position.batch == 0)),
             kind=kind,
-            sha256=self._digest(trainer, path),
+            sha256="",
             monitor=getattr(module, "monitor", None),
             mode=getattr(module, "mode", "min"),
             value=self._value(trainer, module),
             folder=str(self.folder),
         )
-        self._keep([*self._entries, entry])
+        self._store.add(entry, write, self.asynchronous)
         return path
 
-    def _digest(self, trainer: pl.Trainer, path: Path) -> str:
-        if not self._writes:
-            return ""
+    def _capture(self, trainer: pl.Trainer, path: Path) -> Callable[[], str] | None:
+        """Takes the state; what is returned writes it. A strategy that writes by itself has done so already."""
         io = trainer.strategy.checkpoint_io
-        return io.digests[path.name] if isinstance(io, RunCheckpointIO) else file_digest(path)
+        if not isinstance(io, RunCheckpointIO):
+            trainer.save_checkpoint(path)
+            return None
+        io.hold, io.held = True, None
+        try:
+            trainer.save_checkpoint(path)
+        finally:
+            io.hold = False
+        if io.held is None:
+            return None
+        (checkpoint, path), io.held = io.held, None
+        if self.asynchronous:
+            checkpoint = snapshot(checkpoint)
+
+        def write() -> str:
+            io.write(checkpoint, path)
+            return io.digests[path.name]
+
+        return write
 
     def save_now(self, trainer: pl.Trainer) -> Path:
-        """The checkpoint of this very moment: a new one, unless it is on the disk already."""
-        if loop.position_of(trainer) == self._saved_at and self._entries:
-            return self._entries[-1].path
-        return self.save(trainer, "interrupt")
-
-    def _keep(self, entries: list[Saved]) -> None:
-        """Lists what is kept, then removes every other file: in this order, for the process may end between.
-
-        Every rank keeps the list, for all must come to the same decisions; the first one writes it.
-        """
-        kept = {*rank(entries)[: self.keep_best], *entries[-self.keep_last :]}
-        self._entries = [entry for entry in entries if entry in kept]
-        if not self._writes:
-            return
-        write_index(self.folder, self._entries)
-        listed = {entry.file for entry in self._entries}
-        for path in self.folder.glob(PATTERN):
-            if path.name not in listed:
-                path.unlink()
+        """The checkpoint of this very moment, on the disk: a new one, unless it is there already."""
+        if self._store is None:
+            return self.folder
+        if loop.position_of(trainer) != self._saved_at or not self._store.entries:
+            self.save(trainer, "interrupt")
+        self._store.finish()
+        return self._store.entries[-1].path

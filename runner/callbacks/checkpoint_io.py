@@ -27,10 +27,14 @@ class RunCheckpointIO(CheckpointIO):
 
     Attributes:
         digests: SHA-256 of each file written by this process, by file name.
+        hold: what is to be saved is only handed over, to ``held``, and not written here.
+        held: the checkpoint and its path.
     """
 
     def __init__(self) -> None:
         self.digests: dict[str, str] = {}
+        self.hold = False
+        self.held: tuple[dict[str, Any], Path] | None = None
 
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None
@@ -40,7 +44,12 @@ class RunCheckpointIO(CheckpointIO):
         Raises:
             CheckpointError: the folder or disk does not take it, or it holds what could not be loaded again.
         """
-        path = Path(path)
+        if self.hold:
+            self.held = (checkpoint, Path(path))
+        else:
+            self.write(checkpoint, Path(path))
+
+    def write(self, checkpoint: dict[str, Any], path: Path) -> None:
         temporary = path.with_name(f".{path.name}.tmp")
         try:
             with open(temporary, "wb") as file:

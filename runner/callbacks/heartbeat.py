@@ -22,6 +22,7 @@ class Heartbeat(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.pulse.beat("fetching a batch")
+        self.pulse.step, self.pulse.epoch = trainer.global_step, trainer.current_epoch
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         self.pulse.beat("forward pass", begins_batch=True)
@@ -35,6 +36,7 @@ class Heartbeat(Callback):
 
     def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx) -> None:
         self.pulse.beat("fetching a batch")
+        self.pulse.step = trainer.global_step
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.pulse.beat("idle")

@@ -1,4 +1,4 @@
-"""SIGTERM and SIGINT: the state is saved at the next step, and the run ends saying so."""
+"""SIGTERM, SIGINT, SIGUSR1 and SIGHUP: the state is saved at the next step, and the run ends saying so."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from runner.errors import Interrupted
 
 __all__ = ["Preemption", "interruptible"]
 
-SIGNALS = (signal.SIGTERM, signal.SIGINT)
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGHUP)
+"""What a person, a closed terminal and the schedulers send before they kill."""
 
 
 class SignalWatch:
@@ -40,6 +41,8 @@ class SignalWatch:
         if threading.current_thread() is not threading.main_thread():
             return
         for signum in SIGNALS:
+            if signum == signal.SIGHUP and signal.getsignal(signum) == signal.SIG_IGN:
+                continue  # started with nohup: it is to outlive its terminal
             before = signal.signal(signum, self.handle)
             self._before.setdefault(signum, before)
 
@@ -55,13 +58,13 @@ class SignalWatch:
             os.kill(os.getpid(), signum)
         elif not self.saving:
             self.signum = signum  # remembered: what is raised within a destructor is lost
-            raise Interrupted(f"{name}: ended at once.", signum)
+            raise Interrupted(f"{name}: ended at once.", signum, at_once=True)
         elif self.signum is None:
             self.signum = signum
             tell(f"{name}: saving the state at the next step. Ctrl-C once more ends at once.")
         elif signum == signal.SIGINT:
             signal.signal(signal.SIGINT, signal.SIG_DFL)
-            raise Interrupted(f"{name} for the second time: ended at once, without saving.", signum)
+            raise Interrupted(f"{name} for the second time: ended at once, without saving.", signum, at_once=True)
 
 
 def tell(text: str) -> None:

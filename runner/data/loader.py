@@ -25,7 +25,7 @@ def as_is(batch: dict[str, Any]) -> dict[str, Any]:
 def outlive_signals(worker: int) -> None:
     """Ctrl-C and most schedulers signal the whole process group, but the parent still needs batches until the
     step at which it saves its state. It ends its workers then; the alarm ends one it has lost sight of."""
-    for signum in (signal.SIGINT, signal.SIGTERM):
+    for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP):
         signal.signal(signum, lambda *_: signal.alarm(SIGNAL_GRACE_S))
 
 

@@ -22,6 +22,7 @@ from runner.run.status import read_status, write_status
 __all__ = ["launch", "needs_agent", "num_workers"]
 
 LOOK_EVERY_S = 0.5
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGHUP)
 LAST_WORD_S = 3.0
 """How long ranks that lost another one have to say so, before the agent is ended."""
 
@@ -94,7 +95,7 @@ def passed_on(agent: subprocess.Popen) -> Iterator[list[int]]:
             agent.kill()  # the ranks do not outlive it
 
     try:
-        before = {signum: signal.signal(signum, handle) for signum in (signal.SIGTERM, signal.SIGINT)}
+        before = {signum: signal.signal(signum, handle) for signum in SIGNALS}
     except ValueError:  # not the main thread: signals are somebody else's
         before = {}
     try:

@@ -1,16 +1,18 @@
 import json
 import os
+import threading
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import pytorch_lightning as pl
 import torch
-from soak.tiny import Setting, make, train
+from soak.tiny import Setting, digest, make, train
 
 from runner.callbacks.checkpoint import Checkpointer
-from runner.errors import CheckpointError, NonFiniteLossError
-from runner.run.checkpoints import best_checkpoint, last_checkpoint, read_index
+from runner.errors import CheckpointError, NonFiniteLossError, UserError
+from runner.run.checkpoints import best_checkpoint, damage, last_checkpoint, read_index
 from runner.run.directory import RunDir
 
 
@@ -206,9 +208,109 @@ def test_the_checkpointer_takes_only_what_makes_sense() -> None:
 
     defaults = {name: p.default for name, p in signature(Checkpointer).parameters.items()}
     assert defaults == {
-        "every_n_epochs": 1,
+        "every": None,
+        "every_n_epochs": None,
         "every_n_steps": None,
         "every_minutes": None,
         "keep_best": 1,
         "keep_last": 2,
+        "asynchronous": True,
     }
+
+
+@pytest.mark.parametrize(
+    ("every", "expected"),
+    [
+        ("5 steps", [(5, 5), (10, 10), (15, 0)]),
+        ("7steps", [(7, 7), (14, 14), (15, 0)]),
+        (["9 steps", "1 epoch"], [(9, 9), (15, 0)]),
+        ("2 epochs", [(15, 0)]),
+    ],
+)
+def test_how_often_in_words(run: RunDir, every: str | list[str], expected: list[tuple[int, int]]) -> None:
+    assert moments(run, Setting(epochs=1, checkpoint={"every": every, "keep_best": 0})) == expected
+
+
+@pytest.mark.parametrize("every", ["often", "0 steps", "1.5 epochs", "-3 steps", ["2 steps", "3 steps"], "5 apples"])
+def test_what_is_no_cadence_is_refused(every: str | list[str]) -> None:
+    with pytest.raises(UserError, match="every="):
+        Checkpointer(every=every)
+
+
+def test_two_ways_to_say_how_often_are_one_too_many() -> None:
+    with pytest.raises(UserError, match="one of the two"):
+        Checkpointer(every="5 steps", every_n_epochs=2)
+
+
+def slow_writes(monkeypatch, seconds: float) -> list[str]:
+    """Makes every write take so long; the names of the threads that wrote."""
+    from runner.callbacks import checkpoint_io
+
+    replace, threads = checkpoint_io.replace_file, []
+
+    def slow(source: Path, target: Path) -> None:
+        threads.append(threading.current_thread().name)
+        time.sleep(seconds)
+        replace(source, target)
+
+    monkeypatch.setattr(checkpoint_io, "replace_file", slow)
+    return threads
+
+
+def test_training_goes_on_while_a_checkpoint_is_written(run: RunDir, monkeypatch) -> None:
+    threads = slow_writes(monkeypatch, 0.3)
+    busy_at: list[int] = []
+
+    class Look(pl.Callback):
+        def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx) -> None:
+            if any(thread.name == "checkpoint" for thread in threading.enumerate()):
+                busy_at.append(trainer.global_step)
+
+    train(run, Setting(epochs=2), Look())
+    assert set(threads) == {"checkpoint"} and len(busy_at) > 1
+    assert [entry.step for entry in read_index(run.checkpoints)] == [15, 30]
+    assert all(damage(entry) is None for entry in read_index(run.checkpoints))
+
+
+def test_what_training_changes_meanwhile_does_not_get_into_the_file(tmp_path: Path, monkeypatch) -> None:
+    def first_weights(name: str, **options) -> str:
+        run = RunDir(tmp_path / name)
+        train(run, Setting(epochs=2, checkpoint=options))
+        state = torch.load(read_index(run.checkpoints)[0], weights_only=True)
+        assert state["global_step"] == 15
+        return digest([state["state_dict"], state["optimizer_states"], state["consumed"]])
+
+    calm = first_weights("calm", asynchronous=False)
+    slow_writes(monkeypatch, 0.2)
+    assert first_weights("slow") == calm
+
+
+def test_a_failure_in_the_background_ends_the_training_soon(run: RunDir, monkeypatch) -> None:
+    from runner.callbacks import checkpoint_io
+
+    def full(source: Path, target: Path) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(checkpoint_io, "replace_file", full)
+    trainer, task, data = make(run, Setting(epochs=1000))
+    with pytest.raises(CheckpointError, match="no space for .*step-00000015.ckpt"):
+        trainer.fit(task, datamodule=data)
+    assert trainer.current_epoch < 3
+    assert read_index(run.checkpoints) == [] and list(run.checkpoints.glob("*.ckpt")) == []
+
+
+def test_a_file_that_does_not_read_back_is_not_trusted(run: RunDir, monkeypatch) -> None:
+    from runner.callbacks import checkpoint_io
+
+    replace = checkpoint_io.replace_file
+
+    def forgetful(source: Path, target: Path) -> None:
+        if "00000030" in str(target):
+            os.truncate(source, 100)
+        replace(source, target)
+
+    monkeypatch.setattr(checkpoint_io, "replace_file", forgetful)
+    trainer, task, data = make(run, Setting(checkpoint={"keep_last": 1, "keep_best": 0}))
+    with pytest.raises(CheckpointError, match="step-00000030.ckpt does not read back"):
+        trainer.fit(task, datamodule=data)
+    assert last_checkpoint(run).step == 15

@@ -15,7 +15,7 @@ from runner.errors import Interrupted
 from runner.run.checkpoints import best_checkpoint, last_checkpoint, read_index
 from runner.run.directory import RunDir
 
-SIGNALS = (signal.SIGTERM, signal.SIGINT)
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGHUP)
 
 
 class Send(pl.Callback):
@@ -60,8 +60,10 @@ MOMENTS = [
 ]
 
 
-@pytest.mark.parametrize("signum", SIGNALS)
-@pytest.mark.parametrize(("hook", "step", "saved", "epoch"), MOMENTS)
+EACH = [(signal.SIGTERM, *moment) for moment in MOMENTS] + [(signum, *MOMENTS[1]) for signum in SIGNALS[1:]]
+
+
+@pytest.mark.parametrize(("signum", "hook", "step", "saved", "epoch"), EACH)
 def test_a_signal_saves_at_the_next_step_and_the_run_goes_on_from_there(
     run: RunDir, calm: dict, signum: int, hook: str, step: int, saved: int, epoch: int
 ) -> None:
@@ -123,6 +125,14 @@ def test_a_second_ctrl_c_ends_at_once(run: RunDir) -> None:
     assert read_index(run.checkpoints) == []
 
 
+def test_a_run_under_nohup_outlives_its_terminal(run: RunDir, calm: dict) -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        assert train(run, Setting(), Send(signal.SIGHUP, "on_train_batch_start", 7)) == calm
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
 def test_a_second_sigterm_changes_nothing(run: RunDir) -> None:
     with pytest.raises(Interrupted, match="saved at step 8"):
         train(run, Setting(), Send(signal.SIGTERM, "on_train_batch_start", 7, times=3))
@@ -171,7 +181,7 @@ def test_within_a_watch_the_training_saves_and_the_watch_stays(run: RunDir) -> N
         with pytest.raises(Interrupted, match="saved at step 8"):
             train(run, Setting(), Send(signal.SIGTERM, "on_train_batch_start", 7))
         assert not watch.saving
-        assert [signal.getsignal(signum) for signum in SIGNALS] == [watch.handle] * 2
+        assert [signal.getsignal(signum) for signum in SIGNALS] == [watch.handle] * 4
 
 
 def test_without_a_checkpointer_it_says_that_nothing_is_saved(run: RunDir) -> None:
@@ -222,7 +232,7 @@ except RunnerError as error:
 """
 
 
-@pytest.mark.parametrize("signum", SIGNALS)
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGUSR1])
 def test_a_signal_to_the_whole_group_finds_the_loader_workers_alive(run: RunDir, signum: int) -> None:
     """As Ctrl-C in a terminal and most schedulers send it."""
     tests = str(Path(__file__).resolve().parents[1])

@@ -18,7 +18,7 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 
-import runner.callbacks.checkpoint as checkpoint
+import runner.callbacks.checkpoint_store as checkpoint_store
 import runner.callbacks.checkpoint_io as checkpoint_io
 from runner.run.checkpoints import best_checkpoint
 from runner.run.directory import RunDir
@@ -144,7 +144,7 @@ def carry_out(run: RunDir, case: Case, announcer: Announcer) -> None:
         os.dup2(os.open(run.path / ERRORS, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 2)
         torch.set_num_threads(1)
         announcer.around(checkpoint_io, "replace_file")
-        announcer.around(checkpoint, "write_index")
+        announcer.around(checkpoint_store, "write_index")
         outcome = case.train(run, announcer)
         outcome["best"] = str(best_checkpoint(run).as_dict())
         (run.path / "outcome.json").write_text(json.dumps(outcome))
