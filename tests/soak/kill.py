@@ -18,8 +18,8 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 
-import runner.callbacks.checkpoint_store as checkpoint_store
 import runner.callbacks.checkpoint_io as checkpoint_io
+import runner.callbacks.checkpoint_store as checkpoint_store
 from runner.run.checkpoints import best_checkpoint
 from runner.run.directory import RunDir
 
