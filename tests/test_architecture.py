@@ -36,7 +36,7 @@ MAY_IMPORT = {
         "callbacks", "data", "models", "tasks", "ranks", "optim", "find_lr",
     },
     "launch": {"errors", "run", "config", "worker", "ranks"},
-    "sweep": {"errors", "run", "config", "launch", "worker", "report", "plots", "tracking"},
+    "sweep": {"errors", "run", "config", "launch", "worker", "ranks", "report", "plots", "tracking"},
     "api": {"errors", "run", "config", "launch", "inference"},
     "cli": {"errors", "run", "config", "parts", "launch", "sweep", "inference", "report", "tracking", "plots", "data"},
 }  # fmt: skip

@@ -1,4 +1,4 @@
-"""PyTorch's elastic agent on a run directory: ``python -m runner.launch.agent RUN_DIR NUM_WORKERS MAX_RESTARTS``.
+"""PyTorch's elastic agent on a run directory: ``python -m runner.launch.agent RUN_DIR NUM_WORKERS MAX_RESTARTS WORKER``.
 
 The same as ``torchrun --standalone --nproc-per-node … --max-restarts … -m runner.worker RUN_DIR``, but what it has to
 say goes to ``logs/agent.log``, and which rank ended first to a file beside it.
@@ -21,11 +21,12 @@ from runner.run.files import read_json
 
 __all__ = ["agent_arguments", "main"]
 
+WORKER = "runner.worker"
 GRACE_S = 45
 """What the ranks have, after a signal, to save their state at the next step."""
 
 
-def agent_arguments(run: RunDir, num_workers: int, max_restarts: int) -> list[str]:
+def agent_arguments(run: RunDir, num_workers: int, max_restarts: int, worker: str = WORKER) -> list[str]:
     return [
         "--standalone",
         f"--nproc-per-node={num_workers}",
@@ -33,15 +34,16 @@ def agent_arguments(run: RunDir, num_workers: int, max_restarts: int) -> list[st
         f"--shutdown-timeout={GRACE_S}",
         "--monitor-interval=0.5",
         "--module",
-        "runner.worker",
+        worker,
         str(run.path),
     ]
 
 
 def main(argv: list[str]) -> int:
     """Returns 0 when every rank came to its end, else 1, or 128 and the number of a signal."""
-    die_with_parent(signal.SIGTERM)
-    path, num_workers, max_restarts = argv
+    path, num_workers, max_restarts, worker = argv
+    # A sweep starts a lost trial anew at once: its ranks of before must not be at it any more.
+    die_with_parent(signal.SIGTERM if worker == WORKER else signal.SIGKILL)
     run = RunDir(Path(path).absolute())
     run.logs.mkdir(exist_ok=True)
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // int(num_workers))))
@@ -54,7 +56,7 @@ def main(argv: list[str]) -> int:
 
     write_log(run.logs / "agent.log")
     try:
-        run_agent(parse_args(agent_arguments(run, int(num_workers), int(max_restarts))))
+        run_agent(parse_args(agent_arguments(run, int(num_workers), int(max_restarts), worker)))
     except ChildFailedError as error:
         rank, failure = error.get_first_failure()
         logging.getLogger("torch").error("%s", error)

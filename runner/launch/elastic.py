@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from runner.config.schema import Launcher
-from runner.errors import ConfigError, Interrupted, RunFailed, UserError
+from runner.errors import ConfigError, Interrupted, Pruned, RunFailed, UserError
 from runner.ranks.failure import Failure, clear_failures, first_failure, read_failures
 from runner.ranks.pulse import read_pulses
 from runner.run.directory import RunDir
@@ -59,10 +59,14 @@ def num_workers(hardware: Mapping[str, Any]) -> int:
     return devices
 
 
-def launch(run: RunDir, config: Mapping[str, Any]) -> dict[str, Any]:
+def launch(run: RunDir, config: Mapping[str, Any], worker: str = "runner.worker") -> dict[str, Any]:
     """Starts the workers, waits for their end, and returns the run's results.
 
+    Args:
+        worker: the module that each of them executes.
+
     Raises:
+        Pruned: a sweep ended the run.
         Interrupted: a signal ended them; the state is saved.
         RunFailed: a rank failed, more often than ``launcher.max_restarts``; the message names it.
     """
@@ -72,13 +76,16 @@ def launch(run: RunDir, config: Mapping[str, Any]) -> dict[str, Any]:
     for leftover in run.logs.glob("rank*.pulse.json"):
         leftover.unlink()
     workers, restarts = num_workers(config["hardware"]), Launcher(**config["launcher"]).max_restarts
-    command = [sys.executable, "-m", "runner.launch.agent", str(run.path), str(workers), str(restarts)]
+    command = [sys.executable, "-m", "runner.launch.agent", str(run.path), str(workers), str(restarts), worker]
     agent = subprocess.Popen(command, start_new_session=True)  # Ctrl-C reaches it through here
     with passed_on(agent) as signals:
         code = wait(agent, run)
-    end_orphans(run)
-    if code == 0 and read_status(run).state == "finished":
+    end_orphans(run, worker)
+    status = read_status(run)
+    if code == 0 and status.state == "finished":
         return read_json(run.results_path)
+    if code == 0 and status.state == "pruned":
+        raise Pruned(status.reason or "pruned")
     raise reason_of(run, signals[0] if signals else None)
 
 
@@ -123,12 +130,12 @@ def wait(agent: subprocess.Popen, run: RunDir) -> int:
             hopeless_at = float("inf")
 
 
-def end_orphans(run: RunDir) -> None:
+def end_orphans(run: RunDir, worker: str) -> None:
     """No rank outlives its agent; this is for systems whose kernel does not see to that."""
     for pulse in read_pulses(run):
         try:
             command = open(f"/proc/{pulse.pid}/cmdline", "rb").read()
-            if b"runner.worker" in command and str(run.path).encode() in command:
+            if worker.encode() in command and str(run.path).encode() in command:
                 os.kill(pulse.pid, signal.SIGKILL)
         except OSError:
             continue

@@ -15,12 +15,15 @@ PR_SET_PDEATHSIG = 1
 LOOK_EVERY_S = 1.0
 
 
-def die_with_parent(signum: int = signal.SIGKILL) -> None:
+def die_with_parent(signum: int = signal.SIGKILL, parent: int | None = None) -> None:
     """From now on, the end of the parent sends ``signum`` to this process, whatever it is busy with.
 
     Linux's kernel does it; elsewhere a thread looks every second.
+
+    Args:
+        parent: its process id, where a fork knows it from before; it may have ended since.
     """
-    parent = os.getppid()
+    parent = os.getppid() if parent is None else parent
     if sys.platform == "linux" and ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signum) == 0:
         if os.getppid() != parent:  # it ended just before
             os.kill(os.getpid(), signum)

@@ -7,7 +7,7 @@ import socket
 import time
 from typing import Any
 
-__all__ = ["GO", "PRUNE", "Channel", "Lines"]
+__all__ = ["BEAT_EVERY_S", "GO", "PRUNE", "Channel", "Lines"]
 
 GO, PRUNE = b"g", b"p"
 BEAT_EVERY_S = 1.0

@@ -9,59 +9,23 @@ import signal
 import socket
 import subprocess
 import sys
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from runner.errors import RunFailed
-from runner.sweep.channel import Lines
+from runner.sweep.attempt import Attempt, Event
+from runner.sweep.channel import GO, PRUNE, Lines
+from runner.sweep.mailbox import Mailbox
 
-__all__ = ["Event", "Job", "Pool", "cores"]
+__all__ = ["Pool", "cores"]
 
 MAX_STARTS = 20
 READ = 1 << 16
 
 
-@dataclass
-class Job:
-    """What a worker needs to know of a trial.
-
-    Attributes:
-        prunes: the worker waits for an answer to each value.
-        metric: what it reports; the task's own when None.
-    """
-
-    trial: int
-    run: Path
-    output: Path
-    prunes: bool = False
-    metric: str | None = None
-    num_threads: int = 1
-    memory_bytes: int | None = None
-    environment: dict[str, str] = field(default_factory=dict)
-
-    def as_dict(self) -> dict[str, Any]:
-        return {key: str(value) if isinstance(value, Path) else value for key, value in vars(self).items()}
-
-
-@dataclass(frozen=True)
-class Event:
-    """Something that came from a trial.
-
-    Attributes:
-        kind: ``started``, ``report`` (with ``value`` and ``epoch``), ``beat``, or ``ended`` (with ``status``: an exit code, or
-            the negative number of the signal that killed it).
-    """
-
-    kind: str
-    trial: int
-    epoch: int = 0
-    value: float = 0.0
-    status: int = 0
-
-
 class Pool:
-    """
+    """An ``Executor``.
+
     Args:
         targets: dotted names of the constructors that trials will call.
         log: the warm process's own output.
@@ -75,6 +39,7 @@ class Pool:
         self._modules: list[str] = []
         self._ends: dict[int, socket.socket] = {}
         self._lines: dict[int, Lines] = {}
+        self._mailboxes: dict[int, Mailbox] = {}
         self._start()
 
     def _start(self) -> None:
@@ -103,15 +68,20 @@ class Pool:
         except OSError:
             pass  # its end is an event of its own
 
-    def start(self, job: Job) -> None:
+    def start(self, attempt: Attempt) -> None:
+        if attempt.under_agent:  # its ranks inherit no socket
+            self._mailboxes[attempt.trial] = Mailbox(attempt)
         ours, theirs = socket.socketpair()
         with theirs:
-            self._send(job.as_dict() | {"teaches": not self._modules}, (theirs.fileno(),))
-        self._ends[job.trial], self._lines[job.trial] = ours, Lines()
+            self._send(attempt.as_dict() | {"teaches": not self._modules}, (theirs.fileno(),))
+        self._ends[attempt.trial], self._lines[attempt.trial] = ours, Lines()
 
-    def answer(self, trial: int, word: bytes) -> None:
+    def answer(self, trial: int, prune: bool) -> None:
+        if trial in self._mailboxes:
+            self._mailboxes[trial].answer(prune)
+            return
         try:
-            self._ends[trial].sendall(word)
+            self._ends[trial].sendall(PRUNE if prune else GO)
         except (OSError, KeyError):
             pass  # it has ended meanwhile
 
@@ -119,12 +89,11 @@ class Pool:
         self._send({"trial": trial, "signal": int(signum)})
 
     def wait(self, timeout_s: float) -> list[Event]:
-        """What has come from the trials, within ``timeout_s``."""
         sockets = {self._control: None} | {
             end: trial for trial, end in self._ends.items() if end.fileno() >= 0
         }
         readable, _, _ = select.select(list(sockets), [], [], timeout_s)
-        events: list[Event] = []
+        events = [event for mailbox in self._mailboxes.values() for event in mailbox.events()]
         for end in readable:
             if end is not self._control:
                 events += self._from_trial(sockets[end], end)
@@ -146,7 +115,7 @@ class Pool:
                 self._modules = message["modules"]
                 self._send({"modules": self._modules})
             elif "value" in message:
-                events.append(Event("report", trial, message["epoch"], message["value"]))
+                events.append(Event("report", trial, epoch=message["epoch"], value=message["value"]))
             else:
                 events.append(Event("beat", trial))
         return events
@@ -165,10 +134,14 @@ class Pool:
                 events.append(Event("started", message["trial"]))
             if "ended" in message:
                 trial = message["trial"]
-                rest = self._from_trial(trial, self._ends[trial]) if self._ends[trial].fileno() >= 0 else []
-                events += [*rest, Event("ended", trial, status=message["ended"])]
+                events += [*self._last_words(trial), Event("ended", trial, status=message["ended"])]
                 self._forget(trial)
         return events
+
+    def _last_words(self, trial: int) -> list[Event]:
+        if trial in self._mailboxes:
+            return self._mailboxes[trial].events()
+        return self._from_trial(trial, self._ends[trial]) if self._ends[trial].fileno() >= 0 else []
 
     def _server_died(self) -> list[Event]:
         """All trials died with it; another one is started."""
@@ -186,9 +159,9 @@ class Pool:
     def _forget(self, trial: int) -> None:
         self._ends.pop(trial).close()
         self._lines.pop(trial)
+        self._mailboxes.pop(trial, None)
 
     def close(self) -> None:
-        """Ends all trials that are left, at once."""
         self._control.close()
         for trial in list(self._ends):
             self._forget(trial)

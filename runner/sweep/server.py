@@ -17,11 +17,13 @@ import socket
 import sys
 import traceback
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-from runner.sweep.channel import Channel, Lines
-from runner.sweep.die_with import die_with
+from runner.ranks.parent import die_with_parent
+from runner.sweep.attempt import Attempt
+from runner.sweep.channel import Lines
+from runner.sweep.forked import become_trial, carry_out
+from runner.sweep.offspring import adopt_orphans, end_orphans, kill_group, kill_tree, signal_process
 
 __all__ = ["Server", "main"]
 
@@ -51,7 +53,7 @@ class Server:
         while self.take_commands():
             self.reap()
         for pid in self.pids.values():
-            kill_group(pid)
+            kill_tree(pid)
 
     def take_commands(self) -> bool:
         """Waits for commands or the end of a trial; False when the sweep has gone."""
@@ -74,12 +76,15 @@ class Server:
             import_modules(message["modules"])
         elif "signal" in message:
             pid = self.pids.get(message["trial"])
-            if pid is not None:
-                (kill_group if message["signal"] == signal.SIGKILL else terminate)(pid)
+            if pid is not None and message["signal"] == signal.SIGKILL:
+                kill_tree(pid)
+            elif pid is not None:  # the trial, not its loader workers, saves its state and leaves
+                signal_process(pid, message["signal"])
         else:
-            self.fork(message, self._channels.pop(0))
+            teaches = message.pop("teaches")
+            self.fork(Attempt.from_dict(message), self._channels.pop(0), teaches)
 
-    def fork(self, job: dict[str, Any], channel: int) -> None:
+    def fork(self, attempt: Attempt, channel: int, teaches: bool) -> None:
         owner = os.getpid()
         pid = os.fork()
         if pid == 0:
@@ -87,8 +92,8 @@ class Server:
             try:
                 signal.set_wakeup_fd(-1)
                 self.control.close()
-                become_trial(job, owner)
-                status = carry_out(job, socket.socket(fileno=channel))
+                become_trial(attempt, owner)
+                status = carry_out(attempt, socket.socket(fileno=channel), teaches)
             except BaseException:
                 traceback.print_exc()
             finally:
@@ -96,21 +101,20 @@ class Server:
                     stream.flush()
                 os._exit(status)
         os.close(channel)
-        self.pids[job["trial"]] = pid
-        self.tell({"trial": job["trial"], "pid": pid})
+        self.pids[attempt.trial] = pid
+        self.tell({"trial": attempt.trial, "pid": pid})
 
     def reap(self) -> None:
         """Tells of trials that have ended, and takes what they started down with them."""
-        while self.pids:
-            ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-            if ended is None:
-                return
-            kill_group(ended.si_pid)  # before its number is free for another process
-            _, status = os.waitpid(ended.si_pid, 0)
-            for trial, pid in list(self.pids.items()):
-                if pid == ended.si_pid:
-                    del self.pids[trial]
-                    self.tell({"trial": trial, "ended": os.waitstatus_to_exitcode(status)})
+        trials = {pid: trial for trial, pid in self.pids.items()}
+        while (ended := next_ended()) is not None:
+            kill_group(ended)  # before its number is free for another process
+            _, status = os.waitpid(ended, 0)
+            if ended in trials:
+                trial = trials.pop(ended)
+                del self.pids[trial]
+                end_orphans(set(self.pids.values()))  # nobody may write where the next attempt begins
+                self.tell({"trial": trial, "ended": os.waitstatus_to_exitcode(status)})
 
     def tell(self, message: dict[str, Any]) -> None:
         try:
@@ -119,23 +123,32 @@ class Server:
             pass  # the sweep has gone; the next look at the socket says so
 
 
+def next_ended() -> int | None:
+    """A child that has ended and is not yet waited for."""
+    try:
+        found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return None
+    return None if found is None else found.si_pid
+
+
 def import_targets(targets: list[str]) -> None:
     """The constructors of a config; a name that leads nowhere is told by the trial itself."""
     from runner.config.target import resolve_target
 
     for name in targets:
-        attempt(resolve_target, name)
+        try_import(resolve_target, name)
     keep_shared()
 
 
 def import_modules(names: list[str]) -> None:
     """What a trial imported on its way: libraries that data sets and metrics load when they are first used."""
     for name in names:
-        attempt(importlib.import_module, name)
+        try_import(importlib.import_module, name)
     keep_shared()
 
 
-def attempt(function: Callable[[str], Any], name: str) -> None:
+def try_import(function: Callable[[str], Any], name: str) -> None:
     try:
         function(name)
     except Exception as error:
@@ -148,64 +161,10 @@ def keep_shared() -> None:
     gc.freeze()
 
 
-def become_trial(job: dict[str, Any], owner: int) -> None:
-    """A process group, signals, output and limits of its own."""
-    os.setpgid(0, 0)
-    die_with(owner)
-    for signum in (signal.SIGCHLD, signal.SIGINT, signal.SIGTERM):
-        signal.signal(signum, signal.SIG_DFL)
-    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    output = os.open(job["output"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-    os.dup2(output, 1)
-    os.dup2(output, 2)
-    os.environ.update(job["environment"])
-    if job["memory_bytes"]:
-        import resource
-
-        resource.setrlimit(resource.RLIMIT_AS, (job["memory_bytes"], job["memory_bytes"]))
-
-
-def carry_out(job: dict[str, Any], end: socket.socket) -> int:
-    """Executes the run; its status and results on disk say what came out."""
-    import torch
-
-    from runner.errors import RunnerError
-    from runner.sweep.reporter import Reporter
-    from runner.worker import execute
-
-    torch.set_num_threads(job["num_threads"])
-    channel, known = Channel(end, job["prunes"]), set(sys.modules)
-    try:
-        execute(Path(job["run"]), [Reporter(channel, job["metric"])], mirrored=False)
-    except RunnerError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
-    if job["teaches"]:
-        channel.tell_modules([name for name in list(sys.modules) if name not in known])
-    return 0
-
-
-def terminate(pid: int) -> None:
-    """Asks the trial, not its loader workers, to save its state and leave."""
-    try:
-        os.kill(pid, signal.SIGTERM)
-    except ProcessLookupError:
-        pass
-
-
-def kill_group(pid: int) -> None:
-    try:
-        os.killpg(pid, signal.SIGKILL)
-    except (ProcessLookupError, PermissionError):  # it had no time yet to make its group
-        try:
-            os.kill(pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
-
-
 def main(arguments: list[str] | None = None) -> None:
     (descriptor,) = sys.argv[1:] if arguments is None else arguments
-    die_with(os.getppid())
+    die_with_parent()
+    adopt_orphans()
     import runner.worker  # noqa: F401 - the seconds this takes are spent once
 
     Server(socket.socket(fileno=int(descriptor))).main()

@@ -9,15 +9,17 @@ import warnings
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from omegaconf import OmegaConf
 from optuna.trial import Trial
 
 from runner.errors import Interrupted
+from runner.launch.elastic import needs_agent, num_workers
 from runner.run.directory import RunDir
 from runner.run.status import read_status
+from runner.sweep.attempt import Attempt, Event
 from runner.sweep.book import Book
-from runner.sweep.channel import GO, PRUNE
 from runner.sweep.directory import SweepDir
-from runner.sweep.pool import Event, Job, Pool
+from runner.sweep.executor import Executor
 from runner.sweep.request import Request
 from runner.sweep.trial import Outcome, close_status, judge, prepare_trial, result_of
 
@@ -79,12 +81,12 @@ class Supervisor:
         sweep: SweepDir,
         request: Request,
         book: Book,
-        pool: Pool,
+        executor: Executor,
         view: View,
         provenance: dict[str, Any],
         num_threads: int = 1,
     ):
-        self.sweep, self.request, self.book, self.pool, self.view = sweep, request, book, pool, view
+        self.sweep, self.request, self.book, self.executor, self.view = sweep, request, book, executor, view
         self.settings = request.settings
         self.provenance = provenance
         self.num_threads = num_threads
@@ -103,7 +105,7 @@ class Supervisor:
         try:
             self._fill()
             while self.running:
-                for event in self.pool.wait(LOOK_EVERY_S):
+                for event in self.executor.wait(LOOK_EVERY_S):
                     self._take(event)
                 self._watch_clock()
                 self._fill()
@@ -119,10 +121,10 @@ class Supervisor:
             self._asked_to_stop = signum
             os.write(2, b"\nsaving the state of the running trials; Ctrl-C once more ends them at once\n")
             for number in self.running:
-                self.pool.signal(number, signal.SIGTERM)
+                self.executor.signal(number, signal.SIGTERM)
             return
         for number in self.running:
-            self.pool.signal(number, signal.SIGKILL)
+            self.executor.signal(number, signal.SIGKILL)
 
     def _fill(self) -> None:
         while self._asked_to_stop is None and len(self.running) < self.settings.num_workers:
@@ -154,11 +156,13 @@ class Supervisor:
         running.started_at = None  # the first one waits until the process that forks has imported everything
         self.running[running.number] = running
         memory = self.settings.memory_gib
-        self.pool.start(
-            Job(
+        config = OmegaConf.load(running.run.config_path)
+        self.executor.start(
+            Attempt(
                 trial=running.number,
                 run=running.run.path,
-                output=running.run.logs / "output.log",
+                num_devices=num_workers(config.hardware),
+                under_agent=needs_agent(config),
                 prunes=self.settings.pruner != "none",
                 metric=self.settings.objective,
                 num_threads=self.num_threads,
@@ -185,7 +189,7 @@ class Supervisor:
             warnings.simplefilter("ignore")
             running.trial.report(event.value, event.epoch)
         if self.settings.pruner != "none":
-            self.pool.answer(running.number, PRUNE if running.trial.should_prune() else GO)
+            self.executor.answer(running.number, running.trial.should_prune())
 
     def _judge(self, running: Running, status: int) -> None:
         outcome = judge(running.run, status, self.settings.objective)
@@ -232,4 +236,4 @@ class Supervisor:
                 running.verdict = Outcome("lost", reason=f"no batch in {silence:g} s (sweep.silence_s)")
             else:
                 continue
-            self.pool.signal(running.number, signal.SIGKILL)
+            self.executor.signal(running.number, signal.SIGKILL)

@@ -1,0 +1,73 @@
+"""A trial in the process that was forked for it: its place among processes, its limits, its run."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+
+from runner.ranks.parent import die_with_parent
+from runner.sweep.attempt import Attempt
+from runner.sweep.channel import Channel
+
+__all__ = ["become_trial", "carry_out"]
+
+
+def become_trial(attempt: Attempt, owner: int) -> None:
+    """A process group, signals, output, devices and limits of its own."""
+    os.setpgid(0, 0)
+    die_with_parent(parent=owner)
+    for signum in (signal.SIGCHLD, signal.SIGINT, signal.SIGTERM):
+        signal.signal(signum, signal.SIG_DFL)
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    output = os.open(attempt.output, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    os.dup2(output, 1)
+    os.dup2(output, 2)
+    os.environ.update(attempt.environment)
+    if attempt.memory_bytes:
+        limit_memory(attempt.memory_bytes)
+
+
+def limit_memory(extra_bytes: int) -> None:
+    """Bounds the address space at what is mapped now, the libraries, and so many bytes more."""
+    import resource
+
+    import psutil
+
+    most = psutil.Process().memory_info().vms + extra_bytes
+    resource.setrlimit(resource.RLIMIT_AS, (most, most))
+
+
+def carry_out(attempt: Attempt, end: socket.socket, teaches: bool) -> int:
+    """Executes the run; its status and results on disk say what came out."""
+    import torch
+
+    from runner.errors import RunnerError
+
+    torch.set_num_threads(attempt.num_threads)
+    channel, known = Channel(end, attempt.prunes), set(sys.modules)
+    try:
+        execute_run(attempt, channel)
+    except RunnerError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    if teaches:
+        channel.tell_modules([name for name in list(sys.modules) if name not in known])
+    return 0
+
+
+def execute_run(attempt: Attempt, channel: Channel) -> None:
+    from omegaconf import OmegaConf
+
+    from runner.launch import elastic
+    from runner.run.directory import RunDir
+    from runner.sweep.reporter import Reporter
+    from runner.worker import execute
+
+    run = RunDir(attempt.run)
+    if attempt.under_agent:
+        os.environ["OMP_NUM_THREADS"] = str(attempt.num_threads)
+        elastic.launch(run, OmegaConf.load(run.config_path), "runner.sweep.worker")
+    else:
+        execute(run, [Reporter(channel, attempt.metric)], mirrored=False)

@@ -1,0 +1,47 @@
+"""A worker that tells a sweep how its trial goes: ``python -m runner.sweep.worker RUN_DIR``.
+
+For workers that are not forked from the sweep's warm process: the ranks of a trial of several devices, and those on
+other machines. They talk through the run directory.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import torch
+
+from runner.errors import Pruned, RunnerError
+from runner.ranks.joining import joined
+from runner.ranks.place import Place
+from runner.run.directory import RunDir
+from runner.sweep.mailbox import MailboxChannel, read_attempt
+from runner.sweep.reporter import Reporter
+from runner.worker import execute
+
+__all__ = ["main"]
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Returns 0 also when the sweep ended the trial: its status says so, and no agent shall start it anew."""
+    (path,) = sys.argv[1:] if argv is None else argv
+    run, place = RunDir(Path(path).absolute()), Place.here()
+    attempt = read_attempt(run.path)
+    torch.set_num_threads(attempt.num_threads)
+    channel = MailboxChannel(run.path, attempt.prunes)
+    try:
+        with joined(run, place):
+            try:
+                execute(run, [Reporter(channel, attempt.metric)], mirrored=False)
+            except Pruned as pruned:
+                print(pruned, file=sys.stderr)
+    except RunnerError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
