@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from runner.config.check import check
 from runner.config.compose import compose
 from runner.config.spelling import as_overrides, flatten
 from runner.inference.load import Run, load_run
-from runner.launch.local import launch, prepare
+from runner.launch.begin import begin
+from runner.launch.local import launch
 
 __all__ = ["evaluate", "load_run", "predict", "train"]
 
@@ -37,10 +37,9 @@ def train(
         RunnerError: whatever ended the run before its time.
     """
     words = [*overrides, *as_overrides(values)]
-    composition = compose(words, experiment, [os.fspath(folder) for folder in config_dirs])
-    check(composition)
+    folders = [os.fspath(folder) for folder in config_dirs]
     source = [] if experiment is None else [os.fspath(experiment)]
-    directory = prepare(composition, ["runner", "train", *source, *words])
+    directory = begin(lambda: compose(words, experiment, folders), ["runner", "train", *source, *words])
     launch(directory)
     return Run(directory)
 

@@ -29,7 +29,7 @@ MAY_IMPORT = {
     "parts": {"errors", "config", "data", "tasks"},
     "callbacks": {"errors", "run", "report", "config", "hardware", "optim", "models", "data", "tasks", "ranks", "regularize"},
     "find_lr": {"errors", "run", "config", "hardware", "callbacks", "data", "tasks", "optim", "plots", "ranks"},
-    "inference": {"errors", "run", "config", "hardware", "parts", "callbacks", "data", "tasks"},
+    "inference": {"errors", "run", "config", "hardware", "parts", "callbacks", "data", "tasks", "ranks"},
     "tracking": {"errors", "run", "inference"},
     "worker": {
         "errors", "run", "config", "parts", "hardware", "report", "tracking",
@@ -38,7 +38,7 @@ MAY_IMPORT = {
     "launch": {"errors", "run", "config", "worker", "ranks"},
     "sweep": {"errors", "run", "config", "launch", "worker", "ranks", "report", "plots", "tracking"},
     "api": {"errors", "run", "config", "launch", "inference"},
-    "cli": {"errors", "run", "config", "parts", "launch", "sweep", "inference", "report", "tracking", "plots", "data"},
+    "cli": {"errors", "run", "config", "parts", "ranks", "launch", "sweep", "inference", "report", "tracking", "plots", "data"},
 }  # fmt: skip
 """Room → rooms it may import besides itself. A room that is not named here fails the test: place it."""
 

@@ -17,6 +17,7 @@ from runner.callbacks.progress import Progress
 from runner.callbacks.recovery import Recovery
 from runner.config.build import build
 from runner.hardware import Chosen
+from runner.ranks.environment import PlaceEnvironment
 from runner.ranks.place import Place
 from runner.ranks.pulse import Pulse
 from runner.ranks.strategy import trainer_options
@@ -59,7 +60,7 @@ def make_trainer(
     return _factory(run, config, hardware, place)(
         logger=JournalLogger(run, writes=place.is_first),
         callbacks=make_callbacks(config, task, pulse or Pulse.of(place)),
-        plugins=[RunCheckpointIO()],
+        plugins=[RunCheckpointIO(), PlaceEnvironment(place)],
     )
 
 
@@ -95,6 +96,7 @@ def _factory(
         accelerator=hardware.accelerator,
         **trainer_options(place, hardware.accelerator, bool(config["hardware"].get("sync_batchnorm"))),
         precision=hardware.precision,
+        plugins=[PlaceEnvironment(place)],
         default_root_dir=str(run.path),
         enable_checkpointing=False,
         enable_model_summary=False,

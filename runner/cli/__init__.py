@@ -13,6 +13,7 @@ import sys
 from types import ModuleType
 
 from runner.cli.failure import guarded
+from runner.cli.group import refuse_in_group
 from runner.cli.parser import VerbParser
 from runner.config.nearest import nearest
 from runner.errors import UserError
@@ -25,6 +26,9 @@ VERBS = {
     "Look at runs": ("runs", "compare", "report", "ui", "sync"),
     "Prepare": ("list", "config", "data", "doctor", "completion"),
 }
+IN_GROUP = ("train", "resume")
+"""Verbs that several processes carry out together, when torchrun or srun starts them so."""
+
 NAMES = tuple(name for names in VERBS.values() for name in names)
 
 
@@ -56,6 +60,8 @@ def _dispatch(words: list[str]) -> int:
         verb.add_arguments(parser)
         args = parser.parse_intermixed_args(words[1:])
         args.words = words
+        if words[0] not in IN_GROUP:
+            refuse_in_group(f"runner {words[0]}")
         return verb.run(args)
     if words and not words[0].startswith("-"):
         raise UserError(_unknown_verb(words))

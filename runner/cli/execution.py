@@ -17,6 +17,7 @@ def execute(run: RunDir) -> int:
     Raises:
         RunnerError: what ended the run; the command that goes on from there was printed.
     """
+    from runner.cli.group import is_first
     from runner.errors import Interrupted, RunFailed
     from runner.launch.local import launch
     from runner.report import announce
@@ -24,11 +25,12 @@ def execute(run: RunDir) -> int:
     try:
         results = launch(run)
     except (Interrupted, RunFailed):
-        if any(run.checkpoints.glob("*.ckpt")):
+        if is_first() and any(run.checkpoints.glob("*.ckpt")):
             print(
                 f"`runner resume {announce.short_path(run.path)}` goes on from the last checkpoint.",
                 file=sys.stderr,
             )
         raise
-    announce.results(run, results)
+    if is_first():
+        announce.results(run, results)
     return 0

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
+from typing import TYPE_CHECKING
 
 from runner.cli.arguments import add_allow_package, add_run
+
+if TYPE_CHECKING:
+    from runner.run.directory import RunDir
 
 SUMMARY = "go on with a run where it stopped"
 
@@ -17,11 +21,19 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(args: Namespace) -> int:
     from runner.cli.arguments import allow_packages
     from runner.cli.execution import execute
-    from runner.errors import UserError
+    from runner.launch.begin import begin_again
     from runner.run.directory import find_run
+
+    allow_packages(args.allow_package)
+    found = begin_again(lambda: startable(find_run(args.run_ref, args.root)))
+    return 0 if found is None else execute(found)
+
+
+def startable(found: RunDir) -> RunDir | None:
+    """The run, when there is something left to do and nobody else does it."""
+    from runner.errors import UserError
     from runner.run.status import read_status
 
-    found = find_run(args.run_ref, args.root)
     status = read_status(found)
     if status.state == "running":
         raise UserError(
@@ -31,6 +43,5 @@ def run(args: Namespace) -> int:
         print(
             f"{found.name} is finished. `runner train {found.config_path} trainer.max_epochs=N` trains it anew, longer."
         )
-        return 0
-    allow_packages(args.allow_package)
-    return execute(found)
+        return None
+    return found

@@ -41,17 +41,16 @@ def run(args: Namespace) -> int:
     if args.cfg:
         return _print_config(args.cfg, overrides, experiment, args)
     if args.multirun:
+        from runner.cli.group import refuse_in_group
         from runner.cli.multirun import multirun
 
+        refuse_in_group("runner train -m")
         return multirun(overrides, experiment, args.config_dir)
     from runner.cli.execution import execute
-    from runner.config.check import check
     from runner.config.compose import compose
-    from runner.launch.local import prepare
+    from runner.launch.begin import begin
 
-    composition = compose(overrides, experiment, args.config_dir)
-    check(composition)
-    return execute(prepare(composition, ["runner", *args.words]))
+    return execute(begin(lambda: compose(overrides, experiment, args.config_dir), ["runner", *args.words]))
 
 
 def _print_config(part: str, overrides: list[str], experiment: str | None, args: Namespace) -> int:

@@ -112,6 +112,7 @@ class Hardware:
     Args:
         accelerator: auto takes the device there is.
         devices: how many, each with a process of its own; all takes every GPU of the machine.
+        num_nodes: how many machines, each with so many devices; more than one needs launcher.rendezvous, or a cluster.
         strategy: ddp puts even a single device under PyTorch's elastic agent; several always are.
         sync_batchnorm: norms over the batch of all GPUs, not over each one's share of it.
         precision: of the arithmetic: 32 bit, or 16 bit where that is safe.
@@ -122,6 +123,7 @@ class Hardware:
 
     accelerator: Literal["auto", "cpu", "gpu", "mps"] = "auto"
     devices: Annotated[int, Ge(1), Le(1024)] | Literal["all"] = 1
+    num_nodes: Annotated[int, Ge(1), Le(1024)] = 1
     strategy: Literal["ddp"] | None = None
     sync_batchnorm: bool = False
     precision: Literal[32, 16, "bf16", "32", "16"] | None = None

@@ -120,7 +120,10 @@ def try_trainer(node: dict[str, Any]) -> list[str]:
     off = dict.fromkeys(
         ("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"), False
     )
-    problems = problems_of(lambda: build(given | off | {"accelerator": "cpu", "devices": 1}))
+    from lightning_fabric.plugins.environments import LightningEnvironment
+
+    make = {"accelerator": "cpu", "devices": 1, "plugins": [LightningEnvironment()]}  # whatever a scheduler has set
+    problems = problems_of(lambda: build(given | off | {"_partial_": True})(**make))
     return [f"trainer: {problem}" for problem in problems]
 
 

@@ -12,6 +12,8 @@ from runner.errors import DataError, UserError
 from runner.hardware import choose_hardware
 from runner.inference.load import Which, load_trained
 from runner.parts import adapt_facts
+from runner.ranks.environment import PlaceEnvironment
+from runner.ranks.place import Place
 from runner.run.directory import RunDir
 from runner.run.files import read_json
 
@@ -51,6 +53,7 @@ def evaluate(
         accelerator=chosen.accelerator,
         devices=1,
         precision=chosen.precision,
+        plugins=[PlaceEnvironment(Place())],
         logger=False,
         enable_checkpointing=False,
         enable_progress_bar=False,

@@ -6,6 +6,8 @@ from typing import Any
 
 from runner.config.composition import Composition
 from runner.config.plain import to_plain, to_yaml
+from runner.ranks.joining import joined
+from runner.ranks.place import Place
 from runner.run.directory import RunDir, run_name
 from runner.run.files import write_text
 from runner.run.provenance import write_provenance
@@ -33,7 +35,7 @@ def prepare(composition: Composition, command: list[str] | None = None) -> RunDi
 
 
 def launch(run: RunDir) -> dict[str, Any]:
-    """Executes the run here and now; returns its results.
+    """Executes the run here and now; returns its results. Within a group of processes this becomes one of its ranks.
 
     Raises:
         RunnerError: whatever ended it; its status says the same.
@@ -42,6 +44,12 @@ def launch(run: RunDir) -> dict[str, Any]:
 
     from runner.launch import elastic
 
+    place = Place.here()
+    if place.under_agent:
+        from runner.worker import execute
+
+        with joined(run, place):
+            return execute(run)
     config = OmegaConf.load(run.config_path)
     if elastic.needs_agent(config):
         return elastic.launch(run, config)

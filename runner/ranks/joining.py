@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from runner.errors import Interrupted, NonFiniteLossError, RunFailed, RunnerError, UserError
-from runner.ranks.failure import Failure, write_failure
+from runner.ranks.failure import Failure, first_failure, read_failures, write_failure
+from runner.ranks.meeting import told_master
 from runner.ranks.parent import die_with_parent
 from runner.ranks.place import Place
 from runner.ranks.pulse import pulse_path
@@ -18,29 +20,49 @@ from runner.run.files import read_json
 
 __all__ = ["joined"]
 
+LAST_WORD_S = 3.0
+"""How long the first rank waits for what another one has to say."""
+
 LOST_OTHERS = ("Connection closed by peer", "Connection reset by peer", "NCCL", "Gloo", "gloo", "Timed out waiting")
 """What the libraries say in a rank whose partner is gone."""
 
 
 @contextmanager
 def joined(run: RunDir, place: Place) -> Iterator[None]:
-    """Around the work of a process that an elastic agent started; without one it does nothing."""
+    """Around the work of a process that is one of several; for one on its own it does nothing."""
     if not place.under_agent:
         yield
         return
-    die_with_parent()
+    if place.started_by != "srun":  # SLURM ends what is left of a step itself
+        die_with_parent()
+    told_master(place)
     run.logs.mkdir(exist_ok=True)
     if not place.is_first:
         say_into_log(run, place)
+    began_at = time.time()
     try:
         yield
     except Interrupted:
         raise
     except BaseException as error:
+        failure = failure_of(run, place, error)
+        write_failure(run, failure)
+        if place.is_first and failure.kind == "left" and (other := word_of_others(run, began_at)):
+            raise RunFailed(f"{other.message}\nIts log: {run.logs / f'rank{other.rank}.log'}") from error
         if not isinstance(error, RunnerError):
             traceback.print_exc()
-        write_failure(run, failure_of(run, place, error))
         raise
+
+
+def word_of_others(run: RunDir, since: float) -> Failure | None:
+    """Why another rank ended, which this one only noticed by its absence."""
+    until = time.monotonic() + LAST_WORD_S
+    while time.monotonic() < until:
+        time.sleep(0.2)
+        found = [failure for failure in read_failures(run) if failure.time > since and failure.kind != "left"]
+        if found:
+            return first_failure(found)
+    return None
 
 
 def say_into_log(run: RunDir, place: Place) -> None:

@@ -1,12 +1,18 @@
-"""Which of a run's processes this is. ``torch.distributed.run`` says so in the environment."""
+"""Which of a run's processes this is. Whoever started them says so in the environment."""
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-__all__ = ["Place"]
+__all__ = ["CONTRACT", "Place", "master_of_step"]
+
+CONTRACT = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+"""What PyTorch needs to know of a process among several: only all of it together says that this is one."""
+
+FIRST_PORT, NUM_PORTS = 20_000, 12_000
 
 
 @dataclass(frozen=True)
@@ -16,8 +22,10 @@ class Place:
         rank: of this process among all, from 0.
         world_size: how many there are.
         local_rank, local_world_size: the same on this machine.
-        restart: how often the elastic agent has started the processes anew.
-        under_agent: whether an elastic agent started this process.
+        restart: how often the processes have been started anew.
+        under_agent: whether this process is one of a group that something else started and looks after.
+        started_by: what that was: ``torchrun`` (PyTorch's elastic agent), ``srun``, or ``environment``: whatever sets
+            RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT. Empty for a process on its own.
     """
 
     rank: int = 0
@@ -26,13 +34,21 @@ class Place:
     local_world_size: int = 1
     restart: int = 0
     under_agent: bool = False
+    started_by: str = ""
 
     @classmethod
     def here(cls, environment: Mapping[str, str] | None = None) -> Place:
         environment = os.environ if environment is None else environment
-        if "TORCHELASTIC_RUN_ID" not in environment:
-            return cls()
+        if "TORCHELASTIC_RUN_ID" in environment:
+            return cls.of_contract(environment, "torchrun")
+        if int(environment.get("SLURM_STEP_NUM_TASKS", 1)) > 1 and "SLURM_PROCID" in environment:
+            return cls.of_step(environment)
+        if all(name in environment for name in CONTRACT):
+            return cls.of_contract(environment, "environment")
+        return cls()
 
+    @classmethod
+    def of_contract(cls, environment: Mapping[str, str], started_by: str) -> Place:
         def number(name: str, default: int) -> int:
             return int(environment.get(name, default))
 
@@ -41,12 +57,42 @@ class Place:
             rank=number("RANK", 0),
             world_size=world_size,
             local_rank=number("LOCAL_RANK", 0),
-            local_world_size=number("LOCAL_WORLD_SIZE", world_size),
+            local_world_size=number("LOCAL_WORLD_SIZE", world_size if started_by == "torchrun" else 1),
             restart=number("TORCHELASTIC_RESTART_COUNT", 0),
             under_agent=True,
+            started_by=started_by,
+        )
+
+    @classmethod
+    def of_step(cls, environment: Mapping[str, str]) -> Place:
+        """Of a SLURM step with several tasks. A batch script, which is none, has no SLURM_STEP_NUM_TASKS."""
+        world_size = int(environment["SLURM_STEP_NUM_TASKS"])
+        here = environment.get("SLURM_STEP_TASKS_PER_NODE", str(world_size))
+        return cls(
+            rank=int(environment["SLURM_PROCID"]),
+            world_size=world_size,
+            local_rank=int(environment.get("SLURM_LOCALID", 0)),
+            local_world_size=int(re.match(r"\d+", here).group()),
+            restart=int(environment.get("SLURM_RESTART_COUNT", 0)),
+            under_agent=True,
+            started_by="srun",
         )
 
     @property
     def is_first(self) -> bool:
         """Rank zero: the one that writes the run directory."""
         return self.rank == 0
+
+    @property
+    def num_nodes(self) -> int:
+        return self.world_size // self.local_world_size
+
+
+def master_of_step(environment: Mapping[str, str]) -> tuple[str, int]:
+    """Where the tasks of a SLURM step meet: on the machine of the first, at a port made from the step's number."""
+    nodes = environment.get("SLURM_STEP_NODELIST") or environment.get("SLURM_JOB_NODELIST") or "127.0.0.1"
+    first = re.sub(r"\[(\d+).*$", r"\1", nodes).partition(",")[0]
+    if environment.get("SLURM_STEP_NUM_NODES", "1") == "1":
+        first = "127.0.0.1"
+    job, step = int(environment.get("SLURM_JOB_ID", 0)), int(environment.get("SLURM_STEP_ID", 0))
+    return first, FIRST_PORT + (job * 31 + step) % NUM_PORTS

@@ -20,7 +20,7 @@ def trainer_options(place: Place, accelerator: str, sync_batchnorm: bool) -> dic
     warnings.filterwarnings("ignore", message="It is recommended to use `self.log", module="pytorch_lightning")
     return {
         "devices": place.local_world_size,
-        "num_nodes": place.world_size // place.local_world_size,
+        "num_nodes": place.num_nodes,
         "strategy": DDPStrategy(process_group_backend="nccl" if accelerator == "gpu" else "gloo"),
         "sync_batchnorm": sync_batchnorm and accelerator == "gpu",
     }

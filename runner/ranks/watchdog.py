@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from runner.ranks.failure import Failure, write_failure
+from runner.ranks.failure import Failure, read_failures, write_failure
 from runner.ranks.place import Place
 from runner.ranks.pulse import Pulse, read_pulses, stack_path
 from runner.run.directory import RunDir
@@ -20,6 +20,8 @@ __all__ = ["Watchdog", "allowed_s", "hanging", "watched"]
 
 WRITE_EVERY_S = 1.0
 STACK_WAIT_S = 3.0
+LEAVE_AFTER_S = 15.0
+"""How long a rank may need to notice by itself that another has failed."""
 PATIENCE = 10.0
 """How many times longer than usual something may take."""
 
@@ -40,6 +42,8 @@ class Watchdog(threading.Thread):
         self.place = place
         self.pulse = pulse
         self.hang_after_s = hang_after_s
+        self.began_at = time.time()
+        self.alone_since: float | None = None
         self._stop_asked = threading.Event()
 
     def stop(self) -> None:
@@ -51,6 +55,7 @@ class Watchdog(threading.Thread):
             try:
                 self.pulse.write(self.run_dir)
                 self.look()
+                self.leave_with_others()
             except OSError as error:
                 log.warning("the rank's pulse cannot be written or read: %s", error)
 
@@ -61,6 +66,18 @@ class Watchdog(threading.Thread):
         hung = hanging(pulses, self.hang_after_s, time.time())
         if hung is not None and self.is_to_act(hung, pulses):
             self.end(hung)
+
+    def leave_with_others(self) -> None:
+        """Where no agent ends the ranks that are left when one has failed, each of them does so itself."""
+        if self.place.started_by not in ("srun", "environment") or self.place.world_size == 1:
+            return
+        gone = [f for f in read_failures(self.run_dir) if f.rank != self.place.rank and f.time > self.began_at]
+        if not gone:
+            return
+        self.alone_since = self.alone_since or time.monotonic()
+        if time.monotonic() - self.alone_since > LEAVE_AFTER_S:
+            log.error("rank %d has failed, and this one would wait for it: %s", gone[0].rank, gone[0].message)
+            os._exit(1)
 
     def is_to_act(self, hung: Pulse, pulses: list[Pulse]) -> bool:
         """One of its neighbours on the machine acts; where there is none, it has to do so itself."""

@@ -1,0 +1,80 @@
+"""From a command to a run directory: one process makes it, whether it is alone or one of several that were started."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from omegaconf import OmegaConf
+
+from runner.config.check import find_problems
+from runner.config.composition import Composition
+from runner.errors import ConfigError
+from runner.launch.local import prepare
+from runner.ranks.place import Place
+from runner.run.directory import RunDir
+
+__all__ = ["begin", "begin_again", "fit_to"]
+
+
+def begin(compose: Callable[[], Composition], command: list[str]) -> RunDir:
+    """The run directory of a command, checked and written.
+
+    Inside ``torchrun`` or ``srun`` the first rank composes and writes; the others wait and get the same directory. When
+    torchrun has started its processes anew, it is the directory of before, and they go on from its last checkpoint.
+
+    Raises:
+        ConfigError: with every mistake in the config.
+    """
+    place = Place.here()
+
+    def make(before: RunDir | None) -> RunDir:
+        if before is not None:
+            return before
+        composition = compose()
+        misfits = fit_to(place, composition)
+        if problems := [*misfits, *find_problems(composition)]:
+            raise ConfigError(problems)
+        return prepare(composition, command)
+
+    return in_group(place, make)
+
+
+def begin_again(choose: Callable[[], RunDir | None]) -> RunDir | None:
+    """A run there is already, or None where nothing is left to do; inside ``torchrun`` the first rank chooses."""
+    return in_group(Place.here(), lambda before: choose() if before is None else before)
+
+
+def in_group(place: Place, decide: Callable[[RunDir | None], RunDir | None]) -> RunDir | None:
+    if not place.under_agent:
+        return decide(None)
+    from runner.ranks.meeting import agreed
+
+    return agreed(place, decide)
+
+
+def fit_to(place: Place, composition: Composition) -> list[str]:
+    """Writes into the config how many devices there are; the starter of the processes has decided that.
+
+    Returns:
+        What the user wants otherwise.
+    """
+    if not place.under_agent:
+        return []
+    config, problems = composition.config, []
+    there = {"hardware.devices": place.local_world_size, "hardware.num_nodes": place.num_nodes}
+    for key, number in there.items():
+        wanted = OmegaConf.select(config, key)
+        if key in composition.explicit and wanted not in (number, "all"):
+            problems.append(
+                f"{key}={wanted}, but {place.started_by} has started {place.world_size} processes, "
+                f"{place.local_world_size} a machine. Leave {key} out, or start as many."
+            )
+        if number > 1 or wanted is not None:
+            OmegaConf.update(config, key, number, force_add=True)
+    kind = OmegaConf.select(config, "launcher.kind")
+    if kind != "local":
+        problems.append(
+            f"launcher={kind} would have no effect: {place.started_by} starts the workers here. Leave it out, or give "
+            f"the command without {place.started_by}."
+        )
+    return problems

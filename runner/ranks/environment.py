@@ -1,0 +1,53 @@
+"""What Lightning has to know of the other ranks, told by this process's ``Place`` and never guessed by Lightning."""
+
+from __future__ import annotations
+
+import os
+
+from pytorch_lightning.plugins.environments import ClusterEnvironment
+
+from runner.ranks.place import Place
+
+__all__ = ["PlaceEnvironment"]
+
+
+class PlaceEnvironment(ClusterEnvironment):
+    """Left alone, Lightning finds a scheduler's variables, and then counts tasks and takes signals of its own."""
+
+    def __init__(self, place: Place):
+        super().__init__()
+        self.place = place
+
+    @property
+    def creates_processes_externally(self) -> bool:
+        return True
+
+    @staticmethod
+    def detect() -> bool:
+        return False
+
+    @property
+    def main_address(self) -> str:
+        return os.environ.get("MASTER_ADDR", "127.0.0.1")
+
+    @property
+    def main_port(self) -> int:
+        return int(os.environ.get("MASTER_PORT", 0))
+
+    def world_size(self) -> int:
+        return self.place.world_size
+
+    def set_world_size(self, size: int) -> None:
+        pass
+
+    def global_rank(self) -> int:
+        return self.place.rank
+
+    def set_global_rank(self, rank: int) -> None:
+        pass
+
+    def local_rank(self) -> int:
+        return self.place.local_rank
+
+    def node_rank(self) -> int:
+        return self.place.rank // self.place.local_world_size
