@@ -17,9 +17,11 @@ __all__ = [
 ]
 
 
-def add_run(parser: ArgumentParser, **options) -> None:
+A_RUN = "a run: its directory, its name or a part of it, an MLflow run id, or `latest`"
+
+
+def add_run(parser: ArgumentParser, text: str = A_RUN, **options) -> None:
     """One run (``args.run_ref``), or several with ``nargs``."""
-    text = "a run: its directory, its name or a part of it, an MLflow run id, or `latest`"
     parser.add_argument("run_ref", metavar="RUN", help=text, **options).completer = complete.runs
     add_root(parser)
 

@@ -1,4 +1,4 @@
-"""``runner report RUN``: the page with everything about a run."""
+"""``runner report RUN`` or ``runner report SWEEP``: the page with everything about it."""
 
 from __future__ import annotations
 
@@ -6,20 +6,27 @@ from argparse import ArgumentParser, Namespace
 
 from runner.cli.arguments import add_run
 
-SUMMARY = "write one self-contained HTML page about a run"
+SUMMARY = "write one self-contained HTML page about a run or a sweep"
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    add_run(parser)
+    add_run(parser, text="a run or a sweep: its directory, its name or a part of it, an MLflow run id, or `latest`")
     parser.add_argument("--open", action="store_true", help="show it in the browser")
 
 
 def run(args: Namespace) -> int:
-    from runner.report.page import write_report
-    from runner.run.directory import find_run
+    from runner.run.directory import RunDir
+    from runner.sweep.directory import find_run_or_sweep
 
-    found = find_run(args.run_ref, args.root)
-    write_report(found)
+    found = find_run_or_sweep(args.run_ref, args.root)
+    if isinstance(found, RunDir):
+        from runner.report.page import write_report
+
+        write_report(found)
+    else:
+        from runner.sweep.report.page import write_sweep_report
+
+        write_sweep_report(found)
     print(found.report_path)
     if args.open:
         import webbrowser

@@ -1,9 +1,10 @@
-"""``runner sweep``: a search over configs, and ``runner sweep best SWEEP``, what it found."""
+"""``runner sweep``: a search over configs."""
 
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 
+from runner.cli import sweep_views
 from runner.cli.arguments import add_allow_package, add_overrides, add_root
 
 SUMMARY = "search over configs; goes on where it was when started again"
@@ -13,7 +14,10 @@ examples:
   runner sweep model=mlp data=digits 'optimizer.lr=tag(log,interval(1e-4,1e-1))' sweep.num_trials=50
   runner sweep model=mlp,logistic 'model.hidden_sizes=choice([64],[128,64])' sweep=grid
   runner sweep sweep=asha sweep.num_workers=4 'optimizer.lr=tag(log,interval(1e-4,1e-1))'
-  runner sweep best latest > best.yaml                the best trial's config, for `runner train best.yaml`
+  runner sweep best latest --output best.yaml         the best trial's config, for `runner train best.yaml`
+  runner sweep show latest                            a table of its trials
+  runner sweep list                                   the sweeps there are
+  runner report latest                                the page with every plot
 
 The same command goes on where the sweep was, up to sweep.num_trials trials in all.
 `runner config show sweep` tells every setting."""
@@ -23,6 +27,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     add_overrides(parser)
     add_allow_package(parser)
     add_root(parser)
+    sweep_views.add_arguments(parser)
     parser.epilog = EXAMPLES
 
 
@@ -30,8 +35,9 @@ def run(args: Namespace) -> int:
     from runner.cli.arguments import allow_packages, split_experiment
 
     allow_packages(args.allow_package)
-    if args.overrides and args.overrides[0] == "best":
-        return _print_best(args.overrides[1:], args.root)
+    sweep_views.refuse_options(args)
+    if sweep_views.is_view(args.overrides):
+        return sweep_views.run(args)
     from runner.cli.show import console
     from runner.report.tables import next_commands
     from runner.sweep.request import make_request
@@ -73,18 +79,3 @@ def _short(path) -> str:
 
     relative = os.path.relpath(path)
     return relative if not relative.startswith("..") else str(path)
-
-
-def _print_best(words: list[str], root: str) -> int:
-    import sys
-
-    from runner.errors import UserError
-    from runner.sweep.directory import find_sweep
-
-    if len(words) > 1:
-        raise UserError(f"`runner sweep best` takes one sweep, got {' '.join(words)}.")
-    sweep = find_sweep(words[0] if words else "latest", root)
-    if not sweep.best_path.is_file():
-        raise UserError(f"no trial of {sweep.name} has come to its end yet.")
-    sys.stdout.write(sweep.best_path.read_text(encoding="utf-8"))
-    return 0

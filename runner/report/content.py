@@ -23,6 +23,7 @@ def page_content(summary: Summary, pictures: list[Picture]) -> dict[str, Any]:
     curves = [named.pop(name) for name in ("curves", "learning_rate") if name in named]
     samples = [named.pop(name) for name in list(named) if named[name].kind.startswith("samples")]
     return {
+        "kind": "run",
         "name": summary.run.name,
         "title": " on ".join(part for part in (summary.model, summary.data) if part) or summary.run.name,
         "state": summary.status.state,

@@ -5,10 +5,9 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
 from runner.report.content import page_content
 from runner.report.picture import load_pictures
+from runner.report.render import render
 from runner.report.summary import summarize
 from runner.run.directory import RunDir
 from runner.run.files import write_text
@@ -26,13 +25,7 @@ def write_report(run: RunDir) -> Path:
     """
     _draw_missing_curves(run)
     summary = summarize(run)
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-    )
-    page = environment.get_template("page.html").render(page_content(summary, load_pictures(run)))
+    page = render("page.html", page_content(summary, load_pictures(run)))
     write_text(run.report_path, page)
     return run.report_path
 

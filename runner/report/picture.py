@@ -9,7 +9,7 @@ from pathlib import Path
 
 from runner.run.directory import RunDir
 
-__all__ = ["Picture", "load_pictures"]
+__all__ = ["Picture", "load_picture", "load_pictures"]
 
 SPLITS = ("test", "val", "train")
 ORDER = (
@@ -54,11 +54,12 @@ class Picture:
 
 def load_pictures(run: RunDir) -> list[Picture]:
     """All plots of a run, those of test before those of val, the telling ones first. Broken files are left out."""
-    pictures = [picture for path in run.plots.glob("*.png") if (picture := _load(path)) is not None]
+    pictures = [picture for path in run.plots.glob("*.png") if (picture := load_picture(path)) is not None]
     return sorted(pictures, key=_place)
 
 
-def _load(path: Path) -> Picture | None:
+def load_picture(path: Path) -> Picture | None:
+    """One plot; None where the file is missing or is no PNG."""
     try:
         data = path.read_bytes()
     except OSError:

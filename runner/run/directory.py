@@ -13,6 +13,8 @@ from runner.run.files import read_json
 __all__ = ["RunDir", "find_run", "list_runs"]
 
 CONFIG = "config.yaml"
+SWEEP = "sweep.yaml"
+TRIALS = "trials"
 
 
 class RunDir:
@@ -35,7 +37,9 @@ class RunDir:
 
     @property
     def name(self) -> str:
-        return self.path.name
+        """The folder's; of a trial the sweep's too: ``sweep_mlp_digits/3``."""
+        path = self.path
+        return f"{path.parents[1].name}/{path.name}" if path.parent.name == TRIALS else path.name
 
     def __repr__(self) -> str:
         return f"RunDir({str(self.path)!r})"
@@ -101,7 +105,7 @@ def list_runs(root: str | Path = "runs") -> list[RunDir]:
     children = [child for child in root.iterdir() if child.is_dir() and not child.name.startswith(".")]
     found = [RunDir(child) for child in children if is_run(child)]
     for child in children:
-        trials = child / "trials"
+        trials = child / TRIALS
         if trials.is_dir():
             found += [RunDir(path) for path in trials.iterdir() if path.is_dir() and is_run(path)]
     return sorted(found, key=lambda run: (run.created_at(), run.name))
@@ -118,6 +122,7 @@ def find_run(reference: str | Path, root: str | Path = "runs") -> RunDir:
         path = path.parent
     if is_run(path):
         return RunDir(path.absolute())
+    _refuse_sweep(path)
     runs = list_runs(root)
     reference = str(reference)
     if not runs:
@@ -130,6 +135,7 @@ def find_run(reference: str | Path, root: str | Path = "runs") -> RunDir:
     for run in runs:
         if run.name == reference or read_json(run.tracking_path, {}).get("run_id") == reference:
             return run
+    _refuse_sweep(Path(root) / reference)
     partial = [run for run in runs if reference and reference in run.name]
     if len(partial) == 1:
         return partial[0]
@@ -139,3 +145,12 @@ def find_run(reference: str | Path, root: str | Path = "runs") -> RunDir:
     near = difflib.get_close_matches(reference, [run.name for run in runs], n=3, cutoff=0.4)
     hint = f"Did you mean {', '.join(near)}?" if near else "`runner runs` lists them."
     raise RunNotFoundError(f"no run {reference!r} in {Path(root).absolute()}. {hint}")
+
+
+def _refuse_sweep(path: Path) -> None:
+    """A sweep stands for many runs: which one is meant has to be said."""
+    if not (path / SWEEP).is_file():
+        return
+    best = read_json(path / "status.json", {}).get("best")
+    hint = f"{path.name}/{best}, the best one" if best is not None else f"{path.name}/0"
+    raise RunNotFoundError(f"{path.name} is a sweep. Name one of its trials, such as {hint}.")

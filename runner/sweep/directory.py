@@ -6,9 +6,9 @@ from pathlib import Path
 
 from runner.config.nearest import did_you_mean
 from runner.errors import RunNotFoundError
-from runner.run.directory import RunDir
+from runner.run.directory import RunDir, find_run, list_runs
 
-__all__ = ["SweepDir", "find_sweep"]
+__all__ = ["SweepDir", "find_run_or_sweep", "find_sweep", "list_sweeps"]
 
 PLAN = "sweep.yaml"
 
@@ -39,6 +39,35 @@ class SweepDir:
         return RunDir(self.trials / str(number))
 
 
+def list_sweeps(root: str | Path = "runs") -> list[SweepDir]:
+    """The sweeps in ``root``; those that were begun or gone on with last stand last."""
+    plans = sorted(Path(root).glob(f"*/{PLAN}"), key=lambda plan: plan.stat().st_mtime)
+    return [SweepDir(plan.parent.absolute()) for plan in plans]
+
+
+def find_run_or_sweep(reference: str | Path, root: str | Path = "runs") -> RunDir | SweepDir:
+    """What is meant by a directory, a name or a unique part of one, an MLflow run id, or ``latest``.
+
+    Raises:
+        RunNotFoundError: nothing or more than one answers.
+    """
+    sweeps = list_sweeps(root)
+    if (Path(reference) / PLAN).is_file() or any(sweep.name == str(reference) for sweep in sweeps):
+        return find_sweep(reference, root)
+    if str(reference) == "latest":
+        runs = [run for run in list_runs(root) if run.path.parent.name != "trials"]
+        began = runs[-1].created_at() if runs else 0.0
+        if sweeps and sweeps[-1].plan_path.stat().st_mtime >= began:
+            return sweeps[-1]
+        return runs[-1] if runs else find_run(reference, root)
+    try:
+        return find_run(reference, root)
+    except RunNotFoundError:
+        if sum(str(reference) in sweep.name for sweep in sweeps) == 1:
+            return find_sweep(reference, root)
+        raise
+
+
 def find_sweep(reference: str | Path, root: str | Path = "runs") -> SweepDir:
     """The sweep meant by a directory, a name, a unique part of a name, or ``latest``.
 
@@ -48,8 +77,7 @@ def find_sweep(reference: str | Path, root: str | Path = "runs") -> SweepDir:
     path = Path(reference)
     if (path / PLAN).is_file():
         return SweepDir(path.absolute())
-    found = sorted(Path(root).glob(f"*/{PLAN}"), key=lambda plan: plan.stat().st_mtime)
-    sweeps = {plan.parent.name: SweepDir(plan.parent.absolute()) for plan in found}
+    sweeps = {sweep.name: sweep for sweep in list_sweeps(root)}
     if not sweeps:
         raise RunNotFoundError(f"no sweep {str(reference)!r}: there are none in {Path(root).absolute()}.")
     if str(reference) == "latest":

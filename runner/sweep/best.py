@@ -1,0 +1,40 @@
+"""The best config of a sweep, as a file that ``runner train`` takes."""
+
+from __future__ import annotations
+
+from omegaconf import OmegaConf
+
+from runner.config.plain import to_yaml
+from runner.run.files import write_text
+from runner.sweep.record import SweepRecord, TrialRecord
+
+__all__ = ["best_config", "write_best"]
+
+OF_THE_SWEEP = ("plots", "report")
+"""Keys that a trial has otherwise than a run of its own."""
+
+
+def best_config(record: SweepRecord, trial: TrialRecord) -> str:
+    """A trial's whole config as YAML, made a run of its own: a name of its own, with plots and page as the user has them."""
+    config = OmegaConf.to_container(OmegaConf.load(trial.run.config_path), resolve=False)
+    base = OmegaConf.to_container(OmegaConf.load(record.sweep.base_path), resolve=False)
+    config["run"]["name"] = f"{record.sweep.name}_best"
+    for key in OF_THE_SWEEP:
+        config[key] = base[key]
+    return head_of(record, trial) + to_yaml(config)
+
+
+def head_of(record: SweepRecord, trial: TrialRecord) -> str:
+    values = ", ".join(f"{m} {v:.6g}" for m, v in zip(record.metrics, trial.values or (), strict=False))
+    lines = [
+        f"trial {trial.number} of the sweep {record.sweep.name}: {values or trial.state}",
+        *trial.overrides(),
+    ]
+    return "".join(f"# {' '.join(line.split())}\n" for line in lines)
+
+
+def write_best(record: SweepRecord) -> None:
+    """Writes ``best.yaml`` into the sweep's folder; leaves it alone where no trial is complete."""
+    trial = record.best()
+    if trial is not None and trial.run.config_path.is_file():
+        write_text(record.sweep.best_path, best_config(record, trial))

@@ -1,0 +1,34 @@
+"""One self-contained HTML page about a sweep, made from its folder and its study alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from runner.report.picture import load_picture
+from runner.report.render import render
+from runner.run.files import write_text
+from runner.sweep.best import write_best
+from runner.sweep.directory import SweepDir
+from runner.sweep.record import SweepRecord, read_record
+from runner.sweep.report.content import page_content
+from runner.sweep.report.figures import draw_figures
+
+__all__ = ["write_sweep_report"]
+
+
+def write_sweep_report(sweep: SweepDir, record: SweepRecord | None = None) -> Path:
+    """Draws the plots, writes ``best.yaml`` and ``report.html``. Also of a sweep that runs, or has no trial yet.
+
+    Raises:
+        OSError: a file cannot be written.
+        UserError: the study cannot be read.
+    """
+    record = record or read_record(sweep)
+    write_best(record)
+    drawn = draw_figures(record)
+    pictures = {
+        name: picture for name, path in drawn.paths.items() if (picture := load_picture(path)) is not None
+    }
+    page = render("sweep.html", page_content(record, pictures, drawn.missing), Path(__file__).parent)
+    write_text(sweep.report_path, page)
+    return sweep.report_path

@@ -1,0 +1,97 @@
+"""Sweeps and their trials as tables for the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+from rich.text import Text
+
+from runner.report.format import duration, number
+from runner.report.shown import Shown, aligned
+from runner.report.tables import STATE_STYLES
+from runner.sweep.record import SweepRecord, TrialRecord
+from runner.sweep.report.content import params_of, trial_order
+
+__all__ = ["states_line", "sweeps_table", "trials_table"]
+
+STYLES = STATE_STYLES | {"complete": "green"}
+RIGHT = ("trial", "epochs", "time")
+
+
+def trials_table(record: SweepRecord) -> Shown:
+    """A row a trial, the best first."""
+    failed = any(trial.state == "failed" and trial.reason for trial in record.trials)
+    head = [
+        "trial",
+        "state",
+        *record.metrics,
+        *record.keys,
+        "epochs",
+        "time",
+        *(["reason"] if failed else []),
+    ]
+    rows = [row_of(record, trial, failed) for trial in trial_order(record)]
+    best = record.best()
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for name in head:
+        table.add_column(Text(name), justify="right" if name in RIGHT else "left", overflow="fold")
+    for row in rows:
+        is_best = best is not None and row[0] == str(best.number)
+        state = Text(row[1], style=STYLES.get(row[1], ""))
+        table.add_row(Text(row[0]), state, *map(Text, row[2:]), style="bold" if is_best else None)
+    return Shown(table, aligned([head, *rows]))
+
+
+def row_of(record: SweepRecord, trial: TrialRecord, with_reason: bool) -> list[str]:
+    values = [
+        number(trial.value(i)) if trial.value(i) == trial.value(i) else "-"
+        for i in range(len(record.metrics))
+    ]
+    cells = [
+        str(trial.number),
+        trial.state,
+        *values,
+        *(cell.replace("–", "-") for cell in params_of(record, trial)),
+        str(max(trial.told, default="-")),
+        "-" if trial.seconds is None else duration(trial.seconds),
+    ]
+    reason = " ".join((trial.reason or "").split()).partition(". ")[0] if trial.state == "failed" else ""
+    return [*cells, reason] if with_reason else cells
+
+
+def states_line(record: SweepRecord) -> str:
+    """How far it is: ``finished: 24 of 24 trials: 4 complete, 20 pruned``."""
+    counts = record.counts()
+    done = sum(counts.values()) - counts["running"]
+    words = ", ".join(f"{counts[s]} {s}" for s in ("complete", "pruned", "failed", "running") if counts[s])
+    return f"{record.state}: {done} of {record.total} trials" + (f": {words}" if words else "")
+
+
+def sweeps_table(records: Sequence[SweepRecord]) -> Shown:
+    """A row a sweep: state, how far it is, what is best."""
+    head = ["sweep", "state", "trials", "pruned", "failed", "best"]
+    rows = []
+    for record in records:
+        counts, best = record.counts(), record.best()
+        done = sum(counts.values()) - counts["running"]
+        found = (
+            ", ".join(f"{m} {number(v)}" for m, v in zip(record.metrics, best.values, strict=True))
+            if best
+            else "-"
+        )
+        rows.append([
+            record.sweep.name, record.state, f"{done}/{record.total}", str(counts["pruned"]), str(counts["failed"]),
+            f"{found} (trial {best.number})" if best else "-",
+        ])  # fmt: skip
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for name in head:
+        table.add_column(
+            name, justify="right" if name in ("trials", "pruned", "failed") else "left", overflow="fold"
+        )
+    for row in rows:
+        table.add_row(
+            Text(row[0], style="bold"), Text(row[1], style=STYLES.get(row[1], "")), *map(Text, row[2:])
+        )
+    return Shown(table, aligned([head, *rows]))
