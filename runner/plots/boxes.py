@@ -52,9 +52,7 @@ def box_pairs(
         for ax, boxes in ((left, truth), (right, pred)):
             ax.imshow(drawable(image), cmap="gray", vmin=0, vmax=1)
             draw_boxes(ax, boxes, colors, shown)
-        left.set_title(
-            label(str(name).replace("\\", "/").rsplit("/", 1)[-1], 24), fontsize=7, fontweight="normal"
-        )
+        left.set_title(label(str(name).replace("\\", "/").rsplit("/", 1)[-1], 24), fontsize=7, fontweight="normal")
         right.set_title(f"found {len(pred['boxes'])} of {len(truth['boxes'])}", fontsize=7, fontweight="normal",
                         color=MUTED)  # fmt: skip
     for left, right in pairs[len(images) :]:
