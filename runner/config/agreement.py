@@ -16,8 +16,8 @@ __all__ = ["agreement_problems"]
 
 def agreement_problems(composition: Composition, plain: dict[str, Any]) -> list[str]:
     of_task = task_problems(composition)
-    if of_task:  # facts that only the right task asks for would follow from it
-        plain = {key: node for key, node in plain.items() if key != "task"}
+    if of_task:  # facts that only the right task or model asks for would follow from it
+        plain = {key: node for key, node in plain.items() if key not in ("task", "model")}
     return [
         *of_task,
         *input_problems(composition),
