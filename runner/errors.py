@@ -8,6 +8,7 @@
     │   └── RunNotFoundError       no run answers to that name
     ├── RunFailed                  exit code 1: the run itself failed
     │   ├── NonFiniteLossError     the loss became NaN or infinite
+    │   ├── OutOfMemory            the memory of a device is not enough
     │   ├── CheckpointError        a checkpoint cannot be written or read
     │   └── BrokenSampleError      a sample cannot be read in mid-training
     ├── Pruned                     a sweep ended this trial: it lagged behind the others
@@ -23,6 +24,7 @@ __all__ = [
     "DataError",
     "Interrupted",
     "NonFiniteLossError",
+    "OutOfMemory",
     "Pruned",
     "RunFailed",
     "RunNotFoundError",
@@ -74,6 +76,10 @@ class RunFailed(RunnerError):
 
 
 class NonFiniteLossError(RunFailed):
+    pass
+
+
+class OutOfMemory(RunFailed):
     pass
 
 

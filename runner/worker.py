@@ -19,6 +19,7 @@ from filelock import FileLock
 from omegaconf import OmegaConf
 from pytorch_lightning import Callback, Trainer, seed_everything
 
+from runner.callbacks.checkpoint_io import RunCheckpointIO
 from runner.callbacks.journal import JournalLogger
 from runner.callbacks.preemption import interruptible
 from runner.callbacks.stack import make_trainer
@@ -27,6 +28,9 @@ from runner.config.dealing import check_dealing
 from runner.config.plain import to_yaml
 from runner.config.schema import Launcher
 from runner.data.base import DataModule
+from runner.devices.lr_scaling import scaled
+from runner.devices.prepare import prepare_model
+from runner.devices.shard_files import put_weights
 from runner.errors import Interrupted, Pruned, RunnerError
 from runner.find_lr import chosen_lr, find_lr, wants_finder, write_range_test
 from runner.hardware import Chosen, choose_hardware
@@ -194,9 +198,9 @@ class Execution:
         hardware = choose_hardware(config["hardware"], model)
         if hardware.num_threads:
             torch.set_num_threads(hardware.num_threads)
-        if hardware.channels_last:
-            model = model.to(memory_format=torch.channels_last)
-        task = make_task(config, model)
+        node = config["hardware"]
+        model = prepare_model(model, node, hardware.accelerator, hardware.channels_last, self.place.world_size)
+        task = make_task(scaled(config), model)
         task.channels_last = hardware.channels_last
         if hardware.compile:
             task.model.compile()
@@ -249,8 +253,7 @@ class Execution:
         step, epoch = trainer.global_step, trainer.current_epoch
         best = best_checkpoint(self.run)
         if best is not None:
-            state = torch.load(best.path, map_location="cpu", weights_only=True)
-            self.task.load_state_dict(state["state_dict"])
+            put_weights(RunCheckpointIO().load_checkpoint(best.path)["state_dict"], self.task)
         self.task.collect = True
         metrics = {"val": evaluate_split(trainer, self.task, self.data, "val")}
         if len(self.data.splits.get("test", ())):

@@ -11,7 +11,7 @@ from runner.errors import CheckpointError
 from runner.run.checkpoints import Saved, read_index
 from runner.run.files import replace_file
 
-__all__ = ["check_folder", "free_path", "timeline"]
+__all__ = ["check_folder", "free_path", "remove", "timeline"]
 
 PROBE_BYTES = 4096
 
@@ -30,7 +30,7 @@ def check_folder(folder: str | Path, need_bytes: int = 0) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for litter in folder.glob(".*.tmp"):
-            litter.unlink()
+            remove(litter)
         with open(probe, "wb") as file:
             file.write(bytes(PROBE_BYTES))
             file.flush()
@@ -46,6 +46,14 @@ def check_folder(folder: str | Path, need_bytes: int = 0) -> None:
             f"{need_bytes / 2**20:.0f} MiB. Make room, choose another place with run.root=FOLDER, "
             "or keep fewer with checkpoint.keep_last=1 checkpoint.keep_best=0."
         )
+
+
+def remove(path: Path) -> None:
+    """A checkpoint is a file, or a folder of shares."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def free_path(folder: Path, step: int) -> Path:

@@ -15,6 +15,7 @@ import torch
 from lightning_fabric.plugins import CheckpointIO
 from torch.serialization import get_unsafe_globals_in_checkpoint
 
+from runner.devices.shard_files import read_whole
 from runner.errors import CheckpointError
 from runner.run.checkpoints import damage, read_index
 from runner.run.files import replace_file
@@ -76,9 +77,9 @@ class RunCheckpointIO(CheckpointIO):
             CheckpointError: it is absent, damaged, or would run code.
         """
         path = Path(path)
-        for entry in read_index(path.parent):
-            if entry.file == path.name and (problem := damage(entry)):
-                raise CheckpointError(f"{problem}. `runner resume` takes the newest one that is unharmed.")
+        self.check(path)
+        if path.is_dir():
+            return read_whole(path)
         try:
             return torch.load(path, map_location=map_location, weights_only=True)
         except FileNotFoundError as error:
@@ -88,6 +89,15 @@ class RunCheckpointIO(CheckpointIO):
             raise CheckpointError(
                 f"{path} is no checkpoint that can be loaded weights-only: {reason}"
             ) from error
+
+    def check(self, path: Path) -> None:
+        """
+        Raises:
+            CheckpointError: its bytes are not those that were written.
+        """
+        for entry in read_index(path.parent):
+            if entry.file == path.name and (problem := damage(entry)):
+                raise CheckpointError(f"{problem}. `runner resume` takes the newest one that is unharmed.")
 
     def remove_checkpoint(self, path: str | Path) -> None:
         Path(path).unlink(missing_ok=True)

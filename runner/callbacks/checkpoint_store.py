@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from runner.callbacks.background import Background
+from runner.callbacks.checkpoint_folder import remove
 from runner.errors import CheckpointError
 from runner.run.checkpoints import PATTERN, Saved, file_digest, rank, write_index
 
@@ -108,4 +109,4 @@ class CheckpointStore:
         listed = {entry.file for entry in entries}
         for path in self.folder.glob(PATTERN):
             if path.name not in listed:
-                path.unlink()
+                remove(path)

@@ -12,15 +12,18 @@ from runner.callbacks.checkpoint_io import RunCheckpointIO
 from runner.callbacks.guards import NonFiniteLossGuard
 from runner.callbacks.heartbeat import Heartbeat
 from runner.callbacks.journal import JournalLogger, TrainMetrics
+from runner.callbacks.one_truth import OneTruth
+from runner.callbacks.pass_size import PassSize
 from runner.callbacks.preemption import Preemption
 from runner.callbacks.progress import Progress
 from runner.callbacks.recovery import Recovery
 from runner.config.build import build
+from runner.devices.steps import Passes
+from runner.devices.strategy import trainer_options
 from runner.hardware import Chosen
 from runner.ranks.environment import PlaceEnvironment
 from runner.ranks.place import Place
 from runner.ranks.pulse import Pulse
-from runner.ranks.strategy import trainer_options
 from runner.run.directory import RunDir
 from runner.tasks.base import Task
 
@@ -35,7 +38,12 @@ def make_callbacks(config: dict[str, Any], task: Task, pulse: Pulse) -> list[Cal
         callbacks.append(EarlyStopping(monitor=task.monitor, mode=task.mode, **stopping))
     callbacks += [build(node) for node in (config.get("callbacks") or {}).values()]
     callbacks += training_callbacks(config)
-    return [*callbacks, Recovery(), build(config["checkpoint"]), Preemption()]
+    return [*callbacks, OneTruth(), PassSize(config), Recovery(), build(config["checkpoint"]), Preemption()]
+
+
+def passes_of(hardware: dict[str, Any]) -> Passes:
+    size = hardware.get("micro_batch")
+    return Passes(size if isinstance(size, int) else None, halves=hardware.get("on_out_of_memory", "halve") == "halve")
 
 
 def training_callbacks(config: dict[str, Any]) -> list[Callback]:
@@ -94,7 +102,7 @@ def _factory(
     return partial(
         build({**(trainer or config["trainer"]), "_partial_": True}),
         accelerator=hardware.accelerator,
-        **trainer_options(place, hardware.accelerator, bool(config["hardware"].get("sync_batchnorm"))),
+        **trainer_options(place, hardware.accelerator, passes_of(config["hardware"]), config["hardware"]),
         precision=hardware.precision,
         plugins=[PlaceEnvironment(place)],
         default_root_dir=str(run.path),

@@ -113,23 +113,41 @@ class Hardware:
         accelerator: auto takes the device there is.
         devices: how many, each with a process of its own; all takes every GPU of the machine.
         num_nodes: how many machines, each with so many devices; more than one needs launcher.rendezvous, or a cluster.
-        strategy: ddp puts even a single device under PyTorch's elastic agent; several always are.
-        sync_batchnorm: norms over the batch of all GPUs, not over each one's share of it.
-        precision: of the arithmetic: 32 bit, or 16 bit where that is safe.
+        strategy: ddp is a copy of the model on each device, under PyTorch's elastic agent, as several devices always
+            are; fsdp keeps a share of weights, gradients and optimizer state on each.
+        sync_batchnorm: batch norms over the batch of all devices, not over each one's share of it.
+        precision: of the arithmetic: 32 bit, or 16 bit where that is safe (16 with loss scaling).
         channels_last: memory format of images that convolutions are faster with.
         compile: torch.compile the model: a minute at the start, faster steps on a GPU.
         num_threads: of the processor.
+        measure: times a few steps to choose precision and memory format, where these are null and the model is not
+            small.
+        micro_batch: samples that go through the model at once on each device; the gradients of a batch add up. auto
+            takes as many as fit into the memory.
+        memory_gib: what auto may fill of each device; all that is free when null.
+        on_out_of_memory: halve does the step again with half as many samples at once; fail ends the run.
+        activation_checkpointing: computes a block's activations anew in the backward pass: less memory, more time. true
+            finds the blocks; or a pattern of module names, such as 'layer*.*'.
+        lr_scaling: the learning rate grows with data.batch_size over reference_batch_size, or with its root.
+        reference_batch_size: the batch that optimizer.lr is meant for.
     """
 
     accelerator: Literal["auto", "cpu", "gpu", "mps"] = "auto"
     devices: Annotated[int, Ge(1), Le(1024)] | Literal["all"] = 1
     num_nodes: Annotated[int, Ge(1), Le(1024)] = 1
-    strategy: Literal["ddp"] | None = None
+    strategy: Literal["ddp", "fsdp"] | None = None
     sync_batchnorm: bool = False
     precision: Literal[32, 16, "bf16", "32", "16"] | None = None
     channels_last: bool | None = None
     compile: bool = False
     num_threads: Annotated[int, Ge(1)] | None = None
+    measure: bool = False
+    micro_batch: Annotated[int, Ge(1)] | Literal["auto"] | None = None
+    memory_gib: Annotated[float, Gt(0)] | None = None
+    on_out_of_memory: Literal["halve", "fail"] = "halve"
+    activation_checkpointing: bool | str = False
+    lr_scaling: Literal["none", "linear", "sqrt"] = "none"
+    reference_batch_size: Annotated[int, Ge(1)] | None = None
 
 
 @dataclass

@@ -86,6 +86,12 @@ class EpochBatchSampler:
     def _joins_last(self) -> bool:
         return self.num_samples > self.batch_size and 0 < self.num_samples % self.batch_size < 2 * self.world_size
 
+    def size_of(self, batch: int) -> int:
+        """Samples of all ranks together in the batch with that number."""
+        if batch < len(self) - 1 or self.drop_last:
+            return self.batch_size
+        return self.num_samples - (len(self) - 1) * self.batch_size
+
     def order(self, epoch: int) -> list[int]:
         """Positions in the order of that epoch."""
         if not self.shuffle:

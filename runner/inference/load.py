@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import torch
 from omegaconf import OmegaConf
 from torch import Tensor, nn
 
+from runner.callbacks.checkpoint_io import RunCheckpointIO
 from runner.data.base import DataModule
 from runner.errors import UserError
 from runner.parts import make_data, make_model, make_task
@@ -69,7 +69,7 @@ def load_trained(run: RunDir, which: Which = "best", overrides: dict[str, Any] |
         state = read_status(run).state
         raise UserError(f"{run.name} ({state}) has no checkpoint yet. `runner resume {run.name}` goes on with it.")
     path = entry.path
-    checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    checkpoint = RunCheckpointIO().load_checkpoint(path)
     data = make_data(plain)
     state = checkpoint.get(type(data).__qualname__)
     if state is not None:

@@ -32,7 +32,7 @@ def needs_agent(config: Mapping[str, Any]) -> bool:
     hardware = config["hardware"]
     return (
         config["launcher"]["kind"] == "elastic"
-        or hardware.get("strategy") == "ddp"
+        or hardware.get("strategy") in ("ddp", "fsdp")
         or hardware.get("devices") not in (None, 1)
     )
 

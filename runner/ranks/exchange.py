@@ -6,8 +6,19 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
+from torch import Tensor
 
-__all__ = ["all_of", "barrier", "mean_over_ranks", "num_ranks", "own_part", "sum_over_ranks", "to_first"]
+__all__ = [
+    "all_of",
+    "any_rank",
+    "barrier",
+    "mean_over_ranks",
+    "num_ranks",
+    "own_part",
+    "sum_over_ranks",
+    "sum_tensor_over_ranks",
+    "to_first",
+]
 
 
 def num_ranks() -> int:
@@ -22,6 +33,19 @@ def sum_over_ranks(*numbers: float) -> list[float]:
     values = torch.tensor(numbers, dtype=torch.float64, device=device)
     dist.all_reduce(values)
     return values.tolist()
+
+
+def sum_tensor_over_ranks(value: Tensor) -> Tensor:
+    """A tensor's sum over the ranks, on its device: nobody waits for the device. Every rank must call it."""
+    if num_ranks() > 1:
+        value = value.clone()
+        dist.all_reduce(value)
+    return value
+
+
+def any_rank(*facts: bool) -> list[bool]:
+    """Whether each holds on some rank. Every rank must call it."""
+    return [number > 0 for number in sum_over_ranks(*(float(fact) for fact in facts))]
 
 
 def mean_over_ranks(*numbers: float) -> list[float]:

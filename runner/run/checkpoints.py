@@ -45,7 +45,7 @@ class Saved:
         step: optimizer updates done.
         epoch: the epoch the last of them belongs to, counted from 0.
         kind: what it was saved for.
-        sha256: of the file's bytes.
+        sha256: of the file's bytes, or those of the folder's files.
         monitor, mode, value: the metric that picks the best one, where it was measured on these very weights.
         folder: where the index that lists it lies.
     """
@@ -114,6 +114,11 @@ def write_index(folder: str | Path, entries: list[Saved]) -> None:
 
 
 def file_digest(path: str | Path) -> str:
+    """SHA-256 of a file, or of the names and SHA-256 of a folder's files."""
+    if os.path.isdir(path):
+        files = sorted(file for file in Path(path).rglob("*") if file.is_file())
+        lines = (f"{file_digest(file)}  {file.relative_to(path)}\n" for file in files)
+        return hashlib.sha256("".join(lines).encode()).hexdigest()
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

@@ -135,13 +135,19 @@ class Task(LightningModule):
             inputs = inputs.contiguous(memory_format=torch.channels_last)
         return self.model(inputs)
 
+    def configure_model(self) -> None:
+        """Splits the model over the devices, where the strategy does so."""
+        split_model = getattr(self.trainer.strategy, "split_model", None)
+        if split_model is not None:
+            split_model(self.model)
+
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
         return self.take_loss(self.step(batch).loss, batch)
 
     def take_loss(self, loss: Tensor, batch: dict[str, Any]) -> Tensor:
         """The loss to go back from. The mean over the ranks is the batch's, also where their shares differ."""
         weight = batch.get("weight", 1.0)
-        if weight != 1.0:
+        if isinstance(weight, Tensor) or weight != 1.0:
             loss = loss * weight
             self.last_train_parts = {name: part * weight for name, part in self.last_train_parts.items()}
         self.last_train_loss = loss.detach()
@@ -155,6 +161,14 @@ class Task(LightningModule):
         self._evaluate(batch, "test")
         self._ends_of_batches.append(len(self._collected))
 
+    def meeting(self, _: int) -> Tensor:
+        """Zero, with a backward pass in which the ranks meet: see `Meeting`."""
+        return Meeting.apply(*(parameter for parameter in self.parameters() if parameter.requires_grad))
+
+    def optimizer_zero_grad(self, epoch: int, batch_idx: int, optimizer: torch.optim.Optimizer) -> None:
+        if not getattr(self.trainer.strategy, "clears_gradients", False):
+            super().optimizer_zero_grad(epoch, batch_idx, optimizer)
+
     def _evaluate(self, batch: dict[str, Any], split: str) -> None:
         step = self.step(batch)
         count = self.batch_count(batch)
@@ -165,6 +179,9 @@ class Task(LightningModule):
         if self.collect:
             kept = {key: to_cpu(value) for key, value in step.outputs.items()}
             self._collected.append(kept | {"index": to_cpu(batch.get("index"))})
+
+    loss_units: Callable[[dict[str, Any]], Any] | None = None
+    """What of a batch its loss is the mean over, a method; None where that is its samples."""
 
     def batch_count(self, batch: dict[str, Any]) -> int:
         """Samples in a batch."""
@@ -204,6 +221,20 @@ class Task(LightningModule):
         if schedule.needs_metric:
             entry["monitor"] = schedule.monitor
         return {"optimizer": optimizer, "lr_scheduler": entry}
+
+
+class Meeting(torch.autograd.Function):
+    """Zero, whose gradient is the negative zero for each parameter: added to anything, it leaves every bit as it was,
+    and yet each parameter's gradient has been touched, which is what DDP waits for."""
+
+    @staticmethod
+    def forward(ctx: Any, *parameters: Tensor) -> Tensor:
+        ctx.save_for_backward(*parameters)
+        return parameters[0].new_zeros(())
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, ...]:
+        return tuple(parameter.new_full((), -0.0).expand_as(parameter) for parameter in ctx.saved_tensors)
 
 
 def to_cpu(value: Any) -> Any:

@@ -1,0 +1,77 @@
+"""Less memory for more time: what is within a block is computed again in the backward pass, and not kept until then.
+
+Chen et al., "Training deep nets with sublinear memory cost" (2016), https://arxiv.org/abs/1604.06174
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from functools import partial
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils.checkpoint import checkpoint
+
+from runner.devices.blocks import find_blocks
+from runner.errors import ConfigError
+
+__all__ = ["checkpoint_activations"]
+
+
+class Recomputed:
+    """Mixed into a block's class: names of parameters, hooks and copies of the block stay as they are."""
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        forward = super().forward
+        if not (self.training and torch.is_grad_enabled()):
+            return forward(*args, **kwargs)
+        contexts = partial(contexts_of, self)
+        return checkpoint(forward, *args, use_reentrant=False, context_fn=contexts, **kwargs)
+
+
+def contexts_of(block: nn.Module) -> tuple[Any, Any]:
+    """Of the forward pass, and of its second time."""
+    return nullcontext(), statistics_still(block)
+
+
+@contextmanager
+def statistics_still(block: nn.Module) -> Iterator[None]:
+    """Norms have seen this batch already: they normalise as before, and gather nothing."""
+    norms = [module for module in block.modules() if getattr(module, "track_running_stats", False)]
+    gathering = [norm for norm in norms if norm.training]
+    for norm in gathering:
+        norm.track_running_stats = False
+    try:
+        yield
+    finally:
+        for norm in gathering:
+            norm.track_running_stats = True
+
+
+def checkpoint_activations(model: nn.Module, pattern: str | None = None) -> int:
+    """Lets the model's blocks compute their activations again in the backward pass.
+
+    Args:
+        pattern: of the names of blocks; None finds them.
+
+    Returns:
+        How many blocks there are.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    blocks = find_blocks(model, pattern)
+    if not blocks:
+        asked = "true" if pattern is None else pattern
+        why = "no module's name is like it" if pattern is not None else "it repeats no block"
+        names = [name for name, _ in model.named_modules() if name][:6]
+        raise ConfigError(
+            f"hardware.activation_checkpointing={asked} would have no effect on {type(model).__name__}: {why}. Take it "
+            f"away, or give a pattern of module names (there are {', '.join(names) or 'none'} …)."
+        )
+    for block in blocks.values():
+        kind = type(block)
+        block.__class__ = type(kind.__name__, (Recomputed, kind), {"__module__": kind.__module__})
+    return len(blocks)

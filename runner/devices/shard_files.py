@@ -1,0 +1,272 @@
+"""A checkpoint in shares: a folder that every rank writes a part of, through ``torch.distributed.checkpoint``.
+
+``rest.pt`` holds what is not shared out, and in place of each shared tensor its key. Nothing in the folder is loaded as
+code: tensors and ``rest.pt`` weights-only, the list of shares by an unpickler that knows its few classes.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed.checkpoint as dcp
+from torch import Tensor, nn
+from torch.distributed.checkpoint.metadata import StorageMeta, TensorStorageMetadata
+from torch.distributed.tensor import DTensor, distribute_tensor
+from torch.serialization import get_unsafe_globals_in_checkpoint
+
+from runner.errors import CheckpointError
+from runner.ranks.exchange import all_of, any_rank
+from runner.run.checkpoints import file_digest
+from runner.run.files import fsync_folder, replace_file
+
+__all__ = ["put_shards", "put_weights", "read_shards", "read_whole", "write_shards"]
+
+REST = "rest.pt"
+SHARED = "shared out as "
+"""Before the key, where a shared tensor stood."""
+
+ALLOWED = {
+    ("torch.distributed.checkpoint.metadata", name)
+    for name in (
+        "Metadata", "MetadataIndex", "TensorStorageMetadata", "TensorProperties", "ChunkStorageMetadata",
+        "BytesStorageMetadata", "StorageMeta", "_MEM_FORMAT_ENCODING",
+    )
+} | {
+    ("torch.distributed.checkpoint.filesystem", "_StorageInfo"),
+    ("torch", "Size"),
+    ("torch", "device"),
+    ("torch.serialization", "_get_layout"),
+    ("collections", "OrderedDict"),
+    ("pathlib", "PosixPath"),
+    ("pathlib", "Path"),
+}  # fmt: skip
+
+
+def write_shards(checkpoint: dict[str, Any], path: Path, is_first: bool) -> str:
+    """Every rank writes its share; the folder has its name when all of it is on the disk. Every rank must call it.
+
+    Returns:
+        The folder's SHA-256, as ``file_digest`` tells it.
+
+    Raises:
+        CheckpointError: a rank could not write.
+    """
+    tensors: dict[str, DTensor] = {}
+    rest = without_shared(checkpoint, tensors)
+    temporary = path.with_name(f".{path.name}.tmp")
+
+    def make() -> None:
+        if is_first:
+            shutil.rmtree(temporary, ignore_errors=True)
+            temporary.mkdir(parents=True)
+
+    def save() -> None:
+        dcp.save(tensors, storage_writer=dcp.FileSystemWriter(temporary))
+
+    def finish() -> None:
+        if is_first:
+            write_rest(rest, temporary / REST)
+            fsync_folder(temporary)
+            replace_file(temporary, path)
+
+    try:
+        for stage in (make, save, finish):
+            together(stage, path)
+    finally:
+        if is_first:
+            shutil.rmtree(temporary, ignore_errors=True)
+    return all_of(file_digest(path) if is_first else "")[0]
+
+
+def together(stage: Callable[[], None], path: Path) -> None:
+    """What fails on one rank fails on all: none waits for one that is not going to come."""
+    problem: Exception | None = None
+    try:
+        stage()
+    except (OSError, RuntimeError, CheckpointError, dcp.api.CheckpointException) as error:
+        problem = error
+    if any_rank(problem is not None) == [False]:
+        return
+    reason = "another rank could not write its share" if problem is None else str(problem).strip().splitlines()[-1]
+    raise CheckpointError(f"{path} cannot be written: {reason}. What was saved before is kept.") from problem
+
+
+def write_rest(rest: dict[str, Any], path: Path) -> None:
+    with open(path, "wb") as file:
+        torch.save(rest, file)
+        file.flush()
+        os.fsync(file.fileno())
+    if foreign := get_unsafe_globals_in_checkpoint(path):
+        raise CheckpointError(f"it would hold objects that cannot be loaded weights-only: {', '.join(sorted(foreign))}")
+
+
+def without_shared(value: Any, tensors: dict[str, DTensor], key: str = "") -> Any:
+    """The same structure with a note in place of each shared tensor, which goes into ``tensors``."""
+    if isinstance(value, DTensor):
+        tensors[key] = value
+        return SHARED + key
+    if isinstance(value, dict):
+        return {name: without_shared(item, tensors, f"{key}/{name}") for name, item in value.items()}
+    if isinstance(value, list):
+        return [without_shared(item, tensors, f"{key}/{place}") for place, item in enumerate(value)]
+    return value
+
+
+def with_shared(value: Any, take: Callable[[str], Tensor]) -> Any:
+    if isinstance(value, str) and value.startswith(SHARED):
+        return take(value.removeprefix(SHARED))
+    if isinstance(value, dict):
+        return {name: with_shared(item, take) for name, item in value.items()}
+    if isinstance(value, list):
+        return [with_shared(item, take) for item in value]
+    return value
+
+
+def read_shards(path: Path, module: nn.Module, optimizers: list[Any]) -> dict[str, Any]:
+    """Fills this rank's share of a model and its optimizers, whatever the number of ranks that wrote the folder.
+
+    Returns:
+        The checkpoint without what has been put in its place.
+
+    Raises:
+        CheckpointError: it is the checkpoint of another model, or damaged.
+    """
+    rest = read_rest(path)
+    parameters = dict(module.named_parameters())
+    targets: dict[str, Tensor] = {}
+    for optimizer, saved in zip(optimizers, rest["optimizer_states"], strict=True):
+        fill_optimizer(optimizer, saved, parameters, targets)
+    own = module.state_dict()
+    refuse_other_names(own, rest["state_dict"])
+    for name, value in rest["state_dict"].items():
+        if isinstance(value, str):
+            targets[value.removeprefix(SHARED)] = own[name]
+        else:
+            own[name].copy_(value)
+    dcp.load(targets, storage_reader=Reader(path))
+    return rest
+
+
+def fill_optimizer(
+    optimizer: Any, saved: dict[str, Any], parameters: dict[str, nn.Parameter], targets: dict[str, Tensor]
+) -> None:
+    """Its groups and what is not shared out at once; ``targets`` takes what is still to be read, by key."""
+    for group, before in zip(optimizer.param_groups, saved["param_groups"], strict=True):
+        group.update({key: value for key, value in before.items() if key != "params"})
+        for name in before["params"]:
+            parameter, state = parameters[name], optimizer.state[parameters[name]]
+            for key, value in saved["state"].get(name, {}).items():
+                if isinstance(value, str) and value.startswith(SHARED):
+                    state[key] = targets[value.removeprefix(SHARED)] = torch.zeros_like(parameter, requires_grad=False)
+                elif isinstance(value, Tensor):
+                    stays = key == "step" and not (group.get("fused") or group.get("capturable"))
+                    state[key] = value.clone() if stays else value.to(parameter.device, copy=True)
+                else:
+                    state[key] = value
+
+
+def refuse_other_names(own: dict[str, Any], saved: dict[str, Any]) -> None:
+    if own.keys() != saved.keys():
+        differ = sorted(own.keys() ^ saved.keys())
+        raise CheckpointError(f"the checkpoint is another model's: {', '.join(differ[:5])} are in one of them only.")
+
+
+def read_whole(path: Path) -> dict[str, Any]:
+    """The checkpoint as a single device would have written it, in memory.
+
+    Raises:
+        CheckpointError: it is damaged.
+    """
+    rest, reader = read_rest(path), Reader(path)
+    entries = reader.read_metadata().state_dict_metadata
+    tensors = {
+        key: torch.empty(entry.size, dtype=entry.properties.dtype)
+        for key, entry in entries.items()
+        if isinstance(entry, TensorStorageMetadata)
+    }
+    dcp.load(tensors, storage_reader=reader, no_dist=True)
+    whole = with_shared(rest, tensors.__getitem__)
+    whole["optimizer_states"] = [by_number(state) for state in whole["optimizer_states"]]
+    return whole
+
+
+def by_number(saved: dict[str, Any]) -> dict[str, Any]:
+    """An optimizer's state as torch itself spells it: parameters by their place in the groups."""
+    names = [name for group in saved["param_groups"] for name in group["params"]]
+    places = {name: place for place, name in enumerate(names)}
+    groups = [{**group, "params": [places[name] for name in group["params"]]} for group in saved["param_groups"]]
+    return {"state": {places[name]: state for name, state in saved["state"].items()}, "param_groups": groups}
+
+
+def put_shards(checkpoint: dict[str, Any], module: nn.Module, optimizers: list[Any]) -> None:
+    """Deals a whole checkpoint out to the ranks, each of which has read it."""
+    put_weights(checkpoint["state_dict"], module)
+    for optimizer, saved in zip(optimizers, checkpoint["optimizer_states"], strict=True):
+        parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+        for place, state in saved["state"].items():
+            parameter = parameters[place]
+            optimizer.state[parameter] = {
+                key: like(parameter, value) if isinstance(value, Tensor) and value.shape == parameter.shape else value
+                for key, value in state.items()
+            }
+        for group, before in zip(optimizer.param_groups, saved["param_groups"], strict=True):
+            group.update({key: value for key, value in before.items() if key != "params"})
+
+
+@torch.no_grad()
+def put_weights(weights: dict[str, Tensor], module: nn.Module) -> None:
+    """Fills a model, also one that is shared out, from the weights of a whole one. Every rank must call it.
+
+    Raises:
+        CheckpointError: they are of another model.
+    """
+    own = module.state_dict()
+    refuse_other_names(own, weights)
+    for name, value in weights.items():
+        own[name].copy_(like(own[name], value))
+
+
+def like(tensor: Tensor, value: Tensor) -> Tensor:
+    """``value`` dealt out as ``tensor`` is."""
+    if not isinstance(tensor, DTensor):
+        return value
+    return distribute_tensor(value.to(tensor.device), tensor.device_mesh, tensor.placements)
+
+
+def read_rest(path: Path) -> dict[str, Any]:
+    try:
+        return torch.load(path / REST, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
+        reason = str(error).partition("\n")[0]
+        raise CheckpointError(f"{path} is no checkpoint that can be loaded weights-only: {reason}") from error
+
+
+class Reader(dcp.FileSystemReader):
+    """Reads the list of shares without running what it might name."""
+
+    def read_metadata(self, *args: Any, **kwargs: Any) -> Any:
+        path = self._get_metadata_path(kwargs.get("rank"))
+        try:
+            with open(path, "rb") as file:
+                metadata = NarrowUnpickler(file).load()
+        except (OSError, EOFError, AttributeError, pickle.UnpicklingError) as error:
+            raise CheckpointError(f"{path} is not a list of shares that can be read: {error}") from error
+        metadata.storage_meta = metadata.storage_meta or StorageMeta()
+        metadata.storage_meta.load_id = self.load_id
+        return metadata
+
+
+class NarrowUnpickler(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) in ALLOWED or isinstance(getattr(torch, name, None), torch.dtype) and module == "torch":
+            return super().find_class(module, name)
+        raise pickle.UnpicklingError(f"it names {module}.{name}")
+
+
+

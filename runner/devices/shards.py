@@ -1,0 +1,76 @@
+"""A share of each parameter, its gradient and its optimizer state on every device: FSDP2.
+
+Zhao et al., "PyTorch FSDP: experiences on scaling fully sharded data parallel" (2023), https://arxiv.org/abs/2304.11277
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pytorch_lightning.strategies import ModelParallelStrategy
+from torch import nn
+from torch.distributed.fsdp import FSDPModule, fully_shard
+
+from runner.devices.blocks import find_blocks
+from runner.devices.shard_files import put_shards, read_shards, write_shards
+from runner.devices.steps import Passes, StepsInPasses
+
+__all__ = ["ShardsStrategy"]
+
+
+class ShardsStrategy(StepsInPasses, ModelParallelStrategy):
+    """The model's blocks are put together for their own forward and backward pass only.
+
+    A checkpoint is a folder, to which every rank writes its share; it can be read by any number of ranks.
+    """
+
+    def __init__(self, passes: Passes, **kwargs: Any):
+        super().__init__(tensor_parallel_size=1, **kwargs)
+        self.passes = passes
+
+    def setup_environment(self) -> None:
+        self._data_parallel_size = self.num_nodes * self.num_processes
+        super().setup_environment()
+
+    def split_model(self, model: nn.Module) -> None:
+        """Each block on its own, and the rest together."""
+        if isinstance(model, FSDPModule):
+            return
+        mesh = self.device_mesh["data_parallel"]
+        for block in find_blocks(model).values():
+            fully_shard(block, mesh=mesh)
+        fully_shard(model, mesh=mesh)
+
+    # Checkpoints
+
+    def lightning_module_state_dict(self) -> dict[str, Any]:
+        return self.lightning_module.state_dict()
+
+    def optimizer_state(self, optimizer: Any) -> dict[str, Any]:
+        """By the names of parameters, in groups as they are."""
+        names = {parameter: name for name, parameter in self.lightning_module.named_parameters()}
+        groups = [
+            {**group, "params": [names[parameter] for parameter in group["params"]]} for group in optimizer.param_groups
+        ]
+        return {"state": {names[p]: state for p, state in optimizer.state.items()}, "param_groups": groups}
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], filepath: str | Path, storage_options: Any = None) -> None:
+        digest = write_shards(checkpoint, Path(filepath), self.is_global_zero)
+        if hasattr(self.checkpoint_io, "digests"):
+            self.checkpoint_io.digests[Path(filepath).name] = digest
+
+    def load_checkpoint(self, checkpoint_path: str | Path, weights_only: bool | None = True) -> dict[str, Any]:
+        """Weights and optimizer states go where they belong; the rest is returned."""
+        path = Path(checkpoint_path)
+        self.checkpoint_io.check(path)
+        if path.is_dir():
+            return read_shards(path, self.lightning_module, self.optimizers)
+        checkpoint = self.checkpoint_io.load_checkpoint(path)
+        put_shards(checkpoint, self.lightning_module, self.optimizers)
+        return checkpoint
+
+    def load_model_state_dict(self, checkpoint: Mapping[str, Any], strict: bool = True) -> None:
+        """Done in ``load_checkpoint``; the weights of a whole model are dealt out."""
+

@@ -1,0 +1,161 @@
+"""A training step whose batch goes through the model in one pass or several, and again in smaller ones when memory
+runs out."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from runner.devices.memory import Before, is_out_of_memory, let_go
+from runner.devices.passes import cut, num_passes, set_weights, shares
+from runner.errors import OutOfMemory
+from runner.ranks.exchange import num_ranks
+
+__all__ = ["Passes", "StepsInPasses"]
+
+log = logging.getLogger("runner.memory")
+
+
+@dataclass
+class Passes:
+    """
+    Attributes:
+        size: samples at once, on each device; None is all of its share of the batch.
+        halves: whether memory that runs out halves it.
+    """
+
+    size: int | None = None
+    halves: bool = True
+
+    def halve(self, batch: dict[str, Any], step: int, error: BaseException) -> None:
+        """Half as many samples at once from here on; the same number on every rank.
+
+        Raises:
+            OutOfMemory: it is one already.
+        """
+        parts = num_passes(batch, self.size)
+        now = -(-shares(batch)[1] // parts)
+        reason = str(error).partition("\n")[0]
+        if now == 1:
+            raise OutOfMemory(
+                f"step {step}: the memory is not enough for a single sample ({reason}). Take a smaller model or input, "
+                "or hardware.activation_checkpointing=true."
+            )
+        self.size = now // 2
+        log.warning(
+            "step %d: out of memory with %d samples at once (%s). The step is done again with %d at once, and so are "
+            "those that follow; the batch stays the same.", step, now, reason, self.size,
+        )  # fmt: skip
+
+
+class StepsInPasses:
+    """Mixed into a strategy of Lightning's.
+
+    Every pass goes forward and backward within ``training_step``; gradients add up. What is then left for the loop's
+    own backward pass is nothing, or what joins the ranks. A step in which memory runs out is taken back and done again
+    in smaller passes: weights, random states, running statistics and counts are those of before the step.
+
+    Attributes:
+        passes: how many samples go at once.
+        clears_gradients: the loop need not do so; it would be too late.
+    """
+
+    passes: Passes
+    clears_gradients = True
+
+    def training_step(self, batch: Any, batch_idx: int, *args: Any) -> Tensor:
+        trainer = self.lightning_module.trainer
+        begins = batch_idx % trainer.accumulate_grad_batches == 0
+        takes_back = self.passes.halves and begins and self.can_take_back
+        if begins:
+            self.clear_gradients()
+        while True:
+            before = Before(self.lightning_module, self.root_device) if takes_back else None
+            try:
+                return self.in_passes(batch, batch_idx)
+            except (RuntimeError, MemoryError) as error:
+                if before is None or not is_out_of_memory(error):
+                    raise
+                failure = error.with_traceback(None)  # the frames hold what filled the memory
+            self.clear_gradients()
+            before.restore()
+            let_go(self.root_device)
+            self.passes.halve(batch, trainer.global_step, failure)
+
+    @property
+    def can_take_back(self) -> bool:
+        """Whether a step can be done again without the other ranks waiting for this one for ever."""
+        return num_ranks() == 1
+
+    def in_passes(self, batch: Any, batch_idx: int) -> Tensor:
+        """The batch's loss; all gradients are there."""
+        return self.go_through(self.parts_of(batch), batch_idx).total
+
+    def parts_of(self, batch: Any) -> list[dict[str, Any]]:
+        task = self.lightning_module
+        if self.passes.size is None and num_ranks() == 1:
+            return [batch]
+        parts = cut(batch, num_passes(batch, self.passes.size))
+        set_weights(parts, batch, getattr(task, "loss_units", None))
+        return parts
+
+    def go_through(self, parts: list[dict[str, Any]], batch_idx: int) -> Sums:
+        """Forward and backward of each part."""
+        sums, share = Sums(), self.share_of_update(parts, batch_idx)
+        for part in parts:
+            loss = self.forward_pass(part, batch_idx)
+            sums.add(loss.detach(), self.lightning_module)
+            super().backward(loss * share if share != 1.0 else loss, None)
+        sums.tell(self.lightning_module)
+        return sums
+
+    def forward_pass(self, part: dict[str, Any], batch_idx: int) -> Tensor:
+        with self.precision_plugin.train_step_context():
+            return self.lightning_module.training_step(part, batch_idx)
+
+    def share_of_update(self, parts: list[dict[str, Any]], batch_idx: int) -> float:
+        """What a batch's gradient counts in its update: one, or with ``accumulate_grad_batches`` its share of the
+        samples. Lightning would divide by the number of batches, also where the last are fewer or smaller."""
+        trainer = self.lightning_module.trainer
+        every = trainer.accumulate_grad_batches
+        if every == 1:
+            return 1.0
+        sampler = getattr(trainer.train_dataloader, "batch_sampler", None)
+        if not hasattr(sampler, "size_of") or trainer.num_training_batches == float("inf"):
+            return 1.0 / every
+        first = batch_idx // every * every
+        window = range(first, min(first + every, int(trainer.num_training_batches)))
+        return sampler.size_of(batch_idx) / sum(map(sampler.size_of, window))
+
+    def backward(self, closure_loss: Tensor, optimizer: Any, *args: Any, **kwargs: Any) -> Tensor:
+        """The loop's call: each pass has gone back already."""
+        if not closure_loss.requires_grad:
+            return closure_loss
+        return super().backward(closure_loss, optimizer, *args, **kwargs)
+
+    def clear_gradients(self) -> None:
+        for optimizer in self.optimizers:
+            optimizer.zero_grad(set_to_none=True)
+
+
+class Sums:
+    """Of the passes' losses: the batch's."""
+
+    def __init__(self) -> None:
+        self.total: Any = None
+        self.parts: dict[str, Tensor] = {}
+        self.count = 0
+
+    def add(self, loss: Tensor, task: Any) -> None:
+        self.total = loss if self.total is None else self.total + loss
+        for name, part in task.last_train_parts.items():
+            self.parts[name] = self.parts[name] + part if name in self.parts else part
+        self.count += 1
+
+    def tell(self, task: Any) -> None:
+        if self.count > 1:
+            task.last_train_loss, task.last_train_parts = self.total, self.parts
+
