@@ -9,8 +9,10 @@ import pytorch_lightning as pl
 import torch
 from annotated_types import Gt
 from torch import Tensor
+from torch.distributed.tensor import DTensor
 
 from runner.errors import NonFiniteLossError
+from runner.ranks.exchange import any_rank
 
 __all__ = ["NonFiniteLossGuard"]
 
@@ -62,12 +64,13 @@ class NonFiniteLossGuard(pl.Callback):
         if not trainer.training and not trainer.validating:
             return
         self._look(trainer)
-        parameters = dict(pl_module.named_parameters())
+        parameters = {name: own_share(parameter) for name, parameter in pl_module.named_parameters()}
         finite = torch.stack(
             [torch.isfinite(p).all() for p in parameters.values()] or [torch.tensor(True)]
         ).tolist()
         wrong = [name for name, fine in zip(parameters, finite, strict=False) if not fine]
-        if wrong:
+        if any_rank(bool(wrong)) == [True]:
+            wrong = wrong or ["the share of another rank"]
             raise NonFiniteLossError(
                 f"step {trainer.global_step} (epoch {trainer.current_epoch}): weights became NaN or infinite in "
                 f"{some(wrong)}, though the loss was still a number. {advice(trainer)}"
@@ -81,6 +84,11 @@ class NonFiniteLossGuard(pl.Callback):
         if not all(finite):
             step, batch_idx, loss, batch = seen[finite.index(False)]
             raise NonFiniteLossError(describe(trainer, step, batch_idx, loss, batch))
+
+
+def own_share(parameter: Tensor) -> Tensor:
+    """Of a parameter that is dealt out to the ranks, what this one has."""
+    return parameter.to_local() if isinstance(parameter, DTensor) else parameter
 
 
 def describe(trainer: pl.Trainer, step: int, batch_idx: int, loss: Tensor, batch: Any) -> str:

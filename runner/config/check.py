@@ -13,6 +13,7 @@ from runner.config.agreement import agreement_problems
 from runner.config.composition import Composition
 from runner.config.effect import effect_problems
 from runner.config.groups import GROUPS
+from runner.config.hardware_effect import hardware_problems
 from runner.config.machine import machine_problems
 from runner.config.nearest import did_you_mean
 from runner.config.node import check_value
@@ -52,6 +53,7 @@ def find_problems(composition: Composition) -> list[str]:
         *trainer_problems(plain.get("trainer")),
         *agreement_problems(composition, plain),
         *effect_problems(composition, plain),
+        *hardware_problems(plain),
         *machine_problems(plain),
         *trial_problems(
             {key: node for key, node in plain.items() if key not in takers},

@@ -25,7 +25,15 @@ from runner.ranks.exchange import all_of, any_rank
 from runner.run.checkpoints import file_digest
 from runner.run.files import fsync_folder, replace_file
 
-__all__ = ["put_shards", "put_weights", "read_shards", "read_whole", "write_shards"]
+__all__ = [
+    "put_optimizer",
+    "put_weights",
+    "read_optimizer",
+    "read_rest",
+    "read_weights",
+    "read_whole",
+    "write_shards",
+]
 
 REST = "rest.pt"
 SHARED = "shared out as "
@@ -128,29 +136,31 @@ def with_shared(value: Any, take: Callable[[str], Tensor]) -> Any:
     return value
 
 
-def read_shards(path: Path, module: nn.Module, optimizers: list[Any]) -> dict[str, Any]:
-    """Fills this rank's share of a model and its optimizers, whatever the number of ranks that wrote the folder.
+def read_weights(path: Path, saved: dict[str, Any], module: nn.Module) -> None:
+    """Fills this rank's share of a model, whatever the number of ranks that wrote the folder. Every rank must call it.
 
-    Returns:
-        The checkpoint without what has been put in its place.
+    Args:
+        saved: the model's part of ``read_rest``.
 
     Raises:
         CheckpointError: it is the checkpoint of another model, or damaged.
     """
-    rest = read_rest(path)
-    parameters = dict(module.named_parameters())
-    targets: dict[str, Tensor] = {}
-    for optimizer, saved in zip(optimizers, rest["optimizer_states"], strict=True):
-        fill_optimizer(optimizer, saved, parameters, targets)
     own = module.state_dict()
-    refuse_other_names(own, rest["state_dict"])
-    for name, value in rest["state_dict"].items():
+    refuse_other_names(own, saved)
+    targets = {}
+    for name, value in saved.items():
         if isinstance(value, str):
             targets[value.removeprefix(SHARED)] = own[name]
         else:
             own[name].copy_(value)
     dcp.load(targets, storage_reader=Reader(path))
-    return rest
+
+
+def read_optimizer(path: Path, saved: dict[str, Any], optimizer: Any, module: nn.Module) -> None:
+    """Fills this rank's share of an optimizer's state. Every rank must call it."""
+    targets: dict[str, Tensor] = {}
+    fill_optimizer(optimizer, saved, dict(module.named_parameters()), targets)
+    dcp.load(targets, storage_reader=Reader(path))
 
 
 def fill_optimizer(
@@ -204,19 +214,17 @@ def by_number(saved: dict[str, Any]) -> dict[str, Any]:
     return {"state": {places[name]: state for name, state in saved["state"].items()}, "param_groups": groups}
 
 
-def put_shards(checkpoint: dict[str, Any], module: nn.Module, optimizers: list[Any]) -> None:
-    """Deals a whole checkpoint out to the ranks, each of which has read it."""
-    put_weights(checkpoint["state_dict"], module)
-    for optimizer, saved in zip(optimizers, checkpoint["optimizer_states"], strict=True):
-        parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-        for place, state in saved["state"].items():
-            parameter = parameters[place]
-            optimizer.state[parameter] = {
-                key: like(parameter, value) if isinstance(value, Tensor) and value.shape == parameter.shape else value
-                for key, value in state.items()
-            }
-        for group, before in zip(optimizer.param_groups, saved["param_groups"], strict=True):
-            group.update({key: value for key, value in before.items() if key != "params"})
+def put_optimizer(saved: dict[str, Any], optimizer: Any) -> None:
+    """Deals an optimizer's whole state out to the ranks, each of which has read it."""
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    for place, state in saved["state"].items():
+        parameter = parameters[place]
+        optimizer.state[parameter] = {
+            key: like(parameter, value) if isinstance(value, Tensor) and value.shape == parameter.shape else value
+            for key, value in state.items()
+        }
+    for group, before in zip(optimizer.param_groups, saved["param_groups"], strict=True):
+        group.update({key: value for key, value in before.items() if key != "params"})
 
 
 @torch.no_grad()

@@ -14,7 +14,14 @@ from torch import nn
 from torch.distributed.fsdp import FSDPModule, fully_shard
 
 from runner.devices.blocks import find_blocks
-from runner.devices.shard_files import put_shards, read_shards, write_shards
+from runner.devices.shard_files import (
+    put_optimizer,
+    put_weights,
+    read_optimizer,
+    read_rest,
+    read_weights,
+    write_shards,
+)
 from runner.devices.steps import Passes, StepsInPasses
 
 __all__ = ["ShardsStrategy"]
@@ -29,6 +36,7 @@ class ShardsStrategy(StepsInPasses, ModelParallelStrategy):
     def __init__(self, passes: Passes, **kwargs: Any):
         super().__init__(tensor_parallel_size=1, **kwargs)
         self.passes = passes
+        self._source = Path()
 
     def setup_environment(self) -> None:
         self._data_parallel_size = self.num_nodes * self.num_processes
@@ -61,16 +69,33 @@ class ShardsStrategy(StepsInPasses, ModelParallelStrategy):
         if hasattr(self.checkpoint_io, "digests"):
             self.checkpoint_io.digests[Path(filepath).name] = digest
 
+    # Lightning restores weights before callbacks look at the run, and optimizers when they have been made
+
+    @property
+    def restore_checkpoint_after_setup(self) -> bool:
+        return False
+
+    @property
+    def lightning_restore_optimizer(self) -> bool:
+        return True
+
     def load_checkpoint(self, checkpoint_path: str | Path, weights_only: bool | None = True) -> dict[str, Any]:
-        """Weights and optimizer states go where they belong; the rest is returned."""
-        path = Path(checkpoint_path)
-        self.checkpoint_io.check(path)
-        if path.is_dir():
-            return read_shards(path, self.lightning_module, self.optimizers)
-        checkpoint = self.checkpoint_io.load_checkpoint(path)
-        put_shards(checkpoint, self.lightning_module, self.optimizers)
-        return checkpoint
+        """Of a folder what is not shared out; the shares are read where they belong."""
+        self._source = Path(checkpoint_path)
+        if not self._source.is_dir():
+            return self.checkpoint_io.load_checkpoint(self._source)
+        self.checkpoint_io.check(self._source)
+        return read_rest(self._source)
 
     def load_model_state_dict(self, checkpoint: Mapping[str, Any], strict: bool = True) -> None:
-        """Done in ``load_checkpoint``; the weights of a whole model are dealt out."""
+        if self._source.is_dir():
+            read_weights(self._source, checkpoint["state_dict"], self.lightning_module)
+        else:
+            put_weights(checkpoint["state_dict"], self.lightning_module)
 
+    def load_optimizer_state_dict(self, checkpoint: Mapping[str, Any]) -> None:
+        for optimizer, saved in zip(self.optimizers, checkpoint["optimizer_states"], strict=True):
+            if self._source.is_dir():
+                read_optimizer(self._source, saved, optimizer, self.lightning_module)
+            else:
+                put_optimizer(saved, optimizer)

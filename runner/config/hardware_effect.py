@@ -1,0 +1,88 @@
+"""Settings of the hardware that would do nothing, or that shut each other out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+__all__ = ["hardware_problems"]
+
+
+def hardware_problems(plain: dict[str, Any]) -> list[str]:
+    def node(name: str) -> dict[str, Any]:
+        return plain[name] if isinstance(plain.get(name), dict) else {}
+
+    hardware, data = node("hardware"), node("data")
+    return [
+        *device_number_problems(hardware),
+        *pass_problems(hardware, data),
+        *lr_scaling_problems(hardware, node("optimizer")),
+        *measure_problems(hardware),
+    ]
+
+
+def device_number_problems(hardware: dict[str, Any]) -> list[str]:
+    """What needs several devices."""
+    problems = []
+    devices, strategy = hardware.get("devices") or 1, hardware.get("strategy")
+    if hardware.get("accelerator") == "mps" and devices != 1:
+        problems.append(f"hardware.devices={devices}: Apple's GPU is one device. Take hardware.devices=1.")
+    if strategy == "fsdp" and devices == 1:
+        problems.append(
+            "hardware.strategy=fsdp would have no effect on one device: there is nobody to share the model with. Give "
+            "hardware.devices, or take hardware=auto."
+        )
+    if strategy == "fsdp" and str(hardware.get("precision")) == "16":
+        problems.append(
+            "hardware.precision=16: the scaling of the loss does not know of shares of a model. With "
+            "hardware.strategy=fsdp take bf16 or 32."
+        )
+    if hardware.get("sync_batchnorm") is True and devices == 1:
+        problems.append(
+            "hardware.sync_batchnorm=true would have no effect on one device, which has the whole batch. Take it away."
+        )
+    return problems
+
+
+def pass_problems(hardware: dict[str, Any], data: dict[str, Any]) -> list[str]:
+    """Passes of a batch."""
+    problems = []
+    size, devices, batch = hardware.get("micro_batch"), hardware.get("devices"), data.get("batch_size")
+    if is_count(size) and is_count(batch) and is_count(devices) and size >= -(-batch // devices):
+        share = f", each of {devices} devices' share of the batch" if devices > 1 else ", the whole batch"
+        problems.append(
+            f"hardware.micro_batch={size} would have no effect: data.batch_size={batch} gives {-(-batch // devices)} "
+            f"samples{share}. Take a smaller one, or null."
+        )
+    if hardware.get("memory_gib") is not None and size != "auto":
+        problems.append("hardware.memory_gib would have no effect without hardware.micro_batch=auto.")
+    return problems
+
+
+def lr_scaling_problems(hardware: dict[str, Any], optimizer: dict[str, Any]) -> list[str]:
+    rule, reference = hardware.get("lr_scaling") or "none", hardware.get("reference_batch_size")
+    if rule == "none":
+        return [] if reference is None else [
+            f"hardware.reference_batch_size={reference} would have no effect: hardware.lr_scaling is none. Take linear "
+            "or sqrt."
+        ]  # fmt: skip
+    if reference is None:
+        return [
+            f"hardware.lr_scaling={rule}: for which batch is optimizer.lr meant? Give hardware.reference_batch_size."
+        ]
+    lr = optimizer.get("lr")
+    if not isinstance(lr, int | float) or isinstance(lr, bool):
+        return [f"hardware.lr_scaling={rule}: there is no number optimizer.lr to scale. Give one, or take none."]
+    return []
+
+
+def measure_problems(hardware: dict[str, Any]) -> list[str]:
+    if hardware.get("measure") is not True or hardware.get("precision") is None or hardware.get("channels_last") is None:
+        return []
+    return [
+        "hardware.measure=true would have no effect: hardware.precision and hardware.channels_last are given. Set one "
+        "of them to null, or take it away."
+    ]
+
+
+def is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
