@@ -46,7 +46,7 @@ def device_number_problems(hardware: dict[str, Any]) -> list[str]:
 def pass_problems(hardware: dict[str, Any], data: dict[str, Any]) -> list[str]:
     """Passes of a batch."""
     problems = []
-    size, devices, batch = hardware.get("micro_batch"), hardware.get("devices"), data.get("batch_size")
+    size, devices, batch = hardware.get("micro_batch"), hardware.get("devices") or 1, data.get("batch_size")
     if is_count(size) and is_count(batch) and is_count(devices) and size >= -(-batch // devices):
         share = f", each of {devices} devices' share of the batch" if devices > 1 else ", the whole batch"
         problems.append(
