@@ -24,9 +24,10 @@ def device_number_problems(hardware: dict[str, Any]) -> list[str]:
     """What needs several devices."""
     problems = []
     devices, strategy = hardware.get("devices") or 1, hardware.get("strategy")
+    is_alone = devices == 1 and (hardware.get("num_nodes") or 1) == 1
     if hardware.get("accelerator") == "mps" and devices != 1:
         problems.append(f"hardware.devices={devices}: Apple's GPU is one device. Take hardware.devices=1.")
-    if strategy == "fsdp" and devices == 1:
+    if strategy == "fsdp" and is_alone:
         problems.append(
             "hardware.strategy=fsdp would have no effect on one device: there is nobody to share the model with. Give "
             "hardware.devices, or take hardware=auto."
@@ -36,7 +37,7 @@ def device_number_problems(hardware: dict[str, Any]) -> list[str]:
             "hardware.precision=16: the scaling of the loss does not know of shares of a model. With "
             "hardware.strategy=fsdp take bf16 or 32."
         )
-    if hardware.get("sync_batchnorm") is True and devices == 1:
+    if hardware.get("sync_batchnorm") is True and is_alone:
         problems.append(
             "hardware.sync_batchnorm=true would have no effect on one device, which has the whole batch. Take it away."
         )

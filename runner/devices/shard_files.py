@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import pickle
 import shutil
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,8 +22,7 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.serialization import get_unsafe_globals_in_checkpoint
 
 from runner.errors import CheckpointError
-from runner.ranks.exchange import all_of, any_rank
-from runner.run.checkpoints import file_digest
+from runner.ranks.exchange import any_rank
 from runner.run.files import fsync_folder, replace_file
 
 __all__ = [
@@ -56,11 +56,8 @@ ALLOWED = {
 }  # fmt: skip
 
 
-def write_shards(checkpoint: dict[str, Any], path: Path, is_first: bool) -> str:
+def write_shards(checkpoint: dict[str, Any], path: Path, is_first: bool) -> None:
     """Every rank writes its share; the folder has its name when all of it is on the disk. Every rank must call it.
-
-    Returns:
-        The folder's SHA-256, as ``file_digest`` tells it.
 
     Raises:
         CheckpointError: a rank could not write.
@@ -89,7 +86,6 @@ def write_shards(checkpoint: dict[str, Any], path: Path, is_first: bool) -> str:
     finally:
         if is_first:
             shutil.rmtree(temporary, ignore_errors=True)
-    return all_of(file_digest(path) if is_first else "")[0]
 
 
 def together(stage: Callable[[], None], path: Path) -> None:
@@ -200,7 +196,9 @@ def read_whole(path: Path) -> dict[str, Any]:
         for key, entry in entries.items()
         if isinstance(entry, TensorStorageMetadata)
     }
-    dcp.load(tensors, storage_reader=reader, no_dist=True)
+    with warnings.catch_warnings():  # that a single process reads is meant
+        warnings.simplefilter("ignore", UserWarning)
+        dcp.load(tensors, storage_reader=reader, no_dist=True)
     whole = with_shared(rest, tensors.__getitem__)
     whole["optimizer_states"] = [by_number(state) for state in whole["optimizer_states"]]
     return whole

@@ -65,9 +65,7 @@ class ShardsStrategy(StepsInPasses, ModelParallelStrategy):
         return {"state": {names[p]: state for p, state in optimizer.state.items()}, "param_groups": groups}
 
     def save_checkpoint(self, checkpoint: dict[str, Any], filepath: str | Path, storage_options: Any = None) -> None:
-        digest = write_shards(checkpoint, Path(filepath), self.is_global_zero)
-        if hasattr(self.checkpoint_io, "digests"):
-            self.checkpoint_io.digests[Path(filepath).name] = digest
+        write_shards(checkpoint, Path(filepath), self.is_global_zero)
 
     # Lightning restores weights before callbacks look at the run, and optimizers when they have been made
 
