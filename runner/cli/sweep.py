@@ -14,6 +14,8 @@ examples:
   runner sweep model=mlp data=digits 'optimizer.lr=tag(log,interval(1e-4,1e-1))' sweep.num_trials=50
   runner sweep model=mlp,logistic 'model.hidden_sizes=choice([64],[128,64])' sweep=grid
   runner sweep sweep=asha sweep.num_workers=4 'optimizer.lr=tag(log,interval(1e-4,1e-1))'
+  runner sweep sweep=nsga2 'sweep.objectives={val/accuracy:max,num_parameters:min}' 'model.hidden_sizes=[16],[64],[256]'
+  runner sweep --join latest sweep.num_workers=2      two more workers, from here or another machine
   runner sweep best latest --output best.yaml         the best trial's config, for `runner train best.yaml`
   runner sweep show latest                            a table of its trials
   runner sweep list                                   the sweeps there are
@@ -28,11 +30,17 @@ def add_arguments(parser: ArgumentParser) -> None:
     add_allow_package(parser)
     add_root(parser)
     sweep_views.add_arguments(parser)
+    parser.add_argument(
+        "--join",
+        metavar="SWEEP",
+        help="take part in a sweep that was begun elsewhere: its folder or name; on a machine that does not see the folder, "
+        "the name, and sweep.storage=URL",
+    )
     parser.epilog = EXAMPLES
 
 
 def run(args: Namespace) -> int:
-    from runner.cli.arguments import allow_packages, split_experiment
+    from runner.cli.arguments import allow_packages
 
     allow_packages(args.allow_package)
     sweep_views.refuse_options(args)
@@ -40,11 +48,8 @@ def run(args: Namespace) -> int:
         return sweep_views.run(args)
     from runner.cli.show import console
     from runner.report.tables import next_commands
-    from runner.sweep.request import make_request
-    from runner.sweep.run import Sweeping
     from runner.sweep.view import SweepView
 
-    experiment, overrides = split_experiment(args.overrides)
     out = console()
     views: list[SweepView] = []
 
@@ -52,18 +57,19 @@ def run(args: Namespace) -> int:
         views.append(SweepView(book, sweeping.metric, out))
         return views[-1]
 
-    sweeping = Sweeping(
-        make_request(overrides, experiment, args.config_dir), ["runner", *args.words], make_view
-    )
+    sweeping = _sweeping(args, make_view)
     try:
         book = sweeping.run()
     finally:
         for view in views:
             view.close()
+    if not book.best():
+        out.print("no trial has come to its end yet.")
+        return 0
     best = book.best()[0]
     trial = _short(sweeping.sweep.trial(best.number).path)
     states = ", ".join(f"{count} {state}" for state, count in book.counts().items())
-    print(f"\n{states}. Best: trial {best.number}, {sweeping.metric} {best.value:.6g}")
+    print(f"\n{states}. Best: trial {best.number}, {_values(sweeping, best)}")
     for key, value in best.params.items():
         print(f"  {key}={value}")
     commands = [
@@ -72,6 +78,30 @@ def run(args: Namespace) -> int:
     ]
     out.print(next_commands(commands))
     return 0
+
+
+def _sweeping(args: Namespace, make_view):
+    from runner.cli.arguments import split_experiment
+    from runner.errors import UserError
+    from runner.sweep.join import join_request
+    from runner.sweep.request import make_request
+    from runner.sweep.run import Sweeping
+
+    experiment, overrides = split_experiment(args.overrides)
+    command = ["runner", *args.words]
+    if args.join is None:
+        return Sweeping(make_request(overrides, experiment, args.config_dir), command, make_view)
+    if experiment or args.config_dir:
+        raise UserError(
+            "--join takes the sweep's own experiment and folders of config groups: leave them out."
+        )
+    request, sweep = join_request(args.join, overrides, args.root)
+    return Sweeping(request, command, make_view, sweep, joins=True)
+
+
+def _values(sweeping, best) -> str:
+    names = sweeping.request.objectives
+    return ", ".join(f"{name} {value:.6g}" for name, value in zip(names, best.values, strict=True))
 
 
 def _short(path) -> str:

@@ -198,10 +198,16 @@ class Sweep:
         name: of the sweep's folder in run.root; model and data when null.
         num_trials: how many there are in the end, however often the sweep is started.
         num_workers: trials at a time.
+        devices_per_trial: GPUs that each trial has to itself; 0.5 lets two share one; null takes hardware.devices.
         sampler: what chooses the next point.
+        sampler_options: arguments of Optuna's sampler.
         pruner: what ends trials that lag behind.
+        pruner_options: arguments of Optuna's pruner.
         objective: the metric of the best checkpoint to search by; the task's own when null.
         mode: whether the objective is to be small or large; the task knows for its own.
+        objectives: several metrics to search by, each with min or max, in place of one; also num_parameters, num_trainable
+            and seconds.
+        repeats: how often each trial is trained, with one seed after the other; the objective is the mean.
         try_default: the config as it is, without the space, is trial 0.
         points: further points to try first, each a mapping of keys to values.
         space: keys and their values in Hydra's sweep grammar, besides those of the command line.
@@ -209,18 +215,24 @@ class Sweep:
         max_retries: how often a trial whose process was killed goes on from its last checkpoint.
         timeout_s: seconds a trial may take, all its attempts together.
         silence_s: seconds without a batch after which an attempt counts as hanging, and is started again.
-        memory_gib: address space a trial may take.
+        memory_gib: address space that a trial may take beyond what the libraries need.
         keep_checkpoints: of how many of the best trials checkpoints stay on the disk.
-        storage: URL of a database that Optuna keeps the study in; a journal in the sweep's folder when null.
+        storage: where the study is kept: sqlite:///FILE or postgresql://USER@HOST/DATABASE; a journal in the sweep's folder
+            when null.
     """
 
     name: str | None = None
     num_trials: Annotated[int, Ge(1)] = 20
     num_workers: Annotated[int, Ge(1)] = 1
-    sampler: Literal["tpe", "random", "grid", "qmc", "gp", "cmaes"] = "tpe"
-    pruner: Literal["none", "median", "asha", "hyperband"] = "none"
+    devices_per_trial: Annotated[float, Gt(0)] | None = None
+    sampler: Literal["tpe", "random", "grid", "qmc", "gp", "cmaes", "nsga2"] = "tpe"
+    sampler_options: dict = field(default_factory=dict)
+    pruner: Literal["none", "median", "asha", "hyperband", "wilcoxon"] = "none"
+    pruner_options: dict = field(default_factory=dict)
     objective: str | None = None
     mode: Literal["min", "max"] | None = None
+    objectives: dict[str, Literal["min", "max"]] = field(default_factory=dict)
+    repeats: Annotated[int, Ge(1)] = 1
     try_default: bool = True
     points: list[dict] = field(default_factory=list)
     space: dict[str, str] = field(default_factory=dict)

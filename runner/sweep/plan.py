@@ -1,10 +1,13 @@
-"""What a sweep was begun with, kept beside its trials, so that going on with something else is noticed."""
+"""What a sweep was begun with, kept with its study, so that going on with something else is noticed."""
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
+import optuna
 from omegaconf import OmegaConf
 
 from runner.config.plain import to_plain, to_yaml
@@ -12,20 +15,46 @@ from runner.errors import ConfigError
 from runner.run.files import write_text
 from runner.sweep.directory import SweepDir
 from runner.sweep.request import Request
+from runner.sweep.storage import shown_url, without_password
 
-__all__ = ["changes", "keep_plan", "read_plan"]
+__all__ = ["BEGUN", "Plan", "keep_plan", "plan_of", "read_plan", "refuse_other", "stored_plan", "write_plan"]
 
 FREE = ("run", "tracking", "hardware", "launcher", "plots", "report")
 """Nodes of the config that do not change what a trial measures."""
+QUIET = ("space", "storage")
+"""Settings that are told of elsewhere."""
+BEGUN = "begun"
+"""The study's word that all points which come first are in it."""
 MAX_SHOWN = 5
 
+Plan = dict[str, Any]
 
-def read_plan(sweep: SweepDir) -> dict[str, Any]:
+
+def read_plan(sweep: SweepDir) -> Plan:
     return OmegaConf.to_container(OmegaConf.load(sweep.plan_path))
 
 
-def keep_plan(sweep: SweepDir, request: Request, metric: str, mode: str) -> list[str]:
-    """Writes the plan; where there is one already, compares first.
+def stored_plan(study: optuna.Study) -> tuple[Plan, dict[str, Any]] | None:
+    """The plan of a study and the config that its trials share; None before they were kept."""
+    kept = study.user_attrs
+    return (kept["plan"], OmegaConf.to_container(OmegaConf.create(kept["base"]))) if "base" in kept else None
+
+
+def plan_of(request: Request) -> Plan:
+    settings = asdict(request.settings)
+    return {
+        "settings": settings | {"storage": without_password(settings["storage"])},
+        "space": request.space.as_dict(),
+        "objectives": request.objectives,
+        "overrides": request.fixed,
+        "experiment": None if request.experiment is None else str(Path(request.experiment).absolute()),
+        "config_dirs": [str(Path(folder).absolute()) for folder in request.config_dirs],
+        "working_directory": os.getcwd(),
+    }
+
+
+def keep_plan(sweep: SweepDir, study: optuna.Study, request: Request) -> list[str]:
+    """Keeps the plan in the study, and in the sweep's folder; where there is one already, compares first.
 
     Returns:
         What is different now, and allowed to be.
@@ -33,45 +62,65 @@ def keep_plan(sweep: SweepDir, request: Request, metric: str, mode: str) -> list
     Raises:
         ConfigError: it is another search: its trials could not be compared with those there are.
     """
-    plan = {
-        "settings": asdict(request.settings),
-        "space": request.space.as_dict(),
-        "metric": metric,
-        "mode": mode,
-        "overrides": request.fixed,
-        "experiment": request.experiment,
-    }
-    base = to_plain(request.base.config, [])
+    plan, base = plan_of(request), to_yaml(to_plain(request.base.config, []))
+    before = stored_plan(study)
     said: list[str] = []
-    if sweep.plan_path.is_file():
-        before = read_plan(sweep)
-        refused = changes(before, plan, base, OmegaConf.to_container(OmegaConf.load(sweep.base_path)))
-        if refused:
-            raise ConfigError(
-                f"{sweep.path} holds another search: {'; '.join(refused)}. Begin a new one with sweep.name=NAME, or "
-                "repeat the command that began this one to go on with it."
-            )
-        said = allowed(before["settings"], plan["settings"])
-    write_text(sweep.base_path, to_yaml(base))
-    write_text(sweep.plan_path, to_yaml(plan), durable=True)
+    if before is not None:
+        refuse_other(sweep, before, plan, base)
+        said = allowed(before[0]["settings"], plan["settings"])
+    elif sweep.trials.is_dir() and any(sweep.trials.iterdir()):
+        raise ConfigError(
+            f"{sweep.trials} holds trials that the study knows nothing of: {kept_elsewhere(sweep, plan)}. Begin a new "
+            "search with sweep.name=NAME."
+        )
+    study.set_user_attr("plan", plan)
+    study.set_user_attr("base", base)
+    write_plan(sweep, plan, base)
     return said
 
 
-def changes(
-    before: dict[str, Any], plan: dict[str, Any], base: dict[str, Any], base_before: dict[str, Any]
-) -> list[str]:
-    """Differences that make it another search: of space, objective, or what all trials share."""
+def write_plan(sweep: SweepDir, plan: Plan, base: str) -> None:
+    write_text(sweep.base_path, base)
+    write_text(sweep.plan_path, to_yaml(plan), durable=True)
+
+
+def kept_elsewhere(sweep: SweepDir, plan: Plan) -> str:
+    before = read_plan(sweep)["settings"].get("storage") if sweep.plan_path.is_file() else None
+    if before == plan["settings"]["storage"]:
+        return "it was lost"
+    places = [
+        shown_url(url) if url else "the sweep's own folder" for url in (before, plan["settings"]["storage"])
+    ]
+    return f"they are kept in {places[0]}, and this search is to be kept in {places[1]}"
+
+
+def refuse_other(sweep: SweepDir, before: tuple[Plan, dict[str, Any]], plan: Plan, base: str) -> None:
+    """
+    Raises:
+        ConfigError: the plan kept with the study is of another search.
+    """
+    refused = changes(*before, plan, OmegaConf.to_container(OmegaConf.create(base)))
+    if refused:
+        raise ConfigError(
+            f"{sweep.path} holds another search: {'; '.join(refused)}. Begin a new one with sweep.name=NAME, or "
+            "repeat the command that began this one to go on with it."
+        )
+
+
+def changes(before: Plan, base_before: dict[str, Any], plan: Plan, base: dict[str, Any]) -> list[str]:
+    """Differences that make it another search: of space, objectives, or what all trials share."""
     found = [
         f"the values of {key} were {before['space'].get(key, 'fixed')} and are {plan['space'].get(key, 'fixed')}"
         for key in sorted({*before["space"], *plan["space"]})
         if before["space"].get(key) != plan["space"].get(key)
     ]
-    found += [
-        f"the {name} was {before[name]} and is {plan[name]}"
-        for name in ("metric", "mode")
-        if before[name] != plan[name]
-    ]
-    old, new = flat(base_before), flat(OmegaConf.to_container(OmegaConf.create(to_yaml(base))))
+    if before["objectives"] != plan["objectives"]:
+        found.append(f"it searched by {objectives(before)} and is to search by {objectives(plan)}")
+    if before["settings"]["repeats"] != plan["settings"]["repeats"]:
+        found.append(
+            f"sweep.repeats was {before['settings']['repeats']} and is {plan['settings']['repeats']}"
+        )
+    old, new = flat(base_before), flat(base)
     varied = tuple(f"{key}." for key in {*before["space"], *plan["space"]})
     keys = [key for key in sorted({*old, *new}) if old.get(key) != new.get(key)]
     keys = [key for key in keys if not f"{key}.".startswith(varied) and key.partition(".")[0] not in FREE]
@@ -79,11 +128,15 @@ def changes(
     return found + ([f"and {len(keys) - MAX_SHOWN} more"] if len(keys) > MAX_SHOWN else [])
 
 
+def objectives(plan: Plan) -> str:
+    return ", ".join(f"{name} ({mode})" for name, mode in plan["objectives"].items())
+
+
 def allowed(before: dict[str, Any], settings: dict[str, Any]) -> list[str]:
     return [
         f"sweep.{key} was {before.get(key)} and is {value}"
         for key, value in settings.items()
-        if key in before and before[key] != value and key != "space"
+        if key in before and before[key] != value and key not in QUIET
     ]
 
 

@@ -7,16 +7,16 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from runner.config.check import find_problems
 from runner.config.compose import Composition, compose
-from runner.config.node import check_value
 from runner.config.override import apply_value, parse_overrides
-from runner.config.plain import to_plain
 from runner.config.schema import Sweep
+from runner.config.target import resolve_target
 from runner.errors import ConfigError
+from runner.sweep.settings import read_settings
 from runner.sweep.space import Parameter, Space, is_sweep, parse_parameter
 
 __all__ = ["Request", "make_request"]
@@ -26,11 +26,13 @@ __all__ = ["Request", "make_request"]
 class Request:
     """
     Attributes:
+        objectives: metric → ``min`` or ``max``; the task's own, where the settings name none.
         fixed: overrides that hold for every trial.
         base: what they compose to: the default configuration.
     """
 
     settings: Sweep
+    objectives: dict[str, str]
     space: Space
     fixed: list[str]
     experiment: str | None
@@ -107,43 +109,75 @@ def make_request(overrides: list[str], experiment: str | None, config_dirs: list
     settings = read_settings(base.config, problems)
     if problems:
         raise ConfigError([*base.problems, *problems])
-    texts = dict(settings.space)
     for line in varied:
         override = OverridesParser.create().parse_override(line)
-        texts[override.get_key_element()] = line.partition("=")[2]
-    parameters = [parse_parameter(key, text, problems) for key, text in texts.items()]
-    if not texts:
+        settings.space[override.get_key_element()] = line.partition("=")[2]
+    return request_of(settings, fixed, base, experiment, config_dirs)
+
+
+def request_of(
+    settings: Sweep, fixed: list[str], base: Composition, experiment: str | None, config_dirs: list[str]
+) -> Request:
+    """
+    Raises:
+        ConfigError: with every problem found.
+    """
+    problems: list[str] = []
+    parameters = [parse_parameter(key, text, problems) for key, text in settings.space.items()]
+    if not parameters:
         problems.append(
             "there is nothing to search. Give a key several values, as in "
             "'optimizer.lr=tag(log, interval(1e-4, 1e-1))' or model=mlp,logistic."
         )
+    if settings.devices_per_trial is not None:
+        fixed = [*fixed, *with_devices(settings.devices_per_trial, base, problems)]
     if problems or base.problems:
         raise ConfigError(list(dict.fromkeys([*base.problems, *problems])))
-    request = Request(
-        settings, Space(tuple(p for p in parameters if p)), fixed, experiment, config_dirs, base
-    )
+    space = Space(tuple(p for p in parameters if p))
+    request = Request(settings, objectives_of(settings, base), space, fixed, experiment, config_dirs, base)
     request.space = with_needs(request, problems)
     problems += [] if problems else value_problems(request)
-    if settings.sampler == "grid" and request.space.endless():
-        problems.append(
-            f"sweep.sampler=grid, but the values of {', '.join(request.space.endless())} cannot be counted. "
-            "Give a choice or a range with a step, or another sampler."
-        )
+    problems += sampler_problems(settings, request.space)
     if problems:
         raise ConfigError(list(dict.fromkeys(problems)))
     return request
 
 
-def read_settings(config: DictConfig, problems: list[str]) -> Sweep:
-    """Takes the ``sweep`` node out of a config."""
-    node = config.pop("sweep", None)
-    plain = to_plain(OmegaConf.create({"sweep": node or {}}), problems)["sweep"]
-    problems += check_value(Sweep, plain, "sweep", [f"sweep.{key}" for key in plain])
-    if plain.get("objective") and not plain.get("mode"):
-        problems.append(
-            f"sweep.objective={plain['objective']}: say with sweep.mode=min or max which is better."
-        )
-    return Sweep() if problems else Sweep(**plain)
+def objectives_of(settings: Sweep, base: Composition) -> dict[str, str]:
+    if settings.objectives:
+        return dict(settings.objectives)
+    if settings.objective:
+        return {settings.objective: settings.mode}
+    task = resolve_target(base.config.task["_target_"])
+    return {task.monitor: task.mode}
+
+
+def with_devices(per_trial: float, base: Composition, problems: list[str]) -> list[str]:
+    """The override that gives a trial its devices; several are processes of one run."""
+    count = max(1, round(per_trial))
+    set_before = OmegaConf.select(base.config, "hardware.devices")
+    if set_before in (None, count):
+        OmegaConf.update(base.config, "hardware.devices", count, force_add=True)
+        return [f"hardware.devices={count}"]
+    problems.append(
+        f"sweep.devices_per_trial={per_trial:g}, but hardware.devices={set_before}: leave one of them out."
+    )
+    return []
+
+
+def sampler_problems(settings: Sweep, space: Space) -> list[str]:
+    endless = space.endless()
+    if settings.sampler == "grid" and endless:
+        return [
+            f"sweep.sampler=grid, but the values of {', '.join(endless)} cannot be counted. "
+            "Give a choice or a range with a step, or another sampler."
+        ]
+    if settings.sampler in ("cmaes", "qmc") and all(parameter.words for parameter in space.parameters):
+        return [
+            f"sweep.sampler={settings.sampler} chooses numbers, and there are none in "
+            f"{', '.join(space.as_dict())}: take tpe, random or grid."
+        ]
+    return []
 
 
 def with_needs(request: Request, problems: list[str]) -> Space:

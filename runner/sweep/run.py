@@ -6,13 +6,11 @@ import json
 import os
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any
+from contextlib import closing, contextmanager
 
 from filelock import FileLock, Timeout
 
-from runner.config.plain import to_plain
-from runner.config.target import resolve_target
+from runner.config.plain import to_plain, to_yaml
 from runner.errors import ConfigError, RunFailed, UserError
 from runner.run.directory import RunDir
 from runner.run.files import read_json, write_json, write_text
@@ -20,15 +18,20 @@ from runner.run.provenance import collect_provenance
 from runner.run.status import process_started_at
 from runner.sweep.book import Book
 from runner.sweep.directory import SweepDir
+from runner.sweep.executors import make_executor
 from runner.sweep.mirror import start_mirror
-from runner.sweep.plan import keep_plan
-from runner.sweep.pool import Pool, cores
+from runner.sweep.plan import BEGUN, keep_plan
+from runner.sweep.pool import cores
 from runner.sweep.request import Request
+from runner.sweep.slots import Slot, make_slots, visible_gpus
+from runner.sweep.storage import turn_of
 from runner.sweep.study import open_study
 from runner.sweep.supervise import Supervisor, View
 from runner.tracking.settings import TrackingSettings
 
 __all__ = ["Sweeping", "sweep_dir_of"]
+
+MakeView = Callable[[SweepDir, Book], View]
 
 
 def sweep_dir_of(request: Request) -> SweepDir:
@@ -38,72 +41,106 @@ def sweep_dir_of(request: Request) -> SweepDir:
     return SweepDir(RunDir(config.run.root).path.absolute() / name)
 
 
-def targets_of(config: Any) -> list[str]:
-    """Dotted names of all constructors in plain containers."""
-    if isinstance(config, dict):
-        own = [config["_target_"]] if "_target_" in config else []
-        return own + [name for value in config.values() for name in targets_of(value)]
-    return [name for value in config for name in targets_of(value)] if isinstance(config, list) else []
-
-
 class Sweeping:
-    """One go at a sweep.
+    """One process's part in a sweep.
 
     Args:
         make_view: from the book to what shows how it goes.
+        joins: it helps another process, which began the sweep and will end it.
     """
 
-    def __init__(self, request: Request, command: list[str], make_view: Callable[[SweepDir, Book], View]):
+    def __init__(
+        self,
+        request: Request,
+        command: list[str],
+        make_view: MakeView,
+        sweep: SweepDir | None = None,
+        joins: bool = False,
+    ):
         self.request = request
         self.settings = request.settings
         self.command = command
         self.make_view = make_view
-        self.sweep = sweep_dir_of(request)
-        plain = self.plain = to_plain(request.base.config, [])
-        task = resolve_target(plain["task"]["_target_"])
-        self.metric = self.settings.objective or task.monitor
-        self.mode = self.settings.mode or task.mode
-        self.targets = targets_of(plain)
-        self.max_epochs = plain["trainer"].get("max_epochs")
+        self.sweep = sweep or sweep_dir_of(request)
+        self.joins = joins
+        self.plain = to_plain(request.base.config, [])
+        self.metric = next(iter(request.objectives))
 
     def run(self) -> Book:
-        """Returns when all trials have ended.
+        """Returns when all trials have ended; for one who joined, when nothing is left to begin.
 
         Raises:
-            ConfigError: the folder holds another search.
+            ConfigError: the study is of another search.
             UserError: another process is at it.
             RunFailed: no trial came to its end.
             Interrupted: it was asked to stop.
         """
+        slots = self._slots()
         self._make_folder()
+        if self.joins:
+            return self._search(slots)
         with self._alone():
-            said = keep_plan(self.sweep, self.request, self.metric, self.mode)
-            return self._search(said)
+            return self._search(slots)
 
-    def _search(self, said: list[str]) -> Book:
-        with Pool(self.targets, self.sweep.logs / "server.log") as pool:
-            study = open_study(self.sweep, self.settings, self.mode, self.max_epochs)
-            book = Book(study, self.request.space, self.settings)
+    def _search(self, slots: list[Slot]) -> Book:
+        url = self.settings.storage
+        study = open_study(self.sweep, url, self.request.objectives)
+        said = [] if self.joins else keep_plan(self.sweep, study, self.request)
+        book = Book(study, self.request.space, self.settings, turn_of(self.sweep, url))
+        points, notes = self._points(book)
+        with closing(make_executor(self.sweep, self.plain)) as executor:
             view = self.make_view(self.sweep, book)
-            for text in [*said, *self._enqueue(book)]:
-                view.note(text)
+            if not self.joins:
+                book.enqueue(points)
+                study.set_user_attr(BEGUN, True)
+                for text in [*said, *notes]:
+                    view.note(text)
             self._write_status("running", book)
-            mirror = start_mirror(self.sweep, TrackingSettings.from_config(self.plain))
+            mirror = (
+                None if self.joins else start_mirror(self.sweep, TrackingSettings.from_config(self.plain))
+            )
             state = "interrupted"
             try:
                 provenance, _ = collect_provenance(self.command, self.request.base.config.seed)
-                threads = max(1, cores() // self.settings.num_workers)
-                Supervisor(self.sweep, self.request, book, pool, view, provenance, threads).run()
+                Supervisor(
+                    self.sweep,
+                    self.request,
+                    book,
+                    executor,
+                    view,
+                    provenance,
+                    slots,
+                    num_threads=self._num_threads(),
+                    stays=not self.joins,
+                ).run()
                 state = "finished" if book.best() else "failed"
             finally:
-                write_best(self.sweep, book)
+                write_best(self.sweep, self.request, book)
                 self._write_status(state, book)
                 if mirror is not None:
                     view.note(finish_mirror(mirror, self.plain["tracking"]["wait_s"]))
-        if state == "failed":
+        if state == "failed" and not self.joins:
             reasons = [trial.user_attrs.get("reason") for trial in book.trials()]
             raise RunFailed(f"none of {book.total} trials came to its end. The first: {reasons[0]}")
         return book
+
+    def _slots(self) -> list[Slot]:
+        hardware = self.plain["hardware"]
+        uses_gpus = hardware.get("accelerator", "auto") in ("auto", "gpu", "cuda")
+        gpus = visible_gpus() if uses_gpus and self.plain["launcher"]["kind"] in ("local", "elastic") else []
+        per_trial = self.settings.devices_per_trial or hardware.get("devices") or 1
+        per_trial = len(gpus) or 1 if per_trial == "all" else per_trial
+        if per_trial < 1 and not gpus:
+            raise ConfigError(
+                f"sweep.devices_per_trial={per_trial:g}: there is no GPU here that trials could share."
+            )
+        return make_slots(self.settings.num_workers, per_trial, gpus)
+
+    def _num_threads(self) -> int:
+        processes = self.plain["hardware"].get("devices") or 1
+        return max(
+            1, cores() // (self.settings.num_workers * (processes if isinstance(processes, int) else 1))
+        )
 
     def _make_folder(self) -> None:
         try:
@@ -120,15 +157,16 @@ class Sweeping:
         except Timeout:
             pid = read_json(self.sweep.status_path, {}).get("pid")
             raise UserError(
-                f"process {pid} is at {self.sweep.path} just now. Wait for it, or begin another with sweep.name=NAME."
+                f"process {pid} is at {self.sweep.path} just now. Help it with `runner sweep --join {self.sweep.name}`, "
+                "wait for it, or begin another with sweep.name=NAME."
             ) from None
         try:
             yield
         finally:
             lock.release()
 
-    def _enqueue(self, book: Book) -> list[str]:
-        """The points that come first: the default, the user's own, or all of a grid."""
+    def _points(self, book: Book) -> tuple[list[tuple[dict, str]], list[str]]:
+        """The points that come first: the default, the user's own, or all of a grid; and what to say about them."""
         said, points = [], []
         if self.settings.try_default:
             point, moved = self.request.default_point()
@@ -150,10 +188,11 @@ class Sweeping:
                     f"the grid has {len(grid)} points; sweep.num_trials={book.total} of them are tried"
                 )
             points += [(point, "grid") for point in grid]
-        book.enqueue(points[: book.total])
-        return said
+        return points[: book.total], said
 
     def _write_status(self, state: str, book: Book) -> None:
+        if self.joins:
+            return
         pid = os.getpid()
         status = {
             "state": state,
@@ -162,6 +201,7 @@ class Sweeping:
             "total": book.total,
             "trials": dict(book.counts()),
             "best": next((trial.number for trial in book.best()), None),
+            "front": [trial.number for trial in book.front()],
         }
         write_json(self.sweep.status_path, status)
 
@@ -178,12 +218,14 @@ def finish_mirror(mirror: subprocess.Popen, wait_s: float) -> str:
     )  # fmt: skip
 
 
-def write_best(sweep: SweepDir, book: Book) -> None:
+def write_best(sweep: SweepDir, request: Request, book: Book) -> None:
     """``best.yaml``: the config of the best trial, which ``runner train`` takes."""
     for trial in book.best():
-        config = sweep.trial(trial.number).config_path
-        if config.is_file():
-            head = (
-                f"# trial {trial.number} of {sweep.name}: {trial.value:.6g} with {json.dumps(trial.params)}\n"
-            )
-            write_text(sweep.best_path, head + config.read_text(encoding="utf-8"))
+        path = sweep.trial(trial.number).config_path
+        if path.is_file():
+            config = path.read_text(encoding="utf-8")
+        else:  # another machine keeps its directory
+            config = to_yaml(to_plain(request.compose(trial.user_attrs["overrides"]).config, []))
+        values = ", ".join(f"{value:.6g}" for value in trial.values)
+        head = f"# trial {trial.number} of {sweep.name}: {values} with {json.dumps(trial.params)}\n"
+        write_text(sweep.best_path, head + config)

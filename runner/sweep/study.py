@@ -1,107 +1,59 @@
-"""Optuna's part: where a study is kept, what chooses its points, what prunes its trials."""
+"""Optuna's part: the study of a sweep."""
 
 from __future__ import annotations
 
 import logging
-import os
 import warnings
-from pathlib import Path
+from collections.abc import Mapping
 
 import optuna
-from filelock import FileLock
-from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, NopPruner, SuccessiveHalvingPruner
-from optuna.samplers import BaseSampler, CmaEsSampler, GPSampler, QMCSampler, RandomSampler, TPESampler
-from optuna.storages import BaseStorage, JournalStorage, get_storage
-from optuna.storages.journal import JournalFileBackend
 
-from runner.config.schema import Sweep
+from runner.errors import RunNotFoundError
 from runner.sweep.directory import SweepDir
+from runner.sweep.storage import open_storage, shown_url, turn_of
 
-__all__ = ["load_study", "make_pruner", "make_sampler", "open_study"]
-
-
-class ProcessLock:
-    """A lock that goes with its process. Optuna's own stays behind a killed one, and costs the next 30 s."""
-
-    def __init__(self, path: str):
-        self._lock = FileLock(f"{path}.lock")
-
-    def acquire(self) -> bool:
-        self._lock.acquire()
-        return True
-
-    def release(self) -> None:
-        self._lock.release()
+__all__ = ["load_study", "open_study"]
 
 
-def open_study(sweep: SweepDir, settings: Sweep, mode: str, max_epochs: int | None) -> optuna.Study:
-    """The study of a sweep; made when there is none."""
+def open_study(sweep: SweepDir, url: str | None, objectives: Mapping[str, str]) -> optuna.Study:
+    """The study of a sweep; made when there is none.
+
+    Args:
+        url: of its storage; None is the journal in the sweep's folder.
+        objectives: metric → ``min`` or ``max``.
+    """
     quiet()
-    direction = "maximize" if mode == "max" else "minimize"
-    return optuna.create_study(
-        study_name=sweep.name,
-        storage=storage_of(sweep, settings.storage),
-        direction=direction,
-        pruner=make_pruner(settings, max_epochs),
-        load_if_exists=True,
-    )
+    with turn_of(sweep, url)():
+        return optuna.create_study(
+            study_name=sweep.name,
+            storage=open_storage(sweep, url),
+            directions=[f"{mode}imize" for mode in objectives.values()],
+            load_if_exists=True,
+        )
 
 
-def load_study(sweep: SweepDir, storage: str | None) -> optuna.Study:
-    """The study as it stands, to look at."""
+def load_study(sweep: SweepDir, url: str | None = None) -> optuna.Study:
+    """The study as it stands, to look at or to join in.
+
+    Args:
+        url: where the plan in the sweep's folder does not say.
+
+    Raises:
+        RunNotFoundError: the storage knows of no such study.
+    """
+    from runner.sweep.plan import read_plan
+
     quiet()
-    return optuna.load_study(study_name=sweep.name, storage=storage_of(sweep, storage))
-
-
-def storage_of(sweep: SweepDir, url: str | None) -> BaseStorage:
-    if url:
-        return get_storage(url)
-    drop_torn_line(sweep.study_path)
-    path = str(sweep.study_path)
-    return JournalStorage(JournalFileBackend(path, lock_obj=ProcessLock(path)))
-
-
-def drop_torn_line(path: Path) -> None:
-    """A process that was killed in the middle of a line leaves a journal that could not be read on."""
-    if not path.is_file() or path.stat().st_size == 0:
-        return
-    with ProcessLock(str(path))._lock, open(path, "rb+") as file:
-        file.seek(-1, os.SEEK_END)
-        if file.read(1) != b"\n":
-            file.seek(0)
-            file.truncate(file.read().rfind(b"\n") + 1)
-
-
-def make_sampler(settings: Sweep, number: int) -> BaseSampler:
-    """What chooses trial ``number``. A sampler of its own for each, so that a sweep that was stopped and started
-    again draws what it would have drawn."""
-    seed = (settings.seed + 7919 * number) % 2**31
-    match settings.sampler:
-        case "tpe":
-            return TPESampler(seed=seed, multivariate=True, group=True, constant_liar=True)
-        case "gp":
-            return GPSampler(seed=seed, warn_independent_sampling=False)
-        case "cmaes":
-            return CmaEsSampler(seed=seed, warn_independent_sampling=False)
-        case "qmc":  # one sequence for the whole study
-            return QMCSampler(
-                seed=settings.seed,
-                scramble=True,
-                warn_asynchronous_seeding=False,
-                warn_independent_sampling=False,
-            )
-    return RandomSampler(seed=seed)
-
-
-def make_pruner(settings: Sweep, max_epochs: int | None) -> BasePruner:
-    match settings.pruner:
-        case "median":
-            return MedianPruner(n_startup_trials=5, n_warmup_steps=1)
-        case "asha":
-            return SuccessiveHalvingPruner(min_resource=1, reduction_factor=3)
-        case "hyperband":
-            return HyperbandPruner(min_resource=1, max_resource=max_epochs or "auto", reduction_factor=3)
-    return NopPruner()
+    if url is None and sweep.plan_path.is_file():
+        url = read_plan(sweep)["settings"].get("storage")
+    with turn_of(sweep, url)():
+        storage = open_storage(sweep, url)
+    try:
+        return optuna.load_study(study_name=sweep.name, storage=storage)
+    except KeyError:
+        known = ", ".join(optuna.get_all_study_names(storage)) or "none"
+        place = shown_url(url) if url else str(sweep.study_path)
+        raise RunNotFoundError(f"no study {sweep.name!r} in {place}. There are: {known}.") from None
 
 
 def quiet() -> None:

@@ -6,7 +6,6 @@ import os
 import signal
 import time
 import warnings
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 from omegaconf import OmegaConf
@@ -14,49 +13,31 @@ from optuna.trial import Trial
 
 from runner.errors import Interrupted
 from runner.launch.elastic import needs_agent, num_workers
-from runner.run.directory import RunDir
-from runner.run.status import read_status
 from runner.sweep.attempt import Attempt, Event
 from runner.sweep.book import Book
 from runner.sweep.directory import SweepDir
 from runner.sweep.executor import Executor
 from runner.sweep.request import Request
-from runner.sweep.trial import Outcome, close_status, judge, prepare_trial, result_of
+from runner.sweep.running import Running
+from runner.sweep.slots import Slot
+from runner.sweep.trial import (
+    Outcome,
+    close_status,
+    end_of,
+    is_prepared,
+    judge,
+    mean_of,
+    prepare_trial,
+    run_of,
+)
 
-__all__ = ["Running", "Supervisor", "View"]
+__all__ = ["Supervisor", "View"]
 
 LOOK_EVERY_S = 0.25
-GRACE_S = 20.0
+CLAIM_EVERY_S = 1.0
+OWN_EVERY_S = 10.0
 GIB = 2**30
-
-
-@dataclass
-class Running:
-    """A trial that a worker is at.
-
-    Attributes:
-        spent_s: by the attempts that have ended.
-        started_at: of the present attempt, None before it has begun.
-        verdict: why the sweep itself ended it.
-    """
-
-    trial: Trial
-    run: RunDir
-    overrides: list[str]
-    attempts: int = 0
-    spent_s: float = 0.0
-    started_at: float | None = None
-    heard_at: float = 0.0
-    epoch: int = 0
-    value: float | None = None
-    verdict: Outcome | None = None
-
-    @property
-    def number(self) -> int:
-        return self.trial.number
-
-    def seconds(self) -> float:
-        return self.spent_s + (0.0 if self.started_at is None else time.monotonic() - self.started_at)
+CRASHES = (signal.SIGABRT, signal.SIGSEGV, signal.SIGBUS)
 
 
 class View(Protocol):
@@ -72,8 +53,10 @@ class View(Protocol):
 class Supervisor:
     """
     Args:
+        slots: as many trials at a time.
         provenance: of the sweep, for each trial's own.
-        num_threads: of each worker.
+        num_threads: of each process of a trial.
+        stays: until the last trial has ended, whoever sees to it; else it leaves when nothing is left to begin.
     """
 
     def __init__(
@@ -84,14 +67,18 @@ class Supervisor:
         executor: Executor,
         view: View,
         provenance: dict[str, Any],
+        slots: list[Slot],
         num_threads: int = 1,
+        stays: bool = True,
     ):
         self.sweep, self.request, self.book, self.executor, self.view = sweep, request, book, executor, view
         self.settings = request.settings
         self.provenance = provenance
         self.num_threads = num_threads
+        self.stays = stays
         self.running: dict[int, Running] = {}
-        self._left = book.unfinished()
+        self._free = list(slots)
+        self._claim_at = self._own_at = 0.0
         self._asked_to_stop: int | None = None
         self._removed: set[int] = set()
 
@@ -104,7 +91,7 @@ class Supervisor:
         before = {s: signal.signal(s, self._stop) for s in (signal.SIGINT, signal.SIGTERM)}
         try:
             self._fill()
-            while self.running:
+            while self.running or self._waits():
                 for event in self.executor.wait(LOOK_EVERY_S):
                     self._take(event)
                 self._watch_clock()
@@ -115,6 +102,10 @@ class Supervisor:
                 signal.signal(signum, handler)
         if self._asked_to_stop is not None:
             raise Interrupted("the sweep was stopped; the same command goes on.", self._asked_to_stop)
+
+    def _waits(self) -> bool:
+        """For trials of other processes, which may die."""
+        return self.stays and self._asked_to_stop is None and bool(self.book.unfinished())
 
     def _stop(self, signum: int, _frame: object) -> None:
         if self._asked_to_stop is None:
@@ -127,48 +118,86 @@ class Supervisor:
             self.executor.signal(number, signal.SIGKILL)
 
     def _fill(self) -> None:
-        while self._asked_to_stop is None and len(self.running) < self.settings.num_workers:
-            trial = self._left.pop(0) if self._left else self.book.next()
+        while self._asked_to_stop is None and self._free and time.monotonic() >= self._claim_at:
+            trial = self.book.claim()
             if trial is None:
+                self._claim_at = time.monotonic() + CLAIM_EVERY_S
                 return
-            self._begin(trial)
+            self._begin(trial, self._free.pop(0))
 
-    def _begin(self, trial: Trial) -> None:
-        """Makes the trial's directory, unless an earlier sweep has, and starts a worker on it."""
-        run = self.sweep.trial(trial.number)
+    def _begin(self, trial: Trial, slot: Slot) -> None:
         overrides = self.request.space.overrides(self.book.point(trial))
-        running = Running(trial, run, overrides)
-        if not run.config_path.is_file():
-            composition = self.request.compose(overrides)
-            composition.config.run.name = str(trial.number)
-            for key in ("plots", "report"):
-                if key not in composition.explicit:
-                    composition.config[key] = False
-            command = ["runner", "train", *([self.request.experiment] if self.request.experiment else [])]
-            prepare_trial(run, composition, self.provenance, [*command, *self.request.fixed, *overrides])
-        elif read_status(run).state in ("finished", "pruned"):  # the sweep ended before it could tell
-            self._end(running, result_of(run, self.settings.objective))
-            return
-        self._attempt(running)
+        noted = self.book.frozen(trial).user_attrs
+        attempts = list(noted.get("attempts", []))
+        running = Running(trial, run_of(self.sweep, trial.number), overrides, slot, attempts)
+        self.running[trial.number] = running
+        running.close_earlier()
+        if noted.get("overrides") != overrides:
+            trial.set_user_attr("overrides", overrides)
+        self._go_on(running)
+
+    def _go_on(self, running: Running) -> None:
+        """Starts a worker on the first run of the trial that is not done yet; ends the trial after the last."""
+        while len(running.measured) < self.settings.repeats:
+            repeat = len(running.measured)
+            running.run = run_of(self.sweep, running.number, repeat)
+            if not is_prepared(running.run):
+                self._prepare(running, repeat)
+            found = end_of(running.run, self.request.objectives)
+            if found is None:
+                self._attempt(running)
+                return
+            if found.state != "complete" or self._lags(running, found):
+                self._end(running, found if found.state != "complete" else self._pruned(running))
+                return
+        self._end(running, mean_of(running.measured))
+
+    def _prepare(self, running: Running, repeat: int) -> None:
+        composition = self.request.compose(running.overrides)
+        composition.config.run.name = running.run.name
+        composition.config.seed += repeat
+        for key in ("plots", "report"):
+            if key not in composition.explicit:
+                composition.config[key] = False
+        experiment = [self.request.experiment] if self.request.experiment else []
+        command = ["runner", "train", *experiment, *self.request.fixed, *running.overrides]
+        command += [f"seed={composition.config.seed}"] if repeat else []
+        prepare_trial(running.run, composition, self.provenance, command)
+
+    def _lags(self, running: Running, found: Outcome) -> bool:
+        """Whether a trial of several seeds is worse than the best on the seeds so far, beyond doubt."""
+        running.measured.append(found.values)
+        if self.settings.repeats == 1 or len(running.measured) == self.settings.repeats:
+            return False
+        self._tell_value(running, len(running.measured), found.value)
+        return self.settings.pruner != "none" and running.trial.should_prune()
+
+    def _pruned(self, running: Running) -> Outcome:
+        return Outcome(
+            "pruned", reason=f"pruned after {len(running.measured)} of {self.settings.repeats} seeds"
+        )
 
     def _attempt(self, running: Running) -> None:
-        running.attempts += 1
-        running.started_at = None  # the first one waits until the process that forks has imported everything
-        self.running[running.number] = running
-        memory = self.settings.memory_gib
-        config = OmegaConf.load(running.run.config_path)
+        running.begin_attempt(f"{self.book.presence.place}/{running.slot.number}")
+        running.trial.set_user_attr("attempts", running.attempts)
+        memory, config = self.settings.memory_gib, OmegaConf.load(running.run.config_path)
         self.executor.start(
             Attempt(
                 trial=running.number,
                 run=running.run.path,
+                prunes=self._asks_to_prune(),
+                metric=next(iter(self.request.objectives)),
                 num_devices=num_workers(config.hardware),
                 under_agent=needs_agent(config),
-                prunes=self.settings.pruner != "none",
-                metric=self.settings.objective,
+                devices=running.slot.devices,
+                environment=running.slot.environment,
                 num_threads=self.num_threads,
                 memory_bytes=None if memory is None else int(memory * GIB),
             )
         )
+
+    def _asks_to_prune(self) -> bool:
+        return self.settings.pruner != "none" and self.settings.repeats == 1
 
     def _take(self, event: Event) -> None:
         running = self.running.get(event.trial)
@@ -176,43 +205,68 @@ class Supervisor:
             return
         running.heard_at = time.monotonic()
         if event.kind == "started":
-            running.started_at = running.heard_at
+            running.has_started(event.place)
         elif event.kind == "report":
             self._report(running, event)
         elif event.kind == "ended":
-            del self.running[event.trial]
-            self._judge(running, event.status)
+            self._judge(running, event)
 
     def _report(self, running: Running, event: Event) -> None:
         running.epoch, running.value = event.epoch, event.value
-        with warnings.catch_warnings():  # a trial that goes on from a checkpoint may tell an epoch twice
-            warnings.simplefilter("ignore")
-            running.trial.report(event.value, event.epoch)
-        if self.settings.pruner != "none":
+        if self.settings.repeats == 1 and len(self.request.objectives) == 1:
+            self._tell_value(running, event.epoch, event.value)
+        if self._asks_to_prune():
             self.executor.answer(running.number, running.trial.should_prune())
 
-    def _judge(self, running: Running, status: int) -> None:
-        outcome = judge(running.run, status, self.settings.objective)
+    def _tell_value(self, running: Running, step: int, value: float) -> None:
+        with warnings.catch_warnings():  # a trial that goes on from a checkpoint may tell an epoch twice
+            warnings.simplefilter("ignore")
+            running.trial.report(value, step)
+
+    def _judge(self, running: Running, event: Event) -> None:
+        outcome = judge(running.run, event.status, self.request.objectives)
         if outcome.state == "lost" and running.verdict is not None:
             outcome = running.verdict
-        if outcome.state == "lost" and self._asked_to_stop is not None:
-            return  # stays unfinished: the next sweep takes it up
-        running.spent_s, running.started_at = running.seconds(), None
-        if outcome.state == "lost" and running.attempts <= self.settings.max_retries:
-            running.verdict = None
+        if outcome.state == "lost" and self.settings.memory_gib and -event.status in CRASHES:
+            reason = f"{outcome.reason}, out of memory within sweep.memory_gib={self.settings.memory_gib:g}?"
+            outcome = Outcome("failed", reason=reason)
+        running.end_attempt(outcome)
+        running.verdict = None
+        if running.disowned:
+            self._forget(running)
+        elif outcome.state == "lost":
+            self._lost(running, outcome)
+        elif outcome.state == "complete":
+            self._go_on(running)
+        else:
+            self._end(running, outcome)
+
+    def _lost(self, running: Running, outcome: Outcome) -> None:
+        """A process that was killed does not tell against its trial: it goes on, though not for ever."""
+        running.losses += 1
+        if self._asked_to_stop is not None:  # the next sweep, or another process, takes it up
+            running.trial.set_user_attr("attempts", running.attempts)
+            self.book.let_go(running.trial)
+            self._forget(running)
+        elif running.losses <= self.settings.max_retries:
             self.view.note(f"trial {running.number}: {outcome.reason}; it goes on from its last checkpoint")
             self._attempt(running)
-            return
-        if outcome.state == "lost":
-            outcome = Outcome("failed", reason=f"{outcome.reason}, {running.attempts} times")
-        self._end(running, outcome)
+        else:
+            self._end(running, Outcome("failed", reason=f"{outcome.reason}, {running.losses} times"))
 
     def _end(self, running: Running, outcome: Outcome) -> None:
         close_status(running.run, outcome)
-        notes = {"attempts": running.attempts, "seconds": round(running.spent_s, 3), "pid": os.getpid()}
+        notes = {"attempts": running.attempts, "seconds": round(running.spent_s, 3)}
+        if self.settings.repeats > 1:
+            notes["measured"] = [list(values) for values in running.measured]
         self.book.tell(running.trial, outcome, notes)
+        self._forget(running)
         self._remove_losers()
         self.view.ended(running, outcome)
+
+    def _forget(self, running: Running) -> None:
+        del self.running[running.number]
+        self._free.append(running.slot)
 
     def _remove_losers(self) -> None:
         """Only the best trials keep their checkpoints, so that disks do not fill."""
@@ -220,11 +274,12 @@ class Supervisor:
         for trial in self.book.trials():
             if trial.state.is_finished() and trial.number not in kept | self._removed:
                 self._removed.add(trial.number)
-                for path in self.sweep.trial(trial.number).checkpoints.glob("*.ckpt"):
-                    path.unlink()
+                for path in self.sweep.trial(trial.number).path.glob("**/checkpoints/*.ckpt"):
+                    path.unlink(missing_ok=True)
 
     def _watch_clock(self) -> None:
-        """Ends trials that take too long, and attempts that hang."""
+        """Ends trials that take too long, attempts that hang, and those that another process has taken over."""
+        self.book.presence.beat()
         now = time.monotonic()
         for running in self.running.values():
             if running.started_at is None or running.verdict is not None:
@@ -237,3 +292,9 @@ class Supervisor:
             else:
                 continue
             self.executor.signal(running.number, signal.SIGKILL)
+        if now >= self._own_at:
+            self._own_at = now + OWN_EVERY_S
+            for running in self.running.values():
+                if not running.disowned and not self.book.is_mine(running.trial):
+                    running.disowned = True
+                    self.executor.signal(running.number, signal.SIGKILL)

@@ -55,7 +55,7 @@ class SweepView:
             f"{self.metric} {what}{why}" if outcome.state == "complete" else f"{what}{why}",
             " ".join(running.overrides),
             duration(running.spent_s),
-            f"best {number(best[0].value)} (trial {best[0].number})" if best else "",
+            f"best {number(best[0].values[0])} (trial {best[0].number})" if best else "",
             self._left(done),
         ]
         self.note("  ".join(part for part in parts if part))
@@ -97,5 +97,5 @@ class SweepView:
         best = self.book.best()
         states = ", ".join(f"{count} {state}" for state, count in counts.items() if state != "running")
         line = f"{done} of {self.book.total} trials" + (f" ({states})" if states else "")
-        line += f" · best {number(best[0].value)} in trial {best[0].number}" if best else ""
+        line += f" · best {number(best[0].values[0])} in trial {best[0].number}" if best else ""
         return Group(table, Text(f"{line} · {self._left(done)}".rstrip(" ·")))

@@ -1,0 +1,27 @@
+"""Which executor a config's launcher means."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from runner.sweep.directory import SweepDir
+from runner.sweep.executor import Executor
+from runner.sweep.pool import Pool
+
+__all__ = ["make_executor"]
+
+
+def make_executor(sweep: SweepDir, config: dict[str, Any]) -> Executor:
+    """
+    Args:
+        config: that all trials share; they start where its ``launcher`` says.
+    """
+    return Pool(targets_of(config), sweep.logs / "server.log")
+
+
+def targets_of(config: Any) -> list[str]:
+    """Dotted names of all constructors in plain containers."""
+    if isinstance(config, dict):
+        own = [config["_target_"]] if "_target_" in config else []
+        return own + [name for value in config.values() for name in targets_of(value)]
+    return [name for value in config for name in targets_of(value)] if isinstance(config, list) else []

@@ -1,0 +1,117 @@
+"""The ``sweep`` node of a config, and whether its settings go together."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from runner.config.nearest import did_you_mean
+from runner.config.node import check_value
+from runner.config.plain import to_plain
+from runner.config.schema import Sweep
+from runner.config.signature import annotations_of, members
+from runner.config.values import type_problems
+from runner.sweep.pruner import PRUNERS
+from runner.sweep.sampler import SAMPLERS, SINGLE_OBJECTIVE
+
+__all__ = ["read_settings"]
+
+
+def read_settings(config: DictConfig, problems: list[str]) -> Sweep:
+    """Takes the ``sweep`` node out of a config; what is wrong with it goes to ``problems``."""
+    node = config.pop("sweep", None)
+    plain = to_plain(OmegaConf.create({"sweep": node or {}}), problems)["sweep"]
+    found = check_value(Sweep, plain, "sweep", [f"sweep.{key}" for key in plain])
+    settings = Sweep() if found else Sweep(**plain)
+    problems += found or [
+        *objective_problems(settings),
+        *repeat_problems(settings),
+        *option_problems(settings),
+    ]
+    return settings
+
+
+def objective_problems(settings: Sweep) -> list[str]:
+    found = []
+    if settings.objective and not settings.mode:
+        found.append(f"sweep.objective={settings.objective}: say with sweep.mode=min or max which is better.")
+    if settings.mode and not settings.objective:
+        found.append(f"sweep.mode={settings.mode} is for sweep.objective, which is not given.")
+    if not settings.objectives:
+        return found
+    if settings.objective:
+        found.append("sweep.objective and sweep.objectives are given: take one of them.")
+    if len(settings.objectives) == 1:
+        ((name, mode),) = settings.objectives.items()
+        found.append(f"sweep.objectives has a single one: write sweep.objective={name} sweep.mode={mode}.")
+        return found
+    if settings.sampler in SINGLE_OBJECTIVE:
+        found.append(
+            f"sweep.sampler={settings.sampler} searches by one objective; nsga2 or tpe take several."
+        )
+    if settings.pruner != "none":
+        found.append(
+            f"sweep.pruner={settings.pruner}: with several objectives no trial can be told to lag behind. Take "
+            "sweep.pruner=none, or one objective."
+        )
+    return found
+
+
+def repeat_problems(settings: Sweep) -> list[str]:
+    if settings.pruner == "wilcoxon" and settings.repeats == 1:
+        return [
+            "sweep.pruner=wilcoxon compares trials seed by seed, and sweep.repeats=1: say with sweep.repeats=5 how many "
+            "seeds each trial is trained with."
+        ]
+    if settings.pruner not in ("none", "wilcoxon") and settings.repeats > 1:
+        return [
+            f"sweep.pruner={settings.pruner} compares trials epoch by epoch, but each has sweep.repeats={settings.repeats} "
+            "trainings: take wilcoxon."
+        ]
+    return []
+
+
+def option_problems(settings: Sweep) -> list[str]:
+    found = options_of(SAMPLERS[settings.sampler], settings.sampler_options, "sweep.sampler_options")
+    found += options_of(PRUNERS[settings.pruner], settings.pruner_options, "sweep.pruner_options")
+    if settings.sampler == "grid" and settings.sampler_options:
+        found.append("sweep.sampler_options: a grid takes none.")
+    if settings.devices_per_trial and settings.devices_per_trial > 1 and settings.devices_per_trial % 1:
+        found.append(
+            f"sweep.devices_per_trial={settings.devices_per_trial:g}: expected a whole number, or 0.5, 0.25 … for trials "
+            "that share a device."
+        )
+    return found
+
+
+def options_of(maker: Callable[..., Any], options: dict[str, Any], place: str) -> list[str]:
+    """Options against what Optuna's class takes: numbers and words, no objects; the seed is the sweep's own."""
+    annotations = annotations_of(maker)
+    known = {
+        name: annotations.get(name, Any)
+        for name in inspect.signature(maker).parameters
+        if name != "seed"
+        and not name.startswith("warn_")
+        and any(kind in (int, float, bool, str) for kind in members(annotations.get(name, Any)))
+    }
+    found = []
+    for name, value in options.items():
+        if name not in known:
+            found.append(
+                f"{place}.{name}: {maker.__name__} takes no {name!r}. {did_you_mean(str(name), known)}"
+            )
+            continue
+        found += type_problems(known[name], value, f"{place}.{name}")
+    return found or refused(maker, options, place)
+
+
+def refused(maker: Callable[..., Any], options: dict[str, Any], place: str) -> list[str]:
+    """What the class itself says against values of the right type."""
+    try:
+        maker(**options)
+    except (ValueError, TypeError) as error:
+        return [f"{place}: {' '.join(str(error).split())}"]
+    return []
