@@ -13,7 +13,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from runner.errors import UserError
+from runner.errors import RunNotFoundError, UserError
 from runner.run.directory import RunDir
 from runner.run.files import read_json
 from runner.run.status import process_started_at
@@ -179,8 +179,6 @@ def read_record(sweep: SweepDir) -> SweepRecord:
         UserError: the storage of the study cannot be reached.
     """
     plan = read_plan(sweep)
-    if "objectives" not in plan:  # TEMPORARY
-        plan["objectives"] = {plan["metric"]: plan["mode"]}
     modes = plan["objectives"]
     record = SweepRecord(sweep, plan, list(modes), [mode == "min" for mode in modes.values()])
     storage = plan["settings"].get("storage")
@@ -188,7 +186,7 @@ def read_record(sweep: SweepDir) -> SweepRecord:
         return record
     try:
         record.study = load_study(sweep, storage)
-    except KeyError:  # the sweep was ended before it had made one
+    except RunNotFoundError:  # the sweep was ended before it had made one
         return record
     except Exception as error:  # whatever a driver of a database raises
         raise UserError(

@@ -13,7 +13,7 @@ from optuna.trial import TrialState, create_trial
 
 from runner.run.files import write_json
 from runner.sweep.directory import SweepDir
-from runner.sweep.study import storage_of
+from runner.sweep.storage import open_storage
 
 SPACE = {
     "model": CategoricalDistribution(["mlp", "logistic"]),
@@ -70,7 +70,7 @@ def made_sweep(
     OmegaConf.save(OmegaConf.create(plan), sweep.plan_path)
     OmegaConf.save(OmegaConf.create(CONFIG), sweep.base_path)
     directions = ["maximize" if mode == "max" else "minimize" for mode in objectives.values()]
-    study = optuna.create_study(study_name=name, storage=storage_of(sweep, None), directions=directions)
+    study = optuna.create_study(study_name=name, storage=open_storage(sweep, None), directions=directions)
     for number, (trial_state, values, params, *notes) in enumerate(trials):
         study.add_trial(trial_of(number, trial_state, values, params, notes[0] if notes else {}))
         made_run(sweep, number, trial_state, values, list(objectives)[0])
