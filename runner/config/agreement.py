@@ -55,15 +55,12 @@ def task_problems(composition: Composition) -> list[str]:
 def input_problems(composition: Composition) -> list[str]:
     """Whether the model takes what the data gives."""
     data, model = composition.option("data"), composition.option("model")
-    if data is None or model is None or not data.inputs or not model.inputs or "any" in model.inputs:
+    if data is None or model is None or not data.inputs or not model.inputs:
         return []
-    if set(data.inputs) & set(model.inputs):
+    taken = {*data.inputs} if "tokens" in data.inputs else {"any", *data.inputs}  # the ids of tokens are no numbers
+    if taken & set(model.inputs):
         return []
-    able = [
-        name
-        for name, other in composition.groups["model"].items()
-        if {"any", *data.inputs} & set(other.inputs or ("any",))
-    ]
+    able = [name for name, other in composition.groups["model"].items() if taken & set(other.inputs or ("any",))]
     return [
         f"model={model.name} takes inputs of the kind {' or '.join(model.inputs)}, but data={data.name} gives "
         f"{' and '.join(data.inputs)}. For these there are model={', '.join(able) or 'nothing'}."

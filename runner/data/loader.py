@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader
 
-from runner.data.sampler import EpochBatchSampler, seed_of
+from runner.data.sampler import seed_of
 from runner.data.split import Split
 from runner.errors import DataError
 
@@ -52,7 +52,7 @@ def make_loader(
             f"a split of {len(split)} samples cannot be dealt out to {world_size} devices. Take fewer devices."
         )
     order = {"seed": seed, "shuffle": shuffle, "drop_last": drop_last}
-    sampler = EpochBatchSampler(len(split), batch_size, **order, rank=rank, world_size=world_size)
+    sampler = split.batch_sampler(batch_size, **order, rank=rank, world_size=world_size)
     return DataLoader(
         split,
         batch_sampler=sampler,

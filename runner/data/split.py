@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, default_collate
 
-from runner.data.sampler import Share, seed_of
+from runner.data.sampler import EpochBatchSampler, Share, seed_of
 from runner.errors import BrokenSampleError, RunnerError
 
 __all__ = ["ArraySource", "Source", "Split", "collate"]
@@ -114,6 +114,10 @@ class Split(Dataset):
     def name(self, index: int) -> str:
         """Name of the sample with that index in the source."""
         return self.source.name(index)
+
+    def batch_sampler(self, batch_size: int, **options: Any) -> EpochBatchSampler:
+        """Which samples make a batch; see ``EpochBatchSampler`` for the options."""
+        return EpochBatchSampler(len(self), batch_size, **options)
 
     def sample(self, epoch: int, position: int) -> tuple[Any, Any]:
         """One sample as an epoch sees it.

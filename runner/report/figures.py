@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from runner.errors import Interrupted
+from runner.plots.lengths import length_histogram
 from runner.plots.png import to_png
 from runner.plots.samples import sample_grid
 from runner.report.curves import curve_figures
@@ -43,8 +44,11 @@ def draw_figures(run: RunDir, task: Any, data: Any) -> list[str]:
 
 
 def sample_figures(data: Any) -> Iterator[tuple[str, Any]]:
-    """Training samples as the model sees them in the first epoch."""
+    """Training samples as the model sees them in the first epoch; of sequences how long they are."""
     split = data.splits.get("train")
+    if hasattr(split, "lengths"):
+        lengths = {name: part.lengths for name, part in data.splits.items()}
+        yield "lengths", length_histogram(lengths, getattr(data, "max_length", None), "Lengths of the sequences")
     if split is None or len(data.facts.input_shape) != 3:
         return
     generator = torch.Generator().manual_seed(0)

@@ -29,6 +29,8 @@ __all__ = ["BinaryClassificationTask", "ClassificationTask"]
 
 NAMED_CLASSES = 10
 """Classes whose probability a prediction tells, the likeliest first."""
+SCORED_CLASSES = 40
+"""The F1 of each class is told of so many classes at most."""
 
 
 class ClassificationTask(Task):
@@ -58,6 +60,8 @@ class ClassificationTask(Task):
         self.class_names = [str(name) for name in class_names]
         num_classes = len(self.class_names)
         self.metrics = nn.ModuleDict({f"{split}_metrics": make_metrics(num_classes) for split in ("val", "test")})
+        options = {"num_classes": num_classes, "average": "none", "validate_args": False}
+        self.class_f1 = nn.ModuleDict({split: MulticlassF1Score(**options) for split in ("val", "test")})
         self._num_correct: Tensor | None = None
         self._num_seen = 0
 
@@ -115,12 +119,19 @@ class ClassificationTask(Task):
         self._num_correct = torch.tensor(correct, device=self.device) if self._num_seen else None
 
     def update_metrics(self, outputs: dict[str, Any], split: str) -> None:
-        self.metrics[f"{split}_metrics"].update(self.probs_of(outputs["logits"]), outputs["targets"])
+        probs = self.probs_of(outputs["logits"])
+        self.metrics[f"{split}_metrics"].update(probs, outputs["targets"])
+        self.class_f1[split].update(probs, outputs["targets"])
 
     def compute_metrics(self, split: str) -> dict[str, Tensor]:
         metrics = self.metrics[f"{split}_metrics"]
-        values = metrics.compute()
+        values = dict(metrics.compute())
         metrics.reset()
+        f1 = self.class_f1[split]
+        if self._trainer is not None and self._trainer.state.fn != "fit" and len(self.class_names) <= SCORED_CLASSES:
+            scores = zip(self.class_names, f1.compute().tolist(), strict=True)
+            values |= {f"f1_class/{name}": score for name, score in scores}
+        f1.reset()
         return values
 
     def predict_outputs(self, inputs: Tensor) -> dict[str, Any]:

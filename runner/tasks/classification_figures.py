@@ -14,6 +14,7 @@ from runner.plots.confusion import confusion_matrix, count_confusion
 from runner.plots.precision_recall import precision_recall_roc
 from runner.plots.scores import class_scores
 from runner.plots.wrong import most_wrong, select_most_wrong
+from runner.plots.wrong_texts import most_wrong_texts
 
 __all__ = ["classification_figures"]
 
@@ -39,12 +40,18 @@ def classification_figures(
     yield f"{split}_calibration", reliability_diagram(confidences, preds == targets, title=f"Calibration ({split})")
     yield f"{split}_precision_recall", precision_recall_roc(probs, targets, names, f"Precision, recall, ROC ({split})")
     yield from wrong_figure(split, data, names, targets, preds, confidences, probs, index)
-    if len(data.facts.input_shape) == 1 and data.facts.input_shape[0] == 2:
+    if tuple(data.facts.input_shape) == (2,) and not data.facts.extra.get("vocab_size"):
         yield f"{split}_boundary", boundary_figure(task, split, data)
 
 
 def wrong_figure(split, data, names, targets, preds, confidences, probs, index) -> Iterator[tuple[str, Any]]:
     chosen = select_most_wrong(probs, targets)
+    if len(chosen) and hasattr(data, "text_of"):
+        found = index[chosen].tolist()
+        texts, told = [data.text_of(split, i) for i in found], [data.sample_name(split, i) for i in found]
+        title = f"Most wrong predictions ({split})"
+        figure = most_wrong_texts(texts, told, targets[chosen], preds[chosen], confidences[chosen], names, title)
+        yield f"{split}_most_wrong", figure
     if len(chosen) == 0 or len(data.facts.input_shape) != 3:
         return
     source = data.splits[split]

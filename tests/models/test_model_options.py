@@ -13,7 +13,8 @@ from runner.models.head import find_head
 from runner.tasks.probe import probe
 
 FOLDER = Path(__file__).resolve().parents[2] / "conf" / "model"
-OPTIONS = [path for path in sorted(FOLDER.glob("*.yaml")) if "classification" in path.read_text().splitlines()[0]]
+HEADS = {path: path.read_text().splitlines()[:3] for path in sorted(FOLDER.glob("*.yaml"))}
+OPTIONS = [path for path, head in HEADS.items() if "classification" in head[0] and "sequence" not in head[2]]
 FACTS = {
     "${facts:in_channels}": 3,
     "${facts:in_features}": 3 * 32 * 32,

@@ -1,0 +1,1 @@
+"""Texts and other sequences of tokens."""

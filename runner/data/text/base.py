@@ -1,0 +1,229 @@
+"""The base of sets of texts: cut into splits, a vocabulary learnt from the training texts, token ids."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, Any, ClassVar
+
+import numpy as np
+import torch
+from annotated_types import Ge, Gt, Lt
+from torch import Tensor
+
+from runner.data.base import DataModule, split_indices
+from runner.data.facts import Facts
+from runner.data.text.source import SequenceSplit, TokenSource, pad_tokens
+from runner.data.text.table import Texts, read_text, text_columns
+from runner.data.text.tokenizer import Kind, TextTokenizer, size_problems
+from runner.errors import DataError
+
+__all__ = ["TextDataModule"]
+
+log = logging.getLogger(__name__)
+
+SPLITS = ("train", "val", "test")
+FEWEST = 3
+"""Texts of a class, so that each split may have one."""
+
+
+class TextDataModule(DataModule):
+    """Texts, each of one class. The vocabulary is learnt from the training texts alone and kept in the checkpoint.
+
+    A subclass says with ``read`` where the texts come from.
+
+    Args:
+        path: the file or the folder that holds the texts.
+        tokens: what a text is cut into: words, characters, or byte pairs learnt from the training texts.
+        vocab_size: the most tokens there may be; 20 000 words, 10 000 characters or 4 000 byte pairs when None.
+        min_count: tokens that occur less often in the training texts are unknown ones.
+        lowercase: read capitals as small letters.
+        max_length: tokens of a text; of longer ones the beginning is taken.
+        val_fraction, test_fraction: of all texts, cut at random, each class in the same proportion; only where the
+            files name no such split.
+        split_seed: of that cut.
+
+    Attributes:
+        tokenizer: known after ``setup`` or ``load_state_dict``.
+    """
+
+    extra_facts = ("vocab_size", "num_features", "per_step")
+    what: ClassVar[str] = "file"
+
+    def __init__(
+        self,
+        path: str | None = None,
+        tokens: Kind = "word",
+        vocab_size: Annotated[int, Gt(4)] | None = None,
+        min_count: Annotated[int, Ge(1)] = 2,
+        lowercase: bool = True,
+        max_length: Annotated[int, Ge(1)] = 256,
+        val_fraction: Annotated[float, Gt(0), Lt(0.5)] = 0.1,
+        test_fraction: Annotated[float, Gt(0), Lt(0.5)] = 0.1,
+        split_seed: Annotated[int, Ge(0)] = 0,
+        batch_size: Annotated[int, Gt(0)] = 32,
+        eval_batch_size: Annotated[int, Gt(0)] | None = None,
+        num_workers: Annotated[int, Ge(0)] = 0,
+        seed: Annotated[int, Ge(0)] = 0,
+        drop_last: bool = False,
+    ):
+        super().__init__(batch_size, eval_batch_size, num_workers, seed, drop_last)
+        self.path = path and str(Path(path).expanduser())
+        self.tokens = tokens
+        self.vocab_size = vocab_size
+        self.min_count = min_count
+        self.lowercase = lowercase
+        self.max_length = max_length
+        self.val_fraction = val_fraction
+        self.test_fraction = test_fraction
+        self.split_seed = split_seed
+        self.tokenizer: TextTokenizer | None = None
+        self.class_names: list[str] = []
+        self.texts: list[str] = []
+
+    def read(self) -> Texts:
+        """All texts and their labels."""
+        raise TypeError(f"{type(self).__name__} does not say how it is read")
+
+    @property
+    def title(self) -> str:
+        return Path(self.path).absolute().name.split(".")[0]
+
+    def source_name(self) -> str:
+        return str(Path(self.path).absolute())
+
+    def check(self) -> list[str]:
+        problems = size_problems(self.tokens, self.vocab_size)
+        if not self.path:
+            return [*problems, f"data.path is not set: name the {self.what} of the texts with data.path=…"]
+        if not Path(self.path).exists():
+            return [*problems, f"data.path={self.path}: there is no such {self.what}."]
+        return problems + self.look()
+
+    def look(self) -> list[str]:
+        """What a first look at the file tells."""
+        return []
+
+    def setup(self, stage: str | None = None) -> None:
+        """Reads and encodes the texts, once. A prediction needs none of them."""
+        if self.splits or stage == "predict":
+            return
+        found = self.read()
+        self.texts = found.texts
+        if found.num_left_out:
+            log.warning("%s: %d rows without a text or a label are left out.", self.title, found.num_left_out)
+        names = sorted(set(found.labels))
+        numbers = {name: number for number, name in enumerate(self.class_names or names)}
+        if unknown := sorted(set(names) - set(numbers)):
+            raise DataError(f"{self.title} has labels that the run was not trained on: {', '.join(unknown)}.")
+        targets = torch.tensor([numbers[label] for label in found.labels])
+        self.check_counts(targets, list(numbers))
+        parts = self.cut(targets, found.parts)
+        self.class_names = list(numbers)
+        if self.tokenizer is None:
+            self.tokenizer = self.fit(found.texts[int(i)] for i in parts["train"])
+        source = TokenSource(self.encode(found.texts), targets)
+        self.splits = {name: SequenceSplit(source, part, self.seed, pad_tokens) for name, part in parts.items()}
+        self.facts = self.make_facts(source)
+
+    def check_counts(self, targets: Tensor, names: Sequence[str]) -> None:
+        counts = torch.bincount(targets, minlength=len(names)).tolist()
+        rare = [f"{name} ({count})" for name, count in zip(names, counts, strict=True) if count < FEWEST]
+        if rare:
+            raise DataError(
+                f"{self.title}: {', '.join(rare[:5])}{' …' if len(rare) > 5 else ''}: each class needs {FEWEST} texts or "
+                f"more. There are {len(names)} classes; is data.label the column of classes?"
+            )
+
+    def cut(self, targets: Tensor, parts: Sequence[str]) -> dict[str, Tensor]:
+        """Indices of each split."""
+        if not parts:
+            cut = split_indices(len(targets), self.val_fraction, self.test_fraction, self.split_seed, targets)
+            return dict(zip(SPLITS, cut, strict=True))
+        given = np.array(parts)
+        found = {name: torch.from_numpy(np.flatnonzero(given == name)) for name in SPLITS if name in parts}
+        if "val" not in found:
+            train = found["train"]
+            rest, val, _ = split_indices(len(train), self.val_fraction, 0.0, self.split_seed, targets[train])
+            found |= {"train": train[rest], "val": train[val]}
+        return found
+
+    def fit(self, texts: Iterator[str]) -> TextTokenizer:
+        return TextTokenizer.fit(texts, self.tokens, self.vocab_size, self.min_count, self.lowercase)
+
+    def encode(self, texts: Sequence[str]) -> list[list[int]]:
+        """Ids of each text, at least one."""
+        return [ids[: self.max_length] or [1] for ids in self.tokenizer.encode_all(texts)]
+
+    def make_facts(self, source: TokenSource) -> Facts:
+        train = self.splits["train"]
+        if not len(self.splits["val"]):
+            raise DataError(f"{self.title} has {len(source)} texts: too few to cut a validation split from.")
+        counts = np.bincount(np.asarray(source.targets[train.indices]), minlength=len(self.class_names))
+        longest = int(train.lengths.max())
+        return Facts(
+            task="classification",
+            input_shape=(longest,),
+            num_outputs=len(self.class_names),
+            class_names=list(self.class_names),
+            class_counts=counts.tolist(),
+            **{f"num_{name}": len(split) for name, split in self.splits.items()},
+            name=self.title,
+            source=self.source_name(),
+            digest=hashlib.blake2b("\0".join(self.texts).encode(), digest_size=16).hexdigest(),
+            extra={"vocab_size": len(self.tokenizer), "num_features": 0, "per_step": False},
+        )
+
+    def read_inputs(self, paths: Sequence[str]) -> Iterator[tuple[str, Tensor]]:
+        """Texts as they are; of a ``.txt`` file each line, of a table the column of texts.
+
+        Raises:
+            DataError: what looks like a file is none.
+        """
+        for path in paths:
+            for name, text in self.read_new(path):
+                yield name, torch.tensor(self.encode([text])[0])
+
+    def read_new(self, path: str) -> Iterator[tuple[str, str]]:
+        """``(name, text)`` of what one argument of a prediction stands for."""
+        file, suffix = Path(path), Path(path).suffix.lower()
+        if suffix in (".csv", ".tsv") and " " not in path:
+            for row, (text,) in text_columns(path, [getattr(self, "text", "text")], getattr(self, "separator", None)):
+                yield f"row {row}", text
+        elif suffix == ".txt" and " " not in path:
+            for number, line in enumerate(read_text(file).splitlines(), start=1):
+                if line.strip():
+                    yield f"line {number}", line
+        else:
+            yield path, path
+
+    def batch_inputs(self, inputs: Sequence[Tensor]) -> Tensor:
+        return pad_tokens([(ids, torch.tensor(0)) for ids in inputs])["inputs"]
+
+    def text_of(self, split: str, index: int) -> str:
+        """A sample as it was written."""
+        return self.texts[index]
+
+    def decode(self, ids: Sequence[int]) -> str:
+        return self.tokenizer.decode(ids)
+
+    def state_dict(self) -> dict[str, Any]:
+        if self.tokenizer is None:
+            return {}
+        return {"tokenizer": self.tokenizer.to_json(), "class_names": self.class_names}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Takes over the vocabulary, so that ``setup`` learns none anew.
+
+        Raises:
+            DataError: ``setup`` already learnt another one: the texts have changed since.
+        """
+        if self.splits and state_dict != self.state_dict():
+            raise DataError(
+                f"the texts of {self.title} have changed since this run began: another vocabulary comes out of them. "
+                "Bring the old ones back, or start a new run."
+            )
+        self.tokenizer = TextTokenizer.from_json(state_dict["tokenizer"])
+        self.class_names = list(state_dict["class_names"])

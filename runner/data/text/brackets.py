@@ -1,0 +1,100 @@
+"""Brackets that close each other, or do not; generated, for trying things out without any file."""
+
+from __future__ import annotations
+
+import random
+from typing import Annotated
+
+from annotated_types import Ge, Gt, Le, Lt
+
+from runner.data.text.base import TextDataModule
+from runner.data.text.table import Texts
+
+__all__ = ["BracketsDataModule", "balanced", "depths"]
+
+PAIRS = {"(": ")", "[": "]"}
+FILLERS = "ab"
+
+
+def balanced(rng: random.Random, length: int, max_depth: int) -> str:
+    """A string of ``length`` signs in which every bracket is closed, letters between."""
+    signs, stack = [], []
+    for left in range(length, 0, -1):
+        if stack and (len(stack) >= left or rng.random() < 0.35):
+            signs.append(PAIRS[stack.pop()])
+        elif len(stack) < min(max_depth, left - 1) and rng.random() < 0.6:
+            stack.append(rng.choice("(["))
+            signs.append(stack[-1])
+        else:
+            signs.append(rng.choice(FILLERS))
+    return "".join(signs)
+
+
+def spoilt(rng: random.Random, text: str) -> str:
+    """The same with one bracket turned into another."""
+    places = [place for place, sign in enumerate(text) if sign not in FILLERS]
+    if not places:
+        return rng.choice("([)]") + text[1:]
+    place = rng.choice(places)
+    other = rng.choice([sign for sign in "([)]" if sign != text[place]])
+    return text[:place] + other + text[place + 1 :]
+
+
+def depths(text: str, deepest: int) -> list[int]:
+    """How many brackets are open behind each sign."""
+    found, depth = [], 0
+    for sign in text:
+        depth += (sign in PAIRS) - (sign in PAIRS.values())
+        found.append(min(max(depth, 0), deepest))
+    return found
+
+
+class BracketsDataModule(TextDataModule):
+    """Is every bracket closed by its like? ``a([b])`` is balanced, ``a([b)]`` is broken.
+
+    Args:
+        num_samples: strings, half of them balanced.
+        min_length, longest: signs of a string.
+        max_depth: brackets open at a time.
+        data_seed: of the strings.
+    """
+
+    title = "brackets"
+
+    def __init__(
+        self,
+        num_samples: Annotated[int, Ge(40)] = 6000,
+        min_length: Annotated[int, Ge(2)] = 4,
+        longest: Annotated[int, Ge(2), Le(1000)] = 24,
+        max_depth: Annotated[int, Ge(1), Le(50)] = 4,
+        data_seed: Annotated[int, Ge(0)] = 0,
+        val_fraction: Annotated[float, Gt(0), Lt(0.5)] = 0.1,
+        test_fraction: Annotated[float, Gt(0), Lt(0.5)] = 0.1,
+        split_seed: Annotated[int, Ge(0)] = 0,
+        batch_size: Annotated[int, Gt(0)] = 32,
+        eval_batch_size: Annotated[int, Gt(0)] | None = None,
+        num_workers: Annotated[int, Ge(0)] = 0,
+        seed: Annotated[int, Ge(0)] = 0,
+        drop_last: bool = False,
+    ):
+        super().__init__(
+            None, "char", None, 1, False, longest, val_fraction, test_fraction, split_seed,
+            batch_size, eval_batch_size, num_workers, seed, drop_last,
+        )  # fmt: skip
+        self.num_samples, self.max_depth, self.data_seed = num_samples, max_depth, data_seed
+        self.min_length = min_length
+
+    def check(self) -> list[str]:
+        if self.min_length <= self.max_length:
+            return []
+        return [f"data.min_length={self.min_length} is more than data.longest={self.max_length}."]
+
+    def read(self) -> Texts:
+        rng, found = random.Random(self.data_seed), Texts()
+        for number in range(self.num_samples):
+            text = balanced(rng, rng.randint(self.min_length, self.max_length), self.max_depth)
+            found.add(spoilt(rng, text), "broken") if number % 2 else found.add(text, "balanced")
+        return found
+
+    def source_name(self) -> str:
+        return f"generated, seed {self.data_seed}"

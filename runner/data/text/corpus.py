@@ -1,0 +1,149 @@
+"""A running text as token ids on the disk, read by memory map: it may be larger than memory.
+
+The text is cut into train, val and test in its own order, at ends of paragraphs. The vocabulary is learnt from the
+first part. Files are kept under names that hold what they were made of, so they are made once.
+"""
+
+from __future__ import annotations
+
+import codecs
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from runner.data.download.file import locked
+from runner.data.fingerprint import digest_files
+from runner.data.text.tokenizer import TextTokenizer
+from runner.errors import DataError
+
+__all__ = ["Corpus", "part_bounds", "pieces", "tokenizer_of", "write_tokens"]
+
+PIECE_BYTES = 1 << 16
+SEARCH_BYTES = 1 << 16
+LONGEST_LINE = 1 << 18
+"""Characters; a longer one is cut anywhere."""
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """One text file and the parts of it.
+
+    Attributes:
+        bounds: first byte of each part, and the end: four numbers.
+        digest: of the file's bytes.
+    """
+
+    path: Path
+    bounds: tuple[int, int, int, int]
+    digest: str
+
+    @classmethod
+    def of(cls, path: Path, val_fraction: float, test_fraction: float) -> Corpus:
+        return cls(path, part_bounds(path, val_fraction, test_fraction), digest_files(path))
+
+    def pieces(self, part: str) -> Iterator[str]:
+        number = ("train", "val", "test").index(part)
+        return pieces(self.path, self.bounds[number], self.bounds[number + 1])
+
+
+def part_bounds(path: Path, val_fraction: float, test_fraction: float) -> tuple[int, int, int, int]:
+    """Where the parts begin: at the first end of a paragraph, else of a line, behind their share of the bytes."""
+    size = path.stat().st_size
+    with open(path, "rb") as file:
+        val = next_paragraph(file, int(size * (1 - val_fraction - test_fraction)), size)
+        test = next_paragraph(file, int(size * (1 - test_fraction)), size) if test_fraction else size
+    return 0, val, max(val, test), size
+
+
+def next_paragraph(file, place: int, size: int) -> int:
+    file.seek(place)
+    ahead = file.read(SEARCH_BYTES)
+    for mark in (b"\n\n", b"\r\n\r\n", b"\n"):
+        if mark in ahead:
+            return place + ahead.index(mark) + len(mark)
+    while place < size and ahead[:1] and 0x80 <= ahead[0] < 0xC0:  # within a character of several bytes
+        place, ahead = place + 1, ahead[1:]
+    return place
+
+
+def pieces(path: Path, begin: int, end: int) -> Iterator[str]:
+    """The text between two bytes, some lines at a time.
+
+    Raises:
+        DataError: it is not UTF-8.
+    """
+    decoder, tail = codecs.getincrementaldecoder("utf-8")(), ""
+    with open(path, "rb") as file:
+        file.seek(begin)
+        while begin < end:
+            data = file.read(min(PIECE_BYTES, end - begin))
+            begin += len(data)
+            if not data:
+                break
+            try:
+                text = tail + decoder.decode(data, final=begin == end)
+            except UnicodeDecodeError as error:
+                place = begin - len(data) + error.start
+                raise DataError(f"{path} is not UTF-8: {error.reason} near byte {place}. Convert it first.") from error
+            text = text.replace("\r\n", "\n")
+            cut = text.rfind("\n") + 1 or (len(text) if len(text) > LONGEST_LINE else 0)
+            if begin == end:
+                cut = len(text)
+            text, tail = text[:cut], text[cut:]
+            if text:
+                yield text
+
+
+def tokenizer_of(corpus: Corpus, folder: Path, **options) -> TextTokenizer:
+    """The vocabulary of the training part; learnt once."""
+    name = key_of(corpus.digest, corpus.bounds, sorted(options.items()))
+    file = folder / f"{name}.vocabulary.json"
+    with locked_folder(folder, name):
+        if file.is_file():
+            return TextTokenizer.from_json(file.read_text(encoding="utf-8"))
+        tokenizer = TextTokenizer.fit(corpus.pieces("train"), **options)
+        write_whole(file, tokenizer.to_json().encode())
+        return tokenizer
+
+
+def write_tokens(corpus: Corpus, part: str, tokenizer: TextTokenizer, folder: Path) -> Path:
+    """The token ids of a part in one file of 16- or 32-bit numbers; written once."""
+    kind = "uint16" if len(tokenizer) <= 1 << 16 else "uint32"
+    name = key_of(corpus.digest, corpus.bounds, tokenizer.to_json())
+    file = folder / f"{name}.{part}.{kind}"
+    with locked_folder(folder, f"{name}.{part}"):
+        if not file.is_file():
+            with tempfile.NamedTemporaryFile(dir=folder, delete=False) as new:
+                try:
+                    for text in corpus.pieces(part):
+                        new.write(np.asarray(tokenizer.encode(text), dtype=kind).tobytes())
+                    new.flush()
+                    os.fsync(new.fileno())
+                    os.replace(new.name, file)
+                finally:
+                    Path(new.name).unlink(missing_ok=True)
+    return file
+
+
+def key_of(*parts: object) -> str:
+    return hashlib.blake2b(json.dumps(parts).encode(), digest_size=10).hexdigest()
+
+
+def locked_folder(folder: Path, name: str):
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"{folder} cannot be made: {error.strerror}. Name another with data.data_dir.") from error
+    return locked(folder / name)
+
+
+def write_whole(file: Path, data: bytes) -> None:
+    with tempfile.NamedTemporaryFile(dir=file.parent, delete=False) as new:
+        new.write(data)
+    os.replace(new.name, file)

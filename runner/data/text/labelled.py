@@ -1,0 +1,160 @@
+"""Sequences with a class for each step."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import torch
+from annotated_types import Ge, Gt, Lt
+from torch import Tensor
+
+from runner.data.base import DataModule, split_indices
+from runner.data.facts import Facts
+from runner.data.text.source import SequenceSplit, TokenSource, pad_tokens
+from runner.data.text.table import read_text
+from runner.data.text.tokenizer import TextTokenizer, size_problems
+from runner.errors import DataError
+
+__all__ = ["Labelled", "LabelledStepsDataModule"]
+
+FEWEST = 10
+
+
+@dataclass
+class Labelled:
+    """Tokens and their labels, sequence by sequence."""
+
+    tokens: list[list[str]] = field(default_factory=list)
+    labels: list[list[str]] = field(default_factory=list)
+
+
+class LabelledStepsDataModule(DataModule):
+    """The base: a vocabulary of the training tokens, kept in the checkpoint; sequences cut at random into splits.
+
+    Batches are ``{"inputs": (N, T), "targets": (N, T)}``, padded with 0 and -100.
+
+    Attributes:
+        tokenizer: known after ``setup`` or ``load_state_dict``.
+    """
+
+    extra_facts = ("vocab_size", "num_features", "per_step")
+
+    def __init__(
+        self,
+        vocab_size: Annotated[int, Gt(4)] | None = None,
+        min_count: Annotated[int, Ge(1)] = 1,
+        val_fraction: Annotated[float, Gt(0), Lt(0.5)] = 0.1,
+        test_fraction: Annotated[float, Gt(0), Lt(0.5)] = 0.1,
+        split_seed: Annotated[int, Ge(0)] = 0,
+        batch_size: Annotated[int, Gt(0)] = 32,
+        eval_batch_size: Annotated[int, Gt(0)] | None = None,
+        num_workers: Annotated[int, Ge(0)] = 0,
+        seed: Annotated[int, Ge(0)] = 0,
+        drop_last: bool = False,
+    ):
+        super().__init__(batch_size, eval_batch_size, num_workers, seed, drop_last)
+        self.vocab_size, self.min_count = vocab_size, min_count
+        self.val_fraction, self.test_fraction, self.split_seed = val_fraction, test_fraction, split_seed
+        self.tokenizer: TextTokenizer | None = None
+        self.class_names: list[str] = []
+        self.words: list[list[str]] = []
+
+    def read(self) -> Labelled:
+        """All sequences."""
+        raise TypeError(f"{type(self).__name__} does not say how it is read")
+
+    def tokens_of(self, text: str) -> list[str]:
+        """The tokens of a text that a prediction is asked for."""
+        return text.split()
+
+    def source_name(self) -> str:
+        return ""
+
+    def check(self) -> list[str]:
+        return size_problems("word", self.vocab_size)
+
+    def setup(self, stage: str | None = None) -> None:
+        """Reads and encodes the sequences, once. A prediction needs none of them."""
+        if self.splits or stage == "predict":
+            return
+        found = self.read()
+        self.words = found.tokens
+        if len(found.tokens) < FEWEST:
+            raise DataError(f"{self.source_name()} holds {len(found.tokens)} sequences; {FEWEST} or more are needed.")
+        names = sorted({label for labels in found.labels for label in labels}, key=natural)
+        numbers = {name: number for number, name in enumerate(self.class_names or names)}
+        if unknown := sorted(set(names) - set(numbers)):
+            raise DataError(f"{self.source_name()} has labels that the run was not trained on: {', '.join(unknown)}.")
+        self.class_names = list(numbers)
+        cut = split_indices(len(found.tokens), self.val_fraction, self.test_fraction, self.split_seed)
+        parts = dict(zip(("train", "val", "test"), cut, strict=True))
+        if self.tokenizer is None:
+            train = (found.tokens[int(index)] for index in parts["train"])
+            self.tokenizer = TextTokenizer.of_words(train, self.vocab_size, self.min_count)
+        ids = [self.tokenizer.encode_words(words) for words in found.tokens]
+        source = TokenSource(ids, [[numbers[label] for label in labels] for labels in found.labels], "sequence")
+        self.splits = {name: SequenceSplit(source, part, self.seed, pad_tokens) for name, part in parts.items()}
+        self.facts = self.make_facts(source, found)
+
+    def make_facts(self, source: TokenSource, found: Labelled) -> Facts:
+        train = self.splits["train"]
+        counts = np.zeros(len(self.class_names), dtype=np.int64)
+        for index in train.indices.tolist():
+            counts += np.bincount(source[index][1].numpy(), minlength=len(counts))
+        text = "\0".join(" ".join([*words, *labels]) for words, labels in zip(found.tokens, found.labels, strict=True))
+        return Facts(
+            task="labelling",
+            input_shape=(int(train.lengths.max()),),
+            num_outputs=len(self.class_names),
+            class_names=list(self.class_names),
+            class_counts=counts.tolist(),
+            **{f"num_{name}": len(split) for name, split in self.splits.items()},
+            name=self.title,
+            source=self.source_name(),
+            digest=hashlib.blake2b(text.encode(), digest_size=16).hexdigest(),
+            class_counts_of="steps",
+            extra={"vocab_size": len(self.tokenizer), "num_features": 0, "per_step": True},
+        )
+
+    def read_inputs(self, paths: Sequence[str]) -> Iterator[tuple[str, Tensor]]:
+        """Texts as they are; of a ``.txt`` file each line."""
+        for path in paths:
+            is_file = path.lower().endswith(".txt") and " " not in path
+            for text in read_text(Path(path)).splitlines() if is_file else [path]:
+                if text.strip():
+                    yield text, torch.tensor(self.tokenizer.encode_words(self.tokens_of(text)))
+
+    def batch_inputs(self, inputs: Sequence[Tensor]) -> Tensor:
+        return pad_tokens([(ids, ids) for ids in inputs])["inputs"]
+
+    def text_of(self, split: str, index: int) -> str:
+        return " ".join(self.words[index])
+
+    def state_dict(self) -> dict[str, Any]:
+        if self.tokenizer is None:
+            return {}
+        return {"tokenizer": self.tokenizer.to_json(), "class_names": self.class_names}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Takes over vocabulary and classes, so that ``setup`` learns none anew.
+
+        Raises:
+            DataError: ``setup`` already learnt others: the sequences have changed since.
+        """
+        if self.splits and state_dict != self.state_dict():
+            raise DataError(
+                f"{self.source_name()} has changed since this run began: another vocabulary comes out of it. "
+                "Bring the old file back, or start a new run."
+            )
+        self.tokenizer = TextTokenizer.from_json(state_dict["tokenizer"])
+        self.class_names = list(state_dict["class_names"])
+
+
+def natural(name: str) -> tuple[int, str]:
+    """Numbers in their order, before words."""
+    return (int(name), "") if name.isdigit() else (1 << 60, name)

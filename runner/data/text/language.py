@@ -1,0 +1,190 @@
+"""Running texts for language models."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Annotated, Any, ClassVar
+
+import numpy as np
+from annotated_types import Ge, Gt, Le, Lt
+from torch import Tensor
+
+from runner.data.base import DataModule
+from runner.data.download.file import data_folder, download
+from runner.data.facts import Facts
+from runner.data.text.corpus import Corpus, tokenizer_of, write_tokens
+from runner.data.text.stream import StreamSplit
+from runner.data.text.tokenizer import Kind, TextTokenizer, size_problems
+from runner.errors import DataError
+
+__all__ = ["LanguageDataModule", "TinyShakespeareDataModule"]
+
+
+class LanguageDataModule(DataModule):
+    """A text file to learn the next token of.
+
+    The text is cut in its order: train, then val, then test. Each part is read as ``batch_size`` streams side by side,
+    a window a batch, so that a recurrent state is carried through the whole text (truncated back-propagation through
+    time). Token ids are kept in a file and mapped, so the text may be larger than memory.
+
+    Args:
+        path: the file, UTF-8.
+        tokens: what the text is cut into: characters, words, or byte pairs learnt from the training part.
+        vocab_size: the most tokens there may be; 10 000 characters, 20 000 words or 4 000 byte pairs when None.
+        min_count: rarer tokens of the training part are unknown ones.
+        window: tokens that back-propagation goes back.
+        val_fraction, test_fraction: of the text, at its end.
+        data_dir: where token files and downloads are kept; see ``runner.data.download.file.data_folder``.
+        batch_size: streams side by side.
+
+    Attributes:
+        tokenizer: known after ``setup`` or ``load_state_dict``.
+        notation: of what the text is made, where more can be done with it than reading: ``abc``.
+    """
+
+    extra_facts = ("vocab_size", "num_features", "per_step", "tokens", "unknown_share")
+    title: ClassVar[str] = ""
+    notation: ClassVar[str | None] = None
+    download_from: ClassVar[tuple[str, str, str, int] | None] = None
+    """Address, file name, SHA-256 and bytes of what is fetched when no path is given."""
+
+    def __init__(
+        self,
+        path: str | None = None,
+        tokens: Kind = "char",
+        vocab_size: Annotated[int, Gt(4)] | None = None,
+        min_count: Annotated[int, Ge(1)] = 1,
+        window: Annotated[int, Ge(1), Le(100_000)] = 64,
+        val_fraction: Annotated[float, Gt(0), Lt(0.5)] = 0.05,
+        test_fraction: Annotated[float, Ge(0), Lt(0.5)] = 0.05,
+        data_dir: str | None = None,
+        batch_size: Annotated[int, Gt(0)] = 32,
+        eval_batch_size: Annotated[int, Gt(0)] | None = None,
+        num_workers: Annotated[int, Ge(0)] = 0,
+        seed: Annotated[int, Ge(0)] = 0,
+        drop_last: bool = False,
+    ):
+        super().__init__(batch_size, eval_batch_size, num_workers, seed, drop_last)
+        self.path = path and str(Path(path).expanduser())
+        self.tokens, self.vocab_size, self.min_count, self.window = tokens, vocab_size, min_count, window
+        self.val_fraction, self.test_fraction = val_fraction, test_fraction
+        self.data_dir = data_dir
+        self.tokenizer: TextTokenizer | None = None
+
+    @property
+    def file(self) -> Path:
+        """The text; in a folder the file that a download would make, or its only one."""
+        if self.path is None:
+            return data_folder(self.data_dir) / self.download_from[1]
+        path = Path(self.path)
+        inside = [file for file in sorted(path.glob("*")) if file.suffix in (".txt", ".abc")] if path.is_dir() else []
+        return inside[0] if len(inside) == 1 else path
+
+    @property
+    def folder(self) -> Path:
+        return data_folder(self.data_dir) / "tokens"
+
+    def check(self) -> list[str]:
+        problems = size_problems(self.tokens, self.vocab_size)
+        if self.path is None:
+            missing = "data.path is not set: name the text with data.path=FILE."
+            return problems if self.download_from else [*problems, missing]
+        return problems + self.file_problems()
+
+    def file_problems(self) -> list[str]:
+        if not self.file.is_file():
+            what = "holds no single text file" if self.file.exists() else "does not exist"
+            return [f"data.path={self.file} {what}; expected a text file."]
+        size = self.file.stat().st_size
+        return [] if size >= 100 else [f"data.path={self.file} holds {size} bytes: too little to learn from."]
+
+    def prepare_data(self) -> None:
+        """Fetches what is fetched, and writes the token files, so that each rank finds them."""
+        if self.path is None and self.download_from:
+            address, name, sha256, size = self.download_from
+            download(address, data_folder(self.data_dir) / name, sha256, size)
+
+    def setup(self, stage: str | None = None) -> None:
+        """Learns the vocabulary and writes the token files, where that is not done yet."""
+        if self.splits or stage == "predict":
+            return
+        if problems := self.file_problems():
+            raise DataError("\n".join(problems))
+        corpus = Corpus.of(self.file, self.val_fraction, self.test_fraction)
+        if self.tokenizer is None:
+            options = {"kind": self.tokens, "max_size": self.vocab_size, "min_count": self.min_count}
+            self.tokenizer = tokenizer_of(corpus, self.folder, **options)
+        num_chars = np.array(self.tokenizer.num_chars())
+        for part in ("train", "val", "test"):
+            split = StreamSplit(write_tokens(corpus, part, self.tokenizer, self.folder), self.window, num_chars)
+            if len(split):
+                self.splits[part] = split
+        self.check_streams()
+        self.facts = self.make_facts(corpus)
+
+    def check_streams(self) -> None:
+        """Every stream needs a token and the one behind it."""
+        for part, streams in (("train", self.batch_size), ("val", self.eval_batch_size)):
+            tokens = self.splits[part].num_tokens if part in self.splits else 0
+            if tokens <= streams:
+                raise DataError(
+                    f"{self.file}: the {part} part has {tokens} tokens, too few for {streams} streams of windows of "
+                    f"{self.window}. Lower data.window or data.batch_size, or give more text."
+                )
+
+    def make_facts(self, corpus: Corpus) -> Facts:
+        held_out = self.splits["val"].tokens
+        return Facts(
+            task="language",
+            input_shape=(self.window,),
+            num_outputs=len(self.tokenizer),
+            **{f"num_{name}": len(split) for name, split in self.splits.items()},
+            name=self.title or self.file.stem,
+            source=str(self.file.absolute()),
+            digest=corpus.digest,
+            extra={
+                "vocab_size": len(self.tokenizer),
+                "num_features": 0,
+                "per_step": True,
+                "tokens": {name: split.num_tokens for name, split in self.splits.items()},
+                "unknown_share": float(np.mean(np.asarray(held_out[: 1 << 22]) == 1)),
+            },
+        )
+
+    def read_inputs(self, paths: Sequence[str]) -> Iterable[tuple[str, Tensor]]:
+        raise DataError("a language model goes on with a text: `runner predict RUN --prompt TEXT`.")
+
+    def encode(self, text: str) -> list[int]:
+        return self.tokenizer.encode(text)
+
+    def decode(self, ids: Sequence[int]) -> str:
+        return self.tokenizer.decode(ids)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {} if self.tokenizer is None else {"tokenizer": self.tokenizer.to_json()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Takes over the vocabulary, so that ``setup`` learns none anew.
+
+        Raises:
+            DataError: ``setup`` already learnt another one: the text has changed since.
+        """
+        if self.splits and state_dict != self.state_dict():
+            raise DataError(
+                f"{self.file} has changed since this run began: another vocabulary comes out of it. Bring the old file "
+                "back, or start a new run."
+            )
+        self.tokenizer = TextTokenizer.from_json(state_dict["tokenizer"])
+
+
+class TinyShakespeareDataModule(LanguageDataModule):
+    """A million characters of Shakespeare's plays, as Karpathy's char-rnn has them."""
+
+    title = "tiny_shakespeare"
+    download_from = (
+        "https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt",
+        "tiny_shakespeare.txt",
+        "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed",
+        1115394,
+    )

@@ -1,0 +1,56 @@
+"""The SMS Spam Collection: 5574 English messages, ham or spam.
+
+Almeida, Gómez Hidalgo, Yamakami: Contributions to the study of SMS spam filtering, DocEng 2011.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from runner.data.text.base import TextDataModule
+from runner.data.text.table import Texts, read_text
+from runner.errors import DataError
+
+__all__ = ["SmsSpamDataModule"]
+
+CLASSES = ("ham", "spam")
+
+
+class SmsSpamDataModule(TextDataModule):
+    """The collection's file, or the folder it lies in: a label, a tab and a message in each line.
+
+    There is no official split. Messages that occur more than once may stand in several parts of it.
+    """
+
+    title = "sms_spam"
+    what = "file or folder"
+
+    @property
+    def file(self) -> Path | None:
+        path = Path(self.path)
+        if path.is_file():
+            return path
+        return next(iter(sorted(path.glob("SMSSpamCollection*"))), None)
+
+    def look(self) -> list[str]:
+        if self.file is None:
+            return [f"data.path={self.path} holds no file SMSSpamCollection."]
+        try:
+            self.read()
+        except DataError as error:
+            return [str(error)]
+        return []
+
+    def read(self) -> Texts:
+        found = Texts()
+        for number, line in enumerate(read_text(self.file).split("\n"), start=1):
+            label, tab, message = line.rstrip("\r").partition("\t")
+            if label in CLASSES and tab:
+                found.add(message, label)
+            elif line.strip() and number > 1:  # a first line may be a header
+                raise DataError(
+                    f"{self.file}, line {number} begins with {label[:20]!r}; expected ham or spam, a tab, and the message."
+                )
+        if not found.texts:
+            raise DataError(f"{self.file} holds no messages: expected ham or spam, a tab, and the message in each line.")
+        return found

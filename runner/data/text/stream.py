@@ -1,0 +1,111 @@
+"""A running text in windows: several streams side by side, each read from its beginning to its end."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from runner.data.sampler import EpochBatchSampler, Share
+
+__all__ = ["StreamSampler", "StreamSplit"]
+
+
+class StreamSampler(EpochBatchSampler):
+    """Batches of keys ``(epoch, (first token, behind the last, whether a stream begins))``.
+
+    The text is cut into ``batch_size`` streams of one length; batch k holds the k-th window of each, so that a
+    recurrent state can be carried from batch to batch. With several ranks each keeps its streams.
+
+    Args:
+        num_tokens: of the text; the last one is only a target. Fewer than ``batch_size`` at the end are left out.
+        window: tokens of a stream in a batch.
+    """
+
+    def __init__(self, num_tokens: int, window: int, batch_size: int, **options: Any):
+        self.length = (num_tokens - 1) // batch_size
+        self.window = window
+        super().__init__(batch_size * math.ceil(self.length / window), batch_size, **options)
+
+    def __len__(self) -> int:
+        return self.length // self.window if self.drop_last else math.ceil(self.length / self.window)
+
+    def _batches(self, epoch: int, first: int) -> Iterator[list[tuple[int, Any]]]:
+        for number in range(first, len(self)):
+            begin = number * self.window
+            end = min(begin + self.window, self.length)
+            streams = (stream * self.length for stream in range(self.batch_size))
+            yield self.share([(epoch, (start + begin, start + end, number == 0)) for start in streams])
+
+
+class StreamSplit(Dataset):
+    """Windows of a file of token ids and, as targets, the same one token further.
+
+    A batch is ``{"inputs": (N, T), "targets": (N, T), "index": (N,), "first": bool, "num_chars": int}``: whether its
+    streams begin there, and how many characters the targets stand for.
+
+    Args:
+        file: of uint16 or uint32, as its suffix says.
+        window: tokens.
+        num_chars: of each token of the vocabulary.
+    """
+
+    def __init__(self, file: Path, window: int, num_chars: np.ndarray):
+        self.file, self.window, self.num_chars = file, window, num_chars
+        self.kind = np.dtype(file.suffix[1:])
+        self.num_tokens = file.stat().st_size // self.kind.itemsize
+        self._tokens: np.ndarray | None = None
+
+    @property
+    def tokens(self) -> np.ndarray:
+        """The whole text, mapped and not read."""
+        if self._tokens is None:
+            self._tokens = np.memmap(self.file, dtype=self.kind, mode="r")
+        return self._tokens
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_tokens": None}  # a loader's worker maps the file itself
+
+    def __len__(self) -> int:
+        return max(self.num_tokens - 1, 0) // self.window
+
+    def name(self, index: int) -> str:
+        return f"token {index}"
+
+    def batch_sampler(self, batch_size: int, **options: Any) -> StreamSampler:
+        return StreamSampler(self.num_tokens, self.window, batch_size, **options | {"shuffle": False})
+
+    def place(self, position: Any) -> tuple[int, int, bool]:
+        """First token and the one behind the last; a plain number counts windows."""
+        if isinstance(position, tuple):
+            return position
+        return position * self.window, (position + 1) * self.window, False
+
+    def sample(self, epoch: int, position: Any) -> tuple[Tensor, Tensor]:
+        begin, end, _ = self.place(position)
+        tokens = torch.from_numpy(self.tokens[begin : end + 1].astype(np.int64))
+        return tokens[:-1], tokens[1:]
+
+    def __getitem__(self, key: Any) -> tuple[Tensor, Tensor]:
+        return self.sample(*key) if isinstance(key, tuple) else self.sample(0, key)
+
+    def __getitems__(self, keys: Sequence[tuple[int, Any]]) -> dict[str, Any]:
+        places = [self.place(position) for _, position in keys]
+        rows = [self.tokens[begin : end + 1] for begin, end, _ in places]
+        tokens = torch.from_numpy(np.stack(rows).astype(np.int64))
+        batch = {
+            "inputs": tokens[:, :-1],
+            "targets": tokens[:, 1:],
+            "index": torch.tensor([begin for begin, _, _ in places]),
+            "first": places[0][2],
+            "num_chars": int(self.num_chars[tokens[:, 1:].numpy()].sum()),
+        }
+        if isinstance(keys, Share):
+            batch["weight"] = keys.weight
+        return batch

@@ -1,0 +1,76 @@
+"""The user's own words with a label each."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from annotated_types import Ge, Gt, Lt
+
+from runner.data.text.labelled import Labelled, LabelledStepsDataModule
+from runner.data.text.table import read_text
+from runner.errors import DataError
+
+__all__ = ["TaggedWordsDataModule"]
+
+
+class TaggedWordsDataModule(LabelledStepsDataModule):
+    """A text file of words and their labels: ``WORD … LABEL`` in a line, an empty line between sentences (CoNLL).
+
+    Args:
+        path: the file.
+        vocab_size: the most words there may be; 20 000 when None.
+        min_count: words that occur less often in training are unknown ones.
+        val_fraction, test_fraction: of all sentences, cut at random.
+        split_seed: of that cut.
+    """
+
+    def __init__(
+        self,
+        path: str | None = None,
+        vocab_size: Annotated[int, Gt(4)] | None = None,
+        min_count: Annotated[int, Ge(1)] = 2,
+        val_fraction: Annotated[float, Gt(0), Lt(0.5)] = 0.1,
+        test_fraction: Annotated[float, Gt(0), Lt(0.5)] = 0.1,
+        split_seed: Annotated[int, Ge(0)] = 0,
+        batch_size: Annotated[int, Gt(0)] = 32,
+        eval_batch_size: Annotated[int, Gt(0)] | None = None,
+        num_workers: Annotated[int, Ge(0)] = 0,
+        seed: Annotated[int, Ge(0)] = 0,
+        drop_last: bool = False,
+    ):
+        super().__init__(
+            vocab_size, min_count, val_fraction, test_fraction, split_seed, batch_size, eval_batch_size, num_workers,
+            seed, drop_last,
+        )  # fmt: skip
+        self.path = path and str(Path(path).expanduser())
+
+    @property
+    def title(self) -> str:
+        return Path(self.path).name.split(".")[0]
+
+    def check(self) -> list[str]:
+        if not self.path:
+            return [*super().check(), "data.path is not set: name the file of words and labels with data.path=FILE."]
+        if not Path(self.path).is_file():
+            return [*super().check(), f"data.path={self.path}: there is no such file."]
+        return super().check()
+
+    def read(self) -> Labelled:
+        found = Labelled([[]], [[]])
+        for number, line in enumerate(read_text(Path(self.path)).splitlines(), start=1):
+            cells = line.split()
+            if len(cells) == 1:
+                raise DataError(f"{self.path}, line {number} holds {cells[0]!r} alone; expected a word and its label.")
+            if cells:
+                found.tokens[-1].append(cells[0])
+                found.labels[-1].append(cells[-1])
+            elif found.tokens[-1]:
+                found.tokens.append([])
+                found.labels.append([])
+        if not found.tokens[-1]:
+            del found.tokens[-1], found.labels[-1]
+        return found
+
+    def source_name(self) -> str:
+        return str(Path(self.path).absolute())

@@ -1,0 +1,170 @@
+"""Text to token ids and back: by character, by word, or by byte-pair encoding learnt from the training text."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any, Literal
+
+from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+
+from runner.errors import DataError
+
+__all__ = ["BEGIN", "END", "PAD", "SPECIAL", "UNKNOWN", "Kind", "TextTokenizer", "size_problems"]
+
+PAD, UNKNOWN, BEGIN, END = range(4)
+SPECIAL = ("<pad>", "<unknown>", "<begin>", "<end>")
+"""Tokens of every vocabulary, by id."""
+
+Kind = Literal["char", "word", "bpe"]
+
+NUM_BYTES = 256
+CONTINUED = frozenset(
+    chr(byte) if 0xA1 <= byte and byte != 0xAD else chr(256 + 33 + byte - 0x7F if byte != 0xAD else 323)
+    for byte in range(0x80, 0xC0)
+)
+"""How byte pairs spell bytes that go on with a character: printable ones as themselves, the others from U+0100 on."""
+DEFAULT_SIZE = {"char": 10_000, "word": 20_000, "bpe": 4_000}
+SMALLEST = {"char": len(SPECIAL) + 1, "word": len(SPECIAL) + 1, "bpe": len(SPECIAL) + NUM_BYTES}
+
+
+class TextTokenizer:
+    """A vocabulary and how text is cut.
+
+    Words are letters, digits and underscores, or runs of other signs; decoded they stand between blanks. Characters and
+    byte pairs are decoded exactly as they were. Only byte pairs know no unknown token.
+
+    Args:
+        tokenizer: as ``fit`` makes it.
+    """
+
+    def __init__(self, tokenizer: Tokenizer):
+        self._tokenizer = tokenizer
+        self._tokenizer.encode_special_tokens = True  # "<pad>" in a text is text
+
+    @classmethod
+    def fit(
+        cls,
+        texts: Iterable[str],
+        kind: Kind,
+        max_size: int | None = None,
+        min_count: int = 1,
+        lowercase: bool = False,
+    ) -> TextTokenizer:
+        """Learns a vocabulary.
+
+        Args:
+            texts: read once, one after the other.
+            max_size: of the vocabulary, special tokens included; the most frequent tokens are kept.
+            min_count: rarer tokens (or pairs) are left out.
+            lowercase: capitals are read as small letters.
+
+        Raises:
+            DataError: the texts hold nothing to learn from.
+        """
+        max_size = max_size or DEFAULT_SIZE[kind]
+        lower = normalizers.Lowercase() if lowercase else None
+        if kind == "bpe":
+            return cls(fit_bpe(texts, max_size, min_count, lower))
+        cut = pre_tokenizers.Split(Regex(r"[\s\S]"), "isolated") if kind == "char" else pre_tokenizers.Whitespace()
+        return cls(from_counts(count(texts, cut, lower), kind, max_size, min_count, cut, lower))
+
+    @classmethod
+    def of_words(cls, sequences: Iterable[Sequence[str]], max_size: int | None, min_count: int) -> TextTokenizer:
+        """A vocabulary of tokens that are told apart already."""
+        counts = Counter(word for words in sequences for word in words)
+        size = max_size or DEFAULT_SIZE["word"]
+        return cls(from_counts(counts, "word", size, min_count, pre_tokenizers.WhitespaceSplit(), None))
+
+    def __len__(self) -> int:
+        return self._tokenizer.get_vocab_size()
+
+    def encode(self, text: str) -> list[int]:
+        return self._tokenizer.encode(text).ids
+
+    def encode_all(self, texts: Sequence[str]) -> list[list[int]]:
+        return [encoding.ids for encoding in self._tokenizer.encode_batch_fast(list(texts))]
+
+    def encode_words(self, words: Sequence[str]) -> list[int]:
+        """Ids of tokens that are told apart already, one each."""
+        found = (self._tokenizer.token_to_id(word) for word in words)
+        return [UNKNOWN if number is None or number < len(SPECIAL) else number for number in found]
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text of ids; special tokens are left out, but ``<unknown>`` stands for a gap."""
+        kept = [number for number in ids if number not in (PAD, BEGIN, END)]
+        return self._tokenizer.decode(kept, skip_special_tokens=False)
+
+    def token(self, number: int) -> str:
+        """One token as a person reads it."""
+        return self._tokenizer.decode([number], skip_special_tokens=False)
+
+    def num_chars(self) -> list[int]:
+        """How many characters each token stands for; a word for the blank behind it, too."""
+        words = [self._tokenizer.id_to_token(number) for number in range(len(self))]
+        if isinstance(self._tokenizer.model, models.BPE):
+            counts = [sum(sign not in CONTINUED for sign in word) for word in words]
+        else:
+            blank = 0 if isinstance(self._tokenizer.pre_tokenizer, pre_tokenizers.Split) else 1
+            counts = [len(word) + blank for word in words]
+        return [0, 1, 0, 0, *counts[len(SPECIAL) :]]
+
+    def to_json(self) -> str:
+        return self._tokenizer.to_str()
+
+    @classmethod
+    def from_json(cls, text: str) -> TextTokenizer:
+        return cls(Tokenizer.from_str(text))
+
+
+def count(texts: Iterable[str], cut: Any, lower: normalizers.Normalizer | None) -> Counter[str]:
+    by_char = isinstance(cut, pre_tokenizers.Split)
+    counts: Counter[str] = Counter()
+    for text in texts:
+        text = lower.normalize_str(text) if lower else text
+        counts.update(text if by_char else (token for token, _ in cut.pre_tokenize_str(text)))
+    return counts
+
+
+def from_counts(counts: Counter, kind: str, max_size: int, min_count: int, cut: Any, lower: Any) -> Tokenizer:
+    kept = sorted((token for token, number in counts.items() if number >= min_count), key=lambda t: (-counts[t], t))
+    kept = [token for token in kept if token not in SPECIAL][: max_size - len(SPECIAL)]
+    if not kept:
+        raise DataError(
+            f"the training texts hold no token that occurs {min_count} times or more, out of {len(counts)} in all. "
+            "Lower data.min_count, or give more text."
+        )
+    vocabulary = {token: number for number, token in enumerate([*SPECIAL, *kept])}
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token=SPECIAL[UNKNOWN]))
+    tokenizer.pre_tokenizer = cut
+    if lower:
+        tokenizer.normalizer = lower
+    if kind == "char":
+        tokenizer.decoder = decoders.Fuse()
+    return tokenizer
+
+
+def fit_bpe(texts: Iterable[str], max_size: int, min_count: int, lower: Any) -> Tokenizer:
+    """Byte-pair encoding over bytes (Sennrich et al., arXiv:1508.07909; Radford et al., 2019)."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    if lower:
+        tokenizer.normalizer = lower
+    trainer = trainers.BpeTrainer(
+        vocab_size=max_size,
+        min_frequency=min_count,
+        special_tokens=list(SPECIAL),
+        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    return tokenizer
+
+
+def size_problems(kind: Kind, vocab_size: int | None) -> list[str]:
+    """Whether a vocabulary can be so small."""
+    if vocab_size is None or vocab_size >= SMALLEST[kind]:
+        return []
+    what = f" and {NUM_BYTES} bytes" if kind == "bpe" else ""
+    return [f"data.vocab_size={vocab_size} is too small: {len(SPECIAL)} special tokens{what} are in it. Give more."]

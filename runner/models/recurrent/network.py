@@ -1,0 +1,151 @@
+"""RNN, GRU and LSTM for sequences of numbers or tokens: one answer for all of it, or one for each step."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar
+
+import torch
+from annotated_types import Ge, Lt
+from torch import Tensor, nn
+
+from runner.errors import UserError
+from runner.models.recurrent.layers import RecurrentLayers, State, last_layer
+from runner.models.recurrent.padding import PAD, lengths_of, without_padding
+from runner.models.recurrent.pooling import AttentionPooling, Pooling, pool
+
+__all__ = ["GRU", "LSTM", "RNN", "RecurrentNetwork"]
+
+EMBED_DIM = 128
+
+
+class RecurrentNetwork(nn.Module):
+    """Embedding (of tokens) → recurrent layers → one vector, or one a step → dropout → linear head.
+
+    Args:
+        num_classes: logits to put out; 1 for a single regression target.
+        num_features: numbers in a step; 0 for tokens.
+        vocab_size: number of tokens, of which id 0 is padding; 0 for steps of numbers.
+        per_step: an answer for each step: labelling and language models.
+        embed_dim: numbers that stand for a token; 128 when None, or ``hidden_size`` with tied weights.
+        hidden_size: units of a layer, of each direction.
+        num_layers: recurrent layers.
+        bidirectional: also from the last step to the first.
+        dropout: of embeddings, between layers and before the head.
+        pooling: how all steps become one vector: the last state (when None), mean, maximum, or attention.
+        tie_weights: the head of a language model has the embedding's weights (Press and Wolf, arXiv:1608.05859).
+
+    Raises:
+        UserError: options that exclude each other or would have no effect.
+    """
+
+    unit: ClassVar[type[nn.RNNBase]]
+
+    def __init__(
+        self,
+        num_classes: Annotated[int, Ge(1)],
+        num_features: Annotated[int, Ge(0)] = 0,
+        vocab_size: Annotated[int, Ge(0)] = 0,
+        per_step: bool = False,
+        embed_dim: Annotated[int, Ge(1)] | None = None,
+        hidden_size: Annotated[int, Ge(1)] = 128,
+        num_layers: Annotated[int, Ge(1)] = 1,
+        bidirectional: bool = False,
+        dropout: Annotated[float, Ge(0), Lt(1)] = 0.0,
+        pooling: Pooling | None = None,
+        tie_weights: bool = False,
+    ):
+        super().__init__()
+        self.check(embed_dim, hidden_size, bidirectional, tie_weights)
+        if bool(num_features) == bool(vocab_size):
+            raise ValueError("either num_features or vocab_size says what a step is")
+        refuse_idle(embed_dim, pooling, tie_weights, bool(vocab_size), per_step, num_classes == vocab_size)
+        self.per_step, self.bidirectional = per_step, bidirectional
+        self.pooling = None if per_step else pooling or "last"
+        size = num_features
+        if vocab_size:
+            size = embed_dim or (hidden_size if tie_weights else EMBED_DIM)
+            self.embedding = nn.Embedding(vocab_size, size, padding_idx=PAD)
+        self.layers = RecurrentLayers(self.unit, size, hidden_size, num_layers, bidirectional, dropout)
+        if self.pooling == "attention":
+            self.attention = AttentionPooling(self.layers.out_features)
+        self.dropout = nn.Dropout(dropout)
+        self.head = nn.Linear(self.layers.out_features, num_classes)
+        if tie_weights:
+            nn.init.uniform_(self.embedding.weight, -0.1, 0.1)
+            self.head.weight = self.embedding.weight
+
+    @staticmethod
+    def check(
+        embed_dim: int | None = None, hidden_size: int = 128, bidirectional: bool = False, tie_weights: bool = False
+    ) -> None:
+        """What can be said before the data is known."""
+        if tie_weights and bidirectional:
+            raise UserError(
+                "tie_weights=true is for language models, which read in one direction: take bidirectional away."
+            )
+        if tie_weights and embed_dim not in (None, hidden_size):
+            raise UserError(
+                f"tie_weights=true needs embed_dim = hidden_size, but they are {embed_dim} and {hidden_size}. "
+                "Leave embed_dim out."
+            )
+
+    def forward(self, inputs: Tensor, state: State | None = None, carry: bool = False):
+        """
+        Args:
+            inputs: token ids ``(N, T)``, or numbers ``(N, T, F)``; the shorter sequences are padded, ids with 0,
+                numbers with NaN.
+            state: to begin from, as an earlier call with ``carry`` gave it.
+            carry: inputs are part of longer sequences, without padding: give the state at their end, too.
+
+        Returns:
+            Logits ``(N, num_classes)``, or ``(N, T, num_classes)`` with ``per_step``; with ``carry`` and the state.
+        """
+        lengths = None if carry else lengths_of(inputs)
+        if hasattr(self, "embedding"):
+            steps = self.dropout(self.embedding(inputs.long()))
+        else:
+            steps = without_padding(inputs)
+        outputs, state = self.layers(steps, lengths, state)
+        features = outputs if self.per_step else self.pool(outputs, lengths, state)
+        logits = self.head(self.dropout(features))
+        return (logits, state) if carry else logits
+
+    def pool(self, outputs: Tensor, lengths: Tensor | None, state: State) -> Tensor:
+        """``(N, T, H)`` → ``(N, H)``."""
+        if lengths is None:
+            lengths = outputs.new_full((len(outputs),), outputs.shape[1], dtype=torch.long)
+        if self.pooling == "attention":
+            return self.attention(outputs, lengths)
+        if self.pooling in ("mean", "max"):
+            return pool(outputs, lengths, self.pooling)
+        if torch.compiler.is_exporting() and not self.bidirectional:
+            return outputs.gather(1, (lengths - 1)[:, None, None].expand(-1, 1, outputs.shape[2])).squeeze(1)
+        return last_layer(state, self.bidirectional)
+
+
+def refuse_idle(embed_dim, pooling, tie_weights, tokens: bool, per_step: bool, predicts_tokens: bool) -> None:
+    """Options that nothing would read."""
+    if embed_dim and not tokens:
+        raise UserError(f"model.embed_dim={embed_dim} would have no effect: the steps are numbers, not tokens.")
+    if pooling and per_step:
+        raise UserError(f"model.pooling={pooling} would have no effect: there is an answer for each step. Take it away.")
+    if tie_weights and not (tokens and per_step and predicts_tokens):
+        raise UserError("model.tie_weights=true is for language models alone: take it away.")
+
+
+class RNN(RecurrentNetwork):
+    """Elman's units, tanh. Elman: Finding structure in time, Cognitive Science, 1990."""
+
+    unit = nn.RNN
+
+
+class GRU(RecurrentNetwork):
+    """Gated recurrent units. Cho et al., arXiv:1406.1078."""
+
+    unit = nn.GRU
+
+
+class LSTM(RecurrentNetwork):
+    """Long short-term memory. Hochreiter and Schmidhuber, Neural Computation, 1997."""
+
+    unit = nn.LSTM

@@ -1,0 +1,154 @@
+"""A class for each step of a sequence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torchmetrics import MetricCollection
+from torchmetrics.aggregation import MeanMetric
+from torchmetrics.classification import MulticlassAccuracy, MulticlassF1Score
+
+from runner.data.facts import Facts
+from runner.errors import DataError, UserError
+from runner.plots.confusion import confusion_matrix, count_confusion
+from runner.plots.lengths import accuracy_by_length
+from runner.plots.scores import class_scores
+from runner.tasks.base import Step, Task
+from runner.tasks.probe import first_line, in_eval_mode
+from runner.tasks.token_weight import weigh_by_tokens
+
+__all__ = ["LabellingTask"]
+
+IGNORE = -100
+
+
+class LabellingTask(Task):
+    """Classes by a softmax over logits ``(N, T, K)``; targets are class ids ``(N, T)``, -100 where there is no step.
+
+    Args:
+        model: inputs to logits.
+        loss: of logits ``(steps, K)`` and class ids ``(steps,)``.
+        class_names: in the order of the ids.
+    """
+
+    monitor = "val/accuracy"
+    mode = "max"
+    served_as = "probability of each class at each step: (N, steps, classes)"
+    refused_losses: ClassVar = (nn.MSELoss, nn.L1Loss, nn.HuberLoss, nn.SmoothL1Loss, nn.BCEWithLogitsLoss, nn.BCELoss)
+
+    def __init__(
+        self,
+        model: nn.Module,
+        optimizer: Callable[..., torch.optim.Optimizer] | None = None,
+        scheduler: Callable[..., Any] | None = None,
+        loss: nn.Module | None = None,
+        class_names: Sequence[str] = (),
+    ):
+        super().__init__(model, optimizer, scheduler)
+        self.loss = loss if loss is not None else nn.CrossEntropyLoss()
+        self.class_names = [str(name) for name in class_names]
+        self.metrics = nn.ModuleDict({f"{split}_metrics": make_metrics(len(class_names)) for split in ("val", "test")})
+        options = {"num_classes": len(class_names), "average": "none", "validate_args": False}
+        self.class_f1 = nn.ModuleDict({split: MulticlassF1Score(**options) for split in ("val", "test")})
+        self.whole = nn.ModuleDict({split: MeanMetric() for split in ("val", "test")})
+
+    @classmethod
+    def adapt(cls, facts: Facts) -> Facts:
+        if facts.task != "labelling":
+            raise DataError(f"{facts.name} has no class for each step: its task is {facts.task}. Use task={facts.task}.")
+        return facts
+
+    @classmethod
+    def try_model(cls, model: nn.Module, facts: Facts) -> None:
+        name, shape = type(model).__name__, tuple(facts.input_shape)
+        with in_eval_mode(model), torch.no_grad():
+            try:
+                outputs = model(torch.zeros((1, *shape)))
+            except (RuntimeError, ValueError, AssertionError, IndexError, TypeError) as error:
+                raise UserError(
+                    f"{name} cannot take the sequences of this data, of shape {shape}: {first_line(error)} "
+                    "Models for labelling: `runner list`."
+                ) from error
+        got = tuple(outputs.shape) if isinstance(outputs, Tensor) else f"a {type(outputs).__name__}"
+        wanted = (1, shape[0], facts.num_outputs)
+        if got != wanted:
+            raise UserError(
+                f"{name} puts out {got} for one sequence; labelling wants {wanted}: logits of each class at each step. "
+                "Models for labelling: `runner list`."
+            )
+
+    def step(self, batch: dict[str, Any]) -> Step:
+        logits, targets = self(batch["inputs"]), batch["targets"]
+        there = targets != IGNORE
+        loss = self.loss(logits[there].float(), targets[there])
+        return Step(loss, {"logits": logits.detach(), "targets": targets})
+
+    def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
+        loss = self.step(batch).loss
+        weigh_by_tokens(batch, batch["targets"], IGNORE)
+        return self.take_loss(loss, batch)
+
+    def batch_count(self, batch: dict[str, Any]) -> int:
+        """Steps: each counts alike in the loss of a split."""
+        return int((batch["targets"] != IGNORE).sum())
+
+    def update_metrics(self, outputs: dict[str, Any], split: str) -> None:
+        """Sequences differ in length from batch to batch: what is kept of them are lists."""
+        preds, targets = outputs.pop("logits").argmax(-1), outputs.pop("targets")
+        there = targets != IGNORE
+        self.metrics[f"{split}_metrics"].update(preds[there], targets[there])
+        self.class_f1[split].update(preds[there], targets[there])
+        self.whole[split].update(((preds == targets) | ~there).all(1).float())
+        pairs = zip(preds, targets, there, strict=True)
+        outputs["steps"] = [torch.stack([pred[ok], target[ok]]) for pred, target, ok in pairs]
+
+    def compute_metrics(self, split: str) -> dict[str, Tensor]:
+        metrics, f1, whole = self.metrics[f"{split}_metrics"], self.class_f1[split], self.whole[split]
+        values = {**metrics.compute(), "sequence_accuracy": whole.compute()}
+        if self._trainer is not None and self._trainer.state.fn != "fit":
+            scores = zip(self.class_names, f1.compute().tolist(), strict=True)
+            values |= {f"f1_class/{name}": score for name, score in scores}
+        for metric in (metrics, f1, whole):
+            metric.reset()
+        return values
+
+    def figures(self, split: str, data: Any) -> Iterator[tuple[str, Any]]:
+        outputs = self.outputs[split]
+        if not outputs:
+            return
+        preds, targets = torch.cat(outputs["steps"], 1).numpy()
+        counts = count_confusion(targets, preds, len(self.class_names))
+        yield f"{split}_confusion", confusion_matrix(counts, self.class_names, f"Confusion matrix of steps ({split})")
+        yield f"{split}_class_scores", class_scores(counts, self.class_names, f"Scores by class ({split})")
+        lengths = np.array([steps.shape[1] for steps in outputs["steps"]])
+        right = np.array([float((steps[0] == steps[1]).float().mean()) for steps in outputs["steps"]])
+        yield f"{split}_by_length", accuracy_by_length(lengths, right, f"Accuracy by length ({split})")
+
+    def predict_outputs(self, inputs: Tensor) -> dict[str, Any]:
+        lengths = (inputs != 0).sum(1) if inputs.dim() == 2 else (~inputs.isnan().all(-1)).sum(1)
+        return {"logits": self(inputs), "lengths": lengths}
+
+    def served(self, outputs: dict[str, Any]) -> Tensor:
+        return outputs["logits"].float().softmax(-1)
+
+    def rows(self, outputs: dict[str, Any]) -> list[dict[str, Any]]:
+        found = []
+        for logits, length in zip(outputs["logits"], outputs["lengths"].tolist(), strict=True):
+            confidences, preds = logits[:length].float().softmax(-1).max(-1)
+            names = [self.class_names[number] for number in preds.tolist()]
+            found.append({"labels": names, "confidence": round(float(confidences.mean()), 6)})
+        return found
+
+
+def make_metrics(num_classes: int) -> MetricCollection:
+    options = {"num_classes": num_classes, "validate_args": False}
+    return MetricCollection(
+        {
+            "accuracy": MulticlassAccuracy(average="micro", **options),
+            "f1_macro": MulticlassF1Score(average="macro", **options),
+        }
+    )

@@ -1,0 +1,22 @@
+"""Tokens drawn from what a language model says."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+__all__ = ["draw"]
+
+NEVER = (0, 1, 2, 3)
+"""Special tokens: no text holds them."""
+
+
+def draw(logits: Tensor, temperature: float, top_k: int | None, generator: torch.Generator | None) -> Tensor:
+    """One token of each row: ``(N, K)`` → ``(N, 1)``. Fan, Lewis, Dauphin: Hierarchical neural story generation, 2018."""
+    logits = logits.index_fill(1, torch.tensor(NEVER), -torch.inf)
+    if temperature == 0:
+        return logits.argmax(1, keepdim=True)
+    if top_k is not None and top_k < logits.shape[1]:
+        least = logits.topk(top_k, 1).values[:, -1:]
+        logits = logits.masked_fill(logits < least, -torch.inf)
+    return torch.multinomial((logits / temperature).softmax(1), 1, generator=generator)

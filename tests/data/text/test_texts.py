@@ -1,0 +1,131 @@
+"""Labelled texts from files, and generated ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from runner.data.text.brackets import BracketsDataModule, balanced, depths
+from runner.data.text.file import TextFolderDataModule, TextTableDataModule
+from runner.data.text.sms_spam import SmsSpamDataModule
+from runner.errors import DataError
+
+
+def table(folder: Path, rows: list[str], name: str = "texts.csv") -> str:
+    (folder / name).write_text("\n".join(rows) + "\n", encoding="utf-8")
+    return str(folder / name)
+
+
+def rows(num: int = 60) -> list[str]:
+    return ["label,text", *(f'{"good" if i % 3 else "bad"},"a word, and number{i} more"' for i in range(num))]
+
+
+def test_a_table_is_cut_by_class_and_the_vocabulary_is_of_train_alone(tmp_path):
+    data = TextTableDataModule(table(tmp_path, rows()), min_count=1, val_fraction=0.2, test_fraction=0.2)
+    assert data.check() == []
+    data.setup()
+    assert data.facts.class_names == ["bad", "good"] and data.facts.class_counts == [12, 24]
+    train = {data.text_of("train", int(i)).split()[3] for i in data.splits["train"].indices}
+    for split in ("val", "test"):
+        for i in data.splits[split].indices.tolist():
+            word = data.text_of(split, i).split()[3]
+            assert word not in train and data.tokenizer.encode(word) == [1]
+    batch = next(iter(data.train_dataloader()))
+    assert batch["inputs"].dtype == torch.long and batch["inputs"].shape[1] == data.facts.input_shape[0]
+
+
+def test_the_state_makes_a_prediction_possible_without_the_file(tmp_path):
+    data = TextTableDataModule(table(tmp_path, rows()))
+    data.setup()
+    fresh = TextTableDataModule("gone.csv")
+    fresh.load_state_dict(data.state_dict())
+    (found,) = fresh.read_inputs(["A WORD, and more"])
+    assert found[1].tolist() == data.tokenizer.encode("a word, and more")
+    fresh_table = table(tmp_path, ["text", '"a word"', "and"], "new.csv")
+    assert [name for name, _ in fresh.read_inputs([fresh_table])] == ["row 1", "row 2"]
+    names, inputs = zip(*fresh.read_inputs(["a", "a word"]), strict=True)
+    assert fresh.batch_inputs(inputs).shape == (2, 2)
+
+
+def test_texts_that_changed_are_refused(tmp_path):
+    data = TextTableDataModule(table(tmp_path, rows()), min_count=1)
+    data.setup()
+    other = TextTableDataModule(table(tmp_path, [row.replace("word", "sign") for row in rows()], "b.csv"), min_count=1)
+    other.setup()
+    with pytest.raises(DataError, match="have changed since this run began"):
+        data.load_state_dict(other.state_dict())
+
+
+@pytest.mark.parametrize(
+    ("lines", "words"),
+    [
+        (["label,txt", "a,b"], "has no column 'text'. Did you mean 'txt'"),
+        (["label,text", "a,b,c"], "row 1 has 3 cells, the header line 2"),
+        ([], "has no column 'text'"),
+    ],
+)
+def test_what_is_wrong_with_a_table_is_told_before_the_run(tmp_path, lines, words):
+    (problem,) = TextTableDataModule(table(tmp_path, lines)).check()
+    assert words in problem
+
+
+def test_paths_that_are_not_there_are_named():
+    assert TextTableDataModule("gone.csv").check() == ["data.path=gone.csv: there is no such file."]
+    assert "data.path is not set" in TextFolderDataModule().check()[0]
+
+
+def test_a_class_of_two_texts_is_refused(tmp_path):
+    data = TextTableDataModule(table(tmp_path, [*rows(), "rare,one", "rare,two"]))
+    with pytest.raises(DataError, match=r"rare \(2\).*needs 3 texts"):
+        data.setup()
+
+
+def test_folders_with_and_without_splits(tmp_path):
+    for split in ("train", "test"):
+        for name in ("pos", "neg"):
+            (tmp_path / split / name).mkdir(parents=True)
+            for i in range(20):
+                (tmp_path / split / name / f"{i}.txt").write_text(f"{name} text {split} {i}", encoding="utf-8")
+    data = TextFolderDataModule(str(tmp_path))
+    data.setup()
+    assert [len(data.splits[name]) for name in ("train", "val", "test")] == [36, 4, 40]
+    assert all("train" in data.text_of("val", int(i)) for i in data.splits["val"].indices)
+    plain = TextFolderDataModule(str(tmp_path / "train"))
+    plain.setup()
+    assert [len(plain.splits[name]) for name in ("train", "val", "test")] == [32, 4, 4]
+
+
+def test_sms_spam_reads_quotes_tabs_and_an_optional_header(tmp_path):
+    lines = ['ham\tHe said "ok', "spam\tWin!\tnow"] * 20
+    for name, head in (("with", ["Label\tSMS"]), ("without", [])):
+        (tmp_path / name).mkdir()
+        table(tmp_path / name, [*head, *lines], "SMSSpamCollection")
+        data = SmsSpamDataModule(str(tmp_path / name))
+        assert data.check() == []
+        data.setup()
+        assert len(data.texts) == 40 and data.texts[0] == 'He said "ok'
+    table(tmp_path / "with", [*lines, "eggs\tand"], "SMSSpamCollection")
+    assert "line 41 begins with 'eggs'" in SmsSpamDataModule(str(tmp_path / "with")).check()[0]
+
+
+def test_sms_spam_itself(shared_data):
+    data = SmsSpamDataModule(str(shared_data / "text" / "sms_spam"))
+    data.setup()
+    assert len(data.texts) == 5574 and [len(split) for split in data.splits.values()] == [4458, 558, 558]
+
+
+def test_brackets_follow_their_rule():
+    import random
+
+    rng = random.Random(0)
+    for _ in range(200):
+        text = balanced(rng, rng.randint(2, 30), 4)
+        plain = text.replace("a", "").replace("b", "")
+        while "()" in plain or "[]" in plain:
+            plain = plain.replace("()", "").replace("[]", "")
+        assert plain == "" and depths(text, 9)[-1] == 0 and max(depths(text, 9)) <= 4
+    data = BracketsDataModule(num_samples=100)
+    data.setup()
+    assert data.facts.class_counts == [40, 40] and data.facts.class_names == ["balanced", "broken"]
