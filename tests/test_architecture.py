@@ -25,6 +25,7 @@ MAY_IMPORT = {
     "ranks": {"errors", "run"},
     "devices": {"errors", "run", "ranks"},
     "data": {"errors"},
+    "music": {"errors"},
     "tasks": {"errors", "plots", "optim", "data", "ranks"},
     "report": {"errors", "run", "plots", "hardware"},
     "parts": {"errors", "config", "data", "tasks"},
@@ -33,7 +34,7 @@ MAY_IMPORT = {
         "devices",
     },
     "find_lr": {"errors", "run", "config", "hardware", "callbacks", "data", "tasks", "optim", "plots", "ranks"},
-    "inference": {"errors", "run", "config", "hardware", "parts", "callbacks", "data", "tasks", "ranks"},
+    "inference": {"errors", "run", "config", "hardware", "parts", "callbacks", "data", "tasks", "ranks", "music"},
     "tracking": {"errors", "run", "inference"},
     "worker": {
         "errors", "run", "config", "parts", "hardware", "report", "tracking",

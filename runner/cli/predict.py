@@ -1,4 +1,4 @@
-"""``runner predict RUN INPUT…``: what the model says about new inputs."""
+"""``runner predict RUN INPUT…``: what the model says about new inputs; ``--prompt``: how it goes on with a text."""
 
 from __future__ import annotations
 
@@ -10,13 +10,16 @@ from typing import Any
 
 from runner.cli.arguments import add_allow_package, add_checkpoint, add_run
 
-SUMMARY = "ask a run's model about images, folders of them, or the rows of a CSV file"
+SUMMARY = "ask a run's model about images, folders of them, rows of a CSV file, texts; or let it write on"
+
+WRITING = ("temperature", "top_k", "length", "seed", "count")
+"""Options that mean something with ``--prompt`` alone."""
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     add_run(parser)
     parser.add_argument(
-        "inputs", nargs="+", metavar="INPUT", help="a file or a folder, as the run's data set reads them"
+        "inputs", nargs="*", metavar="INPUT", help="a file, a folder or a text, as the run's data set reads them"
     )
     add_checkpoint(parser)
     add_allow_package(parser)
@@ -26,8 +29,16 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--output",
         metavar="FILE",
-        help="write there; .json or .csv says in which form; a folder gets predictions.json and the task's pictures",
+        help="write there; .json or .csv says in which form; a folder gets predictions.json and the task's pictures; "
+        "with --prompt a file gets the text, a folder a file each (tunes also as MIDI and WAV)",
     )
+    writing = parser.add_argument_group("language models")
+    writing.add_argument("--prompt", metavar="TEXT", help="let the model go on with this text")
+    writing.add_argument("--temperature", type=float, metavar="T", help="0 takes the likeliest token, 1 draws (1)")
+    writing.add_argument("--top-k", type=int, metavar="K", help="draw from the K likeliest tokens (all)")
+    writing.add_argument("--length", type=int, metavar="N", help="tokens to write (500)")
+    writing.add_argument("--seed", type=int, metavar="N", help="of the draws (0)")
+    writing.add_argument("--count", type=int, metavar="N", help="texts to write (1)")
 
 
 def run(args: Namespace) -> int:
@@ -35,8 +46,11 @@ def run(args: Namespace) -> int:
     from runner.inference.predict import predict
     from runner.run.directory import find_run
 
-    form = _form(args)
+    _check(args)
     allow_packages(args.allow_package)
+    if args.prompt is not None:
+        return _write_on(args)
+    form = _form(args)
     in_folder = args.output and not (args.json or args.csv or Path(args.output).suffix)
     folder = args.output if in_folder else None
     rows = predict(find_run(args.run_ref, args.root), args.inputs, args.checkpoint, folder=folder)
@@ -49,6 +63,50 @@ def run(args: Namespace) -> int:
         return 0
     _write(args.output if folder is None else str(Path(folder) / "predictions.json"), text)
     print(f"{len(rows)} predictions written to {args.output}")
+    return 0
+
+
+def _check(args: Namespace) -> None:
+    from runner.errors import UserError
+
+    if args.prompt is None:
+        idle = [f"--{name.replace('_', '-')}" for name in WRITING if getattr(args, name) is not None]
+        if idle:
+            raise UserError(f"{', '.join(idle)} would have no effect without --prompt TEXT.")
+        if not args.inputs:
+            raise UserError("give INPUT to be predicted or, to a language model, --prompt TEXT to go on with.")
+    elif args.inputs:
+        raise UserError(f"--prompt and INPUT ({args.inputs[0]}) exclude each other: give one of them.")
+    elif args.csv:
+        raise UserError("--csv would have no effect with --prompt: texts are no table. Use --json.")
+
+
+def _write_on(args: Namespace) -> int:
+    """With ``--prompt``: texts, and of tunes whether they are some."""
+    import json
+
+    from runner.inference.generate import Wish, generate, write_texts, write_tunes
+    from runner.run.directory import find_run
+
+    given = {name: getattr(args, name) for name in WRITING if getattr(args, name) is not None}
+    wish = Wish(args.prompt, **given)
+    written = generate(find_run(args.run_ref, args.root), wish, args.checkpoint)
+    is_file = bool(args.output and Path(args.output).suffix)
+    rows: list[dict[str, Any]] = []
+    said = ""
+    if written.notation == "abc":
+        rows, said = write_tunes(written.texts, None if is_file else args.output)
+    if args.output and (is_file or written.notation != "abc"):
+        said = f"{write_texts(written.texts, args.output)}{f'; {said}' if said else ''}"
+    if args.json:
+        sys.stdout.write(json.dumps({"texts": written.texts, "tunes": rows}, indent=2, ensure_ascii=False) + "\n")
+        return 0
+    if not args.output:
+        print("\n\n".join(written.texts))
+    if rows:
+        _print_table([{key: value for key, value in row.items() if key != "file"} for row in rows])
+    if said:
+        print(said)
     return 0
 
 

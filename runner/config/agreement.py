@@ -6,12 +6,13 @@ from typing import Any
 
 from runner.config.composition import Composition
 from runner.config.facts import UNRESOLVED, asked_facts
+from runner.config.groups import Option
 from runner.config.nearest import did_you_mean
 from runner.config.schema import LrFinder
 from runner.config.target import resolve_target
 from runner.errors import ConfigError
 
-__all__ = ["agreement_problems"]
+__all__ = ["agreement_problems", "takes"]
 
 
 def agreement_problems(composition: Composition, plain: dict[str, Any]) -> list[str]:
@@ -55,16 +56,23 @@ def task_problems(composition: Composition) -> list[str]:
 def input_problems(composition: Composition) -> list[str]:
     """Whether the model takes what the data gives."""
     data, model = composition.option("data"), composition.option("model")
-    if data is None or model is None or not data.inputs or not model.inputs:
+    if data is None or model is None or takes(model, data):
         return []
-    taken = {*data.inputs} if "tokens" in data.inputs else {"any", *data.inputs}  # the ids of tokens are no numbers
-    if taken & set(model.inputs):
-        return []
-    able = [name for name, other in composition.groups["model"].items() if taken & set(other.inputs or ("any",))]
+    task = composition.choices.get("task")
+    models = composition.groups["model"].items()
+    able = [name for name, other in models if takes(other, data) and (not other.tasks or task in other.tasks)]
     return [
         f"model={model.name} takes inputs of the kind {' or '.join(model.inputs)}, but data={data.name} gives "
         f"{' and '.join(data.inputs)}. For these there are model={', '.join(able) or 'nothing'}."
     ]
+
+
+def takes(model: Option, data: Option) -> bool:
+    """Whether what a model says it takes is what a data set says it gives. Ids of tokens are no numbers."""
+    if not model.inputs or not data.inputs:
+        return True
+    given = {*data.inputs} if "tokens" in data.inputs else {"any", *data.inputs}
+    return bool(given & set(model.inputs)) or ("any" in data.inputs and "tokens" not in model.inputs)
 
 
 def loss_problems(plain: dict[str, Any]) -> list[str]:

@@ -140,7 +140,7 @@ class LabellingTask(Task):
         for logits, length in zip(outputs["logits"], outputs["lengths"].tolist(), strict=True):
             confidences, preds = logits[:length].float().softmax(-1).max(-1)
             names = [self.class_names[number] for number in preds.tolist()]
-            found.append({"labels": names, "confidence": round(float(confidences.mean()), 6)})
+            found.append({"labels": names, "confidence": round(confidences.mean().item(), 6)})
         return found
 
 

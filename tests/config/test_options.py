@@ -9,6 +9,7 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
+from runner.config.agreement import takes
 from runner.config.describe import describe
 from runner.config.groups import GROUPS, Option, find_groups, package_conf
 
@@ -41,7 +42,7 @@ def companions(option: Option) -> list[str]:
         if task in groups["data"][n].tasks or poses(groups["data"][n]) == task
     ]
     data = next(
-        (d for d in fitting if not option.inputs or {"any", *option.inputs} & {"any", *d.inputs}), None
+        (d for d in fitting if not option.inputs or takes(option, d)), None
     )
     assert data is not None, f"no data set for {option.group}={option.name}: does one say `# tasks: {task}`?"
     beside = [f"data={data.name}", f"task={task}"]
@@ -50,7 +51,7 @@ def companions(option: Option) -> list[str]:
 
 def model_for(data: Option, task: str) -> str:
     for name, model in find_groups()["model"].items():
-        if task in model.tasks and {"any", *data.inputs} & {"any", *model.inputs}:
+        if task in model.tasks and takes(model, data):
             return f"model={name}"
     raise AssertionError(f"no model for data={data.name}: does one say `# tasks: {task}`?")
 

@@ -1,0 +1,142 @@
+"""New text from a run's language model; of a model of tunes also their files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from runner.data.text.tokenizer import UNKNOWN
+from runner.errors import UserError
+from runner.hardware import available_accelerator
+from runner.inference.load import Which, load_trained
+from runner.music.abc import read_tune, split_tunes
+from runner.music.sound import why_no_sound, write_midi, write_wav
+from runner.run.directory import RunDir
+
+__all__ = ["Wish", "Written", "generate", "write_texts", "write_tunes"]
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What is to be written.
+
+    Attributes:
+        length: tokens behind the prompt.
+        temperature: below 1 the likelier tokens gain; 0 always takes the likeliest.
+        top_k: draw from so many of the likeliest tokens; from all when None.
+        seed: of the draws: the same one gives the same text.
+        count: texts.
+    """
+
+    prompt: str
+    length: int = 500
+    temperature: float = 1.0
+    top_k: int | None = None
+    seed: int = 0
+    count: int = 1
+
+    def check(self) -> None:
+        """
+        Raises:
+            UserError: a value makes no sense.
+        """
+        bounds = {
+            "--length": (self.length, 1, 1_000_000),
+            "--temperature": (self.temperature, 0, 100),
+            "--top-k": (1 if self.top_k is None else self.top_k, 1, 1_000_000),
+            "--count": (self.count, 1, 1000),
+        }
+        for name, (value, least, most) in bounds.items():
+            if not least <= value <= most:
+                raise UserError(f"{name} {value}: expected a number from {least} to {most}.")
+        if not self.prompt:
+            raise UserError("--prompt is empty: give a text to go on with.")
+
+
+@dataclass
+class Written:
+    """
+    Attributes:
+        texts: prompt and what was written behind it.
+        notation: of what the texts are made, as the data has it.
+    """
+
+    texts: list[str]
+    notation: str | None
+
+
+def generate(run: RunDir, wish: Wish, which: Which = "best") -> Written:
+    """Goes on with a prompt.
+
+    Raises:
+        UserError: the run's model writes no text, or never saw anything of the prompt.
+    """
+    wish.check()
+    trained = load_trained(run, which)
+    task, data = trained.task, trained.data
+    if not hasattr(task, "generate"):
+        name = type(task).__name__.removesuffix("Task").lower()
+        raise UserError(f"--prompt is for language models; {run.name} is a run of {name}. Give INPUT to it.")
+    ids = data.encode(wish.prompt)
+    if UNKNOWN in ids and getattr(data, "tokens", "") == "char":
+        unknown = sorted({sign for sign in wish.prompt if data.encode(sign) == [UNKNOWN]})
+        raise UserError(f"--prompt holds {' '.join(map(repr, unknown))}, which the training text never did. Leave it out.")
+    if not [number for number in ids if number != UNKNOWN]:
+        raise UserError(f"--prompt {wish.prompt!r} holds no word of the training text. Give another.")
+    device = {"gpu": "cuda"}.get(available_accelerator(), available_accelerator())
+    prompt = torch.tensor([ids] * wish.count, device=device)
+    generator = torch.Generator().manual_seed(wish.seed)
+    written = task.to(device).generate(prompt, wish.length, wish.temperature, wish.top_k, generator)
+    texts = [data.decode([*ids, *row]) for row in written.tolist()]
+    return Written(texts, getattr(data, "notation", None))
+
+
+def write_texts(texts: list[str], target: str | Path) -> str:
+    """Into one file, or into a folder a file each; returns what to say about it.
+
+    Raises:
+        UserError: that cannot be written.
+    """
+    target = Path(target)
+    files = [target] if target.suffix else [target / f"text-{number}.txt" for number in range(1, len(texts) + 1)]
+    parts = ["\n\n".join(texts)] if target.suffix else texts
+    try:
+        files[0].parent.mkdir(parents=True, exist_ok=True)
+        for file, text in zip(files, parts, strict=True):
+            file.write_text(text if text.endswith("\n") else text + "\n", encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"--output {target} cannot be written: {error.strerror}. Name another.") from error
+    return f"{len(texts)} {'text' if len(texts) == 1 else 'texts'} written to {target}"
+
+
+def write_tunes(texts: list[str], folder: str | Path | None) -> tuple[list[dict[str, Any]], str]:
+    """The tunes of texts in ABC notation: each read and, where it is one, written as ABC, MIDI and sound.
+
+    Args:
+        folder: where the files go; None only reads.
+
+    Returns:
+        A row a tune, and what to say about all of them.
+    """
+    tunes = [read_tune(text) for whole in texts for text in split_tunes(whole)]
+    reason = why_no_sound()
+    rows = []
+    for number, tune in enumerate(tunes, start=1):
+        row: dict[str, Any] = {"tune": number, "title": tune.title, "parses": tune.problem is None}
+        row |= {"notes": tune.num_notes, "bars": tune.num_bars, "full_bars": round(tune.full_bars, 3)}
+        if folder is not None:
+            file = Path(folder) / f"tune-{number}.abc"
+            write_texts([tune.text], file)
+            row["file"] = str(file)
+            if tune.score is not None:
+                row["midi"] = str(write_midi(tune, file.with_suffix(".mid")))
+                row |= {} if reason else {"wav": str(write_wav(file.with_suffix(".mid")))}
+        rows.append(row | ({"problem": tune.problem} if tune.problem else {}))
+    sound = sum(row["parses"] for row in rows)
+    said = f"{sound} of {len(rows)} tunes parse"
+    if not rows:
+        said = "no whole tune was written: begin the prompt with X:, and give a larger --length"
+    return rows, said if folder is None or not reason else f"{said}; {reason}"

@@ -1,0 +1,1 @@
+"""Tunes: read from ABC notation, checked, and made into sound."""

@@ -1,0 +1,64 @@
+"""Tunes as MIDI files and, where there is a synthesiser, as sound."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+from runner.errors import UserError
+from runner.music.abc import Tune
+
+__all__ = ["find_soundfont", "why_no_sound", "write_midi", "write_wav"]
+
+SOUNDFONT_FOLDERS = ("/usr/share/sounds/sf2", "/usr/share/soundfonts", "/usr/local/share/soundfonts")
+ENVIRONMENT = "SOUNDFONT"
+TIMEOUT_S = 120
+
+
+def write_midi(tune: Tune, file: Path) -> Path:
+    """
+    Raises:
+        UserError: the file cannot be written.
+    """
+    try:
+        tune.score.write("midi", fp=str(file))
+    except OSError as error:
+        raise UserError(f"{file} cannot be written: {error.strerror}. Name another folder.") from error
+    return file
+
+
+def find_soundfont() -> Path | None:
+    """``$SOUNDFONT``, or one that a package of the system brought along."""
+    if named := os.environ.get(ENVIRONMENT):
+        return Path(named)
+    found = (file for folder in SOUNDFONT_FOLDERS for file in sorted(Path(folder).glob("*.sf[23]")))
+    return next(found, None)
+
+
+def why_no_sound() -> str | None:
+    """What is missing to make sound of MIDI; None when nothing is."""
+    if shutil.which("fluidsynth") is None:
+        return "MIDI only: fluidsynth, which would make sound of it, is not installed"
+    font = find_soundfont()
+    if font is None or not font.is_file():
+        return f"MIDI only: fluidsynth is here, but no soundfont (${ENVIRONMENT} names one)"
+    return None
+
+
+def write_wav(midi: Path) -> Path:
+    """The sound of a MIDI file beside it.
+
+    Raises:
+        UserError: the synthesiser fails.
+    """
+    wav = midi.with_suffix(".wav")
+    command = ["fluidsynth", "-ni", "-F", str(wav), "-r", "44100", str(find_soundfont()), str(midi)]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise UserError(f"fluidsynth could not make {wav}: {error}") from error
+    if done.returncode or not wav.is_file():
+        raise UserError(f"fluidsynth could not make {wav}: {(done.stderr or done.stdout).strip()[-200:]}")
+    return wav

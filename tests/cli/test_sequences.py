@@ -1,0 +1,98 @@
+"""Sequences on the command line: texts classified, steps labelled, a text gone on with."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from runner.run.files import read_json
+
+TINY = ["tracking=none", "hardware=cpu", "trainer.max_epochs=1", "model.hidden_size=8", "report=false"]
+
+
+@pytest.fixture
+def cache(here: Path, monkeypatch) -> None:
+    monkeypatch.setenv("RUNNER_DATA", str(here / "cache"))
+
+
+def test_texts_are_classified(say, here: Path) -> None:
+    lines = [f"{'good' if i % 2 else 'bad'},a text number {i % 9} that is {'fine' if i % 2 else 'poor'}" for i in range(60)]
+    (here / "t.csv").write_text("\n".join(["label,text", *lines]) + "\n")
+    said = say("train", "data=text_csv", "data.path=t.csv", *TINY, "run.name=first", "trainer.max_epochs=8", "optimizer.lr=0.02")
+    assert said.code == 0, said.err
+    results = read_json(here / "runs" / "first" / "results.json")
+    assert {"test/accuracy", "test/f1_class/good", "test/f1_class/bad"} <= set(results["test"])
+    assert {"lengths", "test_confusion"} <= {path.stem for path in (here / "runs" / "first" / "plots").glob("*.png")}
+    (here / "new.txt").write_text("this is fine\n\nthat is poor\n")
+    rows = json.loads(say("predict", "first", "new.txt", "it is fine", "--json").out)
+    assert [row["input"] for row in rows] == ["line 1", "line 3", "it is fine"]
+    assert [row["class"] for row in rows] == ["good", "bad", "good"]
+    found = json.loads(say("evaluate", "first", "--json").out)
+    assert found["test/accuracy"] == pytest.approx(results["test"]["test/accuracy"])
+    assert say("predict", "first", "--prompt", "it").code == 2
+    assert "without --prompt" in say("predict", "first", "it", "--top-k", "3").err
+    assert "give INPUT" in say("predict", "first").err
+
+
+def test_steps_are_labelled(say, here: Path) -> None:
+    said = say("train", "data=bracket_depth", "data.num_samples=60", *TINY, "run.name=depth")
+    assert said.code == 0, said.err
+    plots = {path.stem for path in (here / "runs" / "depth" / "plots").glob("*.png")}
+    assert {"lengths", "test_confusion", "test_class_scores", "test_by_length"} <= plots
+    (row,) = json.loads(say("predict", "depth", "a(b)", "--json").out)
+    assert len(row["labels"]) == 4
+
+
+def test_a_language_model_goes_on_with_a_prompt(say, here: Path, cache) -> None:
+    (here / "poem.txt").write_text("".join(f"Line {i} of a ballad\n\n" for i in range(60)))
+    small = ["data=text_file", "data.path=poem.txt", "data.window=16", "data.batch_size=4"]
+    said = say("train", *small, *TINY, "run.name=poem")
+    assert said.code == 0, said.err
+    assert {"test/perplexity", "test/bits_per_character"} <= set(read_json(here / "runs" / "poem" / "results.json")["test"])
+    words = ["predict", "poem", "--prompt", "Line 3", "--length", "20", "--seed", "1"]
+    first, again = say(*words), say(*words)
+    assert first.code == 0 and first.out == again.out and first.out.startswith("Line 3") and len(first.out) == 27
+    assert say(*words, "--temperature", "0").out != say(*words, "--temperature", "5").out
+    assert len(json.loads(say(*words, "--count", "3", "--json").out)["texts"]) == 3
+    assert "2 texts written to out" in say(*words, "--count", "2", "--output", "out").out
+    assert (here / "out" / "text-2.txt").read_text().startswith("Line 3")
+    for extra, complaint in (
+        (["--top-k", "0"], "--top-k"), (["--temperature", "-1"], "--temperature -1"), (["more"], "exclude each other"),
+        (["--csv"], "no effect"),
+    ):  # fmt: skip
+        said = say(*words, *extra)
+        assert said.code == 2 and complaint in said.err, said.err
+    assert "'日'" in say("predict", "poem", "--prompt", "日").err
+    assert "--prompt TEXT" in say("predict", "poem", "poem.txt").err
+
+
+def test_tunes_are_written(say, here: Path, cache) -> None:
+    pytest.importorskip("music21")
+    tune = "X:{}\nT:The Test\nM:4/4\nL:1/8\nK:D Major\nDEFG ABcd|dcBA GFED|D2F2 A2d2|d8|]\n\n"
+    (here / "tunes.abc").write_text("".join(tune.format(i % 10) for i in range(40)))
+    small = ["data=abc_file", "data.path=tunes.abc", "data.window=32", "data.batch_size=4", "optimizer.lr=0.02"]
+    said = say("train", *small, *TINY, "model.hidden_size=48", "trainer.max_epochs=12", "plots=false", "run.name=abc")
+    assert said.code == 0, said.err
+    said = say("predict", "abc", "--prompt", "X:1\n", "--temperature", "0", "--length", "300", "--output", "tunes")
+    assert said.code == 0 and "tunes parse" in said.out, said.err
+    files = {path.name for path in (here / "tunes").iterdir()}
+    assert {"tune-1.abc", "tune-1.mid"} <= files
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (["data=brackets", "model=mlp"], "model=mlp takes inputs of the kind any, but data=brackets gives tokens"),
+        (["data=digits", "model=lstm"], "model=lstm takes inputs of the kind sequence or tokens"),
+        (["data=bracket_depth", "model=resnet18"], "For labelling there are model=gru, lstm, rnn"),
+        (["data=python_topics", "model=mlp"], "For language there are model=gru, lstm, rnn"),
+        (["data=text_csv", "data.path=gone.csv"], "data.path=gone.csv: there is no such file"),
+        (["data=brackets", "model.hidden_size=0"], "model.hidden_size=0"),
+        (["data=python_topics", "model.tie_weights=true", "model.embed_dim=9"], "embed_dim = hidden_size"),
+    ],
+)
+def test_mistakes_cost_no_time(say, here: Path, words, complaint) -> None:
+    said = say("train", *words)
+    assert said.code == 2 and complaint in said.err and not (here / "runs").exists()

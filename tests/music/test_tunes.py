@@ -1,0 +1,72 @@
+"""Tunes: read, refused, and made into files."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from runner.errors import UserError
+from runner.inference.generate import write_tunes
+from runner.music.abc import read_tune, split_tunes
+from runner.music.sound import why_no_sound, write_wav
+
+music21 = pytest.importorskip("music21", reason="needs music21: pip install 'runner[music]'")
+
+TUNE = "X:1\nT:The Test\nM:4/4\nL:1/8\nK:D Major\nDEFG ABcd|dcBA GFED|D2F2 A2d2|d8|]\n"
+
+
+def test_a_tune_is_read():
+    tune = read_tune(TUNE)
+    assert tune.problem is None and tune.title == "The Test"
+    assert (tune.num_notes, tune.num_bars, tune.full_bars) == (21, 4, 1.0)
+    assert read_tune(TUNE.replace("dcBA GFED", "dcBA GFE")).full_bars == 0.5
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("X:1\nT:none\nABcd", "no line K:"),
+        ("X:1\nM:4/4\nL:1/8\nK:D\nABc|", "3 notes"),
+        ("X:1\nM:7/0\nK:G\nABcdefgabc|", "ZeroDivisionError"),
+        ("X:1\nK:Q\nABcdABcd|", "ABCHandlerException"),
+    ],
+)
+def test_what_is_no_tune_is_told(text, words):
+    tune = read_tune(text)
+    assert words in tune.problem and tune.score is None
+
+
+def test_tunes_of_a_text_are_told_apart_and_a_broken_off_one_is_left_out():
+    assert split_tunes(f"ends of one\n\n{TUNE}\n{TUNE}\nX:3\nT:bro") == [TUNE.rstrip()] * 2
+    assert split_tunes(TUNE) == [TUNE.rstrip()] and split_tunes("none") == []
+    assert len(split_tunes(f"{TUNE}\n{TUNE}\n")) == 2
+
+
+def test_files_of_tunes_without_a_synthesiser(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    rows, said = write_tunes([f"{TUNE}\nX:2\nK:Q\nABcdABcd\n\n"], tmp_path / "tunes")
+    assert [row["parses"] for row in rows] == [True, False] and "problem" in rows[1]
+    assert said.startswith("1 of 2 tunes parse; MIDI only: fluidsynth")
+    midi = Path(rows[0]["midi"])
+    assert midi.read_bytes()[:4] == b"MThd"
+    again = music21.converter.parse(str(midi))
+    assert [n.pitch.midi for n in again.flatten().notes][:8] == [62, 64, 66, 67, 69, 71, 73, 74]
+    assert (tmp_path / "tunes" / "tune-2.abc").read_text() == "X:2\nK:Q\nABcdABcd\n"
+
+
+def test_sound_where_there_is_a_synthesiser(tmp_path, monkeypatch):
+    program, font = tmp_path / "fluidsynth", tmp_path / "piano.sf2"
+    program.write_text('#!/bin/sh\n[ "$1" = -ni ] && [ -f "$6" ] && [ -f "$7" ] && echo RIFF > "$3"\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("SOUNDFONT", str(font))
+    assert "no soundfont" in why_no_sound()
+    font.write_text("font")
+    assert why_no_sound() is None
+    rows, said = write_tunes([TUNE], tmp_path / "tunes")
+    assert Path(rows[0]["wav"]).read_text() == "RIFF\n" and said == "1 of 1 tunes parse"
+    program.write_text("#!/bin/sh\necho no good >&2; exit 3\n")
+    with pytest.raises(UserError, match="no good"):
+        write_wav(Path(rows[0]["midi"]).with_name("gone.mid"))
