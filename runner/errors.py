@@ -7,25 +7,31 @@
     │   ├── WeightsError           a weights file that cannot be used
     │   └── RunNotFoundError       no run answers to that name
     ├── RunFailed                  exit code 1: the run itself failed
-    │   ├── NonFiniteLossError     the loss became NaN or infinite
+    │   ├── NonFiniteLossError     the loss or a gradient became NaN or infinite
     │   ├── OutOfMemory            the memory of a device is not enough
     │   ├── CheckpointError        a checkpoint cannot be written or read
     │   └── BrokenSampleError      a sample cannot be read in mid-training
+    ├── RollBack                   never leaves the worker: it goes on from the last good checkpoint
     ├── Pruned                     a sweep ended this trial: it lagged behind the others
+    ├── BudgetSpent                never leaves the worker: training ends, the best checkpoint is tested
     └── Interrupted                exit code 128 + the signal's number: state saved
+        └── OutOfTime              exit code 124: the scheduler's time limit is near, state saved
 """
 
 from __future__ import annotations
 
 __all__ = [
     "BrokenSampleError",
+    "BudgetSpent",
     "CheckpointError",
     "ConfigError",
     "DataError",
     "Interrupted",
     "NonFiniteLossError",
     "OutOfMemory",
+    "OutOfTime",
     "Pruned",
+    "RollBack",
     "RunFailed",
     "RunNotFoundError",
     "RunnerError",
@@ -95,6 +101,24 @@ class Pruned(RunnerError):
     pass
 
 
+class RollBack(RunnerError):
+    """A training whose numbers have gone wrong is to go on from its last good checkpoint, with a lower rate.
+
+    Args:
+        message: what went wrong, and where.
+        lr_factor: what the learning rate is multiplied by.
+        most: how often that may happen in one run.
+    """
+
+    def __init__(self, message: str, lr_factor: float, most: int):
+        super().__init__(message)
+        self.lr_factor = lr_factor
+        self.most = most
+
+    def __reduce__(self):
+        return (type(self), (str(self), self.lr_factor, self.most))
+
+
 class Interrupted(RunnerError):
     """The run was asked to stop by a signal, and saved its state first.
 
@@ -111,3 +135,18 @@ class Interrupted(RunnerError):
 
     def __reduce__(self):
         return (type(self), (str(self), self.signum, self.at_once))
+
+
+class OutOfTime(Interrupted):
+    """The run saved its state because its job is about to be ended; the exit code is that of ``timeout``."""
+
+    def __init__(self, message: str):
+        super().__init__(message, signum=15)
+        self.exit_code = 124
+
+    def __reduce__(self):
+        return (type(self), (str(self),))
+
+
+class BudgetSpent(RunnerError):
+    """``trainer.max_time`` is over, and the state is saved."""

@@ -22,6 +22,7 @@ from pytorch_lightning import Callback, Trainer, seed_everything
 from runner.callbacks.checkpoint_io import RunCheckpointIO
 from runner.callbacks.journal import JournalLogger
 from runner.callbacks.preemption import interruptible
+from runner.callbacks.sameness import check_same
 from runner.callbacks.stack import make_trainer
 from runner.config.build import resolve_target
 from runner.config.dealing import check_dealing
@@ -31,9 +32,9 @@ from runner.data.base import DataModule
 from runner.devices.lr_scaling import scaled
 from runner.devices.prepare import prepare_model
 from runner.devices.shard_files import put_weights
-from runner.errors import Interrupted, Pruned, RunnerError
+from runner.errors import BudgetSpent, Interrupted, NonFiniteLossError, Pruned, RollBack, RunnerError
 from runner.find_lr import chosen_lr, find_lr, wants_finder, write_range_test
-from runner.hardware import Chosen, choose_hardware
+from runner.hardware import Chosen, choose_hardware, describe_device
 from runner.models.weights import load_weights
 from runner.optim.range_test import RangeTest
 from runner.parts import adapt_facts, make_data, make_model, make_task, resolve
@@ -48,6 +49,8 @@ from runner.report.page import write_report
 from runner.run.checkpoints import best_checkpoint, last_checkpoint
 from runner.run.directory import RunDir
 from runner.run.files import read_json, write_json, write_text
+from runner.run.provenance import note_worker
+from runner.run.roll_backs import add_roll_back, lr_scale, read_roll_backs
 from runner.run.status import write_status
 from runner.tasks.base import Task
 from runner.tracking import start as start_tracking
@@ -81,9 +84,36 @@ def execute(run: RunDir | str | Path, callbacks: Sequence[Callback] = (), mirror
     with watched(run, place, Launcher(**config.launcher).hang_after_s) as pulse:
         if not place.is_first:
             with interruptible(), log_file(run, place):
-                return Execution(run, config, callbacks, place, pulse).results()
+                return carry_out(run, callbacks, place, pulse)
         with recorded(run, config, mirrored, pulse), interruptible(), log_file(run, place):
-            return Execution(run, config, callbacks, place, pulse).results()
+            return carry_out(run, callbacks, place, pulse)
+
+
+def carry_out(run: RunDir, callbacks: Sequence[Callback], place: Place, pulse: Pulse) -> dict[str, Any]:
+    """To the end, however often the training has to go back to an earlier checkpoint."""
+    while True:
+        try:
+            return Execution(run, OmegaConf.load(run.config_path), callbacks, place, pulse).results()
+        except RollBack as error:
+            roll_back(run, error, place)
+
+
+def roll_back(run: RunDir, error: RollBack, place: Place) -> None:
+    """Notes that the run goes on from its last good checkpoint with a lower learning rate.
+
+    Raises:
+        NonFiniteLossError: it has done so too often.
+    """
+    times = len(read_roll_backs(run))
+    if times >= error.most:
+        raise NonFiniteLossError(f"{error} The run went back {times} times already (guard.most).") from None
+    target = last_checkpoint(run)
+    barrier()  # every rank has counted before the first one adds
+    if place.is_first:
+        add_roll_back(run, str(error), None if target is None else target.file, error.lr_factor)
+        start = "the beginning" if target is None else f"{target.file} (step {target.step})"
+        log.warning("%s Going on from %s with %g times the learning rate.", error, start, lr_scale(run))
+    barrier()
 
 
 @contextmanager
@@ -99,7 +129,8 @@ def recorded(run: RunDir, config: Any, mirrored: bool, pulse: Pulse) -> Iterator
     try:
         yield
         results = read_json(run.results_path)
-        write_status(run, state="finished", step=results["step"], epoch=results["epoch"])
+        ended_early = {"reason": results["stopped"]} if results.get("stopped") else {}
+        write_status(run, state="finished", step=results["step"], epoch=results["epoch"], **ended_early)
     except (Interrupted, KeyboardInterrupt) as error:
         ended("interrupted", str(error) or "interrupted from the keyboard")
         raise
@@ -162,10 +193,13 @@ class Execution:
         facts = adapt_facts(raw, self.data.facts)
         self.data.facts = facts
         self.config = resolve(config, facts)
+        self.stopped: str | None = None
+        self.resumed = last_checkpoint(run)
+        if self.resumed is not None:
+            check_same(self.resumed, self.config, read_json(run.facts_path, {}), facts.as_dict())
         if place.is_first:
             write_json(run.facts_path, facts.as_dict())
             write_text(run.config_path, to_yaml(self.config), durable=True)
-        self.resumed = last_checkpoint(run)
         if wants_finder(self.config) and not self.only_finds_lr:
             self.take_found_lr()
         self.task, self.hardware = self.make_task(self.config)
@@ -232,12 +266,15 @@ class Execution:
         trainer = make_trainer(self.run, self.config, self.task, self.hardware, self.place, self.pulse)
         trainer.callbacks.extend(self.callbacks)
         announce.plan(self.run, self.config, self.data, self.task, self.hardware, self.resumed)
-        trainer.fit(
-            self.task,
-            datamodule=self.data,
-            ckpt_path=str(self.resumed) if self.resumed else None,
-            weights_only=True,
-        )
+        if self.place.is_first:
+            note_worker(
+                self.run,
+                device=describe_device(self.hardware.accelerator),
+                precision=self.hardware.precision,
+                num_threads=torch.get_num_threads(),
+                world_size=self.place.world_size,
+            )
+        self.fit(trainer)
         trainer.logger.save(durable=True)
         barrier()  # every rank finds the same checkpoints
         results = self.evaluate(trainer)
@@ -247,6 +284,17 @@ class Execution:
                 draw_figures(self.run, self.task, self.data)
         trainer.logger.close()
         return results
+
+    def fit(self, trainer: Trainer) -> None:
+        resumed = str(self.resumed) if self.resumed else None
+        try:
+            trainer.fit(self.task, datamodule=self.data, ckpt_path=resumed, weights_only=True)
+        except BudgetSpent as error:
+            self.stopped = str(error)
+            announce.text(self.stopped)
+        except BaseException:
+            trainer.logger.close()
+            raise
 
     def evaluate(self, trainer: Trainer) -> dict[str, Any]:
         """Metrics of the best checkpoint on val and, where there is one, test."""
@@ -266,6 +314,7 @@ class Execution:
             **metrics,
             "step": step,
             "epoch": epoch,
+            **({"stopped": self.stopped} if self.stopped else {}),
             "num_parameters": sum(p.numel() for p in parameters),
             "num_trainable": sum(p.numel() for p in parameters if p.requires_grad),
             "seconds": round(time.time() - self.started + previous.get("seconds", 0.0), 3),

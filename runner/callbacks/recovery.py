@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
+from os import PathLike
 from typing import Any
 
 import pytorch_lightning as pl
@@ -17,7 +18,7 @@ from runner.errors import UserError
 from runner.ranks.exchange import all_of
 from runner.run.journal import Journal
 
-__all__ = ["Recovery"]
+__all__ = ["Recovery", "config_of"]
 
 KEY = "recovery"
 
@@ -28,11 +29,15 @@ class Recovery(pl.Callback):
     """Keeps in every checkpoint what Lightning leaves out, and puts it back.
 
     These are the random states, the place in the train loader, which modules are in evaluation mode, the
-    newest validation metrics, whether early stopping has spoken, and the length of the journal. Metrics
+    newest validation metrics, whether early stopping has spoken, the length of the journal, and the config. Metrics
     written after the checkpoint are cut off the journal: the run writes them again.
+
+    Args:
+        config: of the run, in plain containers: it stands in every checkpoint.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, config: dict[str, Any] | None = None) -> None:
+        self._config = config
         self._loaded: dict[str, Any] | None = None
         self._before_validation: dict[str, Any] | None = None
         self._random_due = False
@@ -61,6 +66,7 @@ class Recovery(pl.Callback):
             checkpoint[KEY] = self._before_validation
         else:
             checkpoint[KEY] = describe(trainer, pl_module)
+        checkpoint[KEY]["config"] = self._config
 
     # Restoring
 
@@ -117,6 +123,12 @@ class Recovery(pl.Callback):
     def on_step_boundary(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._restore_random(True)
         self._loaded = None
+
+
+def config_of(checkpoint: str | PathLike) -> dict[str, Any] | None:
+    """The config that a checkpoint was trained with; None where it keeps none. Reads no weight."""
+    loaded = torch.load(checkpoint, map_location="cpu", mmap=True, weights_only=True)
+    return (loaded.get(KEY) or {}).get("config")
 
 
 def describe(trainer: pl.Trainer, pl_module: pl.LightningModule) -> dict[str, Any]:

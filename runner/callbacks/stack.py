@@ -9,10 +9,13 @@ from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.callbacks import EarlyStopping
 
 from runner.callbacks.checkpoint_io import RunCheckpointIO
-from runner.callbacks.guards import NonFiniteLossGuard
+from runner.callbacks.deadline import Deadline
+from runner.callbacks.guards import NonFiniteGuard
 from runner.callbacks.heartbeat import Heartbeat
+from runner.callbacks.job_end import job_end
 from runner.callbacks.journal import JournalLogger, TrainMetrics
 from runner.callbacks.one_truth import OneTruth
+from runner.callbacks.optimizer_settings import OptimizerSettings
 from runner.callbacks.pass_size import PassSize
 from runner.callbacks.preemption import Preemption
 from runner.callbacks.progress import Progress
@@ -25,20 +28,29 @@ from runner.ranks.environment import PlaceEnvironment
 from runner.ranks.place import Place
 from runner.ranks.pulse import Pulse
 from runner.run.directory import RunDir
+from runner.run.roll_backs import lr_scale
 from runner.tasks.base import Task
 
 __all__ = ["make_range_trainer", "make_trainer"]
 
 
-def make_callbacks(config: dict[str, Any], task: Task, pulse: Pulse) -> list[Callback]:
-    """In the order they act: what counts comes before what saves."""
-    callbacks: list[Callback] = [Heartbeat(pulse), TrainMetrics(), NonFiniteLossGuard(), Progress()]
+def make_callbacks(config: dict[str, Any], task: Task, pulse: Pulse, scale: float = 1.0) -> list[Callback]:
+    """In the order they act: what counts comes before what saves.
+
+    Args:
+        scale: of the learning rate, after roll-backs.
+    """
+    guard = build(config["guard"]) if config.get("guard") else NonFiniteGuard()
+    callbacks: list[Callback] = [Heartbeat(pulse), TrainMetrics(), guard, Progress()]
     stopping = (config.get("regularization") or {}).get("early_stopping")
     if stopping:
         callbacks.append(EarlyStopping(monitor=task.monitor, mode=task.mode, **stopping))
     callbacks += [build(node) for node in (config.get("callbacks") or {}).values()]
     callbacks += training_callbacks(config)
-    return [*callbacks, OneTruth(), PassSize(config), Recovery(), build(config["checkpoint"]), Preemption()]
+    settings = OptimizerSettings(config["optimizer"], scale)
+    deadline = Deadline(config["trainer"].get("max_time"), job_end())
+    saving = [Recovery(config), build(config["checkpoint"]), Preemption(), deadline]
+    return [*callbacks, OneTruth(), PassSize(config), settings, *saving]
 
 
 def passes_of(hardware: dict[str, Any]) -> Passes:
@@ -65,9 +77,9 @@ def make_trainer(
         pulse: to be told how far the training is.
     """
     place = place or Place()
-    return _factory(run, config, hardware, place)(
+    return _factory(run, config, hardware, place, without_max_time(config["trainer"]))(
         logger=JournalLogger(run, writes=place.is_first),
-        callbacks=make_callbacks(config, task, pulse or Pulse.of(place)),
+        callbacks=make_callbacks(config, task, pulse or Pulse.of(place), lr_scale(run)),
         plugins=[RunCheckpointIO(), PlaceEnvironment(place)],
     )
 
@@ -93,6 +105,15 @@ def until_step(trainer: dict[str, Any], num_steps: int) -> dict[str, Any]:
     ends = ("max_time", "min_steps", "min_epochs", "profiler", "val_check_interval", "check_val_every_n_epoch")
     kept = {key: value for key, value in trainer.items() if key not in ends}
     return kept | {"max_steps": num_steps, "max_epochs": -1, "limit_val_batches": 0}
+
+
+def without_max_time(trainer: dict[str, Any]) -> dict[str, Any]:
+    """The trainer's node, its time left to ``Deadline``: Lightning would end the epoch in its middle, as if it were
+    over."""
+    if trainer.get("max_time") is None:
+        return trainer
+    endless = trainer.get("max_epochs") is None and trainer.get("max_steps") in (None, -1)
+    return trainer | {"max_time": None} | ({"max_epochs": -1} if endless else {})
 
 
 def _factory(

@@ -21,7 +21,7 @@ from runner.errors import UserError
 __all__ = ["VERBS", "front_parser", "load_verb", "main"]
 
 VERBS = {
-    "Train": ("train", "find-lr", "sweep", "resume"),
+    "Train": ("train", "find-lr", "sweep", "resume", "reproduce"),
     "Use a run": ("evaluate", "predict"),
     "Look at runs": ("runs", "compare", "report", "ui", "sync"),
     "Prepare": ("list", "config", "data", "doctor", "completion"),

@@ -63,6 +63,8 @@ def run_job(_config: Any, experiment: str | None, config_dirs: list[str]) -> flo
     from runner.config.compose import compose
     from runner.errors import Interrupted, RunnerError
     from runner.launch import local
+    from runner.launch.going_on import earlier_run, go_on
+    from runner.run.files import read_json
 
     hydra = HydraConfig.get()
     overrides = [line for line in hydra.overrides.task if not line.startswith("hydra")]
@@ -71,9 +73,13 @@ def run_job(_config: Any, experiment: str | None, config_dirs: list[str]) -> flo
     try:
         composition = compose(overrides, experiment, config_dirs)
         check(composition)
-        run = local.prepare(
-            composition, ["runner", "train", *([experiment] if experiment else []), *overrides]
-        )
+        command = ["runner", "train", *([experiment] if experiment else []), *overrides]
+        run = earlier_run(composition) if composition.config.get("resume") == "auto" else None
+        if run is None:
+            run = local.prepare(composition, command)
+        elif not go_on(run, composition):
+            (Path(hydra.runtime.output_dir) / RUN_FILE).write_text(str(run.path), encoding="utf-8")
+            return (read_json(run.results_path, {}).get("best") or {}).get("value")
         (Path(hydra.runtime.output_dir) / RUN_FILE).write_text(str(run.path), encoding="utf-8")
         results = local.launch(run)
     except Interrupted as error:

@@ -14,6 +14,7 @@ examples:
   runner train model=resnet34 data=catsdogs pretrained=true
   runner train my_experiment.yaml optimizer.lr=0.01   an experiment's file, one value changed
   runner train -m model=mlp,logistic seed=range(3)    six runs, one after the other (Hydra's multirun)
+  runner train run.name=mine resume=auto              go on with the run of that name, or begin it
   runner train model=mlp --cfg job                    only print the config"""
 
 
@@ -50,7 +51,8 @@ def run(args: Namespace) -> int:
     from runner.config.compose import compose
     from runner.launch.begin import begin
 
-    return execute(begin(lambda: compose(overrides, experiment, args.config_dir), ["runner", *args.words]))
+    run = begin(lambda: compose(overrides, experiment, args.config_dir), ["runner", *args.words])
+    return 0 if run is None else execute(run)
 
 
 def _print_config(part: str, overrides: list[str], experiment: str | None, args: Namespace) -> int:

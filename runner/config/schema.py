@@ -302,6 +302,10 @@ class Config:
         weights: start from a file: .safetensors or a weights-only .pt.
         plots: draw figures at the end.
         report: write the HTML page at the end.
+        guard: what happens when the loss or a gradient is no number.
+        resume: auto goes on with the run of the same name, or else of the same config, where there is one.
+        guard: what happens when the loss or a gradient is no number.
+        resume: auto goes on with the run of the same name, or else of the same config, where there is one.
         sweep: what `runner sweep` searches, and how; a single run leaves it alone.
         lr_finder: the learning-rate range test, for `runner find-lr` and ``optimizer.lr=auto``.
     """
@@ -337,5 +341,7 @@ class Config:
     weights: str | None = None
     plots: bool = True
     report: bool = True
+    guard: Annotated[dict, Part("runner.callbacks.guards.NonFiniteGuard")] | None = None
+    resume: Literal["auto"] | None = None
     sweep: Sweep | None = None
     lr_finder: LrFinder | None = None

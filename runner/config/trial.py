@@ -51,7 +51,7 @@ def trial_problems(plain: dict[str, Any], wrong: Collection[str]) -> list[str]:
             problems += try_model(plain["model"])
         if "trainer" in sound:
             problems += try_trainer(sound["trainer"])
-        parts = {key: sound[key] for key in ("checkpoint", "transfer") if key in sound}
+        parts = {key: sound[key] for key in ("checkpoint", "guard", "transfer") if key in sound}
         parts |= {f"callbacks.{key}": node for key, node in sound.get("callbacks", {}).items()}
         for place, node in parts.items():
             problems += [f"{place}: {problem}" for problem in problems_of(lambda node=node: build(node))]

@@ -9,6 +9,7 @@ from omegaconf import OmegaConf
 from runner.config.check import find_problems
 from runner.config.composition import Composition
 from runner.errors import ConfigError
+from runner.launch.going_on import earlier_run, go_on
 from runner.launch.local import prepare
 from runner.ranks.place import Place
 from runner.run.directory import RunDir
@@ -16,8 +17,9 @@ from runner.run.directory import RunDir
 __all__ = ["begin", "begin_again", "fit_to"]
 
 
-def begin(compose: Callable[[], Composition], command: list[str]) -> RunDir:
-    """The run directory of a command, checked and written.
+def begin(compose: Callable[[], Composition], command: list[str]) -> RunDir | None:
+    """The run directory of a command, checked and written. With ``resume=auto`` it may be one there is already; None,
+    told, when nothing is left to do in that.
 
     Inside ``torchrun`` or ``srun`` the first rank composes and writes; the others wait and get the same directory. When
     torchrun has started its processes anew, it is the directory of before, and they go on from its last checkpoint.
@@ -34,6 +36,9 @@ def begin(compose: Callable[[], Composition], command: list[str]) -> RunDir:
         misfits = fit_to(place, composition)
         if problems := [*misfits, *find_problems(composition)]:
             raise ConfigError(problems)
+        earlier = earlier_run(composition) if composition.config.get("resume") == "auto" else None
+        if earlier is not None:
+            return earlier if go_on(earlier, composition) else None
         return prepare(composition, command)
 
     return in_group(place, make)

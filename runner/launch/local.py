@@ -6,6 +6,7 @@ from typing import Any
 
 from runner.config.composition import Composition
 from runner.config.plain import to_plain, to_yaml
+from runner.launch.going_on import fingerprint
 from runner.ranks.joining import joined
 from runner.ranks.place import Place
 from runner.run.directory import RunDir, run_name
@@ -29,7 +30,9 @@ def prepare(composition: Composition, command: list[str] | None = None) -> RunDi
         name = run_name(choices.get("model", "model"), choices.get("data", "data"))
     run = RunDir.create(config.run.root, name)
     write_text(run.config_path, to_yaml(to_plain(config, [])), durable=True)
-    write_provenance(run, command, seed=config.seed, choices=composition.choices)
+    write_provenance(
+        run, command, seed=config.seed, choices=composition.choices, fingerprint=fingerprint(composition)
+    )
     write_status(run, state="created")
     return run
 

@@ -12,9 +12,9 @@ from importlib import metadata
 from pathlib import Path
 
 from runner.run.directory import RunDir
-from runner.run.files import write_json, write_text
+from runner.run.files import read_json, write_json, write_text
 
-__all__ = ["collect_provenance", "git_state", "write_provenance"]
+__all__ = ["collect_provenance", "git_state", "note_worker", "write_provenance"]
 
 PACKAGES = (
     "runner", "torch", "torchvision", "pytorch-lightning", "torchmetrics", "hydra-core", "omegaconf",
@@ -84,16 +84,26 @@ def write_provenance(
     command: list[str] | None = None,
     seed: int | None = None,
     choices: dict[str, str] | None = None,
+    fingerprint: str | None = None,
 ) -> dict:
     """Writes ``provenance.json`` and, where the tree is dirty, ``git.diff``.
 
     Args:
         choices: config group → the option taken.
+        fingerprint: of the config as it was asked for: the same command has the same.
     """
     provenance, diff = collect_provenance(command, seed)
     provenance["choices"] = choices or {}
+    provenance["fingerprint"] = fingerprint
     if diff and provenance["git"] is not None:
         write_text(run.path / "git.diff", diff)
         provenance["git"]["diff_file"] = "git.diff"
     write_json(run.provenance_path, provenance)
     return provenance
+
+
+def note_worker(run: RunDir, **found) -> None:
+    """What only the worker knows of its machine: device, precision, threads."""
+    provenance = read_json(run.provenance_path, {})
+    if provenance:
+        write_json(run.provenance_path, provenance | {"worker": found})

@@ -1,3 +1,4 @@
+import math
 from pathlib import Path
 from typing import Any
 
@@ -6,10 +7,11 @@ import pytorch_lightning as pl
 import torch
 from soak.tiny import NUM_TRAIN, Setting, TinyData, make
 
-from runner.callbacks.guards import NonFiniteLossGuard
-from runner.errors import NonFiniteLossError
+from runner.callbacks.guards import NonFiniteGuard
+from runner.errors import NonFiniteLossError, RollBack, UserError
 from runner.run.checkpoints import last_checkpoint
 from runner.run.directory import RunDir
+from runner.run.journal import read_points
 
 
 class Spoil(pl.Callback):
@@ -30,7 +32,7 @@ class Spoil(pl.Callback):
 def fail(run: RunDir, spoil: Spoil, every_n_steps: int | None = None, **setting: Any) -> str:
     trainer, task, data = make(run, Setting(**setting), spoil)
     for callback in trainer.callbacks:
-        if isinstance(callback, NonFiniteLossGuard):
+        if isinstance(callback, NonFiniteGuard):
             callback.every_n_steps = every_n_steps
     with pytest.raises(NonFiniteLossError) as caught:
         trainer.fit(task, datamodule=data)
@@ -101,7 +103,66 @@ def test_a_healthy_training_is_left_alone(tmp_path: Path) -> None:
     assert len(task.consumed) == NUM_TRAIN
 
 
-def test_a_batch_without_a_loss_is_passed_over() -> None:
-    guard = NonFiniteLossGuard()
-    for outputs in (None, {"loss": None}, "text"):
-        guard.on_train_batch_end(None, None, outputs, {}, 0)
+class SpoilGradient(pl.Callback):
+    """The loss stays a number, one weight's gradient does not."""
+
+    def __init__(self, step: int):
+        self.step = step
+
+    def on_after_backward(self, trainer, pl_module) -> None:
+        if trainer.global_step == self.step - 1:
+            pl_module.net[0].weight.grad[0, 0] = float("nan")
+
+
+def test_a_gradient_that_is_no_number_stops_before_the_weights_are_touched(tmp_path: Path) -> None:
+    trainer, task, data = make(RunDir(tmp_path), Setting(), SpoilGradient(17))
+    with pytest.raises(NonFiniteLossError, match=r"^step 17 \(epoch 1, batch 1\): the gradient is not finite in net.0.weight. The batch: sample"):
+        trainer.fit(task, datamodule=data)
+    assert all(bool(torch.isfinite(p).all()) for p in task.parameters())
+    assert last_checkpoint(RunDir(tmp_path)).step == 15
+
+
+def guarded(run: RunDir, spoil: pl.Callback, **options: Any) -> tuple[pl.Trainer, Any, Any]:
+    trainer, task, data = make(run, Setting(epochs=2), spoil)
+    trainer.callbacks = [NonFiniteGuard(**options) if isinstance(c, NonFiniteGuard) else c for c in trainer.callbacks]
+    return trainer, task, data
+
+
+@pytest.mark.parametrize("spoil", [Spoil(20, "inputs"), SpoilGradient(20)])
+def test_skip_leaves_out_one_update_and_nothing_of_it_stays(tmp_path: Path, caplog, spoil: pl.Callback) -> None:
+    trainer, task, data = guarded(RunDir(tmp_path), spoil, on_non_finite="skip")
+    trainer.fit(task, datamodule=data)
+    trainer.logger.journal.close()
+    state = task.state_dict()
+    assert trainer.global_step == 30 and all(bool(torch.isfinite(value).all()) for value in state.values())
+    assert trainer.optimizers[0].state_dict()["state"][0]["step"] == 29
+    assert "step 20 (epoch 1, batch 4)" in caplog.text and "left out (1 so far)" in caplog.text
+    points = list(read_points(RunDir(tmp_path).metrics_path))
+    assert [p.metrics for p in points if "train/skipped_updates" in p.metrics] == [{"train/skipped_updates": 1.0}]
+    assert all(math.isfinite(value) for p in points for value in p.metrics.values())
+
+
+def test_skipping_without_end_ends(tmp_path: Path) -> None:
+    class Always(pl.Callback):
+        def on_train_batch_start(self, trainer, pl_module, batch, batch_idx) -> None:
+            batch["inputs"][0] = float("nan")
+
+    trainer, task, data = guarded(RunDir(tmp_path), Always(), on_non_finite="skip", most=3)
+    with pytest.raises(NonFiniteLossError, match="4 updates in a row could not be made. step 4 "):
+        trainer.fit(task, datamodule=data)
+
+
+def test_roll_back_asks_for_a_lower_rate(tmp_path: Path) -> None:
+    trainer, task, data = guarded(RunDir(tmp_path), Spoil(20, "weights"), on_non_finite="roll_back", lr_factor=0.1)
+    with pytest.raises(RollBack, match="^step 20 ") as caught:
+        trainer.fit(task, datamodule=data)
+    assert (caught.value.lr_factor, caught.value.most) == (0.1, 3)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"most": 3}, {"lr_factor": 0.1}, {"on_non_finite": "skip", "lr_factor": 0.1}, {"on_non_finite": "skip", "every_n_steps": 5}],
+)
+def test_what_would_have_no_effect_is_refused(options: dict[str, Any]) -> None:
+    with pytest.raises(UserError, match="would have no effect with on_non_finite="):
+        NonFiniteGuard(**options)

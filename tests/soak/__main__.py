@@ -1,29 +1,34 @@
-"""Random SIGKILLs, a table of what they did, exit code 1 if they did anything: ``scripts/soak --kills 100``."""
+"""Random SIGKILLs, a table of what they did, exit code 1 if they did anything: ``scripts/soak --minutes 10``."""
 
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 import tempfile
 import time
 from pathlib import Path
 
 from soak.cases import TINY, WORKER, folder_of
-from soak.kill import Case, Report, attempt, soak
+from soak.kill import Case, Report, attempt, import_what_was_needed, soak
+from soak.tally import Tally
 
 from runner.run.directory import RunDir
-
-COLUMNS = ("runs", "kills", "differ", "repeated", "missing", "points doubled", "points missing", "seconds")
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
     names = "; ".join(case.name for case in [*TINY, *WORKER])
     parser = argparse.ArgumentParser(prog="scripts/soak", description=__doc__, epilog=f"cases: {names}")
-    parser.add_argument("--kills", type=int, default=100, help="in all, spread over the cases (100)")
+    parser.add_argument("--kills", type=int, help="in all, spread over the cases (100, without --minutes)")
+    parser.add_argument("--minutes", type=float, help="begin no further training after so long")
     parser.add_argument("--seed", type=int, default=0, help="of the moments (0)")
     parser.add_argument("--only", default="", help="cases whose name contains this")
     parser.add_argument("--what", choices=("all", "tiny", "worker"), default="all")
-    return parser.parse_args(argv)
+    parser.add_argument("--tally", type=Path, help="a file that keeps what was found; a later soak adds to it")
+    args = parser.parse_args(argv)
+    if args.kills is None and args.minutes is None:
+        args.kills = 100
+    return args
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -32,47 +37,47 @@ def main(argv: list[str] | None = None) -> int:
     cases = [case for case in cases if args.only in case.name]
     if not cases:
         sys.exit(f"no case is called {args.only!r}")
-    width = max(len(case.name) for case in cases) + 2
-    print("case".ljust(width) + "  ".join(COLUMNS), flush=True)
-    every: list[Report] = []
+    tally = Tally(args.tally)
     with tempfile.TemporaryDirectory() as folder:
-        for number, case in enumerate(cases):
-            num_kills = args.kills * (number + 1) // len(cases) - args.kills * number // len(cases)
-            started = time.monotonic()
-            reports = soak_case(folder_of(Path(folder), case), case, num_kills, args.seed)
-            every += reports
-            print(row(case.name.ljust(width), reports, time.monotonic() - started), flush=True)
-    print(row("all".ljust(width), every, 0))
-    harmed = [report for report in every if report.harm]
+        soak_all(Path(folder), cases, tally, args)
+    print("\n".join(tally.table()))
+    harmed = [report for report in tally.reports if report.harm]
     for report in harmed:
         print(report)
     return int(bool(harmed))
 
 
-def soak_case(folder: Path, case: Case, num_kills: int, seed: int) -> list[Report]:
-    """Trainings with one to three kills each, until there were ``num_kills``."""
-    if num_kills == 0:
-        return []
-    calm, events = attempt(RunDir(folder / "calm"), case)
-    reports: list[Report] = []
-    while (left := num_kills - sum(len(report.kills) for report in reports)) > 0:
-        number = len(reports)
-        reports.append(soak(folder, case, 1000 * seed + number, min(left, number % 3 + 1), calm, events))
-    return reports
+def soak_all(folder: Path, cases: list[Case], tally: Tally, args: argparse.Namespace) -> None:
+    """Round after round, one training of each case, with one to three kills, until the time or the kills are spent."""
+    until = math.inf if args.minutes is None else time.monotonic() + 60 * args.minutes
+    left = {case.name: share(args.kills, number, len(cases)) for number, case in enumerate(cases)}
+    calm: dict[str, tuple] = {}
+    while any(left.values()):
+        # those that had the fewest kills come first, also when a tally is gone on with
+        for case in sorted(cases, key=lambda case: sum(len(report.kills) for report in tally.of(case.name))):
+            if time.monotonic() >= until:
+                return
+            if left[case.name]:
+                report = soak_once(folder_of(folder, case), case, tally, args.seed, calm, left[case.name])
+                left[case.name] -= min(len(report.kills) or 1, left[case.name])
 
 
-def row(name: str, reports: list[Report], seconds: float) -> str:
-    counts = [
-        len(reports),
-        sum(len(report.kills) for report in reports),
-        sum(bool(report.differences) for report in reports),
-        sum(report.repeated for report in reports),
-        sum(report.missing for report in reports),
-        sum(report.doubled_points for report in reports),
-        sum(report.missing_points for report in reports),
-        round(seconds),
-    ]
-    return name + "  ".join(str(n).rjust(len(column)) for n, column in zip(counts, COLUMNS, strict=True))
+def share(kills: int | None, number: int, count: int) -> float:
+    """Of all kills, those that fall to one case."""
+    return math.inf if kills is None else kills * (number + 1) // count - kills * number // count
+
+
+def soak_once(folder: Path, case: Case, tally: Tally, seed: int, calm: dict[str, tuple], most: float) -> Report:
+    started = time.monotonic()
+    if case.name not in calm:
+        calm[case.name] = attempt(RunDir(folder / "calm"), case)
+        import_what_was_needed(RunDir(folder / "calm"))
+    number = tally.next_seed(case.name, seed)
+    report = soak(folder, case, number, int(min(most, number % 3 + 1)), *calm[case.name])
+    report.seconds = round(time.monotonic() - started, 1)
+    tally.add(report)
+    print(f"{case.name}: {len(report.kills)} kills, harm {report.harm}", file=sys.stderr, flush=True)
+    return report
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from soak.tiny import Setting, digest, train
 import runner.callbacks.stack as stack
 from runner.config.compose import compose
 from runner.config.plain import to_yaml
+from runner.errors import ConfigError
 from runner.run.checkpoints import last_checkpoint
 from runner.run.directory import RunDir
 from runner.run.files import write_text
@@ -50,14 +51,29 @@ QUICK = [
     "tracking=none", "plots=false", "report=false", "hardware=cpu", "trainer.max_epochs=3",
     "+trainer.limit_train_batches=25",
 ]  # fmt: skip
-SMALL_SHAPES = [
-    "data=shapes_detection", "data.num_train=10", "data.num_val=3", "data.num_test=2", "data.image_size=64",
-    "data.batch_size=2", "checkpoint.every_n_steps=2",
-]  # fmt: skip
+FEW = ["data.num_train=12", "data.num_val=4", "data.num_test=2"]
+TASKS = {
+    "classification": [
+        "model=small_cnn", "data=digits", "regularization=strong", "checkpoint.every=5 steps",
+        "+trainer.limit_train_batches=15", "+trainer.limit_val_batches=3",
+    ],
+    "regression": ["model=mlp", "data=diabetes", "scheduler=one_cycle", "checkpoint.every=6 steps"],
+    "detection": [
+        "data=shapes_detection", "model=ssdlite", "model.size=64", *FEW, "data.image_size=64", "data.batch_size=2",
+        "checkpoint.every=2 steps",
+    ],
+    "segmentation": [
+        "data=shapes_segmentation", "model=unet", *FEW, "data.image_size=32", "data.batch_size=2",
+        "checkpoint.every=2 steps", "regularization=strong",
+    ],
+}  # fmt: skip
+"""A task's smallest training. Each is soaked with 0, 1 and 2 loader workers; a new task is a new line."""
 OVERRIDES = {
-    "digits mlp": ["model=mlp", "data=digits", "checkpoint.every_n_steps=8"],
-    "digits mlp, 2 workers": ["model=mlp", "data=digits", "data.num_workers=2", "checkpoint.every_n_steps=8"],
-    "digits small_cnn, strong, accumulate 2": [
+    f"{task}, {count} workers": [*overrides, f"data.num_workers={count}"]
+    for task, overrides in TASKS.items()
+    for count in (0, 1, 2)
+} | {
+    "digits small_cnn, accumulate 2": [
         "model=small_cnn", "data=digits", "regularization=strong", "+trainer.accumulate_grad_batches=2",
         "checkpoint.every_n_steps=5",
     ],
@@ -65,12 +81,15 @@ OVERRIDES = {
         "model=small_cnn", "data=digits", "data.num_workers=2", "scheduler=plateau",
         "+trainer.val_check_interval=10", "checkpoint.every_n_steps=4",
     ],
-    "diabetes mlp, one-cycle": ["model=mlp", "data=diabetes", "scheduler=one_cycle", "checkpoint.every_n_steps=6"],
-    "shapes faster_rcnn": [
-        *SMALL_SHAPES, "model=faster_rcnn", "model.backbone=resnet18", "model.channels=32", "model.hidden_size=64",
+    "digits mlp, early stopping, written at once": [
+        "model=mlp", "data=digits", "data.num_workers=2", "checkpoint.every_n_steps=8", "checkpoint.asynchronous=false",
+        "+regularization.early_stopping={patience: 1}", "trainer.max_epochs=5",
+    ],
+    "detection by faster_rcnn": [
+        "data=shapes_detection", *FEW, "data.image_size=64", "data.batch_size=2", "checkpoint.every_n_steps=2",
+        "model=faster_rcnn", "model.backbone=resnet18", "model.channels=32", "model.hidden_size=64",
         "model.anchor_sizes=[8,16,32,64,96]", "model.num_proposals=50", "model.rois_per_image=32",
     ],
-    "shapes ssdlite, 2 workers": [*SMALL_SHAPES, "model=ssdlite", "model.size=64", "data.num_workers=2"],
 }  # fmt: skip
 
 
@@ -95,11 +114,25 @@ def work(overrides: list[str], run: RunDir, *more: pl.Callback) -> dict[str, Any
     if not run.config_path.exists():
         for folder in (run.checkpoints, run.plots, run.logs):
             folder.mkdir(parents=True)
-        write_text(run.config_path, to_yaml(compose([*overrides, *QUICK]).config), durable=True)
+        write_text(run.config_path, to_yaml(composed(overrides)), durable=True)
     recorder = Recorder()
     with watched_by(recorder, *more):
         results = execute(run)
     return outcome(run, results, recorder)
+
+
+def composed(overrides: list[str]) -> Any:
+    """The config of a case; its own values win.
+
+    Raises:
+        ConfigError: it is not one that the command line would take.
+    """
+    own = {override.partition("=")[0].lstrip("+") for override in overrides}
+    general = [override for override in QUICK if override.partition("=")[0].lstrip("+") not in own]
+    composition = compose([*general, *overrides])
+    if composition.problems:
+        raise ConfigError(composition.problems)
+    return composition.config
 
 
 @contextmanager

@@ -3,14 +3,17 @@ was left in peace. The parent imports torch once and forks: a killed attempt cos
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import random
 import signal
+import sys
 import time
 import traceback
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +26,7 @@ import runner.callbacks.checkpoint_store as checkpoint_store
 from runner.run.checkpoints import best_checkpoint
 from runner.run.directory import RunDir
 
-__all__ = ["Case", "Report", "attempt", "soak"]
+__all__ = ["Case", "Report", "attempt", "import_what_was_needed", "soak"]
 
 HOOKS = (
     "on_train_start", "on_train_epoch_start", "on_train_batch_start", "on_train_batch_end",
@@ -35,6 +38,7 @@ ENDS = {"on_train_epoch_end", "on_validation_end", "on_save_checkpoint", "before
 """Events around the end of an epoch, or the writing of a checkpoint."""
 MAX_DELAY_S = 0.004
 ERRORS = "errors.txt"
+MODULES = "modules.txt"
 
 
 @dataclass
@@ -60,6 +64,7 @@ class Report:
         differences: keys of the outcome that are not equal.
         repeated, missing: samples trained on.
         doubled_points, missing_points: lines of the journal.
+        seconds: that all its attempts took.
     """
 
     case: str
@@ -70,6 +75,7 @@ class Report:
     missing: int
     doubled_points: int
     missing_points: int
+    seconds: float = 0.0
 
     @property
     def harm(self) -> int:
@@ -136,6 +142,14 @@ def attempt(
     return json.loads((run.path / "outcome.json").read_text()), events
 
 
+def import_what_was_needed(run: RunDir) -> None:
+    """Here, what a training imported, so that the forks to come need not."""
+    for name in (run.path / MODULES).read_text().splitlines():
+        if name not in sys.modules and not name.startswith(("__", "tests")):
+            with suppress(Exception):
+                importlib.import_module(name)
+
+
 def carry_out(run: RunDir, case: Case, announcer: Announcer) -> None:
     """The forked process; it does not return."""
     status = 1
@@ -148,6 +162,7 @@ def carry_out(run: RunDir, case: Case, announcer: Announcer) -> None:
         outcome = case.train(run, announcer)
         outcome["best"] = str(best_checkpoint(run).as_dict())
         (run.path / "outcome.json").write_text(json.dumps(outcome))
+        (run.path / MODULES).write_text("\n".join(sys.modules))
         status = 0
     except BaseException:
         traceback.print_exc()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -34,8 +35,8 @@ def test_killed_trainings_end_as_if_they_had_not_been() -> None:
 
 @pytest.mark.timeout(900)
 def test_the_worker_survives_kills() -> None:
-    *_, total = soak("--what", "worker", "--only", "strong", "--kills", "4")
-    assert kills_and_harm(total) == (4, ["0"] * 5)
+    *_, total = soak("--what", "worker", "--only", "classification, 2", "--kills", "3")
+    assert kills_and_harm(total) == (3, ["0"] * 5)
 
 
 @pytest.mark.slow
@@ -44,6 +45,16 @@ def test_the_worker_survives_kills() -> None:
 def test_a_hundred_kills(what: str) -> None:
     *_, total = soak("--what", what, "--kills", "100")
     assert kills_and_harm(total) == (100, ["0"] * 5)
+
+
+@pytest.mark.timeout(900)
+def test_a_tally_is_gone_on_with(tmp_path: Path) -> None:
+    words = ("--what", "tiny", "--only", "every step", "--kills", "1", "--tally", str(tmp_path / "tally.jsonl"))
+    soak(*words)
+    *_, total = soak(*words)
+    assert kills_and_harm(total) == (2, ["0"] * 5)
+    seeds = [json.loads(line)["seed"] for line in (tmp_path / "tally.jsonl").read_text().splitlines()]
+    assert seeds == [0, 1]
 
 
 def test_an_unknown_case_is_an_error() -> None:

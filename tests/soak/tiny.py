@@ -20,7 +20,7 @@ from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
 
 from runner.callbacks.checkpoint import Checkpointer, last_checkpoint
 from runner.callbacks.checkpoint_io import RunCheckpointIO
-from runner.callbacks.guards import NonFiniteLossGuard
+from runner.callbacks.guards import NonFiniteGuard
 from runner.callbacks.journal import JournalLogger, TrainMetrics
 from runner.callbacks.preemption import Preemption
 from runner.callbacks.recovery import Recovery
@@ -141,7 +141,7 @@ def make(run: RunDir, setting: Setting, *more: pl.Callback) -> tuple[pl.Trainer,
         folder.mkdir(parents=True, exist_ok=True)
     task = TinyTask(setting)
     data = TinyData(batch_size=BATCH, num_workers=setting.num_workers, seed=3)
-    callbacks: list[pl.Callback] = [TrainMetrics(), NonFiniteLossGuard()]
+    callbacks: list[pl.Callback] = [TrainMetrics(), NonFiniteGuard()]
     if setting.patience is not None:
         callbacks.append(EarlyStopping("val/loss", patience=setting.patience))
     callbacks += [Recovery(), Checkpointer(**setting.checkpoint), Preemption(), *more]

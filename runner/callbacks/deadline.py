@@ -1,0 +1,111 @@
+"""Time that is running out: the state is saved at a step boundary before it is over."""
+
+from __future__ import annotations
+
+import time
+from datetime import timedelta
+from typing import Any
+
+import pytorch_lightning as pl
+from pytorch_lightning.trainer.states import TrainerFn
+
+from runner.callbacks import loop
+from runner.callbacks.checkpoint import Checkpointer
+from runner.callbacks.job_end import JobEnd
+from runner.errors import BudgetSpent, OutOfTime
+
+__all__ = ["Deadline", "seconds_of"]
+
+MARGIN_S = 60.0
+"""Before a scheduler's limit: for a last step, the checkpoint, and the end of the process."""
+MOST_OF_JOB = 0.25
+"""The margin is no more of a job's whole time than this."""
+
+
+class Deadline(pl.Callback):
+    """Ends a training that has used up ``trainer.max_time``, and one whose job is about to be killed.
+
+    Args:
+        max_time: of training, all attempts together, as Lightning takes it: ``DD:HH:MM:SS`` or a mapping
+            (``{hours: 2}``). Afterwards the best checkpoint is tested; ``runner resume RUN trainer.max_time=…`` goes
+            on where it stopped.
+        job_end: when the scheduler ends this process; None when nobody does.
+
+    Raises:
+        BudgetSpent: max_time is over; the state is saved.
+        OutOfTime: the job's time is nearly over; the state is saved.
+    """
+
+    def __init__(self, max_time: Any = None, job_end: JobEnd | None = None):
+        self.max_s = None if max_time is None else seconds_of(max_time)
+        self.job_end = job_end
+        self._elapsed_before = 0.0
+        self._started: float | None = None
+        self._last = 0.0
+        self._longest_s = 0.0
+
+    def elapsed_s(self) -> float:
+        return self._elapsed_before + (0.0 if self._started is None else time.monotonic() - self._started)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"elapsed_s": self.elapsed_s()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self._elapsed_before = state["elapsed_s"]
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._started = self._last = time.monotonic()
+        self._longest_s = 0.0
+
+    def on_step_boundary(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if self.max_s is None and self.job_end is None:
+            return
+        now = time.monotonic()
+        self._longest_s, self._last = max(self._longest_s, now - self._last), now
+        if not loop.between_updates(trainer):
+            return
+        if self._is(trainer, self.job_end is not None and time.time() + self.margin_s() >= self.job_end.at):
+            path = save(trainer)
+            raise OutOfTime(f"{self.job_end.told()}: the state is saved at step {trainer.global_step}{path}.")
+        if self._is(trainer, self.max_s is not None and self.elapsed_s() >= self.max_s):
+            path = save(trainer)
+            raise BudgetSpent(
+                f"trainer.max_time ({timedelta(seconds=self.max_s)}) is spent: training ends at step "
+                f"{trainer.global_step}{path}. `runner resume RUN trainer.max_time=…` goes on from there."
+            )
+
+    def on_validation_batch_end(
+        self, trainer, pl_module, outputs, batch, batch_idx, dataloader_idx=0
+    ) -> None:
+        if trainer.state.fn == TrainerFn.FITTING:
+            self.on_step_boundary(trainer, pl_module)
+
+    def margin_s(self) -> float:
+        """How long before the job's end the state is saved."""
+        margin = min(MARGIN_S, MOST_OF_JOB * self.job_end.length_s) if self.job_end.length_s else MARGIN_S
+        return margin + 2 * self._longest_s
+
+    @staticmethod
+    def _is(trainer: pl.Trainer, here: bool) -> bool:
+        """Whether it is so on any rank: clocks differ, and all must end at the same step."""
+        return here if trainer.world_size == 1 else trainer.strategy.reduce_boolean_decision(here, all=False)
+
+
+def save(trainer: pl.Trainer) -> str:
+    for callback in trainer.callbacks:
+        if isinstance(callback, Checkpointer):
+            return f" ({callback.save_now(trainer)})"
+    return ""
+
+
+def seconds_of(max_time: Any) -> float:
+    """
+    Raises:
+        ValueError: it is no such time.
+    """
+    if isinstance(max_time, timedelta):
+        return max_time.total_seconds()
+    if isinstance(max_time, dict):
+        return timedelta(**max_time).total_seconds()
+    days, hours, minutes, seconds = map(int, str(max_time).split(":"))
+    return timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds).total_seconds()

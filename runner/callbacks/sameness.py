@@ -1,0 +1,46 @@
+"""Whether a checkpoint and the run that is to go on from it still belong together."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from runner.callbacks.recovery import config_of
+from runner.config.changes import find_changes, refusals
+from runner.errors import UserError
+from runner.run.checkpoints import Saved
+
+__all__ = ["check_same"]
+
+log = logging.getLogger("runner.worker")
+
+MAY_DIFFER = ("source",)
+"""Of the facts: the same data may have moved."""
+
+
+def check_same(checkpoint: Saved, config: dict[str, Any], facts_before: dict[str, Any], facts: dict[str, Any]) -> None:
+    """Tells every key that differs from the config the checkpoint was written with.
+
+    Raises:
+        UserError: one of them, or the data, would make the result meaningless.
+    """
+    before = config_of(checkpoint)
+    changes = [] if before is None else find_changes(before, config)
+    refused = refusals(changes)
+    refused += [
+        f"the data have changed: {key} was {short(facts_before[key])}, and is {short(facts.get(key))}."
+        for key in facts_before
+        if key in facts and facts_before[key] != facts[key] and key not in MAY_DIFFER
+    ]
+    if refused:
+        raise UserError(
+            f"the run cannot go on from {checkpoint.file}, for it was written with other values. " + " ".join(refused)
+            + " Restore them, or start a new run."
+        )  # fmt: skip
+    for change in changes:
+        log.warning("since %s was written: %s", checkpoint.file, change)
+
+
+def short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 60 else f"{text[:57]}…"

@@ -1,0 +1,114 @@
+"""``runner reproduce RUN``: the same run again, and the proof that it came out the same."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from typing import TYPE_CHECKING, Any
+
+from runner.cli.arguments import add_allow_package, add_run
+
+if TYPE_CHECKING:
+    from runner.run.directory import RunDir
+
+SUMMARY = "train a run again from its config, seeds and code, and compare bit by bit"
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    add_run(parser)
+    add_allow_package(parser)
+    parser.add_argument(
+        "--checkout", action="store_true",
+        help="with the code as it was: the run's revision and its uncommitted changes, in a folder of their own",
+    )  # fmt: skip
+
+
+def run(args: Namespace) -> int:
+    from runner.cli.arguments import allow_packages
+    from runner.launch.again import code_of, prepare_again, run_with_code
+    from runner.launch.local import launch
+    from runner.run.directory import find_run
+
+    allow_packages(args.allow_package)
+    found = find_run(args.run_ref, args.root)
+    again = prepare_again(found, ["runner", *args.words])
+    same_place = tell_differences(found, args.checkout)
+    if args.checkout:
+        with code_of(found) as tree:
+            run_with_code(again, tree)
+    else:
+        launch(again)
+    return tell_proof(found, again, same_place)
+
+
+def tell_differences(run: RunDir, with_old_code: bool) -> bool:
+    """Prints what is not as it was; returns whether all is."""
+    from runner.run.files import read_json
+    from runner.run.provenance import collect_provenance
+    from runner.run.reproduction import differences_of_place
+
+    before = read_json(run.provenance_path, {})
+    diff = run.path / "git.diff"
+    before["diff"] = diff.read_text(encoding="utf-8") if diff.exists() else ""
+    now, now_diff = collect_provenance()
+    now["diff"] = now_diff
+    lines = differences_of_place(before, now)
+    code = [line for line in lines if line.startswith("code")]
+    if with_old_code:
+        lines = [line for line in lines if line not in code]
+        print("code: as it was, checked out into a folder of its own")
+    if not lines:
+        print("same code, versions and hardware as then" if not with_old_code else "same versions and hardware as then")
+        return True
+    print("not as it was then (results may differ in the last digits, or more):")
+    for line in lines:
+        print(f"  {line}")
+    if code and not with_old_code:
+        print("  --checkout trains with the code as it was")
+    return False
+
+
+def tell_proof(before: RunDir, now: RunDir, same_place: bool) -> int:
+    """Prints what is equal to the last bit, and keeps it in ``reproduction.json``."""
+    from runner.run.files import write_json
+    from runner.run.reproduction import compare_metrics, compare_results
+
+    weights = compare_weights(before, now)
+    metrics, results = compare_metrics(before, now), compare_results(before, now)
+    same = metrics.same and not results and all(row["same"] for row in weights)
+    print(f"\n{before.name} and {now.name}:")
+    for row in weights:
+        print(f"  {row['what']:<34}{row['before'][:16]}  {row['now'][:16]}  {'same' if row['same'] else 'DIFFERENT'}")
+    equal = metrics.num_points[0] - metrics.num_different
+    print(f"  {'metrics.jsonl':<34}{equal} of {metrics.num_points[0]} numbers equal to the last bit, {metrics.num_points[1]} written")
+    for key, difference in sorted(metrics.largest.items()):
+        print(f"    {key}: differs by up to {difference:.3g}")
+    if metrics.first:
+        print(f"    first at {metrics.first}")
+    print(f"  {'results.json':<34}{'same' if not results else 'DIFFERENT'}")
+    for line in results:
+        print(f"    {line}")
+    proof = {
+        "run": str(before.path), "same": same, "same_code_versions_hardware": same_place, "weights": weights,
+        "numbers": metrics.num_points, "numbers_different": metrics.num_different, "largest": metrics.largest,
+        "results_different": results,
+    }  # fmt: skip
+    write_json(now.path / "reproduction.json", proof)
+    print("reproduced: bit-identical" if same else "NOT reproduced bit for bit")
+    return 0 if same else 1
+
+
+def compare_weights(before: RunDir, now: RunDir) -> list[dict[str, Any]]:
+    """One row for the last and the best checkpoint each, and for the optimizer of the last."""
+    from runner.inference.digest import digests_of
+    from runner.run.checkpoints import best_checkpoint, last_checkpoint
+
+    rows = []
+    for kind, find in (("last", last_checkpoint), ("best", best_checkpoint)):
+        pair = [find(run) for run in (before, now)]
+        digests = [digests_of(one) if one is not None else {} for one in pair]
+        for what in ("weights", "optimizer") if kind == "last" else ("weights",):
+            old, new = (one.get(what, "none") for one in digests)
+            steps = "/".join(dict.fromkeys(str(one.step) for one in pair if one is not None))
+            label = f"{what} of the {kind} (step {steps})"
+            rows.append({"what": label, "before": old, "now": new, "same": old == new})
+    return rows

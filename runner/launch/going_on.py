@@ -1,0 +1,105 @@
+"""An earlier run that a command goes on with: which one, and with what changed."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+import time
+from typing import Any
+
+from runner.config.changes import Change, find_changes, lengthens, refusals
+from runner.config.composition import Composition
+from runner.config.plain import to_plain, to_yaml
+from runner.errors import ConfigError, UserError
+from runner.run.directory import RunDir, list_runs
+from runner.run.files import read_json, write_json, write_text
+from runner.run.status import read_status
+
+__all__ = ["earlier_run", "fingerprint", "go_on", "may_go_on"]
+
+
+def fingerprint(composition: Composition) -> str:
+    """The same for two commands that ask for the same training."""
+    plain = to_plain(composition.config, [])
+    plain = plain | {"run": {**plain["run"], "name": None}, "resume": None}
+    return hashlib.sha256(to_yaml(plain).encode()).hexdigest()
+
+
+def earlier_run(composition: Composition) -> RunDir | None:
+    """The run that ``resume=auto`` means: the one of that name, else the newest of the same config; None when there
+    is none yet."""
+    root, name = composition.config.run.root, composition.config.run.name
+    runs = list_runs(root)
+    if name:
+        return next((run for run in runs if run.name == name), None)
+    wanted = fingerprint(composition)
+    same = [run for run in runs if read_json(run.provenance_path, {}).get("fingerprint") == wanted]
+    return same[-1] if same else None
+
+
+def may_go_on(run: RunDir, changes: list[Change]) -> bool:
+    """Whether there is anything left to do.
+
+    Raises:
+        UserError: the run is under way, or a change would make its result meaningless.
+    """
+    status = read_status(run)
+    if status.state == "running":
+        raise UserError(
+            f"{run.name} is running (process {status.pid} on {status.host}). Stop it first, or let it end."
+        )
+    refused = refusals(changes)
+    if refused:
+        raise ConfigError(
+            [f"{refusal} Go on without it, or start a new run with it: `runner train`." for refusal in refused]
+        )
+    return status.state != "finished" or lengthens(changes)
+
+
+def go_on(run: RunDir, composition: Composition | None) -> bool:
+    """Makes a run ready to go on, with the values that are other than before.
+
+    Args:
+        composition: the config as it is wanted now; None leaves it as it is.
+
+    Returns:
+        Whether there is anything left to do.
+
+    Raises:
+        UserError: it cannot go on, or not so.
+    """
+    from omegaconf import OmegaConf
+
+    config = OmegaConf.load(run.config_path)
+    changes = [] if composition is None else find_changes(plain(config), plain(composition.config))
+    if not may_go_on(run, changes):
+        print(f"{run.name} is finished. `runner resume {run.name} trainer.max_epochs=N` trains it longer.")
+        return False
+    if changes:
+        for change in changes:
+            OmegaConf.update(config, change.key, change.now, merge=False, force_add=True)
+        write_text(run.config_path, to_yaml(plain(config)), durable=True)
+        note(run, changes)
+    return True
+
+
+def plain(config: Any) -> dict[str, Any]:
+    return to_plain(config, [])
+
+
+def note(run: RunDir, changes: list[Change]) -> None:
+    """Into the provenance, and to the user."""
+    provenance = read_json(run.provenance_path, {})
+    entry = {
+        "at": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "command": sys.argv,
+        "step": read_status(run).step,
+        "changes": {change.key: [change.before, change.now] for change in changes},
+    }
+    provenance["changed"] = [*provenance.get("changed", []), entry]
+    write_json(run.provenance_path, provenance)
+    print(f"{len(changes)} values differ from before:")
+    for change in changes:
+        print(f"  {change}")
+
+
