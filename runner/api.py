@@ -11,6 +11,7 @@ from runner.config.compose import compose
 from runner.config.spelling import as_overrides, flatten
 from runner.inference.load import Run, load_run
 from runner.launch.begin import begin
+from runner.launch.going_on import earlier_run
 from runner.launch.local import launch
 
 __all__ = ["evaluate", "load_run", "predict", "train"]
@@ -40,6 +41,8 @@ def train(
     folders = [os.fspath(folder) for folder in config_dirs]
     source = [] if experiment is None else [os.fspath(experiment)]
     directory = begin(lambda: compose(words, experiment, folders), ["runner", "train", *source, *words])
+    if directory is None:  # resume=auto, and there is nothing left to do
+        return Run(earlier_run(compose(words, experiment, folders)))
     launch(directory)
     return Run(directory)
 
