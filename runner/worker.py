@@ -10,7 +10,7 @@ import sys
 import time
 import traceback
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,15 @@ from runner.data.base import DataModule
 from runner.devices.lr_scaling import scaled
 from runner.devices.prepare import prepare_model
 from runner.devices.shard_files import put_weights
-from runner.errors import BudgetSpent, Interrupted, NonFiniteLossError, Pruned, RollBack, RunnerError
+from runner.errors import (
+    BudgetSpent,
+    Interrupted,
+    NonFiniteLossError,
+    Pruned,
+    RollBack,
+    RunFailed,
+    RunnerError,
+)
 from runner.find_lr import chosen_lr, find_lr, wants_finder, write_range_test
 from runner.hardware import Chosen, choose_hardware, describe_device
 from runner.models.weights import load_weights
@@ -48,8 +56,9 @@ from runner.report.figures import draw_figures
 from runner.report.page import write_report
 from runner.run.checkpoints import best_checkpoint, last_checkpoint
 from runner.run.directory import RunDir
-from runner.run.files import read_json, write_json, write_text
-from runner.run.provenance import note_worker
+from runner.run.files import NO_ROOM, cannot_write, read_json, write_json, write_text
+from runner.run.held_room import give_room, hold_room
+from runner.run.provenance import note_worker, noted_changes
 from runner.run.roll_backs import add_roll_back, lr_scale, read_roll_backs
 from runner.run.status import write_status
 from runner.tasks.base import Task
@@ -124,6 +133,7 @@ def recorded(run: RunDir, config: Any, mirrored: bool, pulse: Pulse) -> Iterator
         reached = {"step": pulse.step, "epoch": pulse.epoch} if pulse.step else {}
         write_status(run, state=state, reason=reason, **reached)
 
+    hold_room(run)
     write_status(run, state="running")
     mirror = start_tracking(run, OmegaConf.to_container(config, resolve=False) if mirrored else None)
     try:
@@ -138,11 +148,17 @@ def recorded(run: RunDir, config: Any, mirrored: bool, pulse: Pulse) -> Iterator
         ended("pruned", str(error))
         raise
     except BaseException as error:
+        give_room(run)
         with open(run.logs / "rank0.log", "a", encoding="utf-8") as file:
             file.write(traceback.format_exc())
+        if isinstance(error, OSError) and error.errno in NO_ROOM:
+            reason = cannot_write(Path(error.filename or run.path), error)
+            ended("failed", reason)
+            raise RunFailed(reason) from error
         ended("failed", f"{type(error).__name__}: {error}")
         raise
     finally:
+        give_room(run)
         if config.report:
             write_report(run)
         mirror.finish()
@@ -154,6 +170,7 @@ def log_file(run: RunDir, place: Place) -> Iterator[None]:
     """Log records and warnings of this process go into ``logs/rankN.log``; the program's own to the console too."""
     handler = logging.FileHandler(run.logs / f"rank{place.rank}.log", encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    handler.handleError = lambda record: None  # a full disk is told of by what cannot do without it
     root = logging.getLogger()
     root.addHandler(handler)
     console = logging.StreamHandler()
@@ -196,7 +213,8 @@ class Execution:
         self.stopped: str | None = None
         self.resumed = last_checkpoint(run)
         if self.resumed is not None:
-            check_same(self.resumed, self.config, read_json(run.facts_path, {}), facts.as_dict())
+            before, told = read_json(run.facts_path, {}), noted_changes(run)
+            check_same(self.resumed, self.config, before, facts.as_dict(), told)
         if place.is_first:
             write_json(run.facts_path, facts.as_dict())
             write_text(run.config_path, to_yaml(self.config), durable=True)
@@ -293,7 +311,8 @@ class Execution:
             self.stopped = str(error)
             announce.text(self.stopped)
         except BaseException:
-            trainer.logger.close()
+            with suppress(OSError):  # on a full disk, it is the first error that counts
+                trainer.logger.close()
             raise
 
     def evaluate(self, trainer: Trainer) -> dict[str, Any]:

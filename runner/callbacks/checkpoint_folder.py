@@ -6,10 +6,9 @@ import os
 import shutil
 from pathlib import Path
 
-from runner.callbacks.checkpoint_io import cannot_write
 from runner.errors import CheckpointError
 from runner.run.checkpoints import Saved, read_index
-from runner.run.files import replace_file
+from runner.run.files import cannot_write, replace_file
 
 __all__ = ["check_folder", "free_path", "remove", "timeline"]
 

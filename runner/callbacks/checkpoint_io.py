@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import os
 import pickle
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -18,9 +16,9 @@ from torch.serialization import get_unsafe_globals_in_checkpoint
 from runner.devices.shard_files import read_whole
 from runner.errors import CheckpointError
 from runner.run.checkpoints import damage, read_index
-from runner.run.files import replace_file
+from runner.run.files import cannot_write, replace_file
 
-__all__ = ["RunCheckpointIO", "cannot_write"]
+__all__ = ["RunCheckpointIO"]
 
 
 class RunCheckpointIO(CheckpointIO):
@@ -142,17 +140,3 @@ def refuse_code(written: Path, path: Path) -> None:
             f"{path.name} would hold objects that cannot be loaded weights-only: {', '.join(sorted(foreign))}. "
             "Keep tensors, numbers, strings, lists and dicts in the states of callbacks and in hyperparameters."
         )
-
-
-def cannot_write(path: Path, error: OSError) -> str:
-    """What to tell the user: the reason, what is kept, what to do."""
-    reason = error.strerror or str(error)
-    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        try:
-            reason += f" ({shutil.disk_usage(path.parent).free / 2**20:.0f} MiB free)"
-        except OSError:
-            pass
-        return (
-            f"no space for {path}: {reason}. What was saved before is kept; make room, then `runner resume`."
-        )
-    return f"{path} cannot be written: {reason}. Choose another place with run.root=FOLDER, or mend this one."

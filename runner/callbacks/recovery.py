@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import warnings
 from os import PathLike
+from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
@@ -14,6 +15,7 @@ from pytorch_lightning.trainer.states import TrainerFn
 from runner.callbacks import loop
 from runner.callbacks.random_state import get_random_state, set_random_state
 from runner.data.sampler import seed_of
+from runner.devices.shard_files import read_rest
 from runner.errors import UserError
 from runner.ranks.exchange import all_of
 from runner.run.journal import Journal
@@ -127,7 +129,11 @@ class Recovery(pl.Callback):
 
 def config_of(checkpoint: str | PathLike) -> dict[str, Any] | None:
     """The config that a checkpoint was trained with; None where it keeps none. Reads no weight."""
-    loaded = torch.load(checkpoint, map_location="cpu", mmap=True, weights_only=True)
+    path = Path(checkpoint)
+    if path.is_dir():
+        loaded = read_rest(path)
+    else:
+        loaded = torch.load(path, map_location="cpu", mmap=True, weights_only=True)
     return (loaded.get(KEY) or {}).get("config")
 
 

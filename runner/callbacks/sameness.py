@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from typing import Any
 
 from runner.callbacks.recovery import config_of
@@ -18,8 +19,17 @@ MAY_DIFFER = ("source",)
 """Of the facts: the same data may have moved."""
 
 
-def check_same(checkpoint: Saved, config: dict[str, Any], facts_before: dict[str, Any], facts: dict[str, Any]) -> None:
+def check_same(
+    checkpoint: Saved,
+    config: dict[str, Any],
+    facts_before: dict[str, Any],
+    facts: dict[str, Any],
+    told: Mapping[str, Any],
+) -> None:
     """Tells every key that differs from the config the checkpoint was written with.
+
+    Args:
+        told: keys and values that the user was told already.
 
     Raises:
         UserError: one of them, or the data, would make the result meaningless.
@@ -38,6 +48,8 @@ def check_same(checkpoint: Saved, config: dict[str, Any], facts_before: dict[str
             + " Restore them, or start a new run."
         )  # fmt: skip
     for change in changes:
+        if told.get(change.key, change) == change.now:
+            continue
         log.warning("since %s was written: %s", checkpoint.file, change)
 
 

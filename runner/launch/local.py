@@ -6,11 +6,12 @@ from typing import Any
 
 from runner.config.composition import Composition
 from runner.config.plain import to_plain, to_yaml
+from runner.errors import UserError
 from runner.launch.going_on import fingerprint
 from runner.ranks.joining import joined
 from runner.ranks.place import Place
 from runner.run.directory import RunDir, run_name
-from runner.run.files import write_text
+from runner.run.files import cannot_write, write_text
 from runner.run.provenance import write_provenance
 from runner.run.status import write_status
 
@@ -29,11 +30,14 @@ def prepare(composition: Composition, command: list[str] | None = None) -> RunDi
         choices = composition.choices
         name = run_name(choices.get("model", "model"), choices.get("data", "data"))
     run = RunDir.create(config.run.root, name)
-    write_text(run.config_path, to_yaml(to_plain(config, [])), durable=True)
-    write_provenance(
-        run, command, seed=config.seed, choices=composition.choices, fingerprint=fingerprint(composition)
-    )
-    write_status(run, state="created")
+    try:
+        write_text(run.config_path, to_yaml(to_plain(config, [])), durable=True)
+        write_provenance(
+            run, command, seed=config.seed, choices=composition.choices, fingerprint=fingerprint(composition)
+        )
+        write_status(run, state="created")
+    except OSError as error:
+        raise UserError(cannot_write(run.config_path, error)) from error
     return run
 
 

@@ -2,13 +2,33 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import shutil
 import uuid
 from pathlib import Path
 from typing import Any
 
-__all__ = ["fsync_folder", "read_json", "replace_file", "write_json", "write_text"]
+__all__ = ["NO_ROOM", "cannot_write", "fsync_folder", "read_json", "replace_file", "write_json", "write_text"]
+
+
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+"""What a disk answers that takes no more."""
+
+
+def cannot_write(path: Path, error: OSError) -> str:
+    """What to tell the user: the reason, what is kept, what to do."""
+    reason = error.strerror or str(error)
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        try:
+            reason += f" ({shutil.disk_usage(path.parent).free / 2**20:.0f} MiB free)"
+        except OSError:
+            pass
+        return (
+            f"no space for {path}: {reason}. What was saved before is kept; make room, then `runner resume`."
+        )
+    return f"{path} cannot be written: {reason}. Choose another place with run.root=FOLDER, or mend this one."
 
 
 def fsync_folder(folder: str | Path) -> None:

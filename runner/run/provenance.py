@@ -14,7 +14,7 @@ from pathlib import Path
 from runner.run.directory import RunDir
 from runner.run.files import read_json, write_json, write_text
 
-__all__ = ["collect_provenance", "git_state", "note_worker", "write_provenance"]
+__all__ = ["collect_provenance", "git_state", "note_worker", "noted_changes", "write_provenance"]
 
 PACKAGES = (
     "runner", "torch", "torchvision", "pytorch-lightning", "torchmetrics", "hydra-core", "omegaconf",
@@ -107,3 +107,9 @@ def note_worker(run: RunDir, **found) -> None:
     provenance = read_json(run.provenance_path, {})
     if provenance:
         write_json(run.provenance_path, provenance | {"worker": found})
+
+
+def noted_changes(run: RunDir) -> dict[str, object]:
+    """Values that were given when the run was gone on with: key → the newest."""
+    entries = read_json(run.provenance_path, {}).get("changed", [])
+    return {key: now for entry in entries for key, (_, now) in entry["changes"].items()}

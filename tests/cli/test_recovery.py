@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -50,6 +53,7 @@ class Spoil(pl.Callback):
 def run_of(here: Path, monkeypatch):
     """The run of a name; callbacks of the user's own are at hand as ``stop``."""
     (here / "stop.py").write_text(STOP)
+    monkeypatch.delitem(sys.modules, "stop", raising=False)  # that of the test before lay elsewhere
     monkeypatch.syspath_prepend(here)
     return lambda name: RunDir(here / "runs" / name)
 
@@ -197,3 +201,53 @@ def test_a_run_that_is_not_finished_is_not_reproduced(say, run_of) -> None:
     assert say("train", *QUICK, "run.name=a", *stop_at(8, signal.SIGTERM)).code == 143
     said = say("reproduce", "a")
     assert said.code == 2 and "a is interrupted" in said.err and "runner resume" in said.err
+
+
+@pytest.fixture
+def disk(here: Path):
+    """A file system of 2 MiB at ``disk``, and what changes it: ``remount("size=20m")``."""
+    folder = here / "disk"
+    folder.mkdir()
+
+    def mount(*options: str) -> bool:
+        return subprocess.run(["mount", *options, str(folder)], capture_output=True).returncode == 0
+
+    if shutil.which("mount") is None or not mount("-t", "tmpfs", "-o", "size=2m", "tmpfs"):
+        pytest.skip("mounting a small file system needs root, which this process has not")
+    yield lambda options: mount("-o", f"remount,{options}")
+    subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+FILLING = ["checkpoint.every=1 step", "checkpoint.keep_last=100", "run.root=disk/runs", "run.name=a"]
+
+
+@pytest.mark.parametrize("asynchronous", ["true", "false"])
+def test_a_disk_that_fills_up_ends_the_run_and_keeps_what_was_good(say, here: Path, disk, asynchronous: str) -> None:
+    said = say("train", *QUICK, *FILLING, f"checkpoint.asynchronous={asynchronous}")
+    assert said.code == 1 and "Traceback" not in said.err
+    assert "no space for" in said.err and "make room, then `runner resume`" in said.err
+    run = RunDir(here / "disk" / "runs" / "a")
+    status, newest = read_status(run), last_checkpoint(run)
+    assert status.state == "failed" and "no space for" in status.reason
+    assert 1 <= newest.step <= status.step < 12
+    assert disk("size=20m")
+    assert say("resume", "disk/runs/a").code == 0
+    assert say("train", *QUICK, "run.name=calm").code == 0
+    assert outcome(run) == outcome(RunDir(here / "runs" / "calm"))
+
+
+def test_a_full_disk_is_refused_before_training(say, here: Path, disk) -> None:
+    (here / "disk" / "filler").write_bytes(bytes(2 * 2**20 - 150_000))
+    said = say("train", *QUICK, *FILLING)
+    assert said.code in (1, 2) and "Traceback" not in said.err and "train/loss" not in said.out
+    assert "no space for" in said.err or "MiB free" in said.err
+
+
+def test_a_read_only_folder_is_refused_before_training(say, run_of, disk) -> None:
+    assert disk("size=20m")
+    assert say("train", *QUICK, "run.root=disk/runs", "run.name=a", *stop_at(3, signal.SIGTERM)).code in (1, 143)
+    assert disk("ro")
+    resumed = say("resume", "disk/runs/a")
+    assert resumed.code == 1 and "Read-only file system" in resumed.err and "Traceback" not in resumed.err
+    begun = say("train", *QUICK, "run.root=disk/runs", "run.name=b")
+    assert begun.code == 2 and "Read-only file system" in begun.err and "run.root=FOLDER" in begun.err
