@@ -103,9 +103,12 @@ def try_each_value(node: Any) -> list[str]:
 
 
 def try_scheduler(node: dict[str, Any], optimizer: dict[str, Any], trainer: Any) -> list[str]:
-    epochs = trainer.get("max_epochs") if isinstance(trainer, dict) else None
+    given = trainer if isinstance(trainer, dict) else {}
+    epochs, is_timed = given.get("max_epochs"), given.get("max_time") is not None
     if not isinstance(epochs, int) or epochs < 1:
-        return []
+        if not is_timed or given.get("max_steps") not in (None, -1):
+            return []
+        epochs = 0  # nobody knows how many steps there will be
     problems = problems_of(
         lambda: build(node)(
             make_optimizer(optimizer), total_steps=epochs * STEPS_PER_EPOCH, steps_per_epoch=STEPS_PER_EPOCH

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
@@ -211,7 +212,8 @@ class Task(LightningModule):
         optimizer = build_optimizer(self.optimizer_factory, self.model)
         if self.scheduler_factory is None:
             return optimizer
-        total_steps = int(self.trainer.estimated_stepping_batches)
+        steps = self.trainer.estimated_stepping_batches
+        total_steps = int(steps) if math.isfinite(steps) else 0  # max_time alone ends it
         epochs = self.trainer.max_epochs or 0
         steps_per_epoch = max(1, total_steps // epochs) if epochs > 0 else total_steps
         schedule = self.scheduler_factory(optimizer, total_steps=total_steps, steps_per_epoch=steps_per_epoch)

@@ -35,7 +35,7 @@ class Stop(pl.Callback):
         self.step, self.signum = step, signum
 
     def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
-        if trainer.global_step == self.step:
+        if trainer.global_step == self.step and "GO_ON" not in os.environ:
             os.kill(os.getpid(), self.signum)
 
 class Spoil(pl.Callback):
@@ -135,12 +135,13 @@ def test_a_config_changed_by_hand_is_noticed(say, run_of) -> None:
     assert read_status(run_of("a")).state == "failed" and last_checkpoint(run_of("a")).step == 9
 
 
-def test_a_damaged_checkpoint_is_named_and_the_one_before_used(say, run_of) -> None:
+def test_a_damaged_checkpoint_is_named_and_the_one_before_used(say, run_of, monkeypatch) -> None:
     assert say("train", *QUICK, "run.name=a", "checkpoint.every=2 steps", *stop_at(8, signal.SIGTERM)).code == 143
     newest, previous = read_index(run_of("a").checkpoints)[:-3:-1]
     data = bytearray(newest.path.read_bytes())
     data[len(data) // 2] ^= 4
     newest.path.write_bytes(data)
+    monkeypatch.setenv("GO_ON", "1")
     said = say("resume", "a")
     assert said.code == 0 and newest.file in said.err and f"Using {previous.file}" in said.err
     assert say("train", *QUICK, "run.name=calm").code == 0
@@ -148,12 +149,14 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_used(say, run_of) -> N
 
 
 def test_max_time_ends_the_training_and_tests_the_best(say, run_of) -> None:
-    said = say("train", *QUICK, "run.name=timed", "trainer.max_epochs=-1", "trainer.max_time=00:00:00:02")
+    said = say("train", *QUICK, "run.name=timed", "scheduler=none", "trainer.max_epochs=-1", "trainer.max_time=00:00:00:02")
     assert said.code == 0, said.err
     status = read_status(run_of("timed"))
     assert status.state == "finished" and "trainer.max_time (0:00:02) is spent" in status.reason and status.step > 0
     assert read_json(run_of("timed").results_path)["test"]["test/loss"] > 0
     assert last_checkpoint(run_of("timed")).step == status.step
+    refused = say("train", *QUICK, "trainer.max_epochs=-1", "trainer.max_time=00:00:00:02")
+    assert refused.code == 2 and "scheduler=cosine needs to know how long the training is" in refused.err
 
 
 def test_rolled_back_a_run_goes_on_with_a_lower_rate(say, run_of) -> None:
@@ -161,7 +164,7 @@ def test_rolled_back_a_run_goes_on_with_a_lower_rate(say, run_of) -> None:
     said = say("train", *QUICK, *words, "guard.on_non_finite=roll_back", "run.name=back")
     assert said.code == 0, said.err
     run = run_of("back")
-    assert "step 9 (epoch 1, batch 2)" in said.err and "row" in said.err and "0.5 times the learning rate" in said.err
+    assert "step 9 (epoch 1, batch 2)" in said.err and "0.5 times the learning rate" in said.err
     points = [p for p in read_points(run.metrics_path) if "train/lr" in p.metrics]
     assert [p.step for p in points] == list(range(1, 13))
     assert [p.metrics["train/lr"] for p in points] == [1e-3] * 6 + [5e-4] * 6
@@ -250,4 +253,4 @@ def test_a_read_only_folder_is_refused_before_training(say, run_of, disk) -> Non
     resumed = say("resume", "disk/runs/a")
     assert resumed.code == 1 and "Read-only file system" in resumed.err and "Traceback" not in resumed.err
     begun = say("train", *QUICK, "run.root=disk/runs", "run.name=b")
-    assert begun.code == 2 and "Read-only file system" in begun.err and "run.root=FOLDER" in begun.err
+    assert begun.code == 2 and "is not a folder that can be written" in begun.err
