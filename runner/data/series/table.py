@@ -1,0 +1,97 @@
+"""Any series in a file of your own, and some that the literature compares on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from annotated_types import Ge, Gt, Lt
+
+from runner.data.download.file import data_folder
+from runner.data.fingerprint import digest_files
+from runner.data.series.base import SeriesDataModule
+from runner.data.series.file import LARGE_FILE_BYTES, Series, SeriesFile
+from runner.errors import DataError
+
+__all__ = ["SeriesTableDataModule"]
+
+
+class SeriesTableDataModule(SeriesDataModule):
+    """A table in a text file, one row a step of time, or a NumPy file ``(T, F)``.
+
+    A NumPy file is memory-mapped, a text file of more than 200 MB is turned into one: a series larger than memory
+    trains.
+
+    Args:
+        path: the file, or a folder that holds ``file_name``.
+        file_name: of the file in such a folder.
+        features: names of the columns to read; all that hold numbers when None.
+        time_column: tells the time of each step; its order is checked.
+        na_values: what stands for a missing value besides an empty cell, ``NA`` and ``NaN``.
+        data_dir: where the NumPy file of a large table is kept; ``$RUNNER_DATA`` or ``~/.cache/runner`` when None.
+        hint: where the file can be had, told when it is missing.
+        input_steps, horizon_steps, target, season_steps, val_fraction, test_fraction, rows: see
+            ``runner.data.series.base.SeriesDataModule``.
+    """
+
+    def __init__(
+        self,
+        path: str | None = None,
+        file_name: str | None = None,
+        features: list[str] | None = None,
+        time_column: str | None = None,
+        na_values: list[str | int | float] | None = None,
+        data_dir: str | None = None,
+        hint: str = "",
+        input_steps: Annotated[int, Ge(1)] = 96,
+        horizon_steps: Annotated[int, Ge(1)] = 24,
+        target: str | list[str] | None = None,
+        season_steps: Annotated[int, Ge(1)] | None = None,
+        val_fraction: Annotated[float, Gt(0), Lt(0.5)] = 0.2,
+        test_fraction: Annotated[float, Gt(0), Lt(0.5)] = 0.2,
+        rows: list[Annotated[int, Gt(0)]] | None = None,
+        batch_size: Annotated[int, Gt(0)] = 32,
+        eval_batch_size: Annotated[int, Gt(0)] | None = None,
+        num_workers: Annotated[int, Ge(0)] = 0,
+        seed: Annotated[int, Ge(0)] = 0,
+        drop_last: bool = False,
+    ):
+        super().__init__(
+            input_steps, horizon_steps, target, season_steps, val_fraction, test_fraction, rows,
+            batch_size, eval_batch_size, num_workers, seed, drop_last,
+        )  # fmt: skip
+        self.path = path and Path(path).expanduser()
+        if self.path and file_name and self.path.is_dir():
+            self.path = self.path / file_name
+        self.data_dir = data_dir
+        self.hint = hint
+        self.file = SeriesFile(
+            tuple(dict.fromkeys([*features, *self.target])) if features else None,
+            time_column,
+            ("?", *map(str, na_values or ())),
+        )
+
+    def check(self) -> list[str]:
+        if not self.path:
+            return [f"data.path is not set: name the file of the series with data.path=FILE. {self.hint}".rstrip()]
+        if self.path.is_file() and self.path.stat().st_size > LARGE_FILE_BYTES:
+            return []  # reading it takes a while; the worker does it, and says the same
+        try:
+            series = self.read()
+            self.bounds(len(series.values))
+            self.target_columns(series.names)
+        except DataError as error:
+            return [str(error)]
+        return []
+
+    def read(self) -> Series:
+        try:
+            return self.file.read(self.path, data_folder(self.data_dir))
+        except DataError as error:
+            raise DataError(f"{error} {self.hint}".rstrip()) from error
+
+    def source_name(self) -> str:
+        return str(self.path.absolute()) if self.path else ""
+
+    def digest(self, series: Series) -> str:
+        return digest_files(self.path)

@@ -1,0 +1,71 @@
+"""A generated series: a trend, a day, a week and noise."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import numpy as np
+import torch
+from annotated_types import Ge, Gt, Lt
+
+from runner.data.fingerprint import digest_tensors
+from runner.data.series.base import SeriesDataModule
+from runner.data.series.file import Series
+
+__all__ = ["WavesDataModule"]
+
+DAY, WEEK = 24, 168
+
+
+class WavesDataModule(SeriesDataModule):
+    """Two hourly series: ``load`` with a trend, a day and a week in it, and ``heat``, which it follows three hours late.
+
+    Args:
+        num_steps: hours.
+        noise: standard deviation of the normal noise; the day's wave has an amplitude of 1.
+        data_seed: of the noise.
+        input_steps, horizon_steps, target, season_steps, val_fraction, test_fraction, rows: see
+            ``runner.data.series.base.SeriesDataModule``.
+    """
+
+    def __init__(
+        self,
+        num_steps: Annotated[int, Ge(50)] = 3000,
+        noise: Annotated[float, Ge(0)] = 0.2,
+        data_seed: Annotated[int, Ge(0)] = 0,
+        input_steps: Annotated[int, Ge(1)] = 96,
+        horizon_steps: Annotated[int, Ge(1)] = 24,
+        target: str | list[str] | None = None,
+        season_steps: Annotated[int, Ge(1)] | None = DAY,
+        val_fraction: Annotated[float, Gt(0), Lt(0.5)] = 0.2,
+        test_fraction: Annotated[float, Gt(0), Lt(0.5)] = 0.2,
+        rows: list[Annotated[int, Gt(0)]] | None = None,
+        batch_size: Annotated[int, Gt(0)] = 32,
+        eval_batch_size: Annotated[int, Gt(0)] | None = None,
+        num_workers: Annotated[int, Ge(0)] = 0,
+        seed: Annotated[int, Ge(0)] = 0,
+        drop_last: bool = False,
+    ):
+        super().__init__(
+            input_steps, horizon_steps, target, season_steps, val_fraction, test_fraction, rows,
+            batch_size, eval_batch_size, num_workers, seed, drop_last,
+        )  # fmt: skip
+        self.num_steps = num_steps
+        self.noise = noise
+        self.data_seed = data_seed
+
+    def read(self) -> Series:
+        hours = np.arange(self.num_steps)
+        random = np.random.default_rng(self.data_seed)
+        slow = np.cumsum(random.normal(0, 0.05, self.num_steps))
+        heat = slow + 0.5 * np.sin(2 * np.pi * (hours - 6) / DAY) + self.noise * random.normal(size=self.num_steps)
+        delayed = np.concatenate([np.repeat(heat[0], 3), heat[:-3]])
+        wave = np.sin(2 * np.pi * hours / DAY) + 0.5 * np.sin(2 * np.pi * hours / WEEK)
+        load = 10 + hours / self.num_steps + wave + delayed + self.noise * random.normal(size=self.num_steps)
+        return Series(np.stack([load, heat], 1).astype(np.float32), ["load", "heat"])
+
+    def source_name(self) -> str:
+        return f"generated, seed {self.data_seed}"
+
+    def digest(self, series: Series) -> str:
+        return digest_tensors(torch.from_numpy(series.values))
