@@ -14,13 +14,16 @@ from torch import Tensor
 from runner.data.base import DataModule
 from runner.data.facts import Facts
 from runner.data.nearest import did_you_mean
-from runner.data.series.file import ROWS_A_PIECE, Series, SeriesFile
+from runner.data.series.file import Series, SeriesFile
 from runner.data.series.window import WindowSource, fill_from_past
 from runner.data.split import Split
 from runner.data.standardize import Standardize
 from runner.errors import DataError
 
 __all__ = ["SeriesDataModule"]
+
+VALUES_A_PIECE = 500_000
+"""So many at a time are read for the statistics."""
 
 
 class SeriesDataModule(DataModule):
@@ -105,10 +108,10 @@ class SeriesDataModule(DataModule):
             self._use(series.names, *statistics(series.values[: bounds[0]], series.names))
         for split, begin, end in zip(("train", "val", "test"), [0, *bounds], bounds, strict=False):
             first = max(0, begin - self.input_steps)
-            times = series.times[first:end] if len(series.times) else [f"row {row + 1}" for row in range(first, end)]
             source = WindowSource(
-                series.values[first:end], self.input_steps, self.horizon_steps, columns, self.mean, times
-            )
+                series.values[first:end], self.input_steps, self.horizon_steps, columns, self.mean,
+                series.times[first:end], first,
+            )  # fmt: skip
             self.splits[split] = Split(source, range(len(source)), None, self.seed)
         self.facts = self._facts(series, columns)
 
@@ -205,8 +208,9 @@ def statistics(values: np.ndarray, names: Sequence[str]) -> tuple[list[float], l
     """
     count = np.zeros(len(names))
     total, square = np.zeros(len(names)), np.zeros(len(names))
-    for begin in range(0, len(values), ROWS_A_PIECE):
-        piece = np.asarray(values[begin : begin + ROWS_A_PIECE], dtype=np.float64)
+    rows = max(1, VALUES_A_PIECE // len(names))
+    for begin in range(0, len(values), rows):
+        piece = np.asarray(values[begin : begin + rows], dtype=np.float64)
         if begin == 0:
             shift = np.nan_to_num(piece[0])  # sums of squares of large numbers would lose their digits
         piece = piece - shift

@@ -21,6 +21,7 @@ class WindowSource:
         target_columns: the K columns to forecast.
         fill: what stands for a missing value that has none before it in its window, ``(F,)``.
         times: name of each step; its row without.
+        first_row: of the values, in the file they are a part of.
     """
 
     def __init__(
@@ -31,6 +32,7 @@ class WindowSource:
         target_columns: Sequence[int],
         fill: Sequence[float],
         times: Sequence[str] = (),
+        first_row: int = 0,
     ):
         self.values = values
         self.input_steps = input_steps
@@ -38,6 +40,7 @@ class WindowSource:
         self.target_columns = np.asarray(target_columns)
         self.fill = np.asarray(fill, dtype=np.float32)
         self.times = times
+        self.first_row = first_row
 
     def __len__(self) -> int:
         return max(0, len(self.values) - self.input_steps - self.horizon_steps + 1)
@@ -57,7 +60,7 @@ class WindowSource:
     def name(self, index: int) -> str:
         """The first step that is forecast."""
         row = index + self.input_steps
-        return str(self.times[row]) if len(self.times) else f"row {row + 1}"
+        return str(self.times[row]) if len(self.times) else f"row {self.first_row + row + 1}"
 
 
 def fill_from_past(windows: np.ndarray, fill: np.ndarray) -> np.ndarray:

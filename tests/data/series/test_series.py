@@ -1,0 +1,146 @@
+"""Files of series, windows of them, and how they are cut."""
+
+from __future__ import annotations
+
+import tracemalloc
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+import runner.data.series.file as series_file
+from runner.data.series.file import SeriesFile
+from runner.data.series.table import SeriesTableDataModule
+from runner.data.series.waves import WavesDataModule
+from runner.data.series.window import WindowSource, fill_from_past
+from runner.errors import DataError
+
+
+def write(path, num_steps=200, **changes):
+    hours = pd.date_range("2020-01-01", periods=num_steps, freq="h").astype(str)
+    table = pd.DataFrame({"time": hours, "a": np.arange(num_steps) * 1.5, "b": np.sin(np.arange(num_steps))})
+    for name, values in changes.items():
+        table[name] = values
+    table.to_csv(path, index=False)
+    return table
+
+
+def test_windows_are_what_a_loop_gives():
+    values = np.random.default_rng(0).normal(size=(30, 3)).astype(np.float32)
+    source = WindowSource(values, 5, 2, [2, 0], [0, 0, 0])
+    assert len(source) == 24
+    inputs, targets = source.gather(torch.tensor([0, 7, 23]))
+    for row, start in enumerate((0, 7, 23)):
+        assert np.array_equal(inputs[row], values[start : start + 5])
+        assert np.array_equal(targets[row], values[start + 5 : start + 7][:, [2, 0]])
+    assert torch.equal(source[7][0], inputs[1]) and source.name(7) == "row 13"
+
+
+def test_gaps_are_filled_from_the_past_alone():
+    nan = float("nan")
+    windows = np.array([[[nan, 1], [2, nan], [nan, nan], [5, 3]]], dtype=np.float32)
+    assert fill_from_past(windows, np.float32([9, 8])).tolist() == [[[9, 1], [2, 1], [2, 1], [5, 3]]]
+
+
+def test_splits_follow_one_another_and_scales_are_those_of_training(tmp_path):
+    table = write(tmp_path / "s.csv")
+    data = SeriesTableDataModule(
+        str(tmp_path / "s.csv"), time_column="time", target="b", input_steps=10, horizon_steps=4, season_steps=5,
+        rows=[100, 40, 50],
+    )  # fmt: skip
+    assert data.check() == []
+    data.setup("fit")
+    assert data.mean == pytest.approx([table.a[:100].mean(), table.b[:100].mean()], rel=1e-6)
+    assert data.std == pytest.approx([table.a[:100].std(ddof=0), table.b[:100].std(ddof=0)], rel=1e-6)
+    assert [len(data.splits[split]) for split in ("train", "val", "test")] == [87, 37, 47]
+    # Targets of a split begin where the split begins and end where it ends.
+    for split, begin, end in (("train", 10, 100), ("val", 100, 140), ("test", 140, 190)):
+        source = data.splits[split].source
+        assert source[0][1][0].item() == pytest.approx(table.b[begin])
+        assert source[len(source) - 1][1][-1].item() == pytest.approx(table.b[end - 1])
+        assert source.name(0) == table.time[begin]
+    assert data.facts.num_outputs == 4 and data.facts.extra["target_columns"] == [1]
+
+
+def test_missing_values_of_a_file(tmp_path):
+    table = write(tmp_path / "s.csv", num_steps=60)
+    table.loc[[3, 20], "b"] = None
+    table.to_csv(tmp_path / "s.csv", index=False, na_rep="?")
+    data = SeriesTableDataModule(str(tmp_path / "s.csv"), features=["a", "b"], input_steps=6, horizon_steps=2)
+    data.setup("fit")
+    inputs, targets = data.splits["train"].source.gather(torch.arange(len(data.splits["train"])))
+    assert not inputs.isnan().any()
+    assert targets.isnan().sum() == 2  # row 20 is a target of two windows, row 3 of none
+    assert inputs[0, 3, 1] == inputs[0, 2, 1]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"target": "c"}, "no column 'c'"),
+        ({"time_column": "tme"}, "Did you mean 'time'?"),
+        ({"features": ["a", "word"]}, "expected a number"),
+        ({"input_steps": 190}, "at least 214 for training"),
+        ({"rows": [300, 10, 10]}, "asks for 320 steps; the series has 200"),
+        ({"path": "nowhere.csv"}, "There is no file"),
+    ],
+)
+def test_mistakes_are_told_before_any_work(tmp_path, options, said):
+    write(tmp_path / "s.csv", word="x")
+    problems = SeriesTableDataModule(**{"path": str(tmp_path / "s.csv")} | options).check()
+    assert len(problems) == 1 and said in problems[0]
+
+
+def test_steps_out_of_order_are_refused(tmp_path):
+    table = write(tmp_path / "s.csv")
+    table.iloc[[50, 10]] = table.iloc[[10, 50]].to_numpy()
+    table.to_csv(tmp_path / "s.csv", index=False)
+    assert "is not in the order of time: row 12" in SeriesTableDataModule(str(tmp_path / "s.csv"), time_column="time").check()[0]
+
+
+def test_a_season_has_to_be_among_what_is_read():
+    with pytest.raises(DataError, match="season_steps=200 is longer than input_steps=96"):
+        WavesDataModule(season_steps=200)
+
+
+def test_a_large_table_becomes_a_memory_map_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(series_file, "LARGE_FILE_BYTES", 1000)
+    monkeypatch.setattr(series_file, "ROWS_A_PIECE", 37)
+    write(tmp_path / "s.csv")
+    whole = SeriesFile().read(tmp_path / "s.csv")
+    large = SeriesFile(time_column="time").read(tmp_path / "s.csv", tmp_path / "cache")
+    assert isinstance(large.values, np.memmap) and np.array_equal(large.values, whole.values)
+    made = [*(tmp_path / "cache" / "series").iterdir()]
+    SeriesFile(time_column="time").read(tmp_path / "s.csv", tmp_path / "cache")
+    assert made == [*(tmp_path / "cache" / "series").iterdir()] and len(made) == 1
+
+
+def test_a_series_larger_than_what_may_be_allocated_trains_from_the_disk(tmp_path):
+    path = tmp_path / "s.npy"
+    big = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=(200_000, 80))
+    big[::1000] = 1.0
+    big.flush()
+    tracemalloc.start()
+    data = SeriesTableDataModule(str(path), rows=[150_000, 20_000, 20_000], batch_size=64)
+    data.setup("fit")
+    batches = iter(data.val_dataloader())
+    shapes = {tuple(next(batches)["inputs"].shape) for _ in range(20)}
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert shapes == {(64, 96, 80)}
+    assert peak < path.stat().st_size / 2
+
+
+def test_reads_the_last_steps_of_a_new_file(tmp_path):
+    write(tmp_path / "s.csv")
+    data = SeriesTableDataModule(str(tmp_path / "s.csv"), input_steps=10, horizon_steps=4)
+    data.setup("fit")
+    fresh = SeriesTableDataModule(str(tmp_path / "s.csv"), input_steps=10, horizon_steps=4)
+    fresh.load_state_dict(data.state_dict())
+    table = write(tmp_path / "new.csv", num_steps=30)
+    ((name, inputs),) = fresh.read_inputs([str(tmp_path / "new.csv")])
+    assert name.endswith("new.csv") and np.allclose(inputs[:, 1], table.b[20:])
+    write(tmp_path / "short.csv", num_steps=5)
+    with pytest.raises(DataError, match="has 5 steps of 2 columns; expected at least 10"):
+        fresh.read_inputs([str(tmp_path / "short.csv")])

@@ -1,0 +1,94 @@
+"""Trainings that break off and are resumed, for the tests of every task."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytorch_lightning as pl
+import torch
+
+import runner.callbacks.stack as stack
+from runner.config.compose import compose
+from runner.config.plain import to_yaml
+from runner.run.checkpoints import last_checkpoint
+from runner.run.directory import RunDir
+from runner.run.files import write_text
+from runner.run.journal import read_points
+from runner.worker import execute
+
+QUIET = [
+    "tracking=none", "plots=false", "report=false", "hardware=cpu", "hardware.num_threads=1",
+    "trainer.log_every_n_steps=2", "checkpoint.every_n_steps=3",
+]  # fmt: skip
+
+
+class Killed(Exception):
+    pass
+
+
+class Killer(pl.Callback):
+    """Ends the training at an update, without a chance to save."""
+
+    def __init__(self, at: int):
+        self.at = at
+
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx) -> None:
+        if trainer.global_step == self.at:
+            raise Killed
+
+
+def same(one: Any, other: Any) -> bool:
+    """To the bit."""
+    if isinstance(one, torch.Tensor):
+        return torch.equal(one, other)
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
+    if isinstance(one, list | tuple):
+        return len(one) == len(other) and all(map(same, one, other))
+    return one == other
+
+
+@pytest.fixture
+def train_interrupted(tmp_path: Path, monkeypatch) -> Callable[..., dict[str, Any]]:
+    """``train_interrupted(overrides, kills)``: a run that is ended at some updates and resumed each time.
+
+    Checkpoints are written after every third update. Returns weights and optimizer state, every metric point, and
+    the results.
+    """
+
+    def train(overrides: list[str], kills: tuple[int, ...] = ()) -> dict[str, Any]:
+        run = RunDir(tmp_path / f"run{len(list(tmp_path.glob('run*')))}")
+        for part in (run.checkpoints, run.plots, run.logs):
+            part.mkdir(parents=True)
+        write_text(run.config_path, to_yaml(compose([*QUIET, *overrides]).config))
+        make_callbacks = stack.make_callbacks
+        for at in kills:
+            monkeypatch.setattr(stack, "make_callbacks", lambda *args, at=at: [*make_callbacks(*args), Killer(at)])
+            with pytest.raises(Killed):
+                execute(run)
+        monkeypatch.setattr(stack, "make_callbacks", make_callbacks)
+        results = execute(run)
+        state = torch.load(last_checkpoint(run), weights_only=True)
+        return {
+            "state": [state["state_dict"], state["optimizer_states"], state["lr_schedulers"]],
+            "points": [(point.step, point.epoch, point.metrics) for point in read_points(run.metrics_path)],
+            "results": {key: value for key, value in results.items() if key != "seconds"},
+        }
+
+    return train
+
+
+@pytest.fixture
+def assert_resumed_equals_uninterrupted(train_interrupted) -> Callable[..., dict[str, Any]]:
+    """``assert_…(overrides, kills)``; returns what the uninterrupted run gave."""
+
+    def check(overrides: list[str], kills: tuple[int, ...]) -> dict[str, Any]:
+        calm, killed = train_interrupted(overrides), train_interrupted(overrides, kills)
+        for key in calm:
+            assert same(calm[key], killed[key]), key
+        return calm
+
+    return check
