@@ -1,0 +1,178 @@
+"""Sounds in folders: one folder a class, or the class in the file's name."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Literal
+
+import torch
+from annotated_types import Ge, Gt, Le, Lt
+from torch import Tensor
+
+from runner.data.audio.layout import Layout, sound_files
+from runner.data.audio.source import Frames, SoundSource
+from runner.data.audio.spectrogram import LogMel, read_sound
+from runner.data.base import DataModule, split_indices
+from runner.data.facts import Facts
+from runner.data.split import Split
+from runner.data.standardize import Standardize
+from runner.errors import DataError
+
+__all__ = ["AudioFolderDataModule"]
+
+NUM_MEASURED = 500
+"""So many training sounds are read for mean and deviation."""
+
+
+class AudioFolderDataModule(DataModule):
+    """Sounds as log-mel spectrograms: images for a convolutional network, or steps for a recurrent one.
+
+    Args:
+        root: the folder: ``ROOT/CLASS/SOUND``, or the same below ``train``, ``val`` and ``test``; or files whose
+            name says the class, with ``file_pattern``.
+        file_pattern: a regular expression of file names in ``root`` itself, with a group ``label``.
+        test_pattern: of file names that belong to the test split.
+        layout: ``image`` gives ``(1, M, T)``, ``sequence`` ``(T, M)``, where shorter sounds have fewer steps.
+        sample_rate: per second; sounds of another rate are resampled.
+        seconds: of sound in a sample; longer ones are cut, shorter ones filled up.
+        num_mels: bands of the spectrogram, M.
+        window_s, hop_s: seconds in a frame, and between two.
+        shift: in training, share of ``seconds`` that a sound is moved by, at most.
+        num_masks: in training, bands of time and of frequency that are blotted out.
+        val_fraction, test_fraction: of all sounds, each class alike, where neither folders nor patterns say it.
+        split_seed: of that cut.
+        hint: where the sounds can be had, told when they are missing.
+    """
+
+    extra_facts = ("num_features", "vocab_size", "per_step", "sample_rate")
+
+    def __init__(
+        self,
+        root: str | None = None,
+        file_pattern: str | None = None,
+        test_pattern: str | None = None,
+        layout: Literal["image", "sequence"] = "image",
+        sample_rate: Annotated[int, Gt(0)] = 16000,
+        seconds: Annotated[float, Gt(0)] = 1.0,
+        num_mels: Annotated[int, Ge(4)] = 40,
+        window_s: Annotated[float, Gt(0)] = 0.025,
+        hop_s: Annotated[float, Gt(0)] = 0.010,
+        shift: Annotated[float, Ge(0), Le(0.5)] = 0.1,
+        num_masks: Annotated[int, Ge(0), Le(8)] = 1,
+        val_fraction: Annotated[float, Gt(0), Lt(0.5)] = 0.1,
+        test_fraction: Annotated[float, Ge(0), Lt(0.5)] = 0.1,
+        split_seed: Annotated[int, Ge(0)] = 0,
+        hint: str = "",
+        batch_size: Annotated[int, Gt(0)] = 32,
+        eval_batch_size: Annotated[int, Gt(0)] | None = None,
+        num_workers: Annotated[int, Ge(0)] = 0,
+        seed: Annotated[int, Ge(0)] = 0,
+        drop_last: bool = False,
+    ):
+        super().__init__(batch_size, eval_batch_size, num_workers, seed, drop_last)
+        self.root = root
+        self.sounds = Layout(file_pattern, test_pattern)
+        self.layout = layout
+        self.seconds = seconds
+        self.log_mel = LogMel(sample_rate, num_mels, window_s, hop_s)
+        num_frames = self.log_mel.num_frames(round(seconds * sample_rate))
+        self.train_frames = Frames(num_frames, layout == "sequence", shift, num_masks)
+        self.frames = Frames(num_frames, layout == "sequence")
+        self.val_fraction, self.test_fraction, self.split_seed = val_fraction, test_fraction, split_seed
+        self.hint = hint
+        self.measured: list[float] = []
+
+    def check(self) -> list[str]:
+        if not self.root:
+            return [f"data.root is not set: name the folder of the sounds with data.root=FOLDER. {self.hint}".rstrip()]
+        try:
+            self.sounds.find(Path(self.root).expanduser())
+        except DataError as error:
+            return [f"{error} {self.hint}".rstrip()]
+        return []
+
+    def setup(self, stage: str | None = None) -> None:
+        """Lists the folder and measures some of its training sounds, once."""
+        if self.splits or (stage == "predict" and self.measured):
+            return
+        root = Path(self.root).expanduser()
+        found = self.sounds.find(root)
+        source = SoundSource(root, found.paths, torch.tensor(found.targets), self.log_mel)
+        self.splits = {
+            split: Split(source, indices, self.train_frames if split == "train" else self.frames, self.seed)
+            for split, indices in self.cut(found.splits, source.targets).items()
+            if len(indices)
+        }
+        if not self.measured:
+            self._use(self.measure(source))
+        counts = torch.bincount(source.targets[self.splits["train"].indices], minlength=len(found.class_names))
+        frames, mels = self.frames.num_frames, self.log_mel.num_mels
+        is_sequence = self.layout == "sequence"
+        listing = "".join(f"{path}\0{(root / path).stat().st_size}\n" for path in found.paths)
+        self.facts = Facts(
+            task="classification",
+            input_shape=(frames, mels) if is_sequence else (1, mels, frames),
+            num_outputs=len(found.class_names),
+            class_names=found.class_names,
+            class_counts=counts.tolist(),
+            **{f"num_{name}": len(split) for name, split in self.splits.items()},
+            name=root.absolute().name,
+            source=str(root.absolute()),
+            digest=hashlib.blake2b(listing.encode(), digest_size=16).hexdigest(),
+            extra={
+                "num_features": mels, "vocab_size": 0, "per_step": False, "sample_rate": self.log_mel.sample_rate
+            },
+        )  # fmt: skip
+
+    def cut(self, splits: dict[str, list[int]], targets: Tensor) -> dict[str, Tensor]:
+        """Indices of each split: what the layout says, the rest cut at random."""
+        rest = torch.tensor(splits["train"])
+        test_fraction = 0.0 if splits["test"] else self.test_fraction
+        val_fraction = 0.0 if splits["val"] else self.val_fraction
+        parts = split_indices(len(rest), val_fraction, test_fraction, self.split_seed, targets[rest])
+        cut = {name: rest[part] for name, part in zip(("train", "val", "test"), parts, strict=True)}
+        return cut | {name: torch.tensor(splits[name]) for name in ("val", "test") if splits[name]}
+
+    def measure(self, source: SoundSource) -> list[float]:
+        """Mean and deviation of the training sounds' spectrograms, as they are read for validation."""
+        indices = self.splits["train"].indices
+        chosen = indices[torch.linspace(0, len(indices) - 1, min(NUM_MEASURED, len(indices))).long()]
+        sums = torch.zeros(3, dtype=torch.float64)
+        for index in chosen.tolist():
+            values = self.frames(source[index][0])[0].double()
+            values = values[~values.isnan()]
+            sums += torch.stack([torch.tensor(float(len(values))), values.sum(), values.square().sum()])
+        mean = sums[1] / sums[0]
+        return [float(mean), float((sums[2] / sums[0] - mean**2).clamp(min=0).sqrt())]
+
+    def _use(self, measured: Sequence[float]) -> None:
+        self.measured = list(measured)
+        mean, std = self.measured
+        spatial = 0 if self.layout == "sequence" else 2
+        self.normalize = Standardize([mean], [std], num_spatial_dims=spatial)
+
+    def read_inputs(self, paths: Sequence[str]) -> list[tuple[str, Tensor]]:
+        """Sound files, and all those in folders.
+
+        Raises:
+            DataError: a path that is not there, or a file that cannot be read.
+        """
+        return ((str(file), self.read(str(file))) for path in paths for file in sound_files(Path(path).expanduser()))
+
+    def read(self, path: str) -> Tensor:
+        return self.frames(self.log_mel(read_sound(path, self.log_mel.sample_rate)))[0]
+
+    def picture(self, image: Tensor, target: int) -> tuple[Tensor, str]:
+        """The spectrogram in grey, low notes at the bottom."""
+        values = image[0] if self.layout == "image" else image.T
+        values = values.nan_to_num(float(values[~values.isnan()].min()))
+        grey = (values - values.min()) / (values.max() - values.min()).clamp(min=1e-6)
+        return (255 * grey.flip(0)).to(torch.uint8)[None], self.facts.class_names[int(target)]
+
+    def state_dict(self) -> dict[str, list[float]]:
+        return {"measured": self.measured}
+
+    def load_state_dict(self, state_dict: dict[str, list[float]]) -> None:
+        self._use(state_dict["measured"])
