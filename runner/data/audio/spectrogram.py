@@ -33,9 +33,9 @@ def read_sound(path: str, sample_rate: int) -> Tensor:
         raise DataError(f"{path} holds no sound: it is 0 samples long.")
     mono = samples.mean(1)
     if rate != sample_rate:
-        import librosa
+        import soxr
 
-        mono = librosa.resample(mono, orig_sr=rate, target_sr=sample_rate)
+        mono = soxr.resample(mono, rate, sample_rate)
     return torch.from_numpy(mono)
 
 
