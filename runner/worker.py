@@ -252,7 +252,7 @@ class Execution:
             torch.set_num_threads(hardware.num_threads)
         node = config["hardware"]
         model = prepare_model(model, node, hardware.accelerator, hardware.channels_last, self.place.world_size)
-        task = make_task(scaled(config), model)
+        task = make_task(scaled(config, self.data.batch_size), model)
         task.channels_last = hardware.channels_last
         if hardware.compile:
             task.model.compile()

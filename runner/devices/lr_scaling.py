@@ -27,9 +27,9 @@ def lr_factor(hardware: dict[str, Any], batch_size: int) -> float:
     return ratio if rule == "linear" else math.sqrt(ratio)
 
 
-def scaled(config: dict[str, Any]) -> dict[str, Any]:
+def scaled(config: dict[str, Any], batch_size: int) -> dict[str, Any]:
     """The config with the optimizer's rate for its batch; the one given stays as it is, to be scaled again."""
-    factor = lr_factor(config["hardware"], config["data"]["batch_size"])
+    factor = lr_factor(config["hardware"], batch_size)
     if factor == 1.0:
         return config
     return {**config, "optimizer": {**config["optimizer"], "lr": config["optimizer"]["lr"] * factor}}
