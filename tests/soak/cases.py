@@ -51,6 +51,7 @@ QUICK = [
     "tracking=none", "plots=false", "report=false", "hardware=cpu", "trainer.max_epochs=3",
     "+trainer.limit_train_batches=25",
 ]  # fmt: skip
+TEXT = Path(__file__).resolve().parents[2] / "CONTRIBUTING.md"
 FEW = ["data.num_train=12", "data.num_val=4", "data.num_test=2"]
 TASKS = {
     "classification": [
@@ -65,6 +66,15 @@ TASKS = {
     "segmentation": [
         "data=shapes_segmentation", "model=unet", *FEW, "data.image_size=32", "data.batch_size=2",
         "checkpoint.every=2 steps", "regularization=strong",
+    ],
+    "sequence": [
+        "data=brackets", "data.num_samples=100", "data.batch_size=8", "model=lstm", "model.hidden_size=8",
+        "model.pooling=attention", "regularization.dropout=0.2", "checkpoint.every=3 steps",
+    ],
+    "language": [
+        "data=text_file", f"data.path={TEXT}", "data.window=16", "data.batch_size=4", "model=gru",
+        "model.hidden_size=8", "model.num_layers=2", "regularization.dropout=0.2", "checkpoint.every=5 steps",
+        "+trainer.limit_train_batches=12", "+trainer.limit_val_batches=2", "+trainer.limit_test_batches=2",
     ],
 }  # fmt: skip
 """A task's smallest training. Each is soaked with 0, 1 and 2 loader workers; a new task is a new line."""
