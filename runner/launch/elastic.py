@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from runner.config.schema import Launcher
-from runner.errors import ConfigError, Interrupted, Pruned, RunFailed, UserError
+from runner.errors import ConfigError, Interrupted, OutOfTime, Pruned, RunFailed, UserError
 from runner.ranks.failure import Failure, clear_failures, first_failure, read_failures
 from runner.ranks.pulse import read_pulses
 from runner.run.directory import RunDir
@@ -22,6 +22,8 @@ from runner.run.status import read_status, write_status
 __all__ = ["launch", "needs_agent", "num_workers"]
 
 LOOK_EVERY_S = 0.5
+HOPELESS = ("mistake", "final", "time")
+"""Kinds of failures that another try would not mend."""
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGHUP)
 LAST_WORD_S = 3.0
 """How long ranks that lost another one have to say so, before the agent is ended."""
@@ -123,7 +125,7 @@ def wait(agent: subprocess.Popen, run: RunDir) -> int:
             return agent.wait(timeout=LOOK_EVERY_S)
         except subprocess.TimeoutExpired:
             pass
-        if hopeless_at is None and any(f.kind in ("mistake", "final") for f in read_failures(run)):
+        if hopeless_at is None and any(f.kind in HOPELESS for f in read_failures(run)):
             hopeless_at = time.monotonic()
         if hopeless_at is not None and time.monotonic() - hopeless_at > LAST_WORD_S:
             agent.terminate()
@@ -151,6 +153,9 @@ def reason_of(run: RunDir, signum: int | None) -> Exception:
         return Interrupted(reason or "interrupted", signum)
     if failure is None:
         failure = Failure(0, "killed", f"the agent of this run ended without a word; see {run.logs / 'agent.log'}.")
+    if failure.kind == "time":
+        write_status(run, state="interrupted", reason=failure.message)
+        return OutOfTime(failure.message)
     write_status(run, state="failed", reason=failure.message)
     if failure.kind == "mistake":
         return UserError(failure.message)

@@ -18,7 +18,7 @@ class Failure:
     """
     Attributes:
         kind: ``mistake`` and ``final`` would happen again, an ``error`` perhaps not; ``hung`` and ``killed`` were seen
-            from outside; a rank that is ``left`` only lost the others.
+            from outside; ``time`` is a job's end that is near; a rank that is ``left`` only lost the others.
         message: one paragraph.
         stack: where the rank was; empty when nobody knows.
     """
@@ -32,7 +32,7 @@ class Failure:
     time: float = field(default_factory=time.time)
 
 
-ORDER = ("mistake", "final", "hung", "killed", "error", "left")
+ORDER = ("mistake", "final", "time", "hung", "killed", "error", "left")
 """Which kind explains the others."""
 
 

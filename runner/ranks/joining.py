@@ -9,7 +9,7 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from runner.errors import Interrupted, NonFiniteLossError, RunFailed, RunnerError, UserError
+from runner.errors import Interrupted, NonFiniteLossError, OutOfTime, RunFailed, RunnerError, UserError
 from runner.ranks.failure import Failure, first_failure, read_failures, write_failure
 from runner.ranks.meeting import told_master
 from runner.ranks.parent import die_with_parent
@@ -42,6 +42,9 @@ def joined(run: RunDir, place: Place) -> Iterator[None]:
     began_at = time.time()
     try:
         yield
+    except OutOfTime as error:
+        write_failure(run, Failure(place.rank, "time", str(error), error.exit_code))
+        raise
     except Interrupted:
         raise
     except BaseException as error:

@@ -18,7 +18,8 @@ State = Literal["created", "running", "finished", "pruned", "failed", "interrupt
 
 @dataclass(frozen=True)
 class Status:
-    """``lost`` is never written: it is what a reader finds when the process of a running run is gone."""
+    """``lost`` is never written: it is what a reader finds when the process of a running run is gone. Its step is that of
+    the newest checkpoint."""
 
     state: State = "created"
     attempt: int = 0
@@ -64,8 +65,18 @@ def read_status(run: RunDir) -> Status:
     stored = {key: value for key, value in read_json(run.status_path, {}).items() if key in known}
     status = Status(**stored)
     if status.state == "running" and not is_alive(status):
-        return replace(status, state="lost", reason=status.reason or "its process ended without a word (killed?)")
+        reason = status.reason or "its process ended without a word (killed?)"
+        return replace(status, state="lost", reason=reason, step=max(status.step, saved_step(run)))
     return status
+
+
+def saved_step(run: RunDir) -> int:
+    """Of the newest checkpoint listed: as far as anybody can tell."""
+    try:
+        listed = read_json(run.checkpoints / "index.json", [])
+        return int(listed[-1]["step"]) if listed else 0
+    except (OSError, ValueError, TypeError, KeyError, LookupError):
+        return 0
 
 
 def write_status(run: RunDir, **changes) -> Status:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.errors import ConfigError, Interrupted, RunFailed, UserError
+from runner.errors import ConfigError, Interrupted, OutOfTime, RunFailed, UserError
 from runner.launch.elastic import needs_agent, num_workers, reason_of
 from runner.ranks.failure import Failure, write_failure
 from runner.ranks.pulse import read_pulses
@@ -125,6 +125,13 @@ def test_a_signal_is_told_as_such(run: RunDir) -> None:
     assert isinstance(reason, Interrupted) and reason.exit_code == 143 and "saved at step 5" in str(reason)
 
 
+def test_a_jobs_end_is_no_failure(run: RunDir) -> None:
+    write_failure(run, Failure(1, "left", "rank 1 failed: Connection closed by peer"))
+    write_failure(run, Failure(0, "time", "SLURM ends job 7 at 11:00: the state is saved at step 9.", exit_code=124))
+    reason = reason_of(run, None)
+    assert isinstance(reason, OutOfTime) and reason.exit_code == 124 and read_status(run).state == "interrupted"
+
+
 def test_two_ranks_fill_one_directory(tmp_path) -> None:
     run = finish(tmp_path, "two", "data=digits", "hardware=cpu_ddp", "trainer.max_epochs=1")
     assert read_status(run).state == "finished"
@@ -213,3 +220,54 @@ def test_a_signal_saves_the_state_and_a_resume_goes_on(tmp_path) -> None:
     assert subprocess.run(resume, cwd=tmp_path, timeout=280, capture_output=True).returncode == 0
     steps = [step for step, _, _ in points(run)["train/loss"]]
     assert steps == list(range(1, 60 * 17 + 1))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("before", "after"), [(2, 1), (1, 2), (2, 3)])
+def test_with_another_number_of_ranks_the_order_of_samples_stays(tmp_path, before: int, after: int) -> None:
+    """Only the order of additions differs: the curve is that of one device to 1e-4."""
+    (tmp_path / "seen.py").write_text(SEEN, encoding="utf-8")
+    words = ["data=digits", "trainer.max_epochs=3", "--allow-package", "seen", "+callbacks.seen._target_=seen.Seen"]
+    ranks = ["hardware=cpu_ddp", f"hardware.devices={before}"] if before > 1 else ["hardware=cpu"]
+    run = RunDir(tmp_path / "runs" / "changed")
+    assert start(tmp_path, "changed", *words, *ranks, "+callbacks.seen.stop_at=25").wait(timeout=280) == 143
+    resume = [sys.executable, "-m", "runner", "resume", str(run.path), f"hardware.devices={after}", "--allow-package", "seen"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}"}
+    done = subprocess.run(resume, cwd=tmp_path, timeout=280, capture_output=True, text=True, env=environment | {"GO_ON": "1"})
+    assert done.returncode == 0, done.stderr
+    calm = finish(tmp_path, "calm", *words, "hardware=cpu", "+callbacks.seen.stop_at=0")
+    one, other = points(calm), points(run)
+    assert one.keys() == other.keys()
+    for key in one:
+        assert [point[:2] for point in one[key]] == [point[:2] for point in other[key]]
+        if key.startswith(("train/loss", "val/loss")):
+            assert [p[2] for p in one[key]] == pytest.approx([p[2] for p in other[key]], rel=1e-4, abs=1e-5)
+    assert seen(run) == seen(calm)
+
+
+SEEN = '''
+import os, signal
+import pytorch_lightning as pl
+
+class Seen(pl.Callback):
+    """Every sample of every step, by rank; and a signal at a step."""
+
+    def __init__(self, stop_at: int):
+        self.stop_at = stop_at
+
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+        with open(os.path.join(trainer.default_root_dir, f"seen{trainer.global_rank}.txt"), "a") as file:
+            print(trainer.global_step, *batch["index"].tolist(), file=file)
+        if trainer.global_step + 1 == self.stop_at and "GO_ON" not in os.environ:
+            os.kill(os.getpid(), signal.SIGTERM)
+'''
+
+
+def seen(run: RunDir) -> dict[int, list[int]]:
+    """Step → the samples of all ranks, in order; a step that was done twice must be the same both times."""
+    found: dict[int, list[int]] = {}
+    for path in sorted(run.path.glob("seen*.txt")):
+        for line in path.read_text().splitlines():
+            step, *samples = map(int, line.split())
+            found[step] = sorted({*found.get(step, ()), *samples})
+    return found

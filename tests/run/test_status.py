@@ -29,7 +29,10 @@ def test_a_run_whose_process_is_gone_is_lost(tmp_path):
     subprocess.run([sys.executable, "-c", code, str(run.path)], check=False)
     status = read_status(run)
     assert status.state == "lost"
-    assert "killed" in status.reason
+    assert "killed" in status.reason and status.step == 0
+    run.checkpoints.mkdir(exist_ok=True)
+    (run.checkpoints / "index.json").write_text('[{"step": 12}, {"step": 15}]')
+    assert read_status(run).step == 15
 
 
 def test_a_later_process_with_the_same_number_is_not_the_run(tmp_path):
