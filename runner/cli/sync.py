@@ -1,14 +1,16 @@
-"""``runner sync``: send to MLflow what it lacks of the runs."""
+"""``runner sync``: send to MLflow what it lacks of the runs and sweeps."""
 
 from __future__ import annotations
 
 import argparse
 
-SUMMARY = "send to MLflow what it lacks of the runs"
+SUMMARY = "send to MLflow what it lacks of the runs and sweeps"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("runs", nargs="*", metavar="RUN", help="directory, name, MLflow run id, or latest")
+    parser.add_argument(
+        "runs", nargs="*", metavar="RUN", help="run or sweep: directory, name, MLflow run id, or latest"
+    )
     parser.add_argument("--all", action="store_true", help="every run in the folder of the runs")
     parser.add_argument("--root", default="runs", metavar="FOLDER", help="folder of the runs (default: runs)")
     parser.add_argument(
@@ -34,24 +36,32 @@ def choose_runs(references: list[str], everything: bool, root: str) -> list:
         UserError: none is meant, or one does not exist.
     """
     from runner.errors import UserError
-    from runner.run.directory import find_run, list_runs
+    from runner.run.directory import list_runs
+    from runner.sweep.directory import find_run_or_sweep, list_sweeps
 
     if everything:
-        return list_runs(root)
+        sweeps = list_sweeps(root)
+        trials = {sweep.trials for sweep in sweeps}  # they go with their sweep
+        return [run for run in list_runs(root) if run.path.absolute().parent not in trials] + sweeps
     if not references:
         raise UserError("no RUN was given: name one or more runs, `latest`, or --all.")
-    return [find_run(reference, root) for reference in references]
+    return [find_run_or_sweep(reference, root) for reference in references]
 
 
 def send(run, uri: str | None, with_model: bool) -> tuple[str, bool]:
-    """Mirrors one run.
+    """Mirrors one run, or a sweep with all its trials.
 
     Returns:
         A line for the user, and whether all there is was sent.
     """
+    from runner.run.directory import RunDir
     from runner.tracking.mirror import sync
     from runner.tracking.settings import check, read_settings
 
+    if not isinstance(run, RunDir):
+        from runner.sweep.mirror import sync_sweep
+
+        return sync_sweep(run, uri, with_model)
     settings = read_settings(run)
     problems = check(settings)
     if problems and uri is None:

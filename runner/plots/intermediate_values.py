@@ -25,16 +25,18 @@ def intermediate_values(
     best: int | None,
     name: str,
     lower_is_better: bool,
-    title: str = "Value after each epoch",
+    step: str = "epoch",
+    title: str | None = None,
 ) -> Figure:
     """A line a trial; a pruned one ends in a cross. Values that are not finite leave a gap.
 
     Args:
-        curves: trial → epoch, counted from 1 → value.
+        curves: trial → step, counted from 1 → value.
         states: of the trials, in the order of ``curves``.
         best: the trial to bring out.
+        step: what the values are told after.
     """
-    fig, axes = new_figure(9.0, 4.0, title=title)
+    fig, axes = new_figure(9.0, 4.0, title=title or f"Value after each {step}")
     ax = axes[0, 0]
     faint = float(np.clip(18 / max(len(curves), 1), 0.18, 0.75))
     for (trial, points), state in zip(curves.items(), states, strict=True):
@@ -59,7 +61,7 @@ def intermediate_values(
     low, high = limits(every, lower_is_better, spreads=10)
     if np.isfinite(low):
         ax.set_ylim(low, high)
-    ax.set(xlabel="epoch", ylabel=label(name, 40))
+    ax.set(xlabel=step, ylabel=label(name, 40))
     ax.xaxis.set_major_locator(MaxNLocator(10, integer=True, min_n_ticks=1))
     handles = [
         Line2D([], [], color=STATE_COLORS[state], marker="x" if state in CUT_SHORT else None, label=state)

@@ -10,11 +10,12 @@ from pathlib import Path
 from runner.errors import RunNotFoundError, UserError
 from runner.run.files import read_json
 
-__all__ = ["RunDir", "find_run", "list_runs"]
+__all__ = ["REPEATS", "RunDir", "find_run", "list_runs"]
 
 CONFIG = "config.yaml"
 SWEEP = "sweep.yaml"
 TRIALS = "trials"
+REPEATS = "repeats"
 
 
 class RunDir:
@@ -37,8 +38,10 @@ class RunDir:
 
     @property
     def name(self) -> str:
-        """The folder's; of a trial the sweep's too: ``sweep_mlp_digits/3``."""
+        """The folder's; of a trial of a sweep ``SWEEP/3``, of its runs with further seeds ``SWEEP/3/repeats/1``."""
         path = self.path
+        if path.parent.name == REPEATS:
+            return f"{RunDir(path.parents[1]).name}/{REPEATS}/{path.name}"
         return f"{path.parents[1].name}/{path.name}" if path.parent.name == TRIALS else path.name
 
     def __repr__(self) -> str:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from omegaconf import OmegaConf
 
-from runner.config.plain import to_yaml
+from runner.config.compose import compose
+from runner.config.plain import to_plain, to_yaml
 from runner.run.files import write_text
 from runner.sweep.record import SweepRecord, TrialRecord
 
@@ -16,12 +19,22 @@ OF_THE_SWEEP = ("plots", "report")
 
 def best_config(record: SweepRecord, trial: TrialRecord) -> str:
     """A trial's whole config as YAML, made a run of its own: a name of its own, with plots and page as the user has them."""
-    config = OmegaConf.to_container(OmegaConf.load(trial.run.config_path), resolve=False)
+    config = config_of(record, trial)
     base = OmegaConf.to_container(OmegaConf.load(record.sweep.base_path), resolve=False)
     config["run"]["name"] = f"{record.sweep.name}_best"
     for key in OF_THE_SWEEP:
         config[key] = base[key]
     return head_of(record, trial) + to_yaml(config)
+
+
+def config_of(record: SweepRecord, trial: TrialRecord) -> dict[str, Any]:
+    """As it was executed; composed anew where another machine keeps the trial's directory."""
+    if trial.run.config_path.is_file():
+        return OmegaConf.to_container(OmegaConf.load(trial.run.config_path), resolve=False)
+    plan = record.plan
+    made = compose([*plan["overrides"], *trial.given], plan["experiment"], plan.get("config_dirs") or [])
+    made.config.pop("sweep", None)
+    return to_plain(made.config, [])
 
 
 def head_of(record: SweepRecord, trial: TrialRecord) -> str:
@@ -36,5 +49,5 @@ def head_of(record: SweepRecord, trial: TrialRecord) -> str:
 def write_best(record: SweepRecord) -> None:
     """Writes ``best.yaml`` into the sweep's folder; leaves it alone where no trial is complete."""
     trial = record.best()
-    if trial is not None and trial.run.config_path.is_file():
+    if trial is not None:
         write_text(record.sweep.best_path, best_config(record, trial))

@@ -16,21 +16,25 @@ import sys
 import time
 from pathlib import Path
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
-from runner.run.directory import RunDir
+from runner.run.directory import REPEATS, RunDir
 from runner.run.status import read_status
 from runner.sweep.directory import SweepDir
-from runner.sweep.mlflow_parent import ParentRun
+from runner.sweep.mlflow_parent import PARENT, ParentRun
 from runner.tracking.mirror import Mirror
+from runner.tracking.run_entry import ENDED
 from runner.tracking.settings import TrackingSettings
 from runner.tracking.state import read_state
 from runner.tracking.store import use_environment
 
-__all__ = ["SweepMirror", "main", "start_mirror"]
+__all__ = ["SweepMirror", "finish_mirror", "main", "start_mirror", "sync_sweep"]
 
 PASS_EVERY_S = 5.0
-GIVE_UP_S = 600.0
+LOOK_EVERY_S = 0.2
+MAX_PAUSE_S = 60.0
+GIVE_UP_S = 1800.0  # behind the end of the sweep; `runner sync` goes on from there
+LOCK_TIMEOUT_S = 120.0
 NICE = 15
 
 log = logging.getLogger("runner.sweep.mirror")
@@ -51,56 +55,145 @@ def start_mirror(sweep: SweepDir, settings: TrackingSettings) -> subprocess.Pope
         )
 
 
-class SweepMirror:
-    """One pass after another over the trials that are not wholly in the store."""
+def finish_mirror(sweep: SweepDir, mirror: subprocess.Popen, wait_s: float) -> str:
+    """Gives the mirror a while to send the rest; it goes on by itself, and draws the page behind that.
 
-    def __init__(self, sweep: SweepDir):
+    Returns:
+        A sentence for the user.
+    """
+    mirror.stdin.close()
+    until = time.monotonic() + wait_s
+    while mirror.poll() is None and time.monotonic() < until and not ParentRun(sweep).has_ended():
+        time.sleep(LOOK_EVERY_S)
+    if ParentRun(sweep).has_ended() or mirror.poll() == 0:
+        return "all trials are in MLflow: `runner ui` shows them"
+    if mirror.poll() is None:
+        return "not all in MLflow yet: it goes on in the background"
+    return f"not all in MLflow: see {sweep.logs / 'tracking.log'}; `runner sync {sweep.name}` sends the rest"
+
+
+def sync_sweep(sweep: SweepDir, uri: str | None = None, with_model: bool = True) -> tuple[str, bool]:
+    """Sends what the store lacks of a sweep and all its trials.
+
+    Returns:
+        A sentence for the user, and whether all there is was sent.
+    """
+    use_environment()
+    try:
+        with FileLock(sweep.path / ".mirror.lock", timeout=LOCK_TIMEOUT_S):
+            mirror = SweepMirror(sweep, uri)
+            complete = mirror.pass_once(final=True)
+            if complete:
+                mirror.parent.send_page()
+                if with_model:
+                    mirror.parent.log_best_model()
+    except Timeout:
+        return f"{sweep.name}: another process is mirroring this sweep just now; try again later", False
+    num = len(numbered(sweep.trials))
+    if mirror.errors:
+        return f"{sweep.name}: stopped: {mirror.errors[-1]}", False
+    rest = "" if complete else " · not all have ended"
+    return f"{sweep.name}: {num} trials · {mirror.parent.status} · {mirror.parent.entry.uri}{rest}", True
+
+
+class SweepMirror:
+    """One pass after another over the trials that are not wholly in the store.
+
+    Args:
+        uri: mirror to this store from now on; None is the one of the config.
+
+    Attributes:
+        errors: of the last pass.
+    """
+
+    def __init__(self, sweep: SweepDir, uri: str | None = None):
         self.sweep = sweep
-        self.parent = ParentRun(sweep)
+        self.uri = uri
+        self.parent = ParentRun(sweep, uri)
+        self.errors: list[str] = []
+        self._mirrors: dict[str, Mirror] = {}
+        self._done: set[str] = set()
 
     def main(self) -> int:
         """Returns 0 once all is in the store, 1 when it gave up on it."""
-        ended_at = None
+        ended_at, pause_s = None, PASS_EVERY_S
         while True:
-            if ended_at is None and self.has_ended(PASS_EVERY_S):
+            if ended_at is None and self.has_ended(pause_s):
                 ended_at = time.monotonic()
+            if ended_at is not None and self.parent.is_taken_over():
+                log.info("the sweep goes on: its own mirror takes over")
+                return 0
             complete = self.pass_once(final=ended_at is not None)
-            if ended_at is not None:
-                if complete:
-                    return 0
-                if time.monotonic() - ended_at > GIVE_UP_S:
-                    log.warning("given up; `runner sync --all` sends the rest")
-                    return 1
-                time.sleep(PASS_EVERY_S)
+            pause_s = PASS_EVERY_S if not self.errors else min(2 * pause_s, MAX_PAUSE_S)
+            if ended_at is None:
+                continue
+            if complete:
+                self.parent.send_page()
+                self.parent.log_best_model()
+                return 0
+            if time.monotonic() - ended_at > GIVE_UP_S:
+                log.warning("given up; `runner sync %s` sends the rest", self.sweep.name)
+                return 1
+            time.sleep(1.0 if not self.errors else pause_s)
 
     def pass_once(self, final: bool) -> bool:
-        """True when all there was is in the store."""
-        complete = True
+        """Sends what there is. True when all trials have ended and all of them is in the store.
+
+        Args:
+            final: the sweep's process has gone: nothing follows on what is there.
+        """
+        self.errors = []
         try:
-            for path in sorted(self.sweep.trials.iterdir(), key=lambda trial: int(trial.name)):
-                complete &= self.send(RunDir(path), final)
-            self.parent.send(final)
-        except Exception:  # the mirror must outlive whatever a store comes up with
+            self.parent.open()
+            complete = all(
+                [self.send(run, final) for run in self.trials() if run.path.name not in self._done]
+            )
+            if not self.errors:
+                self.parent.send(final and complete)
+        except Exception as error:  # the mirror must outlive whatever a store comes up with
             log.exception("not sent")
-            return False
-        return complete
+            self.errors.append(str(error).strip() or type(error).__name__)
+        return not self.errors and complete
+
+    def runs(self) -> list[RunDir]:
+        """Each trial, and behind it those of its further seeds."""
+        found = []
+        for trial in numbered(self.sweep.trials):
+            found += [RunDir(trial), *map(RunDir, numbered(trial / REPEATS))]
+        return found
 
     def send(self, run: RunDir, final: bool) -> bool:
+        """One trial; True when it has ended and is wholly in the store, or was never begun."""
         status = read_status(run)
-        if not run.config_path.is_file() or status.state == "created":
+        name = run.name
+        if self.errors or not run.config_path.is_file():
+            return not self.errors
+        if status.state == "created":
             return True
-        if not read_state(run).is_complete(status):
-            # A killed trial of a sweep that lives is not lost: another attempt follows.
-            report = Mirror(run).sync(final=final or status.state not in ("lost", "running"))
-            if report.error is not None:
-                log.warning("trial %s: not sent: %s", run.name, report.error)
-                return False
-            for refused in report.refused:
-                log.warning("trial %s: refused: %s", run.name, refused)
-        state = read_state(run)
-        if state.run_id is not None:
-            self.parent.adopt(run, state.run_id)
-        return True
+        # A killed trial of a sweep that lives is not lost: another attempt follows.
+        mirror = self._mirrors.get(name) or Mirror(run, self.uri, self.tags_of(run))
+        self._mirrors[name] = mirror
+        report = mirror.sync(final=final or status.state not in ("lost", "interrupted"))
+        for refused in report.refused:
+            log.warning("%s: refused: %s", name, refused)
+        if report.error is not None:
+            log.warning("%s: not sent: %s", name, report.error)
+            self.errors.append(f"{name}: {report.error}")
+            return False
+        status = read_status(run)
+        if status.state in ENDED and read_state(run).is_complete(status):
+            if status.state not in ("lost", "interrupted"):
+                self._done.add(name)
+                del self._mirrors[name]
+            return True
+        return False
+
+    def tags_of(self, run: RunDir) -> dict[str, str]:
+        tags = {"runner.sweep": self.sweep.name}
+        if run.path.parent.name != REPEATS:
+            return tags | {PARENT: self.parent.run_id, "runner.trial": run.path.name}
+        trial = read_state(RunDir(run.path.parents[1])).run_id
+        return tags | ({PARENT: trial} if trial else {})
 
     def has_ended(self, timeout_s: float) -> bool:
         """Waits for the end of the sweep, at most so long."""
@@ -108,12 +201,22 @@ class SweepMirror:
         return bool(readable) and os.read(0, 1024) == b""
 
 
+def numbered(folder: Path) -> list[Path]:
+    """Folders in it that are named by a number, in order."""
+    if not folder.is_dir():
+        return []
+    return sorted((path for path in folder.iterdir() if path.name.isdigit()), key=lambda path: int(path.name))
+
+
 def main(arguments: list[str] | None = None) -> int:
     (folder,) = sys.argv[1:] if arguments is None else arguments
     logging.basicConfig(stream=sys.stdout, level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
+    logging.getLogger("urllib3").setLevel(logging.ERROR)
     use_environment()
     os.nice(NICE)  # the trials come first
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # A scheduler signals a whole job at once: the mirror stays until the sweep has gone.
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(signum, signal.SIG_IGN)
     sweep = SweepDir(Path(folder).absolute())
     with FileLock(sweep.path / ".mirror.lock"):  # one of an earlier go at the sweep may still be at it
         return SweepMirror(sweep).main()

@@ -2,111 +2,257 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import logging
+import shlex
+import time
+from pathlib import Path
+from typing import Any
 
 from omegaconf import OmegaConf
 
+from runner.report.format import number
 from runner.run.directory import RunDir
-from runner.run.files import read_json, write_json
-from runner.run.status import process_started_at, read_status
+from runner.run.files import read_json
+from runner.run.status import Status, process_started_at
 from runner.sweep.directory import SweepDir
+from runner.sweep.plan import TOKEN, read_plan
+from runner.sweep.record import SweepRecord, read_record
+from runner.sweep.storage import turn_of
+from runner.sweep.study import load_study
+from runner.tracking.artifacts import fingerprint
 from runner.tracking.flatten import valid_key
+from runner.tracking.report import SyncReport
+from runner.tracking.run_entry import RunEntry
+from runner.tracking.send import send_in_batches
 from runner.tracking.settings import TrackingSettings
-from runner.tracking.store import absolute_uri, artifact_root, default_uri, experiment_id, open_store
+from runner.tracking.shipment import Shipment
+from runner.tracking.state import MirrorState, end_of, read_state, write_state
 
-if TYPE_CHECKING:
-    from mlflow import MlflowClient
+__all__ = ["PARENT", "ParentRun"]
 
-__all__ = ["ParentRun"]
-
-STATUS = {"finished": "FINISHED", "failed": "FAILED"}
-FILES = ("sweep.yaml", "best.yaml", "report.html")
 PARENT = "mlflow.parentRunId"
+BEST = "runner.best"
+FILES = ("sweep.yaml", "base.yaml", "best.yaml", "report.html")
+NUM_IN_NOTE = 5
+KILLED = "its process ended without a word (killed?)"
+
+log = logging.getLogger("runner.sweep.mirror")
 
 
 class ParentRun:
-    """Made when the first trial is in the store. What was sent stands in the sweep's ``tracking.json``."""
+    """Sent as often as wanted: whatever arrived already arrives once. Its state stands in ``tracking.json``.
 
-    def __init__(self, sweep: SweepDir):
+    Args:
+        uri: mirror to this store from now on; None is the one of the config.
+
+    Attributes:
+        run_id: in MLflow; empty before ``open``.
+        status: of the sweep in MLflow, as sent last.
+    """
+
+    def __init__(self, sweep: SweepDir, uri: str | None = None):
         self.sweep = sweep
-        self.state: dict[str, Any] = {"run_id": None, "children": {}, "told": [], "best": None}
-        self.state |= read_json(sweep.tracking_path, {})
-        self._client: MlflowClient | None = None
+        self.entry = RunEntry(RunDir(sweep.path), uri)
+        self.state: MirrorState | None = None
+        self._told: set[int] = set()
+        self._ended_trials = -1
 
-    def client(self) -> MlflowClient:
-        if self._client is None:
-            root = self.sweep.path.parent
-            base = OmegaConf.to_container(OmegaConf.load(self.sweep.base_path), resolve=False)
-            settings = TrackingSettings.from_config(base)
-            uri = absolute_uri(settings.uri) if settings.uri else default_uri(root)
-            client = open_store(uri)
-            if self.state["run_id"] is None:
-                experiment = experiment_id(client, settings.experiment, artifact_root(uri, root))
-                tags = {"runner.kind": "sweep", "runner.directory": str(self.sweep.path)}
-                made = client.create_run(experiment, tags=tags, run_name=self.sweep.name)
-                self.state["run_id"] = made.info.run_id
-                self._keep()
-                self._tell_plan(client)
-            self._client = client
-        return self._client
+    @property
+    def run_id(self) -> str:
+        return "" if self.state is None else self.state.run_id
 
-    def adopt(self, run: RunDir, run_id: str) -> None:
-        """Makes a trial's run a child of this one."""
-        if self.state["children"].get(run.name) != run_id:
-            self.client().set_tag(run_id, PARENT, self.state["run_id"])
-            self.state["children"][run.name] = run_id
-            self._keep()
+    @property
+    def status(self) -> str:
+        return self.state.status[0] if self.state and self.state.status else ""
+
+    def open(self) -> None:
+        """Finds the run in the store, or makes it there."""
+        base = OmegaConf.to_container(OmegaConf.load(self.sweep.base_path), resolve=False)
+        settings = TrackingSettings.from_config(base)
+        if self.state is None:
+            self.entry.token = load_study(self.sweep).user_attrs.get(TOKEN)
+            # All machines that take part find the same run in a store they share: one makes it.
+            with turn_of(self.sweep, read_plan(self.sweep)["settings"].get("storage"))():
+                state = self.entry.connect(settings)
+        else:
+            state = self.entry.connect(settings)
+        if self.state is None or state.run_id != self.run_id:
+            self._told, self._ended_trials = set(), -1
+        self.state = state
 
     def send(self, final: bool) -> None:
-        """Values of the trials that have ended since; at the end also what was found, and how the sweep ended."""
-        if not self.state["children"]:
+        """What came out so far.
+
+        Args:
+            final: the sweep has ended, and all its trials are in the store.
+        """
+        if not self.is_here:
             return
-        client, run_id = self.client(), self.state["run_id"]
-        client.update_run(run_id, status="RUNNING")
-        for name in sorted(self.state["children"], key=int):
-            self._tell_value(client, name)
+        status = self.sweep_status()
         if not final:
+            # Ends are told last: until then the sweep runs, or its mirror has not come to them.
+            self.entry.set_status(self.state, Status("running"))
+        record = read_record(self.sweep)
+        shipment = Shipment(self.entry, self.state, SyncReport(RunDir(self.sweep.path)))
+        ended = len(record.trials) - record.counts()["running"]
+        if ended != self._ended_trials or final:
+            shipment.send_texts("params", params_of(record))
+            self._send_metrics(record)
+            self._mark_best(record)
+            self._ended_trials = ended
+        shipment.send_texts("tags", tags_of(record, status))
+        if final:
+            self._send_files()
+            self.entry.set_status(self.state, status)
+            self.state.ended = end_of(status)
+        write_state(self.entry.run, self.state)
+
+    @property
+    def is_here(self) -> bool:
+        """False on a machine that only takes part, and keeps its own trials: what was found is told elsewhere."""
+        return self.sweep.status_path.is_file()
+
+    def send_page(self) -> None:
+        """Draws the plots and the page and sends them; a page that cannot be drawn costs nothing else."""
+        if not self.is_here:
             return
-        self._mark_best(client)
-        for name in FILES:
-            if (self.sweep.path / name).is_file():
-                client.log_artifact(run_id, str(self.sweep.path / name))
-        client.set_terminated(run_id, status=self._status())
+        from runner.sweep.report.page import write_sweep_report
 
-    def _tell_plan(self, client: MlflowClient) -> None:
-        plan = OmegaConf.to_container(OmegaConf.load(self.sweep.plan_path), resolve=False)
-        for key, text in plan["space"].items():
-            client.log_param(self.state["run_id"], valid_key(f"space.{key}"), text)
-        for key in ("sampler", "pruner", "num_trials", "seed"):
-            client.set_tag(self.state["run_id"], f"sweep.{key}", str(plan["settings"][key]))
+        try:
+            write_sweep_report(self.sweep)
+            self._send_files()
+        except Exception:
+            log.exception("the page was not sent")
 
-    def _tell_value(self, client: MlflowClient, name: str) -> None:
-        run = self.sweep.trial(int(name))
-        best = read_json(run.results_path, {}).get("best") or {}
-        if name in self.state["told"] or read_status(run).state != "finished" or best.get("value") is None:
-            return
-        key = valid_key(f"trial/{best['monitor']}")
-        client.log_metric(self.state["run_id"], key, best["value"], step=int(name))
-        self.state["told"].append(name)
-        self._keep()
+    def log_best_model(self) -> None:
+        """Logs the best trial's model, where the config asks for models."""
+        base = OmegaConf.to_container(OmegaConf.load(self.sweep.base_path), resolve=False)
+        best = read_record(self.sweep).best()
+        if best is not None and self.is_here and TrackingSettings.from_config(base).log_model:
+            from runner.tracking.model import log_model
 
-    def _mark_best(self, client: MlflowClient) -> None:
-        best = read_json(self.sweep.status_path, {}).get("best")
-        if best is None or str(best) not in self.state["children"]:
-            return
-        if self.state["best"] not in (None, str(best)):
-            client.delete_tag(self.state["children"][self.state["best"]], "runner.best")
-        client.set_tag(self.state["children"][str(best)], "runner.best", "true")
-        client.set_tag(self.state["run_id"], "runner.best_trial", str(best))
-        self.state["best"] = str(best)
-        self._keep()
+            log.info("model of trial %s: %s", best.number, log_model(best.run))
 
-    def _status(self) -> str:
-        """A sweep that says it is running, but whose process is gone, was killed."""
-        status = read_json(self.sweep.status_path, {})
-        if status.get("state") == "running" and process_started_at(status["pid"]) == status["pid_started_at"]:
-            return "RUNNING"
-        return STATUS.get(status.get("state"), "KILLED")
+    def has_ended(self) -> bool:
+        """Whether the end of the sweep, as it stands on the disk, is in the store."""
+        return read_state(RunDir(self.sweep.path)).is_complete(self.sweep_status())
 
-    def _keep(self) -> None:
-        write_json(self.sweep.tracking_path, self.state)
+    def is_taken_over(self) -> bool:
+        """Whether a process is at the sweep."""
+        return self.sweep_status().state == "running"
+
+    def sweep_status(self) -> Status:
+        """The sweep's status as a run's. One that says it is running, but whose process is gone, was killed."""
+        found = read_json(self.sweep.status_path, {})
+        state = found.get("state", "created")
+        ended_at = self.sweep.status_path.stat().st_mtime if self.sweep.status_path.is_file() else time.time()
+        if state == "running":
+            if process_started_at(found["pid"]) == found.get("pid_started_at"):
+                return Status("running")
+            return Status("lost", reason=KILLED, ended_at=ended_at)
+        return Status(state, ended_at=ended_at)
+
+    def _send_metrics(self, record: SweepRecord) -> None:
+        """Each trial's values at its number, with the best so far; and how many ended how."""
+        from mlflow.entities import Metric
+
+        metrics, best = [], [None] * len(record.metrics)
+        for trial in record.of("complete"):
+            at_ms = int((trial.ended_at or 0) * 1000)
+            for i, name in enumerate(record.metrics):
+                value = trial.value(i)
+                better = best[i] is None or (
+                    value < best[i] if record.lower_is_better[i] else value > best[i]
+                )
+                best[i] = value if better else best[i]
+                if trial.number not in self._told:
+                    metrics.append(Metric(valid_key(f"trial/{name}"), value, at_ms, trial.number))
+                    metrics.append(Metric(valid_key(f"best/{name}"), best[i], at_ms, trial.number))
+            self._told.add(trial.number)
+        counts, at_ms = record.counts(), int(time.time() * 1000)
+        metrics += [Metric(f"trials/{s}", counts[s], at_ms, 0) for s in ("complete", "pruned", "failed")]
+        send_in_batches(
+            metrics,
+            lambda items: self.entry.client.log_batch(self.run_id, metrics=items),
+            lambda: self.entry.require_active(self.run_id),
+            500,
+        )
+
+    def _mark_best(self, record: SweepRecord) -> None:
+        """The best trial's run bears a tag, and no other does."""
+        front = {trial.number for trial in record.front()}
+        wanted = {read_state(self.sweep.trial(n)).run_id for n in front} - {None}
+        marked = self.entry.client.search_runs(
+            [self.state.experiment_id], f"tags.`{PARENT}` = '{self.run_id}' and tags.`{BEST}` = 'true'"
+        )
+        known = {run.info.run_id for run in marked}
+        for run_id in known - wanted:
+            self.entry.client.delete_tag(run_id, BEST)
+        for run_id in wanted - known:
+            self.entry.client.set_tag(run_id, BEST, "true")
+
+    def _send_files(self) -> None:
+        paths = [self.sweep.path / name for name in FILES] + sorted(self.sweep.plots.glob("*.png"))
+        for path in paths:
+            relative = str(path.relative_to(self.sweep.path))
+            if not path.is_file() or self.state.files.get(relative) == fingerprint(path):
+                continue
+            folder = None if path.parent == self.sweep.path else path.parent.name
+            self.entry.client.log_artifact(self.run_id, str(path), folder)
+            self.state.files[relative] = fingerprint(path)
+            write_state(self.entry.run, self.state)
+
+
+def params_of(record: SweepRecord) -> dict[str, str]:
+    """The space, what chooses in it, and what all trials have in common."""
+    params = {valid_key(f"space.{key}"): str(text) for key, text in record.plan["space"].items()}
+    for key in ("sampler", "pruner", "num_trials", "seed"):
+        params[f"sweep.{key}"] = str(record.settings.get(key))
+    for override in record.plan.get("overrides") or []:
+        key, _, value = override.partition("=")
+        params[valid_key(key.lstrip("+~"))] = value
+    return params
+
+
+def tags_of(record: SweepRecord, status: Status) -> dict[str, str]:
+    best = record.best()
+    tags: dict[str, Any] = {
+        "runner.kind": "sweep",
+        "runner.directory": str(record.sweep.path),
+        "runner.state": status.state,
+        "runner.reason": status.reason,
+        "runner.best_trial": None if best is None else best.number,
+        "mlflow.source.name": command_of(record),
+        "mlflow.source.type": "LOCAL",
+        "mlflow.note.content": note_of(record, status),
+    }
+    return {key: str(value) for key, value in tags.items() if value is not None}
+
+
+def command_of(record: SweepRecord) -> str:
+    experiment = [record.plan["experiment"]] if record.plan.get("experiment") else []
+    space = [f"{key}={text}" for key, text in record.plan["space"].items()]
+    return shlex.join(["runner", "sweep", *experiment, *(record.plan.get("overrides") or []), *space])
+
+
+def note_of(record: SweepRecord, status: Status) -> str:
+    """Markdown: how far the sweep is, its best trials, how to go on."""
+    counts = record.counts()
+    done = sum(counts.values()) - counts["running"]
+    words = ", ".join(f"{counts[s]} {s}" for s in ("complete", "pruned", "failed") if counts[s])
+    lines = [
+        f"**{record.sweep.name}** · {status.state} · {done} of {record.total} trials ({words or 'none ended'})",
+        "",
+    ]
+    ranked = record.front() if len(record.metrics) > 1 else record.ranked()
+    if ranked:
+        keys = record.keys
+        lines.append("| " + " | ".join(["trial", *record.metrics, *keys]) + " |")
+        lines.append("|" + "---|" * (1 + len(record.metrics) + len(keys)))
+        for trial in ranked[:NUM_IN_NOTE]:
+            cells = [str(trial.number), *map(number, trial.values)]
+            cells += [str(trial.params.get(key, "–")) for key in keys]
+            lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+        lines.append("")
+    name = Path(record.sweep.path).name
+    return "\n".join([*lines, f"`runner report {name}` · `runner sweep best {name}`"])

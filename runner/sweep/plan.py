@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import uuid
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,8 @@ QUIET = ("space", "storage")
 """Settings that are told of elsewhere."""
 BEGUN = "begun"
 """The study's word that all points which come first are in it."""
+TOKEN = "mlflow"
+"""The study's word by which all machines that take part find the sweep's run in MLflow."""
 MAX_SHOWN = 5
 
 Plan = dict[str, Any]
@@ -73,6 +76,8 @@ def keep_plan(sweep: SweepDir, study: optuna.Study, request: Request) -> list[st
             f"{sweep.trials} holds trials that the study knows nothing of: {kept_elsewhere(sweep, plan)}. Begin a new "
             "search with sweep.name=NAME."
         )
+    if TOKEN not in study.user_attrs:
+        study.set_user_attr(TOKEN, uuid.uuid4().hex)
     study.set_user_attr("plan", plan)
     study.set_user_attr("base", base)
     write_plan(sweep, plan, base)

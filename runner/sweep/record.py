@@ -13,7 +13,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from runner.errors import RunNotFoundError, UserError
+from runner.errors import RunNotFoundError
 from runner.run.directory import RunDir
 from runner.run.files import read_json
 from runner.run.status import process_started_at
@@ -49,7 +49,8 @@ class TrialRecord:
         state: complete, pruned, failed or running.
         values: of the objectives; None where the trial has none.
         params: by the keys of the space; only those that the trial has.
-        told: epoch, counted from 1 → the value it told then.
+        given: ``key=value`` for each of them, as one would type it; empty before its directory was made.
+        told: epoch, counted from 1 → the value it told then; of a trial of several seeds, how many → their mean.
         began_at, ended_at: seconds since the epoch; None: not yet.
         seconds: that its workers were at it, all attempts together.
     """
@@ -58,6 +59,7 @@ class TrialRecord:
     state: str
     values: tuple[float, ...] | None
     params: dict[str, Any]
+    given: list[str]
     distributions: dict[str, BaseDistribution]
     told: dict[int, float]
     began_at: float | None
@@ -69,6 +71,7 @@ class TrialRecord:
     run: RunDir
 
     def overrides(self) -> list[str]:
+        """For people: numbers in six digits."""
         return [f"{key}={shown(value)}" for key, value in self.params.items()]
 
     def as_dict(self) -> dict[str, Any]:
@@ -142,9 +145,14 @@ class SweepRecord:
         return [trial for trial in self.trials if trial.state in states]
 
     def ranked(self) -> list[TrialRecord]:
-        """Complete trials, the best by the first objective first; the earlier wins a draw."""
+        """Complete trials, the best by the first objective first; the earlier wins a draw.
+
+        Of several objectives those come first that no other trial beats in all.
+        """
         sign = 1 if self.lower_is_better[0] else -1
-        return sorted(self.of("complete"), key=lambda trial: (sign * trial.value(), trial.number))
+        front = set() if len(self.metrics) == 1 else {trial.number for trial in self.front()}
+        complete = self.of("complete")
+        return sorted(complete, key=lambda t: (t.number not in front, sign * t.value(), t.number))
 
     def best(self) -> TrialRecord | None:
         return next(iter(self.ranked()), None)
@@ -168,9 +176,10 @@ class SweepRecord:
             return self.ranked()[:1]
         from runner.plots.pareto import pareto_mask
 
-        ranked = self.ranked()
-        mask = pareto_mask([trial.values for trial in ranked], self.lower_is_better)
-        return [trial for trial, is_on_front in zip(ranked, mask, strict=True) if is_on_front]
+        sign = 1 if self.lower_is_better[0] else -1
+        complete = sorted(self.of("complete"), key=lambda trial: (sign * trial.value(), trial.number))
+        mask = pareto_mask([trial.values for trial in complete], self.lower_is_better)
+        return [trial for trial, is_on_front in zip(complete, mask, strict=True) if is_on_front]
 
 
 def read_record(sweep: SweepDir) -> SweepRecord:
@@ -181,17 +190,12 @@ def read_record(sweep: SweepDir) -> SweepRecord:
     plan = read_plan(sweep)
     modes = plan["objectives"]
     record = SweepRecord(sweep, plan, list(modes), [mode == "min" for mode in modes.values()])
-    storage = plan["settings"].get("storage")
-    if not storage and not sweep.study_path.is_file():
+    if not plan["settings"].get("storage") and not sweep.study_path.is_file():
         return record
     try:
-        record.study = load_study(sweep, storage)
+        record.study = load_study(sweep)
     except RunNotFoundError:  # the sweep was ended before it had made one
         return record
-    except Exception as error:  # whatever a driver of a database raises
-        raise UserError(
-            f"the study of {sweep.name} cannot be read from {storage}: {first_line(error)}."
-        ) from error
     record.lower_is_better = [d == StudyDirection.MINIMIZE for d in record.study.directions]
     found = [trial for trial in record.study.get_trials(deepcopy=False) if trial.state != TrialState.WAITING]
     record.trials = [record_of(sweep, trial, len(modes)) for trial in found]
@@ -213,6 +217,7 @@ def record_of(sweep: SweepDir, trial: FrozenTrial, num_objectives: int) -> Trial
         state=state,
         values=values,
         params=dict(trial.params),
+        given=list(notes.get("overrides") or []),
         distributions=dict(trial.distributions),
         told=dict(trial.intermediate_values) if num_objectives == 1 else {},
         began_at=began,
@@ -248,7 +253,3 @@ def shown(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.6g}"
     return value if isinstance(value, str) else json.dumps(value)
-
-
-def first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")

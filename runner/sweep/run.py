@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 from collections.abc import Callable, Iterator
@@ -10,18 +9,20 @@ from contextlib import closing, contextmanager
 
 from filelock import FileLock, Timeout
 
-from runner.config.plain import to_plain, to_yaml
+from runner.config.plain import to_plain
 from runner.errors import ConfigError, RunFailed, UserError
 from runner.run.directory import RunDir
-from runner.run.files import read_json, write_json, write_text
+from runner.run.files import read_json, write_json
 from runner.run.provenance import collect_provenance
 from runner.run.status import process_started_at
+from runner.sweep.best import write_best
 from runner.sweep.book import Book
 from runner.sweep.directory import SweepDir
 from runner.sweep.executors import make_executor
-from runner.sweep.mirror import start_mirror
+from runner.sweep.mirror import finish_mirror, start_mirror
 from runner.sweep.plan import BEGUN, keep_plan
 from runner.sweep.pool import cores
+from runner.sweep.record import read_record
 from runner.sweep.request import Request
 from runner.sweep.slots import Slot, make_slots, visible_gpus
 from runner.sweep.storage import turn_of
@@ -96,9 +97,7 @@ class Sweeping:
                 for text in [*said, *notes]:
                     view.note(text)
             self._write_status("running", book)
-            mirror = (
-                None if self.joins else start_mirror(self.sweep, TrackingSettings.from_config(self.plain))
-            )
+            mirror = self._start_mirror()
             state = "interrupted"
             try:
                 provenance, _ = collect_provenance(self.command, self.request.base.config.seed)
@@ -115,14 +114,20 @@ class Sweeping:
                 ).run()
                 state = "finished" if book.best() else "failed"
             finally:
-                write_best(self.sweep, self.request, book)
                 self._write_status(state, book)
+                write_best(read_record(self.sweep))
                 if mirror is not None:
-                    view.note(finish_mirror(mirror, self.plain["tracking"]["wait_s"]))
+                    view.note(finish_mirror(self.sweep, mirror, self.plain["tracking"]["wait_s"]))
         if state == "failed" and not self.joins:
             reasons = [trial.user_attrs.get("reason") for trial in book.trials()]
             raise RunFailed(f"none of {book.total} trials came to its end. The first: {reasons[0]}")
         return book
+
+    def _start_mirror(self) -> subprocess.Popen | None:
+        """Who joined a sweep whose folder is here leaves its trials to the mirror of the one that began it."""
+        if self.joins and self.sweep.status_path.is_file():
+            return None
+        return start_mirror(self.sweep, TrackingSettings.from_config(self.plain))
 
     def _slots(self) -> list[Slot]:
         hardware = self.plain["hardware"]
@@ -204,28 +209,3 @@ class Sweeping:
             "front": [trial.number for trial in book.front()],
         }
         write_json(self.sweep.status_path, status)
-
-
-def finish_mirror(mirror: subprocess.Popen, wait_s: float) -> str:
-    """Gives the mirror a while; it goes on by itself."""
-    mirror.stdin.close()
-    try:
-        mirror.wait(wait_s)
-    except subprocess.TimeoutExpired:
-        return "not all in MLflow yet: it goes on in the background"
-    return "all trials are in MLflow: `runner ui` shows them" if mirror.returncode == 0 else (
-        "not all in MLflow; `runner sync --all` sends the rest"
-    )  # fmt: skip
-
-
-def write_best(sweep: SweepDir, request: Request, book: Book) -> None:
-    """``best.yaml``: the config of the best trial, which ``runner train`` takes."""
-    for trial in book.best():
-        path = sweep.trial(trial.number).config_path
-        if path.is_file():
-            config = path.read_text(encoding="utf-8")
-        else:  # another machine keeps its directory
-            config = to_yaml(to_plain(request.compose(trial.user_attrs["overrides"]).config, []))
-        values = ", ".join(f"{value:.6g}" for value in trial.values)
-        head = f"# trial {trial.number} of {sweep.name}: {values} with {json.dumps(trial.params)}\n"
-        write_text(sweep.best_path, head + config)

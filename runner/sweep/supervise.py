@@ -154,7 +154,7 @@ class Supervisor:
 
     def _prepare(self, running: Running, repeat: int) -> None:
         composition = self.request.compose(running.overrides)
-        composition.config.run.name = running.run.name
+        composition.config.run.name = f"{self.sweep.name}_{running.number}"
         composition.config.seed += repeat
         for key in ("plots", "report"):
             if key not in composition.explicit:

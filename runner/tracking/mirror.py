@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from runner.errors import UserError
@@ -35,10 +36,14 @@ class Mirror:
 
     Args:
         uri: as for ``sync``.
+        tags: further ones, besides those the run has by itself.
     """
 
-    def __init__(self, run: RunDir | str | Path, uri: str | None = None):
+    def __init__(
+        self, run: RunDir | str | Path, uri: str | None = None, tags: Mapping[str, str] | None = None
+    ):
         self.run = run if isinstance(run, RunDir) else RunDir(run)
+        self.tags = dict(tags or {})
         self.entry = RunEntry(self.run, uri)
 
     def sync(self, final: bool = True) -> SyncReport:
@@ -74,7 +79,7 @@ class Mirror:
         if not has_ended:
             self.entry.set_status(state, status)
         shipment.send_texts("params", params_of(config))
-        shipment.send_texts("tags", tags_of(self.run, config, status))
+        shipment.send_texts("tags", tags_of(self.run, config, status) | self.tags)
         shipment.send_points("metrics", self.run.metrics_path)
         shipment.send_points("system", self.run.logs / "system.jsonl")
         if has_ended:

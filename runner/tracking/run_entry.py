@@ -35,11 +35,13 @@ class RunEntry:
 
     Args:
         asked_uri: the store to use from now on, whatever the config says; None leaves it to the config.
+        token: by which other machines find the run too; None is a new one.
     """
 
-    def __init__(self, run: RunDir, asked_uri: str | None = None):
+    def __init__(self, run: RunDir, asked_uri: str | None = None, token: str | None = None):
         self.run = run
         self.asked_uri = asked_uri
+        self.token = token
         self.uri = ""
         self.client: MlflowClient | None = None
 
@@ -54,15 +56,19 @@ class RunEntry:
         uri = self._choose_uri(state, settings)
         stored = None if uri == default_uri(root_of(self.run)) else uri
         if stored != state.uri:
-            state, known = MirrorState(), False
+            state, known = self._fresh(), False
         state.asked_uri, state.uri = settings.uri, stored
         if self.client is None or uri != self.uri:
             self.client, self.uri = open_store(uri), uri
             if state.run_id and not self._is_there(state.run_id):
-                state, known = MirrorState(asked_uri=settings.uri, uri=stored), False
+                state, known = self._fresh(asked_uri=settings.uri, uri=stored), False
         if state.run_id is None:
-            self._make(state, settings, known)
+            state.token = self.token or state.token
+            self._make(state, settings, known or self.token is not None)
         return state
+
+    def _fresh(self, **known: str | None) -> MirrorState:
+        return MirrorState(**known, **({"token": self.token} if self.token else {}))
 
     def disconnect(self) -> None:
         self.client = None

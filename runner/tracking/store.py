@@ -43,8 +43,9 @@ def use_environment() -> None:
 
 
 def root_of(run: RunDir) -> Path:
-    """The folder the runs lie in; a sweep's trials lie two levels deeper."""
+    """The folder the runs lie in; a sweep's trials lie two levels deeper, and theirs of further seeds two more."""
     path = run.path.absolute()
+    path = path.parents[1] if path.parent.name == "repeats" else path
     return path.parents[2] if path.parent.name == "trials" else path.parent
 
 

@@ -118,7 +118,7 @@ def best_content(record: SweepRecord, best: TrialRecord) -> dict[str, Any]:
         "params": [(key, shown(value)) for key, value in best.params.items()],
         "file": file,
         "command": f"runner train {file}",
-        "config": best_config(record, best) if best.run.config_path.is_file() else "",
+        "config": best_config(record, best),
     }
 
 

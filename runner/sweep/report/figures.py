@@ -203,6 +203,7 @@ def draw_told(record: SweepRecord) -> Figure:
         best.number if best else None,
         record.metrics[0],
         record.lower_is_better[0],
+        step="seed" if record.settings.get("repeats", 1) > 1 else "epoch",
     )
 
 
