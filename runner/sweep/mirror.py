@@ -145,9 +145,7 @@ class SweepMirror:
         self.errors = []
         try:
             self.parent.open()
-            complete = all(
-                [self.send(run, final) for run in self.trials() if run.path.name not in self._done]
-            )
+            complete = all([self.send(run, final) for run in self.runs() if run.name not in self._done])
             if not self.errors:
                 self.parent.send(final and complete)
         except Exception as error:  # the mirror must outlive whatever a store comes up with

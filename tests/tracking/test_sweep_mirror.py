@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -15,6 +16,7 @@ from runner.run.status import process_started_at, read_status, write_status
 from runner.sweep.directory import SweepDir
 from runner.sweep.mirror import SweepMirror, finish_mirror, start_mirror
 from runner.sweep.mlflow_parent import BEST, PARENT, ParentRun
+from runner.sweep.study import load_study
 from runner.tracking.server import Server, free_port
 from runner.tracking.settings import TrackingSettings
 from runner.tracking.store import default_uri, open_store
@@ -236,3 +238,31 @@ def test_killed_sweeps_leave_one_parent_and_nothing_running(root, tmp_path):
     assert sorted(runs) == ["k", *(f"k/{n}" for n in range(6))]
     assert {run.info.status for run in runs.values()} == {"FINISHED"}
     assert len({run.data.tags.get(PARENT) for name, run in runs.items() if name != "k"}) == 1
+
+
+def test_runs_with_further_seeds_are_children_of_their_trial(root):
+    sweep = made_sweep(root, TRIALS[:1])
+    repeat = sweep.trial(0).path / "repeats" / "1"
+    shutil.copytree(sweep.trial(0).path, repeat, ignore=shutil.ignore_patterns("repeats"))
+    assert SweepMirror(sweep).pass_once(final=True)
+    runs = all_runs(root)
+    assert sorted(runs) == ["s", "s/0", "s/0/repeats/1"]
+    assert runs["s/0/repeats/1"].data.tags[PARENT] == runs["s/0"].info.run_id
+
+
+def test_a_machine_that_only_takes_part_shares_the_parent(root, tmp_path):
+    """It keeps trials of its own, and what the sweep found is told by the one that began it."""
+    mine = made_sweep(root, TRIALS[:2])
+    load_study(mine).set_user_attr("mlflow", "a" * 32)
+    store = default_uri(root)
+    assert SweepMirror(mine, store).pass_once(final=True)
+    theirs = made_sweep(tmp_path / "elsewhere", TRIALS[:3])
+    load_study(theirs).set_user_attr("mlflow", "a" * 32)
+    theirs.status_path.unlink()
+    for number in (0, 1):
+        shutil.rmtree(theirs.trial(number).path)
+    assert SweepMirror(theirs, store).pass_once(final=True)
+    runs = all_runs(root)
+    assert sorted(runs) == ["s", "s/0", "s/1", "s/2"]
+    assert runs["s/2"].data.tags[PARENT] == runs["s"].info.run_id
+    assert runs["s"].info.status == "FINISHED" and runs["s"].data.metrics["trials/pruned"] == 0
