@@ -46,8 +46,11 @@ def startable(run: RunDir, overrides: list[str], config_dirs: list[str]) -> RunD
     """
     from runner.config.check import check
     from runner.config.compose import compose
+    from runner.launch.begin import joins_others
     from runner.launch.going_on import go_on
 
+    if joins_others(run):
+        return run
     composition = None
     if overrides:
         composition = compose(overrides, run.config_path, config_dirs)

@@ -11,7 +11,9 @@ __all__ = ["check_dealing", "dealing_problems"]
 
 def dealing_problems(hardware: dict[str, Any], data: dict[str, Any]) -> list[str]:
     """As far as the config says how many devices there are, and how large a batch is."""
-    devices, batch_size = hardware.get("devices"), data.get("batch_size")
+    devices, batch_size = hardware.get("devices", 1), data.get("batch_size")
+    if is_count(devices) and is_count(hardware.get("num_nodes")):
+        devices *= hardware["num_nodes"]
     if not is_count(devices) or devices == 1 or not is_count(batch_size):
         return []
     eval_batch_size = data.get("eval_batch_size")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from runner.config.dealing import dealing_problems
+from runner.config.launching import CLUSTERS, launching_problems
 
 __all__ = ["machine_problems"]
 
@@ -23,7 +25,8 @@ def machine_problems(plain: dict[str, Any]) -> list[str]:
         return plain[name] if isinstance(plain.get(name), dict) else {}
 
     return [
-        *device_problems(node("hardware")),
+        *launching_problems(node("launcher"), node("hardware")),
+        *([] if node("launcher").get("kind") in CLUSTERS else device_problems(node("hardware"))),
         *dealing_problems(node("hardware"), node("data")),
         *weights_problems(plain.get("weights")),
         *run_problems(node("run")),
@@ -33,6 +36,8 @@ def machine_problems(plain: dict[str, Any]) -> list[str]:
 
 def device_problems(hardware: dict[str, Any]) -> list[str]:
     devices, wanted = hardware.get("devices"), hardware.get("accelerator")
+    if wanted == "tpu":
+        return tpu_problems()
     if wanted not in ("gpu", "mps") and devices != "all":
         return []
     import torch
@@ -48,6 +53,16 @@ def device_problems(hardware: dict[str, Any]) -> list[str]:
     if wanted == "gpu" and isinstance(devices, int) and devices > there:
         return [f"hardware.devices={devices}, but PyTorch sees {there} CUDA devices here."]
     return []
+
+
+def tpu_problems() -> list[str]:
+    """The option hands the choice to Lightning; nobody has run it on a TPU yet."""
+    if importlib.util.find_spec("torch_xla") is not None:
+        return []
+    return [
+        "hardware.accelerator=tpu needs PyTorch/XLA and a TPU, and torch_xla is not installed here. "
+        "Use hardware=auto or hardware=cpu."
+    ]
 
 
 def weights_problems(weights: Any) -> list[str]:

@@ -132,7 +132,7 @@ class Hardware:
         reference_batch_size: the batch that optimizer.lr is meant for.
     """
 
-    accelerator: Literal["auto", "cpu", "gpu", "mps"] = "auto"
+    accelerator: Literal["auto", "cpu", "gpu", "mps", "tpu"] = "auto"
     devices: Annotated[int, Ge(1), Le(1024)] | Literal["all"] = 1
     num_nodes: Annotated[int, Ge(1), Le(1024)] = 1
     strategy: Literal["ddp", "fsdp"] | None = None
@@ -156,15 +156,50 @@ class Launcher:
 
     Args:
         kind: local is this machine, a single worker in this process, several under PyTorch's elastic agent;
-            elastic puts a single one there too, so that it is started anew when it fails.
-        max_restarts: how often the agent starts all workers anew, from the last checkpoint, when one has failed.
-        hang_after_s: seconds, or ten times the longest batch so far, that a worker under the agent may take for one
+            elastic puts a single one there too, so that it is started anew when it fails; slurm submits a job;
+            ray takes the machines of a Ray cluster.
+        max_restarts: how often all workers are started anew, from the last checkpoint, when one has failed.
+        hang_after_s: seconds, or ten times the longest batch so far, that a worker among several may take for one
             batch, before it is ended and started anew; null waits for ever.
+        rendezvous: host:port where the machines of hardware.num_nodes meet, the same on each; whose address it is
+            makes the run directory.
+        wait_for_nodes_s: how long a machine waits for the others.
+        partition, account, qos, constraint: SLURM's, as sbatch takes them.
+        time_min: minutes that a job may take; when they are over it saves its state and is put into the queue again.
+        save_before_end_s: seconds before its end at which a job is told to save.
+        max_requeues: how often a job goes back into the queue.
+        mem_gb: memory of the machine that a job asks for.
+        gpus_per_node: GPUs of each machine; as many as hardware.devices for hardware=gpu and its kin.
+        setup: lines of shell before the workers: module load cuda.
+        options: further options of sbatch, by their long names.
+        follow: show what the job prints until it has ended.
+        address: of the Ray cluster; auto finds the one this machine belongs to, local starts one here.
+        cpus_per_worker: processor cores for each worker, on SLURM and Ray.
+        gpus_per_worker: GPUs that Ray reserves for each worker; 1 for hardware=gpu and its kin.
+        spread: Ray puts the workers on different machines as far as it can, else on as few as it can.
     """
 
-    kind: Literal["local", "elastic"] = "local"
+    kind: Literal["local", "elastic", "slurm", "ray"] = "local"
     max_restarts: Annotated[int, Ge(0)] = 3
     hang_after_s: Annotated[float, Gt(0)] | None = 30.0
+    rendezvous: str | None = None
+    wait_for_nodes_s: Annotated[float, Gt(0)] = 600.0
+    partition: str | None = None
+    account: str | None = None
+    qos: str | None = None
+    constraint: str | None = None
+    time_min: Annotated[int, Ge(1)] = 60
+    save_before_end_s: Annotated[int, Ge(10)] = 120
+    max_requeues: Annotated[int, Ge(0)] = 50
+    mem_gb: Annotated[float, Gt(0)] | None = None
+    gpus_per_node: Annotated[int, Ge(0)] | None = None
+    setup: list[str] = field(default_factory=list)
+    options: dict[str, Any] = field(default_factory=dict)
+    follow: bool = True
+    address: str = "auto"
+    cpus_per_worker: Annotated[int, Ge(1)] = 1
+    gpus_per_worker: Annotated[float, Ge(0)] | None = None
+    spread: bool = False
 
 
 @dataclass

@@ -6,12 +6,15 @@ say goes to ``logs/agent.log``, and which rank ended first to a file beside it.
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import signal
+import socket
 import sys
 import traceback
 from pathlib import Path
+from typing import Any
 
 from runner.ranks.failure import Failure, write_failure
 from runner.ranks.parent import die_with_parent
@@ -26,9 +29,25 @@ GRACE_S = 45
 """What the ranks have, after a signal, to save their state at the next step."""
 
 
-def agent_arguments(run: RunDir, num_workers: int, max_restarts: int, worker: str = WORKER) -> list[str]:
+def agent_arguments(
+    run: RunDir, num_workers: int, max_restarts: int, worker: str = WORKER, nodes: dict[str, Any] | None = None
+) -> list[str]:
+    """
+    Args:
+        nodes: where there are several machines: ``num_nodes``, ``endpoint``, ``address``, ``wait_s``.
+    """
+    meeting = ["--standalone"]
+    if nodes:
+        meeting = [
+            f"--nnodes={nodes['num_nodes']}",
+            "--rdzv-backend=c10d",
+            f"--rdzv-endpoint={nodes['endpoint']}",
+            f"--rdzv-id={run.name}",
+            f"--rdzv-conf=is_host=0,join_timeout={nodes['wait_s']:.0f}",
+            f"--local-addr={nodes['address']}",
+        ]
     return [
-        "--standalone",
+        *meeting,
         f"--nproc-per-node={num_workers}",
         f"--max-restarts={max_restarts}",
         f"--shutdown-timeout={GRACE_S}",
@@ -39,9 +58,14 @@ def agent_arguments(run: RunDir, num_workers: int, max_restarts: int, worker: st
     ]
 
 
+def log_path(run: RunDir, nodes: dict[str, Any] | None) -> Path:
+    return run.logs / (f"agent-{socket.gethostname()}-{os.getpid()}.log" if nodes else "agent.log")
+
+
 def main(argv: list[str]) -> int:
     """Returns 0 when every rank came to its end, else 1, or 128 and the number of a signal."""
-    path, num_workers, max_restarts, worker = argv
+    path, num_workers, max_restarts, worker, *rest = argv
+    nodes = json.loads(rest[0]) if rest else None
     # A sweep starts a lost trial anew at once: its ranks of before must not be at it any more.
     die_with_parent(signal.SIGTERM if worker == WORKER else signal.SIGKILL)
     run = RunDir(Path(path).absolute())
@@ -51,12 +75,13 @@ def main(argv: list[str]) -> int:
 
     from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.elastic.rendezvous.api import RendezvousTimeoutError
     from torch.distributed.run import parse_args
     from torch.distributed.run import run as run_agent
 
-    write_log(run.logs / "agent.log")
+    write_log(log_path(run, nodes))
     try:
-        run_agent(parse_args(agent_arguments(run, int(num_workers), int(max_restarts), worker)))
+        run_agent(parse_args(agent_arguments(run, int(num_workers), int(max_restarts), worker, nodes)))
     except ChildFailedError as error:
         rank, failure = error.get_first_failure()
         logging.getLogger("torch").error("%s", error)
@@ -65,10 +90,22 @@ def main(argv: list[str]) -> int:
         return 1
     except SignalException as error:
         return 128 + error.sigval
+    except RendezvousTimeoutError:
+        write_failure(run, Failure(-1, "final", late(nodes)))
+        return 1
     except Exception:
         logging.getLogger("torch").error("%s", traceback.format_exc())
         return 1
     return 0
+
+
+def late(nodes: dict[str, Any] | None) -> str:
+    if nodes is None:
+        return "the workers of this machine did not find each other."
+    return (
+        f"not all of {nodes['num_nodes']} machines came to {nodes['endpoint']} within {nodes['wait_s']:.0f} s "
+        "(launcher.wait_for_nodes_s). Start the same command on each of them."
+    )
 
 
 def write_log(path: Path) -> None:

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from omegaconf import OmegaConf
 
 from runner.config.check import find_problems
 from runner.config.composition import Composition
+from runner.config.plain import to_plain, to_yaml
 from runner.errors import ConfigError
 from runner.launch.going_on import earlier_run, go_on
 from runner.launch.local import prepare
+from runner.launch.nodes import meet
 from runner.ranks.place import Place
 from runner.run.directory import RunDir
+from runner.run.status import read_status
 
-__all__ = ["begin", "begin_again", "fit_to"]
+__all__ = ["begin", "begin_again", "fit_to", "joins_others"]
+
+OWN = ("run.root",)
+"""Keys in which machines may differ: a shared folder can have another path on each."""
 
 
 def begin(compose: Callable[[], Composition], command: list[str]) -> RunDir | None:
@@ -29,24 +36,67 @@ def begin(compose: Callable[[], Composition], command: list[str]) -> RunDir | No
     """
     place = Place.here()
 
-    def make(before: RunDir | None) -> RunDir:
-        if before is not None:
-            return before
+    def composed() -> Composition:
         composition = compose()
         misfits = fit_to(place, composition)
         if problems := [*misfits, *find_problems(composition)]:
             raise ConfigError(problems)
+        return composition
+
+    def ready(composition: Composition) -> RunDir | None:
         earlier = earlier_run(composition) if composition.config.get("resume") == "auto" else None
         if earlier is not None:
             return earlier if go_on(earlier, composition) else None
         return prepare(composition, command)
 
-    return in_group(place, make)
+    def make(before: RunDir | None) -> RunDir | None:
+        return ready(composed()) if before is None else before
+
+    if place.under_agent:
+        return in_group(place, make)
+    composition = composed()
+    meeting = meet(composition.config)
+    if meeting is None:
+        return ready(composition)
+    run = meeting.decide(lambda: ready(composition))
+    if run is not None and not meeting.is_first and read_status(run).state == "created":
+        compare_with_first(run, composition, meeting.endpoint)
+    return run
+
+
+def compare_with_first(run: RunDir, composition: Composition, endpoint: str) -> None:
+    """
+    Raises:
+        ConfigError: the command of this machine asks for something else than that of the first.
+    """
+    theirs = flat(OmegaConf.to_container(OmegaConf.load(run.config_path)))
+    ours = flat(OmegaConf.to_container(OmegaConf.create(to_yaml(to_plain(composition.config, [])))))
+    different = [key for key in sorted({*theirs, *ours}) if theirs.get(key) != ours.get(key) and key not in OWN]
+    if different:
+        raise ConfigError(
+            [
+                f"{key} is {ours.get(key)} here and {theirs.get(key)} on the machine at {endpoint}. Give the same "
+                "command on each."
+                for key in different
+            ]
+        )
+
+
+def flat(value: Any, place: str = "") -> dict[str, Any]:
+    if isinstance(value, dict):
+        return {k: v for key, inner in value.items() for k, v in flat(inner, f"{place}.{key}".lstrip(".")).items()}
+    return {place: value}
 
 
 def begin_again(choose: Callable[[], RunDir | None]) -> RunDir | None:
     """A run there is already, or None where nothing is left to do; inside ``torchrun`` the first rank chooses."""
     return in_group(Place.here(), lambda before: choose() if before is None else before)
+
+
+def joins_others(run: RunDir) -> bool:
+    """Whether this machine joins a run that another one has begun just now."""
+    meeting = None if Place.here().under_agent else meet(OmegaConf.load(run.config_path))
+    return meeting is not None and not meeting.is_first
 
 
 def in_group(place: Place, decide: Callable[[RunDir | None], RunDir | None]) -> RunDir | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -13,6 +14,7 @@ from typing import Any
 
 from runner.config.schema import Launcher
 from runner.errors import ConfigError, Interrupted, OutOfTime, Pruned, RunFailed, UserError
+from runner.launch.nodes import READY, STOP, Meeting, meet, num_nodes, use_interface
 from runner.ranks.failure import Failure, clear_failures, first_failure, read_failures
 from runner.ranks.pulse import read_pulses
 from runner.run.directory import RunDir
@@ -35,6 +37,7 @@ def needs_agent(config: Mapping[str, Any]) -> bool:
     return (
         config["launcher"]["kind"] == "elastic"
         or hardware.get("strategy") in ("ddp", "fsdp")
+        or num_nodes(config) > 1
         or hardware.get("devices") not in (None, 1)
     )
 
@@ -73,15 +76,13 @@ def launch(run: RunDir, config: Mapping[str, Any], worker: str = "runner.worker"
         RunFailed: a rank failed, more often than ``launcher.max_restarts``; the message names it.
     """
     run = RunDir(run.path.absolute())
-    run.logs.mkdir(exist_ok=True)
-    clear_failures(run)
-    for leftover in run.logs.glob("rank*.pulse.json"):
-        leftover.unlink()
-    workers, restarts = num_workers(config["hardware"]), Launcher(**config["launcher"]).max_restarts
-    command = [sys.executable, "-m", "runner.launch.agent", str(run.path), str(workers), str(restarts), worker]
-    agent = subprocess.Popen(command, start_new_session=True)  # Ctrl-C reaches it through here
+    meeting = meet(config)
+    tidy(run, meeting)
+    agent = start_agent(run, config, worker, meeting)
     with passed_on(agent) as signals:
-        code = wait(agent, run)
+        code = wait(agent, run, meeting, signals)
+    if meeting is not None:
+        meeting.farewell()
     end_orphans(run, worker)
     status = read_status(run)
     if code == 0 and status.state == "finished":
@@ -89,6 +90,29 @@ def launch(run: RunDir, config: Mapping[str, Any], worker: str = "runner.worker"
     if code == 0 and status.state == "pruned":
         raise Pruned(status.reason or "pruned")
     raise reason_of(run, signals[0] if signals else None)
+
+
+def tidy(run: RunDir, meeting: Meeting | None) -> None:
+    """What an earlier start has left, before the first of this one's ranks says something."""
+    if meeting is not None and not meeting.is_first:
+        meeting.hear(READY)
+        return
+    run.logs.mkdir(exist_ok=True)
+    clear_failures(run)
+    for leftover in run.logs.glob("rank*.pulse.json"):
+        leftover.unlink()
+    if meeting is not None:
+        meeting.tell(READY, "1")
+
+
+def start_agent(run: RunDir, config: Mapping[str, Any], worker: str, meeting: Meeting | None) -> subprocess.Popen:
+    workers, restarts = num_workers(config["hardware"]), Launcher(**config["launcher"]).max_restarts
+    command = [sys.executable, "-m", "runner.launch.agent", str(run.path), str(workers), str(restarts), worker]
+    if meeting is not None:
+        use_interface(meeting.address)
+        told = ("num_nodes", "endpoint", "address", "wait_s")
+        command.append(json.dumps({name: getattr(meeting, name) for name in told}))
+    return subprocess.Popen(command, start_new_session=True)  # Ctrl-C reaches it through here
 
 
 @contextmanager
@@ -117,14 +141,25 @@ def passed_on(agent: subprocess.Popen) -> Iterator[list[int]]:
             agent.wait()
 
 
-def wait(agent: subprocess.Popen, run: RunDir) -> int:
-    """The agent's exit code. It is ended when a rank has failed in a way that another try would not mend."""
-    hopeless_at = None
+def wait(agent: subprocess.Popen, run: RunDir, meeting: Meeting | None, signals: list[int]) -> int:
+    """The agent's exit code. It is ended when a rank has failed in a way that another try would not mend.
+
+    Args:
+        signals: those that came here; one that came on another machine is added.
+    """
+    hopeless_at, told = None, False
     while True:
         try:
             return agent.wait(timeout=LOOK_EVERY_S)
         except subprocess.TimeoutExpired:
             pass
+        if meeting is not None and signals and not told:
+            told = True
+            meeting.tell(STOP, str(signals[0]))
+        elif meeting is not None and not signals and meeting.heard(STOP):
+            signals.append(int(meeting.hear(STOP)))
+            told = True
+            agent.terminate()
         if hopeless_at is None and any(f.kind in HOPELESS for f in read_failures(run)):
             hopeless_at = time.monotonic()
         if hopeless_at is not None and time.monotonic() - hopeless_at > LAST_WORD_S:
@@ -136,11 +171,23 @@ def end_orphans(run: RunDir, worker: str) -> None:
     """No rank outlives its agent; this is for systems whose kernel does not see to that."""
     for pulse in read_pulses(run):
         try:
-            command = open(f"/proc/{pulse.pid}/cmdline", "rb").read()
+            if b"runner.launch.agent" in command_of(parent_of(pulse.pid)):
+                continue  # another machine's agent that shares this one's processes
+            command = command_of(pulse.pid)
             if worker.encode() in command and str(run.path).encode() in command:
                 os.kill(pulse.pid, signal.SIGKILL)
         except OSError:
             continue
+
+
+def command_of(pid: int) -> bytes:
+    with open(f"/proc/{pid}/cmdline", "rb") as file:
+        return file.read()
+
+
+def parent_of(pid: int) -> int:
+    with open(f"/proc/{pid}/stat", "rb") as file:
+        return int(file.read().rpartition(b")")[2].split()[1])
 
 
 def reason_of(run: RunDir, signum: int | None) -> Exception:

@@ -32,14 +32,14 @@ def carry_out(folder: Path, *command: str, **environment: str) -> subprocess.Com
 
 def test_torchrun_starts_anew_on_the_same_run(tmp_path) -> None:
     """Another attempt of torchrun's goes on from the last checkpoint, and ends as if nothing had been."""
-    words = train("trainer.max_epochs=30", "checkpoint.every_n_steps=7", "regularization.dropout=0.2")
+    words = train("trainer.max_epochs=60", "checkpoint.every_n_steps=7", "regularization.dropout=0.2")
     run = RunDir(tmp_path / "runs" / "killed")
     with open(tmp_path / "out", "w", encoding="utf-8") as output:
         process = subprocess.Popen(
             [*TORCHRUN, "--max-restarts=1", *words, "run.name=killed"], cwd=tmp_path, stdout=output, stderr=output,
             env=os.environ | {"OMP_NUM_THREADS": "1"},
         )  # fmt: skip
-    wait_for(lambda: (pulse := rank_one(run)) is not None and pulse.epoch >= 2, process)
+    wait_for(lambda: (pulse := rank_one(run)) is not None and pulse.step >= 20, process)
     os.kill(rank_one(run).pid, signal.SIGKILL)
     assert process.wait(timeout=280) == 0, (tmp_path / "out").read_text()
     assert read_status(run).attempt == 2 and not processes_on(run)
