@@ -31,6 +31,6 @@ def execute(run: RunDir) -> int:
                 file=sys.stderr,
             )
         raise
-    if is_first():
+    if results is not None and is_first():
         announce.results(run, results)
     return 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -61,6 +62,7 @@ def begin(compose: Callable[[], Composition], command: list[str]) -> RunDir | No
     run = meeting.decide(lambda: ready(composition))
     if run is not None and not meeting.is_first and read_status(run).state == "created":
         compare_with_first(run, composition, meeting.endpoint)
+        print(f"this machine joins {run.path}, made by the one at {meeting.endpoint}", file=sys.stderr)
     return run
 
 

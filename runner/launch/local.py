@@ -41,8 +41,11 @@ def prepare(composition: Composition, command: list[str] | None = None) -> RunDi
     return run
 
 
-def launch(run: RunDir) -> dict[str, Any]:
-    """Executes the run here and now; returns its results. Within a group of processes this becomes one of its ranks.
+def launch(run: RunDir) -> dict[str, Any] | None:
+    """Executes the run where its launcher says. Within a group of processes this becomes one of its ranks.
+
+    Returns:
+        The run's results; None when a cluster is at it and nobody waits here.
 
     Raises:
         RunnerError: whatever ended it; its status says the same.
@@ -58,6 +61,10 @@ def launch(run: RunDir) -> dict[str, Any]:
         with joined(run, place):
             return execute(run)
     config = OmegaConf.load(run.config_path)
+    if config.launcher.kind == "slurm":
+        from runner.launch import slurm
+
+        return slurm.launch(run, config)
     if elastic.needs_agent(config):
         return elastic.launch(run, config)
     from runner.worker import execute

@@ -121,10 +121,10 @@ def open_meeting(endpoint: str, nodes: int, wait_s: float) -> Meeting:
     host, _, port = endpoint.rpartition(":")
     first = may_serve(host, int(port))
     try:
+        address = host if first else first_contact(host, int(port), wait_s)
         store = TCPStore(
             host, int(port), is_master=first, timeout=timedelta(seconds=wait_s), wait_for_workers=False
         )
-        address = host if first else own_address(host, int(port))
     except (RuntimeError, OSError) as error:
         raise RunFailed(
             f"launcher.rendezvous={endpoint}: nobody answers there within {wait_s:.0f} s. Is the same command running "
@@ -154,10 +154,21 @@ def may_serve(host: str, port: int) -> bool:
     return True
 
 
-def own_address(host: str, port: int) -> str:
-    """The address under which this machine reaches the first one."""
-    with socket.create_connection((host, port), timeout=10) as way:
-        return way.getsockname()[0]
+def first_contact(host: str, port: int, wait_s: float) -> str:
+    """Waits until somebody serves there.
+
+    Returns:
+        The address under which this machine reaches the first one.
+    """
+    until = time.monotonic() + wait_s
+    while True:
+        try:
+            with socket.create_connection((host, port), timeout=5) as way:
+                return way.getsockname()[0]
+        except OSError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.5)
 
 
 def use_interface(address: str) -> None:

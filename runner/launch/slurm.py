@@ -1,0 +1,202 @@
+"""A SLURM job on a run directory: submitted by submitit, followed in the terminal, gone on with after a requeue."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from runner.config.schema import Launcher
+from runner.errors import Interrupted, RunFailed, UserError
+from runner.launch.job import carry_out
+from runner.launch.nodes import num_nodes
+from runner.launch.scheduler import Job, job_of
+from runner.run.directory import RunDir
+from runner.run.files import read_json, write_json
+from runner.run.status import read_status, write_status
+
+__all__ = ["launch", "parameters", "submit"]
+
+LOOK_EVERY_S = 1.0
+NOISE = ("submitit ", "slurmstepd", "srun: ")
+"""How lines begin that are SLURM's and submitit's own, and say what is said here in other words."""
+
+
+def launch(run: RunDir, config: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Submits a job on the run and, unless ``launcher.follow=false``, shows what it prints until it has ended.
+
+    Returns:
+        The run's results; None when nobody waits for them here.
+
+    Raises:
+        UserError: SLURM does not take the job; or there is one at the run already.
+        Interrupted: the job was cancelled.
+        RunFailed: the job failed.
+    """
+    run = RunDir(run.path.absolute())
+    refuse_second(run)
+    launcher = Launcher(**config["launcher"])
+    number = submit(run, parameters(run.name, config), launcher.max_requeues)
+    write_json(job_path(run), {"job": number, "submitted_at": time.time()})
+    log = log_path(run, number)
+    print(f"SLURM job {number} for {run.path}", flush=True)
+    look = f"`tail -f {log}` shows what it prints, `scancel {number}` saves its state and ends it."
+    if not launcher.follow:
+        print(look)
+        return None
+    try:
+        job = follow(number, log)
+    except KeyboardInterrupt:
+        print(f"\njob {number} goes on without being followed. {look}", flush=True)
+        return None
+    return outcome(run, job)
+
+
+def job_path(run: RunDir) -> Path:
+    return run.logs / "slurm.json"
+
+
+def log_path(run: RunDir, number: str) -> Path:
+    return run.logs / "slurm" / f"{number}_0_log.out"
+
+
+def refuse_second(run: RunDir) -> None:
+    """
+    Raises:
+        UserError: an earlier job has not ended.
+    """
+    number = read_json(job_path(run), {}).get("job")
+    if number is None:
+        return
+    job = job_of(number)
+    if job.is_active:
+        raise UserError(
+            f"SLURM job {number} is at {run.name} ({job.state.lower()}). `tail -f {log_path(run, number)}` shows what it "
+            f"prints, `scancel {number}` saves its state and ends it."
+        )
+
+
+def parameters(name: str, config: Mapping[str, Any]) -> dict[str, Any]:
+    """What submitit hands on to sbatch."""
+    hardware, launcher = config["hardware"], Launcher(**config["launcher"])
+    devices = hardware.get("devices") or 1
+    gpus = launcher.gpus_per_node
+    if gpus is None and hardware.get("accelerator") == "gpu":
+        gpus = devices
+    wanted = {
+        "job_name": name,
+        "partition": launcher.partition,
+        "account": launcher.account,
+        "qos": launcher.qos,
+        "constraint": launcher.constraint,
+        "time": launcher.time_min,
+        "nodes": num_nodes(config),
+        "ntasks_per_node": gpus if devices == "all" else devices,
+        "cpus_per_task": launcher.cpus_per_worker,
+        "gpus_per_node": gpus or None,
+        "mem": None if launcher.mem_gb is None else f"{int(launcher.mem_gb * 1024)}MB",
+        "setup": list(launcher.setup) or None,
+        "stderr_to_stdout": True,
+        "additional_parameters": {"requeue": True, "signal": f"USR1@{launcher.save_before_end_s}"}
+        | dict(launcher.options),
+    }
+    return {key: value for key, value in wanted.items() if value is not None}
+
+
+def submit(run: RunDir, options: dict[str, Any], max_requeues: int) -> str:
+    """
+    Returns:
+        The number of the job.
+
+    Raises:
+        UserError: sbatch refuses it. A run directory that was made for it alone is taken away again.
+    """
+    executor = make_executor(run.logs / "slurm")
+    executor.update_parameters(**options)
+    import submitit
+
+    try:
+        return executor.submit(carry_out, str(run.path), max_requeues).job_id
+    except (submitit.core.utils.FailedJobError, submitit.core.utils.FailedSubmissionError) as error:
+        if read_status(run).state == "created":
+            shutil.rmtree(run.path)
+        raise UserError(f"SLURM does not take the job: {words_of(error)}. Nothing is submitted.") from error
+
+
+def make_executor(folder: Path) -> Any:
+    """submitit's, with SIGUSR1 for the end of a job's time: SIGUSR2 asks a rank for its stack."""
+    os.environ["SUBMITIT_PREEMPT_SIGNAL"] = "USR1"  # for the job
+    import submitit
+
+    return submitit.SlurmExecutor(folder=folder, python=sys.executable)
+
+
+def words_of(error: Exception) -> str:
+    """What sbatch has said, without its name."""
+    lines = [line.rpartition("error: ")[2].strip() for line in str(error).splitlines() if "error: " in line]
+    return "; ".join(dict.fromkeys(lines)).rstrip(".") or str(error)
+
+
+def follow(number: str, log: Path) -> Job:
+    """Prints what the job prints, and what becomes of it, until it has ended."""
+    told, read = "", 0
+    while True:
+        job = job_of(number)
+        read = show_new(log, read)
+        news = news_of(job)
+        if news and news != told:
+            told = news
+            print(f"job {number}: {news}", file=sys.stderr, flush=True)
+        if not job.is_active:
+            show_new(log, read)
+            return job
+        time.sleep(LOOK_EVERY_S)
+
+
+def news_of(job: Job) -> str:
+    again = f", {job.restarts + 1}. time" if job.restarts else ""
+    if job.state == "PENDING":
+        return f"waits in the queue{again} ({job.reason})" if job.reason else f"waits in the queue{again}"
+    return f"runs on {job.node}{again}" if job.state == "RUNNING" else ""
+
+
+def show_new(log: Path, read: int) -> int:
+    """Prints whole lines from ``read`` on.
+
+    Returns:
+        How far it has come.
+    """
+    try:
+        with open(log, "rb") as file:
+            file.seek(read)
+            data = file.read()
+    except FileNotFoundError:
+        return read
+    whole = data[: data.rfind(b"\n") + 1]
+    for line in whole.decode(errors="replace").splitlines():
+        if not line.startswith(NOISE):
+            print(line, flush=True)
+    return read + len(whole)
+
+
+def outcome(run: RunDir, job: Job) -> dict[str, Any]:
+    """What came of a job that has ended, told by the run's status, or by SLURM where that knows better."""
+    status = read_status(run)
+    if status.state == "finished":
+        return read_json(run.results_path)
+    if status.state == "failed" and status.reason:
+        raise RunFailed(f"{status.reason}\nIts log: {log_path(run, job.id)}")
+    if job.state == "CANCELLED":
+        saved = status.reason or "cancelled before it had begun"
+        write_status(run, state="interrupted", reason=saved)
+        raise Interrupted(f"job {job.id} was cancelled. {saved}", signal.SIGTERM)
+    why = f" ({job.reason})" if job.reason else ""
+    reason = f"SLURM job {job.id} ended as {job.state}{why}"
+    if status.state != "interrupted":
+        write_status(run, state="failed", reason=reason)
+    raise RunFailed(f"{reason}. Its log: {log_path(run, job.id)}")

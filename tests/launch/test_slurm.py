@@ -1,0 +1,182 @@
+"""launcher=slurm without a cluster: what sbatch is asked for, what SLURM's answers mean."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+from omegaconf import OmegaConf
+
+from runner.config.launching import launching_problems
+from runner.errors import Interrupted, RunFailed, UserError
+from runner.launch import job, slurm
+from runner.launch.scheduler import Job, job_of, parse
+from runner.run.directory import RunDir
+from runner.run.files import read_json, write_json
+from runner.run.status import read_status, write_status
+
+pytestmark = pytest.mark.quick
+pytest.importorskip("submitit", reason="needs the extra slurm")
+
+LINE = (
+    "JobId=12 JobName=mlp_digits JobState={state} Reason=None Dependency=(null) Requeue=1 Restarts=3 "
+    "NodeList=node[1-2] BatchHost=node1"
+)
+
+
+@pytest.fixture
+def programs(tmp_path, monkeypatch):
+    """Programs of a cluster that only say something: name → lines of shell."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setattr(slurm, "LOOK_EVERY_S", 0.05)
+
+    def add(**scripts: str) -> None:
+        for name, lines in scripts.items():
+            (folder / name).write_text(f"#!/bin/sh\n{lines}\n", encoding="utf-8")
+            (folder / name).chmod(0o755)
+
+    add(srun="exit 0")
+    return add
+
+
+@pytest.fixture
+def run(tmp_path) -> RunDir:
+    run = RunDir.create(tmp_path / "runs", "mlp_digits")
+    write_status(run, state="created")
+    return run
+
+
+def config(launcher=None, **hardware):
+    return OmegaConf.create({"hardware": hardware, "launcher": {"kind": "slurm"} | (launcher or {})})
+
+
+def test_what_sbatch_is_asked_for() -> None:
+    asked = slurm.parameters("x", config({"partition": "gpu", "time_min": 90, "mem_gb": 1.5}, accelerator="gpu", devices=4, num_nodes=2))
+    assert asked["partition"] == "gpu" and asked["time"] == 90 and asked["mem"] == "1536MB"
+    assert (asked["nodes"], asked["ntasks_per_node"], asked["gpus_per_node"]) == (2, 4, 4)
+    assert asked["additional_parameters"] == {"requeue": True, "signal": "USR1@120"}
+    asked = slurm.parameters("x", config({"options": {"reservation": "night"}}))
+    assert asked["additional_parameters"] == {"requeue": True, "signal": "USR1@120", "reservation": "night"}
+    assert asked["ntasks_per_node"] == 1 and "gpus_per_node" not in asked and "partition" not in asked
+    assert slurm.parameters("x", config({"gpus_per_node": 8}, devices="all"))["ntasks_per_node"] == 8
+
+
+def test_slurms_answer_is_understood() -> None:
+    assert parse("12", LINE.format(state="RUNNING")) == Job("12", "RUNNING", "", "node[1-2]", 3)
+    assert parse("12", LINE.format(state="PENDING")).is_active
+    assert not parse("12", LINE.format(state="TIMEOUT")).is_active
+
+
+def test_a_forgotten_job_has_ended_and_a_silent_cluster_has_not(programs) -> None:
+    programs(scontrol="echo 'slurm_load_jobs error: Invalid job id specified' >&2; exit 1")
+    assert job_of("12").state == "GONE" and not job_of("12").is_active
+    programs(scontrol="echo 'slurm_load_jobs error: Unable to contact slurm controller' >&2; exit 1")
+    assert job_of("12").is_active
+
+
+def test_a_job_is_followed_to_its_end(programs, run, capsys) -> None:
+    log = slurm.log_path(run, "12")
+    answer = LINE.format(state="RUNNING").replace("Restarts=3", "Restarts=0")
+    programs(
+        sbatch="echo Submitted batch job 12",
+        scontrol=(
+            f"if [ -e {run.path}/seen ]; then echo '{answer.replace('RUNNING', 'COMPLETED')}'; "
+            f"else touch {run.path}/seen; printf 'submitit INFO\\nepoch 1/2\\nepoch 2/2\\n' > {log}; echo '{answer}'; fi"
+        ),
+    )
+    write_json(run.results_path, {"step": 34})
+    write_status(run, state="finished")
+    assert slurm.launch(run, config()) == {"step": 34}
+    said = capsys.readouterr()
+    assert "SLURM job 12" in said.out and "epoch 1/2\nepoch 2/2\n" in said.out and "submitit" not in said.out
+    assert "runs on node[1-2]" in said.err
+    script = (run.logs / "slurm" / "12_submission.sh").read_text()
+    assert "#SBATCH --requeue" in script and "#SBATCH --signal=USR1@120" in script
+
+
+def test_follow_false_only_submits(programs, run, capsys) -> None:
+    programs(sbatch="echo Submitted batch job 12", scontrol=f"echo '{LINE.format(state='PENDING')}'")
+    assert slurm.launch(run, config({"follow": False})) is None
+    assert "`scancel 12`" in capsys.readouterr().out
+    assert read_json(run.logs / "slurm.json")["job"] == "12"
+    with pytest.raises(UserError, match="job 12 is at"):
+        slurm.launch(run, config())
+
+
+def test_ctrl_c_leaves_the_job_alone(programs, run, capsys, monkeypatch) -> None:
+    def interrupt(*_words):
+        raise KeyboardInterrupt
+
+    programs(sbatch="echo Submitted batch job 12")
+    monkeypatch.setattr(slurm, "follow", interrupt)
+    assert slurm.launch(run, config()) is None
+    assert "job 12 goes on" in capsys.readouterr().out
+
+
+def test_a_refused_job_leaves_no_run_behind(programs, run) -> None:
+    programs(sbatch="echo 'sbatch: error: invalid partition specified: nope' >&2; exit 1")
+    with pytest.raises(UserError, match="invalid partition specified: nope"):
+        slurm.launch(run, config())
+    assert not run.path.exists()
+
+
+def test_a_refused_job_takes_no_trained_run_with_it(programs, run) -> None:
+    programs(sbatch="echo 'sbatch: error: too many jobs' >&2; exit 1")
+    write_status(run, state="interrupted", reason="saved")
+    with pytest.raises(UserError, match="too many jobs"):
+        slurm.launch(run, config())
+    assert run.path.exists()
+
+
+def test_what_came_of_a_job(run) -> None:
+    write_status(run, state="running")
+    with pytest.raises(RunFailed, match="OUT_OF_MEMORY"):
+        slurm.outcome(run, Job("12", "OUT_OF_MEMORY"))
+    assert read_status(run).state == "failed"
+    write_status(run, state="interrupted", reason="SIGTERM: the state is saved at step 7")
+    with pytest.raises(Interrupted, match="saved at step 7"):
+        slurm.outcome(run, Job("12", "CANCELLED"))
+    write_status(run, state="failed", reason="the loss is NaN")
+    with pytest.raises(RunFailed, match="the loss is NaN"):
+        slurm.outcome(run, Job("12", "FAILED"))
+
+
+@pytest.mark.parametrize(
+    ("signum", "state", "restarts", "back"),
+    [
+        (signal.SIGUSR1, "RUNNING", 0, True), (signal.SIGUSR1, "RUNNING", 2, False), (signal.SIGTERM, "RUNNING", 0, True),
+        (signal.SIGTERM, "CANCELLED", 0, False), (signal.SIGINT, "RUNNING", 0, False),
+    ],
+)  # fmt: skip
+def test_which_jobs_go_back_into_the_queue(monkeypatch, signum, state, restarts, back) -> None:
+    monkeypatch.setenv("SLURM_JOB_ID", "12")
+    monkeypatch.setenv("SLURM_RESTART_COUNT", str(restarts))
+    monkeypatch.setattr(job, "job_of", lambda number: Job(number, state))
+    assert job.goes_back(Interrupted("saved", signum), max_requeues=2) is back
+
+
+def test_what_is_refused_before_anything_is_made(monkeypatch) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    (problem,) = launching_problems({"kind": "slurm"}, {})
+    assert "no sbatch" in problem
+    problems = launching_problems({"kind": "local", "partition": "gpu"}, {})
+    assert problems == ["launcher.partition would have no effect: it is for launcher=slurm, and this is launcher=local."]
+    assert any("launcher.time_min=3" in p for p in launching_problems({"kind": "slurm", "time_min": 3}, {}))
+    assert any("hardware.devices=all" in p for p in launching_problems({"kind": "slurm"}, {"devices": "all"}))
+    assert any("max_restarts" in p for p in launching_problems({"kind": "slurm", "max_restarts": 1}, {}))
+
+
+def test_a_missing_package_names_the_extra(monkeypatch) -> None:
+    import importlib.util
+
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    assert any("runner[slurm]" in p for p in launching_problems({"kind": "slurm"}, {}))
+    assert any("runner[ray]" in p for p in launching_problems({"kind": "ray"}, {}))
+
+
+def test_the_folder_of_a_job_is_in_the_run(run) -> None:
+    assert Path(slurm.log_path(run, "12")).is_relative_to(run.logs)
