@@ -20,7 +20,7 @@ KEYS = {
         "partition", "account", "qos", "constraint", "time_min", "save_before_end_s", "max_requeues", "mem_gb",
         "gpus_per_node", "setup", "options", "follow", "cpus_per_worker", *ALL,
     ),
-    "ray": ("max_restarts", "address", "cpus_per_worker", "gpus_per_worker", "spread", *ALL),
+    "ray": ("max_restarts", "wait_for_nodes_s", "address", "cpus_per_worker", "gpus_per_worker", "spread", *ALL),
 }  # fmt: skip
 """Kind → the keys that it reads."""
 

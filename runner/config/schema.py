@@ -163,7 +163,7 @@ class Launcher:
             batch, before it is ended and started anew; null waits for ever.
         rendezvous: host:port where the machines of hardware.num_nodes meet, the same on each; whose address it is
             makes the run directory.
-        wait_for_nodes_s: how long a machine waits for the others.
+        wait_for_nodes_s: how long a machine waits for the others, or a run for its share of a Ray cluster.
         partition, account, qos, constraint: SLURM's, as sbatch takes them.
         time_min: minutes that a job may take; when they are over it saves its state and is put into the queue again.
         save_before_end_s: seconds before its end at which a job is told to save.

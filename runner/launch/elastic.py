@@ -14,7 +14,7 @@ from typing import Any
 
 from runner.config.schema import Launcher
 from runner.errors import ConfigError, Interrupted, OutOfTime, Pruned, RunFailed, UserError
-from runner.launch.nodes import READY, STOP, Meeting, meet, num_nodes, use_interface
+from runner.launch.nodes import READY, STOP, Meeting, interface_of, meet, num_nodes
 from runner.ranks.failure import Failure, clear_failures, first_failure, read_failures
 from runner.ranks.pulse import read_pulses
 from runner.run.directory import RunDir
@@ -109,7 +109,7 @@ def start_agent(run: RunDir, config: Mapping[str, Any], worker: str, meeting: Me
     workers, restarts = num_workers(config["hardware"]), Launcher(**config["launcher"]).max_restarts
     command = [sys.executable, "-m", "runner.launch.agent", str(run.path), str(workers), str(restarts), worker]
     if meeting is not None:
-        use_interface(meeting.address)
+        os.environ.update(interface_of(meeting.address))
         told = ("num_nodes", "endpoint", "address", "wait_s")
         command.append(json.dumps({name: getattr(meeting, name) for name in told}))
     return subprocess.Popen(command, start_new_session=True)  # Ctrl-C reaches it through here

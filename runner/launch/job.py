@@ -51,10 +51,14 @@ def stop(signum: int, frame: FrameType | None) -> None:
 
 
 def goes_back(stopped: Interrupted, max_requeues: int) -> bool:
-    """Whether the job shall go on later: not when somebody has cancelled it, and not for ever."""
+    """Whether the job shall go on later: not when somebody has cancelled it, and not for ever.
+
+    A job that is cancelled, or that SLURM itself puts back, does not count as running any more; one that has to make
+    room for another does until its time of grace is over.
+    """
     if stopped.signum not in SIGNALS:
         return False
-    if stopped.signum == signal.SIGTERM and job_of(os.environ["SLURM_JOB_ID"]).state == "CANCELLED":
+    if stopped.signum == signal.SIGTERM and job_of(os.environ["SLURM_JOB_ID"]).state != "RUNNING":
         return False
     if int(os.environ.get("SLURM_RESTART_COUNT", 0)) < max_requeues:
         return True

@@ -65,6 +65,10 @@ def launch(run: RunDir) -> dict[str, Any] | None:
         from runner.launch import slurm
 
         return slurm.launch(run, config)
+    if config.launcher.kind == "ray":
+        from runner.launch import ray
+
+        return ray.launch(run, config)
     if elastic.needs_agent(config):
         return elastic.launch(run, config)
     from runner.worker import execute

@@ -171,11 +171,12 @@ def first_contact(host: str, port: int, wait_s: float) -> str:
             time.sleep(0.5)
 
 
-def use_interface(address: str) -> None:
+def interface_of(address: str) -> dict[str, str]:
     """Tells the libraries of collectives over which interface the others are reached, unless the user has."""
     import psutil
 
+    names = ("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME")
     for name, addresses in psutil.net_if_addrs().items():
         if any(entry.address == address for entry in addresses):
-            for variable in ("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME"):
-                os.environ.setdefault(variable, name)
+            return {variable: os.environ.get(variable, name) for variable in names}
+    return {}

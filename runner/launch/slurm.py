@@ -14,6 +14,7 @@ from typing import Any
 from runner.config.schema import Launcher
 from runner.errors import Interrupted, RunFailed, UserError
 from runner.launch.job import carry_out
+from runner.launch.log import show_new
 from runner.launch.nodes import num_nodes
 from runner.launch.scheduler import Job, job_of
 from runner.run.directory import RunDir
@@ -23,9 +24,6 @@ from runner.run.status import read_status, write_status
 __all__ = ["launch", "parameters", "submit"]
 
 LOOK_EVERY_S = 1.0
-NOISE = ("submitit ", "slurmstepd", "srun: ")
-"""How lines begin that are SLURM's and submitit's own, and say what is said here in other words."""
-
 
 def launch(run: RunDir, config: Mapping[str, Any]) -> dict[str, Any] | None:
     """Submits a job on the run and, unless ``launcher.follow=false``, shows what it prints until it has ended.
@@ -163,25 +161,6 @@ def news_of(job: Job) -> str:
     if job.state == "PENDING":
         return f"waits in the queue{again} ({job.reason})" if job.reason else f"waits in the queue{again}"
     return f"runs on {job.node}{again}" if job.state == "RUNNING" else ""
-
-
-def show_new(log: Path, read: int) -> int:
-    """Prints whole lines from ``read`` on.
-
-    Returns:
-        How far it has come.
-    """
-    try:
-        with open(log, "rb") as file:
-            file.seek(read)
-            data = file.read()
-    except FileNotFoundError:
-        return read
-    whole = data[: data.rfind(b"\n") + 1]
-    for line in whole.decode(errors="replace").splitlines():
-        if not line.startswith(NOISE):
-            print(line, flush=True)
-    return read + len(whole)
 
 
 def outcome(run: RunDir, job: Job) -> dict[str, Any]:

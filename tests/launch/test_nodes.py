@@ -70,14 +70,14 @@ class Both:
             )  # fmt: skip
 
     def ended(self) -> list[int]:
-        return [process.wait(timeout=250) for process in self.processes]
+        return [process.wait(timeout=900) for process in self.processes]
 
     def said(self) -> str:
         return "\n".join((self.folder / f"machine{number}.out").read_text() for number in (0, 1))
 
 
 def test_two_machines_are_one_run_that_stops_and_goes_on(machines, tmp_path) -> None:
-    train = ["train", *WORDS, f"launcher.rendezvous={FIRST}:29400", "trainer.max_epochs=40"]
+    train = ["train", *WORDS, f"launcher.rendezvous={FIRST}:29400", "trainer.max_epochs=100"]
     run = RunDir(tmp_path / "runs" / "stopped")
     both = Both(tmp_path, machines, *train, "run.name=stopped")
     wait_for(lambda: (pulse := rank_one(run)) is not None and pulse.step >= 20, both.processes[0])
@@ -94,7 +94,7 @@ def test_two_machines_are_one_run_that_stops_and_goes_on(machines, tmp_path) -> 
     both.processes[1] = both.start(1)
     assert both.ended() == [0, 0], both.said()
     assert [path.parent.name for path in tmp_path.rglob("config.yaml")] == ["stopped"]
-    assert [step for step, _, _ in points(run)["train/loss"]] == list(range(1, 40 * 17 + 1))
+    assert [step for step, _, _ in points(run)["train/loss"]] == list(range(1, 100 * 17 + 1))
 
 
 def test_two_agents_on_one_machine(tmp_path) -> None:

@@ -149,7 +149,7 @@ def test_what_came_of_a_job(run) -> None:
     ("signum", "state", "restarts", "back"),
     [
         (signal.SIGUSR1, "RUNNING", 0, True), (signal.SIGUSR1, "RUNNING", 2, False), (signal.SIGTERM, "RUNNING", 0, True),
-        (signal.SIGTERM, "CANCELLED", 0, False), (signal.SIGINT, "RUNNING", 0, False),
+        (signal.SIGTERM, "COMPLETING", 0, False), (signal.SIGINT, "RUNNING", 0, False),
     ],
 )  # fmt: skip
 def test_which_jobs_go_back_into_the_queue(monkeypatch, signum, state, restarts, back) -> None:

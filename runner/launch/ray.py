@@ -1,0 +1,246 @@
+"""The workers of a run on a Ray cluster: an actor for each rank, all started anew when one of them is lost."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from runner.config.schema import Launcher
+from runner.errors import Interrupted, RunFailed, UserError
+from runner.launch.elastic import LAST_WORD_S, SIGNALS, reason_of, tidy
+from runner.launch.log import show_new
+from runner.launch.nodes import num_nodes
+from runner.launch.ray_worker import RankActor
+from runner.ranks.failure import read_failures
+from runner.run.directory import RunDir
+from runner.run.files import read_json
+from runner.run.status import read_status
+
+__all__ = ["connect", "handed_on", "launch", "resources_of"]
+
+LOOK_EVERY_S = 0.5
+GRACE_S = 45.0
+"""What the ranks have, after a signal, to save their state at the next step."""
+
+HANDED_ON = ("PYTHONPATH", "RUNNER_", "MLFLOW_", "HYDRA_", "HF_", "TORCH_HOME")
+"""Beginnings of the variables that the workers get from this command."""
+
+
+def launch(run: RunDir, config: Mapping[str, Any]) -> dict[str, Any]:
+    """Starts the workers, waits for their end, and returns the run's results.
+
+    Raises:
+        UserError: there is no cluster.
+        Interrupted: a signal ended them; the state is saved.
+        RunFailed: a rank failed, more often than ``launcher.max_restarts``.
+    """
+    run = RunDir(run.path.absolute())
+    launcher = Launcher(**config["launcher"])
+    try:
+        connect(launcher.address)
+    except UserError:
+        if read_status(run).state == "created":
+            shutil.rmtree(run.path)
+        raise
+    attempts = Attempts(run, launcher, (config["hardware"].get("devices") or 1) * num_nodes(config))
+    attempts.bundle = resources_of(launcher, config["hardware"])
+    with passed_on(attempts):
+        for number in range(launcher.max_restarts + 1):
+            tidy(run, None)
+            if attempts.carry_out(number) or attempts.is_hopeless():
+                break
+            if number < launcher.max_restarts:
+                print(f"a worker was lost or has failed; all go on from the last checkpoint ({number + 1}. restart)")
+    if read_status(run).state == "finished":
+        return read_json(run.results_path)
+    raise reason_of(run, attempts.signals[0] if attempts.signals else None)
+
+
+def connect(address: str) -> None:
+    """
+    Raises:
+        UserError: no cluster answers.
+    """
+    import ray
+
+    if ray.is_initialized():
+        return
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    options = {"log_to_driver": False, "logging_level": logging.ERROR, "runtime_env": {"env_vars": handed_on()}}
+    try:
+        if address == "local":
+            ray.init(include_dashboard=False, **options)
+        else:
+            ray.init(address=address, **options)
+    except Exception as error:  # Ray raises errors of many kinds here
+        raise UserError(
+            f"launcher.address={address}: no Ray cluster answers ({str(error).splitlines()[0]}). Start one with "
+            "`ray start --head` on one machine and `ray start --address=HOST:PORT` on the others, or take "
+            "launcher.address=local for this machine alone."
+        ) from error
+
+
+def handed_on() -> dict[str, str]:
+    return {key: value for key, value in os.environ.items() if key.startswith(HANDED_ON)}
+
+
+def resources_of(launcher: Launcher, hardware: Mapping[str, Any]) -> dict[str, float]:
+    """What Ray reserves for one worker."""
+    gpus = launcher.gpus_per_worker
+    if gpus is None:
+        gpus = 1 if hardware.get("accelerator") == "gpu" else 0
+    return {"CPU": launcher.cpus_per_worker} | ({"GPU": gpus} if gpus else {})
+
+
+class Attempts:
+    """
+    Attributes:
+        signals: those that came to this process.
+    """
+
+    def __init__(self, run: RunDir, launcher: Launcher, num_workers: int):
+        self.run, self.launcher, self.num_workers = run, launcher, num_workers
+        self.bundle: dict[str, float] = {"CPU": 1}
+        self.signals: list[int] = []
+        self.log = run.logs / "output.log"
+        self._read = 0
+        self._actors: list[Any] = []
+
+    def is_hopeless(self) -> bool:
+        """Whether another try would end in the same way, or nobody wants one."""
+        return bool(self.signals) or any(f.kind in ("mistake", "final") for f in read_failures(self.run))
+
+    def carry_out(self, number: int) -> bool:
+        """One start of all workers.
+
+        Returns:
+            Whether all came to their end.
+        """
+        import ray
+        from ray.util.placement_group import placement_group, remove_placement_group
+
+        strategy = "SPREAD" if self.launcher.spread else "PACK"
+        group = placement_group([self.bundle] * self.num_workers, strategy=strategy)
+        try:
+            self._wait_for_place(group)
+            self._start(group, number)
+            return self._wait()
+        except ray.exceptions.RayError as error:  # a machine was lost while the workers were started
+            print(f"Ray: {str(error).splitlines()[0]}", file=sys.stderr)
+            return False
+        finally:
+            for actor in self._actors:
+                ray.kill(actor)
+            self._actors = []
+            remove_placement_group(group)
+            self._read = show_new(self.log, self._read)
+
+    def _wait_for_place(self, group: Any) -> None:
+        import ray
+
+        wanted = f"{self.num_workers} × " + " + ".join(f"{n:g} {kind}" for kind, n in self.bundle.items())
+        until = time.monotonic() + self.launcher.wait_for_nodes_s
+        told = False
+        while not ray.wait([group.ready()], timeout=2)[0]:
+            there = {kind: ray.cluster_resources().get(kind, 0) for kind in self.bundle}
+            has = ", ".join(f"{n:g} {kind}" for kind, n in there.items())
+            if not told:
+                told = True
+                print(f"waits for {wanted} of the Ray cluster, which has {has} in all", file=sys.stderr, flush=True)
+            if self.signals:
+                raise Interrupted("ended while it waited for the Ray cluster.", self.signals[0])
+            if time.monotonic() > until:
+                raise RunFailed(
+                    f"the Ray cluster has not given {wanted} within {self.launcher.wait_for_nodes_s:.0f} s; it has {has} "
+                    "in all. Add machines, or ask for less."
+                )
+
+    def _start(self, group: Any, number: int) -> None:
+        import ray
+        from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
+
+        kind = ray.remote(RankActor)
+        options = {"num_cpus": self.bundle["CPU"], "num_gpus": self.bundle.get("GPU", 0), "max_concurrency": 4}
+        self._actors = [
+            kind.options(scheduling_strategy=PlacementGroupSchedulingStrategy(group, bundle), **options).remote()
+            for bundle in range(self.num_workers)
+        ]
+        path = str(self.run.path)
+        places = ray.get([actor.where.remote(path) for actor in self._actors])
+        for address, _, sees in places:
+            if not sees:
+                raise UserError(f"the machine {address} of the Ray cluster does not see {path}. Keep runs on a shared disk.")
+        address, port, _ = places[0]
+        common = handed_on() | {
+            "WORLD_SIZE": str(self.num_workers),
+            "MASTER_ADDR": address,
+            "MASTER_PORT": str(port),
+            "TORCHELASTIC_RESTART_COUNT": str(number),
+            "OMP_NUM_THREADS": str(self.launcher.cpus_per_worker),
+        }
+        ray.get(
+            [
+                # Ray shows each worker its own GPUs only: each is the first of its machine.
+                actor.start.remote(
+                    "runner.worker", path, str(self.log), os.getcwd(),
+                    common | {"RANK": str(rank), "LOCAL_RANK": "0", "LOCAL_WORLD_SIZE": "1"},
+                )
+                for rank, actor in enumerate(self._actors)
+            ]
+        )  # fmt: skip
+
+    def _wait(self) -> bool:
+        import ray
+
+        waiting = [actor.wait.remote() for actor in self._actors]
+        told_at = failed_at = None
+        while waiting:
+            ended, waiting = ray.wait(waiting, timeout=LOOK_EVERY_S)
+            self._read = show_new(self.log, self._read)
+            now = time.monotonic()
+            if self.signals and told_at is None:
+                told_at = now
+                for actor in self._actors:
+                    actor.signal.remote(int(signal.SIGTERM))
+            if any(not came_well(reference) for reference in ended) and failed_at is None:
+                failed_at = now
+            grace = GRACE_S if self.signals else LAST_WORD_S
+            if failed_at is not None and now - max(failed_at, told_at or 0) > grace:
+                return False
+            if told_at is not None and (now - told_at > GRACE_S or self.signals.count(signal.SIGINT) > 1):
+                return False
+        return failed_at is None
+
+
+def came_well(reference: Any) -> bool:
+    import ray
+
+    try:
+        return ray.get(reference) == 0
+    except ray.exceptions.RayError:  # the actor is gone, with its machine perhaps
+        return False
+
+
+@contextmanager
+def passed_on(attempts: Attempts) -> Iterator[None]:
+    """The signals that come meanwhile are handed on to the ranks, which save their state."""
+
+    def handle(signum: int, frame: Any) -> None:
+        attempts.signals.append(signum)
+
+    try:
+        before = {signum: signal.signal(signum, handle) for signum in SIGNALS}
+    except ValueError:  # not the main thread: signals are somebody else's
+        before = {}
+    try:
+        yield
+    finally:
+        for signum, handler in before.items():
+            signal.signal(signum, handler)

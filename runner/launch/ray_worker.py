@@ -1,0 +1,52 @@
+"""What Ray keeps on a machine for a rank: an actor that starts the rank's process and tells how it ended.
+
+The rank is a process of its own: it has signals and libraries to itself, and dies with the actor.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+from runner.launch.nodes import interface_of
+
+__all__ = ["RankActor"]
+
+
+class RankActor:
+    def __init__(self) -> None:
+        self._process: subprocess.Popen | None = None
+
+    def where(self, path: str) -> tuple[str, int, bool]:
+        """The machine's address, a free port of it, and whether it sees the run directory."""
+        import ray
+
+        address = ray.util.get_node_ip_address()
+        with socket.socket() as probe:
+            probe.bind((address, 0))
+            return address, probe.getsockname()[1], Path(path).is_dir()
+
+    def start(self, module: str, path: str, log: str, folder: str, environment: dict[str, str]) -> None:
+        import ray
+
+        with open(log, "ab") as output:
+            self._process = subprocess.Popen(
+                [sys.executable, "-u", "-m", module, path],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                cwd=folder if Path(folder).is_dir() else None,
+                env=os.environ | interface_of(ray.util.get_node_ip_address()) | environment,
+            )
+
+    def wait(self) -> int:
+        """The exit code of the rank, or the negative number of the signal that ended it."""
+        return self._process.wait()
+
+    def signal(self, signum: int) -> None:
+        if self._process is not None and self._process.poll() is None:
+            self._process.send_signal(signal.Signals(signum))
