@@ -155,7 +155,8 @@ def free_port() -> int:
 if __name__ == "__main__":
     if reason := missing():
         sys.exit(reason)
-    signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(signum, signal.default_int_handler)
     with SlurmCluster(Path(sys.argv[1]).absolute()) as cluster:
         print(f"export SLURM_CONF={cluster.environment['SLURM_CONF']}", flush=True)
         try:
