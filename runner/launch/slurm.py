@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 import signal
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import redirect_stderr
 from pathlib import Path
 from typing import Any
 
@@ -119,7 +121,8 @@ def submit(run: RunDir, options: dict[str, Any], max_requeues: int) -> str:
     import submitit
 
     try:
-        return executor.submit(carry_out, str(run.path), max_requeues).job_id
+        with redirect_stderr(io.StringIO()):  # sbatch's words are in the error
+            return executor.submit(carry_out, str(run.path), max_requeues).job_id
     except (submitit.core.utils.FailedJobError, submitit.core.utils.FailedSubmissionError) as error:
         if read_status(run).state == "created":
             shutil.rmtree(run.path)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import shutil
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -14,7 +16,18 @@ from runner.config.describe import describe
 from runner.config.groups import GROUPS, Option, find_groups, package_conf
 
 OPTIONS = [option for options in find_groups().values() for option in options.values()]
-ELSEWHERE = {"gpu": torch.cuda.is_available(), "multi_gpu": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+ELSEWHERE = {
+    "gpu": torch.cuda.is_available(),
+    "multi_gpu": torch.cuda.is_available(),
+    "multi_node": torch.cuda.is_available(),
+    "mps": torch.backends.mps.is_available(),
+    "tpu": find_spec("torch_xla") is not None,
+    "slurm": shutil.which("sbatch") is not None and find_spec("submitit") is not None,
+    "ray": find_spec("ray") is not None,
+}
+"""Options that need what not every machine has, and whether this one has it."""
+
+WORDS = ("PyTorch sees no", "there is none to use", "torch_xla is not installed", "on the PATH", "needs the package")
 
 
 def ids(option: Option) -> str:
@@ -32,6 +45,8 @@ def companions(option: Option) -> list[str]:
     groups = find_groups()
     if option.group == "data":
         return [model_for(option, poses(option))]
+    if option.name == "multi_node":
+        return ["launcher.rendezvous=10.0.0.1:29400"]
     if option.group not in ("task", "model"):
         return []
     task = option.name if option.group == "task" else (option.tasks or ("classification",))[0]
@@ -62,7 +77,7 @@ def test_it_composes_and_passes_the_check(option: Option, find) -> None:
     # Files that only the user has, or that a download would bring:
     problems = [problem for problem in problems if not problem.startswith(("data: ", "data."))]
     if not ELSEWHERE.get(option.name, True):
-        assert [problem for problem in problems if "PyTorch sees no" in problem] == problems != []
+        assert [problem for problem in problems if any(word in problem for word in WORDS)] == problems != []
         return
     assert problems == []
 
