@@ -14,7 +14,7 @@ from typing import Any
 
 from runner.config.schema import Launcher
 from runner.errors import Interrupted, RunFailed, UserError
-from runner.launch.elastic import LAST_WORD_S, SIGNALS, reason_of, tidy
+from runner.launch.elastic import HOPELESS, LAST_WORD_S, SIGNALS, reason_of, tidy
 from runner.launch.log import show_new
 from runner.launch.nodes import num_nodes
 from runner.launch.ray_worker import RankActor
@@ -115,7 +115,7 @@ class Attempts:
 
     def is_hopeless(self) -> bool:
         """Whether another try would end in the same way, or nobody wants one."""
-        return bool(self.signals) or any(f.kind in ("mistake", "final") for f in read_failures(self.run))
+        return bool(self.signals) or any(f.kind in HOPELESS for f in read_failures(self.run))
 
     def carry_out(self, number: int) -> bool:
         """One start of all workers.
