@@ -12,6 +12,7 @@ from runner.plots.boundary import decision_boundary, feature_grid
 from runner.plots.calibration import reliability_diagram
 from runner.plots.confusion import confusion_matrix, count_confusion
 from runner.plots.precision_recall import precision_recall_roc
+from runner.plots.projection import projection
 from runner.plots.scores import class_scores
 from runner.plots.wrong import most_wrong, select_most_wrong
 from runner.plots.wrong_texts import most_wrong_texts
@@ -42,6 +43,8 @@ def classification_figures(
     yield from wrong_figure(split, data, names, targets, preds, confidences, probs, index)
     if tuple(data.facts.input_shape) == (2,) and not data.facts.extra.get("vocab_size"):
         yield f"{split}_boundary", boundary_figure(task, split, data)
+    if hasattr(data.normalize, "components"):
+        yield f"{split}_projection", projection_figure(task, split, data)
 
 
 def wrong_figure(split, data, names, targets, preds, confidences, probs, index) -> Iterator[tuple[str, Any]]:
@@ -62,6 +65,14 @@ def wrong_figure(split, data, names, targets, preds, confidences, probs, index) 
     figure = most_wrong(images, files, targets[chosen], preds[chosen], confidences[chosen], names, title)
     if figure is not None:
         yield f"{split}_most_wrong", figure
+
+
+def projection_figure(task: Any, split: str, data: Any) -> Any:
+    """The first two principal components of a split's samples."""
+    samples = [data.splits[split][i] for i in range(min(len(data.splits[split]), MAX_POINTS))]
+    points = data.normalize.to("cpu")(torch.stack([image for image, _ in samples]))[:, :2].numpy()
+    targets = np.array([int(target) for _, target in samples])
+    return projection(points, targets, task.class_names, title=f"First two principal components ({split})")
 
 
 def boundary_figure(task: Any, split: str, data: Any) -> Any:

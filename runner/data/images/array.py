@@ -14,6 +14,7 @@ from runner.data.base import DataModule
 from runner.data.facts import Facts
 from runner.data.fingerprint import digest_tensors
 from runner.data.images.decode import read_image
+from runner.data.images.principal import PrincipalComponents
 from runner.data.images.tree import image_files
 from runner.data.split import ArraySource, Split
 from runner.data.standardize import Standardize
@@ -46,6 +47,8 @@ class ImageArrayDataModule(DataModule):
     Args:
         augment: ``(image, size, can_flip) -> image`` on uint8 ``(C, H, W)``, for training only; then samples
             are read one by one.
+        num_components: of a principal component analysis of the training images: the model gets so many numbers, of
+            unit variance each, in place of the pixels.
 
     Attributes:
         title: name of the set.
@@ -65,6 +68,7 @@ class ImageArrayDataModule(DataModule):
     def __init__(
         self,
         augment: Callable[..., Tensor] | None = None,
+        num_components: Annotated[int, Gt(0)] | None = None,
         batch_size: Annotated[int, Gt(0)] = 64,
         eval_batch_size: Annotated[int, Gt(0)] | None = None,
         num_workers: Annotated[int, Ge(0)] = 0,
@@ -73,6 +77,7 @@ class ImageArrayDataModule(DataModule):
     ):
         super().__init__(batch_size, eval_batch_size, num_workers, seed, drop_last)
         self.augment = augment
+        self.num_components = num_components
         self.normalize = Standardize.for_images(self.mean, self.std)
 
     def read(self) -> dict[str, tuple[ArraySource, Tensor]]:
@@ -96,11 +101,13 @@ class ImageArrayDataModule(DataModule):
             for name, (source, indices) in parts.items()
         }
         train_source, train_indices = parts["train"]
+        if self.num_components and not isinstance(self.normalize, PrincipalComponents):
+            self.normalize = PrincipalComponents.fitted(train_source.inputs[train_indices], self.num_components)
         counts = torch.bincount(train_source.targets[train_indices], minlength=len(self.class_names))
         arrays = [array for source in sources.values() for array in (source.inputs, source.targets)]
         self.facts = Facts(
             task="classification",
-            input_shape=self.image_shape,
+            input_shape=(self.num_components,) if self.num_components else self.image_shape,
             num_outputs=len(self.class_names),
             class_names=list(self.class_names),
             class_counts=counts.tolist(),
@@ -109,6 +116,13 @@ class ImageArrayDataModule(DataModule):
             source=self.source_name(),
             digest=digest_tensors(*arrays),
         )
+
+    def state_dict(self) -> dict[str, Any]:
+        return self.normalize.state_dict() if self.num_components else {}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        if self.num_components:
+            self.normalize = PrincipalComponents(state_dict["center"], state_dict["components"])
 
     def _check_arrays(self, source: ArraySource) -> None:
         shape, last = tuple(source.inputs.shape[1:]), len(self.class_names) - 1

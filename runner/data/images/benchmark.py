@@ -42,13 +42,14 @@ class ImageBenchmarkDataModule(ImageArrayDataModule):
         val_size: Annotated[int, Gt(0)] = 5000,
         split_seed: Annotated[int, Ge(0)] = 0,
         augment: Callable[..., Tensor] | None = None,
+        num_components: Annotated[int, Gt(0)] | None = None,
         batch_size: Annotated[int, Gt(0)] = 64,
         eval_batch_size: Annotated[int, Gt(0)] | None = None,
         num_workers: Annotated[int, Ge(0)] = 0,
         seed: Annotated[int, Ge(0)] = 0,
         drop_last: bool = False,
     ):
-        super().__init__(augment, batch_size, eval_batch_size, num_workers, seed, drop_last)
+        super().__init__(augment, num_components, batch_size, eval_batch_size, num_workers, seed, drop_last)
         self.root = root
         self.data_dir = data_dir
         self.val_size = val_size

@@ -38,13 +38,14 @@ class DigitsDataModule(ImageArrayDataModule):
         test_fraction: Annotated[float, Gt(0), Lt(0.5)] = 0.2,
         split_seed: Annotated[int, Ge(0)] = 0,
         augment: Callable[..., Tensor] | None = None,
+        num_components: Annotated[int, Gt(0)] | None = None,
         batch_size: Annotated[int, Gt(0)] = 64,
         eval_batch_size: Annotated[int, Gt(0)] | None = None,
         num_workers: Annotated[int, Ge(0)] = 0,
         seed: Annotated[int, Ge(0)] = 0,
         drop_last: bool = False,
     ):
-        super().__init__(augment, batch_size, eval_batch_size, num_workers, seed, drop_last)
+        super().__init__(augment, num_components, batch_size, eval_batch_size, num_workers, seed, drop_last)
         self.val_fraction = val_fraction
         self.test_fraction = test_fraction
         self.split_seed = split_seed

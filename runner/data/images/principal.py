@@ -1,0 +1,66 @@
+"""Images as their principal components."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from runner.errors import DataError
+
+__all__ = ["PrincipalComponents"]
+
+IMAGES_A_PIECE = 4096
+
+
+class PrincipalComponents(nn.Module):
+    """Pixels to the coordinates in which the training images vary most, each scaled to unit variance.
+
+    Pearson: On lines and planes of closest fit to systems of points in space, 1901. The projection goes with an exported
+    model; it follows the inputs' device by itself.
+
+    Args:
+        center: mean training image, flat ``(D,)``, in fractions of 255.
+        components: ``(D, k)``.
+    """
+
+    def __init__(self, center: Tensor, components: Tensor):
+        super().__init__()
+        self.register_buffer("center", center)
+        self.register_buffer("components", components)
+
+    @classmethod
+    def fitted(cls, images: Tensor, num_components: int) -> PrincipalComponents:
+        """
+        Args:
+            images: uint8 ``(N, C, H, W)``.
+
+        Raises:
+            DataError: there are not so many components.
+        """
+        num_images, size = len(images), images[0].numel()
+        if num_components > min(num_images - 1, size):
+            raise DataError(
+                f"data.num_components={num_components}: {num_images} training images of {size} numbers have at most "
+                f"{min(num_images - 1, size)}."
+            )
+        flat = images.flatten(1)
+        center = flat.double().mean(0) / 255
+        covariance = torch.zeros(size, size, dtype=torch.float64)
+        for piece in flat.split(IMAGES_A_PIECE):
+            apart = piece.double() / 255 - center
+            covariance += apart.T @ apart
+        variances, vectors = torch.linalg.eigh(covariance / num_images)
+        variances, vectors = variances.flip(0)[:num_components], vectors.flip(1)[:, :num_components]
+        if variances[-1] <= 1e-10:
+            raise DataError(
+                f"data.num_components={num_components}: the training images vary in "
+                f"{int((variances > 1e-10).sum())} directions only; give no more."
+            )
+        largest = vectors.gather(0, vectors.abs().argmax(0, keepdim=True))  # else the sign would be chance
+        return cls(center.float(), (vectors * largest.sign() / variances.sqrt()).float())
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """uint8 or numbers of 0 to 255 ``(N, C, H, W)`` → ``(N, k)``."""
+        if self.center.device != inputs.device:
+            self.to(inputs.device)
+        return (inputs.flatten(1).float() / 255 - self.center) @ self.components
