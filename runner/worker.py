@@ -253,7 +253,7 @@ class Execution:
         node = config["hardware"]
         model = prepare_model(model, node, hardware.accelerator, hardware.channels_last, self.place.world_size)
         task = make_task(scaled(config, self.data.batch_size), model)
-        task.channels_last = hardware.channels_last
+        task.channels_last, task.decode = hardware.channels_last, self.data.decode
         if hardware.compile:
             task.model.compile()
         return task, hardware

@@ -121,6 +121,14 @@ class DataModule(LightningDataModule):
         """Some of ``read_inputs`` as a batch of the splits has them, before ``normalize``."""
         return torch.stack(list(inputs))
 
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text of token ids.
+
+        Raises:
+            DataError: this data set has no tokens.
+        """
+        raise DataError(f"{type(self).__name__} has no tokens to be read as text.")
+
     def picture(self, image: Tensor, target: Any) -> tuple[Tensor, str]:
         """What to look at of a sample of images, uint8 ``(C, H, W)``, and a few words on it."""
         value = torch.as_tensor(target).flatten()[0].item()

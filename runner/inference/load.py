@@ -78,6 +78,7 @@ def load_trained(run: RunDir, which: Which = "best", overrides: dict[str, Any] |
         if plain["model"].get(key) is not None:
             plain["model"][key] = nothing
     task = make_task(plain, make_model(plain))
+    task.decode = data.decode
     task.load_state_dict(checkpoint["state_dict"])
     return Trained(plain, data, task.eval(), path)
 

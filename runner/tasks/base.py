@@ -52,6 +52,7 @@ class Task(LightningModule):
         last_train_loss: of the newest batch, on the device.
         last_train_parts: what that loss is the sum of, by name, where the task tells; logged as ``train/NAME``.
         outputs: of the last evaluation of a split, when ``collect`` was set.
+        decode: token ids to text, as the data has it; whoever joins the two sets it.
     """
 
     monitor: str = "val/loss"
@@ -73,6 +74,7 @@ class Task(LightningModule):
         self.last_train_parts: dict[str, Tensor] = {}
         self.channels_last = False
         self.collect = False
+        self.decode: Callable[[Sequence[int]], str] = str
         self.outputs: dict[str, dict[str, Any]] = {}
         self._collected: list[dict[str, Any]] = []
         self._ends_of_batches: list[int] = []

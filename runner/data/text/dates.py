@@ -1,0 +1,65 @@
+"""Dates as people write them, and as ISO 8601 has them; generated, for trying things out without any file."""
+
+from __future__ import annotations
+
+import datetime
+import random
+from typing import Annotated
+
+from annotated_types import Ge, Gt
+
+from runner.data.text.pairs import Pairs, PairsDataModule
+
+__all__ = ["DatesDataModule"]
+
+MONTHS = ("January", "February", "March", "April", "May", "June", "July", "August", "September", "October",
+          "November", "December")  # fmt: skip
+DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+FORMATS = (
+    "{day} {month} {year}", "{month} {day}, {year}", "{short} {day} {year}", "{day:02}.{number:02}.{year}",
+    "{weekday}, {day} {month} {year}", "{day} {short} {year}",
+)  # fmt: skip
+
+
+class DatesDataModule(PairsDataModule):
+    """``Monday, 7 March 1994`` → ``1994-03-07``, by character.
+
+    Args:
+        num_train, num_val, num_test: pairs of each split.
+        data_seed: of the dates.
+    """
+
+    title = "dates"
+
+    def __init__(
+        self,
+        num_train: Annotated[int, Ge(8)] = 4000,
+        num_val: Annotated[int, Ge(1)] = 300,
+        num_test: Annotated[int, Ge(0)] = 300,
+        data_seed: Annotated[int, Ge(0)] = 0,
+        batch_size: Annotated[int, Gt(0)] = 64,
+        eval_batch_size: Annotated[int, Gt(0)] | None = None,
+        num_workers: Annotated[int, Ge(0)] = 0,
+        seed: Annotated[int, Ge(0)] = 0,
+        drop_last: bool = False,
+    ):
+        super().__init__("char", None, 1, False, 40, batch_size, eval_batch_size, num_workers, seed, drop_last)
+        self.counts = {"train": num_train, "val": num_val, "test": num_test}
+        self.data_seed = data_seed
+
+    def read(self) -> Pairs:
+        rng = random.Random(self.data_seed)
+        return {split: [pair(rng) for _ in range(count)] for split, count in self.counts.items() if count}
+
+    def source_name(self) -> str:
+        return f"generated, seed {self.data_seed}"
+
+
+def pair(rng: random.Random) -> tuple[str, str]:
+    """One day between 1900 and 2099, written by a person and by the standard."""
+    day = datetime.date(1900, 1, 1) + datetime.timedelta(days=rng.randrange(73_049))
+    month = MONTHS[day.month - 1]
+    text = rng.choice(FORMATS).format(
+        day=day.day, month=month, short=month[:3], number=day.month, year=day.year, weekday=DAYS[day.weekday()]
+    )
+    return text, day.isoformat()

@@ -1,0 +1,180 @@
+"""Pairs of sequences: texts and what they are to become."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, Any, ClassVar
+
+import numpy as np
+import torch
+from annotated_types import Ge, Gt
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from runner.data.base import DataModule
+from runner.data.facts import Facts
+from runner.data.text.source import SequenceSplit, TokenSource
+from runner.data.text.table import read_text
+from runner.data.text.tokenizer import BEGIN, END, PAD, Kind, TextTokenizer, size_problems
+from runner.errors import DataError
+
+__all__ = ["PairsDataModule", "Pairs"]
+
+Pairs = dict[str, list[tuple[str, str]]]
+"""Split → source and target of each sample."""
+
+
+class PairSource:
+    """Encoded pairs, with the targets as they are written."""
+
+    def __init__(self, sources: Sequence[list[int]], targets: Sequence[list[int]], texts: Sequence[tuple[str, str]]):
+        nothing = torch.zeros(len(sources), dtype=torch.long)
+        self.sources, self.targets = TokenSource(sources, nothing), TokenSource(targets, nothing)
+        self.texts = texts
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    @property
+    def lengths(self) -> np.ndarray:
+        return self.sources.lengths
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        return self.sources[index][0], self.targets[index][0]
+
+    def name(self, index: int) -> str:
+        return f"pair {index + 1}"
+
+
+def pad_pairs(samples: Sequence[tuple[Tensor, Tensor]]) -> dict[str, Tensor]:
+    """``inputs`` ``(N, S)`` and ``targets`` ``(N, T)``, padded with 0."""
+    inputs, targets = (pad_sequence(list(part), True, PAD) for part in zip(*samples, strict=True))
+    return {"inputs": inputs, "targets": targets}
+
+
+class PairSplit(SequenceSplit):
+    """Batches of pairs; their targets as text are ``references``."""
+
+    def __getitems__(self, keys: Sequence[Any]) -> dict[str, Any]:
+        batch = super().__getitems__(keys)
+        return batch | {"references": [self.source.texts[index][1] for index in batch["index"].tolist()]}
+
+
+class PairsDataModule(DataModule):
+    """The base: a vocabulary for the sources and one for the targets, learnt from the training pairs alone and kept in
+    the checkpoint.
+
+    Args:
+        tokens: what texts are cut into.
+        vocab_size: the most tokens of either side; 4 000 byte pairs, 20 000 words or 10 000 characters when None.
+        min_count: rarer tokens are unknown ones.
+        lowercase: read the sources' capitals as small letters; targets stay as they are.
+        max_length: tokens; of longer texts the beginning is taken.
+    """
+
+    extra_facts = ("vocab_size", "num_features")
+    title: ClassVar[str] = "pairs"
+
+    def __init__(
+        self,
+        tokens: Kind = "bpe",
+        vocab_size: Annotated[int, Gt(4)] | None = None,
+        min_count: Annotated[int, Ge(1)] = 1,
+        lowercase: bool = False,
+        max_length: Annotated[int, Ge(2)] = 100,
+        batch_size: Annotated[int, Gt(0)] = 64,
+        eval_batch_size: Annotated[int, Gt(0)] | None = None,
+        num_workers: Annotated[int, Ge(0)] = 0,
+        seed: Annotated[int, Ge(0)] = 0,
+        drop_last: bool = False,
+    ):
+        super().__init__(batch_size, eval_batch_size, num_workers, seed, drop_last)
+        self.tokens, self.vocab_size, self.min_count = tokens, vocab_size, min_count
+        self.lowercase, self.max_length = lowercase, max_length
+        self.tokenizers: dict[str, TextTokenizer] = {}
+
+    def read(self) -> Pairs:
+        """All pairs; ``train`` and ``val`` must be there."""
+        raise TypeError(f"{type(self).__name__} does not say how it is read")
+
+    def source_name(self) -> str:
+        return ""
+
+    def check(self) -> list[str]:
+        return size_problems(self.tokens, self.vocab_size)
+
+    def setup(self, stage: str | None = None) -> None:
+        """Reads and encodes the pairs, once. A prediction needs none of them."""
+        if self.splits or stage == "predict":
+            return
+        pairs = self.read()
+        if not self.tokenizers:
+            options = (self.tokens, self.vocab_size, self.min_count)
+            sources, targets = zip(*pairs["train"], strict=True)
+            self.tokenizers = {
+                "source": TextTokenizer.fit(sources, *options, self.lowercase),
+                "target": TextTokenizer.fit(targets, *options),
+            }
+        self.splits = {split: PairSplit(self.encode(part), range(len(part)), self.seed, pad_pairs)
+                       for split, part in pairs.items()}  # fmt: skip
+        text = "\0".join(f"{source}\1{target}" for part in pairs.values() for source, target in part)
+        self.facts = Facts(
+            task="seq2seq",
+            input_shape=(int(self.splits["train"].lengths.max()),),
+            num_outputs=len(self.tokenizers["target"]),
+            **{f"num_{name}": len(split) for name, split in self.splits.items()},
+            name=self.title,
+            source=self.source_name(),
+            digest=hashlib.blake2b(text.encode(), digest_size=16).hexdigest(),
+            extra={"vocab_size": len(self.tokenizers["source"]), "num_features": 0},
+        )
+
+    def encode(self, pairs: Sequence[tuple[str, str]]) -> PairSource:
+        sources, targets = zip(*pairs, strict=True)
+        most = self.max_length
+        return PairSource(
+            [ids[:most] or [1] for ids in self.tokenizers["source"].encode_all(sources)],
+            [[BEGIN, *ids[:most], END] for ids in self.tokenizers["target"].encode_all(targets)],
+            list(pairs),
+        )
+
+    def read_inputs(self, paths: Sequence[str]) -> Iterator[tuple[str, Tensor]]:
+        """Texts as they are; of a ``.txt`` file each line."""
+        for path in paths:
+            is_file = path.lower().endswith(".txt") and " " not in path
+            for text in read_text(Path(path)).splitlines() if is_file else [path]:
+                if text.strip():
+                    yield text, torch.tensor(self.tokenizers["source"].encode(text)[: self.max_length] or [1])
+
+    def batch_inputs(self, inputs: Sequence[Tensor]) -> Tensor:
+        return pad_sequence(list(inputs), True, PAD)
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text of target tokens."""
+        return self.tokenizers["target"].decode(ids)
+
+    def token(self, number: int, side: str) -> str:
+        """One token of ``source`` or ``target`` for a person to read."""
+        return "end" if number == END else self.tokenizers[side].token(number).replace(" ", "·")
+
+    def text_of(self, split: str, index: int) -> str:
+        """The source of a sample as it is written."""
+        return self.splits[split].source.texts[index][0]
+
+    def state_dict(self) -> dict[str, Any]:
+        return {side: tokenizer.to_json() for side, tokenizer in self.tokenizers.items()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Takes over the vocabularies, so that ``setup`` learns none anew.
+
+        Raises:
+            DataError: ``setup`` already learnt others: the texts have changed since.
+        """
+        if self.splits and state_dict != self.state_dict():
+            raise DataError(
+                f"the texts of {self.title} have changed since this run began: other vocabularies come out of them. "
+                "Bring the old ones back, or start a new run."
+            )
+        self.tokenizers = {side: TextTokenizer.from_json(text) for side, text in state_dict.items()}

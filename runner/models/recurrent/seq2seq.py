@@ -1,0 +1,111 @@
+"""Encoder and decoder with attention: a sequence of tokens into another one."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, NamedTuple
+
+import torch
+from annotated_types import Ge, Lt
+from torch import Tensor, nn
+
+from runner.models.recurrent.layers import RecurrentLayers, State
+from runner.models.recurrent.padding import PAD, lengths_of, mask_of
+
+__all__ = ["Memory", "Seq2Seq"]
+
+UNITS: dict[str, type[nn.RNNBase]] = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN}
+
+
+class Memory(NamedTuple):
+    """What the decoder looks at.
+
+    Attributes:
+        outputs: of the encoder, ``(N, S, E)``.
+        keys: to be compared with the decoder's state, ``(N, S, H)``.
+        mask: whether a step is one of the sequence, ``(N, S)``.
+    """
+
+    outputs: Tensor
+    keys: Tensor
+    mask: Tensor
+
+
+class Seq2Seq(nn.Module):
+    """A bidirectional encoder; a decoder that attends to all of its steps.
+
+    Luong, Pham, Manning: Effective approaches to attention-based neural machine translation, EMNLP 2015: global
+    attention, general score; without input feeding, so that all steps of a known target are computed at once.
+
+    Args:
+        num_classes: tokens of the target.
+        vocab_size: tokens of the source.
+        units: of encoder and decoder.
+        embed_dim: numbers that stand for a token.
+        hidden_size: units of a layer, of each direction.
+        num_layers: of the encoder and of the decoder.
+        dropout: of embeddings, between layers and before the head.
+        tie_weights: the head has the weights of the target's embedding (Press and Wolf, arXiv:1608.05859).
+    """
+
+    def __init__(
+        self,
+        num_classes: Annotated[int, Ge(1)],
+        vocab_size: Annotated[int, Ge(1)],
+        units: Literal["lstm", "gru", "rnn"] = "lstm",
+        embed_dim: Annotated[int, Ge(1)] = 128,
+        hidden_size: Annotated[int, Ge(1)] = 256,
+        num_layers: Annotated[int, Ge(1)] = 1,
+        dropout: Annotated[float, Ge(0), Lt(1)] = 0.0,
+        tie_weights: bool = True,
+    ):
+        super().__init__()
+        unit = UNITS[units]
+        self.source_embedding = nn.Embedding(vocab_size, embed_dim, padding_idx=PAD)
+        self.target_embedding = nn.Embedding(num_classes, embed_dim, padding_idx=PAD)
+        self.encoder = RecurrentLayers(unit, embed_dim, hidden_size, num_layers, True, dropout)
+        self.bridge = nn.Linear(2 * hidden_size, hidden_size)
+        self.key = nn.Linear(2 * hidden_size, hidden_size, bias=False)
+        self.decoder = RecurrentLayers(unit, embed_dim, hidden_size, num_layers, False, dropout)
+        self.combine = nn.Linear(3 * hidden_size, embed_dim)
+        self.dropout = nn.Dropout(dropout)
+        self.head = nn.Linear(embed_dim, num_classes)
+        for embedding in (self.source_embedding, self.target_embedding):
+            nn.init.normal_(embedding.weight, std=embed_dim**-0.5)
+        if tie_weights:
+            self.head.weight = self.target_embedding.weight
+
+    def forward(self, source: Tensor, target: Tensor) -> Tensor:
+        """Source ``(N, S)`` and the target's tokens but the last ``(N, T)`` → logits of the next ones ``(N, T, K)``."""
+        memory, state = self.encode(source)
+        return self.decode(target, memory, state)[0]
+
+    def encode(self, source: Tensor) -> tuple[Memory, State]:
+        """``(N, S)`` token ids, padded with 0 → what the decoder looks at, and the state it begins with."""
+        source, lengths = source.long(), lengths_of(source)
+        outputs, state = self.encoder(self.dropout(self.source_embedding(source)), lengths)
+        memory = Memory(outputs, self.key(outputs), mask_of(lengths, source.shape[1]))
+        if isinstance(state, tuple):
+            return memory, tuple(self.both_ways(part) for part in state)
+        return memory, self.both_ways(state)
+
+    def both_ways(self, state: Tensor) -> Tensor:
+        """``(2 · layers, N, H)`` → ``(layers, N, H)``."""
+        pairs = state.unflatten(0, (-1, 2))
+        return torch.tanh(self.bridge(torch.cat([pairs[:, 0], pairs[:, 1]], -1)))
+
+    def decode(self, tokens: Tensor, memory: Memory, state: State) -> tuple[Tensor, State, Tensor]:
+        """
+        Args:
+            tokens: ``(N, T)``, those that are known.
+            state: behind the tokens before them.
+
+        Returns:
+            Logits of the tokens that follow each ``(N, T, K)``, the state behind the last, and the attention paid to
+            each step of the source ``(N, T, S)``.
+        """
+        outputs, state = self.decoder(self.dropout(self.target_embedding(tokens.long())), None, state)
+        scores = outputs @ memory.keys.transpose(1, 2)
+        attention = scores.masked_fill(~memory.mask[:, None], -torch.inf).softmax(-1)
+        context = attention @ memory.outputs
+        features = torch.tanh(self.combine(torch.cat([context, outputs], -1)))
+        return self.head(self.dropout(features)), state, attention

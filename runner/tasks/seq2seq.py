@@ -1,0 +1,148 @@
+"""A sequence of tokens into another one."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from runner.data.facts import Facts
+from runner.errors import DataError, UserError
+from runner.ranks.exchange import all_of, sum_over_ranks
+from runner.tasks.base import Step, Task
+from runner.tasks.probe import first_line, in_eval_mode
+from runner.tasks.search import beam_search, greedy_search
+from runner.tasks.seq2seq_figures import seq2seq_figures
+from runner.tasks.token_weight import weigh_by_tokens
+
+__all__ = ["Seq2SeqTask"]
+
+PAD = 0
+MAX_NATS = 50.0
+
+
+class Seq2SeqTask(Task):
+    """Cross-entropy of each target token, given the source and the tokens before it.
+
+    Held-out splits are also decoded: greedily at each validation, by a beam besides at the end. BLEU is sacrebleu's,
+    of the decoded texts against the targets as they are written (Post, arXiv:1804.08771).
+
+    Args:
+        model: source ``(N, S)`` and target ``(N, T)`` to logits; see ``runner.tasks.search`` for its other methods.
+        label_smoothing: share of the target spread over the other tokens, in training.
+        beam_size: sequences kept in the search by a beam.
+        max_steps: tokens of a decoded text; twice the source's and ten when None.
+    """
+
+    monitor = "val/bleu"
+    mode = "max"
+    served_as = "tokens"
+
+    def __init__(
+        self,
+        model: nn.Module,
+        optimizer: Callable[..., torch.optim.Optimizer] | None = None,
+        scheduler: Callable[..., Any] | None = None,
+        label_smoothing: float = 0.0,
+        beam_size: int = 4,
+        max_steps: int | None = None,
+    ):
+        super().__init__(model, optimizer, scheduler)
+        self.label_smoothing, self.beam_size, self.max_steps = label_smoothing, beam_size, max_steps
+        self._said: dict[str, dict[str, list[str]]] = {}
+        self._nats: list[float] = [0.0, 0.0]
+
+    @classmethod
+    def adapt(cls, facts: Facts) -> Facts:
+        if facts.task != "seq2seq":
+            raise DataError(f"{facts.name} holds no pairs of sequences: its task is {facts.task}. Use task={facts.task}.")
+        return facts
+
+    @classmethod
+    def try_model(cls, model: nn.Module, facts: Facts) -> None:
+        name, ones = type(model).__name__, torch.ones((2, 3), dtype=torch.long)
+        with in_eval_mode(model), torch.no_grad():
+            try:
+                logits = model(ones, ones[:, :2])
+                model.decode(ones[:, :1], *model.encode(ones))
+            except (RuntimeError, ValueError, AssertionError, IndexError, TypeError, AttributeError) as error:
+                raise UserError(
+                    f"{name} turns no sequence into another: {first_line(error)} Models for it: `runner list`."
+                ) from error
+        if tuple(logits.shape) != (2, 2, facts.num_outputs):
+            raise UserError(f"{name} puts out {tuple(logits.shape)}; expected (2, 2, {facts.num_outputs}).")
+
+    # Training
+
+    def step(self, batch: dict[str, Any], label_smoothing: float = 0.0) -> Step:
+        targets = batch["targets"]
+        logits = self.model(batch["inputs"], targets[:, :-1])
+        loss = cross_entropy(
+            logits.float().flatten(0, 1), targets[:, 1:].flatten(), ignore_index=PAD, label_smoothing=label_smoothing
+        )
+        return Step(loss, {})
+
+    def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
+        loss = self.step(batch, self.label_smoothing).loss
+        weigh_by_tokens(batch, batch["targets"][:, 1:], PAD)
+        return self.take_loss(loss, batch)
+
+    # Evaluation
+
+    def batch_count(self, batch: dict[str, Any]) -> int:
+        """Target tokens: each counts alike in the loss of a split."""
+        return int((batch["targets"][:, 1:] != PAD).sum())
+
+    def _evaluate(self, batch: dict[str, Any], split: str) -> None:
+        said = self._said.setdefault(split, {})
+        found = {"reference": batch["references"], "greedy": self.texts(batch["inputs"], 1)}
+        if self.trainer.state.fn != "fit" and self.beam_size > 1:
+            found["beam"] = self.texts(batch["inputs"], self.beam_size)
+        for name, texts in found.items():
+            said.setdefault(name, []).extend(texts)
+        self._found = found
+        super()._evaluate(batch, split)
+
+    def update_metrics(self, outputs: dict[str, Any], split: str) -> None:
+        outputs |= self._found
+
+    def compute_metrics(self, split: str) -> dict[str, float]:
+        from sacrebleu import corpus_bleu
+
+        nats, tokens = sum_over_ranks(float(self._loss_sum), self._loss_count)
+        values = {"perplexity": math.exp(min(nats / tokens, MAX_NATS))}
+        ranks = all_of(self._said.pop(split))
+        said = {name: [text for rank in ranks for text in rank[name]] for name in ranks[0]}
+        for name, key in (("greedy", "bleu"), ("beam", "bleu_beam")):
+            if name in said:
+                values[key] = corpus_bleu(said[name], [said["reference"]]).score
+        same = sum(text == reference for text, reference in zip(said["greedy"], said["reference"], strict=True))
+        return values | {"exact_match": same / len(said["reference"])}
+
+    def figures(self, split: str, data: Any) -> Iterator[tuple[str, Any]]:
+        if self.outputs[split]:
+            yield from seq2seq_figures(self, split, data)
+
+    # Use
+
+    @torch.no_grad()
+    def texts(self, source: Tensor, beam_size: int) -> list[str]:
+        """What the model makes of sources ``(N, S)``."""
+        steps = self.max_steps or 2 * source.shape[1] + 10
+        if beam_size == 1:
+            found = greedy_search(self.model, source, steps)
+        else:
+            found = beam_search(self.model, source, steps, beam_size)
+        return [self.decode(ids) for ids in found]
+
+    def predict_outputs(self, inputs: Tensor) -> dict[str, Any]:
+        return {"greedy": self.texts(inputs, 1), "text": self.texts(inputs, self.beam_size)}
+
+    def rows(self, outputs: dict[str, Any]) -> list[dict[str, Any]]:
+        return [
+            {"text": text, "greedy": greedy} for text, greedy in zip(outputs["text"], outputs["greedy"], strict=True)
+        ]

@@ -1,0 +1,48 @@
+"""What a model of pairs of sequences says, and where it looks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+
+from runner.plots.attention import attention_maps
+from runner.plots.translations import translations
+from runner.tasks.search import BEGIN, END, greedy_search
+
+__all__ = ["seq2seq_figures"]
+
+NUM_MAPS, NUM_TEXTS, LONGEST = 4, 8, 24
+
+
+def seq2seq_figures(task: Any, split: str, data: Any) -> Iterator[tuple[str, Any]]:
+    """Figures of one evaluated split: some of its samples, drawn at random."""
+    outputs = task.outputs[split]
+    order = torch.randperm(len(outputs["index"]), generator=torch.Generator().manual_seed(0)).tolist()
+    texts = [
+        {"source": data.text_of(split, int(outputs["index"][i]))}
+        | {name: outputs[name][i] for name in ("reference", "greedy", "beam") if name in outputs}
+        for i in order[:NUM_TEXTS]
+    ]
+    yield f"{split}_translations", translations(texts, f"Some of {split}, at random")
+    source = data.splits[split].source
+    short = [i for i in order if len(source[int(outputs["index"][i])][0]) <= LONGEST][:NUM_MAPS]
+    maps = [attention_of(task, data, source[int(outputs["index"][i])][0]) for i in short]
+    if maps:
+        yield f"{split}_attention", attention_maps(maps, f"Attention ({split})")
+
+
+@torch.no_grad()
+def attention_of(task: Any, data: Any, ids: torch.Tensor) -> tuple[list[str], list[str], Any]:
+    """Tokens of the source, those the model makes of them, and the attention between ``(T, S)``."""
+    was_training = task.training
+    task.eval()
+    source = ids[None].to(task.device)
+    (found,) = greedy_search(task.model, source, 2 * len(ids) + 10)
+    memory, state = task.model.encode(source)
+    tokens = torch.tensor([[BEGIN, *found]], device=task.device)
+    _, _, attention = task.model.decode(tokens, memory, state)
+    task.train(was_training)
+    told = [data.token(number, "target") for number in [*found, END]]
+    return [data.token(number, "source") for number in ids.tolist()], told, attention[0].float().cpu().numpy()

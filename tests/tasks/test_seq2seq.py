@@ -1,0 +1,63 @@
+"""Pairs of sequences: learnt by heart, scored as sacrebleu does."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+from sacrebleu import corpus_bleu
+from torch import nn
+
+from runner.data.facts import Facts
+from runner.data.text.dates import DatesDataModule
+from runner.errors import DataError, UserError
+from runner.models.recurrent.seq2seq import Seq2Seq
+from runner.tasks.seq2seq import Seq2SeqTask
+
+
+def test_learns_a_batch_by_heart_and_says_it():
+    torch.manual_seed(0)
+    data = DatesDataModule(num_train=16, num_val=4, num_test=0, batch_size=16)
+    data.setup()
+    model = Seq2Seq(data.facts.num_outputs, data.facts.extra["vocab_size"], embed_dim=32, hidden_size=64)
+    Seq2SeqTask.try_model(model, data.facts)
+    task = Seq2SeqTask(model, beam_size=3)
+    task.decode = data.decode
+    batch = next(iter(data.train_dataloader()))
+    optimizer = torch.optim.Adam(task.parameters(), lr=1e-2)
+    for _ in range(80):
+        optimizer.zero_grad()
+        task.step(batch).loss.backward()
+        optimizer.step()
+    task.eval()
+    assert task.texts(batch["inputs"], 1) == batch["references"]
+    rows = task.rows(task.predict_outputs(batch["inputs"]))
+    assert [row["text"] for row in rows] == batch["references"]
+
+
+def test_bleu_and_loss_are_those_of_the_whole_split():
+    torch.manual_seed(0)
+    data = DatesDataModule(num_train=16, num_val=10, num_test=0, eval_batch_size=4)
+    data.setup()
+    task = Seq2SeqTask(Seq2Seq(data.facts.num_outputs, data.facts.extra["vocab_size"], hidden_size=8).eval())
+    task.decode = data.decode
+    task._trainer = SimpleNamespace(state=SimpleNamespace(fn="test"))
+    batches = list(data.val_dataloader())
+    for batch in batches:
+        task._evaluate(batch, "val")
+    said = [text for batch in batches for text in task.texts(batch["inputs"], 1)]
+    references = [text for batch in batches for text in batch["references"]]
+    count = sum(int((batch["targets"][:, 1:] != 0).sum()) for batch in batches)
+    assert task._loss_count == count
+    found = task.compute_metrics("val")
+    assert found["bleu"] == pytest.approx(corpus_bleu(said, [references]).score)
+    assert "bleu_beam" in found and found["exact_match"] == 0
+
+
+def test_other_data_and_models_are_refused():
+    facts = Facts("seq2seq", (7,), 11, extra={"vocab_size": 9})
+    with pytest.raises(UserError, match="turns no sequence into another"):
+        Seq2SeqTask.try_model(nn.Linear(3, 3), facts)
+    with pytest.raises(DataError, match="Use task=classification"):
+        Seq2SeqTask.adapt(Facts("classification", (7,), 2))
