@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
 import torch
+from annotated_types import Ge, Lt
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torchmetrics.aggregation import SumMetric
@@ -44,7 +45,7 @@ class LanguageTask(Task):
         model: nn.Module,
         optimizer: Callable[..., torch.optim.Optimizer] | None = None,
         scheduler: Callable[..., Any] | None = None,
-        label_smoothing: float = 0.0,
+        label_smoothing: Annotated[float, Ge(0), Lt(1)] = 0.0,
     ):
         super().__init__(model, optimizer, scheduler)
         self.label_smoothing = label_smoothing

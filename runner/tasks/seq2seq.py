@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Annotated, Any
 
 import torch
+from annotated_types import Ge, Le, Lt
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
@@ -47,9 +48,9 @@ class Seq2SeqTask(Task):
         model: nn.Module,
         optimizer: Callable[..., torch.optim.Optimizer] | None = None,
         scheduler: Callable[..., Any] | None = None,
-        label_smoothing: float = 0.0,
-        beam_size: int = 4,
-        max_steps: int | None = None,
+        label_smoothing: Annotated[float, Ge(0), Lt(1)] = 0.0,
+        beam_size: Annotated[int, Ge(1), Le(100)] = 4,
+        max_steps: Annotated[int, Ge(1)] | None = None,
     ):
         super().__init__(model, optimizer, scheduler)
         self.label_smoothing, self.beam_size, self.max_steps = label_smoothing, beam_size, max_steps

@@ -45,6 +45,20 @@ def test_steps_are_labelled(say, here: Path) -> None:
     assert len(row["labels"]) == 4
 
 
+def test_a_sequence_becomes_another(say, here: Path) -> None:
+    small = ["data=dates", "data.num_train=64", "data.num_val=6", "data.num_test=6", "model.embed_dim=8"]
+    said = say("train", *small, *TINY, "task.max_steps=12", "run.name=dates")
+    assert said.code == 0, said.err
+    results = read_json(here / "runs" / "dates" / "results.json")
+    assert {"test/bleu", "test/bleu_beam", "test/perplexity", "test/exact_match"} <= set(results["test"])
+    plots = {path.stem for path in (here / "runs" / "dates" / "plots").glob("*.png")}
+    assert {"lengths", "test_attention", "test_translations"} <= plots
+    (row,) = json.loads(say("predict", "dates", "7 March 1994", "--json").out)
+    assert {"input", "text", "greedy"} == set(row)
+    found = json.loads(say("evaluate", "dates", "--json").out)
+    assert found["test/bleu_beam"] == pytest.approx(results["test"]["test/bleu_beam"])
+
+
 def test_a_language_model_goes_on_with_a_prompt(say, here: Path, cache) -> None:
     (here / "poem.txt").write_text("".join(f"Line {i} of a ballad\n\n" for i in range(60)))
     small = ["data=text_file", "data.path=poem.txt", "data.window=16", "data.batch_size=4"]
@@ -88,6 +102,8 @@ def test_tunes_are_written(say, here: Path, cache) -> None:
         (["data=digits", "model=lstm"], "model=lstm takes inputs of the kind sequence or tokens"),
         (["data=bracket_depth", "model=resnet18"], "For labelling there are model=gru, lstm, rnn"),
         (["data=python_topics", "model=mlp"], "For language there are model=gru, lstm, rnn"),
+        (["data=dates", "model=lstm"], "For seq2seq there are model=seq2seq"),
+        (["data=dates", "task.beam_size=0"], "task.beam_size=0"),
         (["data=text_csv", "data.path=gone.csv"], "data.path=gone.csv: there is no such file"),
         (["data=brackets", "model.hidden_size=0"], "model.hidden_size=0"),
         (["data=python_topics", "model.tie_weights=true", "model.embed_dim=9"], "embed_dim = hidden_size"),

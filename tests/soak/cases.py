@@ -71,6 +71,14 @@ TASKS = {
         "data=brackets", "data.num_samples=100", "data.batch_size=8", "model=lstm", "model.hidden_size=8",
         "model.pooling=attention", "regularization.dropout=0.2", "checkpoint.every=3 steps",
     ],
+    "labelling": [
+        "data=bracket_depth", "data.num_samples=100", "data.batch_size=8", "model=gru", "model.hidden_size=8",
+        "regularization.dropout=0.2", "checkpoint.every=3 steps",
+    ],
+    "seq2seq": [
+        "data=dates", "data.num_train=64", "data.num_val=4", "data.num_test=4", "data.batch_size=8",
+        "model.hidden_size=8", "model.embed_dim=8", "task.max_steps=12", "checkpoint.every=3 steps",
+    ],
     "language": [
         "data=text_file", f"data.path={TEXT}", "data.window=16", "data.batch_size=4", "model=gru",
         "model.hidden_size=8", "model.num_layers=2", "regularization.dropout=0.2", "checkpoint.every=5 steps",
