@@ -30,6 +30,9 @@ class RankActor:
             probe.bind((address, 0))
             return address, probe.getsockname()[1], Path(path).is_dir()
 
+    def host(self) -> str:
+        return socket.gethostname()
+
     def start(self, module: str, path: str, log: str, folder: str, environment: dict[str, str]) -> None:
         import ray
 
@@ -41,12 +44,21 @@ class RankActor:
                 stderr=output,
                 cwd=folder if Path(folder).is_dir() else None,
                 env=os.environ | interface_of(ray.util.get_node_ip_address()) | environment,
+                start_new_session=True,
             )
+
+    def carry_out(self, module: str, path: str, log: str, folder: str, environment: dict[str, str]) -> int:
+        self.start(module, path, log, folder, environment)
+        return self.wait()
 
     def wait(self) -> int:
         """The exit code of the rank, or the negative number of the signal that ended it."""
         return self._process.wait()
 
     def signal(self, signum: int) -> None:
-        if self._process is not None and self._process.poll() is None:
+        if self._process is None or self._process.poll() is not None:
+            return
+        if signum == signal.SIGKILL:
+            os.killpg(self._process.pid, signum)
+        else:
             self._process.send_signal(signal.Signals(signum))

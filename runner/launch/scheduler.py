@@ -20,6 +20,7 @@ class Job:
         reason: why it waits, or ended.
         node: where it runs.
         restarts: how often it went back into the queue.
+        exit_status: an exit code, or the negative number of the signal that ended it.
     """
 
     id: str
@@ -27,6 +28,7 @@ class Job:
     reason: str = ""
     node: str = ""
     restarts: int = 0
+    exit_status: int = 1
 
     @property
     def is_active(self) -> bool:
@@ -52,4 +54,7 @@ def parse(number: str, line: str) -> Job:
         found = re.search(rf"(?:^|\s){name}=(\S+)", line)
         return "" if found is None or found.group(1) in ("(null)", "None") else found.group(1)
 
-    return Job(number, value("JobState") or "UNKNOWN", value("Reason"), value("NodeList"), int(value("Restarts") or 0))
+    code, _, signum = (value("ExitCode") or "1:0").partition(":")
+    status = -int(signum or 0) or (128 - int(code) if int(code) > 128 else int(code))
+    state, restarts = value("JobState") or "UNKNOWN", int(value("Restarts") or 0)
+    return Job(number, state, value("Reason"), value("NodeList"), restarts, status)

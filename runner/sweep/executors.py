@@ -16,6 +16,15 @@ def make_executor(sweep: SweepDir, config: dict[str, Any]) -> Executor:
     Args:
         config: that all trials share; they start where its ``launcher`` says.
     """
+    kind = config["launcher"]["kind"]
+    if kind == "ray":
+        from runner.sweep.on_ray import RayExecutor
+
+        return RayExecutor(config)
+    if kind == "slurm":
+        from runner.sweep.on_slurm import SlurmExecutor
+
+        return SlurmExecutor(config)
     return Pool(targets_of(config), sweep.logs / "server.log")
 
 

@@ -1,0 +1,160 @@
+"""Sweeps on clusters: a real Ray cluster that loses a node, a real SLURM, and the bookkeeping without either."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from runner.errors import ConfigError
+from runner.launch.scheduler import Job, parse
+from runner.run.files import read_json
+from runner.sweep.attempt import Attempt
+from runner.sweep.cluster import ClusterExecutor, End
+from runner.sweep.mailbox import MailboxChannel, read_attempt
+from runner.sweep.on_slurm import SlurmExecutor, Submitted
+from tests.launch import ray_cluster, slurm_cluster
+
+CONFIG = {"launcher": {"kind": "ray", "cpus_per_worker": 2}, "hardware": {"devices": 1}}
+SWEEP = [
+    "model=mlp", "data=digits", "regularization=none", "tracking=none", "trainer.max_epochs=4", "hardware=cpu",
+    "optimizer.lr=tag(log,interval(1e-4,1e-1))", "sweep.name=s",
+]  # fmt: skip
+
+
+class FakeCluster(ClusterExecutor):
+    """Jobs are dicts that a test changes."""
+
+    def submit(self, attempt: Attempt) -> dict:
+        return {"place": None, "end": None, "signals": [], "dropped": False}
+
+    def place_of(self, job: dict) -> str | None:
+        return job["place"]
+
+    def end_of(self, job: dict) -> End | None:
+        return job["end"]
+
+    def send(self, job: dict, signum: int) -> None:
+        job["signals"].append(signum)
+
+    def drop(self, job: dict) -> None:
+        job["dropped"] = True
+
+
+@pytest.fixture
+def cluster(tmp_path):
+    found = FakeCluster(CONFIG)
+    (tmp_path / "logs").mkdir()
+    found.start(Attempt(3, tmp_path, prunes=True, num_threads=7, devices=("GPU-1",), environment={"A": "b"}))
+    return found
+
+
+def test_the_life_of_an_attempt(cluster, tmp_path) -> None:
+    job = cluster._jobs[3]
+    assert cluster.wait(0) == []
+    job["place"] = "node3"
+    assert [(e.kind, e.place) for e in cluster.wait(0)] == [("started", "node3")]
+    channel = MailboxChannel(tmp_path, waits=False)
+    channel.report(1, 0.5)
+    (report,) = cluster.wait(0)
+    assert (report.kind, report.epoch, report.value) == ("report", 1, 0.5)
+    cluster.answer(3, True)
+    assert read_json(tmp_path / "mailbox" / "answer.json") == {"epoch": 1, "prune": True}
+    cluster.signal(3, signal.SIGTERM)
+    assert job["signals"] == [signal.SIGTERM]
+    channel.report(2, 0.6)
+    job["end"] = End(-9, "its machine was lost")
+    assert [e.kind for e in cluster.wait(0)] == ["report", "ended"], "what it said last comes first"
+    assert job["dropped"] and cluster.wait(0) == []
+    cluster.signal(3, signal.SIGKILL)  # it has gone: nothing happens
+    cluster.answer(3, False)
+
+
+def test_this_machines_threads_and_devices_stay_here(cluster, tmp_path) -> None:
+    told = read_attempt(tmp_path)
+    assert told.num_threads == 2 and told.devices == () and told.environment == {}
+
+
+def test_what_is_left_is_ended(cluster) -> None:
+    job = cluster._jobs[3]
+    cluster.close()
+    assert job["dropped"]
+
+
+def test_a_trial_stays_on_one_machine() -> None:
+    with pytest.raises(ConfigError, match="hardware.num_nodes=2"):
+        FakeCluster(CONFIG | {"hardware": {"num_nodes": 2}})
+
+
+@pytest.mark.parametrize(
+    ("state", "code", "status"),
+    [("COMPLETED", "0:0", 0), ("FAILED", "1:0", 1), ("FAILED", "137:0", -9), ("FAILED", "0:9", -9),
+     ("NODE_FAIL", "0:0", -9), ("OUT_OF_MEMORY", "0:125", -9), ("RUNNING", "0:0", None)],
+)  # fmt: skip
+def test_how_a_job_ended(monkeypatch, state, code, status) -> None:
+    seen = parse("7", f"JobId=7 JobState={state} ExitCode={code} NodeList=n1")
+    monkeypatch.setattr(Submitted, "look", lambda self: seen)
+    executor = SlurmExecutor({"launcher": {"kind": "slurm"}, "hardware": {}})
+    end = executor.end_of(Submitted("7", Job("7", "PENDING")))
+    assert (None if end is None else end.status) == status
+    assert executor.place_of(Submitted("7", seen)) == "n1, job 7"
+
+
+def sweep(folder: Path, words: list[str], prefix: list[str], environment: dict[str, str]) -> subprocess.Popen:
+    with open(folder / "out", "ab") as output:
+        return subprocess.Popen(
+            [*prefix, sys.executable, "-m", "runner", "sweep", *SWEEP, *words], cwd=folder, stdout=output, stderr=output,
+            stdin=subprocess.DEVNULL, env=environment | {"OMP_NUM_THREADS": "1"},
+        )  # fmt: skip
+
+
+def states(folder: Path) -> dict[str, int]:
+    return read_json(folder / "runs" / "s" / "status.json", {}).get("trials", {})
+
+
+def finished(folder: Path) -> list[Path]:
+    found = sorted((folder / "runs" / "s" / "trials").glob("*"))
+    return [path for path in found if read_json(path / "status.json", {}).get("state") == "finished"]
+
+
+def wait_until(condition, process: subprocess.Popen) -> None:
+    until = time.monotonic() + 600
+    while not condition():
+        assert process.poll() is None and time.monotonic() < until, "it ended, or did not come so far"
+        time.sleep(0.5)
+
+
+@pytest.mark.slow
+def test_a_ray_cluster_loses_a_node_and_no_trial(tmp_path) -> None:
+    if reason := ray_cluster.missing():
+        pytest.skip(reason)
+    with ray_cluster.RayCluster(cpus_per_node=1) as cluster:
+        words = ["launcher=ray", f"launcher.address={cluster.address}", "sweep.num_trials=8", "sweep.num_workers=2"]
+        process = sweep(tmp_path, words, cluster.prefix, dict(os.environ))
+        wait_until(lambda: len(finished(tmp_path)) >= 2, process)
+        cluster.remove_node()
+        assert process.wait(timeout=1500) == 0, (tmp_path / "out").read_text()
+    assert states(tmp_path) == {"complete": 8}, (tmp_path / "out").read_text()
+    assert len(finished(tmp_path)) == 8
+
+
+@pytest.mark.slow
+def test_slurm_jobs_are_trials_that_are_pruned_killed_and_gone_on_with(tmp_path) -> None:
+    if reason := slurm_cluster.missing():
+        pytest.skip(reason)
+    pytest.importorskip("submitit", reason="needs the extra slurm")
+    with slurm_cluster.SlurmCluster(tmp_path / "slurm") as cluster:
+        words = ["launcher=slurm", "sweep.num_trials=5", "sweep.num_workers=2", "sweep=asha", "trainer.max_epochs=9"]
+        process = sweep(tmp_path, words, [], cluster.full_environment())
+        wait_until(lambda: len(cluster.jobs()) == 2 and len(finished(tmp_path)) >= 1, process)
+        cluster.ask("scancel", cluster.jobs()[0].split()[0])  # a job that somebody ends: the trial is begun again
+        assert process.wait(timeout=1500) == 0, (tmp_path / "out").read_text()
+        assert not cluster.jobs()
+    said = (tmp_path / "out").read_text()
+    assert sum(states(tmp_path).values()) == 5 and set(states(tmp_path)) <= {"complete", "pruned"}, said
+    assert "CANCELLED" in said or "killed" in said or "saved" in said
