@@ -27,7 +27,7 @@ def refuse_in_group(command: str) -> None:
     if not place.is_first:
         raise SystemExit(UserError.exit_code)
     raise UserError(
-        f"`{command}` is the work of one process, and {place.started_by} has started {place.world_size}. "
+        f"`{command}` is the work of one process, and {place.starter} has started {place.world_size}. "
         "Call it without, or with a single process."
     )
 

@@ -11,7 +11,7 @@ from runner.config.facts import PLACEHOLDER
 __all__ = ["Change", "find_changes", "lengthens", "refusals"]
 
 FREE = (
-    "run", "resume", "plots", "report", "tracking", "launcher", "hardware.accelerator", "hardware.devices",
+    "run", "resume", "plots", "report", "tracking", "launcher", "hardware.accelerator", "hardware.devices", "hardware.num_nodes",
     "hardware.strategy", "hardware.num_threads", "checkpoint", "guard", "sweep", "data.num_workers",
     "data.eval_batch_size", "data.root", "data.path", "data.cache", "data.download", "trainer.log_every_n_steps",
     "trainer.profiler", "trainer.limit_test_batches", "trainer.check_val_every_n_epoch",

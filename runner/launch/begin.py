@@ -123,7 +123,7 @@ def fit_to(place: Place, composition: Composition) -> list[str]:
         wanted = OmegaConf.select(config, key)
         if key in composition.explicit and wanted not in (number, "all"):
             problems.append(
-                f"{key}={wanted}, but {place.started_by} has started {place.world_size} processes, "
+                f"{key}={wanted}, but {place.starter} has started {place.world_size} processes, "
                 f"{place.local_world_size} a machine. Leave {key} out, or start as many."
             )
         if number > 1 or wanted is not None:
@@ -131,7 +131,7 @@ def fit_to(place: Place, composition: Composition) -> list[str]:
     kind = OmegaConf.select(config, "launcher.kind")
     if kind != "local":
         problems.append(
-            f"launcher={kind} would have no effect: {place.started_by} starts the workers here. Leave it out, or give "
-            f"the command without {place.started_by}."
+            f"launcher={kind} would have no effect: {place.starter} starts the workers here. Leave it out, or give "
+            f"the command without {place.starter}."
         )
     return problems

@@ -29,8 +29,11 @@ LOOK_EVERY_S = 0.5
 GRACE_S = 45.0
 """What the ranks have, after a signal, to save their state at the next step."""
 
-HANDED_ON = ("PYTHONPATH", "RUNNER_", "MLFLOW_", "HYDRA_", "HF_", "TORCH_HOME")
-"""Beginnings of the variables that the workers get from this command."""
+SHOWN = ("PYTHONPATH", "RUNNER_")
+"""Beginnings of the variables that Ray's own processes get from this command; its dashboard shows them to everybody."""
+
+HANDED_ON = (*SHOWN, "MLFLOW_", "HYDRA_", "HF_", "TORCH_HOME")
+"""Beginnings of those that the workers get."""
 
 
 def launch(run: RunDir, config: Mapping[str, Any]) -> dict[str, Any]:
@@ -73,7 +76,7 @@ def connect(address: str) -> None:
     if ray.is_initialized():
         return
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    options = {"log_to_driver": False, "logging_level": logging.ERROR, "runtime_env": {"env_vars": handed_on()}}
+    options = {"log_to_driver": False, "logging_level": logging.ERROR, "runtime_env": {"env_vars": handed_on(SHOWN)}}
     try:
         if address == "local":
             ray.init(include_dashboard=False, **options)
@@ -87,8 +90,8 @@ def connect(address: str) -> None:
         ) from error
 
 
-def handed_on() -> dict[str, str]:
-    return {key: value for key, value in os.environ.items() if key.startswith(HANDED_ON)}
+def handed_on(beginnings: tuple[str, ...] = HANDED_ON) -> dict[str, str]:
+    return {key: value for key, value in os.environ.items() if key.startswith(beginnings)}
 
 
 def resources_of(launcher: Launcher, hardware: Mapping[str, Any]) -> dict[str, float]:

@@ -84,6 +84,11 @@ class Place:
         return self.rank == 0
 
     @property
+    def starter(self) -> str:
+        """For messages: who has started the processes."""
+        return "whatever set RANK and WORLD_SIZE" if self.started_by == "environment" else self.started_by
+
+    @property
     def num_nodes(self) -> int:
         return self.world_size // self.local_world_size
 
