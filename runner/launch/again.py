@@ -45,7 +45,9 @@ def prepare_again(run: RunDir, command: list[str]) -> RunDir:
     if num_threads and config.hardware.get("num_threads") is None:
         config.hardware.num_threads = num_threads  # sums are added in another order with another number
     config.resume = None
-    again = RunDir.create(run.path.parent, f"{run.name}_again")
+    is_trial = run.path.parent.name == "trials"  # of a sweep, whose folder is its own
+    root = run.path.parents[2] if is_trial else run.path.parent
+    again = RunDir.create(root, f"{run.name.replace('/', '_')}_again")
     write_text(again.config_path, to_yaml(to_plain(config, [])), durable=True)
     written = write_provenance(again, command, seed=config.seed, choices=provenance.get("choices"))
     write_json(again.provenance_path, written | {"reproduces": str(run.path)})
