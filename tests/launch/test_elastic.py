@@ -230,7 +230,10 @@ def test_with_another_number_of_ranks_the_order_of_samples_stays(tmp_path, befor
     words = ["data=digits", "trainer.max_epochs=3", "--allow-package", "seen", "+callbacks.seen._target_=seen.Seen"]
     ranks = ["hardware=cpu_ddp", f"hardware.devices={before}"] if before > 1 else ["hardware=cpu"]
     run = RunDir(tmp_path / "runs" / "changed")
-    assert start(tmp_path, "changed", *words, *ranks, "+callbacks.seen.stop_at=25").wait(timeout=280) == 143
+    process = start(tmp_path, "changed", *words, *ranks, "+callbacks.seen.stop_at=25")
+    wait_for((run.path / "reached").exists, process)
+    process.terminate()
+    assert process.wait(timeout=100) == 143
     resume = [sys.executable, "-m", "runner", "resume", str(run.path), f"hardware.devices={after}", "--allow-package", "seen"]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}"}
     done = subprocess.run(resume, cwd=tmp_path, timeout=280, capture_output=True, text=True, env=environment | {"GO_ON": "1"})
@@ -246,11 +249,11 @@ def test_with_another_number_of_ranks_the_order_of_samples_stays(tmp_path, befor
 
 
 SEEN = '''
-import os, signal
+import os, time
 import pytorch_lightning as pl
 
 class Seen(pl.Callback):
-    """Every sample of every step, by rank; and a signal at a step."""
+    """Every sample of every step, by rank; from one step on it tells that it is there, and is slow."""
 
     def __init__(self, stop_at: int):
         self.stop_at = stop_at
@@ -258,8 +261,9 @@ class Seen(pl.Callback):
     def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
         with open(os.path.join(trainer.default_root_dir, f"seen{trainer.global_rank}.txt"), "a") as file:
             print(trainer.global_step, *batch["index"].tolist(), file=file)
-        if trainer.global_step + 1 == self.stop_at and "GO_ON" not in os.environ:
-            os.kill(os.getpid(), signal.SIGTERM)
+        if 0 < self.stop_at <= trainer.global_step and "GO_ON" not in os.environ:
+            open(os.path.join(trainer.default_root_dir, "reached"), "w").close()
+            time.sleep(1)
 '''
 
 

@@ -52,7 +52,7 @@ QUICK = [
     "+trainer.limit_train_batches=25",
 ]  # fmt: skip
 TEXT = Path(__file__).resolve().parents[2] / "CONTRIBUTING.md"
-FEW = ["data.num_train=12", "data.num_val=4", "data.num_test=2"]
+FEW = ["data.num_train=10", "data.num_val=2", "data.num_test=2", "trainer.max_epochs=2"]
 TASKS = {
     "classification": [
         "model=small_cnn", "data=digits", "regularization=strong", "checkpoint.every=5 steps",
