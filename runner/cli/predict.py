@@ -174,6 +174,10 @@ def _print_table(rows: list[dict[str, Any]]) -> None:
 def _cell(value: Any) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{name} {_cell(inner)}" for name, inner in value.items())
+    if isinstance(value, list) and value and all(isinstance(inner, dict) for inner in value):
+        return "; ".join(" ".join(map(_cell, inner.values())) for inner in value)
+    if isinstance(value, list):
+        return f"[{', '.join(map(_cell, value))}]"
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 

@@ -36,7 +36,8 @@ def boxed_image(
         pen.rectangle(box, outline=color, width=width)
         words = f"{class_names[labels[place]]} {scores[place]:.0%}"
         left, top, right, bottom = pen.textbbox((0, 0), words, font=font)
-        corner = (box[0], max(0.0, box[1] - (bottom - top) - 2))
+        rightmost = max(0.0, picture.width - (right - left) - 3)
+        corner = (min(box[0], rightmost), max(0.0, box[1] - (bottom - top) - 2))
         pen.rectangle((*corner, corner[0] + right - left + 2, corner[1] + bottom - top + 2), fill=color)
         ink = "white" if sum(color) < 400 else "black"
         pen.text((corner[0] + 1 - left, corner[1] + 1 - top), words, fill=ink, font=font)

@@ -18,6 +18,8 @@ __all__ = ["box_pairs"]
 
 PAIRS_A_ROW = 3
 CELL_IN = 1.9
+WORDS_HIGH, WORDS_FIT_BEFORE = 0.06, 0.7
+"""Of the image's height and width: what a line of words needs above a box, and where one that begins is cut off."""
 
 
 @styled
@@ -51,9 +53,9 @@ def box_pairs(
     for (left, right), image, truth, pred, name in zip(pairs, images, truths, preds, names, strict=False):
         for ax, boxes in ((left, truth), (right, pred)):
             ax.imshow(drawable(image), cmap="gray", vmin=0, vmax=1)
-            draw_boxes(ax, boxes, colors, shown)
+            draw_boxes(ax, boxes, colors, shown, drawable(image).shape[:2])
         left.set_title(label(str(name).replace("\\", "/").rsplit("/", 1)[-1], 24), fontsize=7, fontweight="normal")
-        right.set_title(f"found {len(pred['boxes'])} of {len(truth['boxes'])}", fontsize=7, fontweight="normal",
+        right.set_title(f"{len(pred['boxes'])} found, {len(truth['boxes'])} there", fontsize=7, fontweight="normal",
                         color=MUTED)  # fmt: skip
     for left, right in pairs[len(images) :]:
         left.set_visible(False)
@@ -67,7 +69,10 @@ def height_of(image: np.ndarray) -> float:
     return shape[0] / shape[1]
 
 
-def draw_boxes(ax: Axes, found: Mapping[str, np.ndarray], colors: Sequence, names: Sequence[str]) -> None:
+def draw_boxes(
+    ax: Axes, found: Mapping[str, np.ndarray], colors: Sequence, names: Sequence[str], size: tuple[int, int]
+) -> None:
+    """Boxes on an image of that height and width."""
     scores, crowd = found.get("scores"), found.get("iscrowd")
     order = range(len(found["boxes"])) if scores is None else np.argsort(scores)
     for place in order:
@@ -80,5 +85,13 @@ def draw_boxes(ax: Axes, found: Mapping[str, np.ndarray], colors: Sequence, name
         frame.set_path_effects([withStroke(linewidth=2.0, foreground="white", alpha=0.6)])
         ax.add_patch(frame)
         words = names[own] if scores is None else f"{names[own]} {scores[place]:.0%}"
-        text = ax.text(x1, y1 - 1, words, fontsize=5, color=INK, va="bottom", ha="left", clip_on=True)
+        place = words_at(x1, y1, x2, size)
+        text = ax.text(*place[:2], words, fontsize=5, color=INK, ha=place[2], va=place[3], clip_on=True)
         text.set_bbox({"facecolor": "white", "alpha": 0.7, "edgecolor": "none", "pad": 0.4})
+
+
+def words_at(x1: float, y1: float, x2: float, size: tuple[int, int]) -> tuple[float, float, str, str]:
+    """Above the box, or inside where the image ends there; x, y and their alignments."""
+    height, width = size
+    x, ha = (x2, "right") if x1 > width * WORDS_FIT_BEFORE else (x1, "left")
+    return (x, y1 - 1, ha, "bottom") if y1 > height * WORDS_HIGH else (x, y1 + 1, ha, "top")

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from runner.plots.boxed_image import boxed_image
-from runner.plots.boxes import box_pairs
+from runner.plots.boxes import box_pairs, words_at
 
 NAMES = ["cat", "dog", "a class with quite a long name"]
 
@@ -45,7 +45,13 @@ def test_every_box_has_a_frame_and_words():
     (frame,) = left.patches
     assert (frame.get_x(), frame.get_y(), frame.get_width(), frame.get_height()) == (0.5, 1.5, 29, 38)
     assert left.get_title() == "b.jpg" or left.get_title(loc="left") == "b.jpg"
-    assert "found 2 of 1" in (right.get_title(), right.get_title(loc="left"))
+    assert "2 found, 1 there" in (right.get_title(), right.get_title(loc="left"))
+
+
+def test_words_stay_inside_the_image():
+    assert words_at(5, 30, 20, (64, 64)) == (5, 29, "left", "bottom")
+    assert words_at(5, 1, 20, (64, 64)) == (5, 2, "left", "top")
+    assert words_at(50, 30, 60, (64, 64)) == (60, 29, "right", "bottom")
 
 
 def test_nothing_found_draws(png_size):

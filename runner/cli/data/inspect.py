@@ -118,4 +118,6 @@ def text(value: Any) -> str:
     if isinstance(value, list):
         shown = ", ".join(map(str, value[:12]))
         return f"{shown}{f' … ({len(value)})' if len(value) > 12 else ''}"
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {number}" for key, number in value.items())
     return str(value)

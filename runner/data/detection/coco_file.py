@@ -58,6 +58,13 @@ def read_coco(file: Path, places: list[Path]) -> tuple[Reading, dict[int, str]]:
     return annotation_table(annotations, images, categories, folder), categories
 
 
+def sides_of(bbox: Any) -> list[float]:
+    """Left, top, width and height; NaN for null."""
+    if not isinstance(bbox, list) or len(bbox) != 4:
+        raise ValueError(f"bbox is {bbox}, expected [x, y, width, height]")
+    return [float("nan") if value is None else float(value) for value in bbox]
+
+
 def annotation_table(
     annotations: list[Any], images: list[tuple[Any, str, int, int]], categories: dict[int, str], folder: Path
 ) -> Reading:
@@ -68,9 +75,9 @@ def annotation_table(
         try:
             if not isinstance(annotation, tuple):
                 raise ValueError("no bbox or no image_id")
-            image_id, category, (x, y, width, height), area, crowd = annotation
+            image_id, category, bbox, area, crowd = annotation
             place = position[image_id]
-            x, y, width, height = (float("nan") if value is None else float(value) for value in (x, y, width, height))
+            x, y, width, height = sides_of(bbox)
             area = float("nan") if area is None else float(area)
         except (TypeError, ValueError, KeyError) as error:
             reason = f"there is no image {error}" if isinstance(error, KeyError) else str(error)

@@ -83,6 +83,9 @@ def fcos(
         nms_thresh=nms_thresh,
         detections_per_img=detections_per_img,
     )
+    # The head's ReLU leaves a side that starts below zero there for ever, and where two opposite ones do, boxes stay
+    # empty and learn nothing. So each side starts at one stride.
+    nn.init.constant_(model.head.regression_head.bbox_reg.bias, 1.0)
     if pretrained:
         fits = (backbone, tuple(levels), channels, head_convs) == ("resnet50", (2, 3, 4), 256, 4)
         needed = "backbone=resnet50 levels=[2, 3, 4] channels=256 head_convs=4"

@@ -45,6 +45,11 @@ def test_every_fault_is_counted_and_named(coco):
         assert words in text
 
 
+def test_a_box_of_three_numbers_is_told_as_such(coco):
+    with pytest.raises(DataError, match=r"bbox is \[1, 3, 9\], expected \[x, y, width, height\]"):
+        CocoDataModule(str(coco([box(100, [1, 3, 9])]))).setup()
+
+
 def test_dropped_faults_leave_the_rest(coco, caplog):
     root = coco(BAD)
     (root / "train2017" / "d.jpg").unlink()
