@@ -43,6 +43,7 @@ from runner.errors import (
 )
 from runner.find_lr import chosen_lr, find_lr, wants_finder, write_range_test
 from runner.hardware import Chosen, choose_hardware, describe_device
+from runner.measure_hardware import hardware_by_measure
 from runner.models.weights import load_weights
 from runner.optim.range_test import RangeTest
 from runner.parts import adapt_facts, make_data, make_model, make_task, resolve
@@ -220,7 +221,9 @@ class Execution:
             write_text(run.config_path, to_yaml(self.config), durable=True)
         if wants_finder(self.config) and not self.only_finds_lr:
             self.take_found_lr()
+        why = self.measure_hardware() if self.config["hardware"].get("measure") and self.resumed is None else ""
         self.task, self.hardware = self.make_task(self.config)
+        self.hardware.reasons += [why] if why else []
 
     @property
     def only_finds_lr(self) -> bool:
@@ -235,6 +238,14 @@ class Execution:
         if self.place.is_first:
             write_text(self.run.config_path, to_yaml(self.config), durable=True)
         announce.text(f"optimizer.lr={rate:.3g}, found in {len(test.rates)} steps (plots/lr_finder.png).")
+
+    def measure_hardware(self) -> str:
+        """Puts what was measured to be fastest into the run's config, in place of null; tells why."""
+        node, why = hardware_by_measure(self.run, self.config, self.data, self.make_task, self.place)
+        self.config = self.config | {"hardware": node}
+        if self.place.is_first:
+            write_text(self.run.config_path, to_yaml(self.config), durable=True)
+        return why
 
     def find_lr(self) -> RangeTest:
         test = find_lr(self.run, self.config, self.data, self.make_task, self.place, self.pulse)

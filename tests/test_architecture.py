@@ -34,11 +34,12 @@ MAY_IMPORT = {
         "devices",
     },
     "find_lr": {"errors", "run", "config", "hardware", "callbacks", "data", "tasks", "optim", "plots", "ranks"},
+    "measure_hardware": {"errors", "run", "hardware", "callbacks", "data", "tasks", "ranks", "devices"},
     "inference": {"errors", "run", "config", "hardware", "parts", "callbacks", "data", "tasks", "ranks", "music"},
     "tracking": {"errors", "run", "inference"},
     "worker": {
         "errors", "run", "config", "parts", "hardware", "report", "tracking",
-        "callbacks", "data", "models", "tasks", "ranks", "optim", "find_lr", "devices",
+        "callbacks", "data", "models", "tasks", "ranks", "optim", "find_lr", "devices", "measure_hardware",
     },
     "launch": {"errors", "run", "config", "worker", "ranks"},
     "sweep": {"errors", "run", "config", "launch", "worker", "ranks", "report", "plots", "tracking"},

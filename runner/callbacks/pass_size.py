@@ -2,25 +2,37 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+from omegaconf import OmegaConf
 
+from runner.config.plain import to_yaml
+from runner.data.split import Split
+from runner.devices.fit_memory import GIB, fitting_size, measure_need
 from runner.devices.steps import Passes
+from runner.errors import UserError
+from runner.ranks.exchange import all_of
+from runner.report import announce
+from runner.run.files import write_text
 
 __all__ = ["PassSize"]
 
+AUTO = "auto"
+TRIED = 4
+"""Samples, of which a pass shows what a sample takes."""
 
 class PassSize(pl.Callback):
     """Keeps the size with the state of the training, so that a resumed run takes the same passes.
 
     Args:
-        config: the run's.
+        hardware: the config's node.
     """
 
-    def __init__(self, config: dict[str, Any]):
-        self.config = config
-        self.asked = config["hardware"].get("micro_batch")
+    def __init__(self, hardware: dict[str, Any]):
+        self.hardware = hardware
+        self.asked = hardware.get("micro_batch")
         self._passes: Passes | None = None
         self._loaded: dict[str, Any] | None = None
 
@@ -28,8 +40,47 @@ class PassSize(pl.Callback):
         self._passes = getattr(trainer.strategy, "passes", None)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if self._passes is not None and self._loaded is not None and self._loaded["asked"] == self.asked:
+        if self._passes is None:
+            return
+        if self.asked == AUTO:
+            self.asked = self._passes.size = self.find(trainer)
+            self.write(trainer)
+        if self._loaded is not None and self._loaded["asked"] == self.asked:
             self._passes.size = self._loaded["size"]
+
+    def find(self, trainer: pl.Trainer) -> int | None:
+        """The same size on every rank: what fits into the memory of the fullest device.
+
+        Raises:
+            UserError: the data are not runner's, so that no batch can be had before the first one.
+        """
+        data = trainer.datamodule
+        split = getattr(data, "splits", {}).get("train")
+        if not isinstance(split, Split):
+            raise UserError("hardware.micro_batch=auto needs a data module of runner's. Give a number.")
+        share = max(1, data.batch_size // trainer.world_size)
+        count = min(TRIED, share, len(split))
+        batch = trainer.strategy.batch_to_device(split.__getitems__([(0, place) for place in range(count)]))
+        sharers = 1 if trainer.strategy.root_device.type == "cuda" else max(1, trainer.num_devices)
+        need = measure_need(trainer.strategy, batch, count, self.hardware.get("memory_gib"), sharers)
+        rooms = all_of((fitting_size(need, share), need.of(share), need.free))
+        sizes = [size for size, _, _ in rooms if size is not None]
+        size = min(sizes) if sizes else None
+        wanted, free = max(room[1] for room in rooms) / GIB, min(room[2] for room in rooms) / GIB
+        told = f"all {share} samples of a batch" if size is None else f"{size} samples at once, of {share}"
+        announce.text(
+            f"hardware.micro_batch=auto: {told} (all of them would take about {wanted:.2f} GiB; {free:.2f} may be filled)."
+        )
+        return size
+
+    def write(self, trainer: pl.Trainer) -> None:
+        """Into the run's config, in place of ``auto``: a resumed run goes on with it."""
+        path = Path(trainer.default_root_dir) / "config.yaml"
+        if trainer.is_global_zero and path.exists():
+            config = OmegaConf.load(path)
+            OmegaConf.update(config, "hardware.micro_batch", self.asked, force_add=True)
+            OmegaConf.update(config, "hardware.memory_gib", None, force_add=True)
+            write_text(path, to_yaml(OmegaConf.to_container(config, resolve=False)), durable=True)
 
     def state_dict(self) -> dict[str, Any]:
         return {"asked": self.asked, "size": None if self._passes is None else self._passes.size}

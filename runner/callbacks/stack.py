@@ -50,7 +50,7 @@ def make_callbacks(config: dict[str, Any], task: Task, pulse: Pulse, scale: floa
     settings = OptimizerSettings(config["optimizer"], scale)
     deadline = Deadline(config["trainer"].get("max_time"), job_end())
     saving = [Recovery(config), build(config["checkpoint"]), Preemption(), deadline]
-    return [*callbacks, OneTruth(), PassSize(config), settings, *saving]
+    return [*callbacks, OneTruth(), PassSize(config["hardware"]), settings, *saving]
 
 
 def passes_of(hardware: dict[str, Any]) -> Passes:

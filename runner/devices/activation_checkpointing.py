@@ -38,16 +38,17 @@ def contexts_of(block: nn.Module) -> tuple[Any, Any]:
 
 @contextmanager
 def statistics_still(block: nn.Module) -> Iterator[None]:
-    """Norms have seen this batch already: they normalise as before, and gather nothing."""
-    norms = [module for module in block.modules() if getattr(module, "track_running_stats", False)]
-    gathering = [norm for norm in norms if norm.training]
-    for norm in gathering:
-        norm.track_running_stats = False
+    """Norms have seen this batch already: what they gather in here is thrown away."""
+    kept = [
+        (module._buffers, dict(module._buffers)) for module in block.modules() if getattr(module, "track_running_stats", 0)
+    ]
+    for buffers, own in kept:
+        buffers.update({name: None if buffer is None else buffer.clone() for name, buffer in own.items()})
     try:
         yield
     finally:
-        for norm in gathering:
-            norm.track_running_stats = True
+        for buffers, own in kept:
+            buffers.update(own)
 
 
 def checkpoint_activations(model: nn.Module, pattern: str | None = None) -> int:

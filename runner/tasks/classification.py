@@ -64,6 +64,12 @@ class ClassificationTask(Task):
         self.class_f1 = nn.ModuleDict({split: MulticlassF1Score(**options) for split in ("val", "test")})
         self._num_correct: Tensor | None = None
         self._num_seen = 0
+        if isinstance(getattr(self.loss, "weight", None), Tensor):
+            self.loss_units = self.sum_of_class_weights
+
+    def sum_of_class_weights(self, batch: dict[str, Any]) -> Tensor:
+        """What a cross-entropy whose classes have weights divides by."""
+        return self.loss.weight[batch["targets"].long()].sum()
 
     @classmethod
     def adapt(cls, facts: Facts) -> Facts:

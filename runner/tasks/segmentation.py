@@ -88,6 +88,17 @@ class SegmentationTask(Task):
 
     # Training
 
+    def loss_units(self, batch: dict[str, Any]) -> Tensor:
+        """Pixels that count, by the weights of their classes: the cross-entropy is the mean over them. (Dice and
+        Jaccard look at a batch as a whole: with several passes or devices, they are means over the parts.)"""
+        weights = getattr(self.loss, "class_weights", None)
+        by_class = None if weights is None else torch.tensor(weights, device=self.device)
+        units = torch.zeros((), device=self.device)
+        for targets in batch["targets"]:
+            counted = targets[targets != self.ignore_index].long()
+            units = units + (counted.numel() if by_class is None else by_class[counted].sum())
+        return units
+
     def step(self, batch: dict[str, Any]) -> Step:
         logits, targets = self(batch["inputs"]), batch["targets"]
         with torch.autocast(logits.device.type, enabled=False):
