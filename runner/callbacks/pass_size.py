@@ -66,10 +66,10 @@ class PassSize(pl.Callback):
         rooms = all_of((fitting_size(need, share), need.of(share), need.free))
         sizes = [size for size, _, _ in rooms if size is not None]
         size = min(sizes) if sizes else None
-        wanted, free = max(room[1] for room in rooms) / GIB, min(room[2] for room in rooms) / GIB
+        wanted, free = max(room[1] for room in rooms), min(room[2] for room in rooms)
         told = f"all {share} samples of a batch" if size is None else f"{size} samples at once, of {share}"
         announce.text(
-            f"hardware.micro_batch=auto: {told} (all of them would take about {wanted:.2f} GiB; {free:.2f} may be filled)."
+            f"hardware.micro_batch=auto: {told} (all of them would take about {shown(wanted)}; {shown(free)} may be filled)."
         )
         return size
 
@@ -87,3 +87,7 @@ class PassSize(pl.Callback):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self._loaded = state
+
+
+def shown(num_bytes: float) -> str:
+    return f"{num_bytes / GIB:.1f} GiB" if num_bytes >= GIB else f"{num_bytes / 2**20:.1f} MiB"
