@@ -75,6 +75,7 @@ class PassSize(pl.Callback):
 
     def write(self, trainer: pl.Trainer) -> None:
         """Into the run's config, in place of ``auto``: a resumed run goes on with it."""
+        self.hardware |= {"micro_batch": self.asked, "memory_gib": None}  # checkpoints keep the config too
         path = Path(trainer.default_root_dir) / "config.yaml"
         if trainer.is_global_zero and path.exists():
             config = OmegaConf.load(path)
