@@ -47,14 +47,17 @@ def run(args: Namespace) -> int:
     if sweep_views.is_view(args.overrides):
         return sweep_views.run(args)
     from runner.cli.show import console
-    from runner.report.tables import next_commands
+    from runner.report.tables import next_commands as command_list
+    from runner.sweep.record import read_record
+    from runner.sweep.report.next import next_commands
     from runner.sweep.view import SweepView
 
     out = console()
     views: list[SweepView] = []
 
     def make_view(_sweep, book) -> SweepView:
-        views.append(SweepView(book, sweeping.metric, out))
+        max_epochs = sweeping.plain["trainer"].get("max_epochs")
+        views.append(SweepView(book, list(sweeping.request.objectives), out, max_epochs))
         return views[-1]
 
     sweeping = _sweeping(args, make_view)
@@ -67,16 +70,12 @@ def run(args: Namespace) -> int:
         out.print("no trial has come to its end yet.")
         return 0
     best = book.best()[0]
-    trial = _short(sweeping.sweep.trial(best.number).path)
     states = ", ".join(f"{count} {state}" for state, count in book.counts().items())
     print(f"\n{states}. Best: trial {best.number}, {_values(sweeping, best)}")
     for key, value in best.params.items():
         print(f"  {key}={value}")
-    commands = [
-        (f"runner train {_short(sweeping.sweep.best_path)}", "train the best config again"),
-        (f"runner evaluate {trial}", "the best trial's metrics"),
-    ]
-    out.print(next_commands(commands))
+    commands = next_commands(read_record(sweeping.sweep))
+    out.print(command_list(commands))
     return 0
 
 
@@ -102,10 +101,3 @@ def _sweeping(args: Namespace, make_view):
 def _values(sweeping, best) -> str:
     names = sweeping.request.objectives
     return ", ".join(f"{name} {value:.6g}" for name, value in zip(names, best.values, strict=True))
-
-
-def _short(path) -> str:
-    import os
-
-    relative = os.path.relpath(path)
-    return relative if not relative.startswith("..") else str(path)

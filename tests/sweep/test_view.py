@@ -1,0 +1,99 @@
+"""What a person sees while a sweep goes on."""
+
+from __future__ import annotations
+
+import io
+import time
+from types import SimpleNamespace
+
+import optuna
+import pytest
+from rich.console import Console
+
+from runner.config.schema import Sweep
+from runner.run.directory import RunDir
+from runner.sweep.book import Book
+from runner.sweep.running import Running
+from runner.sweep.space import Space, parse_parameter
+from runner.sweep.trial import Outcome
+from runner.sweep.view import SweepView, short_names, short_value
+
+KEYS = {"model": "mlp,logistic", "optimizer.lr": "interval(0.001,0.1)"}
+POINT = ["model=logistic", "optimizer.lr=0.005114173022176358"]
+
+
+@pytest.fixture
+def book():
+    study = optuna.create_study(direction="maximize")
+    for value in (0.5, 0.9, 0.7):
+        study.add_trial(optuna.trial.create_trial(value=value))
+    study.add_trial(optuna.trial.create_trial(state=optuna.trial.TrialState.PRUNED))
+    space = Space(tuple(parse_parameter(key, text, []) for key, text in KEYS.items()))
+    return Book(study, space, Sweep(num_trials=8))
+
+
+def running(tmp_path, **changes) -> Running:
+    attempt = {"start": 100.0, "end": 112.0}
+    return Running(SimpleNamespace(number=5), RunDir(tmp_path), POINT, None, [attempt], **changes)
+
+
+def view_on(book, terminal: bool, width: int = 80) -> tuple[SweepView, io.StringIO]:
+    out = io.StringIO()
+    console = Console(file=out, force_terminal=terminal, width=width, color_system=None, legacy_windows=False)
+    return SweepView(book, ["val/accuracy"], console, max_epochs=6), out
+
+
+def test_elsewhere_a_line_tells_all_of_a_trial(book, tmp_path):
+    view, out = view_on(book, terminal=False)
+    view.ended(running(tmp_path), Outcome("complete", (0.875,)))
+    assert out.getvalue() == (
+        "4/8  trial 5  val/accuracy 0.8750  model=logistic optimizer.lr=0.005114173022176358  12 s  "
+        "best 0.9000 (trial 1)\n"
+    )
+
+
+def test_a_failed_trial_says_why(book, tmp_path):
+    view, out = view_on(book, terminal=False)
+    view.ended(running(tmp_path), Outcome("failed", reason="the loss is\nnot finite"))
+    assert "failed (the loss is not finite)" in out.getvalue()
+
+
+@pytest.mark.parametrize("width", [80, 140])
+def test_the_table_shows_running_trials_and_fits(book, tmp_path, width):
+    (tmp_path / "metrics.jsonl").write_text('{"step": 40, "epoch": 1}\n{"step": 50, "epo')
+    view, out = view_on(book, terminal=True, width=width)
+    one = running(tmp_path, started_at=time.monotonic() - 3, epoch=2, value=0.8123)
+    view.console.print(view._face([one]))
+    view.close()
+    lines = out.getvalue().splitlines()
+    row = next(line for line in lines if "logistic" in line)
+    assert row.split()[:5] == ["5", "2/6", "40", "0.8123", "15"]
+    assert "model=logistic lr=0.005114" in row
+    text = " ".join(" ".join(lines).split())
+    assert "4 of 8 trials" in text and "3 complete · 1 pruned · best 0.9000 (trial 1)" in text
+    assert max(map(len, lines)) <= width
+
+
+def test_time_left_is_told_once_there_is_something_to_go_by(book, tmp_path):
+    view, _ = view_on(book, terminal=False)
+    view._began_at -= 10
+    assert view._left(4) == "" and view._left(5) == ""
+    assert view._left(6) == "10 s left"
+    assert view._left(8) == ""
+
+
+def test_short_names_stay_apart():
+    keys = ["model", "optimizer.lr", "a.dropout", "b.dropout", "model.head.dropout"]
+    assert short_names(keys) == {
+        "model": "model",
+        "optimizer.lr": "lr",
+        "a.dropout": "a.dropout",
+        "b.dropout": "b.dropout",
+        "model.head.dropout": "head.dropout",
+    }
+
+
+def test_short_values():
+    assert [short_value(text) for text in ("0.005114173022176358", "1e-05", "[128,64]", "mlp", "0")] == [
+        "0.005114", "1e-05", "[128,64]", "mlp", "0",
+    ]  # fmt: skip
