@@ -16,14 +16,17 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--state", help="only those in this state: finished, failed, running, interrupted, lost"
     )
+    parser.add_argument("--trials", action="store_true", help="the trials of sweeps too")
     parser.add_argument("--json", action="store_true", help="one JSON list, for programs")
 
 
 def run(args: Namespace) -> int:
-    from runner.run.directory import list_runs
+    from runner.run.directory import is_trial, list_runs
     from runner.run.status import read_status
 
-    runs = list_runs(args.root)
+    every = list_runs(args.root)
+    runs = every if args.trials else [run for run in every if not is_trial(run)]
+    sweeps = sorted({run.path.parents[1].name for run in every if is_trial(run)})
     if args.state:
         runs = [run for run in runs if read_status(run).state == args.state]
     shown = runs[-args.last :] if args.last > 0 else runs
@@ -35,6 +38,7 @@ def run(args: Namespace) -> int:
     if not shown:
         state = f" {args.state}" if args.state else ""
         print(f"There are no{state} runs in {args.root}. `runner train` makes one.")
+        _tell_sweeps(sweeps, args.trials)
         return 0
     from runner.cli.show import console
     from runner.report.tables import runs_table
@@ -42,7 +46,14 @@ def run(args: Namespace) -> int:
     console().print(runs_table(shown))
     if len(shown) < len(runs):
         print(f"The newest {len(shown)} of {len(runs)}; `runner runs --last 0` lists all.")
+    _tell_sweeps(sweeps, args.trials)
     return 0
+
+
+def _tell_sweeps(names: list[str], are_listed: bool) -> None:
+    if names and not are_listed:
+        count = f"{len(names)} sweep" + ("s" if len(names) > 1 else "")
+        print(f"And {count}: `runner sweep list` shows them, `runner runs --trials` their trials too.")
 
 
 def _as_dict(run: Any) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from runner.errors import RunNotFoundError, UserError
 from runner.run.files import read_json
 
-__all__ = ["REPEATS", "RunDir", "find_run", "list_runs"]
+__all__ = ["REPEATS", "RunDir", "find_run", "is_trial", "list_runs"]
 
 CONFIG = "config.yaml"
 SWEEP = "sweep.yaml"
@@ -94,6 +94,11 @@ def run_name(model: str, data: str) -> str:
     """``mlp_digits_2026-11-21_10-04-59``: what it was, then when; a table that cuts names still tells them apart."""
     label = re.sub(r"[^A-Za-z0-9._+-]+", "-", f"{model}_{data}")
     return f"{label}_{time.strftime('%Y-%m-%d_%H-%M-%S')}"
+
+
+def is_trial(run: RunDir) -> bool:
+    """Whether it belongs to a sweep."""
+    return run.path.parent.name == TRIALS
 
 
 def is_run(path: Path) -> bool:

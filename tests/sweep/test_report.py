@@ -161,6 +161,14 @@ def test_commands(sweep, tmp_path, capsys, monkeypatch):
     assert "`runner train found/best.yaml` runs it" in capsys.readouterr().out
 
 
+def test_runs_tell_of_sweeps_and_list_trials_when_asked(sweep, capsys):
+    root = ["--root", str(sweep.path.parent)]
+    assert main(["runs", *root]) == 0
+    assert "And 1 sweep: `runner sweep list` shows them" in capsys.readouterr().out
+    assert main(["runs", "--trials", *root]) == 0
+    assert "s/4" in capsys.readouterr().out
+
+
 def test_report_takes_a_sweep(tmp_path, capsys):
     sweep = made_sweep(tmp_path, [("failed", None, mlp(0.1))], state="failed")
     assert main(["report", "s", "--root", str(tmp_path)]) == 0
