@@ -68,4 +68,4 @@ def test_trials_of_a_sweep_are_runs_and_other_folders_are_not(tmp_path):
     make_run(tmp_path, "one")
     make_run(tmp_path / "sweep" / "trials", "0")
     (tmp_path / "no_run").mkdir()
-    assert sorted(run.name for run in list_runs(tmp_path)) == ["0", "one"]
+    assert sorted(run.name for run in list_runs(tmp_path)) == ["one", "sweep/0"]
