@@ -48,7 +48,8 @@ def make_callbacks(config: dict[str, Any], task: Task, pulse: Pulse, scale: floa
     callbacks += [build(node) for node in (config.get("callbacks") or {}).values()]
     callbacks += training_callbacks(config)
     settings = OptimizerSettings(config["optimizer"], scale)
-    deadline = Deadline(config["trainer"].get("max_time"), job_end())
+    told = (config.get("launcher") or {}).get("kind") == "slurm"  # then a signal comes, and the job is put back
+    deadline = Deadline(config["trainer"].get("max_time"), None if told else job_end())
     saving = [Recovery(config), build(config["checkpoint"]), Preemption(), deadline]
     return [*callbacks, OneTruth(), PassSize(config["hardware"]), settings, *saving]
 
