@@ -134,6 +134,8 @@ class NonFiniteGuard(pl.Callback):
                 self._look(trainer)
         elif not is_fine(value):
             names = gradients_not_finite(pl_module) if what == "gradient" else []
+            if what == "gradient" and not names:
+                return  # large, but numbers
             told = tell(trainer, step, self._batch_idx, what, value, self._batch, names)
             if self.on_non_finite == "stop":
                 self._fail(trainer, told)
