@@ -223,6 +223,7 @@ def test_a_signal_saves_the_state_and_a_resume_goes_on(tmp_path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize(("before", "after"), [(2, 1), (1, 2), (2, 3)])
 def test_with_another_number_of_ranks_the_order_of_samples_stays(tmp_path, before: int, after: int) -> None:
     """Only the order of additions differs: the curve is that of one device to 1e-4."""
