@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import shutil
 import signal
@@ -17,23 +16,18 @@ from runner.errors import Interrupted, RunFailed, UserError
 from runner.launch.elastic import HOPELESS, LAST_WORD_S, SIGNALS, reason_of, tidy
 from runner.launch.log import show_new
 from runner.launch.nodes import num_nodes
+from runner.launch.ray_session import connect, handed_on, resources_of
 from runner.launch.ray_worker import RankActor
 from runner.ranks.failure import read_failures
 from runner.run.directory import RunDir
 from runner.run.files import read_json
 from runner.run.status import read_status
 
-__all__ = ["connect", "handed_on", "launch", "resources_of"]
+__all__ = ["launch"]
 
 LOOK_EVERY_S = 0.5
 GRACE_S = 45.0
 """What the ranks have, after a signal, to save their state at the next step."""
-
-SHOWN = ("PYTHONPATH", "RUNNER_")
-"""Beginnings of the variables that Ray's own processes get from this command; its dashboard shows them to everybody."""
-
-HANDED_ON = (*SHOWN, "MLFLOW_", "HYDRA_", "HF_", "TORCH_HOME")
-"""Beginnings of those that the workers get."""
 
 
 def launch(run: RunDir, config: Mapping[str, Any]) -> dict[str, Any]:
@@ -64,42 +58,6 @@ def launch(run: RunDir, config: Mapping[str, Any]) -> dict[str, Any]:
     if read_status(run).state == "finished":
         return read_json(run.results_path)
     raise reason_of(run, attempts.signals[0] if attempts.signals else None)
-
-
-def connect(address: str) -> None:
-    """
-    Raises:
-        UserError: no cluster answers.
-    """
-    import ray
-
-    if ray.is_initialized():
-        return
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    options = {"log_to_driver": False, "logging_level": logging.ERROR, "runtime_env": {"env_vars": handed_on(SHOWN)}}
-    try:
-        if address == "local":
-            ray.init(include_dashboard=False, **options)
-        else:
-            ray.init(address=address, **options)
-    except Exception as error:  # Ray raises errors of many kinds here
-        raise UserError(
-            f"launcher.address={address}: no Ray cluster answers ({str(error).splitlines()[0]}). Start one with "
-            "`ray start --head` on one machine and `ray start --address=HOST:PORT` on the others, or take "
-            "launcher.address=local for this machine alone."
-        ) from error
-
-
-def handed_on(beginnings: tuple[str, ...] = HANDED_ON) -> dict[str, str]:
-    return {key: value for key, value in os.environ.items() if key.startswith(beginnings)}
-
-
-def resources_of(launcher: Launcher, hardware: Mapping[str, Any]) -> dict[str, float]:
-    """What Ray reserves for one worker."""
-    gpus = launcher.gpus_per_worker
-    if gpus is None:
-        gpus = 1 if hardware.get("accelerator") == "gpu" else 0
-    return {"CPU": launcher.cpus_per_worker} | ({"GPU": gpus} if gpus else {})
 
 
 class Attempts:

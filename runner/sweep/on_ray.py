@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from runner.launch.ray import connect, handed_on, resources_of
+from runner.launch.ray_session import connect, handed_on, resources_of
 from runner.launch.ray_worker import RankActor
 from runner.sweep.attempt import Attempt
 from runner.sweep.cluster import ClusterExecutor, End

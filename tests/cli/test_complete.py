@@ -48,7 +48,8 @@ def test_own_folders_are_seen(here: Path) -> None:
 
 
 def test_hydra_launchers(here) -> None:
-    assert complete.overrides("hydra/launcher=", LAST) == ["hydra/launcher=basic", "hydra/launcher=joblib"]
+    found = complete.overrides("hydra/launcher=", LAST)  # those of further plug-ins too, where they are installed
+    assert {"hydra/launcher=basic", "hydra/launcher=joblib"} <= set(found)
 
 
 def test_experiment_files_come_first(here: Path) -> None:

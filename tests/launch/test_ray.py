@@ -12,6 +12,7 @@ import pytest
 from runner.config.schema import Launcher
 from runner.errors import UserError
 from runner.launch import ray as on_ray
+from runner.launch.ray_session import handed_on, resources_of
 from runner.ranks.pulse import read_pulses
 from runner.run.directory import RunDir
 from runner.run.status import read_status, write_status
@@ -21,9 +22,9 @@ from tests.launch.test_elastic import QUICK, points, processes_on, wait_for
 
 @pytest.mark.quick
 def test_what_a_worker_reserves() -> None:
-    assert on_ray.resources_of(Launcher(kind="ray", cpus_per_worker=4), {}) == {"CPU": 4}
-    assert on_ray.resources_of(Launcher(kind="ray"), {"accelerator": "gpu"}) == {"CPU": 1, "GPU": 1}
-    assert on_ray.resources_of(Launcher(kind="ray", gpus_per_worker=0.5), {"accelerator": "gpu"})["GPU"] == 0.5
+    assert resources_of(Launcher(kind="ray", cpus_per_worker=4), {}) == {"CPU": 4}
+    assert resources_of(Launcher(kind="ray"), {"accelerator": "gpu"}) == {"CPU": 1, "GPU": 1}
+    assert resources_of(Launcher(kind="ray", gpus_per_worker=0.5), {"accelerator": "gpu"})["GPU"] == 0.5
 
 
 @pytest.mark.quick
@@ -45,7 +46,7 @@ def test_without_a_cluster_one_message_and_no_run(tmp_path, monkeypatch) -> None
 def test_only_what_concerns_the_run_is_handed_on(monkeypatch) -> None:
     monkeypatch.setenv("RUNNER_ALLOW_PACKAGES", "mine")
     monkeypatch.setenv("SECRET", "x")
-    assert on_ray.handed_on()["RUNNER_ALLOW_PACKAGES"] == "mine" and "SECRET" not in on_ray.handed_on()
+    assert handed_on()["RUNNER_ALLOW_PACKAGES"] == "mine" and "SECRET" not in handed_on()
 
 
 @pytest.fixture(scope="module")
