@@ -122,6 +122,12 @@ def finished(folder: Path) -> list[Path]:
     return [path for path in found if read_json(path / "status.json", {}).get("state") == "finished"]
 
 
+def under_way(folder: Path) -> list[Path]:
+    """Trials that have trained an epoch or more, and have not ended."""
+    found = sorted((folder / "runs" / "s" / "trials").glob("*"))
+    return [path for path in found if (path / "metrics.jsonl").exists() and path not in finished(folder)]
+
+
 def wait_until(condition, process: subprocess.Popen) -> None:
     until = time.monotonic() + 600
     while not condition():
@@ -134,13 +140,18 @@ def test_a_ray_cluster_loses_a_node_and_no_trial(tmp_path) -> None:
     if reason := ray_cluster.missing():
         pytest.skip(reason)
     with ray_cluster.RayCluster(cpus_per_node=1) as cluster:
-        words = ["launcher=ray", f"launcher.address={cluster.address}", "sweep.num_trials=8", "sweep.num_workers=2"]
+        words = [
+            "launcher=ray", f"launcher.address={cluster.address}", "sweep.num_trials=5", "sweep.num_workers=2",
+            "trainer.max_epochs=20",
+        ]  # fmt: skip
         process = sweep(tmp_path, words, cluster.prefix, dict(os.environ))
-        wait_until(lambda: len(finished(tmp_path)) >= 2, process)
+        wait_until(lambda: len(under_way(tmp_path)) == 2, process)
         cluster.remove_node()
         assert process.wait(timeout=1500) == 0, (tmp_path / "out").read_text()
-    assert states(tmp_path) == {"complete": 8}, (tmp_path / "out").read_text()
-    assert len(finished(tmp_path)) == 8
+    said = (tmp_path / "out").read_text()
+    assert states(tmp_path) == {"complete": 5}, said
+    attempts = [read_json(path / "status.json")["attempt"] for path in finished(tmp_path)]
+    assert sorted(attempts) == [1, 1, 1, 1, 2], said
 
 
 @pytest.mark.slow
