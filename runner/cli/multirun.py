@@ -87,7 +87,7 @@ def run_job(_config: Any, experiment: str | None, config_dirs: list[str]) -> flo
     except RunnerError as error:
         say_error(error)
         raise
-    return (results.get("best") or {}).get("value")
+    return ((results or {}).get("best") or {}).get("value")
 
 
 def print_outcome(place: Path) -> None:

@@ -37,7 +37,7 @@ class RayCluster:
         script = f"ip link set lo up && exec {sys.executable} {__file__} {cpus_per_node}"
         self._process = subprocess.Popen(
             ["unshare", "-n", "sh", "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-            env=os.environ | {"RAY_USAGE_STATS_ENABLED": "0", "RAY_DISABLE_IMPORT_WARNING": "1"},
+            env=os.environ | {"RAY_USAGE_STATS_ENABLED": "0", "RAY_raylet_start_wait_time_s": "300"},
         )  # fmt: skip
         self.address = self._next()
         self.prefix = ["nsenter", "-t", str(self._process.pid), "-n"]
