@@ -64,6 +64,7 @@ def run_job(_config: Any, experiment: str | None, config_dirs: list[str]) -> flo
     from runner.errors import Interrupted, RunnerError
     from runner.launch import local
     from runner.launch.going_on import earlier_run, go_on
+    from runner.launch.nodes import refuse_nodes
     from runner.run.files import read_json
 
     hydra = HydraConfig.get()
@@ -73,6 +74,7 @@ def run_job(_config: Any, experiment: str | None, config_dirs: list[str]) -> flo
     try:
         composition = compose(overrides, experiment, config_dirs)
         check(composition)
+        refuse_nodes(composition.config, "runner train -m")
         command = ["runner", "train", *([experiment] if experiment else []), *overrides]
         run = earlier_run(composition) if composition.config.get("resume") == "auto" else None
         if run is None:

@@ -35,8 +35,9 @@ def run(args: Namespace) -> int:
     if args.checkout:
         with code_of(found) as tree:
             run_with_code(again, tree)
-    else:
-        launch(again)
+    elif launch(again) is None:
+        print("`runner compare` tells, once it has ended, whether it came out the same.")
+        return 0
     return tell_proof(found, again, same_place)
 
 

@@ -19,7 +19,7 @@ from runner.config.schema import Launcher
 from runner.errors import ConfigError, RunFailed, RunnerError, UserError
 from runner.run.directory import RunDir
 
-__all__ = ["Meeting", "meet", "num_nodes"]
+__all__ = ["Meeting", "interface_of", "meet", "num_nodes", "refuse_nodes"]
 
 RUN, READY, STOP, LEFT = "runner/run", "runner/ready", "runner/stop", "runner/left"
 FAREWELL_S = 20.0
@@ -113,6 +113,18 @@ def meet(config: Mapping[str, Any]) -> Meeting | None:
     if endpoint not in _met:
         _met[endpoint] = open_meeting(endpoint, num_nodes(config), launcher.wait_for_nodes_s)
     return _met[endpoint]
+
+
+def refuse_nodes(config: Mapping[str, Any], command: str) -> None:
+    """
+    Raises:
+        ConfigError: a command that makes run directories of its own is asked for several machines that meet by themselves.
+    """
+    if num_nodes(config) > 1 and config["launcher"]["kind"] in ("local", "elastic"):
+        raise ConfigError(
+            f"hardware.num_nodes={num_nodes(config)}: `{command}` runs on one machine, or with launcher=slurm or "
+            "launcher=ray. Machines that meet at launcher.rendezvous are for `runner train` and `runner resume`."
+        )
 
 
 def open_meeting(endpoint: str, nodes: int, wait_s: float) -> Meeting:

@@ -15,7 +15,7 @@ import pytest
 
 from runner.config.launching import launching_problems
 from runner.errors import ConfigError
-from runner.launch.nodes import may_serve
+from runner.launch.nodes import may_serve, refuse_nodes
 from runner.run.directory import RunDir
 from runner.run.status import read_status
 from tests.launch.test_elastic import QUICK, points, processes_on, rank_one, wait_for
@@ -115,6 +115,15 @@ def test_machines_need_a_place_to_meet() -> None:
     (problem,) = launching_problems({"kind": "local", "rendezvous": "10.0.0.1:29400"}, {})
     assert "would have no effect" in problem
     assert launching_problems({"kind": "local", "rendezvous": "10.0.0.1:29400"}, {"num_nodes": 2}) == []
+
+
+@pytest.mark.quick
+def test_commands_that_make_their_own_runs_stay_on_one_machine() -> None:
+    config = {"hardware": {"num_nodes": 2}, "launcher": {"kind": "local"}}
+    with pytest.raises(ConfigError, match="`runner find-lr` runs on one machine"):
+        refuse_nodes(config, "runner find-lr")
+    refuse_nodes(config | {"launcher": {"kind": "slurm"}}, "runner find-lr")
+    refuse_nodes(config | {"hardware": {}}, "runner find-lr")
 
 
 @pytest.mark.quick
