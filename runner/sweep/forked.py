@@ -7,17 +7,15 @@ import signal
 import socket
 import sys
 
-from runner.ranks.parent import die_with_parent
 from runner.sweep.attempt import Attempt
 from runner.sweep.channel import Channel
 
 __all__ = ["become_trial", "carry_out"]
 
 
-def become_trial(attempt: Attempt, owner: int) -> None:
+def become_trial(attempt: Attempt) -> None:
     """A process group, signals, output, devices and limits of its own."""
     os.setpgid(0, 0)
-    die_with_parent(parent=owner)
     for signum in (signal.SIGCHLD, signal.SIGINT, signal.SIGTERM):
         signal.signal(signum, signal.SIG_DFL)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)

@@ -15,6 +15,7 @@ from typing import Any
 from runner.errors import RunFailed
 from runner.sweep.attempt import Attempt, Event
 from runner.sweep.channel import GO, PRUNE, Lines
+from runner.sweep.fork import Child, fork_child
 from runner.sweep.mailbox import Mailbox
 
 __all__ = ["Pool", "cores"]
@@ -48,13 +49,16 @@ class Pool:
         self._from_server = Lines()
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with theirs, open(self.log, "ab") as output:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "runner.sweep.server", str(theirs.fileno())],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                pass_fds=(theirs.fileno(),),
-            )
+            if self._starts == 1 and sys.platform == "linux":
+                self._process = fork_server(theirs, output.fileno())
+            else:  # this process may have threads by now
+                self._process = subprocess.Popen(
+                    [sys.executable, "-m", "runner.sweep.server", str(theirs.fileno())],
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    pass_fds=(theirs.fileno(),),
+                )
         self._send({"targets": self.targets})
         self._send({"modules": self._modules})
 
@@ -167,7 +171,7 @@ class Pool:
             self._forget(trial)
         try:
             self._process.wait(10)
-        except subprocess.TimeoutExpired:
+        except (subprocess.TimeoutExpired, TimeoutError):
             self._process.kill()
             self._process.wait()
 
@@ -176,6 +180,14 @@ class Pool:
 
     def __exit__(self, *_error: object) -> None:
         self.close()
+
+
+def fork_server(control: socket.socket, output: int) -> Child:
+    """The first server is a copy of this process, which has imported most of what it needs to check the config."""
+    import runner.worker  # noqa: F401 - the rest of it, once for both
+    from runner.sweep.server import serve
+
+    return fork_child(lambda: serve(control), keep=[control.fileno()], output=output)
 
 
 def cores() -> int:

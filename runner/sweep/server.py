@@ -15,13 +15,13 @@ import select
 import signal
 import socket
 import sys
-import traceback
 from collections.abc import Callable
 from typing import Any
 
 from runner.ranks.parent import die_with_parent
 from runner.sweep.attempt import Attempt
 from runner.sweep.channel import Lines
+from runner.sweep.fork import fork_child
 from runner.sweep.forked import become_trial, carry_out
 from runner.sweep.offspring import adopt_orphans, end_orphans, kill_group, kill_tree, signal_process
 
@@ -85,21 +85,12 @@ class Server:
             self.fork(Attempt.from_dict(message), self._channels.pop(0), teaches)
 
     def fork(self, attempt: Attempt, channel: int, teaches: bool) -> None:
-        owner = os.getpid()
-        pid = os.fork()
-        if pid == 0:
-            status = 1
-            try:
-                signal.set_wakeup_fd(-1)
-                self.control.close()
-                become_trial(attempt, owner)
-                status = carry_out(attempt, socket.socket(fileno=channel), teaches)
-            except BaseException:
-                traceback.print_exc()
-            finally:
-                for stream in (sys.stdout, sys.stderr):
-                    stream.flush()
-                os._exit(status)
+        def trial() -> int:
+            signal.set_wakeup_fd(-1)
+            become_trial(attempt)
+            return carry_out(attempt, socket.socket(fileno=channel), teaches)
+
+        pid = fork_child(trial, keep=[channel], output=None).pid
         os.close(channel)
         self.pids[attempt.trial] = pid
         self.tell({"trial": attempt.trial, "pid": pid})
@@ -161,13 +152,19 @@ def keep_shared() -> None:
     gc.freeze()
 
 
+def serve(control: socket.socket) -> int:
+    """Until the sweep goes; everything a trial needs is imported already."""
+    adopt_orphans()
+    Server(control).main()
+    return 0
+
+
 def main(arguments: list[str] | None = None) -> None:
     (descriptor,) = sys.argv[1:] if arguments is None else arguments
     die_with_parent()
-    adopt_orphans()
     import runner.worker  # noqa: F401 - the seconds this takes are spent once
 
-    Server(socket.socket(fileno=int(descriptor))).main()
+    serve(socket.socket(fileno=int(descriptor)))
     os._exit(0)  # nothing is left to tidy up, and libraries are slow and loud at it
 
 
