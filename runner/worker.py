@@ -73,7 +73,12 @@ TALKATIVE = ("pytorch_lightning", "lightning_fabric", "lightning.pytorch")
 """Loggers whose news the run's own announcements tell better."""
 
 
-def execute(run: RunDir | str | Path, callbacks: Sequence[Callback] = (), mirrored: bool = True) -> dict[str, Any]:
+def execute(
+    run: RunDir | str | Path,
+    callbacks: Sequence[Callback] = (),
+    mirrored: bool = True,
+    data: DataModule | None = None,
+) -> dict[str, Any]:
     """Trains what the directory says, goes on where an earlier attempt stopped, tests the best checkpoint.
 
     Under an elastic agent this is one of several ranks; the first one writes the directory.
@@ -81,6 +86,7 @@ def execute(run: RunDir | str | Path, callbacks: Sequence[Callback] = (), mirror
     Args:
         callbacks: further ones, that the config does not know of.
         mirrored: whether this starts the run's mirror, where its config asks for one.
+        data: as the config has it, where somebody has set it up already.
 
     Returns:
         The run's results, as in ``results.json``.
@@ -94,17 +100,20 @@ def execute(run: RunDir | str | Path, callbacks: Sequence[Callback] = (), mirror
     with watched(run, place, Launcher(**config.launcher).hang_after_s) as pulse:
         if not place.is_first:
             with interruptible(), log_file(run, place):
-                return carry_out(run, callbacks, place, pulse)
+                return carry_out(run, callbacks, place, pulse, data)
         with recorded(run, config, mirrored, pulse), interruptible(), log_file(run, place):
-            return carry_out(run, callbacks, place, pulse)
+            return carry_out(run, callbacks, place, pulse, data)
 
 
-def carry_out(run: RunDir, callbacks: Sequence[Callback], place: Place, pulse: Pulse) -> dict[str, Any]:
+def carry_out(
+    run: RunDir, callbacks: Sequence[Callback], place: Place, pulse: Pulse, data: DataModule | None
+) -> dict[str, Any]:
     """To the end, however often the training has to go back to an earlier checkpoint."""
     while True:
         try:
-            return Execution(run, OmegaConf.load(run.config_path), callbacks, place, pulse).results()
+            return Execution(run, OmegaConf.load(run.config_path), callbacks, place, pulse, data).results()
         except RollBack as error:
+            data = None
             roll_back(run, error, place)
 
 
@@ -193,7 +202,15 @@ def log_file(run: RunDir, place: Place) -> Iterator[None]:
 class Execution:
     """One attempt at a run, from its config to its results."""
 
-    def __init__(self, run: RunDir, config: Any, callbacks: Sequence[Callback], place: Place, pulse: Pulse):
+    def __init__(
+        self,
+        run: RunDir,
+        config: Any,
+        callbacks: Sequence[Callback],
+        place: Place,
+        pulse: Pulse,
+        data: DataModule | None = None,
+    ):
         self.run = run
         self.place = place
         self.pulse = pulse
@@ -201,10 +218,7 @@ class Execution:
         self.started = time.time()
         seed_everything(config.seed, workers=False, verbose=False)
         raw = resolve(config, None)
-        self.data = make_data(raw)
-        with FileLock(run.path / ".prepare.lock") if place.under_agent else nullcontext():
-            self.data.prepare_data()  # one rank after the other: the first one downloads
-        self.data.setup("fit")
+        self.data = data or self.make_data(raw)
         self.data.rank, self.data.world_size = place.rank, place.world_size
         check_dealing(self.data.batch_size, self.data.eval_batch_size, place.world_size)
         self.data.overfit = raw["debug"]["kind"] == "overfit"
@@ -224,6 +238,13 @@ class Execution:
         why = self.measure_hardware() if self.config["hardware"].get("measure") and self.resumed is None else ""
         self.task, self.hardware = self.make_task(self.config)
         self.hardware.reasons += [why] if why else []
+
+    def make_data(self, raw: dict[str, Any]) -> DataModule:
+        data = make_data(raw)
+        with FileLock(self.run.path / ".prepare.lock") if self.place.under_agent else nullcontext():
+            data.prepare_data()  # one rank after the other: the first one downloads
+        data.setup("fit")
+        return data
 
     @property
     def only_finds_lr(self) -> bool:

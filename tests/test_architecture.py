@@ -42,7 +42,7 @@ MAY_IMPORT = {
         "callbacks", "data", "models", "tasks", "ranks", "optim", "find_lr", "devices", "measure_hardware",
     },
     "launch": {"errors", "run", "config", "worker", "ranks"},
-    "sweep": {"errors", "run", "config", "launch", "worker", "ranks", "report", "plots", "tracking"},
+    "sweep": {"errors", "run", "config", "launch", "worker", "ranks", "parts", "data", "report", "plots", "tracking"},
     "api": {"errors", "run", "config", "launch", "inference"},
     "cli": {"errors", "run", "config", "parts", "ranks", "launch", "sweep", "inference", "report", "tracking", "plots", "data"},
 }  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from runner.sweep.directory import SweepDir
@@ -11,10 +12,11 @@ from runner.sweep.pool import Pool
 __all__ = ["make_executor"]
 
 
-def make_executor(sweep: SweepDir, config: dict[str, Any]) -> Executor:
+def make_executor(sweep: SweepDir, config: dict[str, Any], varied: Iterable[str]) -> Executor:
     """
     Args:
         config: that all trials share; they start where its ``launcher`` says.
+        varied: keys in which the trials differ.
     """
     kind = config["launcher"]["kind"]
     if kind == "ray":
@@ -25,7 +27,8 @@ def make_executor(sweep: SweepDir, config: dict[str, Any]) -> Executor:
         from runner.sweep.on_slurm import SlurmExecutor
 
         return SlurmExecutor(config)
-    return Pool(targets_of(config), sweep.logs / "server.log")
+    same_data = not any(key.partition(".")[0] in ("data", "seed") for key in varied)
+    return Pool(targets_of(config), sweep.logs / "server.log", config["data"] if same_data else None)
 
 
 def targets_of(config: Any) -> list[str]:

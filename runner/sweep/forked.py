@@ -9,6 +9,7 @@ import sys
 
 from runner.sweep.attempt import Attempt
 from runner.sweep.channel import Channel
+from runner.sweep.shared_data import SharedData
 
 __all__ = ["become_trial", "carry_out"]
 
@@ -37,7 +38,7 @@ def limit_memory(extra_bytes: int) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (most, most))
 
 
-def carry_out(attempt: Attempt, end: socket.socket, teaches: bool) -> int:
+def carry_out(attempt: Attempt, end: socket.socket, teaches: bool, shared: SharedData) -> int:
     """Executes the run; its status and results on disk say what came out."""
     import torch
 
@@ -46,7 +47,7 @@ def carry_out(attempt: Attempt, end: socket.socket, teaches: bool) -> int:
     torch.set_num_threads(attempt.num_threads)
     channel, known = Channel(end, attempt.prunes), set(sys.modules)
     try:
-        execute_run(attempt, channel)
+        execute_run(attempt, channel, shared)
     except RunnerError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
@@ -55,17 +56,20 @@ def carry_out(attempt: Attempt, end: socket.socket, teaches: bool) -> int:
     return 0
 
 
-def execute_run(attempt: Attempt, channel: Channel) -> None:
+def execute_run(attempt: Attempt, channel: Channel, shared: SharedData) -> None:
     from omegaconf import OmegaConf
 
     from runner.launch import elastic
+    from runner.parts import resolve
     from runner.run.directory import RunDir
     from runner.sweep.reporter import Reporter
     from runner.worker import execute
 
     run = RunDir(attempt.run)
+    config = OmegaConf.load(run.config_path)
     if attempt.under_agent:
         os.environ["OMP_NUM_THREADS"] = str(attempt.num_threads)
-        elastic.launch(run, OmegaConf.load(run.config_path), "runner.sweep.worker")
+        elastic.launch(run, config, "runner.sweep.worker")
     else:
-        execute(run, [Reporter(channel, attempt.metric)], mirrored=False)
+        data = shared.of(resolve(config, None))
+        execute(run, [Reporter(channel, attempt.metric)], mirrored=False, data=data)

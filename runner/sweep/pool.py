@@ -30,10 +30,12 @@ class Pool:
     Args:
         targets: dotted names of the constructors that trials will call.
         log: the warm process's own output.
+        data: node of the data set that all trials have alike.
     """
 
-    def __init__(self, targets: list[str], log: Path):
+    def __init__(self, targets: list[str], log: Path, data: dict[str, Any] | None = None):
         self.targets = targets
+        self.data = data
         self.log = log
         self.server_pid: int | None = None
         self._starts = 0
@@ -61,6 +63,8 @@ class Pool:
                 )
         self._send({"targets": self.targets})
         self._send({"modules": self._modules})
+        if self.data is not None:
+            self._send({"data": self.data})
 
     def _send(self, message: dict[str, Any], descriptors: tuple[int, ...] = ()) -> None:
         data = json.dumps(message).encode() + b"\n"

@@ -89,7 +89,7 @@ class Sweeping:
         said = [] if self.joins else keep_plan(self.sweep, study, self.request)
         book = Book(study, self.request.space, self.settings, turn_of(self.sweep, url))
         points, notes = self._points(book)
-        with closing(make_executor(self.sweep, self.plain)) as executor:
+        with closing(make_executor(self.sweep, self.plain, self.request.space.as_dict())) as executor:
             view = self.make_view(self.sweep, book)
             if not self.joins:
                 book.enqueue(points)

@@ -24,6 +24,7 @@ from runner.sweep.channel import Lines
 from runner.sweep.fork import fork_child
 from runner.sweep.forked import become_trial, carry_out
 from runner.sweep.offspring import adopt_orphans, end_orphans, kill_group, kill_tree, signal_process
+from runner.sweep.shared_data import SharedData
 
 __all__ = ["Server", "main"]
 
@@ -39,6 +40,7 @@ class Server:
     def __init__(self, control: socket.socket):
         self.control = control
         self.pids: dict[int, int] = {}
+        self.data = SharedData()
         self._lines = Lines()
         self._channels: list[int] = []
         self._woken, self._wake = os.pipe()
@@ -74,6 +76,9 @@ class Server:
             import_targets(message["targets"])
         elif "modules" in message:
             import_modules(message["modules"])
+        elif "data" in message:
+            self.data.set_up(message["data"])
+            keep_shared()
         elif "signal" in message:
             pid = self.pids.get(message["trial"])
             if pid is not None and message["signal"] == signal.SIGKILL:
@@ -88,7 +93,7 @@ class Server:
         def trial() -> int:
             signal.set_wakeup_fd(-1)
             become_trial(attempt)
-            return carry_out(attempt, socket.socket(fileno=channel), teaches)
+            return carry_out(attempt, socket.socket(fileno=channel), teaches, self.data)
 
         pid = fork_child(trial, keep=[channel], output=None).pid
         os.close(channel)
