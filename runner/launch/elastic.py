@@ -21,7 +21,7 @@ from runner.run.directory import RunDir
 from runner.run.files import read_json
 from runner.run.status import read_status, write_status
 
-__all__ = ["launch", "needs_agent", "num_workers"]
+__all__ = ["launch", "needs_agent", "num_workers", "reason_of"]
 
 LOOK_EVERY_S = 0.5
 HOPELESS = ("mistake", "final", "time")

@@ -18,8 +18,8 @@ class Attempt:
         run: the run directory, prepared; a worker goes on from its last checkpoint where there is one.
         prunes: the worker waits for an answer to each value it reports.
         metric: what it reports; the task's own when None.
-        num_devices: of the trial.
-        under_agent: it takes several processes, which an elastic agent starts; they talk through a ``Mailbox``.
+        num_devices: of the trial, each with a process of its own.
+        under_agent: its launcher is PyTorch's elastic agent; the processes talk through a ``Mailbox``.
         devices: those it has to itself, by the names their library knows them by; empty where that is left to others.
         environment: further variables of its processes.
         num_threads: of the processor, for each process.

@@ -25,6 +25,9 @@ class Channel:
         self._waits = waits
         self._beat_at = 0.0
 
+    def fileno(self) -> int:
+        return self._end.fileno()
+
     def beat(self) -> None:
         """A sign of life; costs a look at the clock."""
         now = time.monotonic()

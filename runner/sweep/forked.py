@@ -62,14 +62,22 @@ def execute_run(attempt: Attempt, channel: Channel, shared: SharedData) -> None:
     from runner.launch import elastic
     from runner.parts import resolve
     from runner.run.directory import RunDir
+    from runner.sweep.forked_ranks import execute_ranks
     from runner.sweep.reporter import Reporter
     from runner.worker import execute
 
     run = RunDir(attempt.run)
     config = OmegaConf.load(run.config_path)
+    os.environ["OMP_NUM_THREADS"] = str(attempt.num_threads)
     if attempt.under_agent:
-        os.environ["OMP_NUM_THREADS"] = str(attempt.num_threads)
         elastic.launch(run, config, "runner.sweep.worker")
+        return
+
+    def work(reports: bool) -> None:
+        reporter = Reporter(channel if reports else None, attempt.metric)
+        execute(run, [reporter], mirrored=False, data=shared.of(resolve(config, None)))
+
+    if attempt.num_devices > 1:
+        execute_ranks(run, attempt.num_devices, work, channel.fileno())
     else:
-        data = shared.of(resolve(config, None))
-        execute(run, [Reporter(channel, attempt.metric)], mirrored=False, data=data)
+        work(reports=True)

@@ -28,7 +28,7 @@ def main(argv: list[str] | None = None) -> int:
     run, place = RunDir(Path(path).absolute()), Place.here()
     attempt = read_attempt(run.path)
     torch.set_num_threads(attempt.num_threads)
-    channel = MailboxChannel(run.path, attempt.prunes)
+    channel = MailboxChannel(run.path, attempt.prunes) if place.is_first else None
     try:
         with joined(run, place):
             try:
