@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,16 +14,21 @@ from runner.cli import main
 from runner.sweep.directory import SweepDir
 
 
-def alive(marker: str) -> list[int]:
-    """Processes whose environment says that they belong to this test."""
+def in_session(session: int) -> list[int]:
+    """Processes of a session: all that a command started, unless it began a session of its own."""
     found = []
     for entry in Path("/proc").glob("[0-9]*"):
         try:
-            if marker.encode() in (entry / "environ").read_bytes().split(b"\0"):
+            if os.getsid(int(entry.name)) == session and is_running(entry):
                 found.append(int(entry.name))
         except OSError:
             continue
     return found
+
+
+def is_running(entry: Path) -> bool:
+    """Zombies are nobody's."""
+    return (entry / "stat").read_text(errors="replace").rpartition(")")[2].split()[0] != "Z"
 
 
 class Bench:
@@ -29,7 +36,7 @@ class Bench:
 
     Attributes:
         tiny: the overrides of the smallest training.
-        marker: stands in the environment of the processes that trials are forked from, and of the trials.
+        started: process ids of the sweeps, each in a session of its own.
     """
 
     tiny = (
@@ -47,23 +54,28 @@ class Bench:
     def __init__(self, folder: Path):
         self.folder = folder
         self.sweep = SweepDir(folder / "runs" / "s")
-        self.marker = f"SWEEP_TEST={folder}"
+        self.started: list[int] = []
 
     def start(self, *words: str) -> int:
-        """The process id."""
+        """The process id of the smallest sweep there is."""
+        return self.start_with(*self.tiny, *words)
+
+    def start_with(self, *words: str) -> int:
+        """The process id of ``runner sweep`` with these words."""
         pid = os.fork()
         if pid:
+            self.started.append(pid)
             return pid
         code = 1
         try:
+            os.setsid()
             os.chdir(self.folder)
-            os.environ["SWEEP_TEST"] = str(self.folder)
             output = os.open("said.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
             os.dup2(output, 1)
             os.dup2(output, 2)
             sys.stdout = os.fdopen(1, "w", closefd=False)
             sys.stderr = os.fdopen(2, "w", closefd=False)
-            code = main(["sweep", *self.tiny, *words])
+            code = main(["sweep", *words])
             sys.stdout.flush()
         finally:
             os._exit(code)
@@ -72,10 +84,13 @@ class Bench:
         return (self.folder / "said.txt").read_text()
 
     def processes(self) -> list[int]:
-        """Those of its sweeps, the sweep's own apart."""
-        return alive(self.marker)
+        """All that its sweeps have started and that still runs, the sweeps themselves among them."""
+        return [pid for session in self.started for pid in in_session(session)]
 
 
 @pytest.fixture
-def bench(tmp_path: Path) -> Bench:
-    return Bench(tmp_path)
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    made = Bench(tmp_path)
+    yield made
+    for pid in made.processes():
+        os.kill(pid, signal.SIGKILL)

@@ -27,7 +27,8 @@ def ended(pid: int) -> int | None:
 
 
 def none_left(bench) -> bool:
-    until = time.monotonic() + 20
+    """No orphan; they are given a moment."""
+    until = time.monotonic() + 5
     while bench.processes() and time.monotonic() < until:
         time.sleep(0.1)
     return bench.processes() == []
@@ -35,7 +36,7 @@ def none_left(bench) -> bool:
 
 def check_whole(bench, total: int) -> None:
     """Every trial once, complete, with each epoch in its journal once."""
-    trials = load_study(bench.sweep, None).get_trials()
+    trials = load_study(bench.sweep).get_trials()
     assert [trial.state.name for trial in trials] == ["COMPLETE"] * total
     assert sorted(int(path.name) for path in bench.sweep.trials.iterdir()) == list(range(total))
     for trial in trials:
@@ -67,32 +68,34 @@ def test_killed_trials_go_on(bench) -> None:
     assert len(killed) >= 4
     check_whole(bench, total)
     assert none_left(bench)
+    print(f"{len(killed)} of {total} trials killed: {total} complete, 0 left running, 0 orphans")
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(3000)
 def test_a_killed_sweep_goes_on_to_the_same_total(bench) -> None:
-    """The sweep itself is killed when its journal has reached a random length, and whatever it does then."""
-    total, draw = 12, random.Random(2)
+    """The sweep itself is killed ten times, each time when its journal has grown by a random length."""
+    total, num_kills, draw = 20, 10, random.Random(2)
     words = (*WORDS, f"sweep.num_trials={total}")
-    kills, length = 0, 0
-    while True:
-        pid, until, code = bench.start(*words), length + draw.randrange(4, 40), None
-        while (code := ended(pid)) is None and length < until:
+    attempts, length = 0, 0
+    for kill in range(num_kills + 1):
+        pid, until = bench.start(*words), length + draw.randrange(4, 30)
+        while (code := ended(pid)) is None and (kill == num_kills or length < until):
             path = bench.sweep.study_path
             length = path.read_bytes().count(b"\n") if path.is_file() else 0
             time.sleep(0.002)
-        if code is not None:
+        if kill == num_kills:
             assert code == 0, bench.said()
             break
+        assert code is None, f"the sweep ended before kill {kill + 1}: {bench.said()}"
         time.sleep(draw.random() * 0.3)
+        assert len(bench.processes()) >= 2  # the sweep and the process that forks, at least
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
-        kills += 1
         assert none_left(bench)
-    assert kills >= 4
     check_whole(bench, total)
-    print(f"{kills} kills")
+    attempts = sum(len(t.user_attrs["attempts"]) for t in load_study(bench.sweep).get_trials())
+    print(f"{num_kills} kills of the sweep: {total} trials, {attempts} attempts, 0 left running, 0 orphans")
 
 
 @pytest.mark.slow
@@ -103,11 +106,39 @@ def test_the_process_that_forks_is_killed(bench) -> None:
         code = ended(pid)
         status = read_status(bench.sweep.trial(2))
         if not killed and status.state == "running":
-            parent = int(open(f"/proc/{status.pid}/stat").read().rpartition(")")[2].split()[1])
-            os.kill(parent, signal.SIGKILL)
+            os.kill(parent_of(status.pid), signal.SIGKILL)
             killed = True
         time.sleep(0.01)
     assert code == 0, bench.said()
     assert killed
     check_whole(bench, 6)
+    assert none_left(bench)
+
+
+def parent_of(pid: int) -> int:
+    return int(open(f"/proc/{pid}/stat").read().rpartition(")")[2].split()[1])
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3000)
+def test_a_sweep_that_is_joined_and_killed_is_carried_to_its_end(bench) -> None:
+    """Two processes at one study; the one that began it is killed, the other takes its trials over."""
+    words = (*WORDS, "sweep.num_trials=8", "sweep.num_workers=1")
+    first = bench.start(*words)
+    while not read_json(bench.sweep.status_path, {}).get("trials", {}).get("running"):
+        if read_status(bench.sweep.trial(0)).state == "running":
+            break
+        time.sleep(0.05)
+    second = bench.start_with("--join", "s")
+    while sum(t.state.name == "RUNNING" for t in load_study(bench.sweep).get_trials()) < 2:
+        assert ended(second) is None, bench.said()
+        time.sleep(0.05)
+    os.kill(first, signal.SIGKILL)
+    os.waitpid(first, 0)
+    while (code := ended(second)) is None:
+        time.sleep(0.05)
+    assert code == 0, bench.said()
+    check_whole(bench, 8)
+    owners = {t.user_attrs["owner"].split(":")[1] for t in load_study(bench.sweep).get_trials()}
+    assert owners >= {str(second)}
     assert none_left(bench)
