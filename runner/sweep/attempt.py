@@ -19,7 +19,7 @@ class Attempt:
         prunes: the worker waits for an answer to each value it reports.
         metric: what it reports; the task's own when None.
         num_devices: of the trial, each with a process of its own.
-        under_agent: its launcher is PyTorch's elastic agent; the processes talk through a ``Mailbox``.
+        under_agent: its processes are started by PyTorch's elastic agent, and talk through a ``Mailbox``.
         devices: those it has to itself, by the names their library knows them by; empty where that is left to others.
         environment: further variables of its processes.
         num_threads: of the processor, for each process.

@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 from optuna.trial import Trial
 
 from runner.errors import Interrupted
-from runner.launch.elastic import num_workers
+from runner.launch.elastic import needs_agent, num_workers
 from runner.sweep.attempt import Attempt, Event
 from runner.sweep.book import Book
 from runner.sweep.directory import SweepDir
@@ -188,7 +188,7 @@ class Supervisor:
                 prunes=self._asks_to_prune(),
                 metric=next(iter(self.request.objectives)),
                 num_devices=num_workers(config.hardware),
-                under_agent=config.launcher.kind == "elastic",
+                under_agent=config.launcher.kind != "local" and needs_agent(config),
                 devices=running.slot.devices,
                 environment=running.slot.environment,
                 num_threads=self.num_threads,
