@@ -217,7 +217,9 @@ def value_problems(request: Request) -> list[str]:
             lines.append(request.space.overrides(complete(request.space, wanted)))
     problems: dict[str, None] = {}
     if request.base.config.get("resume"):
-        problems["resume=auto would have no effect: a sweep that is started again goes on by itself. Take it away."] = None
+        problems[
+            "resume=auto would have no effect: a sweep that is started again goes on by itself. Take it away."
+        ] = None
     for line in dict.fromkeys(map(tuple, lines)):
         problems |= dict.fromkeys(find_problems(request.compose(list(line))))
     return list(problems)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -111,7 +112,9 @@ def options_of(maker: Callable[..., Any], options: dict[str, Any], place: str) -
 def refused(maker: Callable[..., Any], options: dict[str, Any], place: str) -> list[str]:
     """What the class itself says against values of the right type."""
     try:
-        maker(**options)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            maker(**options)
     except (ValueError, TypeError) as error:
         return [f"{place}: {' '.join(str(error).split())}"]
     return []
