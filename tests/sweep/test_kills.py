@@ -8,8 +8,8 @@ import signal
 import time
 
 import pytest
-import torch  # noqa: F401 - imported once, before sweeps are forked from here
 
+import runner.worker  # noqa: F401 - imported once, before sweeps are forked from here
 from runner.run.directory import RunDir
 from runner.run.files import read_json
 from runner.run.journal import load_metrics
