@@ -76,7 +76,9 @@ def repeat_problems(settings: Sweep) -> list[str]:
 
 
 def option_problems(settings: Sweep) -> list[str]:
-    found = options_of(SAMPLERS[settings.sampler], settings.sampler_options, "sweep.sampler_options")
+    found = []
+    if settings.sampler != "grid":
+        found += options_of(SAMPLERS[settings.sampler], settings.sampler_options, "sweep.sampler_options")
     found += options_of(PRUNERS[settings.pruner], settings.pruner_options, "sweep.pruner_options")
     if settings.sampler == "grid" and settings.sampler_options:
         found.append("sweep.sampler_options: a grid takes none.")
