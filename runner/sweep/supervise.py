@@ -252,7 +252,8 @@ class Supervisor:
             self.view.note(f"trial {running.number}: {outcome.reason}; it goes on from its last checkpoint")
             self._attempt(running)
         else:
-            self._end(running, Outcome("failed", reason=f"{outcome.reason}, {running.losses} times"))
+            times = f", {running.losses} times" if running.losses > 1 else ""
+            self._end(running, Outcome("failed", reason=f"{outcome.reason}{times}"))
 
     def _end(self, running: Running, outcome: Outcome) -> None:
         close_status(running.run, outcome)

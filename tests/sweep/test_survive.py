@@ -22,7 +22,7 @@ class Bad(pl.Callback):
         if self.how == "raise":
             raise RuntimeError("this trial is broken")
         if self.how == "memory":
-            self.much = [torch.ones(2**28) for _ in range(8)]
+            self.much = [torch.empty(2**28) for _ in range(8)]
         if self.how == "hang":
             time.sleep(1000)
 '''
@@ -40,14 +40,14 @@ def test_what_goes_wrong_ends_one_trial(bench, monkeypatch) -> None:
     (bench.folder / "conf" / "callbacks").mkdir(parents=True)
     (bench.folder / "conf" / "callbacks" / "bad.yaml").write_text(OPTION)
     words = ["callbacks=bad", "callbacks.bad.how=fine,raise,memory,hang", "sweep=grid", "sweep.num_workers=2"]
-    words += ["sweep.memory_gib=3", "sweep.silence_s=6", "sweep.max_retries=0"]
+    words += ["sweep.memory_gib=3", "sweep.silence_s=8", "sweep.max_retries=0"]
     assert main(["sweep", *bench.tiny, *words]) == 0
     trials = load_study(bench.sweep).get_trials()
     assert [trial.state.name for trial in trials] == ["COMPLETE", "FAIL", "FAIL", "FAIL"]
     reasons = [trial.user_attrs.get("reason", "") for trial in trials]
     assert "this trial is broken" in reasons[1]
     assert "memory" in reasons[2]
-    assert "no batch in 6 s" in reasons[3]
+    assert "no batch in 8 s" in reasons[3]
     assert [read_status(bench.sweep.trial(n)).state for n in range(4)] == ["finished"] + ["failed"] * 3
 
 
