@@ -27,6 +27,7 @@ from runner.tracking.send import send_in_batches
 from runner.tracking.settings import TrackingSettings
 from runner.tracking.shipment import Shipment
 from runner.tracking.state import MirrorState, end_of, read_state, write_state
+from runner.tracking.tags import user
 
 __all__ = ["PARENT", "ParentRun"]
 
@@ -37,6 +38,15 @@ NUM_IN_NOTE = 5
 KILLED = "its process ended without a word (killed?)"
 
 log = logging.getLogger("runner.sweep.mirror")
+
+
+class Folder(RunDir):
+    """A sweep's folder, as the mirror of a run takes it."""
+
+    def created_at(self) -> float:
+        """When the first trial was: the folder itself, and what lies in it, changes as the sweep goes on."""
+        first = SweepDir(self.path).trial(0)
+        return first.created_at() if first.path.is_dir() else super().created_at()
 
 
 class ParentRun:
@@ -52,7 +62,7 @@ class ParentRun:
 
     def __init__(self, sweep: SweepDir, uri: str | None = None):
         self.sweep = sweep
-        self.entry = RunEntry(RunDir(sweep.path), uri)
+        self.entry = RunEntry(Folder(sweep.path), uri)
         self.state: MirrorState | None = None
         self._told: set[int] = set()
         self._ended_trials = -1
@@ -222,6 +232,7 @@ def tags_of(record: SweepRecord, status: Status) -> dict[str, str]:
         "runner.state": status.state,
         "runner.reason": status.reason,
         "runner.best_trial": None if best is None else best.number,
+        "mlflow.user": user(),
         "mlflow.source.name": command_of(record),
         "mlflow.source.type": "LOCAL",
         "mlflow.note.content": note_of(record, status),

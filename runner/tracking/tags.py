@@ -12,7 +12,7 @@ from runner.run.status import Status
 from runner.tracking.flatten import valid_key
 from runner.tracking.note import note_of
 
-__all__ = ["command_of", "tags_of"]
+__all__ = ["command_of", "tags_of", "user"]
 
 MAX_TAG_LENGTH = 8000
 
@@ -24,7 +24,7 @@ def tags_of(run: RunDir, config: dict[str, Any], status: Status) -> dict[str, st
     command = command_of(provenance)
     git = provenance.get("git") or {}
     tags = {
-        "mlflow.user": _user(),
+        "mlflow.user": user(),
         "mlflow.source.name": command or run.name,
         "mlflow.source.type": "LOCAL",
         "mlflow.source.git.commit": git.get("revision"),
@@ -65,7 +65,8 @@ def _own_tags(config: dict[str, Any]) -> dict[str, str]:
     return own
 
 
-def _user() -> str | None:
+def user() -> str | None:
+    """The name of who runs this."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):  # a container's user without a name

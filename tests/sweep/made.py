@@ -116,6 +116,7 @@ def made_run(sweep: SweepDir, number: int, state: str, values: Any, metric: str)
         "report": False,
     }
     OmegaConf.save(OmegaConf.create(config), run.config_path)
+    write_json(run.provenance_path, {"command": ["runner", "train"]})
     run.metrics_path.write_text("")
     ended = {"complete": "finished"}.get(state, state)
     write_json(run.status_path, {

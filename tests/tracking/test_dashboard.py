@@ -8,9 +8,11 @@ from collections.abc import Iterator
 import pytest
 
 from runner.cli.ui import page_of
+from runner.sweep.mirror import SweepMirror
 from runner.tracking.mirror import sync
 from runner.tracking.server import Server, free_port
 from runner.tracking.store import default_uri
+from tests.sweep.made import TRIALS, made_sweep
 
 WAIT_S = 90
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
@@ -66,3 +68,33 @@ def test_the_run_and_its_metric_chart_are_found(browser, make_run, root, tmp_pat
         picture = tmp_path / "dashboard.png"
         assert browser.save_screenshot(str(picture))
         assert picture.stat().st_size > 20_000
+
+
+@pytest.mark.slow
+def test_a_sweep_is_found_with_its_trials_below_it(browser, root, tmp_path):
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    sweep = made_sweep(root, TRIALS, name="my_search")
+    mirror = SweepMirror(sweep)
+    assert mirror.pass_once(final=True)
+    mirror.parent.send_page()
+    run_id = mirror.parent.run_id
+    wait = WebDriverWait(browser, WAIT_S)
+
+    def shows(*words: str) -> bool:
+        text = browser.find_element(By.TAG_NAME, "body").text
+        return all(word in text for word in words)
+
+    with Server(default_uri(root), str(root), free_port()) as server:
+        server.wait_ready()
+        browser.get(server.url + page_of(root))
+        wait.until(lambda _: shows("my_search"))
+        browser.save_screenshot(str(tmp_path / "runs.png"))
+        browser.get(f"{server.url}/#/experiments/1/runs/{run_id}")
+        wait.until(lambda _: shows("my_search", "Finished", "best/val/accuracy", "space.optimizer.lr"))
+        assert shows("7 of 7 trials", "Child runs", "my_search/1")
+        browser.save_screenshot(str(tmp_path / "parent.png"))
+        browser.get(f"{server.url}/#/experiments/1/runs/{run_id}/artifacts/plots/history.png")
+        wait.until(lambda _: browser.find_elements(By.CSS_SELECTOR, "img"))
+        browser.save_screenshot(str(tmp_path / "picture.png"))

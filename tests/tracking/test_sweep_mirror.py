@@ -55,6 +55,7 @@ def test_a_parent_and_a_child_for_each_trial(sweep, root):
     )
     assert [name for name, run in runs.items() if run.data.tags.get(BEST) == "true"] == ["s/1"]
     assert parent.info.status == "FINISHED"
+    assert sweep.trial(0).created_at() * 1000 - 1 <= parent.info.start_time <= parent.info.end_time
     assert parent.data.params["space.optimizer.lr"] == "tag(log,interval(1e-5,1))"
     assert parent.data.metrics["best/val/accuracy"] == 0.95
     assert [parent.data.metrics[f"trials/{s}"] for s in ("complete", "pruned", "failed")] == [5, 1, 1]
