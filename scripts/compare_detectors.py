@@ -28,7 +28,7 @@ from runner.run.directory import RunDir
 from runner.run.files import read_json
 from runner.run.status import read_status
 
-RECIPES = ("experiments/shapes_faster_rcnn.yaml", "experiments/shapes_ssdlite.yaml")
+RECIPES = ("experiments/shapes_faster_rcnn.yaml", "experiments/shapes_fcos.yaml")
 NUM_IMAGES, NUM_ROUNDS = 20, 5
 
 

@@ -57,7 +57,7 @@ def draw_classes(ax: Axes, recall: np.ndarray, precision: np.ndarray, names: Seq
     ax.set_title(f"IoU 0.50: mean AP {np.mean(average[order]):.3f}")
     handles, labels = ax.get_legend_handles_labels()
     ax.legend(handles[::-1], labels[::-1], loc="lower left", title="hardest classes" if crowded else None,
-              title_fontsize=8)  # fmt: skip
+              title_fontsize=8, frameon=True, framealpha=0.85, edgecolor="none")  # fmt: skip
 
 
 def draw_thresholds(ax: Axes, recall: np.ndarray, precision: np.ndarray) -> None:
