@@ -147,7 +147,7 @@ class DetectionTask(Task):
         pictures = []
         for image, pred in zip(inputs, map(self.sure, to_cpu(outputs["preds"])), strict=True):
             arrays = (pred[key].numpy() for key in ("boxes", "labels", "scores"))
-            pictures.append({"boxes": boxed_image(image.cpu().numpy(), *arrays, self.class_names)})
+            pictures.append({"picture": boxed_image(image.cpu().numpy(), *arrays, self.class_names)})
         return pictures
 
     def figures(self, split: str, data: Any) -> Iterator[tuple[str, Any]]:

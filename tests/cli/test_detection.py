@@ -49,7 +49,7 @@ def test_train_evaluate_and_predict(say, here: Path, things: Path) -> None:
     assert said.code == 0 and "10 predictions written to said" in said.out
     rows = read_json(here / "said" / "predictions.json")
     assert {"class", "score", "box"} == set(rows[0]["boxes"][0]) and len(rows[0]["boxes"][0]["box"]) == 4
-    assert len(list((here / "said").glob("*_boxes.png"))) == 10
+    assert len(list((here / "said").glob("*_picture.png"))) == 10
 
 
 def test_mistakes_cost_no_time(say, here: Path, things: Path) -> None:

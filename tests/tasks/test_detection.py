@@ -69,9 +69,9 @@ def test_rows_name_what_is_sure_enough():
 def test_pictures_have_the_size_of_their_images():
     images = [torch.full((3, 50, 60), 90, dtype=torch.uint8), torch.zeros(3, 33, 44, dtype=torch.uint8)]
     first, second = task().pictures(images, task().predict_outputs(images))
-    assert first["boxes"].size == (60, 50) and second["boxes"].size == (44, 33)
-    assert len(set(np.asarray(first["boxes"]).reshape(-1, 3)[:, 0])) > 1
-    assert not np.asarray(second["boxes"]).any(), "nothing was found"
+    assert first["picture"].size == (60, 50) and second["picture"].size == (44, 33)
+    assert len(set(np.asarray(first["picture"]).reshape(-1, 3)[:, 0])) > 1
+    assert not np.asarray(second["picture"]).any(), "nothing was found"
 
 
 def test_served_answers_are_tensors_of_one_shape():
