@@ -45,6 +45,7 @@ from runner.find_lr import chosen_lr, find_lr, wants_finder, write_range_test
 from runner.hardware import Chosen, choose_hardware, describe_device
 from runner.measure_hardware import hardware_by_measure
 from runner.models.weights import load_weights
+from runner.optim.groups import mark_groups
 from runner.optim.range_test import RangeTest
 from runner.parts import adapt_facts, make_data, make_model, make_task, resolve
 from runner.ranks.exchange import barrier
@@ -221,6 +222,7 @@ class Execution:
         self.data = data or self.make_data(raw)
         self.data.rank, self.data.world_size = place.rank, place.world_size
         check_dealing(self.data.batch_size, self.data.eval_batch_size, place.world_size)
+        self.data.balance = (raw.get("sampling") or {}).get("balance", 0.0)
         self.data.overfit = raw["debug"]["kind"] == "overfit"
         facts = adapt_facts(raw, self.data.facts)
         self.data.facts = facts
@@ -284,6 +286,7 @@ class Execution:
             torch.set_num_threads(hardware.num_threads)
         node = config["hardware"]
         model = prepare_model(model, node, hardware.accelerator, hardware.channels_last, self.place.world_size)
+        mark_groups(model, config.get("parameter_groups") or [])
         task = make_task(scaled(config, self.data.batch_size), model)
         task.channels_last, task.decode = hardware.channels_last, self.data.decode
         if hardware.compile:

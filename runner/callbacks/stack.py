@@ -10,6 +10,7 @@ from pytorch_lightning.callbacks import EarlyStopping
 
 from runner.callbacks.checkpoint_io import RunCheckpointIO
 from runner.callbacks.deadline import Deadline
+from runner.callbacks.gradient_norm import GradientNorm
 from runner.callbacks.guards import NonFiniteGuard
 from runner.callbacks.heartbeat import Heartbeat
 from runner.callbacks.job_end import job_end
@@ -27,6 +28,7 @@ from runner.hardware import Chosen
 from runner.ranks.environment import PlaceEnvironment
 from runner.ranks.place import Place
 from runner.ranks.pulse import Pulse
+from runner.regularize.choose import averaging_callbacks, clipping, regularizing_callbacks
 from runner.run.directory import RunDir
 from runner.run.roll_backs import lr_scale
 from runner.tasks.base import Task
@@ -41,12 +43,13 @@ def make_callbacks(config: dict[str, Any], task: Task, pulse: Pulse, scale: floa
         scale: of the learning rate, after roll-backs.
     """
     guard = build(config["guard"]) if config.get("guard") else NonFiniteGuard()
-    callbacks: list[Callback] = [Heartbeat(pulse), TrainMetrics(), guard, Progress()]
+    callbacks: list[Callback] = [Heartbeat(pulse), TrainMetrics(), GradientNorm(), guard, Progress()]
     stopping = (config.get("regularization") or {}).get("early_stopping")
     if stopping:
         callbacks.append(EarlyStopping(monitor=task.monitor, mode=task.mode, **stopping))
     callbacks += [build(node) for node in (config.get("callbacks") or {}).values()]
-    callbacks += training_callbacks(config)
+    callbacks += training_callbacks(config, task)
+    callbacks += averaging_callbacks(config.get("regularization") or {}, config["seed"])
     settings = OptimizerSettings(config["optimizer"], scale)
     told = (config.get("launcher") or {}).get("kind") == "slurm"  # then a signal comes, and the job is put back
     deadline = Deadline(config["trainer"].get("max_time"), None if told else job_end())
@@ -59,9 +62,11 @@ def passes_of(hardware: dict[str, Any]) -> Passes:
     return Passes(size if isinstance(size, int) else None, halves=hardware.get("on_out_of_memory", "halve") == "halve")
 
 
-def training_callbacks(config: dict[str, Any]) -> list[Callback]:
+def training_callbacks(config: dict[str, Any], task: Task) -> list[Callback]:
     """Those that change how the model trains: a range test needs them too."""
-    return [build(config["transfer"])] if config.get("transfer") else []
+    transfer = [build(config["transfer"])] if config.get("transfer") else []
+    regularizing = regularizing_callbacks(config.get("regularization") or {}, task, config["seed"])
+    return [*transfer, *regularizing]
 
 
 def make_trainer(
@@ -97,7 +102,7 @@ def make_range_trainer(
 ) -> Trainer:
     """A trainer for a learning-rate range test: it trains as the run does, and writes nothing."""
     return _factory(run, config, hardware, place, until_step(config["trainer"], num_steps))(
-        logger=False, callbacks=[Heartbeat(pulse), recorder, *training_callbacks(config)], enable_progress_bar=False
+        logger=False, callbacks=[Heartbeat(pulse), recorder, *training_callbacks(config, task)], enable_progress_bar=False
     )
 
 
@@ -126,6 +131,7 @@ def _factory(
         accelerator=hardware.accelerator,
         **trainer_options(place, hardware.accelerator, passes_of(config["hardware"]), config["hardware"]),
         precision=hardware.precision,
+        **clipping(config.get("regularization") or {}),
         plugins=[PlaceEnvironment(place)],
         default_root_dir=str(run.path),
         enable_checkpointing=False,

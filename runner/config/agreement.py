@@ -12,7 +12,7 @@ from runner.config.schema import LrFinder
 from runner.config.target import resolve_target
 from runner.errors import ConfigError
 
-__all__ = ["agreement_problems", "takes"]
+__all__ = ["agreement_problems", "constructor_of", "takes"]
 
 
 def agreement_problems(composition: Composition, plain: dict[str, Any]) -> list[str]:

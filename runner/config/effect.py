@@ -4,18 +4,33 @@ from __future__ import annotations
 
 from typing import Any
 
+from runner.config.agreement import constructor_of
 from runner.config.composition import Composition
 from runner.config.plain import interpolated_keys
 
 __all__ = ["effect_problems"]
 
-HANDED_ON = ("dropout", "weight_decay", "label_smoothing", "augment")
-"""Keys of ``regularization`` that act only where another node refers to them."""
+HANDED_ON = {
+    "dropout": "",
+    "spatial_dropout": "it drops channels of feature maps",
+    "stochastic_depth": "it drops residual branches",
+    "weight_decay": "",
+    "label_smoothing": "",
+    "augment": "",
+}
+"""Keys of ``regularization`` that act only where another node refers to them, and what they need there."""
+
+FROZEN_TOO = ("spatial_dropout", "stochastic_depth")
+"""Keys that act in a backbone, which a frozen one's evaluation mode turns off."""
 
 
 def effect_problems(composition: Composition, plain: dict[str, Any]) -> list[str]:
     return [
         *regularization_problems(composition, plain),
+        *mixing_problems(composition, plain),
+        *rivalry_problems(composition, plain),
+        *noise_problems(composition),
+        *sampling_problems(composition, plain),
         *start_problems(composition, plain),
         *tracking_problems(composition, plain),
     ]
@@ -35,8 +50,97 @@ def regularization_problems(composition: Composition, plain: dict[str, Any]) -> 
             problems.append(handed_on(place))
             continue
         users = ", ".join(f"{g}={composition.choices.get(g)}" for g in ("model", "data", "task", "optimizer"))
-        problems.append(f"{place} would have no effect: none of {users} uses it. Take it away.")
+        why = f"{reason}, and none" if (reason := HANDED_ON[key]) else "none"
+        problems.append(f"{place} would have no effect: {why} of {users} uses it. Take it away.")
+    transfer = plain.get("transfer")
+    if isinstance(transfer, dict) and str(transfer.get("_target_")).endswith("FrozenBackbone"):
+        problems += [
+            f"regularization.{key} would have no effect: with transfer=frozen the backbone is in evaluation mode. "
+            "Take it away, or take transfer=finetune."
+            for key in FROZEN_TOO
+            if is_explicit(composition, f"regularization.{key}") and values.get(key)
+        ]
     return problems
+
+
+def is_explicit(composition: Composition, place: str) -> bool:
+    """Whether the user set it, or something below it."""
+    return any(f"{given}.".startswith(f"{place}.") for given in composition.explicit)
+
+
+def mixing_problems(composition: Composition, plain: dict[str, Any]) -> list[str]:
+    """MixUp and CutMix where there are no images with one class each; an end of a mixing that never begins."""
+    values = plain.get("regularization")
+    if not isinstance(values, dict):
+        return []
+    mixing = [key for key in ("mixup", "cutmix") if values.get(key)]
+    problems = []
+    if is_explicit(composition, "regularization.mix_epochs") and values.get("mix_epochs") and not mixing:
+        problems.append(
+            "regularization.mix_epochs would have no effect: neither mixup nor cutmix is on. Add "
+            "regularization.mixup=0.2, or take it away."
+        )
+    task, data = constructor_of(plain.get("task")), composition.option("data")
+    reason = ""
+    if task is not None and not getattr(task, "mixes", False):
+        reason = f"it blends images and their classes, and {task.__name__} has no one class an input"
+    elif data is not None and data.inputs and "image" not in data.inputs:
+        reason = f"it blends images, and data={data.name} gives {' and '.join(data.inputs)}"
+    if reason:
+        problems += [
+            f"regularization.{key} would have no effect: {reason}. Take it away."
+            for key in mixing
+            if is_explicit(composition, f"regularization.{key}")
+        ]
+    return problems
+
+
+RIVALS = (("clip_norm", "clip_value"), ("ema", "swa"))
+
+
+def rivalry_problems(composition: Composition, plain: dict[str, Any]) -> list[str]:
+    """Two ways to the same end, of which one would be left out; an average of a single set of weights."""
+    values, trainer = plain.get("regularization"), plain.get("trainer")
+    if not isinstance(values, dict) or not isinstance(trainer, dict):
+        return []
+    problems = [
+        f"regularization.{first} and regularization.{second} exclude each other. Set one of them to null."
+        for first, second in RIVALS
+        if values.get(first) is not None and values.get(second) is not None
+    ]
+    if trainer.get("gradient_clip_val") is not None:
+        clips = [key for key in ("clip_norm", "clip_value") if values.get(key)]
+        problems += [f"regularization.{key} and trainer.gradient_clip_val both clip. Give one of them." for key in clips]
+    start, epochs = values.get("swa"), trainer.get("max_epochs")
+    if isinstance(start, int | float) and isinstance(epochs, int) and 0 < epochs - int(start * epochs) < 2:
+        problems.append(
+            f"regularization.swa={start:g} would have no effect: of {epochs} epochs it averages the last one alone. "
+            "Train for more epochs, or begin earlier."
+        )
+    return problems
+
+
+def noise_problems(composition: Composition) -> list[str]:
+    """Noise on inputs that are no real numbers."""
+    data = composition.option("data")
+    tokens = {"text", "tokens"}
+    if data is None or not data.inputs or not set(data.inputs) <= tokens:
+        return []
+    if not is_explicit(composition, "regularization.input_noise"):
+        return []
+    return [f"regularization.input_noise would have no effect: data={data.name} gives tokens, not real numbers."]
+
+
+def sampling_problems(composition: Composition, plain: dict[str, Any]) -> list[str]:
+    """Classes to balance where a sample has none."""
+    task, sampling = constructor_of(plain.get("task")), plain.get("sampling")
+    if not isinstance(sampling, dict) or not sampling.get("balance"):
+        return []
+    if task is None or getattr(task, "mixes", False):
+        return []
+    return [
+        f"sampling.balance would have no effect: {task.__name__} has no one class a sample. Take it away."
+    ]
 
 
 def handed_on(place: str) -> str:

@@ -20,9 +20,11 @@ __all__ = [
     "Hardware",
     "Launcher",
     "LrFinder",
+    "ParameterGroup",
     "Part",
     "Regularization",
     "RunOptions",
+    "Sampling",
     "Sweep",
     "Tracking",
     "part_of",
@@ -92,15 +94,41 @@ class Regularization:
 
     Args:
         dropout: share of units or features dropped in training.
+        spatial_dropout: share of channels dropped as a whole, in convolutional models.
+        stochastic_depth: how often the last residual branch is dropped; earlier ones less often.
         weight_decay: pull of the weights to zero; norms and biases are spared.
+        l1: weight of the sum of all weights' absolute values in the loss; norms and biases are spared.
+        max_norm: bound on the norm of the weights into each unit.
+        clip_norm: bound on the norm of the whole gradient.
+        clip_value: bound on each number of the gradient, instead.
         label_smoothing: share of the target spread over the other classes.
+        mixup: blend each image with another of its batch; parameter of the Beta distribution of the shares.
+        cutmix: put a rectangle of another image into each, likewise; with both, each batch gets one of them.
+        mix_epochs: epochs that mix, from the first on; all when null.
+        input_noise: standard deviation of noise on the normalised inputs.
+        weight_noise: of noise on the weights while the gradient is taken, as a part of each tensor's own.
+        ema: decay of a moving average of the weights, which is what is evaluated and saved.
+        swa: share of the training after which the epochs' last weights are averaged, instead.
         augment: random changes of training images.
         early_stopping: null trains to the end.
     """
 
     dropout: Annotated[float, Ge(0), Le(0.99)] = 0.0
+    spatial_dropout: Annotated[float, Ge(0), Le(0.99)] = 0.0
+    stochastic_depth: Annotated[float, Ge(0), Le(0.99)] = 0.0
     weight_decay: Annotated[float, Ge(0)] = 0.0
+    l1: Annotated[float, Ge(0)] = 0.0
+    max_norm: Annotated[float, Gt(0)] | None = None
+    clip_norm: Annotated[float, Gt(0)] | None = None
+    clip_value: Annotated[float, Gt(0)] | None = None
     label_smoothing: Fraction = 0.0
+    mixup: Annotated[float, Ge(0)] = 0.0
+    cutmix: Annotated[float, Ge(0)] = 0.0
+    mix_epochs: Annotated[int, Ge(1)] | None = None
+    input_noise: Annotated[float, Ge(0)] = 0.0
+    weight_noise: Annotated[float, Ge(0)] = 0.0
+    ema: Annotated[float, Gt(0), Lt(1)] | None = None
+    swa: Annotated[float, Ge(0), Lt(1)] | None = None
     augment: Annotated[dict, Part()] | None = None
     early_stopping: EarlyStopping | None = None
 
@@ -281,6 +309,33 @@ class Sweep:
 
 
 @dataclass
+class Sampling:
+    """Which training samples an epoch draws.
+
+    Args:
+        balance: 0 takes each sample once; 1 draws every class equally often, with replacement; between them, classes
+            by their count to the power of 1 − balance.
+    """
+
+    balance: Fraction = 0.0
+
+
+@dataclass
+class ParameterGroup:
+    """Parameters that are optimized in their own way.
+
+    Args:
+        match: a regular expression, found anywhere in a parameter's name; the first rule that matches counts.
+        lr_factor: their learning rate over the optimizer's.
+        options: further arguments of the optimizer for them, such as weight_decay or betas.
+    """
+
+    match: str
+    lr_factor: Annotated[float, Ge(0)] = 1.0
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
 class LrFinder:
     """The learning-rate range test of `runner find-lr` and ``optimizer.lr=auto``.
 
@@ -342,6 +397,8 @@ class Config:
         guard: what happens when the loss or a gradient is no number.
         resume: auto goes on with the run of the same name, or else of the same config, where there is one.
         sweep: what `runner sweep` searches, and how; a single run leaves it alone.
+        sampling: which training samples an epoch draws.
+        parameter_groups: parameters with a learning rate, weight decay … of their own.
         lr_finder: the learning-rate range test, for `runner find-lr` and ``optimizer.lr=auto``.
     """
 
@@ -379,4 +436,6 @@ class Config:
     guard: Annotated[dict, Part("runner.callbacks.guards.NonFiniteGuard")] | None = None
     resume: Literal["auto"] | None = None
     sweep: Sweep | None = None
+    sampling: Sampling | None = None
+    parameter_groups: list[ParameterGroup] = field(default_factory=list)
     lr_finder: LrFinder | None = None

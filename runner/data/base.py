@@ -51,6 +51,20 @@ def split_indices(
     return tuple(torch.cat(part).sort().values for part in (train, val, test))
 
 
+def draw_weights(split: Split, balance: float) -> Tensor:
+    """How often each sample of a split is drawn, ``(n,)``: see ``runner.config.schema.Sampling``.
+
+    Raises:
+        DataError: the samples have no classes.
+    """
+    targets = getattr(split.source, "targets", None)
+    if not isinstance(targets, Tensor) or targets.ndim != 1 or targets.is_floating_point():
+        raise DataError("sampling.balance: the samples of this data set have no class each. Take it away.")
+    targets = targets[split.indices]
+    counts = targets.bincount().double()
+    return (counts[targets] ** -balance).float()
+
+
 class DataModule(LightningDataModule):
     """Splits, facts and loaders of one data set.
 
@@ -69,6 +83,7 @@ class DataModule(LightningDataModule):
         facts: known after ``setup``.
         normalize: applied to the inputs on the device; serving and prediction use it too.
         rank, world_size: which share of each batch the loaders give.
+        balance: how far training draws small classes more often, from 0 to 1.
         extra_facts: names of the facts it tells beyond those of every data set, so that a config that asks for
             another is refused before any work; None does not say.
     """
@@ -94,6 +109,7 @@ class DataModule(LightningDataModule):
         self.normalize: nn.Module = nn.Identity()
         self.rank = 0
         self.world_size = 1
+        self.balance = 0.0
 
     @classmethod
     def fact_names(cls) -> list[str] | None:
@@ -136,7 +152,8 @@ class DataModule(LightningDataModule):
         return image, names[int(value)] if names else f"{value:.3g}"
 
     def train_dataloader(self) -> DataLoader:
-        return self._loader("train", self.batch_size, shuffle=True, drop_last=self.drop_last)
+        options = {"weights": draw_weights(self.splits["train"], self.balance)} if self.balance else {}
+        return self._loader("train", self.batch_size, shuffle=True, drop_last=self.drop_last, **options)
 
     def val_dataloader(self) -> DataLoader | list:
         return self.eval_loader("val")

@@ -40,6 +40,7 @@ def make_loader(
     pin_memory: bool = False,
     rank: int = 0,
     world_size: int = 1,
+    weights: torch.Tensor | None = None,
 ) -> DataLoader:
     """Batches of a split, or one rank's share of each. The loader draws from a generator of its own, so that making
     an iterator leaves the run's random state as it was.
@@ -53,6 +54,8 @@ def make_loader(
         )
     order = {"seed": seed, "shuffle": shuffle, "drop_last": drop_last}
     sampler = split.batch_sampler(batch_size, **order, rank=rank, world_size=world_size)
+    if weights is not None:
+        sampler.weights = weights
     return DataLoader(
         split,
         batch_sampler=sampler,

@@ -43,6 +43,7 @@ class EpochBatchSampler:
         shuffle: a new permutation each epoch, or the order of the split.
         drop_last: leave out a last batch that is not full.
         rank, world_size: which share of each batch to give.
+        weights: when given, an epoch draws ``num_samples`` with replacement, each as often as its weight says.
 
     Attributes:
         epoch: set before an epoch begins.
@@ -58,7 +59,9 @@ class EpochBatchSampler:
         drop_last: bool = False,
         rank: int = 0,
         world_size: int = 1,
+        weights: torch.Tensor | None = None,
     ):
+        self.weights = weights
         self.num_samples = num_samples
         self.batch_size = batch_size
         self.seed = seed
@@ -97,6 +100,8 @@ class EpochBatchSampler:
         if not self.shuffle:
             return list(range(self.num_samples))
         generator = torch.Generator().manual_seed(seed_of(self.seed, "order", epoch))
+        if self.weights is not None:
+            return torch.multinomial(self.weights, self.num_samples, True, generator=generator).tolist()
         return torch.randperm(self.num_samples, generator=generator).tolist()
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:

@@ -9,6 +9,7 @@ from annotated_types import Ge, Lt
 from torch import nn
 
 from runner.errors import UserError
+from runner.models.branch import add_spatial_dropout, add_stochastic_depth
 from runner.models.head import build_head
 from runner.models.pretrained import load_torchvision_weights
 
@@ -21,6 +22,8 @@ def resnet(
     in_channels: Annotated[int, Ge(1)] = 3,
     pretrained: bool = False,
     dropout: Annotated[float, Ge(0), Lt(1)] = 0.0,
+    spatial_dropout: Annotated[float, Ge(0), Lt(1)] = 0.0,
+    stochastic_depth: Annotated[float, Ge(0), Lt(1)] = 0.0,
     stem: Literal["imagenet", "small"] = "imagenet",
 ) -> nn.Module:
     """He et al., "Deep residual learning for image recognition" (2015). ``(N, C, H, W)`` → ``(N, num_classes)``.
@@ -31,6 +34,8 @@ def resnet(
         in_channels: channels of the image.
         pretrained: start from torchvision's ImageNet weights, all but the head.
         dropout: share of features dropped before the head in training.
+        spatial_dropout: share of channels dropped behind each of the four stages in training.
+        stochastic_depth: how often the last block's residual branch is dropped in training; earlier ones less often.
         stem: ``imagenet`` divides the image by four before the first block; ``small`` keeps its size
             (3×3 convolution, stride 1, no pooling), for images of about 32 px, as the paper's CIFAR nets do.
 
@@ -51,6 +56,8 @@ def resnet(
     elif in_channels != 3:
         model.conv1 = _stem_conv(in_channels, kernel_size=7, stride=2)
     model.fc = build_head(model.fc.in_features, num_classes, dropout)
+    add_stochastic_depth(model, stochastic_depth)
+    add_spatial_dropout((model.layer1, model.layer2, model.layer3, model.layer4), spatial_dropout)
     if pretrained:
         load_torchvision_weights(model, name)
     return model

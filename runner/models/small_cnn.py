@@ -8,6 +8,7 @@ from typing import Annotated
 from annotated_types import Ge, Lt, MinLen
 from torch import Tensor, nn
 
+from runner.models.branch import add_spatial_dropout
 from runner.models.head import build_head
 
 __all__ = ["SmallCNN"]
@@ -21,6 +22,7 @@ class SmallCNN(nn.Module):
         in_channels: channels of the image.
         widths: channels of each block; n blocks need an image of at least 2^(n−1) px.
         dropout: share of features dropped before the head in training.
+        spatial_dropout: share of channels dropped behind each block in training.
     """
 
     def __init__(
@@ -29,6 +31,7 @@ class SmallCNN(nn.Module):
         in_channels: Annotated[int, Ge(1)] = 1,
         widths: Annotated[Sequence[Annotated[int, Ge(1)]], MinLen(1)] = (16, 32),
         dropout: Annotated[float, Ge(0), Lt(1)] = 0.0,
+        spatial_dropout: Annotated[float, Ge(0), Lt(1)] = 0.0,
     ):
         super().__init__()
         layers: list[nn.Module] = []
@@ -39,6 +42,7 @@ class SmallCNN(nn.Module):
             layers += [nn.Conv2d(channels, width, 3, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU()]
             channels = width
         self.backbone = nn.Sequential(*layers)
+        add_spatial_dropout((layer for layer in layers if isinstance(layer, nn.ReLU)), spatial_dropout)
         self.head = build_head(channels, num_classes, dropout)
 
     def forward(self, inputs: Tensor) -> Tensor:

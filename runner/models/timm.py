@@ -20,6 +20,7 @@ def timm_model(
     in_channels: Annotated[int, Ge(1)] = 3,
     pretrained: bool = False,
     dropout: Annotated[float, Ge(0), Lt(1)] = 0.0,
+    stochastic_depth: Annotated[float, Ge(0), Lt(1)] = 0.0,
     image_size: Annotated[int, Ge(1)] | None = None,
 ) -> nn.Module:
     """A backbone with a head of the right size. ``(N, C, H, W)`` → ``(N, num_classes)``.
@@ -31,6 +32,7 @@ def timm_model(
         in_channels: channels of the image; pretrained stems are adapted by timm.
         pretrained: start from the weights that timm publishes under the name.
         dropout: share of features dropped before the head in training.
+        stochastic_depth: timm's ``drop_path_rate``: how often the last block is dropped in training.
         image_size: side of the square images in px; acts on backbones that are built for one size
             (vision transformers), others take any.
 
@@ -43,6 +45,8 @@ def timm_model(
     options = (
         {"img_size": image_size} if image_size and config is not None and config.fixed_input_size else {}
     )
+    if stochastic_depth:
+        options["drop_path_rate"] = stochastic_depth
     try:
         return timm.create_model(
             name,
@@ -58,7 +62,8 @@ def timm_model(
             "Check the connection, or give a local file with weights=FILE and pretrained=false."
         ) from error
     except (TypeError, AssertionError, ValueError, RuntimeError) as error:
-        size = f", image_size={image_size}" if options else ""
+        size = f", image_size={image_size}" if "img_size" in options else ""
+        size += f", stochastic_depth={stochastic_depth:g}" if stochastic_depth else ""
         raise UserError(
             f"timm's {name!r} cannot be built with in_channels={in_channels}, dropout={dropout}{size}: {error}"
         ) from error

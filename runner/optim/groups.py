@@ -2,23 +2,58 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import re
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from torch import nn
-from torch.optim import Optimizer
+from torch.optim import LBFGS, Muon, Optimizer, SparseAdam
 
 from runner.errors import UserError
 
-__all__ = ["build_optimizer", "parameter_groups", "set_lr_factor"]
+__all__ = ["build_optimizer", "mark_groups", "parameter_groups", "set_lr_factor"]
 
 LR_FACTOR = "lr_factor"
+OPTIONS = "optimizer_options"
 
 
 def set_lr_factor(parameters: Iterable[nn.Parameter], factor: float) -> None:
     """Let the optimizer built next train these at ``factor`` times its learning rate."""
     for parameter in parameters:
-        setattr(parameter, LR_FACTOR, factor)
+        setattr(parameter, LR_FACTOR, factor * getattr(parameter, LR_FACTOR, 1.0))
+
+
+def mark_groups(model: nn.Module, rules: Iterable[Mapping[str, Any]]) -> None:
+    """Gives parameters a share of the learning rate and further options of their own, by patterns of their names.
+
+    Args:
+        rules: ``match``, a regular expression found anywhere in a name, with ``lr_factor`` and ``options``; the
+            first that matches counts.
+
+    Raises:
+        UserError: a rule matches no parameter, or is no regular expression.
+    """
+    rules = list(rules)
+    matched = [0] * len(rules)
+    for name, parameter in model.named_parameters():
+        for position, rule in enumerate(rules):
+            if compiled(rule["match"]).search(name):
+                matched[position] += 1
+                setattr(parameter, LR_FACTOR, getattr(parameter, LR_FACTOR, 1.0) * rule.get("lr_factor", 1.0))
+                setattr(parameter, OPTIONS, dict(rule.get("options") or {}))
+                break
+    if 0 in matched:
+        rule = rules[matched.index(0)]
+        names = [name for name, _ in model.named_parameters()]
+        shown = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
+        raise UserError(f"parameter_groups: {rule['match']!r} matches no parameter. There are: {shown}.")
+
+
+def compiled(pattern: str) -> re.Pattern[str]:
+    try:
+        return re.compile(pattern)
+    except re.error as error:
+        raise UserError(f"parameter_groups: {pattern!r} is no regular expression: {error}.") from error
 
 
 def parameter_groups(model: nn.Module) -> list[dict[str, Any]]:
@@ -32,19 +67,23 @@ def parameter_groups(model: nn.Module) -> list[dict[str, Any]]:
         UserError: nothing is trainable.
     """
     exempt = model.no_weight_decay() if hasattr(model, "no_weight_decay") else ()
-    groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
+    groups: dict[tuple[float, bool, str], list[nn.Parameter]] = {}
+    of_their_own: dict[str, dict[str, Any]] = {}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
             decays = parameter.ndim > 1 and name not in exempt
-            groups.setdefault((getattr(parameter, LR_FACTOR, 1.0), decays), []).append(parameter)
+            options = getattr(parameter, OPTIONS, {})
+            of_their_own[repr(options)] = options
+            key = (getattr(parameter, LR_FACTOR, 1.0), decays, repr(options))
+            groups.setdefault(key, []).append(parameter)
     if not groups:
         raise UserError(
             f"No parameter of {type(model).__name__} is trainable, so there is nothing to optimize. "
             "Freeze less (transfer=scratch or transfer=finetune)."
         )
     return [
-        {"params": parameters, LR_FACTOR: factor} | ({} if decays else {"weight_decay": 0.0})
-        for (factor, decays), parameters in groups.items()
+        {"params": parameters, LR_FACTOR: factor} | ({} if decays else {"weight_decay": 0.0}) | of_their_own[options]
+        for (factor, decays, options), parameters in groups.items()
     ]
 
 
@@ -58,7 +97,11 @@ def build_optimizer(factory: Callable[[list[dict[str, Any]]], Optimizer], model:
         UserError: nothing is trainable, or the optimizer refuses its settings.
     """
     groups = parameter_groups(model)
+    kind = getattr(factory, "func", factory)
     try:
+        if kind is LBFGS:
+            return factory(one_group(groups))
+        refuse_parameters(kind, model, groups)
         optimizer = factory(groups)
     except (ValueError, RuntimeError) as error:
         raise UserError(f"The optimizer cannot be built: {error}") from error
@@ -67,3 +110,35 @@ def build_optimizer(factory: Callable[[list[dict[str, Any]]], Optimizer], model:
     if getattr(optimizer, "_step_supports_amp_scaling", False):
         optimizer._step_supports_amp_scaling = False
     return optimizer
+
+
+def one_group(groups: list[dict[str, Any]]) -> list[nn.Parameter]:
+    """For LBFGS, which knows no groups and no weight decay.
+
+    Raises:
+        UserError: a group has a learning rate or options of its own.
+    """
+    if any(group[LR_FACTOR] != 1.0 or set(group) - {"params", LR_FACTOR, "weight_decay"} for group in groups):
+        raise UserError(
+            "LBFGS trains all parameters alike: no parameter_groups, no transfer=finetune. Take another optimizer."
+        )
+    return [parameter for group in groups for parameter in group["params"]]
+
+
+def refuse_parameters(kind: Any, model: nn.Module, groups: list[dict[str, Any]]) -> None:
+    """What an optimizer cannot train, said before it fails.
+
+    Raises:
+        UserError: Muon with parameters that are no matrices; SparseAdam with dense gradients.
+    """
+    if kind is Muon and any(p.ndim != 2 for group in groups for p in group["params"]):
+        raise UserError(
+            f"torch.optim.Muon trains matrices only, and {type(model).__name__} has biases, norms or convolutions. "
+            "Take optimizer=muon, timm's, which trains those with AdamW."
+        )
+    sparse = {id(m.weight) for m in model.modules() if isinstance(m, nn.Embedding | nn.EmbeddingBag) and m.sparse}
+    if kind is SparseAdam and any(id(p) not in sparse for group in groups for p in group["params"]):
+        raise UserError(
+            f"SparseAdam trains sparse gradients only (nn.Embedding(sparse=True)), and {type(model).__name__} has "
+            "dense ones. Take optimizer=adam."
+        )

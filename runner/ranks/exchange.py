@@ -15,6 +15,7 @@ __all__ = [
     "mean_over_ranks",
     "num_ranks",
     "own_part",
+    "own_rank",
     "sum_over_ranks",
     "sum_tensor_over_ranks",
     "to_first",
@@ -23,6 +24,10 @@ __all__ = [
 
 def num_ranks() -> int:
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+def own_rank() -> int:
+    return dist.get_rank() if num_ranks() > 1 else 0
 
 
 def sum_over_ranks(*numbers: float) -> list[float]:

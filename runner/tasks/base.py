@@ -49,6 +49,7 @@ class Task(LightningModule):
         mode: whether more of it is better.
         served_as: what a served model answers.
         refused_losses: losses that make no sense for the task.
+        mixes: whether its targets are classes that MixUp and CutMix can blend.
         last_train_loss: of the newest batch, on the device.
         last_train_parts: what that loss is the sum of, by name, where the task tells; logged as ``train/NAME``.
         outputs: of the last evaluation of a split, when ``collect`` was set.
@@ -59,6 +60,7 @@ class Task(LightningModule):
     mode: Literal["min", "max"] = "min"
     served_as: str = "outputs"
     refused_losses: ClassVar[tuple[type, ...]] = ()
+    mixes: ClassVar[bool] = False
 
     def __init__(
         self,

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
+from annotated_types import Ge, Gt, Le, Lt
 from torch import Tensor, nn
 from torchmetrics import MetricCollection
 from torchmetrics.classification import (
     BinaryAUROC,
+    BinaryAveragePrecision,
     MulticlassAccuracy,
     MulticlassCalibrationError,
     MulticlassF1Score,
@@ -19,10 +21,12 @@ from torchmetrics.classification import (
 )
 
 from runner.data.facts import Facts
-from runner.errors import DataError
-from runner.ranks.exchange import sum_over_ranks
+from runner.errors import DataError, UserError
+from runner.ranks.exchange import all_of, sum_over_ranks
 from runner.tasks.base import Step, Task
+from runner.tasks.class_weights import class_weights as weights_of_classes
 from runner.tasks.classification_figures import classification_figures
+from runner.tasks.threshold import Score, best_threshold, shifted
 
 __all__ = ["BinaryClassificationTask", "ClassificationTask"]
 
@@ -40,8 +44,14 @@ class ClassificationTask(Task):
         model: inputs to logits.
         loss: of logits and class ids.
         class_names: in the order of the ids.
+        class_counts: training samples of each.
+        class_weights: what the classes' samples count in the loss: ``balanced``, the inverse of the class's count;
+            ``effective``, of its effective number (Cui et al. 2019); or a weight a class.
+        weight_power: of these weights: 0 makes them all 1.
     """
 
+    mixes = True
+    one_logit = False
     monitor = "val/accuracy"
     mode = "max"
     served_as = "probability of each class"
@@ -54,10 +64,18 @@ class ClassificationTask(Task):
         scheduler: Callable[..., Any] | None = None,
         loss: nn.Module | None = None,
         class_names: Sequence[str] = (),
+        class_counts: Sequence[int] = (),
+        class_weights: Literal["balanced", "effective"] | Sequence[Annotated[float, Gt(0)]] | None = None,
+        weight_power: Annotated[float, Ge(0), Le(1)] = 1.0,
     ):
         super().__init__(model, optimizer, scheduler)
         self.loss = loss if loss is not None else nn.CrossEntropyLoss()
         self.class_names = [str(name) for name in class_names]
+        weights = None
+        if class_weights is not None:
+            weights = weights_of_classes(class_weights, class_counts, weight_power)
+            self.loss = one_a_sample(self.loss)
+        self.register_buffer("weights", weights, persistent=False)
         num_classes = len(self.class_names)
         self.metrics = nn.ModuleDict({f"{split}_metrics": make_metrics(num_classes) for split in ("val", "test")})
         options = {"num_classes": num_classes, "average": "none", "validate_args": False}
@@ -84,12 +102,21 @@ class ClassificationTask(Task):
         return logits.float().softmax(-1)
 
     def loss_of(self, logits: Tensor, targets: Tensor) -> Tensor:
-        return self.loss(logits.float(), targets)
+        """Of class ids ``(N,)``, or of probabilities ``(N, C)``, as MixUp makes them."""
+        losses = self.loss(logits.float(), targets)
+        if self.weights is None:
+            return losses
+        counted = self.weights[targets] if targets.ndim == 1 else targets @ self.weights
+        return (counted * losses).mean()
+
+    def hard(self, targets: Tensor) -> Tensor:
+        """The likeliest class ids ``(N,)``."""
+        return targets if targets.ndim == 1 else targets.argmax(-1)
 
     def step(self, batch: dict[str, Any]) -> Step:
         logits, targets = self(batch["inputs"]), batch["targets"]
         loss = self.loss_of(logits, targets)
-        return Step(loss, {"logits": logits.detach(), "targets": targets})
+        return Step(loss, {"logits": logits.detach(), "targets": self.hard(targets)})
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
         step = self.step(batch)
@@ -132,13 +159,20 @@ class ClassificationTask(Task):
     def compute_metrics(self, split: str) -> dict[str, Tensor]:
         metrics = self.metrics[f"{split}_metrics"]
         values = dict(metrics.compute())
+        recalls = values.pop("recall", None)
         metrics.reset()
         f1 = self.class_f1[split]
-        if self._trainer is not None and self._trainer.state.fn != "fit" and len(self.class_names) <= SCORED_CLASSES:
+        if self.is_last_evaluation() and len(self.class_names) <= SCORED_CLASSES:
             scores = zip(self.class_names, f1.compute().tolist(), strict=True)
             values |= {f"f1_class/{name}": score for name, score in scores}
+            if recalls is not None:
+                values |= {f"recall_class/{name}": one for name, one in zip(self.class_names, recalls, strict=True)}
         f1.reset()
         return values
+
+    def is_last_evaluation(self) -> bool:
+        """Behind the training, when there is room for a number a class."""
+        return self._trainer is not None and self._trainer.state.fn != "fit"
 
     def predict_outputs(self, inputs: Tensor) -> dict[str, Any]:
         return {"logits": self(inputs)}
@@ -152,8 +186,15 @@ class ClassificationTask(Task):
         for row in probs.tolist():
             ranked = sorted(zip(row, self.class_names, strict=True), reverse=True)
             probabilities = {name: round(value, 6) for value, name in ranked[:NAMED_CLASSES]}
-            rows.append({"class": ranked[0][1], "confidence": round(ranked[0][0], 6), "probs": probabilities})
+            chosen = self.choose(row)
+            rows.append(
+                {"class": self.class_names[chosen], "confidence": round(row[chosen], 6), "probs": probabilities}
+            )
         return rows
+
+    def choose(self, probs: Sequence[float]) -> int:
+        """The class that probabilities decide for."""
+        return max(range(len(probs)), key=lambda i: (probs[i], self.class_names[i]))
 
     def figures(self, split: str, data: Any) -> Iterator[tuple[str, Any]]:
         outputs = self.outputs[split]
@@ -163,9 +204,36 @@ class ClassificationTask(Task):
 
 
 class BinaryClassificationTask(ClassificationTask):
-    """Two classes by a sigmoid over one logit ``(N, 1)``; targets are 0 and 1."""
+    """Two classes by a sigmoid over one logit ``(N, 1)``; targets are 0 and 1.
 
+    Args:
+        threshold: the probability from which on a sample is called the second class; ``auto`` takes, at every
+            validation, the one with the best ``tuned_for`` there, and keeps it in the checkpoint with the weights.
+        tuned_for: what ``threshold=auto`` is the best of.
+    """
+
+    one_logit = True
     refused_losses: ClassVar = (nn.MSELoss, nn.L1Loss, nn.HuberLoss, nn.SmoothL1Loss, nn.CrossEntropyLoss)
+
+    def __init__(
+        self,
+        model: nn.Module,
+        optimizer: Callable[..., torch.optim.Optimizer] | None = None,
+        scheduler: Callable[..., Any] | None = None,
+        loss: nn.Module | None = None,
+        class_names: Sequence[str] = (),
+        class_counts: Sequence[int] = (),
+        class_weights: Literal["balanced", "effective"] | Sequence[Annotated[float, Gt(0)]] | None = None,
+        weight_power: Annotated[float, Ge(0), Le(1)] = 1.0,
+        threshold: Annotated[float, Gt(0), Lt(1)] | Literal["auto"] = 0.5,
+        tuned_for: Score = "f1",
+    ):
+        loss = loss if loss is not None else nn.BCEWithLogitsLoss()
+        super().__init__(model, optimizer, scheduler, loss, class_names, class_counts, class_weights, weight_power)
+        self.tuned_for = tuned_for if threshold == "auto" else None
+        value = torch.tensor(0.5 if threshold == "auto" else threshold)
+        self.register_buffer("threshold", value, persistent=threshold == "auto")
+        self._seen: list[tuple[Tensor, Tensor]] = []
 
     @classmethod
     def adapt(cls, facts: Facts) -> Facts:
@@ -180,10 +248,65 @@ class BinaryClassificationTask(ClassificationTask):
         return torch.stack([1 - positive, positive], -1)
 
     def loss_of(self, logits: Tensor, targets: Tensor) -> Tensor:
-        return self.loss(logits.float().reshape(-1), targets.float())
+        """Of 0 and 1, or of probabilities of the second class."""
+        targets = targets.float()
+        losses = self.loss(logits.float().reshape(-1), targets)
+        if self.weights is None:
+            return losses
+        return ((self.weights[0] * (1 - targets) + self.weights[1] * targets) * losses).mean()
+
+    def hard(self, targets: Tensor) -> Tensor:
+        return targets.round().long() if targets.is_floating_point() else targets
 
     def decide(self, logits: Tensor) -> Tensor:
-        return (logits.reshape(-1) > 0).long()
+        return (logits.reshape(-1) >= torch.logit(self.threshold)).long()
+
+    def choose(self, probs: Sequence[float]) -> int:
+        return int(probs[1] >= float(self.threshold))
+
+    def update_metrics(self, outputs: dict[str, Any], split: str) -> None:
+        probs, targets = self.probs_of(outputs["logits"]), outputs["targets"]
+        if self.tuned_for and split == "val":
+            self._seen.append((probs, targets))
+        else:
+            self._update(probs, targets, split)
+
+    def _update(self, probs: Tensor, targets: Tensor, split: str) -> None:
+        """Decisions by the threshold; areas and calibration by the probabilities themselves."""
+        bent = probs if float(self.threshold) == 0.5 else shifted(probs, self.threshold)
+        for name, metric in self.metrics[f"{split}_metrics"].items():
+            metric.update(bent if name in DECIDED else probs, targets)
+        self.class_f1[split].update(bent, targets)
+
+    def compute_metrics(self, split: str) -> dict[str, Tensor]:
+        if not self.tuned_for:
+            return super().compute_metrics(split)
+        if split == "val" and self._seen:
+            probs, targets = (torch.cat(parts) for parts in zip(*self._seen, strict=True))
+            self._seen = []
+            if self.is_last_evaluation():
+                self._update(probs, targets, split)  # by the threshold that came with the weights
+            else:
+                ranks = all_of([probs[:, 1].cpu(), targets.cpu()])
+                joined = (torch.cat([rank[part] for rank in ranks]) for part in (0, 1))
+                self.threshold.fill_(best_threshold(*joined, self.tuned_for))
+                self._update(probs, targets, split)
+        return super().compute_metrics(split) | {"threshold": self.threshold.clone()}
+
+
+def one_a_sample(loss: nn.Module) -> nn.Module:
+    """The loss without its mean over the samples, so that each can be weighted.
+
+    Raises:
+        UserError: it has no other way to reduce.
+    """
+    if getattr(loss, "reduction", None) != "mean":
+        raise UserError(
+            f"task.class_weights: {type(loss).__name__} cannot tell the loss of each sample (it has no reduction), so "
+            "they cannot be weighted. Take class_weights away, or another loss."
+        )
+    loss.reduction = "none"
+    return loss
 
 
 class _BinaryAUROC(BinaryAUROC):
@@ -193,16 +316,31 @@ class _BinaryAUROC(BinaryAUROC):
         super().update(preds[:, 1], target)
 
 
+class _BinaryAveragePrecision(BinaryAveragePrecision):
+    """Area under the precision-recall curve of the second class, from probabilities ``(N, 2)``."""
+
+    def update(self, preds: Tensor, target: Tensor) -> None:
+        super().update(preds[:, 1], target)
+
+
+DECIDED = ("accuracy", "balanced_accuracy", "precision_macro", "f1_macro", "recall")
+"""Metrics of the classes decided for."""
+
+
 def make_metrics(num_classes: int) -> MetricCollection:
-    """Accuracy, balanced accuracy, macro precision, recall and F1, calibration error; AUROC for two classes."""
+    """Accuracy, balanced accuracy, macro precision and F1, each class's recall, calibration error; for two classes the
+    areas under the ROC and the precision-recall curve."""
     options = {"num_classes": num_classes, "validate_args": False}
     metrics = {
         "accuracy": MulticlassAccuracy(average="micro", **options),
         "balanced_accuracy": MulticlassRecall(average="macro", **options),
         "precision_macro": MulticlassPrecision(average="macro", **options),
         "f1_macro": MulticlassF1Score(average="macro", **options),
+        "recall": MulticlassRecall(average="none", **options),
         "calibration_error": MulticlassCalibrationError(n_bins=15, **options),
     }
     if num_classes == 2:
         metrics["auroc"] = _BinaryAUROC(thresholds=1000, validate_args=False)
+        metrics["pr_auc"] = _BinaryAveragePrecision(thresholds=1000, validate_args=False)
+        return MetricCollection(metrics, compute_groups=False)
     return MetricCollection(metrics)

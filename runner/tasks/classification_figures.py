@@ -34,7 +34,8 @@ def classification_figures(
     """
     targets, index = outputs["targets"].numpy(), outputs["index"].numpy()
     names = task.class_names
-    preds, confidences = probs.argmax(1), probs.max(1)
+    preds = np.array([task.choose(row) for row in probs.tolist()], dtype=int)
+    confidences = probs[np.arange(len(preds)), preds]
     counts = count_confusion(targets, preds, len(names))
     yield f"{split}_confusion", confusion_matrix(counts, names, f"Confusion matrix ({split})")
     yield f"{split}_class_scores", class_scores(counts, names, f"Scores by class ({split})")

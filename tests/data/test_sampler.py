@@ -82,3 +82,15 @@ def test_seeds_differ_and_fit_a_generator():
     assert len(seeds) == 3 * 5 * 50
     assert all(0 <= seed < 2**63 for seed in seeds)
     assert seed_of(1, 23) != seed_of(12, 3)
+
+
+def test_weights_draw_small_classes_as_often_and_the_same_on_every_rank():
+    weights = torch.tensor([1 / 90] * 90 + [1 / 10] * 10)
+    sampler = EpochBatchSampler(100, 20, seed=1, shuffle=True, weights=weights)
+    drawn = [position for epoch in range(30) for position in sampler.order(epoch)]
+    assert 0.45 < sum(position >= 90 for position in drawn) / len(drawn) < 0.55
+    assert sampler.order(3) == EpochBatchSampler(100, 20, seed=1, shuffle=True, weights=weights).order(3)
+    assert sampler.order(3) != sampler.order(4)
+    ranks = [EpochBatchSampler(100, 20, 1, True, rank=rank, world_size=2, weights=weights) for rank in (0, 1)]
+    shares = [[key for batch in rank for key in batch] for rank in ranks]
+    assert sorted(shares[0] + shares[1]) == sorted(key for batch in sampler for key in batch)

@@ -15,6 +15,8 @@ from runner.models.mlp import MLP
 from runner.optim.groups import build_optimizer
 
 OPTIONS = sorted((Path(__file__).resolve().parents[2] / "conf" / "optimizer").glob("*.yaml"))
+NO_DECAY = ("lbfgs", "rprop")
+"""torch gives these no weight decay."""
 INPUTS = torch.randn(32, 6, generator=torch.Generator().manual_seed(0))
 TARGETS = (INPUTS.sum(1) > 0).long()
 
@@ -22,21 +24,25 @@ TARGETS = (INPUTS.sum(1) > 0).long()
 def start(option: Path) -> tuple[MLP, torch.optim.Optimizer]:
     node = yaml.safe_load(option.read_text())
     assert node.pop("_partial_") is True
-    assert node.pop("weight_decay") == "${regularization.weight_decay}"
+    assert node.pop("weight_decay", None) == (None if option.stem in NO_DECAY else "${regularization.weight_decay}")
     torch.manual_seed(0)
     model = MLP(6, 2, [8], normalization="layer")
-    factory = functools.partial(resolve_target(node.pop("_target_")), weight_decay=0.01, **node)
+    decay = {} if option.stem in NO_DECAY else {"weight_decay": 0.01}
+    factory = functools.partial(resolve_target(node.pop("_target_")), **decay, **node)
     return model, build_optimizer(factory, model)
 
 
 def train(model: MLP, optimizer: torch.optim.Optimizer, steps: int) -> list[float]:
     losses = []
     for _ in range(steps):
-        optimizer.zero_grad()
-        loss = functional.cross_entropy(model(INPUTS), TARGETS)
-        loss.backward()
-        optimizer.step()
-        losses.append(loss.item())
+
+        def closure() -> torch.Tensor:
+            optimizer.zero_grad()
+            loss = functional.cross_entropy(model(INPUTS), TARGETS)
+            loss.backward()
+            return loss
+
+        losses.append(optimizer.step(closure).item())
     return losses
 
 

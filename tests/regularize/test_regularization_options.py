@@ -2,36 +2,43 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
 import yaml
 
 from runner.config.build import resolve_target
+from runner.config.schema import Regularization
 
-OPTIONS = {
-    path.stem: yaml.safe_load(path.read_text())
-    for path in (Path(__file__).resolve().parents[2] / "conf" / "regularization").glob("*.yaml")
-}
+CONF = Path(__file__).resolve().parents[2] / "conf"
+OPTIONS = {path.stem: yaml.safe_load(path.read_text()) for path in (CONF / "regularization").glob("*.yaml")}
+KEYS = {field.name for field in dataclasses.fields(Regularization)}
+ORDER = ("none", "light", "medium", "strong")
 
 
-@pytest.mark.parametrize("name", sorted(OPTIONS))
-def test_keys_and_ranges(name):
+def test_there_are_four_presets():
+    assert set(OPTIONS) == set(ORDER)
+
+
+@pytest.mark.parametrize("name", ORDER)
+def test_a_preset_sets_every_key(name):
     option = OPTIONS[name]
-    assert set(option) == {"dropout", "weight_decay", "label_smoothing", "augment", "early_stopping"}
-    assert 0 <= option["dropout"] < 1 and 0 <= option["label_smoothing"] < 1 and option["weight_decay"] >= 0
+    assert set(option) == KEYS
     if augment := option["augment"]:
-        resolve_target(augment.pop("_target_"))(**augment)
-    if early_stopping := option["early_stopping"]:
-        assert early_stopping["patience"] > 0 and early_stopping["min_delta"] >= 0
+        resolve_target(augment["_target_"])(**{key: augment[key] for key in augment if key != "_target_"})
 
 
 def test_none_holds_nothing_back():
     assert not any(OPTIONS["none"].values())
 
 
-def test_strong_holds_back_more_than_light():
-    light, strong = OPTIONS["light"], OPTIONS["strong"]
-    assert all(strong[key] > light[key] for key in ("dropout", "weight_decay", "label_smoothing"))
-    assert strong["augment"]["min_scale"] < light["augment"]["min_scale"]
-    assert strong["early_stopping"]["patience"] == 10 and light["early_stopping"] is None
+@pytest.mark.parametrize("key", ["dropout", "weight_decay"])
+def test_each_preset_holds_back_more_than_the_one_before(key):
+    values = [OPTIONS[name][key] for name in ORDER]
+    assert values == sorted(values) and len(set(values)) == len(values)
+
+
+def test_a_debug_run_that_overfits_turns_everything_off_that_holds_back():
+    turned_off = yaml.safe_load((CONF / "debug" / "overfit.yaml").read_text())["regularization"]
+    assert set(turned_off) == KEYS - {"clip_norm", "clip_value"} and not any(turned_off.values())

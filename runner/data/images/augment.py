@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated
+from typing import Annotated, Literal
 
 import torch
 from annotated_types import Ge, Gt, Le
@@ -28,6 +28,11 @@ class ImageAugment:
             would take longer than all else together.)
         erase: how often a rectangle is painted over with the image's mean colour (Zhong et al. 2020,
             arXiv:1708.04896).
+        policy: further changes drawn from a list of fourteen: ``rand`` takes ``operations`` of them, each as strong
+            as ``magnitude`` says (RandAugment, Cubuk et al. 2019); ``trivial`` one of any strength (TrivialAugment,
+            Müller and Hutter 2021).
+        operations: acts with ``rand``.
+        magnitude: acts with ``rand``.
     """
 
     def __init__(
@@ -37,7 +42,15 @@ class ImageAugment:
         degrees: Annotated[float, Ge(0), Le(180)] = 0.0,
         color: Annotated[float, Ge(0), Le(1)] = 0.0,
         erase: Annotated[float, Ge(0), Le(1)] = 0.0,
+        policy: Literal["rand", "trivial"] | None = None,
+        operations: Annotated[int, Ge(1)] = 2,
+        magnitude: Annotated[int, Ge(0), Le(30)] = 9,
     ):
+        self.policy = {
+            "rand": lambda: v2.RandAugment(operations, magnitude, interpolation=v2.InterpolationMode.BILINEAR),
+            "trivial": lambda: v2.TrivialAugmentWide(interpolation=v2.InterpolationMode.BILINEAR),
+            None: lambda: None,
+        }[policy]()
         self.flip = flip
         self.min_scale = min_scale
         self.degrees = degrees
@@ -63,6 +76,8 @@ class ImageAugment:
             image = F.rotate(image, angle, interpolation=v2.InterpolationMode.BILINEAR)
         if self.color:
             image = random_color(image, self.color)
+        if self.policy is not None:
+            image = self.policy(image)
         if self.erase and torch.rand(()) < self.erase:
             image = random_erase(image)
         return image

@@ -1,0 +1,44 @@
+"""Any optimizer of timm, by its name."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import Annotated, Any
+
+from annotated_types import Ge
+from timm.optim import get_optimizer_class, list_optimizers
+from torch.optim import Optimizer
+
+from runner.errors import UserError
+
+__all__ = ["timm_optimizer"]
+
+
+def timm_optimizer(
+    params: Any,
+    name: str,
+    lr: Annotated[float, Ge(0)],
+    weight_decay: Annotated[float, Ge(0)] = 0.0,
+    options: dict[str, Any] | None = None,
+) -> Optimizer:
+    """An optimizer that torch may lack: ``adan``, ``adopt``, ``mars``, ``laprop``, ``lars`` …
+
+    Args:
+        params: parameters, or groups of them.
+        name: as ``timm.optim.list_optimizers()`` has it.
+        lr: learning rate.
+        weight_decay: of the groups that do not say their own.
+        options: further arguments of that optimizer, by name.
+
+    Raises:
+        UserError: there is no such optimizer, or it does not take these arguments; with the nearest names.
+    """
+    if name not in list_optimizers():
+        near = get_close_matches(name, list_optimizers(), n=3)
+        hint = f" Nearest: {', '.join(near)}." if near else ""
+        raise UserError(f"timm has no optimizer {name!r}.{hint} All of them: timm.optim.list_optimizers().")
+    try:
+        made = get_optimizer_class(name)(params, lr=lr, weight_decay=weight_decay, **(options or {}))
+    except (TypeError, ValueError, AssertionError, RuntimeError, ImportError) as error:
+        raise UserError(f"timm's optimizer {name!r} cannot be built: {error}") from error
+    return made

@@ -1,0 +1,52 @@
+"""The callbacks that the group ``regularization`` asks for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pytorch_lightning import Callback
+
+from runner.regularize.average import WeightAverage
+from runner.regularize.mix import BatchMix
+from runner.regularize.noise import InputNoise, WeightNoise
+from runner.regularize.norm import L1Penalty, MaxNorm
+
+__all__ = ["averaging_callbacks", "clipping", "regularizing_callbacks"]
+
+
+def regularizing_callbacks(options: dict[str, Any], task: Any, seed: int) -> list[Callback]:
+    """What changes the steps of a training.
+
+    Args:
+        options: the config's node ``regularization``.
+        task: mixes only where it says how many classes there are (``mixes``).
+    """
+    callbacks: list[Callback] = []
+    mixup, cutmix = options.get("mixup") or 0.0, options.get("cutmix") or 0.0
+    if (mixup or cutmix) and getattr(task, "mixes", False):
+        callbacks.append(
+            BatchMix(mixup, cutmix, options.get("mix_epochs"), len(task.class_names), task.one_logit, seed)
+        )
+    if options.get("input_noise"):
+        callbacks.append(InputNoise(options["input_noise"], seed))
+    if options.get("weight_noise"):
+        callbacks.append(WeightNoise(options["weight_noise"], seed))
+    if options.get("l1"):
+        callbacks.append(L1Penalty(options["l1"]))
+    if options.get("max_norm"):
+        callbacks.append(MaxNorm(options["max_norm"]))
+    return callbacks
+
+
+def averaging_callbacks(options: dict[str, Any], seed: int) -> list[Callback]:
+    """What takes an average of the weights, behind all that changes them."""
+    ema, swa = options.get("ema"), options.get("swa")
+    return [WeightAverage(ema, swa, seed)] if ema or swa is not None else []
+
+
+def clipping(options: dict[str, Any]) -> dict[str, Any]:
+    """Arguments of Lightning's trainer."""
+    for key, algorithm in (("clip_norm", "norm"), ("clip_value", "value")):
+        if options.get(key):
+            return {"gradient_clip_val": options[key], "gradient_clip_algorithm": algorithm}
+    return {}

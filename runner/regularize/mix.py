@@ -1,0 +1,64 @@
+"""Images mixed with others of their batch, and their classes with them: MixUp and CutMix."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+from torchvision.transforms import v2
+
+from runner.data.sampler import seed_of
+from runner.data.split import seeded
+
+__all__ = ["BatchMix", "is_mixable"]
+
+
+class BatchMix(pl.Callback):
+    """Mixes every training batch, one way or the other (Zhang et al. 2017, Yun et al. 2019).
+
+    The share is the same on all ranks; each mixes within its own part of the batch. Targets become probabilities
+    ``(N, C)``, or those of the second class where the model has one logit.
+
+    Args:
+        mixup, cutmix: parameter of the Beta distribution the share is drawn from; 0 leaves this way out.
+        epochs: the training's last epochs see whole images again, from this one on; None mixes to the end.
+        num_classes: of the data.
+        one_logit: whether targets are the probability of the second class.
+        seed: with epoch and batch it fixes what is drawn.
+    """
+
+    def __init__(
+        self, mixup: float, cutmix: float, epochs: int | None, num_classes: int, one_logit: bool, seed: int
+    ):
+        ways = []
+        if mixup:
+            ways.append(v2.MixUp(alpha=float(mixup), num_classes=num_classes))
+        if cutmix:
+            ways.append(v2.CutMix(alpha=float(cutmix), num_classes=num_classes))
+        self.mix = v2.RandomChoice(ways)
+        self.epochs = epochs
+        self.one_logit = one_logit
+        self.seed = seed
+
+    def on_train_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch, batch_idx) -> None:
+        epoch = trainer.current_epoch
+        if (self.epochs is not None and epoch >= self.epochs) or not is_mixable(batch):
+            return
+        with seeded(seed_of(self.seed, "mix", epoch, batch_idx)), torch.no_grad():
+            inputs, targets = self.mix(batch["inputs"], batch["targets"])
+        batch["inputs"], batch["targets"] = inputs, targets[:, 1] if self.one_logit else targets
+
+
+def is_mixable(batch: dict[str, Any]) -> bool:
+    """Whether it holds images ``(N, C, H, W)`` and class ids ``(N,)``."""
+    inputs, targets = batch.get("inputs"), batch.get("targets")
+    return (
+        isinstance(inputs, Tensor)
+        and inputs.ndim == 4
+        and inputs.is_floating_point()
+        and isinstance(targets, Tensor)
+        and targets.ndim == 1
+        and not targets.is_floating_point()
+    )

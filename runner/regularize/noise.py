@@ -1,0 +1,89 @@
+"""Noise on inputs and on weights, in training only."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+
+from runner.errors import UserError
+from runner.ranks.exchange import own_rank
+from runner.regularize.draw import normal_like
+
+__all__ = ["InputNoise", "WeightNoise"]
+
+
+class InputNoise(pl.Callback):
+    """Adds normal noise to the normalised inputs (Bishop 1995).
+
+    Args:
+        std: of the noise, in the unit of the normalised inputs.
+        seed: with epoch and batch it fixes the noise.
+
+    Raises:
+        UserError: the inputs are no numbers with a unit (tokens).
+    """
+
+    def __init__(self, std: float, seed: int):
+        self.std = std
+        self.seed = seed
+
+    def on_train_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch, batch_idx) -> None:
+        place = (self.seed, "input noise", trainer.current_epoch, batch_idx, own_rank())
+        inputs = batch["inputs"]
+        if isinstance(inputs, Tensor):
+            batch["inputs"] = self._noisy(inputs, *place)
+        else:
+            batch["inputs"] = [self._noisy(one, *place, i) for i, one in enumerate(inputs)]
+
+    def _noisy(self, inputs: Any, *place: int | str) -> Tensor:
+        if not isinstance(inputs, Tensor) or not inputs.is_floating_point():
+            kind = str(inputs.dtype).removeprefix("torch.") if isinstance(inputs, Tensor) else type(inputs).__name__
+            raise UserError(
+                f"regularization.input_noise={self.std:g}: the inputs are {kind}, and noise is for real numbers. "
+                "Take it away."
+            )
+        return inputs + self.std * normal_like(inputs, *place)
+
+
+class WeightNoise(pl.Callback):
+    """Adds normal noise to the weights while the gradient is taken, and takes it off before the update (Graves 2011).
+
+    All batches of an update see the same noise, and so do all ranks. Norms and biases are spared.
+
+    Args:
+        std: of the noise, as a part of each weight tensor's own standard deviation.
+        seed: with the step it fixes the noise.
+    """
+
+    def __init__(self, std: float, seed: int):
+        self.std = std
+        self.seed = seed
+        self._clean: list[tuple[Tensor, Tensor]] = []
+
+    def on_train_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch, batch_idx) -> None:
+        if self._clean:
+            return
+        with torch.no_grad():
+            for name, weight in pl_module.model.named_parameters():
+                if weight.requires_grad and weight.ndim > 1:
+                    self._clean.append((weight, weight.detach().clone()))
+                    noise = normal_like(weight, self.seed, "weight noise", trainer.global_step, name)
+                    weight.add_(noise, alpha=self.std * float(weight.std(correction=0)))
+
+    def on_before_optimizer_step(self, trainer, pl_module, optimizer) -> None:
+        self._restore()
+
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._restore()
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._restore()
+
+    def _restore(self) -> None:
+        with torch.no_grad():
+            for weight, clean in self._clean:
+                weight.copy_(clean)
+        self._clean = []

@@ -1,0 +1,49 @@
+"""Weights kept small: by the sum of their absolute values, or by a bound on each unit's norm."""
+
+from __future__ import annotations
+
+import pytorch_lightning as pl
+import torch
+
+__all__ = ["L1Penalty", "MaxNorm"]
+
+
+class L1Penalty(pl.Callback):
+    """Adds the gradient of ``strength · Σ|w|`` to that of the loss; norms and biases are spared.
+
+    It acts once an update, however many batches are accumulated; the losses that are logged stay without it.
+    """
+
+    def __init__(self, strength: float):
+        self.strength = strength
+
+    def on_before_optimizer_step(self, trainer, pl_module, optimizer) -> None:
+        with torch.no_grad():
+            for weight in pl_module.model.parameters():
+                if weight.grad is not None and weight.ndim > 1:
+                    weight.grad.add_(weight.sign(), alpha=self.strength)
+
+
+class MaxNorm(pl.Callback):
+    """After each update, scales down the incoming weights of every unit whose norm is above the bound
+    (Srivastava et al. 2014).
+
+    Args:
+        bound: the largest Euclidean norm of the weights into one unit or channel.
+    """
+
+    def __init__(self, bound: float):
+        self.bound = bound
+        self._step = 0
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._step = trainer.global_step
+
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx) -> None:
+        if trainer.global_step == self._step:
+            return
+        self._step = trainer.global_step
+        with torch.no_grad():
+            for weight in pl_module.model.parameters():
+                if weight.requires_grad and weight.ndim > 1:
+                    weight.copy_(torch.renorm(weight, 2, 0, self.bound))
