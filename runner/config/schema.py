@@ -437,5 +437,5 @@ class Config:
     resume: Literal["auto"] | None = None
     sweep: Sweep | None = None
     sampling: Sampling | None = None
-    parameter_groups: list[ParameterGroup] = field(default_factory=list)
+    parameter_groups: list[ParameterGroup] | None = None
     lr_finder: LrFinder | None = None

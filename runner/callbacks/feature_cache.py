@@ -1,0 +1,222 @@
+"""What a frozen backbone makes of the data, computed once: the head then trains on that."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from runner.data.loader import make_loader
+from runner.data.sampler import Share
+from runner.data.split import Split
+from runner.errors import UserError
+from runner.models.head import head_modules
+from runner.ranks.exchange import all_of
+from runner.regularize.mix import BatchMix
+from runner.regularize.noise import InputNoise
+from runner.report import announce
+
+__all__ = ["FeatureCache"]
+
+SPLITS = ("train", "val")
+
+
+class FeatureSplit(Split):
+    """A split whose inputs are features: those of epoch e are of view e modulo their number.
+
+    Args:
+        split: whose samples they are of.
+        features: ``(views, n, F)``.
+        targets: ``(n, …)``.
+    """
+
+    def __init__(self, split: Split, features: Tensor, targets: Tensor):
+        super().__init__(split.source, split.indices, seed=split.seed)
+        self.features = features
+        self.targets = targets
+
+    def __getitems__(self, keys: Sequence[tuple[int, int]]) -> dict[str, Any]:
+        positions = torch.tensor([position for _, position in keys])
+        view = keys[0][0] % len(self.features)
+        batch = {"inputs": self.features[view, positions], "targets": self.targets[positions]}
+        batch["index"] = self.indices[positions]
+        if isinstance(keys, Share):
+            batch["weight"] = keys.weight
+        return batch
+
+
+class HeadForward:
+    """A model's ``forward`` that takes features too: ``(N, F)`` go through the head alone."""
+
+    def __init__(self, model: nn.Module, head: nn.Module):
+        self.model = model
+        self.head = head
+        self.whole = model.forward
+
+    def __call__(self, inputs: Tensor, *args: Any, **kwargs: Any) -> Any:
+        if not isinstance(inputs, Tensor) or inputs.ndim != 2:
+            return self.whole(inputs, *args, **kwargs)
+        if callable(getattr(self.model, "get_classifier", None)):  # timm drops out between pooling and head
+            inputs = functional.dropout(inputs, getattr(self.model, "drop_rate", 0.0), self.model.training)
+        return self.head(inputs)
+
+
+class FeatureCache:
+    """Puts features in place of the inputs while a training lasts.
+
+    Args:
+        views: epochs whose augmentations are kept.
+    """
+
+    def __init__(self, trainer: pl.Trainer, pl_module: pl.LightningModule, head: nn.Module, views: int):
+        self.trainer = trainer
+        self.task = pl_module
+        self.head = head
+        self.views = views
+        self._splits: dict[str, Split] = {}
+        self._normalize: nn.Module | None = None
+
+    @classmethod
+    def for_training(
+        cls, trainer: pl.Trainer, pl_module: pl.LightningModule, views: int | None
+    ) -> FeatureCache | None:
+        """None where features are to be computed in every epoch.
+
+        Raises:
+            UserError: a cache is asked for where it cannot be, or where it would change nothing.
+        """
+        augmented = getattr(trainer.datamodule, "augment", None) is not None
+        if views == 0 or (views is None and augmented):
+            return None
+        if views is not None and views > 1 and not augmented:
+            raise UserError(
+                f"transfer.cache_views={views}: the inputs are the same in every epoch, so all views would be equal. "
+                "Take cache_views=1, or turn an augmentation on."
+            )
+        obstacle = obstacle_to(trainer, pl_module)
+        if obstacle is None:
+            return cls(trainer, pl_module, head_modules(pl_module.model)[0], views or 1)
+        if views is not None:
+            raise UserError(f"transfer.cache_views={views}: {obstacle}. Take cache_views=0.")
+        return None
+
+    def begin(self) -> None:
+        """Computes the features of train and val, and lets the task train on them.
+
+        Raises:
+            UserError: what goes into the head is not one row of numbers a sample.
+        """
+        data, model = self.trainer.datamodule, self.task.model
+        counts = {name: len(data.splits[name]) for name in SPLITS if len(data.splits.get(name, ()))}
+        told = f", {self.views} views of train" if self.views > 1 else ""
+        announce.text(f"features of the frozen backbone, once: {' + '.join(map(str, counts.values()))} samples{told}")
+        found = {name: self._features(data.splits[name], self.views if name == "train" else 1) for name in counts}
+        self._splits, self._normalize = dict(data.splits), data.normalize
+        for name, (features, targets) in found.items():
+            data.splits[name] = FeatureSplit(self._splits[name], features, targets)
+        data.normalize = nn.Identity()
+        model.forward = HeadForward(model, self.head)
+
+    def end(self) -> None:
+        """Everything as before."""
+        if self._normalize is None:
+            return
+        data = self.trainer.datamodule
+        data.splits.update({name: self._splits[name] for name in SPLITS if name in self._splits})
+        data.normalize, self._normalize = self._normalize, None
+        del self.task.model.forward
+
+    def _features(self, split: Split, views: int) -> tuple[Tensor, Tensor]:
+        rows = [self._view(split, view) for view in range(views)]
+        return torch.stack([features for features, _ in rows]), rows[0][1]
+
+    def _view(self, split: Split, view: int) -> tuple[Tensor, Tensor]:
+        """Each rank goes through its share; all get the features of all, in the order of the split."""
+        data = self.trainer.datamodule
+        loader = make_loader(
+            split, data.eval_batch_size, seed=data.seed, num_workers=data.num_workers, rank=data.rank,
+            world_size=data.world_size,
+        )  # fmt: skip
+        loader.batch_sampler.set_epoch(view)
+        positions = {int(index): position for position, index in enumerate(split.indices)}
+        parts: list[tuple[list[int], Tensor, Tensor]] = []
+        with captured(self.head) as seen, in_eval(self.task.model), torch.no_grad():
+            for batch in loader:
+                batch = self.trainer.strategy.batch_to_device(batch, dataloader_idx=0)
+                with self.trainer.precision_plugin.forward_context():
+                    self.task(batch["inputs"])
+                features = seen.pop()
+                if features.ndim != 2:
+                    raise UserError(
+                        f"transfer.cache_views: the head takes {tuple(features.shape[1:])} a sample, and features are "
+                        "kept as one row. Take cache_views=0."
+                    )
+                places = [positions[int(index)] for index in batch["index"]]
+                parts.append((places, features.cpu(), batch["targets"].cpu()))
+        ranks = [part for rank in all_of(parts) for part in rank]
+        order = torch.tensor([place for places, _, _ in ranks for place in places]).argsort()
+        return torch.cat([part[1] for part in ranks])[order], torch.cat([part[2] for part in ranks])[order]
+
+
+class captured:
+    """What goes into a module while this lasts, newest last."""
+
+    def __init__(self, module: nn.Module):
+        self.module = module
+        self.seen: list[Tensor] = []
+
+    def __enter__(self) -> list[Tensor]:
+        self.handle = self.module.register_forward_pre_hook(lambda module, inputs: self.seen.append(inputs[0]))
+        return self.seen
+
+    def __exit__(self, *exception: Any) -> None:
+        self.handle.remove()
+
+
+class in_eval:
+    """All modules in evaluation mode while this lasts, then each as it was."""
+
+    def __init__(self, model: nn.Module):
+        self.modes = {module: module.training for module in model.modules()}
+
+    def __enter__(self) -> None:
+        for module in self.modes:
+            module.training = False
+
+    def __exit__(self, *exception: Any) -> None:
+        for module, mode in self.modes.items():
+            module.training = mode
+
+
+def obstacle_to(trainer: pl.Trainer, pl_module: pl.LightningModule) -> str | None:
+    """Why features cannot stand for the inputs of this training."""
+    heads = head_modules(pl_module.model)
+    if len(heads) != 1 or not hasattr(trainer.datamodule, "eval_batch_size"):
+        return f"the head of {type(pl_module.model).__name__} is not one module with features before it"
+    if pl_module.model._compiled_call_impl is not None:
+        return "a compiled model cannot be entered at its head"
+    if any(isinstance(callback, BatchMix | InputNoise) for callback in trainer.callbacks):
+        return "mixup, cutmix and input_noise change the inputs of every step"
+    if not feeds_head_alone(trainer, pl_module, heads[0]):
+        return f"what {type(pl_module.model).__name__} puts out is not what its head makes of one row of features"
+    return None
+
+
+@torch.no_grad()
+def feeds_head_alone(trainer: pl.Trainer, pl_module: pl.LightningModule, head: nn.Module) -> bool:
+    """Whether the head's own output, from what goes into it, is the model's; tried on two samples."""
+    split = trainer.datamodule.splits["train"]
+    batch = split.__getitems__([(0, i) for i in range(min(2, len(split)))])
+    batch = trainer.strategy.batch_to_device(batch, dataloader_idx=0)
+    if not isinstance(batch.get("inputs"), Tensor) or not isinstance(batch.get("targets"), Tensor):
+        return False
+    with captured(head) as seen, in_eval(pl_module.model), trainer.precision_plugin.forward_context():
+        whole: Any = pl_module(batch["inputs"])
+        if not seen or seen[-1].ndim != 2 or not isinstance(whole, Tensor):
+            return False
+        alone: Callable[..., Any] = head
+        return torch.equal(alone(seen[-1]), whole)
