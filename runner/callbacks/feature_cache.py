@@ -30,14 +30,16 @@ class FeatureSplit(Split):
 
     Args:
         split: whose samples they are of.
-        features: ``(views, n, F)``.
+
+    Attributes:
+        features: ``(views, n, F)``, filled in before the first batch.
         targets: ``(n, …)``.
     """
 
-    def __init__(self, split: Split, features: Tensor, targets: Tensor):
+    def __init__(self, split: Split):
         super().__init__(split.source, split.indices, seed=split.seed)
-        self.features = features
-        self.targets = targets
+        self.whole = split
+        self.features = self.targets = torch.empty(0)
 
     def __getitems__(self, keys: Sequence[tuple[int, int]]) -> dict[str, Any]:
         positions = torch.tensor([position for _, position in keys])
@@ -68,6 +70,8 @@ class HeadForward:
 class FeatureCache:
     """Puts features in place of the inputs while a training lasts.
 
+    The splits are exchanged before Lightning makes its loaders, and filled when the model is on its device.
+
     Args:
         views: epochs whose augmentations are kept.
     """
@@ -77,7 +81,7 @@ class FeatureCache:
         self.task = pl_module
         self.head = head
         self.views = views
-        self._splits: dict[str, Split] = {}
+        self._splits: dict[str, FeatureSplit] = {}
         self._normalize: nn.Module | None = None
 
     @classmethod
@@ -89,8 +93,9 @@ class FeatureCache:
         Raises:
             UserError: a cache is asked for where it cannot be, or where it would change nothing.
         """
-        augmented = getattr(trainer.datamodule, "augment", None) is not None
-        if views == 0 or (views is None and augmented):
+        data = getattr(trainer, "datamodule", None)
+        augmented = getattr(data, "augment", None) is not None
+        if views == 0 or (views is None and (augmented or data is None)):
             return None
         if views is not None and views > 1 and not augmented:
             raise UserError(
@@ -104,6 +109,12 @@ class FeatureCache:
             raise UserError(f"transfer.cache_views={views}: {obstacle}. Take cache_views=0.")
         return None
 
+    def prepare(self) -> None:
+        """Puts splits for features, still empty, in place of train and val."""
+        splits = self.trainer.datamodule.splits
+        self._splits = {name: FeatureSplit(splits[name]) for name in SPLITS if len(splits.get(name, ()))}
+        splits.update(self._splits)
+
     def begin(self) -> None:
         """Computes the features of train and val, and lets the task train on them.
 
@@ -111,24 +122,21 @@ class FeatureCache:
             UserError: what goes into the head is not one row of numbers a sample.
         """
         data, model = self.trainer.datamodule, self.task.model
-        counts = {name: len(data.splits[name]) for name in SPLITS if len(data.splits.get(name, ()))}
         told = f", {self.views} views of train" if self.views > 1 else ""
-        announce.text(f"features of the frozen backbone, once: {' + '.join(map(str, counts.values()))} samples{told}")
-        found = {name: self._features(data.splits[name], self.views if name == "train" else 1) for name in counts}
-        self._splits, self._normalize = dict(data.splits), data.normalize
-        for name, (features, targets) in found.items():
-            data.splits[name] = FeatureSplit(self._splits[name], features, targets)
-        data.normalize = nn.Identity()
+        counts = " + ".join(str(len(split)) for split in self._splits.values())
+        announce.text(f"features of the frozen backbone, once: {counts} samples{told}")
+        for name, split in self._splits.items():
+            split.features, split.targets = self._features(split.whole, self.views if name == "train" else 1)
+        self._normalize, data.normalize = data.normalize, nn.Identity()
         model.forward = HeadForward(model, self.head)
 
     def end(self) -> None:
         """Everything as before."""
-        if self._normalize is None:
-            return
         data = self.trainer.datamodule
-        data.splits.update({name: self._splits[name] for name in SPLITS if name in self._splits})
-        data.normalize, self._normalize = self._normalize, None
-        del self.task.model.forward
+        data.splits.update({name: split.whole for name, split in self._splits.items()})
+        if self._normalize is not None:
+            data.normalize, self._normalize = self._normalize, None
+            del self.task.model.forward
 
     def _features(self, split: Split, views: int) -> tuple[Tensor, Tensor]:
         rows = [self._view(split, view) for view in range(views)]
@@ -208,13 +216,13 @@ def obstacle_to(trainer: pl.Trainer, pl_module: pl.LightningModule) -> str | Non
 
 @torch.no_grad()
 def feeds_head_alone(trainer: pl.Trainer, pl_module: pl.LightningModule, head: nn.Module) -> bool:
-    """Whether the head's own output, from what goes into it, is the model's; tried on two samples."""
+    """Whether the head's own output, from what goes into it, is the model's; tried on two samples, on the CPU."""
     split = trainer.datamodule.splits["train"]
     batch = split.__getitems__([(0, i) for i in range(min(2, len(split)))])
-    batch = trainer.strategy.batch_to_device(batch, dataloader_idx=0)
     if not isinstance(batch.get("inputs"), Tensor) or not isinstance(batch.get("targets"), Tensor):
         return False
-    with captured(head) as seen, in_eval(pl_module.model), trainer.precision_plugin.forward_context():
+    batch = trainer.datamodule.on_after_batch_transfer(batch, 0)
+    with captured(head) as seen, in_eval(pl_module.model):
         whole: Any = pl_module(batch["inputs"])
         if not seen or seen[-1].ndim != 2 or not isinstance(whole, Tensor):
             return False

@@ -46,9 +46,11 @@ class FrozenBackbone(StillModules):
             parameter.requires_grad_(False)
         trained = {id(parameter) for module in head for parameter in module.parameters()}
         self.still = frozen_modules(pl_module.model, trained)
+        self._cache = FeatureCache.for_training(trainer, pl_module, self.cache_views)
+        if self._cache is not None:
+            self._cache.prepare()
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._cache = FeatureCache.for_training(trainer, pl_module, self.cache_views)
         if self._cache is not None:
             self._cache.begin()
 

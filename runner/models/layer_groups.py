@@ -40,8 +40,10 @@ def layer_groups(model: nn.Module, patterns: Sequence[str] | None = None) -> lis
 
 def runs(model: nn.Module, names: list[str]) -> list[list[str]]:
     """Cuts the names into about four runs at the borders of layers, by the number of parameters."""
-    sizes = {name: parameter.numel() for name, parameter in model.named_parameters()}
     layers = with_norms(unfolded(names), {name for name, p in model.named_parameters() if p.ndim <= 1})
+    if len(layers) <= WANTED:
+        return layers
+    sizes = {name: parameter.numel() for name, parameter in model.named_parameters()}
     total = sum(sizes[name] for name in names)
     groups: list[list[str]] = []
     done = 0.0

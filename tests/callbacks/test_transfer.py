@@ -1,3 +1,7 @@
+from collections.abc import Sequence
+from itertools import pairwise
+from types import SimpleNamespace
+
 import pytest
 import pytorch_lightning as pl
 import torch
@@ -5,12 +9,16 @@ from torch import nn
 from torch.nn import functional
 from torch.utils.data import DataLoader, TensorDataset
 
-from runner.callbacks.transfer import FineTune, FrozenBackbone
+from runner.callbacks.transfer import FineTune, FrozenBackbone, GradualUnfreezing
 from runner.errors import UserError
+from runner.models.head import find_head
+from runner.models.layer_groups import layer_groups
 from runner.models.logistic import Logistic
 from runner.models.mobilenet import mobilenet_v2
+from runner.models.resnet import resnet
 from runner.models.segmentation.unet import unet
 from runner.models.small_cnn import SmallCNN
+from runner.models.timm import timm_model
 from runner.optim.groups import build_optimizer
 
 
@@ -42,13 +50,13 @@ class Careless(Classifier):
         self.train()
 
 
-def fit(task: pl.LightningModule, callback: pl.Callback, **settings) -> pl.Trainer:
+def fit(task: pl.LightningModule, callback: pl.Callback, more: Sequence[pl.Callback] = (), **settings) -> pl.Trainer:
     torch.manual_seed(0)
     data = TensorDataset(torch.randn(16, 1, 8, 8) + 3, torch.randint(0, 2, (16,)))
     trainer = pl.Trainer(
         max_epochs=2,
         accelerator="cpu",
-        callbacks=[callback],
+        callbacks=[callback, *more],
         logger=False,
         enable_checkpointing=False,
         enable_progress_bar=False,
@@ -100,10 +108,11 @@ def test_frozen_modules_are_all_but_the_head():
 def test_batch_norms_of_a_new_head_learn_their_statistics():
     """A segmenter's decoder is new: held still, its norms would keep the statistics of nothing."""
     task = Classifier(unet(2, encoder_depth=3, decoder_channels=[8, 8, 8]))
-    for callback in (FrozenBackbone(), FineTune()):
+    place = SimpleNamespace(current_epoch=0, world_size=1)
+    for callback in (FrozenBackbone(), FineTune(), FineTune(head_epochs=0), GradualUnfreezing()):
         task.model.train().requires_grad_(True)
-        callback.setup(None, task, "fit")
-        callback.on_train_start(None, task)
+        callback.setup(place, task, "fit")
+        callback.on_train_start(place, task)
         norms = {name: m.training for name, m in task.model.named_modules() if isinstance(m, nn.BatchNorm2d)}
         assert len(norms) > 20
         assert all(training == (not name.startswith("encoder.")) for name, training in norms.items())
@@ -119,17 +128,71 @@ def test_evaluation_freezes_nothing():
 def test_finetuning_moves_all_but_the_statistics(kind):
     task = kind(SmallCNN(2))
     before = copied(task.model)
-    trainer = fit(task, FineTune(backbone_lr_factor=0.1))
+    trainer = fit(task, FineTune(head_epochs=0, layer_decay=0.1))
     statistics = {name for name in before if "running" in name or "num_batches" in name}
     moved = {
         name for name, tensor in task.model.state_dict().items() if not torch.equal(before[name], tensor)
     }
     assert moved == set(before) - statistics
     assert task.modes == [(False, True)] * 8
-    assert {round(group["lr"], 6) for group in trainer.optimizers[0].param_groups} == {0.1, 0.01}
+    assert {round(group["lr"], 6) for group in trainer.optimizers[0].param_groups} == {0.1, 0.01, 0.001}
 
 
-@pytest.mark.parametrize("callback, option", [(FrozenBackbone(), "frozen"), (FineTune(), "finetune")])
+def test_the_head_trains_first_then_all_of_it():
+    task = Classifier(SmallCNN(2))
+    seen: list[dict[str, torch.Tensor]] = [copied(task.model)]
+
+    class Look(pl.Callback):
+        def on_train_epoch_end(self, trainer, pl_module):
+            seen.append(copied(pl_module.model))
+
+    fit(task, FineTune(head_epochs=1), more=[Look()])
+    moved = [{name for name in a if not torch.equal(a[name], b[name])} for a, b in pairwise(seen)]
+    assert moved[0] == {"head.weight", "head.bias"}
+    assert moved[1] == {name for name, _ in task.model.named_parameters()}
+    assert all(parameter.requires_grad for parameter in task.model.parameters())
+
+
+def test_groups_thaw_one_by_one_from_the_head():
+    model = mobilenet_v2(2)
+    callback, task = GradualUnfreezing(every_epochs=2), Classifier(model)
+    place = SimpleNamespace(current_epoch=0, world_size=1)
+    callback.setup(place, task, "fit")
+    trained = []
+    for epoch in range(10):
+        place.current_epoch = epoch
+        callback.on_train_epoch_start(place, task)
+        trained.append({name.split(".")[0] for name, p in model.named_parameters() if p.requires_grad})
+        lowest = min(int(n.split(".")[1]) for n, p in model.named_parameters() if p.requires_grad and n[0] == "f") \
+            if epoch >= 2 else 99  # fmt: skip
+        norms = [m.training for m in model.modules() if isinstance(m, nn.BatchNorm2d)]
+        assert not any(norms) and model.classifier.training
+        assert model.features[18].training is (epoch >= 2)
+        trained[-1] = lowest
+    assert trained == [99, 99, 18, 18, 15, 15, 9, 9, 0, 0]
+    rates = [group["lr"] for group in build_optimizer(lambda g: torch.optim.SGD(g, lr=1.0), model).param_groups]
+    assert sorted({round(rate, 4) for rate in rates}) == [0.0256, 0.064, 0.16, 0.4, 1.0]
+
+
+@pytest.mark.parametrize("model", [resnet(18, 2), timm_model("vit_tiny_patch16_224", 2), unet(2, "resnet18")])
+def test_layer_groups_are_runs_from_the_input_to_the_head(model):
+    groups = layer_groups(model)
+    names = [name for name, _ in model.named_parameters()]
+    assert [name for group in groups for name in group] == names and 4 <= len(groups) <= 5
+    assert all(name.startswith(find_head(model)) for name in groups[-1])
+
+
+def test_layer_groups_by_patterns():
+    model = mobilenet_v2(2)
+    groups = layer_groups(model, [r"features\.[0-9]\.", r"features\."])
+    assert [group[0] for group in groups] == ["features.0.0.weight", "features.10.conv.0.0.weight", "classifier.1.weight"]
+    with pytest.raises(UserError, match="'encoder' matches no parameter of its own. There are: features.0.0.weight"):
+        layer_groups(model, ["encoder"])
+    with pytest.raises(UserError, match="leave no parameter to the head"):
+        layer_groups(model, [""])
+
+
+@pytest.mark.parametrize("callback, option", [(FrozenBackbone(), "frozen"), (FineTune(), "finetune"), (GradualUnfreezing(), "gradual")])
 def test_a_model_without_backbone_is_refused(callback, option):
     with pytest.raises(UserError, match=f"transfer={option}: Logistic has no backbone"):
         callback.setup(None, Classifier(Logistic(4, 2)), "fit")

@@ -1,0 +1,74 @@
+"""Features computed once stand for the frozen backbone's passes: the head learns the same from them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from runner.config.compose import compose
+from runner.errors import UserError
+from runner.launch.local import launch, prepare
+from runner.run.checkpoints import last_checkpoint
+from runner.run.directory import RunDir
+from runner.run.files import read_json
+
+QUICK = [
+    "tracking=none", "plots=false", "report=false", "hardware=cpu", "data=digits", "model=small_cnn",
+    "transfer=frozen", "trainer.max_epochs=3", "data.batch_size=32", "data.augment=${regularization.augment}",
+    "regularization=none",
+]  # fmt: skip
+AUGMENT = "regularization.augment={_target_:runner.data.images.augment.ImageAugment,min_scale:0.5,flip:false}"
+
+
+def run(root: Path, name: str, *words: str) -> RunDir:
+    directory = prepare(compose([*QUICK, f"run.root={root}", f"run.name={name}", *words]))
+    launch(directory)
+    return directory
+
+
+def weights(directory: RunDir) -> dict[str, torch.Tensor]:
+    return torch.load(last_checkpoint(directory), weights_only=True)["state_dict"]
+
+
+def test_the_head_learns_the_same_from_features(tmp_path):
+    """Dropout too: the head draws the same numbers, for a frozen backbone draws none."""
+    cached = run(tmp_path, "cached", "regularization.dropout=0.3")
+    plain = run(tmp_path, "plain", "regularization.dropout=0.3", "transfer.cache_views=0")
+    ours, theirs = weights(cached), weights(plain)
+    assert ours.keys() == theirs.keys()
+    for name, tensor in ours.items():
+        torch.testing.assert_close(tensor, theirs[name], atol=1e-5, rtol=1e-4)
+    results = [read_json(directory.results_path) for directory in (cached, plain)]
+    assert results[0]["val"]["val/loss"] == pytest.approx(results[1]["val"]["val/loss"], rel=1e-4)
+    assert results[0]["test"]["test/accuracy"] == pytest.approx(results[1]["test"]["test/accuracy"], abs=0.003)
+
+
+def test_stored_views_are_the_first_epochs_augmentations_taking_turns(tmp_path):
+    """As many views as epochs: the same training as with none stored."""
+    cached = run(tmp_path, "cached", AUGMENT, "transfer.cache_views=3")
+    plain = run(tmp_path, "plain", AUGMENT)  # augmented: no cache unless asked for
+    one = run(tmp_path, "one", AUGMENT, "transfer.cache_views=1")
+    ours, theirs = weights(cached)["model.head.weight"], weights(plain)["model.head.weight"]
+    torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-4)
+    assert not torch.allclose(weights(one)["model.head.weight"], theirs, atol=1e-4)
+
+
+REFUSED = [
+    (["transfer.cache_views=2"], "all views would be equal"),
+    (["regularization.mixup=0.2", "transfer.cache_views=1"], "change the inputs of every step"),
+]
+
+
+@pytest.mark.parametrize(("words", "reason"), REFUSED)
+def test_a_cache_that_would_lie_is_refused(tmp_path, words, reason):
+    with pytest.raises(UserError, match=reason):
+        run(tmp_path, "refused", *words)
+
+
+def test_what_changes_inputs_turns_the_cache_off(tmp_path, capsys):
+    run(tmp_path, "mixed", "regularization.mixup=0.2", "trainer.max_epochs=1")
+    assert "features of the frozen backbone" not in capsys.readouterr().out
+    run(tmp_path, "plain", "trainer.max_epochs=1")
+    assert "features of the frozen backbone, once: 1079 + 359 samples" in capsys.readouterr().out
