@@ -23,6 +23,10 @@ def add_arguments(parser: ArgumentParser) -> None:
     )
 
 
+    parser.add_argument("--steps", type=int, default=1000, help="with scheduler: steps of the drawn training (1000)")
+    parser.add_argument("--plot", metavar="FILE", help="with scheduler: draw all schedules into this PNG file")
+
+
 def run(args: Namespace) -> int:
     from runner.config.groups import find_groups
     from runner.config.nearest import did_you_mean
@@ -34,8 +38,20 @@ def run(args: Namespace) -> int:
         return 0
     if args.group not in groups:
         raise UserError(f"there is no config group {args.group!r}. {did_you_mean(args.group, groups)}")
+    if args.group == "scheduler":
+        from runner.cli.config.schedule import plot_schedules
+
+        _print_schedules(groups["scheduler"], plot_schedules(list(groups["scheduler"]), args.steps, args.plot, args.config_dir))
+        return 0
     print_group(args.group, groups[args.group])
     return 0
+
+
+def _print_schedules(options: dict[str, Option], curves: dict[str, str]) -> None:
+    from runner.cli.show import console, table
+
+    rows = [(name, option.summary, curves[name]) for name, option in options.items()]
+    console().print(table("option", "what it is", "learning rate, start to end", rows=rows))
 
 
 def _print_overview(groups: dict[str, dict[str, Option]]) -> None:

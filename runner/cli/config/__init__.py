@@ -19,6 +19,9 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("action", choices=ACTIONS)
     add_overrides(parser)
     add_root(parser)
+    text = "with show: draw the learning rate over the training into this PNG file, without training"
+    parser.add_argument("--plot-schedule", metavar="FILE", help=text)
+    parser.add_argument("--steps", type=int, default=1000, help="of the drawn training, in all its epochs (1000)")
     parser.add_argument("--json", action="store_true", help="JSON instead of YAML or a table")
     lines = "\n".join(f"  {name:<8}{text}" for name, text in ACTIONS.items())
     parser.epilog = f"actions:\n{lines}"
@@ -48,6 +51,11 @@ def run(args: Namespace) -> int:
 
     if composition.problems:
         raise ConfigError(composition.problems)
+    if args.plot_schedule:
+        from runner.cli.config.schedule import plot_schedule
+
+        plot_schedule(composition, args.steps, args.plot_schedule)
+        return 0
     print_config(composition.config, as_json=args.json)
     return 0
 

@@ -1,0 +1,72 @@
+"""The learning rate of a config over its training, drawn before anything trains."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from runner.config.composition import Composition
+
+__all__ = ["curve_of", "plot_schedule", "plot_schedules"]
+
+BLOCKS = "▁▂▃▄▅▆▇█"
+WIDTH = 40
+
+
+def plot_schedule(composition: Composition, steps: int, path: str) -> None:
+    """Draws the composed schedule.
+
+    Raises:
+        UserError: the schedule cannot be made, or the file cannot be written.
+    """
+    name = composition.choices.get("scheduler", "the run's own")
+    draw({name: curve_of(composition, steps)}, f"Learning rate: {name}, {steps} steps", path)
+
+
+def plot_schedules(names: list[str], steps: int, path: str | None, config_dirs: list[str]) -> dict[str, str]:
+    """Draws every schedule under the default optimizer, and gives each as a line of blocks."""
+    from runner.config.compose import compose
+
+    curves = {name: curve_of(compose([f"scheduler={name}"], None, config_dirs), steps) for name in names}
+    if path:
+        draw(curves, f"Learning-rate schedules over {steps} steps", path)
+    return {name: sparkline(rates) for name, (rates, _) in curves.items()}
+
+
+def curve_of(composition: Composition, steps: int) -> tuple[list[float], list[float] | None]:
+    """Learning rate and momentum at each step, the epochs being those of ``trainer.max_epochs``."""
+    from runner.config.build import build
+    from runner.config.check import with_lr
+    from runner.config.plain import to_plain
+    from runner.errors import ConfigError, UserError
+    from runner.optim.foresee import foresee
+
+    if steps < 1:
+        raise UserError(f"--steps {steps}: expected 1 or more.")
+    plain = with_lr(to_plain(composition.config, composition.problems))
+    if composition.problems:
+        raise ConfigError(composition.problems)
+    epochs = plain["trainer"].get("max_epochs")
+    epochs = epochs if isinstance(epochs, int) and epochs > 0 else 1
+    return foresee(build(plain["optimizer"]), build(plain.get("scheduler")), steps, max(1, steps // epochs))
+
+
+def draw(curves: dict[str, Any], title: str, path: str) -> None:
+    from runner.errors import UserError
+    from runner.plots.png import to_png
+    from runner.plots.schedules import schedule_curves
+
+    if Path(path).suffix.lower() != ".png":
+        raise UserError(f"{path}: expected a file name that ends in .png.")
+    try:
+        print(to_png(schedule_curves(curves, title), Path(path)))
+    except OSError as error:
+        raise UserError(f"{path} cannot be written: {error.strerror or error}.") from error
+
+
+def sparkline(rates: list[float]) -> str:
+    """The curve in one line, lowest block 0, highest block the highest rate."""
+    highest = max(rates) or 1.0
+    places = [round(i * (len(rates) - 1) / (WIDTH - 1)) for i in range(WIDTH)]
+    return "".join(BLOCKS[round(rates[place] / highest * (len(BLOCKS) - 1))] for place in places)
