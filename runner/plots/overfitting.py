@@ -42,5 +42,5 @@ def overfitting_gap(
     ax.set_ylim(low, high + 0.12 * (high - low))
     ax.grid(axis="x", visible=False)
     ax.set_ylabel(score_name)
-    ax.legend(loc="lower left")
+    ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
     return fig
