@@ -57,7 +57,7 @@ LIBRARIES = {
         "safetensors",
         "annotated_types",
     },
-    "losses": {"torch", "segmentation_models_pytorch", "annotated_types"},
+    "losses": {"torch", "torchvision", "segmentation_models_pytorch", "annotated_types"},
     "plots": {"matplotlib", "numpy", "PIL"},
     "errors": set(),
     "run": {"psutil", "yaml"},
