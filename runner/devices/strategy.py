@@ -118,7 +118,7 @@ def trainer_options(place: Place, accelerator: str, passes: Passes, hardware: di
     Args:
         hardware: the config's node.
     """
-    if place.world_size == 1:
+    if place.world_size == 1 and not (place.under_agent and hardware.get("strategy") == "fsdp"):
         device = {"gpu": "cuda:0", "mps": "mps:0"}.get(accelerator, "cpu")
         return {"devices": 1, "strategy": OneDeviceStrategy(passes, device=torch.device(device))}
     # What is logged is the same on every rank: the tasks add the ranks up themselves.
