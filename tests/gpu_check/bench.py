@@ -36,7 +36,7 @@ class Check:
     name: str
     call: Callable[[Path], str]
     needs: int = 0
-    timeout_s: float = 90.0
+    timeout_s: float = 200.0
 
 
 @dataclass(frozen=True)
