@@ -15,8 +15,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from runner.data.download.file import locked
 from runner.data.fingerprint import digest_files
 from runner.data.text.tokenizer import TextTokenizer
@@ -122,7 +120,7 @@ def write_tokens(corpus: Corpus, part: str, tokenizer: TextTokenizer, folder: Pa
             with tempfile.NamedTemporaryFile(dir=folder, delete=False) as new:
                 try:
                     for text in corpus.pieces(part):
-                        new.write(np.asarray(tokenizer.encode(text), dtype=kind).tobytes())
+                        new.write(tokenizer.encode_array(text).astype(kind).tobytes())
                     new.flush()
                     os.fsync(new.fileno())
                     os.replace(new.name, file)

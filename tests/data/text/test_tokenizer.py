@@ -20,6 +20,15 @@ def test_characters_and_byte_pairs_come_back_as_they_were(kind):
     assert again.encode_all(TEXT) == [tokenizer.encode(text) for text in TEXT]
 
 
+@pytest.mark.parametrize("kind", ["char", "word", "bpe"])
+def test_a_long_text_is_encoded_the_same_at_once(kind):
+    tokenizer = TextTokenizer.fit(TEXT, kind, 300 if kind == "bpe" else None)
+    text = "".join(TEXT) + "unseen: ж € 𝄞 \U0010ffff <pad>"
+    assert tokenizer.encode_array(text).tolist() == tokenizer.encode(text)
+    lower = TextTokenizer.fit(TEXT, "char", lowercase=True)
+    assert lower.encode_array("First").tolist() == lower.encode("first")
+
+
 def test_byte_pairs_know_every_sign_and_count_characters():
     tokenizer = TextTokenizer.fit(["plain words, plain words"], "bpe", 280)
     text = "€ 𝄞 日本 plain"
