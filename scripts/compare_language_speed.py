@@ -31,8 +31,8 @@ from runner.run.files import write_text
 from runner.worker import execute
 
 OVERRIDES = [
-    "data=python_topics", "model=lstm", "model.num_layers=2", "model.hidden_size=512", "data.window=32",
-    "data.batch_size=16", "trainer.max_epochs=1", "trainer.gradient_clip_val=1.0", "trainer.enable_progress_bar=true",
+    "data=python_topics", "model=lstm", "model.num_layers=2", "model.hidden_size=512", "data.window=64",
+    "data.batch_size=32", "trainer.max_epochs=1", "trainer.gradient_clip_val=1.0", "trainer.enable_progress_bar=true",
     "scheduler=none", "plots=false", "report=false", "tracking=none", "hardware=cpu",
 ]  # fmt: skip
 CLIP, WARM_UP = 1.0, 3
