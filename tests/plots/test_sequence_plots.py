@@ -16,8 +16,7 @@ def texts(figure):
 def test_lengths_of_each_split_and_where_they_are_cut(png_size):
     figure = length_histogram({"train": np.array([1, 5, 9]), "val": np.array([], dtype=int)}, limit=9)
     (ax,) = figure.axes
-    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["cut at 9", "train: median 5, longest 9"]
-    assert sum(patch.get_height() if hasattr(patch, "get_height") else 0 for patch in ax.patches) >= 0
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["train: median 5, longest 9", "cut at 9"]
     assert png_size(figure)[0] > 300
     assert png_size(length_histogram({"train": np.array([1])}))[0] > 300
 
