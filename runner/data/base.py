@@ -145,6 +145,10 @@ class DataModule(LightningDataModule):
         """
         raise DataError(f"{type(self).__name__} has no tokens to be read as text.")
 
+    def present(self, row: dict[str, Any]) -> dict[str, Any]:
+        """A row of a prediction as a person reads it, where that takes what only the data know."""
+        return row
+
     def picture(self, image: Tensor, target: Any) -> tuple[Tensor, str]:
         """What to look at of a sample of images, uint8 ``(C, H, W)``, and a few words on it."""
         value = torch.as_tensor(target).flatten()[0].item()

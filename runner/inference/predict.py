@@ -47,7 +47,8 @@ def predict(
         batch = {"inputs": move_data_to_device(data.batch_inputs(tensors), torch.device(device))}
         with torch.inference_mode():
             outputs = task.predict_outputs(data.on_after_batch_transfer(batch, 0)["inputs"])
-        found = [{"input": name} | row for name, row in zip(names, task.rows(outputs), strict=True)]
+        rows_of = map(data.present, task.rows(outputs))
+        found = [{"input": name} | row for name, row in zip(names, rows_of, strict=True)]
         if drawn is not None:
             for row, pictures in zip(found, task.pictures(tensors, outputs), strict=True):
                 row |= drawn.write(row["input"], pictures)

@@ -1,0 +1,155 @@
+"""A running text as pairs of neighbouring words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import torch
+from annotated_types import Ge, Gt, Lt
+from torch import Tensor
+
+from runner.data.base import DataModule
+from runner.data.download.file import data_folder
+from runner.data.facts import Facts
+from runner.data.nearest import did_you_mean
+from runner.data.text.corpus import Corpus, tokenizer_of, write_tokens
+from runner.data.text.neighbours import NeighbourSplit
+from runner.data.text.python_topics import PythonTopicsDataModule
+from runner.data.text.tokenizer import SPECIAL, UNKNOWN, TextTokenizer
+from runner.errors import DataError
+
+__all__ = ["WordPairsDataModule"]
+
+
+class WordPairsDataModule(DataModule):
+    """Each word of a text with a neighbour, for skip-gram word vectors (Mikolov et al., arXiv:1301.3781).
+
+    Token ids are kept in a file and mapped: the text may be larger than memory.
+
+    Args:
+        path: the text, UTF-8; the language reference that comes with Python when None.
+        vocab_size: the most frequent words that get a vector.
+        min_count: rarer words get none.
+        window: a neighbour is up to so many words away.
+        num_negatives: false neighbours that each true one is told apart from.
+        frequent: words with a larger share of the text than this count less.
+        val_fraction, test_fraction: of the text, at its end.
+        data_dir: where token files are kept; see ``runner.data.download.file.data_folder``.
+
+    Attributes:
+        tokenizer: known after ``setup`` or ``load_state_dict``.
+    """
+
+    extra_facts = ("vocab_size",)
+
+    def __init__(
+        self,
+        path: str | None = None,
+        vocab_size: Annotated[int, Gt(4)] = 20_000,
+        min_count: Annotated[int, Ge(1)] = 5,
+        window: Annotated[int, Ge(1)] = 5,
+        num_negatives: Annotated[int, Ge(1)] = 5,
+        frequent: Annotated[float, Gt(0), Lt(1)] = 1e-3,
+        val_fraction: Annotated[float, Gt(0), Lt(0.5)] = 0.05,
+        test_fraction: Annotated[float, Ge(0), Lt(0.5)] = 0.05,
+        data_dir: str | None = None,
+        batch_size: Annotated[int, Gt(0)] = 512,
+        eval_batch_size: Annotated[int, Gt(0)] | None = None,
+        num_workers: Annotated[int, Ge(0)] = 0,
+        seed: Annotated[int, Ge(0)] = 0,
+        drop_last: bool = False,
+    ):
+        super().__init__(batch_size, eval_batch_size, num_workers, seed, drop_last)
+        self.path = path and Path(path).expanduser()
+        self.vocab_size, self.min_count = vocab_size, min_count
+        self.window, self.num_negatives, self.frequent = window, num_negatives, frequent
+        self.val_fraction, self.test_fraction = val_fraction, test_fraction
+        self.data_dir = data_dir
+        self.tokenizer: TextTokenizer | None = None
+
+    @property
+    def file(self) -> Path:
+        return self.path or PythonTopicsDataModule(data_dir=self.data_dir).file
+
+    def check(self) -> list[str]:
+        if self.path and not self.path.is_file():
+            return [f"data.path={self.path}: there is no such file; expected a text."]
+        return []
+
+    def prepare_data(self) -> None:
+        if self.path is None:
+            PythonTopicsDataModule(data_dir=self.data_dir).prepare_data()
+
+    def setup(self, stage: str | None = None) -> None:
+        """Learns the vocabulary and writes the token files, where that is not done yet."""
+        if self.splits or (stage == "predict" and self.tokenizer is not None):
+            return
+        corpus = Corpus.of(self.file, self.val_fraction, self.test_fraction)
+        folder = data_folder(self.data_dir) / "tokens"
+        if self.tokenizer is None:
+            options = {"max_size": self.vocab_size, "min_count": self.min_count, "lowercase": True}
+            self.tokenizer = tokenizer_of(corpus, folder, kind="word", **options)
+        files = {part: write_tokens(corpus, part, self.tokenizer, folder) for part in ("train", "val", "test")}
+        train = np.memmap(files["train"], dtype=files["train"].suffix[1:], mode="r")
+        counts = count_tokens(train, len(self.tokenizer))
+        for part, file in files.items():
+            if file.stat().st_size:
+                options = (self.window, self.num_negatives, self.frequent, self.seed, part != "train")
+                self.splits[part] = NeighbourSplit(file, counts, *options)
+        self.facts = Facts(
+            task="word_vectors",
+            input_shape=(),
+            num_outputs=len(self.tokenizer),
+            **{f"num_{name}": len(split) for name, split in self.splits.items()},
+            name=self.file.stem,
+            source=str(self.file.absolute()),
+            digest=corpus.digest,
+            extra={"vocab_size": len(self.tokenizer)},
+        )
+
+    def read_inputs(self, paths: Sequence[str]) -> Iterator[tuple[str, Tensor]]:
+        """Words that have a vector.
+
+        Raises:
+            DataError: one that has none; the nearest is told.
+        """
+        for word in paths:
+            (number, *more) = self.tokenizer.encode(word) or [UNKNOWN]
+            if more or number == UNKNOWN:
+                raise DataError(f"{word!r} has no vector of its own. {did_you_mean(word, self.words())}")
+            yield word, torch.tensor(number)
+
+    def words(self) -> list[str]:
+        """Of the vocabulary, by id, the most frequent ones first."""
+        return [self.tokenizer.token(number) for number in range(len(SPECIAL), len(self.tokenizer))]
+
+    def present(self, row: dict[str, Any]) -> dict[str, Any]:
+        """A row of a prediction with words in place of ids."""
+        return row | {"nearest": ", ".join(self.tokenizer.token(number) for number in row["nearest"])}
+
+    def state_dict(self) -> dict[str, Any]:
+        return {} if self.tokenizer is None else {"tokenizer": self.tokenizer.to_json()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Takes over the vocabulary.
+
+        Raises:
+            DataError: ``setup`` already learnt another one: the text has changed since.
+        """
+        if self.splits and state_dict != self.state_dict():
+            raise DataError(
+                f"{self.file} has changed since this run began: another vocabulary comes out of it. Bring the old file "
+                "back, or start a new run."
+            )
+        self.tokenizer = TextTokenizer.from_json(state_dict["tokenizer"])
+
+
+def count_tokens(tokens: np.ndarray, num_kinds: int, piece: int = 1 << 22) -> np.ndarray:
+    """How often each occurs, ``(V,)``; of a memory map piece by piece."""
+    counts = np.zeros(num_kinds, dtype=np.int64)
+    for begin in range(0, len(tokens), piece):
+        counts += np.bincount(tokens[begin : begin + piece], minlength=num_kinds)
+    return counts

@@ -1,0 +1,122 @@
+"""Vectors of words: those of words that stand near the same words are alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits, normalize
+
+from runner.data.facts import Facts
+from runner.errors import DataError, UserError
+from runner.plots.neighbours import neighbour_table
+from runner.plots.projection import projection
+from runner.ranks.exchange import sum_over_ranks
+from runner.tasks.base import Step, Task
+
+__all__ = ["WordVectorsTask", "nearest_words"]
+
+NUM_NEAREST = 10
+NUM_LISTED = 16
+NUM_DRAWN = 300
+FIRST_WORD = 4
+"""Ids below are special tokens."""
+
+
+class WordVectorsTask(Task):
+    """True neighbours of a word told apart from drawn ones: negative sampling (Mikolov et al., arXiv:1310.4546).
+
+    ``accuracy`` is the share of held-out pairs whose true neighbour scores higher than every drawn one.
+
+    Args:
+        model: called with words ``(N,)`` and candidates ``(N, 1 + k)``, gives logits ``(N, 1 + k)``; its
+            ``embedding.weight`` holds the vectors.
+    """
+
+    monitor = "val/loss"
+    served_as = "vectors of words"
+
+    def __init__(
+        self,
+        model: nn.Module,
+        optimizer: Callable[..., torch.optim.Optimizer] | None = None,
+        scheduler: Callable[..., Any] | None = None,
+    ):
+        super().__init__(model, optimizer, scheduler)
+        self.hits: dict[str, Tensor] = {}
+
+    @classmethod
+    def adapt(cls, facts: Facts) -> Facts:
+        if facts.task != "word_vectors":
+            raise DataError(f"{facts.name} gives no pairs of words: its task is {facts.task}. Use task={facts.task}.")
+        return facts
+
+    @classmethod
+    def try_model(cls, model: nn.Module, facts: Facts) -> None:
+        weight = getattr(getattr(model, "embedding", None), "weight", None)
+        if weight is None or len(weight) != facts.num_outputs:
+            raise UserError(f"{type(model).__name__} holds no vector for each word; use model=skip_gram.")
+
+    def step(self, batch: dict[str, Any]) -> Step:
+        logits = self.model(batch["inputs"], batch["targets"]).float()
+        truth = torch.zeros_like(logits)
+        truth[:, 0] = 1.0
+        each = binary_cross_entropy_with_logits(logits, truth, reduction="none").sum(1)
+        hits = (logits[:, :1] > logits[:, 1:]).all(1)
+        return Step((batch["pair_weight"] * each).mean(), {"hits": hits.detach()})
+
+    def update_metrics(self, outputs: dict[str, Any], split: str) -> None:
+        hits = outputs["hits"]
+        sums = torch.stack([hits.sum().double(), torch.tensor(float(len(hits)), device=hits.device)])
+        self.hits[split] = self.hits[split] + sums if split in self.hits else sums
+
+    def compute_metrics(self, split: str) -> dict[str, float]:
+        hits, count = sum_over_ranks(*self.hits.pop(split, torch.zeros(2)).tolist())
+        return {"accuracy": hits / count} if count else {}
+
+    def predict_outputs(self, inputs: Tensor) -> dict[str, Any]:
+        vectors = self.model.embedding.weight
+        nearest, likeness = nearest_words(vectors, inputs, NUM_NEAREST)
+        return {"vectors": vectors[inputs], "nearest": nearest, "likeness": likeness}
+
+    def rows(self, outputs: dict[str, Any]) -> list[dict[str, Any]]:
+        pairs = zip(outputs["nearest"].tolist(), outputs["likeness"][:, 0].tolist(), strict=True)
+        return [{"nearest": nearest, "cosine": cosine} for nearest, cosine in pairs]
+
+    def figures(self, split: str, data: Any) -> Iterator[tuple[str, Any]]:
+        """Neighbours of frequent words, and where the words lie in the plane of most variance."""
+        if split != "val":
+            return
+        words = [data.tokenizer.token(number) for number in range(self.model.embedding.num_embeddings)]
+        vectors = self.model.embedding.weight.detach().cpu()
+        telling = [n for n in range(FIRST_WORD, len(words)) if len(words[n]) > 3 and words[n].isalpha()]
+        listed = telling[:NUM_LISTED]
+        nearest, likeness = nearest_words(vectors, torch.tensor(listed), 6)
+        rows = [
+            [(words[number], float(cosine)) for number, cosine in zip(*pair, strict=True)]
+            for pair in zip(nearest.tolist(), likeness, strict=True)
+        ]
+        yield "neighbours", neighbour_table([words[number] for number in listed], rows)
+        drawn = telling[:NUM_DRAWN]
+        points = principal_plane(vectors[drawn].numpy())
+        yield "projection", projection(points, names=[words[n] for n in drawn], title="Word vectors (PCA)")
+
+
+def nearest_words(vectors: Tensor, words: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """The ids of the nearest other words and their cosines, each ``(N, count)``; special tokens are none."""
+    directions = normalize(vectors.float(), dim=1)
+    likeness = directions[words] @ directions.T
+    likeness[:, :FIRST_WORD] = -2.0
+    likeness[torch.arange(len(words)), words] = -2.0
+    best = likeness.topk(min(count, len(vectors) - FIRST_WORD - 1), dim=1)
+    return best.indices, best.values
+
+
+def principal_plane(vectors: np.ndarray) -> np.ndarray:
+    """``(N, D)`` → ``(N, 2)``."""
+    apart = vectors - vectors.mean(0)
+    _, _, axes = np.linalg.svd(apart, full_matrices=False)
+    return apart @ axes[:2].T
