@@ -35,7 +35,7 @@ MAY_IMPORT = {
     },
     "find_lr": {"errors", "run", "config", "hardware", "callbacks", "data", "tasks", "optim", "plots", "ranks"},
     "measure_hardware": {"errors", "run", "hardware", "callbacks", "data", "tasks", "ranks", "devices"},
-    "inference": {"errors", "run", "config", "hardware", "parts", "callbacks", "data", "tasks", "ranks", "music"},
+    "inference": {"errors", "run", "config", "hardware", "parts", "callbacks", "data", "tasks", "plots", "ranks", "music"},
     "tracking": {"errors", "run", "inference"},
     "worker": {
         "errors", "run", "config", "parts", "hardware", "report", "tracking",
