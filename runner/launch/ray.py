@@ -26,6 +26,7 @@ from runner.run.status import read_status
 __all__ = ["launch"]
 
 LOOK_EVERY_S = 0.5
+MAX_SHOWN = 400
 GRACE_S = 45.0
 """What the ranks have, after a signal, to save their state at the next step."""
 
@@ -94,7 +95,7 @@ class Attempts:
             self._start(group, number)
             return self._wait()
         except ray.exceptions.RayError as error:  # a machine was lost while the workers were started
-            print(f"Ray: {str(error).splitlines()[0]}", file=sys.stderr)
+            print(f"Ray: {' '.join(str(error).split())[:MAX_SHOWN]}", file=sys.stderr)
             return False
         finally:
             for actor in self._actors:

@@ -14,6 +14,14 @@ import sys
 __all__ = ["RayCluster", "missing"]
 
 
+PATIENT = {
+    "RAY_raylet_start_wait_time_s": "300",
+    "RAY_worker_register_timeout_seconds": "300",
+    "RAY_health_check_timeout_ms": "60000",
+}
+"""On a busy machine a process of Ray's takes longer to start than Ray allows for."""
+
+
 def missing() -> str | None:
     """Why there can be none here."""
     try:
@@ -37,7 +45,7 @@ class RayCluster:
         script = f"ip link set lo up && exec {sys.executable} {__file__} {cpus_per_node}"
         self._process = subprocess.Popen(
             ["unshare", "-n", "sh", "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-            env=os.environ | {"RAY_USAGE_STATS_ENABLED": "0", "RAY_raylet_start_wait_time_s": "300"},
+            env=os.environ | {"RAY_USAGE_STATS_ENABLED": "0"} | PATIENT,
         )  # fmt: skip
         self.address = self._next()
         self.prefix = ["nsenter", "-t", str(self._process.pid), "-n"]
