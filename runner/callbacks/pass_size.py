@@ -11,15 +11,17 @@ from omegaconf import OmegaConf
 from runner.config.plain import to_yaml
 from runner.data.split import Split
 from runner.devices.fit_memory import GIB, fitting_size, measure_need
+from runner.devices.memory import is_out_of_memory
 from runner.devices.steps import Passes
 from runner.errors import UserError
 from runner.ranks.exchange import all_of
 from runner.report import announce
-from runner.run.files import write_text
+from runner.run.files import read_json, write_json, write_text
 
 __all__ = ["PassSize"]
 
 AUTO = "auto"
+CAP = "micro_batch.json"
 TRIED = 4
 """Samples, of which a pass shows what a sample takes."""
 
@@ -47,6 +49,17 @@ class PassSize(pl.Callback):
             self.write(trainer)
         if self._loaded is not None and self._loaded["asked"] == self.asked:
             self._passes.size = self._loaded["size"]
+        least = read_json(Path(trainer.default_root_dir) / CAP, None)
+        if least is not None:  # an attempt of several ranks ran out of memory where it could not take the step back
+            self._passes.size = min(least, self._passes.size or least)
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        """Several ranks cannot always take a step back: the next attempt has half as many samples at once."""
+        passes = self._passes
+        if trainer.world_size == 1 or passes is None or not passes.halves or not is_out_of_memory(exception):
+            return
+        now = passes.size or max(1, trainer.datamodule.batch_size // trainer.world_size)
+        write_json(Path(trainer.default_root_dir) / CAP, max(1, now // 2))
 
     def find(self, trainer: pl.Trainer) -> int | None:
         """The same size on every rank: what fits into the memory of the fullest device.

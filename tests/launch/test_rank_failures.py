@@ -68,8 +68,8 @@ def test_a_rank_in_trouble(tmp_path, kind: str) -> None:
         f"+callbacks.trouble.kind={'wait_for_a_signal' if is_signal else kind}", "--allow-package", "trouble",
     )  # fmt: skip
     run = RunDir(tmp_path / "runs" / "run")
-    until = time.monotonic() + 400
-    while (pulse := rank_one(run)) is None or pulse.step < 20:
+    failure, until = run.logs / "rank1.failure.json", time.monotonic() + 400
+    while not failure.exists() and ((pulse := rank_one(run)) is None or pulse.step < 20):
         assert process.poll() is None and time.monotonic() < until, (tmp_path / "run.out").read_text()
         time.sleep(0.1)
     begin = time.monotonic()
