@@ -18,8 +18,9 @@ PATIENT = {
     "RAY_raylet_start_wait_time_s": "300",
     "RAY_worker_register_timeout_seconds": "300",
     "RAY_health_check_timeout_ms": "60000",
+    "RAY_worker_niceness": "0",
 }
-"""On a busy machine a process of Ray's takes longer to start than Ray allows for."""
+"""On a busy machine a process of Ray's, of niceness 15, takes longer to start than Ray allows for."""
 
 
 def missing() -> str | None:
