@@ -166,7 +166,7 @@ def show(outcome: Outcome, tolerance: float, only_say: bool) -> bool:
         print(f"{name:<30}{'skipped' if outcome.skipped else 'FAILED'}: {outcome.skipped or outcome.failed}")
         return good
     for metric, promised in outcome.recipe.promised.items():
-        row = f"{name:<30}{metric:<20}promised {promised:<8g}"
+        row = f"{name:<30}{metric:<26} promised {promised:<8g}"
         if not only_say:
             reached = outcome.reached.get(metric)
             kept = reached is not None and is_kept(metric, promised, reached, tolerance)

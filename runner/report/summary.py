@@ -15,7 +15,7 @@ from runner.run.status import Status, read_status
 
 __all__ = ["Summary", "bare_metrics", "lower_is_better", "summarize"]
 
-LOWER_IS_BETTER = ("loss", "error", "rmse", "mse", "mae", "mape", "perplexity", "distance", "seconds")
+LOWER_IS_BETTER = ("bits", "loss", "error", "rmse", "mse", "mae", "mape", "perplexity", "distance", "seconds")
 
 
 @dataclass
