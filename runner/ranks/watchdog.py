@@ -9,7 +9,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from runner.ranks.failure import Failure, read_failures, write_failure
 from runner.ranks.place import Place
@@ -149,5 +149,7 @@ def watched(run: RunDir, place: Place, hang_after_s: float | None) -> Iterator[P
             yield pulse
         finally:
             watchdog.stop()
+            with suppress(OSError):
+                pulse.write(run)  # what ends this rank is told with its last step, not with that of a second ago
             faulthandler.unregister(signal.SIGUSR2)
             faulthandler.enable()
