@@ -78,6 +78,10 @@ def keep_plan(sweep: SweepDir, study: optuna.Study, request: Request) -> list[st
         )
     if TOKEN not in study.user_attrs:
         study.set_user_attr(TOKEN, uuid.uuid4().hex)
+    elif study.get_trials(deepcopy=False):
+        raise ConfigError(
+            f"there is a study {sweep.name!r} already that no sweep has begun. Take another name with sweep.name=NAME."
+        )
     study.set_user_attr("plan", plan)
     study.set_user_attr("base", base)
     write_plan(sweep, plan, base)

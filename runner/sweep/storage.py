@@ -143,7 +143,7 @@ def without_password(url: str | None) -> str | None:
         made = None if url is None else make_url(url)
     except ArgumentError:
         return url
-    return url if made is None or made.password is None else made.set(password=None).render_as_string()
+    return url if made is None or made.password is None else made._replace(password=None).render_as_string()
 
 
 def shown_url(url: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -75,13 +76,13 @@ def server() -> Iterator[str]:
             time.sleep(0.1)
         yield f"postgresql://runner@/postgres?host={place}"
     finally:
-        process.terminate()
-        process.wait(30)
+        process.send_signal(signal.SIGINT)  # at once, whoever is still connected
+        process.wait(60)
         shutil.rmtree(place, ignore_errors=True)
 
 
 def test_four_processes_come_to_the_same_total(server: str, tmp_path: Path) -> None:
-    count_with(tmp_path / "s", server)
+    count_with(tmp_path / "counted", server)
 
 
 def test_a_turn_ends_with_its_holder(server: str, tmp_path: Path) -> None:
@@ -130,7 +131,6 @@ def has_begun(sweep: SweepDir, server: str) -> bool:
         ("sqlite://", "expected sqlite:///FILE"),
         ("study.db", "expected sqlite:///FILE"),
         ("postgresql://nobody:secret@127.0.0.1:1/x", "cannot be kept in postgresql"),
-        ("sqlite:////nowhere/at/all.db", "cannot be kept in sqlite"),
     ],
 )
 def test_what_is_no_storage_is_told(url: str, said: str, tmp_path: Path) -> None:
