@@ -22,6 +22,7 @@ from runner.sweep.executors import make_executor
 from runner.sweep.mirror import finish_mirror, start_mirror
 from runner.sweep.plan import BEGUN, keep_plan
 from runner.sweep.pool import cores
+from runner.sweep.pruner import make_pruner
 from runner.sweep.record import read_record
 from runner.sweep.request import Request
 from runner.sweep.slots import Slot, make_slots, visible_gpus
@@ -86,6 +87,7 @@ class Sweeping:
     def _search(self, slots: list[Slot]) -> Book:
         url = self.settings.storage
         study = open_study(self.sweep, url, self.request.objectives)
+        study.pruner = make_pruner(self.settings, self.plain["trainer"].get("max_epochs"))
         said = [] if self.joins else keep_plan(self.sweep, study, self.request)
         book = Book(study, self.request.space, self.settings, turn_of(self.sweep, url))
         points, notes = self._points(book)
