@@ -35,7 +35,7 @@ LOOK_EVERY_S = 0.2
 MAX_PAUSE_S = 60.0
 GIVE_UP_S = 1800.0  # behind the end of the sweep; `runner sync` goes on from there
 LOCK_TIMEOUT_S = 120.0
-NICE = 15
+NICE = 10
 
 log = logging.getLogger("runner.sweep.mirror")
 

@@ -10,23 +10,25 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
+from runner.errors import UserError
 from runner.report.format import number
 from runner.run.directory import RunDir
 from runner.run.files import read_json
 from runner.run.status import Status, process_started_at
 from runner.sweep.directory import SweepDir
-from runner.sweep.plan import TOKEN, read_plan
+from runner.sweep.plan import TOKEN
 from runner.sweep.record import SweepRecord, read_record
-from runner.sweep.storage import turn_of
 from runner.sweep.study import load_study
 from runner.tracking.artifacts import fingerprint
 from runner.tracking.flatten import valid_key
 from runner.tracking.report import SyncReport
+from runner.tracking.run_entry import TOKEN as RUN_TOKEN
 from runner.tracking.run_entry import RunEntry
 from runner.tracking.send import send_in_batches
 from runner.tracking.settings import TrackingSettings
 from runner.tracking.shipment import Shipment
 from runner.tracking.state import MirrorState, end_of, read_state, write_state
+from runner.tracking.store import absolute_uri, open_store
 from runner.tracking.tags import user
 
 __all__ = ["PARENT", "ParentRun"]
@@ -35,6 +37,7 @@ PARENT = "mlflow.parentRunId"
 BEST = "runner.best"
 FILES = ("sweep.yaml", "base.yaml", "best.yaml", "report.html")
 NUM_IN_NOTE = 5
+WAIT_FOR_FIRST_S = 120.0
 KILLED = "its process ended without a word (killed?)"
 
 log = logging.getLogger("runner.sweep.mirror")
@@ -66,6 +69,7 @@ class ParentRun:
         self.state: MirrorState | None = None
         self._told: set[int] = set()
         self._ended_trials = -1
+        self._waits_since: float | None = None
 
     @property
     def run_id(self) -> str:
@@ -81,11 +85,9 @@ class ParentRun:
         settings = TrackingSettings.from_config(base)
         if self.state is None:
             self.entry.token = load_study(self.sweep).user_attrs.get(TOKEN)
-            # All machines that take part find the same run in a store they share: one makes it.
-            with turn_of(self.sweep, read_plan(self.sweep)["settings"].get("storage"))():
-                state = self.entry.connect(settings)
-        else:
-            state = self.entry.connect(settings)
+            if not self.is_here and settings.uri:
+                self._wait_for_the_first(settings)
+        state = self.entry.connect(settings)
         if self.state is None or state.run_id != self.run_id:
             self._told, self._ended_trials = set(), -1
         self.state = state
@@ -121,6 +123,21 @@ class ParentRun:
     def is_here(self) -> bool:
         """False on a machine that only takes part, and keeps its own trials: what was found is told elsewhere."""
         return self.sweep.status_path.is_file()
+
+    def _wait_for_the_first(self, settings: TrackingSettings) -> None:
+        """On a machine that only takes part: gives the one that began the sweep time to make the run they share.
+
+        Raises:
+            UserError: it has not yet; after a while this machine may make it.
+        """
+        self._waits_since = self._waits_since or time.monotonic()
+        client = open_store(absolute_uri(self.entry.asked_uri or settings.uri))
+        experiment = client.get_experiment_by_name(settings.experiment)
+        found = experiment and client.search_runs(
+            [experiment.experiment_id], f"tags.`{RUN_TOKEN}` = '{self.entry.token}'", max_results=1
+        )
+        if not found and time.monotonic() - self._waits_since < WAIT_FOR_FIRST_S:
+            raise UserError("the sweep's own run is not in MLflow yet.")
 
     def send_page(self) -> None:
         """Draws the plots and the page and sends them; a page that cannot be drawn costs nothing else."""

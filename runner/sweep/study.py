@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import warnings
 from collections.abc import Mapping
+from contextlib import nullcontext
 
 import optuna
 
@@ -46,7 +47,8 @@ def load_study(sweep: SweepDir, url: str | None = None) -> optuna.Study:
     quiet()
     if url is None and sweep.plan_path.is_file():
         url = read_plan(sweep)["settings"].get("storage")
-    with turn_of(sweep, url)():
+    # A journal that is there is read without a turn: who only looks, and slowly, must keep nobody waiting.
+    with nullcontext() if url is None and sweep.study_path.is_file() else turn_of(sweep, url)():
         storage = open_storage(sweep, url)
     try:
         return optuna.load_study(study_name=sweep.name, storage=storage)

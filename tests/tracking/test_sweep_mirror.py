@@ -16,7 +16,9 @@ from runner.run.status import process_started_at, read_status, write_status
 from runner.sweep.directory import SweepDir
 from runner.sweep.mirror import SweepMirror, finish_mirror, start_mirror
 from runner.sweep.mlflow_parent import BEST, PARENT, ParentRun
+from runner.sweep.storage import turn_of
 from runner.sweep.study import load_study
+from runner.tracking.run_entry import RunEntry
 from runner.tracking.server import Server, free_port
 from runner.tracking.settings import TrackingSettings
 from runner.tracking.store import default_uri, open_store
@@ -267,3 +269,20 @@ def test_a_machine_that_only_takes_part_shares_the_parent(root, tmp_path):
     assert sorted(runs) == ["s", "s/0", "s/1", "s/2"]
     assert runs["s/2"].data.tags[PARENT] == runs["s"].info.run_id
     assert runs["s"].info.status == "FINISHED" and runs["s"].data.metrics["trials/pruned"] == 0
+
+
+def test_a_mirror_at_work_keeps_no_trial_waiting(sweep, monkeypatch):
+    """Making a store takes seconds, and a server may hang: neither may hold what a sweep needs to go on."""
+    connect = RunEntry.connect
+
+    def connect_slowly(entry, settings):
+        with turn_of(sweep, None)().acquire(timeout=1):
+            return connect(entry, settings)
+
+    monkeypatch.setattr(RunEntry, "connect", connect_slowly)
+    assert SweepMirror(sweep).pass_once(final=True)
+
+
+def test_who_looks_at_a_study_waits_for_no_turn(sweep):
+    with turn_of(sweep, None)():
+        assert len(load_study(sweep).get_trials()) == len(TRIALS)
