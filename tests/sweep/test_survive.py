@@ -52,6 +52,7 @@ def test_what_goes_wrong_ends_one_trial(bench, monkeypatch) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1500)
 @pytest.mark.parametrize("launcher", ["local", "elastic"])
 def test_several_ranks_are_pruned_together(bench, monkeypatch, launcher: str) -> None:
     monkeypatch.chdir(bench.folder)

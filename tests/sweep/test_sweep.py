@@ -68,3 +68,16 @@ def test_mistakes_make_no_sweep(words, said, tmp_path, monkeypatch, capsys) -> N
     assert main(["sweep", "data=digits", "hardware=cpu", *words]) == 2
     assert said in capsys.readouterr().err
     assert [*tmp_path.iterdir()] == []
+
+
+def test_the_pruner_that_is_asked_for_prunes(bench, monkeypatch) -> None:
+    """Successive halving ends the third trial after one epoch; Optuna's default would wait for five trials."""
+    monkeypatch.chdir(bench.folder)
+    words = ["sweep=asha", "sweep.num_trials=3", "sweep.try_default=false", "trainer.limit_train_batches=1.0"]
+    words += ["optimizer.lr=tag(log,interval(1e-9,1))", "trainer.limit_val_batches=1.0"]
+    words += ["sweep.points=[{optimizer.lr: 0.3},{optimizer.lr: 0.2},{optimizer.lr: 1e-9}]"]
+    assert main(["sweep", *bench.tiny, *words]) == 0
+    trials = load_study(bench.sweep).get_trials()
+    assert [trial.state.name for trial in trials] == ["COMPLETE", "COMPLETE", "PRUNED"]
+    assert list(trials[2].intermediate_values) == [1]
+    assert read_status(bench.sweep.trial(2)).state == "pruned"
