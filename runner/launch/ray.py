@@ -8,7 +8,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from runner.config.schema import Launcher
@@ -98,10 +98,11 @@ class Attempts:
             print(f"Ray: {' '.join(str(error).split())[:MAX_SHOWN]}", file=sys.stderr)
             return False
         finally:
-            for actor in self._actors:
-                ray.kill(actor)
+            with suppress(ray.exceptions.RayError):  # the cluster is gone; nothing is left to give back
+                for actor in self._actors:
+                    ray.kill(actor)
+                remove_placement_group(group)
             self._actors = []
-            remove_placement_group(group)
             self._read = show_new(self.log, self._read)
 
     def _wait_for_place(self, group: Any) -> None:
