@@ -76,12 +76,12 @@ def keep_plan(sweep: SweepDir, study: optuna.Study, request: Request) -> list[st
             f"{sweep.trials} holds trials that the study knows nothing of: {kept_elsewhere(sweep, plan)}. Begin a new "
             "search with sweep.name=NAME."
         )
-    if TOKEN not in study.user_attrs:
-        study.set_user_attr(TOKEN, uuid.uuid4().hex)
     elif study.get_trials(deepcopy=False):
         raise ConfigError(
             f"there is a study {sweep.name!r} already that no sweep has begun. Take another name with sweep.name=NAME."
         )
+    if TOKEN not in study.user_attrs:
+        study.set_user_attr(TOKEN, uuid.uuid4().hex)
     study.set_user_attr("plan", plan)
     study.set_user_attr("base", base)
     write_plan(sweep, plan, base)

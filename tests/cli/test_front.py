@@ -56,7 +56,7 @@ def test_version(say) -> None:
         (["trian"], "there is no verb 'trian'. Did you mean `runner train`?"),
         (["model=mlp", "data=digits"], "Did you mean `runner train model=mlp data=digits`?"),
         (["my.yaml"], "Did you mean `runner train my.yaml`?"),
-        (["xyzzy"], "There are: train, resume,"),
+        (["xyzzy"], "There are: train, find-lr, sweep, resume,"),
         (["runs", "--lats", "3"], "Did you mean --last?"),
         (["runs", "--last", "many"], "invalid int value: 'many'"),
         (["resume"], "the following arguments are required: RUN"),

@@ -97,7 +97,7 @@ def test_predict_writes_a_file(say, trained: Path, digits: list[str], here: Path
         (["digit0.png", "--output", "absent/said.csv"], "cannot be written"),
         (["digit0.png", "--json", "--csv"], "not allowed with argument"),
         (["absent.png"], "absent.png"),
-        ([], "required: INPUT"),
+        ([], "give INPUT to be predicted"),
     ],
 )
 def test_mistakes_of_predict(words: list[str], expected: str, say, trained: Path, digits) -> None:

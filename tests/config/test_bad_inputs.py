@@ -90,7 +90,7 @@ VALUES = [
     Bad("model.hidden_sizes=[64,a]", ['model.hidden_sizes[1]="a": expected a whole number']),
     Bad("model.activation=rleu", ["model.activation", "'gelu'", "Did you mean 'relu'?"]),
     Bad("hardware.precision=bf61", ["hardware.precision", "Did you mean 'bf16'?"]),
-    Bad("hardware.accelerator=tpu", ["hardware.accelerator", "'gpu'"]),
+    Bad("hardware.accelerator=tppu", ["hardware.accelerator", "'gpu'"]),
     Bad("hardware.compile=1", ["hardware.compile=1: expected true or false"]),
     Bad("pretrained=yeah model=resnet18", ["pretrained", "expected true or false"]),
     Bad("run.tags=good", ["run.tags", "expected a list"]),

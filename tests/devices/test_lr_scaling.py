@@ -20,7 +20,7 @@ def test_the_rate_that_was_given_stays_in_the_config() -> None:
         "data": {"batch_size": 64},
         "optimizer": {"lr": 0.1},
     }
-    assert scaled(config)["optimizer"]["lr"] == 0.2 and config["optimizer"]["lr"] == 0.1
+    assert scaled(config, 64)["optimizer"]["lr"] == 0.2 and config["optimizer"]["lr"] == 0.1
 
 
 def test_a_run_trains_at_the_scaled_rate(tmp_path) -> None:

@@ -113,10 +113,10 @@ def test_resumed_equals_uninterrupted(more, tmp_path, monkeypatch):
 def test_transfer_holds_the_encoder_and_trains_decoder_and_head(transfer, tmp_path, monkeypatch):
     fresh = unet(4, encoder_depth=3, decoder_channels=[8, 8, 8])
     torch.save({f"encoder.{name}": value for name, value in fresh.encoder.state_dict().items()}, tmp_path / "w.pt")
-    more = [f"transfer={transfer}", f"weights={tmp_path / 'w.pt'}", "trainer.max_epochs=1"]
+    more = [f"transfer={transfer}", f"weights={tmp_path / 'w.pt'}", "trainer.max_epochs=2"]
     trained = train(tmp_path / "run", (), more, monkeypatch)["state"][0]
     encoder = {name: trained[f"model.encoder.{name}"] for name in fresh.encoder.state_dict()}
     moved = {name for name, value in encoder.items() if not torch.equal(value, fresh.encoder.state_dict()[name])}
     weights = {name for name, _ in fresh.encoder.named_parameters() if "layer3" not in name and "layer4" not in name}
     assert moved == (set() if transfer == "frozen" else weights)
-    assert trained["model.decoder.blocks.0.conv1.1.num_batches_tracked"] == 5
+    assert trained["model.decoder.blocks.0.conv1.1.num_batches_tracked"] == 10
