@@ -61,11 +61,12 @@ def launch(run: RunDir) -> dict[str, Any] | None:
         with joined(run, place):
             return execute(run)
     config = OmegaConf.load(run.config_path)
-    if config.launcher.kind == "slurm":
+    kind = OmegaConf.select(config, "launcher.kind")
+    if kind == "slurm":
         from runner.launch import slurm
 
         return slurm.launch(run, config)
-    if config.launcher.kind == "ray":
+    if kind == "ray":
         from runner.launch import ray
 
         return ray.launch(run, config)

@@ -139,7 +139,7 @@ def test_resume_of_a_finished_run(say, trained: Path) -> None:
 
 def test_resume_of_a_running_run(say, here: Path) -> None:
     run = RunDir.create("runs", "busy")
-    run.config_path.write_text("seed: 0\n")
+    run.config_path.write_text("launcher: {kind: local}\nhardware: {devices: 1}\n")
     write_status(run, state="running")
     said = say("resume", "busy")
     assert said.code == 2
