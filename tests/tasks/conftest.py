@@ -55,7 +55,7 @@ def same(one: Any, other: Any) -> bool:
 def train_interrupted(tmp_path: Path, monkeypatch) -> Callable[..., dict[str, Any]]:
     """``train_interrupted(overrides, kills)``: a run that is ended at some updates and resumed each time.
 
-    Checkpoints are written after every third update. Returns weights and optimizer state, every metric point, and
+    Checkpoints are written after every third update. Returns the state (weights, optimizer, schedules, carried recurrent state), every metric point, and
     the results.
     """
 
@@ -73,7 +73,9 @@ def train_interrupted(tmp_path: Path, monkeypatch) -> Callable[..., dict[str, An
         results = execute(run)
         state = torch.load(last_checkpoint(run), weights_only=True)
         return {
-            "state": [state["state_dict"], state["optimizer_states"], state["lr_schedulers"]],
+            "state": [
+                state["state_dict"], state["optimizer_states"], state["lr_schedulers"], state.get("carried_state")
+            ],  # fmt: skip
             "points": [(point.step, point.epoch, point.metrics) for point in read_points(run.metrics_path)],
             "results": {key: value for key, value in results.items() if key != "seconds"},
         }
@@ -83,10 +85,15 @@ def train_interrupted(tmp_path: Path, monkeypatch) -> Callable[..., dict[str, An
 
 @pytest.fixture
 def assert_resumed_equals_uninterrupted(train_interrupted) -> Callable[..., dict[str, Any]]:
-    """``assert_…(overrides, kills)``; returns what the uninterrupted run gave."""
+    """``assert_…(overrides, kills)``; returns what the uninterrupted run gave.
 
-    def check(overrides: list[str], kills: tuple[int, ...]) -> dict[str, Any]:
-        calm, killed = train_interrupted(overrides), train_interrupted(overrides, kills)
+    ``kills`` may be a function of the number of updates there are in all.
+    """
+
+    def check(overrides: list[str], kills: Callable[[int], tuple[int, ...]] | tuple[int, ...]) -> dict[str, Any]:
+        calm = train_interrupted(overrides)
+        at = kills(calm["points"][-1][0]) if callable(kills) else kills
+        killed = train_interrupted(overrides, at)
         for key in calm:
             assert same(calm[key], killed[key]), key
         return calm

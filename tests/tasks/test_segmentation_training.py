@@ -2,26 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
-
 import pytest
-import pytorch_lightning as pl
 import torch
 
-import runner.callbacks.stack as stack
-from runner.config.compose import compose
-from runner.config.plain import to_yaml
 from runner.data.segmentation.shapes import ShapesSegmentationDataModule
 from runner.losses.mask import MaskLoss
 from runner.models.segmentation.unet import unet
-from runner.run.checkpoints import last_checkpoint
-from runner.run.directory import RunDir
-from runner.run.files import write_text
-from runner.run.journal import read_points
 from runner.tasks.pixel_confusion import class_iou, count_pixels
 from runner.tasks.segmentation import SegmentationTask
-from runner.worker import execute
 
 OVERRIDES = [
     "data=shapes_segmentation", "data.num_train=18", "data.num_val=5", "data.num_test=3", "data.image_size=32",
@@ -50,71 +38,21 @@ def test_learns_a_batch_by_heart(loss):
     assert float(class_iou(counts).nanmean()) > 0.95
 
 
-class Killed(Exception):
-    pass
-
-
-class Killer(pl.Callback):
-    """Ends the training at an update, without a chance to save."""
-
-    def __init__(self, at: int | None):
-        self.at = at
-
-    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx) -> None:
-        if trainer.global_step == self.at:
-            raise Killed
-
-
-def train(folder: Path, kills: tuple[int, ...], more: list[str], monkeypatch) -> dict[str, Any]:
-    """A run that is ended at some updates and resumed each time; what came out."""
-    run = RunDir(folder)
-    for part in (run.checkpoints, run.plots, run.logs):
-        part.mkdir(parents=True)
-    write_text(run.config_path, to_yaml(compose([*OVERRIDES, *more]).config))
-    make_callbacks = stack.make_callbacks
-    for at in kills:
-        monkeypatch.setattr(stack, "make_callbacks", lambda *args, at=at: [*make_callbacks(*args), Killer(at)])
-        with pytest.raises(Killed):
-            execute(run)
-    monkeypatch.setattr(stack, "make_callbacks", make_callbacks)
-    results = execute(run)
-    state = torch.load(last_checkpoint(run), weights_only=True)
-    return {
-        "state": [state["state_dict"], state["optimizer_states"], state["lr_schedulers"]],
-        "points": [(point.step, point.epoch, point.metrics) for point in read_points(run.metrics_path)],
-        "results": {key: value for key, value in results.items() if key != "seconds"},
-    }
-
-
-def same(one: Any, other: Any) -> bool:
-    """To the bit."""
-    if isinstance(one, torch.Tensor):
-        return torch.equal(one, other)
-    if isinstance(one, dict):
-        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
-    if isinstance(one, list | tuple):
-        return len(one) == len(other) and all(map(same, one, other))
-    return one == other
-
-
 @pytest.mark.parametrize("more", [[], ["data.num_workers=2"]], ids=["no workers", "two workers"])
-def test_resumed_equals_uninterrupted(more, tmp_path, monkeypatch):
+def test_resumed_equals_uninterrupted(more, assert_resumed_equals_uninterrupted):
     """Killed in the first and in the second epoch, between checkpoints."""
-    calm = train(tmp_path / "calm", (), more, monkeypatch)
-    killed = train(tmp_path / "killed", (4, 9), more, monkeypatch)
+    calm = assert_resumed_equals_uninterrupted([*OVERRIDES, *more], (4, 9))
     assert calm["points"][-1][0] == 15
     names = {key for _, _, metrics in calm["points"] for key in metrics}
     assert {"train/loss", "val/mean_iou", "val/pixel_accuracy", "test/iou_class/circle"} <= names
-    for key in calm:
-        assert same(calm[key], killed[key]), key
 
 
 @pytest.mark.parametrize("transfer", ["frozen", "finetune"])
-def test_transfer_holds_the_encoder_and_trains_decoder_and_head(transfer, tmp_path, monkeypatch):
+def test_transfer_holds_the_encoder_and_trains_decoder_and_head(transfer, tmp_path, train_interrupted):
     fresh = unet(4, encoder_depth=3, decoder_channels=[8, 8, 8])
     torch.save({f"encoder.{name}": value for name, value in fresh.encoder.state_dict().items()}, tmp_path / "w.pt")
     more = [f"transfer={transfer}", f"weights={tmp_path / 'w.pt'}", "trainer.max_epochs=2"]
-    trained = train(tmp_path / "run", (), more, monkeypatch)["state"][0]
+    trained = train_interrupted([*OVERRIDES, *more])["state"][0]
     encoder = {name: trained[f"model.encoder.{name}"] for name in fresh.encoder.state_dict()}
     moved = {name for name, value in encoder.items() if not torch.equal(value, fresh.encoder.state_dict()[name])}
     weights = {name for name, _ in fresh.encoder.named_parameters() if "layer3" not in name and "layer4" not in name}
