@@ -19,6 +19,9 @@ from runner.run.directory import RunDir
 
 __all__ = ["STATE_STYLES", "compare_table", "next_commands", "plan_panel", "results_table", "runs_table", "suggestions_table"]
 
+FEW_CLASSES = 5
+"""Up to so many classes are told one by one."""
+
 STATE_STYLES = {
     "finished": "green",
     "running": "cyan",
@@ -36,7 +39,7 @@ def results_table(results: Mapping[str, Any]) -> Shown:
     Args:
         results: as in ``results.json``; splits that are missing have no column.
     """
-    splits = {split: bare_metrics(results[split]) for split in ("val", "test") if results.get(split)}
+    splits = {split: lowest_of_classes(bare_metrics(results[split])) for split in ("val", "test") if results.get(split)}
     best = results.get("best") or {}
     monitored = str(best.get("monitor") or "").partition("/")[2]
     names = list(dict.fromkeys(name for metrics in splits.values() for name in metrics))
@@ -55,6 +58,19 @@ def results_table(results: Mapping[str, Any]) -> Shown:
         face.add_row(Text(note, style="dim"))
     lines = aligned([["metric", *splits], *rows]) if rows else ["no metrics"]
     return Shown(face, [*lines, note] if note else lines)
+
+
+def lowest_of_classes(metrics: Mapping[str, float]) -> dict[str, float]:
+    """Of a metric that is told for many classes (``f1_class/NAME``) the lowest alone; ``runner evaluate`` tells all."""
+    of_classes: dict[str, dict[str, float]] = {}
+    for name, value in metrics.items():
+        kind, slash, _ = name.partition("/")
+        if slash and kind.endswith("_class"):
+            of_classes.setdefault(kind, {})[name] = value
+    many = {kind: found for kind, found in of_classes.items() if len(found) > FEW_CLASSES}
+    folded = {name for found in many.values() for name in found}
+    kept = {name: value for name, value in metrics.items() if name not in folded}
+    return kept | {f"{kind}, lowest": min(found.values()) for kind, found in many.items()}
 
 
 def _best_note(best: Mapping[str, Any], seconds: float | None) -> str:

@@ -21,6 +21,14 @@ def test_results_stand_beside_each_other_with_the_monitored_first(results_of):
     ]
 
 
+def test_of_many_classes_the_lowest_is_told():
+    metrics = {"test/accuracy": 0.9} | {f"test/f1_class/{name}": 0.5 + 0.05 * name for name in range(6)}
+    lines = str(results_table({"test": metrics})).splitlines()
+    assert lines == ["metric            test", "accuracy          0.9000", "f1_class, lowest  0.5000"]
+    few = {f"test/iou_class/{name}": 0.5 for name in "abc"}
+    assert len(str(results_table({"test": few})).splitlines()) == 4
+
+
 @pytest.mark.parametrize("results", [{}, {"val": {}}, {"best": None, "val": {"loss": float("nan")}}])
 def test_results_with_pieces_missing(results):
     assert on_terminal(results_table(results))
