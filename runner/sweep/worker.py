@@ -11,13 +11,14 @@ from pathlib import Path
 
 import torch
 
-from runner.errors import Pruned, RunnerError
+from runner.errors import Pruned
 from runner.ranks.joining import joined
 from runner.ranks.place import Place
 from runner.run.directory import RunDir
 from runner.sweep.mailbox import MailboxChannel, read_attempt
 from runner.sweep.reporter import Reporter
 from runner.worker import execute
+from runner.worker.exit_code import exit_code_of
 
 __all__ = ["main"]
 
@@ -29,18 +30,15 @@ def main(argv: list[str] | None = None) -> int:
     attempt = read_attempt(run.path)
     torch.set_num_threads(attempt.num_threads)
     channel = MailboxChannel(run.path, attempt.prunes) if place.is_first else None
-    try:
+
+    def work() -> None:
         with joined(run, place):
             try:
                 execute(run, [Reporter(channel, attempt.metric)], mirrored=False)
             except Pruned as pruned:
                 print(pruned, file=sys.stderr)
-    except RunnerError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
-    except KeyboardInterrupt:
-        return 130
-    return 0
+
+    return exit_code_of(work)
 
 
 if __name__ == "__main__":

@@ -1,46 +1,28 @@
-"""Executes a run directory, and nothing else: ``python -m runner.worker RUN_DIR``.
-
-It never sees the command line that made the directory, and composes nothing.
-"""
+"""One attempt at a run: data, facts, model, task, trainer, results."""
 
 from __future__ import annotations
 
-import logging
-import sys
 import time
-import traceback
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext, suppress
-from pathlib import Path
+from collections.abc import Sequence
+from contextlib import nullcontext, suppress
 from typing import Any
 
 import torch
 from filelock import FileLock
-from omegaconf import OmegaConf
 from pytorch_lightning import Callback, Trainer, seed_everything
 
 from runner.callbacks.checkpoint_io import RunCheckpointIO
 from runner.callbacks.journal import JournalLogger
-from runner.callbacks.preemption import interruptible
 from runner.callbacks.sameness import check_same
 from runner.callbacks.stack import make_trainer
 from runner.config.build import resolve_target
 from runner.config.dealing import check_dealing
 from runner.config.plain import to_yaml
-from runner.config.schema import Launcher
 from runner.data.base import DataModule
 from runner.devices.lr_scaling import scaled
 from runner.devices.prepare import prepare_model
 from runner.devices.shard_files import put_weights
-from runner.errors import (
-    BudgetSpent,
-    Interrupted,
-    NonFiniteLossError,
-    Pruned,
-    RollBack,
-    RunFailed,
-    RunnerError,
-)
+from runner.errors import BudgetSpent
 from runner.find_lr import chosen_lr, find_lr, wants_finder, write_range_test
 from runner.hardware import Chosen, choose_hardware, describe_device
 from runner.measure_hardware import hardware_by_measure
@@ -49,155 +31,17 @@ from runner.optim.groups import mark_groups
 from runner.optim.range_test import RangeTest
 from runner.parts import adapt_facts, make_data, make_model, make_task, resolve
 from runner.ranks.exchange import barrier
-from runner.ranks.joining import joined
 from runner.ranks.place import Place
 from runner.ranks.pulse import Pulse
-from runner.ranks.watchdog import watched
 from runner.report import announce
 from runner.report.figures import draw_figures
-from runner.report.page import write_report
 from runner.run.checkpoints import best_checkpoint, last_checkpoint
 from runner.run.directory import RunDir
-from runner.run.files import NO_ROOM, cannot_write, read_json, write_json, write_text
-from runner.run.held_room import give_room, hold_room
+from runner.run.files import read_json, write_json, write_text
 from runner.run.provenance import note_worker, noted_changes
-from runner.run.roll_backs import add_roll_back, lr_scale, read_roll_backs
-from runner.run.status import write_status
 from runner.tasks.base import Task
-from runner.tracking import start as start_tracking
 
-__all__ = ["execute"]
-
-log = logging.getLogger("runner.worker")
-
-TALKATIVE = ("pytorch_lightning", "lightning_fabric", "lightning.pytorch")
-"""Loggers whose news the run's own announcements tell better."""
-
-
-def execute(
-    run: RunDir | str | Path,
-    callbacks: Sequence[Callback] = (),
-    mirrored: bool = True,
-    data: DataModule | None = None,
-) -> dict[str, Any]:
-    """Trains what the directory says, goes on where an earlier attempt stopped, tests the best checkpoint.
-
-    Under an elastic agent this is one of several ranks; the first one writes the directory.
-
-    Args:
-        callbacks: further ones, that the config does not know of.
-        mirrored: whether this starts the run's mirror, where its config asks for one.
-        data: as the config has it, where somebody has set it up already.
-
-    Returns:
-        The run's results, as in ``results.json``.
-
-    Raises:
-        RunnerError: what ended the run before its time. The status on disk says the same.
-    """
-    run = run if isinstance(run, RunDir) else RunDir(Path(run).absolute())
-    config = OmegaConf.load(run.config_path)
-    place = Place.here()
-    with watched(run, place, Launcher(**config.launcher).hang_after_s) as pulse:
-        if not place.is_first:
-            with interruptible(), log_file(run, place):
-                return carry_out(run, callbacks, place, pulse, data)
-        with recorded(run, config, mirrored, pulse), interruptible(), log_file(run, place):
-            return carry_out(run, callbacks, place, pulse, data)
-
-
-def carry_out(
-    run: RunDir, callbacks: Sequence[Callback], place: Place, pulse: Pulse, data: DataModule | None
-) -> dict[str, Any]:
-    """To the end, however often the training has to go back to an earlier checkpoint."""
-    while True:
-        try:
-            return Execution(run, OmegaConf.load(run.config_path), callbacks, place, pulse, data).results()
-        except RollBack as error:
-            data = None
-            roll_back(run, error, place)
-
-
-def roll_back(run: RunDir, error: RollBack, place: Place) -> None:
-    """Notes that the run goes on from its last good checkpoint with a lower learning rate.
-
-    Raises:
-        NonFiniteLossError: it has done so too often.
-    """
-    times = len(read_roll_backs(run))
-    if times >= error.most:
-        raise NonFiniteLossError(f"{error} The run went back {times} times already (guard.most).") from None
-    target = last_checkpoint(run)
-    barrier()  # every rank has counted before the first one adds
-    if place.is_first:
-        add_roll_back(run, str(error), None if target is None else target.file, error.lr_factor)
-        start = "the beginning" if target is None else f"{target.file} (step {target.step})"
-        log.warning("%s Going on from %s with %g times the learning rate.", error, start, lr_scale(run))
-    barrier()
-
-
-@contextmanager
-def recorded(run: RunDir, config: Any, mirrored: bool, pulse: Pulse) -> Iterator[None]:
-    """What the first rank does besides: the status, the mirror, the report."""
-
-    def ended(state: str, reason: str) -> None:
-        reached = {"step": pulse.step, "epoch": pulse.epoch} if pulse.step else {}
-        write_status(run, state=state, reason=reason, **reached)
-
-    hold_room(run)
-    write_status(run, state="running")
-    mirror = start_tracking(run, OmegaConf.to_container(config, resolve=False) if mirrored else None)
-    try:
-        yield
-        results = read_json(run.results_path)
-        ended_early = {"reason": results["stopped"]} if results.get("stopped") else {}
-        write_status(run, state="finished", step=results["step"], epoch=results["epoch"], **ended_early)
-    except (Interrupted, KeyboardInterrupt) as error:
-        ended("interrupted", str(error) or "interrupted from the keyboard")
-        raise
-    except Pruned as error:
-        ended("pruned", str(error))
-        raise
-    except BaseException as error:
-        give_room(run)
-        with open(run.logs / "rank0.log", "a", encoding="utf-8") as file:
-            file.write(traceback.format_exc())
-        if isinstance(error, OSError) and error.errno in NO_ROOM:
-            reason = cannot_write(Path(error.filename or run.path), error)
-            ended("failed", reason)
-            raise RunFailed(reason) from error
-        ended("failed", f"{type(error).__name__}: {error}")
-        raise
-    finally:
-        give_room(run)
-        if config.report:
-            write_report(run)
-        mirror.finish()
-        announce.text(mirror.note())
-
-
-@contextmanager
-def log_file(run: RunDir, place: Place) -> Iterator[None]:
-    """Log records and warnings of this process go into ``logs/rankN.log``; the program's own to the console too."""
-    handler = logging.FileHandler(run.logs / f"rank{place.rank}.log", encoding="utf-8")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    handler.handleError = lambda record: None  # a full disk is told of by what cannot do without it
-    root = logging.getLogger()
-    root.addHandler(handler)
-    console = logging.StreamHandler()
-    console.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
-    if place.is_first:
-        logging.getLogger("runner").addHandler(console)
-    logging.captureWarnings(True)
-    for name in TALKATIVE:
-        logging.getLogger(name).setLevel(logging.WARNING)
-    try:
-        yield
-    finally:
-        logging.captureWarnings(False)
-        root.removeHandler(handler)
-        logging.getLogger("runner").removeHandler(console)
-        handler.close()
+__all__ = ["Execution"]
 
 
 class Execution:
@@ -381,24 +225,3 @@ def evaluate_split(trainer: Trainer, task: Task, data: DataModule, split: str) -
         return {}
     evaluate(task, datamodule=data, verbose=False)
     return {key: float(value) for key, value in trainer.callback_metrics.items() if key.startswith(f"{split}/")}
-
-
-def main(argv: list[str] | None = None) -> int:
-    arguments = sys.argv[1:] if argv is None else argv
-    if len(arguments) != 1:
-        print("usage: python -m runner.worker RUN_DIR", file=sys.stderr)
-        return 2
-    run = RunDir(Path(arguments[0]).absolute())
-    try:
-        with joined(run, Place.here()):
-            execute(run)
-    except RunnerError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
-    except KeyboardInterrupt:
-        return 130
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,0 +1,94 @@
+"""Executes a run directory, and nothing else: ``python -m runner.worker RUN_DIR``.
+
+It never sees the command line that made the directory, and composes nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+from pytorch_lightning import Callback
+
+from runner.callbacks.preemption import interruptible
+from runner.config.schema import Launcher
+from runner.data.base import DataModule
+from runner.errors import NonFiniteLossError, RollBack
+from runner.ranks.exchange import barrier
+from runner.ranks.place import Place
+from runner.ranks.pulse import Pulse
+from runner.ranks.watchdog import watched
+from runner.run.checkpoints import last_checkpoint
+from runner.run.directory import RunDir
+from runner.run.roll_backs import add_roll_back, lr_scale, read_roll_backs
+from runner.worker.execution import Execution
+from runner.worker.recording import log_file, recorded
+
+__all__ = ["execute"]
+
+log = logging.getLogger("runner.worker")
+
+
+def execute(
+    run: RunDir | str | Path,
+    callbacks: Sequence[Callback] = (),
+    mirrored: bool = True,
+    data: DataModule | None = None,
+) -> dict[str, Any]:
+    """Trains what the directory says, goes on where an earlier attempt stopped, tests the best checkpoint.
+
+    Under an elastic agent this is one of several ranks; the first one writes the directory.
+
+    Args:
+        callbacks: further ones, that the config does not know of.
+        mirrored: whether this starts the run's mirror, where its config asks for one.
+        data: as the config has it, where somebody has set it up already.
+
+    Returns:
+        The run's results, as in ``results.json``.
+
+    Raises:
+        RunnerError: what ended the run before its time. The status on disk says the same.
+    """
+    run = run if isinstance(run, RunDir) else RunDir(Path(run).absolute())
+    config = OmegaConf.load(run.config_path)
+    place = Place.here()
+    with watched(run, place, Launcher(**config.launcher).hang_after_s) as pulse:
+        if not place.is_first:
+            with interruptible(), log_file(run, place):
+                return carry_out(run, callbacks, place, pulse, data)
+        with recorded(run, config, mirrored, pulse), interruptible(), log_file(run, place):
+            return carry_out(run, callbacks, place, pulse, data)
+
+
+def carry_out(
+    run: RunDir, callbacks: Sequence[Callback], place: Place, pulse: Pulse, data: DataModule | None
+) -> dict[str, Any]:
+    """To the end, however often the training has to go back to an earlier checkpoint."""
+    while True:
+        try:
+            return Execution(run, OmegaConf.load(run.config_path), callbacks, place, pulse, data).results()
+        except RollBack as error:
+            data = None
+            roll_back(run, error, place)
+
+
+def roll_back(run: RunDir, error: RollBack, place: Place) -> None:
+    """Notes that the run goes on from its last good checkpoint with a lower learning rate.
+
+    Raises:
+        NonFiniteLossError: it has done so too often.
+    """
+    times = len(read_roll_backs(run))
+    if times >= error.most:
+        raise NonFiniteLossError(f"{error} The run went back {times} times already (guard.most).") from None
+    target = last_checkpoint(run)
+    barrier()  # every rank has counted before the first one adds
+    if place.is_first:
+        add_roll_back(run, str(error), None if target is None else target.file, error.lr_factor)
+        start = "the beginning" if target is None else f"{target.file} (step {target.step})"
+        log.warning("%s Going on from %s with %g times the learning rate.", error, start, lr_scale(run))
+    barrier()

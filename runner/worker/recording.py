@@ -1,0 +1,102 @@
+"""What is kept of an attempt besides what it trains: its status, its mirror, its report, its log."""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from runner.errors import Interrupted, Pruned, RunFailed
+from runner.ranks.place import Place
+from runner.ranks.pulse import Pulse
+from runner.report import announce
+from runner.report.page import write_report
+from runner.run.directory import RunDir
+from runner.run.files import NO_ROOM, cannot_write, read_json
+from runner.run.held_room import give_room, hold_room
+from runner.run.status import write_status
+from runner.tracking import start as start_tracking
+
+__all__ = ["log_file", "recorded"]
+
+log = logging.getLogger("runner.worker")
+
+TALKATIVE = ("pytorch_lightning", "lightning_fabric", "lightning.pytorch")
+"""Loggers whose news the run's own announcements tell better."""
+
+
+@contextmanager
+def recorded(run: RunDir, config: Any, mirrored: bool, pulse: Pulse) -> Iterator[None]:
+    """What the first rank does besides: the status, the mirror, the report."""
+
+    def ended(state: str, reason: str) -> None:
+        reached = {"step": pulse.step, "epoch": pulse.epoch} if pulse.step else {}
+        write_status(run, state=state, reason=reason, **reached)
+
+    hold_room(run)
+    write_status(run, state="running")
+    mirror = start_tracking(run, OmegaConf.to_container(config, resolve=False) if mirrored else None)
+    try:
+        yield
+        results = read_json(run.results_path)
+        ended_early = {"reason": results["stopped"]} if results.get("stopped") else {}
+        write_status(run, state="finished", step=results["step"], epoch=results["epoch"], **ended_early)
+    except (Interrupted, KeyboardInterrupt) as error:
+        ended("interrupted", str(error) or "interrupted from the keyboard")
+        raise
+    except Pruned as error:
+        ended("pruned", str(error))
+        raise
+    except BaseException as error:
+        give_room(run)
+        with open(run.logs / "rank0.log", "a", encoding="utf-8") as file:
+            file.write(traceback.format_exc())
+        if isinstance(error, OSError) and error.errno in NO_ROOM:
+            reason = cannot_write(Path(error.filename or run.path), error)
+            ended("failed", reason)
+            raise RunFailed(reason) from error
+        ended("failed", f"{type(error).__name__}: {error}")
+        raise
+    finally:
+        give_room(run)
+        if config.report:
+            write_page(run)
+        mirror.finish()
+        announce.text(mirror.note())
+
+
+def write_page(run: RunDir) -> None:
+    """Costs no run: what it trained is on the disk, and ``runner report`` makes the page again."""
+    try:
+        write_report(run)
+    except Exception as error:  # templates and plots raise errors of every kind
+        log.warning("the report page was not written: %s: %s", type(error).__name__, error)
+
+
+@contextmanager
+def log_file(run: RunDir, place: Place) -> Iterator[None]:
+    """Log records and warnings of this process go into ``logs/rankN.log``; the program's own to the console too."""
+    handler = logging.FileHandler(run.logs / f"rank{place.rank}.log", encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    handler.handleError = lambda record: None  # a full disk is told of by what cannot do without it
+    root = logging.getLogger()
+    root.addHandler(handler)
+    console = logging.StreamHandler()
+    console.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
+    if place.is_first:
+        logging.getLogger("runner").addHandler(console)
+    logging.captureWarnings(True)
+    for name in TALKATIVE:
+        logging.getLogger(name).setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.captureWarnings(False)
+        root.removeHandler(handler)
+        logging.getLogger("runner").removeHandler(console)
+        handler.close()
