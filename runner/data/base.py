@@ -123,6 +123,21 @@ class DataModule(LightningDataModule):
     def sample_name(self, split: str, index: int) -> str:
         return self.splits[split].name(index)
 
+    def refuse_change(self, state_dict: dict[str, Any], name: str, told: str) -> None:
+        """Holds what a checkpoint knows of the data against what ``setup`` learnt of them.
+
+        Args:
+            name: of the data, for the message.
+            told: what is different.
+
+        Raises:
+            DataError: the data are no longer those the run began with.
+        """
+        if self.splits and state_dict != self.state_dict():
+            raise DataError(
+                f"{name} has changed since this run began: {told}. Bring the old data back, or start a new run."
+            )
+
     def read_inputs(self, paths: Sequence[str]) -> Iterable[tuple[str, Tensor]]:
         """New inputs for a prediction, by name, each shaped as the split's samples are before ``normalize``.
 

@@ -18,7 +18,7 @@ from runner.plots.confusion import confusion_matrix, count_confusion
 from runner.plots.lengths import accuracy_by_length
 from runner.plots.scores import class_scores
 from runner.tasks.base import Step, Task
-from runner.tasks.probe import first_line, in_eval_mode
+from runner.tasks.probe import put_out, shape_of
 from runner.tasks.token_weight import weigh_by_tokens
 
 __all__ = ["LabellingTask"]
@@ -65,15 +65,7 @@ class LabellingTask(Task):
     @classmethod
     def try_model(cls, model: nn.Module, facts: Facts) -> None:
         name, shape = type(model).__name__, tuple(facts.input_shape)
-        with in_eval_mode(model), torch.no_grad():
-            try:
-                outputs = model(torch.zeros((1, *shape)))
-            except (RuntimeError, ValueError, AssertionError, IndexError, TypeError) as error:
-                raise UserError(
-                    f"{name} cannot take the sequences of this data, of shape {shape}: {first_line(error)} "
-                    "Models for labelling: `runner list`."
-                ) from error
-        got = tuple(outputs.shape) if isinstance(outputs, Tensor) else f"a {type(outputs).__name__}"
+        got = shape_of(put_out(model, shape, "sequences", "Models for labelling: `runner list`."))
         wanted = (1, shape[0], facts.num_outputs)
         if got != wanted:
             raise UserError(

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from runner.errors import UserError
 
-__all__ = ["first_line", "in_eval_mode", "probe"]
+__all__ = ["first_line", "in_eval_mode", "probe", "put_out", "shape_of"]
 
 
 @contextmanager
@@ -26,31 +27,44 @@ def in_eval_mode(model: nn.Module) -> Iterator[None]:
 
 
 @torch.no_grad()
-def probe(model: nn.Module, input_shape: Sequence[int], num_outputs: int) -> None:
-    """Pass one input of zeros through ``model`` in evaluation mode, which leaves the model as it was.
+def put_out(model: nn.Module, input_shape: Sequence[int], inputs: str, remedy: str) -> Any:
+    """What comes of one input of zeros through ``model`` in evaluation mode, which leaves the model as it was.
 
     Args:
-        model: takes ``(N, *input_shape)``.
-        input_shape: shape of one input.
-        num_outputs: the model must put out ``(N, num_outputs)``.
+        input_shape: of one input; the model takes ``(N, *input_shape)``.
+        inputs: what they are called in the message.
+        remedy: its last sentence.
 
     Raises:
-        UserError: it does not.
+        UserError: it cannot take such inputs.
     """
     name, shape = type(model).__name__, tuple(input_shape)
     reference = next(model.parameters(), torch.empty(0))
     try:
         with in_eval_mode(model):
-            outputs = model(torch.zeros((1, *shape), device=reference.device, dtype=reference.dtype))
+            return model(torch.zeros((1, *shape), device=reference.device, dtype=reference.dtype))
     except (RuntimeError, ValueError, AssertionError, IndexError, TypeError) as error:
         raise UserError(
-            f"{name} cannot take the inputs of this data, of shape {shape}: {first_line(error)} "
-            "Choose a model for such inputs, or change their size."
+            f"{name} cannot take the {inputs} of this data, of shape {shape}: {first_line(error)} {remedy}"
         ) from error
-    got = tuple(outputs.shape) if isinstance(outputs, Tensor) else f"a {type(outputs).__name__}"
+
+
+def shape_of(outputs: Any) -> Any:
+    """For messages: the shape of a tensor, what else it is."""
+    return tuple(outputs.shape) if isinstance(outputs, Tensor) else f"a {type(outputs).__name__}"
+
+
+def probe(model: nn.Module, input_shape: Sequence[int], num_outputs: int) -> None:
+    """Whether ``model`` takes ``(N, *input_shape)`` and puts out ``(N, num_outputs)``.
+
+    Raises:
+        UserError: it does not.
+    """
+    remedy = "Choose a model for such inputs, or change their size."
+    got = shape_of(put_out(model, input_shape, "inputs", remedy))
     if got != (1, num_outputs):
         raise UserError(
-            f"{name} puts out {got} for one input; this data wants (1, {num_outputs}). "
+            f"{type(model).__name__} puts out {got} for one input; this data wants (1, {num_outputs}). "
             "In the model's config, give num_classes: ${facts:num_outputs}."
         )
 

@@ -15,7 +15,7 @@ from runner.data.segmentation.palette import laid_over
 from runner.errors import DataError, UserError
 from runner.tasks.base import Step, Task
 from runner.tasks.pixel_confusion import PixelConfusion, class_dice, class_iou, count_pixels
-from runner.tasks.probe import first_line, in_eval_mode
+from runner.tasks.probe import put_out, shape_of
 from runner.tasks.same_size import groups_of_one_size
 from runner.tasks.segmentation_figures import segmentation_figures
 
@@ -70,15 +70,7 @@ class SegmentationTask(Task):
     @classmethod
     def try_model(cls, model: nn.Module, facts: Facts) -> None:
         name, shape = type(model).__name__, tuple(facts.input_shape)
-        with in_eval_mode(model), torch.no_grad():
-            try:
-                outputs = model(torch.zeros((1, *shape)))
-            except (RuntimeError, ValueError, AssertionError, IndexError, TypeError) as error:
-                raise UserError(
-                    f"{name} cannot take the images of this data, of shape {shape}: {first_line(error)} "
-                    "Choose a model for such images, or another data.crop_size."
-                ) from error
-        got = tuple(outputs.shape) if isinstance(outputs, Tensor) else f"a {type(outputs).__name__}"
+        got = shape_of(put_out(model, shape, "images", "Choose a model for such images, or another data.crop_size."))
         wanted = (1, facts.num_outputs, *shape[1:])
         if got != wanted:
             raise UserError(

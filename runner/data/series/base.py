@@ -192,11 +192,7 @@ class SeriesDataModule(DataModule):
         Raises:
             DataError: ``setup`` already learnt something else: the series has changed since.
         """
-        if self.splits and state_dict != self.state_dict():
-            raise DataError(
-                f"{self.source_name()} has changed since this run began (its columns, means or deviations differ). "
-                "Bring the old file back, or start a new run."
-            )
+        self.refuse_change(state_dict, self.source_name(), "its columns, means or deviations differ")
         self._use(state_dict["names"], state_dict["mean"], state_dict["std"])
 
 

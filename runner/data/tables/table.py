@@ -207,11 +207,7 @@ class TableDataModule(DataModule):
         Raises:
             DataError: ``setup`` already learnt something else: the file has changed since.
         """
-        if self.splits and state_dict != self.state_dict():
-            raise DataError(
-                f"{self.path} has changed since this run began (its columns, categories or statistics differ). "
-                "Bring the old file back, or start a new run."
-            )
+        self.refuse_change(state_dict, str(self.path), "its columns, categories or statistics differ")
         self._use(TableFit.from_state_dict(state_dict), self.notes)
 
 

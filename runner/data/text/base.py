@@ -220,10 +220,6 @@ class TextDataModule(DataModule):
         Raises:
             DataError: ``setup`` already learnt another one: the texts have changed since.
         """
-        if self.splits and state_dict != self.state_dict():
-            raise DataError(
-                f"the texts of {self.title} have changed since this run began: another vocabulary comes out of them. "
-                "Bring the old ones back, or start a new run."
-            )
+        self.refuse_change(state_dict, self.title, "another vocabulary comes out of it")
         self.tokenizer = TextTokenizer.from_json(state_dict["tokenizer"])
         self.class_names = list(state_dict["class_names"])

@@ -146,11 +146,7 @@ class LabelledStepsDataModule(DataModule):
         Raises:
             DataError: ``setup`` already learnt others: the sequences have changed since.
         """
-        if self.splits and state_dict != self.state_dict():
-            raise DataError(
-                f"{self.source_name()} has changed since this run began: another vocabulary comes out of it. "
-                "Bring the old file back, or start a new run."
-            )
+        self.refuse_change(state_dict, self.source_name(), "another vocabulary comes out of it")
         self.tokenizer = TextTokenizer.from_json(state_dict["tokenizer"])
         self.class_names = list(state_dict["class_names"])
 

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset
 
 from runner.data.sampler import EpochBatchSampler, Share, seed_of
+from runner.data.text.token_file import TokenFileDataset
 from runner.data.text.tokenizer import SPECIAL
 
 __all__ = ["NeighbourSplit", "uniform"]
@@ -35,7 +35,7 @@ def uniform(seed: int, epoch: int, positions: np.ndarray, num_draws: int) -> np.
     return (state >> np.uint64(11)) / float(1 << 53)
 
 
-class NeighbourSplit(Dataset):
+class NeighbourSplit(TokenFileDataset):
     """Each word of a text with one of its neighbours and some false ones.
 
     A batch is ``{"inputs": (N,), "targets": (N, 1 + k), "pair_weight": (N,), "index": (N,)}``: words, a neighbour and
@@ -54,9 +54,8 @@ class NeighbourSplit(Dataset):
     def __init__(
         self, file: Path, counts: np.ndarray, window: int, num_negatives: int, frequent: float, seed: int, fixed: bool
     ):
-        self.file, self.window, self.num_negatives, self.seed, self.fixed = file, window, num_negatives, seed, fixed
-        self.kind = np.dtype(file.suffix[1:])
-        self.num_tokens = file.stat().st_size // self.kind.itemsize
+        super().__init__(file)
+        self.window, self.num_negatives, self.seed, self.fixed = window, num_negatives, seed, fixed
         counts = counts.astype(np.float64).copy()
         counts[: len(SPECIAL)] = 0
         share = counts / counts.sum()
@@ -64,16 +63,6 @@ class NeighbourSplit(Dataset):
         self.mean_weight = float(share @ self.keep) ** 2
         self.ladder = np.cumsum(share**NEGATIVE_POWER)
         self.ladder /= self.ladder[-1]
-        self._tokens: np.ndarray | None = None
-
-    @property
-    def tokens(self) -> np.ndarray:
-        if self._tokens is None:
-            self._tokens = np.memmap(self.file, dtype=self.kind, mode="r")
-        return self._tokens
-
-    def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_tokens": None}  # a loader's worker maps the file itself
 
     def __len__(self) -> int:
         return self.num_tokens if self.num_tokens > 1 else 0

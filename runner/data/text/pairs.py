@@ -18,7 +18,6 @@ from runner.data.facts import Facts
 from runner.data.text.source import SequenceSplit, TokenSource
 from runner.data.text.table import read_text
 from runner.data.text.tokenizer import BEGIN, END, PAD, Kind, TextTokenizer, size_problems
-from runner.errors import DataError
 
 __all__ = ["PairsDataModule", "Pairs"]
 
@@ -172,9 +171,5 @@ class PairsDataModule(DataModule):
         Raises:
             DataError: ``setup`` already learnt others: the texts have changed since.
         """
-        if self.splits and state_dict != self.state_dict():
-            raise DataError(
-                f"the texts of {self.title} have changed since this run began: other vocabularies come out of them. "
-                "Bring the old ones back, or start a new run."
-            )
+        self.refuse_change(state_dict, self.title, "other vocabularies come out of it")
         self.tokenizers = {side: TextTokenizer.from_json(text) for side, text in state_dict.items()}

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset
 
 from runner.data.sampler import EpochBatchSampler, Share
+from runner.data.text.token_file import TokenFileDataset
 
 __all__ = ["StreamSampler", "StreamSplit"]
 
@@ -44,7 +44,7 @@ class StreamSampler(EpochBatchSampler):
             yield self.share([(epoch, (start + begin, start + end, number == 0)) for start in streams])
 
 
-class StreamSplit(Dataset):
+class StreamSplit(TokenFileDataset):
     """Windows of a file of token ids and, as targets, the same one token further.
 
     A batch is ``{"inputs": (N, T), "targets": (N, T), "index": (N,), "first": bool, "num_chars": int}``: whether its
@@ -57,20 +57,8 @@ class StreamSplit(Dataset):
     """
 
     def __init__(self, file: Path, window: int, num_chars: np.ndarray):
-        self.file, self.window, self.num_chars = file, window, num_chars
-        self.kind = np.dtype(file.suffix[1:])
-        self.num_tokens = file.stat().st_size // self.kind.itemsize
-        self._tokens: np.ndarray | None = None
-
-    @property
-    def tokens(self) -> np.ndarray:
-        """The whole text, mapped and not read."""
-        if self._tokens is None:
-            self._tokens = np.memmap(self.file, dtype=self.kind, mode="r")
-        return self._tokens
-
-    def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_tokens": None}  # a loader's worker maps the file itself
+        super().__init__(file)
+        self.window, self.num_chars = window, num_chars
 
     def __len__(self) -> int:
         return max(self.num_tokens - 1, 0) // self.window

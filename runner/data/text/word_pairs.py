@@ -139,11 +139,7 @@ class WordPairsDataModule(DataModule):
         Raises:
             DataError: ``setup`` already learnt another one: the text has changed since.
         """
-        if self.splits and state_dict != self.state_dict():
-            raise DataError(
-                f"{self.file} has changed since this run began: another vocabulary comes out of it. Bring the old file "
-                "back, or start a new run."
-            )
+        self.refuse_change(state_dict, str(self.file), "another vocabulary comes out of it")
         self.tokenizer = TextTokenizer.from_json(state_dict["tokenizer"])
 
 

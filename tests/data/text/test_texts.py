@@ -54,7 +54,7 @@ def test_texts_that_changed_are_refused(tmp_path):
     data.setup()
     other = TextTableDataModule(table(tmp_path, [row.replace("word", "sign") for row in rows()], "b.csv"), min_count=1)
     other.setup()
-    with pytest.raises(DataError, match="have changed since this run began"):
+    with pytest.raises(DataError, match="has changed since this run began"):
         data.load_state_dict(other.state_dict())
 
 
