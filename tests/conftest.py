@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -19,3 +22,39 @@ def shared_data() -> Path:
             f"needs the data sets in {folder}, which is absent; RUNNER_SHARED_DATA names another folder"
         )
     return folder
+
+
+@pytest.fixture(scope="session")
+def same() -> Callable[[Any, Any], bool]:
+    """``same(one, other)``: tensors and plain containers, equal to the bit."""
+    import torch
+
+    def equal(one: Any, other: Any) -> bool:
+        if isinstance(one, torch.Tensor):
+            return torch.equal(one, other)
+        if isinstance(one, dict):
+            return one.keys() == other.keys() and all(equal(one[key], other[key]) for key in one)
+        if isinstance(one, list | tuple):
+            return len(one) == len(other) and all(map(equal, one, other))
+        return one == other
+
+    return equal
+
+
+@pytest.fixture(scope="session")
+def killing() -> SimpleNamespace:
+    """``killing.at(step)``: a callback that ends a training at an update, without a chance to save, by ``Killed``."""
+    import pytorch_lightning as pl
+
+    class Killed(Exception):
+        pass
+
+    class Killer(pl.Callback):
+        def __init__(self, step: int):
+            self.step = step
+
+        def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx) -> None:
+            if trainer.global_step == self.step:
+                raise Killed
+
+    return SimpleNamespace(at=Killer, Killed=Killed)

@@ -41,17 +41,7 @@ def trained(directory: RunDir) -> dict[str, Any]:
     }
 
 
-def same(one: Any, other: Any) -> bool:
-    if isinstance(one, torch.Tensor):
-        return torch.equal(one, other)
-    if isinstance(one, dict):
-        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
-    if isinstance(one, list | tuple):
-        return len(one) == len(other) and all(map(same, one, other))
-    return one == other
-
-
-def test_auto_trains_bit_for_bit_as_the_number_it_found(tmp_path):
+def test_auto_trains_bit_for_bit_as_the_number_it_found(tmp_path, same):
     """Weights, optimizer, schedule, random state, metrics: the range test left no trace, and a resume has the number."""
     found = run(tmp_path, "auto", "optimizer.lr=auto", "scheduler=one_cycle")
     rate = OmegaConf.load(found.config_path).optimizer.lr

@@ -5,35 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-import pytorch_lightning as pl
 import torch
 
 from runner.run.checkpoints import last_checkpoint
 from runner.run.directory import RunDir
-
-
-class Killed(Exception):
-    pass
-
-
-class KillAt(pl.Callback):
-    def __init__(self, step: int):
-        self.step = step
-
-    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx) -> None:
-        if trainer.global_step == self.step:
-            raise Killed
-
-
-def same(one, other) -> bool:
-    if isinstance(one, torch.Tensor):
-        return torch.equal(one, other)
-    if isinstance(one, dict):
-        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
-    if isinstance(one, list | tuple):
-        return len(one) == len(other) and all(map(same, one, other))
-    return one == other
-
 
 SETTINGS = {
     "ema": ["regularization.ema=0.9"],
@@ -53,12 +28,12 @@ SETTINGS = {
 
 
 @pytest.mark.parametrize("words", SETTINGS.values(), ids=SETTINGS)
-def test_killed_twice_it_ends_the_same(trained, tmp_path: Path, words):
+def test_killed_twice_it_ends_the_same(trained, tmp_path: Path, words, same, killing):
     words = [*words, "checkpoint.every_n_steps=3", "optimizer=adamw"]
     calm = trained(*words, name="calm")
     for step in (4, 7):  # in the first epoch, and in the second
-        with pytest.raises(Killed):
-            trained(*words, name="killed", stop=KillAt(step))
+        with pytest.raises(killing.Killed):
+            trained(*words, name="killed", stop=killing.at(step))
     again = trained(name="killed")
     assert same(again.weights[-1], calm.weights[-1])
     states = [torch.load(last_checkpoint(RunDir(tmp_path / name)), weights_only=True) for name in ("calm", "killed")]

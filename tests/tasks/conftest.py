@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import pytorch_lightning as pl
 import torch
 
 import runner.callbacks.stack as stack
@@ -25,34 +24,8 @@ QUIET = [
 ]  # fmt: skip
 
 
-class Killed(Exception):
-    pass
-
-
-class Killer(pl.Callback):
-    """Ends the training at an update, without a chance to save."""
-
-    def __init__(self, at: int):
-        self.at = at
-
-    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx) -> None:
-        if trainer.global_step == self.at:
-            raise Killed
-
-
-def same(one: Any, other: Any) -> bool:
-    """To the bit."""
-    if isinstance(one, torch.Tensor):
-        return torch.equal(one, other)
-    if isinstance(one, dict):
-        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
-    if isinstance(one, list | tuple):
-        return len(one) == len(other) and all(map(same, one, other))
-    return one == other
-
-
 @pytest.fixture
-def train_interrupted(tmp_path: Path, monkeypatch) -> Callable[..., dict[str, Any]]:
+def train_interrupted(tmp_path: Path, monkeypatch, killing) -> Callable[..., dict[str, Any]]:
     """``train_interrupted(overrides, kills)``: a run that is ended at some updates and resumed each time.
 
     Checkpoints are written after every third update. Returns the state (weights, optimizer, schedules, carried recurrent state), every metric point, and
@@ -66,8 +39,8 @@ def train_interrupted(tmp_path: Path, monkeypatch) -> Callable[..., dict[str, An
         write_text(run.config_path, to_yaml(compose([*QUIET, *overrides]).config))
         make_callbacks = stack.make_callbacks
         for at in kills:
-            monkeypatch.setattr(stack, "make_callbacks", lambda *args, at=at: [*make_callbacks(*args), Killer(at)])
-            with pytest.raises(Killed):
+            monkeypatch.setattr(stack, "make_callbacks", lambda *args, at=at: [*make_callbacks(*args), killing.at(at)])
+            with pytest.raises(killing.Killed):
                 execute(run)
         monkeypatch.setattr(stack, "make_callbacks", make_callbacks)
         results = execute(run)
@@ -84,7 +57,7 @@ def train_interrupted(tmp_path: Path, monkeypatch) -> Callable[..., dict[str, An
 
 
 @pytest.fixture
-def assert_resumed_equals_uninterrupted(train_interrupted) -> Callable[..., dict[str, Any]]:
+def assert_resumed_equals_uninterrupted(train_interrupted, same) -> Callable[..., dict[str, Any]]:
     """``assert_…(overrides, kills)``; returns what the uninterrupted run gave.
 
     ``kills`` may be a function of the number of updates there are in all.
