@@ -12,8 +12,9 @@ from typing import Any
 from runner.config.docstring import parameter_docs
 from runner.config.experiment import load_config
 from runner.config.groups import Option
+from runner.config.part import Part, part_of
 from runner.config.plain import to_plain
-from runner.config.schema import Config, Part, part_of
+from runner.config.schema import Config
 from runner.config.signature import annotations_of, members, named_parameters, parameters_of
 from runner.config.target import resolve_target
 from runner.config.trainer import RESERVED

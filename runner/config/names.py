@@ -8,7 +8,7 @@ from typing import Any
 
 from runner.config.build import HYDRA_KEYS
 from runner.config.nearest import did_you_mean, nearest
-from runner.config.schema import Part
+from runner.config.part import Part
 from runner.config.signature import named_parameters
 
 __all__ = ["arguments_of", "given_by_runner", "name_problems", "takes_any"]

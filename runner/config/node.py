@@ -11,8 +11,8 @@ from typing import Any
 
 from runner.config.groups import GROUPS
 from runner.config.names import arguments_of, given_by_runner, name_problems, takes_any
+from runner.config.part import Part, part_of
 from runner.config.plain import MISSING
-from runner.config.schema import Part, part_of
 from runner.config.signature import annotations_of, members, named_parameters, parameters_of
 from runner.config.target import locate, resolve_target
 from runner.config.values import holds_unknown, show, type_problems

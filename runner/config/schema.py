@@ -6,12 +6,12 @@ here. Both are read from the same kind of annotations.
 
 from __future__ import annotations
 
-import types
-import typing
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Le, Lt
+
+from runner.config.part import Part
 
 __all__ = [
     "Config",
@@ -21,40 +21,12 @@ __all__ = [
     "Launcher",
     "LrFinder",
     "ParameterGroup",
-    "Part",
     "Regularization",
     "RunOptions",
     "Sampling",
     "Sweep",
     "Tracking",
-    "part_of",
 ]
-
-
-@dataclass(frozen=True)
-class Part:
-    """Marks a node that names a constructor by ``_target_``.
-
-    Attributes:
-        makes: dotted name of what must come out of it.
-        supplied: parameters that runner itself gives, by name.
-        first: parameters that runner itself gives, by position.
-        deferred: runner calls the constructor later: the node has ``_partial_: true``.
-    """
-
-    makes: str = ""
-    supplied: tuple[str, ...] = ()
-    first: tuple[str, ...] = ()
-    deferred: bool = False
-
-
-def part_of(annotation: Any) -> Part | None:
-    """What the schema says about a node; it may stand in a union with None."""
-    metadata = getattr(annotation, "__metadata__", ())
-    found = [entry for entry in metadata if isinstance(entry, Part)]
-    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
-        found += [part for part in map(part_of, typing.get_args(annotation)) if part]
-    return found[0] if found else None
 
 
 Fraction = Annotated[float, Ge(0), Le(1)]
