@@ -6,11 +6,10 @@ puts the random states back where they were: what comes after does not know that
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
-from runner.callbacks.random_state import get_random_state, set_random_state
+from runner.callbacks.random_state import unnoticed
 from runner.callbacks.range_test import RangeTestRecorder
 from runner.callbacks.stack import make_range_trainer
 from runner.config.schema import LrFinder
@@ -67,15 +66,6 @@ def find_lr(
         trainer = make_range_trainer(run, config, task, hardware, place, pulse, recorder, options.num_steps)
         trainer.fit(task, datamodule=data)
     return recorder.test
-
-
-@contextmanager
-def unnoticed() -> Iterator[None]:
-    state = get_random_state()
-    try:
-        yield
-    finally:
-        set_random_state(state)
 
 
 def chosen_lr(test: RangeTest, config: dict[str, Any]) -> float:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import torch
 
-__all__ = ["get_random_state", "set_random_state"]
+__all__ = ["get_random_state", "set_random_state", "unnoticed"]
 
 
 def get_random_state() -> dict[str, Any]:
@@ -39,3 +41,13 @@ def set_random_state(state: dict[str, Any]) -> None:
             torch.cuda.set_rng_state(one, device)
     if torch.backends.mps.is_available() and "mps" in state:
         torch.mps.set_rng_state(state["mps"])
+
+
+@contextmanager
+def unnoticed() -> Iterator[None]:
+    """Behind it every generator stands where it stood before."""
+    state = get_random_state()
+    try:
+        yield
+    finally:
+        set_random_state(state)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-__all__ = ["answer_shell", "experiments_and_overrides", "groups", "overrides", "runs"]
+__all__ = ["answer_shell", "checkpoints", "experiments_and_overrides", "groups", "overrides", "runs"]
 
 
 def answer_shell(parser: ArgumentParser) -> None:
@@ -27,6 +27,25 @@ def runs(prefix: str, parsed_args: Namespace, **_: Any) -> list[str]:
         return list(DirectoriesCompleter()(prefix))
     names = [run.name for run in reversed(list_runs(getattr(parsed_args, "root", None) or "runs"))]
     return ["latest", *names] if names else []
+
+
+def checkpoints(prefix: str, parsed_args: Namespace, **_: Any) -> list[str]:
+    """``best``, ``last`` and the files of the run that stands before; a word with a slash is a path."""
+    from argcomplete.completers import FilesCompleter
+
+    from runner.errors import RunnerError
+    from runner.run.checkpoints import read_index
+    from runner.run.directory import find_run
+
+    if "/" in prefix:
+        return list(FilesCompleter()(prefix))
+    names = ["best", "last"]
+    try:
+        found = find_run(getattr(parsed_args, "run_ref", None) or "latest", getattr(parsed_args, "root", None) or "runs")
+        names += [entry.file for entry in read_index(found.checkpoints)]
+    except RunnerError:
+        pass
+    return names
 
 
 def groups(prefix: str, parsed_args: Namespace, **_: Any) -> list[str]:

@@ -119,6 +119,14 @@ class EpochBatchSampler:
                 end = self.num_samples
             yield self.share([(epoch, position) for position in order[begin:end]])
 
+    def some(self, most: int) -> list[list[tuple[int, int]]]:
+        """Batches of epoch 0 with ``most`` samples in all, evenly spread over its order; all where there are fewer."""
+        if most >= self.num_samples:
+            return list(self._batches(0, 0))
+        order = self.order(0)
+        keys = [(0, order[place * len(order) // most]) for place in range(most)]
+        return [keys[begin : begin + self.batch_size] for begin in range(0, most, self.batch_size)]
+
     def share(self, keys: list[tuple[int, int]]) -> list[tuple[int, int]]:
         """This rank's run of a batch."""
         if self.world_size == 1:

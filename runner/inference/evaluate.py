@@ -10,14 +10,14 @@ from pytorch_lightning import Trainer
 from runner.data.facts import Facts
 from runner.errors import DataError, UserError
 from runner.hardware import choose_hardware
-from runner.inference.load import Which, load_trained
+from runner.inference.load import Trained, Which, load_trained
 from runner.parts import adapt_facts
 from runner.ranks.environment import PlaceEnvironment
 from runner.ranks.place import Place
 from runner.run.directory import RunDir
 from runner.run.files import read_json
 
-__all__ = ["evaluate"]
+__all__ = ["evaluate", "set_up_split"]
 
 SPLITS = ("train", "val", "test")
 
@@ -34,17 +34,10 @@ def evaluate(
     Raises:
         UserError: the data has no such split, or other classes than the run was trained on.
     """
-    if split not in SPLITS:
-        raise UserError(f"split {split!r}: expected one of {', '.join(SPLITS)}.")
+    check_split(split)
     trained = load_trained(run, which, overrides)
     data, task = trained.data, trained.task
-    data.prepare_data()
-    data.setup("test")
-    data.facts = adapt_facts(trained.config, data.facts)
-    compare_facts(data.facts, read_json(run.facts_path, {}))
-    if not len(data.splits.get(split, ())):
-        there = ", ".join(name for name in SPLITS if len(data.splits.get(name, ())))
-        raise UserError(f"the data has no {split} split; it has {there}. Choose one with --split.")
+    set_up_split(trained, run, split)
     chosen = choose_hardware(trained.config["hardware"], task.model)
     if chosen.channels_last:
         task.model.to(memory_format=torch.channels_last)
@@ -59,11 +52,37 @@ def evaluate(
         enable_progress_bar=False,
         enable_model_summary=False,
     )
-    loader = data.eval_loader(split) if split != "train" else data.eval_loader("train")
+    loader = data.eval_loader(split)
     task.trainer = trainer
     trainer.datamodule = data
     trainer.test(task, WithNormalize(loader, data), verbose=False)
     return {f"{split}/{key.partition('/')[2]}": float(value) for key, value in trainer.callback_metrics.items()}
+
+
+def check_split(split: str) -> None:
+    """
+    Raises:
+        UserError: there is no such split anywhere.
+    """
+    if split not in SPLITS:
+        raise UserError(f"split {split!r}: expected one of {', '.join(SPLITS)}.")
+
+
+def set_up_split(trained: Trained, run: RunDir, split: str) -> None:
+    """Reads the data of a run whose split is to be used.
+
+    Raises:
+        UserError: they have no such split, or other classes than the run was trained on.
+    """
+    check_split(split)
+    data = trained.data
+    data.prepare_data()
+    data.setup("test")
+    data.facts = adapt_facts(trained.config, data.facts)
+    compare_facts(data.facts, read_json(run.facts_path, {}))
+    if not len(data.splits.get(split, ())):
+        there = ", ".join(name for name in SPLITS if len(data.splits.get(name, ())))
+        raise UserError(f"the data has no {split} split; it has {there}. Choose one with --split.")
 
 
 class WithNormalize:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,16 +15,16 @@ from torch import Tensor, nn
 
 from runner.callbacks.checkpoint_io import RunCheckpointIO
 from runner.data.base import DataModule
-from runner.errors import UserError
+from runner.errors import CheckpointError, UserError
 from runner.parts import make_data, make_model, make_task
-from runner.run.checkpoints import best_checkpoint, last_checkpoint
+from runner.run.checkpoints import Saved, best_checkpoint, last_checkpoint, read_index
 from runner.run.directory import RunDir, find_run
 from runner.run.files import read_json
 from runner.run.journal import load_metrics
 from runner.run.status import Status, read_status
 from runner.tasks.base import Task
 
-__all__ = ["Run", "Trained", "load_model", "load_run", "load_trained"]
+__all__ = ["Run", "Trained", "find_checkpoint", "load_model", "load_run", "load_trained", "none_of_its_own"]
 
 Which = Literal["best", "last"]
 
@@ -50,26 +52,62 @@ class Trained:
     checkpoint: Path
 
 
-def load_trained(run: RunDir, which: Which = "best", overrides: dict[str, Any] | None = None) -> Trained:
+def find_checkpoint(run: RunDir, which: Which | str = "best") -> Saved:
+    """The checkpoint meant by ``best`` (by the monitored metric), ``last``, a file's name among the run's checkpoints,
+    or a path.
+
+    Raises:
+        UserError: the run has none yet, or not that one.
+    """
+    entries = read_index(run.checkpoints)
+    if which in ("best", "last"):
+        entry = best_checkpoint(run) if which == "best" else last_checkpoint(run)
+        if entry is None:
+            state = read_status(run).state
+            raise UserError(f"{run.name} ({state}) has no checkpoint yet. `runner resume {run.name}` goes on with it.")
+        return entry
+    for entry in entries:
+        if which == entry.file or Path(which).absolute() == entry.path.absolute():
+            return entry
+    if not Path(which).exists():
+        there = ", ".join(entry.file for entry in entries) or "none"
+        raise UserError(f"no checkpoint {which}: there is no such file, and {run.name} keeps {there}; best and last do too.")
+    path = Path(which).absolute()
+    return Saved(path.name, 0, 0, "epoch", "", folder=str(path.parent))
+
+
+@contextmanager
+def none_of_its_own(run: RunDir, which: Which | str) -> Iterator[None]:
+    """Within it, a checkpoint that was named and does not fit the run's model, or is none at all, is a UserError."""
+    try:
+        yield
+    except CheckpointError as error:
+        if which in ("best", "last"):
+            raise
+        raise UserError(str(error)) from error
+    except (KeyError, RuntimeError) as error:
+        if which in ("best", "last"):
+            raise
+        raise UserError(f"{which} holds other weights than those of {run.name}: name one of its checkpoints.") from error
+
+
+def load_trained(run: RunDir, which: Which | str = "best", overrides: dict[str, Any] | None = None) -> Trained:
     """Rebuilds task and data module of a run from its directory alone.
 
     Args:
-        which: the best checkpoint by the monitored metric, or the last.
+        which: as for ``find_checkpoint``.
         overrides: dotted keys of the config and their values.
 
     Raises:
-        UserError: the run has no checkpoint yet.
+        UserError: the run has no checkpoint yet, or the file that is named is none of its model.
     """
+    path = find_checkpoint(run, which).path
     config = OmegaConf.load(run.config_path)
     for key, value in (overrides or {}).items():
         OmegaConf.update(config, key, value, force_add=True)
     plain = OmegaConf.to_container(config, resolve=True)
-    entry = best_checkpoint(run) if which == "best" else last_checkpoint(run)
-    if entry is None:
-        state = read_status(run).state
-        raise UserError(f"{run.name} ({state}) has no checkpoint yet. `runner resume {run.name}` goes on with it.")
-    path = entry.path
-    checkpoint = RunCheckpointIO().load_checkpoint(path)
+    with none_of_its_own(run, which):
+        checkpoint = RunCheckpointIO().load_checkpoint(path)
     data = make_data(plain)
     state = checkpoint.get(type(data).__qualname__)
     if state is not None:
@@ -79,7 +117,8 @@ def load_trained(run: RunDir, which: Which = "best", overrides: dict[str, Any] |
             plain["model"][key] = nothing
     task = make_task(plain, make_model(plain))
     task.decode = data.decode
-    task.load_state_dict(checkpoint["state_dict"])
+    with none_of_its_own(run, which):
+        task.load_state_dict(checkpoint["state_dict"])
     return Trained(plain, data, task.eval(), path)
 
 

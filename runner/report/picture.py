@@ -11,7 +11,7 @@ from runner.run.directory import RunDir
 
 __all__ = ["Picture", "load_picture", "load_pictures"]
 
-SPLITS = ("test", "val", "train")
+SECTIONS = ("test", "val", "train", "landscape")
 ORDER = (
     "confusion",
     "class_scores",
@@ -33,7 +33,7 @@ class Picture:
 
     Attributes:
         name: of its file, such as "test_confusion".
-        split: train, val or test; empty for a plot that belongs to none.
+        split: train, val, test or landscape; empty for a plot that belongs to none.
         source: a data: address with the whole image.
         width_px: natural width on the page.
     """
@@ -54,7 +54,8 @@ class Picture:
 
 def load_pictures(run: RunDir) -> list[Picture]:
     """All plots of a run, those of test before those of val, the telling ones first. Broken files are left out."""
-    pictures = [picture for path in run.plots.glob("*.png") if (picture := load_picture(path)) is not None]
+    paths = [*run.plots.glob("*.png"), *run.landscape.glob("*.png")]
+    pictures = [picture for path in paths if (picture := load_picture(path)) is not None]
     return sorted(pictures, key=_place)
 
 
@@ -69,10 +70,10 @@ def load_picture(path: Path) -> Picture | None:
     (width,) = struct.unpack(">I", data[16:20])
     split = path.stem.partition("_")[0]
     source = "data:image/png;base64," + base64.b64encode(data).decode()
-    return Picture(path.stem, split if split in SPLITS else "", source, round(width * CSS_PIXELS_A_PIXEL))
+    return Picture(path.stem, split if split in SECTIONS else "", source, round(width * CSS_PIXELS_A_PIXEL))
 
 
 def _place(picture: Picture) -> tuple:
-    split = SPLITS.index(picture.split) if picture.split else len(SPLITS)
+    split = SECTIONS.index(picture.split) if picture.split else len(SECTIONS)
     kinds = [i for i, kind in enumerate(ORDER) if picture.kind.startswith(kind)]
     return split, kinds[0] if kinds else len(ORDER), picture.name

@@ -34,6 +34,7 @@ class RunDir:
     report_path = property(lambda self: self.path / "report.html")
     checkpoints = property(lambda self: self.path / "checkpoints")
     plots = property(lambda self: self.path / "plots")
+    landscape = property(lambda self: self.path / "landscape")
     logs = property(lambda self: self.path / "logs")
 
     @property

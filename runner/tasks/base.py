@@ -185,6 +185,12 @@ class Task(LightningModule):
             kept = {key: to_cpu(value) for key, value in step.outputs.items()}
             self._collected.append(kept | {"index": to_cpu(batch.get("index"))})
 
+    def summed_loss(self, batch: dict[str, Any]) -> tuple[Tensor, int]:
+        """The loss of a held-out batch alone, without metrics and decoding: its sum, and what it is a sum over. The
+        loss of a split is the one divided by the other, each added up over the batches in their order."""
+        step, count = self.step(batch), self.batch_count(batch)
+        return step.loss.detach().double() * count, count
+
     loss_units: Callable[[dict[str, Any]], Any] | None = None
     """What of a batch its loss is the mean over, a method; None where that is its samples."""
 

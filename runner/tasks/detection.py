@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Annotated, Any
 
 import numpy as np
@@ -11,7 +12,11 @@ import torch
 from annotated_types import Ge, Le
 from PIL import Image
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.dropout import _DropoutNd
+from torchvision.ops import StochasticDepth
 
+from runner.data.detection.transform import without_crowd
 from runner.data.facts import Facts
 from runner.errors import DataError, UserError
 from runner.plots.boxed_image import boxed_image
@@ -97,6 +102,15 @@ class DetectionTask(Task):
         if self.collect:
             self._collected.append({"preds": to_cpu(preds), "targets": to_cpu(targets), "index": to_cpu(batch["index"])})
 
+    def summed_loss(self, batch: dict[str, Any]) -> tuple[Tensor, int]:
+        """A detector's losses of held-out images: it is in training for a moment, but for its norms and dropout.
+        Crowds do not count, as in training."""
+        images = batch["inputs"]
+        targets = [without_crowd(image, target)[1] for image, target in zip(images, batch["targets"], strict=True)]
+        with giving_losses(self.model):
+            loss = self.step({"inputs": images, "targets": targets}).loss
+        return loss.detach().double() * len(images), len(images)
+
     def compute_metrics(self, split: str) -> dict[str, float]:
         metric = self.metrics[f"{split}_metrics"]
         scores = self.scores[split] = metric.compute()
@@ -164,3 +178,16 @@ def in_words(names: list[str]) -> str:
 def part_name(name: str) -> str:
     """``train/loss_classification`` and so on, however an architecture calls its losses."""
     return name if name.startswith("loss") else f"loss_{name}"
+
+
+@contextmanager
+def giving_losses(model: nn.Module) -> Iterator[None]:
+    """Within it a detector in evaluation mode gives its losses; norms and dropout work as in evaluation."""
+    modes = {module: module.training for module in model.modules()}
+    for module in modes:
+        module.training = not isinstance(module, (_BatchNorm, _DropoutNd, StochasticDepth))
+    try:
+        yield
+    finally:
+        for module, mode in modes.items():
+            module.training = mode

@@ -107,13 +107,18 @@ class LanguageTask(Task):
 
     # Evaluation
 
-    def _evaluate(self, batch: dict[str, Any], split: str) -> None:
+    def summed_loss(self, batch: dict[str, Any]) -> tuple[Tensor, int]:
+        """Over tokens."""
         step = self.step(batch, None if batch["first"] else self._eval_state)
         self._eval_state = step.outputs["state"]
         tokens = batch["targets"].numel()
-        self._loss_sum = step.loss.detach().double() * tokens + (0 if self._loss_sum is None else self._loss_sum)
+        return step.loss.detach().double() * tokens, tokens
+
+    def _evaluate(self, batch: dict[str, Any], split: str) -> None:
+        nats, tokens = self.summed_loss(batch)
+        self._loss_sum = nats + (0 if self._loss_sum is None else self._loss_sum)
         self._loss_count += tokens
-        for name, value in (("nats", step.loss.detach().double() * tokens), ("tokens", tokens), ("chars", batch["num_chars"])):
+        for name, value in (("nats", nats), ("tokens", tokens), ("chars", batch["num_chars"])):
             self.sums[f"{split}_{name}"].update(value)
 
     def compute_metrics(self, split: str) -> dict[str, float]:

@@ -111,12 +111,12 @@ class SegmentationTask(Task):
     # Evaluation
 
     def _evaluate(self, batch: dict[str, Any], split: str) -> None:
-        if isinstance(batch["inputs"], Tensor):
-            super()._evaluate(batch, split)
-            return
-        for positions, inputs in groups_of_one_size(batch["inputs"]):
-            targets = torch.stack([batch["targets"][place] for place in positions])
-            super()._evaluate({"inputs": inputs, "targets": targets, "index": batch["index"][positions]}, split)
+        for part in of_one_size(batch):
+            super()._evaluate(part, split)
+
+    def summed_loss(self, batch: dict[str, Any]) -> tuple[Tensor, int]:
+        sums, counts = zip(*(super(SegmentationTask, self).summed_loss(part) for part in of_one_size(batch)), strict=True)
+        return sum(sums), sum(counts)
 
     def update_metrics(self, outputs: dict[str, Any], split: str) -> None:
         preds, targets = outputs.pop("logits").argmax(1), outputs.pop("targets")
@@ -181,3 +181,13 @@ class SegmentationTask(Task):
             tinted = laid_over(image.cpu(), mask, self.class_colors).permute(1, 2, 0).numpy()
             found.append({"mask": indexed, "overlay": Image.fromarray(tinted)})
         return found
+
+
+def of_one_size(batch: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The batch, or, of images of different sizes, its parts that a model can take at once."""
+    if isinstance(batch["inputs"], Tensor):
+        yield batch
+        return
+    for positions, inputs in groups_of_one_size(batch["inputs"]):
+        targets = torch.stack([batch["targets"][place] for place in positions])
+        yield {"inputs": inputs, "targets": targets, "index": batch["index"][positions]}

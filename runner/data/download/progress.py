@@ -24,7 +24,7 @@ def bytes_text(count: float) -> str:
 
 @contextmanager
 def progress(
-    label: str, total: int | None, unit: Literal["bytes", "files"] = "bytes", done: int = 0
+    label: str, total: int | None, unit: Literal["bytes", "files", "points"] = "bytes", done: int = 0
 ) -> Iterator[Callable[[int], None]]:
     """Yields ``show(done)``, to be called with the absolute amount done so far.
 
@@ -61,11 +61,12 @@ def _bar(label: str, total: int | None, unit: str, done: int) -> Iterator[Callab
 
 
 class _Lines:
-    """Prints the first call, then at most a line every ten seconds, then the end."""
+    """Prints the first call, then at most a line every ten seconds with the time left, then the end."""
 
     def __init__(self, label: str, total: int | None, unit: str, done: int):
         self.label, self.total, self.unit = label, total, unit
-        self.last = time.monotonic()
+        self.begun, self.already = time.monotonic(), done
+        self.last = self.begun
         of = "" if total is None else f": {self._text(total)}"
         already = f", {self._text(done)} are there already" if done else ""
         print(f"{label}{of}{already}", file=sys.stderr, flush=True)
@@ -76,7 +77,13 @@ class _Lines:
             return
         self.last = now
         of = "" if not self.total else f" of {self._text(self.total)} ({100 * done / self.total:.0f} %)"
-        print(f"{self.label}: {self._text(done)}{of}", file=sys.stderr, flush=True)
+        print(f"{self.label}: {self._text(done)}{of}{self._left(now, done)}", file=sys.stderr, flush=True)
+
+    def _left(self, now: float, done: int) -> str:
+        if not self.total or not self.already < done < self.total:
+            return ""
+        seconds = (now - self.begun) / (done - self.already) * (self.total - done)
+        return f", {seconds:.0f} s left" if seconds < 120 else f", {seconds / 60:.0f} min left"
 
     def _text(self, count: int) -> str:
         return bytes_text(count) if self.unit == "bytes" else f"{count} {self.unit}"

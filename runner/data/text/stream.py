@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,11 @@ class StreamSampler(EpochBatchSampler):
 
     def __len__(self) -> int:
         return self.length // self.window if self.drop_last else math.ceil(self.length / self.window)
+
+    def some(self, most: int) -> list[list[tuple[int, Any]]]:
+        """The first windows of all streams, for a state is carried from each to the next; ``most`` in all."""
+        batches = list(islice(self._batches(0, 0), max(1, most // self.batch_size)))
+        return [keys[:most] for keys in batches]
 
     def _batches(self, epoch: int, first: int) -> Iterator[list[tuple[int, Any]]]:
         for number in range(first, len(self)):

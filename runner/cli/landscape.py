@@ -1,0 +1,141 @@
+"""``runner landscape RUN``: the loss around a checkpoint, as contours, as a surface or along a line."""
+
+from __future__ import annotations
+
+import sys
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from typing import TYPE_CHECKING
+
+from runner.cli import complete
+from runner.cli.arguments import add_allow_package, add_run
+
+if TYPE_CHECKING:
+    from runner.landscape.explore import Expedition, Explored
+
+SUMMARY = "the loss around a checkpoint: contours, a surface, the path of the training"
+
+EXAMPLES = """\
+examples:
+  runner landscape latest                                 a plane of two random directions, normalised by filter
+  runner landscape latest --directions pca                the plane in which the training moved most, and its path
+  runner landscape latest --one-dimensional --distance 2  along one direction
+  runner landscape latest --checkpoint best --to last     on the line from one checkpoint to another
+
+One that was interrupted goes on where it stopped when the same command is given again. Random directions have each
+filter (each output row of a weight) as long as the model's own; biases and the parameters of norms stay where they are
+(Li et al., arXiv:1712.09913)."""
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    add_run(parser)
+    text = "the centre: best (the default), last, one of the run's checkpoints by name, or a path"
+    parser.add_argument("--checkpoint", metavar="WHICH", default="best", help=text).completer = complete.checkpoints
+    text = "follow the line to this checkpoint instead of a plane"
+    parser.add_argument("--to", metavar="WHICH", help=text).completer = complete.checkpoints
+    text = "random (the default), or pca: those in which the run's checkpoints differ most"
+    parser.add_argument("--directions", choices=("random", "pca"), default="random", help=text)
+    parser.add_argument("--one-dimensional", action="store_true", help="along the first direction alone")
+    parser.add_argument("--split", default="val", help="train, val or test (val)")
+    text = "points a side (25; 51 of a line)"
+    parser.add_argument("--resolution", type=int, metavar="N", help=text)
+    text = "how far to each side: 1 is a step as long as the weights (1; with pca as far as the path; with --to 0.25)"
+    parser.add_argument("--distance", type=float, metavar="D", help=text)
+    text = "samples of the split at most, evenly spread, the same at each point; or all (1000)"
+    parser.add_argument("--samples", type=count_or_all, default=1000, metavar="N", help=text)
+    parser.add_argument("--seed", type=int, default=0, help="of the random directions (0)")
+    text = "auto (the default): the run's own, or what there is"
+    parser.add_argument("--device", choices=("auto", "cpu", "gpu", "mps"), default="auto", help=text)
+    add_allow_package(parser)
+    parser.epilog = EXAMPLES
+
+
+def count_or_all(word: str) -> int | None:
+    if word == "all":
+        return None
+    try:
+        return int(word)
+    except ValueError as error:
+        raise ArgumentTypeError(f"expected a number or `all`, not {word!r}") from error
+
+
+def run(args: Namespace) -> int:
+    from runner.cli.arguments import allow_packages
+    from runner.cli.show import hush_libraries
+    from runner.errors import UserError
+    from runner.landscape.explore import Expedition
+    from runner.landscape.request import LandscapeRequest
+    from runner.landscape.write import write_landscape
+    from runner.report.page import write_report
+    from runner.run.directory import find_run
+
+    keys = ("checkpoint", "to", "split", "directions", "one_dimensional", "resolution", "distance", "samples", "seed", "device")
+    request = LandscapeRequest(**{key: getattr(args, key) for key in keys})
+    hush_libraries()
+    allow_packages(args.allow_package)
+    found = find_run(args.run_ref, args.root)
+    trip = Expedition(found, request)
+    print("\n".join(plan(trip)), flush=True)
+    explored = explore(trip)
+    try:
+        paths = write_landscape(trip, explored)
+        if found.report_path.is_file():
+            paths.append(write_report(found))
+    except OSError as error:
+        raise UserError(f"{found.landscape} cannot be written: {error.strerror or error}.") from error
+    print("\n".join([*outcome(explored), *(f"  {path}" for path in paths)]))
+    return 0
+
+
+def explore(trip: Expedition) -> Explored:
+    from runner.data.download.progress import progress
+
+    total = len(trip.points)
+    try:
+        with progress("Losses", total, "points", len(trip.known)) as show:
+            return trip.explore(show)
+    except KeyboardInterrupt:
+        print(f"{len(trip.known)} of {total} points are kept; the same command goes on from there.", file=sys.stderr)
+        raise
+
+
+def plan(trip: Expedition) -> list[str]:
+    """What is about to be done, and what the run's checkpoints give."""
+    from runner.landscape.path import KEEPS_MORE
+
+    request, plane = trip.request, trip.plane
+    way = f"to {trip.saved[0].file}" if request.to is not None else f"{request.directions} directions"
+    size = " × ".join(str(len(axis)) for axis in plane.axes)
+    parts = [trip.trained.checkpoint.name, way, f"{size} points", f"{trip.samples.count} samples of {request.split}"]
+    lines = [f"{trip.run.name}: {' · '.join([*parts, trip.settings['device']])}"]
+    if request.to is not None:
+        return lines
+    count = len(trip.saved)
+    if count < 3:
+        few = f"{count} checkpoint{'s' if count != 1 else ''}"
+        lines.append(f"The run keeps {few}: too few for a path. Train with {KEEPS_MORE} to keep more.")
+    elif plane.shows_path:
+        lines.append(f"The run keeps {count} checkpoints; {plane.path_share:.0%} of their path lies in what is shown.")
+    else:
+        lines.append(
+            f"The run keeps {count} checkpoints; of their path {plane.path_share:.1g} lies in what is shown, so it is not "
+            "drawn. `--directions pca` shows it."
+        )
+    return lines
+
+
+def outcome(explored: Explored) -> list[str]:
+    import numpy as np
+
+    from runner.landscape.write import sharpness
+    from runner.report.format import number
+
+    losses = explored.losses
+    finite = losses[np.isfinite(losses)]
+    lines = [f"loss {number(explored.centre)} at the checkpoint"]
+    if finite.size:
+        lines[0] += f", from {number(float(finite.min()))} to {number(float(finite.max()))} around it"
+    if finite.size < losses.size:
+        lines.append(f"{losses.size - finite.size} of {losses.size} points are not finite: clipped in the plots")
+    if near := sharpness(explored):
+        lines.append(f"sharpness nearby: {number(near['highest'])} at most, {number(near['mean'])} on average")
+    return lines

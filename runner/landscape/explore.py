@@ -1,0 +1,163 @@
+"""A run's loss landscape, point by point; one that was interrupted goes on where it stopped."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from runner.callbacks.random_state import unnoticed
+from runner.errors import UserError
+from runner.hardware import choose_hardware
+from runner.inference.evaluate import set_up_split
+from runner.inference.load import Trained, find_checkpoint, load_trained
+from runner.landscape.field import LossField
+from runner.landscape.plane import Plane, make_plane
+from runner.landscape.request import LandscapeRequest
+from runner.landscape.samples import Samples
+from runner.run.checkpoints import Saved, file_digest
+from runner.run.directory import RunDir
+from runner.run.files import read_json
+from runner.run.journal import Journal, load_metrics
+
+__all__ = ["Explored", "Expedition"]
+
+DEVICES = {"cpu": "cpu", "gpu": "cuda", "mps": "mps"}
+
+
+@dataclass
+class Explored:
+    """
+    Attributes:
+        losses: of the grid, as ``plane.shape``; not finite where the loss is not.
+        centre: the loss of the checkpoint.
+        path: the loss in the plane at each point of the path, ``(n,)``.
+    """
+
+    plane: Plane
+    losses: np.ndarray
+    centre: float
+    path: np.ndarray
+
+
+class Expedition:
+    """What is needed to know the loss at any point of the plane: everything that can go wrong has done so when it is
+    made. The weights are in 32 bits whatever the run's precision, whose rounding would be seen as roughness.
+
+    Attributes:
+        settings: all that the losses depend on.
+        points: ``(m, k)``, as ``Plane.points`` has them.
+        known: number of a point → its loss, as far as it was measured before.
+
+    Raises:
+        UserError: no such checkpoint, split or device, or a path that cannot give the directions asked for.
+    """
+
+    def __init__(self, run: RunDir, request: LandscapeRequest):
+        self.run = run
+        self.request = request
+        with unnoticed():
+            self.trained = load_trained(run, request.checkpoint)
+            device, self.num_threads = choose_device(self.trained, request.device)
+            set_up_split(self.trained, run, request.split)
+            task = self.trained.task.to(device)
+            self.samples = Samples(self.trained.data, request.split, device, request.samples)
+            to = None if request.to is None else find_checkpoint(run, request.to)
+            self.plane = make_plane(run, task.model, request, to)
+        self.points = self.plane.points()
+        self.settings = self._settings(device)
+        digest = hashlib.sha256(json.dumps(self.settings, sort_keys=True).encode()).hexdigest()[:12]
+        self.points_path = run.landscape / f"{request.kind}_{digest}.points.jsonl"
+        self.known = {number: loss for number, loss in read_losses(self.points_path) if number < len(self.points)}
+
+    def _settings(self, device: torch.device) -> dict[str, Any]:
+        request = asdict(self.request) | {"resolution": self.request.num_points}
+        return request | {
+            "checkpoint": self.trained.checkpoint.name,
+            "sha256": file_digest(self.trained.checkpoint),
+            "path": [entry.sha256 or file_digest(entry.path) for entry in self.plane.saved],
+            "samples": self.samples.count,
+            "data": read_json(self.run.facts_path, {}).get("digest"),
+            "device": device.type,
+            "torch": torch.__version__,
+        }
+
+    @property
+    def saved(self) -> list[Saved]:
+        return self.plane.saved
+
+    def explore(self, show: Callable[[int], None] = lambda done: None) -> Explored:
+        """Measures what is not known yet. Each loss is on the disk within a second, so that whatever ends this, the
+        next one goes on, and comes to the same to the bit.
+
+        Args:
+            show: told how many points are done.
+
+        Raises:
+            UserError: the checkpoint's own loss is no number, or the folder cannot be written.
+        """
+        try:
+            self.points_path.parent.mkdir(exist_ok=True)
+            journal = Journal(self.points_path)
+        except OSError as error:
+            raise UserError(f"{self.points_path.parent} cannot be written: {error.strerror or error}.") from error
+        centre = self.plane.num_grid
+        order = [centre, *(number for number in range(len(self.points)) if number != centre)]
+        data, task = self.samples, self.trained.task
+        try:
+            with unnoticed(), threads(self.num_threads), LossField(task, data, self.plane.directions, self.request.seed) as loss:
+                for number in order:
+                    if number not in self.known:
+                        self.known[number] = loss(*self.points[number])
+                        journal.log(number, 0, {"loss": self.known[number]})
+                        show(len(self.known))
+                    if number == centre and not math.isfinite(self.known[centre]):
+                        raise UserError(
+                            f"the loss of {self.trained.checkpoint.name} itself is {self.known[centre]} on the "
+                            f"{self.request.split} split: there is nothing to see around it. Choose another --checkpoint."
+                        )
+        finally:
+            journal.close()
+        found = np.array([self.known[number] for number in range(len(self.points))])
+        return Explored(self.plane, found[:centre].reshape(self.plane.shape), found[centre], found[centre + 1 :])
+
+
+def read_losses(path: Path) -> Iterator[tuple[int, float]]:
+    for number, _, loss in load_metrics(path).get("loss", []):
+        yield number, loss
+
+
+def choose_device(trained: Trained, asked: str) -> tuple[torch.device, int | None]:
+    """The device, and threads of a processor when it is one.
+
+    Raises:
+        UserError: there is no such device.
+    """
+    hardware = trained.config["hardware"]
+    if asked == "auto":
+        asked = "cpu" if hardware.get("accelerator") == "cpu" else "auto"  # a run for a device that is not here too
+    if asked == "mps" and not torch.backends.mps.is_available():
+        raise UserError("--device mps, but PyTorch sees no Apple GPU here. Take --device auto.")
+    if asked == "gpu" and not torch.cuda.is_available():
+        raise UserError("--device gpu, but PyTorch sees no CUDA device here. Take --device auto.")
+    chosen = choose_hardware(hardware | {"accelerator": asked}, trained.task.model)
+    return torch.device(DEVICES[chosen.accelerator]), chosen.num_threads
+
+
+@contextmanager
+def threads(count: int | None) -> Iterator[None]:
+    """Within it, one operation takes so many threads of the processor; None leaves them as they are."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -1,0 +1,64 @@
+"""The loss of a task as a function of where its weights are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import torch
+
+from runner.data.sampler import seed_of
+from runner.landscape.direction import Direction
+from runner.tasks.base import Task
+
+__all__ = ["LossField"]
+
+
+class LossField:
+    """``with LossField(…) as loss: loss(0.5, -0.5)``. Behind the block the weights are what they were.
+
+    Every point is reached from the centre anew and draws the same random numbers (the proposals a detector is trained
+    on), so that its loss does not depend on which points were asked for before.
+
+    Args:
+        task: in evaluation mode; the centre is where its weights are now.
+        batches: of held-out data, as the task takes them; gone through once a point.
+        directions: along which the coordinates count.
+        seed: of what the loss draws.
+    """
+
+    def __init__(self, task: Task, batches: Iterable[dict[str, Any]], directions: Sequence[Direction], seed: int = 0):
+        self.task = task
+        self.batches = batches
+        self.seed = seed
+        own = dict(task.model.named_parameters()) | dict(task.model.named_buffers())
+        names = dict.fromkeys(name for direction in directions for name in direction)
+        self.moved = [
+            (own[name].data, own[name].detach().clone(), [direction.get(name) for direction in directions])
+            for name in names
+        ]
+
+    def __enter__(self) -> LossField:
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self.go_to()
+
+    @torch.no_grad()
+    def go_to(self, *coordinates: float) -> None:
+        for tensor, centre, parts in self.moved:
+            tensor.copy_(centre)
+            for coordinate, part in zip(coordinates, parts, strict=False):
+                if part is not None:
+                    tensor.add_(part, alpha=coordinate)
+
+    @torch.no_grad()
+    def __call__(self, *coordinates: float) -> float:
+        """The mean loss of all samples; it may be infinite or no number far from the centre."""
+        self.go_to(*coordinates)
+        total, count = 0.0, 0
+        for number, batch in enumerate(self.batches):
+            torch.manual_seed(seed_of(self.seed, "loss", number))
+            loss, weight = self.task.summed_loss(dict(batch))
+            total, count = total + float(loss), count + weight
+        return total / max(count, 1)
