@@ -120,6 +120,20 @@ class DataModule(LightningDataModule):
         """Problems that can be seen without reading the data: a missing folder, a class without images."""
         return []
 
+    def deal_out(self, rank: int, world_size: int) -> None:
+        """From now on the loaders give one rank's share of each batch.
+
+        Raises:
+            DataError: some rank would get nothing of a split.
+        """
+        for name, split in self.splits.items():
+            if 0 < len(split) < world_size:
+                raise DataError(
+                    f"{name} has {len(split)} samples, which cannot be dealt out to {world_size} devices. "
+                    "Take fewer devices, or more samples."
+                )
+        self.rank, self.world_size = rank, world_size
+
     def sample_name(self, split: str, index: int) -> str:
         return self.splits[split].name(index)
 

@@ -10,7 +10,6 @@ from torch.utils.data import DataLoader
 
 from runner.data.sampler import seed_of
 from runner.data.split import Split
-from runner.errors import DataError
 
 __all__ = ["make_loader"]
 
@@ -43,15 +42,8 @@ def make_loader(
     weights: torch.Tensor | None = None,
 ) -> DataLoader:
     """Batches of a split, or one rank's share of each. The loader draws from a generator of its own, so that making
-    an iterator leaves the run's random state as it was.
-
-    Raises:
-        DataError: some rank would get nothing.
+    an iterator leaves the run's random state as it was. ``DataModule.deal_out`` sees to it that each rank has samples.
     """
-    if len(split) < world_size:
-        raise DataError(
-            f"a split of {len(split)} samples cannot be dealt out to {world_size} devices. Take fewer devices."
-        )
     order = {"seed": seed, "shuffle": shuffle, "drop_last": drop_last}
     sampler = split.batch_sampler(batch_size, **order, rank=rank, world_size=world_size)
     if weights is not None:

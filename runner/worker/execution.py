@@ -64,7 +64,7 @@ class Execution:
         seed_everything(config.seed, workers=False, verbose=False)
         raw = resolve(config, None)
         self.data = data or self.make_data(raw)
-        self.data.rank, self.data.world_size = place.rank, place.world_size
+        self.data.deal_out(place.rank, place.world_size)
         check_dealing(self.data.batch_size, self.data.eval_batch_size, place.world_size)
         self.data.balance = (raw.get("sampling") or {}).get("balance", 0.0)
         self.data.overfit = raw["debug"]["kind"] == "overfit"

@@ -7,6 +7,7 @@ import pickle
 import pytest
 import torch
 
+from runner.data.base import DataModule
 from runner.data.loader import make_loader
 from runner.data.sampler import EpochBatchSampler, Share
 from runner.data.split import ArraySource, Split
@@ -68,6 +69,10 @@ def test_one_rank_needs_no_weight() -> None:
 
 
 def test_fewer_samples_than_ranks_are_refused() -> None:
-    split = Split(ArraySource(torch.arange(3.0), torch.zeros(3)), range(3))
-    with pytest.raises(DataError, match="3 samples cannot be dealt out to 4 devices"):
-        make_loader(split, 8, world_size=4)
+    data = DataModule()
+    for name, count in {"train": 8, "val": 3, "test": 0}.items():
+        data.splits[name] = Split(ArraySource(torch.arange(float(count)), torch.zeros(count)), range(count))
+    data.deal_out(2, 3)
+    with pytest.raises(DataError, match="val has 3 samples, which cannot be dealt out to 4 devices"):
+        data.deal_out(0, 4)
+    assert (data.rank, data.world_size) == (2, 3)

@@ -19,6 +19,7 @@ QUICK = [
 KINDS = {
     "labelling": ["data=bracket_depth", "data.num_samples=60", "data.batch_size=10"],
     "language": ["data=text_file", "data.path=poem.txt", "data.window=16", "data.batch_size=6"],
+    "forecasting": ["data=waves", "data.batch_size=50", "model=lstm", "+trainer.limit_train_batches=6"],
     "seq2seq": ["data=dates", "data.num_train=30", "data.num_val=7", "data.num_test=0", "data.batch_size=8",
                 "task.max_steps=12"],
 }  # fmt: skip
@@ -36,7 +37,7 @@ def finish(folder: Path, name: str, *words: str) -> dict[str, list]:
 @pytest.mark.parametrize("kind", KINDS)
 def test_two_ranks_agree_with_one(tmp_path, kind: str) -> None:
     """The last batch falls unevenly to the ranks, and so do tokens. Only the order of additions differs."""
-    (tmp_path / "poem.txt").write_text("".join(f"Line {i} of a ballad\n\n" for i in range(40)))
+    (tmp_path / "poem.txt").write_text("".join(f"Line {i} of a ballad\n\n" for i in range(80)))
     one = finish(tmp_path, "one", *KINDS[kind], "hardware=cpu")
     two = finish(tmp_path, "two", *KINDS[kind], "hardware=cpu_ddp")
     assert one.keys() == two.keys()

@@ -79,6 +79,15 @@ TASKS = {
         "data=dates", "data.num_train=64", "data.num_val=4", "data.num_test=4", "data.batch_size=8",
         "model.hidden_size=8", "model.embed_dim=8", "task.max_steps=12", "checkpoint.every=3 steps",
     ],
+    "forecasting": [
+        "data=waves", "data.batch_size=16", "model=lstm", "model.hidden_size=8", "regularization.dropout=0.2",
+        "checkpoint.every=5 steps", "+trainer.limit_train_batches=12", "+trainer.limit_val_batches=2",
+        "+trainer.limit_test_batches=2",
+    ],
+    "word vectors": [
+        "data=word_pairs", f"data.path={TEXT}", "data.min_count=2", "data.batch_size=64", "model=skip_gram",
+        "regularization=none", "checkpoint.every=5 steps", "+trainer.limit_train_batches=12",
+    ],
     "language": [
         "data=text_file", f"data.path={TEXT}", "data.window=16", "data.batch_size=4", "model=gru",
         "model.hidden_size=8", "model.num_layers=2", "regularization.dropout=0.2", "checkpoint.every=5 steps",
@@ -102,6 +111,13 @@ OVERRIDES = {
     "digits mlp, early stopping, written at once": [
         "model=mlp", "data=digits", "data.num_workers=2", "checkpoint.every_n_steps=8", "checkpoint.asynchronous=false",
         "+regularization.early_stopping={patience: 1}", "trainer.max_epochs=5",
+    ],
+    "digits small_cnn, moving average, mixup for an epoch": [
+        "model=small_cnn", "data=digits", "regularization.ema=0.9", "regularization.mixup=0.2",
+        "regularization.mix_epochs=1", "regularization.weight_noise=0.01", "checkpoint.every_n_steps=4",
+    ],
+    "digits small_cnn, averaged epochs": [
+        "model=small_cnn", "data=digits", "regularization.swa=0.4", "checkpoint.every_n_steps=6",
     ],
     "detection by faster_rcnn": [
         "data=shapes_detection", *FEW, "data.image_size=64", "data.batch_size=2", "checkpoint.every_n_steps=2",
