@@ -14,9 +14,15 @@ from runner.tasks.base import Step, Task
 
 __all__ = ["RegressionTask"]
 
+FEW_TARGETS = 12
+"""The scores of each target are told of so many at most."""
+
 
 class RegressionTask(Task):
     """Numbers ``(N, K)``. Model and loss work on standardised targets, metrics in the data's own unit.
+
+    Of several targets ``rmse``, ``mae`` and ``r2`` are means over the targets, as scikit-learn has them, and each
+    target's own stand beside them: ``rmse/NAME``, ``r2/NAME``.
 
     Args:
         model: inputs to ``(N, K)``.
@@ -44,27 +50,41 @@ class RegressionTask(Task):
         self.loss = loss if loss is not None else nn.MSELoss()
         self.target_names = list(target_names)
         self.register_buffer("target_mean", torch.as_tensor(target_mean, dtype=torch.float32).reshape(1, -1))
-        self.register_buffer("target_std", torch.as_tensor(target_std, dtype=torch.float32).reshape(1, -1))
-        self.metrics = nn.ModuleDict({f"{split}_metrics": make_metrics() for split in ("val", "test")})
+        std = torch.as_tensor(target_std, dtype=torch.float32).reshape(1, -1)
+        self.register_buffer("target_std", torch.where(std == 0, 1.0, std))  # of a target that is the same everywhere
+        num_targets = len(self.target_names)
+        self.metrics = nn.ModuleDict({f"{split}_metrics": make_metrics(num_targets) for split in ("val", "test")})
 
     def step(self, batch: dict[str, Any]) -> Step:
         targets = batch["targets"].float().reshape(len(batch["targets"]), -1)
         scaled = self(batch["inputs"]).float().reshape(targets.shape)
-        loss = self.loss(scaled, (targets - self.target_mean) / self.target_std)
+        loss = self.loss(scaled, self.standardised(targets))
         return Step(loss, {"preds": self.to_unit(scaled.detach()), "targets": targets})
+
+    def standardised(self, values: Tensor) -> Tensor:
+        """Values in the data's own unit, ``(N, K)``, by the statistics of the training targets."""
+        return (values - self.target_mean) / self.target_std
 
     def to_unit(self, scaled: Tensor) -> Tensor:
         """Standardised predictions in the data's own unit."""
         return scaled * self.target_std + self.target_mean
 
     def update_metrics(self, outputs: dict[str, Any], split: str) -> None:
-        preds, targets = outputs["preds"].reshape(-1), outputs["targets"].reshape(-1)
+        """Standardised, so that sums of squares of large numbers do not lose their digits."""
+        preds, targets = self.standardised(outputs["preds"]), self.standardised(outputs["targets"])
         self.metrics[f"{split}_metrics"].update(preds, targets)
 
-    def compute_metrics(self, split: str) -> dict[str, Tensor]:
+    def compute_metrics(self, split: str) -> dict[str, float]:
         metrics = self.metrics[f"{split}_metrics"]
-        values = metrics.compute()
+        found = {name: value.reshape(-1).cpu() for name, value in metrics.compute().items()}
         metrics.reset()
+        std = self.target_std.flatten().cpu()
+        found |= {name: found[name] * std for name in ("rmse", "mae")}
+        values = {name: float(each.mean()) for name, each in found.items()}
+        if 1 < len(self.target_names) <= FEW_TARGETS:
+            for name in ("rmse", "r2"):
+                own = zip(self.target_names, found[name].tolist(), strict=True)
+                values |= {f"{name}/{target}": value for target, value in own}
         return values
 
     def predict_outputs(self, inputs: Tensor) -> dict[str, Any]:
@@ -82,6 +102,12 @@ class RegressionTask(Task):
             yield f"{split}_regression", regression_panels(preds, targets, self.target_names, title)
 
 
-def make_metrics() -> MetricCollection:
-    """Root of the mean squared error, mean absolute error, share of variance explained."""
-    return MetricCollection({"rmse": MeanSquaredError(squared=False), "mae": MeanAbsoluteError(), "r2": R2Score()})
+def make_metrics(num_targets: int) -> MetricCollection:
+    """Of each target: root of the mean squared error, mean absolute error, share of variance explained."""
+    return MetricCollection(
+        {
+            "rmse": MeanSquaredError(squared=False, num_outputs=num_targets),
+            "mae": MeanAbsoluteError(num_outputs=num_targets),
+            "r2": R2Score(multioutput="raw_values"),
+        }
+    )
