@@ -34,6 +34,7 @@ def decision_boundary(
     feature_names: Sequence[str],
     class_names: Sequence[str],
     title: str = "Decision boundary",
+    threshold: float = 0.5,
 ) -> Figure:
     """What the model says over the plane of its two features, with the samples on top.
 
@@ -41,13 +42,14 @@ def decision_boundary(
         grid: (R, R, 2) feature values, from `feature_grid`.
         grid_probs: (R, R, K) probabilities there.
         points, targets: (N, 2) and (N,) class numbers.
+        threshold: of two classes, the probability from which on it is the second.
     """
     num_classes = grid_probs.shape[-1]
     colors = [CYCLE[1], CYCLE[0]] if num_classes == 2 else class_colors(num_classes)
     fig, axes = new_figure(6.6, 4.9, title=title)
     ax = axes[0, 0]
     if num_classes == 2:
-        _draw_probability(fig, ax, grid, grid_probs[..., 1], class_labels(class_names, 2)[1])
+        _draw_probability(fig, ax, grid, grid_probs[..., 1], class_labels(class_names, 2)[1], threshold)
     else:
         _draw_regions(ax, grid, grid_probs, colors)
     _draw_points(ax, points, np.asarray(targets), class_labels(class_names, num_classes), colors)
@@ -57,14 +59,16 @@ def decision_boundary(
     return fig
 
 
-def _draw_probability(fig: Figure, ax: Axes, grid: np.ndarray, probs: np.ndarray, name: str) -> None:
-    """Shades of the second class's probability; the boundary is where it is one half."""
+def _draw_probability(
+    fig: Figure, ax: Axes, grid: np.ndarray, probs: np.ndarray, name: str, threshold: float
+) -> None:
+    """Shades of the second class's probability; the boundary is where it is the threshold."""
     palette = ListedColormap(_blend(CYCLE[1], CYCLE[0]))
     shades = ax.contourf(
         grid[..., 0], grid[..., 1], probs, np.linspace(0, 1, 11), cmap=palette, vmin=0, vmax=1
     )
-    if probs.min() < 0.5 < probs.max():
-        ax.contour(grid[..., 0], grid[..., 1], probs, [0.5], colors="black", linewidths=1.4)
+    if probs.min() < threshold < probs.max():
+        ax.contour(grid[..., 0], grid[..., 1], probs, [threshold], colors="black", linewidths=1.4)
     bar = fig.colorbar(
         shades, ax=ax, fraction=0.045, pad=0.02, label=f"probability of {name}", ticks=[0, 0.25, 0.5, 0.75, 1]
     )

@@ -13,16 +13,20 @@ from runner.plots.style import class_labels, label, styled
 __all__ = ["most_wrong", "select_most_wrong"]
 
 
-def select_most_wrong(probs: np.ndarray, targets: np.ndarray, limit: int = 24) -> np.ndarray:
+def select_most_wrong(
+    probs: np.ndarray, targets: np.ndarray, preds: np.ndarray | None = None, limit: int = 24
+) -> np.ndarray:
     """Indices of at most `limit` wrong predictions, the largest loss (least probable truth) first.
 
     Args:
         probs: (N, K).
         targets: (N,) class numbers.
+        preds: (N,) those decided for, where a threshold decides; the likeliest when None.
     """
     probs, targets = np.asarray(probs, dtype=float), np.asarray(targets, dtype=np.int64)
-    wrong = np.flatnonzero(probs.argmax(axis=1) != targets)
-    of_truth, of_pred = probs[wrong, targets[wrong]], probs[wrong].max(axis=1)
+    preds = probs.argmax(axis=1) if preds is None else np.asarray(preds, dtype=np.int64)
+    wrong = np.flatnonzero(preds != targets)
+    of_truth, of_pred = probs[wrong, targets[wrong]], probs[wrong, preds[wrong]]
     return wrong[np.lexsort((-of_pred, of_truth))][:limit]
 
 

@@ -184,7 +184,7 @@ class ClassificationTask(Task):
         probs = self.probs_of(outputs["logits"]).cpu()
         rows = []
         for row in probs.tolist():
-            ranked = sorted(zip(row, self.class_names, strict=True), reverse=True)
+            ranked = sorted(zip(row, self.class_names, strict=True), key=lambda pair: -pair[0])
             probabilities = {name: round(value, 6) for value, name in ranked[:NAMED_CLASSES]}
             chosen = self.choose(row)
             rows.append(
@@ -193,8 +193,8 @@ class ClassificationTask(Task):
         return rows
 
     def choose(self, probs: Sequence[float]) -> int:
-        """The class that probabilities decide for."""
-        return max(range(len(probs)), key=lambda i: (probs[i], self.class_names[i]))
+        """The class that probabilities decide for; of equals the first, as the metrics have it."""
+        return max(range(len(probs)), key=probs.__getitem__)
 
     def figures(self, split: str, data: Any) -> Iterator[tuple[str, Any]]:
         outputs = self.outputs[split]
@@ -273,7 +273,7 @@ class BinaryClassificationTask(ClassificationTask):
 
     def _update(self, probs: Tensor, targets: Tensor, split: str) -> None:
         """Decisions by the threshold; areas and calibration by the probabilities themselves."""
-        bent = probs if float(self.threshold) == 0.5 else shifted(probs, self.threshold)
+        bent = shifted(probs, self.threshold)
         for name, metric in self.metrics[f"{split}_metrics"].items():
             metric.update(bent if name in DECIDED else probs, targets)
         self.class_f1[split].update(bent, targets)
@@ -340,7 +340,8 @@ def make_metrics(num_classes: int) -> MetricCollection:
         "calibration_error": MulticlassCalibrationError(n_bins=15, **options),
     }
     if num_classes == 2:
-        metrics["auroc"] = _BinaryAUROC(thresholds=1000, validate_args=False)
-        metrics["pr_auc"] = _BinaryAveragePrecision(thresholds=1000, validate_args=False)
+        # All thresholds there are: in bins, the small probabilities of a rare class could not be told apart.
+        metrics["auroc"] = _BinaryAUROC(thresholds=None, validate_args=False)
+        metrics["pr_auc"] = _BinaryAveragePrecision(thresholds=None, validate_args=False)
         return MetricCollection(metrics, compute_groups=False)
     return MetricCollection(metrics)

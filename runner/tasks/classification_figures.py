@@ -49,7 +49,7 @@ def classification_figures(
 
 
 def wrong_figure(split, data, names, targets, preds, confidences, probs, index) -> Iterator[tuple[str, Any]]:
-    chosen = select_most_wrong(probs, targets)
+    chosen = select_most_wrong(probs, targets, preds)
     if len(chosen) and hasattr(data, "text_of"):
         found = index[chosen].tolist()
         texts, told = [data.text_of(split, i) for i in found], [data.sample_name(split, i) for i in found]
@@ -88,6 +88,5 @@ def boundary_figure(task: Any, split: str, data: Any) -> Any:
         normalize = data.normalize.to(task.device)
         grid_probs = task.probs_of(task(normalize(flat))).cpu().numpy().reshape(*grid.shape[:2], -1)
     features = data.facts.extra.get("feature_names", ["feature 1", "feature 2"])
-    return decision_boundary(
-        grid, grid_probs, points, targets, features, task.class_names, f"Decision boundary ({split})"
-    )
+    title, threshold = f"Decision boundary ({split})", float(getattr(task, "threshold", 0.5))
+    return decision_boundary(grid, grid_probs, points, targets, features, task.class_names, title, threshold)

@@ -12,6 +12,12 @@ def test_the_largest_loss_comes_first_and_right_ones_are_left_out():
     assert select_most_wrong(PROBS, np.array([0, 1, 0, 0])).tolist() == []
 
 
+def test_where_a_threshold_decides_its_decisions_are_right_or_wrong():
+    """By a threshold of 0.05 all but the third are called 1, also those that are likelier 0."""
+    assert select_most_wrong(PROBS, np.array([1, 1, 1, 1]), np.array([1, 1, 0, 1])).tolist() == [2]
+    assert select_most_wrong(PROBS, np.array([0, 0, 1, 0]), np.array([1, 1, 0, 1])).tolist() == [2, 1, 3, 0]
+
+
 def test_captions_tell_file_truth_prediction_and_confidence():
     fig = most_wrong(np.zeros((1, 3, 8, 8)), ["data/val/dog/img_1.jpg"], [1], [0], [0.987], ["cat", "dog"])
     assert fig.axes[0].get_xlabel() == "img_1.jpg\ntruth: dog\npred: cat 99%"

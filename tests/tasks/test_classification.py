@@ -29,7 +29,20 @@ def test_metrics_equal_scikit_learn(num_classes):
     assert found["precision_macro"] == pytest.approx(sk.precision_score(truth, preds, average="macro"), abs=1e-6)
     if num_classes == 2:
         area = sk.roc_auc_score(truth, logits.softmax(1)[:, 1].numpy())
-        assert found["auroc"] == pytest.approx(area, abs=2e-3)
+        assert found["auroc"] == pytest.approx(area, abs=1e-6)
+
+
+def test_areas_tell_small_probabilities_of_a_rare_class_apart():
+    torch.manual_seed(0)
+    targets = (torch.rand(2000) < 0.05).long()
+    logits = torch.randn(2000, 1) + 1.5 * targets[:, None] - 9  # hardly a probability above 0.001
+    task = BinaryClassificationTask(nn.Identity(), class_names=["no", "yes"])
+    for part in range(0, 2000, 256):
+        task.update_metrics({"logits": logits[part : part + 256], "targets": targets[part : part + 256]}, "val")
+    found = {key: float(value) for key, value in task.compute_metrics("val").items()}
+    probs = logits.sigmoid().flatten().numpy()
+    assert found["auroc"] == pytest.approx(sk.roc_auc_score(targets, probs), abs=1e-5)
+    assert found["pr_auc"] == pytest.approx(sk.average_precision_score(targets, probs), abs=1e-5)
 
 
 def test_metrics_start_afresh_after_each_evaluation():
@@ -59,6 +72,15 @@ def test_binary_takes_one_output_and_exactly_two_classes():
         BinaryClassificationTask.adapt(facts("abc"))
     with pytest.raises(DataError, match="at least 2"):
         ClassificationTask.adapt(facts("a"))
+
+
+def test_of_equal_classes_metrics_and_rows_take_the_same():
+    task = ClassificationTask(nn.Identity(), class_names=["cat", "dog", "owl"])
+    outputs = {"logits": torch.tensor([[1.0, 0.0, 1.0]]), "targets": torch.tensor([0])}
+    task.update_metrics(outputs, "val")
+    assert task.compute_metrics("val")["accuracy"] == 1
+    (row,) = task.rows(outputs)
+    assert row["class"] == "cat" and list(row["probs"]) == ["cat", "owl", "dog"]
 
 
 def test_rows_name_the_likeliest_classes_first():

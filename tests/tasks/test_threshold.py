@@ -48,6 +48,15 @@ def test_bent_probabilities_decide_as_the_threshold_does():
     assert torch.equal(shifted(both, 0.05).argmax(-1), (probs >= 0.05).long())
 
 
+def test_a_probability_at_the_threshold_is_called_the_second_class_by_all():
+    task = BinaryClassificationTask(nn.Identity(), class_names=["no", "yes"])
+    outputs = {"logits": torch.zeros(4, 1), "targets": torch.ones(4, dtype=torch.long)}
+    task.update_metrics(outputs, "val")
+    assert task.compute_metrics("val")["accuracy"] == 1
+    assert task.decide(outputs["logits"]).tolist() == [1] * 4
+    assert [row["class"] for row in task.rows(outputs)] == ["yes"] * 4
+
+
 def test_a_tuned_task_keeps_the_threshold_with_its_weights():
     probs, targets = skewed()
     task = BinaryClassificationTask(nn.Identity(), class_names=["no", "yes"], threshold="auto")
@@ -58,8 +67,8 @@ def test_a_tuned_task_keeps_the_threshold_with_its_weights():
     assert threshold < 0.4 and float(found["threshold"]) == threshold
     preds = (probs >= threshold).numpy()
     assert float(found["f1_macro"]) == pytest.approx(sk.f1_score(targets, preds, average="macro"), abs=1e-6)
-    assert float(found["auroc"]) == pytest.approx(sk.roc_auc_score(targets, probs), abs=5e-3)
-    assert float(found["pr_auc"]) == pytest.approx(sk.average_precision_score(targets, probs), abs=1e-2)
+    assert float(found["auroc"]) == pytest.approx(sk.roc_auc_score(targets, probs), abs=1e-5)
+    assert float(found["pr_auc"]) == pytest.approx(sk.average_precision_score(targets, probs), abs=1e-5)
     again = BinaryClassificationTask(nn.Identity(), class_names=["no", "yes"], threshold="auto")
     again.load_state_dict(task.state_dict())
     assert torch.equal(again.decide(outputs["logits"]), torch.tensor(preds).long())
