@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from copy import copy
 from typing import Annotated, Any, ClassVar
 
 import torch
@@ -186,7 +187,8 @@ class DataModule(LightningDataModule):
 
     def train_dataloader(self) -> DataLoader:
         options = {"weights": draw_weights(self.splits["train"], self.balance)} if self.balance else {}
-        return self._loader("train", self.batch_size, shuffle=True, drop_last=self.drop_last, **options)
+        train = self.splits["train"]
+        return self._loader(train, self.batch_size, shuffle=True, drop_last=self.drop_last, **options)
 
     def val_dataloader(self) -> DataLoader | list:
         return self.eval_loader("val")
@@ -195,13 +197,23 @@ class DataModule(LightningDataModule):
         return self.eval_loader("test")
 
     def eval_loader(self, split: str) -> DataLoader | list:
-        """A split in its own order, without augmentation of the training kind; empty when there is none."""
-        return self._loader(split, self.eval_batch_size) if len(self.splits.get(split, ())) else []
+        """A split in its own order, its samples treated as those of validation, also where it is the training split;
+        empty when there is none."""
+        return self._loader(self.as_held_out(split), self.eval_batch_size) if len(self.splits.get(split, ())) else []
 
-    def _loader(self, split: str, batch_size: int, **options: Any) -> DataLoader:
+    def as_held_out(self, split: str) -> Split:
+        """A split whose samples are neither augmented nor batched as in training."""
+        part, val = self.splits[split], self.splits.get("val")
+        if split != "train" or not isinstance(part, Split) or val is None:
+            return part
+        part = copy(part)
+        part.transform, part.collate = val.transform, val.collate
+        return part
+
+    def _loader(self, split: Split, batch_size: int, **options: Any) -> DataLoader:
         pin_memory = torch.cuda.is_available()
         return make_loader(
-            self.splits[split],
+            split,
             batch_size,
             seed=self.seed,
             num_workers=self.num_workers,

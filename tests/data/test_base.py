@@ -81,6 +81,19 @@ def test_a_split_that_is_not_there_has_no_loader(data: NumbersDataModule):
     assert data.test_dataloader() == []
 
 
+def test_the_training_split_is_evaluated_as_validation_is(data: NumbersDataModule):
+    def noisy(inputs, target):
+        return inputs + torch.rand(2), target
+
+    train = data.splits["train"]
+    train.transform = noisy
+    (first, *_) = data.eval_loader("train")
+    assert torch.equal(first["inputs"], train.source.inputs[:3])
+    assert first["index"].tolist() == [0, 1, 2]
+    assert train.transform is noisy
+    assert all((batch["inputs"] % 1 > 0).any() for batch in data.train_dataloader())
+
+
 def test_eval_batches_are_as_large_as_training_batches_unless_said():
     assert NumbersDataModule(batch_size=7).eval_batch_size == 7
 
