@@ -21,9 +21,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--config-dir", metavar="FOLDER", action="append", default=[], help="one more folder of groups"
     )
-
-
-    parser.add_argument("--steps", type=int, default=1000, help="with scheduler: steps of the drawn training (1000)")
+    parser.add_argument("--steps", type=int, metavar="N", help="with scheduler: steps of the drawn training (1000)")
     parser.add_argument("--plot", metavar="FILE", help="with scheduler: draw all schedules into this PNG file")
 
 
@@ -33,6 +31,9 @@ def run(args: Namespace) -> int:
     from runner.errors import UserError
 
     groups = find_groups(args.config_dir)
+    idle = [f"--{name}" for name in ("steps", "plot") if getattr(args, name) is not None]
+    if idle and args.group != "scheduler":
+        raise UserError(f"{', '.join(idle)} would have no effect: it is for `runner list scheduler`.")
     if args.group is None:
         _print_overview(groups)
         return 0
@@ -41,7 +42,8 @@ def run(args: Namespace) -> int:
     if args.group == "scheduler":
         from runner.cli.config.schedule import plot_schedules
 
-        _print_schedules(groups["scheduler"], plot_schedules(list(groups["scheduler"]), args.steps, args.plot, args.config_dir))
+        options, steps = groups["scheduler"], 1000 if args.steps is None else args.steps
+        _print_schedules(options, plot_schedules(list(options), steps, args.plot, args.config_dir))
         return 0
     print_group(args.group, groups[args.group])
     return 0

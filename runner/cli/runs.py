@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
-from typing import Any
+from typing import Any, get_args
 
 from runner.cli.arguments import add_root
 
@@ -14,16 +14,20 @@ def add_arguments(parser: ArgumentParser) -> None:
     add_root(parser)
     parser.add_argument("--last", type=int, metavar="N", default=20, help="only the newest N; 0 for all (20)")
     parser.add_argument(
-        "--state", help="only those in this state: finished, failed, running, interrupted, lost"
+        "--state", help="only those in this state: created, running, finished, pruned, failed, interrupted, lost"
     )
     parser.add_argument("--trials", action="store_true", help="the trials of sweeps too")
     parser.add_argument("--json", action="store_true", help="one JSON list, for programs")
 
 
 def run(args: Namespace) -> int:
+    from runner.config.nearest import did_you_mean
+    from runner.errors import UserError
     from runner.run.directory import is_trial, list_runs
-    from runner.run.status import read_status
+    from runner.run.status import State, read_status
 
+    if args.state and args.state not in get_args(State):
+        raise UserError(f"--state {args.state}: there is no such state. {did_you_mean(args.state, get_args(State))}")
     every = list_runs(args.root)
     runs = every if args.trials else [run for run in every if not is_trial(run)]
     sweeps = sorted({run.path.parents[1].name for run in every if is_trial(run)})

@@ -33,6 +33,13 @@ def test_unknown_group(say) -> None:
     assert "there is no config group 'modle'. Did you mean 'model'?" in said.err
 
 
+def test_options_of_schedules_are_refused_elsewhere(say) -> None:
+    for words, idle in ((["model", "--plot", "a.png"], "--plot"), (["--steps", "10"], "--steps")):
+        said = say("list", *words)
+        assert said.code == 2
+        assert f"{idle} would have no effect" in said.err
+
+
 def test_own_options_are_listed(say, here: Path) -> None:
     (here / "conf" / "model").mkdir(parents=True)
     (here / "conf" / "model" / "mine.yaml").write_text(

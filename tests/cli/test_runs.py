@@ -44,6 +44,8 @@ def test_only_some(say, three_runs) -> None:
     last = say("runs", "--last", "1")
     assert "The newest 1 of 3" in last.out
     assert "There are no lost runs" in say("runs", "--state", "lost").out
+    said = say("runs", "--state", "finnished")
+    assert said.code == 2 and "Did you mean 'finished'?" in said.err
 
 
 def test_runs_for_programs(say, three_runs) -> None:
