@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -47,6 +48,30 @@ def test_inspect_a_table_for_programs(say, here: Path) -> None:
     assert len(found["inputs"]["mean"]) == 10
     assert found["inputs"]["normalised std"] == pytest.approx([1.0] * 10, abs=0.05)
     assert [*here.iterdir()] == []
+
+
+def test_inspect_a_series_tells_of_its_columns_and_not_of_steps(say) -> None:
+    said = say("data", "inspect", "data=waves", "data.num_steps=400")
+    assert said.code == 0, said.err
+    shown = said.out[said.out.index("inputs, of") :].split()
+    assert "load" in shown and "heat" in shown and "95" not in shown
+
+
+def test_steps_that_fill_up_a_sequence_do_not_count() -> None:
+    import torch
+
+    from runner.cli.data.inspect import input_statistics
+    from runner.data.split import ArraySource, Split
+    from runner.data.standardize import Standardize
+
+    steps = torch.tensor([[[1.0, 10.0], [3.0, 30.0]], [[5.0, 20.0], [torch.nan, torch.nan]]])
+    data = SimpleNamespace(
+        splits={"train": Split(ArraySource(steps, torch.zeros(2)), range(2))}, normalize=Standardize([3.0], [1.0])
+    )
+    found = input_statistics(data)
+    assert found["mean"] == [3.0, 20.0] and found["min"] == [1.0, 10.0] and found["max"] == [5.0, 30.0]
+    assert found["std"] == pytest.approx([(8 / 3) ** 0.5, (200 / 3) ** 0.5])
+    assert found["normalised mean"] == [0.0, 17.0]
 
 
 def test_where_the_picture_goes(say, here: Path) -> None:

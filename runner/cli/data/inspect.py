@@ -69,7 +69,7 @@ def print_statistics(data: DataModule, statistics: dict[str, list[float]]) -> No
 def input_statistics(data: DataModule) -> dict[str, list[float]]:
     """Mean, deviation, least and greatest value of each channel or feature, and both after normalisation.
 
-    Empty where samples differ in shape or are no numbers.
+    Steps that fill up a sequence do not count. Empty where samples differ in shape or are no numbers.
     """
     import torch
 
@@ -81,15 +81,21 @@ def input_statistics(data: DataModule) -> dict[str, list[float]]:
         return {}
     raw, normal = by_channel(inputs.float()), by_channel(data.normalize(inputs).float())
     columns = {
-        "mean": raw.mean(1), "std": raw.std(1), "min": raw.amin(1), "max": raw.amax(1),
-        "normalised mean": normal.mean(1), "normalised std": normal.std(1),
+        "mean": raw.nanmean(1), "std": deviation(raw),
+        "min": raw.nan_to_num(torch.inf).amin(1), "max": raw.nan_to_num(-torch.inf).amax(1),
+        "normalised mean": normal.nanmean(1), "normalised std": deviation(normal),
     }  # fmt: skip
     return {name: column.tolist() for name, column in columns.items()}
 
 
 def by_channel(inputs: Tensor) -> Tensor:
-    """(N, C, …) → (C, everything else)."""
-    return inputs.transpose(0, 1).flatten(1)
+    """Images ``(N, C, H, W)`` or features ``(N, F)`` to ``(C or F, everything else)``; so sequences ``(N, T, F)``."""
+    return inputs.movedim(-1 if inputs.dim() == 3 else 1, 0).flatten(1)
+
+
+def deviation(values: Tensor) -> Tensor:
+    """Of the numbers in each row that are some."""
+    return (values - values.nanmean(1, keepdim=True)).square().nanmean(1).sqrt()
 
 
 def save_samples(data: DataModule, output: str | None) -> Path | None:

@@ -93,6 +93,10 @@ class SeriesDataModule(DataModule):
     def source_name(self) -> str:
         return ""
 
+    @property
+    def title(self) -> str:
+        return Path(self.source_name()).stem
+
     def digest(self, series: Series) -> str:
         return ""
 
@@ -154,7 +158,7 @@ class SeriesDataModule(DataModule):
             input_shape=(self.input_steps, len(self.names)),
             num_outputs=self.horizon_steps * len(columns),
             **{f"num_{name}": len(split) for name, split in self.splits.items()},
-            name=Path(self.source_name()).stem,
+            name=self.title,
             source=self.source_name(),
             digest=self.digest(series),
             extra={

@@ -28,6 +28,8 @@ class WavesDataModule(SeriesDataModule):
             ``runner.data.series.base.SeriesDataModule``.
     """
 
+    title = "waves"
+
     def __init__(
         self,
         num_steps: Annotated[int, Ge(50)] = 3000,
