@@ -29,7 +29,8 @@ FIRST_WORD = 4
 class WordVectorsTask(Task):
     """True neighbours of a word told apart from drawn ones: negative sampling (Mikolov et al., arXiv:1310.4546).
 
-    ``accuracy`` is the share of held-out pairs whose true neighbour scores higher than every drawn one.
+    ``accuracy`` is the share of held-out pairs whose true neighbour scores higher than every drawn one. Pairs with a
+    word that has no vector, whose weight is 0, count neither there nor in the loss.
 
     Args:
         model: called with words ``(N,)`` and candidates ``(N, 1 + k)``, gives logits ``(N, 1 + k)``; its
@@ -66,11 +67,11 @@ class WordVectorsTask(Task):
         truth[:, 0] = 1.0
         each = binary_cross_entropy_with_logits(logits, truth, reduction="none").sum(1)
         hits = (logits[:, :1] > logits[:, 1:]).all(1)
-        return Step((batch["pair_weight"] * each).mean(), {"hits": hits.detach()})
+        return Step((batch["pair_weight"] * each).mean(), {"hits": hits.detach(), "counts": batch["pair_weight"] > 0})
 
     def update_metrics(self, outputs: dict[str, Any], split: str) -> None:
-        hits = outputs["hits"]
-        sums = torch.stack([hits.sum().double(), torch.tensor(float(len(hits)), device=hits.device)])
+        counts = outputs["counts"]
+        sums = torch.stack([(outputs["hits"] & counts).sum(), counts.sum()])
         self.hits[split] = self.hits[split] + sums if split in self.hits else sums
 
     def compute_metrics(self, split: str) -> dict[str, float]:

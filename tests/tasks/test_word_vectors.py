@@ -58,6 +58,18 @@ def test_loss_and_accuracy_are_those_of_their_definition():
     assert task.compute_metrics("val")["accuracy"] == float((scores[:, :1] > scores[:, 1:]).all(1).float().mean())
 
 
+def test_pairs_with_an_unknown_word_do_not_count():
+    task = WordVectorsTask(SkipGram(9, 1))
+    task.model.embedding.weight.data[:] = 1.0
+    task.model.neighbours.weight.data[:, 0] = torch.arange(9.0)
+    batch = {
+        "inputs": torch.tensor([4, 1, 5]), "targets": torch.tensor([[8, 7], [8, 7], [6, 7]]),
+        "pair_weight": torch.tensor([1.0, 0.0, 1.0]),
+    }  # fmt: skip
+    task.update_metrics(task.step(batch).outputs, "val")
+    assert task.compute_metrics("val")["accuracy"] == 0.5
+
+
 def test_the_plane_is_that_of_most_variance():
     vectors = np.random.default_rng(0).normal(size=(50, 5)) * [1, 9, 1, 4, 1]
     plane = principal_plane(vectors)
