@@ -20,7 +20,7 @@ class PictureFolder:
 
     def __init__(self, path: str | Path):
         self.path = Path(path)
-        self._taken: dict[str, int] = {}
+        self._taken: set[str] = set()
 
     def write(self, source: str, pictures: dict[str, Image]) -> dict[str, str]:
         """Writes the pictures of one input; returns where each went, by its name.
@@ -33,9 +33,12 @@ class PictureFolder:
                 f"--output {self.path}: a folder is for pictures, and this run's task draws none. "
                 "Name a .json or .csv file."
             )
-        stem = Path(source).stem
-        count = self._taken[stem] = self._taken.get(stem, 0) + 1
-        stem = stem if count == 1 else f"{stem}-{count}"
+        stem = first = Path(source).stem
+        number = 1
+        while stem in self._taken:
+            number += 1
+            stem = f"{first}-{number}"
+        self._taken.add(stem)
         files = {name: self.path / f"{stem}_{name}.png" for name in pictures}
         try:
             self.path.mkdir(parents=True, exist_ok=True)

@@ -15,6 +15,12 @@ def test_files_are_named_by_input_and_picture(tmp_path):
     assert len(list((tmp_path / "out").iterdir())) == 3
 
 
+def test_no_input_writes_over_another_of_the_same_prediction(tmp_path):
+    folder, picture = PictureFolder(tmp_path), Image.new("L", (2, 2))
+    written = [folder.write(name, {"mask": picture})["mask"] for name in ("a/cat.jpg", "b/cat.jpg", "cat-2.jpg", "c/cat.jpg")]
+    assert len(set(written)) == 4
+
+
 def test_mistakes(tmp_path):
     with pytest.raises(UserError, match="this run's task draws none"):
         PictureFolder(tmp_path).write("a.jpg", {})
