@@ -41,10 +41,10 @@ def count(number: int) -> str:
     return str(number)
 
 
-def model_name(run: RunDir, config: dict[str, Any]) -> str:
-    """The option that was taken, or the constructor's name."""
+def chosen_name(run: RunDir, config: dict[str, Any], group: str) -> str:
+    """The option of ``model`` or ``task`` that was taken, or the constructor's name."""
     chosen = read_json(run.provenance_path, {}).get("choices") or {}
-    return chosen.get("model") or config["model"]["_target_"].rpartition(".")[2]
+    return chosen.get(group) or config[group]["_target_"].rpartition(".")[2]
 
 
 def plan(run: RunDir, config: dict[str, Any], data: Any, task: Any, hardware: Chosen, resumed: Any) -> None:
@@ -62,8 +62,8 @@ def plan(run: RunDir, config: dict[str, Any], data: Any, task: Any, hardware: Ch
     precision = {"32-true": "32-bit", "bf16-mixed": "bf16", "16-mixed": "fp16"}[hardware.precision]
     layout = ", channels-last" if hardware.channels_last else ""
     lines = {
-        "task": facts.task,
-        "model": f"{model_name(run, config)}, {count(sum(p.numel() for p in parameters))} parameters{trained}",
+        "task": chosen_name(run, config, "task"),
+        "model": f"{chosen_name(run, config, 'model')}, {count(sum(p.numel() for p in parameters))} parameters{trained}",
         "data": f"{facts.name}: {splits} samples of {'×'.join(map(str, facts.input_shape))}{classes}",
         "device": f"{describe_device(hardware.accelerator)}, {precision}{layout}",
         "run": short_path(run.path),

@@ -55,7 +55,6 @@ class Seq2SeqTask(Task):
         super().__init__(model, optimizer, scheduler)
         self.label_smoothing, self.beam_size, self.max_steps = label_smoothing, beam_size, max_steps
         self._said: dict[str, dict[str, list[str]]] = {}
-        self._nats: list[float] = [0.0, 0.0]
 
     @classmethod
     def adapt(cls, facts: Facts) -> Facts:

@@ -48,7 +48,8 @@ class SoundSource:
 
 
 class Frames:
-    """Spectrograms of any length to ``num_frames``: the middle of longer ones, silence around shorter ones.
+    """Spectrograms of any length to ``num_frames``: images show the middle of longer ones, and silence around shorter
+    ones; sequences the beginning of longer ones.
 
     Args:
         as_sequence: steps for a recurrent network ``(T, M)``, NaN behind the last one, in place of an image

@@ -100,7 +100,7 @@ class LanguageDataModule(DataModule):
         return [] if size >= 100 else [f"data.path={self.file} holds {size} bytes: too little to learn from."]
 
     def prepare_data(self) -> None:
-        """Fetches what is fetched, and writes the token files, so that each rank finds them."""
+        """Fetches what is fetched."""
         if self.path is None and self.download_from:
             address, name, sha256, size = self.download_from
             download(address, data_folder(self.data_dir) / name, sha256, size)
