@@ -127,7 +127,7 @@ class Expedition:
         finally:
             journal.close()
         found = np.array([self.known[number] for number in range(len(self.points))])
-        return Explored(self.plane, found[:centre].reshape(self.plane.shape), found[centre], found[centre + 1 :])
+        return Explored(self.plane, found[:centre].reshape(self.plane.shape), float(found[centre]), found[centre + 1 :])
 
 
 def read_losses(path: Path) -> Iterator[tuple[int, float]]:

@@ -58,7 +58,17 @@ class LossField:
         self.go_to(*coordinates)
         total, count = 0.0, 0
         for number, batch in enumerate(self.batches):
-            torch.manual_seed(seed_of(self.seed, "loss", number))
+            seed_generators(seed_of(self.seed, "loss", number), self.task.device)
             loss, weight = self.task.summed_loss(dict(batch))
             total, count = total + float(loss), count + weight
         return total / max(count, 1)
+
+
+def seed_generators(seed: int, device: torch.device) -> None:
+    """Of the processor and, where it is another, the device. (``torch.manual_seed`` notes a stack trace for each kind of
+    device there might be, which takes longer than the loss of a small model.)"""
+    torch.default_generator.manual_seed(seed)
+    if device.type == "cuda":
+        torch.cuda.manual_seed_all(seed)
+    elif device.type == "mps":
+        torch.mps.manual_seed(seed)

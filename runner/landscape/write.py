@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -65,7 +66,7 @@ def summary(trip: Expedition, explored: Explored) -> dict[str, Any]:
         "checkpoints": [entry.file for entry in plane.saved],
         "steps": [entry.step for entry in plane.saved],
         "points": plane.path.tolist(),
-        "losses": explored.path.tolist(),
+        "losses": [loss if math.isfinite(loss) else None for loss in explored.path.tolist()],
         "share_within": plane.path_share,
         "explained": plane.explained,
     }

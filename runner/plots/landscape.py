@@ -51,7 +51,7 @@ class DrawnLosses:
         low, top = float(finite.min()), float(finite.max())
         is_log = low > 0 and top / low > WIDE
         if is_log:
-            high = min(top, low * 10**MOST_DECADES)
+            high = min(top, low * 10**MOST_DECADES, 10 * float(np.quantile(finite, 0.95)))
         else:
             most = float(np.quantile(finite, 0.9))
             high = min(top, most + 5 * (most - low)) if most > low else top

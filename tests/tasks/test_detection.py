@@ -57,6 +57,27 @@ def test_the_loss_is_the_sum_of_its_parts():
     }  # fmt: skip
 
 
+def test_held_out_images_have_a_loss_too():
+    """The detector is in training for a moment, but for its norms; crowds do not count."""
+    seen = {}
+
+    class Seen(Oracle):
+        def __init__(self, found):
+            super().__init__(found)
+            self.norm, self.dropout = nn.BatchNorm2d(3), nn.Dropout()
+
+        def forward(self, images, targets=None):
+            seen.update(targets=targets, norm=self.norm.training, dropout=self.dropout.training)
+            return super().forward(images, targets)
+
+    own = DetectionTask(Seen(FOUND), class_names=NAMES).eval()
+    crowd = {"boxes": torch.ones(2, 4), "labels": torch.tensor([0, 1]), "iscrowd": torch.tensor([False, True])}
+    total, count = own.summed_loss({"inputs": [torch.zeros(3, 8, 8)] * 2, "targets": [crowd, crowd]})
+    assert (float(total), count) == (5.0, 2)
+    assert [target["labels"].tolist() for target in seen["targets"]] == [[0], [0]]
+    assert not seen["norm"] and not seen["dropout"] and not own.model.training
+
+
 def test_rows_name_what_is_sure_enough():
     outputs = task().predict_outputs([torch.zeros(3, 50, 50)] * 2)
     first, second = task().rows(outputs)
