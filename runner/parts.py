@@ -12,6 +12,7 @@ from runner.config.facts import facts_known
 from runner.config.plain import to_plain
 from runner.data.base import DataModule
 from runner.data.facts import Facts
+from runner.data.folds import Folds
 from runner.errors import ConfigError
 from runner.tasks.base import Task
 
@@ -25,7 +26,21 @@ def make_data(config: dict[str, Any]) -> DataModule:
             f"data: {config['data']['_target_']} gives a {type(data).__name__}; "
             "expected a runner.data.base.DataModule."
         )
+    if config.get("folds"):
+        data.take_folds(fold_of(config["folds"]))
     return data
+
+
+def fold_of(node: dict[str, Any]) -> Folds:
+    """
+    Raises:
+        ConfigError: the node means all folds, and one is needed.
+    """
+    if node.get("index") is None:
+        raise ConfigError(
+            "folds: this is for one run, and folds are several. Say which one with folds.index, or take folds away."
+        )
+    return Folds(**node)
 
 
 def adapt_facts(config: dict[str, Any], facts: Facts) -> Facts:

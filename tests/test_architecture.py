@@ -42,7 +42,7 @@ MAY_IMPORT = {
         "errors", "run", "config", "parts", "hardware", "report", "tracking",
         "callbacks", "data", "models", "tasks", "ranks", "optim", "find_lr", "devices", "measure_hardware",
     },
-    "launch": {"errors", "run", "config", "worker", "ranks"},
+    "launch": {"errors", "run", "config", "worker", "ranks", "report", "callbacks"},
     "sweep": {"errors", "run", "config", "launch", "worker", "ranks", "parts", "data", "report", "plots", "tracking"},
     "api": {"errors", "run", "config", "launch", "inference"},
     "cli": {"errors", "run", "config", "parts", "ranks", "launch", "sweep", "inference", "landscape", "report", "tracking", "plots", "data", "optim"},

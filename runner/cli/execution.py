@@ -25,7 +25,7 @@ def execute(run: RunDir) -> int:
     try:
         results = launch(run)
     except (Interrupted, RunFailed):
-        if is_first() and any(run.checkpoints.glob("*.ckpt")):
+        if is_first() and any(run.path.glob("**/checkpoints/*.ckpt")):
             print(
                 f"`runner resume {announce.short_path(run.path)}` goes on from the last checkpoint.",
                 file=sys.stderr,

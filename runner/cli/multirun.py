@@ -63,7 +63,7 @@ def run_job(_config: Any, experiment: str | None, config_dirs: list[str]) -> flo
     from runner.config.compose import compose
     from runner.errors import Interrupted, RunnerError
     from runner.launch import local
-    from runner.launch.going_on import earlier_run, go_on
+    from runner.launch.going_on import earlier_run, go_on, goes_on
     from runner.launch.nodes import refuse_nodes
     from runner.run.files import read_json
 
@@ -76,7 +76,7 @@ def run_job(_config: Any, experiment: str | None, config_dirs: list[str]) -> flo
         check(composition)
         refuse_nodes(composition.config, "runner train -m")
         command = ["runner", "train", *([experiment] if experiment else []), *overrides]
-        run = earlier_run(composition) if composition.config.get("resume") == "auto" else None
+        run = earlier_run(composition) if goes_on(composition) else None
         if run is None:
             run = local.prepare(composition, command)
         elif not go_on(run, composition):

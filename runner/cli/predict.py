@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
@@ -45,6 +44,7 @@ def run(args: Namespace) -> int:
     from runner.cli.arguments import allow_packages
     from runner.inference.predict import predict
     from runner.run.directory import find_run
+    from runner.run.table import rows_as_csv
 
     _check(args)
     allow_packages(args.allow_package)
@@ -57,7 +57,7 @@ def run(args: Namespace) -> int:
     if form == "table":
         _print_table(rows)
         return 0
-    text = _as_json(rows) if form == "json" else _as_csv(rows)
+    text = _as_json(rows) if form == "json" else rows_as_csv(rows)
     if args.output is None:
         sys.stdout.write(text)
         return 0
@@ -129,38 +129,6 @@ def _as_json(rows: list[dict[str, Any]]) -> str:
     import json
 
     return json.dumps(rows, indent=2, ensure_ascii=False) + "\n"
-
-
-def _as_csv(rows: list[dict[str, Any]]) -> str:
-    import csv
-    import io
-
-    text = io.StringIO()
-    flat = [_flat(row) for row in rows]
-    # Rows name their likest classes first, each its own: in columns they stand in the classes' order.
-    nested = [key for row in flat for key in row if key not in rows[0] and "." in key]
-    plain = [key for row in flat for key in row if key not in nested]
-    columns = [*dict.fromkeys(plain), *sorted(set(nested), key=_natural)]
-    writer = csv.DictWriter(text, columns, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(flat)
-    return text.getvalue()
-
-
-def _natural(name: str) -> list[tuple[int, str]]:
-    """Sorts ``class 10`` behind ``class 9``."""
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name) if part]
-
-
-def _flat(row: dict[str, Any]) -> dict[str, Any]:
-    """Nested values as columns: ``{"probs": {"cat": 0.9}}`` → ``{"probs.cat": 0.9}``."""
-    flat: dict[str, Any] = {}
-    for key, value in row.items():
-        if isinstance(value, dict):
-            flat |= {f"{key}.{name}": inner for name, inner in _flat(value).items()}
-        else:
-            flat[key] = value
-    return flat
 
 
 def _print_table(rows: list[dict[str, Any]]) -> None:

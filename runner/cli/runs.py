@@ -16,20 +16,20 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--state", help="only those in this state: created, running, finished, pruned, failed, interrupted, lost"
     )
-    parser.add_argument("--trials", action="store_true", help="the trials of sweeps too")
+    parser.add_argument("--trials", action="store_true", help="the trials of sweeps and single folds too")
     parser.add_argument("--json", action="store_true", help="one JSON list, for programs")
 
 
 def run(args: Namespace) -> int:
     from runner.config.nearest import did_you_mean
     from runner.errors import UserError
-    from runner.run.directory import is_trial, list_runs
+    from runner.run.directory import is_fold, is_trial, list_runs
     from runner.run.status import State, read_status
 
     if args.state and args.state not in get_args(State):
         raise UserError(f"--state {args.state}: there is no such state. {did_you_mean(args.state, get_args(State))}")
     every = list_runs(args.root)
-    runs = every if args.trials else [run for run in every if not is_trial(run)]
+    runs = every if args.trials else [run for run in every if not is_trial(run) and not is_fold(run)]
     sweeps = sorted({run.path.parents[1].name for run in every if is_trial(run)})
     if args.state:
         runs = [run for run in runs if read_status(run).state == args.state]

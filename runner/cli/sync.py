@@ -36,13 +36,14 @@ def choose_runs(references: list[str], everything: bool, root: str) -> list:
         UserError: none is meant, or one does not exist.
     """
     from runner.errors import UserError
-    from runner.run.directory import list_runs
+    from runner.run.directory import is_fold, list_runs
     from runner.sweep.directory import find_run_or_sweep, list_sweeps
 
     if everything:
         sweeps = list_sweeps(root)
         trials = {sweep.trials for sweep in sweeps}  # they go with their sweep
-        return [run for run in list_runs(root) if run.path.absolute().parent not in trials] + sweeps
+        runs = [run for run in list_runs(root) if not is_fold(run)]  # likewise
+        return [run for run in runs if run.path.absolute().parent not in trials] + sweeps
     if not references:
         raise UserError("no RUN was given: name one or more runs, `latest`, or --all.")
     return [find_run_or_sweep(reference, root) for reference in references]
@@ -55,6 +56,8 @@ def send(run, uri: str | None, with_model: bool) -> tuple[str, bool]:
         A line for the user, and whether all there is was sent.
     """
     from runner.run.directory import RunDir
+    from runner.run.folds import has_folds
+    from runner.tracking.children import FoldsMirror
     from runner.tracking.mirror import sync
     from runner.tracking.settings import check, read_settings
 
@@ -66,7 +69,7 @@ def send(run, uri: str | None, with_model: bool) -> tuple[str, bool]:
     problems = check(settings)
     if problems and uri is None:
         return f"{run.name}: {problems[0]}", False
-    report = sync(run, uri)
+    report = FoldsMirror(run, uri).sync() if has_folds(run) else sync(run, uri)
     sent = f"{report.points} points, {report.params} parameters, {report.files} files"
     if report.error is not None:
         return f"{run.name}: stopped after {sent}: {report.error}", False

@@ -12,6 +12,7 @@ from omegaconf import DictConfig
 from runner.config.agreement import agreement_problems
 from runner.config.composition import Composition
 from runner.config.effect import effect_problems
+from runner.config.folds import fold_problems
 from runner.config.groups import GROUPS
 from runner.config.hardware_effect import hardware_problems
 from runner.config.machine import machine_problems
@@ -53,6 +54,7 @@ def find_problems(composition: Composition) -> list[str]:
         *trainer_problems(plain.get("trainer")),
         *agreement_problems(composition, plain),
         *effect_problems(composition, plain),
+        *fold_problems(composition, plain),
         *hardware_problems(plain),
         *machine_problems(plain),
         *trial_problems(

@@ -16,6 +16,7 @@ from yaml import YAMLError
 from runner.config import facts as _facts  # noqa: F401 - registers the resolver
 from runner.config.composition import Composition
 from runner.config.experiment import Experiment, load_config, read_experiment
+from runner.config.folds import as_setting, spelt_out
 from runner.config.groups import find_groups, package_conf
 from runner.config.hydra_node import hydra_problems
 from runner.config.override import apply_value, choice_problems, chooses, dotted_values, parse_overrides
@@ -64,8 +65,10 @@ def compose(
         use_resolved(composition, file, [override.input_line for override in choosing])
     else:
         choose_options(composition, file, choosing)
+    spelt_out(composition.config)
     for override in parsed:
         if override not in choosing:
+            override = as_setting(override)
             wrong = apply_value(override, composition.config)
             composition.problems += [wrong] if wrong else []
             composition.explicit |= set(dotted_values(override.key_or_group, override.value()))

@@ -17,6 +17,7 @@ __all__ = [
     "Config",
     "Debug",
     "EarlyStopping",
+    "Folds",
     "Hardware",
     "Launcher",
     "LrFinder",
@@ -281,6 +282,29 @@ class Sweep:
 
 
 @dataclass
+class Folds:
+    """K-fold cross-validation: the same training once for each fold, validated where the others train. ``folds=5`` is
+    short for ``folds.num_folds=5``.
+
+    Args:
+        num_folds: parts that the training and validation samples are cut into.
+        stratified: each fold has the classes in the same proportion; where a sample has one class when null.
+        group_column: of a table: rows that are alike there are never in two folds, and it is no feature.
+        group_pattern: a regular expression found in the name of every sample, of files their path: samples that are alike
+            in its first group, or in the whole of what it matches, are never in two folds.
+        seed: of the cut.
+        index: trains one fold alone, counted from 0; all of them, each a run of its own, when null.
+    """
+
+    num_folds: Annotated[int, Ge(2)] = 5
+    stratified: bool | None = None
+    group_column: str | None = None
+    group_pattern: str | None = None
+    seed: Annotated[int, Ge(0), Le(2**31 - 1)] = 0
+    index: Annotated[int, Ge(0)] | None = None
+
+
+@dataclass
 class Sampling:
     """Which training samples an epoch draws.
 
@@ -369,6 +393,7 @@ class Config:
         guard: what happens when the loss or a gradient is no number.
         resume: auto goes on with the run of the same name, or else of the same config, where there is one.
         sweep: what `runner sweep` searches, and how; a single run leaves it alone.
+        folds: K-fold cross-validation, in place of a single cut into training and validation.
         sampling: which training samples an epoch draws.
         parameter_groups: parameters with a learning rate, weight decay … of their own.
         lr_finder: the learning-rate range test, for `runner find-lr` and ``optimizer.lr=auto``.
@@ -408,6 +433,7 @@ class Config:
     guard: Annotated[dict, Part("runner.callbacks.guards.NonFiniteGuard")] | None = None
     resume: Literal["auto"] | None = None
     sweep: Sweep | None = None
+    folds: Folds | None = None
     sampling: Sampling | None = None
     parameter_groups: list[ParameterGroup] | None = None
     lr_finder: LrFinder | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from copy import copy
 from typing import Annotated, Any, ClassVar
 
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from runner.data.facts import Facts
+from runner.data.folds import FoldCut, Folds
 from runner.data.loader import make_loader
 from runner.data.split import Split
 from runner.errors import DataError
@@ -87,9 +88,13 @@ class DataModule(LightningDataModule):
         balance: how far training draws small classes more often, from 0 to 1.
         extra_facts: names of the facts it tells beyond those of every data set, so that a config that asks for
             another is refused before any work; None does not say.
+        no_folds: why its samples can never be cut into folds; None where they can.
+        folds: of cross-validation; None for a single cut.
+        fold_cut: how they were cut; known after ``setup``.
     """
 
     extra_facts: ClassVar[tuple[str, ...] | None] = None
+    no_folds: ClassVar[str | None] = None
 
     def __init__(
         self,
@@ -111,6 +116,34 @@ class DataModule(LightningDataModule):
         self.rank = 0
         self.world_size = 1
         self.balance = 0.0
+        self.folds: Folds | None = None
+        self.fold_cut: FoldCut | None = None
+
+    def take_folds(self, folds: Folds) -> None:
+        """Cross-validation: ``setup`` will cut the samples it would train and validate on into these folds."""
+        self.folds = folds
+
+    def fold(
+        self,
+        train: Tensor,
+        val: Tensor,
+        labels: Tensor | None = None,
+        name: Callable[[int], str] | None = None,
+        column: Callable[[str], Sequence[Any]] | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """What trains and validates, as a subclass has cut it; where there are folds, both together are cut anew.
+
+        Args:
+            train, val: indices of one source, ``(n,)`` and ``(m,)``.
+            labels, name, column: of the samples of that source; see ``Folds.cut``.
+
+        Raises:
+            DataError: see there.
+        """
+        if self.folds is None:
+            return train, val
+        self.fold_cut = self.folds.cut(torch.cat([train, val]).sort().values, labels, name, column)
+        return self.fold_cut.split(self.folds.index)
 
     @classmethod
     def fact_names(cls) -> list[str] | None:

@@ -20,6 +20,7 @@ from runner.parts import make_data, make_model, make_task
 from runner.run.checkpoints import Saved, best_checkpoint, last_checkpoint, read_index
 from runner.run.directory import RunDir, find_run
 from runner.run.files import read_json
+from runner.run.folds import has_folds
 from runner.run.journal import load_metrics
 from runner.run.status import Status, read_status
 from runner.tasks.base import Task
@@ -59,6 +60,8 @@ def find_checkpoint(run: RunDir, which: Which | str = "best") -> Saved:
     Raises:
         UserError: the run has none yet, or not that one.
     """
+    if has_folds(run):
+        raise UserError(f"{run.name} is a cross-validation, with a model for each fold. Name one, such as {run.name}/0.")
     entries = read_index(run.checkpoints)
     if which in ("best", "last"):
         entry = best_checkpoint(run) if which == "best" else last_checkpoint(run)

@@ -10,9 +10,10 @@ from omegaconf import OmegaConf
 
 from runner.config.check import find_problems
 from runner.config.composition import Composition
+from runner.config.folds import of_all_folds
 from runner.config.plain import to_plain, to_yaml
 from runner.errors import ConfigError
-from runner.launch.going_on import earlier_run, go_on
+from runner.launch.going_on import earlier_run, go_on, goes_on
 from runner.launch.local import prepare
 from runner.launch.nodes import meet
 from runner.ranks.place import Place
@@ -45,7 +46,7 @@ def begin(compose: Callable[[], Composition], command: list[str]) -> RunDir | No
         return composition
 
     def ready(composition: Composition) -> RunDir | None:
-        earlier = earlier_run(composition) if composition.config.get("resume") == "auto" else None
+        earlier = earlier_run(composition) if goes_on(composition) else None
         if earlier is not None:
             return earlier if go_on(earlier, composition) else None
         return prepare(composition, command)
@@ -118,6 +119,11 @@ def fit_to(place: Place, composition: Composition) -> list[str]:
     if not place.under_agent:
         return []
     config, problems = composition.config, []
+    if of_all_folds(config):
+        problems.append(
+            f"folds are the work of one process, and {place.starter} has started {place.world_size}. Call it without "
+            f"{place.starter}; hardware.devices={place.local_world_size} gives each fold so many devices."
+        )
     there = {"hardware.devices": place.local_world_size, "hardware.num_nodes": place.num_nodes}
     for key, number in there.items():
         wanted = OmegaConf.select(config, key)

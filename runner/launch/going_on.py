@@ -7,15 +7,19 @@ import sys
 import time
 from typing import Any
 
+from omegaconf import DictConfig, OmegaConf
+
 from runner.config.changes import Change, find_changes, lengthens, refusals
 from runner.config.composition import Composition
+from runner.config.folds import of_all_folds
 from runner.config.plain import to_plain, to_yaml
 from runner.errors import ConfigError, UserError
 from runner.run.directory import RunDir, list_runs
 from runner.run.files import read_json, write_json, write_text
+from runner.run.folds import has_folds
 from runner.run.status import read_status
 
-__all__ = ["earlier_run", "fingerprint", "go_on", "may_go_on"]
+__all__ = ["adopt", "earlier_run", "fingerprint", "go_on", "goes_on", "may_go_on"]
 
 
 def fingerprint(composition: Composition) -> str:
@@ -25,11 +29,18 @@ def fingerprint(composition: Composition) -> str:
     return hashlib.sha256(to_yaml(plain).encode()).hexdigest()
 
 
+def goes_on(composition: Composition) -> bool:
+    """Whether a command means an earlier run of its kind, where there is one."""
+    return composition.config.get("resume") == "auto" or of_all_folds(composition.config)
+
+
 def earlier_run(composition: Composition) -> RunDir | None:
-    """The run that ``resume=auto`` means: the one of that name, else the newest of the same config; None when there
-    is none yet."""
+    """The run that ``resume=auto`` means, as does a command with folds: the one of that name, else the newest of the
+    same config; None when there is none yet."""
     root, name = composition.config.run.root, composition.config.run.name
     runs = list_runs(root)
+    if of_all_folds(composition.config):
+        runs = [run for run in runs if has_folds(run)]
     if name:
         return next((run for run in runs if run.name == name), None)
     wanted = fingerprint(composition)
@@ -68,12 +79,25 @@ def go_on(run: RunDir, composition: Composition | None) -> bool:
     Raises:
         UserError: it cannot go on, or not so.
     """
-    from omegaconf import OmegaConf
-
-    config = OmegaConf.load(run.config_path)
-    changes = [] if composition is None else find_changes(plain(config), plain(composition.config))
-    if not may_go_on(run, changes):
+    wanted = OmegaConf.load(run.config_path) if composition is None else composition.config
+    if not adopt(run, wanted) and not of_all_folds(wanted):  # of folds the results are told again
         print(f"{run.name} is finished. `runner resume {run.name} trainer.max_epochs=N` trains it longer.")
+        return False
+    return True
+
+
+def adopt(run: RunDir, wanted: DictConfig) -> bool:
+    """Puts into a run's config what is other in the config that is wanted now.
+
+    Returns:
+        Whether there is anything left to do; where not, nothing was written.
+
+    Raises:
+        UserError: it cannot go on, or not so.
+    """
+    config = OmegaConf.load(run.config_path)
+    changes = find_changes(plain(config), plain(wanted))
+    if not may_go_on(run, changes):
         return False
     if changes:
         for change in changes:

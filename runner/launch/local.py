@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from runner.config.composition import Composition
+from runner.config.folds import of_all_folds
 from runner.config.plain import to_plain, to_yaml
 from runner.errors import UserError
 from runner.launch.going_on import fingerprint
 from runner.ranks.joining import joined
 from runner.ranks.place import Place
-from runner.run.directory import RunDir, run_name
+from runner.run.directory import FOLDS, RunDir, run_name
 from runner.run.files import cannot_write, write_text
 from runner.run.provenance import write_provenance
 from runner.run.status import write_status
@@ -31,6 +32,8 @@ def prepare(composition: Composition, command: list[str] | None = None) -> RunDi
         name = run_name(choices.get("model", "model"), choices.get("data", "data"))
     run = RunDir.create(config.run.root, name)
     try:
+        if of_all_folds(config):
+            (run.path / FOLDS).mkdir()
         write_text(run.config_path, to_yaml(to_plain(config, [])), durable=True)
         write_provenance(
             run, command, seed=config.seed, choices=composition.choices, fingerprint=fingerprint(composition)
@@ -55,12 +58,16 @@ def launch(run: RunDir) -> dict[str, Any] | None:
     from runner.launch import elastic
 
     place = Place.here()
+    config = OmegaConf.load(run.config_path)
+    if of_all_folds(config):
+        from runner.launch.folds import launch_folds
+
+        return launch_folds(run, config)
     if place.under_agent:
         from runner.worker import execute
 
         with joined(run, place):
             return execute(run)
-    config = OmegaConf.load(run.config_path)
     kind = OmegaConf.select(config, "launcher.kind")
     if kind == "slurm":
         from runner.launch import slurm

@@ -9,11 +9,15 @@ from typing import Any
 from rich.console import Console
 
 from runner.hardware import Chosen, describe_device
+from runner.report.folds import folds_table, headlines, spread
+from runner.report.format import duration
+from runner.report.format import number as figure
 from runner.report.tables import next_commands, plan_panel, results_table, suggestions_table
 from runner.run.directory import RunDir
 from runner.run.files import read_json
+from runner.run.folds import PREDICTIONS
 
-__all__ = ["plan", "range_test", "results", "text"]
+__all__ = ["fold", "folds", "plan", "range_test", "results", "text"]
 
 
 def console() -> Console:
@@ -75,11 +79,36 @@ def plan(run: RunDir, config: dict[str, Any], data: Any, task: Any, hardware: Ch
     console().print(plan_panel(lines))
 
 
+def folds(run: RunDir, config: Any, plan: dict[str, Any]) -> None:
+    """How the data are cut into folds, and what is to be known of it."""
+    groups = f" · {plan['num_groups']} groups, none of them in two folds" if plan["num_groups"] else ""
+    lines = {
+        "model": model_name(run, config),
+        "folds": f"{len(plan['sizes'])} of {spread(plan['sizes'])} samples, cut by {plan['kind']}{groups}",
+        "data": f"{plan['name']}: {sum(plan['sizes'])} samples are validated on"
+        + (f", {plan['num_test']} tested on in every fold" if plan["num_test"] else ", none is set apart for test"),
+        "run": short_path(run.path),
+    }
+    console().print(plan_panel(lines))
+    for note in plan["notes"]:
+        text(note)
+
+
+def fold(number: int, values: dict[str, Any]) -> None:
+    """What came out of one fold."""
+    shown = [f"{key} {figure(value)}" for key, value in headlines(values).items()]
+    text(f"fold {number}: {' · '.join(shown)} · {duration(values['seconds'])}")
+
+
 def results(run: RunDir, values: dict[str, Any]) -> None:
     """What came out, and the commands worth typing next."""
     if not is_main_process():
         return
     out = console()
+    if "by_fold" in values:
+        out.print(folds_table(values))
+        out.print(next_commands(after_folds(run, values)))
+        return
     out.print(results_table(values))
     name = short_path(run.path)
     has_test = bool(values.get("test"))
@@ -90,6 +119,17 @@ def results(run: RunDir, values: dict[str, Any]) -> None:
         ("runner ui", "compare runs in the dashboard"),
     ]
     out.print(next_commands(commands))
+
+
+def after_folds(run: RunDir, values: dict[str, Any]) -> list[tuple[str, str]]:
+    name = short_path(run.path)
+    commands = [
+        (f"runner report {name}", "the page with every fold"),
+        (f"runner evaluate {name}/folds/0", "one fold's metrics again"),
+        (f"runner compare {name} OTHER", "means beside those of another run"),
+    ]
+    kept = (f"less {name}/{PREDICTIONS}", f"what was predicted of {values['num_predictions']} samples, each by its fold")
+    return [kept, *commands] if values.get("num_predictions") else commands
 
 
 def range_test(run: RunDir, composition: Any, values: dict[str, Any], words: list[str]) -> None:

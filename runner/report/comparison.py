@@ -11,7 +11,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from runner.report.format import duration, number
+from runner.report.format import duration, number, with_std
 from runner.report.shown import Shown, aligned
 from runner.report.summary import Summary, lower_is_better, summarize
 from runner.run.directory import RunDir
@@ -99,7 +99,7 @@ def _metrics(summaries: list[Summary]) -> tuple[dict[str, list[str]], dict[str, 
     for key in keys:
         split, _, name = key.partition("/")
         values = [s.metrics.get(split, {}).get(name) for s in summaries]
-        rows[key] = [number(value) for value in values]
+        rows[key] = [with_std(value, s.std_of(key)) for value, s in zip(values, summaries, strict=True)]
         best[key] = best_columns(name, values)
     return rows, best
 

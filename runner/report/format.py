@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 
-__all__ = ["count", "duration", "moment", "number"]
+__all__ = ["count", "duration", "moment", "number", "with_std"]
 
 
 def number(value: object) -> str:
@@ -20,6 +20,15 @@ def number(value: object) -> str:
     if size < 1e-3 or size >= 1e9:
         return f"{value:.2e}"
     return f"{value:.4f}" if size < 10 else f"{value:.2f}" if size < 1000 else f"{value:,.0f}"
+
+
+def with_std(mean: float | None, std: float | None) -> str:
+    """A mean and its standard deviation: ``0.9712 ± 0.0043``."""
+    if mean is None or std is None:
+        return number(mean)
+    shown = number(mean)
+    decimals = len(shown.partition(".")[2])
+    return f"{shown} ± {number(std) if 'e' in shown else f'{std:,.{decimals}f}'}"
 
 
 def count(value: int) -> str:

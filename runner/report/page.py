@@ -11,6 +11,7 @@ from runner.report.render import render
 from runner.report.summary import summarize
 from runner.run.directory import RunDir
 from runner.run.files import write_text
+from runner.run.folds import has_folds
 
 __all__ = ["write_report"]
 
@@ -23,6 +24,10 @@ def write_report(run: RunDir) -> Path:
     Raises:
         OSError: the file cannot be written.
     """
+    if has_folds(run):
+        from runner.report.fold_page import write_fold_report
+
+        return write_fold_report(run)
     _draw_missing_curves(run)
     summary = summarize(run)
     page = render("page.html", page_content(summary, load_pictures(run)))

@@ -68,6 +68,10 @@ class Summary:
                 return f"{split}/{name}", found[name]
         return None
 
+    def std_of(self, key: str) -> float | None:
+        """Deviation of a metric over the folds of the run; None where it has none."""
+        return (self.results.get("std") or {}).get(key.partition("/")[0], {}).get(key)
+
     @property
     def seconds(self) -> float | None:
         """How long it ran, as far as that is known."""

@@ -12,10 +12,11 @@ from rich.table import Table
 from rich.text import Text
 
 from runner.report.comparison import compare_table
-from runner.report.format import duration, number
+from runner.report.format import duration, number, with_std
 from runner.report.shown import Shown, aligned
 from runner.report.summary import Summary, bare_metrics, summarize
 from runner.run.directory import RunDir
+from runner.run.folds import finished_folds, has_folds
 
 __all__ = ["STATE_STYLES", "compare_table", "next_commands", "plan_panel", "results_table", "runs_table", "suggestions_table"]
 
@@ -103,10 +104,15 @@ def _outcome(summary: Summary) -> str:
     if summary.status.state != "finished" and summary.status.reason:
         return " ".join(summary.status.reason.split()).partition(". ")[0]
     headline = summary.headline
-    return f"{headline[0]} {number(headline[1])}" if headline else "-"
+    if not headline:
+        return "-"
+    return f"{headline[0]} {with_std(headline[1], summary.std_of(headline[0]))}"
 
 
 def _epoch(summary: Summary) -> str:
+    if has_folds(summary.run):
+        done = summary.results.get("by_fold") or finished_folds(summary.run)
+        return f"{len(done)}/{(summary.config.get('folds') or {}).get('num_folds', 5)} folds"
     trainer = summary.config.get("trainer")
     planned = trainer.get("max_epochs") if isinstance(trainer, dict) else None
     done = summary.results.get("epoch", summary.status.epoch)

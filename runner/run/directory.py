@@ -10,12 +10,13 @@ from pathlib import Path
 from runner.errors import RunNotFoundError, UserError
 from runner.run.files import read_json
 
-__all__ = ["REPEATS", "RunDir", "find_run", "is_trial", "list_runs"]
+__all__ = ["FOLDS", "REPEATS", "RunDir", "find_run", "is_fold", "is_trial", "list_runs"]
 
 CONFIG = "config.yaml"
 SWEEP = "sweep.yaml"
 TRIALS = "trials"
 REPEATS = "repeats"
+FOLDS = "folds"
 
 
 class RunDir:
@@ -39,11 +40,11 @@ class RunDir:
 
     @property
     def name(self) -> str:
-        """The folder's; of a trial of a sweep ``SWEEP/3``, of its runs with further seeds ``SWEEP/3/repeats/1``."""
+        """The folder's; of a trial of a sweep or of a fold ``NAME/3``, of a trial's further runs ``SWEEP/3/repeats/1``."""
         path = self.path
         if path.parent.name == REPEATS:
             return f"{RunDir(path.parents[1]).name}/{REPEATS}/{path.name}"
-        return f"{path.parents[1].name}/{path.name}" if path.parent.name == TRIALS else path.name
+        return f"{path.parents[1].name}/{path.name}" if path.parent.name in (TRIALS, FOLDS) else path.name
 
     def __repr__(self) -> str:
         return f"RunDir({str(self.path)!r})"
@@ -102,21 +103,25 @@ def is_trial(run: RunDir) -> bool:
     return run.path.parent.name == TRIALS
 
 
+def is_fold(run: RunDir) -> bool:
+    """Whether it belongs to a run of several folds."""
+    return run.path.parent.name == FOLDS
+
+
 def is_run(path: Path) -> bool:
     return (path / CONFIG).is_file()
 
 
 def list_runs(root: str | Path = "runs") -> list[RunDir]:
-    """The runs below ``root``, oldest first; the trials of a sweep (one level deeper) among them."""
+    """The runs below ``root``, oldest first; trials of sweeps and folds (one level deeper) among them."""
     root = Path(root)
     if not root.is_dir():
         return []
     children = [child for child in root.iterdir() if child.is_dir() and not child.name.startswith(".")]
     found = [RunDir(child) for child in children if is_run(child)]
-    for child in children:
-        trials = child / TRIALS
-        if trials.is_dir():
-            found += [RunDir(path) for path in trials.iterdir() if path.is_dir() and is_run(path)]
+    for parts in [child / kind for child in children for kind in (TRIALS, FOLDS)]:
+        if parts.is_dir():
+            found += [RunDir(path) for path in parts.iterdir() if path.is_dir() and is_run(path)]
     return sorted(found, key=lambda run: (run.created_at(), run.name))
 
 
@@ -140,12 +145,13 @@ def find_run(reference: str | Path, root: str | Path = "runs") -> RunDir:
             "Start one with `runner train`, or say where they are with --root FOLDER."
         )
     if reference == "latest":
-        return runs[-1]
+        return [run for run in runs if not is_fold(run)][-1]
     for run in runs:
         if run.name == reference or read_json(run.tracking_path, {}).get("run_id") == reference:
             return run
     _refuse_sweep(Path(root) / reference)
     partial = [run for run in runs if reference and reference in run.name]
+    partial = [run for run in partial if not is_fold(run)] or partial
     if len(partial) == 1:
         return partial[0]
     if partial:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from runner.config.nearest import did_you_mean
 from runner.errors import RunNotFoundError
-from runner.run.directory import RunDir, find_run, is_trial, list_runs
+from runner.run.directory import RunDir, find_run, is_fold, is_trial, list_runs
 
 __all__ = ["SweepDir", "find_run_or_sweep", "find_sweep", "list_sweeps"]
 
@@ -55,7 +55,7 @@ def find_run_or_sweep(reference: str | Path, root: str | Path = "runs") -> RunDi
     if (Path(reference) / PLAN).is_file() or any(sweep.name == str(reference) for sweep in sweeps):
         return find_sweep(reference, root)
     if str(reference) == "latest":
-        runs = [run for run in list_runs(root) if not is_trial(run)]
+        runs = [run for run in list_runs(root) if not is_trial(run) and not is_fold(run)]
         began = runs[-1].created_at() if runs else 0.0
         if sweeps and sweeps[-1].plan_path.stat().st_mtime >= began:
             return sweeps[-1]

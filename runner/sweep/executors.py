@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from runner.config.folds import of_all_folds
 from runner.sweep.directory import SweepDir
 from runner.sweep.executor import Executor
 from runner.sweep.pool import Pool
@@ -27,7 +28,7 @@ def make_executor(sweep: SweepDir, config: dict[str, Any], varied: Iterable[str]
         from runner.sweep.on_slurm import SlurmExecutor
 
         return SlurmExecutor(config)
-    same_data = not any(key.partition(".")[0] in ("data", "seed") for key in varied)
+    same_data = not of_all_folds(config) and not any(key.partition(".")[0] in ("data", "seed") for key in varied)
     return Pool(targets_of(config), sweep.logs / "server.log", config["data"] if same_data else None)
 
 

@@ -19,11 +19,9 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from runner.run.directory import REPEATS, RunDir
-from runner.run.status import read_status
 from runner.sweep.directory import SweepDir
-from runner.sweep.mlflow_parent import PARENT, ParentRun
-from runner.tracking.mirror import Mirror
-from runner.tracking.run_entry import ENDED
+from runner.sweep.mlflow_parent import ParentRun
+from runner.tracking.children import PARENT, Children
 from runner.tracking.settings import TrackingSettings
 from runner.tracking.state import read_state
 from runner.tracking.store import use_environment
@@ -110,9 +108,8 @@ class SweepMirror:
         self.sweep = sweep
         self.uri = uri
         self.parent = ParentRun(sweep, uri)
+        self.children = Children(uri, self.tags_of)
         self.errors: list[str] = []
-        self._mirrors: dict[str, Mirror] = {}
-        self._done: set[str] = set()
 
     def main(self) -> int:
         """Returns 0 once all is in the store, 1 when it gave up on it."""
@@ -145,7 +142,8 @@ class SweepMirror:
         self.errors = []
         try:
             self.parent.open()
-            complete = all([self.send(run, final) for run in self.runs() if run.name not in self._done])
+            complete = self.children.send(self.runs(), final)
+            self.errors = self.children.errors
             if not self.errors:
                 self.parent.send(final and complete)
         except Exception as error:  # the mirror must outlive whatever a store comes up with
@@ -159,32 +157,6 @@ class SweepMirror:
         for trial in numbered(self.sweep.trials):
             found += [RunDir(trial), *map(RunDir, numbered(trial / REPEATS))]
         return found
-
-    def send(self, run: RunDir, final: bool) -> bool:
-        """One trial; True when it has ended and is wholly in the store, or was never begun."""
-        status = read_status(run)
-        name = run.name
-        if self.errors or not run.config_path.is_file():
-            return not self.errors
-        if status.state == "created":
-            return True
-        # A killed trial of a sweep that lives is not lost: another attempt follows.
-        mirror = self._mirrors.get(name) or Mirror(run, self.uri, self.tags_of(run))
-        self._mirrors[name] = mirror
-        report = mirror.sync(final=final or status.state not in ("lost", "interrupted"))
-        for refused in report.refused:
-            log.warning("%s: refused: %s", name, refused)
-        if report.error is not None:
-            log.warning("%s: not sent: %s", name, report.error)
-            self.errors.append(f"{name}: {report.error}")
-            return False
-        status = read_status(run)
-        if status.state in ENDED and read_state(run).is_complete(status):
-            if status.state not in ("lost", "interrupted"):
-                self._done.add(name)
-                del self._mirrors[name]
-            return True
-        return False
 
     def tags_of(self, run: RunDir) -> dict[str, str]:
         tags = {"runner.sweep": self.sweep.name}

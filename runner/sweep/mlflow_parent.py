@@ -20,6 +20,7 @@ from runner.sweep.plan import TOKEN
 from runner.sweep.record import SweepRecord, read_record
 from runner.sweep.study import load_study
 from runner.tracking.artifacts import fingerprint
+from runner.tracking.children import PARENT
 from runner.tracking.flatten import valid_key
 from runner.tracking.report import SyncReport
 from runner.tracking.run_entry import TOKEN as RUN_TOKEN
@@ -31,9 +32,8 @@ from runner.tracking.state import MirrorState, end_of, read_state, write_state
 from runner.tracking.store import absolute_uri, open_store
 from runner.tracking.tags import user
 
-__all__ = ["PARENT", "ParentRun"]
+__all__ = ["ParentRun"]
 
-PARENT = "mlflow.parentRunId"
 BEST = "runner.best"
 FILES = ("sweep.yaml", "base.yaml", "best.yaml", "report.html")
 NUM_IN_NOTE = 5

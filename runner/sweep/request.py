@@ -124,6 +124,11 @@ def request_of(
     """
     problems: list[str] = []
     parameters = [parse_parameter(key, text, problems) for key, text in settings.space.items()]
+    problems += [
+        f"{key}: the folds are the same for all trials, so that these can be compared. Give one value."
+        for key in settings.space
+        if key.partition(".")[0] == "folds"
+    ]
     if not parameters:
         problems.append(
             "there is nothing to search. Give a key several values, as in "

@@ -9,10 +9,11 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from runner.config.folds import of_all_folds
 from runner.config.nearest import did_you_mean
 from runner.config.node import check_value
 from runner.config.plain import to_plain
-from runner.config.schema import Sweep
+from runner.config.schema import Folds, Sweep
 from runner.config.signature import annotations_of, members
 from runner.config.values import type_problems
 from runner.sweep.pruner import PRUNERS
@@ -23,16 +24,28 @@ __all__ = ["read_settings"]
 
 def read_settings(config: DictConfig, problems: list[str]) -> Sweep:
     """Takes the ``sweep`` node out of a config; what is wrong with it goes to ``problems``."""
-    node = config.pop("sweep", None)
+    node, folds = config.pop("sweep", None), config.get("folds")
     plain = to_plain(OmegaConf.create({"sweep": node or {}}), problems)["sweep"]
     found = check_value(Sweep, plain, "sweep", [f"sweep.{key}" for key in plain])
     settings = Sweep() if found else Sweep(**plain)
+    if of_all_folds(config):
+        found += fold_problems(settings)
+        settings.repeats = folds.get("num_folds", Folds.num_folds)
     problems += found or [
         *objective_problems(settings),
         *repeat_problems(settings),
         *option_problems(settings),
     ]
     return settings
+
+
+def fold_problems(settings: Sweep) -> list[str]:
+    """A trial is trained once for each fold; ``repeats`` counts them."""
+    if settings.repeats == 1:
+        return []
+    return [
+        f"sweep.repeats={settings.repeats} and folds are two reasons to train a trial several times. Give one of them."
+    ]
 
 
 def objective_problems(settings: Sweep) -> list[str]:
@@ -65,12 +78,12 @@ def repeat_problems(settings: Sweep) -> list[str]:
     if settings.pruner == "wilcoxon" and settings.repeats == 1:
         return [
             "sweep.pruner=wilcoxon compares trials seed by seed, and sweep.repeats=1: say with sweep.repeats=5 how many "
-            "seeds each trial is trained with."
+            "seeds each trial is trained with, or with folds=5 how many folds."
         ]
     if settings.pruner not in ("none", "wilcoxon") and settings.repeats > 1:
         return [
-            f"sweep.pruner={settings.pruner} compares trials epoch by epoch, but each has sweep.repeats={settings.repeats} "
-            "trainings: take wilcoxon."
+            f"sweep.pruner={settings.pruner} compares trials epoch by epoch, but each has {settings.repeats} trainings "
+            "(sweep.repeats, or folds): take wilcoxon."
         ]
     return []
 

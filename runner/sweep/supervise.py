@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from omegaconf import OmegaConf
 from optuna.trial import Trial
 
+from runner.config.folds import of_all_folds
 from runner.errors import Interrupted
 from runner.launch.elastic import needs_agent, num_workers
 from runner.sweep.attempt import Attempt, Event
@@ -155,14 +156,19 @@ class Supervisor:
     def _prepare(self, running: Running, repeat: int) -> None:
         composition = self.request.compose(running.overrides)
         composition.config.run.name = f"{self.sweep.name}_{running.number}"
-        composition.config.seed += repeat
+        own = []
+        if of_all_folds(composition.config):
+            composition.config.folds.index = repeat
+            own = [f"folds.index={repeat}"]
+        elif repeat:
+            composition.config.seed += repeat
+            own = [f"seed={composition.config.seed}"]
         for key in ("plots", "report"):
             if key not in composition.explicit:
                 composition.config[key] = False
         experiment = [self.request.experiment] if self.request.experiment else []
         command = ["runner", "train", *experiment, *self.request.fixed, *running.overrides]
-        command += [f"seed={composition.config.seed}"] if repeat else []
-        prepare_trial(running.run, composition, self.provenance, command)
+        prepare_trial(running.run, composition, self.provenance, [*command, *own])
 
     def _lags(self, running: Running, found: Outcome) -> bool:
         """Whether a trial of several seeds is worse than the best on the seeds so far, beyond doubt."""
@@ -173,8 +179,9 @@ class Supervisor:
         return self.settings.pruner != "none" and running.trial.should_prune()
 
     def _pruned(self, running: Running) -> Outcome:
+        kind = "folds" if of_all_folds(self.request.base.config) else "seeds"
         return Outcome(
-            "pruned", reason=f"pruned after {len(running.measured)} of {self.settings.repeats} seeds"
+            "pruned", reason=f"pruned after {len(running.measured)} of {self.settings.repeats} {kind}"
         )
 
     def _attempt(self, running: Running) -> None:

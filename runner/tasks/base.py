@@ -117,6 +117,10 @@ class Task(LightningModule):
         """One plain dict a sample, for ``predict``."""
         return []
 
+    def evaluated_rows(self, outputs: dict[str, Any]) -> list[dict[str, Any]]:
+        """One plain dict a sample of ``outputs[split]``: what was there to be found, and what the model made of it."""
+        return []
+
     def pictures(self, inputs: Sequence[Tensor], outputs: dict[str, Any]) -> list[dict[str, Image]]:
         """For each input the pictures, by name, that ``predict --output FOLDER`` writes beside the rows.
 

@@ -192,6 +192,13 @@ class ClassificationTask(Task):
             )
         return rows
 
+    def evaluated_rows(self, outputs: dict[str, Any]) -> list[dict[str, Any]]:
+        names, probs = self.class_names, self.probs_of(outputs["logits"]).tolist()
+        return [
+            {"target": names[target], "prediction": names[self.choose(row)], "probs": dict(zip(names, row, strict=True))}
+            for target, row in zip(outputs["targets"].tolist(), probs, strict=True)
+        ]
+
     def choose(self, probs: Sequence[float]) -> int:
         """The class that probabilities decide for; of equals the first, as the metrics have it."""
         return max(range(len(probs)), key=probs.__getitem__)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -155,6 +156,19 @@ class DetectionTask(Task):
             ]
             rows.append({"found": in_words([box["class"] for box in boxes]), "boxes": boxes})
         return rows
+
+    def evaluated_rows(self, outputs: dict[str, Any]) -> list[dict[str, Any]]:
+        """Boxes in pixels of the image, as JSON."""
+        found = [row["boxes"] for row in self.rows(outputs)]
+        there = [
+            [
+                {"class": self.class_names[label], "box": [round(side, 1) for side in box]}
+                for label, box in zip(target["labels"].tolist(), target["boxes"].tolist(), strict=True)
+            ]
+            for target in outputs["targets"]
+        ]
+        pairs = zip(there, found, strict=True)
+        return [{"target": json.dumps(target), "prediction": json.dumps(pred)} for target, pred in pairs]
 
     def pictures(self, inputs: Sequence[Tensor], outputs: dict[str, Any]) -> list[dict[str, Image.Image]]:
         """The images with what was found in them."""

@@ -131,6 +131,10 @@ class ForecastingTask(Task):
         names = [f"{name}+{step}" for step in range(1, self.horizon_steps + 1) for name in self.target_names]
         return [dict(zip(names, row, strict=True)) for row in outputs["preds"].flatten(1).cpu().tolist()]
 
+    def evaluated_rows(self, outputs: dict[str, Any]) -> list[dict[str, Any]]:
+        pairs = zip(self.rows({"preds": outputs["targets"]}), self.rows(outputs), strict=True)
+        return [{"target": target, "prediction": pred} for target, pred in pairs]
+
     def pictures(self, inputs: Sequence[Tensor], outputs: dict[str, Any]) -> list[dict[str, Image]]:
         past = [one[:, self.target_columns].numpy() for one in inputs]
         preds = outputs["preds"].cpu().numpy()

@@ -120,6 +120,14 @@ class LabellingTask(Task):
         right = np.array([float((steps[0] == steps[1]).float().mean()) for steps in outputs["steps"]])
         yield f"{split}_by_length", accuracy_by_length(lengths, right, f"Accuracy by length ({split})")
 
+    def evaluated_rows(self, outputs: dict[str, Any]) -> list[dict[str, Any]]:
+        """The labels of a sequence with blanks between them."""
+        words = [
+            [" ".join(self.class_names[number] for number in numbers) for numbers in steps.tolist()]
+            for steps in outputs["steps"]
+        ]
+        return [{"target": target, "prediction": pred} for pred, target in words]
+
     def predict_outputs(self, inputs: Tensor) -> dict[str, Any]:
         lengths = (inputs != 0).sum(1) if inputs.dim() == 2 else (~inputs.isnan().all(-1)).sum(1)
         return {"logits": self(inputs), "lengths": lengths}

@@ -94,6 +94,13 @@ class RegressionTask(Task):
     def rows(self, outputs: dict[str, Any]) -> list[dict[str, Any]]:
         return [dict(zip(self.target_names, row, strict=True)) for row in outputs["preds"].cpu().tolist()]
 
+    def evaluated_rows(self, outputs: dict[str, Any]) -> list[dict[str, Any]]:
+        pairs = zip(outputs["targets"].tolist(), outputs["preds"].tolist(), strict=True)
+        if len(self.target_names) == 1:
+            return [{"target": target[0], "prediction": pred[0]} for target, pred in pairs]
+        named = [[dict(zip(self.target_names, values, strict=True)) for values in pair] for pair in pairs]
+        return [{"target": target, "prediction": pred} for target, pred in named]
+
     def figures(self, split: str, data: Any) -> Iterator[tuple[str, Any]]:
         outputs = self.outputs[split]
         if outputs:

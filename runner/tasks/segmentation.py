@@ -143,6 +143,10 @@ class SegmentationTask(Task):
         if self.outputs.get(split) and split in self.counts:
             yield from segmentation_figures(self, split, data)
 
+    def evaluated_rows(self, outputs: dict[str, Any]) -> list[dict[str, Any]]:
+        """How well each image was segmented; its mask is too large to be kept."""
+        return [{"mean_iou": value} for value in outputs["image_iou"].tolist()]
+
     # Use
 
     def predict_outputs(self, inputs: Any) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from runner.run.directory import RunDir
+from runner.run.directory import FOLDS, RunDir
 
 __all__ = ["files_of", "fingerprint"]
 
@@ -23,7 +23,7 @@ def files_of(run: RunDir, has_ended: bool, checkpoints: bool) -> Iterator[Path]:
     for path in sorted(run.path.rglob("*")):
         relative = path.relative_to(run.path)
         folder = relative.parts[0] if len(relative.parts) > 1 else ""
-        if path.suffix == ".tmp" or any(part.startswith(".") for part in relative.parts):
+        if folder == FOLDS or path.suffix == ".tmp" or any(part.startswith(".") for part in relative.parts):
             continue
         if relative.name in (OWN if not folder else OWN_LOGS if folder == run.logs.name else ()):
             continue

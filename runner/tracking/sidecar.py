@@ -20,6 +20,8 @@ import psutil
 
 from runner.run.directory import RunDir
 from runner.run.files import write_text
+from runner.run.folds import has_folds
+from runner.tracking.children import FoldsMirror
 from runner.tracking.mirror import Mirror
 from runner.tracking.settings import read_settings
 from runner.tracking.store import use_environment
@@ -54,7 +56,7 @@ class Sidecar:
     def main(self) -> int:
         """Returns 0 once all is in the store, 1 when it gave up on it."""
         write_text(self.claim, str(os.getpid()))
-        mirror = Mirror(self.run)
+        mirror = FoldsMirror(self.run) if has_folds(self.run) else Mirror(self.run)
         ended_at = None
         while True:
             if not self.is_in_charge():
@@ -71,7 +73,7 @@ class Sidecar:
                 return 1
             self.wait(has_ended=ended_at is not None)
 
-    def pass_once(self, mirror: Mirror, final: bool) -> bool:
+    def pass_once(self, mirror: Mirror | FoldsMirror, final: bool) -> bool:
         """One pass; True when it sent all there was. One that sent nothing lengthens the pause behind it."""
         try:
             report = mirror.sync(final)

@@ -43,10 +43,10 @@ def use_environment() -> None:
 
 
 def root_of(run: RunDir) -> Path:
-    """The folder the runs lie in; a sweep's trials lie two levels deeper, and theirs of further seeds two more."""
+    """The folder the runs lie in; trials and folds lie two levels deeper, and a trial's further runs two more."""
     path = run.path.absolute()
     path = path.parents[1] if path.parent.name == "repeats" else path
-    return path.parents[2] if path.parent.name == "trials" else path.parent
+    return path.parents[2] if path.parent.name in ("trials", "folds") else path.parent
 
 
 def default_uri(root: str | Path) -> str:

@@ -40,6 +40,7 @@ from runner.run.directory import RunDir
 from runner.run.files import read_json, write_json, write_text
 from runner.run.provenance import note_worker, noted_changes
 from runner.tasks.base import Task
+from runner.worker.folds import write_predictions
 
 __all__ = ["Execution"]
 
@@ -176,6 +177,8 @@ class Execution:
         barrier()  # every rank finds the same checkpoints
         results = self.evaluate(trainer)
         if self.place.is_first:
+            if self.config.get("folds"):
+                write_predictions(self.run, self.task, self.data, self.config["folds"]["index"])
             write_json(self.run.results_path, results)
             if self.config["plots"]:
                 draw_figures(self.run, self.task, self.data)

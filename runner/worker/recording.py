@@ -16,7 +16,7 @@ from runner.ranks.place import Place
 from runner.ranks.pulse import Pulse
 from runner.report import announce
 from runner.report.page import write_report
-from runner.run.directory import RunDir
+from runner.run.directory import RunDir, is_fold
 from runner.run.files import NO_ROOM, cannot_write, read_json
 from runner.run.held_room import give_room, hold_room
 from runner.run.status import write_status
@@ -40,6 +40,7 @@ def recorded(run: RunDir, config: Any, mirrored: bool, pulse: Pulse) -> Iterator
 
     hold_room(run)
     write_status(run, state="running")
+    mirrored = mirrored and not is_fold(run)  # the run that it is a fold of mirrors it too
     mirror = start_tracking(run, OmegaConf.to_container(config, resolve=False) if mirrored else None)
     try:
         yield

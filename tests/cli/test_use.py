@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from runner.cli.predict import _as_csv, _flat
 from runner.run.directory import RunDir
 from runner.run.files import read_json
+from runner.run.table import flattened, rows_as_csv
 
 
 @pytest.fixture
@@ -71,7 +71,7 @@ def test_predict_for_programs(say, trained: Path, digits: list[str]) -> None:
         *csv.DictReader(io.StringIO(say("predict", "first", *digits, "--root", str(trained), "--csv").out))
     ]
     assert [row["input"] for row in table] == digits
-    assert set(table[0]) == {key for row in rows for key in _flat(row)}
+    assert set(table[0]) == {key for row in rows for key in flattened(row)}
     assert float(table[0]["confidence"]) == rows[0]["confidence"]
 
 
@@ -80,8 +80,8 @@ def test_columns_of_classes_stand_in_their_order() -> None:
         {"input": "a", "probs": {"c10": 0.6, "c9": 0.4}},
         {"input": "b", "probs": {"c2": 0.9, "c10": 0.1}},
     ]
-    assert _as_csv(rows).splitlines()[0] == "input,probs.c2,probs.c9,probs.c10"
-    assert _as_csv(rows).splitlines()[2] == "b,0.9,,0.1"
+    assert rows_as_csv(rows).splitlines()[0] == "input,probs.c2,probs.c9,probs.c10"
+    assert rows_as_csv(rows).splitlines()[2] == "b,0.9,,0.1"
 
 
 def test_predict_writes_a_file(say, trained: Path, digits: list[str], here: Path) -> None:
@@ -107,7 +107,7 @@ def test_mistakes_of_predict(words: list[str], expected: str, say, trained: Path
 
 
 def test_nested_values_become_columns() -> None:
-    assert _flat({"a": 1, "probs": {"cat": 0.9, "of": {"dog": 0.1}}}) == {
+    assert flattened({"a": 1, "probs": {"cat": 0.9, "of": {"dog": 0.1}}}) == {
         "a": 1,
         "probs.cat": 0.9,
         "probs.of.dog": 0.1,

@@ -15,7 +15,8 @@ from runner.run.files import read_json, write_json
 from runner.run.status import process_started_at, read_status, write_status
 from runner.sweep.directory import SweepDir
 from runner.sweep.mirror import SweepMirror, finish_mirror, start_mirror
-from runner.sweep.mlflow_parent import BEST, PARENT, ParentRun
+from runner.sweep.mlflow_parent import BEST, ParentRun
+from runner.tracking.children import PARENT
 from runner.sweep.storage import turn_of
 from runner.sweep.study import load_study
 from runner.tracking.run_entry import RunEntry

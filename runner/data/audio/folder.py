@@ -102,7 +102,7 @@ class AudioFolderDataModule(DataModule):
         source = SoundSource(root, found.paths, torch.tensor(found.targets), self.log_mel)
         self.splits = {
             split: Split(source, indices, self.train_frames if split == "train" else self.frames, self.seed)
-            for split, indices in self.cut(found.splits, source.targets).items()
+            for split, indices in self.cut(found.splits, source).items()
             if len(indices)
         }
         if not self.measured:
@@ -126,13 +126,17 @@ class AudioFolderDataModule(DataModule):
             },
         )  # fmt: skip
 
-    def cut(self, splits: dict[str, list[int]], targets: Tensor) -> dict[str, Tensor]:
+    def cut(self, splits: dict[str, list[int]], source: SoundSource) -> dict[str, Tensor]:
         """Indices of each split: what the layout says, the rest cut at random."""
+        targets = source.targets
         rest = torch.tensor(splits["train"])
         test_fraction = 0.0 if splits["test"] else self.test_fraction
         val_fraction = 0.0 if splits["val"] else self.val_fraction
         parts = split_indices(len(rest), val_fraction, test_fraction, self.split_seed, targets[rest])
-        cut = {name: rest[part] for name, part in zip(("train", "val", "test"), parts, strict=True)}
+        train, val, test = (rest[part] for part in parts)
+        if not splits["val"]:
+            train, val = self.fold(train, val, targets, source.name)
+        cut = {"train": train, "val": val, "test": test}
         return cut | {name: torch.tensor(splits[name]) for name in ("val", "test") if splits[name]}
 
     def measure(self, source: SoundSource) -> list[float]:

@@ -122,6 +122,7 @@ class AnnotatedImagesDataModule(DetectionDataModule):
         parts = {split: (source, torch.arange(len(source))) for split, source in sources.items()}
         if "val" not in parts:
             train, val, _ = split_indices(len(sources["train"]), self.val_fraction, seed=self.split_seed)
+            train, val = self.fold(train, val, name=sources["train"].name)
             parts |= {"train": (sources["train"], train), "val": (sources["train"], val)}
         ordered = {split: parts[split] for split in ("train", "val", "test") if split in parts}
         return {split: (source, indices[: self.num_images]) for split, (source, indices) in ordered.items()}

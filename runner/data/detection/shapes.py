@@ -57,6 +57,8 @@ class ShapesDetectionDataModule(DetectionDataModule):
         scene_seed: of what is drawn.
     """
 
+    no_folds = "each of its splits is drawn for itself (data.scene_seed draws others)"
+
     def __init__(
         self,
         num_train: Annotated[int, Gt(0)] = 800,

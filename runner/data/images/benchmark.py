@@ -96,6 +96,7 @@ class ImageBenchmarkDataModule(ImageArrayDataModule):
             )
         order = torch.randperm(len(train), generator=torch.Generator().manual_seed(self.split_seed))
         val, rest = order[: self.val_size].sort().values, order[self.val_size :].sort().values
+        rest, val = self.fold(rest, val, train.targets, train.name)
         return {"train": (train, rest), "val": (train, val), "test": (test, torch.arange(len(test)))}
 
     def source_name(self) -> str:

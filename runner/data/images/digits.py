@@ -57,12 +57,11 @@ class DigitsDataModule(ImageArrayDataModule):
         digits = load_digits()
         images = torch.from_numpy(digits.images * (255 / 16)).round().to(torch.uint8)[:, None]
         source = ArraySource(images, torch.from_numpy(digits.target).long(), label="digit")
-        parts = split_indices(
+        train, val, test = split_indices(
             len(source), self.val_fraction, self.test_fraction, self.split_seed, labels=source.targets
         )
-        return {
-            name: (source, indices) for name, indices in zip(("train", "val", "test"), parts, strict=True)
-        }
+        train, val = self.fold(train, val, source.targets, source.name)
+        return {"train": (source, train), "val": (source, val), "test": (source, test)}
 
     def source_name(self) -> str:
         return "sklearn.datasets.load_digits"

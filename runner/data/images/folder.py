@@ -115,6 +115,9 @@ class ImageFolderDataModule(DataModule):
             return tree, None, problems
         left_out = {entry.path for entry in self.listed_broken()}
         cut = cut_tree(tree, left_out, self.val_fraction, self.test_fraction, self.split_seed)
+        if "val" not in tree.folders:
+            parts = self.fold(cut.splits["train"], cut.splits["val"], cut.targets, cut.paths.__getitem__)
+            cut.splits["train"], cut.splits["val"] = parts
         return tree, cut, count_problems(cut)
 
     def listed_broken(self) -> list[BrokenFile]:

@@ -136,6 +136,9 @@ class MaskFolderDataModule(SegmentationDataModule):
         left_out = {entry.path for entry in broken}
         pairs = {split: [p for p in own if left_out.isdisjoint(p)] for split, own in tree.pairs.items()}
         flat, indices = cut_pairs(pairs, *self.fractions, self.split_seed)
+        if "val" in indices and "val" not in pairs:
+            parts = self.fold(indices["train"], indices["val"], name=lambda index: flat[index][0])
+            indices |= dict(zip(("train", "val"), parts, strict=True))
         self.refuse_emptiness(indices)
         source = self.make_source(flat)
         self.splits = {split: self.make_split(split, source, own) for split, own in indices.items()}

@@ -56,6 +56,8 @@ class ShapesSegmentationDataModule(SegmentationDataModule):
         scene_seed: of what is drawn.
     """
 
+    no_folds = "each of its splits is drawn for itself (data.scene_seed draws others)"
+
     def __init__(
         self,
         num_train: Annotated[int, Gt(0)] = 400,

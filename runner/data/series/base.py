@@ -106,11 +106,11 @@ class SeriesDataModule(DataModule):
         if self.splits or (stage == "predict" and self.names):
             return
         series = self.read()
-        bounds = self.bounds(len(series.values))
+        parts = self.parts(len(series.values))
         columns = self.target_columns(series.names)
         if not self.names:
-            self._use(series.names, *statistics(series.values[: bounds[0]], series.names))
-        for split, begin, end in zip(("train", "val", "test"), [0, *bounds], bounds, strict=False):
+            self._use(series.names, *statistics(series.values[: parts["train"][1]], series.names))
+        for split, (begin, end) in parts.items():
             first = max(0, begin - self.input_steps)
             source = WindowSource(
                 series.values[first:end], self.input_steps, self.horizon_steps, columns, self.mean,
@@ -118,6 +118,21 @@ class SeriesDataModule(DataModule):
             )  # fmt: skip
             self.splits[split] = Split(source, range(len(source)), None, self.seed)
         self.facts = self._facts(series, columns)
+
+    def parts(self, num_steps: int) -> dict[str, tuple[int, int]]:
+        """Where each split begins and ends."""
+        bounds = self.bounds(num_steps)
+        parts = dict(zip(("train", "val", "test"), zip([0, *bounds], bounds, strict=False), strict=True))
+        if self.folds is None:
+            return parts
+        self.fold_cut = self.folds.chain(bounds[1])
+        train, val = (indices.tolist() for indices in self.fold_cut.split(self.folds.index))
+        if len(train) < self.input_steps + self.horizon_steps or len(val) < self.horizon_steps:
+            raise DataError(
+                f"folds.num_folds={self.folds.num_folds}: fold {self.folds.index} would have {len(train)} steps to train on "
+                f"and {len(val)} to validate, and a window has {self.input_steps + self.horizon_steps}. Take fewer folds."
+            )
+        return parts | {"train": (0, len(train)), "val": (val[0], val[-1] + 1)}
 
     def bounds(self, num_steps: int) -> list[int]:
         """Where train, val and test end.

@@ -15,6 +15,8 @@ from torch import Tensor
 from runner.data.base import DataModule, split_indices
 from runner.data.facts import Facts
 from runner.data.fingerprint import digest_files
+from runner.data.folds import Folds
+from runner.data.nearest import did_you_mean
 from runner.data.split import Split
 from runner.data.standardize import Standardize
 from runner.data.tables.features import target_statistics
@@ -107,6 +109,7 @@ class TableDataModule(DataModule):
         self.test_fraction = test_fraction
         self.split_seed = split_seed
         self.fitted: TableFit | None = None
+        self.table: pd.DataFrame | None = None
         self.notes: list[str] = []
 
     def check(self) -> list[str]:
@@ -134,7 +137,7 @@ class TableDataModule(DataModule):
         if not whole:
             return tables, problems or self.layout.missing_columns(tables["train"], self.path)
         if "train" in tables:
-            problems += self.layout.problems(tables["train"], self.path)
+            problems += self._group_problems(tables["train"]) or self.layout.problems(tables["train"], self.path)
         if len(tables) == 2:
             problems += self.layout.test_problems(tables["test"], self.test_path, tables["train"])
         return tables, problems
@@ -147,6 +150,7 @@ class TableDataModule(DataModule):
         if problems:
             raise DataError("\n".join(problems))
         tables = {split: self.layout.labelled(table) for split, table in tables.items()}
+        self.table = tables["train"]
         if self.fitted is None:
             self._use(*learn(tables["train"], self.layout, self._cut, self.path, **self.limits))
         source = self.fitted.encode(tables["train"], self.layout, self.path)
@@ -162,7 +166,32 @@ class TableDataModule(DataModule):
     def _cut(self, targets: Tensor, is_class: bool) -> tuple[Tensor, Tensor, Tensor]:
         test_fraction = 0.0 if self.test_path else self.test_fraction
         labels = targets if is_class else None
-        return split_indices(len(targets), self.val_fraction, test_fraction, self.split_seed, labels)
+        train, val, test = split_indices(
+            len(targets), self.val_fraction, test_fraction, self.split_seed, labels
+        )
+        return *self.fold(train, val, labels, column=self._column), test
+
+    def take_folds(self, folds: Folds) -> None:
+        """What tells the groups is no feature: of rows to come the groups are others."""
+        super().take_folds(folds)
+        self.layout.ignore += [folds.group_column] if folds.group_column else []
+
+    def _group_problems(self, table: pd.DataFrame) -> list[str]:
+        name = self.folds.group_column if self.folds else None
+        if name is None:
+            return []
+        if name not in table.columns:
+            return [f"folds.group_column={name}: {self.path} has no such column. {did_you_mean(name, table.columns)}"]
+        if name in self.layout.targets:
+            return [f"folds.group_column={name} is the target: rows of a class would all be in one fold. Name another."]
+        return []
+
+    def _column(self, name: str) -> list[Any]:
+        values = self.table[name]
+        if values.isna().any():
+            row = int(values.isna().to_numpy().argmax())
+            raise DataError(f"folds.group_column={name}: {self.path}, row {row + 1} has no value there, and so no group.")
+        return values.tolist()
 
     def _use(self, fit: TableFit, notes: list[str]) -> None:
         self.fitted, self.notes = fit, notes

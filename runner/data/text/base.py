@@ -140,14 +140,16 @@ class TextDataModule(DataModule):
     def cut(self, targets: Tensor, parts: Sequence[str]) -> dict[str, Tensor]:
         """Indices of each split."""
         if not parts:
-            cut = split_indices(len(targets), self.val_fraction, self.test_fraction, self.split_seed, targets)
-            return dict(zip(SPLITS, cut, strict=True))
+            train, val, test = split_indices(
+                len(targets), self.val_fraction, self.test_fraction, self.split_seed, targets
+            )
+            return dict(zip(SPLITS, (*self.fold(train, val, targets), test), strict=True))
         given = np.array(parts)
         found = {name: torch.from_numpy(np.flatnonzero(given == name)) for name in SPLITS if name in parts}
         if "val" not in found:
             train = found["train"]
             rest, val, _ = split_indices(len(train), self.val_fraction, 0.0, self.split_seed, targets[train])
-            found |= {"train": train[rest], "val": train[val]}
+            found |= dict(zip(("train", "val"), self.fold(train[rest], train[val], targets), strict=True))
         return found
 
     def fit(self, texts: Iterator[str]) -> TextTokenizer:

@@ -91,8 +91,8 @@ class LabelledStepsDataModule(DataModule):
         if unknown := sorted(set(names) - set(numbers)):
             raise DataError(f"{self.source_name()} has labels that the run was not trained on: {', '.join(unknown)}.")
         self.class_names = list(numbers)
-        cut = split_indices(len(found.tokens), self.val_fraction, self.test_fraction, self.split_seed)
-        parts = dict(zip(("train", "val", "test"), cut, strict=True))
+        *cut, test = split_indices(len(found.tokens), self.val_fraction, self.test_fraction, self.split_seed)
+        parts = dict(zip(("train", "val", "test"), (*self.fold(*cut), test), strict=True))
         if self.tokenizer is None:
             train = (found.tokens[int(index)] for index in parts["train"])
             self.tokenizer = TextTokenizer.of_words(train, self.vocab_size, self.min_count)

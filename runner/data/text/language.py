@@ -44,6 +44,7 @@ class LanguageDataModule(DataModule):
     """
 
     extra_facts = ("vocab_size", "num_features", "per_step", "tokens", "unknown_share")
+    no_folds = "it is one running text, read from its beginning to its end"
     title: ClassVar[str] = ""
     notation: ClassVar[str | None] = None
     download_from: ClassVar[tuple[str, str, str, int] | None] = None

@@ -74,6 +74,7 @@ class PairsDataModule(DataModule):
     """
 
     extra_facts = ("vocab_size", "num_features")
+    no_folds = "it comes cut into training and validation"
     title: ClassVar[str] = "pairs"
 
     def __init__(

@@ -44,6 +44,7 @@ class WordPairsDataModule(DataModule):
     """
 
     extra_facts = ("vocab_size",)
+    no_folds = "it is one running text, read from its beginning to its end"
 
     def __init__(
         self,

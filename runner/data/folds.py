@@ -1,0 +1,177 @@
+"""K folds of the samples that a data set trains and validates on, cut by scikit-learn."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from runner.errors import DataError
+
+__all__ = ["FoldCut", "Folds"]
+
+GroupOf = Callable[[int], Any]
+
+
+@dataclass(frozen=True)
+class FoldCut:
+    """
+    Attributes:
+        kind: the class of scikit-learn that cut them.
+        pool: indices of the samples that were cut, sorted, ``(n,)``.
+        fold: the fold that validates each of them, ``(n,)``; -1 where none does.
+        num_groups: among the samples; None where there are no groups.
+        rare: classes with fewer samples than there are folds: id → count.
+        group_of: the group of a sample, by its index; None where there are no groups.
+        is_chain: each fold trains on what lies before it alone.
+    """
+
+    kind: str
+    pool: Tensor
+    fold: Tensor
+    num_groups: int | None = None
+    rare: dict[int, int] = field(default_factory=dict)
+    group_of: GroupOf | None = None
+    is_chain: bool = False
+
+    def split(self, index: int) -> tuple[Tensor, Tensor]:
+        """The samples that fold ``index`` trains on, and those it validates, sorted."""
+        validated = self.fold == index
+        trained = self.fold < index if self.is_chain else ~validated
+        return self.pool[trained], self.pool[validated]
+
+    def sizes(self) -> list[int]:
+        """Samples that each fold validates."""
+        return torch.bincount(self.fold[self.fold >= 0]).tolist()
+
+
+@dataclass(frozen=True)
+class Folds:
+    """See ``runner.config.schema.Folds``.
+
+    Attributes:
+        index: the fold that validates.
+    """
+
+    num_folds: int = 5
+    index: int = 0
+    stratified: bool | None = None
+    group_column: str | None = None
+    group_pattern: str | None = None
+    seed: int = 0
+
+    def cut(
+        self,
+        pool: Tensor,
+        labels: Tensor | None = None,
+        name: Callable[[int], str] | None = None,
+        column: Callable[[str], Sequence[Any]] | None = None,
+    ) -> FoldCut:
+        """Cuts the samples of a source with these indices.
+
+        Args:
+            pool: ``(n,)``.
+            labels: class ids of all samples of the source; None where they have none.
+            name: of a sample, by its index.
+            column: the values of all samples in a column, by its name.
+
+        Raises:
+            DataError: they are too few, or cannot be grouped as it is asked for.
+        """
+        if len(pool) < self.num_folds:
+            raise DataError(f"folds.num_folds={self.num_folds}: there are {len(pool)} samples to cut. Take fewer folds.")
+        if self.stratified and labels is None:
+            raise DataError("folds.stratified=true: the samples of this data set have no class each. Take it away.")
+        kept = labels[pool].numpy() if labels is not None and self.stratified is not False else None
+        rare = self._rare(kept)
+        group_of = self._group_of(name, column)
+        groups = None if group_of is None else np.array([str(group_of(i)) for i in pool.tolist()])
+        num_groups = None if groups is None else len(set(groups))
+        if num_groups is not None and num_groups < self.num_folds:
+            raise DataError(
+                f"folds.num_folds={self.num_folds}: there are {num_groups} groups, and each is in one fold. Take fewer folds."
+            )
+        splitter = self._splitter(kept is not None, groups is not None)
+        fold = torch.full((len(pool),), -1, dtype=torch.long)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of rare classes, which are told of by their names
+            for number, (_, validated) in enumerate(splitter.split(np.zeros(len(pool)), kept, groups)):
+                if not len(validated):
+                    raise DataError(f"fold {number} would be empty: the groups are too unequal. Take fewer folds.")
+                fold[torch.from_numpy(validated)] = number
+        return FoldCut(type(splitter).__name__, pool, fold, num_groups, rare, group_of)
+
+    def chain(self, num_steps: int) -> FoldCut:
+        """Folds of steps in the order of time: each is trained on all that lies before it (forward chaining).
+
+        Raises:
+            DataError: groups or classes are asked for, or there are too few steps.
+        """
+        from sklearn.model_selection import TimeSeriesSplit
+
+        if self.stratified or self.group_column or self.group_pattern:
+            raise DataError(
+                "folds.stratified and folds.group_… would have no effect: folds of a series follow each other in time. Take "
+                "them away."
+            )
+        if num_steps <= self.num_folds:
+            raise DataError(f"folds.num_folds={self.num_folds}: there are {num_steps} steps to cut. Take fewer folds.")
+        fold = torch.full((num_steps,), -1, dtype=torch.long)
+        for number, (_, validated) in enumerate(TimeSeriesSplit(self.num_folds).split(range(num_steps))):
+            fold[torch.from_numpy(validated)] = number
+        return FoldCut("TimeSeriesSplit", torch.arange(num_steps), fold, is_chain=True)
+
+    def _splitter(self, stratified: bool, grouped: bool) -> Any:
+        from sklearn import model_selection
+
+        if grouped and not stratified:
+            return model_selection.GroupKFold(self.num_folds)  # the groups' sizes alone decide, as evenly as they can
+        kinds = {False: model_selection.KFold, True: model_selection.StratifiedKFold}
+        kind = model_selection.StratifiedGroupKFold if grouped else kinds[stratified]
+        return kind(self.num_folds, shuffle=True, random_state=self.seed)
+
+    def _rare(self, labels: np.ndarray | None) -> dict[int, int]:
+        """
+        Raises:
+            DataError: no class has as many samples as there are folds.
+        """
+        if labels is None:
+            return {}
+        classes, counts = np.unique(labels, return_counts=True)
+        if counts.max() < self.num_folds:
+            raise DataError(
+                f"folds.num_folds={self.num_folds}: the largest class has {counts.max()} samples, so none can be in every "
+                "fold. Take fewer folds, or folds.stratified=false."
+            )
+        pairs = zip(classes.tolist(), counts.tolist(), strict=True)
+        return {label: count for label, count in pairs if count < self.num_folds}
+
+    def _group_of(self, name: Callable[[int], str] | None, column: Callable[[str], Sequence[Any]] | None) -> GroupOf | None:
+        if self.group_column is not None:
+            if column is None:
+                raise DataError(
+                    f"folds.group_column={self.group_column}: this data set is no table with such columns. Tell groups by the "
+                    "samples' names, with folds.group_pattern."
+                )
+            return column(self.group_column).__getitem__
+        if self.group_pattern is None:
+            return None
+        if name is None:
+            raise DataError("folds.group_pattern: the samples of this data set have no names of their own. Take it away.")
+        pattern = re.compile(self.group_pattern)
+
+        def group_of(index: int) -> str:
+            found = pattern.search(name(index))
+            if found is None:
+                raise DataError(
+                    f"folds.group_pattern={self.group_pattern!r} is not found in {name(index)!r}: every sample needs a group."
+                )
+            return found.group(1 if pattern.groups else 0) or ""
+
+        return group_of

@@ -1,0 +1,161 @@
+"""A run of several folds: each is a run directory of its own, started like any other, one after the other."""
+
+from __future__ import annotations
+
+import gc
+import hashlib
+import math
+import shutil
+import time
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from runner.callbacks.preemption import interruptible
+from runner.config.plain import to_plain, to_yaml
+from runner.errors import Interrupted, RunFailed, RunnerError, UserError
+from runner.launch.going_on import adopt
+from runner.launch.local import launch
+from runner.ranks.place import Place
+from runner.ranks.pulse import Pulse
+from runner.report import announce
+from runner.run.directory import RunDir
+from runner.run.files import read_json, write_json, write_text
+from runner.run.folds import finished_folds, fold_of, gather, join_predictions
+from runner.run.journal import Journal, load_metrics
+from runner.run.status import read_status, write_status
+from runner.worker.folds import plan_folds
+from runner.worker.recording import recorded
+
+__all__ = ["launch_folds"]
+
+PLAN = "folds.json"
+OF_CONFIG = "of_config"
+"""In a fold's provenance: the config of the run that it was made of last."""
+
+
+def launch_folds(run: RunDir, config: DictConfig) -> dict[str, Any]:
+    """Trains the folds that are not finished, and puts the results of all together.
+
+    Returns:
+        What ``results.json`` holds: means over the folds, their deviations, and each fold's own.
+
+    Raises:
+        RunnerError: what ended one of the folds; those behind it are not begun.
+    """
+    numbers = range(config.folds.get("num_folds", 5))
+    if read_status(run).state == "finished" and not any(has_work(run, config, number) for number in numbers):
+        return read_json(run.results_path)
+    place = Place.here()
+    if place.world_size > 1:
+        raise UserError(f"folds are the work of one process, and {place.starter} has started {place.world_size}.")
+    with recorded(run, config, True, Pulse.of(place)), interruptible():
+        plan = plan_folds(fold_config(run, config, 0))
+        write_json(run.path / PLAN, plan)
+        announce.folds(run, config, plan)
+        for number in numbers:
+            if has_work(run, config, number):
+                train_fold(run, number, len(numbers))
+            note_metrics(run, number, 0, marked(read_json(fold_of(run, number).results_path)))
+        results = gather(finished_folds(run))
+        refuse_change(run, numbers)
+        results["num_predictions"] = join_predictions(run)
+        write_json(run.results_path, results)
+        spread = {f"{key}_std": value for of_split in results["std"].values() for key, value in of_split.items()}
+        note_metrics(run, results["step"], results["epoch"], results["val"] | results.get("test", {}) | spread)
+    return results
+
+
+def fold_config(run: RunDir, config: DictConfig, number: int) -> DictConfig:
+    """The config of the run as that of one fold."""
+    made = OmegaConf.create(to_plain(config, []))
+    made.folds.index = number
+    made.run.name = f"{run.name}_{number}"
+    return made
+
+
+def has_work(run: RunDir, config: DictConfig, number: int) -> bool:
+    """Makes the directory of a fold what the run's config wants it to be, and tells whether it is to be trained."""
+    fold, wanted = fold_of(run, number), fold_config(run, config, number)
+    text = to_yaml(to_plain(wanted, []))
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    if not fold.config_path.is_file():
+        prepare_fold(run, fold, number, text, digest)
+        return True
+    known = read_json(fold.provenance_path, {})
+    if known.get(OF_CONFIG) != digest:
+        if adopt(fold, wanted):
+            write_status(fold, state="created")
+        write_json(fold.provenance_path, read_json(fold.provenance_path, {}) | {OF_CONFIG: digest})
+    return read_status(fold).state != "finished"
+
+
+def prepare_fold(run: RunDir, fold: RunDir, number: int, config: str, digest: str) -> None:
+    """Once the config stands in a fold's directory, it is whole; written twice, it is the same."""
+    for folder in (fold.checkpoints, fold.plots, fold.logs):
+        folder.mkdir(parents=True, exist_ok=True)
+    provenance = read_json(run.provenance_path, {})
+    provenance.pop("fingerprint", None)
+    own = {
+        "command": [*provenance.get("command", []), f"folds.index={number}"],
+        "created_at": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        OF_CONFIG: digest,
+    }
+    write_json(fold.provenance_path, provenance | own)
+    if (run.path / "git.diff").is_file():
+        shutil.copy(run.path / "git.diff", fold.path)
+    write_status(fold, state="created")
+    write_text(fold.config_path, config, durable=True)
+
+
+def train_fold(run: RunDir, number: int, num_folds: int) -> None:
+    """
+    Raises:
+        RunnerError: it did not come to its end; the message says which fold it was.
+    """
+    fold = fold_of(run, number)
+    announce.text(f"\nfold {number}, {number + 1} of {num_folds}")
+    try:
+        launch(fold)
+    except Interrupted:
+        raise
+    except RunnerError as error:
+        error.args = (f"fold {number}: {error}",)
+        raise
+    status = read_status(fold)
+    if status.state != "finished":
+        raise RunFailed(f"fold {number} ended as {status.state}: {status.reason or 'without a word'}.")
+    gc.collect()  # the model of this fold makes room for that of the next
+    announce.fold(number, read_json(fold.results_path))
+
+
+def marked(results: dict[str, Any]) -> dict[str, float]:
+    """A fold's metrics by names that are not those of the whole run."""
+    return {f"fold/{key}": value for split in ("val", "test") for key, value in (results.get(split) or {}).items()}
+
+
+def note_metrics(run: RunDir, step: int, epoch: int, metrics: dict[str, float]) -> None:
+    """Adds a point to the run's own journal, where it does not stand there yet."""
+    known = {key: {at: value for at, _, value in points} for key, points in load_metrics(run.metrics_path).items()}
+    if all(same(known.get(key, {}).get(step), value) for key, value in metrics.items()):
+        return
+    journal = Journal(run.metrics_path)
+    journal.log(step, epoch, metrics)
+    journal.close()
+
+
+def same(one: float | None, other: float) -> bool:
+    return one == other or (one is not None and math.isnan(one) and math.isnan(other))
+
+
+def refuse_change(run: RunDir, numbers: range) -> None:
+    """
+    Raises:
+        RunFailed: the data changed between one fold and another.
+    """
+    digests = {read_json(fold_of(run, number).facts_path, {}).get("digest") for number in numbers}
+    if len(digests) > 1:
+        raise RunFailed(
+            "the data have changed since the first fold was trained, so the folds are not of one cut. Train all of them "
+            "anew, with another run.name."
+        )

@@ -1,0 +1,99 @@
+"""A run of several folds on disk: its folds below it, and what came of all of them together."""
+
+from __future__ import annotations
+
+import csv
+import math
+import statistics
+from typing import Any
+
+from runner.run.directory import FOLDS, RunDir
+from runner.run.files import read_json, write_text
+from runner.run.table import rows_as_csv
+
+__all__ = ["PREDICTIONS", "finished_folds", "fold_of", "folds_of", "gather", "has_folds", "join_predictions"]
+
+PREDICTIONS = "predictions.csv"
+"""Of a fold: what its best checkpoint makes of the samples it validates. Of the run: of all samples."""
+SPLITS = ("val", "test")
+
+
+def fold_of(run: RunDir, index: int) -> RunDir:
+    return RunDir(run.path / FOLDS / str(index))
+
+
+def folds_of(run: RunDir) -> list[RunDir]:
+    """Those that were begun, in their order."""
+    folder = run.path / FOLDS
+    found = [RunDir(path) for path in folder.iterdir() if path.name.isdigit()] if folder.is_dir() else []
+    return sorted((fold for fold in found if fold.config_path.is_file()), key=lambda fold: int(fold.path.name))
+
+
+def has_folds(run: RunDir) -> bool:
+    return (run.path / FOLDS).is_dir()
+
+
+def finished_folds(run: RunDir) -> dict[int, dict[str, Any]]:
+    """The results of the folds that have any, by their number."""
+    found = {int(fold.path.name): read_json(fold.results_path, {}) for fold in folds_of(run)}
+    return {number: results for number, results in found.items() if results.get("val")}
+
+
+def gather(results: dict[int, dict[str, Any]]) -> dict[str, Any]:
+    """The results of all folds as those of one run: ``val`` and ``test`` are means, ``std`` their deviations.
+
+    Args:
+        results: of each fold, at least one.
+    """
+    metrics = {split: of_split(list(results.values()), split) for split in SPLITS}
+    metrics = {split: found for split, found in metrics.items() if found}
+    bests = [result.get("best") or {} for result in results.values()]
+    monitor = bests[0].get("monitor")
+    values = [best["value"] for best in bests if best.get("value") is not None]
+    first = next(iter(results.values()))
+    return {
+        "best": {"monitor": monitor, "value": mean(values)} if monitor and values else None,
+        **{split: {name: mean(of_one) for name, of_one in found.items()} for split, found in metrics.items()},
+        "std": {split: {name: std(of_one) for name, of_one in found.items()} for split, found in metrics.items()},
+        "by_fold": [{"fold": number} | result for number, result in results.items()],
+        "step": sum(result["step"] for result in results.values()),
+        "epoch": max(result["epoch"] for result in results.values()),
+        **{key: first[key] for key in ("num_parameters", "num_trainable") if key in first},
+        "seconds": round(sum(result["seconds"] for result in results.values()), 3),
+    }
+
+
+def of_split(results: list[dict[str, Any]], split: str) -> dict[str, list[float]]:
+    """Each metric's values; those of folds that could not measure it, for want of a class, are left out."""
+    names = dict.fromkeys(name for result in results for name in result.get(split) or {})
+    return {name: [r[split][name] for r in results if name in (r.get(split) or {})] for name in names}
+
+
+def mean(values: list[float]) -> float:
+    return math.fsum(values) / len(values)
+
+
+def std(values: list[float]) -> float:
+    """Standard deviation of the folds' values, with n - 1; 0 of a single one."""
+    if not all(map(math.isfinite, values)):
+        return math.nan
+    return statistics.stdev(values) if len(values) > 1 else 0.0
+
+
+def join_predictions(run: RunDir) -> int:
+    """Writes what the folds predicted into one table, in the order of the samples.
+
+    Returns:
+        How many rows there are; 0 where the task keeps none, and no file.
+    """
+    rows: list[dict[str, str]] = []
+    for fold in folds_of(run):
+        path = fold.path / PREDICTIONS
+        if path.is_file():
+            with open(path, encoding="utf-8", newline="") as file:
+                rows += csv.DictReader(file)
+    if not rows:
+        return 0
+    rows.sort(key=lambda row: (int(row["index"]), int(row["fold"])))
+    write_text(run.path / PREDICTIONS, rows_as_csv(rows))
+    return len(rows)

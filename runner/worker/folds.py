@@ -1,0 +1,90 @@
+"""Cross-validation as a worker sees it: how the data are cut, and what a fold predicts of what it validates."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from omegaconf import DictConfig
+
+from runner.data.base import DataModule
+from runner.errors import DataError
+from runner.parts import make_data, resolve
+from runner.run.directory import RunDir
+from runner.run.files import write_text
+from runner.run.folds import PREDICTIONS
+from runner.run.table import rows_as_csv
+from runner.tasks.base import Task
+
+__all__ = ["plan_folds", "write_predictions"]
+
+MOST_NAMED = 5
+
+
+def plan_folds(config: DictConfig) -> dict[str, Any]:
+    """Sets the data up once, to tell before any training how it will be cut.
+
+    Returns:
+        ``kind`` (of the cut), ``sizes`` (samples that each fold validates), ``num_groups``, ``num_test``, ``name`` and
+        ``digest`` of the data, ``notes`` (what a person should know).
+
+    Raises:
+        DataError: it cannot be cut so.
+    """
+    data = make_data(resolve(config, None))
+    data.prepare_data()
+    data.setup("fit")
+    if data.fold_cut is None:
+        raise DataError(
+            f"{data.facts.name} has a validation split of its own, and no samples that folds could be cut from. Take folds "
+            "away, or put its training and validation samples together."
+        )
+    cut = data.fold_cut
+    return {
+        "kind": cut.kind,
+        "sizes": cut.sizes(),
+        "num_groups": cut.num_groups,
+        "num_test": len(data.splits.get("test", ())),
+        "name": data.facts.name,
+        "digest": data.facts.digest,
+        "notes": [*rare_classes(data), *shared_groups(data)],
+    }
+
+
+def rare_classes(data: DataModule) -> list[str]:
+    rare = data.fold_cut.rare
+    if not rare:
+        return []
+    names = data.facts.class_names
+    told = [f"{names[label]} ({count})" for label, count in rare.items()]
+    more = f" and {len(told) - MOST_NAMED} more" if len(told) > MOST_NAMED else ""
+    return [
+        f"{len(told)} of {len(names)} classes have fewer samples than there are folds, so some folds validate none of them: "
+        f"{', '.join(told[:MOST_NAMED])}{more}"
+    ]
+
+
+def shared_groups(data: DataModule) -> list[str]:
+    """The test split is cut before the folds, and knows nothing of groups."""
+    cut, train, test = data.fold_cut, data.splits["train"], data.splits.get("test")
+    if cut.group_of is None or test is None or test.source is not train.source:
+        return []
+    inside = {str(cut.group_of(index)) for index in cut.pool.tolist()}
+    shared = sum(str(cut.group_of(index)) in inside for index in test.indices.tolist())
+    return [
+        f"{shared} of {len(test)} test samples belong to groups that the folds train on, since the test split is cut at random: "
+        "its metrics are too good"
+    ] if shared else []
+
+
+def write_predictions(run: RunDir, task: Task, data: DataModule, fold: int) -> None:
+    """Writes what the best checkpoint makes of each validation sample; nothing where the task keeps no such rows."""
+    outputs = task.outputs.get("val") or {}
+    rows = task.evaluated_rows(outputs) if outputs else []
+    if not rows:
+        return
+    first = getattr(data.splits["val"].source, "first_row", 0)  # of a window of a series
+    table = [
+        {"index": first + index, "name": data.sample_name("val", index), "fold": fold} | row
+        for index, row in zip(outputs["index"].tolist(), rows, strict=True)
+    ]
+    write_text(run.path / PREDICTIONS, rows_as_csv(table))
