@@ -16,9 +16,9 @@ from runner.run.status import process_started_at, read_status, write_status
 from runner.sweep.directory import SweepDir
 from runner.sweep.mirror import SweepMirror, finish_mirror, start_mirror
 from runner.sweep.mlflow_parent import BEST, ParentRun
-from runner.tracking.children import PARENT
 from runner.sweep.storage import turn_of
 from runner.sweep.study import load_study
+from runner.tracking.children import PARENT
 from runner.tracking.run_entry import RunEntry
 from runner.tracking.server import Server, free_port
 from runner.tracking.settings import TrackingSettings

@@ -174,7 +174,8 @@ class TableDataModule(DataModule):
     def take_folds(self, folds: Folds) -> None:
         """What tells the groups is no feature: of rows to come the groups are others."""
         super().take_folds(folds)
-        self.layout.ignore += [folds.group_column] if folds.group_column else []
+        if folds.group_column:
+            self.layout.ignore.append(folds.group_column)
 
     def _group_problems(self, table: pd.DataFrame) -> list[str]:
         name = self.folds.group_column if self.folds else None
