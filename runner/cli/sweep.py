@@ -15,6 +15,7 @@ examples:
   runner sweep model=mlp,logistic 'model.hidden_sizes=choice([64],[128,64])' sweep=grid
   runner sweep sweep=asha sweep.num_workers=4 'optimizer.lr=tag(log,interval(1e-4,1e-1))'
   runner sweep sweep=nsga2 'sweep.objectives={val/accuracy:max,num_parameters:min}' 'model.hidden_sizes=[16],[64],[256]'
+  runner sweep folds=5 sweep.pruner=wilcoxon 'optimizer.lr=tag(log,interval(1e-4,1e-1))'   by the mean over five folds
   runner sweep --join latest sweep.num_workers=2      two more workers, from here or another machine
   runner sweep best latest --output best.yaml         the best trial's config, for `runner train best.yaml`
   runner sweep show latest                            a table of its trials

@@ -14,6 +14,7 @@ examples:
   runner train model=resnet34 data=catsdogs pretrained=true
   runner train my_experiment.yaml optimizer.lr=0.01   an experiment's file, one value changed
   runner train -m model=mlp,logistic seed=range(3)    six runs, one after the other (Hydra's multirun)
+  runner train model=mlp data=digits folds=5          cross-validation: a run for each fold; again, it goes on
   runner train run.name=mine resume=auto              go on with the run of that name, or begin it
   runner train model=mlp --cfg job                    only print the config"""
 

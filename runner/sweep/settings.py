@@ -29,8 +29,9 @@ def read_settings(config: DictConfig, problems: list[str]) -> Sweep:
     found = check_value(Sweep, plain, "sweep", [f"sweep.{key}" for key in plain])
     settings = Sweep() if found else Sweep(**plain)
     if of_all_folds(config):
-        found += fold_problems(settings)
-        settings.repeats = folds.get("num_folds", Folds.num_folds)
+        problems += fold_problems(settings)
+        count = folds.get("num_folds", Folds.num_folds)
+        settings.repeats = count if isinstance(count, int) else 1
     problems += found or [
         *objective_problems(settings),
         *repeat_problems(settings),

@@ -231,6 +231,22 @@ def test_wilcoxon_ends_a_trial_that_is_worse_seed_by_seed(case: Case) -> None:
     assert "of 8 seeds" in case.notes(1)["reason"]
 
 
+def test_the_folds_of_a_cross_validation_are_one_trial(case: Case) -> None:
+    from omegaconf import OmegaConf
+
+    def script(executor: FakeExecutor, attempt: Attempt) -> list[Event]:
+        fold = OmegaConf.load(attempt.run / "config.yaml").folds.index
+        return finish(attempt, 0.9 - 0.1 * fold - 0.3 * attempt.trial)
+
+    words = ["sweep.num_trials=2", "folds=6", "sweep.pruner=wilcoxon", "seed=7"]
+    executor = case.run(script, *words)
+    assert case.states() == ["COMPLETE", "PRUNED"]
+    assert case.study.get_trials()[0].value == pytest.approx(0.65)
+    configs = [OmegaConf.load(attempt.run / "config.yaml") for attempt in executor.attempts[:6]]
+    assert [(config.folds.index, config.seed) for config in configs] == [(fold, 7) for fold in range(6)]
+    assert "of 6 folds" in case.notes(1)["reason"]
+
+
 def test_several_objectives_are_kept(case: Case) -> None:
     words = ["sweep.objectives={val/accuracy:max,num_parameters:min}", "sweep=nsga2", "sweep.num_trials=3"]
     case.run(lambda executor, attempt: finish(attempt, 0.5 + attempt.trial / 10, 10 * attempt.trial), *words)
