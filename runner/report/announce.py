@@ -83,7 +83,8 @@ def folds(run: RunDir, config: Any, plan: dict[str, Any]) -> None:
     """How the data are cut into folds, and what is to be known of it."""
     groups = f" · {plan['num_groups']} groups, none of them in two folds" if plan["num_groups"] else ""
     lines = {
-        "model": model_name(run, config),
+        "task": chosen_name(run, config, "task"),
+        "model": chosen_name(run, config, "model"),
         "folds": f"{len(plan['sizes'])} of {spread(plan['sizes'])} samples, cut by {plan['kind']}{groups}",
         "data": f"{plan['name']}: {sum(plan['sizes'])} samples are validated on"
         + (f", {plan['num_test']} tested on in every fold" if plan["num_test"] else ", none is set apart for test"),
