@@ -228,7 +228,7 @@ def test_a_signal_saves_the_state_and_a_resume_goes_on(tmp_path) -> None:
 def test_with_another_number_of_ranks_the_order_of_samples_stays(tmp_path, before: int, after: int) -> None:
     """Only the order of additions differs: the curve is that of one device to 1e-4."""
     (tmp_path / "seen.py").write_text(SEEN, encoding="utf-8")
-    words = ["data=digits", "trainer.max_epochs=3", "--allow-package", "seen", "+callbacks.seen._target_=seen.Seen"]
+    words = ["data=digits", "data.batch_size=60", "trainer.max_epochs=3", "--allow-package", "seen", "+callbacks.seen._target_=seen.Seen"]
     ranks = ["hardware=cpu_ddp", f"hardware.devices={before}"] if before > 1 else ["hardware=cpu"]
     run = RunDir(tmp_path / "runs" / "changed")
     process = start(tmp_path, "changed", *words, *ranks, "+callbacks.seen.stop_at=25")
