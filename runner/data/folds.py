@@ -28,6 +28,7 @@ class FoldCut:
         fold: the fold that validates each of them, ``(n,)``; -1 where none does.
         num_groups: among the samples; None where there are no groups.
         rare: classes with fewer samples than there are folds: id → count.
+        lone: classes whose samples are all in one fold: id → that fold.
         group_of: the group of a sample, by its index; None where there are no groups.
         is_chain: each fold trains on what lies before it alone.
     """
@@ -37,6 +38,7 @@ class FoldCut:
     fold: Tensor
     num_groups: int | None = None
     rare: dict[int, int] = field(default_factory=dict)
+    lone: dict[int, int] = field(default_factory=dict)
     group_of: GroupOf | None = None
     is_chain: bool = False
 
@@ -105,7 +107,8 @@ class Folds:
                 if not len(validated):
                     raise DataError(f"fold {number} would be empty: the groups are too unequal. Take fewer folds.")
                 fold[torch.from_numpy(validated)] = number
-        return FoldCut(type(splitter).__name__, pool, fold, num_groups, rare, group_of)
+        lone = {} if kept is None else lone_classes(kept, fold.numpy())
+        return FoldCut(type(splitter).__name__, pool, fold, num_groups, rare, lone, group_of)
 
     def chain(self, num_steps: int) -> FoldCut:
         """Folds of steps in the order of time: each is trained on all that lies before it (forward chaining).
@@ -175,3 +178,10 @@ class Folds:
             return found.group(1 if pattern.groups else 0) or ""
 
         return group_of
+
+
+def lone_classes(labels: np.ndarray, fold: np.ndarray) -> dict[int, int]:
+    """Classes of which one fold has every sample, and so learns nothing."""
+    pairs = np.unique(np.stack([labels, fold]), axis=1)
+    classes, counts = np.unique(pairs[0], return_counts=True)
+    return {int(label): int(pairs[1][pairs[0] == label][0]) for label in classes[counts == 1]}

@@ -51,16 +51,20 @@ def plan_folds(config: DictConfig) -> dict[str, Any]:
 
 
 def rare_classes(data: DataModule) -> list[str]:
-    rare = data.fold_cut.rare
-    if not rare:
-        return []
-    names = data.facts.class_names
-    told = [f"{names[label]} ({count})" for label, count in rare.items()]
-    more = f" and {len(told) - MOST_NAMED} more" if len(told) > MOST_NAMED else ""
-    return [
-        f"{len(told)} of {len(names)} classes have fewer samples than there are folds, so some folds validate none of them: "
-        f"{', '.join(told[:MOST_NAMED])}{more}"
-    ]
+    names, cut = data.facts.class_names, data.fold_cut
+    rare = [f"{names[label]} ({count})" for label, count in cut.rare.items()]
+    lone = [f"{names[label]} (fold {fold})" for label, fold in cut.lone.items()]
+    notes = []
+    if rare:
+        notes.append(f"classes with fewer samples than there are folds, of which some folds validate none: {listed(rare)}")
+    if lone:
+        notes.append(f"classes whose samples are all in one fold, which learns nothing of them: {listed(lone)}")
+    return notes
+
+
+def listed(names: list[str]) -> str:
+    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+    return ", ".join(names[:MOST_NAMED]) + more
 
 
 def shared_groups(data: DataModule) -> list[str]:

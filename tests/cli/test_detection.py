@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from pathlib import Path
 
@@ -50,6 +51,19 @@ def test_train_evaluate_and_predict(say, here: Path, things: Path) -> None:
     rows = read_json(here / "said" / "predictions.json")
     assert {"class", "score", "box"} == set(rows[0]["boxes"][0]) and len(rows[0]["boxes"][0]["box"]) == 4
     assert len(list((here / "said").glob("*_picture.png"))) == 10
+
+
+def test_boxes_of_all_images_by_the_fold_that_left_them_out(say, here: Path, things: Path) -> None:
+    said = say("train", *TINY, "plots=false", "report=false", "folds=2", "run.name=cv")
+    assert said.code == 0, said.err
+    with open(here / "runs" / "cv" / "predictions.csv", encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert {row["name"] for row in rows} == {f"images/{number}.png" for number in range(10)}
+    for row in rows:
+        target, prediction = json.loads(row["target"]), json.loads(row["prediction"])
+        scene = draw_scene(0, int(Path(row["name"]).stem), 64)
+        assert sorted(box["class"] for box in target) == sorted(CLASS_NAMES[label] for label in scene.labels)
+        assert all({"class", "score", "box"} == set(box) for box in prediction)
 
 
 def test_mistakes_cost_no_time(say, here: Path, things: Path) -> None:

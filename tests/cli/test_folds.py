@@ -31,13 +31,13 @@ from pathlib import Path
 import pytorch_lightning as pl
 
 class Kill(pl.Callback):
-    def __init__(self, fold: int, step: int):
-        self.fold, self.step = fold, step
+    def __init__(self, fold: int, step: int, signum: int = signal.SIGKILL):
+        self.fold, self.step, self.signum = fold, step, signum
 
     def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
         is_there = any(Path("runs").glob(f"*/folds/{self.fold}/status.json"))
         if is_there and trainer.global_step == self.step and "GO_ON" not in os.environ:
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), self.signum)
 """
 
 
@@ -71,6 +71,16 @@ def say(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str]]:
         return code, captured.out + captured.err
 
     return run
+
+
+@pytest.fixture
+def stop(whole: RunDir, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Overrides that end the second of three folds in its second epoch; in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "kill.py").write_text(KILL)
+    monkeypatch.delitem(sys.modules, "kill", raising=False)
+    monkeypatch.syspath_prepend(tmp_path)
+    return ["+callbacks.kill._target_=kill.Kill", "+callbacks.kill.fold=1", "+callbacks.kill.step=9"]
 
 
 def table(run: RunDir) -> list[dict[str, str]]:
@@ -123,16 +133,12 @@ def test_other_settings_under_the_same_name_are_refused(whole: RunDir, say) -> N
 
 
 def test_killed_in_the_second_fold_it_ends_bit_for_bit_as_if_it_had_not_been(
-    whole: RunDir, say, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, same
+    whole: RunDir, say, stop: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, same
 ) -> None:
     from runner.inference.digest import digests_of
     from runner.run.checkpoints import best_checkpoint, last_checkpoint
 
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "kill.py").write_text(KILL)
-    monkeypatch.delitem(sys.modules, "kill", raising=False)
-    monkeypatch.syspath_prepend(tmp_path)
-    words = [*QUICK, "+callbacks.kill._target_=kill.Kill", "+callbacks.kill.fold=1", "+callbacks.kill.step=9"]
+    words = [*QUICK, *stop]
     assert killed(["train", *words]) == -signal.SIGKILL
     (run,) = [run for run in list_runs(tmp_path / "runs") if not is_fold(run)]
     assert read_status(run).state == "lost"
@@ -151,6 +157,19 @@ def test_killed_in_the_second_fold_it_ends_bit_for_bit_as_if_it_had_not_been(
     mine, theirs = (read_json(one.results_path) for one in (run, whole))
     for key in ("val", "test", "std"):
         assert same(mine[key], theirs[key])
+
+
+def test_asked_to_stop_it_saves_and_says_so(say, stop: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = [*QUICK, *stop, f"+callbacks.kill.signum={int(signal.SIGTERM)}", "run.name=stopped"]
+    code, said = say("train", *words)
+    assert code == 128 + signal.SIGTERM and "runner resume runs/stopped" in said
+    run = RunDir(tmp_path / "runs" / "stopped")
+    states = [read_status(one).state for one in (run, fold_of(run, 0), fold_of(run, 1))]
+    assert states == ["interrupted", "finished", "interrupted"]
+    assert "1/3 folds" in say("runs")[1]
+    monkeypatch.setenv("GO_ON", "1")
+    assert say("resume", "stopped")[0] == 0
+    assert read_status(run).state == "finished" and len(read_json(run.results_path)["by_fold"]) == 3
 
 
 def killed(words: list[str]) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from pathlib import Path
 
@@ -51,6 +52,23 @@ def test_train_evaluate_and_predict(say, here: Path, pets: Path) -> None:
     assert [Image.open(row["mask"]).size for row in rows[:2]] == [(56, 40), (47, 33)]
     assert all(sum(row["shares"].values()) == pytest.approx(1, abs=1e-3) for row in rows)
     assert Image.open(rows[0]["overlay"]).mode == "RGB"
+
+
+def test_folds_of_groups_that_names_tell(say, here: Path, pets: Path) -> None:
+    """The images 00 to 09 are one group, 10 to 13 another: no fold knows both."""
+    quick = ["data.test_fraction=0.1", "plots=false", "report=false", "folds=2", "folds.group_pattern='/(\\d)\\d'"]
+    said = say("train", *TINY, *quick, "run.name=cv")
+    assert said.code == 0, said.err
+    rows = rows_of(here / "runs" / "cv" / "predictions.csv")
+    groups = {fold: {Path(row["name"]).stem[0] for row in rows if row["fold"] == fold} for fold in ("0", "1")}
+    assert sorted(map(sorted, groups.values())) == [["0"], ["1"]]
+    assert all(0 <= float(row["mean_iou"]) <= 1 for row in rows)
+    assert "2 groups, none of them in two folds" in said.out and "its metrics are too good" in said.out
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    with open(path, encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
 
 
 def test_mistakes_cost_no_time(say, here: Path, pets: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from pathlib import Path
 
@@ -43,6 +44,30 @@ def test_steps_are_labelled(say, here: Path) -> None:
     assert {"lengths", "test_confusion", "test_class_scores", "test_by_length"} <= plots
     (row,) = json.loads(say("predict", "depth", "a(b)", "--json").out)
     assert len(row["labels"]) == 4
+
+
+@pytest.mark.parametrize(
+    ("words", "num_columns"),
+    [
+        (["data=bracket_depth", "data.num_samples=60"], 5),
+        (["data=text_csv", "data.path=t.csv"], 7),
+        (["data=waves", "data.num_steps=300", "data.input_steps=24", "data.horizon_steps=2", "model=dlinear"], 0),
+    ],
+)
+def test_folds_of_sequences(say, here: Path, words: list[str], num_columns: int) -> None:
+    """Steps, texts and time series: a vocabulary is learnt anew in each fold."""
+    lines = [f"{'good' if i % 2 else 'bad'},a text w{i} that is {'fine' if i % 2 else 'poor'}" for i in range(40)]
+    (here / "t.csv").write_text("\n".join(["label,text", *lines]) + "\n")
+    quick = [word for word in TINY if "dlinear" not in str(words) or "hidden_size" not in word]
+    said = say("train", *words, *quick, "plots=false", "folds=2", "run.name=cv")
+    assert said.code == 0, said.err
+    with open(here / "runs" / "cv" / "predictions.csv", encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len({row["index"] for row in rows}) == len(rows) > 30
+    assert not num_columns or len(rows[0]) == num_columns
+    assert {row["fold"] for row in rows} == {"0", "1"}
+    targets = [key for key in rows[0] if key.startswith("target")]
+    assert targets and all("prediction" + key.removeprefix("target") in rows[0] for key in targets)
 
 
 def test_a_sequence_becomes_another(say, here: Path) -> None:

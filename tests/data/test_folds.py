@@ -130,7 +130,9 @@ def test_groups_by_names() -> None:
 def test_rare_classes_are_counted() -> None:
     labels = torch.tensor([0] * 10 + [1] * 10 + [2] * 2)
     cut = Folds(4).cut(torch.arange(22), labels)
-    assert cut.rare == {2: 2}
+    assert cut.rare == {2: 2} and cut.lone == {}
+    single = Folds(4).cut(torch.arange(21), labels[:21])
+    assert single.lone == {2: int(single.fold[20])}
     assert sum(cut.sizes()) == 22
 
 
@@ -149,3 +151,32 @@ def test_folds_of_a_series_train_on_the_past_alone() -> None:
     data.take_folds(Folds(3, stratified=True))
     with pytest.raises(DataError, match="follow each other in time"):
         data.setup("fit")
+
+
+def test_images_in_a_folder(tmp_path: Path) -> None:
+    """Of a class of two images some folds validate none; groups are told by the paths."""
+    import numpy as np
+    from PIL import Image
+
+    from runner.data.images.folder import ImageFolderDataModule
+
+    for name, count in (("cat", 12), ("dog", 12), ("eel", 2)):
+        (tmp_path / name).mkdir()
+        for number in range(count):
+            pixels = np.full((8, 8, 3), number * 9, np.uint8)
+            Image.fromarray(pixels).save(tmp_path / name / f"{number % 6}_{number}.png")
+    folds = cut_with(
+        lambda: ImageFolderDataModule(str(tmp_path), image_size=8, test_fraction=0.0, augment=None), num_folds=3
+    )
+    assert [label for label in folds[0].fold_cut.rare] == [2]
+    assert sum(len(data.splits["val"]) for data in folds) == 26
+    grouped = cut_with(
+        lambda: ImageFolderDataModule(str(tmp_path), image_size=8, test_fraction=0.0, augment=None),
+        num_folds=3, group_pattern=r"/(\d+)_",
+    )  # fmt: skip
+    for data in grouped:
+        groups = [
+            {data.sample_name(split, index).split("/")[1].split("_")[0] for index in rows_of(data, split)}
+            for split in ("train", "val")
+        ]
+        assert not groups[0] & groups[1]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import Iterable, Set
 from dataclasses import dataclass
 
 import torch
@@ -116,10 +116,10 @@ def fraction_problems(tree: ImageTree, val_fraction: float | None, test_fraction
     return problems
 
 
-def count_problems(cut: ImageCut) -> list[str]:
-    """Classes that a split would have no image of."""
+def count_problems(cut: ImageCut, splits: Iterable[str]) -> list[str]:
+    """Classes that one of these splits would have no image of."""
     problems = []
-    for split in cut.splits:
+    for split in splits:
         for name, count in zip(cut.class_names, cut.counts(split), strict=True):
             if not count:
                 total = int((cut.targets == cut.class_names.index(name)).sum())

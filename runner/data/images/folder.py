@@ -118,7 +118,9 @@ class ImageFolderDataModule(DataModule):
         if "val" not in tree.folders:
             parts = self.fold(cut.splits["train"], cut.splits["val"], cut.targets, cut.paths.__getitem__)
             cut.splits["train"], cut.splits["val"] = parts
-        return tree, cut, count_problems(cut)
+        # Of a rare class some fold may have none: that is told for all folds at once.
+        splits = [split for split in cut.splits if self.fold_cut is None or split == "test"]
+        return tree, cut, count_problems(cut, splits)
 
     def listed_broken(self) -> list[BrokenFile]:
         """The files that a list says are broken.
