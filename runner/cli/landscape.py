@@ -110,15 +110,15 @@ def plan(trip: Expedition) -> list[str]:
     if request.to is not None:
         return lines
     count = len(trip.saved)
-    if count < 3:
+    if plane.shows_path:
+        lines.append(f"The run keeps {count} checkpoints; {100 * plane.path_share:.0f} % of their path lies in what is shown.")
+    elif count < 3:
         few = f"{count} checkpoint{'s' if count != 1 else ''}"
         lines.append(f"The run keeps {few}: too few for a path. Train with {KEEPS_MORE} to keep more.")
-    elif plane.shows_path:
-        lines.append(f"The run keeps {count} checkpoints; {plane.path_share:.0%} of their path lies in what is shown.")
     else:
         lines.append(
-            f"The run keeps {count} checkpoints; of their path {plane.path_share:.1g} lies in what is shown, so it is not "
-            "drawn. `--directions pca` shows it."
+            f"The run keeps {count} checkpoints; {100 * plane.path_share:.1g} % of their path lies in what is shown, so it "
+            "is not drawn. `--directions pca` shows it."
         )
     return lines
 

@@ -71,7 +71,8 @@ class Expedition:
             task = self.trained.task.to(device)
             self.samples = Samples(self.trained.data, request.split, device, request.samples)
             to = None if request.to is None else find_checkpoint(run, request.to)
-            self.plane = make_plane(run, task.model, request, to)
+            with threads(1):  # whose additions come in one order, whatever the surroundings
+                self.plane = make_plane(run, task.model, request, to)
         self.points = self.plane.points()
         self.settings = self._settings(device)
         digest = hashlib.sha256(json.dumps(self.settings, sort_keys=True).encode()).hexdigest()[:12]
@@ -84,6 +85,7 @@ class Expedition:
             "checkpoint": self.trained.checkpoint.name,
             "sha256": file_digest(self.trained.checkpoint),
             "path": [entry.sha256 or file_digest(entry.path) for entry in self.plane.saved],
+            "points": hashlib.sha256(self.points.tobytes()).hexdigest(),
             "samples": self.samples.count,
             "data": read_json(self.run.facts_path, {}).get("digest"),
             "device": device.type,

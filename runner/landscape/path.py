@@ -22,6 +22,9 @@ __all__ = ["OptimizationPath", "model_state", "principal_directions", "project",
 KEEPS_MORE = "checkpoint.keep_last=20 (or checkpoint.keep_best=20)"
 """What to train with for a longer path."""
 FEWEST = 3
+FLAT = 1e-10
+"""Of the variance along a line, what is across it by rounding alone."""
+COLUMNS = 1 << 20
 
 log = logging.getLogger("runner.landscape")
 
@@ -90,11 +93,13 @@ def principal_directions(path: OptimizationPath, model: nn.Module, run: RunDir) 
     count = len(path.saved)
     if count >= FEWEST:
         centred = path.offsets - path.offsets.mean(0)
-        _, sizes, axes = torch.linalg.svd(centred, full_matrices=False)
-        if sizes[1] > 1e-5 * sizes[0]:
-            shares = (sizes.double() ** 2 / (sizes.double() ** 2).sum()).tolist()
-            signs = axes[:2].gather(1, axes[:2].abs().argmax(1, keepdim=True)).sign()
-            return [shaped(axis, model) for axis in axes[:2] * signs], shares[:2]
+        squares, turns = torch.linalg.eigh(inner(centred, centred))  # of n × n numbers, where the weights are millions
+        squares, turns = squares.flip(0).clamp(min=0), turns.flip(1)
+        if squares[1] > FLAT * squares[0]:
+            axes = (turns[:, :2] / squares[:2].sqrt()).T.float() @ centred
+            signs = axes.gather(1, axes.abs().argmax(1, keepdim=True)).sign()
+            shares = (squares / squares.sum()).tolist()
+            return [shaped(axis, model) for axis in axes * signs], shares[:2]
     reason = f"its {count} lie on one line" if count >= FEWEST else f"it keeps {count} of the {FEWEST} that are needed"
     raise UserError(
         f"--directions pca takes the directions from the checkpoints of {run.name}, and {reason}. "
@@ -105,10 +110,15 @@ def principal_directions(path: OptimizationPath, model: nn.Module, run: RunDir) 
 def project(offsets: Tensor, directions: Sequence[Direction]) -> tuple[np.ndarray, float]:
     """Where in the plane of the directions the points nearest to those of a path lie, ``(n, k)``; and which share of
     the path's squared distances from the centre lies within that plane."""
-    basis = torch.stack([flatten(direction).cpu() for direction in directions]).double()
-    dots = offsets.double() @ basis.T
-    gram = basis @ basis.T
-    coordinates = torch.linalg.solve(gram, dots.T).T
-    whole = float((offsets.double() ** 2).sum())
+    basis = torch.stack([flatten(direction).cpu() for direction in directions])
+    gram = inner(basis, basis)
+    coordinates = inner(offsets, basis) @ torch.linalg.pinv(gram, hermitian=True)
+    whole = sum(float(inner(row[None], row[None])) for row in offsets)
     within = float(((coordinates @ gram) * coordinates).sum())
     return coordinates.numpy(), within / whole if whole else 1.0
+
+
+def inner(one: Tensor, other: Tensor) -> Tensor:
+    """``(n, P)`` and ``(m, P)`` to the products of their rows ``(n, m)`` in float64, without a copy of all in it."""
+    pairs = zip(one.split(COLUMNS, 1), other.split(COLUMNS, 1), strict=True)
+    return sum(part.double() @ same.double().T for part, same in pairs)

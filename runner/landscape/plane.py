@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from torch import nn
 
+from runner.errors import UserError
 from runner.inference.load import none_of_its_own
-from runner.landscape.direction import Direction, difference, random_direction
+from runner.landscape.direction import Direction, difference, moved_weights, random_direction
 from runner.landscape.path import model_state, principal_directions, project, read_path
 from runner.landscape.request import LandscapeRequest
 from runner.run.checkpoints import Saved
@@ -69,13 +70,15 @@ def make_plane(run: RunDir, model: nn.Module, request: LandscapeRequest, to: Sav
         to: the other checkpoint of ``request.to``.
 
     Raises:
-        UserError: the path cannot give the directions that are asked for.
+        UserError: the path cannot give the directions that are asked for, or the model has nothing that moves.
     """
     if to is not None:
         reach = MARGIN if request.distance is None else request.distance
         axis = ticks(-reach, 1 + reach, request.num_points)
         with none_of_its_own(run, request.to):
             return Plane([difference(model, model_state(to.path))], [axis], [to], np.array([[1.0]]))
+    if not moved_weights(model):
+        raise UserError(f"the model of {run.name} has no weights of more than one dimension: no direction leads away.")
     path = read_path(run, model)
     if request.directions == "pca":
         directions, explained = principal_directions(path, model, run)

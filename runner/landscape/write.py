@@ -109,9 +109,11 @@ def figures(trip: Expedition, explored: Explored) -> Iterator[tuple[str, Figure]
     names = axes_names(trip)
     title = f"Loss on {request.split}: {trip.trained.checkpoint.name}"
     if request.is_line:
-        marks = {"the checkpoint": (0.0, explored.centre)}
+        marks = {trip.trained.checkpoint.name: (0.0, explored.centre)}
         if request.to is not None:
             marks[plane.saved[0].file] = (1.0, float(explored.path[0]))
+        elif plane.shows_path:
+            marks[f"nearest to step {plane.saved[0].step}"] = (float(plane.path[0, 0]), float(explored.path[0]))
         yield kind, landscape_line(plane.axes[0], explored.losses, marks, names[0], title)
         return
     path = plane.path if plane.shows_path else None
@@ -126,7 +128,7 @@ def axes_names(trip: Expedition) -> list[str]:
         return [f"from {trip.trained.checkpoint.name} (0) to {trip.saved[0].file} (1)"]
     if trip.request.directions == "pca":
         shares = enumerate(trip.plane.explained, start=1)
-        return [f"principal direction {number} ({share:.1%})" for number, share in shares]
+        return [f"principal direction {number} ({100 * share:.1f} %)" for number, share in shares]
     return [f"random direction {number}, by filter" for number, _ in enumerate(trip.plane.axes, start=1)]
 
 
@@ -135,5 +137,5 @@ def path_note(trip: Expedition) -> str:
     if len(plane.saved) < 2:
         return ""
     if not plane.shows_path:
-        return f"no path: {plane.path_share:.1g} of it lies in this plane"
-    return f"path of {len(plane.saved)} checkpoints, {plane.path_share:.0%} of it in this plane"
+        return f"no path: {100 * plane.path_share:.1g} % of it lies in this plane"
+    return f"path of {len(plane.saved)} checkpoints, {100 * plane.path_share:.0f} % of it in this plane"

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from runner.data.sampler import EpochBatchSampler, seed_of
+from runner.data.text.stream import StreamSampler
 
 
 def positions(sampler: EpochBatchSampler, epoch: int = 0, start_batch: int = 0) -> list[list[int]]:
@@ -94,3 +95,18 @@ def test_weights_draw_small_classes_as_often_and_the_same_on_every_rank():
     ranks = [EpochBatchSampler(100, 20, 1, True, rank=rank, world_size=2, weights=weights) for rank in (0, 1)]
     shares = [[key for batch in rank for key in batch] for rank in ranks]
     assert sorted(shares[0] + shares[1]) == sorted(key for batch in sampler for key in batch)
+
+
+def test_some_samples_are_evenly_spread():
+    sampler = EpochBatchSampler(100, 8)
+    assert [len(batch) for batch in sampler.some(20)] == [8, 8, 4]
+    assert [key for batch in sampler.some(20) for key in batch] == [(0, 5 * place) for place in range(20)]
+    assert sampler.some(100) == sampler.some(10**9) == list(sampler)
+    assert sampler.some(1) == [[(0, 0)]]
+
+
+def test_some_windows_are_the_first_of_all_streams():
+    sampler = StreamSampler(401, 10, 4)
+    assert sampler.some(8) == list(sampler)[:2] == sampler.some(11)
+    assert sampler.some(3) == [list(sampler)[0][:3]]
+    assert sampler.some(10**9) == list(sampler)

@@ -12,6 +12,7 @@ import torch
 from runner.errors import UserError
 from runner.inference.evaluate import evaluate
 from runner.landscape.explore import Expedition
+from runner.landscape.plane import make_plane
 from runner.landscape.request import LandscapeRequest
 from runner.landscape.write import sharpness, write_landscape
 from runner.run.checkpoints import file_digest, read_index
@@ -182,3 +183,13 @@ def test_a_checkpoint_of_another_model(run, tmp_path):
         for key in ("checkpoint", "to"):
             with pytest.raises(UserError, match=name):
                 trip(run, **{key: str(tmp_path / name)})
+
+
+def test_a_model_without_weights_to_move(run):
+    class Shift(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.bias = torch.nn.Parameter(torch.ones(3))
+
+    with pytest.raises(UserError, match="no direction leads away"):
+        make_plane(run, Shift(), LandscapeRequest())

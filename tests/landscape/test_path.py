@@ -9,7 +9,7 @@ from sklearn.decomposition import PCA
 from torch import nn
 
 from runner.errors import UserError
-from runner.landscape.path import OptimizationPath, flatten, principal_directions, project
+from runner.landscape.path import OptimizationPath, flatten, inner, principal_directions, project
 from runner.run.checkpoints import Saved
 from runner.run.directory import RunDir
 
@@ -50,6 +50,19 @@ def test_directions_that_are_not_square_to_each_other():
     points, within = project(torch.tensor([[3.0, 2, 0], [0, 0, 2]]), [one, two])
     assert points == pytest.approx(np.array([[1, 2], [0, 0]]))
     assert within == pytest.approx(13 / 17)
+
+
+def test_directions_that_are_the_same_one():
+    one = {"w": torch.tensor([[2.0]])}
+    points, within = project(torch.tensor([[3.0]]), [one, one])
+    assert points.sum() * 2 == pytest.approx(3) and within == pytest.approx(1)
+
+
+def test_products_of_rows_longer_than_a_piece(monkeypatch):
+    monkeypatch.setattr("runner.landscape.path.COLUMNS", 7)
+    torch.manual_seed(0)
+    one, other = torch.randn(3, 20), torch.randn(2, 20)
+    assert torch.allclose(inner(one, other), one.double() @ other.double().T)
 
 
 @pytest.mark.parametrize(
