@@ -22,7 +22,7 @@ __all__ = ["VERBS", "front_parser", "load_verb", "main"]
 
 VERBS = {
     "Train": ("train", "find-lr", "sweep", "resume", "reproduce"),
-    "Use a run": ("evaluate", "predict", "embed", "landscape"),
+    "Use a run": ("evaluate", "predict", "explain", "embed", "landscape"),
     "Look at runs": ("runs", "compare", "report", "ui", "sync"),
     "Prepare": ("list", "config", "data", "doctor", "completion"),
 }

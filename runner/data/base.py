@@ -86,6 +86,7 @@ class DataModule(LightningDataModule):
         normalize: applied to the inputs on the device; serving and prediction use it too.
         rank, world_size: which share of each batch the loaders give.
         balance: how far training draws small classes more often, from 0 to 1.
+        lower_origin: whether the first row of an image lies at the bottom.
         extra_facts: names of the facts it tells beyond those of every data set, so that a config that asks for
             another is refused before any work; None does not say.
         no_folds: why its samples can never be cut into folds; None where they can.
@@ -95,6 +96,7 @@ class DataModule(LightningDataModule):
 
     extra_facts: ClassVar[tuple[str, ...] | None] = None
     no_folds: ClassVar[str | None] = None
+    lower_origin: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -207,6 +209,10 @@ class DataModule(LightningDataModule):
             DataError: this data set has no tokens.
         """
         raise DataError(f"{type(self).__name__} has no tokens to be read as text.")
+
+    def features(self) -> list[tuple[str, str]]:
+        """Of rows of a table: each feature, and the column it is made of. Known after ``setup``, or with a state."""
+        return []
 
     def present(self, row: dict[str, Any]) -> dict[str, Any]:
         """A row of a prediction as a person reads it, where that takes what only the data know."""

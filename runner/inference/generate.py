@@ -8,10 +8,10 @@ from typing import Any
 
 import torch
 
-from runner.data.text.tokenizer import UNKNOWN
 from runner.errors import UserError
 from runner.hardware import available_accelerator
 from runner.inference.load import Which, load_trained
+from runner.inference.prompt import encode_prompt
 from runner.music.abc import read_tune, split_tunes
 from runner.music.sound import why_no_sound, write_midi, write_wav
 from runner.run.directory import RunDir
@@ -80,12 +80,7 @@ def generate(run: RunDir, wish: Wish, which: Which = "best") -> Written:
     if not hasattr(task, "generate"):
         name = type(task).__name__.removesuffix("Task").lower()
         raise UserError(f"--prompt is for language models; {run.name} is a run of {name}. Give INPUT to it.")
-    ids = data.encode(wish.prompt)
-    if UNKNOWN in ids and getattr(data, "tokens", "") == "char":
-        unknown = sorted({sign for sign in wish.prompt if data.encode(sign) == [UNKNOWN]})
-        raise UserError(f"--prompt holds {' '.join(map(repr, unknown))}, which the training text never did. Leave it out.")
-    if not [number for number in ids if number != UNKNOWN]:
-        raise UserError(f"--prompt {wish.prompt!r} holds no word of the training text. Give another.")
+    ids = encode_prompt(data, wish.prompt, "--prompt")
     device = {"gpu": "cuda"}.get(available_accelerator(), available_accelerator())
     prompt = torch.tensor([ids] * wish.count, device=device)
     generator = torch.Generator().manual_seed(wish.seed)

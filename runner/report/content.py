@@ -113,6 +113,7 @@ def _next_commands(summary: Summary) -> Rows:
         return [
             (f"runner predict {run} INPUT", "use the model"),
             (f"runner evaluate {run}", "its metrics once more"),
+            (f"runner explain {run}", "why it decided so"),
             (f"runner compare {run} OTHER", "what differs, which is better"),
         ]
     can_resume = any(summary.run.checkpoints.glob("*.ckpt"))

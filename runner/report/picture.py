@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import base64
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from runner.run.directory import RunDir
 
 __all__ = ["Picture", "load_picture", "load_pictures"]
 
-SECTIONS = ("test", "val", "train", "landscape")
+SECTIONS = ("test", "val", "train", "explanations", "landscape")
+EXPLAINED = ("overview", "columns", "sanity")
+"""What is shown of each kind of explanation: not the pictures of single inputs."""
 ORDER = (
     "confusion",
     "class_scores",
@@ -33,7 +35,7 @@ class Picture:
 
     Attributes:
         name: of its file, such as "test_confusion".
-        split: train, val, test or landscape; empty for a plot that belongs to none.
+        split: train, val, test, explanations or landscape; empty for a plot that belongs to none.
         source: a data: address with the whole image.
         width_px: natural width on the page.
     """
@@ -56,7 +58,18 @@ def load_pictures(run: RunDir) -> list[Picture]:
     """All plots of a run, those of test before those of val, the telling ones first. Broken files are left out."""
     paths = [*run.plots.glob("*.png"), *run.landscape.glob("*.png")]
     pictures = [picture for path in paths if (picture := load_picture(path)) is not None]
-    return sorted(pictures, key=_place)
+    return sorted([*pictures, *_explanations(run)], key=_place)
+
+
+def _explanations(run: RunDir) -> list[Picture]:
+    """Each named for its method."""
+    found = []
+    for path in sorted(run.explanations.glob("*/*.png")):
+        picture = load_picture(path) if path.stem in EXPLAINED else None
+        if picture is not None:
+            name = f"explanations_{path.parent.name}_{path.stem}"
+            found.append(replace(picture, name=name, split="explanations"))
+    return found
 
 
 def load_picture(path: Path) -> Picture | None:

@@ -36,6 +36,7 @@ class RunDir:
     checkpoints = property(lambda self: self.path / "checkpoints")
     plots = property(lambda self: self.path / "plots")
     landscape = property(lambda self: self.path / "landscape")
+    explanations = property(lambda self: self.path / "explanations")
     logs = property(lambda self: self.path / "logs")
 
     @property

@@ -47,6 +47,7 @@ class AudioFolderDataModule(DataModule):
     """
 
     extra_facts = ("num_features", "vocab_size", "per_step", "sample_rate")
+    lower_origin = True
 
     def __init__(
         self,

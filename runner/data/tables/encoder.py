@@ -73,6 +73,11 @@ class TableEncoder:
             *(f"{name}={slot}" for name in self.slots for slot in self.slots[name]),
         ]
 
+    @property
+    def feature_columns(self) -> list[str]:
+        """The column that each feature is made of."""
+        return [*self.medians, *self.indicators, *(name for name in self.slots for _ in self.slots[name])]
+
     def __call__(self, table: pd.DataFrame, path: str) -> Tensor:
         """Features float32 ``(N, F)`` in the columns' own units.
 

@@ -100,6 +100,9 @@ class FeatureArrayDataModule(DataModule):
             extra={"feature_names": list(self.feature_names)} | extra,
         )
 
+    def features(self) -> list[tuple[str, str]]:
+        return [(name, name) for name in self.feature_names]
+
     def read_inputs(self, paths: Sequence[str]) -> list[tuple[str, Tensor]]:
         """Rows of CSV files with a column for each feature."""
         from runner.data.tables.file import number_columns, read_table  # pandas, which training does without

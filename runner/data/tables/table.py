@@ -219,6 +219,9 @@ class TableDataModule(DataModule):
             extra=extra | ({} if classes else target_statistics(targets)),
         )
 
+    def features(self) -> list[tuple[str, str]]:
+        return list(zip(self.fitted.encoder.feature_names, self.fitted.encoder.feature_columns, strict=True))
+
     def read_inputs(self, paths: Sequence[str]) -> list[tuple[str, Tensor]]:
         """Rows of tables with the columns of the training file; the target's is not needed."""
         found = []

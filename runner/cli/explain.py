@@ -1,0 +1,115 @@
+"""``runner explain RUN [INPUT…]``: what in an input made the model say what it says."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+
+from runner.cli.arguments import add_allow_package, add_checkpoint, add_run
+
+SUMMARY = "why it decided so: Grad-CAM, integrated gradients, occlusion, permutation importance"
+METHODS = ("auto", "grad_cam", "grad_cam_plus_plus", "integrated_gradients", "occlusion", "permutation")
+MOST_LISTED = 20
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    add_run(parser)
+    parser.add_argument(
+        "inputs", nargs="*", metavar="INPUT", help="as `runner predict` takes them; a text that a language model is to "
+        "go on with; without any, samples of a split",
+    )  # fmt: skip
+    parser.add_argument("--method", choices=METHODS, default="auto", help="what suits the inputs best, or one of these (auto)")
+    parser.add_argument(
+        "--target", metavar="NAME", help="class, token or column to explain, by its name or number (what the model says)"
+    )
+    parser.add_argument("--output", metavar="FOLDER", help="write there (explanations/METHOD in the run's directory)")
+    parser.add_argument(
+        "--sanity", action="store_true",
+        help="make layer after layer random, and tell how far the explanations still rank as before; they should not",
+    )  # fmt: skip
+    chosen = parser.add_argument_group("without INPUT")
+    chosen.add_argument("--split", default=None, help="train, val or test (val)")
+    chosen.add_argument("--samples", type=int, metavar="N", help="so many of them (8)")
+    chosen.add_argument("--worst", action="store_true", help="those with the highest loss")
+    fine = parser.add_argument_group("by method")
+    fine.add_argument("--layer", metavar="NAME", help="whose maps Grad-CAM takes (the last convolutional ones)")
+    fine.add_argument("--steps", type=int, metavar="N", help="of the integral of integrated gradients (64)")
+    fine.add_argument("--repeats", type=int, metavar="N", help="of each column's permutation (10)")
+    fine.add_argument("--step", type=int, metavar="N", help="one step of a labelled sequence or of a forecast (all)")
+    fine.add_argument("--seed", type=int, metavar="N", help="of permutations and of --sanity (0)")
+    add_checkpoint(parser)
+    add_allow_package(parser)
+
+
+def run(args: Namespace) -> int:
+    from runner.cli.arguments import allow_packages
+    from runner.cli.show import hush_libraries
+    from runner.explain.explain import explain
+    from runner.explain.write import write_explained
+    from runner.run.directory import find_run
+
+    hush_libraries()
+    wish = _wish(args)
+    allow_packages(args.allow_package)
+    found_run = find_run(args.run_ref, args.root)
+    explained = explain(found_run, args.inputs, wish, args.checkpoint, args.sanity)
+    folder = Path(args.output) if args.output else found_run.explanations / explained.method
+    written = write_explained(explained, folder)
+    _tell(explained)
+    for path in written[:MOST_LISTED]:
+        print(f"  {path}")
+    if len(written) > MOST_LISTED:
+        print(f"  and {len(written) - MOST_LISTED} more")
+    if not args.output and found_run.report_path.exists():
+        from runner.report.page import write_report
+
+        print(f"and on the page of the run: {write_report(found_run)}")
+    return 0
+
+
+def _wish(args: Namespace):
+    """
+    Raises:
+        UserError: an option would have no effect.
+    """
+    from runner.errors import UserError
+    from runner.explain.wish import Wish
+
+    if args.inputs:
+        given = [f"--{name}" for name in ("split", "samples") if getattr(args, name) is not None]
+        if given or args.worst:
+            raise UserError(f"{', '.join([*given, *(['--worst'] if args.worst else [])])} would have no effect with INPUT.")
+    for option, method in (("steps", "integrated_gradients"), ("repeats", "permutation")):
+        if getattr(args, option) is not None and args.method not in ("auto", method):
+            raise UserError(f"--{option} would have no effect with --method {args.method}: it is for {method}.")
+    names = ("target", "step", "layer", "split", "samples", "steps", "repeats", "seed")
+    chosen = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
+    return Wish(None if args.method == "auto" else args.method, worst=args.worst, **chosen)
+
+
+def _tell(explained) -> None:
+    """What was explained, how, and how far integrated gradients add up."""
+    from runner.cli.predict import _cell
+    from runner.cli.show import console, table
+
+    how = [explained.method]
+    how += [f"maps of {', '.join(explained.layers)}"] if explained.layers else []
+    how += [f"against {explained.baseline}"] if explained.baseline else []
+    print(f"{explained.run.name}: {', '.join(how)}")
+    if explained.importance is not None:
+        from runner.explain.write import table_of
+
+        one = explained.importance
+        rows = [tuple(_cell(cell) for cell in row.values()) for row in table_of(explained)]
+        title = f"{one.metric} {one.score:.4g} on {one.num_samples} rows; what it loses without a column"
+        console().print(table("column", "mean", "std", rows=rows, title=title))
+    else:
+        rows = [one.as_row() for one in explained.found]
+        columns = list(dict.fromkeys(key for row in rows for key in row))
+        console().print(table(*columns, rows=[tuple(_cell(row.get(key, "")) for key in columns) for row in rows]))
+    if explained.skipped:
+        print(f"nothing to explain in {len(explained.skipped)}: {', '.join(explained.skipped[:5])}")
+    if explained.sanity:
+        rows = [(name, f"{mean:.3f}", f"{std:.3f}") for name, mean, std in explained.sanity]
+        title = "rank correlation with the trained model's, each layer random with those above it"
+        console().print(table("layer", "mean", "std", rows=rows, title=title))

@@ -1,0 +1,140 @@
+"""Explains what a run's model says of inputs, or of samples of its data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from runner.errors import UserError
+from runner.explain.asked import ask, task_name
+from runner.explain.explanation import Explainer, Explanation
+from runner.explain.image import ImageExplainer
+from runner.explain.permutation import Importance
+from runner.explain.samples import Sample, given_samples, load_split, split_samples
+from runner.explain.sanity import cascade
+from runner.explain.sequence import StepExplainer, TokenExplainer
+from runner.explain.table import RowExplainer
+from runner.explain.wish import Wish
+from runner.hardware import available_accelerator
+from runner.inference.load import Trained, Which, load_trained
+from runner.run.directory import RunDir
+from runner.tasks.base import Task
+
+__all__ = ["Explained", "explain"]
+
+MOST_IN_CHECK = 32
+"""Explanations that the sanity check makes again behind each layer."""
+
+
+@dataclass
+class Explained:
+    """
+    Attributes:
+        kind: of the inputs.
+        method, layers, baseline: by which the explanations were made.
+        found: one a sample; of a labelled sequence one a step.
+        skipped: names of inputs whose answer does not hold what was asked about.
+        importance: with the method permutation, and then no ``found``.
+        sanity: with the check: ``(layer, mean, deviation)`` of the rank correlation, from the answer to the input.
+    """
+
+    run: RunDir
+    trained: Trained
+    kind: str
+    method: str
+    layers: list[str]
+    baseline: str
+    found: list[Explanation] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
+    importance: Importance | None = None
+    sanity: list[tuple[str, float, float]] = field(default_factory=list)
+
+
+def explain(
+    run: RunDir, inputs: Sequence[str], wish: Wish, which: Which = "best", check_sanity: bool = False
+) -> Explained:
+    """
+    Args:
+        inputs: as ``runner predict`` takes them; none explains samples of a split.
+        check_sanity: compare with explanations of the model as its layers become random.
+
+    Raises:
+        UserError: runs of this task, or this model, cannot be explained so.
+        DataError: an input cannot be read; it is named.
+    """
+    wish.check()
+    trained = load_trained(run, which)
+    task = trained.task
+    if ask.dispatch(type(task)) is ask.dispatch(object):
+        raise UserError(f"`runner explain` has no method for runs of {task_name(task)}.")
+    device = {"gpu": "cuda"}.get(available_accelerator(), available_accelerator())
+    task.to(device)
+    samples = given_samples(trained, inputs) if inputs else split_samples(trained, wish, run)
+    samples = iter(samples)
+    first = next(samples)
+    explainer = make_explainer(trained, wish, first, bool(inputs))
+    if explainer.method == "permutation":
+        if check_sanity:
+            raise UserError("--sanity is for explanations of single inputs; permutation importance has none.")
+        part = load_split(trained.data, wish.split, run)
+        return made(run, trained, explainer, importance=explainer.importance(part))
+    found, skipped = explain_all(explainer, first, samples)
+    if not found:
+        raise UserError(nothing_said(task, wish, skipped))
+    explained = made(run, trained, explainer, found=found, skipped=skipped)
+    if check_sanity:
+        names = explainer.layer_names(found[0].sample)
+        checked = found[:MOST_IN_CHECK]
+        explained.sanity = cascade(
+            explainer.model, names, lambda: [explainer.again(one) for one in checked], wish.seed
+        )
+    return explained
+
+
+def make_explainer(trained: Trained, wish: Wish, sample: Sample, given: bool) -> Explainer:
+    """By what an input is: an image, tokens, steps of numbers, or a row.
+
+    Raises:
+        UserError: the method is not for such inputs, or an option has no effect.
+    """
+    raw = sample.raw
+    kinds: dict[Any, Any] = {3: ImageExplainer, 2: StepExplainer, 1: RowExplainer if raw.is_floating_point() else TokenExplainer}
+    kind = kinds[raw.dim()]
+    if wish.method is not None and wish.method not in kind.methods:
+        raise UserError(
+            f"--method {wish.method} is not for {kind.kind}: a run of {task_name(trained.task)} on them has "
+            f"{', '.join(kind.methods)}."
+        )
+    if wish.layer and (kind is not ImageExplainer or wish.method in ("integrated_gradients", "occlusion")):
+        raise UserError("--layer would have no effect: it is for grad_cam and grad_cam_plus_plus on images.")
+    if wish.step is not None and task_name(trained.task) not in ("labelling", "forecasting"):
+        raise UserError("--step would have no effect: it is for runs of labelling and forecasting.")
+    return kind(trained, wish, given) if kind is RowExplainer else kind(trained, wish)
+
+
+def explain_all(
+    explainer: Explainer, first: Sample, rest: Iterable[Sample]
+) -> tuple[list[Explanation], list[str]]:
+    found, skipped = [], []
+    for sample in (first, *rest):
+        explanations = explainer.explain(sample)
+        found += explanations
+        if not explanations:
+            skipped.append(sample.name)
+    return found, skipped
+
+
+def nothing_said(task: Task, wish: Wish, skipped: Sequence[str]) -> str:
+    """Why there is nothing to explain."""
+    what = "box" if task_name(task) == "detection" else "pixel"
+    of = f" of {wish.target}" if wish.target else ""
+    sure = f" that is surer than task.min_score={task.min_score}" if what == "box" else ""
+    return (
+        f"the model finds no {what}{of}{sure} in {', '.join(skipped[:3])}{' …' if len(skipped) > 3 else ''}: there is "
+        "nothing to explain. Give other inputs, or another --target."
+    )
+
+
+def made(run: RunDir, trained: Trained, explainer: Explainer, **what: Any) -> Explained:
+    return Explained(run, trained, explainer.kind, explainer.method, explainer.layers, explainer.baseline, **what)

@@ -1,0 +1,85 @@
+"""Grad-CAM and Grad-CAM++: where the maps of a convolutional layer speak for an answer.
+
+captum's ``LayerGradCam`` takes one layer, of which each answer must depend: a detector has a pyramid of maps, of which a
+box looks at one or two. On a single layer the maps here are captum's (a test holds that).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import interpolate
+
+from runner.errors import UserError
+
+__all__ = ["grad_cam", "grad_cam_plus_plus"]
+
+Score = Callable[[Tensor], Tensor]
+
+
+def grad_cam(score: Score, layers: Sequence[nn.Module], inputs: Tensor) -> Tensor:
+    """Selvaraju et al. 2016, arXiv:1610.02391: maps weighted by the mean of their gradient.
+
+    Args:
+        score: ``(1, C, H, W)`` → ``(1,)``.
+        layers: their maps, brought to the input's size, are added up.
+
+    Returns:
+        ``(H, W)``, nowhere below zero.
+
+    Raises:
+        UserError: a layer gives no maps.
+    """
+    return total(
+        ((gradients.mean((2, 3), keepdim=True) * maps).sum(1).relu() for maps, gradients in seen(score, layers, inputs)),
+        inputs,
+    )
+
+
+def grad_cam_plus_plus(score: Score, layers: Sequence[nn.Module], inputs: Tensor) -> Tensor:
+    """Chattopadhyay et al. 2018, arXiv:1710.11063: positive gradients, weighted by pixel, so that several things of a
+    class, and all of a thing, light up. The higher derivatives are those of the exponential of the score (eq. 19).
+
+    Takes, gives and raises what ``grad_cam`` does.
+    """
+    return total((plus_plus(maps, gradients) for maps, gradients in seen(score, layers, inputs)), inputs)
+
+
+def plus_plus(maps: Tensor, gradients: Tensor) -> Tensor:
+    """``(1, K, h, w)`` each → ``(1, h, w)``."""
+    square, cube = gradients**2, gradients**3
+    below = 2 * square + cube * maps.sum((2, 3), keepdim=True)
+    shares = torch.where(below != 0, square / torch.where(below != 0, below, 1.0), 0.0)
+    weights = (shares * gradients.relu()).sum((2, 3), keepdim=True)
+    return (weights * maps).sum(1).relu()
+
+
+def total(parts, inputs: Tensor) -> Tensor:
+    """Maps ``(1, h, w)`` of any size, added up at the size of the inputs."""
+    found = inputs.new_zeros(inputs.shape[-2:])
+    for part in parts:
+        found = found + interpolate(part[None].float(), size=inputs.shape[-2:], mode="bilinear")[0, 0]
+    return found.detach()
+
+
+def seen(score: Score, layers: Sequence[nn.Module], inputs: Tensor) -> list[tuple[Tensor, Tensor]]:
+    """What layers put out, at each of their calls, and the gradient of the score with respect to it; without those
+    that it does not depend on."""
+    kept: list[Tensor] = []
+
+    def keep(module: nn.Module, given: tuple, maps: Tensor) -> None:
+        if not isinstance(maps, Tensor) or maps.dim() != 4:
+            shape = tuple(maps.shape) if isinstance(maps, Tensor) else type(maps).__name__
+            raise UserError(f"--layer: it puts out {shape}; Grad-CAM wants maps of shape (N, channels, height, width).")
+        kept.append(maps)
+
+    hooks = [layer.register_forward_hook(keep) for layer in layers]
+    try:
+        value = score(inputs.detach().clone().requires_grad_()).sum()
+    finally:
+        for hook in hooks:
+            hook.remove()
+    gradients = torch.autograd.grad(value, kept, allow_unused=True)
+    return [(maps.detach(), part) for maps, part in zip(kept, gradients, strict=True) if part is not None]

@@ -1,0 +1,62 @@
+"""Occlusion: how much an answer loses when a part of its input is covered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from captum.attr import Occlusion
+from torch import Tensor
+
+__all__ = ["occlude_image", "occlude_steps", "occlude_vectors"]
+
+AT_ONCE = 16
+PER_SIDE = 8
+"""An image's side is so many windows long; they overlap by half."""
+MOST_WINDOWS = 1000
+"""Of a sequence; of a longer one several steps are covered at a time."""
+
+Score = Callable[..., Tensor]
+
+
+def occlude_image(score: Score, inputs: Tensor, cover: Tensor) -> Tensor:
+    """Zeiler and Fergus 2013, arXiv:1311.2901.
+
+    Args:
+        score: ``(N, C, H, W)`` → ``(N,)``.
+        cover: what stands in a covered place, of the inputs' shape.
+
+    Returns:
+        ``(H, W)``: the mean loss of the windows that cover a pixel.
+    """
+    window = [max(1, side // PER_SIDE) for side in inputs.shape[-2:]]
+    strides = [-(-side // 2) for side in window]
+    channels = inputs.shape[1]
+    values = slide(score, inputs, (channels, *window), (channels, *strides), cover)
+    return values[0, 0]
+
+
+def occlude_steps(score: Score, inputs: Tensor, cover: Tensor) -> Tensor:
+    """``(1, T, F)`` → ``(T, F)``: each step of each variable covered by itself, of long sequences several steps."""
+    steps = -(-inputs.shape[1] * inputs.shape[2] // MOST_WINDOWS)
+    return slide(score, inputs, (steps, 1), (steps, 1), cover)[0]
+
+
+def occlude_vectors(score: Score, vectors: Tensor, *further: Any) -> Tensor:
+    """``(1, T, D)`` → ``(T,)``: each token's vector replaced by zeros."""
+    size = vectors.shape[2]
+    values = slide(score, vectors, (1, size), (1, size), torch.zeros_like(vectors), *further)
+    return values[0, :, 0]
+
+
+def slide(score: Score, inputs: Tensor, window: tuple, strides: tuple, cover: Tensor, *further: Any) -> Tensor:
+    with torch.no_grad():
+        return Occlusion(score).attribute(
+            inputs,
+            sliding_window_shapes=window,
+            strides=strides,
+            baselines=cover,
+            perturbations_per_eval=AT_ONCE,
+            additional_forward_args=further or None,
+        )

@@ -1,0 +1,151 @@
+"""Pictures of explanations, by the kind of the inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from runner.explain.explain import Explained
+from runner.explain.explanation import Explanation
+from runner.plots.column_importance import ScoredRow, importance_of_columns, scores_of_rows
+from runner.plots.saliency import Panel, saliency_panels
+from runner.plots.sanity_curve import sanity_curve
+from runner.plots.step_scores import ScoredWindow, step_scores
+from runner.plots.token_matrix import token_matrix
+from runner.plots.token_scores import ScoredText, token_scores
+from runner.tasks.detection import DetectionTask
+from runner.tasks.forecasting import ForecastingTask
+from runner.tasks.labelling import LabellingTask
+from runner.tasks.regression import RegressionTask
+from runner.tasks.segmentation import SegmentationTask
+
+__all__ = ["TITLES", "by_input", "caption", "pictures"]
+
+TITLES = {
+    "grad_cam": "Grad-CAM",
+    "grad_cam_plus_plus": "Grad-CAM++",
+    "integrated_gradients": "Integrated gradients",
+    "occlusion": "Occlusion",
+    "permutation": "Permutation importance",
+}
+UNSIGNED = ("grad_cam", "grad_cam_plus_plus")
+MOST_PANELS, MOST_TEXTS, MOST_WINDOWS, MOST_ROWS = 12, 12, 3, 8
+"""What an overview shows at most."""
+
+
+def pictures(explained: Explained) -> Iterator[tuple[str, Figure]]:
+    """``(name, Figure)``: ``overview``, one a sample where a sample needs room, and of the sanity check its curve."""
+    title = TITLES[explained.method]
+    if explained.importance is not None:
+        one = explained.importance
+        note = f"{one.metric} {one.score:.4g} on {one.num_samples} rows with every column in place"
+        yield "overview", importance_of_columns(one.names, one.mean, one.std, title, f"{one.metric} lost", note)
+    elif explained.kind == "images":
+        yield from image_pictures(explained, title)
+    elif explained.kind == "texts" and isinstance(explained.trained.task, LabellingTask):
+        yield from label_pictures(explained, title)
+    elif explained.kind == "texts":
+        texts = [ScoredText(one.sample.name, caption(one), one.parts, one.values) for one in explained.found]
+        yield "overview", token_scores(texts[:MOST_TEXTS], title, unit_of(explained))
+    elif explained.kind == "series":
+        yield from series_pictures(explained, title)
+    else:
+        yield from row_pictures(explained, title)
+    if explained.sanity:
+        layers, mean, std = zip(*explained.sanity, strict=True)
+        yield "sanity", sanity_curve(layers, np.array(mean), np.array(std), f"{title} as layers become random")
+
+
+def caption(one: Explanation) -> str:
+    """What was asked about, what the model said, and the truth where it differs."""
+    target, said = one.asked.target, one.asked.said
+    words = said if said.startswith(target) else f"{target} (said {said})"
+    return f"{words}, truth {one.truth}" if one.truth and one.truth != target else words
+
+
+def unit_of(explained: Explained) -> str:
+    """Of the number that is explained."""
+    task = explained.trained.task
+    if isinstance(task, RegressionTask | ForecastingTask):
+        return explained.found[0].asked.target
+    if isinstance(task, DetectionTask):
+        return "score"
+    return "sum of logits" if isinstance(task, SegmentationTask) else "logit"
+
+
+def by_input(found: Sequence[Explanation]) -> list[list[Explanation]]:
+    """Explanations of the same sample together."""
+    groups: dict[int, list[Explanation]] = {}
+    for one in found:
+        groups.setdefault(id(one.sample), []).append(one)
+    return list(groups.values())
+
+
+def image_pictures(explained: Explained, title: str) -> Iterator[tuple[str, Figure]]:
+    signed = explained.method not in UNSIGNED
+    options = {
+        "signed": signed,
+        "unit": unit_of(explained) if signed else "",
+        "lower_origin": explained.trained.data.lower_origin,
+    }
+    panels = [panel_of(one) for one in explained.found]
+    yield "overview", saliency_panels(panels[:MOST_PANELS], title, **options)
+    for panel in panels:
+        yield panel.name, saliency_panels([panel], title, **options)
+
+
+def panel_of(one: Explanation) -> Panel:
+    details = one.asked.details
+    image = one.sample.raw.cpu().numpy()
+    return Panel(one.sample.name, image, one.values, caption(one), details.get("box"), details.get("mask"))
+
+
+def label_pictures(explained: Explained, title: str) -> Iterator[tuple[str, Figure]]:
+    for number, steps in enumerate(by_input(explained.found)):
+        labels = [label_of(one) for one in steps]
+        figure = token_matrix(steps[0].parts, labels, np.stack([one.values for one in steps]), title, unit_of(explained))
+        if number == 0:
+            yield "overview", figure
+        yield steps[0].sample.name, figure
+
+
+def label_of(one: Explanation) -> str:
+    """``3. the → article 98%``."""
+    step = one.asked.details["step"]
+    return f"{step}. {one.parts[step - 1]} → {caption(one)}"
+
+
+def series_pictures(explained: Explained, title: str) -> Iterator[tuple[str, Figure]]:
+    names, task = explained.found[0].parts, explained.trained.task
+    ends = isinstance(task, ForecastingTask)
+    windows = [window_of(one) for one in explained.found]
+    unit = unit_of(explained)
+    yield "overview", step_scores(windows[:MOST_WINDOWS], names, title, unit, ends)
+    for window in windows:
+        yield window.name, step_scores([window], names, title, unit, ends)
+
+
+def window_of(one: Explanation) -> ScoredWindow:
+    details = one.asked.details
+    if "forecast" not in details:
+        return ScoredWindow(one.sample.name, caption(one), one.values)
+    column = details["column"]
+    truth = None
+    if one.sample.target is not None:
+        truth = one.sample.target[:, details["place"]].numpy()
+    past = one.sample.raw[:, column].numpy()
+    return ScoredWindow(one.sample.name, caption(one), one.values, past, np.array(details["forecast"]), truth)
+
+
+def row_pictures(explained: Explained, title: str) -> Iterator[tuple[str, Figure]]:
+    """Of several rows also the mean of the values' sizes."""
+    found, unit = explained.found, unit_of(explained)
+    rows = [ScoredRow(one.sample.name, caption(one), one.values, one.cells) for one in found]
+    yield "overview", scores_of_rows(rows[:MOST_ROWS], found[0].parts, title, unit)
+    if len(found) > 1:
+        sizes = np.abs(np.stack([one.values for one in found]))
+        note = f"{len(found)} rows"
+        axis = f"mean size of the attribution ({unit})"
+        yield "columns", importance_of_columns(found[0].parts, sizes.mean(0), sizes.std(0), title, axis, note)

@@ -1,0 +1,79 @@
+"""Whether an explanation depends on what the model has learnt: it must change when weights become random.
+
+Adebayo et al. 2018, "Sanity checks for saliency maps", arXiv:1810.03292: the cascading randomisation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from scipy.stats import spearmanr
+from torch import nn
+
+__all__ = ["cascade", "groups_from_the_end", "rank_correlation"]
+
+MOST_GROUPS = 24
+
+
+def rank_correlation(one: np.ndarray, other: np.ndarray) -> float:
+    """Spearman's; 0 where one of them is the same everywhere."""
+    one, other = np.ravel(one), np.ravel(other)
+    if one.size < 2 or np.ptp(one) == 0 or np.ptp(other) == 0:
+        return 0.0
+    return float(spearmanr(one, other).statistic)
+
+
+def groups_from_the_end(names: Sequence[str]) -> list[tuple[str, list[str]]]:
+    """Layers in the order of their use, in groups of like beginnings, at most 24, the last one first.
+
+    Args:
+        names: of modules with parameters, as ``layer1.0.conv1``.
+    """
+    names = list(dict.fromkeys(names))
+    deepest = max((name.count(".") + 1 for name in names), default=1)
+    for depth in range(deepest, 0, -1):
+        groups: dict[str, list[str]] = {}
+        for name in names:
+            groups.setdefault(".".join(name.split(".")[:depth]), []).append(name)
+        if len(groups) <= MOST_GROUPS:
+            break
+    return list(groups.items())[::-1]
+
+
+def cascade(
+    model: nn.Module, names: Sequence[str], explain: Callable[[], list[np.ndarray]], seed: int = 0
+) -> list[tuple[str, float, float]]:
+    """Randomises a model's layers from the answer to the input, one group more at a time, and leaves them so.
+
+    Args:
+        names: of the modules with parameters, in the order of their use.
+        explain: attributions, one array a sample, by the model as it is then.
+
+    Returns:
+        For each group its name, and mean and deviation over the samples of the rank correlation of the attributions
+        with those of the trained model.
+    """
+    trained = explain()
+    found = []
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        for group, members in groups_from_the_end(names):
+            for member in members:
+                randomise(model.get_submodule(member))
+            pairs = zip(trained, explain(), strict=True)
+            correlations = [rank_correlation(before, now) for before, now in pairs]
+            found.append((group, float(np.mean(correlations)), float(np.std(correlations))))
+    return found
+
+
+@torch.no_grad()
+def randomise(module: nn.Module) -> None:
+    """As it was before training; where it does not tell how, its own numbers in a random order."""
+    if hasattr(module, "reset_parameters"):
+        module.reset_parameters()
+        return
+    for parameter in module.parameters(recurse=False):
+        flat = parameter.detach().flatten()
+        parameter.copy_(flat[torch.randperm(flat.numel()).to(flat.device)].view_as(parameter))

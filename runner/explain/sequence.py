@@ -1,0 +1,141 @@
+"""Explanations of sequences: which tokens, or which steps of which variables, made an answer."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from runner.explain.asked import Asked, ask
+from runner.explain.explanation import Explanation
+from runner.explain.gradients import in_use
+from runner.explain.integrated import integrated_gradients
+from runner.explain.layers import used_layers
+from runner.explain.occlude import occlude_steps, occlude_vectors
+from runner.explain.samples import Sample
+from runner.explain.vectors import TokenVectors
+from runner.explain.wish import Wish
+from runner.inference.load import Trained
+from runner.tasks.classification import ClassificationTask
+from runner.tasks.labelling import LabellingTask
+from runner.tasks.language import LanguageTask
+from runner.tasks.regression import RegressionTask
+
+__all__ = ["StepExplainer", "TokenExplainer"]
+
+
+class SequenceExplainer:
+    """What tokens and steps of numbers have in common."""
+
+    methods = ("integrated_gradients", "occlusion")
+    baseline = ""
+
+    def __init__(self, trained: Trained, wish: Wish):
+        self.task, self.data, self.wish = trained.task, trained.data, wish
+        self.model = self.task.model
+        self.layers: list[str] = []
+        self.method = wish.method or self.methods[0]
+
+    def prepare(self, sample: Sample) -> Tensor:
+        inputs = self.data.batch_inputs([sample.raw]).to(self.task.device)
+        return self.data.on_after_batch_transfer({"inputs": inputs}, 0)["inputs"]
+
+    def ask(self, inputs: Tensor) -> list[Asked]:
+        return ask(self.task, self.task, inputs, self.wish, self.data)
+
+    def explain(self, sample: Sample) -> list[Explanation]:
+        found = []
+        with in_use(self.model):
+            inputs = self.prepare(sample)
+            for asked in self.ask(inputs):
+                one = Explanation(sample, asked, None, self.truth_of(sample, asked), parts=self.parts_of(sample))
+                with torch.no_grad():
+                    one.score = float(asked.score(inputs)[0])
+                one.values = self.attribute(asked, inputs, one).cpu().float().numpy()
+                found.append(one)
+        return found
+
+    def again(self, found: Explanation) -> np.ndarray:
+        with in_use(self.model):
+            inputs = self.prepare(found.sample)
+            return self.attribute(found.asked, inputs, replace(found)).cpu().float().numpy()
+
+    def layer_names(self, sample: Sample) -> list[str]:
+        with in_use(self.model):
+            inputs = self.prepare(sample)
+            return used_layers(self.model, self.ask(inputs)[0].score, inputs)
+
+
+class TokenExplainer(SequenceExplainer):
+    """Texts and other sequences of tokens, ``(T,)`` ids."""
+
+    kind = "texts"
+
+    def attribute(self, asked: Asked, ids: Tensor, found: Explanation) -> Tensor:
+        """``(T,)``, in the unit of the score."""
+        score = TokenVectors(self.model, asked.score, ids)
+        if self.method == "occlusion":
+            return occlude_vectors(score, score.vectors, ids)
+        self.baseline = "tokens that stand for nothing (zeros)"
+        baseline = torch.zeros_like(score.vectors)
+        integrated = integrated_gradients(score, score.vectors, baseline, self.wish.steps, ids)
+        found.baseline_score, found.error = integrated.baseline_score, integrated.error
+        return integrated.values[0].sum(-1)
+
+    def parts_of(self, sample: Sample) -> list[str]:
+        return [self.data.tokenizer.token(number) for number in sample.raw.tolist()]
+
+    def truth_of(self, sample: Sample, asked: Asked) -> str:
+        if sample.target is None:
+            return ""
+        if isinstance(self.task, LanguageTask):
+            return repr(self.data.tokenizer.token(int(sample.target[-1])))
+        if isinstance(self.task, LabellingTask):
+            return self.task.class_names[int(sample.target[asked.details["step"] - 1])]
+        if isinstance(self.task, ClassificationTask):
+            return self.task.class_names[int(sample.target)]
+        return words_of(sample.target)
+
+
+class StepExplainer(SequenceExplainer):
+    """Sequences of numbers, ``(T, F)``."""
+
+    kind = "series"
+
+    def prepare(self, sample: Sample) -> Tensor:
+        """Without the steps that only fill up."""
+        inputs = super().prepare(sample)
+        there = ~inputs.isnan().all(-1)[0]
+        return inputs[:, there]
+
+    def attribute(self, asked: Asked, inputs: Tensor, found: Explanation) -> Tensor:
+        """``(T, F)``, in the unit of the score."""
+        self.baseline = "the mean of the training steps"
+        baseline = torch.zeros_like(inputs)
+        if self.method == "occlusion":
+            return occlude_steps(asked.score, inputs, baseline)
+        integrated = integrated_gradients(asked.score, inputs, baseline, self.wish.steps)
+        found.baseline_score, found.error = integrated.baseline_score, integrated.error
+        return integrated.values[0]
+
+    def parts_of(self, sample: Sample) -> list[str]:
+        names = list(getattr(self.data, "names", ()))
+        return names or [f"feature {number + 1}" for number in range(sample.raw.shape[-1])]
+
+    def truth_of(self, sample: Sample, asked: Asked) -> str:
+        if sample.target is None:
+            return ""
+        if isinstance(self.task, ClassificationTask):
+            return self.task.class_names[int(sample.target)]
+        if isinstance(self.task, RegressionTask):
+            return words_of(sample.target)
+        column = asked.details["place"]
+        wanted = slice(None) if self.wish.step is None else slice(self.wish.step - 1, self.wish.step)
+        return f"{float(np.nanmean(sample.target[wanted, column].numpy())):.4g}"
+
+
+def words_of(target: Any) -> str:
+    return ", ".join(f"{value:.4g}" for value in torch.as_tensor(target).flatten().tolist())

@@ -1,0 +1,155 @@
+"""Explanations of rows of a table: which columns made an answer, and which a model goes by in general."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from runner.errors import UserError
+from runner.explain.asked import Asked, ask, number_of
+from runner.explain.explanation import Explanation
+from runner.explain.gradients import in_use
+from runner.explain.integrated import Integrated, integrated_gradients
+from runner.explain.layers import used_layers
+from runner.explain.permutation import Importance, permutation_importance
+from runner.explain.samples import Sample
+from runner.explain.sequence import words_of
+from runner.explain.wish import Wish
+from runner.inference.load import Trained
+from runner.tasks.classification import ClassificationTask
+from runner.tasks.regression import RegressionTask
+
+__all__ = ["RowExplainer"]
+
+MOST_ROWS = 10_000
+"""Rows of a split that permutation importance is measured on."""
+
+
+class RowExplainer:
+    """
+    Args:
+        wish: without a method, permutation importance of a split, or integrated gradients of inputs that are given.
+        given: there are inputs, whose truth nobody knows.
+
+    Raises:
+        UserError: the method needs what is not there.
+    """
+
+    kind = "rows of a table"
+    methods = ("permutation", "integrated_gradients")
+
+    def __init__(self, trained: Trained, wish: Wish, given: bool):
+        self.task, self.data, self.wish = trained.task, trained.data, wish
+        self.model = self.task.model
+        self.features: list[tuple[str, str]] = trained.data.features()
+        self.columns = [column for _, column in self.features]
+        self.names = list(dict.fromkeys(self.columns))
+        self.layers: list[str] = []
+        self.baseline = ""
+        self.method = wish.method or self.methods[given]
+        if given and self.method == "permutation":
+            raise UserError(
+                "permutation importance is measured on rows whose truth is known: leave INPUT out and name a split with "
+                "--split, or take --method integrated_gradients."
+            )
+        if self.method == "permutation" and wish.target is not None and not isinstance(self.task, RegressionTask):
+            raise UserError("--target would have no effect: permutation importance is measured on all classes.")
+
+    def prepare(self, sample: Sample) -> Tensor:
+        inputs = self.data.batch_inputs([sample.raw]).to(self.task.device)
+        return self.data.on_after_batch_transfer({"inputs": inputs}, 0)["inputs"]
+
+    def explain(self, sample: Sample) -> list[Explanation]:
+        """Integrated gradients from the mean row of the training split."""
+        with in_use(self.model):
+            inputs = self.prepare(sample)
+            (asked,) = ask(self.task, self.task, inputs, self.wish, self.data)
+            integrated = self.integrate(asked, inputs)
+        return [
+            Explanation(
+                sample, asked, self.by_column(integrated), self.truth_of(sample), integrated.score,
+                integrated.baseline_score, integrated.error, self.names, self.cells_of(sample.raw),
+            )  # fmt: skip
+        ]
+
+    def again(self, found: Explanation) -> np.ndarray:
+        with in_use(self.model):
+            return self.by_column(self.integrate(found.asked, self.prepare(found.sample)))
+
+    def integrate(self, asked: Asked, inputs: Tensor) -> Integrated:
+        """From zeros: standardised, that is the mean; of a category no slot at all."""
+        self.baseline = "the mean of the training rows"
+        return integrated_gradients(asked.score, inputs, torch.zeros_like(inputs), self.wish.steps)
+
+    def by_column(self, integrated: Integrated) -> np.ndarray:
+        """``(columns,)``: what is made of one column is added up."""
+        summed = np.zeros(len(self.names))
+        values = integrated.values[0].cpu().numpy()
+        np.add.at(summed, [self.names.index(column) for column in self.columns], values)
+        return summed
+
+    def cells_of(self, raw: Tensor) -> list[str]:
+        """What stands in each column: a number, or the slot of a category."""
+        cells: dict[str, str] = {}
+        for (name, column), value in zip(self.features, raw.tolist(), strict=True):
+            if name == column:
+                cells[column] = f"{value:.4g}"
+            elif name == f"{column} is missing":
+                cells[column] = "(missing)" if value else cells[column]
+            elif value:
+                cells[column] = name.removeprefix(f"{column}=")
+        return [cells.get(name, "(unknown)") for name in self.names]
+
+    def importance(self, part: Any) -> Importance:
+        """Permutation importance on a split: what accuracy, or R², loses."""
+        inputs, targets = rows_of(part)
+        device = self.task.device
+        inputs = self.data.on_after_batch_transfer({"inputs": inputs.to(device)}, 0)["inputs"]
+        metric, quality = quality_of(self.task, targets.to(device), self.target_number())
+        with in_use(self.model):
+            return permutation_importance(
+                quality, inputs, self.columns, metric, self.wish.repeats, self.wish.seed
+            )
+
+    def target_number(self) -> int | None:
+        return None if self.wish.target is None else number_of(self.wish.target, self.task.target_names, "target")
+
+    def layer_names(self, sample: Sample) -> list[str]:
+        with in_use(self.model):
+            inputs = self.prepare(sample)
+            (asked,) = ask(self.task, self.task, inputs, self.wish, self.data)
+            return used_layers(self.model, asked.score, inputs)
+
+    def truth_of(self, sample: Sample) -> str:
+        if sample.target is None:
+            return ""
+        if isinstance(self.task, ClassificationTask):
+            return self.task.class_names[int(sample.target)]
+        return words_of(sample.target)
+
+
+def rows_of(part: Any) -> tuple[Tensor, Tensor]:
+    """Features ``(N, F)`` and targets of a split, of a large one rows evenly spread."""
+    count = min(len(part), MOST_ROWS)
+    places = torch.linspace(0, len(part) - 1, count).round().long().tolist()
+    batch = part.__getitems__([(0, place) for place in places])
+    return batch["inputs"], batch["targets"]
+
+
+def quality_of(task: Any, targets: Tensor, number: int | None) -> tuple[str, Callable[[Tensor], Tensor]]:
+    """Accuracy of classes; of numbers R², the share of variance explained, of one target or the mean of all."""
+    if isinstance(task, ClassificationTask):
+        return "accuracy", lambda inputs: (task.decide(task(inputs)) == targets).double().mean()
+    wanted = targets.double().reshape(len(targets), -1)
+    spread = ((wanted - wanted.mean(0)) ** 2).sum(0).clamp(min=1e-12)
+
+    def r2(inputs: Tensor) -> Tensor:
+        preds = task.to_unit(task(inputs).float().reshape(len(inputs), -1)).double()
+        each = 1 - ((preds - wanted) ** 2).sum(0) / spread
+        return each.mean() if number is None else each[number]
+
+    return "R²", r2

@@ -1,0 +1,114 @@
+"""Images with the places that spoke for a decision, each beside the image as it is."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from matplotlib.ticker import MaxNLocator, ScalarFormatter
+
+from runner.plots.image import drawable
+from runner.plots.style import CYCLE, as_picture, label, new_figure, styled
+
+__all__ = ["Panel", "bound_of", "saliency_panels"]
+
+PER_ROW = 2
+CELL_IN = 1.9
+LUMINANCE = np.array([0.299, 0.587, 0.114])
+SHARE_DRAWN = 99.5
+"""Percentile of the absolute values at which the colours end: a single pixel shall not pale all others."""
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One image and its attribution.
+
+    Attributes:
+        name: of the image; a path is cut to its last part.
+        image: (H, W), (C, H, W) or (H, W, C).
+        values: (H, W).
+        words: below the attribution, such as the class and its probability.
+        box: xyxy in pixels, drawn as a frame.
+        mask: bool (H, W), drawn as an outline.
+    """
+
+    name: str
+    image: np.ndarray
+    values: np.ndarray
+    words: str = ""
+    box: Sequence[float] | None = None
+    mask: np.ndarray | None = None
+
+
+@styled
+def saliency_panels(
+    panels: Sequence[Panel], title: str, signed: bool = False, unit: str = "", lower_origin: bool = False
+) -> Figure:
+    """Each image, and beside it the same in grey under the colours of its attribution, with a bar that tells them.
+
+    Args:
+        signed: values below zero speak against the decision: two colours, zero is clear. Else one scale from zero.
+        unit: what the bar counts.
+        lower_origin: the first row lies at the bottom, as low notes of a spectrogram do.
+    """
+    across = min(PER_ROW, len(panels))
+    rows = math.ceil(len(panels) / across)
+    ratio = max(min(1.5, drawable(panel.image).shape[0] / drawable(panel.image).shape[1]) for panel in panels)
+    size = (across * (2 * CELL_IN + 0.75) + 0.2, rows * (CELL_IN * ratio + 0.42) + 0.45)
+    fig, axes = new_figure(*size, rows, 2 * across, title)
+    for ax in axes.flat:
+        as_picture(ax)
+    origin = "lower" if lower_origin else "upper"
+    for (left, right), panel in zip(axes.reshape(-1, 2), panels, strict=False):
+        draw(fig, left, right, panel, signed, unit, origin)
+    for ax in axes.flat[2 * len(panels) :]:
+        ax.set_visible(False)
+    return fig
+
+
+def draw(fig: Figure, left: Axes, right: Axes, panel: Panel, signed: bool, unit: str, origin: str) -> None:
+    picture = drawable(panel.image)
+    gray = picture if picture.ndim == 2 else picture @ LUMINANCE
+    smooth = "antialiased" if max(picture.shape[:2]) > 100 else "nearest"
+    common = {"interpolation": smooth, "origin": origin}
+    left.imshow(picture, cmap="gray", vmin=0, vmax=1, **common)
+    left.set_xlabel(label(panel.name.replace("\\", "/").rsplit("/", 1)[-1], 28), fontsize=7, labelpad=3)
+    right.imshow(gray, cmap="gray", vmin=-0.25, vmax=1.25, **common)
+    bound = bound_of(panel.values)
+    strength = np.clip(np.abs(panel.values) / bound, 0, 1)
+    if signed:
+        colors = right.imshow(panel.values, cmap="RdBu_r", vmin=-bound, vmax=bound, alpha=strength**0.7, **common)
+    else:
+        colors = right.imshow(panel.values, cmap="inferno", vmin=0, vmax=bound, alpha=0.25 + 0.5 * strength, **common)
+    right.set_xlabel(label(panel.words, 34), fontsize=7, labelpad=3)
+    frame(right, panel, signed)
+    bar = fig.colorbar(colors, ax=right, fraction=0.05, pad=0.03)
+    bar.ax.tick_params(labelsize=6, length=2)
+    bar.outline.set_linewidth(0.4)
+    bar.locator = MaxNLocator(4)
+    bar.formatter = ScalarFormatter(useMathText=False)
+    bar.formatter.set_powerlimits((-2, 3))
+    bar.ax.yaxis.get_offset_text().set_fontsize(6)
+    bar.update_ticks()
+    if unit:
+        bar.set_label(unit, fontsize=6)
+
+
+def frame(ax: Axes, panel: Panel, signed: bool) -> None:
+    color = CYCLE[2] if signed else "white"
+    if panel.box is not None:
+        x1, y1, x2, y2 = panel.box
+        ax.add_patch(Rectangle((x1 - 0.5, y1 - 0.5), x2 - x1, y2 - y1, fill=False, edgecolor=color, linewidth=1.3))
+    if panel.mask is not None and 0 < panel.mask.mean() < 1:
+        ax.contour(panel.mask, levels=[0.5], colors=[color], linewidths=1.0)
+
+
+def bound_of(values: np.ndarray) -> float:
+    """Where the colours end; never zero."""
+    size = np.abs(values)
+    return float(np.percentile(size, SHARE_DRAWN)) or float(size.max()) or 1.0
