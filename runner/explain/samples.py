@@ -55,7 +55,7 @@ def given_samples(trained: Trained, inputs: Sequence[str]) -> Iterator[Sample]:
 
 
 def load_split(data: DataModule, split: str, run: RunDir) -> Any:
-    """A split of the run's own data.
+    """A split of the run's own data, none of it augmented.
 
     Raises:
         UserError: there is no such split.
@@ -67,7 +67,7 @@ def load_split(data: DataModule, split: str, run: RunDir) -> Any:
     if not len(data.splits.get(split, ())):
         there = ", ".join(name for name in ("train", "val", "test") if len(data.splits.get(name, ())))
         raise UserError(f"the data of {run.name} has no {split} split; it has {there}. Choose one with --split.")
-    return data.splits[split]
+    return data.as_held_out(split)
 
 
 def split_samples(trained: Trained, wish: Wish, run: RunDir) -> list[Sample]:
