@@ -78,14 +78,14 @@ def tell_proof(before: RunDir, now: RunDir, same_place: bool) -> int:
     same = metrics.same and not results and all(row["same"] for row in weights)
     print(f"\n{before.name} and {now.name}:")
     for row in weights:
-        print(f"  {row['what']:<34}{row['before'][:16]}  {row['now'][:16]}  {'same' if row['same'] else 'DIFFERENT'}")
+        print(f"  {row['what']:<42}{row['before'][:16]}  {row['now'][:16]}  {'same' if row['same'] else 'DIFFERENT'}")
     equal = metrics.num_points[0] - metrics.num_different
-    print(f"  {'metrics.jsonl':<34}{equal} of {metrics.num_points[0]} numbers equal to the last bit, {metrics.num_points[1]} written")
+    print(f"  {'metrics.jsonl':<42}{equal} of {metrics.num_points[0]} numbers equal to the last bit, {metrics.num_points[1]} written")
     for key, difference in sorted(metrics.largest.items()):
         print(f"    {key}: differs by up to {difference:.3g}")
     if metrics.first:
         print(f"    first at {metrics.first}")
-    print(f"  {'results.json':<34}{'same' if not results else 'DIFFERENT'}")
+    print(f"  {'results.json':<42}{'same' if not results else 'DIFFERENT'}")
     for line in results:
         print(f"    {line}")
     proof = {
@@ -99,10 +99,16 @@ def tell_proof(before: RunDir, now: RunDir, same_place: bool) -> int:
 
 
 def compare_weights(before: RunDir, now: RunDir) -> list[dict[str, Any]]:
-    """One row for the last and the best checkpoint each, and for the optimizer of the last."""
+    """One row for the last and the best checkpoint each, and for the optimizer of the last; of each fold, where there are
+    some."""
     from runner.inference.digest import digests_of
     from runner.run.checkpoints import best_checkpoint, last_checkpoint
+    from runner.run.folds import fold_of, folds_of, has_folds
 
+    if has_folds(before):
+        numbers = [int(fold.path.name) for fold in folds_of(before)]
+        pairs = [(number, compare_weights(fold_of(before, number), fold_of(now, number))) for number in numbers]
+        return [row | {"what": f"fold {number}: {row['what']}"} for number, rows in pairs for row in rows]
     rows = []
     for kind, find in (("last", last_checkpoint), ("best", best_checkpoint)):
         pair = [find(run) for run in (before, now)]

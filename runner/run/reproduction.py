@@ -99,11 +99,13 @@ def numbers_of(run: RunDir) -> dict[tuple[int, int, str, int], float]:
 def compare_results(before: RunDir, now: RunDir) -> list[str]:
     """One line for each value of ``results.json`` that is another; times do not count."""
     old, new = (flat(read_json(run.results_path, {})) for run in (before, now))
-    keys = [key for key in {**old, **new} if key not in IGNORED]
+    keys = [key for key in {**old, **new} if not f".{key}".endswith(tuple(f".{name}" for name in IGNORED))]
     return [f"{key}: {old.get(key)!r} → {new.get(key)!r}" for key in keys if not same_number(old.get(key), new.get(key))]
 
 
 def flat(value: Any, prefix: str = "") -> dict[str, Any]:
+    if isinstance(value, list) and value and all(isinstance(item, dict) for item in value):
+        value = {str(place): item for place, item in enumerate(value)}
     if not isinstance(value, dict):
         return {prefix: value}
     found: dict[str, Any] = {}

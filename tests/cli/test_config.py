@@ -58,6 +58,11 @@ def test_schema_of_a_node(words: list[str], say) -> None:
     assert ("optimizer.nesterov" in rows) == (len(words) == 2)
 
 
+def test_schema_of_a_node_that_is_off(say) -> None:
+    said = say("config", "schema", "folds")
+    assert said.code == 0 and "folds.num_folds" in said.out and "int, >= 2" in said.out
+
+
 def test_schema_tells_types_and_bounds(say) -> None:
     schema = json.loads(say("config", "schema", "data", "regularization", "--json").out)
     assert set(schema) == {"data", "regularization"}

@@ -218,6 +218,12 @@ def test_a_fold_alone_is_the_same_as_among_the_others(whole: RunDir, say) -> Non
     assert read_json(alone.results_path)["val"] == read_json(among.results_path)["val"]
 
 
+def test_reproduced_fold_by_fold(whole: RunDir, say) -> None:
+    code, said = say("reproduce", "whole")
+    assert code == 0 and "reproduced: bit-identical" in said, said
+    assert "fold 2: weights of the best" in said and "DIFFERENT" not in said
+
+
 def test_data_that_cannot_be_cut_are_told_before_any_training(say, monkeypatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     code, said = say("train", *[word for word in QUICK if word != "folds=3"], "folds=2000")

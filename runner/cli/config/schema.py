@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 __all__ = ["print_schema"]
@@ -32,7 +32,7 @@ def print_schema(overrides: list[str], nodes: list[str], config_dirs: list[str],
     plain = to_plain(composition.config, composition.problems)
     if composition.problems:
         raise ConfigError(composition.problems)
-    schema = dict(schema_of(plain))
+    schema = dict(schema_of(plain, nodes))
     unknown = [name for name in nodes if name not in schema]
     if unknown:
         raise ConfigError(
@@ -61,8 +61,12 @@ def first_sentence(text: str) -> str:
     return re.split(r"(?<=[.])\s", text, maxsplit=1)[0]
 
 
-def schema_of(plain: dict[str, Any]) -> Iterator[tuple[str, list[dict[str, str | None]]]]:
-    """``(dotted place, keys)``: of the config itself, of its nodes without constructor, of those with one."""
+def schema_of(plain: dict[str, Any], asked: Sequence[str] = ()) -> Iterator[tuple[str, list[dict[str, str | None]]]]:
+    """``(dotted place, keys)``: of the config itself, of its nodes without constructor, of those with one.
+
+    Args:
+        asked: nodes that are described where they are null, too: ``folds``, ``sweep``.
+    """
     import dataclasses
 
     from runner.config.describe import describe
@@ -74,8 +78,9 @@ def schema_of(plain: dict[str, Any]) -> Iterator[tuple[str, list[dict[str, str |
     yield "", [with_value(key, plain) for key in values]
     for name, annotation in annotations_of(Config).items():
         for member in members(annotation):
-            if dataclasses.is_dataclass(member) and isinstance(plain.get(name), dict):
-                yield name, [with_value(key, plain[name]) for key in describe(member, name)]
+            node = plain.get(name)
+            if dataclasses.is_dataclass(member) and (isinstance(node, dict) or name in asked):
+                yield name, [with_value(key, node or {}) for key in describe(member, name)]
     for place, node in find_targets(plain):
         yield place, [with_value(key, node) for key in describe(node, place)]
 
