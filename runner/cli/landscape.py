@@ -60,19 +60,21 @@ def count_or_all(word: str) -> int | None:
 
 def run(args: Namespace) -> int:
     from runner.cli.arguments import allow_packages
-    from runner.cli.show import hush_libraries
     from runner.errors import UserError
-    from runner.landscape.explore import Expedition
     from runner.landscape.request import LandscapeRequest
-    from runner.landscape.write import write_landscape
-    from runner.report.page import write_report
     from runner.run.directory import find_run
 
     keys = ("checkpoint", "to", "split", "directions", "one_dimensional", "resolution", "distance", "samples", "seed", "device")
     request = LandscapeRequest(**{key: getattr(args, key) for key in keys})
-    hush_libraries()
-    allow_packages(args.allow_package)
     found = find_run(args.run_ref, args.root)
+    allow_packages(args.allow_package)
+
+    from runner.cli.show import hush_libraries  # from here on what takes seconds to import
+    from runner.landscape.explore import Expedition
+    from runner.landscape.write import write_landscape
+    from runner.report.page import write_report
+
+    hush_libraries()
     trip = Expedition(found, request)
     print("\n".join(plan(trip)), flush=True)
     explored = explore(trip)
