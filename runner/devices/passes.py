@@ -46,12 +46,16 @@ def num_passes(batch: dict[str, Any], size: int | None) -> int:
 
 
 def cut(batch: dict[str, Any], parts: int) -> list[dict[str, Any]]:
-    """The batch in ``parts`` runs whose lengths differ by one sample at most."""
+    """The batch in ``parts`` runs whose lengths differ by one sample at most.
+
+    Each of several says in ``rows`` where it lies: ``(begin, end, samples of the batch)``.
+    """
     if parts == 1:
-        return [batch]
+        return [dict(batch)]  # a pass gets a weight of its own
     count = num_samples(batch)
     ends = [count * part // parts for part in range(parts + 1)]
-    return [piece(batch, begin, end, count) for begin, end in zip(ends, ends[1:], strict=False)]
+    runs = zip(ends, ends[1:], strict=False)
+    return [piece(batch, begin, end, count) | {"rows": (begin, end, count)} for begin, end in runs]
 
 
 def piece(value: Any, begin: int, end: int, count: int) -> Any:

@@ -50,6 +50,7 @@ class LanguageTask(Task):
         super().__init__(model, optimizer, scheduler)
         self.label_smoothing = label_smoothing
         self.carried: Any = None
+        self._ahead: list[Any] = []
         self._eval_state: Any = None
         self.sums = nn.ModuleDict(
             {f"{split}_{name}": SumMetric() for split in ("val", "test") for name in ("nats", "tokens", "chars")}
@@ -89,8 +90,12 @@ class LanguageTask(Task):
         return Step(loss, {"state": detached(state)})
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
-        step = self.step(batch, None if batch["first"] else self.carried, self.label_smoothing)
-        self.carried = step.outputs["state"]
+        begin, end, count = batch.get("rows") or (0, len(batch["inputs"]), len(batch["inputs"]))
+        carried = None if batch["first"] else zipped(lambda whole: whole[:, begin:end].contiguous(), self.carried)
+        step = self.step(batch, carried, self.label_smoothing)
+        self._ahead = [*(self._ahead if begin else ()), step.outputs["state"]]
+        if end == count:  # the last pass of the batch: the state is that of all its streams
+            self.carried, self._ahead = zipped(lambda *same: torch.cat(same, 1), *self._ahead), []
         return self.take_loss(step.loss, batch)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:

@@ -18,7 +18,6 @@ from runner.tasks.base import Step, Task
 from runner.tasks.probe import first_line, in_eval_mode
 from runner.tasks.search import beam_search, greedy_search
 from runner.tasks.seq2seq_figures import seq2seq_figures
-from runner.tasks.token_weight import weigh_by_tokens
 
 __all__ = ["Seq2SeqTask"]
 
@@ -87,9 +86,11 @@ class Seq2SeqTask(Task):
         return Step(loss, {})
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
-        loss = self.step(batch, self.label_smoothing).loss
-        weigh_by_tokens(batch, batch["targets"][:, 1:], PAD)
-        return self.take_loss(loss, batch)
+        return self.take_loss(self.step(batch, self.label_smoothing).loss, batch)
+
+    def loss_units(self, batch: dict[str, Any]) -> Tensor:
+        """Target tokens: sequences may be longer in one pass, or on one rank, than in another."""
+        return (batch["targets"][:, 1:] != PAD).sum()
 
     # Evaluation
 

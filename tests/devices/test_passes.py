@@ -7,8 +7,9 @@ import pytorch_lightning as pl
 import torch
 from devices.ranks import TINY, largest_difference, points, trained, written
 
+from runner.devices import passes
 from runner.devices.memory import is_out_of_memory
-from runner.devices.passes import cut, num_passes, set_weights
+from runner.devices.passes import cut, num_passes, set_weights, shares
 from runner.errors import OutOfMemory
 from runner.run.status import read_status
 from runner.worker import execute
@@ -40,6 +41,15 @@ def test_the_weights_of_the_passes_make_the_mean_of_the_batch() -> None:
     assert float(sum(means)) == pytest.approx(values[1:].mean())
 
 
+def test_the_weight_of_a_single_pass_leaves_the_batch_as_it_is(monkeypatch) -> None:
+    """A step that is taken back tells from the batch how many samples there are everywhere."""
+    monkeypatch.setattr(passes, "num_ranks", lambda: 2)
+    monkeypatch.setattr(passes, "sum_tensor_over_ranks", lambda total: total + 100)
+    batch = {"inputs": torch.ones(4), "index": torch.arange(4), "weight": 1.0}
+    set_weights(cut(batch, 1), batch, lambda part: part["inputs"].sum())
+    assert shares(batch) == (4, 4)
+
+
 @pytest.mark.parametrize("task", ["classification", "regression", "segmentation", "detection"])
 def test_passes_train_as_one_does(tmp_path, task: str) -> None:
     """Batch norms see the samples of a pass: the models here have none, or are told to keep theirs still."""
@@ -48,6 +58,24 @@ def test_passes_train_as_one_does(tmp_path, task: str) -> None:
     whole = trained(tmp_path / "whole", 1, *words, callbacks=[StillNorms()])
     parts = trained(tmp_path / "parts", 1, *words, "hardware.micro_batch=3", callbacks=[StillNorms()])
     assert points(whole)["train/loss"] != points(parts)["train/loss"] or task == "regression", "it was cut"
+    assert largest_difference(whole, parts, "train/") < 2e-5
+
+
+SEQUENCES = {
+    "labelling": ("data=bracket_depth", "data.num_samples=60", "data.batch_size=10"),
+    "language": ("data=text_file", "data.path=poem.txt", "data.window=16", "data.batch_size=6"),
+}
+
+
+@pytest.mark.parametrize("task", SEQUENCES)
+def test_passes_of_sequences_train_as_one_does(tmp_path, monkeypatch, task: str) -> None:
+    """The loss is a mean over their tokens, and not over samples; and each stream has a state of its own."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("RUNNER_DATA", str(tmp_path / "cache"))
+    (tmp_path / "poem.txt").write_text("".join(f"Line {i} of a ballad\n\n" for i in range(40)))
+    words = (*SEQUENCES[task], "model.hidden_size=8", "regularization=none", "trainer.max_epochs=1", "optimizer=sgd")
+    whole = trained(tmp_path / "whole", 1, *words)
+    parts = trained(tmp_path / "parts", 1, *words, "hardware.micro_batch=3")
     assert largest_difference(whole, parts, "train/") < 2e-5
 
 

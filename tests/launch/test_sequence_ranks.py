@@ -34,12 +34,13 @@ def finish(folder: Path, name: str, *words: str) -> dict[str, list]:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("passes", [[], ["hardware.micro_batch=2"]])
 @pytest.mark.parametrize("kind", KINDS)
-def test_two_ranks_agree_with_one(tmp_path, kind: str) -> None:
+def test_two_ranks_agree_with_one(tmp_path, kind: str, passes: list[str]) -> None:
     """The last batch falls unevenly to the ranks, and so do tokens. Only the order of additions differs."""
     (tmp_path / "poem.txt").write_text("".join(f"Line {i} of a ballad\n\n" for i in range(80)))
     one = finish(tmp_path, "one", *KINDS[kind], "hardware=cpu")
-    two = finish(tmp_path, "two", *KINDS[kind], "hardware=cpu_ddp")
+    two = finish(tmp_path, "two", *KINDS[kind], "hardware=cpu_ddp", *passes)
     assert one.keys() == two.keys()
     for key in one:
         assert [point[:2] for point in one[key]] == [point[:2] for point in two[key]], key
