@@ -88,7 +88,8 @@ class Recovery(pl.Callback):
         if self._loaded is None:
             draw_apart(trainer.global_rank)
         else:
-            trainer.should_stop = trainer.should_stop or self._loaded["should_stop"]
+            spoken = self._loaded["should_stop"] and patience_of(self._config) == patience_of(self._loaded["config"])
+            trainer.should_stop = trainer.should_stop or spoken
             restore_random(self._loaded, trainer.global_rank)  # the only place, when nothing is left to train
             if hasattr(trainer.logger, "set_epoch"):
                 trainer.logger.set_epoch(self._loaded["epoch"] - int(self._loaded["over"]))
@@ -135,6 +136,11 @@ def config_of(checkpoint: str | PathLike) -> dict[str, Any] | None:
     else:
         loaded = torch.load(path, map_location="cpu", mmap=True, weights_only=True)
     return (loaded.get(KEY) or {}).get("config")
+
+
+def patience_of(config: dict[str, Any] | None) -> Any:
+    """What early stopping was told; where that has changed, it has not spoken yet."""
+    return ((config or {}).get("regularization") or {}).get("early_stopping")
 
 
 def describe(trainer: pl.Trainer, pl_module: pl.LightningModule) -> dict[str, Any]:

@@ -6,10 +6,10 @@ from functools import partial
 from typing import Any
 
 from pytorch_lightning import Callback, Trainer
-from pytorch_lightning.callbacks import EarlyStopping
 
 from runner.callbacks.checkpoint_io import RunCheckpointIO
 from runner.callbacks.deadline import Deadline
+from runner.callbacks.early_stopping import EarlyStopping
 from runner.callbacks.gradient_norm import GradientNorm
 from runner.callbacks.guards import NonFiniteGuard
 from runner.callbacks.heartbeat import Heartbeat
@@ -21,6 +21,7 @@ from runner.callbacks.pass_size import PassSize
 from runner.callbacks.preemption import Preemption
 from runner.callbacks.progress import Progress
 from runner.callbacks.recovery import Recovery
+from runner.callbacks.schedule_length import ScheduleLength
 from runner.config.build import build
 from runner.devices.steps import Passes
 from runner.devices.strategy import trainer_options
@@ -54,7 +55,7 @@ def make_callbacks(config: dict[str, Any], task: Task, pulse: Pulse, scale: floa
     told = (config.get("launcher") or {}).get("kind") == "slurm"  # then a signal comes, and the job is put back
     deadline = Deadline(config["trainer"].get("max_time"), None if told else job_end())
     saving = [Recovery(config), build(config["checkpoint"]), Preemption(), deadline]
-    return [*callbacks, OneTruth(), PassSize(config["hardware"]), settings, *saving]
+    return [*callbacks, OneTruth(), PassSize(config["hardware"]), ScheduleLength(), settings, *saving]
 
 
 def passes_of(hardware: dict[str, Any]) -> Passes:

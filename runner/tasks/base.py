@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from runner.data.facts import Facts
 from runner.optim.groups import build_optimizer
+from runner.optim.schedule import Schedule
 from runner.ranks.exchange import sum_over_ranks, to_first
 from runner.tasks.probe import probe
 
@@ -224,19 +225,26 @@ class Task(LightningModule):
 
     def configure_optimizers(self) -> Any:
         optimizer = build_optimizer(self.optimizer_factory, self.model)
-        if self.scheduler_factory is None:
-            return optimizer
-        steps = self.trainer.estimated_stepping_batches
-        total_steps = int(steps) if math.isfinite(steps) else 0  # max_time alone ends it
-        epochs = self.trainer.max_epochs or 0
-        steps_per_epoch = max(1, total_steps // epochs) if epochs > 0 else total_steps
-        schedule = self.scheduler_factory(optimizer, total_steps=total_steps, steps_per_epoch=steps_per_epoch)
+        schedule = self.make_schedule(optimizer, self.planned_steps())
         if schedule is None:
             return optimizer
         entry = {"scheduler": schedule.scheduler, "interval": schedule.interval, "frequency": 1}
         if schedule.needs_metric:
             entry["monitor"] = schedule.monitor
         return {"optimizer": optimizer, "lr_scheduler": entry}
+
+    def planned_steps(self) -> int:
+        """Optimizer updates of the whole training; 0 when nobody knows."""
+        steps = self.trainer.estimated_stepping_batches
+        return int(steps) if math.isfinite(steps) else 0  # max_time alone ends it
+
+    def make_schedule(self, optimizer: torch.optim.Optimizer, total_steps: int) -> Schedule | None:
+        """The learning rate's way over so many updates, from the optimizer's rates on."""
+        if self.scheduler_factory is None:
+            return None
+        planned, epochs = self.planned_steps(), self.trainer.max_epochs or 0
+        steps_per_epoch = max(1, planned // epochs) if epochs > 0 else planned
+        return self.scheduler_factory(optimizer, total_steps=total_steps, steps_per_epoch=steps_per_epoch)
 
 
 class Meeting(torch.autograd.Function):

@@ -126,6 +126,35 @@ def test_a_finished_run_goes_on_when_it_is_made_longer(say, run_of) -> None:
     assert long == short
 
 
+@pytest.mark.parametrize(
+    "schedule", [["scheduler=cosine"], ["scheduler=one_cycle"], ["scheduler=polynomial"], ["scheduler=multistep"]]
+)
+def test_made_longer_the_schedule_is_that_of_the_new_length(say, run_of, schedule: list[str]) -> None:
+    def rates(name: str) -> dict[int, float]:
+        points = read_points(run_of(name).metrics_path)
+        return {p.step: p.metrics["train/lr"] for p in points if "train/lr" in p.metrics}
+
+    assert say("train", *QUICK, *schedule, "run.name=short").code == 0
+    said = say("resume", "short", "trainer.max_epochs=4")
+    assert said.code == 0 and "planned for 12 steps and is now for 24" in said.err
+    assert say("train", *QUICK, *schedule, "run.name=long", "trainer.max_epochs=4").code == 0
+    short, long = rates("short"), rates("long")
+    assert list(short) == list(range(1, 25))
+    for step in range(13, 25):  # the point of a step has the rate of the next one
+        assert short[step] == pytest.approx(long[step], rel=1e-6)
+    assert max(short[step] for step in range(13, 24)) > 1e-5
+
+
+def test_a_run_that_stopped_early_goes_on_with_more_patience(say, run_of) -> None:
+    stopping = ["scheduler=none", "optimizer.lr=0", "+regularization.early_stopping.patience=1", "trainer.max_epochs=6"]
+    assert say("train", *QUICK, *stopping, "run.name=a").code == 0
+    assert read_status(run_of("a")).epoch == 2
+    assert say("resume", "a", "regularization.early_stopping.patience=3").code == 0
+    assert read_status(run_of("a")).epoch == 4
+    assert say("resume", "a", "regularization.early_stopping=null").code == 0
+    assert read_status(run_of("a")).epoch == 6
+
+
 def test_a_config_changed_by_hand_is_noticed(say, run_of) -> None:
     assert say("train", *QUICK, "run.name=a", *stop_at(8, signal.SIGTERM)).code == 143
     path = run_of("a").config_path

@@ -1,0 +1,78 @@
+"""A training that is made longer, or shorter: its schedule ends where it ends."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from typing import Any
+
+import pytorch_lightning as pl
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+__all__ = ["ScheduleLength"]
+
+SETTLED = ("initial_lr", "max_lr", "min_lr", "base_momentum", "max_momentum")
+"""What schedules write into an optimizer's groups when they are made."""
+
+log = logging.getLogger("runner.schedule")
+
+
+class ScheduleLength(pl.Callback):
+    """Gives a schedule that depends on the length of the training the length of now.
+
+    A checkpoint brings the schedule as it was planned when it was written: one that had come to its end would stay
+    there, and a training that goes on would learn at a rate of zero. From here on it has the rates that a training of
+    the new length has at this step. Before ``OptimizerSettings`` among the callbacks.
+    """
+
+    def __init__(self) -> None:
+        self._total = 0
+        self._before = 0
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"total_steps": self._total}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self._before = state["total_steps"]
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        before, self._before = self._before, 0
+        self._total = pl_module.planned_steps()
+        if before and self._total and before != self._total and trainer.lr_scheduler_configs:
+            self.stretch(trainer, pl_module, before)
+
+    def stretch(self, trainer: pl.Trainer, pl_module: pl.LightningModule, before: int) -> None:
+        optimizer, scheduler = trainer.optimizers[0], trainer.lr_scheduler_configs[0].scheduler
+        groups = [dict(group) for group in optimizer.param_groups]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a step that is named; no update before it
+            old, new = (planned_anew(pl_module, optimizer, groups, total) for total in (before, self._total))
+            if old.state_dict() == new.state_dict():  # it does not depend on the length
+                put_back(optimizer, groups)
+                return
+            new.step(scheduler.last_epoch)
+        scheduler.load_state_dict(new.state_dict())
+        rates = groups[0]["lr"], optimizer.param_groups[0]["lr"]
+        log.warning(
+            "the schedule was planned for %d steps and is now for %d: the learning rate was %.3g, and goes on from %.3g.",
+            before, self._total, *rates,
+        )  # fmt: skip
+
+
+def planned_anew(
+    pl_module: pl.LightningModule, optimizer: Optimizer, groups: list[dict[str, Any]], total_steps: int
+) -> LRScheduler:
+    """A schedule of that length at its first step, with the highest rates of ``groups``; the optimizer is at it too."""
+    put_back(optimizer, groups)
+    for group in optimizer.param_groups:
+        group["lr"] = group.get("max_lr", group["initial_lr"])
+        for key in SETTLED:
+            group.pop(key, None)
+    return pl_module.make_schedule(optimizer, total_steps).scheduler
+
+
+def put_back(optimizer: Optimizer, groups: list[dict[str, Any]]) -> None:
+    for group, before in zip(optimizer.param_groups, groups, strict=True):
+        group.clear()
+        group.update(before)
