@@ -8,9 +8,9 @@ from pathlib import Path
 
 from runner.errors import CheckpointError
 from runner.run.checkpoints import Saved, read_index
-from runner.run.files import cannot_write, replace_file
+from runner.run.files import cannot_write, remove, replace_file
 
-__all__ = ["check_folder", "free_path", "remove", "timeline"]
+__all__ = ["check_folder", "free_path", "timeline"]
 
 PROBE_BYTES = 4096
 
@@ -45,14 +45,6 @@ def check_folder(folder: str | Path, need_bytes: int = 0) -> None:
             f"{need_bytes / 2**20:.0f} MiB. Make room, choose another place with run.root=FOLDER, "
             "or keep fewer with checkpoint.keep_last=1 checkpoint.keep_best=0."
         )
-
-
-def remove(path: Path) -> None:
-    """A checkpoint is a file, or a folder of shares."""
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
 
 
 def free_path(folder: Path, step: int) -> Path:

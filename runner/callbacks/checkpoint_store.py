@@ -9,9 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from runner.callbacks.background import Background
-from runner.callbacks.checkpoint_folder import remove
 from runner.errors import CheckpointError
 from runner.run.checkpoints import PATTERN, Saved, file_digest, rank, write_index
+from runner.run.files import remove
 
 __all__ = ["CheckpointStore"]
 

@@ -10,7 +10,7 @@ import uuid
 from pathlib import Path
 from typing import Any
 
-__all__ = ["NO_ROOM", "cannot_write", "fsync_folder", "read_json", "replace_file", "write_json", "write_text"]
+__all__ = ["NO_ROOM", "cannot_write", "fsync_folder", "read_json", "remove", "replace_file", "write_json", "write_text"]
 
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
@@ -38,6 +38,14 @@ def fsync_folder(folder: str | Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def remove(path: Path) -> None:
+    """A file, if it is there, or a folder with all that is in it."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def replace_file(source: str | Path, target: str | Path) -> None:

@@ -14,6 +14,7 @@ from optuna.trial import Trial
 from runner.config.folds import of_all_folds
 from runner.errors import Interrupted
 from runner.launch.elastic import needs_agent, num_workers
+from runner.run.files import remove
 from runner.sweep.attempt import Attempt, Event
 from runner.sweep.book import Book
 from runner.sweep.directory import SweepDir
@@ -185,6 +186,9 @@ class Supervisor:
         )
 
     def _attempt(self, running: Running) -> None:
+        if self._asked_to_stop is not None:
+            self._leave(running)
+            return
         running.begin_attempt(f"{self.book.presence.place}/{running.slot.number}")
         running.trial.set_user_attr("attempts", running.attempts)
         memory, config = self.settings.memory_gib, OmegaConf.load(running.run.config_path)
@@ -213,6 +217,8 @@ class Supervisor:
         running.heard_at = time.monotonic()
         if event.kind == "started":
             running.has_started(event.place)
+            if self._asked_to_stop is not None:  # there was nobody yet to hear of it
+                self.executor.signal(running.number, signal.SIGTERM)
         elif event.kind == "report":
             self._report(running, event)
         elif event.kind == "ended":
@@ -231,7 +237,7 @@ class Supervisor:
             running.trial.report(value, step)
 
     def _judge(self, running: Running, event: Event) -> None:
-        outcome = judge(running.run, event.status, self.request.objectives)
+        outcome = judge(running.run, event.status, self.request.objectives, event.reason)
         if outcome.state == "lost" and running.verdict is not None:
             outcome = running.verdict
         if outcome.state == "lost" and self.settings.memory_gib and -event.status in CRASHES:
@@ -251,16 +257,20 @@ class Supervisor:
     def _lost(self, running: Running, outcome: Outcome) -> None:
         """A process that was killed does not tell against its trial: it goes on, though not for ever."""
         running.losses += 1
-        if self._asked_to_stop is not None:  # the next sweep, or another process, takes it up
-            running.trial.set_user_attr("attempts", running.attempts)
-            self.book.let_go(running.trial)
-            self._forget(running)
+        if self._asked_to_stop is not None:
+            self._leave(running)
         elif running.losses <= self.settings.max_retries:
             self.view.note(f"trial {running.number}: {outcome.reason}; it goes on from its last checkpoint")
             self._attempt(running)
         else:
             times = f", {running.losses} times" if running.losses > 1 else ""
             self._end(running, Outcome("failed", reason=f"{outcome.reason}{times}"))
+
+    def _leave(self, running: Running) -> None:
+        """The next sweep, or another process, takes it up."""
+        running.trial.set_user_attr("attempts", running.attempts)
+        self.book.let_go(running.trial)
+        self._forget(running)
 
     def _end(self, running: Running, outcome: Outcome) -> None:
         close_status(running.run, outcome)
@@ -283,7 +293,7 @@ class Supervisor:
             if trial.state.is_finished() and trial.number not in kept | self._removed:
                 self._removed.add(trial.number)
                 for path in self.sweep.trial(trial.number).path.glob("**/checkpoints/*.ckpt"):
-                    path.unlink(missing_ok=True)
+                    remove(path)
 
     def _watch_clock(self) -> None:
         """Ends trials that take too long, attempts that hang, and those that another process has taken over."""

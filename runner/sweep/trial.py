@@ -79,23 +79,24 @@ def prepare_trial(
     write_text(run.config_path, to_yaml(to_plain(composition.config, [])), durable=True)
 
 
-def judge(run: RunDir, status: int, objectives: Iterable[str]) -> Outcome:
+def judge(run: RunDir, status: int, objectives: Iterable[str], why: str | None = None) -> Outcome:
     """What came of an attempt.
 
     Args:
         status: its exit code; negative is the signal that killed it.
+        why: what a scheduler says of that.
     """
     found = read_status(run)
     ended = result_of(run, objectives)
     if ended is not None:
         return ended
     if status < 0:
-        return Outcome("lost", reason=f"killed by {signal_name(-status)}")
+        return Outcome("lost", reason=why or f"killed by {signal_name(-status)}")
     if found.state == "failed":
         return Outcome("failed", reason=found.reason)
     if found.state == "interrupted":
         return Outcome("lost", reason=found.reason)
-    return Outcome("failed", reason=found.reason or f"its process ended with code {status}")
+    return Outcome("failed", reason=found.reason or why or f"its process ended with code {status}")
 
 
 def signal_name(number: int) -> str:

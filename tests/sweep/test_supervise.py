@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from runner.errors import Interrupted
 from runner.run.directory import RunDir
 from runner.run.files import write_json
 from runner.run.status import read_status, write_status
@@ -37,6 +39,7 @@ class FakeExecutor:
         self.answers: list[tuple[int, bool]] = []
         self.signals: list[tuple[int, int]] = []
         self._events: list[Event] = []
+        self._heard: set[int] = set()
 
     def start(self, attempt: Attempt) -> None:
         self.attempts.append(attempt)
@@ -53,11 +56,13 @@ class FakeExecutor:
 
     def signal(self, trial: int, signum: int) -> None:
         self.signals.append((trial, signum))
-        self._events.append(Event("ended", trial, status=-signum))
+        if trial in self._heard:  # before it has started there is nobody to send it to
+            self._events.append(Event("ended", trial, status=-signum))
 
     def wait(self, timeout_s: float) -> list[Event]:
         self.clock[0] += timeout_s
         events, self._events = self._events, []
+        self._heard |= {event.trial for event in events if event.kind == "started"}
         return events
 
     def close(self) -> None:
@@ -170,6 +175,45 @@ def test_silence_is_a_hang_and_too_long_is_too_long(case: Case) -> None:
     assert case.states() == ["COMPLETE", "FAIL"]
 
 
+def test_a_trial_that_is_being_prepared_when_the_sweep_is_stopped_is_not_begun(case: Case, monkeypatch) -> None:
+    request = make_request(["model=logistic", "data=digits", "hardware=cpu", LR, "sweep.num_trials=3"], None, [])
+    compose = request.compose
+    done: list[Attempt] = []
+
+    def stopped(overrides: list[str]):
+        if done:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return compose(overrides)
+
+    def script(executor: FakeExecutor, attempt: Attempt) -> list[Event]:
+        done.append(attempt)
+        return finish(attempt)
+
+    request.compose = stopped
+    with pytest.raises(Interrupted):
+        case.run_request(request, script)
+    assert [attempt.trial for attempt in done] == [0]
+    assert case.states() == ["COMPLETE", "RUNNING"] and case.notes(1)["owner"] == ""
+
+
+def test_a_trial_that_starts_when_the_sweep_is_stopped_hears_of_it(case: Case) -> None:
+    def script(executor: FakeExecutor, attempt: Attempt) -> list[Event]:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return []
+
+    with pytest.raises(Interrupted):
+        case.run(script, "sweep.num_trials=2", "sweep.timeout_s=60")
+    assert case.states() == ["RUNNING"] and case.notes(0)["owner"] == ""
+
+
+def test_a_scheduler_says_why_a_trial_was_lost(case: Case) -> None:
+    def script(executor: FakeExecutor, attempt: Attempt) -> list[Event]:
+        return [Event("ended", attempt.trial, status=-9, reason="job 17 ended as NODE_FAIL")]
+
+    case.run(script, "sweep.num_trials=1", "sweep.max_retries=0")
+    assert case.notes(0)["reason"] == "job 17 ended as NODE_FAIL"
+
+
 def test_each_trial_has_devices_of_its_own(case: Case) -> None:
     slots = make_slots(2, 2, ["0", "1", "4", "GPU-7"])
     executor = case.run(
@@ -255,12 +299,15 @@ def test_several_objectives_are_kept(case: Case) -> None:
 
 def test_losers_lose_their_checkpoints(case: Case) -> None:
     def script(executor: FakeExecutor, attempt: Attempt) -> list[Event]:
-        (attempt.run / "checkpoints" / "step-1.ckpt").write_bytes(b"x")
+        shares = attempt.run / "checkpoints" / "step-2.ckpt"  # of several devices: a folder
+        shares.mkdir()
+        for path in (attempt.run / "checkpoints" / "step-1.ckpt", shares / "rest.pt"):
+            path.write_bytes(b"x")
         return finish(attempt, attempt.trial % 3)
 
     case.run(script, "sweep.num_trials=5", "sweep.keep_checkpoints=2")
     kept = sorted(path.parts[-3] for path in case.path.glob("s/trials/*/checkpoints/*.ckpt"))
-    assert kept == ["1", "2"]
+    assert kept == ["1", "1", "2", "2"]
 
 
 def test_a_crash_within_bounds_of_memory_is_no_bad_luck(case: Case) -> None:
