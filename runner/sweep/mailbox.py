@@ -42,17 +42,17 @@ class Mailbox:
         self._folder.mkdir(parents=True)
         self._reports = self._folder / "reports.jsonl"
         self._reports.touch()
-        self._changed_at = self._reports.stat().st_mtime_ns
+        self._seen = self._look()
         self._lines, self._read = Lines(), 0
         self._epoch = 0
         write_json(self._folder / "attempt.json", attempt.as_dict())
 
     def events(self) -> list[Event]:
         """What has come since; costs a look at one file."""
-        changed_at = self._reports.stat().st_mtime_ns
-        if changed_at == self._changed_at:
+        found = self._look()
+        if found == self._seen:
             return []
-        self._changed_at = changed_at
+        self._seen = found
         with open(self._reports, "rb") as file:
             file.seek(self._read)
             data = file.read()
@@ -62,6 +62,11 @@ class Mailbox:
             return [Event("beat", self.trial)]
         self._epoch = reports[-1]["epoch"]
         return [Event("report", self.trial, epoch=r["epoch"], value=r["value"]) for r in reports]
+
+    def _look(self) -> tuple[int, int]:
+        """Time of change and size: the clock of a file system may stand still between a beat and a report."""
+        found = self._reports.stat()
+        return found.st_mtime_ns, found.st_size
 
     def answer(self, prune: bool) -> None:
         write_json(self._folder / "answer.json", {"epoch": self._epoch, "prune": prune})
