@@ -89,6 +89,8 @@ class NonFiniteGuard(pl.Callback):
         if trainer.world_size > 1:  # all ranks leave a step out, or none
             wrong = trainer.strategy.reduce_boolean_decision(self._wrong is not None, all=False)
             self._wrong = (self._wrong or "another rank's share of the batch was not finite.") if wrong else None
+            if wrong:
+                pl_module.last_train_loss = None  # the ranks add up their losses, all of them or none
         if self._wrong is not None and self.on_non_finite == "skip":
             optimizer.zero_grad(set_to_none=True)  # an optimizer leaves parameters without a gradient alone
         elif self._wrong is not None:

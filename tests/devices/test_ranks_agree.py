@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 import pytest
+import pytorch_lightning as pl
 import torch
 from devices.ranks import TINY, in_ranks, largest_difference, points, results, trained, written
 from devices.test_passes import RunsOut
@@ -66,6 +67,21 @@ def test_metrics_of_the_same_weights_are_the_same(tmp_path, task: str, number: i
         assert first.keys() == second.keys() and len(first) > 2
         for key, value in first.items():
             assert second[key] == pytest.approx(value, rel=METRIC_TOLERANCE, abs=METRIC_TOLERANCE), key
+
+
+class SpoilOneRank(pl.Callback):
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx) -> None:
+        if trainer.global_step == 3 and trainer.global_rank == 1:
+            batch["inputs"][0] = float("nan")
+
+
+def test_an_update_that_one_rank_leaves_out_all_leave_out(tmp_path) -> None:
+    words = (*words_of("classification", 2), "trainer.max_epochs=1", "guard.on_non_finite=skip")
+    found = points(trained(tmp_path / "two", 2, *words, callbacks=[SpoilOneRank()]))
+    steps = [step for step, *_ in found["train/loss"]]
+    assert 4 not in steps and steps == [step for step in range(1, len(steps) + 2) if step != 4]
+    assert all(value < 10 for *_, value in found["train/loss"])
+    assert [step for step, *_ in found["train/skipped_updates"]] == [4]
 
 
 def test_norms_of_their_own_are_those_of_rank_zero_when_it_counts(tmp_path) -> None:
