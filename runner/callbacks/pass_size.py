@@ -54,9 +54,10 @@ class PassSize(pl.Callback):
             self._passes.size = min(least, self._passes.size or least)
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        """Several ranks cannot always take a step back: the next attempt has half as many samples at once."""
-        passes = self._passes
-        if trainer.world_size == 1 or passes is None or not passes.halves or not is_out_of_memory(exception):
+        """Several ranks cannot always take a step back, nor can the later batches of an update be: the next attempt has
+        half as many samples at once."""
+        passes, could = self._passes, trainer.world_size == 1 and trainer.accumulate_grad_batches == 1
+        if could or passes is None or not passes.halves or not is_out_of_memory(exception):
             return
         now = passes.size or max(1, trainer.datamodule.batch_size // trainer.world_size)
         write_json(Path(trainer.default_root_dir) / CAP, max(1, now // 2))

@@ -11,11 +11,12 @@ from runner.callbacks.pass_size import PassSize
 from runner.devices.steps import Passes
 
 
-def trainer_of(folder, size: int | None, ranks: int = 2, halves: bool = True) -> SimpleNamespace:
+def trainer_of(folder, size: int | None, ranks: int = 2, halves: bool = True, accumulate: int = 1) -> SimpleNamespace:
     strategy = SimpleNamespace(passes=Passes(size, halves))
     return SimpleNamespace(
-        strategy=strategy, default_root_dir=str(folder), world_size=ranks, datamodule=SimpleNamespace(batch_size=64)
-    )
+        strategy=strategy, default_root_dir=str(folder), world_size=ranks, datamodule=SimpleNamespace(batch_size=64),
+        accumulate_grad_batches=accumulate,
+    )  # fmt: skip
 
 
 def size_of_next(folder, failed: SimpleNamespace, error: Exception) -> int | None:
@@ -34,6 +35,10 @@ OUT_OF_MEMORY = torch.OutOfMemoryError("CUDA out of memory.")
 @pytest.mark.parametrize(("size", "then"), [(None, 16), (32, 16), (9, 4), (1, 1)])
 def test_it_takes_half(tmp_path, size: int | None, then: int) -> None:
     assert size_of_next(tmp_path, trainer_of(tmp_path, size), OUT_OF_MEMORY) == then
+
+
+def test_it_takes_half_where_an_update_has_several_batches(tmp_path) -> None:
+    assert size_of_next(tmp_path, trainer_of(tmp_path, None, ranks=1, accumulate=2), OUT_OF_MEMORY) == 32
 
 
 def test_another_failure_changes_nothing(tmp_path) -> None:
