@@ -12,6 +12,7 @@ from pathlib import Path
 from runner.ranks.place import Place
 from runner.run.directory import RunDir
 from runner.run.files import read_json, write_json
+from runner.run.status import process_started_at
 
 __all__ = ["PHASES", "Pulse", "pulse_path", "read_pulses", "stack_path"]
 
@@ -23,6 +24,7 @@ PHASES = ("idle", "fetching a batch", "forward pass", "backward pass", "update",
 class Pulse:
     """
     Attributes:
+        pid_started_at: tells the rank's process from a later one with its number.
         count: batches begun, of every kind.
         phase: of ``PHASES``.
         since: when count or phase last changed, seconds since the epoch.
@@ -32,6 +34,7 @@ class Pulse:
     rank: int = 0
     restart: int = 0
     pid: int = 0
+    pid_started_at: float | None = None
     host: str = ""
     step: int = 0
     epoch: int = 0
@@ -42,7 +45,13 @@ class Pulse:
 
     @classmethod
     def of(cls, place: Place) -> Pulse:
-        return cls(place.rank, place.restart, os.getpid(), socket.gethostname(), since=time.time())
+        pid = os.getpid()
+        return cls(place.rank, place.restart, pid, process_started_at(pid), socket.gethostname(), since=time.time())
+
+    @property
+    def is_left_over(self) -> bool:
+        """Of a process of this machine that is gone; it may have been one of an earlier attempt."""
+        return self.host == socket.gethostname() and process_started_at(self.pid) != self.pid_started_at
 
     def beat(self, phase: str, begins_batch: bool = False) -> None:
         now = time.time()

@@ -63,6 +63,7 @@ class Watchdog(threading.Thread):
         if self.hang_after_s is None:
             return
         pulses = [p for p in read_pulses(self.run_dir, self.place.restart) if p.rank < self.place.world_size]
+        pulses = [p for p in pulses if not p.is_left_over]  # where no agent has tidied up, an earlier attempt's lie there
         hung = hanging(pulses, self.hang_after_s, time.time())
         if hung is not None and self.is_to_act(hung, pulses):
             self.end(hung)

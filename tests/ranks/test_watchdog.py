@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 import time
@@ -79,6 +80,21 @@ def test_a_hung_process_is_ended_and_its_stack_kept(run: RunDir) -> None:
     (failure,) = read_failures(run)
     assert (failure.rank, failure.kind) == (1, "hung")
     assert "rank 1" in failure.message and "forward pass" in failure.message and "in asleep" in failure.stack
+
+
+def test_what_an_earlier_attempt_has_left_is_no_rank_that_hangs(run: RunDir) -> None:
+    """Its process is gone, and its number may be another process's by now."""
+    other = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(100)"])
+    try:
+        pulse(1, 8, "forward pass", host=socket.gethostname(), pid=other.pid, pid_started_at=1.0).write(run)
+        mine = Pulse.of(Place(0, 2, 0, 2, 0, True))
+        mine.write(run)
+        Watchdog(run, Place(0, 2, 0, 2, 0, True), mine, hang_after_s=0.5).look()
+        with pytest.raises(subprocess.TimeoutExpired):
+            other.wait(timeout=1)
+    finally:
+        other.kill()
+    assert list(read_failures(run)) == []
 
 
 def test_the_stack_of_the_main_thread_is_found() -> None:
