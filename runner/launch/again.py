@@ -15,7 +15,7 @@ from omegaconf import OmegaConf
 from runner.config.changes import Change
 from runner.config.plain import to_plain, to_yaml
 from runner.errors import RunFailed, UserError
-from runner.run.directory import RunDir, is_fold, is_trial
+from runner.run.directory import FOLDS, REPEATS, RunDir, is_trial
 from runner.run.files import read_json, write_json, write_text
 from runner.run.provenance import write_provenance
 from runner.run.status import read_status, write_status
@@ -45,14 +45,19 @@ def prepare_again(run: RunDir, command: list[str]) -> RunDir:
     if num_threads and config.hardware.get("num_threads") is None:
         config.hardware.num_threads = num_threads  # sums are added in another order with another number
     config.resume = None
-    is_part = is_trial(run) or is_fold(run)  # of a sweep or a cross-validation, whose folder is its own
-    root = run.path.parents[2] if is_part else run.path.parent
-    again = RunDir.create(root, f"{run.name.replace('/', '_')}_again")
+    again = RunDir.create(root_of(run), f"{run.name.replace('/', '_')}_again")
     write_text(again.config_path, to_yaml(to_plain(config, [])), durable=True)
     written = write_provenance(again, command, seed=config.seed, choices=provenance.get("choices"))
     write_json(again.provenance_path, written | {"reproduces": str(run.path)})
     write_status(again, state="created")
     return again
+
+
+def root_of(run: RunDir) -> Path:
+    """The folder of runs; trials of a sweep, folds, and runs with further seeds lie deeper in it."""
+    if run.path.parent.name in (REPEATS, FOLDS):
+        return root_of(RunDir(run.path.parents[1]))
+    return run.path.parents[2] if is_trial(run) else run.path.parent
 
 
 @contextmanager

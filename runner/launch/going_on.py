@@ -13,11 +13,11 @@ from runner.config.changes import Change, find_changes, lengthens, refusals
 from runner.config.composition import Composition
 from runner.config.folds import of_all_folds
 from runner.config.plain import to_plain, to_yaml
-from runner.errors import ConfigError, UserError
+from runner.errors import ConfigError
 from runner.run.directory import RunDir, list_runs
 from runner.run.files import read_json, write_json, write_text
 from runner.run.folds import has_folds
-from runner.run.status import read_status
+from runner.run.status import read_status, refuse_running, write_status
 
 __all__ = ["adopt", "earlier_run", "fingerprint", "go_on", "goes_on", "may_go_on"]
 
@@ -54,17 +54,13 @@ def may_go_on(run: RunDir, changes: list[Change]) -> bool:
     Raises:
         UserError: the run is under way, or a change would make its result meaningless.
     """
-    status = read_status(run)
-    if status.state == "running":
-        raise UserError(
-            f"{run.name} is running (process {status.pid} on {status.host}). Stop it first, or let it end."
-        )
+    refuse_running(run)
     refused = refusals(changes)
     if refused:
         raise ConfigError(
             [f"{refusal} Go on without it, or start a new run with it: `runner train`." for refusal in refused]
         )
-    return status.state != "finished" or lengthens(changes)
+    return read_status(run).state != "finished" or lengthens(changes)
 
 
 def go_on(run: RunDir, composition: Composition | None) -> bool:
@@ -100,11 +96,28 @@ def adopt(run: RunDir, wanted: DictConfig) -> bool:
     if not may_go_on(run, changes):
         return False
     if changes:
+        there = plain(wanted)
         for change in changes:
-            OmegaConf.update(config, change.key, change.now, merge=False, force_add=True)
+            put(config, change.key, there)
         write_text(run.config_path, to_yaml(plain(config)), durable=True)
         note(run, changes)
+    if read_status(run).state == "finished":  # results of before must not pass for those of what now fails to start
+        write_status(run, state="interrupted", reason="it is to be trained longer, and has not begun to be")
     return True
+
+
+def put(config: Any, key: str, wanted: dict[str, Any]) -> None:
+    """Gives a key the value it has in ``wanted``. Where that has no such key, what stands in place of it does: nothing, or
+    a value in place of the node that held it."""
+    place, value = "", wanted
+    for name in key.split("."):
+        if not isinstance(value, dict) or name not in value:
+            break
+        place, value = f"{place}.{name}".lstrip("."), value[name]
+    if place != key and isinstance(value, dict) and value:
+        OmegaConf.select(config, key.rpartition(".")[0]).pop(key.rpartition(".")[2], None)
+    else:
+        OmegaConf.update(config, place, value, merge=False, force_add=True)
 
 
 def plain(config: Any) -> dict[str, Any]:

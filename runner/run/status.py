@@ -8,10 +8,11 @@ import time
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Literal
 
+from runner.errors import UserError
 from runner.run.directory import RunDir
 from runner.run.files import read_json, write_json
 
-__all__ = ["State", "Status", "process_started_at", "read_status", "write_status"]
+__all__ = ["State", "Status", "process_started_at", "read_status", "refuse_running", "write_status"]
 
 State = Literal["created", "running", "finished", "pruned", "failed", "interrupted", "lost"]
 
@@ -68,6 +69,22 @@ def read_status(run: RunDir) -> Status:
         reason = status.reason or "its process ended without a word (killed?)"
         return replace(status, state="lost", reason=reason, step=max(status.step, saved_step(run)))
     return status
+
+
+def refuse_running(run: RunDir, elsewhere: bool = True) -> None:
+    """
+    Args:
+        elsewhere: also where a process of another machine is said to be at it, of which nobody here knows whether it lives.
+
+    Raises:
+        UserError: another process is at the run.
+    """
+    status = read_status(run)
+    here = status.host == socket.gethostname()
+    if status.state == "running" and (status.pid != os.getpid() if here else elsewhere):
+        raise UserError(
+            f"{run.name} is running (process {status.pid} on {status.host}). Stop it first, or let it end."
+        )
 
 
 def saved_step(run: RunDir) -> int:

@@ -19,7 +19,7 @@ from runner.report.page import write_report
 from runner.run.directory import RunDir, is_fold
 from runner.run.files import NO_ROOM, cannot_write, read_json
 from runner.run.held_room import give_room, hold_room
-from runner.run.status import write_status
+from runner.run.status import refuse_running, write_status
 from runner.tracking import start as start_tracking
 
 __all__ = ["log_file", "recorded"]
@@ -32,12 +32,17 @@ TALKATIVE = ("pytorch_lightning", "lightning_fabric", "lightning.pytorch")
 
 @contextmanager
 def recorded(run: RunDir, config: Any, mirrored: bool, pulse: Pulse) -> Iterator[None]:
-    """What the first rank does besides: the status, the mirror, the report."""
+    """What the first rank does besides: the status, the mirror, the report.
+
+    Raises:
+        UserError: another process of this machine has begun to execute the run meanwhile.
+    """
 
     def ended(state: str, reason: str) -> None:
         reached = {"step": pulse.step, "epoch": pulse.epoch} if pulse.step else {}
         write_status(run, state=state, reason=reason, **reached)
 
+    refuse_running(run, elsewhere=False)  # two would write into one directory
     hold_room(run)
     write_status(run, state="running")
     mirrored = mirrored and not is_fold(run)  # the run that it is a fold of mirrors it too

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import socket
+
+import pytest
+
 import runner.worker.recording as recording
 from runner.config.compose import compose
 from runner.config.plain import to_yaml
+from runner.errors import UserError
 from runner.run.directory import RunDir
 from runner.run.files import write_text
-from runner.run.status import read_status
+from runner.run.status import process_started_at, read_status, write_status
 from runner.worker import execute
 from runner.worker.__main__ import main
 
@@ -37,3 +43,13 @@ def test_a_worker_ends_with_the_code_of_its_error(tmp_path, capsys):
     run = make_run(tmp_path, "report=false", "optimizer=sgd", "optimizer.lr=1e38")
     assert main([str(run.path)]) == 1
     assert "error: step" in capsys.readouterr().err and read_status(run).state == "failed"
+
+
+def test_a_run_that_another_process_is_at_is_left_alone(tmp_path):
+    """Both were asked to go on with it before either had begun to."""
+    run, other = make_run(tmp_path, "report=false"), os.getppid()
+    host, began = socket.gethostname(), process_started_at(other)
+    write_status(run, state="running", attempt=1, pid=other, pid_started_at=began, host=host)
+    with pytest.raises(UserError, match=f"is running \\(process {other} on "):
+        execute(run)
+    assert read_status(run).pid == other and not list(run.checkpoints.iterdir())
