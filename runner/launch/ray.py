@@ -21,7 +21,7 @@ from runner.launch.ray_worker import RankActor
 from runner.ranks.failure import read_failures
 from runner.run.directory import RunDir
 from runner.run.files import read_json
-from runner.run.status import read_status
+from runner.run.status import is_untouched, read_status
 
 __all__ = ["launch"]
 
@@ -44,7 +44,7 @@ def launch(run: RunDir, config: Mapping[str, Any]) -> dict[str, Any]:
     try:
         connect(launcher.address)
     except UserError:
-        if read_status(run).state == "created":
+        if is_untouched(run):
             shutil.rmtree(run.path)
         raise
     attempts = Attempts(run, launcher, (config["hardware"].get("devices") or 1) * num_nodes(config))

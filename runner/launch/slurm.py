@@ -21,7 +21,7 @@ from runner.launch.nodes import num_nodes
 from runner.launch.scheduler import Job, job_of
 from runner.run.directory import RunDir
 from runner.run.files import read_json, write_json
-from runner.run.status import read_status, write_status
+from runner.run.status import is_untouched, read_status, write_status
 
 __all__ = ["launch", "parameters", "submit"]
 
@@ -124,7 +124,7 @@ def submit(run: RunDir, options: dict[str, Any], max_requeues: int) -> str:
         with redirect_stderr(io.StringIO()):  # sbatch's words are in the error
             return executor.submit(carry_out, str(run.path), max_requeues).job_id
     except (submitit.core.utils.FailedJobError, submitit.core.utils.FailedSubmissionError) as error:
-        if read_status(run).state == "created":
+        if is_untouched(run):
             shutil.rmtree(run.path)
         raise UserError(f"SLURM does not take the job: {words_of(error)}. Nothing is submitted.") from error
 

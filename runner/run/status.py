@@ -12,7 +12,7 @@ from runner.errors import UserError
 from runner.run.directory import RunDir
 from runner.run.files import read_json, write_json
 
-__all__ = ["State", "Status", "process_started_at", "read_status", "refuse_running", "write_status"]
+__all__ = ["State", "Status", "is_untouched", "process_started_at", "read_status", "refuse_running", "write_status"]
 
 State = Literal["created", "running", "finished", "pruned", "failed", "interrupted", "lost"]
 
@@ -69,6 +69,12 @@ def read_status(run: RunDir) -> Status:
         reason = status.reason or "its process ended without a word (killed?)"
         return replace(status, state="lost", reason=reason, step=max(status.step, saved_step(run)))
     return status
+
+
+def is_untouched(run: RunDir) -> bool:
+    """Whether no process has ever executed it: its directory holds nothing but what it was made with."""
+    status = read_status(run)
+    return status.state == "created" and status.attempt == 0
 
 
 def refuse_running(run: RunDir, elsewhere: bool = True) -> None:

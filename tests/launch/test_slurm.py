@@ -124,9 +124,11 @@ def test_a_refused_job_leaves_no_run_behind(programs, run) -> None:
     assert not run.path.exists()
 
 
-def test_a_refused_job_takes_no_trained_run_with_it(programs, run) -> None:
+@pytest.mark.parametrize("state", ["interrupted", "created"])
+def test_a_refused_job_takes_no_trained_run_with_it(programs, run, state: str) -> None:
     programs(sbatch="echo 'sbatch: error: too many jobs' >&2; exit 1")
-    write_status(run, state="interrupted", reason="saved")
+    write_status(run, state="running")
+    write_status(run, state=state, reason="saved")
     with pytest.raises(UserError, match="too many jobs"):
         slurm.launch(run, config())
     assert run.path.exists()
