@@ -16,12 +16,13 @@ __all__ = ["agreement_problems", "constructor_of", "takes"]
 
 
 def agreement_problems(composition: Composition, plain: dict[str, Any]) -> list[str]:
-    of_task = task_problems(composition)
-    if of_task:  # facts that only the right task or model asks for would follow from it
-        plain = {key: node for key, node in plain.items() if key not in ("task", "model")}
+    of_task, of_inputs = task_problems(composition), input_problems(composition)
+    # Facts that only another task or model asks for would follow from it.
+    wrong = ("task", "model") if of_task else ("model",) if of_inputs else ()
+    plain = {key: node for key, node in plain.items() if key not in wrong}
     return [
         *of_task,
-        *input_problems(composition),
+        *of_inputs,
         *loss_problems(plain),
         *fact_problems(plain),
         *range_problems(plain.get("lr_finder")),
