@@ -120,13 +120,13 @@ class TextTokenizer:
         return self._tokenizer.decode([number], skip_special_tokens=False)
 
     def num_chars(self) -> list[int]:
-        """How many characters each token stands for; a word for the blank behind it, too."""
+        """How many characters each token stands for; a word, but no sign, for the blank behind it, too."""
         words = [self._tokenizer.id_to_token(number) for number in range(len(self))]
         if isinstance(self._tokenizer.model, models.BPE):
             counts = [sum(sign not in CONTINUED for sign in word) for word in words]
         else:
-            blank = 0 if isinstance(self._tokenizer.pre_tokenizer, pre_tokenizers.Split) else 1
-            counts = [len(word) + blank for word in words]
+            by_char = isinstance(self._tokenizer.pre_tokenizer, pre_tokenizers.Split)
+            counts = [len(word) + (not by_char and (word[0].isalnum() or word[0] == "_")) for word in words]
         return [0, 1, 0, 0, *counts[len(SPECIAL) :]]
 
     def to_json(self) -> str:

@@ -37,6 +37,13 @@ def test_byte_pairs_know_every_sign_and_count_characters():
     assert sum(counts[number] for number in ids) == len(text)
 
 
+def test_signs_of_a_text_of_words_stand_for_no_blank():
+    text = 'He said: "well, well_known!" (twice) '
+    tokenizer = TextTokenizer.fit([text], "word")
+    counts = tokenizer.num_chars()
+    assert sum(counts[number] for number in tokenizer.encode(text)) == len(text)
+
+
 def test_words_are_counted_and_rare_ones_unknown():
     tokenizer = TextTokenizer.fit(["The cat, the dog", "the bird"], "word", min_count=2, lowercase=True)
     assert len(tokenizer) == len(SPECIAL) + 1
