@@ -16,7 +16,7 @@ from torch import Tensor
 from runner.data.base import DataModule, split_indices
 from runner.data.facts import Facts
 from runner.data.text.source import SequenceSplit, TokenSource, pad_tokens
-from runner.data.text.table import Texts, read_text, text_columns
+from runner.data.text.table import Texts, is_file, text_columns, text_lines
 from runner.data.text.tokenizer import Kind, TextTokenizer, size_problems
 from runner.errors import DataError
 
@@ -179,7 +179,7 @@ class TextDataModule(DataModule):
         )
 
     def read_inputs(self, paths: Sequence[str]) -> Iterator[tuple[str, Tensor]]:
-        """Texts as they are; of a ``.txt`` file each line, of a table the column of texts.
+        """Texts as they are; of a table the column of texts, of any other file each line.
 
         Raises:
             DataError: what looks like a file is none.
@@ -190,16 +190,12 @@ class TextDataModule(DataModule):
 
     def read_new(self, path: str) -> Iterator[tuple[str, str]]:
         """``(name, text)`` of what one argument of a prediction stands for."""
-        file, suffix = Path(path), Path(path).suffix.lower()
-        if suffix in (".csv", ".tsv") and " " not in path:
-            for row, (text,) in text_columns(path, [getattr(self, "text", "text")], getattr(self, "separator", None)):
-                yield f"row {row}", text
-        elif suffix == ".txt" and " " not in path:
-            for number, line in enumerate(read_text(file).splitlines(), start=1):
-                if line.strip():
-                    yield f"line {number}", line
-        else:
-            yield path, path
+        if not is_file(path, ".csv", ".tsv"):
+            yield from text_lines(path)
+            return
+        columns = [getattr(self, "text", "text")]
+        for row, (text,) in text_columns(path, columns, getattr(self, "separator", None), getattr(self, "quoted", None)):
+            yield f"row {row}", text
 
     def batch_inputs(self, inputs: Sequence[Tensor]) -> Tensor:
         return pad_tokens([(ids, torch.tensor(0)) for ids in inputs])["inputs"]

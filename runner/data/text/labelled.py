@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
@@ -16,7 +15,7 @@ from torch import Tensor
 from runner.data.base import DataModule, split_indices
 from runner.data.facts import Facts
 from runner.data.text.source import SequenceSplit, TokenSource, pad_tokens
-from runner.data.text.table import read_text
+from runner.data.text.table import text_lines
 from runner.data.text.tokenizer import TextTokenizer, size_problems
 from runner.errors import DataError
 
@@ -122,12 +121,10 @@ class LabelledStepsDataModule(DataModule):
         )
 
     def read_inputs(self, paths: Sequence[str]) -> Iterator[tuple[str, Tensor]]:
-        """Texts as they are; of a ``.txt`` file each line."""
+        """Texts as they are; of a file each line."""
         for path in paths:
-            is_file = path.lower().endswith(".txt") and " " not in path
-            for text in read_text(Path(path)).splitlines() if is_file else [path]:
-                if text.strip():
-                    yield text, torch.tensor(self.tokenizer.encode_words(self.tokens_of(text)))
+            for _, text in text_lines(path):
+                yield text, torch.tensor(self.tokenizer.encode_words(self.tokens_of(text)))
 
     def batch_inputs(self, inputs: Sequence[Tensor]) -> Tensor:
         return pad_tokens([(ids, ids) for ids in inputs])["inputs"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
@@ -16,7 +15,7 @@ from torch.nn.utils.rnn import pad_sequence
 from runner.data.base import DataModule
 from runner.data.facts import Facts
 from runner.data.text.source import SequenceSplit, TokenSource
-from runner.data.text.table import read_text
+from runner.data.text.table import text_lines
 from runner.data.text.tokenizer import BEGIN, END, PAD, Kind, TextTokenizer, size_problems
 
 __all__ = ["PairsDataModule", "Pairs"]
@@ -141,12 +140,10 @@ class PairsDataModule(DataModule):
         )
 
     def read_inputs(self, paths: Sequence[str]) -> Iterator[tuple[str, Tensor]]:
-        """Texts as they are; of a ``.txt`` file each line."""
+        """Texts as they are; of a file each line."""
         for path in paths:
-            is_file = path.lower().endswith(".txt") and " " not in path
-            for text in read_text(Path(path)).splitlines() if is_file else [path]:
-                if text.strip():
-                    yield text, torch.tensor(self.tokenizers["source"].encode(text)[: self.max_length] or [1])
+            for _, text in text_lines(path):
+                yield text, torch.tensor(self.tokenizers["source"].encode(text)[: self.max_length] or [1])
 
     def batch_inputs(self, inputs: Sequence[Tensor]) -> Tensor:
         return pad_sequence(list(inputs), True, PAD)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import gzip
+import os
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,7 +13,7 @@ from runner.data.images.tree import SPLIT_NAMES, entries
 from runner.data.nearest import did_you_mean
 from runner.errors import DataError
 
-__all__ = ["Texts", "read_csv", "read_folder", "read_text", "text_columns"]
+__all__ = ["Texts", "is_file", "read_csv", "read_folder", "read_text", "text_columns", "text_lines"]
 
 SEPARATORS = "\t,;|"
 csv.field_size_limit(1 << 30)
@@ -60,6 +62,28 @@ def read_text(path: Path) -> str:
         raise DataError(f"{path} is not UTF-8: {error.reason} at byte {error.start}. Convert it first.") from error
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror or error}.") from error
+
+
+def is_file(argument: str, *suffixes: str) -> bool:
+    """Whether what was given to a prediction is a file with one of these suffixes (``.gz`` behind it or not), or is
+    called like one; any file where no suffix is named."""
+    suffix = Path(argument.lower().removesuffix(".gz")).suffix
+    there = os.path.isfile(argument)  # a text may be longer than a path can be: pathlib would raise
+    return (suffix in suffixes and (there or " " not in argument)) or (there and not suffixes)
+
+
+def text_lines(argument: str) -> Iterator[tuple[str, str]]:
+    """``(name, text)`` of the lines of a file that are not empty; what is no file is a text itself.
+
+    Raises:
+        DataError: what is called like a text file cannot be read.
+    """
+    if not is_file(argument) and not is_file(argument, ".txt"):
+        yield argument, argument
+        return
+    for number, line in enumerate(read_text(Path(argument)).splitlines(), start=1):
+        if line.strip():
+            yield f"line {number}", line
 
 
 def rows_of(path: Path, separator: str | None, quoted: bool | None):

@@ -37,6 +37,8 @@ def test_parallel_files(folder):
     fresh.load_state_dict(data.state_dict())
     (found,) = fresh.read_inputs(["a dog runs 0"])
     assert found[1].tolist() == batch["inputs"][0][: len(found[1])].tolist()
+    of_file = [name for name, _ in fresh.read_inputs([str(folder / "test_2016.en.gz")])]
+    assert of_file == [f"a dog runs {i}" for i in range(6)]
 
 
 def test_what_is_wrong_with_the_folder_is_told(folder):

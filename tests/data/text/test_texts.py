@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,23 @@ def test_the_state_makes_a_prediction_possible_without_the_file(tmp_path):
     assert [name for name, _ in fresh.read_inputs([fresh_table])] == ["row 1", "row 2"]
     names, inputs = zip(*fresh.read_inputs(["a", "a word"]), strict=True)
     assert fresh.batch_inputs(inputs).shape == (2, 2)
+
+
+def test_files_to_predict_are_read_as_those_of_training_are(tmp_path):
+    data = TextTableDataModule(table(tmp_path, rows()), quoted=False, separator=";", min_count=1)
+    data.tokenizer = data.fit(['5" of "rain and sun'])
+    given = table(tmp_path, ["text;x", '5" of "rain;1', "sun;2"], "new.csv")
+    packed = tmp_path / "new.csv.gz"
+    packed.write_bytes(gzip.compress(Path(given).read_bytes()))
+    expected = [data.tokenizer.encode('5" of "rain'), data.tokenizer.encode("sun")]
+    for path in (given, str(packed)):
+        assert [ids.tolist() for _, ids in data.read_inputs([path])] == expected
+    notes = table(tmp_path, ["sun", "", "rain"], "notes.en")
+    assert [name for name, _ in data.read_inputs([notes, "sun and rain", "x" * 5000])] == [
+        "line 1", "line 3", "sun and rain", "x" * 5000
+    ]  # fmt: skip
+    with pytest.raises(DataError, match="gone.txt cannot be read"):
+        list(data.read_inputs(["gone.txt"]))
 
 
 def test_texts_that_changed_are_refused(tmp_path):
