@@ -100,6 +100,10 @@ class SeriesDataModule(DataModule):
     def digest(self, series: Series) -> str:
         return ""
 
+    def file_to_forecast(self, path: str) -> SeriesFile:
+        """How a file is read whose future is to be forecast."""
+        return SeriesFile(None if path.endswith(".npy") else tuple(self.names))
+
     # The rest
 
     def setup(self, stage: str | None = None) -> None:
@@ -190,8 +194,7 @@ class SeriesDataModule(DataModule):
         """Of each file the last ``input_steps`` steps: what comes behind them is forecast."""
         found = []
         for path in paths:
-            array = path.endswith(".npy")
-            series = SeriesFile(None if array else tuple(self.names)).read(path)
+            series = self.file_to_forecast(path).read(path)
             num_steps, num_columns = series.values.shape
             if num_steps < self.input_steps or num_columns != len(self.names):
                 raise DataError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +12,7 @@ from runner.data.download.file import data_folder
 from runner.data.fingerprint import digest_files
 from runner.data.series.base import SeriesDataModule
 from runner.data.series.file import LARGE_FILE_BYTES, Series, SeriesFile
+from runner.data.tables.file import first_cells
 from runner.errors import DataError
 
 __all__ = ["SeriesTableDataModule"]
@@ -89,6 +91,12 @@ class SeriesTableDataModule(SeriesDataModule):
             return self.file.read(self.path, data_folder(self.data_dir))
         except DataError as error:
             raise DataError(f"{error} {self.hint}".rstrip()) from error
+
+    def file_to_forecast(self, path: str) -> SeriesFile:
+        """As that of training; a column of times may be missing."""
+        plain, times = super().file_to_forecast(path), self.file.time_column
+        is_there = plain.columns is not None and times in map(str.strip, first_cells(path)[1])
+        return replace(plain, time_column=times if is_there else None, na_values=self.file.na_values)
 
     def source_name(self) -> str:
         return str(self.path.absolute()) if self.path else ""

@@ -144,3 +144,20 @@ def test_reads_the_last_steps_of_a_new_file(tmp_path):
     write(tmp_path / "short.csv", num_steps=5)
     with pytest.raises(DataError, match="has 5 steps of 2 columns; expected at least 10"):
         fresh.read_inputs([str(tmp_path / "short.csv")])
+
+
+def test_a_file_to_forecast_is_read_as_that_of_training(tmp_path):
+    write(tmp_path / "s.csv")
+    options = {"input_steps": 10, "horizon_steps": 4, "na_values": [-200], "time_column": "time"}
+    data = SeriesTableDataModule(str(tmp_path / "s.csv"), **options)
+    data.setup("fit")
+    table = write(tmp_path / "new.csv", num_steps=12)
+    table.loc[11, "a"] = -200
+    table.to_csv(tmp_path / "new.csv", index=False)
+    ((_, inputs),) = data.read_inputs([str(tmp_path / "new.csv")])
+    assert inputs[-2:, 0].tolist() == [15.0, 15.0]
+    table.drop(columns="time").to_csv(tmp_path / "untimed.csv", index=False)
+    assert torch.equal(data.read_inputs([str(tmp_path / "untimed.csv")])[0][1], inputs)
+    table.iloc[::-1].to_csv(tmp_path / "backwards.csv", index=False)
+    with pytest.raises(DataError, match="not in the order of time"):
+        data.read_inputs([str(tmp_path / "backwards.csv")])
