@@ -101,11 +101,16 @@ class WithNormalize:
 
 
 def compare_facts(now: Facts, trained_on: dict[str, Any]) -> None:
-    """Refuses data whose classes or shapes are not the run's."""
+    """Refuses data whose classes are not the run's, or are so in another order."""
     names = trained_on.get("class_names", [])
     if names and list(now.class_names) != list(names):
         missing = sorted(set(names) - set(now.class_names))
         extra = sorted(set(now.class_names) - set(names))
+        if not missing and not extra:
+            raise DataError(
+                f"the data has the run's classes in another order: {now.class_names[:5]}, and not {names[:5]}. Point the "
+                "data's root at data whose classes have the same ids."
+            )
         raise DataError(
             f"the data has other classes than the run was trained on: missing {missing or 'none'}, "
             f"unknown {extra or 'none'}. Point the data's root at data of the same classes."
