@@ -142,7 +142,7 @@ def load_model(run: RunDir | str | Path) -> tuple[nn.Module, np.ndarray, str]:
     """The model with its normalisation, ready to be exported or served.
 
     Returns:
-        The module (float32 inputs as the data set has them → outputs), an example input batch of one sample,
+        The module (float32 inputs as the data set has them → outputs), an example input batch of two samples,
         and what the outputs are.
     """
     run = run if isinstance(run, RunDir) else find_run(run)

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from runner.hardware import Chosen, describe_device
 from runner.report.folds import folds_table, headlines, spread
-from runner.report.format import duration
+from runner.report.format import count, duration
 from runner.report.format import number as figure
 from runner.report.tables import next_commands, plan_panel, results_table, suggestions_table
 from runner.run.directory import RunDir
@@ -36,13 +36,6 @@ def text(message: str | None) -> None:
 def short_path(path: Any) -> str:
     relative = os.path.relpath(path)
     return relative if not relative.startswith("..") else str(path)
-
-
-def count(number: int) -> str:
-    for unit, size in (("B", 10**9), ("M", 10**6), ("k", 10**3)):
-        if number >= size:
-            return f"{number / size:.3g} {unit}"
-    return str(number)
 
 
 def chosen_name(run: RunDir, config: dict[str, Any], group: str) -> str:

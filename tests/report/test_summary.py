@@ -31,11 +31,11 @@ def test_an_empty_folder(tmp_path):
     assert (summary.model, summary.command, summary.headline, summary.seconds) == ("", "", None, None)
 
 
-@pytest.mark.parametrize("metric", ["loss", "rmse", "val/mae", "calibration_error", "perplexity"])
+@pytest.mark.parametrize("metric", ["loss", "rmse", "val/mae", "calibration_error", "perplexity", "mae/r2"])
 def test_lower_is_better(metric):
     assert lower_is_better(metric)
 
 
-@pytest.mark.parametrize("metric", ["accuracy", "f1_macro", "r2", "mean_iou", "auroc", "lossless"])
+@pytest.mark.parametrize("metric", ["accuracy", "f1_macro", "r2", "mean_iou", "auroc", "lossless", "val/f1_class/error", "r2/distance"])
 def test_higher_is_better(metric):
     assert not lower_is_better(metric)
