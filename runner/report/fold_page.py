@@ -59,6 +59,7 @@ def page_content(summary: Summary, results: dict[str, Any], pictures: list) -> d
         content["tiles"] = tiles(results)
     return content | {
         "kind": "cross-validation",
+        "title": f"{content['title']}, cross-validated",
         "again": f"{content['again']} run.name=NAME",
         "next_commands": next_commands(summary.run),
         "means": mean_rows(results) if results else None,

@@ -180,3 +180,29 @@ def test_images_in_a_folder(tmp_path: Path) -> None:
             for split in ("train", "val")
         ]
         assert not groups[0] & groups[1]
+
+
+def test_texts_by_author_and_by_file(tmp_path: Path) -> None:
+    from runner.data.text.file import TextTableDataModule, TextFolderDataModule
+
+    lines = [f"{'ab'[i % 2]},text w{i} of this,author{i % 7}" for i in range(70)]
+    table = tmp_path / "texts.csv"
+    table.write_text("\n".join(["label,text,author", *lines]))
+    for data in cut_with(lambda: TextTableDataModule(str(table)), num_folds=3, group_column="author"):
+        train, val = ({row % 7 for row in rows_of(data, split)} for split in ("train", "val"))
+        assert train and val and not train & val
+    table.write_text(table.read_text().replace("author3", " ", 1))
+    data = TextTableDataModule(str(table))
+    data.take_folds(Folds(3, group_column="author"))
+    with pytest.raises(DataError, match="1 texts have no value there"):
+        data.setup("fit")
+    data = TextTableDataModule(str(table))
+    data.take_folds(Folds(3, group_column="autor"))
+    with pytest.raises(DataError, match="Did you mean 'author'"):
+        data.setup("fit")
+    for number in range(40):
+        file = tmp_path / "files" / "ab"[number % 2] / f"author{number % 5}_{number}.txt"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(f"text w{number} of this")
+    folds = cut_with(lambda: TextFolderDataModule(str(tmp_path / "files")), num_folds=2, group_pattern=r"author\d")
+    assert folds[0].fold_cut.num_groups == 5

@@ -120,7 +120,7 @@ class TextDataModule(DataModule):
             raise DataError(f"{self.title} has labels that the run was not trained on: {', '.join(unknown)}.")
         targets = torch.tensor([numbers[label] for label in found.labels])
         self.check_counts(targets, list(numbers))
-        parts = self.cut(targets, found.parts)
+        parts = self.cut(targets, found)
         self.class_names = list(numbers)
         if self.tokenizer is None:
             self.tokenizer = self.fit(found.texts[int(i)] for i in parts["train"])
@@ -137,20 +137,35 @@ class TextDataModule(DataModule):
                 f"more. There are {len(names)} classes; is data.label the column of classes?"
             )
 
-    def cut(self, targets: Tensor, parts: Sequence[str]) -> dict[str, Tensor]:
+    def cut(self, targets: Tensor, texts: Texts) -> dict[str, Tensor]:
         """Indices of each split."""
+        parts = texts.parts
+        told = {
+            "name": texts.names.__getitem__ if texts.names else None,
+            "column": (lambda _: self.groups_of(texts)) if texts.groups else None,
+        }
         if not parts:
             train, val, test = split_indices(
                 len(targets), self.val_fraction, self.test_fraction, self.split_seed, targets
             )
-            return dict(zip(SPLITS, (*self.fold(train, val, targets), test), strict=True))
+            return dict(zip(SPLITS, (*self.fold(train, val, targets, **told), test), strict=True))
         given = np.array(parts)
         found = {name: torch.from_numpy(np.flatnonzero(given == name)) for name in SPLITS if name in parts}
         if "val" not in found:
             train = found["train"]
             rest, val, _ = split_indices(len(train), self.val_fraction, 0.0, self.split_seed, targets[train])
-            found |= dict(zip(("train", "val"), self.fold(train[rest], train[val], targets), strict=True))
+            found |= dict(zip(("train", "val"), self.fold(train[rest], train[val], targets, **told), strict=True))
         return found
+
+    def groups_of(self, texts: Texts) -> list[str]:
+        """
+        Raises:
+            DataError: a text has none.
+        """
+        lacking = sum(not group.strip() for group in texts.groups)
+        if lacking:
+            raise DataError(f"folds.group_column={self.folds.group_column}: {lacking} texts have no value there, and so no group.")
+        return texts.groups
 
     def fit(self, texts: Iterator[str]) -> TextTokenizer:
         return TextTokenizer.fit(texts, self.tokens, self.vocab_size, self.min_count, self.lowercase)

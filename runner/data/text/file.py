@@ -60,7 +60,8 @@ class TextTableDataModule(TextDataModule):
         return []
 
     def read(self) -> Texts:
-        return read_csv(self.path, self.text, self.label, self.separator, self.quoted)
+        group = self.folds.group_column if self.folds else None
+        return read_csv(self.path, self.text, self.label, self.separator, self.quoted, group)
 
 
 class TextFolderDataModule(TextDataModule):

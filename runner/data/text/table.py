@@ -26,22 +26,29 @@ class Texts:
     Attributes:
         labels: a word each.
         parts: the split each belongs to, where the files say so; else empty.
+        names: the file of each, where each is one; else empty.
+        groups: what each has in the column that tells groups, where there is one; else empty.
         num_left_out: rows without a text or a label.
     """
 
     texts: list[str] = field(default_factory=list)
     labels: list[str] = field(default_factory=list)
     parts: list[str] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)
+    groups: list[str] = field(default_factory=list)
     num_left_out: int = 0
 
-    def add(self, text: str, label: str, part: str | None = None) -> None:
+    def add(
+        self, text: str, label: str, part: str | None = None, name: str | None = None, group: str | None = None
+    ) -> None:
         if not text.strip() or not label.strip():
             self.num_left_out += 1
             return
         self.texts.append(text)
         self.labels.append(label.strip())
-        if part:
-            self.parts.append(part)
+        for kept, value in ((self.parts, part), (self.names, name), (self.groups, group)):
+            if value is not None:
+                kept.append(value)
 
 
 def open_text(path: Path):
@@ -129,11 +136,13 @@ def text_columns(path: str | Path, columns: list[str | None], separator: str | N
         raise DataError(f"{path} cannot be read: {error.strerror or error}.") from error
 
 
-def read_csv(path: str | Path, text: str, label: str, separator: str | None, quoted: bool | None) -> Texts:
-    """Two columns of a table."""
+def read_csv(
+    path: str | Path, text: str, label: str, separator: str | None, quoted: bool | None, group: str | None = None
+) -> Texts:
+    """Two columns of a table, and a third one that tells groups."""
     found = Texts()
-    for _, (words, word) in text_columns(path, [text, label], separator, quoted):
-        found.add(words, word)
+    for _, (words, word, of_group) in text_columns(path, [text, label, group], separator, quoted):
+        found.add(words, word, group=of_group)
     return found
 
 
@@ -153,7 +162,7 @@ def read_folder(root: str | Path) -> Texts:
     for part, folder in splits.items() if "train" in splits else [(None, root)]:
         for entry in entries(folder):
             for file in sorted(Path(entry.path).rglob("*.txt")) if entry.is_dir() else ():
-                found.add(read_text(file), entry.name, part)
+                found.add(read_text(file), entry.name, part, str(file.relative_to(root)))
     if not found.texts:
         raise DataError(f"{root} holds no ROOT/CLASS/FILE.txt, nor the same below train, val and test.")
     return found
