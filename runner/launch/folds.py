@@ -45,6 +45,7 @@ def launch_folds(run: RunDir, config: DictConfig) -> dict[str, Any]:
     """
     numbers = range(config.folds.get("num_folds", 5))
     if read_status(run).state == "finished" and not any(has_work(run, config, number) for number in numbers):
+        announce.text(f"{run.name} is finished; with another run.name all folds are trained anew.")
         return read_json(run.results_path)
     place = Place.here()
     if place.world_size > 1:

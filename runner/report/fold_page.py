@@ -96,6 +96,7 @@ def cut_rows(plan: dict[str, Any]) -> list[tuple[str, str]]:
         return []
     rows = [
         ("data", plan["name"]),
+        ("source", plan.get("source") or "-"),
         ("cut by", plan["kind"]),
         ("samples validated by a fold", spread(plan["sizes"])),
         ("samples tested by every fold", f"{plan['num_test']:,}" if plan["num_test"] else "none"),

@@ -24,8 +24,8 @@ def plan_folds(config: DictConfig) -> dict[str, Any]:
     """Sets the data up once, to tell before any training how it will be cut.
 
     Returns:
-        ``kind`` (of the cut), ``sizes`` (samples that each fold validates), ``num_groups``, ``num_test``, ``name`` and
-        ``digest`` of the data, ``notes`` (what a person should know).
+        ``kind`` (of the cut), ``sizes`` (samples that each fold validates), ``num_groups``, ``num_test``, ``name``,
+        ``source`` and ``digest`` of the data, ``notes`` (what a person should know).
 
     Raises:
         DataError: it cannot be cut so.
@@ -45,6 +45,7 @@ def plan_folds(config: DictConfig) -> dict[str, Any]:
         "num_groups": cut.num_groups,
         "num_test": len(data.splits.get("test", ())),
         "name": data.facts.name,
+        "source": data.facts.source,
         "digest": data.facts.digest,
         "notes": [*rare_classes(data), *shared_groups(data)],
     }

@@ -15,10 +15,10 @@ import pytest
 
 from runner.cli import main
 from runner.run.directory import RunDir, is_fold, list_runs
-from runner.run.files import read_json
+from runner.run.files import read_json, write_json
 from runner.run.folds import fold_of
 from runner.run.journal import load_metrics
-from runner.run.status import read_status
+from runner.run.status import read_status, write_status
 
 QUICK = [
     "model=logistic", "data=digits", "tracking=none", "plots=false", "report=false", "hardware=cpu", "hardware.num_threads=1",
@@ -122,6 +122,7 @@ def test_the_same_command_again_trains_nothing_and_tells_the_results(whole: RunD
     before = whole.status_path.read_bytes()
     code, said = say("train", *QUICK, "run.name=whole")
     assert code == 0 and "mean ± standard deviation of 3 folds" in said and "epoch 1/2" not in said
+    assert "whole is finished; with another run.name" in said
     assert whole.status_path.read_bytes() == before
     code, said = say("resume", "whole")
     assert code == 0 and "mean ± standard deviation of 3 folds" in said and "epoch 1/2" not in said
@@ -186,6 +187,7 @@ def killed(words: list[str]) -> int:
         os._exit(1)
 
 
+@pytest.mark.slow
 def test_longer_all_folds_train_on(whole: RunDir, say, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     run = RunDir(shutil.copytree(whole.path, tmp_path / "runs" / "copy"))
@@ -195,6 +197,18 @@ def test_longer_all_folds_train_on(whole: RunDir, say, tmp_path: Path, monkeypat
         results = read_json(fold_of(run, number).results_path)
         assert results["epoch"] == 3 and results["step"] == 18
     assert read_json(run.results_path)["step"] == 54
+
+
+def test_folds_of_data_that_changed_meanwhile_are_not_put_together(
+    whole: RunDir, say, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    run = RunDir(shutil.copytree(whole.path, tmp_path / "runs" / "copy"))
+    other = fold_of(run, 0)
+    write_json(other.facts_path, read_json(other.facts_path) | {"digest": "of other images"})
+    write_status(fold_of(run, 2), state="interrupted", reason="by hand")
+    code, said = say("resume", "copy")
+    assert code == 1 and "have changed since the first fold" in said and read_status(run).state == "failed"
 
 
 def test_lists_and_comparisons_show_the_run_and_not_its_folds(whole: RunDir, say) -> None:
@@ -218,6 +232,7 @@ def test_a_fold_alone_is_the_same_as_among_the_others(whole: RunDir, say) -> Non
     assert read_json(alone.results_path)["val"] == read_json(among.results_path)["val"]
 
 
+@pytest.mark.slow
 def test_reproduced_fold_by_fold(whole: RunDir, say) -> None:
     code, said = say("reproduce", "whole")
     assert code == 0 and "reproduced: bit-identical" in said, said

@@ -183,7 +183,7 @@ def test_images_in_a_folder(tmp_path: Path) -> None:
 
 
 def test_texts_by_author_and_by_file(tmp_path: Path) -> None:
-    from runner.data.text.file import TextTableDataModule, TextFolderDataModule
+    from runner.data.text.file import TextFolderDataModule, TextTableDataModule
 
     lines = [f"{'ab'[i % 2]},text w{i} of this,author{i % 7}" for i in range(70)]
     table = tmp_path / "texts.csv"
