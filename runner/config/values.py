@@ -91,10 +91,17 @@ def explain(error: Any, annotation: Any, value: Any, place: str) -> str:
     wrong = {"".join(f"[{part}]" for part in item["loc"] if isinstance(part, int)) for item in items}
     if len(wrong) == 1:
         place, value = place + wrong.pop(), items[0]["input"]
-    expected = " or ".join(dict.fromkeys(spoken(item["msg"]) for item in items))
+    expected = " or ".join(dict.fromkeys(wanted(item) for item in items))
     near = nearest(value, literals(annotation), most=1) if isinstance(value, str) else []
     hint = f" Did you mean {near[0]!r}?" if near else ""
     return f"{place}={show(value)}: expected {expected}.{hint}"
+
+
+def wanted(item: dict[str, Any]) -> str:
+    """What one complaint asks for."""
+    if item["type"].startswith(("is_", "needs_python_object")):
+        return WORDS["callable"]
+    return spoken(item["msg"])
 
 
 def spoken(message: str) -> str:

@@ -175,6 +175,7 @@ FIT = [
         "model=resnet18 data=diabetes",
         ["model=resnet18 takes inputs of the kind image", "gives features", "mlp"],
     ),
+    Bad("task.loss=focal", ['task.loss="focal": expected a node with _target_']),
     Bad("model=lstm data=digits", ["model=lstm takes inputs of the kind sequence or tokens", "gives image", "mlp"]),
     Bad("task=regression", ["data=digits is for classification", "the task is regression", "diabetes"]),
     Bad("data=diabetes task=classification", ["data=diabetes is for regression", "digits"]),
