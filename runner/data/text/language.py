@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
@@ -19,6 +20,8 @@ from runner.data.text.tokenizer import Kind, TextTokenizer, size_problems
 from runner.errors import DataError
 
 __all__ = ["LanguageDataModule", "TinyShakespeareDataModule"]
+
+log = logging.getLogger(__name__)
 
 
 class LanguageDataModule(DataModule):
@@ -117,22 +120,31 @@ class LanguageDataModule(DataModule):
             options = {"kind": self.tokens, "max_size": self.vocab_size, "min_count": self.min_count}
             self.tokenizer = tokenizer_of(corpus, self.folder, **options)
         num_chars = np.array(self.tokenizer.num_chars())
-        for part in ("train", "val", "test"):
-            split = StreamSplit(write_tokens(corpus, part, self.tokenizer, self.folder), self.window, num_chars)
-            if len(split):
-                self.splits[part] = split
-        self.check_streams()
+        parts = {
+            part: StreamSplit(write_tokens(corpus, part, self.tokenizer, self.folder), self.window, num_chars)
+            for part in ("train", "val", "test")
+        }
+        self.splits = {part: split for part, split in parts.items() if self.gives_batches(part, split)}
         self.facts = self.make_facts(corpus)
 
-    def check_streams(self) -> None:
-        """Every stream needs a token and the one behind it."""
-        for part, streams in (("train", self.batch_size), ("val", self.eval_batch_size)):
-            tokens = self.splits[part].num_tokens if part in self.splits else 0
-            if tokens <= streams:
-                raise DataError(
-                    f"{self.file}: the {part} part has {tokens} tokens, too few for {streams} streams of windows of "
-                    f"{self.window}. Lower data.window or data.batch_size, or give more text."
-                )
+    def gives_batches(self, part: str, split: StreamSplit) -> bool:
+        """Whether every stream of a part has a token and the one behind it, and there is a window.
+
+        Raises:
+            DataError: it is not so, and there is no run without that part.
+        """
+        streams = self.batch_size if part == "train" else self.eval_batch_size
+        if split.num_tokens > max(streams, self.window):
+            return True
+        lack = (
+            f"{self.file}: the {part} part has {split.num_tokens} tokens, too few for {streams} streams of windows of "
+            f"{self.window}"
+        )
+        if part != "test":
+            raise DataError(f"{lack}. Lower data.window or data.batch_size, or give more text.")
+        if self.test_fraction:
+            log.warning("%s: there will be no test. A larger data.test_fraction would give it more.", lack)
+        return False
 
     def make_facts(self, corpus: Corpus) -> Facts:
         held_out = self.splits["val"].tokens

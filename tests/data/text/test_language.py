@@ -117,3 +117,19 @@ def test_pythons_own_text_needs_no_file(tmp_path):
     data.setup()
     assert data.facts.extra["tokens"]["train"] > 100_000
     assert "no effect" in PythonTopicsDataModule("mine.txt").check()[0]
+
+
+@pytest.mark.parametrize(
+    ("options", "lack"), [({"window": 500}, "3 streams of windows of 500"), ({"eval_batch_size": 600}, "600 streams")]
+)
+def test_a_test_part_that_gives_no_batch_is_left_out_with_a_word(poem, caplog, options, lack):
+    data = make(poem, val_fraction=0.2, test_fraction=0.01, **options)
+    assert set(data.splits) == {"train", "val"} and data.facts.num_test == 0
+    assert f"tokens, too few for {lack}" in caplog.text and "there will be no test" in caplog.text
+    caplog.clear()
+    assert "test" not in make(poem, test_fraction=0.0).splits and not caplog.text
+
+
+def test_a_held_out_part_is_counted_as_it_is(poem):
+    with pytest.raises(DataError, match="the val part has [1-9][0-9]+ tokens, too few for 3 streams of windows of 500"):
+        make(poem, window=500, val_fraction=0.01)
