@@ -7,6 +7,7 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from runner.config.compose import compose
+from runner.config.folds import of_all_folds
 from runner.config.plain import to_plain, to_yaml
 from runner.run.files import write_text
 from runner.sweep.record import SweepRecord, TrialRecord
@@ -28,8 +29,8 @@ def best_config(record: SweepRecord, trial: TrialRecord) -> str:
 
 
 def config_of(record: SweepRecord, trial: TrialRecord) -> dict[str, Any]:
-    """As it was executed; composed anew where another machine keeps the trial's directory."""
-    if trial.run.config_path.is_file():
+    """As it was executed; composed anew where another machine keeps the trial's directory, or where that is but one fold's."""
+    if trial.run.config_path.is_file() and not of_all_folds(OmegaConf.load(record.sweep.base_path)):
         return OmegaConf.to_container(OmegaConf.load(trial.run.config_path), resolve=False)
     plan = record.plan
     made = compose([*plan["overrides"], *trial.given], plan["experiment"], plan.get("config_dirs") or [])

@@ -6,6 +6,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from runner.cli import main
+from runner.run.directory import RunDir
 from runner.run.files import read_json
 from runner.run.status import read_status
 from runner.sweep.study import load_study
@@ -38,6 +39,23 @@ def test_from_the_command_line_to_the_best_config_and_on(bench, monkeypatch, cap
     assert "the values of optimizer.lr were" in said and "seed was 0 and is 3" in said
     assert main(["sweep", "best", "s"]) == 0
     assert OmegaConf.create(capsys.readouterr().out).data._target_.endswith("DigitsDataModule")
+
+
+@pytest.mark.slow
+def test_by_the_mean_over_folds(bench, monkeypatch) -> None:
+    monkeypatch.chdir(bench.folder)
+    words = ["folds=2", "optimizer.lr=0.001,0.0001", "sweep=grid", "sweep.keep_checkpoints=1"]
+    assert main(["sweep", *bench.tiny, *words]) == 0
+    for trial in load_study(bench.sweep, None).get_trials():
+        run = bench.sweep.trial(trial.number)
+        folds = [run, RunDir(run.path / "repeats" / "1")]
+        values = [read_json(fold.results_path)["best"]["value"] for fold in folds]
+        assert trial.value == pytest.approx(sum(values) / 2)
+        assert [OmegaConf.load(fold.config_path).folds.index for fold in folds] == [0, 1]
+        assert read_json(folds[0].facts_path)["class_counts"] != read_json(folds[1].facts_path)["class_counts"]
+    best = OmegaConf.load(bench.sweep.best_path)
+    assert best.folds == {"num_folds": 2}, "the best config is no single fold's"
+    assert main(["train", str(bench.sweep.best_path), "folds=null", "run.name=final", "trainer.max_epochs=1"]) == 0
 
 
 def test_trials_that_fail_are_told_and_the_sweep_goes_on(bench, monkeypatch) -> None:
