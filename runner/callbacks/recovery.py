@@ -88,7 +88,7 @@ class Recovery(pl.Callback):
         if self._loaded is None:
             draw_apart(trainer.global_rank)
         else:
-            spoken = self._loaded["should_stop"] and patience_of(self._config) == patience_of(self._loaded["config"])
+            spoken = self._loaded["should_stop"] and patience_of(self._config) == patience_of(self._loaded.get("config"))
             trainer.should_stop = trainer.should_stop or spoken
             restore_random(self._loaded, trainer.global_rank)  # the only place, when nothing is left to train
             if hasattr(trainer.logger, "set_epoch"):

@@ -14,6 +14,7 @@ def hardware_problems(plain: dict[str, Any]) -> list[str]:
     hardware, data = node("hardware"), node("data")
     return [
         *device_number_problems(hardware),
+        *share_problems(hardware, node("optimizer")),
         *pass_problems(hardware, data),
         *lr_scaling_problems(hardware, node("optimizer")),
         *measure_problems(hardware),
@@ -42,6 +43,15 @@ def device_number_problems(hardware: dict[str, Any]) -> list[str]:
             "hardware.sync_batchnorm=true would have no effect on one device, which has the whole batch. Take it away."
         )
     return problems
+
+
+def share_problems(hardware: dict[str, Any], optimizer: dict[str, Any]) -> list[str]:
+    """What works on whole parameters only."""
+    fused = optimizer.get("_target_") == "torch.optim.SGD" and optimizer.get("fused") is True
+    if hardware.get("strategy") != "fsdp" or not fused:
+        return []
+    return ["optimizer.fused=true: SGD's fused step knows no shares of a parameter. With hardware.strategy=fsdp give "
+            "optimizer.fused=false."]  # fmt: skip
 
 
 def pass_problems(hardware: dict[str, Any], data: dict[str, Any]) -> list[str]:

@@ -7,6 +7,7 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
+from torch.distributed.tensor import DTensor
 
 from runner.errors import UserError
 from runner.ranks.exchange import own_rank
@@ -71,7 +72,8 @@ class WeightNoise(pl.Callback):
                 if weight.requires_grad and weight.ndim > 1:
                     self._clean.append((weight, weight.detach().clone()))
                     noise = normal_like(weight, self.seed, "weight noise", trainer.global_step, name)
-                    weight.add_(noise, alpha=self.std * float(weight.std(correction=0)))
+                    whole = weight.full_tensor() if isinstance(weight, DTensor) else weight
+                    weight.add_(noise, alpha=self.std * float(whole.std(correction=0)))
 
     def on_before_optimizer_step(self, trainer, pl_module, optimizer) -> None:
         self._restore()

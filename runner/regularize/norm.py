@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytorch_lightning as pl
 import torch
+from torch.distributed.tensor import DTensor
 
 __all__ = ["L1Penalty", "MaxNorm"]
 
@@ -46,4 +47,5 @@ class MaxNorm(pl.Callback):
         with torch.no_grad():
             for weight in pl_module.model.parameters():
                 if weight.requires_grad and weight.ndim > 1:
-                    weight.copy_(torch.renorm(weight, 2, 0, self.bound))
+                    own = weight.to_local() if isinstance(weight, DTensor) else weight  # a rank's share is whole units
+                    own.copy_(torch.renorm(own, 2, 0, self.bound))

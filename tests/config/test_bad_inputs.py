@@ -122,6 +122,7 @@ VALUES = [
     Bad("hardware.devices=0", ["hardware.devices=0", "greater than or equal to 1"]),
     Bad("hardware.devices=2 data.batch_size=33", ["data.batch_size=33", "all 2 devices", "Take data.batch_size=34"]),
     Bad("hardware=fsdp hardware.devices=1", ["hardware.strategy=fsdp", "no effect on one device"]),
+    Bad("hardware=fsdp hardware.devices=2 optimizer=sgd", ["optimizer.fused=true", "give optimizer.fused=false"]),
     Bad("hardware=fsdp hardware.precision=16", ["hardware.precision=16", "take bf16 or 32"]),
     Bad("hardware.sync_batchnorm=true", ["hardware.sync_batchnorm=true", "no effect on one device"]),
     Bad("hardware.micro_batch=64", ["hardware.micro_batch=64", "no effect", "the whole batch"]),

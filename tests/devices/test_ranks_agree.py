@@ -69,6 +69,15 @@ def test_metrics_of_the_same_weights_are_the_same(tmp_path, task: str, number: i
             assert second[key] == pytest.approx(value, rel=METRIC_TOLERANCE, abs=METRIC_TOLERANCE), key
 
 
+def test_weights_in_shares_are_held_back_as_whole_ones(tmp_path) -> None:
+    words = ("data=digits", "model=mlp", "model.hidden_sizes=[16]", "regularization=none", "data.batch_size=64")
+    words += ("trainer.max_epochs=1", "trainer.limit_train_batches=6", "optimizer=sgd", "optimizer.lr=0.1", "optimizer.fused=false")
+    words += ("regularization.max_norm=0.5", "regularization.weight_noise=0.2", "regularization.l1=0.01")
+    one = trained(tmp_path / "one", 1, *words)
+    two = trained(tmp_path / "two", 2, *words, "hardware.strategy=fsdp")
+    assert largest_difference(one, two, "train/") < TRAINING_TOLERANCE
+
+
 class SpoilOneRank(pl.Callback):
     def on_train_batch_start(self, trainer, pl_module, batch, batch_idx) -> None:
         if trainer.global_step == 3 and trainer.global_rank == 1:
