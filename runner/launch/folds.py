@@ -85,8 +85,7 @@ def has_work(run: RunDir, config: DictConfig, number: int) -> bool:
         return True
     known = read_json(fold.provenance_path, {})
     if known.get(OF_CONFIG) != digest:
-        if adopt(fold, wanted):
-            write_status(fold, state="created")
+        adopt(fold, wanted)
         write_json(fold.provenance_path, read_json(fold.provenance_path, {}) | {OF_CONFIG: digest})
     return read_status(fold).state != "finished"
 
