@@ -12,7 +12,10 @@ from runner.errors import UserError
 from runner.run.directory import RunDir
 from runner.run.files import read_json, write_json
 
-__all__ = ["State", "Status", "is_untouched", "process_started_at", "read_status", "refuse_running", "write_status"]
+__all__ = ["SILENT_S", "State", "Status", "is_untouched", "process_started_at", "read_status", "refuse_running", "write_status"]
+
+SILENT_S = 300
+"""A run on another machine that gave no sign of life for so many seconds is lost. Clocks may differ by less than that."""
 
 State = Literal["created", "running", "finished", "pruned", "failed", "interrupted", "lost"]
 
@@ -44,12 +47,17 @@ def process_started_at(pid: int) -> float | None:
         return None
 
 
-def is_alive(status: Status) -> bool:
-    """Whether the run's process lives. A run on another host counts as alive: it cannot be seen from here."""
+def is_alive(status: Status, heard_at: float) -> bool:
+    """Whether the run's process lives. One on another host cannot be seen from here: it is believed as long as it gives
+    signs of life (``runner.run.sign_of_life``).
+
+    Args:
+        heard_at: when its status was last written or touched, in Unix seconds.
+    """
     if status.pid is None:
         return False
     if status.host != socket.gethostname():
-        return True
+        return time.time() - heard_at < SILENT_S
     if status.pid_started_at is not None:
         return process_started_at(status.pid) == status.pid_started_at
     try:
@@ -65,10 +73,20 @@ def read_status(run: RunDir) -> Status:
     known = {field.name for field in fields(Status)}
     stored = {key: value for key, value in read_json(run.status_path, {}).items() if key in known}
     status = Status(**stored)
-    if status.state == "running" and not is_alive(status):
-        reason = status.reason or "its process ended without a word (killed?)"
+    if status.state == "running" and not is_alive(status, heard_at(run)):
+        unseen = "its process ended without a word (killed?)"
+        if status.host != socket.gethostname():
+            unseen = f"nothing was heard of {status.host} for {SILENT_S // 60} minutes"
+        reason = status.reason or unseen
         return replace(status, state="lost", reason=reason, step=max(status.step, saved_step(run)))
     return status
+
+
+def heard_at(run: RunDir) -> float:
+    try:
+        return run.status_path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
 
 
 def is_untouched(run: RunDir) -> bool:
@@ -88,8 +106,9 @@ def refuse_running(run: RunDir, elsewhere: bool = True) -> None:
     status = read_status(run)
     here = status.host == socket.gethostname()
     if status.state == "running" and (status.pid != os.getpid() if here else elsewhere):
+        silent = "" if here else f" (A machine that is silent for {SILENT_S // 60} minutes counts as gone.)"
         raise UserError(
-            f"{run.name} is running (process {status.pid} on {status.host}). Stop it first, or let it end."
+            f"{run.name} is running (process {status.pid} on {status.host}). Stop it first, or let it end.{silent}"
         )
 
 

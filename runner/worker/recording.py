@@ -19,6 +19,7 @@ from runner.report.page import write_report
 from runner.run.directory import RunDir, is_fold
 from runner.run.files import NO_ROOM, cannot_write, read_json
 from runner.run.held_room import give_room, hold_room
+from runner.run.sign_of_life import signs_of_life
 from runner.run.status import refuse_running, write_status
 from runner.tracking import start as start_tracking
 
@@ -48,7 +49,8 @@ def recorded(run: RunDir, config: Any, mirrored: bool, pulse: Pulse) -> Iterator
     mirrored = mirrored and not is_fold(run)  # the run that it is a fold of mirrors it too
     mirror = start_tracking(run, OmegaConf.to_container(config, resolve=False) if mirrored else None)
     try:
-        yield
+        with signs_of_life(run):
+            yield
         results = read_json(run.results_path)
         ended_early = {"reason": results["stopped"]} if results.get("stopped") else {}
         write_status(run, state="finished", step=results["step"], epoch=results["epoch"], **ended_early)
