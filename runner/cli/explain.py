@@ -10,6 +10,9 @@ from runner.cli.arguments import add_allow_package, add_checkpoint, add_run
 SUMMARY = "why it decided so: Grad-CAM, integrated gradients, occlusion, permutation importance"
 METHODS = ("auto", "grad_cam", "grad_cam_plus_plus", "integrated_gradients", "occlusion", "permutation")
 MOST_LISTED = 20
+MOST_ROWS = 50
+COARSE = 0.05
+"""Share of what is explained that integrated gradients may miss before finer ones are proposed."""
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -94,6 +97,7 @@ def _tell(explained) -> None:
 
     how = [explained.method]
     how += [f"maps of {', '.join(explained.layers)}"] if explained.layers else []
+    how += ["each place weighed by its own gradient"] if explained.layers and explained.by_place else []
     how += [f"against {explained.baseline}"] if explained.baseline else []
     print(f"{explained.run.name}: {', '.join(how)}")
     if explained.importance is not None:
@@ -104,12 +108,26 @@ def _tell(explained) -> None:
         title = f"{one.metric} {one.score:.4g} on {one.num_samples} rows; what it loses without a column"
         console().print(table("column", "mean", "std", rows=rows, title=title))
     else:
-        rows = [one.as_row() for one in explained.found]
+        rows = [one.as_row() for one in explained.found[:MOST_ROWS]]
         columns = list(dict.fromkeys(key for row in rows for key in row))
         console().print(table(*columns, rows=[tuple(_cell(row.get(key, "")) for key in columns) for row in rows]))
+        if len(explained.found) > MOST_ROWS:
+            print(f"and {len(explained.found) - MOST_ROWS} more, in the files")
+        _tell_completeness(explained.found)
     if explained.skipped:
         print(f"nothing to explain in {len(explained.skipped)}: {', '.join(explained.skipped[:5])}")
     if explained.sanity:
         rows = [(name, f"{mean:.3f}", f"{std:.3f}") for name, mean, std in explained.sanity]
         title = "rank correlation with the trained model's, each layer random with those above it"
         console().print(table("layer", "mean", "std", rows=rows, title=title))
+
+
+def _tell_completeness(found) -> None:
+    """How far integrated gradients add up to the difference between the input's score and the baseline's."""
+    shares = [one.error_share for one in found if one.error_share is not None]
+    if not shares:
+        return
+    middle = sorted(shares)[(len(shares) - 1) // 2]
+    print(f"the parts add up to what they explain within {max(shares):.1%} of it, half of them within {middle:.1%}")
+    if max(shares) > COARSE:
+        print("a larger --steps makes integrated gradients finer")

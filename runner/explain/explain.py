@@ -20,6 +20,7 @@ from runner.hardware import available_accelerator
 from runner.inference.load import Trained, Which, load_trained
 from runner.run.directory import RunDir
 from runner.tasks.base import Task
+from runner.tasks.detection import DetectionTask
 
 __all__ = ["Explained", "explain"]
 
@@ -33,6 +34,7 @@ class Explained:
     Attributes:
         kind: of the inputs.
         method, layers, baseline: by which the explanations were made.
+        by_place: Grad-CAM's weights are of each place, not of whole maps.
         found: one a sample; of a labelled sequence one a step.
         skipped: names of inputs whose answer does not hold what was asked about.
         importance: with the method permutation, and then no ``found``.
@@ -45,6 +47,7 @@ class Explained:
     method: str
     layers: list[str]
     baseline: str
+    by_place: bool = False
     found: list[Explanation] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
     importance: Importance | None = None
@@ -137,4 +140,7 @@ def nothing_said(task: Task, wish: Wish, skipped: Sequence[str]) -> str:
 
 
 def made(run: RunDir, trained: Trained, explainer: Explainer, **what: Any) -> Explained:
-    return Explained(run, trained, explainer.kind, explainer.method, explainer.layers, explainer.baseline, **what)
+    by_place = isinstance(trained.task, DetectionTask)
+    return Explained(
+        run, trained, explainer.kind, explainer.method, explainer.layers, explainer.baseline, by_place, **what
+    )

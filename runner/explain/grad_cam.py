@@ -19,12 +19,15 @@ __all__ = ["grad_cam", "grad_cam_plus_plus"]
 Score = Callable[[Tensor], Tensor]
 
 
-def grad_cam(score: Score, layers: Sequence[nn.Module], inputs: Tensor) -> Tensor:
+def grad_cam(score: Score, layers: Sequence[nn.Module], inputs: Tensor, by_place: bool = False) -> Tensor:
     """Selvaraju et al. 2016, arXiv:1610.02391: maps weighted by the mean of their gradient.
 
     Args:
         score: ``(1, C, H, W)`` → ``(1,)``.
         layers: their maps, brought to the input's size, are added up.
+        by_place: each place of a map is weighted by its own gradient, as in HiResCAM (Draelos and Carin 2020,
+            arXiv:2011.08891) and, of detectors, ODAM (Zhao and Chan 2023, arXiv:2304.06354). A box hangs on a few
+            places, and weights of whole maps would light up whatever looks like them.
 
     Returns:
         ``(H, W)``, nowhere below zero.
@@ -32,31 +35,33 @@ def grad_cam(score: Score, layers: Sequence[nn.Module], inputs: Tensor) -> Tenso
     Raises:
         UserError: a layer gives no maps.
     """
-    return total(
-        ((gradients.mean((2, 3), keepdim=True) * maps).sum(1).relu() for maps, gradients in seen(score, layers, inputs)),
-        inputs,
-    )
+    parts = []
+    for maps, gradients in seen(score, layers, inputs):
+        weights = gradients if by_place else gradients.mean((2, 3), keepdim=True)
+        parts.append((weights * maps).sum(1).relu())
+    return total(parts, inputs)
 
 
-def grad_cam_plus_plus(score: Score, layers: Sequence[nn.Module], inputs: Tensor) -> Tensor:
+def grad_cam_plus_plus(score: Score, layers: Sequence[nn.Module], inputs: Tensor, by_place: bool = False) -> Tensor:
     """Chattopadhyay et al. 2018, arXiv:1710.11063: positive gradients, weighted by pixel, so that several things of a
     class, and all of a thing, light up. The higher derivatives are those of the exponential of the score (eq. 19).
 
     Takes, gives and raises what ``grad_cam`` does.
     """
-    return total((plus_plus(maps, gradients) for maps, gradients in seen(score, layers, inputs)), inputs)
+    return total([plus_plus(*pair, by_place) for pair in seen(score, layers, inputs)], inputs)
 
 
-def plus_plus(maps: Tensor, gradients: Tensor) -> Tensor:
+def plus_plus(maps: Tensor, gradients: Tensor, by_place: bool = False) -> Tensor:
     """``(1, K, h, w)`` each → ``(1, h, w)``."""
     square, cube = gradients**2, gradients**3
     below = 2 * square + cube * maps.sum((2, 3), keepdim=True)
     shares = torch.where(below != 0, square / torch.where(below != 0, below, 1.0), 0.0)
-    weights = (shares * gradients.relu()).sum((2, 3), keepdim=True)
+    weights = shares * gradients.relu()
+    weights = weights if by_place else weights.sum((2, 3), keepdim=True)
     return (weights * maps).sum(1).relu()
 
 
-def total(parts, inputs: Tensor) -> Tensor:
+def total(parts: Sequence[Tensor], inputs: Tensor) -> Tensor:
     """Maps ``(1, h, w)`` of any size, added up at the size of the inputs."""
     found = inputs.new_zeros(inputs.shape[-2:])
     for part in parts:

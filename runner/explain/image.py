@@ -104,7 +104,8 @@ class ImageExplainer:
     def attribute(self, score: Any, inputs: Tensor, found: Explanation) -> Tensor:
         """``(H, W)``."""
         if self.method in CAMS:
-            return CAMS[self.method](score, [named_layer(self.model, name) for name in self.layers], inputs)
+            layers = [named_layer(self.model, name) for name in self.layers]
+            return CAMS[self.method](score, layers, inputs, by_place=isinstance(self.task, DetectionTask))
         baseline = self.baseline_of(inputs)
         if self.method == "occlusion":
             return occlude_image(score, inputs, baseline)

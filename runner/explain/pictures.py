@@ -68,7 +68,9 @@ def caption(one: Explanation) -> str:
 def unit_of(explained: Explained) -> str:
     """Of the number that is explained."""
     task = explained.trained.task
-    if isinstance(task, RegressionTask | ForecastingTask):
+    if isinstance(task, ForecastingTask):
+        return task.target_names[explained.found[0].asked.details["place"]]
+    if isinstance(task, RegressionTask):
         return explained.found[0].asked.target
     if isinstance(task, DetectionTask):
         return "score"
@@ -89,6 +91,7 @@ def image_pictures(explained: Explained, title: str) -> Iterator[tuple[str, Figu
         "signed": signed,
         "unit": unit_of(explained) if signed else "",
         "lower_origin": explained.trained.data.lower_origin,
+        "summed": explained.method == "integrated_gradients",
     }
     panels = [panel_of(one) for one in explained.found]
     yield "overview", saliency_panels(panels[:MOST_PANELS], title, **options)

@@ -65,7 +65,7 @@ def file_name(name: str, taken: dict[str, int]) -> str:
 def contents(explained: Explained) -> dict[str, Any]:
     """All but the maps of images, as plain values."""
     told: dict[str, Any] = {"run": explained.run.name, "method": explained.method, "inputs": explained.kind}
-    told |= {"layers": explained.layers} if explained.layers else {}
+    told |= {"layers": explained.layers, "by_place": explained.by_place} if explained.layers else {}
     told |= {"baseline": explained.baseline} if explained.baseline else {}
     if explained.skipped:
         told["skipped"] = explained.skipped

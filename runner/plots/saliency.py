@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -20,6 +20,8 @@ __all__ = ["Panel", "bound_of", "saliency_panels"]
 PER_ROW = 2
 CELL_IN = 1.9
 LUMINANCE = np.array([0.299, 0.587, 0.114])
+FINEST = 64
+"""Squares along the shorter side that values are added up in, where that is wished."""
 SHARE_DRAWN = 99.5
 """Percentile of the absolute values at which the colours end: a single pixel shall not pale all others."""
 
@@ -47,7 +49,12 @@ class Panel:
 
 @styled
 def saliency_panels(
-    panels: Sequence[Panel], title: str, signed: bool = False, unit: str = "", lower_origin: bool = False
+    panels: Sequence[Panel],
+    title: str,
+    signed: bool = False,
+    unit: str = "",
+    lower_origin: bool = False,
+    summed: bool = False,
 ) -> Figure:
     """Each image, and beside it the same in grey under the colours of its attribution, with a bar that tells them.
 
@@ -55,6 +62,8 @@ def saliency_panels(
         signed: values below zero speak against the decision: two colours, zero is clear. Else one scale from zero.
         unit: what the bar counts.
         lower_origin: the first row lies at the bottom, as low notes of a spectrogram do.
+        summed: values of a large image are added up over small squares, as single pixels cannot be seen; the unit tells
+            their side. For values that add up to something.
     """
     across = min(PER_ROW, len(panels))
     rows = math.ceil(len(panels) / across)
@@ -65,7 +74,9 @@ def saliency_panels(
         as_picture(ax)
     origin = "lower" if lower_origin else "upper"
     for (left, right), panel in zip(axes.reshape(-1, 2), panels, strict=False):
-        draw(fig, left, right, panel, signed, unit, origin)
+        side = max(1, round(min(panel.values.shape) / FINEST)) if summed else 1
+        per_square = f"{unit} in {side}×{side} px" if side > 1 else unit
+        draw(fig, left, right, replace(panel, values=in_squares(panel.values, side)), signed, per_square, origin)
     for ax in axes.flat[2 * len(panels) :]:
         ax.set_visible(False)
     return fig
@@ -87,7 +98,7 @@ def draw(fig: Figure, left: Axes, right: Axes, panel: Panel, signed: bool, unit:
         colors = right.imshow(panel.values, cmap="inferno", vmin=0, vmax=bound, alpha=0.25 + 0.5 * strength, **common)
     right.set_xlabel(label(panel.words, 34), fontsize=7, labelpad=3)
     frame(right, panel, signed)
-    bar = fig.colorbar(colors, ax=right, fraction=0.05, pad=0.03)
+    bar = fig.colorbar(colors, cax=right.inset_axes((1.03, 0, 0.05, 1)))
     bar.ax.tick_params(labelsize=6, length=2)
     bar.outline.set_linewidth(0.4)
     bar.locator = MaxNLocator(4)
@@ -106,6 +117,17 @@ def frame(ax: Axes, panel: Panel, signed: bool) -> None:
         ax.add_patch(Rectangle((x1 - 0.5, y1 - 0.5), x2 - x1, y2 - y1, fill=False, edgecolor=color, linewidth=1.3))
     if panel.mask is not None and 0 < panel.mask.mean() < 1:
         ax.contour(panel.mask, levels=[0.5], colors=[color], linewidths=1.0)
+
+
+def in_squares(values: np.ndarray, side: int) -> np.ndarray:
+    """Each pixel gets the sum of its square; ``(H, W)`` as before."""
+    if side == 1:
+        return values
+    height, width = values.shape
+    padded = np.pad(values, ((0, -height % side), (0, -width % side)))
+    rows, columns = (length // side for length in padded.shape)
+    sums = padded.reshape(rows, side, columns, side).sum((1, 3))
+    return sums.repeat(side, 0).repeat(side, 1)[:height, :width]
 
 
 def bound_of(values: np.ndarray) -> float:

@@ -51,7 +51,8 @@ def step_scores(
     several = len(variables) > 1
     has_past = windows[0].past is not None
     parts = [has_past, True, several]
-    heights = [high for high, there in zip((1.5, 1.2, max(0.9, 0.17 * min(len(variables), 40))), parts, strict=True) if there]
+    map_in = max(0.9, 0.17 * len(variables)) if len(variables) <= NAMED_VARIABLES else 2.6
+    heights = [high for high, there in zip((1.5, 1.2, map_in), parts, strict=True) if there]
     fig, axes = new_figure(
         4.6 * len(windows) + (0.6 if several else 0), sum(heights) + 0.4 * len(heights) + 0.6, len(heights), len(windows),
         title, height_ratios=heights, sharex="col",
@@ -60,7 +61,7 @@ def step_scores(
         length = len(window.values)
         steps = np.arange(1 - length, 1) if ends else np.arange(1, length + 1)
         rows = iter(axes[:, column])
-        axes[0, column].set_title(label(f"{window.name}: {window.words}", 52))
+        axes[0, column].set_title(f"{label(window.name, 52)}\n{label(window.words, 58)}", fontsize=9)
         if has_past:
             draw_series(next(rows), window, steps)
         total = window.values.sum(1)
