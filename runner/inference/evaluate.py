@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from omegaconf import OmegaConf
 from pytorch_lightning import Trainer
 
 from runner.data.facts import Facts
 from runner.errors import DataError, UserError
 from runner.hardware import choose_hardware
 from runner.inference.load import Trained, Which, load_trained
+from runner.inference.recut import refuse_new_cut
 from runner.parts import adapt_facts
 from runner.ranks.environment import PlaceEnvironment
 from runner.ranks.place import Place
@@ -32,11 +34,13 @@ def evaluate(
         overrides: values of the run's config that are to differ: ``{"data.root": "other/photos"}``.
 
     Raises:
-        UserError: the data has no such split, or other classes than the run was trained on.
+        UserError: the data has no such split, or other classes than the run was trained on, or the overrides would put
+            samples it was trained on into another split.
     """
     check_split(split)
     trained = load_trained(run, which, overrides)
     data, task = trained.data, trained.task
+    refuse_new_cut(run.name, OmegaConf.load(run.config_path), overrides or {}, type(data))
     set_up_split(trained, run, split)
     chosen = choose_hardware(trained.config["hardware"], task.model)
     if chosen.channels_last:

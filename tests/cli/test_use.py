@@ -37,9 +37,19 @@ def test_evaluate_finds_the_metrics_of_training(say, trained: Path) -> None:
 
 
 def test_evaluate_with_other_values(say, trained: Path) -> None:
-    said = say("evaluate", "first", "data.split_seed=7", "--root", str(trained), "--json")
-    assert said.code == 0, said.err
-    assert "test/accuracy" in json.loads(said.out)
+    plain, same = (
+        say("evaluate", "first", *words, "--root", str(trained), "--json")
+        for words in ([], ["data.eval_batch_size=50", "data.split_seed=0"])
+    )
+    assert same.code == 0, same.err
+    assert json.loads(same.out) == pytest.approx(json.loads(plain.out), rel=1e-5)
+
+
+@pytest.mark.parametrize("word", ["data.split_seed=7", "data.val_fraction=0.3", "data.test_fraction=0.4"])
+def test_evaluate_never_cuts_the_data_anew(word: str, say, trained: Path) -> None:
+    said = say("evaluate", "first", word, "--root", str(trained))
+    assert said.code == 2
+    assert f"{word} would cut the data of first into splits anew" in said.err and "data.root" in said.err
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,11 @@
 import pytest
+from omegaconf import OmegaConf
 
 from runner.data.facts import Facts
-from runner.errors import DataError
+from runner.data.images.folder import ImageFolderDataModule
+from runner.errors import DataError, UserError
 from runner.inference.evaluate import compare_facts
+from runner.inference.recut import refuse_new_cut
 
 
 @pytest.mark.parametrize(
@@ -17,3 +20,25 @@ def test_data_of_other_classes_are_refused(names, said):
     with pytest.raises(DataError, match=said):
         compare_facts(Facts("classification", (4,), 2, class_names=names), trained_on)
     compare_facts(Facts("classification", (4,), 2, class_names=["cat", "dog"]), trained_on)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "refused"),
+    [
+        ({"data.split_seed": 7}, True),
+        ({"folds.index": 1}, True),
+        ({"data.root": "photos", "data.split_seed": 7}, True),
+        ({"data.root": "other", "data.split_seed": 7}, False),
+        ({"data.root": "other"}, False),
+        ({"data.split_seed": 0}, False),  # as it is by default
+        ({"data.val_fraction": 0.3}, False),  # as it was
+        ({"data.eval_batch_size": 7}, False),
+    ],
+)
+def test_a_new_cut_of_the_same_data_is_refused(overrides, refused):
+    config = OmegaConf.create({"data": {"root": "photos", "val_fraction": 0.3}, "folds": {"index": 0}})
+    if refused:
+        with pytest.raises(UserError, match="would cut the data of first into splits anew"):
+            refuse_new_cut("first", config, overrides, ImageFolderDataModule)
+    else:
+        refuse_new_cut("first", config, overrides, ImageFolderDataModule)
