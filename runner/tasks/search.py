@@ -6,6 +6,7 @@ memory is a tuple of tensors with the batch first, a state a tensor, or a tuple 
 
 from __future__ import annotations
 
+from itertools import takewhile
 from typing import Any
 
 import torch
@@ -27,27 +28,38 @@ def next_log_probs(model: Any, tokens: Tensor, memory: Any, state: Any) -> tuple
     return logits.log_softmax(-1), state
 
 
-def greedy_search(model: Any, source: Tensor, max_steps: int) -> list[list[int]]:
-    """The likeliest token at each step, until the end token."""
+def greedy_search(model: Any, source: Tensor, max_steps: int | Tensor) -> list[list[int]]:
+    """The likeliest token at each step, until the end token.
+
+    Args:
+        max_steps: tokens of a sequence at most; ``(N,)``, where each has a number of its own.
+    """
     memory, state = model.encode(source)
+    limits = torch.as_tensor(max_steps, device=source.device).expand(len(source))
     tokens = source.new_full((len(source), 1), BEGIN)
     ended = torch.zeros(len(source), dtype=torch.bool, device=source.device)
-    for _ in range(max_steps):
+    for step in range(1, int(limits.max()) + 1):
         log_probs, state = next_log_probs(model, tokens, memory, state)
         chosen = log_probs.argmax(-1).masked_fill(ended, PAD)
         tokens = torch.cat([tokens, chosen[:, None]], 1)
-        ended |= chosen == END
+        ended |= (chosen == END) | (limits <= step)
         if ended.all():
             break
     return [until_end(row) for row in tokens[:, 1:].tolist()]
 
 
-def beam_search(model: Any, source: Tensor, max_steps: int, size: int = 4, alpha: float = 1.0) -> list[list[int]]:
+def beam_search(
+    model: Any, source: Tensor, max_steps: int | Tensor, size: int = 4, alpha: float = 1.0
+) -> list[list[int]]:
     """The likeliest of ``size`` sequences that are kept at each step; log-probabilities are divided by length^alpha.
 
     Sutskever, Vinyals, Le: Sequence to sequence learning with neural networks, 2014.
+
+    Args:
+        max_steps: as for ``greedy_search``.
     """
     num = len(source)
+    limits = torch.as_tensor(max_steps, device=source.device).expand(num).repeat_interleave(size)
     memory, state = model.encode(source)
     each = torch.arange(num, device=source.device).repeat_interleave(size)
     memory, state = type(memory)(*(part[each] for part in memory)), zipped(lambda part: part[:, each], state)
@@ -55,7 +67,7 @@ def beam_search(model: Any, source: Tensor, max_steps: int, size: int = 4, alpha
     scores = torch.full((num, size), -torch.inf, device=source.device)
     scores[:, 0] = 0.0
     ended = torch.zeros(num * size, dtype=torch.bool, device=source.device)
-    for _ in range(max_steps):
+    for step in range(1, int(limits.max()) + 1):
         log_probs, state = next_log_probs(model, tokens, memory, state)
         log_probs[ended] = -torch.inf
         log_probs[ended, PAD] = 0.0
@@ -66,7 +78,7 @@ def beam_search(model: Any, source: Tensor, max_steps: int, size: int = 4, alpha
         chosen = (places % width).view(-1)
         tokens = torch.cat([tokens[came], chosen[:, None]], 1)
         state = zipped(lambda part, came=came: part[:, came], state)
-        ended = ended[came] | (chosen == END)
+        ended = ended[came] | (chosen == END) | (limits <= step)
         if ended.all():
             break
     lengths = (tokens[:, 1:] != PAD).sum(1).clamp(min=1).view(num, size)
@@ -75,4 +87,4 @@ def beam_search(model: Any, source: Tensor, max_steps: int, size: int = 4, alpha
 
 
 def until_end(tokens: list[int]) -> list[int]:
-    return tokens[: tokens.index(END)] if END in tokens else tokens
+    return list(takewhile(lambda token: token not in (END, PAD), tokens))

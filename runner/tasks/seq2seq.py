@@ -35,7 +35,7 @@ class Seq2SeqTask(Task):
         model: source ``(N, S)`` and target ``(N, T)`` to logits; see ``runner.tasks.search`` for its other methods.
         label_smoothing: share of the target spread over the other tokens, in training.
         beam_size: sequences kept in the search by a beam.
-        max_steps: tokens of a decoded text; twice the source's and ten when None.
+        max_steps: tokens of a decoded text; twice those of its source and ten when None.
     """
 
     monitor = "val/bleu"
@@ -132,8 +132,8 @@ class Seq2SeqTask(Task):
 
     @torch.no_grad()
     def texts(self, source: Tensor, beam_size: int) -> list[str]:
-        """What the model makes of sources ``(N, S)``."""
-        steps = self.max_steps or 2 * source.shape[1] + 10
+        """What the model makes of sources ``(N, S)``, of each as it would alone."""
+        steps = self.max_steps or 2 * (source != PAD).sum(1) + 10
         if beam_size == 1:
             found = greedy_search(self.model, source, steps)
         else:

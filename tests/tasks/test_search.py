@@ -62,3 +62,15 @@ def test_a_beam_of_one_is_greedy_and_neighbours_do_not_matter(seed):
     assert beam_search(model, source, 6, size=1) == greedy_search(model, source, 6)
     together = beam_search(model, source, 6, size=3)
     assert together == [beam_search(model, row[None], 6, size=3)[0] for row in source]
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("search", [greedy_search, beam_search])
+def test_each_sequence_has_its_own_limit(search, seed):
+    """Where the end is unlikely, its neighbours would let a sequence grow."""
+    model, source = Table(seed), torch.tensor([[0], [1], [0]])
+    model.table[:, :, END] -= 3.0
+    limits = torch.tensor([3, 9, 5])
+    together = search(model, source, limits)
+    assert together == [search(model, row[None], int(limit))[0] for row, limit in zip(source, limits, strict=True)]
+    assert all(len(found) <= limit for found, limit in zip(together, limits, strict=True))

@@ -55,6 +55,23 @@ def test_bleu_and_loss_are_those_of_the_whole_split():
     assert "bleu_beam" in found and found["exact_match"] == 0
 
 
+class Endless(nn.Module):
+    """Says 4 for ever."""
+
+    def encode(self, source):
+        return (source,), torch.zeros(1, len(source), 1)
+
+    def decode(self, tokens, memory, state):
+        return nn.functional.one_hot(torch.full_like(tokens, 4), 6) * 1e3, state, None
+
+
+@pytest.mark.parametrize("beam_size", [1, 3])
+def test_how_long_an_endless_text_gets_does_not_depend_on_its_neighbours(beam_size):
+    task = Seq2SeqTask(Endless())
+    task.decode = len
+    assert task.texts(torch.tensor([[5, 5, 0, 0, 0, 0], [5] * 6]), beam_size) == [14, 22]
+
+
 def test_other_data_and_models_are_refused():
     facts = Facts("seq2seq", (7,), 11, extra={"vocab_size": 9})
     with pytest.raises(UserError, match="turns no sequence into another"):
