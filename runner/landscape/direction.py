@@ -63,7 +63,8 @@ def random_direction(model: nn.Module, seed: int, number: int) -> Direction:
 
 
 def difference(model: nn.Module, state: dict[str, Tensor]) -> Direction:
-    """From the model to another state of it: every number of it, biases and the statistics of norms too.
+    """From the model to another state of it: every number of it, biases and the statistics of norms too; a weight that is
+    shared under each of its names.
 
     Args:
         state: by name, as the model's own ``state_dict``.

@@ -25,7 +25,6 @@ from runner.landscape.request import LandscapeRequest
 from runner.landscape.samples import Samples
 from runner.run.checkpoints import Saved, file_digest
 from runner.run.directory import RunDir
-from runner.run.files import read_json
 from runner.run.journal import Journal, load_metrics
 
 __all__ = ["Explored", "Expedition"]
@@ -87,7 +86,7 @@ class Expedition:
             "path": [entry.sha256 or file_digest(entry.path) for entry in self.plane.saved],
             "points": hashlib.sha256(self.points.tobytes()).hexdigest(),
             "samples": self.samples.count,
-            "data": read_json(self.run.facts_path, {}).get("digest"),
+            "data": self.trained.data.facts.digest,
             "device": device.type,
             "torch": torch.__version__,
         }

@@ -18,7 +18,8 @@ class LossField:
     """``with LossField(…) as loss: loss(0.5, -0.5)``. Behind the block the weights are what they were.
 
     Every point is reached from the centre anew and draws the same random numbers (the proposals a detector is trained
-    on), so that its loss does not depend on which points were asked for before.
+    on), so that its loss does not depend on which points were asked for before. Statistics of norms go with the weights
+    from the centre to where a direction leads, and no further: beyond it a variance could fall below zero.
 
     Args:
         task: in evaluation mode; the centre is where its weights are now.
@@ -31,10 +32,11 @@ class LossField:
         self.task = task
         self.batches = batches
         self.seed = seed
-        own = dict(task.model.named_parameters()) | dict(task.model.named_buffers())
+        weights = dict(task.model.named_parameters(remove_duplicate=False))  # one that is shared has several names
+        own = weights | dict(task.model.named_buffers(remove_duplicate=False))
         names = dict.fromkeys(name for direction in directions for name in direction)
         self.moved = [
-            (own[name].data, own[name].detach().clone(), [direction.get(name) for direction in directions])
+            (own[name].data, own[name].detach().clone(), [direction.get(name) for direction in directions], name in weights)
             for name in names
         ]
 
@@ -46,11 +48,11 @@ class LossField:
 
     @torch.no_grad()
     def go_to(self, *coordinates: float) -> None:
-        for tensor, centre, parts in self.moved:
+        for tensor, centre, parts, is_weight in self.moved:
             tensor.copy_(centre)
             for coordinate, part in zip(coordinates, parts, strict=False):
                 if part is not None:
-                    tensor.add_(part, alpha=coordinate)
+                    tensor.add_(part, alpha=coordinate if is_weight else min(max(coordinate, 0.0), 1.0))
 
     @torch.no_grad()
     def __call__(self, *coordinates: float) -> float:

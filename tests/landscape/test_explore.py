@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 import torch
 
 from runner.errors import UserError
-from runner.inference.evaluate import evaluate
+from runner.inference.evaluate import evaluate, set_up_split
 from runner.landscape.explore import Expedition
 from runner.landscape.plane import make_plane
 from runner.landscape.request import LandscapeRequest
@@ -94,6 +95,18 @@ def test_other_settings_share_no_points(run):
     trip(run).explore(lambda done: None)
     assert not trip(run, seed=1).known and not trip(run, samples=59).known and not trip(run, distance=2.0).known
     assert len(trip(run).known) == len(trip(run).points)
+
+
+def test_other_data_share_no_points_either(run, monkeypatch):
+    """Those that are read now, and not those that the run was trained on."""
+    trip(run).explore(lambda done: None)
+
+    def changed(trained, *words):
+        set_up_split(trained, *words)
+        trained.data.facts = replace(trained.data.facts, digest="of other images")
+
+    monkeypatch.setattr("runner.landscape.explore.set_up_split", changed)
+    assert not trip(run).known
 
 
 def test_the_run_is_as_it_was(run):

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from runner.landscape.direction import random_direction
+from runner.landscape.direction import difference, random_direction
 from runner.landscape.field import LossField
 
 
@@ -93,3 +93,44 @@ def test_what_a_loss_draws_is_the_same_at_each_point(regression):
         assert loss(0.0) == loss(0.0)
     with LossField(task, batches, [random_direction(task.model, 0, 1)], seed=1) as other:
         assert other(0.0) != loss(0.0)
+
+
+def test_a_weight_with_two_names_is_moved_once(regression):
+    """As in a model whose head has the weights of its embedding."""
+
+    class Tied(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first = nn.Linear(4, 4)
+            self.second = nn.Linear(4, 4)
+            self.second.weight = self.first.weight
+            self.head = nn.Linear(4, 1)
+
+        def forward(self, inputs):
+            return self.head(self.second(self.first(inputs)))
+
+    torch.manual_seed(0)
+    (task, batches), other = regression(Tied()), Tied()
+    there = regression(other)[0]
+    way = difference(task.model, other.state_dict())
+    assert {"first.weight", "second.weight"} <= set(way)
+    with LossField(task, batches, [way]) as loss, LossField(there, batches, []) as wanted:
+        assert loss(1.0) == pytest.approx(wanted(), rel=1e-5)
+
+
+def test_beyond_the_end_of_a_line_no_variance_is_below_zero(regression):
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.BatchNorm1d(4), nn.Linear(4, 1))
+    other = copy.deepcopy(model)
+    other[0].running_var.fill_(0.1)
+    other[0].running_mean.fill_(2.0)
+    other[1].bias.data.add_(1.0)
+    task, batches = regression(model)
+    with LossField(task, batches, [difference(model, other.state_dict())]) as loss:
+        assert np.isfinite(loss(1.25))
+        assert model[0].running_var[0] == pytest.approx(0.1) and model[0].running_mean[0] == pytest.approx(2.0)
+        assert model[1].bias.item() == pytest.approx(other[1].bias.item() + 0.25)  # the weights go on
+        loss(-0.25)
+        assert model[0].running_var[0] == 1
+        loss(0.5)
+        assert model[0].running_var[0] == pytest.approx(0.55)
