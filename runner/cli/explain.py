@@ -123,11 +123,12 @@ def _tell(explained) -> None:
 
 
 def _tell_completeness(found) -> None:
-    """How far integrated gradients add up to the difference between the input's score and the baseline's."""
-    shares = [one.error_share for one in found if one.error_share is not None]
-    if not shares:
+    """How far integrated gradients add up to the difference between an input's score and the baseline's."""
+    errors = [one for one in found if one.error is not None]
+    if not errors:
         return
-    middle = sorted(shares)[(len(shares) - 1) // 2]
-    print(f"the parts add up to what they explain within {max(shares):.1%} of it, half of them within {middle:.1%}")
-    if max(shares) > COARSE:
+    missed = sum(abs(one.error) for one in errors)
+    share = missed / max(sum(abs(one.score - one.baseline_score) for one in errors), 1e-12)
+    print(f"the parts add up to what they explain within {share:.2%} of it (completeness)")
+    if share > COARSE:
         print("a larger --steps makes integrated gradients finer")

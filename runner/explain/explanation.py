@@ -38,13 +38,6 @@ class Explanation:
     parts: list[str] = field(default_factory=list)
     cells: list[str] = field(default_factory=list)
 
-    @property
-    def error_share(self) -> float | None:
-        """The error as a share of that difference."""
-        if self.error is None:
-            return None
-        return abs(self.error) / max(abs(self.score - self.baseline_score), 1e-12)
-
     def as_row(self) -> dict[str, Any]:
         """Plain values for a table or a file, without the attribution itself."""
         row: dict[str, Any] = {"input": self.sample.name, "said": self.asked.said}

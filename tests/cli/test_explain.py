@@ -81,6 +81,7 @@ def test_an_image_and_its_completeness(explain, root: Path) -> None:
     code, out, err = explain("digits", "new.png", "--method", "integrated_gradients", "--target", "7", "--output", "said")
     assert code == 0, err
     assert "completeness_error" in out and "mean of the training images" in out
+    assert "the parts add up to what they explain within" in out
     (one,) = json.loads((root / "said" / "attributions.json").read_text())["explanations"]
     total = float(np.load(root / "said" / "maps.npz")["0"].sum())
     assert one["target"] == "7" and "truth" not in one
