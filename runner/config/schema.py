@@ -74,7 +74,7 @@ class Regularization:
         max_norm: bound on the norm of the weights into each unit.
         clip_norm: bound on the norm of the whole gradient.
         clip_value: bound on each number of the gradient, instead.
-        label_smoothing: share of the target spread over the other classes.
+        label_smoothing: share of the target spread over the other classes, in training.
         mixup: blend each image with another of its batch; parameter of the Beta distribution of the shares.
         cutmix: put a rectangle of another image into each, likewise; with both, each batch gets one of them.
         mix_epochs: epochs that mix, from the first on; all when null.

@@ -105,4 +105,4 @@ def loss_of(task: Task, data: DataModule, part: Any, place: int) -> float:
     batch = move_data_to_device(part.__getitems__([(0, place)]), task.device)
     if not isinstance(batch["targets"], Tensor):
         raise UserError("--worst: a detector tells no loss of a single image in use. Leave it out.")
-    return float(task.step(data.on_after_batch_transfer(batch, 0)).loss)
+    return float(task.held_out_step(data.on_after_batch_transfer(batch, 0)).loss)

@@ -58,12 +58,12 @@ class LossField:
     def __call__(self, *coordinates: float) -> float:
         """The mean loss of all samples; it may be infinite or no number far from the centre."""
         self.go_to(*coordinates)
-        total, count = 0.0, 0
+        total, count = 0.0, 0.0
         for number, batch in enumerate(self.batches):
             seed_generators(seed_of(self.seed, "loss", number), self.task.device)
             loss, weight = self.task.summed_loss(dict(batch))
-            total, count = total + float(loss), count + weight
-        return total / max(count, 1)
+            total, count = total + float(loss), count + float(weight)
+        return total / count if count else total
 
 
 def seed_generators(seed: int, device: torch.device) -> None:

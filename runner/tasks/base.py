@@ -16,6 +16,7 @@ from runner.data.facts import Facts
 from runner.optim.groups import build_optimizer
 from runner.optim.schedule import Schedule
 from runner.ranks.exchange import sum_over_ranks, to_first
+from runner.tasks.plain_loss import without_smoothing
 from runner.tasks.probe import probe
 
 __all__ = ["Step", "Task"]
@@ -82,7 +83,7 @@ class Task(LightningModule):
         self._collected: list[dict[str, Any]] = []
         self._ends_of_batches: list[int] = []
         self._loss_sum: Tensor | None = None
-        self._loss_count = 0
+        self._loss_count: Tensor | int = 0
 
     @classmethod
     def adapt(cls, facts: Facts) -> Facts:
@@ -180,28 +181,31 @@ class Task(LightningModule):
             super().optimizer_zero_grad(epoch, batch_idx, optimizer)
 
     def _evaluate(self, batch: dict[str, Any], split: str) -> None:
-        step = self.step(batch)
-        count = self.batch_count(batch)
-        weighted = step.loss.detach().float() * count
-        self._loss_sum = weighted if self._loss_sum is None else self._loss_sum + weighted
-        self._loss_count += count
+        step, count = self.held_out_step(batch), self.batch_count(batch)
+        self._loss_sum = precise(step.loss) * count + (0 if self._loss_sum is None else self._loss_sum)
+        self._loss_count = count + self._loss_count
         self.update_metrics(step.outputs, split)
         if self.collect:
             kept = {key: to_cpu(value) for key, value in step.outputs.items()}
             self._collected.append(kept | {"index": to_cpu(batch.get("index"))})
 
-    def summed_loss(self, batch: dict[str, Any]) -> tuple[Tensor, int]:
+    def held_out_step(self, batch: dict[str, Any]) -> Step:
+        """The step of a held-out batch; its loss is the plain one, without label smoothing."""
+        with without_smoothing(getattr(self, "loss", None)):
+            return self.step(batch)
+
+    def summed_loss(self, batch: dict[str, Any]) -> tuple[Tensor, Tensor | int]:
         """The loss of a held-out batch alone, without metrics and decoding: its sum, and what it is a sum over. The
         loss of a split is the one divided by the other, each added up over the batches in their order."""
-        step, count = self.step(batch), self.batch_count(batch)
-        return step.loss.detach().double() * count, count
+        step, count = self.held_out_step(batch), self.batch_count(batch)
+        return precise(step.loss) * count, count
 
     loss_units: Callable[[dict[str, Any]], Any] | None = None
     """What of a batch its loss is the mean over, a method; None where that is its samples."""
 
-    def batch_count(self, batch: dict[str, Any]) -> int:
-        """Samples in a batch."""
-        return len(batch["inputs"])
+    def batch_count(self, batch: dict[str, Any]) -> Tensor | int:
+        """How many of these there are, so that the loss of a split does not depend on how it is dealt into batches."""
+        return len(batch["inputs"]) if self.loss_units is None else self.loss_units(batch)
 
     def on_validation_epoch_end(self) -> None:
         self._finish_evaluation("val")
@@ -211,9 +215,9 @@ class Task(LightningModule):
 
     def _finish_evaluation(self, split: str) -> None:
         metrics = {f"{split}/{key}": float(value) for key, value in self.compute_metrics(split).items()}
-        if self._loss_count:
-            total, count = sum_over_ranks(float(self._loss_sum), self._loss_count)
-            metrics[f"{split}/loss"] = total / count
+        if self._loss_sum is not None:
+            total, count = sum_over_ranks(float(self._loss_sum), float(self._loss_count))
+            metrics[f"{split}/loss"] = total / count if count else total
         self._loss_sum, self._loss_count = None, 0
         if self.collect:
             self.outputs[split] = join(in_order(to_first(by_batch(self._collected, self._ends_of_batches))))
@@ -259,6 +263,11 @@ class Meeting(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, ...]:
         return tuple(parameter.new_full((), -0.0).expand_as(parameter) for parameter in ctx.saved_tensors)
+
+
+def precise(loss: Tensor) -> Tensor:
+    """A loss to be added up, in double precision where the device has it."""
+    return loss.detach().float() if loss.device.type == "mps" else loss.detach().double()
 
 
 def to_cpu(value: Any) -> Any:

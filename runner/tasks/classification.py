@@ -42,7 +42,7 @@ class ClassificationTask(Task):
 
     Args:
         model: inputs to logits.
-        loss: of logits and class ids.
+        loss: of logits and class ids; its label smoothing acts in training alone.
         class_names: in the order of the ids.
         class_counts: training samples of each.
         class_weights: what the classes' samples count in the loss: ``balanced``, the inverse of the class's count;
@@ -82,7 +82,7 @@ class ClassificationTask(Task):
         self.class_f1 = nn.ModuleDict({split: MulticlassF1Score(**options) for split in ("val", "test")})
         self._num_correct: Tensor | None = None
         self._num_seen = 0
-        if isinstance(getattr(self.loss, "weight", None), Tensor):
+        if isinstance(getattr(self.loss, "weight", None), Tensor) and weights is None and not self.one_logit:
             self.loss_units = self.sum_of_class_weights
 
     def sum_of_class_weights(self, batch: dict[str, Any]) -> Tensor:

@@ -95,6 +95,10 @@ class ForecastingTask(Task):
         preds, naive = self.to_unit(preds.detach()), self.to_unit(self.naive(batch["inputs"]))
         return Step(loss, {"preds": preds, "targets": targets, "naive": naive})
 
+    def loss_units(self, batch: dict[str, Any]) -> Tensor:
+        """Values that are known."""
+        return (~batch["targets"].isnan()).sum()
+
     def to_unit(self, scaled: Tensor) -> Tensor:
         """Standardised values in the data's own unit."""
         return scaled * self.target_std + self.target_mean

@@ -30,7 +30,7 @@ class LabellingTask(Task):
 
     Args:
         model: inputs to logits.
-        loss: of logits ``(steps, K)`` and class ids ``(steps,)``.
+        loss: of logits ``(steps, K)`` and class ids ``(steps,)``; its label smoothing acts in training alone.
         class_names: in the order of the ids.
     """
 
@@ -81,10 +81,6 @@ class LabellingTask(Task):
     def loss_units(self, batch: dict[str, Any]) -> Tensor:
         """Steps: sequences may be longer in one pass, or on one rank, than in another."""
         return (batch["targets"] != IGNORE).sum()
-
-    def batch_count(self, batch: dict[str, Any]) -> int:
-        """Steps: each counts alike in the loss of a split."""
-        return int((batch["targets"] != IGNORE).sum())
 
     def update_metrics(self, outputs: dict[str, Any], split: str) -> None:
         """Sequences differ in length from batch to batch: what is kept of them are lists."""

@@ -31,7 +31,7 @@ class SegmentationTask(Task):
 
     Args:
         model: images to logits of the same height and width.
-        loss: of logits, in float32, and class ids.
+        loss: of logits, in float32, and class ids; its label smoothing acts in training alone.
         class_names: in the order of the ids.
         class_colors: red, green and blue of each class, for pictures; chosen when empty.
         ignore_index: the id of pixels that do not count.
@@ -114,7 +114,7 @@ class SegmentationTask(Task):
         for part in of_one_size(batch):
             super()._evaluate(part, split)
 
-    def summed_loss(self, batch: dict[str, Any]) -> tuple[Tensor, int]:
+    def summed_loss(self, batch: dict[str, Any]) -> tuple[Tensor, Tensor | int]:
         sums, counts = zip(*(super(SegmentationTask, self).summed_loss(part) for part in of_one_size(batch)), strict=True)
         return sum(sums), sum(counts)
 

@@ -94,10 +94,6 @@ class Seq2SeqTask(Task):
 
     # Evaluation
 
-    def batch_count(self, batch: dict[str, Any]) -> int:
-        """Target tokens: each counts alike in the loss of a split."""
-        return int((batch["targets"][:, 1:] != PAD).sum())
-
     def _evaluate(self, batch: dict[str, Any], split: str) -> None:
         said = self._said.setdefault(split, {})
         found = {"reference": batch["references"], "greedy": self.texts(batch["inputs"], 1)}
@@ -114,7 +110,7 @@ class Seq2SeqTask(Task):
     def compute_metrics(self, split: str) -> dict[str, float]:
         from sacrebleu import corpus_bleu
 
-        nats, tokens = sum_over_ranks(float(self._loss_sum), self._loss_count)
+        nats, tokens = sum_over_ranks(float(self._loss_sum), float(self._loss_count))
         values = {"perplexity": math.exp(min(nats / tokens, MAX_NATS))}
         ranks = all_of(self._said.pop(split))
         said = {name: [text for rank in ranks for text in rank[name]] for name in ranks[0]}
