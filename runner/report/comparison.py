@@ -22,6 +22,8 @@ MISSING = "-"
 BEST = " *"
 # They differ between any two runs and say nothing about what was tried.
 ALWAYS_DIFFER = ("run.name", "run.root")
+WITHOUT_BEST = ("threshold",)
+"""What is told among the metrics and is none: a decision that was made."""
 
 
 def compare_table(runs: Sequence[RunDir]) -> Shown:
@@ -105,7 +107,9 @@ def _metrics(summaries: list[Summary]) -> tuple[dict[str, list[str]], dict[str, 
 
 
 def best_columns(metric: str, values: Sequence[float | None]) -> list[int]:
-    """Columns with the best value; none when fewer than two can be compared or all are equal."""
+    """Columns with the best value; none when fewer than two can be compared or all are equal, or none is better."""
+    if metric in WITHOUT_BEST:
+        return []
     known = [v for v in values if isinstance(v, (int, float)) and math.isfinite(v)]
     if len(known) < 2 or min(known) == max(known):
         return []

@@ -21,6 +21,7 @@ def test_only_what_differs_is_told():
         ("accuracy", [0.9, "nan"], []),
         ("accuracy", [0.9, 0.9], []),
         ("accuracy", [], []),
+        ("threshold", [0.5, 0.3], []),
     ],
 )
 def test_best_columns(metric, values, best):
