@@ -27,6 +27,7 @@ def split_indices(
     test_fraction: float = 0.0,
     seed: int = 0,
     labels: Tensor | None = None,
+    at_least_one: bool = False,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Cuts ``range(num_samples)`` at random into train, val and test.
 
@@ -35,6 +36,7 @@ def split_indices(
         val_fraction, test_fraction: of all samples, 0 to 1.
         seed: of the generator; the cut depends on nothing else.
         labels: ``(num_samples,)`` class ids: each class is cut in the same proportion.
+        at_least_one: a class of few samples gives each split one, where its share would be none, as far as they go round.
 
     Returns:
         Three sorted index tensors.
@@ -47,6 +49,8 @@ def split_indices(
     for group in groups:
         order = group[torch.randperm(len(group), generator=generator)]
         num_val, num_test = round(len(group) * val_fraction), round(len(group) * test_fraction)
+        if at_least_one and len(group) > (val_fraction > 0) + (test_fraction > 0):
+            num_val, num_test = max(num_val, int(val_fraction > 0)), max(num_test, int(test_fraction > 0))
         val.append(order[:num_val])
         test.append(order[num_val : num_val + num_test])
         train.append(order[num_val + num_test :])

@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 SPLITS = ("train", "val", "test")
 FEWEST = 3
-"""Texts of a class, so that each split may have one."""
+"""Texts of a class, so that each split has one."""
 
 
 class TextDataModule(DataModule):
@@ -41,8 +41,8 @@ class TextDataModule(DataModule):
         min_count: tokens that occur less often in the training texts are unknown ones.
         lowercase: read capitals as small letters.
         max_length: tokens of a text; of longer ones the beginning is taken.
-        val_fraction, test_fraction: of all texts, cut at random, each class in the same proportion; only where the
-            files name no such split.
+        val_fraction, test_fraction: of all texts, cut at random, each class in the same proportion and with one text
+            at least; only where the files name no such split.
         split_seed: of that cut.
 
     Attributes:
@@ -146,14 +146,14 @@ class TextDataModule(DataModule):
         }
         if not parts:
             train, val, test = split_indices(
-                len(targets), self.val_fraction, self.test_fraction, self.split_seed, targets
+                len(targets), self.val_fraction, self.test_fraction, self.split_seed, targets, at_least_one=True
             )
             return dict(zip(SPLITS, (*self.fold(train, val, targets, **told), test), strict=True))
         given = np.array(parts)
         found = {name: torch.from_numpy(np.flatnonzero(given == name)) for name in SPLITS if name in parts}
         if "val" not in found:
             train = found["train"]
-            rest, val, _ = split_indices(len(train), self.val_fraction, 0.0, self.split_seed, targets[train])
+            rest, val, _ = split_indices(len(train), self.val_fraction, 0.0, self.split_seed, targets[train], at_least_one=True)
             found |= dict(zip(("train", "val"), self.fold(train[rest], train[val], targets, **told), strict=True))
         return found
 

@@ -100,6 +100,14 @@ def test_a_class_of_two_texts_is_refused(tmp_path):
         data.setup()
 
 
+def test_a_class_of_three_texts_has_one_in_each_split(tmp_path):
+    data = TextTableDataModule(table(tmp_path, [*rows(), "rare,one", "rare,two", "rare,three"]), min_count=1)
+    data.setup()
+    number = data.class_names.index("rare")
+    for name, split in data.splits.items():
+        assert sum(int(split.source[int(index)][1]) == number for index in split.indices) == 1, name
+
+
 def test_folders_with_and_without_splits(tmp_path):
     for split in ("train", "test"):
         for name in ("pos", "neg"):
