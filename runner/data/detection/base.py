@@ -14,7 +14,7 @@ from runner.data.base import DataModule
 from runner.data.detection.source import ToUnit, collate_boxes
 from runner.data.detection.transform import BoxAugment, without_crowd
 from runner.data.images.augment import ImageAugment
-from runner.data.images.decode import read_image
+from runner.data.images.decode import read_new_image
 from runner.data.images.tree import image_files
 from runner.data.split import Source, Split
 
@@ -64,10 +64,10 @@ class DetectionDataModule(DataModule):
 
         Raises:
             DataError: a path that is not there, or a folder without images.
-            BrokenSampleError: a file that cannot be decoded.
+            DataError: a file cannot be decoded.
         """
         files = [file for path in paths for file in image_files(path)]
-        return ((file, read_image(file)) for file in files)
+        return ((file, read_new_image(file)) for file in files)
 
     def picture(self, image: Tensor, target: dict[str, Tensor]) -> tuple[Tensor, str]:
         """The image with its boxes, and what is in them."""

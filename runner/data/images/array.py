@@ -13,7 +13,7 @@ from torch.nn.functional import interpolate
 from runner.data.base import DataModule
 from runner.data.facts import Facts
 from runner.data.fingerprint import digest_tensors
-from runner.data.images.decode import read_image
+from runner.data.images.decode import read_new_image
 from runner.data.images.principal import PrincipalComponents
 from runner.data.images.tree import image_files
 from runner.data.split import ArraySource, Split
@@ -147,10 +147,10 @@ class ImageArrayDataModule(DataModule):
 
         Raises:
             DataError: a path that is not there, or a folder without images.
-            BrokenSampleError: a file that cannot be decoded.
+            DataError: a file cannot be decoded.
         """
         files = [file for path in paths for file in image_files(path)]
-        return [(file, fit_image(read_image(file), self.image_shape)) for file in files]
+        return [(file, fit_image(read_new_image(file), self.image_shape)) for file in files]
 
 
 class ImageTransform:

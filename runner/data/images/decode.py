@@ -10,9 +10,9 @@ import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
-from runner.errors import BrokenSampleError
+from runner.errors import BrokenSampleError, DataError
 
-__all__ = ["EXTENSIONS", "MAX_PIXELS", "decode_image", "read_image"]
+__all__ = ["EXTENSIONS", "MAX_PIXELS", "decode_image", "read_image", "read_new_image"]
 
 EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif", ".tif", ".tiff"})
 FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "GIF", "TIFF")  # Pillow hands others to programs such as Ghostscript
@@ -28,9 +28,24 @@ def read_image(path: str | Path) -> Tensor:
     try:
         return decode_image(Path(path).read_bytes())
     except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
         hint = "Delete or mend it; `runner data verify` names all such files, and sets them aside with --set-aside."
-        raise BrokenSampleError(f"{path} cannot be read: {reason}. {hint}") from error
+        raise BrokenSampleError(f"{path} cannot be read: {told(error)}. {hint}") from error
+
+
+def read_new_image(path: str | Path) -> Tensor:
+    """The same of an image that is no sample of the data, such as one that a prediction is asked for.
+
+    Raises:
+        DataError: the file cannot be read or decoded; the message names it.
+    """
+    try:
+        return decode_image(Path(path).read_bytes())
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} cannot be read: {told(error)}. Leave it out, or mend it.") from error
+
+
+def told(error: OSError | ValueError) -> object:
+    return error.strerror if isinstance(error, OSError) else error
 
 
 def decode_image(content: bytes) -> Tensor:

@@ -15,7 +15,7 @@ from runner.data.base import DataModule
 from runner.data.facts import Facts
 from runner.data.images.array import ImageTransform
 from runner.data.images.cut import ImageCut, count_problems, cut_tree, fraction_problems
-from runner.data.images.decode import read_image
+from runner.data.images.decode import read_new_image
 from runner.data.images.rules import find_problems
 from runner.data.images.source import ImageFileSource, ImageFitter
 from runner.data.images.tree import ImageTree, image_files
@@ -187,7 +187,7 @@ class ImageFolderDataModule(DataModule):
 
         Raises:
             DataError: a path that is not there, or a folder without images.
-            BrokenSampleError: a file that cannot be decoded.
+            DataError: a file cannot be decoded.
         """
         files = [file for path in paths for file in image_files(path)]
-        return [(file, self.fitter(read_image(file))[0]) for file in files]
+        return [(file, self.fitter(read_new_image(file))[0]) for file in files]

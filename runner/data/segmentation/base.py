@@ -12,7 +12,7 @@ from torch import Tensor
 from runner.data.base import DataModule
 from runner.data.facts import Facts
 from runner.data.images.augment import ImageAugment
-from runner.data.images.decode import read_image
+from runner.data.images.decode import read_new_image
 from runner.data.images.folder import IMAGENET_MEAN, IMAGENET_STD
 from runner.data.images.tree import image_files
 from runner.data.segmentation.batch import IGNORE, keep_sizes, pad_to_largest
@@ -115,10 +115,10 @@ class SegmentationDataModule(DataModule):
 
         Raises:
             DataError: a path that is not there, or a folder without images.
-            BrokenSampleError: a file that cannot be decoded.
+            DataError: a file cannot be decoded.
         """
         files = [file for path in paths for file in image_files(path)]
-        return ((file, read_image(file)) for file in files)
+        return ((file, read_new_image(file)) for file in files)
 
     def picture(self, image: Tensor, target: Tensor) -> tuple[Tensor, str]:
         """The image with its mask laid over, and its largest classes but the background."""

@@ -9,8 +9,8 @@ import pytest
 import torch
 from PIL import Image
 
-from runner.data.images.decode import decode_image, read_image
-from runner.errors import BrokenSampleError
+from runner.data.images.decode import decode_image, read_image, read_new_image
+from runner.errors import BrokenSampleError, DataError
 
 
 @pytest.fixture(scope="module")
@@ -143,6 +143,12 @@ def test_broken_file_is_named_with_its_reason(base, tmp_path, kind):
         read_image(path)
     assert str(path) in str(caught.value) and reason in str(caught.value)
     assert "runner data verify" in str(caught.value)
+
+
+    with pytest.raises(DataError) as caught:
+        read_new_image(path)
+    assert str(path) in str(caught.value) and reason in str(caught.value)
+    assert "Leave it out" in str(caught.value) and "verify" not in str(caught.value)
 
 
 def test_missing_file_is_named(tmp_path):
