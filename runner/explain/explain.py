@@ -75,7 +75,9 @@ def explain(
     task.to(device)
     samples = given_samples(trained, inputs) if inputs else split_samples(trained, wish, run)
     samples = iter(samples)
-    first = next(samples)
+    first = next(samples, None)
+    if first is None:
+        raise UserError(f"{', '.join(inputs)}: there is nothing to explain in it. Give other inputs.")
     explainer = make_explainer(trained, wish, first, bool(inputs))
     if explainer.method == "permutation":
         if check_sanity:

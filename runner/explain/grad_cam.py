@@ -17,9 +17,12 @@ from runner.errors import UserError
 __all__ = ["grad_cam", "grad_cam_plus_plus"]
 
 Score = Callable[[Tensor], Tensor]
+Size = tuple[int, int]
 
 
-def grad_cam(score: Score, layers: Sequence[nn.Module], inputs: Tensor, by_place: bool = False) -> Tensor:
+def grad_cam(
+    score: Score, layers: Sequence[nn.Module], inputs: Tensor, by_place: bool = False, covered: Size | None = None
+) -> Tensor:
     """Selvaraju et al. 2016, arXiv:1610.02391: maps weighted by the mean of their gradient.
 
     Args:
@@ -28,6 +31,8 @@ def grad_cam(score: Score, layers: Sequence[nn.Module], inputs: Tensor, by_place
         by_place: each place of a map is weighted by its own gradient, as in HiResCAM (Draelos and Carin 2020,
             arXiv:2011.08891) and, of detectors, ODAM (Zhao and Chan 2023, arXiv:2304.06354). A box hangs on a few
             places, and weights of whole maps would light up whatever looks like them.
+        covered: height and width of what the maps show, in pixels of the input, of which what lies beyond the input is
+            cut off: see ``padded_size``. None is the input itself.
 
     Returns:
         ``(H, W)``, nowhere below zero.
@@ -39,16 +44,18 @@ def grad_cam(score: Score, layers: Sequence[nn.Module], inputs: Tensor, by_place
     for maps, gradients in seen(score, layers, inputs):
         weights = gradients if by_place else gradients.mean((2, 3), keepdim=True)
         parts.append((weights * maps).sum(1).relu())
-    return total(parts, inputs)
+    return total(parts, inputs, covered)
 
 
-def grad_cam_plus_plus(score: Score, layers: Sequence[nn.Module], inputs: Tensor, by_place: bool = False) -> Tensor:
+def grad_cam_plus_plus(
+    score: Score, layers: Sequence[nn.Module], inputs: Tensor, by_place: bool = False, covered: Size | None = None
+) -> Tensor:
     """Chattopadhyay et al. 2018, arXiv:1710.11063: positive gradients, weighted by pixel, so that several things of a
     class, and all of a thing, light up. The higher derivatives are those of the exponential of the score (eq. 19).
 
     Takes, gives and raises what ``grad_cam`` does.
     """
-    return total([plus_plus(*pair, by_place) for pair in seen(score, layers, inputs)], inputs)
+    return total([plus_plus(*pair, by_place) for pair in seen(score, layers, inputs)], inputs, covered)
 
 
 def plus_plus(maps: Tensor, gradients: Tensor, by_place: bool = False) -> Tensor:
@@ -61,11 +68,13 @@ def plus_plus(maps: Tensor, gradients: Tensor, by_place: bool = False) -> Tensor
     return (weights * maps).sum(1).relu()
 
 
-def total(parts: Sequence[Tensor], inputs: Tensor) -> Tensor:
+def total(parts: Sequence[Tensor], inputs: Tensor, covered: Size | None) -> Tensor:
     """Maps ``(1, h, w)`` of any size, added up at the size of the inputs."""
-    found = inputs.new_zeros(inputs.shape[-2:])
+    height, width = inputs.shape[-2:]
+    found = inputs.new_zeros((height, width))
     for part in parts:
-        found = found + interpolate(part[None].float(), size=inputs.shape[-2:], mode="bilinear")[0, 0]
+        whole = interpolate(part[None].float(), size=covered or (height, width), mode="bilinear")[0, 0]
+        found = found + whole[:height, :width]
     return found.detach()
 
 

@@ -17,6 +17,7 @@ from runner.explain.gradients import in_use
 from runner.explain.integrated import integrated_gradients
 from runner.explain.layers import find_layers, named_layer, used_layers
 from runner.explain.occlude import occlude_image
+from runner.explain.padding import padded_size
 from runner.explain.samples import Sample
 from runner.explain.wish import Wish
 from runner.inference.load import Trained
@@ -105,7 +106,8 @@ class ImageExplainer:
         """``(H, W)``."""
         if self.method in CAMS:
             layers = [named_layer(self.model, name) for name in self.layers]
-            return CAMS[self.method](score, layers, inputs, by_place=isinstance(self.task, DetectionTask))
+            by_place, covered = isinstance(self.task, DetectionTask), padded_size(self.model, inputs)
+            return CAMS[self.method](score, layers, inputs, by_place, covered)
         baseline = self.baseline_of(inputs)
         if self.method == "occlusion":
             return occlude_image(score, inputs, baseline)
@@ -114,12 +116,12 @@ class ImageExplainer:
         return integrated.values[0].sum(0)
 
     def baseline_of(self, inputs: Tensor) -> Tensor:
-        """What says nothing: the training images' mean, or black where images are not standardised."""
+        """What says nothing: the mean by which images are standardised, or black where they are not."""
         mean = getattr(getattr(self.model, "transform", None), "image_mean", None)
         if isinstance(self.task, DetectionTask) and mean is not None:
             self.baseline = "the mean colour"
             return torch.tensor(mean, device=inputs.device).view(1, -1, 1, 1).expand_as(inputs).contiguous()
-        self.baseline = "the mean of the training images" if self.forward is self.task else "black"
+        self.baseline = "the mean by which images are standardised" if self.forward is self.task else "black"
         return torch.zeros_like(inputs)
 
     def layer_names(self, sample: Sample) -> list[str]:

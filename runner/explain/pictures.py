@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -61,7 +62,7 @@ def pictures(explained: Explained) -> Iterator[tuple[str, Figure]]:
 def caption(one: Explanation) -> str:
     """What was asked about, what the model said, and the truth where it differs."""
     target, said = one.asked.target, one.asked.said
-    words = said if said.startswith(target) else f"{target} (said {said})"
+    words = said if re.match(rf"{re.escape(target)} \d+%", said) else f"{target} (said {said})"
     return f"{words}, truth {one.truth}" if one.truth and one.truth != target else words
 
 

@@ -82,7 +82,7 @@ class RowExplainer:
 
     def integrate(self, asked: Asked, inputs: Tensor) -> Integrated:
         """From zeros: standardised, that is the mean; of a category no slot at all."""
-        self.baseline = "the mean of the training rows"
+        self.baseline = "the mean of the training rows, and no category"
         return integrated_gradients(asked.score, inputs, torch.zeros_like(inputs), self.wish.steps)
 
     def by_column(self, integrated: Integrated) -> np.ndarray:

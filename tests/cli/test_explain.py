@@ -24,6 +24,7 @@ def root(tmp_path_factory: pytest.TempPathFactory, monkeypatch_module) -> Path:
     monkeypatch_module.chdir(folder)
     monkeypatch_module.setenv("RUNNER_DATA", str(folder / "cache"))
     rows = [f"{i % 7},{'red' if i % 3 else 'blue'},{i % 5}" for i in range(90)]
+    (folder / "empty.csv").write_text("size,color,price\n")
     (folder / "t.csv").write_text("\n".join(["size,color,price", *rows]) + "\n")
     lines = [f"{'good' if i % 2 else 'bad'},a text number {i % 9} that is {'fine' if i % 2 else 'poor'}" for i in range(60)]
     (folder / "s.csv").write_text("\n".join(["label,text", *lines]) + "\n")
@@ -80,7 +81,7 @@ def test_an_image_and_its_completeness(explain, root: Path) -> None:
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (8, 8), dtype=np.uint8)).save(root / "new.png")
     code, out, err = explain("digits", "new.png", "--method", "integrated_gradients", "--target", "7", "--output", "said")
     assert code == 0, err
-    assert "completeness_error" in out and "mean of the training images" in out
+    assert "completeness_error" in out and "against the mean by which images are standardised" in out
     assert "the parts add up to what they explain within" in out
     (one,) = json.loads((root / "said" / "attributions.json").read_text())["explanations"]
     total = float(np.load(root / "said" / "maps.npz")["0"].sum())
@@ -149,6 +150,7 @@ def test_a_series(explain, root: Path) -> None:
         ("digits --split tset", "train, val, test"),
         ("digits --samples 0", "--samples 0: expected a number from 1"),
         ("digits absent.png", "absent.png"),
+        ("prices empty.csv", "empty.csv: there is nothing to explain in it"),
         ("digits t.csv --samples 3", "--samples would have no effect with INPUT"),
         ("digits --steps 9 --method occlusion", "--steps would have no effect"),
         ("prices t.csv --method permutation", "leave INPUT out"),

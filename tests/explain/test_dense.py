@@ -17,8 +17,10 @@ from runner.explain.image import tell_faint_boxes
 from runner.explain.integrated import integrated_gradients
 from runner.explain.layers import find_layers, named_layer
 from runner.explain.occlude import occlude_image
+from runner.explain.padding import padded_size
 from runner.explain.wish import Wish
 from runner.models.detection.detector import Detector
+from runner.models.segmentation.unet import unet
 from runner.tasks.detection import DetectionTask
 from runner.tasks.segmentation import SegmentationTask
 
@@ -97,7 +99,8 @@ def explained(task, image: torch.Tensor, method: str, answer: str) -> tuple[np.n
         if method in CAMS:
             names = find_layers(task.model, asked.score, inputs, answer)
             layers = [named_layer(task.model, name) for name in names]
-            return CAMS[method](asked.score, layers, inputs, by_place=answer == "boxes").numpy(), None
+            covered = padded_size(task.model, inputs)
+            return CAMS[method](asked.score, layers, inputs, answer == "boxes", covered).numpy(), None
         if method == "occlusion":
             return occlude_image(asked.score, inputs, torch.full_like(inputs, 0.15)).numpy(), None
         found = integrated_gradients(asked.score, inputs, torch.full_like(inputs, 0.15), 64)
@@ -125,6 +128,7 @@ def check(task, method: str, answer: str) -> None:
         ratios.append(values[mask].mean() / max(values[~mask].mean(), 1e-9))
         assert error is None or error < 0.1
     assert np.median(ratios) > 2, ratios
+    assert answer != "boxes" or method not in CAMS or min(ratios) > 10, ratios
 
 
 def test_nothing_is_asked_where_nothing_is_found(detection, segmentation) -> None:
@@ -134,3 +138,34 @@ def test_nothing_is_asked_where_nothing_is_found(detection, segmentation) -> Non
     detection.min_score, before = 2.0, detection.min_score
     assert ask(detection, detection, squares(1, 0)[0], Wish(), None) == []
     detection.min_score = before
+
+
+@pytest.mark.parametrize("by_place", [False, True])
+@pytest.mark.parametrize("method", CAMS)
+def test_what_a_model_fills_up_does_not_shift_the_maps(method, by_place) -> None:
+    """Of 40 × 40 pixels the layers see 64 × 64."""
+
+    class Padded(nn.Sequential):
+        def lacking(self, side: int) -> int:
+            return -side % 64
+
+        def forward(self, inputs):
+            height, width = inputs.shape[-2:]
+            return super().forward(nn.functional.pad(inputs, (0, 64 - width, 0, 64 - height)))[..., :height, :width]
+
+    model = Padded(nn.Conv2d(1, 1, 1), nn.ReLU())
+    nn.init.ones_(model[0].weight)
+    nn.init.zeros_(model[0].bias)
+    image = torch.zeros(1, 1, 40, 40)
+    image[..., 30:34, 20:24] = 1
+    with in_use(model):
+        covered = padded_size(model, image)
+        values = CAMS[method](lambda x: model(x).sum((1, 2, 3)), [model[0]], image, by_place, covered)
+    assert torch.equal(values > 0, image[0, 0] > 0)
+
+
+def test_what_detectors_and_segmenters_fill_up(detection) -> None:
+    assert padded_size(detection.model, torch.rand(1, 3, SIDE, SIDE)) == (64, 64)
+    assert padded_size(detection.model, torch.rand(1, 3, 96, 192)) == (128, 256)  # 24 × 48, filled up to 32 × 64
+    assert padded_size(unet(2, encoder_depth=3), torch.rand(1, 3, 30, 33)) == (32, 40)
+    assert padded_size(nn.Conv2d(3, 1, 1), torch.rand(1, 3, 30, 33)) == (30, 33)

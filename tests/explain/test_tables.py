@@ -13,7 +13,10 @@ from torch import nn
 from runner.data.split import ArraySource, Split
 from runner.data.tables.encoder import TableEncoder
 from runner.errors import UserError
+from runner.explain.asked import Asked
+from runner.explain.explanation import Explanation
 from runner.explain.permutation import permutation_importance
+from runner.explain.pictures import caption
 from runner.explain.samples import Sample
 from runner.explain.table import RowExplainer
 from runner.explain.wish import Wish
@@ -119,6 +122,21 @@ def test_wishes_without_effect_are_refused() -> None:
     with pytest.raises(UserError, match="--target would have no effect"):
         explainer(task, [("a", "a")], Wish("permutation", target="a"))
     assert explainer(task, [("a", "a")], given=True).method == "integrated_gradients"
+
+
+@pytest.mark.parametrize(
+    ("target", "said", "truth", "words"),
+    [
+        ("1", "1 98%", "1", "1 98%"),
+        ("1", "10 98%", "10", "1 (said 10 98%), truth 10"),
+        ("cat", "cat 60%, dog 10%", "", "cat 60%, dog 10%"),
+        ("cat", "cat food 60%", "cat", "cat (said cat food 60%)"),
+        ("price", "3.2", "", "price (said 3.2)"),
+    ],
+)
+def test_a_caption_tells_what_was_asked_about_where_another_was_said(target, said, truth, words) -> None:
+    sample = Sample("row 1", torch.zeros(1))
+    assert caption(Explanation(sample, Asked(torch.sum, target, said), np.zeros(1), truth)) == words
 
 
 def test_features_name_their_columns() -> None:

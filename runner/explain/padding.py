@@ -1,0 +1,25 @@
+"""What a model's layers see of an image that the model fills up before it looks at it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torchvision.models.detection.transform import GeneralizedRCNNTransform
+
+__all__ = ["padded_size"]
+
+
+def padded_size(model: Any, inputs: Tensor) -> tuple[int, int]:
+    """Height and width that the maps of a model's layers cover, in pixels of its inputs ``(1, C, H, W)``, from the upper
+    left corner on. Detectors and segmenters fill up at the right and the bottom, to a multiple of their stride."""
+    height, width = inputs.shape[-2:]
+    if isinstance(getattr(model, "transform", None), GeneralizedRCNNTransform):
+        with torch.no_grad():
+            images, _ = model.transform([inputs[0].detach()])
+        (inner_height, inner_width), (outer_height, outer_width) = images.image_sizes[0], images.tensors.shape[-2:]
+        return round(height * outer_height / inner_height), round(width * outer_width / inner_width)
+    if hasattr(model, "lacking"):  # runner.models.segmentation.any_size
+        return height + model.lacking(height), width + model.lacking(width)
+    return height, width
