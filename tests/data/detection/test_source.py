@@ -12,7 +12,7 @@ import runner.data.detection.source as source_module
 from runner.data.detection.coco import CocoDataModule
 from runner.data.detection.source import BoxFileSource, ToUnit, make_target
 from runner.data.detection.table import BoxTable
-from runner.errors import BrokenSampleError
+from runner.errors import BrokenSampleError, DataError
 
 
 def test_areas_that_nobody_told_are_those_of_the_boxes():
@@ -88,7 +88,7 @@ def test_new_inputs_are_read_when_it_is_their_turn(coco, monkeypatch):
     samples = data.read_inputs([str(root / "val2017")])
     name, image = next(samples)
     assert name.endswith("a.jpg") and image.shape == (3, 40, 48)
-    with pytest.raises(BrokenSampleError, match="d.jpg"):
+    with pytest.raises(DataError, match="d.jpg"):
         list(samples)
     assert [part.shape for part in data.batch_inputs([image, image])] == [image.shape] * 2
 
