@@ -292,7 +292,7 @@ class Folds:
         group_column: of a table: rows that are alike there are never in two folds, and it is no feature.
         group_pattern: a regular expression found in the name of every sample, of files their path: samples that are alike
             in its first group, or in the whole of what it matches, are never in two folds.
-        seed: of the cut.
+        seed: of the cut; groups without classes are dealt out by their sizes alone, and a series by its time.
         index: trains one fold alone, counted from 0; all of them, each a run of its own, when null.
     """
 

@@ -40,7 +40,9 @@ def finished_folds(run: RunDir) -> dict[int, dict[str, Any]]:
 
 
 def gather(results: dict[int, dict[str, Any]]) -> dict[str, Any]:
-    """The results of all folds as those of one run: ``val`` and ``test`` are means, ``std`` their deviations.
+    """The results of all folds as those of one run: ``val`` and ``test`` are means, ``std`` their deviations, with n - 1.
+    What a single fold has measured has no deviation. Each fold's checkpoint was picked on what it validates, so the means
+    of ``val`` flatter a little; and as folds share training samples, ``std`` does not tell how sure a mean is.
 
     Args:
         results: of each fold, at least one.
@@ -54,7 +56,9 @@ def gather(results: dict[int, dict[str, Any]]) -> dict[str, Any]:
     return {
         "best": {"monitor": monitor, "value": mean(values)} if monitor and values else None,
         **{split: {name: mean(of_one) for name, of_one in found.items()} for split, found in metrics.items()},
-        "std": {split: {name: std(of_one) for name, of_one in found.items()} for split, found in metrics.items()},
+        "std": {
+            split: {name: std(of_one) for name, of_one in found.items() if len(of_one) > 1} for split, found in metrics.items()
+        },
         "by_fold": [{"fold": number} | result for number, result in results.items()],
         "step": sum(result["step"] for result in results.values()),
         "epoch": max(result["epoch"] for result in results.values()),
@@ -74,10 +78,8 @@ def mean(values: list[float]) -> float:
 
 
 def std(values: list[float]) -> float:
-    """Standard deviation of the folds' values, with n - 1; 0 of a single one."""
-    if not all(map(math.isfinite, values)):
-        return math.nan
-    return statistics.stdev(values) if len(values) > 1 else 0.0
+    """Standard deviation of two values or more, with n - 1."""
+    return statistics.stdev(values) if all(map(math.isfinite, values)) else math.nan
 
 
 def join_predictions(run: RunDir) -> int:

@@ -54,7 +54,14 @@ def test_a_metric_that_some_folds_lack_is_the_mean_of_the_others() -> None:
     first["val"]["val/iou_class/rare"] = 0.25
     found = gather({0: first, 1: result(0.75)})
     assert found["val"]["val/iou_class/rare"] == 0.25
-    assert found["std"]["val"]["val/iou_class/rare"] == 0.0
+    assert "val/iou_class/rare" not in found["std"]["val"], "one value has no deviation"
+    assert "val/accuracy" in found["std"]["val"]
+
+
+def test_a_single_fold_has_no_deviation() -> None:
+    found = gather({0: result(0.5)})
+    assert found["std"] == {"val": {}, "test": {}}
+    assert any(line.split() == ["accuracy", "0.5000", "0.5000"] for line in str(folds_table(found)).splitlines())
 
 
 def test_in_words() -> None:
