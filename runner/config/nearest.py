@@ -14,13 +14,16 @@ CLEARLY = 0.12
 """A name so much less like than the likest is not offered beside it."""
 
 
-def nearest(name: str, valid: Iterable[str], most: int = 3) -> list[str]:
-    """Valid names like ``name``, the likest first; of dotted ones the last part may be like it."""
+def nearest(name: str, valid: Iterable[str], most: int = 3, dotted: bool = True) -> list[str]:
+    """Valid names like ``name``, the likest first.
+
+    Args:
+        dotted: of names with dots the last part may be like it; not of files, whose last parts are all the same.
+    """
     ratios: dict[str, float] = {}
     for candidate in valid:
-        whole = likeness(name, candidate)
-        last = likeness(name.rpartition(".")[2], candidate.rpartition(".")[2])
-        ratios[candidate] = max(whole, last)
+        last = likeness(name.rpartition(".")[2], candidate.rpartition(".")[2]) if dotted else 0.0
+        ratios[candidate] = max(likeness(name, candidate), last)
     best = max(ratios.values(), default=0.0)
     found = sorted(ratios, key=lambda candidate: -ratios[candidate])
     return [candidate for candidate in found if ratios[candidate] >= max(LIKE, best - CLEARLY)][:most]
@@ -36,10 +39,10 @@ def likeness(name: str, other: str) -> float:
     return matcher.ratio()
 
 
-def did_you_mean(name: str, valid: Iterable[str]) -> str:
+def did_you_mean(name: str, valid: Iterable[str], dotted: bool = True) -> str:
     """``Did you mean 'lr'?``, or a list of what is valid when nothing is near."""
     valid = list(dict.fromkeys(valid))
-    close = nearest(name, valid)
+    close = nearest(name, valid, dotted=dotted)
     if close:
         return f"Did you mean {' or '.join(repr(match) for match in close)}?"
     if not valid:

@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from runner.config.experiment import load_config
 from runner.config.nearest import did_you_mean, nearest
+from runner.errors import ConfigError
 
 
 @pytest.mark.parametrize(
@@ -34,3 +38,16 @@ def test_did_you_mean() -> None:
     assert did_you_mean("xyz", ["b", "a"]) == "Valid: a, b."
     assert did_you_mean("xyz", []) == "It takes none."
     assert did_you_mean("xyz", [f"n{i:02}" for i in range(30)]).endswith("n19 ….")
+
+
+def test_files_are_not_alike_for_their_suffix() -> None:
+    files = ["sms_spam.yaml", "digits_mlp.yaml", "airline.yaml"]
+    assert did_you_mean("digits_mpl.yaml", files, dotted=False) == "Did you mean 'digits_mlp.yaml'?"
+
+
+def test_a_mistyped_experiment_gets_the_nearest_file(tmp_path: Path) -> None:
+    for name in ("sms_spam", "digits_mlp", "airline"):
+        (tmp_path / f"{name}.yaml").touch()
+    with pytest.raises(ConfigError) as caught:
+        load_config(tmp_path / "digits_mpl.yaml")
+    assert str(caught.value).endswith("Did you mean 'digits_mlp.yaml'?")
