@@ -29,7 +29,7 @@ def sharpness(explored: Explored) -> dict[str, float]:
 
     ``highest`` is ε-sharpness (Keskar et al., arXiv:1609.04836), ``(max − centre) / (1 + centre)``, of the grid's points
     there; ``mean`` the same of their mean. Only random directions have a length that means the same for every model: of
-    others it is empty, and where no point of the grid but the centre is so near.
+    others it is empty, as where no point of the grid but the centre is so near, or one that is has no finite loss.
     """
     axes = explored.plane.axes
     if not explored.plane.is_random:
@@ -37,8 +37,7 @@ def sharpness(explored: Explored) -> dict[str, float]:
     near = [np.abs(axis) <= NEAR * np.abs(axis).max() + 1e-12 for axis in axes]
     mask = near[0] if len(axes) == 1 else near[1][:, None] & near[0][None, :]
     losses = explored.losses[mask]
-    losses = losses[np.isfinite(losses)]
-    if losses.size < 2:
+    if losses.size < 2 or not np.isfinite(losses).all():  # of those that are left the highest would say too little
         return {}
     scale = 1 + abs(explored.centre)
     return {

@@ -12,8 +12,8 @@ import torch
 
 from runner.errors import UserError
 from runner.inference.evaluate import evaluate, set_up_split
-from runner.landscape.explore import Expedition
-from runner.landscape.plane import make_plane
+from runner.landscape.explore import Expedition, Explored
+from runner.landscape.plane import Plane, make_plane
 from runner.landscape.request import LandscapeRequest
 from runner.landscape.write import sharpness, write_landscape
 from runner.run.checkpoints import file_digest, read_index
@@ -160,6 +160,16 @@ def test_the_files(run):
     assert sharpness(trip(run, one_dimensional=True, resolution=9).explore())["highest"] > 0
     sent = {str(path) for path in files_of(run, has_ended=True, checkpoints=False)}
     assert {f"landscape/{name}" for name in names} <= sent
+
+
+def test_sharpness_is_not_that_of_the_points_that_happen_to_be_finite():
+    axis = np.linspace(-1, 1, 9)
+    plane = Plane([{}, {}], [axis, axis], is_random=True)
+    losses = 1 + axis[:, None] ** 2 + axis[None] ** 2
+    found = sharpness(Explored(plane, losses, 1.0, np.zeros(0)))
+    assert found["highest"] == pytest.approx((2 * 0.25**2) / 2) and found["reach"] == [0.25, 0.25]
+    losses[4, 5] = np.inf
+    assert sharpness(Explored(plane, losses, 1.0, np.zeros(0))) == {}
 
 
 def test_far_away_where_nothing_is_finite_the_plots_still_come(run):
