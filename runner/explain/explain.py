@@ -82,6 +82,11 @@ def explain(
     if explainer.method == "permutation":
         if check_sanity:
             raise UserError("--sanity is for explanations of single inputs; permutation importance has none.")
+        if wish.worst or wish.samples is not None:
+            raise UserError(
+                f"{'--worst' if wish.worst else '--samples'} would have no effect: permutation importance is of the whole "
+                "split. Leave it out, or take --method integrated_gradients."
+            )
         part = load_split(trained.data, wish.split, run)
         return made(run, trained, explainer, importance=explainer.importance(part))
     found, skipped = explain_all(explainer, first, samples)

@@ -22,6 +22,8 @@ from runner.tasks.language import LanguageTask
 
 __all__ = ["Sample", "given_samples", "load_split", "split_samples"]
 
+USUAL = 8
+"""Samples, where nobody says how many."""
 LOOKED_AT = 1000
 """Among so many samples, evenly spread, the worst are looked for."""
 
@@ -76,11 +78,8 @@ def split_samples(trained: Trained, wish: Wish, run: RunDir) -> list[Sample]:
     Raises:
         UserError: there is no such split, or the model tells no loss.
     """
-    part = load_split(trained.data, wish.split, run)
-    if wish.worst:
-        places = worst_places(trained.task, trained.data, part, wish.samples)
-    else:
-        places = spread(len(part), wish.samples)
+    part, wanted = load_split(trained.data, wish.split, run), wish.samples or USUAL
+    places = worst_places(trained.task, trained.data, part, wanted) if wish.worst else spread(len(part), wanted)
     return [Sample(name_of(part, place), *part.sample(0, place)) for place in places]
 
 

@@ -24,7 +24,7 @@ class Wish:
             when None.
         layer: whose maps Grad-CAM takes; the last one that has any when None.
         split: where samples come from when no input is given.
-        samples: so many of them.
+        samples: so many of them; 8 when None.
         worst: those with the highest loss, in place of some at random.
         steps: of the integral of integrated gradients.
         repeats: of permutation importance.
@@ -36,7 +36,7 @@ class Wish:
     step: int | None = None
     layer: str | None = None
     split: str = "val"
-    samples: int = 8
+    samples: int | None = None
     worst: bool = False
     steps: int = 64
     repeats: int = 10
@@ -48,7 +48,7 @@ class Wish:
             UserError: a value makes no sense.
         """
         for name, value, least, most in (
-            ("--samples", self.samples, 1, 1000),
+            ("--samples", 1 if self.samples is None else self.samples, 1, 1000),
             ("--steps", self.steps, 2, 5000),
             ("--repeats", self.repeats, 2, 1000),
             ("--step", 1 if self.step is None else self.step, 1, 100_000),

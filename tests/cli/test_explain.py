@@ -155,6 +155,8 @@ def test_a_series(explain, root: Path) -> None:
         ("digits --steps 9 --method occlusion", "--steps would have no effect"),
         ("prices t.csv --method permutation", "leave INPUT out"),
         ("prices --sanity", "--sanity is for explanations of single inputs"),
+        ("prices --samples 3", "--samples would have no effect: permutation importance is of the whole split"),
+        ("prices --worst", "--worst would have no effect"),
         ("poem Ω", "'Ω'"),
         ("digits --output poem.txt/inside", "cannot be written"),
         ("nobody", "nobody"),
