@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -131,27 +130,6 @@ def test_importing_runner_imports_nothing_heavy() -> None:
     code = "import sys, runner; print(sorted({name.partition('.')[0] for name in sys.modules}))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not set(eval(done.stdout)) & HEAVY  # noqa: S307 - our own list
-
-
-def best_seconds(command: list[str], times: int = 7) -> float:
-    best = float("inf")
-    for _ in range(times):
-        start = time.perf_counter()
-        subprocess.run(command, check=True, capture_output=True)
-        best = min(best, time.perf_counter() - start)
-    return best
-
-
-def test_help_is_instant() -> None:
-    """Within 1.5 times of an empty Python plus 150 ms; the best of several, since others use the machine too."""
-    script = Path(sys.executable).with_name("runner")
-    command = [str(script)] if script.exists() else [sys.executable, "-m", "runner"]
-    for _ in range(3):
-        empty = best_seconds([sys.executable, "-c", "pass"])
-        shown = best_seconds([*command, "--help"])
-        if shown <= 1.5 * empty + 0.150:
-            return
-    pytest.fail(f"runner --help took {shown:.3f} s; python -c pass {empty:.3f} s")
 
 
 def test_a_reader_that_leaves_early_is_no_error() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
@@ -100,10 +99,8 @@ def test_setup_makes_the_environment_once(bare: Bare) -> None:
     assert first.returncode == 0, first.stderr
     assert "uv venv" in bare.said and "--python" in bare.said
     assert "--editable .[test,all] --constraint constraints.txt" in bare.said
-    start = time.perf_counter()
     second = bare.call("scripts/setup")
     assert (second.returncode, second.stderr, bare.said) == (0, "", "")
-    assert time.perf_counter() - start < 1.0
 
 
 @pytest.mark.parametrize("file", ["pyproject.toml", "constraints.txt", "scripts/setup"])
