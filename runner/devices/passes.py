@@ -81,7 +81,7 @@ def set_weights(
     if units is not None and (len(parts) > 1 or num_ranks() > 1):
         counts = torch.stack([torch.as_tensor(units(part), dtype=torch.float64) for part in parts])
         counts = counts.to(batch["index"].device)
-        total = sum_tensor_over_ranks(counts.sum()).clamp(min=1)
+        total = sum_tensor_over_ranks(counts.sum()).clamp(min=torch.finfo(counts.dtype).tiny)
         for part, weight in zip(parts, counts * num_ranks() / total, strict=True):
             part["weight"] = weight.float()
     elif len(parts) > 1:

@@ -36,6 +36,10 @@ def test_the_weights_of_the_passes_make_the_mean_of_the_batch() -> None:
     parts = cut(batch, 2)
     set_weights(parts, batch, None)
     assert sum(part["inputs"].mean() * part["weight"] for part in parts) == pytest.approx(values.mean())
+    set_weights(parts, batch, lambda part: part["inputs"].sum() / 1000)  # small class weights
+    assert sum(part["weight"] for part in parts) == pytest.approx(1)
+    set_weights(parts, batch, lambda part: torch.zeros(()))  # nothing counts
+    assert [part["weight"] for part in parts] == [0, 0]
     set_weights(parts, batch, lambda part: (part["inputs"] > 1).sum())  # only these count
     means = [part["inputs"][part["inputs"] > 1].mean() * part["weight"] for part in parts]
     assert float(sum(means)) == pytest.approx(values[1:].mean())
