@@ -10,7 +10,7 @@ from hydra.core.override_parser.types import QuotedString
 
 import runner
 from runner.config.spelling import as_overrides
-from runner.errors import ConfigError
+from runner.errors import ConfigError, UserError
 
 QUICK = {
     "tracking": "none",
@@ -37,7 +37,9 @@ def test_train_and_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert run.metrics()["val/accuracy"]
     assert runner.load_run("mine").results == run.results
     assert runner.evaluate("mine", split="val") == pytest.approx(run.results["val"], rel=1e-4)
-    assert runner.evaluate("latest", data={"split_seed": 3})["test/loss"] > 0
+    assert runner.evaluate("latest", data={"eval_batch_size": 7})["test/loss"] == pytest.approx(run.results["test"]["test/loss"], rel=1e-4)
+    with pytest.raises(UserError, match="split_seed=3 would cut the data"):
+        runner.evaluate("latest", data={"split_seed": 3})
 
 
 def test_mistakes_are_raised_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

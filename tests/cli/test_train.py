@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import os
+import socket
 from pathlib import Path
 
 import pytest
@@ -9,7 +11,7 @@ from omegaconf import OmegaConf
 from runner.cli.arguments import split_experiment
 from runner.run.directory import RunDir
 from runner.run.files import read_json
-from runner.run.status import read_status, write_status
+from runner.run.status import process_started_at, read_status, write_status
 
 QUICK = [
     "tracking=none",
@@ -140,7 +142,8 @@ def test_resume_of_a_finished_run(say, trained: Path) -> None:
 def test_resume_of_a_running_run(say, here: Path) -> None:
     run = RunDir.create("runs", "busy")
     run.config_path.write_text("launcher: {kind: local}\nhardware: {devices: 1}\n")
-    write_status(run, state="running")
+    other = os.getppid()
+    write_status(run, state="running", attempt=1, pid=other, pid_started_at=process_started_at(other), host=socket.gethostname())
     said = say("resume", "busy")
     assert said.code == 2
     assert "busy is running" in said.err
