@@ -148,4 +148,4 @@ def page_of(explained: Explained) -> str:
             words = {"words": step + caption(one), "name": one.sample.name, "bound": f"{bound:.3g}"}
             texts.append(words | {"tokens": tokens, "gap": gap})
     page = {"title": TITLES[explained.method], "name": explained.run.name, "texts": texts}
-    return render("page.html", page, Path(__file__).parent)
+    return render("tokens.html", page, Path(__file__).parent)
