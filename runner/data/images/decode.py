@@ -10,7 +10,7 @@ import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
-from runner.errors import BrokenSampleError, DataError
+from runner.errors import BrokenSampleError, DataError, RunnerError
 
 __all__ = ["EXTENSIONS", "MAX_PIXELS", "decode_image", "read_image", "read_new_image"]
 
@@ -25,11 +25,8 @@ def read_image(path: str | Path) -> Tensor:
     Raises:
         BrokenSampleError: the file cannot be read or decoded; the message names it.
     """
-    try:
-        return decode_image(Path(path).read_bytes())
-    except (OSError, ValueError) as error:
-        hint = "Delete or mend it; `runner data verify` names all such files, and sets them aside with --set-aside."
-        raise BrokenSampleError(f"{path} cannot be read: {told(error)}. {hint}") from error
+    hint = "Delete or mend it; `runner data verify` names all such files, and sets them aside with --set-aside."
+    return read_or_raise(path, BrokenSampleError, hint)
 
 
 def read_new_image(path: str | Path) -> Tensor:
@@ -38,14 +35,16 @@ def read_new_image(path: str | Path) -> Tensor:
     Raises:
         DataError: the file cannot be read or decoded; the message names it.
     """
+    return read_or_raise(path, DataError, "Leave it out, or mend it.")
+
+
+def read_or_raise(path: str | Path, kind: type[RunnerError], hint: str) -> Tensor:
     try:
         return decode_image(Path(path).read_bytes())
     except (OSError, ValueError) as error:
-        raise DataError(f"{path} cannot be read: {told(error)}. Leave it out, or mend it.") from error
+        told = error.strerror if isinstance(error, OSError) else error
+        raise kind(f"{path} cannot be read: {told}. {hint}") from error
 
-
-def told(error: OSError | ValueError) -> object:
-    return error.strerror if isinstance(error, OSError) else error
 
 
 def decode_image(content: bytes) -> Tensor:
