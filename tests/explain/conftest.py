@@ -10,8 +10,25 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from runner.explain.grad_cam import grad_cam, grad_cam_plus_plus
+from runner.explain.integrated import integrated_gradients
+from runner.explain.occlude import occlude_image
+
 SIDE, PATCH = 24, 6
 COLORS = torch.tensor([[1.5, -1.5, -1.5], [-1.5, -1.5, 1.5], [-1.5, 1.5, -1.5]])
+
+IMAGE_METHODS = {
+    "grad_cam": lambda model, score, x: grad_cam(score, [model[0]], x),
+    "grad_cam_plus_plus": lambda model, score, x: grad_cam_plus_plus(score, [model[0]], x),
+    "integrated_gradients": lambda model, score, x: integrated_gradients(score, x, 0 * x, 32).values[0].sum(0),
+    "occlusion": lambda model, score, x: occlude_image(score, x, 0 * x),
+}
+"""The map that each makes of an image, by a network whose first part gives its feature maps."""
+
+
+@pytest.fixture(params=IMAGE_METHODS)
+def image_method(request: pytest.FixtureRequest) -> Callable[..., Tensor]:
+    return IMAGE_METHODS[request.param]
 
 
 def patched(count: int, seed: int) -> tuple[Tensor, Tensor, Tensor]:
