@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 from runner.errors import UserError
 from runner.music.abc import Tune
@@ -18,15 +20,35 @@ TIMEOUT_S = 120
 
 
 def write_midi(tune: Tune, file: Path) -> Path:
-    """
+    """A tune whose repeats do not fit together, as a model may write them, is played once through.
+
     Raises:
         UserError: the file cannot be written.
     """
+    from music21.repeat import ExpanderException
+
     try:
-        tune.score.write("midi", fp=str(file))
+        try:
+            tune.score.write("midi", fp=str(file))
+        except ExpanderException:
+            without_repeats(tune.score).write("midi", fp=str(file))
     except OSError as error:
         raise UserError(f"{file} cannot be written: {error.strerror}. Name another folder.") from error
     return file
+
+
+def without_repeats(score: Any) -> Any:
+    """A copy of a music21 stream whose bars are played in the order they stand in."""
+    from music21.bar import Repeat
+    from music21.repeat import RepeatMark
+    from music21.spanner import RepeatBracket
+
+    plain = copy.deepcopy(score)
+    for bar in plain.recurse().getElementsByClass("Measure"):
+        bar.leftBarline = None if isinstance(bar.leftBarline, Repeat) else bar.leftBarline
+        bar.rightBarline = None if isinstance(bar.rightBarline, Repeat) else bar.rightBarline
+    plain.remove([*plain.recurse().getElementsByClass((RepeatMark, RepeatBracket))], recurse=True)
+    return plain
 
 
 def find_soundfont() -> Path | None:

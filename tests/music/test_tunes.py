@@ -10,11 +10,22 @@ import pytest
 from runner.errors import UserError
 from runner.inference.generate import write_tunes
 from runner.music.abc import read_tune, split_tunes
-from runner.music.sound import why_no_sound, write_wav
+from runner.music.sound import why_no_sound, write_midi, write_wav
 
 music21 = pytest.importorskip("music21", reason="needs music21: pip install 'runner[music]'")
 
 TUNE = "X:1\nT:The Test\nM:4/4\nL:1/8\nK:D Major\nDEFG ABcd|dcBA GFED|D2F2 A2d2|d8|]\n"
+
+BADLY_REPEATED = """X:1
+T:Bone the Crowle
+M:C
+L:1/8
+K:G Major
+E|FGA Bee|fef ecA|dAF AGF|GAB AGE|!
+GAB cBA|GFE GFA|d^cd edB|AGF G2:|!
+[2 f|afa gfe|dfe dcd|ecA AFA|B3 Bcd|!
+eaa age|fed ecA|dcA c2d|cAF E2:|!
+"""
 
 
 def test_a_tune_is_read():
@@ -70,3 +81,12 @@ def test_sound_where_there_is_a_synthesiser(tmp_path, monkeypatch):
     program.write_text("#!/bin/sh\necho no good >&2; exit 3\n")
     with pytest.raises(UserError, match="no good"):
         write_wav(Path(rows[0]["midi"]).with_name("gone.mid"))
+
+
+def test_a_tune_whose_repeats_do_not_fit_is_played_once_through(tmp_path):
+    tune = read_tune(BADLY_REPEATED)
+    assert tune.problem is None
+    with pytest.raises(music21.repeat.ExpanderException):
+        tune.score.write("midi", fp=str(tmp_path / "refused.mid"))
+    played = music21.converter.parse(write_midi(tune, tmp_path / "tune.mid"))
+    assert len(list(played.recurse().notes)) == tune.num_notes
