@@ -13,7 +13,7 @@ from runner.hardware import available_accelerator
 from runner.inference.load import Which, load_trained
 from runner.inference.prompt import encode_prompt
 from runner.music.abc import read_tune, split_tunes
-from runner.music.sound import why_no_sound, write_midi, write_wav
+from runner.music.sound import Unplayable, why_no_sound, write_midi, write_wav
 from runner.run.directory import RunDir
 
 __all__ = ["Wish", "Written", "generate", "write_texts", "write_tunes"]
@@ -127,8 +127,11 @@ def write_tunes(texts: list[str], folder: str | Path | None) -> tuple[list[dict[
             write_texts([tune.text], file)
             row["file"] = str(file)
             if tune.score is not None:
-                row["midi"] = str(write_midi(tune, file.with_suffix(".mid")))
-                row |= {} if reason else {"wav": str(write_wav(file.with_suffix(".mid")))}
+                try:
+                    row["midi"] = str(write_midi(tune, file.with_suffix(".mid")))
+                    row |= {} if reason else {"wav": str(write_wav(file.with_suffix(".mid")))}
+                except Unplayable as error:
+                    row["problem"] = f"no MIDI: {error}"
         rows.append(row | ({"problem": tune.problem} if tune.problem else {}))
     sound = sum(row["parses"] for row in rows)
     said = f"{sound} of {len(rows)} tunes parse"

@@ -12,19 +12,25 @@ from typing import Any
 from runner.errors import UserError
 from runner.music.abc import Tune
 
-__all__ = ["find_soundfont", "why_no_sound", "write_midi", "write_wav"]
+__all__ = ["Unplayable", "find_soundfont", "why_no_sound", "write_midi", "write_wav"]
 
 SOUNDFONT_FOLDERS = ("/usr/share/sounds/sf2", "/usr/share/soundfonts", "/usr/local/share/soundfonts")
 ENVIRONMENT = "SOUNDFONT"
 TIMEOUT_S = 120
 
 
+class Unplayable(ValueError):
+    """A tune that parses, and that music21 cannot play all the same."""
+
+
 def write_midi(tune: Tune, file: Path) -> Path:
     """A tune whose repeats do not fit together, as a model may write them, is played once through.
 
     Raises:
+        Unplayable: it cannot be played.
         UserError: the file cannot be written.
     """
+    from music21.exceptions21 import Music21Exception
     from music21.repeat import ExpanderException
 
     try:
@@ -32,6 +38,8 @@ def write_midi(tune: Tune, file: Path) -> Path:
             tune.score.write("midi", fp=str(file))
         except ExpanderException:
             without_repeats(tune.score).write("midi", fp=str(file))
+    except Music21Exception as error:
+        raise Unplayable(f"{type(error).__name__}: {str(error)[:120]}") from error
     except OSError as error:
         raise UserError(f"{file} cannot be written: {error.strerror}. Name another folder.") from error
     return file

@@ -90,3 +90,13 @@ def test_a_tune_whose_repeats_do_not_fit_is_played_once_through(tmp_path):
         tune.score.write("midi", fp=str(tmp_path / "refused.mid"))
     played = music21.converter.parse(write_midi(tune, tmp_path / "tune.mid"))
     assert len(list(played.recurse().notes)) == tune.num_notes
+
+
+def test_a_tune_that_cannot_be_played_stops_no_others(tmp_path, monkeypatch):
+    def refuse(self, *_, **__):
+        raise music21.exceptions21.StreamException("already found in this Stream")
+
+    monkeypatch.setattr(music21.stream.Score, "write", refuse)
+    rows, _ = write_tunes([TUNE, TUNE.replace("X:1", "X:2")], tmp_path)
+    assert [row["problem"] for row in rows] == ["no MIDI: StreamException: already found in this Stream"] * 2
+    assert all(Path(row["file"]).is_file() and "midi" not in row for row in rows)
