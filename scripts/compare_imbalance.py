@@ -54,8 +54,14 @@ def main() -> int:
     columns = [*SHOWN, *recalls]
     print("\n" + f"{'':<18}" + "".join(f"{column.replace('recall_class/', 'recall '):>19}" for column in columns))
     for entry in rows:
-        print(f"{entry['name']:<18}" + "".join(f"{statistics.mean(entry[column]):>19.4f}" for column in columns))
+        print(f"{entry['name']:<18}" + "".join(f"{cell(entry[column]):>19}" for column in columns))
     return 0
+
+
+def cell(values: list[float]) -> str:
+    """Mean, and the deviation over seeds where there are several."""
+    mean = f"{statistics.mean(values):.4f}"
+    return mean if len(values) == 1 else f"{mean} ± {statistics.stdev(values):.4f}"
 
 
 def make_skewed(folder: Path, skewed: Path, rare: float, per_class: int | None) -> None:
