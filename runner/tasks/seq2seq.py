@@ -129,12 +129,17 @@ class Seq2SeqTask(Task):
     @torch.no_grad()
     def texts(self, source: Tensor, beam_size: int) -> list[str]:
         """What the model makes of sources ``(N, S)``, of each as it would alone."""
-        steps = self.max_steps or 2 * (source != PAD).sum(1) + 10
+        steps = self.most_steps(source)
         if beam_size == 1:
             found = greedy_search(self.model, source, steps)
         else:
             found = beam_search(self.model, source, steps, beam_size)
         return [self.decode(ids) for ids in found]
+
+    def most_steps(self, source: Tensor) -> Tensor:
+        """How many tokens may be written for each of ``(N, S)``: ``(N,)``."""
+        usual = 2 * (source != PAD).sum(1) + 10
+        return usual if self.max_steps is None else torch.full_like(usual, self.max_steps)
 
     def predict_outputs(self, inputs: Tensor) -> dict[str, Any]:
         return {"greedy": self.texts(inputs, 1), "text": self.texts(inputs, self.beam_size)}

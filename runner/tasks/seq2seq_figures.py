@@ -39,7 +39,7 @@ def attention_of(task: Any, data: Any, ids: torch.Tensor) -> tuple[list[str], li
     was_training = task.training
     task.eval()
     source = ids[None].to(task.device)
-    (found,) = greedy_search(task.model, source, 2 * len(ids) + 10)
+    (found,) = greedy_search(task.model, source, task.most_steps(source))
     memory, state = task.model.encode(source)
     tokens = torch.tensor([[BEGIN, *found]], device=task.device)
     _, _, attention = task.model.decode(tokens, memory, state)

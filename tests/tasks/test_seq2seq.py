@@ -14,6 +14,7 @@ from runner.data.text.dates import DatesDataModule
 from runner.errors import DataError, UserError
 from runner.models.recurrent.seq2seq import Seq2Seq
 from runner.tasks.seq2seq import Seq2SeqTask
+from runner.tasks.seq2seq_figures import attention_of
 
 
 def test_learns_a_batch_by_heart_and_says_it():
@@ -78,3 +79,12 @@ def test_other_data_and_models_are_refused():
         Seq2SeqTask.try_model(nn.Linear(3, 3), facts)
     with pytest.raises(DataError, match="Use task=classification"):
         Seq2SeqTask.adapt(Facts("classification", (7,), 2))
+
+
+def test_the_attention_is_of_what_is_written():
+    torch.manual_seed(0)
+    data = DatesDataModule(num_train=16, num_val=4, num_test=0)
+    data.setup()
+    task = Seq2SeqTask(Seq2Seq(data.facts.num_outputs, data.facts.extra["vocab_size"], hidden_size=8), max_steps=2).eval()
+    source, told, attention = attention_of(task, data, data.splits["val"].source[0][0])
+    assert len(told) == 3 and attention.shape == (3, len(source))
