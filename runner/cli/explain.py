@@ -38,7 +38,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     fine.add_argument("--layer", metavar="NAME", help="whose maps Grad-CAM takes (the last convolutional ones)")
     fine.add_argument("--steps", type=int, metavar="N", help="of the integral of integrated gradients (64)")
     fine.add_argument("--repeats", type=int, metavar="N", help="of each column's permutation (10)")
-    fine.add_argument("--step", type=int, metavar="N", help="one step of a labelled sequence or of a forecast (all)")
+    fine.add_argument("--step", type=int, metavar="N", help="one step of a labelled sequence or of a forecast, one token of a written sequence (all)")
     fine.add_argument("--seed", type=int, metavar="N", help="of permutations and of --sanity (0)")
     add_checkpoint(parser)
     add_allow_package(parser)
@@ -109,7 +109,7 @@ def _tell(explained) -> None:
         console().print(table("column", "mean", "std", rows=rows, title=title))
     else:
         rows = [one.as_row() for one in explained.found[:MOST_ROWS]]
-        columns = list(dict.fromkeys(key for row in rows for key in row))
+        columns = list(dict.fromkeys(key for row in sorted(rows, key=len, reverse=True) for key in row))
         console().print(table(*columns, rows=[tuple(_cell(row.get(key, "")) for key in columns) for row in rows]))
         if len(explained.found) > MOST_ROWS:
             print(f"and {len(explained.found) - MOST_ROWS} more, in the files")

@@ -23,8 +23,9 @@ from runner.tasks.labelling import LabellingTask
 from runner.tasks.language import LanguageTask
 from runner.tasks.regression import RegressionTask
 from runner.tasks.segmentation import SegmentationTask
+from runner.tasks.word_vectors import WordVectorsTask
 
-__all__ = ["Asked", "ask", "task_name"]
+__all__ = ["Asked", "Forward", "ask", "one_token", "refusal", "task_name"]
 
 SAME_BOX = 0.5
 """IoU from which on a box is wholly taken for the one that is explained."""
@@ -39,7 +40,7 @@ class Asked:
         score: inputs ``(N, …)`` to one number each, ``(N,)``; differentiable.
         target: what is asked about, in words.
         said: what the model says, in words.
-        details: of the answer, for files and pictures: ``box``, ``mask``, ``step``.
+        details: of the answer, for files and pictures: ``box``, ``mask``, ``step``, ``written``.
     """
 
     score: Callable[[Tensor], Tensor]
@@ -59,7 +60,17 @@ def ask(task: Task, forward: Forward, inputs: Tensor, wish: Wish, data: Any) -> 
     Raises:
         UserError: there is no such class, column or step; or runs of this task cannot be explained.
     """
-    raise UserError(f"`runner explain` has no method for runs of {task_name(task)}.")
+    raise UserError(refusal(task))
+
+
+def refusal(task: Task) -> str:
+    """Why runs of a task cannot be explained."""
+    if isinstance(task, WordVectorsTask):
+        return (
+            "a run of word vectors has nothing to explain: what it says of a word is that word's vector, and there is no "
+            "other part of an input. `runner predict RUN WORD…` lists the nearest words, `runner embed RUN` draws the vectors."
+        )
+    return f"`runner explain` has no method for runs of {task_name(task)}."
 
 
 def task_name(task: Task) -> str:
@@ -180,6 +191,16 @@ def _(task: LabellingTask, forward: Forward, inputs: Tensor, wish: Wish, data: A
     return asked
 
 
+def one_token(ids: Sequence[int], wanted: str) -> int:
+    """
+    Raises:
+        UserError: they are several, or none.
+    """
+    if len(ids) != 1:
+        raise UserError(f"--target {wanted!r} is {len(ids)} tokens to this run; give a single one.")
+    return ids[0]
+
+
 @ask.register
 def _(task: LanguageTask, forward: Forward, inputs: Tensor, wish: Wish, data: Any) -> list[Asked]:
     """The logit of the token behind the text."""
@@ -192,10 +213,7 @@ def _(task: LanguageTask, forward: Forward, inputs: Tensor, wish: Wish, data: An
     said = int(probs.argmax())
     number = said
     if wish.target is not None:
-        ids = data.encode(wish.target)
-        if len(ids) != 1:
-            raise UserError(f"--target {wish.target!r} is {len(ids)} tokens to this run; give a single one.")
-        number = ids[0]
+        number = one_token(data.encode(wish.target), wish.target)
     words = f"{data.tokenizer.token(said)!r} {float(probs[said]):.0%}"
     target = repr(data.tokenizer.token(number))
     return [Asked(lambda batch: logits(batch)[:, number], target, words, {"probability": float(probs[number])})]

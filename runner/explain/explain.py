@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from runner.errors import UserError
-from runner.explain.asked import ask, task_name
+from runner.explain.asked import ask, refusal, task_name
 from runner.explain.explanation import Explainer, Explanation
 from runner.explain.image import ImageExplainer
 from runner.explain.permutation import Importance
@@ -16,11 +16,13 @@ from runner.explain.sanity import cascade
 from runner.explain.sequence import StepExplainer, TokenExplainer
 from runner.explain.table import RowExplainer
 from runner.explain.wish import Wish
+from runner.explain.written import WrittenExplainer
 from runner.hardware import available_accelerator
 from runner.inference.load import Trained, Which, load_trained
 from runner.run.directory import RunDir
 from runner.tasks.base import Task
 from runner.tasks.detection import DetectionTask
+from runner.tasks.seq2seq import Seq2SeqTask
 
 __all__ = ["Explained", "explain"]
 
@@ -35,7 +37,7 @@ class Explained:
         kind: of the inputs.
         method, layers, baseline: by which the explanations were made.
         by_place: Grad-CAM's weights are of each place, not of whole maps.
-        found: one a sample; of a labelled sequence one a step.
+        found: one a sample; of a labelled sequence one a step; of a written one that of the whole, then one a token.
         skipped: names of inputs whose answer does not hold what was asked about.
         importance: with the method permutation, and then no ``found``.
         sanity: with the check: ``(layer, mean, deviation)`` of the rank correlation, from the answer to the input.
@@ -70,7 +72,7 @@ def explain(
     trained = load_trained(run, which)
     task = trained.task
     if ask.dispatch(type(task)) is ask.dispatch(object):
-        raise UserError(f"`runner explain` has no method for runs of {task_name(task)}.")
+        raise UserError(refusal(task))
     device = {"gpu": "cuda"}.get(available_accelerator(), available_accelerator())
     task.to(device)
     samples = given_samples(trained, inputs) if inputs else split_samples(trained, wish, run)
@@ -110,7 +112,7 @@ def make_explainer(trained: Trained, wish: Wish, sample: Sample, given: bool) ->
     """
     raw = sample.raw
     kinds: dict[Any, Any] = {3: ImageExplainer, 2: StepExplainer, 1: RowExplainer if raw.is_floating_point() else TokenExplainer}
-    kind = kinds[raw.dim()]
+    kind = WrittenExplainer if isinstance(trained.task, Seq2SeqTask) else kinds[raw.dim()]
     if wish.method is not None and wish.method not in kind.methods:
         raise UserError(
             f"--method {wish.method} is not for {kind.kind}: a run of {task_name(trained.task)} on them has "
@@ -118,8 +120,8 @@ def make_explainer(trained: Trained, wish: Wish, sample: Sample, given: bool) ->
         )
     if wish.layer and (kind is not ImageExplainer or wish.method in ("integrated_gradients", "occlusion")):
         raise UserError("--layer would have no effect: it is for grad_cam and grad_cam_plus_plus on images.")
-    if wish.step is not None and task_name(trained.task) not in ("labelling", "forecasting"):
-        raise UserError("--step would have no effect: it is for runs of labelling and forecasting.")
+    if wish.step is not None and task_name(trained.task) not in ("labelling", "seq2seq", "forecasting"):
+        raise UserError("--step would have no effect: it is for runs of labelling, sequence to sequence and forecasting.")
     return kind(trained, wish, given) if kind is RowExplainer else kind(trained, wish)
 
 

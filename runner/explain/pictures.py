@@ -21,6 +21,7 @@ from runner.tasks.forecasting import ForecastingTask
 from runner.tasks.labelling import LabellingTask
 from runner.tasks.regression import RegressionTask
 from runner.tasks.segmentation import SegmentationTask
+from runner.tasks.seq2seq import Seq2SeqTask
 
 __all__ = ["TITLES", "by_input", "caption", "pictures"]
 
@@ -47,6 +48,8 @@ def pictures(explained: Explained) -> Iterator[tuple[str, Figure]]:
         yield from image_pictures(explained, title)
     elif explained.kind == "texts" and isinstance(explained.trained.task, LabellingTask):
         yield from label_pictures(explained, title)
+    elif explained.kind == "texts" and isinstance(explained.trained.task, Seq2SeqTask):
+        yield from written_pictures(explained, title)
     elif explained.kind == "texts":
         texts = [ScoredText(one.sample.name, caption(one), one.parts, one.values) for one in explained.found]
         yield "overview", token_scores(texts[:MOST_TEXTS], title, unit_of(explained))
@@ -62,7 +65,7 @@ def pictures(explained: Explained) -> Iterator[tuple[str, Figure]]:
 def caption(one: Explanation) -> str:
     """What was asked about, what the model said, and the truth where it differs."""
     target, said = one.asked.target, one.asked.said
-    words = said if re.match(rf"{re.escape(target)} \d+%", said) else f"{target} (said {said})"
+    words = said if said == target or re.match(rf"{re.escape(target)} \d+%", said) else f"{target} (said {said})"
     return f"{words}, truth {one.truth}" if one.truth and one.truth != target else words
 
 
@@ -75,6 +78,8 @@ def unit_of(explained: Explained) -> str:
         return explained.found[0].asked.target
     if isinstance(task, DetectionTask):
         return "score"
+    if isinstance(task, Seq2SeqTask):
+        return "nats"
     return "sum of logits" if isinstance(task, SegmentationTask) else "logit"
 
 
@@ -113,6 +118,19 @@ def label_pictures(explained: Explained, title: str) -> Iterator[tuple[str, Figu
         if number == 0:
             yield "overview", figure
         yield steps[0].sample.name, figure
+
+
+def written_pictures(explained: Explained, title: str) -> Iterator[tuple[str, Figure]]:
+    """A strip of the source for each answer as a whole, and for each a row for every token; of one token the strip alone."""
+    groups, unit = by_input(explained.found), unit_of(explained)
+    strips = [ScoredText(one.sample.name, caption(one), one.parts, one.values) for one, *_ in groups]
+    yield "overview", token_scores(strips[:MOST_TEXTS], title, unit)
+    for whole, *steps in groups:
+        if steps:
+            labels = [f"{one.asked.details['step']}. {caption(one)}" for one in steps]
+            values = np.stack([one.values for one in steps])
+            name = whole.sample.name
+            yield name, token_matrix(whole.parts, labels, values, f"{title}: {caption(whole)}", unit)
 
 
 def label_of(one: Explanation) -> str:

@@ -33,18 +33,26 @@ class TokenVectors:
 
     def __call__(self, vectors: Tensor, ids: Tensor) -> Tensor:
         """``(N, T, D)`` in place of the vectors of ``ids`` ``(N, T)``, which still tell the model where padding is."""
-        hook = self.table.register_forward_hook(lambda module, given, outputs: vectors)
+
+        def put(module: nn.Module, given: tuple[Tensor, ...], outputs: Tensor) -> Tensor:
+            return vectors if same(given[0], ids) else outputs  # it may stand for the tokens of an answer, too
+
+        hook = self.table.register_forward_hook(put)
         try:
             return self.score(ids)
         finally:
             hook.remove()
 
 
+def same(one: Tensor, other: Tensor) -> bool:
+    return one.shape == other.shape and torch.equal(one, other)
+
+
 def table_of(model: nn.Module, score: Callable[[Tensor], Tensor], ids: Tensor) -> nn.Embedding:
     found: list[nn.Embedding] = []
 
     def look(module: nn.Module, given: tuple[Tensor, ...]) -> None:
-        if given[0].shape == ids.shape and torch.equal(given[0], ids):
+        if same(given[0], ids):
             found.append(module)
 
     hooks = [

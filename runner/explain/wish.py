@@ -20,8 +20,8 @@ class Wish:
     Attributes:
         method: None takes what suits the input best.
         target: the class, token or column whose number is explained; what the model said when None.
-        step: counted from 1: of a labelled sequence the step that got its label, of a forecast the step ahead; all
-            when None.
+        step: counted from 1: of a labelled sequence the step that got its label, of a written one the token, of a
+            forecast the step ahead; all when None.
         layer: whose maps Grad-CAM takes; the last one that has any when None.
         split: where samples come from when no input is given.
         samples: so many of them; 8 when None.

@@ -105,6 +105,7 @@ def table_of(explained: Explained) -> list[dict[str, Any]]:
         order = np.argsort(-one.mean, kind="stable")
         return [{"column": one.names[i], "mean": plain(one.mean[i]), "std": plain(one.std[i])} for i in order]
     rows: list[dict[str, Any]] = []
+    stepped = any("step" in one.asked.details for one in explained.found)
     for one in explained.found if explained.kind != "images" else ():
         head = {"input": one.sample.name, "target": one.asked.target}
         if explained.kind == "series":
@@ -114,8 +115,8 @@ def table_of(explained: Explained) -> list[dict[str, Any]]:
                 for part, value in zip(one.parts, values, strict=True)
             ]
             continue
-        if "step" in one.asked.details:
-            head["step"] = one.asked.details["step"]
+        if stepped:
+            head["step"] = one.asked.details.get("step", "")
         named = zip(one.parts, one.cells or [""] * len(one.parts), one.values, strict=True)
         for place, (part, cell, value) in enumerate(named, start=1):
             if explained.kind == "texts":
@@ -134,7 +135,7 @@ def as_csv(rows: Sequence[dict[str, Any]]) -> str:
 
 
 def page_of(explained: Explained) -> str:
-    """The tokens of all texts in their colours; of labelled steps one line each."""
+    """The tokens of all texts in their colours; of labelled steps and written tokens one line each."""
     texts = []
     for group in by_input(explained.found):
         for one in group:

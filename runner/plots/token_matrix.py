@@ -1,4 +1,4 @@
-"""Which tokens gave each step of a sequence its label."""
+"""Which tokens gave each step of a sequence its label, or made each token of an answer."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from runner.tasks.language import zipped
 
-__all__ = ["BEGIN", "END", "beam_search", "greedy_search"]
+__all__ = ["BEGIN", "END", "beam_search", "greedy_search", "log_probs_of", "writable"]
 
 PAD, UNKNOWN, BEGIN, END = range(4)
 NEVER = [PAD, UNKNOWN, BEGIN]
@@ -23,9 +23,18 @@ NEVER = [PAD, UNKNOWN, BEGIN]
 def next_log_probs(model: Any, tokens: Tensor, memory: Any, state: Any) -> tuple[Tensor, Any]:
     """Of the token behind the last: ``(N, K)``, and the state there."""
     logits, state, _ = model.decode(tokens[:, -1:], memory, state)
-    logits = logits[:, -1].float()
-    logits[:, NEVER] = -torch.inf
-    return logits.log_softmax(-1), state
+    return writable(logits[:, -1]), state
+
+
+def writable(logits: Tensor) -> Tensor:
+    """Log-probabilities ``(…, K)`` among the tokens that a text may hold; the others have none."""
+    return logits.float().index_fill(-1, torch.tensor(NEVER, device=logits.device), -torch.inf).log_softmax(-1)
+
+
+def log_probs_of(model: Any, source: Tensor, tokens: Tensor) -> Tensor:
+    """What a search finds at each step when it has written ``tokens`` ``(N, T)`` so far: ``(N, T, K)``."""
+    begin = tokens.new_full((len(tokens), 1), BEGIN)
+    return writable(model(source, torch.cat([begin, tokens[:, :-1]], 1)))
 
 
 def greedy_search(model: Any, source: Tensor, max_steps: int | Tensor) -> list[list[int]]:

@@ -19,7 +19,7 @@ QUIET = ["tracking=none", "plots=false", "hardware=cpu", "trainer.max_epochs=1"]
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory, monkeypatch_module) -> Path:
-    """Runs on images, a table, texts, a text to go on with, and a series."""
+    """Runs on images, a table, texts, a text to go on with, a series, pairs of sequences, and words."""
     folder = tmp_path_factory.mktemp("explained")
     monkeypatch_module.chdir(folder)
     monkeypatch_module.setenv("RUNNER_DATA", str(folder / "cache"))
@@ -37,6 +37,8 @@ def root(tmp_path_factory: pytest.TempPathFactory, monkeypatch_module) -> Path:
         "texts": ["data=text_csv", "data.path=s.csv", *lstm],
         "poem": ["data=text_file", "data.path=poem.txt", "data.window=16", "data.batch_size=4", *lstm],
         "series": ["data=series", "data.path=series.csv", "data.input_steps=8", "data.horizon_steps=2", *lstm],
+        "dates": ["data=dates", "data.num_train=64", "data.num_val=4", "data.num_test=0", "model.hidden_size=8", "report=false"],
+        "words": ["data=word_pairs", "data.path=poem.txt", "report=false"],
     }.items():
         assert main(["train", *words, *QUIET, f"run.name={name}"]) == 0
     return folder
@@ -133,6 +135,22 @@ def test_a_series(explain, root: Path) -> None:
     assert explain("series", "series.csv", "--method", "occlusion", "--output", "steps")[0] == 0
 
 
+def test_pairs_of_sequences(explain, root: Path) -> None:
+    code, out, err = explain("dates", "--samples", "2", "--sanity", "--output", "pairs")
+    assert code == 0 and "completeness" in out and "rank correlation" in out, err
+    told = json.loads((root / "pairs" / "attributions.json").read_text())["explanations"]
+    whole, *tokens = [one for one in told if one["input"] == told[0]["input"]]
+    assert "step" not in whole and [one["step"] for one in tokens] == [*range(1, len(tokens) + 1)] and len(tokens) > 1
+    sums = np.sum([[part["score"] for part in one["tokens"]] for one in tokens], 0)
+    assert [part["score"] for part in whole["tokens"]] == pytest.approx(sums, abs=1e-3)
+    names = {path.name for path in (root / "pairs").iterdir()}
+    assert {"attributions.csv", "texts.html", "overview.png", "sanity.png", f"{whole['input']}.png"} <= names
+    code, out, err = explain("dates", "Jan 5 2001", "--step", "1", "--target", "7", "--method", "occlusion", "--output", "token")
+    assert code == 0 and "'7'" in out, err
+    with open(root / "token" / "attributions.csv") as file:
+        assert {(row["target"], row["step"]) for row in csv.DictReader(file)} == {("'7'", "1")}
+
+
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [
@@ -146,6 +164,11 @@ def test_a_series(explain, root: Path) -> None:
         ("digits --layer head", "Grad-CAM wants maps of shape"),
         ("texts --layer layers", "--layer would have no effect"),
         ("digits --step 2", "--step would have no effect"),
+        ("dates 2001 --step 99", "--step 99: the model writes"),
+        ("dates 2001 --target 7", "say with --step in place of which"),
+        ("dates 2001 --step 1 --target 77", "--target '77' is 2 tokens"),
+        ("dates 2001 --step 1 --target Q", "--target Q: the run writes no such token"),
+        ("words line", "`runner predict RUN WORD…` lists the nearest words"),
         ("series --step 3", "--step 3: the run forecasts 2 steps"),
         ("digits --split tset", "train, val, test"),
         ("digits --samples 0", "--samples 0: expected a number from 1"),
