@@ -246,9 +246,15 @@ class Task(LightningModule):
         """The learning rate's way over so many updates, from the optimizer's rates on."""
         if self.scheduler_factory is None:
             return None
-        planned, epochs = self.planned_steps(), self.trainer.max_epochs or 0
-        steps_per_epoch = max(1, planned // epochs) if epochs > 0 else planned
+        steps_per_epoch = self.steps_per_epoch() or total_steps
         return self.scheduler_factory(optimizer, total_steps=total_steps, steps_per_epoch=steps_per_epoch)
+
+    def steps_per_epoch(self) -> int:
+        """Optimizer updates of a whole epoch, also where the training ends before its end; 0 when nobody knows."""
+        if self.trainer.train_dataloader is None:
+            self.trainer.fit_loop.setup_data()
+        batches = self.trainer.num_training_batches
+        return math.ceil(batches / self.trainer.accumulate_grad_batches) if math.isfinite(batches) else 0
 
 
 class Meeting(torch.autograd.Function):

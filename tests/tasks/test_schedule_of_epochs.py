@@ -1,0 +1,47 @@
+"""A schedule counts in whole epochs of the data, whatever ends the training."""
+
+from __future__ import annotations
+
+import pytest
+import pytorch_lightning as pl
+import torch
+from torch import nn
+from torch.utils.data import DataLoader
+
+from runner.tasks.base import Step, Task
+
+NUM_BATCHES = 12
+
+
+class PlainTask(Task):
+    """The least that trains."""
+
+    def step(self, batch):
+        return Step(self.model(batch["inputs"]).square().mean(), {})
+
+
+@pytest.mark.parametrize(
+    ("lengths", "total_steps", "steps_per_epoch"),
+    [
+        ({"max_epochs": 3}, 36, 12),
+        ({"max_epochs": 10, "max_steps": 20}, 20, 12),
+        ({"max_epochs": -1, "max_steps": 20}, 20, 12),
+        ({"max_epochs": 10, "max_steps": 5}, 5, 12),
+        ({"max_epochs": 10, "max_steps": 4, "accumulate_grad_batches": 5}, 4, 3),
+        ({"max_epochs": 2, "accumulate_grad_batches": 5}, 6, 3),
+        ({"max_epochs": 10, "max_steps": 9, "limit_train_batches": 6}, 9, 6),
+    ],
+)
+def test_a_schedule_knows_how_long_an_epoch_is(lengths, total_steps, steps_per_epoch):
+    told = []
+
+    def schedule(optimizer, **known):
+        told.append(known)
+
+    batches = DataLoader([{"inputs": torch.ones(2)}] * NUM_BATCHES, batch_size=1)
+    task = PlainTask(nn.Linear(2, 1), lambda groups: torch.optim.SGD(groups, lr=0.1), schedule)
+    quiet = dict.fromkeys(("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"), False)
+    trainer = pl.Trainer(accelerator="cpu", devices=1, **quiet, **lengths)
+    trainer.fit(task, batches)
+    assert told == [{"total_steps": total_steps, "steps_per_epoch": steps_per_epoch}]
+    assert trainer.global_step == total_steps
