@@ -17,8 +17,11 @@ __all__ = ["RangeTest", "exponential_range", "smoothed", "suggestions"]
 SLIDE_POINTS = 15
 SLIDE_CHANGE = 0.1
 """Of the steepest slope: smaller differences count as noise."""
+LEAST_POINTS = 5
+START = 0.25
+"""Of the way to the lowest loss: the median there is where the loss comes from. The first ones are hardly smoothed."""
 FALLEN = 0.05
-"""A valley begins where the loss has done this part of its fall: before, there is only noise."""
+"""The fall begins where the loss has done this part of it: before, there is only noise."""
 LEAST_FALL = 0.05
 """A loss that falls by less than this part of its first value may only have wavered."""
 
@@ -82,13 +85,14 @@ def suggestions(rates: Sequence[float], losses: Sequence[float]) -> dict[str, fl
     x, y = np.log(np.asarray(rates, float)), np.asarray(losses, float)
     keep = np.isfinite(y)
     x, y = x[keep], y[keep]
-    if len(y) < 5 or y[0] - y.min() < LEAST_FALL * abs(y[0]):
+    if len(y) < LEAST_POINTS or y[0] - y.min() < LEAST_FALL * abs(y[0]):
         return {}
     lowest = int(y.argmin())
-    begin = int(np.flatnonzero(y[: lowest + 1] >= y[0] - FALLEN * (y[0] - y[lowest]))[-1])
+    start = max(float(np.median(y[: max(LEAST_POINTS, int(START * lowest))])), y[lowest])
+    begin = int(np.flatnonzero(y[: lowest + 1] >= start - FALLEN * (start - y[lowest]))[-1])
     found = {
         "valley": begin + valley(y[begin : lowest + 1]),
-        "steepest": steepest(y, x, lowest),
+        "steepest": begin + steepest(y[begin:], x[begin:], lowest - begin),
         "minimum/10": lowest,
         "slide": slide(y, lowest),
     }

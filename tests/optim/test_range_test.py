@@ -33,6 +33,16 @@ def test_suggestions_lie_where_they_are_said_to(noise):
     assert found["slide"] < found["steepest"]
 
 
+@pytest.mark.parametrize("first", [2.6, 2.25, 1.75])
+def test_a_first_batch_unlike_the_others_moves_no_suggestion_onto_the_plateau(first):
+    """Of the smoothed losses the first is that of one batch, and each after it is of one batch more."""
+    losses = curve(noise=0.05)
+    losses[0] = first
+    found = suggestions(RATES, smoothed(losses, 0.9))
+    assert 1e-3 < found["steepest"] < 5e-2
+    assert 1e-3 < found["valley"] < 1e-1
+
+
 def test_scale_and_offset_of_the_loss_do_not_matter():
     assert suggestions(RATES, 1000 * curve()) == suggestions(RATES, curve())
 
