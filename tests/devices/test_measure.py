@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from devices.ranks import points, written
@@ -10,9 +11,12 @@ from torch import nn
 
 import runner.devices.measure as measuring
 import runner.measure_hardware as measuring_hardware
+from runner.data.text.stream import StreamSplit
 from runner.devices.measure import Candidate, decide, measure
+from runner.models.recurrent.network import LSTM
 from runner.run.files import read_json
 from runner.tasks.classification import ClassificationTask
+from runner.tasks.language import LanguageTask
 from runner.worker import execute
 
 SLOW, FAST, OTHER = Candidate("32", False), Candidate("bf16", True), Candidate("32", True)
@@ -51,6 +55,16 @@ def test_the_faster_one_is_chosen_and_the_model_stays_as_it_was() -> None:
     assert torch.get_rng_state().equal(random) and task._num_seen == 0
     assert all(value.equal(before[name]) for name, value in task.state_dict().items())
     assert all(parameter.grad is None for parameter in task.parameters())
+
+
+def test_a_language_model_is_timed_on_windows_from_the_middle_of_its_text(tmp_path) -> None:
+    """They are no beginning of a stream, and there is no state to go on from."""
+    (np.arange(40) % 5).astype(np.uint16).tofile(tmp_path / "train.uint16")
+    split = StreamSplit(tmp_path / "train.uint16", 8, np.ones(5, dtype=np.int64))
+    batch = split.__getitems__([(0, place) for place in range(4)])
+    task = LanguageTask(LSTM(5, vocab_size=5, per_step=True, embed_dim=3, hidden_size=4))
+    found = measure(task, batch, torch.device("cpu"), SLOW, [SLOW])
+    assert not batch["first"] and len(found.seconds) == 1 and task.carried is None
 
 
 def test_a_run_keeps_what_was_chosen(tmp_path, monkeypatch, capsys) -> None:
