@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ def read_coco(file: Path, places: list[Path]) -> tuple[Reading, dict[int, str]]:
         DataError: the file is not COCO's JSON, or no image is found.
     """
     try:
-        with open(file, encoding="utf-8") as opened:
+        with open(file, encoding="utf-8-sig") as opened:
             content = json.load(opened, object_hook=compact)
         categories = {int(entry["id"]): str(entry["name"]) for entry in content["categories"]}
         images = [
@@ -43,6 +44,7 @@ def read_coco(file: Path, places: list[Path]) -> tuple[Reading, dict[int, str]]:
             for entry in content["images"]
         ]
         annotations = content.get("annotations") or []
+        refuse_doubles(content)
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise DataError(
             f"{file} is not COCO's JSON ({type(error).__name__}: {error}). "
@@ -65,27 +67,45 @@ def sides_of(bbox: Any) -> list[float]:
     return [float("nan") if value is None else float(value) for value in bbox]
 
 
+def id_of(value: Any) -> str:
+    """The same for 7, 7.0 and "7": tools write each of them."""
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
+def refuse_doubles(content: dict[str, Any]) -> None:
+    """
+    Raises:
+        ValueError: an id stands for several images or classes.
+    """
+    for what in ("images", "categories"):
+        counts = Counter(id_of(entry["id"]) for entry in content[what])
+        twice = [number for number, count in counts.items() if count > 1]
+        if twice:
+            raise ValueError(f"{len(twice)} ids of {what} stand there more than once, {twice[0]} among them")
+
+
 def annotation_table(
     annotations: list[Any], images: list[tuple[Any, str, int, int]], categories: dict[int, str], folder: Path
 ) -> Reading:
-    position = {entry[0]: place for place, entry in enumerate(images)}
-    label = {category: place for place, category in enumerate(categories)}
+    position = {id_of(entry[0]): place for place, entry in enumerate(images)}
+    label = {str(category): place for place, category in enumerate(categories)}
     rows, corrupt, unknown = [], [], []
     for number, annotation in enumerate(annotations):
         try:
             if not isinstance(annotation, tuple):
                 raise ValueError("no bbox or no image_id")
             image_id, category, bbox, area, crowd = annotation
-            place = position[image_id]
+            place = position[id_of(image_id)]
             x, y, width, height = sides_of(bbox)
             area = float("nan") if area is None else float(area)
         except (TypeError, ValueError, KeyError) as error:
-            reason = f"there is no image {error}" if isinstance(error, KeyError) else str(error)
+            reason = f"there is no image {image_id}" if isinstance(error, KeyError) else str(error)
             corrupt.append(f"annotation number {number} ({reason})")
             continue
-        if category not in label:
+        class_number = label.get(id_of(category), -1)
+        if class_number < 0:
             unknown.append(str(category))
-        rows.append((place, x, y, x + width, y + height, label.get(category, -1), area, crowd))
+        rows.append((place, x, y, x + width, y + height, class_number, area, crowd))
     columns = np.array(rows, dtype=np.float64).reshape(-1, 8)
     table = BoxTable.build(
         [name for _, name, _, _ in images],

@@ -114,7 +114,7 @@ class VocDataModule(AnnotatedImagesDataModule):
         for split, names in LISTS.items():
             file = next((folder / f"{name}.txt" for name in names if (folder / f"{name}.txt").is_file()), None)
             if file is not None:
-                lines = file.read_text(encoding="utf-8").splitlines()
+                lines = file.read_text(encoding="utf-8-sig").splitlines()
                 found[split] = [line.split()[0] for line in lines if line.strip()]
         others = {name for split in ("val", "test") for name in found.get(split, ())}
         every = sorted(path.stem for path in (self.base / "Annotations").glob("*.xml"))

@@ -86,17 +86,17 @@ class YoloDataModule(AnnotatedImagesDataModule):
             there = ", ".join(file.name for file in files) or "none"
             raise DataError(
                 f"{self.folder}: expected one YAML file with the names of the classes, found {there}. "
-                "Name it with data.config=FILE."
+                "Name it with data.config=FILE; a classes.txt with a name a line does as well."
             )
         try:
-            content = yaml.safe_load(files[0].read_text(encoding="utf-8"))
+            content = yaml.safe_load(files[0].read_text(encoding="utf-8-sig"))
             names = content["names"]
             if isinstance(names, dict):
                 if sorted(names) != list(range(len(names))):
                     raise ValueError(f"the ids of its names are not 0 to {len(names) - 1}")
                 names = [names[key] for key in sorted(names)]
-            if not names:
-                raise ValueError("it names no class")
+            if not names or isinstance(names, str):
+                raise ValueError("names is one word, expected a list" if names else "it names no class")
             return content | {"names": [str(name) for name in names], "file": files[0]}
         except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError) as error:
             raise DataError(

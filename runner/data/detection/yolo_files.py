@@ -21,7 +21,7 @@ def find_names(folder: Path) -> list[str]:
     """Of the classes, from a ``classes.txt`` with a name a line."""
     for file in (folder / "classes.txt", folder / "labels" / "classes.txt"):
         if file.is_file():
-            return [line.strip() for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
+            return [line.strip() for line in file.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
     return []
 
 
@@ -33,7 +33,7 @@ def list_images(place: Path, root: Path) -> list[Path]:
     if place.is_dir():
         found = [entry.path for entry in files_below(place) if is_image(entry.name)]
         return sorted(Path(os.path.abspath(path)) for path in found)
-    lines = [line.strip() for line in place.read_text(encoding="utf-8").splitlines() if line.strip()]
+    lines = [line.strip() for line in place.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
     bases = (place.parent, root)
     paths = [next((base / line for base in bases if (base / line).exists()), root / line) for line in lines]
     return [Path(os.path.abspath(path)) for path in paths]
@@ -42,7 +42,7 @@ def list_images(place: Path, root: Path) -> list[Path]:
 def read_labels(file: Path, corrupt: list[str]) -> list[tuple[int, tuple[float, float, float, float]]] | None:
     """Classes and boxes of one image; None where there is no file. What cannot be read goes into ``corrupt``."""
     try:
-        lines = file.read_text(encoding="utf-8").splitlines()
+        lines = file.read_text(encoding="utf-8-sig").splitlines()
     except FileNotFoundError:
         return None
     except (OSError, UnicodeDecodeError) as error:
@@ -69,7 +69,7 @@ def parse_line(line: str) -> tuple[int, tuple[float, float, float, float]]:
         raise ValueError(f"{len(words)} numbers; expected 5, or a class and at least 3 points")
     values = [float(word) for word in words[1:]]
     label = float(words[0])
-    if label != int(label):
+    if not label.is_integer():
         raise ValueError(f"the class is {words[0]!r}, expected a whole number")
     if len(words) == 5:
         x, y, width, height = values

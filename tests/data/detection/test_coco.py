@@ -116,6 +116,32 @@ def test_widths_may_be_missing(coco, coco_json):
     assert data.facts.extra["shorter_side"] == 40 and data.facts.extra["longer_side"] == 48
 
 
+def test_an_id_is_the_same_as_a_word_and_as_a_number(coco, coco_json):
+    content = coco_json()
+    for annotation in content["annotations"][::2]:
+        annotation |= {"image_id": str(annotation["image_id"]), "category_id": float(annotation["category_id"])}
+    for category in content["categories"]:
+        category["id"] = str(category["id"])
+    data = CocoDataModule(str(coco(content=content)))
+    data.setup()
+    assert data.facts.class_counts == [3, 2, 1]
+
+
+def test_a_class_that_is_no_id_is_told(coco, coco_json):
+    content = coco_json()
+    content["annotations"][0]["category_id"] = [3]
+    with pytest.raises(DataError, match=r"does not name \(\[3\]\)"):
+        CocoDataModule(str(coco(content=content))).setup()
+
+
+@pytest.mark.parametrize("what", ["images", "categories"])
+def test_an_id_that_stands_for_several_is_refused(coco, coco_json, what):
+    content = coco_json()
+    content[what][1]["id"] = content[what][0]["id"]
+    with pytest.raises(DataError, match=f"1 ids of {what} stand there more than once, {content[what][0]['id']} among"):
+        CocoDataModule(str(coco(content=content))).setup()
+
+
 REFUSED = {
     "no folder": (lambda root: root / "gone", "there is no such folder"),
     "a file": (lambda root: root / "annotations" / "instances_val2017.json", "is a file, expected a folder"),

@@ -57,6 +57,15 @@ def test_lists_of_images(yolo):
     assert sorted(targets(data, "train")) == ["a", "d"]
 
 
+def test_a_byte_order_mark_is_no_part_of_a_number(yolo):
+    label = yolo / "labels" / "train" / "a.txt"
+    label.write_text(label.read_text(), encoding="utf-8-sig")
+    (yolo / "data.yaml").write_text((yolo / "data.yaml").read_text(), encoding="utf-8-sig")
+    data = YoloDataModule(str(yolo))
+    data.setup()
+    assert data.facts.class_counts == [3, 2, 1]
+
+
 def test_names_in_a_text_file(yolo):
     (yolo / "data.yaml").unlink()
     (yolo / "classes.txt").write_text("cat\ndog\nowl\n")
@@ -100,6 +109,7 @@ def test_polygons_become_boxes(yolo):
         ("0 a b c d", "could not convert"),
         ("0.5 0.5 0.5 0.1 0.1", "expected a whole number"),
         ("cat 0.5 0.5 0.1 0.1", "could not convert"),
+        ("inf 0.5 0.5 0.1 0.1", "expected a whole number"),
     ],
 )
 def test_lines_that_cannot_be_read_are_named(yolo, line, words):
@@ -131,6 +141,7 @@ def test_faults_of_boxes(yolo):
         ("train: images/train\n", "is not a YOLO data file"),
         ("names: {0: a, 2: b}\ntrain: images/train\n", "not 0 to 1"),
         ("names: [a\n", "is not a YOLO data file"),
+        ("names: cat\ntrain: images/train\n", "names is one word, expected a list"),
         ("names: []\ntrain: images/train\n", "it names no class"),
         ("names: [a]\ntrain: images/training\n", "there is no"),
     ],
