@@ -65,12 +65,20 @@ class MaskReader:
         """
         try:
             found = raw_mask(path.read_bytes())
-            ids = self.of_values(found) if found.ndim == 2 else self.of_colors(found)
+            ids = self.of_values(found) if found.ndim == 2 else self.of_channels(found)
         except OSError as error:
             raise BrokenSampleError(f"The mask {path} cannot be read: {error.strerror or error}.") from error
         except ValueError as error:
             raise BrokenSampleError(f"The mask {path} {error}.") from error
         return torch.from_numpy(ids)
+
+    def of_channels(self, found: np.ndarray) -> np.ndarray:
+        """Three channels that are the same everywhere are colours too, where the classes have colours: a mask may hold
+        nothing but grey ones. They are values where no class has colours, or none of theirs is there and none may be.
+        """
+        alike = (found[..., :1] == found).all()
+        by_value = self.codes is None or (self.unknown == "refuse" and not np.isin(packed(found), self.codes).any())
+        return self.of_values(found[..., 0]) if alike and by_value else self.of_colors(found)
 
     def of_values(self, found: np.ndarray) -> np.ndarray:
         ids = self.ids[found]
@@ -100,7 +108,7 @@ class MaskReader:
 
 
 def raw_mask(content: bytes) -> np.ndarray:
-    """Values uint8 ``(H, W)``, or colours uint8 ``(H, W, 3)`` where the three channels are not the same.
+    """Values uint8 ``(H, W)``, or colours uint8 ``(H, W, 3)``.
 
     Raises:
         ValueError: it cannot be a mask; the message goes on from its name.
@@ -120,8 +128,6 @@ def raw_mask(content: bytes) -> np.ndarray:
         raise
     except Exception as error:  # rotten bytes make decoders raise a dozen kinds, SyntaxError among them
         raise ValueError(f"is no readable image ({type(error).__name__})") from error
-    if values.ndim == 3 and (values[..., :1] == values).all():
-        values = values[..., 0]
     if values.ndim == 2 and values.dtype not in (np.uint8, np.bool_):
         if values.dtype.kind == "f" or values.min() < 0 or values.max() > 255:
             raise ValueError(f"has values from {values.min()} to {values.max()}; expected whole numbers from 0 to 255")

@@ -66,6 +66,22 @@ def test_colours(tmp_path):
     assert MaskReader(3, colors=COLORS).read(with_alpha).tolist() == [[2, 0]]
 
 
+def test_grey_colours_are_colours(tmp_path):
+    path = save(tmp_path / "m.png", colored([128, 128, 128], [0, 0, 0]))
+    colors = [[64, 0, 0], [128, 128, 128]]
+    assert MaskReader(2, colors=colors, unknown="ignore").read(path).tolist() == [[1, 255]]
+    with pytest.raises(BrokenSampleError, match=r"colours that are no class's: \[0, 0, 0\]"):
+        MaskReader(2, colors=colors).read(path)
+    alone = save(tmp_path / "alone.png", colored([0, 0, 0], [0, 0, 0]))
+    assert MaskReader(2, colors=[[128, 0, 0], [0, 0, 0]]).read(alone).tolist() == [[1, 1]]
+    assert MaskReader(2, colors=colors, unknown="ignore").read(alone).tolist() == [[255, 255]]
+
+
+def test_three_channels_of_class_ids_are_no_colours(tmp_path):
+    path = save(tmp_path / "m.png", colored([2, 2, 2], [1, 1, 1]))
+    assert MaskReader(3, colors=COLORS).read(path).tolist() == [[2, 1]]
+
+
 def test_unknown_colours_are_named_or_ignored(tmp_path):
     path = save(tmp_path / "m.png", colored([7, 8, 9], [1, 2, 3], [255, 255, 250]))
     with pytest.raises(BrokenSampleError, match=r"colours that are no class's: \[1, 2, 3\], \[255, 255, 250\]"):
