@@ -105,11 +105,29 @@ def build_optimizer(factory: Callable[[list[dict[str, Any]]], Optimizer], model:
         optimizer = factory(groups)
     except (ValueError, RuntimeError) as error:
         raise UserError(f"The optimizer cannot be built: {error}") from error
+    refuse_options(optimizer, groups)
     for group in optimizer.param_groups:
         group["lr"] = group["lr"] * group[LR_FACTOR]
     if getattr(optimizer, "_step_supports_amp_scaling", False):
         optimizer._step_supports_amp_scaling = False
     return optimizer
+
+
+def refuse_options(optimizer: Optimizer, groups: list[dict[str, Any]]) -> None:
+    """timm's optimizers read keys of groups that are none of their defaults; there nothing is refused.
+
+    Raises:
+        UserError: a group has an option that the optimizer does not know, and would not act.
+    """
+    if type(optimizer).__module__.startswith("timm."):
+        return
+    known = optimizer.defaults.keys() | {"params", LR_FACTOR, "weight_decay"}
+    unknown = {name: None for group in groups for name in group if name not in known}
+    if unknown:
+        raise UserError(
+            f"parameter_groups: {type(optimizer).__name__} knows no {', '.join(map(repr, unknown))}. "
+            f"Options of a group: {', '.join(sorted(optimizer.defaults))}."
+        )
 
 
 def one_group(groups: list[dict[str, Any]]) -> list[nn.Parameter]:

@@ -34,7 +34,7 @@ def plateau(
         monitor: the metric to watch.
         mode: whether a better one is lower or higher.
         factor: what the learning rate is multiplied by.
-        patience: epochs without a better metric that are let pass.
+        patience: epochs without a better metric that are let pass; those with a validation count.
         threshold: the least relative change that counts as better.
         cooldown: epochs after a fall that do not count.
         min_lr: the learning rate never falls below.

@@ -235,6 +235,8 @@ class Task(LightningModule):
         entry = {"scheduler": schedule.scheduler, "interval": schedule.interval, "frequency": 1}
         if schedule.needs_metric:
             entry["monitor"] = schedule.monitor
+            if schedule.monitor.startswith("val/"):  # it is there after epochs that are validated only
+                entry["frequency"] = self.trainer.check_val_every_n_epoch or 1
         return {"optimizer": optimizer, "lr_scheduler": entry}
 
     def planned_steps(self) -> int:

@@ -42,6 +42,13 @@ def test_a_rule_that_matches_nothing_is_refused_with_the_names_there_are():
         mark_groups(MLP(4, 3), [{"match": "("}])
 
 
+def test_an_option_that_the_optimizer_does_not_know_is_refused():
+    model = MLP(4, 3)
+    mark_groups(model, [{"match": "head", "options": {"wieght_decay": 0}}])
+    with pytest.raises(UserError, match=r"SGD knows no 'wieght_decay'. Options of a group: .*, weight_decay"):
+        build_optimizer(SGD, model)
+
+
 def test_lbfgs_knows_no_groups():
     lbfgs = functools.partial(torch.optim.LBFGS, lr=1.0)
     assert len(build_optimizer(lbfgs, MLP(4, 3)).param_groups) == 1
