@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import wave
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from runner.errors import UserError
@@ -69,7 +71,7 @@ def test_files_of_tunes_without_a_synthesiser(tmp_path, monkeypatch):
 
 def test_sound_where_there_is_a_synthesiser(tmp_path, monkeypatch):
     program, font = tmp_path / "fluidsynth", tmp_path / "piano.sf2"
-    program.write_text('#!/bin/sh\n[ "$1" = -ni ] && [ -f "$6" ] && [ -f "$7" ] && echo RIFF > "$3"\n')
+    program.write_text('#!/bin/sh\n[ "$1" = -ni ] && [ -f "$8" ] && [ -f "$9" ] && echo RIFF > "$3"\n')
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setenv("SOUNDFONT", str(font))
@@ -81,6 +83,18 @@ def test_sound_where_there_is_a_synthesiser(tmp_path, monkeypatch):
     program.write_text("#!/bin/sh\necho no good >&2; exit 3\n")
     with pytest.raises(UserError, match="no good"):
         write_wav(Path(rows[0]["midi"]).with_name("gone.mid"))
+
+
+@pytest.mark.skipif(why_no_sound() is not None, reason=str(why_no_sound()))
+def test_a_real_synthesiser_makes_the_tune_audible(tmp_path):
+    rows, _ = write_tunes([TUNE], tmp_path)
+    with wave.open(rows[0]["wav"]) as sound:
+        seconds = sound.getnframes() / sound.getframerate()
+        samples = np.frombuffer(sound.readframes(sound.getnframes()), np.int16) / 2**15
+    played = music21.converter.parse(rows[0]["midi"]).flatten()
+    last = max(event["endTimeSeconds"] for event in played.secondsMap)
+    assert last <= seconds < last + 10, "as long as the tune, and its echo"
+    assert 0.1 < abs(samples).max() < 1
 
 
 def test_a_tune_whose_repeats_do_not_fit_is_played_once_through(tmp_path):
