@@ -27,10 +27,11 @@ def _(task: Seq2SeqTask, forward: Forward, inputs: Tensor, wish: Wish, data: Any
     if wish.target is not None and wish.step is None:
         raise UserError(f"--target {wish.target} is one token of what the model writes: say with --step in place of which.")
     tokenizer = data.tokenizers["target"]
+    most = task.most_steps(inputs)
     with torch.no_grad():
-        (written,) = greedy_search(task.model, inputs, task.most_steps(inputs))
+        (written,) = greedy_search(task.model, inputs, most)
         text = task.decode(written)
-        if ended := len(written) < int(task.most_steps(inputs)[0]):
+        if ended := len(written) < int(most[0]):
             written.append(END)
         tokens = torch.tensor([written], device=inputs.device)
         log_probs = log_probs_of(task.model, inputs, tokens)[0]

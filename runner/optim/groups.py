@@ -121,8 +121,11 @@ def refuse_options(optimizer: Optimizer, groups: list[dict[str, Any]]) -> None:
     """
     if type(optimizer).__module__.startswith("timm."):
         return
-    known = optimizer.defaults.keys() | {"params", LR_FACTOR, "weight_decay"}
-    unknown = {name: None for group in groups for name in group if name not in known}
+    known = optimizer.defaults.keys() | {"params", LR_FACTOR}
+    without_effect = ("weight_decay", 0.0)  # what each optimizer is told of norms and biases
+    unknown = dict.fromkeys(
+        name for group in groups for name, value in group.items() if name not in known and (name, value) != without_effect
+    )
     if unknown:
         raise UserError(
             f"parameter_groups: {type(optimizer).__name__} knows no {', '.join(map(repr, unknown))}. "

@@ -91,8 +91,7 @@ class LanguageTask(Task):
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
         begin, end, count = batch.get("rows") or (0, len(batch["inputs"]), len(batch["inputs"]))
-        begins = batch["first"] or self.carried is None  # a step that is only timed is from somewhere in the text
-        carried = None if begins else zipped(lambda whole: whole[:, begin:end].contiguous(), self.carried)
+        carried = None if batch["first"] else zipped(lambda whole: whole[:, begin:end].contiguous(), self.carried)
         step = self.step(batch, carried, self.label_smoothing)
         self._ahead = [*(self._ahead if begin else ()), step.outputs["state"]]
         if end == count:  # the last pass of the batch: the state is that of all its streams

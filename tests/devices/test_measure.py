@@ -58,13 +58,13 @@ def test_the_faster_one_is_chosen_and_the_model_stays_as_it_was() -> None:
 
 
 def test_a_language_model_is_timed_on_windows_from_the_middle_of_its_text(tmp_path) -> None:
-    """They are no beginning of a stream, and there is no state to go on from."""
+    """There is no state to go on from."""
     (np.arange(40) % 5).astype(np.uint16).tofile(tmp_path / "train.uint16")
     split = StreamSplit(tmp_path / "train.uint16", 8, np.ones(5, dtype=np.int64))
     batch = split.__getitems__([(0, place) for place in range(4)])
     task = LanguageTask(LSTM(5, vocab_size=5, per_step=True, embed_dim=3, hidden_size=4))
     found = measure(task, batch, torch.device("cpu"), SLOW, [SLOW])
-    assert not batch["first"] and len(found.seconds) == 1 and task.carried is None
+    assert batch["first"] and len(found.seconds) == 1 and task.carried is None
 
 
 def test_a_run_keeps_what_was_chosen(tmp_path, monkeypatch, capsys) -> None:

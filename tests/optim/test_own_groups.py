@@ -47,6 +47,9 @@ def test_an_option_that_the_optimizer_does_not_know_is_refused():
     mark_groups(model, [{"match": "head", "options": {"wieght_decay": 0}}])
     with pytest.raises(UserError, match=r"SGD knows no 'wieght_decay'. Options of a group: .*, weight_decay"):
         build_optimizer(SGD, model)
+    mark_groups(model, [{"match": "head", "options": {"weight_decay": 0.1}}])
+    with pytest.raises(UserError, match="Rprop knows no 'weight_decay'"):
+        build_optimizer(functools.partial(torch.optim.Rprop, lr=1.0), model)
 
 
 def test_lbfgs_knows_no_groups():

@@ -44,12 +44,13 @@ def read_coco(file: Path, places: list[Path]) -> tuple[Reading, dict[int, str]]:
             for entry in content["images"]
         ]
         annotations = content.get("annotations") or []
-        refuse_doubles(content)
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise DataError(
             f"{file} is not COCO's JSON ({type(error).__name__}: {error}). "
             'Expected {"images": […], "annotations": […], "categories": […]}.'
         ) from error
+    refuse_doubles(file, [entry[0] for entry in images], "images")
+    refuse_doubles(file, [entry["id"] for entry in content["categories"]], "categories")
     if not images or not categories:
         raise DataError(f"{file} names {len(images)} images and {len(categories)} categories; at least one is needed.")
     names = [name for _, name, _, _ in images]
@@ -72,16 +73,17 @@ def id_of(value: Any) -> str:
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
-def refuse_doubles(content: dict[str, Any]) -> None:
+def refuse_doubles(file: Path, ids: list[Any], what: str) -> None:
     """
     Raises:
-        ValueError: an id stands for several images or classes.
+        DataError: one id stands for several.
     """
-    for what in ("images", "categories"):
-        counts = Counter(id_of(entry["id"]) for entry in content[what])
-        twice = [number for number, count in counts.items() if count > 1]
-        if twice:
-            raise ValueError(f"{len(twice)} ids of {what} stand there more than once, {twice[0]} among them")
+    twice = [number for number, count in Counter(map(id_of, ids)).items() if count > 1]
+    if twice:
+        raise DataError(
+            f"{file}: {len(twice)} ids stand for several {what}: {', '.join(twice[:8])}{' …' if len(twice) > 8 else ''}. "
+            "Give each its own."
+        )
 
 
 def annotation_table(

@@ -53,7 +53,7 @@ def broken_link(folder: Path) -> str | None:
     if not folder.is_file() or folder.stat().st_size > MAX_LINK_BYTES:
         return None
     try:
-        text = folder.read_text(encoding="utf-8-sig").strip()
+        text = folder.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError):
         return None
     target = (folder.parent / text).resolve()

@@ -65,20 +65,12 @@ class MaskReader:
         """
         try:
             found = raw_mask(path.read_bytes())
-            ids = self.of_values(found) if found.ndim == 2 else self.of_channels(found)
+            ids = self.of_values(found) if found.ndim == 2 else self.of_colors(found)
         except OSError as error:
             raise BrokenSampleError(f"The mask {path} cannot be read: {error.strerror or error}.") from error
         except ValueError as error:
             raise BrokenSampleError(f"The mask {path} {error}.") from error
         return torch.from_numpy(ids)
-
-    def of_channels(self, found: np.ndarray) -> np.ndarray:
-        """Three channels that are the same everywhere are colours too, where the classes have colours: a mask may hold
-        nothing but grey ones. They are values where no class has colours, or none of theirs is there and none may be.
-        """
-        alike = (found[..., :1] == found).all()
-        by_value = self.codes is None or (self.unknown == "refuse" and not np.isin(packed(found), self.codes).any())
-        return self.of_values(found[..., 0]) if alike and by_value else self.of_colors(found)
 
     def of_values(self, found: np.ndarray) -> np.ndarray:
         ids = self.ids[found]
@@ -91,12 +83,17 @@ class MaskReader:
         return ids.astype(np.uint8)
 
     def of_colors(self, found: np.ndarray) -> np.ndarray:
+        """Also of values that stand in all three channels, where the classes have no colours or none of theirs is there."""
         if self.codes is None:
+            if is_grey(found):
+                return self.of_values(found[..., 0])
             raise ValueError("is in colour. Give each class its red, green and blue with data.colors=[[0,0,0],…]")
         codes = packed(found)
         places = np.searchsorted(self.codes, codes).clip(max=len(self.codes) - 1)
         bad = self.codes[places] != codes
         if bad.any() and self.unknown == "refuse":
+            if bad.all() and is_grey(found):
+                return self.of_values(found[..., 0])
             colors = [[code >> 16, code >> 8 & 255, code & 255] for code in np.unique(codes[bad]).tolist()]
             raise ValueError(
                 f"has colours that are no class's: {named(colors)}. Add them to data.colors, or leave such pixels out "
@@ -132,6 +129,10 @@ def raw_mask(content: bytes) -> np.ndarray:
         if values.dtype.kind == "f" or values.min() < 0 or values.max() > 255:
             raise ValueError(f"has values from {values.min()} to {values.max()}; expected whole numbers from 0 to 255")
     return values.astype(np.uint8)
+
+
+def is_grey(colors: np.ndarray) -> bool:
+    return bool((colors[..., :1] == colors).all())
 
 
 def packed(colors: np.ndarray) -> np.ndarray:

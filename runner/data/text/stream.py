@@ -76,10 +76,11 @@ class StreamSplit(TokenFileDataset):
         return StreamSampler(self.num_tokens, self.window, batch_size, **options | {"shuffle": False})
 
     def place(self, position: Any) -> tuple[int, int, bool]:
-        """First token and the one behind the last; a plain number counts windows."""
+        """First token, the one behind the last, and whether a stream begins there. A plain number counts windows, each
+        read for itself: none goes on from another."""
         if isinstance(position, tuple):
             return position
-        return position * self.window, (position + 1) * self.window, False
+        return position * self.window, (position + 1) * self.window, True
 
     def sample(self, epoch: int, position: Any) -> tuple[Tensor, Tensor]:
         begin, end, _ = self.place(position)

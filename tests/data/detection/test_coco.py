@@ -138,7 +138,7 @@ def test_a_class_that_is_no_id_is_told(coco, coco_json):
 def test_an_id_that_stands_for_several_is_refused(coco, coco_json, what):
     content = coco_json()
     content[what][1]["id"] = content[what][0]["id"]
-    with pytest.raises(DataError, match=f"1 ids of {what} stand there more than once, {content[what][0]['id']} among"):
+    with pytest.raises(DataError, match=f"1 ids stand for several {what}: {content[what][0]['id']}. Give each"):
         CocoDataModule(str(coco(content=content))).setup()
 
 
