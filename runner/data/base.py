@@ -12,6 +12,7 @@ from pytorch_lightning import LightningDataModule
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from runner.data.dropped import DroppedSamples
 from runner.data.facts import Facts
 from runner.data.folds import FoldCut, Folds
 from runner.data.loader import make_loader
@@ -96,6 +97,8 @@ class DataModule(LightningDataModule):
         no_folds: why its samples can never be cut into folds; None where they can.
         folds: of cross-validation; None for a single cut.
         fold_cut: how they were cut; known after ``setup``.
+        dropped: samples that do not reach training, with the reasons; complete after ``setup``. Printed before training
+            starts and stored in ``facts.json``.
     """
 
     extra_facts: ClassVar[tuple[str, ...] | None] = None
@@ -124,6 +127,7 @@ class DataModule(LightningDataModule):
         self.balance = 0.0
         self.folds: Folds | None = None
         self.fold_cut: FoldCut | None = None
+        self.dropped = DroppedSamples()
 
     def take_folds(self, folds: Folds) -> None:
         """Cross-validation: ``setup`` will cut the samples it would train and validate on into these folds."""

@@ -70,6 +70,8 @@ def plan(run: RunDir, config: dict[str, Any], data: Any, task: Any, hardware: Ch
     if resumed:
         lines["resumes"] = f"from {resumed.name}"
     console().print(plan_panel(lines))
+    for message in data.dropped.messages():
+        text(message)
 
 
 def folds(run: RunDir, config: Any, plan: dict[str, Any]) -> None:

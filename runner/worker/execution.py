@@ -78,7 +78,7 @@ class Execution:
             before, told = read_json(run.facts_path, {}), noted_changes(run)
             check_same(self.resumed, self.config, before, facts.as_dict(), told)
         if place.is_first:
-            write_json(run.facts_path, facts.as_dict())
+            write_json(run.facts_path, facts.as_dict() | {"dropped": self.data.dropped.as_list()})
             write_text(run.config_path, to_yaml(self.config), durable=True)
         if wants_finder(self.config) and not self.only_finds_lr:
             self.take_found_lr()

@@ -6,23 +6,19 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from runner.data.images.tree import SPLIT_NAMES
 from runner.data.nearest import did_you_mean
+from runner.data.split_folders import split_of_folder
 
 __all__ = ["broken_link", "find_image_folder", "folder_problems", "link_problem", "no_images_problem", "split_meant"]
 
-MEANINGS = {name: split for split, names in SPLIT_NAMES.items() for name in names}
 MAX_LINK_BYTES = 4096
 
 
 def split_meant(name: str) -> str | None:
     """``train``, ``val`` or ``test``, if a word of the name means one: ``instances_train2017`` → ``train``."""
-    lowered = name.lower()
-    if lowered in MEANINGS:
-        return MEANINGS[lowered]
-    for word in re.split(r"[^a-z]+", lowered):
-        if word in MEANINGS:
-            return MEANINGS[word]
+    for word in (name, *re.split(r"[^a-z]+", name.lower())):
+        if split := split_of_folder(word):
+            return split
     return None
 
 

@@ -8,15 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from runner.data.images.decode import EXTENSIONS
+from runner.data.split_folders import split_of_folder
 from runner.errors import DataError
 
 __all__ = ["ClassFolder", "ImageTree", "entries", "image_files", "scan_tree"]
-
-SPLIT_NAMES = {
-    "train": ("train", "training", "train_set", "training_set"),
-    "val": ("val", "valid", "validation", "val_set", "validation_set"),
-    "test": ("test", "testing", "test_set"),
-}
 
 
 @dataclass
@@ -65,11 +60,10 @@ def scan_tree(root: Path) -> ImageTree:
         OSError: it cannot be listed.
     """
     tree = ImageTree(root)
-    meanings = {name: split for split, names in SPLIT_NAMES.items() for name in names}
     folders = [entry for entry in entries(root) if entry.is_dir()]
     others = []
     for entry in folders:
-        split = meanings.get(entry.name.lower().replace("-", "_"))
+        split = split_of_folder(entry.name)
         if split is None:
             others.append(entry.name)
         elif split in tree.folders:

@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from runner.data.images.tree import SPLIT_NAMES, entries
+from runner.data.images.tree import entries
 from runner.data.nearest import did_you_mean
+from runner.data.split_folders import split_of_folder
 from runner.errors import DataError
 
 __all__ = ["Texts", "is_file", "read_csv", "read_folder", "read_text", "text_columns", "text_lines"]
@@ -155,9 +156,8 @@ def read_folder(root: str | Path) -> Texts:
     root = Path(root).expanduser()
     if not root.is_dir():
         raise DataError(f"{root}: there is no such folder.")
-    meanings = {name: split for split, names in SPLIT_NAMES.items() for name in names}
     folders = {entry.name: Path(entry.path) for entry in entries(root) if entry.is_dir()}
-    splits = {meanings[name.lower()]: folder for name, folder in folders.items() if name.lower() in meanings}
+    splits = {split: folder for name, folder in folders.items() if (split := split_of_folder(name))}
     found = Texts()
     for part, folder in splits.items() if "train" in splits else [(None, root)]:
         for entry in entries(folder):

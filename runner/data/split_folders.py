@@ -1,0 +1,18 @@
+"""The names of split folders, shared by every kind of data that is stored in folders."""
+
+from __future__ import annotations
+
+__all__ = ["SPLIT_NAMES", "split_of_folder"]
+
+SPLIT_NAMES = {
+    "train": ("train", "training", "train_set", "training_set"),
+    "val": ("val", "valid", "validation", "val_set", "validation_set", "dev", "eval"),
+    "test": ("test", "testing", "test_set"),
+}
+SPLIT_BY_NAME = {name: split for split, names in SPLIT_NAMES.items() for name in names}
+
+
+def split_of_folder(name: str) -> str | None:
+    """The split that a folder's name stands for, ``train``, ``val`` or ``test``; None if it stands for none. Case does
+    not matter, and ``-`` and spaces are read as ``_``."""
+    return SPLIT_BY_NAME.get(name.lower().replace("-", "_").replace(" ", "_"))
