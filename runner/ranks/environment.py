@@ -1,4 +1,4 @@
-"""What Lightning has to know of the other ranks, told by this process's ``Place`` and never guessed by Lightning."""
+"""A Lightning cluster environment that reads ranks from ``Place`` instead of detecting a scheduler."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ __all__ = ["PlaceEnvironment"]
 
 
 class PlaceEnvironment(ClusterEnvironment):
-    """Left alone, Lightning finds a scheduler's variables, and then counts tasks and takes signals of its own."""
+    """Without it, Lightning 2.6 detects a scheduler by its variables, counts tasks itself and installs its own signal
+    handlers."""
 
     def __init__(self, place: Place):
         super().__init__()

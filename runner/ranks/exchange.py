@@ -1,4 +1,4 @@
-"""What the ranks of a run tell each other. With one rank, or outside a training, each call gives back what it got."""
+"""Collectives over the ranks of a run. With one rank, or without a process group, each returns its argument."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def sum_over_ranks(*numbers: float) -> list[float]:
 
 
 def sum_tensor_over_ranks(value: Tensor) -> Tensor:
-    """A tensor's sum over the ranks, on its device: nobody waits for the device. Every rank must call it."""
+    """A tensor's sum over the ranks, computed on its device without a host synchronization. Every rank must call it."""
     if num_ranks() > 1:
         value = value.clone()
         dist.all_reduce(value)
@@ -49,7 +49,7 @@ def sum_tensor_over_ranks(value: Tensor) -> Tensor:
 
 
 def any_rank(*facts: bool) -> list[bool]:
-    """Whether each holds on some rank. Every rank must call it."""
+    """Whether each condition is true on at least one rank. Every rank must call it."""
     return [number > 0 for number in sum_over_ranks(*(float(fact) for fact in facts))]
 
 
@@ -61,7 +61,7 @@ def mean_over_ranks(*numbers: float) -> list[float]:
 
 
 def all_of(value: Any) -> list[Any]:
-    """The value of every rank, by rank: tensors and plain containers. Every rank must call it."""
+    """The values of all ranks, in the order of ranks: tensors or plain containers. Every rank must call it."""
     if num_ranks() == 1:
         return [value]
     values: list[Any] = [None] * num_ranks()
@@ -70,7 +70,7 @@ def all_of(value: Any) -> list[Any]:
 
 
 def to_first(value: Any) -> list[Any]:
-    """The value of every rank, by rank, on rank zero; nothing on the others. Every rank must call it."""
+    """The values of all ranks on rank 0, in the order of ranks; empty on the others. Every rank must call it."""
     if num_ranks() == 1:
         return [value]
     values: list[Any] | None = [None] * num_ranks() if dist.get_rank() == 0 else None
@@ -79,7 +79,7 @@ def to_first(value: Any) -> list[Any]:
 
 
 def own_part(parts: list[Any]) -> Any | None:
-    """Of ``all_of``'s answer in a checkpoint, what this rank gave; None when the number of ranks has changed."""
+    """This rank's entry in a list from ``all_of`` that was stored in a checkpoint; None if the world size has changed."""
     if len(parts) != num_ranks():
         return None
     return parts[dist.get_rank() if num_ranks() > 1 else 0]

@@ -1,4 +1,4 @@
-"""Why a rank ended, in a file beside its log: of several that fall together, one fell first."""
+"""Why a rank ended, in a file beside its log, so that the first of several failing ranks can be identified."""
 
 from __future__ import annotations
 
@@ -15,12 +15,14 @@ __all__ = ["Failure", "clear_failures", "first_failure", "read_failures", "write
 
 @dataclass(frozen=True)
 class Failure:
-    """
+    """The end of one rank.
+
     Attributes:
-        kind: ``mistake`` and ``final`` would happen again, an ``error`` perhaps not; ``hung`` and ``killed`` were seen
-            from outside; ``time`` is a job's end that is near; a rank that is ``left`` only lost the others.
+        kind: ``mistake`` and ``final`` are not worth a retry, an ``error`` may be; ``hung`` and ``killed`` were observed
+            from outside; ``time`` means that the job's time limit is near; ``left`` means that this rank only lost its
+            connection to the others.
         message: one paragraph.
-        stack: where the rank was; empty when nobody knows.
+        stack: the stack of the rank; empty if unknown.
     """
 
     rank: int
@@ -33,7 +35,7 @@ class Failure:
 
 
 ORDER = ("mistake", "final", "time", "hung", "killed", "error", "left")
-"""Which kind explains the others."""
+"""Kinds of failure, the root cause first."""
 
 
 def failure_path(run: RunDir, rank: int) -> Path:
@@ -57,5 +59,5 @@ def read_failures(run: RunDir) -> Iterator[Failure]:
 
 
 def first_failure(failures: list[Failure]) -> Failure | None:
-    """The one to tell of."""
+    """The failure that explains the others; None if the list is empty."""
     return min(failures, key=lambda failure: (ORDER.index(failure.kind), failure.time), default=None)

@@ -1,4 +1,4 @@
-"""A process becomes one of the ranks of a run, and leaves word when it ends before its time."""
+"""Joins this process to the ranks of a run, and records the reason if it fails."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from runner.run.files import read_json
 __all__ = ["joined"]
 
 LAST_WORD_S = 3.0
-"""How long the first rank waits for what another one has to say."""
+"""How long rank 0 waits for the failure record of another rank."""
 
 LOST_OTHERS = ("Connection closed by peer", "Connection reset by peer", "NCCL", "Gloo", "gloo", "Timed out waiting")
-"""What the libraries say in a rank whose partner is gone."""
+"""Parts of the messages that the communication libraries raise in a rank whose peer has ended (torch 2.15)."""
 
 
 @contextmanager
 def joined(run: RunDir, place: Place) -> Iterator[None]:
-    """Around the work of a process that is one of several; for one on its own it does nothing."""
+    """Wraps the work of one of several ranks; does nothing for a single process."""
     if not place.under_agent:
         yield
         return
@@ -58,7 +58,7 @@ def joined(run: RunDir, place: Place) -> Iterator[None]:
 
 
 def word_of_others(run: RunDir, since: float) -> Failure | None:
-    """Why another rank ended, which this one only noticed by its absence."""
+    """The failure of another rank that caused this one to lose its connection; None if no record appears in time."""
     until = time.monotonic() + LAST_WORD_S
     while time.monotonic() < until:
         time.sleep(0.2)
@@ -69,7 +69,7 @@ def word_of_others(run: RunDir, since: float) -> Failure | None:
 
 
 def say_into_log(run: RunDir, place: Place) -> None:
-    """The console belongs to rank zero: what the others and their libraries print goes to their logs."""
+    """Redirects stdout and stderr of a rank other than 0 to its log; only rank 0 prints to the console."""
     with open(run.logs / f"rank{place.rank}.log", "ab") as file:
         sys.stdout.flush()
         sys.stderr.flush()

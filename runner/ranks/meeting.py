@@ -1,4 +1,4 @@
-"""Ranks that each began with the same command find one run directory: the first makes it, the others hear of it."""
+"""Rendezvous of ranks that were started with the same command: rank 0 creates the run directory and broadcasts its path."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ AGENT_STORE = "TORCHELASTIC_USE_AGENT_STORE"
 WAIT_S = 600.0
 
 _stores: list = []
-"""Open until the process ends: the others may hear of the run later than the first rank goes on."""
+"""Kept open until the process ends: other ranks may read the decision after rank 0 has moved on."""
 
 
 def agreed(place: Place, decide: Callable[[RunDir | None], RunDir | None]) -> RunDir | None:
-    """The run that the first rank decides on, on every rank.
+    """The run that rank 0 selects, on every rank.
 
     Args:
-        decide: called on the first rank only, with the run that an earlier start of the same processes was at.
+        decide: called on rank 0 only, with the run of the previous start of the same processes, or None.
 
     Returns:
-        None when there is nothing to do.
+        None if nothing has to be run.
 
     Raises:
-        SystemExit: on the other ranks, when the first one has raised an error: it alone tells of it.
-        RunFailed: the first rank has not said anything.
+        SystemExit: on all other ranks if rank 0 raised an error; only rank 0 prints it.
+        RunFailed: rank 0 did not answer in time.
     """
     store = open_store(place)
     _stores.append(store)
@@ -59,24 +59,24 @@ def agreed(place: Place, decide: Callable[[RunDir | None], RunDir | None]) -> Ru
 
 def hear(store, place: Place) -> RunDir | None:
     try:
-        told = json.loads(store.get(KEY))
+        decision = json.loads(store.get(KEY))
         store.add(f"{KEY}/heard", 1)
     except RuntimeError as error:  # torch.distributed.DistStoreError is one
         raise RunFailed(f"rank {place.rank} has waited {WAIT_S:.0f} s for rank 0 to make the run directory.") from error
-    if told["exit"]:
-        raise SystemExit(told["exit"])
-    return RunDir(Path(told["run"])) if told["run"] else None
+    if decision["exit"]:
+        raise SystemExit(decision["exit"])
+    return RunDir(Path(decision["run"])) if decision["run"] else None
 
 
 def wait_for_readers(store, place: Place) -> None:
-    """The first rank is about to leave, and perhaps the store with it."""
+    """Waits until every rank has read the decision, because the store may end with rank 0."""
     until = time.monotonic() + 20
     while store.add(f"{KEY}/heard", 0) < place.world_size - 1 and time.monotonic() < until:
         time.sleep(0.05)
 
 
 def told_master(place: Place) -> None:
-    """Sets what PyTorch asks for in the environment, where the starter of this process has not done so."""
+    """Sets MASTER_ADDR and MASTER_PORT if the launcher has not done so."""
     if place.started_by == "srun":
         address, port = master_of_step(os.environ)
         os.environ.setdefault("MASTER_ADDR", address)
@@ -86,7 +86,8 @@ def told_master(place: Place) -> None:
 
 
 def move_master(place: Place) -> None:
-    """Processes that torchrun has started anew meet elsewhere: in its store stand the addresses of those before."""
+    """Chooses a new rendezvous address after an elastic restart, because the agent's store (torch 2.15) still holds the
+    addresses of the previous ranks."""
     store, key = open_store(place), f"runner/master/{place.restart}"
     if place.is_first:
         with socket.create_connection((os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])), timeout=10) as way:
@@ -99,7 +100,7 @@ def move_master(place: Place) -> None:
 
 
 def open_store(place: Place):
-    """The key-value store that PyTorch's process group will use too: torchrun's own, or one of the first rank."""
+    """The key-value store that PyTorch's process group will also use: the agent's own, or one served by rank 0."""
     from torch.distributed import TCPStore
 
     if place.started_by == "srun":

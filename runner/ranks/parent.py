@@ -16,12 +16,12 @@ LOOK_EVERY_S = 1.0
 
 
 def die_with_parent(signum: int = signal.SIGKILL, parent: int | None = None) -> None:
-    """From now on, the end of the parent sends ``signum`` to this process, whatever it is busy with.
+    """Makes the end of the parent process send ``signum`` to this process.
 
-    Linux's kernel does it; elsewhere a thread looks every second.
+    On Linux the kernel does this (``PR_SET_PDEATHSIG``); elsewhere a thread checks every second.
 
     Args:
-        parent: its process id, where a fork knows it from before; it may have ended since.
+        parent: the parent's process id, if it was read before a fork; the parent may have ended since.
     """
     parent = os.getppid() if parent is None else parent
     if sys.platform == "linux" and ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signum) == 0:

@@ -1,4 +1,4 @@
-"""Which of a run's processes this is. Whoever started them says so in the environment."""
+"""The rank of this process within a run, read from the environment variables that the launcher set."""
 
 from __future__ import annotations
 
@@ -10,22 +10,23 @@ from dataclasses import dataclass
 __all__ = ["CONTRACT", "Place", "master_of_step"]
 
 CONTRACT = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
-"""What PyTorch needs to know of a process among several: only all of it together says that this is one."""
+"""The variables PyTorch needs to join a process group. A process is a rank only if all of them are set."""
 
 FIRST_PORT, NUM_PORTS = 20_000, 12_000
 
 
 @dataclass(frozen=True)
 class Place:
-    """
+    """The rank of a process and the size of its process group.
+
     Attributes:
-        rank: of this process among all, from 0.
-        world_size: how many there are.
-        local_rank, local_world_size: the same on this machine.
-        restart: how often the processes have been started anew.
-        under_agent: whether this process is one of a group that something else started and looks after.
-        started_by: what that was: ``torchrun`` (PyTorch's elastic agent), ``srun``, or ``environment``: whatever sets
-            RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT. Empty for a process on its own.
+        rank: global rank, from 0.
+        world_size: number of ranks.
+        local_rank, local_world_size: the same on this node.
+        restart: number of times the elastic agent has restarted the ranks.
+        under_agent: whether an external launcher started and supervises this process.
+        started_by: the launcher: ``torchrun`` (PyTorch's elastic agent), ``srun``, or ``environment`` for any other that
+            sets RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT. Empty for a single process.
     """
 
     rank: int = 0
@@ -65,7 +66,7 @@ class Place:
 
     @classmethod
     def of_step(cls, environment: Mapping[str, str]) -> Place:
-        """Of a SLURM step with several tasks. A batch script, which is none, has no SLURM_STEP_NUM_TASKS."""
+        """From the variables of a SLURM step with several tasks. SLURM_STEP_NUM_TASKS is not set in a batch script."""
         world_size = int(environment["SLURM_STEP_NUM_TASKS"])
         here = environment.get("SLURM_STEP_TASKS_PER_NODE", str(world_size))
         return cls(
@@ -80,13 +81,13 @@ class Place:
 
     @property
     def is_first(self) -> bool:
-        """Rank zero: the one that writes the run directory."""
+        """Whether this is rank 0, the only rank that writes the run directory."""
         return self.rank == 0
 
     @property
     def starter(self) -> str:
-        """For messages: who has started the processes."""
-        return "whatever set RANK and WORLD_SIZE" if self.started_by == "environment" else self.started_by
+        """The launcher's name, for messages."""
+        return "the launcher that set RANK and WORLD_SIZE" if self.started_by == "environment" else self.started_by
 
     @property
     def num_nodes(self) -> int:
@@ -94,7 +95,7 @@ class Place:
 
 
 def master_of_step(environment: Mapping[str, str]) -> tuple[str, int]:
-    """Where the tasks of a SLURM step meet: on the machine of the first, at a port made from the step's number."""
+    """The rendezvous address of a SLURM step: the node of its first task, and a port derived from the job and step ids."""
     nodes = environment.get("SLURM_STEP_NODELIST") or environment.get("SLURM_JOB_NODELIST") or "127.0.0.1"
     first = re.sub(r"\[(\d+).*$", r"\1", nodes).partition(",")[0]
     if environment.get("SLURM_STEP_NUM_NODES", "1") == "1":

@@ -1,4 +1,4 @@
-"""How far a rank has come: told by its callbacks, written beside its log once a second, read by the others."""
+"""A rank's heartbeat: its progress, updated by callbacks, written beside its log once a second, read by other ranks."""
 
 from __future__ import annotations
 
@@ -17,18 +17,19 @@ from runner.run.status import process_started_at
 __all__ = ["PHASES", "Pulse", "pulse_path", "read_pulses", "stack_path"]
 
 PHASES = ("idle", "fetching a batch", "forward pass", "backward pass", "update", "evaluating", "computing metrics", "saving")
-"""In the order of a step. ``idle`` is outside the loops: reading data, drawing figures."""
+"""The phases of a step, in order. ``idle`` means outside the loops: reading data, drawing figures."""
 
 
 @dataclass
 class Pulse:
-    """
+    """The progress of one rank.
+
     Attributes:
-        pid_started_at: tells the rank's process from a later one with its number.
-        count: batches begun, of every kind.
-        phase: of ``PHASES``.
-        since: when count or phase last changed, seconds since the epoch.
-        longest_s: the longest that a batch has taken so far.
+        pid_started_at: start time of the process, which distinguishes it from a later process with the same id.
+        count: batches started, of training and evaluation.
+        phase: one of ``PHASES``.
+        since: when count or phase last changed, in seconds since the epoch.
+        longest_s: the longest duration of a phase so far, in seconds.
     """
 
     rank: int = 0
@@ -50,7 +51,7 @@ class Pulse:
 
     @property
     def is_left_over(self) -> bool:
-        """Of a process of this machine that is gone; it may have been one of an earlier attempt."""
+        """Whether its process ran on this machine and has ended, for example in an earlier attempt."""
         return self.host == socket.gethostname() and process_started_at(self.pid) != self.pid_started_at
 
     def beat(self, phase: str, begins_batch: bool = False) -> None:
@@ -62,7 +63,7 @@ class Pulse:
 
     @property
     def place_in_step(self) -> tuple[int, int]:
-        """Smaller is further behind: where all wait for one, it is the smallest."""
+        """Orders ranks by progress. If all ranks wait for one, that rank has the smallest value."""
         return self.count, PHASES.index(self.phase)
 
     def write(self, run: RunDir) -> None:
@@ -74,12 +75,12 @@ def pulse_path(run: RunDir, rank: int) -> Path:
 
 
 def stack_path(run: RunDir, rank: int) -> Path:
-    """Where the stacks of a rank's threads go when it crashes, or is asked for them by SIGUSR2."""
+    """The file that receives the stacks of a rank's threads when it crashes or gets SIGUSR2."""
     return run.logs / f"rank{rank}.stack"
 
 
 def read_pulses(run: RunDir, restart: int | None = None) -> Iterator[Pulse]:
-    """The last word of every rank; with ``restart``, only of the processes of that start."""
+    """The last heartbeat of every rank; with ``restart``, only of the ranks of that restart."""
     known = {field.name for field in fields(Pulse)}
     for path in sorted(run.logs.glob("rank*.pulse.json")):
         stored = read_json(path, {})

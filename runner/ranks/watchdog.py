@@ -1,4 +1,4 @@
-"""A thread beside the training of a rank: tells how far it is, and ends a rank that hangs, this one or another."""
+"""A watchdog thread in every rank: writes the rank's heartbeat and ends a rank that hangs, itself or another."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ __all__ = ["Watchdog", "allowed_s", "hanging", "watched"]
 WRITE_EVERY_S = 1.0
 STACK_WAIT_S = 3.0
 LEAVE_AFTER_S = 15.0
-"""How long a rank may need to notice by itself that another has failed."""
+"""How long a rank may take to notice the failure of another by itself."""
 PATIENCE = 10.0
-"""How many times longer than usual something may take."""
+"""A batch is considered hung after this multiple of the longest duration so far."""
 
 NUM_FRAMES = 25
 
@@ -31,9 +31,10 @@ log = logging.getLogger("runner.watchdog")
 
 
 class Watchdog(threading.Thread):
-    """
+    """Writes a heartbeat every second and looks for hung ranks.
+
     Args:
-        hang_after_s: a batch may take this long, or ten times the longest one so far; None never ends a rank.
+        hang_after_s: a batch may take this long, or ten times the longest one so far; None disables the check.
     """
 
     def __init__(self, run: RunDir, place: Place, pulse: Pulse, hang_after_s: float | None):
@@ -57,19 +58,19 @@ class Watchdog(threading.Thread):
                 self.look()
                 self.leave_with_others()
             except OSError as error:
-                log.warning("the rank's pulse cannot be written or read: %s", error)
+                log.warning("the heartbeat cannot be written or read: %s", error)
 
     def look(self) -> None:
         if self.hang_after_s is None:
             return
         pulses = [p for p in read_pulses(self.run_dir, self.place.restart) if p.rank < self.place.world_size]
-        pulses = [p for p in pulses if not p.is_left_over]  # where no agent has tidied up, an earlier attempt's lie there
+        pulses = [p for p in pulses if not p.is_left_over]  # without an agent, files of an earlier attempt remain
         hung = hanging(pulses, self.hang_after_s, time.time())
         if hung is not None and self.is_to_act(hung, pulses):
             self.end(hung)
 
     def leave_with_others(self) -> None:
-        """Where no agent ends the ranks that are left when one has failed, each of them does so itself."""
+        """Ends this rank after another has failed, if no elastic agent does so."""
         if self.place.started_by not in ("srun", "environment") or self.place.world_size == 1:
             return
         gone = [f for f in read_failures(self.run_dir) if f.rank != self.place.rank and f.time > self.began_at]
@@ -77,11 +78,12 @@ class Watchdog(threading.Thread):
             return
         self.alone_since = self.alone_since or time.monotonic()
         if time.monotonic() - self.alone_since > LEAVE_AFTER_S:
-            log.error("rank %d has failed, and this one would wait for it: %s", gone[0].rank, gone[0].message)
+            log.error("rank %d has failed, and this rank would wait for it: %s", gone[0].rank, gone[0].message)
             os._exit(1)
 
     def is_to_act(self, hung: Pulse, pulses: list[Pulse]) -> bool:
-        """One of its neighbours on the machine acts; where there is none, it has to do so itself."""
+        """Whether this rank ends the hung one: the lowest other rank on its machine does, or the hung rank itself if it
+        is alone there."""
         neighbours = [p.rank for p in pulses if p.host == hung.host and p.rank != hung.rank]
         return self.place.rank == min(neighbours, default=hung.rank)
 
@@ -89,7 +91,7 @@ class Watchdog(threading.Thread):
         waited = time.time() - hung.since
         stack = self.stack_of(hung)
         message = (
-            f"rank {hung.rank} (process {hung.pid}) hangs: for {waited:.0f} s it has been at the same place "
+            f"rank {hung.rank} (process {hung.pid}) hangs: no progress for {waited:.0f} s "
             f"({hung.phase}, step {hung.step}, epoch {hung.epoch})."
         )
         log.error("%s It is ended now.\n%s", message, stack)
@@ -107,11 +109,11 @@ class Watchdog(threading.Thread):
             if path.exists() and path.stat().st_size > before:
                 time.sleep(0.2)
                 return main_stack(path.read_text(encoding="utf-8", errors="replace")[before:])
-        return "(it does not even answer a signal: is it stopped, or waiting for a disk?)"
+        return "(no stack: the process did not respond to SIGUSR2; it may be stopped or blocked on I/O)"
 
 
 def allowed_s(pulse: Pulse, hang_after_s: float) -> float:
-    """How long a rank may stay where it is."""
+    """How long a rank may stay in its current phase, in seconds."""
     if pulse.phase == "idle":
         return float("inf")
     usual = max(hang_after_s, PATIENCE * pulse.longest_s)
@@ -120,7 +122,7 @@ def allowed_s(pulse: Pulse, hang_after_s: float) -> float:
 
 
 def hanging(pulses: list[Pulse], hang_after_s: float, now: float) -> Pulse | None:
-    """The rank for which the others wait, when one has been at the same place for too long."""
+    """The rank that the others wait for, if one has made no progress for too long; otherwise None."""
     if not any(now - pulse.since > allowed_s(pulse, hang_after_s) for pulse in pulses):
         return None
     busy = [pulse for pulse in pulses if pulse.phase != "idle"]
@@ -128,14 +130,14 @@ def hanging(pulses: list[Pulse], hang_after_s: float, now: float) -> Pulse | Non
 
 
 def main_stack(dump: str) -> str:
-    """Of a dump of all threads, the one that was interrupted: the main thread."""
+    """The main thread's stack in a dump of all threads."""
     _, _, current = dump.partition("Current thread")
     return "\n".join(line for line in current.partition("\n\n")[0].splitlines()[1:][:NUM_FRAMES])
 
 
 @contextmanager
 def watched(run: RunDir, place: Place, hang_after_s: float | None) -> Iterator[Pulse]:
-    """Around a rank's work. Without an elastic agent nobody waits for this process, and nothing is watched."""
+    """Runs the watchdog around a rank's work. A single process is not watched, because no other rank waits for it."""
     pulse = Pulse.of(place)
     if not place.under_agent:
         yield pulse
@@ -151,6 +153,6 @@ def watched(run: RunDir, place: Place, hang_after_s: float | None) -> Iterator[P
         finally:
             watchdog.stop()
             with suppress(OSError):
-                pulse.write(run)  # what ends this rank is told with its last step, not with that of a second ago
+                pulse.write(run)  # so that a failure is reported with the last step, not that of a second ago
             faulthandler.unregister(signal.SIGUSR2)
             faulthandler.enable()

@@ -51,7 +51,7 @@ class Trouble(pl.Callback):
 
 SAID = {
     "SIGKILL": ["rank 1", "SIGKILL", "step"],
-    "SIGSTOP": ["rank 1", "hangs", "does not even answer a signal"],
+    "SIGSTOP": ["rank 1", "hangs", "did not respond to SIGUSR2"],
     "fall_asleep": ["rank 1", "hangs", "step 20", "fall_asleep", "troubled"],
     "raise_error": ["rank 1 failed at step 20", "ZeroDivisionError: by zero", "raise_error"],
 }
