@@ -1,1 +1,1 @@
-"""How a training step is carried out: on one device or several, in how many passes, with which memory."""
+"""Execution of a training step: strategies for one or several devices, micro-batches, memory."""

@@ -1,4 +1,4 @@
-"""Less memory for more time: what is within a block is computed again in the backward pass, and not kept until then.
+"""Activation checkpointing: a block's activations are recomputed in the backward pass instead of being stored.
 
 Chen et al., "Training deep nets with sublinear memory cost" (2016), https://arxiv.org/abs/1604.06174
 """
@@ -21,7 +21,7 @@ __all__ = ["checkpoint_activations"]
 
 
 class Recomputed:
-    """Mixed into a block's class: names of parameters, hooks and copies of the block stay as they are."""
+    """A mixin for a block's class. It keeps the names of parameters, the hooks and the copies of the block valid."""
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         forward = super().forward
@@ -32,13 +32,13 @@ class Recomputed:
 
 
 def contexts_of(block: nn.Module) -> tuple[Any, Any]:
-    """Of the forward pass, and of its second time."""
+    """The contexts of the forward pass and of its recomputation."""
     return nullcontext(), statistics_still(block)
 
 
 @contextmanager
 def statistics_still(block: nn.Module) -> Iterator[None]:
-    """Norms have seen this batch already: what they gather in here is thrown away."""
+    """Restores the running statistics afterwards, because the norms have already counted this batch."""
     kept = [
         (module._buffers, dict(module._buffers)) for module in block.modules() if getattr(module, "track_running_stats", 0)
     ]
@@ -52,25 +52,25 @@ def statistics_still(block: nn.Module) -> Iterator[None]:
 
 
 def checkpoint_activations(model: nn.Module, pattern: str | None = None) -> int:
-    """Lets the model's blocks compute their activations again in the backward pass.
+    """Makes the model's blocks recompute their activations in the backward pass.
 
     Args:
-        pattern: of the names of blocks; None finds them.
+        pattern: a pattern of block names; None selects the repeated blocks.
 
     Returns:
-        How many blocks there are.
+        The number of blocks.
 
     Raises:
-        ConfigError: there is none.
+        ConfigError: no block matches.
     """
     blocks = find_blocks(model, pattern)
     if not blocks:
         asked = "true" if pattern is None else pattern
-        why = "no module's name is like it" if pattern is not None else "it repeats no block"
+        why = "no module name matches" if pattern is not None else "it has no repeated blocks"
         names = [name for name, _ in model.named_modules() if name][:6]
         raise ConfigError(
-            f"hardware.activation_checkpointing={asked} would have no effect on {type(model).__name__}: {why}. Take it "
-            f"away, or give a pattern of module names (there are {', '.join(names) or 'none'} …)."
+            f"hardware.activation_checkpointing={asked} would have no effect on {type(model).__name__}: {why}. Remove "
+            f"it, or give a pattern of module names (available: {', '.join(names) or 'none'} …)."
         )
     for block in blocks.values():
         kind = type(block)

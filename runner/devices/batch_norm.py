@@ -1,4 +1,4 @@
-"""Batch normalisation over the batch of all devices, where PyTorch has it for GPUs only."""
+"""Synchronized batch normalization on the CPU; ``nn.SyncBatchNorm`` of torch 2.15 works on GPUs only."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["SharedBatchNorm", "share_batch_norms"]
 
 
 class SharedBatchNorm(_BatchNorm):
-    """``(N, C, …)``, normalised with mean and variance over the samples of all ranks, weighed by their numbers."""
+    """Normalizes ``(N, C, …)`` with the mean and variance over the samples of all ranks."""
 
     def _check_input_dim(self, inputs: Tensor) -> None:
         if inputs.dim() < 2:
@@ -40,7 +40,7 @@ class SharedBatchNorm(_BatchNorm):
 
     @torch.no_grad()
     def gather(self, mean: Tensor, variance: Tensor, number: float) -> None:
-        """Takes a batch into the running statistics."""
+        """Updates the running statistics with those of a batch."""
         if not self.track_running_stats or self.running_mean is None:
             return
         self.num_batches_tracked.add_(1)
@@ -50,15 +50,15 @@ class SharedBatchNorm(_BatchNorm):
 
 
 def share_batch_norms(model: nn.Module, accelerator: str) -> nn.Module:
-    """The model with its batch norms over all ranks.
+    """The model with its batch norms synchronized over all ranks.
 
     Raises:
-        ConfigError: it has none.
+        ConfigError: it has no batch norm.
     """
     norms = [module for module in model.modules() if isinstance(module, _BatchNorm)]
     if not norms:
         raise ConfigError(
-            f"hardware.sync_batchnorm=true would have no effect: {type(model).__name__} has no batch norm. Take it away."
+            f"hardware.sync_batchnorm=true would have no effect: {type(model).__name__} has no batch norm. Remove it."
         )
     if accelerator == "gpu":
         return nn.SyncBatchNorm.convert_sync_batchnorm(model)

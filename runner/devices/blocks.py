@@ -13,12 +13,12 @@ LISTS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 
 
 def find_blocks(model: nn.Module, pattern: str | None = None) -> dict[str, nn.Module]:
-    """Blocks by name, none within another.
+    """Blocks by name; no block contains another.
 
     Args:
-        pattern: of names, as ``model.named_modules()`` spells them, with ``*`` and ``?``; without one, blocks are the
-            parts of a list of modules, with parts of their own and parameters, of a kind of which there is more than
-            one; of those that hold one another the outermost.
+        pattern: a pattern of names from ``model.named_modules()``, with ``*`` and ``?``. Without it, blocks are those
+            children of module lists that have children and parameters and whose class occurs more than once; of nested
+            candidates the outermost is taken.
     """
     if pattern is not None:
         found = {name: module for name, module in model.named_modules() if name and fnmatchcase(name, pattern)}

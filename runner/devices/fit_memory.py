@@ -1,4 +1,4 @@
-"""How many samples at once fit into the memory: from what a pass of few of them takes."""
+"""The largest micro-batch that fits into memory, estimated from the memory of small ones."""
 
 from __future__ import annotations
 
@@ -14,21 +14,22 @@ from runner.devices.passes import cut
 __all__ = ["GIB", "Need", "fitting_size", "measure_need"]
 
 FILL = 0.85
-"""Of what is free: allocators cut memory into pieces, and samples differ in size."""
+"""The fraction of free memory to use: allocators fragment memory, and samples differ in size."""
 
 CPU_FACTOR = 1.5
-"""On a processor only what is kept for the backward pass is counted; the pass itself takes more."""
+"""On a CPU only the tensors saved for the backward pass are counted; the pass itself needs more."""
 
 GIB = 2**30
 
 
 @dataclass(frozen=True)
 class Need:
-    """
+    """The memory a step needs, in bytes.
+
     Attributes:
-        fixed, per_sample: bytes of a pass of n samples: ``fixed + n · per_sample``.
-        update: bytes that gradients and optimizer are going to take.
-        free: bytes there are.
+        fixed, per_sample: a micro-batch of n samples needs ``fixed + n · per_sample``.
+        update: needed by gradients and optimizer state.
+        free: available.
     """
 
     fixed: float
@@ -41,19 +42,19 @@ class Need:
 
     @property
     def room(self) -> int:
-        """Samples that fit, at least one."""
+        """The number of samples that fit, at least one."""
         left = self.free * FILL - self.fixed - self.update
         return max(1, int(left / max(self.per_sample, 1.0)))
 
 
 def measure_need(strategy: Any, batch: dict[str, Any], count: int, memory_gib: float | None, sharers: int) -> Need:
-    """Tries passes of ``count // 2`` and ``count`` samples, and leaves everything as it was.
+    """Measures micro-batches of ``count // 2`` and ``count`` samples, and restores all state.
 
     Args:
-        strategy: of a trainer that is about to begin.
+        strategy: of a trainer that is about to start.
         batch: ``count`` samples, on the device.
-        memory_gib: what may be filled, at most.
-        sharers: processes that share the memory.
+        memory_gib: upper bound of the memory to use, in GiB.
+        sharers: number of processes that share the memory.
     """
     task, device = strategy.lightning_module, strategy.root_device
     taken = torch.cuda.memory_allocated(device) if device.type == "cuda" else 0
@@ -73,7 +74,7 @@ def cut_to(batch: dict[str, Any], count: int, of: int) -> dict[str, Any]:
 
 
 def bytes_of_pass(strategy: Any, batch: dict[str, Any]) -> float:
-    """What a forward and a backward pass take at most; infinite when they do not fit."""
+    """The peak memory of a forward and a backward pass; infinite if they do not fit."""
     task, device = strategy.lightning_module, strategy.root_device
     before = Before(task, device)
     try:
@@ -101,7 +102,7 @@ def peak_of_pass(strategy: Any, batch: dict[str, Any], device: torch.device) -> 
 
 
 def kept_by_pass(strategy: Any, batch: dict[str, Any]) -> int:
-    """Bytes of what the forward pass keeps for the backward pass, each once, the weights aside."""
+    """Bytes of the tensors that the forward pass saves for the backward pass, each storage once, without the weights."""
     known = {parameter.untyped_storage().data_ptr() for parameter in local(strategy.lightning_module)}
     kept: dict[int, Any] = {}
 
@@ -109,7 +110,7 @@ def kept_by_pass(strategy: Any, batch: dict[str, Any]) -> int:
         if type(tensor) is Tensor:
             storage = tensor.untyped_storage()
             if storage.data_ptr() not in known:
-                kept[storage.data_ptr()] = storage  # held, so that its place is not given to another
+                kept[storage.data_ptr()] = storage  # kept alive, so that its address is not reused
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
@@ -122,7 +123,7 @@ def local(module: nn.Module) -> list[Tensor]:
 
 
 def fitting_size(need: Need, share: int) -> int | None:
-    """Samples at once, the passes as even as they can be; None when the whole share fits."""
+    """The micro-batch size, as even as possible; None if the rank's whole share of the batch fits."""
     if need.room >= share:
         return None
     passes = -(-share // need.room)

@@ -1,4 +1,4 @@
-"""The learning rate of a larger batch.
+"""Scaling of the learning rate with the batch size.
 
 Goyal et al., "Accurate, large minibatch SGD" (2017), https://arxiv.org/abs/1706.02677 (linear);
 Krizhevsky, "One weird trick for parallelizing convolutional neural networks" (2014) and, for Adam, Malladi et al.,
@@ -14,11 +14,11 @@ __all__ = ["lr_factor", "scaled"]
 
 
 def lr_factor(hardware: dict[str, Any], batch_size: int) -> float:
-    """What ``optimizer.lr`` is multiplied by.
+    """The factor for ``optimizer.lr``.
 
     Args:
-        hardware: the config's node.
-        batch_size: of all devices together.
+        hardware: the config node.
+        batch_size: global batch size, over all devices.
     """
     rule, reference = hardware.get("lr_scaling") or "none", hardware.get("reference_batch_size")
     if rule == "none" or not reference:
@@ -28,7 +28,7 @@ def lr_factor(hardware: dict[str, Any], batch_size: int) -> float:
 
 
 def scaled(config: dict[str, Any], batch_size: int) -> dict[str, Any]:
-    """The config with the optimizer's rate for its batch; the one given stays as it is, to be scaled again."""
+    """A copy of the config with the learning rate scaled for its batch size."""
     factor = lr_factor(config["hardware"], batch_size)
     if factor == 1.0:
         return config

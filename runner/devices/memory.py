@@ -1,4 +1,4 @@
-"""Memory that runs out, and what a step has changed by then."""
+"""Out-of-memory errors, and restoring the state that a failed step has changed."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def let_go(device: torch.device) -> None:
-    """What a failed attempt held."""
+    """Releases the memory held by a failed step."""
     gc.collect()
     if device.type == "cuda":
         torch.cuda.empty_cache()
@@ -35,10 +35,11 @@ def let_go(device: torch.device) -> None:
 
 
 class Before:
-    """What a training step changes besides gradients: random states, running statistics of norms, counts of the task.
+    """A snapshot of what a training step changes besides gradients: random states, running statistics and attributes of
+    the task.
 
     Args:
-        task: its attributes are remembered as they are; those that a step changes in place are not taken back.
+        task: its attributes are stored by reference; in-place changes of their values are not undone.
     """
 
     def __init__(self, task: nn.Module, device: torch.device):
@@ -61,14 +62,14 @@ class Before:
 
 
 def running_statistics(module: nn.Module) -> Iterator[Tensor]:
-    """Means and variances that norms gather in training."""
+    """The buffers in which norms accumulate means and variances."""
     for norm in module.modules():
         if getattr(norm, "track_running_stats", False):
             yield from (buffer for buffer in norm._buffers.values() if buffer is not None)
 
 
 def free_bytes(device: torch.device) -> int:
-    """What can still be taken, on the device or of the machine."""
+    """Available memory in bytes, of the device or, for a CPU, of the machine."""
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
         return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)

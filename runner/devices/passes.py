@@ -1,4 +1,4 @@
-"""A batch in several passes: fewer samples at once, and the same gradient."""
+"""Splitting a batch into micro-batches with the same total gradient."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ __all__ = ["cut", "num_passes", "num_samples", "set_weights", "shares"]
 
 
 def num_samples(batch: Any) -> int:
-    """Samples of this rank's share of a batch.
+    """The number of samples in this rank's share of a batch.
 
     Raises:
-        TypeError: it is none of runner's batches, so nobody knows.
+        TypeError: the batch is not a dictionary with ``index``, ``targets`` or ``inputs``.
     """
     if isinstance(batch, dict):
         for key in ("index", "targets", "inputs"):
             if isinstance(batch.get(key), Tensor | list | tuple):
                 return len(batch[key])
-    raise TypeError(f"a {type(batch).__name__} cannot be cut into passes; expected a dict with 'index' or 'inputs'")
+    raise TypeError(f"a {type(batch).__name__} cannot be split into micro-batches; expected a dict with 'index' or 'inputs'")
 
 
 def shares(batch: dict[str, Any]) -> tuple[int, int]:
-    """The least and the most samples that a rank has of this batch; every rank comes to the same answer."""
+    """The smallest and the largest number of samples that a rank has of this batch; the same result on every rank."""
     count, ranks = num_samples(batch), num_ranks()
     if ranks == 1 or "weight" not in batch:
         return count, count
@@ -37,8 +37,8 @@ def shares(batch: dict[str, Any]) -> tuple[int, int]:
 
 
 def num_passes(batch: dict[str, Any], size: int | None) -> int:
-    """In how many passes a batch goes through the model when ``size`` samples at once are allowed: the same number on
-    every rank, for norms over the whole batch wait for one another."""
+    """The number of micro-batches of at most ``size`` samples. It is the same on every rank, because synchronized norms
+    wait for one another."""
     if size is None:
         return 1
     least, most = shares(batch)
@@ -46,12 +46,12 @@ def num_passes(batch: dict[str, Any], size: int | None) -> int:
 
 
 def cut(batch: dict[str, Any], parts: int) -> list[dict[str, Any]]:
-    """The batch in ``parts`` runs whose lengths differ by one sample at most.
+    """Splits a batch into ``parts`` micro-batches whose sizes differ by at most one sample.
 
-    Each of several says in ``rows`` where it lies: ``(begin, end, samples of the batch)``.
+    If there are several, each stores its position under ``rows``: ``(begin, end, samples of the batch)``.
     """
     if parts == 1:
-        return [dict(batch)]  # a pass gets a weight of its own
+        return [dict(batch)]  # a copy, because a micro-batch gets its own weight
     count = num_samples(batch)
     ends = [count * part // parts for part in range(parts + 1)]
     runs = zip(ends, ends[1:], strict=False)
@@ -59,7 +59,7 @@ def cut(batch: dict[str, Any], parts: int) -> list[dict[str, Any]]:
 
 
 def piece(value: Any, begin: int, end: int, count: int) -> Any:
-    """Whatever has one entry a sample is cut; the rest belongs to every pass."""
+    """Slices every value that has one entry per sample; all other values are shared by the micro-batches."""
     if isinstance(value, Tensor):
         return value[begin:end] if value.dim() and len(value) == count else value
     if isinstance(value, list | tuple) and len(value) == count:
@@ -72,11 +72,11 @@ def piece(value: Any, begin: int, end: int, count: int) -> Any:
 def set_weights(
     parts: list[dict[str, Any]], batch: dict[str, Any], units: Callable[[dict[str, Any]], Any] | None
 ) -> None:
-    """Gives each pass the weight of its loss, so that the sum over the passes, and the mean over the ranks, is the
-    batch's loss.
+    """Sets the weight of each micro-batch's loss, so that the sum over micro-batches, averaged over the ranks, is the
+    loss of the batch.
 
     Args:
-        units: what of a batch its loss is the mean over, where that is not its samples (pixels, tokens).
+        units: counts what the loss of a batch is averaged over, if that is not its samples (pixels, tokens).
     """
     if units is not None and (len(parts) > 1 or num_ranks() > 1):
         counts = torch.stack([torch.as_tensor(units(part), dtype=torch.float64) for part in parts])

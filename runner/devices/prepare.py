@@ -1,4 +1,4 @@
-"""What the hardware's settings change in a model before it trains."""
+"""Applies the hardware settings to a model before training."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ __all__ = ["prepare_model"]
 def prepare_model(
     model: nn.Module, hardware: dict[str, Any], accelerator: str, channels_last: bool, num_devices: int
 ) -> nn.Module:
-    """The same weights under the same names.
+    """The prepared model, with the same weights under the same names.
 
     Args:
-        hardware: the config's node.
+        hardware: the config node.
 
     Raises:
         ConfigError: a setting would have no effect on this model.

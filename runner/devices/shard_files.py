@@ -1,7 +1,7 @@
-"""A checkpoint in shares: a folder that every rank writes a part of, through ``torch.distributed.checkpoint``.
+"""Sharded checkpoints: a folder to which every rank writes its shards, through ``torch.distributed.checkpoint``.
 
-``rest.pt`` holds what is not shared out, and in place of each shared tensor its key. Nothing in the folder is loaded as
-code: tensors and ``rest.pt`` weights-only, the list of shares by an unpickler that knows its few classes.
+``rest.pt`` holds everything that is not sharded, with a key for each sharded tensor. Nothing in the folder is loaded as
+code: tensors and ``rest.pt`` are loaded weights-only, the shard metadata by an unpickler with an allow-list of classes.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ __all__ = [
 
 REST = "rest.pt"
 SHARED = "shared out as "
-"""Before the key, where a shared tensor stood."""
+"""Prefix of the key that replaces a sharded tensor in ``rest.pt``."""
 
 ALLOWED = {
     ("torch.distributed.checkpoint.metadata", name)
@@ -57,7 +57,7 @@ ALLOWED = {
 
 
 def write_shards(checkpoint: dict[str, Any], path: Path, is_first: bool) -> None:
-    """Every rank writes its share; the folder has its name when all of it is on the disk. Every rank must call it.
+    """Writes a sharded checkpoint; the folder gets its final name once all of it is on disk. Every rank must call it.
 
     Raises:
         CheckpointError: a rank could not write.
@@ -89,7 +89,7 @@ def write_shards(checkpoint: dict[str, Any], path: Path, is_first: bool) -> None
 
 
 def together(stage: Callable[[], None], path: Path) -> None:
-    """What fails on one rank fails on all: none waits for one that is not going to come."""
+    """Runs a stage on every rank and raises on all of them if it fails on one, so that none waits for the failed rank."""
     problem: Exception | None = None
     try:
         stage()
@@ -97,8 +97,8 @@ def together(stage: Callable[[], None], path: Path) -> None:
         problem = error
     if any_rank(problem is not None) == [False]:
         return
-    reason = "another rank could not write its share" if problem is None else str(problem).strip().splitlines()[-1]
-    raise CheckpointError(f"{path} cannot be written: {reason}. What was saved before is kept.") from problem
+    reason = "another rank could not write its shard" if problem is None else str(problem).strip().splitlines()[-1]
+    raise CheckpointError(f"{path} cannot be written: {reason}. Earlier checkpoints are kept.") from problem
 
 
 def write_rest(rest: dict[str, Any], path: Path) -> None:
@@ -111,7 +111,7 @@ def write_rest(rest: dict[str, Any], path: Path) -> None:
 
 
 def without_shared(value: Any, tensors: dict[str, DTensor], key: str = "") -> Any:
-    """The same structure with a note in place of each shared tensor, which goes into ``tensors``."""
+    """A copy of the structure in which a key replaces each sharded tensor; the tensors are added to ``tensors``."""
     if isinstance(value, DTensor):
         tensors[key] = value
         return SHARED + key
@@ -133,13 +133,13 @@ def with_shared(value: Any, take: Callable[[str], Tensor]) -> Any:
 
 
 def read_weights(path: Path, saved: dict[str, Any], module: nn.Module) -> None:
-    """Fills this rank's share of a model, whatever the number of ranks that wrote the folder. Every rank must call it.
+    """Loads this rank's shard of a model, for any world size at the time of writing. Every rank must call it.
 
     Args:
         saved: the model's part of ``read_rest``.
 
     Raises:
-        CheckpointError: it is the checkpoint of another model, or damaged.
+        CheckpointError: the checkpoint belongs to another model, or is corrupt.
     """
     own = module.state_dict()
     refuse_other_names(own, saved)
@@ -153,7 +153,7 @@ def read_weights(path: Path, saved: dict[str, Any], module: nn.Module) -> None:
 
 
 def read_optimizer(path: Path, saved: dict[str, Any], optimizer: Any, module: nn.Module) -> None:
-    """Fills this rank's share of an optimizer's state. Every rank must call it."""
+    """Loads this rank's shard of an optimizer's state. Every rank must call it."""
     targets: dict[str, Tensor] = {}
     fill_optimizer(optimizer, saved, dict(module.named_parameters()), targets)
     dcp.load(targets, storage_reader=Reader(path))
@@ -162,7 +162,7 @@ def read_optimizer(path: Path, saved: dict[str, Any], optimizer: Any, module: nn
 def fill_optimizer(
     optimizer: Any, saved: dict[str, Any], parameters: dict[str, nn.Parameter], targets: dict[str, Tensor]
 ) -> None:
-    """Its groups and what is not shared out at once; ``targets`` takes what is still to be read, by key."""
+    """Restores parameter groups and unsharded state; adds the tensors still to be read to ``targets``, by key."""
     for group, before in zip(optimizer.param_groups, saved["param_groups"], strict=True):
         group.update({key: value for key, value in before.items() if key != "params"})
         for name in before["params"]:
@@ -180,14 +180,14 @@ def fill_optimizer(
 def refuse_other_names(own: dict[str, Any], saved: dict[str, Any]) -> None:
     if own.keys() != saved.keys():
         differ = sorted(own.keys() ^ saved.keys())
-        raise CheckpointError(f"the checkpoint is another model's: {', '.join(differ[:5])} are in one of them only.")
+        raise CheckpointError(f"the checkpoint belongs to another model: only one of them has {', '.join(differ[:5])}.")
 
 
 def read_whole(path: Path) -> dict[str, Any]:
     """The checkpoint as a single device would have written it, in memory.
 
     Raises:
-        CheckpointError: it is damaged.
+        CheckpointError: it is corrupt.
     """
     rest, reader = read_rest(path), Reader(path)
     entries = reader.read_metadata().state_dict_metadata
@@ -196,7 +196,7 @@ def read_whole(path: Path) -> dict[str, Any]:
         for key, entry in entries.items()
         if isinstance(entry, TensorStorageMetadata)
     }
-    with warnings.catch_warnings():  # that a single process reads is meant
+    with warnings.catch_warnings():  # a single process reads on purpose
         warnings.simplefilter("ignore", UserWarning)
         dcp.load(tensors, storage_reader=reader, no_dist=True)
     whole = with_shared(rest, tensors.__getitem__)
@@ -205,7 +205,7 @@ def read_whole(path: Path) -> dict[str, Any]:
 
 
 def by_number(saved: dict[str, Any]) -> dict[str, Any]:
-    """An optimizer's state as torch itself spells it: parameters by their place in the groups."""
+    """An optimizer's state in torch's own format: parameters by their index in the groups."""
     names = [name for group in saved["param_groups"] for name in group["params"]]
     places = {name: place for place, name in enumerate(names)}
     groups = [{**group, "params": [places[name] for name in group["params"]]} for group in saved["param_groups"]]
@@ -213,7 +213,7 @@ def by_number(saved: dict[str, Any]) -> dict[str, Any]:
 
 
 def put_optimizer(saved: dict[str, Any], optimizer: Any) -> None:
-    """Deals an optimizer's whole state out to the ranks, each of which has read it."""
+    """Shards an optimizer's full state, which every rank has read, over the ranks."""
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     for place, state in saved["state"].items():
         parameter = parameters[place]
@@ -227,10 +227,10 @@ def put_optimizer(saved: dict[str, Any], optimizer: Any) -> None:
 
 @torch.no_grad()
 def put_weights(weights: dict[str, Tensor], module: nn.Module) -> None:
-    """Fills a model, also one that is shared out, from the weights of a whole one. Every rank must call it.
+    """Loads full weights into a model, sharded or not. Every rank must call it.
 
     Raises:
-        CheckpointError: they are of another model.
+        CheckpointError: the weights belong to another model.
     """
     own = module.state_dict()
     refuse_other_names(own, weights)
@@ -239,7 +239,7 @@ def put_weights(weights: dict[str, Tensor], module: nn.Module) -> None:
 
 
 def like(tensor: Tensor, value: Tensor) -> Tensor:
-    """``value`` dealt out as ``tensor`` is."""
+    """``value``, sharded like ``tensor``."""
     if not isinstance(tensor, DTensor):
         return value
     return distribute_tensor(value.to(tensor.device), tensor.device_mesh, tensor.placements)
@@ -250,11 +250,11 @@ def read_rest(path: Path) -> dict[str, Any]:
         return torch.load(path / REST, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
         reason = str(error).partition("\n")[0]
-        raise CheckpointError(f"{path} is no checkpoint that can be loaded weights-only: {reason}") from error
+        raise CheckpointError(f"{path} cannot be loaded as a weights-only checkpoint: {reason}") from error
 
 
 class Reader(dcp.FileSystemReader):
-    """Reads the list of shares without running what it might name."""
+    """Reads the shard metadata without importing the classes it may name."""
 
     def read_metadata(self, *args: Any, **kwargs: Any) -> Any:
         path = self._get_metadata_path(kwargs.get("rank"))
@@ -262,7 +262,7 @@ class Reader(dcp.FileSystemReader):
             with open(path, "rb") as file:
                 metadata = NarrowUnpickler(file).load()
         except (OSError, EOFError, AttributeError, pickle.UnpicklingError) as error:
-            raise CheckpointError(f"{path} is not a list of shares that can be read: {error}") from error
+            raise CheckpointError(f"{path}: the shard metadata cannot be read: {error}") from error
         metadata.storage_meta = metadata.storage_meta or StorageMeta()
         metadata.storage_meta.load_id = self.load_id
         return metadata

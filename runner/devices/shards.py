@@ -1,4 +1,4 @@
-"""A share of each parameter, its gradient and its optimizer state on every device: FSDP2.
+"""FSDP2: parameters, gradients and optimizer state sharded over the devices.
 
 Zhao et al., "PyTorch FSDP: experiences on scaling fully sharded data parallel" (2023), https://arxiv.org/abs/2304.11277
 """
@@ -28,9 +28,9 @@ __all__ = ["ShardsStrategy"]
 
 
 class ShardsStrategy(StepsInPasses, ModelParallelStrategy):
-    """The model's blocks are put together for their own forward and backward pass only.
+    """Gathers the parameters of a block only for its own forward and backward pass.
 
-    A checkpoint is a folder, to which every rank writes its share; it can be read by any number of ranks.
+    A checkpoint is a folder to which every rank writes its shards; it can be read with any world size.
     """
 
     def __init__(self, passes: Passes, **kwargs: Any):
@@ -43,7 +43,7 @@ class ShardsStrategy(StepsInPasses, ModelParallelStrategy):
         super().setup_environment()
 
     def split_model(self, model: nn.Module) -> None:
-        """Each block on its own, and the rest together."""
+        """Shards each block separately and the remaining parameters together."""
         if isinstance(model, FSDPModule):
             return
         mesh = self.device_mesh["data_parallel"]
@@ -57,7 +57,7 @@ class ShardsStrategy(StepsInPasses, ModelParallelStrategy):
         return self.lightning_module.state_dict()
 
     def optimizer_state(self, optimizer: Any) -> dict[str, Any]:
-        """By the names of parameters, in groups as they are."""
+        """The optimizer's state by parameter name, with unchanged groups."""
         names = {parameter: name for name, parameter in self.lightning_module.named_parameters()}
         groups = [
             {**group, "params": [names[parameter] for parameter in group["params"]]} for group in optimizer.param_groups
@@ -67,7 +67,7 @@ class ShardsStrategy(StepsInPasses, ModelParallelStrategy):
     def save_checkpoint(self, checkpoint: dict[str, Any], filepath: str | Path, storage_options: Any = None) -> None:
         write_shards(checkpoint, Path(filepath), self.is_global_zero)
 
-    # Lightning restores weights before callbacks look at the run, and optimizers when they have been made
+    # Lightning 2.6 restores weights before the callbacks' hooks, and optimizers once they exist
 
     @property
     def restore_checkpoint_after_setup(self) -> bool:
@@ -78,7 +78,7 @@ class ShardsStrategy(StepsInPasses, ModelParallelStrategy):
         return True
 
     def load_checkpoint(self, checkpoint_path: str | Path, weights_only: bool | None = True) -> dict[str, Any]:
-        """Of a folder what is not shared out; the shares are read where they belong."""
+        """The unsharded part of a checkpoint folder; shards are read by the methods below."""
         self._source = Path(checkpoint_path)
         if not self._source.is_dir():
             return self.checkpoint_io.load_checkpoint(self._source)

@@ -1,5 +1,4 @@
-"""A training step whose batch goes through the model in one pass or several, and again in smaller ones when memory
-runs out."""
+"""Training steps with micro-batches, retried with smaller micro-batches after an out-of-memory error."""
 
 from __future__ import annotations
 
@@ -21,46 +20,47 @@ log = logging.getLogger("runner.memory")
 
 @dataclass
 class Passes:
-    """
+    """The size of micro-batches.
+
     Attributes:
-        size: samples at once, on each device; None is all of its share of the batch.
-        halves: whether memory that runs out halves it.
+        size: samples in a micro-batch, on each device; None for the device's whole share of the batch.
+        halves: whether an out-of-memory error halves it.
     """
 
     size: int | None = None
     halves: bool = True
 
     def halve(self, batch: dict[str, Any], step: int, error: BaseException) -> None:
-        """Half as many samples at once from here on; the same number on every rank.
+        """Halves the micro-batch from here on; the same size on every rank.
 
         Raises:
-            OutOfMemory: it is one already.
+            OutOfMemory: it is already a single sample.
         """
         parts = num_passes(batch, self.size)
         now = -(-shares(batch)[1] // parts)
         reason = str(error).partition("\n")[0]
         if now == 1:
             raise OutOfMemory(
-                f"step {step}: the memory is not enough for a single sample ({reason}). Take a smaller model or input, "
-                "or hardware.activation_checkpointing=true."
+                f"step {step}: a single sample does not fit into memory ({reason}). Use a smaller model or input, or "
+                "hardware.activation_checkpointing=true."
             )
         self.size = now // 2
         log.warning(
-            "step %d: out of memory with %d samples at once (%s). The step is done again with %d at once, and so are "
-            "those that follow; the batch stays the same.", step, now, reason, self.size,
+            "step %d: out of memory with a micro-batch of %d samples (%s). This step is repeated with micro-batches of %d, "
+            "which are also used from now on; the batch size does not change.", step, now, reason, self.size,
         )  # fmt: skip
 
 
 class StepsInPasses:
-    """Mixed into a strategy of Lightning's.
+    """A mixin for Lightning's strategies.
 
-    Every pass goes forward and backward within ``training_step``; gradients add up. What is then left for the loop's
-    own backward pass is nothing, or what joins the ranks. A step in which memory runs out is taken back and done again
-    in smaller passes: weights, random states, running statistics and counts are those of before the step.
+    Each micro-batch does its forward and backward pass within ``training_step``, and the gradients are accumulated. The
+    loop's own backward pass then has nothing left to do, or only synchronizes the ranks. A step that runs out of memory is
+    undone and repeated with smaller micro-batches: weights, random states, running statistics and counts are restored.
 
     Attributes:
-        passes: how many samples go at once.
-        clears_gradients: the loop need not do so; it would be too late.
+        passes: the micro-batch size.
+        clears_gradients: tells the loop not to clear gradients, which would be too late.
     """
 
     passes: Passes
@@ -79,7 +79,7 @@ class StepsInPasses:
             except (RuntimeError, MemoryError) as error:
                 if before is None or not is_out_of_memory(error):
                     raise
-                failure = error.with_traceback(None)  # the frames hold what filled the memory
+                failure = error.with_traceback(None)  # the frames keep tensors alive
             self.clear_gradients()
             before.restore()
             let_go(self.root_device)
@@ -87,11 +87,11 @@ class StepsInPasses:
 
     @property
     def can_take_back(self) -> bool:
-        """Whether a step can be done again without the other ranks waiting for this one for ever."""
+        """Whether a step can be repeated without a deadlock between ranks."""
         return num_ranks() == 1
 
     def in_passes(self, batch: Any, batch_idx: int) -> Tensor:
-        """The batch's loss; all gradients are there."""
+        """Runs all micro-batches and returns the batch's loss; the gradients are complete afterwards."""
         return self.go_through(self.parts_of(batch), batch_idx).total
 
     def parts_of(self, batch: Any) -> list[dict[str, Any]]:
@@ -103,7 +103,7 @@ class StepsInPasses:
         return parts
 
     def go_through(self, parts: list[dict[str, Any]], batch_idx: int) -> Sums:
-        """Forward and backward of each part."""
+        """Runs the forward and backward pass of each micro-batch."""
         sums, share = Sums(), self.share_of_update(parts, batch_idx)
         for part in parts:
             loss = self.forward_pass(part, batch_idx)
@@ -117,8 +117,8 @@ class StepsInPasses:
             return self.lightning_module.training_step(part, batch_idx)
 
     def share_of_update(self, parts: list[dict[str, Any]], batch_idx: int) -> float:
-        """What a batch's gradient counts in its update: one, or with ``accumulate_grad_batches`` its share of the
-        samples. Lightning would divide by the number of batches, also where the last are fewer or smaller."""
+        """The weight of a batch's gradient in its update: one, or with ``accumulate_grad_batches`` its share of the
+        samples. Lightning 2.6 divides by the number of batches, which is wrong if the last ones are fewer or smaller."""
         trainer = self.lightning_module.trainer
         every = trainer.accumulate_grad_batches
         if every == 1:
@@ -131,7 +131,7 @@ class StepsInPasses:
         return sampler.size_of(batch_idx) / sum(map(sampler.size_of, window))
 
     def backward(self, closure_loss: Tensor, optimizer: Any, *args: Any, **kwargs: Any) -> Tensor:
-        """The loop's call: each pass has gone back already."""
+        """Called by the loop; the micro-batches have already done their backward passes."""
         if not closure_loss.requires_grad:
             return closure_loss
         return super().backward(closure_loss, optimizer, *args, **kwargs)
@@ -142,7 +142,7 @@ class StepsInPasses:
 
 
 class Sums:
-    """Of the passes' losses: the batch's."""
+    """Accumulates the losses of micro-batches into the batch's loss."""
 
     def __init__(self) -> None:
         self.total: Any = None

@@ -1,4 +1,4 @@
-"""How Lightning's trainer carries out the steps: on one device, on copies of the model, or on its shards."""
+"""The strategies of Lightning's trainer with micro-batches: single device and DDP; FSDP has its own file."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from runner.ranks.place import Place
 __all__ = ["CopiesStrategy", "OneDeviceStrategy", "trainer_options"]
 
 PROVING_STEPS = 20
-"""So many steps of an attempt show whether the memory is enough."""
+"""After this number of steps of an attempt, the memory is considered sufficient."""
 
 
 class OneDeviceStrategy(StepsInPasses, SingleDeviceStrategy):
@@ -30,15 +30,15 @@ class OneDeviceStrategy(StepsInPasses, SingleDeviceStrategy):
 
 
 class CopiesStrategy(StepsInPasses, DDPStrategy):
-    """A copy of the model on each device.
+    """DDP with micro-batches.
 
-    In the first steps, which show whether the memory is enough, the ranks exchange gradients when all have done their
-    part, so that one that runs out of memory can take the others back with it. From then on the exchange goes on during
-    the last backward pass, and memory that runs out ends the attempt. A model with parameters that a step leaves unused
-    stays with the first way: during a backward pass, ranks would wait for gradients that never come.
+    In the first steps, which show whether memory suffices, gradients are reduced after all ranks have finished their
+    backward passes, so that all ranks can repeat a step in which one ran out of memory. Afterwards gradients are reduced
+    during the last backward pass, as usual in DDP, and an out-of-memory error ends the attempt. A model with parameters
+    that are unused in a step keeps the late reduction: during a backward pass, ranks would wait for missing gradients.
 
     Args:
-        waits_in_forward: the forward pass itself waits for other ranks (norms over the whole batch).
+        waits_in_forward: whether the forward pass itself has collectives (synchronized norms).
     """
 
     def __init__(self, passes: Passes, waits_in_forward: bool = False, **kwargs: Any):
@@ -64,7 +64,7 @@ class CopiesStrategy(StepsInPasses, DDPStrategy):
         return self.with_exchange(parts, batch_idx)
 
     def then_exchange(self, parts: list[dict[str, Any]], batch_idx: int) -> Tensor:
-        """All passes, then a backward pass that adds nothing to the gradients and lets DDP exchange them."""
+        """Runs all micro-batches, then a backward pass with zero gradient that makes DDP reduce the gradients."""
         failure = None
         try:
             with self.model.no_sync():
@@ -84,26 +84,26 @@ class CopiesStrategy(StepsInPasses, DDPStrategy):
         return self._forward_redirection(self.model, self.lightning_module, "meeting", 0) + sums.total
 
     def used_by_none(self) -> list[torch.nn.Parameter]:
-        """Parameters without a gradient on any rank."""
+        """The parameters that have no gradient on any rank."""
         parameters = self.trained_parameters()
         used = torch.tensor([p.grad is not None for p in parameters], dtype=torch.int32, device=self.root_device)
         counts = sum_tensor_over_ranks(used).tolist()
         return [p for p, count in zip(parameters, counts, strict=True) if not count]
 
     def with_exchange(self, parts: list[dict[str, Any]], batch_idx: int) -> Tensor:
-        """DDP's own way: the exchange goes on during the last pass's backward."""
+        """Reduces gradients during the backward pass of the last micro-batch, as DDP does."""
         with self.model.no_sync():
             sums = self.go_through(parts[:-1], batch_idx)
         with self.precision_plugin.train_step_context():
             loss = self._forward_redirection(self.model, self.lightning_module, "training_step", parts[-1], batch_idx)
         sums.add(loss.detach(), self.lightning_module)
         sums.tell(self.lightning_module)
-        every = self.lightning_module.trainer.accumulate_grad_batches  # by which the loop is going to divide
+        every = self.lightning_module.trainer.accumulate_grad_batches  # the loop divides by it
         return loss * self.share_of_update(parts, batch_idx) * every + (sums.total - loss.detach())
 
     def backward(self, closure_loss: Tensor, optimizer: Any, *args: Any, **kwargs: Any) -> Tensor:
         closure_loss = super().backward(closure_loss, optimizer, *args, **kwargs)
-        for parameter in self._unused:  # no gradient, rather than one of zeros that an optimizer would act on
+        for parameter in self._unused:  # None, because optimizers also act on zero gradients
             parameter.grad = None
         self._unused = []
         return closure_loss
@@ -113,15 +113,15 @@ class CopiesStrategy(StepsInPasses, DDPStrategy):
 
 
 def trainer_options(place: Place, accelerator: str, passes: Passes, hardware: dict[str, Any]) -> dict[str, Any]:
-    """Devices, nodes and strategy, from the number of processes there are.
+    """Arguments of Lightning's trainer for devices, nodes and strategy, derived from the world size.
 
     Args:
-        hardware: the config's node.
+        hardware: the config node.
     """
     if place.world_size == 1 and not (place.under_agent and hardware.get("strategy") == "fsdp"):
         device = {"gpu": "cuda:0", "mps": "mps:0"}.get(accelerator, "cpu")
         return {"devices": 1, "strategy": OneDeviceStrategy(passes, device=torch.device(device))}
-    # What is logged is the same on every rank: the tasks add the ranks up themselves.
+    # Logged values are equal on all ranks, because the tasks reduce them themselves.
     warnings.filterwarnings("ignore", message="It is recommended to use `self.log", module="pytorch_lightning")
     backend = "nccl" if accelerator == "gpu" else "gloo"
     if hardware.get("strategy") == "fsdp":
