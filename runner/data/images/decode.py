@@ -10,6 +10,7 @@ import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
+from runner.data.images.depth import deep_color, is_deep, is_deep_color, to_eight_bits
 from runner.errors import BrokenSampleError, DataError, RunnerError
 
 __all__ = ["EXTENSIONS", "MAX_PIXELS", "decode_image", "read_image", "read_new_image"]
@@ -19,59 +20,66 @@ FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "GIF", "TIFF")  # Pillow hands others t
 MAX_PIXELS = 89_478_485  # Pillow's own limit for what it warns about: 268 MB decoded
 
 
-def read_image(path: str | Path) -> Tensor:
+def read_image(path: str | Path, max_value: float | None = None) -> Tensor:
     """Reads an image file to a ``uint8`` tensor ``(3, H, W)``, as ``decode_image`` does.
 
     Raises:
         BrokenSampleError: the file cannot be read or decoded; the message names it.
     """
-    hint = "Delete or mend it; `runner data verify` names all such files, and sets them aside with --set-aside."
-    return read_or_raise(path, BrokenSampleError, hint)
+    hint = "Delete or repair it; `runner data verify` names all such files, and sets them aside with --set-aside."
+    return read_or_raise(path, max_value, BrokenSampleError, hint)
 
 
-def read_new_image(path: str | Path) -> Tensor:
-    """The same of an image that is no sample of the data, such as one that a prediction is asked for.
+def read_new_image(path: str | Path, max_value: float | None = None) -> Tensor:
+    """The same for an image that is no sample of the data, such as the input of a prediction.
 
     Raises:
         DataError: the file cannot be read or decoded; the message names it.
     """
-    return read_or_raise(path, DataError, "Leave it out, or mend it.")
+    return read_or_raise(path, max_value, DataError, "Leave it out, or repair it.")
 
 
-def read_or_raise(path: str | Path, kind: type[RunnerError], hint: str) -> Tensor:
+def read_or_raise(path: str | Path, max_value: float | None, kind: type[RunnerError], hint: str) -> Tensor:
     try:
-        return decode_image(Path(path).read_bytes())
+        return decode_image(Path(path).read_bytes(), max_value)
     except (OSError, ValueError) as error:
-        told = error.strerror if isinstance(error, OSError) else error
-        raise kind(f"{path} cannot be read: {told}. {hint}") from error
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise kind(f"{path} cannot be read: {reason}. {hint}") from error
 
 
-
-def decode_image(content: bytes) -> Tensor:
+def decode_image(content: bytes, max_value: float | None = None) -> Tensor:
     """Decodes the bytes of an image file to a ``uint8`` tensor ``(3, H, W)``.
 
-    Turned as its EXIF orientation says; transparency is laid over white; 16-bit values are scaled to 8; grey,
-    palette and CMYK become RGB; of an animation the first frame. The content decides the format, not the name.
+    Turned as its EXIF orientation says; transparency is laid over white; values of more than eight bits are scaled
+    (``max_value`` to 255); grey, palette and CMYK become RGB; of an animation the first frame. The content decides the
+    format, not the name.
+
+    Args:
+        max_value: the value of white in images with more than eight bits; 65535 for 16 bits when None, while images of
+            larger or floating-point numbers are then rejected. Images with eight bits do not use it.
 
     Raises:
-        ValueError: no image, a broken one, or one of more than ``MAX_PIXELS``; the message is the reason.
+        ValueError: no image, a broken one, one of more than ``MAX_PIXELS``, or one with a value above ``max_value``; the
+            message is the reason.
     """
     if not content:
         raise ValueError("the file is empty")
     try:
-        return _decode(content)
-    except Exception as error:  # rotten bytes make decoders raise a dozen kinds, SyntaxError among them
+        return _decode(content, max_value)
+    except Exception as error:  # damaged bytes make decoders raise a dozen kinds, SyntaxError among them
         raise ValueError(_reason(error, content)) from error
 
 
-def _decode(content: bytes) -> Tensor:
+def _decode(content: bytes, max_value: float | None) -> Tensor:
     with Image.open(io.BytesIO(content), formats=FORMATS) as image:
         width, height = image.size
         if width * height > MAX_PIXELS:
             raise Image.DecompressionBombError
         if image.format in ("JPEG", "MPO"):
             return _decode_jpeg(content)
-        return _from_pillow(image)
+        if max_value is not None and is_deep_color(image, content):
+            return to_eight_bits(deep_color(image, content), max_value)
+        return _from_pillow(image, max_value)
 
 
 def _decode_jpeg(content: bytes) -> Tensor:
@@ -82,23 +90,14 @@ def _decode_jpeg(content: bytes) -> Tensor:
     return decode_jpeg(data, mode=ImageReadMode.RGB, apply_exif_orientation=True)
 
 
-def _from_pillow(image: Image.Image) -> Tensor:
+def _from_pillow(image: Image.Image, max_value: float | None) -> Tensor:
     image.load()
     image = ImageOps.exif_transpose(image)
-    if image.mode.startswith("I"):
-        image = Image.fromarray(_to_eight_bits(np.asarray(image)))
-    elif image.mode == "F":
-        raise ValueError("its pixels are floating-point numbers, of which nobody knows the range")
+    if is_deep(image):
+        return to_eight_bits(np.asarray(image)[None].repeat(3, 0), max_value)
     if image.has_transparency_data:
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
     return torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1)
-
-
-def _to_eight_bits(values: np.ndarray) -> np.ndarray:
-    """16-bit grey values, scaled. Pillow's own conversion cuts them off at 255."""
-    if values.min() < 0 or values.max() > 65535:
-        raise ValueError("its pixels have more than 16 bits")
-    return ((values.astype("uint32") * 255 + 32767) // 65535).astype("uint8")
 
 
 def _reason(error: Exception, content: bytes) -> str:

@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal
 
+import torch
 from annotated_types import Ge, Gt, Le, Lt
 from torch import Tensor
 
@@ -21,16 +22,18 @@ from runner.data.segmentation.base import SegmentationDataModule, Side
 from runner.data.segmentation.classes import class_problems, read_class_names, suspicion
 from runner.data.segmentation.cut import cut_pairs
 from runner.data.segmentation.layout import MaskTree, Pair, scan_masks
-from runner.data.segmentation.mask_file import MaskReader
+from runner.data.segmentation.mask_file import MaskEncoding, MaskReader
+from runner.data.segmentation.mask_set import load_entries, mask_set_problems
+from runner.data.segmentation.orientation import MaskOrientation, PairHeaders, compare_headers
 from runner.data.segmentation.rules import tree_problems
 from runner.data.segmentation.source import MaskFileSource, shrunk
-from runner.data.segmentation.survey import Survey
+from runner.data.segmentation.survey import Survey, evenly_spread, survey
 from runner.errors import BrokenSampleError, DataError
 
 __all__ = ["MaskFolderDataModule"]
 
 Byte = Annotated[int, Ge(0), Le(255)]
-MOST_NAMED = 3
+MAX_NAMED = 3
 
 logger = logging.getLogger(__name__)
 
@@ -48,6 +51,12 @@ class MaskFolderDataModule(SegmentationDataModule):
         colors: red, green and blue of each class: of masks in colour, and of pictures.
         ignore_index: value or values of pixels that do not count; null where all do.
         unknown: masks with other values or colours: ``refuse`` them, or ``ignore`` those pixels.
+        mask_encoding: what the numbers of a mask are: ``index`` reads grey values and palette indices, ``color`` reads
+            colours and applies palettes, ``auto`` decides by the files; see ``MaskReader``. Masks with two readings
+            are rejected, with both of them.
+        mask_orientation: what a mask without an EXIF orientation is drawn on if its image has one: the ``upright`` image, or
+            the pixels as they are ``stored``, so that the mask is turned too. ``auto`` decides by the sizes and rejects
+            pairs of which both would fit.
         unmasked: images without a mask: ``refuse`` to train, or ``drop`` them.
         images, masks: names of the two folders; looked for when None.
         image_suffix, mask_suffix: what follows the part of the names that a pair has in common.
@@ -56,6 +65,8 @@ class MaskFolderDataModule(SegmentationDataModule):
         val_fraction: of all pairs, or of train where there is no val folder; 0.15 when None.
         test_fraction: of all pairs; 0.15 when None. Only where there are no folders of splits.
         split_seed: of the cut.
+        max_value: the brightest value of images with 16 or 32 bits or of floating-point numbers, which becomes white: 4095
+            for 12 bits. 65535 for 16 bits when None.
     """
 
     def __init__(
@@ -66,6 +77,8 @@ class MaskFolderDataModule(SegmentationDataModule):
         colors: list[list[int]] | None = None,
         ignore_index: Byte | list[Byte] | None = 255,
         unknown: Literal["refuse", "ignore"] = "refuse",
+        mask_encoding: MaskEncoding = "auto",
+        mask_orientation: MaskOrientation = "auto",
         unmasked: Literal["refuse", "drop"] = "refuse",
         images: str | None = None,
         masks: str | None = None,
@@ -83,6 +96,7 @@ class MaskFolderDataModule(SegmentationDataModule):
         num_workers: Annotated[int, Ge(0)] = 0,
         seed: Annotated[int, Ge(0)] = 0,
         drop_last: bool = False,
+        max_value: Annotated[float, Gt(0)] | None = None,
     ):
         super().__init__(
             crop_size, augment, can_flip, colors, batch_size, eval_batch_size, num_workers, seed, drop_last
@@ -92,11 +106,14 @@ class MaskFolderDataModule(SegmentationDataModule):
         self.class_values = class_values
         self.ignored = [ignore_index] if isinstance(ignore_index, int) else list(ignore_index or ())
         self.unknown = unknown
+        self.mask_encoding = mask_encoding
+        self.mask_orientation = mask_orientation
         self.unmasked = unmasked
         self.places = {"images": images, "masks": masks, "image_suffix": image_suffix, "mask_suffix": mask_suffix}
         self.max_side = max_side
         self.fractions = val_fraction, test_fraction
         self.split_seed = split_seed
+        self.max_value = max_value
 
     @property
     def folder(self) -> Path:
@@ -107,13 +124,36 @@ class MaskFolderDataModule(SegmentationDataModule):
         return read_class_names(self.given_names, self.folder, self.ignored)
 
     def check(self) -> list[str]:
-        """What the listing of the folder and the settings say; no file is opened."""
+        """What the listing of the folder, the headers of its files and the settings say; no pixel is decoded."""
+        problems = self.listing_problems()
+        return problems or self.header_problems()
+
+    def listing_problems(self) -> list[str]:
         problems = folder_problems(self.root)
         if problems:
             return problems
-        tree = self.scan()
         settings = class_problems(self.class_names, self.class_values, self.colors, self.ignored, self.folder)
-        return [*tree_problems(tree, self.unmasked == "drop", *self.fractions), *settings]
+        return [*tree_problems(self.scan(), self.unmasked == "drop", *self.fractions), *settings]
+
+    def header_problems(self) -> list[str]:
+        """Pairs whose sizes or orientations do not fit, except those set aside."""
+        try:
+            set_aside = {entry.path for entry in self.listed_broken(self.scan())}
+        except DataError as error:
+            return [str(error)]
+        faults = [fault for path, fault in self.headers.faults.items() if path not in set_aside]
+        problems = faults[:MAX_NAMED]
+        if len(faults) > MAX_NAMED:
+            problems.append(f"{len(faults) - MAX_NAMED} more pairs of image and mask do not fit.")
+        if faults:
+            problems.append("`runner data verify` lists every such pair, and leaves them out with --set-aside.")
+        return problems
+
+    @cached_property
+    def headers(self) -> PairHeaders:
+        """Of all pairs in the folder."""
+        pairs = [pair for pairs in self.scan().pairs.values() for pair in pairs]
+        return compare_headers(self.folder, pairs, self.mask_orientation)
 
     def scan(self) -> MaskTree:
         return scan_masks(self.folder, **self.places)
@@ -141,11 +181,24 @@ class MaskFolderDataModule(SegmentationDataModule):
             indices |= dict(zip(("train", "val"), parts, strict=True))
         self.refuse_emptiness(indices)
         source = self.make_source(flat)
+        self.settle_reading(source, indices)
         self.splits = {split: self.make_split(split, source, own) for split, own in indices.items()}
         seen = self.look(len(self.class_names))
         self.refuse_faults(seen)
         title, origin = self.folder.absolute().name, str(self.folder.absolute())
         self.facts = self.make_facts(self.class_names, seen, title, origin, self.digest(flat))
+
+    def settle_reading(self, source: MaskFileSource, indices: dict[str, Tensor]) -> None:
+        """Decides how masks with two readings are read, by some masks of each split.
+
+        Raises:
+            DataError: the masks have two readings together.
+        """
+        paths = [self.folder / source.pairs[index][1] for own in indices.values() for index in evenly_spread(own)]
+        masks = load_entries(source.reader, paths)
+        source.reader.settle(mask for _, mask in masks)
+        if problems := mask_set_problems(source.reader, masks):
+            raise DataError("\n".join(problems))
 
     def refuse_emptiness(self, indices: dict[str, Tensor]) -> None:
         missing = [split for split in ("train", "val") if split not in indices]
@@ -153,20 +206,31 @@ class MaskFolderDataModule(SegmentationDataModule):
             raise DataError(f"{self.folder} has too few pairs of image and mask: none is left for {missing[0]}.")
 
     def refuse_faults(self, seen: Survey) -> None:
-        faults = seen.faults[:MOST_NAMED]
-        if len(seen.faults) > MOST_NAMED:
-            faults.append(f"So have {len(seen.faults) - MOST_NAMED} more of the {seen.num_samples} that were looked at.")
+        faults = seen.faults[:MAX_NAMED]
+        if len(seen.faults) > MAX_NAMED:
+            faults.append(f"So have {len(seen.faults) - MAX_NAMED} more of the {seen.num_samples} that were looked at.")
         if seen.faults:
             faults.append("`runner data verify` looks at every file.")
         elif doubt := suspicion(seen, self.class_names, self.ignored):
             faults.append(doubt)
+        for split, own in self.splits.items():
+            if split != "train" and not faults:
+                faults += survey(own.source, own.indices, len(self.class_names)).faults[:MAX_NAMED]
         if faults:
             self.splits = {}
             raise DataError("\n".join(faults))
 
     def make_source(self, pairs: Sequence[Pair]) -> MaskFileSource:
-        reader = MaskReader(len(self.class_names), self.class_values, self.colors, self.ignored, self.unknown)
-        return MaskFileSource(self.folder, pairs, reader, self.max_side)
+        reader = MaskReader(
+            len(self.class_names),
+            self.class_values,
+            self.colors,
+            self.ignored,
+            self.unknown,
+            self.mask_encoding,
+            self.class_names,
+        )
+        return MaskFileSource(self.folder, pairs, reader, self.max_side, self.headers, self.max_value)
 
     def digest(self, pairs: Sequence[Pair]) -> str:
         """Of names and sizes of all files: reading all of them would take as long as an epoch."""
@@ -188,10 +252,11 @@ class MaskFolderDataModule(SegmentationDataModule):
         Raises:
             DataError: the folder is not as it should be.
         """
-        problems = self.check()
+        problems = self.listing_problems()
         if problems:
             raise DataError("\n".join(problems))
         source = self.make_source([pair for pairs in self.scan().pairs.values() for pair in pairs])
+        self.settle_reading(source, {"all": torch.arange(len(source))})
 
         def fault(index: int) -> str | None:
             try:

@@ -2,37 +2,47 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
-from runner.data.images.decode import MAX_PIXELS
 from runner.data.segmentation.batch import IGNORE
+from runner.data.segmentation.raw_mask import RawMask, packed, raw_mask
 from runner.errors import BrokenSampleError
 
-__all__ = ["MASK_EXTENSIONS", "MaskReader", "raw_mask"]
+__all__ = ["MASK_EXTENSIONS", "MaskEncoding", "MaskReader", "Reading"]
 
 MASK_EXTENSIONS = frozenset({".png", ".bmp", ".tif", ".tiff", ".gif"})
-FORMATS = ("PNG", "BMP", "TIFF", "GIF", "JPEG", "WEBP")
 UNKNOWN = -1
-MOST_NAMED = 8
+MAX_NAMED = 8
+
+MaskEncoding = Literal["auto", "index", "color"]
+Reading = Literal["index", "color"]
 
 
 class MaskReader:
     """Reads masks as uint8 ``(H, W)``: class ids from 0, and ``IGNORE`` for pixels that do not count.
 
+    A mask has up to two readings: by ``index`` (grey values or palette indices) and by ``color`` (its palette applied).
+    With ``encoding="auto"``
+
+    - a palette image or a colour image is read by colour if all colours that it uses are colours of classes;
+    - a palette image of which no used colour is a class's is read by index, and so is a grey image;
+    - if both readings are possible and differ, the reading that the other masks of the data set allow is taken
+      (see ``settle``), and the mask is rejected if they allow both.
+
     Args:
-        num_classes: how many there are.
-        values: what stands in the files for each class: grey values or palette indices; 0, 1, 2 … when None.
+        num_classes: number of classes.
+        values: grey value or palette index of each class in the files; 0, 1, 2 … when None.
         colors: red, green and blue of each class, for masks in colour.
         ignored: values that do not count.
-        unknown: what is done about other values and colours: ``refuse`` the mask, or ``ignore`` those pixels.
+        unknown: treatment of other values and colours: ``refuse`` the mask, or ``ignore`` those pixels.
+        encoding: ``index`` or ``color`` for that reading alone.
+        names: of the classes, for messages; their ids when None.
     """
 
     def __init__(
@@ -42,8 +52,14 @@ class MaskReader:
         colors: Sequence[Sequence[int]] | None = None,
         ignored: Sequence[int] = (IGNORE,),
         unknown: Literal["refuse", "ignore"] = "refuse",
+        encoding: MaskEncoding = "auto",
+        names: Sequence[str] | None = None,
     ):
         self.unknown = unknown
+        self.encoding = encoding
+        self.preferred: Reading | None = None
+        self.counts_from_zero = values is None
+        self.names = list(names or map(str, range(num_classes)))
         values = list(range(num_classes)) if values is None else list(values)
         self.known = f"classes {', '.join(map(str, values[:20]))}{' …' if num_classes > 20 else ''}"
         if ignored:
@@ -61,86 +77,174 @@ class MaskReader:
         """One mask.
 
         Raises:
-            BrokenSampleError: it cannot be read, or has values that mean no class; it is named.
+            BrokenSampleError: it cannot be read, has values of no class, or has two readings; it is named.
+        """
+        mask = self.load(path)
+        try:
+            reading = self.reading_of(mask)
+            ids = self.ids_by(mask, reading)
+            self.reject_unknown(mask, ids, reading)
+        except ValueError as error:
+            raise BrokenSampleError(f"The mask {path} {error}.") from error
+        return torch.from_numpy(mask.spread(np.where(ids == UNKNOWN, IGNORE, ids)))
+
+    def load(self, path: Path) -> RawMask:
+        """The mask before any reading.
+
+        Raises:
+            BrokenSampleError: it cannot be read; it is named.
         """
         try:
-            found = raw_mask(path.read_bytes())
-            ids = self.of_values(found) if found.ndim == 2 else self.of_colors(found)
+            return raw_mask(path.read_bytes())
         except OSError as error:
             raise BrokenSampleError(f"The mask {path} cannot be read: {error.strerror or error}.") from error
         except ValueError as error:
             raise BrokenSampleError(f"The mask {path} {error}.") from error
-        return torch.from_numpy(ids)
 
-    def of_values(self, found: np.ndarray) -> np.ndarray:
-        ids = self.ids[found]
-        bad = ids == UNKNOWN
-        if bad.any() and self.unknown == "refuse":
-            values = np.unique(found[bad]).tolist()
-            hint = f". If {values[0]} is for what does not count, give data.ignore_index={values[0]}" if len(values) == 1 else ""
-            raise ValueError(f"has the value{'s' * (len(values) > 1)} {named(values)}; expected {self.known}{hint}")
-        ids[bad] = IGNORE
-        return ids.astype(np.uint8)
+    def settle(self, masks: Iterable[RawMask]) -> None:
+        """Looks at some masks of the data set. If those that have one reading agree on it, it decides for those with two."""
+        votes = {reading for mask in masks for reading in self.only_reading(mask)}
+        self.preferred = votes.pop() if len(votes) == 1 else None
 
-    def of_colors(self, found: np.ndarray) -> np.ndarray:
-        """Also of values that stand in all three channels, where the classes have no colours or none of theirs is there."""
+    def only_reading(self, mask: RawMask) -> list[Reading]:
+        """The one reading of a mask; nothing for a mask with two or none, or with one that is in doubt."""
+        hits = self.match(mask.colors) != UNKNOWN
+        if mask.kind == "palette" and hits.all():
+            return ["color"] if (self.ids_by(mask, "index") != self.match(mask.colors)).any() else []
+        if mask.kind == "palette" and (hits.any() or darkens(mask)):
+            return []
+        possible = [reading for reading in ("index", "color") if is_known(self.ids_by(mask, reading))]
+        return possible if len(possible) == 1 else []
+
+    def ids_by(self, mask: RawMask, reading: Reading) -> np.ndarray | None:
+        """Class ids of the entries of a mask by one reading, ``(n,)``, ``UNKNOWN`` for those of no class; None if the
+        mask cannot be read that way."""
+        by_value = None if mask.values is None else self.ids[mask.values]
+        if reading == "index":
+            return by_value
+        matched = self.match(mask.colors)
+        if (matched != UNKNOWN).any() or mask.kind == "color":
+            return None if self.codes is None else matched
+        return self.ids[mask.colors[:, 0]] if mask.is_grey else None if self.codes is None else matched
+
+    def match(self, colors: np.ndarray) -> np.ndarray:
+        """The classes that have these colours, ``(n, 3)`` → ``(n,)``; ``UNKNOWN`` for other colours."""
         if self.codes is None:
-            if is_grey(found):
-                return self.of_values(found[..., 0])
-            raise ValueError("is in colour. Give each class its red, green and blue with data.colors=[[0,0,0],…]")
-        codes = packed(found)
+            return np.full(len(colors), UNKNOWN, dtype=np.int16)
+        codes = packed(colors)
         places = np.searchsorted(self.codes, codes).clip(max=len(self.codes) - 1)
-        bad = self.codes[places] != codes
-        if bad.any() and self.unknown == "refuse":
-            if bad.all() and is_grey(found):
-                return self.of_values(found[..., 0])
-            colors = [[code >> 16, code >> 8 & 255, code & 255] for code in np.unique(codes[bad]).tolist()]
-            raise ValueError(
-                f"has colours that are no class's: {named(colors)}. Add them to data.colors, or leave such pixels out "
-                "of account with data.unknown=ignore"
+        return np.where(self.codes[places] == codes, self.order[places], UNKNOWN).astype(np.int16)
+
+    def reading_of(self, mask: RawMask) -> Reading:
+        """The reading that applies to a mask.
+
+        Raises:
+            ValueError: two are possible and differ; the message continues a sentence that begins with its name.
+        """
+        if self.encoding != "auto":
+            return self.encoding
+        index, color, matched = self.ids_by(mask, "index"), self.ids_by(mask, "color"), self.match(mask.colors)
+        if index is None or color is None:
+            return "color" if index is None else "index"
+        if mask.kind == "palette" and (matched != UNKNOWN).all():
+            return "color"
+        if is_known(index) != is_known(color):
+            return self.reading_of_mixed(mask, index, color, matched)
+        if not is_known(index):
+            some = (matched != UNKNOWN).any() or (mask.kind == "color" and self.unknown == "ignore")
+            return "color" if some else "index"
+        if (index == color).all():
+            return "index"
+        return self.preferred or self.default_reading(mask, index, color)
+
+    def reading_of_mixed(self, mask: RawMask, index: np.ndarray, color: np.ndarray, matched: np.ndarray) -> Reading:
+        """Of a mask of which only one reading knows all entries."""
+        if is_known(color):
+            return "color"
+        if mask.kind == "grey":
+            return "index"
+        if mask.kind == "color" and self.unknown == "ignore":
+            return "color"
+        hits = matched != UNKNOWN
+        contradicts = hits.any() and (index[hits] != matched[hits]).any()
+        if contradicts or (mask.kind == "palette" and not hits.any() and darkens(mask)):
+            return self.preferred or self.reject(mask, index, color)
+        # Some colours are classes and others are not: by index these others may be classes only if colours do not decide.
+        if mask.kind == "palette" and hits.any() and (index[~hits] != IGNORE).any():
+            if self.preferred == "color" or self.unknown == "ignore":
+                return self.preferred or self.reject(mask, index, color)
+        return "index"
+
+    def default_reading(self, mask: RawMask, index: np.ndarray, color: np.ndarray) -> Reading:
+        """Of a mask that both readings know and read differently: the natural one if the other sees no two classes."""
+        if mask.kind == "color" and num_classes_in(index) < 2:
+            return "color"
+        if mask.kind != "color" and num_classes_in(color) < 2 and not darkens(mask):
+            return "index"
+        return self.reject(mask, index, color)
+
+    def reject(self, mask: RawMask, index: np.ndarray, color: np.ndarray) -> Reading:
+        differs = np.flatnonzero(index != color)
+        place = int(differs[0]) if len(differs) else 0
+        stored = "palette index" if mask.kind == "palette" else "grey value"
+        raise ValueError(
+            f"can be read in two ways. The {stored} {mask.values[place]} has the colour {mask.colors[place].tolist()}: "
+            f"by index it is {self.meaning(index[place])}, by colour {self.meaning(color[place])}. Give "
+            "data.mask_encoding=index or data.mask_encoding=color"
+        )
+
+    def meaning(self, class_id: int) -> str:
+        if class_id == IGNORE:
+            return "a pixel that does not count"
+        return "no class" if class_id == UNKNOWN else f"the class {self.names[class_id]!r}"
+
+    def reject_unknown(self, mask: RawMask, ids: np.ndarray | None, reading: Reading) -> None:
+        if ids is None and reading == "color" and self.codes is None:
+            raise ValueError("is in colour. Give each class its red, green and blue with data.colors=[[0,0,0],…]")
+        if ids is None:
+            raise ValueError("is in colour, which has no index. Remove data.mask_encoding=index")
+        bad = ids == UNKNOWN
+        if not bad.any() or self.unknown == "ignore":
+            return
+        if reading == "index" or self.codes is None:
+            values = mask.values if reading == "index" else mask.colors[:, 0]
+            raise ValueError(self.unknown_values(values[bad].tolist()))
+        raise ValueError(
+            f"has colours that are no class's: {listed(mask.colors[bad].tolist())}. Add them to data.colors, or leave such "
+            "pixels out of account with data.unknown=ignore"
+        )
+
+    def unknown_values(self, values: list[int]) -> str:
+        text = f"has the value{'s' * (len(values) > 1)} {listed(values)}; expected {self.known}"
+        hints = []
+        if len(values) == 1:
+            hints.append(f"If {values[0]} is for what does not count, give data.ignore_index={values[0]}")
+        count = len(self.names)
+        if self.counts_from_zero and values[0] == count:
+            hints.append(
+                f"If the ids count from 1, give data.class_values={ids_from_one(count)}, and data.ignore_index=0 if 0 is "
+                "for what does not count"
             )
-        ids = self.order[places].astype(np.uint8)
-        ids[bad] = IGNORE
-        return ids
+        return ". ".join([text, *hints])
 
 
-def raw_mask(content: bytes) -> np.ndarray:
-    """Values uint8 ``(H, W)``, or colours uint8 ``(H, W, 3)``.
-
-    Raises:
-        ValueError: it cannot be a mask; the message goes on from its name.
-    """
-    try:
-        with Image.open(io.BytesIO(content), formats=FORMATS) as image:
-            if image.format in ("JPEG", "WEBP"):
-                raise ValueError(f"is a {image.format}, which blurs classes. Masks are kept as PNG")
-            if image.width * image.height > MAX_PIXELS:
-                raise ValueError(f"has more than {MAX_PIXELS:,} pixels")
-            if image.mode in ("LA", "PA"):
-                image = image.getchannel(0)
-            elif image.mode == "RGBA":
-                image = image.convert("RGB")
-            values = np.array(image)
-    except ValueError:
-        raise
-    except Exception as error:  # rotten bytes make decoders raise a dozen kinds, SyntaxError among them
-        raise ValueError(f"is no readable image ({type(error).__name__})") from error
-    if values.ndim == 2 and values.dtype not in (np.uint8, np.bool_):
-        if values.dtype.kind == "f" or values.min() < 0 or values.max() > 255:
-            raise ValueError(f"has values from {values.min()} to {values.max()}; expected whole numbers from 0 to 255")
-    return values.astype(np.uint8)
+def ids_from_one(count: int) -> str:
+    return f"[{','.join(map(str, range(1, count + 1)))}]" if count <= 12 else f"[1,2,…,{count}]"
 
 
-def is_grey(colors: np.ndarray) -> bool:
-    return bool((colors[..., :1] == colors).all())
+def is_known(ids: np.ndarray | None) -> bool:
+    return ids is not None and not (ids == UNKNOWN).any()
 
 
-def packed(colors: np.ndarray) -> np.ndarray:
-    """One number a colour, ``(…, 3)`` → ``(…)``."""
-    red, green, blue = np.moveaxis(colors.astype(np.int32), -1, 0)
-    return red << 16 | green << 8 | blue
+def num_classes_in(ids: np.ndarray) -> int:
+    return len(np.unique(ids[(ids != IGNORE) & (ids != UNKNOWN)]))
 
 
-def named(values: list) -> str:
-    more = f" and {len(values) - MOST_NAMED} more" if len(values) > MOST_NAMED else ""
-    return ", ".join(map(str, values[:MOST_NAMED])) + more
+def darkens(mask: RawMask) -> bool:
+    """Whether a palette of greys is not ordered from dark to bright, as programs leave it that sort by frequency."""
+    return mask.is_grey and bool((np.diff(mask.colors[:, 0].astype(int)) < 0).any())
+
+
+def listed(values: list) -> str:
+    more = f" and {len(values) - MAX_NAMED} more" if len(values) > MAX_NAMED else ""
+    return ", ".join(map(str, values[:MAX_NAMED])) + more

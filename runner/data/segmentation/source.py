@@ -11,6 +11,7 @@ from torchvision.transforms.v2 import functional as F
 from runner.data.images.decode import read_image
 from runner.data.segmentation.layout import Pair
 from runner.data.segmentation.mask_file import MaskReader
+from runner.data.segmentation.orientation import PairHeaders, turned_upright
 from runner.data.segmentation.transform import resized
 from runner.errors import BrokenSampleError
 
@@ -25,13 +26,25 @@ class MaskFileSource:
         pairs: paths of images and masks.
         reader: of the masks.
         max_side: longer sides are scaled down to it, in pixels; None leaves every image its size.
+        headers: what the headers of these pairs say; None if they were not compared.
+        max_value: of images with more than eight bits; see ``runner.data.images.decode``.
     """
 
-    def __init__(self, root: Path, pairs: Sequence[Pair], reader: MaskReader, max_side: int | None = None):
+    def __init__(
+        self,
+        root: Path,
+        pairs: Sequence[Pair],
+        reader: MaskReader,
+        max_side: int | None = None,
+        headers: PairHeaders | None = None,
+        max_value: float | None = None,
+    ):
         self.root = root
         self.pairs = list(pairs)
         self.reader = reader
         self.max_side = max_side
+        self.headers = headers or PairHeaders()
+        self.max_value = max_value
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -40,10 +53,15 @@ class MaskFileSource:
         """The image, uint8 ``(3, H, W)``, and its mask, uint8 ``(H, W)``.
 
         Raises:
-            BrokenSampleError: a file cannot be read, the two differ in size, or the mask has values of no class.
+            BrokenSampleError: a file cannot be read, the two differ in size or orientation, or the mask has values of no
+                class.
         """
+        name = self.pairs[index][0]
         image_path, mask_path = (self.root / path for path in self.pairs[index])
-        image, mask = read_image(image_path), self.reader.read(mask_path)
+        image, mask = read_image(image_path, self.max_value), self.reader.read(mask_path)
+        if name in self.headers.faults:
+            raise BrokenSampleError(self.headers.faults[name])
+        mask = turned_upright(mask, self.headers.turns.get(name, 1))
         if image.shape[1:] != mask.shape:
             (height, width), (mask_height, mask_width) = image.shape[1:], mask.shape
             raise BrokenSampleError(

@@ -11,7 +11,7 @@ from runner.data.segmentation.batch import IGNORE
 from runner.data.split import Source
 from runner.errors import BrokenSampleError
 
-__all__ = ["Survey", "survey"]
+__all__ = ["Survey", "evenly_spread", "survey"]
 
 NUM_LOOKED_AT = 50
 
@@ -44,11 +44,16 @@ class Survey:
         return [round(value, 6) for value in weights.tolist()]
 
 
+def evenly_spread(indices: Tensor) -> list[int]:
+    """At most 50 of these indices."""
+    return indices[:: max(1, -(-len(indices) // NUM_LOOKED_AT))].tolist()
+
+
 def survey(source: Source, indices: Tensor, num_classes: int) -> Survey:
     """Reads at most 50 samples, evenly spread."""
     found = Survey(torch.zeros(num_classes, dtype=torch.float64))
     sizes = []
-    for index in indices[:: max(1, -(-len(indices) // NUM_LOOKED_AT))].tolist():
+    for index in evenly_spread(indices):
         found.num_samples += 1
         try:
             _, mask = source[index]

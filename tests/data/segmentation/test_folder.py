@@ -139,7 +139,7 @@ def test_predictions_read_one_file_after_the_other(folder, monkeypatch):
     root = folder(4)
     data = MaskFolderDataModule(str(root), max_side=16)
     inputs = data.read_inputs([str(root / "images")])
-    monkeypatch.setattr("runner.data.segmentation.base.read_new_image", lambda path: torch.zeros(3, 30, 20))
+    monkeypatch.setattr("runner.data.segmentation.base.read_new_image", lambda path, max_value=None: torch.zeros(3, 30, 20))
     name, image = next(iter(inputs))
     assert name.endswith("00.png") and image.shape == (3, 16, 11)
     with pytest.raises(DataError, match="there is no such file or folder"):
@@ -160,7 +160,7 @@ def test_no_more_than_a_batch_is_ever_in_memory(folder, monkeypatch):
     most = 0
     read_image = source_module.read_image
 
-    def counted(path):
+    def counted(path, max_value=None):
         nonlocal most
         image = read_image(path)
         alive.append(weakref.ref(image))

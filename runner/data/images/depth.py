@@ -1,0 +1,70 @@
+"""Images with more than eight bits in a channel: 16-bit and 32-bit integers and floating-point numbers."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+__all__ = ["deep_color", "is_deep", "is_deep_color", "to_eight_bits"]
+
+SIXTEEN_BITS = 65535
+PNG_COLOR_TYPES = (2, 4, 6)  # colour, and grey or colour with transparency
+BITS_PER_SAMPLE = 258  # TIFF tag
+
+
+def is_deep(image: Image.Image) -> bool:
+    """Whether the pixels are grey values of more than eight bits."""
+    return image.mode == "F" or image.mode.startswith("I")
+
+
+def is_deep_color(image: Image.Image, content: bytes) -> bool:
+    """Whether several channels have 16 bits each, of which Pillow keeps eight."""
+    if image.format == "PNG":
+        return len(content) > 25 and content[24] == 16 and content[25] in PNG_COLOR_TYPES
+    bits = getattr(image, "tag_v2", {}).get(BITS_PER_SAMPLE, ()) if image.format == "TIFF" else ()
+    return len(bits) > 1 and max(bits) > 8
+
+
+def deep_color(image: Image.Image, content: bytes) -> np.ndarray:
+    """Values of an image with several channels of 16 bits, ``(3, H, W)``, upright; transparency is not applied.
+
+    Raises:
+        ValueError: the format is not PNG.
+    """
+    from torchvision.io import ImageReadMode, decode_image
+
+    if image.format != "PNG":
+        raise ValueError("it has several channels of 16 bits, which data.max_value can scale only in PNG files")
+    data = torch.frombuffer(bytearray(content), dtype=torch.uint8)
+    values = decode_image(data, mode=ImageReadMode.UNCHANGED, apply_exif_orientation=True).numpy()
+    return values[:3] if len(values) > 2 else values[:1].repeat(3, 0)
+
+
+def to_eight_bits(values: np.ndarray, max_value: float | None) -> Tensor:
+    """Values ``(3, H, W)`` scaled to uint8, so that ``max_value`` becomes 255; Pillow's own conversion cuts them off.
+
+    Raises:
+        ValueError: a value lies outside 0 … ``max_value``, or the range is unknown.
+    """
+    low, high = values.min(), values.max()
+    if values.dtype.kind == "f" and not np.isfinite(values).all():
+        raise ValueError("it has pixels that are not finite numbers")
+    span = f"its values are {low:g} … {high:g}"
+    if max_value is None:
+        if values.dtype.kind == "f":
+            raise ValueError(
+                f"its pixels are floating-point numbers, whose range is unknown ({span}). Give the value of white with "
+                f"data.max_value={1 if high <= 1 else 255 if high <= 255 else f'{high:g}'}"
+            )
+        if low < 0 or high > SIXTEEN_BITS:
+            raise ValueError(
+                f"its pixels have more than 16 bits ({span}). Give the value of white with data.max_value={high:g}"
+            )
+        scaled = (values.astype(np.uint32) * 255 + SIXTEEN_BITS // 2) // SIXTEEN_BITS
+        return torch.from_numpy(scaled.astype(np.uint8))
+    if low < 0 or high > max_value:
+        raise ValueError(f"{span}; expected 0 … {max_value:g}, as data.max_value={max_value:g} says")
+    scaled = np.floor(values.astype(np.float64) * 255 / max_value + 0.5)
+    return torch.from_numpy(scaled.astype(np.uint8))

@@ -1,0 +1,53 @@
+"""The size and the EXIF orientation of an image file, without decoding its pixels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+
+from runner.data.images.decode import FORMATS
+
+__all__ = ["ImageHeader", "read_header"]
+
+ORIENTATION = 0x0112
+SIDEWAYS = (5, 6, 7, 8)
+
+
+@dataclass(frozen=True)
+class ImageHeader:
+    """What the header of an image file says.
+
+    Attributes:
+        width, height: of the upright image, in pixels.
+        orientation: the EXIF value from 1 to 8; 1 is upright.
+    """
+
+    width: int
+    height: int
+    orientation: int = 1
+
+    @property
+    def size(self) -> tuple[int, int]:
+        return self.width, self.height
+
+    @property
+    def stored_size(self) -> tuple[int, int]:
+        """Width and height of the pixels as they are stored in the file."""
+        return self.size[::-1] if self.orientation in SIDEWAYS else self.size
+
+
+def read_header(path: Path) -> ImageHeader | None:
+    """The header of an image file; None for a file that is not a readable image."""
+    try:
+        with Image.open(path, formats=FORMATS) as image:
+            orientation = image.getexif().get(ORIENTATION, 1)
+            orientation = orientation if orientation in range(1, 9) else 1
+            width, height = image.size
+            # Pillow swaps the sides of a TIFF itself.
+            if orientation in SIDEWAYS and image.format != "TIFF":
+                width, height = height, width
+            return ImageHeader(width, height, orientation)
+    except Exception:  # damaged bytes make decoders raise a dozen kinds; reading the pixels reports the file
+        return None
