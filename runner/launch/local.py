@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import Any
 
 from runner.config.composition import Composition
@@ -14,7 +15,7 @@ from runner.ranks.place import Place
 from runner.run.directory import FOLDS, RunDir, run_name
 from runner.run.files import cannot_write, write_text
 from runner.run.provenance import write_provenance
-from runner.run.status import write_status
+from runner.run.status import is_untouched, write_status
 
 __all__ = ["launch", "prepare"]
 
@@ -51,8 +52,26 @@ def launch(run: RunDir) -> dict[str, Any] | None:
         The run's results; None when a cluster is at it and nobody waits here.
 
     Raises:
-        RunnerError: whatever ended it; its status says the same.
+        UserError: a mistake. If it was found before the first step of a new run, the directory is removed.
+        RunnerError: anything else that ended it; its status says the same.
     """
+    is_new = is_untouched(run)
+    try:
+        return start(run)
+    except UserError:
+        if is_new and not has_trained(run) and not Place.here().under_agent:
+            shutil.rmtree(run.path, ignore_errors=True)
+        raise
+
+
+def has_trained(run: RunDir) -> bool:
+    """Whether anything came of it or of one of its folds: a metric or a checkpoint."""
+    files = [*run.path.rglob(run.metrics_path.name), *run.path.rglob(f"{run.checkpoints.name}/*")]
+    return any(path.stat().st_size for path in files)
+
+
+def start(run: RunDir) -> dict[str, Any] | None:
+    """See ``launch``."""
     from omegaconf import OmegaConf
 
     from runner.launch import elastic

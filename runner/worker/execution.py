@@ -40,6 +40,8 @@ from runner.run.directory import RunDir
 from runner.run.files import read_json, write_json, write_text
 from runner.run.provenance import note_worker, noted_changes
 from runner.tasks.base import Task
+from runner.worker.batch_counts import check_batch_counts
+from runner.worker.batch_norm_samples import check_batch_norms, values_per_channel
 from runner.worker.folds import write_predictions
 
 __all__ = ["Execution"]
@@ -61,7 +63,7 @@ class Execution:
         self.place = place
         self.pulse = pulse
         self.callbacks = callbacks
-        self.started = time.time()
+        self.started = time.monotonic()
         seed_everything(config.seed, workers=False, verbose=False)
         raw = resolve(config, None)
         self.data = data or self.make_data(raw)
@@ -72,6 +74,7 @@ class Execution:
         facts = adapt_facts(raw, self.data.facts)
         self.data.facts = facts
         self.config = resolve(config, facts)
+        check_batch_counts(self.data, self.config)
         self.stopped: str | None = None
         self.resumed = last_checkpoint(run)
         if self.resumed is not None:
@@ -123,7 +126,9 @@ class Execution:
 
     def make_task(self, config: dict[str, Any]) -> tuple[Task, Chosen]:
         model = make_model(config)
-        resolve_target(config["task"]["_target_"]).try_model(model, self.data.facts)
+        with values_per_channel(model) as counts:
+            resolve_target(config["task"]["_target_"]).try_model(model, self.data.facts)
+        check_batch_norms(model, counts, self.data, config, self.place.world_size)
         if config.get("weights") and self.resumed is None:
             announce.text(load_weights(model, config["weights"]).summary)
         hardware = choose_hardware(config["hardware"], model)
@@ -154,7 +159,7 @@ class Execution:
             "ended": test.ended,
             "step": len(test.rates),
             "epoch": 0,
-            "seconds": round(time.time() - self.started, 3),
+            "seconds": round(time.monotonic() - self.started, 3),
         }
         if self.place.is_first:
             write_json(self.run.results_path, results)
@@ -218,7 +223,7 @@ class Execution:
             **({"stopped": self.stopped} if self.stopped else {}),
             "num_parameters": sum(p.numel() for p in parameters),
             "num_trainable": sum(p.numel() for p in parameters if p.requires_grad),
-            "seconds": round(time.time() - self.started + previous.get("seconds", 0.0), 3),
+            "seconds": round(time.monotonic() - self.started + previous.get("seconds", 0.0), 3),
         }
 
 

@@ -1,0 +1,170 @@
+"""Whether a training has samples, features and steps, and validates where a validation is needed: before any work."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from runner.data.base import DataModule
+from runner.errors import UserError
+
+__all__ = ["check_batch_counts", "loader_length"]
+
+def check_batch_counts(data: DataModule, config: dict[str, Any]) -> None:
+    """
+    Args:
+        data: set up, with its rank and its balance.
+        config: resolved.
+
+    Raises:
+        UserError: a split has no sample or no batch, an input has no feature, or validation would never run.
+    """
+    check_features(data)
+    trainer = config.get("trainer") or {}
+    batches = used_batches(data, trainer, "train")
+    if (config.get("debug") or {}).get("kind") == "find_lr":
+        return
+    used_batches(data, trainer, "test")
+    val_batches = used_batches(data, trainer, "val")
+    if val_batches:
+        check_validation_interval(trainer, batches)
+    else:
+        check_monitor(config, has_split=bool(num_samples(data, "val")))
+
+
+def check_features(data: DataModule) -> None:
+    shape = tuple((data.facts.input_shape if data.facts is not None else None) or ())
+    if any(size == 0 for size in shape):
+        raise UserError(
+            f"the inputs of {data.facts.name} have shape {shape}, which holds no values: there are no features to train "
+            "on. Check the data and the settings that select its features."
+        )
+
+
+def num_samples(data: DataModule, split: str) -> int:
+    return len(data.splits.get(split, ()))
+
+
+def loader_length(data: DataModule, split: str) -> int | None:
+    """Batches of one epoch of a split; None where the loader does not know."""
+    loader = {"train": data.train_dataloader, "val": data.val_dataloader, "test": data.test_dataloader}[split]()
+    try:
+        return len(loader)
+    except TypeError:
+        return None
+
+
+def used_batches(data: DataModule, trainer: dict[str, Any], split: str) -> int | None:
+    """Batches of one epoch that the trainer uses; None where that is unknown.
+
+    Raises:
+        UserError: there are samples, or have to be, but no batch.
+    """
+    count = num_samples(data, split)
+    if not count:
+        if split == "train":
+            raise UserError(f"{name_of(data)} has no training samples. Check the data and how it is split.")
+        return 0
+    batches = loader_length(data, split)
+    if batches is None:
+        return None
+    if batches == 0:
+        raise UserError(no_batch(data, split, count))
+    key = f"limit_{split}_batches"
+    limit = trainer.get(key)
+    if not is_number(limit):
+        return batches
+    used = int(batches * limit) if isinstance(limit, float) else min(limit, batches)
+    if used == 0 and (split == "train" or limit):
+        raise UserError(
+            f"trainer.{key}={limit} leaves no batch: the {split} split has {batches} batches of {batch_size(data, split)}. "
+            f"Give at least {least_share(batches):g}, or a whole number of batches."
+        )
+    return used
+
+
+def no_batch(data: DataModule, split: str, count: int) -> str:
+    size = batch_size(data, split)
+    if split == "train" and data.drop_last and count < size:
+        return (
+            f"data.drop_last=true with data.batch_size={size} leaves no batch: the training split has {count} samples, "
+            f"fewer than one batch. Give data.batch_size={count} or less, or data.drop_last=false."
+        )
+    return (
+        f"the {split} split of {name_of(data)} has {count} samples, but not one batch of {size}. Give a smaller batch size, "
+        "or more data."
+    )
+
+
+def least_share(batches: int) -> float:
+    """The smallest share, of two digits or as many as it takes, that leaves one batch."""
+    digits = 2
+    while True:
+        share = math.ceil(10**digits / batches) / 10**digits
+        if int(batches * share) > 0:
+            return share
+        digits += 1
+
+
+def check_validation_interval(trainer: dict[str, Any], batches: int | None) -> None:
+    """
+    Raises:
+        UserError: the trainer would fail, or never validate.
+    """
+    interval = trainer.get("val_check_interval")
+    if batches is None or not isinstance(interval, int) or isinstance(interval, bool):
+        return
+    every_epoch = trainer.get("check_val_every_n_epoch", 1) is not None
+    if every_epoch and interval > batches:
+        raise UserError(
+            f"trainer.val_check_interval={interval}: an epoch has {batches} batches. Give {batches} or less, or count "
+            "batches across epochs with trainer.check_val_every_n_epoch=null."
+        )
+    total = total_batches(trainer, batches)
+    if not every_epoch and total is not None and interval > total:
+        raise UserError(
+            f"trainer.val_check_interval={interval}: the whole training has {total} batches, so validation would never "
+            f"run. Give {total} or less."
+        )
+
+
+def total_batches(trainer: dict[str, Any], batches: int) -> int | None:
+    """Training batches of the whole run; None where only the clock ends it."""
+    epochs, steps = trainer.get("max_epochs"), trainer.get("max_steps")
+    ends = []
+    if isinstance(epochs, int) and epochs > 0:
+        ends.append(epochs * batches)
+    if isinstance(steps, int) and steps > 0:
+        ends.append(steps * (trainer.get("accumulate_grad_batches") or 1))
+    return min(ends, default=None)
+
+
+def check_monitor(config: dict[str, Any], has_split: bool) -> None:
+    """
+    Raises:
+        UserError: something waits for a validation metric that is never computed.
+    """
+    reason = "trainer.limit_val_batches=0 turns validation off" if has_split else "there are no validation samples"
+    needs = []
+    monitor = str((config.get("task") or {}).get("monitor") or "val/")
+    if (config.get("regularization") or {}).get("early_stopping") and monitor.startswith("val/"):
+        needs.append("regularization.early_stopping")
+    monitor = str((config.get("scheduler") or {}).get("monitor") or "")
+    if monitor.startswith("val/"):
+        needs.append(f"scheduler.monitor={monitor}")
+    if needs:
+        raise UserError(
+            f"{' and '.join(needs)} cannot work, since {reason}. Validate, or choose settings that need no validation metric."
+        )
+
+
+def batch_size(data: DataModule, split: str) -> int:
+    return data.batch_size if split == "train" else data.eval_batch_size
+
+
+def name_of(data: DataModule) -> str:
+    return data.facts.name if data.facts is not None else type(data).__name__
+
+
+def is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
