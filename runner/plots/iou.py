@@ -30,7 +30,7 @@ def class_iou_bars(
     union = predicted + true - hits
     there = np.flatnonzero(union)
     iou = hits / np.maximum(union, 1)
-    precision, recall = hits / np.maximum(predicted, 1), hits / np.maximum(true, 1)
+    precision, recall = hits / np.maximum(predicted, 1), hits / np.where(true, true, np.nan)
     order = there[np.argsort(iou[there], kind="stable")][:MOST_CLASSES]
     places = np.arange(len(order))
     fig, axes = new_figure(7.0, 1.5 + 0.25 * max(len(order), 2), title=title)

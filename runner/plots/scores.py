@@ -31,15 +31,19 @@ def class_scores(
 ) -> Figure:
     """F1 as bars, sorted with the worst class on top; precision and recall as marks on them.
 
-    With more than 40 classes only the 25 worst and the 10 best are drawn.
+    Classes that occur in neither truth nor prediction are left out, and the mean F1 is the mean over the others. A
+    class without samples has no mark for recall. With more than 40 classes only the 25 worst and the 10 best are drawn.
 
     Args:
         counts: (K, K), row = truth, column = prediction.
     """
     counts = np.asarray(counts)
-    num_classes = len(counts)
+    support = counts.sum(axis=1)
     precision, recall, f1 = score_classes(counts)
-    order = np.argsort(f1, kind="stable")
+    recall = np.where(support, recall, np.nan)
+    present = np.flatnonzero(support + counts.sum(axis=0))
+    num_classes = len(present)
+    order = present[np.argsort(f1[present], kind="stable")]
     places = np.arange(num_classes, dtype=float)
     if num_classes > MOST_CLASSES:
         order = np.concatenate([order[:NUM_WORST], order[-NUM_BEST:]])
@@ -50,7 +54,7 @@ def class_scores(
     marks = {"markersize": 5.5, "markeredgecolor": "white", "markeredgewidth": 0.8, "clip_on": False}
     ax.plot(precision[order], places, "D", color=CYCLE[1], label="precision", **marks)
     ax.plot(recall[order], places, "o", color=CYCLE[5], label="recall", **marks)
-    names, support = class_labels(class_names, num_classes, 34), counts.sum(axis=1)
+    names = class_labels(class_names, len(counts), 34)
     ax.set_yticks(places, [names[i] for i in order])
     for place, i in zip(places, order, strict=True):
         ax.text(1.02, place, f"{f1[i]:.3f}   n = {support[i]}", va="center", fontsize=7, color=MUTED,
@@ -64,8 +68,9 @@ def class_scores(
             fontsize=7,
             color=MUTED,
         )
-    ax.set(xlim=(0, 1.0), ylim=(places.max() + 0.7, -0.7))
-    ax.axvline(f1.mean(), color=MUTED, linestyle=":", linewidth=1.2, label=f"mean F1 {f1.mean():.3f}")
+    ax.set(xlim=(0, 1.0), ylim=(places.max(initial=0) + 0.7, -0.7))
+    mean = f1[present].mean() if num_classes else 0.0
+    ax.axvline(mean, color=MUTED, linestyle=":", linewidth=1.2, label=f"mean F1 {mean:.3f}")
     ax.grid(axis="y", visible=False)
     ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=4)
     return fig

@@ -11,19 +11,24 @@ from annotated_types import Ge, Gt, Le, Lt
 from torch import Tensor, nn
 from torchmetrics import MetricCollection
 from torchmetrics.classification import (
-    BinaryAUROC,
-    BinaryAveragePrecision,
     MulticlassAccuracy,
     MulticlassCalibrationError,
     MulticlassF1Score,
     MulticlassPrecision,
-    MulticlassRecall,
 )
 
 from runner.data.facts import Facts
 from runner.errors import DataError, UserError
 from runner.ranks.exchange import all_of, sum_over_ranks
 from runner.tasks.base import Step, Task
+from runner.tasks.class_metrics import (
+    AreaUnderROC,
+    AveragePrecision,
+    BalancedAccuracy,
+    ClassF1,
+    ClassRecall,
+    defined_scores,
+)
 from runner.tasks.class_weights import class_weights as weights_of_classes
 from runner.tasks.classification_figures import classification_figures
 from runner.tasks.threshold import Score, best_threshold, shifted
@@ -39,6 +44,9 @@ SCORED_CLASSES = 40
 
 class ClassificationTask(Task):
     """Classes by a softmax over logits ``(N, num_classes)``; targets are class ids ``(N,)``.
+
+    Scores that a split leaves undefined are not reported: the recall of a class without samples, the F1 of a class in
+    neither targets nor predictions, the area under the ROC curve when all samples are of one class.
 
     Args:
         model: inputs to logits.
@@ -78,8 +86,7 @@ class ClassificationTask(Task):
         self.register_buffer("weights", weights, persistent=False)
         num_classes = len(self.class_names)
         self.metrics = nn.ModuleDict({f"{split}_metrics": make_metrics(num_classes) for split in ("val", "test")})
-        options = {"num_classes": num_classes, "average": "none", "validate_args": False}
-        self.class_f1 = nn.ModuleDict({split: MulticlassF1Score(**options) for split in ("val", "test")})
+        self.class_f1 = nn.ModuleDict({split: ClassF1(num_classes) for split in ("val", "test")})
         self._num_correct: Tensor | None = None
         self._num_seen = 0
         if isinstance(getattr(self.loss, "weight", None), Tensor) and weights is None and not self.one_logit:
@@ -161,12 +168,13 @@ class ClassificationTask(Task):
         values = dict(metrics.compute())
         recalls = values.pop("recall", None)
         metrics.reset()
+        if "auroc" in values and values["auroc"].isnan():
+            del values["auroc"]
         f1 = self.class_f1[split]
         if self.is_last_evaluation() and len(self.class_names) <= SCORED_CLASSES:
-            scores = zip(self.class_names, f1.compute().tolist(), strict=True)
-            values |= {f"f1_class/{name}": score for name, score in scores}
+            values |= defined_scores("f1_class", self.class_names, f1.compute())
             if recalls is not None:
-                values |= {f"recall_class/{name}": one for name, one in zip(self.class_names, recalls, strict=True)}
+                values |= defined_scores("recall_class", self.class_names, recalls)
         f1.reset()
         return values
 
@@ -316,39 +324,29 @@ def one_a_sample(loss: nn.Module) -> nn.Module:
     return loss
 
 
-class _BinaryAUROC(BinaryAUROC):
-    """Area under the ROC curve from two-class probabilities ``(N, 2)``."""
-
-    def update(self, preds: Tensor, target: Tensor) -> None:
-        super().update(preds[:, 1], target)
-
-
-class _BinaryAveragePrecision(BinaryAveragePrecision):
-    """Area under the precision-recall curve of the second class, from probabilities ``(N, 2)``."""
-
-    def update(self, preds: Tensor, target: Tensor) -> None:
-        super().update(preds[:, 1], target)
-
-
 DECIDED = ("accuracy", "balanced_accuracy", "precision_macro", "f1_macro", "recall")
 """Metrics of the classes decided for."""
 
 
 def make_metrics(num_classes: int) -> MetricCollection:
     """Accuracy, balanced accuracy, macro precision and F1, each class's recall, calibration error; for two classes the
-    areas under the ROC and the precision-recall curve."""
+    areas under the ROC and the precision-recall curve.
+
+    Averages over classes are scikit-learn's: of the recall over the classes that occur in the targets, of precision
+    and F1 over those that occur in the targets or the predictions.
+    """
     options = {"num_classes": num_classes, "validate_args": False}
     metrics = {
         "accuracy": MulticlassAccuracy(average="micro", **options),
-        "balanced_accuracy": MulticlassRecall(average="macro", **options),
+        "balanced_accuracy": BalancedAccuracy(**options),
         "precision_macro": MulticlassPrecision(average="macro", **options),
         "f1_macro": MulticlassF1Score(average="macro", **options),
-        "recall": MulticlassRecall(average="none", **options),
+        "recall": ClassRecall(**options),
         "calibration_error": MulticlassCalibrationError(n_bins=15, **options),
     }
     if num_classes == 2:
         # All thresholds there are: in bins, the small probabilities of a rare class could not be told apart.
-        metrics["auroc"] = _BinaryAUROC(thresholds=None, validate_args=False)
-        metrics["pr_auc"] = _BinaryAveragePrecision(thresholds=None, validate_args=False)
+        metrics["auroc"] = AreaUnderROC(thresholds=None, validate_args=False)
+        metrics["pr_auc"] = AveragePrecision(thresholds=None, validate_args=False)
         return MetricCollection(metrics, compute_groups=False)
     return MetricCollection(metrics)

@@ -18,6 +18,7 @@ from runner.plots.confusion import confusion_matrix, count_confusion
 from runner.plots.lengths import accuracy_by_length
 from runner.plots.scores import class_scores
 from runner.tasks.base import Step, Task
+from runner.tasks.class_metrics import ClassF1, defined_scores
 from runner.tasks.probe import put_out, shape_of
 
 __all__ = ["LabellingTask"]
@@ -27,6 +28,9 @@ IGNORE = -100
 
 class LabellingTask(Task):
     """Classes by a softmax over logits ``(N, T, K)``; targets are class ids ``(N, T)``, -100 where there is no step.
+
+    Macro F1 is the mean over the classes that occur in targets or predictions, as in scikit-learn; the F1 of any other
+    class is undefined and not reported.
 
     Args:
         model: inputs to logits.
@@ -51,8 +55,7 @@ class LabellingTask(Task):
         self.loss = loss if loss is not None else nn.CrossEntropyLoss()
         self.class_names = [str(name) for name in class_names]
         self.metrics = nn.ModuleDict({f"{split}_metrics": make_metrics(len(class_names)) for split in ("val", "test")})
-        options = {"num_classes": len(class_names), "average": "none", "validate_args": False}
-        self.class_f1 = nn.ModuleDict({split: MulticlassF1Score(**options) for split in ("val", "test")})
+        self.class_f1 = nn.ModuleDict({split: ClassF1(len(class_names)) for split in ("val", "test")})
         self.whole = nn.ModuleDict({split: MeanMetric() for split in ("val", "test")})
 
     @classmethod
@@ -96,8 +99,7 @@ class LabellingTask(Task):
         metrics, f1, whole = self.metrics[f"{split}_metrics"], self.class_f1[split], self.whole[split]
         values = {**metrics.compute(), "sequence_accuracy": whole.compute()}
         if self._trainer is not None and self._trainer.state.fn != "fit":
-            scores = zip(self.class_names, f1.compute().tolist(), strict=True)
-            values |= {f"f1_class/{name}": score for name, score in scores}
+            values |= defined_scores("f1_class", self.class_names, f1.compute())
         for metric in (metrics, f1, whole):
             metric.reset()
         return values

@@ -89,3 +89,38 @@ def test_rows_name_the_likeliest_classes_first():
     assert row["class"] == "dog"
     assert list(row["probs"]) == ["dog", "owl", "cat"]
     assert np.isclose(sum(row["probs"].values()), 1, atol=1e-5)
+
+
+@pytest.mark.parametrize("absent", [[2], [0, 3]])
+def test_classes_absent_from_a_split_count_as_in_scikit_learn(absent):
+    """Absent classes that are predicted, and those that are not, beside present ones that are never predicted."""
+    torch.manual_seed(1)
+    logits, names = torch.randn(200, 6), list("abcdef")
+    logits[:, absent[-1]] += 1  # predicted although absent
+    logits[:, 5] -= 9  # present, never predicted
+    targets = torch.tensor([k for k in range(5) if k not in absent] + [5])[torch.randint(6 - len(absent), (200,))]
+    task = ClassificationTask(nn.Identity(), class_names=names)
+    task.is_last_evaluation = lambda: True
+    for part in range(0, 200, 64):
+        task.update_metrics({"logits": logits[part : part + 64], "targets": targets[part : part + 64]}, "val")
+    found = {key: float(value) for key, value in task.compute_metrics("val").items()}
+    preds, truth = logits.argmax(1).numpy(), targets.numpy()
+    assert found["balanced_accuracy"] == pytest.approx(sk.balanced_accuracy_score(truth, preds), abs=1e-6)
+    assert found["f1_macro"] == pytest.approx(sk.f1_score(truth, preds, average="macro"), abs=1e-6)
+    precision = sk.precision_score(truth, preds, average="macro", zero_division=0)
+    assert found["precision_macro"] == pytest.approx(precision, abs=1e-6)
+    recalls = {f"recall_class/{names[k]}" for k in np.unique(truth)}
+    assert {key for key in found if key.startswith("recall_class/")} == recalls
+    scored = np.union1d(truth, preds)
+    f1 = dict(zip((f"f1_class/{names[k]}" for k in scored), sk.f1_score(truth, preds, average=None), strict=True))
+    assert {key: value for key, value in found.items() if key.startswith("f1_class/")} == pytest.approx(f1, abs=1e-6)
+
+
+@pytest.mark.parametrize("only", [0, 1])
+def test_areas_of_a_split_with_one_class(only):
+    task = BinaryClassificationTask(nn.Identity(), class_names=["no", "yes"])
+    task.update_metrics({"logits": torch.tensor([[1.0], [-1.0], [2.0]]), "targets": torch.full((3,), only)}, "val")
+    found = task.compute_metrics("val")
+    assert "auroc" not in found, "scikit-learn: undefined"
+    assert float(found["pr_auc"]) == only, "scikit-learn: 0 without positives"
+    assert float(found["balanced_accuracy"]) == pytest.approx([1 / 3, 2 / 3][only])
