@@ -1,25 +1,30 @@
-"""Tables in text files: any separator, with or without a header line, every cell as the text that stands there."""
+"""Tables in text files: any separator, with or without a header line, every cell as text."""
 
 from __future__ import annotations
 
 import csv
-import gzip
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from runner.data.dropped import DroppedSamples
 from runner.data.nearest import did_you_mean
+from runner.data.tables.dialect import Dialect, find_dialect, first_cells, open_table
+from runner.data.tables.numbers import NumberFormat, is_number, plain_numbers, read_formats, to_numbers
 from runner.errors import DataError
 
-__all__ = ["first_cells", "is_number", "missing_columns", "number_columns", "read_table", "to_numbers"]
+__all__ = [
+    "first_cells", "is_number", "missing_columns", "number_columns", "open_table", "read_cells", "read_table", "to_numbers",
+]  # fmt: skip
 
-SEPARATORS = ",;\t|"
-SUFFIXES = {".csv", ".tsv", ".txt", ".data", ".gz"}
-HEAD_BYTES = 1 << 16
 FEW_COLUMNS = 3
+NA_SPELLINGS = frozenset(
+    "NA N/A n/a #NA #N/A <NA> NaN nan -NaN -nan null NULL None 1.#IND -1.#IND 1.#QNAN -1.#QNAN".split() + ["#N/A N/A"]
+)
+"""Cells that count as missing, besides empty ones, in every column but a target of words. The list is that of pandas."""
 
 
 def read_table(
@@ -28,91 +33,124 @@ def read_table(
     separator: str | None = None,
     na_values: Sequence[str] = ("?",),
     num_rows: int | None = None,
+    decimal: str | None = None,
+    thousands: str | None = None,
+    as_text: Sequence[str] = (),
+    dropped: DroppedSamples | None = None,
 ) -> pd.DataFrame:
-    """Reads a table as text, so that a column looks the same in whichever file it comes.
+    """Reads a table as text; columns of numbers are written plainly, whatever format the file has: ``1.234,5 €`` becomes
+    ``1234.5``, ``12.5%`` becomes ``12.5``, and ``-`` is a missing number.
 
     Args:
         columns: names of the columns, for a file without a header line.
         separator: of the cells; found out when None.
-        na_values: what stands for a missing value besides nothing, ``NA``, ``NaN``, ``null`` and the like.
-        num_rows: read so many rows at most.
+        na_values: what stands for a missing value besides an empty cell and ``NA_SPELLINGS``.
+        num_rows: read this many rows at most.
+        decimal: ``.`` or ``,``, or ``point`` or ``comma``; found out for each column when None.
+        thousands: separator of groups of three digits: ``.``, ``,``, a blank, ``'`` or an empty string for none, or
+            ``point``, ``comma``, ``space``, ``apostrophe`` or ``none``; found out for each column when None.
+        as_text: columns whose values stay the text in the file.
+        dropped: receives rows that repeat the header line.
 
     Returns:
-        Columns of text without blanks around it, NaN where a value is missing.
+        Columns of text without surrounding blanks, NaN where a value is missing.
 
     Raises:
-        DataError: no such file, empty, no text, or rows of unequal length.
+        DataError: no such file, empty, no text, rows of unequal length, or numbers that can be read in two ways.
+    """
+    table = read_cells(path, columns, separator, na_values, num_rows, dropped=dropped)
+    numbers = table.drop(columns=[name for name in as_text if name in table.columns])
+    return written_plainly(table, read_formats(numbers, path, decimal, thousands))
+
+
+def written_plainly(table: pd.DataFrame, formats: Mapping[str, NumberFormat]) -> pd.DataFrame:
+    for name, form in formats.items():
+        table[name] = plain_numbers(table[name], form)
+    return table
+
+
+def read_cells(
+    path: str | Path,
+    columns: Sequence[str] | None = None,
+    separator: str | None = None,
+    na_values: Sequence[str] = ("?",),
+    num_rows: int | None = None,
+    na_spellings_kept: Sequence[str] = (),
+    dropped: DroppedSamples | None = None,
+) -> pd.DataFrame:
+    """As ``read_table``, with numbers as the file spells them.
+
+    Args:
+        na_spellings_kept: columns in which ``NA_SPELLINGS`` are values.
     """
     path = Path(path).expanduser()
-    separator, cells = first_cells(path, separator)
+    dialect = find_dialect(path, separator)
+    cells = next(csv.reader(dialect.head[:1], delimiter=dialect.separator, skipinitialspace=True))
     check_first_line(path, cells, columns)
+    table = raw_cells(path, dialect, columns, num_rows)
+    table.columns = [str(name).strip() for name in table.columns]
+    table = table.apply(lambda column: column.str.strip())
+    table = without_repeated_headers(table, path, dropped)
+    missing = with_number_spellings(na_values) | {""}
+    for name in table.columns:
+        spellings = missing if name in na_spellings_kept else missing | NA_SPELLINGS
+        table[name] = table[name].where(~table[name].isin(spellings))
+    return table
+
+
+def raw_cells(
+    path: Path, dialect: Dialect, columns: Sequence[str] | None, num_rows: int | None
+) -> pd.DataFrame:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)
-            table = pd.read_csv(
+            return pd.read_csv(
                 path,
-                sep=separator,
+                sep=dialect.separator,
                 header=0 if columns is None else None,
                 names=columns,
                 index_col=False,
                 dtype=str,
                 skipinitialspace=True,
-                na_values=[*na_values, ""],
+                keep_default_na=False,
+                na_filter=False,
                 nrows=num_rows,
-                encoding="utf-8-sig",
+                encoding=dialect.encoding,
+                skiprows=dialect.num_skipped_lines,
             )
     except (pd.errors.ParserError, pd.errors.ParserWarning, ValueError) as error:
         reason = " ".join(str(error).split())
         raise DataError(
-            f"{path} is not a table as expected: {reason}. The cells seem to be separated by {separator!r}; "
+            f"{path} is not a table as expected: {reason}. The cells seem to be separated by {dialect.separator!r}; "
             "set data.separator if they are not."
         ) from error
-    table.columns = [str(name).strip() for name in table.columns]
-    return table.apply(lambda column: column.str.strip())
 
 
-def first_cells(path: str | Path, separator: str | None = None) -> tuple[str, list[str]]:
-    """The separator and the cells of the first line."""
-    lines = read_head(Path(path).expanduser())
-    separator = separator or find_separator(lines)
-    return separator, next(csv.reader(lines[:1], delimiter=separator, skipinitialspace=True))
+def with_number_spellings(na_values: Sequence[str]) -> set[str]:
+    """``-999`` also stands for ``-999.0``."""
+    found = set(na_values)
+    for text in na_values:
+        try:
+            number = float(text)
+        except ValueError:
+            continue
+        found |= {str(number)} | ({str(int(number))} if number.is_integer() else set())
+    return found
 
 
-def read_head(path: Path) -> list[str]:
-    """The first lines of a text file, plain or ``.gz``."""
-    if not path.is_file():
-        folder = path.parent
-        if not folder.is_dir():
-            raise DataError(f"There is no file {path}, and no folder {folder}.")
-        tables = sorted(entry.name for entry in folder.iterdir() if entry.suffix in SUFFIXES)
-        raise DataError(f"There is no file {path}. {did_you_mean(path.name, tables)}")
-    try:
-        with gzip.open(path) if path.suffix == ".gz" else open(path, "rb") as file:
-            head = file.read(HEAD_BYTES)
-        if b"\0" in head:
-            raise DataError(f"{path} is no text but binary data; expected a table as text (CSV).")
-        whole = head if len(head) < HEAD_BYTES else head[: head.rfind(b"\n") + 1] or head
-        lines = whole.decode("utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        raise DataError(
-            f"{path} is not UTF-8 text ({error.reason} at byte {error.start}). Save it as UTF-8."
-        ) from error
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror or error}.") from error
-    lines = [line for line in lines if line.strip()]
-    if not lines:
-        raise DataError(f"{path} is empty; expected a header line and rows.")
-    return lines
-
-
-def find_separator(lines: Sequence[str]) -> str:
-    """The one that cuts the first lines into the same number of cells, and into most."""
-
-    def fitness(separator: str) -> tuple[bool, int]:
-        widths = [len(row) for row in csv.reader(lines[:20], delimiter=separator, skipinitialspace=True)]
-        return len(set(widths)) == 1 and widths[0] > 1, widths[0]
-
-    return max(SEPARATORS, key=fitness)
+def without_repeated_headers(
+    table: pd.DataFrame, path: Path, dropped: DroppedSamples | None
+) -> pd.DataFrame:
+    """Joined files may have their header line in the middle."""
+    repeats = np.ones(len(table), dtype=bool)
+    for name in table.columns:
+        if not repeats.any():
+            return table
+        repeats &= (table[name] == name).to_numpy()
+    if dropped is not None:
+        rows = [f"row {row + 1}" for row in np.flatnonzero(repeats)[:3]]
+        dropped.add("rows", repeats.sum(), "they repeat the header line", len(table), path, rows)
+    return table[~repeats]
 
 
 def check_first_line(path: Path, cells: Sequence[str], columns: Sequence[str] | None) -> None:
@@ -125,19 +163,6 @@ def check_first_line(path: Path, cells: Sequence[str], columns: Sequence[str] | 
     twice = sorted({name for name in names if name and names.count(name) > 1})
     if twice:
         raise DataError(f"{path}: two columns are named {', '.join(map(repr, twice))}; rename one.")
-
-
-def to_numbers(column: pd.Series) -> pd.Series:
-    """Text as float64: NaN where there is no finite number."""
-    return pd.to_numeric(column, errors="coerce").astype("float64").replace([np.inf, -np.inf], np.nan)
-
-
-def is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def missing_columns(table: pd.DataFrame, wanted: Sequence[str], path: str | Path) -> list[str]:

@@ -1,0 +1,148 @@
+"""How the text of a table file is stored: encoding, Excel's ``sep=`` line, separator of the cells."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import gzip
+import io
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TextIO
+
+from runner.data.nearest import did_you_mean
+from runner.errors import DataError
+
+__all__ = ["Dialect", "find_dialect", "find_encoding", "first_cells", "open_table"]
+
+SEPARATORS = ",;\t|"
+SUFFIXES = {".csv", ".tsv", ".txt", ".data", ".gz"}
+HEAD_BYTES = 1 << 16
+BYTE_ORDER_MARKS = {
+    codecs.BOM_UTF32_LE: "utf-32",  # before UTF-16, whose mark is the beginning of this one
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+SEPARATOR_LINE = re.compile(r'"?sep=(.)"?\s*$', re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """
+    Attributes:
+        encoding: Python's name of it.
+        separator: of the cells.
+        num_skipped_lines: lines before the table: 1 if the file begins with Excel's ``sep=;``.
+        head: the first lines of the table that are not empty.
+    """
+
+    encoding: str
+    separator: str
+    num_skipped_lines: int
+    head: tuple[str, ...]
+
+
+def find_dialect(path: str | Path, separator: str | None = None, separators: str = SEPARATORS) -> Dialect:
+    """Looks at the beginning of a file, plain or ``.gz``.
+
+    Args:
+        separator: if it is known; it precedes a ``sep=`` line.
+        separators: the candidates, the preferred one first.
+
+    Raises:
+        DataError: no such file, empty, or not text in UTF-8, UTF-16 or UTF-32.
+    """
+    path = Path(path).expanduser()
+    head, is_whole = read_head(path)
+    encoding = find_encoding(head, path)
+    lines = decode(head, encoding, is_whole, path)
+    stated = SEPARATOR_LINE.match(lines[0]) if lines else None
+    skipped = 1 if stated else 0
+    lines = [line for line in lines[skipped:] if line.strip()]
+    if not lines:
+        raise DataError(f"{path} is empty; expected a header line and rows.")
+    separator = separator or (stated and stated.group(1)) or find_separator(lines, separators)
+    return Dialect(encoding, separator, skipped, tuple(lines))
+
+
+def open_table(path: str | Path, separator: str | None = None) -> tuple[TextIO, str]:
+    """The text of a table from its first line on, a ``sep=`` line skipped, and the separator of its cells.
+
+    Raises:
+        DataError: see ``find_dialect``.
+    """
+    path = Path(path).expanduser()
+    dialect = find_dialect(path, separator)
+    opener = gzip.open if path.suffix == ".gz" else open
+    file = io.TextIOWrapper(opener(path, "rb"), encoding=dialect.encoding, newline="")
+    for _ in range(dialect.num_skipped_lines):
+        file.readline()
+    return file, dialect.separator
+
+
+def first_cells(path: str | Path, separator: str | None = None) -> tuple[str, list[str]]:
+    """The separator and the cells of the first line."""
+    dialect = find_dialect(path, separator)
+    reader = csv.reader(dialect.head[:1], delimiter=dialect.separator, skipinitialspace=True)
+    return dialect.separator, next(reader)
+
+
+def read_head(path: Path) -> tuple[bytes, bool]:
+    """The first bytes of a file, and whether they are all of it."""
+    if not path.is_file():
+        folder = path.parent
+        if not folder.is_dir():
+            raise DataError(f"There is no file {path}, and no folder {folder}.")
+        tables = sorted(entry.name for entry in folder.iterdir() if entry.suffix in SUFFIXES)
+        raise DataError(f"There is no file {path}. {did_you_mean(path.name, tables)}")
+    try:
+        with gzip.open(path) if path.suffix == ".gz" else open(path, "rb") as file:
+            head = file.read(HEAD_BYTES)
+    except (OSError, EOFError) as error:
+        raise DataError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}.") from error
+    return head, len(head) < HEAD_BYTES
+
+
+def find_encoding(head: bytes, path: str | Path) -> str:
+    """By the byte order mark, or by the zero bytes of UTF-16 without one; otherwise UTF-8.
+
+    Raises:
+        DataError: binary data.
+    """
+    for mark, encoding in BYTE_ORDER_MARKS.items():
+        if head.startswith(mark):
+            return encoding
+    if b"\0" not in head:
+        return "utf-8-sig"
+    half = len(head) // 2
+    even, odd = head[0 : 2 * half : 2].count(0), head[1 : 2 * half : 2].count(0)
+    if half > 1 and min(even, odd) == 0 and max(even, odd) > half / 2:
+        return "utf-16-le" if odd else "utf-16-be"
+    raise DataError(f"{path} is no text but binary data; expected a table as text (CSV).")
+
+
+def decode(head: bytes, encoding: str, is_whole: bool, path: Path) -> list[str]:
+    """Complete lines."""
+    try:
+        text = codecs.getincrementaldecoder(encoding)().decode(head, final=is_whole)
+    except UnicodeDecodeError as error:
+        name = "UTF-8" if encoding.startswith("utf-8") else encoding.upper()
+        raise DataError(
+            f"{path} is not {name} text ({error.reason} at byte {error.start}). Save it as UTF-8."
+        ) from error
+    if not is_whole:
+        text = text[: text.rfind("\n") + 1] or text
+    return text.splitlines()
+
+
+def find_separator(lines: Sequence[str], separators: str = SEPARATORS) -> str:
+    """The one that cuts the first lines into the same number of cells, and into most."""
+
+    def fitness(separator: str) -> tuple[bool, int]:
+        widths = [len(row) for row in csv.reader(lines[:20], delimiter=separator, skipinitialspace=True)]
+        return len(set(widths)) == 1 and widths[0] > 1, widths[0]
+
+    return max(separators, key=fitness)
