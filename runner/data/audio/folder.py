@@ -13,7 +13,7 @@ from torch import Tensor
 
 from runner.data.audio.layout import Layout, sound_files
 from runner.data.audio.source import Frames, SoundSource
-from runner.data.audio.spectrogram import LogMel, read_sound
+from runner.data.audio.spectrogram import LogMel, file_problem, read_sound
 from runner.data.base import DataModule, split_indices
 from runner.data.facts import Facts
 from runner.data.split import Split
@@ -30,8 +30,8 @@ class AudioFolderDataModule(DataModule):
     """Sounds as log-mel spectrograms: images for a convolutional network, or steps for a recurrent one.
 
     Args:
-        root: the folder: ``ROOT/CLASS/SOUND``, or the same below ``train``, ``val`` and ``test``; or files whose
-            name says the class, with ``file_pattern``.
+        root: the folder: ``ROOT/CLASS/SOUND``, or the same below split folders (``train``, ``val``, ``test`` and the
+            other names in ``runner.data.split_folders``); or files whose name says the class, with ``file_pattern``.
         file_pattern: a regular expression of file names in ``root`` itself, with a group ``label``.
         test_pattern: of file names that belong to the test split.
         layout: ``image`` gives ``(1, M, T)``, ``sequence`` ``(T, M)``, where shorter sounds have fewer steps.
@@ -99,13 +99,20 @@ class AudioFolderDataModule(DataModule):
         if self.splits or (stage == "predict" and self.measured):
             return
         root = Path(self.root).expanduser()
-        found = self.sounds.find(root)
+        found = self.sounds.find(root, self.dropped)
+        check_files(root, found.paths)
         source = SoundSource(root, found.paths, torch.tensor(found.targets), self.log_mel)
         self.splits = {
             split: Split(source, indices, self.train_frames if split == "train" else self.frames, self.seed)
             for split, indices in self.cut(found.splits, source).items()
             if len(indices)
         }
+        if lacking := [split for split in ("train", "val") if split not in self.splits]:
+            raise DataError(
+                f"{root} has {len(found.paths)} sounds: none is left for {' and '.join(lacking)} with "
+                f"data.val_fraction={self.val_fraction:g} and data.test_fraction={self.test_fraction:g}. Add sounds, or "
+                "change the fractions."
+            )
         if not self.measured:
             self._use(self.measure(source))
         counts = torch.bincount(source.targets[self.splits["train"].indices], minlength=len(found.class_names))
@@ -181,3 +188,17 @@ class AudioFolderDataModule(DataModule):
 
     def load_state_dict(self, state_dict: dict[str, list[float]]) -> None:
         self._use(state_dict["measured"])
+
+
+def check_files(root: Path, paths: Sequence[str]) -> None:
+    """
+    Raises:
+        DataError: files that cannot be decoded, are empty or end too early; by their headers alone.
+    """
+    problems = [f"{path} ({problem})" for path in paths if (problem := file_problem(str(root / path)))]
+    if problems:
+        more = f" and {len(problems) - 3} more" if len(problems) > 3 else ""
+        raise DataError(
+            f"{root}: {len(problems)} of {len(paths)} sounds cannot be used: {', '.join(problems[:3])}{more}. Remove or "
+            "repair them."
+        )

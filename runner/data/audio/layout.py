@@ -7,6 +7,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from runner.data.class_folders import scan_class_folders
+from runner.data.dropped import DroppedSamples
+from runner.data.labels import merge_spellings
+from runner.data.split_folders import split_of_folder
 from runner.errors import DataError
 
 __all__ = ["Layout", "SoundList", "sound_files"]
@@ -40,10 +44,14 @@ def sound_files(path: Path) -> list[Path]:
         return [path]
     if not path.is_dir():
         raise DataError(f"there is no file or folder {path}.")
-    found = sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES and visible(file, path))
+    found = sorted(file for file in path.rglob("*") if is_sound(file) and visible(file, path))
     if not found:
         raise DataError(f"{path} holds no sound files ({', '.join(sorted(SUFFIXES))}).")
     return found
+
+
+def is_sound(file: Path) -> bool:
+    return file.suffix.lower() in SUFFIXES
 
 
 def visible(file: Path, root: Path) -> bool:
@@ -66,13 +74,21 @@ class Layout:
             if name == "file_pattern" and pattern and "label" not in groups:
                 raise DataError(f"file_pattern={pattern!r} has no group that is the class: (?P<label>…).")
 
-    def find(self, root: Path) -> SoundList:
+    def find(self, root: Path, dropped: DroppedSamples | None = None) -> SoundList:
         """
+        Args:
+            dropped: receives the files that are not used.
+
         Raises:
             DataError: no sounds, fewer than two classes, or a split that lacks a class or has one of its own.
         """
-        files = [file.relative_to(root) for file in sound_files(root)]
-        entries = [(str(file), *self.label_and_split(file, root)) for file in files]
+        dropped = DroppedSamples() if dropped is None else dropped
+        sound_files(root)  # raises where there are none
+        entries = self.from_names(root) if self.file_pattern else self.from_folders(root, dropped)
+        if not entries:
+            raise DataError(f"{root} holds sounds, but none in a class folder. Expected ROOT/CLASS/SOUND.")
+        names = merge_spellings(label for _, label, _ in entries)
+        entries = [(path, names[label], split) for path, label, split in entries]
         class_names = sorted({label for _, label, split in entries if split == "train"})
         if len(class_names) < 2:
             raise DataError(
@@ -86,19 +102,28 @@ class Layout:
         targets = [class_names.index(label) for _, label, _ in entries]
         return SoundList([path for path, *_ in entries], targets, class_names, splits)
 
-    def label_and_split(self, file: Path, root: Path) -> tuple[str, str]:
-        split = "test" if self.test_pattern and re.search(self.test_pattern, file.name) else "train"
-        if self.file_pattern:
+    def from_folders(self, root: Path, dropped: DroppedSamples) -> list[tuple[str, str, str]]:
+        """``(path, class, split)`` by the folders; ``test_pattern`` selects from what the folders leave for training."""
+        files = scan_class_folders(root, "sounds", is_sound, dropped)
+        return [(str(file.path), file.label, self.split_of(file.path, file.split)) for file in files]
+
+    def from_names(self, root: Path) -> list[tuple[str, str, str]]:
+        """``(path, class, split)`` by the files' names; split folders are respected."""
+        files = sorted(path.relative_to(root) for path in sound_files(root))
+        folders = {file.parts[0]: split_of_folder(file.parts[0]) for file in files if len(file.parts) > 1}
+        folders = folders if "train" in folders.values() else {}
+        entries = []
+        for file in files:
             match = re.search(self.file_pattern, file.name)
             if match is None:
                 raise DataError(f"{root / file}: the name does not fit data.file_pattern={self.file_pattern!r}.")
-            return match["label"], split
-        parts = file.parts
-        if parts[0] in SPLITS and len(parts) > 2:
-            return parts[1], parts[0]
-        if len(parts) < 2:
-            raise DataError(f"{root / file} lies in no class's folder. Expected ROOT/CLASS/SOUND.")
-        return parts[0], split
+            entries.append((str(file), match["label"], self.split_of(file, folders.get(file.parts[0]))))
+        return entries
+
+    def split_of(self, file: Path, split: str | None) -> str:
+        if split in (None, "train") and self.test_pattern and re.search(self.test_pattern, file.name):
+            return "test"
+        return split or "train"
 
     @staticmethod
     def compare(entries: Iterable[tuple[str, str, str]], class_names: list[str], root: Path) -> None:

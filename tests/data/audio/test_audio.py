@@ -141,3 +141,114 @@ def test_a_broken_file_is_named(folder):
     (folder / "low" / "3.wav").write_bytes(b"RIFF no sound")
     with pytest.raises((DataError, BrokenSampleError), match=r"3\.wav"):
         [data.splits[split].sample(0, i) for split in data.splits for i in range(len(data.splits[split]))]
+
+
+def split_tree(root, names=("training", "Validation", "testing"), classes=("high", "low"), count=24):
+    for number, split in enumerate(names):
+        for take in range(count):
+            label = classes[take % 2]
+            tone(root / split / label / f"{take}.wav", 1000 if take % 2 else 200, 0.1, seed=100 * number + take)
+    return root
+
+
+@pytest.mark.parametrize(
+    "names", [("training", "Validation", "testing"), ("Train", "valid", "TEST"), ("train_set", "dev", "test-set"), ("train", "eval", "test")]
+)
+def test_split_folders_have_the_same_names_as_for_images(tmp_path, names):
+    data = AudioFolderDataModule(str(split_tree(tmp_path, names)), sample_rate=RATE)
+    data.setup("fit")
+    assert {split: len(part) for split, part in data.splits.items()} == {"train": 24, "val": 24, "test": 24}
+    assert data.facts.class_names == ["high", "low"] and data.facts.class_counts == [12, 12]
+    assert data.dropped.messages() == []
+
+
+def test_two_folders_of_the_same_split_are_rejected(tmp_path):
+    split_tree(tmp_path, ("train", "dev", "valid"), count=4)
+    assert "holds both dev and valid" in AudioFolderDataModule(str(tmp_path)).check()[0]
+
+
+def test_classes_called_train_and_test_are_classes_where_they_hold_sounds(tmp_path):
+    for name in ("train", "bus", "test"):
+        for take in range(10):
+            tone(tmp_path / name / f"{take}.wav", seed=take)
+    data = AudioFolderDataModule(str(tmp_path), sample_rate=RATE)
+    data.setup("fit")
+    assert data.facts.class_names == ["bus", "test", "train"] and data.facts.class_counts == [8, 8, 8]
+
+
+def test_spellings_of_a_class_are_merged(tmp_path):
+    for name in ("1", "1.0", "2"):
+        for take in range(10):
+            tone(tmp_path / name / f"{take}.wav", seed=take)
+    data = AudioFolderDataModule(str(tmp_path), sample_rate=RATE)
+    data.setup("fit")
+    assert data.facts.class_names == ["1", "2"] and data.facts.class_counts == [16, 8]
+
+
+def test_files_that_are_not_used_are_counted(tmp_path):
+    split_tree(tmp_path)
+    tone(tmp_path / "training" / "loose.wav")
+    tone(tmp_path / "extra" / "high" / "a.wav")
+    tone(tmp_path / "training" / ".trash" / "a.wav")
+    (tmp_path / "training" / "low" / "a.m4a").write_bytes(b"x")
+    (tmp_path / "README.md").write_text("about")
+    data = AudioFolderDataModule(str(tmp_path), sample_rate=RATE)
+    data.setup("fit")
+    reasons = {(entry.what, entry.count, entry.reason.split(",")[0]) for entry in data.dropped.entries}
+    assert reasons == {
+        ("sounds", 1, "in hidden folders"),
+        ("files", 1, "not sounds"),
+        ("sounds", 1, "in no class folder"),
+        ("sounds", 1, "not in a split folder"),
+    }
+    assert {split: len(part) for split, part in data.splits.items()} == {"train": 24, "val": 24, "test": 24}
+
+
+def test_names_and_split_folders_together(tmp_path):
+    for split in ("Training", "dev"):
+        for take in range(6):
+            tone(tmp_path / split / f"{take % 2}_{take}.wav", 0.1, seed=take)
+    data = AudioFolderDataModule(str(tmp_path), file_pattern=r"^(?P<label>\d)_", sample_rate=RATE, test_fraction=0.0)
+    data.setup("fit")
+    assert {split: len(part) for split, part in data.splits.items()} == {"train": 6, "val": 6}
+
+
+@pytest.mark.parametrize("damage", ["unreadable", "empty", "truncated"])
+def test_damaged_files_are_rejected_before_training(folder, damage):
+    file = folder / "low" / "3.wav"
+    content = file.read_bytes()
+    file.write_bytes({"unreadable": b"RIFF no sound", "empty": content[:40] + bytes(4), "truncated": content[:-500]}[damage])
+    with pytest.raises(DataError, match=r"1 of 20 sounds cannot be used: low/3\.wav"):
+        AudioFolderDataModule(str(folder), sample_rate=RATE).setup("fit")
+
+
+def test_samples_that_are_not_finite_are_rejected(folder):
+    soundfile.write(folder / "low" / "3.wav", np.full(800, np.nan), RATE, subtype="FLOAT")
+    with pytest.raises(DataError, match="not finite"):
+        read_sound(str(folder / "low" / "3.wav"), RATE)
+
+
+def test_too_few_sounds_for_a_validation_split_are_rejected(tmp_path):
+    for name in ("a", "b"):
+        tone(tmp_path / name / "0.wav")
+    with pytest.raises(DataError, match="none is left for val"):
+        AudioFolderDataModule(str(tmp_path), sample_rate=RATE).setup("fit")
+
+
+def test_a_quiet_sound_with_a_large_offset_keeps_its_spectrogram(tmp_path):
+    """Of the sound in NumPy's float64: 1e6 + sin, in a file of 64-bit floats."""
+    samples = 1e6 + np.sin(2 * np.pi * 1000 * np.arange(1600) / RATE)
+    soundfile.write(tmp_path / "a.wav", samples, RATE, subtype="DOUBLE")
+    ours = LogMel(RATE, num_mels=30)(read_sound(str(tmp_path / "a.wav"), RATE))
+    window = np.pad(np.hanning(201)[:-1], 28)
+    padded = np.pad(samples, 128)
+    frames = np.stack([padded[start : start + 256] * window for start in range(0, 1601, 80)])
+    power = np.abs(np.fft.rfft(frames)) ** 2
+    mel = librosa.filters.mel(sr=RATE, n_fft=256, n_mels=30).astype(np.float64)
+    assert np.allclose(ours.numpy(), np.log(mel @ power.T + FLOOR), atol=1e-3)
+
+
+def test_a_32_bit_sound_keeps_its_low_bits(tmp_path):
+    samples = (2**30 + 20 * np.sin(np.arange(800) / 3)).round().astype(np.int32)
+    soundfile.write(tmp_path / "a.wav", samples, RATE, subtype="PCM_32")
+    assert (read_sound(str(tmp_path / "a.wav"), RATE).numpy() * 2**31 == samples).all()

@@ -1,0 +1,118 @@
+"""Files in class folders, with or without split folders above them: the layout of texts and sounds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from runner.data.dropped import DroppedSamples
+from runner.data.split_folders import split_of_folder
+from runner.errors import DataError
+
+__all__ = ["ClassFile", "scan_class_folders", "split_layout"]
+
+SYSTEM_FOLDERS = ("__MACOSX", "__pycache__")
+
+
+@dataclass(frozen=True)
+class ClassFile:
+    """One sample of a folder.
+
+    Attributes:
+        path: relative to the root.
+        label: the name of the class folder.
+        split: ``train``, ``val`` or ``test``; None where no folder names one.
+    """
+
+    path: Path
+    label: str
+    split: str | None
+
+
+def scan_class_folders(
+    root: Path, what: str, is_sample: Callable[[Path], bool], dropped: DroppedSamples
+) -> list[ClassFile]:
+    """The files of ``ROOT/CLASS/…/FILE``, or of the same below split folders, sorted by path.
+
+    A folder named like a split is one if it holds class folders: with a training folder always, without one if the
+    classes beside it have the same names. All other files are reported as left out.
+
+    Args:
+        what: the plural of the samples for messages: ``sounds``.
+        is_sample: whether a file is one, by its name.
+        dropped: receives the files that are not used.
+
+    Raises:
+        DataError: two folders stand for the same split.
+    """
+    splits = split_layout(root, is_sample)
+    is_split_layout = "train" in splits
+    files, unused, loose, others, hidden = [], [], [], [], []
+    names = {folder.name: split for split, folder in splits.items()}
+    for path in sorted(root.rglob("*")):
+        if path.is_dir():
+            continue
+        relative = path.relative_to(root)
+        split = names.get(relative.parts[0]) if len(relative.parts) > 1 else None
+        in_class = len(relative.parts) > (2 if split else 1)
+        if not all(visible(part) for part in relative.parts):
+            if is_sample(path) and not path.name.startswith("."):
+                hidden.append(relative)
+        elif not is_sample(path):
+            if in_class:
+                others.append(relative)
+        elif not in_class:
+            loose.append(relative)
+        elif is_split_layout and split is None:
+            (loose if split_of_folder(relative.parts[0]) else unused).append(relative)
+        else:
+            label = relative.parts[1 if split else 0]
+            files.append(ClassFile(relative, label, split or ("train" if splits else None)))
+    dropped.add(what, len(hidden), "in hidden folders", where=root, examples=hidden)
+    dropped.add("files", len(others), f"not {what}, by their suffixes", where=root, examples=others)
+    dropped.add(what, len(loose), "in no class folder", where=root, examples=loose)
+    dropped.add(what, len(unused), "not in a split folder, although there is a training folder", where=root, examples=unused)
+    return files
+
+
+def visible(name: str) -> bool:
+    return not name.startswith(".") and name not in SYSTEM_FOLDERS
+
+
+def subfolders(folder: Path) -> list[Path]:
+    return sorted(entry for entry in folder.iterdir() if entry.is_dir() and visible(entry.name))
+
+
+def split_layout(root: Path, is_sample: Callable[[Path], bool]) -> dict[str, Path]:
+    """The split folders directly below ``root``, by split; empty where the folders are classes.
+
+    Raises:
+        DataError: two folders stand for the same split.
+    """
+    folders = subfolders(root)
+    classes = {folder.name for folder in folders if split_of_folder(folder.name) is None}
+    candidates = [
+        (split, folder)
+        for folder in folders
+        if (split := split_of_folder(folder.name)) and holds_samples(subfolders(folder), is_sample)
+    ]
+    if not any(split == "train" for split, _ in candidates):
+        candidates = [pair for pair in candidates if classes & {entry.name for entry in subfolders(pair[1])}]
+    splits: dict[str, Path] = {}
+    for split, folder in candidates:
+        if split in splits:
+            raise DataError(
+                f"{root} holds both {splits[split].name} and {folder.name}, which stand for the same split ({split}). "
+                "Keep one of them."
+            )
+        splits[split] = folder
+    return splits
+
+
+def holds_samples(folders: list[Path], is_sample: Callable[[Path], bool]) -> bool:
+    return any(is_sample(file) for folder in folders for file in files_below(folder))
+
+
+def files_below(folder: Path) -> Iterator[Path]:
+    return (path for path in folder.rglob("*") if path.is_file())
