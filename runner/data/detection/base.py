@@ -30,6 +30,7 @@ class DetectionDataModule(DataModule):
     """
 
     extra_facts = ("shorter_side", "longer_side")
+    max_value: float | None = None
 
     def __init__(
         self,
@@ -67,7 +68,7 @@ class DetectionDataModule(DataModule):
             DataError: a file cannot be decoded.
         """
         files = [file for path in paths for file in image_files(path)]
-        return ((file, read_new_image(file)) for file in files)
+        return ((file, read_new_image(file, self.max_value)) for file in files)
 
     def picture(self, image: Tensor, target: dict[str, Tensor]) -> tuple[Tensor, str]:
         """The image with its boxes, and what is in them."""

@@ -21,6 +21,7 @@ from runner.data.detection.source import BoxFileSource
 from runner.data.detection.table import BoxTable, Reading
 from runner.data.facts import Facts
 from runner.data.images.augment import ImageAugment
+from runner.data.images.brightness import look_at_brightness
 from runner.errors import DataError
 
 __all__ = ["AnnotatedImagesDataModule"]
@@ -42,6 +43,8 @@ class AnnotatedImagesDataModule(DetectionDataModule):
         num_images: only the first so many images of each split, to try things out.
         val_fraction: of the training images, where there is no val split.
         split_seed: of that cut.
+        max_value: the brightest value of images with 16 or 32 bits or of floating-point numbers, which becomes white: 4095
+            for 12 bits. 65535 for 16 bits when None.
     """
 
     def __init__(
@@ -58,6 +61,7 @@ class AnnotatedImagesDataModule(DetectionDataModule):
         num_workers: Annotated[int, Ge(0)] = 0,
         seed: Annotated[int, Ge(0)] = 0,
         drop_last: bool = False,
+        max_value: Annotated[float, Gt(0)] | None = None,
     ):
         super().__init__(augment, can_flip, batch_size, eval_batch_size, num_workers, seed, drop_last)
         self.root = root
@@ -65,6 +69,7 @@ class AnnotatedImagesDataModule(DetectionDataModule):
         self.num_images = num_images
         self.val_fraction = val_fraction
         self.split_seed = split_seed
+        self.max_value = max_value
 
     @property
     def folder(self) -> Path:
@@ -100,7 +105,10 @@ class AnnotatedImagesDataModule(DetectionDataModule):
         tables, notes = self._mended(readings)
         for note in notes:
             logger.warning(note)
-        sources = {split: BoxFileSource(Path(readings[split].root), table) for split, table in tables.items()}
+        sources = {split: BoxFileSource(Path(readings[split].root), table, self.max_value) for split, table in tables.items()}
+        for source in sources.values():
+            if note := look_at_brightness(source.root, source.table.paths, self.max_value):
+                logger.warning(note)
         self.splits = {split: self.make_split(split, *part) for split, part in self._parts(sources).items()}
         self.facts = self._facts(tables, class_names, notes)
         self._refuse_emptiness()

@@ -36,11 +36,13 @@ class BoxFileSource:
 
     Args:
         root: the folder the table's paths are relative to.
+        max_value: of images with more than eight bits; see ``runner.data.images.decode``.
     """
 
-    def __init__(self, root: Path, table: BoxTable):
+    def __init__(self, root: Path, table: BoxTable, max_value: float | None = None):
         self.root = root
         self.table = table
+        self.max_value = max_value
 
     def __len__(self) -> int:
         return len(self.table)
@@ -52,7 +54,7 @@ class BoxFileSource:
             BrokenSampleError: the file cannot be read, or has another size than its annotation says.
         """
         table = self.table
-        image = read_image(self.root / table.paths[index])
+        image = read_image(self.root / table.paths[index], self.max_value)
         height, width = image.shape[-2:]
         told = tuple(table.sizes[index].tolist())
         if all(told) and told != (width, height):

@@ -68,10 +68,11 @@ class CatsDogsDataModule(ImageFolderDataModule):
         num_workers: Annotated[int, Ge(0)] = 0,
         seed: Annotated[int, Ge(0)] = 0,
         drop_last: bool = False,
+        max_value: Annotated[float, Gt(0)] | None = None,
     ):
         super().__init__(
             root, image_size, fit, crop_fraction, augment, True, val_fraction, test_fraction, split_seed, broken,
-            batch_size, eval_batch_size, num_workers, seed, drop_last,
+            batch_size, eval_batch_size, num_workers, seed, drop_last, max_value,
         )  # fmt: skip
         self.data_dir = data_dir
 

@@ -14,6 +14,7 @@ from torch import Tensor
 from runner.data.base import DataModule
 from runner.data.facts import Facts
 from runner.data.images.array import ImageTransform
+from runner.data.images.brightness import look_at_brightness
 from runner.data.images.cut import ImageCut, count_problems, cut_tree, fraction_problems
 from runner.data.images.decode import read_new_image
 from runner.data.images.rules import find_problems
@@ -51,7 +52,9 @@ class ImageFolderDataModule(DataModule):
         test_fraction: of all images, 0.15 when None; or, if given, of the val folder or else of train. Only
             where there is no test folder.
         split_seed: of the cut.
-        broken: a list of files to leave out, as ``runner data verify`` writes it, in place of ``broken.json``.
+        broken: a list of files to leave out, as ``runner data verify`` writes it, instead of ``broken.json``.
+        max_value: the brightest value of images with 16 or 32 bits or of floating-point numbers, which becomes white: 4095
+            for 12 bits. 65535 for 16 bits when None.
     """
 
     extra_facts = ("set_aside",)
@@ -73,6 +76,7 @@ class ImageFolderDataModule(DataModule):
         num_workers: Annotated[int, Ge(0)] = 0,
         seed: Annotated[int, Ge(0)] = 0,
         drop_last: bool = False,
+        max_value: Annotated[float, Gt(0)] | None = None,
     ):
         super().__init__(batch_size, eval_batch_size, num_workers, seed, drop_last)
         self.root = root
@@ -83,6 +87,7 @@ class ImageFolderDataModule(DataModule):
         self.test_fraction = test_fraction
         self.split_seed = split_seed
         self.broken = broken
+        self.max_value = max_value
         self.fitter = ImageFitter(image_size, fit, crop_fraction)
         self.normalize = Standardize.for_images(IMAGENET_MEAN, IMAGENET_STD)
 
@@ -142,7 +147,9 @@ class ImageFolderDataModule(DataModule):
         set_aside = sorted({entry.path: entry for entry in [*self.listed_broken(), *cut.empty]}.values())
         for note in [*tree.notes, *describe(set_aside)]:
             logger.warning(note)
-        source = ImageFileSource(self.folder, cut.paths, cut.targets)
+        if note := look_at_brightness(self.folder, cut.paths, self.max_value):
+            logger.warning(note)
+        source = ImageFileSource(self.folder, cut.paths, cut.targets, self.max_value)
         transforms = {"train": self._train_transform()}
         self.splits = {
             split: Split(source, cut.splits[split], transforms.get(split, self.fitter), self.seed)
@@ -180,7 +187,7 @@ class ImageFolderDataModule(DataModule):
         tree, _, problems = self._look()
         if tree is None:
             raise DataError("\n".join(problems))
-        return verify_images(self.folder, tree.paths())
+        return verify_images(self.folder, tree.paths(), max_value=self.max_value)
 
     def read_inputs(self, paths: Sequence[str]) -> list[tuple[str, Tensor]]:
         """Image files, and all those in folders, fitted as for validation: uint8 ``(3, size, size)``.
@@ -190,4 +197,4 @@ class ImageFolderDataModule(DataModule):
             DataError: a file cannot be decoded.
         """
         files = [file for path in paths for file in image_files(path)]
-        return [(file, self.fitter(read_new_image(file))[0]) for file in files]
+        return [(file, self.fitter(read_new_image(file, self.max_value))[0]) for file in files]

@@ -21,12 +21,14 @@ class ImageFileSource:
         root: the folder the paths are relative to.
         paths: of the files.
         targets: class ids, ``(N,)``.
+        max_value: of images with more than eight bits; see ``runner.data.images.decode``.
     """
 
-    def __init__(self, root: Path, paths: Sequence[str], targets: Tensor):
+    def __init__(self, root: Path, paths: Sequence[str], targets: Tensor, max_value: float | None = None):
         self.root = root
         self.paths = list(paths)
         self.targets = targets
+        self.max_value = max_value
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -37,7 +39,7 @@ class ImageFileSource:
         Raises:
             BrokenSampleError: the file cannot be read; the message names it.
         """
-        return read_image(self.root / self.paths[index]), self.targets[index]
+        return read_image(self.root / self.paths[index], self.max_value), self.targets[index]
 
     def name(self, index: int) -> str:
         return self.paths[index]

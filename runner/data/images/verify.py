@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -10,12 +11,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from runner.data.download.progress import progress
+from runner.data.images.brightness import look_at_brightness
 from runner.data.images.decode import decode_image
 from runner.errors import DataError
 
 __all__ = ["BROKEN_LIST", "BrokenFile", "describe", "read_broken", "verify_images", "write_broken"]
 
 BROKEN_LIST = "broken.json"
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, order=True)
@@ -31,31 +35,41 @@ class BrokenFile:
     reason: str
 
 
-def verify_images(root: Path, paths: Sequence[str], num_threads: int | None = None) -> list[BrokenFile]:
-    """Decodes every file, and tells which cannot be, sorted by path.
+def verify_images(
+    root: Path, paths: Sequence[str], num_threads: int | None = None, max_value: float | None = None
+) -> list[BrokenFile]:
+    """Decodes every file and lists those that cannot be decoded, sorted by path. Images with more than eight bits that
+    would keep few of their grey levels are reported.
 
     Threads and not processes: both decoders work without Python's lock, and nothing has to be imported again.
 
     Args:
         root: what the paths are relative to.
         num_threads: one a core when None.
+        max_value: of images with more than eight bits; see ``runner.data.images.decode``.
     """
     broken = []
     with (
         ThreadPoolExecutor(num_threads or os.cpu_count()) as pool,
         progress(f"Verifying the images of {root.name}", len(paths), "files") as show,
     ):
-        reasons = pool.map(lambda path: why_broken(root / path), paths)
+        reasons = pool.map(lambda path: why_broken(root / path, max_value), paths)
         for done, (path, reason) in enumerate(zip(paths, reasons, strict=True), 1):
             if reason:
                 broken.append(BrokenFile(path, reason))
             show(done)
+    report_brightness(root, sorted(set(paths) - {entry.path for entry in broken}), max_value)
     return sorted(broken)
 
 
-def why_broken(path: Path) -> str | None:
+def report_brightness(root: Path, paths: Sequence[str], max_value: float | None) -> None:
+    if note := look_at_brightness(root, paths, max_value, len(paths) or 1):
+        logger.warning(note)
+
+
+def why_broken(path: Path, max_value: float | None = None) -> str | None:
     try:
-        decode_image(path.read_bytes())
+        decode_image(path.read_bytes(), max_value)
     except OSError as error:
         return error.strerror or str(error)
     except ValueError as error:

@@ -44,6 +44,7 @@ class SegmentationDataModule(DataModule):
     """
 
     extra_facts = ("ignore_index", "class_weights", "class_colors")
+    max_value: float | None = None
 
     def __init__(
         self,
@@ -118,7 +119,7 @@ class SegmentationDataModule(DataModule):
             DataError: a file cannot be decoded.
         """
         files = [file for path in paths for file in image_files(path)]
-        return ((file, read_new_image(file)) for file in files)
+        return ((file, read_new_image(file, self.max_value)) for file in files)
 
     def picture(self, image: Tensor, target: Tensor) -> tuple[Tensor, str]:
         """The image with its mask laid over, and its largest classes but the background."""

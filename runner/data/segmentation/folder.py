@@ -17,7 +17,8 @@ from torch import Tensor
 from runner.data.detection.layout import folder_problems
 from runner.data.download.progress import progress
 from runner.data.images.augment import ImageAugment
-from runner.data.images.verify import BROKEN_LIST, BrokenFile, describe, read_broken
+from runner.data.images.brightness import look_at_brightness
+from runner.data.images.verify import BROKEN_LIST, BrokenFile, describe, read_broken, report_brightness
 from runner.data.segmentation.base import SegmentationDataModule, Side
 from runner.data.segmentation.classes import class_problems, read_class_names, suspicion
 from runner.data.segmentation.cut import cut_pairs
@@ -180,6 +181,8 @@ class MaskFolderDataModule(SegmentationDataModule):
             parts = self.fold(indices["train"], indices["val"], name=lambda index: flat[index][0])
             indices |= dict(zip(("train", "val"), parts, strict=True))
         self.refuse_emptiness(indices)
+        if note := look_at_brightness(self.folder, [image for image, _ in flat], self.max_value):
+            logger.warning(note)
         source = self.make_source(flat)
         self.settle_reading(source, indices)
         self.splits = {split: self.make_split(split, source, own) for split, own in indices.items()}
@@ -271,6 +274,8 @@ class MaskFolderDataModule(SegmentationDataModule):
                 if reason:
                     broken.append(BrokenFile(source.name(index), reason))
                 show(index + 1)
+        whole = sorted({image for image, _ in source.pairs} - {entry.path for entry in broken})
+        report_brightness(self.folder, whole, self.max_value)
         return broken
 
     def read_inputs(self, paths: Sequence[str]) -> Iterator[tuple[str, Tensor]]:

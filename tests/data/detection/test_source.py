@@ -7,6 +7,7 @@ import weakref
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import runner.data.detection.source as source_module
 from runner.data.detection.coco import CocoDataModule
@@ -62,7 +63,7 @@ def test_a_data_set_larger_than_memory_is_read_batch_by_batch(tmp_path, photo, m
         (tmp_path / f"instances_{split}.json").write_text(json.dumps(file))
     read_image, alive, most, num_read = source_module.read_image, [0], [0], [0]
 
-    def counted(path):
+    def counted(path, max_value=None):
         image = read_image(path)
         alive[0] += 1
         num_read[0] += 1
@@ -101,3 +102,11 @@ def test_pictures_show_boxes_and_words(coco):
     assert words == "2 cat, dog"
     assert (drawn[:, 2, 31:46] == 255).all() and not torch.equal(drawn, image)
     assert data.picture(*data.splits["train"].source[2])[1] == "nothing"
+
+
+def test_images_of_twelve_bits(tmp_path):
+    """1000 · 255 / 4095 = 62.27; without the range it is 1000 · 255 / 65535 = 3.89."""
+    Image.fromarray(np.full((10, 10), 1000, dtype=np.uint16)).save(tmp_path / "a.png")
+    table = BoxTable.build(["a.png"], [0], [[1, 1, 9, 9]], [0])
+    assert BoxFileSource(tmp_path, table, 4095)[0][0].unique().tolist() == [62]
+    assert BoxFileSource(tmp_path, table)[0][0].unique().tolist() == [4]

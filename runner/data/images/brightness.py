@@ -1,0 +1,90 @@
+"""How bright images with more than eight bits are, so that their range is not wasted on values that do not occur."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from runner.data.images.decode import FORMATS
+from runner.data.images.depth import SIXTEEN_BITS, deep_color, is_deep, is_deep_color, to_eight_bits
+from runner.errors import DataError
+
+__all__ = ["brightness_note", "look_at_brightness"]
+
+NUM_LOOKED_AT = 50
+NUM_THREADS = 8
+COMMON_DEPTHS = (8, 9, 10, 11, 12, 13, 14)
+
+
+@dataclass(frozen=True)
+class Brightness:
+    """The smallest and the largest value of an image with more than eight bits, or what is wrong with its values."""
+
+    path: str
+    low: float
+    high: float
+    fault: str = ""
+
+
+def look_at_brightness(root: Path, paths: Sequence[str], max_value: float | None, most: int = NUM_LOOKED_AT) -> str | None:
+    """A sentence about images that would keep few of their grey levels; None if there are none.
+
+    Args:
+        root: the folder that the paths are relative to.
+        most: at most so many images are read, evenly spread.
+
+    Raises:
+        DataError: an image has values outside of the range, or of an unknown range.
+    """
+    chosen = list(paths[:: max(1, -(-len(paths) // most))]) if paths else []
+    with ThreadPoolExecutor(NUM_THREADS) as pool:
+        deep = [entry for entry in pool.map(lambda path: measure(root, path, max_value), chosen) if entry is not None]
+    faulty = [entry for entry in deep if entry.fault]
+    if faulty:
+        more = f" {len(faulty) - 1} more of the {len(chosen)} images that were looked at have such a fault." if faulty[1:] else ""
+        raise DataError(f"{root / faulty[0].path} cannot be read: {faulty[0].fault}.{more}")
+    return brightness_note(max(entry.high for entry in deep), len(deep), max_value) if deep else None
+
+
+def measure(root: Path, path: str, max_value: float | None) -> Brightness | None:
+    """None for an image of eight bits, and for a file that cannot be read: decoding it reports that."""
+    try:
+        with Image.open(root / path, formats=FORMATS) as image:
+            values = deep_values(image, root / path)
+    except Exception:  # damaged bytes make decoders raise a dozen kinds
+        return None
+    if values is None:
+        return None
+    try:
+        to_eight_bits(values, max_value)  # checks the range
+    except ValueError as error:
+        return Brightness(path, 0, 0, str(error))
+    return Brightness(path, float(values.min()), float(values.max()))
+
+
+def deep_values(image: Image.Image, path: Path) -> np.ndarray | None:
+    if is_deep(image):
+        image.load()
+        return np.asarray(ImageOps.exif_transpose(image))
+    if image.format == "PNG":
+        content = path.read_bytes()
+        return deep_color(image, content) if is_deep_color(image, content) else None
+    return None
+
+
+def brightness_note(highest: float, count: int, max_value: float | None) -> str | None:
+    """What to say of ``count`` images whose largest value is ``highest``."""
+    white = SIXTEEN_BITS if max_value is None else max_value
+    if max_value is not None or highest > 2 ** COMMON_DEPTHS[-1] - 1:
+        return None
+    bits = next(depth for depth in COMMON_DEPTHS if highest <= 2**depth - 1)
+    return (
+        f"The brightest value of the {count} 16-bit images that were looked at is {highest:g} of {white}. As they are scaled "
+        f"now, at most {round(highest * 255 / white) + 1} of 256 grey levels are left. If white is {2**bits - 1} ({bits} bits), "
+        f"give data.max_value={2**bits - 1}."
+    )
