@@ -8,6 +8,7 @@ from typing import Annotated
 from annotated_types import Ge, Gt, Le, Lt
 
 from runner.data.text.brackets import balanced, depths
+from runner.data.text.distinct import draw_distinct
 from runner.data.text.labelled import Labelled, LabelledStepsDataModule
 
 __all__ = ["BracketDepthDataModule"]
@@ -17,7 +18,7 @@ class BracketDepthDataModule(LabelledStepsDataModule):
     """How many brackets are open behind each sign of ``a([b])``? Generated.
 
     Args:
-        num_samples: strings.
+        num_samples: different strings.
         min_length, longest: signs of a string.
         max_depth: brackets open at a time.
         data_seed: of the strings.
@@ -53,12 +54,16 @@ class BracketDepthDataModule(LabelledStepsDataModule):
         return [f"data.min_length={self.min_length} is more than data.longest={self.longest}."]
 
     def read(self) -> Labelled:
-        rng, found = random.Random(self.data_seed), Labelled()
-        for _ in range(self.num_samples):
-            text = balanced(rng, rng.randint(self.min_length, self.longest), self.max_depth)
-            found.tokens.append(list(text))
-            found.labels.append([str(depth) for depth in depths(text, self.max_depth)])
-        return found
+        rng, labelled = random.Random(self.data_seed), Labelled()
+
+        def draw(_: int) -> str:
+            return balanced(rng, rng.randint(self.min_length, self.longest), self.max_depth)
+
+        hint = "Lower data.num_samples, or raise data.longest."
+        for text in draw_distinct(draw, self.num_samples, str, self.title, hint):
+            labelled.tokens.append(list(text))
+            labelled.labels.append([str(depth) for depth in depths(text, self.max_depth)])
+        return labelled
 
     def tokens_of(self, text: str) -> list[str]:
         return list(text)

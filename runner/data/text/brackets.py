@@ -8,6 +8,7 @@ from typing import Annotated
 from annotated_types import Ge, Gt, Le, Lt
 
 from runner.data.text.base import TextDataModule
+from runner.data.text.distinct import draw_distinct
 from runner.data.text.table import Texts
 
 __all__ = ["BracketsDataModule", "balanced", "depths"]
@@ -53,7 +54,7 @@ class BracketsDataModule(TextDataModule):
     """Is every bracket closed by its like? ``a([b])`` is balanced, ``a([b)]`` is broken.
 
     Args:
-        num_samples: strings, half of them balanced.
+        num_samples: different strings, half of them balanced.
         min_length, longest: signs of a string.
         max_depth: brackets open at a time.
         data_seed: of the strings.
@@ -90,11 +91,16 @@ class BracketsDataModule(TextDataModule):
         return [f"data.min_length={self.min_length} is more than data.longest={self.max_length}."]
 
     def read(self) -> Texts:
-        rng, found = random.Random(self.data_seed), Texts()
-        for number in range(self.num_samples):
+        rng, texts = random.Random(self.data_seed), Texts()
+
+        def draw(number: int) -> str:
             text = balanced(rng, rng.randint(self.min_length, self.max_length), self.max_depth)
-            found.add(spoilt(rng, text), "broken") if number % 2 else found.add(text, "balanced")
-        return found
+            return spoilt(rng, text) if number % 2 else text
+
+        hint = "Lower data.num_samples, or raise data.longest."
+        for number, text in enumerate(draw_distinct(draw, self.num_samples, str, self.title, hint)):
+            texts.add(text, "broken" if number % 2 else "balanced")
+        return texts
 
     def source_name(self) -> str:
         return f"generated, seed {self.data_seed}"

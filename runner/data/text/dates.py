@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import datetime
 import random
+from itertools import islice
+from operator import itemgetter
 from typing import Annotated
 
 from annotated_types import Ge, Gt
 
+from runner.data.text.distinct import draw_distinct
 from runner.data.text.pairs import Pairs, PairsDataModule
 
 __all__ = ["DatesDataModule"]
@@ -25,7 +28,7 @@ class DatesDataModule(PairsDataModule):
     """``Monday, 7 March 1994`` → ``1994-03-07``, by character.
 
     Args:
-        num_train, num_val, num_test: pairs of each split.
+        num_train, num_val, num_test: pairs of each split; no text occurs twice.
         data_seed: of the dates.
     """
 
@@ -49,7 +52,9 @@ class DatesDataModule(PairsDataModule):
 
     def read(self) -> Pairs:
         rng = random.Random(self.data_seed)
-        return {split: [pair(rng) for _ in range(count)] for split, count in self.counts.items() if count}
+        hint = "Lower data.num_train."
+        drawn = iter(draw_distinct(lambda _: pair(rng), sum(self.counts.values()), itemgetter(0), self.title, hint))
+        return {split: list(islice(drawn, count)) for split, count in self.counts.items() if count}
 
     def source_name(self) -> str:
         return f"generated, seed {self.data_seed}"
