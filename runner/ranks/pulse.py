@@ -43,6 +43,7 @@ class Pulse:
     phase: str = "idle"
     since: float = 0.0
     longest_s: float = 0.0
+    _changed_at = None
 
     @classmethod
     def of(cls, place: Place) -> Pulse:
@@ -55,11 +56,12 @@ class Pulse:
         return self.host == socket.gethostname() and process_started_at(self.pid) != self.pid_started_at
 
     def beat(self, phase: str, begins_batch: bool = False) -> None:
-        now = time.time()
-        if self.phase != "idle" and self.count > 1:
-            self.longest_s = max(self.longest_s, now - self.since)
+        now = time.monotonic()  # a duration: the wall clock, which other machines read, may be set
+        if self.phase != "idle" and self.count > 1 and self._changed_at is not None:
+            self.longest_s = max(self.longest_s, now - self._changed_at)
         self.count += begins_batch
-        self.phase, self.since = phase, now
+        self._changed_at = now
+        self.phase, self.since = phase, time.time()
 
     @property
     def place_in_step(self) -> tuple[int, int]:

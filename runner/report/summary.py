@@ -77,8 +77,10 @@ class Summary:
         """How long it ran, as far as that is known."""
         if "seconds" in self.results:
             return self.results["seconds"]
+        if self.status.seconds is not None:
+            return self.status.seconds
         if self.status.started_at and self.status.ended_at:
-            return self.status.ended_at - self.status.started_at
+            return max(self.status.ended_at - self.status.started_at, 0.0)
         return None
 
     @property

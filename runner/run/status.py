@@ -17,6 +17,9 @@ __all__ = ["SILENT_S", "State", "Status", "is_untouched", "process_started_at", 
 SILENT_S = 300
 """A run on another machine that gave no sign of life for so many seconds is lost. Clocks may differ by less than that."""
 
+_begun_at: dict[str, float] = {}
+"""Runs of which this process has begun an attempt, and when by the monotonic clock: the wall clock may be set back."""
+
 State = Literal["created", "running", "finished", "pruned", "failed", "interrupted", "lost"]
 
 
@@ -35,6 +38,7 @@ class Status:
     reason: str | None = None
     step: int = 0
     epoch: int = 0
+    seconds: float | None = None
 
 
 def process_started_at(pid: int) -> float | None:
@@ -121,11 +125,20 @@ def saved_step(run: RunDir) -> int:
         return 0
 
 
+def elapsed_s(run: RunDir, status: Status) -> float | None:
+    """Duration of the present attempt; another process than the one that began it knows only the timestamps."""
+    begun_at = _begun_at.get(str(run.path))
+    if begun_at is not None and status.pid == os.getpid():
+        return round(time.monotonic() - begun_at, 3)
+    return None if status.started_at is None else round(max(time.time() - status.started_at, 0.0), 3)
+
+
 def write_status(run: RunDir, **changes) -> Status:
     """Writes the status anew with ``changes``; a change to ``running`` begins an attempt of this process."""
     status = read_status(run)
     if changes.get("state") == "running" and "attempt" not in changes:
         pid = os.getpid()
+        _begun_at[str(run.path)] = time.monotonic()
         changes = {
             "attempt": status.attempt + 1,
             "pid": pid,
@@ -133,10 +146,11 @@ def write_status(run: RunDir, **changes) -> Status:
             "host": socket.gethostname(),
             "started_at": time.time(),
             "ended_at": None,
+            "seconds": None,
             "reason": None,
         } | changes
     if changes.get("state") in ("finished", "pruned", "failed", "interrupted"):
-        changes = {"ended_at": time.time(), "reason": None} | changes
+        changes = {"ended_at": time.time(), "seconds": elapsed_s(run, status), "reason": None} | changes
     status = replace(status, **changes)
     write_json(run.status_path, asdict(status))
     return status

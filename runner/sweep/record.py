@@ -211,7 +211,7 @@ def record_of(sweep: SweepDir, trial: FrozenTrial, num_objectives: int) -> Trial
     )
     seconds = notes.get("seconds")
     if seconds is None and began is not None:
-        seconds = (ended or time.time()) - began
+        seconds = max((ended or time.time()) - began, 0.0)
     return TrialRecord(
         number=trial.number,
         state=state,

@@ -24,6 +24,7 @@ class Running:
         losses: attempts that were lost while this process watched.
         measured: values of the objectives, of each run that has ended.
         started_at: of the present attempt, None before it has begun.
+        begun_at: of the present attempt, from its submission until it has begun. Both read the monotonic clock.
         verdict: why the sweep itself ended it.
         disowned: another process sees to it now.
     """
@@ -36,6 +37,7 @@ class Running:
     losses: int = 0
     measured: list[tuple[float, ...]] = field(default_factory=list)
     started_at: float | None = None
+    begun_at: float = 0.0
     heard_at: float = 0.0
     epoch: int = 0
     value: float | None = None
@@ -49,14 +51,14 @@ class Running:
     @property
     def spent_s(self) -> float:
         """By the attempts that have ended."""
-        return sum(one["end"] - one["start"] for one in self.attempts if one["end"] is not None)
+        return sum(seconds_of(one) for one in self.attempts if one["end"] is not None)
 
     def seconds(self) -> float:
         return self.spent_s + (0.0 if self.started_at is None else time.monotonic() - self.started_at)
 
     def begin_attempt(self, worker: str) -> None:
         self.started_at = None  # the first one waits until the process that forks has imported everything
-        self.heard_at = time.monotonic()
+        self.heard_at = self.begun_at = time.monotonic()
         self.attempts.append(
             {
                 "attempt": len(self.attempts) + 1,
@@ -71,14 +73,16 @@ class Running:
 
     def has_started(self, place: str | None) -> None:
         """A process is at it; ``place`` names another machine."""
-        self.started_at = time.monotonic()
+        self.started_at = self.begun_at = time.monotonic()
         self.attempts[-1]["start"] = time.time()
         if place:
             self.attempts[-1]["worker"] = place
 
     def end_attempt(self, outcome: Outcome) -> None:
         self.started_at = None
-        self.attempts[-1] |= {"end": time.time(), "outcome": outcome.state, "reason": outcome.reason}
+        seconds = round(time.monotonic() - self.begun_at, 3)
+        ended = {"end": time.time(), "seconds": seconds, "outcome": outcome.state, "reason": outcome.reason}
+        self.attempts[-1] |= ended
 
     def close_earlier(self) -> None:
         """Ends the records of attempts that a killed sweep could not: at the last sign of life."""
@@ -86,6 +90,13 @@ class Running:
             if one["end"] is None:
                 one |= {"end": max(one["start"], last_sign(self.run)), "outcome": "lost"}
                 one["reason"] = "the sweep was ended"
+
+
+def seconds_of(attempt: dict[str, Any]) -> float:
+    """Duration of an attempt that has ended; without a measurement, the difference of its two timestamps."""
+    if "seconds" in attempt:
+        return attempt["seconds"]
+    return max(attempt["end"] - attempt["start"], 0.0)  # the clock may have been set back in between
 
 
 def last_sign(run: RunDir) -> float:

@@ -219,7 +219,7 @@ def draw_timeline(record: SweepRecord) -> Figure:
     return worker_timeline(
         [trial.number for trial, _ in spans],
         [attempt.start for _, attempt in spans],
-        [attempt.end or max(now, attempt.start) for _, attempt in spans],
+        [max(attempt.end or now, attempt.start) for _, attempt in spans],
         [attempt.outcome for _, attempt in spans],
         [WORKER.sub(name, attempt.worker) for _, attempt in spans],
     )
