@@ -132,6 +132,7 @@ class Served(nn.Module):
         super().__init__()
         self.normalize = normalize
         self.task = task
+        self.any_size_dims = getattr(task.model, "any_size_dims", ())
 
     def forward(self, inputs: Tensor) -> Tensor:
         outputs = self.task.predict_outputs(self.normalize(inputs))

@@ -76,7 +76,7 @@ class ForecastingTask(Task):
         if self.subtract_last:
             inputs = inputs.clone()
             inputs[:, :, self.target_columns] -= last
-        scaled = self(inputs).float().reshape(len(inputs), self.horizon_steps, len(self.target_columns))
+        scaled = self(inputs).float().reshape(inputs.shape[0], self.horizon_steps, len(self.target_columns))
         return scaled + last if self.subtract_last else scaled
 
     def naive(self, inputs: Tensor) -> Tensor:

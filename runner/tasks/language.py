@@ -140,10 +140,13 @@ class LanguageTask(Task):
     # Use
 
     def predict_outputs(self, inputs: Tensor) -> dict[str, Any]:
-        return {"logits": self.model(inputs, None, True)[0]}
+        return {"logits": self.model(inputs, None, True)[0], "lengths": (inputs != 0).sum(1).clamp(min=1)}
 
     def served(self, outputs: dict[str, Any]) -> Tensor:
-        return outputs["logits"][:, -1].float().softmax(-1)
+        """Of the token behind each text's last one; shorter texts are padded with 0."""
+        logits = outputs["logits"]
+        last = (outputs["lengths"] - 1)[:, None, None].expand(-1, 1, logits.shape[2])
+        return logits.gather(1, last).squeeze(1).float().softmax(-1)
 
     @torch.inference_mode()
     def generate(

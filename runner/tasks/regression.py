@@ -89,7 +89,7 @@ class RegressionTask(Task):
 
     def predict_outputs(self, inputs: Tensor) -> dict[str, Any]:
         scaled = self(inputs).float()
-        return {"preds": self.to_unit(scaled.reshape(len(inputs), -1))}
+        return {"preds": self.to_unit(scaled.reshape(inputs.shape[0], -1))}
 
     def rows(self, outputs: dict[str, Any]) -> list[dict[str, Any]]:
         return [dict(zip(self.target_names, row, strict=True)) for row in outputs["preds"].cpu().tolist()]

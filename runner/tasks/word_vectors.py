@@ -79,7 +79,7 @@ class WordVectorsTask(Task):
         return {"accuracy": hits / count} if count else {}
 
     def predict_outputs(self, inputs: Tensor) -> dict[str, Any]:
-        vectors = self.model.embedding.weight
+        vectors, inputs = self.model.embedding.weight, inputs.long()
         nearest, likeness = nearest_words(vectors, inputs, NUM_NEAREST)
         return {"vectors": vectors[inputs], "nearest": nearest, "likeness": likeness}
 

@@ -18,6 +18,7 @@ from runner.tracking.store import default_uri, open_store, root_of, use_environm
 if TYPE_CHECKING:
     import numpy as np
     from mlflow import MlflowClient
+    from mlflow.models import ModelSignature
     from torch import nn
 
 __all__ = ["ModelReport", "log_model", "log_torch_model"]
@@ -78,7 +79,8 @@ def log_torch_model(
     """Traces ``module`` and logs it with its signature.
 
     Args:
-        module: takes one float32 tensor (N, …) and returns one tensor (N, …).
+        module: takes one float32 tensor (N, …) and returns one tensor (N, …). Its ``any_size_dims``, if it has some,
+            are further dimensions of its input whose size stays free, such as the steps of a sequence.
         example: (N, …) float32, an input it takes; the batch's size stays free.
 
     Returns:
@@ -88,24 +90,44 @@ def log_torch_model(
     import mlflow.pytorch
     import numpy as np
     import torch
-    from mlflow.models import infer_signature
+
+    from runner.inference.any_num_steps import any_num_steps
 
     module = module.cpu().eval()
-    # A dimension of size one is traced as a constant: two samples keep the batch free.
-    example = np.ascontiguousarray(np.resize(example, (2, *example.shape[1:])), dtype=np.float32)
+    free_dims = (0, *getattr(module, "any_size_dims", ()))
+    # A dimension of size one is traced as a constant: two samples, of two steps, keep these sizes free.
+    shape = [2 if dim == 0 else max(size, 2) if dim in free_dims else size for dim, size in enumerate(example.shape)]
+    example = np.ascontiguousarray(np.resize(example, shape), dtype=np.float32)
     with torch.no_grad():
         outputs = module(torch.from_numpy(example)).numpy()
-    with _fluent_store(client.tracking_uri):
+        longer = np.resize(example, [size + (dim in free_dims) for dim, size in enumerate(shape)])
+        longer_outputs = module(torch.from_numpy(longer)).numpy()
+    with _fluent_store(client.tracking_uri), any_num_steps():
         info = mlflow.pytorch.log_model(
             module,
             name=name,
             run_id=run_id,
             input_example=example,
-            signature=infer_signature(example, outputs),
+            signature=signature_of(example, longer, outputs, longer_outputs),
             serialization_format="pt2",
             pip_requirements=[f"{package}=={_version(package)}" for package in REQUIREMENTS],
         )
     return info.model_id
+
+
+def signature_of(
+    example: np.ndarray, longer: np.ndarray, outputs: np.ndarray, longer_outputs: np.ndarray
+) -> ModelSignature:
+    """Sizes are free (−1) where they differ between two calls of the module."""
+    import numpy as np
+    from mlflow.models import ModelSignature
+    from mlflow.types import Schema, TensorSpec
+
+    def spec(one: np.ndarray, other: np.ndarray) -> Schema:
+        sizes = [size if size == another else -1 for size, another in zip(one.shape, other.shape, strict=True)]
+        return Schema([TensorSpec(np.dtype(one.dtype), sizes)])
+
+    return ModelSignature(inputs=spec(example, longer), outputs=spec(outputs, longer_outputs))
 
 
 @contextmanager

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
+from runner.models.recurrent.export import run_without_packing
+
 __all__ = ["RecurrentLayers", "State", "last_layer"]
 
 State = Tensor | tuple[Tensor, Tensor]
@@ -59,8 +61,10 @@ class RecurrentLayers(nn.Module):
         Returns:
             Outputs ``(N, T, out_features)``, zeros in the padding, and the state behind each sequence's last step.
         """
-        if lengths is None or torch.compiler.is_exporting():
+        if lengths is None:
             return self.rnn(steps, state)
+        if torch.compiler.is_exporting():
+            return run_without_packing(self.rnn, steps, lengths, state)
         lengths = lengths.cpu()
         if int(lengths.min()) == steps.shape[1]:
             return self.rnn(steps, state)

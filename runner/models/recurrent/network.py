@@ -39,6 +39,8 @@ class RecurrentNetwork(nn.Module):
     """
 
     unit: ClassVar[type[nn.RNNBase]]
+    any_size_dims: ClassVar[tuple[int, ...]] = (1,)
+    """Dimensions of the inputs, besides the batch, whose size is free: the steps."""
 
     def __init__(
         self,
@@ -113,13 +115,11 @@ class RecurrentNetwork(nn.Module):
     def pool(self, outputs: Tensor, lengths: Tensor | None, state: State) -> Tensor:
         """``(N, T, H)`` → ``(N, H)``."""
         if lengths is None:
-            lengths = outputs.new_full((len(outputs),), outputs.shape[1], dtype=torch.long)
+            lengths = outputs.new_full((outputs.shape[0],), outputs.shape[1], dtype=torch.long)
         if self.pooling == "attention":
             return self.attention(outputs, lengths)
         if self.pooling in ("mean", "max"):
             return pool(outputs, lengths, self.pooling)
-        if torch.compiler.is_exporting() and not self.bidirectional:
-            return outputs.gather(1, (lengths - 1)[:, None, None].expand(-1, 1, outputs.shape[2])).squeeze(1)
         return last_layer(state, self.bidirectional)
 
 
