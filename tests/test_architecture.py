@@ -20,7 +20,7 @@ MAY_IMPORT = {
     "losses": {"errors"},
     "models": {"errors"},
     "optim": {"errors"},
-    "regularize": {"errors", "data", "ranks"},
+    "regularize": {"errors", "data", "ranks", "optim"},
     "hardware": {"errors"},
     "ranks": {"errors", "run"},
     "devices": {"errors", "run", "ranks"},
@@ -36,7 +36,7 @@ MAY_IMPORT = {
     "find_lr": {"errors", "run", "config", "hardware", "callbacks", "data", "tasks", "optim", "plots", "ranks"},
     "measure_hardware": {"errors", "run", "hardware", "callbacks", "data", "tasks", "ranks", "devices"},
     "inference": {"errors", "run", "config", "hardware", "parts", "callbacks", "data", "tasks", "plots", "ranks", "music"},
-    "landscape": {"errors", "run", "hardware", "inference", "callbacks", "data", "tasks", "plots"},
+    "landscape": {"errors", "run", "hardware", "inference", "callbacks", "data", "tasks", "plots", "optim"},
     "explain": {"errors", "run", "hardware", "data", "tasks", "plots", "report", "inference"},
     "tracking": {"errors", "run", "inference"},
     "worker": {

@@ -30,6 +30,7 @@ def effect_problems(composition: Composition, plain: dict[str, Any]) -> list[str
         *mixing_problems(composition, plain),
         *rivalry_problems(composition, plain),
         *noise_problems(composition),
+        *closure_problems(plain),
         *sampling_problems(composition, plain),
         *start_problems(composition, plain),
         *tracking_problems(composition, plain),
@@ -129,6 +130,25 @@ def noise_problems(composition: Composition) -> list[str]:
     if not is_explicit(composition, "regularization.input_noise"):
         return []
     return [f"regularization.input_noise would have no effect: data={data.name} gives tokens, not real numbers."]
+
+
+def closure_problems(plain: dict[str, Any]) -> list[str]:
+    """LBFGS evaluates a batch several times an update and compares the losses. Weight noise is removed before the second
+    evaluation, and the L1 penalty is in the gradient only, so its line search would follow another function."""
+    values, optimizer = plain.get("regularization"), plain.get("optimizer")
+    if not isinstance(values, dict) or not isinstance(optimizer, dict):
+        return []
+    if str(optimizer.get("_target_")).rpartition(".")[2] != "LBFGS":
+        return []
+    return [
+        f"regularization.{key}={values[key]} does not work with LBFGS, which evaluates each batch several times an "
+        f"update: {reason}. Set regularization.{key}={off}, or choose another optimizer."
+        for key, reason, off in (
+            ("weight_noise", "the evaluations after the first would have no noise", "0"),
+            ("l1", "the penalty is not part of the loss that its line search compares", "0"),
+        )
+        if values.get(key)
+    ]
 
 
 def sampling_problems(composition: Composition, plain: dict[str, Any]) -> list[str]:

@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.conv import _ConvTransposeNd
 
 from runner.data.sampler import seed_of
+from runner.optim.roles import weight_names
 
 __all__ = ["Direction", "by_filter", "difference", "filter_norms", "moved_weights", "random_direction"]
 
 Direction = dict[str, Tensor]
 """By name of the model's tensors; those without a name in it stay where they are."""
 
-NORMS = (_NormBase, nn.GroupNorm, nn.LayerNorm, nn.RMSNorm)
 TINY = 1e-10
 
 
 def moved_weights(model: nn.Module) -> dict[str, nn.Parameter]:
-    """The weights that a direction moves: those of more than one dimension. Biases and the parameters of norms stay
-    where they are, as is the paper's default (Li et al., arXiv:1712.09913)."""
-    still = {id(own) for module in model.modules() if isinstance(module, NORMS) for own in module.parameters(False)}
-    return {name: own for name, own in model.named_parameters() if own.dim() > 1 and id(own) not in still}
+    """The weights that a direction moves. Biases and the parameters of norms keep their values, as is the paper's
+    default (Li et al., arXiv:1712.09913)."""
+    weights = weight_names(model)
+    return {name: own for name, own in model.named_parameters() if name in weights}
 
 
 def filters(weight: Tensor, transposed: bool = False) -> Tensor:

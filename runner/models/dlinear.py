@@ -28,6 +28,9 @@ class DLinear(nn.Module):
         individual: layers of its own for each target.
     """
 
+    unit_dims = (1, 2)
+    """Of ``weight``: the layer and the step ahead, which together are one output."""
+
     def __init__(
         self,
         input_steps: Annotated[int, Ge(1)],

@@ -10,6 +10,7 @@ from torch import nn
 from torch.optim import LBFGS, Muon, Optimizer, SparseAdam
 
 from runner.errors import UserError
+from runner.optim.roles import exempt_from_decay
 
 __all__ = ["build_optimizer", "mark_groups", "parameter_groups", "set_lr_factor"]
 
@@ -59,19 +60,18 @@ def compiled(pattern: str) -> re.Pattern[str]:
 def parameter_groups(model: nn.Module) -> list[dict[str, Any]]:
     """Trainable parameters, grouped for an optimizer, in the model's own order.
 
-    Norms, biases and whatever else has at most one dimension are not decayed (``weight_decay: 0``), nor
-    what the model names in ``no_weight_decay()``, as timm's do. The others take the optimizer's own decay.
+    Biases, norms and gains (`exempt_from_decay`) have ``weight_decay: 0``; weights take the optimizer's own decay.
     Parameters of another `set_lr_factor` make groups with ``lr_factor``, which `build_optimizer` applies.
 
     Raises:
         UserError: nothing is trainable.
     """
-    exempt = model.no_weight_decay() if hasattr(model, "no_weight_decay") else ()
+    exempt = exempt_from_decay(model)
     groups: dict[tuple[float, bool, str], list[nn.Parameter]] = {}
     of_their_own: dict[str, dict[str, Any]] = {}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
-            decays = parameter.ndim > 1 and name not in exempt
+            decays = name not in exempt
             options = getattr(parameter, OPTIONS, {})
             of_their_own[repr(options)] = options
             key = (getattr(parameter, LR_FACTOR, 1.0), decays, repr(options))

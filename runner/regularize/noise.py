@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.distributed.tensor import DTensor
 
 from runner.errors import UserError
+from runner.optim.roles import weight_names
 from runner.ranks.exchange import own_rank
 from runner.regularize.draw import normal_like
 
@@ -52,7 +53,7 @@ class InputNoise(pl.Callback):
 class WeightNoise(pl.Callback):
     """Adds normal noise to the weights while the gradient is taken, and takes it off before the update (Graves 2011).
 
-    All batches of an update see the same noise, and so do all ranks. Norms and biases are spared.
+    All batches of an update see the same noise, and so do all ranks. Biases, norms and gains have none.
 
     Args:
         std: of the noise, as a part of each weight tensor's own standard deviation.
@@ -68,8 +69,9 @@ class WeightNoise(pl.Callback):
         if self._clean:
             return
         with torch.no_grad():
+            weights = weight_names(pl_module.model)
             for name, weight in pl_module.model.named_parameters():
-                if weight.requires_grad and weight.ndim > 1:
+                if weight.requires_grad and name in weights:
                     self._clean.append((weight, weight.detach().clone()))
                     noise = normal_like(weight, self.seed, "weight noise", trainer.global_step, name)
                     whole = weight.full_tensor() if isinstance(weight, DTensor) else weight

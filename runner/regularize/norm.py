@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import pytorch_lightning as pl
 import torch
-from torch.distributed.tensor import DTensor
+
+from runner.optim.roles import is_weight, weight_names
+from runner.regularize.units import bound_units
 
 __all__ = ["L1Penalty", "MaxNorm"]
 
 
 class L1Penalty(pl.Callback):
-    """Adds the gradient of ``strength · Σ|w|`` to that of the loss; norms and biases are spared.
+    """Adds the gradient of ``strength · Σ|w|`` to that of the loss; norms, biases and gains have no penalty.
 
     It acts once an update, however many batches are accumulated; the losses that are logged stay without it.
     """
@@ -20,8 +22,9 @@ class L1Penalty(pl.Callback):
 
     def on_before_optimizer_step(self, trainer, pl_module, optimizer) -> None:
         with torch.no_grad():
-            for weight in pl_module.model.parameters():
-                if weight.grad is not None and weight.ndim > 1:
+            weights = weight_names(pl_module.model)
+            for name, weight in pl_module.model.named_parameters():
+                if weight.grad is not None and name in weights:
                     weight.grad.add_(weight.sign(), alpha=self.strength)
 
 
@@ -44,8 +47,7 @@ class MaxNorm(pl.Callback):
         if trainer.global_step == self._step:
             return
         self._step = trainer.global_step
-        with torch.no_grad():
-            for weight in pl_module.model.parameters():
-                if weight.requires_grad and weight.ndim > 1:
-                    own = weight.to_local() if isinstance(weight, DTensor) else weight  # a rank's share is whole units
-                    own.copy_(torch.renorm(own, 2, 0, self.bound))
+        for module in pl_module.model.modules():
+            for name, weight in module.named_parameters(recurse=False):
+                if weight.requires_grad and is_weight(module, name, weight):
+                    bound_units(module, weight, self.bound)

@@ -111,7 +111,7 @@ def nearest_words(vectors: Tensor, words: Tensor, count: int) -> tuple[Tensor, T
     directions = normalize(vectors.float(), dim=1)
     likeness = directions[words] @ directions.T
     likeness[:, :FIRST_WORD] = -2.0
-    likeness[torch.arange(len(words)), words] = -2.0
+    likeness[torch.arange(words.shape[0]), words] = -2.0
     best = likeness.topk(min(count, len(vectors) - FIRST_WORD - 1), dim=1)
     return best.indices, best.values
 

@@ -196,6 +196,8 @@ REFUSED = [
     (["model=resnet18", "data=cifar10", "transfer=frozen", "regularization.stochastic_depth=0.1"], "evaluation mode"),
     (["data=diabetes", "sampling.balance=1"], "RegressionTask has no one class a sample"),
     (["task=binary", "data=pass_fail", "regularization.label_smoothing=0.1"], "none of model=mlp"),
+    (["optimizer=lbfgs", "regularization.weight_noise=0.1"], "the evaluations after the first would have no noise"),
+    (["optimizer=lbfgs", "regularization.l1=0.1"], "not part of the loss that its line search compares"),
 ]
 
 
