@@ -19,7 +19,6 @@ from runner.models.timm import timm_model
 from runner.optim.groups import build_optimizer, parameter_groups
 from runner.optim.roles import exempt_from_decay, weight_names
 
-
 OPTIONS = sorted((Path(__file__).resolve().parents[2] / "conf" / "model").glob("*.yaml"))
 FACTS = {
     "${facts:horizon_steps}": 4, "${facts:image_size}": 64, "${facts:in_channels}": 3, "${facts:in_features}": 12,

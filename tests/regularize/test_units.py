@@ -68,8 +68,8 @@ def test_a_bias_has_no_units():
     """The bound of `MaxNorm` leaves biases of any shape."""
     from types import SimpleNamespace
 
-    from runner.regularize.norm import L1Penalty, MaxNorm
     from runner.regularize.noise import WeightNoise
+    from runner.regularize.norm import L1Penalty, MaxNorm
 
     model = DLinear(6, 4, [0])
     nn.init.constant_(model.bias, 9.0)

@@ -20,8 +20,8 @@ from runner.tasks.forecasting import ForecastingTask
 from runner.tasks.labelling import LabellingTask
 from runner.tasks.language import LanguageTask
 from runner.tasks.regression import RegressionTask
-from runner.tracking.model import log_torch_model
 from runner.tracking.mirror import sync
+from runner.tracking.model import log_torch_model
 from runner.tracking.store import default_uri, open_store
 
 KINDS = [LSTM, GRU, RNN]
