@@ -53,6 +53,10 @@ class DroppedSamples:
         if count and entry not in self.entries:
             self.entries.append(entry)
 
+    def extend(self, others: DroppedSamples) -> None:
+        """Adds the entries of others that are not here yet."""
+        self.entries += [entry for entry in others.entries if entry not in self.entries]
+
     def messages(self) -> list[str]:
         return [f"{entry}." for entry in self.entries]
 

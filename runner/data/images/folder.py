@@ -20,7 +20,7 @@ from runner.data.images.decode import read_new_image
 from runner.data.images.rules import find_problems
 from runner.data.images.source import ImageFileSource, ImageFitter
 from runner.data.images.tree import ImageTree, image_files
-from runner.data.images.verify import BROKEN_LIST, BrokenFile, describe, read_broken, verify_images
+from runner.data.images.verify import BROKEN_LIST, BrokenFile, read_broken, verify_images
 from runner.data.split import Split
 from runner.data.standardize import Standardize
 from runner.errors import DataError
@@ -145,8 +145,10 @@ class ImageFolderDataModule(DataModule):
         if problems:
             raise DataError("\n".join(problems))
         set_aside = sorted({entry.path: entry for entry in [*self.listed_broken(), *cut.empty]}.values())
-        for note in [*tree.notes, *describe(set_aside)]:
+        for note in tree.notes:
             logger.warning(note)
+        self.dropped.extend(tree.dropped)
+        self.dropped.add("images", len(set_aside), "set aside as broken", where=self.folder, examples=map(str, set_aside))
         if note := look_at_brightness(self.folder, cut.paths, self.max_value):
             logger.warning(note)
         source = ImageFileSource(self.folder, cut.paths, cut.targets, self.max_value)

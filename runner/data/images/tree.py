@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from runner.data.dropped import DroppedSamples
 from runner.data.images.decode import EXTENSIONS
+from runner.data.labels import merge_spellings, merged_spellings
 from runner.data.split_folders import split_of_folder
 from runner.errors import DataError
 
@@ -20,12 +22,16 @@ class ClassFolder:
 
     Attributes:
         images: path relative to the root, and size in bytes; sorted by path.
-        num_others: files that are no images by their names.
+        others: files that are no images by their names, relative to the root.
     """
 
     name: str
     images: list[tuple[str, int]] = field(default_factory=list)
-    num_others: int = 0
+    others: list[str] = field(default_factory=list)
+
+    @property
+    def num_others(self) -> int:
+        return len(self.others)
 
 
 @dataclass
@@ -37,7 +43,8 @@ class ImageTree:
         classes: of each split, by name, in the order of their names.
         loose: of each split, the number of images beside the class folders.
         twice: split folders of the same meaning, such as ``val`` and ``valid``.
-        notes: what was passed over, for the user to know.
+        notes: how folders were read that could be read in another way.
+        dropped: images and files that are not used.
     """
 
     root: Path
@@ -46,6 +53,7 @@ class ImageTree:
     loose: dict[str, int] = field(default_factory=dict)
     twice: list[tuple[str, str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    dropped: DroppedSamples = field(default_factory=DroppedSamples)
 
     def paths(self) -> list[str]:
         """Of all images of all splits, relative to the root."""
@@ -54,31 +62,35 @@ class ImageTree:
 
 
 def scan_tree(root: Path) -> ImageTree:
-    """Lists a folder. Hidden files and folders (``.ipynb_checkpoints``, ``__MACOSX``) do not count.
+    """Lists a folder. Hidden files and folders (``.ipynb_checkpoints``, ``__MACOSX``) are left out and counted.
+
+    Folders called ``train``, ``val`` or ``test`` are splits, unless they hold images, have no folders and stand beside other
+    folders: then they are classes as these are.
 
     Raises:
         OSError: it cannot be listed.
     """
     tree = ImageTree(root)
-    folders = [entry for entry in entries(root) if entry.is_dir()]
     others = []
-    for entry in folders:
-        split = split_of_folder(entry.name)
+    for entry in entries(root):
+        split = split_of_folder(entry.name) if entry.is_dir() else None
         if split is None:
-            others.append(entry.name)
+            others += [entry.name] if entry.is_dir() and not is_clutter(entry) else []
         elif split in tree.folders:
             tree.twice.append((tree.folders[split], entry.name))
         else:
             tree.folders[split] = entry.name
-    if not tree.folders or (
-        others and list(tree.folders) == ["train"] and is_class(root / tree.folders["train"])
-    ):
+    of_splits = [*tree.folders.values(), *(name for _, name in tree.twice)]
+    if not of_splits or (others and all(is_class(root / name) for name in of_splits)):
+        tree.notes += [f"{root / name} is read as a class: it holds images, as the folders beside it do." for name in of_splits]
         tree.folders, tree.twice = {"all": "."}, []
     else:
-        tree.notes += [f"{root / name} is no split folder: not used." for name in others]
+        leave_out_folders(tree, others)
     for split, name in tree.folders.items():
         scan_split(tree, split, root / name)
-    pass_over_unlabelled(tree)
+    leave_out_unlabelled(tree)
+    leave_out_hidden(tree)
+    merge_classes(tree)
     return tree
 
 
@@ -88,28 +100,73 @@ def is_class(folder: Path) -> bool:
     return any(is_image(entry.name) for entry in inside) and not any(entry.is_dir() for entry in inside)
 
 
-def pass_over_unlabelled(tree: ImageTree) -> None:
+def is_clutter(entry: os.DirEntry) -> bool:
+    """Whether a folder is a program's and not a class: ``__pycache__`` and the like, without an image."""
+    return entry.name.startswith("__") and not any(is_image(file.name) for file in files_below(entry.path))
+
+
+def leave_out_folders(tree: ImageTree, names: Sequence[str]) -> None:
+    for name in names:
+        images = [file.path for file in files_below(tree.root / name) if is_image(file.name)]
+        tree.dropped.add("images", len(images), "the folder is none of a split", where=tree.root / name)
+
+
+def leave_out_unlabelled(tree: ImageTree) -> None:
     """Images without classes cannot be tested on: competitions hand out such test folders."""
     loose = tree.loose.get("test", 0)
     if loose and not tree.classes["test"]:
         name = tree.folders.pop("test")
         del tree.classes["test"]
-        tree.notes.append(f"{tree.root / name} holds {loose} images without class folders: not used.")
+        tree.dropped.add("images", loose, "they have no class folders", where=tree.root / name)
+    for split, classes in tree.classes.items():
+        place = tree.root / tree.folders[split]
+        tree.dropped.add("images", tree.loose[split], "they are in no class folder", where=place)
+        files = [file for folder in classes.values() for file in folder.others]
+        known = ", ".join(sorted(extension[1:] for extension in EXTENSIONS))
+        tree.dropped.add("files", len(files), f"they do not end as images do ({known})", where=place, examples=files)
+
+
+def leave_out_hidden(tree: ImageTree) -> None:
+    hidden = [path for path in hidden_files(tree.root) if is_image(path)]
+    shown = [os.path.relpath(path, tree.root) for path in hidden]
+    tree.dropped.add("images", len(hidden), "hidden by the name of the file or a folder", where=tree.root, examples=shown)
+
+
+def hidden_files(root: Path) -> Iterator[str]:
+    """All files below a folder that ``entries`` passes over. Links are not followed."""
+    for place, _, files in os.walk(root):
+        parts = Path(place).relative_to(root).parts
+        inside = any(is_hidden(part) for part in parts)
+        yield from (os.path.join(place, name) for name in files if inside or is_hidden(name))
+
+
+def merge_classes(tree: ImageTree) -> None:
+    """Folders whose names are spellings of one class become one; see ``runner.data.labels``."""
+    names = merge_spellings(name for classes in tree.classes.values() for name in classes)
+    for name, spellings in merged_spellings(names).items():
+        tree.notes.append(f"{tree.root}: the folders {', '.join(map(repr, spellings))} are one class, {name!r}.")
+    for split, classes in tree.classes.items():
+        merged: dict[str, ClassFolder] = {}
+        for spelling, folder in classes.items():
+            into = merged.setdefault(names[spelling], ClassFolder(names[spelling]))
+            into.images = sorted(into.images + folder.images)
+            into.others += folder.others
+        tree.classes[split] = dict(sorted(merged.items()))
 
 
 def scan_split(tree: ImageTree, split: str, folder: Path) -> None:
     tree.classes[split], tree.loose[split] = {}, 0
     for entry in entries(folder):
-        if entry.is_dir():
+        if entry.is_dir() and not is_clutter(entry):
             found = tree.classes[split][entry.name] = ClassFolder(entry.name)
             for file in files_below(entry.path):
+                path = os.path.relpath(file.path, tree.root).replace(os.sep, "/")
                 if is_image(file.name):
-                    path = os.path.relpath(file.path, tree.root).replace(os.sep, "/")
                     found.images.append((path, file.stat().st_size))
                 else:
-                    found.num_others += 1
+                    found.others.append(path)
             found.images.sort()
-        elif is_image(entry.name):
+        elif is_image(entry.name) and entry.is_file():
             tree.loose[split] += 1
 
 
@@ -136,8 +193,12 @@ def is_image(name: str) -> bool:
 def entries(folder: str | Path) -> list[os.DirEntry]:
     """What a person sees in a folder, sorted by name."""
     with os.scandir(folder) as found:
-        visible = [entry for entry in found if not entry.name.startswith((".", "__"))]
+        visible = [entry for entry in found if not is_hidden(entry.name)]
     return sorted(visible, key=lambda entry: entry.name)
+
+
+def is_hidden(name: str) -> bool:
+    return name.startswith(".") or name == "__MACOSX"
 
 
 def files_below(folder: str | Path, above: frozenset[str] = frozenset()) -> Iterator[os.DirEntry]:

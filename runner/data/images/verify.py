@@ -34,6 +34,9 @@ class BrokenFile:
     path: str
     reason: str
 
+    def __str__(self) -> str:
+        return f"{self.path} ({self.reason})"
+
 
 def verify_images(
     root: Path, paths: Sequence[str], num_threads: int | None = None, max_value: float | None = None
@@ -107,6 +110,6 @@ def describe(set_aside: Sequence[BrokenFile]) -> list[str]:
     """A sentence that names the files left out, if there are any."""
     if not set_aside:
         return []
-    named = "; ".join(f"{entry.path} ({entry.reason})" for entry in set_aside[:10])
+    named = "; ".join(map(str, set_aside[:10]))
     more = f" … and {len(set_aside) - 10} more" if len(set_aside) > 10 else ""
     return [f"{len(set_aside)} broken files are set aside: {named}{more}."]

@@ -113,6 +113,9 @@ def test_clutter_does_not_count(plain, photo, caplog):
     assert data.check() == []
     assert sum(lengths(data).values()) == 31
     assert data.facts.class_names == ["cat", "dog"]
+    hidden, files = data.dropped.messages()[1], data.dropped.messages()[0]
+    assert "2 images left out: hidden by the name" in hidden and "._0.jpg" in hidden
+    assert "1 files left out: they do not end as images do" in files and "cat/Thumbs.db" in files
 
 
 def test_every_extension_counts(photo_folder, tmp_path):
@@ -128,7 +131,8 @@ def test_empty_and_listed_files_are_set_aside_and_named(plain, photo, caplog):
     )
     data = ImageFolderDataModule(str(plain))
     assert sum(lengths(data).values()) == 29
-    assert "cat/666.jpg (the file is empty); dog/1.jpg (rotten)" in caplog.text
+    (message,) = data.dropped.messages()
+    assert "2 images left out: set aside as broken (for example cat/666.jpg (the file is empty), dog/1.jpg (rotten))" in message
     assert data.facts.extra["set_aside"] == ["cat/666.jpg: the file is empty", "dog/1.jpg: rotten"]
     (plain / "mine.json").write_text(json.dumps({"broken": []}))
     assert sum(lengths(ImageFolderDataModule(str(plain), broken=str(plain / "mine.json"))).values()) == 30
@@ -139,9 +143,45 @@ def test_unlabelled_test_folder_is_passed_over(cut, photo, caplog):
     (cut / "test").mkdir()
     (cut / "test" / "1.jpg").write_bytes(photo(0))
     (cut / "extra" / "a").mkdir(parents=True)
-    assert lengths(ImageFolderDataModule(str(cut))) == {"train": 14, "val": 8}
-    assert "test holds 1 images without class folders" in caplog.text
-    assert "extra is no split folder" in caplog.text
+    (cut / "extra" / "a" / "1.jpg").write_bytes(photo(0))
+    (cut / "train" / "2.jpg").write_bytes(photo(0))
+    data = ImageFolderDataModule(str(cut))
+    assert lengths(data) == {"train": 14, "val": 8}
+    assert [message.removeprefix(str(cut)) for message in data.dropped.messages()] == [
+        "/extra: 1 images left out: the folder is none of a split.",
+        "/test: 1 images left out: they have no class folders.",
+        "/train: 1 images left out: they are in no class folder.",
+    ]
+
+
+@pytest.mark.parametrize("name", ["train", "val", "test", "Testing", "dev"])
+def test_a_class_may_have_the_name_of_a_split(photo_folder, tmp_path, caplog, name):
+    data = ImageFolderDataModule(str(photo_folder(tmp_path, {"bus": 8, "car": 8, name: 8})))
+    assert sum(lengths(data).values()) == 24
+    assert data.facts.class_names == sorted(["bus", "car", name]) and f"{name} is read as a class" in caplog.text
+
+
+def test_class_folders_with_underscores_are_classes(photo_folder, tmp_path, photo):
+    root = photo_folder(tmp_path, {"__background__": 8, "_other": 8, "cat": 8})
+    (root / "__pycache__").mkdir()
+    (root / "__pycache__" / "a.pyc").write_bytes(b"x")
+    (root / "__MACOSX").mkdir()
+    (root / "__MACOSX" / "._1.jpg").write_bytes(photo(0))
+    data = ImageFolderDataModule(str(root))
+    assert sum(lengths(data).values()) == 24
+    assert data.facts.class_names == ["__background__", "_other", "cat"]
+    assert "1 images left out: hidden by the name" in data.dropped.messages()[0]
+
+
+def test_spellings_of_one_class_are_one_class(photo_folder, tmp_path, caplog):
+    counts = {"train/1": 6, "train/1.0": 4, "train/2": 6, "val/1.0": 3, "val/2.0": 3}
+    data = ImageFolderDataModule(str(photo_folder(tmp_path, counts)))
+    assert data.check() == []
+    assert lengths(data) == {"train": 16, "val": 6}
+    assert data.facts.class_names == ["1", "2"] and data.facts.class_counts == [10, 6]
+    assert "the folders '1', '1.0' are one class, '1'" in caplog.text
+    val = data.splits["val"]
+    assert [int(val.source[int(index)][1]) for index in val.indices] == [0, 0, 0, 1, 1, 1]
 
 
 REFUSED = {
