@@ -18,7 +18,7 @@ from runner.data.detection.layout import folder_problems
 from runner.data.download.progress import progress
 from runner.data.images.augment import ImageAugment
 from runner.data.images.brightness import look_at_brightness
-from runner.data.images.verify import BROKEN_LIST, BrokenFile, describe, read_broken, report_brightness
+from runner.data.images.verify import BROKEN_LIST, BrokenFile, read_broken, report_brightness
 from runner.data.segmentation.base import SegmentationDataModule, Side
 from runner.data.segmentation.classes import class_problems, read_class_names, suspicion
 from runner.data.segmentation.cut import cut_pairs
@@ -172,8 +172,7 @@ class MaskFolderDataModule(SegmentationDataModule):
             raise DataError("\n".join(problems))
         tree = self.scan()
         broken = self.listed_broken(tree)
-        for note in [*tree.notes, *describe(broken)]:
-            logger.warning(note)
+        self.report_dropped(tree, broken)
         left_out = {entry.path for entry in broken}
         pairs = {split: [p for p in own if left_out.isdisjoint(p)] for split, own in tree.pairs.items()}
         flat, indices = cut_pairs(pairs, *self.fractions, self.split_seed)
@@ -202,6 +201,14 @@ class MaskFolderDataModule(SegmentationDataModule):
         source.reader.settle(mask for _, mask in masks)
         if problems := mask_set_problems(source.reader, masks):
             raise DataError("\n".join(problems))
+
+    def report_dropped(self, tree: MaskTree, broken: Sequence[BrokenFile]) -> None:
+        self.dropped.extend(tree.dropped)
+        for split, paths in tree.unmasked.items():
+            where = self.folder if split == "all" else f"{self.folder} ({split})"
+            total = len(paths) + len(tree.pairs[split])
+            self.dropped.add("images", len(paths), "they have no mask", total, where, paths)
+        self.dropped.add("images", len(broken), "set aside as broken", where=self.folder, examples=map(str, broken))
 
     def refuse_emptiness(self, indices: dict[str, Tensor]) -> None:
         missing = [split for split in ("train", "val") if split not in indices]

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from runner.data.detection.layout import split_meant
+from runner.data.dropped import DroppedSamples
 from runner.data.images.decode import EXTENSIONS
-from runner.data.images.tree import entries, files_below
+from runner.data.images.tree import entries, files_below, hidden_files, is_image
 from runner.data.nearest import did_you_mean
 from runner.data.segmentation.mask_file import MASK_EXTENSIONS
 
@@ -37,13 +38,13 @@ class MaskTree:
         pairs: of each split, sorted; ``all`` where there are no split folders.
         unmasked: images without a mask, by split.
         problems: a sentence each.
-        notes: what was passed over, for the user to know.
+        dropped: images, masks and files that are not used.
     """
 
     pairs: dict[str, list[Pair]] = field(default_factory=dict)
     unmasked: dict[str, list[str]] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
+    dropped: DroppedSamples = field(default_factory=DroppedSamples)
 
 
 def scan_masks(
@@ -61,7 +62,23 @@ def scan_masks(
         tree.problems.append(problem)
     for split, (image_folder, mask_folder) in folders.items():
         list_pairs(tree, split, root, image_folder, mask_folder, image_suffix, mask_suffix)
+    if folders:
+        leave_out_others(tree, root, {folder for pair in folders.values() for folder in pair})
     return tree
+
+
+def leave_out_others(tree: MaskTree, root: Path, used: set[Path]) -> None:
+    """Counts images outside of the folders of images and masks, and hidden ones."""
+    others: dict[Path, list[str]] = {}
+    for entry in files_below(root):
+        path = Path(entry.path)
+        if is_image(entry.name) and used.isdisjoint(path.parents):
+            others.setdefault(path.parent, []).append(entry.name)
+    for folder, names in sorted(others.items()):
+        tree.dropped.add("images", len(names), "the folder is not used", where=folder, examples=names)
+    hidden = [path for path in hidden_files(root) if is_image(path)]
+    shown = [relative(Path(path), root) for path in hidden]
+    tree.dropped.add("images", len(hidden), "hidden by the name of the file or a folder", where=root, examples=shown)
 
 
 def find_folders(
@@ -115,13 +132,31 @@ def list_pairs(
     both = sorted(of_images.keys() & of_masks.keys())
     tree.pairs[split] = [(relative(of_images[key], root), relative(of_masks[key], root)) for key in both]
     tree.unmasked[split] = [relative(path, root) for key, path in sorted(of_images.items()) if key not in of_masks]
-    orphans = len(of_masks) - len(both)
-    if orphans and both:
-        tree.notes.append(f"{masks} holds {orphans} masks without an image: not used.")
+    report_others(tree, images, EXTENSIONS, image_suffix, images == masks)
+    if images != masks:
+        report_others(tree, masks, MASK_EXTENSIONS)
+    if both:
+        orphans = [path.name for key, path in sorted(of_masks.items()) if key not in of_images]
+        tree.dropped.add("masks", len(orphans), "no image has their name", len(of_masks), masks, orphans)
     if not of_images:
         tree.problems.append(f"{images} holds no images.")
     elif not both:
         tree.problems.append(no_pair(images, masks, of_images, of_masks))
+
+
+def report_others(
+    tree: MaskTree, folder: Path, extensions: frozenset[str], suffix: str = "", holds_masks: bool = False
+) -> None:
+    """Counts the files of a folder whose names end neither as images nor as masks do, and images without the suffix."""
+    files = [Path(entry.path) for entry in files_below(folder)]
+    others = [path.name for path in files if path.suffix.lower() not in extensions]
+    known = ", ".join(sorted(end[1:] for end in extensions))
+    tree.dropped.add("files", len(others), f"their names do not end in {known}", where=folder, examples=others)
+    if suffix and not holds_masks:
+        found = [path for path in files if path.suffix.lower() in extensions]
+        without = [path.name for path in found if not path.stem.endswith(suffix)]
+        reason = f"their names do not end in data.image_suffix={suffix}"
+        tree.dropped.add("images", len(without), reason, len(found), folder, without)
 
 
 def no_pair(images: Path, masks: Path, of_images: dict[str, Path], of_masks: dict[str, Path]) -> str:

@@ -1,5 +1,4 @@
 import gc
-import logging
 import weakref
 
 import numpy as np
@@ -81,7 +80,10 @@ def test_images_without_masks(folder):
         (root / "masks" / f"{number:02}.png").unlink()
     (problem,) = MaskFolderDataModule(str(root)).check()
     assert problem.startswith("2 images have no mask: images/03.png, images/07.png.")
-    assert ready(root, unmasked="drop").facts.num_train == 12
+    data = ready(root, unmasked="drop")
+    assert data.facts.num_train == 12
+    (message,) = data.dropped.messages()
+    assert "2 of 20 images left out: they have no mask (for example images/03.png, images/07.png)" in message
 
 
 def test_classes_must_be_named(folder):
@@ -120,7 +122,7 @@ def test_fractions_without_effect(folder, tmp_path):
     assert greedy.check() == ["data.val_fraction and data.test_fraction leave nothing to train on. Give less."]
 
 
-def test_verify_reads_every_pair_and_what_it_lists_is_left_out(folder, caplog):
+def test_verify_reads_every_pair_and_what_it_lists_is_left_out(folder):
     root = folder(20)
     (root / "masks" / "04.png").write_bytes(b"no image")
     Image.fromarray(np.full((24, 32), 9, dtype=np.uint8)).save(root / "masks" / "11.png")
@@ -130,9 +132,9 @@ def test_verify_reads_every_pair_and_what_it_lists_is_left_out(folder, caplog):
     assert "is no readable image" in broken[0].reason and "has the value 9" in broken[1].reason
     assert len(data.files()) == 20
     write_broken(root / "broken.json", broken, 20)
-    with caplog.at_level(logging.WARNING):
-        assert ready(root).facts.num_train == 12
-    assert "2 broken files are set aside: images/04.png" in caplog.text
+    data = ready(root)
+    assert data.facts.num_train == 12
+    assert "2 images left out: set aside as broken (for example images/04.png (" in data.dropped.messages()[0]
 
 
 def test_predictions_read_one_file_after_the_other(folder, monkeypatch):
