@@ -65,12 +65,17 @@ class BoxAveragePrecision(Metric):
             preds: for each image ``boxes`` ``(m, 4)`` xyxy, ``labels`` and ``scores`` ``(m,)``.
             targets: for each ``boxes`` ``(n, 4)``, ``labels``, ``area``, ``iscrowd`` ``(n,)``.
         """
-        self.images.append(index.to(self.device, torch.float32))
+        self.images.append(index.to(self.device, precision(self.device)))
         self.preds.append(flat(index, preds, ("labels", "scores")))
         self.targets.append(flat(index, targets, ("labels", "area", "iscrowd")))
 
     def compute(self) -> BoxScores:
         return score_boxes(joined(self.images), joined(self.preds, 7), joined(self.targets, 8), self.num_classes)
+
+
+def precision(device: torch.device) -> torch.dtype:
+    """Double precision, which large coordinates and image numbers need; MPS has none."""
+    return torch.float32 if device.type == "mps" else torch.float64
 
 
 def flat(index: Tensor, images: list[dict[str, Tensor]], names: tuple[str, ...]) -> Tensor:
@@ -79,13 +84,13 @@ def flat(index: Tensor, images: list[dict[str, Tensor]], names: tuple[str, ...])
     columns = [index.repeat_interleave(counts)[:, None]]
     columns += [torch.cat([image["boxes"] for image in images])]
     columns += [torch.cat([image[name] for image in images])[:, None] for name in names]
-    return torch.cat([column.to(index.device, torch.float32) for column in columns], 1)
+    return torch.cat([column.to(index.device, precision(index.device)) for column in columns], 1)
 
 
 def joined(state: list[Tensor] | Tensor, *width: int) -> np.ndarray:
     """Of one device's batches, or of what all devices had, which comes as one tensor."""
     if isinstance(state, list):
-        state = torch.cat(state) if state else torch.zeros(0, *width)
+        state = torch.cat(state) if state else torch.zeros(0, *width, dtype=torch.float64)
     return state.cpu().numpy().astype(np.float64)
 
 

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Annotated, Any
 
+import torch
 from annotated_types import Ge, Gt
 from torch import Tensor
 from torchvision.utils import draw_bounding_boxes
@@ -52,6 +53,11 @@ class DetectionDataModule(DataModule):
         if name == "train":
             transform = without_crowd if self.augment is None else BoxAugment(self.augment, self.can_flip)
         return Split(source, indices, transform, self.seed, collate_boxes)
+
+    def transfer_batch_to_device(self, batch: dict[str, Any], device: torch.device, dataloader_idx: int) -> dict[str, Any]:
+        if device.type == "mps":  # has no double precision
+            batch["targets"] = [target | {"boxes": target["boxes"].float()} for target in batch["targets"]]
+        return super().transfer_batch_to_device(batch, device, dataloader_idx)
 
     def on_after_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> dict[str, Any]:
         batch["inputs"] = self.normalize(batch["inputs"])

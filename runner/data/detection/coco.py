@@ -5,12 +5,14 @@ Lin et al., "Microsoft COCO: common objects in context" (2014), https://cocodata
 
 from __future__ import annotations
 
+import os
 from itertools import islice
 from pathlib import Path
 from typing import Annotated
 
 from annotated_types import Ge, Gt, Lt
 
+from runner.data.detection.class_names import merged_notices
 from runner.data.detection.coco_file import read_coco
 from runner.data.detection.faults import BadBoxes
 from runner.data.detection.folder import AnnotatedImagesDataModule
@@ -21,6 +23,7 @@ from runner.data.detection.layout import (
 )
 from runner.data.detection.table import Reading
 from runner.data.images.augment import ImageAugment
+from runner.data.images.tree import files_below, is_image
 from runner.errors import DataError
 
 __all__ = ["CocoDataModule"]
@@ -105,16 +108,28 @@ class CocoDataModule(AnnotatedImagesDataModule):
         files, problems = self.find_files()
         if problems:
             raise DataError("\n".join(problems))
-        readings, categories = {}, {}
-        for split, file in files.items():
-            readings[split], categories[split] = read_coco(file, self.image_places(file, split))
-        for split, found in categories.items():
-            if found != categories["train"]:
+        found = {split: read_coco(file, self.image_places(file, split)) for split, file in files.items()}
+        categories = found["train"].categories
+        for split, content in found.items():
+            is_bare = split == "test" and not len(content.reading.table.boxes)
+            if content.categories != categories and not is_bare:
                 raise DataError(
                     f"{files[split]} has other categories than {files['train']}: "
-                    f"{difference(found, categories['train'])}. All splits need the same ids and names."
+                    f"{difference(content.categories, categories)}. All splits need the same ids and names."
                 )
-        return readings, list(categories["train"].values())
+        self.notices = [f"{files['train']}: {notice}." for notice in merged_notices(categories)]
+        return {split: content.reading for split, content in found.items()}, list(dict.fromkeys(categories.values()))
+
+    def unused_files(self, readings: dict[str, Reading]) -> None:
+        named: dict[str, set[str]] = {}
+        for reading in readings.values():
+            root = os.path.abspath(reading.root)
+            named.setdefault(root, set()).update(os.path.normpath(path) for path in reading.table.paths)
+        everything = {os.path.join(root, path) for root, paths in named.items() for path in paths}
+        for root in named:
+            files = [os.path.abspath(entry.path) for entry in files_below(root) if is_image(entry.name)]
+            unused = sorted(os.path.relpath(file, root) for file in files if file not in everything)
+            self.dropped.add("images", len(unused), "no annotation file lists them", len(files), root, unused)
 
     def image_places(self, file: Path, split: str) -> list[Path]:
         """The folders in which a file's images may lie, the likeliest first."""

@@ -4,68 +4,71 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from runner.data.detection.class_names import merge_ids
+from runner.data.detection.coco_annotation import compact, number, sides_of
+from runner.data.detection.image_path import find_path, portable_path
 from runner.data.detection.layout import find_image_folder, no_images_problem
 from runner.data.detection.table import BoxTable, Reading
 from runner.errors import DataError
 
-__all__ = ["read_coco"]
+__all__ = ["CocoFile", "read_coco"]
 
 
-def compact(entry: dict[str, Any]) -> Any:
-    """An annotation without its polygons, which are most of a file and would fill the memory."""
-    if "bbox" in entry and "image_id" in entry:
-        return (
-            entry["image_id"], entry.get("category_id"), entry["bbox"],
-            entry.get("area"), bool(entry.get("iscrowd", 0)),
-        )  # fmt: skip
-    return entry
+@dataclass
+class CocoFile:
+    """
+    Attributes:
+        reading: images and boxes; labels count the distinct class names in the order of the smallest ids.
+        categories: class names by the ids of the categories, in the order of the ids.
+    """
+
+    reading: Reading
+    categories: dict[int, str]
 
 
-def read_coco(file: Path, places: list[Path]) -> tuple[Reading, dict[int, str]]:
-    """One annotation file, and its categories' names by their ids, in the order of the ids.
+def read_coco(file: Path, places: list[Path]) -> CocoFile:
+    """One annotation file. Categories with the same name and the same supercategory are one class.
 
     Args:
         places: folders in which the images may lie.
 
     Raises:
-        DataError: the file is not COCO's JSON, or no image is found.
+        DataError: the file is not COCO's JSON, several categories have the same name, or no image is found.
     """
     try:
         with open(file, encoding="utf-8-sig") as opened:
             content = json.load(opened, object_hook=compact)
-        categories = {int(entry["id"]): str(entry["name"]) for entry in content["categories"]}
+        names = {int(entry["id"]): str(entry["name"]) for entry in content.get("categories") or ()}
+        parents = {int(entry["id"]): str(entry.get("supercategory") or "") for entry in content.get("categories") or ()}
         images = [
-            (entry["id"], str(entry["file_name"]), int(entry.get("width") or 0), int(entry.get("height") or 0))
+            (entry["id"], str(entry["file_name"]), *(int(float(entry.get(side) or 0)) for side in ("width", "height")))
             for entry in content["images"]
         ]
         annotations = content.get("annotations") or []
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise DataError(
             f"{file} is not COCO's JSON ({type(error).__name__}: {error}). "
             'Expected {"images": […], "annotations": […], "categories": […]}.'
         ) from error
     refuse_doubles(file, [entry[0] for entry in images], "images")
-    refuse_doubles(file, [entry["id"] for entry in content["categories"]], "categories")
-    if not images or not categories:
-        raise DataError(f"{file} names {len(images)} images and {len(categories)} categories; at least one is needed.")
-    names = [name for _, name, _, _ in images]
-    folder = find_image_folder(places, names)
+    refuse_doubles(file, [entry["id"] for entry in content.get("categories") or ()], "categories")
+    if not images or (annotations and not names):
+        raise DataError(f"{file} names {len(images)} images and {len(names)} categories; at least one is needed.")
+    categories, problems = merge_ids(dict(sorted(names.items())), parents)
+    if problems:
+        raise DataError("\n".join(f"{file}: {problem}" for problem in problems))
+    files = [name for _, name, _, _ in images]
+    folder = find_image_folder(places, files)
     if folder is None:
-        raise DataError(f"{file}: {no_images_problem(places, names[0])}")
-    categories = dict(sorted(categories.items()))
-    return annotation_table(annotations, images, categories, folder), categories
-
-
-def sides_of(bbox: Any) -> list[float]:
-    """Left, top, width and height; NaN for null."""
-    if not isinstance(bbox, list) or len(bbox) != 4:
-        raise ValueError(f"bbox is {bbox}, expected [x, y, width, height]")
-    return [float("nan") if value is None else float(value) for value in bbox]
+        raise DataError(f"{file}: {no_images_problem(places, files[0])}")
+    images = [(entry[0], find_path(folder, entry[1]) or portable_path(entry[1]), *entry[2:]) for entry in images]
+    return CocoFile(annotation_table(annotations, images, categories, folder), categories)
 
 
 def id_of(value: Any) -> str:
@@ -90,19 +93,20 @@ def annotation_table(
     annotations: list[Any], images: list[tuple[Any, str, int, int]], categories: dict[int, str], folder: Path
 ) -> Reading:
     position = {id_of(entry[0]): place for place, entry in enumerate(images)}
-    label = {str(category): place for place, category in enumerate(categories)}
+    class_names = list(dict.fromkeys(categories.values()))
+    label = {str(category): class_names.index(name) for category, name in categories.items()}
     rows, corrupt, unknown = [], [], []
-    for number, annotation in enumerate(annotations):
+    for count, annotation in enumerate(annotations):
         try:
             if not isinstance(annotation, tuple):
-                raise ValueError("no bbox or no image_id")
+                raise ValueError("no bbox and no segmentation, or no image_id")
             image_id, category, bbox, area, crowd = annotation
             place = position[id_of(image_id)]
             x, y, width, height = sides_of(bbox)
-            area = float("nan") if area is None else float(area)
+            area = number(area)
         except (TypeError, ValueError, KeyError) as error:
             reason = f"there is no image {image_id}" if isinstance(error, KeyError) else str(error)
-            corrupt.append(f"annotation number {number} ({reason})")
+            corrupt.append(f"annotation number {count} ({reason})")
             continue
         class_number = label.get(id_of(category), -1)
         if class_number < 0:

@@ -10,7 +10,9 @@ from typing import Literal
 
 import numpy as np
 
+from runner.data.detection.size import wrong_sizes
 from runner.data.detection.table import BoxTable, Reading
+from runner.data.dropped import DroppedSamples
 from runner.errors import DataError
 
 __all__ = ["BadBoxes", "Fault", "find_faults", "mend"]
@@ -28,49 +30,69 @@ class Fault:
     """All cases of one kind of fault in a split.
 
     Attributes:
-        what: the kind, behind a count: ``boxes without width or height``.
+        what: the plural of what is wrong: ``boxes``.
+        reason: what is wrong with them: ``without width or height``.
         names: of every case.
         boxes: bool ``(M,)``, the boxes that have it; None when it is not the boxes that are wrong.
         mendable: whether cutting a box at its image's edge mends it.
-        no_images: whether the names are paths of images that are not there.
+        images: positions of the images that have it; None when it is not the images that are wrong.
     """
 
     what: str
+    reason: str
     names: list[str]
     boxes: np.ndarray | None = None
     mendable: bool = False
-    no_images: bool = False
+    images: list[int] | None = None
 
     def sentence(self) -> str:
         named = "; ".join(self.names[:NUM_NAMED])
         more = f"; and {len(self.names) - NUM_NAMED} more" if len(self.names) > NUM_NAMED else ""
-        return f"{len(self.names)} {self.what}: {named}{more}."
+        return f"{len(self.names)} {self.what} {self.reason}: {named}{more}."
 
 
-def find_faults(reading: Reading) -> list[Fault]:
-    """What is wrong with one split. Only the listing of the image folders is read."""
-    table = reading.table
-    faults = [Fault("annotations that cannot be read", reading.corrupt)] if reading.corrupt else []
-    missing = missing_images(Path(reading.root), table.paths)
+def find_faults(reading: Reading, open_images: bool = True) -> list[Fault]:
+    """What is wrong with one split.
+
+    Args:
+        open_images: compare the sizes of the images with their annotations. This reads the header of every image whose
+            annotation states a size; without it only the image folders are listed.
+    """
+    faults = [Fault("annotations", "that cannot be read", reading.corrupt)] if reading.corrupt else []
+    return faults + image_faults(reading, open_images) + box_faults(reading)
+
+
+def image_faults(reading: Reading, open_images: bool) -> list[Fault]:
+    table, root = reading.table, Path(reading.root)
+    missing = missing_images(root, table.paths)
+    faults = []
     if missing:
-        faults.append(Fault(f"images that are not in {reading.root}", missing, no_images=True))
+        names = [table.paths[position] for position in missing]
+        faults.append(Fault("images", f"that are not in {root}", names, images=missing))
+    wrong = wrong_sizes(root, table, set(missing)) if open_images else {}
+    if wrong:
+        names = [f"{table.paths[position]} ({words})" for position, words in wrong.items()]
+        faults.append(Fault("images", "that have another size than their annotation states", names, images=[*wrong]))
+    return faults
+
+
+def box_faults(reading: Reading) -> list[Fault]:
+    table = reading.table
     numbers = np.isfinite(table.boxes).all(1)
     width_height = table.boxes[:, 2:] - table.boxes[:, :2]
     with np.errstate(invalid="ignore"):
         empty = numbers & (width_height <= 0).any(1)
         outside = numbers & ~empty & sticks_out(table)
-    unknown = table.labels < 0
     classes = ", ".join(dict.fromkeys(reading.unknown))
     kinds = (
-        ("boxes whose coordinates are not numbers", ~numbers, False),
-        ("boxes without width or height", empty, False),
-        ("boxes that stick out of their image", outside, True),
-        (f"boxes of classes that the data set does not name ({classes})", unknown, False),
+        ("whose coordinates are not numbers", ~numbers, False),
+        ("without width or height", empty, False),
+        ("that stick out of their image", outside, True),
+        (f"of classes that the data set does not name ({classes})", table.labels < 0, False),
     )
-    for what, boxes, mendable in kinds:
-        if boxes.any():
-            faults.append(Fault(what, box_names(table, boxes), boxes, mendable))
-    return faults
+    return [
+        Fault("boxes", reason, box_names(table, boxes), boxes, mendable) for reason, boxes, mendable in kinds if boxes.any()
+    ]
 
 
 def sticks_out(table: BoxTable) -> np.ndarray:
@@ -91,56 +113,84 @@ def box_names(table: BoxTable, boxes: np.ndarray) -> list[str]:
     ]
 
 
-def missing_images(root: Path, paths: Sequence[str]) -> list[str]:
-    """Paths of which there is no file. Each folder is listed once, instead of asking for every file."""
+def missing_images(root: Path, paths: Sequence[str]) -> list[int]:
+    """Positions of the paths without a file. Each folder is listed once, instead of asking for every file."""
     there: dict[str, set[str]] = {}
     missing = []
-    for path in paths:
+    for position, path in enumerate(paths):
         folder, name = os.path.split(path)
         if folder not in there:
             place = root / folder
             there[folder] = {entry.name for entry in os.scandir(place)} if place.is_dir() else set()
         if name not in there[folder]:
-            missing.append(path)
+            missing.append(position)
     return missing
 
 
-def mend(reading: Reading, bad_boxes: BadBoxes, split: str) -> tuple[BoxTable, list[str]]:
+def mend(
+    reading: Reading, bad_boxes: BadBoxes, split: str, dropped: DroppedSamples | None = None
+) -> tuple[BoxTable, list[str]]:
     """The table without faults, and a sentence for each kind that was mended.
 
     Args:
-        bad_boxes: ``drop`` leaves out bad boxes and missing images; ``clip`` too, but cuts boxes that stick out.
+        bad_boxes: ``drop`` leaves out bad boxes and images; ``clip`` too, but cuts boxes that stick out.
+        dropped: what is left out is added to it.
 
     Raises:
         DataError: there are faults, and ``bad_boxes`` is ``refuse``.
     """
     faults = find_faults(reading)
     if faults and bad_boxes == "refuse":
-        raise DataError(
-            "\n".join(f"{split}: {fault.sentence()}" for fault in faults)
-            + "\nMend them; or data.bad_boxes=drop leaves them out, data.bad_boxes=clip also cuts boxes at the"
-            " edge of their image instead of leaving them out."
-        )
-    table = reading.table
-    dropped = np.zeros(len(table.boxes), dtype=bool)
+        raise DataError(refusal(faults, split))
+    dropped = DroppedSamples() if dropped is None else dropped
+    table = clipped(reading.table)
+    left_out = np.zeros(len(table.boxes), dtype=bool)
+    notes = []
     for fault in faults:
-        if fault.boxes is not None and not (fault.mendable and bad_boxes == "clip"):
-            dropped |= fault.boxes
-    table = clipped(table)
+        is_cut = fault.mendable and bad_boxes == "clip"
+        notes.append(f"{split}: {fault.sentence()[:-1]} ({'cut at the edge' if is_cut else 'left out'}).")
+        if not is_cut:
+            add_fault(dropped, fault, split, reading.table, left_out)
     with np.errstate(invalid="ignore"):
-        left = (table.boxes[:, 2:] > table.boxes[:, :2]).all(1)
-    table = table.keep_boxes(left & ~dropped)
-    missing = {name for fault in faults if fault.no_images for name in fault.names}
-    if missing:
-        table = table.keep_images(np.array([path not in missing for path in table.paths], dtype=bool))
-    done = "left out" if bad_boxes == "drop" else "cut at the edge, or left out"
-    return table, [f"{split}: {fault.sentence()[:-1]} ({done})." for fault in faults]
+        outside = ~left_out & ~(table.boxes[:, 2:] > table.boxes[:, :2]).all(1)
+    reason = "without width or height once they are cut at the edge of their image"
+    add_boxes(dropped, outside, reason, split, reading.table)
+    kept = np.ones(len(table), dtype=bool)
+    kept[[position for fault in faults for position in fault.images or ()]] = False
+    orphaned = ~left_out & ~outside & ~kept[table.image]
+    add_boxes(dropped, orphaned, "their images are left out", split, reading.table)
+    table = table.keep_boxes(~left_out & ~outside)
+    return table if kept.all() else table.keep_images(kept), notes
+
+
+def refusal(faults: Sequence[Fault], split: str) -> str:
+    return (
+        "\n".join(f"{split}: {fault.sentence()}" for fault in faults)
+        + "\nCorrect them; or data.bad_boxes=drop leaves them out, data.bad_boxes=clip also cuts boxes at the"
+        " edge of their image instead of leaving them out."
+    )
+
+
+def add_fault(dropped: DroppedSamples, fault: Fault, split: str, table: BoxTable, left_out: np.ndarray) -> None:
+    """Adds the cases of a fault. A box with several faults counts once; ``left_out``, bool ``(M,)``, is updated."""
+    reason = fault.reason.removeprefix("that ")
+    if fault.boxes is not None:
+        add_boxes(dropped, fault.boxes & ~left_out, reason, split, table)
+        left_out |= fault.boxes
+    else:
+        total = len(table) if fault.images is not None else 0
+        dropped.add(fault.what, len(fault.names), reason, total, split, fault.names)
+
+
+def add_boxes(dropped: DroppedSamples, boxes: np.ndarray, reason: str, split: str, table: BoxTable) -> None:
+    if boxes.any():
+        dropped.add("boxes", int(boxes.sum()), reason, len(boxes), split, box_names(table, boxes))
 
 
 def clipped(table: BoxTable) -> BoxTable:
     """Every box cut at the edge of its image."""
     boxes = table.boxes.copy()
-    limits = np.ones((len(boxes), 2), dtype=np.float32) if table.relative else table.sizes[table.image].astype("f4")
+    limits = np.ones((len(boxes), 2)) if table.relative else table.sizes[table.image].astype(np.float64)
     limits = np.where(limits > 0, limits, np.inf)
     boxes[:, 0::2] = np.clip(boxes[:, 0::2], 0, limits[:, :1])
     boxes[:, 1::2] = np.clip(boxes[:, 1::2], 0, limits[:, 1:])

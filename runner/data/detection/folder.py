@@ -14,7 +14,8 @@ from torch import Tensor
 
 from runner.data.base import split_indices
 from runner.data.detection.base import DetectionDataModule
-from runner.data.detection.faults import BadBoxes, mend
+from runner.data.detection.class_names import case_notices
+from runner.data.detection.faults import BadBoxes, find_faults, mend, refusal
 from runner.data.detection.layout import folder_problems
 from runner.data.detection.size import usual_sides
 from runner.data.detection.source import BoxFileSource
@@ -22,6 +23,7 @@ from runner.data.detection.table import BoxTable, Reading
 from runner.data.facts import Facts
 from runner.data.images.augment import ImageAugment
 from runner.data.images.brightness import look_at_brightness
+from runner.data.split import Split
 from runner.errors import DataError
 
 __all__ = ["AnnotatedImagesDataModule"]
@@ -70,6 +72,7 @@ class AnnotatedImagesDataModule(DetectionDataModule):
         self.val_fraction = val_fraction
         self.split_seed = split_seed
         self.max_value = max_value
+        self.notices: list[str] = []
 
     @property
     def folder(self) -> Path:
@@ -80,15 +83,28 @@ class AnnotatedImagesDataModule(DetectionDataModule):
         return []
 
     def read(self) -> tuple[dict[str, Reading], list[str]]:
-        """What the annotations of each split say, and the names of the classes in the order of their labels.
+        """What the annotations of each split say, and the names of the classes in the order of their labels. Fills
+        ``notices``.
 
         Raises:
             DataError: they cannot be read at all.
         """
         raise TypeError(f"{type(self).__name__} does not say how it is read")
 
+    def unused_files(self, readings: dict[str, Reading]) -> None:
+        """Adds image files that no annotation refers to, and annotation files without an image, to ``dropped``."""
+
     def check(self) -> list[str]:
-        return folder_problems(self.root) or self.layout_problems()
+        """Problems of the folder, of the annotation files, and of every image that they name. No image is opened."""
+        problems = folder_problems(self.root) or self.layout_problems()
+        if problems or self.bad_boxes != "refuse":
+            return problems
+        try:
+            readings = self.annotated(self.read()[0])
+        except DataError as error:
+            return [str(error)]
+        faults = {split: find_faults(reading, open_images=False) for split, reading in readings.items()}
+        return [refusal(found, split) for split, found in faults.items() if found]
 
     def setup(self, stage: str | None = None) -> None:
         """Reads the annotations, once. A prediction needs none of them.
@@ -98,12 +114,15 @@ class AnnotatedImagesDataModule(DetectionDataModule):
         """
         if self.splits or stage == "predict":
             return
-        problems = self.check()
+        problems = folder_problems(self.root) or self.layout_problems()
         if problems:
             raise DataError("\n".join(problems))
         readings, class_names = self.read()
+        self.unused_files(readings)
+        readings = self.annotated(readings)
         tables, notes = self._mended(readings)
-        for note in notes:
+        tables = {split: table for split, table in tables.items() if split != "test" or self._has_boxes(table)}
+        for note in [*self.notices, *case_notices(class_names), *(note for note in notes if note.endswith("edge)."))]:
             logger.warning(note)
         sources = {split: BoxFileSource(Path(readings[split].root), table, self.max_value) for split, table in tables.items()}
         for source in sources.values():
@@ -112,12 +131,33 @@ class AnnotatedImagesDataModule(DetectionDataModule):
         self.splits = {split: self.make_split(split, *part) for split, part in self._parts(sources).items()}
         self.facts = self._facts(tables, class_names, notes)
         self._refuse_emptiness()
+        self._count_crowds()
+
+    def annotated(self, readings: dict[str, Reading]) -> dict[str, Reading]:
+        """Without a test split that has no boxes at all, since it cannot be evaluated."""
+        for split, reading in readings.items():
+            names = reading.unannotated
+            total = len(reading.table) + len(names)
+            self.dropped.add("images", len(names), "they have no annotation file", total, split, names)
+        return {
+            split: reading
+            for split, reading in readings.items()
+            if split != "test" or reading.corrupt or self._has_boxes(reading.table)
+        }
+
+    def _has_boxes(self, test: BoxTable) -> bool:
+        """Whether the test split can be evaluated; reported as left out where it cannot."""
+        if not test.crowd.all():
+            return True
+        reason = "the test split has no boxes, so it cannot be evaluated"
+        self.dropped.add("images", len(test), reason, len(test), "test", test.paths)
+        return False
 
     def _mended(self, readings: dict[str, Reading]) -> tuple[dict[str, BoxTable], list[str]]:
         tables, notes, problems = {}, [], []
         for split, reading in readings.items():
             try:
-                tables[split], found = mend(reading, self.bad_boxes, split)
+                tables[split], found = mend(reading, self.bad_boxes, split, self.dropped)
                 notes += found
             except DataError as error:
                 problems.append(str(error))
@@ -133,22 +173,31 @@ class AnnotatedImagesDataModule(DetectionDataModule):
             train, val = self.fold(train, val, name=sources["train"].name)
             parts |= {"train": (sources["train"], train), "val": (sources["train"], val)}
         ordered = {split: parts[split] for split in ("train", "val", "test") if split in parts}
+        for split, (_, indices) in ordered.items() if self.num_images else ():
+            surplus = len(indices) - len(indices[: self.num_images])
+            self.dropped.add("images", surplus, f"data.num_images={self.num_images}", len(indices), split)
         return {split: (source, indices[: self.num_images]) for split, (source, indices) in ordered.items()}
 
     def _refuse_emptiness(self) -> None:
         for split, part in self.splits.items():
-            table, kept = part.source.table, np.zeros(len(part.source), dtype=bool)
-            kept[part.indices.numpy()] = True
-            if not (kept[table.image] & ~table.crowd).any():
-                raise DataError(f"The {len(part)} images of {split} have no boxes at all. {self.folder} is no use so.")
+            if not (boxes_in(part) & ~part.source.table.crowd).any():
+                raise DataError(
+                    f"The {len(part)} images of {split} have no boxes at all. {self.folder} cannot be used this way."
+                )
+
+    def _count_crowds(self) -> None:
+        train = self.splits["train"]
+        inside, crowd = boxes_in(train), train.source.table.crowd
+        reason = "they are marked as crowds or as difficult, and detectors do not train on them"
+        self.dropped.add("boxes", int((inside & crowd).sum()), reason, int(inside.sum()), "train")
 
     def _facts(self, tables: dict[str, BoxTable], class_names: list[str], notes: list[str]) -> Facts:
         train = self.splits["train"]
         table = train.source.table
-        inside = np.isin(table.image, train.indices.numpy()) & ~table.crowd
+        inside = boxes_in(train) & ~table.crowd
         shorter, longer = usual_sides(Path(train.source.root), table, train.indices.tolist())
         digest = hashlib.blake2b(b"".join(table.digest() for table in tables.values()), digest_size=16)
-        without = {split: int((np.diff(table.first) == 0).sum()) for split, table in tables.items()}
+        per_image = {split: np.diff(part.source.table.first)[part.indices.numpy()] for split, part in self.splits.items()}
         return Facts(
             task="detection",
             input_shape=(3, shorter, longer),
@@ -162,8 +211,15 @@ class AnnotatedImagesDataModule(DetectionDataModule):
             extra={
                 "shorter_side": shorter,
                 "longer_side": longer,
-                "num_boxes": {split: len(table.boxes) for split, table in tables.items()},
-                "images_without_boxes": without,
+                "num_boxes": {split: int(counts.sum()) for split, counts in per_image.items()},
+                "images_without_boxes": {split: int((counts == 0).sum()) for split, counts in per_image.items()},
                 "mended": notes,
             },
         )
+
+
+def boxes_in(part: Split) -> np.ndarray:
+    """bool ``(M,)``: the boxes of a split, of all those in its table."""
+    kept = np.zeros(len(part.source), dtype=bool)
+    kept[part.indices.numpy()] = True
+    return kept[part.source.table.image]

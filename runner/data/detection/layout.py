@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from runner.data.detection.image_path import find_path
 from runner.data.nearest import did_you_mean
 from runner.data.split_folders import split_of_folder
 
@@ -39,7 +40,7 @@ def find_image_folder(candidates: Iterable[Path], names: Sequence[str]) -> Path 
     """The first folder that has one of the named images."""
     tried = names[:1] + names[len(names) // 2 : len(names) // 2 + 1] + names[-1:]
     for folder in candidates:
-        if folder.is_dir() and any((folder / name).is_file() for name in tried):
+        if folder.is_dir() and any(find_path(folder, name) for name in tried):
             return folder
     return None
 

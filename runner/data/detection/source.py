@@ -18,10 +18,10 @@ __all__ = ["BoxFileSource", "ToUnit", "collate_boxes", "make_target"]
 
 
 def make_target(boxes: Any, labels: Any, areas: Any = None, crowd: Any = None) -> dict[str, Tensor]:
-    """The truth of one image: ``boxes`` float32 ``(n, 4)`` xyxy in pixels, ``labels`` int64 ``(n,)`` from 0,
+    """The truth of one image: ``boxes`` float64 ``(n, 4)`` xyxy in pixels, ``labels`` int64 ``(n,)`` from 0,
     ``area`` float32 ``(n,)`` (of the boxes, where none or NaN is given) and ``iscrowd`` bool ``(n,)``."""
-    boxes = torch.as_tensor(boxes, dtype=torch.float32).reshape(-1, 4)
-    of_boxes = (boxes[:, 2:] - boxes[:, :2]).prod(1)
+    boxes = torch.as_tensor(boxes, dtype=torch.float64).reshape(-1, 4)
+    of_boxes = (boxes[:, 2:] - boxes[:, :2]).prod(1).float()
     if areas is None:
         areas = of_boxes
     else:
@@ -65,7 +65,7 @@ class BoxFileSource:
         own = table.boxes_of(index)
         boxes = table.boxes[own].copy()
         if table.relative:
-            boxes *= np.array([width, height, width, height], dtype=np.float32)
+            boxes *= np.array([width, height, width, height])
         return image, make_target(boxes, table.labels[own], table.areas[own].copy(), table.crowd[own].copy())
 
     def name(self, index: int) -> str:

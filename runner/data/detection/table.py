@@ -17,9 +17,9 @@ class BoxTable:
 
     Attributes:
         paths: of the images, relative to one folder.
-        sizes: int32 ``(N, 2)``, width and height in pixels; 0 where nobody has told them.
+        sizes: int32 ``(N, 2)``, width and height in pixels; 0 where no annotation states them.
         first: int64 ``(N + 1,)``: image i has the boxes ``first[i]`` to ``first[i + 1]``.
-        boxes: float32 ``(M, 4)``, xyxy in pixels, or as parts of width and height if ``relative``.
+        boxes: float64 ``(M, 4)``, xyxy in pixels, or as parts of width and height if ``relative``.
         labels: int32 ``(M,)``; -1 for a class that is not one of the data set's.
         areas: float32 ``(M,)``, of the things themselves in square pixels; NaN where only the box is known.
         crowd: bool ``(M,)``: many things, or a doubtful one; not trained on, and no error to miss or to find.
@@ -59,7 +59,7 @@ class BoxTable:
             list(paths),
             np.asarray(sizes, dtype=np.int32).reshape(-1, 2),
             np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
-            np.asarray(boxes, dtype=np.float32).reshape(-1, 4)[order],
+            np.asarray(boxes, dtype=np.float64).reshape(-1, 4)[order],
             np.asarray(labels, dtype=np.int32)[order],
             areas.astype(np.float32)[order],
             crowd[order],
@@ -97,7 +97,8 @@ class BoxTable:
     def digest(self) -> bytes:
         """Fingerprint of paths and boxes."""
         digest = hashlib.blake2b("\0".join(self.paths).encode(), digest_size=16)
-        for array in (self.sizes, self.first, self.boxes, self.labels, self.areas, self.crowd):
+        boxes = self.boxes.astype(np.float32)  # the fingerprints of earlier runs were made of single precision
+        for array in (self.sizes, self.first, boxes, self.labels, self.areas, self.crowd):
             digest.update(np.ascontiguousarray(array).data)
         return digest.digest()
 
@@ -111,9 +112,11 @@ class Reading:
         root: the folder that the table's paths are relative to.
         corrupt: files, or lines of them, that cannot be read, with the reason.
         unknown: names or ids of classes that are not the data set's, as they stand in the files.
+        unannotated: images without any annotation file. Reported as left out.
     """
 
     table: BoxTable
     root: str
     corrupt: list[str] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
+    unannotated: list[str] = field(default_factory=list)

@@ -25,7 +25,8 @@ VISIBLE = [0.0, 0.1, 0.3, 0.5, 1.0]
 
 
 def without_crowd(image: Tensor, target: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
-    """Crowds and doubtful things are not trained on."""
+    """A sample for training: without crowds and doubtful objects, and with boxes in the precision of models, float32."""
+    target = target | {"boxes": target["boxes"].float()}
     if not target["iscrowd"].any():
         return image, target
     return image, {key: value[~target["iscrowd"]] for key, value in target.items()}
@@ -84,4 +85,5 @@ def seen(boxes: Tensor, labels: Tensor, size: tuple[int, int]) -> dict[str, Tens
     limits = torch.tensor([width, height, width, height], dtype=boxes.dtype)
     boxes = boxes.clamp(min=0).minimum(limits)
     kept = (boxes[:, 2:] - boxes[:, :2] >= MIN_SIDE_PX).all(1)
-    return make_target(boxes[kept], labels[kept])
+    target = make_target(boxes[kept], labels[kept])
+    return target | {"boxes": target["boxes"].float()}

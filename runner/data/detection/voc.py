@@ -5,8 +5,9 @@ Everingham et al., "The Pascal visual object classes (VOC) challenge" (2010).
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Literal
 from xml.etree import ElementTree
 
 import numpy as np
@@ -14,35 +15,24 @@ from annotated_types import Ge, Gt, Lt
 
 from runner.data.detection.faults import BadBoxes
 from runner.data.detection.folder import AnnotatedImagesDataModule
+from runner.data.detection.image_path import portable_path
 from runner.data.detection.layout import broken_link
 from runner.data.detection.table import BoxTable, Reading
+from runner.data.detection.voc_files import ParsedSplit, image_of, parse_xml, read_list
 from runner.data.images.augment import ImageAugment
-from runner.data.images.tree import is_image
+from runner.data.images.tree import files_below, is_image
+from runner.data.labels import find_label, merge_spellings
+from runner.data.split_folders import split_of_folder
 from runner.errors import DataError
 
 __all__ = ["VocDataModule"]
-
-LISTS = {"train": ("train", "trainval"), "val": ("val",), "test": ("test",)}
-
-
-class Parsed(NamedTuple):
-    """One XML file.
-
-    Attributes:
-        size: width and height, 0 where they are not told.
-        objects: class, box xyxy in pixels from 0, and whether it is marked as difficult.
-    """
-
-    stem: str
-    filename: str
-    size: tuple[int, int]
-    objects: list[tuple[str, tuple[float, float, float, float], bool]]
 
 
 class VocDataModule(AnnotatedImagesDataModule):
     """Boxes in Pascal VOC's XML. Their pixels are counted from 1, and are so read.
 
-    ``ImageSets/Main/train.txt``, ``val.txt`` and ``test.txt`` say which image is whose; without a list for train
+    ``ImageSets/Main/train.txt``, ``val.txt`` and ``test.txt``, or other names of splits such as ``valid.txt``, list the
+    images of each split; without a list for train
     all images are, and val is cut from them. A folder of the development kit (``VOCdevkit/VOC2012``) is found.
 
     Args:
@@ -102,81 +92,109 @@ class VocDataModule(AnnotatedImagesDataModule):
         return []
 
     def read(self) -> tuple[dict[str, Reading], list[str]]:
-        parsed = {split: self.parse(names) for split, names in self.listed().items()}
-        class_names = self.class_names
-        if class_names is None:
-            class_names = sorted({name for entry in parsed["train"][0] for name, *_ in entry.objects})
-        return {split: self.reading(*part, class_names) for split, part in parsed.items()}, list(class_names)
+        listed = self.listed()
+        parsed = {split: self.parse(names, split) for split, names in listed.items()}
+        spellings = [name for entry in parsed["train"].entries for name, *_ in entry.objects]
+        class_names = list(dict.fromkeys(merge_spellings(self.class_names or sorted(spellings)).values()))
+        return {split: self.reading(part, class_names) for split, part in parsed.items()}, class_names
 
     def listed(self) -> dict[str, list[str]]:
-        """Names of images without extension, by split."""
-        folder = self.base / "ImageSets" / "Main"
-        found: dict[str, list[str]] = {}
-        for split, names in LISTS.items():
-            file = next((folder / f"{name}.txt" for name in names if (folder / f"{name}.txt").is_file()), None)
-            if file is not None:
-                lines = file.read_text(encoding="utf-8-sig").splitlines()
-                found[split] = [line.split()[0] for line in lines if line.strip()]
+        """Names of images without extension, relative to ``Annotations``, by split.
+
+        Raises:
+            DataError: several lists for one split, or a list without images.
+        """
+        every = sorted(
+            portable_path(os.path.relpath(file.path, self.base / "Annotations"))[: -len(".xml")]
+            for file in files_below(self.base / "Annotations")
+            if file.name.endswith(".xml")
+        )
+        found = {split: read_list(file, frozenset(every)) for split, file in self.lists().items()}
         others = {name for split in ("val", "test") for name in found.get(split, ())}
-        every = sorted(path.stem for path in (self.base / "Annotations").glob("*.xml"))
         found["train"] = [name for name in found.get("train", every) if name not in others]
         empty = [split for split, names in found.items() if not names]
         if empty:
             raise DataError(f"{self.base} lists no images for {', '.join(empty)}.")
+        unlisted = [name for name in every if name not in {name for names in found.values() for name in names}]
+        reason = "no list of ImageSets/Main names them"
+        self.dropped.add("images", len(unlisted), reason, len(every), self.base, unlisted)
         return found
 
-    def parse(self, names: list[str]) -> tuple[list[Parsed], list[str]]:
-        """The annotations of the named images, and those that cannot be read."""
-        found, corrupt = [], []
+    def lists(self) -> dict[str, Path]:
+        """The list of each split. A list of one class (``cat_train.txt``) is none; ``trainval.txt`` is for train if
+        train has no other.
+
+        Raises:
+            DataError: several lists for one split.
+        """
+        places = (self.base / "ImageSets" / "Main", self.base / "ImageSets")
+        folder = next((place for place in places if place.is_dir()), places[0])
+        files = sorted(folder.glob("*.[tT][xX][tT]")) if folder.is_dir() else []
+        found: dict[str, Path] = {}
+        for file in files:
+            split = split_of_folder(file.stem)
+            if split in found:
+                raise DataError(f"{folder} has several lists for {split}: {found[split].name}, {file.name}. Keep one.")
+            if split:
+                found[split] = file
+        both = [file for file in files if file.stem.lower() == "trainval"]
+        return {"train": both[0], **found} if both else found
+
+    def parse(self, names: list[str], split: str) -> ParsedSplit:
+        """The annotations of the named images."""
+        found = ParsedSplit([], [], [])
         for name in names:
             path = self.base / "Annotations" / f"{name}.xml"
             try:
-                found.append(parse_xml(path))
+                found.entries.append(parse_xml(path, name))
             except FileNotFoundError:
-                corrupt.append(f"{path.name} (there is no such file)")
+                if split == "test":
+                    found.unannotated.append(name)
+                else:
+                    found.corrupt.append(f"{path.name} (no such file)")
             except (OSError, ElementTree.ParseError, ValueError, AttributeError) as error:
-                corrupt.append(f"{path.name} ({error})")
-        return found, corrupt
+                found.corrupt.append(f"{path.name} ({error})")
+        return found
 
-    def reading(self, parsed: list[Parsed], corrupt: list[str], class_names: list[str]) -> Reading:
+    def reading(self, parsed: ParsedSplit, class_names: list[str]) -> Reading:
         root = self.image_folder
-        names = {path.stem: path.name for path in root.iterdir() if is_image(path.name)}
-        label = {name: place for place, name in enumerate(class_names)}
+        names = self.image_names(root)
+        spellings = {name for entry in parsed.entries for name, *_ in entry.objects}
+        label = {name: find_label(name, class_names) for name in spellings}
         rows = [
-            (place, *box, label.get(name, -1), difficult and self.difficult == "ignore")
-            for place, entry in enumerate(parsed)
+            (place, *box, -1 if label[name] is None else label[name], difficult and self.difficult == "ignore")
+            for place, entry in enumerate(parsed.entries)
             for name, box, difficult in entry.objects
         ]
         columns = np.array(rows, dtype=np.float64).reshape(-1, 7)
-        unknown = [name for entry in parsed for name, *_ in entry.objects if name not in label]
+        unknown = [name for entry in parsed.entries for name, *_ in entry.objects if label[name] is None]
         table = BoxTable.build(
-            [names.get(entry.stem, entry.filename) for entry in parsed],
+            [names.get(entry.name) or image_of(entry, root) for entry in parsed.entries],
             columns[:, 0],
             columns[:, 1:5],
             columns[:, 5],
-            sizes=np.array([entry.size for entry in parsed]),
+            sizes=np.array([entry.size for entry in parsed.entries]),
             crowd=columns[:, 6] > 0,
         )
-        return Reading(table, str(root), corrupt, unknown)
+        return Reading(table, str(root), parsed.corrupt, unknown, parsed.unannotated)
+
+    def image_names(self, root: Path) -> dict[str, str]:
+        """Paths of the image files relative to ``root``, by the same paths without extension."""
+        paths = [portable_path(os.path.relpath(file.path, root)) for file in files_below(root) if is_image(file.name)]
+        return {os.path.splitext(path)[0]: path for path in paths}
+
+    def unused_files(self, readings: dict[str, Reading]) -> None:
+        root = self.image_folder
+        images = self.image_names(root)
+        annotated = {os.path.splitext(path)[0] for reading in readings.values() for path in reading.table.paths}
+        annotated |= {name for reading in readings.values() for name in reading.unannotated}  # reported with their split
+        unused = [
+            path
+            for name, path in images.items()
+            if name not in annotated and not (self.base / "Annotations" / f"{name}.xml").is_file()
+        ]
+        self.dropped.add("images", len(unused), "they have no file in Annotations", len(images), root, unused)
 
 
 def holds_images(folder: Path) -> bool:
     return folder.is_dir() and any(is_image(path.name) for path in folder.iterdir())
-
-
-def parse_xml(path: Path) -> Parsed:
-    """Raises OSError, ParseError or ValueError when it is no annotation."""
-    tree = ElementTree.parse(path).getroot()
-    if tree.tag != "annotation":
-        raise ValueError(f"its root is <{tree.tag}>, expected <annotation>")
-    size = tuple(int(float(tree.findtext(f"size/{side}") or 0)) for side in ("width", "height"))
-    objects = []
-    for entry in tree.iter("object"):
-        name, box = entry.findtext("name"), entry.find("bndbox")
-        if not name or box is None:
-            raise ValueError("an <object> without <name> or <bndbox>")
-        xmin, ymin, xmax, ymax = (float(box.findtext(side) or "nan") for side in ("xmin", "ymin", "xmax", "ymax"))
-        difficult = (entry.findtext("difficult") or "0").strip() == "1"
-        objects.append((name.strip(), (xmin - 1, ymin - 1, xmax, ymax), difficult))
-    filename = (tree.findtext("filename") or "").strip() or f"{path.stem}.jpg"
-    return Parsed(path.stem, filename, size, objects)

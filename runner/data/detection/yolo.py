@@ -13,12 +13,16 @@ import numpy as np
 import yaml
 from annotated_types import Ge, Gt, Lt
 
+from runner.data.detection.class_names import merge_ids, merged_notices
 from runner.data.detection.faults import BadBoxes
 from runner.data.detection.folder import AnnotatedImagesDataModule
+from runner.data.detection.image_path import portable_path
 from runner.data.detection.layout import broken_link, link_problem, split_meant
 from runner.data.detection.table import BoxTable, Reading
 from runner.data.detection.yolo_files import find_configs, find_names, list_images, read_labels
 from runner.data.images.augment import ImageAugment
+from runner.data.images.tree import entries
+from runner.data.split_folders import split_of_folder
 from runner.errors import DataError
 
 __all__ = ["YoloDataModule"]
@@ -98,6 +102,7 @@ class YoloDataModule(AnnotatedImagesDataModule):
                 names = [names[key] for key in sorted(names)]
             if not names or isinstance(names, str):
                 raise ValueError("names is one word, expected a list" if names else "it names no class")
+            check_count(content.get("nc"), names)
             return content | {"names": [str(name) for name in names], "file": files[0]}
         except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError) as error:
             raise DataError(
@@ -111,9 +116,13 @@ class YoloDataModule(AnnotatedImagesDataModule):
         Raises:
             DataError: they are not there.
         """
-        given = {split: config.get(split) for split in SPLITS}
-        if config.get("valid") and not given["val"]:
-            given["val"] = config["valid"]
+        given = dict.fromkeys(SPLITS)
+        for key, value in config.items():
+            split = split_of_folder(str(key))
+            if split and value and given[split] and given[split] != value:
+                raise DataError(f"{config['file']} names the {split} split twice: {given[split]!r} and {value!r}. Remove one.")
+            if split and value:
+                given[split] = value
         if self.images is not None or not given["train"]:
             return self.places_by_name(given)
         base = config["file"].parent / str(config.get("path") or ".")
@@ -125,7 +134,9 @@ class YoloDataModule(AnnotatedImagesDataModule):
         return {split: found for split, found in places.items() if found}
 
     def place(self, bases: list[Path], entry: str) -> Path:
-        tried = [base / entry for base in bases] + [self.folder / entry.lstrip("./")]
+        names = dict.fromkeys([entry, portable_path(entry)])
+        tried = [base / name for name in names for base in bases]
+        tried += [self.folder / name.lstrip("./") for name in names]
         found = next((path for path in tried if path.exists()), None)
         if found is not None:
             return found
@@ -135,24 +146,39 @@ class YoloDataModule(AnnotatedImagesDataModule):
 
     def places_by_name(self, given: dict[str, Any]) -> dict[str, list[Path]]:
         images = self.folder / (self.images or "images")
-        if not images.is_dir():
+        if not images.is_dir() and self.images is None and (places := self.split_folders()):
+            images = self.folder
+        elif not images.is_dir():
             raise DataError(f"{images} is no folder. Say where the images are with data.images=FOLDER.")
-        places: dict[str, list[Path]] = {}
-        for entry in sorted(images.iterdir()):
-            split = split_meant(entry.name)
-            if entry.is_dir() and split:
-                places.setdefault(split, []).append(entry)
-        places = places or {"train": [images]}
+        else:
+            meant = {entry: split_meant(entry.name) for entry in sorted(images.iterdir()) if entry.is_dir()}
+            places = {split: [path for path, of in meant.items() if of == split] for split in SPLITS}
+            places = {split: found for split, found in places.items() if found} or {"train": [images]}
         if "train" not in places:
             raise DataError(f"{images} has {', '.join(places)} but no train folder.")
         return places
 
+    def split_folders(self) -> dict[str, list[Path]]:
+        """``ROOT/train/images``, ``ROOT/valid/images`` …"""
+        places: dict[str, list[Path]] = {}
+        for entry in sorted(self.folder.iterdir()):
+            split = split_of_folder(entry.name)
+            if split and (entry / "images").is_dir():
+                places.setdefault(split, []).append(entry / "images")
+        return places
+
     def read(self) -> tuple[dict[str, Reading], list[str]]:
         config = self.read_config()
-        names = config["names"]
-        return {split: self.reading(found, len(names)) for split, found in self.places(config).items()}, names
+        names, problems = merge_ids(dict(enumerate(config["names"])))
+        if problems:
+            raise DataError("\n".join(f"{config['file']}: {problem}" for problem in problems))
+        self.notices = [f"{config['file']}: {notice}." for notice in merged_notices(names)]
+        class_names = list(dict.fromkeys(names.values()))
+        labels = np.array([class_names.index(name) for name in names.values()])
+        return {split: self.reading(split, found, labels) for split, found in self.places(config).items()}, class_names
 
-    def reading(self, places: list[Path], num_classes: int) -> Reading:
+    def reading(self, split: str, places: list[Path], labels: np.ndarray) -> Reading:
+        """One split; ``labels`` ``(number of ids,)`` is the class of each id in the files."""
         images = [image for place in places for image in list_images(place, self.folder)]
         if not images:
             raise DataError(f"There are no images in {', '.join(map(str, places))}.")
@@ -161,16 +187,26 @@ class YoloDataModule(AnnotatedImagesDataModule):
             found = read_labels(self.label_file(image), corrupt)
             num_files += found is not None
             rows += [(place, *box, label) for label, box in found or ()]
-        if not num_files:
+        if not num_files and split != "test":
             raise DataError(f"None of {len(images)} images has a text file: {self.label_file(images[0])} and so on.")
         columns = np.array(rows, dtype=np.float64).reshape(-1, 6)
-        known = (columns[:, 5] >= 0) & (columns[:, 5] < num_classes)
-        unknown = [f"{label:g}" for label in np.unique(columns[~known, 5])]
-        labels = np.where(known, columns[:, 5], -1)
+        ids = columns[:, 5]
+        known = (ids >= 0) & (ids < len(labels))
+        unknown = [f"{label:g}" for label in np.unique(ids[~known])]
+        classes = np.where(known, labels[np.where(known, ids, 0).astype(int)], -1)
         root = os.path.abspath(self.folder)
         paths = [os.path.relpath(image, root) for image in images]
-        table = BoxTable.build(paths, columns[:, 0], columns[:, 1:5], labels, relative=True)
+        table = BoxTable.build(paths, columns[:, 0], columns[:, 1:5], classes, relative=True)
         return Reading(table, root, corrupt, unknown)
+
+    def unused_files(self, readings: dict[str, Reading]) -> None:
+        images = [Path(reading.root) / path for reading in readings.values() for path in reading.table.paths]
+        used = {os.path.normpath(self.label_file(Path(os.path.normpath(image)))) for image in images}
+        for folder in sorted({os.path.dirname(file) for file in used}):
+            files = [file for file in entries(folder) if is_label_file(file)] if os.path.isdir(folder) else []
+            unused = [file.name for file in files if os.path.normpath(file.path) not in used]
+            reason = "no image of a split belongs to them"
+            self.dropped.add("label files", len(unused), reason, len(files), folder, unused)
 
     def label_file(self, image: Path) -> Path:
         """``images`` in the path, the last one, becomes ``labels``."""
@@ -181,3 +217,17 @@ class YoloDataModule(AnnotatedImagesDataModule):
         if "images" in parts:
             parts[len(parts) - 1 - parts[::-1].index("images")] = "labels"
         return Path(*parts).with_suffix(".txt")
+
+
+def check_count(count: Any, names: list[Any]) -> None:
+    """
+    Raises:
+        ValueError: ``nc`` is given and is not the number of names.
+    """
+    if count is not None and float(count) != len(names):
+        shown = ", ".join(map(str, names[:8])) + (", …" if len(names) > 8 else "")
+        raise ValueError(f"nc is {count}, but names has {len(names)} classes: {shown}. Correct one of them")
+
+
+def is_label_file(file: os.DirEntry) -> bool:
+    return file.is_file() and file.name.lower().endswith(".txt") and file.name.lower() != "classes.txt"

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
+from runner.data.detection.image_path import find_path, portable_path
 from runner.data.images.tree import files_below, is_image
 
 __all__ = ["find_configs", "find_names", "list_images", "parse_line", "read_labels"]
@@ -34,9 +36,13 @@ def list_images(place: Path, root: Path) -> list[Path]:
         found = [entry.path for entry in files_below(place) if is_image(entry.name)]
         return sorted(Path(os.path.abspath(path)) for path in found)
     lines = [line.strip() for line in place.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
-    bases = (place.parent, root)
-    paths = [next((base / line for base in bases if (base / line).exists()), root / line) for line in lines]
-    return [Path(os.path.abspath(path)) for path in paths]
+    return [Path(os.path.abspath(listed_image(line, (place.parent, root)))) for line in lines]
+
+
+def listed_image(line: str, bases: Sequence[Path]) -> Path:
+    """The image that a line of a list names, relative to one of ``bases``, of which the last is the default."""
+    found = ((base, find_path(base, line)) for base in bases)
+    return next((base / path for base, path in found if path), bases[-1] / portable_path(line))
 
 
 def read_labels(file: Path, corrupt: list[str]) -> list[tuple[int, tuple[float, float, float, float]]] | None:

@@ -58,8 +58,19 @@ def test_dropped_faults_leave_the_rest(coco, caplog):
     train = data.splits["train"]
     assert [train.source.name(i) for i in range(len(train.source))] == ["a.jpg", "b.jpg", "c.jpg"]
     assert [len(train.source[i][1]["boxes"]) for i in range(3)] == [2, 1, 0]
-    assert "2 boxes that stick out of their image" in caplog.text and "(left out)" in caplog.text
     assert len(data.facts.extra["mended"]) == 6
+    assert caplog.text == "", "reported once, with the dropped samples"
+    # 13 boxes of train can be read; d.jpg is missing, and three of its boxes have no other fault
+    assert [(entry.what, entry.count, entry.total, entry.reason) for entry in data.dropped.entries] == [
+        ("annotations", 2, 0, "cannot be read"),
+        ("images", 1, 4, f"are not in {root / 'train2017'}"),
+        ("boxes", 2, 13, "whose coordinates are not numbers"),
+        ("boxes", 2, 13, "without width or height"),
+        ("boxes", 2, 13, "stick out of their image"),
+        ("boxes", 1, 13, "of classes that the data set does not name (8)"),
+        ("boxes", 3, 13, "their images are left out"),
+    ]
+    assert {entry.where for entry in data.dropped.entries} == {"train"}
 
 
 def test_clipped_boxes_end_at_the_edge(coco):
@@ -108,7 +119,7 @@ def test_parts_of_the_image_stick_out_beyond_one(tmp_path):
     assert fault.boxes.tolist() == [True, False]
     mended, notes = mend(reading, "clip", "train")
     assert np.allclose(mended.boxes, [[0.1, 0.1, 1, 0.5], [0.5, 0.5, 1, 1]])
-    assert "cut at the edge, or left out" in notes[0]
+    assert notes == ["train: 1 boxes that stick out of their image: a.jpg [0.1, 0.1, 1.2, 0.5] (cut at the edge)."]
 
 
 def test_nothing_wrong_leaves_the_table_as_it_is(tmp_path):

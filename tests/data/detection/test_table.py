@@ -15,7 +15,7 @@ def test_boxes_are_put_in_the_order_of_their_images():
     assert built.first.tolist() == [0, 2, 2, 3, 5]
     assert [built.labels[built.boxes_of(i)].tolist() for i in range(4)] == [[1, 2], [], [3], [0, 4]]
     assert built.image.tolist() == [0, 0, 2, 3, 3]
-    assert built.boxes.dtype == np.float32 and not built.crowd.any() and np.isnan(built.areas).all()
+    assert built.boxes.dtype == np.float64 and not built.crowd.any() and np.isnan(built.areas).all()
 
 
 def test_boxes_can_be_left_out():
@@ -50,8 +50,8 @@ def test_the_digest_knows_every_change():
 
 
 def test_a_million_boxes_take_little_memory():
-    """29 bytes a box, and no object for any of them."""
+    """41 bytes a box, and no object for any of them."""
     count = 1_000_000
     built = BoxTable.build(["x"] * 1000, np.arange(count) % 1000, np.zeros((count, 4)), np.zeros(count))
     arrays = (built.boxes, built.labels, built.areas, built.crowd)
-    assert sum(array.nbytes for array in arrays) == 25 * count
+    assert sum(array.nbytes for array in arrays) == 41 * count

@@ -1,0 +1,61 @@
+"""Class names of detection data: several spellings, or several ids, of one class."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from runner.data.labels import clean_label, merge_spellings
+
+__all__ = ["case_notices", "merge_ids", "merged_notices"]
+
+
+def merge_ids(names: Mapping[int, str], parents: Mapping[int, str] | None = None) -> tuple[dict[int, str], list[str]]:
+    """The class name of each id. Ids with the same name and the same supercategory are one class.
+
+    Args:
+        names: by id.
+        parents: the supercategory by id, where the format has one.
+
+    Returns:
+        The class name by id, and a sentence for each name that several ids have but whose supercategories differ.
+    """
+    spelled = merge_spellings(names.values())
+    merged = {key: spelled[name] for key, name in names.items()}
+    problems = []
+    for name, ids in ids_by_name(merged).items():
+        distinct = {clean_label((parents or {}).get(key) or "") for key in ids}
+        if len(distinct) > 1:
+            shown = ", ".join(f"{key} (supercategory {(parents or {}).get(key)!r})" for key in ids)
+            problems.append(
+                f"several categories are named {name!r}: ids {shown}. Give each its own name, or the same supercategory "
+                "if they are one class."
+            )
+    return merged, problems
+
+
+def ids_by_name(names: Mapping[int, str]) -> dict[str, list[int]]:
+    """The names that several ids have."""
+    groups: dict[str, list[int]] = {}
+    for key, name in names.items():
+        groups.setdefault(name, []).append(key)
+    return {name: ids for name, ids in groups.items() if len(ids) > 1}
+
+
+def merged_notices(names: Mapping[int, str]) -> list[str]:
+    """A sentence for each class that several ids name."""
+    return [
+        f"the ids {', '.join(map(str, ids))} are all named {name!r} and are read as one class"
+        for name, ids in ids_by_name(names).items()
+    ]
+
+
+def case_notices(names: Sequence[str]) -> list[str]:
+    """A sentence for each group of class names that differ in upper and lower case only."""
+    groups: dict[str, list[str]] = {}
+    for name in names:
+        groups.setdefault(name.casefold(), []).append(name)
+    return [
+        f"{' and '.join(map(repr, group))} differ only in upper and lower case and are {len(group)} classes"
+        for group in groups.values()
+        if len(group) > 1
+    ]
