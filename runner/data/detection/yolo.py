@@ -128,9 +128,9 @@ class YoloDataModule(AnnotatedImagesDataModule):
         base = config["file"].parent / str(config.get("path") or ".")
         bases = [base, config["file"].parent, self.folder]
         places = {}
-        for split, entries in given.items():
-            entries = [entries] if isinstance(entries, str) else entries or []
-            places[split] = [self.place(bases, str(entry)) for entry in entries]
+        for split, given_places in given.items():
+            given_places = [given_places] if isinstance(given_places, str) else given_places or []
+            places[split] = [self.place(bases, str(entry)) for entry in given_places]
         return {split: found for split, found in places.items() if found}
 
     def place(self, bases: list[Path], entry: str) -> Path:
