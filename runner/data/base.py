@@ -210,6 +210,10 @@ class DataModule(LightningDataModule):
         """Some of ``read_inputs`` as a batch of the splits has them, before ``normalize``."""
         return torch.stack(list(inputs))
 
+    def in_units(self, outputs: dict[str, Any], inputs: Sequence[Tensor]) -> dict[str, Any]:
+        """The task's outputs of some of ``read_inputs``, for data whose unit depends on the input."""
+        return outputs
+
     def decode(self, ids: Sequence[int]) -> str:
         """The text of token ids.
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-__all__ = ["Dropped", "DroppedSamples"]
+__all__ = ["MAX_EXAMPLES", "Dropped", "DroppedSamples"]
 
 MAX_EXAMPLES = 3
 

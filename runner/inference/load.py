@@ -143,13 +143,13 @@ def load_model(run: RunDir | str | Path) -> tuple[nn.Module, np.ndarray, str]:
     """The model with its normalisation, ready to be exported or served.
 
     Returns:
-        The module (float32 inputs as the data set has them → outputs), an example input batch of two samples,
+        The module (inputs as the data set has them → outputs), an example input batch of two samples,
         and what the outputs are.
     """
     run = run if isinstance(run, RunDir) else find_run(run)
     trained = load_trained(run)
     shape = read_json(run.facts_path)["input_shape"]
-    example = np.zeros((2, *shape), dtype=np.float32)
+    example = np.zeros((2, *shape), dtype=getattr(trained.data, "input_dtype", "float32"))
     return Served(trained.task, trained.data.normalize).eval(), example, trained.task.served_as
 
 

@@ -47,6 +47,7 @@ def predict(
         batch = {"inputs": move_data_to_device(data.batch_inputs(tensors), torch.device(device))}
         with torch.inference_mode():
             outputs = task.predict_outputs(data.on_after_batch_transfer(batch, 0)["inputs"])
+        outputs = data.in_units(outputs, tensors)
         rows_of = map(data.present, task.rows(outputs))
         found = [{"input": name} | row for name, row in zip(names, rows_of, strict=True)]
         if drawn is not None:

@@ -22,18 +22,21 @@ FEW_TARGETS = 12
 class ForecastingTask(Task):
     """H steps of K columns from the L steps before them.
 
-    Model and loss work on standardised values, and so do the errors ``mse`` and ``mae``, as the literature has them;
-    ``mae/NAME`` is in the unit of the data. Beside each stands the error of the seasonal-naive forecast, the last
-    season once more, on the same windows; ``skill`` is the share of its squared error that is saved.
+    Model and loss use standardized values, and so do the errors ``mse`` and ``mae``, as in the literature; ``mae/NAME`` is
+    in the unit of the data. Beside each there is the error of the seasonal-naive forecast, the last season repeated, on the
+    same windows; ``skill`` is the share of its squared error that the model saves. Several series also have ``mse_series/ID``
+    (standardized by their own deviation) and ``mae_series/ID`` (in their own unit; ``mae_series/ID/NAME`` for several
+    columns). Values in the unit of the data are float64: a large offset costs no digits.
 
     Args:
-        model: standardised inputs ``(N, L, F)`` to ``(N, H · K)``.
-        loss: of standardised predictions and targets, both flat.
+        model: standardized inputs ``(N, L, F)`` to ``(N, H · K)``.
+        loss: of standardized predictions and targets, both flat.
         horizon_steps: H.
         season_steps: of the naive forecast; 1 repeats the last value.
         target_columns: where among the F columns the K to forecast are.
         target_names: what they are called.
-        target_mean, target_std: of the training steps, ``(K,)``.
+        target_mean, target_std: of the training steps, ``(K,)``. If each series has its own, batches contain them.
+        series_names: ids of the series that have metrics of their own.
         subtract_last: the model sees the columns to forecast relative to their last value, and its answer is counted
             from there, so that a level that has shifted since training does no harm (NLinear; Zeng et al.,
             arXiv:2205.13504).
@@ -57,6 +60,7 @@ class ForecastingTask(Task):
         target_mean: Sequence[float] = (0.0,),
         target_std: Sequence[float] = (1.0,),
         subtract_last: bool = True,
+        series_names: Sequence[str] = (),
     ):
         super().__init__(model, optimizer, scheduler)
         self.loss = loss if loss is not None else nn.MSELoss()
@@ -65,13 +69,24 @@ class ForecastingTask(Task):
         self.target_columns = list(target_columns)
         self.target_names = [str(name) for name in target_names]
         self.subtract_last = subtract_last
-        std = torch.as_tensor(target_std, dtype=torch.float32)
-        self.register_buffer("target_mean", torch.as_tensor(target_mean, dtype=torch.float32))
+        self.series_names = [str(name) for name in series_names]
+        std = torch.as_tensor(target_std, dtype=torch.float64)
+        self.register_buffer("target_mean", torch.as_tensor(target_mean, dtype=torch.float64))
         self.register_buffer("target_std", torch.where(std == 0, 1.0, std))
         self.sums: dict[str, Tensor] = {}
+        self.series_sums: dict[str, Tensor] = {}
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> ForecastingTask:
+        """Keeps mean and deviation in float64 under every precision, and on the CPU where the device is MPS."""
+        kept = {name: self._buffers.pop(name) for name in ("target_mean", "target_std")}
+        device = fn(torch.zeros(1)).device
+        super()._apply(fn, recurse)
+        for name, values in kept.items():
+            self.register_buffer(name, values if device.type == "mps" else values.to(device))
+        return self
 
     def forecast(self, inputs: Tensor) -> Tensor:
-        """Standardised ``(N, L, F)`` → standardised ``(N, H, K)``."""
+        """Standardised ``(N, L, F)`` → standardized ``(N, H, K)``."""
         last = inputs[:, -1:, self.target_columns]
         if self.subtract_last:
             inputs = inputs.clone()
@@ -80,42 +95,60 @@ class ForecastingTask(Task):
         return scaled + last if self.subtract_last else scaled
 
     def naive(self, inputs: Tensor) -> Tensor:
-        """The last season once more, standardised ``(N, H, K)``."""
+        """The last season once more, standardized ``(N, H, K)``."""
         steps = torch.arange(self.horizon_steps, device=inputs.device) % self.season_steps
         return inputs[:, inputs.shape[1] - self.season_steps + steps][:, :, self.target_columns]
 
     def step(self, batch: dict[str, Any]) -> Step:
-        targets = batch["targets"].float()
-        known = ~targets.isnan()
-        preds, wanted = self.forecast(batch["inputs"]), (targets - self.target_mean) / self.target_std
+        mean, std = batch.get("target_mean", self.target_mean), batch.get("target_std", self.target_std)
+        wanted = batch.get("standardized")
+        if wanted is None:
+            wanted = self.standardize(batch["targets"])
+        known = ~wanted.isnan()
+        preds = self.forecast(batch["inputs"])
         if bool(known.all()):
             loss = self.loss(preds.flatten(), wanted.flatten())
         else:  # of no known value the loss is 0, and so are its gradients
             loss = self.loss(preds[known], wanted[known]) if bool(known.any()) else 0.0 * preds.sum()
-        preds, naive = self.to_unit(preds.detach()), self.to_unit(self.naive(batch["inputs"]))
-        return Step(loss, {"preds": preds, "targets": targets, "naive": naive})
+        scaled = {"preds": preds.detach(), "targets": wanted, "naive": self.naive(batch["inputs"])}
+        outputs = {name: to_unit(values, mean, std) for name, values in scaled.items()}
+        if "series" in batch:
+            outputs |= {"std": std, "series": batch["series"]}
+        return Step(loss, outputs)
 
     def loss_units(self, batch: dict[str, Any]) -> Tensor:
         """Values that are known."""
         return (~batch["targets"].isnan()).sum()
 
+    def standardize(self, targets: Tensor) -> Tensor:
+        """Values in the unit of the data as float32 ``(N, H, K)``."""
+        values = targets.cpu() if targets.device.type == "mps" else targets
+        return ((values.double() - self.target_mean) / self.target_std).float().to(targets.device)
+
     def to_unit(self, scaled: Tensor) -> Tensor:
-        """Standardised values in the data's own unit."""
-        return scaled * self.target_std + self.target_mean
+        """Standardized values in the unit of the data, float64."""
+        return to_unit(scaled, self.target_mean, self.target_std)
 
     def update_metrics(self, outputs: dict[str, Any], split: str) -> None:
-        """Sums over the batch of each target's squared and absolute errors, ours and the naive ones', ``(5, K)``."""
-        targets, std = outputs["targets"].double(), self.target_std.double()
+        """Sums over the batch of each target's squared and absolute errors, of the model and of the naive forecast, and of the model's
+        absolute errors in the unit, ``(6, K)``."""
+        targets, std = outputs["targets"].double(), outputs.get("std", self.target_std)
         known = ~targets.isnan()
         errors = [torch.where(known, outputs[of].double() - targets, 0.0) / std for of in ("preds", "naive")]
         rows = [known.double(), *(part for error in errors for part in (error**2, error.abs()))]
-        sums = torch.stack([row.sum((0, 1)) for row in rows])
+        in_unit = (errors[0] * std).abs()
+        sums = torch.stack([row.sum((0, 1)) for row in [*rows, in_unit]])
         self.sums[split] = self.sums[split] + sums if split in self.sums else sums
+        if self.series_names and "series" in outputs:
+            each = torch.stack([row.sum(1) for row in (rows[0], rows[1], in_unit)], dim=1)  # (N, 3, K)
+            empty = each.new_zeros(len(self.series_names), *each.shape[1:])
+            total = self.series_sums.get(split, empty)
+            self.series_sums[split] = total.index_add(0, outputs["series"].to(each.device), each)
 
     def compute_metrics(self, split: str) -> dict[str, float]:
-        sums = self.sums.pop(split, torch.zeros(5, len(self.target_names), dtype=torch.float64))
-        sums = torch.tensor(sum_over_ranks(*sums.flatten().tolist())).view(5, -1)
-        count, each = sums[0].sum(), sums[1:].sum(1)
+        sums = self.sums.pop(split, torch.zeros(6, len(self.target_names), dtype=torch.float64))
+        sums = torch.tensor(sum_over_ranks(*sums.flatten().tolist()), dtype=torch.float64).view(6, -1)
+        count, each = sums[0].sum(), sums[1:5].sum(1)
         if not count:
             return {}
         mse, mae, naive_mse, naive_mae = (each / count).tolist()
@@ -123,8 +156,25 @@ class ForecastingTask(Task):
         if naive_mse:
             values["skill"] = 1 - mse / naive_mse
         if len(self.target_names) <= FEW_TARGETS:
-            in_unit = (sums[2] / sums[0] * self.target_std.cpu()).tolist()
+            in_unit = (sums[5] / sums[0]).tolist()
             values |= {f"mae/{name}": value for name, value in zip(self.target_names, in_unit, strict=True)}
+        return values | self.series_metrics(split)
+
+    def series_metrics(self, split: str) -> dict[str, float]:
+        """Errors of each series that has a known value in the split."""
+        if not self.series_names:
+            return {}
+        shape = (len(self.series_names), 3, len(self.target_names))
+        sums = self.series_sums.pop(split, torch.zeros(shape, dtype=torch.float64))
+        sums = torch.tensor(sum_over_ranks(*sums.flatten().tolist()), dtype=torch.float64).view(shape)
+        values = {}
+        for name, (count, squares, in_unit) in zip(self.series_names, sums.unbind(), strict=True):
+            if count.sum():
+                values[f"mse_series/{name}"] = float(squares.sum() / count.sum())
+            for column, target in enumerate(self.target_names):
+                if count[column] and len(self.target_names) <= FEW_TARGETS:
+                    suffix = "" if len(self.target_names) == 1 else f"/{target}"
+                    values[f"mae_series/{name}{suffix}"] = float(in_unit[column] / count[column])
         return values
 
     def predict_outputs(self, inputs: Tensor) -> dict[str, Any]:
@@ -149,3 +199,9 @@ class ForecastingTask(Task):
     def figures(self, split: str, data: Any) -> Iterator[tuple[str, Any]]:
         if self.outputs[split]:
             yield from forecasting_figures(self, split, data)
+
+
+def to_unit(scaled: Tensor, mean: Tensor, std: Tensor) -> Tensor:
+    """Standardized values ``(N, H, K)`` in the unit of the data, float64; of MPS, which has none, on the CPU."""
+    scaled = scaled.cpu() if scaled.device.type == "mps" else scaled
+    return scaled.double() * std + mean

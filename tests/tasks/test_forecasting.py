@@ -101,3 +101,20 @@ def test_resumed_equals_uninterrupted(more, assert_resumed_equals_uninterrupted)
     calm = assert_resumed_equals_uninterrupted([*words, "data.batch_size=16", *more], (4, 9))
     names = {key for _, _, metrics in calm["points"] for key in metrics}
     assert {"train/loss", "val/mse", "val/naive_mse", "test/skill", "test/mae/load"} <= names
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e9])
+def test_metrics_and_forecasts_do_not_depend_on_an_offset(offset):
+    task = make_task(target_mean=[offset + 2.0, offset - 1.0])
+    generator = torch.Generator().manual_seed(0)
+    inputs = torch.randn(20, 5, 2, generator=generator)
+    targets = torch.randn(20, 2, 2, generator=generator, dtype=torch.float64)
+    batch = {"inputs": inputs, "targets": offset + targets}
+    task.update_metrics(task.step(batch).outputs, "val")
+    found = task.compute_metrics("val")
+    ours = inputs[:, -2:, [1, 0]].numpy() - (targets.numpy() - [2.0, -1.0]) / [3.0, 0.5]
+    assert found["mse"] == pytest.approx(np.mean(ours**2), rel=1e-5)
+    assert found["mae/b"] == pytest.approx(np.abs(ours[..., 0]).mean() * 3, rel=1e-5)
+    preds = task.half().float().predict_outputs(inputs)["preds"] - offset
+    assert preds.numpy() == pytest.approx(inputs[:, -2:, [1, 0]].numpy() * [3.0, 0.5] + [2.0, -1.0], abs=1e-5)
+    assert task.state_dict()["target_mean"].tolist() == [offset + 2.0, offset - 1.0]

@@ -79,7 +79,10 @@ def input_statistics(data: DataModule) -> dict[str, list[float]]:
     inputs = split.__getitems__([(0, position) for position in positions])["inputs"]
     if not isinstance(inputs, torch.Tensor) or inputs.dtype == torch.long:
         return {}
-    raw, normal = by_channel(inputs.float()), by_channel(data.normalize(inputs).float())
+    if hasattr(split, "raw_inputs"):  # batches of series are standardized already
+        raw, normal = by_channel(split.raw_inputs(positions).double()), by_channel(inputs)
+    else:
+        raw, normal = by_channel(inputs.float()), by_channel(data.normalize(inputs).float())
     columns = {
         "mean": raw.nanmean(1), "std": deviation(raw),
         "min": raw.nan_to_num(torch.inf).amin(1), "max": raw.nan_to_num(-torch.inf).amax(1),

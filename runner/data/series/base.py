@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,29 +10,35 @@ from typing import Annotated, Any
 import numpy as np
 import torch
 from annotated_types import Ge, Gt, Lt
-from torch import Tensor
+from torch import Tensor, nn
 
 from runner.data.base import DataModule
 from runner.data.facts import Facts
+from runner.data.labels import find_label
 from runner.data.nearest import did_you_mean
 from runner.data.series.file import Series, SeriesFile
-from runner.data.series.window import WindowSource, fill_from_past
-from runner.data.split import Split
-from runner.data.standardize import Standardize
+from runner.data.series.plan import Plan, plan_windows
+from runner.data.series.scale import SeriesStandardize, float32_loses_digits, statistics
+from runner.data.series.window import SeriesSplit, WindowSource, fill_from_past, standardized
 from runner.errors import DataError
 
 __all__ = ["SeriesDataModule"]
 
-VALUES_A_PIECE = 500_000
-"""So many at a time are read for the statistics."""
+log = logging.getLogger(__name__)
+
+FEW_SERIES = 12
+"""At most this many series have metrics of their own."""
 
 
 class SeriesDataModule(DataModule):
-    """Windows of one series, cut in the order of time: training first, then validation, then test.
+    """Windows of one or several series, cut in the order of time: training first, then validation, then test.
 
-    What a split forecasts lies wholly within it; what it reads may lie before. Scales are learnt from the training
-    steps alone. A missing value that is read is filled from the past of its window; one to be forecast counts in
-    neither loss nor metrics.
+    The steps that a split forecasts belong to it; the steps that it reads may lie before it. Each series has its own
+    scales, computed in float64 from its training steps alone. A missing value that is read is filled from the past of its
+    window; one to be forecast counts in neither loss nor metrics. No window crosses two series or a gap in time.
+
+    Batches hold standardized inputs, targets in the unit of the data (``targets``) and standardized (``standardized``),
+    and, if there are several series, their numbers (``series``).
 
     Args:
         input_steps: L, what is read.
@@ -45,7 +52,7 @@ class SeriesDataModule(DataModule):
 
     extra_facts = (
         "num_features", "vocab_size", "per_step", "input_steps", "horizon_steps", "season_steps",
-        "feature_names", "target_names", "target_columns", "target_mean", "target_std",
+        "feature_names", "target_names", "target_columns", "target_mean", "target_std", "series_names", "num_series", "notes",
     )  # fmt: skip
 
     def __init__(
@@ -78,8 +85,10 @@ class SeriesDataModule(DataModule):
         self.val_fraction, self.test_fraction = val_fraction, test_fraction
         self.rows = rows
         self.names: list[str] = []
-        self.mean: list[float] = []
-        self.std: list[float] = []
+        self.mean: list[Any] = []
+        self.std: list[Any] = []
+        self.series: list[str] = []
+        self.notes: list[str] = []
 
     # What a subclass gives
 
@@ -110,18 +119,49 @@ class SeriesDataModule(DataModule):
         if self.splits or (stage == "predict" and self.names):
             return
         series = self.read()
-        parts = self.parts(len(series.values))
-        columns = self.target_columns(series.names)
+        plan = self.plan(series)
+        self.notes = series.notes
+        for note in self.notes:
+            log.warning("%s: %s", self.source_name(), note)
         if not self.names:
-            self._use(series.names, *statistics(series.values[: parts["train"][1]], series.names))
-        for split, (begin, end) in parts.items():
-            first = max(0, begin - self.input_steps)
+            self._use(series.names, *self.scales(series, plan), plan.names if series.parts else [])
+        columns = self.target_columns(series.names)
+        for split, windows in plan.windows.items():
+            first, end = windows.first, windows.end
             source = WindowSource(
                 series.values[first:end], self.input_steps, self.horizon_steps, columns, self.mean,
-                series.times[first:end], first,
+                series.times[first:end], first, self.std, windows.starts - first, windows.series, self.series,
             )  # fmt: skip
-            self.splits[split] = Split(source, range(len(source)), None, self.seed)
+            self.splits[split] = SeriesSplit(source, range(len(source)), None, self.seed)
         self.facts = self._facts(series, columns)
+
+    def plan(self, series: Series) -> Plan:
+        """The windows of each split; what is left out is added to ``dropped``.
+
+        Raises:
+            DataError: there are too few steps or values, or the config asks for something that the series do not have.
+        """
+        if series.parts and self.folds is not None:
+            raise DataError("folds do not work with data.id_column yet. Leave out folds, or data.id_column.")
+        for entry in series.dropped.entries:
+            self.dropped.add(entry.what, entry.count, entry.reason, entry.total, entry.where, entry.examples)
+        columns = self.target_columns(series.names)
+        if self.rows is not None and not series.parts and self.folds is None:
+            total = len(series.values)
+            self.dropped.add("steps", max(0, total - sum(self.rows)), "they lie after those of data.rows", total)
+        return plan_windows(
+            series, self.parts, self.input_steps, self.horizon_steps, columns, self.dropped, self.source_name()
+        )
+
+    def scales(self, series: Series, plan: Plan) -> tuple[list[Any], list[Any]]:
+        """Mean and deviation of the training steps, ``(F,)``, or of each series, ``(S, F)``."""
+        if not series.parts:
+            return statistics(series.values[slice(*plan.spans[0]["train"])], series.names)
+        found = [
+            statistics(series.values[slice(*spans["train"])], series.names, missing_allowed=True) for spans in plan.spans
+        ]
+        mean, std = (np.array([pair[place] for pair in found]) for place in (0, 1))
+        return without_unknown(mean).tolist(), np.nan_to_num(std).tolist()
 
     def parts(self, num_steps: int) -> dict[str, tuple[int, int]]:
         """Where each split begins and ends."""
@@ -167,9 +207,14 @@ class SeriesDataModule(DataModule):
                 raise DataError(f"data.target: the series has no column {name!r}. {did_you_mean(name, names)}")
         return [names.index(name) for name in self.target] or list(range(len(names)))
 
-    def _use(self, names: Sequence[str], mean: Sequence[float], std: Sequence[float]) -> None:
-        self.names, self.mean, self.std = list(names), list(mean), list(std)
-        self.normalize = Standardize(self.mean, self.std)
+    def _use(self, names: Sequence[str], mean: Sequence[Any], std: Sequence[Any], series: Sequence[str] = ()) -> None:
+        self.names, self.mean, self.std, self.series = list(names), list(mean), list(std), list(series)
+        self.normalize = nn.Identity() if self.series else SeriesStandardize(self.mean, self.std)
+
+    @property
+    def input_dtype(self) -> str:
+        """Of inputs in the unit of the data that keeps their differences: ``float32``, or ``float64`` for a large offset."""
+        return "float64" if not self.series and float32_loses_digits(self.mean, self.std) else "float32"
 
     def _facts(self, series: Series, columns: list[int]) -> Facts:
         return Facts(
@@ -185,57 +230,105 @@ class SeriesDataModule(DataModule):
                 "input_steps": self.input_steps, "horizon_steps": self.horizon_steps,
                 "season_steps": self.season_steps or 1, "feature_names": self.names,
                 "target_names": [self.names[column] for column in columns], "target_columns": columns,
-                "target_mean": [self.mean[column] for column in columns],
-                "target_std": [self.std[column] for column in columns],
+                "target_mean": [0.0 if self.series else self.mean[column] for column in columns],
+                "target_std": [1.0 if self.series else self.std[column] for column in columns],
+                "series_names": self.series if len(self.series) <= FEW_SERIES else [],
+                "num_series": len(self.series) or 1, "notes": self.notes,
             },
         )  # fmt: skip
 
+    def on_after_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> dict[str, Any]:
+        """Inputs are standardized already; mean and deviation of each window's series are added if there are several."""
+        if "series" in batch:
+            device = batch["series"].device
+            columns = self.facts.extra["target_columns"]
+            chosen = batch["series"].cpu().numpy()
+            for name, values in (("target_mean", self.mean), ("target_std", self.std)):
+                rows = torch.from_numpy(np.asarray(values)[chosen][:, None, columns])
+                batch[name] = rows if device.type == "mps" else rows.to(device)
+            batch["target_std"] = torch.where(batch["target_std"] == 0, 1.0, batch["target_std"])
+        return batch
+
+    def batch_inputs(self, inputs: Sequence[Tensor]) -> Tensor:
+        """Windows in the unit of the data, standardized by their own series ``(N, L, F)``."""
+        return torch.stack([standardized(window.numpy(), *self.scale_of(window)) for window in inputs])
+
+    def scale_of(self, window: Tensor) -> tuple[np.ndarray, np.ndarray]:
+        mean, std = getattr(window, "scale", None) or (self.mean, self.std)
+        std = np.asarray(std, dtype=np.float64)
+        return np.asarray(mean, dtype=np.float64), np.where(std == 0, 1.0, std)
+
+    def in_units(self, outputs: dict[str, Any], inputs: Sequence[Tensor]) -> dict[str, Any]:
+        """Forecasts ``(N, H, K)`` in the unit of each window's series."""
+        if not self.series:
+            return outputs
+        columns = self.target_columns(self.names)
+        scales = [[values[columns] for values in self.scale_of(window)] for window in inputs]
+        mean, std = (torch.from_numpy(np.stack([pair[place] for pair in scales])[:, None]) for place in (0, 1))
+        return outputs | {"preds": outputs["preds"].cpu().double() * std + mean}
+
     def read_inputs(self, paths: Sequence[str]) -> list[tuple[str, Tensor]]:
-        """Of each file the last ``input_steps`` steps: what comes behind them is forecast."""
+        """The last ``input_steps`` steps of each series in each file: the steps after them are forecast.
+
+        A series whose id was not trained on is standardized by its own steps in the file.
+
+        Raises:
+            DataError: a file cannot be read, or a series is too short or has a gap in its last steps.
+        """
         found = []
         for path in paths:
             series = self.file_to_forecast(path).read(path)
-            num_steps, num_columns = series.values.shape
-            if num_steps < self.input_steps or num_columns != len(self.names):
-                raise DataError(
-                    f"{path} has {num_steps} steps of {num_columns} columns; expected at least {self.input_steps} of "
-                    f"{len(self.names)} ({', '.join(self.names[:5])})."
-                )
-            last = np.asarray(series.values[-self.input_steps :], dtype=np.float32)[None]
-            found.append((path, torch.from_numpy(fill_from_past(last, np.asarray(self.mean, np.float32))[0])))
+            for name, begin, end in series.parts or [("", 0, len(series.values))]:
+                found.append((f"{path}: {name}" if name else path, self.last_window(series, path, name, begin, end)))
         return found
 
+    def last_window(self, series: Series, path: str, name: str, begin: int, end: int) -> Tensor:
+        shown = f"{path}, series {name!r}," if name else path
+        num_steps, num_columns = end - begin, series.values.shape[1]
+        if num_steps < self.input_steps or num_columns != len(self.names):
+            raise DataError(
+                f"{shown} has {num_steps} steps of {num_columns} columns; expected at least {self.input_steps} of "
+                f"{len(self.names)} ({', '.join(self.names[:5])})."
+            )
+        first = end - self.input_steps
+        gaps = series.breaks[(series.breaks > first) & (series.breaks < end)]
+        if len(gaps):
+            raise DataError(
+                f"{shown} has a gap in time before {series.times[gaps[-1]]}, among the last {self.input_steps} steps, which "
+                "the model reads. Add the missing steps as rows with empty cells."
+            )
+        scale = self.scale_of_series(name, series.values[begin:end])
+        values = np.asarray(series.values[first:end], dtype=np.float64)[None]
+        window = torch.from_numpy(np.ascontiguousarray(fill_from_past(values, scale[0])[0]))
+        window.scale = scale
+        return window
+
+    def scale_of_series(self, name: str, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and deviation from training, or of the values ``(T, F)`` for a series that was not trained on."""
+        if not self.series:
+            return np.asarray(self.mean), np.asarray(self.std)
+        number = find_label(name, self.series)
+        if number is not None:
+            return np.asarray(self.mean[number]), np.asarray(self.std[number])
+        mean, std = (np.array(part) for part in statistics(values, self.names, missing_allowed=True))
+        return np.where(np.isnan(mean), np.mean(self.mean, axis=0), mean), np.nan_to_num(std)
+
     def state_dict(self) -> dict[str, Any]:
-        return {"names": self.names, "mean": self.mean, "std": self.std}
+        series = {"series": self.series} if self.series else {}
+        return {"names": self.names, "mean": self.mean, "std": self.std} | series
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Takes over what was learnt from the training steps.
+        """Takes over columns, ids and scales of the training steps.
 
         Raises:
-            DataError: ``setup`` already learnt something else: the series has changed since.
+            DataError: ``setup`` already found others: the series has changed since.
         """
         self.refuse_change(state_dict, self.source_name(), "its columns, means or deviations differ")
-        self._use(state_dict["names"], state_dict["mean"], state_dict["std"])
+        self._use(state_dict["names"], state_dict["mean"], state_dict["std"], state_dict.get("series", ()))
 
 
-def statistics(values: np.ndarray, names: Sequence[str]) -> tuple[list[float], list[float]]:
-    """Mean and deviation of each column, missing values left out; of a memory map piece by piece.
-
-    Raises:
-        DataError: a column has no value at all among them.
-    """
-    count = np.zeros(len(names))
-    total, square = np.zeros(len(names)), np.zeros(len(names))
-    rows = max(1, VALUES_A_PIECE // len(names))
-    for begin in range(0, len(values), rows):
-        piece = np.asarray(values[begin : begin + rows], dtype=np.float64)
-        if begin == 0:
-            shift = np.nan_to_num(piece[0])  # sums of squares of large numbers would lose their digits
-        piece = piece - shift
-        count += (~np.isnan(piece)).sum(0)
-        total, square = total + np.nansum(piece, 0), square + np.nansum(piece**2, 0)
-    empty = [name for name, number in zip(names, count, strict=True) if not number]
-    if empty:
-        raise DataError(f"no training step has a value in {', '.join(map(repr, empty))}. Leave such columns out.")
-    mean = total / count
-    return (mean + shift).tolist(), np.sqrt(np.maximum(square / count - mean**2, 0)).tolist()
+def without_unknown(mean: np.ndarray) -> np.ndarray:
+    """Means ``(S, F)``; that of a series without a value in a column becomes the mean of the others, 0 without any."""
+    known = ~np.isnan(mean)
+    others = np.where(known, mean, 0).sum(0) / np.maximum(known.sum(0), 1)
+    return np.where(known, mean, others)

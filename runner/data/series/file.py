@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from runner.data.dropped import MAX_EXAMPLES, DroppedSamples
+from runner.data.labels import merge_spellings
 from runner.data.nearest import did_you_mean
+from runner.data.series.order import check_order, find_gaps, read_times, text_of
 from runner.data.tables.file import first_cells, number_columns, read_table, to_numbers
 from runner.errors import DataError
 
@@ -29,11 +32,19 @@ class Series:
         values: numbers ``(T, F)``, NaN where one is missing. Of a large file a memory map.
         names: of the F columns.
         times: what the column of time says at each step; empty without one.
+        parts: id, first row and last row + 1 of each series; empty for a file of one series.
+        breaks: rows that come directly after a gap in time, sorted.
+        dropped: rows and columns that were not read.
+        notes: what a person should know about the file.
     """
 
     values: np.ndarray
     names: list[str]
     times: Sequence[str] = ()
+    parts: list[tuple[str, int, int]] = field(default_factory=list)
+    breaks: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    dropped: DroppedSamples = field(default_factory=DroppedSamples)
+    notes: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -42,13 +53,15 @@ class SeriesFile:
 
     Attributes:
         columns: to read; all that hold numbers when None.
-        time_column: tells the time of each step.
+        time_column: the time of each step; its order is checked.
         na_values: what stands for a missing value besides an empty cell.
+        id_column: the id of each row's series, in a file of several series (long format).
     """
 
     columns: tuple[str, ...] | None = None
     time_column: str | None = None
     na_values: tuple[str, ...] = ("?",)
+    id_column: str | None = None
 
     def read(self, path: str | Path, cache: str | Path | None = None) -> Series:
         """
@@ -56,52 +69,145 @@ class SeriesFile:
             cache: folder for the NumPy file of a large table.
 
         Raises:
-            DataError: no such file or column, cells that are no numbers, steps not in the order of time.
+            DataError: no such file or column, cells that are no numbers, steps not in the order of time, times that
+                occur more than once.
         """
         path = Path(path).expanduser()
         if path.suffix == ".npy":
+            if self.id_column:
+                raise DataError(f"data.id_column={self.id_column}: {path} is a NumPy file without columns of ids.")
             return read_array(path)
-        if cache is not None and path.is_file() and path.stat().st_size > LARGE_FILE_BYTES:
+        if cache is not None and not self.id_column and path.is_file() and path.stat().st_size > LARGE_FILE_BYTES:
             return self.read_large(path, Path(cache))
-        table = read_table(path, na_values=self.na_values)
-        names = self.names_in(table, path)
-        if self.time_column:
-            check_order(table[self.time_column], path)
-        times = table[self.time_column].astype(str).tolist() if self.time_column else ()
-        return Series(number_columns(table, names, path, missing_allowed=True).astype(np.float32), names, times)
+        return self.read_whole(path)
 
-    def names_in(self, table: pd.DataFrame, path: Path) -> list[str]:
+    def read_whole(self, path: Path) -> Series:
+        table, dropped = read_table(path, na_values=self.na_values), DroppedSamples()
+        names = self.names_in(table, path, dropped)
+        for column in (self.time_column, self.id_column):
+            if column:
+                missing = table[column].isna()
+                rows = [f"row {row + 1}" for row in table.index[missing][:MAX_EXAMPLES]]
+                dropped.add("rows", missing.sum(), f"no value in {column!r}", len(table), path, rows)
+                table = table[~missing]
+        if not len(table):
+            raise DataError(f"{path} has no row with a value in {self.time_column or self.id_column!r}.")
+        table, parts = group_by_id(table, self.id_column) if self.id_column else (table, [])
+        values = number_columns(table, names, path, missing_allowed=True)
+        times = table[self.time_column].tolist() if self.time_column else ()
+        series = Series(values, names, times, parts, dropped=dropped)
+        if self.time_column:
+            spans = [(begin, end) for _, begin, end in parts]
+            self.use_times(series, read_times(table[self.time_column], spans), path, table)
+        return series
+
+    def use_times(self, series: Series, times: np.ndarray | None, path: Path, table: pd.DataFrame | None = None) -> None:
+        """Checks the order and finds the gaps of each series.
+
+        Raises:
+            DataError: see ``check_order``.
+        """
+        if times is None:
+            series.notes.append(
+                f"the order of the steps was not checked: {self.time_column!r} holds values that are neither times nor numbers"
+            )
+            return
+        breaks, missing, irregular, largest = [], 0, [], (0, 0)
+        parts = series.parts or [("", 0, len(times))]
+        for name, begin, end in parts:
+            rows = None if table is None else table.iloc[begin:end]
+            check_order(times[begin:end], self.time_column, path, rows, name, self.id_column)
+            gaps = find_gaps(times[begin:end])
+            breaks.append(gaps.rows + begin)
+            if not gaps.is_regular:
+                irregular.append(name)
+            if len(gaps.rows):
+                missing += int(gaps.missing.sum())
+                widest = int(gaps.missing.argmax())
+                largest = max(largest, (int(gaps.missing[widest]), int(gaps.rows[widest]) + begin), key=lambda gap: gap[0])
+        series.breaks = np.concatenate(breaks)
+        if len(series.breaks):
+            size, row = largest
+            owner = next((f" of series {name!r}" for name, begin, end in series.parts if begin <= row < end), "")
+            series.notes.append(
+                f"{len(series.breaks)} gaps in {self.time_column!r}: {missing} steps are missing. The largest gap, {size} "
+                f"steps, lies between {text_of(times[row - 1])} and {text_of(times[row])}{owner}. Windows that span a gap are "
+                "left out; to use them, add the missing steps as rows with empty cells"
+            )
+        if irregular:
+            which = f" of {len(irregular)} series (for example {irregular[0]!r})" if series.parts else ""
+            series.notes.append(f"the steps{which} in {self.time_column!r} differ in length, so gaps were not looked for")
+
+    def names_in(self, table: pd.DataFrame, path: Path, dropped: DroppedSamples | None = None) -> list[str]:
         """Names of the columns to read, by the first rows of a table."""
-        for name in [*(self.columns or ()), *([self.time_column] if self.time_column else [])]:
+        no_features = [name for name in (self.time_column, self.id_column) if name]
+        for name in [*(self.columns or ()), *no_features]:
             if name not in table.columns:
                 raise DataError(f"{path} has no column {name!r}. {did_you_mean(name, table.columns)}")
         if self.columns:
             return list(self.columns)
-        head = table.head(1000).drop(columns=[self.time_column] if self.time_column else [])
+        head = table.head(1000).drop(columns=no_features)
         names = [name for name in head if (to_numbers(head[name]).notna() == head[name].notna()).all()]
+        others = [name for name in head if name not in names]
+        if dropped is not None:
+            dropped.add("columns", len(others), "they hold other values than numbers", len(head.columns), path, others)
         if not names:
             raise DataError(f"{path} has no column of numbers; it has {', '.join(map(str, table.columns))}.")
         return names
 
     def read_large(self, path: Path, cache: Path) -> Series:
-        """Through a NumPy file in ``cache``, made once; a step's name is then its row."""
-        names = self.names_in(read_table(path, na_values=self.na_values, num_rows=1000), path)
+        """Through NumPy files in ``cache``, made once; a step's name is then its row."""
+        dropped = DroppedSamples()
+        names = self.names_in(read_table(path, na_values=self.na_values, num_rows=1000), path, dropped)
         stat = path.stat()
-        key = f"{path.absolute()} {stat.st_size} {stat.st_mtime_ns} {names}"
+        key = f"{path.absolute()} {stat.st_size} {stat.st_mtime_ns} {names} {self.time_column} {self.na_values} float64"
         target = cache / "series" / f"{path.stem}-{hashlib.blake2b(key.encode(), digest_size=8).hexdigest()}.npy"
-        if not target.is_file():
-            target.parent.mkdir(parents=True, exist_ok=True)
-            write_array(target, self.pieces(path, names), len(names))
-        return Series(np.load(target, mmap_mode="r"), names)
+        times_file = cache / "series_times" / target.name
+        if not target.is_file() or (self.time_column and not times_file.is_file()):
+            for file in (target, times_file):
+                file.parent.mkdir(parents=True, exist_ok=True)
+            times: list[np.ndarray | None] = []
+            write_array(target, self.pieces(path, names, times), len(names))
+            if self.time_column:
+                np.save(times_file, joined_times(times))
+        series = Series(np.load(target, mmap_mode="r"), names, dropped=dropped)
+        if self.time_column:
+            times = np.load(times_file)
+            self.use_times(series, times if len(times) == len(series.values) else None, path)
+        return series
 
-    def pieces(self, path: Path, names: Sequence[str]) -> Iterator[np.ndarray]:
+    def pieces(self, path: Path, names: Sequence[str], times: list[np.ndarray | None]) -> Iterator[np.ndarray]:
+        """Numbers ``(n, F)``; the times of each piece are appended to ``times``.
+
+        Raises:
+            DataError: a cell is no number, or a row has no time.
+        """
         separator, _ = first_cells(path)
         wanted = list(dict.fromkeys([*names, *([self.time_column] if self.time_column else [])]))
         options = {"sep": separator, "dtype": str, "usecols": wanted, "na_values": [*self.na_values, ""]}
         for piece in pd.read_csv(path, chunksize=ROWS_A_PIECE, skipinitialspace=True, **options):
             if self.time_column:
-                check_order(piece[self.time_column], path)
-            yield number_columns(piece, names, path, missing_allowed=True).astype(np.float32)
+                column = piece[self.time_column]
+                if column.isna().any():
+                    raise DataError(f"{path}, row {column.index[column.isna()][0] + 1}: no value in {self.time_column!r}.")
+                times.append(read_times(column.str.strip()))
+            yield number_columns(piece, names, path, missing_allowed=True)
+
+
+def joined_times(pieces: Sequence[np.ndarray | None]) -> np.ndarray:
+    """Times of all pieces; empty if they are not all numbers or all timestamps."""
+    kinds = {None if piece is None else piece.dtype.kind == "M" for piece in pieces}
+    return np.concatenate(pieces) if kinds in ({True}, {False}) else np.zeros(0)
+
+
+def group_by_id(table: pd.DataFrame, id_column: str) -> tuple[pd.DataFrame, list[tuple[str, int, int]]]:
+    """Rows of each series one after another, the series in the order of their first rows; with id, begin and end."""
+    names = merge_spellings(table[id_column].unique())
+    ids = table[id_column].map(names)
+    codes, uniques = pd.factorize(ids)
+    table = table.iloc[np.argsort(codes, kind="stable")]
+    ends = np.cumsum(np.bincount(codes)).tolist()
+    return table, [(str(name), *span) for name, *span in zip(uniques, [0, *ends], ends, strict=False)]
 
 
 def read_array(path: Path) -> Series:
@@ -126,28 +232,10 @@ def write_array(target: Path, pieces: Iterator[np.ndarray], num_columns: int) ->
         for piece in pieces:
             piece.tofile(file)
             num_rows += len(piece)
-    written = np.memmap(raw, dtype=np.float32, mode="r", shape=(num_rows, num_columns))
-    whole = np.lib.format.open_memmap(half, mode="w+", dtype=np.float32, shape=written.shape)
+    written = np.memmap(raw, dtype=np.float64, mode="r", shape=(num_rows, num_columns))
+    whole = np.lib.format.open_memmap(half, mode="w+", dtype=np.float64, shape=written.shape)
     for begin in range(0, num_rows, ROWS_A_PIECE):
         whole[begin : begin + ROWS_A_PIECE] = written[begin : begin + ROWS_A_PIECE]
     whole.flush()
     raw.unlink()
     half.replace(target)
-
-
-def check_order(times: pd.Series, path: Path) -> None:
-    """
-    Raises:
-        DataError: the steps are not in the order of time.
-    """
-    try:
-        seconds = pd.to_datetime(times).diff().dt.total_seconds().to_numpy()
-    except (ValueError, TypeError):  # no times as pandas knows them: the order is the file's
-        return
-    late = np.flatnonzero(seconds < 0)
-    if len(late):
-        row = late[0]
-        raise DataError(
-            f"{path} is not in the order of time: row {times.index[row] + 1} ({times.iloc[row]}) comes after "
-            f"{times.iloc[row - 1]}. Sort it by {times.name!r} first."
-        )

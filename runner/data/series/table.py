@@ -28,10 +28,14 @@ class SeriesTableDataModule(SeriesDataModule):
         path: the file, or a folder that holds ``file_name``.
         file_name: of the file in such a folder.
         features: names of the columns to read; all that hold numbers when None.
-        time_column: tells the time of each step; its order is checked.
+        time_column: the time of each step, as timestamps or numbers; its order is checked, and times that occur twice are
+            rejected. Windows that span a gap in otherwise regular steps are left out.
+        id_column: the id of each row's series, in a file of several series (long format: ``unique_id``, ``ds``, ``y``). One
+            model is trained on the windows of all of them; each series is cut and standardized on its own, and has its own
+            metrics. The column is no feature.
         na_values: what stands for a missing value besides an empty cell, ``NA`` and ``NaN``.
         data_dir: where the NumPy file of a large table is kept; ``$RUNNER_DATA`` or ``~/.cache/runner`` when None.
-        hint: where the file can be had, told when it is missing.
+        hint: where the file is available, shown when it is missing.
         input_steps, horizon_steps, target, season_steps, val_fraction, test_fraction, rows: see
             ``runner.data.series.base.SeriesDataModule``.
     """
@@ -42,6 +46,7 @@ class SeriesTableDataModule(SeriesDataModule):
         file_name: str | None = None,
         features: list[str] | None = None,
         time_column: str | None = None,
+        id_column: str | None = None,
         na_values: list[str | int | float] | None = None,
         data_dir: str | None = None,
         hint: str = "",
@@ -71,20 +76,32 @@ class SeriesTableDataModule(SeriesDataModule):
             tuple(dict.fromkeys([*features, *self.target])) if features else None,
             time_column,
             ("?", *map(str, na_values or ())),
+            id_column,
         )
 
     def check(self) -> list[str]:
+        problem = self.column_problem()
+        if problem:
+            return [problem]
         if not self.path:
             return [f"data.path is not set: name the file of the series with data.path=FILE. {self.hint}".rstrip()]
         if self.path.is_file() and self.path.stat().st_size > LARGE_FILE_BYTES:
             return []  # reading it takes a while; the worker does it, and says the same
         try:
-            series = self.read()
-            self.bounds(len(series.values))
-            self.target_columns(series.names)
+            self.plan(self.read())
         except DataError as error:
             return [str(error)]
         return []
+
+    def column_problem(self) -> str:
+        """Why ``id_column`` cannot be what it is said to be; empty if it can."""
+        name = self.file.id_column
+        for key, others in {
+            "data.time_column": [self.file.time_column], "data.target": self.target, "data.features": self.file.columns or (),
+        }.items():  # fmt: skip
+            if name is not None and name in others:
+                return f"data.id_column={name} is also in {key}: a column of ids is neither time nor feature nor target."
+        return ""
 
     def read(self) -> Series:
         try:
@@ -93,10 +110,11 @@ class SeriesTableDataModule(SeriesDataModule):
             raise DataError(f"{error} {self.hint}".rstrip()) from error
 
     def file_to_forecast(self, path: str) -> SeriesFile:
-        """As that of training; a column of times may be missing."""
-        plain, times = super().file_to_forecast(path), self.file.time_column
-        is_there = plain.columns is not None and times in map(str.strip, first_cells(path)[1])
-        return replace(plain, time_column=times if is_there else None, na_values=self.file.na_values)
+        """As that of training; the columns of times and ids may be missing."""
+        plain = super().file_to_forecast(path)
+        header = [] if plain.columns is None else [name.strip() for name in first_cells(path)[1]]
+        times, ids = (name if name in header else None for name in (self.file.time_column, self.file.id_column))
+        return replace(plain, time_column=times, id_column=ids, na_values=self.file.na_values)
 
     def source_name(self) -> str:
         return str(self.path.absolute()) if self.path else ""

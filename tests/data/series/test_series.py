@@ -11,6 +11,7 @@ import torch
 
 import runner.data.series.file as series_file
 from runner.data.series.file import SeriesFile
+from runner.data.series.scale import statistics
 from runner.data.series.table import SeriesTableDataModule
 from runner.data.series.waves import WavesDataModule
 from runner.data.series.window import WindowSource, fill_from_past
@@ -161,3 +162,67 @@ def test_a_file_to_forecast_is_read_as_that_of_training(tmp_path):
     table.iloc[::-1].to_csv(tmp_path / "backwards.csv", index=False)
     with pytest.raises(DataError, match="not in the order of time"):
         data.read_inputs([str(tmp_path / "backwards.csv")])
+
+
+def noisy_sine():
+    return (np.sin(np.arange(200) / 4) + 0.1 * np.random.default_rng(0).normal(size=200)).round(4)
+
+
+@pytest.mark.parametrize("offset", [0, 1e9, -1e12])
+def test_standardized_values_do_not_depend_on_an_offset(tmp_path, offset):
+    values = noisy_sine()
+    write(tmp_path / "s.csv", y=[f"{int(offset) + value:.4f}" for value in values])
+    data = SeriesTableDataModule(str(tmp_path / "s.csv"), features=["y"], input_steps=10, horizon_steps=4)
+    data.setup("fit")
+    scaled = (values - values[:120].mean()) / values[:120].std()
+    batch = data.splits["train"].__getitems__([(0, place) for place in range(5)])
+    wanted = np.stack([scaled[start : start + 14] for start in range(5)])
+    assert torch.cat([batch["inputs"], batch["standardized"]], 1)[..., 0].numpy() == pytest.approx(wanted, abs=5e-4)
+    assert data.mean == pytest.approx([offset + values[:120].mean()], abs=1e-4)
+    assert data.std == pytest.approx([values[:120].std()], rel=1e-3)
+
+
+def test_statistics_of_large_numbers_whose_first_value_is_missing():
+    values = 1e9 + np.random.default_rng(0).normal(size=(500, 2))
+    values[0, 0] = values[3, 1] = np.nan
+    mean, std = statistics(values, ["a", "b"])
+    assert mean == pytest.approx(np.nanmean(values, 0), rel=1e-14)
+    assert std == pytest.approx(np.nanstd(values, 0), rel=1e-6)
+    assert statistics(np.full((50, 1), 0.1), ["a"])[1] == [0]
+
+
+def test_a_large_table_keeps_float64_and_its_gaps(tmp_path, monkeypatch):
+    monkeypatch.setattr(series_file, "LARGE_FILE_BYTES", 1000)
+    monkeypatch.setattr(series_file, "ROWS_A_PIECE", 37)
+    table = write(tmp_path / "s.csv", num_steps=210, b=1e9 + np.sin(np.arange(210))).drop(index=range(70, 80))
+    table.to_csv(tmp_path / "s.csv", index=False)
+    reader = SeriesFile(time_column="time")
+    for _ in range(2):
+        series = reader.read(tmp_path / "s.csv", tmp_path / "cache")
+        assert np.array_equal(series.values[:, 1], table.b) and series.breaks.tolist() == [70]
+    table = table.iloc[[*range(37), 38, 37, *range(39, 200)]]  # in two pieces
+    table.iloc[[*range(36), 37, 36, *range(38, 200)]].to_csv(tmp_path / "s.csv", index=False)
+    with pytest.raises(DataError, match="not in the order of time"):
+        reader.read(tmp_path / "s.csv", tmp_path / "cache")
+
+
+def test_columns_steps_and_values_that_do_not_train_are_counted(tmp_path):
+    values = noisy_sine()
+    values[[5, 50, 51]] = np.nan
+    write(tmp_path / "s.csv", y=values, word="x")
+    data = SeriesTableDataModule(
+        str(tmp_path / "s.csv"), time_column="time", target="y", input_steps=10, horizon_steps=4, rows=[100, 40, 50]
+    )
+    data.setup("fit")
+    found = {entry.what: (entry.count, entry.total) for entry in data.dropped.entries}
+    assert found == {"columns": (1, 4), "steps": (10, 200), "values to forecast": (3, 200)}
+    assert len(data.notes) == 1 and "3 of 600 values are missing (3 in 'y')" in data.notes[0]
+
+
+def test_a_split_without_a_known_value_is_rejected(tmp_path):
+    values = noisy_sine()
+    values[120:160] = np.nan
+    write(tmp_path / "s.csv", y=values)
+    options = {"target": "y", "input_steps": 10, "horizon_steps": 4}
+    (problem,) = SeriesTableDataModule(str(tmp_path / "s.csv"), **options).check()
+    assert "no step of val has a value in 'y'" in problem

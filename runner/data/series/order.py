@@ -1,0 +1,232 @@
+"""The time of each step: read as numbers or timestamps, in order, without duplicates; gaps in regular series."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from runner.data.tables.file import to_numbers
+from runner.errors import DataError
+
+__all__ = ["Gaps", "check_order", "find_gaps", "read_times", "text_of"]
+
+DATE_NUMBERS = {8: "%Y%m%d", 6: "%Y%m"}
+"""Formats of dates that are written as numbers, by their length."""
+
+READINGS: tuple[dict[str, Any], ...] = ({"format": "ISO8601"}, {}, {"dayfirst": True}, {"format": "mixed"})
+
+ID_NAMES = ("unique_id", "item_id", "series_id", "id", "series", "item")
+
+TOLERANCE = 0.1
+REGULAR_SHARE = 0.5
+DAY_S = 86_400
+LONGEST_BREAK_OF_TRADING_DAYS = 5
+
+
+@dataclass(frozen=True)
+class Gaps:
+    """Missing steps of one series.
+
+    Attributes:
+        rows: those that come directly after a gap.
+        missing: number of missing steps before each of these rows.
+        is_regular: whether most steps have the same length; gaps of other series are not looked for.
+    """
+
+    rows: np.ndarray
+    missing: np.ndarray
+    is_regular: bool = True
+
+
+def read_times(column: pd.Series, parts: Sequence[tuple[int, int]] = ()) -> np.ndarray | None:
+    """Cells as ``datetime64`` in UTC or as numbers ``(T,)``; None if some are neither.
+
+    Dates that can be read with the day or the month first are read in the way that puts more steps in order.
+
+    Args:
+        column: text without missing cells.
+        parts: first and last row + 1 of each series; one series of all rows by default.
+    """
+    numbers = pd.to_numeric(column, errors="coerce")
+    if numbers.notna().all():
+        dates = dates_of_numbers(column)
+        return numbers.to_numpy() if dates is None else dates
+    readings = []
+    for options in READINGS:
+        if options == {"format": "mixed"} and readings:
+            break
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                times = pd.to_datetime(column, utc=True, **options)
+        except (ValueError, TypeError, OverflowError):
+            continue
+        if times.notna().all():
+            readings.append(times.dt.tz_localize(None).to_numpy())
+    spans = parts or [(0, len(column))]
+    return min(readings, key=lambda values: num_backward_steps(values, spans), default=None)
+
+
+def dates_of_numbers(column: pd.Series) -> np.ndarray | None:
+    """``20240131`` and ``202401`` as dates."""
+    lengths = set(column.str.len())
+    length = lengths.pop()
+    if lengths or length not in DATE_NUMBERS or not column.str.match("(19|20)[0-9]+$").all():
+        return None
+    dates = pd.to_datetime(column, format=DATE_NUMBERS[length], errors="coerce")
+    return dates.to_numpy() if dates.notna().all() else None
+
+
+def num_backward_steps(values: np.ndarray, parts: Sequence[tuple[int, int]]) -> int:
+    return sum(int((np.diff(ticks(values[begin:end])) < 0).sum()) for begin, end in parts)
+
+
+def ticks(values: np.ndarray) -> np.ndarray:
+    """Times as numbers whose differences are exact."""
+    return values.astype(np.int64) if values.dtype.kind == "M" else values
+
+
+def check_order(
+    values: np.ndarray,
+    name: str,
+    path: Path,
+    table: pd.DataFrame | None = None,
+    series: str = "",
+    id_column: str | None = None,
+    first_row: int = 0,
+) -> None:
+    """
+    Args:
+        values: of one series, from ``read_times``.
+        name: of the column of time.
+        table: the rows of these times, in the same order; to look for a column that tells several series apart.
+        series: id of the series, if the file has several.
+        first_row: of these times in the file.
+
+    Raises:
+        DataError: the steps are not in the order of time, or a time occurs twice.
+    """
+    steps = np.diff(ticks(values))
+    if not (steps <= 0).any():
+        return
+    where = f"{path}, series {series!r}," if series else f"{path}"
+    order = np.argsort(values, kind="stable")
+    same = np.flatnonzero(np.diff(ticks(values[order])) == 0)
+    if len(same):
+        rows = sorted(order[same[0] : same[0] + 2].tolist())
+        column = None if table is None else explaining_column(table, values, name, id_column)
+        raise DataError(
+            f"{where} has times that occur more than once: {len(same)} of {len(values)} rows repeat a time of {name!r}, for "
+            f"example {text_of(values[rows[0]])} in rows {row_of(table, rows[0], first_row)} and "
+            f"{row_of(table, rows[1], first_row)}. {remedy(column, id_column)}"
+        )
+    row = int(np.flatnonzero(steps < 0)[0]) + 1
+    column = None if table is None else ordering_column(table, values, name, id_column)
+    hint = f" If there are several series in one file, set data.id_column={column}." if column else ""
+    keys = f"{id_column!r} and {name!r}" if id_column else repr(name)
+    raise DataError(
+        f"{where} is not in the order of time: row {row_of(table, row, first_row)} ({text_of(values[row])}) comes after "
+        f"{text_of(values[row - 1])}. Sort it by {keys} first.{hint}"
+    )
+
+
+def remedy(column: str | None, id_column: str | None) -> str:
+    if column is not None and id_column is None:
+        return f"The column {column!r} distinguishes them: several series in one file: set data.id_column={column}"
+    if column is not None:
+        return f"The column {column!r} distinguishes them: join it with {id_column!r} into one column of ids."
+    several = "" if id_column else (
+        "For several series in one file, set data.id_column to the column that distinguishes them. "
+    )  # fmt: skip
+    return f"{several}Otherwise remove the repeated rows, or, for local times when clocks are set back, add the UTC offset."
+
+
+def row_of(table: pd.DataFrame | None, row: int, first_row: int) -> int:
+    """Number of a row in the file, from 1."""
+    return first_row + row + 1 if table is None else int(table.index[row]) + 1
+
+
+def text_of(value: Any) -> str:
+    return str(pd.Timestamp(value)) if isinstance(value, np.datetime64) else f"{value.item()}"
+
+
+def candidates(table: pd.DataFrame, time: str, id_column: str | None) -> list[str]:
+    """Columns of text or whole numbers with few values, the likeliest ids first."""
+    ranks = {}
+    for name in table:
+        column = table[name]
+        count = column.nunique()
+        if name in (time, id_column) or column.isna().any() or not 1 < count <= len(column) // 2:
+            continue
+        numbers = to_numbers(column)
+        is_number = bool(numbers.notna().all())
+        if is_number and not (numbers % 1 == 0).all():
+            continue
+        known = ID_NAMES.index(str(name).lower()) if str(name).lower() in ID_NAMES else len(ID_NAMES)
+        ranks[name] = (known, is_number, count)
+    return sorted(ranks, key=ranks.get)
+
+
+def explaining_column(table: pd.DataFrame, values: np.ndarray, time: str, id_column: str | None) -> str | None:
+    """The column whose values occur at most once at each time."""
+    for name in candidates(table, time, id_column):
+        pairs = pd.DataFrame({"id": table[name].to_numpy(), "time": values})
+        if not pairs.duplicated().any():
+            return str(name)
+    return None
+
+
+def ordering_column(table: pd.DataFrame, values: np.ndarray, time: str, id_column: str | None) -> str | None:
+    """A column of words within whose values all steps are in the order of time."""
+    for name in candidates(table, time, id_column):
+        if to_numbers(table[name]).notna().any() and str(name).lower() not in ID_NAMES:
+            continue
+        groups = table.groupby(name, sort=False).indices.values()
+        if all((np.diff(ticks(values[np.sort(rows)])) > 0).all() for rows in groups):
+            return str(name)
+    return None
+
+
+def find_gaps(values: np.ndarray) -> Gaps:
+    """Gaps between steps that are otherwise of the same length. Months count as equal, and so do trading days."""
+    nothing = np.zeros(0, dtype=np.int64)
+    if len(values) < 3:
+        return Gaps(nothing, nothing)
+    units = units_of(values)
+    steps = np.diff(units).astype(np.float64)
+    if is_trading_days(values):
+        rows = np.flatnonzero(steps > LONGEST_BREAK_OF_TRADING_DAYS) + 1
+        days = values.astype("datetime64[D]")
+        return Gaps(rows, np.busday_count(days[rows - 1], days[rows]) - 1)
+    step = float(np.median(steps))
+    if step <= 0 or (np.abs(steps - step) <= TOLERANCE * step).mean() < REGULAR_SHARE:
+        return Gaps(nothing, nothing, is_regular=False)
+    rows = np.flatnonzero(steps > 1.5 * step) + 1
+    return Gaps(rows, np.maximum(np.round(steps[rows - 1] / step).astype(np.int64) - 1, 1))
+
+
+def units_of(values: np.ndarray) -> np.ndarray:
+    """Times as numbers: months if the steps are months or longer, days for whole days, otherwise ticks or the numbers."""
+    if values.dtype.kind != "M":
+        return values
+    days = values.astype("datetime64[D]")
+    if np.median(np.diff(days).astype(np.int64)) >= 27:
+        months = days.astype("datetime64[M]").astype(np.int64)
+        if (np.diff(months) > 0).all():
+            return months
+    return days.astype(np.int64) if (days == values).all() else values.astype(np.int64)
+
+
+def is_trading_days(values: np.ndarray) -> bool:
+    """Dates of which none is on a weekend, most of them on consecutive days."""
+    if values.dtype.kind != "M":
+        return False
+    days = values.astype("datetime64[D]")
+    long_enough = len(days) > LONGEST_BREAK_OF_TRADING_DAYS
+    return long_enough and np.median(np.diff(values) / np.timedelta64(DAY_S, "s")) == 1 and bool(np.is_busday(days).all())
