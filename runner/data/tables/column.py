@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from runner.data.nearest import did_you_mean
+from runner.data.tables.dates import date_problem, find_date_format
 from runner.data.tables.file import to_numbers
 
 __all__ = ["ColumnRoles", "assign_roles", "column_problems", "is_numeric", "odd_words"]
@@ -22,11 +23,13 @@ class ColumnRoles:
 
     Attributes:
         numeric, categorical: names, in the order of the file.
+        dates: format of each column of dates.
         notes: what a person should know about the choice.
     """
 
     numeric: list[str] = field(default_factory=list)
     categorical: list[str] = field(default_factory=list)
+    dates: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
 
@@ -58,8 +61,10 @@ def assign_roles(
     ignore: Sequence[str] = (),
     categorical: Sequence[str] = (),
     max_integer_categories: int = 0,
+    dates: Sequence[str] | None = None,
+    day_first: bool | None = None,
 ) -> ColumnRoles:
-    """Words are categories, numbers are numbers.
+    """Words are categories, numbers are numbers, dates are dates.
 
     Args:
         categorical: columns to take as categories whatever they hold.
@@ -75,7 +80,10 @@ def assign_roles(
                 roles.notes.append("the column without a name counts the rows: left out")
                 continue
             roles.notes.append(f"column {name!r} counts the rows: leave it out with data.ignore=[{name}]?")
-        if name in categorical or not is_numeric(column):
+        may_be_date = name not in categorical and (name in dates if dates is not None else not is_numeric(column))
+        if may_be_date and (form := find_date_format(column, day_first)):
+            roles.dates[name] = form
+        elif name in categorical or not is_numeric(column):
             roles.categorical.append(name)
         elif is_small_set(column, max_integer_categories):
             roles.categorical.append(name)
@@ -90,12 +98,17 @@ def is_small_set(column: pd.Series, most: int) -> bool:
 
 
 def column_problems(
-    table: pd.DataFrame, targets: Sequence[str], ignore: Sequence[str], categorical: Sequence[str]
+    table: pd.DataFrame,
+    targets: Sequence[str],
+    ignore: Sequence[str],
+    categorical: Sequence[str],
+    dates: Sequence[str] | None = None,
+    day_first: bool | None = None,
 ) -> list[str]:
     """What is wrong with the choice of columns or with the columns, targets set apart."""
     problems = [
         f"data.{option} names {name!r}, which is no column. {did_you_mean(name, table.columns)}"
-        for option, names in (("ignore", ignore), ("categorical", categorical))
+        for option, names in (("ignore", ignore), ("categorical", categorical), ("dates", dates or ()))
         for name in names
         if name not in table.columns
     ]
@@ -106,6 +119,10 @@ def column_problems(
             problems.append(f"column {name!r} is empty in every row; leave it out with data.ignore=[{name}].")
         elif name not in categorical and len(words := odd_words(column)):
             problems.append(mixed_column(name, words))
+        elif name not in categorical and (dates is None or name in dates) and not is_numeric(column):
+            problems += [problem] if (problem := date_problem(column, day_first)) else []
+            if name in (dates or ()) and not problem and find_date_format(column, day_first) is None:
+                problems.append(f"data.dates names {name!r}, whose values such as {column.dropna().iloc[0]!r} are no dates of one format.")
     if not features:
         problems.append("there is no column left to predict from; a table needs one besides the target.")
     return problems

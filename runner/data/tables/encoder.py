@@ -3,7 +3,7 @@ checkpoint that loads weights-only (scikit-learn's fitted transformers cannot)."
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from runner.data.standardize import Standardize
+from runner.data.tables.dates import date_feature_names, parts_of, used_parts
 from runner.data.tables.file import missing_columns, number_columns, to_numbers
 from runner.errors import DataError
 
@@ -21,7 +22,7 @@ MISSING, OTHER = "(missing)", "(other)"
 
 
 class TableEncoder:
-    """Numbers as they are, categories one-hot.
+    """Numbers as they are, categories one-hot, dates as numbers (see ``runner.data.tables.dates``).
 
     A missing number becomes the training rows' median, and where training rows miss some, a further feature
     tells. Missing is a category of its own. Categories too rare to learn share a slot, and those never seen go
@@ -31,9 +32,17 @@ class TableEncoder:
         medians: by numeric column.
         indicators: numeric columns with a feature that tells when they are missing.
         slots: by categorical column: its words, ``(missing)`` and ``(other)``.
+        dates: by column of dates: its format and parts. Each part has a median, too, after those of the numeric columns.
     """
 
-    def __init__(self, medians: dict[str, float], indicators: list[str], slots: dict[str, list[str]]):
+    def __init__(
+        self,
+        medians: dict[str, float],
+        indicators: list[str],
+        slots: dict[str, list[str]],
+        dates: dict[str, dict[str, Any]] | None = None,
+    ):
+        self.dates = dates or {}
         self.medians = medians
         self.indicators = indicators
         self.slots = slots
@@ -46,23 +55,39 @@ class TableEncoder:
         categorical: Sequence[str],
         min_category_count: int = 1,
         max_categories: int = 50,
+        dates: Mapping[str, str] | None = None,
+        date_parts: Sequence[str] | None = None,
     ) -> TableEncoder:
         """Learns from the training rows.
 
         Args:
             min_category_count: categories of fewer rows are rare.
             max_categories: of a column; the less frequent ones are rare, too.
+            dates: format of each column of dates.
+            date_parts: what of them; see ``used_parts``.
         """
-        numbers = {name: to_numbers(table[name]) for name in numeric}
+        used = {name: used_parts(table[name], form, date_parts) for name, form in (dates or {}).items()}
+        kept = {name: {"format": dates[name], "parts": parts} for name, parts in used.items() if parts}
+        numbers = {name: to_numbers(table[name]) for name in numeric} | with_parts(table, kept, "")
         medians = {name: float(np.nan_to_num(column.median())) for name, column in numbers.items()}
         indicators = [name for name, column in numbers.items() if column.isna().any()]
         slots = {name: slots_of(table[name], min_category_count, max_categories) for name in categorical}
-        return cls(medians, indicators, {name: found for name, found in slots.items() if len(found) > 1})
+        return cls(medians, indicators, {name: found for name, found in slots.items() if len(found) > 1}, kept)
 
     @property
     def columns(self) -> list[str]:
         """Columns that a table must have."""
-        return [*self.medians, *self.slots]
+        derived = self.derived
+        return [*(name for name in self.medians if name not in derived), *self.dates, *self.slots]
+
+    @property
+    def derived(self) -> dict[str, str]:
+        """The column of each date feature."""
+        return {
+            feature: name
+            for name, date in self.dates.items()
+            for feature in date_feature_names(name, date["parts"])
+        }
 
     @property
     def feature_names(self) -> list[str]:
@@ -76,7 +101,8 @@ class TableEncoder:
     @property
     def feature_columns(self) -> list[str]:
         """The column that each feature is made of."""
-        return [*self.medians, *self.indicators, *(name for name in self.slots for _ in self.slots[name])]
+        numbers = [self.derived.get(name, name) for name in (*self.medians, *self.indicators)]
+        return [*numbers, *(name for name in self.slots for _ in self.slots[name])]
 
     def __call__(self, table: pd.DataFrame, path: str) -> Tensor:
         """Features float32 ``(N, F)`` in the columns' own units.
@@ -90,6 +116,8 @@ class TableEncoder:
         problems = missing_columns(table, self.columns, path)
         if problems:
             raise DataError("\n".join(problems))
+        if self.dates:
+            table = table.assign(**with_parts(table, self.dates, path))
         numbers = number_columns(table, list(self.medians), path, missing_allowed=True)
         missing = np.isnan(numbers)
         filled = np.where(missing, np.array(list(self.medians.values())), numbers)
@@ -108,7 +136,18 @@ class TableEncoder:
         )
 
     def state_dict(self) -> dict[str, Any]:
-        return {"medians": self.medians, "indicators": self.indicators, "slots": self.slots}
+        dates = {"dates": self.dates} if self.dates else {}
+        return {"medians": self.medians, "indicators": self.indicators, "slots": self.slots} | dates
+
+
+def with_parts(table: pd.DataFrame, dates: Mapping[str, dict[str, Any]], path: str) -> dict[str, pd.Series]:
+    """The numbers of the columns of dates, by the name of the feature."""
+    found = {}
+    for name, date in dates.items():
+        numbers = parts_of(table[name], date["format"], date["parts"], path)
+        names = date_feature_names(name, date["parts"])
+        found |= {feature: pd.Series(numbers[:, place], table.index) for place, feature in enumerate(names)}
+    return found
 
 
 def slots_of(column: pd.Series, min_count: int, most: int) -> list[str]:

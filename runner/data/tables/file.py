@@ -17,7 +17,8 @@ from runner.data.tables.numbers import NumberFormat, is_number, plain_numbers, r
 from runner.errors import DataError
 
 __all__ = [
-    "first_cells", "is_number", "missing_columns", "number_columns", "open_table", "read_cells", "read_table", "to_numbers",
+    "NA_SPELLINGS", "first_cells", "is_number", "missing_columns", "missing_spellings", "number_columns", "open_table",
+    "read_cells", "read_table", "to_numbers", "written_plainly",
 ]  # fmt: skip
 
 FEW_COLUMNS = 3
@@ -75,26 +76,28 @@ def read_cells(
     separator: str | None = None,
     na_values: Sequence[str] = ("?",),
     num_rows: int | None = None,
-    na_spellings_kept: Sequence[str] = (),
+    raw: Sequence[str] = (),
     dropped: DroppedSamples | None = None,
 ) -> pd.DataFrame:
     """As ``read_table``, with numbers as the file spells them.
 
     Args:
-        na_spellings_kept: columns in which ``NA_SPELLINGS`` are values.
+        raw: columns in which no value counts as missing, an empty cell included.
     """
     path = Path(path).expanduser()
     dialect = find_dialect(path, separator)
     cells = next(csv.reader(dialect.head[:1], delimiter=dialect.separator, skipinitialspace=True))
     check_first_line(path, cells, columns)
     table = raw_cells(path, dialect, columns, num_rows)
+    if num_rows is None and len(table) and (table.iloc[:, -1] == "").any():
+        check_widths(path, dialect, table.shape[1])
     table.columns = [str(name).strip() for name in table.columns]
     table = table.apply(lambda column: column.str.strip())
     table = without_repeated_headers(table, path, dropped)
-    missing = with_number_spellings(na_values) | {""}
+    missing = missing_spellings(na_values) | NA_SPELLINGS
     for name in table.columns:
-        spellings = missing if name in na_spellings_kept else missing | NA_SPELLINGS
-        table[name] = table[name].where(~table[name].isin(spellings))
+        if name not in raw:
+            table[name] = table[name].where(~table[name].isin(missing))
     return table
 
 
@@ -126,9 +129,25 @@ def raw_cells(
         ) from error
 
 
-def with_number_spellings(na_values: Sequence[str]) -> set[str]:
-    """``-999`` also stands for ``-999.0``."""
-    found = set(na_values)
+def check_widths(path: Path, dialect: Dialect, num_columns: int) -> None:
+    """Rows that end early would pass for rows with missing values.
+
+    Raises:
+        DataError: a row has fewer cells than the table has columns.
+    """
+    file, separator = open_table(path, dialect.separator)
+    with file:
+        for row in csv.reader(file, delimiter=separator, skipinitialspace=True):
+            if len(row) < num_columns and any(cell.strip() for cell in row):
+                raise DataError(
+                    f"{path} is not a table as expected: the row that begins with {', '.join(row[:3])!r} has {len(row)} cells, "
+                    f"the first line {num_columns}. Complete or remove it; set data.separator if it is not {separator!r}."
+                )
+
+
+def missing_spellings(na_values: Sequence[str]) -> set[str]:
+    """Cells that are missing values because a person says so, and the empty one. ``-999`` also stands for ``-999.0``."""
+    found = {"", *na_values}
     for text in na_values:
         try:
             number = float(text)

@@ -2,13 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pandas as pd
 
+from runner.data.dropped import DroppedSamples
 from runner.data.tables.column import column_problems, is_numeric
-from runner.data.tables.file import first_cells, is_number, missing_columns, read_table
-from runner.data.tables.target import Problem, class_names_of, problem_of, target_problems, unknown_labels
+from runner.data.tables.file import (
+    first_cells,
+    missing_columns,
+    missing_spellings,
+    read_cells,
+    written_plainly,
+)
+from runner.data.tables.header import header_problem, is_header
+from runner.data.tables.numbers import NumberFormat, read_formats
+from runner.data.tables.target import (
+    Problem,
+    class_names_of,
+    problem_of,
+    read_target,
+    report_missing_targets,
+    target_problems,
+    unknown_labels,
+)
 
 __all__ = ["TableLayout"]
 
@@ -30,23 +48,62 @@ class TableLayout:
     ignore: list[str]
     categorical: list[str]
     label_strip: str
+    decimal: str | None = None
+    thousands: str | None = None
+    dates: list[str] | None = None
+    day_first: bool | None = None
 
-    def read(self, path: str, num_rows: int | None = None) -> pd.DataFrame:
-        """Every cell as text; see ``read_table``."""
-        table = read_table(path, self.columns, self.separator, self.na_values, num_rows)
-        for name in self.targets:
-            if self.label_strip and name in table.columns:
+    def read(
+        self,
+        path: str,
+        num_rows: int | None = None,
+        known: Mapping[str, NumberFormat] | None = None,
+        dropped: DroppedSamples | None = None,
+    ) -> tuple[pd.DataFrame, dict[str, NumberFormat]]:
+        """Every cell as text, columns of numbers written plainly, and how the file spells these; see ``read_table``.
+
+        Args:
+            known: formats of the numbers of the training file, if this is another one.
+            dropped: receives the rows that cannot be used.
+        """
+        table = read_cells(path, self.columns, self.separator, self.na_values, num_rows, self.targets, dropped)
+        raw = {name: table[name].copy() for name in self.targets if name in table.columns}
+        words = [name for name in raw if known is not None and name not in known]
+        missing = missing_spellings(self.na_values)
+        formats: dict[str, NumberFormat] = {}
+        for name, column in raw.items():
+            options = (self.task, self.categorical, self.decimal, self.thousands, known)
+            table[name], form = read_target(column, missing, name in words, path, *options)
+            if self.label_strip:
                 table[name] = table[name].str.strip(self.label_strip)
-        return table
+            formats |= {name: form} if form else {}
+        if dropped is not None and num_rows is None:
+            report_missing_targets(table, raw, path, dropped)
+        return self._plain(table, path, known, formats)
 
-    def read_without_targets(self, path: str) -> pd.DataFrame:
+    def _plain(
+        self,
+        table: pd.DataFrame,
+        path: str,
+        known: Mapping[str, NumberFormat] | None,
+        formats: Mapping[str, NumberFormat],
+    ) -> tuple[pd.DataFrame, dict[str, NumberFormat]]:
+        as_text = {*self.targets, *self.ignore, *self.categorical}
+        features = table[[name for name in table.columns if name not in as_text]]
+        found = read_formats(features, path, self.decimal, self.thousands, known)
+        return written_plainly(table, found), {**found, **formats}
+
+    def read_without_targets(self, path: str, known: Mapping[str, NumberFormat] | None = None) -> pd.DataFrame:
         """New rows; where there is no header line, the targets' cells may be there or not."""
-        if self.columns is None:
-            return read_table(path, None, self.separator, self.na_values)
-        rest = [name for name in self.columns if name not in self.targets]
-        _, cells = first_cells(path, self.separator)
-        columns = rest if len(cells) == len(rest) else self.columns
-        return read_table(path, columns, self.separator, self.na_values)
+        columns = self.columns
+        if columns is not None:
+            rest = [name for name in columns if name not in self.targets]
+            _, cells = first_cells(path, self.separator)
+            columns = rest if len(cells) == len(rest) else columns
+            if is_header(cells, self.columns, [name for name in rest if name not in self.ignore]):
+                columns = None
+        table = read_cells(path, columns, self.separator, self.na_values)
+        return self._plain(table, path, known, {})[0]
 
     def labelled(self, table: pd.DataFrame) -> pd.DataFrame:
         """The rows of which every target is known; their index stays that of the file."""
@@ -56,21 +113,20 @@ class TableLayout:
         return problem_of(table[self.targets], self.categorical, self.task)
 
     def missing_columns(self, table: pd.DataFrame, path: str) -> list[str]:
-        """Problems with targets that the table lacks."""
+        """Problems with targets that the table lacks, or with a first line that is no header."""
         problems = missing_columns(table, self.targets, path)
-        if problems and self.columns is None and any(map(is_number, table.columns)):
-            problems[-1] += (
-                " Its first line looks like data: if there is no header line, name the columns with "
-                "data.columns=[…]."
-            )
-        return problems
+        hint = header_problem(table, path, bool(problems)) if self.columns is None else ""
+        if problems and hint:
+            problems[-1] += " " + hint
+        return problems or ([f"{path}: {hint}"] if hint else [])
 
     def problems(self, table: pd.DataFrame, path: str) -> list[str]:
         """All that is wrong with the training table."""
         problems = self.missing_columns(table, path)
-        problems += [
-            f"{path}: {text}" for text in column_problems(table, self.targets, self.ignore, self.categorical)
-        ]
+        found = column_problems(
+            table, self.targets, self.ignore, self.categorical, dates=self.dates, day_first=self.day_first
+        )
+        problems += [f"{path}: {text}" for text in found]
         if any(name not in table.columns for name in self.targets):
             return problems
         num_rows = len(self.labelled(table))

@@ -138,7 +138,7 @@ def read_formats(
     for name in table.columns:
         values = table[name].dropna()
         values = values[~values.isin(DASHES)]
-        if name in known and len(values) and fits(values, known[name]):
+        if name in known and fits(values, known[name]):
             readings[name] = Reading([known[name]], is_certain=True)
         elif (reading := read_column(values, decimal, thousands)) is not None:
             readings[name] = reading

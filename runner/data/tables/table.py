@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import pandas as pd
 import torch
@@ -20,8 +21,9 @@ from runner.data.nearest import did_you_mean
 from runner.data.split import Split
 from runner.data.standardize import Standardize
 from runner.data.tables.features import target_statistics
-from runner.data.tables.fit import TableFit, learn
+from runner.data.tables.fit import TableFit, empty_problem, fit_encoder, learn
 from runner.data.tables.layout import TableLayout
+from runner.data.tables.numbers import NumberFormat
 from runner.errors import DataError
 
 __all__ = ["TableDataModule"]
@@ -44,14 +46,26 @@ class TableDataModule(DataModule):
         test_path: a second file to test on; without it ``test_fraction`` of the rows are set apart.
         columns: names of the columns, where the file has no header line.
         separator: of the cells; found out when None.
-        na_values: what stands for a missing value; ``?`` when None. Empty cells and ``NA`` always do.
+        na_values: what stands for a missing value besides an empty cell; ``?`` when None. ``NA``, ``N/A``, ``NaN``,
+            ``null``, ``None`` and the like (``runner.data.tables.file.NA_SPELLINGS``) are missing values in every feature
+            column and among numbers; in a target of words they are labels, unless they are named here. A dash is a
+            missing value among numbers.
         ignore: columns to leave out.
         categorical: columns of numbers that are categories; a target of numbers that are classes.
         max_integer_categories: whole numbers of so many different values at most are categories, too.
         min_category_count: categories of fewer training rows share a slot with the unknown ones.
         max_categories: of a column; the less frequent ones share that slot, too.
         label_strip: characters to strip from both ends of class labels.
-        hint: where the file can be had, told when it is missing.
+        decimal: ``point`` or ``comma``; found out for each column when None. A column that can be read in two ways
+            (``1,234``) is refused, unless another column of the file shows which one is meant.
+        thousands: ``comma``, ``point``, ``space``, ``apostrophe`` or ``none``; found out when None. Percent and currency
+            signs are left out: ``12.5%`` is 12.5, ``$5`` is 5.
+        dates: columns that hold dates; each that looks like it when None, none when empty.
+        date_parts: the features of a date: ``year``, ``month``, ``day``, ``weekday`` (Monday is 0), ``hour``, ``minute``,
+            ``days`` (since 1970). When None the first four, and ``hour`` if there are times. A part that is the same in all
+            training rows is left out.
+        day_first: whether ``01/02/2024`` is in February; found out when None, and refused if no value shows it.
+        hint: where the file is available, printed when it is missing.
         val_fraction, test_fraction: of the rows, cut at random; each class in the same proportion.
         split_seed: of that cut.
 
@@ -76,6 +90,11 @@ class TableDataModule(DataModule):
         min_category_count: Annotated[int, Ge(1)] = 5,
         max_categories: Annotated[int, Ge(1)] = 50,
         label_strip: str = "",
+        decimal: Literal[".", ",", "point", "comma"] | None = None,
+        thousands: Literal[".", ",", " ", "'", "", "point", "comma", "space", "apostrophe", "none"] | None = None,
+        dates: list[str] | None = None,
+        date_parts: list[Literal["year", "month", "day", "weekday", "hour", "minute", "days"]] | None = None,
+        day_first: bool | None = None,
         hint: str = "",
         val_fraction: Annotated[float, Gt(0), Lt(0.5)] = 0.2,
         test_fraction: Annotated[float, Gt(0), Lt(0.5)] = 0.2,
@@ -98,11 +117,16 @@ class TableDataModule(DataModule):
             ignore=list(ignore or []),
             categorical=list(categorical or []),
             label_strip=label_strip,
+            decimal=decimal,
+            thousands=thousands,
+            dates=None if dates is None else list(dates),
+            day_first=day_first,
         )
         self.limits = {
             "max_integer_categories": max_integer_categories,
             "min_category_count": min_category_count,
             "max_categories": max_categories,
+            "date_parts": None if date_parts is None else list(date_parts),
         }
         self.hint = hint
         self.val_fraction = val_fraction
@@ -111,6 +135,7 @@ class TableDataModule(DataModule):
         self.fitted: TableFit | None = None
         self.table: pd.DataFrame | None = None
         self.notes: list[str] = []
+        self.formats: dict[str, NumberFormat] = {}
 
     def check(self) -> list[str]:
         problems = []
@@ -131,13 +156,17 @@ class TableDataModule(DataModule):
         for split, path in {"train": self.path, "test": self.test_path}.items():
             try:
                 if path:
-                    tables[split] = self.layout.read(path, num_rows=None if whole else 0)
+                    known = self.formats if split == "test" or self.fitted is not None else None
+                    tables[split], formats = self.layout.read(path, None if whole else 0, known, self.dropped)
+                    self.formats = self.formats if known is not None else formats
             except DataError as error:
                 problems.append(f"{error} {self.hint}".rstrip())
         if not whole:
             return tables, problems or self.layout.missing_columns(tables["train"], self.path)
         if "train" in tables:
             problems += self._group_problems(tables["train"]) or self.layout.problems(tables["train"], self.path)
+        if not problems and self.fitted is None:
+            problems += self._feature_problems(tables["train"])
         if len(tables) == 2:
             problems += self.layout.test_problems(tables["test"], self.test_path, tables["train"])
         return tables, problems
@@ -152,7 +181,8 @@ class TableDataModule(DataModule):
         tables = {split: self.layout.labelled(table) for split, table in tables.items()}
         self.table = tables["train"]
         if self.fitted is None:
-            self._use(*learn(tables["train"], self.layout, self._cut, self.path, **self.limits))
+            fit, notes = learn(tables["train"], self.layout, self._cut, self.path, **self.limits)
+            self._use(replace(fit, formats=self.formats), notes)
         source = self.fitted.encode(tables["train"], self.layout, self.path)
         parts = zip(
             ("train", "val", "test"), self._cut(source.targets, bool(self.fitted.class_names)), strict=True
@@ -177,6 +207,13 @@ class TableDataModule(DataModule):
         if folds.group_column:
             self.layout.ignore.append(folds.group_column)
 
+    def _feature_problems(self, table: pd.DataFrame) -> list[str]:
+        """What the training rows alone would show too late, in ``setup``; here for all rows with a target."""
+        rows = self.layout.labelled(table)
+        encoder, roles = fit_encoder(rows, rows, self.layout, **self.limits)
+        problem = empty_problem(rows, encoder, roles, self.limits["min_category_count"])
+        return [f"{self.path}: {problem}"] if problem else []
+
     def _group_problems(self, table: pd.DataFrame) -> list[str]:
         name = self.folds.group_column if self.folds else None
         if name is None:
@@ -195,7 +232,7 @@ class TableDataModule(DataModule):
         return values.tolist()
 
     def _use(self, fit: TableFit, notes: list[str]) -> None:
-        self.fitted, self.notes = fit, notes
+        self.fitted, self.notes, self.formats = fit, notes, fit.formats
         self.normalize = Standardize(fit.mean, fit.std)
         for note in notes:
             log.warning("%s: %s", self.path, note)
@@ -226,7 +263,7 @@ class TableDataModule(DataModule):
         """Rows of tables with the columns of the training file; the target's is not needed."""
         found = []
         for path in paths:
-            features = self.fitted.encoder(self.layout.read_without_targets(path), path)
+            features = self.fitted.encoder(self.layout.read_without_targets(path, self.fitted.formats), path)
             prefix = "" if len(paths) == 1 else f"{path} "
             found += [(f"{prefix}row {number}", row) for number, row in enumerate(features, start=1)]
         return found

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Literal
 
 import pandas as pd
 import torch
 from torch import Tensor
 
+from runner.data.dropped import DroppedSamples
+from runner.data.labels import find_label, merge_spellings, merged_spellings
 from runner.data.nearest import did_you_mean
 from runner.data.tables.column import is_numeric, mixed_column, odd_words
-from runner.data.tables.file import number_columns, to_numbers
+from runner.data.tables.file import NA_SPELLINGS, number_columns, to_numbers
+from runner.data.tables.numbers import DASHES, NumberFormat, plain_numbers, read_formats
 from runner.errors import DataError
 
-__all__ = ["class_names_of", "encode_targets", "problem_of", "target_problems", "unknown_labels"]
+__all__ = [
+    "class_names_of", "encode_targets", "label_notes", "problem_of", "read_target", "report_missing_targets",
+    "target_problems", "unknown_labels",
+]  # fmt: skip
 
 Problem = Literal["classification", "regression"]
 MAX_NUMBER_CLASSES = 20
@@ -44,6 +50,69 @@ def is_measured(column: pd.Series, categorical: Sequence[str]) -> bool:
     return bool((numbers % 1 != 0).any()) or numbers.nunique() > MAX_NUMBER_CLASSES
 
 
+def read_target(
+    column: pd.Series,
+    missing: Set[str],
+    is_words: bool,
+    path: str,
+    task: str | None,
+    categorical: Sequence[str],
+    decimal: str | None,
+    thousands: str | None,
+    known: Mapping[str, NumberFormat] | None = None,
+) -> tuple[pd.Series, NumberFormat | None]:
+    """A target column: numbers written plainly, or labels as the file spells them. ``None``, ``NA`` and the like are
+    missing values among numbers, and labels among words.
+
+    Args:
+        column: every cell as text, also empty ones.
+        missing: cells without a value, apart from ``NA_SPELLINGS``.
+        is_words: whether it holds words in the training file.
+        known: see ``read_formats``.
+
+    Returns:
+        The column, NaN where there is no target, and the format of its numbers; None for words.
+
+    Raises:
+        DataError: numbers that can be read in two ways.
+    """
+    values = column.where(~column.isin(missing))
+    certain = values.where(~values.isin(NA_SPELLINGS))
+    if is_words:
+        return values, None
+    try:
+        form = read_formats(certain.to_frame(), path, decimal, thousands, known).get(column.name)
+    except DataError:
+        if "classification" not in (task or "").lower() and column.name not in categorical:
+            raise
+        return values, None
+    if form is None:
+        is_regression = "regression" in (task or "").lower() or certain.dropna().empty
+        return (certain if is_regression else values), None
+    numbers = plain_numbers(certain, form)
+    is_class = problem_of(numbers.to_frame(), categorical, task) == "classification"
+    if is_class and not is_measured(numbers, categorical):
+        numbers = certain.where(~certain.isin(DASHES))
+    return numbers, form
+
+
+def report_missing_targets(
+    table: pd.DataFrame, raw: Mapping[str, pd.Series], path: str, dropped: DroppedSamples
+) -> None:
+    """Counts the rows without a target, with the spellings that stand there."""
+    rest = pd.Series(True, index=table.index)
+    for name, column in raw.items():
+        lost = rest & table[name].isna()
+        rest &= ~lost
+        counts = column[lost].value_counts()
+        spellings = ", ".join(
+            f"{count} × {text!r}" if text else f"{count} × an empty cell" for text, count in counts.iloc[:5].items()
+        )
+        rows = [f"row {index + 1}" for index in table.index[lost][:3]]
+        reason = f"no value of the target {name!r} ({spellings}{', …' if len(counts) > 5 else ''})"
+        dropped.add("rows", int(lost.sum()), reason, len(table), path, rows)
+
+
 def target_problems(targets: pd.DataFrame, categorical: Sequence[str], problem: Problem) -> list[str]:
     """Targets that cannot be learnt, or not in this way."""
     if problem == "classification" and targets.shape[1] > 1:
@@ -58,7 +127,7 @@ def column_problems(column: pd.Series, categorical: Sequence[str], problem: Prob
     name, values = column.name, column.dropna()
     if values.empty:
         return [f"target column {name!r} is empty in every row."]
-    if values.nunique() == 1:
+    if values.nunique() == 1 or (problem == "classification" and len(class_names_of(values)) == 1):
         return [f"target column {name!r} is {values.iloc[0]!r} in every row: there is nothing to learn."]
     if problem == "regression":
         return regression_problems(name, values)
@@ -88,17 +157,29 @@ def regression_problems(name: str, values: pd.Series) -> list[str]:
 
 
 def class_names_of(column: pd.Series) -> list[str]:
-    """The labels, sorted: by value if all are numbers."""
-    labels = column.dropna().unique().tolist()
+    """The labels, sorted: by value if all are numbers. See ``merge_spellings`` for what is one label."""
+    labels = list(dict.fromkeys(merge_spellings(column.dropna().unique().tolist()).values()))
     return sorted(labels, key=float) if is_numeric(column) else sorted(labels)
+
+
+def label_notes(column: pd.Series) -> list[str]:
+    """What a person should know about labels that are spelled in several ways."""
+    merged = merged_spellings(merge_spellings(column.dropna().unique().tolist()))
+    return [
+        f"the labels {', '.join(map(repr, spellings))} are one class, {name!r}" for name, spellings in merged.items()
+    ]
 
 
 def unknown_labels(column: pd.Series, class_names: Sequence[str], path: str) -> list[str]:
     """Problems with labels that training does not know."""
-    unknown = sorted(set(column.dropna()) - set(class_names))[:5]
+    unknown = sorted(label for label in column.dropna().unique() if find_label(label, class_names) is None)[:5]
     return [
         f"{path} holds the label {label!r}, which training does not know. {did_you_mean(label, class_names)} "
-        "Mend the labels, or strip what is too much of them with data.label_strip."
+        + (
+            f"If it stands for a missing value, set data.na_values=[{label!r}]."
+            if label in NA_SPELLINGS
+            else "Correct the labels, or strip what is too much of them with data.label_strip."
+        )
         for label in unknown
     ]
 
@@ -113,6 +194,6 @@ def encode_targets(targets: pd.DataFrame, class_names: Sequence[str], path: str)
         problems = unknown_labels(targets.iloc[:, 0], class_names, path)
         if problems:
             raise DataError("\n".join(problems))
-        ids = {label: position for position, label in enumerate(class_names)}
+        ids = {label: find_label(label, class_names) for label in targets.iloc[:, 0].unique()}
         return torch.tensor([ids[label] for label in targets.iloc[:, 0]], dtype=torch.long)
     return torch.from_numpy(number_columns(targets, list(targets.columns), path)).float()

@@ -1,0 +1,126 @@
+"""Columns of dates as numbers: year, month, day, weekday and hour."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from runner.errors import DataError
+
+__all__ = ["DEFAULT_PARTS", "date_feature_names", "date_problem", "find_date_format", "parse_dates", "parts_of", "used_parts"]
+
+DEFAULT_PARTS = ("year", "month", "day", "weekday")
+GLANCE = 100
+ISO = "ISO8601"
+DAY_FIRST = ("%d/%m/%Y", "%d-%m-%Y", "%d/%m/%y", "%d-%m-%y")
+MONTH_FIRST = ("%m/%d/%Y", "%m-%d-%Y", "%m/%d/%y", "%m-%d-%y")
+OTHERS = ("%Y/%m/%d", "%d.%m.%Y", "%d.%m.%y", "%d %b %Y", "%d %B %Y", "%d-%b-%Y", "%d-%b-%y", "%b %d, %Y", "%B %d, %Y", "%b %d %Y")
+TIMES = ("", " %H:%M", " %H:%M:%S", " %H:%M:%S.%f", " %I:%M %p", " %I:%M:%S %p")
+SECONDS_A_DAY = 86_400
+
+
+def parse_dates(column: pd.Series, form: str) -> pd.Series:
+    """Text as local times without an offset, NaT where a value is no date in this format.
+
+    Args:
+        form: of ``strptime``, or ``ISO8601``.
+    """
+    text = column.astype("object")
+    if form == ISO:
+        text = text.where(text.isna() | text.astype(str).str.match(r"^\d{4}-\d{1,2}-\d{1,2}"))
+        text = text.str.replace(r"\s*(?:Z|[+-]\d{2}:?\d{2})$", "", regex=True).where(
+            text.str.contains(":", na=False), text
+        )
+    return pd.to_datetime(text, format=form, errors="coerce")
+
+
+def fits(column: pd.Series, form: str) -> bool:
+    return all(parse_dates(some, form).notna().all() for some in (column.iloc[:GLANCE], column))
+
+
+def candidates(column: pd.Series) -> list[str]:
+    """All formats that fit every value."""
+    values = column.dropna()
+    if values.empty or not values.iloc[:GLANCE].str.match(r"^[\w.,:/+ -]{6,40}$").all():
+        return []
+    if not values.iloc[:GLANCE].str.contains(r"\d").all() or not values.iloc[:GLANCE].str.contains(r"[-/. ]").all():
+        return []
+    if fits(values, ISO):
+        return [ISO]
+    num_colons = values.iloc[0].count(":")
+    times = [time for time in TIMES if time.count(":") == num_colons]
+    forms = [form + time for form in (*OTHERS, *DAY_FIRST, *MONTH_FIRST) for time in times]
+    return [form for form in forms if fits(values, form)]
+
+
+def find_date_format(column: pd.Series, day_first: bool | None = None) -> str | None:
+    """The format of a column of dates; None if it holds something else or can be read in two ways."""
+    found = candidates(column)
+    if day_first is not None and len(found) > 1:
+        wrong = MONTH_FIRST if day_first else DAY_FIRST
+        found = [form for form in found if not form.startswith(wrong)] or found
+    if len(found) > 1 and two_orders(column, found):
+        return None
+    return found[0] if found else None
+
+
+def two_orders(column: pd.Series, forms: Sequence[str]) -> bool:
+    """Whether day first and month first give different dates."""
+    first, *others = (parse_dates(column.dropna(), form) for form in forms)
+    return any(not first.equals(other) for other in others)
+
+
+def date_problem(column: pd.Series, day_first: bool | None = None) -> str:
+    """Why a column of dates cannot be read; empty if it can, or holds something else."""
+    found = candidates(column)
+    if len(found) < 2 or find_date_format(column, day_first) is not None:
+        return ""
+    value = next(
+        text for text in column.dropna()
+        if len({parse_dates(pd.Series([text]), form).iloc[0] for form in found}) > 1
+    )  # fmt: skip
+    dates = [parse_dates(pd.Series([value]), form).iloc[0].date() for form in found[:2]]
+    return (
+        f"column {column.name!r} can be read in two ways: {value!r} is {dates[0]} with the day first and {dates[1]} with the "
+        "month first. Say which with data.day_first=true or data.day_first=false."
+    )
+
+
+def used_parts(column: pd.Series, form: str, wanted: Sequence[str] | None) -> list[str]:
+    """The parts of the training rows' dates that differ between rows."""
+    if wanted is None:
+        has_times = parse_dates(column, form).dt.normalize().ne(parse_dates(column, form)).where(column.notna()).any()
+        wanted = [*DEFAULT_PARTS, *(["hour"] if has_times else [])]
+    numbers = parts_of(column, form, wanted)
+    return [part for place, part in enumerate(wanted) if len(np.unique(numbers[~np.isnan(numbers[:, place]), place])) > 1]
+
+
+def parts_of(column: pd.Series, form: str, parts: Sequence[str], path: str = "") -> np.ndarray:
+    """Float64 ``(N, parts)``, NaN where the date is missing.
+
+    Raises:
+        DataError: a value is no date in this format.
+    """
+    dates = parse_dates(column, form)
+    if (bad := (dates.isna() & column.notna()).to_numpy()).any():
+        iso = parse_dates(column, ISO)
+        if (iso.isna() & column.notna()).any():
+            row = int(bad.argmax())
+            raise DataError(
+                f"{path}, row {row + 1}: column {column.name!r} holds {column.iloc[row]!r}, expected a date such as "
+                f"{pd.Timestamp(2024, 12, 31).strftime('%Y-%m-%d' if form == ISO else form)}."
+            )
+        dates = iso
+    values: dict[str, Any] = {
+        part: getattr(dates.dt, part) for part in parts if part != "days"
+    }  # fmt: skip
+    if "days" in parts:
+        values["days"] = (dates - pd.Timestamp(1970, 1, 1)).dt.total_seconds() / SECONDS_A_DAY
+    return np.stack([values[part].astype("float64").to_numpy() for part in parts], axis=1) if parts else np.empty((len(column), 0))
+
+
+def date_feature_names(name: str, parts: Sequence[str]) -> list[str]:
+    return [f"{name} {part}" for part in parts]
