@@ -11,8 +11,8 @@
     │   ├── OutOfMemory            the memory of a device is not enough
     │   ├── CheckpointError        a checkpoint cannot be written or read
     │   └── BrokenSampleError      a sample cannot be read in mid-training
-    ├── RollBack                   never leaves the worker: it goes on from the last good checkpoint
-    ├── Pruned                     a sweep ended this trial: it lagged behind the others
+    ├── RollBack                   never leaves the worker, which resumes from the last good checkpoint
+    ├── Pruned                     a sweep ended this trial because it was worse than the others
     ├── BudgetSpent                never leaves the worker: training ends, the best checkpoint is tested
     └── Interrupted                exit code 128 + the signal's number: state saved
         └── OutOfTime              exit code 124: the scheduler's time limit is near, state saved

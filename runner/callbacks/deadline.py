@@ -29,7 +29,7 @@ class Deadline(pl.Callback):
         max_time: of training, all attempts together, as Lightning takes it: ``DD:HH:MM:SS`` or a mapping
             (``{hours: 2}``). Afterwards the best checkpoint is tested; ``runner resume RUN trainer.max_time=…`` goes
             on where it stopped.
-        job_end: when the scheduler ends this process; None when nobody does.
+        job_end: when the scheduler ends this process; None if it does not.
 
     Raises:
         BudgetSpent: max_time is over; the state is saved.
@@ -66,12 +66,12 @@ class Deadline(pl.Callback):
             return
         if self._is(trainer, self.job_end is not None and time.time() + self.margin_s() >= self.job_end.at):
             path = save(trainer)
-            raise OutOfTime(f"{self.job_end.told()}: the state is saved at step {trainer.global_step}{path}.")
+            raise OutOfTime(f"{self.job_end.message()}: the state is saved at step {trainer.global_step}{path}.")
         if self._is(trainer, self.max_s is not None and self.elapsed_s() >= self.max_s):
             path = save(trainer)
             raise BudgetSpent(
                 f"trainer.max_time ({timedelta(seconds=self.max_s)}) is spent: training ends at step "
-                f"{trainer.global_step}{path}. `runner resume RUN trainer.max_time=…` goes on from there."
+                f"{trainer.global_step}{path}. `runner resume RUN trainer.max_time=…` continues from there."
             )
 
     def on_validation_batch_end(

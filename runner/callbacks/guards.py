@@ -30,7 +30,7 @@ class NonFiniteGuard(pl.Callback):
     Under fp16 the gradient is the loss scaler's business: it leaves such updates out and lowers its scale.
 
     Args:
-        on_non_finite: stop ends the run; skip leaves the update out and goes on; roll_back goes on from the last good
+        on_non_finite: stop ends the run; skip omits the update; roll_back resumes from the last good
             checkpoint with a lower learning rate.
         most: skip and roll_back: how often, in a row or in all, before the run ends all the same; 10 and 3 when null.
         lr_factor: roll_back: what the learning rate is multiplied by; 0.5 when null.
@@ -138,10 +138,10 @@ class NonFiniteGuard(pl.Callback):
             names = gradients_not_finite(pl_module) if what == "gradient" else []
             if what == "gradient" and not names:
                 return  # large, but numbers
-            told = tell(trainer, step, self._batch_idx, what, value, self._batch, names)
+            message = tell(trainer, step, self._batch_idx, what, value, self._batch, names)
             if self.on_non_finite == "stop":
-                self._fail(trainer, told)
-            self._wrong = self._wrong or told
+                self._fail(trainer, message)
+            self._wrong = self._wrong or message
             if what == "loss":
                 pl_module.last_train_loss = None  # keeps it out of the mean loss
 
@@ -163,10 +163,10 @@ class NonFiniteGuard(pl.Callback):
         if self.in_a_row > self.most:
             raise NonFiniteLossError(f"{self.in_a_row} updates in a row could not be made. {wrong} {advice(trainer)}")
 
-    def _fail(self, trainer: pl.Trainer, told: str) -> None:
+    def _fail(self, trainer: pl.Trainer, message: str) -> None:
         if self.on_non_finite == "roll_back":
-            raise RollBack(f"{told} {advice(trainer)}", self.lr_factor, self.most)
-        raise NonFiniteLossError(f"{told} {advice(trainer)}")
+            raise RollBack(f"{message} {advice(trainer)}", self.lr_factor, self.most)
+        raise NonFiniteLossError(f"{message} {advice(trainer)}")
 
 
 def refuse_idle(on_non_finite: str, most: Any, lr_factor: Any, every_n_steps: Any) -> None:
@@ -183,7 +183,7 @@ def refuse_idle(on_non_finite: str, most: Any, lr_factor: Any, every_n_steps: An
     for name, is_idle in idle.items():
         if is_idle:
             raise UserError(
-                f"{name} would have no effect with on_non_finite={on_non_finite}; it is for {reader[name]}. Take it away."
+                f"{name} would have no effect with on_non_finite={on_non_finite}; it is for {reader[name]}. Remove it."
             )
 
 

@@ -27,12 +27,12 @@ class JobEnd:
     length_s: float = 0.0
     job: str = ""
 
-    def told(self) -> str:
+    def message(self) -> str:
         return f"SLURM ends job {self.job} at {time.strftime('%H:%M:%S', time.localtime(self.at))}"
 
 
 def job_end(environment: Mapping[str, str] | None = None) -> JobEnd | None:
-    """From the job's environment, else from ``scontrol``; None outside a job, and where nobody knows."""
+    """From the job's environment, otherwise from ``scontrol``; None outside a job or if it is unknown."""
     environment = os.environ if environment is None else environment
     job = environment.get("SLURM_JOB_ID")
     if not job:

@@ -160,7 +160,7 @@ class TrainMetrics(Callback):
 
 
 def mean_of(ranks: list[dict[str, Any]]) -> dict[str, Any]:
-    """The sums of several ranks as each of another number of ranks goes on with them."""
+    """Redistributes the sums of several ranks over another number of ranks."""
 
     def mean(values: list[float | None]) -> float | None:
         return None if values[0] is None else sum(values) / len(values)

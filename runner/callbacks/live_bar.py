@@ -12,7 +12,7 @@ __all__ = ["LiveBar"]
 
 
 class LiveBar:
-    """Drawn only when told to: no thread competes with the training loop. It vanishes when stopped."""
+    """Drawn only on request, so that no thread competes with the training loop. It disappears when stopped."""
 
     def __init__(self, console: Console):
         self._live = Live(console=console, auto_refresh=False, transient=True)
@@ -21,7 +21,7 @@ class LiveBar:
     def show(
         self, what: str, fraction: float | None, batches: str, times: str = "", metrics: str = ""
     ) -> None:
-        """Draw anew.
+        """Redraws the bar.
 
         Args:
             what: "epoch 3/10".

@@ -66,7 +66,7 @@ def between_updates(trainer: Trainer) -> bool:
 
 
 def announce_boundaries(trainer: Trainer, pl_module: LightningModule) -> None:
-    """From now on, callbacks hear of every step boundary. Called in ``on_train_start``."""
+    """Makes callbacks receive every step boundary from now on. Called in ``on_train_start``."""
     loop = trainer.fit_loop.epoch_loop
     before_fetch = type(loop)._on_before_fetch
     hooks = [x.on_step_boundary for x in trainer.callbacks if hasattr(x, "on_step_boundary")]
@@ -93,7 +93,7 @@ def order_of(trainer: Trainer) -> list[dict[str, Any]]:
 
 
 def place_loaders(trainer: Trainer, position: Position) -> None:
-    """Starts the train loaders' iterators anew, behind the batches that were done.
+    """Restarts the train loaders' iterators after the batches that were done.
 
     They were made before ``on_train_start``; loader workers are reading ahead from the first epoch's start.
     """

@@ -22,7 +22,7 @@ class OptimizerSettings(pl.Callback):
 
     Args:
         settings: numbers and lists of the config's optimizer node.
-        lr_scale: what the learning rate is multiplied by besides: a run that rolled back goes on with a lower one.
+        lr_scale: an additional factor of the learning rate, which is lower after a rollback.
     """
 
     def __init__(self, settings: dict[str, Any], lr_scale: float = 1.0):

@@ -81,14 +81,14 @@ class PassSize(pl.Callback):
         sizes = [size for size, _, _ in rooms if size is not None]
         size = min(sizes) if sizes else None
         wanted, free = max(room[1] for room in rooms), min(room[2] for room in rooms)
-        told = f"all {share} samples of a batch" if size is None else f"{size} samples at once, of {share}"
+        size_text = f"all {share} samples of a batch" if size is None else f"{size} of {share} samples"
         announce.text(
-            f"hardware.micro_batch=auto: {told} (all of them would take about {shown(wanted)}; {shown(free)} may be filled)."
+            f"hardware.micro_batch=auto: {size_text} (all of them would need about {shown(wanted)}; {shown(free)} may be filled)."
         )
         return size
 
     def write(self, trainer: pl.Trainer) -> None:
-        """Into the run's config, in place of ``auto``: a resumed run goes on with it."""
+        """Replaces ``auto`` in the run's config, so that a resumed run uses the same size."""
         self.hardware |= {"micro_batch": self.asked, "memory_gib": None}  # checkpoints keep the config too
         path = Path(trainer.default_root_dir) / "config.yaml"
         if trainer.is_global_zero and path.exists():

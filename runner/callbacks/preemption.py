@@ -151,7 +151,7 @@ class Preemption(pl.Callback):
         self._release()
         if signum is not None and "DataLoader worker" in str(exception):
             raise Interrupted(
-                f"{signal.Signals(signum).name}: ended without saving anew; the last checkpoint stands.",
+                f"{signal.Signals(signum).name}: ended without saving; the last checkpoint is kept.",
                 signum,
             ) from exception
 

@@ -45,7 +45,7 @@ def set_random_state(state: dict[str, Any]) -> None:
 
 @contextmanager
 def unnoticed() -> Iterator[None]:
-    """Behind it every generator stands where it stood before."""
+    """Restores the state of every generator after the block."""
     state = get_random_state()
     try:
         yield

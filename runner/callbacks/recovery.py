@@ -1,4 +1,4 @@
-"""An interrupted training goes on as if nothing had happened: the same samples and numbers, bit for bit."""
+"""Exact resume: an interrupted training continues with the same samples and random numbers, bit for bit."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class Recovery(pl.Callback):
             self._loaded = checkpoint.get(KEY)
             if self._loaded is None:
                 log.warning(
-                    "This checkpoint was not written by runner: training goes on, but not bit for bit."
+                    "This checkpoint was not written by runner: training resumes, but not bit for bit."
                 )
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -120,7 +120,7 @@ class Recovery(pl.Callback):
             self._random_due = False
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """A training that had ended, and is made longer, goes on here."""
+        """Continues a finished training that is extended."""
         self._restore_random(self._loaded is not None and self._loaded["over"])
 
     def on_step_boundary(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -139,7 +139,7 @@ def config_of(checkpoint: str | PathLike) -> dict[str, Any] | None:
 
 
 def patience_of(config: dict[str, Any] | None) -> Any:
-    """What early stopping was told; where that has changed, it has not spoken yet."""
+    """The settings of early stopping; if they have changed, its stored decision does not apply."""
     return ((config or {}).get("regularization") or {}).get("early_stopping")
 
 
@@ -147,7 +147,7 @@ def describe(trainer: pl.Trainer, pl_module: pl.LightningModule) -> dict[str, An
     """All that Lightning leaves out, as tensors and plain containers."""
     position = loop.position_of(trainer)
     journal = journal_of(trainer)
-    # The public property would compute them anew, and so change them.
+    # The public property would recompute and thereby change them.
     metrics = trainer._logger_connector._callback_metrics
     random = all_of(get_random_state())
     return {
@@ -201,7 +201,7 @@ def refuse_other_order(trainer: pl.Trainer, state: dict[str, Any]) -> None:
     if state["batch"] == 0 or order == state["order"]:
         return
     if not order:
-        log.warning("The train loader is not one of runner's: the interrupted epoch begins anew within.")
+        log.warning("The train loader is not one of runner's: the interrupted epoch restarts from its beginning.")
         return
     changed = [
         f"{key}={now[key]} (was {before[key]})"

@@ -1,4 +1,4 @@
-"""Whether a checkpoint and the run that is to go on from it still belong together."""
+"""Whether a checkpoint still matches the run that resumes from it."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ def check_same(
     config: dict[str, Any],
     facts_before: dict[str, Any],
     facts: dict[str, Any],
-    told: Mapping[str, Any],
+    known_changes: Mapping[str, Any],
 ) -> None:
-    """Tells every key that differs from the config the checkpoint was written with.
+    """Reports every key that differs from the config that the checkpoint was written with.
 
     Args:
-        told: keys and values that the user was told already.
+        known_changes: keys and values that have already been reported.
 
     Raises:
         UserError: one of them, or the data, would make the result meaningless.
@@ -44,11 +44,11 @@ def check_same(
     ]
     if refused:
         raise UserError(
-            f"the run cannot go on from {checkpoint.file}, for it was written with other values. " + " ".join(refused)
+            f"the run cannot resume from {checkpoint.file}, which was written with other values. " + " ".join(refused)
             + " Restore them, or start a new run."
         )  # fmt: skip
     for change in changes:
-        if told.get(change.key, change) == change.now:
+        if known_changes.get(change.key, change) == change.now:
             continue
         log.warning("since %s was written: %s", checkpoint.file, change)
 

@@ -22,7 +22,7 @@ class ScheduleLength(pl.Callback):
     """Gives a schedule that depends on the length of the training the length of now.
 
     A checkpoint brings the schedule as it was planned when it was written: one that had come to its end would stay
-    there, and a training that goes on would learn at a rate of zero. From here on it has the rates that a training of
+    there, and a resumed training would have a learning rate of zero. From here on it has the rates that a training of
     the new length has at this step. Before ``OptimizerSettings`` among the callbacks.
     """
 
@@ -55,7 +55,7 @@ class ScheduleLength(pl.Callback):
         scheduler.load_state_dict(new.state_dict())
         rates = groups[0]["lr"], optimizer.param_groups[0]["lr"]
         log.warning(
-            "the schedule was planned for %d steps and is now for %d: the learning rate was %.3g, and goes on from %.3g.",
+            "the schedule was planned for %d steps and is now for %d: the learning rate was %.3g and is now %.3g.",
             before, self._total, *rates,
         )  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""A copy of a training's state as it is at one moment: it can be written to the disk while the training goes on."""
+"""A snapshot of the training state, which can be written to disk while training continues."""
 
 from __future__ import annotations
 

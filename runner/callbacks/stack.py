@@ -52,8 +52,8 @@ def make_callbacks(config: dict[str, Any], task: Task, pulse: Pulse, scale: floa
     callbacks += training_callbacks(config, task)
     callbacks += averaging_callbacks(config.get("regularization") or {}, config["seed"])
     settings = OptimizerSettings(config["optimizer"], scale)
-    told = (config.get("launcher") or {}).get("kind") == "slurm"  # then a signal comes, and the job is put back
-    deadline = Deadline(config["trainer"].get("max_time"), None if told else job_end())
+    signalled = (config.get("launcher") or {}).get("kind") == "slurm"  # then a signal comes, and the job is put back
+    deadline = Deadline(config["trainer"].get("max_time"), None if signalled else job_end())
     saving = [Recovery(config), build(config["checkpoint"]), Preemption(), deadline]
     return [*callbacks, OneTruth(), PassSize(config["hardware"]), ScheduleLength(), settings, *saving]
 
@@ -81,7 +81,7 @@ def make_trainer(
     """
     Args:
         place: of this process among those that execute the run.
-        pulse: to be told how far the training is.
+        pulse: updated with the progress of the training.
     """
     place = place or Place()
     return _factory(run, config, hardware, place, without_max_time(config["trainer"]))(
@@ -108,7 +108,7 @@ def make_range_trainer(
 
 
 def until_step(trainer: dict[str, Any], num_steps: int) -> dict[str, Any]:
-    """The trainer's node for so many steps and nothing besides: no validation, no profiler, no other end."""
+    """The trainer node for a fixed number of steps, without validation, profiler or other limits."""
     ends = ("max_time", "min_steps", "min_epochs", "profiler", "val_check_interval", "check_val_every_n_epoch")
     kept = {key: value for key, value in trainer.items() if key not in ends}
     return kept | {"max_steps": num_steps, "max_epochs": -1, "limit_val_batches": 0}

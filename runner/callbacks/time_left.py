@@ -58,7 +58,7 @@ def batches_left(trainer: Trainer, batch: int) -> float | None:
 
 
 def validations_left(trainer: Trainer, batches: float) -> int:
-    """Validations in the next so many training batches."""
+    """The number of validations within the next training batches."""
     if not trainer.enable_validation:
         return 0
     interval = trainer.num_training_batches * (trainer.check_val_every_n_epoch or 1)

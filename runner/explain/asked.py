@@ -58,7 +58,7 @@ def ask(task: Task, forward: Forward, inputs: Tensor, wish: Wish, data: Any) -> 
         inputs: ``(1, …)``, as the model gets them.
 
     Raises:
-        UserError: there is no such class, column or step; or runs of this task cannot be explained.
+        UserError: the class, column or step does not exist, or runs of this task cannot be explained.
     """
     raise UserError(refusal(task))
 
@@ -67,8 +67,8 @@ def refusal(task: Task) -> str:
     """Why runs of a task cannot be explained."""
     if isinstance(task, WordVectorsTask):
         return (
-            "a run of word vectors has nothing to explain: what it says of a word is that word's vector, and there is no "
-            "other part of an input. `runner predict RUN WORD…` lists the nearest words, `runner embed RUN` draws the vectors."
+            "a run of word vectors has nothing to explain: its output for a word is that word's vector, which depends on no "
+            "other input. `runner predict RUN WORD…` lists the nearest words, `runner embed RUN` draws the vectors."
         )
     return f"`runner explain` has no method for runs of {task_name(task)}."
 
@@ -78,10 +78,10 @@ def task_name(task: Task) -> str:
 
 
 def number_of(wanted: str, names: Sequence[str], what: str) -> int:
-    """Place of a name, or of a number that is no name.
+    """The index of a name; a number that is not a name is an index itself.
 
     Raises:
-        UserError: there is no such one.
+        UserError: the name does not exist.
     """
     if wanted in names:
         return list(names).index(wanted)
@@ -203,7 +203,7 @@ def one_token(ids: Sequence[int], wanted: str) -> int:
 
 @ask.register
 def _(task: LanguageTask, forward: Forward, inputs: Tensor, wish: Wish, data: Any) -> list[Asked]:
-    """The logit of the token behind the text."""
+    """The logit of the token after the text."""
 
     def logits(batch: Tensor) -> Tensor:
         return task.model(batch, None, True)[0][:, -1]

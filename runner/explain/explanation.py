@@ -20,7 +20,7 @@ class Explanation:
 
     Attributes:
         values: of pixels ``(H, W)``, tokens ``(T,)``, steps and variables ``(T, F)``, or columns ``(F,)``.
-        truth: in words; empty where nobody knows it.
+        truth: in words; empty if unknown.
         score: the number that is explained.
         baseline_score: the same of the baseline, with integrated gradients.
         error: by how much the values fail to add up to the difference.
@@ -54,7 +54,7 @@ class Explainer(Protocol):
 
     Attributes:
         kind: what the inputs are, for messages.
-        methods: those that it has; the first one is taken when nobody chooses.
+        methods: the available ones; the first is the default.
         model: whose layers are used.
         method: the chosen one.
         baseline: in words, what inputs are compared with; empty where they are with nothing.
@@ -76,7 +76,7 @@ class Explainer(Protocol):
         ...
 
     def again(self, found: Explanation) -> np.ndarray:
-        """The same question to the model as it is now: the values alone."""
+        """The attribution values of the model in its current state."""
         ...
 
     def layer_names(self, sample: Sample) -> list[str]:

@@ -30,7 +30,7 @@ def grad_cam(
         layers: their maps, brought to the input's size, are added up.
         by_place: each place of a map is weighted by its own gradient, as in HiResCAM (Draelos and Carin 2020,
             arXiv:2011.08891) and, of detectors, ODAM (Zhao and Chan 2023, arXiv:2304.06354). A box hangs on a few
-            places, and weights of whole maps would light up whatever looks like them.
+            places, and weights of whole maps would highlight everything that looks like them.
         covered: height and width of what the maps show, in pixels of the input, of which what lies beyond the input is
             cut off: see ``padded_size``. None is the input itself.
 

@@ -38,7 +38,7 @@ class ImageExplainer:
         wish: without a method, Grad-CAM is taken where the model has maps, else integrated gradients.
 
     Raises:
-        UserError: there is no such layer, or Grad-CAM is asked of a model without maps.
+        UserError: the layer does not exist, or the model has no feature maps for Grad-CAM.
     """
 
     kind = "images"

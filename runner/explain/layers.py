@@ -1,4 +1,4 @@
-"""Which layer's maps Grad-CAM takes, when nobody says it."""
+"""The default layer for Grad-CAM."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Call:
 def named_layer(model: nn.Module, name: str) -> nn.Module:
     """
     Raises:
-        UserError: there is no such layer; the message tells the nearest, or some.
+        UserError: the layer does not exist; the message names the nearest ones.
     """
     modules = {key: module for key, module in model.named_modules() if key}
     if name not in modules:
@@ -106,7 +106,7 @@ def pyramid(model: nn.Module, calls: list[Call]) -> list[Call]:
 
 
 def last_maps(calls: list[Call], before_the_last: bool) -> list[Call]:
-    """Maps of convolutions, and of what follows them and leaves their shape as it is."""
+    """Feature maps of convolutions and of the layers after them that keep their shape."""
     if before_the_last:
         convolutions = [call for call in calls if isinstance(call.module, nn.Conv2d)]
         calls = calls[: convolutions[-1].began] if convolutions else []

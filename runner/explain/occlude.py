@@ -13,7 +13,7 @@ __all__ = ["occlude_image", "occlude_steps", "occlude_vectors"]
 
 AT_ONCE = 16
 PER_SIDE = 8
-"""An image's side is so many windows long; they overlap by half."""
+"""Number of windows along an image's side; they overlap by half."""
 MOST_WINDOWS = 1000
 """Of a sequence; of a longer one several steps are covered at a time."""
 

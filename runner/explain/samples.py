@@ -23,9 +23,9 @@ from runner.tasks.language import LanguageTask
 __all__ = ["Sample", "given_samples", "load_split", "split_samples"]
 
 USUAL = 8
-"""Samples, where nobody says how many."""
+"""The default number of samples."""
 LOOKED_AT = 1000
-"""Among so many samples, evenly spread, the worst are looked for."""
+"""The worst samples are searched among this number, evenly spread over the split."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def load_split(data: DataModule, split: str, run: RunDir) -> Any:
     """A split of the run's own data, none of it augmented.
 
     Raises:
-        UserError: there is no such split.
+        UserError: the split does not exist.
     """
     data.prepare_data()
     data.setup("fit")
@@ -76,7 +76,7 @@ def split_samples(trained: Trained, wish: Wish, run: RunDir) -> list[Sample]:
     """Samples of a split, evenly spread over it, or those with the highest loss.
 
     Raises:
-        UserError: there is no such split, or the model tells no loss.
+        UserError: the split does not exist, or the model has no loss.
     """
     part, wanted = load_split(trained.data, wish.split, run), wish.samples or USUAL
     places = worst_places(trained.task, trained.data, part, wanted) if wish.worst else spread(len(part), wanted)

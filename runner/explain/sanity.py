@@ -1,4 +1,4 @@
-"""Whether an explanation depends on what the model has learnt: it must change when weights become random.
+"""Sanity check of an explanation: it must change when the model's weights are randomized.
 
 Adebayo et al. 2018, "Sanity checks for saliency maps", arXiv:1810.03292: the cascading randomisation.
 """
@@ -49,7 +49,7 @@ def cascade(
 
     Args:
         names: of the modules with parameters, in the order of their use.
-        explain: attributions, one array a sample, by the model as it is then.
+        explain: returns the attributions of the model in its current state, one array per sample.
 
     Returns:
         For each group its name, and mean and deviation over the samples of the rank correlation of the attributions

@@ -33,7 +33,7 @@ class RowExplainer:
     """
     Args:
         wish: without a method, permutation importance of a split, or integrated gradients of inputs that are given.
-        given: there are inputs, whose truth nobody knows.
+        given: whether the inputs are new rows without targets.
 
     Raises:
         UserError: the method needs what is not there.

@@ -32,7 +32,7 @@ class TokenVectors:
             self.vectors = self.table(ids)
 
     def __call__(self, vectors: Tensor, ids: Tensor) -> Tensor:
-        """``(N, T, D)`` in place of the vectors of ``ids`` ``(N, T)``, which still tell the model where padding is."""
+        """``(N, T, D)`` instead of the vectors of ``ids`` ``(N, T)``, which still mark the padding."""
 
         def put(module: nn.Module, given: tuple[Tensor, ...], outputs: Tensor) -> Tensor:
             return vectors if same(given[0], ids) else outputs  # it may stand for the tokens of an answer, too
@@ -66,6 +66,6 @@ def table_of(model: nn.Module, score: Callable[[Tensor], Tensor], ids: Tensor) -
             hook.remove()
     if not found:
         raise UserError(
-            f"{type(model).__name__} looks its tokens up in no torch.nn.Embedding, so they cannot be told apart."
+            f"{type(model).__name__} has no torch.nn.Embedding for its tokens, so they cannot be attributed separately."
         )
     return found[0]

@@ -24,8 +24,8 @@ class Wish:
             forecast the step ahead; all when None.
         layer: whose maps Grad-CAM takes; the last one that has any when None.
         split: where samples come from when no input is given.
-        samples: so many of them; 8 when None.
-        worst: those with the highest loss, in place of some at random.
+        samples: number of samples; 8 if None.
+        worst: those with the highest loss, instead of a random selection.
         steps: of the integral of integrated gradients.
         repeats: of permutation importance.
         seed: of the permutations and of the sanity check.

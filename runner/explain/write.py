@@ -64,22 +64,22 @@ def file_name(name: str, taken: dict[str, int]) -> str:
 
 def contents(explained: Explained) -> dict[str, Any]:
     """All but the maps of images, as plain values."""
-    told: dict[str, Any] = {"run": explained.run.name, "method": explained.method, "inputs": explained.kind}
-    told |= {"layers": explained.layers, "by_place": explained.by_place} if explained.layers else {}
-    told |= {"baseline": explained.baseline} if explained.baseline else {}
+    values: dict[str, Any] = {"run": explained.run.name, "method": explained.method, "inputs": explained.kind}
+    values |= {"layers": explained.layers, "by_place": explained.by_place} if explained.layers else {}
+    values |= {"baseline": explained.baseline} if explained.baseline else {}
     if explained.skipped:
-        told["skipped"] = explained.skipped
+        values["skipped"] = explained.skipped
     if explained.sanity:
         keys = ("layer", "rank_correlation", "std")
-        told["sanity"] = [dict(zip(keys, row, strict=True)) for row in explained.sanity]
+        values["sanity"] = [dict(zip(keys, row, strict=True)) for row in explained.sanity]
     if explained.importance is not None:
         one = explained.importance
-        told |= {"metric": one.metric, "score": one.score, "rows": one.num_samples, "columns": table_of(explained)}
-        return told
-    told["explanations"] = [
+        values |= {"metric": one.metric, "score": one.score, "rows": one.num_samples, "columns": table_of(explained)}
+        return values
+    values["explanations"] = [
         one.as_row() | values_of(one, explained.kind, number) for number, one in enumerate(explained.found)
     ]
-    return told
+    return values
 
 
 def values_of(one: Explanation, kind: str, number: int) -> dict[str, Any]:

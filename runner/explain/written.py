@@ -25,7 +25,7 @@ def _(task: Seq2SeqTask, forward: Forward, inputs: Tensor, wish: Wish, data: Any
     """The log-probability of what the model writes, greedily, then that of each of its tokens behind those before it, which
     add up to the first; or of one token alone. The end is a token, too, where the model writes it."""
     if wish.target is not None and wish.step is None:
-        raise UserError(f"--target {wish.target} is one token of what the model writes: say with --step in place of which.")
+        raise UserError(f"--target {wish.target} is one output token: give with --step the position it replaces.")
     tokenizer = data.tokenizers["target"]
     most = task.most_steps(inputs)
     with torch.no_grad():

@@ -40,10 +40,10 @@ def embed(run: RunDir, split: str = "val", limit: int = 2000, tokens: bool = Fal
     Args:
         split: ``train``, ``val`` or ``test``.
         limit: samples or tokens at most, the first ones.
-        tokens: the vectors of tokens, most frequent first, in place of those of samples.
+        tokens: the vectors of tokens, most frequent first, instead of those of samples.
 
     Raises:
-        UserError: there is no such split, or the model has no such vectors.
+        UserError: the split does not exist, or the model has no such vectors.
     """
     trained = load_trained(run, which)
     if tokens:
@@ -63,7 +63,7 @@ def embed_tokens(trained: Trained, run: RunDir, limit: int) -> Embedded:
     table, tokenizer = getattr(trained.task.model, "embedding", None), getattr(trained.data, "tokenizer", None)
     if not isinstance(table, nn.Embedding) or tokenizer is None:
         raise UserError(f"the model of {run.name} has no table of tokens. Leave --tokens out: its samples have vectors.")
-    numbers = range(4, min(table.num_embeddings, limit + 4))  # behind the special tokens
+    numbers = range(4, min(table.num_embeddings, limit + 4))  # after the special tokens
     names = [tokenizer.token(number) for number in numbers]
     return Embedded(table.weight.detach()[list(numbers)].numpy(), {"name": names})
 
@@ -144,15 +144,15 @@ def write_embedded(found: Embedded, folder: Path) -> list[Path]:
         np.savetxt(paths[0], found.vectors, delimiter="\t", fmt="%.6g")
         paths[1].write_text(metadata(found), encoding="utf-8")
         share = PCA(2).fit(found.vectors)
-        told = [f"component {n + 1} ({part:.0%} of variance)" for n, part in enumerate(share.explained_variance_ratio_)]
+        components = [f"component {n + 1} ({part:.0%} of variance)" for n, part in enumerate(share.explained_variance_ratio_)]
         perplexity = min(30.0, (len(found.vectors) - 1) / 3)
         near = TSNE(2, perplexity=perplexity, init="pca", random_state=0).fit_transform(found.vectors)
         options = {"targets": found.targets, "class_names": found.class_names, "names": names}
-        for file, points, axes, title in (
-            ("pca.png", share.transform(found.vectors), told, "Vectors, by PCA"),
+        for file, points, labels, title in (
+            ("pca.png", share.transform(found.vectors), components, "Vectors, by PCA"),
             ("tsne.png", near, ("t-SNE 1", "t-SNE 2"), "Vectors, by t-SNE"),
         ):
-            paths.append(to_png(projection(points, **options, axes_names=axes, title=title), folder / file))
+            paths.append(to_png(projection(points, **options, axes_names=labels, title=title), folder / file))
     except OSError as error:
         raise UserError(f"{folder} cannot be written: {error.strerror or error}. Name another with --output.") from error
     return paths

@@ -66,7 +66,7 @@ def evaluate(
 def check_split(split: str) -> None:
     """
     Raises:
-        UserError: there is no such split anywhere.
+        UserError: no data set has such a split.
     """
     if split not in SPLITS:
         raise UserError(f"split {split!r}: expected one of {', '.join(SPLITS)}.")

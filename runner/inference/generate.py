@@ -24,9 +24,9 @@ class Wish:
     """What is to be written.
 
     Attributes:
-        length: tokens behind the prompt.
+        length: number of tokens after the prompt.
         temperature: below 1 the likelier tokens gain; 0 always takes the likeliest.
-        top_k: draw from so many of the likeliest tokens; from all when None.
+        top_k: sample from this number of most likely tokens; from all if None.
         seed: of the draws: the same one gives the same text.
         count: texts.
     """
@@ -53,14 +53,14 @@ class Wish:
             if not least <= value <= most:
                 raise UserError(f"{name} {value}: expected a number from {least} to {most}.")
         if not self.prompt:
-            raise UserError("--prompt is empty: give a text to go on with.")
+            raise UserError("--prompt is empty: give a text to continue.")
 
 
 @dataclass
 class Written:
     """
     Attributes:
-        texts: prompt and what was written behind it.
+        texts: each prompt with its continuation.
         notation: of what the texts are made, as the data has it.
     """
 
@@ -69,7 +69,7 @@ class Written:
 
 
 def generate(run: RunDir, wish: Wish, which: Which = "best") -> Written:
-    """Goes on with a prompt.
+    """Continues a prompt.
 
     Raises:
         UserError: the run's model writes no text, or never saw anything of the prompt.

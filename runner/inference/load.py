@@ -67,14 +67,14 @@ def find_checkpoint(run: RunDir, which: Which | str = "best") -> Saved:
         entry = best_checkpoint(run) if which == "best" else last_checkpoint(run)
         if entry is None:
             state = read_status(run).state
-            raise UserError(f"{run.name} ({state}) has no checkpoint yet. `runner resume {run.name}` goes on with it.")
+            raise UserError(f"{run.name} ({state}) has no checkpoint yet. `runner resume {run.name}` continues it.")
         return entry
     for entry in entries:
         if which == entry.file or Path(which).absolute() == entry.path.absolute():
             return entry
     if not Path(which).exists():
         there = ", ".join(entry.file for entry in entries) or "none"
-        raise UserError(f"no checkpoint {which}: there is no such file, and {run.name} keeps {there}; best and last do too.")
+        raise UserError(f"no checkpoint {which}: not a file, and {run.name} has {there}; best and last are also accepted.")
     path = Path(which).absolute()
     return Saved(path.name, 0, 0, "epoch", "", folder=str(path.parent))
 

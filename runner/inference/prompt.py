@@ -36,7 +36,7 @@ def prompts_of(inputs: Sequence[str]) -> Iterator[tuple[str, str]]:
     """``(name, text)`` of each input: a text, or the name of a ``.txt`` file that holds it.
 
     Raises:
-        DataError: there is no such file.
+        DataError: the file does not exist.
     """
     for given in inputs:
         if given.lower().endswith(".txt") and " " not in given:

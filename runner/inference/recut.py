@@ -1,4 +1,4 @@
-"""Values of an evaluation that would cut a run's data into splits anew."""
+"""Overrides of an evaluation that would change how a run's data are split."""
 
 from __future__ import annotations
 
@@ -41,10 +41,10 @@ def refuse_new_cut(run_name: str, config: DictConfig, overrides: Mapping[str, An
     changed = [key for key in overrides if differs(key)]
     cuts = [key for key in changed if key.split(".")[0] == "folds" or key in names_of(CUTS)]
     if cuts and not any(key in names_of(PLACES) for key in changed):
-        told = ", ".join(f"{key}={overrides[key]}" for key in cuts)
+        given = ", ".join(f"{key}={overrides[key]}" for key in cuts)
         raise UserError(
-            f"{told} would cut the data of {run_name} into splits anew, and it would be evaluated on samples it was "
-            "trained on: leave that out, or give another data set by its path, as with data.root=… or data.path=…"
+            f"{given} would change the splits of {run_name}, and it would be evaluated on samples it was "
+            "trained on. Remove it, or give another data set by its path, as with data.root=… or data.path=…"
         )
 
 

@@ -1,4 +1,4 @@
-"""A run's loss landscape, point by point; one that was interrupted goes on where it stopped."""
+"""A run's loss landscape, point by point; an interrupted one resumes where it stopped."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Explored:
 
 class Expedition:
     """What is needed to know the loss at any point of the plane: everything that can go wrong has done so when it is
-    made. The weights are in 32 bits whatever the run's precision, whose rounding would be seen as roughness.
+    made. The weights are 32-bit for any precision of the run, because rounding would look like roughness.
 
     Attributes:
         settings: all that the losses depend on.
@@ -70,7 +70,7 @@ class Expedition:
             task = self.trained.task.to(device)
             self.samples = Samples(self.trained.data, request.split, device, request.samples)
             to = None if request.to is None else find_checkpoint(run, request.to)
-            with threads(1):  # whose additions come in one order, whatever the surroundings
+            with threads(1):  # a fixed number of threads gives a fixed order of additions
                 self.plane = make_plane(run, task.model, request, to)
         self.points = self.plane.points()
         self.settings = self._settings(device)
@@ -100,7 +100,7 @@ class Expedition:
         next one goes on, and comes to the same to the bit.
 
         Args:
-            show: told how many points are done.
+            show: called with the number of finished points.
 
         Raises:
             UserError: the checkpoint's own loss is no number, or the folder cannot be written.
@@ -140,7 +140,7 @@ def choose_device(trained: Trained, asked: str) -> tuple[torch.device, int | Non
     """The device, and threads of a processor when it is one.
 
     Raises:
-        UserError: there is no such device.
+        UserError: the device does not exist.
     """
     hardware = trained.config["hardware"]
     if asked == "auto":
@@ -155,7 +155,7 @@ def choose_device(trained: Trained, asked: str) -> tuple[torch.device, int | Non
 
 @contextmanager
 def threads(count: int | None) -> Iterator[None]:
-    """Within it, one operation takes so many threads of the processor; None leaves them as they are."""
+    """Sets the number of threads of one operation within the block; None leaves it unchanged."""
     before = torch.get_num_threads()
     torch.set_num_threads(count or before)
     try:

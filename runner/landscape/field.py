@@ -15,9 +15,9 @@ __all__ = ["LossField"]
 
 
 class LossField:
-    """``with LossField(…) as loss: loss(0.5, -0.5)``. Behind the block the weights are what they were.
+    """``with LossField(…) as loss: loss(0.5, -0.5)``. After the block the weights are restored.
 
-    Every point is reached from the centre anew and draws the same random numbers (the proposals a detector is trained
+    Every point is computed from the center and draws the same random numbers (the proposals a detector is trained
     on), so that its loss does not depend on which points were asked for before. Statistics of norms go with the weights
     from the centre to where a direction leads, and no further: beyond it a variance could fall below zero.
 

@@ -20,7 +20,7 @@ KEPT_BYTES = 2 * 2**30
 
 class Samples:
     """Batches of a split, normalised and on the device. They are read once and kept, as long as they take less than
-    2 GiB; what is beyond that is read anew each time.
+    2 GiB; anything larger is read again each time.
 
     Args:
         data: set up.

@@ -26,14 +26,14 @@ def attention_maps(maps: Sequence[tuple[list[str], list[str], np.ndarray]], titl
     cols = min(2, len(maps))
     rows = math.ceil(len(maps) / cols)
     wide = max(len(source) for source, _, _ in maps) * INCHES_PER_TOKEN + 1.3
-    high = max(len(told) for _, told, _ in maps) * INCHES_PER_TOKEN + 1.2
+    high = max(len(output) for _, output, _ in maps) * INCHES_PER_TOKEN + 1.2
     fig, axes = new_figure(max(cols * wide, 4.0), rows * high + 0.4, rows, cols, title=title)
     for ax in axes.flat[len(maps) :]:
         ax.axis("off")
-    for ax, (source, told, attention) in zip(axes.flat, maps, strict=False):
+    for ax, (source, output, attention) in zip(axes.flat, maps, strict=False):
         ax.imshow(attention, cmap="Blues", vmin=0, vmax=1, aspect="auto")
         ax.set_xticks(range(len(source)), [label(token, 12) for token in source], rotation=90, color=INK)
-        ax.set_yticks(range(len(told)), [label(token, 12) for token in told], color=INK)
+        ax.set_yticks(range(len(output)), [label(token, 12) for token in output], color=INK)
         ax.xaxis.tick_top()
         ax.tick_params(length=0, labelsize=7)
         ax.grid(False)

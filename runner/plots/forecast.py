@@ -13,7 +13,7 @@ from runner.plots.style import CYCLE, INK, MUTED, label, new_figure, styled
 __all__ = ["forecast_panels"]
 
 PAST_A_HORIZON = 3
-"""Of a long past, so many times the horizon is drawn."""
+"""The drawn part of the input window, as a multiple of the horizon."""
 
 Window = tuple[str, np.ndarray, np.ndarray | None, np.ndarray, np.ndarray | None]
 
@@ -47,7 +47,7 @@ def forecast_panels(windows: Sequence[Window], unit: str = "", title: str = "For
         if place % cols == 0 and unit:
             ax.set_ylabel(label(unit, 24))
         if place // cols == rows - 1:
-            ax.set_xlabel("steps behind the last one read")
+            ax.set_xlabel("steps after the last input")
     for ax in list(axes.flat)[len(windows) :]:
         ax.set_visible(False)
     handles, names = axes.flat[0].get_legend_handles_labels()

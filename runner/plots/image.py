@@ -1,4 +1,4 @@
-"""Arrays of images in whatever layout and range they come, made drawable."""
+"""Conversion of image arrays of any layout and range for drawing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the trials of a search told after each epoch, and where some of them were pruned."""
+"""Intermediate values of the trials of a sweep, and where trials were pruned."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def intermediate_values(
         curves: trial → step, counted from 1 → value.
         states: of the trials, in the order of ``curves``.
         best: the trial to bring out.
-        step: what the values are told after.
+        step: the unit of the horizontal axis.
     """
     fig, axes = new_figure(9.0, 4.0, title=title or f"Value after each {step}")
     ax = axes[0, 0]

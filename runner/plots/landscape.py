@@ -85,7 +85,7 @@ def landscape_contours(
 
     Args:
         x, y: where the grid's lines are, ``(X,)`` and ``(Y,)``.
-        losses: ``(Y, X)``; those that are not finite are drawn at the upper end of the scale, and told.
+        losses: ``(Y, X)``; non-finite ones are drawn at the upper end of the scale, with a note.
         path: points that the training went through, ``(n, 2)``.
         steps: of each of them.
         note: written below.

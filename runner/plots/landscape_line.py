@@ -25,7 +25,7 @@ def landscape_line(
     """
     Args:
         x: ``(X,)``.
-        losses: ``(X,)``; where they are not finite the line has a gap, and it is told.
+        losses: ``(X,)``; non-finite values leave a gap in the line, which a note states.
         marks: by what it is called, place and loss of a point that is marked.
     """
     drawn = DrawnLosses.of(losses)

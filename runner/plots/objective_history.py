@@ -37,7 +37,7 @@ def objective_history(
     The axis shows the better part of the values whole; values far on the bad side are drawn at its edge, as arrows.
 
     Args:
-        numbers, values, states: (N,) of each trial; the value of a pruned trial is the last it told. NaN: none.
+        numbers, values, states: (N,) of each trial; a pruned trial has its last reported value; NaN if none.
             States: complete, pruned, failed, running.
     """
     numbers, values = np.asarray(numbers, dtype=float), np.asarray(values, dtype=float)
@@ -73,7 +73,7 @@ def objective_history(
 
 
 def limits(values: np.ndarray, lower_is_better: bool, spreads: float = 3) -> tuple[float, float]:
-    """Ends of the axis: outliers on the bad side, beyond so many times the spread of the rest, are cut off."""
+    """Limits of the axis: outliers on the bad side, beyond a multiple of the spread of the rest, are cut off."""
     finite = values[np.isfinite(values)]
     if not len(finite):
         return np.nan, np.nan

@@ -31,7 +31,7 @@ def mask_overlays(
     ignore_index: int,
     title: str = "Masks",
 ) -> Figure | None:
-    """Each image as it is, with its truth, and with its prediction; two in a row. None if there are no images.
+    """Each image, its target and its prediction side by side; two images in a row. None without images.
 
     Args:
         images: uint8 (H, W, 3) each.

@@ -96,7 +96,7 @@ def draw_line(
     ]
     ax.plot(at[alone], heights[alone], "o", color=color, markersize=3, alpha=alpha, zorder=order)
     gaps = np.flatnonzero(np.isnan(heights))
-    if len(gaps):  # a faint bridge tells where the line goes on
+    if len(gaps):  # a faint line bridges the gap
         finite = np.flatnonzero(np.isfinite(heights))
         ax.plot(
             at[finite], heights[finite], ":", color=color, linewidth=0.6, alpha=alpha * 0.5, zorder=order - 1

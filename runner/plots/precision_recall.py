@@ -27,7 +27,7 @@ class Ranking:
     def __init__(self, scores: np.ndarray, positive: np.ndarray):
         order = np.argsort(-scores, kind="stable")
         hits = np.asarray(positive, dtype=float)[order]
-        # Samples with equal scores cannot be told apart: a threshold stands behind the last of them.
+        # Samples with equal scores are indistinguishable: the threshold comes after the last of them.
         last = np.append(np.flatnonzero(np.diff(scores[order])), len(scores) - 1)
         true_positives = np.cumsum(hits)[last]
         false_positives = 1 + last - true_positives

@@ -28,7 +28,7 @@ def projection(
 
     Args:
         points: ``(N, 2)``.
-        targets: class of each, ``(N,)``; one colour without. Of more than twenty classes none is told apart.
+        targets: class of each, ``(N,)``; one color if None. More than twenty classes share one color.
         names: written beside the first points, such as words.
     """
     fig, axes = new_figure(7.4, 5.4, title=title)

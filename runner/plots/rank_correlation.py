@@ -19,7 +19,7 @@ def correlate_ranks(columns: np.ndarray) -> np.ndarray:
     """Spearman's rank correlation of each pair of columns, over the rows that have both.
 
     Args:
-        columns: (N, K), NaN where there is no value.
+        columns: ``(N, K)``, NaN for missing values.
 
     Returns:
         (K, K); NaN with fewer than four common rows, or where one column is constant in them.
@@ -52,7 +52,7 @@ def rank_correlation(
 
     Args:
         columns: name → (N,) values of the trials, NaN where there is none; the objectives first.
-        num_objectives: so many columns are set apart by a line.
+        num_objectives: number of first columns, separated by a line.
     """
     names = list(columns)
     matrix = correlate_ranks(np.stack([np.asarray(columns[name], dtype=float) for name in names], axis=1))

@@ -1,4 +1,4 @@
-"""Images with the places that spoke for a decision, each beside the image as it is."""
+"""Images with attribution maps, each beside the original image."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LUMINANCE = np.array([0.299, 0.587, 0.114])
 FINEST = 64
 """Squares along the shorter side that values are added up in, where that is wished."""
 SHARE_DRAWN = 99.5
-"""Percentile of the absolute values at which the colours end: a single pixel shall not pale all others."""
+"""Percentile of the absolute values at which the colours end: a single pixel must not make all others pale."""
 
 
 @dataclass(frozen=True)

@@ -84,7 +84,7 @@ def step_scores(
         last = steps[-1] + (0 if window.forecast is None else len(window.forecast))
         ax.set_xlim(steps[0] - 0.6, last + 0.6)
         ax.xaxis.set_major_locator(MaxNLocator(8, integer=True))
-        ax.set_xlabel("steps behind the last one read" if ends else "step")
+        ax.set_xlabel("steps after the last input" if ends else "step")
     return fig
 
 

@@ -77,7 +77,7 @@ def draw_line(ax: Axes, line: list[tuple[int, str, int]], top: float, scores: np
             continue
         color = color_of(float(scores[place]), bound)
         ax.add_patch(Rectangle((column - 0.1, top), len(shown) + 0.2, 0.92, facecolor=color, linewidth=0))
-        for offset, sign in enumerate(shown):  # each in its column, whatever the font's width
+        for offset, sign in enumerate(shown):  # each in its own column, independent of the font's width
             ax.text(column + offset + 0.5, top + 0.45, label(sign, 2), fontsize=8, family="DejaVu Sans Mono",
                     va="center", ha="center", color=INK)  # fmt: skip
 

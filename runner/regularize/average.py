@@ -15,14 +15,14 @@ __all__ = ["WeightAverage"]
 
 KEY = "weight_average"
 WARM_UP = 10
-"""Steps after which a tenth of the memory is left of the first weights, whatever the decay."""
+"""Number of steps after which the first weights count for a tenth at most, for any decay."""
 
 
 class WeightAverage(pl.Callback):
     """An exponential moving average after every update, or a plain mean over the last epochs' ends (Izmailov 2018).
 
-    Validation sees the average with batch-norm statistics measured anew; a checkpoint's ``state_dict`` is the
-    average, and the raw weights, which a resumed training goes on with, stand beside it.
+    Validation sees the average with recomputed batch-norm statistics; a checkpoint's ``state_dict`` is the
+    average, and the raw weights, with which training resumes, are stored beside it.
 
     Args:
         ema: decay of the moving average; smaller in the first steps, so that the start is soon forgotten.

@@ -23,7 +23,7 @@ BEST = " *"
 # They differ between any two runs and say nothing about what was tried.
 ALWAYS_DIFFER = ("run.name", "run.root")
 WITHOUT_BEST = ("threshold",)
-"""What is told among the metrics and is none: a decision that was made."""
+"""Entries among the metrics that are decisions, not metrics."""
 
 
 def compare_table(runs: Sequence[RunDir]) -> Shown:

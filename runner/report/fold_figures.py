@@ -66,7 +66,7 @@ def curves_of(run: RunDir, name: str) -> dict[str, dict[int, list[tuple[int, int
 
 
 def predictions_figure(path: Path) -> Figure | None:
-    """What all folds together took for what, or how far their numbers are from the truth; None where neither is told."""
+    """The confusion matrix or the regression plot over all folds; None if neither applies."""
     with open(path, encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     columns = list(rows[0]) if rows else []

@@ -73,7 +73,7 @@ def page_content(summary: Summary, results: dict[str, Any], pictures: list) -> d
 
 def next_commands(run: RunDir) -> list[tuple[str, str]]:
     if read_status(run).state != "finished":
-        return [(f"runner resume {run.name}", "go on with the folds that are not finished")]
+        return [(f"runner resume {run.name}", "continue with the unfinished folds")]
     return [
         (f"runner compare {run.name} OTHER", "means beside those of another run"),
         (f"runner predict {run.name}/0 INPUT", "use the model of a fold"),

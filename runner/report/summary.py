@@ -1,4 +1,4 @@
-"""What a run directory tells about its run. Whatever is missing or torn is left empty, never an error."""
+"""A summary of a run, read from its directory. Missing or incomplete files leave fields empty and raise no error."""
 
 from __future__ import annotations
 

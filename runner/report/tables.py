@@ -21,7 +21,7 @@ from runner.run.folds import finished_folds, has_folds
 __all__ = ["STATE_STYLES", "compare_table", "next_commands", "plan_panel", "results_table", "runs_table", "suggestions_table"]
 
 FEW_CLASSES = 5
-"""Up to so many classes are told one by one."""
+"""Up to this number, classes are listed individually."""
 
 STATE_STYLES = {
     "finished": "green",
@@ -62,7 +62,7 @@ def results_table(results: Mapping[str, Any]) -> Shown:
 
 
 def lowest_of_classes(metrics: Mapping[str, float]) -> dict[str, float]:
-    """Of a metric that is told for many classes (``f1_class/NAME``) the lowest alone; ``runner evaluate`` tells all."""
+    """For a per-class metric of many classes (``f1_class/NAME``) only the lowest value; ``runner evaluate`` shows all."""
     of_classes: dict[str, dict[str, float]] = {}
     for name, value in metrics.items():
         kind, slash, _ = name.partition("/")

@@ -23,17 +23,17 @@ def differences_of_place(before: dict[str, Any], now: dict[str, Any]) -> list[st
     """
     lines = code_differences(before.get("git"), now.get("git"), before.get("diff"), now.get("diff"))
     for key in ("python", "platform"):
-        lines += told(key, before.get(key), now.get(key))
+        lines += difference(key, before.get(key), now.get(key))
     for group in ("packages", "hardware"):
         old, new = before.get(group) or {}, now.get(group) or {}
         for key in sorted({*old, *new}):
-            lines += told(f"{group}: {key}", old.get(key), new.get(key))
+            lines += difference(f"{group}: {key}", old.get(key), new.get(key))
     return lines
 
 
 def code_differences(before: dict | None, now: dict | None, diff_before: str | None, diff_now: str | None) -> list[str]:
     old, new = before or {}, now or {}
-    lines = told("code: revision", old.get("revision"), new.get("revision"))
+    lines = difference("code: revision", old.get("revision"), new.get("revision"))
     if bool(old.get("dirty")) != bool(new.get("dirty")) or (old.get("dirty") and diff_before != diff_now):
         states = [("uncommitted changes" if tree.get("dirty") else "a clean tree") for tree in (old, new)]
         lines.append(f"code: {states[0]} → {states[1]}" + (", others" if states[0] == states[1] else ""))
@@ -43,7 +43,7 @@ def code_differences(before: dict | None, now: dict | None, diff_before: str | N
     return lines
 
 
-def told(what: str, before: Any, now: Any) -> list[str]:
+def difference(what: str, before: Any, now: Any) -> list[str]:
     return [] if before == now else [f"{what}: {before or 'none'} → {now or 'none'}"]
 
 

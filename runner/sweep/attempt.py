@@ -15,7 +15,7 @@ class Attempt:
 
     Attributes:
         trial: its number in the study.
-        run: the run directory, prepared; a worker goes on from its last checkpoint where there is one.
+        run: the prepared run directory; a worker resumes from its last checkpoint, if any.
         prunes: the worker waits for an answer to each value it reports.
         metric: what it reports; the task's own when None.
         num_devices: of the trial, each with a process of its own.

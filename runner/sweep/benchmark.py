@@ -97,7 +97,7 @@ class Bench:
         run_quiet([sys.executable, "-c", LOOP, *self.fresh("loop")])
 
     def alone(self, count: int) -> None:
-        """A process for each of so many trials, as many at a time as the sweep has workers."""
+        """Runs each trial in a process of its own, ``num_workers`` at a time."""
         one = [[sys.executable, "-m", "runner.worker", path] for path in self.fresh("alone")[:count]]
         with ThreadPoolExecutor(self.workers) as pool:
             list(pool.map(run_quiet, one))

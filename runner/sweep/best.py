@@ -29,7 +29,7 @@ def best_config(record: SweepRecord, trial: TrialRecord) -> str:
 
 
 def config_of(record: SweepRecord, trial: TrialRecord) -> dict[str, Any]:
-    """As it was executed; composed anew where another machine keeps the trial's directory, or where that is but one fold's."""
+    """The config as it was executed; composed again if another machine keeps the trial's directory, or if that is one fold's."""
     if trial.run.config_path.is_file() and not of_all_folds(OmegaConf.load(record.sweep.base_path)):
         return OmegaConf.to_container(OmegaConf.load(trial.run.config_path), resolve=False)
     plan = record.plan

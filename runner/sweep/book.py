@@ -56,14 +56,14 @@ class Book:
         return [trial for trial in self.trials() if trial.state != TrialState.WAITING]
 
     def unfinished(self) -> list[FrozenTrial]:
-        """Trials that are begun and not ended, whoever sees to them."""
+        """Trials that have started and not ended, of any owner."""
         return [trial for trial in self.trials() if trial.state == TrialState.RUNNING]
 
     def claim(self) -> Trial | None:
         """The next trial for this process: one whose owner has gone, else a new one.
 
         Returns:
-            None when all that there shall be have been begun, and each has somebody who sees to it.
+            None if all trials have been started and each has a live owner.
         """
         if not self._claimable():
             return None
@@ -79,7 +79,7 @@ class Book:
             return self._mine(self.study.ask())
 
     def _claimable(self) -> bool:
-        """A look without a turn, so that those who wait disturb nobody."""
+        """Checks without the lock, so that waiting processes do not contend for it."""
         gone = any(self.presence.is_gone(trial.user_attrs.get("owner")) for trial in self.unfinished())
         return gone or len(self.started()) < self.total
 
@@ -88,7 +88,7 @@ class Book:
         return trial
 
     def let_go(self, trial: Trial) -> None:
-        """Another process may go on with it at once."""
+        """Releases ownership, so that another process may continue the trial at once."""
         trial.set_user_attr("owner", "")
 
     def is_mine(self, trial: Trial) -> bool:
@@ -103,7 +103,7 @@ class Book:
         return self.space.suggest(trial)
 
     def tell(self, trial: Trial, outcome: Outcome, notes: Mapping[str, Any]) -> None:
-        """Ends a trial; one that has ended already, or is another's now, stays as it is."""
+        """Ends a trial. Does nothing if it has already ended or belongs to another process."""
         with self._turn():
             if not self.is_mine(trial):
                 return

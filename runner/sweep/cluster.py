@@ -63,7 +63,7 @@ class ClusterExecutor(ABC):
 
     @abstractmethod
     def drop(self, job: Any) -> None:
-        """Ends the job, whatever it is at, or gives back what it has left."""
+        """Ends the job in any state, or releases what it has left behind."""
 
     def start(self, attempt: Attempt) -> None:
         # The threads and devices of this machine say nothing about those of the cluster.

@@ -13,11 +13,11 @@ class Executor(Protocol):
     """Starts workers on run directories and tells what is heard of them. Nothing here waits for a trial.
 
     Where the worker is not a child of this process, ``python -m runner.sweep.worker RUN`` is what to start, and a
-    ``Mailbox`` how to hear of it.
+    ``Mailbox`` how to receive its messages.
     """
 
     def start(self, attempt: Attempt) -> None:
-        """Begins an attempt. Whatever goes wrong with it comes as its ``ended``, exactly one for each start."""
+        """Starts an attempt. Every failure is reported by its ``ended`` event, exactly one per start."""
 
     def answer(self, trial: int, prune: bool) -> None:
         """Answers a ``report``; only asked for where the attempt ``prunes``."""
@@ -29,4 +29,4 @@ class Executor(Protocol):
         """What has come since, in the order of its coming; after ``timeout_s`` at the latest, with nothing."""
 
     def close(self) -> None:
-        """Ends whatever is left, at once."""
+        """Ends all remaining attempts at once."""

@@ -30,7 +30,7 @@ class Child:
         until = None if timeout is None else time.monotonic() + timeout
         while not os.waitpid(self.pid, os.WNOHANG)[0]:
             if until is not None and time.monotonic() > until:
-                raise TimeoutError(f"process {self.pid} goes on")
+                raise TimeoutError(f"process {self.pid} is still running")
             time.sleep(LOOK_EVERY_S)
 
     def kill(self) -> None:

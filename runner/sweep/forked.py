@@ -29,7 +29,7 @@ def become_trial(attempt: Attempt) -> None:
 
 
 def limit_memory(extra_bytes: int) -> None:
-    """Bounds the address space at what is mapped now, the libraries, and so many bytes more."""
+    """Limits the address space to what is mapped now (the libraries) plus a number of bytes."""
     import resource
 
     import psutil

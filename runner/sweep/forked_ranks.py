@@ -1,6 +1,6 @@
 """A trial of several devices: a process for each, forked like the trial itself, with no import and no agent between.
 
-A rank that ends early ends the others; the sweep, which watches all its trials, starts the trial anew.
+A rank that ends early ends the others; the sweep, which supervises all trials, restarts the trial.
 """
 
 from __future__ import annotations

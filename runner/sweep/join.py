@@ -31,7 +31,7 @@ def join_request(name: str, overrides: list[str], root: str) -> tuple[Request, S
             storage.
 
     Raises:
-        RunNotFoundError: there is no such sweep.
+        RunNotFoundError: the sweep does not exist.
         ConfigError: this machine would not train the same, or an override is not one's own to choose.
     """
     nodes, own = own_overrides(overrides)
@@ -83,7 +83,7 @@ def own_overrides(overrides: list[str]) -> tuple[list[str], dict[str, Any]]:
     if foreign:
         own = ", ".join([f"sweep.{key}" for key in OWN_SETTINGS] + [f"{node}…" for node in OWN_NODES])
         raise ConfigError(
-            f"{' '.join(foreign)}: who joins a sweep takes it as it is. To be chosen are {own}."
+            f"{' '.join(foreign)}: a process that joins a sweep cannot change it. It may set {own}."
         )
     problems: list[str] = []
     base = compose([*mine])
@@ -99,7 +99,7 @@ def request_like(plan: Plan, nodes: list[str], own: dict[str, Any]) -> Request:
         ConfigError: it cannot be composed here.
     """
     if plan["experiment"] and not Path(plan["experiment"]).is_file():
-        raise ConfigError(f"the sweep was begun with {plan['experiment']}, and there is no such file here.")
+        raise ConfigError(f"the sweep was started with {plan['experiment']}, which does not exist here.")
     # How many at a time, and with what, is each process's own affair.
     settings = Sweep(**plan["settings"] | {"num_workers": 1, "devices_per_trial": None} | own)
     fixed = [

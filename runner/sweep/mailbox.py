@@ -19,7 +19,7 @@ from runner.sweep.channel import BEAT_EVERY_S, Lines
 __all__ = ["Mailbox", "MailboxChannel", "read_attempt"]
 
 ANSWER_WITHIN_S = 60.0
-"""A sweep that says nothing for so long has gone; the trial goes on without it."""
+"""After this time without a message the sweep is considered gone, and the trial continues without it."""
 LOOK_EVERY_S = 0.02
 
 

@@ -31,7 +31,7 @@ __all__ = ["SweepMirror", "finish_mirror", "main", "start_mirror", "sync_sweep"]
 PASS_EVERY_S = 5.0
 LOOK_EVERY_S = 0.2
 MAX_PAUSE_S = 60.0
-GIVE_UP_S = 1800.0  # behind the end of the sweep; `runner sync` goes on from there
+GIVE_UP_S = 1800.0  # after the end of the sweep; `runner sync` sends the rest
 LOCK_TIMEOUT_S = 120.0
 NICE = 10
 
@@ -54,7 +54,7 @@ def start_mirror(sweep: SweepDir, settings: TrackingSettings) -> subprocess.Pope
 
 
 def finish_mirror(sweep: SweepDir, mirror: subprocess.Popen, wait_s: float) -> str:
-    """Gives the mirror a while to send the rest; it goes on by itself, and draws the page behind that.
+    """Waits for the mirror to send the rest; after that it continues in the background and then renders the report.
 
     Returns:
         A sentence for the user.
@@ -66,7 +66,7 @@ def finish_mirror(sweep: SweepDir, mirror: subprocess.Popen, wait_s: float) -> s
     if ParentRun(sweep).has_ended() or mirror.poll() == 0:
         return "all trials are in MLflow: `runner ui` shows them"
     if mirror.poll() is None:
-        return "not all in MLflow yet: it goes on in the background"
+        return "not all in MLflow yet: the mirror continues in the background"
     return f"not all in MLflow: see {sweep.logs / 'tracking.log'}; `runner sync {sweep.name}` sends the rest"
 
 
@@ -118,7 +118,7 @@ class SweepMirror:
             if ended_at is None and self.has_ended(pause_s):
                 ended_at = time.monotonic()
             if ended_at is not None and self.parent.is_taken_over():
-                log.info("the sweep goes on: its own mirror takes over")
+                log.info("the sweep was resumed: its own mirror takes over")
                 return 0
             complete = self.pass_once(final=ended_at is not None)
             pause_s = PASS_EVERY_S if not self.errors else min(2 * pause_s, MAX_PAUSE_S)
@@ -146,13 +146,13 @@ class SweepMirror:
             self.errors = self.children.errors
             if not self.errors:
                 self.parent.send(final and complete)
-        except Exception as error:  # the mirror must outlive whatever a store comes up with
+        except Exception as error:  # the mirror must survive any error of a store
             log.exception("not sent")
             self.errors.append(str(error).strip() or type(error).__name__)
         return not self.errors and complete
 
     def runs(self) -> list[RunDir]:
-        """Each trial, and behind it those of its further seeds."""
+        """Each trial, followed by the runs of its other seeds."""
         found = []
         for trial in numbered(self.sweep.trials):
             found += [RunDir(trial), *map(RunDir, numbered(trial / REPEATS))]

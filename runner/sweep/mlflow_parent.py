@@ -47,13 +47,13 @@ class Folder(RunDir):
     """A sweep's folder, as the mirror of a run takes it."""
 
     def created_at(self) -> float:
-        """When the first trial was: the folder itself, and what lies in it, changes as the sweep goes on."""
+        """When the first trial was created: the folder and its files change while the sweep runs."""
         first = SweepDir(self.path).trial(0)
         return first.created_at() if first.path.is_dir() else super().created_at()
 
 
 class ParentRun:
-    """Sent as often as wanted: whatever arrived already arrives once. Its state stands in ``tracking.json``.
+    """The sweep's run in MLflow. Sending is idempotent; the state is kept in ``tracking.json``.
 
     Args:
         uri: mirror to this store from now on; None is the one of the config.
@@ -102,7 +102,7 @@ class ParentRun:
             return
         status = self.sweep_status()
         if not final:
-            # Ends are told last: until then the sweep runs, or its mirror has not come to them.
+            # Final states are sent last: until then the sweep runs, or its mirror has not reached them.
             self.entry.set_status(self.state, Status("running"))
         record = read_record(self.sweep)
         shipment = Shipment(self.entry, self.state, SyncReport(RunDir(self.sweep.path)))
@@ -121,7 +121,7 @@ class ParentRun:
 
     @property
     def is_here(self) -> bool:
-        """False on a machine that only takes part, and keeps its own trials: what was found is told elsewhere."""
+        """False on a machine that only joined the sweep and keeps its own trials: the results are sent from elsewhere."""
         return self.sweep.status_path.is_file()
 
     def _wait_for_the_first(self, settings: TrackingSettings) -> None:

@@ -46,7 +46,7 @@ def wait_for(pid: int, until: float) -> None:
 
 
 def kill_tree(pid: int) -> None:
-    """The process, its group, and all that was started below it, whatever group that is in."""
+    """The process, its process group, and all its descendants in any group."""
     try:
         below = psutil.Process(pid).children(recursive=True)
     except psutil.Error:

@@ -23,7 +23,7 @@ __all__ = ["BEGUN", "Plan", "keep_plan", "plan_of", "read_plan", "refuse_other",
 FREE = ("run", "tracking", "hardware", "launcher", "plots", "report")
 """Nodes of the config that do not change what a trial measures."""
 QUIET = ("space", "storage")
-"""Settings that are told of elsewhere."""
+"""Settings that are reported elsewhere."""
 BEGUN = "begun"
 """The study's word that all points which come first are in it."""
 TOKEN = "mlflow"
@@ -112,7 +112,7 @@ def refuse_other(sweep: SweepDir, before: tuple[Plan, dict[str, Any]], plan: Pla
     if refused:
         raise ConfigError(
             f"{sweep.path} holds another search: {'; '.join(refused)}. Begin a new one with sweep.name=NAME, or "
-            "repeat the command that began this one to go on with it."
+            "repeat the command that started this one to continue it."
         )
 
 

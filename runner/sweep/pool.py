@@ -1,4 +1,4 @@
-"""The workers of a sweep: trials forked from a warm process, which is started anew should it die."""
+"""The workers of a sweep: trials forked from a warm process, which is restarted if it dies."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ class Pool:
         except OSError:
             data = b""
         if not data:
-            end.close()  # that it has ended is told by the server, with its status
+            end.close()  # the server reports its end, with the exit status
             return []
         events = []
         for message in self._lines[trial].feed(data):

@@ -59,7 +59,7 @@ class Presence:
             self._study.set_user_attr(f"presence:{self.me}", self._count)
 
     def is_gone(self, owner: str | None) -> bool:
-        """Whether nobody sees any more to what ``owner`` has begun."""
+        """Whether the process ``owner`` has ended."""
         if not owner:
             return True
         if owner == self.me:

@@ -47,7 +47,7 @@ def search(folder: Path, pruner: str, seed: int, trials: int, epochs: int) -> li
 
 
 def reached(history: list[tuple[int, float]], budget: int) -> float:
-    """The best value when so many epochs were spent."""
+    """The best value after a number of epochs, summed over all trials."""
     return max((best for spent, best in history if spent <= budget), default=float("nan"))
 
 

@@ -50,7 +50,7 @@ class TrialRecord:
         values: of the objectives; None where the trial has none.
         params: by the keys of the space; only those that the trial has.
         given: ``key=value`` for each of them, as one would type it; empty before its directory was made.
-        told: epoch, counted from 1 → the value it told then; of a trial of several seeds, how many → their mean.
+        intermediate_values: epoch, from 1 → the value reported then; for a trial of several seeds, their number → their mean.
         began_at, ended_at: seconds since the epoch; None: not yet.
         seconds: that its workers were at it, all attempts together.
     """
@@ -61,7 +61,7 @@ class TrialRecord:
     params: dict[str, Any]
     given: list[str]
     distributions: dict[str, BaseDistribution]
-    told: dict[int, float]
+    intermediate_values: dict[int, float]
     began_at: float | None
     ended_at: float | None
     seconds: float | None
@@ -80,7 +80,7 @@ class TrialRecord:
             "state",
             "values",
             "params",
-            "told",
+            "intermediate_values",
             "began_at",
             "ended_at",
             "seconds",
@@ -91,11 +91,11 @@ class TrialRecord:
         return found | {"attempts": [vars(one) for one in self.attempts], "path": str(self.run.path)}
 
     def value(self, objective: int = 0) -> float:
-        """Of one objective; the last it told for a trial that was pruned or still runs; else NaN."""
+        """The value of one objective; for a pruned or running trial the last reported value; otherwise NaN."""
         if self.values is not None:
             return self.values[objective]
-        if objective == 0 and self.told and self.state in ("pruned", "running"):
-            return self.told[max(self.told)]
+        if objective == 0 and self.intermediate_values and self.state in ("pruned", "running"):
+            return self.intermediate_values[max(self.intermediate_values)]
         return math.nan
 
 
@@ -219,7 +219,7 @@ def record_of(sweep: SweepDir, trial: FrozenTrial, num_objectives: int) -> Trial
         params=dict(trial.params),
         given=list(notes.get("overrides") or []),
         distributions=dict(trial.distributions),
-        told=dict(trial.intermediate_values) if num_objectives == 1 else {},
+        intermediate_values=dict(trial.intermediate_values) if num_objectives == 1 else {},
         began_at=began,
         ended_at=ended,
         seconds=seconds,

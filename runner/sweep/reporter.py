@@ -49,4 +49,4 @@ class Reporter(pl.Callback):
         lags = self.channel.report(epoch, float(value)) if self.channel is not None else False
         if trainer.strategy.broadcast(lags):  # on every rank, or on none
             shown = f"{float(value):.4g}" if math.isfinite(value) else str(float(value))
-            raise Pruned(f"pruned after epoch {epoch}: {metric} {shown} lags behind the other trials")
+            raise Pruned(f"pruned after epoch {epoch}: {metric} {shown} is worse than in the other trials")

@@ -76,7 +76,7 @@ class Request:
         wanted = {p.key: given.get(p.key, self.value_in(composition, p)) for p in self.space.parameters}
         point = self.space.point(wanted)
         moved = [
-            f"{p.key}={p.word(point[p.key])} in place of {wanted[p.key]}"
+            f"{p.key}={p.word(point[p.key])} instead of {wanted[p.key]}"
             for p in self.space.parameters
             if p.key in point and not p.contains(wanted[p.key])
         ]
@@ -223,7 +223,7 @@ def value_problems(request: Request) -> list[str]:
     problems: dict[str, None] = {}
     if request.base.config.get("resume"):
         problems[
-            "resume=auto would have no effect: a sweep that is started again goes on by itself. Take it away."
+            "resume=auto would have no effect: repeating the command of a sweep continues it. Remove it."
         ] = None
     for line in dict.fromkeys(map(tuple, lines)):
         problems |= dict.fromkeys(find_problems(request.compose(list(line))))

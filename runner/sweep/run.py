@@ -37,7 +37,7 @@ MakeView = Callable[[SweepDir, Book], View]
 
 
 def sweep_dir_of(request: Request) -> SweepDir:
-    """The same for the same command, so that it goes on where it was."""
+    """The same name for the same command, so that repeating the command continues the sweep."""
     config, choices = request.base.config, request.base.choices
     name = request.settings.name or f"sweep_{choices.get('model', 'model')}_{choices.get('data', 'data')}"
     return SweepDir(RunDir(config.run.root).path.absolute() / name)
@@ -139,7 +139,7 @@ class Sweeping:
         per_trial = len(gpus) or 1 if per_trial == "all" else per_trial
         if per_trial < 1 and not gpus:
             raise ConfigError(
-                f"sweep.devices_per_trial={per_trial:g}: there is no GPU here that trials could share."
+                f"sweep.devices_per_trial={per_trial:g}: no GPU was found that trials could share."
             )
         return make_slots(self.settings.num_workers, per_trial, gpus)
 

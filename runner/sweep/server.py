@@ -109,7 +109,7 @@ class Server:
             if ended in trials:
                 trial = trials.pop(ended)
                 del self.pids[trial]
-                end_orphans(set(self.pids.values()))  # nobody may write where the next attempt begins
+                end_orphans(set(self.pids.values()))  # no other process may write where the next attempt starts
                 self.tell({"trial": trial, "ended": os.waitstatus_to_exitcode(status)})
 
     def tell(self, message: dict[str, Any]) -> None:
@@ -129,7 +129,7 @@ def next_ended() -> int | None:
 
 
 def import_targets(targets: list[str]) -> None:
-    """The constructors of a config; a name that leads nowhere is told by the trial itself."""
+    """The constructors of a config; a trial reports by itself a name that cannot be imported."""
     from runner.config.target import resolve_target
 
     for name in targets:

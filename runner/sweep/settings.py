@@ -69,7 +69,7 @@ def objective_problems(settings: Sweep) -> list[str]:
         )
     if settings.pruner != "none":
         found.append(
-            f"sweep.pruner={settings.pruner}: with several objectives no trial can be told to lag behind. Take "
+            f"sweep.pruner={settings.pruner}: with several objectives, trials cannot be ranked for pruning. Use "
             "sweep.pruner=none, or one objective."
         )
     return found

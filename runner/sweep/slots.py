@@ -1,4 +1,4 @@
-"""Places for trials to run in: so many at a time, each with devices of its own."""
+"""Slots in which trials run: a fixed number at a time, each with its own devices."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def make_slots(num_workers: int, per_trial: float, gpus: Sequence[str]) -> list[
         per_trial: devices of each; below 1, that share of a device.
 
     Raises:
-        ConfigError: there are not so many devices.
+        ConfigError: there are fewer devices than required.
     """
     if not gpus:
         return [Slot(number) for number in range(num_workers)]

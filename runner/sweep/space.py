@@ -85,7 +85,7 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Space:
-    """The parameters; one that needs another stands behind it."""
+    """The parameters; a conditional one comes after the one it depends on."""
 
     parameters: tuple[Parameter, ...]
 
@@ -204,7 +204,7 @@ def choice_of(override: Override) -> tuple[CategoricalDistribution, tuple[str, .
     words = tuple(dict.fromkeys(override.sweep_string_iterator()))
     values = [plain_value(word) for word in words]
     plain = all(isinstance(value, bool | int | float | None) for value in values)
-    # Lists are told to Optuna by their text: its storages keep plain values only.
+    # Lists are passed to Optuna as text: its storages (5.0) keep plain values only.
     return CategoricalDistribution(values if plain and len(set(values)) == len(values) else words), words
 
 

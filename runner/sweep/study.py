@@ -47,7 +47,7 @@ def load_study(sweep: SweepDir, url: str | None = None) -> optuna.Study:
     quiet()
     if url is None and sweep.plan_path.is_file():
         url = read_plan(sweep)["settings"].get("storage")
-    # A journal that is there is read without a turn: who only looks, and slowly, must keep nobody waiting.
+    # An existing journal is read without the lock: a slow reader must not block the others.
     with nullcontext() if url is None and sweep.study_path.is_file() else turn_of(sweep, url)():
         storage = open_storage(sweep, url)
     try:
@@ -59,7 +59,7 @@ def load_study(sweep: SweepDir, url: str | None = None) -> optuna.Study:
 
 
 def quiet() -> None:
-    """Optuna's news are told by the sweep's own table."""
+    """Silences Optuna's log: the sweep's own table reports trials."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     logging.getLogger("optuna").propagate = False
     warnings.filterwarnings("ignore", module="optuna")

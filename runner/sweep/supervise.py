@@ -1,4 +1,4 @@
-"""Keeps the workers of a sweep busy until all trials there shall be have ended, whatever happens to each."""
+"""Keeps the workers of a sweep busy until all trials have ended, whether they complete, fail or are killed."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Supervisor:
         slots: as many trials at a time.
         provenance: of the sweep, for each trial's own.
         num_threads: of each process of a trial.
-        stays: until the last trial has ended, whoever sees to it; else it leaves when nothing is left to begin.
+        stays: whether it waits until the last trial of any owner has ended; otherwise it leaves when no trial is left to start.
     """
 
     def __init__(
@@ -103,7 +103,7 @@ class Supervisor:
             for signum, handler in before.items():
                 signal.signal(signum, handler)
         if self._asked_to_stop is not None:
-            raise Interrupted("the sweep was stopped; the same command goes on.", self._asked_to_stop)
+            raise Interrupted("the sweep was stopped; the same command continues it.", self._asked_to_stop)
 
     def _waits(self) -> bool:
         """For trials of other processes, which may die."""
@@ -217,7 +217,7 @@ class Supervisor:
         running.heard_at = time.monotonic()
         if event.kind == "started":
             running.has_started(event.place)
-            if self._asked_to_stop is not None:  # there was nobody yet to hear of it
+            if self._asked_to_stop is not None:  # the trial had not started when the signal came
                 self.executor.signal(running.number, signal.SIGTERM)
         elif event.kind == "report":
             self._report(running, event)
@@ -232,7 +232,7 @@ class Supervisor:
             self.executor.answer(running.number, running.trial.should_prune())
 
     def _tell_value(self, running: Running, step: int, value: float) -> None:
-        with warnings.catch_warnings():  # a trial that goes on from a checkpoint may tell an epoch twice
+        with warnings.catch_warnings():  # a trial resumed from a checkpoint may report an epoch twice
             warnings.simplefilter("ignore")
             running.trial.report(value, step)
 
@@ -255,12 +255,12 @@ class Supervisor:
             self._end(running, outcome)
 
     def _lost(self, running: Running, outcome: Outcome) -> None:
-        """A process that was killed does not tell against its trial: it goes on, though not for ever."""
+        """Resumes a trial whose process was killed, up to ``max_retries`` times."""
         running.losses += 1
         if self._asked_to_stop is not None:
             self._leave(running)
         elif running.losses <= self.settings.max_retries:
-            self.view.note(f"trial {running.number}: {outcome.reason}; it goes on from its last checkpoint")
+            self.view.note(f"trial {running.number}: {outcome.reason}; it resumes from its last checkpoint")
             self._attempt(running)
         else:
             times = f", {running.losses} times" if running.losses > 1 else ""

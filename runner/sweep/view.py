@@ -160,7 +160,7 @@ def step_of(one: Running) -> str:
     try:
         with open(one.run.metrics_path, "rb") as file:
             file.seek(max(file.seek(0, os.SEEK_END) - TAIL_BYTES, 0))
-            lines = file.read().split(b"\n")[:-1]  # what stands behind the last newline is being written
+            lines = file.read().split(b"\n")[:-1]  # text after the last newline is still being written
         return str(json.loads(lines[-1])["step"])
     except (OSError, IndexError, KeyError, ValueError):
         return "–"
@@ -179,7 +179,7 @@ def short_names(keys: Sequence[str]) -> dict[str, str]:
 
 
 def short_value(text: str) -> str:
-    """A number in four digits; anything else as it is."""
+    """A number in four digits; any other value unchanged."""
     try:
         value = float(text)
     except ValueError:

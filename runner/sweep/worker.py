@@ -24,7 +24,7 @@ __all__ = ["main"]
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Returns 0 also when the sweep ended the trial: its status says so, and no agent shall start it anew."""
+    """Returns 0 also if the sweep ended the trial: the status records it, and the elastic agent must not restart it."""
     (path,) = sys.argv[1:] if argv is None else argv
     run, place = RunDir(Path(path).absolute()), Place.here()
     attempt = read_attempt(run.path)

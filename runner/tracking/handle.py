@@ -26,7 +26,7 @@ class Handle:
     """The mirror of a run at work.
 
     Attributes:
-        process: None when there is no mirror.
+        process: None without a mirror.
         problem: why it could not be started.
     """
 
@@ -73,7 +73,7 @@ class Handle:
             return None
         is_at_work = self.process.poll() is None
         if not self.is_complete():
-            how = "it goes on in the background" if is_at_work else f"see {self.run.logs / 'tracking.log'}"
+            how = "it continues in the background" if is_at_work else f"see {self.run.logs / 'tracking.log'}"
             return f"Not all in MLflow yet: {how}; `runner sync {self.run.name}` sends the rest."
         return None
 

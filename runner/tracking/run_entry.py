@@ -34,7 +34,7 @@ class RunEntry:
     """Keeps the connection to the store and the run's id in it.
 
     Args:
-        asked_uri: the store to use from now on, whatever the config says; None leaves it to the config.
+        asked_uri: the store to use from now on, which overrides the config; None uses the config's.
         token: by which other machines find the run too; None is a new one.
     """
 
@@ -49,7 +49,7 @@ class RunEntry:
         """Opens the store and finds the run in it, or makes it there. After that the state has its id.
 
         Raises:
-            UserError: the run was deleted in MLflow, or the store cannot be used as it is.
+            UserError: the run was deleted in MLflow, or the store cannot be used.
         """
         known = self.run.tracking_path.exists()
         state = read_state(self.run)
@@ -74,11 +74,11 @@ class RunEntry:
         self.client = None
 
     def require_active(self, run_id: str) -> None:
-        """Raises where the run was deleted in MLflow: it is not made again behind the user's back."""
+        """Raises where the run was deleted in MLflow: it is not recreated silently."""
         if self.client.get_run(run_id).info.lifecycle_stage == "deleted":
             raise UserError(
                 f"run {run_id} was deleted in MLflow. Restore it there, or remove "
-                f"{self.run.tracking_path} to mirror {self.run.name} anew."
+                f"{self.run.tracking_path} to mirror {self.run.name} again."
             )
 
     def set_status(self, state: MirrorState, status: Status) -> None:

@@ -58,7 +58,7 @@ class Server:
         """Returns when the server answers.
 
         Raises:
-            RunnerError: it ended or did not answer in time; its last words are told.
+            RunnerError: it ended or did not answer in time; the message holds its last output.
         """
         until = time.monotonic() + timeout_s
         while time.monotonic() < until:
@@ -122,7 +122,7 @@ def free_port() -> int:
 
 
 def _die_with_parent() -> None:
-    """Linux: the server is told to end when the process that started it is killed."""
+    """On Linux, makes the server end when the process that started it is killed."""
     try:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
     except (AttributeError, OSError):

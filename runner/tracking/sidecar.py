@@ -31,7 +31,7 @@ __all__ = ["Sidecar", "main"]
 PASS_EVERY_S = 2.0
 LOOK_EVERY_S = 0.2
 MAX_PAUSE_S = 30.0
-GIVE_UP_S = 1800.0  # behind the end of the run; `runner sync` goes on from there
+GIVE_UP_S = 1800.0  # after the end of the run; `runner sync` sends the rest
 
 log = logging.getLogger("runner.tracking")
 
@@ -74,13 +74,13 @@ class Sidecar:
             self.wait(has_ended=ended_at is not None)
 
     def pass_once(self, mirror: Mirror | FoldsMirror, final: bool) -> bool:
-        """One pass; True when it sent all there was. One that sent nothing lengthens the pause behind it."""
+        """One pass; True if everything has been sent. A pass that sent nothing lengthens the pause after it."""
         try:
             report = mirror.sync(final)
             error, is_progress = report.error, report.points > 0
             for refused in report.refused:
                 log.warning("refused: %s", refused)
-        except Exception as unexpected:  # the mirror must outlive whatever a store comes up with
+        except Exception as unexpected:  # the mirror must survive any error of a store
             log.exception("unexpected")
             error, is_progress = str(unexpected), False
         if error is not None:

@@ -89,7 +89,7 @@ def open_store(uri: str) -> MlflowClient:
         if "out-of-date database schema" in str(error):
             raise UserError(
                 f"{uri} was written by another version of MLflow. Bring it up to date with "
-                f"`mlflow db upgrade {uri}`, or move it away: `runner sync --all` makes it anew from the runs."
+                f"`mlflow db upgrade {uri}`, or move it away: `runner sync --all` recreates it from the runs."
             ) from error
         raise
     return client
@@ -99,7 +99,7 @@ def make_store(uri: str) -> None:
     """Makes a SQLite store that does not exist; leaves any other alone.
 
     MLflow itself lets several processes migrate one new database at once, and most of them crash. Here one
-    makes the tables, in a file aside that is renamed: nobody meets a store that is half made.
+    makes the tables, in a temporary file that is then renamed, so that no process opens an incomplete store.
     """
     path = sqlite_path(uri)
     if path is None or _has_tables(path):

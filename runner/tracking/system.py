@@ -28,8 +28,8 @@ class SystemSampler(threading.Thread):
     The names are those MLflow's dashboard shows under *System metrics*. One sample costs a few milliseconds.
 
     Args:
-        path: a journal of its own; an existing one goes on.
-        pid: the process whose own share is told apart, its children's counted in.
+        path: its own journal; an existing one is continued.
+        pid: the process whose usage is reported separately, including its children's.
     """
 
     def __init__(self, path: Path, pid: int):

@@ -49,7 +49,7 @@ def test_evaluate_with_other_values(say, trained: Path) -> None:
 def test_evaluate_never_cuts_the_data_anew(word: str, say, trained: Path) -> None:
     said = say("evaluate", "first", word, "--root", str(trained))
     assert said.code == 2
-    assert f"{word} would cut the data of first into splits anew" in said.err and "data.root" in said.err
+    assert f"{word} would change the splits of first" in said.err and "data.root" in said.err
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,7 @@ def test_data_of_other_classes_are_refused(names, said):
 def test_a_new_cut_of_the_same_data_is_refused(overrides, refused):
     config = OmegaConf.create({"data": {"root": "photos", "val_fraction": 0.3}, "folds": {"index": 0}})
     if refused:
-        with pytest.raises(UserError, match="would cut the data of first into splits anew"):
+        with pytest.raises(UserError, match="would change the splits of first"):
             refuse_new_cut("first", config, overrides, ImageFolderDataModule)
     else:
         refuse_new_cut("first", config, overrides, ImageFolderDataModule)

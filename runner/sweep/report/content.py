@@ -171,7 +171,7 @@ def trial_row(record: SweepRecord, trial: TrialRecord, best: TrialRecord | None)
         *values,
         *params_of(record, trial),
         "–" if trial.seconds is None else duration(trial.seconds),
-        str(max(trial.told, default="–")),
+        str(max(trial.intermediate_values, default="–")),
         str(len(trial.attempts) or "–"),
         " ".join((trial.reason or "").split()) if trial.state == "failed" else "",
     ]
@@ -186,12 +186,12 @@ def params_of(record: SweepRecord, trial: TrialRecord) -> list[str]:
 def setting_rows(record: SweepRecord) -> list[tuple[str, str]]:
     """What chooses and ends trials, and every other setting that is not the default."""
     defaults = {f.name: f.default for f in fields(Sweep)}
-    told = ("sampler", "pruner", "num_trials", "num_workers", "seed")
-    rows = [(key, shown(record.settings[key])) for key in told if key in record.settings]
+    named = ("sampler", "pruner", "num_trials", "num_workers", "seed")
+    rows = [(key, shown(record.settings[key])) for key in named if key in record.settings]
     rows += [
         (key, shown(value))
         for key, value in record.settings.items()
-        if key not in told + OWN_SETTINGS and value != defaults.get(key)
+        if key not in named + OWN_SETTINGS and value != defaults.get(key)
     ]
     if record.settings.get("points"):
         rows.append(("points", shown(record.settings["points"])))

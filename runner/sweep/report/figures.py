@@ -32,7 +32,7 @@ __all__ = ["Drawn", "draw_figures"]
 log = logging.getLogger("runner.sweep")
 
 WORKER = re.compile(r"^(.*):\d+/(.*)$")
-"""``HOST:PID/SLOT``: a sweep that goes on in another process goes on in the same rows."""
+"""``HOST:PID/SLOT``: a sweep resumed in another process keeps the same rows."""
 MOST_PARAMETERS = 12
 NO_VALUE = "no trial has a value yet"
 
@@ -193,12 +193,12 @@ def draw_front(record: SweepRecord) -> Figure:
 
 
 def draw_told(record: SweepRecord) -> Figure:
-    trials = [trial for trial in record.trials if trial.told]
+    trials = [trial for trial in record.trials if trial.intermediate_values]
     if not trials:
-        raise NotYet("no trial has told a value after an epoch yet")
+        raise NotYet("no trial has reported an intermediate value yet")
     best = record.best()
     return intermediate_values(
-        {trial.number: trial.told for trial in trials},
+        {trial.number: trial.intermediate_values for trial in trials},
         [trial.state for trial in trials],
         best.number if best else None,
         record.metrics[0],

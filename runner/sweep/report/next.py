@@ -35,5 +35,5 @@ def next_commands(record: SweepRecord) -> list[tuple[str, str]]:
     if record.trials:
         commands.append((f"runner sweep show {name}", "a table of the trials"))
     if record.state in ("interrupted", "lost"):
-        commands.append(("runner sweep …", "the command that began it goes on with it"))
+        commands.append(("runner sweep …", "the command that started it continues it"))
     return commands

@@ -54,7 +54,7 @@ def row_of(record: SweepRecord, trial: TrialRecord, with_reason: bool) -> list[s
         trial.state,
         *values,
         *(cell.replace("–", "-") for cell in params_of(record, trial)),
-        str(max(trial.told, default="-")),
+        str(max(trial.intermediate_values, default="-")),
         "-" if trial.seconds is None else duration(trial.seconds),
     ]
     reason = " ".join((trial.reason or "").split()).partition(". ")[0] if trial.state == "failed" else ""
