@@ -137,7 +137,7 @@ def test_memory_that_runs_out_costs_no_step(tmp_path, caplog, error: type) -> No
     asked = trained(tmp_path / "asked", 1, *words, "hardware.micro_batch=16")
     assert points(halved) == points(asked)
     assert runs_out.seen[:3] == [64, 32, 16], "halved until it was enough"
-    assert "out of memory with 64 samples at once" in caplog.text and "the batch stays the same" in caplog.text
+    assert "out of memory with a micro-batch of 64 samples" in caplog.text and "the batch stays the same" in caplog.text
 
 
 def test_in_mid_training_it_changes_nothing_but_the_order_of_additions(tmp_path) -> None:
@@ -157,7 +157,7 @@ def test_running_statistics_and_counts_are_those_of_one_attempt(tmp_path) -> Non
 
 def test_what_does_not_fit_one_by_one_ends_the_run(tmp_path) -> None:
     run = written(tmp_path / "never", *DIGITS, "hardware=cpu")
-    with pytest.raises(OutOfMemory, match="not enough for a single sample"):
+    with pytest.raises(OutOfMemory, match="a single sample does not fit into memory"):
         execute(run, [RunsOut(0)])
     assert read_status(run).state == "failed"
 
