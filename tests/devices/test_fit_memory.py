@@ -26,7 +26,7 @@ def test_what_fits_is_found_and_kept_in_the_config(tmp_path, monkeypatch, capsys
     execute(run)
     kept = OmegaConf.load(run.config_path).hardware
     assert 4 <= kept.micro_batch < 64 and kept.memory_gib is None
-    assert f"{kept.micro_batch} samples at once, of 64" in capsys.readouterr().out
+    assert f"{kept.micro_batch} of 64 samples" in capsys.readouterr().out
     asked = trained(tmp_path / "asked", 1, *WORDS[:-1], f"hardware.micro_batch={kept.micro_batch}")
     assert points(run) == points(asked), "looking for it changed nothing"
 
