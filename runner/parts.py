@@ -9,6 +9,7 @@ from torch import nn
 
 from runner.config.build import build, resolve_target
 from runner.config.facts import facts_known
+from runner.config.monitor import monitor_of, scheduler_node
 from runner.config.plain import to_plain
 from runner.data.base import DataModule
 from runner.data.facts import Facts
@@ -77,5 +78,10 @@ def make_model(config: dict[str, Any]) -> nn.Module:
 
 def make_task(config: dict[str, Any], model: nn.Module) -> Task:
     """The task around a built model, with its optimizer and scheduler as factories."""
-    factory = build({**config["task"], "_partial_": True})
-    return factory(model=model, optimizer=build(config["optimizer"]), scheduler=build(config.get("scheduler")))
+    node = {key: value for key, value in config["task"].items() if key not in ("monitor", "monitor_mode")}
+    factory = build({**node, "_partial_": True})
+    scheduler = build(scheduler_node(config))
+    task = factory(model=model, optimizer=build(config["optimizer"]), scheduler=scheduler)
+    if config["task"].get("monitor") is not None:
+        task.choose_monitor(*monitor_of(config))
+    return task

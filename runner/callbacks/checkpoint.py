@@ -90,7 +90,11 @@ class Checkpointer(pl.Callback):
         self._saved_time = time.monotonic()
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._measured = trainer.state.fn == TrainerFn.FITTING and not trainer.sanity_checking
+        if not monitors_training(pl_module):
+            self._measured = trainer.state.fn == TrainerFn.FITTING and not trainer.sanity_checking
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._measured = self._measured or monitors_training(pl_module)
 
     def on_step_boundary(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if self._store is None:
@@ -197,3 +201,8 @@ class Checkpointer(pl.Callback):
             self.save(trainer, "interrupt")
         self._store.finish()
         return self._store.entries[-1].path
+
+
+def monitors_training(task: pl.LightningModule) -> bool:
+    """Whether the monitored metric is one of the training split, which is measured at the end of an epoch."""
+    return str(getattr(task, "monitor", None)).startswith("train/")

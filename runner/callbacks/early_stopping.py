@@ -6,7 +6,9 @@ from typing import Any
 
 from pytorch_lightning import callbacks
 
-__all__ = ["EarlyStopping"]
+from runner.tasks.base import Task
+
+__all__ = ["EarlyStopping", "early_stopping"]
 
 
 class EarlyStopping(callbacks.EarlyStopping):
@@ -14,3 +16,10 @@ class EarlyStopping(callbacks.EarlyStopping):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         super().load_state_dict(state_dict | {"patience": self.patience})
+
+
+def early_stopping(task: Task, settings: dict[str, Any]) -> EarlyStopping:
+    """By the task's monitored metric. A metric that one validation leaves undefined is skipped there: ``MonitorCheck``
+    has already rejected one that is never logged."""
+    at_epoch_end = {"check_on_train_epoch_end": True} if task.monitor.startswith("train/") else {}
+    return EarlyStopping(monitor=task.monitor, mode=task.mode, **{"strict": False} | at_epoch_end | settings)

@@ -9,12 +9,13 @@ from pytorch_lightning import Callback, Trainer
 
 from runner.callbacks.checkpoint_io import RunCheckpointIO
 from runner.callbacks.deadline import Deadline
-from runner.callbacks.early_stopping import EarlyStopping
+from runner.callbacks.early_stopping import early_stopping
 from runner.callbacks.gradient_norm import GradientNorm
 from runner.callbacks.guards import NonFiniteGuard
 from runner.callbacks.heartbeat import Heartbeat
 from runner.callbacks.job_end import job_end
 from runner.callbacks.journal import JournalLogger, TrainMetrics
+from runner.callbacks.monitor_check import MonitorCheck
 from runner.callbacks.one_truth import OneTruth
 from runner.callbacks.optimizer_settings import OptimizerSettings
 from runner.callbacks.pass_size import PassSize
@@ -46,8 +47,9 @@ def make_callbacks(config: dict[str, Any], task: Task, pulse: Pulse, scale: floa
     guard = build(config["guard"]) if config.get("guard") else NonFiniteGuard()
     callbacks: list[Callback] = [Heartbeat(pulse), TrainMetrics(), GradientNorm(), guard, Progress()]
     stopping = (config.get("regularization") or {}).get("early_stopping")
+    callbacks.append(MonitorCheck(bool(stopping) or config["task"].get("monitor") is not None))
     if stopping:
-        callbacks.append(EarlyStopping(monitor=task.monitor, mode=task.mode, **stopping))
+        callbacks.append(early_stopping(task, stopping))
     callbacks += [build(node) for node in (config.get("callbacks") or {}).values()]
     callbacks += training_callbacks(config, task)
     callbacks += averaging_callbacks(config.get("regularization") or {}, config["seed"])

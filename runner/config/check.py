@@ -16,6 +16,7 @@ from runner.config.folds import fold_problems
 from runner.config.groups import GROUPS
 from runner.config.hardware_effect import hardware_problems
 from runner.config.machine import machine_problems
+from runner.config.monitor import monitor_problems
 from runner.config.nearest import did_you_mean
 from runner.config.node import check_value
 from runner.config.plain import dotted_keys, references, to_plain
@@ -53,6 +54,7 @@ def find_problems(composition: Composition) -> list[str]:
         *absent_nodes(plain),
         *trainer_problems(plain.get("trainer")),
         *agreement_problems(composition, plain),
+        *([] if by_node.get("task") else monitor_problems(plain)),
         *effect_problems(composition, plain),
         *fold_problems(composition, plain),
         *hardware_problems(plain),

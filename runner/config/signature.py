@@ -15,9 +15,17 @@ __all__ = ["annotations_of", "members", "named_parameters", "parameters_of"]
 def parameters_of(constructor: Callable[..., Any]) -> dict[str, inspect.Parameter] | None:
     """Parameters by name; None where they cannot be known."""
     try:
-        return dict(inspect.signature(constructor).parameters)
+        own = dict(inspect.signature(constructor).parameters)
     except (TypeError, ValueError):
         return None
+    method = configuring_method(constructor)
+    more = dict(inspect.signature(method).parameters) if method else {}
+    return own | {name: parameter for name, parameter in more.items() if name not in own and name != "self"}
+
+
+def configuring_method(constructor: Callable[..., Any]) -> Callable[..., Any] | None:
+    """The method of a class whose arguments a node may give beside the constructor's; runner calls it afterwards."""
+    return getattr(constructor, "configured_by", None) if inspect.isclass(constructor) else None
 
 
 def named_parameters(parameters: dict[str, inspect.Parameter]) -> dict[str, inspect.Parameter]:
@@ -30,7 +38,12 @@ def annotations_of(constructor: Callable[..., Any]) -> dict[str, Any]:
     function = constructor
     if inspect.isclass(constructor) and not dataclasses.is_dataclass(constructor):
         function = constructor.__init__
-    function = inspect.unwrap(function)
+    method = configuring_method(constructor)
+    more = typing.get_type_hints(method, include_extras=True) if method else {}
+    return {name: hint for name, hint in more.items() if name != "return"} | hints_of(inspect.unwrap(function))
+
+
+def hints_of(function: Callable[..., Any]) -> dict[str, Any]:
     try:
         return typing.get_type_hints(function, include_extras=True)
     except (

@@ -17,8 +17,8 @@ def plateau(
     optimizer: Optimizer,
     total_steps: int,
     steps_per_epoch: int,
-    monitor: str = "val/loss",
-    mode: Literal["min", "max"] = "min",
+    monitor: str | None = None,
+    mode: Literal["min", "max"] | None = None,
     factor: Annotated[float, Gt(0), Lt(1)] = 0.1,
     patience: Annotated[int, Ge(0)] = 3,
     threshold: Annotated[float, Ge(0)] = 1e-4,
@@ -31,8 +31,8 @@ def plateau(
         optimizer: starts at its learning rate.
         total_steps: does not matter here.
         steps_per_epoch: does not matter here.
-        monitor: the metric to watch.
-        mode: whether a better one is lower or higher.
+        monitor: the metric to watch; that of ``task.monitor`` when None, or else ``val/loss``.
+        mode: whether a lower or a higher value is better; only needed for a metric whose name does not show it.
         factor: what the learning rate is multiplied by.
         patience: epochs without a better metric that are let pass; those with a validation count.
         threshold: the least relative change that counts as better.
@@ -44,6 +44,7 @@ def plateau(
     """
     require(0 < factor < 1, f"scheduler.factor={factor}: a factor between 0 and 1 was expected.")
     require(patience >= 0, f"scheduler.patience={patience}: a number of epochs from 0 was expected.")
+    monitor, mode = monitor or "val/loss", mode or "min"
     scheduler = ReduceLROnPlateau(
         optimizer, mode, factor, patience, threshold, cooldown=cooldown, min_lr=min_lr
     )

@@ -12,9 +12,10 @@ from omegaconf.errors import OmegaConfBaseException
 
 from runner.config.check import find_problems
 from runner.config.compose import Composition, compose
+from runner.config.monitor import monitor_of
 from runner.config.override import apply_value, parse_overrides
+from runner.config.plain import to_plain
 from runner.config.schema import Sweep
-from runner.config.target import resolve_target
 from runner.errors import ConfigError
 from runner.sweep.settings import read_settings
 from runner.sweep.space import Parameter, Space, is_sweep, parse_parameter
@@ -153,8 +154,8 @@ def objectives_of(settings: Sweep, base: Composition) -> dict[str, str]:
         return dict(settings.objectives)
     if settings.objective:
         return {settings.objective: settings.mode}
-    task = resolve_target(base.config.task["_target_"])
-    return {task.monitor: task.mode}
+    name, mode = monitor_of(to_plain(base.config, []))
+    return {name: mode}
 
 
 def with_devices(per_trial: float, base: Composition, problems: list[str]) -> list[str]:

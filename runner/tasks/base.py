@@ -45,10 +45,17 @@ class Task(LightningModule):
         model: a plain module.
         optimizer: called with parameter groups; None for a task that is only evaluated.
         scheduler: called with the optimizer, ``total_steps`` and ``steps_per_epoch``; or None.
+        monitor: the logged metric that picks the best checkpoint and ends training early, such as ``val/accuracy``; the
+            task's own when None. Every task takes it, also one whose constructor does not name it.
+        monitor_mode: whether a lower or a higher value of ``monitor`` is better; needed only for a metric whose name
+            does not show it.
 
     Attributes:
         monitor: the metric that picks the best checkpoint.
-        mode: whether more of it is better.
+        mode: whether a lower or a higher value of it is better.
+        metric_modes: metrics of a validation during training, without ``val/``, and whether lower or higher values are
+            better; ``NAME/*`` stands for one metric for each name. A task that declares them declares all of them.
+        train_metric_modes: the same of the training split.
         served_as: what a served model answers.
         refused_losses: losses that make no sense for the task.
         mixes: whether its targets are classes that MixUp and CutMix can blend.
@@ -60,6 +67,8 @@ class Task(LightningModule):
 
     monitor: str = "val/loss"
     mode: Literal["min", "max"] = "min"
+    metric_modes: ClassVar[dict[str, Literal["min", "max"]]] = {"loss": "min"}
+    train_metric_modes: ClassVar[dict[str, Literal["min", "max"]]] = {"epoch_loss": "min"}
     served_as: str = "outputs"
     refused_losses: ClassVar[tuple[type, ...]] = ()
     mixes: ClassVar[bool] = False
@@ -84,6 +93,21 @@ class Task(LightningModule):
         self._ends_of_batches: list[int] = []
         self._loss_sum: Tensor | None = None
         self._loss_count: Tensor | int = 0
+
+    def choose_monitor(self, monitor: str | None = None, monitor_mode: Literal["min", "max"] | None = None) -> None:
+        """Selects the monitored metric; None keeps the task's own."""
+        if monitor is not None:
+            self.monitor = monitor
+        if monitor_mode is not None:
+            self.mode = monitor_mode
+
+    configured_by = choose_monitor
+    """A method whose arguments a config gives beside the constructor's; it is called after construction."""
+
+    @classmethod
+    def default_monitor(cls, data: dict[str, Any]) -> tuple[str, Literal["min", "max"]]:
+        """The monitored metric and its mode, as far as the data module's settings determine them."""
+        return cls.monitor, cls.mode
 
     @classmethod
     def adapt(cls, facts: Facts) -> Facts:

@@ -62,6 +62,11 @@ class ClassificationTask(Task):
     one_logit = False
     monitor = "val/accuracy"
     mode = "max"
+    metric_modes: ClassVar = {
+        "loss": "min", "accuracy": "max", "balanced_accuracy": "max", "precision_macro": "max", "f1_macro": "max",
+        "calibration_error": "min", "auroc": "max", "pr_auc": "max",
+    }  # fmt: skip
+    train_metric_modes: ClassVar = {"epoch_loss": "min", "accuracy": "max"}
     served_as = "probability of each class"
     refused_losses: ClassVar = (nn.MSELoss, nn.L1Loss, nn.HuberLoss, nn.SmoothL1Loss, nn.BCEWithLogitsLoss, nn.BCELoss)
 
@@ -228,6 +233,7 @@ class BinaryClassificationTask(ClassificationTask):
     """
 
     one_logit = True
+    metric_modes: ClassVar = ClassificationTask.metric_modes
     refused_losses: ClassVar = (nn.MSELoss, nn.L1Loss, nn.HuberLoss, nn.SmoothL1Loss, nn.CrossEntropyLoss)
 
     def __init__(

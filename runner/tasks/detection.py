@@ -6,7 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import torch
@@ -22,7 +22,7 @@ from runner.data.facts import Facts
 from runner.errors import DataError, UserError
 from runner.plots.boxed_image import boxed_image
 from runner.tasks.base import Step, Task, to_cpu
-from runner.tasks.box_metrics import BoxAveragePrecision, BoxScores
+from runner.tasks.box_metrics import STATISTICS, BoxAveragePrecision, BoxScores
 from runner.tasks.detection_figures import detection_figures
 from runner.tasks.probe import first_line, in_eval_mode
 
@@ -43,6 +43,7 @@ class DetectionTask(Task):
 
     monitor = "val/map"
     mode = "max"
+    metric_modes: ClassVar = {"loss": "min"} | dict.fromkeys(STATISTICS, "max")
     served_as = "boxes: x1, y1, x2, y2, score, label; rows of -1 behind the last one"
 
     def __init__(

@@ -44,6 +44,10 @@ class ForecastingTask(Task):
 
     monitor = "val/mse"
     mode = "min"
+    metric_modes: ClassVar = {
+        "loss": "min", "mse": "min", "mae": "min", "skill": "max", "naive_mse": "min", "naive_mae": "min", "mae/*": "min",
+        "mse/*": "min", "skill/*": "max",
+    }  # fmt: skip
     served_as = "forecast values in the unit of the data, (N, H, K)"
     refused_losses: ClassVar = (nn.CrossEntropyLoss, nn.BCEWithLogitsLoss, nn.BCELoss, nn.NLLLoss)
 

@@ -40,6 +40,7 @@ class LabellingTask(Task):
 
     monitor = "val/accuracy"
     mode = "max"
+    metric_modes: ClassVar = {"loss": "min", "accuracy": "max", "f1_macro": "max", "sequence_accuracy": "max"}
     served_as = "probability of each class at each step: (N, steps, classes)"
     refused_losses: ClassVar = (nn.MSELoss, nn.L1Loss, nn.HuberLoss, nn.SmoothL1Loss, nn.BCEWithLogitsLoss, nn.BCELoss)
 

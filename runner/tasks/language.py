@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import torch
 from annotated_types import Ge, Lt
@@ -38,6 +38,7 @@ class LanguageTask(Task):
     """
 
     monitor = "val/perplexity"
+    metric_modes: ClassVar = {"loss": "min", "perplexity": "min", "bits_per_character": "min"}
     served_as = "probability of each next token"
 
     def __init__(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -22,7 +22,9 @@ class RegressionTask(Task):
     """Numbers ``(N, K)``. Model and loss work on standardised targets, metrics in the data's own unit.
 
     Of several targets ``rmse``, ``mae`` and ``r2`` are means over the targets, as scikit-learn has them, and each
-    target's own stand beside them: ``rmse/NAME``, ``r2/NAME``.
+    target's own stand beside them: ``rmse/NAME``, ``r2/NAME``. A mean of several units is dominated by the target with
+    the largest numbers, so the monitored metric of several targets is ``val/loss``, which is standardised; of one target
+    it is ``val/rmse``.
 
     Args:
         model: inputs to ``(N, K)``.
@@ -33,6 +35,9 @@ class RegressionTask(Task):
 
     monitor = "val/rmse"
     mode = "min"
+    metric_modes: ClassVar = {
+        "loss": "min", "rmse": "min", "mae": "min", "r2": "max", "rmse/*": "min", "r2/*": "max",
+    }  # fmt: skip
     served_as = "predicted values in the unit of the data"
     refused_losses: ClassVar = (nn.CrossEntropyLoss, nn.BCEWithLogitsLoss, nn.BCELoss, nn.NLLLoss)
 
@@ -49,11 +54,19 @@ class RegressionTask(Task):
         super().__init__(model, optimizer, scheduler)
         self.loss = loss if loss is not None else nn.MSELoss()
         self.target_names = list(target_names)
+        if len(self.target_names) > 1:
+            self.monitor = "val/loss"
         self.register_buffer("target_mean", torch.as_tensor(target_mean, dtype=torch.float32).reshape(1, -1))
         std = torch.as_tensor(target_std, dtype=torch.float32).reshape(1, -1)
         self.register_buffer("target_std", torch.where(std == 0, 1.0, std))  # of a target that is the same everywhere
         num_targets = len(self.target_names)
         self.metrics = nn.ModuleDict({f"{split}_metrics": make_metrics(num_targets) for split in ("val", "test")})
+
+    @classmethod
+    def default_monitor(cls, data: dict[str, Any]) -> tuple[str, Literal["min", "max"]]:
+        target = data.get("target")
+        several = isinstance(target, list | tuple) and len(target) > 1
+        return ("val/loss" if several else cls.monitor), cls.mode
 
     def step(self, batch: dict[str, Any]) -> Step:
         targets = batch["targets"].float().reshape(len(batch["targets"]), -1)

@@ -39,6 +39,7 @@ class SegmentationTask(Task):
 
     monitor = "val/mean_iou"
     mode = "max"
+    metric_modes: ClassVar = {"loss": "min", "mean_iou": "max", "mean_dice": "max", "pixel_accuracy": "max"}
     served_as = "probability of each class at each pixel: (N, classes, height, width)"
     refused_losses: ClassVar = (nn.MSELoss, nn.L1Loss, nn.HuberLoss, nn.SmoothL1Loss, nn.BCEWithLogitsLoss, nn.BCELoss)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import torch
 from annotated_types import Ge, Le, Lt
@@ -40,6 +40,7 @@ class Seq2SeqTask(Task):
 
     monitor = "val/bleu"
     mode = "max"
+    metric_modes: ClassVar = {"loss": "min", "perplexity": "min", "bleu": "max", "exact_match": "max"}
     served_as = "tokens"
 
     def __init__(

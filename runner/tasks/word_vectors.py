@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -38,6 +38,7 @@ class WordVectorsTask(Task):
     """
 
     monitor = "val/loss"
+    metric_modes: ClassVar = {"loss": "min", "accuracy": "max"}
     served_as = "vectors of words"
 
     def __init__(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from runner.config.monitor import scheduler_node
 from runner.data.base import DataModule
 from runner.errors import UserError
 
@@ -149,7 +150,7 @@ def check_monitor(config: dict[str, Any], has_split: bool) -> None:
     monitor = str((config.get("task") or {}).get("monitor") or "val/")
     if (config.get("regularization") or {}).get("early_stopping") and monitor.startswith("val/"):
         needs.append("regularization.early_stopping")
-    monitor = str((config.get("scheduler") or {}).get("monitor") or "")
+    monitor = str((scheduler_node(config) or {}).get("monitor") or "")
     if monitor.startswith("val/"):
         needs.append(f"scheduler.monitor={monitor}")
     if needs:

@@ -1,0 +1,82 @@
+import pytest
+
+from runner.config.check import find_problems
+from runner.config.compose import compose
+from runner.config.monitor import mode_of, monitor_of, scheduler_node
+from runner.config.plain import to_plain
+from runner.tasks.base import Task
+from runner.tasks.classification import ClassificationTask
+
+DIGITS = ["model=mlp", "data=digits"]
+
+
+def problems(*overrides: str) -> list[str]:
+    return find_problems(compose([*DIGITS, *overrides]))
+
+
+def test_every_logged_metric_is_accepted() -> None:
+    for name in ("val/loss", "val/f1_macro", "val/calibration_error", "train/accuracy", "train/epoch_loss"):
+        assert problems(f"task.monitor={name}") == [], name
+
+
+def test_a_mistyped_metric_is_reported_with_the_nearest_one() -> None:
+    [found] = problems("task.monitor=val/acuracy")
+    assert "task.monitor=val/acuracy" in found and "val/accuracy" in found
+    [found] = problems("task.monitor=accuracy")
+    assert "val/accuracy" in found
+    [found] = problems("scheduler=plateau", "scheduler.monitor=val/lss")
+    assert "scheduler.monitor=val/lss" in found and "val/loss" in found
+
+
+def test_test_metrics_are_never_monitored() -> None:
+    [found] = problems("task.monitor=test/accuracy")
+    assert "validation or training split" in found
+
+
+def test_a_mode_needs_a_metric_and_is_min_or_max() -> None:
+    [found] = problems("task.monitor_mode=max")
+    assert "without task.monitor" in found
+    [found] = problems("task.monitor=val/loss", "task.monitor_mode=largest")
+    assert "task.monitor_mode" in found and "min" in found
+
+
+class OwnTask(Task):
+    """A task with a constructor that names neither ``monitor`` nor ``monitor_mode``, as a user may write it."""
+
+    def __init__(self, model, optimizer=None, scheduler=None):
+        super().__init__(model, optimizer, scheduler)
+
+
+@pytest.mark.parametrize(
+    ("name", "mode"),
+    [("val/loss", "min"), ("val/top5_error", "min"), ("val/dice_macro", "max"), ("val/my_score", None)],
+)
+def test_the_mode_of_a_metric_is_read_from_its_name_where_it_shows(name: str, mode: str | None) -> None:
+    assert mode_of(OwnTask, name) == mode
+
+
+def test_the_mode_of_a_known_metric_is_the_tasks() -> None:
+    assert mode_of(ClassificationTask, "val/calibration_error") == "min"
+    assert mode_of(ClassificationTask, "val/pr_auc") == "max"
+
+
+def plain(*overrides: str) -> dict:
+    return to_plain(compose([*DIGITS, *overrides]).config, [])
+
+
+def test_the_plateau_schedule_follows_the_monitored_metric() -> None:
+    def found(*overrides: str) -> tuple[str, str]:
+        node = scheduler_node(plain("scheduler=plateau", *overrides))
+        return node["monitor"], node["mode"]
+
+    assert found() == ("val/loss", "min")
+    assert found("task.monitor=val/f1_macro") == ("val/f1_macro", "max")
+    assert found("scheduler.monitor=val/accuracy") == ("val/accuracy", "max")
+    assert found("scheduler.monitor=val/accuracy", "scheduler.mode=min") == ("val/accuracy", "min")
+
+
+def test_regression_of_several_targets_is_monitored_by_the_standardised_loss() -> None:
+    node = {"_target_": "runner.tasks.regression.RegressionTask"}
+    assert monitor_of({"task": node, "data": {"target": ["a", "b"]}}) == ("val/loss", "min")
+    assert monitor_of({"task": node, "data": {"target": "a"}}) == ("val/rmse", "min")
+    assert monitor_of({"task": node | {"monitor": "val/r2/a"}, "data": {}}) == ("val/r2/a", "max")
