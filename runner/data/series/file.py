@@ -13,8 +13,17 @@ import pandas as pd
 from runner.data.dropped import MAX_EXAMPLES, DroppedSamples
 from runner.data.labels import merge_spellings
 from runner.data.nearest import did_you_mean
-from runner.data.series.order import check_order, find_gaps, read_times, text_of
-from runner.data.tables.file import first_cells, number_columns, read_table, to_numbers
+from runner.data.series.order import best_reading, check_order, find_gaps, read_times, readings_of, text_of
+from runner.data.tables.file import (
+    NA_SPELLINGS,
+    number_columns,
+    open_table,
+    read_cells,
+    to_numbers,
+    with_number_spellings,
+    written_plainly,
+)  # fmt: skip
+from runner.data.tables.numbers import NumberFormat, read_formats
 from runner.errors import DataError
 
 __all__ = ["LARGE_FILE_BYTES", "Series", "SeriesFile"]
@@ -23,6 +32,7 @@ LARGE_FILE_BYTES = 200_000_000
 """A larger table is turned into a NumPy file once, piece by piece, and read from there."""
 
 ROWS_A_PIECE = 100_000
+HEAD_ROWS = 1000
 
 
 @dataclass
@@ -56,12 +66,16 @@ class SeriesFile:
         time_column: the time of each step; its order is checked.
         na_values: what stands for a missing value besides an empty cell.
         id_column: the id of each row's series, in a file of several series (long format).
+        separator, decimal, thousands: of cells and numbers; see ``runner.data.tables.file.read_table``.
     """
 
     columns: tuple[str, ...] | None = None
     time_column: str | None = None
     na_values: tuple[str, ...] = ("?",)
     id_column: str | None = None
+    separator: str | None = None
+    decimal: str | None = None
+    thousands: str | None = None
 
     def read(self, path: str | Path, cache: str | Path | None = None) -> Series:
         """
@@ -82,7 +96,8 @@ class SeriesFile:
         return self.read_whole(path)
 
     def read_whole(self, path: Path) -> Series:
-        table, dropped = read_table(path, na_values=self.na_values), DroppedSamples()
+        dropped = DroppedSamples()
+        table = self.read_text(path, dropped)
         names = self.names_in(table, path, dropped)
         for column in (self.time_column, self.id_column):
             if column:
@@ -92,14 +107,30 @@ class SeriesFile:
                 table = table[~missing]
         if not len(table):
             raise DataError(f"{path} has no row with a value in {self.time_column or self.id_column!r}.")
-        table, parts = group_by_id(table, self.id_column) if self.id_column else (table, [])
         values = number_columns(table, names, path, missing_allowed=True)
+        parts: list[tuple[str, int, int]] = []
+        if self.id_column:
+            order, parts = group_by_id(table[self.id_column])
+            table, values = table.iloc[order], values[order]
         times = table[self.time_column].tolist() if self.time_column else ()
         series = Series(values, names, times, parts, dropped=dropped)
         if self.time_column:
             spans = [(begin, end) for _, begin, end in parts]
             self.use_times(series, read_times(table[self.time_column], spans), path, table)
         return series
+
+    def read_text(self, path: Path, dropped: DroppedSamples | None = None, num_rows: int | None = None) -> pd.DataFrame:
+        """Cells as text; numbers of every format become plain numbers, times and ids stay the text in the file."""
+        ids = [self.id_column] if self.id_column else []
+        table = read_cells(path, None, self.separator, self.na_values, num_rows, ids, dropped)
+        return written_plainly(table, self.formats(table, path))
+
+    def formats(self, table: pd.DataFrame, path: Path) -> dict[str, NumberFormat]:
+        """Of the columns that may be read."""
+        numbers = [name for name in table if name not in (self.time_column, self.id_column)]
+        if self.columns:
+            numbers = [name for name in numbers if name in self.columns]
+        return read_formats(table[numbers], path, self.decimal, self.thousands)
 
     def use_times(self, series: Series, times: np.ndarray | None, path: Path, table: pd.DataFrame | None = None) -> None:
         """Checks the order and finds the gaps of each series.
@@ -146,7 +177,7 @@ class SeriesFile:
                 raise DataError(f"{path} has no column {name!r}. {did_you_mean(name, table.columns)}")
         if self.columns:
             return list(self.columns)
-        head = table.head(1000).drop(columns=no_features)
+        head = table.head(HEAD_ROWS).drop(columns=no_features)
         names = [name for name in head if (to_numbers(head[name]).notna() == head[name].notna()).all()]
         others = [name for name in head if name not in names]
         if dropped is not None:
@@ -158,15 +189,16 @@ class SeriesFile:
     def read_large(self, path: Path, cache: Path) -> Series:
         """Through NumPy files in ``cache``, made once; a step's name is then its row."""
         dropped = DroppedSamples()
-        names = self.names_in(read_table(path, na_values=self.na_values, num_rows=1000), path, dropped)
+        names = self.names_in(self.read_text(path, num_rows=HEAD_ROWS), path, dropped)
         stat = path.stat()
-        key = f"{path.absolute()} {stat.st_size} {stat.st_mtime_ns} {names} {self.time_column} {self.na_values} float64"
+        key = f"{path.absolute()} {stat.st_size} {stat.st_mtime_ns} {names} {self.time_column} {self.na_values} "
+        key += f"{self.separator} {self.decimal} {self.thousands} float64"
         target = cache / "series" / f"{path.stem}-{hashlib.blake2b(key.encode(), digest_size=8).hexdigest()}.npy"
         times_file = cache / "series_times" / target.name
         if not target.is_file() or (self.time_column and not times_file.is_file()):
             for file in (target, times_file):
                 file.parent.mkdir(parents=True, exist_ok=True)
-            times: list[np.ndarray | None] = []
+            times: list[dict[str, np.ndarray]] = []
             write_array(target, self.pieces(path, names, times), len(names))
             if self.time_column:
                 np.save(times_file, joined_times(times))
@@ -176,38 +208,46 @@ class SeriesFile:
             self.use_times(series, times if len(times) == len(series.values) else None, path)
         return series
 
-    def pieces(self, path: Path, names: Sequence[str], times: list[np.ndarray | None]) -> Iterator[np.ndarray]:
+    def pieces(self, path: Path, names: Sequence[str], times: list[dict[str, np.ndarray]]) -> Iterator[np.ndarray]:
         """Numbers ``(n, F)``; the times of each piece are appended to ``times``.
 
         Raises:
             DataError: a cell is no number, or a row has no time.
         """
-        separator, _ = first_cells(path)
         wanted = list(dict.fromkeys([*names, *([self.time_column] if self.time_column else [])]))
-        options = {"sep": separator, "dtype": str, "usecols": wanted, "na_values": [*self.na_values, ""]}
-        for piece in pd.read_csv(path, chunksize=ROWS_A_PIECE, skipinitialspace=True, **options):
-            if self.time_column:
-                column = piece[self.time_column]
-                if column.isna().any():
-                    raise DataError(f"{path}, row {column.index[column.isna()][0] + 1}: no value in {self.time_column!r}.")
-                times.append(read_times(column.str.strip()))
-            yield number_columns(piece, names, path, missing_allowed=True)
+        formats = self.formats(read_cells(path, None, self.separator, self.na_values, HEAD_ROWS), path)
+        formats = {name: form for name, form in formats.items() if name in names}
+        missing = with_number_spellings(self.na_values) | NA_SPELLINGS | {""}
+        file, separator = open_table(path, self.separator)
+        options = {"sep": separator, "dtype": str, "na_filter": False, "skipinitialspace": True, "index_col": False}
+        with file:
+            for piece in pd.read_csv(file, chunksize=ROWS_A_PIECE, **options):
+                piece.columns = [str(name).strip() for name in piece.columns]
+                piece = piece[wanted].apply(lambda column: column.str.strip())
+                piece = piece.where(~piece.isin(missing))
+                if self.time_column:
+                    column = piece[self.time_column]
+                    if column.isna().any():
+                        row = column.index[column.isna()][0] + 1
+                        raise DataError(f"{path}, row {row}: column {self.time_column!r} has no value.")
+                    times.append(readings_of(column))
+                yield number_columns(written_plainly(piece, formats), names, path, missing_allowed=True)
 
 
-def joined_times(pieces: Sequence[np.ndarray | None]) -> np.ndarray:
-    """Times of all pieces; empty if they are not all numbers or all timestamps."""
-    kinds = {None if piece is None else piece.dtype.kind == "M" for piece in pieces}
-    return np.concatenate(pieces) if kinds in ({True}, {False}) else np.zeros(0)
+def joined_times(pieces: Sequence[dict[str, np.ndarray]]) -> np.ndarray:
+    """Times of all pieces, read in the same way; empty if there is none."""
+    shared = [name for name in pieces[0] if all(name in piece for piece in pieces)]
+    times = best_reading({name: np.concatenate([piece[name] for piece in pieces]) for name in shared})
+    return np.zeros(0) if times is None else times
 
 
-def group_by_id(table: pd.DataFrame, id_column: str) -> tuple[pd.DataFrame, list[tuple[str, int, int]]]:
-    """Rows of each series one after another, the series in the order of their first rows; with id, begin and end."""
-    names = merge_spellings(table[id_column].unique())
-    ids = table[id_column].map(names)
-    codes, uniques = pd.factorize(ids)
-    table = table.iloc[np.argsort(codes, kind="stable")]
+def group_by_id(ids: pd.Series) -> tuple[np.ndarray, list[tuple[str, int, int]]]:
+    """The order of rows that puts each series' rows one after another, the series in the order of their first rows; and
+    id, begin and end of each."""
+    codes, names = pd.factorize(ids.map(merge_spellings(ids.unique())))
     ends = np.cumsum(np.bincount(codes)).tolist()
-    return table, [(str(name), *span) for name, *span in zip(uniques, [0, *ends], ends, strict=False)]
+    parts = [(str(name), *span) for name, *span in zip(names, [0, *ends], ends, strict=False)]
+    return np.argsort(codes, kind="stable"), parts
 
 
 def read_array(path: Path) -> Series:

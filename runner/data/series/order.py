@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,12 +14,17 @@ import pandas as pd
 from runner.data.tables.file import to_numbers
 from runner.errors import DataError
 
-__all__ = ["Gaps", "check_order", "find_gaps", "read_times", "text_of"]
+__all__ = ["Gaps", "best_reading", "check_order", "find_gaps", "read_times", "readings_of", "text_of"]
 
 DATE_NUMBERS = {8: "%Y%m%d", 6: "%Y%m"}
 """Formats of dates that are written as numbers, by their length."""
 
-READINGS: tuple[dict[str, Any], ...] = ({"format": "ISO8601"}, {}, {"dayfirst": True}, {"format": "mixed"})
+READINGS: dict[str, dict[str, Any]] = {
+    "ISO 8601": {"format": "ISO8601"},
+    "month first": {},
+    "day first": {"dayfirst": True},
+    "mixed": {"format": "mixed"},
+}
 
 ID_NAMES = ("unique_id", "item_id", "series_id", "id", "series", "item")
 
@@ -47,19 +52,22 @@ class Gaps:
 def read_times(column: pd.Series, parts: Sequence[tuple[int, int]] = ()) -> np.ndarray | None:
     """Cells as ``datetime64`` in UTC or as numbers ``(T,)``; None if some are neither.
 
-    Dates that can be read with the day or the month first are read in the way that puts more steps in order.
-
     Args:
         column: text without missing cells.
         parts: first and last row + 1 of each series; one series of all rows by default.
     """
+    return best_reading(readings_of(column), parts)
+
+
+def readings_of(column: pd.Series) -> dict[str, np.ndarray]:
+    """All ways in which cells can be read as numbers or times: the day may come before the month or after it."""
     numbers = pd.to_numeric(column, errors="coerce")
     if numbers.notna().all():
         dates = dates_of_numbers(column)
-        return numbers.to_numpy() if dates is None else dates
-    readings = []
-    for options in READINGS:
-        if options == {"format": "mixed"} and readings:
+        return {"numbers": numbers.to_numpy()} if dates is None else {"dates": dates}
+    readings: dict[str, np.ndarray] = {}
+    for name, options in READINGS.items():
+        if name == "mixed" and readings:
             break
         try:
             with warnings.catch_warnings():
@@ -68,9 +76,25 @@ def read_times(column: pd.Series, parts: Sequence[tuple[int, int]] = ()) -> np.n
         except (ValueError, TypeError, OverflowError):
             continue
         if times.notna().all():
-            readings.append(times.dt.tz_localize(None).to_numpy())
-    spans = parts or [(0, len(column))]
-    return min(readings, key=lambda values: num_backward_steps(values, spans), default=None)
+            readings[name] = times.dt.tz_localize(None).to_numpy()
+    return readings
+
+
+def best_reading(readings: Mapping[str, np.ndarray], parts: Sequence[tuple[int, int]] = ()) -> np.ndarray | None:
+    """The one with most steps in order, and of these with most steps of the same length."""
+    if len(readings) < 2:
+        return next(iter(readings.values()), None)
+
+    def faults(values: np.ndarray) -> tuple[int, int]:
+        backward = uneven = 0
+        for begin, end in parts or [(0, len(values))]:
+            steps = np.diff(ticks(values[begin:end]))
+            if len(steps):
+                backward += int((steps < 0).sum())
+                uneven += int((steps != np.median(steps)).sum())
+        return backward, uneven
+
+    return min(readings.values(), key=faults)
 
 
 def dates_of_numbers(column: pd.Series) -> np.ndarray | None:
@@ -81,10 +105,6 @@ def dates_of_numbers(column: pd.Series) -> np.ndarray | None:
         return None
     dates = pd.to_datetime(column, format=DATE_NUMBERS[length], errors="coerce")
     return dates.to_numpy() if dates.notna().all() else None
-
-
-def num_backward_steps(values: np.ndarray, parts: Sequence[tuple[int, int]]) -> int:
-    return sum(int((np.diff(ticks(values[begin:end])) < 0).sum()) for begin, end in parts)
 
 
 def ticks(values: np.ndarray) -> np.ndarray:

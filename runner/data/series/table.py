@@ -34,6 +34,9 @@ class SeriesTableDataModule(SeriesDataModule):
             model is trained on the windows of all of them; each series is cut and standardized on its own, and has its own
             metrics. The column is no feature.
         na_values: what stands for a missing value besides an empty cell, ``NA`` and ``NaN``.
+        separator: of the cells; found out when None.
+        decimal, thousands: as numbers are written, such as ``comma`` and ``point`` for ``1.234,5``; found out for each
+            column when None.
         data_dir: where the NumPy file of a large table is kept; ``$RUNNER_DATA`` or ``~/.cache/runner`` when None.
         hint: where the file is available, shown when it is missing.
         input_steps, horizon_steps, target, season_steps, val_fraction, test_fraction, rows: see
@@ -48,6 +51,9 @@ class SeriesTableDataModule(SeriesDataModule):
         time_column: str | None = None,
         id_column: str | None = None,
         na_values: list[str | int | float] | None = None,
+        separator: str | None = None,
+        decimal: str | None = None,
+        thousands: str | None = None,
         data_dir: str | None = None,
         hint: str = "",
         input_steps: Annotated[int, Ge(1)] = 96,
@@ -77,6 +83,9 @@ class SeriesTableDataModule(SeriesDataModule):
             time_column,
             ("?", *map(str, na_values or ())),
             id_column,
+            separator,
+            decimal,
+            thousands,
         )
 
     def check(self) -> list[str]:
@@ -112,9 +121,9 @@ class SeriesTableDataModule(SeriesDataModule):
     def file_to_forecast(self, path: str) -> SeriesFile:
         """As that of training; the columns of times and ids may be missing."""
         plain = super().file_to_forecast(path)
-        header = [] if plain.columns is None else [name.strip() for name in first_cells(path)[1]]
+        header = [] if plain.columns is None else [name.strip() for name in first_cells(path, self.file.separator)[1]]
         times, ids = (name if name in header else None for name in (self.file.time_column, self.file.id_column))
-        return replace(plain, time_column=times, id_column=ids, na_values=self.file.na_values)
+        return replace(self.file, columns=plain.columns, time_column=times, id_column=ids)
 
     def source_name(self) -> str:
         return str(self.path.absolute()) if self.path else ""

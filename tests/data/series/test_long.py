@@ -143,3 +143,18 @@ def test_series_out_of_order_and_repeated_times_are_named(tmp_path):
     assert "series '2', is not in the order of time" in module(tmp_path, table.iloc[rows]).check()[0]
     problem = module(tmp_path, pd.concat([table, table.iloc[[250]]])).check()[0]
     assert "series '3', has times that occur more than once" in problem and "data.id_column=" not in problem
+
+
+def test_ids_that_look_like_missing_values_are_ids(tmp_path):
+    table = long_table(NA=np.cos(STEPS / 5), null=np.sin(STEPS / 6))
+    data = module(tmp_path, pd.concat([table, table.iloc[[7]].assign(unique_id="")]))
+    data.setup("fit")
+    assert data.series == ["1", "2", "3", "NA", "null"]
+    (entry,) = data.dropped.entries
+    assert (entry.what, entry.count, entry.total, entry.examples) == ("rows", 1, 501, ("row 501",))
+
+
+def test_a_cell_that_is_no_number_is_named_by_its_row_in_the_file(tmp_path):
+    table = long_table().sort_values(["ds", "unique_id"]).astype({"y": object})
+    table.iloc[100, 2] = "broken"
+    assert "row 101: column 'y' holds 'broken'" in module(tmp_path, table, features=["y"]).check()[0]

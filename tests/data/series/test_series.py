@@ -226,3 +226,33 @@ def test_a_split_without_a_known_value_is_rejected(tmp_path):
     options = {"target": "y", "input_steps": 10, "horizon_steps": 4}
     (problem,) = SeriesTableDataModule(str(tmp_path / "s.csv"), **options).check()
     assert "no step of val has a value in 'y'" in problem
+
+
+def german(table, path, encoding):
+    text = table.to_csv(index=False, sep=";", decimal=",", float_format="%.6f")
+    path.write_bytes(f"sep=;\r\n{text}".encode(encoding))
+
+
+@pytest.mark.parametrize("large", [False, True])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_exports_of_spreadsheets_are_read(tmp_path, monkeypatch, encoding, large):
+    if large:
+        monkeypatch.setattr(series_file, "LARGE_FILE_BYTES", 1000)
+        monkeypatch.setattr(series_file, "ROWS_A_PIECE", 37)
+    table = write(tmp_path / "s.csv")
+    table["time"] = pd.date_range("2020-01-01", periods=200, freq="h").strftime("%d.%m.%Y %H:%M")
+    german(table, tmp_path / "german.csv", encoding)
+    series = SeriesFile(time_column="time").read(tmp_path / "german.csv", tmp_path / "cache")
+    assert series.names == ["a", "b"] and series.notes == []
+    assert np.asarray(series.values) == pytest.approx(table[["a", "b"]].to_numpy(), abs=1e-6)
+
+
+def test_numbers_of_thousands_are_read_as_the_config_says(tmp_path):
+    (tmp_path / "s.csv").write_text("y\n" + "\n".join(f"1.{number:03d}" for number in range(200)))
+    for decimal, thousands, first in ((".", None, 1.007), (",", ".", 1007.0)):
+        data = SeriesTableDataModule(
+            str(tmp_path / "s.csv"), target="y", decimal=decimal, thousands=thousands, input_steps=8, horizon_steps=2
+        )
+        assert data.read().values[7].tolist() == [first]
+        data.setup("fit")
+        assert data.read_inputs([str(tmp_path / "s.csv")])[0][1][-1] == pytest.approx({1.007: 1.199, 1007.0: 1199.0}[first])
