@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -108,7 +108,8 @@ class Folds:
                     raise DataError(f"fold {number} would be empty: the groups are too unequal. Take fewer folds.")
                 fold[torch.from_numpy(validated)] = number
         lone = {} if kept is None else lone_classes(kept, fold.numpy())
-        return FoldCut(type(splitter).__name__, pool, fold, num_groups, rare, lone, group_of)
+        kind = "GroupKFold" if isinstance(splitter, ShuffledGroups) else type(splitter).__name__
+        return FoldCut(kind, pool, fold, num_groups, rare, lone, group_of)
 
     def chain(self, num_steps: int) -> FoldCut:
         """Folds of steps in the order of time: each is trained on all that lies before it (forward chaining).
@@ -134,7 +135,7 @@ class Folds:
         from sklearn import model_selection
 
         if grouped and not stratified:
-            return model_selection.GroupKFold(self.num_folds)  # the groups' sizes alone decide, as evenly as they can
+            return ShuffledGroups(self.num_folds, self.seed)
         kinds = {False: model_selection.KFold, True: model_selection.StratifiedKFold}
         kind = model_selection.StratifiedGroupKFold if grouped else kinds[stratified]
         return kind(self.num_folds, shuffle=True, random_state=self.seed)
@@ -178,6 +179,25 @@ class Folds:
             return found.group(1 if pattern.groups else 0) or ""
 
         return group_of
+
+
+@dataclass(frozen=True)
+class ShuffledGroups:
+    """Groups dealt to folds in an order drawn by the seed, each to the smallest fold.
+
+    scikit-learn's ``GroupKFold`` either ignores a seed or, shuffled, lets folds of groups of different sizes become very
+    unequal. With a single class, ``StratifiedGroupKFold`` balances the sizes of shuffled groups.
+    """
+
+    num_folds: int
+    seed: int
+
+    def split(self, samples: np.ndarray, labels: None, groups: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Indices to train on and to validate, of each fold."""
+        from sklearn.model_selection import StratifiedGroupKFold
+
+        splitter = StratifiedGroupKFold(self.num_folds, shuffle=True, random_state=self.seed)
+        return splitter.split(samples, np.zeros(len(groups), dtype=int), groups)
 
 
 def lone_classes(labels: np.ndarray, fold: np.ndarray) -> dict[int, int]:

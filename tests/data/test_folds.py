@@ -206,3 +206,22 @@ def test_texts_by_author_and_by_file(tmp_path: Path) -> None:
         file.write_text(f"text w{number} of this")
     folds = cut_with(lambda: TextFolderDataModule(str(tmp_path / "files")), num_folds=2, group_pattern=r"author\d")
     assert folds[0].fold_cut.num_groups == 5
+
+
+def test_the_seed_decides_which_groups_are_in_a_fold() -> None:
+    """Groups of 1, 2, … 12 samples, 78 in all: the folds stay within one group of a third each."""
+    groups = [number for number in range(1, 13) for _ in range(number)]
+    cuts = [
+        Folds(3, stratified=False, group_pattern="g(.+)", seed=seed).cut(
+            torch.arange(78), name=lambda index: f"g{groups[index]}"
+        )
+        for seed in (0, 0, 1, 2)
+    ]
+    assert torch.equal(cuts[0].fold, cuts[1].fold)
+    parts = {frozenset(frozenset(groups[i] for i in cut.split(k)[1].tolist()) for k in range(3))
+             for cut in cuts}  # fmt: skip
+    assert len(parts) == 3
+    for cut in cuts:
+        assert cut.kind == "GroupKFold" and max(abs(size - 26) for size in cut.sizes()) <= 12
+        for number in set(groups):
+            assert len({int(cut.fold[i]) for i, group in enumerate(groups) if group == number}) == 1
