@@ -16,11 +16,11 @@ from runner.data.nearest import did_you_mean
 from runner.data.series.order import best_reading, check_order, find_gaps, read_times, readings_of, text_of
 from runner.data.tables.file import (
     NA_SPELLINGS,
+    missing_spellings,
     number_columns,
     open_table,
     read_cells,
     to_numbers,
-    with_number_spellings,
     written_plainly,
 )  # fmt: skip
 from runner.data.tables.numbers import NumberFormat, read_formats
@@ -122,7 +122,10 @@ class SeriesFile:
     def read_text(self, path: Path, dropped: DroppedSamples | None = None, num_rows: int | None = None) -> pd.DataFrame:
         """Cells as text; numbers of every format become plain numbers, times and ids stay the text in the file."""
         ids = [self.id_column] if self.id_column else []
-        table = read_cells(path, None, self.separator, self.na_values, num_rows, ids, dropped)
+        table = read_cells(path, None, self.separator, self.na_values, num_rows, raw=ids, dropped=dropped)
+        for name in ids:
+            if name in table:
+                table[name] = table[name].where(~table[name].isin(["", *self.na_values]))
         return written_plainly(table, self.formats(table, path))
 
     def formats(self, table: pd.DataFrame, path: Path) -> dict[str, NumberFormat]:
@@ -217,7 +220,7 @@ class SeriesFile:
         wanted = list(dict.fromkeys([*names, *([self.time_column] if self.time_column else [])]))
         formats = self.formats(read_cells(path, None, self.separator, self.na_values, HEAD_ROWS), path)
         formats = {name: form for name, form in formats.items() if name in names}
-        missing = with_number_spellings(self.na_values) | NA_SPELLINGS | {""}
+        missing = missing_spellings(self.na_values) | NA_SPELLINGS
         file, separator = open_table(path, self.separator)
         options = {"sep": separator, "dtype": str, "na_filter": False, "skipinitialspace": True, "index_col": False}
         with file:
