@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from pytorch_lightning.utilities import move_data_to_device
 from torch import Tensor
 
 from runner.data.base import DataModule
@@ -76,7 +75,7 @@ def split_samples(trained: Trained, wish: Wish, run: RunDir) -> list[Sample]:
     """Samples of a split, evenly spread over it, or those with the highest loss.
 
     Raises:
-        UserError: the split does not exist, or the model has no loss.
+        UserError: the split does not exist.
     """
     part, wanted = load_split(trained.data, wish.split, run), wish.samples or USUAL
     places = worst_places(trained.task, trained.data, part, wanted) if wish.worst else spread(len(part), wanted)
@@ -101,7 +100,8 @@ def worst_places(task: Task, data: DataModule, part: Any, wanted: int) -> list[i
 
 @torch.no_grad()
 def loss_of(task: Task, data: DataModule, part: Any, place: int) -> float:
-    batch = move_data_to_device(part.__getitems__([(0, place)]), task.device)
-    if not isinstance(batch["targets"], Tensor):
-        raise UserError("--worst: a detector tells no loss of a single image in use. Leave it out.")
-    return float(task.held_out_step(data.on_after_batch_transfer(batch, 0)).loss)
+    """The loss of one sample. Detectors that choose regions at random choose the same ones for a sample every time."""
+    batch = data.transfer_batch_to_device(part.__getitems__([(0, place)]), task.device, 0)
+    with torch.random.fork_rng():
+        torch.manual_seed(place)
+        return float(task.held_out_step(data.on_after_batch_transfer(batch, 0)).loss)

@@ -104,20 +104,25 @@ class DetectionTask(Task):
         if self.collect:
             self._collected.append({"preds": to_cpu(preds), "targets": to_cpu(targets), "index": to_cpu(batch["index"])})
 
-    def summed_loss(self, batch: dict[str, Any]) -> tuple[Tensor, int]:
-        """A detector's losses of held-out images: it is in training for a moment, but for its norms and dropout.
+    def held_out_step(self, batch: dict[str, Any]) -> Step:
+        """A detector's losses of held-out images: it is in training mode for a moment, except for its norms and dropout.
         Crowds do not count, as in training."""
         images = batch["inputs"]
         targets = [without_crowd(image, target)[1] for image, target in zip(images, batch["targets"], strict=True)]
         with giving_losses(self.model):
-            loss = self.step({"inputs": images, "targets": targets}).loss
-        return loss.detach().double() * len(images), len(images)
+            return self.step({"inputs": images, "targets": targets})
+
+    def summed_loss(self, batch: dict[str, Any]) -> tuple[Tensor, int]:
+        count = len(batch["inputs"])
+        return self.held_out_step(batch).loss.detach().double() * count, count
 
     def compute_metrics(self, split: str) -> dict[str, float]:
         metric = self.metrics[f"{split}_metrics"]
         scores = self.scores[split] = metric.compute()
         metric.reset()
-        found = {"map": 0.0} | scores.statistics  # the monitored one is there even where there was nothing to find
+        found = dict(scores.statistics)
+        if split == "val":  # the monitored metric must exist even where there was nothing to find
+            found = {"map": 0.0} | found
         if self.trainer.state.fn != "fit":
             by_class = zip(self.class_names, scores.class_map, strict=True)
             found |= {f"map_class/{name}": float(value) for name, value in by_class if not np.isnan(value)}

@@ -151,3 +151,30 @@ def test_an_epoch_starts_afresh():
     metric.reset()
     metric.update(torch.tensor([0]), [pred([[0, 0, 9, 9]], [0], [0.9])], [target([[0, 0, 9, 9]], [0])])
     assert metric.compute().statistics["map"] == pytest.approx(1)
+
+
+def test_boxes_of_very_large_images_are_compared_in_double_precision(tmp_path):
+    """Boxes a quarter of a pixel wide at 100 000 pixels, where single precision has steps of 0.0078, and beyond 2**24,
+    where it has steps of 2. The prediction is shifted by 0.02 of 0.25 pixels: IoU 0.23 / 0.27 = 0.852, found at 8 of
+    10 thresholds (0.50 to 0.85). In single precision both boxes beyond 2**24 would be empty."""
+    corners = torch.tensor([[99_999.001, 5, 99_999.251, 5.25], [2**24 + 0.25, 1, 2**24 + 0.5, 1.25]], dtype=torch.float64)
+    area = (corners[:, 2:] - corners[:, :2]).prod(1)
+    truth = {"boxes": corners, "labels": torch.tensor([0, 1]), "area": area, "iscrowd": torch.zeros(2, dtype=torch.bool)}
+    shift = torch.tensor([0.02, 0, 0.02, 0], dtype=torch.float64)
+    found = {"boxes": corners + shift, "labels": torch.tensor([0, 1]), "scores": torch.tensor([0.9, 0.8])}
+    stats, class_map, _ = reference([found], [truth], 2, tmp_path)
+    scores = scores_of([found], [truth])
+    assert scores.statistics["map"] == pytest.approx(stats[0], abs=1e-9) and stats[0] == pytest.approx(0.8)
+    assert scores.class_map.tolist() == pytest.approx(class_map) and class_map == pytest.approx([0.8, 0.8])
+
+
+def test_a_class_without_boxes_counts_in_no_mean(tmp_path):
+    """The class 1 is predicted but absent: precision and recall are those of class 0 alone, as in pycocotools."""
+    truth = [target([[0, 0, 50, 50], [100, 100, 150, 150]], [0, 0])]
+    found = [pred([[0, 0, 50, 50], [60, 60, 90, 90]], [0, 1], [0.9, 0.95])]
+    scores = scores_of(found, truth)
+    stats, _, _ = reference(found, truth, 2, tmp_path)
+    assert scores.statistics["mar_100"] == pytest.approx(stats[8]) and stats[8] == pytest.approx(0.5)
+    # precision is 1 at the 51 recall points up to 0.5, of 101
+    assert scores.statistics["map"] == pytest.approx(stats[0]) and stats[0] == pytest.approx(51 / 101)
+    assert np.isnan(scores.class_map[1]) and np.isnan(scores.class_map_50[1]) and np.isnan(scores.precision[:, :, 1]).all()

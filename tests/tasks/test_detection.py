@@ -1,6 +1,7 @@
 """The task of detection, around a small detector."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -120,6 +121,25 @@ def test_a_model_is_tried():
         DetectionTask.try_model(nn.Flatten(), facts())
     with pytest.raises(UserError, match="puts out a list for a list of one image; a detector gives"):
         DetectionTask.try_model(nn.Identity(), facts(task="detection"))
+
+
+def test_a_split_without_boxes_has_no_test_metrics():
+    own = task()
+    nothing = {"boxes": torch.zeros(0, 4), "labels": torch.zeros(0), "area": torch.zeros(0), "iscrowd": torch.zeros(0)}
+    for split in ("val", "test"):
+        own.metrics[f"{split}_metrics"].update(torch.arange(2), FOUND, [nothing, nothing])
+    own._trainer = SimpleNamespace(state=SimpleNamespace(fn="fit"))
+    assert own.compute_metrics("val") == {"map": 0.0}
+    assert own.compute_metrics("test") == {}
+
+
+def test_the_loss_of_a_single_held_out_image():
+    """It is the loss that `summed_loss` adds up, and ranks the images for `explain --worst`."""
+    own = task()
+    target = {"boxes": torch.ones(1, 4).double(), "labels": torch.tensor([0]), "iscrowd": torch.tensor([False])}
+    batch = {"inputs": [torch.zeros(3, 8, 8)], "targets": [target]}
+    assert float(own.held_out_step(batch).loss.detach()) == 1.5
+    assert float(own.summed_loss(batch)[0]) == 1.5
 
 
 @pytest.fixture
