@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
@@ -13,8 +14,10 @@ import torch
 from annotated_types import Ge, Gt, Lt
 from torch import Tensor
 
-from runner.data.base import DataModule, split_indices
+from runner.data.base import DataModule
 from runner.data.facts import Facts
+from runner.data.text.classes import number_labels
+from runner.data.text.duplicates import Duplicates, cut_together, first_copies, num_shared
 from runner.data.text.source import SequenceSplit, TokenSource, pad_tokens
 from runner.data.text.table import Texts, is_file, text_columns, text_lines
 from runner.data.text.tokenizer import Kind, TextTokenizer, size_problems
@@ -44,6 +47,9 @@ class TextDataModule(DataModule):
         val_fraction, test_fraction: of all texts, cut at random, each class in the same proportion and with one text
             at least; only where the files name no such split.
         split_seed: of that cut.
+        duplicates: of texts that are identical but for white space (and for capitals where ``lowercase`` is on):
+            ``together`` cuts them into one split or fold, ``drop`` keeps the first one only, ``keep`` treats them as
+            different texts. Splits named by the files are not changed, except that ``drop`` leaves out training texts.
 
     Attributes:
         tokenizer: known after ``setup`` or ``load_state_dict``.
@@ -51,6 +57,7 @@ class TextDataModule(DataModule):
 
     extra_facts = ("vocab_size", "num_features", "per_step")
     what: ClassVar[str] = "file"
+    unit: ClassVar[str] = "rows"
 
     def __init__(
         self,
@@ -63,6 +70,7 @@ class TextDataModule(DataModule):
         val_fraction: Annotated[float, Gt(0), Lt(0.5)] = 0.1,
         test_fraction: Annotated[float, Gt(0), Lt(0.5)] = 0.1,
         split_seed: Annotated[int, Ge(0)] = 0,
+        duplicates: Duplicates = "together",
         batch_size: Annotated[int, Gt(0)] = 32,
         eval_batch_size: Annotated[int, Gt(0)] | None = None,
         num_workers: Annotated[int, Ge(0)] = 0,
@@ -79,6 +87,7 @@ class TextDataModule(DataModule):
         self.val_fraction = val_fraction
         self.test_fraction = test_fraction
         self.split_seed = split_seed
+        self.duplicates = duplicates
         self.tokenizer: TextTokenizer | None = None
         self.class_names: list[str] = []
         self.texts: list[str] = []
@@ -99,7 +108,7 @@ class TextDataModule(DataModule):
         if not self.path:
             return [*problems, f"data.path is not set: name the {self.what} of the texts with data.path=…"]
         if not Path(self.path).exists():
-            return [*problems, f"data.path={self.path}: there is no such {self.what}."]
+            return [*problems, f"data.path={self.path}: no such {self.what}."]
         return problems + self.look()
 
     def look(self) -> list[str]:
@@ -111,51 +120,87 @@ class TextDataModule(DataModule):
         if self.splits or stage == "predict":
             return
         found = self.read()
+        found.report(self.dropped, self.unit, self.title)
+        if not found.texts:
+            raise DataError(f"{self.source_name()} holds no {self.unit} with a text and a label.")
+        names, numbers = number_labels(found.labels, self.class_names, self.title)
+        if self.duplicates == "drop":
+            self.drop_copies(found)
         self.texts = found.texts
-        if found.num_left_out:
-            log.warning("%s: %d rows without a text or a label are left out.", self.title, found.num_left_out)
-        names = sorted(set(found.labels))
-        numbers = {name: number for number, name in enumerate(self.class_names or names)}
-        if unknown := sorted(set(names) - set(numbers)):
-            raise DataError(f"{self.title} has labels that the run was not trained on: {', '.join(unknown)}.")
         targets = torch.tensor([numbers[label] for label in found.labels])
-        self.check_counts(targets, list(numbers))
-        parts = self.cut(targets, found)
-        self.class_names = list(numbers)
+        copies = first_copies(found.texts, self.lowercase)
+        self.check_counts(targets, names, copies)
+        parts = self.cut(targets, found, copies)
+        self.class_names = names
+        self.report_copies(copies, parts, bool(found.parts))
         if self.tokenizer is None:
             self.tokenizer = self.fit(found.texts[int(i)] for i in parts["train"])
-        source = TokenSource(self.encode(found.texts), targets)
+        source = TokenSource(self.encode_counted(found.texts), targets)
         self.splits = {name: SequenceSplit(source, part, self.seed, pad_tokens) for name, part in parts.items()}
         self.facts = self.make_facts(source)
 
-    def check_counts(self, targets: Tensor, names: Sequence[str]) -> None:
-        counts = torch.bincount(targets, minlength=len(names)).tolist()
+    def drop_copies(self, texts: Texts) -> None:
+        """Leaves out repeated texts; where the files name the splits, only training texts that repeat another one."""
+        total, held_out = len(texts.texts), [part in ("val", "test") for part in texts.parts] or [False] * len(texts.texts)
+        order = sorted(range(total), key=lambda index: not held_out[index])  # the held-out copy stays
+        copies = first_copies([texts.texts[index] for index in order], self.lowercase).tolist()
+        kept = [index for place, index in enumerate(order) if held_out[index] or copies[place] == place]
+        self.dropped.add(self.unit, total - len(kept), "identical to another one (data.duplicates=drop)", total, self.title)
+        texts.keep(sorted(kept))
+
+    def report_copies(self, copies: Tensor, parts: dict[str, Tensor], is_official: bool) -> None:
+        """How many texts repeat another one, and how many held-out ones occur in an earlier split."""
+        repeats = int((copies != torch.arange(len(copies))).sum())
+        if not repeats:
+            return
+        shared = num_shared(copies, parts)
+        message = f"{self.title}: {repeats} of {len(copies)} {self.unit} are identical to an earlier one"
+        if not any(shared.values()):
+            log.warning("%s; identical ones are in the same split.", message)
+            return
+        counts = " and ".join(f"{count} of {len(parts[name])} in {name}" for name, count in shared.items() if count)
+        advice = "data.duplicates=drop leaves out the training copies" if is_official else "data.duplicates=together prevents it"
+        log.warning("%s; %s also occur in an earlier split (%s).", message, counts, advice)
+
+    def check_counts(self, targets: Tensor, names: Sequence[str], copies: Tensor) -> None:
+        different = copies.unique() if self.duplicates == "together" else torch.arange(len(targets))
+        counts = torch.bincount(targets[different], minlength=len(names)).tolist()
         rare = [f"{name} ({count})" for name, count in zip(names, counts, strict=True) if count < FEWEST]
         if rare:
+            once = "Identical texts count once; data.duplicates=keep counts all of them. "
             raise DataError(
                 f"{self.title}: {', '.join(rare[:5])}{' …' if len(rare) > 5 else ''}: each class needs {FEWEST} texts or "
-                f"more. There are {len(names)} classes; is data.label the column of classes?"
+                f"more. {once if len(different) < len(targets) else ''}There are {len(names)} classes; is data.label the "
+                "column of classes?"
             )
 
-    def cut(self, targets: Tensor, texts: Texts) -> dict[str, Tensor]:
+    def cut(self, targets: Tensor, texts: Texts, copies: Tensor) -> dict[str, Tensor]:
         """Indices of each split."""
-        parts = texts.parts
-        told = {
-            "name": texts.names.__getitem__ if texts.names else None,
-            "column": (lambda _: self.groups_of(texts)) if texts.groups else None,
-        }
+        parts, everything = texts.parts, torch.arange(len(targets))
+        units = copies if self.duplicates == "together" else everything
+        fractions = (self.val_fraction, self.test_fraction)
         if not parts:
-            train, val, test = split_indices(
-                len(targets), self.val_fraction, self.test_fraction, self.split_seed, targets, at_least_one=True
-            )
-            return dict(zip(SPLITS, (*self.fold(train, val, targets, **told), test), strict=True))
+            train, val, test = cut_together(units, everything, *fractions, self.split_seed, targets)
+            return dict(zip(SPLITS, (*self.cut_folds(train, val, targets, texts, units), test), strict=True))
         given = np.array(parts)
         found = {name: torch.from_numpy(np.flatnonzero(given == name)) for name in SPLITS if name in parts}
         if "val" not in found:
-            train = found["train"]
-            rest, val, _ = split_indices(len(train), self.val_fraction, 0.0, self.split_seed, targets[train], at_least_one=True)
-            found |= dict(zip(("train", "val"), self.fold(train[rest], train[val], targets, **told), strict=True))
+            rest, val, _ = cut_together(units, found["train"], self.val_fraction, 0.0, self.split_seed, targets)
+            found |= dict(zip(("train", "val"), self.cut_folds(rest, val, targets, texts, units), strict=True))
         return found
+
+    def cut_folds(
+        self, train: Tensor, val: Tensor, targets: Tensor, texts: Texts, units: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """As ``fold``; identical texts are in one fold unless the user names other groups."""
+        name = texts.names.__getitem__ if texts.names else None
+        if self.folds is None or self.folds.group_column or self.folds.group_pattern or len(units.unique()) == len(units):
+            return self.fold(train, val, targets, name, (lambda _: self.groups_of(texts)) if texts.groups else None)
+        folds, self.folds = self.folds, replace(self.folds, group_column="identical texts")
+        try:
+            return self.fold(train, val, targets, name, lambda _: units.tolist())
+        finally:
+            self.folds = folds
 
     def groups_of(self, texts: Texts) -> list[str]:
         """
@@ -173,6 +218,16 @@ class TextDataModule(DataModule):
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
         """Ids of each text, at least one."""
         return [ids[: self.max_length] or [1] for ids in self.tokenizer.encode_all(texts)]
+
+    def encode_counted(self, texts: Sequence[str]) -> list[list[int]]:
+        """As ``encode``; counts the tokens beyond ``max_length``."""
+        whole = self.tokenizer.encode_all(texts)
+        longer = [len(ids) - self.max_length for ids in whole if len(ids) > self.max_length]
+        self.dropped.add(
+            "tokens", sum(longer), f"the ends of {len(longer)} texts longer than data.max_length={self.max_length}",
+            sum(map(len, whole)), self.title,
+        )  # fmt: skip
+        return [ids[: self.max_length] or [1] for ids in whole]
 
     def make_facts(self, source: TokenSource) -> Facts:
         train = self.splits["train"]

@@ -80,7 +80,7 @@ class BracketsDataModule(TextDataModule):
     ):
         super().__init__(
             None, "char", None, 1, False, longest, val_fraction, test_fraction, split_seed,
-            batch_size, eval_batch_size, num_workers, seed, drop_last,
+            "keep", batch_size, eval_batch_size, num_workers, seed, drop_last,
         )  # fmt: skip
         self.num_samples, self.max_depth, self.data_seed = num_samples, max_depth, data_seed
         self.min_length = min_length

@@ -7,6 +7,7 @@ from typing import Annotated
 from annotated_types import Ge, Gt, Lt
 
 from runner.data.text.base import TextDataModule
+from runner.data.text.duplicates import Duplicates
 from runner.data.text.table import Texts, read_csv, read_folder, text_columns
 from runner.data.text.tokenizer import Kind
 from runner.errors import DataError
@@ -39,6 +40,7 @@ class TextTableDataModule(TextDataModule):
         val_fraction: Annotated[float, Gt(0), Lt(0.5)] = 0.1,
         test_fraction: Annotated[float, Gt(0), Lt(0.5)] = 0.1,
         split_seed: Annotated[int, Ge(0)] = 0,
+        duplicates: Duplicates = "together",
         batch_size: Annotated[int, Gt(0)] = 32,
         eval_batch_size: Annotated[int, Gt(0)] | None = None,
         num_workers: Annotated[int, Ge(0)] = 0,
@@ -47,7 +49,7 @@ class TextTableDataModule(TextDataModule):
     ):
         super().__init__(
             path, tokens, vocab_size, min_count, lowercase, max_length, val_fraction, test_fraction, split_seed,
-            batch_size, eval_batch_size, num_workers, seed, drop_last,
+            duplicates, batch_size, eval_batch_size, num_workers, seed, drop_last,
         )  # fmt: skip
         self.text, self.label = text, label
         self.separator, self.quoted = separator, quoted
@@ -65,9 +67,11 @@ class TextTableDataModule(TextDataModule):
 
 
 class TextFolderDataModule(TextDataModule):
-    """``PATH/CLASS/FILE.txt``, or the same below ``train``, ``val`` and ``test``; a file is a text."""
+    """``PATH/CLASS/FILE.txt``, or the same below split folders (``train``, ``val``, ``test`` and the other names in
+    ``runner.data.split_folders``); a file is a text."""
 
     what = "folder"
+    unit = "texts"
 
     def read(self) -> Texts:
-        return read_folder(self.path)
+        return read_folder(self.path, self.dropped)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Any
 
 import numpy as np
@@ -12,14 +13,18 @@ import torch
 from annotated_types import Ge, Gt, Lt
 from torch import Tensor
 
-from runner.data.base import DataModule, split_indices
+from runner.data.base import DataModule
 from runner.data.facts import Facts
+from runner.data.text.classes import number_labels
+from runner.data.text.duplicates import Duplicates, cut_together, first_copies, num_shared
 from runner.data.text.source import SequenceSplit, TokenSource, pad_tokens
 from runner.data.text.table import text_lines
 from runner.data.text.tokenizer import TextTokenizer, size_problems
 from runner.errors import DataError
 
 __all__ = ["Labelled", "LabelledStepsDataModule"]
+
+log = logging.getLogger(__name__)
 
 FEWEST = 10
 
@@ -55,8 +60,10 @@ class LabelledStepsDataModule(DataModule):
         num_workers: Annotated[int, Ge(0)] = 0,
         seed: Annotated[int, Ge(0)] = 0,
         drop_last: bool = False,
+        duplicates: Duplicates = "keep",
     ):
         super().__init__(batch_size, eval_batch_size, num_workers, seed, drop_last)
+        self.duplicates = duplicates
         self.vocab_size, self.min_count = vocab_size, min_count
         self.val_fraction, self.test_fraction, self.split_seed = val_fraction, test_fraction, split_seed
         self.tokenizer: TextTokenizer | None = None
@@ -82,16 +89,22 @@ class LabelledStepsDataModule(DataModule):
         if self.splits or stage == "predict":
             return
         found = self.read()
+        copies = first_copies(["\0".join(words) for words in found.tokens], lowercase=False)
+        if self.duplicates == "drop":
+            kept = copies.unique().tolist()
+            reason = "identical to an earlier one (data.duplicates=drop)"
+            self.dropped.add("sentences", len(copies) - len(kept), reason, len(copies), self.title)
+            found = Labelled([found.tokens[index] for index in kept], [found.labels[index] for index in kept])
+            copies = torch.arange(len(kept))
         self.words = found.tokens
-        if len(found.tokens) < FEWEST:
-            raise DataError(f"{self.source_name()} holds {len(found.tokens)} sequences; {FEWEST} or more are needed.")
-        names = sorted({label for labels in found.labels for label in labels}, key=natural)
-        numbers = {name: number for number, name in enumerate(self.class_names or names)}
-        if unknown := sorted(set(names) - set(numbers)):
-            raise DataError(f"{self.source_name()} has labels that the run was not trained on: {', '.join(unknown)}.")
-        self.class_names = list(numbers)
-        *cut, test = split_indices(len(found.tokens), self.val_fraction, self.test_fraction, self.split_seed)
-        parts = dict(zip(("train", "val", "test"), (*self.fold(*cut), test), strict=True))
+        different = len(copies.unique()) if self.duplicates == "together" else len(copies)
+        if different < FEWEST:
+            hint = " Identical ones count once; data.duplicates=keep counts all of them." if different < len(copies) else ""
+            raise DataError(f"{self.source_name()} holds {different} sequences; {FEWEST} or more are needed.{hint}")
+        spellings = (label for labels in found.labels for label in labels)
+        self.class_names, numbers = number_labels(spellings, self.class_names, self.source_name(), natural)
+        parts = self.cut(copies)
+        self.report_copies(copies, parts)
         if self.tokenizer is None:
             train = (found.tokens[int(index)] for index in parts["train"])
             self.tokenizer = TextTokenizer.of_words(train, self.vocab_size, self.min_count)
@@ -99,6 +112,28 @@ class LabelledStepsDataModule(DataModule):
         source = TokenSource(ids, [[numbers[label] for label in labels] for labels in found.labels], "sequence")
         self.splits = {name: SequenceSplit(source, part, self.seed, pad_tokens) for name, part in parts.items()}
         self.facts = self.make_facts(source, found)
+
+    def cut(self, copies: Tensor) -> dict[str, Tensor]:
+        """Indices of each split; identical sequences are in one split or fold with ``duplicates=together``."""
+        everything = torch.arange(len(copies))
+        units = copies if self.duplicates == "together" else everything
+        fractions = (self.val_fraction, self.test_fraction)
+        train, val, test = cut_together(units, everything, *fractions, self.split_seed, None)
+        folds = self.folds
+        if folds and not folds.group_column and not folds.group_pattern and len(units.unique()) < len(units):
+            self.folds = replace(folds, group_column="identical sequences")
+        try:
+            train, val = self.fold(train, val, column=(lambda _: units.tolist()) if self.folds is not folds else None)
+        finally:
+            self.folds = folds
+        return {"train": train, "val": val, "test": test}
+
+    def report_copies(self, copies: Tensor, parts: dict[str, Tensor]) -> None:
+        repeats = int((copies != torch.arange(len(copies))).sum())
+        shared = sum(num_shared(copies, parts).values())
+        if repeats:
+            end = f"{shared} held-out ones also occur in an earlier split" if shared else "identical ones are in the same split"
+            log.warning("%s: %d of %d sentences are identical to an earlier one; %s.", self.title, repeats, len(copies), end)
 
     def make_facts(self, source: TokenSource, found: Labelled) -> Facts:
         train = self.splits["train"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, ClassVar
 
@@ -19,6 +20,8 @@ from runner.data.text.table import text_lines
 from runner.data.text.tokenizer import BEGIN, END, PAD, Kind, TextTokenizer, size_problems
 
 __all__ = ["PairsDataModule", "Pairs"]
+
+log = logging.getLogger(__name__)
 
 Pairs = dict[str, list[tuple[str, str]]]
 """Split → source and target of each sample."""
@@ -109,6 +112,7 @@ class PairsDataModule(DataModule):
         if self.splits or stage == "predict":
             return
         pairs = self.read()
+        self.report_copies(pairs)
         if not self.tokenizers:
             options = (self.tokens, self.vocab_size, self.min_count)
             sources, targets = zip(*pairs["train"], strict=True)
@@ -116,7 +120,7 @@ class PairsDataModule(DataModule):
                 "source": TextTokenizer.fit(sources, *options, self.lowercase),
                 "target": TextTokenizer.fit(targets, *options),
             }
-        self.splits = {split: PairSplit(self.encode(part), range(len(part)), self.seed, pad_pairs)
+        self.splits = {split: PairSplit(self.encode(part, split), range(len(part)), self.seed, pad_pairs)
                        for split, part in pairs.items()}  # fmt: skip
         text = "\0".join(f"{source}\1{target}" for part in pairs.values() for source, target in part)
         self.facts = Facts(
@@ -130,14 +134,32 @@ class PairsDataModule(DataModule):
             extra={"vocab_size": len(self.tokenizers["source"]), "num_features": 0},
         )
 
-    def encode(self, pairs: Sequence[tuple[str, str]]) -> PairSource:
-        sources, targets = zip(*pairs, strict=True)
+    def encode(self, pairs: Sequence[tuple[str, str]], split: str) -> PairSource:
         most = self.max_length
+        sides = {side: tokenizer.encode_all(texts) for (side, tokenizer), texts
+                 in zip(self.tokenizers.items(), zip(*pairs, strict=True), strict=True)}  # fmt: skip
+        for side, texts in sides.items():
+            longer = [len(ids) - most for ids in texts if len(ids) > most]
+            reason = f"the ends of {len(longer)} {side} texts longer than data.max_length={most}"
+            self.dropped.add("tokens", sum(longer), reason, sum(map(len, texts)), split)
         return PairSource(
-            [ids[:most] or [1] for ids in self.tokenizers["source"].encode_all(sources)],
-            [[BEGIN, *ids[:most], END] for ids in self.tokenizers["target"].encode_all(targets)],
+            [ids[:most] or [1] for ids in sides["source"]],
+            [[BEGIN, *ids[:most], END] for ids in sides["target"]],
             list(pairs),
         )
+
+    def report_copies(self, pairs: Pairs) -> None:
+        """How many held-out pairs occur in an earlier split; the splits come with the data and are not changed."""
+        seen: set[tuple[str, str]] = set()
+        counts = []
+        for split, part in pairs.items():
+            keys = [tuple(" ".join(text.split()) for text in pair) for pair in part]
+            shared = sum(key in seen for key in keys)
+            if split != "train" and shared:
+                counts.append(f"{shared} of {len(part)} in {split}")
+            seen.update(keys)
+        if counts:
+            log.warning("%s: pairs that also occur in an earlier split: %s.", self.title, ", ".join(counts))
 
     def read_inputs(self, paths: Sequence[str]) -> Iterator[tuple[str, Tensor]]:
         """Texts as they are; of a file each line."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from runner.data.labels import clean_label
 from runner.data.text.base import TextDataModule
 from runner.data.text.table import Texts, read_text
 from runner.errors import DataError
@@ -19,11 +20,12 @@ CLASSES = ("ham", "spam")
 class SmsSpamDataModule(TextDataModule):
     """The collection's file, or the folder it lies in: a label, a tab and a message in each line.
 
-    There is no official split. Messages that occur more than once may stand in several parts of it.
+    There is no official split. Every tenth message repeats another one: see ``duplicates``.
     """
 
     title = "sms_spam"
     what = "file or folder"
+    unit = "messages"
 
     @property
     def file(self) -> Path | None:
@@ -44,9 +46,10 @@ class SmsSpamDataModule(TextDataModule):
     def read(self) -> Texts:
         found = Texts()
         for number, line in enumerate(read_text(self.file).split("\n"), start=1):
-            label, tab, message = line.rstrip("\r").partition("\t")
+            label, tab, message = line.partition("\t")
+            label = clean_label(label).lower()
             if label in CLASSES and tab:
-                found.add(message, label)
+                found.add(message, label, row=f"line {number}")
             elif line.strip() and number > 1:  # a first line may be a header
                 raise DataError(
                     f"{self.file}, line {number} begins with {label[:20]!r}; expected ham or spam, a tab, and the message."

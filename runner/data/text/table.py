@@ -4,32 +4,36 @@ from __future__ import annotations
 
 import csv
 import gzip
+import io
 import os
-from collections.abc import Iterator
+import zlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from runner.data.images.tree import entries
+from runner.data.class_folders import scan_class_folders
+from runner.data.dropped import DroppedSamples
 from runner.data.nearest import did_you_mean
-from runner.data.split_folders import split_of_folder
+from runner.data.tables.dialect import find_dialect, find_encoding
 from runner.errors import DataError
 
 __all__ = ["Texts", "is_file", "read_csv", "read_folder", "read_text", "text_columns", "text_lines"]
 
 SEPARATORS = "\t,;|"
+HEAD_BYTES = 1 << 16
 csv.field_size_limit(1 << 30)
 
 
 @dataclass
 class Texts:
-    """Texts and what each is.
+    """Texts and their classes.
 
     Attributes:
-        labels: a word each.
-        parts: the split each belongs to, where the files say so; else empty.
-        names: the file of each, where each is one; else empty.
-        groups: what each has in the column that tells groups, where there is one; else empty.
-        num_left_out: rows without a text or a label.
+        labels: the label of each.
+        parts: the split each belongs to, where the files name one; otherwise empty.
+        names: the file of each, where each has its own; otherwise empty.
+        groups: the value of each in the column of groups, if there is one; otherwise empty.
+        left_out: by reason, the rows or files that are not used.
     """
 
     texts: list[str] = field(default_factory=list)
@@ -37,13 +41,24 @@ class Texts:
     parts: list[str] = field(default_factory=list)
     names: list[str] = field(default_factory=list)
     groups: list[str] = field(default_factory=list)
-    num_left_out: int = 0
+    left_out: dict[str, list[str]] = field(default_factory=dict)
 
     def add(
-        self, text: str, label: str, part: str | None = None, name: str | None = None, group: str | None = None
+        self,
+        text: str,
+        label: str,
+        part: str | None = None,
+        name: str | None = None,
+        group: str | None = None,
+        row: str | None = None,
     ) -> None:
+        """
+        Args:
+            row: where the text is, for messages; ``name`` if None.
+        """
         if not text.strip() or not label.strip():
-            self.num_left_out += 1
+            reason = "no text" if not text.strip() else "no label"
+            self.left_out.setdefault(reason, []).append(row or name or "")
             return
         self.texts.append(text)
         self.labels.append(label.strip())
@@ -51,25 +66,44 @@ class Texts:
             if value is not None:
                 kept.append(value)
 
+    def report(self, dropped: DroppedSamples, what: str, where: str) -> None:
+        """Counts what is left out."""
+        total = len(self.texts) + sum(map(len, self.left_out.values()))
+        for reason, places in self.left_out.items():
+            dropped.add(what, len(places), reason, total, where, filter(None, places))
 
-def open_text(path: Path):
-    opener = gzip.open if path.suffix == ".gz" else open
-    return opener(path, "rt", encoding="utf-8-sig", newline="")
+    def keep(self, indices: Sequence[int]) -> None:
+        """Keeps only these texts."""
+        for name in ("texts", "labels", "parts", "names", "groups"):
+            if values := getattr(self, name):
+                setattr(self, name, [values[index] for index in indices])
+
+
+def open_bytes(path: Path):
+    return gzip.open(path, "rb") if path.suffix == ".gz" else open(path, "rb")
 
 
 def read_text(path: Path) -> str:
-    """A whole text file.
+    """A whole text file in UTF-8, UTF-16 or UTF-32, its lines ended by ``\\n``.
 
     Raises:
-        DataError: it cannot be read, or is not UTF-8.
+        DataError: it cannot be read, or is no such text.
     """
     try:
-        with open_text(path) as file:
-            return file.read()
+        with open_bytes(path) as file:
+            data = file.read()
+        return data.decode(encoding_of(data[:HEAD_BYTES], path)).replace("\r\n", "\n")
     except UnicodeDecodeError as error:
         raise DataError(f"{path} is not UTF-8: {error.reason} at byte {error.start}. Convert it first.") from error
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror or error}.") from error
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}.") from error
+
+
+def encoding_of(head: bytes, path: Path) -> str:
+    try:
+        return find_encoding(head, path)
+    except DataError:
+        raise DataError(f"{path} is binary data; expected text.") from None
 
 
 def is_file(argument: str, *suffixes: str) -> bool:
@@ -95,12 +129,15 @@ def text_lines(argument: str) -> Iterator[tuple[str, str]]:
 
 
 def rows_of(path: Path, separator: str | None, quoted: bool | None):
-    """The cells of each line. Commas stand between quoted cells, tabs between plain ones, unless said otherwise."""
-    with open_text(path) as file:
-        first = file.readline()
-        separator = separator or max(SEPARATORS, key=first.count)
-        quoted = separator != "\t" if quoted is None else quoted
-        file.seek(0)
+    """The cells of each line. Commas separate quoted cells, tabs plain ones, unless stated otherwise."""
+    dialect = find_dialect(path, separator)
+    if separator is None and not dialect.num_skipped_lines:
+        separator = max(SEPARATORS, key=dialect.head[0].count)
+    separator = separator or dialect.separator
+    quoted = separator != "\t" if quoted is None else quoted
+    with open_bytes(path) as data, io.TextIOWrapper(data, encoding=dialect.encoding, newline="") as file:
+        for _ in range(dialect.num_skipped_lines):
+            file.readline()
         yield from csv.reader(
             file, delimiter=separator, quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE, strict=quoted
         )
@@ -114,7 +151,7 @@ def text_columns(path: str | Path, columns: list[str | None], separator: str | N
     """
     path = Path(path).expanduser()
     if not path.is_file():
-        raise DataError(f"{path}: there is no such file.")
+        raise DataError(f"{path}: no such file.")
     try:
         rows = rows_of(path, separator, quoted)
         header = [name.strip() for name in next(rows, [])]
@@ -133,36 +170,32 @@ def text_columns(path: str | Path, columns: list[str | None], separator: str | N
                 yield number, [None if place is None else row[place] for place in places]
     except (csv.Error, UnicodeDecodeError) as error:
         raise DataError(f"{path} is not a table of texts: {error}.") from error
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror or error}.") from error
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}.") from error
 
 
 def read_csv(
     path: str | Path, text: str, label: str, separator: str | None, quoted: bool | None, group: str | None = None
 ) -> Texts:
-    """Two columns of a table, and a third one that tells groups."""
-    found = Texts()
-    for _, (words, word, of_group) in text_columns(path, [text, label, group], separator, quoted):
-        found.add(words, word, group=of_group)
-    return found
+    """Two columns of a table, and a third one of groups."""
+    texts = Texts()
+    for number, (words, word, of_group) in text_columns(path, [text, label, group], separator, quoted):
+        texts.add(words, word, group=of_group, row=f"row {number}")
+    return texts
 
 
-def read_folder(root: str | Path) -> Texts:
-    """``ROOT/CLASS/FILE.txt``, or the same below ``train``, ``val`` and ``test``.
+def read_folder(root: str | Path, dropped: DroppedSamples) -> Texts:
+    """``ROOT/CLASS/FILE.txt``, or the same below split folders; see ``scan_class_folders``.
 
     Raises:
-        DataError: there is no such folder, or nothing in it.
+        DataError: no such folder, or no texts in it.
     """
     root = Path(root).expanduser()
     if not root.is_dir():
-        raise DataError(f"{root}: there is no such folder.")
-    folders = {entry.name: Path(entry.path) for entry in entries(root) if entry.is_dir()}
-    splits = {split: folder for name, folder in folders.items() if (split := split_of_folder(name))}
-    found = Texts()
-    for part, folder in splits.items() if "train" in splits else [(None, root)]:
-        for entry in entries(folder):
-            for file in sorted(Path(entry.path).rglob("*.txt")) if entry.is_dir() else ():
-                found.add(read_text(file), entry.name, part, str(file.relative_to(root)))
-    if not found.texts:
-        raise DataError(f"{root} holds no ROOT/CLASS/FILE.txt, nor the same below train, val and test.")
-    return found
+        raise DataError(f"{root}: no such folder.")
+    texts = Texts()
+    for file in scan_class_folders(root, "texts", lambda path: path.suffix.lower() == ".txt", dropped):
+        texts.add(read_text(root / file.path), file.label, file.split, str(file.path))
+    if not texts.texts:
+        raise DataError(f"{root} holds no ROOT/CLASS/FILE.txt with text, nor the same below train, val and test.")
+    return texts

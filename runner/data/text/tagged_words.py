@@ -7,15 +7,19 @@ from typing import Annotated
 
 from annotated_types import Ge, Gt, Lt
 
+from runner.data.text.duplicates import Duplicates
 from runner.data.text.labelled import Labelled, LabelledStepsDataModule
 from runner.data.text.table import read_text
 from runner.errors import DataError
 
 __all__ = ["TaggedWordsDataModule"]
 
+DOCUMENT = "-DOCSTART-"
+
 
 class TaggedWordsDataModule(LabelledStepsDataModule):
     """A text file of words and their labels: ``WORD … LABEL`` in a line, an empty line between sentences (CoNLL).
+    ``-DOCSTART-`` lines separate documents and are not words.
 
     Args:
         path: the file.
@@ -23,6 +27,8 @@ class TaggedWordsDataModule(LabelledStepsDataModule):
         min_count: words that occur less often in training are unknown ones.
         val_fraction, test_fraction: of all sentences, cut at random.
         split_seed: of that cut.
+        duplicates: of identical sentences: ``together`` cuts them into one split or fold, ``drop`` keeps the first one
+            only, ``keep`` treats them as different ones.
     """
 
     def __init__(
@@ -33,6 +39,7 @@ class TaggedWordsDataModule(LabelledStepsDataModule):
         val_fraction: Annotated[float, Gt(0), Lt(0.5)] = 0.1,
         test_fraction: Annotated[float, Gt(0), Lt(0.5)] = 0.1,
         split_seed: Annotated[int, Ge(0)] = 0,
+        duplicates: Duplicates = "together",
         batch_size: Annotated[int, Gt(0)] = 32,
         eval_batch_size: Annotated[int, Gt(0)] | None = None,
         num_workers: Annotated[int, Ge(0)] = 0,
@@ -41,7 +48,7 @@ class TaggedWordsDataModule(LabelledStepsDataModule):
     ):
         super().__init__(
             vocab_size, min_count, val_fraction, test_fraction, split_seed, batch_size, eval_batch_size, num_workers,
-            seed, drop_last,
+            seed, drop_last, duplicates,
         )  # fmt: skip
         self.path = path and str(Path(path).expanduser())
 
@@ -53,23 +60,30 @@ class TaggedWordsDataModule(LabelledStepsDataModule):
         if not self.path:
             return [*super().check(), "data.path is not set: name the file of words and labels with data.path=FILE."]
         if not Path(self.path).is_file():
-            return [*super().check(), f"data.path={self.path}: there is no such file."]
+            return [*super().check(), f"data.path={self.path}: no such file."]
         return super().check()
 
     def read(self) -> Labelled:
-        found = Labelled([[]], [[]])
-        for number, line in enumerate(read_text(Path(self.path)).splitlines(), start=1):
+        found, boundaries = Labelled(), 0
+        sentence: list[list[str]] = []
+
+        def finish() -> None:
+            if sentence:
+                found.tokens.append([cells[0] for cells in sentence])
+                found.labels.append([cells[-1] for cells in sentence])
+                sentence.clear()
+
+        for number, line in enumerate(read_text(Path(self.path)).split("\n"), start=1):
             cells = line.split()
-            if len(cells) == 1:
+            if not cells or cells[0] == DOCUMENT:
+                boundaries += bool(cells)
+                finish()
+            elif len(cells) == 1:
                 raise DataError(f"{self.path}, line {number} holds {cells[0]!r} alone; expected a word and its label.")
-            if cells:
-                found.tokens[-1].append(cells[0])
-                found.labels[-1].append(cells[-1])
-            elif found.tokens[-1]:
-                found.tokens.append([])
-                found.labels.append([])
-        if not found.tokens[-1]:
-            del found.tokens[-1], found.labels[-1]
+            else:
+                sentence.append(cells)
+        finish()
+        self.dropped.add("lines", boundaries, f"{DOCUMENT}, the beginning of a document", where=self.path)
         return found
 
     def source_name(self) -> str:

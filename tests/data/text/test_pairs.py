@@ -52,6 +52,47 @@ def test_what_is_wrong_with_the_folder_is_told(folder):
     assert "no such folder" in ParallelTextDataModule(str(folder / "gone")).check()[0]
 
 
+@pytest.mark.parametrize("names", [("training", "dev", "testing"), ("Train", "valid", "TEST"), ("train", "validation", "test")])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_names_of_splits_and_encodings(tmp_path, names, encoding):
+    for name, count in zip(names, (20, 4, 3), strict=True):
+        for language in ("en", "de"):
+            lines = [f"{name} ü {language} {i}" for i in range(count)]
+            lines[1] = "" if language == "de" else lines[1]
+            (tmp_path / f"{name}.{language}").write_bytes("\r\n".join(lines).encode(encoding))
+    data = ParallelTextDataModule(str(tmp_path), tokens="word")
+    assert data.check() == []
+    data.setup()
+    assert {name: len(split) for name, split in data.splits.items()} == {"train": 19, "val": 3, "test": 2}
+    assert data.text_of("train", 0) == f"{names[0]} ü en 0"
+    assert [(entry.count, entry.total, entry.reason) for entry in data.dropped.entries] == [
+        (1, count, "an empty side") for count in (20, 4, 3)
+    ]
+
+
+def test_two_files_of_one_split_are_rejected(folder):
+    (folder / "dev.en").write_text("x\n")
+    assert "stand for the same split (val)" in ParallelTextDataModule(str(folder)).check()[0]
+
+
+def test_pairs_without_text_are_rejected(folder):
+    for language in ("en", "de"):
+        with gzip.open(folder / f"val.{language}.gz", "wt") as file:
+            file.write("\n" if language == "de" else "a\n")
+    with pytest.raises(DataError, match="no pair with text on both sides"):
+        ParallelTextDataModule(str(folder)).setup()
+
+
+def test_ends_of_long_texts_and_shared_pairs_are_reported(folder, caplog):
+    data = ParallelTextDataModule(str(folder), tokens="word", max_length=3)
+    data.setup()
+    # four tokens ("a dog runs 7", "Ein Hund läuft 7"), of which one is cut
+    assert [(entry.where, entry.count, entry.total) for entry in data.dropped.entries] == [
+        ("train", 30, 120), ("train", 30, 120), ("val", 5, 20), ("val", 5, 20), ("test", 6, 24), ("test", 6, 24),
+    ]  # fmt: skip
+    assert "5 of 5 in val, 6 of 6 in test" in caplog.text
+
+
 def test_multi30k_itself(shared_data):
     data = ParallelTextDataModule(str(shared_data / "text" / "multi30k"), test="test_2016_flickr")
     assert data.check() == []
