@@ -11,16 +11,19 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from runner.data.download.file import locked
 from runner.data.fingerprint import digest_files
+from runner.data.text.table import encoding_of, read_text
 from runner.data.text.tokenizer import TextTokenizer
 from runner.errors import DataError
 
-__all__ = ["Corpus", "part_bounds", "pieces", "tokenizer_of", "write_tokens"]
+__all__ = ["Corpus", "part_bounds", "pieces", "tokenizer_of", "utf8_file", "write_char_counts", "write_tokens"]
 
 PIECE_BYTES = 1 << 16
 SEARCH_BYTES = 1 << 16
@@ -98,6 +101,25 @@ def pieces(path: Path, begin: int, end: int) -> Iterator[str]:
                 yield text
 
 
+def utf8_file(path: Path, folder: Path) -> Path:
+    """The file itself, or a copy in UTF-8 of one in UTF-16 or UTF-32 or with a byte order mark, converted once.
+
+    Raises:
+        DataError: the file is no text.
+    """
+    with open(path, "rb") as file:
+        head = file.read(PIECE_BYTES)
+    encoding = encoding_of(head, path)
+    if encoding == "utf-8-sig" and not head.startswith(codecs.BOM_UTF8):
+        return path
+    name = key_of(digest_files(path), "utf-8")
+    copy = folder / f"{name}.txt"
+    with locked_folder(folder, name):
+        if not copy.is_file():
+            write_whole(copy, read_text(path).encode())
+    return copy
+
+
 def tokenizer_of(corpus: Corpus, folder: Path, **options) -> TextTokenizer:
     """The vocabulary of the training part; learnt once."""
     name = key_of(corpus.digest, corpus.bounds, sorted(options.items()))
@@ -113,14 +135,47 @@ def tokenizer_of(corpus: Corpus, folder: Path, **options) -> TextTokenizer:
 def write_tokens(corpus: Corpus, part: str, tokenizer: TextTokenizer, folder: Path) -> Path:
     """The token ids of a part in one file of 16- or 32-bit numbers; written once."""
     kind = "uint16" if len(tokenizer) <= 1 << 16 else "uint32"
-    name = key_of(corpus.digest, corpus.bounds, tokenizer.to_json())
-    file = folder / f"{name}.{part}.{kind}"
-    with locked_folder(folder, f"{name}.{part}"):
+    ids = (tokenizer.encode_array(text) for text in corpus.pieces(part))
+    return write_numbers(ids, kind, f"{token_name(corpus, tokenizer)}.{part}", folder)
+
+
+def write_char_counts(corpus: Corpus, part: str, tokenizer: TextTokenizer, folder: Path) -> Path:
+    """How many characters of the original text each token of a part stands for, white space behind it included, in one
+    file of 32-bit numbers; written once. Their sum is the length of the text without white space at its beginning."""
+    counts = char_counts(corpus.pieces(part), tokenizer)
+    return write_numbers(counts, "uint32", f"{token_name(corpus, tokenizer)}.{part}.chars", folder)
+
+
+def char_counts(texts: Iterable[str], tokenizer: TextTokenizer) -> Iterator[np.ndarray]:
+    """See ``write_char_counts``. The count of a piece's last token is known at the first token of the next one."""
+    pending = 0
+    is_begun = False
+    for text in texts:
+        _, starts = tokenizer.encode_spans(text)
+        if not len(starts):
+            pending += len(text) if is_begun else 0
+            continue
+        if is_begun:
+            yield np.array([pending + starts[0]])
+        is_begun = True
+        yield np.diff(starts)
+        pending = len(text) - starts[-1]
+    if is_begun:
+        yield np.array([pending])
+
+
+def token_name(corpus: Corpus, tokenizer: TextTokenizer) -> str:
+    return key_of(corpus.digest, corpus.bounds, tokenizer.to_json())
+
+
+def write_numbers(numbers: Iterable[np.ndarray], kind: str, name: str, folder: Path) -> Path:
+    file = folder / f"{name}.{kind}"
+    with locked_folder(folder, name):
         if not file.is_file():
             with tempfile.NamedTemporaryFile(dir=folder, delete=False) as new:
                 try:
-                    for text in corpus.pieces(part):
-                        new.write(tokenizer.encode_array(text).astype(kind).tobytes())
+                    for piece in numbers:
+                        new.write(piece.astype(kind).tobytes())
                     new.flush()
                     os.fsync(new.fileno())
                     os.replace(new.name, file)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
@@ -14,14 +13,12 @@ from torch import Tensor
 from runner.data.base import DataModule
 from runner.data.download.file import data_folder, download
 from runner.data.facts import Facts
-from runner.data.text.corpus import Corpus, tokenizer_of, write_tokens
+from runner.data.text.corpus import Corpus, tokenizer_of, utf8_file, write_char_counts, write_tokens
 from runner.data.text.stream import StreamSplit
 from runner.data.text.tokenizer import Kind, TextTokenizer, size_problems
 from runner.errors import DataError
 
 __all__ = ["LanguageDataModule", "TinyShakespeareDataModule"]
-
-log = logging.getLogger(__name__)
 
 
 class LanguageDataModule(DataModule):
@@ -32,7 +29,7 @@ class LanguageDataModule(DataModule):
     time). Token ids are kept in a file and mapped, so the text may be larger than memory.
 
     Args:
-        path: the file, UTF-8.
+        path: the file, in UTF-8, UTF-16 or UTF-32.
         tokens: what the text is cut into: characters, words, or byte pairs learnt from the training part.
         vocab_size: the most tokens there may be; 10 000 characters, 20 000 words or 4 000 byte pairs when None.
         min_count: rarer tokens of the training part are unknown ones.
@@ -115,35 +112,43 @@ class LanguageDataModule(DataModule):
             return
         if problems := self.file_problems():
             raise DataError("\n".join(problems))
-        corpus = Corpus.of(self.file, self.val_fraction, self.test_fraction)
+        corpus = Corpus.of(utf8_file(self.file, self.folder), self.val_fraction, self.test_fraction)
         if self.tokenizer is None:
             options = {"kind": self.tokens, "max_size": self.vocab_size, "min_count": self.min_count}
             self.tokenizer = tokenizer_of(corpus, self.folder, **options)
-        num_chars = np.array(self.tokenizer.num_chars())
-        parts = {
-            part: StreamSplit(write_tokens(corpus, part, self.tokenizer, self.folder), self.window, num_chars)
-            for part in ("train", "val", "test")
-        }
+        parts = {part: self.stream(corpus, part) for part in ("train", "val", "test")}
         self.splits = {part: split for part, split in parts.items() if self.gives_batches(part, split)}
         self.facts = self.make_facts(corpus)
 
+    def stream(self, corpus: Corpus, part: str) -> StreamSplit:
+        by_word = self.tokenizer.skips_blanks
+        return StreamSplit(
+            write_tokens(corpus, part, self.tokenizer, self.folder),
+            self.window,
+            np.array(self.tokenizer.num_chars()),
+            write_char_counts(corpus, part, self.tokenizer, self.folder) if by_word else None,
+        )
+
     def gives_batches(self, part: str, split: StreamSplit) -> bool:
-        """Whether every stream of a part has a token and the one behind it, and there is a window.
+        """Whether every stream of a part has a token and a next one, and there is a window.
 
         Raises:
-            DataError: it is not so, and there is no run without that part.
+            DataError: the training or validation part gives no batch.
         """
         streams = self.batch_size if part == "train" else self.eval_batch_size
-        if split.num_tokens > max(streams, self.window):
+        is_whole = not (part == "train" and self.drop_last) or (split.num_tokens - 1) // streams >= self.window
+        if split.num_tokens > max(streams, self.window) and is_whole:
             return True
-        lack = (
-            f"{self.file}: the {part} part has {split.num_tokens} tokens, too few for {streams} streams of windows of "
-            f"{self.window}"
-        )
+        reason = f"too few for {streams} streams of windows of {self.window}"
         if part != "test":
-            raise DataError(f"{lack}. Lower data.window or data.batch_size, or give more text.")
+            whole = " with data.drop_last=true" if part == "train" and self.drop_last else ""
+            raise DataError(
+                f"{self.file}: the {part} part has {split.num_tokens} tokens, {reason}{whole}. Lower data.window or "
+                "data.batch_size, or give more text."
+            )
         if self.test_fraction:
-            log.warning("%s: there will be no test. A larger data.test_fraction would give it more.", lack)
+            advice = "so nothing is tested; a larger data.test_fraction gives the test part more"
+            self.dropped.add("test tokens", split.num_tokens, f"{reason}, {advice}", where=self.file)
         return False
 
     def make_facts(self, corpus: Corpus) -> Facts:

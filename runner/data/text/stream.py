@@ -60,11 +60,14 @@ class StreamSplit(TokenFileDataset):
         file: of uint16 or uint32, as its suffix says.
         window: tokens.
         num_chars: of each token of the vocabulary.
+        chars: the characters of each token of the text, if the vocabulary alone does not give them: a file as of
+            ``write_char_counts``.
     """
 
-    def __init__(self, file: Path, window: int, num_chars: np.ndarray):
+    def __init__(self, file: Path, window: int, num_chars: np.ndarray, chars: Path | None = None):
         super().__init__(file)
         self.window, self.num_chars = window, num_chars
+        self.chars = TokenFileDataset(chars) if chars else None
 
     def __len__(self) -> int:
         return max(self.num_tokens - 1, 0) // self.window
@@ -99,8 +102,14 @@ class StreamSplit(TokenFileDataset):
             "targets": tokens[:, 1:],
             "index": torch.tensor([begin for begin, _, _ in places]),
             "first": places[0][2],
-            "num_chars": int(self.num_chars[tokens[:, 1:].numpy()].sum()),
+            "num_chars": self.count_chars(places, tokens[:, 1:]),
         }
         if isinstance(keys, Share):
             batch["weight"] = keys.weight
         return batch
+
+    def count_chars(self, places: Sequence[tuple[int, int, bool]], targets: Tensor) -> int:
+        """Characters of the original text that the targets stand for."""
+        if self.chars is None:
+            return int(self.num_chars[targets.numpy()].sum())
+        return sum(int(self.chars.tokens[begin + 1 : end + 1].sum(dtype=np.int64)) for begin, end, _ in places)

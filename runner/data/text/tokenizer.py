@@ -119,13 +119,25 @@ class TextTokenizer:
         """One token as a person reads it."""
         return self._tokenizer.decode([number], skip_special_tokens=False)
 
+    @property
+    def skips_blanks(self) -> bool:
+        """Whether white space is in no token, as with words: then a token's characters depend on the text around it."""
+        return isinstance(self._tokenizer.pre_tokenizer, pre_tokenizers.Whitespace | pre_tokenizers.WhitespaceSplit)
+
+    def encode_spans(self, text: str) -> tuple[np.ndarray, np.ndarray]:
+        """Ids of a text, and the character each token begins at, both ``(T,)``."""
+        encoding = self._tokenizer.encode(text)
+        starts = np.fromiter((start for start, _ in encoding.offsets), dtype=np.int64, count=len(encoding.ids))
+        return np.asarray(encoding.ids, dtype=np.uint32), starts
+
     def num_chars(self) -> list[int]:
-        """How many characters each token stands for; a word, but no sign, for the blank behind it, too."""
+        """How many characters each token of the vocabulary stands for; a word, but no sign, for the blank behind it, too.
+        For words this is an estimate; ``encode_spans`` gives what a text contains."""
         words = [self._tokenizer.id_to_token(number) for number in range(len(self))]
         if isinstance(self._tokenizer.model, models.BPE):
             counts = [sum(sign not in CONTINUED for sign in word) for word in words]
         else:
-            by_char = isinstance(self._tokenizer.pre_tokenizer, pre_tokenizers.Split)
+            by_char = not self.skips_blanks
             counts = [len(word) + (not by_char and (word[0].isalnum() or word[0] == "_")) for word in words]
         return [0, 1, 0, 0, *counts[len(SPECIAL) :]]
 

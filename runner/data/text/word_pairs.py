@@ -15,7 +15,7 @@ from runner.data.base import DataModule
 from runner.data.download.file import data_folder
 from runner.data.facts import Facts
 from runner.data.nearest import did_you_mean
-from runner.data.text.corpus import Corpus, tokenizer_of, write_tokens
+from runner.data.text.corpus import Corpus, tokenizer_of, utf8_file, write_tokens
 from runner.data.text.neighbours import NeighbourSplit
 from runner.data.text.python_topics import PythonTopicsDataModule
 from runner.data.text.tokenizer import SPECIAL, UNKNOWN, TextTokenizer
@@ -30,7 +30,7 @@ class WordPairsDataModule(DataModule):
     Token ids are kept in a file and mapped: the text may be larger than memory.
 
     Args:
-        path: the text, UTF-8; the language reference that comes with Python when None.
+        path: the text in UTF-8, UTF-16 or UTF-32; the language reference that comes with Python when None.
         vocab_size: the most frequent words that get a vector.
         min_count: rarer words get none.
         window: a neighbour is up to so many words away.
@@ -77,7 +77,7 @@ class WordPairsDataModule(DataModule):
 
     def check(self) -> list[str]:
         if self.path and not self.path.is_file():
-            return [f"data.path={self.path}: there is no such file; expected a text."]
+            return [f"data.path={self.path}: no such file; expected a text."]
         return []
 
     def prepare_data(self) -> None:
@@ -88,16 +88,23 @@ class WordPairsDataModule(DataModule):
         """Learns the vocabulary and writes the token files, where that is not done yet."""
         if self.splits or (stage == "predict" and self.tokenizer is not None):
             return
-        corpus = Corpus.of(self.file, self.val_fraction, self.test_fraction)
         folder = data_folder(self.data_dir) / "tokens"
+        corpus = Corpus.of(utf8_file(self.file, folder), self.val_fraction, self.test_fraction)
         if self.tokenizer is None:
             options = {"max_size": self.vocab_size, "min_count": self.min_count, "lowercase": True}
             self.tokenizer = tokenizer_of(corpus, folder, kind="word", **options)
         files = {part: write_tokens(corpus, part, self.tokenizer, folder) for part in ("train", "val", "test")}
         train = np.memmap(files["train"], dtype=files["train"].suffix[1:], mode="r")
         counts = count_tokens(train, len(self.tokenizer))
+        self.dropped.add(
+            "training words", counts[UNKNOWN],
+            f"rarer than data.min_count={self.min_count} or beyond data.vocab_size={self.vocab_size}", counts.sum(), self.file,
+        )  # fmt: skip
         for part, file in files.items():
-            if file.stat().st_size:
+            num_tokens = file.stat().st_size // np.dtype(file.suffix[1:]).itemsize
+            if num_tokens < 2 and part != "test":
+                raise DataError(f"{self.file}: the {part} part has {num_tokens} words; two or more are needed. Give more text.")
+            if num_tokens > 1:
                 options = (self.window, self.num_negatives, self.frequent, self.seed, part != "train")
                 self.splits[part] = NeighbourSplit(file, counts, *options)
         self.facts = Facts(

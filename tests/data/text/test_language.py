@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
+
+import numpy as np
 import pytest
 import torch
 
-from runner.data.text.corpus import Corpus, part_bounds, pieces
+from runner.data.text.corpus import Corpus, char_counts, part_bounds, pieces
 from runner.data.text.language import LanguageDataModule
 from runner.data.text.python_topics import PythonTopicsDataModule
+from runner.data.text.tokenizer import TextTokenizer
 from runner.errors import DataError
 
 POEM = "".join(f"Line {i} of a long ballad, naïve and 日本 {i % 7}\n{'' if i % 4 else chr(10)}" for i in range(400))
@@ -122,12 +126,50 @@ def test_pythons_own_text_needs_no_file(tmp_path):
 @pytest.mark.parametrize(
     ("options", "lack"), [({"window": 500}, "3 streams of windows of 500"), ({"eval_batch_size": 600}, "600 streams")]
 )
-def test_a_test_part_that_gives_no_batch_is_left_out_with_a_word(poem, caplog, options, lack):
+def test_a_test_part_that_gives_no_batch_is_reported(poem, options, lack):
     data = make(poem, val_fraction=0.2, test_fraction=0.01, **options)
     assert set(data.splits) == {"train", "val"} and data.facts.num_test == 0
-    assert f"tokens, too few for {lack}" in caplog.text and "there will be no test" in caplog.text
-    caplog.clear()
-    assert "test" not in make(poem, test_fraction=0.0).splits and not caplog.text
+    (message,) = data.dropped.messages()
+    assert f"test tokens left out: too few for {lack}" in message and "nothing is tested" in message
+    data = make(poem, test_fraction=0.0)
+    assert "test" not in data.splits and not data.dropped.messages()
+
+
+@pytest.mark.parametrize("min_count", [1, 5])
+def test_characters_of_words_are_those_of_the_original_text(poem, min_count):
+    """However many words are unknown: each is as long as it is written, with the white space behind it."""
+    text = "\n\n  " + POEM.replace("ballad, ", "ballad,\t  ") + "\n \n"
+    poem.write_text(text, encoding="utf-8")
+    data = make(poem, tokens="word", min_count=min_count, batch_size=1, eval_batch_size=1)
+    assert data.facts.extra["unknown_share"] > 0.05
+    corpus = Corpus.of(poem, 0.05, 0.05)
+    for part, loader in (("train", data.train_dataloader()), ("val", data.val_dataloader()), ("test", data.test_dataloader())):
+        original = "".join(corpus.pieces(part)).lstrip()
+        first = re.match(r"(\w+|[^\w\s]+)\s*", original).group()  # is no target
+        assert sum(batch["num_chars"] for batch in loader) == len(original) - len(first)
+
+
+def test_characters_of_words_do_not_depend_on_the_pieces(tmp_path):
+    tokenizer = TextTokenizer.fit(["a few words"], "word")
+    texts = ["\n\n a few", " ", "words, and\n", "\n", "\nmore"]
+    counts = np.concatenate(list(char_counts(texts, tokenizer)))
+    assert counts.tolist() == [2, 4, 5, 2, 6, 4]  # "a ", "few ", "words", ", ", "and\n\n\n", "more"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-32"])
+@pytest.mark.parametrize("tokens", ["char", "word"])
+def test_other_encodings_are_read_as_the_same_text(poem, tmp_path, encoding, tokens):
+    (tmp_path / "other.txt").write_bytes(POEM.encode(encoding))
+    ours, plain = make(tmp_path / "other.txt", tokens=tokens), make(poem, tokens=tokens)
+    assert ours.tokenizer.to_json() == plain.tokenizer.to_json()
+    for part in ("train", "val", "test"):
+        assert ours.splits[part].tokens.tolist() == plain.splits[part].tokens.tolist()
+
+
+def test_drop_last_that_leaves_no_window_is_rejected(poem):
+    make(poem, batch_size=200, window=200, eval_batch_size=1, tokens="char")
+    with pytest.raises(DataError, match="too few for 200 streams of windows of 200 with data.drop_last=true"):
+        make(poem, batch_size=200, window=200, eval_batch_size=1, tokens="char", drop_last=True)
 
 
 def test_a_held_out_part_is_counted_as_it_is(poem):

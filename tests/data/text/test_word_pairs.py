@@ -82,4 +82,4 @@ def test_words_without_a_vector_are_refused(tmp_path):
 
 
 def test_a_missing_text_is_told_before_any_work():
-    assert "there is no such file" in WordPairsDataModule("nowhere.txt").check()[0]
+    assert "no such file" in WordPairsDataModule("nowhere.txt").check()[0]
