@@ -23,6 +23,7 @@ from runner.data.detection.table import BoxTable, Reading
 from runner.data.facts import Facts
 from runner.data.images.augment import ImageAugment
 from runner.data.images.brightness import look_at_brightness
+from runner.data.images.header import turned_note
 from runner.data.split import Split
 from runner.errors import DataError
 
@@ -126,8 +127,10 @@ class AnnotatedImagesDataModule(DetectionDataModule):
             logger.warning(note)
         sources = {split: BoxFileSource(Path(readings[split].root), table, self.max_value) for split, table in tables.items()}
         for source in sources.values():
-            if note := look_at_brightness(source.root, source.table.paths, self.max_value):
-                logger.warning(note)
+            paths = source.table.paths
+            for note in (look_at_brightness(source.root, paths, self.max_value), turned_note(source.root, paths)):
+                if note:
+                    logger.warning(note)
         self.splits = {split: self.make_split(split, *part) for split, part in self._parts(sources).items()}
         self.facts = self._facts(tables, class_names, notes)
         self._refuse_emptiness()

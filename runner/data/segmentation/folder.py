@@ -147,7 +147,7 @@ class MaskFolderDataModule(SegmentationDataModule):
         if len(faults) > MAX_NAMED:
             problems.append(f"{len(faults) - MAX_NAMED} more pairs of image and mask do not fit.")
         if faults:
-            problems.append("`runner data verify` lists every such pair, and leaves them out with --set-aside.")
+            problems[-1] += " `runner data verify` lists every such pair, and leaves them out with --set-aside."
         return problems
 
     @cached_property
