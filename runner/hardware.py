@@ -15,6 +15,9 @@ __all__ = ["Chosen", "choose_hardware", "describe_device"]
 SMALL_MODEL = 500_000
 """Below so many parameters neither bf16 nor a second thread gains anything on a CPU."""
 
+HINTED = {"precision": "precision", "channels_last": "memory format"}
+"""What a model's ``hardware_hint`` may hold, where the config leaves it open."""
+
 
 @dataclass
 class Chosen:
@@ -55,8 +58,9 @@ def choose_hardware(hardware: dict[str, Any], model: nn.Module) -> Chosen:
     convolutional = any(isinstance(m, nn.Conv2d) for m in model.modules())
     num_parameters = sum(parameter.numel() for parameter in model.parameters())
     hint = getattr(model, "hardware_hint", {}) if accelerator == "cpu" else {}
-    if hint:
-        reasons.append("precision and memory format: what this model was measured to be fastest with")
+    hinted = [HINTED[key] for key in HINTED if key in hint and hardware.get(key) is None]
+    if hinted:
+        reasons.append(f"{' and '.join(hinted)}: what this model was measured to be fastest with")
     precision = hardware.get("precision") or hint.get("precision")
     if precision is None:
         precision, reason = choose_precision(accelerator, convolutional, num_parameters)

@@ -104,6 +104,9 @@ def by_the_clock(node: dict[str, Any], task: Task, batch: dict[str, Any], chosen
     convolutional = any(isinstance(module, torch.nn.Conv2d) for module in task.model.modules())
     formats = [False, True] if node.get("channels_last") is None and convolutional else [expected.channels_last]
     candidates = [Candidate(precision, layout) for precision in precisions for layout in formats]
+    if candidates == [expected]:
+        reason = f"{expected}: nothing to measure, the only choice for this model on this device"
+        return {"precision": expected.precision, "channels_last": expected.channels_last, "reason": reason}
     try:
         found = measure(task, batch, torch.device("cuda" if on_gpu else "cpu"), expected, candidates)
     except (RunnerError, RuntimeError, ValueError) as error:  # the training itself will say it better

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 from torch.nn import functional
 
+from runner.callbacks.range_test import RangeTestRecorder
 from runner.data.loader import make_loader
 from runner.data.sampler import Share
 from runner.data.split import Split
@@ -23,6 +26,8 @@ from runner.report import announce
 __all__ = ["FeatureCache"]
 
 SPLITS = ("train", "val")
+KEPT = "features_of_range_test"
+"""Attribute of the data module: what a range test computed, by what it was made from, until the training after it."""
 
 
 class FeatureSplit(Split):
@@ -122,11 +127,19 @@ class FeatureCache:
             UserError: what goes into the head is not one row of numbers a sample.
         """
         data, model = self.trainer.datamodule, self.task.model
-        told = f", {self.views} views of train" if self.views > 1 else ""
-        counts = " + ".join(str(len(split)) for split in self._splits.values())
-        announce.text(f"features of the frozen backbone, once: {counts} samples{told}")
-        for name, split in self._splits.items():
-            split.features, split.targets = self._features(split.whole, self.views if name == "train" else 1)
+        in_range_test = any(isinstance(callback, RangeTestRecorder) for callback in self.trainer.callbacks)
+        kept = vars(data).pop(KEPT, {})
+        made_from = (*self._splits, self.views, backbone_digest(model, self.head)) if in_range_test or kept else ()
+        if made_from in kept:
+            announce.text("features of the frozen backbone: those of the learning-rate range test")
+            self._fill(kept[made_from])
+        else:
+            views = f", {self.views} views of train" if self.views > 1 else ""
+            counts = " + ".join(str(len(split)) for split in self._splits.values())
+            announce.text(f"features of the frozen backbone, once: {counts} samples{views}")
+            self._fill({n: self._features(s.whole, self.views if n == "train" else 1) for n, s in self._splits.items()})
+        if in_range_test:
+            setattr(data, KEPT, {made_from: {n: (s.features, s.targets) for n, s in self._splits.items()}})
         self._normalize, data.normalize = data.normalize, nn.Identity()
         model.forward = HeadForward(model, self.head)
 
@@ -137,6 +150,10 @@ class FeatureCache:
         if self._normalize is not None:
             data.normalize, self._normalize = self._normalize, None
             del self.task.model.forward
+
+    def _fill(self, features: dict[str, tuple[Tensor, Tensor]]) -> None:
+        for name, split in self._splits.items():
+            split.features, split.targets = features[name]
 
     def _features(self, split: Split, views: int) -> tuple[Tensor, Tensor]:
         rows = [self._view(split, view) for view in range(views)]
@@ -168,6 +185,18 @@ class FeatureCache:
         ranks = [part for rank in all_of(parts) for part in rank]
         order = torch.tensor([place for places, _, _ in ranks for place in places]).argsort()
         return torch.cat([part[1] for part in ranks])[order], torch.cat([part[2] for part in ranks])[order]
+
+
+def backbone_digest(model: nn.Module, head: nn.Module) -> str:
+    """Of all that a frozen backbone computes with: its parameters and statistics, by name."""
+    of_head = {id(tensor) for tensor in (*head.parameters(), *head.buffers())}
+    digest = hashlib.sha256()
+    for name, tensor in (*model.named_parameters(), *model.named_buffers()):
+        if id(tensor) not in of_head:
+            digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)} {tensor.device}".encode())
+            own = tensor.to_local() if isinstance(tensor, DTensor) else tensor
+            digest.update(own.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
 
 
 class captured:

@@ -15,8 +15,8 @@ from runner.optim.schedule import Schedule
 __all__ = ["RangeTest", "exponential_range", "smoothed", "suggestions"]
 
 SLIDE_POINTS = 15
-SLIDE_CHANGE = 0.1
-"""Of the steepest slope: smaller differences count as noise."""
+SLIDE_CHANGE = 0.005
+"""fast.ai's window and threshold: change of the loss from one point to the next."""
 LEAST_POINTS = 5
 START = 0.25
 """Of the way to the lowest loss: the median there is where the loss comes from. The first ones are hardly smoothed."""
@@ -78,9 +78,9 @@ def smoothed(losses: Sequence[float], memory: float) -> list[float]:
 def suggestions(rates: Sequence[float], losses: Sequence[float]) -> dict[str, float]:
     """Rates to train with, from the smoothed losses of a range test; empty where the loss never fell.
 
-    ``valley``: in the middle of the longest fall. ``steepest``: where the loss falls fastest. ``minimum/10``: a
-    tenth of the rate with the lowest loss. ``slide``: a window that comes from the high rates, where the slopes at
-    its two ends no longer differ; its left end. The four are named as fast.ai names them.
+    ``valley`` and ``slide`` are those of fast.ai, see `valley` and `slide`. ``steepest``: where the loss falls fastest
+    over the logarithm of the rate. ``minimum/10``: a tenth of the rate with the lowest loss. A ``slide`` that ends where
+    the loss has not begun to fall is left out.
     """
     x, y = np.log(np.asarray(rates, float)), np.asarray(losses, float)
     keep = np.isfinite(y)
@@ -91,39 +91,42 @@ def suggestions(rates: Sequence[float], losses: Sequence[float]) -> dict[str, fl
     start = max(float(np.median(y[: max(LEAST_POINTS, int(START * lowest))])), y[lowest])
     begin = int(np.flatnonzero(y[: lowest + 1] >= start - FALLEN * (start - y[lowest]))[-1])
     found = {
-        "valley": begin + valley(y[begin : lowest + 1]),
+        "valley": valley(y),
         "steepest": begin + steepest(y[begin:], x[begin:], lowest - begin),
         "minimum/10": lowest,
-        "slide": slide(y, lowest),
+        "slide": slide(y),
     }
-    chosen = {way: float(np.exp(x[place])) for way, place in found.items() if place is not None}
+    if found["slide"] is None or found["slide"] < begin:
+        del found["slide"]
+    chosen = {way: float(np.exp(x[place])) for way, place in found.items()}
     return chosen | {"minimum/10": chosen["minimum/10"] / 10}
 
 
 def valley(losses: np.ndarray) -> int:
-    """Position in the middle of the longest falling subsequence."""
-    length = np.ones(len(losses), dtype=int)
-    before = np.full(len(losses), -1)
+    """fast.ai's valley: about halfway through the longest decreasing subsequence, as if its points lay side by side.
+
+    The subsequence, of length n, ends at position e; the answer is ``e − n + int(n / 3) + int(n / 6)``.
+    """
+    lengths = np.ones(len(losses), dtype=int)
     for i in range(1, len(losses)):
-        higher = np.flatnonzero(losses[:i] > losses[i])
-        if len(higher):
-            best = higher[length[higher].argmax()]
-            length[i], before[i] = length[best] + 1, best
-    last = first = int(length.argmax())
-    while before[first] >= 0:
-        first = int(before[first])
-    return (first + last) // 2
+        lengths[i] += lengths[:i][losses[:i] > losses[i]].max(initial=0)
+    end, length = int(lengths.argmax()), int(lengths.max())
+    return max(0, end - length + int(length / 3) + int(length / 6))
 
 
 def steepest(losses: np.ndarray, logs: np.ndarray, lowest: int) -> int:
     return int(np.gradient(losses, logs)[: max(2, lowest)].argmin())
 
 
-def slide(losses: np.ndarray, lowest: int) -> int | None:
-    """Left end of the window, which starts at the end of the test; None where it never moved."""
+def slide(losses: np.ndarray) -> int | None:
+    """fast.ai's interval slide rule: the left end of a window that moves from the end of the test to its start, for as
+    long as the slopes at its two ends differ by more than a threshold.
+
+    The threshold is absolute, so it suits losses of about 1. None where the window reaches the start, or does not fit.
+    """
     slope = np.gradient(losses)
-    much = SLIDE_CHANGE * abs(slope[: max(2, lowest)].min())
-    place, right = None, len(losses) - 1
-    while right - SLIDE_POINTS >= 0 and abs(slope[right] - slope[right - SLIDE_POINTS]) > much:
-        place, right = right - SLIDE_POINTS, right - 1
-    return place
+    right = len(losses) - 1
+    place = left = right - SLIDE_POINTS
+    while left >= 0 and abs(slope[right] - slope[left]) > SLIDE_CHANGE:
+        place, left, right = left, left - 1, right - 1
+    return place if left >= 0 else None

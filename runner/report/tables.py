@@ -124,10 +124,10 @@ def _time(summary: Summary) -> str:
 
 
 MEANINGS = {
-    "valley": "in the middle of the longest fall",
+    "valley": "about halfway down the longest fall (fast.ai)",
     "steepest": "where the loss falls fastest",
     "minimum/10": "a tenth of the rate with the lowest loss",
-    "slide": "a window before the slope levels out, coming from high rates",
+    "slide": "where slopes no longer differ, coming from high rates (fast.ai)",
 }
 
 

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from omegaconf import OmegaConf
 
+from runner.callbacks.feature_cache import backbone_digest
 from runner.config.compose import compose
 from runner.errors import UserError
 from runner.launch.local import launch, prepare
@@ -72,3 +74,27 @@ def test_what_changes_inputs_turns_the_cache_off(tmp_path, capsys):
     assert "features of the frozen backbone" not in capsys.readouterr().out
     run(tmp_path, "plain", "trainer.max_epochs=1")
     assert "features of the frozen backbone, once: 1079 + 359 samples" in capsys.readouterr().out
+
+
+def test_the_range_test_and_the_training_after_it_compute_features_once(tmp_path, capsys):
+    """Bit for bit the training at the number that was found, whose features are computed for it alone."""
+    auto = run(tmp_path, "auto", "optimizer.lr=auto", "regularization.dropout=0.3", "lr_finder.min_lr=1e-3", "lr_finder.suggestion=minimum/10")
+    printed = capsys.readouterr().out
+    assert printed.count("features of the frozen backbone, once") == 1
+    assert printed.count("features of the frozen backbone: those of the learning-rate range test") == 1
+    rate = OmegaConf.load(auto.config_path).optimizer.lr
+    given = run(tmp_path, "given", f"optimizer.lr={rate}", "regularization.dropout=0.3")
+    ours, theirs = weights(auto), weights(given)
+    assert all(torch.equal(tensor, theirs[name]) for name, tensor in ours.items())
+
+
+def test_other_weights_of_the_backbone_have_other_features():
+    model = torch.nn.Sequential(torch.nn.Conv2d(1, 2, 3), torch.nn.BatchNorm2d(2), torch.nn.Linear(2, 2))
+    digests = [backbone_digest(model, model[2])]
+    for tensor in (model[0].weight, model[1].running_mean):
+        with torch.no_grad():
+            tensor.flatten()[0] += 1e-6
+        digests.append(backbone_digest(model, model[2]))
+    assert len(set(digests)) == 3
+    torch.nn.init.zeros_(model[2].weight)
+    assert backbone_digest(model, model[2]) == digests[-1]

@@ -23,14 +23,61 @@ def curve(fall: float = 1e-3, turn: float = 1e-1, noise: float = 0.0) -> np.ndar
 
 @pytest.mark.parametrize("noise", [0.0, 0.003])
 def test_suggestions_lie_where_they_are_said_to(noise):
-    losses = curve(noise=noise)
+    losses = np.array(smoothed(curve(noise=noise), 0.9))
     found = suggestions(RATES, losses)
     assert set(found) == {"valley", "steepest", "minimum/10", "slide"}
     lowest = RATES[losses.argmin()]
     assert found["minimum/10"] == pytest.approx(lowest / 10)
     assert 1e-3 < found["steepest"] < 2e-2  # the fall is centred on 5e-3
-    assert 1e-3 < found["valley"] < lowest
-    assert found["slide"] < found["steepest"]
+    assert 1e-3 < found["slide"] < found["steepest"]
+
+
+def valley_by_definition(rates, losses) -> float:
+    """The longest decreasing subsequence that ends at each point, point by point; fast.ai counts its sections back from
+    the first point at which the longest one ends."""
+    lengths: list[int] = []
+    for i, loss in enumerate(losses):
+        lengths.append(1 + max((lengths[j] for j in range(i) if losses[j] > loss), default=0))
+    end = lengths.index(max(lengths))
+    section = lengths[end] / 3
+    return rates[end - lengths[end] + int(section) + int(section / 2)]
+
+
+def slide_by_definition(rates, losses) -> float:
+    """fast.ai's, with its defaults ``lr_diff=15`` and ``thresh=0.005``."""
+    slopes = [losses[1] - losses[0], *((losses[2:] - losses[:-2]) / 2), losses[-1] - losses[-2]]
+    right = len(losses) - 1
+    rate = rates[right - 15]
+    while right >= 15 and abs(slopes[right] - slopes[right - 15]) > 0.005:
+        rate = rates[right - 15]
+        right -= 1
+    return rate
+
+
+@pytest.mark.parametrize("memory", [0.0, 0.9, 0.98])
+@pytest.mark.parametrize("noise", [0.0, 0.003, 0.05])
+@pytest.mark.parametrize(("fall", "turn"), [(1e-3, 1e-1), (1e-4, 1e-2), (1e-2, 1.0)])
+def test_valley_and_slide_are_those_of_fast_ai(fall, turn, noise, memory):
+    losses = np.array(smoothed(curve(fall, turn, noise), memory))
+    found = suggestions(RATES, losses)
+    assert found["valley"] == pytest.approx(valley_by_definition(RATES, losses), rel=1e-9)
+    expected = slide_by_definition(RATES, losses)
+    assert found.get("slide", expected) == pytest.approx(expected, rel=1e-9)
+    assert "slide" in found or expected < 0.3 * fall  # left out on the plateau only
+
+
+def test_figures_of_fast_ai_on_one_curve():
+    """A smoothed noisy curve; computed once by fast.ai's own two functions, rewritten in plain loops."""
+    found = suggestions(RATES, smoothed(curve(noise=0.05), 0.9))
+    assert found["valley"] == pytest.approx(4.37e-3, rel=2e-3)
+    assert found["slide"] == pytest.approx(3.63e-3, rel=2e-3)
+
+
+@pytest.mark.parametrize("noise", [0.003, 0.05])
+def test_slide_never_lands_on_the_plateau(noise):
+    """Of these curves fast.ai's window comes to rest at 3.6e-5 and 1.6e-4, where the loss is still flat."""
+    assert "slide" not in suggestions(RATES, curve(noise=noise))
+    assert "slide" not in suggestions(RATES, 1e4 * curve())
 
 
 @pytest.mark.parametrize("first", [2.6, 2.25, 1.75])
@@ -41,14 +88,19 @@ def test_a_first_batch_unlike_the_others_moves_no_suggestion_onto_the_plateau(fi
     found = suggestions(RATES, smoothed(losses, 0.9))
     assert 1e-3 < found["steepest"] < 5e-2
     assert 1e-3 < found["valley"] < 1e-1
+    assert found["slide"] > 1e-3
 
 
-def test_scale_and_offset_of_the_loss_do_not_matter():
-    assert suggestions(RATES, 1000 * curve()) == suggestions(RATES, curve())
+def test_the_scale_of_the_loss_does_not_matter_but_for_the_threshold_of_slide():
+    one, thousand = suggestions(RATES, curve()), suggestions(RATES, 1000 * curve())
+    assert {way: rate for way, rate in one.items() if way != "slide"} == {
+        way: rate for way, rate in thousand.items() if way != "slide"
+    }
 
 
 def test_a_higher_fall_gives_higher_rates():
-    low, high = suggestions(RATES, curve(1e-4, 1e-2)), suggestions(RATES, curve(1e-2, 1))
+    curves = [smoothed(curve(fall, turn, 0.01), 0.9) for fall, turn in ((1e-4, 1e-2), (1e-2, 1))]
+    low, high = (suggestions(RATES, losses) for losses in curves)
     assert all(high[way] > 10 * low[way] for way in low)
 
 

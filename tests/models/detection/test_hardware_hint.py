@@ -25,3 +25,21 @@ def test_the_config_comes_first(small):
     wanted = {"accelerator": "cpu", "precision": "bf16", "channels_last": False}
     chosen = choose_hardware(wanted, small("ssdlite"))
     assert chosen.precision == "bf16-mixed" and not chosen.channels_last
+    assert not any("measured" in reason for reason in chosen.reasons)
+
+
+@pytest.mark.parametrize(
+    ("kind", "given", "chosen_by_hint"),
+    [
+        ("ssdlite", {"precision": "32"}, "memory format: what"),
+        ("ssdlite", {"channels_last": True}, "precision: what"),
+        ("ssdlite", {}, "precision and memory format: what"),
+        ("faster_rcnn", {}, "memory format: what"),
+        ("faster_rcnn", {"channels_last": False}, None),
+    ],
+)
+def test_the_reason_names_what_the_hint_decided(kind, given, chosen_by_hint, small):
+    """Faster R-CNN's hint holds a memory format only, SSDlite's a precision as well."""
+    reasons = [reason for reason in choose_hardware({"accelerator": "cpu"} | given, small(kind)).reasons if "measured" in reason]
+    assert len(reasons) == (chosen_by_hint is not None)
+    assert all(reason.startswith(chosen_by_hint) for reason in reasons)
