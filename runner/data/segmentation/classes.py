@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from runner.data.segmentation.batch import IGNORE
 from runner.data.segmentation.survey import Survey
 
-__all__ = ["LIST", "class_problems", "read_class_names", "suspicion"]
+__all__ = ["LIST", "class_problems", "numbered_lines", "read_class_names", "suspicion"]
 
 LIST = "classes.txt"
 
@@ -28,6 +29,23 @@ def read_class_names(given: Sequence[str] | None, folder: Path, ignored: Sequenc
     while len(names) - 1 in ignored:
         names.pop()
     return names
+
+
+def numbered_lines(names: Sequence[str], values: Sequence[int] | None, folder: Path) -> list[str]:
+    """A problem if all lines of ``classes.txt`` begin with numbers that are not the values of the classes."""
+    matches = [re.match(r"(\d+)\s*[\s:,;=]\s*\S", name) for name in names]
+    if not names or not all(matches):
+        return []
+    numbers = [int(match.group(1)) for match in matches]
+    expected = list(range(len(names))) if values is None else list(values)
+    if numbers == expected:
+        return []
+    shown, own = (", ".join(map(str, found[:5])) + (", …" if len(found) > 5 else "") for found in (numbers, expected))
+    return [
+        f"The lines of {folder / LIST} begin with the numbers {shown}, but the values of these classes in the masks are {own}. "
+        f"If the numbers are the values, give data.class_values=[{','.join(map(str, numbers))}]; if they are parts of colours, "
+        "give data.colors=[[0,0,0],…]; if they belong to the names or have no meaning, give data.class_names=[…]."
+    ]
 
 
 def class_problems(

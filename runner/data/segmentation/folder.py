@@ -20,7 +20,7 @@ from runner.data.images.augment import ImageAugment
 from runner.data.images.brightness import look_at_brightness
 from runner.data.images.verify import BROKEN_LIST, BrokenFile, read_broken, report_brightness
 from runner.data.segmentation.base import SegmentationDataModule, Side
-from runner.data.segmentation.classes import class_problems, read_class_names, suspicion
+from runner.data.segmentation.classes import class_problems, numbered_lines, read_class_names, suspicion
 from runner.data.segmentation.cut import cut_pairs
 from runner.data.segmentation.layout import MaskTree, Pair, scan_masks
 from runner.data.segmentation.mask_file import MaskEncoding, MaskReader
@@ -134,6 +134,8 @@ class MaskFolderDataModule(SegmentationDataModule):
         if problems:
             return problems
         settings = class_problems(self.class_names, self.class_values, self.colors, self.ignored, self.folder)
+        if not self.given_names and self.colors is None:
+            settings += numbered_lines(self.class_names, self.class_values, self.folder)
         return [*tree_problems(self.scan(), self.unmasked == "drop", *self.fractions), *settings]
 
     def header_problems(self) -> list[str]:

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from runner.data.segmentation.classes import class_problems, read_class_names, suspicion
+from runner.data.segmentation.classes import class_problems, numbered_lines, read_class_names, suspicion
 from runner.data.segmentation.survey import Survey
 
 HERE = Path("photos")
@@ -46,3 +46,15 @@ def test_masks_of_one_class_are_suspicious():
     assert "data.class_values=[0,255]" in found and "data.ignore_index=null" in found
     assert suspicion(Survey(torch.tensor([3.0, 1.0])), ["ground", "cat"], [255]) is None
     assert "no class at all" in suspicion(Survey(torch.zeros(2), num_ignored=5), ["ground", "cat"], [255])
+
+
+@pytest.mark.parametrize("mark", [" ", ": ", ",", "\t", "="])
+def test_numbered_lines_must_be_the_values(mark):
+    """Ids from 1 in the list, and classes that are read as 0 and 1."""
+    names = [f"1{mark}road", f"2{mark}sky"]
+    (problem,) = numbered_lines(names, None, HERE)
+    assert "begin with the numbers 1, 2, but the values of these classes in the masks are 0, 1" in problem
+    assert "data.class_values=[1,2]" in problem
+    assert numbered_lines(names, [1, 2], HERE) == []
+    assert numbered_lines([f"0{mark}road", f"1{mark}sky"], None, HERE) == []
+    assert numbered_lines(["road", "2 sky"], None, HERE) == [] and numbered_lines([], None, HERE) == []
