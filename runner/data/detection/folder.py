@@ -98,12 +98,14 @@ class AnnotatedImagesDataModule(DetectionDataModule):
     def check(self) -> list[str]:
         """Problems of the folder, of the annotation files, and of every image that they name. No image is opened."""
         problems = folder_problems(self.root) or self.layout_problems()
-        if problems or self.bad_boxes != "refuse":
+        if problems:
             return problems
         try:
             readings = self.annotated(self.read()[0])
         except DataError as error:
             return [str(error)]
+        if self.bad_boxes != "refuse":
+            return []
         faults = {split: find_faults(reading, open_images=False) for split, reading in readings.items()}
         return [refusal(found, split) for split, found in faults.items() if found]
 

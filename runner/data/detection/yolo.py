@@ -21,7 +21,7 @@ from runner.data.detection.layout import broken_link, link_problem, split_meant
 from runner.data.detection.table import BoxTable, Reading
 from runner.data.detection.yolo_files import find_configs, find_names, list_images, read_labels
 from runner.data.images.augment import ImageAugment
-from runner.data.images.tree import entries
+from runner.data.images.tree import entries, files_below, is_image
 from runner.data.split_folders import split_of_folder
 from runner.errors import DataError
 
@@ -200,13 +200,26 @@ class YoloDataModule(AnnotatedImagesDataModule):
         return Reading(table, root, corrupt, unknown)
 
     def unused_files(self, readings: dict[str, Reading]) -> None:
-        images = [Path(reading.root) / path for reading in readings.values() for path in reading.table.paths]
-        used = {os.path.normpath(self.label_file(Path(os.path.normpath(image)))) for image in images}
+        images = {
+            os.path.normpath(os.path.join(reading.root, path)) for reading in readings.values() for path in reading.table.paths
+        }
+        self._unlisted_images(images)
+        used = {os.path.normpath(self.label_file(Path(image))) for image in images}
         for folder in sorted({os.path.dirname(file) for file in used}):
             files = [file for file in entries(folder) if is_label_file(file)] if os.path.isdir(folder) else []
             unused = [file.name for file in files if os.path.normpath(file.path) not in used]
             reason = "no image of a split belongs to them"
             self.dropped.add("label files", len(unused), reason, len(files), folder, unused)
+
+    def _unlisted_images(self, images: set[str]) -> None:
+        """Images beside those of the splits, or in other folders of ``images``."""
+        base = os.path.abspath(self.folder / (self.images or "images"))
+        found = {file.path for file in files_below(base)} if os.path.isdir(base) else set()
+        folders = {os.path.dirname(image) for image in images if os.path.isdir(os.path.dirname(image))}
+        found |= {file.path for folder in folders for file in entries(folder)}
+        found = {os.path.normpath(path) for path in found if is_image(path)}
+        unused = sorted(os.path.relpath(path, base) for path in found - images)
+        self.dropped.add("images", len(unused), "they belong to no split", len(found), base, unused)
 
     def label_file(self, image: Path) -> Path:
         """``images`` in the path, the last one, becomes ``labels``."""

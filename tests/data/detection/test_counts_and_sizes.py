@@ -54,6 +54,15 @@ def test_yolo_label_files_without_an_image(yolo):
     assert message == f"{folder}: 1 of 4 label files left out: no image of a split belongs to them (for example x.txt)."
 
 
+def test_yolo_images_of_no_split(yolo, write_images):
+    (yolo / "train.txt").write_text("images/train/a.jpg\nimages/train/b.jpg\nimages/train/d.jpg\n")
+    (yolo / "data.yaml").write_text("train: train.txt\nval: images/val\nnames: [cat, dog, owl]\n")
+    write_images(yolo / "images" / "more", ["x", "y"])
+    message, *others = messages(YoloDataModule(str(yolo)))
+    assert others == []
+    assert message.startswith(f"{yolo / 'images'}: 3 of 10 images left out: they belong to no split (for example more/x.jpg")
+
+
 def test_voc_images_without_annotation_or_list(voc):
     (voc / "JPEGImages" / "e.jpg").write_bytes((voc / "JPEGImages" / "a.jpg").read_bytes())
     (voc / "ImageSets" / "Main" / "train.txt").write_text("a\nc\n")
