@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -142,14 +143,14 @@ def label_of(one: Explanation) -> str:
 def series_pictures(explained: Explained, title: str) -> Iterator[tuple[str, Figure]]:
     names, task = explained.found[0].parts, explained.trained.task
     ends = isinstance(task, ForecastingTask)
-    windows = [window_of(one) for one in explained.found]
+    windows = [window_of(one, explained.trained.data) for one in explained.found]
     unit = unit_of(explained)
     yield "overview", step_scores(windows[:MOST_WINDOWS], names, title, unit, ends)
     for window in windows:
         yield window.name, step_scores([window], names, title, unit, ends)
 
 
-def window_of(one: Explanation) -> ScoredWindow:
+def window_of(one: Explanation, data: Any) -> ScoredWindow:
     details = one.asked.details
     if "forecast" not in details:
         return ScoredWindow(one.sample.name, caption(one), one.values)
@@ -157,8 +158,11 @@ def window_of(one: Explanation) -> ScoredWindow:
     truth = None
     if one.sample.target is not None:
         truth = one.sample.target[:, details["place"]].numpy()
-    past = one.sample.raw[:, column].numpy()
-    return ScoredWindow(one.sample.name, caption(one), one.values, past, np.array(details["forecast"]), truth)
+    past, forecast = one.sample.raw[:, column].numpy(), np.array(details["forecast"])
+    if getattr(data, "series", None):  # each has its own unit, and the task forecasts standardized values
+        mean, std = data.scale_of(one.sample.raw)
+        forecast = forecast * std[column] + mean[column]
+    return ScoredWindow(one.sample.name, caption(one), one.values, past, forecast, truth)
 
 
 def row_pictures(explained: Explained, title: str) -> Iterator[tuple[str, Figure]]:

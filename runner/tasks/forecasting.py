@@ -10,6 +10,7 @@ from annotated_types import Ge
 from PIL.Image import Image
 from torch import Tensor, nn
 
+from runner.data.series.scale import float32_loses_digits
 from runner.ranks.exchange import sum_over_ranks
 from runner.tasks.base import Step, Task
 from runner.tasks.forecasting_figures import forecast_picture, forecasting_figures
@@ -73,6 +74,7 @@ class ForecastingTask(Task):
         self.target_columns = list(target_columns)
         self.target_names = [str(name) for name in target_names]
         self.subtract_last = subtract_last
+        self.needs_float64 = float32_loses_digits(target_mean, target_std)
         self.series_names = [str(name) for name in series_names]
         std = torch.as_tensor(target_std, dtype=torch.float64)
         self.register_buffer("target_mean", torch.as_tensor(target_mean, dtype=torch.float64))
@@ -183,6 +185,10 @@ class ForecastingTask(Task):
 
     def predict_outputs(self, inputs: Tensor) -> dict[str, Any]:
         return {"preds": self.to_unit(self.forecast(inputs))}
+
+    def served(self, outputs: dict[str, Any]) -> Tensor:
+        """float32, or float64 for a large offset."""
+        return outputs["preds"] if self.needs_float64 else outputs["preds"].float()
 
     def rows(self, outputs: dict[str, Any]) -> list[dict[str, Any]]:
         """``NAME+1`` is the first step behind the last that was read."""

@@ -79,9 +79,9 @@ def log_torch_model(
     """Traces ``module`` and logs it with its signature.
 
     Args:
-        module: takes one float32 tensor (N, …) and returns one tensor (N, …). Its ``any_size_dims``, if it has some,
+        module: takes one tensor (N, …), float32 or of the example's float64, and returns one tensor (N, …). Its ``any_size_dims``, if it has some,
             are further dimensions of its input whose size stays free, such as the steps of a sequence.
-        example: (N, …) float32, an input it takes; the batch's size stays free.
+        example: (N, …), an input it takes; the batch's size stays free.
 
     Returns:
         MLflow's id of the model.
@@ -97,7 +97,8 @@ def log_torch_model(
     free_dims = (0, *getattr(module, "any_size_dims", ()))
     # A dimension of size one is traced as a constant: two samples, of two steps, keep these sizes free.
     shape = [2 if dim == 0 else max(size, 2) if dim in free_dims else size for dim, size in enumerate(example.shape)]
-    example = np.ascontiguousarray(np.resize(example, shape), dtype=np.float32)
+    dtype = np.float64 if example.dtype == np.float64 else np.float32
+    example = np.ascontiguousarray(np.resize(example, shape), dtype=dtype)
     with torch.no_grad():
         outputs = module(torch.from_numpy(example)).numpy()
         longer = np.resize(example, [size + (dim in free_dims) for dim, size in enumerate(shape)])

@@ -118,3 +118,4 @@ def test_metrics_and_forecasts_do_not_depend_on_an_offset(offset):
     preds = task.half().float().predict_outputs(inputs)["preds"] - offset
     assert preds.numpy() == pytest.approx(inputs[:, -2:, [1, 0]].numpy() * [3.0, 0.5] + [2.0, -1.0], abs=1e-5)
     assert task.state_dict()["target_mean"].tolist() == [offset + 2.0, offset - 1.0]
+    assert task.served({"preds": preds}).dtype == (torch.float64 if offset else torch.float32)

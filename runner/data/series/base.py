@@ -146,9 +146,10 @@ class SeriesDataModule(DataModule):
         for entry in series.dropped.entries:
             self.dropped.add(entry.what, entry.count, entry.reason, entry.total, entry.where, entry.examples)
         columns = self.target_columns(series.names)
-        if self.rows is not None and not series.parts and self.folds is None:
-            total = len(series.values)
-            self.dropped.add("steps", max(0, total - sum(self.rows)), "they lie after those of data.rows", total)
+        if self.rows is not None and self.folds is None:
+            lengths = [end - begin for _, begin, end in series.parts] or [len(series.values)]
+            behind = sum(max(0, length - sum(self.rows)) for length in lengths)
+            self.dropped.add("steps", behind, "they lie after those of data.rows", sum(lengths))
         return plan_windows(
             series, self.parts, self.input_steps, self.horizon_steps, columns, self.dropped, self.source_name()
         )

@@ -83,7 +83,7 @@ def plan_windows(
         plan.spans.append(spans)
     total = len(series.parts)
     window = f"a window of {input_steps} steps to read and {horizon_steps} to forecast in each split"
-    dropped.add("series", len(failures), f"too short for {window}", total, source, failures)
+    dropped.add("series", len(failures), f"too short for data.rows or for {window}", total, source, failures)
     dropped.add("series", len(unknown), "no training step has a value to forecast", total, source, unknown)
     if not plan.names:
         reason = next(iter(failures.values()), "no training step has a value to forecast")

@@ -180,6 +180,9 @@ def test_standardized_values_do_not_depend_on_an_offset(tmp_path, offset):
     assert torch.cat([batch["inputs"], batch["standardized"]], 1)[..., 0].numpy() == pytest.approx(wanted, abs=5e-4)
     assert data.mean == pytest.approx([offset + values[:120].mean()], abs=1e-4)
     assert data.std == pytest.approx([values[:120].std()], rel=1e-3)
+    assert data.input_dtype == ("float64" if offset else "float32")
+    raw = data.splits["train"].raw_inputs(range(5))
+    assert data.normalize.half().float()(raw)[..., 0].numpy() == pytest.approx(wanted[:, :10], abs=5e-4)
 
 
 def test_statistics_of_large_numbers_whose_first_value_is_missing():
