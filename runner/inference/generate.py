@@ -13,7 +13,7 @@ from runner.hardware import available_accelerator
 from runner.inference.load import Which, load_trained
 from runner.inference.prompt import encode_prompt
 from runner.music.abc import read_tune, split_tunes
-from runner.music.sound import Unplayable, why_no_sound, write_midi, write_wav
+from runner.music.sound import Unplayable, to_midi, why_no_sound, write_midi_file, write_wav
 from runner.run.directory import RunDir
 
 __all__ = ["Wish", "Written", "generate", "write_texts", "write_tunes"]
@@ -107,6 +107,12 @@ def write_texts(texts: list[str], target: str | Path) -> str:
     return f"{len(texts)} {'text' if len(texts) == 1 else 'texts'} written to {target}"
 
 
+def sound_files(midi: Any, file: Path, with_sound: bool) -> dict[str, str]:
+    """The MIDI file and the sound of a tune, written beside its ABC file."""
+    written = {"midi": str(write_midi_file(midi, file.with_suffix(".mid")))}
+    return written | ({"wav": str(write_wav(Path(written["midi"])))} if with_sound else {})
+
+
 def write_tunes(texts: list[str], folder: str | Path | None) -> tuple[list[dict[str, Any]], str]:
     """The tunes of texts in ABC notation: each read and, where it is one, written as ABC, MIDI and sound.
 
@@ -120,21 +126,23 @@ def write_tunes(texts: list[str], folder: str | Path | None) -> tuple[list[dict[
     reason = why_no_sound()
     rows = []
     for number, tune in enumerate(tunes, start=1):
-        row: dict[str, Any] = {"tune": number, "title": tune.title, "parses": tune.problem is None}
+        row: dict[str, Any] = {"tune": number, "title": tune.title, "parses": tune.problem is None, "playable": False}
         row |= {"notes": tune.num_notes, "bars": tune.num_bars, "full_bars": round(tune.full_bars, 3)}
-        if folder is not None:
-            file = Path(folder) / f"tune-{number}.abc"
+        file = Path(folder) / f"tune-{number}.abc" if folder is not None else None
+        if file is not None:
             write_texts([tune.text], file)
             row["file"] = str(file)
-            if tune.score is not None:
-                try:
-                    row["midi"] = str(write_midi(tune, file.with_suffix(".mid")))
-                    row |= {} if reason else {"wav": str(write_wav(file.with_suffix(".mid")))}
-                except Unplayable as error:
-                    row["problem"] = f"no MIDI: {error}"
+        if tune.problem is None:
+            try:
+                midi = to_midi(tune)
+            except Unplayable as error:
+                tune.problem = f"no MIDI: {error}"
+            else:
+                row["playable"] = True
+                row |= sound_files(midi, file, with_sound=not reason) if file is not None else {}
         rows.append(row | ({"problem": tune.problem} if tune.problem else {}))
-    sound = sum(row["parses"] for row in rows)
-    said = f"{sound} of {len(rows)} tunes parse"
+    num_parsed, num_playable = (sum(row[key] for row in rows) for key in ("parses", "playable"))
+    said = f"{num_parsed} of {len(rows)} tunes parse, {num_playable} playable"
     if not rows:
         said = "no whole tune was written: begin the prompt with X:, and give a larger --length"
     return rows, said if folder is None or not reason else f"{said}; {reason}"

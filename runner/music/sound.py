@@ -12,7 +12,7 @@ from typing import Any
 from runner.errors import UserError
 from runner.music.abc import Tune
 
-__all__ = ["Unplayable", "find_soundfont", "why_no_sound", "write_midi", "write_wav"]
+__all__ = ["Unplayable", "find_soundfont", "to_midi", "why_no_sound", "without_repeats", "write_midi", "write_midi_file", "write_wav"]
 
 SOUNDFONT_FOLDERS = ("/usr/share/sounds/sf2", "/usr/share/soundfonts", "/usr/local/share/soundfonts")
 ENVIRONMENT = "SOUNDFONT"
@@ -22,29 +22,65 @@ GAIN = "1"
 
 
 class Unplayable(ValueError):
-    """A tune that parses, and that music21 cannot play all the same."""
+    """A tune that parses but that music21 cannot turn into MIDI."""
+
+
+def to_midi(tune: Tune) -> Any:
+    """music21's ``MidiFile`` of a tune.
+
+    Repeats that do not match, or that cannot be expanded, are played once through: models write such repeats.
+
+    Raises:
+        Unplayable: music21 cannot play the tune without its repeats either.
+    """
+    from music21.exceptions21 import Music21Exception
+    from music21.midi.translate import streamToMidiFile
+
+    try:
+        return streamToMidiFile(tune.score)
+    except Music21Exception:
+        pass
+    try:
+        return streamToMidiFile(without_repeats(tune.score))
+    except Music21Exception:
+        pass
+    try:
+        return streamToMidiFile(notes_alone(tune.score))
+    except Exception as error:  # music21 raises errors of every kind
+        raise Unplayable(f"{type(error).__name__}: {str(error)[:120]}") from error
 
 
 def write_midi(tune: Tune, file: Path) -> Path:
-    """A tune whose repeats do not fit together, as a model may write them, is played once through.
+    """The MIDI file of a tune; see ``to_midi``.
 
     Raises:
         Unplayable: it cannot be played.
         UserError: the file cannot be written.
     """
-    from music21.exceptions21 import Music21Exception
-    from music21.repeat import ExpanderException
+    return write_midi_file(to_midi(tune), file)
 
+
+def write_midi_file(midi: Any, file: Path) -> Path:
+    """
+    Raises:
+        UserError: the file cannot be written.
+    """
     try:
-        try:
-            tune.score.write("midi", fp=str(file))
-        except ExpanderException:
-            without_repeats(tune.score).write("midi", fp=str(file))
-    except Music21Exception as error:
-        raise Unplayable(f"{type(error).__name__}: {str(error)[:120]}") from error
+        file.write_bytes(midi.writestr())
     except OSError as error:
         raise UserError(f"{file} cannot be written: {error.strerror}. Name another folder.") from error
     return file
+
+
+def notes_alone(score: Any) -> Any:
+    """Copies of a score's notes, rests and tempi at their times, without bars: a bar that music21 built with the same
+    time signature twice cannot be played."""
+    from music21.stream import Part
+
+    part = Part()
+    for element in score.flatten().getElementsByClass(("GeneralNote", "TempoIndication")):
+        part.insert(element.offset, copy.deepcopy(element))
+    return part
 
 
 def without_repeats(score: Any) -> Any:

@@ -12,7 +12,7 @@ import pytest
 from runner.errors import UserError
 from runner.inference.generate import write_tunes
 from runner.music.abc import read_tune, split_tunes
-from runner.music.sound import why_no_sound, write_midi, write_wav
+from runner.music.sound import why_no_sound, without_repeats, write_midi, write_wav
 
 music21 = pytest.importorskip("music21", reason="needs music21: pip install 'runner[music]'")
 
@@ -61,7 +61,7 @@ def test_files_of_tunes_without_a_synthesiser(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     rows, said = write_tunes([f"{TUNE}\nX:2\nK:Q\nABcdABcd\n\n"], tmp_path / "tunes")
     assert [row["parses"] for row in rows] == [True, False] and "problem" in rows[1]
-    assert said.startswith("1 of 2 tunes parse; MIDI only: fluidsynth")
+    assert said.startswith("1 of 2 tunes parse, 1 playable; MIDI only: fluidsynth")
     midi = Path(rows[0]["midi"])
     assert midi.read_bytes()[:4] == b"MThd"
     again = music21.converter.parse(str(midi))
@@ -79,7 +79,7 @@ def test_sound_where_there_is_a_synthesiser(tmp_path, monkeypatch):
     font.write_text("font")
     assert why_no_sound() is None
     rows, said = write_tunes([TUNE], tmp_path / "tunes")
-    assert Path(rows[0]["wav"]).read_text() == "RIFF\n" and said == "1 of 1 tunes parse"
+    assert Path(rows[0]["wav"]).read_text() == "RIFF\n" and said == "1 of 1 tunes parse, 1 playable"
     program.write_text("#!/bin/sh\necho no good >&2; exit 3\n")
     with pytest.raises(UserError, match="no good"):
         write_wav(Path(rows[0]["midi"]).with_name("gone.mid"))
@@ -106,11 +106,42 @@ def test_a_tune_whose_repeats_do_not_fit_is_played_once_through(tmp_path):
     assert len(list(played.recurse().notes)) == tune.num_notes
 
 
-def test_a_tune_that_cannot_be_played_stops_no_others(tmp_path, monkeypatch):
-    def refuse(self, *_, **__):
+UNBALANCED = """X:7
+T:Boys of Bluehill
+M:C|
+L:1/8
+K:D Major
+dB|BAFA DAFA|BA (3Bcd e2de|fagfdegfe|dfed B2dB|!
+BAF' DAFA|BA (3Bcd e2de|A"gf egfe|d2dc d2:|!
+fg|afdf a2gf|gfga b2ag|fagf egfe|dfed B2dB|!
+B,FA DAFA|BA (3Bcd e2de|fagf egfe|d2dc d2:|!
+"""
+"""music21 reads it, and rejects it when it is played: its first bar has one time signature twice."""
+
+
+def test_a_tune_that_music21_cannot_put_into_bars_is_played_as_its_notes(tmp_path):
+    tune = read_tune(UNBALANCED)
+    assert tune.problem is None
+    with pytest.raises(music21.exceptions21.StreamException):
+        music21.midi.translate.streamToMidiFile(without_repeats(tune.score))
+    rows, said = write_tunes([UNBALANCED], tmp_path)
+    assert rows[0]["parses"] and rows[0]["playable"] and "problem" not in rows[0]
+    assert said.startswith("1 of 1 tunes parse, 1 playable")
+    midi = music21.midi.MidiFile()
+    midi.readstr(Path(rows[0]["midi"]).read_bytes())
+    played = [event.pitch for track in midi.tracks for event in track.events if event.isNoteOn() and event.velocity]
+    assert played == [note.pitch.midi for note in tune.score.flatten().notes]
+
+
+def test_a_tune_that_cannot_be_played_stops_no_others_and_is_counted(tmp_path, monkeypatch):
+    def refuse(*_, **__):
         raise music21.exceptions21.StreamException("already found in this Stream")
 
-    monkeypatch.setattr(music21.stream.Score, "write", refuse)
-    rows, _ = write_tunes([TUNE, TUNE.replace("X:1", "X:2")], tmp_path)
-    assert [row["problem"] for row in rows] == ["no MIDI: StreamException: already found in this Stream"] * 2
-    assert all(Path(row["file"]).is_file() and "midi" not in row for row in rows)
+    monkeypatch.setattr(music21.midi.translate, "streamToMidiFile", refuse)
+    for folder in (tmp_path, None):
+        rows, said = write_tunes([TUNE, TUNE.replace("X:1", "X:2")], folder)
+        assert [row["problem"] for row in rows] == ["no MIDI: StreamException: already found in this Stream"] * 2
+        assert [(row["parses"], row["playable"]) for row in rows] == [(True, False)] * 2
+        assert said.startswith("2 of 2 tunes parse, 0 playable")
+        assert all("midi" not in row for row in rows)
+    assert len(list(tmp_path.glob("*.abc"))) == 2
