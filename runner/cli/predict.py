@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
@@ -146,7 +147,10 @@ def _cell(value: Any) -> str:
         return "; ".join(" ".join(map(_cell, inner.values())) for inner in value)
     if isinstance(value, list):
         return f"[{', '.join(map(_cell, value))}]"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    if not isinstance(value, float) or not math.isfinite(value):
+        return str(value)
+    num_digits = 4 if abs(value) < 1e4 else min(15, int(math.log10(abs(value))) + 3)  # times in seconds need all of theirs
+    return f"{value:.{num_digits}g}"
 
 
 def _write(file: str, text: str) -> None:

@@ -7,13 +7,18 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-__all__ = ["Standardize"]
+__all__ = ["Standardize", "needs_float64"]
+
+MAX_ROUNDING = 1e-5
+"""Rounding error of float32, in standard deviations, above which numbers stay float64."""
+MAX_FLOAT32 = 1e30
 
 
 class Standardize(nn.Module):
-    """``(inputs - mean) / std`` as float32.
+    """``(inputs - mean) / std`` as float32; computed in float64 for float64 inputs.
 
-    The statistics are buffers: they go with an exported model. They follow the inputs' device by themselves.
+    The statistics are buffers: they go with an exported model. They follow the inputs' device by themselves. ``exact``
+    holds them in float64, outside of the buffers because some devices have no float64.
 
     Args:
         mean, std: one number a feature or channel, in the units the inputs come in (0 to 255 for uint8 images).
@@ -28,8 +33,12 @@ class Standardize(nn.Module):
         super().__init__()
         shape = (-1, *[1] * num_spatial_dims)
         std = torch.as_tensor(std, dtype=torch.float64)
-        self.register_buffer("mean", torch.as_tensor(mean, dtype=torch.float64).float().view(shape))
-        self.register_buffer("std", torch.where(std == 0, 1.0, std).float().view(shape))
+        self.exact = (
+            torch.as_tensor(mean, dtype=torch.float64).view(shape),
+            torch.where(std == 0, 1.0, std).view(shape),
+        )
+        self.register_buffer("mean", self.exact[0].float())
+        self.register_buffer("std", self.exact[1].float())
 
     @classmethod
     def for_images(cls, mean: Sequence[float], std: Sequence[float]) -> Standardize:
@@ -43,6 +52,20 @@ class Standardize(nn.Module):
         return cls(features.mean(0), features.std(0, correction=0))
 
     def forward(self, inputs: Tensor) -> Tensor:
+        if inputs.dtype == torch.float64:
+            mean, std = (values.to(inputs.device) for values in self.exact)
+            return ((inputs - mean) / std).float()
         if self.mean.device != inputs.device:
             self.to(inputs.device)
         return (inputs - self.mean) / self.std
+
+
+def needs_float64(values: Tensor) -> bool:
+    """Whether float32 would lose differences between the rows: numbers ``(N, F)`` far from 0 that lie close together,
+    such as times in seconds since 1970."""
+    values = values.double()
+    if not len(values):
+        return False
+    largest, std = values.abs().amax(0), values.std(0, correction=0)
+    rounding = largest * torch.finfo(torch.float32).eps / 2
+    return bool((((rounding > MAX_ROUNDING * std) & (std > 0)) | (largest > MAX_FLOAT32)).any())

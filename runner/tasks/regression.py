@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torchmetrics import MeanAbsoluteError, MeanSquaredError, MetricCollection, R2Score
 
+from runner.data.standardize import MAX_ROUNDING
 from runner.plots.regression import regression_panels
 from runner.tasks.base import Step, Task
 
@@ -19,7 +20,8 @@ FEW_TARGETS = 12
 
 
 class RegressionTask(Task):
-    """Numbers ``(N, K)``. Model and loss work on standardised targets, metrics in the data's own unit.
+    """Numbers ``(N, K)``. Model and loss work on standardised targets, metrics in the data's own unit. Predictions and
+    metrics are float64, so that targets far from 0 (times in seconds) keep their differences; float32 on MPS.
 
     Of several targets ``rmse``, ``mae`` and ``r2`` are means over the targets, as scikit-learn has them, and each
     target's own stand beside them: ``rmse/NAME``, ``r2/NAME``. A mean of several units is dominated by the target with
@@ -59,6 +61,11 @@ class RegressionTask(Task):
         self.register_buffer("target_mean", torch.as_tensor(target_mean, dtype=torch.float32).reshape(1, -1))
         std = torch.as_tensor(target_std, dtype=torch.float32).reshape(1, -1)
         self.register_buffer("target_std", torch.where(std == 0, 1.0, std))  # of a target that is the same everywhere
+        exact_mean = torch.as_tensor(target_mean, dtype=torch.float64).reshape(1, -1)
+        exact_std = torch.as_tensor(target_std, dtype=torch.float64).reshape(1, -1)
+        self.exact = (exact_mean, torch.where(exact_std == 0, 1.0, exact_std))
+        self.is_far = is_far(*self.exact)
+        self.register_load_state_dict_post_hook(keep_loaded_statistics)
         num_targets = len(self.target_names)
         self.metrics = nn.ModuleDict({f"{split}_metrics": make_metrics(num_targets) for split in ("val", "test")})
 
@@ -69,29 +76,42 @@ class RegressionTask(Task):
         return ("val/loss" if several else cls.monitor), cls.mode
 
     def step(self, batch: dict[str, Any]) -> Step:
-        targets = batch["targets"].float().reshape(len(batch["targets"]), -1)
+        targets = batch["targets"].reshape(len(batch["targets"]), -1)
+        targets = targets if targets.dtype == torch.float64 else targets.float()
         scaled = self(batch["inputs"]).float().reshape(targets.shape)
-        loss = self.loss(scaled, self.standardised(targets))
+        loss = self.loss(scaled, self.standardised(targets).float())
         return Step(loss, {"preds": self.to_unit(scaled.detach()), "targets": targets})
 
     def standardised(self, values: Tensor) -> Tensor:
-        """Values in the data's own unit, ``(N, K)``, by the statistics of the training targets."""
-        return (values - self.target_mean) / self.target_std
+        """Values in the data's own unit, ``(N, K)``, by the statistics of the training targets; in their precision."""
+        mean, std = self.statistics(values)
+        return (values - mean) / std
+
+    def statistics(self, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation in the precision of values and on their device."""
+        if values.dtype == torch.float64:
+            return self.exact[0].to(values.device), self.exact[1].to(values.device)
+        return self.target_mean, self.target_std
 
     def to_unit(self, scaled: Tensor) -> Tensor:
         """Standardised predictions in the data's own unit."""
-        return scaled * self.target_std + self.target_mean
+        scaled = as_exact(scaled)
+        mean, std = self.statistics(scaled)
+        return scaled * std + mean
 
     def update_metrics(self, outputs: dict[str, Any], split: str) -> None:
         """Standardised, so that sums of squares of large numbers do not lose their digits."""
-        preds, targets = self.standardised(outputs["preds"]), self.standardised(outputs["targets"])
-        self.metrics[f"{split}_metrics"].update(preds, targets)
+        preds, targets = (self.standardised(as_exact(outputs[name])) for name in ("preds", "targets"))
+        metrics = self.metrics[f"{split}_metrics"]
+        for metric in metrics.values():
+            metric.set_dtype(preds.dtype)
+        metrics.update(preds, targets)
 
     def compute_metrics(self, split: str) -> dict[str, float]:
         metrics = self.metrics[f"{split}_metrics"]
         found = {name: value.reshape(-1).cpu() for name, value in metrics.compute().items()}
         metrics.reset()
-        std = self.target_std.flatten().cpu()
+        std = self.exact[1].flatten()
         found |= {name: found[name] * std for name in ("rmse", "mae")}
         values = {name: float(each.mean()) for name, each in found.items()}
         if 1 < len(self.target_names) <= FEW_TARGETS:
@@ -103,6 +123,10 @@ class RegressionTask(Task):
     def predict_outputs(self, inputs: Tensor) -> dict[str, Any]:
         scaled = self(inputs).float()
         return {"preds": self.to_unit(scaled.reshape(inputs.shape[0], -1))}
+
+    def served(self, outputs: dict[str, Any]) -> Tensor:
+        """Float32, unless that would lose the differences."""
+        return outputs["preds"] if self.is_far else outputs["preds"].float()
 
     def rows(self, outputs: dict[str, Any]) -> list[dict[str, Any]]:
         return [dict(zip(self.target_names, row, strict=True)) for row in outputs["preds"].cpu().tolist()]
@@ -120,6 +144,24 @@ class RegressionTask(Task):
             preds, targets = outputs["preds"].numpy(), outputs["targets"].numpy()
             title = f"Predictions and residuals ({split})"
             yield f"{split}_regression", regression_panels(preds, targets, self.target_names, title)
+
+
+def as_exact(values: Tensor) -> Tensor:
+    """In double precision where the device has it."""
+    return values.float() if values.device.type == "mps" else values.double()
+
+
+def is_far(mean: Tensor, std: Tensor) -> bool:
+    """Whether float32 would lose differences between values around this mean."""
+    return bool((mean.abs() * torch.finfo(torch.float32).eps > MAX_ROUNDING * std).any())
+
+
+def keep_loaded_statistics(task: RegressionTask, _: Any) -> None:
+    """The statistics of a checkpoint replace others; where they are the same, the exact ones stay."""
+    for place, loaded in enumerate((task.target_mean, task.target_std)):
+        if not torch.equal(loaded.float().cpu(), task.exact[place].float()):
+            task.exact = tuple(loaded.double().cpu() if number == place else old for number, old in enumerate(task.exact))
+    task.is_far = is_far(*task.exact)
 
 
 def make_metrics(num_targets: int) -> MetricCollection:

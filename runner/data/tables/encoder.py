@@ -11,7 +11,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from runner.data.standardize import Standardize
+from runner.data.standardize import Standardize, needs_float64
 from runner.data.tables.dates import date_feature_names, parts_of, used_parts
 from runner.data.tables.file import missing_columns, number_columns, to_numbers
 from runner.errors import DataError
@@ -33,6 +33,7 @@ class TableEncoder:
         indicators: numeric columns with a feature that tells when they are missing.
         slots: by categorical column: its words, ``(missing)`` and ``(other)``.
         dates: by column of dates: its format and parts. Each part has a median, too, after those of the numeric columns.
+        is_float64: whether float32 would lose differences between the training rows.
     """
 
     def __init__(
@@ -41,7 +42,9 @@ class TableEncoder:
         indicators: list[str],
         slots: dict[str, list[str]],
         dates: dict[str, dict[str, Any]] | None = None,
+        is_float64: bool = False,
     ):
+        self.is_float64 = is_float64
         self.dates = dates or {}
         self.medians = medians
         self.indicators = indicators
@@ -72,7 +75,10 @@ class TableEncoder:
         medians = {name: float(np.nan_to_num(column.median())) for name, column in numbers.items()}
         indicators = [name for name, column in numbers.items() if column.isna().any()]
         slots = {name: slots_of(table[name], min_category_count, max_categories) for name in categorical}
-        return cls(medians, indicators, {name: found for name, found in slots.items() if len(found) > 1}, kept)
+        filled = [np.nan_to_num(column, nan=medians[name]) for name, column in numbers.items()]
+        is_float64 = bool(filled) and needs_float64(torch.from_numpy(np.stack(filled, axis=1)))
+        slots = {name: found for name, found in slots.items() if len(found) > 1}
+        return cls(medians, indicators, slots, kept, is_float64)
 
     @property
     def columns(self) -> list[str]:
@@ -105,7 +111,7 @@ class TableEncoder:
         return [*numbers, *(name for name in self.slots for _ in self.slots[name])]
 
     def __call__(self, table: pd.DataFrame, path: str) -> Tensor:
-        """Features float32 ``(N, F)`` in the columns' own units.
+        """Features ``(N, F)`` in the columns' own units: float32, or float64 where ``is_float64`` says so.
 
         Args:
             path: of the table, for messages.
@@ -123,7 +129,7 @@ class TableEncoder:
         filled = np.where(missing, np.array(list(self.medians.values())), numbers)
         positions = [list(self.medians).index(name) for name in self.indicators]
         one_hot = [one_hot_of(table[name], slots) for name, slots in self.slots.items()]
-        features = np.concatenate([filled, missing[:, positions], *one_hot], axis=1, dtype=np.float32)
+        features = np.concatenate([filled, missing[:, positions], *one_hot], axis=1, dtype=np.float64 if self.is_float64 else np.float32)
         return torch.from_numpy(features)
 
     def standardize(self, features: Tensor) -> Standardize:
@@ -131,13 +137,14 @@ class TableEncoder:
         fitted = Standardize.fitted(features)
         is_number = torch.arange(features.shape[1]) < len(self.medians)
         return Standardize(
-            torch.where(is_number, fitted.mean, torch.zeros(())),
-            torch.where(is_number, fitted.std, torch.ones(())),
+            torch.where(is_number, fitted.exact[0], 0.0),
+            torch.where(is_number, fitted.exact[1], 1.0),
         )
 
     def state_dict(self) -> dict[str, Any]:
-        dates = {"dates": self.dates} if self.dates else {}
-        return {"medians": self.medians, "indicators": self.indicators, "slots": self.slots} | dates
+        found = {"medians": self.medians, "indicators": self.indicators, "slots": self.slots}
+        optional = {"dates": self.dates, "is_float64": self.is_float64}
+        return found | {name: value for name, value in optional.items() if value}
 
 
 def with_parts(table: pd.DataFrame, dates: Mapping[str, dict[str, Any]], path: str) -> dict[str, pd.Series]:

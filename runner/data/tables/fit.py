@@ -88,7 +88,7 @@ def learn(
     dropped = [name for name in roles.categorical if name not in encoder.slots]
     notes = [f"column {name!r} has no categories that tell rows apart: left out" for name in dropped]
     notes += [f"the date column {name!r} is the same in every row: left out" for name in roles.dates if name not in encoder.dates]
-    return TableFit(encoder, class_names, scale.mean.tolist(), scale.std.tolist()), [*roles.notes, *notes]
+    return TableFit(encoder, class_names, *(values.tolist() for values in scale.exact)), [*roles.notes, *notes]
 
 
 def fit_encoder(

@@ -256,6 +256,11 @@ class TableDataModule(DataModule):
             extra=extra | ({} if classes else target_statistics(targets)),
         )
 
+    @property
+    def input_dtype(self) -> str:
+        """Of the features before ``normalize``."""
+        return "float64" if self.fitted is not None and self.fitted.encoder.is_float64 else "float32"
+
     def features(self) -> list[tuple[str, str]]:
         return list(zip(self.fitted.encoder.feature_names, self.fitted.encoder.feature_columns, strict=True))
 

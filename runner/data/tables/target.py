@@ -12,6 +12,7 @@ from torch import Tensor
 from runner.data.dropped import DroppedSamples
 from runner.data.labels import find_label, merge_spellings, merged_spellings
 from runner.data.nearest import did_you_mean
+from runner.data.standardize import needs_float64
 from runner.data.tables.column import is_numeric, mixed_column, odd_words
 from runner.data.tables.file import NA_SPELLINGS, number_columns, to_numbers
 from runner.data.tables.numbers import DASHES, NumberFormat, plain_numbers, read_formats
@@ -185,7 +186,8 @@ def unknown_labels(column: pd.Series, class_names: Sequence[str], path: str) -> 
 
 
 def encode_targets(targets: pd.DataFrame, class_names: Sequence[str], path: str) -> Tensor:
-    """Class ids ``(N,)``, or float32 ``(N, K)`` when there are no classes.
+    """Class ids ``(N,)``, or numbers ``(N, K)`` when there are no classes: float32, or float64 if float32 would lose
+    differences between the rows.
 
     Raises:
         DataError: a label that is no class, or a word where a number belongs.
@@ -196,4 +198,5 @@ def encode_targets(targets: pd.DataFrame, class_names: Sequence[str], path: str)
             raise DataError("\n".join(problems))
         ids = {label: find_label(label, class_names) for label in targets.iloc[:, 0].unique()}
         return torch.tensor([ids[label] for label in targets.iloc[:, 0]], dtype=torch.long)
-    return torch.from_numpy(number_columns(targets, list(targets.columns), path)).float()
+    numbers = torch.from_numpy(number_columns(targets, list(targets.columns), path))
+    return numbers if needs_float64(numbers) else numbers.float()
