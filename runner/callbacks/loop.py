@@ -9,6 +9,7 @@ counters off by one. So the loop's own call before a fetch is widened; callbacks
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 from pytorch_lightning import LightningModule, Trainer
@@ -29,6 +30,7 @@ __all__ = [
     "set_modules_in_eval",
     "settle_counters",
     "train_samplers",
+    "validate_between_updates",
 ]
 
 VAL_PROGRESS = "epoch_loop.val_loop.batch_progress"
@@ -77,6 +79,35 @@ def announce_boundaries(trainer: Trainer, pl_module: LightningModule) -> None:
         before_fetch(loop)
 
     loop._on_before_fetch = boundary
+
+
+def validate_between_updates(trainer: Trainer) -> None:
+    """Postpones a validation that is due while gradients accumulate until their update. Called in ``on_train_start``.
+
+    No checkpoint can be written within an accumulation, so its metrics could never select one.
+    """
+    loop = trainer.fit_loop.epoch_loop
+    due_now = type(loop)._should_check_val_fx
+
+    def due(data_fetcher: Any) -> bool:
+        if trainer.should_stop and trainer.fit_loop._can_stop_early:
+            return due_now(loop, data_fetcher)
+        return not loop._should_accumulate() and (due_now(loop, data_fetcher) or was_due(trainer))
+
+    loop._should_check_val_fx = due
+
+
+def was_due(trainer: Trainer) -> bool:
+    """Whether a validation was due at one of the batches whose gradients the newest update has accumulated."""
+    loop, every = trainer.fit_loop.epoch_loop, trainer.val_check_batch
+    if not loop._should_check_val_epoch() or trainer._val_check_time_interval is not None:
+        return False
+    if every is None or every == math.inf:
+        return False
+    across_epochs = trainer.check_val_every_n_epoch is None
+    batches = 1 + (loop.total_batch_idx if across_epochs else loop.batch_idx)
+    accumulated = 1 + loop.batch_idx % trainer.accumulate_grad_batches
+    return batches // every > (batches - accumulated) // every
 
 
 def train_samplers(trainer: Trainer) -> list[EpochBatchSampler]:

@@ -96,6 +96,7 @@ class Recovery(pl.Callback):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         loop.announce_boundaries(trainer, pl_module)
+        loop.validate_between_updates(trainer)
         if self._loaded is None:
             return
         state = self._loaded

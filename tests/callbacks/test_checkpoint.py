@@ -82,6 +82,31 @@ def test_the_best_of_validations_within_an_epoch_is_kept(run: RunDir) -> None:
     assert torch.load(best, weights_only=True)["global_step"] == best.step
 
 
+@pytest.mark.parametrize("by", [{}, {"check_val_every_n_epoch": None}])
+@pytest.mark.parametrize(("accumulate", "every"), [(2, 3), (4, 3), (4, 5), (3, 1)])
+def test_every_validation_counts_also_while_gradients_accumulate(run: RunDir, accumulate: int, every: int, by) -> None:
+    """A validation due within an accumulation waits for the update: its metrics belong to weights that are saved."""
+    setting = Setting(epochs=2, accumulate=accumulate, val_check_interval=every, checkpoint={"keep_best": 99}, **by)
+    train(run, setting)
+    points = [json.loads(line) for line in run.metrics_path.read_text().splitlines()]
+    values = {p["step"]: p["metrics"]["val/loss"] for p in points if "val/loss" in p["metrics"]}
+    per_epoch = -(-15 // accumulate)
+    total = {-(-batch // accumulate) for batch in range(every, 16, every)}
+    if not by:
+        assert set(values) == {step + epoch * per_epoch for step in total for epoch in (0, 1)}
+    assert best_checkpoint(run).value == pytest.approx(min(values.values()), rel=1e-6)
+
+
+def test_a_run_with_a_postponed_validation_resumes_as_if_uninterrupted(run: RunDir, tmp_path: Path) -> None:
+    setting = Setting(epochs=2, accumulate=4, val_check_interval=3, checkpoint={"every_n_steps": 1, "keep_last": 9})
+    trainer, calm, data = make(run, setting)
+    trainer.fit(calm, datamodule=data)
+    for entry in read_index(run.checkpoints)[:3]:
+        trainer, task, data = make(RunDir(tmp_path / entry.file), setting)
+        trainer.fit(task, datamodule=data, ckpt_path=str(entry), weights_only=True)
+        assert task.consumed == calm.consumed and digest(task.state_dict()) == digest(calm.state_dict())
+
+
 @pytest.mark.parametrize(("keep_last", "keep_best", "most"), [(1, 0, 1), (1, 1, 2), (2, 1, 3), (3, 2, 5)])
 def test_no_more_than_asked_are_kept(run: RunDir, keep_last: int, keep_best: int, most: int) -> None:
     keep = {"keep_last": keep_last, "keep_best": keep_best}
