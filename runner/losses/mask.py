@@ -8,6 +8,7 @@ import torch
 from annotated_types import Ge, Lt
 from segmentation_models_pytorch.losses import DiceLoss, FocalLoss, JaccardLoss
 from torch import Tensor, nn
+from torch.nn import functional
 
 from runner.errors import UserError
 
@@ -15,6 +16,8 @@ __all__ = ["MaskLoss"]
 
 Weight = Annotated[float, Ge(0)]
 MODE = "multiclass"
+EPSILON = 1e-7
+"""The least denominator of an overlap, that of the losses of segmentation-models-pytorch."""
 
 
 class MaskLoss(nn.Module):
@@ -22,6 +25,9 @@ class MaskLoss(nn.Module):
 
     Cross-entropy looks at each pixel, Dice and Jaccard at how far truth and prediction of each class cover each
     other in the whole batch (classes that are not in it count as covered), which helps small classes.
+
+    Several batches have one loss too: that of all their pixels, from ``sums`` added up and ``of_sums``, so that the loss
+    of a split does not depend on how it is divided into batches.
 
     Args:
         cross_entropy: weight of the cross-entropy.
@@ -58,6 +64,7 @@ class MaskLoss(nn.Module):
             )
         self.ignore_index = ignore_index
         self.class_weights = class_weights
+        self.focal_gamma = focal_gamma
         self.weights = {"cross_entropy": cross_entropy, "dice": dice, "jaccard": jaccard, "focal": focal}
         shared = {"ignore_index": ignore_index, "class_weights": class_weights}
         weight = None if class_weights is None else torch.tensor(class_weights, dtype=torch.float32)
@@ -83,3 +90,49 @@ class MaskLoss(nn.Module):
         total = sum(self.weights[name] * part(logits, targets) for name, part in self.parts.items())
         # A batch may show nothing that is labelled; a mean over no pixel is NaN.
         return torch.where((targets != self.ignore_index).any(), total, torch.zeros_like(total))
+
+    @property
+    def is_pixel_mean(self) -> bool:
+        """Whether it is a mean over pixels, by the weights of their classes: the cross-entropy alone."""
+        return set(self.parts) == {"cross_entropy"}
+
+    def sums(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """What the loss of several batches is made of, ``(7, K)``; may be added over batches.
+
+        Rows: cross-entropy and its weights, summed over pixels by class; overlap, prediction and truth of each class;
+        focal loss of each class, and the number of pixels.
+        """
+        num_classes = logits.shape[1]
+        counted = targets != self.ignore_index
+        exact = torch.float32 if logits.device.type == "mps" else torch.float64
+        logits, labels = logits.movedim(1, -1)[counted].to(exact), targets[counted].long()
+        truth = functional.one_hot(labels, num_classes).to(exact)
+        log_probs = logits.log_softmax(-1)
+        probs, weights = log_probs.exp(), self.weights_of_classes(logits)
+        terms = functional.binary_cross_entropy_with_logits(logits, truth, reduction="none")
+        focal = (1 - torch.exp(-terms)) ** self.focal_gamma * terms
+        return torch.stack([
+            -(weights * truth * log_probs).sum(0), weights * truth.sum(0),
+            (probs * truth).sum(0), probs.sum(0), truth.sum(0),
+            focal.sum(0), logits.new_full((num_classes,), len(labels)),
+        ])  # fmt: skip
+
+    def of_sums(self, sums: Tensor) -> Tensor:
+        """The loss, a scalar, from the ``sums`` of batches added up; without label smoothing."""
+        losses, weights, overlap, predicted, true, focal, pixels = sums
+        if not pixels[0]:
+            return sums.new_zeros(())
+        by_class = {
+            "dice": (1 - 2 * overlap / (predicted + true).clamp_min(EPSILON)) * (true > 0),
+            "jaccard": (1 - overlap / (predicted + true - overlap).clamp_min(EPSILON)) * (true > 0),
+            "focal": focal / pixels,
+        }
+        shares = self.weights_of_classes(sums)
+        found = {name: (shares * values).sum() / shares.sum() for name, values in by_class.items()}
+        found["cross_entropy"] = losses.sum() / weights.sum()
+        return sum(self.weights[name] * found[name] for name in self.parts)
+
+    def weights_of_classes(self, like: Tensor) -> Tensor:
+        if self.class_weights is None:
+            return like.new_ones(like.shape[-1])
+        return torch.tensor(self.class_weights, dtype=like.dtype, device=like.device)

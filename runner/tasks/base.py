@@ -206,8 +206,7 @@ class Task(LightningModule):
 
     def _evaluate(self, batch: dict[str, Any], split: str) -> None:
         step, count = self.held_out_step(batch), self.batch_count(batch)
-        self._loss_sum = precise(step.loss) * count + (0 if self._loss_sum is None else self._loss_sum)
-        self._loss_count = count + self._loss_count
+        self.add_loss(step, batch, count)
         self.update_metrics(step.outputs, split)
         if self.collect:
             kept = {key: to_cpu(value) for key, value in step.outputs.items()}
@@ -223,6 +222,16 @@ class Task(LightningModule):
         loss of a split is the one divided by the other, each added up over the batches in their order."""
         step, count = self.held_out_step(batch), self.batch_count(batch)
         return precise(step.loss) * count, count
+
+    def add_loss(self, step: Step, batch: dict[str, Any], count: Tensor | int) -> None:
+        """Adds the loss of a held-out batch, a mean over ``count`` units, to that of its split."""
+        self._loss_sum = precise(step.loss) * count + (0 if self._loss_sum is None else self._loss_sum)
+        self._loss_count = count + self._loss_count
+
+    def split_loss(self) -> float:
+        """The loss of the whole split on all ranks, from what its batches added up."""
+        total, count = sum_over_ranks(float(self._loss_sum), float(self._loss_count))
+        return total / count if count else total
 
     loss_units: Callable[[dict[str, Any]], Any] | None = None
     """What of a batch its loss is the mean over, a method; None where that is its samples."""
@@ -240,8 +249,7 @@ class Task(LightningModule):
     def _finish_evaluation(self, split: str) -> None:
         metrics = {f"{split}/{key}": float(value) for key, value in self.compute_metrics(split).items()}
         if self._loss_sum is not None:
-            total, count = sum_over_ranks(float(self._loss_sum), float(self._loss_count))
-            metrics[f"{split}/loss"] = total / count if count else total
+            metrics[f"{split}/loss"] = self.split_loss()
         self._loss_sum, self._loss_count = None, 0
         if self.collect:
             self.outputs[split] = join(in_order(to_first(by_batch(self._collected, self._ends_of_batches))))

@@ -13,8 +13,10 @@ from runner.data.facts import Facts
 from runner.data.segmentation.palette import class_colors as choose_colors
 from runner.data.segmentation.palette import laid_over
 from runner.errors import DataError, UserError
+from runner.ranks.exchange import sum_over_ranks
 from runner.tasks.base import Step, Task
 from runner.tasks.pixel_confusion import PixelConfusion, class_dice, class_iou, count_pixels
+from runner.tasks.plain_loss import without_smoothing
 from runner.tasks.probe import put_out, shape_of
 from runner.tasks.same_size import groups_of_one_size
 from runner.tasks.segmentation_figures import segmentation_figures
@@ -59,6 +61,7 @@ class SegmentationTask(Task):
         self.class_colors = [list(color) for color in class_colors] or choose_colors(self.class_names)
         self.ignore_index = ignore_index
         self.counts: dict[str, Tensor] = {}
+        self._mask_sums: Tensor | None = None
         num_classes = len(self.class_names)
         self.metrics = nn.ModuleDict({f"{split}_pixels": PixelConfusion(num_classes) for split in ("val", "test")})
 
@@ -83,7 +86,7 @@ class SegmentationTask(Task):
 
     def loss_units(self, batch: dict[str, Any]) -> Tensor:
         """Pixels that count, by the weights of their classes: the cross-entropy is the mean over them. (Dice and
-        Jaccard look at a batch as a whole: with several passes or devices, they are means over the parts.)"""
+        Jaccard look at a batch as a whole: in training with several passes or devices, they are means over the parts.)"""
         weights = getattr(self.loss, "class_weights", None)
         by_class = None if weights is None else torch.tensor(weights, device=self.device)
         units = torch.zeros((), device=self.device)
@@ -114,6 +117,31 @@ class SegmentationTask(Task):
     def _evaluate(self, batch: dict[str, Any], split: str) -> None:
         for part in of_one_size(batch):
             super()._evaluate(part, split)
+
+    def held_out_step(self, batch: dict[str, Any]) -> Step:
+        """Of a loss about which nothing is known, the loss of each image, so that it does not depend on the others."""
+        step = super().held_out_step(batch)
+        if isinstance(self.loss, nn.CrossEntropyLoss) or hasattr(self.loss, "of_sums"):
+            return step
+        logits, targets = step.outputs["logits"].float(), batch["targets"]
+        with without_smoothing(self.loss):
+            losses = torch.stack([self.loss(*pair) for pair in zip(logits.split(1), targets.split(1), strict=True)])
+        counts = torch.stack([self.loss_units({"targets": target}) for target in targets.split(1)])
+        return Step((counts * losses).sum() / counts.sum().clamp_min(1), step.outputs)
+
+    def add_loss(self, step: Step, batch: dict[str, Any], count: Tensor | int) -> None:
+        super().add_loss(step, batch, count)
+        if not getattr(self.loss, "is_pixel_mean", True):
+            sums = self.loss.sums(step.outputs["logits"], batch["targets"])
+            self._mask_sums = sums if self._mask_sums is None else self._mask_sums + sums
+
+    def split_loss(self) -> float:
+        """Dice, Jaccard and focal loss are those of all pixels of the split, on all ranks, at once."""
+        if self._mask_sums is None:
+            return super().split_loss()
+        sums, self._mask_sums = self._mask_sums.cpu().double(), None
+        whole = torch.tensor(sum_over_ranks(*sums.flatten().tolist()), dtype=torch.float64)
+        return float(self.loss.of_sums(whole.view(sums.shape)))
 
     def summed_loss(self, batch: dict[str, Any]) -> tuple[Tensor, Tensor | int]:
         sums, counts = zip(*(super(SegmentationTask, self).summed_loss(part) for part in of_one_size(batch)), strict=True)

@@ -78,6 +78,12 @@ WEIGHTS = [0.2, 1.0, 5.0]
 CASES: dict[str, Callable[[], tuple[Task, dict[str, torch.Tensor]]]] = {
     "ignored pixels": segmentation,
     "pixels of classes with weights": lambda: segmentation(class_weights=WEIGHTS),
+    "dice": lambda: segmentation(cross_entropy=0.0, dice=1.0),
+    "jaccard": lambda: segmentation(cross_entropy=0.0, jaccard=1.0),
+    "focal": lambda: segmentation(cross_entropy=0.0, focal=1.0),
+    "all parts with weights": lambda: segmentation(
+        cross_entropy=0.5, dice=2.0, jaccard=0.3, focal=3.0, class_weights=WEIGHTS
+    ),
     "weighted cross-entropy": lambda: classification(nn.CrossEntropyLoss(torch.tensor(WEIGHTS))),
     "class_weights": lambda: classification(nn.CrossEntropyLoss(), class_weights="balanced"),
     "both weights": lambda: classification(nn.CrossEntropyLoss(torch.tensor(WEIGHTS)), class_weights="balanced"),
@@ -113,3 +119,31 @@ def test_labels_are_smoothed_in_training_alone(make):
     assert losses[1] == pytest.approx(losses[0], rel=1e-6)
     trained = [float(task.training_step(batch, 0).detach()) for task in (plain, smooth)]
     assert abs(trained[1] - trained[0]) > 1e-3
+
+
+def test_a_loss_of_another_library_is_a_mean_over_images():
+    from segmentation_models_pytorch.losses import DiceLoss
+
+    task, batch = segmentation()
+    task.loss = DiceLoss("multiclass", ignore_index=255)
+    with torch.no_grad():
+        logits = task.model(batch["inputs"])
+        counts = [(target != 255).sum() for target in batch["targets"]]
+        losses = [task.loss(logits[[n]], batch["targets"][[n]]) for n in range(NUM)]
+    mean = sum(count * loss for count, loss in zip(counts, losses, strict=True)) / sum(counts)
+    for batch_size in (3, 7, NUM):
+        assert split_loss((task, batch), batch_size) == pytest.approx(float(mean), rel=1e-6)
+
+
+def test_dice_of_a_split_counts_all_its_pixels_at_once():
+    """Computed in NumPy from the sums of the whole split; the mean of the batches differs."""
+    task, batch = segmentation(cross_entropy=0.0, dice=1.0)
+    with torch.no_grad():
+        probs = task.model(batch["inputs"]).softmax(1).double().numpy()
+    targets = batch["targets"].numpy()
+    counted = targets != 255
+    dice = [
+        2 * (probs[:, k] * (targets == k)).sum() / ((probs[:, k] * counted).sum() + (targets == k).sum())
+        for k in range(3)
+    ]
+    assert split_loss((task, batch), 3) == pytest.approx(1 - sum(dice) / 3, rel=1e-6)
