@@ -341,7 +341,8 @@ class LrFinder:
         num_steps: optimizer updates from one to the other.
         smoothing: memory of the running mean of the loss; 0 takes it as it is.
         stop_factor: the loss has diverged when, smoothed, it is above so many times its lowest.
-        suggestion: which of the rates found ``optimizer.lr=auto`` takes.
+        suggestion: which of the rates found ``optimizer.lr=auto`` takes; the default trained best in
+            ``scripts/compare_lr_suggestions``.
     """
 
     min_lr: Annotated[float, Gt(0)] = 1e-7
@@ -349,7 +350,7 @@ class LrFinder:
     num_steps: Annotated[int, Ge(10)] = 100
     smoothing: Annotated[float, Ge(0), Lt(1)] = 0.9
     stop_factor: Annotated[float, Gt(1)] = 4.0
-    suggestion: Literal["valley", "steepest", "minimum/10", "slide"] = "valley"
+    suggestion: Literal["valley", "steepest", "minimum/10", "slide"] = "minimum/10"
 
 
 @dataclass
