@@ -44,7 +44,7 @@ class SeriesDataModule(DataModule):
         input_steps: L, what is read.
         horizon_steps: H, what is forecast behind it.
         target: names of the K columns to forecast; all when None.
-        season_steps: after so many steps the series looks much the same: a day of hours, a year of months. The
+        season_steps: period of the series in steps, such as 24 for hours of a day or 12 for months of a year. The
             seasonal-naive forecast repeats the last season. None repeats the last value.
         val_fraction, test_fraction: of the steps, at the end.
         rows: steps of train, val and test instead of the fractions; what lies behind them is left out.
@@ -95,7 +95,7 @@ class SeriesDataModule(DataModule):
     def read(self) -> Series:
         """
         Raises:
-            DataError: there is no such series, or it is not as expected.
+            DataError: the series does not exist, or is not as expected.
         """
         raise TypeError(f"{type(self).__name__} must define read()")
 

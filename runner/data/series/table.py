@@ -103,7 +103,7 @@ class SeriesTableDataModule(SeriesDataModule):
         return []
 
     def column_problem(self) -> str:
-        """Why ``id_column`` cannot be what it is said to be; empty if it can."""
+        """Why ``id_column`` conflicts with other options; empty if it does not."""
         name = self.file.id_column
         for key, others in {
             "data.time_column": [self.file.time_column], "data.target": self.target, "data.features": self.file.columns or (),
