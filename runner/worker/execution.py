@@ -22,7 +22,7 @@ from runner.data.base import DataModule
 from runner.devices.lr_scaling import scaled
 from runner.devices.prepare import prepare_model
 from runner.devices.shard_files import put_weights
-from runner.errors import BudgetSpent
+from runner.errors import BudgetSpent, UserError
 from runner.find_lr import chosen_lr, find_lr, wants_finder, write_range_test
 from runner.hardware import Chosen, choose_hardware, describe_device
 from runner.measure_hardware import hardware_by_measure
@@ -44,7 +44,7 @@ from runner.worker.batch_counts import check_batch_counts
 from runner.worker.batch_norm_samples import check_batch_norms, values_per_channel
 from runner.worker.folds import write_predictions
 
-__all__ = ["Execution"]
+__all__ = ["Execution", "check_trained"]
 
 
 class Execution:
@@ -178,6 +178,7 @@ class Execution:
                 world_size=self.place.world_size,
             )
         self.fit(trainer)
+        check_trained(trainer.global_step)
         trainer.logger.save(durable=True)
         barrier()  # every rank finds the same checkpoints
         results = self.evaluate(trainer)
@@ -233,3 +234,15 @@ def evaluate_split(trainer: Trainer, task: Task, data: DataModule, split: str) -
         return {}
     evaluate(task, datamodule=data, verbose=False)
     return {key: float(value) for key, value in trainer.callback_metrics.items() if key.startswith(f"{split}/")}
+
+
+def check_trained(num_steps: int) -> None:
+    """
+    Raises:
+        UserError: training ended before its first optimizer update, so any metrics would be those of an untrained model.
+    """
+    if num_steps == 0:
+        raise UserError(
+            "training ended without a single optimizer update, so no metrics are reported. Check trainer.max_time, "
+            "trainer.max_steps, trainer.limit_train_batches and data.batch_size."
+        )

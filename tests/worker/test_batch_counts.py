@@ -9,6 +9,8 @@ import pandas as pd
 import pytest
 
 from runner.cli import main
+from runner.errors import UserError
+from runner.worker.execution import check_trained
 
 QUICK = ["data=csv", "data.path=d.csv", "data.target=y", "tracking=none", "plots=false", "report=false", "hardware=cpu"]
 
@@ -82,3 +84,9 @@ def test_a_batch_norm_over_maps_of_one_pixel_needs_two_samples_as_well(tmp_path,
     words = ["data=digits", "model=resnet18", "data.batch_size=1", "tracking=none", "hardware=cpu", "trainer.max_epochs=1"]
     assert main(["train", *words]) == 2  # 8 × 8 pixels are 1 × 1 in the last stage
     assert "needs two samples" in capsys.readouterr().err
+
+
+def test_a_training_without_an_update_reports_no_metrics():
+    check_trained(1)
+    with pytest.raises(UserError, match="without a single optimizer update"):
+        check_trained(0)
