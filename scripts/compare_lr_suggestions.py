@@ -4,9 +4,10 @@
     scripts/compare_lr_suggestions --seeds 5 --output runs/lr_suggestions optimizer=sgd
 
 For each task and seed one range test, then one training at each of its suggestions, otherwise alike. The table holds the
-learning rates and the best monitored value on the validation split. The last line is each suggestion's mean rank over all
-tasks and seeds (1 is best); a suggestion that the range test did not find counts as last. A run that is finished is not
-trained again.
+learning rates and the best monitored value on the validation split. The last two lines are, over all tasks and seeds, each
+suggestion's mean rank (1 is best; one that the range test did not find counts as last) and the geometric mean and maximum
+of its error over that of the best suggestion (the error is the loss, or 1 − accuracy). A run that is finished is not trained
+again.
 """
 
 from __future__ import annotations
@@ -66,7 +67,7 @@ def row(task: str, seed: int, words: list[str], output: Path) -> dict[str, Any]:
         run = trained(output / f"{name}-{way.replace('/', '-')}", f"optimizer.lr={rates[way]:.3g}", *fixed)
         best = read_json(run.results_path)["best"]
         values[way], monitor = best["value"], best["monitor"]
-    lower_is_better = not monitor.endswith(("accuracy", "r2"))
+    lower_is_better = not monitor.endswith("accuracy")
     return {"task": task, "seed": seed, "monitor": monitor, "rates": rates, "values": values,
             "ranks": ranks(values, lower_is_better)}  # fmt: skip
 
@@ -87,13 +88,22 @@ def ranks(values: dict[str, float], lower_is_better: bool) -> dict[str, float]:
 
 
 def table(rows: list[dict[str, Any]]) -> list[str]:
-    lines = [f"{'':<18}{'':<14}" + "".join(f"{way:>26}" for way in WAYS)]
+    lines = [f"{'':<19}{'':<14}" + "".join(f"{way:>26}" for way in WAYS)]
     for task in dict.fromkeys(entry["task"] for entry in rows):
         of_task = [entry for entry in rows if entry["task"] == task]
         cells = [cell(of_task, way) for way in WAYS]
-        lines.append(f"{task:<18}{of_task[0]['monitor']:<14}" + "".join(f"{text:>26}" for text in cells))
+        lines.append(f"{task:<19}{of_task[0]['monitor']:<14}" + "".join(f"{text:>26}" for text in cells))
     means = [statistics.mean(entry["ranks"][way] for entry in rows) for way in WAYS]
-    return [*lines, f"{'mean rank':<32}" + "".join(f"{mean:>26.2f}" for mean in means)]
+    lines.append(f"{'mean rank':<33}" + "".join(f"{mean:>26.2f}" for mean in means))
+    ratios = [[entry[way] for entry in map(error_ratios, rows) if way in entry] for way in WAYS]
+    shown = [f"{statistics.geometric_mean(found):.2f}, {max(found):.2f}" if found else "none" for found in ratios]
+    return [*lines, f"{'error / best error: mean, max':<33}" + "".join(f"{text:>26}" for text in shown)]
+
+
+def error_ratios(entry: dict[str, Any]) -> dict[str, float]:
+    is_accuracy = entry["monitor"].endswith("accuracy")
+    errors = {way: 1 - value if is_accuracy else value for way, value in entry["values"].items()}
+    return {way: error / min(errors.values()) for way, error in errors.items()} if errors else {}
 
 
 def cell(rows: list[dict[str, Any]], way: str) -> str:

@@ -45,7 +45,7 @@ def test_auto_trains_bit_for_bit_as_the_number_it_found(tmp_path, same):
     """Weights, optimizer, schedule, random state, metrics: the range test left no trace, and a resume has the number."""
     found = run(tmp_path, "auto", "optimizer.lr=auto", "scheduler=one_cycle")
     rate = OmegaConf.load(found.config_path).optimizer.lr
-    assert rate == pytest.approx(read_json(found.path / "lr_finder.json")["suggestions"]["minimum/10"], rel=0.01)
+    assert rate == pytest.approx(read_json(found.path / "lr_finder.json")["suggestions"]["steepest"], rel=0.01)
     given = run(tmp_path, "given", f"optimizer.lr={rate}", "scheduler=one_cycle")
     assert same(trained(found), trained(given))
 
@@ -81,7 +81,7 @@ def test_accumulated_batches_make_one_point(tmp_path):
 
 
 def test_a_test_that_finds_nothing_says_so_and_trains_nothing(tmp_path):
-    with pytest.raises(RunFailed, match="found no learning rate by 'minimum/10'"):
+    with pytest.raises(RunFailed, match="found no learning rate by 'steepest'"):
         run(tmp_path, "flat", "optimizer.lr=auto", "lr_finder.min_lr=1e-12", "lr_finder.max_lr=1e-11")
     assert not list((tmp_path / "flat" / "checkpoints").iterdir())
     assert OmegaConf.load(tmp_path / "flat" / "config.yaml").optimizer.lr == "auto"

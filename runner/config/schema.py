@@ -350,7 +350,7 @@ class LrFinder:
     num_steps: Annotated[int, Ge(10)] = 100
     smoothing: Annotated[float, Ge(0), Lt(1)] = 0.9
     stop_factor: Annotated[float, Gt(1)] = 4.0
-    suggestion: Literal["valley", "steepest", "minimum/10", "slide"] = "minimum/10"
+    suggestion: Literal["valley", "steepest", "minimum/10", "slide"] = "steepest"
 
 
 @dataclass

@@ -130,7 +130,7 @@ def after_folds(run: RunDir, values: dict[str, Any]) -> list[tuple[str, str]]:
 
 def range_test(run: RunDir, composition: Any, values: dict[str, Any], words: list[str]) -> None:
     """The learning rates that a range test suggests, and where its plot is."""
-    way = (composition.config.get("lr_finder") or {}).get("suggestion", "minimum/10")
+    way = (composition.config.get("lr_finder") or {}).get("suggestion", "steepest")
     out = console()
     out.print(suggestions_table(values["find_lr"], way), markup=False)
     out.print(f"{values['step']} steps; {values['ended']}. {short_path(run.plots / 'lr_finder.png')}", markup=False)
