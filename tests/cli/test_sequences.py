@@ -129,7 +129,7 @@ def test_tunes_are_written(say, here: Path, cache) -> None:
         (["data=python_topics", "model=mlp"], "For language there are model=gru, lstm, rnn"),
         (["data=dates", "model=lstm"], "For seq2seq there are model=seq2seq"),
         (["data=dates", "task.beam_size=0"], "task.beam_size=0"),
-        (["data=text_csv", "data.path=gone.csv"], "data.path=gone.csv: there is no such file"),
+        (["data=text_csv", "data.path=gone.csv"], "data.path=gone.csv: no such file"),
         (["data=brackets", "model.hidden_size=0"], "model.hidden_size=0"),
         (["data=python_topics", "model.tie_weights=true", "model.embed_dim=9"], "embed_dim = hidden_size"),
     ],
