@@ -127,13 +127,14 @@ def check_combinations(overrides: list[str], experiment: str | None, config_dirs
     """
     from runner.config.check import find_problems
     from runner.config.compose import compose
+    from runner.config.effect import single_run_problems
     from runner.errors import ConfigError
 
     problems: dict[str, None] = {}
     root = "runs"
     for lines in combinations(overrides):
-        composition = compose(lines, experiment, config_dirs)
-        problems |= dict.fromkeys(find_problems(composition))
+        composition = compose(lines, experiment, config_dirs, multirun=True)
+        problems |= dict.fromkeys([*find_problems(composition), *single_run_problems(composition)])
         root = str(composition.config.run.root)
     if problems:
         raise ConfigError(list(problems))
@@ -152,11 +153,12 @@ def combinations(overrides: list[str]) -> Iterator[list[str]]:
 
 def single_values(override: str) -> list[str]:
     """The single overrides that a sweep stands for; itself when it is none, or nobody knows them yet."""
-    from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.errors import HydraException
 
+    from runner.config.quoting import parse_override
+
     try:
-        parsed = OverridesParser.create().parse_override(override)
+        parsed = parse_override(override)
         if parsed.is_choice_sweep() or parsed.is_range_sweep():
             return [f"{parsed.get_key_element()}={value}" for value in parsed.sweep_string_iterator()]
     except HydraException:
@@ -175,6 +177,9 @@ def hydra_node(overrides: list[str]) -> Any:
 
 def line_for_hydra(override: str, groups: dict[str, Any]) -> str:
     """A value's override so that Hydra takes it even where the key stands in a constructor only."""
+    from runner.config.quoting import parse_override
+
+    override = parse_override(override).input_line
     key = override.partition("=")[0]
     if key.startswith(("+", "~", "hydra")) or key.partition("@")[0] in groups:
         return override

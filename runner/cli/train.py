@@ -63,7 +63,7 @@ def _print_config(part: str, overrides: list[str], experiment: str | None, args:
     from runner.config.compose import compose
     from runner.errors import ConfigError
 
-    composition = compose(overrides, experiment, args.config_dir)
+    composition = compose(overrides, experiment, args.config_dir, multirun=True)
     if composition.problems:
         raise ConfigError(composition.problems)
     if part != "job":

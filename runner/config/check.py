@@ -12,6 +12,7 @@ from omegaconf import DictConfig
 from runner.config.agreement import agreement_problems
 from runner.config.composition import Composition
 from runner.config.effect import effect_problems
+from runner.config.finite import non_finite_problems
 from runner.config.folds import fold_problems
 from runner.config.groups import GROUPS
 from runner.config.hardware_effect import hardware_problems
@@ -46,12 +47,15 @@ def find_problems(composition: Composition) -> list[str]:
     plain = with_lr(to_plain(composition.config, unresolved))
     known = dotted_keys(composition.config)
     by_node = {str(key): node_problems(str(key), value, known) for key, value in plain.items()}
+    unread = {key.partition(".")[0].partition("/")[0] for key in composition.unreadable}
+    by_node = {key: without_keys(found, composition.unreadable) for key, found in by_node.items()}
     in_nodes, takers = at_their_source(by_node, composition.config)
     problems = [
         *composition.problems,
         *unresolved,
         *in_nodes,
         *absent_nodes(plain),
+        *non_finite_problems(plain),
         *trainer_problems(plain.get("trainer")),
         *agreement_problems(composition, plain),
         *([] if by_node.get("task") else monitor_problems(plain)),
@@ -61,7 +65,7 @@ def find_problems(composition: Composition) -> list[str]:
         *machine_problems(plain),
         *trial_problems(
             {key: node for key, node in plain.items() if key not in takers},
-            wrong={key for key, found in by_node.items() if found},
+            wrong={key for key, found in by_node.items() if found} | unread,
         ),
     ]
     return list(dict.fromkeys(problems))
@@ -79,8 +83,15 @@ def data_problems(composition: Composition) -> list[str]:
     """Mistakes in the overrides and in the data node alone."""
     data = {"data": to_plain(composition.config, []).get("data")}
     found = node_problems("data", data["data"], dotted_keys(composition.config))
-    problems = [*composition.problems, *found, *trial_problems(data, {"data"} if found else ())]
+    found = without_keys(found, composition.unreadable)
+    unread = any(is_below(key, "data") for key in composition.unreadable)
+    problems = [*composition.problems, *found, *trial_problems(data, {"data"} if found or unread else ())]
     return list(dict.fromkeys(problems))
+
+
+def without_keys(problems: list[str], unreadable: Iterable[str]) -> list[str]:
+    """The problems of a node without those of keys that could not be read: one mistake, one message."""
+    return [p for p in problems if not any(is_below(re.split("[=:]", p, maxsplit=1)[0], key) for key in unreadable)]
 
 
 def at_their_source(by_node: dict[str, list[str]], config: DictConfig) -> tuple[list[str], set[str]]:

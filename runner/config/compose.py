@@ -8,6 +8,7 @@ from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -18,6 +19,7 @@ from runner.config.composition import Composition
 from runner.config.experiment import Experiment, load_config, read_experiment
 from runner.config.folds import as_setting, spelt_out
 from runner.config.groups import find_groups, package_conf
+from runner.config.hydra_keys import hydra_key_problem, is_hydra_key
 from runner.config.hydra_node import hydra_problems
 from runner.config.override import apply_value, choice_problems, chooses, dotted_values, parse_overrides
 from runner.config.search_path import search_in
@@ -39,6 +41,7 @@ def compose(
     overrides: list[str] | tuple[str, ...] = (),
     experiment: str | Path | None = None,
     config_dirs: list[str] | tuple[str, ...] = (),
+    multirun: bool = False,
 ) -> Composition:
     """Composes a config in Hydra's way.
 
@@ -50,13 +53,15 @@ def compose(
         experiment: a YAML file with values and, optionally, a ``defaults`` list of ``override /group: option``;
             or the ``config.yaml`` of a run.
         config_dirs: further folders of config groups.
+        multirun: overrides of Hydra's own node have an effect.
 
     Raises:
         ConfigError: nothing can be composed at all. Other mistakes are kept in ``problems``.
     """
     search_in(config_dirs)
     composition = Composition(OmegaConf.create(), find_groups(config_dirs))
-    parsed = parse_overrides(overrides, composition.problems)
+    parsed = parse_overrides(overrides, composition.problems, composition.unreadable)
+    parsed = without_idle_hydra_keys(parsed, composition.problems, multirun)
     choosing = [override for override in parsed if chooses(override, composition.groups)]
     file = None
     if experiment is not None:
@@ -73,6 +78,17 @@ def compose(
             composition.problems += [wrong] if wrong else []
             composition.explicit |= set(dotted_values(override.key_or_group, override.value()))
     return composition
+
+
+def without_idle_hydra_keys(parsed: list[Override], problems: list[str], multirun: bool) -> list[Override]:
+    """The overrides without those of Hydra's node that have no effect; a sentence in ``problems`` for each of these."""
+    kept = []
+    for override in parsed:
+        key = override.key_or_group
+        wrong = hydra_key_problem(key, override.input_line, multirun) if is_hydra_key(key) else None
+        problems += [wrong] if wrong else []
+        kept += [] if wrong else [override]
+    return kept
 
 
 def use_resolved(composition: Composition, file: Experiment, choosing: list[str]) -> None:
@@ -102,6 +118,7 @@ def choose_options(composition: Composition, file: Experiment | None, choosing: 
         )
         lines.append(f"experiment={FROM_FILE}")
         composition.explicit |= file.explicit
+        composition.from_file |= file.explicit
     for override in choosing:
         wrong = choice_problems(override, composition.groups)
         composition.problems += wrong

@@ -21,6 +21,8 @@ class Composition:
         choices: config group → the option taken; empty for the config of a run.
         explicit: dotted keys that the user set, on the command line or in an experiment file.
         resolved: it is the config of a run, in which most values have been handed on already.
+        from_file: those of them that an experiment file sets.
+        unreadable: keys whose overrides could not be read; what the config holds there is not what the user wants.
         problems: mistakes found so far; ``check`` adds its own and raises all together.
     """
 
@@ -28,6 +30,8 @@ class Composition:
     groups: dict[str, dict[str, Option]]
     choices: dict[str, str] = field(default_factory=dict)
     explicit: set[str] = field(default_factory=set)
+    from_file: set[str] = field(default_factory=set)
+    unreadable: set[str] = field(default_factory=set)
     resolved: bool = False
     problems: list[str] = field(default_factory=list)
 

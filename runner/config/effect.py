@@ -8,7 +8,7 @@ from runner.config.agreement import constructor_of
 from runner.config.composition import Composition
 from runner.config.plain import interpolated_keys
 
-__all__ = ["effect_problems"]
+__all__ = ["effect_problems", "lr_finder_problems", "single_run_problems"]
 
 HANDED_ON = {
     "dropout": "",
@@ -34,6 +34,29 @@ def effect_problems(composition: Composition, plain: dict[str, Any]) -> list[str
         *sampling_problems(composition, plain),
         *start_problems(composition, plain),
         *tracking_problems(composition, plain),
+    ]
+
+
+def single_run_problems(composition: Composition) -> list[str]:
+    """Settings of a sweep, typed for a single run."""
+    keys = [key for key in sorted(composition.explicit - composition.from_file) if key.partition(".")[0] == "sweep"]
+    option = composition.choices.get("sweep")
+    return [
+        f"{setting} would have no effect: one run is trained. Use `runner sweep`, or remove it."
+        for setting in [*keys, *([f"sweep={option}"] if option else [])]
+    ]
+
+
+def lr_finder_problems(composition: Composition) -> list[str]:
+    """Settings of a range test that does not take place."""
+    wants_test = composition.config.get("optimizer", {}).get("lr") == "auto"
+    if wants_test or composition.config.get("debug", {}).get("kind") == "find_lr" or composition.resolved:
+        return []
+    return [
+        f"{key} would have no effect: no learning-rate range test takes place. Use optimizer.lr=auto or `runner find-lr`, or "
+        "remove it."
+        for key in sorted(composition.explicit - composition.from_file)
+        if key.startswith("lr_finder.")
     ]
 
 

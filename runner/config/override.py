@@ -6,8 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import fields
 from typing import Any
 
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import Override, ValueType
 from hydra.errors import HydraException
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -15,34 +14,47 @@ from omegaconf.errors import OmegaConfBaseException
 from runner.config.groups import GROUPS, Option
 from runner.config.nearest import did_you_mean, nearest
 from runner.config.plain import dotted_keys
+from runner.config.quoting import parse_override, quoted_command, unreadable_problem
 from runner.config.schema import Config
 
 __all__ = ["apply_value", "choice_problems", "chooses", "dotted_values", "option_problems", "parse_overrides"]
 
 
-def parse_overrides(overrides: Iterable[str], problems: list[str]) -> list[Override]:
-    """The overrides that are some; a sentence in ``problems`` for each other."""
-    parser, parsed = OverridesParser.create(), []
+def parse_overrides(
+    overrides: Iterable[str], problems: list[str], unreadable: set[str] | None = None
+) -> list[Override]:
+    """The valid overrides; a sentence in ``problems`` for each of the others.
+
+    Args:
+        unreadable: receives the keys whose values could not be read.
+    """
+    parsed = []
     for text in overrides:
         try:
-            override = parser.parse_override(text)
+            override = parse_override(text)
         except HydraException as error:
-            reason = str(error).strip().splitlines()[0]
-            problems.append(
-                f"{text!r} is not an override: {reason}. Expected key=value; quote what holds spaces, commas or "
-                "brackets: 'key=\"a, b\"'."
-            )
+            problems.append(unreadable_problem(text, error))
+            if unreadable is not None:
+                unreadable.add(text.partition("=")[0].lstrip("+~"))
             continue
         if override.is_sweep_override():
-            problems.append(
-                f"{text!r} gives several values, and one run takes one. Use -m for a run with each of them; or give "
-                f"a list as '{override.key_or_group}=[a, b]'."
-            )
+            problems.append(several_values(override, text))
+            if unreadable is not None:
+                unreadable.add(override.key_or_group)
         elif not override.key_or_group:
             problems.append(f"{text!r} names nothing. Expected key=value.")
         else:
             parsed.append(override)
     return parsed
+
+
+def several_values(override: Override, text: str) -> str:
+    is_list = override.value_type == ValueType.SIMPLE_CHOICE_SWEEP and (command := quoted_command(text))
+    quoted = f", or quote text that has a comma: {command}" if is_list else ""
+    return (
+        f"{text!r} gives several values, and one run takes one. Use -m for a run with each of them, or give "
+        f"a list as '{override.key_or_group}=[a, b]'{quoted}"
+    ) + ("" if quoted else ".")
 
 
 def chooses(override: Override, groups: dict[str, dict[str, Option]]) -> bool:
@@ -88,12 +100,25 @@ def apply_value(override: Override, config: DictConfig) -> str | None:
     if wrong:
         return wrong
     try:
+        if override.is_add() and not override.is_force_add() and holds_value(config, key, override.value()):
+            name = text.partition("=")[0].lstrip("+")
+            return f"{text}: there is a value at {key} already. Use {name}=VALUE or ++{name}=VALUE."
         if override.is_delete():
             return delete(key, text, override.value(), config)
         OmegaConf.update(config, key, override.value(), merge=True, force_add=True)
     except (OmegaConfBaseException, ValueError, TypeError) as error:
         return f"{text}: {str(error).strip().splitlines()[0]}."
     return None
+
+
+def holds_value(config: DictConfig, key: str, value: Any) -> bool:
+    """Whether ``+key=value`` is refused, by Hydra's rule: a value exists, and the new one is no container to merge."""
+    if isinstance(value, dict | list):
+        return False
+    try:
+        return OmegaConf.select(config, key, throw_on_missing=False) is not None
+    except OmegaConfBaseException:  # an interpolation that does not resolve is a value too
+        return True
 
 
 def misplaced(key: str, text: str, config: DictConfig) -> str | None:

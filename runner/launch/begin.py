@@ -10,6 +10,7 @@ from omegaconf import OmegaConf
 
 from runner.config.check import find_problems
 from runner.config.composition import Composition
+from runner.config.effect import lr_finder_problems, single_run_problems
 from runner.config.folds import of_all_folds
 from runner.config.plain import to_plain, to_yaml
 from runner.errors import ConfigError
@@ -41,7 +42,8 @@ def begin(compose: Callable[[], Composition], command: list[str]) -> RunDir | No
     def composed() -> Composition:
         composition = compose()
         misfits = fit_to(place, composition)
-        if problems := [*misfits, *find_problems(composition)]:
+        idle = [*single_run_problems(composition), *lr_finder_problems(composition)]
+        if problems := [*misfits, *find_problems(composition), *idle]:
             raise ConfigError(problems)
         return composition
 

@@ -144,6 +144,7 @@ def request_of(
     request.space = with_needs(request, problems)
     problems += [] if problems else value_problems(request)
     problems += sampler_problems(settings, request.space)
+    problems += idle_problems(base)
     if problems:
         raise ConfigError(list(dict.fromkeys(problems)))
     return request
@@ -169,6 +170,14 @@ def with_devices(per_trial: float, base: Composition, problems: list[str]) -> li
         f"sweep.devices_per_trial={per_trial:g}, but hardware.devices={set_before}: leave one of them out."
     )
     return []
+
+
+def idle_problems(base: Composition) -> list[str]:
+    """Keys that a run reads and a sweep does not."""
+    if "run.name" not in base.explicit:
+        return []
+    name = OmegaConf.select(base.config, "run.name")
+    return [f"run.name={name} would have no effect: trials are numbered. Use sweep.name={name}."]
 
 
 def sampler_problems(settings: Sweep, space: Space) -> list[str]:

@@ -17,6 +17,8 @@ from optuna.distributions import (
     IntDistribution,
 )
 
+from runner.config.quoting import parse_override
+
 __all__ = ["Parameter", "Space", "is_sweep", "parse_parameter"]
 
 
@@ -149,7 +151,7 @@ def suggest(trial: Any, parameter: Parameter) -> Any:
 def is_sweep(text: str) -> bool:
     """Whether an override gives several values."""
     try:
-        return OverridesParser.create().parse_override(text).is_sweep_override()
+        return parse_override(text).is_sweep_override()
     except HydraException:
         return False
 

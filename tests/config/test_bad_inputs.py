@@ -150,7 +150,7 @@ OPTIONS = [
     Bad("~model", ["there is no 'model' in this config", "model=NAME"]),
     Bad("modle/big=mlp", ["there is no 'modle/big'"]),
     Bad("model@other=mlp", ["Could not override 'model@other'"]),
-    Bad("hydra/launcher=slrm", ["hydra/launcher/slrm", "basic"]),
+    Bad("hydra/launcher=slrm", ["hydra/launcher=slrm would have no effect without -m"]),
     Bad("scheduler=none scheduler.gamma=0.5", ["scheduler={", "names no constructor", "scheduler=NAME"]),
     Bad(
         "regularization=none data=mnist regularization.augment.flip=true",

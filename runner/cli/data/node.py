@@ -40,14 +40,13 @@ def changed_values(overrides: list[str], config: Path) -> dict[str, Any]:
     """
     if not overrides:
         return {}
-    from hydra.core.override_parser.overrides_parser import OverridesParser
-
     from runner.config.check import data_problems
     from runner.config.compose import compose
+    from runner.config.quoting import parse_override
     from runner.errors import ConfigError
 
     problems = data_problems(compose(overrides, config))
     if problems:
         raise ConfigError(problems)
-    parsed = OverridesParser.create().parse_overrides(overrides)
+    parsed = [parse_override(text) for text in overrides]
     return {override.key_or_group: override.value() for override in parsed}
