@@ -44,6 +44,7 @@ def startable(run: RunDir, overrides: list[str], config_dirs: list[str]) -> RunD
     Raises:
         UserError: it is under way, or cannot go on with these values.
     """
+    from runner.cli.run_paths import with_absolute_paths
     from runner.config.check import check
     from runner.config.compose import compose
     from runner.launch.begin import joins_others
@@ -54,5 +55,5 @@ def startable(run: RunDir, overrides: list[str], config_dirs: list[str]) -> RunD
     composition = None
     if overrides:
         composition = compose(overrides, run.config_path, config_dirs)
-        check(composition)
+        check(with_absolute_paths(composition, run))
     return run if go_on(run, composition) else None

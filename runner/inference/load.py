@@ -22,6 +22,7 @@ from runner.run.directory import RunDir, find_run
 from runner.run.files import read_json
 from runner.run.folds import has_folds
 from runner.run.journal import load_metrics
+from runner.run.relative_paths import absolute_paths
 from runner.run.status import Status, read_status
 from runner.tasks.base import Task
 
@@ -111,6 +112,7 @@ def load_trained(run: RunDir, which: Which | str = "best", overrides: dict[str, 
     plain = OmegaConf.to_container(config, resolve=True)
     with none_of_its_own(run, which):
         checkpoint = RunCheckpointIO().load_checkpoint(path)
+    plain = absolute_paths(run, plain, overrides or {})
     data = make_data(plain)
     state = checkpoint.get(type(data).__qualname__)
     if state is not None:

@@ -18,6 +18,7 @@ from runner.errors import RunFailed, UserError
 from runner.run.directory import FOLDS, REPEATS, RunDir, is_trial
 from runner.run.files import read_json, write_json, write_text
 from runner.run.provenance import write_provenance
+from runner.run.relative_paths import PATHS_FROM
 from runner.run.status import read_status, write_status
 
 __all__ = ["code_of", "prepare_again", "run_with_code"]
@@ -47,8 +48,9 @@ def prepare_again(run: RunDir, command: list[str]) -> RunDir:
     config.resume = None
     again = RunDir.create(root_of(run), f"{run.name.replace('/', '_')}_again")
     write_text(again.config_path, to_yaml(to_plain(config, [])), durable=True)
+    paths_from = provenance.get(PATHS_FROM) or provenance.get("working_directory")
     written = write_provenance(again, command, seed=config.seed, choices=provenance.get("choices"))
-    write_json(again.provenance_path, written | {"reproduces": str(run.path)})
+    write_json(again.provenance_path, written | {"reproduces": str(run.path), PATHS_FROM: paths_from})
     write_status(again, state="created")
     return again
 

@@ -51,7 +51,7 @@ def launch_folds(run: RunDir, config: DictConfig) -> dict[str, Any]:
     if place.world_size > 1:
         raise UserError(f"folds are the work of one process, and {place.starter} has started {place.world_size}.")
     with recorded(run, config, True, Pulse.of(place)), interruptible():
-        plan = plan_folds(fold_config(run, config, 0))
+        plan = plan_folds(fold_config(run, config, 0), run)
         write_json(run.path / PLAN, plan)
         announce.folds(run, config, plan)
         for number in numbers:

@@ -39,6 +39,7 @@ from runner.run.checkpoints import best_checkpoint, last_checkpoint
 from runner.run.directory import RunDir
 from runner.run.files import read_json, write_json, write_text
 from runner.run.provenance import note_worker, noted_changes
+from runner.run.relative_paths import absolute_paths
 from runner.tasks.base import Task
 from runner.worker.batch_counts import check_batch_counts
 from runner.worker.batch_norm_samples import check_batch_norms, values_per_channel
@@ -90,7 +91,7 @@ class Execution:
         self.hardware.reasons += [why] if why else []
 
     def make_data(self, raw: dict[str, Any]) -> DataModule:
-        data = make_data(raw)
+        data = make_data(absolute_paths(self.run, raw))
         with FileLock(self.run.path / ".prepare.lock") if self.place.under_agent else nullcontext():
             data.prepare_data()  # one rank after the other: the first one downloads
         data.setup("fit")
@@ -130,7 +131,7 @@ class Execution:
             resolve_target(config["task"]["_target_"]).try_model(model, self.data.facts)
         check_batch_norms(model, counts, self.data, config, self.place.world_size)
         if config.get("weights") and self.resumed is None:
-            announce.text(load_weights(model, config["weights"]).summary)
+            announce.text(load_weights(model, absolute_paths(self.run, config)["weights"]).summary)
         hardware = choose_hardware(config["hardware"], model)
         if hardware.num_threads:
             torch.set_num_threads(hardware.num_threads)

@@ -12,6 +12,7 @@ from runner.parts import make_data, resolve
 from runner.run.directory import RunDir
 from runner.run.files import write_text
 from runner.run.folds import PREDICTIONS
+from runner.run.relative_paths import absolute_paths
 from runner.run.table import rows_as_csv
 from runner.tasks.base import Task
 
@@ -20,7 +21,7 @@ __all__ = ["plan_folds", "write_predictions"]
 MOST_NAMED = 5
 
 
-def plan_folds(config: DictConfig) -> dict[str, Any]:
+def plan_folds(config: DictConfig, run: RunDir | None = None) -> dict[str, Any]:
     """Sets the data up once, to tell before any training how it will be cut.
 
     Returns:
@@ -30,7 +31,8 @@ def plan_folds(config: DictConfig) -> dict[str, Any]:
     Raises:
         DataError: it cannot be cut so.
     """
-    data = make_data(resolve(config, None))
+    plain = resolve(config, None)
+    data = make_data(plain if run is None else absolute_paths(run, plain))
     data.prepare_data()
     data.setup("fit")
     if data.fold_cut is None:

@@ -40,12 +40,14 @@ def changed_values(overrides: list[str], config: Path) -> dict[str, Any]:
     """
     if not overrides:
         return {}
+    from runner.cli.run_paths import with_absolute_paths
     from runner.config.check import data_problems
     from runner.config.compose import compose
     from runner.config.quoting import parse_override
     from runner.errors import ConfigError
+    from runner.run.directory import RunDir
 
-    problems = data_problems(compose(overrides, config))
+    problems = data_problems(with_absolute_paths(compose(overrides, config), RunDir(config.parent)))
     if problems:
         raise ConfigError(problems)
     parsed = [parse_override(text) for text in overrides]
