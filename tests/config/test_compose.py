@@ -213,7 +213,7 @@ def test_a_config_before_its_facts_are_known_asks_for_them_again(here: Path, wri
 def test_values_of_a_run_can_be_changed_and_its_options_cannot(here: Path, write) -> None:
     file = write("config.yaml", to_yaml(to_plain(compose(["model=mlp"]).config, [])))
     assert plain_of("seed=9", "optimizer.amsgrad=true", experiment=file)["optimizer"]["amsgrad"] is True
-    problems = find_problems(compose(["model=logistic", "hydra/launcher=joblib"], file))
+    problems = find_problems(compose(["model=logistic", "hydra/launcher=joblib"], file, multirun=True))
     assert len(problems) == 1
     assert "model=logistic: the config of a run is composed already" in problems[0]
     (problem,) = find_problems(compose(["regularization.dropout=0.4"], file))
