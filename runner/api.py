@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from runner.config.compose import compose
-from runner.config.spelling import as_overrides, flatten
+from runner.config.override_text import as_overrides, flatten
 from runner.inference.load import Run, load_run
-from runner.launch.begin import begin
-from runner.launch.going_on import earlier_run
 from runner.launch.local import launch
+from runner.launch.resume import earlier_run
+from runner.launch.start import begin
 
 __all__ = ["evaluate", "load_run", "predict", "train"]
 

@@ -10,7 +10,7 @@ from torch import nn
 
 from runner.errors import ConfigError
 
-__all__ = ["Chosen", "choose_hardware", "describe_device"]
+__all__ = ["ResolvedHardware", "choose_hardware", "describe_device"]
 
 SMALL_MODEL = 500_000
 """Below so many parameters neither bf16 nor a second thread gains anything on a CPU."""
@@ -20,7 +20,7 @@ HINTED = {"precision": "precision", "channels_last": "memory format"}
 
 
 @dataclass
-class Chosen:
+class ResolvedHardware:
     """What a run trains on.
 
     Attributes:
@@ -38,7 +38,7 @@ class Chosen:
     reasons: list[str] = field(default_factory=list)
 
 
-def choose_hardware(hardware: dict[str, Any], model: nn.Module) -> Chosen:
+def choose_hardware(hardware: dict[str, Any], model: nn.Module) -> ResolvedHardware:
     """Fills what the config leaves open.
 
     Args:
@@ -77,7 +77,7 @@ def choose_hardware(hardware: dict[str, Any], model: nn.Module) -> Chosen:
         num_threads = 1
         reasons.append("one thread: handing such small operations around costs more than it saves")
     spelled = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}[str(precision)]
-    return Chosen(
+    return ResolvedHardware(
         accelerator,
         hardware.get("devices") or 1,
         spelled,

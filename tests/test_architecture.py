@@ -1,4 +1,4 @@
-"""Which room may import which. The imports are read with ast: nothing is executed."""
+"""Which package may import which. The imports are read with ast: nothing is executed."""
 
 from __future__ import annotations
 
@@ -20,35 +20,33 @@ MAY_IMPORT = {
     "losses": {"errors"},
     "models": {"errors"},
     "optim": {"errors"},
-    "regularize": {"errors", "data", "ranks", "optim"},
+    "regularize": {"errors", "data", "distributed", "optim"},
     "hardware": {"errors"},
-    "ranks": {"errors", "run"},
-    "devices": {"errors", "run", "ranks"},
+    "distributed": {"errors", "run"},
     "data": {"errors"},
     "music": {"errors"},
-    "tasks": {"errors", "plots", "optim", "data", "ranks"},
+    "tasks": {"errors", "plots", "optim", "data", "distributed"},
     "report": {"errors", "run", "plots", "hardware"},
-    "parts": {"errors", "config", "data", "tasks"},
+    "components": {"errors", "config", "data", "tasks"},
     "callbacks": {
-        "errors", "run", "report", "config", "hardware", "optim", "models", "data", "tasks", "ranks", "regularize",
-        "devices",
+        "errors", "run", "report", "config", "hardware", "optim", "models", "data", "tasks", "distributed", "regularize",
     },
-    "find_lr": {"errors", "run", "config", "hardware", "callbacks", "data", "tasks", "optim", "plots", "ranks"},
-    "measure_hardware": {"errors", "run", "hardware", "callbacks", "data", "tasks", "ranks", "devices"},
-    "inference": {"errors", "run", "config", "hardware", "parts", "callbacks", "data", "tasks", "plots", "ranks", "music"},
+    "lr_finder": {"errors", "run", "config", "hardware", "callbacks", "data", "tasks", "optim", "plots", "distributed"},
+    "hardware_benchmark": {"errors", "run", "hardware", "callbacks", "data", "tasks", "distributed"},
+    "inference": {"errors", "run", "config", "hardware", "components", "callbacks", "data", "tasks", "plots", "distributed", "music"},
     "landscape": {"errors", "run", "hardware", "inference", "callbacks", "data", "tasks", "plots", "optim"},
     "explain": {"errors", "run", "hardware", "data", "tasks", "plots", "report", "inference"},
     "tracking": {"errors", "run", "inference"},
     "worker": {
-        "errors", "run", "config", "parts", "hardware", "report", "tracking",
-        "callbacks", "data", "models", "tasks", "ranks", "optim", "find_lr", "devices", "measure_hardware",
+        "errors", "run", "config", "components", "hardware", "report", "tracking",
+        "callbacks", "data", "models", "tasks", "distributed", "optim", "lr_finder", "hardware_benchmark",
     },
-    "launch": {"errors", "run", "config", "worker", "ranks", "report", "callbacks"},
-    "sweep": {"errors", "run", "config", "launch", "worker", "ranks", "parts", "data", "report", "plots", "tracking"},
+    "launch": {"errors", "run", "config", "worker", "distributed", "report", "callbacks"},
+    "sweep": {"errors", "run", "config", "launch", "worker", "distributed", "components", "data", "report", "plots", "tracking"},
     "api": {"errors", "run", "config", "launch", "inference"},
-    "cli": {"errors", "run", "config", "parts", "ranks", "launch", "sweep", "inference", "explain", "landscape", "report", "tracking", "plots", "data", "optim"},
+    "cli": {"errors", "run", "config", "components", "distributed", "launch", "sweep", "inference", "explain", "landscape", "report", "tracking", "plots", "data", "optim"},
 }  # fmt: skip
-"""Room → rooms it may import besides itself. A room that is not named here fails the test: place it."""
+"""Package → packages it may import besides itself. A package that is not named here fails the test: place it."""
 
 LIBRARIES = {
     "models": {
@@ -64,7 +62,7 @@ LIBRARIES = {
     "errors": set(),
     "run": {"psutil", "yaml"},
 }
-"""Room → the only libraries it may import."""
+"""Package → the only libraries it may import."""
 
 FOREIGN = {
     "tasks": {"hydra", "omegaconf", "mlflow"},
@@ -74,17 +72,17 @@ FOREIGN = {
     "report": {"hydra", "mlflow", "pytorch_lightning"},
     "config": {"mlflow", "pytorch_lightning"},
 }
-"""Room → libraries it must not know."""
+"""Package → libraries it must not know."""
 
-LIGHT_ROOMS = {"cli", "run"}
-"""Rooms that import nothing but the standard library before they are asked for something."""
+LIGHT_PACKAGES = {"cli", "run"}
+"""Packages that import nothing but the standard library before they are asked for something."""
 
 
 def modules() -> list[Path]:
     return sorted(PACKAGE.rglob("*.py"))
 
 
-def room_of(path: Path) -> str:
+def package_of(path: Path) -> str:
     return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
@@ -114,33 +112,33 @@ def where(path: Path, line: int) -> str:
 
 @pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_imports_point_one_way(path: Path) -> None:
-    room = room_of(path)
-    if room in ("__init__", "__main__"):
+    package = package_of(path)
+    if package in ("__init__", "__main__"):
         return
-    assert room in MAY_IMPORT, f"runner/{room} is a new room: say in MAY_IMPORT what it may import"
+    assert package in MAY_IMPORT, f"runner/{package} is a new package: say in MAY_IMPORT what it may import"
     wrong = []
     for name, line in imported(parse(path)):
         library, _, rest = name.partition(".")
         if library == "runner":
             other = rest.partition(".")[0]
-            if other not in {room, "", "__version__"} | MAY_IMPORT[room]:
-                wrong.append(f"{where(path, line)}: {room} may not import {name}")
+            if other not in {package, "", "__version__"} | MAY_IMPORT[package]:
+                wrong.append(f"{where(path, line)}: {package} may not import {name}")
         elif library in sys.stdlib_module_names:
             continue
-        elif library in FOREIGN.get(room, ()) or (room in LIBRARIES and library not in LIBRARIES[room]):
-            wrong.append(f"{where(path, line)}: {room} may not know {library}")
+        elif library in FOREIGN.get(package, ()) or (package in LIBRARIES and library not in LIBRARIES[package]):
+            wrong.append(f"{where(path, line)}: {package} may not know {library}")
     assert not wrong, "\n".join(wrong)
 
 
-def test_no_two_rooms_need_each_other() -> None:
+def test_packages_have_no_import_cycle() -> None:
     graphlib.TopologicalSorter(MAY_IMPORT).prepare()  # raises CycleError
 
 
-@pytest.mark.parametrize("room", sorted(LIGHT_ROOMS))
-def test_light_rooms_import_the_standard_library_only(room: str) -> None:
-    light = {"runner." + name for name in (*LIGHT_ROOMS, "errors", "config.nearest")}
+@pytest.mark.parametrize("package", sorted(LIGHT_PACKAGES))
+def test_light_packages_import_the_standard_library_only(package: str) -> None:
+    light = {"runner." + name for name in (*LIGHT_PACKAGES, "errors", "config.nearest")}
     wrong = []
-    for path in (PACKAGE / room).rglob("*.py"):
+    for path in (PACKAGE / package).rglob("*.py"):
         for name, line in imported(parse(path), everywhere=False):
             if name.partition(".")[0] in sys.stdlib_module_names:
                 continue
@@ -164,11 +162,11 @@ def test_only_build_instantiates() -> None:
     assert not wrong, f"only config/build.py makes objects of a config: {', '.join(wrong)}"
 
 
-def test_nobody_imports_the_command_line() -> None:
+def test_the_command_line_is_not_imported() -> None:
     wrong = [
         where(path, line)
         for path in modules()
-        if room_of(path) not in ("cli", "__main__")
+        if package_of(path) not in ("cli", "__main__")
         for name, line in imported(parse(path))
         if f"{name}.".startswith("runner.cli.")
     ]

@@ -12,17 +12,17 @@ import pytorch_lightning as pl
 from annotated_types import Ge, Gt
 from pytorch_lightning.trainer.states import TrainerFn
 
-from runner.callbacks import loop
+from runner.callbacks import lightning_internals
 from runner.callbacks.cadence import parse_cadence
 from runner.callbacks.checkpoint_folder import check_folder, free_path, timeline
 from runner.callbacks.checkpoint_io import RunCheckpointIO
 from runner.callbacks.checkpoint_store import CheckpointStore
 from runner.callbacks.snapshot import snapshot
+from runner.distributed.collectives import barrier
 from runner.errors import UserError
-from runner.ranks.exchange import barrier
-from runner.run.checkpoints import Saved, best_checkpoint, last_checkpoint, rank
+from runner.run.checkpoints import Checkpoint, best_checkpoint, last_checkpoint, sort_by_metric
 
-__all__ = ["Checkpointer", "Saved", "best_checkpoint", "last_checkpoint"]
+__all__ = ["Checkpointer", "Checkpoint", "best_checkpoint", "last_checkpoint"]
 
 
 class Checkpointer(pl.Callback):
@@ -64,7 +64,7 @@ class Checkpointer(pl.Callback):
         self.asynchronous = asynchronous
         self.folder = Path()
         self._store: CheckpointStore | None = None
-        self._saved_at: loop.Position | None = None
+        self._saved_at: lightning_internals.Position | None = None
         self._saved_time = 0.0
         self._measured = False
 
@@ -86,7 +86,7 @@ class Checkpointer(pl.Callback):
         self._store = CheckpointStore(self.folder, entries, self.keep_best, self.keep_last, trainer.is_global_zero)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._saved_at = loop.position_of(trainer)
+        self._saved_at = lightning_internals.position_of(trainer)
         self._saved_time = time.monotonic()
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -100,10 +100,10 @@ class Checkpointer(pl.Callback):
         if self._store is None:
             return
         self._store.check()
-        position = loop.position_of(trainer)
+        position = lightning_internals.position_of(trainer)
         if position.batch and not (self._measured or self.every_n_steps or self.every_minutes):
             return
-        if (self._measured or position != self._saved_at) and loop.between_updates(trainer):
+        if (self._measured or position != self._saved_at) and lightning_internals.between_updates(trainer):
             kind = self._due(trainer, pl_module, position)
             if kind is not None:
                 self.save(trainer, kind)
@@ -112,7 +112,7 @@ class Checkpointer(pl.Callback):
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if self._store is None:
             return
-        if loop.position_of(trainer) != self._saved_at:
+        if lightning_internals.position_of(trainer) != self._saved_at:
             self.save(trainer, "epoch")
         self._store.finish()
 
@@ -120,7 +120,7 @@ class Checkpointer(pl.Callback):
         if self._store is not None and not getattr(exception, "at_once", False):
             self._store.finish_quietly()
 
-    def _due(self, trainer: pl.Trainer, pl_module: pl.LightningModule, position: loop.Position) -> str | None:
+    def _due(self, trainer: pl.Trainer, pl_module: pl.LightningModule, position: lightning_internals.Position) -> str | None:
         if self.every_n_epochs and position.batch == 0 and position.epoch % self.every_n_epochs == 0:
             return "epoch"
         if self._measured and self.keep_best and self._is_better(trainer, pl_module):
@@ -133,7 +133,7 @@ class Checkpointer(pl.Callback):
         return None
 
     def _is_better(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> bool:
-        value, ranked = self._value(trainer, pl_module), rank(self._store.entries)
+        value, ranked = self._value(trainer, pl_module), sort_by_metric(self._store.entries)
         if value is None or not ranked:
             return value is not None
         return value > ranked[0].value if pl_module.mode == "max" else value < ranked[0].value
@@ -152,11 +152,11 @@ class Checkpointer(pl.Callback):
         if self._store is None:
             return self.folder
         self._store.finish()
-        module, position = trainer.lightning_module, loop.position_of(trainer)
+        module, position = trainer.lightning_module, lightning_internals.position_of(trainer)
         path = free_path(self.folder, trainer.global_step)
         write = self._capture(trainer, path)
         self._saved_at, self._saved_time = position, time.monotonic()
-        entry = Saved(
+        entry = Checkpoint(
             file=path.name,
             step=trainer.global_step,
             epoch=max(0, position.epoch - (position.batch == 0)),
@@ -197,7 +197,7 @@ class Checkpointer(pl.Callback):
         """The checkpoint of this very moment, on the disk: a new one, unless it is there already."""
         if self._store is None:
             return self.folder
-        if loop.position_of(trainer) != self._saved_at or not self._store.entries:
+        if lightning_internals.position_of(trainer) != self._saved_at or not self._store.entries:
             self.save(trainer, "interrupt")
         self._store.finish()
         return self._store.entries[-1].path

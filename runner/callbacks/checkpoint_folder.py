@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 from runner.errors import CheckpointError
-from runner.run.checkpoints import Saved, read_index
+from runner.run.checkpoints import Checkpoint, read_index
 from runner.run.files import cannot_write, remove, replace_file
 
 __all__ = ["check_folder", "free_path", "timeline"]
@@ -57,7 +57,7 @@ def free_path(folder: Path, step: int) -> Path:
     return path
 
 
-def timeline(folder: Path, resumed: str | Path | None) -> list[Saved]:
+def timeline(folder: Path, resumed: str | Path | None) -> list[Checkpoint]:
     """The checkpoints up to the one resumed from. Later ones are forgotten: the run comes by there again.
 
     Raises:

@@ -13,7 +13,7 @@ import torch
 from lightning_fabric.plugins import CheckpointIO
 from torch.serialization import get_unsafe_globals_in_checkpoint
 
-from runner.devices.shard_files import read_whole
+from runner.distributed.fsdp_checkpoint import read_whole
 from runner.errors import CheckpointError
 from runner.run.checkpoints import damage, read_index
 from runner.run.files import cannot_write, replace_file
@@ -55,7 +55,7 @@ class RunCheckpointIO(CheckpointIO):
                 writer = HashingWriter(file)
                 torch.save(checkpoint, writer)
                 writer.finish()
-            refuse_code(temporary, path)
+            reject_code(temporary, path)
             replace_file(temporary, path)
         except OSError as error:
             raise CheckpointError(cannot_write(path, error)) from error
@@ -133,7 +133,7 @@ class HashingWriter:
         os.fsync(self.file.fileno())
 
 
-def refuse_code(written: Path, path: Path) -> None:
+def reject_code(written: Path, path: Path) -> None:
     foreign = get_unsafe_globals_in_checkpoint(written)
     if foreign:
         raise CheckpointError(

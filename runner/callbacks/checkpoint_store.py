@@ -10,7 +10,7 @@ from pathlib import Path
 
 from runner.callbacks.background import Background
 from runner.errors import CheckpointError
-from runner.run.checkpoints import PATTERN, Saved, file_digest, rank, write_index
+from runner.run.checkpoints import PATTERN, Checkpoint, file_digest, sort_by_metric, write_index
 from runner.run.files import remove
 
 __all__ = ["CheckpointStore"]
@@ -30,7 +30,7 @@ class CheckpointStore:
         entries: what is kept, one still being written among them.
     """
 
-    def __init__(self, folder: Path, entries: list[Saved], keep_best: int, keep_last: int, writes: bool = True):
+    def __init__(self, folder: Path, entries: list[Checkpoint], keep_best: int, keep_last: int, writes: bool = True):
         self.folder = folder
         self.keep_best = keep_best
         self.keep_last = keep_last
@@ -40,7 +40,7 @@ class CheckpointStore:
         if writes:
             self._list(self.entries)
 
-    def add(self, entry: Saved, write: Callable[[], str | None] | None, asynchronous: bool) -> None:
+    def add(self, entry: Checkpoint, write: Callable[[], str | None] | None, asynchronous: bool) -> None:
         """Takes a checkpoint in.
 
         Args:
@@ -61,7 +61,7 @@ class CheckpointStore:
         else:
             self.entries = self._write(entry, write, entries)
 
-    def _write(self, entry: Saved, write: Callable[[], str | None] | None, entries: list[Saved]) -> list[Saved]:
+    def _write(self, entry: Checkpoint, write: Callable[[], str | None] | None, entries: list[Checkpoint]) -> list[Checkpoint]:
         written = write() if write is not None else None
         found = file_digest(entry.path)
         if written is not None and found != written:
@@ -99,11 +99,11 @@ class CheckpointStore:
         except Exception as error:
             log.error("%s", error)
 
-    def _kept(self, entries: list[Saved]) -> list[Saved]:
-        kept = {*rank(entries)[: self.keep_best], *entries[-self.keep_last :]}
+    def _kept(self, entries: list[Checkpoint]) -> list[Checkpoint]:
+        kept = {*sort_by_metric(entries)[: self.keep_best], *entries[-self.keep_last :]}
         return [entry for entry in entries if entry in kept]
 
-    def _list(self, entries: list[Saved]) -> None:
+    def _list(self, entries: list[Checkpoint]) -> None:
         """Lists what is kept, then removes every other file: in this order, for the process may end between."""
         write_index(self.folder, entries)
         listed = {entry.file for entry in entries}

@@ -9,7 +9,7 @@ from typing import Any
 import pytorch_lightning as pl
 from pytorch_lightning.trainer.states import TrainerFn
 
-from runner.callbacks import loop
+from runner.callbacks import lightning_internals
 from runner.callbacks.checkpoint import Checkpointer
 from runner.callbacks.job_end import JobEnd
 from runner.errors import BudgetSpent, OutOfTime
@@ -18,7 +18,7 @@ __all__ = ["Deadline", "seconds_of"]
 
 MARGIN_S = 60.0
 """Before a scheduler's limit: for a last step, the checkpoint, and the end of the process."""
-MOST_OF_JOB = 0.25
+MAX_OF_JOB = 0.25
 """The margin is no more of a job's whole time than this."""
 
 
@@ -62,7 +62,7 @@ class Deadline(pl.Callback):
             return
         now = time.monotonic()
         self._longest_s, self._last = max(self._longest_s, now - self._last), now
-        if not loop.between_updates(trainer):
+        if not lightning_internals.between_updates(trainer):
             return
         if self._is(trainer, self.job_end is not None and time.time() + self.margin_s() >= self.job_end.at):
             path = save(trainer)
@@ -82,7 +82,7 @@ class Deadline(pl.Callback):
 
     def margin_s(self) -> float:
         """How long before the job's end the state is saved."""
-        margin = min(MARGIN_S, MOST_OF_JOB * self.job_end.length_s) if self.job_end.length_s else MARGIN_S
+        margin = min(MARGIN_S, MAX_OF_JOB * self.job_end.length_s) if self.job_end.length_s else MARGIN_S
         return margin + 2 * self._longest_s
 
     @staticmethod

@@ -16,12 +16,12 @@ from runner.callbacks.range_test import RangeTestRecorder
 from runner.data.loader import make_loader
 from runner.data.sampler import Share
 from runner.data.split import Split
+from runner.distributed.collectives import all_gather
 from runner.errors import UserError
 from runner.models.head import head_modules
-from runner.ranks.exchange import all_of
 from runner.regularize.mix import BatchMix
 from runner.regularize.noise import InputNoise
-from runner.report import announce
+from runner.report import messages
 
 __all__ = ["FeatureCache"]
 
@@ -131,12 +131,12 @@ class FeatureCache:
         kept = vars(data).pop(KEPT, {})
         made_from = (*self._splits, self.views, backbone_digest(model, self.head)) if in_range_test or kept else ()
         if made_from in kept:
-            announce.text("features of the frozen backbone: those of the learning-rate range test")
+            messages.text("features of the frozen backbone: those of the learning-rate range test")
             self._fill(kept[made_from])
         else:
             views = f", {self.views} views of train" if self.views > 1 else ""
             counts = " + ".join(str(len(split)) for split in self._splits.values())
-            announce.text(f"features of the frozen backbone, once: {counts} samples{views}")
+            messages.text(f"features of the frozen backbone, once: {counts} samples{views}")
             self._fill({n: self._features(s.whole, self.views if n == "train" else 1) for n, s in self._splits.items()})
         if in_range_test:
             setattr(data, KEPT, {made_from: {n: (s.features, s.targets) for n, s in self._splits.items()}})
@@ -182,7 +182,7 @@ class FeatureCache:
                     )
                 places = [positions[int(index)] for index in batch["index"]]
                 parts.append((places, features.cpu(), batch["targets"].cpu()))
-        ranks = [part for rank in all_of(parts) for part in rank]
+        ranks = [part for rank in all_gather(parts) for part in rank]
         order = torch.tensor([place for places, _, _ in ranks for place in places]).argsort()
         return torch.cat([part[1] for part in ranks])[order], torch.cat([part[2] for part in ranks])[order]
 

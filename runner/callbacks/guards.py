@@ -10,11 +10,11 @@ import torch
 from annotated_types import Ge, Gt, Lt
 from torch import Tensor
 
-from runner.callbacks import loop
+from runner.callbacks import lightning_internals
 from runner.callbacks.batch_names import describe_batch, some
 from runner.callbacks.finite import gradients_are_finite, gradients_not_finite, parameters_not_finite
+from runner.distributed.collectives import any_across_ranks
 from runner.errors import NonFiniteLossError, RollBack, UserError
-from runner.ranks.exchange import any_rank
 
 __all__ = ["NonFiniteGuard"]
 
@@ -48,7 +48,7 @@ class NonFiniteGuard(pl.Callback):
         lr_factor: Annotated[float, Gt(0), Lt(1)] | None = None,
         every_n_steps: Annotated[int, Gt(0)] | None = None,
     ):
-        refuse_idle(on_non_finite, most, lr_factor, every_n_steps)
+        reject_idle(on_non_finite, most, lr_factor, every_n_steps)
         self.on_non_finite = on_non_finite
         self.most = most or MOST.get(on_non_finite, 0)
         self.lr_factor = lr_factor or 0.5
@@ -104,7 +104,7 @@ class NonFiniteGuard(pl.Callback):
                 for buffer, before in self._buffers:
                     buffer.copy_(before)
         self._buffers = []
-        if loop.between_updates(trainer):
+        if lightning_internals.between_updates(trainer):
             self._count(trainer)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -118,7 +118,7 @@ class NonFiniteGuard(pl.Callback):
             return
         self._look(trainer)
         wrong = parameters_not_finite(pl_module)
-        if any_rank(bool(wrong)) == [True]:
+        if any_across_ranks(bool(wrong)) == [True]:
             wrong = wrong or ["the share of another rank"]
             self._fail(
                 trainer,
@@ -169,7 +169,7 @@ class NonFiniteGuard(pl.Callback):
         raise NonFiniteLossError(f"{message} {advice(trainer)}")
 
 
-def refuse_idle(on_non_finite: str, most: Any, lr_factor: Any, every_n_steps: Any) -> None:
+def reject_idle(on_non_finite: str, most: Any, lr_factor: Any, every_n_steps: Any) -> None:
     """
     Raises:
         UserError: a value that nothing would read.

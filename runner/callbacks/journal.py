@@ -9,7 +9,7 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.loggers.logger import Logger
 from torch import Tensor
 
-from runner.ranks.exchange import all_of, mean_over_ranks, num_ranks, own_part
+from runner.distributed.collectives import all_gather, mean_over_ranks, own_part, world_size
 from runner.run.directory import RunDir
 from runner.run.journal import Journal
 
@@ -126,7 +126,7 @@ class TrainMetrics(Callback):
     def state_dict(self) -> dict[str, Any]:
         """This rank's sums, and where there are several ranks, those of each."""
         own = self._own_state()
-        return own if num_ranks() == 1 else own | {"ranks": all_of(own)}
+        return own if world_size() == 1 else own | {"ranks": all_gather(own)}
 
     def _own_state(self) -> dict[str, Any]:
         def number(value: Tensor | None) -> float | None:

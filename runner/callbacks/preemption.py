@@ -12,7 +12,7 @@ from types import FrameType
 import pytorch_lightning as pl
 from pytorch_lightning.trainer.states import TrainerFn
 
-from runner.callbacks import loop
+from runner.callbacks import lightning_internals
 from runner.callbacks.checkpoint import Checkpointer
 from runner.errors import Interrupted
 
@@ -124,7 +124,7 @@ class Preemption(pl.Callback):
         self._watch.take()  # Lightning's own handler would end the process with exit code 0, unsaved
 
     def on_step_boundary(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if self._asked(trainer) and loop.between_updates(trainer):
+        if self._asked(trainer) and lightning_internals.between_updates(trainer):
             self._save_and_leave(trainer)
 
     def on_validation_batch_end(

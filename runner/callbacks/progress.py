@@ -19,7 +19,7 @@ __all__ = ["Progress"]
 
 DRAW_EVERY_S = 0.15
 LINE_EVERY_S = 30.0
-MOST_LINES_ON_TERMINAL = 50
+MAX_LINES_ON_TERMINAL = 50
 
 
 class Progress(ProgressBar):
@@ -190,7 +190,7 @@ class Progress(ProgressBar):
         if self._ended_epoch is None:
             return
         (epoch, seconds), self._ended_epoch = self._ended_epoch, None
-        every = max(1, math.ceil((trainer.max_epochs or 0) / MOST_LINES_ON_TERMINAL))
+        every = max(1, math.ceil((trainer.max_epochs or 0) / MAX_LINES_ON_TERMINAL))
         if self._bar is not None and (epoch + 1) % every and epoch + 1 != trainer.max_epochs:
             return
         left = eta_text(self._time_left.estimate_s(trainer, 0))  # Lightning counts the next epoch already

@@ -6,8 +6,8 @@ import math
 
 import pytorch_lightning as pl
 
+from runner.distributed.collectives import mean_over_ranks
 from runner.optim.range_test import RangeTest, smoothed, suggestions
-from runner.ranks.exchange import mean_over_ranks
 
 __all__ = ["RangeTestRecorder"]
 

@@ -10,7 +10,7 @@ from annotated_types import Ge, Gt, Le
 from torch import nn
 
 from runner.callbacks.feature_cache import FeatureCache
-from runner.callbacks.still import StillModules, batch_norms, frozen_modules
+from runner.callbacks.frozen_modules import KeepInEval, batch_norms, frozen_modules
 from runner.errors import UserError
 from runner.models.head import head_modules, split_parameters
 from runner.models.layer_groups import layer_groups
@@ -19,7 +19,7 @@ from runner.optim.groups import set_lr_factor
 __all__ = ["FineTune", "FrozenBackbone", "GradualUnfreezing"]
 
 
-class FrozenBackbone(StillModules):
+class FrozenBackbone(KeepInEval):
     """Trains the head alone. The rest keeps its weights and its batch-norm statistics, and drops nothing out.
 
     Args:
@@ -66,7 +66,7 @@ class FrozenBackbone(StillModules):
             self._cache = None
 
 
-class Unfreezing(StillModules):
+class Unfreezing(KeepInEval):
     """Trains the layers from the head back to the input: group by group, as a subclass says.
 
     Every group trains at its own share of the learning rate. Frozen groups are in evaluation mode.

@@ -13,7 +13,7 @@ import sys
 from types import ModuleType
 
 from runner.cli.failure import guarded
-from runner.cli.group import refuse_in_group
+from runner.cli.group import reject_in_group
 from runner.cli.parser import VerbParser
 from runner.config.nearest import nearest
 from runner.errors import UserError
@@ -61,7 +61,7 @@ def _dispatch(words: list[str]) -> int:
         args = parser.parse_intermixed_args(words[1:])
         args.words = words
         if words[0] not in IN_GROUP:
-            refuse_in_group(f"runner {words[0]}")
+            reject_in_group(f"runner {words[0]}")
         return verb.run(args)
     if words and not words[0].startswith("-"):
         raise UserError(_unknown_verb(words))

@@ -20,17 +20,17 @@ def execute(run: RunDir) -> int:
     from runner.cli.group import is_first
     from runner.errors import Interrupted, RunFailed
     from runner.launch.local import launch
-    from runner.report import announce
+    from runner.report import messages
 
     try:
         results = launch(run)
     except (Interrupted, RunFailed):
         if is_first() and any(run.path.glob("**/checkpoints/*.ckpt")):
             print(
-                f"`runner resume {announce.short_path(run.path)}` goes on from the last checkpoint.",
+                f"`runner resume {messages.short_path(run.path)}` goes on from the last checkpoint.",
                 file=sys.stderr,
             )
         raise
     if results is not None and is_first():
-        announce.results(run, results)
+        messages.results(run, results)
     return 0

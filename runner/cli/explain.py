@@ -9,8 +9,8 @@ from runner.cli.arguments import add_allow_package, add_checkpoint, add_run
 
 SUMMARY = "why it decided so: Grad-CAM, integrated gradients, occlusion, permutation importance"
 METHODS = ("auto", "grad_cam", "grad_cam_plus_plus", "integrated_gradients", "occlusion", "permutation")
-MOST_LISTED = 20
-MOST_ROWS = 50
+MAX_LISTED = 20
+MAX_ROWS = 50
 COARSE = 0.05
 """Share of what is explained that integrated gradients may miss before finer ones are proposed."""
 
@@ -59,10 +59,10 @@ def run(args: Namespace) -> int:
     folder = Path(args.output) if args.output else found_run.explanations / explained.method
     written = write_explained(explained, folder)
     _tell(explained)
-    for path in written[:MOST_LISTED]:
+    for path in written[:MAX_LISTED]:
         print(f"  {path}")
-    if len(written) > MOST_LISTED:
-        print(f"  and {len(written) - MOST_LISTED} more")
+    if len(written) > MAX_LISTED:
+        print(f"  and {len(written) - MAX_LISTED} more")
     if not args.output and found_run.report_path.exists():
         from runner.report.page import write_report
 
@@ -76,7 +76,7 @@ def _wish(args: Namespace):
         UserError: an option would have no effect.
     """
     from runner.errors import UserError
-    from runner.explain.wish import Wish
+    from runner.explain.options import ExplainOptions
 
     if args.inputs:
         given = [f"--{name}" for name in ("split", "samples") if getattr(args, name) is not None]
@@ -87,7 +87,7 @@ def _wish(args: Namespace):
             raise UserError(f"--{option} would have no effect with --method {args.method}: it is for {method}.")
     names = ("target", "step", "layer", "split", "samples", "steps", "repeats", "seed")
     chosen = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
-    return Wish(None if args.method == "auto" else args.method, worst=args.worst, **chosen)
+    return ExplainOptions(None if args.method == "auto" else args.method, worst=args.worst, **chosen)
 
 
 def _tell(explained) -> None:
@@ -108,11 +108,11 @@ def _tell(explained) -> None:
         title = f"{one.metric} {one.score:.4g} on {one.num_samples} rows; what it loses without a column"
         console().print(table("column", "mean", "std", rows=rows, title=title))
     else:
-        rows = [one.as_row() for one in explained.found[:MOST_ROWS]]
+        rows = [one.as_row() for one in explained.found[:MAX_ROWS]]
         columns = list(dict.fromkeys(key for row in sorted(rows, key=len, reverse=True) for key in row))
         console().print(table(*columns, rows=[tuple(_cell(row.get(key, "")) for key in columns) for row in rows]))
-        if len(explained.found) > MOST_ROWS:
-            print(f"and {len(explained.found) - MOST_ROWS} more, in the files")
+        if len(explained.found) > MAX_ROWS:
+            print(f"and {len(explained.found) - MAX_ROWS} more, in the files")
         _tell_completeness(explained.found)
     if explained.skipped:
         print(f"nothing to explain in {len(explained.skipped)}: {', '.join(explained.skipped[:5])}")

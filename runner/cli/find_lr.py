@@ -26,18 +26,18 @@ def run(args: Namespace) -> int:
     from runner.config.check import check
     from runner.config.compose import compose
     from runner.launch.local import launch, prepare
-    from runner.launch.nodes import refuse_nodes
-    from runner.report import announce
+    from runner.launch.node_rendezvous import reject_nodes
+    from runner.report import messages
 
     allow_packages(args.allow_package)
     experiment, overrides = split_experiment(args.overrides)
     composition = compose([*overrides, "debug.kind=find_lr"], experiment, args.config_dir)
     composition.config.debug.kind = "find_lr"  # also where an experiment has a debug of its own
     check(composition)
-    refuse_nodes(composition.config, "runner find-lr")
+    reject_nodes(composition.config, "runner find-lr")
     directory = prepare(composition, ["runner", *args.words])
     results = launch(directory)
     if results is None:  # a cluster is at it, and nobody waits here
         return 0
-    announce.range_test(directory, composition, results, args.overrides)
+    messages.range_test(directory, composition, results, args.overrides)
     return 0

@@ -6,7 +6,7 @@ import os
 
 from runner.errors import UserError
 
-__all__ = ["is_first", "refuse_in_group"]
+__all__ = ["is_first", "reject_in_group"]
 
 SIGNS = ("TORCHELASTIC_RUN_ID", "SLURM_STEP_NUM_TASKS", "MASTER_PORT")
 
@@ -16,23 +16,23 @@ def is_first() -> bool:
     return _place().is_first
 
 
-def refuse_in_group(command: str) -> None:
+def reject_in_group(command: str) -> None:
     """
     Raises:
         UserError: several processes carry out a command that is one process's work; the others end without a word.
     """
-    place = _place()
-    if place.world_size == 1:
+    process_info = _place()
+    if process_info.world_size == 1:
         return
-    if not place.is_first:
+    if not process_info.is_first:
         raise SystemExit(UserError.exit_code)
     raise UserError(
-        f"`{command}` is the work of one process, and {place.starter} has started {place.world_size}. "
+        f"`{command}` is the work of one process, and {process_info.starter} has started {process_info.world_size}. "
         "Call it without, or with a single process."
     )
 
 
 def _place():
-    from runner.ranks.place import Place
+    from runner.distributed.process_info import ProcessInfo
 
-    return Place.here() if any(name in os.environ for name in SIGNS) else Place()
+    return ProcessInfo.here() if any(name in os.environ for name in SIGNS) else ProcessInfo()

@@ -63,8 +63,8 @@ def run_job(_config: Any, experiment: str | None, config_dirs: list[str]) -> flo
     from runner.config.compose import compose
     from runner.errors import Interrupted, RunnerError
     from runner.launch import local
-    from runner.launch.going_on import earlier_run, go_on, goes_on
-    from runner.launch.nodes import refuse_nodes
+    from runner.launch.node_rendezvous import reject_nodes
+    from runner.launch.resume import earlier_run, go_on, goes_on
     from runner.run.files import read_json
 
     hydra = HydraConfig.get()
@@ -74,7 +74,7 @@ def run_job(_config: Any, experiment: str | None, config_dirs: list[str]) -> flo
     try:
         composition = compose(overrides, experiment, config_dirs)
         check(composition)
-        refuse_nodes(composition.config, "runner train -m")
+        reject_nodes(composition.config, "runner train -m")
         command = ["runner", "train", *([experiment] if experiment else []), *overrides]
         run = earlier_run(composition) if goes_on(composition) else None
         if run is None:
@@ -95,7 +95,7 @@ def run_job(_config: Any, experiment: str | None, config_dirs: list[str]) -> flo
 def print_outcome(place: Path) -> None:
     """The table of the runs that were started."""
     from runner.cli.show import console
-    from runner.report.announce import short_path
+    from runner.report.messages import short_path
     from runner.report.tables import next_commands, runs_table
     from runner.run.directory import RunDir
     from runner.run.status import read_status
@@ -125,16 +125,16 @@ def check_combinations(overrides: list[str], experiment: str | None, config_dirs
     Raises:
         ConfigError: with every problem found.
     """
-    from runner.config.check import find_problems
+    from runner.config.check import check_config
     from runner.config.compose import compose
-    from runner.config.effect import single_run_problems
+    from runner.config.no_effect import single_run_problems
     from runner.errors import ConfigError
 
     problems: dict[str, None] = {}
     root = "runs"
     for lines in combinations(overrides):
         composition = compose(lines, experiment, config_dirs, multirun=True)
-        problems |= dict.fromkeys([*find_problems(composition), *single_run_problems(composition)])
+        problems |= dict.fromkeys([*check_config(composition), *single_run_problems(composition)])
         root = str(composition.config.run.root)
     if problems:
         raise ConfigError(list(problems))

@@ -86,11 +86,11 @@ def _write_on(args: Namespace) -> int:
     """With ``--prompt``: texts, and of tunes whether they are some."""
     import json
 
-    from runner.inference.generate import Wish, generate, write_texts, write_tunes
+    from runner.inference.generate import GenerationOptions, generate, write_texts, write_tunes
     from runner.run.directory import find_run
 
     given = {name: getattr(args, name) for name in WRITING if getattr(args, name) is not None}
-    wish = Wish(args.prompt, **given)
+    wish = GenerationOptions(args.prompt, **given)
     written = generate(find_run(args.run_ref, args.root), wish, args.checkpoint)
     is_file = bool(args.output and Path(args.output).suffix)
     rows: list[dict[str, Any]] = []

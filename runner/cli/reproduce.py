@@ -24,8 +24,8 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> int:
     from runner.cli.arguments import allow_packages
-    from runner.launch.again import code_of, prepare_again, run_with_code
     from runner.launch.local import launch
+    from runner.launch.reproduce import code_of, prepare_again, run_with_code
     from runner.run.directory import find_run
 
     allow_packages(args.allow_package)
@@ -45,7 +45,7 @@ def tell_differences(run: RunDir, with_old_code: bool) -> bool:
     """Prints what is not as it was; returns whether all is."""
     from runner.run.files import read_json
     from runner.run.provenance import collect_provenance
-    from runner.run.reproduction import differences_of_place
+    from runner.run.reproducibility import differences_of_place
 
     before = read_json(run.provenance_path, {})
     diff = run.path / "git.diff"
@@ -71,7 +71,7 @@ def tell_differences(run: RunDir, with_old_code: bool) -> bool:
 def tell_proof(before: RunDir, now: RunDir, same_place: bool) -> int:
     """Prints what is equal to the last bit, and keeps it in ``reproduction.json``."""
     from runner.run.files import write_json
-    from runner.run.reproduction import compare_metrics, compare_results
+    from runner.run.reproducibility import compare_metrics, compare_results
 
     weights = compare_weights(before, now)
     metrics, results = compare_metrics(before, now), compare_results(before, now)

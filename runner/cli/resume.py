@@ -30,7 +30,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(args: Namespace) -> int:
     from runner.cli.arguments import allow_packages
     from runner.cli.execution import execute
-    from runner.launch.begin import begin_again
+    from runner.launch.start import begin_again
     from runner.run.directory import find_run
 
     allow_packages(args.allow_package)
@@ -47,8 +47,8 @@ def startable(run: RunDir, overrides: list[str], config_dirs: list[str]) -> RunD
     from runner.cli.run_paths import with_absolute_paths
     from runner.config.check import check
     from runner.config.compose import compose
-    from runner.launch.begin import joins_others
-    from runner.launch.going_on import go_on
+    from runner.launch.resume import go_on
+    from runner.launch.start import joins_others
 
     if joins_others(run):
         return run

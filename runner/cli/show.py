@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NoReturn
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from runner.report.shown import Shown
+    from runner.report.dual_output import Shown
 
 __all__ = ["console", "hush_libraries", "table"]
 
@@ -33,7 +33,7 @@ def table(*headers: str, rows: Sequence[Sequence[str]], title: str | None = None
     from rich.table import Table
     from rich.text import Text
 
-    from runner.report.shown import Shown, aligned
+    from runner.report.dual_output import Shown, aligned
 
     face = Table(box=SIMPLE_HEAD, title=title, title_justify="left", title_style="bold", pad_edge=False)
     for name in headers:

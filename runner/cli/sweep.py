@@ -44,13 +44,13 @@ def run(args: Namespace) -> int:
     from runner.cli.arguments import allow_packages
 
     allow_packages(args.allow_package)
-    sweep_views.refuse_options(args)
+    sweep_views.reject_options(args)
     if sweep_views.is_view(args.overrides):
         return sweep_views.run(args)
     from runner.cli.show import console
     from runner.report.tables import next_commands as command_list
-    from runner.sweep.record import read_record
     from runner.sweep.report.next import next_commands
+    from runner.sweep.sweep_summary import read_record
     from runner.sweep.view import SweepView
 
     out = console()

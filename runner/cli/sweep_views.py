@@ -17,7 +17,7 @@ def is_view(words: list[str]) -> bool:
     return bool(words) and words[0] in WORDS
 
 
-def refuse_options(args: Namespace) -> None:
+def reject_options(args: Namespace) -> None:
     """Options that a search itself does not know."""
     from runner.errors import UserError
 
@@ -30,7 +30,7 @@ def run(args: Namespace) -> int:
     """Carries out the view that ``args.overrides`` names."""
     from runner.errors import UserError
     from runner.sweep.directory import find_sweep
-    from runner.sweep.record import read_record
+    from runner.sweep.sweep_summary import read_record
 
     word, *rest = args.overrides
     if len(rest) > (word != "list"):
@@ -45,8 +45,8 @@ def run(args: Namespace) -> int:
 def list_sweeps(root: str) -> int:
     from runner.cli.show import console
     from runner.sweep import directory
-    from runner.sweep.record import read_record
     from runner.sweep.report.tables import sweeps_table
+    from runner.sweep.sweep_summary import read_record
 
     sweeps = directory.list_sweeps(root)
     if not sweeps:

@@ -57,7 +57,7 @@ def send(run, uri: str | None, with_model: bool) -> tuple[str, bool]:
     """
     from runner.run.directory import RunDir
     from runner.run.folds import has_folds
-    from runner.tracking.children import FoldsMirror
+    from runner.tracking.child_runs import FoldsMirror
     from runner.tracking.mirror import sync
     from runner.tracking.settings import check, read_settings
 

@@ -43,14 +43,14 @@ def run(args: Namespace) -> int:
     if args.cfg:
         return _print_config(args.cfg, overrides, experiment, args)
     if args.multirun:
-        from runner.cli.group import refuse_in_group
+        from runner.cli.group import reject_in_group
         from runner.cli.multirun import multirun
 
-        refuse_in_group("runner train -m")
+        reject_in_group("runner train -m")
         return multirun(overrides, experiment, args.config_dir)
     from runner.cli.execution import execute
     from runner.config.compose import compose
-    from runner.launch.begin import begin
+    from runner.launch.start import begin
 
     run = begin(lambda: compose(overrides, experiment, args.config_dir), ["runner", *args.words])
     return 0 if run is None else execute(run)

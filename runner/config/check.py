@@ -9,25 +9,25 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from runner.config.agreement import agreement_problems
+from runner.config.compatibility import agreement_problems
 from runner.config.composition import Composition
-from runner.config.effect import effect_problems
+from runner.config.constructors import trial_problems
 from runner.config.finite import non_finite_problems
 from runner.config.folds import fold_problems
 from runner.config.groups import GROUPS
-from runner.config.hardware_effect import hardware_problems
+from runner.config.hardware_no_effect import hardware_problems
 from runner.config.machine import machine_problems
 from runner.config.monitor import monitor_problems
 from runner.config.nearest import did_you_mean
+from runner.config.no_effect import effect_problems
 from runner.config.node import check_value
-from runner.config.plain import dotted_keys, references, to_plain
+from runner.config.resolve import dotted_keys, references, to_plain
 from runner.config.schema import Config
 from runner.config.signature import annotations_of
 from runner.config.trainer import trainer_problems
-from runner.config.trial import trial_problems
 from runner.errors import ConfigError
 
-__all__ = ["check", "data_problems", "find_problems"]
+__all__ = ["check", "data_problems", "check_config"]
 
 
 def check(composition: Composition) -> None:
@@ -36,12 +36,12 @@ def check(composition: Composition) -> None:
     Raises:
         ConfigError: with every problem found.
     """
-    problems = find_problems(composition)
+    problems = check_config(composition)
     if problems:
         raise ConfigError(problems)
 
 
-def find_problems(composition: Composition) -> list[str]:
+def check_config(composition: Composition) -> list[str]:
     """One sentence a mistake, each once."""
     unresolved: list[str] = []
     plain = with_lr(to_plain(composition.config, unresolved))

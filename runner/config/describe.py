@@ -12,8 +12,8 @@ from typing import Any
 from runner.config.docstring import parameter_docs
 from runner.config.experiment import load_config
 from runner.config.groups import Option
-from runner.config.part import Part, part_of
-from runner.config.plain import to_plain
+from runner.config.introspect import NodeSpec, part_of
+from runner.config.resolve import to_plain
 from runner.config.schema import Config
 from runner.config.signature import annotations_of, members, named_parameters, parameters_of
 from runner.config.target import resolve_target
@@ -64,7 +64,7 @@ def describe(what: Option | dict[str, Any] | Callable[..., Any], place: str = ""
 def given_by_runner(place: str) -> set[str]:
     if place == "trainer":
         return set(RESERVED)
-    part = part_of(annotations_of(Config).get(place, Any)) or Part()
+    part = part_of(annotations_of(Config).get(place, Any)) or NodeSpec()
     return {*part.supplied, *part.first}
 
 
@@ -99,7 +99,7 @@ def type_text(annotation: Any) -> str:
     if annotation is Any or annotation is inspect.Parameter.empty:
         return "any"
     if origin is typing.Annotated:
-        if any(isinstance(entry, Part) for entry in arguments[1:]):
+        if any(isinstance(entry, NodeSpec) for entry in arguments[1:]):
             return "node with _target_"
         return ", ".join(
             [type_text(arguments[0]), *(bound for entry in arguments[1:] for bound in bounds(entry))]

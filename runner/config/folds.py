@@ -10,7 +10,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig
 
-from runner.config.agreement import constructor_of
+from runner.config.compatibility import constructor_of
 from runner.config.composition import Composition
 from runner.config.schema import Folds
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from runner.config.dealing import dealing_problems
+from runner.config.batch_divisibility import dealing_problems
 from runner.config.launching import CLUSTERS, launching_problems
 
 __all__ = ["machine_problems"]

@@ -7,14 +7,14 @@ from collections.abc import Iterable
 from typing import Any
 
 from runner.config.build import HYDRA_KEYS
+from runner.config.introspect import NodeSpec
 from runner.config.nearest import did_you_mean, nearest
-from runner.config.part import Part
 from runner.config.signature import named_parameters
 
 __all__ = ["arguments_of", "given_by_runner", "name_problems", "takes_any"]
 
 
-def given_by_runner(part: Part | None) -> set[str]:
+def given_by_runner(part: NodeSpec | None) -> set[str]:
     return {*part.supplied, *part.first} if part else set()
 
 
@@ -47,11 +47,11 @@ def name_problems(
     arguments: dict[str, Any],
     place: str,
     known: Iterable[str] = (),
-    part: Part | None = None,
+    part: NodeSpec | None = None,
     partial: bool | None = False,
 ) -> list[str]:
     """Names that the constructor does not take, those it misses, and those that are runner's to give."""
-    part = part or Part()
+    part = part or NodeSpec()
     named = named_parameters(parameters)
     open_ended = takes_any(parameters)
     supplied = given_by_runner(part)

@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from runner.config.groups import GROUPS
+from runner.config.introspect import NodeSpec, part_of
 from runner.config.names import arguments_of, given_by_runner, name_problems, takes_any
-from runner.config.part import Part, part_of
-from runner.config.plain import MISSING
+from runner.config.resolve import MISSING
 from runner.config.signature import annotations_of, members, named_parameters, parameters_of
 from runner.config.target import locate, resolve_target
 from runner.config.values import holds_unknown, show, type_problems
@@ -83,7 +83,7 @@ def inner_values(annotation: Any, value: Any, place: str) -> Iterable[tuple[Any,
 
 
 def check_node(
-    node: dict[str, Any], place: str, known: Iterable[str], part: Part | None, annotation: Any
+    node: dict[str, Any], place: str, known: Iterable[str], part: NodeSpec | None, annotation: Any
 ) -> list[str]:
     """Mistakes of a node with a constructor."""
     try:
@@ -97,7 +97,7 @@ def check_node(
 
 
 def kind_problems(
-    constructor: Callable[..., Any], node: dict[str, Any], place: str, part: Part | None, annotation: Any
+    constructor: Callable[..., Any], node: dict[str, Any], place: str, part: NodeSpec | None, annotation: Any
 ) -> list[str]:
     """Whether what comes out of a constructor is what the place needs."""
     made = constructor if inspect.isclass(constructor) else annotations_of(constructor).get("return")
@@ -113,7 +113,7 @@ def kind_problems(
     return [f"{place}: {node['_target_']} gives a {made.__name__}, expected a {names}."]
 
 
-def key_problems(node: dict[str, Any], place: str, part: Part | None) -> list[str]:
+def key_problems(node: dict[str, Any], place: str, part: NodeSpec | None) -> list[str]:
     """The keys that are Hydra's and no arguments."""
     problems = []
     for key in ("_partial_", "_recursive_"):
@@ -134,7 +134,7 @@ def check_arguments(
     node: dict[str, Any],
     place: str,
     known: Iterable[str],
-    part: Part | None = None,
+    part: NodeSpec | None = None,
 ) -> list[str]:
     """Mistakes in the arguments a node gives to its constructor."""
     parameters = parameters_of(constructor)

@@ -13,8 +13,8 @@ from omegaconf.errors import OmegaConfBaseException
 
 from runner.config.groups import GROUPS, Option
 from runner.config.nearest import did_you_mean, nearest
-from runner.config.plain import dotted_keys
 from runner.config.quoting import parse_override, quoted_command, unreadable_problem
+from runner.config.resolve import dotted_keys
 from runner.config.schema import Config
 
 __all__ = ["apply_value", "choice_problems", "chooses", "dotted_values", "option_problems", "parse_overrides"]

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Le, Lt
 
-from runner.config.part import Part
+from runner.config.introspect import NodeSpec
 
 __all__ = [
     "Config",
@@ -102,7 +102,7 @@ class Regularization:
     weight_noise: Annotated[float, Ge(0)] = 0.0
     ema: Annotated[float, Gt(0), Lt(1)] | None = None
     swa: Annotated[float, Ge(0), Lt(1)] | None = None
-    augment: Annotated[dict, Part()] | None = None
+    augment: Annotated[dict, NodeSpec()] | None = None
     early_stopping: EarlyStopping | None = None
 
 
@@ -400,12 +400,12 @@ class Config:
         lr_finder: the learning-rate range test, for `runner find-lr` and ``optimizer.lr=auto``.
     """
 
-    task: Annotated[dict, Part("runner.tasks.base.Task", supplied=("model", "optimizer", "scheduler"))]
-    data: Annotated[dict, Part("runner.data.base.DataModule")]
-    model: Annotated[dict, Part("torch.nn.Module")]
-    optimizer: Annotated[dict, Part("torch.optim.Optimizer", first=("params",), deferred=True)]
-    trainer: Annotated[dict, Part("pytorch_lightning.Trainer")]
-    checkpoint: Annotated[dict, Part("runner.callbacks.checkpoint.Checkpointer")]
+    task: Annotated[dict, NodeSpec("runner.tasks.base.Task", supplied=("model", "optimizer", "scheduler"))]
+    data: Annotated[dict, NodeSpec("runner.data.base.DataModule")]
+    model: Annotated[dict, NodeSpec("torch.nn.Module")]
+    optimizer: Annotated[dict, NodeSpec("torch.optim.Optimizer", first=("params",), deferred=True)]
+    trainer: Annotated[dict, NodeSpec("pytorch_lightning.Trainer")]
+    checkpoint: Annotated[dict, NodeSpec("runner.callbacks.checkpoint.Checkpointer")]
     run: RunOptions
     regularization: Regularization
     hardware: Hardware
@@ -415,7 +415,7 @@ class Config:
     scheduler: (
         Annotated[
             dict,
-            Part(
+            NodeSpec(
                 "runner.optim.schedule.Schedule",
                 supplied=("total_steps", "steps_per_epoch"),
                 first=("optimizer",),
@@ -424,14 +424,14 @@ class Config:
         ]
         | None
     ) = None
-    transfer: Annotated[dict, Part("pytorch_lightning.Callback")] | None = None
-    callbacks: dict[str, Annotated[dict, Part("pytorch_lightning.Callback")]] | None = None
+    transfer: Annotated[dict, NodeSpec("pytorch_lightning.Callback")] | None = None
+    callbacks: dict[str, Annotated[dict, NodeSpec("pytorch_lightning.Callback")]] | None = None
     seed: Annotated[int, Ge(0), Le(2**31 - 1)] = 0
     pretrained: bool = False
     weights: str | None = None
     plots: bool = True
     report: bool = True
-    guard: Annotated[dict, Part("runner.callbacks.guards.NonFiniteGuard")] | None = None
+    guard: Annotated[dict, NodeSpec("runner.callbacks.guards.NonFiniteGuard")] | None = None
     resume: Literal["auto"] | None = None
     sweep: Sweep | None = None
     folds: Folds | None = None

@@ -164,7 +164,7 @@ class DataModule(LightningDataModule):
         """Problems that can be seen without reading the data: a missing folder, a class without images."""
         return []
 
-    def deal_out(self, rank: int, world_size: int) -> None:
+    def set_rank(self, rank: int, world_size: int) -> None:
         """From now on the loaders give one rank's share of each batch.
 
         Raises:
@@ -181,7 +181,7 @@ class DataModule(LightningDataModule):
     def sample_name(self, split: str, index: int) -> str:
         return self.splits[split].name(index)
 
-    def refuse_change(self, state_dict: dict[str, Any], name: str, told: str) -> None:
+    def reject_change(self, state_dict: dict[str, Any], name: str, told: str) -> None:
         """Holds what a checkpoint knows of the data against what ``setup`` learnt of them.
 
         Args:

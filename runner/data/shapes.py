@@ -14,7 +14,7 @@ __all__ = ["CLASS_NAMES", "Scene", "draw_scene"]
 CLASS_NAMES = ("circle", "square", "triangle")
 SMALLEST, LARGEST = 0.16, 0.5
 """Diameter of a shape, as a part of the image's side."""
-MOST_OVERLAP = 0.1
+MAX_OVERLAP = 0.1
 """Part of the smaller of two boxes that the other may cover."""
 MIN_CONTRAST = 90
 NUM_TRIES = 30
@@ -83,7 +83,7 @@ def find_place(
     for _ in range(NUM_TRIES):
         radius = draw.uniform(SMALLEST, LARGEST) * size / 2
         x, y = draw.uniform(radius + 1, size - radius - 1, 2)
-        if all(overlap((x, y, radius), other) <= MOST_OVERLAP for other in taken):
+        if all(overlap((x, y, radius), other) <= MAX_OVERLAP for other in taken):
             return x, y, radius
     return None
 

@@ -7,16 +7,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from runner.errors import UserError
-from runner.explain.asked import ask, refusal, task_name
 from runner.explain.explanation import Explainer, Explanation
 from runner.explain.image import ImageExplainer
+from runner.explain.options import ExplainOptions
 from runner.explain.permutation import Importance
 from runner.explain.samples import Sample, given_samples, load_split, split_samples
 from runner.explain.sanity import cascade
+from runner.explain.seq2seq import WrittenExplainer
 from runner.explain.sequence import StepExplainer, TokenExplainer
 from runner.explain.table import RowExplainer
-from runner.explain.wish import Wish
-from runner.explain.written import WrittenExplainer
+from runner.explain.targets import ask, refusal, task_name
 from runner.hardware import available_accelerator
 from runner.inference.load import Trained, Which, load_trained
 from runner.run.directory import RunDir
@@ -26,7 +26,7 @@ from runner.tasks.seq2seq import Seq2SeqTask
 
 __all__ = ["Explained", "explain"]
 
-MOST_IN_CHECK = 32
+MAX_IN_CHECK = 32
 """Explanations that the sanity check makes again behind each layer."""
 
 
@@ -57,7 +57,7 @@ class Explained:
 
 
 def explain(
-    run: RunDir, inputs: Sequence[str], wish: Wish, which: Which = "best", check_sanity: bool = False
+    run: RunDir, inputs: Sequence[str], wish: ExplainOptions, which: Which = "best", check_sanity: bool = False
 ) -> Explained:
     """
     Args:
@@ -97,14 +97,14 @@ def explain(
     explained = made(run, trained, explainer, found=found, skipped=skipped)
     if check_sanity:
         names = explainer.layer_names(found[0].sample)
-        checked = found[:MOST_IN_CHECK]
+        checked = found[:MAX_IN_CHECK]
         explained.sanity = cascade(
             explainer.model, names, lambda: [explainer.again(one) for one in checked], wish.seed
         )
     return explained
 
 
-def make_explainer(trained: Trained, wish: Wish, sample: Sample, given: bool) -> Explainer:
+def make_explainer(trained: Trained, wish: ExplainOptions, sample: Sample, given: bool) -> Explainer:
     """By what an input is: an image, tokens, steps of numbers, or a row.
 
     Raises:
@@ -137,7 +137,7 @@ def explain_all(
     return found, skipped
 
 
-def nothing_said(task: Task, wish: Wish, skipped: Sequence[str]) -> str:
+def nothing_said(task: Task, wish: ExplainOptions, skipped: Sequence[str]) -> str:
     """Why there is nothing to explain."""
     what = "box" if task_name(task) == "detection" else "pixel"
     of = f" of {wish.target}" if wish.target else ""

@@ -8,8 +8,8 @@ from typing import Any, Protocol
 import numpy as np
 from torch import nn
 
-from runner.explain.asked import Asked
 from runner.explain.samples import Sample
+from runner.explain.targets import ExplanationTarget
 
 __all__ = ["Explainer", "Explanation"]
 
@@ -29,7 +29,7 @@ class Explanation:
     """
 
     sample: Sample
-    asked: Asked
+    asked: ExplanationTarget
     values: np.ndarray
     truth: str = ""
     score: float | None = None

@@ -10,16 +10,16 @@ import torch
 from torch import Tensor
 
 from runner.errors import UserError
-from runner.explain.asked import ask, task_name
 from runner.explain.explanation import Explanation
 from runner.explain.grad_cam import grad_cam, grad_cam_plus_plus
 from runner.explain.gradients import in_use
 from runner.explain.integrated import integrated_gradients
 from runner.explain.layers import find_layers, named_layer, used_layers
 from runner.explain.occlude import occlude_image
+from runner.explain.options import ExplainOptions
 from runner.explain.padding import padded_size
 from runner.explain.samples import Sample
-from runner.explain.wish import Wish
+from runner.explain.targets import ask, task_name
 from runner.inference.load import Trained
 from runner.tasks.detection import DetectionTask
 from runner.tasks.segmentation import SegmentationTask
@@ -29,7 +29,7 @@ __all__ = ["ImageExplainer"]
 CAMS = {"grad_cam": grad_cam, "grad_cam_plus_plus": grad_cam_plus_plus}
 FAINTEST = 1e-3
 """Score of the faintest box that a detector tells of here."""
-MOST_BOXES = 1000
+MAX_BOXES = 1000
 
 
 class ImageExplainer:
@@ -44,7 +44,7 @@ class ImageExplainer:
     kind = "images"
     methods = ("grad_cam", "grad_cam_plus_plus", "integrated_gradients", "occlusion")
 
-    def __init__(self, trained: Trained, wish: Wish):
+    def __init__(self, trained: Trained, wish: ExplainOptions):
         self.task, self.data, self.wish = trained.task, trained.data, wish
         self.model = self.task.model
         self.layers: list[str] = []
@@ -141,4 +141,4 @@ def tell_faint_boxes(model: Any) -> None:
     for part in (model, getattr(model, "roi_heads", None)):
         if hasattr(part, "score_thresh"):
             part.score_thresh = min(FAINTEST, part.score_thresh)
-            part.detections_per_img = max(MOST_BOXES, part.detections_per_img)
+            part.detections_per_img = max(MAX_BOXES, part.detections_per_img)

@@ -14,7 +14,7 @@ __all__ = ["occlude_image", "occlude_steps", "occlude_vectors"]
 AT_ONCE = 16
 PER_SIDE = 8
 """Number of windows along an image's side; they overlap by half."""
-MOST_WINDOWS = 1000
+MAX_WINDOWS = 1000
 """Of a sequence; of a longer one several steps are covered at a time."""
 
 Score = Callable[..., Tensor]
@@ -39,7 +39,7 @@ def occlude_image(score: Score, inputs: Tensor, cover: Tensor) -> Tensor:
 
 def occlude_steps(score: Score, inputs: Tensor, cover: Tensor) -> Tensor:
     """``(1, T, F)`` → ``(T, F)``: each step of each variable covered by itself, of long sequences several steps."""
-    steps = -(-inputs.shape[1] * inputs.shape[2] // MOST_WINDOWS)
+    steps = -(-inputs.shape[1] * inputs.shape[2] // MAX_WINDOWS)
     return slide(score, inputs, (steps, 1), (steps, 1), cover)[0]
 
 

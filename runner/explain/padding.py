@@ -20,6 +20,6 @@ def padded_size(model: Any, inputs: Tensor) -> tuple[int, int]:
             images, _ = model.transform([inputs[0].detach()])
         (inner_height, inner_width), (outer_height, outer_width) = images.image_sizes[0], images.tensors.shape[-2:]
         return round(height * outer_height / inner_height), round(width * outer_width / inner_width)
-    if hasattr(model, "lacking"):  # runner.models.segmentation.any_size
+    if hasattr(model, "lacking"):  # runner.models.segmentation.pad_to_stride
         return height + model.lacking(height), width + model.lacking(width)
     return height, width

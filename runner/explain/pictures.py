@@ -34,7 +34,7 @@ TITLES = {
     "permutation": "Permutation importance",
 }
 UNSIGNED = ("grad_cam", "grad_cam_plus_plus")
-MOST_PANELS, MOST_TEXTS, MOST_WINDOWS, MOST_ROWS = 12, 12, 3, 8
+MAX_PANELS, MAX_TEXTS, MAX_WINDOWS, MAX_ROWS = 12, 12, 3, 8
 """What an overview shows at most."""
 
 
@@ -53,7 +53,7 @@ def pictures(explained: Explained) -> Iterator[tuple[str, Figure]]:
         yield from written_pictures(explained, title)
     elif explained.kind == "texts":
         texts = [ScoredText(one.sample.name, caption(one), one.parts, one.values) for one in explained.found]
-        yield "overview", token_scores(texts[:MOST_TEXTS], title, unit_of(explained))
+        yield "overview", token_scores(texts[:MAX_TEXTS], title, unit_of(explained))
     elif explained.kind == "series":
         yield from series_pictures(explained, title)
     else:
@@ -101,7 +101,7 @@ def image_pictures(explained: Explained, title: str) -> Iterator[tuple[str, Figu
         "summed": explained.method == "integrated_gradients",
     }
     panels = [panel_of(one) for one in explained.found]
-    yield "overview", saliency_panels(panels[:MOST_PANELS], title, **options)
+    yield "overview", saliency_panels(panels[:MAX_PANELS], title, **options)
     for panel in panels:
         yield panel.name, saliency_panels([panel], title, **options)
 
@@ -125,7 +125,7 @@ def written_pictures(explained: Explained, title: str) -> Iterator[tuple[str, Fi
     """A strip of the source for each answer as a whole, and for each a row for every token; of one token the strip alone."""
     groups, unit = by_input(explained.found), unit_of(explained)
     strips = [ScoredText(one.sample.name, caption(one), one.parts, one.values) for one, *_ in groups]
-    yield "overview", token_scores(strips[:MOST_TEXTS], title, unit)
+    yield "overview", token_scores(strips[:MAX_TEXTS], title, unit)
     for whole, *steps in groups:
         if steps:
             labels = [f"{one.asked.details['step']}. {caption(one)}" for one in steps]
@@ -145,7 +145,7 @@ def series_pictures(explained: Explained, title: str) -> Iterator[tuple[str, Fig
     ends = isinstance(task, ForecastingTask)
     windows = [window_of(one, explained.trained.data) for one in explained.found]
     unit = unit_of(explained)
-    yield "overview", step_scores(windows[:MOST_WINDOWS], names, title, unit, ends)
+    yield "overview", step_scores(windows[:MAX_WINDOWS], names, title, unit, ends)
     for window in windows:
         yield window.name, step_scores([window], names, title, unit, ends)
 
@@ -169,7 +169,7 @@ def row_pictures(explained: Explained, title: str) -> Iterator[tuple[str, Figure
     """Of several rows also the mean of the values' sizes."""
     found, unit = explained.found, unit_of(explained)
     rows = [ScoredRow(one.sample.name, caption(one), one.values, one.cells) for one in found]
-    yield "overview", scores_of_rows(rows[:MOST_ROWS], found[0].parts, title, unit)
+    yield "overview", scores_of_rows(rows[:MAX_ROWS], found[0].parts, title, unit)
     if len(found) > 1:
         sizes = np.abs(np.stack([one.values for one in found]))
         note = f"{len(found)} rows"

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from runner.data.base import DataModule
 from runner.errors import UserError
-from runner.explain.wish import Wish
+from runner.explain.options import ExplainOptions
 from runner.inference.load import Trained
 from runner.inference.prompt import encode_prompt, prompts_of
 from runner.run.directory import RunDir
@@ -71,7 +71,7 @@ def load_split(data: DataModule, split: str, run: RunDir) -> Any:
     return data.as_held_out(split)
 
 
-def split_samples(trained: Trained, wish: Wish, run: RunDir) -> list[Sample]:
+def split_samples(trained: Trained, wish: ExplainOptions, run: RunDir) -> list[Sample]:
     """Samples of a split, evenly spread over it, or those with the highest loss.
 
     Raises:
@@ -104,4 +104,4 @@ def loss_of(task: Task, data: DataModule, part: Any, place: int) -> float:
     batch = data.transfer_batch_to_device(part.__getitems__([(0, place)]), task.device, 0)
     with torch.random.fork_rng():
         torch.manual_seed(place)
-        return float(task.held_out_step(data.on_after_batch_transfer(batch, 0)).loss)
+        return float(task.eval_step(data.on_after_batch_transfer(batch, 0)).loss)

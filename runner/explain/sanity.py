@@ -14,7 +14,7 @@ from torch import nn
 
 __all__ = ["cascade", "groups_from_the_end", "rank_correlation"]
 
-MOST_GROUPS = 24
+MAX_GROUPS = 24
 
 
 def rank_correlation(one: np.ndarray, other: np.ndarray) -> float:
@@ -37,7 +37,7 @@ def groups_from_the_end(names: Sequence[str]) -> list[tuple[str, list[str]]]:
         groups: dict[str, list[str]] = {}
         for name in names:
             groups.setdefault(".".join(name.split(".")[:depth]), []).append(name)
-        if len(groups) <= MOST_GROUPS:
+        if len(groups) <= MAX_GROUPS:
             break
     return list(groups.items())[::-1]
 

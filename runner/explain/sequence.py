@@ -9,15 +9,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from runner.explain.asked import Asked, ask
 from runner.explain.explanation import Explanation
 from runner.explain.gradients import in_use
 from runner.explain.integrated import integrated_gradients
 from runner.explain.layers import used_layers
 from runner.explain.occlude import occlude_steps, occlude_vectors
+from runner.explain.options import ExplainOptions
 from runner.explain.samples import Sample
+from runner.explain.targets import ExplanationTarget, ask
 from runner.explain.vectors import TokenVectors
-from runner.explain.wish import Wish
 from runner.inference.load import Trained
 from runner.tasks.classification import ClassificationTask
 from runner.tasks.labelling import LabellingTask
@@ -33,7 +33,7 @@ class SequenceExplainer:
     methods = ("integrated_gradients", "occlusion")
     baseline = ""
 
-    def __init__(self, trained: Trained, wish: Wish):
+    def __init__(self, trained: Trained, wish: ExplainOptions):
         self.task, self.data, self.wish = trained.task, trained.data, wish
         self.model = self.task.model
         self.layers: list[str] = []
@@ -43,7 +43,7 @@ class SequenceExplainer:
         inputs = self.data.batch_inputs([sample.raw]).to(self.task.device)
         return self.data.on_after_batch_transfer({"inputs": inputs}, 0)["inputs"]
 
-    def ask(self, inputs: Tensor) -> list[Asked]:
+    def ask(self, inputs: Tensor) -> list[ExplanationTarget]:
         return ask(self.task, self.task, inputs, self.wish, self.data)
 
     def explain(self, sample: Sample) -> list[Explanation]:
@@ -74,7 +74,7 @@ class TokenExplainer(SequenceExplainer):
 
     kind = "texts"
 
-    def attribute(self, asked: Asked, ids: Tensor, found: Explanation) -> Tensor:
+    def attribute(self, asked: ExplanationTarget, ids: Tensor, found: Explanation) -> Tensor:
         """``(T,)``, in the unit of the score."""
         score = TokenVectors(self.model, asked.score, ids)
         if self.method == "occlusion":
@@ -88,7 +88,7 @@ class TokenExplainer(SequenceExplainer):
     def parts_of(self, sample: Sample) -> list[str]:
         return [self.data.tokenizer.token(number) for number in sample.raw.tolist()]
 
-    def truth_of(self, sample: Sample, asked: Asked) -> str:
+    def truth_of(self, sample: Sample, asked: ExplanationTarget) -> str:
         if sample.target is None:
             return ""
         if isinstance(self.task, LanguageTask):
@@ -111,7 +111,7 @@ class StepExplainer(SequenceExplainer):
         there = ~inputs.isnan().all(-1)[0]
         return inputs[:, there]
 
-    def attribute(self, asked: Asked, inputs: Tensor, found: Explanation) -> Tensor:
+    def attribute(self, asked: ExplanationTarget, inputs: Tensor, found: Explanation) -> Tensor:
         """``(T, F)``, in the unit of the score."""
         self.baseline = "the mean of the training steps"
         baseline = torch.zeros_like(inputs)
@@ -125,7 +125,7 @@ class StepExplainer(SequenceExplainer):
         names = list(getattr(self.data, "names", ()))
         return names or [f"feature {number + 1}" for number in range(sample.raw.shape[-1])]
 
-    def truth_of(self, sample: Sample, asked: Asked) -> str:
+    def truth_of(self, sample: Sample, asked: ExplanationTarget) -> str:
         if sample.target is None:
             return ""
         if isinstance(self.task, ClassificationTask):

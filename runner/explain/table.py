@@ -10,22 +10,22 @@ import torch
 from torch import Tensor
 
 from runner.errors import UserError
-from runner.explain.asked import Asked, ask, number_of
 from runner.explain.explanation import Explanation
 from runner.explain.gradients import in_use
 from runner.explain.integrated import Integrated, integrated_gradients
 from runner.explain.layers import used_layers
+from runner.explain.options import ExplainOptions
 from runner.explain.permutation import Importance, permutation_importance
 from runner.explain.samples import Sample
 from runner.explain.sequence import words_of
-from runner.explain.wish import Wish
+from runner.explain.targets import ExplanationTarget, ask, number_of
 from runner.inference.load import Trained
 from runner.tasks.classification import ClassificationTask
 from runner.tasks.regression import RegressionTask
 
 __all__ = ["RowExplainer"]
 
-MOST_ROWS = 10_000
+MAX_ROWS = 10_000
 """Rows of a split that permutation importance is measured on."""
 
 
@@ -42,7 +42,7 @@ class RowExplainer:
     kind = "rows of a table"
     methods = ("permutation", "integrated_gradients")
 
-    def __init__(self, trained: Trained, wish: Wish, given: bool):
+    def __init__(self, trained: Trained, wish: ExplainOptions, given: bool):
         self.task, self.data, self.wish = trained.task, trained.data, wish
         self.model = self.task.model
         self.features: list[tuple[str, str]] = trained.data.features()
@@ -80,7 +80,7 @@ class RowExplainer:
         with in_use(self.model):
             return self.by_column(self.integrate(found.asked, self.prepare(found.sample)))
 
-    def integrate(self, asked: Asked, inputs: Tensor) -> Integrated:
+    def integrate(self, asked: ExplanationTarget, inputs: Tensor) -> Integrated:
         """From zeros: standardised, that is the mean; of a category no slot at all."""
         self.baseline = "the mean of the training rows, and no category"
         return integrated_gradients(asked.score, inputs, torch.zeros_like(inputs), self.wish.steps)
@@ -134,7 +134,7 @@ class RowExplainer:
 
 def rows_of(part: Any) -> tuple[Tensor, Tensor]:
     """Features ``(N, F)`` and targets of a split, of a large one rows evenly spread."""
-    count = min(len(part), MOST_ROWS)
+    count = min(len(part), MAX_ROWS)
     places = torch.linspace(0, len(part) - 1, count).round().long().tolist()
     batch = part.__getitems__([(0, place) for place in places])
     return batch["inputs"], batch["targets"]

@@ -8,14 +8,14 @@ import torch
 from omegaconf import OmegaConf
 from pytorch_lightning import Trainer
 
+from runner.components import adapt_facts
 from runner.data.facts import Facts
+from runner.distributed.cluster_environment import ProcessInfoEnvironment
+from runner.distributed.process_info import ProcessInfo
 from runner.errors import DataError, UserError
 from runner.hardware import choose_hardware
 from runner.inference.load import Trained, Which, load_trained
-from runner.inference.recut import refuse_new_cut
-from runner.parts import adapt_facts
-from runner.ranks.environment import PlaceEnvironment
-from runner.ranks.place import Place
+from runner.inference.split_overrides import reject_new_cut
 from runner.run.directory import RunDir
 from runner.run.files import read_json
 
@@ -40,7 +40,7 @@ def evaluate(
     check_split(split)
     trained = load_trained(run, which, overrides)
     data, task = trained.data, trained.task
-    refuse_new_cut(run.name, OmegaConf.load(run.config_path), overrides or {}, type(data))
+    reject_new_cut(run.name, OmegaConf.load(run.config_path), overrides or {}, type(data))
     set_up_split(trained, run, split)
     chosen = choose_hardware(trained.config["hardware"], task.model)
     if chosen.channels_last:
@@ -50,7 +50,7 @@ def evaluate(
         accelerator=chosen.accelerator,
         devices=1,
         precision=chosen.precision,
-        plugins=[PlaceEnvironment(Place())],
+        plugins=[ProcessInfoEnvironment(ProcessInfo())],
         logger=False,
         enable_checkpointing=False,
         enable_progress_bar=False,

@@ -16,11 +16,11 @@ from runner.music.abc import read_tune, split_tunes
 from runner.music.sound import Unplayable, to_midi, why_no_sound, write_midi_file, write_wav
 from runner.run.directory import RunDir
 
-__all__ = ["Wish", "Written", "generate", "write_texts", "write_tunes"]
+__all__ = ["GenerationOptions", "Written", "generate", "write_texts", "write_tunes"]
 
 
 @dataclass(frozen=True)
-class Wish:
+class GenerationOptions:
     """What is to be written.
 
     Attributes:
@@ -68,7 +68,7 @@ class Written:
     notation: str | None
 
 
-def generate(run: RunDir, wish: Wish, which: Which = "best") -> Written:
+def generate(run: RunDir, wish: GenerationOptions, which: Which = "best") -> Written:
     """Continues a prompt.
 
     Raises:

@@ -14,10 +14,10 @@ from omegaconf import OmegaConf
 from torch import Tensor, nn
 
 from runner.callbacks.checkpoint_io import RunCheckpointIO
+from runner.components import make_data, make_model, make_task
 from runner.data.base import DataModule
 from runner.errors import CheckpointError, UserError
-from runner.parts import make_data, make_model, make_task
-from runner.run.checkpoints import Saved, best_checkpoint, last_checkpoint, read_index
+from runner.run.checkpoints import Checkpoint, best_checkpoint, last_checkpoint, read_index
 from runner.run.directory import RunDir, find_run
 from runner.run.files import read_json
 from runner.run.folds import has_folds
@@ -54,7 +54,7 @@ class Trained:
     checkpoint: Path
 
 
-def find_checkpoint(run: RunDir, which: Which | str = "best") -> Saved:
+def find_checkpoint(run: RunDir, which: Which | str = "best") -> Checkpoint:
     """The checkpoint meant by ``best`` (by the monitored metric), ``last``, a file's name among the run's checkpoints,
     or a path.
 
@@ -77,7 +77,7 @@ def find_checkpoint(run: RunDir, which: Which | str = "best") -> Saved:
         there = ", ".join(entry.file for entry in entries) or "none"
         raise UserError(f"no checkpoint {which}: not a file, and {run.name} has {there}; best and last are also accepted.")
     path = Path(which).absolute()
-    return Saved(path.name, 0, 0, "epoch", "", folder=str(path.parent))
+    return Checkpoint(path.name, 0, 0, "epoch", "", folder=str(path.parent))
 
 
 @contextmanager

@@ -23,7 +23,7 @@ from runner.landscape.field import LossField
 from runner.landscape.plane import Plane, make_plane
 from runner.landscape.request import LandscapeRequest
 from runner.landscape.samples import Samples
-from runner.run.checkpoints import Saved, file_digest
+from runner.run.checkpoints import Checkpoint, file_digest
 from runner.run.directory import RunDir
 from runner.run.journal import Journal, load_metrics
 
@@ -92,7 +92,7 @@ class Expedition:
         }
 
     @property
-    def saved(self) -> list[Saved]:
+    def saved(self) -> list[Checkpoint]:
         return self.plane.saved
 
     def explore(self, show: Callable[[int], None] = lambda done: None) -> Explored:

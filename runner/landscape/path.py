@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from runner.callbacks.checkpoint_io import RunCheckpointIO
 from runner.errors import UserError
 from runner.landscape.direction import Direction, moved_weights
-from runner.run.checkpoints import Saved, damage, read_index
+from runner.run.checkpoints import Checkpoint, damage, read_index
 from runner.run.directory import RunDir
 
 __all__ = ["OptimizationPath", "model_state", "principal_directions", "project", "read_path"]
@@ -37,7 +37,7 @@ class OptimizationPath:
         offsets: their weights less those of the centre, ``(n, P)``: those that directions move.
     """
 
-    saved: list[Saved]
+    saved: list[Checkpoint]
     offsets: Tensor
 
     @property

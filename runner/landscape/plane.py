@@ -13,7 +13,7 @@ from runner.inference.load import none_of_its_own
 from runner.landscape.direction import Direction, difference, moved_weights, random_direction
 from runner.landscape.path import model_state, principal_directions, project, read_path
 from runner.landscape.request import LandscapeRequest
-from runner.run.checkpoints import Saved
+from runner.run.checkpoints import Checkpoint
 from runner.run.directory import RunDir
 
 __all__ = ["Plane", "make_plane"]
@@ -38,7 +38,7 @@ class Plane:
 
     directions: list[Direction]
     axes: list[np.ndarray]
-    saved: list[Saved] = field(default_factory=list)
+    saved: list[Checkpoint] = field(default_factory=list)
     path: np.ndarray = field(default_factory=lambda: np.zeros((0, 2)))
     path_share: float = 1.0
     explained: list[float] = field(default_factory=list)
@@ -63,7 +63,7 @@ class Plane:
         return np.concatenate([grid, np.zeros((1, len(self.axes))), self.path])
 
 
-def make_plane(run: RunDir, model: nn.Module, request: LandscapeRequest, to: Saved | None = None) -> Plane:
+def make_plane(run: RunDir, model: nn.Module, request: LandscapeRequest, to: Checkpoint | None = None) -> Plane:
     """
     Args:
         model: at the centre.

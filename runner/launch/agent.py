@@ -16,9 +16,9 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from runner.ranks.failure import Failure, write_failure
-from runner.ranks.parent import die_with_parent
-from runner.ranks.pulse import pulse_path, stack_path
+from runner.distributed.failure import Failure, write_failure
+from runner.distributed.heartbeat import heartbeat_path, stack_path
+from runner.distributed.parent_death import die_with_parent
 from runner.run.directory import RunDir
 from runner.run.files import read_json
 
@@ -124,7 +124,7 @@ def write_log(path: Path) -> None:
 
 def write_killed(run: RunDir, rank: int, pid: int, signum: int) -> None:
     """A rank that a signal ended could not say so itself. A hung one that was ended is told of as such already."""
-    last = read_json(pulse_path(run, rank), {})
+    last = read_json(heartbeat_path(run, rank), {})
     place = f"step {last.get('step', 0)}, epoch {last.get('epoch', 0)}, {last.get('phase', 'before its start')}"
     path = stack_path(run, rank)
     crash = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""

@@ -13,21 +13,21 @@ from contextlib import contextmanager
 from typing import Any
 
 from runner.config.schema import Launcher
+from runner.distributed.failure import Failure, clear_failures, first_failure, read_failures
+from runner.distributed.heartbeat import read_heartbeats
 from runner.errors import ConfigError, Interrupted, OutOfTime, Pruned, RunFailed, UserError
-from runner.launch.nodes import READY, STOP, Meeting, interface_of, meet, num_nodes
-from runner.ranks.failure import Failure, clear_failures, first_failure, read_failures
-from runner.ranks.pulse import read_pulses
+from runner.launch.node_rendezvous import READY, STOP, NodeRendezvous, interface_of, meet, num_nodes
 from runner.run.directory import RunDir
 from runner.run.files import read_json
 from runner.run.status import read_status, write_status
 
 __all__ = ["launch", "needs_agent", "num_workers", "reason_of"]
 
-LOOK_EVERY_S = 0.5
-HOPELESS = ("mistake", "final", "time")
+POLL_INTERVAL_S = 0.5
+NON_RETRYABLE = ("mistake", "final", "time")
 """Kinds of failures that another try would not mend."""
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGHUP)
-LAST_WORD_S = 3.0
+FAILURE_GRACE_S = 3.0
 """How long ranks that lost another one have to say so, before the agent is ended."""
 
 
@@ -79,7 +79,7 @@ def launch(run: RunDir, config: Mapping[str, Any], worker: str = "runner.worker"
     meeting = meet(config)
     tidy(run, meeting)
     agent = start_agent(run, config, worker, meeting)
-    with passed_on(agent) as signals:
+    with forward_signals(agent) as signals:
         code = wait(agent, run, meeting, signals)
     if meeting is not None:
         meeting.farewell()
@@ -92,7 +92,7 @@ def launch(run: RunDir, config: Mapping[str, Any], worker: str = "runner.worker"
     raise reason_of(run, signals[0] if signals else None)
 
 
-def tidy(run: RunDir, meeting: Meeting | None) -> None:
+def tidy(run: RunDir, meeting: NodeRendezvous | None) -> None:
     """What an earlier start has left, before the first of this one's ranks says something."""
     if meeting is not None and not meeting.is_first:
         meeting.hear(READY)
@@ -105,7 +105,7 @@ def tidy(run: RunDir, meeting: Meeting | None) -> None:
         meeting.tell(READY, "1")
 
 
-def start_agent(run: RunDir, config: Mapping[str, Any], worker: str, meeting: Meeting | None) -> subprocess.Popen:
+def start_agent(run: RunDir, config: Mapping[str, Any], worker: str, meeting: NodeRendezvous | None) -> subprocess.Popen:
     workers, restarts = num_workers(config["hardware"]), Launcher(**config["launcher"]).max_restarts
     command = [sys.executable, "-m", "runner.launch.agent", str(run.path), str(workers), str(restarts), worker]
     if meeting is not None:
@@ -116,7 +116,7 @@ def start_agent(run: RunDir, config: Mapping[str, Any], worker: str, meeting: Me
 
 
 @contextmanager
-def passed_on(agent: subprocess.Popen) -> Iterator[list[int]]:
+def forward_signals(agent: subprocess.Popen) -> Iterator[list[int]]:
     """The signals that came meanwhile. The first is passed on to the ranks, which save their state."""
     came: list[int] = []
 
@@ -141,7 +141,7 @@ def passed_on(agent: subprocess.Popen) -> Iterator[list[int]]:
             agent.wait()
 
 
-def wait(agent: subprocess.Popen, run: RunDir, meeting: Meeting | None, signals: list[int]) -> int:
+def wait(agent: subprocess.Popen, run: RunDir, meeting: NodeRendezvous | None, signals: list[int]) -> int:
     """The agent's exit code. It is ended when a rank has failed in a way that another try would not mend.
 
     Args:
@@ -150,7 +150,7 @@ def wait(agent: subprocess.Popen, run: RunDir, meeting: Meeting | None, signals:
     hopeless_at, told = None, False
     while True:
         try:
-            return agent.wait(timeout=LOOK_EVERY_S)
+            return agent.wait(timeout=POLL_INTERVAL_S)
         except subprocess.TimeoutExpired:
             pass
         if meeting is not None and signals and not told:
@@ -160,16 +160,16 @@ def wait(agent: subprocess.Popen, run: RunDir, meeting: Meeting | None, signals:
             signals.append(int(meeting.hear(STOP)))
             told = True
             agent.terminate()
-        if hopeless_at is None and any(f.kind in HOPELESS for f in read_failures(run)):
+        if hopeless_at is None and any(f.kind in NON_RETRYABLE for f in read_failures(run)):
             hopeless_at = time.monotonic()
-        if hopeless_at is not None and time.monotonic() - hopeless_at > LAST_WORD_S:
+        if hopeless_at is not None and time.monotonic() - hopeless_at > FAILURE_GRACE_S:
             agent.terminate()
             hopeless_at = float("inf")
 
 
 def end_orphans(run: RunDir, worker: str) -> None:
     """No rank outlives its agent; this is for systems whose kernel does not see to that."""
-    for pulse in read_pulses(run):
+    for pulse in read_heartbeats(run):
         try:
             if b"runner.launch.agent" in command_of(parent_of(pulse.pid)):
                 continue  # another machine's agent that shares this one's processes

@@ -12,13 +12,13 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from runner.callbacks.preemption import interruptible
-from runner.config.plain import to_plain, to_yaml
+from runner.config.resolve import to_plain, to_yaml
+from runner.distributed.heartbeat import Heartbeat
+from runner.distributed.process_info import ProcessInfo
 from runner.errors import Interrupted, RunFailed, RunnerError, UserError
-from runner.launch.going_on import adopt
 from runner.launch.local import launch
-from runner.ranks.place import Place
-from runner.ranks.pulse import Pulse
-from runner.report import announce
+from runner.launch.resume import adopt
+from runner.report import messages
 from runner.run.directory import RunDir
 from runner.run.files import read_json, write_json, write_text
 from runner.run.folds import finished_folds, fold_of, gather, join_predictions
@@ -45,21 +45,21 @@ def launch_folds(run: RunDir, config: DictConfig) -> dict[str, Any]:
     """
     numbers = range(config.folds.get("num_folds", 5))
     if read_status(run).state == "finished" and not any(has_work(run, config, number) for number in numbers):
-        announce.text(f"{run.name} is finished; with another run.name all folds are trained anew.")
+        messages.text(f"{run.name} is finished; with another run.name all folds are trained anew.")
         return read_json(run.results_path)
-    place = Place.here()
-    if place.world_size > 1:
-        raise UserError(f"folds are the work of one process, and {place.starter} has started {place.world_size}.")
-    with recorded(run, config, True, Pulse.of(place)), interruptible():
+    process_info = ProcessInfo.here()
+    if process_info.world_size > 1:
+        raise UserError(f"folds are the work of one process, and {process_info.starter} has started {process_info.world_size}.")
+    with recorded(run, config, True, Heartbeat.of(process_info)), interruptible():
         plan = plan_folds(fold_config(run, config, 0), run)
         write_json(run.path / PLAN, plan)
-        announce.folds(run, config, plan)
+        messages.folds(run, config, plan)
         for number in numbers:
             if has_work(run, config, number):
                 train_fold(run, number, len(numbers))
             note_metrics(run, number, 0, marked(read_json(fold_of(run, number).results_path)))
         results = gather(finished_folds(run))
-        refuse_change(run, numbers)
+        reject_change(run, numbers)
         results["num_predictions"] = join_predictions(run)
         write_json(run.results_path, results)
         spread = {f"{key}_std": value for of_split in results["std"].values() for key, value in of_split.items()}
@@ -114,7 +114,7 @@ def train_fold(run: RunDir, number: int, num_folds: int) -> None:
         RunnerError: it did not come to its end; the message says which fold it was.
     """
     fold = fold_of(run, number)
-    announce.text(f"\nfold {number}, {number + 1} of {num_folds}")
+    messages.text(f"\nfold {number}, {number + 1} of {num_folds}")
     try:
         launch(fold)
     except Interrupted:
@@ -126,7 +126,7 @@ def train_fold(run: RunDir, number: int, num_folds: int) -> None:
     if status.state != "finished":
         raise RunFailed(f"fold {number} ended as {status.state}: {status.reason or 'without a word'}.")
     gc.collect()  # the model of this fold makes room for that of the next
-    announce.fold(number, read_json(fold.results_path))
+    messages.fold(number, read_json(fold.results_path))
 
 
 def marked(results: dict[str, Any]) -> dict[str, float]:
@@ -148,7 +148,7 @@ def same(one: float | None, other: float) -> bool:
     return one == other or (one is not None and math.isnan(one) and math.isnan(other))
 
 
-def refuse_change(run: RunDir, numbers: range) -> None:
+def reject_change(run: RunDir, numbers: range) -> None:
     """
     Raises:
         RunFailed: the data changed between one fold and another.

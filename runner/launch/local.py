@@ -7,11 +7,11 @@ from typing import Any
 
 from runner.config.composition import Composition
 from runner.config.folds import of_all_folds
-from runner.config.plain import to_plain, to_yaml
+from runner.config.resolve import to_plain, to_yaml
+from runner.distributed.process_group import process_group_member
+from runner.distributed.process_info import ProcessInfo
 from runner.errors import UserError
-from runner.launch.going_on import fingerprint
-from runner.ranks.joining import joined
-from runner.ranks.place import Place
+from runner.launch.resume import fingerprint
 from runner.run.directory import FOLDS, RunDir, run_name
 from runner.run.files import cannot_write, write_text
 from runner.run.provenance import write_provenance
@@ -59,7 +59,7 @@ def launch(run: RunDir) -> dict[str, Any] | None:
     try:
         return start(run)
     except UserError:
-        if is_new and not has_trained(run) and not Place.here().under_agent:
+        if is_new and not has_trained(run) and not ProcessInfo.here().under_agent:
             shutil.rmtree(run.path, ignore_errors=True)
         raise
 
@@ -76,16 +76,16 @@ def start(run: RunDir) -> dict[str, Any] | None:
 
     from runner.launch import elastic
 
-    place = Place.here()
+    process_info = ProcessInfo.here()
     config = OmegaConf.load(run.config_path)
     if of_all_folds(config):
         from runner.launch.folds import launch_folds
 
         return launch_folds(run, config)
-    if place.under_agent:
+    if process_info.under_agent:
         from runner.worker import execute
 
-        with joined(run, place):
+        with process_group_member(run, process_info):
             return execute(run)
     kind = OmegaConf.select(config, "launcher.kind")
     if kind == "slurm":

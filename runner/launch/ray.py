@@ -12,20 +12,20 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from runner.config.schema import Launcher
+from runner.distributed.failure import read_failures
 from runner.errors import Interrupted, RunFailed, UserError
-from runner.launch.elastic import HOPELESS, LAST_WORD_S, SIGNALS, reason_of, tidy
+from runner.launch.elastic import FAILURE_GRACE_S, NON_RETRYABLE, SIGNALS, reason_of, tidy
 from runner.launch.log import show_new
-from runner.launch.nodes import num_nodes
+from runner.launch.node_rendezvous import num_nodes
 from runner.launch.ray_session import connect, handed_on, resources_of
 from runner.launch.ray_worker import RankActor
-from runner.ranks.failure import read_failures
 from runner.run.directory import RunDir
 from runner.run.files import read_json
 from runner.run.status import is_untouched, read_status
 
 __all__ = ["launch"]
 
-LOOK_EVERY_S = 0.5
+POLL_INTERVAL_S = 0.5
 MAX_SHOWN = 400
 GRACE_S = 45.0
 """What the ranks have, after a signal, to save their state at the next step."""
@@ -49,7 +49,7 @@ def launch(run: RunDir, config: Mapping[str, Any]) -> dict[str, Any]:
         raise
     attempts = Attempts(run, launcher, (config["hardware"].get("devices") or 1) * num_nodes(config))
     attempts.bundle = resources_of(launcher, config["hardware"])
-    with passed_on(attempts):
+    with forward_signals(attempts):
         for number in range(launcher.max_restarts + 1):
             tidy(run, None)
             if attempts.carry_out(number) or attempts.is_hopeless():
@@ -77,7 +77,7 @@ class Attempts:
 
     def is_hopeless(self) -> bool:
         """Whether another try would end in the same way, or nobody wants one."""
-        return bool(self.signals) or any(f.kind in HOPELESS for f in read_failures(self.run))
+        return bool(self.signals) or any(f.kind in NON_RETRYABLE for f in read_failures(self.run))
 
     def carry_out(self, number: int) -> bool:
         """One start of all workers.
@@ -165,7 +165,7 @@ class Attempts:
         waiting = [actor.wait.remote() for actor in self._actors]
         told_at = failed_at = None
         while waiting:
-            ended, waiting = ray.wait(waiting, timeout=LOOK_EVERY_S)
+            ended, waiting = ray.wait(waiting, timeout=POLL_INTERVAL_S)
             self._read = show_new(self.log, self._read)
             now = time.monotonic()
             if self.signals and told_at is None:
@@ -174,7 +174,7 @@ class Attempts:
                     actor.signal.remote(int(signal.SIGTERM))
             if any(not came_well(reference) for reference in ended) and failed_at is None:
                 failed_at = now
-            grace = GRACE_S if self.signals else LAST_WORD_S
+            grace = GRACE_S if self.signals else FAILURE_GRACE_S
             if failed_at is not None and now - max(failed_at, told_at or 0) > grace:
                 return False
             if told_at is not None and (now - told_at > GRACE_S or self.signals.count(signal.SIGINT) > 1):
@@ -192,7 +192,7 @@ def came_well(reference: Any) -> bool:
 
 
 @contextmanager
-def passed_on(attempts: Attempts) -> Iterator[None]:
+def forward_signals(attempts: Attempts) -> Iterator[None]:
     """The signals that come meanwhile are handed on to the ranks, which save their state."""
 
     def handle(signum: int, frame: Any) -> None:

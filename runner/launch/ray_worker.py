@@ -12,7 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from runner.launch.nodes import interface_of
+from runner.launch.node_rendezvous import interface_of
 
 __all__ = ["RankActor"]
 

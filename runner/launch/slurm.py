@@ -15,17 +15,17 @@ from typing import Any
 
 from runner.config.schema import Launcher
 from runner.errors import Interrupted, RunFailed, UserError
-from runner.launch.job import carry_out
 from runner.launch.log import show_new
-from runner.launch.nodes import num_nodes
-from runner.launch.scheduler import Job, job_of
+from runner.launch.node_rendezvous import num_nodes
+from runner.launch.slurm_job import carry_out
+from runner.launch.slurm_query import Job, job_of
 from runner.run.directory import RunDir
 from runner.run.files import read_json, write_json
 from runner.run.status import is_untouched, read_status, write_status
 
 __all__ = ["launch", "parameters", "submit"]
 
-LOOK_EVERY_S = 1.0
+POLL_INTERVAL_S = 1.0
 
 def launch(run: RunDir, config: Mapping[str, Any]) -> dict[str, Any] | None:
     """Submits a job on the run and, unless ``launcher.follow=false``, shows what it prints until it has ended.
@@ -39,7 +39,7 @@ def launch(run: RunDir, config: Mapping[str, Any]) -> dict[str, Any] | None:
         RunFailed: the job failed.
     """
     run = RunDir(run.path.absolute())
-    refuse_second(run)
+    reject_second(run)
     launcher = Launcher(**config["launcher"])
     number = submit(run, parameters(run.name, config), launcher.max_requeues)
     write_json(job_path(run), {"job": number, "submitted_at": time.time()})
@@ -65,7 +65,7 @@ def log_path(run: RunDir, number: str) -> Path:
     return run.logs / "slurm" / f"{number}_0_log.out"
 
 
-def refuse_second(run: RunDir) -> None:
+def reject_second(run: RunDir) -> None:
     """
     Raises:
         UserError: an earlier job has not ended.
@@ -156,7 +156,7 @@ def follow(number: str, log: Path) -> Job:
         if not job.is_active:
             show_new(log, read)
             return job
-        time.sleep(LOOK_EVERY_S)
+        time.sleep(POLL_INTERVAL_S)
 
 
 def news_of(job: Job) -> str:

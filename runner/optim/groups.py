@@ -101,11 +101,11 @@ def build_optimizer(factory: Callable[[list[dict[str, Any]]], Optimizer], model:
     try:
         if kind is LBFGS:
             return factory(one_group(groups))
-        refuse_parameters(kind, model, groups)
+        reject_parameters(kind, model, groups)
         optimizer = factory(groups)
     except (ValueError, RuntimeError) as error:
         raise UserError(f"The optimizer cannot be built: {error}") from error
-    refuse_options(optimizer, groups)
+    reject_options(optimizer, groups)
     for group in optimizer.param_groups:
         group["lr"] = group["lr"] * group[LR_FACTOR]
     if getattr(optimizer, "_step_supports_amp_scaling", False):
@@ -113,7 +113,7 @@ def build_optimizer(factory: Callable[[list[dict[str, Any]]], Optimizer], model:
     return optimizer
 
 
-def refuse_options(optimizer: Optimizer, groups: list[dict[str, Any]]) -> None:
+def reject_options(optimizer: Optimizer, groups: list[dict[str, Any]]) -> None:
     """timm's optimizers read keys of groups that are none of their defaults; there nothing is refused.
 
     Raises:
@@ -146,7 +146,7 @@ def one_group(groups: list[dict[str, Any]]) -> list[nn.Parameter]:
     return [parameter for group in groups for parameter in group["params"]]
 
 
-def refuse_parameters(kind: Any, model: nn.Module, groups: list[dict[str, Any]]) -> None:
+def reject_parameters(kind: Any, model: nn.Module, groups: list[dict[str, Any]]) -> None:
     """What an optimizer cannot train, said before it fails.
 
     Raises:

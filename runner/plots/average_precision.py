@@ -11,7 +11,7 @@ from runner.plots.style import CYCLE, MUTED, class_labels, new_figure, styled
 
 __all__ = ["average_precision_bars"]
 
-MOST_CLASSES = 40
+MAX_CLASSES = 40
 NUM_WORST, NUM_BEST = 25, 10
 
 
@@ -36,7 +36,7 @@ def average_precision_bars(
     there = np.flatnonzero(np.isfinite(class_map))
     order = there[np.argsort(class_map[there], kind="stable")]
     places = np.arange(len(order), dtype=float)
-    cut = len(order) > MOST_CLASSES
+    cut = len(order) > MAX_CLASSES
     if cut:
         between = len(order) - NUM_WORST - NUM_BEST
         order = np.concatenate([order[:NUM_WORST], order[-NUM_BEST:]])

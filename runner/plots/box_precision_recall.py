@@ -12,7 +12,7 @@ from runner.plots.style import CYCLE, MUTED, class_labels, new_figure, styled
 
 __all__ = ["box_precision_recall"]
 
-MOST_NAMED = 7
+MAX_NAMED = 7
 NUM_NAMED = 5
 
 
@@ -46,7 +46,7 @@ def draw_classes(ax: Axes, recall: np.ndarray, precision: np.ndarray, names: Seq
     if not order:
         ax.text(0.5, 0.5, "there was nothing to find", ha="center", va="center", color=MUTED)
         return
-    crowded = len(order) > MOST_NAMED
+    crowded = len(order) > MAX_NAMED
     named = order[:NUM_NAMED] if crowded else order
     for k in reversed(order):
         if k in named:

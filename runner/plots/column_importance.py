@@ -14,7 +14,7 @@ from runner.plots.style import CYCLE, MUTED, label, new_figure, styled
 __all__ = ["ScoredRow", "importance_of_columns", "scores_of_rows"]
 
 MOST = 25
-MOST_IN_ROW = 12
+MAX_IN_ROW = 12
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def scores_of_rows(rows: Sequence[ScoredRow], names: Sequence[str], title: str, 
     """
     across = min(2, len(rows))
     high = math.ceil(len(rows) / across)
-    shown = min(MOST_IN_ROW, len(names))
+    shown = min(MAX_IN_ROW, len(names))
     fig, axes = new_figure(4.6 * across, high * (0.2 * shown + 0.65) + 0.6, high, across, title)
     for ax in list(axes.flat)[len(rows) :]:
         ax.set_visible(False)

@@ -15,8 +15,8 @@ from runner.plots.style import INK, MUTED, class_labels, new_figure, styled
 
 __all__ = ["confusion_matrix", "count_confusion"]
 
-MOST_CELLS_WITH_TEXT = 20
-MOST_LABELLED_CLASSES = 60
+MAX_CELLS_WITH_TEXT = 20
+MAX_LABELLED_CLASSES = 60
 NUM_WORST_PAIRS = 12
 
 
@@ -44,7 +44,7 @@ def confusion_matrix(
     """
     counts = np.asarray(counts)
     num_classes = len(counts)
-    with_text = num_classes <= MOST_CELLS_WITH_TEXT
+    with_text = num_classes <= MAX_CELLS_WITH_TEXT
     side = min(2.8 + 0.32 * num_classes, 9.0) if with_text else 8.0
     cols, ratios = (1, [1]) if with_text else (2, [2.6, 1])
     of_names = 0.065 * max(len(name) for name in class_labels(class_names, num_classes, 20))
@@ -68,7 +68,7 @@ def _draw_matrix(
     # A square-root scale: the few wrong ones of a good model stay visible.
     image = ax.imshow(shares, cmap="Blues", norm=PowerNorm(0.5, 0, 1), interpolation="nearest")
     names = class_labels(class_names, num_classes, 20 if num_classes <= 30 else 12)
-    every = 1 if num_classes <= MOST_LABELLED_CLASSES else int(np.ceil(num_classes / 50))
+    every = 1 if num_classes <= MAX_LABELLED_CLASSES else int(np.ceil(num_classes / 50))
     ticks = np.arange(0, num_classes, every)
     size = 8 if num_classes <= 20 else 6 if num_classes <= 40 else 5
     upright = max(len(name) for name in names) <= (3 if num_classes > 4 else 12) and num_classes <= 30
@@ -77,7 +77,7 @@ def _draw_matrix(
     ax.set_xlabel("prediction")
     ax.set_ylabel("truth")
     ax.grid(False)
-    if num_classes <= MOST_LABELLED_CLASSES:
+    if num_classes <= MAX_LABELLED_CLASSES:
         ax.set_xticks(np.arange(num_classes + 1) - 0.5, minor=True)
         ax.set_yticks(np.arange(num_classes + 1) - 0.5, minor=True)
         ax.grid(True, which="minor", color="white", linewidth=1.0 if with_text else 0.4)

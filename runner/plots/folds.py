@@ -15,7 +15,7 @@ from runner.plots.style import CYCLE, MUTED, SPLIT_COLORS, label, new_figure, st
 __all__ = ["curves_by_fold", "scores_by_fold"]
 
 Points = Sequence[tuple[int, int, float]]
-MOST_COLUMNS = 3
+MAX_COLUMNS = 3
 
 
 @styled
@@ -75,7 +75,7 @@ def curves_by_fold(curves: Mapping[str, Mapping[int, Points]], title: str = "Cur
 
 
 def make_panels(count: int, title: str) -> tuple[Figure, list[Axes]]:
-    cols = min(max(count, 1), MOST_COLUMNS)
+    cols = min(max(count, 1), MAX_COLUMNS)
     rows = max(math.ceil(count / cols), 1)
     fig, axes = new_figure({1: 6.0, 2: 9.0, 3: 11.5}[cols], 2.9 * rows + 0.35, rows, cols, title)
     panels = list(axes.flat)

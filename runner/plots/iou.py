@@ -11,7 +11,7 @@ from runner.plots.style import CYCLE, MUTED, class_labels, new_figure, styled
 
 __all__ = ["class_iou_bars"]
 
-MOST_CLASSES = 60
+MAX_CLASSES = 60
 
 
 @styled
@@ -31,7 +31,7 @@ def class_iou_bars(
     there = np.flatnonzero(union)
     iou = hits / np.maximum(union, 1)
     precision, recall = hits / np.maximum(predicted, 1), hits / np.where(true, true, np.nan)
-    order = there[np.argsort(iou[there], kind="stable")][:MOST_CLASSES]
+    order = there[np.argsort(iou[there], kind="stable")][:MAX_CLASSES]
     places = np.arange(len(order))
     fig, axes = new_figure(7.0, 1.5 + 0.25 * max(len(order), 2), title=title)
     ax = axes[0, 0]

@@ -18,7 +18,7 @@ __all__ = ["DrawnLosses", "landscape_contours", "landscape_surface"]
 NUM_LEVELS = 24
 WIDE = 5.0
 """Highest over lowest loss from which on a logarithmic scale shows more."""
-MOST_DECADES = 6
+MAX_DECADES = 6
 COLORS = "viridis"
 
 
@@ -51,7 +51,7 @@ class DrawnLosses:
         low, top = float(finite.min()), float(finite.max())
         is_log = low > 0 and top / low > WIDE
         if is_log:
-            high = min(top, low * 10**MOST_DECADES, 10 * float(np.quantile(finite, 0.95)))
+            high = min(top, low * 10**MAX_DECADES, 10 * float(np.quantile(finite, 0.95)))
         else:
             most = float(np.quantile(finite, 0.9))
             high = min(top, most + 5 * (most - low)) if most > low else top

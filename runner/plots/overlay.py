@@ -14,7 +14,7 @@ from runner.plots.style import as_picture, class_labels, label, new_figure, styl
 __all__ = ["mask_overlays"]
 
 STRENGTH = 0.6
-MOST_IN_LEGEND = 24
+MAX_IN_LEGEND = 24
 COLUMN_IN = 1.85
 PER_ROW = 2
 LUMINANCE = np.array([0.299, 0.587, 0.114])
@@ -43,7 +43,7 @@ def mask_overlays(
         return None
     shown = present(truths, preds, ignore_index)
     ratio = max(min(1.6, image.shape[0] / image.shape[1]) for image in images)
-    rows, lines = -(-len(images) // PER_ROW), -(-min(len(shown), MOST_IN_LEGEND) // 6)
+    rows, lines = -(-len(images) // PER_ROW), -(-min(len(shown), MAX_IN_LEGEND) // 6)
     across = min(PER_ROW, len(images))
     height = rows * (COLUMN_IN * ratio + 0.25) + 0.7 + 0.22 * lines
     fig, axes = new_figure(3 * across * COLUMN_IN + 0.3, height, rows, 3 * across, title)
@@ -81,7 +81,7 @@ def draw(ax: Axes, picture: np.ndarray) -> None:
 
 
 def add_legend(fig: Figure, shown: list[int], names: list[str], table: np.ndarray) -> None:
-    patches = [Patch(facecolor=table[i] / 255, label=names[i]) for i in shown[:MOST_IN_LEGEND]]
-    if len(shown) > MOST_IN_LEGEND:
-        patches.append(Patch(facecolor="none", label=f"and {len(shown) - MOST_IN_LEGEND} more"))
+    patches = [Patch(facecolor=table[i] / 255, label=names[i]) for i in shown[:MAX_IN_LEGEND]]
+    if len(shown) > MAX_IN_LEGEND:
+        patches.append(Patch(facecolor="none", label=f"and {len(shown) - MAX_IN_LEGEND} more"))
     fig.legend(handles=patches, loc="outside lower center", ncols=min(6, len(patches)), fontsize=7)

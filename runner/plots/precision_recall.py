@@ -12,7 +12,7 @@ from runner.plots.style import CYCLE, MUTED, class_labels, new_figure, styled
 
 __all__ = ["Ranking", "precision_recall_roc", "rank"]
 
-MOST_NAMED_CURVES = 7
+MAX_NAMED_CURVES = 7
 
 
 class Ranking:
@@ -91,8 +91,8 @@ def _draw_curves(
 ) -> None:
     """Curves {class: (x, y, area)}, the smallest area first in the legend."""
     order = sorted(curves, key=lambda k: curves[k][2])
-    crowded = len(order) > MOST_NAMED_CURVES
-    named = order[: MOST_NAMED_CURVES - 2] if crowded else order
+    crowded = len(order) > MAX_NAMED_CURVES
+    named = order[: MAX_NAMED_CURVES - 2] if crowded else order
     for k in reversed(order):
         x, y, area = curves[k]
         if k in named:

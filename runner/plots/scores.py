@@ -11,7 +11,7 @@ from runner.plots.style import CYCLE, MUTED, class_labels, new_figure, styled
 
 __all__ = ["class_scores", "score_classes"]
 
-MOST_CLASSES = 40
+MAX_CLASSES = 40
 NUM_WORST, NUM_BEST = 25, 10
 
 
@@ -45,7 +45,7 @@ def class_scores(
     num_classes = len(present)
     order = present[np.argsort(f1[present], kind="stable")]
     places = np.arange(num_classes, dtype=float)
-    if num_classes > MOST_CLASSES:
+    if num_classes > MAX_CLASSES:
         order = np.concatenate([order[:NUM_WORST], order[-NUM_BEST:]])
         places = np.arange(len(order)) + (np.arange(len(order)) >= NUM_WORST)
     fig, axes = new_figure(7.0, 1.5 + 0.25 * len(order), title=title)
@@ -59,7 +59,7 @@ def class_scores(
     for place, i in zip(places, order, strict=True):
         ax.text(1.02, place, f"{f1[i]:.3f}   n = {support[i]}", va="center", fontsize=7, color=MUTED,
                 transform=ax.get_yaxis_transform())  # fmt: skip
-    if num_classes > MOST_CLASSES:
+    if num_classes > MAX_CLASSES:
         ax.text(
             0.01,
             NUM_WORST,

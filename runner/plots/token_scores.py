@@ -17,7 +17,7 @@ __all__ = ["ScoredText", "color_of", "token_scores"]
 
 WIDTH = 92
 """Characters of a line."""
-MOST_LINES = 12
+MAX_LINES = 12
 """Of one text."""
 LINE_IN, CHAR_IN = 0.19, 0.078
 COLORS = "RdBu_r"
@@ -90,7 +90,7 @@ def lines_of(tokens: Sequence[str]) -> list[list[tuple[int, str, int]]]:
     for place, token in enumerate(tokens):
         shown = visible(token)[: WIDTH - 2]
         if column + len(shown) > WIDTH:
-            if len(lines) == MOST_LINES:
+            if len(lines) == MAX_LINES:
                 lines[-1].append((-1, " …", column))
                 break
             lines.append([])

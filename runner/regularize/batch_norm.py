@@ -13,7 +13,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from runner.data.sampler import seed_of
-from runner.ranks.exchange import num_ranks
+from runner.distributed.collectives import world_size
 
 __all__ = ["measure_statistics", "training_norms"]
 
@@ -49,11 +49,11 @@ def measure_statistics(
             module.training = mode
         for norm, momentum in momenta.items():
             norm.momentum = momentum
-    if num_ranks() > 1:
+    if world_size() > 1:
         for norm in norms:
             for buffer in (norm.running_mean, norm.running_var):
                 dist.all_reduce(buffer)
-                buffer.div_(num_ranks())
+                buffer.div_(world_size())
 
 
 def train_batches(trainer: pl.Trainer) -> Iterable[Any]:

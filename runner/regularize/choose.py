@@ -6,10 +6,10 @@ from typing import Any
 
 from pytorch_lightning import Callback
 
-from runner.regularize.average import WeightAverage
 from runner.regularize.mix import BatchMix
 from runner.regularize.noise import InputNoise, WeightNoise
 from runner.regularize.norm import L1Penalty, MaxNorm
+from runner.regularize.weight_average import WeightAverage
 
 __all__ = ["averaging_callbacks", "clipping", "regularizing_callbacks"]
 

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 from torch.distributed.tensor import DTensor
 
+from runner.distributed.collectives import current_rank
 from runner.errors import UserError
 from runner.optim.roles import weight_names
-from runner.ranks.exchange import own_rank
-from runner.regularize.draw import normal_like
+from runner.regularize.seeded_random import normal_like
 
 __all__ = ["InputNoise", "WeightNoise"]
 
@@ -33,7 +33,7 @@ class InputNoise(pl.Callback):
         self.seed = seed
 
     def on_train_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch, batch_idx) -> None:
-        place = (self.seed, "input noise", trainer.current_epoch, batch_idx, own_rank())
+        place = (self.seed, "input noise", trainer.current_epoch, batch_idx, current_rank())
         inputs = batch["inputs"]
         if isinstance(inputs, Tensor):
             batch["inputs"] = self._noisy(inputs, *place)

@@ -21,8 +21,8 @@ from runner.run.journal import load_metrics
 
 __all__ = ["fold_figures"]
 
-MOST_METRICS = 6
-MOST_TARGETS = 8
+MAX_METRICS = 6
+MAX_TARGETS = 8
 
 
 def fold_figures(run: RunDir, results: Mapping[str, Any]) -> Iterator[tuple[str, Figure]]:
@@ -50,7 +50,7 @@ def scores_of(results: Mapping[str, Any]) -> dict[str, dict[str, list[float]]]:
             for split in SPLITS
             if f"{split}/{name}" in keys
         }
-        for name in names[:MOST_METRICS]
+        for name in names[:MAX_METRICS]
     }
 
 
@@ -78,7 +78,7 @@ def predictions_figure(path: Path) -> Figure | None:
         return confusion_matrix(counts, names, "Out-of-fold predictions")
     targets = [column for column in columns if column == "target" or column.startswith("target.")]
     preds = ["prediction" + column.removeprefix("target") for column in targets]
-    if not targets or len(targets) > MOST_TARGETS:
+    if not targets or len(targets) > MAX_TARGETS:
         return None
     try:
         values = [np.array([[float(row[key]) for key in keys] for row in rows]) for keys in (preds, targets)]

@@ -9,8 +9,8 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
+from runner.report.dual_output import Shown, aligned
 from runner.report.format import duration, number, with_std
-from runner.report.shown import Shown, aligned
 from runner.report.summary import bare_metrics
 from runner.report.tables import lowest_of_classes
 

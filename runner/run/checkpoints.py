@@ -20,12 +20,12 @@ from runner.run.directory import RunDir
 from runner.run.files import write_json
 
 __all__ = [
-    "Saved",
+    "Checkpoint",
     "best_checkpoint",
     "damage",
     "file_digest",
     "last_checkpoint",
-    "rank",
+    "sort_by_metric",
     "read_index",
     "write_index",
 ]
@@ -37,7 +37,7 @@ log = logging.getLogger("runner.checkpoints")
 
 
 @dataclass(frozen=True)
-class Saved:
+class Checkpoint:
     """One checkpoint.
 
     Attributes:
@@ -84,18 +84,18 @@ class Saved:
         }
 
 
-def read_index(folder: str | Path) -> list[Saved]:
+def read_index(folder: str | Path) -> list[Checkpoint]:
     """The listed checkpoints, oldest first; none when there is no list.
 
     Raises:
         CheckpointError: the list itself cannot be read.
     """
     path = Path(folder) / INDEX
-    known = {field.name for field in fields(Saved)} - {"folder"}
+    known = {field.name for field in fields(Checkpoint)} - {"folder"}
     try:
         records = json.loads(path.read_text(encoding="utf-8"))
         kept = [{key: value for key, value in record.items() if key in known} for record in records]
-        return [Saved(**record, folder=str(folder)) for record in kept]
+        return [Checkpoint(**record, folder=str(folder)) for record in kept]
     except FileNotFoundError:
         return []
     except (OSError, ValueError, TypeError, AttributeError) as error:
@@ -105,7 +105,7 @@ def read_index(folder: str | Path) -> list[Saved]:
         ) from error
 
 
-def write_index(folder: str | Path, entries: list[Saved]) -> None:
+def write_index(folder: str | Path, entries: list[Checkpoint]) -> None:
     """Replaces the list, durably."""
     records = [asdict(entry) for entry in entries]
     for record in records:
@@ -123,7 +123,7 @@ def file_digest(path: str | Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def damage(entry: Saved) -> str | None:
+def damage(entry: Checkpoint) -> str | None:
     """What is wrong with a checkpoint's file, or None when its bytes are those that were written."""
     try:
         found = file_digest(entry.path)
@@ -137,7 +137,7 @@ def damage(entry: Saved) -> str | None:
     return None
 
 
-def rank(entries: list[Saved]) -> list[Saved]:
+def sort_by_metric(entries: list[Checkpoint]) -> list[Checkpoint]:
     """Those with a finite value of the metric that was monitored last, best first; the earlier wins a draw."""
     measured = [entry for entry in entries if entry.value is not None and math.isfinite(entry.value)]
     measured = [entry for entry in measured if entry.monitor == measured[-1].monitor]
@@ -145,7 +145,7 @@ def rank(entries: list[Saved]) -> list[Saved]:
     return sorted(measured, key=lambda entry: sign * entry.value)
 
 
-def last_checkpoint(run: RunDir) -> Saved | None:
+def last_checkpoint(run: RunDir) -> Checkpoint | None:
     """The newest unharmed checkpoint, or None when the run has none yet. Damaged ones are named in the log.
 
     Raises:
@@ -154,18 +154,18 @@ def last_checkpoint(run: RunDir) -> Saved | None:
     return first_unharmed(read_index(run.checkpoints)[::-1], run)
 
 
-def best_checkpoint(run: RunDir) -> Saved | None:
+def best_checkpoint(run: RunDir) -> Checkpoint | None:
     """The unharmed checkpoint with the best value of the monitored metric; the newest when none was measured.
 
     Raises:
         CheckpointError: all there are, are damaged.
     """
     entries = read_index(run.checkpoints)
-    ranked = rank(entries)
+    ranked = sort_by_metric(entries)
     return first_unharmed(ranked + [entry for entry in entries[::-1] if entry not in ranked], run)
 
 
-def first_unharmed(candidates: list[Saved], run: RunDir) -> Saved | None:
+def first_unharmed(candidates: list[Checkpoint], run: RunDir) -> Checkpoint | None:
     wrong = []
     for entry in candidates:
         problem = damage(entry)

@@ -12,7 +12,7 @@ from runner.errors import UserError
 from runner.run.directory import RunDir
 from runner.run.files import read_json, write_json
 
-__all__ = ["SILENT_S", "State", "Status", "is_untouched", "process_started_at", "read_status", "refuse_running", "write_status"]
+__all__ = ["SILENT_S", "State", "Status", "is_untouched", "process_started_at", "read_status", "reject_running", "write_status"]
 
 SILENT_S = 300
 """A run on another machine that gave no sign of life for so many seconds is lost. Clocks may differ by less than that."""
@@ -99,7 +99,7 @@ def is_untouched(run: RunDir) -> bool:
     return status.state == "created" and status.attempt == 0
 
 
-def refuse_running(run: RunDir, elsewhere: bool = True) -> None:
+def reject_running(run: RunDir, elsewhere: bool = True) -> None:
     """
     Args:
         elsewhere: also where a process of another machine is said to be at it, of which nobody here knows whether it lives.

@@ -8,9 +8,9 @@ from omegaconf import OmegaConf
 
 from runner.config.compose import compose
 from runner.config.folds import of_all_folds
-from runner.config.plain import to_plain, to_yaml
+from runner.config.resolve import to_plain, to_yaml
 from runner.run.files import write_text
-from runner.sweep.record import SweepRecord, TrialRecord
+from runner.sweep.sweep_summary import SweepRecord, TrialRecord
 
 __all__ = ["best_config", "write_best"]
 

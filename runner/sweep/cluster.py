@@ -10,13 +10,13 @@ from typing import Any
 
 from runner.config.schema import Launcher
 from runner.errors import ConfigError
-from runner.launch.nodes import num_nodes
+from runner.launch.node_rendezvous import num_nodes
 from runner.sweep.attempt import Attempt, Event
-from runner.sweep.mailbox import Mailbox
+from runner.sweep.file_channel import Mailbox
 
 __all__ = ["ClusterExecutor", "End"]
 
-LOOK_EVERY_S = 0.1
+POLL_INTERVAL_S = 0.1
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ class ClusterExecutor(ABC):
             events = [event for trial in list(self._jobs) for event in self._look(trial)]
             if events or time.monotonic() >= until:
                 return events
-            time.sleep(LOOK_EVERY_S)
+            time.sleep(POLL_INTERVAL_S)
 
     def _look(self, trial: int) -> list[Event]:
         job, events = self._jobs[trial], []

@@ -9,11 +9,11 @@ import time
 import traceback
 from collections.abc import Callable, Iterable
 
-from runner.ranks.parent import die_with_parent
+from runner.distributed.parent_death import die_with_parent
 
 __all__ = ["Child", "fork_child"]
 
-LOOK_EVERY_S = 0.02
+POLL_INTERVAL_S = 0.02
 
 
 class Child:
@@ -31,7 +31,7 @@ class Child:
         while not os.waitpid(self.pid, os.WNOHANG)[0]:
             if until is not None and time.monotonic() > until:
                 raise TimeoutError(f"process {self.pid} is still running")
-            time.sleep(LOOK_EVERY_S)
+            time.sleep(POLL_INTERVAL_S)
 
     def kill(self) -> None:
         os.kill(self.pid, signal.SIGKILL)

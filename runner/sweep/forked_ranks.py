@@ -12,20 +12,20 @@ import sys
 import time
 from collections.abc import Callable
 
+from runner.distributed.failure import clear_failures
+from runner.distributed.process_group import process_group_member
+from runner.distributed.process_info import ProcessInfo
 from runner.errors import Pruned, RunnerError
 from runner.launch.elastic import reason_of
-from runner.ranks.failure import clear_failures
-from runner.ranks.joining import joined
-from runner.ranks.place import Place
 from runner.run.directory import RunDir
 from runner.run.status import read_status
 from runner.sweep.fork import fork_child
 
 __all__ = ["execute_ranks"]
 
-LAST_WORD_S = 20.0
+FAILURE_GRACE_S = 20.0
 """How long ranks that lost another one have to notice it, and to say so."""
-LOOK_EVERY_S = 0.05
+POLL_INTERVAL_S = 0.05
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 Work = Callable[[bool], None]
@@ -75,7 +75,7 @@ def become_rank(run: RunDir, rank: int, num_ranks: int, port: int, work: Work) -
         "LOCAL_RANK": str(rank),
     }
     try:
-        with joined(run, Place.here()):
+        with process_group_member(run, ProcessInfo.here()):
             try:
                 work(rank == 0)
             except Pruned as pruned:
@@ -107,13 +107,13 @@ def wait_for_all(ranks: dict[int, int]) -> tuple[dict[int, int], int | None]:
                 continue  # it was ended from here
             statuses[ranks[pid]] = code
             if code and left and not came:
-                until = min(until, time.monotonic() + LAST_WORD_S)
+                until = min(until, time.monotonic() + FAILURE_GRACE_S)
         elif time.monotonic() > until:
             for other in left:
                 os.kill(other, signal.SIGKILL)
-            time.sleep(LOOK_EVERY_S)
+            time.sleep(POLL_INTERVAL_S)
         elif not pid:
-            time.sleep(LOOK_EVERY_S)
+            time.sleep(POLL_INTERVAL_S)
     return statuses, came[0] if came else None
 
 

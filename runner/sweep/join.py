@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from runner.config.compose import compose
-from runner.config.plain import to_plain, to_yaml
+from runner.config.resolve import to_plain, to_yaml
 from runner.config.schema import Sweep
 from runner.errors import ConfigError, RunNotFoundError, UserError
 from runner.sweep.directory import SweepDir, find_sweep
-from runner.sweep.plan import BEGUN, Plan, plan_of, refuse_other, stored_plan, write_plan
+from runner.sweep.plan import BEGUN, Plan, plan_of, reject_other, stored_plan, write_plan
 from runner.sweep.request import Request, request_of
 from runner.sweep.settings import read_settings
 from runner.sweep.study import load_study
@@ -48,7 +48,7 @@ def join_request(name: str, overrides: list[str], root: str) -> tuple[Request, S
         )  # relative paths, ./conf and the user's own code are meant from there
     request = request_like(plan, [*nodes, f"run.root={quoted(sweep.path.parent)}"], own)
     base = to_yaml(to_plain(request.base.config, []))
-    refuse_other(sweep, before, plan_of(request), base)
+    reject_other(sweep, before, plan_of(request), base)
     if not sweep.plan_path.is_file():
         sweep.trials.mkdir(parents=True, exist_ok=True)
         write_plan(sweep, plan, base)

@@ -21,7 +21,7 @@ from filelock import FileLock, Timeout
 from runner.run.directory import REPEATS, RunDir
 from runner.sweep.directory import SweepDir
 from runner.sweep.mlflow_parent import ParentRun
-from runner.tracking.children import PARENT, Children
+from runner.tracking.child_runs import PARENT, Children
 from runner.tracking.settings import TrackingSettings
 from runner.tracking.state import read_state
 from runner.tracking.store import use_environment
@@ -29,7 +29,7 @@ from runner.tracking.store import use_environment
 __all__ = ["SweepMirror", "finish_mirror", "main", "start_mirror", "sync_sweep"]
 
 PASS_EVERY_S = 5.0
-LOOK_EVERY_S = 0.2
+POLL_INTERVAL_S = 0.2
 MAX_PAUSE_S = 60.0
 GIVE_UP_S = 1800.0  # after the end of the sweep; `runner sync` sends the rest
 LOCK_TIMEOUT_S = 120.0
@@ -62,7 +62,7 @@ def finish_mirror(sweep: SweepDir, mirror: subprocess.Popen, wait_s: float) -> s
     mirror.stdin.close()
     until = time.monotonic() + wait_s
     while mirror.poll() is None and time.monotonic() < until and not ParentRun(sweep).has_ended():
-        time.sleep(LOOK_EVERY_S)
+        time.sleep(POLL_INTERVAL_S)
     if ParentRun(sweep).has_ended() or mirror.poll() == 0:
         return "all trials are in MLflow: `runner ui` shows them"
     if mirror.poll() is None:

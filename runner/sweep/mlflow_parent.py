@@ -17,20 +17,20 @@ from runner.run.files import read_json
 from runner.run.status import Status, process_started_at
 from runner.sweep.directory import SweepDir
 from runner.sweep.plan import TOKEN
-from runner.sweep.record import SweepRecord, read_record
 from runner.sweep.study import load_study
+from runner.sweep.sweep_summary import SweepRecord, read_record
 from runner.tracking.artifacts import fingerprint
-from runner.tracking.children import PARENT
+from runner.tracking.child_runs import PARENT
 from runner.tracking.flatten import valid_key
+from runner.tracking.mlflow_run import TOKEN as RUN_TOKEN
+from runner.tracking.mlflow_run import RunEntry
 from runner.tracking.report import SyncReport
-from runner.tracking.run_entry import TOKEN as RUN_TOKEN
-from runner.tracking.run_entry import RunEntry
 from runner.tracking.send import send_in_batches
 from runner.tracking.settings import TrackingSettings
-from runner.tracking.shipment import Shipment
 from runner.tracking.state import MirrorState, end_of, read_state, write_state
 from runner.tracking.store import absolute_uri, open_store
 from runner.tracking.tags import user
+from runner.tracking.uploader import Uploader
 
 __all__ = ["ParentRun"]
 
@@ -105,7 +105,7 @@ class ParentRun:
             # Final states are sent last: until then the sweep runs, or its mirror has not reached them.
             self.entry.set_status(self.state, Status("running"))
         record = read_record(self.sweep)
-        shipment = Shipment(self.entry, self.state, SyncReport(RunDir(self.sweep.path)))
+        shipment = Uploader(self.entry, self.state, SyncReport(RunDir(self.sweep.path)))
         ended = len(record.trials) - record.counts()["running"]
         if ended != self._ended_trials or final:
             shipment.send_texts("params", params_of(record))

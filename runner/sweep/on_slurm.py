@@ -10,8 +10,8 @@ from contextlib import redirect_stderr
 from dataclasses import dataclass
 
 from runner.errors import UserError
-from runner.launch.scheduler import Job, job_of
 from runner.launch.slurm import make_executor, parameters, words_of
+from runner.launch.slurm_query import Job, job_of
 from runner.sweep.attempt import Attempt
 from runner.sweep.cluster import ClusterExecutor, End
 from runner.sweep.remote import carry_out

@@ -11,14 +11,14 @@ from typing import Any
 import optuna
 from omegaconf import OmegaConf
 
-from runner.config.plain import to_plain, to_yaml
+from runner.config.resolve import to_plain, to_yaml
 from runner.errors import ConfigError
 from runner.run.files import write_text
 from runner.sweep.directory import SweepDir
 from runner.sweep.request import Request
 from runner.sweep.storage import shown_url, without_password
 
-__all__ = ["BEGUN", "Plan", "keep_plan", "plan_of", "read_plan", "refuse_other", "stored_plan", "write_plan"]
+__all__ = ["BEGUN", "Plan", "keep_plan", "plan_of", "read_plan", "reject_other", "stored_plan", "write_plan"]
 
 FREE = ("run", "tracking", "hardware", "launcher", "plots", "report")
 """Nodes of the config that do not change what a trial measures."""
@@ -69,7 +69,7 @@ def keep_plan(sweep: SweepDir, study: optuna.Study, request: Request) -> list[st
     before = stored_plan(study)
     said: list[str] = []
     if before is not None:
-        refuse_other(sweep, before, plan, base)
+        reject_other(sweep, before, plan, base)
         said = allowed(before[0]["settings"], plan["settings"])
     elif sweep.trials.is_dir() and any(sweep.trials.iterdir()):
         raise ConfigError(
@@ -103,7 +103,7 @@ def kept_elsewhere(sweep: SweepDir, plan: Plan) -> str:
     return f"they are kept in {places[0]}, and this search is to be kept in {places[1]}"
 
 
-def refuse_other(sweep: SweepDir, before: tuple[Plan, dict[str, Any]], plan: Plan, base: str) -> None:
+def reject_other(sweep: SweepDir, before: tuple[Plan, dict[str, Any]], plan: Plan, base: str) -> None:
     """
     Raises:
         ConfigError: the plan kept with the study is of another search.

@@ -14,9 +14,9 @@ from typing import Any
 
 from runner.errors import RunFailed
 from runner.sweep.attempt import Attempt, Event
-from runner.sweep.channel import GO, PRUNE, Lines
+from runner.sweep.file_channel import Mailbox
 from runner.sweep.fork import Child, fork_child
-from runner.sweep.mailbox import Mailbox
+from runner.sweep.socket_channel import GO, PRUNE, Lines
 
 __all__ = ["Pool", "cores"]
 
@@ -55,7 +55,7 @@ class Pool:
                 self._process = fork_server(theirs, output.fileno())
             else:  # this process may have threads by now
                 self._process = subprocess.Popen(
-                    [sys.executable, "-m", "runner.sweep.server", str(theirs.fileno())],
+                    [sys.executable, "-m", "runner.sweep.fork_server", str(theirs.fileno())],
                     stdin=subprocess.DEVNULL,
                     stdout=output,
                     stderr=subprocess.STDOUT,
@@ -189,7 +189,7 @@ class Pool:
 def fork_server(control: socket.socket, output: int) -> Child:
     """The first server is a copy of this process, which has imported most of what it needs to check the config."""
     import runner.worker  # noqa: F401 - the rest of it, once for both
-    from runner.sweep.server import serve
+    from runner.sweep.fork_server import serve
 
     return fork_child(lambda: serve(control), keep=[control.fileno()], output=output)
 

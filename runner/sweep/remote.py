@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from runner.run.directory import RunDir
-from runner.sweep.mailbox import read_attempt
+from runner.sweep.file_channel import read_attempt
 
 __all__ = ["carry_out", "main"]
 
@@ -24,7 +24,7 @@ def main(argv: list[str] | None = None) -> int:
     os.environ["OMP_NUM_THREADS"] = str(attempt.num_threads)
 
     from runner.sweep import worker
-    from runner.sweep.forked import limit_memory
+    from runner.sweep.forked_trial import limit_memory
 
     if attempt.memory_bytes:
         limit_memory(attempt.memory_bytes)
@@ -59,7 +59,7 @@ def carry_out(path: str) -> None:
 
 
 if __name__ == "__main__":
-    from runner.ranks.parent import die_with_parent
+    from runner.distributed.parent_death import die_with_parent
 
     die_with_parent()
     sys.exit(main())

@@ -8,8 +8,8 @@ import pytorch_lightning as pl
 from pytorch_lightning.trainer.states import TrainerFn
 
 from runner.errors import Pruned
-from runner.sweep.channel import Channel
-from runner.sweep.mailbox import MailboxChannel
+from runner.sweep.file_channel import MailboxChannel
+from runner.sweep.socket_channel import Channel
 
 __all__ = ["Reporter"]
 

@@ -10,11 +10,11 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from runner.config.check import find_problems
+from runner.config.check import check_config
 from runner.config.compose import Composition, compose
 from runner.config.monitor import monitor_of
 from runner.config.override import apply_value, parse_overrides
-from runner.config.plain import to_plain
+from runner.config.resolve import to_plain
 from runner.config.schema import Sweep
 from runner.errors import ConfigError
 from runner.sweep.settings import read_settings
@@ -217,7 +217,7 @@ def takes(request: Request, owner: Parameter, word: str, parameter: Parameter) -
     """Whether an option of a group knows a key of its node."""
     value = parameter.nearest(None)
     composition = request.compose([f"{owner.key}={word}", f"{parameter.key}={parameter.word(value)}"])
-    return not any(problem.startswith(parameter.key) for problem in find_problems(composition))
+    return not any(problem.startswith(parameter.key) for problem in check_config(composition))
 
 
 def value_problems(request: Request) -> list[str]:
@@ -236,7 +236,7 @@ def value_problems(request: Request) -> list[str]:
             "resume=auto would have no effect: repeating the command of a sweep continues it. Remove it."
         ] = None
     for line in dict.fromkeys(map(tuple, lines)):
-        problems |= dict.fromkeys(find_problems(request.compose(list(line))))
+        problems |= dict.fromkeys(check_config(request.compose(list(line))))
     return list(problems)
 
 

@@ -9,31 +9,31 @@ from contextlib import closing, contextmanager
 
 from filelock import FileLock, Timeout
 
-from runner.config.plain import to_plain
+from runner.config.resolve import to_plain
 from runner.errors import ConfigError, RunFailed, UserError
 from runner.run.directory import RunDir
 from runner.run.files import read_json, write_json
 from runner.run.provenance import collect_provenance
 from runner.run.status import process_started_at
 from runner.sweep.best import write_best
-from runner.sweep.book import Book
 from runner.sweep.directory import SweepDir
 from runner.sweep.executors import make_executor
 from runner.sweep.mirror import finish_mirror, start_mirror
 from runner.sweep.plan import BEGUN, keep_plan
 from runner.sweep.pool import cores
 from runner.sweep.pruner import make_pruner
-from runner.sweep.record import read_record
 from runner.sweep.request import Request
 from runner.sweep.slots import Slot, make_slots, visible_gpus
 from runner.sweep.storage import turn_of
 from runner.sweep.study import open_study
 from runner.sweep.supervise import Supervisor, View
+from runner.sweep.sweep_summary import read_record
+from runner.sweep.trial_queue import TrialQueue
 from runner.tracking.settings import TrackingSettings
 
 __all__ = ["Sweeping", "sweep_dir_of"]
 
-MakeView = Callable[[SweepDir, Book], View]
+MakeView = Callable[[SweepDir, TrialQueue], View]
 
 
 def sweep_dir_of(request: Request) -> SweepDir:
@@ -68,7 +68,7 @@ class Sweeping:
         self.plain = to_plain(request.base.config, [])
         self.metric = next(iter(request.objectives))
 
-    def run(self) -> Book:
+    def run(self) -> TrialQueue:
         """Returns when all trials have ended; for one who joined, when nothing is left to begin.
 
         Raises:
@@ -84,12 +84,12 @@ class Sweeping:
         with self._alone():
             return self._search(slots)
 
-    def _search(self, slots: list[Slot]) -> Book:
+    def _search(self, slots: list[Slot]) -> TrialQueue:
         url = self.settings.storage
         study = open_study(self.sweep, url, self.request.objectives)
         study.pruner = make_pruner(self.settings, self.plain["trainer"].get("max_epochs"))
         said = [] if self.joins else keep_plan(self.sweep, study, self.request)
-        book = Book(study, self.request.space, self.settings, turn_of(self.sweep, url))
+        book = TrialQueue(study, self.request.space, self.settings, turn_of(self.sweep, url))
         points, notes = self._points(book)
         with closing(make_executor(self.sweep, self.plain, self.request.space.as_dict())) as executor:
             view = self.make_view(self.sweep, book)
@@ -172,7 +172,7 @@ class Sweeping:
         finally:
             lock.release()
 
-    def _points(self, book: Book) -> tuple[list[tuple[dict, str]], list[str]]:
+    def _points(self, book: TrialQueue) -> tuple[list[tuple[dict, str]], list[str]]:
         """The points that come first: the default, the user's own, or all of a grid; and what to say about them."""
         said, points = [], []
         if self.settings.try_default:
@@ -197,7 +197,7 @@ class Sweeping:
             points += [(point, "grid") for point in grid]
         return points[: book.total], said
 
-    def _write_status(self, state: str, book: Book) -> None:
+    def _write_status(self, state: str, book: TrialQueue) -> None:
         if self.joins:
             return
         pid = os.getpid()

@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from runner.config.folds import of_all_folds
 from runner.config.nearest import did_you_mean
 from runner.config.node import check_value
-from runner.config.plain import to_plain
+from runner.config.resolve import to_plain
 from runner.config.schema import Folds, Sweep
 from runner.config.signature import annotations_of, members
 from runner.config.values import type_problems

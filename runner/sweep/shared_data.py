@@ -23,7 +23,7 @@ class SharedData:
         """What is wrong with the data set is each trial's own to find, and to tell."""
         import torch
 
-        from runner.parts import make_data
+        from runner.components import make_data
 
         torch.set_num_threads(1)  # threads that were once started would be missing in a fork
         try:

@@ -16,11 +16,10 @@ from runner.errors import Interrupted
 from runner.launch.elastic import needs_agent, num_workers
 from runner.run.files import remove
 from runner.sweep.attempt import Attempt, Event
-from runner.sweep.book import Book
 from runner.sweep.directory import SweepDir
 from runner.sweep.executor import Executor
 from runner.sweep.request import Request
-from runner.sweep.running import Running
+from runner.sweep.running_trial import Running
 from runner.sweep.slots import Slot
 from runner.sweep.trial import (
     Outcome,
@@ -32,10 +31,11 @@ from runner.sweep.trial import (
     prepare_trial,
     run_of,
 )
+from runner.sweep.trial_queue import TrialQueue
 
 __all__ = ["Supervisor", "View"]
 
-LOOK_EVERY_S = 0.25
+POLL_INTERVAL_S = 0.25
 CLAIM_EVERY_S = 1.0
 OWN_EVERY_S = 10.0
 GIB = 2**30
@@ -65,7 +65,7 @@ class Supervisor:
         self,
         sweep: SweepDir,
         request: Request,
-        book: Book,
+        book: TrialQueue,
         executor: Executor,
         view: View,
         provenance: dict[str, Any],
@@ -94,7 +94,7 @@ class Supervisor:
         try:
             self._fill()
             while self.running or self._waits():
-                for event in self.executor.wait(LOOK_EVERY_S):
+                for event in self.executor.wait(POLL_INTERVAL_S):
                     self._take(event)
                 self._watch_clock()
                 self._fill()

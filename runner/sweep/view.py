@@ -16,9 +16,9 @@ from rich.table import Table
 from rich.text import Text
 
 from runner.report.format import duration, number
-from runner.sweep.book import Book
-from runner.sweep.running import Running
+from runner.sweep.running_trial import Running
 from runner.sweep.trial import Outcome
+from runner.sweep.trial_queue import TrialQueue
 
 __all__ = ["SweepView", "short_names"]
 
@@ -35,7 +35,7 @@ class SweepView:
         max_epochs: of a trial.
     """
 
-    def __init__(self, book: Book, metrics: Sequence[str], console: Console, max_epochs: int | None = None):
+    def __init__(self, book: TrialQueue, metrics: Sequence[str], console: Console, max_epochs: int | None = None):
         self.book = book
         self.metrics = list(metrics)
         self.console = console

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import torch
 
+from runner.distributed.process_group import process_group_member
+from runner.distributed.process_info import ProcessInfo
 from runner.errors import Pruned
-from runner.ranks.joining import joined
-from runner.ranks.place import Place
 from runner.run.directory import RunDir
-from runner.sweep.mailbox import MailboxChannel, read_attempt
+from runner.sweep.file_channel import MailboxChannel, read_attempt
 from runner.sweep.reporter import Reporter
 from runner.worker import execute
 from runner.worker.exit_code import exit_code_of
@@ -26,13 +26,13 @@ __all__ = ["main"]
 def main(argv: list[str] | None = None) -> int:
     """Returns 0 also if the sweep ended the trial: the status records it, and the elastic agent must not restart it."""
     (path,) = sys.argv[1:] if argv is None else argv
-    run, place = RunDir(Path(path).absolute()), Place.here()
+    run, process_info = RunDir(Path(path).absolute()), ProcessInfo.here()
     attempt = read_attempt(run.path)
     torch.set_num_threads(attempt.num_threads)
-    channel = MailboxChannel(run.path, attempt.prunes) if place.is_first else None
+    channel = MailboxChannel(run.path, attempt.prunes) if process_info.is_first else None
 
     def work() -> None:
-        with joined(run, place):
+        with process_group_member(run, process_info):
             try:
                 execute(run, [Reporter(channel, attempt.metric)], mirrored=False)
             except Pruned as pruned:

@@ -13,17 +13,17 @@ from pytorch_lightning import LightningModule
 from torch import Tensor, nn
 
 from runner.data.facts import Facts
+from runner.distributed.collectives import gather_to_rank0, sum_over_ranks
 from runner.optim.groups import build_optimizer
 from runner.optim.schedule import Schedule
-from runner.ranks.exchange import sum_over_ranks, to_first
-from runner.tasks.plain_loss import without_smoothing
-from runner.tasks.probe import probe
+from runner.tasks.eval_loss import without_smoothing
+from runner.tasks.shape_check import probe
 
-__all__ = ["Step", "Task"]
+__all__ = ["StepOutput", "Task"]
 
 
 @dataclass
-class Step:
+class StepOutput:
     """What one batch gave.
 
     Attributes:
@@ -115,13 +115,13 @@ class Task(LightningModule):
         return facts
 
     @classmethod
-    def try_model(cls, model: nn.Module, facts: Facts) -> None:
+    def check_model(cls, model: nn.Module, facts: Facts) -> None:
         """One pass of zeros through a fresh model; raises a UserError when it does not fit the data."""
         probe(model, facts.input_shape, facts.num_outputs)
 
     # What a subclass gives
 
-    def step(self, batch: dict[str, Any]) -> Step:
+    def step(self, batch: dict[str, Any]) -> StepOutput:
         """Forward pass and loss of one batch, of training and of evaluation."""
         raise TypeError(f"{type(self).__name__} must define step()")
 
@@ -197,22 +197,22 @@ class Task(LightningModule):
         self._ends_of_batches.append(len(self._collected))
 
     def meeting(self, _: int) -> Tensor:
-        """Zero, with a backward pass in which the ranks meet: see `Meeting`."""
-        return Meeting.apply(*(parameter for parameter in self.parameters() if parameter.requires_grad))
+        """Zero, with a backward pass in which the ranks meet: see `ZeroGradient`."""
+        return ZeroGradient.apply(*(parameter for parameter in self.parameters() if parameter.requires_grad))
 
     def optimizer_zero_grad(self, epoch: int, batch_idx: int, optimizer: torch.optim.Optimizer) -> None:
         if not getattr(self.trainer.strategy, "clears_gradients", False):
             super().optimizer_zero_grad(epoch, batch_idx, optimizer)
 
     def _evaluate(self, batch: dict[str, Any], split: str) -> None:
-        step, count = self.held_out_step(batch), self.batch_count(batch)
+        step, count = self.eval_step(batch), self.batch_count(batch)
         self.add_loss(step, batch, count)
         self.update_metrics(step.outputs, split)
         if self.collect:
             kept = {key: to_cpu(value) for key, value in step.outputs.items()}
             self._collected.append(kept | {"index": to_cpu(batch.get("index"))})
 
-    def held_out_step(self, batch: dict[str, Any]) -> Step:
+    def eval_step(self, batch: dict[str, Any]) -> StepOutput:
         """The step of a held-out batch; its loss is the plain one, without label smoothing."""
         with without_smoothing(getattr(self, "loss", None)):
             return self.step(batch)
@@ -220,10 +220,10 @@ class Task(LightningModule):
     def summed_loss(self, batch: dict[str, Any]) -> tuple[Tensor, Tensor | int]:
         """The loss of a held-out batch alone, without metrics and decoding: its sum, and what it is a sum over. The
         loss of a split is the one divided by the other, each added up over the batches in their order."""
-        step, count = self.held_out_step(batch), self.batch_count(batch)
+        step, count = self.eval_step(batch), self.batch_count(batch)
         return precise(step.loss) * count, count
 
-    def add_loss(self, step: Step, batch: dict[str, Any], count: Tensor | int) -> None:
+    def add_loss(self, step: StepOutput, batch: dict[str, Any], count: Tensor | int) -> None:
         """Adds the loss of a held-out batch, a mean over ``count`` units, to that of its split."""
         self._loss_sum = precise(step.loss) * count + (0 if self._loss_sum is None else self._loss_sum)
         self._loss_count = count + self._loss_count
@@ -233,12 +233,12 @@ class Task(LightningModule):
         total, count = sum_over_ranks(float(self._loss_sum), float(self._loss_count))
         return total / count if count else total
 
-    loss_units: Callable[[dict[str, Any]], Any] | None = None
+    loss_denominator: Callable[[dict[str, Any]], Any] | None = None
     """What of a batch its loss is the mean over, a method; None where that is its samples."""
 
     def batch_count(self, batch: dict[str, Any]) -> Tensor | int:
         """How many of these there are, so that the loss of a split does not depend on how it is dealt into batches."""
-        return len(batch["inputs"]) if self.loss_units is None else self.loss_units(batch)
+        return len(batch["inputs"]) if self.loss_denominator is None else self.loss_denominator(batch)
 
     def on_validation_epoch_end(self) -> None:
         self._finish_evaluation("val")
@@ -252,7 +252,7 @@ class Task(LightningModule):
             metrics[f"{split}/loss"] = self.split_loss()
         self._loss_sum, self._loss_count = None, 0
         if self.collect:
-            self.outputs[split] = join(in_order(to_first(by_batch(self._collected, self._ends_of_batches))))
+            self.outputs[split] = join(in_order(gather_to_rank0(by_batch(self._collected, self._ends_of_batches))))
             self._collected = []
         self._ends_of_batches = []
         self.log_dict(metrics, logger=False)
@@ -291,7 +291,7 @@ class Task(LightningModule):
         return math.ceil(batches / self.trainer.accumulate_grad_batches) if math.isfinite(batches) else 0
 
 
-class Meeting(torch.autograd.Function):
+class ZeroGradient(torch.autograd.Function):
     """Zero, whose gradient is the negative zero for each parameter: added to anything, it leaves every bit as it was,
     and yet each parameter's gradient has been touched, which is what DDP waits for."""
 

@@ -18,9 +18,9 @@ from torchmetrics.classification import (
 )
 
 from runner.data.facts import Facts
+from runner.distributed.collectives import all_gather, sum_over_ranks
 from runner.errors import DataError, UserError
-from runner.ranks.exchange import all_of, sum_over_ranks
-from runner.tasks.base import Step, Task
+from runner.tasks.base import StepOutput, Task
 from runner.tasks.class_metrics import (
     AreaUnderROC,
     AveragePrecision,
@@ -95,7 +95,7 @@ class ClassificationTask(Task):
         self._num_correct: Tensor | None = None
         self._num_seen = 0
         if isinstance(getattr(self.loss, "weight", None), Tensor) and weights is None and not self.one_logit:
-            self.loss_units = self.sum_of_class_weights
+            self.loss_denominator = self.sum_of_class_weights
 
     def sum_of_class_weights(self, batch: dict[str, Any]) -> Tensor:
         """What a cross-entropy whose classes have weights divides by."""
@@ -125,10 +125,10 @@ class ClassificationTask(Task):
         """The likeliest class ids ``(N,)``."""
         return targets if targets.ndim == 1 else targets.argmax(-1)
 
-    def step(self, batch: dict[str, Any]) -> Step:
+    def step(self, batch: dict[str, Any]) -> StepOutput:
         logits, targets = self(batch["inputs"]), batch["targets"]
         loss = self.loss_of(logits, targets)
-        return Step(loss, {"logits": logits.detach(), "targets": self.hard(targets)})
+        return StepOutput(loss, {"logits": logits.detach(), "targets": self.hard(targets)})
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
         step = self.step(batch)
@@ -308,7 +308,7 @@ class BinaryClassificationTask(ClassificationTask):
             if self.is_last_evaluation():
                 self._update(probs, targets, split)  # by the threshold that came with the weights
             else:
-                ranks = all_of([probs[:, 1].cpu(), targets.cpu()])
+                ranks = all_gather([probs[:, 1].cpu(), targets.cpu()])
                 joined = (torch.cat([rank[part] for rank in ranks]) for part in (0, 1))
                 self.threshold.fill_(best_threshold(*joined, self.tuned_for))
                 self._update(probs, targets, split)

@@ -21,14 +21,14 @@ from runner.data.detection.transform import without_crowd
 from runner.data.facts import Facts
 from runner.errors import DataError, UserError
 from runner.plots.boxed_image import boxed_image
-from runner.tasks.base import Step, Task, to_cpu
+from runner.tasks.base import StepOutput, Task, to_cpu
 from runner.tasks.box_metrics import STATISTICS, BoxAveragePrecision, BoxScores
 from runner.tasks.detection_figures import detection_figures
-from runner.tasks.probe import first_line, in_eval_mode
+from runner.tasks.shape_check import first_line, in_eval_mode
 
 __all__ = ["DetectionTask"]
 
-MOST_SERVED = 100
+MAX_SERVED = 100
 
 
 class DetectionTask(Task):
@@ -69,7 +69,7 @@ class DetectionTask(Task):
         return facts
 
     @classmethod
-    def try_model(cls, model: nn.Module, facts: Facts) -> None:
+    def check_model(cls, model: nn.Module, facts: Facts) -> None:
         name, shape = type(model).__name__, tuple(facts.input_shape)
         with in_eval_mode(model), torch.no_grad():
             try:
@@ -88,10 +88,10 @@ class DetectionTask(Task):
 
     # Training
 
-    def step(self, batch: dict[str, Any]) -> Step:
+    def step(self, batch: dict[str, Any]) -> StepOutput:
         losses = self.model(batch["inputs"], batch["targets"])
         self.last_train_parts = {part_name(name): loss.detach() for name, loss in losses.items()}
-        return Step(sum(losses.values()), {})
+        return StepOutput(sum(losses.values()), {})
 
     # Evaluation: detectors have no loss then
 
@@ -104,7 +104,7 @@ class DetectionTask(Task):
         if self.collect:
             self._collected.append({"preds": to_cpu(preds), "targets": to_cpu(targets), "index": to_cpu(batch["index"])})
 
-    def held_out_step(self, batch: dict[str, Any]) -> Step:
+    def eval_step(self, batch: dict[str, Any]) -> StepOutput:
         """A detector's losses of held-out images: it is in training mode for a moment, except for its norms and dropout.
         Crowds do not count, as in training."""
         images = batch["inputs"]
@@ -114,7 +114,7 @@ class DetectionTask(Task):
 
     def summed_loss(self, batch: dict[str, Any]) -> tuple[Tensor, int]:
         count = len(batch["inputs"])
-        return self.held_out_step(batch).loss.detach().double() * count, count
+        return self.eval_step(batch).loss.detach().double() * count, count
 
     def compute_metrics(self, split: str) -> dict[str, float]:
         metric = self.metrics[f"{split}_metrics"]
@@ -143,8 +143,8 @@ class DetectionTask(Task):
         rows = []
         for pred in outputs["preds"]:
             columns = [pred["boxes"], pred["scores"][:, None], pred["labels"][:, None].to(pred["boxes"].dtype)]
-            found = torch.cat(columns, 1)[:MOST_SERVED]
-            rows.append(nn.functional.pad(found, (0, 0, 0, MOST_SERVED - len(found)), value=-1.0))
+            found = torch.cat(columns, 1)[:MAX_SERVED]
+            rows.append(nn.functional.pad(found, (0, 0, 0, MAX_SERVED - len(found)), value=-1.0))
         return torch.stack(rows)
 
     def sure(self, pred: dict[str, Tensor]) -> dict[str, Tensor]:

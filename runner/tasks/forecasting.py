@@ -11,8 +11,8 @@ from PIL.Image import Image
 from torch import Tensor, nn
 
 from runner.data.series.scale import float32_loses_digits
-from runner.ranks.exchange import sum_over_ranks
-from runner.tasks.base import Step, Task
+from runner.distributed.collectives import sum_over_ranks
+from runner.tasks.base import StepOutput, Task
 from runner.tasks.forecasting_figures import forecast_picture, forecasting_figures
 
 __all__ = ["ForecastingTask"]
@@ -105,7 +105,7 @@ class ForecastingTask(Task):
         steps = torch.arange(self.horizon_steps, device=inputs.device) % self.season_steps
         return inputs[:, inputs.shape[1] - self.season_steps + steps][:, :, self.target_columns]
 
-    def step(self, batch: dict[str, Any]) -> Step:
+    def step(self, batch: dict[str, Any]) -> StepOutput:
         mean, std = batch.get("target_mean", self.target_mean), batch.get("target_std", self.target_std)
         wanted = batch.get("standardized")
         if wanted is None:
@@ -120,9 +120,9 @@ class ForecastingTask(Task):
         outputs = {name: to_unit(values, mean, std) for name, values in scaled.items()}
         if "series" in batch:
             outputs |= {"std": std, "series": batch["series"]}
-        return Step(loss, outputs)
+        return StepOutput(loss, outputs)
 
-    def loss_units(self, batch: dict[str, Any]) -> Tensor:
+    def loss_denominator(self, batch: dict[str, Any]) -> Tensor:
         """Values that are known."""
         return (~batch["targets"].isnan()).sum()
 

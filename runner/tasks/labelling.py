@@ -17,9 +17,9 @@ from runner.errors import DataError, UserError
 from runner.plots.confusion import confusion_matrix, count_confusion
 from runner.plots.lengths import accuracy_by_length
 from runner.plots.scores import class_scores
-from runner.tasks.base import Step, Task
+from runner.tasks.base import StepOutput, Task
 from runner.tasks.class_metrics import ClassF1, defined_scores
-from runner.tasks.probe import put_out, shape_of
+from runner.tasks.shape_check import run_on_zeros, shape_of
 
 __all__ = ["LabellingTask"]
 
@@ -66,9 +66,9 @@ class LabellingTask(Task):
         return facts
 
     @classmethod
-    def try_model(cls, model: nn.Module, facts: Facts) -> None:
+    def check_model(cls, model: nn.Module, facts: Facts) -> None:
         name, shape = type(model).__name__, tuple(facts.input_shape)
-        got = shape_of(put_out(model, shape, "sequences", "Models for labelling: `runner list`."))
+        got = shape_of(run_on_zeros(model, shape, "sequences", "Models for labelling: `runner list`."))
         wanted = (1, shape[0], facts.num_outputs)
         if got != wanted:
             raise UserError(
@@ -76,13 +76,13 @@ class LabellingTask(Task):
                 "Models for labelling: `runner list`."
             )
 
-    def step(self, batch: dict[str, Any]) -> Step:
+    def step(self, batch: dict[str, Any]) -> StepOutput:
         logits, targets = self(batch["inputs"]), batch["targets"]
         there = targets != IGNORE
         loss = self.loss(logits[there].float(), targets[there])
-        return Step(loss, {"logits": logits.detach(), "targets": targets})
+        return StepOutput(loss, {"logits": logits.detach(), "targets": targets})
 
-    def loss_units(self, batch: dict[str, Any]) -> Tensor:
+    def loss_denominator(self, batch: dict[str, Any]) -> Tensor:
         """Steps: sequences may be longer in one pass, or on one rank, than in another."""
         return (batch["targets"] != IGNORE).sum()
 

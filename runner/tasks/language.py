@@ -13,11 +13,11 @@ from torch.nn.functional import cross_entropy
 from torchmetrics.aggregation import SumMetric
 
 from runner.data.facts import Facts
+from runner.distributed.collectives import all_gather, world_size
 from runner.errors import DataError, UserError
-from runner.ranks.exchange import all_of, num_ranks
-from runner.tasks.base import Step, Task
-from runner.tasks.probe import first_line, in_eval_mode
+from runner.tasks.base import StepOutput, Task
 from runner.tasks.sampling import draw
+from runner.tasks.shape_check import first_line, in_eval_mode
 
 __all__ = ["LanguageTask"]
 
@@ -64,7 +64,7 @@ class LanguageTask(Task):
         return facts
 
     @classmethod
-    def try_model(cls, model: nn.Module, facts: Facts) -> None:
+    def check_model(cls, model: nn.Module, facts: Facts) -> None:
         """Also refuses a model that sees the tokens it is to tell."""
         name = type(model).__name__
         tokens = torch.ones((2, 3), dtype=torch.long)
@@ -85,10 +85,10 @@ class LanguageTask(Task):
 
     # Training
 
-    def step(self, batch: dict[str, Any], state: Any = None, label_smoothing: float = 0.0) -> Step:
+    def step(self, batch: dict[str, Any], state: Any = None, label_smoothing: float = 0.0) -> StepOutput:
         logits, state = self.model(batch["inputs"], state, True)
         loss = cross_entropy(logits.float().flatten(0, 1), batch["targets"].flatten(), label_smoothing=label_smoothing)
-        return Step(loss, {"state": detached(state)})
+        return StepOutput(loss, {"state": detached(state)})
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
         begin, end, count = batch.get("rows") or (0, len(batch["inputs"]), len(batch["inputs"]))
@@ -101,13 +101,13 @@ class LanguageTask(Task):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """The state of the streams of all ranks, in their order."""
-        parts = all_of(moved(self.carried, "cpu"))
+        parts = all_gather(moved(self.carried, "cpu"))
         checkpoint["carried_state"] = None if parts[0] is None else zipped(lambda *same: torch.cat(same, 1), *parts)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         state = checkpoint.get("carried_state")
         if state is not None:
-            rank, ranks = self.global_rank, num_ranks()
+            rank, ranks = self.global_rank, world_size()
             state = zipped(lambda whole: share(whole, rank, ranks), state)
         self.carried = moved(state, self.device)
 

@@ -11,7 +11,7 @@ from torchmetrics import MeanAbsoluteError, MeanSquaredError, MetricCollection, 
 
 from runner.data.standardize import MAX_ROUNDING
 from runner.plots.regression import regression_panels
-from runner.tasks.base import Step, Task
+from runner.tasks.base import StepOutput, Task
 
 __all__ = ["RegressionTask"]
 
@@ -75,12 +75,12 @@ class RegressionTask(Task):
         several = isinstance(target, list | tuple) and len(target) > 1
         return ("val/loss" if several else cls.monitor), cls.mode
 
-    def step(self, batch: dict[str, Any]) -> Step:
+    def step(self, batch: dict[str, Any]) -> StepOutput:
         targets = batch["targets"].reshape(len(batch["targets"]), -1)
         targets = targets if targets.dtype == torch.float64 else targets.float()
         scaled = self(batch["inputs"]).float().reshape(targets.shape)
         loss = self.loss(scaled, self.standardised(targets).float())
-        return Step(loss, {"preds": self.to_unit(scaled.detach()), "targets": targets})
+        return StepOutput(loss, {"preds": self.to_unit(scaled.detach()), "targets": targets})
 
     def standardised(self, values: Tensor) -> Tensor:
         """Values in the data's own unit, ``(N, K)``, by the statistics of the training targets; in their precision."""

@@ -12,14 +12,14 @@ from torch import Tensor, nn
 from runner.data.facts import Facts
 from runner.data.segmentation.palette import class_colors as choose_colors
 from runner.data.segmentation.palette import laid_over
+from runner.distributed.collectives import sum_over_ranks
 from runner.errors import DataError, UserError
-from runner.ranks.exchange import sum_over_ranks
-from runner.tasks.base import Step, Task
+from runner.tasks.base import StepOutput, Task
+from runner.tasks.eval_loss import without_smoothing
+from runner.tasks.group_by_size import groups_of_one_size
 from runner.tasks.pixel_confusion import PixelConfusion, class_dice, class_iou, count_pixels
-from runner.tasks.plain_loss import without_smoothing
-from runner.tasks.probe import put_out, shape_of
-from runner.tasks.same_size import groups_of_one_size
 from runner.tasks.segmentation_figures import segmentation_figures
+from runner.tasks.shape_check import run_on_zeros, shape_of
 
 __all__ = ["SegmentationTask"]
 
@@ -72,9 +72,9 @@ class SegmentationTask(Task):
         return facts
 
     @classmethod
-    def try_model(cls, model: nn.Module, facts: Facts) -> None:
+    def check_model(cls, model: nn.Module, facts: Facts) -> None:
         name, shape = type(model).__name__, tuple(facts.input_shape)
-        got = shape_of(put_out(model, shape, "images", "Choose a model for such images, or another data.crop_size."))
+        got = shape_of(run_on_zeros(model, shape, "images", "Choose a model for such images, or another data.crop_size."))
         wanted = (1, facts.num_outputs, *shape[1:])
         if got != wanted:
             raise UserError(
@@ -84,7 +84,7 @@ class SegmentationTask(Task):
 
     # Training
 
-    def loss_units(self, batch: dict[str, Any]) -> Tensor:
+    def loss_denominator(self, batch: dict[str, Any]) -> Tensor:
         """Pixels that count, by the weights of their classes: the cross-entropy is the mean over them. (Dice and
         Jaccard look at a batch as a whole: in training with several passes or devices, they are means over the parts.)"""
         weights = getattr(self.loss, "class_weights", None)
@@ -95,11 +95,11 @@ class SegmentationTask(Task):
             units = units + (counted.numel() if by_class is None else by_class[counted].sum())
         return units
 
-    def step(self, batch: dict[str, Any]) -> Step:
+    def step(self, batch: dict[str, Any]) -> StepOutput:
         logits, targets = self(batch["inputs"]), batch["targets"]
         with torch.autocast(logits.device.type, enabled=False):
             loss = self.loss(logits.float(), targets)
-        return Step(loss, {"logits": logits.detach(), "targets": targets})
+        return StepOutput(loss, {"logits": logits.detach(), "targets": targets})
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
         try:
@@ -118,18 +118,18 @@ class SegmentationTask(Task):
         for part in of_one_size(batch):
             super()._evaluate(part, split)
 
-    def held_out_step(self, batch: dict[str, Any]) -> Step:
+    def eval_step(self, batch: dict[str, Any]) -> StepOutput:
         """Of a loss about which nothing is known, the loss of each image, so that it does not depend on the others."""
-        step = super().held_out_step(batch)
+        step = super().eval_step(batch)
         if isinstance(self.loss, nn.CrossEntropyLoss) or hasattr(self.loss, "of_sums"):
             return step
         logits, targets = step.outputs["logits"].float(), batch["targets"]
         with without_smoothing(self.loss):
             losses = torch.stack([self.loss(*pair) for pair in zip(logits.split(1), targets.split(1), strict=True)])
-        counts = torch.stack([self.loss_units({"targets": target}) for target in targets.split(1)])
-        return Step((counts * losses).sum() / counts.sum().clamp_min(1), step.outputs)
+        counts = torch.stack([self.loss_denominator({"targets": target}) for target in targets.split(1)])
+        return StepOutput((counts * losses).sum() / counts.sum().clamp_min(1), step.outputs)
 
-    def add_loss(self, step: Step, batch: dict[str, Any], count: Tensor | int) -> None:
+    def add_loss(self, step: StepOutput, batch: dict[str, Any], count: Tensor | int) -> None:
         super().add_loss(step, batch, count)
         if not getattr(self.loss, "is_pixel_mean", True):
             sums = self.loss.sums(step.outputs["logits"], batch["targets"])

@@ -12,12 +12,12 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from runner.data.facts import Facts
+from runner.distributed.collectives import all_gather, sum_over_ranks
 from runner.errors import DataError, UserError
-from runner.ranks.exchange import all_of, sum_over_ranks
-from runner.tasks.base import Step, Task
-from runner.tasks.probe import first_line, in_eval_mode
-from runner.tasks.search import beam_search, greedy_search
+from runner.tasks.base import StepOutput, Task
+from runner.tasks.decoding import beam_search, greedy_search
 from runner.tasks.seq2seq_figures import seq2seq_figures
+from runner.tasks.shape_check import first_line, in_eval_mode
 
 __all__ = ["Seq2SeqTask"]
 
@@ -32,7 +32,7 @@ class Seq2SeqTask(Task):
     of the decoded texts against the targets as they are written (Post, arXiv:1804.08771).
 
     Args:
-        model: source ``(N, S)`` and target ``(N, T)`` to logits; see ``runner.tasks.search`` for its other methods.
+        model: source ``(N, S)`` and target ``(N, T)`` to logits; see ``runner.tasks.decoding`` for its other methods.
         label_smoothing: share of the target spread over the other tokens, in training.
         beam_size: sequences kept in the search by a beam.
         max_steps: tokens of a decoded text; twice those of its source and ten when None.
@@ -63,7 +63,7 @@ class Seq2SeqTask(Task):
         return facts
 
     @classmethod
-    def try_model(cls, model: nn.Module, facts: Facts) -> None:
+    def check_model(cls, model: nn.Module, facts: Facts) -> None:
         name, ones = type(model).__name__, torch.ones((2, 3), dtype=torch.long)
         with in_eval_mode(model), torch.no_grad():
             try:
@@ -78,18 +78,18 @@ class Seq2SeqTask(Task):
 
     # Training
 
-    def step(self, batch: dict[str, Any], label_smoothing: float = 0.0) -> Step:
+    def step(self, batch: dict[str, Any], label_smoothing: float = 0.0) -> StepOutput:
         targets = batch["targets"]
         logits = self.model(batch["inputs"], targets[:, :-1])
         loss = cross_entropy(
             logits.float().flatten(0, 1), targets[:, 1:].flatten(), ignore_index=PAD, label_smoothing=label_smoothing
         )
-        return Step(loss, {})
+        return StepOutput(loss, {})
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
         return self.take_loss(self.step(batch, self.label_smoothing).loss, batch)
 
-    def loss_units(self, batch: dict[str, Any]) -> Tensor:
+    def loss_denominator(self, batch: dict[str, Any]) -> Tensor:
         """Target tokens: sequences may be longer in one pass, or on one rank, than in another."""
         return (batch["targets"][:, 1:] != PAD).sum()
 
@@ -113,7 +113,7 @@ class Seq2SeqTask(Task):
 
         nats, tokens = sum_over_ranks(float(self._loss_sum), float(self._loss_count))
         values = {"perplexity": math.exp(min(nats / tokens, MAX_NATS))}
-        ranks = all_of(self._said.pop(split))
+        ranks = all_gather(self._said.pop(split))
         said = {name: [text for rank in ranks for text in rank[name]] for name in ranks[0]}
         for name, key in (("greedy", "bleu"), ("beam", "bleu_beam")):
             if name in said:

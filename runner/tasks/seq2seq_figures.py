@@ -9,7 +9,7 @@ import torch
 
 from runner.plots.attention import attention_maps
 from runner.plots.translations import translations
-from runner.tasks.search import BEGIN, END, greedy_search
+from runner.tasks.decoding import BEGIN, END, greedy_search
 
 __all__ = ["seq2seq_figures"]
 

@@ -11,11 +11,11 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, normalize
 
 from runner.data.facts import Facts
+from runner.distributed.collectives import sum_over_ranks
 from runner.errors import DataError, UserError
 from runner.plots.neighbours import neighbour_table
 from runner.plots.projection import projection
-from runner.ranks.exchange import sum_over_ranks
-from runner.tasks.base import Step, Task
+from runner.tasks.base import StepOutput, Task
 
 __all__ = ["WordVectorsTask", "nearest_words"]
 
@@ -57,18 +57,18 @@ class WordVectorsTask(Task):
         return facts
 
     @classmethod
-    def try_model(cls, model: nn.Module, facts: Facts) -> None:
+    def check_model(cls, model: nn.Module, facts: Facts) -> None:
         weight = getattr(getattr(model, "embedding", None), "weight", None)
         if weight is None or len(weight) != facts.num_outputs:
             raise UserError(f"{type(model).__name__} holds no vector for each word; use model=skip_gram.")
 
-    def step(self, batch: dict[str, Any]) -> Step:
+    def step(self, batch: dict[str, Any]) -> StepOutput:
         logits = self.model(batch["inputs"], batch["targets"]).float()
         truth = torch.zeros_like(logits)
         truth[:, 0] = 1.0
         each = binary_cross_entropy_with_logits(logits, truth, reduction="none").sum(1)
         hits = (logits[:, :1] > logits[:, 1:]).all(1)
-        return Step((batch["pair_weight"] * each).mean(), {"hits": hits.detach(), "counts": batch["pair_weight"] > 0})
+        return StepOutput((batch["pair_weight"] * each).mean(), {"hits": hits.detach(), "counts": batch["pair_weight"] > 0})
 
     def update_metrics(self, outputs: dict[str, Any], split: str) -> None:
         counts = outputs["counts"]

@@ -9,13 +9,13 @@ from runner.errors import UserError
 from runner.run.directory import RunDir
 from runner.run.status import read_status
 from runner.tracking.flatten import params_of
+from runner.tracking.mlflow_run import ENDED, RunEntry
 from runner.tracking.report import SyncReport
-from runner.tracking.run_entry import ENDED, RunEntry
 from runner.tracking.settings import TrackingSettings, read_config
-from runner.tracking.shipment import Shipment
 from runner.tracking.state import end_of, write_state
 from runner.tracking.store import use_environment
 from runner.tracking.tags import tags_of
+from runner.tracking.uploader import Uploader
 
 __all__ = ["Mirror", "sync"]
 
@@ -74,7 +74,7 @@ class Mirror:
         settings = TrackingSettings.from_config(config)
         state = self.entry.connect(settings)
         report.uri, report.run_id = self.entry.uri, state.run_id
-        shipment = Shipment(self.entry, state, report)
+        shipment = Uploader(self.entry, state, report)
         has_ended = status.state in ENDED
         if not has_ended:
             self.entry.set_status(state, status)

@@ -21,7 +21,7 @@ import psutil
 from runner.run.directory import RunDir
 from runner.run.files import write_text
 from runner.run.folds import has_folds
-from runner.tracking.children import FoldsMirror
+from runner.tracking.child_runs import FoldsMirror
 from runner.tracking.mirror import Mirror
 from runner.tracking.settings import read_settings
 from runner.tracking.store import use_environment
@@ -29,7 +29,7 @@ from runner.tracking.store import use_environment
 __all__ = ["Sidecar", "main"]
 
 PASS_EVERY_S = 2.0
-LOOK_EVERY_S = 0.2
+POLL_INTERVAL_S = 0.2
 MAX_PAUSE_S = 30.0
 GIVE_UP_S = 1800.0  # after the end of the run; `runner sync` sends the rest
 
@@ -107,7 +107,7 @@ class Sidecar:
         """Until the next pass is due; shorter when the run ends meanwhile."""
         until = time.monotonic() + self.pause_s
         while time.monotonic() < until:
-            time.sleep(LOOK_EVERY_S)
+            time.sleep(POLL_INTERVAL_S)
             if not has_ended and self.has_ended():
                 return
 

@@ -9,7 +9,7 @@ from typing import Any
 from runner.run.directory import RunDir
 from runner.run.files import read_json, write_json
 from runner.run.status import Status
-from runner.tracking.tail import TailState
+from runner.tracking.metric_tail import TailState
 
 __all__ = ["MirrorState", "read_state", "write_state"]
 

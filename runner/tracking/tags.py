@@ -9,8 +9,8 @@ from typing import Any
 from runner.run.directory import RunDir
 from runner.run.files import read_json
 from runner.run.status import Status
+from runner.tracking.description import note_of
 from runner.tracking.flatten import valid_key
-from runner.tracking.note import note_of
 
 __all__ = ["command_of", "tags_of", "user"]
 

@@ -16,14 +16,14 @@ from pytorch_lightning import Callback
 from runner.callbacks.preemption import interruptible
 from runner.config.schema import Launcher
 from runner.data.base import DataModule
+from runner.distributed.collectives import barrier
+from runner.distributed.heartbeat import Heartbeat
+from runner.distributed.process_info import ProcessInfo
+from runner.distributed.watchdog import watched
 from runner.errors import NonFiniteLossError, RollBack
-from runner.ranks.exchange import barrier
-from runner.ranks.place import Place
-from runner.ranks.pulse import Pulse
-from runner.ranks.watchdog import watched
 from runner.run.checkpoints import last_checkpoint
 from runner.run.directory import RunDir
-from runner.run.roll_backs import add_roll_back, lr_scale, read_roll_backs
+from runner.run.rollbacks import add_roll_back, lr_scale, read_roll_backs
 from runner.worker.execution import Execution
 from runner.worker.recording import log_file, recorded
 
@@ -55,28 +55,28 @@ def execute(
     """
     run = run if isinstance(run, RunDir) else RunDir(Path(run).absolute())
     config = OmegaConf.load(run.config_path)
-    place = Place.here()
-    with watched(run, place, Launcher(**config.launcher).hang_after_s) as pulse:
-        if not place.is_first:
-            with interruptible(), log_file(run, place):
-                return carry_out(run, callbacks, place, pulse, data)
-        with recorded(run, config, mirrored, pulse), interruptible(), log_file(run, place):
-            return carry_out(run, callbacks, place, pulse, data)
+    process_info = ProcessInfo.here()
+    with watched(run, process_info, Launcher(**config.launcher).hang_after_s) as heartbeat:
+        if not process_info.is_first:
+            with interruptible(), log_file(run, process_info):
+                return run_attempts(run, callbacks, process_info, heartbeat, data)
+        with recorded(run, config, mirrored, heartbeat), interruptible(), log_file(run, process_info):
+            return run_attempts(run, callbacks, process_info, heartbeat, data)
 
 
-def carry_out(
-    run: RunDir, callbacks: Sequence[Callback], place: Place, pulse: Pulse, data: DataModule | None
+def run_attempts(
+    run: RunDir, callbacks: Sequence[Callback], process_info: ProcessInfo, heartbeat: Heartbeat, data: DataModule | None
 ) -> dict[str, Any]:
     """To the end, however often the training has to go back to an earlier checkpoint."""
     while True:
         try:
-            return Execution(run, OmegaConf.load(run.config_path), callbacks, place, pulse, data).results()
+            return Execution(run, OmegaConf.load(run.config_path), callbacks, process_info, heartbeat, data).results()
         except RollBack as error:
             data = None
-            roll_back(run, error, place)
+            roll_back(run, error, process_info)
 
 
-def roll_back(run: RunDir, error: RollBack, place: Place) -> None:
+def roll_back(run: RunDir, error: RollBack, process_info: ProcessInfo) -> None:
     """Notes that the run goes on from its last good checkpoint with a lower learning rate.
 
     Raises:
@@ -87,7 +87,7 @@ def roll_back(run: RunDir, error: RollBack, place: Place) -> None:
         raise NonFiniteLossError(f"{error} The run went back {times} times already (guard.most).") from None
     target = last_checkpoint(run)
     barrier()  # every rank has counted before the first one adds
-    if place.is_first:
+    if process_info.is_first:
         add_roll_back(run, str(error), None if target is None else target.file, error.lr_factor)
         start = "the beginning" if target is None else f"{target.file} (step {target.step})"
         log.warning("%s Going on from %s with %g times the learning rate.", error, start, lr_scale(run))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from runner.ranks.joining import joined
-from runner.ranks.place import Place
+from runner.distributed.process_group import process_group_member
+from runner.distributed.process_info import ProcessInfo
 from runner.run.directory import RunDir
 from runner.worker import execute
 from runner.worker.exit_code import exit_code_of
@@ -22,7 +22,7 @@ def main(argv: list[str] | None = None) -> int:
     run = RunDir(Path(arguments[0]).absolute())
 
     def work() -> None:
-        with joined(run, Place.here()):
+        with process_group_member(run, ProcessInfo.here()):
             execute(run)
 
     return exit_code_of(work)

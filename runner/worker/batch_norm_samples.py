@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from runner.callbacks.still import batch_norms
+from runner.callbacks.frozen_modules import batch_norms
 from runner.callbacks.transfer import FrozenBackbone, Unfreezing
 from runner.config.build import build
 from runner.data.base import DataModule

@@ -13,27 +13,27 @@ from pytorch_lightning import Callback, Trainer, seed_everything
 
 from runner.callbacks.checkpoint_io import RunCheckpointIO
 from runner.callbacks.journal import JournalLogger
-from runner.callbacks.sameness import check_same
-from runner.callbacks.stack import make_trainer
+from runner.callbacks.resume_check import check_resume
+from runner.callbacks.trainer import make_trainer
+from runner.components import adapt_facts, make_data, make_model, make_task, resolve
+from runner.config.batch_divisibility import check_dealing
 from runner.config.build import resolve_target
-from runner.config.dealing import check_dealing
-from runner.config.plain import to_yaml
+from runner.config.resolve import to_yaml
 from runner.data.base import DataModule
-from runner.devices.lr_scaling import scaled
-from runner.devices.prepare import prepare_model
-from runner.devices.shard_files import put_weights
+from runner.distributed.collectives import barrier
+from runner.distributed.fsdp_checkpoint import put_weights
+from runner.distributed.heartbeat import Heartbeat
+from runner.distributed.lr_scaling import scaled
+from runner.distributed.prepare import prepare_model
+from runner.distributed.process_info import ProcessInfo
 from runner.errors import BudgetSpent, UserError
-from runner.find_lr import chosen_lr, find_lr, wants_finder, write_range_test
-from runner.hardware import Chosen, choose_hardware, describe_device
-from runner.measure_hardware import hardware_by_measure
+from runner.hardware import ResolvedHardware, choose_hardware, describe_device
+from runner.hardware_benchmark import hardware_by_measure
+from runner.lr_finder import chosen_lr, find_lr, wants_finder, write_range_test
 from runner.models.weights import load_weights
 from runner.optim.groups import mark_groups
 from runner.optim.range_test import RangeTest
-from runner.parts import adapt_facts, make_data, make_model, make_task, resolve
-from runner.ranks.exchange import barrier
-from runner.ranks.place import Place
-from runner.ranks.pulse import Pulse
-from runner.report import announce
+from runner.report import messages
 from runner.report.figures import draw_figures
 from runner.run.checkpoints import best_checkpoint, last_checkpoint
 from runner.run.directory import RunDir
@@ -56,20 +56,20 @@ class Execution:
         run: RunDir,
         config: Any,
         callbacks: Sequence[Callback],
-        place: Place,
-        pulse: Pulse,
+        process_info: ProcessInfo,
+        heartbeat: Heartbeat,
         data: DataModule | None = None,
     ):
         self.run = run
-        self.place = place
-        self.pulse = pulse
+        self.process_info = process_info
+        self.heartbeat = heartbeat
         self.callbacks = callbacks
         self.started = time.monotonic()
         seed_everything(config.seed, workers=False, verbose=False)
         raw = resolve(config, None)
         self.data = data or self.make_data(raw)
-        self.data.deal_out(place.rank, place.world_size)
-        check_dealing(self.data.batch_size, self.data.eval_batch_size, place.world_size)
+        self.data.set_rank(process_info.rank, process_info.world_size)
+        check_dealing(self.data.batch_size, self.data.eval_batch_size, process_info.world_size)
         self.data.balance = (raw.get("sampling") or {}).get("balance", 0.0)
         self.data.overfit = raw["debug"]["kind"] == "overfit"
         facts = adapt_facts(raw, self.data.facts)
@@ -80,8 +80,8 @@ class Execution:
         self.resumed = last_checkpoint(run)
         if self.resumed is not None:
             before, told = read_json(run.facts_path, {}), noted_changes(run)
-            check_same(self.resumed, self.config, before, facts.as_dict(), told)
-        if place.is_first:
+            check_resume(self.resumed, self.config, before, facts.as_dict(), told)
+        if process_info.is_first:
             write_json(run.facts_path, facts.as_dict() | {"dropped": self.data.dropped.as_list()})
             write_text(run.config_path, to_yaml(self.config), durable=True)
         if wants_finder(self.config) and not self.only_finds_lr:
@@ -92,7 +92,7 @@ class Execution:
 
     def make_data(self, raw: dict[str, Any]) -> DataModule:
         data = make_data(absolute_paths(self.run, raw))
-        with FileLock(self.run.path / ".prepare.lock") if self.place.under_agent else nullcontext():
+        with FileLock(self.run.path / ".prepare.lock") if self.process_info.under_agent else nullcontext():
             data.prepare_data()  # one rank after the other: the first one downloads
         data.setup("fit")
         return data
@@ -103,40 +103,40 @@ class Execution:
 
     def take_found_lr(self) -> None:
         """Puts the number into the run's config in place of ``auto``: a resumed run goes on with it."""
-        announce.text("optimizer.lr=auto: a learning-rate range test comes first.")
+        messages.text("optimizer.lr=auto: a learning-rate range test comes first.")
         test = self.find_lr()
         rate = chosen_lr(test, self.config)
         self.config = self.config | {"optimizer": self.config["optimizer"] | {"lr": rate}}
-        if self.place.is_first:
+        if self.process_info.is_first:
             write_text(self.run.config_path, to_yaml(self.config), durable=True)
-        announce.text(f"optimizer.lr={rate:.3g}, found in {len(test.rates)} steps (plots/lr_finder.png).")
+        messages.text(f"optimizer.lr={rate:.3g}, found in {len(test.rates)} steps (plots/lr_finder.png).")
 
     def measure_hardware(self) -> str:
         """Puts what was measured to be fastest into the run's config, in place of null; tells why."""
-        node, why = hardware_by_measure(self.run, self.config, self.data, self.make_task, self.place)
+        node, why = hardware_by_measure(self.run, self.config, self.data, self.make_task, self.process_info)
         self.config = self.config | {"hardware": node}
-        if self.place.is_first:
+        if self.process_info.is_first:
             write_text(self.run.config_path, to_yaml(self.config), durable=True)
         return why
 
     def find_lr(self) -> RangeTest:
-        test = find_lr(self.run, self.config, self.data, self.make_task, self.place, self.pulse)
-        if self.place.is_first:
+        test = find_lr(self.run, self.config, self.data, self.make_task, self.process_info, self.heartbeat)
+        if self.process_info.is_first:
             write_range_test(self.run, test, self.config)
         return test
 
-    def make_task(self, config: dict[str, Any]) -> tuple[Task, Chosen]:
+    def make_task(self, config: dict[str, Any]) -> tuple[Task, ResolvedHardware]:
         model = make_model(config)
         with values_per_channel(model) as counts:
-            resolve_target(config["task"]["_target_"]).try_model(model, self.data.facts)
-        check_batch_norms(model, counts, self.data, config, self.place.world_size)
+            resolve_target(config["task"]["_target_"]).check_model(model, self.data.facts)
+        check_batch_norms(model, counts, self.data, config, self.process_info.world_size)
         if config.get("weights") and self.resumed is None:
-            announce.text(load_weights(model, absolute_paths(self.run, config)["weights"]).summary)
+            messages.text(load_weights(model, absolute_paths(self.run, config)["weights"]).summary)
         hardware = choose_hardware(config["hardware"], model)
         if hardware.num_threads:
             torch.set_num_threads(hardware.num_threads)
         node = config["hardware"]
-        model = prepare_model(model, node, hardware.accelerator, hardware.channels_last, self.place.world_size)
+        model = prepare_model(model, node, hardware.accelerator, hardware.channels_last, self.process_info.world_size)
         mark_groups(model, config.get("parameter_groups") or [])
         task = make_task(scaled(config, self.data.batch_size), model)
         task.channels_last, task.decode = hardware.channels_last, self.data.decode
@@ -148,9 +148,9 @@ class Execution:
         return self.range_test_results() if self.only_finds_lr else self.training_results()
 
     def range_test_results(self) -> dict[str, Any]:
-        announce.plan(self.run, self.config, self.data, self.task, self.hardware, None)
+        messages.plan(self.run, self.config, self.data, self.task, self.hardware, None)
         test = self.find_lr()
-        logger = JournalLogger(self.run, writes=self.place.is_first)
+        logger = JournalLogger(self.run, writes=self.process_info.is_first)
         rows = zip(test.rates, test.losses, test.smoothed, strict=True)
         for step, (rate, loss, mean) in enumerate(rows):
             logger.log_metrics({"find_lr/lr": rate, "find_lr/loss": loss, "find_lr/smoothed_loss": mean}, step)
@@ -162,28 +162,28 @@ class Execution:
             "epoch": 0,
             "seconds": round(time.monotonic() - self.started, 3),
         }
-        if self.place.is_first:
+        if self.process_info.is_first:
             write_json(self.run.results_path, results)
         return results
 
     def training_results(self) -> dict[str, Any]:
-        trainer = make_trainer(self.run, self.config, self.task, self.hardware, self.place, self.pulse)
+        trainer = make_trainer(self.run, self.config, self.task, self.hardware, self.process_info, self.heartbeat)
         trainer.callbacks.extend(self.callbacks)
-        announce.plan(self.run, self.config, self.data, self.task, self.hardware, self.resumed)
-        if self.place.is_first:
+        messages.plan(self.run, self.config, self.data, self.task, self.hardware, self.resumed)
+        if self.process_info.is_first:
             note_worker(
                 self.run,
                 device=describe_device(self.hardware.accelerator),
                 precision=self.hardware.precision,
                 num_threads=torch.get_num_threads(),
-                world_size=self.place.world_size,
+                world_size=self.process_info.world_size,
             )
         self.fit(trainer)
         check_trained(trainer.global_step)
         trainer.logger.save(durable=True)
         barrier()  # every rank finds the same checkpoints
         results = self.evaluate(trainer)
-        if self.place.is_first:
+        if self.process_info.is_first:
             if self.config.get("folds"):
                 write_predictions(self.run, self.task, self.data, self.config["folds"]["index"])
             write_json(self.run.results_path, results)
@@ -198,7 +198,7 @@ class Execution:
             trainer.fit(self.task, datamodule=self.data, ckpt_path=resumed, weights_only=True)
         except BudgetSpent as error:
             self.stopped = str(error)
-            announce.text(self.stopped)
+            messages.text(self.stopped)
         except BaseException:
             with suppress(OSError):  # on a full disk, it is the first error that counts
                 trainer.logger.close()

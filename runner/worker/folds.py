@@ -6,9 +6,9 @@ from typing import Any
 
 from omegaconf import DictConfig
 
+from runner.components import make_data, resolve
 from runner.data.base import DataModule
 from runner.errors import DataError
-from runner.parts import make_data, resolve
 from runner.run.directory import RunDir
 from runner.run.files import write_text
 from runner.run.folds import PREDICTIONS
@@ -18,7 +18,7 @@ from runner.tasks.base import Task
 
 __all__ = ["plan_folds", "write_predictions"]
 
-MOST_NAMED = 5
+MAX_NAMED = 5
 
 
 def plan_folds(config: DictConfig, run: RunDir | None = None) -> dict[str, Any]:
@@ -66,8 +66,8 @@ def rare_classes(data: DataModule) -> list[str]:
 
 
 def listed(names: list[str]) -> str:
-    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
-    return ", ".join(names[:MOST_NAMED]) + more
+    more = f" and {len(names) - MAX_NAMED} more" if len(names) > MAX_NAMED else ""
+    return ", ".join(names[:MAX_NAMED]) + more
 
 
 def shared_groups(data: DataModule) -> list[str]:

@@ -11,16 +11,16 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
+from runner.distributed.heartbeat import Heartbeat
+from runner.distributed.process_info import ProcessInfo
 from runner.errors import Interrupted, Pruned, RunFailed
-from runner.ranks.place import Place
-from runner.ranks.pulse import Pulse
-from runner.report import announce
+from runner.report import messages
 from runner.report.page import write_report
 from runner.run.directory import RunDir, is_fold
 from runner.run.files import NO_ROOM, cannot_write, read_json
-from runner.run.held_room import give_room, hold_room
+from runner.run.reserved_space import give_room, hold_room
 from runner.run.sign_of_life import signs_of_life
-from runner.run.status import refuse_running, write_status
+from runner.run.status import reject_running, write_status
 from runner.tracking import start as start_tracking
 
 __all__ = ["log_file", "recorded"]
@@ -32,7 +32,7 @@ TALKATIVE = ("pytorch_lightning", "lightning_fabric", "lightning.pytorch")
 
 
 @contextmanager
-def recorded(run: RunDir, config: Any, mirrored: bool, pulse: Pulse) -> Iterator[None]:
+def recorded(run: RunDir, config: Any, mirrored: bool, heartbeat: Heartbeat) -> Iterator[None]:
     """What the first rank does besides: the status, the mirror, the report.
 
     Raises:
@@ -40,10 +40,10 @@ def recorded(run: RunDir, config: Any, mirrored: bool, pulse: Pulse) -> Iterator
     """
 
     def ended(state: str, reason: str) -> None:
-        reached = {"step": pulse.step, "epoch": pulse.epoch} if pulse.step else {}
+        reached = {"step": heartbeat.step, "epoch": heartbeat.epoch} if heartbeat.step else {}
         write_status(run, state=state, reason=reason, **reached)
 
-    refuse_running(run, elsewhere=False)  # two would write into one directory
+    reject_running(run, elsewhere=False)  # two would write into one directory
     hold_room(run)
     write_status(run, state="running")
     mirrored = mirrored and not is_fold(run)  # the run that it is a fold of mirrors it too
@@ -75,7 +75,7 @@ def recorded(run: RunDir, config: Any, mirrored: bool, pulse: Pulse) -> Iterator
         if config.report:
             write_page(run)
         mirror.finish()
-        announce.text(mirror.note())
+        messages.text(mirror.note())
 
 
 def write_page(run: RunDir) -> None:
@@ -87,16 +87,16 @@ def write_page(run: RunDir) -> None:
 
 
 @contextmanager
-def log_file(run: RunDir, place: Place) -> Iterator[None]:
+def log_file(run: RunDir, process_info: ProcessInfo) -> Iterator[None]:
     """Log records and warnings of this process go into ``logs/rankN.log``; the program's own to the console too."""
-    handler = logging.FileHandler(run.logs / f"rank{place.rank}.log", encoding="utf-8")
+    handler = logging.FileHandler(run.logs / f"rank{process_info.rank}.log", encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     handler.handleError = lambda record: None  # a full disk is told of by what cannot do without it
     root = logging.getLogger()
     root.addHandler(handler)
     console = logging.StreamHandler()
     console.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
-    if place.is_first:
+    if process_info.is_first:
         logging.getLogger("runner").addHandler(console)
     logging.captureWarnings(True)
     for name in TALKATIVE:

@@ -13,7 +13,7 @@ import torch
 from runner.callbacks import checkpoint_io
 from runner.callbacks.checkpoint_io import RunCheckpointIO
 from runner.errors import CheckpointError
-from runner.run.checkpoints import Saved, file_digest, write_index
+from runner.run.checkpoints import Checkpoint, file_digest, write_index
 
 NUM_DAMAGES = 40
 
@@ -38,7 +38,7 @@ def same(a: dict, b: dict) -> bool:
 def saved(folder: Path, name: str = "step-00000007.ckpt") -> Path:
     io = RunCheckpointIO()
     io.save_checkpoint(state(), folder / name)
-    write_index(folder, [Saved(name, 7, 0, "step", io.digests[name])])
+    write_index(folder, [Checkpoint(name, 7, 0, "step", io.digests[name])])
     return folder / name
 
 

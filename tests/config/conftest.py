@@ -11,7 +11,7 @@ import pytest
 from omegaconf import DictConfig
 
 from runner.config import compose as compose_module
-from runner.config.check import find_problems
+from runner.config.check import check_config
 from runner.config.compose import compose, run_hydra
 from runner.errors import ConfigError
 
@@ -65,7 +65,7 @@ def find(here: Path, composed: dict, monkeypatch: pytest.MonkeyPatch) -> Find:
         own = experiment is None and not config_dirs and not (here / "conf").exists()
         monkeypatch.setattr(compose_module, "run_hydra", run_once if own else run_hydra)
         try:
-            return find_problems(compose(overrides, experiment, config_dirs))
+            return check_config(compose(overrides, experiment, config_dirs))
         except ConfigError as error:
             return error.problems
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.config.check import check, data_problems, find_problems
+from runner.config.check import check, check_config, data_problems
 from runner.config.compose import compose
 from runner.errors import ConfigError
 
@@ -19,7 +19,7 @@ def test_check_raises_all_of_them(here: Path) -> None:
 
 def test_a_wrong_value_is_told_where_it_was_set(here: Path) -> None:
     """Other nodes take it from there, and would complain as well."""
-    problems = find_problems(
+    problems = check_config(
         compose(["seed=-1", "regularization.weight_decay=-1", "regularization.dropout=x"])
     )
     assert [problem.partition("=")[0] for problem in problems] == [
@@ -30,7 +30,7 @@ def test_a_wrong_value_is_told_where_it_was_set(here: Path) -> None:
 
 
 def test_a_value_that_is_wrong_only_where_it_is_taken(here: Path) -> None:
-    (problem,) = find_problems(compose(["model.activation=${run.root}"]))
+    (problem,) = check_config(compose(["model.activation=${run.root}"]))
     assert problem.startswith("model.activation=")
 
 
@@ -84,7 +84,7 @@ def test_an_argument_given_twice(find, write) -> None:
 def test_trying_parts_out_is_silent(here: Path, caplog, capsys, recwarn) -> None:
     before = logging.getLogger("pytorch_lightning").level
     assert (
-        find_problems(
+        check_config(
             compose(["trainer.benchmark=true", "trainer.deterministic=true", "scheduler=one_cycle"])
         )
         == []
@@ -97,7 +97,7 @@ def test_trying_parts_out_leaves_torch_as_it_was(here: Path) -> None:
     import torch
 
     state = torch.get_rng_state()
-    find_problems(compose(["trainer.deterministic=true", "trainer.detect_anomaly=true"]))
+    check_config(compose(["trainer.deterministic=true", "trainer.detect_anomaly=true"]))
     assert not torch.are_deterministic_algorithms_enabled() and not torch.is_anomaly_enabled()
     assert torch.equal(torch.get_rng_state(), state)
 

@@ -10,17 +10,17 @@ from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 
-from runner.config.check import find_problems
+from runner.config.check import check_config
 from runner.config.compose import compose
 from runner.config.facts import facts_known
-from runner.config.plain import to_plain, to_yaml
+from runner.config.resolve import to_plain, to_yaml
 from runner.data.facts import Facts
 from runner.errors import ConfigError
 
 
 def plain_of(*overrides: str, experiment: str | Path | None = None) -> dict:
     composition = compose(overrides, experiment)
-    assert find_problems(composition) == []
+    assert check_config(composition) == []
     return to_plain(composition.config, [])
 
 
@@ -119,7 +119,7 @@ def test_a_users_own_model_needs_no_change_of_the_program(write) -> None:
         "num_classes: ${facts:num_outputs}\n",
     )
     assert plain_of("model=wide", "model.width=16")["model"]["width"] == 16
-    problems = find_problems(compose(["model=wide", "model.widht=16", "model.width=x"]))
+    problems = check_config(compose(["model=wide", "model.widht=16", "model.width=x"]))
     assert problems == [
         "model.widht: Wide takes no 'widht'. Did you mean 'width'?",
         'model.width="x": expected a whole number.',
@@ -135,7 +135,7 @@ def test_config_dir_adds_options_and_hides_none(write, here: Path) -> None:
     write("more/optimizer/sgd.yaml", "_target_: torch.optim.SGD\n_partial_: true\nlr: 7.0\n")
     write("more/optimizer/mine.yaml", "_target_: torch.optim.SGD\n_partial_: true\nlr: 8.0\n")
     composition = compose(["optimizer=mine"], config_dirs=["more"])
-    assert composition.config.optimizer.lr == 8.0 and not find_problems(composition)
+    assert composition.config.optimizer.lr == 8.0 and not check_config(composition)
     assert compose(["optimizer=sgd"], config_dirs=[str(here / "more")]).config.optimizer.lr == 0.05
     assert "mine" not in compose().groups["optimizer"]
     with pytest.raises(ConfigError, match="is not a folder"):
@@ -196,7 +196,7 @@ def test_the_config_of_a_run_composes_to_itself(here: Path, write) -> None:
     assert not problems
     file = write("config.yaml", to_yaml(plain))
     again = compose(experiment=file)
-    assert again.resolved and find_problems(again) == []
+    assert again.resolved and check_config(again) == []
     assert to_plain(again.config, []) == plain
     assert to_yaml(to_plain(again.config, [])) == file.read_text()
     assert plain["task"]["class_names"] == ["zero", "${oc.env:HOME}", "a\\${b}"]
@@ -213,12 +213,12 @@ def test_a_config_before_its_facts_are_known_asks_for_them_again(here: Path, wri
 def test_values_of_a_run_can_be_changed_and_its_options_cannot(here: Path, write) -> None:
     file = write("config.yaml", to_yaml(to_plain(compose(["model=mlp"]).config, [])))
     assert plain_of("seed=9", "optimizer.amsgrad=true", experiment=file)["optimizer"]["amsgrad"] is True
-    problems = find_problems(compose(["model=logistic", "hydra/launcher=joblib"], file, multirun=True))
+    problems = check_config(compose(["model=logistic", "hydra/launcher=joblib"], file, multirun=True))
     assert len(problems) == 1
     assert "model=logistic: the config of a run is composed already" in problems[0]
-    (problem,) = find_problems(compose(["regularization.dropout=0.4"], file))
+    (problem,) = check_config(compose(["regularization.dropout=0.4"], file))
     assert "its value has been handed on already" in problem
-    (problem,) = find_problems(compose(["pretrained=true"], file))
+    (problem,) = check_config(compose(["pretrained=true"], file))
     assert "handed on" in problem
 
 
@@ -228,7 +228,7 @@ def test_an_experiment_with_every_node_is_no_run(write) -> None:
         "task: {loss: {label_smoothing: 0.2}}\nmodel: {hidden_sizes: [8]}\ntrainer: {max_epochs: 2}\n",
     )
     composition = compose(experiment=file)
-    assert not composition.resolved and not find_problems(composition)
+    assert not composition.resolved and not check_config(composition)
     assert composition.config.model.hidden_sizes == [8]
 
 
@@ -245,7 +245,7 @@ def test_an_experiment_chooses_options_and_sets_values(write) -> None:
         "optimizer: {lr: 0.3}\n",
     )
     composition = compose(experiment=file)
-    assert not find_problems(composition)
+    assert not check_config(composition)
     assert composition.choices["task"] == "regression"
     assert composition.config.optimizer.lr == 0.3 and composition.config.get("scheduler") is None
     assert composition.explicit == {"optimizer", "optimizer.lr"}

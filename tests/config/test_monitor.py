@@ -1,9 +1,9 @@
 import pytest
 
-from runner.config.check import find_problems
+from runner.config.check import check_config
 from runner.config.compose import compose
 from runner.config.monitor import mode_of, monitor_of, scheduler_node
-from runner.config.plain import to_plain
+from runner.config.resolve import to_plain
 from runner.tasks.base import Task
 from runner.tasks.classification import ClassificationTask
 
@@ -11,7 +11,7 @@ DIGITS = ["model=mlp", "data=digits"]
 
 
 def problems(*overrides: str) -> list[str]:
-    return find_problems(compose([*DIGITS, *overrides]))
+    return check_config(compose([*DIGITS, *overrides]))
 
 
 def test_every_logged_metric_is_accepted() -> None:

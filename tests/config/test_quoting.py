@@ -13,7 +13,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
 from runner.cli import main
-from runner.config.check import find_problems
+from runner.config.check import check_config
 from runner.config.compose import compose
 
 NAMES = [
@@ -30,7 +30,7 @@ def in_empty_folder(tmp_path, monkeypatch):
 @pytest.mark.parametrize("name", NAMES)
 def test_a_value_that_needs_quotes_is_one_mistake_with_the_line_to_type(name):
     composition = compose(["data=csv", "data.target=y", f"data.path={name}"])
-    problems = find_problems(composition)
+    problems = check_config(composition)
     assert len(problems) == 1, problems
     if not composition.problems:  # Hydra reads it: the only mistake is that the file is missing
         assert composition.config.data.path == name
@@ -61,7 +61,7 @@ def test_a_checkpoint_path_with_equals_signs(capsys):
 
 
 def test_other_mistakes_are_still_reported():
-    problems = find_problems(compose(["data=csv", "data.path=größe.csv", "optimizer.lr=-1", "trainer.max_epochs=0"]))
+    problems = check_config(compose(["data=csv", "data.path=größe.csv", "optimizer.lr=-1", "trainer.max_epochs=0"]))
     assert [p.split(":")[0].split("=")[0] for p in problems[1:]] == ["trainer.max_epochs", "optimizer"]
 
 
@@ -110,9 +110,9 @@ def test_plus_adds_a_new_key_and_double_plus_sets_any():
 @pytest.mark.parametrize("value", ["inf", "-inf", "nan", "1e999", "-1"])
 @pytest.mark.parametrize("key", ["optimizer.lr", "optimizer.weight_decay"])
 def test_numbers_that_are_not_finite_or_negative_are_rejected(key, value):
-    assert find_problems(compose(["model=mlp", "data=digits", f"{key}={value}"]))
+    assert check_config(compose(["model=mlp", "data=digits", f"{key}={value}"]))
 
 
 def test_a_list_with_an_infinite_number_is_rejected():
-    problems = find_problems(compose(["model=mlp", "data=digits", "optimizer.betas=[0.9,nan]"]))
+    problems = check_config(compose(["model=mlp", "data=digits", "optimizer.betas=[0.9,nan]"]))
     assert problems[0] == "optimizer.betas[1]=nan: expected a finite number."

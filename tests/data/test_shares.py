@@ -72,7 +72,7 @@ def test_fewer_samples_than_ranks_are_refused() -> None:
     data = DataModule()
     for name, count in {"train": 8, "val": 3, "test": 0}.items():
         data.splits[name] = Split(ArraySource(torch.arange(float(count)), torch.zeros(count)), range(count))
-    data.deal_out(2, 3)
+    data.set_rank(2, 3)
     with pytest.raises(DataError, match="val has 3 samples, which cannot be dealt out to 4 devices"):
-        data.deal_out(0, 4)
+        data.set_rank(0, 4)
     assert (data.rank, data.world_size) == (2, 3)

@@ -10,15 +10,15 @@ from torch.nn.functional import cross_entropy
 from torchvision.models.detection import FCOS
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 
-from runner.explain.asked import ask
 from runner.explain.grad_cam import grad_cam, grad_cam_plus_plus
 from runner.explain.gradients import in_use
 from runner.explain.image import tell_faint_boxes
 from runner.explain.integrated import integrated_gradients
 from runner.explain.layers import find_layers, named_layer
 from runner.explain.occlude import occlude_image
+from runner.explain.options import ExplainOptions
 from runner.explain.padding import padded_size
-from runner.explain.wish import Wish
+from runner.explain.targets import ask
 from runner.models.detection.detector import Detector
 from runner.models.segmentation.unet import unet
 from runner.tasks.detection import DetectionTask
@@ -94,7 +94,7 @@ def explained(task, image: torch.Tensor, method: str, answer: str) -> tuple[np.n
     """The map, and the completeness error as a share of what was to be explained."""
     inputs = image[None]
     with in_use(task.model):
-        (asked,) = ask(task, task, inputs, Wish(), None)
+        (asked,) = ask(task, task, inputs, ExplainOptions(), None)
         assert asked.target == "square"
         if method in CAMS:
             names = find_layers(task.model, asked.score, inputs, answer)
@@ -133,10 +133,10 @@ def check(task, method: str, answer: str) -> None:
 
 def test_nothing_is_asked_where_nothing_is_found(detection, segmentation) -> None:
     dark = torch.full((1, 3, SIDE, SIDE), 0.15)
-    assert ask(segmentation, segmentation, dark, Wish(target="square"), None) == []
-    assert ask(segmentation, segmentation, dark, Wish(), None)[0].target == "background"
+    assert ask(segmentation, segmentation, dark, ExplainOptions(target="square"), None) == []
+    assert ask(segmentation, segmentation, dark, ExplainOptions(), None)[0].target == "background"
     detection.min_score, before = 2.0, detection.min_score
-    assert ask(detection, detection, squares(1, 0)[0], Wish(), None) == []
+    assert ask(detection, detection, squares(1, 0)[0], ExplainOptions(), None) == []
     detection.min_score = before
 
 

@@ -10,10 +10,10 @@ import torch
 from torch import nn
 
 from runner.errors import UserError
+from runner.explain.options import ExplainOptions
 from runner.explain.samples import Sample
 from runner.explain.sequence import StepExplainer, TokenExplainer
 from runner.explain.vectors import TokenVectors
-from runner.explain.wish import Wish
 from runner.models.recurrent.network import LSTM
 from runner.tasks.classification import ClassificationTask
 from runner.tasks.forecasting import ForecastingTask
@@ -55,7 +55,7 @@ def trained(task):
 @pytest.mark.parametrize("method", METHODS)
 def test_the_key_word_is_found(method, reader) -> None:
     ids, targets, places = texts(20, 999)
-    explainer = TokenExplainer(trained(reader), Wish(method))
+    explainer = TokenExplainer(trained(reader), ExplainOptions(method))
     hits = 0
     for row, target, place in zip(ids, targets.tolist(), places.tolist(), strict=True):
         (found,) = explainer.explain(Sample("text", row, torch.tensor(target)))
@@ -68,7 +68,7 @@ def test_the_key_word_is_found(method, reader) -> None:
 
 
 def test_against_the_other_class_the_key_word_speaks_too(reader) -> None:
-    (found,) = TokenExplainer(trained(reader), Wish(target="good")).explain(Sample("text", torch.tensor([7, BAD, 9])))
+    (found,) = TokenExplainer(trained(reader), ExplainOptions(target="good")).explain(Sample("text", torch.tensor([7, BAD, 9])))
     assert found.asked.target == "good" and int(found.values.argmin()) == 1 and found.values[1] < 0
 
 
@@ -95,13 +95,13 @@ def test_each_label_has_its_tokens() -> None:
 
     task = LabellingTask(Delayed(), class_names=["a", "b"])
     sample = Sample("text", torch.tensor([5, 6, 7, 8]), torch.tensor([0, 1, 0, 1]))
-    found = TokenExplainer(trained(task), Wish()).explain(sample)
+    found = TokenExplainer(trained(task), ExplainOptions()).explain(sample)
     assert [one.asked.details["step"] for one in found] == [1, 2, 3, 4] and [one.truth for one in found] == list("abab")
     assert all(np.abs(one.values).argmax() == (place - 1) % 4 for place, one in enumerate(found))
-    (third,) = TokenExplainer(trained(task), Wish(step=3)).explain(sample)
+    (third,) = TokenExplainer(trained(task), ExplainOptions(step=3)).explain(sample)
     assert third.values == pytest.approx(found[2].values)
     with pytest.raises(UserError, match="--step 5: the sequence has 4 steps"):
-        TokenExplainer(trained(task), Wish(step=5)).explain(sample)
+        TokenExplainer(trained(task), ExplainOptions(step=5)).explain(sample)
 
 
 def test_a_language_models_next_token() -> None:
@@ -117,10 +117,10 @@ def test_a_language_models_next_token() -> None:
             return self.head(self.embedding(ids)), None
 
     task = LanguageTask(LastAlone())
-    (found,) = TokenExplainer(trained(task), Wish(target="9")).explain(Sample("text", torch.tensor([5, 6, 7])))
+    (found,) = TokenExplainer(trained(task), ExplainOptions(target="9")).explain(Sample("text", torch.tensor([5, 6, 7])))
     assert found.asked.target == "'9'" and found.values[:2] == pytest.approx([0, 0]) and abs(found.values[2]) > 0
     with pytest.raises(UserError, match="is 2 tokens"):
-        TokenExplainer(trained(task), Wish(target="9 9")).explain(Sample("text", torch.tensor([5])))
+        TokenExplainer(trained(task), ExplainOptions(target="9 9")).explain(Sample("text", torch.tensor([5])))
 
 
 LAG, STEPS = 5, 12
@@ -143,7 +143,7 @@ def test_the_lag_and_the_variable_of_a_forecast_are_found(method, train) -> None
     data = trained(task)
     data.data.names = ["sales", "driver", "noise"]
     past, targets = windows(10_001)
-    explainer = StepExplainer(data, Wish(method))
+    explainer = StepExplainer(data, ExplainOptions(method))
     for row in torch.argsort(targets.abs()[:, 0], descending=True)[:6].tolist():
         (found,) = explainer.explain(Sample("window", past[row], 50 + 4 * targets[row][None]))
         assert np.unravel_index(np.abs(found.values).argmax(), found.values.shape) == (STEPS - LAG, 1)
@@ -158,5 +158,5 @@ def test_steps_that_only_fill_up_are_left_out() -> None:
     task = ClassificationTask(LSTM(2, num_features=3, hidden_size=5), class_names=["a", "b"])
     sound = torch.randn(6, 3)
     padded = torch.cat([sound, torch.full((4, 3), torch.nan)])
-    whole, cut = (StepExplainer(trained(task), Wish()).explain(Sample("s", part))[0] for part in (padded, sound))
+    whole, cut = (StepExplainer(trained(task), ExplainOptions()).explain(Sample("s", part))[0] for part in (padded, sound))
     assert whole.values.shape == (6, 3) and whole.values == pytest.approx(cut.values)

@@ -13,13 +13,13 @@ from torch import nn
 from runner.data.split import ArraySource, Split
 from runner.data.tables.encoder import TableEncoder
 from runner.errors import UserError
-from runner.explain.asked import Asked
 from runner.explain.explanation import Explanation
+from runner.explain.options import ExplainOptions
 from runner.explain.permutation import permutation_importance
 from runner.explain.pictures import caption
 from runner.explain.samples import Sample
 from runner.explain.table import RowExplainer
-from runner.explain.wish import Wish
+from runner.explain.targets import ExplanationTarget
 from runner.tasks.classification import BinaryClassificationTask, ClassificationTask
 from runner.tasks.regression import RegressionTask
 
@@ -66,7 +66,7 @@ def explainer(task, features, wish=None, given=False) -> RowExplainer:
         batch_inputs=torch.stack,
         on_after_batch_transfer=lambda batch, _: batch,
     )
-    return RowExplainer(SimpleNamespace(task=task.eval(), data=data), wish or Wish(), given)
+    return RowExplainer(SimpleNamespace(task=task.eval(), data=data), wish or ExplainOptions(), given)
 
 
 def linear(weights: list[float], bias: float = 0.0) -> nn.Linear:
@@ -81,7 +81,7 @@ def test_columns_add_up_to_a_regressions_answer() -> None:
     """In the unit of the data; the slots of a category are one column."""
     features = [("age", "age"), ("age is missing", "age"), ("color=red", "color"), ("color=blue", "color")]
     task = RegressionTask(linear([2.0, 1.0, -3.0, 5.0]), target_mean=[100.0], target_std=[10.0], target_names=["price"])
-    rows = explainer(task, features, Wish(method="integrated_gradients"))
+    rows = explainer(task, features, ExplainOptions(method="integrated_gradients"))
     (found,) = rows.explain(Sample("row 1", torch.tensor([0.5, 1.0, 0.0, 1.0]), torch.tensor([120.0])))
     assert found.parts == ["age", "color"] and found.values == pytest.approx([20.0, 50.0])
     assert (found.baseline_score, found.score) == pytest.approx((100.0, 170.0)) and abs(found.error) < 1e-3
@@ -93,7 +93,7 @@ def test_the_first_class_of_one_logit_is_the_second_ones_opposite() -> None:
     task = BinaryClassificationTask(linear([1.0, -2.0]), class_names=["no", "yes"])
     sample = Sample("row 1", torch.tensor([1.0, 1.0]))
     for target, sign in (("yes", 1), ("no", -1), (None, -1)):
-        rows = explainer(task, [("a", "a"), ("b", "b")], Wish("integrated_gradients", target))
+        rows = explainer(task, [("a", "a"), ("b", "b")], ExplainOptions("integrated_gradients", target))
         assert rows.explain(sample)[0].values == pytest.approx([sign * 1.0, sign * -2.0])
 
 
@@ -118,9 +118,9 @@ def test_a_planted_column_comes_first_on_a_split(kind, train) -> None:
 def test_wishes_without_effect_are_refused() -> None:
     task = ClassificationTask(nn.Linear(2, 2), class_names=["a", "b"])
     with pytest.raises(UserError, match="leave INPUT out"):
-        explainer(task, [("a", "a")], Wish("permutation"), given=True)
+        explainer(task, [("a", "a")], ExplainOptions("permutation"), given=True)
     with pytest.raises(UserError, match="--target would have no effect"):
-        explainer(task, [("a", "a")], Wish("permutation", target="a"))
+        explainer(task, [("a", "a")], ExplainOptions("permutation", target="a"))
     assert explainer(task, [("a", "a")], given=True).method == "integrated_gradients"
 
 
@@ -136,7 +136,7 @@ def test_wishes_without_effect_are_refused() -> None:
 )
 def test_a_caption_tells_what_was_asked_about_where_another_was_said(target, said, truth, words) -> None:
     sample = Sample("row 1", torch.zeros(1))
-    assert caption(Explanation(sample, Asked(torch.sum, target, said), np.zeros(1), truth)) == words
+    assert caption(Explanation(sample, ExplanationTarget(torch.sum, target, said), np.zeros(1), truth)) == words
 
 
 def test_features_name_their_columns() -> None:

@@ -9,13 +9,13 @@ from typing import Any
 
 import torch
 import torchvision
-from devices.ranks import QUIET, TINY, in_ranks, largest_difference, points, results, written
+from distributed.ranks import QUIET, TINY, in_ranks, largest_difference, points, results, written
 from gpu_check.bench import Check, Failed, alone
 
-from runner.config.check import find_problems
+from runner.config.check import check_config
 from runner.config.compose import compose
-from runner.devices.activation_checkpointing import checkpoint_activations
-from runner.devices.measure import Candidate, seconds_of_step
+from runner.distributed.activation_checkpointing import checkpoint_activations
+from runner.distributed.timing import Candidate, seconds_of_step
 from runner.hardware import available_accelerator
 from runner.run.directory import RunDir
 from runner.run.files import read_json, write_json
@@ -119,7 +119,7 @@ def shards_resumed(number: int, accelerator: str):
 
 def unchecked(folder: Path, *words: str) -> RunDir:
     """A run whose config a user would not be let have: one shard."""
-    from runner.config.plain import to_plain, to_yaml
+    from runner.config.resolve import to_plain, to_yaml
     from runner.run.files import write_text
 
     run = RunDir(folder)
@@ -300,11 +300,11 @@ def runs_out(folder: Path) -> str:
 def visible_devices(folder: Path) -> str:
     def hidden() -> list[Any]:
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
-        return [available_accelerator(), find_problems(compose(["hardware=gpu"]))]
+        return [available_accelerator(), check_config(compose(["hardware=gpu"]))]
 
     def one() -> list[Any]:
         os.environ["CUDA_VISIBLE_DEVICES"] = "0"
-        return [torch.cuda.device_count(), find_problems(compose(["hardware=multi_gpu", "hardware.devices=2"]))]
+        return [torch.cuda.device_count(), check_config(compose(["hardware=multi_gpu", "hardware.devices=2"]))]
 
     accelerator, refused = from_child(folder, hidden)
     count, too_many = from_child(folder, one)

@@ -5,7 +5,7 @@ from runner.data.facts import Facts
 from runner.data.images.folder import ImageFolderDataModule
 from runner.errors import DataError, UserError
 from runner.inference.evaluate import compare_facts
-from runner.inference.recut import refuse_new_cut
+from runner.inference.split_overrides import reject_new_cut
 
 
 @pytest.mark.parametrize(
@@ -39,6 +39,6 @@ def test_a_new_cut_of_the_same_data_is_refused(overrides, refused):
     config = OmegaConf.create({"data": {"root": "photos", "val_fraction": 0.3}, "folds": {"index": 0}})
     if refused:
         with pytest.raises(UserError, match="would change the splits of first"):
-            refuse_new_cut("first", config, overrides, ImageFolderDataModule)
+            reject_new_cut("first", config, overrides, ImageFolderDataModule)
     else:
-        refuse_new_cut("first", config, overrides, ImageFolderDataModule)
+        reject_new_cut("first", config, overrides, ImageFolderDataModule)

@@ -10,14 +10,14 @@ from torch import nn
 
 from runner.errors import UserError
 from runner.landscape.path import OptimizationPath, flatten, inner, principal_directions, project
-from runner.run.checkpoints import Saved
+from runner.run.checkpoints import Checkpoint
 from runner.run.directory import RunDir
 
 RUN = RunDir("somewhere/mine")
 
 
 def path_of(offsets: torch.Tensor) -> OptimizationPath:
-    return OptimizationPath([Saved(f"step-{n}.ckpt", n, 0, "epoch", "") for n in range(len(offsets))], offsets)
+    return OptimizationPath([Checkpoint(f"step-{n}.ckpt", n, 0, "epoch", "") for n in range(len(offsets))], offsets)
 
 
 def test_they_are_the_principal_components_of_the_differences():

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from runner.distributed.failure import Failure, write_failure
+from runner.distributed.heartbeat import read_heartbeats
 from runner.errors import ConfigError, Interrupted, OutOfTime, RunFailed, UserError
 from runner.launch.elastic import needs_agent, num_workers, reason_of
-from runner.ranks.failure import Failure, write_failure
-from runner.ranks.pulse import read_pulses
 from runner.run.directory import RunDir
 from runner.run.journal import load_metrics
 from runner.run.status import read_status, write_status
@@ -61,7 +61,7 @@ def wait_for(condition, process: subprocess.Popen) -> None:
 
 
 def rank_one(run: RunDir):
-    return next((pulse for pulse in read_pulses(run) if pulse.rank == 1), None)
+    return next((pulse for pulse in read_heartbeats(run) if pulse.rank == 1), None)
 
 
 def points(run: RunDir) -> dict[str, list]:

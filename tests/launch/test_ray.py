@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from runner.config.schema import Launcher
+from runner.distributed.heartbeat import read_heartbeats
 from runner.errors import UserError
 from runner.launch import ray as on_ray
 from runner.launch.ray_session import handed_on, resources_of
-from runner.ranks.pulse import read_pulses
 from runner.run.directory import RunDir
 from runner.run.status import read_status, write_status
 from tests.launch.ray_cluster import RayCluster, missing
@@ -76,7 +76,7 @@ def test_a_killed_worker_and_a_signal_change_nothing(cluster, tmp_path) -> None:
     process = start(cluster, tmp_path, "killed", *words)
 
     def rank_one():
-        return next((pulse for pulse in read_pulses(run) if pulse.rank == 1), None)
+        return next((pulse for pulse in read_heartbeats(run) if pulse.rank == 1), None)
 
     wait_for(lambda: (pulse := rank_one()) is not None and pulse.step >= 20, process)
     os.kill(rank_one().pid, 9)

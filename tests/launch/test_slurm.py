@@ -11,8 +11,8 @@ from omegaconf import OmegaConf
 
 from runner.config.launching import launching_problems
 from runner.errors import Interrupted, RunFailed, UserError
-from runner.launch import job, slurm
-from runner.launch.scheduler import Job, job_of, parse
+from runner.launch import slurm, slurm_job
+from runner.launch.slurm_query import Job, job_of, parse
 from runner.run.directory import RunDir
 from runner.run.files import read_json, write_json
 from runner.run.status import read_status, write_status
@@ -32,7 +32,7 @@ def programs(tmp_path, monkeypatch):
     folder = tmp_path / "bin"
     folder.mkdir()
     monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
-    monkeypatch.setattr(slurm, "LOOK_EVERY_S", 0.05)
+    monkeypatch.setattr(slurm, "POLL_INTERVAL_S", 0.05)
 
     def add(**scripts: str) -> None:
         for name, lines in scripts.items():
@@ -157,8 +157,8 @@ def test_what_came_of_a_job(run) -> None:
 def test_which_jobs_go_back_into_the_queue(monkeypatch, signum, state, restarts, back) -> None:
     monkeypatch.setenv("SLURM_JOB_ID", "12")
     monkeypatch.setenv("SLURM_RESTART_COUNT", str(restarts))
-    monkeypatch.setattr(job, "job_of", lambda number: Job(number, state))
-    assert job.goes_back(Interrupted("saved", signum), max_requeues=2) is back
+    monkeypatch.setattr(slurm_job, "job_of", lambda number: Job(number, state))
+    assert slurm_job.goes_back(Interrupted("saved", signum), max_requeues=2) is back
 
 
 def test_what_is_refused_before_anything_is_made(monkeypatch) -> None:

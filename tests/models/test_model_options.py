@@ -10,7 +10,7 @@ import yaml
 
 from runner.config.build import resolve_target
 from runner.models.head import find_head
-from runner.tasks.probe import probe
+from runner.tasks.shape_check import probe
 
 FOLDER = Path(__file__).resolve().parents[2] / "conf" / "model"
 HEADS = {path: path.read_text().splitlines()[:3] for path in sorted(FOLDER.glob("*.yaml"))}

@@ -13,7 +13,7 @@ from runner.plots.sanity_curve import sanity_curve
 from runner.plots.step_scores import ScoredWindow, step_scores
 from runner.plots.style import CYCLE
 from runner.plots.token_matrix import token_matrix
-from runner.plots.token_scores import MOST_LINES, WIDTH, ScoredText, color_of, lines_of, token_scores
+from runner.plots.token_scores import MAX_LINES, WIDTH, ScoredText, color_of, lines_of, token_scores
 
 RANDOM = np.random.default_rng(0)
 
@@ -66,7 +66,7 @@ def test_tokens_are_put_into_lines() -> None:
     signs = lines_of(list("a b\nc"))
     assert [shown for _, shown, _ in signs[0]] == ["a", "·", "b", "⏎", "c"] and signs[0][1][2] == 1
     endless = lines_of(["x" * 200] * 50)
-    assert len(endless) == MOST_LINES and endless[-1][-1][0] == -1
+    assert len(endless) == MAX_LINES and endless[-1][-1][0] == -1
 
 
 def test_texts_with_their_words() -> None:

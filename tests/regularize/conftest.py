@@ -10,9 +10,9 @@ import pytest
 import pytorch_lightning as pl
 import torch
 
-import runner.callbacks.stack as stack
+import runner.callbacks.trainer as stack
 from runner.config.compose import compose
-from runner.config.plain import to_yaml
+from runner.config.resolve import to_yaml
 from runner.run.directory import RunDir
 from runner.run.files import write_text
 from runner.worker import execute

@@ -203,7 +203,7 @@ REFUSED = [
 
 @pytest.mark.parametrize(("words", "reason"), REFUSED, ids=[" ".join(words) for words, _ in REFUSED])
 def test_without_effect_it_is_refused_with_the_reason(words, reason):
-    from runner.config.check import find_problems
+    from runner.config.check import check_config
     from runner.config.compose import compose
 
-    assert any(reason in problem for problem in find_problems(compose(words)))
+    assert any(reason in problem for problem in check_config(compose(words)))

@@ -7,13 +7,13 @@ import pytest
 
 from runner.errors import CheckpointError
 from runner.run.checkpoints import (
-    Saved,
+    Checkpoint,
     best_checkpoint,
     damage,
     file_digest,
     last_checkpoint,
-    rank,
     read_index,
+    sort_by_metric,
     write_index,
 )
 from runner.run.directory import RunDir
@@ -23,11 +23,11 @@ NUM_DAMAGES = 40
 
 def save(
     run: RunDir, step: int, value: float | None = None, mode: str = "max", monitor: str = "val/accuracy"
-) -> Saved:
+) -> Checkpoint:
     run.checkpoints.mkdir(exist_ok=True, parents=True)
     path = run.checkpoints / f"step-{step:08d}.ckpt"
     path.write_bytes(random.Random(step).randbytes(5000))
-    entry = Saved(
+    entry = Checkpoint(
         path.name, step, step // 10, "epoch", file_digest(path), monitor, mode, value, str(run.checkpoints)
     )
     write_index(run.checkpoints, [*read_index(run.checkpoints), entry])
@@ -82,7 +82,7 @@ def test_without_any_measurement_the_newest_is_the_best(run: RunDir) -> None:
 def test_values_of_another_metric_are_not_compared(run: RunDir) -> None:
     save(run, 10, 0.9, monitor="val/accuracy")
     save(run, 20, 0.5, mode="min", monitor="val/loss")
-    assert [entry.step for entry in rank(read_index(run.checkpoints))] == [20]
+    assert [entry.step for entry in sort_by_metric(read_index(run.checkpoints))] == [20]
 
 
 def test_every_damage_to_the_newest_is_seen_and_the_previous_one_is_used(run: RunDir, caplog) -> None:

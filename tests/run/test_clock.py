@@ -30,7 +30,7 @@ def test_the_status_of_a_run_has_a_positive_duration(tmp_path, clock_set_back):
 
 def test_results_of_a_run_have_a_positive_duration(tmp_path, clock_set_back):
     from runner.config.compose import compose
-    from runner.config.plain import to_yaml
+    from runner.config.resolve import to_yaml
     from runner.run.files import write_text
     from runner.worker import execute
 
@@ -42,7 +42,7 @@ def test_results_of_a_run_have_a_positive_duration(tmp_path, clock_set_back):
 
 
 def test_an_attempt_of_a_sweep_has_a_positive_duration(tmp_path, clock_set_back):
-    from runner.sweep.running import Running
+    from runner.sweep.running_trial import Running
     from runner.sweep.slots import Slot
     from runner.sweep.trial import Outcome
 
@@ -56,12 +56,12 @@ def test_an_attempt_of_a_sweep_has_a_positive_duration(tmp_path, clock_set_back)
 
 
 def test_the_longest_phase_of_a_rank_is_not_measured_by_the_wall_clock(monkeypatch):
-    from runner.ranks.place import Place
-    from runner.ranks.pulse import Pulse
+    from runner.distributed.heartbeat import Heartbeat
+    from runner.distributed.process_info import ProcessInfo
 
     readings = iter(range(1_700_000_000, 1_800_000_000, 3600))
     monkeypatch.setattr(time, "time", lambda: float(next(readings)))  # set forward an hour each time
-    pulse = Pulse.of(Place())
+    heartbeat = Heartbeat.of(ProcessInfo())
     for _ in range(3):
-        pulse.beat("forward pass", begins_batch=True)
-    assert pulse.longest_s < 60
+        heartbeat.beat("forward pass", begins_batch=True)
+    assert heartbeat.longest_s < 60

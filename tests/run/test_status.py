@@ -8,7 +8,7 @@ import pytest
 from runner.errors import UserError
 from runner.run.directory import RunDir
 from runner.run.sign_of_life import signs_of_life
-from runner.run.status import SILENT_S, process_started_at, read_status, refuse_running, write_status
+from runner.run.status import SILENT_S, process_started_at, read_status, reject_running, write_status
 
 
 def test_a_life_of_a_run(tmp_path):
@@ -52,7 +52,7 @@ def test_a_run_on_another_host_is_believed(tmp_path):
     write_status(run, state="running", attempt=1, pid=1, host="elsewhere")
     assert read_status(run).state == "running"
     with pytest.raises(UserError, match="process 1 on elsewhere.*silent for 5 minutes"):
-        refuse_running(run)
+        reject_running(run)
 
 
 def test_a_machine_that_is_silent_for_minutes_is_gone(tmp_path):
@@ -60,7 +60,7 @@ def test_a_machine_that_is_silent_for_minutes_is_gone(tmp_path):
     write_status(run, state="running", attempt=1, pid=1, host="elsewhere")
     os.utime(run.status_path, (0, time.time() - SILENT_S - 1))
     assert (read_status(run).state, read_status(run).reason) == ("lost", "nothing was heard of elsewhere for 5 minutes")
-    refuse_running(run)
+    reject_running(run)
     with signs_of_life(run, every_s=0.01):
         wait_until(lambda: read_status(run).state == "running")
     os.utime(run.status_path, (0, 0))

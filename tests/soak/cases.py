@@ -13,9 +13,9 @@ import torch
 from soak.kill import Case
 from soak.tiny import Setting, digest, train
 
-import runner.callbacks.stack as stack
+import runner.callbacks.trainer as stack
 from runner.config.compose import compose
-from runner.config.plain import to_yaml
+from runner.config.resolve import to_yaml
 from runner.errors import ConfigError
 from runner.run.checkpoints import last_checkpoint
 from runner.run.directory import RunDir

@@ -20,10 +20,10 @@ from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
 
 from runner.callbacks.checkpoint import Checkpointer, last_checkpoint
 from runner.callbacks.checkpoint_io import RunCheckpointIO
+from runner.callbacks.exact_resume import Recovery
 from runner.callbacks.guards import NonFiniteGuard
 from runner.callbacks.journal import JournalLogger, TrainMetrics
 from runner.callbacks.preemption import Preemption
-from runner.callbacks.recovery import Recovery
 from runner.data.base import DataModule
 from runner.data.split import ArraySource, Split
 from runner.run.directory import RunDir

@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 from runner.errors import ConfigError
-from runner.launch.scheduler import Job, parse
+from runner.launch.slurm_query import Job, parse
 from runner.run.files import read_json
 from runner.sweep.attempt import Attempt
 from runner.sweep.cluster import ClusterExecutor, End
-from runner.sweep.mailbox import MailboxChannel, read_attempt
+from runner.sweep.file_channel import MailboxChannel, read_attempt
 from runner.sweep.on_slurm import SlurmExecutor, Submitted
 from tests.launch import ray_cluster, slurm_cluster
 

@@ -21,7 +21,7 @@ from runner.run.files import read_json
 from runner.sweep.directory import SweepDir
 from runner.sweep.storage import open_storage, turn_of, without_password
 from runner.sweep.study import load_study
-from tests.sweep.test_book import count_with
+from tests.sweep.test_trial_queue import count_with
 
 NOT_ROOT = ("postgres", "nobody")
 STARTS_WITHIN_S = 60

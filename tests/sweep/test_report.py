@@ -11,10 +11,10 @@ from runner.errors import RunNotFoundError
 from runner.run.directory import find_run, list_runs
 from runner.sweep.best import write_best
 from runner.sweep.directory import find_run_or_sweep
-from runner.sweep.record import read_record
 from runner.sweep.report.figures import draw_figures
 from runner.sweep.report.importance import importances
 from runner.sweep.report.page import write_sweep_report
+from runner.sweep.sweep_summary import read_record
 from tests.sweep.made import TRIALS, logistic, made_sweep, mlp
 
 ALL = {

@@ -15,12 +15,12 @@ from runner.run.files import write_json
 from runner.run.status import read_status, write_status
 from runner.sweep import supervise
 from runner.sweep.attempt import Attempt, Event
-from runner.sweep.book import Book
 from runner.sweep.directory import SweepDir
 from runner.sweep.request import Request, make_request
 from runner.sweep.slots import Slot, make_slots
 from runner.sweep.study import open_study
 from runner.sweep.supervise import Supervisor
+from runner.sweep.trial_queue import TrialQueue
 
 LR = "optimizer.lr=tag(log,interval(1e-3,1e-1))"
 Script = Callable[["FakeExecutor", Attempt], list[Event]]
@@ -113,7 +113,7 @@ class Case:
         self.study.pruner = supervise_pruner(request)
         executor = FakeExecutor(script, self.clock)
         slots = slots or make_slots(request.settings.num_workers, 1, [])
-        book = Book(self.study, request.space, request.settings)
+        book = TrialQueue(self.study, request.space, request.settings)
         Supervisor(sweep, request, book, executor, self.view, {}, slots).run()
         return executor
 

@@ -12,10 +12,10 @@ from rich.console import Console
 
 from runner.config.schema import Sweep
 from runner.run.directory import RunDir
-from runner.sweep.book import Book
-from runner.sweep.running import Running
+from runner.sweep.running_trial import Running
 from runner.sweep.space import Space, parse_parameter
 from runner.sweep.trial import Outcome
+from runner.sweep.trial_queue import TrialQueue
 from runner.sweep.view import SweepView, short_names, short_value
 
 KEYS = {"model": "mlp,logistic", "optimizer.lr": "interval(0.001,0.1)"}
@@ -29,7 +29,7 @@ def book():
         study.add_trial(optuna.trial.create_trial(value=value))
     study.add_trial(optuna.trial.create_trial(state=optuna.trial.TrialState.PRUNED))
     space = Space(tuple(parse_parameter(key, text, []) for key, text in KEYS.items()))
-    return Book(study, space, Sweep(num_trials=8))
+    return TrialQueue(study, space, Sweep(num_trials=8))
 
 
 def running(tmp_path, **changes) -> Running:

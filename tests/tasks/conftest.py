@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import torch
 
-import runner.callbacks.stack as stack
+import runner.callbacks.trainer as stack
 from runner.config.compose import compose
-from runner.config.plain import to_yaml
+from runner.config.resolve import to_yaml
 from runner.run.checkpoints import last_checkpoint
 from runner.run.directory import RunDir
 from runner.run.files import write_text

@@ -115,12 +115,12 @@ def test_a_model_is_tried():
     model = ssdlite(3, size=64)
     model.backbone.eval()
     modes = [module.training for module in model.modules()]
-    DetectionTask.try_model(model, facts())
+    DetectionTask.check_model(model, facts())
     assert [module.training for module in model.modules()] == modes
     with pytest.raises(UserError, match="Flatten cannot take the images .* of shape"):
-        DetectionTask.try_model(nn.Flatten(), facts())
+        DetectionTask.check_model(nn.Flatten(), facts())
     with pytest.raises(UserError, match="puts out a list for a list of one image; a detector gives"):
-        DetectionTask.try_model(nn.Identity(), facts(task="detection"))
+        DetectionTask.check_model(nn.Identity(), facts(task="detection"))
 
 
 def test_a_split_without_boxes_has_no_test_metrics():
@@ -138,7 +138,7 @@ def test_the_loss_of_a_single_held_out_image():
     own = task()
     target = {"boxes": torch.ones(1, 4).double(), "labels": torch.tensor([0]), "iscrowd": torch.tensor([False])}
     batch = {"inputs": [torch.zeros(3, 8, 8)], "targets": [target]}
-    assert float(own.held_out_step(batch).loss.detach()) == 1.5
+    assert float(own.eval_step(batch).loss.detach()) == 1.5
     assert float(own.summed_loss(batch)[0]) == 1.5
 
 

@@ -42,7 +42,7 @@ def test_learns_a_batch_by_heart():
     batch = next(iter(data.train_dataloader()))
     facts = data.facts
     model = LSTM(facts.num_outputs, vocab_size=facts.extra["vocab_size"], per_step=True, hidden_size=48)
-    LabellingTask.try_model(model, facts)
+    LabellingTask.check_model(model, facts)
     task = LabellingTask(model, class_names=facts.class_names)
     optimizer = torch.optim.Adam(task.parameters(), lr=2e-2)
     for _ in range(60):
@@ -61,8 +61,8 @@ def test_learns_a_batch_by_heart():
 def test_other_data_and_models_are_refused():
     facts = Facts("labelling", (7,), 3, class_names=["a", "b", "c"])
     with pytest.raises(UserError, match=r"puts out \(1, 3\).*wants \(1, 7, 3\)"):
-        LabellingTask.try_model(LSTM(3, vocab_size=5), facts)
+        LabellingTask.check_model(LSTM(3, vocab_size=5), facts)
     with pytest.raises(UserError, match="cannot take the sequences"):
-        LabellingTask.try_model(nn.Linear(5, 3), facts)
+        LabellingTask.check_model(nn.Linear(5, 3), facts)
     with pytest.raises(DataError, match="Use task=classification"):
         LabellingTask.adapt(Facts("classification", (7,), 3))

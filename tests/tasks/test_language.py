@@ -73,12 +73,12 @@ def test_the_state_of_a_checkpoint_is_dealt_out_like_the_streams():
 
 def test_models_that_read_ahead_or_are_none_are_refused():
     facts = Facts("language", (8,), VOCAB, extra={"vocab_size": VOCAB})
-    LanguageTask.try_model(model(), facts)
-    LanguageTask.try_model(GRU(VOCAB, vocab_size=VOCAB, per_step=True), facts)
+    LanguageTask.check_model(model(), facts)
+    LanguageTask.check_model(GRU(VOCAB, vocab_size=VOCAB, per_step=True), facts)
     with pytest.raises(UserError, match="reads ahead.*bidirectional=false"):
-        LanguageTask.try_model(model(bidirectional=True), facts)
+        LanguageTask.check_model(model(bidirectional=True), facts)
     with pytest.raises(UserError, match="is no language model"):
-        LanguageTask.try_model(nn.Linear(3, VOCAB), facts)
+        LanguageTask.check_model(nn.Linear(3, VOCAB), facts)
     with pytest.raises(DataError, match="Use task=classification"):
         LanguageTask.adapt(Facts("classification", (8,), 2))
 

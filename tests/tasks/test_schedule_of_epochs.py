@@ -11,7 +11,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from runner.optim.plateau import plateau
-from runner.tasks.base import Step, Task
+from runner.tasks.base import StepOutput, Task
 
 NUM_BATCHES = 12
 
@@ -20,7 +20,7 @@ class PlainTask(Task):
     """The least that trains."""
 
     def step(self, batch):
-        return Step(self.model(batch["inputs"]).square().mean(), {})
+        return StepOutput(self.model(batch["inputs"]).square().mean(), {})
 
 
 @pytest.mark.parametrize(

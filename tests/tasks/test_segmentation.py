@@ -186,12 +186,12 @@ def test_data_without_masks_is_refused():
 )
 def test_models_that_do_not_fit_are_refused(model, message):
     with pytest.raises(UserError, match=message):
-        SegmentationTask.try_model(model, facts())
+        SegmentationTask.check_model(model, facts())
 
 
 def test_models_that_fit_stay_as_they_were():
     model = nn.Sequential(nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3))
-    SegmentationTask.try_model(model, facts())
+    SegmentationTask.check_model(model, facts())
     assert model.training and model[1].num_batches_tracked == 0
 
 

@@ -22,7 +22,7 @@ def test_learns_a_batch_by_heart_and_says_it():
     data = DatesDataModule(num_train=16, num_val=4, num_test=0, batch_size=16)
     data.setup()
     model = Seq2Seq(data.facts.num_outputs, data.facts.extra["vocab_size"], embed_dim=32, hidden_size=64)
-    Seq2SeqTask.try_model(model, data.facts)
+    Seq2SeqTask.check_model(model, data.facts)
     task = Seq2SeqTask(model, beam_size=3)
     task.decode = data.decode
     batch = next(iter(data.train_dataloader()))
@@ -76,7 +76,7 @@ def test_how_long_an_endless_text_gets_does_not_depend_on_its_neighbours(beam_si
 def test_other_data_and_models_are_refused():
     facts = Facts("seq2seq", (7,), 11, extra={"vocab_size": 9})
     with pytest.raises(UserError, match="turns no sequence into another"):
-        Seq2SeqTask.try_model(nn.Linear(3, 3), facts)
+        Seq2SeqTask.check_model(nn.Linear(3, 3), facts)
     with pytest.raises(DataError, match="Use task=classification"):
         Seq2SeqTask.adapt(Facts("classification", (7,), 2))
 

@@ -11,7 +11,7 @@ from runner.run.directory import RunDir
 from runner.run.files import read_json, write_json
 from runner.run.folds import folds_of
 from runner.run.status import write_status
-from runner.tracking.children import PARENT, FoldsMirror
+from runner.tracking.child_runs import PARENT, FoldsMirror
 from runner.tracking.store import default_uri, open_store
 
 QUICK = [

@@ -15,7 +15,7 @@ import pytest
 
 from runner.errors import RunnerError
 from runner.run.status import write_status
-from runner.tracking.handle import start
+from runner.tracking.mirror_process import start
 from runner.tracking.server import HOST, Server, free_port, is_free
 from runner.tracking.settings import read_config
 from runner.tracking.state import read_state

@@ -10,7 +10,7 @@ import pytest
 
 from runner.errors import UserError
 from runner.run.directory import RunDir
-from runner.tracking.handle import start
+from runner.tracking.mirror_process import start
 from runner.tracking.settings import read_config
 from runner.tracking.store import (
     absolute_uri,

@@ -18,8 +18,8 @@ from runner.sweep.mirror import SweepMirror, finish_mirror, start_mirror
 from runner.sweep.mlflow_parent import BEST, ParentRun
 from runner.sweep.storage import turn_of
 from runner.sweep.study import load_study
-from runner.tracking.children import PARENT
-from runner.tracking.run_entry import RunEntry
+from runner.tracking.child_runs import PARENT
+from runner.tracking.mlflow_run import RunEntry
 from runner.tracking.server import Server, free_port
 from runner.tracking.settings import TrackingSettings
 from runner.tracking.store import default_uri, open_store

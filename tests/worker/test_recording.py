@@ -9,7 +9,7 @@ import pytest
 
 import runner.worker.recording as recording
 from runner.config.compose import compose
-from runner.config.plain import to_yaml
+from runner.config.resolve import to_yaml
 from runner.errors import UserError
 from runner.run.directory import RunDir
 from runner.run.files import write_text

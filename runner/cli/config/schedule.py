@@ -38,9 +38,9 @@ def curve_of(composition: Composition, steps: int) -> tuple[list[float], list[fl
     """Learning rate and momentum at each step, the epochs being those of ``trainer.max_epochs``."""
     from runner.config.build import build
     from runner.config.check import with_lr
-    from runner.config.plain import to_plain
+    from runner.config.resolve import to_plain
     from runner.errors import ConfigError, UserError
-    from runner.optim.foresee import foresee
+    from runner.optim.preview import preview_schedule
 
     if steps < 1:
         raise UserError(f"--steps {steps}: expected 1 or more.")
@@ -49,7 +49,7 @@ def curve_of(composition: Composition, steps: int) -> tuple[list[float], list[fl
         raise ConfigError(composition.problems)
     epochs = plain["trainer"].get("max_epochs")
     epochs = epochs if isinstance(epochs, int) and epochs > 0 else 1
-    return foresee(build(plain["optimizer"]), build(plain.get("scheduler")), steps, max(1, steps // epochs))
+    return preview_schedule(build(plain["optimizer"]), build(plain.get("scheduler")), steps, max(1, steps // epochs))
 
 
 def draw(curves: dict[str, Any], title: str, path: str) -> None:

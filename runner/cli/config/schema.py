@@ -24,7 +24,7 @@ def print_schema(overrides: list[str], nodes: list[str], config_dirs: list[str],
     from runner.cli.arguments import split_experiment
     from runner.config.compose import compose
     from runner.config.nearest import did_you_mean
-    from runner.config.plain import to_plain
+    from runner.config.resolve import to_plain
     from runner.errors import ConfigError
 
     experiment, values = split_experiment(overrides)

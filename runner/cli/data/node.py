@@ -17,10 +17,10 @@ def data_module(overrides: list[str], experiment: str | None, config_dirs: list[
     Raises:
         ConfigError: every mistake in the overrides and in the data node.
     """
+    from runner.components import make_data, resolve
     from runner.config.check import data_problems
     from runner.config.compose import compose
     from runner.errors import ConfigError
-    from runner.parts import make_data, resolve
 
     composition = compose(overrides, experiment, config_dirs)
     problems = data_problems(composition)

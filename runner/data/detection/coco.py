@@ -12,9 +12,9 @@ from typing import Annotated
 
 from annotated_types import Ge, Gt, Lt
 
+from runner.data.detection.annotation_errors import BadBoxes
 from runner.data.detection.class_names import merged_notices
 from runner.data.detection.coco_file import read_coco
-from runner.data.detection.faults import BadBoxes
 from runner.data.detection.folder import AnnotatedImagesDataModule
 from runner.data.detection.layout import (
     broken_link,

@@ -56,8 +56,8 @@ def read_coco(file: Path, places: list[Path]) -> CocoFile:
             f"{file} is not COCO's JSON ({type(error).__name__}: {error}). "
             'Expected {"images": […], "annotations": […], "categories": […]}.'
         ) from error
-    refuse_doubles(file, [entry[0] for entry in images], "images")
-    refuse_doubles(file, [entry["id"] for entry in content.get("categories") or ()], "categories")
+    reject_doubles(file, [entry[0] for entry in images], "images")
+    reject_doubles(file, [entry["id"] for entry in content.get("categories") or ()], "categories")
     if not images or (annotations and not names):
         raise DataError(f"{file} names {len(images)} images and {len(names)} categories; at least one is needed.")
     categories, problems = merge_ids(dict(sorted(names.items())), parents)
@@ -76,7 +76,7 @@ def id_of(value: Any) -> str:
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
-def refuse_doubles(file: Path, ids: list[Any], what: str) -> None:
+def reject_doubles(file: Path, ids: list[Any], what: str) -> None:
     """
     Raises:
         DataError: one id stands for several.

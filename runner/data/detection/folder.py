@@ -13,9 +13,9 @@ from annotated_types import Ge, Gt, Lt
 from torch import Tensor
 
 from runner.data.base import split_indices
+from runner.data.detection.annotation_errors import BadBoxes, find_faults, mend, refusal
 from runner.data.detection.base import DetectionDataModule
 from runner.data.detection.class_names import case_notices
-from runner.data.detection.faults import BadBoxes, find_faults, mend, refusal
 from runner.data.detection.layout import folder_problems
 from runner.data.detection.size import usual_sides
 from runner.data.detection.source import BoxFileSource

@@ -13,7 +13,7 @@ from runner.data.images.decode import decode_image
 
 __all__ = ["usual_sides", "wrong_sizes"]
 
-MOST_SHORTER, MOST_LONGER = 800, 1333
+MAX_SHORTER, MAX_LONGER = 800, 1333
 """Where detectors stop to gain from larger images (Lin et al. 2016, arXiv:1612.03144, and all after it)."""
 NUM_OPENED = 200
 ORIENTATION = 274
@@ -30,9 +30,9 @@ def usual_sides(root: Path, table: BoxTable, positions: Sequence[int]) -> tuple[
     if not len(sizes):
         chosen = [positions[i] for i in np.linspace(0, len(positions) - 1, min(len(positions), NUM_OPENED)).astype(int)]
         found = [size for size in (size_of(root / table.paths[i]) for i in chosen) if size is not None]
-        sizes = np.array(found or [(MOST_SHORTER, MOST_LONGER)])
-    shorter = min(MOST_SHORTER, int(np.median(sizes.min(1))))
-    return shorter, max(shorter, min(MOST_LONGER, int(sizes.max())))
+        sizes = np.array(found or [(MAX_SHORTER, MAX_LONGER)])
+    shorter = min(MAX_SHORTER, int(np.median(sizes.min(1))))
+    return shorter, max(shorter, min(MAX_LONGER, int(sizes.max())))
 
 
 def size_of(path: Path) -> tuple[int, int] | None:

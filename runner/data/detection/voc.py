@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 import numpy as np
 from annotated_types import Ge, Gt, Lt
 
-from runner.data.detection.faults import BadBoxes
+from runner.data.detection.annotation_errors import BadBoxes
 from runner.data.detection.folder import AnnotatedImagesDataModule
 from runner.data.detection.image_path import portable_path
 from runner.data.detection.layout import broken_link

@@ -13,8 +13,8 @@ import numpy as np
 import yaml
 from annotated_types import Ge, Gt, Lt
 
+from runner.data.detection.annotation_errors import BadBoxes
 from runner.data.detection.class_names import merge_ids, merged_notices
-from runner.data.detection.faults import BadBoxes
 from runner.data.detection.folder import AnnotatedImagesDataModule
 from runner.data.detection.image_path import portable_path
 from runner.data.detection.layout import broken_link, link_problem, split_meant

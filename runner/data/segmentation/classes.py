@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from runner.data.segmentation.batch import IGNORE
-from runner.data.segmentation.survey import Survey
+from runner.data.segmentation.dataset_statistics import Survey
 
 __all__ = ["LIST", "class_problems", "numbered_lines", "read_class_names", "suspicion"]
 

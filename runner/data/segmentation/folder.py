@@ -22,13 +22,13 @@ from runner.data.images.verify import BROKEN_LIST, BrokenFile, read_broken, repo
 from runner.data.segmentation.base import SegmentationDataModule, Side
 from runner.data.segmentation.classes import class_problems, numbered_lines, read_class_names, suspicion
 from runner.data.segmentation.cut import cut_pairs
+from runner.data.segmentation.dataset_statistics import Survey, evenly_spread, survey
 from runner.data.segmentation.layout import MaskTree, Pair, scan_masks
 from runner.data.segmentation.mask_file import MaskEncoding, MaskReader
 from runner.data.segmentation.mask_set import load_entries, mask_set_problems
 from runner.data.segmentation.orientation import MaskOrientation, PairHeaders, compare_headers
 from runner.data.segmentation.rules import tree_problems
 from runner.data.segmentation.source import MaskFileSource, shrunk
-from runner.data.segmentation.survey import Survey, evenly_spread, survey
 from runner.errors import BrokenSampleError, DataError
 
 __all__ = ["MaskFolderDataModule"]
@@ -181,14 +181,14 @@ class MaskFolderDataModule(SegmentationDataModule):
         if "val" in indices and "val" not in pairs:
             parts = self.fold(indices["train"], indices["val"], name=lambda index: flat[index][0])
             indices |= dict(zip(("train", "val"), parts, strict=True))
-        self.refuse_emptiness(indices)
+        self.reject_emptiness(indices)
         if note := look_at_brightness(self.folder, [image for image, _ in flat], self.max_value):
             logger.warning(note)
         source = self.make_source(flat)
         self.settle_reading(source, indices)
         self.splits = {split: self.make_split(split, source, own) for split, own in indices.items()}
         seen = self.look(len(self.class_names))
-        self.refuse_faults(seen)
+        self.reject_faults(seen)
         title, origin = self.folder.absolute().name, str(self.folder.absolute())
         self.facts = self.make_facts(self.class_names, seen, title, origin, self.digest(flat))
 
@@ -212,12 +212,12 @@ class MaskFolderDataModule(SegmentationDataModule):
             self.dropped.add("images", len(paths), "they have no mask", total, where, paths)
         self.dropped.add("images", len(broken), "set aside as broken", where=self.folder, examples=map(str, broken))
 
-    def refuse_emptiness(self, indices: dict[str, Tensor]) -> None:
+    def reject_emptiness(self, indices: dict[str, Tensor]) -> None:
         missing = [split for split in ("train", "val") if split not in indices]
         if missing:
             raise DataError(f"{self.folder} has too few pairs of image and mask: none is left for {missing[0]}.")
 
-    def refuse_faults(self, seen: Survey) -> None:
+    def reject_faults(self, seen: Survey) -> None:
         faults = seen.faults[:MAX_NAMED]
         if len(seen.faults) > MAX_NAMED:
             faults.append(f"So have {len(seen.faults) - MAX_NAMED} more of the {seen.num_samples} that were looked at.")

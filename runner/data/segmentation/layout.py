@@ -20,7 +20,7 @@ MASK_NAMES = (
 )  # fmt: skip
 BESIDE = ("annot", "_annot", "_masks", "_mask", "_labels", "masks", "labels")
 """What stands behind a split's name in the name of its folder of masks: ``train`` and ``trainannot``."""
-MOST_NAMED = 5
+MAX_NAMED = 5
 LAYOUTS = (
     "Expected ROOT/images and ROOT/masks, both perhaps with train, val and test folders; or these two in ROOT/train, "
     "ROOT/val and ROOT/test; or ROOT/train and ROOT/trainannot. Other names are given with data.images and data.masks."

@@ -7,7 +7,7 @@ from runner.data.segmentation.layout import MaskTree
 
 __all__ = ["tree_problems"]
 
-MOST_NAMED = 5
+MAX_NAMED = 5
 
 
 def tree_problems(
@@ -17,10 +17,10 @@ def tree_problems(
     problems = list(tree.problems)
     found = [path for split, paths in tree.unmasked.items() if tree.pairs[split] for path in paths]
     if found and not drops_unmasked:
-        more = f" and {len(found) - MOST_NAMED} more" if len(found) > MOST_NAMED else ""
+        more = f" and {len(found) - MAX_NAMED} more" if len(found) > MAX_NAMED else ""
         count = "1 image has" if len(found) == 1 else f"{len(found)} images have"
         problems.append(
-            f"{count} no mask: {', '.join(found[:MOST_NAMED])}{more}. Add them, or leave these images "
+            f"{count} no mask: {', '.join(found[:MAX_NAMED])}{more}. Add them, or leave these images "
             "out with data.unmasked=drop."
         )
     if val_fraction and "val" in tree.pairs:

@@ -324,7 +324,7 @@ class SeriesDataModule(DataModule):
         Raises:
             DataError: ``setup`` already found others: the series has changed since.
         """
-        self.refuse_change(state_dict, self.source_name(), "its columns, means or deviations differ")
+        self.reject_change(state_dict, self.source_name(), "its columns, means or deviations differ")
         self._use(state_dict["names"], state_dict["mean"], state_dict["std"], state_dict.get("series", ()))
 
 

@@ -282,7 +282,7 @@ class TableDataModule(DataModule):
         Raises:
             DataError: ``setup`` already learnt something else: the file has changed since.
         """
-        self.refuse_change(state_dict, str(self.path), "its columns, categories or statistics differ")
+        self.reject_change(state_dict, str(self.path), "its columns, categories or statistics differ")
         self._use(TableFit.from_state_dict(state_dict), self.notes)
 
 

@@ -288,6 +288,6 @@ class TextDataModule(DataModule):
         Raises:
             DataError: ``setup`` already learnt another one: the texts have changed since.
         """
-        self.refuse_change(state_dict, self.title, "another vocabulary comes out of it")
+        self.reject_change(state_dict, self.title, "another vocabulary comes out of it")
         self.tokenizer = TextTokenizer.from_json(state_dict["tokenizer"])
         self.class_names = list(state_dict["class_names"])

@@ -178,7 +178,7 @@ class LabelledStepsDataModule(DataModule):
         Raises:
             DataError: ``setup`` already learnt others: the sequences have changed since.
         """
-        self.refuse_change(state_dict, self.source_name(), "another vocabulary comes out of it")
+        self.reject_change(state_dict, self.source_name(), "another vocabulary comes out of it")
         self.tokenizer = TextTokenizer.from_json(state_dict["tokenizer"])
         self.class_names = list(state_dict["class_names"])
 

@@ -188,7 +188,7 @@ class LanguageDataModule(DataModule):
         Raises:
             DataError: ``setup`` already learnt another one: the text has changed since.
         """
-        self.refuse_change(state_dict, str(self.file), "another vocabulary comes out of it")
+        self.reject_change(state_dict, str(self.file), "another vocabulary comes out of it")
         self.tokenizer = TextTokenizer.from_json(state_dict["tokenizer"])
 
 

@@ -191,5 +191,5 @@ class PairsDataModule(DataModule):
         Raises:
             DataError: ``setup`` already learnt others: the texts have changed since.
         """
-        self.refuse_change(state_dict, self.title, "other vocabularies come out of it")
+        self.reject_change(state_dict, self.title, "other vocabularies come out of it")
         self.tokenizers = {side: TextTokenizer.from_json(text) for side, text in state_dict.items()}

@@ -16,8 +16,8 @@ from runner.data.download.file import data_folder
 from runner.data.facts import Facts
 from runner.data.nearest import did_you_mean
 from runner.data.text.corpus import Corpus, tokenizer_of, utf8_file, write_tokens
-from runner.data.text.neighbours import NeighbourSplit
 from runner.data.text.python_topics import PythonTopicsDataModule
+from runner.data.text.skip_gram_pairs import NeighbourSplit
 from runner.data.text.tokenizer import SPECIAL, UNKNOWN, TextTokenizer
 from runner.errors import DataError
 
@@ -147,7 +147,7 @@ class WordPairsDataModule(DataModule):
         Raises:
             DataError: ``setup`` already learnt another one: the text has changed since.
         """
-        self.refuse_change(state_dict, str(self.file), "another vocabulary comes out of it")
+        self.reject_change(state_dict, str(self.file), "another vocabulary comes out of it")
         self.tokenizer = TextTokenizer.from_json(state_dict["tokenizer"])
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from runner.errors import UserError
-from runner.models.detection.exact import ExactAnchors
+from runner.models.detection.float32_boxes import ExactAnchors
 
 __all__ = ["make_anchors"]
 

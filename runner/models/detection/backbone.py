@@ -11,7 +11,7 @@ from torchvision.models.detection.backbone_utils import BackboneWithFPN
 from torchvision.ops.feature_pyramid_network import ExtraFPNBlock
 
 from runner.errors import UserError
-from runner.models.detection.still_norm import keep_norms_still
+from runner.models.detection.frozen_batch_norm import keep_norms_still
 from runner.models.pretrained import load_torchvision_weights
 from runner.models.weights import load_weights
 

@@ -14,9 +14,9 @@ from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 
 from runner.models.detection.anchors import make_anchors
 from runner.models.detection.backbone import BackboneName, Levels, feature_pyramid
+from runner.models.detection.coco_weights import load_coco_weights
 from runner.models.detection.detector import Detector
-from runner.models.detection.exact import in_float32
-from runner.models.detection.published import load_coco_weights
+from runner.models.detection.float32_boxes import in_float32
 
 __all__ = ["faster_rcnn"]
 

@@ -13,10 +13,10 @@ from torchvision.models.detection.ssdlite import SSDLiteFeatureExtractorMobileNe
 
 from runner.errors import UserError
 from runner.models.detection.backbone import freeze_first_stages, load_classifier, stages_of
+from runner.models.detection.coco_weights import load_coco_weights
 from runner.models.detection.detector import Detector
-from runner.models.detection.exact import ExactDefaultBoxes, in_float32
-from runner.models.detection.published import load_coco_weights
-from runner.models.detection.still_norm import keep_norms_still
+from runner.models.detection.float32_boxes import ExactDefaultBoxes, in_float32
+from runner.models.detection.frozen_batch_norm import keep_norms_still
 
 __all__ = ["ssdlite"]
 

@@ -60,7 +60,7 @@ class RecurrentNetwork(nn.Module):
         self.check(embed_dim, hidden_size, bidirectional, tie_weights)
         if bool(num_features) == bool(vocab_size):
             raise ValueError("either num_features or vocab_size says what a step is")
-        refuse_idle(embed_dim, pooling, tie_weights, bool(vocab_size), per_step, num_classes == vocab_size)
+        reject_idle(embed_dim, pooling, tie_weights, bool(vocab_size), per_step, num_classes == vocab_size)
         self.per_step, self.bidirectional = per_step, bidirectional
         self.pooling = None if per_step else pooling or "last"
         size = num_features
@@ -123,7 +123,7 @@ class RecurrentNetwork(nn.Module):
         return last_layer(state, self.bidirectional)
 
 
-def refuse_idle(embed_dim, pooling, tie_weights, tokens: bool, per_step: bool, predicts_tokens: bool) -> None:
+def reject_idle(embed_dim, pooling, tie_weights, tokens: bool, per_step: bool, predicts_tokens: bool) -> None:
     """Options that nothing would read."""
     if embed_dim and not tokens:
         raise UserError(f"model.embed_dim={embed_dim} would have no effect: the steps are numbers, not tokens.")

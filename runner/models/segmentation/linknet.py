@@ -8,8 +8,8 @@ import segmentation_models_pytorch as smp
 from annotated_types import Ge
 from torch import nn
 
-from runner.models.segmentation.any_size import AnySize
 from runner.models.segmentation.encoder import Channels, Depth, build_segmenter, decoder_widths
+from runner.models.segmentation.pad_to_stride import AnySize
 
 __all__ = ["linknet", "manet"]
 

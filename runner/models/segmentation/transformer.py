@@ -9,8 +9,8 @@ from annotated_types import Ge, Le
 from torch import nn
 
 from runner.errors import UserError
-from runner.models.segmentation.any_size import AnySize
 from runner.models.segmentation.encoder import TIMM, Channels, Depth, build_segmenter
+from runner.models.segmentation.pad_to_stride import AnySize
 
 __all__ = ["dpt", "segformer"]
 

@@ -12,8 +12,8 @@ from runner.report.format import duration, moment, number
 from runner.report.picture import Picture
 from runner.run.files import read_json
 from runner.sweep.best import best_config
-from runner.sweep.record import SweepRecord, TrialRecord, shown
 from runner.sweep.report.next import next_commands, short_path
+from runner.sweep.sweep_summary import SweepRecord, TrialRecord, shown
 
 __all__ = ["page_content", "params_of", "trial_order"]
 

@@ -24,8 +24,8 @@ from runner.plots.pareto import pareto_front
 from runner.plots.png import to_png
 from runner.plots.rank_correlation import rank_correlation
 from runner.plots.worker_timeline import worker_timeline
-from runner.sweep.record import SweepRecord, TrialRecord, choices_of, shown
 from runner.sweep.report.importance import FEWEST, importances
+from runner.sweep.sweep_summary import SweepRecord, TrialRecord, choices_of, shown
 
 __all__ = ["Drawn", "draw_figures"]
 
@@ -33,7 +33,7 @@ log = logging.getLogger("runner.sweep")
 
 WORKER = re.compile(r"^(.*):\d+/(.*)$")
 """``HOST:PID/SLOT``: a sweep resumed in another process keeps the same rows."""
-MOST_PARAMETERS = 12
+MAX_PARAMETERS = 12
 NO_VALUE = "no trial has a value yet"
 
 
@@ -104,7 +104,7 @@ def parameters_of(record: SweepRecord, trials: list[TrialRecord]) -> list[Parame
             values = [shown(trial.params[key]) if key in trial.params else None for trial in trials]
         log_scale = isinstance(kinds[0], FloatDistribution | IntDistribution) and kinds[0].log
         found.append(Parameter(key, values, choices, log_scale))
-    return found[:MOST_PARAMETERS]
+    return found[:MAX_PARAMETERS]
 
 
 def values_of(trials: list[TrialRecord], objective: int) -> np.ndarray:

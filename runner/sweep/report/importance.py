@@ -13,7 +13,7 @@ from optuna.importance import (
 )
 
 from runner.plots.importance import Importances
-from runner.sweep.record import SweepRecord, TrialRecord
+from runner.sweep.sweep_summary import SweepRecord, TrialRecord
 
 __all__ = ["FEWEST", "importances"]
 

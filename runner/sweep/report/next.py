@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from runner.sweep.record import SweepRecord
+from runner.sweep.sweep_summary import SweepRecord
 
 __all__ = ["next_commands", "short_path"]
 

@@ -9,9 +9,9 @@ from runner.report.render import render
 from runner.run.files import write_text
 from runner.sweep.best import write_best
 from runner.sweep.directory import SweepDir
-from runner.sweep.record import SweepRecord, read_record
 from runner.sweep.report.content import page_content
 from runner.sweep.report.figures import draw_figures
+from runner.sweep.sweep_summary import SweepRecord, read_record
 
 __all__ = ["write_sweep_report"]
 

@@ -9,7 +9,7 @@ from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 
 from runner.errors import UserError, WeightsError
 from runner.models.detection.backbone import feature_pyramid, stages_of
-from runner.models.detection.still_norm import StillBatchNorm2d, keep_norms_still
+from runner.models.detection.frozen_batch_norm import StillBatchNorm2d, keep_norms_still
 
 
 def pyramid(name="resnet18", levels=(1, 2, 3, 4), weights=None, still_norm=None, num_trained=None, has_weights=None):

@@ -11,7 +11,7 @@ import yaml
 from runner.errors import UserError
 from runner.models.head import find_head
 from runner.models.recurrent.network import GRU, LSTM, RNN
-from runner.tasks.probe import probe
+from runner.tasks.shape_check import probe
 
 CONF = Path(__file__).resolve().parents[3] / "conf" / "model"
 KINDS = [RNN, GRU, LSTM]

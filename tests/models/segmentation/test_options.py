@@ -40,7 +40,7 @@ def test_there_are_all_of_them():
 @pytest.mark.parametrize("option", OPTIONS, ids=lambda path: path.stem)
 def test_builds(option):
     model = build(option)
-    SegmentationTask.try_model(model, Facts(task="segmentation", input_shape=(3, 48, 40), num_outputs=7))
+    SegmentationTask.check_model(model, Facts(task="segmentation", input_shape=(3, 48, 40), num_outputs=7))
     assert find_head(model)
     first, second, third = option.read_text().splitlines()[:3]
     assert first == "# tasks: segmentation" and second.startswith("# ") and third == "# inputs: image"

@@ -1,0 +1,21 @@
+"""What ranks gather for themselves is rank zero's before it is used or kept."""
+
+from __future__ import annotations
+
+import pytorch_lightning as pl
+import torch.distributed as dist
+
+from runner.distributed.collectives import world_size
+from runner.distributed.memory import running_statistics
+
+__all__ = ["SyncBuffers"]
+
+
+class SyncBuffers(pl.Callback):
+    """Gives all ranks the running statistics of rank zero's norms before a validation: each rank gathers those of its
+    own share of the samples, and the metrics have to be those of the model that is saved."""
+
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if world_size() > 1:
+            for statistic in running_statistics(pl_module):
+                dist.broadcast(statistic, src=0)

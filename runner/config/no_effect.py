@@ -1,0 +1,222 @@
+"""Values that were set and that nothing would read: accepting them would be a lie."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from runner.config.compatibility import constructor_of
+from runner.config.composition import Composition
+from runner.config.resolve import interpolated_keys
+
+__all__ = ["effect_problems", "lr_finder_problems", "single_run_problems"]
+
+HANDED_ON = {
+    "dropout": "",
+    "spatial_dropout": "it drops channels of feature maps",
+    "stochastic_depth": "it drops residual branches",
+    "weight_decay": "",
+    "label_smoothing": "",
+    "augment": "",
+}
+"""Keys of ``regularization`` that act only where another node refers to them, and what they need there."""
+
+FROZEN_TOO = ("spatial_dropout", "stochastic_depth")
+"""Keys that act in a backbone, which a frozen one's evaluation mode turns off."""
+
+
+def effect_problems(composition: Composition, plain: dict[str, Any]) -> list[str]:
+    return [
+        *regularization_problems(composition, plain),
+        *mixing_problems(composition, plain),
+        *rivalry_problems(composition, plain),
+        *noise_problems(composition),
+        *closure_problems(plain),
+        *sampling_problems(composition, plain),
+        *start_problems(composition, plain),
+        *tracking_problems(composition, plain),
+    ]
+
+
+def single_run_problems(composition: Composition) -> list[str]:
+    """Settings of a sweep, typed for a single run."""
+    keys = [key for key in sorted(composition.explicit - composition.from_file) if key.partition(".")[0] == "sweep"]
+    option = composition.choices.get("sweep")
+    return [
+        f"{setting} would have no effect: one run is trained. Use `runner sweep`, or remove it."
+        for setting in [*keys, *([f"sweep={option}"] if option else [])]
+    ]
+
+
+def lr_finder_problems(composition: Composition) -> list[str]:
+    """Settings of a range test that does not take place."""
+    wants_test = composition.config.get("optimizer", {}).get("lr") == "auto"
+    if wants_test or composition.config.get("debug", {}).get("kind") == "find_lr" or composition.resolved:
+        return []
+    return [
+        f"{key} would have no effect: no learning-rate range test takes place. Use optimizer.lr=auto or `runner find-lr`, or "
+        "remove it."
+        for key in sorted(composition.explicit - composition.from_file)
+        if key.startswith("lr_finder.")
+    ]
+
+
+def regularization_problems(composition: Composition, plain: dict[str, Any]) -> list[str]:
+    """A preset sets all of its values, used or not; one that the user sets has to act."""
+    used = interpolated_keys(composition.config)
+    values = plain.get("regularization")
+    problems = []
+    for key in HANDED_ON if isinstance(values, dict) else ():
+        place = f"regularization.{key}"
+        is_set = any(f"{given}.".startswith(f"{place}.") for given in composition.explicit)
+        if not is_set or not values.get(key) or place in used:
+            continue
+        if composition.resolved:
+            problems.append(handed_on(place))
+            continue
+        users = ", ".join(f"{g}={composition.choices.get(g)}" for g in ("model", "data", "task", "optimizer"))
+        why = f"{reason}, and none" if (reason := HANDED_ON[key]) else "none"
+        problems.append(f"{place} would have no effect: {why} of {users} uses it. Take it away.")
+    transfer = plain.get("transfer")
+    if isinstance(transfer, dict) and str(transfer.get("_target_")).endswith("FrozenBackbone"):
+        problems += [
+            f"regularization.{key} would have no effect: with transfer=frozen the backbone is in evaluation mode. "
+            "Take it away, or take transfer=finetune."
+            for key in FROZEN_TOO
+            if is_explicit(composition, f"regularization.{key}") and values.get(key)
+        ]
+    return problems
+
+
+def is_explicit(composition: Composition, place: str) -> bool:
+    """Whether the user set it, or something below it."""
+    return any(f"{given}.".startswith(f"{place}.") for given in composition.explicit)
+
+
+def mixing_problems(composition: Composition, plain: dict[str, Any]) -> list[str]:
+    """MixUp and CutMix where there are no images with one class each; an end of a mixing that never begins."""
+    values = plain.get("regularization")
+    if not isinstance(values, dict):
+        return []
+    mixing = [key for key in ("mixup", "cutmix") if values.get(key)]
+    problems = []
+    if is_explicit(composition, "regularization.mix_epochs") and values.get("mix_epochs") and not mixing:
+        problems.append(
+            "regularization.mix_epochs would have no effect: neither mixup nor cutmix is on. Add "
+            "regularization.mixup=0.2, or take it away."
+        )
+    task, data = constructor_of(plain.get("task")), composition.option("data")
+    reason = ""
+    if task is not None and not getattr(task, "mixes", False):
+        reason = f"it blends images and their classes, and {task.__name__} has no one class an input"
+    elif data is not None and data.inputs and "image" not in data.inputs:
+        reason = f"it blends images, and data={data.name} gives {' and '.join(data.inputs)}"
+    if reason:
+        problems += [
+            f"regularization.{key} would have no effect: {reason}. Take it away."
+            for key in mixing
+            if is_explicit(composition, f"regularization.{key}")
+        ]
+    return problems
+
+
+RIVALS = (("clip_norm", "clip_value"), ("ema", "swa"))
+
+
+def rivalry_problems(composition: Composition, plain: dict[str, Any]) -> list[str]:
+    """Two ways to the same end, of which one would be left out; an average of a single set of weights."""
+    values, trainer = plain.get("regularization"), plain.get("trainer")
+    if not isinstance(values, dict) or not isinstance(trainer, dict):
+        return []
+    problems = [
+        f"regularization.{first} and regularization.{second} exclude each other. Set one of them to null."
+        for first, second in RIVALS
+        if values.get(first) is not None and values.get(second) is not None
+    ]
+    if trainer.get("gradient_clip_val") is not None:
+        clips = [key for key in ("clip_norm", "clip_value") if values.get(key)]
+        problems += [f"regularization.{key} and trainer.gradient_clip_val both clip. Give one of them." for key in clips]
+    start, epochs = values.get("swa"), trainer.get("max_epochs")
+    if isinstance(start, int | float) and isinstance(epochs, int) and 0 < epochs - int(start * epochs) < 2:
+        problems.append(
+            f"regularization.swa={start:g} would have no effect: of {epochs} epochs it averages the last one alone. "
+            "Train for more epochs, or begin earlier."
+        )
+    return problems
+
+
+def noise_problems(composition: Composition) -> list[str]:
+    """Noise on inputs that are no real numbers."""
+    data = composition.option("data")
+    tokens = {"text", "tokens"}
+    if data is None or not data.inputs or not set(data.inputs) <= tokens:
+        return []
+    if not is_explicit(composition, "regularization.input_noise"):
+        return []
+    return [f"regularization.input_noise would have no effect: data={data.name} gives tokens, not real numbers."]
+
+
+def closure_problems(plain: dict[str, Any]) -> list[str]:
+    """LBFGS evaluates a batch several times an update and compares the losses. Weight noise is removed before the second
+    evaluation, and the L1 penalty is in the gradient only, so its line search would follow another function."""
+    values, optimizer = plain.get("regularization"), plain.get("optimizer")
+    if not isinstance(values, dict) or not isinstance(optimizer, dict):
+        return []
+    if str(optimizer.get("_target_")).rpartition(".")[2] != "LBFGS":
+        return []
+    return [
+        f"regularization.{key}={values[key]} does not work with LBFGS, which evaluates each batch several times an "
+        f"update: {reason}. Set regularization.{key}={off}, or choose another optimizer."
+        for key, reason, off in (
+            ("weight_noise", "the evaluations after the first would have no noise", "0"),
+            ("l1", "the penalty is not part of the loss that its line search compares", "0"),
+        )
+        if values.get(key)
+    ]
+
+
+def sampling_problems(composition: Composition, plain: dict[str, Any]) -> list[str]:
+    """Classes to balance where a sample has none."""
+    task, sampling = constructor_of(plain.get("task")), plain.get("sampling")
+    if not isinstance(sampling, dict) or not sampling.get("balance"):
+        return []
+    if task is None or getattr(task, "mixes", False):
+        return []
+    return [
+        f"sampling.balance would have no effect: {task.__name__} has no one class a sample. Take it away."
+    ]
+
+
+def handed_on(place: str) -> str:
+    return (
+        f"{place} would have no effect: in the config of a run its value has been handed on already. Set the keys "
+        "that took it (model.dropout, optimizer.weight_decay …)."
+    )
+
+
+def start_problems(composition: Composition, plain: dict[str, Any]) -> list[str]:
+    """Pretrained weights that the model has not, or two starts for one model."""
+    problems = []
+    if plain.get("pretrained") is True and "pretrained" not in interpolated_keys(composition.config):
+        if composition.resolved and "pretrained" in composition.explicit:
+            problems.append(handed_on("pretrained"))
+        elif not composition.resolved:
+            problems.append(
+                f"pretrained=true would have no effect: model={composition.choices.get('model')} has no pretrained "
+                "weights. Take it away, or choose a model that has them (resnet34, mobilenet_v2, timm …)."
+            )
+    if plain.get("pretrained") is True and plain.get("weights"):
+        problems.append("pretrained=true and weights=FILE are two starts for one model; give one of them.")
+    return problems
+
+
+def tracking_problems(composition: Composition, plain: dict[str, Any]) -> list[str]:
+    tracking = plain.get("tracking")
+    if not isinstance(tracking, dict) or tracking.get("enabled") is not False:
+        return []
+    set_here = sorted(
+        key for key in composition.explicit if key.startswith("tracking.") and key != "tracking.enabled"
+    )
+    return [
+        f"{key} would have no effect: tracking is off. Take it away, or use tracking=mlflow."
+        for key in set_here
+    ]

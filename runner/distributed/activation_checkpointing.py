@@ -1,0 +1,78 @@
+"""Activation checkpointing: a block's activations are recomputed in the backward pass instead of being stored.
+
+Chen et al., "Training deep nets with sublinear memory cost" (2016), https://arxiv.org/abs/1604.06174
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from functools import partial
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils.checkpoint import checkpoint
+
+from runner.distributed.blocks import find_blocks
+from runner.errors import ConfigError
+
+__all__ = ["checkpoint_activations"]
+
+
+class Recomputed:
+    """A mixin for a block's class. It keeps the names of parameters, the hooks and the copies of the block valid."""
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        forward = super().forward
+        if not (self.training and torch.is_grad_enabled()):
+            return forward(*args, **kwargs)
+        contexts = partial(contexts_of, self)
+        return checkpoint(forward, *args, use_reentrant=False, context_fn=contexts, **kwargs)
+
+
+def contexts_of(block: nn.Module) -> tuple[Any, Any]:
+    """The contexts of the forward pass and of its recomputation."""
+    return nullcontext(), statistics_still(block)
+
+
+@contextmanager
+def statistics_still(block: nn.Module) -> Iterator[None]:
+    """Restores the running statistics afterwards, because the norms have already counted this batch."""
+    kept = [
+        (module._buffers, dict(module._buffers)) for module in block.modules() if getattr(module, "track_running_stats", 0)
+    ]
+    for buffers, own in kept:
+        buffers.update({name: None if buffer is None else buffer.clone() for name, buffer in own.items()})
+    try:
+        yield
+    finally:
+        for buffers, own in kept:
+            buffers.update(own)
+
+
+def checkpoint_activations(model: nn.Module, pattern: str | None = None) -> int:
+    """Makes the model's blocks recompute their activations in the backward pass.
+
+    Args:
+        pattern: a pattern of block names; None selects the repeated blocks.
+
+    Returns:
+        The number of blocks.
+
+    Raises:
+        ConfigError: no block matches.
+    """
+    blocks = find_blocks(model, pattern)
+    if not blocks:
+        asked = "true" if pattern is None else pattern
+        why = "no module name matches" if pattern is not None else "it has no repeated blocks"
+        names = [name for name, _ in model.named_modules() if name][:6]
+        raise ConfigError(
+            f"hardware.activation_checkpointing={asked} would have no effect on {type(model).__name__}: {why}. Remove "
+            f"it, or give a pattern of module names (available: {', '.join(names) or 'none'} …)."
+        )
+    for block in blocks.values():
+        kind = type(block)
+        block.__class__ = type(kind.__name__, (Recomputed, kind), {"__module__": kind.__module__})
+    return len(blocks)

@@ -1,0 +1,90 @@
+"""Collectives over the ranks of a run. With one rank, or without a process group, each returns its argument."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+__all__ = [
+    "all_gather",
+    "any_across_ranks",
+    "barrier",
+    "mean_over_ranks",
+    "world_size",
+    "own_part",
+    "current_rank",
+    "sum_over_ranks",
+    "sum_tensor_over_ranks",
+    "gather_to_rank0",
+]
+
+
+def world_size() -> int:
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+def current_rank() -> int:
+    return dist.get_rank() if world_size() > 1 else 0
+
+
+def sum_over_ranks(*numbers: float) -> list[float]:
+    """Each number's sum over the ranks, in double precision. Every rank must call it."""
+    if world_size() == 1:
+        return list(numbers)
+    device = "cuda" if dist.get_backend() == "nccl" else "cpu"
+    values = torch.tensor(numbers, dtype=torch.float64, device=device)
+    dist.all_reduce(values)
+    return values.tolist()
+
+
+def sum_tensor_over_ranks(value: Tensor) -> Tensor:
+    """A tensor's sum over the ranks, computed on its device without a host synchronization. Every rank must call it."""
+    if world_size() > 1:
+        value = value.clone()
+        dist.all_reduce(value)
+    return value
+
+
+def any_across_ranks(*facts: bool) -> list[bool]:
+    """Whether each condition is true on at least one rank. Every rank must call it."""
+    return [number > 0 for number in sum_over_ranks(*(float(fact) for fact in facts))]
+
+
+def mean_over_ranks(*numbers: float) -> list[float]:
+    """Each number's mean over the ranks. Every rank must call it."""
+    if world_size() == 1:
+        return list(numbers)
+    return [number / world_size() for number in sum_over_ranks(*numbers)]
+
+
+def all_gather(value: Any) -> list[Any]:
+    """The values of all ranks, in the order of ranks: tensors or plain containers. Every rank must call it."""
+    if world_size() == 1:
+        return [value]
+    values: list[Any] = [None] * world_size()
+    dist.all_gather_object(values, value)
+    return values
+
+
+def gather_to_rank0(value: Any) -> list[Any]:
+    """The values of all ranks on rank 0, in the order of ranks; empty on the others. Every rank must call it."""
+    if world_size() == 1:
+        return [value]
+    values: list[Any] | None = [None] * world_size() if dist.get_rank() == 0 else None
+    dist.gather_object(value, values, dst=0)
+    return values or []
+
+
+def own_part(parts: list[Any]) -> Any | None:
+    """This rank's entry in a list from ``all_gather`` that was stored in a checkpoint; None if the world size has changed."""
+    if len(parts) != world_size():
+        return None
+    return parts[dist.get_rank() if world_size() > 1 else 0]
+
+
+def barrier() -> None:
+    if world_size() > 1:
+        dist.barrier()

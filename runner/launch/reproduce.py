@@ -1,0 +1,102 @@
+"""A new run directory from an old one: the same config, seeds and number of threads; on request the same code."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from omegaconf import OmegaConf
+
+from runner.config.diff import Change
+from runner.config.resolve import to_plain, to_yaml
+from runner.errors import RunFailed, UserError
+from runner.run.directory import FOLDS, REPEATS, RunDir, is_trial
+from runner.run.files import read_json, write_json, write_text
+from runner.run.provenance import write_provenance
+from runner.run.relative_paths import PATHS_FROM
+from runner.run.status import read_status, write_status
+
+__all__ = ["code_of", "prepare_again", "run_with_code"]
+
+
+def prepare_again(run: RunDir, command: list[str]) -> RunDir:
+    """
+    Raises:
+        UserError: the run is not finished, or no single config made it.
+    """
+    status = read_status(run)
+    if status.state != "finished":
+        raise UserError(
+            f"{run.name} is {status.state}, and there is nothing yet to compare with. `runner resume {run.path}` "
+            "brings it to its end."
+        )
+    provenance = read_json(run.provenance_path, {})
+    changes = [Change(key, *values) for entry in provenance.get("changed", []) for key, values in entry["changes"].items()]
+    if acting := [str(change) for change in changes if change.acts]:
+        raise UserError(
+            f"{run.name} was changed while it was under way ({'; '.join(acting)}): no single config makes it again."
+        )
+    config = OmegaConf.load(run.config_path)
+    num_threads = (provenance.get("worker") or {}).get("num_threads")
+    if num_threads and config.hardware.get("num_threads") is None:
+        config.hardware.num_threads = num_threads  # sums are added in another order with another number
+    config.resume = None
+    again = RunDir.create(root_of(run), f"{run.name.replace('/', '_')}_again")
+    write_text(again.config_path, to_yaml(to_plain(config, [])), durable=True)
+    paths_from = provenance.get(PATHS_FROM) or provenance.get("working_directory")
+    written = write_provenance(again, command, seed=config.seed, choices=provenance.get("choices"))
+    write_json(again.provenance_path, written | {"reproduces": str(run.path), PATHS_FROM: paths_from})
+    write_status(again, state="created")
+    return again
+
+
+def root_of(run: RunDir) -> Path:
+    """The folder of runs; trials of a sweep, folds, and runs with further seeds lie deeper in it."""
+    if run.path.parent.name in (REPEATS, FOLDS):
+        return root_of(RunDir(run.path.parents[1]))
+    return run.path.parents[2] if is_trial(run) else run.path.parent
+
+
+@contextmanager
+def code_of(run: RunDir) -> Iterator[Path]:
+    """The code as it was: the revision that the run was made with, and its uncommitted changes, in a folder.
+
+    Raises:
+        UserError: the repository here does not have it.
+    """
+    git = read_json(run.provenance_path, {}).get("git") or {}
+    if not git.get("revision"):
+        raise UserError(f"{run.name} does not say which revision it was made with: it was started outside a repository.")
+    with tempfile.TemporaryDirectory(prefix="runner-code-") as folder:
+        tree = Path(folder) / "tree"
+        call(["git", "worktree", "add", "--detach", str(tree), git["revision"]])
+        try:
+            if git.get("diff_file"):
+                call(["git", "-C", str(tree), "apply", str((run.path / git["diff_file"]).absolute())])
+            yield tree
+        finally:
+            subprocess.run(["git", "worktree", "remove", "--force", str(tree)], capture_output=True)
+
+
+def call(command: list[str]) -> None:
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        raise UserError(f"`{' '.join(command)}` failed: {done.stderr.strip()}. Without --checkout the present code is used.")
+
+
+def run_with_code(run: RunDir, tree: Path) -> None:
+    """Executes a run directory in a process that imports the code of ``tree``.
+
+    Raises:
+        RunFailed: it did not come to its end; it has said why.
+    """
+    path = os.pathsep.join(filter(None, [str(tree), os.environ.get("PYTHONPATH")]))
+    environment = os.environ | {"PYTHONPATH": path, "PYTHONSAFEPATH": "1"}
+    code = subprocess.call([sys.executable, "-m", "runner", "resume", str(run.path)], env=environment)
+    if code:
+        raise RunFailed(f"the old code ended with exit code {code}; see {run.logs / 'rank0.log'}.")

@@ -1,0 +1,145 @@
+"""From a command to a run directory: one process makes it, whether it is alone or one of several that were started."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from runner.config.check import check_config
+from runner.config.composition import Composition
+from runner.config.folds import of_all_folds
+from runner.config.no_effect import lr_finder_problems, single_run_problems
+from runner.config.resolve import to_plain, to_yaml
+from runner.distributed.process_info import ProcessInfo
+from runner.errors import ConfigError
+from runner.launch.local import prepare
+from runner.launch.node_rendezvous import meet
+from runner.launch.resume import earlier_run, go_on, goes_on
+from runner.run.directory import RunDir
+from runner.run.status import read_status
+
+__all__ = ["begin", "begin_again", "fit_to", "joins_others"]
+
+OWN = ("run.root",)
+"""Keys in which machines may differ: a shared folder can have another path on each."""
+
+
+def begin(compose: Callable[[], Composition], command: list[str]) -> RunDir | None:
+    """The run directory of a command, checked and written. With ``resume=auto`` it may be one there is already; None,
+    told, when nothing is left to do in that.
+
+    Inside ``torchrun`` or ``srun`` the first rank composes and writes; the others wait and get the same directory. When
+    torchrun has started its processes anew, it is the directory of before, and they go on from its last checkpoint.
+
+    Raises:
+        ConfigError: with every mistake in the config.
+    """
+    process_info = ProcessInfo.here()
+
+    def composed() -> Composition:
+        composition = compose()
+        misfits = fit_to(process_info, composition)
+        idle = [*single_run_problems(composition), *lr_finder_problems(composition)]
+        if problems := [*misfits, *check_config(composition), *idle]:
+            raise ConfigError(problems)
+        return composition
+
+    def ready(composition: Composition) -> RunDir | None:
+        earlier = earlier_run(composition) if goes_on(composition) else None
+        if earlier is not None:
+            return earlier if go_on(earlier, composition) else None
+        return prepare(composition, command)
+
+    def make(before: RunDir | None) -> RunDir | None:
+        return ready(composed()) if before is None else before
+
+    if process_info.under_agent:
+        return in_group(process_info, make)
+    composition = composed()
+    meeting = meet(composition.config)
+    if meeting is None:
+        return ready(composition)
+    run = meeting.decide(lambda: ready(composition))
+    if run is not None and not meeting.is_first and read_status(run).state == "created":
+        compare_with_first(run, composition, meeting.endpoint)
+        print(f"this machine joins {run.path}, made by the one at {meeting.endpoint}", file=sys.stderr)
+    return run
+
+
+def compare_with_first(run: RunDir, composition: Composition, endpoint: str) -> None:
+    """
+    Raises:
+        ConfigError: the command of this machine asks for something else than that of the first.
+    """
+    theirs = flat(OmegaConf.to_container(OmegaConf.load(run.config_path)))
+    ours = flat(OmegaConf.to_container(OmegaConf.create(to_yaml(to_plain(composition.config, [])))))
+    different = [key for key in sorted({*theirs, *ours}) if theirs.get(key) != ours.get(key) and key not in OWN]
+    if different:
+        raise ConfigError(
+            [
+                f"{key} is {ours.get(key)} here and {theirs.get(key)} on the machine at {endpoint}. Give the same "
+                "command on each."
+                for key in different
+            ]
+        )
+
+
+def flat(value: Any, process_info: str = "") -> dict[str, Any]:
+    if isinstance(value, dict):
+        return {k: v for key, inner in value.items() for k, v in flat(inner, f"{process_info}.{key}".lstrip(".")).items()}
+    return {process_info: value}
+
+
+def begin_again(choose: Callable[[], RunDir | None]) -> RunDir | None:
+    """A run there is already, or None where nothing is left to do; inside ``torchrun`` the first rank chooses."""
+    return in_group(ProcessInfo.here(), lambda before: choose() if before is None else before)
+
+
+def joins_others(run: RunDir) -> bool:
+    """Whether this machine joins a run that another one has begun just now."""
+    meeting = None if ProcessInfo.here().under_agent else meet(OmegaConf.load(run.config_path))
+    return meeting is not None and not meeting.is_first
+
+
+def in_group(process_info: ProcessInfo, decide: Callable[[RunDir | None], RunDir | None]) -> RunDir | None:
+    if not process_info.under_agent:
+        return decide(None)
+    from runner.distributed.rank_rendezvous import broadcast_decision
+
+    return broadcast_decision(process_info, decide)
+
+
+def fit_to(process_info: ProcessInfo, composition: Composition) -> list[str]:
+    """Writes into the config how many devices there are; the starter of the processes has decided that.
+
+    Returns:
+        What the user wants otherwise.
+    """
+    if not process_info.under_agent:
+        return []
+    config, problems = composition.config, []
+    if of_all_folds(config):
+        problems.append(
+            f"folds are the work of one process, and {process_info.starter} has started {process_info.world_size}. Call it without "
+            f"{process_info.starter}; hardware.devices={process_info.local_world_size} gives each fold so many devices."
+        )
+    there = {"hardware.devices": process_info.local_world_size, "hardware.num_nodes": process_info.num_nodes}
+    for key, number in there.items():
+        wanted = OmegaConf.select(config, key)
+        if key in composition.explicit and wanted not in (number, "all"):
+            problems.append(
+                f"{key}={wanted}, but {process_info.starter} has started {process_info.world_size} processes, "
+                f"{process_info.local_world_size} a machine. Leave {key} out, or start as many."
+            )
+        if number > 1 or wanted is not None:
+            OmegaConf.update(config, key, number, force_add=True)
+    kind = OmegaConf.select(config, "launcher.kind")
+    if kind != "local":
+        problems.append(
+            f"launcher={kind} would have no effect: {process_info.starter} starts the workers here. Leave it out, or give "
+            f"the command without {process_info.starter}."
+        )
+    return problems

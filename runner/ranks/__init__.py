@@ -1,1 +1,0 @@
-"""The processes that execute one run together: where each stands, what they tell each other, what became of them."""

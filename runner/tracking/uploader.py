@@ -1,0 +1,119 @@
+"""Sends to MLflow what a run has and its mirror lacks."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from runner.run.files import read_json
+from runner.tracking.artifacts import files_of, fingerprint
+from runner.tracking.dataset import dataset_input
+from runner.tracking.flatten import valid_key
+from runner.tracking.metric_tail import NewMetrics, Tail, TailState
+from runner.tracking.mlflow_run import RunEntry
+from runner.tracking.report import SyncReport
+from runner.tracking.send import MAX_METRICS, send_in_batches
+from runner.tracking.state import MirrorState, write_state
+
+if TYPE_CHECKING:
+    from mlflow.entities import Metric
+
+__all__ = ["Uploader"]
+
+
+class Uploader:
+    """One pass. The state is written as soon as something has arrived, so that a kill repeats little."""
+
+    def __init__(self, entry: RunEntry, state: MirrorState, report: SyncReport):
+        self.run = entry.run
+        self.entry = entry
+        self.client = entry.client
+        self.state = state
+        self.report = report
+
+    def send_texts(self, kind: Literal["params", "tags"], values: Mapping[str, str]) -> None:
+        """Sends the parameters or tags that are new. MLflow keeps a parameter's first value for good, so a
+        later one (of a resumed run) becomes the tag ``runner.changed.KEY``."""
+        from mlflow.entities import Param, RunTag
+
+        sent: dict[str, str] = getattr(self.state, kind)
+        fresh = {key: value for key, value in values.items() if sent.get(key) != digest(value)}
+        if not fresh:
+            return
+        if kind == "params":
+            changed = {valid_key(f"runner.changed.{key}"): fresh[key] for key in fresh.keys() & sent.keys()}
+            entities = [Param(key, value) for key, value in fresh.items() if key not in sent]
+            self.send_texts("tags", changed)
+        else:
+            entities = [RunTag(key, value) for key, value in fresh.items()]
+        self._send(entities, kind)
+        sent.update({key: digest(value) for key, value in fresh.items()})
+        setattr(self.report, kind, getattr(self.report, kind) + len(entities))
+        write_state(self.run, self.state)
+
+    def send_points(self, name: str, path: Path) -> None:
+        """Sends the metric points of a file that were not sent yet."""
+        tail = Tail(path, self.state.tails.setdefault(name, TailState()))
+        before = tail.state.offset
+        batch: list[Metric] = []
+        for point in tail:
+            batch += metrics_of(point)
+            if len(batch) >= MAX_METRICS:
+                self._send_metrics(tail, batch)
+                batch = []
+        if batch or tail.state.offset != before:
+            self._send_metrics(tail, batch)
+
+    def send_dataset(self) -> None:
+        """Names the data set as an input of the run, once it is known."""
+        facts = read_json(self.run.facts_path)
+        if not facts:
+            return
+        fingerprint = digest(str(sorted(facts.items(), key=str)))
+        if fingerprint != self.state.dataset:
+            self.client.log_inputs(self.state.run_id, datasets=[dataset_input(facts)])
+            self.state.dataset = fingerprint
+            write_state(self.run, self.state)
+
+    def send_files(self, has_ended: bool, checkpoints: bool) -> None:
+        """Sends the files that are new or have changed."""
+        for relative in files_of(self.run, has_ended, checkpoints):
+            path = self.run.path / relative
+            seen = fingerprint(path)
+            if self.state.files.get(str(relative)) == seen:
+                continue
+            folder = None if relative.parent == Path(".") else relative.parent.as_posix()
+            self.client.log_artifact(self.state.run_id, str(path), folder)
+            self.state.files[str(relative)] = seen
+            self.report.files += 1
+            write_state(self.run, self.state)
+
+    def _send_metrics(self, tail: Tail, batch: list[Metric]) -> None:
+        self._send(batch, "metrics", MAX_METRICS)
+        tail.settle()
+        self.report.points += len(batch)
+        write_state(self.run, self.state)
+
+    def _send(self, entities: list, kind: str, size: int = 100) -> None:
+        run_id = self.state.run_id
+        refused = send_in_batches(
+            entities,
+            lambda items: self.client.log_batch(run_id, **{kind: items}),
+            lambda: self.entry.require_active(run_id),
+            size,
+        )
+        for entity, reason in refused:
+            self.report.refused.append(f"{entity.key}={entity.value}: {reason}")
+
+
+def metrics_of(point: NewMetrics) -> list[Metric]:
+    from mlflow.entities import Metric
+
+    time_ms = int(point.time * 1000)
+    return [Metric(valid_key(key), float(value), time_ms, point.step) for key, value in point.metrics.items()]
+
+
+def digest(text: str) -> str:
+    return hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()[:12]

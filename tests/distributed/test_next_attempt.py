@@ -1,0 +1,47 @@
+"""Where ranks cannot take a step back, the next attempt has smaller passes."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from runner.callbacks.micro_batch import PassSize
+from runner.distributed.micro_batching import MicroBatching
+
+
+def trainer_of(folder, size: int | None, ranks: int = 2, halves: bool = True, accumulate: int = 1) -> SimpleNamespace:
+    strategy = SimpleNamespace(passes=MicroBatching(size, halves))
+    return SimpleNamespace(
+        strategy=strategy, default_root_dir=str(folder), world_size=ranks, datamodule=SimpleNamespace(batch_size=64),
+        accumulate_grad_batches=accumulate,
+    )  # fmt: skip
+
+
+def size_of_next(folder, failed: SimpleNamespace, error: Exception) -> int | None:
+    for trainer in (failed, trainer_of(folder, None)):
+        callback = PassSize({})
+        callback.setup(trainer, None, "fit")
+        if trainer is failed:
+            callback.on_exception(trainer, None, error)
+    callback.on_train_start(trainer, None)
+    return trainer.strategy.passes.size
+
+
+OUT_OF_MEMORY = torch.OutOfMemoryError("CUDA out of memory.")
+
+
+@pytest.mark.parametrize(("size", "then"), [(None, 16), (32, 16), (9, 4), (1, 1)])
+def test_it_takes_half(tmp_path, size: int | None, then: int) -> None:
+    assert size_of_next(tmp_path, trainer_of(tmp_path, size), OUT_OF_MEMORY) == then
+
+
+def test_it_takes_half_where_an_update_has_several_batches(tmp_path) -> None:
+    assert size_of_next(tmp_path, trainer_of(tmp_path, None, ranks=1, accumulate=2), OUT_OF_MEMORY) == 32
+
+
+def test_another_failure_changes_nothing(tmp_path) -> None:
+    assert size_of_next(tmp_path, trainer_of(tmp_path, None), ValueError("no")) is None
+    assert size_of_next(tmp_path, trainer_of(tmp_path, None, halves=False), OUT_OF_MEMORY) is None
+    assert size_of_next(tmp_path, trainer_of(tmp_path, None, ranks=1), OUT_OF_MEMORY) is None

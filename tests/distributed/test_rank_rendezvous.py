@@ -1,0 +1,92 @@
+"""Ranks that began with the same command agree on one run directory."""
+
+from __future__ import annotations
+
+import socket
+import threading
+
+import pytest
+from omegaconf import OmegaConf
+
+from runner.config.composition import Composition
+from runner.distributed import rank_rendezvous
+from runner.distributed.process_info import ProcessInfo
+from runner.errors import ConfigError
+from runner.launch.start import fit_to
+from runner.run.directory import RunDir
+
+
+@pytest.fixture
+def two(monkeypatch) -> tuple[ProcessInfo, ProcessInfo]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("MASTER_PORT", str(probe.getsockname()[1]))
+    monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
+    monkeypatch.setattr(rank_rendezvous, "_stores", [])
+    return ProcessInfo(0, 2, 0, 2, 0, True, "environment"), ProcessInfo(1, 2, 1, 2, 0, True, "environment")
+
+
+def together(places, decide) -> list:
+    """What each rank got, or the error that ended it."""
+    found = [None, None]
+
+    def rank(process_info: ProcessInfo) -> None:
+        try:
+            found[process_info.rank] = rank_rendezvous.broadcast_decision(process_info, decide)
+        except BaseException as error:
+            found[process_info.rank] = error
+
+    threads = [threading.Thread(target=rank, args=(process_info,)) for process_info in places]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    return found
+
+
+def test_the_first_rank_decides(two, tmp_path) -> None:
+    calls = []
+
+    def decide(before):
+        calls.append(before)
+        return RunDir(tmp_path / "run")
+
+    assert together(two, decide) == [RunDir(tmp_path / "run")] * 2
+    assert calls == [None]
+
+
+def test_a_mistake_is_told_once(two) -> None:
+    def decide(before):
+        raise ConfigError("there is no model=mpl")
+
+    first, second = together(two, decide)
+    assert isinstance(first, ConfigError)
+    assert isinstance(second, SystemExit) and second.code == 2
+
+
+def test_nothing_to_do_is_nothing_on_all(two) -> None:
+    assert together(two, lambda before: None) == [None, None]
+
+
+def composition(explicit=(), **hardware) -> Composition:
+    config = OmegaConf.create({"hardware": hardware, "launcher": {"kind": "local"}})
+    return Composition(config, {}, explicit=set(explicit))
+
+
+def test_the_number_of_processes_stands_in_the_config() -> None:
+    made = composition(accelerator="auto", devices=1)
+    assert fit_to(ProcessInfo(0, 8, 0, 4, 0, True, "torchrun"), made) == []
+    assert made.config.hardware.devices == 4 and made.config.hardware.num_nodes == 2
+
+
+def test_another_number_is_refused() -> None:
+    (problem,) = fit_to(ProcessInfo(0, 2, 0, 2, 0, True, "torchrun"), composition(["hardware.devices"], devices=4))
+    assert "hardware.devices=4" in problem and "torchrun has started 2 processes" in problem
+
+
+def test_another_launcher_is_refused() -> None:
+    made = composition(devices=1)
+    made.config.launcher.kind = "elastic"
+    (problem,) = fit_to(ProcessInfo(0, 2, 0, 2, 0, True, "srun"), made)
+    assert "launcher=elastic would have no effect" in problem
+    assert fit_to(ProcessInfo(), made) == []

@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+from runner.run.status import Status
+from runner.tracking.description import headline, note_of
+
+
+def test_the_monitored_metric_of_the_test_split_stands_in_front():
+    results = {
+        "best": {"monitor": "val/f1"},
+        "val": {"val/f1": 0.1},
+        "test": {"test/loss": 1.0, "test/accuracy": 0.5, "test/f1": 0.6},
+    }
+    assert list(headline(results)) == ["test/f1", "test/accuracy", "test/loss"]
+
+
+def test_without_a_test_split_validation_is_shown():
+    assert headline({"val": {"accuracy": 0.5}}) == {"val/accuracy": 0.5}
+
+
+def test_an_empty_run_has_a_note_too():
+    assert headline({}) == {}
+    assert "failed: out of memory" in note_of(
+        "one", "MLP on Digits", "runner train", Status("failed", reason="out of memory"), {}
+    )
+
+
+def test_the_note_tells_results_checkpoint_and_command():
+    results = {
+        "best": {"monitor": "val/accuracy", "value": 0.91234567, "step": 100, "epoch": 3},
+        "test": {"test/accuracy": 0.87654321},
+    }
+    note = note_of("one", "MLP on Digits", "runner train model=mlp", Status("finished"), results)
+    assert "| test/accuracy | 0.8765 |" in note
+    assert "step 100, epoch 3 (val/accuracy 0.9123)" in note
+    assert "```\nrunner train model=mlp\n```" in note
+    assert "`runner report one`" in note
