@@ -1,1 +1,1 @@
-"""Data modules: one file a source, and the parts they share."""
+"""Data modules, one file per source, and the components they share."""

@@ -30,14 +30,14 @@ def split_indices(
     labels: Tensor | None = None,
     at_least_one: bool = False,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Cuts ``range(num_samples)`` at random into train, val and test.
+    """Splits ``range(num_samples)`` at random into train, val and test.
 
     Args:
-        num_samples: how many there are.
-        val_fraction, test_fraction: of all samples, 0 to 1.
-        seed: of the generator; the cut depends on nothing else.
-        labels: ``(num_samples,)`` class ids: each class is cut in the same proportion.
-        at_least_one: a class of few samples gives each split one, where its share would be none, as far as they go round.
+        num_samples: number of samples.
+        val_fraction, test_fraction: fractions of all samples, 0 to 1.
+        seed: seed of the generator; the split depends on nothing else.
+        labels: ``(num_samples,)`` class ids for a stratified split.
+        at_least_one: give each split at least one sample of every class, as far as the class has enough samples.
 
     Returns:
         Three sorted index tensors.
@@ -59,14 +59,14 @@ def split_indices(
 
 
 def draw_weights(split: Split, balance: float) -> Tensor:
-    """How often each sample of a split is drawn, ``(n,)``: see ``runner.config.schema.Sampling``.
+    """Returns the sampling weight of each sample of a split, ``(n,)``; see ``runner.config.schema.Sampling``.
 
     Raises:
         DataError: the samples have no classes.
     """
     targets = getattr(split.source, "targets", None)
     if not isinstance(targets, Tensor) or targets.ndim != 1 or targets.is_floating_point():
-        raise DataError("sampling.balance: the samples of this data set have no class each. Take it away.")
+        raise DataError("sampling.balance: the samples of this data set have no class labels. Remove it.")
     targets = targets[split.indices]
     counts = targets.bincount().double()
     return (counts[targets] ** -balance).float()
@@ -76,27 +76,27 @@ class DataModule(LightningDataModule):
     """Splits, facts and loaders of one data set.
 
     A subclass fills ``self.splits`` and ``self.facts`` in ``setup`` and may override ``check`` and
-    ``prepare_data``. Its constructor reads nothing.
+    ``prepare_data``. Its constructor reads no data.
 
     Args:
-        batch_size: samples a training batch, of all devices together.
-        eval_batch_size: samples a batch of validation and test; ``batch_size`` when None.
-        num_workers: loader processes.
-        seed: of the order and the augmentation (the cut into splits has its own seed where there is one).
-        drop_last: leave out a last training batch that is not full.
+        batch_size: samples per training batch, summed over all devices.
+        eval_batch_size: samples per validation and test batch; ``batch_size`` when None.
+        num_workers: number of loader processes.
+        seed: seed of the sample order and the augmentation (a random split into train, val and test has its own seed).
+        drop_last: drop the last training batch if it is incomplete.
 
     Attributes:
-        splits: ``train``, ``val`` and, where there is one, ``test``.
-        facts: known after ``setup``.
+        splits: ``train``, ``val`` and optionally ``test``.
+        facts: available after ``setup``.
         normalize: applied to the inputs on the device; serving and prediction use it too.
-        rank, world_size: which share of each batch the loaders give.
-        balance: how far training draws small classes more often, from 0 to 1.
+        rank, world_size: select the share of each batch that the loaders yield.
+        balance: strength of class balancing in training, from 0 to 1.
         lower_origin: whether the first row of an image lies at the bottom.
-        extra_facts: names of the facts it tells beyond those of every data set, so that a config that asks for
-            another is refused before any work; None does not say.
-        no_folds: why its samples can never be cut into folds; None where they can.
-        folds: of cross-validation; None for a single cut.
-        fold_cut: how they were cut; known after ``setup``.
+        extra_facts: names of the facts provided beyond the common ones, so that a config that refers to an unknown
+            fact is rejected early; None if they are not known beforehand.
+        no_folds: why the samples cannot be cut into folds; None if they can.
+        folds: cross-validation folds; None for a single split.
+        fold_cut: the resulting folds; available after ``setup``.
         dropped: samples that do not reach training, with the reasons; complete after ``setup``. Printed before training
             starts and stored in ``facts.json``.
     """
@@ -130,7 +130,7 @@ class DataModule(LightningDataModule):
         self.dropped = DroppedSamples()
 
     def take_folds(self, folds: Folds) -> None:
-        """Cross-validation: ``setup`` will cut the samples it would train and validate on into these folds."""
+        """Enables cross-validation: ``setup`` will cut the training and validation samples into these folds."""
         self.folds = folds
 
     def fold(
@@ -141,14 +141,14 @@ class DataModule(LightningDataModule):
         name: Callable[[int], str] | None = None,
         column: Callable[[str], Sequence[Any]] | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """What trains and validates, as a subclass has cut it; where there are folds, both together are cut anew.
+        """Returns the training and validation indices; with folds, both are pooled and cut into folds.
 
         Args:
-            train, val: indices of one source, ``(n,)`` and ``(m,)``.
-            labels, name, column: of the samples of that source; see ``Folds.cut``.
+            train, val: indices into one source, ``(n,)`` and ``(m,)``.
+            labels, name, column: describe the samples of that source; see ``Folds.cut``.
 
         Raises:
-            DataError: see there.
+            DataError: the samples cannot be cut into these folds; see ``Folds.cut``.
         """
         if self.folds is None:
             return train, val
@@ -157,49 +157,49 @@ class DataModule(LightningDataModule):
 
     @classmethod
     def fact_names(cls) -> list[str] | None:
-        """The facts a config may ask for; None when that is not known beforehand."""
+        """Returns the names of the facts a config may refer to; None if they are not known beforehand."""
         return None if cls.extra_facts is None else [*Facts.common_names(), *cls.extra_facts]
 
     def check(self) -> list[str]:
-        """Problems that can be seen without reading the data: a missing folder, a class without images."""
+        """Returns problems that can be found without reading the data: a missing folder, a class without images."""
         return []
 
     def set_rank(self, rank: int, world_size: int) -> None:
-        """From now on the loaders give one rank's share of each batch.
+        """Makes the loaders yield one rank's share of each batch.
 
         Raises:
-            DataError: some rank would get nothing of a split.
+            DataError: a split has too few samples to give every rank one.
         """
         for name, split in self.splits.items():
             if 0 < len(split) < world_size:
                 raise DataError(
-                    f"{name} has {len(split)} samples, which cannot be dealt out to {world_size} devices. "
-                    "Take fewer devices, or more samples."
+                    f"{name} has {len(split)} samples, which cannot be distributed over {world_size} devices. "
+                    "Use fewer devices, or more samples."
                 )
         self.rank, self.world_size = rank, world_size
 
     def sample_name(self, split: str, index: int) -> str:
         return self.splits[split].name(index)
 
-    def reject_change(self, state_dict: dict[str, Any], name: str, told: str) -> None:
-        """Holds what a checkpoint knows of the data against what ``setup`` learnt of them.
+    def reject_change(self, state_dict: dict[str, Any], name: str, difference: str) -> None:
+        """Rejects a checkpoint whose data differ from those read by ``setup``.
 
         Args:
-            name: of the data, for the message.
-            told: what is different.
+            name: name of the data, for the message.
+            difference: description of the difference, for the message.
 
         Raises:
-            DataError: the data are no longer those the run began with.
+            DataError: the data have changed since the run began.
         """
         if self.splits and state_dict != self.state_dict():
             raise DataError(
-                f"{name} has changed since this run began: {told}. Bring the old data back, or start a new run."
+                f"{name} has changed since this run began: {difference}. Restore the original data, or start a new run."
             )
 
     def read_inputs(self, paths: Sequence[str]) -> Iterable[tuple[str, Tensor]]:
-        """New inputs for a prediction, by name, each shaped as the split's samples are before ``normalize``.
+        """Yields named inputs for prediction, shaped like the samples of a split before ``normalize``.
 
-        Best one after the other, when it is asked for the next: a folder may hold more than memory does.
+        Implementations should read them lazily: a folder may not fit into memory.
 
         Raises:
             DataError: this data set cannot read such inputs.
@@ -207,31 +207,31 @@ class DataModule(LightningDataModule):
         raise DataError(f"{type(self).__name__} cannot read new inputs ({', '.join(map(str, paths[:3]))}).")
 
     def batch_inputs(self, inputs: Sequence[Tensor]) -> Any:
-        """Some of ``read_inputs`` as a batch of the splits has them, before ``normalize``."""
+        """Collates inputs from ``read_inputs`` like a batch of the splits, before ``normalize``."""
         return torch.stack(list(inputs))
 
     def in_units(self, outputs: dict[str, Any], inputs: Sequence[Tensor]) -> dict[str, Any]:
-        """The task's outputs of some of ``read_inputs``, for data whose unit depends on the input."""
+        """Converts the task's outputs for inputs from ``read_inputs``, for data whose unit depends on the input."""
         return outputs
 
     def decode(self, ids: Sequence[int]) -> str:
-        """The text of token ids.
+        """Returns the text of token ids.
 
         Raises:
             DataError: this data set has no tokens.
         """
-        raise DataError(f"{type(self).__name__} has no tokens to be read as text.")
+        raise DataError(f"{type(self).__name__} has no tokens to decode.")
 
     def features(self) -> list[tuple[str, str]]:
-        """Of rows of a table: each feature, and the column it is made of. Known after ``setup``, or with a state."""
+        """Returns each feature of a table with its source column. Available after ``setup`` or ``load_state_dict``."""
         return []
 
     def present(self, row: dict[str, Any]) -> dict[str, Any]:
-        """A row of a prediction as a person reads it, where that takes what only the data know."""
+        """Converts a row of predictions to a readable form, where this needs information from the data set."""
         return row
 
     def picture(self, image: Tensor, target: Any) -> tuple[Tensor, str]:
-        """What to look at of a sample of images, uint8 ``(C, H, W)``, and a few words on it."""
+        """Returns a picture of an image sample, uint8 ``(C, H, W)``, and a short caption."""
         value = torch.as_tensor(target).flatten()[0].item()
         names = self.facts.class_names
         return image, names[int(value)] if names else f"{value:.3g}"
@@ -248,12 +248,12 @@ class DataModule(LightningDataModule):
         return self.eval_loader("test")
 
     def eval_loader(self, split: str) -> DataLoader | list:
-        """A split in its own order, its samples treated as those of validation, also where it is the training split;
-        empty when there is none."""
+        """Returns a loader that treats any split, including the training split, like validation data; an empty list if
+        the split does not exist."""
         return self._loader(self.as_held_out(split), self.eval_batch_size) if len(self.splits.get(split, ())) else []
 
     def as_held_out(self, split: str) -> Split:
-        """A split whose samples are neither augmented nor batched as in training."""
+        """Returns a split whose samples are neither augmented nor collated as in training."""
         part, val = self.splits[split], self.splits.get("val")
         if split != "train" or not isinstance(part, Split) or val is None:
             return part

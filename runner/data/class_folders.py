@@ -1,4 +1,4 @@
-"""Files in class folders, with or without split folders above them: the layout of texts and sounds."""
+"""Files in class folders, with or without split folders above them: the layout of text and audio data sets."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class ClassFile:
     Attributes:
         path: relative to the root.
         label: the name of the class folder.
-        split: ``train``, ``val`` or ``test``; None where no folder names one.
+        split: ``train``, ``val`` or ``test``; None outside of split folders.
     """
 
     path: Path
@@ -33,14 +33,14 @@ class ClassFile:
 def scan_class_folders(
     root: Path, what: str, is_sample: Callable[[Path], bool], dropped: DroppedSamples
 ) -> list[ClassFile]:
-    """The files of ``ROOT/CLASS/…/FILE``, or of the same below split folders, sorted by path.
+    """Lists the files of ``ROOT/CLASS/…/FILE``, or of the same layout below split folders, sorted by path.
 
     A folder named like a split is one if it holds class folders: with a training folder always, without one if the
     classes beside it have the same names. All other files are reported as left out.
 
     Args:
-        what: the plural of the samples for messages: ``sounds``.
-        is_sample: whether a file is one, by its name.
+        what: plural noun for the samples in messages: ``sounds``.
+        is_sample: whether a file is a sample, judged by its name.
         dropped: receives the files that are not used.
 
     Raises:
@@ -85,7 +85,7 @@ def subfolders(folder: Path) -> list[Path]:
 
 
 def split_layout(root: Path, is_sample: Callable[[Path], bool]) -> dict[str, Path]:
-    """The split folders directly below ``root``, by split; empty where the folders are classes.
+    """Returns the split folders directly below ``root``, by split; empty if the folders are classes.
 
     Raises:
         DataError: two folders stand for the same split.

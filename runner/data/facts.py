@@ -1,4 +1,4 @@
-"""What only the data knows, as plain numbers: the number of classes, the shape of an input, the counts."""
+"""Facts of a data set as plain values: the number of classes, the shape of an input, the sample counts."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ class Facts:
     """The facts of a data set, given to constructors by ``${facts:KEY}``.
 
     Attributes:
-        task: the problem it poses: ``classification``, ``regression``, …
+        task: kind of task: ``classification``, ``regression``, …
         input_shape: shape of one input without the batch, ``(C, H, W)`` or ``(F,)``.
-        num_outputs: what a head must put out: classes, or target columns.
+        num_outputs: number of model outputs: classes, or target columns.
         class_names: in the order of their ids; empty when there are no classes.
         class_counts: training samples of each class.
-        class_counts_of: what they count, where a sample has no one class: ``boxes``, ``pixels``.
+        class_counts_of: the counted unit if a sample has more than one class: ``boxes``, ``pixels``.
         num_train, num_val, num_test: samples of each split.
-        name: what the data set is called.
-        source: where it came from: an address, a folder, a package.
-        digest: fingerprint of its content.
-        extra: whatever else a data module has to tell (``target_mean``, ``feature_names`` …).
+        name: name of the data set.
+        source: origin of the data: a URL, a folder, a package.
+        digest: fingerprint of the content.
+        extra: further facts of the data module (``target_mean``, ``feature_names`` …).
     """
 
     task: str
@@ -58,10 +58,10 @@ class Facts:
         return self.input_shape[-1]
 
     def get(self, key: str) -> Any:
-        """One fact by name.
+        """Returns a fact by name.
 
         Raises:
-            KeyError: there is no such fact; the message lists those there are.
+            KeyError: the fact does not exist; the message lists the available ones.
         """
         if not key.startswith("_") and key not in ("get", "as_dict", "names") and hasattr(self, key):
             value = getattr(self, key)
@@ -75,12 +75,12 @@ class Facts:
 
     @classmethod
     def common_names(cls) -> list[str]:
-        """The facts that every data set tells."""
+        """Returns the names of the facts that every data set provides."""
         fixed = [field.name for field in fields(cls) if field.name != "extra"]
         return sorted({*fixed, "num_classes", "in_channels", "in_features", "image_size"})
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain containers, fit for JSON."""
+        """Returns plain containers that can be serialized as JSON."""
         plain = asdict(self)
         plain["input_shape"] = list(self.input_shape)
         extra = plain.pop("extra")

@@ -1,4 +1,4 @@
-"""Fingerprints of content: two data sets with the same one are the same data."""
+"""Fingerprints of content: data sets with equal fingerprints hold the same data."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["digest_files", "digest_tensors"]
 
 
 def digest_tensors(*tensors: Tensor) -> str:
-    """BLAKE2 of types, shapes and values, in hexadecimal."""
+    """Returns the hexadecimal BLAKE2 digest of dtypes, shapes and values."""
     digest = hashlib.blake2b(digest_size=16)
     for tensor in tensors:
         digest.update(f"{tensor.dtype}{tuple(tensor.shape)}".encode())
@@ -20,7 +20,7 @@ def digest_tensors(*tensors: Tensor) -> str:
 
 
 def digest_files(*paths: str | Path) -> str:
-    """BLAKE2 of the files' bytes, in hexadecimal."""
+    """Returns the hexadecimal BLAKE2 digest of the files' bytes."""
     digest = hashlib.blake2b(digest_size=16)
     for path in paths:
         with open(path, "rb") as file:

@@ -1,4 +1,4 @@
-"""K folds of the samples that a data set trains and validates on, cut by scikit-learn."""
+"""K-fold cross-validation over the training and validation samples, with scikit-learn's splitters."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ GroupOf = Callable[[int], Any]
 class FoldCut:
     """
     Attributes:
-        kind: the class of scikit-learn that cut them.
-        pool: indices of the samples that were cut, sorted, ``(n,)``.
-        fold: the fold that validates each of them, ``(n,)``; -1 where none does.
-        num_groups: among the samples; None where there are no groups.
-        rare: classes with fewer samples than there are folds: id → count.
+        kind: name of the scikit-learn splitter.
+        pool: indices of the samples in the folds, sorted, ``(n,)``.
+        fold: fold in which each sample validates, ``(n,)``; -1 if in none.
+        num_groups: number of groups; None without groups.
+        rare: classes with fewer samples than folds: id → count.
         lone: classes whose samples are all in one fold: id → that fold.
-        group_of: the group of a sample, by its index; None where there are no groups.
-        is_chain: each fold trains on what lies before it alone.
+        group_of: maps a sample's index to its group; None without groups.
+        is_chain: whether each fold trains only on earlier samples.
     """
 
     kind: str
@@ -43,13 +43,13 @@ class FoldCut:
     is_chain: bool = False
 
     def split(self, index: int) -> tuple[Tensor, Tensor]:
-        """The samples that fold ``index`` trains on, and those it validates, sorted."""
+        """Returns the training and validation samples of fold ``index``, sorted."""
         validated = self.fold == index
         trained = self.fold < index if self.is_chain else ~validated
         return self.pool[trained], self.pool[validated]
 
     def sizes(self) -> list[int]:
-        """Samples that each fold validates."""
+        """Returns the number of validation samples of each fold."""
         return torch.bincount(self.fold[self.fold >= 0]).tolist()
 
 
@@ -58,7 +58,7 @@ class Folds:
     """See ``runner.config.schema.Folds``.
 
     Attributes:
-        index: the fold that validates.
+        index: the validation fold.
     """
 
     num_folds: int = 5
@@ -75,21 +75,21 @@ class Folds:
         name: Callable[[int], str] | None = None,
         column: Callable[[str], Sequence[Any]] | None = None,
     ) -> FoldCut:
-        """Cuts the samples of a source with these indices.
+        """Cuts the samples of a source into folds.
 
         Args:
-            pool: ``(n,)``.
-            labels: class ids of all samples of the source; None where they have none.
-            name: of a sample, by its index.
-            column: the values of all samples in a column, by its name.
+            pool: indices of the samples to cut, ``(n,)``.
+            labels: class ids of all samples of the source; None without classes.
+            name: maps a sample's index to its name.
+            column: maps a column's name to the values of all samples.
 
         Raises:
-            DataError: they are too few, or cannot be grouped as it is asked for.
+            DataError: there are too few samples, or they cannot be grouped as configured.
         """
         if len(pool) < self.num_folds:
-            raise DataError(f"folds.num_folds={self.num_folds}: there are {len(pool)} samples to cut. Take fewer folds.")
+            raise DataError(f"folds.num_folds={self.num_folds}: there are {len(pool)} samples to cut. Use fewer folds.")
         if self.stratified and labels is None:
-            raise DataError("folds.stratified=true: the samples of this data set have no class each. Take it away.")
+            raise DataError("folds.stratified=true: the samples of this data set have no class labels. Remove it.")
         kept = labels[pool].numpy() if labels is not None and self.stratified is not False else None
         rare = self._rare(kept)
         group_of = self._group_of(name, column)
@@ -97,35 +97,35 @@ class Folds:
         num_groups = None if groups is None else len(set(groups))
         if num_groups is not None and num_groups < self.num_folds:
             raise DataError(
-                f"folds.num_folds={self.num_folds}: there are {num_groups} groups, and each is in one fold. Take fewer folds."
+                f"folds.num_folds={self.num_folds}: there are {num_groups} groups, and each is in one fold. Use fewer folds."
             )
         splitter = self._splitter(kept is not None, groups is not None)
         fold = torch.full((len(pool),), -1, dtype=torch.long)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of rare classes, which are told of by their names
+            warnings.simplefilter("ignore")  # about rare classes, which are reported by name
             for number, (_, validated) in enumerate(splitter.split(np.zeros(len(pool)), kept, groups)):
                 if not len(validated):
-                    raise DataError(f"fold {number} would be empty: the groups are too unequal. Take fewer folds.")
+                    raise DataError(f"fold {number} would be empty: the groups are too unequal. Use fewer folds.")
                 fold[torch.from_numpy(validated)] = number
         lone = {} if kept is None else lone_classes(kept, fold.numpy())
         kind = "GroupKFold" if isinstance(splitter, ShuffledGroups) else type(splitter).__name__
         return FoldCut(kind, pool, fold, num_groups, rare, lone, group_of)
 
     def chain(self, num_steps: int) -> FoldCut:
-        """Folds of steps in the order of time: each is trained on all that lies before it (forward chaining).
+        """Cuts time steps into consecutive folds, each trained on all earlier steps (forward chaining).
 
         Raises:
-            DataError: groups or classes are asked for, or there are too few steps.
+            DataError: groups or stratification are configured, or there are too few steps.
         """
         from sklearn.model_selection import TimeSeriesSplit
 
         if self.stratified or self.group_column or self.group_pattern:
             raise DataError(
-                "folds.stratified and folds.group_… would have no effect: folds of a series follow each other in time. Take "
-                "them away."
+                "folds.stratified and folds.group_… would have no effect: folds of a series follow each other in time. Remove "
+                "them."
             )
         if num_steps <= self.num_folds:
-            raise DataError(f"folds.num_folds={self.num_folds}: there are {num_steps} steps to cut. Take fewer folds.")
+            raise DataError(f"folds.num_folds={self.num_folds}: there are {num_steps} steps to cut. Use fewer folds.")
         fold = torch.full((num_steps,), -1, dtype=torch.long)
         for number, (_, validated) in enumerate(TimeSeriesSplit(self.num_folds).split(range(num_steps))):
             fold[torch.from_numpy(validated)] = number
@@ -151,7 +151,7 @@ class Folds:
         if counts.max() < self.num_folds:
             raise DataError(
                 f"folds.num_folds={self.num_folds}: the largest class has {counts.max()} samples, so none can be in every "
-                "fold. Take fewer folds, or folds.stratified=false."
+                "fold. Use fewer folds, or folds.stratified=false."
             )
         pairs = zip(classes.tolist(), counts.tolist(), strict=True)
         return {label: count for label, count in pairs if count < self.num_folds}
@@ -160,14 +160,14 @@ class Folds:
         if self.group_column is not None:
             if column is None:
                 raise DataError(
-                    f"folds.group_column={self.group_column}: this data set is no table with such columns. Tell groups by the "
-                    "samples' names, with folds.group_pattern."
+                    f"folds.group_column={self.group_column}: this data set is not a table with columns. Derive groups from "
+                    "the samples' names with folds.group_pattern."
                 )
             return column(self.group_column).__getitem__
         if self.group_pattern is None:
             return None
         if name is None:
-            raise DataError("folds.group_pattern: the samples of this data set have no names of their own. Take it away.")
+            raise DataError("folds.group_pattern: the samples of this data set have no names. Remove it.")
         pattern = re.compile(self.group_pattern)
 
         def group_of(index: int) -> str:
@@ -183,7 +183,7 @@ class Folds:
 
 @dataclass(frozen=True)
 class ShuffledGroups:
-    """Groups dealt to folds in an order drawn by the seed, each to the smallest fold.
+    """Assigns groups to folds in a seeded random order, each to the currently smallest fold.
 
     scikit-learn's ``GroupKFold`` either ignores a seed or, shuffled, lets folds of groups of different sizes become very
     unequal. With a single class, ``StratifiedGroupKFold`` balances the sizes of shuffled groups.
@@ -193,7 +193,7 @@ class ShuffledGroups:
     seed: int
 
     def split(self, samples: np.ndarray, labels: None, groups: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Indices to train on and to validate, of each fold."""
+        """Yields the training and validation indices of each fold."""
         from sklearn.model_selection import StratifiedGroupKFold
 
         splitter = StratifiedGroupKFold(self.num_folds, shuffle=True, random_state=self.seed)
@@ -201,7 +201,7 @@ class ShuffledGroups:
 
 
 def lone_classes(labels: np.ndarray, fold: np.ndarray) -> dict[int, int]:
-    """Classes of which one fold has every sample, and so learns nothing."""
+    """Returns the classes whose samples are all in one fold, which therefore never trains on them."""
     pairs = np.unique(np.stack([labels, fold]), axis=1)
     classes, counts = np.unique(pairs[0], return_counts=True)
     return {int(label): int(pairs[1][pairs[0] == label][0]) for label in classes[counts == 1]}

@@ -1,4 +1,4 @@
-"""The one rule for class labels: which spellings name the same class."""
+"""The rule for class labels: which spellings name the same class."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ __all__ = ["clean_label", "find_label", "merge_spellings", "merged_spellings"]
 
 
 def clean_label(text: str) -> str:
-    """A label without surrounding white space and in Unicode's composed form (NFC), so that an umlaut written as one or
-    two code points is the same letter."""
+    """Strips white space and composes Unicode (NFC), so that an umlaut written as one or two code points is the same
+    letter."""
     return unicodedata.normalize("NFC", str(text)).strip()
 
 
 def number_of(label: str) -> float | None:
-    """The finite number that a label spells; None for words. ``float`` would also accept ``1_000``; a label that
-    contains an underscore is a word."""
+    """Returns the finite number that a label spells; None for words. Unlike for ``float``, a label that contains an
+    underscore (``1_000``) is a word."""
     if "_" in label:
         return None
     try:
@@ -28,7 +28,7 @@ def number_of(label: str) -> float | None:
 
 
 def merge_spellings(spellings: Iterable[str]) -> dict[str, str]:
-    """The class name of each spelling.
+    """Returns the class name of each spelling.
 
     Labels are compared after ``clean_label``. If all labels are numbers, equal numbers are the same class: ``1`` and
     ``1.0``. A class with one spelling keeps it; a class with several is named by the integer where the number is one,
@@ -59,7 +59,7 @@ def name_of_number(number: float, spellings: Sequence[str]) -> str:
 
 
 def merged_spellings(names: Mapping[str, str]) -> dict[str, list[str]]:
-    """The classes of ``merge_spellings`` that have more than one spelling, with these spellings."""
+    """Returns the classes of ``merge_spellings`` that have several spellings, with these spellings."""
     groups: dict[str, list[str]] = {}
     for spelling, name in names.items():
         groups.setdefault(name, []).append(spelling)
@@ -67,7 +67,7 @@ def merged_spellings(names: Mapping[str, str]) -> dict[str, list[str]]:
 
 
 def find_label(label: str, class_names: Sequence[str]) -> int | None:
-    """The id of the class that a label names, by the rule of ``merge_spellings``; None for an unknown label."""
+    """Returns the id of the class that a label names, by the rule of ``merge_spellings``; None for an unknown label."""
     cleaned = clean_label(label)
     if cleaned in class_names:
         return list(class_names).index(cleaned)

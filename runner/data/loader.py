@@ -1,4 +1,4 @@
-"""The loader of a split."""
+"""Data loaders of splits."""
 
 from __future__ import annotations
 
@@ -17,13 +17,15 @@ SIGNAL_GRACE_S = 20
 
 
 def as_is(batch: dict[str, Any]) -> dict[str, Any]:
-    """The split hands over whole batches already."""
+    """Returns the batch unchanged: the split already collates whole batches."""
     return batch
 
 
 def outlive_signals(worker: int) -> None:
-    """Ctrl-C and most schedulers signal the whole process group, but the parent still needs batches until the
-    step at which it saves its state. It ends its workers then; the alarm ends one it has lost sight of."""
+    """Ignores termination signals in a worker.
+
+    Ctrl-C and most schedulers signal the whole process group, but the parent still needs batches until the step at
+    which it saves its state. It stops its workers afterwards; the alarm stops orphaned ones."""
     for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP):
         signal.signal(signum, lambda *_: signal.alarm(SIGNAL_GRACE_S))
 
@@ -41,8 +43,10 @@ def make_loader(
     world_size: int = 1,
     weights: torch.Tensor | None = None,
 ) -> DataLoader:
-    """Batches of a split, or one rank's share of each. The loader draws from a generator of its own, so that making
-    an iterator leaves the run's random state as it was. ``DataModule.deal_out`` sees to it that each rank has samples.
+    """Returns a loader of a split's batches, or of one rank's share of each.
+
+    The loader has its own generator, so that creating an iterator does not change the run's random state.
+    ``DataModule.set_rank`` ensures that each rank has samples.
     """
     order = {"seed": seed, "shuffle": shuffle, "drop_last": drop_last}
     sampler = split.batch_sampler(batch_size, **order, rank=rank, world_size=world_size)

@@ -1,4 +1,4 @@
-"""The nearest valid name to a mistyped one, for messages."""
+"""Suggestions for mistyped names in messages."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["did_you_mean"]
 
 
 def did_you_mean(name: str, valid: Iterable[str]) -> str:
-    """``Did you mean 'price'?``, or the valid names when none is near."""
+    """Returns ``Did you mean 'price'?``, or the list of valid names if none is similar."""
     lowered = {candidate.lower(): candidate for candidate in valid}
     close = difflib.get_close_matches(str(name).lower(), lowered, n=1, cutoff=0.6)
     if close:

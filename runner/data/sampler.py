@@ -1,4 +1,4 @@
-"""The order in which samples are seen: a function of seed and epoch alone."""
+"""Batch sampling whose order depends only on seed and epoch."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ __all__ = ["EpochBatchSampler", "Share", "seed_of"]
 
 
 def seed_of(*parts: int | str) -> int:
-    """A 63-bit seed that depends on every part and on nothing else (not on ``PYTHONHASHSEED``)."""
+    """Returns a 63-bit seed that depends only on the parts (not on ``PYTHONHASHSEED``)."""
     text = "/".join(str(part) for part in parts).encode()
     return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "little") >> 1
 
 
 class Share(list):
-    """The keys of a batch that fall to one rank.
+    """One rank's share of the keys of a batch.
 
     Attributes:
-        weight: of this rank's mean over its samples, so that the mean over the ranks is the batch's.
+        weight: factor for the mean over this rank's samples, so that the mean over the ranks equals the batch mean.
     """
 
     weight: float = 1.0
@@ -30,24 +30,25 @@ class Share(list):
 class EpochBatchSampler:
     """Batches of keys ``(epoch, position)``; the epoch travels with the position into loader workers.
 
-    With several ranks, a batch is that of all ranks together, and each gets a run of it: the samples, their order
-    and the number of batches are those of one rank, none is left out, and none is seen twice. The runs of one batch
-    differ in length by one sample at most; ``Share.weight`` makes up for it.
+    With several ranks, each rank gets a contiguous share of every global batch. Samples, order and number of batches are
+    the same as with one rank; no sample is left out or repeated. The shares of a batch differ in length by at most one
+    sample, for which ``Share.weight`` compensates.
 
-    A last batch of one sample a rank, or fewer, joins the batch before it: batch normalisation cannot work on one.
+    A last batch of at most one sample per rank is merged into the previous batch, because batch normalization needs more
+    than one sample.
 
     Args:
         num_samples: length of the split.
-        batch_size: samples a batch.
-        seed: of the permutation; unused when not shuffling.
-        shuffle: a new permutation each epoch, or the order of the split.
-        drop_last: leave out a last batch that is not full.
-        rank, world_size: which share of each batch to give.
-        weights: when given, an epoch draws ``num_samples`` with replacement, each as often as its weight says.
+        batch_size: samples per batch.
+        seed: seed of the permutation; unused without shuffling.
+        shuffle: draw a new permutation each epoch instead of keeping the order of the split.
+        drop_last: drop the last batch if it is incomplete.
+        rank, world_size: select the share of each batch to yield.
+        weights: if given, each epoch draws ``num_samples`` samples with replacement, with these weights.
 
     Attributes:
         epoch: set before an epoch begins.
-        start_batch: batches of the epoch to pass over, once: where an interrupted epoch goes on.
+        start_batch: number of batches to skip, once, when an interrupted epoch is resumed.
     """
 
     def __init__(
@@ -74,7 +75,7 @@ class EpochBatchSampler:
 
     @property
     def sampler(self) -> EpochBatchSampler:
-        """Where Lightning looks for ``set_epoch``: at a batch sampler's sampler, never at itself."""
+        """The object on which Lightning calls ``set_epoch``: a batch sampler's ``sampler``, never the batch sampler."""
         return self
 
     def set_epoch(self, epoch: int) -> None:
@@ -90,13 +91,13 @@ class EpochBatchSampler:
         return self.num_samples > self.batch_size and 0 < self.num_samples % self.batch_size < 2 * self.world_size
 
     def size_of(self, batch: int) -> int:
-        """Samples of all ranks together in the batch with that number."""
+        """Returns the number of samples in the batch with this number, over all ranks."""
         if batch < len(self) - 1 or self.drop_last:
             return self.batch_size
         return self.num_samples - (len(self) - 1) * self.batch_size
 
     def order(self, epoch: int) -> list[int]:
-        """Positions in the order of that epoch."""
+        """Returns the positions in the order of an epoch."""
         if not self.shuffle:
             return list(range(self.num_samples))
         generator = torch.Generator().manual_seed(seed_of(self.seed, "order", epoch))
@@ -105,7 +106,7 @@ class EpochBatchSampler:
         return torch.randperm(self.num_samples, generator=generator).tolist()
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        """The batches of ``epoch`` from ``start_batch`` on, as both are now and not when the first is asked for."""
+        """Iterates over the batches of ``epoch`` from ``start_batch`` on. Both are read now, not at the first batch."""
         first, self.start_batch = self.start_batch, 0
         return self._batches(self.epoch, first)
 
@@ -120,7 +121,7 @@ class EpochBatchSampler:
             yield self.share([(epoch, position) for position in order[begin:end]])
 
     def some(self, most: int) -> list[list[tuple[int, int]]]:
-        """Batches of epoch 0 with ``most`` samples in all, evenly spread over its order; all where there are fewer."""
+        """Returns batches of epoch 0 with at most ``most`` samples in total, evenly spread over the epoch."""
         if most >= self.num_samples:
             return list(self._batches(0, 0))
         order = self.order(0)
@@ -128,7 +129,7 @@ class EpochBatchSampler:
         return [keys[begin : begin + self.batch_size] for begin in range(0, most, self.batch_size)]
 
     def share(self, keys: list[tuple[int, int]]) -> list[tuple[int, int]]:
-        """This rank's run of a batch."""
+        """Returns this rank's share of a batch."""
         if self.world_size == 1:
             return keys
         first, behind = (len(keys) * rank // self.world_size for rank in (self.rank, self.rank + 1))

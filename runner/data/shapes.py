@@ -1,4 +1,4 @@
-"""Scenes of coloured circles, squares and triangles, drawn from a seed: what detectors and segmenters are tried on."""
+"""Synthetic scenes of coloured circles, squares and triangles for detection and segmentation."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ __all__ = ["CLASS_NAMES", "Scene", "draw_scene"]
 
 CLASS_NAMES = ("circle", "square", "triangle")
 SMALLEST, LARGEST = 0.16, 0.5
-"""Diameter of a shape, as a part of the image's side."""
+"""Range of a shape's diameter, as a fraction of the image's side."""
 MAX_OVERLAP = 0.1
-"""Part of the smaller of two boxes that the other may cover."""
+"""Fraction of the smaller of two boxes that the other may cover."""
 MIN_CONTRAST = 90
 NUM_TRIES = 30
 
 
 @dataclass(frozen=True)
 class Scene:
-    """One image and all that is in it, n shapes; what lies behind another shape is not seen.
+    """One image with n shapes; the hidden parts of covered shapes are excluded from boxes and masks.
 
     Attributes:
         image: uint8 ``(3, size, size)``.
         labels: int64 ``(n,)``, indices into ``CLASS_NAMES``.
-        boxes: float32 ``(n, 4)``, xyxy in pixels, tight around what is seen.
+        boxes: float32 ``(n, 4)``, xyxy in pixels, tight around the visible parts.
         masks: bool ``(n, size, size)``.
     """
 
@@ -38,23 +38,23 @@ class Scene:
 
 
 def draw_scene(seed: int, index: int, size: int = 128, max_objects: int = 6) -> Scene:
-    """Draws the scene number ``index``; nothing else than the arguments decides what is in it.
+    """Draws scene number ``index``, which depends on the arguments only.
 
     Args:
-        size: of the image, in pixels.
-        max_objects: shapes in an image, at most; there is always one.
+        size: side of the image, in pixels.
+        max_objects: maximum number of shapes; there is always at least one.
     """
     draw = np.random.default_rng(seed_of(seed, "scene", index))
     image, ground = background(draw, size)
     rows, columns = np.mgrid[0:size, 0:size].astype(np.float32) + 0.5
     masks, labels, taken = [], [], []
     for _ in range(int(draw.integers(1, max_objects + 1))):
-        place = find_place(draw, size, taken)
-        if place is None:
+        position = find_position(draw, size, taken)
+        if position is None:
             break
-        taken.append(place)
+        taken.append(position)
         label = int(draw.integers(len(CLASS_NAMES)))
-        mask = shape_mask(draw, label, place, rows, columns)
+        mask = shape_mask(draw, label, position, rows, columns)
         image[:, mask] = contrasting(draw, ground)[:, None]
         masks = [other & ~mask for other in masks] + [mask]
         labels.append(label)
@@ -66,7 +66,7 @@ def draw_scene(seed: int, index: int, size: int = 128, max_objects: int = 6) -> 
 
 
 def background(draw: np.random.Generator, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """A gradient between two dull colours ``(3, size, size)``, and their mean ``(3,)``."""
+    """Draws a gradient between two dull colours ``(3, size, size)``; also returns their mean ``(3,)``."""
     first = draw.uniform(40, 215, 3)
     second = first + draw.uniform(-40, 40, 3)
     angle = draw.uniform(0, 2 * math.pi)
@@ -76,10 +76,10 @@ def background(draw: np.random.Generator, size: int) -> tuple[np.ndarray, np.nda
     return image.astype(np.float32), (first + second) / 2
 
 
-def find_place(
+def find_position(
     draw: np.random.Generator, size: int, taken: list[tuple[float, float, float]]
 ) -> tuple[float, float, float] | None:
-    """Centre and radius of a shape that hardly covers the others, or None where there is no room."""
+    """Returns centre and radius of a shape that hardly covers the others, or None if no free position was found."""
     for _ in range(NUM_TRIES):
         radius = draw.uniform(SMALLEST, LARGEST) * size / 2
         x, y = draw.uniform(radius + 1, size - radius - 1, 2)
@@ -89,7 +89,7 @@ def find_place(
 
 
 def overlap(one: tuple[float, float, float], other: tuple[float, float, float]) -> float:
-    """Common part of the squares around two places, by the smaller one."""
+    """Returns the intersection area of the squares around two shapes, as a fraction of the smaller square."""
     reach = one[2] + other[2]
     smaller = 2 * min(one[2], other[2])
     sides = [min(smaller, max(0.0, reach - abs(one[axis] - other[axis]))) for axis in (0, 1)]
@@ -99,12 +99,12 @@ def overlap(one: tuple[float, float, float], other: tuple[float, float, float]) 
 def shape_mask(
     draw: np.random.Generator,
     label: int,
-    place: tuple[float, float, float],
+    position: tuple[float, float, float],
     rows: np.ndarray,
     columns: np.ndarray,
 ) -> np.ndarray:
-    """Pixels of a shape, bool ``(size, size)``; squares and triangles stand a little askew."""
-    x, y, radius = place
+    """Returns the pixels of a shape, bool ``(size, size)``; squares and triangles are slightly rotated."""
+    x, y, radius = position
     across, down = columns - x, rows - y
     if CLASS_NAMES[label] == "circle":
         return across**2 + down**2 <= radius**2
@@ -118,7 +118,7 @@ def shape_mask(
 
 
 def contrasting(draw: np.random.Generator, ground: np.ndarray) -> np.ndarray:
-    """A colour ``(3,)`` that stands out against the background."""
+    """Draws a colour ``(3,)`` that contrasts with the background."""
     while True:
         color = draw.uniform(0, 255, 3)
         if np.abs(color - ground).max() >= MIN_CONTRAST:
@@ -126,6 +126,6 @@ def contrasting(draw: np.random.Generator, ground: np.ndarray) -> np.ndarray:
 
 
 def box_of(mask: np.ndarray) -> np.ndarray:
-    """Tight box ``(4,)`` around the pixels of a mask."""
+    """Returns the tight box ``(4,)`` around the pixels of a mask."""
     rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     return np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1], dtype=np.float32)

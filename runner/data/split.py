@@ -1,4 +1,4 @@
-"""A split: the samples of a source that belong to it, read, augmented and put into batches."""
+"""Splits: the samples of a source, read, augmented and collated into batches."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ __all__ = ["ArraySource", "Source", "Split", "collate"]
 
 
 class Source(Protocol):
-    """Raw samples, read one by one and never all at once.
+    """Raw samples, read one at a time.
 
-    A source whose samples lie in memory may also have ``gather(indices) -> (inputs, targets)``.
+    A source whose samples are in memory may also have ``gather(indices) -> (inputs, targets)``.
     """
 
     def __len__(self) -> int: ...
@@ -27,17 +27,17 @@ class Source(Protocol):
     def __getitem__(self, index: int) -> tuple[Any, Any]: ...
 
     def name(self, index: int) -> str:
-        """What a person calls the sample: a file's path, a row's number."""
+        """Returns a readable name of the sample: a file's path, a row's number."""
         ...
 
 
 class ArraySource:
-    """Samples that lie in memory as two tensors.
+    """Samples in memory, as two tensors.
 
     Args:
         inputs: ``(N, …)``.
         targets: ``(N,)`` class ids or ``(N, K)`` numbers.
-        label: what a sample is called in messages: ``label 17``.
+        label: noun for a sample in messages: ``label 17``.
     """
 
     def __init__(self, inputs: Tensor, targets: Tensor, label: str = "sample"):
@@ -61,16 +61,16 @@ class ArraySource:
 
 
 def collate(samples: Sequence[tuple[Any, Any]]) -> dict[str, Any]:
-    """Samples of equal shape to ``{"inputs": (N, …), "targets": (N, …)}``."""
+    """Stacks samples of equal shape into ``{"inputs": (N, …), "targets": (N, …)}``."""
     inputs, targets = zip(*samples, strict=True)
     return {"inputs": default_collate(list(inputs)), "targets": default_collate(list(targets))}
 
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Torch's CPU generator under a seed, and as it was afterwards.
+    """Seeds torch's CPU generator within the context and restores its state afterwards.
 
-    ``torch.manual_seed`` would also set the accelerators' generators, and so give every step the same dropout.
+    ``torch.manual_seed`` would also seed the accelerators' generators, and every step would use the same dropout mask.
     """
     state = torch.get_rng_state()
     torch.default_generator.manual_seed(seed)
@@ -83,15 +83,15 @@ def seeded(seed: int) -> Iterator[None]:
 class Split(Dataset):
     """Batches of the samples ``indices`` of a source.
 
-    A sample's augmentation draws from torch's generator, seeded by a hash of seed, epoch and index: it is
-    the same whatever the number of loader workers, the order, and however often the run was interrupted.
+    A sample's augmentation draws from torch's generator, seeded by a hash of seed, epoch and index: it does not depend
+    on the number of loader workers, the order of the samples, or interruptions of the run.
 
     Args:
         source: raw samples.
-        indices: those of the source that belong to the split, ``(n,)``.
+        indices: indices into the source, ``(n,)``.
         transform: ``(input, target) -> (input, target)``, or None.
-        seed: of the augmentation.
-        collate: samples to a batch (a dict).
+        seed: seed of the augmentation.
+        collate: turns a list of samples into a batch (a dict).
     """
 
     def __init__(
@@ -112,18 +112,18 @@ class Split(Dataset):
         return len(self.indices)
 
     def name(self, index: int) -> str:
-        """Name of the sample with that index in the source."""
+        """Returns the name of the sample with this index in the source."""
         return self.source.name(index)
 
     def batch_sampler(self, batch_size: int, **options: Any) -> EpochBatchSampler:
-        """Which samples make a batch; see ``EpochBatchSampler`` for the options."""
+        """Returns the batch sampler of the split; see ``EpochBatchSampler`` for the options."""
         return EpochBatchSampler(len(self), batch_size, **options)
 
     def sample(self, epoch: int, position: int) -> tuple[Any, Any]:
-        """One sample as an epoch sees it.
+        """Returns one sample with the augmentation of an epoch.
 
         Raises:
-            BrokenSampleError: it cannot be read or transformed; the message names it.
+            BrokenSampleError: the sample cannot be read or transformed; the message names it.
         """
         index = int(self.indices[position])
         try:
@@ -145,7 +145,7 @@ class Split(Dataset):
         return self.sample(epoch, position)
 
     def __getitems__(self, keys: Sequence[tuple[int, int]]) -> dict[str, Any]:
-        """A whole batch: what the loader asks for."""
+        """Returns a whole batch; called by the loader."""
         index = self.indices[[position for _, position in keys]]
         if self.transform is None and hasattr(self.source, "gather"):
             inputs, targets = self.source.gather(index)

@@ -13,6 +13,6 @@ SPLIT_BY_NAME = {name: split for split, names in SPLIT_NAMES.items() for name in
 
 
 def split_of_folder(name: str) -> str | None:
-    """The split that a folder's name stands for, ``train``, ``val`` or ``test``; None if it stands for none. Case does
-    not matter, and ``-`` and spaces are read as ``_``."""
+    """Returns the split that a folder's name stands for, ``train``, ``val`` or ``test``, or None. Case is ignored, and
+    ``-`` and spaces are read as ``_``."""
     return SPLIT_BY_NAME.get(name.lower().replace("-", "_").replace(" ", "_"))

@@ -1,4 +1,4 @@
-"""Inputs to zero mean and unit variance, on the device."""
+"""Standardization of inputs to zero mean and unit variance, on the device."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ MAX_FLOAT32 = 1e30
 class Standardize(nn.Module):
     """``(inputs - mean) / std`` as float32; computed in float64 for float64 inputs.
 
-    The statistics are buffers: they go with an exported model. They follow the inputs' device by themselves. ``exact``
-    holds them in float64, outside of the buffers because some devices have no float64.
+    The statistics are buffers, so that an exported model includes them. They move to the inputs' device automatically.
+    ``exact`` holds them in float64, outside of the buffers because some devices do not support float64.
 
     Args:
-        mean, std: one number a feature or channel, in the units the inputs come in (0 to 255 for uint8 images).
-            A std of 0, that of a constant feature, counts as 1.
-        num_spatial_dims: dimensions behind the channel's: 0 for features ``(N, F)``, 2 for images
+        mean, std: one number per feature or channel, in the units of the inputs (0 to 255 for uint8 images).
+            A std of 0 (a constant feature) is replaced by 1.
+        num_spatial_dims: dimensions after the channels: 0 for features ``(N, F)``, 2 for images
             ``(N, C, H, W)``.
     """
 
@@ -42,12 +42,12 @@ class Standardize(nn.Module):
 
     @classmethod
     def for_images(cls, mean: Sequence[float], std: Sequence[float]) -> Standardize:
-        """For uint8 images, by statistics of their values as fractions of 255."""
+        """Builds the module for uint8 images from statistics given as fractions of 255."""
         return cls([255 * value for value in mean], [255 * value for value in std], num_spatial_dims=2)
 
     @classmethod
     def fitted(cls, features: Tensor) -> Standardize:
-        """By the statistics of training features ``(N, F)``."""
+        """Builds the module from the statistics of training features ``(N, F)``."""
         features = features.double()
         return cls(features.mean(0), features.std(0, correction=0))
 
@@ -61,7 +61,7 @@ class Standardize(nn.Module):
 
 
 def needs_float64(values: Tensor) -> bool:
-    """Whether float32 would lose differences between the rows: numbers ``(N, F)`` far from 0 that lie close together,
+    """Returns whether float32 would lose differences between the rows ``(N, F)``: numbers far from 0 and close together,
     such as times in seconds since 1970."""
     values = values.double()
     if not len(values):

@@ -29,7 +29,7 @@ def test_a_plane(landscape, trained: Path):
     for name in ("random.json", "landscape_random_contours.png", "landscape_random_surface.png"):
         assert str(folder / name) in said.out and (folder / name).is_file()
     assert "Loss landscape" in page.read_text() and "landscape random contours" in page.read_text()
-    assert "are there already" in landscape(*SMALL).err
+    assert "already done" in landscape(*SMALL).err
 
 
 def test_a_line_between_two_checkpoints(landscape, trained: Path):
@@ -80,7 +80,7 @@ def test_ctrl_c_tells_how_to_go_on(landscape, monkeypatch):
     assert said.code == 130
     assert "1 of 12 points are kept; the same command goes on from there." in said.err
     monkeypatch.undo()
-    assert "1 points are there already" in landscape(*SMALL, "--seed", "5").err
+    assert "1 points already done" in landscape(*SMALL, "--seed", "5").err
 
 
 def test_checkpoints_are_proposed(trained: Path, here: Path):

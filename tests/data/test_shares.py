@@ -73,6 +73,6 @@ def test_fewer_samples_than_ranks_are_refused() -> None:
     for name, count in {"train": 8, "val": 3, "test": 0}.items():
         data.splits[name] = Split(ArraySource(torch.arange(float(count)), torch.zeros(count)), range(count))
     data.set_rank(2, 3)
-    with pytest.raises(DataError, match="val has 3 samples, which cannot be dealt out to 4 devices"):
+    with pytest.raises(DataError, match="val has 3 samples, which cannot be distributed over 4 devices"):
         data.set_rank(0, 4)
     assert (data.rank, data.world_size) == (2, 3)

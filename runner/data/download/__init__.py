@@ -1,1 +1,1 @@
-"""Files from the network: resumed, checked, unpacked safely."""
+"""Resumable, verified downloads and safe extraction of archives."""

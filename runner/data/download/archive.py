@@ -1,4 +1,4 @@
-"""Safe extraction of zip and tar archives: all entries are judged before the first is written."""
+"""Safe extraction of zip and tar archives: all entries are checked before the first is written."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ ROTTEN = (
     lzma.LZMAError,
     EOFError,
     ValueError,
-    NotImplementedError,  # a compression method that zipfile does not know
+    NotImplementedError,  # a compression method that zipfile does not support
 )
 
 
@@ -43,9 +43,9 @@ class Entry:
     """One entry of an archive.
 
     Attributes:
-        kind: ``file``, ``folder``, or what is refused: ``a symbolic link``, ``encrypted`` …
-        size: declared, in bytes.
-        handle: the archive's own record of it.
+        kind: ``file``, ``folder``, or a rejected kind: ``a symbolic link``, ``encrypted`` …
+        size: declared size, in bytes.
+        handle: the archive library's own object for the entry.
     """
 
     name: str
@@ -55,16 +55,16 @@ class Entry:
 
 
 def extract(archive: str | Path, folder: str | Path, max_bytes: int | None = None) -> Path:
-    """Unpacks a zip or tar archive into ``folder``, which is there either whole or not at all.
+    """Extracts a zip or tar archive into ``folder`` atomically.
 
-    Does nothing when ``folder`` exists. Permissions, owners and times are not taken over.
+    Does nothing if ``folder`` exists. Permissions, owners and times are not restored.
 
     Args:
-        max_bytes: the most it may unpack to; 100 times the archive (at least 64 MiB) when None.
+        max_bytes: maximum extracted size; 100 times the archive (at least 64 MiB) when None.
 
     Raises:
-        DataError: no archive, a damaged one, or one with an entry that is no plain file or folder or would lie
-            outside ``folder``, or that unpacks to too much. Nothing is written then.
+        DataError: the archive is missing or damaged, has an entry that is not a plain file or folder or would lie
+            outside ``folder``, or is too large when extracted. Nothing is written then.
     """
     archive, folder = Path(archive).absolute(), Path(folder).absolute()
     try:
@@ -75,28 +75,28 @@ def extract(archive: str | Path, folder: str | Path, max_bytes: int | None = Non
     except ROTTEN as error:
         raise _damaged(archive, error) from error
     except OSError as error:
-        if error.errno is None:  # gzip and bz2 report rotten data so
+        if error.errno is None:  # gzip and bz2 report damaged data this way
             raise _damaged(archive, error) from error
         raise disk_error(error, folder) from error
     return folder
 
 
 def _damaged(archive: Path, error: Exception) -> DataError:
-    return DataError(f"{archive} is a damaged archive ({error}). Delete it and get it again.")
+    return DataError(f"{archive} is a damaged archive ({error}). Delete it and download it again.")
 
 
 def _extract_locked(archive: Path, folder: Path, max_bytes: int | None) -> None:
-    if folder.exists():  # made by the process that had the lock before
+    if folder.exists():  # created by the process that held the lock before
         return
     if not archive.exists():
-        raise DataError(f"There is no archive {archive}.")
+        raise DataError(f"The archive {archive} does not exist.")
     if max_bytes is None:
         max_bytes = max(ALWAYS_ALLOWED_BYTES, MAX_RATIO * archive.stat().st_size)
     partial = folder.with_name(f".{folder.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)  # of a process that was killed
+    shutil.rmtree(partial, ignore_errors=True)  # left by a process that was killed
     try:
         with _opened(archive) as opened:
-            entries = _judged(archive, opened, max_bytes)
+            entries = _check_entries(archive, opened, max_bytes)
             check_space(folder.parent, sum(entry.size for entry in entries), f"unpacking {archive.name}")
             _write_all(archive, opened, entries, partial)
         os.replace(partial, folder)
@@ -113,7 +113,7 @@ def _opened(archive: Path) -> Iterator[Archive]:
         with tarfile.open(archive) as opened:
             yield opened
     else:
-        raise DataError(f"{archive} is neither a zip nor a tar archive. Delete it and get it again.")
+        raise DataError(f"{archive} is neither a zip nor a tar archive. Delete it and download it again.")
 
 
 def _entries(opened: Archive) -> Iterator[Entry]:
@@ -146,15 +146,15 @@ def _tar_kind(member: tarfile.TarInfo) -> str:
     return "file" if member.isreg() else "a device or pipe"
 
 
-def _judged(archive: Path, opened: Archive, max_bytes: int) -> list[Entry]:
-    """All entries, or the refusal of the archive; stops reading as soon as they declare too much."""
+def _check_entries(archive: Path, opened: Archive, max_bytes: int) -> list[Entry]:
+    """Returns all entries, or rejects the archive; stops reading as soon as their declared size is too large."""
     entries, bad, total = [], [], 0
     for entry in _entries(opened):
         total += entry.size
         if total > max_bytes:
             raise DataError(
                 f"{archive} would unpack to more than {bytes_text(max_bytes)}, far more than such an archive "
-                f"holds. Nothing was unpacked; delete it, and get it from a source you trust."
+                f"holds. Nothing was unpacked; delete it, and download it from a source you trust."
             )
         if _is_outside(entry.name):
             bad.append(f"{entry.name!r} would lie outside the folder")
@@ -165,7 +165,7 @@ def _judged(archive: Path, opened: Archive, max_bytes: int) -> list[Entry]:
         more = f" … and {len(bad) - 5} more" if len(bad) > 5 else ""
         raise DataError(
             f"{archive} holds entries that no data set needs: {'; '.join(bad[:5])}{more}. Nothing was unpacked; "
-            f"delete it, and get it from a source you trust."
+            f"delete it, and download it from a source you trust."
         )
     return entries
 
@@ -185,7 +185,7 @@ def _write_all(archive: Path, opened: Archive, entries: list[Entry], folder: Pat
             with _source(opened, entry) as source, open(target, "wb") as file:
                 shutil.copyfileobj(source, file, CHUNK)
             if target.stat().st_size != entry.size:
-                raise zipfile.BadZipFile(f"{entry.name} has not the size that the archive declares")
+                raise zipfile.BadZipFile(f"{entry.name} does not have the size that the archive declares")
             done += entry.size
             show(done)
 

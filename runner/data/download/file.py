@@ -1,6 +1,6 @@
-"""Download of one file: resumable, checked, atomic, safe for several processes at once.
+"""Download of one file: resumable, verified, atomic, and safe with concurrent processes.
 
-No library does all of it: ``torch.hub.download_url_to_file`` starts again after a cut connection, and so does pooch.
+Neither ``torch.hub.download_url_to_file`` nor pooch resumes after a lost connection.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ __all__ = ["check_space", "data_folder", "disk_error", "download", "locked"]
 
 @dataclass(frozen=True)
 class _Order:
-    """What is to be fetched, from where, and how it is known to be right."""
+    """A file to download: its URL, its path, and its expected size and checksum."""
 
     url: str
     path: Path
@@ -37,23 +37,23 @@ class _Order:
 
 
 def data_folder(data_dir: str | None = None) -> Path:
-    """Where downloads are kept: ``data_dir``, else ``$RUNNER_DATA``, else ``~/.cache/runner``."""
+    """Returns the folder for downloads: ``data_dir``, else ``$RUNNER_DATA``, else ``~/.cache/runner``."""
     return Path(data_dir or os.environ.get("RUNNER_DATA") or "~/.cache/runner").expanduser().absolute()
 
 
 def download(url: str, path: str | Path, sha256: str, size: int | None = None, extra_bytes: int = 0) -> Path:
-    """Fetches ``url`` to ``path``, unless the right file is there already.
+    """Downloads ``url`` to ``path``, unless the correct file exists already.
 
-    A cut connection is tried again, and a killed download goes on where it stopped (``path`` + ``.part``), if
-    the server answers ranges; otherwise it starts again.
+    A lost connection is retried, and an interrupted download is resumed (from ``path`` + ``.part``) if the server
+    supports range requests; otherwise it restarts.
 
     Args:
-        sha256: what the file must be; nothing else ever gets the name ``path``.
-        size: in bytes, where it is known: then a wrong file is refused before it is fetched.
+        sha256: expected checksum; only a file with this checksum is moved to ``path``.
+        size: expected size in bytes, if known: a wrong file is then rejected before it is downloaded.
         extra_bytes: disk space needed afterwards in the same folder, such as for the extracted archive.
 
     Raises:
-        DataError: no network, no space, or a file that is not the one expected; says what to do.
+        DataError: no network, no disk space, or an unexpected file; the message says what to do.
     """
     order = _Order(url, Path(path).absolute(), sha256.lower(), size)
     try:
@@ -70,7 +70,7 @@ def download(url: str, path: str | Path, sha256: str, size: int | None = None, e
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Keeps other processes away from making ``path``; says so when it has to wait for one."""
+    """Holds a lock on ``path`` between processes; prints a message if it has to wait."""
     from filelock import FileLock, Timeout
 
     lock = FileLock(f"{path}.lock")
@@ -86,11 +86,11 @@ def locked(path: Path) -> Iterator[None]:
 
 
 def check_space(folder: Path, needed: int, purpose: str) -> None:
-    """Refuses before the work what could not end.
+    """Raises an error if a folder has too little free disk space.
 
     Args:
-        folder: an existing one.
-        needed: in bytes.
+        folder: an existing folder.
+        needed: required space, in bytes.
     """
     free = shutil.disk_usage(folder).free
     if free < needed:
@@ -102,7 +102,7 @@ def check_space(folder: Path, needed: int, purpose: str) -> None:
 
 
 def disk_error(error: OSError, path: Path) -> DataError:
-    """What an operating system's error means for the user who wanted ``path``."""
+    """Converts an operating system error while writing ``path`` to a user-facing error."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return DataError(
             f"The disk became full while making {path}. Free some space and run the command again."
@@ -118,7 +118,7 @@ def _check_present(order: _Order) -> None:
     if problem:
         raise DataError(
             f"{order.path} is not the expected file: {problem}. "
-            f"Delete it to download it again from {order.url}, or put the right one in its place."
+            f"Delete it to download it again from {order.url}, or replace it with the correct file."
         )
 
 
@@ -139,15 +139,15 @@ def _fetch_whole(order: _Order, extra_bytes: int) -> None:
     check_space(order.path.parent, rest + extra_bytes, f"downloading {order.path.name}")
     _fetch(order)
     problem = _mismatch(order, order.part)
-    if problem and resumed:  # the first part may be of an older file, or of a disk that lost its last writes
+    if problem and resumed:  # the partial file may be of an older version, or a disk may have lost its last writes
         order.part.unlink()
         _fetch(order)
         problem = _mismatch(order, order.part)
     if problem:
         order.part.unlink()
         raise DataError(
-            f"What {order.url} sent is not the expected file: {problem}. Nothing was kept. Either something in "
-            f"between (a proxy, a login page) changed it, or it was replaced there. {_by_hand(order)}"
+            f"What {order.url} sent is not the expected file: {problem}. Nothing was kept. Either a "
+            f"proxy or login page changed it, or it was replaced on the server. {_by_hand(order)}"
         )
     os.replace(order.part, order.path)
 
@@ -157,13 +157,13 @@ def _fetch(order: _Order) -> None:
         fetch(order.url, order.part, order.size)
     except FetchError as error:
         kept = size_of(order.part)
-        goes_on = f" {bytes_text(kept)} are kept; the same command goes on from there." if kept else ""
-        raise DataError(f"Could not download {order.url}: {error}.{goes_on} {_by_hand(order)}") from error
+        hint = f" {bytes_text(kept)} are kept; run the same command again to resume." if kept else ""
+        raise DataError(f"Could not download {order.url}: {error}.{hint} {_by_hand(order)}") from error
 
 
 def _by_hand(order: _Order) -> str:
     size = "" if order.size is None else f"{order.size} bytes, "
     return (
-        f"To do it by hand: get that file where there is a network, put it at {order.path} "
+        f"To download it manually: fetch the file on a machine with network access, put it at {order.path} "
         f"({size}SHA-256 {order.sha256}) and run the command again."
     )

@@ -1,4 +1,4 @@
-"""One address to a part file over HTTP, going on where it stopped."""
+"""Resumable HTTP download of one URL to a partial file."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FetchError", "fetch"]
 
-CHUNK = 1 << 16  # what a cut connection loses at most
+CHUNK = 1 << 16  # the most that a lost connection discards
 CONNECT_TIMEOUT_S = 15
 READ_TIMEOUT_S = 60
 PAUSES_S = (1.0, 2.0, 4.0, 8.0)
@@ -22,20 +22,20 @@ RETRIED_STATUS = (408, 425, 429, 500, 502, 503, 504)
 
 
 class FetchError(Exception):
-    """The file did not come; the message is the reason, a clause without a full stop."""
+    """The download failed; the message is the reason, a clause without a full stop."""
 
 
 def fetch(url: str, part: Path, size: int | None = None) -> None:
-    """Fetches ``url`` to ``part``, appending to what is there if the server answers ranges.
+    """Downloads ``url`` to ``part``, resuming an existing partial file if the server supports range requests.
 
-    A cut connection is tried again after 1, 2, 4 and 8 s. Attempts are counted anew whenever the file became
-    longer than ever before, so that a server without ranges that always cuts is given up on.
+    A lost connection is retried after 1, 2, 4 and 8 s. The count of attempts is reset whenever the file becomes longer
+    than ever before, so that a server without range support that always disconnects does not cause an endless loop.
 
     Args:
-        size: in bytes, where it is known: then a wrong file is refused before it is fetched.
+        size: expected size in bytes, if known: a wrong file is then rejected before it is downloaded.
 
     Raises:
-        FetchError: no network, a refusal, or a file of another size.
+        FetchError: no network, an HTTP error, or a file of another size.
     """
     import requests
 
@@ -60,7 +60,7 @@ def size_of(part: Path) -> int:
 
 
 def _request_rest(session: requests.Session, url: str, part: Path, size: int | None) -> None:
-    """One request for what is missing of the part file."""
+    """Sends one request for the missing rest of the partial file."""
     import requests
 
     have = size_of(part)
@@ -69,7 +69,7 @@ def _request_rest(session: requests.Session, url: str, part: Path, size: int | N
     headers = {"Range": f"bytes={have}-"} if have else {}
     timeout = (CONNECT_TIMEOUT_S, READ_TIMEOUT_S)
     with session.get(url, headers=headers, stream=True, timeout=timeout) as response:
-        if response.status_code == 416:  # what is there is no beginning of the file
+        if response.status_code == 416:  # the partial file is not a prefix of the file
             part.unlink()
             raise requests.ConnectionError("the server has no such range")
         response.raise_for_status()
@@ -106,7 +106,7 @@ def _total(response: requests.Response, start: int) -> int | None:
 
 
 def _is_final(error: requests.RequestException) -> bool:
-    """Whether trying again is useless: the server refused, or the address is malformed."""
+    """Returns whether retrying is useless: the server rejected the request, or the URL is malformed."""
     if error.response is not None:
         return error.response.status_code not in RETRIED_STATUS
     return isinstance(error, ValueError)  # InvalidURL, MissingSchema, InvalidSchema

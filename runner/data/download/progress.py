@@ -1,4 +1,4 @@
-"""Progress of long preparations: a bar on a terminal, a few plain lines anywhere else."""
+"""Progress of long preparations: a bar on a terminal, occasional plain lines otherwise."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ UNITS = ("bytes", "kB", "MB", "GB", "TB")
 
 
 def bytes_text(count: float) -> str:
-    """A size as people read it: ``787 MB`` (decimal units)."""
+    """Formats a size: ``787 MB`` (decimal units)."""
     power = 0
     while count >= 1000 and power < len(UNITS) - 1:
         count, power = count / 1000, power + 1
@@ -29,9 +29,9 @@ def progress(
     """Yields ``show(done)``, to be called with the absolute amount done so far.
 
     Args:
-        label: what is going on, such as ``Downloading archive.zip``.
-        total: the amount at the end, where it is known.
-        done: the amount already there, such as the first part of a resumed download.
+        label: description of the work, such as ``Downloading archive.zip``.
+        total: the final amount, if known.
+        done: the initial amount, such as the existing part of a resumed download.
     """
     if sys.stderr.isatty():
         with _bar(label, total, unit, done) as show:
@@ -61,14 +61,14 @@ def _bar(label: str, total: int | None, unit: str, done: int) -> Iterator[Callab
 
 
 class _Lines:
-    """Prints the first call, then at most a line every ten seconds with the time left, then the end."""
+    """Prints a line at the first call, then at most every ten seconds with the remaining time, then at the end."""
 
     def __init__(self, label: str, total: int | None, unit: str, done: int):
         self.label, self.total, self.unit = label, total, unit
         self.begun, self.already = time.monotonic(), done
         self.last = self.begun
         of = "" if total is None else f": {self._text(total)}"
-        already = f", {self._text(done)} are there already" if done else ""
+        already = f", {self._text(done)} already done" if done else ""
         print(f"{label}{of}{already}", file=sys.stderr, flush=True)
 
     def __call__(self, done: int) -> None:

@@ -157,13 +157,13 @@ def test_cut_archive_is_refused(tmp_path, kind, keep):
     make_zip(path, {"a": noise, "b": noise}) if kind == "zip" else make_tar(path, [("a", {"content": noise})])
     content = path.read_bytes()
     path.write_bytes(content[: int(len(content) * keep)])
-    assert_refused(path, tmp_path, "Delete it and get it again")
+    assert_refused(path, tmp_path, "Delete it and download it again")
 
 
 def test_no_archive_at_all(tmp_path):
     (tmp_path / "page.zip").write_text("<html>Please log in</html>")
     assert_refused(tmp_path / "page.zip", tmp_path, "neither a zip nor a tar")
-    with pytest.raises(DataError, match="There is no archive"):
+    with pytest.raises(DataError, match="The archive .* does not exist"):
         extract(tmp_path / "gone.zip", tmp_path / "out")
 
 

@@ -104,14 +104,14 @@ def test_refusal_is_final(server, tmp_path):
     with pytest.raises(DataError, match="404") as caught:
         download(server.url("gone.zip"), tmp_path / "gone.zip", SHA256, 5)
     assert len(server.asked) == 1
-    assert str(tmp_path / "gone.zip") in str(caught.value) and "by hand" in str(caught.value)
+    assert str(tmp_path / "gone.zip") in str(caught.value) and "manually" in str(caught.value)
 
 
 def test_offline_says_what_to_do_by_hand(server, url, tmp_path):
     server.close()
     with pytest.raises(DataError, match="connection failed") as caught:
         download(url, tmp_path / "data.zip", SHA256, len(BODY))
-    for needed in (url, str(tmp_path / "data.zip"), SHA256, str(len(BODY)), "by hand"):
+    for needed in (url, str(tmp_path / "data.zip"), SHA256, str(len(BODY)), "manually"):
         assert needed in str(caught.value)
 
 
