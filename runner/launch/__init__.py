@@ -1,1 +1,1 @@
-"""Ways to start workers on a run directory."""
+"""Launchers: the ways to start workers on a run directory."""

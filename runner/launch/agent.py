@@ -1,7 +1,7 @@
 """PyTorch's elastic agent on a run directory: ``python -m runner.launch.agent RUN_DIR NUM_WORKERS MAX_RESTARTS WORKER``.
 
-The same as ``torchrun --standalone --nproc-per-node … --max-restarts … -m runner.worker RUN_DIR``, but what it has to
-say goes to ``logs/agent.log``, and which rank ended first to a file beside it.
+Equivalent to ``torchrun --standalone --nproc-per-node … --max-restarts … -m runner.worker RUN_DIR``, except that the
+agent logs to ``logs/agent.log`` and records which rank failed first in a file in the same folder.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ __all__ = ["agent_arguments", "main"]
 
 WORKER = "runner.worker"
 GRACE_S = 45
-"""What the ranks have, after a signal, to save their state at the next step."""
+"""Time in seconds that the ranks have after a signal to save their state at the next step."""
 
 
 def agent_arguments(
@@ -34,7 +34,7 @@ def agent_arguments(
 ) -> list[str]:
     """
     Args:
-        nodes: where there are several machines: ``num_nodes``, ``endpoint``, ``address``, ``wait_s``.
+        nodes: for runs on several machines: ``num_nodes``, ``endpoint``, ``address``, ``wait_s``.
     """
     meeting = ["--standalone"]
     if nodes:
@@ -63,15 +63,15 @@ def log_path(run: RunDir, nodes: dict[str, Any] | None) -> Path:
 
 
 def main(argv: list[str]) -> int:
-    """Returns 0 when every rank came to its end, else 1, or 128 and the number of a signal."""
+    """Returns 0 if every rank succeeded, otherwise 1 or 128 plus the signal number."""
     path, num_workers, max_restarts, worker, *rest = argv
     nodes = json.loads(rest[0]) if rest else None
-    # A sweep starts a lost trial anew at once: its ranks of before must not be at it any more.
+    # A sweep restarts a lost trial immediately, so the ranks of the previous attempt must have exited by then.
     die_with_parent(signal.SIGTERM if worker == WORKER else signal.SIGKILL)
     run = RunDir(Path(path).absolute())
     run.logs.mkdir(exist_ok=True)
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // int(num_workers))))
-    os.environ["TORCH_DISABLE_SHARE_RDZV_TCP_STORE"] = "1"  # else a restart meets the addresses of before (gloo)
+    os.environ["TORCH_DISABLE_SHARE_RDZV_TCP_STORE"] = "1"  # otherwise a restart reads stale addresses (gloo)
 
     from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
@@ -103,13 +103,13 @@ def late(nodes: dict[str, Any] | None) -> str:
     if nodes is None:
         return "the workers of this machine did not find each other."
     return (
-        f"not all of {nodes['num_nodes']} machines came to {nodes['endpoint']} within {nodes['wait_s']:.0f} s "
+        f"not all of {nodes['num_nodes']} machines joined {nodes['endpoint']} within {nodes['wait_s']:.0f} s "
         "(launcher.wait_for_nodes_s). Start the same command on each of them."
     )
 
 
 def write_log(path: Path) -> None:
-    """All that the agent's libraries log goes to a file: the console belongs to rank zero."""
+    """Redirects the log output of the agent's libraries to a file, because only rank 0 prints to the console."""
     handler = logging.FileHandler(path, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     handler.setLevel(logging.INFO)
@@ -123,13 +123,13 @@ def write_log(path: Path) -> None:
 
 
 def write_killed(run: RunDir, rank: int, pid: int, signum: int) -> None:
-    """A rank that a signal ended could not say so itself. A hung one that was ended is told of as such already."""
+    """Records the failure of a rank that was killed by a signal. Killed ranks that hung are recorded elsewhere."""
     last = read_json(heartbeat_path(run, rank), {})
-    place = f"step {last.get('step', 0)}, epoch {last.get('epoch', 0)}, {last.get('phase', 'before its start')}"
+    position = f"step {last.get('step', 0)}, epoch {last.get('epoch', 0)}, {last.get('phase', 'before its start')}"
     path = stack_path(run, rank)
     crash = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
     stack = crash[crash.rfind("Fatal Python error") :] if "Fatal Python error" in crash else ""
-    message = f"rank {rank} (process {pid}) was ended by {signal.Signals(signum).name} at {place}."
+    message = f"rank {rank} (process {pid}) was ended by {signal.Signals(signum).name} at {position}."
     failure = Failure(rank, "killed", message, step=last.get("step", 0), stack=stack)
     if read_json(run.logs / f"rank{rank}.failure.json", {}).get("kind") != "hung":
         write_failure(run, failure)

@@ -25,14 +25,14 @@ __all__ = ["launch", "needs_agent", "num_workers", "reason_of"]
 
 POLL_INTERVAL_S = 0.5
 NON_RETRYABLE = ("mistake", "final", "time")
-"""Kinds of failures that another try would not mend."""
+"""Kinds of failures that a retry would not fix."""
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGHUP)
 FAILURE_GRACE_S = 3.0
-"""How long ranks that lost another one have to say so, before the agent is ended."""
+"""Time in seconds that ranks have to report after losing another rank, before the agent is terminated."""
 
 
 def needs_agent(config: Mapping[str, Any]) -> bool:
-    """Whether a run needs processes of its own: several devices, or a launcher that starts a worker anew."""
+    """Whether a run needs separate worker processes: for several devices, or a launcher that restarts workers."""
     hardware = config["hardware"]
     return (
         config["launcher"]["kind"] == "elastic"
@@ -43,37 +43,37 @@ def needs_agent(config: Mapping[str, Any]) -> bool:
 
 
 def num_workers(hardware: Mapping[str, Any]) -> int:
-    """One a device.
+    """Number of workers on this machine, one per device.
 
     Raises:
-        ConfigError: there are not so many.
+        ConfigError: fewer devices are available than requested.
     """
     devices, accelerator = hardware.get("devices") or 1, hardware.get("accelerator") or "auto"
     if accelerator == "cpu" and devices != "all":
         return devices
     import torch
 
-    there = torch.cuda.device_count()
-    if devices == "all" and there:
-        return there
-    if devices == "all" or (devices > there and (there or accelerator == "gpu")):
+    available = torch.cuda.device_count()
+    if devices == "all" and available:
+        return available
+    if devices == "all" or (devices > available and (available or accelerator == "gpu")):
         raise ConfigError(
-            f"hardware.devices={devices}, but PyTorch sees {there} CUDA devices here. "
-            "Use hardware=auto, or hardware=cpu_ddp for several processes on the processor."
+            f"hardware.devices={devices}, but PyTorch sees {available} CUDA devices here. "
+            "Use hardware=auto, or hardware=cpu_ddp for several processes on the CPU."
         )
     return devices
 
 
 def launch(run: RunDir, config: Mapping[str, Any], worker: str = "runner.worker") -> dict[str, Any]:
-    """Starts the workers, waits for their end, and returns the run's results.
+    """Starts the workers, waits until they end, and returns the run's results.
 
     Args:
-        worker: the module that each of them executes.
+        worker: the module that each worker executes.
 
     Raises:
         Pruned: a sweep ended the run.
-        Interrupted: a signal ended them; the state is saved.
-        RunFailed: a rank failed, more often than ``launcher.max_restarts``; the message names it.
+        Interrupted: a signal ended the workers; the state is saved.
+        RunFailed: a rank failed more than ``launcher.max_restarts`` times; the message names the rank.
     """
     run = RunDir(run.path.absolute())
     meeting = meet(config)
@@ -93,7 +93,7 @@ def launch(run: RunDir, config: Mapping[str, Any], worker: str = "runner.worker"
 
 
 def tidy(run: RunDir, meeting: NodeRendezvous | None) -> None:
-    """What an earlier start has left, before the first of this one's ranks says something."""
+    """Removes the failure records of an earlier attempt before the first rank of this one starts."""
     if meeting is not None and not meeting.is_first:
         meeting.hear(READY)
         return
@@ -110,29 +110,29 @@ def start_agent(run: RunDir, config: Mapping[str, Any], worker: str, meeting: No
     command = [sys.executable, "-m", "runner.launch.agent", str(run.path), str(workers), str(restarts), worker]
     if meeting is not None:
         os.environ.update(interface_of(meeting.address))
-        told = ("num_nodes", "endpoint", "address", "wait_s")
-        command.append(json.dumps({name: getattr(meeting, name) for name in told}))
-    return subprocess.Popen(command, start_new_session=True)  # Ctrl-C reaches it through here
+        shared = ("num_nodes", "endpoint", "address", "wait_s")
+        command.append(json.dumps({name: getattr(meeting, name) for name in shared}))
+    return subprocess.Popen(command, start_new_session=True)  # Ctrl-C is forwarded by this process
 
 
 @contextmanager
 def forward_signals(agent: subprocess.Popen) -> Iterator[list[int]]:
-    """The signals that came meanwhile. The first is passed on to the ranks, which save their state."""
-    came: list[int] = []
+    """Yields the list of signals received so far. The first is forwarded to the ranks, which then save their state."""
+    received: list[int] = []
 
     def handle(signum: int, frame: Any) -> None:
-        came.append(signum)
-        if len(came) == 1:
+        received.append(signum)
+        if len(received) == 1:
             agent.send_signal(signal.SIGTERM)
         elif signum == signal.SIGINT:
             agent.kill()  # the ranks do not outlive it
 
     try:
         before = {signum: signal.signal(signum, handle) for signum in SIGNALS}
-    except ValueError:  # not the main thread: signals are somebody else's
+    except ValueError:  # signal handlers can only be set in the main thread
         before = {}
     try:
-        yield came
+        yield received
     finally:
         for signum, handler in before.items():
             signal.signal(signum, handler)
@@ -142,23 +142,23 @@ def forward_signals(agent: subprocess.Popen) -> Iterator[list[int]]:
 
 
 def wait(agent: subprocess.Popen, run: RunDir, meeting: NodeRendezvous | None, signals: list[int]) -> int:
-    """The agent's exit code. It is ended when a rank has failed in a way that another try would not mend.
+    """Returns the agent's exit code. Terminates the agent if a rank failed in a way that a retry would not fix.
 
     Args:
-        signals: those that came here; one that came on another machine is added.
+        signals: those that this process received; a signal received on another machine is added.
     """
-    hopeless_at, told = None, False
+    hopeless_at, announced = None, False
     while True:
         try:
             return agent.wait(timeout=POLL_INTERVAL_S)
         except subprocess.TimeoutExpired:
             pass
-        if meeting is not None and signals and not told:
-            told = True
+        if meeting is not None and signals and not announced:
+            announced = True
             meeting.tell(STOP, str(signals[0]))
         elif meeting is not None and not signals and meeting.heard(STOP):
             signals.append(int(meeting.hear(STOP)))
-            told = True
+            announced = True
             agent.terminate()
         if hopeless_at is None and any(f.kind in NON_RETRYABLE for f in read_failures(run)):
             hopeless_at = time.monotonic()
@@ -168,11 +168,11 @@ def wait(agent: subprocess.Popen, run: RunDir, meeting: NodeRendezvous | None, s
 
 
 def end_orphans(run: RunDir, worker: str) -> None:
-    """No rank outlives its agent; this is for systems whose kernel does not see to that."""
+    """Kills ranks that outlived their agent, on systems whose kernel does not do so."""
     for pulse in read_heartbeats(run):
         try:
             if b"runner.launch.agent" in command_of(parent_of(pulse.pid)):
-                continue  # another machine's agent that shares this one's processes
+                continue  # belongs to another machine's agent that shares this process namespace
             command = command_of(pulse.pid)
             if worker.encode() in command and str(run.path).encode() in command:
                 os.kill(pulse.pid, signal.SIGKILL)
@@ -191,25 +191,25 @@ def parent_of(pid: int) -> int:
 
 
 def reason_of(run: RunDir, signum: int | None) -> Exception:
-    """What ended the ranks, and the status says the same."""
+    """The exception for what ended the ranks; the same reason is written to the status."""
     failure = first_failure(list(read_failures(run)))
     status = read_status(run)
     if signum is not None and (failure is None or failure.kind in ("left", "killed", "error")):
-        reason = status.reason if status.state == "interrupted" else "ended before its state was saved anew"
+        reason = status.reason if status.state == "interrupted" else "ended before its state was saved again"
         write_status(run, state="interrupted", reason=reason)
         return Interrupted(reason or "interrupted", signum)
     if failure is None:
-        failure = Failure(0, "killed", f"the agent of this run ended without a word; see {run.logs / 'agent.log'}.")
+        failure = Failure(0, "killed", f"the agent of this run ended without an error message; see {run.logs / 'agent.log'}.")
     if failure.kind == "time":
         write_status(run, state="interrupted", reason=failure.message)
         return OutOfTime(failure.message)
     write_status(run, state="failed", reason=failure.message)
     if failure.kind == "mistake":
         return UserError(failure.message)
-    return RunFailed(told(run, failure))
+    return RunFailed(failure_message(run, failure))
 
 
-def told(run: RunDir, failure: Failure) -> str:
+def failure_message(run: RunDir, failure: Failure) -> str:
     if failure.kind == "final":
         return failure.message
     stack = f"\nIt was at:\n{failure.stack}" if failure.stack else ""

@@ -1,4 +1,4 @@
-"""A run of several folds: each is a run directory of its own, started like any other, one after the other."""
+"""Cross-validation runs: each fold is a run directory of its own; the folds are trained one after the other."""
 
 from __future__ import annotations
 
@@ -31,25 +31,25 @@ __all__ = ["launch_folds"]
 
 PLAN = "folds.json"
 OF_CONFIG = "of_config"
-"""In a fold's provenance: the config of the run that it was made of last."""
+"""Key in a fold's provenance: digest of the parent run's config that the fold was last created from."""
 
 
 def launch_folds(run: RunDir, config: DictConfig) -> dict[str, Any]:
-    """Trains the folds that are not finished, and puts the results of all together.
+    """Trains the unfinished folds and aggregates the results of all.
 
     Returns:
-        What ``results.json`` holds: means over the folds, their deviations, and each fold's own.
+        The content of ``results.json``: means and standard deviations over the folds, and the results of each fold.
 
     Raises:
-        RunnerError: what ended one of the folds; those behind it are not begun.
+        RunnerError: a fold failed; the folds after it are not started.
     """
     numbers = range(config.folds.get("num_folds", 5))
     if read_status(run).state == "finished" and not any(has_work(run, config, number) for number in numbers):
-        messages.text(f"{run.name} is finished; with another run.name all folds are trained anew.")
+        messages.text(f"{run.name} is finished; use another run.name to train all folds again.")
         return read_json(run.results_path)
     process_info = ProcessInfo.here()
     if process_info.world_size > 1:
-        raise UserError(f"folds are the work of one process, and {process_info.starter} has started {process_info.world_size}.")
+        raise UserError(f"folds need a single process, but {process_info.starter} has started {process_info.world_size}.")
     with recorded(run, config, True, Heartbeat.of(process_info)), interruptible():
         plan = plan_folds(fold_config(run, config, 0), run)
         write_json(run.path / PLAN, plan)
@@ -68,7 +68,7 @@ def launch_folds(run: RunDir, config: DictConfig) -> dict[str, Any]:
 
 
 def fold_config(run: RunDir, config: DictConfig, number: int) -> DictConfig:
-    """The config of the run as that of one fold."""
+    """The config of one fold of the run."""
     made = OmegaConf.create(to_plain(config, []))
     made.folds.index = number
     made.run.name = f"{run.name}_{number}"
@@ -76,7 +76,7 @@ def fold_config(run: RunDir, config: DictConfig, number: int) -> DictConfig:
 
 
 def has_work(run: RunDir, config: DictConfig, number: int) -> bool:
-    """Makes the directory of a fold what the run's config wants it to be, and tells whether it is to be trained."""
+    """Creates or updates the directory of a fold from the run's config. Returns whether the fold must be trained."""
     fold, wanted = fold_of(run, number), fold_config(run, config, number)
     text = to_yaml(to_plain(wanted, []))
     digest = hashlib.sha256(text.encode()).hexdigest()
@@ -91,7 +91,7 @@ def has_work(run: RunDir, config: DictConfig, number: int) -> bool:
 
 
 def prepare_fold(run: RunDir, fold: RunDir, number: int, config: str, digest: str) -> None:
-    """Once the config stands in a fold's directory, it is whole; written twice, it is the same."""
+    """Writes a fold's directory. The config is written last, so an interrupted call can be repeated safely."""
     for folder in (fold.checkpoints, fold.plots, fold.logs):
         folder.mkdir(parents=True, exist_ok=True)
     provenance = read_json(run.provenance_path, {})
@@ -111,7 +111,7 @@ def prepare_fold(run: RunDir, fold: RunDir, number: int, config: str, digest: st
 def train_fold(run: RunDir, number: int, num_folds: int) -> None:
     """
     Raises:
-        RunnerError: it did not come to its end; the message says which fold it was.
+        RunnerError: the fold did not finish; the message contains its number.
     """
     fold = fold_of(run, number)
     messages.text(f"\nfold {number}, {number + 1} of {num_folds}")
@@ -124,18 +124,18 @@ def train_fold(run: RunDir, number: int, num_folds: int) -> None:
         raise
     status = read_status(fold)
     if status.state != "finished":
-        raise RunFailed(f"fold {number} ended as {status.state}: {status.reason or 'without a word'}.")
-    gc.collect()  # the model of this fold makes room for that of the next
+        raise RunFailed(f"fold {number} ended as {status.state}: {status.reason or 'no reason was recorded'}.")
+    gc.collect()  # frees the memory of this fold's model before the next fold
     messages.fold(number, read_json(fold.results_path))
 
 
 def marked(results: dict[str, Any]) -> dict[str, float]:
-    """A fold's metrics by names that are not those of the whole run."""
+    """A fold's metrics, renamed so that they differ from those of the parent run."""
     return {f"fold/{key}": value for split in ("val", "test") for key, value in (results.get(split) or {}).items()}
 
 
 def note_metrics(run: RunDir, step: int, epoch: int, metrics: dict[str, float]) -> None:
-    """Adds a point to the run's own journal, where it does not stand there yet."""
+    """Adds a point to the parent run's journal unless it is already there."""
     known = {key: {at: value for at, _, value in points} for key, points in load_metrics(run.metrics_path).items()}
     if all(same(known.get(key, {}).get(step), value) for key, value in metrics.items()):
         return
@@ -151,11 +151,11 @@ def same(one: float | None, other: float) -> bool:
 def reject_change(run: RunDir, numbers: range) -> None:
     """
     Raises:
-        RunFailed: the data changed between one fold and another.
+        RunFailed: the data changed between two folds.
     """
     digests = {read_json(fold_of(run, number).facts_path, {}).get("digest") for number in numbers}
     if len(digests) > 1:
         raise RunFailed(
-            "the data have changed since the first fold was trained, so the folds are not of one cut. Train all of them "
-            "anew, with another run.name."
+            "the data have changed since the first fold was trained, so the folds do not belong to the same split. Train all "
+            "of them again with another run.name."
         )

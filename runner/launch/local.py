@@ -1,4 +1,4 @@
-"""A run directory from a composition, and workers on it: one in this process, several under an agent."""
+"""Creates a run directory from a composition and executes it: in this process or in several under an agent."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ __all__ = ["launch", "prepare"]
 
 
 def prepare(composition: Composition, command: list[str] | None = None) -> RunDir:
-    """Writes the directory of a checked composition.
+    """Writes the run directory of a checked composition.
 
     Raises:
-        UserError: the folder for runs cannot be written.
+        UserError: the root folder for runs is not writable.
     """
     config = composition.config
     name = config.run.name
@@ -46,14 +46,14 @@ def prepare(composition: Composition, command: list[str] | None = None) -> RunDi
 
 
 def launch(run: RunDir) -> dict[str, Any] | None:
-    """Executes the run where its launcher says. Within a group of processes this becomes one of its ranks.
+    """Executes the run with its launcher. Within an existing process group this process becomes one of its ranks.
 
     Returns:
-        The run's results; None when a cluster is at it and nobody waits here.
+        The run's results; None if the run continues on a cluster and this command does not wait for it.
 
     Raises:
-        UserError: a mistake. If it was found before the first step of a new run, the directory is removed.
-        RunnerError: anything else that ended it; its status says the same.
+        UserError: invalid input. If it was detected before the first step of a new run, the directory is removed.
+        RunnerError: any other failure; the run's status records the same reason.
     """
     is_new = is_untouched(run)
     try:
@@ -65,7 +65,7 @@ def launch(run: RunDir) -> dict[str, Any] | None:
 
 
 def has_trained(run: RunDir) -> bool:
-    """Whether anything came of it or of one of its folds: a metric or a checkpoint."""
+    """Whether the run or one of its folds has a metric or a checkpoint."""
     files = [*run.path.rglob(run.metrics_path.name), *run.path.rglob(f"{run.checkpoints.name}/*")]
     return any(path.stat().st_size for path in files)
 

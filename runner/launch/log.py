@@ -1,4 +1,4 @@
-"""The log of a run that other machines carry out, shown here as it grows."""
+"""Shows the growing log of a run that executes on another machine."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from pathlib import Path
 __all__ = ["show_new"]
 
 NOISE = ("submitit ", "slurmstepd", "srun: ")
-"""How lines begin that are SLURM's and submitit's own, and say what is said here in other words."""
+"""Prefixes of lines written by SLURM and submitit that repeat what runner reports itself."""
 
 
 def show_new(log: Path, read: int) -> int:
-    """Prints whole lines from ``read`` on.
+    """Prints the complete lines after byte offset ``read``.
 
     Returns:
-        How far it has come.
+        The offset after the last printed line.
     """
     try:
         with open(log, "rb") as file:

@@ -1,7 +1,7 @@
-"""Several machines on one run: the same command on each, and a meeting point in ``launcher.rendezvous``.
+"""Runs on several machines: the same command on each, and a rendezvous address in ``launcher.rendezvous``.
 
-The machine that has the address serves a key-value store there for as long as it is at the run. It makes the run
-directory, on a disk that all share; the agents of all machines meet over the same store.
+The machine with that address serves a key-value store there for the duration of the run. It creates the run
+directory on a shared disk; the agents of all machines use the same store for their rendezvous.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ class NodeRendezvous:
     """
     Attributes:
         endpoint: host and port of the store.
-        address: of this machine, as the others reach it.
-        is_first: this machine serves the store.
-        wait_s: how long one machine waits for the others.
+        address: address of this machine, as reached by the others.
+        is_first: whether this machine serves the store.
+        wait_s: time in seconds to wait for the other machines.
     """
 
     store: Any
@@ -43,19 +43,19 @@ class NodeRendezvous:
     wait_s: float
 
     def decide(self, make: Callable[[], RunDir | None]) -> RunDir | None:
-        """The run that the first machine decides on.
+        """The run directory chosen by the first machine.
 
         Raises:
-            UserError: the first machine has found a mistake; it says which.
-            RunFailed: nothing was heard of the first machine.
+            UserError: the first machine reported an error; its own output contains the reason.
+            RunFailed: the first machine did not respond.
         """
         if not self.is_first:
-            told = self.hear(RUN)
-            if told in ("", "-"):
+            path = self.hear(RUN)
+            if path in ("", "-"):
                 self.farewell()
-            if not told:
-                raise UserError(f"the machine at {self.endpoint} has nothing to train; it says there why.")
-            return None if told == "-" else RunDir(told)
+            if not path:
+                raise UserError(f"the machine at {self.endpoint} has nothing to train; see its output for the reason.")
+            return None if path == "-" else RunDir(path)
         try:
             run = make()
         except RunnerError:
@@ -74,16 +74,16 @@ class NodeRendezvous:
         try:
             return self.store.get(key).decode()
         except RuntimeError as error:
-            raise RunFailed(f"the machine at {self.endpoint} has said nothing for {self.wait_s:.0f} s.") from error
+            raise RunFailed(f"the machine at {self.endpoint} has not responded for {self.wait_s:.0f} s.") from error
 
     def heard(self, key: str) -> bool:
         try:
             return self.store.check([key])
-        except RuntimeError:  # the first machine has gone; the agent notices that too
+        except RuntimeError:  # the first machine has left; the agent notices that too
             return False
 
     def farewell(self) -> None:
-        """The first machine goes last, for the store goes with it."""
+        """Lets the first machine leave last, because the store ends with it."""
         try:
             self.store.add(LEFT, 1)
             until = time.monotonic() + FAREWELL_S
@@ -101,7 +101,7 @@ def num_nodes(config: Mapping[str, Any]) -> int:
 
 
 def meet(config: Mapping[str, Any]) -> NodeRendezvous | None:
-    """The meeting of a config's machines, the same for the whole process; None for a single machine.
+    """The rendezvous of the config's machines, one per process; None for a single machine.
 
     Raises:
         RunFailed: the other machines were not reached in time.
@@ -118,7 +118,7 @@ def meet(config: Mapping[str, Any]) -> NodeRendezvous | None:
 def reject_nodes(config: Mapping[str, Any], command: str) -> None:
     """
     Raises:
-        ConfigError: a command that makes run directories of its own is asked for several machines that meet by themselves.
+        ConfigError: several machines are configured for a command that creates several run directories.
     """
     if num_nodes(config) > 1 and config["launcher"]["kind"] in ("local", "elastic"):
         raise ConfigError(
@@ -139,22 +139,22 @@ def open_meeting(endpoint: str, nodes: int, wait_s: float) -> NodeRendezvous:
         )
     except (RuntimeError, OSError) as error:
         raise RunFailed(
-            f"launcher.rendezvous={endpoint}: nobody answers there within {wait_s:.0f} s. Is the same command running "
+            f"launcher.rendezvous={endpoint}: no response within {wait_s:.0f} s. Is the same command running "
             f"on the machine with that address, and can it be reached from here? ({str(error).splitlines()[0]})"
         ) from error
     return NodeRendezvous(store, endpoint, address, first, nodes, wait_s)
 
 
 def may_serve(host: str, port: int) -> bool:
-    """Whether the address is this machine's and nobody serves there yet.
+    """Whether the address belongs to this machine and its port is free.
 
     Raises:
-        ConfigError: the name stands for no address.
+        ConfigError: the host name cannot be resolved.
     """
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     except socket.gaierror as error:
-        raise ConfigError(f"launcher.rendezvous={host}:{port}: {host} is no address ({error.strerror}).") from error
+        raise ConfigError(f"launcher.rendezvous={host}:{port}: {host} cannot be resolved ({error.strerror}).") from error
     with socket.socket(family, kind, protocol) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -167,10 +167,10 @@ def may_serve(host: str, port: int) -> bool:
 
 
 def first_contact(host: str, port: int, wait_s: float) -> str:
-    """Waits until somebody serves there.
+    """Waits until the first machine accepts connections.
 
     Returns:
-        The address under which this machine reaches the first one.
+        The address of this machine on the network that reaches the first one.
     """
     until = time.monotonic() + wait_s
     while True:
@@ -184,7 +184,7 @@ def first_contact(host: str, port: int, wait_s: float) -> str:
 
 
 def interface_of(address: str) -> dict[str, str]:
-    """Tells the libraries of collectives over which interface the others are reached, unless the user has."""
+    """Environment variables that set the network interface for collectives, unless the user has set them."""
     import psutil
 
     names = ("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME")

@@ -1,4 +1,4 @@
-"""The workers of a run on a Ray cluster: an actor for each rank, all started anew when one of them is lost."""
+"""Runs the workers on a Ray cluster: one actor per rank; if one is lost, all are restarted."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ __all__ = ["launch"]
 POLL_INTERVAL_S = 0.5
 MAX_SHOWN = 400
 GRACE_S = 45.0
-"""What the ranks have, after a signal, to save their state at the next step."""
+"""Time in seconds that the ranks have after a signal to save their state at the next step."""
 
 
 def launch(run: RunDir, config: Mapping[str, Any]) -> dict[str, Any]:
-    """Starts the workers, waits for their end, and returns the run's results.
+    """Starts the workers, waits until they end, and returns the run's results.
 
     Raises:
-        UserError: there is no cluster.
-        Interrupted: a signal ended them; the state is saved.
-        RunFailed: a rank failed, more often than ``launcher.max_restarts``.
+        UserError: no cluster is available.
+        Interrupted: a signal ended the workers; the state is saved.
+        RunFailed: a rank failed more than ``launcher.max_restarts`` times.
     """
     run = RunDir(run.path.absolute())
     launcher = Launcher(**config["launcher"])
@@ -55,7 +55,7 @@ def launch(run: RunDir, config: Mapping[str, Any]) -> dict[str, Any]:
             if attempts.carry_out(number) or attempts.is_hopeless():
                 break
             if number < launcher.max_restarts:
-                print(f"a worker was lost or has failed; all go on from the last checkpoint ({number + 1}. restart)")
+                print(f"a worker was lost or has failed; all workers resume from the last checkpoint (restart {number + 1})")
     if read_status(run).state == "finished":
         return read_json(run.results_path)
     raise reason_of(run, attempts.signals[0] if attempts.signals else None)
@@ -64,7 +64,7 @@ def launch(run: RunDir, config: Mapping[str, Any]) -> dict[str, Any]:
 class Attempts:
     """
     Attributes:
-        signals: those that came to this process.
+        signals: signals received by this process.
     """
 
     def __init__(self, run: RunDir, launcher: Launcher, num_workers: int):
@@ -76,14 +76,14 @@ class Attempts:
         self._actors: list[Any] = []
 
     def is_hopeless(self) -> bool:
-        """Whether another try would end in the same way, or nobody wants one."""
+        """Whether a retry is pointless or unwanted."""
         return bool(self.signals) or any(f.kind in NON_RETRYABLE for f in read_failures(self.run))
 
     def carry_out(self, number: int) -> bool:
-        """One start of all workers.
+        """Starts all workers once and waits for them.
 
         Returns:
-            Whether all came to their end.
+            Whether all of them succeeded.
         """
         import ray
         from ray.util.placement_group import placement_group, remove_placement_group
@@ -94,11 +94,11 @@ class Attempts:
             self._wait_for_place(group)
             self._start(group, number)
             return self._wait()
-        except ray.exceptions.RayError as error:  # a machine was lost while the workers were started
+        except ray.exceptions.RayError as error:  # a machine was lost during the start
             print(f"Ray: {' '.join(str(error).split())[:MAX_SHOWN]}", file=sys.stderr)
             return False
         finally:
-            with suppress(ray.exceptions.RayError):  # the cluster is gone; nothing is left to give back
+            with suppress(ray.exceptions.RayError):  # the cluster is gone, and its reservations with it
                 for actor in self._actors:
                     ray.kill(actor)
                 remove_placement_group(group)
@@ -110,19 +110,19 @@ class Attempts:
 
         wanted = f"{self.num_workers} × " + " + ".join(f"{n:g} {kind}" for kind, n in self.bundle.items())
         until = time.monotonic() + self.launcher.wait_for_nodes_s
-        told = False
+        reported = False
         while not ray.wait([group.ready()], timeout=2)[0]:
-            there = {kind: ray.cluster_resources().get(kind, 0) for kind in self.bundle}
-            has = ", ".join(f"{n:g} {kind}" for kind, n in there.items())
-            if not told:
-                told = True
-                print(f"waits for {wanted} of the Ray cluster, which has {has} in all", file=sys.stderr, flush=True)
+            available = {kind: ray.cluster_resources().get(kind, 0) for kind in self.bundle}
+            has = ", ".join(f"{n:g} {kind}" for kind, n in available.items())
+            if not reported:
+                reported = True
+                print(f"waiting for {wanted} on the Ray cluster, which has {has} in total", file=sys.stderr, flush=True)
             if self.signals:
-                raise Interrupted("ended while it waited for the Ray cluster.", self.signals[0])
+                raise Interrupted("interrupted while waiting for the Ray cluster.", self.signals[0])
             if time.monotonic() > until:
                 raise RunFailed(
-                    f"the Ray cluster has not given {wanted} within {self.launcher.wait_for_nodes_s:.0f} s; it has {has} "
-                    "in all. Add machines, or ask for less."
+                    f"the Ray cluster did not provide {wanted} within {self.launcher.wait_for_nodes_s:.0f} s; it has {has} "
+                    "in total. Add machines, or request fewer resources."
                 )
 
     def _start(self, group: Any, number: int) -> None:
@@ -150,7 +150,7 @@ class Attempts:
         }
         ray.get(
             [
-                # Ray shows each worker its own GPUs only: each is the first of its machine.
+                # Ray shows each worker only its own GPUs, so each worker's device index is 0.
                 actor.start.remote(
                     "runner.worker", path, str(self.log), os.getcwd(),
                     common | {"RANK": str(rank), "LOCAL_RANK": "0", "LOCAL_WORLD_SIZE": "1"},
@@ -187,20 +187,20 @@ def came_well(reference: Any) -> bool:
 
     try:
         return ray.get(reference) == 0
-    except ray.exceptions.RayError:  # the actor is gone, with its machine perhaps
+    except ray.exceptions.RayError:  # the actor is gone, perhaps with its machine
         return False
 
 
 @contextmanager
 def forward_signals(attempts: Attempts) -> Iterator[None]:
-    """The signals that come meanwhile are handed on to the ranks, which save their state."""
+    """Forwards signals to the ranks, which then save their state."""
 
     def handle(signum: int, frame: Any) -> None:
         attempts.signals.append(signum)
 
     try:
         before = {signum: signal.signal(signum, handle) for signum in SIGNALS}
-    except ValueError:  # not the main thread: signals are somebody else's
+    except ValueError:  # signal handlers can only be set in the main thread
         before = {}
     try:
         yield

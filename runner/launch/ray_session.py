@@ -1,4 +1,4 @@
-"""The Ray cluster of this command: how it is reached, what goes there with a worker, what is reserved for one."""
+"""Connection to the Ray cluster, the environment passed to its workers, and the resources reserved for each."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from runner.errors import UserError
 __all__ = ["connect", "handed_on", "resources_of"]
 
 SHOWN = ("PYTHONPATH", "RUNNER_")
-"""Beginnings of the variables that Ray's own processes get from this command; its dashboard shows them to everybody."""
+"""Prefixes of variables passed to Ray's own processes. Its dashboard shows them to every user."""
 
 HANDED_ON = (*SHOWN, "MLFLOW_", "HYDRA_", "HF_", "TORCH_HOME")
-"""Beginnings of those that the workers get."""
+"""Prefixes of variables passed to the workers."""
 
 
 def connect(address: str) -> None:
     """
     Raises:
-        UserError: no cluster answers.
+        UserError: no cluster responds.
     """
     import ray
 
@@ -35,10 +35,10 @@ def connect(address: str) -> None:
             ray.init(include_dashboard=False, **options)
         else:
             ray.init(address=address, **options)
-    except Exception as error:  # Ray raises errors of many kinds here
+    except Exception as error:  # Ray raises many unrelated exception types here
         raise UserError(
             f"launcher.address={address}: no Ray cluster answers ({str(error).splitlines()[0]}). Start one with "
-            "`ray start --head` on one machine and `ray start --address=HOST:PORT` on the others, or take "
+            "`ray start --head` on one machine and `ray start --address=HOST:PORT` on the others, or use "
             "launcher.address=local for this machine alone."
         ) from error
 
@@ -48,7 +48,7 @@ def handed_on(beginnings: tuple[str, ...] = HANDED_ON) -> dict[str, str]:
 
 
 def resources_of(launcher: Launcher, hardware: Mapping[str, Any]) -> dict[str, float]:
-    """What Ray reserves for one worker."""
+    """Resources that Ray reserves for one worker."""
     gpus = launcher.gpus_per_worker
     if gpus is None:
         gpus = 1 if hardware.get("accelerator") == "gpu" else 0

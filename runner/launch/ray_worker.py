@@ -1,6 +1,6 @@
-"""What Ray keeps on a machine for a rank: an actor that starts the rank's process and tells how it ended.
+"""Ray actor of a rank: it starts the rank's process on its machine and returns the exit code.
 
-The rank is a process of its own: it has signals and libraries to itself, and dies with the actor.
+The rank is a separate process with its own signal handlers and libraries. It dies with the actor.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class RankActor:
         self._process: subprocess.Popen | None = None
 
     def where(self, path: str) -> tuple[str, int, bool]:
-        """The machine's address, a free port of it, and whether it sees the run directory."""
+        """The machine's address, a free port on it, and whether it sees the run directory."""
         import ray
 
         address = ray.util.get_node_ip_address()

@@ -1,4 +1,4 @@
-"""A new run directory from an old one: the same config, seeds and number of threads; on request the same code."""
+"""Prepares a new run from an old one with the same config, seeds and thread count, optionally with the same code."""
 
 from __future__ import annotations
 
@@ -27,24 +27,24 @@ __all__ = ["code_of", "prepare_again", "run_with_code"]
 def prepare_again(run: RunDir, command: list[str]) -> RunDir:
     """
     Raises:
-        UserError: the run is not finished, or no single config made it.
+        UserError: the run is not finished, or its config was changed during the run.
     """
     status = read_status(run)
     if status.state != "finished":
         raise UserError(
-            f"{run.name} is {status.state}, and there is nothing yet to compare with. `runner resume {run.path}` "
-            "brings it to its end."
+            f"{run.name} is {status.state}, so its results cannot be compared yet. `runner resume {run.path}` "
+            "finishes it."
         )
     provenance = read_json(run.provenance_path, {})
     changes = [Change(key, *values) for entry in provenance.get("changed", []) for key, values in entry["changes"].items()]
     if acting := [str(change) for change in changes if change.acts]:
         raise UserError(
-            f"{run.name} was changed while it was under way ({'; '.join(acting)}): no single config makes it again."
+            f"{run.name} was changed between its attempts ({'; '.join(acting)}), so no single config reproduces it."
         )
     config = OmegaConf.load(run.config_path)
     num_threads = (provenance.get("worker") or {}).get("num_threads")
     if num_threads and config.hardware.get("num_threads") is None:
-        config.hardware.num_threads = num_threads  # sums are added in another order with another number
+        config.hardware.num_threads = num_threads  # the thread count determines the order of summation
     config.resume = None
     again = RunDir.create(root_of(run), f"{run.name.replace('/', '_')}_again")
     write_text(again.config_path, to_yaml(to_plain(config, [])), durable=True)
@@ -56,7 +56,7 @@ def prepare_again(run: RunDir, command: list[str]) -> RunDir:
 
 
 def root_of(run: RunDir) -> Path:
-    """The folder of runs; trials of a sweep, folds, and runs with further seeds lie deeper in it."""
+    """The root folder for runs; sweep trials, folds and repeats lie in deeper folders."""
     if run.path.parent.name in (REPEATS, FOLDS):
         return root_of(RunDir(run.path.parents[1]))
     return run.path.parents[2] if is_trial(run) else run.path.parent
@@ -64,14 +64,14 @@ def root_of(run: RunDir) -> Path:
 
 @contextmanager
 def code_of(run: RunDir) -> Iterator[Path]:
-    """The code as it was: the revision that the run was made with, and its uncommitted changes, in a folder.
+    """Checks out the revision that the run was made with, and its uncommitted changes, into a temporary folder.
 
     Raises:
-        UserError: the repository here does not have it.
+        UserError: this repository does not contain the revision.
     """
     git = read_json(run.provenance_path, {}).get("git") or {}
     if not git.get("revision"):
-        raise UserError(f"{run.name} does not say which revision it was made with: it was started outside a repository.")
+        raise UserError(f"{run.name} has no recorded revision: it was started outside a repository.")
     with tempfile.TemporaryDirectory(prefix="runner-code-") as folder:
         tree = Path(folder) / "tree"
         call(["git", "worktree", "add", "--detach", str(tree), git["revision"]])
@@ -86,14 +86,14 @@ def code_of(run: RunDir) -> Iterator[Path]:
 def call(command: list[str]) -> None:
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
-        raise UserError(f"`{' '.join(command)}` failed: {done.stderr.strip()}. Without --checkout the present code is used.")
+        raise UserError(f"`{' '.join(command)}` failed: {done.stderr.strip()}. Omit --checkout to use the current code.")
 
 
 def run_with_code(run: RunDir, tree: Path) -> None:
     """Executes a run directory in a process that imports the code of ``tree``.
 
     Raises:
-        RunFailed: it did not come to its end; it has said why.
+        RunFailed: the run did not finish; its own output contains the reason.
     """
     path = os.pathsep.join(filter(None, [str(tree), os.environ.get("PYTHONPATH")]))
     environment = os.environ | {"PYTHONPATH": path, "PYTHONSAFEPATH": "1"}

@@ -1,4 +1,4 @@
-"""An earlier run that a command goes on with: which one, and with what changed."""
+"""Resuming: which earlier run a command continues, and with which changes."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ __all__ = ["adopt", "earlier_run", "fingerprint", "go_on", "goes_on", "may_go_on
 
 
 def fingerprint(composition: Composition) -> str:
-    """The same for two commands that ask for the same training."""
+    """A digest that is equal for two commands that request the same training."""
     plain = to_plain(composition.config, [])
     plain = plain | {"run": {**plain["run"], "name": None}, "resume": None}
     return hashlib.sha256(to_yaml(plain).encode()).hexdigest()
 
 
 def goes_on(composition: Composition) -> bool:
-    """Whether a command means an earlier run of its kind, where there is one."""
+    """Whether a command resumes a matching earlier run, if one exists."""
     return composition.config.get("resume") == "auto" or of_all_folds(composition.config)
 
 
 def earlier_run(composition: Composition) -> RunDir | None:
-    """The run that ``resume=auto`` means, as does a command with folds: the one of that name, else the newest of the
-    same config; None when there is none yet."""
+    """The run that ``resume=auto`` or a command with folds refers to: the run of that name, or else the newest run with
+    the same config; None if no such run exists."""
     root, name = composition.config.run.root, composition.config.run.name
     runs = list_runs(root)
     if of_all_folds(composition.config):
@@ -49,75 +49,75 @@ def earlier_run(composition: Composition) -> RunDir | None:
 
 
 def may_go_on(run: RunDir, changes: list[Change]) -> bool:
-    """Whether there is anything left to do.
+    """Whether the run has work left.
 
     Raises:
-        UserError: the run is under way, or a change would make its result meaningless.
+        UserError: the run is in progress, or a change would make its result meaningless.
     """
     reject_running(run)
     refused = refusals(changes)
     if refused:
         raise ConfigError(
-            [f"{refusal} Go on without it, or start a new run with it: `runner train`." for refusal in refused]
+            [f"{refusal} Resume without this change, or start a new run with it: `runner train`." for refusal in refused]
         )
     return read_status(run).state != "finished" or lengthens(changes)
 
 
 def go_on(run: RunDir, composition: Composition | None) -> bool:
-    """Makes a run ready to go on, with the values that are other than before.
+    """Prepares a run for resuming, with the changed values of a new config.
 
     Args:
-        composition: the config as it is wanted now; None leaves it as it is.
+        composition: the new config; None keeps the stored one.
 
     Returns:
-        Whether there is anything left to do.
+        Whether the run has work left.
 
     Raises:
-        UserError: it cannot go on, or not so.
+        UserError: the run cannot be resumed, or not with these changes.
     """
     wanted = OmegaConf.load(run.config_path) if composition is None else composition.config
-    if not adopt(run, wanted) and not of_all_folds(wanted):  # of folds the results are told again
+    if not adopt(run, wanted) and not of_all_folds(wanted):  # for folds, the results are printed again
         print(f"{run.name} is finished. `runner resume {run.name} trainer.max_epochs=N` trains it longer.")
         return False
     return True
 
 
 def adopt(run: RunDir, wanted: DictConfig) -> bool:
-    """Puts into a run's config what is other in the config that is wanted now.
+    """Writes the values that differ in ``wanted`` into the run's config.
 
     Returns:
-        Whether there is anything left to do; where not, nothing was written.
+        Whether the run has work left; if not, nothing was written.
 
     Raises:
-        UserError: it cannot go on, or not so.
+        UserError: the run cannot be resumed, or not with these changes.
     """
     config = OmegaConf.load(run.config_path)
     changes = find_changes(plain(config), plain(wanted))
     if not may_go_on(run, changes):
         return False
     if changes:
-        there = plain(wanted)
+        values = plain(wanted)
         for change in changes:
-            put(config, change.key, there)
+            put(config, change.key, values)
         write_text(run.config_path, to_yaml(plain(config)), durable=True)
         note(run, changes)
-    if read_status(run).state == "finished":  # results of before must not pass for those of what now fails to start
-        write_status(run, state="interrupted", reason="it is to be trained longer, and has not begun to be")
+    if read_status(run).state == "finished":  # if the new attempt fails to start, old results must not pass for its own
+        write_status(run, state="interrupted", reason="a longer training was requested but has not started")
     return True
 
 
 def put(config: Any, key: str, wanted: dict[str, Any]) -> None:
-    """Gives a key the value it has in ``wanted``. Where that has no such key, what stands in place of it does: nothing, or
-    a value in place of the node that held it."""
-    place, value = "", wanted
+    """Sets a key to its value in ``wanted``. If ``wanted`` lacks the key, the nearest existing parent is set instead: it
+    may be missing or hold a plain value there."""
+    parent, value = "", wanted
     for name in key.split("."):
         if not isinstance(value, dict) or name not in value:
             break
-        place, value = f"{place}.{name}".lstrip("."), value[name]
-    if place != key and isinstance(value, dict) and value:
+        parent, value = f"{parent}.{name}".lstrip("."), value[name]
+    if parent != key and isinstance(value, dict) and value:
         OmegaConf.select(config, key.rpartition(".")[0]).pop(key.rpartition(".")[2], None)
     else:
-        OmegaConf.update(config, place, value, merge=False, force_add=True)
+        OmegaConf.update(config, parent, value, merge=False, force_add=True)
 
 
 def plain(config: Any) -> dict[str, Any]:
@@ -125,7 +125,7 @@ def plain(config: Any) -> dict[str, Any]:
 
 
 def note(run: RunDir, changes: list[Change]) -> None:
-    """Into the provenance, and to the user."""
+    """Records the changes in the provenance and prints them."""
     provenance = read_json(run.provenance_path, {})
     entry = {
         "at": time.strftime("%Y-%m-%dT%H:%M:%S%z"),

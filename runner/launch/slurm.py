@@ -1,4 +1,4 @@
-"""A SLURM job on a run directory: submitted by submitit, followed in the terminal, gone on with after a requeue."""
+"""Submits a SLURM job for a run directory with submitit, follows it in the terminal, and resumes it after a requeue."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ __all__ = ["launch", "parameters", "submit"]
 POLL_INTERVAL_S = 1.0
 
 def launch(run: RunDir, config: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Submits a job on the run and, unless ``launcher.follow=false``, shows what it prints until it has ended.
+    """Submits a job for the run and, unless ``launcher.follow=false``, prints its output until it ends.
 
     Returns:
-        The run's results; None when nobody waits for them here.
+        The run's results; None if this command does not wait for them.
 
     Raises:
-        UserError: SLURM does not take the job; or there is one at the run already.
+        UserError: SLURM rejects the job, or the run already has an active job.
         Interrupted: the job was cancelled.
         RunFailed: the job failed.
     """
@@ -45,14 +45,14 @@ def launch(run: RunDir, config: Mapping[str, Any]) -> dict[str, Any] | None:
     write_json(job_path(run), {"job": number, "submitted_at": time.time()})
     log = log_path(run, number)
     print(f"SLURM job {number} for {run.path}", flush=True)
-    look = f"`tail -f {log}` shows what it prints, `scancel {number}` saves its state and ends it."
+    look = f"`tail -f {log}` shows its output, `scancel {number}` saves its state and ends it."
     if not launcher.follow:
         print(look)
         return None
     try:
         job = follow(number, log)
     except KeyboardInterrupt:
-        print(f"\njob {number} goes on without being followed. {look}", flush=True)
+        print(f"\njob {number} continues in the background. {look}", flush=True)
         return None
     return outcome(run, job)
 
@@ -68,7 +68,7 @@ def log_path(run: RunDir, number: str) -> Path:
 def reject_second(run: RunDir) -> None:
     """
     Raises:
-        UserError: an earlier job has not ended.
+        UserError: an earlier job is still active.
     """
     number = read_json(job_path(run), {}).get("job")
     if number is None:
@@ -76,13 +76,13 @@ def reject_second(run: RunDir) -> None:
     job = job_of(number)
     if job.is_active:
         raise UserError(
-            f"SLURM job {number} is at {run.name} ({job.state.lower()}). `tail -f {log_path(run, number)}` shows what it "
-            f"prints, `scancel {number}` saves its state and ends it."
+            f"{run.name} already has SLURM job {number} ({job.state.lower()}). `tail -f {log_path(run, number)}` shows its "
+            f"output, `scancel {number}` saves its state and ends it."
         )
 
 
 def parameters(name: str, config: Mapping[str, Any]) -> dict[str, Any]:
-    """What submitit hands on to sbatch."""
+    """Options that submitit passes to sbatch."""
     hardware, launcher = config["hardware"], Launcher(**config["launcher"])
     devices = hardware.get("devices") or 1
     gpus = launcher.gpus_per_node
@@ -111,26 +111,26 @@ def parameters(name: str, config: Mapping[str, Any]) -> dict[str, Any]:
 def submit(run: RunDir, options: dict[str, Any], max_requeues: int) -> str:
     """
     Returns:
-        The number of the job.
+        The job id.
 
     Raises:
-        UserError: sbatch refuses it. A run directory that was made for it alone is taken away again.
+        UserError: sbatch rejects the job. A run directory created only for it is removed.
     """
     executor = make_executor(run.logs / "slurm")
     executor.update_parameters(**options)
     import submitit
 
     try:
-        with redirect_stderr(io.StringIO()):  # sbatch's words are in the error
+        with redirect_stderr(io.StringIO()):  # the exception contains sbatch's output
             return executor.submit(carry_out, str(run.path), max_requeues).job_id
     except (submitit.core.utils.FailedJobError, submitit.core.utils.FailedSubmissionError) as error:
         if is_untouched(run):
             shutil.rmtree(run.path)
-        raise UserError(f"SLURM does not take the job: {words_of(error)}. Nothing is submitted.") from error
+        raise UserError(f"SLURM rejected the job: {words_of(error)}. Nothing was submitted.") from error
 
 
 def make_executor(folder: Path) -> Any:
-    """submitit's, with SIGUSR1 for the end of a job's time: SIGUSR2 asks a rank for its stack."""
+    """A submitit executor that uses SIGUSR1 for preemption, because SIGUSR2 makes a rank print its stack."""
     os.environ["SUBMITIT_PREEMPT_SIGNAL"] = "USR1"  # for the job
     import submitit
 
@@ -138,20 +138,20 @@ def make_executor(folder: Path) -> Any:
 
 
 def words_of(error: Exception) -> str:
-    """What sbatch has said, without its name."""
+    """The error message of sbatch, without the program's name."""
     lines = [line.rpartition("error: ")[2].strip() for line in str(error).splitlines() if "error: " in line]
     return "; ".join(dict.fromkeys(lines)).rstrip(".") or str(error)
 
 
 def follow(number: str, log: Path) -> Job:
-    """Prints what the job prints, and what becomes of it, until it has ended."""
-    told, read = "", 0
+    """Prints the job's output and its state changes until it ends."""
+    reported, read = "", 0
     while True:
         job = job_of(number)
         read = show_new(log, read)
         news = news_of(job)
-        if news and news != told:
-            told = news
+        if news and news != reported:
+            reported = news
             print(f"job {number}: {news}", file=sys.stderr, flush=True)
         if not job.is_active:
             show_new(log, read)
@@ -160,21 +160,21 @@ def follow(number: str, log: Path) -> Job:
 
 
 def news_of(job: Job) -> str:
-    again = f", {job.restarts + 1}. time" if job.restarts else ""
+    again = f", attempt {job.restarts + 1}" if job.restarts else ""
     if job.state == "PENDING":
-        return f"waits in the queue{again} ({job.reason})" if job.reason else f"waits in the queue{again}"
-    return f"runs on {job.node}{again}" if job.state == "RUNNING" else ""
+        return f"waiting in the queue{again} ({job.reason})" if job.reason else f"waiting in the queue{again}"
+    return f"running on {job.node}{again}" if job.state == "RUNNING" else ""
 
 
 def outcome(run: RunDir, job: Job) -> dict[str, Any]:
-    """What came of a job that has ended, told by the run's status, or by SLURM where that knows better."""
+    """The result of an ended job, according to the run's status or, if that is out of date, to SLURM."""
     status = read_status(run)
     if status.state == "finished":
         return read_json(run.results_path)
     if status.state == "failed" and status.reason:
         raise RunFailed(f"{status.reason}\nIts log: {log_path(run, job.id)}")
     if job.state == "CANCELLED":
-        saved = status.reason or "cancelled before it had begun"
+        saved = status.reason or "cancelled before it started"
         write_status(run, state="interrupted", reason=saved)
         raise Interrupted(f"job {job.id} was cancelled. {saved}", signal.SIGTERM)
     why = f" ({job.reason})" if job.reason else ""

@@ -1,4 +1,4 @@
-"""What a task of a SLURM job does: a rank of the run; the first one puts the job back into the queue when it must."""
+"""Entry point of a task of a SLURM job: it executes one rank; the first rank requeues the job if necessary."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from runner.run.directory import RunDir
 __all__ = ["carry_out"]
 
 SIGNALS = (signal.SIGUSR1, signal.SIGTERM)
-"""SIGUSR1 comes before the job's time is over, SIGTERM when another job is preferred, and when it is cancelled."""
+"""SIGUSR1 is sent before the time limit; SIGTERM on preemption and on cancellation."""
 
 END_WAIT_S = 90
-"""How long SLURM may take to end a job that goes back into the queue."""
+"""Time in seconds that SLURM may take to end a job that is requeued."""
 
 
 def carry_out(path: str, max_requeues: int) -> None:
-    """Called by submitit in every task. What became of the run stands in its status.
+    """Called by submitit in every task. The outcome is written to the run's status.
 
     Raises:
-        RunnerError: what ended the run.
+        RunnerError: the run failed.
     """
     run, process_info = RunDir(Path(path)), ProcessInfo.here()
     for signum in SIGNALS:
-        signal.signal(signum, stop)  # while everything is imported; training has handlers of its own
+        signal.signal(signum, stop)  # for the duration of the imports; training installs its own handlers
     try:
         from runner.worker import execute
 
@@ -47,14 +47,14 @@ def carry_out(path: str, max_requeues: int) -> None:
 
 
 def stop(signum: int, frame: FrameType | None) -> None:
-    raise Interrupted(f"{signal.Signals(signum).name}: ended at once.", signum)
+    raise Interrupted(f"{signal.Signals(signum).name}: ended immediately.", signum)
 
 
 def goes_back(stopped: Interrupted, max_requeues: int) -> bool:
-    """Whether the job shall go on later: not when somebody has cancelled it, and not for ever.
+    """Whether to requeue the job: not after a cancellation, and at most ``max_requeues`` times.
 
-    A job that is cancelled, or that SLURM itself puts back, does not count as running any more; one that has to make
-    room for another does until its time of grace is over.
+    A job that is cancelled, or requeued by SLURM itself, no longer has the state RUNNING; a preempted job keeps it until
+    its grace period is over.
     """
     if stopped.signum not in SIGNALS:
         return False
@@ -62,21 +62,21 @@ def goes_back(stopped: Interrupted, max_requeues: int) -> bool:
         return False
     if int(os.environ.get("SLURM_RESTART_COUNT", 0)) < max_requeues:
         return True
-    print(f"the job has been in the queue {max_requeues + 1} times (launcher.max_requeues): it ends here.", flush=True)
+    print(f"the job has been queued {max_requeues + 1} times (launcher.max_requeues), so it ends here.", flush=True)
     return False
 
 
 def requeue() -> None:
     job = os.environ["SLURM_JOB_ID"]
-    print(f"job {job} goes back into the queue.", flush=True)
+    print(f"job {job} is requeued.", flush=True)
     done = subprocess.run(["scontrol", "requeue", job], capture_output=True, text=True)
     if done.returncode:
-        # A job that SLURM itself puts back meanwhile cannot be put back twice.
+        # scontrol fails if SLURM requeues the job itself at the same time.
         print(f"scontrol requeue {job}: {done.stderr.strip()}", flush=True)
 
 
 def wait_for_the_end() -> None:
-    """SLURM ends all tasks of the job; one that left before would look like a failure."""
+    """Waits for SLURM to end all tasks of the job; a task that exits earlier would look like a failure."""
     for signum in SIGNALS:
         signal.signal(signum, signal.SIG_DFL)
     time.sleep(END_WAIT_S)

@@ -1,4 +1,4 @@
-"""What SLURM says about a job: asked of ``scontrol``, which every cluster has; ``sacct`` needs a data base."""
+"""State of a SLURM job from ``scontrol``, which every cluster has; ``sacct`` would need a database."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ ACTIVE = ("PENDING", "CONFIGURING", "RUNNING", "SUSPENDED", "STOPPED", "COMPLETI
 class Job:
     """
     Attributes:
-        state: as SLURM spells it; ``GONE`` when it has forgotten the job, ``UNKNOWN`` when it does not answer.
-        reason: why it waits, or ended.
-        node: where it runs.
-        restarts: how often it went back into the queue.
-        exit_status: an exit code, or the negative number of the signal that ended it.
+        state: as spelled by SLURM; ``GONE`` if SLURM no longer lists the job, ``UNKNOWN`` if it does not respond.
+        reason: why the job is waiting, or why it ended.
+        node: the node it runs on.
+        restarts: how often it was requeued.
+        exit_status: the exit code, or the negative signal number.
     """
 
     id: str
@@ -48,11 +48,11 @@ def job_of(number: str) -> Job:
 
 
 def parse(number: str, line: str) -> Job:
-    """Of one line of ``scontrol -o show job``."""
+    """Parses one line of ``scontrol -o show job``."""
 
     def value(name: str) -> str:
-        found = re.search(rf"(?:^|\s){name}=(\S+)", line)
-        return "" if found is None or found.group(1) in ("(null)", "None") else found.group(1)
+        match = re.search(rf"(?:^|\s){name}=(\S+)", line)
+        return "" if match is None or match.group(1) in ("(null)", "None") else match.group(1)
 
     code, _, signum = (value("ExitCode") or "1:0").partition(":")
     status = -int(signum or 0) or (128 - int(code) if int(code) > 128 else int(code))

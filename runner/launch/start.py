@@ -1,4 +1,4 @@
-"""From a command to a run directory: one process makes it, whether it is alone or one of several that were started."""
+"""From a command to a run directory, which exactly one process creates even if several were started."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ from runner.run.status import read_status
 __all__ = ["begin", "begin_again", "fit_to", "joins_others"]
 
 OWN = ("run.root",)
-"""Keys in which machines may differ: a shared folder can have another path on each."""
+"""Keys that may differ between machines: a shared folder can have a different path on each."""
 
 
 def begin(compose: Callable[[], Composition], command: list[str]) -> RunDir | None:
-    """The run directory of a command, checked and written. With ``resume=auto`` it may be one there is already; None,
-    told, when nothing is left to do in that.
+    """Returns the checked and written run directory of a command. With ``resume=auto`` it may be an existing one; None,
+    with a message, if that has no work left.
 
-    Inside ``torchrun`` or ``srun`` the first rank composes and writes; the others wait and get the same directory. When
-    torchrun has started its processes anew, it is the directory of before, and they go on from its last checkpoint.
+    Under ``torchrun`` or ``srun`` the first rank composes and writes; the others wait and receive the same directory.
+    After a restart by torchrun it is the existing directory, and the ranks resume from its last checkpoint.
 
     Raises:
-        ConfigError: with every mistake in the config.
+        ConfigError: contains every error in the config.
     """
     process_info = ProcessInfo.here()
 
@@ -65,14 +65,14 @@ def begin(compose: Callable[[], Composition], command: list[str]) -> RunDir | No
     run = meeting.decide(lambda: ready(composition))
     if run is not None and not meeting.is_first and read_status(run).state == "created":
         compare_with_first(run, composition, meeting.endpoint)
-        print(f"this machine joins {run.path}, made by the one at {meeting.endpoint}", file=sys.stderr)
+        print(f"this machine joins {run.path}, created by the one at {meeting.endpoint}", file=sys.stderr)
     return run
 
 
 def compare_with_first(run: RunDir, composition: Composition, endpoint: str) -> None:
     """
     Raises:
-        ConfigError: the command of this machine asks for something else than that of the first.
+        ConfigError: the command on this machine differs from that on the first.
     """
     theirs = flat(OmegaConf.to_container(OmegaConf.load(run.config_path)))
     ours = flat(OmegaConf.to_container(OmegaConf.create(to_yaml(to_plain(composition.config, [])))))
@@ -94,12 +94,12 @@ def flat(value: Any, process_info: str = "") -> dict[str, Any]:
 
 
 def begin_again(choose: Callable[[], RunDir | None]) -> RunDir | None:
-    """A run there is already, or None where nothing is left to do; inside ``torchrun`` the first rank chooses."""
+    """An existing run, or None if it has no work left; under ``torchrun`` the first rank chooses."""
     return in_group(ProcessInfo.here(), lambda before: choose() if before is None else before)
 
 
 def joins_others(run: RunDir) -> bool:
-    """Whether this machine joins a run that another one has begun just now."""
+    """Whether this machine joins a run that another machine has just started."""
     meeting = None if ProcessInfo.here().under_agent else meet(OmegaConf.load(run.config_path))
     return meeting is not None and not meeting.is_first
 
@@ -113,33 +113,33 @@ def in_group(process_info: ProcessInfo, decide: Callable[[RunDir | None], RunDir
 
 
 def fit_to(process_info: ProcessInfo, composition: Composition) -> list[str]:
-    """Writes into the config how many devices there are; the starter of the processes has decided that.
+    """Writes the number of devices that the process starter has set into the config.
 
     Returns:
-        What the user wants otherwise.
+        Error messages for settings that contradict it.
     """
     if not process_info.under_agent:
         return []
     config, problems = composition.config, []
     if of_all_folds(config):
         problems.append(
-            f"folds are the work of one process, and {process_info.starter} has started {process_info.world_size}. Call it without "
-            f"{process_info.starter}; hardware.devices={process_info.local_world_size} gives each fold so many devices."
+            f"folds need a single process, but {process_info.starter} has started {process_info.world_size}. Omit "
+            f"{process_info.starter}; hardware.devices={process_info.local_world_size} gives each fold that many devices."
         )
-    there = {"hardware.devices": process_info.local_world_size, "hardware.num_nodes": process_info.num_nodes}
-    for key, number in there.items():
+    started = {"hardware.devices": process_info.local_world_size, "hardware.num_nodes": process_info.num_nodes}
+    for key, number in started.items():
         wanted = OmegaConf.select(config, key)
         if key in composition.explicit and wanted not in (number, "all"):
             problems.append(
                 f"{key}={wanted}, but {process_info.starter} has started {process_info.world_size} processes, "
-                f"{process_info.local_world_size} a machine. Leave {key} out, or start as many."
+                f"{process_info.local_world_size} per machine. Omit {key}, or start as many."
             )
         if number > 1 or wanted is not None:
             OmegaConf.update(config, key, number, force_add=True)
     kind = OmegaConf.select(config, "launcher.kind")
     if kind != "local":
         problems.append(
-            f"launcher={kind} would have no effect: {process_info.starter} starts the workers here. Leave it out, or give "
+            f"launcher={kind} would have no effect: {process_info.starter} starts the workers here. Omit it, or run "
             f"the command without {process_info.starter}."
         )
     return problems
