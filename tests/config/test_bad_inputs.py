@@ -250,7 +250,7 @@ EFFECT = [
 
 PLACES = [
     Bad("data=image_folder", ["data.root: a value must be given", "Add data.root=VALUE"]),
-    Bad("data=image_folder data.root=nowhere", ["data.root=nowhere", "there is no such folder"]),
+    Bad("data=image_folder data.root=nowhere", ["data.root=nowhere", "no such folder"]),
     Bad("data=image_folder data.root=.", ["data"]),
     Bad("data=csv data.path=none.csv data.target=x", ["none.csv"]),
     Bad("data=csv data.target=x", ["data.path is not set", "data.path=FILE"]),

@@ -1,1 +1,1 @@
-"""Images: read, augmented, cut into splits; the image data sets."""
+"""Image classification data sets: reading, augmentation and splits."""

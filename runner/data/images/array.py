@@ -1,4 +1,4 @@
-"""The base of sets of small labelled images that lie in memory as one array."""
+"""The base class of data sets of small labelled images that are kept in memory as one array."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ __all__ = ["ImageArrayDataModule", "fit_image"]
 
 
 def fit_image(image: Tensor, shape: Sequence[int]) -> Tensor:
-    """Any image as the images of a set: its channels, its size (the aspect ratio is not kept).
+    """Converts an image to the channels and the size of a data set (the aspect ratio is not preserved).
 
     Args:
         image: uint8 ``(3, H, W)``.
-        shape: ``(C, H, W)`` of the result, C being 1 or 3.
+        shape: ``(C, H, W)`` of the result, with C = 1 or 3.
     """
     if shape[0] == 1:
         red, green, blue = image.int()
@@ -40,21 +40,21 @@ def fit_image(image: Tensor, shape: Sequence[int]) -> Tensor:
 
 
 class ImageArrayDataModule(DataModule):
-    """Labelled uint8 images in memory, cut from arrays; batches are gathered from them at once.
+    """Labelled uint8 images in memory; whole batches are gathered by indexing.
 
-    A subclass says what the class attributes below are and how ``read`` gets the arrays.
+    A subclass sets the class attributes below and implements ``read``.
 
     Args:
-        augment: ``(image, size, can_flip) -> image`` on uint8 ``(C, H, W)``, for training only; then samples
-            are read one by one.
-        num_components: of a principal component analysis of the training images: the model gets so many numbers, of
-            unit variance each, in place of the pixels.
+        augment: ``(image, size, can_flip) -> image`` on uint8 ``(C, H, W)``, for training only; samples are then
+            read individually.
+        num_components: number of principal components of the training images that the model gets instead of the
+            pixels, each with unit variance.
 
     Attributes:
-        title: name of the set.
+        title: name of the data set.
         image_shape: ``(C, H, W)``.
-        mean, std: of the training images' channels, as fractions of 255.
-        can_flip: whether a mirrored image still is one of its class.
+        mean, std: statistics of the training images' channels, as fractions of 255.
+        can_flip: whether mirroring preserves the class.
     """
 
     title: ClassVar[str]
@@ -81,15 +81,15 @@ class ImageArrayDataModule(DataModule):
         self.normalize = Standardize.for_images(self.mean, self.std)
 
     def read(self) -> dict[str, tuple[ArraySource, Tensor]]:
-        """Source and indices of each split."""
-        raise TypeError(f"{type(self).__name__} does not say how it is read")
+        """Returns the source and the indices of each split."""
+        raise TypeError(f"{type(self).__name__} does not define how it is read")
 
     def source_name(self) -> str:
-        """Where the images came from, for the facts."""
+        """The origin of the images, for the facts."""
         return ""
 
     def setup(self, stage: str | None = None) -> None:
-        """Reads the arrays, once. A prediction needs none of them."""
+        """Reads the arrays, once. Not needed for prediction."""
         if self.splits or stage == "predict":
             return
         parts = self.read()
@@ -143,10 +143,10 @@ class ImageArrayDataModule(DataModule):
         return ImageTransform(self.augment, self.image_shape[-1], self.can_flip)
 
     def read_inputs(self, paths: Sequence[str]) -> list[tuple[str, Tensor]]:
-        """Image files, and all those in folders, in the channels and the size of the set: uint8 ``(C, H, W)``.
+        """Reads image files, including those in folders, in the data set's channels and size: uint8 ``(C, H, W)``.
 
         Raises:
-            DataError: a path that is not there, or a folder without images.
+            DataError: a path does not exist, or a folder contains no images.
             DataError: a file cannot be decoded.
         """
         files = [file for path in paths for file in image_files(path)]
@@ -154,12 +154,12 @@ class ImageArrayDataModule(DataModule):
 
 
 class ImageTransform:
-    """An augmentation of images as the transform of a split.
+    """Adapts an image augmentation to the transform of a split.
 
     Args:
-        augment: such as ``runner.data.images.augment.ImageAugment``.
-        size: of the images, in pixels.
-        can_flip: whether it may mirror them.
+        augment: an augmentation such as ``runner.data.images.augment.ImageAugment``.
+        size: size of the images, in pixels.
+        can_flip: whether images may be mirrored.
     """
 
     def __init__(self, augment: Callable[..., Tensor], size: int, can_flip: bool):

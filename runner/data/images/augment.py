@@ -1,4 +1,4 @@
-"""Random changes of training images that leave their class what it is."""
+"""Random augmentations of training images that preserve the class."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ ERASED_AREA = (0.02, 0.2)
 
 
 class ImageAugment:
-    """Crop, flip, rotation, colour and erasing, each drawn from torch's global generator.
+    """Random crop, flip, rotation, colour jitter and erasing, drawn from torch's global generator.
 
     Args:
-        flip: mirror half of the images, where the data set says that mirrored ones make sense.
-        min_scale: smallest part of the area that a random crop shows; 1 shows the whole image, squeezed.
-        degrees: rotation by up to so many degrees, either way.
-        color: how far brightness, contrast and saturation may change, as a part of their value. (Turning the hue
-            would take longer than all else together.)
-        erase: how often a rectangle is painted over with the image's mean colour (Zhong et al. 2020,
+        flip: mirror half of the images, if the data set allows mirroring.
+        min_scale: smallest fraction of the area that a random crop shows; 1 resizes the whole image.
+        degrees: maximum rotation in either direction, in degrees.
+        color: maximum relative change of brightness, contrast and saturation. (Hue is not changed, because that would
+            take longer than all other augmentations together.)
+        erase: probability of filling a random rectangle with the image's mean colour (Zhong et al. 2020,
             arXiv:1708.04896).
-        policy: further changes drawn from a list of fourteen: ``rand`` takes ``operations`` of them, each as strong
-            as ``magnitude`` says (RandAugment, Cubuk et al. 2019); ``trivial`` one of any strength (TrivialAugment,
-            Müller and Hutter 2021).
-        operations: acts with ``rand``.
-        magnitude: acts with ``rand``.
+        policy: further augmentations drawn from a list of fourteen: ``rand`` applies ``operations`` of them with
+            strength ``magnitude`` (RandAugment, Cubuk et al. 2019); ``trivial`` applies one with random strength
+            (TrivialAugment, Müller and Hutter 2021).
+        operations: number of augmentations of ``rand``.
+        magnitude: strength of the augmentations of ``rand``.
     """
 
     def __init__(
@@ -58,15 +58,15 @@ class ImageAugment:
         self.erase = erase
 
     def __call__(self, image: Tensor, size: int, can_flip: bool = True) -> Tensor:
-        """One image as this epoch sees it.
+        """Augments one image.
 
         Args:
-            image: ``uint8`` of ``(C, H, W)``.
-            size: of the result, in pixels.
-            can_flip: whether a mirrored image is one of the same class (a digit is not).
+            image: uint8 ``(C, H, W)``.
+            size: side of the result, in pixels.
+            can_flip: whether mirroring preserves the class (for digits it does not).
 
         Returns:
-            ``uint8`` of ``(C, size, size)``.
+            uint8 ``(C, size, size)``.
         """
         image = random_crop(image, size, self.min_scale)
         if self.flip and can_flip and torch.rand(()) < 0.5:
@@ -88,7 +88,7 @@ def uniform(low: float, high: float) -> float:
 
 
 def random_crop(image: Tensor, size: int, min_scale: float) -> Tensor:
-    """A random part of the image with sides of 3:4 to 4:3, resized (Szegedy et al. 2015, arXiv:1409.4842)."""
+    """Crops a random window with an aspect ratio of 3:4 to 4:3 and resizes it (Szegedy et al. 2015, arXiv:1409.4842)."""
     height, width = image.shape[-2:]
     if min_scale < 1:
         part, turn, down, right = torch.rand(4).tolist()  # one draw: four cost as much as the crop
@@ -121,7 +121,7 @@ def random_erase(image: Tensor) -> Tensor:
 
 
 def erasing(height: int, width: int) -> tuple[slice, slice]:
-    """Rows and columns of a random rectangle in an image."""
+    """Returns the rows and columns of a random rectangle in an image."""
     area = height * width * uniform(*ERASED_AREA)
     aspect = math.exp(uniform(-math.log(3), math.log(3)))
     rows = min(height, max(1, round(math.sqrt(area / aspect))))

@@ -1,4 +1,4 @@
-"""The base of the well-known sets of small images: an official test split, files in a folder or downloaded."""
+"""The base class of benchmarks of small images with an official test split, read from a folder or downloaded."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ __all__ = ["ImageBenchmarkDataModule"]
 
 
 class ImageBenchmarkDataModule(ImageArrayDataModule):
-    """Images whose test split is official: it is only tested on, and validation is cut from train.
+    """Images with an official test split; validation images are split off from the training images.
 
     Args:
-        root: a folder that holds the files already; they are downloaded when None.
-        data_dir: where downloads are kept; see ``runner.data.download.file.data_folder``.
-        val_size: images of the training files that validate.
-        split_seed: of that cut.
+        root: a folder that contains the files; they are downloaded when None.
+        data_dir: folder for downloads; see ``runner.data.download.file.data_folder``.
+        val_size: number of training images used for validation.
+        split_seed: seed of the split into train and val.
 
     Attributes:
-        url: the folder on the web.
-        files: what is fetched from there: name → (bytes, SHA-256), as TensorFlow Datasets lists them.
+        url: base URL of the files.
+        files: files to download, name → (bytes, SHA-256), as listed by TensorFlow Datasets.
     """
 
     url: ClassVar[str]
@@ -56,12 +56,12 @@ class ImageBenchmarkDataModule(ImageArrayDataModule):
         self.split_seed = split_seed
 
     def missing(self, folder: Path) -> list[str]:
-        """Files that the folder should hold and does not."""
-        raise TypeError(f"{type(self).__name__} does not say which files it reads")
+        """Returns the required files that the folder lacks."""
+        raise TypeError(f"{type(self).__name__} does not define which files it reads")
 
     def read_split(self, split: str) -> ArraySource:
-        """All images of ``train`` (validation is cut from it afterwards) or of ``test``."""
-        raise TypeError(f"{type(self).__name__} does not say how it is read")
+        """Reads all images of ``train`` (including the validation images) or of ``test``."""
+        raise TypeError(f"{type(self).__name__} does not define how it is read")
 
     @property
     def folder(self) -> Path:
@@ -72,12 +72,12 @@ class ImageBenchmarkDataModule(ImageArrayDataModule):
             return []
         remedy = f"Put the files of {self.title} there, or leave data.root out to download them."
         if not self.folder.is_dir():
-            return [f"data.root={self.root}: there is no such folder. {remedy}"]
+            return [f"data.root={self.root}: no such folder. {remedy}"]
         missing = self.missing(self.folder)
         if not missing:
             return []
-        there = sorted(path.name for path in self.folder.iterdir())
-        shown = ", ".join(there[:8]) + (" …" if len(there) > 8 else "") if there else "nothing"
+        names = sorted(path.name for path in self.folder.iterdir())
+        shown = ", ".join(names[:8]) + (" …" if len(names) > 8 else "") if names else "nothing"
         return [f"data.root={self.root} lacks {', '.join(missing)}; it holds {shown}. {remedy}"]
 
     def prepare_data(self) -> None:
@@ -92,7 +92,7 @@ class ImageBenchmarkDataModule(ImageArrayDataModule):
         train, test = self.read_split("train"), self.read_split("test")
         if self.val_size >= len(train):
             raise DataError(
-                f"data.val_size={self.val_size} leaves none of the {len(train)} images to train on; give less."
+                f"data.val_size={self.val_size} leaves none of the {len(train)} images to train on; choose a smaller value."
             )
         order = torch.randperm(len(train), generator=torch.Generator().manual_seed(self.split_seed))
         val, rest = order[: self.val_size].sort().values, order[self.val_size :].sort().values

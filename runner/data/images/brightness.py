@@ -1,4 +1,4 @@
-"""How bright images with more than eight bits are, so that their range is not wasted on values that do not occur."""
+"""Checks whether images with more than eight bits use their value range."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ COMMON_DEPTHS = (8, 9, 10, 11, 12, 13, 14)
 
 @dataclass(frozen=True)
 class Brightness:
-    """The smallest and the largest value of an image with more than eight bits, or what is wrong with its values."""
+    """The smallest and the largest value of an image with more than eight bits, or a fault of its values."""
 
     path: str
     low: float
@@ -32,11 +32,11 @@ class Brightness:
 
 
 def look_at_brightness(root: Path, paths: Sequence[str], max_value: float | None, most: int = NUM_LOOKED_AT) -> str | None:
-    """A sentence about images that would keep few of their grey levels; None if there are none.
+    """Returns a warning if images would keep few of their grey levels after scaling, else None.
 
     Args:
         root: the folder that the paths are relative to.
-        most: at most so many images are read, evenly spread.
+        most: maximum number of images to read, evenly spread.
 
     Raises:
         DataError: an image has values outside of the range, or of an unknown range.
@@ -52,11 +52,11 @@ def look_at_brightness(root: Path, paths: Sequence[str], max_value: float | None
 
 
 def measure(root: Path, path: str, max_value: float | None) -> Brightness | None:
-    """None for an image of eight bits, and for a file that cannot be read: decoding it reports that."""
+    """Returns None for an image with eight bits and for an unreadable file, which is reported by decoding."""
     try:
         with Image.open(root / path, formats=FORMATS) as image:
             values = deep_values(image, root / path)
-    except Exception:  # damaged bytes make decoders raise a dozen kinds
+    except Exception:  # decoders raise a dozen types for damaged bytes
         return None
     if values is None:
         return None
@@ -78,7 +78,7 @@ def deep_values(image: Image.Image, path: Path) -> np.ndarray | None:
 
 
 def brightness_note(highest: float, count: int, max_value: float | None) -> str | None:
-    """What to say of ``count`` images whose largest value is ``highest``."""
+    """Returns a warning if the largest value ``highest`` of ``count`` images is far below white."""
     white = SIXTEEN_BITS if max_value is None else max_value
     if max_value is not None or highest > 2 ** COMMON_DEPTHS[-1] - 1:
         return None

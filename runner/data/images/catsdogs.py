@@ -28,19 +28,19 @@ logger = logging.getLogger(__name__)
 
 
 class CatsDogsDataModule(ImageFolderDataModule):
-    """A local folder in any layout of ImageFolderDataModule, or the archive: downloaded, checked, unpacked, and
-    its broken files found and listed once.
+    """A local folder in any layout of ImageFolderDataModule, or the downloaded archive, whose broken files are
+    detected and listed once after extraction.
 
     Args:
-        root: a folder that holds the photographs already; the archive is downloaded when None.
-        data_dir: where the download is kept; ``$RUNNER_DATA`` or ``~/.cache/runner`` when None.
+        root: a folder that contains the photographs; the archive is downloaded when None.
+        data_dir: folder for the download; ``$RUNNER_DATA`` or ``~/.cache/runner`` when None.
 
-    The others are those of ImageFolderDataModule.
+    The other arguments are those of ImageFolderDataModule.
 
     Attributes:
-        url, size, sha256: of the archive. The address and the size are TensorFlow Datasets' and of public
-            download logs; the SHA-256 is that of GoMLX's dogsvscats example.
-        unpacked_size: about what it needs when unpacked, in bytes.
+        url, size, sha256: identify the archive. URL and size come from TensorFlow Datasets and public download logs,
+            the SHA-256 from GoMLX's dogsvscats example.
+        unpacked_size: approximate size of the extracted files, in bytes.
     """
 
     url: ClassVar[str] = (
@@ -94,14 +94,14 @@ class CatsDogsDataModule(ImageFolderDataModule):
         return self.url if self.root is None else super().origin
 
     def check(self) -> list[str]:
-        """A folder that was given. What will be downloaded is checked when it is there."""
+        """Checks a given folder. Downloaded files are checked after the download."""
         return super().check() if self.root is not None or self.folder.is_dir() else []
 
     def prepare_data(self) -> None:
-        """Downloads, unpacks and verifies, unless all that was done before.
+        """Downloads, extracts and verifies the archive, unless this was done before.
 
         Raises:
-            DataError: no network, no space, or an archive that is not the expected one.
+            DataError: no network, no disk space, or an unexpected archive.
         """
         if self.root is not None:
             return
@@ -117,7 +117,7 @@ class CatsDogsDataModule(ImageFolderDataModule):
                 raise disk_error(error, self.folder / BROKEN_LIST) from error
 
     def _list_broken(self) -> None:
-        if (self.folder / BROKEN_LIST).is_file():  # by the process that had the lock before
+        if (self.folder / BROKEN_LIST).is_file():  # written by the process that held the lock before
             return
         paths = scan_tree(self.folder).paths()
         broken = verify_images(self.folder, paths)

@@ -1,7 +1,7 @@
 """CIFAR-10: 50 000 colour photographs to train and 10 000 to test, 32 × 32 pixels, ten classes.
 
 Krizhevsky: Learning multiple layers of features from tiny images, 2009. Read from the binary version of the
-archive: the Python version is pickled, and reading a pickle runs what is in it.
+archive: the Python version is pickled, and unpickling can execute arbitrary code.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class CIFAR10DataModule(ImageBenchmarkDataModule):
     def check(self) -> list[str]:
         problems = super().check()
         if problems and (self.folder / "cifar-10-batches-py").is_dir():
-            problems[0] += " The Python version that lies there is pickled; the binary version is needed."
+            problems[0] += " The folder has the Python version, which is pickled; the binary version is needed."
         return problems
 
     def prepare_data(self) -> None:
@@ -64,10 +64,10 @@ def inner_folder(folder: Path) -> Path:
 
 
 def read_records(path: Path) -> torch.Tensor:
-    """Uint8 ``(N, 3073)``: the label, then the red, green and blue planes."""
+    """Reads uint8 records ``(N, 3073)``: the label, then the red, green and blue planes."""
     content = path.read_bytes()
     if not content or len(content) % RECORD_BYTES:
         raise DataError(
-            f"{path} is not whole: it has {len(content)} bytes, expected a multiple of {RECORD_BYTES}. Get it again."
+            f"{path} is incomplete: it has {len(content)} bytes, expected a multiple of {RECORD_BYTES}. Download it again."
         )
     return torch.frombuffer(bytearray(content), dtype=torch.uint8).view(-1, RECORD_BYTES)

@@ -1,4 +1,4 @@
-"""Which image file belongs to which split."""
+"""Assignment of image files to splits."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ FRACTION = 0.15
 
 @dataclass
 class ImageCut:
-    """The files of a tree, and the cut into splits.
+    """The files of an image tree and their splits.
 
     Attributes:
         class_names: in the order of their ids.
-        paths: relative to the tree's root.
-        sizes: of the files, in bytes.
+        paths: paths of the files, relative to the tree's root.
+        sizes: sizes of the files, in bytes.
         targets: class ids, ``(N,)``.
-        splits: indices into ``paths``, sorted; no entry for a split that there is not.
-        empty: files without content, left out.
+        splits: sorted indices into ``paths``, by split; missing splits have no entry.
+        empty: empty files, which are left out.
     """
 
     class_names: list[str]
@@ -38,7 +38,7 @@ class ImageCut:
     empty: list[BrokenFile]
 
     def counts(self, split: str) -> list[int]:
-        """Images of each class."""
+        """Returns the number of images of each class."""
         return torch.bincount(self.targets[self.splits[split]], minlength=len(self.class_names)).tolist()
 
 
@@ -49,11 +49,11 @@ def cut_tree(
     test_fraction: float | None = None,
     seed: int = 0,
 ) -> ImageCut:
-    """Takes the split folders as they are, and cuts at random what they do not say; see ImageFolderDataModule.
+    """Uses existing split folders and splits off missing splits at random; see ImageFolderDataModule.
 
     Args:
-        tree: without problems.
-        left_out: paths of files that do not take part.
+        tree: a tree without problems.
+        left_out: paths of files to leave out.
     """
     first = "all" if "all" in tree.folders else "train"
     cut = ImageCut(list(tree.classes[first]), [], [], torch.empty(0), {}, [])
@@ -75,7 +75,7 @@ def cut_tree(
 
 
 def cut_missing(cut: ImageCut, val_fraction: float | None, test_fraction: float | None, seed: int) -> None:
-    """Makes the splits that have no folder of their own."""
+    """Creates the splits that have no folder."""
 
     def parts(split: str, first: float, second: float = 0.0) -> list[Tensor]:
         whole = cut.splits.pop(split)
@@ -97,7 +97,7 @@ def cut_missing(cut: ImageCut, val_fraction: float | None, test_fraction: float 
 
 
 def fraction_problems(tree: ImageTree, val_fraction: float | None, test_fraction: float | None) -> list[str]:
-    """Fractions that nothing would be cut by, or that leave nothing to train on."""
+    """Returns problems with fractions that have no effect or leave nothing to train on."""
     problems = []
     for split, fraction in (("val", val_fraction), ("test", test_fraction)):
         if fraction and split in tree.folders:
@@ -111,13 +111,13 @@ def fraction_problems(tree: ImageTree, val_fraction: float | None, test_fraction
         if total >= 1:
             problems.append(
                 f"data.val_fraction and data.test_fraction add up to {total:g}, which leaves nothing to train on. "
-                f"Give less."
+                f"Choose smaller fractions."
             )
     return problems
 
 
 def count_problems(cut: ImageCut, splits: Iterable[str]) -> list[str]:
-    """Classes that one of these splits would have no image of."""
+    """Returns a problem for each class without images in one of these splits."""
     problems = []
     for split in splits:
         for name, count in zip(cut.class_names, cut.counts(split), strict=True):
@@ -125,6 +125,6 @@ def count_problems(cut: ImageCut, splits: Iterable[str]) -> list[str]:
                 total = int((cut.targets == cut.class_names.index(name)).sum())
                 problems.append(
                     f"The class {name!r} has {total} usable images in all, and none of them in {split}. "
-                    f"Give it more images, or other fractions by data.val_fraction and data.test_fraction."
+                    f"Add images, or change data.val_fraction and data.test_fraction."
                 )
     return problems

@@ -1,4 +1,4 @@
-"""Image files to tensors: any of the usual formats, upright, in eight-bit colour, or an error with the file's name."""
+"""Decoding of image files of the usual formats to upright 8-bit RGB tensors."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from runner.errors import BrokenSampleError, DataError, RunnerError
 __all__ = ["EXTENSIONS", "MAX_PIXELS", "decode_image", "read_image", "read_new_image"]
 
 EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif", ".tif", ".tiff"})
-FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "GIF", "TIFF")  # Pillow hands others to programs such as Ghostscript
-MAX_PIXELS = 89_478_485  # Pillow's own limit for what it warns about: 268 MB decoded
+FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "GIF", "TIFF")  # Pillow passes others to programs such as Ghostscript
+MAX_PIXELS = 89_478_485  # the size above which Pillow warns: 268 MB decoded
 
 
 def read_image(path: str | Path, max_value: float | None = None) -> Tensor:
@@ -26,12 +26,12 @@ def read_image(path: str | Path, max_value: float | None = None) -> Tensor:
     Raises:
         BrokenSampleError: the file cannot be read or decoded; the message names it.
     """
-    hint = "Delete or repair it; `runner data verify` names all such files, and sets them aside with --set-aside."
+    hint = "Delete or repair it; `runner data verify` lists all such files, and sets them aside with --set-aside."
     return read_or_raise(path, max_value, BrokenSampleError, hint)
 
 
 def read_new_image(path: str | Path, max_value: float | None = None) -> Tensor:
-    """The same for an image that is no sample of the data, such as the input of a prediction.
+    """Reads an image that is not a sample of the data set, such as the input of a prediction; see ``read_image``.
 
     Raises:
         DataError: the file cannot be read or decoded; the message names it.
@@ -50,23 +50,23 @@ def read_or_raise(path: str | Path, max_value: float | None, kind: type[RunnerEr
 def decode_image(content: bytes, max_value: float | None = None) -> Tensor:
     """Decodes the bytes of an image file to a ``uint8`` tensor ``(3, H, W)``.
 
-    Turned as its EXIF orientation says; transparency is laid over white; values of more than eight bits are scaled
-    (``max_value`` to 255); grey, palette and CMYK become RGB; of an animation the first frame. The content decides the
-    format, not the name.
+    The EXIF orientation is applied; transparency is composited over white; values of more than eight bits are scaled
+    (``max_value`` to 255); grey, palette and CMYK images are converted to RGB; only the first frame of an animation is
+    used. The format is detected from the content, not from the name.
 
     Args:
         max_value: the value of white in images with more than eight bits; 65535 for 16 bits when None, while images of
             larger or floating-point numbers are then rejected. Images with eight bits do not use it.
 
     Raises:
-        ValueError: no image, a broken one, one of more than ``MAX_PIXELS``, or one with a value above ``max_value``; the
-            message is the reason.
+        ValueError: not an image, damaged, more than ``MAX_PIXELS`` pixels, or a value above ``max_value``; the message is
+            the reason.
     """
     if not content:
         raise ValueError("the file is empty")
     try:
         return _decode(content, max_value)
-    except Exception as error:  # damaged bytes make decoders raise a dozen kinds, SyntaxError among them
+    except Exception as error:  # decoders raise a dozen types for damaged bytes, SyntaxError among them
         raise ValueError(_reason(error, content)) from error
 
 
@@ -83,7 +83,7 @@ def _decode(content: bytes, max_value: float | None) -> Tensor:
 
 
 def _decode_jpeg(content: bytes) -> Tensor:
-    """Faster than Pillow, and with the same pixels."""
+    """Decodes faster than Pillow, to the same pixels."""
     from torchvision.io import ImageReadMode, decode_jpeg
 
     data = torch.frombuffer(bytearray(content), dtype=torch.uint8)

@@ -15,12 +15,12 @@ BITS_PER_SAMPLE = 258  # TIFF tag
 
 
 def is_deep(image: Image.Image) -> bool:
-    """Whether the pixels are grey values of more than eight bits."""
+    """Returns whether the pixels are grey values of more than eight bits."""
     return image.mode == "F" or image.mode.startswith("I")
 
 
 def is_deep_color(image: Image.Image, content: bytes) -> bool:
-    """Whether several channels have 16 bits each, of which Pillow keeps eight."""
+    """Returns whether several channels have 16 bits each, of which Pillow keeps eight."""
     if image.format == "PNG":
         return len(content) > 25 and content[24] == 16 and content[25] in PNG_COLOR_TYPES
     bits = getattr(image, "tag_v2", {}).get(BITS_PER_SAMPLE, ()) if image.format == "TIFF" else ()
@@ -28,7 +28,7 @@ def is_deep_color(image: Image.Image, content: bytes) -> bool:
 
 
 def deep_color(image: Image.Image, content: bytes) -> np.ndarray:
-    """Values of an image with several channels of 16 bits, ``(3, H, W)``, upright; transparency is not applied.
+    """Reads an image with several 16-bit channels, ``(3, H, W)``, upright; transparency is not applied.
 
     Raises:
         ValueError: the format is not PNG.
@@ -43,7 +43,7 @@ def deep_color(image: Image.Image, content: bytes) -> np.ndarray:
 
 
 def to_eight_bits(values: np.ndarray, max_value: float | None) -> Tensor:
-    """Values ``(3, H, W)`` scaled to uint8, so that ``max_value`` becomes 255; Pillow's own conversion cuts them off.
+    """Scales values ``(3, H, W)`` to uint8, ``max_value`` to 255. (Pillow's own conversion clips them.)
 
     Raises:
         ValueError: a value lies outside 0 … ``max_value``, or the range is unknown.

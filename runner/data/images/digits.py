@@ -19,12 +19,12 @@ __all__ = ["DigitsDataModule"]
 class DigitsDataModule(ImageArrayDataModule):
     """The UCI digits of scikit-learn, grey values 0 to 16 scaled to 0 to 255.
 
-    There is no official test split: validation and test are cut, each class in the same proportion. Mean and deviation
-    are those of all 1797 images, whatever the cut.
+    The data set has no official test split: validation and test images are split off at random, stratified by class.
+    Mean and standard deviation are those of all 1797 images, independent of the split.
 
     Args:
-        val_fraction, test_fraction: of all images.
-        split_seed: of the cut.
+        val_fraction, test_fraction: fractions of all images.
+        split_seed: seed of the split.
     """
 
     title = "digits"

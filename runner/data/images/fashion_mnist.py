@@ -12,7 +12,7 @@ __all__ = ["FashionMNISTDataModule"]
 
 
 class FashionMNISTDataModule(MNISTDataModule):
-    """The same four files as MNIST, with other images in them."""
+    """Four files in the format of MNIST."""
 
     title = "fashion_mnist"
     class_names = (

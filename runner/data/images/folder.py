@@ -1,4 +1,4 @@
-"""Photographs in folders, one folder a class."""
+"""Images in folders, one folder per class."""
 
 from __future__ import annotations
 
@@ -34,25 +34,24 @@ logger = logging.getLogger(__name__)
 
 
 class ImageFolderDataModule(DataModule):
-    """A folder of photographs: ``ROOT/CLASS/IMAGE``, or the same below ``train``, ``val`` and ``test``.
+    """A folder of images: ``ROOT/CLASS/IMAGE``, or the same below ``train``, ``val`` and ``test``.
 
-    Without split folders the images are cut at random, each class alike. A val folder is used as it is; a test
-    split is then only there if there is a test folder, or if ``test_fraction`` cuts one from val. Empty files,
-    and those that ``broken.json`` in the folder lists, are left out.
+    Without split folders the images are split at random, stratified by class. An existing val folder is used
+    unchanged; a test split then requires a test folder, or a ``test_fraction`` that is split off from val. Empty files
+    and those listed in the folder's ``broken.json`` are left out.
 
     Args:
         root: the folder.
-        image_size: side of the square the model gets, in pixels.
-        fit: how validation, test and prediction make that square: the centre, or all of it squeezed.
-        crop_fraction: the part of the shorter side that the centre crop shows.
-        augment: random changes of training images; None treats them as those of validation.
-        can_flip: whether a mirrored image still is one of its class.
-        val_fraction: of all images, or of train where there are split folders; 0.15 when None. Only where there
-            is no val folder.
-        test_fraction: of all images, 0.15 when None; or, if given, of the val folder or else of train. Only
-            where there is no test folder.
-        split_seed: of the cut.
-        broken: a list of files to leave out, as ``runner data verify`` writes it, instead of ``broken.json``.
+        image_size: side of the square model input, in pixels.
+        fit: how images become square in validation, test and prediction: centre crop, or resizing of the whole image.
+        crop_fraction: fraction of the shorter side that the centre crop shows.
+        augment: random augmentation of training images; None treats them like validation images.
+        can_flip: whether mirroring preserves the class.
+        val_fraction: fraction of all images, or of train with split folders; 0.15 when None. Only without a val folder.
+        test_fraction: fraction of all images, 0.15 when None; with split folders, if given, of val or else of train.
+            Only without a test folder.
+        split_seed: seed of the split.
+        broken: a list of files to leave out, as written by ``runner data verify``, instead of ``broken.json``.
         max_value: the brightest value of images with 16 or 32 bits or of floating-point numbers, which becomes white: 4095
             for 12 bits. 65535 for 16 bits when None.
     """
@@ -101,7 +100,7 @@ class ImageFolderDataModule(DataModule):
 
     @property
     def origin(self) -> str:
-        """Where the photographs came from."""
+        """The origin of the images."""
         return str(self.folder.absolute())
 
     def check(self) -> list[str]:
@@ -111,7 +110,7 @@ class ImageFolderDataModule(DataModule):
             return [str(error)]
 
     def _look(self) -> tuple[ImageTree | None, ImageCut | None, list[str]]:
-        """What is in the folder, by its listing alone."""
+        """Lists the folder without opening files; returns the tree, the splits and the problems."""
         tree, problems = find_problems(str(self.folder))
         if tree is None or problems:
             return tree, None, problems
@@ -123,22 +122,22 @@ class ImageFolderDataModule(DataModule):
         if "val" not in tree.folders:
             parts = self.fold(cut.splits["train"], cut.splits["val"], cut.targets, cut.paths.__getitem__)
             cut.splits["train"], cut.splits["val"] = parts
-        # Of a rare class some fold may have none: that is told for all folds at once.
+        # A fold may have no sample of a rare class; this is reported for all folds at once.
         splits = [split for split in cut.splits if self.fold_cut is None or split == "test"]
         return tree, cut, count_problems(cut, splits)
 
     def listed_broken(self) -> list[BrokenFile]:
-        """The files that a list says are broken.
+        """Returns the files that are listed as broken.
 
         Raises:
-            DataError: the list is not one, or the one asked for is not there.
+            DataError: the list is invalid, or the configured list does not exist.
         """
         if self.broken and not Path(self.broken).expanduser().is_file():
-            raise DataError(f"data.broken={self.broken}: there is no such file.")
+            raise DataError(f"data.broken={self.broken}: no such file.")
         return read_broken(Path(self.broken).expanduser() if self.broken else self.folder / BROKEN_LIST)
 
     def setup(self, stage: str | None = None) -> None:
-        """Lists the folder, once. A prediction needs none of it."""
+        """Lists the folder, once. Not needed for prediction."""
         if self.splits or stage == "predict":
             return
         tree, cut, problems = self._look()
@@ -181,10 +180,10 @@ class ImageFolderDataModule(DataModule):
         )
 
     def verify(self) -> list[BrokenFile]:
-        """Decodes every image of the folder, those that are set aside too.
+        """Decodes every image of the folder, including those set aside.
 
         Raises:
-            DataError: the folder is not as it should be.
+            DataError: the folder has problems.
         """
         tree, _, problems = self._look()
         if tree is None:
@@ -192,10 +191,10 @@ class ImageFolderDataModule(DataModule):
         return verify_images(self.folder, tree.paths(), max_value=self.max_value)
 
     def read_inputs(self, paths: Sequence[str]) -> list[tuple[str, Tensor]]:
-        """Image files, and all those in folders, fitted as for validation: uint8 ``(3, size, size)``.
+        """Reads image files, including those in folders, resized as for validation: uint8 ``(3, size, size)``.
 
         Raises:
-            DataError: a path that is not there, or a folder without images.
+            DataError: a path does not exist, or a folder contains no images.
             DataError: a file cannot be decoded.
         """
         files = [file for path in paths for file in image_files(path)]

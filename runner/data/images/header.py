@@ -19,10 +19,10 @@ NUM_LOOKED_AT = 200
 
 @dataclass(frozen=True)
 class ImageHeader:
-    """What the header of an image file says.
+    """The header of an image file.
 
     Attributes:
-        width, height: of the upright image, in pixels.
+        width, height: size of the upright image, in pixels.
         orientation: the EXIF value from 1 to 8; 1 is upright.
     """
 
@@ -36,12 +36,12 @@ class ImageHeader:
 
     @property
     def stored_size(self) -> tuple[int, int]:
-        """Width and height of the pixels as they are stored in the file."""
+        """Width and height of the stored pixels, before the EXIF orientation is applied."""
         return self.size[::-1] if self.orientation in SIDEWAYS else self.size
 
 
 def read_header(path: Path) -> ImageHeader | None:
-    """The header of an image file; None for a file that is not a readable image."""
+    """Reads the header of an image file; returns None if the file is not a readable image."""
     try:
         with Image.open(path, formats=FORMATS) as image:
             orientation = image.getexif().get(ORIENTATION, 1)
@@ -51,13 +51,13 @@ def read_header(path: Path) -> ImageHeader | None:
             if orientation in SIDEWAYS and image.format != "TIFF":
                 width, height = height, width
             return ImageHeader(width, height, orientation)
-    except Exception:  # damaged bytes make decoders raise a dozen kinds; reading the pixels reports the file
+    except Exception:  # decoders raise a dozen types for damaged bytes; reading the pixels reports the file
         return None
 
 
 def turned_note(root: Path, paths: Sequence[str]) -> str | None:
-    """A sentence about images that EXIF turns, in a data set whose boxes cannot say which image they were drawn on; None if
-    none of at most 200 images, evenly spread, is turned."""
+    """Returns a note about images with an EXIF rotation, whose boxes may refer to the stored or to the upright image; None
+    if none of at most 200 images, evenly spread, is rotated."""
     chosen = list(paths[:: max(1, -(-len(paths) // NUM_LOOKED_AT))])
     headers = {path: read_header(root / path) for path in chosen}
     turned = [path for path, header in headers.items() if header is not None and header.orientation != 1]

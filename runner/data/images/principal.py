@@ -1,4 +1,4 @@
-"""Images as their principal components."""
+"""Principal component analysis of images."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ IMAGES_A_PIECE = 4096
 
 
 class PrincipalComponents(nn.Module):
-    """Pixels to the coordinates in which the training images vary most, each scaled to unit variance.
+    """Projects images onto the principal components of the training images, each scaled to unit variance.
 
-    Pearson: On lines and planes of closest fit to systems of points in space, 1901. The projection goes with an exported
-    model; it follows the inputs' device by itself.
+    Pearson: On lines and planes of closest fit to systems of points in space, 1901. An exported model includes the
+    projection, which moves to the inputs' device automatically.
 
     Args:
         center: mean training image, flat ``(D,)``, in fractions of 255.
@@ -35,7 +35,7 @@ class PrincipalComponents(nn.Module):
             images: uint8 ``(N, C, H, W)``.
 
         Raises:
-            DataError: there are not so many components.
+            DataError: the training images have fewer components.
         """
         num_images, size = len(images), images[0].numel()
         if num_components > min(num_images - 1, size):
@@ -54,13 +54,13 @@ class PrincipalComponents(nn.Module):
         if variances[-1] <= 1e-10:
             raise DataError(
                 f"data.num_components={num_components}: the training images vary in "
-                f"{int((variances > 1e-10).sum())} directions only; give no more."
+                f"{int((variances > 1e-10).sum())} directions only; choose at most this number."
             )
-        largest = vectors.gather(0, vectors.abs().argmax(0, keepdim=True))  # else the sign would be chance
+        largest = vectors.gather(0, vectors.abs().argmax(0, keepdim=True))  # otherwise the sign would be arbitrary
         return cls(center.float(), (vectors * largest.sign() / variances.sqrt()).float())
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """uint8 or numbers of 0 to 255 ``(N, C, H, W)`` → ``(N, k)``."""
+        """Projects images with values from 0 to 255, ``(N, C, H, W)`` → ``(N, k)``."""
         if self.center.device != inputs.device:
             self.to(inputs.device)
         return (inputs.flatten(1).float() / 255 - self.center) @ self.components

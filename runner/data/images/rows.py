@@ -1,4 +1,4 @@
-"""Small images read row by row, as sequences: each row is a step."""
+"""Small images as sequences of rows."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["DigitsRowsDataModule", "FashionMNISTRowsDataModule", "MNISTRowsDataM
 
 
 class ReadByRow(ImageArrayDataModule):
-    """A set of grey images as sequences ``(N, H, W)`` from the top row to the bottom one."""
+    """Grey images as sequences ``(N, H, W)`` of rows, from top to bottom."""
 
     extra_facts = ("num_features", "vocab_size", "per_step")
 

@@ -1,4 +1,4 @@
-"""What a folder of labelled images must be to be trained on: all that is wrong with one, at once."""
+"""Checks of a folder of labelled images; all problems are reported at once."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ LAYOUT = "Expected ROOT/CLASS/IMAGE, or ROOT/train/CLASS/IMAGE with val and test
 
 
 def find_problems(root: str) -> tuple[ImageTree | None, list[str]]:
-    """The tree, where the folder could be listed, and one sentence a problem."""
+    """Returns the tree, if the folder could be listed, and one message per problem."""
     folder = Path(root).expanduser()
     here = f"data.root={root}"
     if not folder.exists():
         near = [entry.name for entry in entries(folder.parent)] if folder.parent.is_dir() else []
         hint = f" {did_you_mean(folder.name, near)}" if near else ""
-        return None, [f"{here}: there is no such folder.{hint}"]
+        return None, [f"{here}: no such folder.{hint}"]
     if not folder.is_dir():
         return None, [f"{here} is a file, expected a folder. If it is an archive, unpack it first."]
     try:
@@ -37,8 +37,8 @@ def tree_problems(tree: ImageTree, here: str) -> list[str]:
         for first, second in tree.twice
     ]
     if "all" not in tree.folders and "train" not in tree.folders:
-        there = " and ".join(repr(name) for name in tree.folders.values())
-        return [*problems, f"{here} has {there} but no 'train' folder. {LAYOUT}"]
+        names = " and ".join(repr(name) for name in tree.folders.values())
+        return [*problems, f"{here} has {names} but no 'train' folder. {LAYOUT}"]
     first = "all" if "all" in tree.folders else "train"
     problems += class_problems(tree, first, here)
     for split in tree.folders:
@@ -49,7 +49,7 @@ def tree_problems(tree: ImageTree, here: str) -> list[str]:
 
 
 def class_problems(tree: ImageTree, split: str, here: str) -> list[str]:
-    """Fewer than two classes: with what the user may have meant."""
+    """Returns a problem if there are fewer than two classes, with a suggestion of the folder that was meant."""
     classes, loose = tree.classes[split], tree.loose[split]
     place = here if split == "all" else f"{here}/{tree.folders[split]}"
     if len(classes) >= 2:
@@ -66,7 +66,7 @@ def class_problems(tree: ImageTree, split: str, here: str) -> list[str]:
 
 
 def difference_problems(tree: ImageTree, first: str, split: str, here: str) -> list[str]:
-    """Every split needs the classes of train: with others, the ids would mean other classes."""
+    """Checks that a split has the same classes as train, because the class ids are derived from the folders."""
     expected, found = set(tree.classes[first]), set(tree.classes[split])
     folder, train = tree.folders[split], tree.folders[first]
     problems = []

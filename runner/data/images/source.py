@@ -15,13 +15,13 @@ __all__ = ["ImageFileSource", "ImageFitter"]
 
 
 class ImageFileSource:
-    """Image files of any size, decoded when asked for.
+    """Image files of any size, decoded lazily.
 
     Args:
-        root: the folder the paths are relative to.
-        paths: of the files.
+        root: the folder that the paths are relative to.
+        paths: paths of the files.
         targets: class ids, ``(N,)``.
-        max_value: of images with more than eight bits; see ``runner.data.images.decode``.
+        max_value: white in images with more than eight bits; see ``runner.data.images.decode``.
     """
 
     def __init__(self, root: Path, paths: Sequence[str], targets: Tensor, max_value: float | None = None):
@@ -34,7 +34,7 @@ class ImageFileSource:
         return len(self.paths)
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
-        """The image, ``uint8`` ``(3, H, W)``, and its class id.
+        """Returns the image, uint8 ``(3, H, W)``, and its class id.
 
         Raises:
             BrokenSampleError: the file cannot be read; the message names it.
@@ -46,12 +46,12 @@ class ImageFileSource:
 
 
 class ImageFitter:
-    """Any image to a square, the same every time: for validation, tests and predictions.
+    """Deterministic conversion of images to squares, for validation, test and prediction.
 
     Args:
-        size: of the square, in pixels.
-        fit: ``crop`` keeps the aspect ratio and shows the centre; ``squeeze`` shows all of the image.
-        crop_fraction: the part of the shorter side that ``crop`` shows.
+        size: side of the square, in pixels.
+        fit: ``crop`` keeps the aspect ratio and crops the centre; ``squeeze`` resizes the whole image.
+        crop_fraction: fraction of the shorter side that ``crop`` shows.
     """
 
     def __init__(self, size: int, fit: Literal["crop", "squeeze"] = "crop", crop_fraction: float = 0.875):
@@ -60,7 +60,7 @@ class ImageFitter:
         self.crop_fraction = crop_fraction
 
     def __call__(self, image: Tensor, target: Any = None) -> tuple[Tensor, Any]:
-        """``(C, H, W)`` to ``(C, size, size)``."""
+        """Resizes an image, ``(C, H, W)`` → ``(C, size, size)``."""
         if self.fit == "crop":
             height, width = image.shape[-2:]
             side = max(1, round(min(height, width) * self.crop_fraction))

@@ -1,4 +1,4 @@
-"""What lies in a folder of labelled images: split folders, class folders, files. Nothing is opened."""
+"""Listing of a folder of labelled images: split folders, class folders and files. No file is opened."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class ClassFolder:
     """One class of one split.
 
     Attributes:
-        images: path relative to the root, and size in bytes; sorted by path.
-        others: files that are no images by their names, relative to the root.
+        images: paths relative to the root, with sizes in bytes; sorted by path.
+        others: paths of files without an image extension, relative to the root.
     """
 
     name: str
@@ -36,14 +36,14 @@ class ClassFolder:
 
 @dataclass
 class ImageTree:
-    """A folder with a folder for each class, or with split folders that have them.
+    """A folder with class folders, or with split folders that contain class folders.
 
     Attributes:
-        folders: of each split, relative to the root; ``{"all": "."}`` without split folders.
-        classes: of each split, by name, in the order of their names.
-        loose: of each split, the number of images beside the class folders.
-        twice: split folders of the same meaning, such as ``val`` and ``valid``.
-        notes: how folders were read that could be read in another way.
+        folders: folder of each split, relative to the root; ``{"all": "."}`` without split folders.
+        classes: class folders of each split, by name, in alphabetical order.
+        loose: number of images of each split that are not in a class folder.
+        twice: split folders with the same meaning, such as ``val`` and ``valid``.
+        notes: how ambiguous folders were interpreted.
         dropped: images and files that are not used.
     """
 
@@ -56,7 +56,7 @@ class ImageTree:
     dropped: DroppedSamples = field(default_factory=DroppedSamples)
 
     def paths(self) -> list[str]:
-        """Of all images of all splits, relative to the root."""
+        """Returns the paths of all images of all splits, relative to the root."""
         folders = [folder for classes in self.classes.values() for folder in classes.values()]
         return [path for folder in folders for path, _ in folder.images]
 
@@ -64,11 +64,11 @@ class ImageTree:
 def scan_tree(root: Path) -> ImageTree:
     """Lists a folder. Hidden files and folders (``.ipynb_checkpoints``, ``__MACOSX``) are left out and counted.
 
-    Folders called ``train``, ``val`` or ``test`` are splits, unless they hold images, have no folders and stand beside other
-    folders: then they are classes as these are.
+    Folders called ``train``, ``val`` or ``test`` are splits, unless they contain images but no folders and have other
+    folders as siblings: then they are classes.
 
     Raises:
-        OSError: it cannot be listed.
+        OSError: the folder cannot be listed.
     """
     tree = ImageTree(root)
     others = []
@@ -95,13 +95,13 @@ def scan_tree(root: Path) -> ImageTree:
 
 
 def is_class(folder: Path) -> bool:
-    """Whether a folder called train is one of a class (a railway's) and not of a split: images, no folders."""
+    """Returns whether a folder called train is a class (such as railway trains) rather than a split: images, no folders."""
     inside = entries(folder)
     return any(is_image(entry.name) for entry in inside) and not any(entry.is_dir() for entry in inside)
 
 
 def is_clutter(entry: os.DirEntry) -> bool:
-    """Whether a folder is a program's and not a class: ``__pycache__`` and the like, without an image."""
+    """Returns whether a folder without images is a tool's and not a class, such as ``__pycache__``."""
     return entry.name.startswith("__") and not any(is_image(file.name) for file in files_below(entry.path))
 
 
@@ -112,7 +112,7 @@ def leave_out_folders(tree: ImageTree, names: Sequence[str]) -> None:
 
 
 def leave_out_unlabelled(tree: ImageTree) -> None:
-    """Images without classes cannot be tested on: competitions hand out such test folders."""
+    """Leaves out test folders without class folders, as distributed by competitions: they have no labels."""
     loose = tree.loose.get("test", 0)
     if loose and not tree.classes["test"]:
         name = tree.folders.pop("test")
@@ -133,7 +133,7 @@ def leave_out_hidden(tree: ImageTree) -> None:
 
 
 def hidden_files(root: Path) -> Iterator[str]:
-    """All files below a folder that ``entries`` passes over. Links are not followed."""
+    """Yields all files below a folder that ``entries`` skips. Links are not followed."""
     for place, _, files in os.walk(root):
         parts = Path(place).relative_to(root).parts
         inside = any(is_hidden(part) for part in parts)
@@ -141,7 +141,7 @@ def hidden_files(root: Path) -> Iterator[str]:
 
 
 def merge_classes(tree: ImageTree) -> None:
-    """Folders whose names are spellings of one class become one; see ``runner.data.labels``."""
+    """Merges folders whose names are spellings of one class; see ``runner.data.labels``."""
     names = merge_spellings(name for classes in tree.classes.values() for name in classes)
     for name, spellings in merged_spellings(names).items():
         tree.notes.append(f"{tree.root}: the folders {', '.join(map(repr, spellings))} are one class, {name!r}.")
@@ -171,15 +171,15 @@ def scan_split(tree: ImageTree, split: str, folder: Path) -> None:
 
 
 def image_files(path: str | Path) -> list[str]:
-    """The file itself, or all image files below a folder, sorted.
+    """Returns the file itself, or all image files below a folder, sorted.
 
     Raises:
-        DataError: nothing is there, or a folder without images.
+        DataError: the path does not exist, or the folder contains no images.
     """
     if Path(path).is_file():
         return [str(path)]
     if not Path(path).is_dir():
-        raise DataError(f"{path}: there is no such file or folder.")
+        raise DataError(f"{path}: no such file or folder.")
     found = sorted(entry.path for entry in files_below(path) if is_image(entry.name))
     if not found:
         raise DataError(f"{path} holds no image files.")
@@ -191,7 +191,7 @@ def is_image(name: str) -> bool:
 
 
 def entries(folder: str | Path) -> list[os.DirEntry]:
-    """What a person sees in a folder, sorted by name."""
+    """Returns the visible entries of a folder, sorted by name."""
     with os.scandir(folder) as found:
         visible = [entry for entry in found if not is_hidden(entry.name)]
     return sorted(visible, key=lambda entry: entry.name)
@@ -202,7 +202,7 @@ def is_hidden(name: str) -> bool:
 
 
 def files_below(folder: str | Path, above: frozenset[str] = frozenset()) -> Iterator[os.DirEntry]:
-    """All files below a folder. Links to folders are followed, but not in circles."""
+    """Yields all files below a folder. Links to folders are followed, except in cycles."""
     here = os.path.realpath(folder)
     if here in above:
         return

@@ -1,4 +1,4 @@
-"""Every image decoded once: which files are broken, and the list of those that are set aside."""
+"""Verification of all images, and the list of broken files that are set aside."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class BrokenFile:
 
     Attributes:
         path: relative to the data set's folder.
-        reason: why, without a full stop.
+        reason: a clause without a full stop.
     """
 
     path: str
@@ -41,15 +41,15 @@ class BrokenFile:
 def verify_images(
     root: Path, paths: Sequence[str], num_threads: int | None = None, max_value: float | None = None
 ) -> list[BrokenFile]:
-    """Decodes every file and lists those that cannot be decoded, sorted by path. Images with more than eight bits that
+    """Decodes every file and returns those that cannot be decoded, sorted by path. Images with more than eight bits that
     would keep few of their grey levels are reported.
 
-    Threads and not processes: both decoders work without Python's lock, and nothing has to be imported again.
+    Threads are used instead of processes: both decoders release the GIL, and no module has to be imported again.
 
     Args:
-        root: what the paths are relative to.
-        num_threads: one a core when None.
-        max_value: of images with more than eight bits; see ``runner.data.images.decode``.
+        root: the folder that the paths are relative to.
+        num_threads: number of threads; one per core when None.
+        max_value: white in images with more than eight bits; see ``runner.data.images.decode``.
     """
     broken = []
     with (
@@ -81,7 +81,7 @@ def why_broken(path: Path, max_value: float | None = None) -> str | None:
 
 
 def write_broken(file: Path, broken: Sequence[BrokenFile], num_checked: int) -> None:
-    """Writes the list that data modules leave out: ``{"checked": N, "broken": [{"path": …, "reason": …}]}``."""
+    """Writes the list of files that data modules leave out: ``{"checked": N, "broken": [{"path": …, "reason": …}]}``."""
     content = {"checked": num_checked, "broken": [asdict(entry) for entry in sorted(broken)]}
     partial = file.with_name(file.name + ".part")
     partial.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -89,10 +89,10 @@ def write_broken(file: Path, broken: Sequence[BrokenFile], num_checked: int) -> 
 
 
 def read_broken(file: Path) -> list[BrokenFile]:
-    """The list as ``write_broken`` wrote it; none where there is no such file.
+    """Reads the list written by ``write_broken``; returns an empty list if the file does not exist.
 
     Raises:
-        DataError: the file is not such a list.
+        DataError: the file is not a list of broken files.
     """
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
@@ -107,7 +107,7 @@ def read_broken(file: Path) -> list[BrokenFile]:
 
 
 def describe(set_aside: Sequence[BrokenFile]) -> list[str]:
-    """A sentence that names the files left out, if there are any."""
+    """Returns a message that names the files left out, or an empty list."""
     if not set_aside:
         return []
     named = "; ".join(map(str, set_aside[:10]))

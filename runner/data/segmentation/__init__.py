@@ -1,1 +1,1 @@
-"""Images with masks: a class for each pixel."""
+"""Semantic segmentation data sets: images with masks."""

@@ -1,4 +1,4 @@
-"""The base of sets of images with masks."""
+"""The base class of semantic segmentation data sets."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ NUM_NAMED = 2
 class SegmentationDataModule(DataModule):
     """Images with a class for each pixel.
 
-    Batches are ``{"inputs": (N, 3, H, W), "targets": (N, H, W)}``, class ids as int64 and 255 for pixels that do not
-    count. Training images are padded to the largest of their batch; images of evaluation keep their sizes, and
-    where these differ in a batch, both entries are lists.
+    Batches are ``{"inputs": (N, 3, H, W), "targets": (N, H, W)}``, with class ids as int64 and 255 for ignored pixels.
+    Training images are padded to the largest of their batch; evaluation images keep their sizes, and if these differ
+    within a batch, both entries are lists.
 
     Args:
-        crop_size: height and width of the windows that training sees, in pixels, where there is augmentation; else
-            it sees whole images.
-        augment: random changes of training images; None leaves them as they are.
-        can_flip: whether a mirrored image still makes sense.
-        colors: red, green and blue of each class, for pictures; chosen when None.
+        crop_size: height and width of the training crops, in pixels, with augmentation; without it, whole images are
+            used.
+        augment: random augmentation of training images; None disables it.
+        can_flip: whether images may be mirrored.
+        colors: red, green and blue of each class, for pictures; chosen automatically when None.
     """
 
     extra_facts = ("ignore_index", "class_weights", "class_colors")
@@ -72,12 +72,12 @@ class SegmentationDataModule(DataModule):
         return Split(source, indices, transform, self.seed, pad_to_largest)
 
     def look(self, num_classes: int) -> Survey:
-        """At some of the training samples."""
+        """Computes statistics of some of the training samples."""
         train = self.splits["train"]
         return survey(train.source, train.indices, num_classes)
 
     def make_facts(self, class_names: Sequence[str], seen: Survey, name: str, source: str, digest: str) -> Facts:
-        """Of the splits; ``class_counts`` are pixels, of the samples looked at."""
+        """Builds the facts of the splits; ``class_counts`` are numbers of pixels in the inspected samples."""
         size = seen.size if self.augment is None else self.crop_size
         return Facts(
             task="segmentation",
@@ -112,19 +112,19 @@ class SegmentationDataModule(DataModule):
         return torch.stack(list(inputs)) if same else list(inputs)
 
     def read_inputs(self, paths: Sequence[str]) -> Iterator[tuple[str, Tensor]]:
-        """Image files, and all those in folders, in their own size: uint8 ``(3, H, W)``.
+        """Reads image files, including those in folders, in their original size: uint8 ``(3, H, W)``.
 
         Raises:
-            DataError: a path that is not there, or a folder without images.
+            DataError: a path does not exist, or a folder contains no images.
             DataError: a file cannot be decoded.
         """
         files = [file for path in paths for file in image_files(path)]
         return ((file, read_new_image(file, self.max_value)) for file in files)
 
     def picture(self, image: Tensor, target: Tensor) -> tuple[Tensor, str]:
-        """The image with its mask laid over, and its largest classes but the background."""
+        """Returns the image with its mask overlaid, and the names of its largest classes other than the background."""
         counts = torch.bincount(target.flatten().long(), minlength=IGNORE + 1)[: self.facts.num_classes]
         order = counts.argsort(descending=True, stable=True).tolist()
-        there = [self.facts.class_names[place] for place in order if counts[place]]
-        named = [name for name in there if name.lower() not in GROUNDS] or there or ["nothing"]
+        present = [self.facts.class_names[class_id] for class_id in order if counts[class_id]]
+        named = [name for name in present if name.lower() not in GROUNDS] or present or ["nothing"]
         return laid_over(image, target, self.facts.extra["class_colors"]), ", ".join(named[:NUM_NAMED])

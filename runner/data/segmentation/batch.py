@@ -1,4 +1,4 @@
-"""Images of any size and their masks, put into batches."""
+"""Collation of images of any size and their masks."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from torch import Tensor
 __all__ = ["IGNORE", "MEAN_COLOR", "keep_sizes", "pad", "pad_to_largest"]
 
 IGNORE = 255
-"""Class id of pixels that do not count, in every data set here: masks travel as uint8."""
+"""Class id of ignored pixels in all data sets; masks are stored as uint8."""
 MEAN_COLOR = (124, 116, 104)
-"""ImageNet's mean: nothing, once it is normalised."""
+"""ImageNet's mean, which normalization maps to zero."""
 
 Sample = tuple[Tensor, Tensor]
 
 
 def keep_sizes(samples: Sequence[Sample]) -> dict[str, Any]:
-    """For evaluation: ``inputs`` ``(N, 3, H, W)`` and ``targets`` ``(N, H, W)``; lists of both where sizes differ.
+    """Collates for evaluation: ``inputs`` ``(N, 3, H, W)`` and ``targets`` ``(N, H, W)``; lists if the sizes differ.
 
-    What is said of an image then never depends on its neighbours in the batch, as padding would make it.
+    Without padding, the prediction for an image does not depend on the other images in the batch.
     """
     images, masks = zip(*samples, strict=True)
     if len({image.shape for image in images}) > 1:
@@ -30,14 +30,14 @@ def keep_sizes(samples: Sequence[Sample]) -> dict[str, Any]:
 
 
 def pad_to_largest(samples: Sequence[Sample]) -> dict[str, Tensor]:
-    """For training: every image as large as the largest, with pixels to the right and below that do not count."""
+    """Collates for training: pads every image to the largest, with ignored pixels to the right and below."""
     height = max(mask.shape[0] for _, mask in samples)
     width = max(mask.shape[1] for _, mask in samples)
     return keep_sizes([pad(image, mask, height, width) for image, mask in samples])
 
 
 def pad(image: Tensor, mask: Tensor, height: int, width: int, top: int = 0, left: int = 0) -> Sample:
-    """An image and its mask laid at a place of a larger one, whose other pixels do not count."""
+    """Pads an image and its mask to a larger size; the added pixels are ignored."""
     if mask.shape == (height, width):
         return image, mask
     place = (slice(top, top + mask.shape[0]), slice(left, left + mask.shape[1]))

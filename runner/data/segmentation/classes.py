@@ -1,4 +1,4 @@
-"""The classes of a folder of masks: their names, what stands for them in the files, and whether that agrees."""
+"""The classes of a folder of masks: names, values and colours, and checks of their consistency."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ LIST = "classes.txt"
 
 
 def read_class_names(given: Sequence[str] | None, folder: Path, ignored: Sequence[int] = ()) -> list[str]:
-    """Those given, or the lines of ``classes.txt`` in the folder; none where neither is there.
+    """Returns the given names, or the lines of ``classes.txt`` in the folder, or an empty list.
 
-    Such a list may end with a name for what does not count: it is no class.
+    The list may end with a name for ignored pixels, which is not a class.
     """
     if given:
         return [str(name) for name in given]
@@ -32,7 +32,7 @@ def read_class_names(given: Sequence[str] | None, folder: Path, ignored: Sequenc
 
 
 def numbered_lines(names: Sequence[str], values: Sequence[int] | None, folder: Path) -> list[str]:
-    """A problem if all lines of ``classes.txt`` begin with numbers that are not the values of the classes."""
+    """Returns a problem if all lines of ``classes.txt`` begin with numbers that are not the values of the classes."""
     matches = [re.match(r"(\d+)\s*[\s:,;=]\s*\S", name) for name in names]
     if not names or not all(matches):
         return []
@@ -55,7 +55,7 @@ def class_problems(
     ignored: Sequence[int],
     folder: Path,
 ) -> list[str]:
-    """Sentences about names, values and colours that do not go together."""
+    """Returns problems with inconsistent names, values and colours."""
     if not names:
         return [f"Name the classes, in the order of their values: data.class_names=[road,sky,…], or lines of {folder / LIST}."]
     problems = []
@@ -81,9 +81,9 @@ def class_problems(
 
 
 def suspicion(seen: Survey, names: Sequence[str], ignored: Sequence[int]) -> str | None:
-    """What is wrong with masks in which only one class counts."""
-    there = [name for name, count in zip(names, seen.counts.tolist(), strict=True) if count]
-    if len(there) > 1:
+    """Returns a problem if the masks show fewer than two classes."""
+    present = [name for name, count in zip(names, seen.counts.tolist(), strict=True) if count]
+    if len(present) > 1:
         return None
     hint = ""
     if seen.num_ignored and ignored:
@@ -91,6 +91,6 @@ def suspicion(seen: Survey, names: Sequence[str], ignored: Sequence[int]) -> str
             f" Does {ignored[0]} stand for a class, as in masks of 0 and 255? Then give data.class_values=[0,{ignored[0]}] "
             "and data.ignore_index=null."
         )
-    what = f"only {there[0]!r}" if there else "no class at all"
+    what = f"only {present[0]!r}" if present else "no class at all"
     share = seen.num_ignored / max(int(seen.counts.sum()) + seen.num_ignored, 1)
     return f"The masks that were looked at show {what}; {share:.0%} of their pixels do not count.{hint}"

@@ -1,4 +1,4 @@
-"""Which pair of image and mask belongs to which split."""
+"""Assignment of pairs of image and mask to splits."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ FRACTION = 0.15
 def cut_pairs(
     pairs: dict[str, list[Pair]], val_fraction: float | None, test_fraction: float | None, seed: int
 ) -> tuple[list[Pair], dict[str, Tensor]]:
-    """All pairs, and the indices of each split: folders as they are, the rest cut at random.
+    """Returns all pairs and the indices of each split: existing split folders, and random splits for the rest.
 
     Args:
-        pairs: of each split that has a folder; ``all`` where none has.
-        val_fraction: of all pairs, or of train where there is no val folder; 0.15 when None.
-        test_fraction: of all pairs, 0.15 when None. Not cut from folders.
+        pairs: pairs of each split folder; ``all`` without split folders.
+        val_fraction: fraction of all pairs, or of train if there is no val folder; 0.15 when None.
+        test_fraction: fraction of all pairs, 0.15 when None. Ignored with split folders.
     """
     flat: list[Pair] = []
     splits: dict[str, Tensor] = {}

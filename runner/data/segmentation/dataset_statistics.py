@@ -1,4 +1,4 @@
-"""What a look at some samples tells of a set of masks: how often each class comes, and how large images are."""
+"""Statistics of a sample of the masks: frequency of each class, and image size."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ NUM_LOOKED_AT = 50
 
 @dataclass
 class Survey:
-    """What was seen.
+    """Statistics of the inspected samples.
 
     Attributes:
         counts: pixels of each class, ``(K,)``.
-        num_ignored: pixels that do not count.
-        size: height and width of the sample in the middle, by area.
-        faults: of samples that cannot be used.
-        num_samples: that were looked at.
+        num_ignored: number of ignored pixels.
+        size: height and width of the sample with the median area.
+        faults: error messages of unusable samples.
+        num_samples: number of inspected samples.
     """
 
     counts: Tensor
@@ -35,7 +35,7 @@ class Survey:
     num_samples: int = 0
 
     def class_weights(self) -> list[float]:
-        """Median frequency over frequency (Eigen and Fergus 2014, arXiv:1411.4734); 1 for what was not seen."""
+        """Returns median-frequency class weights (Eigen and Fergus 2014, arXiv:1411.4734); 1 for absent classes."""
         shares = self.counts / self.counts.sum().clamp(min=1)
         seen = shares > 0
         if not seen.any():
@@ -45,7 +45,7 @@ class Survey:
 
 
 def evenly_spread(indices: Tensor) -> list[int]:
-    """At most 50 of these indices."""
+    """Returns at most 50 of these indices, evenly spread."""
     return indices[:: max(1, -(-len(indices) // NUM_LOOKED_AT))].tolist()
 
 

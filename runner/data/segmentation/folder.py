@@ -1,4 +1,4 @@
-"""Photographs with masks, in folders."""
+"""Folders of images with masks."""
 
 from __future__ import annotations
 
@@ -40,32 +40,32 @@ logger = logging.getLogger(__name__)
 
 
 class MaskFolderDataModule(SegmentationDataModule):
-    """A folder of images and index masks of the same names.
+    """A folder of images and masks with matching names.
 
-    Masks are PNG, BMP, TIFF or GIF files: grey values or palette indices, or colours if ``colors`` says which is
-    which class. Without folders of splits the pairs are cut at random.
+    Masks are PNG, BMP, TIFF or GIF files with grey values, palette indices, or colours (see ``colors``). Without split
+    folders the pairs are split at random.
 
     Args:
         root: the folder; see ``runner.data.segmentation.layout`` for how it may be arranged.
-        class_names: in the order of their ids, the background among them; ``classes.txt`` in the folder when None.
-        class_values: what stands in the masks for each class; 0, 1, 2 … when None.
-        colors: red, green and blue of each class: of masks in colour, and of pictures.
-        ignore_index: value or values of pixels that do not count; null where all do.
-        unknown: masks with other values or colours: ``refuse`` them, or ``ignore`` those pixels.
-        mask_encoding: what the numbers of a mask are: ``index`` reads grey values and palette indices, ``color`` reads
-            colours and applies palettes, ``auto`` decides by the files; see ``MaskReader``. Masks with two readings
-            are rejected, with both of them.
-        mask_orientation: what a mask without an EXIF orientation is drawn on if its image has one: the ``upright`` image, or
-            the pixels as they are ``stored``, so that the mask is turned too. ``auto`` decides by the sizes and rejects
-            pairs of which both would fit.
-        unmasked: images without a mask: ``refuse`` to train, or ``drop`` them.
-        images, masks: names of the two folders; looked for when None.
-        image_suffix, mask_suffix: what follows the part of the names that a pair has in common.
-        max_side: larger images are scaled down until their longer side is so long, in pixels, in training,
-            evaluation and prediction alike.
-        val_fraction: of all pairs, or of train where there is no val folder; 0.15 when None.
-        test_fraction: of all pairs; 0.15 when None. Only where there are no folders of splits.
-        split_seed: of the cut.
+        class_names: names in the order of the ids, including the background; ``classes.txt`` in the folder when None.
+        class_values: mask value of each class; 0, 1, 2 … when None.
+        colors: red, green and blue of each class, for colour masks and for pictures.
+        ignore_index: value or values of ignored pixels; null if all pixels count.
+        unknown: treatment of other values or colours: ``refuse`` the mask, or ``ignore`` those pixels.
+        mask_encoding: ``index`` reads grey values and palette indices, ``color`` reads colours and applies palettes,
+            ``auto`` decides by the files; see ``MaskReader``. Ambiguous masks are rejected, with both readings in the
+            message.
+        mask_orientation: orientation of a mask without an EXIF orientation if its image has one: ``upright`` like the
+            rotated image, or ``stored`` like the stored pixels, so that the mask is rotated too. ``auto`` decides by the
+            sizes and rejects pairs for which both would fit.
+        unmasked: treatment of images without a mask: ``refuse`` to train, or ``drop`` them.
+        images, masks: names of the two folders; detected when None.
+        image_suffix, mask_suffix: suffixes after the common part of a pair's names.
+        max_side: larger images are scaled down to this length of the longer side, in pixels, in training, evaluation
+            and prediction.
+        val_fraction: fraction of all pairs, or of train if there is no val folder; 0.15 when None.
+        test_fraction: fraction of all pairs; 0.15 when None. Only without split folders.
+        split_seed: seed of the split.
         max_value: the brightest value of images with 16 or 32 bits or of floating-point numbers, which becomes white: 4095
             for 12 bits. 65535 for 16 bits when None.
     """
@@ -125,7 +125,7 @@ class MaskFolderDataModule(SegmentationDataModule):
         return read_class_names(self.given_names, self.folder, self.ignored)
 
     def check(self) -> list[str]:
-        """What the listing of the folder, the headers of its files and the settings say; no pixel is decoded."""
+        """Returns problems found in the folder's listing, the file headers and the settings; no pixels are decoded."""
         problems = self.listing_problems()
         return problems or self.header_problems()
 
@@ -139,7 +139,7 @@ class MaskFolderDataModule(SegmentationDataModule):
         return [*tree_problems(self.scan(), self.unmasked == "drop", *self.fractions), *settings]
 
     def header_problems(self) -> list[str]:
-        """Pairs whose sizes or orientations do not fit, except those set aside."""
+        """Returns problems with pairs whose sizes or orientations do not match, except those set aside."""
         try:
             set_aside = {entry.path for entry in self.listed_broken(self.scan())}
         except DataError as error:
@@ -154,7 +154,7 @@ class MaskFolderDataModule(SegmentationDataModule):
 
     @cached_property
     def headers(self) -> PairHeaders:
-        """Of all pairs in the folder."""
+        """Returns the headers of all pairs in the folder."""
         pairs = [pair for pairs in self.scan().pairs.values() for pair in pairs]
         return compare_headers(self.folder, pairs, self.mask_orientation)
 
@@ -162,10 +162,10 @@ class MaskFolderDataModule(SegmentationDataModule):
         return scan_masks(self.folder, **self.places)
 
     def setup(self, stage: str | None = None) -> None:
-        """Lists the folder and looks at some masks, once. A prediction needs none of it.
+        """Lists the folder and inspects some masks, once. Not needed for prediction.
 
         Raises:
-            DataError: the folder is not as it should be; every fault that was seen is named.
+            DataError: the folder has problems; the message lists all of them.
         """
         if self.splits or stage == "predict":
             return
@@ -193,10 +193,10 @@ class MaskFolderDataModule(SegmentationDataModule):
         self.facts = self.make_facts(self.class_names, seen, title, origin, self.digest(flat))
 
     def settle_reading(self, source: MaskFileSource, indices: dict[str, Tensor]) -> None:
-        """Decides how masks with two readings are read, by some masks of each split.
+        """Decides how ambiguous masks are read, using some masks of each split.
 
         Raises:
-            DataError: the masks have two readings together.
+            DataError: the masks together are ambiguous.
         """
         paths = [self.folder / source.pairs[index][1] for own in indices.values() for index in evenly_spread(own)]
         masks = load_entries(source.reader, paths)
@@ -220,7 +220,7 @@ class MaskFolderDataModule(SegmentationDataModule):
     def reject_faults(self, seen: Survey) -> None:
         faults = seen.faults[:MAX_NAMED]
         if len(seen.faults) > MAX_NAMED:
-            faults.append(f"So have {len(seen.faults) - MAX_NAMED} more of the {seen.num_samples} that were looked at.")
+            faults.append(f"The same holds for {len(seen.faults) - MAX_NAMED} more of the {seen.num_samples} that were looked at.")
         if seen.faults:
             faults.append("`runner data verify` looks at every file.")
         elif doubt := suspicion(seen, self.class_names, self.ignored):
@@ -245,24 +245,24 @@ class MaskFolderDataModule(SegmentationDataModule):
         return MaskFileSource(self.folder, pairs, reader, self.max_side, self.headers, self.max_value)
 
     def digest(self, pairs: Sequence[Pair]) -> str:
-        """Of names and sizes of all files: reading all of them would take as long as an epoch."""
+        """Returns a digest of the names and sizes of all files; hashing their content would take as long as an epoch."""
         listing = "".join(f"{path}\0{(self.folder / path).stat().st_size}\n" for pair in pairs for path in pair)
         return hashlib.blake2b(listing.encode(), digest_size=16).hexdigest()
 
     def listed_broken(self, tree: MaskTree) -> list[BrokenFile]:
-        """Files that ``runner data verify --set-aside`` listed."""
-        there = {path for pairs in tree.pairs.values() for pair in pairs for path in pair}
-        return [entry for entry in read_broken(self.folder / BROKEN_LIST) if entry.path in there]
+        """Returns the files listed by ``runner data verify --set-aside``."""
+        existing = {path for pairs in tree.pairs.values() for pair in pairs for path in pair}
+        return [entry for entry in read_broken(self.folder / BROKEN_LIST) if entry.path in existing]
 
     def files(self) -> list[str]:
-        """Images that have a mask, by their paths below the root."""
+        """Returns the paths of the images with a mask, relative to the root."""
         return [image for pairs in self.scan().pairs.values() for image, _ in pairs]
 
     def verify(self) -> list[BrokenFile]:
-        """Reads every pair.
+        """Reads every pair and returns the broken files.
 
         Raises:
-            DataError: the folder is not as it should be.
+            DataError: the folder has problems.
         """
         problems = self.listing_problems()
         if problems:

@@ -1,4 +1,4 @@
-"""Where images and masks lie in a folder, as the tools and the people of this field leave them."""
+"""Common folder layouts of images and masks."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MASK_NAMES = (
     "masks", "mask", "labels", "label", "annotations", "annotation", "annot", "segmentationclass", "gt", "gtfine",
 )  # fmt: skip
 BESIDE = ("annot", "_annot", "_masks", "_mask", "_labels", "masks", "labels")
-"""What stands behind a split's name in the name of its folder of masks: ``train`` and ``trainannot``."""
+"""Suffixes of mask folders after the name of a split: ``train`` and ``trainannot``."""
 MAX_NAMED = 5
 LAYOUTS = (
     "Expected ROOT/images and ROOT/masks, both perhaps with train, val and test folders; or these two in ROOT/train, "
@@ -32,12 +32,12 @@ Pair = tuple[str, str]
 
 @dataclass
 class MaskTree:
-    """What a folder holds.
+    """The contents of a folder of images and masks.
 
     Attributes:
-        pairs: of each split, sorted; ``all`` where there are no split folders.
+        pairs: sorted pairs of each split; ``all`` without split folders.
         unmasked: images without a mask, by split.
-        problems: a sentence each.
+        problems: one message per problem.
         dropped: images, masks and files that are not used.
     """
 
@@ -53,8 +53,8 @@ def scan_masks(
     """Lists a folder; nothing is opened.
 
     Args:
-        images, masks: names of the two folders; looked for when None.
-        image_suffix, mask_suffix: what stands behind the common part of a pair's names, before the extension.
+        images, masks: names of the two folders; detected when None.
+        image_suffix, mask_suffix: suffixes after the common part of a pair's names, before the extension.
     """
     tree = MaskTree()
     folders, problem = find_folders(root, images, masks)
@@ -84,14 +84,14 @@ def leave_out_others(tree: MaskTree, root: Path, used: set[Path]) -> None:
 def find_folders(
     root: Path, images: str | None = None, masks: str | None = None
 ) -> tuple[dict[str, tuple[Path, Path]], str | None]:
-    """Folders of images and of masks of each split, and what is wrong."""
+    """Returns the image and mask folders of each split, and the problems."""
     if (images is None) != (masks is None):
         return {}, "data.images and data.masks belong together: give both, or none of them."
     if images is not None:
         for name, folder in (("images", root / images), ("masks", root / masks)):
             if not folder.is_dir():
                 near = did_you_mean(folder.name, folders_in(root))
-                return {}, f"data.{name}={folder.relative_to(root)}: there is no such folder in {root}. {near}"
+                return {}, f"data.{name}={folder.relative_to(root)}: no such folder in {root}. {near}"
         return by_split(root / images, root / masks), None
     found = folders_in(root)
     pair = one_of(found, IMAGE_NAMES), one_of(found, MASK_NAMES)
@@ -109,12 +109,12 @@ def find_folders(
             splits[split] = root / name, root / beside
     if "train" in splits:
         return splits, None
-    there = ", ".join(found[:12]) or "no folders"
-    return {}, f"data.root={root} holds {there}. {LAYOUTS}"
+    names = ", ".join(found[:12]) or "no folders"
+    return {}, f"data.root={root} holds {names}. {LAYOUTS}"
 
 
 def by_split(images: Path, masks: Path) -> dict[str, tuple[Path, Path]]:
-    """The two folders, or those of each split in them."""
+    """Returns the two folders, or the split folders in them, by split."""
     of_masks = {split_meant(name): name for name in folders_in(masks)}
     found = {split_meant(name): name for name in folders_in(images)}
     both = [split for split in ("train", "val", "test") if split in found and split in of_masks]
@@ -125,7 +125,7 @@ def by_split(images: Path, masks: Path) -> dict[str, tuple[Path, Path]]:
 def list_pairs(
     tree: MaskTree, split: str, root: Path, images: Path, masks: Path, image_suffix: str, mask_suffix: str
 ) -> None:
-    """Adds the pairs of one split, and what does not pair."""
+    """Adds the pairs of one split, and its unpaired files."""
     of_masks = by_key(tree, masks, mask_suffix, MASK_EXTENSIONS)
     taken = set(of_masks.values()) if images == masks else set()
     of_images = by_key(tree, images, image_suffix, EXTENSIONS, taken)
@@ -160,7 +160,7 @@ def report_others(
 
 
 def no_pair(images: Path, masks: Path, of_images: dict[str, Path], of_masks: dict[str, Path]) -> str:
-    """Why no name in one folder is in the other, with the suffix that would mend it."""
+    """Returns the problem that no names match between the folders, with a suggested suffix."""
     image, mask = min(of_images), min(of_masks, default=None)
     if mask is None:
         return f"{masks} holds no masks ({', '.join(sorted(end[1:] for end in MASK_EXTENSIONS))})."
@@ -174,7 +174,7 @@ def no_pair(images: Path, masks: Path, of_images: dict[str, Path], of_masks: dic
 def by_key(
     tree: MaskTree, folder: Path, suffix: str, extensions: frozenset[str], left_out: set[Path] = frozenset()
 ) -> dict[str, Path]:
-    """Files below a folder by what pairs them: the path without suffix and extension."""
+    """Maps the path without suffix and extension, which identifies a pair, to the files below a folder."""
     found: dict[str, Path] = {}
     for entry in files_below(folder):
         path = Path(entry.path)
@@ -182,7 +182,7 @@ def by_key(
             continue
         key = path.relative_to(folder).with_suffix("").as_posix().removesuffix(suffix)
         if key in found:
-            tree.problems.append(f"{path} and {found[key].name} go by one name. Rename or remove one.")
+            tree.problems.append(f"{path} and {found[key].name} have the same name. Rename or remove one.")
         found[key] = path
     return found
 

@@ -1,4 +1,4 @@
-"""Mask files to class ids: grey values, palette indices or colours."""
+"""Conversion of mask files (grey values, palette indices or colours) to class ids."""
 
 from __future__ import annotations
 
@@ -25,24 +25,24 @@ Reading = Literal["index", "color"]
 
 
 class MaskReader:
-    """Reads masks as uint8 ``(H, W)``: class ids from 0, and ``IGNORE`` for pixels that do not count.
+    """Reads masks as uint8 ``(H, W)``: class ids from 0, and ``IGNORE`` for ignored pixels.
 
     A mask has up to two readings: by ``index`` (grey values or palette indices) and by ``color`` (its palette applied).
     With ``encoding="auto"``
 
     - a palette image or a colour image is read by colour if all colours that it uses are colours of classes;
     - a palette image of which no used colour is a class's is read by index, and so is a grey image;
-    - if both readings are possible and differ, the reading that the other masks of the data set allow is taken
-      (see ``settle``), and the mask is rejected if they allow both.
+    - if both readings are possible and differ, the reading that the other masks of the data set allow is used
+      (see ``settle``); the mask is rejected if they allow both.
 
     Args:
         num_classes: number of classes.
         values: grey value or palette index of each class in the files; 0, 1, 2 … when None.
         colors: red, green and blue of each class, for masks in colour.
-        ignored: values that do not count.
+        ignored: values of ignored pixels.
         unknown: treatment of other values and colours: ``refuse`` the mask, or ``ignore`` those pixels.
-        encoding: ``index`` or ``color`` for that reading alone.
-        names: of the classes, for messages; their ids when None.
+        encoding: ``index`` or ``color`` to allow only that reading.
+        names: class names for messages; the ids when None.
     """
 
     def __init__(
@@ -74,10 +74,10 @@ class MaskReader:
             self.codes = codes[self.order]
 
     def read(self, path: Path) -> Tensor:
-        """One mask.
+        """Reads one mask.
 
         Raises:
-            BrokenSampleError: it cannot be read, has values of no class, or has two readings; it is named.
+            BrokenSampleError: the mask cannot be read, has values of no class, or is ambiguous; the message names it.
         """
         mask = self.load(path)
         try:
@@ -89,10 +89,10 @@ class MaskReader:
         return torch.from_numpy(mask.spread(np.where(ids == UNKNOWN, IGNORE, ids)))
 
     def load(self, path: Path) -> RawMask:
-        """The mask before any reading.
+        """Loads the stored mask without converting it to class ids.
 
         Raises:
-            BrokenSampleError: it cannot be read; it is named.
+            BrokenSampleError: the mask cannot be read; the message names it.
         """
         try:
             return raw_mask(path.read_bytes())
@@ -102,12 +102,12 @@ class MaskReader:
             raise BrokenSampleError(f"The mask {path} {error}.") from error
 
     def settle(self, masks: Iterable[RawMask]) -> None:
-        """Looks at some masks of the data set. If those that have one reading agree on it, it decides for those with two."""
+        """Inspects some masks of the data set. If the unambiguous ones agree on a reading, it is used for the others."""
         votes = {reading for mask in masks for reading in self.only_reading(mask)}
         self.preferred = votes.pop() if len(votes) == 1 else None
 
     def only_reading(self, mask: RawMask) -> list[Reading]:
-        """The one reading of a mask; nothing for a mask with two or none, or with one that is in doubt."""
+        """Returns the only reading of a mask; an empty list if it has two or none, or if the only one is doubtful."""
         hits = self.match(mask.colors) != UNKNOWN
         if mask.kind == "palette" and hits.all():
             return ["color"] if (self.ids_by(mask, "index") != self.match(mask.colors)).any() else []
@@ -117,8 +117,8 @@ class MaskReader:
         return possible if len(possible) == 1 else []
 
     def ids_by(self, mask: RawMask, reading: Reading) -> np.ndarray | None:
-        """Class ids of the entries of a mask by one reading, ``(n,)``, ``UNKNOWN`` for those of no class; None if the
-        mask cannot be read that way."""
+        """Returns the class ids of the entries of a mask by one reading, ``(n,)``, with ``UNKNOWN`` for those of no class;
+        None if the mask cannot be read this way."""
         by_value = None if mask.values is None else self.ids[mask.values]
         if reading == "index":
             return by_value
@@ -128,7 +128,7 @@ class MaskReader:
         return self.ids[mask.colors[:, 0]] if mask.is_grey else None if self.codes is None else matched
 
     def match(self, colors: np.ndarray) -> np.ndarray:
-        """The classes that have these colours, ``(n, 3)`` → ``(n,)``; ``UNKNOWN`` for other colours."""
+        """Returns the classes with these colours, ``(n, 3)`` → ``(n,)``; ``UNKNOWN`` for other colours."""
         if self.codes is None:
             return np.full(len(colors), UNKNOWN, dtype=np.int16)
         codes = packed(colors)
@@ -136,10 +136,11 @@ class MaskReader:
         return np.where(self.codes[places] == codes, self.order[places], UNKNOWN).astype(np.int16)
 
     def reading_of(self, mask: RawMask) -> Reading:
-        """The reading that applies to a mask.
+        """Returns the reading that applies to a mask.
 
         Raises:
-            ValueError: two are possible and differ; the message continues a sentence that begins with its name.
+            ValueError: two readings are possible and differ; the message continues a sentence that begins with the file's
+                name.
         """
         if self.encoding != "auto":
             return self.encoding
@@ -158,7 +159,7 @@ class MaskReader:
         return self.preferred or self.default_reading(mask, index, color)
 
     def reading_of_mixed(self, mask: RawMask, index: np.ndarray, color: np.ndarray, matched: np.ndarray) -> Reading:
-        """Of a mask of which only one reading knows all entries."""
+        """Returns the reading of a mask whose entries are all known to only one reading."""
         if is_known(color):
             return "color"
         if mask.kind == "grey":
@@ -176,7 +177,8 @@ class MaskReader:
         return "index"
 
     def default_reading(self, mask: RawMask, index: np.ndarray, color: np.ndarray) -> Reading:
-        """Of a mask that both readings know and read differently: the natural one if the other sees no two classes."""
+        """Returns the reading of a mask with two different valid readings: the natural one if the other yields fewer than
+        two classes."""
         if mask.kind == "color" and num_classes_in(index) < 2:
             return "color"
         if mask.kind != "color" and num_classes_in(color) < 2 and not darkens(mask):
@@ -241,7 +243,7 @@ def num_classes_in(ids: np.ndarray) -> int:
 
 
 def darkens(mask: RawMask) -> bool:
-    """Whether a palette of greys is not ordered from dark to bright, as programs leave it that sort by frequency."""
+    """Returns whether a palette of greys is not ordered from dark to bright, as in files sorted by frequency."""
     return mask.is_grey and bool((np.diff(mask.colors[:, 0].astype(int)) < 0).any())
 
 

@@ -1,4 +1,4 @@
-"""What only several masks show together: palettes that differ, ids that count from 1, and two spellings of one class."""
+"""Checks across several masks: differing palettes, ids that start at 1, and two encodings of one class."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NamedMask = tuple[Path, RawMask]
 
 
 def load_entries(reader: MaskReader, paths: Iterable[Path]) -> list[NamedMask]:
-    """The entries of some masks, without their pixels. Masks that cannot be read are left to the one who reads them."""
+    """Loads the entries of some masks, without their pixels. Unreadable masks are skipped; reading them reports them."""
     loaded = []
     for path in paths:
         try:
@@ -30,14 +30,14 @@ def load_entries(reader: MaskReader, paths: Iterable[Path]) -> list[NamedMask]:
 
 
 def mask_set_problems(reader: MaskReader, masks: Sequence[NamedMask]) -> list[str]:
-    """Sentences about masks that each have one reading and together have two. ``reader`` is settled."""
+    """Returns problems with masks that are unambiguous individually but not together. ``reader`` is settled."""
     by_index = []
     for path, mask in masks:
         try:
             if mask.values is not None and reader.reading_of(mask) == "index":
                 by_index.append((path, mask))
         except ValueError:
-            return []  # each such mask is rejected by its name
+            return []  # each such mask is rejected individually
     if reader.encoding == "index":
         return []
     problems = [palette_conflict(reader, by_index), two_spellings(reader, by_index)]
@@ -47,7 +47,7 @@ def mask_set_problems(reader: MaskReader, masks: Sequence[NamedMask]) -> list[st
 
 
 def palette_conflict(reader: MaskReader, masks: Sequence[NamedMask]) -> str | None:
-    """An index that has one colour in one file and another colour in another file."""
+    """Returns a problem if an index has different colours in different files."""
     first: dict[int, tuple[Path, list[int]]] = {}
     for path, mask in masks:
         if not mask.has_palette:
@@ -64,7 +64,7 @@ def palette_conflict(reader: MaskReader, masks: Sequence[NamedMask]) -> str | No
 
 
 def counted_from_one(reader: MaskReader, masks: Sequence[NamedMask]) -> str | None:
-    """Ids without a 0, of which the first may be the second class or the first."""
+    """Returns a problem if no mask has the value 0, so that the ids may start at 0 or at 1."""
     values = {value for _, mask in masks for value in mask.values.tolist() if reader.ids[value] != IGNORE}
     if not reader.counts_from_zero or not values or 0 in values or max(values) > len(reader.names):
         return None
@@ -78,7 +78,7 @@ def counted_from_one(reader: MaskReader, masks: Sequence[NamedMask]) -> str | No
 
 
 def two_spellings(reader: MaskReader, masks: Sequence[NamedMask]) -> str | None:
-    """Masks of two classes, of which some hold 0 and 1 and others 0 and 255, and none holds all three."""
+    """Returns a problem if some masks of two classes have the values 0 and 1, others 0 and 255, and none all three."""
     if len(reader.names) != 2 or not reader.counts_from_zero or reader.ids[IGNORE] != IGNORE:
         return None
     with_one = [path for path, mask in masks if 1 in mask.values]

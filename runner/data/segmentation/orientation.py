@@ -1,4 +1,4 @@
-"""Images and masks compared by their headers: sizes that differ, and images that EXIF turns while their masks stay."""
+"""Comparison of the headers of images and masks: sizes and EXIF orientations."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ MaskOrientation = Literal["auto", "upright", "stored"]
 
 @dataclass
 class PairHeaders:
-    """What the headers of pairs say, by the path of the image relative to the root.
+    """Results of the header comparison, by the path of the image relative to the root.
 
     Attributes:
-        faults: why a pair cannot be used, a sentence each.
-        turns: the EXIF orientation by which a mask has to be turned along with its image.
+        faults: messages for pairs that cannot be used.
+        turns: EXIF orientations that must be applied to masks as well as to their images.
     """
 
     faults: dict[str, str] = field(default_factory=dict)
@@ -34,12 +34,12 @@ class PairHeaders:
 
 
 def compare_headers(root: Path, pairs: Sequence[Pair], masks_are: MaskOrientation = "auto") -> PairHeaders:
-    """Reads the headers of all pairs; no pixel is decoded. Files that cannot be read are passed over.
+    """Compares the headers of all pairs; no pixels are decoded. Unreadable files are skipped.
 
     Args:
-        masks_are: what masks without an EXIF orientation are drawn on if their image has one: the ``upright`` image, or
-            the pixels as they are ``stored``, so that the mask is turned with them. ``auto`` decides by the sizes and
-            reports the pairs for which these do not decide.
+        masks_are: orientation of masks without an EXIF orientation if their image has one: ``upright`` like the rotated
+            image, or ``stored`` like the stored pixels, so that the mask is rotated too. ``auto`` decides by the sizes
+            and reports the pairs for which both would fit.
     """
     found = PairHeaders()
 
@@ -79,7 +79,7 @@ def compare(
 
 
 def turned_upright(mask: Tensor, orientation: int) -> Tensor:
-    """A stored mask ``(H, W)`` turned as an image of this EXIF orientation is."""
+    """Applies an EXIF orientation to a stored mask ``(H, W)``."""
     turns = {
         2: lambda: mask.flip(1),
         3: lambda: mask.flip(0, 1),

@@ -1,4 +1,4 @@
-"""Colours of classes, for pictures of masks."""
+"""Class colours for pictures of masks."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from runner.data.segmentation.batch import IGNORE
 
 __all__ = ["GROUNDS", "class_colors", "laid_over"]
 
-# Okabe and Ito's palette (https://jfly.uni-koeln.de/color/), which colour-blind readers can tell apart.
+# Okabe and Ito's colour-blind-safe palette (https://jfly.uni-koeln.de/color/).
 FIRST = (
     (0, 114, 178), (213, 94, 0), (0, 158, 115), (240, 228, 66), (204, 121, 167), (86, 180, 233), (230, 159, 0),
 )  # fmt: skip
@@ -24,7 +24,7 @@ LUMINANCE = (0.299, 0.587, 0.114)
 
 
 def class_colors(class_names: Sequence[str]) -> list[list[int]]:
-    """Red, green and blue of each class: seven that are easy to tell apart, then hues far from those before."""
+    """Returns red, green and blue of each class: seven easily distinguished colours, then hues far from the earlier ones."""
     colors = list(FIRST)
     while len(colors) < len(class_names):
         place = len(colors)
@@ -37,7 +37,7 @@ def class_colors(class_names: Sequence[str]) -> list[list[int]]:
 
 
 def laid_over(image: Tensor, mask: Tensor, colors: Sequence[Sequence[int]]) -> Tensor:
-    """The image, uint8 ``(3, H, W)``, grey under the colours of its mask ``(H, W)``; as it is where nothing counts."""
+    """Overlays the colours of a mask ``(H, W)`` on the grey image, uint8 ``(3, H, W)``; ignored pixels are unchanged."""
     table = torch.zeros((256, 3))
     table[: len(colors)] = torch.tensor(colors, dtype=torch.float32)
     tint = table[mask.long()].permute(2, 0, 1)

@@ -1,4 +1,4 @@
-"""A mask file as it is stored: the distinct entries of the mask, with their values and their colours."""
+"""Mask files as stored: the distinct entries of a mask, with their values and colours."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class RawMask:
 
     Attributes:
         kind: ``grey`` for grey values, ``palette`` for indices into a palette, ``color`` for red, green and blue.
-        places: for each pixel its entry, ``(H, W)``; for ``grey`` and ``palette`` the stored number itself.
+        places: entry of each pixel, ``(H, W)``; for ``grey`` and ``palette`` the stored number itself.
         values: the stored number of each entry, ``(n,)``; for ``color`` the grey value; None if some entry is not grey.
         colors: red, green and blue of each entry, uint8 ``(n, 3)``.
         has_palette: whether the file has a palette of its own; the shades of a mask with 1, 2 or 4 bits are none.
@@ -36,7 +36,7 @@ class RawMask:
     has_palette: bool = False
 
     def spread(self, ids: np.ndarray) -> np.ndarray:
-        """Class ids of the pixels, uint8 ``(H, W)``, from those of the entries ``(n,)``."""
+        """Maps class ids of the entries ``(n,)`` to the pixels, uint8 ``(H, W)``."""
         if self.kind == "color":
             return ids.astype(np.uint8)[self.places]
         table = np.zeros(256, dtype=np.uint8)
@@ -45,15 +45,15 @@ class RawMask:
 
     @property
     def is_grey(self) -> bool:
-        """Whether every entry that is used is a shade of grey."""
+        """Returns whether every used entry is a shade of grey."""
         return bool((self.colors[:, :1] == self.colors).all())
 
 
 def raw_mask(content: bytes) -> RawMask:
-    """Reads the bytes of a mask file, turned as its own EXIF orientation says.
+    """Decodes the bytes of a mask file and applies its own EXIF orientation.
 
     Raises:
-        ValueError: it cannot be a mask; the message continues a sentence that begins with its name.
+        ValueError: the file cannot be a mask; the message continues a sentence that begins with the file's name.
     """
     try:
         with Image.open(io.BytesIO(content), formats=FORMATS) as image:
@@ -61,16 +61,16 @@ def raw_mask(content: bytes) -> RawMask:
                 raise ValueError(f"is a {image.format}, which blurs classes. Masks are kept as PNG")
             if image.width * image.height > MAX_PIXELS:
                 raise ValueError(f"has more than {MAX_PIXELS:,} pixels")
-            image.load()  # turns a TIFF and removes its orientation, which would turn it twice
+            image.load()  # rotates a TIFF and removes its orientation, which would otherwise be applied twice
             return from_pillow(ImageOps.exif_transpose(image), stored_depth(content))
     except ValueError:
         raise
-    except Exception as error:  # damaged bytes make decoders raise a dozen kinds, SyntaxError among them
-        raise ValueError(f"is no readable image ({type(error).__name__})") from error
+    except Exception as error:  # decoders raise a dozen types for damaged bytes, including SyntaxError
+        raise ValueError(f"is not a readable image ({type(error).__name__})") from error
 
 
 def stored_depth(content: bytes) -> int:
-    """Bits of a grey PNG with fewer than eight of them, which Pillow scales to 0 … 255; 0 otherwise."""
+    """Returns the bit depth of a grey PNG with fewer than 8 bits, which Pillow scales to 0 … 255; 0 otherwise."""
     is_png = content[:8] == b"\x89PNG\r\n\x1a\n" and len(content) > 25
     return content[24] if is_png and content[25] == 0 and content[24] in LOW_DEPTHS else 0
 
@@ -99,7 +99,7 @@ def from_pillow(image: Image.Image, depth: int) -> RawMask:
 
 
 def shades(step: int) -> np.ndarray:
-    """A palette of greys, each brighter by ``step`` than the one before."""
+    """Returns a palette of greys in steps of ``step``."""
     return np.minimum(np.arange(256) * step, 255).astype(np.uint8)[:, None].repeat(3, 1)
 
 
@@ -117,6 +117,6 @@ def from_colors(pixels: np.ndarray) -> RawMask:
 
 
 def packed(colors: np.ndarray) -> np.ndarray:
-    """One number for each colour, ``(…, 3)`` → ``(…)``."""
+    """Packs each colour into one number, ``(…, 3)`` → ``(…)``."""
     red, green, blue = np.moveaxis(colors.astype(np.int32), -1, 0)
     return red << 16 | green << 8 | blue

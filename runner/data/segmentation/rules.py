@@ -1,4 +1,4 @@
-"""What a folder of images and masks must be to be trained on, as far as its listing tells."""
+"""Checks of a folder of images and masks that need only its listing."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MAX_NAMED = 5
 def tree_problems(
     tree: MaskTree, drops_unmasked: bool, val_fraction: float | None, test_fraction: float | None
 ) -> list[str]:
-    """One sentence a problem."""
+    """Returns one message per problem."""
     problems = list(tree.problems)
     found = [path for split, paths in tree.unmasked.items() if tree.pairs[split] for path in paths]
     if found and not drops_unmasked:
@@ -29,5 +29,5 @@ def tree_problems(
         problems.append(f"data.test_fraction={test_fraction:g} would have no effect: there are folders of splits.")
     of_test = FRACTION if test_fraction is None else test_fraction
     if "all" in tree.pairs and (val_fraction or FRACTION) + of_test >= 1:
-        problems.append("data.val_fraction and data.test_fraction leave nothing to train on. Give less.")
+        problems.append("data.val_fraction and data.test_fraction leave nothing to train on. Choose smaller fractions.")
     return problems

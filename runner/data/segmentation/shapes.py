@@ -1,4 +1,4 @@
-"""Circles, squares and triangles to be outlined: drawn from a seed, without any file."""
+"""Synthetic segmentation data set of circles, squares and triangles, generated from a seed."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ BACKGROUND = "background"
 
 
 class ShapesSource:
-    """Scenes with their masks, each drawn when asked for.
+    """Scenes with their masks, drawn lazily.
 
     Args:
-        num_images: how many there are.
-        seed: of all of them.
+        num_images: number of images.
+        seed: seed of all images.
     """
 
     def __init__(self, num_images: int, seed: int, image_size: int, max_objects: int):
@@ -37,7 +37,7 @@ class ShapesSource:
         return self.num_images
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
-        """The image, uint8 ``(3, S, S)``, and its mask, uint8 ``(S, S)``."""
+        """Returns the image, uint8 ``(3, S, S)``, and its mask, uint8 ``(S, S)``."""
         scene = draw_scene(self.seed, index, self.image_size, self.max_objects)
         mask = (scene.masks * (1 + scene.labels)[:, None, None]).max(0)  # no pixel is in two shapes
         return torch.from_numpy(scene.image), torch.from_numpy(mask.astype(np.uint8))
@@ -47,13 +47,13 @@ class ShapesSource:
 
 
 class ShapesSegmentationDataModule(SegmentationDataModule):
-    """Generated scenes of three classes of shapes before a background.
+    """Generated scenes of three classes of shapes on a background.
 
     Args:
-        num_train, num_val, num_test: images of each split; no two have an image in common.
+        num_train, num_val, num_test: images of each split; the splits share no images.
         image_size: side of the square images, in pixels.
-        max_objects: shapes in an image, at most.
-        scene_seed: of what is drawn.
+        max_objects: maximum number of shapes per image.
+        scene_seed: seed of the scenes.
     """
 
     no_folds = "each of its splits is drawn for itself (data.scene_seed draws others)"
@@ -83,7 +83,7 @@ class ShapesSegmentationDataModule(SegmentationDataModule):
         self.scene_seed = scene_seed
 
     def setup(self, stage: str | None = None) -> None:
-        """Draws some of the scenes, to count their pixels. A prediction needs none of them."""
+        """Draws some of the scenes, to count their pixels. Not needed for prediction."""
         if self.splits or stage == "predict":
             return
         for split, count in self.counts.items():

@@ -1,4 +1,4 @@
-"""Images and their masks in files as the source of splits."""
+"""Files of images and masks as the source of splits."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ __all__ = ["MaskFileSource", "shrunk"]
 
 
 class MaskFileSource:
-    """Pairs of files, decoded when asked for and never kept.
+    """Pairs of files, decoded lazily and not cached.
 
     Args:
-        root: the folder the paths are relative to.
+        root: the folder that the paths are relative to.
         pairs: paths of images and masks.
-        reader: of the masks.
-        max_side: longer sides are scaled down to it, in pixels; None leaves every image its size.
-        headers: what the headers of these pairs say; None if they were not compared.
-        max_value: of images with more than eight bits; see ``runner.data.images.decode``.
+        reader: reads the masks.
+        max_side: longer sides are scaled down to this length, in pixels; None keeps the size.
+        headers: result of the header comparison; None if the headers were not compared.
+        max_value: white in images with more than eight bits; see ``runner.data.images.decode``.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class MaskFileSource:
         return len(self.pairs)
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
-        """The image, uint8 ``(3, H, W)``, and its mask, uint8 ``(H, W)``.
+        """Returns the image, uint8 ``(3, H, W)``, and its mask, uint8 ``(H, W)``.
 
         Raises:
             BrokenSampleError: a file cannot be read, the two differ in size or orientation, or the mask has values of no
@@ -75,7 +75,7 @@ class MaskFileSource:
 
 
 def shrunk_size(size: Sequence[int], max_side: int | None) -> tuple[int, int]:
-    """Height and width after scaling down to ``max_side``."""
+    """Returns height and width after scaling down to ``max_side``."""
     height, width = size
     if max_side is None or max(height, width) <= max_side:
         return height, width
@@ -84,6 +84,6 @@ def shrunk_size(size: Sequence[int], max_side: int | None) -> tuple[int, int]:
 
 
 def shrunk(image: Tensor, max_side: int | None) -> Tensor:
-    """An image ``(C, H, W)`` scaled down to ``max_side``."""
+    """Scales an image ``(C, H, W)`` down to ``max_side``."""
     size = shrunk_size(image.shape[1:], max_side)
     return image if image.shape[1:] == size else F.resize(image, list(size), antialias=True)

@@ -1,4 +1,4 @@
-"""Random changes of training images that move the masks with the pixels."""
+"""Random augmentation of training images together with their masks."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ HOW_OFTEN = 0.5
 
 
 class MaskAugment:
-    """The changes of an ``ImageAugment``, for images with masks.
+    """The augmentations of an ``ImageAugment``, for images with masks.
 
-    Its random crop becomes a window of a fixed size on the image scaled at random: between ``min_scale`` and its
-    inverse in area, so that things are as large as in evaluation on average. Where the window looks beyond the
-    image, and where something is erased, pixels do not count.
+    The random crop becomes a window of fixed size on the randomly scaled image: between ``min_scale`` and its inverse in
+    area, so that objects have on average the same size as in evaluation. Pixels beyond the image and erased pixels are
+    ignored.
 
     Args:
-        augment: says what is done and how much.
-        size: height and width of what comes out, in pixels.
-        can_flip: whether a mirrored image still makes sense.
+        augment: the augmentations and their strengths.
+        size: height and width of the result, in pixels.
+        can_flip: whether images may be mirrored.
     """
 
     def __init__(self, augment: ImageAugment, size: Sequence[int], can_flip: bool = True):
@@ -37,7 +37,7 @@ class MaskAugment:
         self.can_flip = can_flip
 
     def __call__(self, image: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """One image, uint8 ``(3, H, W)``, and its mask, uint8 ``(H, W)``, as this epoch sees them."""
+        """Augments one image, uint8 ``(3, H, W)``, and its mask, uint8 ``(H, W)``."""
         augment = self.augment
         zoom = math.exp(uniform(math.log(augment.min_scale), -math.log(augment.min_scale)) / 2)
         image, mask = window(image, mask, self.size, zoom)
@@ -59,7 +59,7 @@ class MaskAugment:
 
 
 def window(image: Tensor, mask: Tensor, size: tuple[int, int], zoom: float) -> tuple[Tensor, Tensor]:
-    """A random window of a size on the image enlarged by ``zoom``. Only what the window shows is resized."""
+    """Cuts a random window of a given size from the image enlarged by ``zoom``. Only the visible part is resized."""
     seen = [max(1, round(side / zoom)) for side in size]
     places = [int(torch.rand(()) * (abs(have - need) + 1)) for have, need in zip(mask.shape, seen, strict=True)]
     first = [place if have > need else 0 for place, have, need in zip(places, mask.shape, seen, strict=True)]
@@ -70,7 +70,7 @@ def window(image: Tensor, mask: Tensor, size: tuple[int, int], zoom: float) -> t
 
 
 def resized(image: Tensor, mask: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
-    """An image and its mask at another height and width; the mask takes the class of the nearest pixel."""
+    """Resizes an image and its mask; the mask by nearest neighbour."""
     if mask.shape == tuple(size):
         return image, mask
     nearest = v2.InterpolationMode.NEAREST_EXACT

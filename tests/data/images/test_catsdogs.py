@@ -166,7 +166,7 @@ def test_unpacked_archive_as_local_folder(photo_folder, tmp_path):
 
 def test_missing_local_folder_is_a_problem(tmp_path):
     (problem,) = CatsDogsDataModule(root=str(tmp_path / "gone")).check()
-    assert "there is no such folder" in problem
+    assert "no such folder" in problem
 
 
 def test_the_public_archive_is_the_known_one():

@@ -52,7 +52,7 @@ def test_the_pickled_version_is_refused(tmp_path: Path):
 def test_a_cut_off_file_is_refused(tmp_path: Path):
     write(tmp_path)
     (tmp_path / "data_batch_3.bin").write_bytes(b"\0" * 5000)
-    with pytest.raises(DataError, match=r"data_batch_3\.bin is not whole: it has 5000 bytes"):
+    with pytest.raises(DataError, match=r"data_batch_3\.bin is incomplete: it has 5000 bytes"):
         CIFAR10DataModule(root=str(tmp_path), val_size=5).setup()
 
 

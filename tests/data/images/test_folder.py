@@ -185,7 +185,7 @@ def test_spellings_of_one_class_are_one_class(photo_folder, tmp_path, caplog):
 
 
 REFUSED = {
-    "missing folder": (lambda root: shutil.rmtree(root), "there is no such folder"),
+    "missing folder": (lambda root: shutil.rmtree(root), "no such folder"),
     "no class folders": (lambda root: empty(root, ["x.jpg"]), "holds 1 images but no class folders"),
     "nothing": (lambda root: empty(root, []), "holds no class folders"),
     "one class": (lambda root: empty(root, ["a/x.jpg"]), "has one class, 'a', expected at least two"),

@@ -55,7 +55,7 @@ def test_files_are_found_plain_before_gzipped(tmp_path: Path):
         (b"\x89PNG....", "not an idx file: it begins with 89 50 4e 47"),
         (WHOLE[:-1], "declares an array of 2 × 3 × 4, 40 bytes with the header, but it holds 39"),
         (WHOLE + b"x", "it holds 41"),
-        (WHOLE[:9], "not whole"),
+        (WHOLE[:9], "incomplete"),
     ],
 )
 def test_rotten_files_are_named(tmp_path: Path, content: bytes, message: str):

@@ -59,7 +59,7 @@ def test_gzipped_and_plain_files_are_the_same_data(folder: Path):
 
 def test_a_missing_folder_is_told(tmp_path: Path):
     (problem,) = MNISTDataModule(root=str(tmp_path / "nowhere")).check()
-    assert "nowhere: there is no such folder" in problem and "leave data.root out" in problem
+    assert "nowhere: no such folder" in problem and "leave data.root out" in problem
 
 
 def test_missing_files_are_told_with_what_is_there(folder: Path):

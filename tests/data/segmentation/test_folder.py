@@ -36,8 +36,8 @@ def test_a_plain_folder(folder):
 
 def test_nothing_is_read_before_setup(tmp_path):
     data = MaskFolderDataModule(str(tmp_path / "absent"))
-    assert "there is no such folder" in data.check()[0]
-    with pytest.raises(DataError, match="there is no such folder"):
+    assert "no such folder" in data.check()[0]
+    with pytest.raises(DataError, match="no such folder"):
         data.setup("fit")
 
 
@@ -97,7 +97,7 @@ def test_faults_are_found_and_named(folder):
     with pytest.raises(DataError) as caught:
         data.setup("fit")
     assert "has the value 2; expected classes 0, 1" in str(caught.value)
-    assert "So have 11 more of the 14 that were looked at." in str(caught.value) and not data.splits
+    assert "The same holds for 11 more of the 14 that were looked at." in str(caught.value) and not data.splits
 
 
 def test_masks_of_zero_and_255(folder):
@@ -119,7 +119,7 @@ def test_fractions_without_effect(folder, tmp_path):
     problems = MaskFolderDataModule(str(tmp_path), **given).check()
     assert [problem.partition("=")[0] for problem in problems] == ["data.val_fraction", "data.test_fraction"]
     greedy = MaskFolderDataModule(str(folder(10)), images="images", masks="masks", val_fraction=0.6, test_fraction=0.4)
-    assert greedy.check() == ["data.val_fraction and data.test_fraction leave nothing to train on. Give less."]
+    assert greedy.check() == ["data.val_fraction and data.test_fraction leave nothing to train on. Choose smaller fractions."]
 
 
 def test_verify_reads_every_pair_and_what_it_lists_is_left_out(folder):
@@ -129,7 +129,7 @@ def test_verify_reads_every_pair_and_what_it_lists_is_left_out(folder):
     data = MaskFolderDataModule(str(root))
     broken = data.verify()
     assert [entry.path for entry in broken] == ["images/04.png", "images/11.png"]
-    assert "is no readable image" in broken[0].reason and "has the value 9" in broken[1].reason
+    assert "is not a readable image" in broken[0].reason and "has the value 9" in broken[1].reason
     assert len(data.files()) == 20
     write_broken(root / "broken.json", broken, 20)
     data = ready(root)
@@ -144,7 +144,7 @@ def test_predictions_read_one_file_after_the_other(folder, monkeypatch):
     monkeypatch.setattr("runner.data.segmentation.base.read_new_image", lambda path, max_value=None: torch.zeros(3, 30, 20))
     name, image = next(iter(inputs))
     assert name.endswith("00.png") and image.shape == (3, 16, 11)
-    with pytest.raises(DataError, match="there is no such file or folder"):
+    with pytest.raises(DataError, match="no such file or folder"):
         data.read_inputs([str(root / "gone")])
 
 

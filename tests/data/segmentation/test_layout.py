@@ -81,7 +81,7 @@ def test_images_without_the_suffix_are_counted(tmp_path):
 
 def test_two_images_of_one_name(tmp_path):
     tree = scan(touch(tmp_path, "images/a.jpg", "images/a.png", "masks/a.png"))
-    assert len(tree.problems) == 1 and "go by one name" in tree.problems[0]
+    assert len(tree.problems) == 1 and "have the same name" in tree.problems[0]
 
 
 @pytest.mark.parametrize(

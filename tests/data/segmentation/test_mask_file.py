@@ -94,8 +94,8 @@ def test_unknown_colours_are_named_or_ignored(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "is no readable image"),
-        (b"nothing", "is no readable image"),
+        (b"", "is not a readable image"),
+        (b"nothing", "is not a readable image"),
         (None, "cannot be read: No such file"),
     ],
 )
@@ -117,5 +117,5 @@ def test_masks_that_cannot_be_right(tmp_path):
     cut = tmp_path / "cut.png"
     save(cut, Image.fromarray(np.random.default_rng(0).integers(0, 3, (60, 60), dtype=np.uint8)))
     cut.write_bytes(cut.read_bytes()[:-400])
-    with pytest.raises(BrokenSampleError, match="cut.png is no readable image"):
+    with pytest.raises(BrokenSampleError, match="cut.png is not a readable image"):
         MaskReader(3).read(cut)
