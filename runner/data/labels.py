@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from decimal import Decimal, InvalidOperation
 
-__all__ = ["clean_label", "find_label", "merge_spellings", "merged_spellings"]
+__all__ = ["case_notices", "clean_label", "find_label", "merge_spellings", "merged_spellings"]
 
 
 def clean_label(text: str) -> str:
@@ -15,24 +15,30 @@ def clean_label(text: str) -> str:
     return unicodedata.normalize("NFC", str(text)).strip()
 
 
-def number_of(label: str) -> float | None:
-    """Returns the finite number that a label spells; None for words. Unlike for ``float``, a label that contains an
-    underscore (``1_000``) is a word."""
+def number_of(label: str) -> Decimal | None:
+    """Returns the finite number that a label spells, exactly; None for words. A label that contains an underscore is a word, although
+    Python reads ``1_000`` as a number."""
     if "_" in label:
         return None
     try:
-        number = float(label)
-    except ValueError:
+        number = Decimal(label)
+    except InvalidOperation:
         return None
-    return number if math.isfinite(number) else None
+    return number if number.is_finite() else None
+
+
+def truth_of(label: str) -> bool | None:
+    """Returns the truth value that a label spells in any mixture of upper and lower case; None for other words."""
+    return {"true": True, "false": False}.get(label.lower())
 
 
 def merge_spellings(spellings: Iterable[str]) -> dict[str, str]:
     """Returns the class name of each spelling.
 
     Labels are compared after ``clean_label``. If all labels are numbers, equal numbers are the same class: ``1`` and
-    ``1.0``. A class with one spelling keeps it; a class with several is named by the integer where the number is one,
-    otherwise by its shortest spelling.
+    ``1.0``. If all are truth values, upper and lower case do not matter: ``TRUE`` and ``true``. A class with one spelling
+    keeps it; a class with several is named ``True`` or ``False``, or by the integer where the number is one, otherwise by its
+    shortest spelling.
 
     Args:
         spellings: every label of a data set, repeated or not.
@@ -42,20 +48,31 @@ def merge_spellings(spellings: Iterable[str]) -> dict[str, str]:
     """
     cleaned = {spelling: clean_label(spelling) for spelling in spellings}
     distinct = list(dict.fromkeys(cleaned.values()))
-    numbers = {label: number_of(label) for label in distinct}
-    if not distinct or any(number is None for number in numbers.values()):
+    values = values_of(distinct)
+    if values is None:
         return cleaned
-    groups: dict[float, list[str]] = {}
+    groups: dict[Hashable, list[str]] = {}
     for label in distinct:
-        groups.setdefault(numbers[label], []).append(label)
-    names = {number: name_of_number(number, group) for number, group in groups.items()}
-    return {spelling: names[numbers[label]] for spelling, label in cleaned.items()}
+        groups.setdefault(values[label], []).append(label)
+    names = {value: name_of_value(value, group) for value, group in groups.items()}
+    return {spelling: names[values[label]] for spelling, label in cleaned.items()}
 
 
-def name_of_number(number: float, spellings: Sequence[str]) -> str:
+def values_of(labels: Sequence[str]) -> dict[str, Decimal] | dict[str, bool] | None:
+    """Returns what all labels spell, numbers or truth values; None if some are other words."""
+    for read in (number_of, truth_of):
+        values = {label: read(label) for label in labels}
+        if values and None not in values.values():
+            return values
+    return None
+
+
+def name_of_value(value: Decimal | bool, spellings: Sequence[str]) -> str:
     if len(spellings) == 1:
         return spellings[0]
-    return str(int(number)) if number.is_integer() else min(spellings, key=lambda text: (len(text), text))
+    if isinstance(value, bool):
+        return str(value)
+    return str(int(value)) if value == value.to_integral_value() else min(spellings, key=lambda text: (len(text), text))
 
 
 def merged_spellings(names: Mapping[str, str]) -> dict[str, list[str]]:
@@ -71,8 +88,19 @@ def find_label(label: str, class_names: Sequence[str]) -> int | None:
     cleaned = clean_label(label)
     if cleaned in class_names:
         return list(class_names).index(cleaned)
-    number = number_of(cleaned)
-    numbers = [number_of(name) for name in class_names]
-    if number is None or None in numbers:
+    values = values_of([*class_names, cleaned])
+    if values is None:
         return None
-    return numbers.index(number) if number in numbers else None
+    return next((place for place, name in enumerate(class_names) if values[name] == values[cleaned]), None)
+
+
+def case_notices(names: Sequence[str]) -> list[str]:
+    """Returns a sentence for each group of class names that differ in upper and lower case only."""
+    groups: dict[str, list[str]] = {}
+    for name in names:
+        groups.setdefault(name.casefold(), []).append(name)
+    return [
+        f"{' and '.join(map(repr, group))} differ only in upper and lower case and are {len(group)} classes"
+        for group in groups.values()
+        if len(group) > 1
+    ]

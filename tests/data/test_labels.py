@@ -1,6 +1,6 @@
 import pytest
 
-from runner.data.labels import clean_label, find_label, merge_spellings, merged_spellings
+from runner.data.labels import case_notices, clean_label, find_label, merge_spellings, merged_spellings
 
 
 def test_equal_numbers_are_one_class():
@@ -32,3 +32,22 @@ def test_labels_of_another_file_are_found_by_number():
     assert find_label("1.0", ["0", "one"]) is None
     assert find_label(" one", ["0", "one"]) == 1
     assert find_label("2", ["0", "1"]) is None
+
+
+def test_truth_values_are_compared_without_case():
+    names = merge_spellings(["TRUE", "True", "false", "TRUE"])
+    assert names == {"TRUE": "True", "True": "True", "false": "false"}
+    assert find_label("FALSE", ["True", "false"]) == 1
+    assert merge_spellings(["TRUE", "True", "maybe"])["TRUE"] == "TRUE", "beside other words they are words"
+
+
+def test_other_words_that_differ_in_case_stay_classes_and_are_reported():
+    names = ["No", "Yes", "yes"]
+    assert list(merge_spellings(names).values()) == names
+    assert case_notices(names) == ["'Yes' and 'yes' differ only in upper and lower case and are 2 classes"]
+
+
+def test_whole_numbers_that_float64_cannot_distinguish_are_different_classes():
+    ids = [str(2**53), str(2**53 + 1)]  # equal as float64
+    assert list(merge_spellings(ids).values()) == ids
+    assert find_label(ids[1], ids) == 1

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from runner.data.labels import clean_label, merge_spellings
 
-__all__ = ["case_notices", "merge_ids", "merged_notices"]
+__all__ = ["merge_ids", "merged_notices"]
 
 
 def merge_ids(names: Mapping[int, str], parents: Mapping[int, str] | None = None) -> tuple[dict[int, str], list[str]]:
@@ -46,16 +46,4 @@ def merged_notices(names: Mapping[int, str]) -> list[str]:
     return [
         f"the ids {', '.join(map(str, ids))} are all named {name!r} and are read as one class"
         for name, ids in ids_by_name(names).items()
-    ]
-
-
-def case_notices(names: Sequence[str]) -> list[str]:
-    """A sentence for each group of class names that differ in upper and lower case only."""
-    groups: dict[str, list[str]] = {}
-    for name in names:
-        groups.setdefault(name.casefold(), []).append(name)
-    return [
-        f"{' and '.join(map(repr, group))} differ only in upper and lower case and are {len(group)} classes"
-        for group in groups.values()
-        if len(group) > 1
     ]
