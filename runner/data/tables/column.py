@@ -11,9 +11,10 @@ from runner.data.nearest import did_you_mean
 from runner.data.tables.dates import date_problem, find_date_format
 from runner.data.tables.file import to_numbers
 
-__all__ = ["ColumnRoles", "assign_roles", "column_problems", "is_numeric", "odd_words"]
+__all__ = ["ColumnRoles", "assign_roles", "column_problems", "is_numeric", "lost_digits", "odd_words"]
 
 ALMOST_ALL = 0.9
+LARGEST_EXACT = 2**53
 GLANCE = 100  # values that are looked at before all are
 
 
@@ -119,6 +120,8 @@ def column_problems(
             problems.append(f"column {name!r} is empty in every row; leave it out with data.ignore=[{name}].")
         elif name not in categorical and len(words := odd_words(column)):
             problems.append(mixed_column(name, words))
+        elif name not in categorical and (problem := lost_digits(column)):
+            problems.append(problem)
         elif name not in categorical and (dates is None or name in dates) and not is_numeric(column):
             problems += [problem] if (problem := date_problem(column, day_first)) else []
             if name in (dates or ()) and not problem and find_date_format(column, day_first) is None:
@@ -126,6 +129,22 @@ def column_problems(
     if not features:
         problems.append("there is no column left to predict from; a table needs one besides the target.")
     return problems
+
+
+def lost_digits(column: pd.Series) -> str:
+    """Why whole numbers cannot be read as float64, in which different ones above 2**53 may be equal; empty if they can."""
+    values = column.dropna()
+    numbers = to_numbers(values)
+    large = values[(numbers.abs() > LARGEST_EXACT) & values.str.match(r"^[+-]?\d+$")].drop_duplicates()
+    pairs = large.groupby(to_numbers(large)).agg(list)
+    equal = next((pair for pair in pairs if len(pair) > 1), None)
+    if equal is None:
+        return ""
+    return (
+        f"column {column.name!r} holds whole numbers above 2**53 that float64 cannot distinguish, such as {equal[0]} and "
+        f"{equal[1]}. Subtract a constant from all of them, use a coarser unit (milliseconds instead of nanoseconds), or, for "
+        f"ids, leave the column out with data.ignore=[{column.name}]."
+    )
 
 
 def mixed_column(name: str, words: pd.Series) -> str:

@@ -26,7 +26,7 @@ BYTE_ORDER_MARKS = {
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
 }
-SEPARATOR_LINE = re.compile(r'"?sep=(.)"?\s*$', re.IGNORECASE)
+SEPARATOR_LINE = re.compile(r'"?sep=(\\t|.)"?\s*$', re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def find_dialect(path: str | Path, separator: str | None = None, separators: str
     lines = [line for line in lines[skipped:] if line.strip()]
     if not lines:
         raise DataError(f"{path} is empty; expected a header line and rows.")
-    separator = separator or (stated and stated.group(1)) or find_separator(lines, separators)
+    separator = separator or (stated and stated.group(1).replace("\\t", "\t")) or find_separator(lines, separators)
     return Dialect(encoding, separator, skipped, tuple(lines))
 
 

@@ -123,6 +123,8 @@ class TableLayout:
     def problems(self, table: pd.DataFrame, path: str) -> list[str]:
         """All that is wrong with the training table."""
         problems = self.missing_columns(table, path)
+        if not problems and not len(table):
+            return [f"{path} has a header line, but no rows."]
         found = column_problems(
             table, self.targets, self.ignore, self.categorical, dates=self.dates, day_first=self.day_first
         )

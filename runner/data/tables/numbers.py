@@ -1,4 +1,5 @@
-"""Numbers as tables spell them: decimal commas, thousands separators, percent and currency signs."""
+"""Numbers as tables spell them: decimal commas, thousands separators, percent and currency signs,
+negative numbers in parentheses."""
 
 from __future__ import annotations
 
@@ -15,13 +16,14 @@ from runner.errors import DataError
 __all__ = ["NumberFormat", "is_number", "parse_numbers", "plain_numbers", "read_formats", "to_numbers"]
 
 DASHES = {"-", "--", "---", "\N{EN DASH}", "\N{EM DASH}", "\N{MINUS SIGN}"}
-CURRENCIES = "$€£¥₹"
+CURRENCY = "[$€£¥₹]|(?:USD|EUR|GBP|CHF|JPY|INR)"
 BLANKS = " \u00a0\u2009\u202f"
 SIGN_NAMES = {"point": ".", "comma": ",", "space": " ", "apostrophe": "'", "none": ""}
 """Words for signs that a command line would need quotes for."""
 ALMOST_ALL = 0.9
 GLANCE = 100  # values that are looked at before all are
-AFFIXES = re.compile(rf"^([+-]?)[{BLANKS}]*([{CURRENCIES}]?)[{BLANKS}]*([+-]?)(.*?)[{BLANKS}]*([%{CURRENCIES}]?)$")
+AFFIXES = re.compile(rf"^([+-]?)[{BLANKS}]*({CURRENCY}|)[{BLANKS}]*([+-]?)(.*?)[{BLANKS}]*(%|{CURRENCY}|)$")
+IN_PARENTHESES = re.compile(r"^(\D*)\(([^()+-]*\d[^()+-]*)\)(\D*)$")
 ONLY_GROUPS = re.compile(r"^[+-]?[1-9]\d{0,2}(?:[.,]\d{3})$")
 
 
@@ -64,16 +66,22 @@ def parse_numbers(column: pd.Series, decimal: str = ".", thousands: str = "") ->
 
 def body(text: str) -> str:
     """A number without percent and currency signs; blanks between digits are spaces."""
-    text = text.strip().replace("\N{MINUS SIGN}", "-")
+    text = signed(text)
     found = AFFIXES.match(text)
     if found is None or (found[1] and found[3]) or (found[2] and found[5]):
         return text
     return found[1] + found[3] + re.sub(f"[{BLANKS}]", " ", found[4])
 
 
+def signed(text: str) -> str:
+    """The text with an ASCII minus; ``(5)``, the negative number of accountants, becomes ``-5``."""
+    text = text.strip().replace("\N{MINUS SIGN}", "-")
+    return IN_PARENTHESES.sub(r"-\1\2\3", text) if text.endswith(")") or "(" in text else text
+
+
 def unit(text: str) -> str:
     """The percent or currency sign of a value."""
-    found = AFFIXES.match(text.strip().replace("\N{MINUS SIGN}", "-"))
+    found = AFFIXES.match(signed(text))
     return (found[2] or found[5]) if found else ""
 
 

@@ -59,7 +59,7 @@ class TableDataModule(DataModule):
         decimal: ``point`` or ``comma``; found out for each column when None. A column that can be read in two ways
             (``1,234``) is refused, unless another column of the file shows which one is meant.
         thousands: ``comma``, ``point``, ``space``, ``apostrophe`` or ``none``; found out when None. Percent and currency
-            signs are left out: ``12.5%`` is 12.5, ``$5`` is 5.
+            signs are left out: ``12.5%`` is 12.5, ``$5`` is 5, and ``(5)`` is -5.
         dates: columns that hold dates; each that looks like it when None, none when empty.
         date_parts: the features of a date: ``year``, ``month``, ``day``, ``weekday`` (Monday is 0), ``hour``, ``minute``,
             ``days`` (since 1970). When None the first four, and ``hour`` if there are times. A part that is the same in all

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from runner.data.dropped import DroppedSamples
-from runner.data.labels import find_label, merge_spellings, merged_spellings
+from runner.data.labels import case_notices, find_label, merge_spellings, merged_spellings
 from runner.data.nearest import did_you_mean
 from runner.data.standardize import needs_float64
-from runner.data.tables.column import is_numeric, mixed_column, odd_words
+from runner.data.tables.column import is_numeric, lost_digits, mixed_column, odd_words
 from runner.data.tables.file import NA_SPELLINGS, number_columns, to_numbers
 from runner.data.tables.numbers import DASHES, NumberFormat, plain_numbers, read_formats
 from runner.errors import DataError
@@ -130,6 +130,9 @@ def column_problems(column: pd.Series, categorical: Sequence[str], problem: Prob
         return [f"target column {name!r} is empty in every row."]
     if values.nunique() == 1 or (problem == "classification" and len(class_names_of(values)) == 1):
         return [f"target column {name!r} is {values.iloc[0]!r} in every row: there is nothing to learn."]
+    are_numbers = problem == "regression" or (name not in categorical and values.nunique() > MAX_NUMBER_CLASSES)
+    if are_numbers and (lost := lost_digits(values)):
+        return ["target " + lost]
     if problem == "regression":
         return regression_problems(name, values)
     if name not in categorical and len(words := odd_words(values)):
@@ -165,10 +168,12 @@ def class_names_of(column: pd.Series) -> list[str]:
 
 def label_notes(column: pd.Series) -> list[str]:
     """What a person should know about labels that are spelled in several ways."""
-    merged = merged_spellings(merge_spellings(column.dropna().unique().tolist()))
-    return [
-        f"the labels {', '.join(map(repr, spellings))} are one class, {name!r}" for name, spellings in merged.items()
+    names = merge_spellings(column.dropna().unique().tolist())
+    notes = [
+        f"the labels {', '.join(map(repr, spellings))} are one class, {name!r}"
+        for name, spellings in merged_spellings(names).items()
     ]
+    return notes + [f"the labels {notice}" for notice in case_notices(list(dict.fromkeys(names.values())))]
 
 
 def unknown_labels(column: pd.Series, class_names: Sequence[str], path: str) -> list[str]:

@@ -38,6 +38,12 @@ def test_the_separator_line_of_excel(tmp_path: Path, encoding: str, line: str):
     assert first_cells(tmp_path / "t.csv") == (";", ["a", "b,c"])
 
 
+def test_a_separator_line_with_an_escaped_tab(tmp_path: Path):
+    (tmp_path / "t.csv").write_text("sep=\\t\na\tb,c\n1\t2\n")
+    assert first_cells(tmp_path / "t.csv") == ("\t", ["a", "b,c"])
+    assert read_table(tmp_path / "t.csv").iloc[0].tolist() == ["1", "2"]
+
+
 def test_a_large_utf16_file(tmp_path: Path):
     (tmp_path / "t.csv").write_bytes(("x,y\n" + "ü,1\n" * 30_000).encode("utf-16"))
     assert len(read_table(tmp_path / "t.csv")) == 30_000

@@ -114,3 +114,17 @@ def test_ordinary_numbers_stay_float32():
     assert needs_float64(torch.tensor([[1.7e9], [1.7e9 + 10]], dtype=torch.float64))
     scale = Standardize([1.0], [2.0])
     assert scale(torch.tensor([[3.0]])).item() == 1 and scale(torch.tensor([[3.0]]).double()).dtype == torch.float32
+
+
+@pytest.mark.parametrize(("column", "other"), [("x", "y"), ("y", "x")])
+def test_whole_numbers_that_float64_cannot_distinguish_are_rejected(tmp_path: Path, column: str, other: str):
+    nanoseconds = [1_700_000_000_000_000_000 + 37 * row for row in range(60)]  # float64 has steps of 256 there
+    pd.DataFrame({column: nanoseconds, other: RANDOM.normal(size=60)}).to_csv(tmp_path / "t.csv", index=False)
+    (problem,) = TableDataModule(path=str(tmp_path / "t.csv"), target="y", task="regression").check()
+    assert f"column '{column}' holds whole numbers above 2**53 that float64 cannot distinguish" in problem
+    assert "1700000000000000000 and 1700000000000000037" in problem
+
+
+def test_nanoseconds_whose_differences_float64_keeps_are_numbers(tmp_path: Path):
+    hours = [1_700_000_000_000_000_000 + 3_600_000_000_000 * row for row in range(60)]
+    made(tmp_path, "y", "regression", x=hours, y=RANDOM.normal(size=60))

@@ -259,3 +259,10 @@ def test_real_tables(shared_data: Path, file: str, options: dict, facts: dict):
     assert features.isfinite().all()
     assert features[:, :numeric].mean(0).abs().max() < 1e-3
     assert len({*data.facts.get("feature_names")}) == features.shape[1]
+
+
+def test_a_header_line_alone_is_one_problem(tmp_path: Path):
+    (tmp_path / "t.csv").write_text("x,y\n")
+    assert TableDataModule(path=str(tmp_path / "t.csv"), target="y").check() == [
+        f"{tmp_path / 't.csv'} has a header line, but no rows."
+    ]
