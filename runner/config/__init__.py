@@ -1,1 +1,1 @@
-"""From overrides on a command line to a config that was checked whole, and from there to objects."""
+"""Composes configs from command-line overrides, checks them, and builds the objects they describe."""

@@ -1,9 +1,9 @@
-"""What a config may construct. Everything else is refused, whatever a config says.
+"""The allow-list of objects that a config may construct.
 
-A library is full of functions that run code, read pickles or write files, in the same modules as its layers
-(``timm.models.load_state_dict(weights_only=False)``, ``torch.nn.attention`` importing a module by its name). So
-a package alone decides nothing: what is named must also be a *part*, a class below one of a few bases, or a
-function known to build one.
+Libraries contain functions that run code, read pickles or write files in the same modules as their layers
+(``timm.models.load_state_dict(weights_only=False)``, or ``torch.nn.attention``, which imports modules by name).
+Membership in an allowed package is therefore not sufficient: a target must also be a *component*, that is, a
+subclass of one of a few base classes or a function known to build such an instance.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from runner.config.signature import annotations_of
 __all__ = ["ENVIRONMENT", "is_module_of_user", "why_not_imported", "why_refused"]
 
 ENVIRONMENT = "RUNNER_ALLOW_PACKAGES"
-"""Further packages, separated by commas: what ``--allow-package`` sets. A config cannot."""
+"""Environment variable that lists further allowed packages, separated by commas. ``--allow-package`` sets it; a config
+cannot."""
 
 MODULE, CALLBACK, OPTIMIZER = "torch.nn.Module", "pytorch_lightning.Callback", "torch.optim.Optimizer"
 ANY_CLASS, ANY_CALLABLE = "builtins.object", "collections.abc.Callable"
@@ -56,8 +57,8 @@ PARTS: dict[str, tuple[str, ...]] = {
     "segmentation_models_pytorch.decoders": (MODULE,),
     "segmentation_models_pytorch.losses": (MODULE,),
 }
-"""Package → bases of the classes in it that may be constructed. The longest name counts. Of ``torchmetrics``
-the metrics that load a network of their own (FID, LPIPS, BERTScore …) stay outside."""
+"""Package → base classes of the classes in it that may be constructed. The longest matching package name applies.
+``torchmetrics`` metrics that load a network (FID, LPIPS, BERTScore …) are excluded."""
 
 TOPS = frozenset(package.partition(".")[0] for package in PARTS)
 
@@ -69,24 +70,24 @@ def extra_packages() -> tuple[str, ...]:
 
 
 def package_of(name: str, packages: Iterable[str]) -> str | None:
-    """The longest of the packages that holds the name."""
+    """Return the longest of the package names that contains ``name``, or None."""
     return max((p for p in packages if f"{name}.".startswith(f"{p}.")), key=len, default=None)
 
 
 def why_not_imported(target: str) -> str | None:
-    """Why not even the modules of a dotted name may be imported; None when they may, to see what it leads to."""
+    """Return why the modules of a dotted name may not be imported, or None if they may."""
     if package_of(target, extra_packages()) or is_module_of_user(target):
         return None
     shortcut = target.count(".") == 1 and target.partition(".")[0] in TOPS  # pytorch_lightning.Trainer
     if not shortcut and package_of(target, PARTS) is None:
-        return "it is outside the packages that a config may construct from"
+        return "it is outside the allowed packages"
     if any(part.startswith("_") for part in target.split(".")):
         return "it is private"
     return None
 
 
 def is_module_of_user(name: str) -> bool:
-    """Whether a module is the user's own: a file in the working directory that hides no other module."""
+    """Whether a module is the user's own: a file in the working directory that does not shadow another module."""
     top = name.partition(".")[0]
     if top in sys.stdlib_module_names or top in TOPS:
         return False
@@ -99,7 +100,7 @@ def is_module_of_user(name: str) -> bool:
 
 
 def same_file(spec: ModuleSpec, other: ModuleSpec) -> bool:
-    """Whether both stand for one file; folders without ``__init__.py`` are the same when their places are."""
+    """Whether both specs refer to the same file; namespace packages are compared by their search locations."""
     if spec.origin is None or other.origin is None:
         return list(spec.submodule_search_locations or []) == list(other.submodule_search_locations or [])
     return Path(spec.origin).resolve() == Path(other.origin).resolve()
@@ -109,36 +110,36 @@ def is_here(folder: str) -> bool:
     return Path(folder).resolve() == Path.cwd().resolve()
 
 
-def why_refused(found: Any, locate: Locate) -> str | None:
-    """Why this object may not be constructed; None when it may.
+def why_refused(target: Any, locate: Locate) -> str | None:
+    """Return why an object may not be constructed, or None if it may.
 
     Args:
-        found: what a ``_target_`` leads to.
-        locate: from a dotted name to an object, for the bases.
+        target: the object that a ``_target_`` refers to.
+        locate: resolves the dotted names of the base classes.
     """
-    if not (inspect.isclass(found) or inspect.isfunction(found)):
-        return f"it leads to a {type(found).__name__}, neither a class nor a function"
-    module, name = found.__module__ or "", found.__qualname__
-    if not inspect.isclass(found) and "." in name.replace(".<locals>.", ""):
+    if not (inspect.isclass(target) or inspect.isfunction(target)):
+        return f"it refers to a {type(target).__name__}, neither a class nor a function"
+    module, name = target.__module__ or "", target.__qualname__
+    if not inspect.isclass(target) and "." in name.replace(".<locals>.", ""):
         return "it is a method"
     if package_of(f"{module}.{name}", extra_packages()) or is_module_of_user(module):
         return None
     package = package_of(f"{module}.{name}", PARTS)
     if package is None:
-        return f"it leads to {module}.{name}"
+        return f"it refers to {module}.{name}"
     bases = tuple(locate(base) for base in PARTS[package])
-    if inspect.isclass(found):
+    if inspect.isclass(target):
         kinds = " or ".join(base.__name__ for base in bases)
-        return None if issubclass(found, bases) else f"{module}.{name} is no {kinds}"
-    return None if is_builder(found, bases) else f"{module}.{name} is a function that builds no part"
+        return None if issubclass(target, bases) else f"{module}.{name} is not a {kinds}"
+    return None if is_builder(target, bases) else f"{module}.{name} is a function that does not build a component"
 
 
 def is_builder(function: Callable[..., Any], bases: tuple[type, ...]) -> bool:
-    """Whether calling it only builds a part: one of our own that says so, or one in a library's register."""
+    """Whether a function only builds a component: a runner function annotated so, or one in a library's model registry."""
     top, name = function.__module__.partition(".")[0], function.__name__
     if top == "runner":
-        made = annotations_of(function).get("return")
-        return not name.startswith("_") and inspect.isclass(made) and issubclass(made, bases)
+        returned = annotations_of(function).get("return")
+        return not name.startswith("_") and inspect.isclass(returned) and issubclass(returned, bases)
     if top == "torchvision":
         from torchvision.models import get_model_builder, list_models
 

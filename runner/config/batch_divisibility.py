@@ -1,4 +1,4 @@
-"""Whether a batch can be dealt out to the devices of a run."""
+"""Checks whether a batch can be divided evenly among the devices of a run."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["check_dealing", "dealing_problems"]
 
 
 def dealing_problems(hardware: dict[str, Any], data: dict[str, Any]) -> list[str]:
-    """As far as the config says how many devices there are, and how large a batch is."""
+    """Problems with the batch sizes, where the config gives the number of devices and the batch size."""
     devices, batch_size = hardware.get("devices", 1), data.get("batch_size")
     if is_count(devices) and is_count(hardware.get("num_nodes")):
         devices *= hardware["num_nodes"]
@@ -21,9 +21,10 @@ def dealing_problems(hardware: dict[str, Any], data: dict[str, Any]) -> list[str
 
 
 def check_dealing(batch_size: int, eval_batch_size: int, num_devices: int) -> None:
-    """
+    """Checks that every device receives the same share of a training batch and at least one evaluation sample.
+
     Raises:
-        ConfigError: a batch cannot be dealt out evenly, or leaves a device without a sample.
+        ConfigError: a batch cannot be divided evenly, or leaves a device without a sample.
     """
     if problems := problems_of(batch_size, eval_batch_size, num_devices):
         raise ConfigError(problems)
@@ -32,14 +33,14 @@ def check_dealing(batch_size: int, eval_batch_size: int, num_devices: int) -> No
 def problems_of(batch_size: int, eval_batch_size: int, num_devices: int) -> list[str]:
     problems = []
     if batch_size % num_devices:
-        more = -(-batch_size // num_devices) * num_devices
+        next_multiple = -(-batch_size // num_devices) * num_devices
         problems.append(
-            f"data.batch_size={batch_size} is the batch of all {num_devices} devices together, and cannot be dealt out "
-            f"evenly. Take data.batch_size={more}, or another number of devices."
+            f"data.batch_size={batch_size} is the total batch of all {num_devices} devices, and cannot be divided "
+            f"evenly. Use data.batch_size={next_multiple}, or another number of devices."
         )
     if eval_batch_size < num_devices:
         problems.append(
-            f"data.eval_batch_size={eval_batch_size} is the batch of all {num_devices} devices together: expected at "
+            f"data.eval_batch_size={eval_batch_size} is the total batch of all {num_devices} devices: expected at "
             f"least {num_devices}."
         )
     return problems

@@ -1,8 +1,8 @@
-"""The only place where a config becomes objects, behind an allow-list.
+"""Builds objects from config nodes, restricted by an allow-list. No other module does so.
 
-Every ``_target_`` of the whole tree is checked before the first one is called. Nodes are plain containers,
-resolved before: Hydra's own ``instantiate`` would look for interpolations in their values once more, and so
-build what no check has seen.
+Every ``_target_`` in the tree is checked before the first constructor is called. Nodes are plain containers that
+are already resolved: Hydra's own ``instantiate`` would resolve interpolations in their values again, and could
+therefore build objects that were never checked.
 """
 
 from __future__ import annotations
@@ -18,20 +18,19 @@ from runner.errors import ConfigError
 __all__ = ["ENVIRONMENT", "HYDRA_KEYS", "build", "find_targets", "resolve_target"]
 
 HYDRA_KEYS = frozenset({"_target_", "_partial_", "_args_", "_recursive_", "_convert_"})
-"""Keys of a node that are no arguments. Whatever ``_convert_`` says, containers arrive as lists and dicts."""
+"""Keys of a node that are not arguments. ``_convert_`` is ignored: containers are always passed as lists and dicts."""
 
 
 def build(node: Any, /, **extra: Any) -> Any:
-    """Constructs a node given as plain containers; ``None`` stays None.
+    """Builds the object that a node of plain containers describes; None is returned unchanged.
 
     Args:
-        node: a mapping with ``_target_``; nested ones are built first. With ``_partial_`` the result is a
-            function that constructs later.
-        extra: further keyword arguments of the outermost constructor.
+        node: a mapping with ``_target_``; nested nodes are built first. With ``_partial_`` the result is a
+            ``functools.partial`` of the constructor.
+        extra: further keyword arguments for the outermost constructor.
 
     Raises:
-        ConfigError: a target is refused, or a constructor refuses its arguments with a ValueError, TypeError or
-            KeyError.
+        ConfigError: a target is not allowed, or a constructor raised a ValueError, TypeError or KeyError.
     """
     for _, inner in find_targets(node):
         resolve_target(inner["_target_"])
@@ -55,11 +54,11 @@ def construct(node: Any, extra: dict[str, Any] | None = None) -> Any:
     try:
         return constructor(*positional, **values, **(extra or {}))
     except (ValueError, TypeError, KeyError) as error:
-        raise ConfigError(f"{node['_target_']} refused its arguments: {error}{place_of(error)}") from error
+        raise ConfigError(f"{node['_target_']} rejected its arguments: {error}{place_of(error)}") from error
 
 
 def place_of(error: Exception) -> str:
-    """The line that raised, when it is in the user's own code."""
+    """The file and line that raised, if they belong to the user's own code."""
     frames = [
         f for f in traceback.walk_tb(error.__traceback__) if is_module_of_user(f[0].f_globals["__name__"])
     ]

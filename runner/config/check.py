@@ -1,4 +1,4 @@
-"""All mistakes of a composed config at once, before any data is read or a device is touched."""
+"""Checks a composed config and reports all problems at once, before any data is read or a device is used."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ __all__ = ["check", "data_problems", "check_config"]
 
 
 def check(composition: Composition) -> None:
-    """Raises what is wrong with a composition.
+    """Checks a composition.
 
     Raises:
-        ConfigError: with every problem found.
+        ConfigError: the config has problems; the error lists all of them.
     """
     problems = check_config(composition)
     if problems:
@@ -42,14 +42,14 @@ def check(composition: Composition) -> None:
 
 
 def check_config(composition: Composition) -> list[str]:
-    """One sentence a mistake, each once."""
+    """Return one message for each problem of a composed config, without duplicates."""
     unresolved: list[str] = []
     plain = with_lr(to_plain(composition.config, unresolved))
     known = dotted_keys(composition.config)
     by_node = {str(key): node_problems(str(key), value, known) for key, value in plain.items()}
     unread = {key.partition(".")[0].partition("/")[0] for key in composition.unreadable}
-    by_node = {key: without_keys(found, composition.unreadable) for key, found in by_node.items()}
-    in_nodes, takers = at_their_source(by_node, composition.config)
+    by_node = {key: without_keys(messages, composition.unreadable) for key, messages in by_node.items()}
+    in_nodes, copying = at_their_source(by_node, composition.config)
     problems = [
         *composition.problems,
         *unresolved,
@@ -64,15 +64,15 @@ def check_config(composition: Composition) -> list[str]:
         *hardware_problems(plain),
         *machine_problems(plain),
         *trial_problems(
-            {key: node for key, node in plain.items() if key not in takers},
-            wrong={key for key, found in by_node.items() if found} | unread,
+            {key: node for key, node in plain.items() if key not in copying},
+            wrong={key for key, messages in by_node.items() if messages} | unread,
         ),
     ]
     return list(dict.fromkeys(problems))
 
 
 def with_lr(plain: dict[str, Any]) -> dict[str, Any]:
-    """A learning rate in place of ``auto``, which the worker finds before the optimizer is built."""
+    """Replaces ``optimizer.lr=auto`` by a number, as the worker does before it builds the optimizer."""
     optimizer = plain.get("optimizer")
     if not isinstance(optimizer, dict) or optimizer.get("lr") != "auto":
         return plain
@@ -80,27 +80,27 @@ def with_lr(plain: dict[str, Any]) -> dict[str, Any]:
 
 
 def data_problems(composition: Composition) -> list[str]:
-    """Mistakes in the overrides and in the data node alone."""
+    """Return the problems of the overrides and of the data node only."""
     data = {"data": to_plain(composition.config, []).get("data")}
-    found = node_problems("data", data["data"], dotted_keys(composition.config))
-    found = without_keys(found, composition.unreadable)
+    in_node = node_problems("data", data["data"], dotted_keys(composition.config))
+    in_node = without_keys(in_node, composition.unreadable)
     unread = any(is_below(key, "data") for key in composition.unreadable)
-    problems = [*composition.problems, *found, *trial_problems(data, {"data"} if found or unread else ())]
+    problems = [*composition.problems, *in_node, *trial_problems(data, {"data"} if in_node or unread else ())]
     return list(dict.fromkeys(problems))
 
 
 def without_keys(problems: list[str], unreadable: Iterable[str]) -> list[str]:
-    """The problems of a node without those of keys that could not be read: one mistake, one message."""
+    """Drops problems of keys whose overrides could not be parsed, so that each mistake is reported once."""
     return [p for p in problems if not any(is_below(re.split("[=:]", p, maxsplit=1)[0], key) for key in unreadable)]
 
 
 def at_their_source(by_node: dict[str, list[str]], config: DictConfig) -> tuple[list[str], set[str]]:
-    """The problems without those of values that come from another key, where that key has the same trouble.
+    """Drops problems of values that are interpolated from another key for which the problem is reported too.
 
     Returns:
-        The problems that stay, and the nodes that took a wrong value from another.
+        The remaining problems, and the top-level keys that copy an invalid value from another key.
     """
-    problems = [problem for found in by_node.values() for problem in found]
+    problems = [problem for messages in by_node.values() for problem in messages]
     places = [re.split("[=:]", problem, maxsplit=1)[0] for problem in problems]
     copies = {to for to, source in references(config) if any(is_below(place, source) for place in places)}
     kept = [
@@ -114,21 +114,21 @@ def is_below(place: str, other: str) -> bool:
 
 
 def node_problems(key: str, value: Any, known: Iterable[str]) -> list[str]:
-    """Mistakes below one top-level key."""
+    """Return the problems of the node at a top-level key."""
     annotation = annotations_of(Config).get(key)
     if annotation is None:
         names = [field.name for field in dataclasses.fields(Config)]
-        return [f"there is no {key!r}. {did_you_mean(str(key), names)}"]
+        return [f"unknown key {key!r}. {did_you_mean(str(key), names)}"]
     return check_value(annotation, value, key, known)
 
 
 def absent_nodes(plain: dict[str, Any]) -> list[str]:
-    """Nodes that every run needs and this config lacks."""
-    needed = [field.name for field in dataclasses.fields(Config) if field.default is dataclasses.MISSING]
+    """Return a message for each required node that the config lacks."""
+    required = [field.name for field in dataclasses.fields(Config) if field.default is dataclasses.MISSING]
     return [
-        f"there is no {name!r} in this config. Choose one: {name}=NAME."
+        f"the config has no {name!r}. Choose one: {name}=NAME."
         if name in GROUPS
-        else f"there is no {name!r} in this config, and every run needs one."
-        for name in needed
+        else f"the config has no {name!r}, which every run needs."
+        for name in required
         if name not in plain
     ]

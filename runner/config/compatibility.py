@@ -1,4 +1,4 @@
-"""Whether the parts of a config fit each other: data, task, model, loss."""
+"""Checks whether the data, task, model and loss of a config are compatible."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["agreement_problems", "constructor_of", "takes"]
 
 def agreement_problems(composition: Composition, plain: dict[str, Any]) -> list[str]:
     of_task, of_inputs = task_problems(composition), input_problems(composition)
-    # Facts that only another task or model asks for would follow from it.
+    # An incompatible task or model would cause further problems with the facts that it refers to.
     wrong = ("task", "model") if of_task else ("model",) if of_inputs else ()
     plain = {key: node for key, node in plain.items() if key not in wrong}
     return [
@@ -30,7 +30,7 @@ def agreement_problems(composition: Composition, plain: dict[str, Any]) -> list[
 
 
 def range_problems(finder: Any) -> list[str]:
-    """Whether the learning-rate range test has a range."""
+    """Checks that ``lr_finder.max_lr`` is greater than ``lr_finder.min_lr``."""
     default = LrFinder()
     low, high = ((finder or {}).get(key, getattr(default, key)) for key in ("min_lr", "max_lr"))
     if not isinstance(low, int | float) or not isinstance(high, int | float) or high > low:
@@ -39,37 +39,37 @@ def range_problems(finder: Any) -> list[str]:
 
 
 def task_problems(composition: Composition) -> list[str]:
-    """Whether the options of data and model say that they can do the task."""
+    """Checks that the chosen data and model options support the task."""
     task = composition.choices.get("task")
     problems = []
     for group in ("data", "model"):
         option = composition.option(group)
         if not task or option is None or not option.tasks or task in option.tasks:
             continue
-        able = [name for name, other in composition.groups[group].items() if task in other.tasks]
+        suitable = [name for name, other in composition.groups[group].items() if task in other.tasks]
         problems.append(
             f"{group}={option.name} is for {', '.join(option.tasks)}, but the task is {task}. "
-            f"For {task} there are {group}={', '.join(able) or 'nothing'}."
+            f"Available for {task}: {group}={', '.join(suitable) or 'nothing'}."
         )
     return problems
 
 
 def input_problems(composition: Composition) -> list[str]:
-    """Whether the model takes what the data gives."""
+    """Checks that the model accepts the kind of input that the data provides."""
     data, model = composition.option("data"), composition.option("model")
     if data is None or model is None or takes(model, data):
         return []
     task = composition.choices.get("task")
     models = composition.groups["model"].items()
-    able = [name for name, other in models if takes(other, data) and (not other.tasks or task in other.tasks)]
+    suitable = [name for name, other in models if takes(other, data) and (not other.tasks or task in other.tasks)]
     return [
-        f"model={model.name} takes inputs of the kind {' or '.join(model.inputs)}, but data={data.name} gives "
-        f"{' and '.join(data.inputs)}. For these there are model={', '.join(able) or 'nothing'}."
+        f"model={model.name} takes inputs of the kind {' or '.join(model.inputs)}, but data={data.name} provides "
+        f"{' and '.join(data.inputs)}. Suitable: model={', '.join(suitable) or 'nothing'}."
     ]
 
 
 def takes(model: Option, data: Option) -> bool:
-    """Whether what a model says it takes is what a data set says it gives. Ids of tokens are no numbers."""
+    """Whether a model option accepts the inputs of a data option. Token ids do not count as ``any`` numeric input."""
     if not model.inputs or not data.inputs:
         return True
     given = {*data.inputs} if "tokens" in data.inputs else {"any", *data.inputs}
@@ -77,7 +77,7 @@ def takes(model: Option, data: Option) -> bool:
 
 
 def loss_problems(plain: dict[str, Any]) -> list[str]:
-    """Whether the task takes the loss."""
+    """Checks that the task supports the loss."""
     task = plain.get("task")
     loss = task.get("loss") if isinstance(task, dict) else None
     kind, owner = constructor_of(loss), constructor_of(task)
@@ -88,7 +88,7 @@ def loss_problems(plain: dict[str, Any]) -> list[str]:
 
 
 def fact_problems(plain: dict[str, Any]) -> list[str]:
-    """Whether the data tells the facts that are asked for, as far as its class says which it knows."""
+    """Checks that the data provides every fact that the config refers to, if its class declares them."""
     known = getattr(constructor_of(plain.get("data")), "fact_names", None)
     names = known() if callable(known) else None
     problems = []
@@ -96,17 +96,17 @@ def fact_problems(plain: dict[str, Any]) -> list[str]:
         if fact == UNRESOLVED:
             continue
         if place.partition(".")[0] == "data":
-            problems.append(f"{place}: ${{facts:{fact}}} is told by the data itself; give a value here.")
+            problems.append(f"{place}: ${{facts:{fact}}} comes from the data itself; give a value here.")
         elif names is not None and fact not in names:
             problems.append(
-                f"{place}: ${{facts:{fact}}}: data={plain['data']['_target_']} tells no {fact!r}. "
+                f"{place}: ${{facts:{fact}}}: data={plain['data']['_target_']} does not provide {fact!r}. "
                 f"{did_you_mean(fact, names)}"
             )
     return problems
 
 
 def constructor_of(node: Any) -> Any:
-    """What a node names, or None where that is wrong; then another check has said so."""
+    """Return the constructor of a node, or None if it is invalid, which another check reports."""
     if not isinstance(node, dict):
         return None
     try:

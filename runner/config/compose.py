@@ -1,4 +1,4 @@
-"""From overrides to a composed config. Mistakes in overrides are collected, not raised one by one."""
+"""Composes a config from overrides. Problems with overrides are collected, not raised one by one."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ from runner.errors import ConfigError
 __all__ = ["PRIMARY", "Composition", "compose", "load_config", "run_hydra"]
 
 PRIMARY = "runner"
-"""The config in which all groups meet: conf/runner.yaml."""
+"""Name of the primary config, conf/runner.yaml, whose defaults list includes all groups."""
 
 FROM_FILE = "from_file"
-"""What an experiment's file is called among Hydra's options."""
+"""Name of the option under which an experiment's file is registered with Hydra."""
 
 UNREADABLE = (HydraException, OmegaConfBaseException, YAMLError, ValueError, TypeError, AttributeError)
-"""What Hydra raises over an option's file that is not as it should be."""
+"""Errors that Hydra raises for an invalid option file."""
 
 
 def compose(
@@ -43,20 +43,20 @@ def compose(
     config_dirs: list[str] | tuple[str, ...] = (),
     multirun: bool = False,
 ) -> Composition:
-    """Composes a config in Hydra's way.
+    """Composes a config with Hydra.
 
-    Hydra chooses the options. Values are set afterwards, in its way too, but so that one mistake does not hide
-    the next, and so that a key that stands in a constructor's signature only needs no ``+``.
+    Hydra composes the chosen options. Values are set afterwards by the same rules, but one by one, so that all
+    problems are reported, and so that a key that is only in a constructor's signature needs no ``+``.
 
     Args:
-        overrides: Hydra's override grammar: ``model=mlp optimizer.lr=1e-3``.
+        overrides: in Hydra's override grammar: ``model=mlp optimizer.lr=1e-3``.
         experiment: a YAML file with values and, optionally, a ``defaults`` list of ``override /group: option``;
             or the ``config.yaml`` of a run.
         config_dirs: further folders of config groups.
-        multirun: overrides of Hydra's own node have an effect.
+        multirun: whether overrides of Hydra's own node have an effect.
 
     Raises:
-        ConfigError: nothing can be composed at all. Other mistakes are kept in ``problems``.
+        ConfigError: nothing can be composed at all. Other problems are collected in ``problems``.
     """
     search_in(config_dirs)
     composition = Composition(OmegaConf.create(), find_groups(config_dirs))
@@ -81,7 +81,7 @@ def compose(
 
 
 def without_idle_hydra_keys(parsed: list[Override], problems: list[str], multirun: bool) -> list[Override]:
-    """The overrides without those of Hydra's node that have no effect; a sentence in ``problems`` for each of these."""
+    """Drops overrides of Hydra's own node that would have no effect, and adds a message to ``problems`` for each."""
     kept = []
     for override in parsed:
         key = override.key_or_group
@@ -92,7 +92,7 @@ def without_idle_hydra_keys(parsed: list[Override], problems: list[str], multiru
 
 
 def use_resolved(composition: Composition, file: Experiment, choosing: list[str]) -> None:
-    """Takes the config of a run as it is: its options were chosen long ago."""
+    """Uses the config of a run unchanged: its options were chosen when the run was started."""
     composition.config = file.values
     composition.resolved = True
     for line in choosing:
@@ -100,16 +100,16 @@ def use_resolved(composition: Composition, file: Experiment, choosing: list[str]
             continue
         group = line.lstrip("+~").partition("=")[0]
         composition.problems.append(
-            f"{line}: the config of a run is composed already; {group} cannot be exchanged in it, only its values "
-            f"({group}.KEY=VALUE)."
+            f"{line}: the config of a run is already composed; {group} cannot be replaced, but its values can be "
+            f"changed ({group}.KEY=VALUE)."
         )
 
 
 def choose_options(composition: Composition, file: Experiment | None, choosing: list) -> None:
-    """Lets Hydra compose the options that the experiment and the command line choose.
+    """Composes the options chosen by the experiment and the command line with Hydra.
 
     Raises:
-        ConfigError: it cannot; with the mistakes found so far.
+        ConfigError: composition failed; includes the problems found so far.
     """
     lines = []
     if file is not None:
@@ -139,10 +139,10 @@ def choose_options(composition: Composition, file: Experiment | None, choosing: 
 
 
 def run_hydra(primary: str, overrides: list[str]) -> DictConfig:
-    """Hydra's own composition, its ``hydra`` node included; also within a program that uses Hydra itself.
+    """Composes with Hydra, including its ``hydra`` node. Hydra's global state is restored for programs that use it too.
 
     Raises:
-        ConfigError: what it found wrong, in one sentence.
+        ConfigError: Hydra rejected the config or an override.
     """
     before = GlobalHydra.instance().hydra
     GlobalHydra.instance().clear()

@@ -1,4 +1,4 @@
-"""What composing gives."""
+"""The result of composing a config."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ __all__ = ["Composition"]
 
 @dataclass
 class Composition:
-    """A composed config and how it came about.
+    """A composed config and how it was composed.
 
     Attributes:
-        config: facts of the data still stand in it as ``${facts:KEY}``.
-        groups: what could be chosen: config group → name → option.
-        choices: config group → the option taken; empty for the config of a run.
-        explicit: dotted keys that the user set, on the command line or in an experiment file.
-        resolved: it is the config of a run, in which most values have been handed on already.
-        from_file: those of them that an experiment file sets.
-        unreadable: keys whose overrides could not be read; what the config holds there is not what the user wants.
-        problems: mistakes found so far; ``check`` adds its own and raises all together.
+        config: the config, in which facts of the data are still written as ``${facts:KEY}``.
+        groups: available options: config group → name → option.
+        choices: config group → name of the chosen option; empty for the config of a run.
+        explicit: dotted keys set by the user, on the command line or in an experiment file.
+        resolved: whether it is the config of a run, in which most interpolations are already resolved.
+        from_file: those of ``explicit`` that an experiment file sets.
+        unreadable: keys whose overrides could not be parsed; their values in the config are not what the user wants.
+        problems: problems found so far; ``check`` adds its own and raises all of them together.
     """
 
     config: DictConfig
@@ -36,5 +36,5 @@ class Composition:
     problems: list[str] = field(default_factory=list)
 
     def option(self, group: str) -> Option | None:
-        """The option taken of a group, where it is one of a file."""
+        """The chosen option of a group, or None if it does not come from a file."""
         return self.groups.get(group, {}).get(self.choices.get(group, ""))

@@ -1,7 +1,7 @@
-"""What constructors say themselves: the cheap parts of a config are built once, and thrown away.
+"""Checks a config by building its cheap components once and discarding them.
 
-Signatures tell types and most ranges. The rest (values that exclude each other, names that only a library
-knows, a missing folder) is told by the constructors, long before a run would get there.
+Signatures define types and most ranges. Other problems (values that exclude each other, names that only a library
+can look up, a missing folder) are raised by the constructors, and are thus reported before the run starts.
 """
 
 from __future__ import annotations
@@ -22,56 +22,57 @@ from runner.errors import ConfigError, UserError
 __all__ = ["trial_problems"]
 
 GLOBAL = ("deterministic", "benchmark", "detect_anomaly")
-"""Arguments with which Lightning's trainer changes the whole process."""
+"""Arguments of Lightning's trainer that change global state of the process."""
 
 STEPS_PER_EPOCH = 1000
-"""A guess, for schedules; nothing but very short epochs would be judged differently."""
+"""Assumed number of steps for schedules; only very short epochs could be judged differently."""
 
 
 def trial_problems(plain: dict[str, Any], wrong: Collection[str]) -> list[str]:
-    """What the constructors of data, optimizer, scheduler, trainer and callbacks refuse.
+    """Return the problems raised by the constructors of data, optimizer, scheduler, trainer and callbacks.
 
     Args:
-        wrong: top-level keys in which something was found already.
+        plain: the config as plain containers.
+        wrong: top-level keys that already have problems; they are not built.
     """
-    sound = {
+    valid = {
         key: node
         for key, node in plain.items()
-        if key not in wrong and isinstance(node, dict) and not holds_unsaid(node)
+        if key not in wrong and isinstance(node, dict) and not holds_unknown(node)
     }
     with quiet():
-        problems = try_data(sound["data"]) if "data" in sound else []
-        if "optimizer" in sound:
-            problems += try_optimizer(sound["optimizer"])
-            if "scheduler" in sound and not problems_of(lambda: make_optimizer(sound["optimizer"])):
-                problems += try_scheduler(sound["scheduler"], sound["optimizer"], plain.get("trainer"))
+        problems = try_data(valid["data"]) if "data" in valid else []
+        if "optimizer" in valid:
+            problems += try_optimizer(valid["optimizer"])
+            if "scheduler" in valid and not problems_of(lambda: make_optimizer(valid["optimizer"])):
+                problems += try_scheduler(valid["scheduler"], valid["optimizer"], plain.get("trainer"))
         elif "optimizer" in wrong:
             problems += try_each_value(plain["optimizer"])
         if "model" not in wrong and isinstance(plain.get("model"), dict):
             problems += check_model(plain["model"])
-        if "trainer" in sound:
-            problems += try_trainer(sound["trainer"])
-        parts = {key: sound[key] for key in ("checkpoint", "guard", "transfer") if key in sound}
-        parts |= {f"callbacks.{key}": node for key, node in sound.get("callbacks", {}).items()}
+        if "trainer" in valid:
+            problems += try_trainer(valid["trainer"])
+        parts = {key: valid[key] for key in ("checkpoint", "guard", "transfer") if key in valid}
+        parts |= {f"callbacks.{key}": node for key, node in valid.get("callbacks", {}).items()}
         for place, node in parts.items():
             problems += [f"{place}: {problem}" for problem in problems_of(lambda node=node: build(node))]
     return problems
 
 
 def try_data(node: dict[str, Any]) -> list[str]:
-    """A data module reads nothing when it is built, and can tell what is missing."""
-    found: list[str] = []
-    refused = problems_of(lambda: found.extend(build(node).check()))
-    return [f"data: {problem}" for problem in refused or found]
+    """Builds the data module, which reads no data, and calls its ``check``."""
+    reported: list[str] = []
+    raised = problems_of(lambda: reported.extend(build(node).check()))
+    return [f"data: {problem}" for problem in raised or reported]
 
 
 def check_model(node: dict[str, Any]) -> list[str]:
-    """Facts are missing to build it. But the function that builds it may carry a ``check`` of its arguments."""
+    """Calls the ``check`` of the model's constructor, if it has one. The model itself cannot be built without facts."""
     check = getattr(resolve_target(node.get("_target_")), "check", None)
     if not inspect.isfunction(check):
         return []
     given = {key: node[key] for key in inspect.signature(check).parameters if key in node}
-    if holds_unsaid(given):
+    if holds_unknown(given):
         return []
     return [f"model: {problem}" for problem in problems_of(lambda: check(**given))]
 
@@ -84,11 +85,11 @@ def make_optimizer(node: dict[str, Any]) -> Any:
 
 def try_optimizer(node: dict[str, Any]) -> list[str]:
     problems = problems_of(lambda: make_optimizer(node))
-    return [f"optimizer: {node['_target_']} refuses its values: {problem}" for problem in problems]
+    return [f"optimizer: {node['_target_']} rejects its values: {problem}" for problem in problems]
 
 
 def try_each_value(node: Any) -> list[str]:
-    """Its numbers alone, where other mistakes keep the optimizer from being built."""
+    """Tries each number of the optimizer separately, if other problems prevent it from being built."""
     if not isinstance(node, dict) or problems_of(
         lambda: build({"_target_": node.get("_target_"), "_partial_": True})
     ):
@@ -108,7 +109,7 @@ def try_scheduler(node: dict[str, Any], optimizer: dict[str, Any], trainer: Any)
     if not isinstance(epochs, int) or epochs < 1:
         if not is_timed or given.get("max_steps") not in (None, -1):
             return []
-        epochs = 0  # nobody knows how many steps there will be
+        epochs = 0  # the number of steps is unknown
     problems = problems_of(
         lambda: build(node)(
             make_optimizer(optimizer), total_steps=epochs * STEPS_PER_EPOCH, steps_per_epoch=STEPS_PER_EPOCH
@@ -118,14 +119,15 @@ def try_scheduler(node: dict[str, Any], optimizer: dict[str, Any], trainer: Any)
 
 
 def try_trainer(node: dict[str, Any]) -> list[str]:
-    """On the processor, with nothing that writes or draws."""
+    """Builds the trainer on the CPU, without logging, checkpoints or progress bar."""
     given = {key: value for key, value in node.items() if key not in GLOBAL}
     off = dict.fromkeys(
         ("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"), False
     )
     from lightning_fabric.plugins.environments import LightningEnvironment
 
-    make = {"accelerator": "cpu", "devices": 1, "plugins": [LightningEnvironment()]}  # whatever a scheduler has set
+    # An explicit environment, because Lightning would otherwise detect that of a SLURM job.
+    make = {"accelerator": "cpu", "devices": 1, "plugins": [LightningEnvironment()]}
     problems = problems_of(lambda: build(given | off | {"_partial_": True})(**make))
     return [f"trainer: {problem}" for problem in problems]
 
@@ -137,13 +139,13 @@ def problems_of(attempt: Callable[[], Any]) -> list[str]:
         return error.problems
     except UserError as error:
         return [str(error)]
-    except Exception as error:  # libraries refuse values with errors of every kind
+    except Exception as error:  # libraries reject values with arbitrary exceptions
         return [f"{error or type(error).__name__}"]
     return []
 
 
-def holds_unsaid(node: dict[str, Any]) -> bool:
-    """Whether a value is missing, or only the data will tell it."""
+def holds_unknown(node: dict[str, Any]) -> bool:
+    """Whether a value is missing, or is a fact that only the data provides."""
     values = list(node.values())
     return MISSING in [value for value in values if isinstance(value, str)] or any(
         True for _ in asked_facts(node)
@@ -152,7 +154,7 @@ def holds_unsaid(node: dict[str, Any]) -> bool:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """What libraries remark while a part is tried would come again when it is built in earnest."""
+    """Silences warnings and log messages, which are repeated when the run builds the component."""
     logger = logging.getLogger("pytorch_lightning")
     level = logger.level
     logger.setLevel(logging.ERROR)

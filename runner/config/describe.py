@@ -1,4 +1,4 @@
-"""What could stand in a node of a config: its keys, with type, default and meaning."""
+"""Describes the keys that a config node accepts, with their types, defaults and documentation."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ class Key:
     """One key of a node.
 
     Attributes:
-        type: as a person writes it, with its bounds: ``float, >= 0, <= 1``.
-        default: as YAML writes it; None when a value must be given.
-        doc: what the constructor's docstring says.
+        type: in readable form, with its bounds: ``float, >= 0, <= 1``.
+        default: in YAML syntax; None if a value is required.
+        doc: text from the constructor's docstring.
     """
 
     name: str
@@ -41,23 +41,24 @@ class Key:
 
 
 def describe(what: Option | dict[str, Any] | Callable[..., Any], place: str = "") -> list[Key]:
-    """The keys of an option of a group, of a node with ``_target_``, or of a constructor.
+    """Return the keys accepted by an option of a group, a node with ``_target_``, or a constructor.
 
     Args:
-        place: the top-level key it stands at; arguments that runner gives there are left out.
+        what: the option, node or constructor.
+        place: the top-level key of the node; arguments that runner supplies there are omitted.
 
     Raises:
-        ConfigError: the node names nothing that may be constructed.
+        ConfigError: the node's target is not allowed or does not exist.
     """
     constructor = constructor_of(what)
     if constructor is None:
         return []
-    taken = given_by_runner(what.group if isinstance(what, Option) else place)
+    supplied = given_by_runner(what.group if isinstance(what, Option) else place)
     hints, docs = annotations_of(constructor), parameter_docs(constructor)
     return [
         Key(name, type_text(hints.get(name, Any)), default_text(constructor, parameter), docs.get(name, ""))
         for name, parameter in named_parameters(parameters_of(constructor) or {}).items()
-        if name not in taken
+        if name not in supplied
     ]
 
 
@@ -94,7 +95,7 @@ def default_text(constructor: Callable[..., Any], parameter: inspect.Parameter) 
 
 
 def type_text(annotation: Any) -> str:
-    """An annotation as a person writes it: ``list[int] | null``, ``relu | gelu``, ``float, >= 0``."""
+    """Format an annotation in readable form: ``list[int] | null``, ``relu | gelu``, ``float, >= 0``."""
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if annotation is Any or annotation is inspect.Parameter.empty:
         return "any"
@@ -120,9 +121,9 @@ def type_text(annotation: Any) -> str:
 
 
 def bounds(constraint: Any) -> list[str]:
-    found = [
+    texts = [
         f"{sign} {getattr(constraint, name)}" for name, sign in SIGNS.items() if hasattr(constraint, name)
     ]
     if hasattr(constraint, "min_length") and constraint.min_length:
-        found.append(f"at least {constraint.min_length}")
-    return found
+        texts.append(f"at least {constraint.min_length}")
+    return texts

@@ -1,4 +1,4 @@
-"""What of a config may change while a run is under way, and what would make its result meaningless."""
+"""Compares the config of a run with a new one, and decides which changes are allowed when it is resumed."""
 
 from __future__ import annotations
 
@@ -16,38 +16,41 @@ FREE = (
     "data.eval_batch_size", "data.root", "data.path", "data.cache", "data.download", "trainer.log_every_n_steps",
     "trainer.profiler", "trainer.limit_test_batches", "trainer.check_val_every_n_epoch",
 )  # fmt: skip
-"""Where and how a run is carried out: its numbers stay what they would have been."""
+"""Keys that decide where and how a run is executed, but do not affect its results."""
 ENDS = ("trainer.max_epochs", "trainer.max_steps", "trainer.max_time", "regularization.early_stopping")
 ACTING = (
     *ENDS, "trainer.min_epochs", "trainer.min_steps", "trainer.gradient_clip_val", "trainer.gradient_clip_algorithm",
     "hardware", "optimizer",
 )  # fmt: skip
-"""These change the training from here on, and still make sense."""
+"""Keys that change the rest of the training and are allowed."""
 REFUSED = {
     "optimizer._target_": "the optimizer's state in the checkpoint is that of the old one",
-    "optimizer._partial_": "runner needs it as it is",
+    "optimizer._partial_": "runner requires its current value",
     "model": "the weights in the checkpoint are those of the old model",
-    "pretrained": "it tells how the model started, and it has",
-    "weights": "it tells how the model started, and it has",
-    "task": "the metrics before and after would not be those of one problem",
-    "data": "the samples, their order or their targets would be others than those trained on so far",
-    "seed": "order and augmentation are drawn from it: samples would be seen twice and others not at all",
-    "scheduler": "the schedule is under way",
-    "transfer": "what trains, and how, was settled at the start",
-    "regularization": "its values were handed on to model, data and optimizer at the start",
-    "callbacks": "the state they keep in the checkpoint is that of the old ones",
-    "debug": "a run that tries something out is another run",
-    "trainer": "a step, an epoch or a metric would be something else than before",
+    "pretrained": "it defines the initial weights, and the model is already trained",
+    "weights": "it defines the initial weights, and the model is already trained",
+    "task": "the metrics before and after would belong to different problems",
+    "data": "the samples, their order or their targets would differ from those trained on so far",
+    "seed": "it determines order and augmentation: some samples would be seen twice and others not at all",
+    "scheduler": "the schedule has already started",
+    "transfer": "which parameters are trained, and how, was set at the start",
+    "regularization": "its values were passed to model, data and optimizer at the start",
+    "callbacks": "their state in the checkpoint is that of the old callbacks",
+    "debug": "a debug run is a separate run",
+    "trainer": "the meaning of a step, an epoch or a metric would change",
 }
-"""Else: the first entry that fits tells why not."""
+"""Key → why it may not change. The first matching entry applies to keys that are in none of the lists above."""
 NO_DIFFERENCE = ("run.root", "run.name", "resume")
 
 
 @dataclass(frozen=True)
 class Change:
-    """
+    """A key whose value differs between two configs.
+
     Attributes:
-        before, now: None where the key is absent.
+        key: the dotted key.
+        before: old value; None if the key is absent.
+        now: new value; None if the key is absent.
     """
 
     key: str
@@ -56,26 +59,26 @@ class Change:
 
     @property
     def acts(self) -> bool:
-        """Whether the training goes another way from here on."""
+        """Whether the change affects the rest of the training."""
         return not below(self.key, FREE)
 
     def __str__(self) -> str:
-        told = f"{self.key}: {shown(self.before)} → {shown(self.now)}"
-        return f"{told} (acts from here on)" if self.acts and self.reason is None else told
+        text = f"{self.key}: {shown(self.before)} → {shown(self.now)}"
+        return f"{text} (acts from here on)" if self.acts and self.reason is None else text
 
     @property
     def reason(self) -> str | None:
-        """Why it is refused; None when it is not."""
+        """Why the change is rejected, or None if it is allowed."""
         if self.key.startswith("optimizer._"):
             return REFUSED.get(self.key, "it is not a setting")
         if below(self.key, FREE) or below(self.key, ACTING):
             return None
-        known = (reason for place, reason in REFUSED.items() if below(self.key, (place,)))
-        return next(known, "the run before it and the run after it would not be one")
+        reasons = (reason for place, reason in REFUSED.items() if below(self.key, (place,)))
+        return next(reasons, "the run would no longer be the same before and after the change")
 
 
 def find_changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[Change]:
-    """Every key whose value differs. What only the data will tell, and ``auto``, may have become anything."""
+    """Return every key whose value differs. New values that are ``auto`` or a fact of the data are not compared."""
     old, new = flat(before), flat(now)
     return [
         Change(key, old.get(key), new.get(key))
@@ -85,22 +88,22 @@ def find_changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[Chan
 
 
 def refusals(changes: list[Change]) -> list[str]:
-    """One sentence for each that would make the result meaningless."""
+    """Return a message for each change that is rejected."""
     return [f"{change}: {change.reason}." for change in changes if change.reason is not None]
 
 
 def lengthens(changes: list[Change]) -> bool:
-    """Whether a training that had come to its end may have more to do."""
+    """Whether a change may extend a training that had already finished."""
     return any(below(change.key, ENDS) for change in changes)
 
 
 def flat(config: Any, prefix: str = "") -> dict[str, Any]:
     if not isinstance(config, Mapping) or not config:
         return {prefix: None if isinstance(config, Mapping) else as_list(config)} if prefix else {}
-    found: dict[str, Any] = {}
+    flattened: dict[str, Any] = {}
     for key, value in config.items():
-        found |= flat(value, f"{prefix}.{key}".lstrip("."))
-    return found
+        flattened |= flat(value, f"{prefix}.{key}".lstrip("."))
+    return flattened
 
 
 def as_list(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""What a docstring says about each parameter: Google's style, NumPy's, and Sphinx's fields."""
+"""Extracts the documentation of parameters from docstrings in Google, NumPy or Sphinx style."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ FIELD = re.compile(r"^:param\s+(?:[^:]*\s)?(?P<names>\w+):\s*(?P<text>.*)$")
 
 
 def parameter_docs(constructor: Callable[..., Any]) -> dict[str, str]:
-    """Parameter → one line of text; a subclass's own words win over those of its bases."""
+    """Return parameter → its documentation as one line; a subclass's docstring takes precedence over those of its bases."""
     kinds = inspect.getmro(constructor) if inspect.isclass(constructor) else (constructor,)
-    found: dict[str, str] = {}
+    docs: dict[str, str] = {}
     for kind in kinds:
         for source in (kind.__doc__, getattr(vars(kind).get("__init__"), "__doc__", None)):
             for name, text in entries(inspect.cleandoc(source or "")):
-                found.setdefault(name, text)
-    return found
+                docs.setdefault(name, text)
+    return docs
 
 
 def entries(text: str) -> Iterator[tuple[str, str]]:
-    """``(parameter, its text)`` of a clean docstring."""
+    """Yield ``(parameter, text)`` for each entry of a cleaned docstring."""
     lines = text.splitlines()
     for number, line in enumerate(lines):
         field = FIELD.match(line)
@@ -40,7 +40,7 @@ def entries(text: str) -> Iterator[tuple[str, str]]:
 
 
 def section(lines: list[str], pattern: re.Pattern[str], numpy: bool) -> Iterator[tuple[str, str]]:
-    """The entries of one section, which ends where the indentation does."""
+    """Yield the entries of one section, which ends where the indentation does."""
     names: list[str] = []
     words: list[str] = []
     margin = None

@@ -1,4 +1,4 @@
-"""An experiment's file: values for a config, and which options they are for."""
+"""Reads experiment files, which hold config values and, optionally, the options they apply to."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ __all__ = ["Experiment", "load_config", "read_experiment"]
 
 @dataclass
 class Experiment:
-    """What a file asks for.
+    """The contents of an experiment file.
 
     Attributes:
-        values: to lay over the composed config; or a whole config.
+        values: merged over the composed config; or a complete config.
         defaults: entries of Hydra's defaults list, each ``override /GROUP: OPTION``.
-        resolved: it is the whole config of a run, and nothing is left to compose.
-        explicit: dotted keys it sets.
+        resolved: whether it is the complete config of a run, which needs no composition.
+        explicit: dotted keys that the file sets.
     """
 
     values: DictConfig
@@ -36,23 +36,23 @@ class Experiment:
     explicit: set[str] = field(default_factory=set)
 
     def node(self) -> DictConfig:
-        """As Hydra takes it: a config with a defaults list."""
+        """Return the config with a defaults list, as Hydra expects it."""
         return OmegaConf.merge({"defaults": [*self.defaults, "_self_"]}, self.values)
 
 
 def load_config(path: Path) -> DictConfig:
-    """A YAML file as a config.
+    """Loads a YAML file.
 
     Raises:
-        ConfigError: it is missing, is not YAML, or holds no mapping.
+        ConfigError: the file is missing, is not valid YAML, or does not hold a mapping.
     """
     if not path.is_file():
         siblings = [p.name for p in path.parent.glob("*.yaml")] if path.parent.is_dir() else []
         hint = did_you_mean(path.name, siblings, dotted=False) if siblings else f"{path.parent} holds no YAML files."
-        raise ConfigError(f"there is no file {path}. {hint}")
+        raise ConfigError(f"no such file: {path}. {hint}")
     try:
         config = OmegaConf.load(path)
-    except Exception as error:  # YAML, encoding, interpolation grammar: each library has errors of its own
+    except Exception as error:  # YAML, encoding and interpolation errors have no common base class
         raise ConfigError(f"{path} is not readable YAML: {' '.join(str(error).split())}") from error
     if not isinstance(config, DictConfig):
         raise ConfigError(
@@ -62,10 +62,10 @@ def load_config(path: Path) -> DictConfig:
 
 
 def read_experiment(path: Path, groups: dict[str, dict[str, Option]], problems: list[str]) -> Experiment:
-    """Reads the file; a sentence in ``problems`` for each entry that cannot be used.
+    """Reads an experiment file, and adds a message to ``problems`` for each invalid entry.
 
     Raises:
-        ConfigError: it cannot be read at all.
+        ConfigError: the file cannot be read at all.
     """
     config = load_config(path)
     if is_whole(config):
@@ -91,19 +91,19 @@ def read_experiment(path: Path, groups: dict[str, dict[str, Option]], problems: 
 
 
 def is_whole(config: DictConfig) -> bool:
-    """Whether it is a run's whole config: it has every node that a run needs, and no list of defaults."""
-    needed = [field.name for field in fields(Config) if field.default is NO_DEFAULT]
-    return "defaults" not in config and all(name in config for name in needed)
+    """Whether it is the complete config of a run: it has every required node and no defaults list."""
+    required = [field.name for field in fields(Config) if field.default is NO_DEFAULT]
+    return "defaults" not in config and all(name in config for name in required)
 
 
 def key_problem(key: str, node: Any, path: Path, groups: dict[str, dict[str, Option]]) -> str | None:
     tops = [field.name for field in fields(Config)]
     if key not in tops and key not in groups:
-        return f"{path.name}: there is no {key!r}. {did_you_mean(key, tops)}"
+        return f"{path.name}: unknown key {key!r}. {did_you_mean(key, tops)}"
     if key in groups and not isinstance(node, DictConfig):
         value = node._value()
         return (
-            f"{path.name}: {key}: {value!r} chooses an option, and options stand in the defaults list: "
+            f"{path.name}: {key}: {value!r} chooses an option, which belongs in the defaults list: "
             f"`defaults: [override /{key}: {value}]`."
         )
     return None

@@ -1,4 +1,4 @@
-"""The resolver ``${facts:KEY}``: what only the data knows, once the worker knows it."""
+"""The resolver ``${facts:KEY}``: properties of the data, which the worker provides after reading it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ __all__ = [
 PLACEHOLDER = re.compile(r"<facts:([^>]*)>")
 
 UNRESOLVED = "?"
-"""The key of a placeholder for a value that nothing can tell, because its interpolation leads nowhere."""
+"""Key of the placeholder for a value whose interpolation cannot be resolved."""
 
 _current: Any = None
 
@@ -35,12 +35,12 @@ def placeholder(key: str) -> str:
 
 
 def is_placeholder(value: Any) -> bool:
-    """Whether a value stands for a fact that is not known yet, or holds one."""
+    """Whether a value is or contains a placeholder of a fact that is not known yet."""
     return isinstance(value, str) and PLACEHOLDER.search(value) is not None
 
 
 def asked_facts(value: Any, place: str = "") -> Iterator[tuple[str, str]]:
-    """``(dotted place, key)`` of every placeholder in plain containers."""
+    """Yield ``(dotted key, fact)`` for every placeholder in plain containers."""
     if isinstance(value, dict):
         for key, inner in value.items():
             yield from asked_facts(inner, f"{place}.{key}".lstrip("."))
@@ -58,17 +58,17 @@ def lookup(key: str) -> Any:
         return _current.get(key)
     except KeyError:
         hint = did_you_mean(key, _current.names())
-        raise ConfigError(f"${{facts:{key}}}: the data set tells no {key!r}. {hint}") from None
+        raise ConfigError(f"${{facts:{key}}}: the data set does not provide {key!r}. {hint}") from None
 
 
 def register_facts_resolver() -> None:
-    """Makes ``${facts:…}`` known to OmegaConf. A fact asked for too early is a placeholder."""
+    """Registers ``${facts:…}`` with OmegaConf. It resolves to a placeholder while the facts are unknown."""
     OmegaConf.register_new_resolver("facts", lookup, replace=True, use_cache=False)
 
 
 @contextmanager
 def facts_known(facts: Any) -> Iterator[None]:
-    """Within it ``${facts:KEY}`` is ``facts.get(KEY)``."""
+    """Resolves ``${facts:KEY}`` to ``facts.get(KEY)`` within the context."""
     global _current
     before, _current = _current, facts
     try:

@@ -1,4 +1,4 @@
-"""Numbers of a config that are infinite or not a number: no setting has a use for one."""
+"""Rejects infinite and NaN values, which no setting accepts."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ __all__ = ["non_finite_problems"]
 
 
 def non_finite_problems(plain: dict[str, Any]) -> list[str]:
+    """Return a message for each number that is not finite."""
     return [f"{place}={value}: expected a finite number." for place, value in numbers(plain) if not math.isfinite(value)]
 
 
 def numbers(value: Any, place: str = "") -> Iterator[tuple[str, float]]:
-    """``(dotted place, number)`` of each float in plain containers."""
+    """Yield ``(dotted key, number)`` for each float in plain containers."""
     if isinstance(value, dict):
         for key, inner in value.items():
             yield from numbers(inner, f"{place}.{key}".lstrip("."))

@@ -1,4 +1,4 @@
-"""The ``folds`` node of a config: how it may be spelt, and what does not go together with it."""
+"""The ``folds`` node of a config: its shorthand, and the settings that are incompatible with it."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from runner.config.schema import Folds
 __all__ = ["as_setting", "fold_problems", "of_all_folds", "spelt_out"]
 
 CUTS = ("data.val_fraction", "data.val_size")
-"""Settings of the single cut that folds take the place of."""
+"""Settings of the single validation split that folds replace."""
 
 
 def of_all_folds(config: Mapping[str, Any]) -> bool:
-    """Whether a config asks for a run of each fold, and not for one run."""
+    """Whether a config requests a run for each fold instead of a single run."""
     node = config.get("folds")
     return isinstance(node, Mapping) and node.get("index") is None
 
 
 def as_setting(override: Override) -> Override:
-    """``folds=5`` as ``folds.num_folds=5``; any other override as it is."""
+    """Rewrites ``folds=5`` as ``folds.num_folds=5``; returns other overrides unchanged."""
     if override.key_or_group != "folds" or override.is_delete() or not is_single(override.value()):
         return override
     sign = "+" if override.is_add() else ""
@@ -35,7 +35,7 @@ def as_setting(override: Override) -> Override:
 
 
 def spelt_out(config: DictConfig) -> None:
-    """``folds: 5`` of a file likewise."""
+    """Rewrites ``folds: 5`` from a file as ``folds: {num_folds: 5}``."""
     if is_single(config.get("folds")):
         config.folds = {"num_folds": config.folds}
 
@@ -49,13 +49,13 @@ def is_number(value: Any) -> bool:
 
 
 def fold_problems(composition: Composition, plain: dict[str, Any]) -> list[str]:
-    """What the settings of folds exclude, and what would be without effect beside them."""
+    """Return the problems of the ``folds`` node, and of settings that are incompatible with it or have no effect."""
     node = plain.get("folds")
     if not isinstance(node, dict):
         return []
     problems = [*setting_problems(node), *data_problems(plain)]
     problems += [
-        f"{key} would have no effect: folds.num_folds says how much is validated on. Take it away."
+        f"{key} would have no effect: folds.num_folds sets the size of the validation split. Remove it."
         for key in CUTS
         if key in composition.explicit and not composition.resolved
     ]
@@ -68,41 +68,41 @@ def setting_problems(node: dict[str, Any]) -> list[str]:
     if is_number(index) and is_number(count) and index >= count:
         problems.append(f"folds.index={index}: expected less than folds.num_folds={count}; they are counted from 0.")
     if node.get("group_column") and node.get("group_pattern"):
-        problems.append("folds.group_column and folds.group_pattern are two ways to tell groups. Give one of them.")
+        problems.append("folds.group_column and folds.group_pattern both define groups. Give one of them.")
     try:
         re.compile(node.get("group_pattern") or "")
     except (re.error, TypeError) as error:
-        problems.append(f"folds.group_pattern={node['group_pattern']!r} is no regular expression: {error}.")
+        problems.append(f"folds.group_pattern={node['group_pattern']!r} is not a regular expression: {error}.")
     return problems
 
 
 def data_problems(plain: dict[str, Any]) -> list[str]:
-    """Data that cannot be cut into folds, or not so."""
+    """Checks that the data can be split into folds, and stratified if requested."""
     data, task = constructor_of(plain.get("data")), constructor_of(plain.get("task"))
     reason = getattr(data, "no_folds", None)
     if reason:
-        return [f"folds: the data cannot be cut into folds: {reason}. Take folds away."]
+        return [f"folds: the data cannot be split into folds: {reason}. Remove folds."]
     if plain["folds"].get("stratified") and task is not None and not getattr(task, "mixes", False):
         return [
-            f"folds.stratified=true: {task.__name__} has no one class a sample, whose proportions could be kept. Take it "
-            "away."
+            f"folds.stratified=true: {task.__name__} does not have one class per sample, so there are no proportions to keep. "
+            "Remove it."
         ]
     return []
 
 
 def all_problems(plain: dict[str, Any]) -> list[str]:
-    """What a run of each fold has no use for."""
+    """Checks settings that are incompatible with training all folds."""
     problems = []
     if plain.get("resume"):
-        problems.append("resume=auto would have no effect: the same command with folds goes on by itself. Take it away.")
+        problems.append("resume=auto would have no effect: the same command with folds resumes by itself. Remove it.")
     debug, launcher, hardware = (plain.get(key) or {} for key in ("debug", "launcher", "hardware"))
     if debug.get("kind") in ("overfit", "find_lr"):
-        problems.append(f"folds with debug.kind={debug['kind']}: it needs no validation. Take folds away, or debug.")
+        problems.append(f"folds with debug.kind={debug['kind']}: it needs no validation. Remove folds or debug.")
     if launcher.get("kind") == "slurm" and launcher.get("follow") is False:
-        problems.append("launcher.follow=false: one fold is trained after the other, which takes waiting for each. Take it away.")
+        problems.append("launcher.follow=false: folds are trained one after another, which requires waiting for each. Remove it.")
     nodes = hardware.get("num_nodes", 1)
     if nodes != 1 and launcher.get("kind") in ("local", "elastic"):
         problems.append(
-            f"hardware.num_nodes={nodes}: folds are trained by one machine, or with launcher=slurm or launcher=ray."
+            f"hardware.num_nodes={nodes}: folds are trained on one machine, or with launcher=slurm or launcher=ray."
         )
     return problems

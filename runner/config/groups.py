@@ -1,6 +1,6 @@
-"""What can be composed: config groups and their options, found by looking at folders.
+"""Finds the config groups and their options in the config folders.
 
-Imports nothing heavy: shell completion and ``runner list`` use it.
+This module must not import heavy packages, because shell completion and ``runner list`` use it.
 """
 
 from __future__ import annotations
@@ -19,13 +19,15 @@ GROUPS = (
 
 @dataclass(frozen=True)
 class Option:
-    """One file of a group, and what the comment at its head says.
+    """An option of a config group: one YAML file, and the metadata in the comment at its top.
 
     Attributes:
-        name: as it stands behind ``group=``; a file in a subfolder is ``folder/file``.
-        summary: the first sentence of the comment, the lines below apart.
-        tasks: from a line ``# tasks: classification regression``: what it can do; empty: any.
-        inputs: from a line ``# inputs: image``: what a model takes or a data set gives; empty: not said.
+        group: name of the config group.
+        name: the value in ``group=name``; a file in a subfolder is ``folder/file``.
+        path: the YAML file.
+        summary: the first sentence of the comment, without the lines below.
+        tasks: supported tasks, from a line ``# tasks: classification regression``; empty if any.
+        inputs: inputs that a model accepts or a data set provides, from a line ``# inputs: image``; empty if not given.
     """
 
     group: str
@@ -37,14 +39,14 @@ class Option:
 
 
 def package_conf() -> Path:
-    """The ``conf/`` that came with the program: inside the wheel, or beside the package in a checkout."""
+    """Return the ``conf/`` folder of runner: inside the package if installed, next to it in a checkout."""
     package = Path(__file__).resolve().parent.parent
     inside = package / "conf"
     return inside if inside.is_dir() else package.parent / "conf"
 
 
 def search_folders(config_dirs: list[str] | tuple[str, ...] = ()) -> list[Path]:
-    """Folders in the order they win: ``./conf``, the program's own, then ``--config-dir`` ones."""
+    """Return the config folders in order of precedence: ``./conf``, runner's own, then those of ``--config-dir``."""
     own = package_conf()
     here = Path.cwd() / "conf"
     folders = [here] if here.is_dir() and here.resolve() != own.resolve() else []
@@ -53,22 +55,22 @@ def search_folders(config_dirs: list[str] | tuple[str, ...] = ()) -> list[Path]:
 
 def read_option(group: str, name: str, path: Path) -> Option:
     words: list[str] = []
-    said: dict[str, tuple[str, ...]] = {}
+    metadata: dict[str, tuple[str, ...]] = {}
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         if not line.startswith("#"):
             break
         text = line.lstrip("#").strip()
         match = re.fullmatch(r"(tasks|inputs):\s*(.+)", text)
         if match:
-            said[match.group(1)] = tuple(re.split(r"[,\s]+", match.group(2).strip()))
+            metadata[match.group(1)] = tuple(re.split(r"[,\s]+", match.group(2).strip()))
         elif not text.startswith("@package"):
             words.append(text)
     sentence = re.split(r"(?<=\.)\s", " ".join(words).strip(), maxsplit=1)[0]
-    return Option(group, name, path, sentence, **said)
+    return Option(group, name, path, sentence, **metadata)
 
 
 def find_groups(config_dirs: list[str] | tuple[str, ...] = ()) -> dict[str, dict[str, Option]]:
-    """Group → option's name → option. A file in ``./conf`` hides the program's file of the same name."""
+    """Return group → option name → option. A file in ``./conf`` takes precedence over runner's file of the same name."""
     groups: dict[str, dict[str, Option]] = {}
     for folder in search_folders(config_dirs):
         for path in sorted(folder.glob("*/**/*.yaml")):

@@ -1,4 +1,4 @@
-"""Settings of the hardware that would do nothing, or that shut each other out."""
+"""Checks for hardware settings that would have no effect or exclude each other."""
 
 from __future__ import annotations
 
@@ -22,47 +22,47 @@ def hardware_problems(plain: dict[str, Any]) -> list[str]:
 
 
 def device_number_problems(hardware: dict[str, Any]) -> list[str]:
-    """What needs several devices."""
+    """Checks settings that require several devices or a certain kind of device."""
     problems = []
     devices, strategy = hardware.get("devices") or 1, hardware.get("strategy")
     is_alone = devices == 1 and (hardware.get("num_nodes") or 1) == 1
     if hardware.get("accelerator") == "mps" and devices != 1:
-        problems.append(f"hardware.devices={devices}: Apple's GPU is one device. Take hardware.devices=1.")
+        problems.append(f"hardware.devices={devices}: Apple's GPU is a single device. Use hardware.devices=1.")
     if strategy == "fsdp" and is_alone:
         problems.append(
-            "hardware.strategy=fsdp would have no effect on one device: there is nobody to share the model with. Give "
-            "hardware.devices, or take hardware=auto."
+            "hardware.strategy=fsdp would have no effect on one device: the model cannot be sharded. Set "
+            "hardware.devices, or use hardware=auto."
         )
     if strategy == "fsdp" and str(hardware.get("precision")) == "16":
         problems.append(
-            "hardware.precision=16: the scaling of the loss does not know of shares of a model. With "
-            "hardware.strategy=fsdp take bf16 or 32."
+            "hardware.precision=16: loss scaling does not support sharded models. With "
+            "hardware.strategy=fsdp use bf16 or 32."
         )
     if hardware.get("sync_batchnorm") is True and is_alone:
         problems.append(
-            "hardware.sync_batchnorm=true would have no effect on one device, which has the whole batch. Take it away."
+            "hardware.sync_batchnorm=true would have no effect on one device, which has the whole batch. Remove it."
         )
     return problems
 
 
 def share_problems(hardware: dict[str, Any], optimizer: dict[str, Any]) -> list[str]:
-    """What works on whole parameters only."""
+    """Checks optimizer settings that do not support sharded parameters."""
     fused = optimizer.get("_target_") == "torch.optim.SGD" and optimizer.get("fused") is True
     if hardware.get("strategy") != "fsdp" or not fused:
         return []
-    return ["optimizer.fused=true: SGD's fused step knows no shares of a parameter. With hardware.strategy=fsdp give "
+    return ["optimizer.fused=true: SGD's fused step does not support sharded parameters. With hardware.strategy=fsdp use "
             "optimizer.fused=false."]  # fmt: skip
 
 
 def pass_problems(hardware: dict[str, Any], data: dict[str, Any]) -> list[str]:
-    """Passes of a batch."""
+    """Checks the micro-batch settings."""
     problems = []
     size, devices, batch = hardware.get("micro_batch"), hardware.get("devices") or 1, data.get("batch_size")
     if is_count(size) and is_count(batch) and is_count(devices) and size >= -(-batch // devices):
         share = f", each of {devices} devices' share of the batch" if devices > 1 else ", the whole batch"
         problems.append(
             f"hardware.micro_batch={size} would have no effect: data.batch_size={batch} gives {-(-batch // devices)} "
-            f"samples{share}. Take a smaller one, or null."
+            f"samples{share}. Use a smaller value, or null."
         )
     if hardware.get("memory_gib") is not None and size != "auto":
         problems.append("hardware.memory_gib would have no effect without hardware.micro_batch=auto.")
@@ -73,16 +73,16 @@ def lr_scaling_problems(hardware: dict[str, Any], optimizer: dict[str, Any]) -> 
     rule, reference = hardware.get("lr_scaling") or "none", hardware.get("reference_batch_size")
     if rule == "none":
         return [] if reference is None else [
-            f"hardware.reference_batch_size={reference} would have no effect: hardware.lr_scaling is none. Take linear "
+            f"hardware.reference_batch_size={reference} would have no effect: hardware.lr_scaling is none. Use linear "
             "or sqrt."
         ]  # fmt: skip
     if reference is None:
         return [
-            f"hardware.lr_scaling={rule}: for which batch is optimizer.lr meant? Give hardware.reference_batch_size."
+            f"hardware.lr_scaling={rule}: the batch size that optimizer.lr applies to is unknown. Set hardware.reference_batch_size."
         ]
     lr = optimizer.get("lr")
     if not isinstance(lr, int | float) or isinstance(lr, bool):
-        return [f"hardware.lr_scaling={rule}: there is no number optimizer.lr to scale. Give one, or take none."]
+        return [f"hardware.lr_scaling={rule}: optimizer.lr is not a number that could be scaled. Set it, or use lr_scaling=none."]
     return []
 
 
@@ -90,8 +90,8 @@ def measure_problems(hardware: dict[str, Any]) -> list[str]:
     if hardware.get("measure") is not True or hardware.get("precision") is None or hardware.get("channels_last") is None:
         return []
     return [
-        "hardware.measure=true would have no effect: hardware.precision and hardware.channels_last are given. Set one "
-        "of them to null, or take it away."
+        "hardware.measure=true would have no effect: hardware.precision and hardware.channels_last are set. Set one "
+        "of them to null, or remove hardware.measure."
     ]
 
 

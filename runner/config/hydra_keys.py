@@ -1,4 +1,4 @@
-"""Overrides of Hydra's own node: those that act in a multirun, and what to use instead of the others."""
+"""Overrides of Hydra's own node: those that have an effect in a multirun, and alternatives to the others."""
 
 from __future__ import annotations
 
@@ -27,10 +27,11 @@ def is_hydra_key(key: str) -> bool:
 
 
 def hydra_key_problem(key: str, text: str, multirun: bool) -> str | None:
-    """What is wrong with an override of Hydra's node, or None.
+    """Return why an override of Hydra's own node would have no effect, or None.
 
     Args:
-        key: without a sign.
+        key: the key of the override, without a sign.
+        text: the override as typed.
         multirun: whether the command has ``-m``.
     """
     if below(key, ACTING):

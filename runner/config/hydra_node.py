@@ -1,6 +1,6 @@
-"""Hydra's own node: with ``-m`` Hydra builds its launcher, sweeper, callbacks and log handlers from it.
+"""Checks Hydra's own node, from which Hydra builds its launcher, sweeper, callbacks and log handlers with ``-m``.
 
-It does so before and around our runs, and by its own rules; so what a file may put there is checked here.
+Hydra builds these itself, outside runner's allow-list, so the targets in this node are checked here.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ __all__ = ["hydra_problems"]
 HYDRAS_OWN = ("hydra.", "hydra_plugins.", "logging.", "colorlog.")
 
 CONSTRUCTORS = ("_target_", "()", "class")
-"""Keys that name something to build: Hydra's, and those of ``logging.config``."""
+"""Keys whose values are constructors: Hydra's, and those of ``logging.config``."""
 
 
 def hydra_problems(hydra: DictConfig) -> list[str]:
-    """Whether it would build anything that is not Hydra's or of the standard library's logging."""
+    """Return a message for each target that belongs neither to Hydra nor to logging."""
     node = OmegaConf.to_container(hydra, resolve=False)
     return [
-        f"{place}={target!r} is not allowed: Hydra's node may name parts of Hydra, its plug-ins and logging only."
+        f"{place}={target!r} is not allowed: Hydra's node may only refer to Hydra, its plug-ins and logging."
         for place, target in constructed(node, "hydra")
         if not isinstance(target, str) or not target.startswith(HYDRAS_OWN)
     ]

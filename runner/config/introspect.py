@@ -1,4 +1,4 @@
-"""A node of a config that stands for an object: what its constructor must make, and what runner itself gives it."""
+"""Metadata of config nodes that describe an object: the required type, and the arguments that runner supplies."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ __all__ = ["NodeSpec", "part_of"]
 
 @dataclass(frozen=True)
 class NodeSpec:
-    """Marks a node that names a constructor by ``_target_``.
+    """Annotation of a node that refers to a constructor by ``_target_``.
 
     Attributes:
-        makes: dotted name of what must come out of it.
-        supplied: parameters that runner itself gives, by name.
-        first: parameters that runner itself gives, by position.
-        deferred: runner calls the constructor later: the node has ``_partial_: true``.
+        makes: dotted name of the class that the constructor must return.
+        supplied: parameters that runner supplies by name.
+        first: parameters that runner supplies by position.
+        deferred: whether runner calls the constructor later, so that the node has ``_partial_: true``.
     """
 
     makes: str = ""
@@ -28,9 +28,9 @@ class NodeSpec:
 
 
 def part_of(annotation: Any) -> NodeSpec | None:
-    """What the schema says about a node; it may stand in a union with None."""
+    """Return the ``NodeSpec`` of an annotation, which may be a union with None."""
     metadata = getattr(annotation, "__metadata__", ())
-    found = [entry for entry in metadata if isinstance(entry, NodeSpec)]
+    specs = [entry for entry in metadata if isinstance(entry, NodeSpec)]
     if typing.get_origin(annotation) in (typing.Union, types.UnionType):
-        found += [part for part in map(part_of, typing.get_args(annotation)) if part]
-    return found[0] if found else None
+        specs += [part for part in map(part_of, typing.get_args(annotation)) if part]
+    return specs[0] if specs else None

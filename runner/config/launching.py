@@ -1,4 +1,4 @@
-"""Whether workers can be started the way a config says, on this machine or on a cluster."""
+"""Checks whether workers can be started as configured, on this machine or on a cluster."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 __all__ = ["CLUSTERS", "KEYS", "launching_problems"]
 
 CLUSTERS = ("slurm", "ray")
-"""Kinds whose workers run on other machines, with other devices than this one has."""
+"""Launchers whose workers run on other machines, with other devices."""
 
 ALL = ("hang_after_s",)
 NODES = ("rendezvous", "wait_for_nodes_s")
@@ -22,16 +22,16 @@ KEYS = {
     ),
     "ray": ("max_restarts", "wait_for_nodes_s", "address", "cpus_per_worker", "gpus_per_worker", "spread", *ALL),
 }  # fmt: skip
-"""Kind → the keys that it reads."""
+"""Launcher kind → the keys that it reads."""
 
 SIGNALLED_EARLIER_S = 60
-"""SLURM looks at the clock once a minute: a signal may come so much earlier than it was asked for."""
+"""SLURM checks time limits once a minute, so a signal may arrive up to 60 s earlier than requested."""
 
 
 def launching_problems(launcher: dict[str, Any], hardware: dict[str, Any]) -> list[str]:
     kind = launcher.get("kind", "local")
     if kind not in KEYS:
-        return []  # said elsewhere
+        return []  # reported by the check of its type
     known = {key for keys in KEYS.values() for key in keys}
     problems = []
     for key in launcher:
@@ -46,14 +46,14 @@ def launching_problems(launcher: dict[str, Any], hardware: dict[str, Any]) -> li
 
 
 def node_problems(launcher: dict[str, Any], hardware: dict[str, Any]) -> list[str]:
-    """Of several machines that meet by themselves."""
+    """Checks the rendezvous of several machines without a cluster."""
     nodes, place = hardware.get("num_nodes", 1), launcher.get("rendezvous")
     if nodes == 1:
         keys = [key for key in NODES if launcher.get(key) is not None]
         return [f"launcher.{key} would have no effect: hardware.num_nodes is 1. Use hardware=multi_node." for key in keys]
     if not place:
         return [
-            f"hardware.num_nodes={nodes}: the machines have to meet somewhere. Give launcher.rendezvous=HOST:PORT, an "
+            f"hardware.num_nodes={nodes}: the machines need a rendezvous. Set launcher.rendezvous=HOST:PORT, an "
             "address of one of them, and start the same command on each; or use launcher=slurm or launcher=ray."
         ]
     host, _, port = str(place).rpartition(":")
@@ -69,19 +69,19 @@ def slurm_problems(launcher: dict[str, Any], hardware: dict[str, Any]) -> list[s
     absent = [name for name in ("sbatch", "srun", "scontrol") if shutil.which(name) is None]
     if absent:
         problems.append(
-            f"launcher=slurm: there is no {' and no '.join(absent)} on the PATH of this machine. Submit from a machine "
-            "of the SLURM cluster, or leave launcher=slurm out to train here."
+            f"launcher=slurm: {' and '.join(absent)} not found on the PATH of this machine. Submit from a machine "
+            "of the SLURM cluster, or omit launcher=slurm to train here."
         )
     minutes, before = launcher.get("time_min", 60), launcher.get("save_before_end_s", 120)
     if is_number(minutes) and is_number(before) and minutes * 60 <= before + 2 * SIGNALLED_EARLIER_S:
         least = -(-(before + 2 * SIGNALLED_EARLIER_S) // 60) + 1
         problems.append(
             f"launcher.time_min={minutes} leaves no time to train: {before} s before the end "
-            f"(launcher.save_before_end_s), or a minute earlier, the job has to save. Give {least:.0f} minutes or more."
+            f"(launcher.save_before_end_s), or a minute earlier, the job has to save. Use {least:.0f} minutes or more."
         )
     if hardware.get("devices") == "all" and not launcher.get("gpus_per_node"):
         problems.append(
-            "hardware.devices=all: nobody knows here how many GPUs the job's machines have. Give their number, or "
+            "hardware.devices=all: the number of GPUs of the job's machines is unknown. Give their number, or set "
             "launcher.gpus_per_node."
         )
     return problems

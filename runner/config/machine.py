@@ -1,4 +1,4 @@
-"""Whether this machine has what a config asks for: devices, files, folders, an address to report to."""
+"""Checks whether this machine provides what a config requires: devices, files, folders and a tracking address."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from runner.config.launching import CLUSTERS, launching_problems
 __all__ = ["machine_problems"]
 
 STORES = ("http", "https", "sqlite", "postgresql", "mysql", "mssql", "databricks")
-"""Where MLflow can keep runs."""
+"""URI schemes of MLflow's tracking stores."""
 
 RESERVED_NAMES = ("latest",)
-"""Names of runs that mean something else on the command line."""
+"""Run names that have a special meaning on the command line."""
 
 
 def machine_problems(plain: dict[str, Any]) -> list[str]:
@@ -42,21 +42,21 @@ def device_problems(hardware: dict[str, Any]) -> list[str]:
         return []
     import torch
 
-    there = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    num_gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
     remedy = "Use hardware=auto or hardware=cpu."
     if wanted == "mps" and not torch.backends.mps.is_available():
         return [f"hardware.accelerator=mps, but PyTorch sees no Apple GPU here. {remedy}"]
-    if wanted == "gpu" and not there:
+    if wanted == "gpu" and not num_gpus:
         return [f"hardware.accelerator=gpu, but PyTorch sees no CUDA device here. {remedy}"]
-    if devices == "all" and (wanted in ("cpu", "mps") or not there):
+    if devices == "all" and (wanted in ("cpu", "mps") or not num_gpus):
         return ["hardware.devices=all is for the GPUs of a machine, and there is none to use. Give their number."]
-    if wanted == "gpu" and isinstance(devices, int) and devices > there:
-        return [f"hardware.devices={devices}, but PyTorch sees {there} CUDA devices here."]
+    if wanted == "gpu" and isinstance(devices, int) and devices > num_gpus:
+        return [f"hardware.devices={devices}, but PyTorch sees {num_gpus} CUDA devices here."]
     return []
 
 
 def tpu_problems() -> list[str]:
-    """The option hands the choice to Lightning; nobody has run it on a TPU yet."""
+    """Checks that PyTorch/XLA is installed. The option only passes ``tpu`` to Lightning and is untested on a TPU."""
     if importlib.util.find_spec("torch_xla") is not None:
         return []
     return [
@@ -68,7 +68,7 @@ def tpu_problems() -> list[str]:
 def weights_problems(weights: Any) -> list[str]:
     if not isinstance(weights, str) or Path(weights).expanduser().is_file():
         return []
-    return [f"weights={weights}: there is no such file. Give a .safetensors or .pt file."]
+    return [f"weights={weights}: no such file. Give a .safetensors or .pt file."]
 
 
 def run_problems(run: dict[str, Any]) -> list[str]:
@@ -81,7 +81,7 @@ def run_problems(run: dict[str, Any]) -> list[str]:
         existing = next(folder for folder in (root.absolute(), *root.absolute().parents) if folder.exists())
         if not existing.is_dir() or not os.access(existing, os.W_OK):
             problems.append(
-                f"run.root={run['root']}: {existing} is not a folder that can be written. Name another folder."
+                f"run.root={run['root']}: {existing} is not a writable folder. Choose another folder."
             )
     return problems
 
@@ -92,5 +92,5 @@ def store_problems(tracking: dict[str, Any]) -> list[str]:
         return []
     return [
         f"tracking.uri={uri}: expected the address of a server or a database, such as http://127.0.0.1:5000 or "
-        "sqlite:////folder/mlflow.db; null is a database beside the runs."
+        "sqlite:////folder/mlflow.db; null is a database next to the runs."
     ]

@@ -19,11 +19,11 @@ HIGHER = {
     "accuracy", "precision", "recall", "specificity", "f1", "auroc", "auc", "ap", "map", "mar", "iou", "dice", "bleu",
     "r2", "skill", "match",
 }  # fmt: skip
-"""Words in a metric's name that say whether a lower or a higher value is better."""
+"""Words in a metric's name that indicate whether a lower or a higher value is better."""
 
 
 def monitor_of(config: dict[str, Any]) -> tuple[str, Mode]:
-    """The monitored metric and whether a lower or a higher value of it is better, as far as the config shows.
+    """The monitored metric and whether a lower or a higher value of it is better, as far as the config defines them.
 
     Raises:
         ConfigError: ``task.monitor`` is a metric whose mode is unknown, and ``task.monitor_mode`` is not given.
@@ -40,7 +40,7 @@ def monitor_of(config: dict[str, Any]) -> tuple[str, Mode]:
 
 
 def scheduler_node(config: dict[str, Any]) -> dict[str, Any] | None:
-    """The scheduler's node, its metric and mode filled in: those of ``task.monitor`` where it gives none."""
+    """Return the scheduler's node with its metric and mode filled in; they default to those of ``task.monitor``."""
     node = config.get("scheduler")
     if not isinstance(node, dict) or "monitor" not in node:
         return node
@@ -56,7 +56,7 @@ def scheduler_node(config: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def mode_of(constructor: Callable[..., Any] | None, name: str) -> Mode | None:
-    """Whether a lower or a higher value of a metric is better; None when neither task nor name shows it."""
+    """Whether a lower or a higher value of a metric is better; None if neither task nor name defines it."""
     split, _, metric = name.partition("/")
     known = declared(constructor, split)
     if metric in known:
@@ -74,7 +74,7 @@ def declared(constructor: Callable[..., Any] | None, split: str) -> dict[str, Mo
 
 
 def monitor_problems(plain: dict[str, Any]) -> list[str]:
-    """Mistakes in ``task.monitor``, ``task.monitor_mode`` and ``scheduler.monitor`` that show before any data is read."""
+    """Problems with ``task.monitor``, ``task.monitor_mode`` and ``scheduler.monitor`` that can be found without data."""
     task, scheduler = plain.get("task"), plain.get("scheduler")
     if not isinstance(task, dict):
         return []
@@ -82,15 +82,15 @@ def monitor_problems(plain: dict[str, Any]) -> list[str]:
         constructor = resolve_target(task.get("_target_"))
     except ConfigError:
         return []  # reported where the node itself is checked
-    found = []
+    problems = []
     name, mode = task.get("monitor"), task.get("monitor_mode")
     if name is None and mode is not None:
-        found.append(f"task.monitor_mode={mode} would have no effect without task.monitor. Give both, or remove it.")
+        problems.append(f"task.monitor_mode={mode} would have no effect without task.monitor. Give both, or remove it.")
     if isinstance(name, str):
-        found += name_problems(constructor, "task.monitor", name, mode, "task.monitor_mode")
+        problems += name_problems(constructor, "task.monitor", name, mode, "task.monitor_mode")
     if isinstance(scheduler, dict) and isinstance(name := scheduler.get("monitor"), str):
-        found += name_problems(constructor, "scheduler.monitor", name, scheduler.get("mode"), "scheduler.mode")
-    return found
+        problems += name_problems(constructor, "scheduler.monitor", name, scheduler.get("mode"), "scheduler.mode")
+    return problems
 
 
 def name_problems(constructor: Callable[..., Any], key: str, name: str, mode: Any, mode_key: str) -> list[str]:
@@ -98,7 +98,7 @@ def name_problems(constructor: Callable[..., Any], key: str, name: str, mode: An
     split, _, metric = name.partition("/")
     if split not in ("val", "train") or not metric:
         return [f"{key}={name}: expected a metric of the validation or training split. {did_you_mean(name, valid)}"]
-    # A task that does not itself declare its metrics may log others than its base does.
+    # A subclass that does not declare its own metrics may log others than its base class.
     if "metric_modes" in vars(constructor) and not matches(name, valid):
         return [f"{key}={name}: {constructor.__name__} does not log it during training. {did_you_mean(name, valid)}"]
     if mode is None and mode_of(constructor, name) is None:
@@ -123,7 +123,7 @@ def mode_missing(key: str, name: str, mode_key: str) -> str:
 
 
 def unknown_metric(key: str, name: str, logged: Iterable[str]) -> str:
-    """What to say of a monitored metric that the first validation did not give."""
+    """The message for a monitored metric that the first validation did not log."""
     logged = sorted(logged)
     return (
         f"{key}={name}: the first validation did not log this metric. {did_you_mean(name, logged)} "

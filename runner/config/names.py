@@ -1,4 +1,4 @@
-"""The names of a node's arguments against those its constructor takes."""
+"""Checks the argument names of a node against the parameters of its constructor."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def takes_any(parameters: dict[str, inspect.Parameter]) -> bool:
 def arguments_of(
     node: dict[str, Any], place: str, parameters: dict[str, inspect.Parameter]
 ) -> tuple[dict[str, Any], list[str]]:
-    """Arguments by name, those of ``_args_`` too, and what is wrong with the latter."""
+    """Return the arguments by name, including those of ``_args_``, and the problems of ``_args_``."""
     arguments = {key: value for key, value in node.items() if key not in HYDRA_KEYS}
     positional = node.get("_args_") or []
     if not isinstance(positional, list):
@@ -50,7 +50,7 @@ def name_problems(
     part: NodeSpec | None = None,
     partial: bool | None = False,
 ) -> list[str]:
-    """Names that the constructor does not take, those it misses, and those that are runner's to give."""
+    """Return problems with names: unknown ones, missing ones, and those that runner supplies itself."""
     part = part or NodeSpec()
     named = named_parameters(parameters)
     open_ended = takes_any(parameters)
@@ -58,27 +58,27 @@ def name_problems(
     problems = []
     for key in arguments:
         if key in supplied:
-            problems.append(f"{place}.{key}: {label} gets {key!r} from runner itself; take it away.")
+            problems.append(f"{place}.{key}: runner itself passes {key!r} to {label}; remove it.")
         elif key not in named and not open_ended:
             valid = [name for name in named if name not in supplied]
-            problems.append(f"{place}.{key}: {label} takes no {key!r}. {hint(str(key), place, valid, known)}")
+            problems.append(f"{place}.{key}: {label} has no parameter {key!r}. {hint(str(key), place, valid, known)}")
     for name in part.supplied:
         if name not in named and not open_ended:
             problems.append(f"{place}: runner calls {label} with {name!r}, which it does not take.")
     for name, parameter in named.items():
-        needed = parameter.default is parameter.empty and name not in arguments and name not in supplied
-        if needed and not (partial and not part.makes):
+        required = parameter.default is parameter.empty and name not in arguments and name not in supplied
+        if required and not (partial and not part.makes):
             problems.append(
-                f"{place}: {label} needs {name!r}, and nothing gives it. Add {place}.{name}=VALUE."
+                f"{place}: {label} requires {name!r}. Add {place}.{name}=VALUE."
             )
     return problems
 
 
 def hint(key: str, place: str, valid: list[str], known: Iterable[str]) -> str:
-    """A like name here, or else the same name elsewhere in the config."""
+    """Suggest a similar name of this node, or else the same name elsewhere in the config."""
     valid = [*valid, *(HYDRA_KEYS if key.startswith("_") else ())]
     if not nearest(key, valid):
-        found = [other for other in known if other.rpartition(".")[2] == key and other != f"{place}.{key}"]
-        if found:
-            return f"Did you mean {' or '.join(repr(other) for other in found[:3])}?"
+        elsewhere = [other for other in known if other.rpartition(".")[2] == key and other != f"{place}.{key}"]
+        if elsewhere:
+            return f"Did you mean {' or '.join(repr(other) for other in elsewhere[:3])}?"
     return did_you_mean(key, valid)

@@ -1,4 +1,4 @@
-"""The nearest valid name to a mistyped one."""
+"""Suggests valid names for a mistyped one."""
 
 from __future__ import annotations
 
@@ -9,28 +9,31 @@ __all__ = ["did_you_mean", "nearest"]
 
 
 LIKE = 0.6
-"""From here on a name is like another; ratios are difflib's, 1 for the same."""
+"""Minimum similarity of a suggestion; similarities are difflib ratios, 1 for identical names."""
 CLEARLY = 0.12
-"""A name so much less like than the likest is not offered beside it."""
+"""Maximum difference to the similarity of the best suggestion."""
 
 
 def nearest(name: str, valid: Iterable[str], most: int = 3, dotted: bool = True) -> list[str]:
-    """Valid names like ``name``, the likest first.
+    """Return valid names that are similar to ``name``, best first.
 
     Args:
-        dotted: of names with dots the last part may be like it; not of files, whose last parts are all the same.
+        name: the mistyped name.
+        valid: names to choose from.
+        most: maximum number of names returned.
+        dotted: whether the last part of a dotted name is compared too. False for files, whose extensions are the same.
     """
     ratios: dict[str, float] = {}
     for candidate in valid:
         last = likeness(name.rpartition(".")[2], candidate.rpartition(".")[2]) if dotted else 0.0
         ratios[candidate] = max(likeness(name, candidate), last)
     best = max(ratios.values(), default=0.0)
-    found = sorted(ratios, key=lambda candidate: -ratios[candidate])
-    return [candidate for candidate in found if ratios[candidate] >= max(LIKE, best - CLEARLY)][:most]
+    ranked = sorted(ratios, key=lambda candidate: -ratios[candidate])
+    return [candidate for candidate in ranked if ratios[candidate] >= max(LIKE, best - CLEARLY)][:most]
 
 
 def likeness(name: str, other: str) -> float:
-    """0 to 1; a name that is one of the other's words is like it, too: ``factor`` and ``backbone_lr_factor``."""
+    """Similarity from 0 to 1. A name that is a word of the other counts as similar: ``factor``, ``backbone_lr_factor``."""
     if name != other and len(name) > 2 and name.lower() in other.lower().split("_"):
         return LIKE
     matcher = difflib.SequenceMatcher(None, name.lower(), other.lower())
@@ -40,12 +43,12 @@ def likeness(name: str, other: str) -> float:
 
 
 def did_you_mean(name: str, valid: Iterable[str], dotted: bool = True) -> str:
-    """``Did you mean 'lr'?``, or a list of what is valid when nothing is near."""
+    """Return ``Did you mean 'lr'?``, or a list of valid names if none is similar."""
     valid = list(dict.fromkeys(valid))
     close = nearest(name, valid, dotted=dotted)
     if close:
         return f"Did you mean {' or '.join(repr(match) for match in close)}?"
     if not valid:
-        return "It takes none."
+        return "No names are valid here."
     shown = ", ".join(sorted(valid)[:20])
     return f"Valid: {shown}{' …' if len(valid) > 20 else ''}."

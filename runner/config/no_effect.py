@@ -1,4 +1,4 @@
-"""Values that were set and that nothing would read: accepting them would be a lie."""
+"""Checks for settings that would have no effect, which are rejected instead of being ignored silently."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ HANDED_ON = {
     "label_smoothing": "",
     "augment": "",
 }
-"""Keys of ``regularization`` that act only where another node refers to them, and what they need there."""
+"""Keys of ``regularization`` that only have an effect where another node refers to them, and what they do there."""
 
 FROZEN_TOO = ("spatial_dropout", "stochastic_depth")
-"""Keys that act in a backbone, which a frozen one's evaluation mode turns off."""
+"""Keys that act in the backbone, and are disabled by the evaluation mode of a frozen one."""
 
 
 def effect_problems(composition: Composition, plain: dict[str, Any]) -> list[str]:
@@ -38,7 +38,7 @@ def effect_problems(composition: Composition, plain: dict[str, Any]) -> list[str
 
 
 def single_run_problems(composition: Composition) -> list[str]:
-    """Settings of a sweep, typed for a single run."""
+    """Checks for sweep settings in the command of a single run."""
     keys = [key for key in sorted(composition.explicit - composition.from_file) if key.partition(".")[0] == "sweep"]
     option = composition.choices.get("sweep")
     return [
@@ -48,7 +48,7 @@ def single_run_problems(composition: Composition) -> list[str]:
 
 
 def lr_finder_problems(composition: Composition) -> list[str]:
-    """Settings of a range test that does not take place."""
+    """Checks for settings of the learning-rate range test when none takes place."""
     wants_test = composition.config.get("optimizer", {}).get("lr") == "auto"
     if wants_test or composition.config.get("debug", {}).get("kind") == "find_lr" or composition.resolved:
         return []
@@ -61,7 +61,7 @@ def lr_finder_problems(composition: Composition) -> list[str]:
 
 
 def regularization_problems(composition: Composition, plain: dict[str, Any]) -> list[str]:
-    """A preset sets all of its values, used or not; one that the user sets has to act."""
+    """Checks that values set by the user are used. Values of a preset may be unused."""
     used = interpolated_keys(composition.config)
     values = plain.get("regularization")
     problems = []
@@ -75,12 +75,12 @@ def regularization_problems(composition: Composition, plain: dict[str, Any]) -> 
             continue
         users = ", ".join(f"{g}={composition.choices.get(g)}" for g in ("model", "data", "task", "optimizer"))
         why = f"{reason}, and none" if (reason := HANDED_ON[key]) else "none"
-        problems.append(f"{place} would have no effect: {why} of {users} uses it. Take it away.")
+        problems.append(f"{place} would have no effect: {why} of {users} uses it. Remove it.")
     transfer = plain.get("transfer")
     if isinstance(transfer, dict) and str(transfer.get("_target_")).endswith("FrozenBackbone"):
         problems += [
             f"regularization.{key} would have no effect: with transfer=frozen the backbone is in evaluation mode. "
-            "Take it away, or take transfer=finetune."
+            "Remove it, or use transfer=finetune."
             for key in FROZEN_TOO
             if is_explicit(composition, f"regularization.{key}") and values.get(key)
         ]
@@ -88,12 +88,12 @@ def regularization_problems(composition: Composition, plain: dict[str, Any]) -> 
 
 
 def is_explicit(composition: Composition, place: str) -> bool:
-    """Whether the user set it, or something below it."""
+    """Whether the user set the key or one below it."""
     return any(f"{given}.".startswith(f"{place}.") for given in composition.explicit)
 
 
 def mixing_problems(composition: Composition, plain: dict[str, Any]) -> list[str]:
-    """MixUp and CutMix where there are no images with one class each; an end of a mixing that never begins."""
+    """Checks that MixUp and CutMix apply to the data and task, and that ``mix_epochs`` has something to limit."""
     values = plain.get("regularization")
     if not isinstance(values, dict):
         return []
@@ -102,17 +102,17 @@ def mixing_problems(composition: Composition, plain: dict[str, Any]) -> list[str
     if is_explicit(composition, "regularization.mix_epochs") and values.get("mix_epochs") and not mixing:
         problems.append(
             "regularization.mix_epochs would have no effect: neither mixup nor cutmix is on. Add "
-            "regularization.mixup=0.2, or take it away."
+            "regularization.mixup=0.2, or remove it."
         )
     task, data = constructor_of(plain.get("task")), composition.option("data")
     reason = ""
     if task is not None and not getattr(task, "mixes", False):
-        reason = f"it blends images and their classes, and {task.__name__} has no one class an input"
+        reason = f"it blends images and their classes, and {task.__name__} does not have one class per input"
     elif data is not None and data.inputs and "image" not in data.inputs:
-        reason = f"it blends images, and data={data.name} gives {' and '.join(data.inputs)}"
+        reason = f"it blends images, and data={data.name} provides {' and '.join(data.inputs)}"
     if reason:
         problems += [
-            f"regularization.{key} would have no effect: {reason}. Take it away."
+            f"regularization.{key} would have no effect: {reason}. Remove it."
             for key in mixing
             if is_explicit(composition, f"regularization.{key}")
         ]
@@ -123,7 +123,7 @@ RIVALS = (("clip_norm", "clip_value"), ("ema", "swa"))
 
 
 def rivalry_problems(composition: Composition, plain: dict[str, Any]) -> list[str]:
-    """Two ways to the same end, of which one would be left out; an average of a single set of weights."""
+    """Checks for settings that exclude each other, and for an SWA average of a single epoch."""
     values, trainer = plain.get("regularization"), plain.get("trainer")
     if not isinstance(values, dict) or not isinstance(trainer, dict):
         return []
@@ -138,33 +138,36 @@ def rivalry_problems(composition: Composition, plain: dict[str, Any]) -> list[st
     start, epochs = values.get("swa"), trainer.get("max_epochs")
     if isinstance(start, int | float) and isinstance(epochs, int) and 0 < epochs - int(start * epochs) < 2:
         problems.append(
-            f"regularization.swa={start:g} would have no effect: of {epochs} epochs it averages the last one alone. "
-            "Train for more epochs, or begin earlier."
+            f"regularization.swa={start:g} would have no effect: of {epochs} epochs it averages only the last one. "
+            "Train for more epochs, or start earlier."
         )
     return problems
 
 
 def noise_problems(composition: Composition) -> list[str]:
-    """Noise on inputs that are no real numbers."""
+    """Checks for input noise on inputs that are not real numbers."""
     data = composition.option("data")
     tokens = {"text", "tokens"}
     if data is None or not data.inputs or not set(data.inputs) <= tokens:
         return []
     if not is_explicit(composition, "regularization.input_noise"):
         return []
-    return [f"regularization.input_noise would have no effect: data={data.name} gives tokens, not real numbers."]
+    return [f"regularization.input_noise would have no effect: data={data.name} provides tokens, not real numbers."]
 
 
 def closure_problems(plain: dict[str, Any]) -> list[str]:
-    """LBFGS evaluates a batch several times an update and compares the losses. Weight noise is removed before the second
-    evaluation, and the L1 penalty is in the gradient only, so its line search would follow another function."""
+    """Checks for settings that are incompatible with LBFGS, which evaluates a batch several times per update.
+
+    Weight noise is removed before the second evaluation, and the L1 penalty is only part of the gradient, so the line
+    search would compare losses of different functions.
+    """
     values, optimizer = plain.get("regularization"), plain.get("optimizer")
     if not isinstance(values, dict) or not isinstance(optimizer, dict):
         return []
     if str(optimizer.get("_target_")).rpartition(".")[2] != "LBFGS":
         return []
     return [
-        f"regularization.{key}={values[key]} does not work with LBFGS, which evaluates each batch several times an "
+        f"regularization.{key}={values[key]} does not work with LBFGS, which evaluates each batch several times per "
         f"update: {reason}. Set regularization.{key}={off}, or choose another optimizer."
         for key, reason, off in (
             ("weight_noise", "the evaluations after the first would have no noise", "0"),
@@ -175,26 +178,26 @@ def closure_problems(plain: dict[str, Any]) -> list[str]:
 
 
 def sampling_problems(composition: Composition, plain: dict[str, Any]) -> list[str]:
-    """Classes to balance where a sample has none."""
+    """Checks that samples have classes to balance."""
     task, sampling = constructor_of(plain.get("task")), plain.get("sampling")
     if not isinstance(sampling, dict) or not sampling.get("balance"):
         return []
     if task is None or getattr(task, "mixes", False):
         return []
     return [
-        f"sampling.balance would have no effect: {task.__name__} has no one class a sample. Take it away."
+        f"sampling.balance would have no effect: {task.__name__} does not have one class per sample. Remove it."
     ]
 
 
 def handed_on(place: str) -> str:
     return (
-        f"{place} would have no effect: in the config of a run its value has been handed on already. Set the keys "
-        "that took it (model.dropout, optimizer.weight_decay …)."
+        f"{place} would have no effect: in the config of a run its value has already been passed on. Set the keys "
+        "that use it (model.dropout, optimizer.weight_decay …)."
     )
 
 
 def start_problems(composition: Composition, plain: dict[str, Any]) -> list[str]:
-    """Pretrained weights that the model has not, or two starts for one model."""
+    """Checks that pretrained weights exist, and that the initial weights have a single source."""
     problems = []
     if plain.get("pretrained") is True and "pretrained" not in interpolated_keys(composition.config):
         if composition.resolved and "pretrained" in composition.explicit:
@@ -202,10 +205,10 @@ def start_problems(composition: Composition, plain: dict[str, Any]) -> list[str]
         elif not composition.resolved:
             problems.append(
                 f"pretrained=true would have no effect: model={composition.choices.get('model')} has no pretrained "
-                "weights. Take it away, or choose a model that has them (resnet34, mobilenet_v2, timm …)."
+                "weights. Remove it, or choose a model that has them (resnet34, mobilenet_v2, timm …)."
             )
     if plain.get("pretrained") is True and plain.get("weights"):
-        problems.append("pretrained=true and weights=FILE are two starts for one model; give one of them.")
+        problems.append("pretrained=true and weights=FILE both set the initial weights; give one of them.")
     return problems
 
 
@@ -217,6 +220,6 @@ def tracking_problems(composition: Composition, plain: dict[str, Any]) -> list[s
         key for key in composition.explicit if key.startswith("tracking.") and key != "tracking.enabled"
     )
     return [
-        f"{key} would have no effect: tracking is off. Take it away, or use tracking=mlflow."
+        f"{key} would have no effect: tracking is off. Remove it, or use tracking=mlflow."
         for key in set_here
     ]

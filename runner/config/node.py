@@ -1,4 +1,4 @@
-"""A node of a config against the signature of what it names: names, values, and nodes inside it."""
+"""Checks a config node against the signature of its constructor: names, values, and nested nodes."""
 
 from __future__ import annotations
 
@@ -24,24 +24,24 @@ CONVERSIONS = ("all", "partial", "object")
 
 
 def check_value(annotation: Any, value: Any, place: str, known: Iterable[str] = ()) -> list[str]:
-    """Mistakes of a value, and of every node inside it.
+    """Return the problems of a value and of every node inside it.
 
     Args:
-        annotation: of the parameter it is for.
-        value: plain containers.
-        place: its dotted place, for messages.
-        known: dotted keys of the whole config, to find a key that belongs elsewhere.
+        annotation: annotation of the parameter.
+        value: the value, as plain containers.
+        place: dotted key of the value, for messages.
+        known: dotted keys of the whole config, to suggest a key that belongs elsewhere.
     """
     if isinstance(value, str) and value == MISSING:
-        return [f"{place}: a value must be given. Add {place}=VALUE."]
+        return [f"{place}: a value is required. Add {place}=VALUE."]
     part = part_of(annotation)
     if isinstance(value, dict) and "_target_" in value:
         return check_node(value, place, known, part, annotation)
     if part and not (value is None and types.NoneType in members(annotation)):
         choose = f"Choose an option with {place}=NAME." if place in GROUPS else f"Give {place}._target_."
-        return [f"{place}={show(value)} names no constructor: it has no _target_. {choose}"]
+        return [f"{place}={show(value)} is not a constructor: it has no _target_. {choose}"]
     if isinstance(value, dict) and wants_object(annotation):
-        return [f"{place}={show(value)} names no constructor: it has no _target_."]
+        return [f"{place}={show(value)} is not a constructor: it has no _target_."]
     inner = [
         problem for item in inner_values(annotation, value, place) for problem in check_value(*item, known)
     ]
@@ -52,7 +52,7 @@ def check_value(annotation: Any, value: Any, place: str, known: Iterable[str] = 
 
 
 def wants_object(annotation: Any) -> bool:
-    """Whether only an object will do, and no plain container."""
+    """Whether an annotation requires an object, and no plain container is valid."""
     kinds = [m for m in members(annotation) if m is not types.NoneType]
     plain = (str, int, float, bool, list, tuple, dict, set, object)
     return bool(kinds) and all(
@@ -63,19 +63,19 @@ def wants_object(annotation: Any) -> bool:
 
 
 def is_kind(annotation: Any) -> bool:
-    """Whether it is a class that an object is one of or not: no ``Any``, no ``list[int]``, no protocol."""
+    """Whether an annotation is a class suitable for ``isinstance``: not ``Any``, ``list[int]`` or a protocol."""
     if annotation is Any or typing.get_origin(annotation) or getattr(annotation, "_is_protocol", False):
         return False
     return inspect.isclass(annotation) and not typing.is_typeddict(annotation)
 
 
 def inner_values(annotation: Any, value: Any, place: str) -> Iterable[tuple[Any, Any, str]]:
-    """Annotation, value and place of what a container holds: only nodes, unless the annotation says more."""
+    """Return annotation, value and dotted key of the items to check separately: all if annotated, else those with nodes."""
     if isinstance(value, dict):
-        found = [m for m in members(annotation) if typing.get_origin(m) is dict]
-        inner = typing.get_args(found[0])[1] if found else Any
+        mappings = [m for m in members(annotation) if typing.get_origin(m) is dict]
+        inner = typing.get_args(mappings[0])[1] if mappings else Any
         return [
-            (inner, item, f"{place}.{key}") for key, item in value.items() if found or holds_unknown(item)
+            (inner, item, f"{place}.{key}") for key, item in value.items() if mappings or holds_unknown(item)
         ]
     if isinstance(value, list):
         return [(Any, item, f"{place}[{i}]") for i, item in enumerate(value) if holds_unknown(item)]
@@ -85,7 +85,7 @@ def inner_values(annotation: Any, value: Any, place: str) -> Iterable[tuple[Any,
 def check_node(
     node: dict[str, Any], place: str, known: Iterable[str], part: NodeSpec | None, annotation: Any
 ) -> list[str]:
-    """Mistakes of a node with a constructor."""
+    """Return the problems of a node with ``_target_``."""
     try:
         constructor = resolve_target(node["_target_"])
     except ConfigError as error:
@@ -99,22 +99,22 @@ def check_node(
 def kind_problems(
     constructor: Callable[..., Any], node: dict[str, Any], place: str, part: NodeSpec | None, annotation: Any
 ) -> list[str]:
-    """Whether what comes out of a constructor is what the place needs."""
-    made = constructor if inspect.isclass(constructor) else annotations_of(constructor).get("return")
+    """Checks that a constructor returns the type that is expected at ``place``."""
+    returned = constructor if inspect.isclass(constructor) else annotations_of(constructor).get("return")
     if part:
-        wanted = [locate(part.makes)] if part.makes else []
+        expected = [locate(part.makes)] if part.makes else []
     else:
-        wanted = [] if node.get("_partial_") else [m for m in members(annotation) if m is not types.NoneType]
-    if not wanted or not all(is_kind(kind) for kind in (made, *wanted)):
+        expected = [] if node.get("_partial_") else [m for m in members(annotation) if m is not types.NoneType]
+    if not expected or not all(is_kind(kind) for kind in (returned, *expected)):
         return []
-    if issubclass(made, tuple(wanted)):
+    if issubclass(returned, tuple(expected)):
         return []
-    names = " or ".join(kind.__name__ for kind in wanted)
-    return [f"{place}: {node['_target_']} gives a {made.__name__}, expected a {names}."]
+    names = " or ".join(kind.__name__ for kind in expected)
+    return [f"{place}: {node['_target_']} returns a {returned.__name__}, expected a {names}."]
 
 
 def key_problems(node: dict[str, Any], place: str, part: NodeSpec | None) -> list[str]:
-    """The keys that are Hydra's and no arguments."""
+    """Checks Hydra's special keys, which are not arguments."""
     problems = []
     for key in ("_partial_", "_recursive_"):
         if not isinstance(node.get(key, False), bool):
@@ -124,7 +124,7 @@ def key_problems(node: dict[str, Any], place: str, part: NodeSpec | None) -> lis
     if not isinstance(node.get("_args_", []), list | None):
         problems.append(f"{place}._args_={show(node['_args_'])}: expected a list.")
     if part and part.makes and bool(node.get("_partial_")) != part.deferred:
-        need = "is called later by runner: it needs" if part.deferred else "is built at once: take away"
+        need = "is called later by runner: add" if part.deferred else "is built at once: remove"
         problems.append(f"{place} {need} _partial_: true.")
     return problems
 
@@ -136,13 +136,13 @@ def check_arguments(
     known: Iterable[str],
     part: NodeSpec | None = None,
 ) -> list[str]:
-    """Mistakes in the arguments a node gives to its constructor."""
+    """Return the problems of the arguments that a node passes to its constructor."""
     parameters = parameters_of(constructor)
     if parameters is None:
         return []
     given = given_by_runner(part)
     if given and node.get("_args_"):
-        return [f"{place}._args_: runner gives arguments too; write yours by their names."]
+        return [f"{place}._args_: runner passes positional arguments itself; give yours by name."]
     hints = annotations_of(constructor)
     arguments, problems = arguments_of(node, place, parameters)
     problems += name_problems(

@@ -1,4 +1,4 @@
-"""Overrides of a command line, in Hydra's grammar: those that choose an option, and those that set a value."""
+"""Parses and applies command-line overrides in Hydra's grammar, which choose an option or set a value."""
 
 from __future__ import annotations
 
@@ -23,10 +23,12 @@ __all__ = ["apply_value", "choice_problems", "chooses", "dotted_values", "option
 def parse_overrides(
     overrides: Iterable[str], problems: list[str], unreadable: set[str] | None = None
 ) -> list[Override]:
-    """The valid overrides; a sentence in ``problems`` for each of the others.
+    """Return the valid overrides, and add a message to ``problems`` for each of the others.
 
     Args:
-        unreadable: receives the keys whose values could not be read.
+        overrides: the overrides as typed.
+        problems: receives the messages.
+        unreadable: receives the keys whose values could not be parsed.
     """
     parsed = []
     for text in overrides:
@@ -42,7 +44,7 @@ def parse_overrides(
             if unreadable is not None:
                 unreadable.add(override.key_or_group)
         elif not override.key_or_group:
-            problems.append(f"{text!r} names nothing. Expected key=value.")
+            problems.append(f"{text!r} has no key. Expected key=value.")
         else:
             parsed.append(override)
     return parsed
@@ -52,13 +54,13 @@ def several_values(override: Override, text: str) -> str:
     is_list = override.value_type == ValueType.SIMPLE_CHOICE_SWEEP and (command := quoted_command(text))
     quoted = f", or quote text that has a comma: {command}" if is_list else ""
     return (
-        f"{text!r} gives several values, and one run takes one. Use -m for a run with each of them, or give "
+        f"{text!r} gives several values, but a run takes one. Use -m to start a run for each of them, or give "
         f"a list as '{override.key_or_group}=[a, b]'{quoted}"
     ) + ("" if quoted else ".")
 
 
 def chooses(override: Override, groups: dict[str, dict[str, Option]]) -> bool:
-    """Whether Hydra has to see it while it composes: it chooses an option, or is meant for Hydra itself."""
+    """Whether Hydra must apply the override during composition: it chooses an option, or is meant for Hydra itself."""
     key = override.key_or_group
     if key.partition("/")[0].partition(".")[0] == "hydra":
         return True
@@ -66,34 +68,35 @@ def chooses(override: Override, groups: dict[str, dict[str, Option]]) -> bool:
 
 
 def choice_problems(override: Override, groups: dict[str, dict[str, Option]]) -> list[str]:
-    """Whether an override chooses an option that there is."""
+    """Checks that an override chooses an existing option."""
     group, text = override.key_or_group, override.input_line
     if group.startswith("hydra") or override.is_delete():
         return []
     if override.value() is None:
         return [f"{text}: choose one of {', '.join(sorted(groups[group]))}."]
     if override.is_add() and group in GROUPS:
-        return [f"{text}: {group} has an option already. Write {text[1:]} to take another."]
+        return [f"{text}: {group} already has an option. Use {text[1:]} to replace it."]
     return option_problems(group, override.value(), groups, text)
 
 
 def option_problems(group: str, options: Any, groups: dict[str, dict[str, Option]], place: str) -> list[str]:
-    """Whether a group has these options: a name, a list of names, or None."""
+    """Checks that a group has the given options: a name, a list of names, or None."""
     if group not in groups:
-        return [f"{place}: there is no group {group!r}. {did_you_mean(group, groups)}"]
+        return [f"{place}: unknown group {group!r}. {did_you_mean(group, groups)}"]
     names = options if isinstance(options, list | ListConfig) else [options]
     return [
-        f"{place}: there is no {group} {str(name)!r}. {did_you_mean(str(name), groups[group])}"
+        f"{place}: unknown {group} {str(name)!r}. {did_you_mean(str(name), groups[group])}"
         for name in names
         if name is not None and str(name) not in groups[group]
     ]
 
 
 def apply_value(override: Override, config: DictConfig) -> str | None:
-    """Sets one value as Hydra would; new keys are taken too, since the node's constructor judges them later.
+    """Sets a value in the config like Hydra does. New keys are accepted, because they are checked against the constructor
+    later.
 
     Returns:
-        What is wrong with it, if anything.
+        The problem with the override, or None.
     """
     key, text = override.key_or_group, override.input_line
     wrong = misplaced(key, text, config)
@@ -102,7 +105,7 @@ def apply_value(override: Override, config: DictConfig) -> str | None:
     try:
         if override.is_add() and not override.is_force_add() and holds_value(config, key, override.value()):
             name = text.partition("=")[0].lstrip("+")
-            return f"{text}: there is a value at {key} already. Use {name}=VALUE or ++{name}=VALUE."
+            return f"{text}: {key} already has a value. Use {name}=VALUE or ++{name}=VALUE."
         if override.is_delete():
             return delete(key, text, override.value(), config)
         OmegaConf.update(config, key, override.value(), merge=True, force_add=True)
@@ -112,23 +115,23 @@ def apply_value(override: Override, config: DictConfig) -> str | None:
 
 
 def holds_value(config: DictConfig, key: str, value: Any) -> bool:
-    """Whether ``+key=value`` is refused, by Hydra's rule: a value exists, and the new one is no container to merge."""
+    """Whether Hydra rejects ``+key=value``: a value exists, and the new one is not a container that could be merged."""
     if isinstance(value, dict | list):
         return False
     try:
         return OmegaConf.select(config, key, throw_on_missing=False) is not None
-    except OmegaConfBaseException:  # an interpolation that does not resolve is a value too
+    except OmegaConfBaseException:  # an unresolvable interpolation is a value too
         return True
 
 
 def misplaced(key: str, text: str, config: DictConfig) -> str | None:
-    """Whether nothing can stand at this place of the config."""
+    """Return why a key cannot exist in the config, or None if it can."""
     *parents, _last = key.split(".")
     tops = [field.name for field in fields(Config)]
     top = parents[0] if parents else key
     if top not in tops and top not in config:
-        like = nearest(top, tops if parents else [*tops, *dotted_keys(config)])
-        return f"{text}: there is no {top!r}. {did_you_mean(top, like or tops)}"
+        similar = nearest(top, tops if parents else [*tops, *dotted_keys(config)])
+        return f"{text}: unknown key {top!r}. {did_you_mean(top, similar or tops)}"
     node: Any = config
     for depth, name in enumerate(parents, start=1):
         node = node._get_node(name) if isinstance(node, DictConfig) else None
@@ -151,16 +154,16 @@ def delete(key: str, text: str, value: Any, config: DictConfig) -> str | None:
     place, _, last = key.rpartition(".")
     node = OmegaConf.select(config, place) if place else config
     if not isinstance(node, DictConfig) or last not in node:
-        return f"{text}: there is nothing at {key} to take away. {did_you_mean(key, dotted_keys(config))}"
-    found = OmegaConf.to_container(node)[last]
-    if value is not None and value != found:
-        return f"{text}: {key} is {found!r}, not {value!r}. Write ~{key} to take it away whatever it is."
+        return f"{text}: nothing at {key} to remove. {did_you_mean(key, dotted_keys(config))}"
+    current = OmegaConf.to_container(node)[last]
+    if value is not None and value != current:
+        return f"{text}: {key} is {current!r}, not {value!r}. Use ~{key} to remove it regardless of its value."
     del node[last]
     return None
 
 
 def dotted_values(key: str, value: Any) -> Iterator[str]:
-    """The key, and those below it when a mapping is given."""
+    """Yield the key, and the keys below it if the value is a mapping."""
     yield key
     if isinstance(value, dict):
         for name, inner in value.items():

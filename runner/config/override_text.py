@@ -1,4 +1,4 @@
-"""Python values as Hydra's overrides."""
+"""Formats Python values as Hydra overrides."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 __all__ = ["as_overrides", "flatten"]
 
 PLAIN = re.compile(r"(?:\.{0,2}/)?[A-Za-z_][\w./-]*", re.ASCII)
-"""Strings that Hydra's grammar reads as they are."""
+"""Strings that need no quotes in Hydra's grammar."""
 WORDS = {"null", "true", "false", "nan", "inf", "yes", "no", "on", "off"}
 
 
@@ -19,7 +19,7 @@ def as_overrides(values: dict[str, Any]) -> list[str]:
 
 
 def flatten(values: dict[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
-    """Dotted keys and their values."""
+    """Yield dotted keys and their values."""
     for key, value in values.items():
         if isinstance(value, dict) and value:
             yield from flatten(value, f"{before}{key}.")
@@ -28,7 +28,7 @@ def flatten(values: dict[str, Any], before: str = "") -> Iterator[tuple[str, Any
 
 
 def spell(value: Any) -> str:
-    """A value in Hydra's grammar."""
+    """Format a value in Hydra's grammar."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, int | float):
@@ -40,7 +40,7 @@ def spell(value: Any) -> str:
     text = str(value)
     if PLAIN.fullmatch(text) and text.lower() not in WORDS:
         return text
-    # In quotes a backslash is one unless a quote follows it.
-    quoted = re.sub(r"(\\*)'", lambda found: found.group(1) * 2 + r"\'", text)
-    quoted = re.sub(r"(\\+)$", lambda found: found.group(1) * 2, quoted)
+    # Within quotes, a backslash is literal unless a quote follows it.
+    quoted = re.sub(r"(\\*)'", lambda match: match.group(1) * 2 + r"\'", text)
+    quoted = re.sub(r"(\\+)$", lambda match: match.group(1) * 2, quoted)
     return f"'{quoted}'"

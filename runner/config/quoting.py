@@ -1,4 +1,4 @@
-"""Overrides whose value Hydra's grammar cannot read as typed: file names with ``=``, ``#``, brackets or umlauts."""
+"""Quotes override values that Hydra's grammar cannot parse as typed: file names with ``=``, ``#``, brackets or umlauts."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ __all__ = ["parse_override", "quoted_command", "quoted_override", "unreadable_pr
 
 KEY = re.compile(r"[+~]{0,2}[A-Za-z_][\w./@:-]*", re.ASCII)
 STRUCTURE = re.compile(r"\s*(?:[\[{]|\w+\()")
-"""Starts of values that are more likely a broken list, mapping or function than text."""
+"""Beginnings of values that are more likely a malformed list, mapping or function than text."""
 
 
 def parse_override(text: str) -> Override:
-    """Hydra's parser. A value that it cannot read, or reads as several values, is taken literally if it names a file.
+    """Parses an override with Hydra. A value that is invalid or a sweep is taken literally if it is an existing path.
 
     Raises:
         HydraException: the text is not an override.
@@ -43,7 +43,7 @@ def names_file(text: str) -> bool:
 
 
 def quoted_override(text: str) -> str:
-    """``key=value`` with the value in double quotes, in Hydra's grammar."""
+    """Return ``key="value"``, quoted and escaped for Hydra's grammar."""
     key, _, value = text.partition("=")
     value = value.replace("${", "\\${")
     value = re.sub(r'(\\*)"', lambda match: match.group(1) * 2 + r"\"", value)
@@ -52,7 +52,7 @@ def quoted_override(text: str) -> str:
 
 
 def quoted_command(text: str) -> str:
-    """The same as a word of a command line, quoted for the shell too; empty if quotes do not make it an override."""
+    """Return the quoted override, quoted for the shell too; empty if quotes do not make it valid."""
     key, sign, value = text.partition("=")
     if not sign or not value or not KEY.fullmatch(key):
         return ""
@@ -65,7 +65,7 @@ def quoted_command(text: str) -> str:
 
 
 def unreadable_problem(text: str, error: Exception) -> str:
-    """One sentence about an override that cannot be read, with the line to type instead."""
+    """Return the message for an override that cannot be parsed, with the text to type instead."""
     command = quoted_command(text)
     if not command:
         return f"{text!r} is not an override: {str(error).strip().splitlines()[0]}. Expected key=value."

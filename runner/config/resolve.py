@@ -1,4 +1,4 @@
-"""A config as plain containers, with every interpolation that cannot be resolved named."""
+"""Converts a config to plain containers and reports every interpolation that cannot be resolved."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from runner.errors import ConfigError
 __all__ = ["MISSING", "dotted_keys", "interpolated_keys", "references", "to_plain", "to_yaml"]
 
 MISSING = "???"
-"""What stands in a config for a value that must be given."""
+"""OmegaConf's marker of a required value."""
 
 REFERENCE = re.compile(r"\$\{\s*(?:oc\.select:)?\s*([A-Za-z_][\w.]*)\s*[},]")
 
 
 def to_plain(config: Any, problems: list[str], path: str = "") -> Any:
-    """Resolves a config node by node. What cannot be resolved becomes a placeholder and a sentence in ``problems``."""
+    """Resolves a config node by node. An unresolvable value is replaced by a placeholder and reported in ``problems``."""
     if isinstance(config, DictConfig):
         if config._is_none():
             return None
@@ -37,7 +37,7 @@ def to_plain(config: Any, problems: list[str], path: str = "") -> Any:
 def child(
     config: DictConfig | ListConfig, key: Any, problems: list[str], path: str
 ) -> tuple[Any, list[str], str]:
-    """The value at a key, and the further arguments of ``to_plain`` for it."""
+    """Return the value at a key, and the further arguments of ``to_plain`` for it."""
     place = f"{path}[{key}]" if isinstance(config, ListConfig) else f"{path}.{key}".lstrip(".")
     if OmegaConf.is_missing(config, key):
         return MISSING, problems, place
@@ -52,18 +52,18 @@ def child(
 def reason(error: Exception, text: str, config: DictConfig | ListConfig) -> str:
     first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
     first = first.partition(" raised while resolving interpolation: ")[2] or first
-    wanted = REFERENCE.search(text)
-    if wanted and "not found" in first:
+    reference = REFERENCE.search(text)
+    if reference and "not found" in first:
         keys = dotted_keys(config._get_root())
-        return f"there is no {wanted.group(1)!r}. {did_you_mean(wanted.group(1), keys)}"
+        return f"unknown key {reference.group(1)!r}. {did_you_mean(reference.group(1), keys)}"
     return first if first.endswith((".", "?")) else f"{first}."
 
 
 def to_yaml(plain: Any) -> str:
-    """Plain containers as YAML that reads back as the same values.
+    """Dumps plain containers as YAML that loads as the same values.
 
-    Facts that are not known yet are asked for again, as ``${facts:KEY}``; whatever else looks like an
-    interpolation (a class folder may be called so) is kept as text.
+    Placeholders of facts are written as ``${facts:KEY}``; other text that looks like an interpolation (such as the
+    name of a class folder) is escaped.
     """
     return OmegaConf.to_yaml(OmegaConf.create(escaped(plain)))
 
@@ -80,7 +80,7 @@ def escaped(value: Any) -> Any:
 
 
 def walk(config: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """``(dotted place, node)`` of every key, interpolations not followed."""
+    """Yield ``(dotted key, node)`` for every key, without following interpolations."""
     for key in config if isinstance(config, DictConfig) and not config._is_none() else ():
         place, node = f"{prefix}.{key}".lstrip("."), config._get_node(key)
         yield place, node
@@ -89,12 +89,12 @@ def walk(config: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def dotted_keys(config: DictConfig) -> list[str]:
-    """Every key of a config as a path."""
+    """Return every key of a config as a dotted path."""
     return [place for place, _ in walk(config)]
 
 
 def references(config: DictConfig) -> Iterator[tuple[str, str]]:
-    """``(dotted key, dotted key it takes its value from)`` of every value that is nothing but ``${key}``."""
+    """Yield ``(dotted key, referenced key)`` for every value that consists only of ``${key}``."""
     for place, node in walk(config):
         match = (
             re.fullmatch(r"\$\{([A-Za-z_][\w.]*)\}", str(node._value())) if node._is_interpolation() else None
@@ -104,6 +104,6 @@ def references(config: DictConfig) -> Iterator[tuple[str, str]]:
 
 
 def interpolated_keys(config: DictConfig) -> set[str]:
-    """Dotted keys that some value of the config refers to as ``${key}``, and those below them."""
+    """Return the dotted keys that are interpolated somewhere in the config as ``${key}``, and those below them."""
     used = set(REFERENCE.findall(OmegaConf.to_yaml(config, resolve=False)))
     return {key for key in dotted_keys(config) if any(f"{key}.".startswith(f"{name}.") for name in used)}

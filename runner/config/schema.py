@@ -1,7 +1,7 @@
-"""What the nodes of a config are: each of ``Config``'s fields is one.
+"""The schema of a config: each field of ``Config`` is a node.
 
-A node with ``_target_`` is checked against that constructor's signature, one without against the dataclass
-here. Both are read from the same kind of annotations.
+A node with ``_target_`` is checked against the constructor's signature, any other node against its dataclass in
+this module. Both use the same kind of annotations.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ Fraction = Annotated[float, Ge(0), Le(1)]
 
 @dataclass
 class RunOptions:
-    """Where a run is kept and what it is called.
+    """Location and name of a run.
 
     Args:
         root: the folder of all runs.
-        name: of the run's folder below it; date, time, model and data when null.
-        tags: words to find it by.
+        name: name of the run's folder in it; date, time, model and data if null.
+        tags: labels to find the run by.
     """
 
     root: str = "runs"
@@ -50,11 +50,11 @@ class RunOptions:
 
 @dataclass
 class EarlyStopping:
-    """Stop when the task's metric has stopped getting better.
+    """Stops training when the monitored metric no longer improves.
 
     Args:
-        patience: validations without a better value that are let pass.
-        min_delta: the least change that counts as better.
+        patience: number of validations without improvement that are tolerated.
+        min_delta: smallest change that counts as an improvement.
     """
 
     patience: Annotated[int, Ge(0)] = 10
@@ -63,27 +63,28 @@ class EarlyStopping:
 
 @dataclass
 class Regularization:
-    """What holds a model back from learning by heart; other nodes take their values from here.
+    """Regularization settings, which other nodes refer to.
 
     Args:
-        dropout: share of units or features dropped in training.
-        spatial_dropout: share of channels dropped as a whole, in convolutional models.
-        stochastic_depth: how often the last residual branch is dropped; earlier ones less often.
-        weight_decay: pull of the weights to zero; norms and biases are spared.
-        l1: weight of the sum of all weights' absolute values in the loss; norms and biases are spared.
-        max_norm: bound on the norm of the weights into each unit.
-        clip_norm: bound on the norm of the whole gradient.
-        clip_value: bound on each number of the gradient, instead.
-        label_smoothing: share of the target spread over the other classes, in training.
-        mixup: blend each image with another of its batch; parameter of the Beta distribution of the shares.
-        cutmix: put a rectangle of another image into each, likewise; with both, each batch gets one of them.
-        mix_epochs: epochs that mix, from the first on; all when null.
-        input_noise: standard deviation of noise on the normalised inputs.
-        weight_noise: of noise on the weights while the gradient is taken, as a part of each tensor's own.
-        ema: decay of a moving average of the weights, which is what is evaluated and saved.
-        swa: share of the training after which the epochs' last weights are averaged, instead.
-        augment: random changes of training images.
-        early_stopping: null trains to the end.
+        dropout: fraction of units or features dropped during training.
+        spatial_dropout: fraction of whole channels dropped, in convolutional models.
+        stochastic_depth: probability of dropping the last residual branch; earlier ones have lower probabilities.
+        weight_decay: weight decay of the optimizer; norms and biases are exempt.
+        l1: coefficient of the L1 penalty on the weights; norms and biases are exempt.
+        max_norm: maximum norm of the incoming weights of each unit.
+        clip_norm: maximum norm of the whole gradient.
+        clip_value: maximum absolute value of each gradient element; excludes clip_norm.
+        label_smoothing: fraction of the target distributed over the other classes during training.
+        mixup: parameter of the Beta distribution for blending each image with another of its batch; 0 disables MixUp.
+        cutmix: the same for pasting a rectangle of another image; with both, each batch uses one of them.
+        mix_epochs: number of initial epochs with MixUp or CutMix; all if null.
+        input_noise: standard deviation of the noise added to the normalised inputs.
+        weight_noise: standard deviation of the noise on the weights during forward and backward pass, relative to that of
+            each tensor.
+        ema: decay of an exponential moving average of the weights, which is evaluated and saved.
+        swa: fraction of the training after which the weights at the end of each epoch are averaged; excludes ema.
+        augment: random augmentation of training images.
+        early_stopping: stops when the monitored metric no longer improves; null always trains to the end.
     """
 
     dropout: Annotated[float, Ge(0), Le(0.99)] = 0.0
@@ -108,29 +109,28 @@ class Regularization:
 
 @dataclass
 class Hardware:
-    """What a run needs. Null is chosen for the device at hand.
+    """Devices, precision and memory of a run. Values that are null are chosen for the available device.
 
     Args:
-        accelerator: auto takes the device there is.
-        devices: how many, each with a process of its own; all takes every GPU of the machine.
-        num_nodes: how many machines, each with so many devices; more than one needs launcher.rendezvous, or a cluster.
-        strategy: ddp is a copy of the model on each device, under PyTorch's elastic agent, as several devices always
-            are; fsdp keeps a share of weights, gradients and optimizer state on each.
-        sync_batchnorm: batch norms over the batch of all devices, not over each one's share of it.
-        precision: of the arithmetic: 32 bit, or 16 bit where that is safe (16 with loss scaling).
-        channels_last: memory format of images that convolutions are faster with.
-        compile: torch.compile the model: a minute at the start, faster steps on a GPU.
-        num_threads: of the processor.
-        measure: times a few steps to choose precision and memory format, where these are null and the model is not
-            small.
-        micro_batch: samples that go through the model at once on each device; the gradients of a batch add up. auto
-            takes as many as fit into the memory.
-        memory_gib: what auto may fill of each device; all that is free when null.
-        on_out_of_memory: halve does the step again with half as many samples at once; fail ends the run.
-        activation_checkpointing: computes a block's activations anew in the backward pass: less memory, more time. true
-            finds the blocks; or a pattern of module names, such as 'layer*.*'.
-        lr_scaling: the learning rate grows with data.batch_size over reference_batch_size, or with its root.
-        reference_batch_size: the batch that optimizer.lr is meant for.
+        accelerator: type of device; auto uses the best one available.
+        devices: number of devices, with one process each; all uses every GPU of the machine.
+        num_nodes: number of machines with that many devices each; more than one requires launcher.rendezvous or a cluster.
+        strategy: ddp replicates the model on each device; fsdp shards weights, gradients and optimizer state. Several
+            devices always run under PyTorch's elastic agent.
+        sync_batchnorm: compute batch norm statistics over the batch of all devices instead of each device's share.
+        precision: 32 bit, or mixed precision with 16 bit (16 with loss scaling, bf16 without).
+        channels_last: use the channels-last memory format, which is faster for convolutions.
+        compile: apply torch.compile to the model: about a minute at the start, then faster steps on a GPU.
+        num_threads: number of CPU threads.
+        measure: time a few steps to choose precision and memory format, if they are null and the model is not small.
+        micro_batch: number of samples per forward pass on each device; gradients are accumulated over the batch. auto
+            uses as many as fit into memory.
+        memory_gib: memory that auto may use on each device; all free memory if null.
+        on_out_of_memory: halve repeats the step with half the micro-batch; fail ends the run.
+        activation_checkpointing: recompute the activations of blocks in the backward pass, to save memory at the expense
+            of time. true detects the blocks; a pattern of module names, such as 'layer*.*', selects them.
+        lr_scaling: scale the learning rate by data.batch_size / reference_batch_size, or by its square root.
+        reference_batch_size: batch size that optimizer.lr applies to.
     """
 
     accelerator: Literal["auto", "cpu", "gpu", "mps", "tpu"] = "auto"
@@ -153,31 +153,31 @@ class Hardware:
 
 @dataclass
 class Launcher:
-    """Where the workers of a run start.
+    """Where and how the workers of a run are started.
 
     Args:
-        kind: local is this machine, a single worker in this process, several under PyTorch's elastic agent;
-            elastic puts a single one there too, so that it is started anew when it fails; slurm submits a job;
-            ray takes the machines of a Ray cluster.
-        max_restarts: how often all workers are started anew, from the last checkpoint, when one has failed.
-        hang_after_s: seconds, or ten times the longest batch so far, that a worker among several may take for one
-            batch, before it is ended and started anew; null waits for ever.
-        rendezvous: host:port where the machines of hardware.num_nodes meet, the same on each; whose address it is
-            makes the run directory.
-        wait_for_nodes_s: how long a machine waits for the others, or a run for its share of a Ray cluster.
-        partition, account, qos, constraint: SLURM's, as sbatch takes them.
-        time_min: minutes that a job may take; when they are over it saves its state and is put into the queue again.
-        save_before_end_s: seconds before its end at which a job is told to save.
-        max_requeues: how often a job goes back into the queue.
-        mem_gb: memory of the machine that a job asks for.
-        gpus_per_node: GPUs of each machine; as many as hardware.devices for hardware=gpu and its kin.
-        setup: lines of shell before the workers: module load cuda.
+        kind: local uses this machine, with a single worker in this process or several under PyTorch's elastic agent;
+            elastic uses the agent for a single worker too, so that it is restarted after a failure; slurm submits a
+            job; ray uses the machines of a Ray cluster.
+        max_restarts: how often all workers are restarted from the last checkpoint after one has failed.
+        hang_after_s: time limit in seconds for a batch when there are several workers, but at least ten times the
+            longest batch so far; a worker that exceeds it is restarted. null disables the limit.
+        rendezvous: host:port of the rendezvous of hardware.num_nodes machines, the same on each; the machine with that
+            address creates the run directory.
+        wait_for_nodes_s: seconds that a machine waits for the others, or a run for resources of a Ray cluster.
+        partition, account, qos, constraint: SLURM options, as for sbatch.
+        time_min: time limit of a job in minutes; when it is reached, the job saves its state and is requeued.
+        save_before_end_s: seconds before the time limit at which a job is signalled to save.
+        max_requeues: how often a job is requeued.
+        mem_gb: memory that a job requests on each machine.
+        gpus_per_node: GPUs of each machine; hardware.devices for hardware=gpu and similar options.
+        setup: shell commands to run before the workers, such as module load cuda.
         options: further options of sbatch, by their long names.
-        follow: show what the job prints until it has ended.
-        address: of the Ray cluster; auto finds the one this machine belongs to, local starts one here.
-        cpus_per_worker: processor cores for each worker, on SLURM and Ray.
-        gpus_per_worker: GPUs that Ray reserves for each worker; 1 for hardware=gpu and its kin.
-        spread: Ray puts the workers on different machines as far as it can, else on as few as it can.
+        follow: show the output of the job until it ends.
+        address: address of the Ray cluster; auto finds the one this machine belongs to, local starts one here.
+        cpus_per_worker: CPU cores for each worker, on SLURM and Ray.
+        gpus_per_worker: GPUs that Ray reserves for each worker; 1 for hardware=gpu and similar options.
+        spread: place Ray workers on as many machines as possible, instead of as few as possible.
     """
 
     kind: Literal["local", "elastic", "slurm", "ray"] = "local"
@@ -205,16 +205,16 @@ class Launcher:
 
 @dataclass
 class Tracking:
-    """The mirror of the run in MLflow.
+    """Tracking of a run with MLflow.
 
     Args:
-        enabled: whether there is one.
-        uri: an MLflow tracking URI; the SQLite store beside the runs when null.
-        experiment: MLflow's name for the group of runs.
+        enabled: whether the run is tracked.
+        uri: MLflow tracking URI; a SQLite store next to the runs if null.
+        experiment: name of the MLflow experiment.
         log_model: log a servable model when the run has finished.
-        log_checkpoints: send the checkpoints as artifacts too.
-        system_metrics: sample processor, memory, disk, network and GPU.
-        wait_s: seconds the end of training waits for the mirror, at most.
+        log_checkpoints: log the checkpoints as artifacts.
+        system_metrics: log usage of CPU, memory, disk, network and GPU.
+        wait_s: maximum time in seconds to wait for uploads at the end of training.
     """
 
     enabled: bool = True
@@ -228,33 +228,33 @@ class Tracking:
 
 @dataclass
 class Sweep:
-    """A search: many trials of one config that differ in the keys of a space.
+    """A hyperparameter search: trials of one config that differ in the keys of a search space.
 
     Args:
-        name: of the sweep's folder in run.root; model and data when null.
-        num_trials: how many there are in the end, however often the sweep is started.
-        num_workers: trials at a time.
-        devices_per_trial: GPUs that each trial has to itself; 0.5 lets two share one; null takes hardware.devices.
-        sampler: what chooses the next point.
-        sampler_options: arguments of Optuna's sampler.
-        pruner: what ends trials that lag behind.
-        pruner_options: arguments of Optuna's pruner.
-        objective: the metric of the best checkpoint to search by; the task's own when null.
-        mode: whether the objective is to be small or large; the task knows for its own.
-        objectives: several metrics to search by, each with min or max, in place of one; also num_parameters, num_trainable
+        name: name of the sweep's folder in run.root; model and data if null.
+        num_trials: total number of trials, including those of earlier starts of the same sweep.
+        num_workers: number of trials that run in parallel.
+        devices_per_trial: GPUs reserved for each trial; with 0.5 two trials share one. null uses hardware.devices.
+        sampler: Optuna sampler that suggests the next point.
+        sampler_options: arguments of the sampler.
+        pruner: Optuna pruner that stops unpromising trials.
+        pruner_options: arguments of the pruner.
+        objective: metric of the best checkpoint to optimize; the task's monitored metric if null.
+        mode: whether the objective is minimized or maximized; defined by the task for its own metrics.
+        objectives: several metrics to optimize, each with min or max, instead of one; also num_parameters, num_trainable
             and seconds.
-        repeats: how often each trial is trained, with one seed after the other; the objective is the mean.
-        try_default: the config as it is, without the space, is trial 0.
-        points: further points to try first, each a mapping of keys to values.
-        space: keys and their values in Hydra's sweep grammar, besides those of the command line.
-        seed: of the sampler.
-        max_retries: how often a trial whose process was killed goes on from its last checkpoint.
-        timeout_s: seconds a trial may take, all its attempts together.
-        silence_s: seconds without a batch after which an attempt counts as hanging, and is started again.
-        memory_gib: address space that a trial may take beyond what the libraries need.
-        keep_checkpoints: of how many of the best trials checkpoints stay on the disk.
-        storage: where the study is kept: sqlite:///FILE or postgresql://USER@HOST/DATABASE; a journal in the sweep's folder
-            when null.
+        repeats: number of runs per trial, with consecutive seeds; the objective is their mean.
+        try_default: run the config without changes as trial 0.
+        points: points to try first, each a mapping of keys to values.
+        space: keys and their values in Hydra's sweep grammar, in addition to those of the command line.
+        seed: seed of the sampler.
+        max_retries: how often a trial whose process was killed is resumed from its last checkpoint.
+        timeout_s: time limit of a trial in seconds, including all attempts.
+        silence_s: seconds without a batch after which an attempt is considered hung and is restarted.
+        memory_gib: address space that a trial may use in addition to that of the libraries.
+        keep_checkpoints: number of best trials whose checkpoints are kept.
+        storage: storage of the study: sqlite:///FILE or postgresql://USER@HOST/DATABASE; a journal in the sweep's folder
+            if null.
     """
 
     name: str | None = None
@@ -283,17 +283,17 @@ class Sweep:
 
 @dataclass
 class Folds:
-    """K-fold cross-validation: the same training once for each fold, validated where the others train. ``folds=5`` is
-    short for ``folds.num_folds=5``.
+    """K-fold cross-validation: one run per fold, validated on that fold and trained on the others. ``folds=5`` is short
+    for ``folds.num_folds=5``.
 
     Args:
-        num_folds: parts that the training and validation samples are cut into.
-        stratified: each fold has the classes in the same proportion; where a sample has one class when null.
-        group_column: of a table: rows that are alike there are never in two folds, and it is no feature.
-        group_pattern: a regular expression found in the name of every sample, of files their path: samples that are alike
-            in its first group, or in the whole of what it matches, are never in two folds.
-        seed: of the cut; groups without classes are dealt out by their sizes alone, and a series by its time.
-        index: trains one fold alone, counted from 0; all of them, each a run of its own, when null.
+        num_folds: number of folds that the training and validation samples are split into.
+        stratified: keep the class proportions in each fold; if null, whenever each sample has one class.
+        group_column: column of a table; rows with equal values are kept in one fold, and it is not used as a feature.
+        group_pattern: regular expression searched in the name of every sample, or the path of a file; samples with the
+            same first group, or the same whole match, are kept in one fold.
+        seed: seed of the split; groups without classes are only distributed by size, and series are split by time.
+        index: train a single fold, counted from 0; null trains all, each as a separate run.
     """
 
     num_folds: Annotated[int, Ge(2)] = 5
@@ -306,11 +306,11 @@ class Folds:
 
 @dataclass
 class Sampling:
-    """Which training samples an epoch draws.
+    """Sampling of the training set.
 
     Args:
-        balance: 0 takes each sample once; 1 draws every class equally often, with replacement; between them, classes
-            by their count to the power of 1 − balance.
+        balance: 0 uses each sample once per epoch; 1 draws every class equally often, with replacement; values in
+            between draw classes in proportion to their count to the power of 1 − balance.
     """
 
     balance: Fraction = 0.0
@@ -318,12 +318,12 @@ class Sampling:
 
 @dataclass
 class ParameterGroup:
-    """Parameters that are optimized in their own way.
+    """Parameters with optimizer settings of their own.
 
     Args:
-        match: a regular expression, found anywhere in a parameter's name; the first rule that matches counts.
-        lr_factor: their learning rate over the optimizer's.
-        options: further arguments of the optimizer for them, such as weight_decay or betas.
+        match: regular expression searched in the parameter names; the first matching group applies.
+        lr_factor: factor of the optimizer's learning rate.
+        options: further optimizer arguments for the group, such as weight_decay or betas.
     """
 
     match: str
@@ -336,12 +336,12 @@ class LrFinder:
     """The learning-rate range test of `runner find-lr` and ``optimizer.lr=auto``.
 
     Args:
-        min_lr: where it starts.
-        max_lr: where it ends, if the loss does not diverge before.
-        num_steps: optimizer updates from one to the other.
-        smoothing: memory of the running mean of the loss; 0 takes it as it is.
-        stop_factor: the loss has diverged when, smoothed, it is above so many times its lowest.
-        suggestion: which of the rates found ``optimizer.lr=auto`` takes; the default trained best in
+        min_lr: initial learning rate.
+        max_lr: final learning rate, unless the loss diverges before.
+        num_steps: number of optimizer updates.
+        smoothing: decay of the exponential moving average of the loss; 0 disables smoothing.
+        stop_factor: the loss has diverged when its average exceeds its minimum by this factor.
+        suggestion: which suggested learning rate ``optimizer.lr=auto`` uses; the default trained best in
             ``scripts/compare_lr_suggestions``.
     """
 
@@ -355,10 +355,10 @@ class LrFinder:
 
 @dataclass
 class Debug:
-    """A run that only tries something out.
+    """Debug modes of a run.
 
     Args:
-        kind: what it tries; null is a run as it is meant.
+        kind: the debug mode; null is a normal run.
     """
 
     kind: Literal["one_batch", "overfit", "profile", "find_lr"] | None = None
@@ -366,36 +366,34 @@ class Debug:
 
 @dataclass
 class Config:
-    """The whole of a composed config.
+    """A complete config.
 
     Args:
-        task: the problem: loss, metrics, decoding, figures.
-        data: the data set; it chooses the task.
+        task: the task: loss, metrics, decoding, figures.
+        data: the data set, whose option selects the task.
         model: a plain torch module.
         optimizer: called with the model's parameters.
-        trainer: Lightning's; how long, and what of the data.
-        checkpoint: when the state is saved, and what is kept.
-        run: where the run is kept.
-        regularization: what holds the model back from learning by heart.
-        hardware: device, precision, memory format.
-        launcher: where the workers start.
-        tracking: the mirror in MLflow.
-        debug: a run that only tries something out.
-        scheduler: of the learning rate.
-        transfer: what of the model trains.
-        callbacks: further ones, by a name of your choice.
-        seed: of weights, order, augmentation and cuts.
-        pretrained: start from the published weights of the model's library.
+        trainer: Lightning's trainer: length of the training, and limits on the data.
+        checkpoint: when checkpoints are saved, and which are kept.
+        run: location and name of the run.
+        regularization: regularization settings, which other nodes refer to.
+        hardware: devices, precision and memory.
+        launcher: where and how the workers are started.
+        tracking: tracking with MLflow.
+        debug: debug modes.
+        scheduler: learning-rate schedule.
+        transfer: which parameters of the model are trained.
+        callbacks: further callbacks, under names of your choice.
+        seed: seed of weights, sample order, augmentation and splits.
+        pretrained: start from the pretrained weights of the model's library.
         weights: start from a file: .safetensors or a weights-only .pt.
         plots: draw figures at the end.
-        report: write the HTML page at the end.
-        guard: what happens when the loss or a gradient is no number.
-        resume: auto goes on with the run of the same name, or else of the same config, where there is one.
-        guard: what happens when the loss or a gradient is no number.
-        resume: auto goes on with the run of the same name, or else of the same config, where there is one.
-        sweep: what `runner sweep` searches, and how; a single run leaves it alone.
-        folds: K-fold cross-validation, in place of a single cut into training and validation.
-        sampling: which training samples an epoch draws.
+        report: write an HTML report at the end.
+        guard: what to do when the loss or a gradient is not finite.
+        resume: auto resumes the run of the same name, or else of the same config, if one exists.
+        sweep: settings of `runner sweep`.
+        folds: K-fold cross-validation instead of a single validation split.
+        sampling: sampling of the training set.
         parameter_groups: parameters with a learning rate, weight decay … of their own.
         lr_finder: the learning-rate range test, for `runner find-lr` and ``optimizer.lr=auto``.
     """

@@ -1,4 +1,4 @@
-"""Where Hydra looks for config groups."""
+"""Hydra's search path for config groups."""
 
 from __future__ import annotations
 
@@ -16,31 +16,31 @@ __all__ = ["search_in"]
 
 
 class RunnerSearchPath(SearchPathPlugin):
-    """Puts ``./conf`` before the program's own folder and ``--config-dir`` folders behind it.
+    """Adds ``./conf`` before runner's own config folder, and the ``--config-dir`` folders after it.
 
     Attributes:
-        folders: on the class, because Hydra makes the instances.
+        folders: a class attribute, because Hydra creates the instances.
     """
 
     folders: list[Path] = []
 
     def manipulate_search_path(self, search_path: Any) -> None:
         own = package_conf().resolve()
-        behind = False
+        after_own = False
         for folder in self.folders:
             if folder.resolve() == own:
-                behind = True
-            elif behind:
+                after_own = True
+            elif after_own:
                 search_path.append("runner-config-dir", f"file://{folder}")
             else:
                 search_path.prepend("runner-here", f"file://{folder}", SearchPathQuery(provider="main"))
 
 
 def search_in(config_dirs: list[str] | tuple[str, ...]) -> None:
-    """Lets everything that Hydra composes from now on be found there too.
+    """Registers the config folders with Hydra for all following compositions.
 
     Raises:
-        ConfigError: one of them is no folder.
+        ConfigError: one of them is not a folder.
     """
     folders = search_folders(config_dirs)
     problems = [f"--config-dir {folder} is not a folder." for folder in folders if not folder.is_dir()]

@@ -1,4 +1,4 @@
-"""What a constructor takes, read from its signature."""
+"""Reads the parameters and annotations of constructors."""
 
 from __future__ import annotations
 
@@ -13,34 +13,34 @@ __all__ = ["annotations_of", "members", "named_parameters", "parameters_of"]
 
 
 def parameters_of(constructor: Callable[..., Any]) -> dict[str, inspect.Parameter] | None:
-    """Parameters by name; None where they cannot be known."""
+    """Return the parameters by name, or None if the signature is not available."""
     try:
         own = dict(inspect.signature(constructor).parameters)
     except (TypeError, ValueError):
         return None
     method = configuring_method(constructor)
-    more = dict(inspect.signature(method).parameters) if method else {}
-    return own | {name: parameter for name, parameter in more.items() if name not in own and name != "self"}
+    extra = dict(inspect.signature(method).parameters) if method else {}
+    return own | {name: parameter for name, parameter in extra.items() if name not in own and name != "self"}
 
 
 def configuring_method(constructor: Callable[..., Any]) -> Callable[..., Any] | None:
-    """The method of a class whose arguments a node may give beside the constructor's; runner calls it afterwards."""
+    """Return the method whose arguments a node may give besides the constructor's; runner calls it after construction."""
     return getattr(constructor, "configured_by", None) if inspect.isclass(constructor) else None
 
 
 def named_parameters(parameters: dict[str, inspect.Parameter]) -> dict[str, inspect.Parameter]:
-    """Those that can be given by name."""
+    """Return the parameters that can be passed by name."""
     return {n: p for n, p in parameters.items() if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
 
 
 def annotations_of(constructor: Callable[..., Any]) -> dict[str, Any]:
-    """Annotation of each parameter, bounds included. One that only a type checker could read is left out."""
+    """Return the annotation of each parameter, including bounds. Those that cannot be evaluated are omitted."""
     function = constructor
     if inspect.isclass(constructor) and not dataclasses.is_dataclass(constructor):
         function = constructor.__init__
     method = configuring_method(constructor)
-    more = typing.get_type_hints(method, include_extras=True) if method else {}
-    return {name: hint for name, hint in more.items() if name != "return"} | hints_of(inspect.unwrap(function))
+    extra = typing.get_type_hints(method, include_extras=True) if method else {}
+    return {name: hint for name, hint in extra.items() if name != "return"} | hints_of(inspect.unwrap(function))
 
 
 def hints_of(function: Callable[..., Any]) -> dict[str, Any]:
@@ -48,7 +48,7 @@ def hints_of(function: Callable[..., Any]) -> dict[str, Any]:
         return typing.get_type_hints(function, include_extras=True)
     except (
         Exception
-    ):  # a name that is imported for type checkers only, an expression this Python cannot evaluate
+    ):  # a name imported only for type checkers, or an expression that this Python cannot evaluate
         return dict(readable_annotations(function))
 
 
@@ -64,7 +64,7 @@ def readable_annotations(function: Any) -> typing.Iterator[tuple[str, Any]]:
 
 
 def members(annotation: Any) -> list[Any]:
-    """The members of a union; ``Annotated`` is looked through."""
+    """Return the members of a union, after unwrapping ``Annotated``."""
     if typing.get_origin(annotation) is typing.Annotated:
         return members(typing.get_args(annotation)[0])
     if typing.get_origin(annotation) in (typing.Union, types.UnionType):

@@ -1,4 +1,4 @@
-"""From the dotted name behind ``_target_`` to the constructor it names."""
+"""Resolves the dotted name in ``_target_`` to a constructor."""
 
 from __future__ import annotations
 
@@ -17,51 +17,51 @@ __all__ = ["find_targets", "resolve_target"]
 
 
 def resolve_target(target: Any) -> Callable[..., Any]:
-    """The constructor a ``_target_`` names.
+    """Return the constructor that a ``_target_`` refers to.
 
     Raises:
-        ConfigError: it is not on the allow-list, does not exist, or is no class or function.
+        ConfigError: it is not on the allow-list, does not exist, or is not a class or function.
     """
     if not isinstance(target, str) or not all(part.isidentifier() for part in target.split(".")):
         raise ConfigError(f"_target_ must be a dotted name such as torch.nn.Linear, got {target!r}.")
     why = why_not_imported(target)
     if why:
         raise refused(target, why, nearest_package(target))
-    found = locate(target)
-    why = why_refused(found, locate)
+    constructor = locate(target)
+    why = why_refused(constructor, locate)
     if why:
         raise refused(target, why)
-    return found
+    return constructor
 
 
 def nearest_package(target: str) -> str | None:
-    """The package that was meant, when a name is only mistyped."""
+    """Return the most similar allowed package, in case the name is mistyped."""
     top, *rest = target.split(".")
     if top not in TOPS:
         own = [name for _, name, _ in pkgutil.iter_modules([os.getcwd()])]
         return next(iter(nearest(top, {*TOPS, *own}, most=1)), None)
     if not rest or package_of(target, PARTS):
         return None
-    rooms = {package.partition(".")[2]: package for package in PARTS if package.startswith(f"{top}.")}
-    return next((rooms[room] for room in nearest(rest[0], rooms, most=1)), None)
+    subpackages = {package.partition(".")[2]: package for package in PARTS if package.startswith(f"{top}.")}
+    return next((subpackages[name] for name in nearest(rest[0], subpackages, most=1)), None)
 
 
 def refused(target: str, why: str, near: str | None = None) -> ConfigError:
     if near:
         return ConfigError(f"_target_ {target!r} is not allowed: {why}. Did you mean {near!r}?")
     return ConfigError(
-        f"_target_ {target!r} is not allowed: {why}. A config may name models, layers, losses, optimizers, "
+        f"_target_ {target!r} is not allowed: {why}. A config may refer to models, layers, losses, optimizers, "
         "transforms, metrics and callbacks of torch, torchvision, torchmetrics, timm, segmentation-models-pytorch and "
-        "Lightning, runner's own parts, and code of yours in a file of the working directory. `--allow-package NAME` "
+        "Lightning, runner's own components, and your own code in a file of the working directory. `--allow-package NAME` "
         "allows another package."
     )
 
 
 def locate(target: str) -> Any:
-    """Imports the longest module of the dotted name and follows the rest as attributes.
+    """Imports the longest module in a dotted name and looks up the rest as attributes.
 
     Raises:
-        ConfigError: there is no such thing, or importing it fails.
+        ConfigError: the module or attribute does not exist, or importing it failed.
     """
     parts = target.split(".")
     if is_module_of_user(parts[0]) and os.getcwd() not in sys.path:
@@ -74,19 +74,19 @@ def locate(target: str) -> Any:
             if error.name and f"{name}.".startswith(f"{error.name}."):
                 continue
             raise ConfigError(f"_target_ {target!r}: importing {name} failed: {error}.") from error
-        except Exception as error:  # whatever the module's own code raises
+        except Exception as error:  # the module's own code may raise anything
             raise ConfigError(
                 f"_target_ {target!r}: importing {name} failed: {type(error).__name__}: {error}."
             ) from error
         return follow(value, name, parts[length:], target)
-    raise ConfigError(f"_target_ {target!r}: there is no module {parts[0]!r}, or it is not installed.")
+    raise ConfigError(f"_target_ {target!r}: no module named {parts[0]!r} is installed.")
 
 
 def follow(value: Any, name: str, attributes: list[str], target: str) -> Any:
     for attribute in attributes:
         if not hasattr(value, attribute):
             names = [n for n in dir(value) if not n.startswith("_")]
-            names += [found.name for found in pkgutil.iter_modules(getattr(value, "__path__", []))]
+            names += [module.name for module in pkgutil.iter_modules(getattr(value, "__path__", []))]
             raise ConfigError(
                 f"_target_ {target!r}: {name} has no {attribute!r}. {did_you_mean(attribute, names)}"
             )
@@ -95,7 +95,7 @@ def follow(value: Any, name: str, attributes: list[str], target: str) -> Any:
 
 
 def find_targets(node: Any, path: str = "") -> Iterator[tuple[str, dict]]:
-    """``(dotted path, node)`` of every mapping with ``_target_`` in plain containers, outermost first."""
+    """Yield ``(dotted path, node)`` for every mapping with ``_target_`` in plain containers, outermost first."""
     if isinstance(node, dict):
         if "_target_" in node:
             yield path, node

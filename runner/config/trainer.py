@@ -1,4 +1,4 @@
-"""What a config may say to the trainer, besides what its signature tells."""
+"""Checks the ``trainer`` node beyond the signature of Lightning's trainer."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ RESERVED = {
     "overfit_batches": "debug=overfit", "enable_progress_bar": None, "enable_model_summary": None,
     "num_sanity_val_steps": None, "barebones": None,
 }  # fmt: skip
-"""Arguments that runner gives, and the key that a config uses instead."""
+"""Arguments that runner passes itself, and the key that a config uses instead."""
 
 LEAST = {
     "max_epochs": 1, "max_steps": 1, "accumulate_grad_batches": 1, "check_val_every_n_epoch": 1,
     "limit_train_batches": 0.001, "gradient_clip_val": 0, "log_every_n_steps": 0,
 }  # fmt: skip
-"""Least values: Lightning takes zero or less for some of these, and then trains nothing or fails in mid-training."""
+"""Minimum values. Lightning accepts smaller ones for some of these, but then trains nothing or fails during training."""
 
 ENDLESS = ("max_epochs", "max_steps")
 
@@ -31,8 +31,8 @@ def trainer_problems(trainer: Any) -> list[str]:
     problems = []
     for key, instead in RESERVED.items():
         if trainer.get(key) is not None:
-            remedy = f"use {instead} instead" if instead else "take it away"
-            problems.append(f"trainer.{key}: runner gives it to the trainer itself; {remedy}.")
+            remedy = f"use {instead} instead" if instead else "remove it"
+            problems.append(f"trainer.{key}: runner passes it to the trainer itself; {remedy}.")
     for key, least in LEAST.items():
         value = trainer.get(key)
         if is_number(value) and value < least and not (key in ENDLESS and value == -1):

@@ -1,4 +1,4 @@
-"""One value against the annotation of its parameter: its type, and the bounds of ``annotated_types``."""
+"""Checks a value against the type and the ``annotated_types`` bounds of its parameter's annotation."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ WORDS = {
     "an object": "keys and values",
     "callable": "a node with _target_",
 }
-"""Pydantic's words and ours."""
+"""Pydantic's descriptions of expected values → those in our messages."""
 
 
 OBJECTS = ("is_", "callable", "needs_python_object", "dataclass")
-"""Complaints about branches of a union that take an object: no value of a config could be one."""
+"""Prefixes of Pydantic error types for union members that are objects, which no plain value could match."""
 
 
 def holds_unknown(value: Any) -> bool:
-    """Whether a value has a fact that is not known yet, or an object still to be built, somewhere inside."""
+    """Whether a value contains a fact that is not known yet or a node that is still to be built."""
     if isinstance(value, dict):
         return "_target_" in value or any(holds_unknown(inner) for inner in value.values())
     if isinstance(value, list):
@@ -45,7 +45,7 @@ def holds_unknown(value: Any) -> bool:
 
 
 def type_problems(annotation: Any, value: Any, place: str) -> list[str]:
-    """What is wrong with a plain value; nothing where the annotation cannot be judged."""
+    """Return the problems of a plain value; empty if the annotation cannot be checked."""
     if annotation in (Any, inspect.Parameter.empty) or holds_unknown(value):
         return []
     adapter = adapter_of(annotation)
@@ -57,7 +57,7 @@ def type_problems(annotation: Any, value: Any, place: str) -> list[str]:
         adapter.validate_json(json.dumps(value), strict=True)
     except ValidationError as error:
         return [explain(error, annotation, value, place)]
-    except Exception:  # a foreign type that cannot judge JSON, a value JSON cannot hold: the constructor will
+    except Exception:  # a type without JSON validation, or a value that is not JSON: left to the constructor
         return []
     return []
 
@@ -65,7 +65,7 @@ def type_problems(annotation: Any, value: Any, place: str) -> list[str]:
 def adapter_of(annotation: Any) -> Any:
     try:
         return make_adapter(annotation)
-    except TypeError:  # cannot be hashed
+    except TypeError:  # unhashable annotation
         return make_adapter.__wrapped__(annotation)
 
 
@@ -77,14 +77,14 @@ def make_adapter(annotation: Any) -> Any:
     try:
         return TypeAdapter(annotation, config=ConfigDict(strict=True, arbitrary_types_allowed=True))
     except PydanticUserError as error:
-        # A dataclass or model brings its own settings. Any other annotation has no schema at all.
+        # A dataclass or model has its own settings. Other annotations have no schema.
         return TypeAdapter(annotation) if error.code == "type-adapter-config-unused" else None
-    except Exception:  # an annotation for type checkers or for another tool: nothing to judge by
+    except Exception:  # an annotation for type checkers or another tool, which cannot be checked
         return None
 
 
 def explain(error: Any, annotation: Any, value: Any, place: str) -> str:
-    """One sentence for all branches of a union that a value misses."""
+    """Return one message for all members of a union that a value does not match."""
     items = error.errors(include_url=False, include_context=False)
     simple = [item for item in items if not item["type"].startswith(OBJECTS)]
     items = simple or items
@@ -98,13 +98,13 @@ def explain(error: Any, annotation: Any, value: Any, place: str) -> str:
 
 
 def wanted(item: dict[str, Any]) -> str:
-    """What one complaint asks for."""
+    """Return what a Pydantic error item expects."""
     if item["type"].startswith(("is_", "needs_python_object")):
         return WORDS["callable"]
-    return spoken(item["msg"])
+    return expectation(item["msg"])
 
 
-def spoken(message: str) -> str:
+def expectation(message: str) -> str:
     if message == "Field required":
         return "one more value"
     text = message.removeprefix("Input should be ").partition(", got")[0].partition(", unable to parse")[0]
@@ -117,8 +117,8 @@ def spoken(message: str) -> str:
 
 
 def literals(annotation: Any) -> list[str]:
-    found = [typing.get_args(m) for m in members(annotation) if typing.get_origin(m) is typing.Literal]
-    return [value for values in found for value in values if isinstance(value, str)]
+    choices = [typing.get_args(m) for m in members(annotation) if typing.get_origin(m) is typing.Literal]
+    return [value for values in choices for value in values if isinstance(value, str)]
 
 
 def show(value: Any) -> str:

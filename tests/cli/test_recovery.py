@@ -283,4 +283,4 @@ def test_a_read_only_folder_is_refused_before_training(say, run_of, disk) -> Non
     resumed = say("resume", "disk/runs/a")
     assert resumed.code == 1 and "Read-only file system" in resumed.err and "Traceback" not in resumed.err
     begun = say("train", *QUICK, "run.root=disk/runs", "run.name=b")
-    assert begun.code == 2 and "is not a folder that can be written" in begun.err
+    assert begun.code == 2 and "is not a writable folder" in begun.err

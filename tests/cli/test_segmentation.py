@@ -97,6 +97,6 @@ def test_the_command_lines_model_wins(say) -> None:
 
 def test_models_for_other_tasks_are_refused(say) -> None:
     said = say("train", "data=shapes_segmentation", "model=mlp")
-    assert said.code == 2 and "For segmentation there are model=" in said.err and "unet" in said.err
+    assert said.code == 2 and "Available for segmentation: model=" in said.err and "unet" in said.err
     said = say("train", "data=digits", "model=unet")
     assert said.code == 2 and "model=unet is for segmentation" in said.err

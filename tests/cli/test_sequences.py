@@ -123,11 +123,11 @@ def test_tunes_are_written(say, here: Path, cache) -> None:
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [
-        (["data=brackets", "model=mlp"], "model=mlp takes inputs of the kind any, but data=brackets gives tokens"),
+        (["data=brackets", "model=mlp"], "model=mlp takes inputs of the kind any, but data=brackets provides tokens"),
         (["data=digits", "model=lstm"], "model=lstm takes inputs of the kind sequence or tokens"),
-        (["data=bracket_depth", "model=resnet18"], "For labelling there are model=gru, lstm, rnn"),
-        (["data=python_topics", "model=mlp"], "For language there are model=gru, lstm, rnn"),
-        (["data=dates", "model=lstm"], "For seq2seq there are model=seq2seq"),
+        (["data=bracket_depth", "model=resnet18"], "Available for labelling: model=gru, lstm, rnn"),
+        (["data=python_topics", "model=mlp"], "Available for language: model=gru, lstm, rnn"),
+        (["data=dates", "model=lstm"], "Available for seq2seq: model=seq2seq"),
         (["data=dates", "task.beam_size=0"], "task.beam_size=0"),
         (["data=text_csv", "data.path=gone.csv"], "data.path=gone.csv: no such file"),
         (["data=brackets", "model.hidden_size=0"], "model.hidden_size=0"),

@@ -231,7 +231,7 @@ def test_an_escaped_interpolation_is_text_to_the_end(find, write, here: Path) ->
     write("mine.py", "class Keep:\n    def __init__(self, text):\n        self.text = text\n")
     text = "${oc.create:'{_target_: os.makedirs, name: made}'}"
     write("conf/callbacks/mine.yaml", f'keep:\n  _target_: mine.Keep\n  text: "\\\\{text}"\n')
-    assert find("callbacks=mine") == ["callbacks.keep: mine.Keep gives a Keep, expected a Callback."]
+    assert find("callbacks=mine") == ["callbacks.keep: mine.Keep returns a Keep, expected a Callback."]
     assert build({"_target_": "mine.Keep", "text": text}).text == text
     assert not Path("made").exists()
 

@@ -57,7 +57,7 @@ def test_not_recursive_gives_the_node_itself(write) -> None:
 
 
 def test_a_refused_argument_is_the_users_mistake() -> None:
-    with pytest.raises(ConfigError, match=r"torch\.nn\.MultiheadAttention refused .*embed_dim.*") as refusal:
+    with pytest.raises(ConfigError, match=r"torch\.nn\.MultiheadAttention rejected .*embed_dim.*") as refusal:
         build({"_target_": "torch.nn.MultiheadAttention", "embed_dim": -4, "num_heads": 2})
     assert "line" not in str(refusal.value)
 

@@ -61,10 +61,10 @@ class Hold(pl.Callback):
         ("[{_target_: torch.nn.Sequential, _args_: [{_target_: torch.nn.ReLU}]}]", []),
         ("[{_target_: torch.nn.ReLU}, x]", ['callbacks.mine.count="x": expected a whole number']),
         ("[{_target_: torch.nn.Linear, _args_: [1, x]}]", ['callbacks.mine.layer.out_features="x"']),
-        ("[{_target_: torch.nn.Linear, _args_: [1]}]", ["Linear needs 'out_features'"]),
+        ("[{_target_: torch.nn.Linear, _args_: [1]}]", ["Linear requires 'out_features'"]),
         ("[1, 2, 3]", ["_args_ holds 3 arguments, expected at most 2"]),
         ("5", ["callbacks.mine._args_=5: expected a list"]),
-        ("[]", ["Hold needs 'layer'"]),
+        ("[]", ["Hold requires 'layer'"]),
     ],
 )
 def test_positional_arguments(args: str, said: list[str], find, write) -> None:

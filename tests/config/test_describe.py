@@ -64,7 +64,7 @@ def test_options_without_a_constructor() -> None:
 def test_a_dataclass() -> None:
     keys = by_name(describe(Regularization))
     assert keys["weight_decay"] == Key(
-        "weight_decay", "float, >= 0", "0.0", "pull of the weights to zero; norms and biases are spared."
+        "weight_decay", "float, >= 0", "0.0", "weight decay of the optimizer; norms and biases are exempt."
     )
     assert keys["augment"].type == "node with _target_ | null"
 

@@ -30,14 +30,14 @@ def test_a_file_may_say_it_too(write) -> None:
         (["folds=3", "folds.index=3"], "expected less than folds.num_folds=3"),
         (["folds=3", "folds.num_fold=4"], "Did you mean 'num_folds'?"),
         (["folds=3", "folds.group_column=a", "folds.group_pattern=b"], "Give one of them"),
-        (["folds=3", "folds.group_pattern='a('"], "is no regular expression"),
+        (["folds=3", "folds.group_pattern='a('"], "is not a regular expression"),
         (["folds=3", "data.val_fraction=0.1"], "data.val_fraction would have no effect"),
-        (["folds=3", "data=diabetes", "folds.stratified=true"], "no one class a sample"),
+        (["folds=3", "data=diabetes", "folds.stratified=true"], "does not have one class per sample"),
         (["folds=3", "data=tiny_shakespeare", "model=lstm"], "one running text"),
         (["folds=3", "data=shapes_segmentation", "model=unet"], "drawn for itself"),
         (["folds=3", "resume=auto"], "resume=auto would have no effect"),
         (["folds=3", "debug=overfit"], "needs no validation"),
-        (["folds=3", "hardware.num_nodes=2", "launcher.rendezvous=localhost:1"], "by one machine"),
+        (["folds=3", "hardware.num_nodes=2", "launcher.rendezvous=localhost:1"], "on one machine"),
     ],
 )
 def test_what_does_not_go_together(find, overrides: list[str], said: str) -> None:

@@ -36,7 +36,7 @@ def test_did_you_mean() -> None:
     assert did_you_mean("adm", ["adam"]) == "Did you mean 'adam'?"
     assert did_you_mean("adem", ["adam", "adim"]) == "Did you mean 'adam' or 'adim'?"
     assert did_you_mean("xyz", ["b", "a"]) == "Valid: a, b."
-    assert did_you_mean("xyz", []) == "It takes none."
+    assert did_you_mean("xyz", []) == "No names are valid here."
     assert did_you_mean("xyz", [f"n{i:02}" for i in range(30)]).endswith("n19 ….")
 
 

@@ -29,7 +29,7 @@ def test_to_plain() -> None:
     [
         (
             {"a": {"drop": 1, "x": "${a.dorp}"}},
-            "a.x: ${a.dorp} cannot be resolved: there is no 'a.dorp'. Did you mean 'a.drop'",
+            "a.x: ${a.dorp} cannot be resolved: unknown key 'a.dorp'. Did you mean 'a.drop'",
         ),
         ({"a": "${a}"}, "a: ${a} cannot be resolved"),
         ({"a": "${b}", "b": "${a}"}, "cannot be resolved: Recursive interpolation"),
