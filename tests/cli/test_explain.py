@@ -165,7 +165,7 @@ def test_pairs_of_sequences(explain, root: Path) -> None:
         ("texts --layer layers", "--layer would have no effect"),
         ("digits --step 2", "--step would have no effect"),
         ("dates 2001 --step 99", "--step 99: the model writes"),
-        ("dates 2001 --target 7", "say with --step in place of which"),
+        ("dates 2001 --target 7", "give with --step the position it replaces"),
         ("dates 2001 --step 1 --target 77", "--target '77' is 2 tokens"),
         ("dates 2001 --step 1 --target Q", "--target Q: the run writes no such token"),
         ("words line", "`runner predict RUN WORD…` lists the nearest words"),

@@ -137,7 +137,7 @@ def test_memory_that_runs_out_costs_no_step(tmp_path, caplog, error: type) -> No
     asked = trained(tmp_path / "asked", 1, *words, "hardware.micro_batch=16")
     assert points(halved) == points(asked)
     assert runs_out.seen[:3] == [64, 32, 16], "halved until it was enough"
-    assert "out of memory with a micro-batch of 64 samples" in caplog.text and "the batch stays the same" in caplog.text
+    assert "out of memory with a micro-batch of 64 samples" in caplog.text and "the batch size does not change" in caplog.text
 
 
 def test_in_mid_training_it_changes_nothing_but_the_order_of_additions(tmp_path) -> None:

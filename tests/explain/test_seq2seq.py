@@ -124,7 +124,7 @@ def test_an_answer_that_is_cut_short_has_no_end() -> None:
     ("wish", "complaint"),
     [
         (ExplainOptions(step=5), "--step 5: the model writes 'cba', 4 tokens with its end."),
-        (ExplainOptions(target="a"), "say with --step in place of which"),
+        (ExplainOptions(target="a"), "give with --step the position it replaces"),
         (ExplainOptions(step=1, target="ab"), "--target 'ab' is 2 tokens to this run"),
         (ExplainOptions(step=1, target="Q"), "--target Q: the run writes no such token"),
     ],

@@ -190,7 +190,7 @@ def test_far_away_where_nothing_is_finite_the_plots_still_come(run):
         ({"seed": -1}, "--seed -1"),
         ({"directions": "pca", "to": "last"}, "both say which way"),
         ({"split": "tset"}, "train, val, test"),
-        ({"checkpoint": "step-7.ckpt"}, "keeps step-.*ckpt, .*; best and last do too"),
+        ({"checkpoint": "step-7.ckpt"}, "has step-.*ckpt, .*; best and last are also accepted"),
         ({"to": "absent.ckpt"}, "no checkpoint absent.ckpt"),
     ],
 )

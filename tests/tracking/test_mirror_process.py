@@ -106,7 +106,7 @@ def test_a_store_out_of_reach_does_not_hold_the_worker(make_run):
     assert not handle.finish(timeout_s=1)
     assert time.monotonic() - started < 3
     assert handle.note() == (
-        "Not all in MLflow yet: it goes on in the background; `runner sync one` sends the rest."
+        "Not all in MLflow yet: it continues in the background; `runner sync one` sends the rest."
     )
     assert handle.process.poll() is None
     time.sleep(0.5)
