@@ -66,6 +66,7 @@ class SeriesFile:
         time_column: the time of each step; its order is checked.
         na_values: what stands for a missing value besides an empty cell.
         id_column: the id of each row's series, in a file of several series (long format).
+        targets: columns that have to hold numbers.
         separator, decimal, thousands: of cells and numbers; see ``runner.data.tables.file.read_table``.
     """
 
@@ -76,6 +77,7 @@ class SeriesFile:
     separator: str | None = None
     decimal: str | None = None
     thousands: str | None = None
+    targets: tuple[str, ...] = ()
 
     def read(self, path: str | Path, cache: str | Path | None = None) -> Series:
         """
@@ -181,7 +183,8 @@ class SeriesFile:
         if self.columns:
             return list(self.columns)
         head = table.head(HEAD_ROWS).drop(columns=no_features)
-        names = [name for name in head if (to_numbers(head[name]).notna() == head[name].notna()).all()]
+        numbers = [name for name in head if (to_numbers(head[name]).notna() == head[name].notna()).all()]
+        names = [name for name in head if name in numbers or name in self.targets]
         others = [name for name in head if name not in names]
         if dropped is not None:
             dropped.add("columns", len(others), "they hold other values than numbers", len(head.columns), path, others)

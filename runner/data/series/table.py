@@ -86,6 +86,7 @@ class SeriesTableDataModule(SeriesDataModule):
             separator,
             decimal,
             thousands,
+            tuple(self.target),
         )
 
     def check(self) -> list[str]:

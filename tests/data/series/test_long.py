@@ -158,3 +158,10 @@ def test_a_cell_that_is_no_number_is_named_by_its_row_in_the_file(tmp_path):
     table = long_table().sort_values(["ds", "unique_id"]).astype({"y": object})
     table.iloc[100, 2] = "broken"
     assert "row 101: column 'y' holds 'broken'" in module(tmp_path, table, features=["y"]).check()[0]
+
+
+def test_a_target_with_a_cell_that_is_no_number_is_named(tmp_path):
+    table = pd.DataFrame({"ds": range(100), "x": STEPS, "y": SERIES["1"].astype(str)})
+    table.loc[9, "y"] = "inf"
+    (problem,) = module(tmp_path, table, id_column=None).check()
+    assert problem.endswith("row 10: column 'y' holds 'inf', expected a number.")
