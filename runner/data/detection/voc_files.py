@@ -56,6 +56,8 @@ def listed_name(line: str, known: Collection[str]) -> str:
     unmarked = words[0] if len(words) == 2 and words[1] in ("-1", "0", "1", "+1") else line
     readings = [line, unmarked, *(name[: -len(end)] for name in (line, unmarked) if (end := extension_of(name)))]
     readings = [reading for name in [*readings, line.split()[0]] for reading in (name, portable_path(name))]
+    if "/" in line or "\\" in line:  # a path of another machine
+        readings += [os.path.splitext(PureWindowsPath(name).name)[0] for name in (line, unmarked)]
     return next((name for name in readings if name in known), portable_path(unmarked))
 
 

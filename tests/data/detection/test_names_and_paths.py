@@ -44,7 +44,8 @@ def test_voc_names_with_spaces(voc, mark):
 @pytest.mark.parametrize(
     ("line", "expected"),
     [("a b", "a b"), ("a b 1", "a b"), ("a -1", "a"), ("a", "a"), ("a other words", "a"), ("a b.jpg", "a b"),
-     ("sub\\c", "sub/c"), ("gone x -1", "gone x"), ("a b 1", "a b")],
+     ("sub\\c", "sub/c"), ("gone x -1", "gone x"), ("a b 1", "a b"),
+     ("C:\\imgs\\a.jpg", "a"), ("/data/JPEGImages/a b.jpg 1", "a b")],
 )  # fmt: skip
 def test_a_line_is_a_name_if_annotations_has_it(line, expected):
     assert listed_name(line, {"a", "a b", "sub/c"}) == expected
@@ -137,6 +138,8 @@ def test_boxes_from_segmentations(coco, coco_json):
     expected = [[4, 5, 20, 25], [10, 10, 40, 38]]
     x1, y1, x2, y2 = expected[0]
     del annotations[0]["bbox"]
+    content["annotations"].append(dict(annotations[1], id=99, image_id=annotations[3]["image_id"], bbox=None))
+    content["annotations"][-1]["segmentation"] = [[[3, 2], [7, 2], [7, 5]]]  # a list of points
     annotations[0]["segmentation"] = [[x1, y1, x2, y1, x2, y2 - 3], [x1, y2, x1 + 1, y1, x1, y1]]
     annotations[1]["bbox"] = "[10, 10, 30, 28]"
     annotations[2] |= {"bbox": ["0", "0", "48.0", "40"], "iscrowd": "0", "area": "7.5"}
@@ -150,6 +153,7 @@ def test_boxes_from_segmentations(coco, coco_json):
     assert boxes(data, "train", "a.jpg") == expected
     assert boxes(data, "train", "b.jpg") == [[0, 0, 48, 40]]
     assert boxes(data, "train", "d.jpg")[:2] == [[2, 1, 5, 4], [2, 1, 5, 4]]
+    assert boxes(data, "train", "d.jpg")[-1] == [3, 2, 7, 5]
 
 
 def compressed(counts, height, width) -> str:
