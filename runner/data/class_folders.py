@@ -88,7 +88,7 @@ def split_layout(root: Path, is_sample: Callable[[Path], bool]) -> dict[str, Pat
     """Returns the split folders directly below ``root``, by split; empty if the folders are classes.
 
     Raises:
-        DataError: two folders stand for the same split.
+        DataError: two folders stand for the same split, or the one for training has an unknown name.
     """
     folders = subfolders(root)
     classes = {folder.name for folder in folders if split_of_folder(folder.name) is None}
@@ -98,6 +98,7 @@ def split_layout(root: Path, is_sample: Callable[[Path], bool]) -> dict[str, Pat
         if (split := split_of_folder(folder.name)) and holds_samples(subfolders(folder), is_sample)
     ]
     if not any(split == "train" for split, _ in candidates):
+        reject_unknown_train_folder(root, [folder for _, folder in candidates], folders, is_sample)
         candidates = [pair for pair in candidates if classes & {entry.name for entry in subfolders(pair[1])}]
     splits: dict[str, Path] = {}
     for split, folder in candidates:
@@ -108,6 +109,24 @@ def split_layout(root: Path, is_sample: Callable[[Path], bool]) -> dict[str, Pat
             )
         splits[split] = folder
     return splits
+
+
+def reject_unknown_train_folder(
+    root: Path, splits: list[Path], folders: list[Path], is_sample: Callable[[Path], bool]
+) -> None:
+    """
+    Raises:
+        DataError: a folder that is named like no split holds the same classes as a split folder.
+    """
+    for split in splits:
+        names = {entry.name for entry in subfolders(split)}
+        for folder in folders:
+            own = subfolders(folder)
+            if folder not in splits and len(own) > 1 and {entry.name for entry in own} == names and holds_samples(own, is_sample):
+                raise DataError(
+                    f"{root}: {folder.name} holds the same class folders as {split.name} ({', '.join(sorted(names)[:3])}), but its "
+                    "name stands for no split. Rename it to train if it holds the training data."
+                )
 
 
 def holds_samples(folders: list[Path], is_sample: Callable[[Path], bool]) -> bool:

@@ -74,7 +74,7 @@ def body(text: str) -> str:
 
 
 def signed(text: str) -> str:
-    """The text with an ASCII minus; ``(5)``, the negative number of accountants, becomes ``-5``."""
+    """Returns the text with an ASCII minus; ``(5)``, the negative number of accountants, becomes ``-5``."""
     text = text.strip().replace("\N{MINUS SIGN}", "-")
     return IN_PARENTHESES.sub(r"-\1\2\3", text) if text.endswith(")") or "(" in text else text
 

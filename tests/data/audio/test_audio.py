@@ -167,6 +167,12 @@ def test_two_folders_of_the_same_split_are_rejected(tmp_path):
     assert "holds both dev and valid" in AudioFolderDataModule(str(tmp_path)).check()[0]
 
 
+def test_a_training_folder_with_an_unknown_name_is_rejected(tmp_path):
+    split_tree(tmp_path, ("part_a", "val"), count=4)
+    (problem,) = AudioFolderDataModule(str(tmp_path)).check()
+    assert "part_a holds the same class folders as val (high, low)" in problem and "Rename it to train" in problem
+
+
 def test_classes_called_train_and_test_are_classes_where_they_hold_sounds(tmp_path):
     for name in ("train", "bus", "test"):
         for take in range(10):
