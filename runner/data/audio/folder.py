@@ -23,7 +23,7 @@ from runner.errors import DataError
 __all__ = ["AudioFolderDataModule"]
 
 NUM_MEASURED = 500
-"""So many training sounds are read for mean and deviation."""
+"""Number of training sounds that are read for the mean and standard deviation."""
 
 
 class AudioFolderDataModule(DataModule):
@@ -43,7 +43,7 @@ class AudioFolderDataModule(DataModule):
         num_masks: in training, bands of time and of frequency that are blotted out.
         val_fraction, test_fraction: of all sounds, each class alike, where neither folders nor patterns say it.
         split_seed: of that cut.
-        hint: where the sounds can be had, told when they are missing.
+        hint: where the sounds can be obtained, for the message when they are missing.
     """
 
     extra_facts = ("num_features", "vocab_size", "per_step", "sample_rate")

@@ -52,7 +52,7 @@ class Frames:
     ones; sequences the beginning of longer ones.
 
     Args:
-        as_sequence: steps for a recurrent network ``(T, M)``, NaN behind the last one, in place of an image
+        as_sequence: steps for a recurrent network ``(T, M)``, NaN after the last one, instead of an image
             ``(1, M, T)``.
         shift: in training, up to this share of the frames earlier or later.
         num_masks: in training, bands of up to an eighth of the frames, and as many of the frequencies, that are made

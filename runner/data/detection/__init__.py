@@ -1,1 +1,1 @@
-"""Data of detectors: images, and the boxes and classes of the things in them."""
+"""Object detection data sets: images with boxes and classes."""

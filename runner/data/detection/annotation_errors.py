@@ -1,4 +1,4 @@
-"""What can be wrong with annotations: counted, named, and refused or mended as the user wishes."""
+"""Annotation errors: counted, named, and rejected or corrected, depending on the configuration."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ __all__ = ["BadBoxes", "Fault", "find_faults", "mend"]
 BadBoxes = Literal["refuse", "drop", "clip"]
 
 TOLERANCE_PX = 1.0
-"""Annotation tools round; so far outside its image a box is cut without a word."""
+"""Annotation tools round coordinates; boxes up to this far outside the image are clipped without a message."""
 RELATIVE_TOLERANCE = 0.002
 NUM_NAMED = 5
 
 
 @dataclass
 class Fault:
-    """All cases of one kind of fault in a split.
+    """All cases of one kind of annotation error in a split.
 
     Attributes:
-        what: the plural of what is wrong: ``boxes``.
+        what: plural noun for the faulty items: ``boxes``.
         reason: what is wrong with them: ``without width or height``.
-        names: of every case.
-        boxes: bool ``(M,)``, the boxes that have it; None when it is not the boxes that are wrong.
-        mendable: whether cutting a box at its image's edge mends it.
-        images: positions of the images that have it; None when it is not the images that are wrong.
+        names: names of all cases.
+        boxes: bool ``(M,)``, the affected boxes; None if no boxes are affected.
+        mendable: whether clipping a box to its image corrects the error.
+        images: positions of the affected images; None if no images are affected.
     """
 
     what: str
@@ -52,7 +52,7 @@ class Fault:
 
 
 def find_faults(reading: Reading, open_images: bool = True) -> list[Fault]:
-    """What is wrong with one split.
+    """Returns the annotation errors of one split.
 
     Args:
         open_images: compare the sizes of the images with their annotations. This reads the header of every image whose
@@ -96,7 +96,7 @@ def box_faults(reading: Reading) -> list[Fault]:
 
 
 def sticks_out(table: BoxTable) -> np.ndarray:
-    """bool ``(M,)``: more than rounding explains. Where the size of an image is not known, none does."""
+    """Returns the boxes that exceed their image by more than rounding, bool ``(M,)``; none if its size is unknown."""
     low = table.boxes[:, :2].min(1)
     if table.relative:
         return (low < -RELATIVE_TOLERANCE) | (table.boxes[:, 2:].max(1) > 1 + RELATIVE_TOLERANCE)
@@ -130,11 +130,11 @@ def missing_images(root: Path, paths: Sequence[str]) -> list[int]:
 def mend(
     reading: Reading, bad_boxes: BadBoxes, split: str, dropped: DroppedSamples | None = None
 ) -> tuple[BoxTable, list[str]]:
-    """The table without faults, and a sentence for each kind that was mended.
+    """Returns the table without faulty entries, and a message for each kind of correction.
 
     Args:
-        bad_boxes: ``drop`` leaves out bad boxes and images; ``clip`` too, but cuts boxes that stick out.
-        dropped: what is left out is added to it.
+        bad_boxes: ``drop`` leaves out faulty boxes and images; ``clip`` also clips boxes that exceed their image.
+        dropped: receives the samples that are left out.
 
     Raises:
         DataError: there are faults, and ``bad_boxes`` is ``refuse``.
@@ -188,7 +188,7 @@ def add_boxes(dropped: DroppedSamples, boxes: np.ndarray, reason: str, split: st
 
 
 def clipped(table: BoxTable) -> BoxTable:
-    """Every box cut at the edge of its image."""
+    """Clips every box to its image."""
     boxes = table.boxes.copy()
     limits = np.ones((len(boxes), 2)) if table.relative else table.sizes[table.image].astype(np.float64)
     limits = np.where(limits > 0, limits, np.inf)

@@ -1,4 +1,4 @@
-"""The base of sets of images with boxes."""
+"""The base class of object detection data sets."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ class DetectionDataModule(DataModule):
     """Images with boxes, in batches ``{"inputs": [(3, H, W), …], "targets": [{boxes, labels, …}, …]}``.
 
     Args:
-        augment: random changes of training images; None leaves them as they are.
-        can_flip: whether a mirrored thing still is one of its class.
+        augment: random augmentation of training images; None disables it.
+        can_flip: whether mirroring preserves the class of an object.
     """
 
     extra_facts = ("shorter_side", "longer_side")
@@ -55,7 +55,7 @@ class DetectionDataModule(DataModule):
         return Split(source, indices, transform, self.seed, collate_boxes)
 
     def transfer_batch_to_device(self, batch: dict[str, Any], device: torch.device, dataloader_idx: int) -> dict[str, Any]:
-        if device.type == "mps":  # has no double precision
+        if device.type == "mps":  # MPS does not support double precision
             batch["targets"] = [target | {"boxes": target["boxes"].float()} for target in batch["targets"]]
         return super().transfer_batch_to_device(batch, device, dataloader_idx)
 
@@ -67,10 +67,10 @@ class DetectionDataModule(DataModule):
         return list(inputs)
 
     def read_inputs(self, paths: Sequence[str]) -> Iterator[tuple[str, Tensor]]:
-        """Image files, and all those in folders, in their own size: uint8 ``(3, H, W)``.
+        """Reads image files, including those in folders, in their original size: uint8 ``(3, H, W)``.
 
         Raises:
-            DataError: a path that is not there, or a folder without images.
+            DataError: a path does not exist, or a folder contains no images.
             DataError: a file cannot be decoded.
         """
         files = [file for path in paths for file in image_files(path)]

@@ -10,14 +10,14 @@ __all__ = ["merge_ids", "merged_notices"]
 
 
 def merge_ids(names: Mapping[int, str], parents: Mapping[int, str] | None = None) -> tuple[dict[int, str], list[str]]:
-    """The class name of each id. Ids with the same name and the same supercategory are one class.
+    """Returns the class name of each id. Ids with the same name and the same supercategory are one class.
 
     Args:
         names: by id.
         parents: the supercategory by id, where the format has one.
 
     Returns:
-        The class name by id, and a sentence for each name that several ids have but whose supercategories differ.
+        The class name by id, and a problem for each name shared by ids with different supercategories.
     """
     spelled = merge_spellings(names.values())
     merged = {key: spelled[name] for key, name in names.items()}
@@ -34,7 +34,7 @@ def merge_ids(names: Mapping[int, str], parents: Mapping[int, str] | None = None
 
 
 def ids_by_name(names: Mapping[int, str]) -> dict[str, list[int]]:
-    """The names that several ids have."""
+    """Returns the names shared by several ids, with these ids."""
     groups: dict[str, list[int]] = {}
     for key, name in names.items():
         groups.setdefault(name, []).append(key)
@@ -42,7 +42,7 @@ def ids_by_name(names: Mapping[int, str]) -> dict[str, list[int]]:
 
 
 def merged_notices(names: Mapping[int, str]) -> list[str]:
-    """A sentence for each class that several ids name."""
+    """Returns a note for each class named by several ids."""
     return [
         f"the ids {', '.join(map(str, ids))} are all named {name!r} and are read as one class"
         for name, ids in ids_by_name(names).items()

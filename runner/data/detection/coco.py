@@ -1,4 +1,4 @@
-"""COCO's JSON: one file a split, ``instances_*.json``, and the images in folders.
+"""COCO's JSON: one file per split, ``instances_*.json``, and the images in folders.
 
 Lin et al., "Microsoft COCO: common objects in context" (2014), https://cocodataset.org/#format-data
 """
@@ -36,14 +36,14 @@ class CocoDataModule(AnnotatedImagesDataModule):
 
     Annotation files are looked for in ``ROOT``, ``ROOT/annotations`` and in split folders (``train/*.json``);
     images in ``ROOT/images/SPLIT``, ``ROOT/SPLIT``, ``ROOT/images``, ``ROOT``, and beside the annotation file,
-    ``SPLIT`` being that of the file's name (``train2017``). A val split that there is not is cut from train.
+    where ``SPLIT`` is that of the file's name (``train2017``). A missing val split is split off from train.
 
     Args:
         root: the folder.
-        train, val, test: annotation files, relative to the root, where they are not found by their names.
-        images: the folder of images, relative to the root, where it is not found by its name.
+        train, val, test: annotation files, relative to the root, if they cannot be found by their names.
+        images: the folder of images, relative to the root, if it cannot be found by its name.
 
-    The others are those of AnnotatedImagesDataModule.
+    The other arguments are those of AnnotatedImagesDataModule.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class CocoDataModule(AnnotatedImagesDataModule):
         return problems + self.find_files()[1]
 
     def find_files(self) -> tuple[dict[str, Path], list[str]]:
-        """The annotation file of each split, and what is wrong with the search."""
+        """Returns the annotation file of each split, and the problems."""
         problems, found = [], {}
         for split, name in self.files.items():
             if name is not None and not (self.folder / name).is_file():
@@ -132,7 +132,7 @@ class CocoDataModule(AnnotatedImagesDataModule):
             self.dropped.add("images", len(unused), "no annotation file lists them", len(files), root, unused)
 
     def image_places(self, file: Path, split: str) -> list[Path]:
-        """The folders in which a file's images may lie, the likeliest first."""
+        """Returns the candidate folders of a file's images, most likely first."""
         stem = file.stem.removeprefix("instances_")
         if self.images is not None:
             base = self.folder / self.images
@@ -143,7 +143,7 @@ class CocoDataModule(AnnotatedImagesDataModule):
 
 
 def candidates(folder: Path) -> dict[str, list[Path]]:
-    """JSON files by the split they are for. One that names no split is for train, if it is the only one."""
+    """Returns the JSON files by split. A single file without a split in its name is for train."""
     split_folders = [entry for entry in sorted(folder.iterdir()) if entry.is_dir() and split_meant(entry.name)]
     found: dict[str, list[Path]] = {}
     nameless = []

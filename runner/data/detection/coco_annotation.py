@@ -10,7 +10,7 @@ __all__ = ["compact", "flag", "number", "sides_of"]
 
 
 def compact(entry: dict[str, Any]) -> Any:
-    """An annotation without its polygons, which are most of a file and would fill the memory."""
+    """Drops the polygons of an annotation, which make up most of a file, to save memory."""
     if "image_id" in entry and ("bbox" in entry or "segmentation" in entry):
         return (
             entry["image_id"], entry.get("category_id"), box_or_error(entry),
@@ -20,7 +20,7 @@ def compact(entry: dict[str, Any]) -> Any:
 
 
 def box_or_error(entry: dict[str, Any]) -> Any:
-    """``bbox``, or ``[x, y, width, height]`` around the ``segmentation`` if ``bbox`` is missing, null or empty; a
+    """Returns ``bbox``, or ``[x, y, width, height]`` around the ``segmentation`` if ``bbox`` is missing, null or empty; a
     ``ValueError`` if the segmentation cannot be read."""
     bbox, segmentation = entry.get("bbox"), entry.get("segmentation")
     if bbox or not segmentation:
@@ -32,7 +32,7 @@ def box_or_error(entry: dict[str, Any]) -> Any:
 
 
 def polygon_box(polygons: Any) -> list[float]:
-    """``[x, y, width, height]`` of polygons ``[[x1, y1, x2, y2, …], …]`` or of a single polygon."""
+    """Returns ``[x, y, width, height]`` of polygons ``[[x1, y1, x2, y2, …], …]`` or of a single polygon."""
     if not isinstance(polygons, list):
         raise ValueError(f"expected polygons or a run-length code, got {polygons!r}")
     rings = polygons if isinstance(polygons[0], list) else [polygons]
@@ -45,7 +45,7 @@ def polygon_box(polygons: Any) -> list[float]:
 
 
 def mask_box(code: dict[str, Any]) -> list[float]:
-    """``[x, y, width, height]`` of a run-length code, compressed or not."""
+    """Returns ``[x, y, width, height]`` of a compressed or uncompressed run-length encoding."""
     from pycocotools import mask
 
     height, width = (int(side) for side in code["size"])
@@ -55,7 +55,7 @@ def mask_box(code: dict[str, Any]) -> list[float]:
 
 
 def sides_of(bbox: Any) -> list[float]:
-    """Left, top, width and height; NaN for null. Numbers may be written as text.
+    """Returns left, top, width and height; NaN for null. Numbers may be strings.
 
     Raises:
         ValueError: these are not four numbers.

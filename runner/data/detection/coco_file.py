@@ -33,10 +33,10 @@ class CocoFile:
 
 
 def read_coco(file: Path, places: list[Path]) -> CocoFile:
-    """One annotation file. Categories with the same name and the same supercategory are one class.
+    """Reads one annotation file. Categories with the same name and the same supercategory are one class.
 
     Args:
-        places: folders in which the images may lie.
+        places: candidate folders of the images.
 
     Raises:
         DataError: the file is not COCO's JSON, several categories have the same name, or no image is found.
@@ -72,7 +72,7 @@ def read_coco(file: Path, places: list[Path]) -> CocoFile:
 
 
 def id_of(value: Any) -> str:
-    """The same for 7, 7.0 and "7": tools write each of them."""
+    """Returns the same key for 7, 7.0 and "7", since tools write all of them."""
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 

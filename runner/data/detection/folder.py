@@ -1,4 +1,4 @@
-"""The base of folders of annotated images."""
+"""The base class of folders of annotated images."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ logger = logging.getLogger(__name__)
 
 
 class AnnotatedImagesDataModule(DetectionDataModule):
-    """Image files with annotations in one of the usual formats; a subclass reads it.
+    """Image files with annotations in one of the usual formats; a subclass reads the format.
 
     Only the annotations are kept in memory; an image is read when it is its turn. Images without boxes are
     kept: they show what there is not.
@@ -43,9 +43,9 @@ class AnnotatedImagesDataModule(DetectionDataModule):
         bad_boxes: what is done about annotations that cannot be right (boxes without size or outside of their
             image, numbers that are none, classes without a name, images that are not there): ``refuse`` to
             train, ``drop`` what is bad, or ``clip``, which drops too, but cuts boxes at the image's edge.
-        num_images: only the first so many images of each split, to try things out.
-        val_fraction: of the training images, where there is no val split.
-        split_seed: of that cut.
+        num_images: use only this number of images of each split, for quick experiments.
+        val_fraction: fraction of the training images used for validation if there is no val split.
+        split_seed: seed of the random split.
         max_value: the brightest value of images with 16 or 32 bits or of floating-point numbers, which becomes white: 4095
             for 12 bits. 65535 for 16 bits when None.
     """
@@ -80,15 +80,14 @@ class AnnotatedImagesDataModule(DetectionDataModule):
         return Path(self.root).expanduser()
 
     def layout_problems(self) -> list[str]:
-        """What is wrong with the folder, by its listing alone."""
+        """Returns problems found in the listing of the folder."""
         return []
 
     def read(self) -> tuple[dict[str, Reading], list[str]]:
-        """What the annotations of each split say, and the names of the classes in the order of their labels. Fills
-        ``notices``.
+        """Returns the annotations of each split and the class names in the order of their labels. Fills ``notices``.
 
         Raises:
-            DataError: they cannot be read at all.
+            DataError: the annotations cannot be read.
         """
         raise TypeError(f"{type(self).__name__} does not say how it is read")
 
@@ -96,7 +95,7 @@ class AnnotatedImagesDataModule(DetectionDataModule):
         """Adds image files that no annotation refers to, and annotation files without an image, to ``dropped``."""
 
     def check(self) -> list[str]:
-        """Problems of the folder, of the annotation files, and of every image that they name. No image is opened."""
+        """Returns problems with the folder, the annotation files and the images they name. No image is opened."""
         problems = folder_problems(self.root) or self.layout_problems()
         if problems:
             return problems
@@ -110,10 +109,10 @@ class AnnotatedImagesDataModule(DetectionDataModule):
         return [refusal(found, split) for split, found in faults.items() if found]
 
     def setup(self, stage: str | None = None) -> None:
-        """Reads the annotations, once. A prediction needs none of them.
+        """Reads the annotations, once. Not needed for prediction.
 
         Raises:
-            DataError: they are not as they should be; every fault is counted and named.
+            DataError: the annotations have errors, which are counted and named.
         """
         if self.splits or stage == "predict":
             return
@@ -139,7 +138,7 @@ class AnnotatedImagesDataModule(DetectionDataModule):
         self._count_crowds()
 
     def annotated(self, readings: dict[str, Reading]) -> dict[str, Reading]:
-        """Without a test split that has no boxes at all, since it cannot be evaluated."""
+        """Removes a test split without any boxes, since it cannot be evaluated."""
         for split, reading in readings.items():
             names = reading.unannotated
             total = len(reading.table) + len(names)
@@ -151,7 +150,7 @@ class AnnotatedImagesDataModule(DetectionDataModule):
         }
 
     def _has_boxes(self, test: BoxTable) -> bool:
-        """Whether the test split can be evaluated; reported as left out where it cannot."""
+        """Returns whether the test split can be evaluated; otherwise it is reported as left out."""
         if not test.crowd.all():
             return True
         reason = "the test split has no boxes, so it cannot be evaluated"
@@ -171,7 +170,7 @@ class AnnotatedImagesDataModule(DetectionDataModule):
         return tables, notes
 
     def _parts(self, sources: dict[str, BoxFileSource]) -> dict[str, tuple[BoxFileSource, Tensor]]:
-        """Source and indices of each split; val is cut from train where there is none."""
+        """Returns source and indices of each split; a missing val split is split off from train."""
         parts = {split: (source, torch.arange(len(source))) for split, source in sources.items()}
         if "val" not in parts:
             train, val, _ = split_indices(len(sources["train"]), self.val_fraction, seed=self.split_seed)

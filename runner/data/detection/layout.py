@@ -1,4 +1,4 @@
-"""Where things lie in a folder of annotated images, as the tools and the people of this field leave them."""
+"""Common folder layouts of annotated images."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MAX_LINK_BYTES = 4096
 
 
 def split_meant(name: str) -> str | None:
-    """``train``, ``val`` or ``test``, if a word of the name means one: ``instances_train2017`` → ``train``."""
+    """Returns ``train``, ``val`` or ``test`` if a word of the name means one: ``instances_train2017`` → ``train``."""
     for word in (name, *re.split(r"[^a-z]+", name.lower())):
         if split := split_of_folder(word):
             return split
@@ -24,7 +24,7 @@ def split_meant(name: str) -> str | None:
 
 
 def folder_problems(root: str | None) -> list[str]:
-    """Sentences about a root that is no folder."""
+    """Returns a problem if the root is not a folder."""
     here = f"data.root={root}"
     folder = Path(root).expanduser()
     if not folder.exists():
@@ -37,7 +37,7 @@ def folder_problems(root: str | None) -> list[str]:
 
 
 def find_image_folder(candidates: Iterable[Path], names: Sequence[str]) -> Path | None:
-    """The first folder that has one of the named images."""
+    """Returns the first folder that contains one of the named images."""
     tried = names[:1] + names[len(names) // 2 : len(names) // 2 + 1] + names[-1:]
     for folder in candidates:
         if folder.is_dir() and any(find_path(folder, name) for name in tried):
@@ -46,7 +46,7 @@ def find_image_folder(candidates: Iterable[Path], names: Sequence[str]) -> Path 
 
 
 def broken_link(folder: Path) -> str | None:
-    """Where a symbolic link leads that was copied as a text file, as Git on Windows and some archives do."""
+    """Returns the target of a symbolic link that was copied as a text file, as Git on Windows and some archives do."""
     if not folder.is_file() or folder.stat().st_size > MAX_LINK_BYTES:
         return None
     try:
@@ -58,7 +58,7 @@ def broken_link(folder: Path) -> str | None:
 
 
 def link_problem(place: Path, target: str) -> str:
-    """What to do about such a file, for the user."""
+    """Returns a hint about such a file, for messages."""
     return (
         f"{place} is a text file that says {target!r}: a symbolic link that was copied as a file. "
         f"Give data.images={target}."
@@ -66,6 +66,6 @@ def link_problem(place: Path, target: str) -> str:
 
 
 def no_images_problem(tried: Iterable[Path], example: str) -> str:
-    """Why no image was found, for the user."""
+    """Returns the reason why no image was found, for messages."""
     places = ", ".join(dict.fromkeys(str(folder) for folder in tried))
     return f"{example} is in none of {places}. Say where the images are with data.images=FOLDER."

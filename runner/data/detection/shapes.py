@@ -1,4 +1,4 @@
-"""Circles, squares and triangles to be found: drawn from a seed, without any file."""
+"""Synthetic detection data set of circles, squares and triangles, generated from a seed."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ __all__ = ["ShapesDetectionDataModule", "ShapesSource"]
 
 
 class ShapesSource:
-    """Scenes with their boxes, each drawn when asked for.
+    """Scenes with their boxes, drawn lazily.
 
     Args:
-        num_images: how many there are.
-        seed: of all of them.
+        num_images: number of images.
+        seed: seed of all images.
     """
 
     def __init__(self, num_images: int, seed: int, image_size: int, max_objects: int):
@@ -51,10 +51,10 @@ class ShapesDetectionDataModule(DetectionDataModule):
     """Generated scenes with boxes around three classes of shapes.
 
     Args:
-        num_train, num_val, num_test: images of each split; no two have an image in common.
+        num_train, num_val, num_test: images of each split; the splits share no images.
         image_size: side of the square images, in pixels.
-        max_objects: shapes in an image, at most.
-        scene_seed: of what is drawn.
+        max_objects: maximum number of shapes per image.
+        scene_seed: seed of the scenes.
     """
 
     no_folds = "each of its splits is drawn for itself (data.scene_seed draws others)"
@@ -82,7 +82,7 @@ class ShapesDetectionDataModule(DetectionDataModule):
         self.scene_seed = scene_seed
 
     def setup(self, stage: str | None = None) -> None:
-        """Draws the training boxes once, to count them. A prediction needs none of them."""
+        """Draws the training boxes once, to count them. Not needed for prediction."""
         if self.splits or stage == "predict":
             return
         sources = {

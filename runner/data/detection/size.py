@@ -1,4 +1,4 @@
-"""How large the images of a data set usually are."""
+"""Typical image sizes of a data set."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from runner.data.images.decode import decode_image
 __all__ = ["usual_sides", "wrong_sizes"]
 
 MAX_SHORTER, MAX_LONGER = 800, 1333
-"""Where detectors stop to gain from larger images (Lin et al. 2016, arXiv:1612.03144, and all after it)."""
+"""Size above which detectors no longer gain from larger images (Lin et al. 2016, arXiv:1612.03144)."""
 NUM_OPENED = 200
 ORIENTATION = 274
 """EXIF's tag; its values 5 to 8 swap width and height."""
 
 
 def usual_sides(root: Path, table: BoxTable, positions: Sequence[int]) -> tuple[int, int]:
-    """What the shorter and the longer side of an image come to: the median of the one, the most of the other.
+    """Returns the median of the shorter sides and the maximum of the longer sides of the images.
 
-    Of images whose size no annotation tells, up to 200 are opened, but not decoded.
+    Up to 200 images whose annotation states no size are opened, but not decoded.
     """
     sizes = table.sizes[list(positions)]
     sizes = sizes[(sizes > 0).all(1)]
@@ -36,7 +36,7 @@ def usual_sides(root: Path, table: BoxTable, positions: Sequence[int]) -> tuple[
 
 
 def size_of(path: Path) -> tuple[int, int] | None:
-    """Width and height; None for a file that is no image (it is named when its turn comes)."""
+    """Returns width and height; None for a file that is not an image (it is reported when it is decoded)."""
     try:
         with Image.open(path) as image:
             return image.size
@@ -45,7 +45,7 @@ def size_of(path: Path) -> tuple[int, int] | None:
 
 
 def wrong_sizes(root: Path, table: BoxTable, missing: Collection[int] = ()) -> dict[int, str]:
-    """Positions of the images whose size is not the one in their annotation, with both sizes.
+    """Returns the positions of the images whose size differs from their annotation, with both sizes.
 
     The size of an image is the one after the rotation that its EXIF orientation asks for, because training sees the
     image so. An annotation with the size before the rotation is wrong too: its boxes may refer to the stored or to the
@@ -71,7 +71,7 @@ def wrong_sizes(root: Path, table: BoxTable, missing: Collection[int] = ()) -> d
 
 
 def sizes_of(path: Path) -> tuple[tuple[int, int] | None, tuple[int, int] | None]:
-    """Width and height as stored, and as displayed; None for a file that cannot be read."""
+    """Returns width and height as stored, and as displayed; None for an unreadable file."""
     try:
         with Image.open(path) as image:
             stored, rotated = image.size, image.getexif().get(ORIENTATION, 1) in (5, 6, 7, 8)

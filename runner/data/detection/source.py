@@ -1,4 +1,4 @@
-"""Annotated images as the source of splits, and their way into batches."""
+"""Annotated images as the source of splits, and their collation."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["BoxFileSource", "ToUnit", "collate_boxes", "make_target"]
 
 
 def make_target(boxes: Any, labels: Any, areas: Any = None, crowd: Any = None) -> dict[str, Tensor]:
-    """The truth of one image: ``boxes`` float64 ``(n, 4)`` xyxy in pixels, ``labels`` int64 ``(n,)`` from 0,
+    """Builds the target of one image: ``boxes`` float64 ``(n, 4)`` xyxy in pixels, ``labels`` int64 ``(n,)`` from 0,
     ``area`` float32 ``(n,)`` (of the boxes, where none or NaN is given) and ``iscrowd`` bool ``(n,)``."""
     boxes = torch.as_tensor(boxes, dtype=torch.float64).reshape(-1, 4)
     of_boxes = (boxes[:, 2:] - boxes[:, :2]).prod(1).float()
@@ -32,7 +32,7 @@ def make_target(boxes: Any, labels: Any, areas: Any = None, crowd: Any = None) -
 
 
 class BoxFileSource:
-    """Image files of any size with their boxes; an image is decoded when asked for.
+    """Image files of any size with their boxes, decoded lazily.
 
     Args:
         root: the folder the table's paths are relative to.
@@ -48,7 +48,7 @@ class BoxFileSource:
         return len(self.table)
 
     def __getitem__(self, index: int) -> tuple[Tensor, dict[str, Tensor]]:
-        """The image, uint8 ``(3, H, W)``, and its truth as ``make_target`` has it.
+        """Returns the image, uint8 ``(3, H, W)``, and its target; see ``make_target``.
 
         Raises:
             BrokenSampleError: the file cannot be read, or has another size than its annotation says.
@@ -56,11 +56,11 @@ class BoxFileSource:
         table = self.table
         image = read_image(self.root / table.paths[index], self.max_value)
         height, width = image.shape[-2:]
-        told = tuple(table.sizes[index].tolist())
-        if all(told) and told != (width, height):
+        annotated = tuple(table.sizes[index].tolist())
+        if all(annotated) and annotated != (width, height):
             raise BrokenSampleError(
                 f"{self.root / table.paths[index]} has {width} × {height} pixels, but its annotation was made for "
-                f"{told[0]} × {told[1]}: its boxes would lie elsewhere. Was it resized, or turned (EXIF)?"
+                f"{annotated[0]} × {annotated[1]}: its boxes would lie elsewhere. Was it resized, or turned (EXIF)?"
             )
         own = table.boxes_of(index)
         boxes = table.boxes[own].copy()
@@ -73,13 +73,13 @@ class BoxFileSource:
 
 
 def collate_boxes(samples: Sequence[tuple[Tensor, dict[str, Tensor]]]) -> dict[str, Any]:
-    """Images of any size stay a list: ``{"inputs": [(3, H, W), …], "targets": [{…}, …]}``."""
+    """Collates images of any size to lists: ``{"inputs": [(3, H, W), …], "targets": [{…}, …]}``."""
     inputs, targets = zip(*samples, strict=True)
     return {"inputs": list(inputs), "targets": list(targets)}
 
 
 class ToUnit(nn.Module):
-    """uint8 images as float32 from 0 to 1, alone, in batches or in lists. Detectors standardise them themselves."""
+    """Converts uint8 images, single, batched or in lists, to float32 from 0 to 1. Detectors standardize them themselves."""
 
     def forward(self, inputs: Any) -> Any:
         if isinstance(inputs, Tensor):

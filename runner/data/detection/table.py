@@ -1,4 +1,4 @@
-"""The boxes of many images in a few arrays: what stays in memory of a data set whose images do not."""
+"""The boxes of many images in a few arrays, which are kept in memory; the images are not."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ __all__ = ["BoxTable", "Reading"]
 
 @dataclass
 class BoxTable:
-    """N images with M boxes, those of an image one after the other.
+    """N images with M boxes, grouped by image.
 
     Attributes:
-        paths: of the images, relative to one folder.
+        paths: paths of the images, relative to one folder.
         sizes: int32 ``(N, 2)``, width and height in pixels; 0 where no annotation states them.
         first: int64 ``(N + 1,)``: image i has the boxes ``first[i]`` to ``first[i + 1]``.
         boxes: float64 ``(M, 4)``, xyxy in pixels, or as parts of width and height if ``relative``.
-        labels: int32 ``(M,)``; -1 for a class that is not one of the data set's.
-        areas: float32 ``(M,)``, of the things themselves in square pixels; NaN where only the box is known.
-        crowd: bool ``(M,)``: many things, or a doubtful one; not trained on, and no error to miss or to find.
+        labels: int32 ``(M,)``; -1 for unknown classes.
+        areas: float32 ``(M,)``, areas of the objects in square pixels; NaN if only the box is known.
+        crowd: bool ``(M,)``: crowds and difficult objects; excluded from training and ignored by the metrics.
     """
 
     paths: list[str]
@@ -46,7 +46,7 @@ class BoxTable:
         crowd: Sequence[bool] | np.ndarray | None = None,
         relative: bool = False,
     ) -> BoxTable:
-        """From boxes in any order, ``image`` being the position of each one's image in ``paths``."""
+        """Builds a table from boxes in any order; ``image`` is the position of each box's image in ``paths``."""
         image = np.asarray(image, dtype=np.int64)
         order = np.argsort(image, kind="stable")
         count = len(image)
@@ -78,14 +78,14 @@ class BoxTable:
         return slice(int(self.first[position]), int(self.first[position + 1]))
 
     def keep_boxes(self, kept: np.ndarray) -> BoxTable:
-        """The same images with some of the boxes, bool ``(M,)``."""
+        """Returns the same images with a subset of the boxes, bool ``(M,)``."""
         return BoxTable.build(
             self.paths, self.image[kept], self.boxes[kept], self.labels[kept], self.sizes,
             self.areas[kept], self.crowd[kept], self.relative,
         )  # fmt: skip
 
     def keep_images(self, kept: np.ndarray) -> BoxTable:
-        """Some of the images, bool ``(N,)``, with their boxes."""
+        """Returns a subset of the images, bool ``(N,)``, with their boxes."""
         inside = kept[self.image]
         position = np.cumsum(kept) - 1
         paths = [path for path, stays in zip(self.paths, kept, strict=True) if stays]
@@ -95,7 +95,7 @@ class BoxTable:
         )  # fmt: skip
 
     def digest(self) -> bytes:
-        """Fingerprint of paths and boxes."""
+        """Returns a digest of paths and boxes."""
         digest = hashlib.blake2b("\0".join(self.paths).encode(), digest_size=16)
         boxes = self.boxes.astype(np.float32)  # the fingerprints of earlier runs were made of single precision
         for array in (self.sizes, self.first, boxes, self.labels, self.areas, self.crowd):
@@ -105,13 +105,13 @@ class BoxTable:
 
 @dataclass
 class Reading:
-    """What a reader found.
+    """The annotations of one split, as read from files.
 
     Attributes:
-        table: with every box as it stands in the files, the bad ones too.
+        table: all boxes as stored in the files, including faulty ones.
         root: the folder that the table's paths are relative to.
         corrupt: files, or lines of them, that cannot be read, with the reason.
-        unknown: names or ids of classes that are not the data set's, as they stand in the files.
+        unknown: names or ids of unknown classes, as stored in the files.
         unannotated: images without any annotation file. Reported as left out.
     """
 

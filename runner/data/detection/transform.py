@@ -1,4 +1,4 @@
-"""Random changes of training images that move the boxes with the pixels."""
+"""Random augmentation of training images together with their boxes."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from runner.data.images.augment import ImageAugment, random_color, random_erase,
 __all__ = ["BoxAugment", "without_crowd"]
 
 MIN_SIDE_PX = 2
-"""What a crop leaves of a thing must be larger than this to count."""
+"""Minimum size of the visible part of an object after a crop."""
 HOW_OFTEN = 0.5
 VISIBLE = [0.0, 0.1, 0.3, 0.5, 1.0]
-"""What the crop and the thing most visible in it have in common, as IoU; 1 leaves the image whole. Each try costs
-0.3 ms, and those for more than 0.5 mostly fail."""
+"""Minimum IoU of a crop with its most visible object; 1 keeps the whole image. Each attempt takes 0.3 ms, and attempts
+for more than 0.5 mostly fail."""
 
 
 def without_crowd(image: Tensor, target: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
-    """A sample for training: without crowds and doubtful objects, and with boxes in the precision of models, float32."""
+    """Removes crowds and difficult objects from a training sample, and converts its boxes to float32."""
     target = target | {"boxes": target["boxes"].float()}
     if not target["iscrowd"].any():
         return image, target
@@ -33,15 +33,15 @@ def without_crowd(image: Tensor, target: dict[str, Tensor]) -> tuple[Tensor, dic
 
 
 class BoxAugment:
-    """The changes of an ``ImageAugment``, for images with boxes.
+    """The augmentations of an ``ImageAugment``, for images with boxes.
 
     Its random crop becomes a zoom: half of the images are laid on a larger, even ground, and of each a part is
     cut out in which things are still to be seen (Liu et al. 2015, arXiv:1512.02325). The size of the image
     changes with it: detectors bring images to one size themselves.
 
     Args:
-        augment: says what is done and how much. A zoom goes as far as its ``min_scale``, in area.
-        can_flip: whether a mirrored thing is one of the same class.
+        augment: the augmentations and their strengths. ``min_scale`` limits the zoom, in area.
+        can_flip: whether mirroring preserves the class of an object.
     """
 
     def __init__(self, augment: ImageAugment, can_flip: bool = True):
@@ -52,7 +52,7 @@ class BoxAugment:
         self.crop = v2.RandomIoUCrop(min_scale=side, sampler_options=VISIBLE, trials=5) if side < 1 else None
 
     def __call__(self, image: Tensor, target: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
-        """One image, uint8 ``(3, H, W)``, and its truth, as this epoch sees them."""
+        """Augments one image, uint8 ``(3, H, W)``, and its target."""
         image, target = without_crowd(image, target)
         boxes = BoundingBoxes(target["boxes"], format="XYXY", canvas_size=image.shape[-2:])
         sample: dict[str, Any] = {"image": Image(image), "boxes": boxes, "labels": target["labels"]}
@@ -73,14 +73,14 @@ class BoxAugment:
 
 
 def rotate(sample: dict[str, Any], degrees: float) -> dict[str, Any]:
-    """Turned about the centre; a box becomes the smallest upright one around the turned box."""
+    """Rotates an image about its centre; a box becomes the smallest axis-aligned box around the rotated box."""
     mode = v2.InterpolationMode.BILINEAR
     turned = F.rotate(sample["image"], degrees, interpolation=mode, fill=114)
     return sample | {"image": turned, "boxes": F.rotate(sample["boxes"], degrees)}
 
 
 def seen(boxes: Tensor, labels: Tensor, size: tuple[int, int]) -> dict[str, Tensor]:
-    """The truth that is left inside an image of ``(height, width)``."""
+    """Returns the targets that remain inside an image of ``(height, width)``."""
     height, width = size
     limits = torch.tensor([width, height, width, height], dtype=boxes.dtype)
     boxes = boxes.clamp(min=0).minimum(limits)

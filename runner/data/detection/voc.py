@@ -41,7 +41,7 @@ class VocDataModule(AnnotatedImagesDataModule):
         difficult: what is done with objects marked as difficult: ``ignore`` them in training, and count it
             neither as right nor as wrong when they are found; or ``keep`` them like all others.
 
-    The others are those of AnnotatedImagesDataModule.
+    The other arguments are those of AnnotatedImagesDataModule.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class VocDataModule(AnnotatedImagesDataModule):
 
     @property
     def base(self) -> Path:
-        """The folder that has ``Annotations``: the root, or the one folder below it that has."""
+        """The folder that contains ``Annotations``: the root or its only such subfolder."""
         below = [path.parent for path in (*self.folder.glob("*/Annotations"), *self.folder.glob("*/*/Annotations"))]
         return below[0] if len(below) == 1 and not (self.folder / "Annotations").is_dir() else self.folder
 

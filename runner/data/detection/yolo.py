@@ -42,7 +42,7 @@ class YoloDataModule(AnnotatedImagesDataModule):
         config: the YAML file, relative to the root, where there are several.
         images: the folder of images, relative to the root, where it is not ``images``.
 
-    The others are those of AnnotatedImagesDataModule.
+    The other arguments are those of AnnotatedImagesDataModule.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class YoloDataModule(AnnotatedImagesDataModule):
         return []
 
     def read_config(self) -> dict[str, Any]:
-        """The YAML file, with ``names`` as a list.
+        """Returns the content of the YAML file, with ``names`` as a list.
 
         Raises:
             DataError: there is none, or several, or it names no classes.

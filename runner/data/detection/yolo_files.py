@@ -46,7 +46,7 @@ def listed_image(line: str, bases: Sequence[Path]) -> Path:
 
 
 def read_labels(file: Path, corrupt: list[str]) -> list[tuple[int, tuple[float, float, float, float]]] | None:
-    """Classes and boxes of one image; None where there is no file. What cannot be read goes into ``corrupt``."""
+    """Reads classes and boxes of one image; None without a file. Unreadable lines are appended to ``corrupt``."""
     try:
         lines = file.read_text(encoding="utf-8-sig").splitlines()
     except FileNotFoundError:

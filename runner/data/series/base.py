@@ -42,7 +42,7 @@ class SeriesDataModule(DataModule):
 
     Args:
         input_steps: L, what is read.
-        horizon_steps: H, what is forecast behind it.
+        horizon_steps: H, the number of steps to forecast after it.
         target: names of the K columns to forecast; all when None.
         season_steps: period of the series in steps, such as 24 for hours of a day or 12 for months of a year. The
             seasonal-naive forecast repeats the last season. None repeats the last value.

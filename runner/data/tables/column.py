@@ -68,8 +68,8 @@ def assign_roles(
     """Words are categories, numbers are numbers, dates are dates.
 
     Args:
-        categorical: columns to take as categories whatever they hold.
-        max_integer_categories: whole numbers of so many different values at most are categories, too.
+        categorical: columns to treat as categories regardless of their content.
+        max_integer_categories: integer columns with at most this number of distinct values are categories, too.
     """
     roles = ColumnRoles()
     for name in table.columns:

@@ -1,4 +1,4 @@
-"""What is learnt from the training rows of a table, kept as plain numbers and words."""
+"""Statistics fitted on the training rows of a table, stored as plain numbers and strings."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def learn(
         limits: ``max_integer_categories``, ``min_category_count``, ``max_categories`` and ``date_parts``.
 
     Returns:
-        What was learnt, and what a person should know about it.
+        The fitted statistics, and notes for the user.
 
     Raises:
         DataError: no feature differs between the training rows.

@@ -45,7 +45,7 @@ FORMATS = [NumberFormat(decimal, thousands) for thousands in ("", ",", ".", " ",
 
 
 def to_numbers(column: pd.Series) -> pd.Series:
-    """Text as float64: NaN where there is no finite number."""
+    """Converts text to float64; NaN for anything but finite numbers."""
     return pd.to_numeric(column, errors="coerce").astype("float64").replace([np.inf, -np.inf], np.nan)
 
 

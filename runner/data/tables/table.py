@@ -36,7 +36,7 @@ WHOLE_FILE_BYTES = 200_000_000  # of a larger file only the first line is looked
 class TableDataModule(DataModule):
     """A CSV file (or one with any other separator); one column, or several numbers, are the target.
 
-    Numbers are standardised, categories one-hot, missing values filled in; all of it learnt from the training
+    Numbers are standardized, categories one-hot encoded, missing values imputed; all statistics come from the training
     rows alone and kept in the checkpoint. Rows without a target are left out.
 
     Args:
@@ -52,7 +52,7 @@ class TableDataModule(DataModule):
             missing value among numbers.
         ignore: columns to leave out.
         categorical: columns of numbers that are categories; a target of numbers that are classes.
-        max_integer_categories: whole numbers of so many different values at most are categories, too.
+        max_integer_categories: integer columns with at most this number of distinct values are categories, too.
         min_category_count: categories of fewer training rows share a slot with the unknown ones.
         max_categories: of a column; the less frequent ones share that slot, too.
         label_strip: characters to strip from both ends of class labels.
@@ -70,7 +70,7 @@ class TableDataModule(DataModule):
         split_seed: of that cut.
 
     Attributes:
-        fitted: what was learnt from the training rows; known after ``setup`` or ``load_state_dict``.
+        fitted: statistics of the training rows; available after ``setup`` or ``load_state_dict``.
     """
 
     extra_facts = ("feature_names", "target_names", "target_mean", "target_std", "notes")
@@ -277,10 +277,10 @@ class TableDataModule(DataModule):
         return {} if self.fitted is None else self.fitted.state_dict()
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Takes over what was learnt, so that ``setup`` learns nothing anew.
+        """Restores the fitted statistics, so that ``setup`` does not compute them.
 
         Raises:
-            DataError: ``setup`` already learnt something else: the file has changed since.
+            DataError: ``setup`` already computed different statistics: the file has changed.
         """
         self.reject_change(state_dict, str(self.path), "its columns, categories or statistics differ")
         self._use(TableFit.from_state_dict(state_dict), self.notes)

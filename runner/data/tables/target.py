@@ -115,7 +115,7 @@ def report_missing_targets(
 
 
 def target_problems(targets: pd.DataFrame, categorical: Sequence[str], problem: Problem) -> list[str]:
-    """Targets that cannot be learnt, or not in this way."""
+    """Returns problems with targets that cannot be trained on as configured."""
     if problem == "classification" and targets.shape[1] > 1:
         return [
             f"data.target names {targets.shape[1]} columns; a classification has one. Name one, or choose "

@@ -1,4 +1,4 @@
-"""The base of sets of texts: cut into splits, a vocabulary learnt from the training texts, token ids."""
+"""The base class of text data sets: splits, a vocabulary built from the training texts, and token ids."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ FEWEST = 3
 
 
 class TextDataModule(DataModule):
-    """Texts, each of one class. The vocabulary is learnt from the training texts alone and kept in the checkpoint.
+    """Texts, each of one class. The vocabulary is built from the training texts only and kept in the checkpoint.
 
     A subclass says with ``read`` where the texts come from.
 
     Args:
         path: the file or the folder that holds the texts.
-        tokens: what a text is cut into: words, characters, or byte pairs learnt from the training texts.
+        tokens: the token type: words, characters, or byte pairs trained on the training texts.
         vocab_size: the most tokens there may be; 20 000 words, 10 000 characters or 4 000 byte pairs when None.
         min_count: tokens that occur less often in the training texts are unknown ones.
         lowercase: read capitals as small letters.
@@ -283,10 +283,10 @@ class TextDataModule(DataModule):
         return {"tokenizer": self.tokenizer.to_json(), "class_names": self.class_names}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Takes over the vocabulary, so that ``setup`` learns none anew.
+        """Restores the vocabulary, so that ``setup`` does not compute it.
 
         Raises:
-            DataError: ``setup`` already learnt another one: the texts have changed since.
+            DataError: ``setup`` already computed a different one: the texts have changed.
         """
         self.reject_change(state_dict, self.title, "another vocabulary comes out of it")
         self.tokenizer = TextTokenizer.from_json(state_dict["tokenizer"])

@@ -121,7 +121,7 @@ def utf8_file(path: Path, folder: Path) -> Path:
 
 
 def tokenizer_of(corpus: Corpus, folder: Path, **options) -> TextTokenizer:
-    """The vocabulary of the training part; learnt once."""
+    """Returns the vocabulary of the training part; built once."""
     name = key_of(corpus.digest, corpus.bounds, sorted(options.items()))
     file = folder / f"{name}.vocabulary.json"
     with locked_folder(folder, name):

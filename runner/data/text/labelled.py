@@ -173,10 +173,10 @@ class LabelledStepsDataModule(DataModule):
         return {"tokenizer": self.tokenizer.to_json(), "class_names": self.class_names}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Takes over vocabulary and classes, so that ``setup`` learns none anew.
+        """Restores vocabulary and classes, so that ``setup`` does not compute them.
 
         Raises:
-            DataError: ``setup`` already learnt others: the sequences have changed since.
+            DataError: ``setup`` already computed different ones: the sequences have changed.
         """
         self.reject_change(state_dict, self.source_name(), "another vocabulary comes out of it")
         self.tokenizer = TextTokenizer.from_json(state_dict["tokenizer"])

@@ -30,7 +30,7 @@ class LanguageDataModule(DataModule):
 
     Args:
         path: the file, in UTF-8, UTF-16 or UTF-32.
-        tokens: what the text is cut into: characters, words, or byte pairs learnt from the training part.
+        tokens: the token type: characters, words, or byte pairs trained on the training part.
         vocab_size: the most tokens there may be; 10 000 characters, 20 000 words or 4 000 byte pairs when None.
         min_count: rarer tokens of the training part are unknown ones.
         window: tokens that back-propagation goes back.
@@ -183,10 +183,10 @@ class LanguageDataModule(DataModule):
         return {} if self.tokenizer is None else {"tokenizer": self.tokenizer.to_json()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Takes over the vocabulary, so that ``setup`` learns none anew.
+        """Restores the vocabulary, so that ``setup`` does not compute it.
 
         Raises:
-            DataError: ``setup`` already learnt another one: the text has changed since.
+            DataError: ``setup`` already computed a different one: the text has changed.
         """
         self.reject_change(state_dict, str(self.file), "another vocabulary comes out of it")
         self.tokenizer = TextTokenizer.from_json(state_dict["tokenizer"])

@@ -64,7 +64,7 @@ class PairSplit(SequenceSplit):
 
 
 class PairsDataModule(DataModule):
-    """The base: a vocabulary for the sources and one for the targets, learnt from the training pairs alone and kept in
+    """The base class: vocabularies for sources and targets, built from the training pairs only and kept in
     the checkpoint.
 
     Args:
@@ -179,17 +179,17 @@ class PairsDataModule(DataModule):
         return "end" if number == END else self.tokenizers[side].token(number).replace(" ", "·")
 
     def text_of(self, split: str, index: int) -> str:
-        """The source of a sample as it is written."""
+        """Returns the source text of a sample."""
         return self.splits[split].source.texts[index][0]
 
     def state_dict(self) -> dict[str, Any]:
         return {side: tokenizer.to_json() for side, tokenizer in self.tokenizers.items()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Takes over the vocabularies, so that ``setup`` learns none anew.
+        """Restores the vocabularies, so that ``setup`` does not compute them.
 
         Raises:
-            DataError: ``setup`` already learnt others: the texts have changed since.
+            DataError: ``setup`` already computed different ones: the texts have changed.
         """
         self.reject_change(state_dict, self.title, "other vocabularies come out of it")
         self.tokenizers = {side: TextTokenizer.from_json(text) for side, text in state_dict.items()}

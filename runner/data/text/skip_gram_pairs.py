@@ -45,7 +45,7 @@ class NeighbourSplit(TokenFileDataset):
     Args:
         file: token ids, uint16 or uint32 as its suffix says; it is mapped, not read.
         counts: of each token in the training text, ``(V,)``.
-        window: a neighbour is up to so many words away, the nearer ones more often.
+        window: maximum distance of a context word; nearer words are drawn more often.
         num_negatives: k.
         frequent: words rarer than this share of the text count in full (Mikolov et al., arXiv:1310.4546).
         fixed: draws the same in every epoch, for validation.

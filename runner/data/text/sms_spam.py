@@ -20,7 +20,7 @@ CLASSES = ("ham", "spam")
 class SmsSpamDataModule(TextDataModule):
     """The collection's file, or the folder it lies in: a label, a tab and a message in each line.
 
-    There is no official split. Every tenth message repeats another one: see ``duplicates``.
+    The data set has no official split. Every tenth message repeats another one: see ``duplicates``.
     """
 
     title = "sms_spam"

@@ -70,7 +70,7 @@ class BucketSampler(EpochBatchSampler):
     """Batches of sequences of like length, so that little of them is padding.
 
     An epoch's permutation is cut into pools of batches, each pool sorted by length, and the batches are shuffled. All
-    of it depends on seed and epoch alone, so an interrupted epoch goes on exactly.
+    of it depends only on seed and epoch, so that an interrupted epoch resumes exactly.
 
     Args:
         lengths: of each sample of the split.

@@ -19,7 +19,7 @@ __all__ = ["StreamSampler", "StreamSplit"]
 
 
 class StreamSampler(EpochBatchSampler):
-    """Batches of keys ``(epoch, (first token, behind the last, whether a stream begins))``.
+    """Batches of keys ``(epoch, (first token, end, whether a stream begins))``.
 
     The text is cut into ``batch_size`` streams of one length; batch k holds the k-th window of each, so that a
     recurrent state can be carried from batch to batch. With several ranks each keeps its streams.

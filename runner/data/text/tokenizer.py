@@ -1,4 +1,4 @@
-"""Text to token ids and back: by character, by word, or by byte-pair encoding learnt from the training text."""
+"""Text to token ids and back: by character, by word, or by byte-pair encoding trained on the training text."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ CONTINUED = frozenset(
     chr(byte) if 0xA1 <= byte and byte != 0xAD else chr(256 + 33 + byte - 0x7F if byte != 0xAD else 323)
     for byte in range(0x80, 0xC0)
 )
-"""How byte pairs spell bytes that go on with a character: printable ones as themselves, the others from U+0100 on."""
+"""Characters for the bytes of byte-pair tokens: printable bytes as themselves, the others from U+0100 on."""
 DEFAULT_SIZE = {"char": 10_000, "word": 20_000, "bpe": 4_000}
 SMALLEST = {"char": len(SPECIAL) + 1, "word": len(SPECIAL) + 1, "bpe": len(SPECIAL) + NUM_BYTES}
 
@@ -73,7 +73,7 @@ class TextTokenizer:
 
     @classmethod
     def of_words(cls, sequences: Iterable[Sequence[str]], max_size: int | None, min_count: int) -> TextTokenizer:
-        """A vocabulary of tokens that are told apart already."""
+        """Builds a vocabulary from text that is already tokenized."""
         counts = Counter(word for words in sequences for word in words)
         size = max_size or DEFAULT_SIZE["word"]
         return cls(from_counts(counts, "word", size, min_count, pre_tokenizers.WhitespaceSplit(), None))
@@ -106,7 +106,7 @@ class TextTokenizer:
         return table
 
     def encode_words(self, words: Sequence[str]) -> list[int]:
-        """Ids of tokens that are told apart already, one each."""
+        """Returns the ids of text that is already tokenized, one per token."""
         found = (self._tokenizer.token_to_id(word) for word in words)
         return [UNKNOWN if number is None or number < len(SPECIAL) else number for number in found]
 

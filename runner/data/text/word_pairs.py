@@ -33,8 +33,8 @@ class WordPairsDataModule(DataModule):
         path: the text in UTF-8, UTF-16 or UTF-32; the language reference that comes with Python when None.
         vocab_size: the most frequent words that get a vector.
         min_count: rarer words get none.
-        window: a neighbour is up to so many words away.
-        num_negatives: false neighbours that each true one is told apart from.
+        window: maximum distance of a context word.
+        num_negatives: negative samples per context word.
         frequent: words with a larger share of the text than this count less.
         val_fraction, test_fraction: of the text, at its end.
         data_dir: where token files are kept; see ``runner.data.download.file.data_folder``.
@@ -122,7 +122,7 @@ class WordPairsDataModule(DataModule):
         """Words that have a vector.
 
         Raises:
-            DataError: one that has none; the nearest is told.
+            DataError: a word has no vector; the message names the most similar word.
         """
         for word in paths:
             (number, *more) = self.tokenizer.encode(word) or [UNKNOWN]
@@ -135,7 +135,7 @@ class WordPairsDataModule(DataModule):
         return [self.tokenizer.token(number) for number in range(len(SPECIAL), len(self.tokenizer))]
 
     def present(self, row: dict[str, Any]) -> dict[str, Any]:
-        """A row of a prediction with words in place of ids."""
+        """Returns a row of a prediction with words instead of ids."""
         return row | {"nearest": ", ".join(self.tokenizer.token(number) for number in row["nearest"])}
 
     def state_dict(self) -> dict[str, Any]:
@@ -145,7 +145,7 @@ class WordPairsDataModule(DataModule):
         """Takes over the vocabulary.
 
         Raises:
-            DataError: ``setup`` already learnt another one: the text has changed since.
+            DataError: ``setup`` already computed a different one: the text has changed.
         """
         self.reject_change(state_dict, str(self.file), "another vocabulary comes out of it")
         self.tokenizer = TextTokenizer.from_json(state_dict["tokenizer"])
