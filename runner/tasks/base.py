@@ -1,4 +1,4 @@
-"""The base of every task."""
+"""Base class of all tasks."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ __all__ = ["StepOutput", "Task"]
 
 @dataclass
 class StepOutput:
-    """What one batch gave.
+    """Loss and outputs of one batch.
 
     Attributes:
         loss: scalar, attached to the graph.
-        outputs: detached tensors by name, first dimension the batch: what metrics, plots and ``predict`` use.
+        outputs: detached tensors by name with the batch as first dimension, for metrics, plots and ``predict``.
     """
 
     loss: Tensor
@@ -36,33 +36,33 @@ class StepOutput:
 
 
 class Task(LightningModule):
-    """Loss, metrics, decoding and plots of one kind of problem, for any model that does it.
+    """Loss, metrics, decoding and plots for one kind of problem, independent of the model.
 
-    A subclass gives ``step`` and, as far as it has them, ``update_metrics``, ``compute_metrics``,
-    ``figures`` and ``rows``.
+    Subclasses must implement ``step`` and may override ``update_metrics``, ``compute_metrics``, ``figures`` and
+    ``rows``.
 
     Args:
-        model: a plain module.
-        optimizer: called with parameter groups; None for a task that is only evaluated.
-        scheduler: called with the optimizer, ``total_steps`` and ``steps_per_epoch``; or None.
-        monitor: the logged metric that picks the best checkpoint and ends training early, such as ``val/accuracy``; the
-            task's own when None. Every task takes it, also one whose constructor does not name it.
-        monitor_mode: whether a lower or a higher value of ``monitor`` is better; needed only for a metric whose name
-            does not show it.
+        model: the ``nn.Module`` to train.
+        optimizer: factory called with the parameter groups; None if the task is only evaluated.
+        scheduler: factory called with the optimizer, ``total_steps`` and ``steps_per_epoch``; or None.
+        monitor: the logged metric used for checkpoint selection and early stopping, such as ``val/accuracy``; None uses
+            the task's default. All tasks accept it, including those whose constructor does not list it.
+        monitor_mode: whether lower or higher values of ``monitor`` are better; only needed if the metric's name does
+            not imply it.
 
     Attributes:
-        monitor: the metric that picks the best checkpoint.
-        mode: whether a lower or a higher value of it is better.
-        metric_modes: metrics of a validation during training, without ``val/``, and whether lower or higher values are
-            better; ``NAME/*`` stands for one metric for each name. A task that declares them declares all of them.
-        train_metric_modes: the same of the training split.
-        served_as: what a served model answers.
-        refused_losses: losses that make no sense for the task.
-        mixes: whether its targets are classes that MixUp and CutMix can blend.
-        last_train_loss: of the newest batch, on the device.
-        last_train_parts: what that loss is the sum of, by name, where the task tells; logged as ``train/NAME``.
-        outputs: of the last evaluation of a split, when ``collect`` was set.
-        decode: token ids to text, as the data has it; whoever joins the two sets it.
+        monitor: the metric used to select the best checkpoint.
+        mode: whether lower or higher values of ``monitor`` are better.
+        metric_modes: all metrics logged by validation during training, without the ``val/`` prefix, and whether lower
+            or higher values are better; ``NAME/*`` stands for one metric per name.
+        train_metric_modes: the same for the training split.
+        served_as: description of the output of a served model.
+        refused_losses: loss classes that are invalid for the task.
+        mixes: whether the targets are classes that MixUp and CutMix can blend.
+        last_train_loss: loss of the most recent training batch, on the device.
+        last_train_parts: the terms of that loss by name, if the task provides them; logged as ``train/NAME``.
+        outputs: outputs of the last evaluation of each split; only filled if ``collect`` is set.
+        decode: converts token ids to text; set from the data module when task and data are assembled.
     """
 
     monitor: str = "val/loss"
@@ -102,68 +102,77 @@ class Task(LightningModule):
             self.mode = monitor_mode
 
     configured_by = choose_monitor
-    """A method whose arguments a config gives beside the constructor's; it is called after construction."""
+    """Method called after construction; a config may set its arguments along with the constructor's."""
 
     @classmethod
     def default_monitor(cls, data: dict[str, Any]) -> tuple[str, Literal["min", "max"]]:
-        """The monitored metric and its mode, as far as the data module's settings determine them."""
+        """Returns the default monitored metric and its mode, given the settings of the data module."""
         return cls.monitor, cls.mode
 
     @classmethod
     def adapt(cls, facts: Facts) -> Facts:
-        """The facts as this task sees them; raises DataError when the data cannot be its."""
+        """Adapts the facts of the data to this task.
+
+        Raises:
+            DataError: the data is not suitable for the task.
+        """
         return facts
 
     @classmethod
     def check_model(cls, model: nn.Module, facts: Facts) -> None:
-        """One pass of zeros through a fresh model; raises a UserError when it does not fit the data."""
+        """Checks a new model with one forward pass of zeros.
+
+        Raises:
+            UserError: the model does not fit the data.
+        """
         probe(model, facts.input_shape, facts.num_outputs)
 
-    # What a subclass gives
+    # Hooks for subclasses
 
     def step(self, batch: dict[str, Any]) -> StepOutput:
-        """Forward pass and loss of one batch, of training and of evaluation."""
+        """Computes forward pass and loss of one batch, in training and evaluation."""
         raise TypeError(f"{type(self).__name__} must define step()")
 
     def update_metrics(self, outputs: dict[str, Any], split: str) -> None:
-        """Takes one batch of evaluation into the metrics of ``split``.
+        """Updates the metrics of ``split`` with one evaluated batch.
 
-        What is too large to be kept of every batch, for figures, may be taken out of ``outputs`` here.
+        Implementations may remove entries from ``outputs`` that are too large to keep for every batch.
         """
 
     def compute_metrics(self, split: str) -> dict[str, float]:
-        """Metrics of the whole split, and a fresh start for the next."""
+        """Computes the metrics of the whole split and resets their state."""
         return {}
 
     def figures(self, split: str, data: Any) -> Iterator[tuple[str, Any]]:
-        """``(name, Figure)`` of what ``outputs[split]`` shows."""
+        """Yields ``(name, Figure)`` pairs drawn from ``outputs[split]``."""
         return iter(())
 
     def rows(self, outputs: dict[str, Any]) -> list[dict[str, Any]]:
-        """One plain dict a sample, for ``predict``."""
+        """Returns one plain dict per sample, for ``predict``."""
         return []
 
     def evaluated_rows(self, outputs: dict[str, Any]) -> list[dict[str, Any]]:
-        """One plain dict a sample of ``outputs[split]``: what was there to be found, and what the model made of it."""
+        """Returns one plain dict per sample of ``outputs[split]`` with its ``target`` and ``prediction``."""
         return []
 
     def pictures(self, inputs: Sequence[Tensor], outputs: dict[str, Any]) -> list[dict[str, Image]]:
-        """For each input the pictures, by name, that ``predict --output FOLDER`` writes beside the rows.
+        """Returns, for each input, the named images that ``predict --output FOLDER`` saves along with the rows.
 
         Args:
-            inputs: as ``read_inputs`` gave them.
+            inputs: as returned by ``read_inputs``.
+            outputs: as returned by ``predict_outputs``.
         """
         return [{} for _ in inputs]
 
     def predict_outputs(self, inputs: Any) -> dict[str, Any]:
-        """``outputs`` of inputs that have no targets: a batch as the data module makes them."""
+        """Computes the outputs of a batch without targets, in the format of the data module."""
         raise TypeError(f"{type(self).__name__} must define predict_outputs()")
 
     def served(self, outputs: dict[str, Any]) -> Tensor:
-        """What a served model answers, from ``predict_outputs``."""
+        """Selects the output tensor of a served model from the result of ``predict_outputs``."""
         return next(iter(outputs.values()))
 
-    # The loop's hooks
+    # Lightning hooks
 
     def forward(self, inputs: Tensor) -> Tensor:
         if self.channels_last and inputs.dim() == 4:
@@ -171,7 +180,7 @@ class Task(LightningModule):
         return self.model(inputs)
 
     def configure_model(self) -> None:
-        """Splits the model over the devices, where the strategy does so."""
+        """Shards the model across devices if the strategy supports it."""
         split_model = getattr(self.trainer.strategy, "split_model", None)
         if split_model is not None:
             split_model(self.model)
@@ -180,7 +189,8 @@ class Task(LightningModule):
         return self.take_loss(self.step(batch).loss, batch)
 
     def take_loss(self, loss: Tensor, batch: dict[str, Any]) -> Tensor:
-        """The loss to go back from. The mean over the ranks is the batch's, also where their shares differ."""
+        """Scales the loss by the batch's weight, so that the mean over ranks is that of the whole batch even if their
+        shares differ in size, and records it as the last training loss."""
         weight = batch.get("weight", 1.0)
         if isinstance(weight, Tensor) or weight != 1.0:
             loss = loss * weight
@@ -197,7 +207,7 @@ class Task(LightningModule):
         self._ends_of_batches.append(len(self._collected))
 
     def meeting(self, _: int) -> Tensor:
-        """Zero, with a backward pass in which the ranks meet: see `ZeroGradient`."""
+        """Returns zero with a backward pass that takes part in gradient synchronization: see `ZeroGradient`."""
         return ZeroGradient.apply(*(parameter for parameter in self.parameters() if parameter.requires_grad))
 
     def optimizer_zero_grad(self, epoch: int, batch_idx: int, optimizer: torch.optim.Optimizer) -> None:
@@ -213,31 +223,34 @@ class Task(LightningModule):
             self._collected.append(kept | {"index": to_cpu(batch.get("index"))})
 
     def eval_step(self, batch: dict[str, Any]) -> StepOutput:
-        """The step of a held-out batch; its loss is the plain one, without label smoothing."""
+        """Computes the step of an evaluation batch, without label smoothing in the loss."""
         with without_smoothing(getattr(self, "loss", None)):
             return self.step(batch)
 
     def summed_loss(self, batch: dict[str, Any]) -> tuple[Tensor, Tensor | int]:
-        """The loss of a held-out batch alone, without metrics and decoding: its sum, and what it is a sum over. The
-        loss of a split is the one divided by the other, each added up over the batches in their order."""
+        """Computes the loss of an evaluation batch as sum and denominator, without metrics and decoding.
+
+        The loss of a split is the total of the sums divided by the total of the denominators.
+        """
         step, count = self.eval_step(batch), self.batch_count(batch)
         return precise(step.loss) * count, count
 
     def add_loss(self, step: StepOutput, batch: dict[str, Any], count: Tensor | int) -> None:
-        """Adds the loss of a held-out batch, a mean over ``count`` units, to that of its split."""
+        """Adds the loss of an evaluation batch, a mean over ``count`` units, to that of its split."""
         self._loss_sum = precise(step.loss) * count + (0 if self._loss_sum is None else self._loss_sum)
         self._loss_count = count + self._loss_count
 
     def split_loss(self) -> float:
-        """The loss of the whole split on all ranks, from what its batches added up."""
+        """Computes the loss of the whole split over all ranks from the accumulated sums."""
         total, count = sum_over_ranks(float(self._loss_sum), float(self._loss_count))
         return total / count if count else total
 
     loss_denominator: Callable[[dict[str, Any]], Any] | None = None
-    """What of a batch its loss is the mean over, a method; None where that is its samples."""
+    """Method that counts the units of a batch that its loss averages over; None if these are the samples."""
 
     def batch_count(self, batch: dict[str, Any]) -> Tensor | int:
-        """How many of these there are, so that the loss of a split does not depend on how it is dealt into batches."""
+        """Counts the units that the batch's loss averages over, so that the loss of a split is independent of the batch
+        size."""
         return len(batch["inputs"]) if self.loss_denominator is None else self.loss_denominator(batch)
 
     def on_validation_epoch_end(self) -> None:
@@ -267,24 +280,24 @@ class Task(LightningModule):
         entry = {"scheduler": schedule.scheduler, "interval": schedule.interval, "frequency": 1}
         if schedule.needs_metric:
             entry["monitor"] = schedule.monitor
-            if schedule.monitor.startswith("val/"):  # it is there after epochs that are validated only
+            if schedule.monitor.startswith("val/"):  # only available after epochs with validation
                 entry["frequency"] = self.trainer.check_val_every_n_epoch or 1
         return {"optimizer": optimizer, "lr_scheduler": entry}
 
     def planned_steps(self) -> int:
-        """Optimizer updates of the whole training; 0 when nobody knows."""
+        """Returns the number of optimizer updates of the whole training; 0 if unknown."""
         steps = self.trainer.estimated_stepping_batches
-        return int(steps) if math.isfinite(steps) else 0  # max_time alone ends it
+        return int(steps) if math.isfinite(steps) else 0  # infinite if only max_time limits the training
 
     def make_schedule(self, optimizer: torch.optim.Optimizer, total_steps: int) -> Schedule | None:
-        """The learning rate's way over so many updates, from the optimizer's rates on."""
+        """Builds the learning-rate schedule for ``total_steps`` updates; None without a scheduler."""
         if self.scheduler_factory is None:
             return None
         steps_per_epoch = self.steps_per_epoch() or total_steps
         return self.scheduler_factory(optimizer, total_steps=total_steps, steps_per_epoch=steps_per_epoch)
 
     def steps_per_epoch(self) -> int:
-        """Optimizer updates of a whole epoch, also where the training ends before its end; 0 when nobody knows."""
+        """Returns the number of optimizer updates in a full epoch, even if training stops earlier; 0 if unknown."""
         if self.trainer.train_dataloader is None:
             self.trainer.fit_loop.setup_data()
         batches = self.trainer.num_training_batches
@@ -292,8 +305,10 @@ class Task(LightningModule):
 
 
 class ZeroGradient(torch.autograd.Function):
-    """Zero, whose gradient is the negative zero for each parameter: added to anything, it leaves every bit as it was,
-    and yet each parameter's gradient has been touched, which is what DDP waits for."""
+    """Returns zero and propagates a gradient of negative zero to every parameter.
+
+    Adding negative zero leaves gradients bit-identical, while the gradient hooks that DDP waits for still fire.
+    """
 
     @staticmethod
     def forward(ctx: Any, *parameters: Tensor) -> Tensor:
@@ -306,7 +321,7 @@ class ZeroGradient(torch.autograd.Function):
 
 
 def precise(loss: Tensor) -> Tensor:
-    """A loss to be added up, in double precision where the device has it."""
+    """Detaches a loss for accumulation, in double precision if the device supports it."""
     return loss.detach().float() if loss.device.type == "mps" else loss.detach().double()
 
 
@@ -325,12 +340,12 @@ def by_batch(parts: list[Any], ends: list[int]) -> list[list[Any]]:
 
 
 def in_order(ranks: list[list[list[Any]]]) -> list[Any]:
-    """What the ranks collected, batch by batch, as one rank would have collected it."""
+    """Merges the batches collected by all ranks into the order in which a single rank would have collected them."""
     return [part for batch in zip(*ranks, strict=True) for share in batch for part in share]
 
 
 def join(parts: list[dict[str, Any]]) -> dict[str, Any]:
-    """Batches of outputs as one: tensors concatenated, lists chained."""
+    """Merges the outputs of several batches: concatenates tensors and chains lists."""
     if not parts:
         return {}
     joined: dict[str, Any] = {}

@@ -1,4 +1,4 @@
-"""COCO's average precision of boxes, by pycocotools itself.
+"""COCO average precision of boxes, computed with pycocotools.
 
 Lin et al., "Microsoft COCO: common objects in context" (2014), https://cocodataset.org/#detection-eval
 """
@@ -23,17 +23,17 @@ STATISTICS = (
     "map", "map_50", "map_75", "map_small", "map_medium", "map_large",
     "mar_1", "mar_10", "mar_100", "mar_small", "mar_medium", "mar_large",
 )  # fmt: skip
-"""COCOeval's summary, in its order."""
+"""The values of COCOeval's summary, in order."""
 
 
 @dataclass
 class BoxScores:
-    """What COCOeval says; K classes. Where there was nothing to find, there is no value: NaN.
+    """Results of COCOeval for K classes; NaN for classes without ground-truth boxes.
 
     Attributes:
-        statistics: ``map`` (mean over IoU 0.50 to 0.95 and classes), ``map_50`` … as far as there were such things.
-        class_map, class_map_50: ``(K,)``.
-        precision: ``(10, 101, K)`` at IoU 0.50, 0.55 … 0.95 and recall 0, 0.01 … 1.
+        statistics: ``map`` (mean over IoU 0.50 to 0.95 and classes), ``map_50`` …; undefined values are omitted.
+        class_map, class_map_50: average precision of each class, ``(K,)``.
+        precision: precision at IoU 0.50, 0.55 … 0.95 and recall 0, 0.01 … 1, ``(10, 101, K)``.
     """
 
     statistics: dict[str, float]
@@ -43,10 +43,10 @@ class BoxScores:
 
 
 class BoxAveragePrecision(Metric):
-    """Gathers boxes and their truth, flat, on every device; counts at the end.
+    """Accumulates predicted and target boxes on every device and evaluates them in ``compute``.
 
     Args:
-        num_classes: labels are below it.
+        num_classes: number of classes.
     """
 
     full_state_update = False
@@ -58,12 +58,12 @@ class BoxAveragePrecision(Metric):
             self.add_state(name, default=[], dist_reduce_fx="cat")
 
     def update(self, index: Tensor, preds: list[dict[str, Tensor]], targets: list[dict[str, Tensor]]) -> None:
-        """One batch.
+        """Adds one batch.
 
         Args:
-            index: ``(N,)``, the images' numbers: no two in a split are the same.
-            preds: for each image ``boxes`` ``(m, 4)`` xyxy, ``labels`` and ``scores`` ``(m,)``.
-            targets: for each ``boxes`` ``(n, 4)``, ``labels``, ``area``, ``iscrowd`` ``(n,)``.
+            index: image ids, unique within a split, ``(N,)``.
+            preds: for each image, ``boxes`` ``(m, 4)`` in xyxy format, ``labels`` and ``scores`` ``(m,)``.
+            targets: for each image, ``boxes`` ``(n, 4)``, ``labels``, ``area`` and ``iscrowd`` ``(n,)``.
         """
         self.images.append(index.to(self.device, precision(self.device)))
         self.preds.append(flat(index, preds, ("labels", "scores")))
@@ -74,12 +74,12 @@ class BoxAveragePrecision(Metric):
 
 
 def precision(device: torch.device) -> torch.dtype:
-    """Double precision, which large coordinates and image numbers need; MPS has none."""
+    """Returns float64, which large coordinates and image ids need, or float32 on MPS, which does not support it."""
     return torch.float32 if device.type == "mps" else torch.float64
 
 
 def flat(index: Tensor, images: list[dict[str, Tensor]], names: tuple[str, ...]) -> Tensor:
-    """``(boxes of all images, 5 + len(names))``: the image's number, xyxy, and the named columns."""
+    """Concatenates the boxes of all images: image id, xyxy and the named columns, ``(boxes, 5 + len(names))``."""
     counts = torch.tensor([len(image["boxes"]) for image in images], device=index.device)
     columns = [index.repeat_interleave(counts)[:, None]]
     columns += [torch.cat([image["boxes"] for image in images])]
@@ -88,19 +88,19 @@ def flat(index: Tensor, images: list[dict[str, Tensor]], names: tuple[str, ...])
 
 
 def joined(state: list[Tensor] | Tensor, *width: int) -> np.ndarray:
-    """Of one device's batches, or of what all devices had, which comes as one tensor."""
+    """Converts a metric state to an array: a list of batches on one device, or one tensor after synchronization."""
     if isinstance(state, list):
         state = torch.cat(state) if state else torch.zeros(0, *width, dtype=torch.float64)
     return state.cpu().numpy().astype(np.float64)
 
 
 def score_boxes(images: np.ndarray, preds: np.ndarray, targets: np.ndarray, num_classes: int) -> BoxScores:
-    """COCOeval over flat arrays.
+    """Runs COCOeval on flat arrays.
 
     Args:
-        images: ``(N,)``, numbers of all images, those without boxes too.
-        preds: ``(P, 7)``: image, xyxy, label, score.
-        targets: ``(T, 8)``: image, xyxy, label, area, crowd.
+        images: ids of all images, including those without boxes, ``(N,)``.
+        preds: image id, xyxy, label and score of each prediction, ``(P, 7)``.
+        targets: image id, xyxy, label, area and crowd flag of each target, ``(T, 8)``.
     """
     order = np.argsort(preds[:, 0], kind="stable")
     truth = [
@@ -111,7 +111,7 @@ def score_boxes(images: np.ndarray, preds: np.ndarray, targets: np.ndarray, num_
         {"id": number, "area": (row[3] - row[1]) * (row[4] - row[2]), "iscrowd": 0, "score": row[6]} | entry(row)
         for number, row in enumerate(preds[order].tolist(), 1)
     ]
-    with contextlib.redirect_stdout(io.StringIO()):  # it talks a lot
+    with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints its progress
         evaluation = COCOeval(as_coco(images, truth, num_classes), as_coco(images, found, num_classes), "bbox")
         evaluation.evaluate()
         evaluation.accumulate()
@@ -138,5 +138,5 @@ def as_coco(images: np.ndarray, annotations: list[dict[str, Any]], num_classes: 
 
 
 def class_mean(precision: np.ndarray) -> np.ndarray:
-    """``(T, R, K)`` to ``(K,)``; NaN for a class of which there was nothing."""
+    """Averages ``(T, R, K)`` to ``(K,)``; NaN for classes without targets."""
     return precision.mean((0, 1))

@@ -1,4 +1,4 @@
-"""Scores of classes of which a split may hold no sample, as scikit-learn defines them."""
+"""Per-class metrics that handle classes without samples as scikit-learn does."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["AreaUnderROC", "AveragePrecision", "BalancedAccuracy", "ClassF1", "C
 
 
 class ClassRecall(MulticlassRecall):
-    """The recall of each class ``(K,)``; NaN for a class without samples, whose recall is undefined."""
+    """Recall of each class, ``(K,)``; NaN for classes without samples, for which recall is undefined."""
 
     def __init__(self, num_classes: int, validate_args: bool = False):
         super().__init__(num_classes, average="none", validate_args=validate_args)
@@ -27,14 +27,14 @@ class ClassRecall(MulticlassRecall):
 
 
 class BalancedAccuracy(ClassRecall):
-    """The mean recall of the classes that have samples: ``sklearn.metrics.balanced_accuracy_score``."""
+    """Mean recall over the classes that have samples, as ``sklearn.metrics.balanced_accuracy_score``."""
 
     def compute(self) -> Tensor:
         return super().compute().nanmean()
 
 
 class ClassF1(MulticlassF1Score):
-    """The F1 of each class ``(K,)``; NaN for a class that occurs in neither targets nor predictions."""
+    """F1 score of each class, ``(K,)``; NaN for classes that occur in neither targets nor predictions."""
 
     def __init__(self, num_classes: int, validate_args: bool = False):
         super().__init__(num_classes, average="none", validate_args=validate_args)
@@ -70,6 +70,6 @@ class AveragePrecision(BinaryAveragePrecision):
 
 
 def defined_scores(prefix: str, names: list[str], scores: Tensor) -> dict[str, float]:
-    """``PREFIX/NAME`` → score, of the classes whose score is defined."""
+    """Returns ``PREFIX/NAME`` → score for the classes whose score is defined."""
     pairs = zip(names, scores.tolist(), strict=True)
     return {f"{prefix}/{name}": score for name, score in pairs if score == score}

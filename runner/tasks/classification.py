@@ -1,4 +1,4 @@
-"""One class an input."""
+"""Classification: one class per input."""
 
 from __future__ import annotations
 
@@ -37,25 +37,25 @@ __all__ = ["BinaryClassificationTask", "ClassificationTask"]
 
 
 NAMED_CLASSES = 10
-"""Classes whose probability a prediction tells, the likeliest first."""
+"""Maximum number of classes whose probability is part of a prediction, the most likely first."""
 SCORED_CLASSES = 40
-"""The F1 of each class is told of so many classes at most."""
+"""Maximum number of classes for which per-class scores are reported."""
 
 
 class ClassificationTask(Task):
-    """Classes by a softmax over logits ``(N, num_classes)``; targets are class ids ``(N,)``.
+    """Classification by a softmax over logits ``(N, num_classes)``; targets are class ids ``(N,)``.
 
-    Scores that a split leaves undefined are not reported: the recall of a class without samples, the F1 of a class in
-    neither targets nor predictions, the area under the ROC curve when all samples are of one class.
+    Undefined scores are not reported: the recall of a class without samples, the F1 of a class in neither targets nor
+    predictions, and the area under the ROC curve if all samples belong to one class.
 
     Args:
-        model: inputs to logits.
-        loss: of logits and class ids; its label smoothing acts in training alone.
-        class_names: in the order of the ids.
-        class_counts: training samples of each.
-        class_weights: what the classes' samples count in the loss: ``balanced``, the inverse of the class's count;
-            ``effective``, of its effective number (Cui et al. 2019); or a weight a class.
-        weight_power: of these weights: 0 makes them all 1.
+        model: maps inputs to logits.
+        loss: loss of logits and class ids; its label smoothing is applied in training only.
+        class_names: class names in the order of the ids.
+        class_counts: number of training samples of each class.
+        class_weights: weight of each class's samples in the loss: ``balanced``, the inverse of the class's count;
+            ``effective``, the inverse of its effective number (Cui et al. 2019); or one weight per class.
+        weight_power: exponent applied to these weights; 0 makes all of them 1.
     """
 
     mixes = True
@@ -98,7 +98,7 @@ class ClassificationTask(Task):
             self.loss_denominator = self.sum_of_class_weights
 
     def sum_of_class_weights(self, batch: dict[str, Any]) -> Tensor:
-        """What a cross-entropy whose classes have weights divides by."""
+        """Returns the denominator of a cross-entropy with class weights."""
         return self.loss.weight[batch["targets"].long()].sum()
 
     @classmethod
@@ -114,7 +114,7 @@ class ClassificationTask(Task):
         return logits.float().softmax(-1)
 
     def loss_of(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """Of class ids ``(N,)``, or of probabilities ``(N, C)``, as MixUp makes them."""
+        """Computes the loss for class ids ``(N,)`` or class probabilities ``(N, C)``, such as those from MixUp."""
         losses = self.loss(logits.float(), targets)
         if self.weights is None:
             return losses
@@ -122,7 +122,7 @@ class ClassificationTask(Task):
         return (counted * losses).mean()
 
     def hard(self, targets: Tensor) -> Tensor:
-        """The likeliest class ids ``(N,)``."""
+        """Converts targets to class ids ``(N,)``."""
         return targets if targets.ndim == 1 else targets.argmax(-1)
 
     def step(self, batch: dict[str, Any]) -> StepOutput:
@@ -150,7 +150,7 @@ class ClassificationTask(Task):
                 self.trainer.logger.log_metrics(accuracy, step=self.trainer.global_step)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """The counts of all ranks together."""
+        """Saves the counts summed over all ranks."""
         counts = sum_over_ranks(self._correct_so_far(), self._num_seen)
         checkpoint["train_accuracy_state"] = [int(count) for count in counts]
 
@@ -160,7 +160,7 @@ class ClassificationTask(Task):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         correct, self._num_seen = checkpoint.get("train_accuracy_state", [0, 0])
         if self.global_rank and self._num_seen:
-            correct, self._num_seen = 0, 0  # rank zero goes on with the counts of all
+            correct, self._num_seen = 0, 0  # rank 0 continues with the counts of all ranks
         self._num_correct = torch.tensor(correct, device=self.device) if self._num_seen else None
 
     def update_metrics(self, outputs: dict[str, Any], split: str) -> None:
@@ -184,7 +184,7 @@ class ClassificationTask(Task):
         return values
 
     def is_last_evaluation(self) -> bool:
-        """Behind the training, when there is room for a number a class."""
+        """Whether this evaluation runs after training, so that per-class scores can be reported."""
         return self._trainer is not None and self._trainer.state.fn != "fit"
 
     def predict_outputs(self, inputs: Tensor) -> dict[str, Any]:
@@ -213,7 +213,7 @@ class ClassificationTask(Task):
         ]
 
     def choose(self, probs: Sequence[float]) -> int:
-        """The class that probabilities decide for; of equals the first, as the metrics have it."""
+        """Returns the predicted class for a row of probabilities; ties go to the first, as in the metrics."""
         return max(range(len(probs)), key=probs.__getitem__)
 
     def figures(self, split: str, data: Any) -> Iterator[tuple[str, Any]]:
@@ -224,12 +224,12 @@ class ClassificationTask(Task):
 
 
 class BinaryClassificationTask(ClassificationTask):
-    """Two classes by a sigmoid over one logit ``(N, 1)``; targets are 0 and 1.
+    """Binary classification by a sigmoid over one logit ``(N, 1)``; targets are 0 and 1.
 
     Args:
-        threshold: the probability from which on a sample is called the second class; ``auto`` takes, at every
-            validation, the one with the best ``tuned_for`` there, and keeps it in the checkpoint with the weights.
-        tuned_for: what ``threshold=auto`` is the best of.
+        threshold: minimum probability for predicting the second class; ``auto`` selects the threshold with the best
+            ``tuned_for`` at every validation and saves it in the checkpoint.
+        tuned_for: the score that ``threshold=auto`` maximizes.
     """
 
     one_logit = True
@@ -269,7 +269,7 @@ class BinaryClassificationTask(ClassificationTask):
         return torch.stack([1 - positive, positive], -1)
 
     def loss_of(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """Of 0 and 1, or of probabilities of the second class."""
+        """Computes the loss for targets 0 and 1, or probabilities of the second class."""
         targets = targets.float()
         losses = self.loss(logits.float().reshape(-1), targets)
         if self.weights is None:
@@ -293,7 +293,7 @@ class BinaryClassificationTask(ClassificationTask):
             self._update(probs, targets, split)
 
     def _update(self, probs: Tensor, targets: Tensor, split: str) -> None:
-        """Decisions by the threshold; areas and calibration by the probabilities themselves."""
+        """Applies the threshold for metrics of decisions; areas and calibration use the probabilities."""
         bent = shifted(probs, self.threshold)
         for name, metric in self.metrics[f"{split}_metrics"].items():
             metric.update(bent if name in DECIDED else probs, targets)
@@ -306,7 +306,7 @@ class BinaryClassificationTask(ClassificationTask):
             probs, targets = (torch.cat(parts) for parts in zip(*self._seen, strict=True))
             self._seen = []
             if self.is_last_evaluation():
-                self._update(probs, targets, split)  # by the threshold that came with the weights
+                self._update(probs, targets, split)  # with the threshold from the checkpoint
             else:
                 ranks = all_gather([probs[:, 1].cpu(), targets.cpu()])
                 joined = (torch.cat([rank[part] for rank in ranks]) for part in (0, 1))
@@ -316,30 +316,30 @@ class BinaryClassificationTask(ClassificationTask):
 
 
 def one_a_sample(loss: nn.Module) -> nn.Module:
-    """The loss without its mean over the samples, so that each can be weighted.
+    """Sets the loss to return one value per sample, so that samples can be weighted.
 
     Raises:
-        UserError: it has no other way to reduce.
+        UserError: the loss has no ``reduction`` to change.
     """
     if getattr(loss, "reduction", None) != "mean":
         raise UserError(
-            f"task.class_weights: {type(loss).__name__} cannot tell the loss of each sample (it has no reduction), so "
-            "they cannot be weighted. Take class_weights away, or another loss."
+            f"task.class_weights: {type(loss).__name__} cannot return the loss of each sample (it has no reduction), so "
+            "samples cannot be weighted. Remove class_weights, or choose another loss."
         )
     loss.reduction = "none"
     return loss
 
 
 DECIDED = ("accuracy", "balanced_accuracy", "precision_macro", "f1_macro", "recall")
-"""Metrics of the classes decided for."""
+"""Metrics of the predicted classes, which depend on the threshold."""
 
 
 def make_metrics(num_classes: int) -> MetricCollection:
-    """Accuracy, balanced accuracy, macro precision and F1, each class's recall, calibration error; for two classes the
-    areas under the ROC and the precision-recall curve.
+    """Builds accuracy, balanced accuracy, macro precision and F1, per-class recall and calibration error, and for two
+    classes the areas under the ROC and precision-recall curves.
 
-    Averages over classes are scikit-learn's: of the recall over the classes that occur in the targets, of precision
-    and F1 over those that occur in the targets or the predictions.
+    Averages over classes follow scikit-learn: recall averages over the classes that occur in the targets, precision and
+    F1 over those that occur in the targets or the predictions.
     """
     options = {"num_classes": num_classes, "validate_args": False}
     metrics = {
@@ -351,7 +351,7 @@ def make_metrics(num_classes: int) -> MetricCollection:
         "calibration_error": MulticlassCalibrationError(n_bins=15, **options),
     }
     if num_classes == 2:
-        # All thresholds there are: in bins, the small probabilities of a rare class could not be told apart.
+        # Exact thresholds: bins could not distinguish the small probabilities of a rare class.
         metrics["auroc"] = AreaUnderROC(thresholds=None, validate_args=False)
         metrics["pr_auc"] = AveragePrecision(thresholds=None, validate_args=False)
         return MetricCollection(metrics, compute_groups=False)

@@ -1,4 +1,4 @@
-"""What a classifier's predictions on a split look like."""
+"""Figures for classification."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from runner.plots.wrong_texts import most_wrong_texts
 __all__ = ["classification_figures"]
 
 MAX_POINTS = 2000
-"""Samples drawn over a decision boundary."""
+"""Maximum number of samples drawn over a decision boundary."""
 
 
 def classification_figures(
     task: Any, split: str, data: Any, probs: np.ndarray, outputs: dict[str, Any]
 ) -> Iterator[tuple[str, Any]]:
-    """Figures of one evaluated split.
+    """Yields the figures of one evaluated split.
 
     Args:
-        probs: ``(N, K)``.
-        outputs: ``targets`` and ``index``, each ``(N,)``.
+        probs: class probabilities, ``(N, K)``.
+        outputs: contains ``targets`` and ``index``, each ``(N,)``.
     """
     targets, index = outputs["targets"].numpy(), outputs["index"].numpy()
     names = task.class_names
@@ -51,10 +51,11 @@ def classification_figures(
 def wrong_figure(split, data, names, targets, preds, confidences, probs, index) -> Iterator[tuple[str, Any]]:
     chosen = select_most_wrong(probs, targets, preds)
     if len(chosen) and hasattr(data, "text_of"):
-        found = index[chosen].tolist()
-        texts, told = [data.text_of(split, i) for i in found], [data.sample_name(split, i) for i in found]
+        sample_ids = index[chosen].tolist()
+        texts = [data.text_of(split, i) for i in sample_ids]
+        sample_names = [data.sample_name(split, i) for i in sample_ids]
         title = f"Most wrong predictions ({split})"
-        figure = most_wrong_texts(texts, told, targets[chosen], preds[chosen], confidences[chosen], names, title)
+        figure = most_wrong_texts(texts, sample_names, targets[chosen], preds[chosen], confidences[chosen], names, title)
         yield f"{split}_most_wrong", figure
     if len(chosen) == 0 or len(data.facts.input_shape) != 3:
         return
@@ -69,7 +70,7 @@ def wrong_figure(split, data, names, targets, preds, confidences, probs, index) 
 
 
 def projection_figure(task: Any, split: str, data: Any) -> Any:
-    """The first two principal components of a split's samples."""
+    """Plots the first two principal components of a split's samples."""
     samples = [data.splits[split][i] for i in range(min(len(data.splits[split]), MAX_POINTS))]
     points = data.normalize.to("cpu")(torch.stack([image for image, _ in samples]))[:, :2].numpy()
     targets = np.array([int(target) for _, target in samples])
@@ -77,7 +78,7 @@ def projection_figure(task: Any, split: str, data: Any) -> Any:
 
 
 def boundary_figure(task: Any, split: str, data: Any) -> Any:
-    """The decision boundary in the data's own units."""
+    """Plots the decision boundary in the units of the data."""
     count = min(len(data.splits[split]), MAX_POINTS)
     samples = [data.splits[split][i] for i in range(count)]
     points = np.stack([np.asarray(features) for features, _ in samples])

@@ -1,7 +1,8 @@
-"""Target sequences that a model finds likely: greedily, or by a beam.
+"""Greedy and beam search for target sequences.
 
-A model gives ``encode(source) -> memory, state`` and ``decode(tokens, memory, state) -> logits, state, attention``;
-memory is a tuple of tensors with the batch first, a state a tensor, or a tuple of tensors, with the batch second.
+A model must provide ``encode(source) -> memory, state`` and ``decode(tokens, memory, state) -> logits, state,
+attention``. Memory is a tuple of tensors with the batch as first dimension; a state is a tensor, or a tuple of tensors,
+with the batch as second dimension.
 """
 
 from __future__ import annotations
@@ -21,27 +22,27 @@ NEVER = [PAD, UNKNOWN, BEGIN]
 
 
 def next_log_probs(model: Any, tokens: Tensor, memory: Any, state: Any) -> tuple[Tensor, Any]:
-    """Of the token behind the last: ``(N, K)``, and the state there."""
+    """Returns the log-probabilities of the next token, ``(N, K)``, and the new state."""
     logits, state, _ = model.decode(tokens[:, -1:], memory, state)
     return writable(logits[:, -1]), state
 
 
 def writable(logits: Tensor) -> Tensor:
-    """Log-probabilities ``(…, K)`` among the tokens that a text may hold; the others have none."""
+    """Returns log-probabilities ``(…, K)`` over the tokens that a text may contain; all others get -inf."""
     return logits.float().index_fill(-1, torch.tensor(NEVER, device=logits.device), -torch.inf).log_softmax(-1)
 
 
 def log_probs_of(model: Any, source: Tensor, tokens: Tensor) -> Tensor:
-    """What a search finds at each step when it has written ``tokens`` ``(N, T)`` so far: ``(N, T, K)``."""
+    """Returns the log-probabilities a search computes at each step of writing ``tokens`` ``(N, T)``: ``(N, T, K)``."""
     begin = tokens.new_full((len(tokens), 1), BEGIN)
     return writable(model(source, torch.cat([begin, tokens[:, :-1]], 1)))
 
 
 def greedy_search(model: Any, source: Tensor, max_steps: int | Tensor) -> list[list[int]]:
-    """The likeliest token at each step, until the end token.
+    """Decodes the most likely token at each step, until the end token.
 
     Args:
-        max_steps: tokens of a sequence at most; ``(N,)``, where each has a number of its own.
+        max_steps: maximum number of tokens; ``(N,)`` for one limit per sequence.
     """
     memory, state = model.encode(source)
     limits = torch.as_tensor(max_steps, device=source.device).expand(len(source))
@@ -60,7 +61,7 @@ def greedy_search(model: Any, source: Tensor, max_steps: int | Tensor) -> list[l
 def beam_search(
     model: Any, source: Tensor, max_steps: int | Tensor, size: int = 4, alpha: float = 1.0
 ) -> list[list[int]]:
-    """The likeliest of ``size`` sequences that are kept at each step; log-probabilities are divided by length^alpha.
+    """Decodes by beam search with ``size`` hypotheses; log-probabilities are divided by length^alpha.
 
     Sutskever, Vinyals, Le: Sequence to sequence learning with neural networks, 2014.
 
@@ -81,13 +82,13 @@ def beam_search(
         log_probs[ended] = -torch.inf
         log_probs[ended, PAD] = 0.0
         total = (scores.view(-1, 1) + log_probs).view(num, -1)
-        scores, places = total.topk(size, 1)
+        scores, flat_index = total.topk(size, 1)
         width = log_probs.shape[1]
-        came = (places // width + torch.arange(num, device=source.device)[:, None] * size).view(-1)
-        chosen = (places % width).view(-1)
-        tokens = torch.cat([tokens[came], chosen[:, None]], 1)
-        state = zipped(lambda part, came=came: part[:, came], state)
-        ended = ended[came] | (chosen == END) | (limits <= step)
+        parents = (flat_index // width + torch.arange(num, device=source.device)[:, None] * size).view(-1)
+        chosen = (flat_index % width).view(-1)
+        tokens = torch.cat([tokens[parents], chosen[:, None]], 1)
+        state = zipped(lambda part, parents=parents: part[:, parents], state)
+        ended = ended[parents] | (chosen == END) | (limits <= step)
         if ended.all():
             break
     lengths = (tokens[:, 1:] != PAD).sum(1).clamp(min=1).view(num, size)

@@ -1,4 +1,4 @@
-"""Boxes around things, and their classes."""
+"""Object detection."""
 
 from __future__ import annotations
 
@@ -32,19 +32,21 @@ MAX_SERVED = 100
 
 
 class DetectionTask(Task):
-    """Boxes by a detector that has its own losses: called with images and targets it gives them in training, called
-    with images it gives boxes otherwise. Labels count the classes from 0.
+    """Object detection with a detector that computes its own losses.
+
+    The detector returns losses when called with images and targets in training mode, and boxes when called with images
+    in evaluation mode. Labels start at 0.
 
     Args:
-        model: a detector, as ``runner.models.detection.detector.Detector`` describes it.
-        class_names: in the order of the labels.
-        min_score: boxes below it are neither predicted nor drawn; metrics count all that the model gives.
+        model: a detector with the interface of ``runner.models.detection.detector.Detector``.
+        class_names: class names in the order of the labels.
+        min_score: boxes with a lower score are neither predicted nor drawn; metrics use all boxes.
     """
 
     monitor = "val/map"
     mode = "max"
     metric_modes: ClassVar = {"loss": "min"} | dict.fromkeys(STATISTICS, "max")
-    served_as = "boxes: x1, y1, x2, y2, score, label; rows of -1 behind the last one"
+    served_as = "boxes: x1, y1, x2, y2, score, label; padded with rows of -1"
 
     def __init__(
         self,
@@ -77,12 +79,12 @@ class DetectionTask(Task):
             except (RuntimeError, ValueError, AssertionError, IndexError, TypeError, AttributeError) as error:
                 raise UserError(
                     f"{name} cannot take the images of this data, of shape {shape}: {first_line(error)} "
-                    "Choose a detector for such images, or another size."
+                    "Choose a detector for such images, or another image size."
                 ) from error
         wanted = {"boxes", "labels", "scores"}
         if not (isinstance(outputs, list) and len(outputs) == 1 and wanted <= set(outputs[0])):
             raise UserError(
-                f"{name} puts out a {type(outputs).__name__} for a list of one image; a detector gives a list with "
+                f"{name} returns a {type(outputs).__name__} for a list of one image; a detector returns a list with "
                 "a dict of boxes, labels and scores. Models for detection: `runner list model`."
             )
 
@@ -93,7 +95,7 @@ class DetectionTask(Task):
         self.last_train_parts = {part_name(name): loss.detach() for name, loss in losses.items()}
         return StepOutput(sum(losses.values()), {})
 
-    # Evaluation: detectors have no loss then
+    # Evaluation: detectors compute no loss
 
     def forward(self, inputs: Any) -> list[dict[str, Tensor]]:
         return self.model(list(inputs))
@@ -105,8 +107,8 @@ class DetectionTask(Task):
             self._collected.append({"preds": to_cpu(preds), "targets": to_cpu(targets), "index": to_cpu(batch["index"])})
 
     def eval_step(self, batch: dict[str, Any]) -> StepOutput:
-        """A detector's losses of held-out images: it is in training mode for a moment, except for its norms and dropout.
-        Crowds do not count, as in training."""
+        """Computes the losses of evaluation images, with the detector temporarily in training mode except for its norms
+        and dropout. Crowds are ignored, as in training."""
         images = batch["inputs"]
         targets = [without_crowd(image, target)[1] for image, target in zip(images, batch["targets"], strict=True)]
         with giving_losses(self.model):
@@ -120,35 +122,35 @@ class DetectionTask(Task):
         metric = self.metrics[f"{split}_metrics"]
         scores = self.scores[split] = metric.compute()
         metric.reset()
-        found = dict(scores.statistics)
-        if split == "val":  # the monitored metric must exist even where there was nothing to find
-            found = {"map": 0.0} | found
+        values = dict(scores.statistics)
+        if split == "val":  # the monitored metric must exist even if the split has no boxes
+            values = {"map": 0.0} | values
         if self.trainer.state.fn != "fit":
             by_class = zip(self.class_names, scores.class_map, strict=True)
-            found |= {f"map_class/{name}": float(value) for name, value in by_class if not np.isnan(value)}
-        return found
+            values |= {f"map_class/{name}": float(value) for name, value in by_class if not np.isnan(value)}
+        return values
 
-    # Use
+    # Inference
 
     def predict_outputs(self, inputs: Any) -> dict[str, Any]:
         if torch.compiler.is_exporting():
             raise UserError(
-                "a detector finds as many boxes as there are, and a traced graph puts out one shape; "
-                "ask it with `runner predict`"
+                "detectors return a variable number of boxes, but a traced graph has a fixed output shape; "
+                "use `runner predict`"
             )
         return {"preds": self(inputs)}
 
     def served(self, outputs: dict[str, Any]) -> Tensor:
-        """``(N, 100, 6)``."""
+        """Returns up to 100 boxes per image, padded with -1: ``(N, 100, 6)``."""
         rows = []
         for pred in outputs["preds"]:
             columns = [pred["boxes"], pred["scores"][:, None], pred["labels"][:, None].to(pred["boxes"].dtype)]
-            found = torch.cat(columns, 1)[:MAX_SERVED]
-            rows.append(nn.functional.pad(found, (0, 0, 0, MAX_SERVED - len(found)), value=-1.0))
+            boxes = torch.cat(columns, 1)[:MAX_SERVED]
+            rows.append(nn.functional.pad(boxes, (0, 0, 0, MAX_SERVED - len(boxes)), value=-1.0))
         return torch.stack(rows)
 
     def sure(self, pred: dict[str, Tensor]) -> dict[str, Tensor]:
-        """The boxes of an image that are to be shown."""
+        """Selects the boxes of an image with a score of at least ``min_score``."""
         kept = pred["scores"] >= self.min_score
         return {key: value[kept] for key, value in pred.items()}
 
@@ -164,20 +166,20 @@ class DetectionTask(Task):
         return rows
 
     def evaluated_rows(self, outputs: dict[str, Any]) -> list[dict[str, Any]]:
-        """Boxes in pixels of the image, as JSON."""
-        found = [row["boxes"] for row in self.rows(outputs)]
-        there = [
+        """Returns target and predicted boxes in pixels of the image, as JSON."""
+        predicted = [row["boxes"] for row in self.rows(outputs)]
+        expected = [
             [
                 {"class": self.class_names[label], "box": [round(side, 1) for side in box]}
                 for label, box in zip(target["labels"].tolist(), target["boxes"].tolist(), strict=True)
             ]
             for target in outputs["targets"]
         ]
-        pairs = zip(there, found, strict=True)
+        pairs = zip(expected, predicted, strict=True)
         return [{"target": json.dumps(target), "prediction": json.dumps(pred)} for target, pred in pairs]
 
     def pictures(self, inputs: Sequence[Tensor], outputs: dict[str, Any]) -> list[dict[str, Image.Image]]:
-        """The images with what was found in them."""
+        """Draws the predicted boxes into the images."""
         pictures = []
         for image, pred in zip(inputs, map(self.sure, to_cpu(outputs["preds"])), strict=True):
             arrays = (pred[key].numpy() for key in ("boxes", "labels", "scores"))
@@ -190,19 +192,19 @@ class DetectionTask(Task):
 
 
 def in_words(names: list[str]) -> str:
-    """``2 dog, cat``."""
+    """Counts names in words, such as ``2 dog, cat``."""
     counts = Counter(names).most_common()
     return ", ".join(f"{count} {name}" if count > 1 else name for name, count in counts) or "nothing"
 
 
 def part_name(name: str) -> str:
-    """``train/loss_classification`` and so on, however an architecture calls its losses."""
+    """Prefixes the names of loss terms with ``loss_`` where an architecture does not."""
     return name if name.startswith("loss") else f"loss_{name}"
 
 
 @contextmanager
 def giving_losses(model: nn.Module) -> Iterator[None]:
-    """Within it a detector in evaluation mode gives its losses; norms and dropout work as in evaluation."""
+    """Context manager in which a detector returns losses, while norms and dropout behave as in evaluation."""
     modes = {module: module.training for module in model.modules()}
     for module in modes:
         module.training = not isinstance(module, (_BatchNorm, _DropoutNd, StochasticDepth))

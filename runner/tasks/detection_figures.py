@@ -1,4 +1,4 @@
-"""What a detector's boxes on a split look like."""
+"""Figures for detection."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NUM_IMAGES = 12
 
 
 def detection_figures(task: Any, split: str, data: Any) -> Iterator[tuple[str, Any]]:
-    """Figures of one evaluated split, from ``task.outputs`` and ``task.scores``."""
+    """Yields the figures of one evaluated split, from ``task.outputs`` and ``task.scores``."""
     outputs, scores = task.outputs[split], task.scores[split]
     names = task.class_names
     yield f"{split}_boxes", pair_figure(task, split, data)
@@ -32,17 +32,17 @@ def detection_figures(task: Any, split: str, data: Any) -> Iterator[tuple[str, A
 
 
 def pair_figure(task: Any, split: str, data: Any) -> Any:
-    """Images from all over the split, each twice."""
+    """Plots images spread evenly over the split with their true and predicted boxes."""
     outputs = task.outputs[split]
     count = len(outputs["index"])
     chosen = np.unique(np.linspace(0, count - 1, min(count, NUM_IMAGES)).round().astype(int))
-    index = [int(outputs["index"][place]) for place in chosen]
+    index = [int(outputs["index"][row]) for row in chosen]
     source = data.splits[split].source
     images = [source[number][0].numpy() for number in index]
-    truths = [as_arrays(outputs["targets"][place]) for place in chosen]
-    preds = [as_arrays(task.sure(outputs["preds"][place])) for place in chosen]
+    truths = [as_arrays(outputs["targets"][row]) for row in chosen]
+    preds = [as_arrays(task.sure(outputs["preds"][row])) for row in chosen]
     files = [data.sample_name(split, number) for number in index]
-    title = f"The truth, and what was found with a score of {task.min_score:.0%} or more ({split})"
+    title = f"Ground truth and predictions with a score of at least {task.min_score:.0%} ({split})"
     return box_pairs(images, truths, preds, files, task.class_names, title)
 
 

@@ -1,4 +1,4 @@
-"""The loss of held-out samples is the plain one."""
+"""Evaluation loss without label smoothing."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ __all__ = ["without_smoothing"]
 
 @contextmanager
 def without_smoothing(loss: object) -> Iterator[None]:
-    """Within it a loss, and the losses it is made of, spread no share of the target over the other classes: smoothing
-    holds a training back, and says nothing of how well a model does."""
+    """Context manager that disables label smoothing in a loss and its submodules.
+
+    Smoothing regularizes training, but would distort the loss as a measure of quality.
+    """
     modules = loss.modules() if isinstance(loss, nn.Module) else ()
     smoothed = [(module, module.label_smoothing) for module in modules if getattr(module, "label_smoothing", 0)]
     try:

@@ -1,4 +1,4 @@
-"""The next steps of a series."""
+"""Time-series forecasting."""
 
 from __future__ import annotations
 
@@ -21,26 +21,27 @@ FEW_TARGETS = 12
 
 
 class ForecastingTask(Task):
-    """H steps of K columns from the L steps before them.
+    """Forecasts H steps of K columns from the L preceding steps.
 
-    Model and loss use standardized values, and so do the errors ``mse`` and ``mae``, as in the literature; ``mae/NAME`` is
-    in the unit of the data. Beside each there is the error of the seasonal-naive forecast, the last season repeated, on the
-    same windows; ``skill`` is the share of its squared error that the model saves. Several series also have ``mse_series/ID``
-    (standardized by their own deviation) and ``mae_series/ID`` (in their own unit; ``mae_series/ID/NAME`` for several
-    columns). Values in the unit of the data are float64: a large offset costs no digits.
+    Model, loss and the errors ``mse`` and ``mae`` use standardized values, as in the literature; ``mae/NAME`` is in the
+    unit of the data. ``naive_mse`` and ``naive_mae`` are the errors of the seasonal-naive forecast, which repeats the last
+    season, on the same windows; ``skill`` is the relative reduction of its squared error. With several series there are
+    also ``mse_series/ID`` (standardized by the series' own deviation) and ``mae_series/ID`` (in its own unit;
+    ``mae_series/ID/NAME`` for several columns). Values in the unit of the data are float64 to keep precision for large
+    offsets.
 
     Args:
-        model: standardized inputs ``(N, L, F)`` to ``(N, H · K)``.
-        loss: of standardized predictions and targets, both flat.
-        horizon_steps: H.
-        season_steps: of the naive forecast; 1 repeats the last value.
-        target_columns: where among the F columns the K to forecast are.
-        target_names: what they are called.
-        target_mean, target_std: of the training steps, ``(K,)``. If each series has its own, batches contain them.
-        series_names: ids of the series that have metrics of their own.
-        subtract_last: the model sees the columns to forecast relative to their last value, and its answer is counted
-            from there, so that a level that has shifted since training does no harm (NLinear; Zeng et al.,
-            arXiv:2205.13504).
+        model: maps standardized inputs ``(N, L, F)`` to ``(N, H · K)``.
+        loss: loss of standardized predictions and targets, both flattened.
+        horizon_steps: number of forecast steps, H.
+        season_steps: season length of the naive forecast; 1 repeats the last value.
+        target_columns: indices of the K forecast columns among the F columns.
+        target_names: names of the forecast columns.
+        target_mean, target_std: statistics of the training steps, ``(K,)``. If each series has its own, batches contain
+            them.
+        series_names: ids of the series with separate metrics.
+        subtract_last: whether forecast columns are given to the model and predicted relative to their last value, which
+            makes the forecast robust to level shifts (NLinear; Zeng et al., arXiv:2205.13504).
     """
 
     monitor = "val/mse"
@@ -83,7 +84,7 @@ class ForecastingTask(Task):
         self.series_sums: dict[str, Tensor] = {}
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> ForecastingTask:
-        """Keeps mean and deviation in float64 under every precision, and on the CPU where the device is MPS."""
+        """Keeps mean and standard deviation in float64 under every precision, and on the CPU if the device is MPS."""
         kept = {name: self._buffers.pop(name) for name in ("target_mean", "target_std")}
         device = fn(torch.zeros(1)).device
         super()._apply(fn, recurse)
@@ -92,7 +93,7 @@ class ForecastingTask(Task):
         return self
 
     def forecast(self, inputs: Tensor) -> Tensor:
-        """Standardised ``(N, L, F)`` → standardized ``(N, H, K)``."""
+        """Forecasts standardized values: ``(N, L, F)`` → ``(N, H, K)``."""
         last = inputs[:, -1:, self.target_columns]
         if self.subtract_last:
             inputs = inputs.clone()
@@ -101,7 +102,7 @@ class ForecastingTask(Task):
         return scaled + last if self.subtract_last else scaled
 
     def naive(self, inputs: Tensor) -> Tensor:
-        """The last season once more, standardized ``(N, H, K)``."""
+        """Repeats the last season: standardized ``(N, H, K)``."""
         steps = torch.arange(self.horizon_steps, device=inputs.device) % self.season_steps
         return inputs[:, inputs.shape[1] - self.season_steps + steps][:, :, self.target_columns]
 
@@ -114,7 +115,7 @@ class ForecastingTask(Task):
         preds = self.forecast(batch["inputs"])
         if bool(known.all()):
             loss = self.loss(preds.flatten(), wanted.flatten())
-        else:  # of no known value the loss is 0, and so are its gradients
+        else:  # without known values, loss and gradients are 0
             loss = self.loss(preds[known], wanted[known]) if bool(known.any()) else 0.0 * preds.sum()
         scaled = {"preds": preds.detach(), "targets": wanted, "naive": self.naive(batch["inputs"])}
         outputs = {name: to_unit(values, mean, std) for name, values in scaled.items()}
@@ -123,21 +124,21 @@ class ForecastingTask(Task):
         return StepOutput(loss, outputs)
 
     def loss_denominator(self, batch: dict[str, Any]) -> Tensor:
-        """Values that are known."""
+        """Counts the known target values."""
         return (~batch["targets"].isnan()).sum()
 
     def standardize(self, targets: Tensor) -> Tensor:
-        """Values in the unit of the data as float32 ``(N, H, K)``."""
+        """Standardizes values in the unit of the data; float32 ``(N, H, K)``."""
         values = targets.cpu() if targets.device.type == "mps" else targets
         return ((values.double() - self.target_mean) / self.target_std).float().to(targets.device)
 
     def to_unit(self, scaled: Tensor) -> Tensor:
-        """Standardized values in the unit of the data, float64."""
+        """Converts standardized values to the unit of the data, float64."""
         return to_unit(scaled, self.target_mean, self.target_std)
 
     def update_metrics(self, outputs: dict[str, Any], split: str) -> None:
-        """Sums over the batch of each target's squared and absolute errors, of the model and of the naive forecast, and of the model's
-        absolute errors in the unit, ``(6, K)``."""
+        """Adds the batch's sums for each target, ``(6, K)``: known values, squared and absolute errors of the model and
+        of the naive forecast, and the model's absolute errors in the unit of the data."""
         targets, std = outputs["targets"].double(), outputs.get("std", self.target_std)
         known = ~targets.isnan()
         errors = [torch.where(known, outputs[of].double() - targets, 0.0) / std for of in ("preds", "naive")]
@@ -167,7 +168,7 @@ class ForecastingTask(Task):
         return values | self.series_metrics(split)
 
     def series_metrics(self, split: str) -> dict[str, float]:
-        """Errors of each series that has a known value in the split."""
+        """Computes the errors of each series that has known values in the split."""
         if not self.series_names:
             return {}
         shape = (len(self.series_names), 3, len(self.target_names))
@@ -187,11 +188,11 @@ class ForecastingTask(Task):
         return {"preds": self.to_unit(self.forecast(inputs))}
 
     def served(self, outputs: dict[str, Any]) -> Tensor:
-        """float32, or float64 for a large offset."""
+        """Returns the forecast as float32, or as float64 for large offsets."""
         return outputs["preds"] if self.needs_float64 else outputs["preds"].float()
 
     def rows(self, outputs: dict[str, Any]) -> list[dict[str, Any]]:
-        """``NAME+1`` is the first step behind the last that was read."""
+        """Returns one dict per window; ``NAME+1`` is the first step after the input window."""
         names = [f"{name}+{step}" for step in range(1, self.horizon_steps + 1) for name in self.target_names]
         return [dict(zip(names, row, strict=True)) for row in outputs["preds"].flatten(1).cpu().tolist()]
 
@@ -200,7 +201,7 @@ class ForecastingTask(Task):
         return [{"target": target, "prediction": pred} for target, pred in pairs]
 
     def pictures(self, inputs: Sequence[Tensor], outputs: dict[str, Any]) -> list[dict[str, Image]]:
-        past = [one[:, self.target_columns].numpy() for one in inputs]
+        past = [window[:, self.target_columns].numpy() for window in inputs]
         preds = outputs["preds"].cpu().numpy()
         return [
             {"forecast": forecast_picture(*pair, self.target_names)} for pair in zip(past, preds, strict=True)
@@ -212,6 +213,7 @@ class ForecastingTask(Task):
 
 
 def to_unit(scaled: Tensor, mean: Tensor, std: Tensor) -> Tensor:
-    """Standardized values ``(N, H, K)`` in the unit of the data, float64; of MPS, which has none, on the CPU."""
+    """Converts standardized values ``(N, H, K)`` to the unit of the data in float64; on the CPU for MPS, which does not
+    support float64."""
     scaled = scaled.cpu() if scaled.device.type == "mps" else scaled
     return scaled.double() * std + mean

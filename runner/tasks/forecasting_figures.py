@@ -1,4 +1,4 @@
-"""What is drawn of forecasts."""
+"""Figures for forecasting."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NUM_TARGETS = 3
 
 
 def forecasting_figures(task: Any, split: str, data: Any) -> Iterator[tuple[str, Figure]]:
-    """Some windows with their forecasts, and the error of each step."""
+    """Yields plots of some windows with their forecasts, and of the error at each step."""
     outputs = task.outputs[split]
     preds, targets, naive = (outputs[key].numpy() for key in ("preds", "targets", "naive"))
     chosen = np.unique(np.linspace(0, len(preds) - 1, NUM_WINDOWS).round().astype(int))
@@ -43,7 +43,7 @@ def forecasting_figures(task: Any, split: str, data: Any) -> Iterator[tuple[str,
 
 
 def forecast_picture(past: np.ndarray, preds: np.ndarray, names: Sequence[str]) -> Image:
-    """The last known steps ``(L, K)`` and those forecast ``(H, K)``."""
+    """Plots the last known steps ``(L, K)`` and the forecast ``(H, K)``."""
     panels = [
         (name, past[:, column], None, preds[:, column], None)
         for column, name in list(enumerate(names))[: 2 * NUM_TARGETS]

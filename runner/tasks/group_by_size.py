@@ -1,4 +1,4 @@
-"""Images of different sizes, in groups that a model can take at once."""
+"""Grouping of images of different sizes into batches of equal size."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["groups_of_one_size"]
 
 
 def groups_of_one_size(images: Tensor | Sequence[Tensor]) -> Iterator[tuple[list[int], Tensor]]:
-    """Positions in the batch, and the images there as ``(n, C, H, W)``; a tensor is one group."""
+    """Yields positions in the batch and the images at them, ``(n, C, H, W)``; a tensor is a single group."""
     if isinstance(images, Tensor):
         yield list(range(len(images))), images
         return

@@ -1,4 +1,4 @@
-"""A class for each step of a sequence."""
+"""Sequence labelling: one class per step."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ IGNORE = -100
 
 
 class LabellingTask(Task):
-    """Classes by a softmax over logits ``(N, T, K)``; targets are class ids ``(N, T)``, -100 where there is no step.
+    """Sequence labelling by a softmax over logits ``(N, T, K)``; targets are class ids ``(N, T)``, -100 for padding.
 
-    Macro F1 is the mean over the classes that occur in targets or predictions, as in scikit-learn; the F1 of any other
-    class is undefined and not reported.
+    Macro F1 is the mean over the classes that occur in targets or predictions, as in scikit-learn; the F1 of all other
+    classes is undefined and not reported.
 
     Args:
-        model: inputs to logits.
-        loss: of logits ``(steps, K)`` and class ids ``(steps,)``; its label smoothing acts in training alone.
-        class_names: in the order of the ids.
+        model: maps inputs to logits.
+        loss: loss of logits ``(steps, K)`` and class ids ``(steps,)``; its label smoothing is applied in training only.
+        class_names: class names in the order of the ids.
     """
 
     monitor = "val/accuracy"
@@ -72,28 +72,28 @@ class LabellingTask(Task):
         wanted = (1, shape[0], facts.num_outputs)
         if got != wanted:
             raise UserError(
-                f"{name} puts out {got} for one sequence; labelling wants {wanted}: logits of each class at each step. "
+                f"{name} returns {got} for one sequence; labelling expects {wanted}: logits of each class at each step. "
                 "Models for labelling: `runner list`."
             )
 
     def step(self, batch: dict[str, Any]) -> StepOutput:
         logits, targets = self(batch["inputs"]), batch["targets"]
-        there = targets != IGNORE
-        loss = self.loss(logits[there].float(), targets[there])
+        valid = targets != IGNORE
+        loss = self.loss(logits[valid].float(), targets[valid])
         return StepOutput(loss, {"logits": logits.detach(), "targets": targets})
 
     def loss_denominator(self, batch: dict[str, Any]) -> Tensor:
-        """Steps: sequences may be longer in one pass, or on one rank, than in another."""
+        """Counts steps, since sequence lengths differ between micro-batches and ranks."""
         return (batch["targets"] != IGNORE).sum()
 
     def update_metrics(self, outputs: dict[str, Any], split: str) -> None:
-        """Sequences differ in length from batch to batch: what is kept of them are lists."""
+        """Updates the metrics; keeps outputs as lists, since sequence lengths differ between batches."""
         preds, targets = outputs.pop("logits").argmax(-1), outputs.pop("targets")
-        there = targets != IGNORE
-        self.metrics[f"{split}_metrics"].update(preds[there], targets[there])
-        self.class_f1[split].update(preds[there], targets[there])
-        self.whole[split].update(((preds == targets) | ~there).all(1).float())
-        pairs = zip(preds, targets, there, strict=True)
+        valid = targets != IGNORE
+        self.metrics[f"{split}_metrics"].update(preds[valid], targets[valid])
+        self.class_f1[split].update(preds[valid], targets[valid])
+        self.whole[split].update(((preds == targets) | ~valid).all(1).float())
+        pairs = zip(preds, targets, valid, strict=True)
         outputs["steps"] = [torch.stack([pred[ok], target[ok]]) for pred, target, ok in pairs]
 
     def compute_metrics(self, split: str) -> dict[str, Tensor]:
@@ -118,7 +118,7 @@ class LabellingTask(Task):
         yield f"{split}_by_length", accuracy_by_length(lengths, right, f"Accuracy by length ({split})")
 
     def evaluated_rows(self, outputs: dict[str, Any]) -> list[dict[str, Any]]:
-        """The labels of a sequence with blanks between them."""
+        """Returns the labels of each sequence, separated by spaces."""
         words = [
             [" ".join(self.class_names[number] for number in numbers) for numbers in steps.tolist()]
             for steps in outputs["steps"]
@@ -133,12 +133,12 @@ class LabellingTask(Task):
         return outputs["logits"].float().softmax(-1)
 
     def rows(self, outputs: dict[str, Any]) -> list[dict[str, Any]]:
-        found = []
+        rows = []
         for logits, length in zip(outputs["logits"], outputs["lengths"].tolist(), strict=True):
             confidences, preds = logits[:length].float().softmax(-1).max(-1)
             names = [self.class_names[number] for number in preds.tolist()]
-            found.append({"labels": names, "confidence": round(confidences.mean().item(), 6)})
-        return found
+            rows.append({"labels": names, "confidence": round(confidences.mean().item(), 6)})
+        return rows
 
 
 def make_metrics(num_classes: int) -> MetricCollection:

@@ -1,4 +1,4 @@
-"""The next token of a running text."""
+"""Language modelling: prediction of the next token."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ from runner.tasks.shape_check import first_line, in_eval_mode
 __all__ = ["LanguageTask"]
 
 MAX_NATS = 50.0
-"""Of a token; a perplexity beyond would be infinite."""
+"""Limit of the loss per token in nats, which keeps the perplexity finite."""
 
 
 class LanguageTask(Task):
-    """A softmax over the vocabulary at each step, the recurrent state carried from batch to batch.
+    """Language modelling with a softmax over the vocabulary and a recurrent state carried from batch to batch.
 
-    Gradients go back to the beginning of the batch's window (truncated back-propagation through time; Williams and
-    Peng, Neural Computation, 1990); the state goes on, detached. It is part of the checkpoint. Held-out texts are
-    scored in the same way, every token but each stream's first one.
+    Gradients are propagated to the beginning of the batch's window (truncated back-propagation through time; Williams
+    and Peng, Neural Computation, 1990); the detached state is passed to the next batch and saved in checkpoints.
+    Evaluation works the same way and scores every token except the first of each stream.
 
     Args:
-        model: called with ``(tokens (N, T), state or None, True)``, gives logits ``(N, T, K)`` and the state.
-        label_smoothing: share of the target spread over the other tokens, in training.
+        model: called with ``(tokens (N, T), state or None, True)``; returns logits ``(N, T, K)`` and the state.
+        label_smoothing: label smoothing in training.
     """
 
     monitor = "val/perplexity"
@@ -60,12 +60,16 @@ class LanguageTask(Task):
     @classmethod
     def adapt(cls, facts: Facts) -> Facts:
         if facts.task != "language":
-            raise DataError(f"{facts.name} is no running text: its task is {facts.task}. Use task={facts.task}.")
+            raise DataError(f"{facts.name} is not a running text: its task is {facts.task}. Use task={facts.task}.")
         return facts
 
     @classmethod
     def check_model(cls, model: nn.Module, facts: Facts) -> None:
-        """Also refuses a model that sees the tokens it is to tell."""
+        """Checks a new model; also rejects models that see the tokens they should predict.
+
+        Raises:
+            UserError: the model does not fit the data.
+        """
         name = type(model).__name__
         tokens = torch.ones((2, 3), dtype=torch.long)
         tokens[1, 2] = facts.num_outputs - 1
@@ -74,13 +78,13 @@ class LanguageTask(Task):
                 logits, _ = model(tokens, None, True)
             except (RuntimeError, ValueError, AssertionError, IndexError, TypeError) as error:
                 raise UserError(
-                    f"{name} is no language model: {first_line(error)} Models for language: `runner list`."
+                    f"{name} is not a language model: {first_line(error)} Language models: `runner list`."
                 ) from error
         if tuple(logits.shape) != (2, 3, facts.num_outputs):
-            raise UserError(f"{name} puts out {tuple(logits.shape)}; a language model (2, 3, {facts.num_outputs}).")
+            raise UserError(f"{name} returns {tuple(logits.shape)}; expected (2, 3, {facts.num_outputs}).")
         if not torch.allclose(logits[0, :2], logits[1, :2]):
             raise UserError(
-                f"{name} reads ahead, so it would be told the token it is to predict. Take model.bidirectional=false."
+                f"{name} reads ahead, so it would see the token it should predict. Use model.bidirectional=false."
             )
 
     # Training
@@ -95,12 +99,12 @@ class LanguageTask(Task):
         carried = None if batch["first"] else zipped(lambda whole: whole[:, begin:end].contiguous(), self.carried)
         step = self.step(batch, carried, self.label_smoothing)
         self._ahead = [*(self._ahead if begin else ()), step.outputs["state"]]
-        if end == count:  # the last pass of the batch: the state is that of all its streams
+        if end == count:  # last micro-batch: join the states of all streams
             self.carried, self._ahead = zipped(lambda *same: torch.cat(same, 1), *self._ahead), []
         return self.take_loss(step.loss, batch)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """The state of the streams of all ranks, in their order."""
+        """Saves the states of the streams of all ranks, in rank order."""
         parts = all_gather(moved(self.carried, "cpu"))
         checkpoint["carried_state"] = None if parts[0] is None else zipped(lambda *same: torch.cat(same, 1), *parts)
 
@@ -114,7 +118,7 @@ class LanguageTask(Task):
     # Evaluation
 
     def summed_loss(self, batch: dict[str, Any]) -> tuple[Tensor, int]:
-        """Over tokens."""
+        """Computes the loss as a sum over tokens, and the number of tokens."""
         step = self.step(batch, None if batch["first"] else self._eval_state)
         self._eval_state = step.outputs["state"]
         tokens = batch["targets"].numel()
@@ -138,13 +142,13 @@ class LanguageTask(Task):
             "bits_per_character": nats / math.log(2) / max(chars, 1),
         }
 
-    # Use
+    # Inference
 
     def predict_outputs(self, inputs: Tensor) -> dict[str, Any]:
         return {"logits": self.model(inputs, None, True)[0], "lengths": (inputs != 0).sum(1).clamp(min=1)}
 
     def served(self, outputs: dict[str, Any]) -> Tensor:
-        """Of the token behind each text's last one; shorter texts are padded with 0."""
+        """Returns the probabilities of the token after each text; shorter texts are padded with 0."""
         logits = outputs["logits"]
         last = (outputs["lengths"] - 1)[:, None, None].expand(-1, 1, logits.shape[2])
         return logits.gather(1, last).squeeze(1).float().softmax(-1)
@@ -158,24 +162,26 @@ class LanguageTask(Task):
         top_k: int | None = None,
         generator: torch.Generator | None = None,
     ) -> Tensor:
-        """Goes on with texts: token ids ``(N, P)`` → ``(N, length)``.
+        """Continues prompts by sampling: token ids ``(N, P)`` → ``(N, length)``.
 
         Args:
-            temperature: below 1 the likelier tokens gain, 0 always takes the likeliest.
-            top_k: draw from so many of the likeliest tokens; from all when None.
-            generator: of the draws, on the CPU.
+            prompt: token ids of the texts to continue.
+            length: number of tokens to generate.
+            temperature: sampling temperature; values below 1 favor likely tokens, 0 always selects the most likely.
+            top_k: sample from the ``top_k`` most likely tokens; from all if None.
+            generator: random generator on the CPU.
         """
         logits, state = self.model(prompt, None, True)
-        written = []
+        generated = []
         for _ in range(length):
             tokens = draw(logits[:, -1].float().cpu(), temperature, top_k, generator).to(prompt.device)
-            written.append(tokens)
+            generated.append(tokens)
             logits, state = self.model(tokens, state, True)
-        return torch.cat(written, 1)
+        return torch.cat(generated, 1)
 
 
 def zipped(function: Callable[..., Any], *states: Any) -> Any:
-    """A function of states, of an LSTM's two tensors each on its own."""
+    """Applies a function to states; for an LSTM, to each of its two tensors separately."""
     if isinstance(states[0], tuple | list):
         return tuple(function(*same) for same in zip(*states, strict=True))
     return function(*states)
@@ -190,6 +196,6 @@ def moved(state: Any, device: Any) -> Any:
 
 
 def share(whole: Tensor, rank: int, ranks: int) -> Tensor:
-    """This rank's streams ``(layers, n, H)`` of all ``(layers, N, H)``, as ``EpochBatchSampler.share`` deals them."""
-    first, behind = (whole.shape[1] * number // ranks for number in (rank, rank + 1))
-    return whole[:, first:behind].contiguous()
+    """Selects this rank's streams ``(layers, n, H)`` from all ``(layers, N, H)``, as ``EpochBatchSampler.share`` does."""
+    begin, end = (whole.shape[1] * number // ranks for number in (rank, rank + 1))
+    return whole[:, begin:end].contiguous()

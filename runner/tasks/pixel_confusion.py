@@ -1,4 +1,4 @@
-"""How often pixels of one class were taken for another, and what follows from it."""
+"""Confusion matrix of pixels, and the IoU and Dice scores derived from it."""
 
 from __future__ import annotations
 
@@ -10,32 +10,32 @@ __all__ = ["PixelConfusion", "class_dice", "class_iou", "count_pixels"]
 
 
 def count_pixels(preds: Tensor, targets: Tensor, num_classes: int, ignore_index: int) -> Tensor:
-    """Confusion matrices of each image: ``(N, K, K)``, row = truth, column = prediction.
+    """Counts the confusion matrix of each image: ``(N, K, K)``, row = truth, column = prediction.
 
     Args:
-        preds, targets: class ids, ``(N, H, W)``; pixels whose target is ``ignore_index`` do not count.
+        preds, targets: class ids, ``(N, H, W)``; pixels whose target is ``ignore_index`` are ignored.
     """
     num_images, cells = len(preds), num_classes**2
-    place = torch.where(targets == ignore_index, cells, targets * num_classes + preds)
-    place = place + (cells + 1) * torch.arange(num_images, device=place.device)[:, None, None]
-    counts = torch.bincount(place.flatten(), minlength=num_images * (cells + 1))
+    cell = torch.where(targets == ignore_index, cells, targets * num_classes + preds)
+    cell = cell + (cells + 1) * torch.arange(num_images, device=cell.device)[:, None, None]
+    counts = torch.bincount(cell.flatten(), minlength=num_images * (cells + 1))
     return counts.view(num_images, cells + 1)[:, :cells].reshape(num_images, num_classes, num_classes)
 
 
 def class_iou(counts: Tensor) -> Tensor:
-    """Intersection over union of each class ``(…, K)``; NaN for a class in neither truth nor prediction."""
+    """Computes the intersection over union of each class ``(…, K)``; NaN for classes in neither truth nor prediction."""
     hits = counts.diagonal(dim1=-2, dim2=-1)
     return hits / (counts.sum(-1) + counts.sum(-2) - hits)
 
 
 def class_dice(counts: Tensor) -> Tensor:
-    """Dice, that is F1, of each class ``(…, K)``; NaN for a class in neither truth nor prediction."""
+    """Computes the Dice score (F1) of each class ``(…, K)``; NaN for classes in neither truth nor prediction."""
     hits = counts.diagonal(dim1=-2, dim2=-1)
     return 2 * hits / (counts.sum(-1) + counts.sum(-2))
 
 
 class PixelConfusion(Metric):
-    """The confusion matrix of all pixels, counted on the device in whole numbers."""
+    """Confusion matrix of all pixels, accumulated on the device as integers."""
 
     full_state_update = False
 
@@ -44,9 +44,9 @@ class PixelConfusion(Metric):
         self.add_state("counts", torch.zeros(num_classes, num_classes, dtype=torch.long), dist_reduce_fx="sum")
 
     def update(self, counts: Tensor) -> None:
-        """Adds matrices of images, ``(N, K, K)``."""
+        """Adds the matrices of a batch, ``(N, K, K)``."""
         self.counts += counts.sum(0)
 
     def compute(self) -> Tensor:
-        """``(K, K)``, row = truth, column = prediction."""
+        """Returns the matrix ``(K, K)``, row = truth, column = prediction."""
         return self.counts.clone()

@@ -1,4 +1,4 @@
-"""Numbers from an input."""
+"""Regression."""
 
 from __future__ import annotations
 
@@ -16,23 +16,25 @@ from runner.tasks.base import StepOutput, Task
 __all__ = ["RegressionTask"]
 
 FEW_TARGETS = 12
-"""The scores of each target are told of so many at most."""
+"""Maximum number of targets for which per-target scores are reported."""
 
 
 class RegressionTask(Task):
-    """Numbers ``(N, K)``. Model and loss work on standardised targets, metrics in the data's own unit. Predictions and
-    metrics are float64, so that targets far from 0 (times in seconds) keep their differences; float32 on MPS.
+    """Regression of K numbers, ``(N, K)``.
 
-    Of several targets ``rmse``, ``mae`` and ``r2`` are means over the targets, as scikit-learn has them, and each
-    target's own stand beside them: ``rmse/NAME``, ``r2/NAME``. A mean of several units is dominated by the target with
-    the largest numbers, so the monitored metric of several targets is ``val/loss``, which is standardised; of one target
-    it is ``val/rmse``.
+    Model and loss use standardized targets, metrics the unit of the data. Predictions and metrics are float64 (float32
+    on MPS), so that differences between targets far from 0, such as times in seconds, are preserved.
+
+    With several targets, ``rmse``, ``mae`` and ``r2`` are means over the targets, as in scikit-learn, and ``rmse/NAME``
+    and ``r2/NAME`` are the scores of each target. A mean over different units is dominated by the target with the
+    largest values, so the monitored metric is the standardized ``val/loss`` for several targets, and ``val/rmse`` for
+    one.
 
     Args:
-        model: inputs to ``(N, K)``.
-        loss: of standardised predictions and targets.
-        target_mean, target_std: of the training targets, ``(K,)``.
-        target_names: what the K numbers are.
+        model: maps inputs to ``(N, K)``.
+        loss: loss of standardized predictions and targets.
+        target_mean, target_std: statistics of the training targets, ``(K,)``.
+        target_names: names of the K targets.
     """
 
     monitor = "val/rmse"
@@ -60,7 +62,7 @@ class RegressionTask(Task):
             self.monitor = "val/loss"
         self.register_buffer("target_mean", torch.as_tensor(target_mean, dtype=torch.float32).reshape(1, -1))
         std = torch.as_tensor(target_std, dtype=torch.float32).reshape(1, -1)
-        self.register_buffer("target_std", torch.where(std == 0, 1.0, std))  # of a target that is the same everywhere
+        self.register_buffer("target_std", torch.where(std == 0, 1.0, std))  # constant targets
         exact_mean = torch.as_tensor(target_mean, dtype=torch.float64).reshape(1, -1)
         exact_std = torch.as_tensor(target_std, dtype=torch.float64).reshape(1, -1)
         self.exact = (exact_mean, torch.where(exact_std == 0, 1.0, exact_std))
@@ -83,24 +85,24 @@ class RegressionTask(Task):
         return StepOutput(loss, {"preds": self.to_unit(scaled.detach()), "targets": targets})
 
     def standardised(self, values: Tensor) -> Tensor:
-        """Values in the data's own unit, ``(N, K)``, by the statistics of the training targets; in their precision."""
+        """Standardizes values ``(N, K)`` by the statistics of the training targets, keeping their dtype."""
         mean, std = self.statistics(values)
         return (values - mean) / std
 
     def statistics(self, values: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and standard deviation in the precision of values and on their device."""
+        """Returns mean and standard deviation with the dtype and device of ``values``."""
         if values.dtype == torch.float64:
             return self.exact[0].to(values.device), self.exact[1].to(values.device)
         return self.target_mean, self.target_std
 
     def to_unit(self, scaled: Tensor) -> Tensor:
-        """Standardised predictions in the data's own unit."""
+        """Converts standardized predictions to the unit of the data."""
         scaled = as_exact(scaled)
         mean, std = self.statistics(scaled)
         return scaled * std + mean
 
     def update_metrics(self, outputs: dict[str, Any], split: str) -> None:
-        """Standardised, so that sums of squares of large numbers do not lose their digits."""
+        """Updates the metrics with standardized values, which avoids precision loss in sums of squares."""
         preds, targets = (self.standardised(as_exact(outputs[name])) for name in ("preds", "targets"))
         metrics = self.metrics[f"{split}_metrics"]
         for metric in metrics.values():
@@ -109,15 +111,15 @@ class RegressionTask(Task):
 
     def compute_metrics(self, split: str) -> dict[str, float]:
         metrics = self.metrics[f"{split}_metrics"]
-        found = {name: value.reshape(-1).cpu() for name, value in metrics.compute().items()}
+        scores = {name: value.reshape(-1).cpu() for name, value in metrics.compute().items()}
         metrics.reset()
         std = self.exact[1].flatten()
-        found |= {name: found[name] * std for name in ("rmse", "mae")}
-        values = {name: float(each.mean()) for name, each in found.items()}
+        scores |= {name: scores[name] * std for name in ("rmse", "mae")}
+        values = {name: float(each.mean()) for name, each in scores.items()}
         if 1 < len(self.target_names) <= FEW_TARGETS:
             for name in ("rmse", "r2"):
-                own = zip(self.target_names, found[name].tolist(), strict=True)
-                values |= {f"{name}/{target}": value for target, value in own}
+                by_target = zip(self.target_names, scores[name].tolist(), strict=True)
+                values |= {f"{name}/{target}": value for target, value in by_target}
         return values
 
     def predict_outputs(self, inputs: Tensor) -> dict[str, Any]:
@@ -125,7 +127,7 @@ class RegressionTask(Task):
         return {"preds": self.to_unit(scaled.reshape(inputs.shape[0], -1))}
 
     def served(self, outputs: dict[str, Any]) -> Tensor:
-        """Float32, unless that would lose the differences."""
+        """Returns the predictions as float32, or as float64 if float32 would lose their differences."""
         return outputs["preds"] if self.is_far else outputs["preds"].float()
 
     def rows(self, outputs: dict[str, Any]) -> list[dict[str, Any]]:
@@ -147,25 +149,25 @@ class RegressionTask(Task):
 
 
 def as_exact(values: Tensor) -> Tensor:
-    """In double precision where the device has it."""
+    """Converts to double precision if the device supports it."""
     return values.float() if values.device.type == "mps" else values.double()
 
 
 def is_far(mean: Tensor, std: Tensor) -> bool:
-    """Whether float32 would lose differences between values around this mean."""
+    """Whether float32 is too coarse for differences between values around this mean."""
     return bool((mean.abs() * torch.finfo(torch.float32).eps > MAX_ROUNDING * std).any())
 
 
 def keep_loaded_statistics(task: RegressionTask, _: Any) -> None:
-    """The statistics of a checkpoint replace others; where they are the same, the exact ones stay."""
-    for place, loaded in enumerate((task.target_mean, task.target_std)):
-        if not torch.equal(loaded.float().cpu(), task.exact[place].float()):
-            task.exact = tuple(loaded.double().cpu() if number == place else old for number, old in enumerate(task.exact))
+    """Replaces the statistics by those of a checkpoint; if both are equal in float32, keeps the float64 ones."""
+    for index, loaded in enumerate((task.target_mean, task.target_std)):
+        if not torch.equal(loaded.float().cpu(), task.exact[index].float()):
+            task.exact = tuple(loaded.double().cpu() if number == index else old for number, old in enumerate(task.exact))
     task.is_far = is_far(*task.exact)
 
 
 def make_metrics(num_targets: int) -> MetricCollection:
-    """Of each target: root of the mean squared error, mean absolute error, share of variance explained."""
+    """Builds per-target root mean squared error, mean absolute error and coefficient of determination."""
     return MetricCollection(
         {
             "rmse": MeanSquaredError(squared=False, num_outputs=num_targets),

@@ -1,4 +1,4 @@
-"""Tokens drawn from what a language model says."""
+"""Sampling of tokens from a language model."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ from torch import Tensor
 __all__ = ["draw"]
 
 NEVER = (0, 1, 2, 3)
-"""Special tokens: no text holds them."""
+"""Special tokens, which are never sampled."""
 
 
 def draw(logits: Tensor, temperature: float, top_k: int | None, generator: torch.Generator | None) -> Tensor:
-    """One token of each row: ``(N, K)`` → ``(N, 1)``. Fan, Lewis, Dauphin: Hierarchical neural story generation, 2018."""
+    """Samples one token per row: ``(N, K)`` → ``(N, 1)``.
+
+    Top-k sampling follows Fan, Lewis, Dauphin: Hierarchical neural story generation, 2018.
+    """
     logits = logits.index_fill(1, torch.tensor(NEVER), -torch.inf)
     if temperature == 0:
         return logits.argmax(1, keepdim=True)

@@ -1,4 +1,4 @@
-"""A class for each pixel."""
+"""Semantic segmentation: one class per pixel."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ __all__ = ["SegmentationTask"]
 
 
 class SegmentationTask(Task):
-    """Classes by a softmax over logits ``(N, K, H, W)``; targets are class ids ``(N, H, W)``.
+    """Semantic segmentation by a softmax over logits ``(N, K, H, W)``; targets are class ids ``(N, H, W)``.
 
-    Mean IoU and mean Dice leave out classes that are in neither truth nor prediction of the whole split. Images of
-    different sizes come as lists and go through the model in groups of one size, so that no image's prediction
-    depends on the others of its batch.
+    Mean IoU and mean Dice exclude classes that occur in neither truth nor prediction of the whole split. Images of
+    different sizes are passed as lists and processed in groups of equal size, so that the prediction for an image is
+    independent of the rest of its batch.
 
     Args:
-        model: images to logits of the same height and width.
-        loss: of logits, in float32, and class ids; its label smoothing acts in training alone.
-        class_names: in the order of the ids.
-        class_colors: red, green and blue of each class, for pictures; chosen when empty.
-        ignore_index: the id of pixels that do not count.
+        model: maps images to logits of the same height and width.
+        loss: loss of float32 logits and class ids; its label smoothing is applied in training only.
+        class_names: class names in the order of the ids.
+        class_colors: RGB color of each class for figures; chosen automatically if empty.
+        ignore_index: class id of ignored pixels.
     """
 
     monitor = "val/mean_iou"
@@ -74,19 +74,21 @@ class SegmentationTask(Task):
     @classmethod
     def check_model(cls, model: nn.Module, facts: Facts) -> None:
         name, shape = type(model).__name__, tuple(facts.input_shape)
-        got = shape_of(run_on_zeros(model, shape, "images", "Choose a model for such images, or another data.crop_size."))
+        got = shape_of(run_on_zeros(model, shape, "images", "Choose a model for such images, or change data.crop_size."))
         wanted = (1, facts.num_outputs, *shape[1:])
         if got != wanted:
             raise UserError(
-                f"{name} puts out {got} for one image; segmentation wants {wanted}: logits of each class at each pixel. "
+                f"{name} returns {got} for one image; segmentation expects {wanted}: logits of each class at each pixel. "
                 "Models for segmentation: `runner list model`."
             )
 
     # Training
 
     def loss_denominator(self, batch: dict[str, Any]) -> Tensor:
-        """Pixels that count, by the weights of their classes: the cross-entropy is the mean over them. (Dice and
-        Jaccard look at a batch as a whole: in training with several passes or devices, they are means over the parts.)"""
+        """Sums the class weights of all pixels that are not ignored, the denominator of the cross-entropy.
+
+        Dice and Jaccard loss are computed per batch: with several micro-batches or devices, they are means over these.
+        """
         weights = getattr(self.loss, "class_weights", None)
         by_class = None if weights is None else torch.tensor(weights, device=self.device)
         units = torch.zeros((), device=self.device)
@@ -108,8 +110,8 @@ class SegmentationTask(Task):
             if "more than 1 value per channel" not in str(error):
                 raise
             raise UserError(
-                f"{type(self.model).__name__} cannot train on a batch of one image: it normalises a map of one pixel "
-                "over the batch. Take data.batch_size=2 or more."
+                f"{type(self.model).__name__} cannot train on a batch of one image: it normalizes a map of one pixel "
+                "over the batch. Use data.batch_size=2 or more."
             ) from error
 
     # Evaluation
@@ -119,7 +121,8 @@ class SegmentationTask(Task):
             super()._evaluate(part, split)
 
     def eval_step(self, batch: dict[str, Any]) -> StepOutput:
-        """Of a loss about which nothing is known, the loss of each image, so that it does not depend on the others."""
+        """Computes the step of an evaluation batch; losses other than known ones are computed per image, so that they
+        are independent of the rest of the batch."""
         step = super().eval_step(batch)
         if isinstance(self.loss, nn.CrossEntropyLoss) or hasattr(self.loss, "of_sums"):
             return step
@@ -136,7 +139,7 @@ class SegmentationTask(Task):
             self._mask_sums = sums if self._mask_sums is None else self._mask_sums + sums
 
     def split_loss(self) -> float:
-        """Dice, Jaccard and focal loss are those of all pixels of the split, on all ranks, at once."""
+        """Computes the loss of the split; Dice, Jaccard and focal loss are computed over all pixels of all ranks."""
         if self._mask_sums is None:
             return super().split_loss()
         sums, self._mask_sums = self._mask_sums.cpu().double(), None
@@ -158,38 +161,38 @@ class SegmentationTask(Task):
         counts = self.counts[split] = metric.compute().cpu().double()
         metric.reset()
         iou = class_iou(counts)
-        found = {
+        values = {
             "mean_iou": float(iou.nanmean()),
             "pixel_accuracy": float(counts.diagonal().sum() / counts.sum()),
             "mean_dice": float(class_dice(counts).nanmean()),
         }
         if self.trainer.state.fn != "fit":
             by_class = zip(self.class_names, iou.tolist(), strict=True)
-            found |= {f"iou_class/{name}": value for name, value in by_class if value == value}
-        return found
+            values |= {f"iou_class/{name}": value for name, value in by_class if value == value}
+        return values
 
     def figures(self, split: str, data: Any) -> Iterator[tuple[str, Any]]:
         if self.outputs.get(split) and split in self.counts:
             yield from segmentation_figures(self, split, data)
 
     def evaluated_rows(self, outputs: dict[str, Any]) -> list[dict[str, Any]]:
-        """How well each image was segmented; its mask is too large to be kept."""
+        """Returns the mean IoU of each image; masks are too large to keep."""
         return [{"mean_iou": value} for value in outputs["image_iou"].tolist()]
 
-    # Use
+    # Inference
 
     def predict_outputs(self, inputs: Any) -> dict[str, Any]:
-        """``logits`` of a batch; of images of different sizes ``masks``, a list of class ids ``(H, W)``."""
+        """Returns ``logits`` for a batch, or ``masks``, a list of class ids ``(H, W)``, for images of different sizes."""
         if isinstance(inputs, Tensor):
             return {"logits": self(inputs)}
         masks: list[Any] = [None] * len(inputs)
         for positions, group in groups_of_one_size(inputs):
-            for place, mask in zip(positions, self(group).argmax(1), strict=True):
-                masks[place] = mask
+            for position, mask in zip(positions, self(group).argmax(1), strict=True):
+                masks[position] = mask
         return {"masks": masks}
 
     def masks_of(self, outputs: dict[str, Any]) -> list[Tensor]:
-        """Class ids ``(H, W)`` of each image, on the CPU."""
+        """Returns the class ids ``(H, W)`` of each image, on the CPU."""
         masks = outputs["masks"] if "masks" in outputs else outputs["logits"].argmax(1)
         return [mask.to("cpu", torch.uint8) for mask in masks]
 
@@ -197,7 +200,7 @@ class SegmentationTask(Task):
         return outputs["logits"].float().softmax(1)
 
     def rows(self, outputs: dict[str, Any]) -> list[dict[str, Any]]:
-        """Each class's share of the pixels, the largest first."""
+        """Returns each class's fraction of the pixels, the largest first."""
         rows = []
         for mask in self.masks_of(outputs):
             shares = torch.bincount(mask.flatten(), minlength=len(self.class_names)) / mask.numel()
@@ -206,21 +209,21 @@ class SegmentationTask(Task):
         return rows
 
     def pictures(self, inputs: Sequence[Tensor], outputs: dict[str, Any]) -> list[dict[str, Image.Image]]:
-        """The mask, an indexed image whose values are class ids, and the photograph with it laid over."""
-        found = []
+        """Returns the mask, an indexed image whose values are class ids, and the image overlaid with the mask."""
+        pictures = []
         for image, mask in zip(inputs, self.masks_of(outputs), strict=True):
             indexed = Image.fromarray(mask.numpy(), mode="P")
             indexed.putpalette([value for color in self.class_colors for value in color])
             tinted = laid_over(image.cpu(), mask, self.class_colors).permute(1, 2, 0).numpy()
-            found.append({"mask": indexed, "overlay": Image.fromarray(tinted)})
-        return found
+            pictures.append({"mask": indexed, "overlay": Image.fromarray(tinted)})
+        return pictures
 
 
 def of_one_size(batch: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """The batch, or, of images of different sizes, its parts that a model can take at once."""
+    """Yields the batch, or its groups of equal image size if sizes differ."""
     if isinstance(batch["inputs"], Tensor):
         yield batch
         return
     for positions, inputs in groups_of_one_size(batch["inputs"]):
-        targets = torch.stack([batch["targets"][place] for place in positions])
+        targets = torch.stack([batch["targets"][position] for position in positions])
         yield {"inputs": inputs, "targets": targets, "index": batch["index"][positions]}

@@ -1,4 +1,4 @@
-"""What a segmenter's predictions on a split look like."""
+"""Figures for segmentation."""
 
 from __future__ import annotations
 
@@ -19,20 +19,21 @@ NUM_SHOWN = 6
 
 
 def segmentation_figures(task: Any, split: str, data: Any) -> Iterator[tuple[str, Any]]:
-    """Figures of one evaluated split. Masks are not kept in evaluation: those shown are predicted once more."""
+    """Yields the figures of one evaluated split. Masks are not kept during evaluation, so those shown are predicted
+    again."""
     counts, names = task.counts[split].long().numpy(), task.class_names
     yield f"{split}_confusion", confusion_matrix(counts, names, f"Confusion of pixels ({split})", cells="shares")
     yield f"{split}_class_iou", class_iou_bars(counts, names, f"IoU by class ({split})")
     iou, index = task.outputs[split]["image_iou"], task.outputs[split]["index"]
-    sound = (~iou.isnan()).nonzero().flatten()
-    worst = sound[iou[sound].argsort(stable=True)][:NUM_SHOWN]
+    defined = (~iou.isnan()).nonzero().flatten()
+    worst = defined[iou[defined].argsort(stable=True)][:NUM_SHOWN]
     drawn = torch.randperm(len(iou), generator=torch.Generator().manual_seed(0))[:NUM_SHOWN]
     yield f"{split}_worst_masks", overlays(task, split, data, index[worst], iou[worst], f"Worst masks ({split})")
     yield f"{split}_random_masks", overlays(task, split, data, index[drawn], iou[drawn], f"Masks ({split}), at random")
 
 
 def overlays(task: Any, split: str, data: Any, index: Tensor, iou: Tensor, title: str) -> Any:
-    """Images with truth and prediction beside them."""
+    """Plots images with their true and predicted masks."""
     source, captions, images, truths, preds = data.splits[split].source, [], [], [], []
     for number, value in zip(index.tolist(), iou.tolist(), strict=True):
         image, truth = source[number]
@@ -46,7 +47,7 @@ def overlays(task: Any, split: str, data: Any, index: Tensor, iou: Tensor, title
 
 
 def predicted(task: Any, data: Any, image: Tensor) -> Tensor:
-    """Class ids ``(H, W)`` of one image."""
+    """Predicts the class ids ``(H, W)`` of one image."""
     batch = data.on_after_batch_transfer({"inputs": data.batch_inputs([image]).to(task.device)}, 0)
     was_training = task.training
     task.eval()

@@ -1,4 +1,4 @@
-"""A sequence of tokens into another one."""
+"""Sequence-to-sequence learning."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ MAX_NATS = 50.0
 
 
 class Seq2SeqTask(Task):
-    """Cross-entropy of each target token, given the source and the tokens before it.
+    """Sequence-to-sequence learning with the cross-entropy of each target token, given source and preceding tokens.
 
-    Held-out splits are also decoded: greedily at each validation, by a beam besides at the end. BLEU is sacrebleu's,
-    of the decoded texts against the targets as they are written (Post, arXiv:1804.08771).
+    Evaluation also decodes the sources: greedily during training, and additionally by beam search afterwards. BLEU is
+    computed by sacrebleu on detokenized texts (Post, arXiv:1804.08771).
 
     Args:
-        model: source ``(N, S)`` and target ``(N, T)`` to logits; see ``runner.tasks.decoding`` for its other methods.
-        label_smoothing: share of the target spread over the other tokens, in training.
-        beam_size: sequences kept in the search by a beam.
-        max_steps: tokens of a decoded text; twice those of its source and ten when None.
+        model: maps source ``(N, S)`` and target ``(N, T)`` to logits; see ``runner.tasks.decoding`` for other methods.
+        label_smoothing: label smoothing in training.
+        beam_size: number of hypotheses in beam search.
+        max_steps: maximum number of decoded tokens; twice the source's tokens plus ten if None.
     """
 
     monitor = "val/bleu"
@@ -54,12 +54,12 @@ class Seq2SeqTask(Task):
     ):
         super().__init__(model, optimizer, scheduler)
         self.label_smoothing, self.beam_size, self.max_steps = label_smoothing, beam_size, max_steps
-        self._said: dict[str, dict[str, list[str]]] = {}
+        self._decoded: dict[str, dict[str, list[str]]] = {}
 
     @classmethod
     def adapt(cls, facts: Facts) -> Facts:
         if facts.task != "seq2seq":
-            raise DataError(f"{facts.name} holds no pairs of sequences: its task is {facts.task}. Use task={facts.task}.")
+            raise DataError(f"{facts.name} contains no pairs of sequences: its task is {facts.task}. Use task={facts.task}.")
         return facts
 
     @classmethod
@@ -71,10 +71,10 @@ class Seq2SeqTask(Task):
                 model.decode(ones[:, :1], *model.encode(ones))
             except (RuntimeError, ValueError, AssertionError, IndexError, TypeError, AttributeError) as error:
                 raise UserError(
-                    f"{name} turns no sequence into another: {first_line(error)} Models for it: `runner list`."
+                    f"{name} is not a sequence-to-sequence model: {first_line(error)} Available models: `runner list`."
                 ) from error
         if tuple(logits.shape) != (2, 2, facts.num_outputs):
-            raise UserError(f"{name} puts out {tuple(logits.shape)}; expected (2, 2, {facts.num_outputs}).")
+            raise UserError(f"{name} returns {tuple(logits.shape)}; expected (2, 2, {facts.num_outputs}).")
 
     # Training
 
@@ -90,55 +90,55 @@ class Seq2SeqTask(Task):
         return self.take_loss(self.step(batch, self.label_smoothing).loss, batch)
 
     def loss_denominator(self, batch: dict[str, Any]) -> Tensor:
-        """Target tokens: sequences may be longer in one pass, or on one rank, than in another."""
+        """Counts target tokens, since sequence lengths differ between micro-batches and ranks."""
         return (batch["targets"][:, 1:] != PAD).sum()
 
     # Evaluation
 
     def _evaluate(self, batch: dict[str, Any], split: str) -> None:
-        said = self._said.setdefault(split, {})
-        found = {"reference": batch["references"], "greedy": self.texts(batch["inputs"], 1)}
+        decoded = self._decoded.setdefault(split, {})
+        batch_texts = {"reference": batch["references"], "greedy": self.texts(batch["inputs"], 1)}
         if self.trainer.state.fn != "fit" and self.beam_size > 1:
-            found["beam"] = self.texts(batch["inputs"], self.beam_size)
-        for name, texts in found.items():
-            said.setdefault(name, []).extend(texts)
-        self._found = found
+            batch_texts["beam"] = self.texts(batch["inputs"], self.beam_size)
+        for name, texts in batch_texts.items():
+            decoded.setdefault(name, []).extend(texts)
+        self._batch_texts = batch_texts
         super()._evaluate(batch, split)
 
     def update_metrics(self, outputs: dict[str, Any], split: str) -> None:
-        outputs |= self._found
+        outputs |= self._batch_texts
 
     def compute_metrics(self, split: str) -> dict[str, float]:
         from sacrebleu import corpus_bleu
 
         nats, tokens = sum_over_ranks(float(self._loss_sum), float(self._loss_count))
         values = {"perplexity": math.exp(min(nats / tokens, MAX_NATS))}
-        ranks = all_gather(self._said.pop(split))
-        said = {name: [text for rank in ranks for text in rank[name]] for name in ranks[0]}
+        ranks = all_gather(self._decoded.pop(split))
+        decoded = {name: [text for rank in ranks for text in rank[name]] for name in ranks[0]}
         for name, key in (("greedy", "bleu"), ("beam", "bleu_beam")):
-            if name in said:
-                values[key] = corpus_bleu(said[name], [said["reference"]]).score
-        same = sum(text == reference for text, reference in zip(said["greedy"], said["reference"], strict=True))
-        return values | {"exact_match": same / len(said["reference"])}
+            if name in decoded:
+                values[key] = corpus_bleu(decoded[name], [decoded["reference"]]).score
+        same = sum(text == reference for text, reference in zip(decoded["greedy"], decoded["reference"], strict=True))
+        return values | {"exact_match": same / len(decoded["reference"])}
 
     def figures(self, split: str, data: Any) -> Iterator[tuple[str, Any]]:
         if self.outputs[split]:
             yield from seq2seq_figures(self, split, data)
 
-    # Use
+    # Inference
 
     @torch.no_grad()
     def texts(self, source: Tensor, beam_size: int) -> list[str]:
-        """What the model makes of sources ``(N, S)``, of each as it would alone."""
+        """Decodes sources ``(N, S)``; each result is independent of the rest of the batch."""
         steps = self.most_steps(source)
         if beam_size == 1:
-            found = greedy_search(self.model, source, steps)
+            sequences = greedy_search(self.model, source, steps)
         else:
-            found = beam_search(self.model, source, steps, beam_size)
-        return [self.decode(ids) for ids in found]
+            sequences = beam_search(self.model, source, steps, beam_size)
+        return [self.decode(ids) for ids in sequences]
 
     def most_steps(self, source: Tensor) -> Tensor:
-        """How many tokens may be written for each of ``(N, S)``: ``(N,)``."""
+        """Returns the maximum number of decoded tokens for each source: ``(N, S)`` → ``(N,)``."""
         usual = 2 * (source != PAD).sum(1) + 10
         return usual if self.max_steps is None else torch.full_like(usual, self.max_steps)
 

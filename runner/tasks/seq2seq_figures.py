@@ -1,4 +1,4 @@
-"""What a model of pairs of sequences says, and where it looks."""
+"""Figures for sequence-to-sequence learning."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NUM_MAPS, NUM_TEXTS, LONGEST = 4, 8, 24
 
 
 def seq2seq_figures(task: Any, split: str, data: Any) -> Iterator[tuple[str, Any]]:
-    """Figures of one evaluated split: some of its samples, drawn at random."""
+    """Yields figures of randomly chosen samples of one evaluated split."""
     outputs = task.outputs[split]
     order = torch.randperm(len(outputs["index"]), generator=torch.Generator().manual_seed(0)).tolist()
     texts = [
@@ -25,7 +25,7 @@ def seq2seq_figures(task: Any, split: str, data: Any) -> Iterator[tuple[str, Any
         | {name: outputs[name][i] for name in ("reference", "greedy", "beam") if name in outputs}
         for i in order[:NUM_TEXTS]
     ]
-    yield f"{split}_translations", translations(texts, f"Some of {split}, at random")
+    yield f"{split}_translations", translations(texts, f"Random samples ({split})")
     source = data.splits[split].source
     short = [i for i in order if len(source[int(outputs["index"][i])][0]) <= LONGEST][:NUM_MAPS]
     maps = [attention_of(task, data, source[int(outputs["index"][i])][0]) for i in short]
@@ -35,14 +35,14 @@ def seq2seq_figures(task: Any, split: str, data: Any) -> Iterator[tuple[str, Any
 
 @torch.no_grad()
 def attention_of(task: Any, data: Any, ids: torch.Tensor) -> tuple[list[str], list[str], Any]:
-    """Tokens of the source, those the model makes of them, and the attention between ``(T, S)``."""
+    """Returns the source tokens, the generated tokens and the attention between them, ``(T, S)``."""
     was_training = task.training
     task.eval()
     source = ids[None].to(task.device)
-    (found,) = greedy_search(task.model, source, task.most_steps(source))
+    (generated,) = greedy_search(task.model, source, task.most_steps(source))
     memory, state = task.model.encode(source)
-    tokens = torch.tensor([[BEGIN, *found]], device=task.device)
+    tokens = torch.tensor([[BEGIN, *generated]], device=task.device)
     _, _, attention = task.model.decode(tokens, memory, state)
     task.train(was_training)
-    told = [data.token(number, "target") for number in [*found, END]]
-    return [data.token(number, "source") for number in ids.tolist()], told, attention[0].float().cpu().numpy()
+    target_tokens = [data.token(number, "target") for number in [*generated, END]]
+    return [data.token(number, "source") for number in ids.tolist()], target_tokens, attention[0].float().cpu().numpy()

@@ -1,4 +1,4 @@
-"""Does a model take the inputs there are, and put out what is wanted? Asked before any training."""
+"""Checks before training that a model accepts the inputs of the data and returns the expected shape."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["first_line", "in_eval_mode", "probe", "run_on_zeros", "shape_of"]
 
 @contextmanager
 def in_eval_mode(model: nn.Module) -> Iterator[None]:
-    """Within it the model and all of its parts are in evaluation mode; afterwards each is in its own again."""
+    """Context manager that sets the model to evaluation mode and restores the mode of each module afterwards."""
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
     try:
@@ -28,15 +28,16 @@ def in_eval_mode(model: nn.Module) -> Iterator[None]:
 
 @torch.no_grad()
 def run_on_zeros(model: nn.Module, input_shape: Sequence[int], inputs: str, remedy: str) -> Any:
-    """What comes of one input of zeros through ``model`` in evaluation mode, which leaves the model as it was.
+    """Passes one input of zeros through ``model`` in evaluation mode, without changing the model.
 
     Args:
-        input_shape: of one input; the model takes ``(N, *input_shape)``.
-        inputs: what they are called in the message.
-        remedy: its last sentence.
+        model: the model to check.
+        input_shape: shape of one input; the model takes ``(N, *input_shape)``.
+        inputs: name of the inputs in the error message.
+        remedy: last sentence of the error message.
 
     Raises:
-        UserError: it cannot take such inputs.
+        UserError: the model cannot process such inputs.
     """
     name, shape = type(model).__name__, tuple(input_shape)
     reference = next(model.parameters(), torch.empty(0))
@@ -50,22 +51,22 @@ def run_on_zeros(model: nn.Module, input_shape: Sequence[int], inputs: str, reme
 
 
 def shape_of(outputs: Any) -> Any:
-    """For messages: the shape of a tensor, what else it is."""
+    """Returns the shape of a tensor, or the type of any other object, for messages."""
     return tuple(outputs.shape) if isinstance(outputs, Tensor) else f"a {type(outputs).__name__}"
 
 
 def probe(model: nn.Module, input_shape: Sequence[int], num_outputs: int) -> None:
-    """Whether ``model`` takes ``(N, *input_shape)`` and puts out ``(N, num_outputs)``.
+    """Checks that ``model`` maps ``(N, *input_shape)`` to ``(N, num_outputs)``.
 
     Raises:
-        UserError: it does not.
+        UserError: the model does not accept these inputs or returns another shape.
     """
     remedy = "Choose a model for such inputs, or change their size."
     got = shape_of(run_on_zeros(model, input_shape, "inputs", remedy))
     if got != (1, num_outputs):
         raise UserError(
-            f"{type(model).__name__} puts out {got} for one input; this data wants (1, {num_outputs}). "
-            "In the model's config, give num_classes: ${facts:num_outputs}."
+            f"{type(model).__name__} returns {got} for one input; this data requires (1, {num_outputs}). "
+            "In the model's config, set num_classes: ${facts:num_outputs}."
         )
 
 

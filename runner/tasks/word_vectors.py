@@ -1,4 +1,4 @@
-"""Vectors of words: those of words that stand near the same words are alike."""
+"""Word vectors: words that occur in similar contexts get similar vectors."""
 
 from __future__ import annotations
 
@@ -27,14 +27,15 @@ FIRST_WORD = 4
 
 
 class WordVectorsTask(Task):
-    """True neighbours of a word told apart from drawn ones: negative sampling (Mikolov et al., arXiv:1310.4546).
+    """Training of word vectors by negative sampling (Mikolov et al., arXiv:1310.4546).
 
-    ``accuracy`` is the share of held-out pairs whose true neighbour scores higher than every drawn one. Pairs with a
-    word that has no vector, whose weight is 0, count neither there nor in the loss.
+    The model learns to distinguish true neighbors of a word from randomly drawn ones. ``accuracy`` is the fraction of
+    evaluation pairs whose true neighbor scores higher than all drawn ones. Pairs containing a word without a vector have
+    weight 0 and are excluded from accuracy and loss.
 
     Args:
-        model: called with words ``(N,)`` and candidates ``(N, 1 + k)``, gives logits ``(N, 1 + k)``; its
-            ``embedding.weight`` holds the vectors.
+        model: called with words ``(N,)`` and candidates ``(N, 1 + k)``; returns logits ``(N, 1 + k)``. Its
+            ``embedding.weight`` contains the vectors.
     """
 
     monitor = "val/loss"
@@ -53,14 +54,14 @@ class WordVectorsTask(Task):
     @classmethod
     def adapt(cls, facts: Facts) -> Facts:
         if facts.task != "word_vectors":
-            raise DataError(f"{facts.name} gives no pairs of words: its task is {facts.task}. Use task={facts.task}.")
+            raise DataError(f"{facts.name} contains no pairs of words: its task is {facts.task}. Use task={facts.task}.")
         return facts
 
     @classmethod
     def check_model(cls, model: nn.Module, facts: Facts) -> None:
         weight = getattr(getattr(model, "embedding", None), "weight", None)
         if weight is None or len(weight) != facts.num_outputs:
-            raise UserError(f"{type(model).__name__} holds no vector for each word; use model=skip_gram.")
+            raise UserError(f"{type(model).__name__} does not have one vector per word; use model=skip_gram.")
 
     def step(self, batch: dict[str, Any]) -> StepOutput:
         logits = self.model(batch["inputs"], batch["targets"]).float()
@@ -89,26 +90,26 @@ class WordVectorsTask(Task):
         return [{"nearest": nearest, "cosine": cosine} for nearest, cosine in pairs]
 
     def figures(self, split: str, data: Any) -> Iterator[tuple[str, Any]]:
-        """Neighbours of frequent words, and where the words lie in the plane of most variance."""
+        """Yields a table of the neighbors of frequent words, and a PCA projection of the vectors."""
         if split != "val":
             return
         words = [data.tokenizer.token(number) for number in range(self.model.embedding.num_embeddings)]
         vectors = self.model.embedding.weight.detach().cpu()
-        telling = [n for n in range(FIRST_WORD, len(words)) if len(words[n]) > 3 and words[n].isalpha()]
-        listed = telling[:NUM_LISTED]
+        content_words = [n for n in range(FIRST_WORD, len(words)) if len(words[n]) > 3 and words[n].isalpha()]
+        listed = content_words[:NUM_LISTED]
         nearest, likeness = nearest_words(vectors, torch.tensor(listed), 6)
         rows = [
             [(words[number], float(cosine)) for number, cosine in zip(*pair, strict=True)]
             for pair in zip(nearest.tolist(), likeness, strict=True)
         ]
         yield "neighbours", neighbour_table([words[number] for number in listed], rows)
-        drawn = telling[:NUM_DRAWN]
+        drawn = content_words[:NUM_DRAWN]
         points = principal_plane(vectors[drawn].numpy())
         yield "projection", projection(points, names=[words[n] for n in drawn], title="Word vectors (PCA)")
 
 
 def nearest_words(vectors: Tensor, words: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """The ids of the nearest other words and their cosines, each ``(N, count)``; special tokens are none."""
+    """Returns the ids of the nearest other words and their cosines, each ``(N, count)``; excludes special tokens."""
     directions = normalize(vectors.float(), dim=1)
     likeness = directions[words] @ directions.T
     likeness[:, :FIRST_WORD] = -2.0
@@ -118,7 +119,7 @@ def nearest_words(vectors: Tensor, words: Tensor, count: int) -> tuple[Tensor, T
 
 
 def principal_plane(vectors: np.ndarray) -> np.ndarray:
-    """``(N, D)`` → ``(N, 2)``."""
-    apart = vectors - vectors.mean(0)
-    _, _, axes = np.linalg.svd(apart, full_matrices=False)
-    return apart @ axes[:2].T
+    """Projects vectors onto their first two principal components: ``(N, D)`` → ``(N, 2)``."""
+    centered = vectors - vectors.mean(0)
+    _, _, axes = np.linalg.svd(centered, full_matrices=False)
+    return centered @ axes[:2].T

@@ -67,7 +67,7 @@ def test_several_layers_add_up_and_unused_ones_count_nothing(patch_net, patches)
 
 
 def test_a_layer_without_maps_is_refused(patch_net, patches) -> None:
-    with in_use(patch_net), pytest.raises(UserError, match=r"puts out \(1, 3\)"):
+    with in_use(patch_net), pytest.raises(UserError, match=r"returns \(1, 3\)"):
         grad_cam(lambda x: patch_net(x)[:, 0], [patch_net[3]], patches(1, 5)[0])
 
 

@@ -119,7 +119,7 @@ def test_a_model_is_tried():
     assert [module.training for module in model.modules()] == modes
     with pytest.raises(UserError, match="Flatten cannot take the images .* of shape"):
         DetectionTask.check_model(nn.Flatten(), facts())
-    with pytest.raises(UserError, match="puts out a list for a list of one image; a detector gives"):
+    with pytest.raises(UserError, match="returns a list for a list of one image; a detector returns"):
         DetectionTask.check_model(nn.Identity(), facts(task="detection"))
 
 

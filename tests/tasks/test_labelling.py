@@ -60,7 +60,7 @@ def test_learns_a_batch_by_heart():
 
 def test_other_data_and_models_are_refused():
     facts = Facts("labelling", (7,), 3, class_names=["a", "b", "c"])
-    with pytest.raises(UserError, match=r"puts out \(1, 3\).*wants \(1, 7, 3\)"):
+    with pytest.raises(UserError, match=r"returns \(1, 3\).*expects \(1, 7, 3\)"):
         LabellingTask.check_model(LSTM(3, vocab_size=5), facts)
     with pytest.raises(UserError, match="cannot take the sequences"):
         LabellingTask.check_model(nn.Linear(5, 3), facts)

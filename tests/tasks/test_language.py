@@ -77,7 +77,7 @@ def test_models_that_read_ahead_or_are_none_are_refused():
     LanguageTask.check_model(GRU(VOCAB, vocab_size=VOCAB, per_step=True), facts)
     with pytest.raises(UserError, match="reads ahead.*bidirectional=false"):
         LanguageTask.check_model(model(bidirectional=True), facts)
-    with pytest.raises(UserError, match="is no language model"):
+    with pytest.raises(UserError, match="is not a language model"):
         LanguageTask.check_model(nn.Linear(3, VOCAB), facts)
     with pytest.raises(DataError, match="Use task=classification"):
         LanguageTask.adapt(Facts("classification", (8,), 2))

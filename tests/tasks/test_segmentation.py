@@ -179,8 +179,8 @@ def test_data_without_masks_is_refused():
 @pytest.mark.parametrize(
     ("model", "message"),
     [
-        (nn.Conv2d(3, 4, 1), r"puts out \(1, 4, 8, 12\) for one image; segmentation wants \(1, 3, 8, 12\)"),
-        (nn.Sequential(nn.Flatten(), nn.Linear(288, 3)), r"puts out \(1, 3\)"),
+        (nn.Conv2d(3, 4, 1), r"returns \(1, 4, 8, 12\) for one image; segmentation expects \(1, 3, 8, 12\)"),
+        (nn.Sequential(nn.Flatten(), nn.Linear(288, 3)), r"returns \(1, 3\)"),
         (nn.Conv2d(1, 3, 1), "cannot take the images of this data"),
     ],
 )

@@ -75,7 +75,7 @@ def test_how_long_an_endless_text_gets_does_not_depend_on_its_neighbours(beam_si
 
 def test_other_data_and_models_are_refused():
     facts = Facts("seq2seq", (7,), 11, extra={"vocab_size": 9})
-    with pytest.raises(UserError, match="turns no sequence into another"):
+    with pytest.raises(UserError, match="is not a sequence-to-sequence model"):
         Seq2SeqTask.check_model(nn.Linear(3, 3), facts)
     with pytest.raises(DataError, match="Use task=classification"):
         Seq2SeqTask.adapt(Facts("classification", (7,), 2))

@@ -33,7 +33,7 @@ def test_too_small_an_image():
 
 
 def test_wrong_outputs():
-    with pytest.raises(UserError, match=r"puts out \(1, 10\).*wants \(1, 3\)"):
+    with pytest.raises(UserError, match=r"returns \(1, 10\).*requires \(1, 3\)"):
         probe(MLP(4, 10), (4,), 3)
     with pytest.raises(UserError, match="a tuple"):
         probe(nn.LSTM(4, 3), (2, 4), 3)
