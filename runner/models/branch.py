@@ -1,7 +1,7 @@
-"""Dropping whole residual branches and whole channels, in models built by others.
+"""Stochastic depth and spatial dropout for models of other libraries.
 
-Both hang on modules that are there already, as hooks: the names of the tensors stay what they are, and weights files
-fit with and without. Out of training they do nothing.
+Both are forward hooks on existing modules, so that parameter names do not change and weights files fit with and without
+them. They have no effect in evaluation mode.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ __all__ = ["add_spatial_dropout", "add_stochastic_depth"]
 
 
 class DropBranch:
-    """Drops the output of a branch for some samples of a batch, and scales up the others."""
+    """Drops the output of a residual branch for random samples of a batch, and scales up the others."""
 
     def __init__(self, rate: float, block: nn.Module):
         self.rate = rate
-        self.block = block  # its mode counts: the branch's last norm may be kept in evaluation mode
+        self.block = block  # its mode is used, because the branch's last norm may be kept in evaluation mode
 
     def __call__(self, module: nn.Module, inputs: tuple, output: Tensor) -> Tensor:
         return stochastic_depth(output, self.rate, "row", self.block.training)
 
 
 class DropChannels:
-    """Drops some channels of some samples (Tompson et al. 2014)."""
+    """Drops random channels of each sample (Tompson et al. 2014)."""
 
     def __init__(self, rate: float):
         self.rate = rate
@@ -41,13 +41,14 @@ class DropChannels:
 
 
 def add_stochastic_depth(model: nn.Module, rate: float) -> nn.Module:
-    """Huang et al., "Deep networks with stochastic depth" (2016): ``rate`` at the last block, less the earlier it is.
+    """Adds stochastic depth (Huang et al. 2016) with a rate that rises linearly to ``rate`` at the last block.
 
     Args:
-        model: torchvision's residual nets, or MobileNetV2.
+        model: a ResNet or MobileNetV2 of torchvision.
+        rate: drop probability of the last residual branch.
 
     Raises:
-        UserError: there is no residual branch in it.
+        UserError: the model has no residual branches.
     """
     branches = [(block, end) for block in model.modules() if (end := branch_end(block)) is not None]
     if rate and not branches:
@@ -59,7 +60,7 @@ def add_stochastic_depth(model: nn.Module, rate: float) -> nn.Module:
 
 
 def branch_end(block: nn.Module) -> nn.Module | None:
-    """The module whose output is added to the block's input."""
+    """Returns the module whose output is added to the block's input."""
     if isinstance(block, BasicBlock):
         return block.bn2
     if isinstance(block, Bottleneck):
@@ -68,7 +69,7 @@ def branch_end(block: nn.Module) -> nn.Module | None:
 
 
 def add_spatial_dropout(modules: Iterable[nn.Module], rate: float) -> None:
-    """Behind each of the modules, whose outputs are ``(N, C, H, W)``."""
+    """Adds channel dropout to the outputs ``(N, C, H, W)`` of each module."""
     for module in modules:
         if rate:
             module.register_forward_hook(DropChannels(rate))

@@ -1,4 +1,4 @@
-"""Linear forecasts: strong baselines for long horizons."""
+"""DLinear, a linear baseline for long-horizon forecasting."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ __all__ = ["DLinear"]
 
 
 class DLinear(nn.Module):
-    """Each target from its own past: a moving average and what it leaves, each through a linear layer.
+    """Forecasts each target from its own past, with one linear layer for the moving average and one for the remainder.
 
-    Zeng et al.: Are transformers effective for time series forecasting? (arXiv:2205.13504). The layers start as
-    averages over the past.
+    Zeng et al.: Are transformers effective for time series forecasting? (arXiv:2205.13504). The layers are initialized
+    to averages over the past.
 
     Args:
-        input_steps: L.
-        horizon_steps: H.
-        target_columns: which of the F columns are forecast.
-        kernel_size: steps of the moving average, odd; 1 leaves a single linear layer.
-        individual: layers of its own for each target.
+        input_steps: number of input steps, L.
+        horizon_steps: number of forecast steps, H.
+        target_columns: indices of the forecast columns among the F columns.
+        kernel_size: steps of the moving average, odd; 1 uses a single linear layer.
+        individual: whether each target has its own layers.
     """
 
     unit_dims = (1, 2)
-    """Of ``weight``: the layer and the step ahead, which together are one output."""
+    """Dimensions of ``weight``, layer and forecast step, that together index one output."""
 
     def __init__(
         self,
@@ -50,12 +50,16 @@ class DLinear(nn.Module):
 
     @staticmethod
     def check(kernel_size: int = 25) -> None:
-        """What can be said before the data is known."""
+        """Checks the arguments that do not depend on the data.
+
+        Raises:
+            UserError: ``kernel_size`` is even.
+        """
         if kernel_size % 2 == 0:
-            raise UserError(f"kernel_size={kernel_size}: expected an odd number, so that the average has a middle.")
+            raise UserError(f"kernel_size={kernel_size}: expected an odd number, so that the average is centered.")
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """``(N, L, F)`` → ``(N, H · K)``, step by step."""
+        """``(N, L, F)`` → ``(N, H · K)``, ordered by step."""
         past = inputs[:, :, self.target_columns].transpose(1, 2)
         if self.kernel_size == 1:
             parts = [past]

@@ -1,4 +1,4 @@
-"""Where a model's head is: the last layer, the one a new set of classes replaces."""
+"""The head of a model: the last layer, which is replaced for a new set of classes."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ SEGMENTER_HEAD_NAMES = ("decoder", "segmentation_head", "classification_head")
 
 
 class DropoutLinear(nn.Linear):
-    """A linear layer whose input is dropped out in training.
+    """Linear layer with dropout on its input.
 
-    One module and not a ``Sequential``, so that its tensors keep the names of a plain linear head and
+    It is a single module rather than a ``Sequential``, so that parameter names equal those of a plain linear head and
     weights files fit with and without dropout.
     """
 
@@ -39,39 +39,39 @@ class DropoutLinear(nn.Linear):
 
 
 def build_head(in_features: int, num_classes: int, dropout: float) -> nn.Linear:
-    """A fresh linear head, with dropout before it when there is any."""
+    """Builds a linear head, preceded by dropout if ``dropout`` is not 0."""
     if dropout:
         return DropoutLinear(in_features, num_classes, dropout)
     return nn.Linear(in_features, num_classes)
 
 
 def head_modules(model: nn.Module) -> list[nn.Module]:
-    if callable(classifier := getattr(model, "get_classifier", None)):  # timm; a tuple when distilled
-        found = classifier()
-        found = list(found) if isinstance(found, (tuple, list, nn.ModuleList)) else [found]
+    if callable(classifier := getattr(model, "get_classifier", None)):  # timm; a tuple for distilled models
+        heads = classifier()
+        heads = list(heads) if isinstance(heads, (tuple, list, nn.ModuleList)) else [heads]
     else:
         names = SEGMENTER_HEAD_NAMES if hasattr(model, "segmentation_head") else HEAD_NAMES
-        found = [getattr(model, name, None) for name in names]
-    found = [
-        module for module in found if isinstance(module, nn.Module) and any(True for _ in module.parameters())
+        heads = [getattr(model, name, None) for name in names]
+    heads = [
+        module for module in heads if isinstance(module, nn.Module) and any(True for _ in module.parameters())
     ]
-    if found:
-        return found
+    if heads:
+        return heads
     return [module for module in model.modules() if isinstance(module, nn.Linear)][-1:]
 
 
 def find_head(model: nn.Module) -> tuple[str, ...]:
-    """Names of the modules that make the head, as ``model.named_modules()`` spells them.
+    """Returns the names of the head's modules, as in ``model.named_modules()``.
 
-    What timm's ``get_classifier`` returns; else all but the encoder of a segmenter; else the attributes ``head``,
-    ``fc`` or ``classifier``; else the last linear layer. Empty when there is nothing of the kind.
+    The head is the result of timm's ``get_classifier`` if available, all modules except the encoder for segmentation
+    models, the attributes ``head``, ``fc`` or ``classifier``, or else the last linear layer. Empty if there is none.
     """
     modules = {id(module) for module in head_modules(model)}
     return tuple(name for name, module in model.named_modules() if id(module) in modules)
 
 
 def split_parameters(model: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
-    """``(backbone, head)``: every parameter of the model is in one of the two."""
+    """Splits the parameters of the model into ``(backbone, head)``."""
     head = {id(parameter) for module in head_modules(model) for parameter in module.parameters()}
     backbone = [parameter for parameter in model.parameters() if id(parameter) not in head]
     return backbone, [parameter for parameter in model.parameters() if id(parameter) in head]

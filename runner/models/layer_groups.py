@@ -1,4 +1,4 @@
-"""The layers of a model in groups, from the input to the head."""
+"""Groups of a model's layers, from the input to the head."""
 
 from __future__ import annotations
 
@@ -13,21 +13,23 @@ from runner.models.head import head_modules
 __all__ = ["layer_groups"]
 
 WANTED = 4
-"""Groups of the backbone, where the model has that many layers."""
+"""Number of groups of the backbone, if the model has that many layers."""
 
 
 def layer_groups(model: nn.Module, patterns: Sequence[str] | None = None) -> list[list[str]]:
-    """Names of parameters, in groups: the first is nearest to the input, the last is the head.
+    """Groups the parameter names: the first group is nearest to the input, the last is the head.
 
-    Without patterns: what the model is made of at its top, unfolded where one part has most of it (torchvision's
-    ``features``, the encoder of a segmenter, a transformer's ``blocks``), in about four runs of like size.
+    Without patterns, the top-level modules are divided into about four groups of similar size; modules that contain most
+    of the model (torchvision's ``features``, the encoder of a segmentation model, a transformer's ``blocks``) are
+    expanded first.
 
     Args:
-        patterns: regular expressions, found anywhere in a name, one a group from the input on; the first that matches
-            counts. What none of them matches belongs to the head.
+        model: the model whose parameters are grouped.
+        patterns: regular expressions, one per group, starting at the input. A parameter belongs to the first pattern
+            found in its name, or to the head if none matches.
 
     Raises:
-        UserError: a pattern matches nothing, or is no regular expression.
+        UserError: a pattern matches nothing, or is not a valid regular expression.
     """
     if patterns:
         return by_patterns(model, patterns)
@@ -39,7 +41,7 @@ def layer_groups(model: nn.Module, patterns: Sequence[str] | None = None) -> lis
 
 
 def runs(model: nn.Module, names: list[str]) -> list[list[str]]:
-    """Cuts the names into about four runs at the borders of layers, by the number of parameters."""
+    """Divides the names into about four groups at layer boundaries, by depth and number of parameters."""
     layers = with_norms(unfolded(names), {name for name, p in model.named_parameters() if p.ndim <= 1})
     if len(layers) <= WANTED:
         return layers
@@ -48,7 +50,7 @@ def runs(model: nn.Module, names: list[str]) -> list[list[str]]:
     groups: list[list[str]] = []
     done = 0.0
     for layer in layers:
-        # The layers near the input are small: a cut by depth and by size, halfway.
+        # Layers near the input are small, so depth and size are weighted equally.
         weight = 0.5 * sum(sizes[name] for name in layer) / total + 0.5 / len(layers)
         if not groups or done >= len(groups) / min(WANTED, len(layers)) - 1e-9:
             groups.append([])
@@ -58,7 +60,7 @@ def runs(model: nn.Module, names: list[str]) -> list[list[str]]:
 
 
 def unfolded(names: list[str]) -> list[list[str]]:
-    """Names by layer, in order: as deep in the dotted names as it takes to have enough of them."""
+    """Groups the names by layer, at the smallest depth of the dotted names that yields enough layers."""
     depth, layers = 1, [names]
     while depth < 6:
         layers = grouped(names, depth)
@@ -70,7 +72,7 @@ def unfolded(names: list[str]) -> list[list[str]]:
 
 
 def with_norms(layers: list[list[str]], vectors: set[str]) -> list[list[str]]:
-    """A layer of vectors alone is a norm: it belongs to the layer before it."""
+    """Merges layers that consist of vectors only, which are norms, with the preceding layer."""
     joined: list[list[str]] = []
     for layer in layers:
         if joined and vectors.issuperset(layer):
@@ -81,10 +83,10 @@ def with_norms(layers: list[list[str]], vectors: set[str]) -> list[list[str]]:
 
 
 def grouped(names: list[str], depth: int) -> list[list[str]]:
-    found: dict[str, list[str]] = {}
+    groups: dict[str, list[str]] = {}
     for name in names:
-        found.setdefault(".".join(name.split(".")[:-1][:depth]) or name, []).append(name)
-    return list(found.values())
+        groups.setdefault(".".join(name.split(".")[:-1][:depth]) or name, []).append(name)
+    return list(groups.values())
 
 
 def by_patterns(model: nn.Module, patterns: Sequence[str]) -> list[list[str]]:
@@ -92,10 +94,10 @@ def by_patterns(model: nn.Module, patterns: Sequence[str]) -> list[list[str]]:
     try:
         searches = [re.compile(pattern).search for pattern in patterns]
     except re.error as error:
-        raise UserError(f"transfer.layer_groups: {list(patterns)} holds no regular expression: {error}.") from error
+        raise UserError(f"transfer.layer_groups: {list(patterns)} contains an invalid regular expression: {error}.") from error
     for name, _ in model.named_parameters():
-        place = next((i for i, search in enumerate(searches) if search(name)), len(patterns))
-        groups[place].append(name)
+        index = next((i for i, search in enumerate(searches) if search(name)), len(patterns))
+        groups[index].append(name)
     for pattern, group in zip(patterns, groups, strict=False):
         if not group:
             names = [name for name, _ in model.named_parameters()]

@@ -1,4 +1,4 @@
-"""Logistic regression: no hidden layer."""
+"""Logistic regression."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ __all__ = ["Logistic"]
 
 
 class Logistic(nn.Module):
-    """One linear layer; softmax or sigmoid belongs to the loss. With a regression loss: linear regression.
+    """A single linear layer; the softmax or sigmoid is part of the loss. With a regression loss, linear regression.
 
     Args:
-        in_features: numbers in one input, all dimensions together.
-        num_classes: logits to put out; 1 for a single regression target.
+        in_features: size of the flattened input.
+        num_classes: number of outputs; 1 for a single regression target.
     """
 
     def __init__(self, in_features: Annotated[int, Ge(1)], num_classes: Annotated[int, Ge(1)]):
         super().__init__()
         self.head = nn.Linear(in_features, num_classes)
-        nn.init.zeros_(self.head.weight)  # the loss is convex: an impartial start is the shortest way
+        nn.init.zeros_(self.head.weight)  # the loss is convex, so a symmetric start is sufficient
         nn.init.zeros_(self.head.bias)
 
     def forward(self, inputs: Tensor) -> Tensor:

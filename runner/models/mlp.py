@@ -1,4 +1,4 @@
-"""The multi-layer perceptron."""
+"""Multi-layer perceptron."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ NORMS: dict[str, type[nn.Module]] = {"batch": nn.BatchNorm1d, "layer": nn.LayerN
 
 
 class MLP(nn.Module):
-    """Fully connected layers over a flattened input: linear → normalization → activation → dropout, each.
+    """Fully connected layers on the flattened input, each linear → normalization → activation → dropout.
 
     Args:
-        in_features: numbers in one input, all dimensions together.
-        num_classes: logits to put out; 1 for a single regression target.
-        hidden_sizes: units of each hidden layer; an empty list leaves a linear model.
-        activation: what follows each hidden layer.
-        dropout: share of hidden units dropped in training.
-        normalization: over the batch, over the layer's units, or none.
+        in_features: size of the flattened input.
+        num_classes: number of outputs; 1 for a single regression target.
+        hidden_sizes: number of units of each hidden layer; an empty list gives a linear model.
+        activation: activation function of the hidden layers.
+        dropout: dropout probability of hidden units.
+        normalization: batch normalization, layer normalization or none.
     """
 
     def __init__(

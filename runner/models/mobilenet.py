@@ -1,4 +1,4 @@
-"""MobileNetV2: torchvision's, with a head and input channels to measure."""
+"""MobileNetV2 of torchvision with a custom head and number of input channels."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ def mobilenet_v2(
     """Sandler et al., "MobileNetV2" (2018). ``(N, C, H, W)`` → ``(N, num_classes)``.
 
     Args:
-        num_classes: logits to put out; 1 for a single regression target.
-        in_channels: channels of the image.
-        pretrained: start from torchvision's ImageNet weights, all but the head.
-        dropout: share of features dropped before the head in training.
-        stochastic_depth: how often the last block's residual branch is dropped in training; earlier ones less often.
+        num_classes: number of outputs; 1 for a single regression target.
+        in_channels: number of image channels.
+        pretrained: load torchvision's ImageNet weights, except for the head.
+        dropout: dropout probability before the head.
+        stochastic_depth: drop probability of the last block's residual branch; lower for earlier blocks.
 
     Raises:
         WeightsError: the weights cannot be downloaded or do not fit.

@@ -1,4 +1,4 @@
-"""The perceptron: one layer of threshold units that starts from nothing."""
+"""Perceptron: a single layer of threshold units initialized to zero."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ __all__ = ["Perceptron"]
 
 
 class Perceptron(nn.Module):
-    """A weighted sum and a bias per class; the decision is the side of the line the sum falls on.
+    """A weighted sum and a bias per class; the decision depends on the sign of the sum.
 
-    All weights start at zero, as in Rosenblatt, "The perceptron" (Psychological Review, 1958): the first
-    probabilities are even and the first step is the same for every seed.
+    All weights are initialized to zero, as in Rosenblatt, "The perceptron" (Psychological Review, 1958), so the initial
+    probabilities are uniform and the first step is the same for every seed.
 
     Args:
-        in_features: numbers in one input, all dimensions together.
-        num_classes: units.
+        in_features: size of the flattened input.
+        num_classes: number of units.
     """
 
     def __init__(self, in_features: Annotated[int, Ge(1)], num_classes: Annotated[int, Ge(1)]):

@@ -1,4 +1,4 @@
-"""torchvision's published weights, put into a model that may have another head."""
+"""Loading of torchvision's published weights into models that may have another head."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ __all__ = ["load_torchvision_weights"]
 
 
 def load_torchvision_weights(model: nn.Module, name: str) -> WeightsReport:
-    """Download (once, with its hash checked) and load the best weights torchvision has for the model ``name``.
+    """Downloads the default weights of torchvision's model ``name``, verifies their hash and loads them.
 
     Raises:
-        WeightsError: they cannot be downloaded, or do not fit.
+        WeightsError: the weights cannot be downloaded or do not fit.
     """
     weights = torchvision.models.get_model_weights(name).DEFAULT
     try:
         state = weights.get_state_dict(progress=True, check_hash=True, weights_only=True, map_location="cpu")
-    except (OSError, RuntimeError) as error:  # RuntimeError: the hash differs
+    except (OSError, RuntimeError) as error:  # RuntimeError: hash mismatch
         raise WeightsError(
             f"The weights {weights} cannot be downloaded from {weights.url} ({error}). "
-            "Check the connection, or give a local file with weights=FILE and pretrained=false."
+            "Check the connection, or specify a local file with weights=FILE and pretrained=false."
         ) from error
     return fit_weights(model, state, source=str(weights))

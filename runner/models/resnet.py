@@ -1,4 +1,4 @@
-"""Residual networks: torchvision's, with a head, a stem and input channels to measure."""
+"""ResNets of torchvision with a custom head, stem and number of input channels."""
 
 from __future__ import annotations
 
@@ -29,24 +29,24 @@ def resnet(
     """He et al., "Deep residual learning for image recognition" (2015). ``(N, C, H, W)`` → ``(N, num_classes)``.
 
     Args:
-        depth: layers that have weights.
-        num_classes: logits to put out; 1 for a single regression target.
-        in_channels: channels of the image.
-        pretrained: start from torchvision's ImageNet weights, all but the head.
-        dropout: share of features dropped before the head in training.
-        spatial_dropout: share of channels dropped behind each of the four stages in training.
-        stochastic_depth: how often the last block's residual branch is dropped in training; earlier ones less often.
-        stem: ``imagenet`` divides the image by four before the first block; ``small`` keeps its size
-            (3×3 convolution, stride 1, no pooling), for images of about 32 px, as the paper's CIFAR nets do.
+        depth: number of layers with weights.
+        num_classes: number of outputs; 1 for a single regression target.
+        in_channels: number of image channels.
+        pretrained: load torchvision's ImageNet weights, except for the head.
+        dropout: dropout probability before the head.
+        spatial_dropout: channel dropout probability after each of the four stages.
+        stochastic_depth: drop probability of the last block's residual branch; lower for earlier blocks.
+        stem: ``imagenet`` reduces the image size by a factor of four before the first block; ``small`` keeps it (3×3
+            convolution, stride 1, no pooling), for images of about 32 px, as in the paper's CIFAR networks.
 
     Raises:
-        UserError: pretrained weights for a stem that has none.
+        UserError: there are no pretrained weights for the stem.
         WeightsError: the weights cannot be downloaded or do not fit.
     """
     if pretrained and stem == "small":
         raise UserError(
             "pretrained=true with stem=small: ImageNet weights exist for stem=imagenet only. "
-            "Take stem=imagenet, or pretrained=false."
+            "Use stem=imagenet or pretrained=false."
         )
     name = f"resnet{depth}"
     model = torchvision.models.get_model(name, weights=None)

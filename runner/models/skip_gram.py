@@ -1,4 +1,4 @@
-"""Word vectors by their neighbours."""
+"""Skip-gram model for word vectors."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ __all__ = ["SkipGram"]
 
 
 class SkipGram(nn.Module):
-    """A vector for each word, and another for it as a neighbour (Mikolov et al., arXiv:1310.4546).
+    """Skip-gram with one vector for each word and another for it as a neighbor (Mikolov et al., arXiv:1310.4546).
 
     Args:
-        vocab_size: words, V.
-        embed_dim: numbers that stand for a word.
+        vocab_size: number of words.
+        embed_dim: dimension of the word vectors.
     """
 
     def __init__(self, vocab_size: Annotated[int, Ge(1)], embed_dim: Annotated[int, Ge(1)] = 100):
@@ -27,5 +27,5 @@ class SkipGram(nn.Module):
         nn.init.zeros_(self.neighbours.weight)
 
     def forward(self, words: Tensor, candidates: Tensor) -> Tensor:
-        """Words ``(N,)`` and candidates for their neighbour ``(N, 1 + k)`` → logits ``(N, 1 + k)``."""
+        """Words ``(N,)`` and candidate neighbors ``(N, 1 + k)`` → logits ``(N, 1 + k)``."""
         return torch.einsum("nd,nkd->nk", self.embedding(words), self.neighbours(candidates))

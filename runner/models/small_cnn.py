@@ -1,4 +1,4 @@
-"""A small convolutional net, for digits and for trying things out."""
+"""Small convolutional network for digits and experiments."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ __all__ = ["SmallCNN"]
 
 
 class SmallCNN(nn.Module):
-    """Blocks of 3×3 convolution, batch norm and ReLU, halving the image between them, then a mean over it.
+    """Blocks of 3×3 convolution, batch norm and ReLU with max pooling between them, followed by average pooling.
 
     Args:
-        num_classes: logits to put out; 1 for a single regression target.
-        in_channels: channels of the image.
-        widths: channels of each block; n blocks need an image of at least 2^(n−1) px.
-        dropout: share of features dropped before the head in training.
-        spatial_dropout: share of channels dropped behind each block in training.
+        num_classes: number of outputs; 1 for a single regression target.
+        in_channels: number of image channels.
+        widths: number of channels of each block; n blocks need an image of at least 2^(n−1) px.
+        dropout: dropout probability before the head.
+        spatial_dropout: channel dropout probability after each block.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Any image backbone of timm, by its name."""
+"""Image backbones of timm, by name."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ def timm_model(
     stochastic_depth: Annotated[float, Ge(0), Lt(1)] = 0.0,
     image_size: Annotated[int, Ge(1)] | None = None,
 ) -> nn.Module:
-    """A backbone with a head of the right size. ``(N, C, H, W)`` → ``(N, num_classes)``.
+    """Builds a backbone of timm with a new head. ``(N, C, H, W)`` → ``(N, num_classes)``.
 
     Args:
-        name: as ``timm.list_models()`` has it, with or without a weights tag: ``resnet26d``,
+        name: name as in ``timm.list_models()``, with or without a weights tag: ``resnet26d``,
             ``vit_tiny_patch16_224``, ``convnext_tiny.fb_in22k``.
-        num_classes: logits to put out; 1 for a single regression target.
-        in_channels: channels of the image; pretrained stems are adapted by timm.
-        pretrained: start from the weights that timm publishes under the name.
-        dropout: share of features dropped before the head in training.
-        stochastic_depth: timm's ``drop_path_rate``: how often the last block is dropped in training.
-        image_size: side of the square images in px; acts on backbones that are built for one size
-            (vision transformers), others take any.
+        num_classes: number of outputs; 1 for a single regression target.
+        in_channels: number of image channels; timm adapts pretrained stems.
+        pretrained: load the weights that timm publishes under the name.
+        dropout: dropout probability before the head.
+        stochastic_depth: timm's ``drop_path_rate``, the drop probability of the last block.
+        image_size: side of the square images in pixels; only used by backbones with a fixed input size, such as vision
+            transformers.
 
     Raises:
-        UserError: timm has no such backbone, or it cannot be built so; with the nearest names.
-        WeightsError: there are no pretrained weights, or they cannot be downloaded.
+        UserError: timm has no such backbone, or it cannot be built with these options.
+        WeightsError: no pretrained weights exist, or they cannot be downloaded.
     """
     check_name(name, pretrained)
     config = timm.get_pretrained_cfg(name)
@@ -59,7 +59,7 @@ def timm_model(
     except OSError as error:
         raise WeightsError(
             f"The weights of timm's {name!r} cannot be downloaded ({error}). "
-            "Check the connection, or give a local file with weights=FILE and pretrained=false."
+            "Check the connection, or specify a local file with weights=FILE and pretrained=false."
         ) from error
     except (TypeError, AssertionError, ValueError, RuntimeError) as error:
         size = f", image_size={image_size}" if "img_size" in options else ""
@@ -70,7 +70,12 @@ def timm_model(
 
 
 def check_name(name: str, pretrained: bool = False) -> None:
-    """Refuse a name that timm lacks, naming the nearest."""
+    """Checks that timm has the backbone and, if needed, its weights.
+
+    Raises:
+        UserError: the name or its tag is unknown; the message lists the nearest names.
+        WeightsError: timm publishes no weights for the backbone.
+    """
     architecture, _, tag = name.partition(".")
     if not timm.is_model(architecture) or ":" in name:
         near = get_close_matches(architecture, timm.list_models(), n=3, cutoff=0.5)
@@ -83,8 +88,8 @@ def check_name(name: str, pretrained: bool = False) -> None:
         )
     if pretrained and not timm.is_model_pretrained(name):
         raise WeightsError(
-            f"timm publishes no weights for {name!r}. Take pretrained=false, or another backbone."
+            f"timm publishes no weights for {name!r}. Use pretrained=false, or choose another backbone."
         )
 
 
-timm_model.check = check_name  # a config is checked by it before any work
+timm_model.check = check_name  # called when a config is checked, before the model is built

@@ -1,4 +1,4 @@
-"""Put a file's weights into a model that may have another head."""
+"""Loading of weights into models that may have another head."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from runner.models.weights_file import read_weights
 __all__ = ["Skipped", "WeightsReport", "fit_weights", "load_weights"]
 
 PREFIXES = ("model.", "module.", "backbone.", "_orig_mod.")
-"""What wrappers put before names."""
+"""Prefixes that wrappers add to parameter names."""
 FEATURES = "features."
 ENCODERS = ("encoder.", "encoder.model.", "backbone.", "backbone.body.")
-"""Where segmenters and detectors keep the classifier that they are built on."""
+"""Prefixes under which segmentation and detection models contain their backbone."""
 
 
 class Skipped(NamedTuple):
@@ -31,15 +31,15 @@ class Skipped(NamedTuple):
 
 @dataclass
 class WeightsReport:
-    """What became of each tensor.
+    """Result of loading weights into a model.
 
     Attributes:
         source: the file, or the name of published weights.
-        loaded: tensors of the model that were filled.
-        skipped: tensors of the head whose size differs; they keep their fresh values.
-        missing: tensors of the model that the file lacks; they keep their fresh values.
-        unexpected: tensors of the file that the model lacks.
-        adapted: loaded, too: a stem for one channel, summed over the file's red, green and blue.
+        loaded: tensors of the model that were loaded.
+        skipped: tensors of the head with another shape, which keep their initial values.
+        missing: tensors of the model that are not in the file and keep their initial values.
+        unexpected: tensors of the file that are not in the model.
+        adapted: the loaded tensors of a single-channel stem, summed over the RGB channels of the file.
     """
 
     source: str
@@ -51,7 +51,7 @@ class WeightsReport:
 
     @property
     def summary(self) -> str:
-        """A line a fact: what was loaded, and by name what was left."""
+        """Report as text, one line per category of tensors."""
         lines = [f"Weights from {self.source}: {_tensors(len(self.loaded))} loaded."]
         if self.adapted:
             lines.append(f"Summed over red, green and blue for one channel: {', '.join(self.adapted)}.")
@@ -60,7 +60,7 @@ class WeightsReport:
             lines.append(f"New head, not loaded: {_some(shapes)}.")
         if self.missing:
             lines.append(
-                f"Not in the file, left at random, {_tensors(len(self.missing))}: {_some(self.missing)}."
+                f"Not in the file, randomly initialized, {_tensors(len(self.missing))}: {_some(self.missing)}."
             )
         if self.unexpected:
             lines.append(f"Only in the file, {_tensors(len(self.unexpected))}: {_some(self.unexpected)}.")
@@ -68,16 +68,16 @@ class WeightsReport:
 
 
 def load_weights(model: nn.Module, path: str | Path) -> WeightsReport:
-    """Fill ``model`` from a safetensors or weights-only PyTorch file; a head of another size stays fresh.
+    """Loads a safetensors or weights-only PyTorch file into ``model``; a head of another size keeps its initial values.
 
     Raises:
-        WeightsError: the file cannot be read, nothing in it fits, or a tensor outside the head has another shape.
+        WeightsError: the file cannot be read, no tensor fits, or a tensor outside the head has another shape.
     """
     return fit_weights(model, read_weights(path), source=str(path))
 
 
 def fit_weights(model: nn.Module, state: Mapping[str, Tensor], source: str) -> WeightsReport:
-    """Fill ``model`` from named tensors, as `load_weights` does from a file."""
+    """Loads named tensors into ``model``, as `load_weights` does from a file."""
     own = model.state_dict()
     names = _rename(state, own)
     tensors = {new: state[name] for name, new in names.items()}
@@ -119,7 +119,7 @@ def _refuse(report: WeightsReport, wrong: list[Skipped], state: Mapping[str, Ten
         raise WeightsError(
             f"Nothing in {report.source} fits the model. Its tensors: {_some(list(state))}. "
             f"The model's: {_some(list(own))}. Choose the model the file was made for."
-            + (" Weights of a classifier go into this one with model.backbone_weights=FILE." * _has_backbone(own))
+            + (" To load weights of a classifier, use model.backbone_weights=FILE." * _has_backbone(own))
         )
 
 
@@ -128,10 +128,10 @@ def _has_backbone(own: Mapping[str, Tensor]) -> bool:
 
 
 def _rename(state: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, str]:
-    """What each name of a file is called in the model.
+    """Maps the tensor names of a file to those of the model.
 
-    What wrappers put before names (``model.``, ``module.`` …) comes off, and what a segmenter puts before those of
-    its encoder is put on, where more names fit then.
+    Removes prefixes of wrappers (``model.``, ``module.`` …) and adds prefixes of encoders, whichever matches the most
+    names.
     """
     bare = stripped = [{name: name for name in state}]
     for _ in range(3):

@@ -1,4 +1,4 @@
-"""Read a file of weights. Nothing in it is ever executed."""
+"""Reading of weights files without executing code from them."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ NESTED_KEYS = ("state_dict", "model_state_dict", "model", "module", "weights")
 
 
 def read_weights(path: str | Path) -> dict[str, Tensor]:
-    """The tensors of a ``.safetensors`` file, or of a ``.pt``, ``.pth``, ``.ckpt`` or ``.bin`` one, by name.
+    """Reads the tensors of a ``.safetensors``, ``.pt``, ``.pth``, ``.ckpt`` or ``.bin`` file by name.
 
-    A checkpoint that keeps its weights one level down (``state_dict`` and the like) is opened there.
+    State dicts nested in a checkpoint (under ``state_dict`` or similar keys) are found automatically.
 
     Raises:
-        WeightsError: no such file, another format, a damaged file, one that would run code, or one without
+        WeightsError: the file does not exist, has another format, is corrupt, would execute code, or contains no
             tensors.
     """
     path = Path(path).expanduser()
@@ -50,17 +50,17 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
 def _load_pickled(path: Path) -> Any:
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # an odd pickle protocol is no news to the user
+            warnings.simplefilter("ignore", UserWarning)  # warnings about the pickle protocol are irrelevant to users
             return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         if named := re.search(r"GLOBAL ([\w.]+)", str(error)):
             raise WeightsError(
-                f"{path} holds more than tensors: loading it would run {named[1]}, and is refused. "
-                "Where you trust the file, save its state_dict() alone, best as .safetensors."
+                f"{path} contains more than tensors: loading it would run {named[1]}, so it is rejected. "
+                "If you trust the file, save only its state_dict(), preferably as .safetensors."
             ) from error
-        raise WeightsError(f"{path} is damaged, or not a PyTorch file of weights.") from error
+        raise WeightsError(f"{path} is corrupt, or not a PyTorch weights file.") from error
     except (RuntimeError, EOFError, OSError, ValueError, LookupError, TypeError, AttributeError) as error:
-        raise WeightsError(f"{path} is damaged, or not a PyTorch file of weights.") from error
+        raise WeightsError(f"{path} is corrupt, or not a PyTorch weights file.") from error
 
 
 def _find_tensors(content: Any, path: Path) -> dict[str, Tensor]:
@@ -71,16 +71,16 @@ def _find_tensors(content: Any, path: Path) -> dict[str, Tensor]:
         tensors = {name: value for name, value in content.items() if isinstance(value, Tensor)}
         if tensors:
             return tensors
-        found = (
+        content_type = (
             f"a mapping with the keys {', '.join(map(str, list(content)[:8]))}"
             if content
             else "an empty mapping"
         )
     else:
-        found = f"a {type(content).__name__}"
+        content_type = f"a {type(content).__name__}"
     raise WeightsError(
-        f"{path} holds {found}; a state dict was expected (names and tensors), "
-        f"at its top or under one of: {', '.join(NESTED_KEYS)}."
+        f"{path} contains {content_type}; expected a state dict (names and tensors), "
+        f"at the top level or under one of: {', '.join(NESTED_KEYS)}."
     )
 
 
@@ -90,4 +90,4 @@ def _absent(path: Path) -> str:
         return f"weights={path} is a folder; a file was expected. In it: {', '.join(files) or 'no weights file'}."
     siblings = [file.name for file in path.parent.iterdir()] if path.parent.is_dir() else []
     near = get_close_matches(path.name, siblings, n=3)
-    return f"There is no weights file {path}." + (f" Nearest there: {', '.join(near)}." if near else "")
+    return f"No such weights file: {path}." + (f" Similar files: {', '.join(near)}." if near else "")

@@ -1,1 +1,1 @@
-"""Detectors: torchvision's architectures, for any number of classes, backbones, anchors and image sizes."""
+"""Detection models of torchvision with configurable classes, backbones, anchors and image sizes."""

@@ -1,4 +1,4 @@
-"""Backbones of detectors: torchvision's classifiers without their heads, and feature pyramids on them."""
+"""Detection backbones: torchvision's classifiers without their heads, and feature pyramids on top of them."""
 
 from __future__ import annotations
 
@@ -20,22 +20,24 @@ __all__ = ["BackboneName", "Levels", "feature_pyramid", "freeze_first_stages", "
 BackboneName = Literal["resnet18", "resnet34", "resnet50", "resnet101", "mobilenet_v2", "mobilenet_v3_large"]
 Levels = list[Annotated[int, Ge(0), Le(5)]]
 TRAINED_BY_DEFAULT = 3
-"""Stages, from the last; the first ones see edges and colours, which need no more training."""
+"""Number of stages, counted from the last; the first stages detect generic features such as edges and colors."""
 
 
 def load_classifier(name: str, pretrained: bool, weights: str | None, **options) -> nn.Module:
-    """torchvision's classifier of that name.
+    """Builds a classifier of torchvision.
 
     Args:
-        pretrained: with torchvision's ImageNet weights.
-        weights: with those of a local file.
+        name: name of the model in torchvision.
+        pretrained: load torchvision's ImageNet weights.
+        weights: local file to load weights from.
+        options: further arguments of the model.
 
     Raises:
-        UserError: both are given.
-        WeightsError: they cannot be had, or do not fit.
+        UserError: both ``pretrained`` and ``weights`` are set.
+        WeightsError: the weights cannot be loaded or do not fit.
     """
     if pretrained and weights:
-        raise UserError("pretrained_backbone=true and backbone_weights=FILE are two starts; give one of them.")
+        raise UserError("pretrained_backbone=true and backbone_weights=FILE exclude each other; set only one of them.")
     classifier = torchvision.models.get_model(name, weights=None, **options)
     if pretrained:
         load_torchvision_weights(classifier, name)
@@ -45,20 +47,23 @@ def load_classifier(name: str, pretrained: bool, weights: str | None, **options)
 
 
 def stages_of(classifier: nn.Module) -> tuple[nn.Module, list[str]]:
-    """The body, and the names of the children that end its stages: stage k is 2^(k + 1) times smaller than the
-    image. MobileNets have one more at the end, as small as the one before it."""
+    """Returns the body and the names of the last child of each stage.
+
+    The output of stage k is smaller than the image by a factor of 2^(k + 1). MobileNets have an additional stage at the
+    end, with the resolution of the preceding one.
+    """
     if hasattr(classifier, "layer4"):
         return classifier, ["relu", "layer1", "layer2", "layer3", "layer4"]
     body = classifier.features
-    strided = [str(place) for place, block in enumerate(body) if getattr(block, "_is_cn", False)]
+    strided = [str(index) for index, block in enumerate(body) if getattr(block, "_is_cn", False)]
     return body, ["0", *strided, str(len(body) - 1)]
 
 
 def freeze_first_stages(body: nn.Module, stages: list[str], num_trained: int | None, has_weights: bool) -> None:
-    """Takes the stages before the last ``num_trained`` out of training; all train where there are no weights.
+    """Freezes all but the last ``num_trained`` stages; by default none if the backbone has no weights.
 
     Raises:
-        UserError: there are not so many stages, or nothing would be known by those that do not train.
+        UserError: ``num_trained`` exceeds the number of stages, or randomly initialized stages would be frozen.
     """
     if num_trained is None:
         num_trained = TRAINED_BY_DEFAULT if has_weights else len(stages)
@@ -66,8 +71,8 @@ def freeze_first_stages(body: nn.Module, stages: list[str], num_trained: int | N
         raise UserError(f"trainable_backbone_layers={num_trained}: the backbone has {len(stages)} stages.")
     if num_trained < len(stages) and not has_weights:
         raise UserError(
-            f"trainable_backbone_layers={num_trained} would keep stages with random weights as they are. Give the "
-            "backbone weights (model.pretrained_backbone=true, model.backbone_weights=FILE), or leave it out."
+            f"trainable_backbone_layers={num_trained} would freeze stages with random weights. Load backbone "
+            "weights (model.pretrained_backbone=true or model.backbone_weights=FILE), or omit the setting."
         )
     frozen = stages[: len(stages) - num_trained]
     for name, child in body.named_children():
@@ -89,31 +94,32 @@ def feature_pyramid(
     still_norm: bool | None,
     num_trained: int | None,
 ) -> BackboneWithFPN:
-    """A feature pyramid on some stages of a backbone (Lin et al. 2016, arXiv:1612.03144).
+    """Builds a feature pyramid on stages of a backbone (Lin et al. 2016, arXiv:1612.03144).
 
     Args:
+        name: name of the backbone.
         levels: the stages it is built on, see ``stages_of``.
-        channels: of every level.
-        extra: makes further, smaller levels.
+        channels: number of channels of every level.
+        extra: block that computes additional, smaller levels.
         pretrained, weights: see ``load_classifier``.
-        has_weights: whether the backbone starts from weights, also such that are loaded later.
-        still_norm: batch norms keep their statistics and scales; None: where there are weights.
+        has_weights: whether the backbone starts from pretrained weights, including weights that are loaded later.
+        still_norm: whether batch norms are frozen; None freezes them if there are pretrained weights.
         num_trained: see ``freeze_first_stages``.
     """
     body, stages = stages_of(load_classifier(name, pretrained, weights))
     if not levels or sorted(set(levels)) != levels or levels[-1] >= len(stages):
-        raise UserError(f"levels={levels}: expected rising numbers from 0 to {len(stages) - 1}, stages of {name}.")
+        raise UserError(f"levels={levels}: expected increasing numbers from 0 to {len(stages) - 1}, stages of {name}.")
     freeze_first_stages(body, stages, num_trained, has_weights)
     if still_norm or (still_norm is None and has_weights):
         keep_norms_still(body)
     kept = [stages[level] for level in levels]
     widths = [width_of(body, stage) for stage in kept]
-    names = {stage: str(place) for place, stage in enumerate(kept)}
+    names = {stage: str(index) for index, stage in enumerate(kept)}
     return BackboneWithFPN(body, names, widths, channels, extra)
 
 
 def width_of(body: nn.Module, stage: str) -> int:
-    """Channels that the child of that name puts out."""
+    """Returns the number of output channels of the child ``stage``."""
     child = getattr(body, stage)
     if hasattr(child, "out_channels"):
         return child.out_channels

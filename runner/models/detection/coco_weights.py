@@ -1,4 +1,4 @@
-"""torchvision's detectors trained on COCO, put into ones with other classes."""
+"""Loading of torchvision's COCO weights into detectors with other classes."""
 
 from __future__ import annotations
 
@@ -14,41 +14,42 @@ __all__ = ["load_coco_weights"]
 
 
 def load_coco_weights(model: nn.Module, name: str | None, needed: str) -> WeightsReport:
-    """Download (once, with its hash checked) the weights of torchvision's detector ``name``, and load them.
+    """Downloads the weights of torchvision's detector ``name``, verifies their hash and loads them.
 
-    The names of tensors have changed between versions: torchvision itself puts them into its own model first.
+    The weights are loaded by torchvision's own model first, since tensor names have changed between versions.
 
     Args:
-        name: None where nothing was published for the model as it is.
-        needed: the settings that there are weights for.
+        model: the detector to load the weights into.
+        name: name of the detector in torchvision; None if no weights are published for the model's settings.
+        needed: settings for which weights are published, for the error message.
 
     Raises:
-        UserError: there are none.
-        WeightsError: they cannot be downloaded, or do not fit.
+        UserError: ``name`` is None.
+        WeightsError: the weights cannot be downloaded or do not fit.
     """
     if name is None:
         raise UserError(
-            f"pretrained=true: torchvision has weights for {needed} only. Take these settings, or "
-            "model.pretrained_backbone=true, which starts the backbone alone from ImageNet."
+            f"pretrained=true: torchvision has weights for {needed} only. Use these settings, or "
+            "model.pretrained_backbone=true, which loads ImageNet weights into the backbone only."
         )
     try:
         reference = torchvision.models.get_model(name, weights="DEFAULT", weights_backbone=None)
-    except (OSError, RuntimeError) as error:  # RuntimeError: the hash differs
+    except (OSError, RuntimeError) as error:  # RuntimeError: hash mismatch
         raise WeightsError(
-            f"The weights of {name} cannot be downloaded ({error}). Check the connection, or give a local file with "
+            f"The weights of {name} cannot be downloaded ({error}). Check the connection, or specify a local file with "
             "weights=FILE and pretrained=false."
         ) from error
     return transplant(model, reference, name)
 
 
 def transplant(model: nn.Module, reference: nn.Module, name: str) -> WeightsReport:
-    """All that fits, and what the still batch norms need to give the same."""
+    """Copies all matching tensors, and the epsilon of batch norms, which weights do not contain."""
     state = reference.state_dict()
     for own, tensor in model.state_dict().items():
         if own.endswith("num_batches_tracked"):
             state.setdefault(own, torch.zeros_like(tensor))
     report = fit_weights(model, state, source=f"{name}, COCO")
-    for place, module in reference.named_modules():
+    for module_name, module in reference.named_modules():
         if isinstance(module, FrozenBatchNorm2d | nn.BatchNorm2d):
-            model.get_submodule(place).eps = module.eps
+            model.get_submodule(module_name).eps = module.eps
     return report

@@ -1,4 +1,4 @@
-"""What all detectors here have in common."""
+"""Common interface of all detectors."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ __all__ = ["Detector"]
 
 
 class Detector:
-    """Put before one of torchvision's detectors in the bases of a class.
+    """Mixin for torchvision's detectors, to be listed before them in the bases of a class.
 
-    Called with images, a list of float32 ``(3, H, W)`` from 0 to 1, and in training with targets, a list of
-    ``{"boxes": (n, 4) xyxy in pixels, "labels": (n,)}``. Labels count the classes from 0, whatever the architecture
-    makes of the background. It gives a dict of losses in training, else for each image
-    ``{"boxes": (m, 4), "labels": (m,), "scores": (m,)}``, the highest score first, in the pixels of the image.
+    A detector is called with a list of images, float32 ``(3, H, W)`` from 0 to 1, and in training mode also with a list
+    of targets ``{"boxes": (n, 4) xyxy in pixels, "labels": (n,)}``. Labels start at 0 for all architectures, with or
+    without a background class. It returns a dict of losses in training mode, otherwise for each image
+    ``{"boxes": (m, 4), "labels": (m,), "scores": (m,)}`` in pixels of the image, sorted by descending score.
 
     Attributes:
-        first_label: of a real class, inside: 1 where 0 is the background.
-        hardware_hint: what was measured to be fastest on a processor: ``precision``, ``channels_last``.
+        first_label: internal label of the first class: 1 if 0 is the background.
+        hardware_hint: the fastest settings measured on a CPU: ``precision``, ``channels_last``.
     """
 
     first_label = 0
@@ -33,10 +33,10 @@ class Detector:
         outputs = super().forward(images, targets)
         if self.training:
             return outputs
-        return [found | {"labels": found["labels"] - self.first_label} for found in outputs]
+        return [output | {"labels": output["labels"] - self.first_label} for output in outputs]
 
     def get_classifier(self) -> list[nn.Module]:
-        """All that is not the backbone's body: what is new for new classes, as timm's models name their heads."""
+        """Returns all modules except the backbone's body, under the name that timm uses for heads."""
         parts = [part for name, part in self.named_children() if name != "backbone"]
         neck = [part for name, part in self.backbone.named_children() if name not in ("body", "features")]
         return [part for part in (*neck, *parts) if any(True for _ in part.parameters())]

@@ -1,4 +1,4 @@
-"""Faster R-CNN: a first stage proposes regions, a second one says what is in them."""
+"""Faster R-CNN, a two-stage detector: the first stage proposes regions, the second classifies them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Fraction = Annotated[float, Ge(0), Le(1)]
 
 class TwoStageDetector(Detector, FasterRCNN):
     first_label = 1
-    # A step, ms an image on one thread with ResNet-18 at 256 px: 760 in 32 bits, 464 in bf16, 503 with channels-last.
+    # Step time per image on one thread with ResNet-18 at 256 px: 760 ms in fp32, 464 in bf16, 503 with channels-last.
     hardware_hint = {"channels_last": False}
 
 
@@ -56,36 +56,39 @@ def faster_rcnn(
     detections_per_img: Annotated[int, Gt(0)] = 100,
 ) -> nn.Module:
     """Ren et al., "Faster R-CNN: towards real-time object detection with region proposal networks" (2015), on a
-    feature pyramid. See `Detector` for what it takes and gives.
+    feature pyramid. See `Detector` for inputs and outputs.
 
     Args:
-        num_classes: of things, the background not counted.
-        levels: stages of the backbone the pyramid is built on; stage k is 2^(k + 1) times smaller than the image.
-        channels: of the pyramid.
-        anchor_sizes: in pixels of the resized image, one or several for each level and one more level on top.
-        aspect_ratios: height over width of anchors, at every level.
-        min_size, max_size: images are resized until the shorter side is the one, or the longer one the other.
-        pretrained: start from torchvision's COCO weights, all but the head.
-        pretrained_backbone: start the backbone from torchvision's ImageNet weights.
-        backbone_weights: or from a local file of the backbone's weights, in torchvision's names.
-        trainable_backbone_layers: stages that train, from the last; three where there are weights, else all.
-        still_norm: batch norms of the backbone keep their statistics; None: where it starts from weights.
-        num_proposals: regions that go on to the second stage, at most.
-        rois_per_image: regions that the second stage is trained on, for each image.
-        hidden_size: of the second stage.
-        score_thresh, nms_thresh, detections_per_img: which detections count: of that score at least, of those
-            that overlap more than that the best, and so many for each image.
+        num_classes: number of classes, excluding the background.
+        levels: stages of the backbone the pyramid is built on; stage k has stride 2^(k + 1).
+        channels: number of channels of the pyramid.
+        anchor_sizes: anchor sizes in pixels of the resized image, one or several per level and for an additional top
+            level.
+        aspect_ratios: height-to-width ratios of anchors, used at every level.
+        min_size, max_size: images are resized to a shorter side of ``min_size``, or a longer side of ``max_size`` if
+            that is smaller.
+        pretrained: load torchvision's COCO weights, except for the head.
+        pretrained_backbone: load torchvision's ImageNet weights into the backbone.
+        backbone_weights: local file with weights of the backbone, with torchvision's names.
+        trainable_backbone_layers: number of trainable stages, counted from the last; if None, three with pretrained
+            weights, otherwise all.
+        still_norm: freeze the batch norms of the backbone; None freezes them with pretrained weights.
+        num_proposals: maximum number of regions passed to the second stage.
+        rois_per_image: number of regions per image that the second stage is trained on.
+        hidden_size: hidden size of the second stage.
+        score_thresh, nms_thresh, detections_per_img: minimum score, IoU threshold of non-maximum suppression, and maximum
+            number of detections per image.
 
     Raises:
-        UserError: settings that do not go together.
-        WeightsError: weights cannot be had, or do not fit.
+        UserError: settings are incompatible.
+        WeightsError: weights cannot be loaded or do not fit.
     """
     pyramid = feature_pyramid(
         backbone, list(levels), channels, LastLevelMaxPool(), pretrained_backbone, backbone_weights,
         pretrained or pretrained_backbone or bool(backbone_weights), still_norm, trainable_backbone_layers,
     )  # fmt: skip
     anchors = make_anchors(anchor_sizes, aspect_ratios, len(levels) + 1)
-    pooled = MultiScaleRoIAlign([str(place) for place in range(len(levels))], RESOLUTION, sampling_ratio=2)
+    pooled = MultiScaleRoIAlign([str(level) for level in range(len(levels))], RESOLUTION, sampling_ratio=2)
     model = TwoStageDetector(
         pyramid,
         min_size=min_size,

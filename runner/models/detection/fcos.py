@@ -1,4 +1,4 @@
-"""FCOS: one stage without anchors; each place says how far away the sides of its thing are."""
+"""FCOS, a one-stage detector without anchors: each location predicts the distances to the sides of its object."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Fraction = Annotated[float, Ge(0), Le(1)]
 
 
 class AnchorFreeDetector(Detector, FCOS):
-    """It has a sigmoid for each class and none for the background: labels count from 0 inside too."""
+    """FCOS with one sigmoid per class and no background class, so internal labels start at 0, too."""
 
 
 def fcos(
@@ -43,27 +43,29 @@ def fcos(
     nms_thresh: Fraction = 0.6,
     detections_per_img: Annotated[int, Gt(0)] = 100,
 ) -> nn.Module:
-    """Tian et al., "FCOS: fully convolutional one-stage object detection" (2019). See `Detector` for what it takes
-    and gives.
+    """Tian et al., "FCOS: fully convolutional one-stage object detection" (2019). See `Detector` for inputs
+    and outputs.
 
     Args:
-        num_classes: of things, the background not counted.
-        levels: stages of the backbone the pyramid is built on; stage k is 2^(k + 1) times smaller than the image.
-            Two more levels are put on top. A level is for things up to eight times its stride.
-        channels: of pyramid and head, a multiple of 32.
-        head_convs: layers of the head.
-        min_size, max_size: images are resized until the shorter side is the one, or the longer one the other.
-        pretrained: start from torchvision's COCO weights, all but the head.
-        pretrained_backbone: start the backbone from torchvision's ImageNet weights.
-        backbone_weights: or from a local file of the backbone's weights, in torchvision's names.
-        trainable_backbone_layers: stages that train, from the last; three where there are weights, else all.
-        still_norm: batch norms of the backbone keep their statistics; None: where it starts from weights.
-        score_thresh, nms_thresh, detections_per_img: which detections count: of that score at least, of those
-            that overlap more than that the best, and so many for each image.
+        num_classes: number of classes, excluding the background.
+        levels: stages of the backbone the pyramid is built on; stage k has stride 2^(k + 1).
+            Two more levels are added on top. A level detects objects up to eight times its stride.
+        channels: number of channels of pyramid and head, a multiple of 32.
+        head_convs: number of convolutions in the head.
+        min_size, max_size: images are resized to a shorter side of ``min_size``, or a longer side of ``max_size`` if
+            that is smaller.
+        pretrained: load torchvision's COCO weights, except for the head.
+        pretrained_backbone: load torchvision's ImageNet weights into the backbone.
+        backbone_weights: local file with weights of the backbone, with torchvision's names.
+        trainable_backbone_layers: number of trainable stages, counted from the last; if None, three with pretrained
+            weights, otherwise all.
+        still_norm: freeze the batch norms of the backbone; None freezes them with pretrained weights.
+        score_thresh, nms_thresh, detections_per_img: minimum score, IoU threshold of non-maximum suppression, and maximum
+            number of detections per image.
 
     Raises:
-        UserError: settings that do not go together.
-        WeightsError: weights cannot be had, or do not fit.
+        UserError: settings are incompatible.
+        WeightsError: weights cannot be loaded or do not fit.
     """
     if channels % NUM_GROUPS:
         raise UserError(f"channels={channels}: expected a multiple of {NUM_GROUPS}, for the head's group norms.")
@@ -71,7 +73,7 @@ def fcos(
         backbone, list(levels), channels, LastLevelP6P7(channels, channels), pretrained_backbone, backbone_weights,
         pretrained or pretrained_backbone or bool(backbone_weights), still_norm, trainable_backbone_layers,
     )  # fmt: skip
-    strides = [2 ** (levels[0] + 1 + place) for place in range(len(levels) + 2)]
+    strides = [2 ** (levels[0] + 1 + level) for level in range(len(levels) + 2)]
     model = AnchorFreeDetector(
         pyramid,
         num_classes,
@@ -83,8 +85,8 @@ def fcos(
         nms_thresh=nms_thresh,
         detections_per_img=detections_per_img,
     )
-    # The head's ReLU leaves a side that starts below zero there for ever, and where two opposite ones do, boxes stay
-    # empty and learn nothing. So each side starts at one stride.
+    # A side initialized below zero gets no gradient through the head's ReLU, and if two opposite sides are, boxes stay
+    # empty and never learn. So each side is initialized to one stride.
     nn.init.constant_(model.head.regression_head.bbox_reg.bias, 1.0)
     if pretrained:
         fits = (backbone, tuple(levels), channels, head_convs) == ("resnet50", (2, 3, 4), 256, 4)

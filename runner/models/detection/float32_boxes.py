@@ -1,7 +1,7 @@
-"""Boxes in 32 bits, whatever the precision around them.
+"""Box computations in float32 under mixed precision.
 
-In bfloat16 the numbers next to 300 are 298 and 302. torchvision makes anchors in the precision of the features and
-decodes boxes in that of the head, so that under mixed precision boxes would lie some pixels off.
+In bfloat16, the neighbors of 300 are 298 and 302. torchvision computes anchors in the precision of the features and
+decodes boxes in that of the head, so under mixed precision boxes would be off by some pixels.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ __all__ = ["ExactAnchors", "ExactDefaultBoxes", "in_float32"]
 
 
 def stand_ins(features: list[Tensor]) -> list[Tensor]:
-    """Float32 tensors of the features' shapes that take no memory: anchors need shape, device and type only."""
+    """Returns float32 tensors of the features' shapes without allocating memory: anchors only need shape, device and
+    dtype."""
     return [torch.empty((), dtype=torch.float32, device=part.device).expand(part.shape) for part in features]
 
 
@@ -32,7 +33,7 @@ class ExactDefaultBoxes(DefaultBoxGenerator):
 
 
 def in_float32(head: nn.Module) -> nn.Module:
-    """Lets a head put out float32; inside it stays in the precision there is."""
+    """Casts the outputs of a head to float32; its computations keep the ambient precision."""
     head.register_forward_hook(cast_outputs)
     return head
 

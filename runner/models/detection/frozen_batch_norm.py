@@ -1,4 +1,4 @@
-"""Batch norms that stand still: their statistics come from a training with larger batches."""
+"""Frozen batch normalization, whose statistics come from pretraining with larger batches."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ __all__ = ["StillBatchNorm2d", "keep_norms_still"]
 
 
 class StillBatchNorm2d(nn.BatchNorm2d):
-    """Batch normalisation by its running statistics, in training too; nothing in it is trained.
+    """Batch normalization that uses its running statistics also in training mode and has no trainable parameters.
 
-    The few images of a detector's batch say too little about the statistics of features. Unlike torchvision's
-    frozen one it has the tensors of a plain batch norm, so that weights fit both.
+    A detector's batch has too few images to estimate the statistics of features. Unlike torchvision's
+    ``FrozenBatchNorm2d``, it has the same tensors as ``BatchNorm2d``, so weights fit both.
     """
 
     def forward(self, inputs: Tensor) -> Tensor:
@@ -22,7 +22,7 @@ class StillBatchNorm2d(nn.BatchNorm2d):
 
 
 def keep_norms_still(module: nn.Module) -> None:
-    """Replaces every batch norm below ``module`` by one that stands still, with the same tensors."""
+    """Replaces every batch norm in ``module`` by a frozen one with the same tensors."""
     for name, child in module.named_children():
         if isinstance(child, nn.BatchNorm2d):
             still = StillBatchNorm2d(child.num_features, child.eps)

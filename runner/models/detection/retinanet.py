@@ -1,4 +1,4 @@
-"""RetinaNet: one stage, anchors everywhere, and a loss that passes over what is easily seen to be background."""
+"""RetinaNet, a one-stage detector with dense anchors and a focal loss that down-weights easy background."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Fraction = Annotated[float, Ge(0), Le(1)]
 
 
 class AnchorDetector(Detector, RetinaNet):
-    """It has a sigmoid for each class and none for the background: labels count from 0 inside too."""
+    """RetinaNet with one sigmoid per class and no background class, so internal labels start at 0, too."""
 
 
 def retinanet(
@@ -48,30 +48,32 @@ def retinanet(
     nms_thresh: Fraction = 0.5,
     detections_per_img: Annotated[int, Gt(0)] = 100,
 ) -> nn.Module:
-    """Lin et al., "Focal loss for dense object detection" (2017). See `Detector` for what it takes and gives.
+    """Lin et al., "Focal loss for dense object detection" (2017). See `Detector` for inputs and outputs.
 
     Args:
-        num_classes: of things, the background not counted.
-        levels: stages of the backbone the pyramid is built on; stage k is 2^(k + 1) times smaller than the image.
-            Two more levels are put on top.
-        channels: of pyramid and head.
-        group_norm: norms between the head's layers. The paper has none; without weights to start from, the head
-            hardly learns so.
-        anchor_sizes: in pixels of the resized image, one for each level; two more sizes, a third of an octave
+        num_classes: number of classes, excluding the background.
+        levels: stages of the backbone the pyramid is built on; stage k has stride 2^(k + 1).
+            Two more levels are added on top.
+        channels: number of channels of pyramid and head.
+        group_norm: add group norms between the head's layers. The paper uses none, but without pretrained weights the
+            head hardly learns without them.
+        anchor_sizes: anchor sizes in pixels of the resized image, one per level; two more sizes, a third of an octave
             apart, are added to each.
-        aspect_ratios: height over width of anchors, at every level.
-        min_size, max_size: images are resized until the shorter side is the one, or the longer one the other.
-        pretrained: start from torchvision's COCO weights, all but the head.
-        pretrained_backbone: start the backbone from torchvision's ImageNet weights.
-        backbone_weights: or from a local file of the backbone's weights, in torchvision's names.
-        trainable_backbone_layers: stages that train, from the last; three where there are weights, else all.
-        still_norm: batch norms of the backbone keep their statistics; None: where it starts from weights.
-        score_thresh, nms_thresh, detections_per_img: which detections count: of that score at least, of those
-            that overlap more than that the best, and so many for each image.
+        aspect_ratios: height-to-width ratios of anchors, used at every level.
+        min_size, max_size: images are resized to a shorter side of ``min_size``, or a longer side of ``max_size`` if
+            that is smaller.
+        pretrained: load torchvision's COCO weights, except for the head.
+        pretrained_backbone: load torchvision's ImageNet weights into the backbone.
+        backbone_weights: local file with weights of the backbone, with torchvision's names.
+        trainable_backbone_layers: number of trainable stages, counted from the last; if None, three with pretrained
+            weights, otherwise all.
+        still_norm: freeze the batch norms of the backbone; None freezes them with pretrained weights.
+        score_thresh, nms_thresh, detections_per_img: minimum score, IoU threshold of non-maximum suppression, and maximum
+            number of detections per image.
 
     Raises:
-        UserError: settings that do not go together.
-        WeightsError: weights cannot be had, or do not fit.
+        UserError: settings are incompatible.
+        WeightsError: weights cannot be loaded or do not fit.
     """
     pyramid = feature_pyramid(
         backbone, list(levels), channels, LastLevelP6P7(channels, channels), pretrained_backbone, backbone_weights,

@@ -1,4 +1,4 @@
-"""SSDLite: one stage, separable convolutions, images of one fixed size; made for telephones."""
+"""SSDLite, a one-stage detector for mobile devices with separable convolutions and a fixed image size."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Fraction = Annotated[float, Ge(0), Le(1)]
 
 class LiteDetector(Detector, SSD):
     first_label = 1
-    # A step, ms an image on one thread at 320 px: 167 in 32 bits, 113 with channels-last, 139 in bf16 with it.
+    # Step time per image on one thread at 320 px: 167 ms in fp32, 113 with channels-last, 139 with channels-last in bf16.
     hardware_hint = {"precision": "32", "channels_last": True}
 
 
@@ -48,32 +48,33 @@ def ssdlite(
     detections_per_img: Annotated[int, Gt(0)] = 100,
 ) -> nn.Module:
     """Sandler et al., "MobileNetV2" (2018), and Howard et al., "Searching for MobileNetV3" (2019), after Liu et al.,
-    "SSD: single shot multibox detector" (2015). See `Detector` for what it takes and gives.
+    "SSD: single shot multibox detector" (2015). See `Detector` for inputs and outputs.
 
     Args:
-        num_classes: of things, the background not counted.
-        tail: the end of MobileNetV3 with all its channels, as ImageNet weights have it, or with half of them, as
-            the published detector (and its COCO weights) has it. MobileNetV2 has the full one only.
+        num_classes: number of classes, excluding the background.
+        tail: the last layers of MobileNetV3 with all channels, as in ImageNet weights, or half of them, as in the
+            published detector and its COCO weights. MobileNetV2 only has the full tail.
         size: side of the square that every image is resized to, in pixels.
-        aspect_ratios: of anchors, either way; there are square ones too.
-        smallest, largest: anchors of the first and the last of the six levels, as parts of the image's side.
-        pretrained: start from torchvision's COCO weights, all but the head.
-        pretrained_backbone: start the backbone from torchvision's ImageNet weights.
-        backbone_weights: or from a local file of the backbone's weights, in torchvision's names.
-        trainable_backbone_layers: stages that train, from the last; three where there are weights, else all.
-        still_norm: batch norms of the backbone keep their statistics; None: where it starts from weights.
-        score_thresh, nms_thresh, detections_per_img: which detections count: of that score at least, of those
-            that overlap more than that the best, and so many for each image.
+        aspect_ratios: aspect ratios of anchors, used in both orientations in addition to square anchors.
+        smallest, largest: anchor sizes of the first and last of the six levels, as fractions of the image's side.
+        pretrained: load torchvision's COCO weights, except for the head.
+        pretrained_backbone: load torchvision's ImageNet weights into the backbone.
+        backbone_weights: local file with weights of the backbone, with torchvision's names.
+        trainable_backbone_layers: number of trainable stages, counted from the last; if None, three with pretrained
+            weights, otherwise all.
+        still_norm: freeze the batch norms of the backbone; None freezes them with pretrained weights.
+        score_thresh, nms_thresh, detections_per_img: minimum score, IoU threshold of non-maximum suppression, and maximum
+            number of detections per image.
 
     Raises:
-        UserError: settings that do not go together.
-        WeightsError: weights cannot be had, or do not fit.
+        UserError: settings are incompatible.
+        WeightsError: weights cannot be loaded or do not fit.
     """
     if smallest >= largest:
         raise UserError(f"smallest={smallest} is not below largest={largest}.")
     reduced = backbone == "mobilenet_v3_large" and tail == "reduced"
     if reduced and (pretrained_backbone or backbone_weights):
-        raise UserError("The weights of a MobileNetV3 classifier are of tail=full. Add model.tail=full.")
+        raise UserError("The weights of a MobileNetV3 classifier require tail=full. Add model.tail=full.")
     options = {"reduced_tail": True} if reduced else {}
     classifier = load_classifier(backbone, pretrained_backbone, backbone_weights, **options)
     has_weights = pretrained or pretrained_backbone or bool(backbone_weights)
@@ -87,7 +88,7 @@ def ssdlite(
         boxes,
         (size, size),
         num_classes + LiteDetector.first_label,
-        image_mean=[0.5, 0.5, 0.5] if reduced else None,  # None: ImageNet's, as classifiers want it
+        image_mean=[0.5, 0.5, 0.5] if reduced else None,  # None: ImageNet statistics, as for classifiers
         image_std=[0.5, 0.5, 0.5] if reduced else None,
         head=in_float32(head),
         score_thresh=score_thresh,
@@ -104,14 +105,14 @@ def ssdlite(
 def lite_features(
     classifier: nn.Module, num_trained: int | None, has_weights: bool, still_norm: bool | None
 ) -> SSDLiteFeatureExtractorMobileNet:
-    """Six levels, from 16 times smaller than the image: two of the backbone and four more."""
+    """Builds six levels, starting at 1/16 of the image size: two from the backbone and four additional ones."""
     body, stages = stages_of(classifier)
     freeze_first_stages(body, stages, num_trained, has_weights)
     if still_norm or (still_norm is None and has_weights):
         keep_norms_still(body)
     last_strided = int(stages[-2])
     block = body[last_strided]
-    if not hasattr(block, "block"):  # MobileNetV2 calls it otherwise
+    if not hasattr(block, "block"):  # MobileNetV2 uses another name
         block.block = block.conv
     return SSDLiteFeatureExtractorMobileNet(
         body, last_strided, partial(nn.BatchNorm2d, eps=0.001, momentum=0.03)

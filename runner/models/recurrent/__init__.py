@@ -1,1 +1,1 @@
-"""Recurrent networks: over numbers or tokens, for one answer, one a step, or a sequence of another length."""
+"""Recurrent networks for numbers or tokens, with one output per sequence, one per step, or an output sequence."""

@@ -1,4 +1,4 @@
-"""Layers of recurrent units over sequences of different lengths."""
+"""Recurrent layers for sequences of different lengths."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from runner.models.recurrent.export import run_without_packing
 __all__ = ["RecurrentLayers", "State", "last_layer"]
 
 State = Tensor | tuple[Tensor, Tensor]
-"""Hidden state ``(layers · directions, N, H)``; of an LSTM that and its cells."""
+"""Hidden state ``(layers · directions, N, H)``; for an LSTM, a pair with the cell state."""
 
 
 class RecurrentLayers(nn.Module):
-    """``torch.nn.RNN``, ``GRU`` or ``LSTM`` that passes over padding.
+    """``torch.nn.RNN``, ``GRU`` or ``LSTM`` that ignores padding.
 
-    Recurrent weights start orthogonal (Saxe et al., arXiv:1312.6120), an LSTM's forget gates open (Jozefowicz et al.,
-    ICML 2015).
+    Recurrent weights are initialized orthogonally (Saxe et al., arXiv:1312.6120), the forget-gate biases of an LSTM to 1
+    (Jozefowicz et al., ICML 2015).
 
     Args:
         unit: one of the three classes.
-        in_features: numbers in a step.
-        hidden_size: units of a layer, of each direction.
-        num_layers: how many.
-        bidirectional: also from the last step to the first.
-        dropout: between layers.
+        in_features: number of features per step.
+        hidden_size: number of units per layer and direction.
+        num_layers: number of layers.
+        bidirectional: whether to also process sequences from last to first step.
+        dropout: dropout probability between layers.
     """
 
     def __init__(
@@ -52,14 +52,15 @@ class RecurrentLayers(nn.Module):
                 parameter.data[hidden_size : 2 * hidden_size] = 1.0
 
     def forward(self, steps: Tensor, lengths: Tensor | None = None, state: State | None = None):
-        """
+        """Processes padded sequences.
+
         Args:
-            steps: ``(N, T, F)``.
-            lengths: ``(N,)``; all steps count when None.
-            state: to begin from; zeros when None.
+            steps: padded sequences, ``(N, T, F)``.
+            lengths: length of each sequence, ``(N,)``; None without padding.
+            state: initial state; zeros if None.
 
         Returns:
-            Outputs ``(N, T, out_features)``, zeros in the padding, and the state behind each sequence's last step.
+            Outputs ``(N, T, out_features)``, zeros in the padding, and the state after each sequence's last step.
         """
         if lengths is None:
             return self.rnn(steps, state)
@@ -75,6 +76,6 @@ class RecurrentLayers(nn.Module):
 
 
 def last_layer(state: State, bidirectional: bool) -> Tensor:
-    """What the last layer knows at the end of its way, or of both ways: ``(N, directions · H)``."""
+    """Returns the final hidden state of the last layer, concatenated over directions: ``(N, directions · H)``."""
     hidden = state[0] if isinstance(state, tuple) else state
     return torch.cat([hidden[-2], hidden[-1]], 1) if bidirectional else hidden[-1]

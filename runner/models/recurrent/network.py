@@ -1,4 +1,4 @@
-"""RNN, GRU and LSTM for sequences of numbers or tokens: one answer for all of it, or one for each step."""
+"""RNN, GRU and LSTM for sequences of numbers or tokens, with one output per sequence or per step."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ EMBED_DIM = 128
 
 
 class RecurrentNetwork(nn.Module):
-    """Embedding (of tokens) → recurrent layers → one vector, or one a step → dropout → linear head.
+    """Embedding (for tokens) → recurrent layers → pooling (unless per step) → dropout → linear head.
 
     Args:
-        num_classes: logits to put out; 1 for a single regression target.
-        num_features: numbers in a step; 0 for tokens.
-        vocab_size: number of tokens, of which id 0 is padding; 0 for steps of numbers.
-        per_step: an answer for each step: labelling and language models.
-        embed_dim: numbers that stand for a token; 128 when None, or ``hidden_size`` with tied weights.
-        hidden_size: units of a layer, of each direction.
-        num_layers: recurrent layers.
-        bidirectional: also from the last step to the first.
-        dropout: of embeddings, between layers and before the head.
-        pooling: how all steps become one vector: the last state (when None), mean, maximum, or attention.
-        tie_weights: the head of a language model has the embedding's weights (Press and Wolf, arXiv:1608.05859).
+        num_classes: number of outputs; 1 for a single regression target.
+        num_features: number of features per step; 0 for tokens.
+        vocab_size: number of tokens including padding (id 0); 0 for steps of numbers.
+        per_step: whether to return one output per step, for labelling and language models.
+        embed_dim: dimension of token embeddings; if None 128, or ``hidden_size`` with tied weights.
+        hidden_size: number of units per layer and direction.
+        num_layers: number of recurrent layers.
+        bidirectional: whether to also process sequences from last to first step.
+        dropout: dropout probability on embeddings, between layers and before the head.
+        pooling: how steps are reduced to one vector: last state (if None), mean, maximum or attention.
+        tie_weights: share the weights of embedding and head of a language model (Press and Wolf, arXiv:1608.05859).
 
     Raises:
         UserError: options that exclude each other or would have no effect.
@@ -40,7 +40,7 @@ class RecurrentNetwork(nn.Module):
 
     unit: ClassVar[type[nn.RNNBase]]
     any_size_dims: ClassVar[tuple[int, ...]] = (1,)
-    """Dimensions of the inputs, besides the batch, whose size is free: the steps."""
+    """Dimensions of the inputs, besides the batch, of variable size: the steps."""
 
     def __init__(
         self,
@@ -59,7 +59,7 @@ class RecurrentNetwork(nn.Module):
         super().__init__()
         self.check(embed_dim, hidden_size, bidirectional, tie_weights)
         if bool(num_features) == bool(vocab_size):
-            raise ValueError("either num_features or vocab_size says what a step is")
+            raise ValueError("exactly one of num_features and vocab_size must be set")
         reject_idle(embed_dim, pooling, tie_weights, bool(vocab_size), per_step, num_classes == vocab_size)
         self.per_step, self.bidirectional = per_step, bidirectional
         self.pooling = None if per_step else pooling or "last"
@@ -80,27 +80,32 @@ class RecurrentNetwork(nn.Module):
     def check(
         embed_dim: int | None = None, hidden_size: int = 128, bidirectional: bool = False, tie_weights: bool = False
     ) -> None:
-        """What can be said before the data is known."""
+        """Checks the arguments that do not depend on the data.
+
+        Raises:
+            UserError: options exclude each other.
+        """
         if tie_weights and bidirectional:
             raise UserError(
-                "tie_weights=true is for language models, which read in one direction: take bidirectional away."
+                "tie_weights=true is for language models, which read in one direction: remove bidirectional."
             )
         if tie_weights and embed_dim not in (None, hidden_size):
             raise UserError(
                 f"tie_weights=true needs embed_dim = hidden_size, but they are {embed_dim} and {hidden_size}. "
-                "Leave embed_dim out."
+                "Omit embed_dim."
             )
 
     def forward(self, inputs: Tensor, state: State | None = None, carry: bool = False):
-        """
+        """Computes logits for padded sequences.
+
         Args:
-            inputs: token ids ``(N, T)``, or numbers ``(N, T, F)``; the shorter sequences are padded, ids with 0,
-                numbers with NaN.
-            state: to begin from, as an earlier call with ``carry`` gave it.
-            carry: inputs are part of longer sequences, without padding: give the state at their end, too.
+            inputs: token ids ``(N, T)`` padded with 0, or numbers ``(N, T, F)`` padded with NaN.
+            state: initial state, as returned by an earlier call with ``carry``.
+            carry: whether the inputs are segments of longer sequences, without padding; also returns the final state.
 
         Returns:
-            Logits ``(N, num_classes)``, or ``(N, T, num_classes)`` with ``per_step``; with ``carry`` and the state.
+            Logits ``(N, num_classes)``, or ``(N, T, num_classes)`` with ``per_step``; with ``carry``, a pair of
+            logits and state.
         """
         lengths = None if carry else lengths_of(inputs)
         if hasattr(self, "embedding"):
@@ -124,17 +129,21 @@ class RecurrentNetwork(nn.Module):
 
 
 def reject_idle(embed_dim, pooling, tie_weights, tokens: bool, per_step: bool, predicts_tokens: bool) -> None:
-    """Options that nothing would read."""
+    """Rejects options that would have no effect.
+
+    Raises:
+        UserError: an option would have no effect.
+    """
     if embed_dim and not tokens:
         raise UserError(f"model.embed_dim={embed_dim} would have no effect: the steps are numbers, not tokens.")
     if pooling and per_step:
-        raise UserError(f"model.pooling={pooling} would have no effect: there is an answer for each step. Take it away.")
+        raise UserError(f"model.pooling={pooling} would have no effect: the model returns an output for each step. Remove it.")
     if tie_weights and not (tokens and per_step and predicts_tokens):
-        raise UserError("model.tie_weights=true is for language models alone: take it away.")
+        raise UserError("model.tie_weights=true is for language models only. Remove it.")
 
 
 class RNN(RecurrentNetwork):
-    """Elman's units, tanh. Elman: Finding structure in time, Cognitive Science, 1990."""
+    """Elman network with tanh units. Elman: Finding structure in time, Cognitive Science, 1990."""
 
     unit = nn.RNN
 

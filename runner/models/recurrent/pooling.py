@@ -1,4 +1,4 @@
-"""All steps of a sequence as one vector."""
+"""Pooling of the steps of a sequence into one vector."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ Pooling = Literal["last", "mean", "max", "attention"]
 
 
 class AttentionPooling(nn.Module):
-    """A weighted mean of the steps, the weights learnt from each step alone.
+    """Weighted mean of the steps, with weights computed from each step.
 
     Yang et al.: Hierarchical attention networks for document classification, NAACL 2016.
 
     Args:
-        size: of a step's vector.
+        size: number of features per step.
     """
 
     def __init__(self, size: int):
@@ -36,7 +36,7 @@ class AttentionPooling(nn.Module):
 
 
 def pool(outputs: Tensor, lengths: Tensor, how: Literal["mean", "max"]) -> Tensor:
-    """Mean or maximum over the steps that are no padding: ``(N, T, H)`` → ``(N, H)``."""
+    """Mean or maximum over the steps before the padding: ``(N, T, H)`` → ``(N, H)``."""
     mask = mask_of(lengths, outputs.shape[1])[..., None]
     if how == "max":
         return outputs.masked_fill(~mask, -torch.inf).amax(1)

@@ -1,4 +1,4 @@
-"""Encoder and decoder with attention: a sequence of tokens into another one."""
+"""Recurrent encoder and decoder with attention for sequence-to-sequence learning."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ UNITS: dict[str, type[nn.RNNBase]] = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.
 
 
 class Memory(NamedTuple):
-    """What the decoder looks at.
+    """Encoder results that the decoder attends to.
 
     Attributes:
-        outputs: of the encoder, ``(N, S, E)``.
-        keys: to be compared with the decoder's state, ``(N, S, H)``.
-        mask: whether a step is one of the sequence, ``(N, S)``.
+        outputs: outputs of the encoder, ``(N, S, E)``.
+        keys: attention keys, ``(N, S, H)``.
+        mask: True for steps before the padding, ``(N, S)``.
     """
 
     outputs: Tensor
@@ -31,20 +31,20 @@ class Memory(NamedTuple):
 
 
 class Seq2Seq(nn.Module):
-    """A bidirectional encoder; a decoder that attends to all of its steps.
+    """A bidirectional encoder and a decoder that attends to all of its steps.
 
-    Luong, Pham, Manning: Effective approaches to attention-based neural machine translation, EMNLP 2015: global
-    attention, general score; without input feeding, so that all steps of a known target are computed at once.
+    Luong, Pham, Manning: Effective approaches to attention-based neural machine translation, EMNLP 2015, with global
+    attention and the general score, but without input feeding, so that all steps of a known target are computed at once.
 
     Args:
-        num_classes: tokens of the target.
-        vocab_size: tokens of the source.
-        units: of encoder and decoder.
-        embed_dim: numbers that stand for a token.
-        hidden_size: units of a layer, of each direction.
-        num_layers: of the encoder and of the decoder.
-        dropout: of embeddings, between layers and before the head.
-        tie_weights: the head has the weights of the target's embedding (Press and Wolf, arXiv:1608.05859).
+        num_classes: size of the target vocabulary.
+        vocab_size: size of the source vocabulary.
+        units: recurrent units of encoder and decoder.
+        embed_dim: dimension of token embeddings.
+        hidden_size: number of units per layer and direction.
+        num_layers: number of layers of encoder and decoder each.
+        dropout: dropout probability on embeddings, between layers and before the head.
+        tie_weights: share the weights of target embedding and head (Press and Wolf, arXiv:1608.05859).
     """
 
     def __init__(
@@ -75,12 +75,12 @@ class Seq2Seq(nn.Module):
             self.head.weight = self.target_embedding.weight
 
     def forward(self, source: Tensor, target: Tensor) -> Tensor:
-        """Source ``(N, S)`` and the target's tokens but the last ``(N, T)`` → logits of the next ones ``(N, T, K)``."""
+        """Source ``(N, S)`` and target tokens except the last ``(N, T)`` → logits of the next tokens ``(N, T, K)``."""
         memory, state = self.encode(source)
         return self.decode(target, memory, state)[0]
 
     def encode(self, source: Tensor) -> tuple[Memory, State]:
-        """``(N, S)`` token ids, padded with 0 → what the decoder looks at, and the state it begins with."""
+        """Encodes token ids ``(N, S)``, padded with 0, into memory and initial state of the decoder."""
         source, lengths = source.long(), lengths_of(source)
         outputs, state = self.encoder(self.dropout(self.source_embedding(source)), lengths)
         memory = Memory(outputs, self.key(outputs), mask_of(lengths, source.shape[1]))
@@ -89,19 +89,21 @@ class Seq2Seq(nn.Module):
         return memory, self.both_ways(state)
 
     def both_ways(self, state: Tensor) -> Tensor:
-        """``(2 · layers, N, H)`` → ``(layers, N, H)``."""
+        """Combines the states of both directions: ``(2 · layers, N, H)`` → ``(layers, N, H)``."""
         pairs = state.unflatten(0, (-1, 2))
         return torch.tanh(self.bridge(torch.cat([pairs[:, 0], pairs[:, 1]], -1)))
 
     def decode(self, tokens: Tensor, memory: Memory, state: State) -> tuple[Tensor, State, Tensor]:
-        """
+        """Decodes given target tokens.
+
         Args:
-            tokens: ``(N, T)``, those that are known.
-            state: behind the tokens before them.
+            tokens: target tokens, ``(N, T)``.
+            memory: encoder results, as returned by ``encode``.
+            state: state of the decoder before these tokens.
 
         Returns:
-            Logits of the tokens that follow each ``(N, T, K)``, the state behind the last, and the attention paid to
-            each step of the source ``(N, T, S)``.
+            Logits of the token after each ``(N, T, K)``, the final state, and the attention weights over the source
+            steps ``(N, T, S)``.
         """
         outputs, state = self.decoder(self.dropout(self.target_embedding(tokens.long())), None, state)
         scores = outputs @ memory.keys.transpose(1, 2)

@@ -1,1 +1,1 @@
-"""Segmenters: encoder, decoder and head of segmentation-models-pytorch and torchvision, for images of any size."""
+"""Segmentation models of segmentation-models-pytorch and torchvision, for images of any size."""

@@ -1,4 +1,4 @@
-"""DeepLab V3 and V3+: convolutions with holes look at wide surroundings without making the map smaller."""
+"""DeepLab V3 and V3+, which use atrous convolutions for a large receptive field without downsampling."""
 
 from __future__ import annotations
 
@@ -41,18 +41,18 @@ def deeplab_v3_plus(
     ``(N, C, H, W)`` → ``(N, num_classes, H, W)``.
 
     Args:
-        encoder_name: of segmentation-models-pytorch, or of timm with ``tu-`` before it.
-        encoder_depth: stages of the encoder.
-        encoder_output_stride: how much smaller its last map is; less is finer and slower.
-        decoder_channels: of the decoder.
-        decoder_atrous_rates: how wide the holes of three convolutions are, in pixels of that map.
-        dropout: share of the values left out before the decoder in training.
-        in_channels: of the image.
-        pretrained: start the encoder from its published ImageNet weights.
+        encoder_name: encoder of segmentation-models-pytorch, or of timm with the prefix ``tu-``.
+        encoder_depth: number of encoder stages.
+        encoder_output_stride: stride of the encoder's last feature map; lower is finer and slower.
+        decoder_channels: number of channels of the decoder.
+        decoder_atrous_rates: dilation rates of the three atrous convolutions.
+        dropout: dropout probability before the decoder.
+        in_channels: number of image channels.
+        pretrained: load the encoder's published ImageNet weights.
 
     Raises:
-        UserError: there is no such encoder, or it cannot be built so.
-        WeightsError: the weights cannot be had.
+        UserError: the encoder does not exist, or the model cannot be built with these options.
+        WeightsError: the weights cannot be loaded.
     """
     return build_segmenter(
         DeepLabV3Plus,
@@ -81,7 +81,7 @@ def deeplab_v3(
 ) -> nn.Module:
     """Chen et al., "Rethinking atrous convolution" (2017, arXiv:1706.05587), on any encoder.
 
-    Takes and gives what `deeplab_v3_plus` does; it has no decoder for fine edges.
+    Same arguments and shapes as `deeplab_v3_plus`, but without the decoder that refines edges.
     """
     return build_segmenter(
         DeepLabV3,

@@ -1,4 +1,4 @@
-"""Encoders of segmenters: any classifier that segmentation-models-pytorch or timm has, by its name."""
+"""Encoders of segmentation models: classifiers of segmentation-models-pytorch or timm, by name."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ TIMM = "tu-"
 
 
 def check_encoder(name: str) -> None:
-    """Refuses a name that neither library has, with the nearest.
+    """Checks that one of the libraries has the encoder.
 
     Raises:
-        UserError: there is no such encoder.
+        UserError: the encoder does not exist; the message lists the nearest names.
     """
     if name in encoders or (name.startswith(TIMM) and timm.is_model(name.removeprefix(TIMM).partition(".")[0])):
         return
@@ -36,17 +36,17 @@ def check_encoder(name: str) -> None:
         near = [f"{TIMM}{name}"]
     hint = f" Nearest: {', '.join(near)}." if near else ""
     raise UserError(
-        f"model.encoder_name={name}: there is no such encoder.{hint} There are "
-        f"{', '.join(list(encoders)[:6])} … (segmentation_models_pytorch.encoders), and with {TIMM!r} before their "
-        "names those of timm.list_models()."
+        f"model.encoder_name={name}: no such encoder.{hint} Available are "
+        f"{', '.join(list(encoders)[:6])} … (segmentation_models_pytorch.encoders), and those of timm.list_models() "
+        f"with the prefix {TIMM!r}."
     )
 
 
 def published_weights(name: str, pretrained: bool) -> str | None:
-    """Which of the weights that are published for an encoder it starts from.
+    """Returns the name of the published weights to load into an encoder; None if not ``pretrained``.
 
     Raises:
-        WeightsError: there are none.
+        WeightsError: no weights are published for the encoder.
     """
     if not pretrained:
         return None
@@ -55,15 +55,15 @@ def published_weights(name: str, pretrained: bool) -> str | None:
     else:
         known = list(encoders[name]["pretrained_settings"])
     if not known:
-        raise WeightsError(f"Nobody publishes weights for the encoder {name!r}. Take pretrained=false, or another.")
+        raise WeightsError(f"No published weights for the encoder {name!r}. Use pretrained=false, or choose another.")
     return "imagenet" if "imagenet" in known else known[0]
 
 
 def decoder_widths(channels: Sequence[int] | None, depth: int) -> tuple[int, ...]:
-    """Channels of a decoder's stages, from the smallest map to the largest: as many as the encoder has.
+    """Returns the channels of the decoder's stages, from the smallest feature map to the largest.
 
     Raises:
-        UserError: there are more or fewer.
+        UserError: the number of stages differs from that of the encoder.
     """
     if channels is None:
         return WIDTHS[-depth:]
@@ -83,20 +83,25 @@ def build_segmenter(
     pretrained: bool,
     **options: Any,
 ) -> nn.Module:
-    """An architecture of segmentation-models-pytorch around an encoder.
+    """Builds an architecture of segmentation-models-pytorch with the given encoder.
 
     Args:
-        options: the architecture's own.
+        architecture: class of the model.
+        encoder_name: name of the encoder.
+        num_classes: number of classes.
+        in_channels: number of image channels.
+        pretrained: load the encoder's published ImageNet weights.
+        options: further arguments of the architecture.
 
     Raises:
-        UserError: there is no such encoder, or the architecture does not take it.
-        WeightsError: its weights cannot be had.
+        UserError: the encoder does not exist, or the architecture does not support it.
+        WeightsError: the weights cannot be loaded.
     """
     check_encoder(encoder_name)
     weights = published_weights(encoder_name, pretrained)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of names that the library will give up some day
+            warnings.simplefilter("ignore")  # deprecation warnings about names
             return architecture(
                 encoder_name=encoder_name,
                 encoder_weights=weights,
@@ -107,11 +112,11 @@ def build_segmenter(
     except OSError as error:
         raise WeightsError(
             f"The weights of the encoder {encoder_name!r} cannot be downloaded ({error}). "
-            "Check the connection, or give a local file of a classifier with weights=FILE and pretrained=false."
+            "Check the connection, or specify a local file of a classifier with weights=FILE and pretrained=false."
         ) from error
     except (ValueError, KeyError, TypeError, RuntimeError, AssertionError, IndexError) as error:
         given = ", ".join(f"{key}={value}" for key, value in options.items())
         raise UserError(
             f"{architecture.__name__} cannot be built on the encoder {encoder_name!r} with {given}: {error} "
-            "Another encoder, or other values, may do."
+            "Try another encoder or other values."
         ) from error

@@ -1,4 +1,4 @@
-"""LinkNet and MA-Net: two light relatives of U-Net."""
+"""LinkNet and MA-Net, two lightweight variants of U-Net."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ def linknet(
     in_channels: Annotated[int, Ge(1)] = 3,
     pretrained: bool = False,
 ) -> nn.Module:
-    """Chaurasia and Culurciello, "LinkNet" (2017, arXiv:1707.03718): the encoder's maps are added, not appended.
+    """Chaurasia and Culurciello, "LinkNet" (2017, arXiv:1707.03718): encoder feature maps are added, not concatenated.
 
-    Takes and gives what `runner.models.segmentation.unet.unet` does.
+    Same arguments and shapes as `runner.models.segmentation.unet.unet`.
     """
     return build_segmenter(
         Linknet, encoder_name, num_classes, in_channels, pretrained, encoder_depth=encoder_depth
@@ -47,12 +47,12 @@ def manet(
     in_channels: Annotated[int, Ge(1)] = 3,
     pretrained: bool = False,
 ) -> nn.Module:
-    """Fan et al., "MA-Net" (2020, doi:10.1109/ACCESS.2020.3025372): a U-Net with attention over places and channels.
+    """Fan et al., "MA-Net" (2020, doi:10.1109/ACCESS.2020.3025372): a U-Net with spatial and channel attention.
 
-    Takes and gives what `runner.models.segmentation.unet.unet` does.
+    Same arguments and shapes as `runner.models.segmentation.unet.unet`.
 
     Args:
-        decoder_pab_channels: of the attention between places.
+        decoder_pab_channels: number of channels of the spatial attention.
     """
     return build_segmenter(
         MAnet,

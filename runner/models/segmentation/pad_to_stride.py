@@ -1,4 +1,4 @@
-"""Images of any size through an encoder that takes only multiples of its stride."""
+"""Padding of images for encoders that require multiples of their stride."""
 
 from __future__ import annotations
 
@@ -9,15 +9,14 @@ __all__ = ["AnySize"]
 
 
 class AnySize:
-    """Put before one of segmentation-models-pytorch's models in the bases of a class.
+    """Mixin for models of segmentation-models-pytorch, to be listed before them in the bases of a class.
 
-    The image goes on beyond its right and lower edge, by repeating the edge, until the encoder can halve it as
-    often as it does; the logits there are cut off again. So ``(N, C, H, W)`` → ``(N, num_classes, H, W)``
-    whatever H and W are.
+    Pads images on the right and at the bottom with replicated edges to a multiple of the encoder's stride, and crops the
+    logits to the original size: ``(N, C, H, W)`` → ``(N, num_classes, H, W)`` for any H and W.
 
     Attributes:
-        multiple: of the encoder's stride that sides are brought to.
-        smallest_map: side of the encoder's last map, in pixels, below which the decoder cannot work.
+        multiple: sides are padded to a multiple of ``multiple`` times the encoder's stride.
+        smallest_map: minimum side of the encoder's last feature map that the decoder requires, in pixels.
     """
 
     multiple = 1
@@ -31,6 +30,6 @@ class AnySize:
         return super().forward(inputs)[..., :height, :width]
 
     def lacking(self, side: int) -> int:
-        """Pixels that a side needs to become a multiple of the stride, and long enough."""
+        """Returns the number of pixels to add to a side."""
         stride = self.encoder.output_stride
         return max(-side % (self.multiple * stride), self.smallest_map * stride - side)

@@ -1,4 +1,4 @@
-"""Segmenters that bring together what pyramids of maps say: FPN, PSPNet, PAN and UPerNet."""
+"""Segmentation models with feature pyramids: FPN, PSPNet, PAN and UPerNet."""
 
 from __future__ import annotations
 
@@ -47,16 +47,17 @@ def fpn(
     ``(N, C, H, W)`` → ``(N, num_classes, H, W)``.
 
     Args:
-        encoder_name: of segmentation-models-pytorch, or of timm with ``tu-`` before it.
-        encoder_depth: how often the encoder halves the image.
-        decoder_pyramid_channels, decoder_segmentation_channels: of the pyramid, and of what is made of its levels.
-        dropout: share of the channels left out before the head in training.
-        in_channels: of the image.
-        pretrained: start the encoder from its published ImageNet weights.
+        encoder_name: encoder of segmentation-models-pytorch, or of timm with the prefix ``tu-``.
+        encoder_depth: number of times the encoder halves the image size.
+        decoder_pyramid_channels, decoder_segmentation_channels: number of channels of the pyramid and of the
+            segmentation branches on its levels.
+        dropout: channel dropout probability before the head.
+        in_channels: number of image channels.
+        pretrained: load the encoder's published ImageNet weights.
 
     Raises:
-        UserError: there is no such encoder, or it cannot be built so.
-        WeightsError: the weights cannot be had.
+        UserError: the encoder does not exist, or the model cannot be built with these options.
+        WeightsError: the weights cannot be loaded.
     """
     return build_segmenter(
         FPN,
@@ -80,10 +81,10 @@ def pspnet(
     in_channels: Annotated[int, Ge(1)] = 3,
     pretrained: bool = False,
 ) -> nn.Module:
-    """Zhao et al., "Pyramid scene parsing network" (2016, arXiv:1612.01105). Takes and gives what `fpn` does.
+    """Zhao et al., "Pyramid scene parsing network" (2016, arXiv:1612.01105). Same arguments and shapes as `fpn`.
 
     Args:
-        psp_out_channels: of the pooled pyramid.
+        psp_out_channels: number of output channels of the pyramid pooling module.
     """
     return build_segmenter(
         PSPNet,
@@ -107,11 +108,11 @@ def pan(
     in_channels: Annotated[int, Ge(1)] = 3,
     pretrained: bool = False,
 ) -> nn.Module:
-    """Li et al., "Pyramid attention network" (2018, arXiv:1805.10180). Takes and gives what `fpn` does.
+    """Li et al., "Pyramid attention network" (2018, arXiv:1805.10180). Same arguments and shapes as `fpn`.
 
     Args:
-        encoder_output_stride: how much smaller the last map is; less is finer and slower.
-        decoder_channels: of the decoder.
+        encoder_output_stride: stride of the encoder's last feature map; lower is finer and slower.
+        decoder_channels: number of channels of the decoder.
     """
     return build_segmenter(
         PAN,
@@ -133,10 +134,10 @@ def upernet(
     in_channels: Annotated[int, Ge(1)] = 3,
     pretrained: bool = False,
 ) -> nn.Module:
-    """Xiao et al., "Unified perceptual parsing" (2018, arXiv:1807.10221). Takes and gives what `fpn` does.
+    """Xiao et al., "Unified perceptual parsing" (2018, arXiv:1807.10221). Same arguments and shapes as `fpn`.
 
     Args:
-        decoder_channels: of the pyramid.
+        decoder_channels: number of channels of the pyramid.
     """
     return build_segmenter(
         UPerNet,

@@ -1,4 +1,4 @@
-"""torchvision's segmenters: FCN, DeepLab V3 and LR-ASPP, for any number of classes. They take images of any size."""
+"""Segmentation models of torchvision for images of any size: FCN, DeepLab V3 and LR-ASPP."""
 
 from __future__ import annotations
 
@@ -18,12 +18,14 @@ def fcn(
     backbone: Literal["resnet50", "resnet101"] = "resnet50",
     pretrained: bool = False,
 ) -> nn.Module:
-    """Long et al., "Fully convolutional networks" (2014, arXiv:1411.4038), on a ResNet whose last map is an eighth.
+    """Long et al., "Fully convolutional networks" (2014, arXiv:1411.4038), on a ResNet with output stride 8.
 
     ``(N, 3, H, W)`` → ``(N, num_classes, H, W)``.
 
     Args:
-        pretrained: start from torchvision's COCO weights, all but the last layer.
+        num_classes: number of classes.
+        backbone: name of the backbone.
+        pretrained: load torchvision's COCO weights, except for the last layer.
 
     Raises:
         WeightsError: the weights cannot be downloaded or do not fit.
@@ -36,13 +38,13 @@ def deeplab_v3(
     backbone: Literal["resnet50", "resnet101", "mobilenet_v3_large"] = "mobilenet_v3_large",
     pretrained: bool = False,
 ) -> nn.Module:
-    """Chen et al., "Rethinking atrous convolution" (2017, arXiv:1706.05587). Takes and gives what `fcn` does."""
+    """Chen et al., "Rethinking atrous convolution" (2017, arXiv:1706.05587). Same shapes as `fcn`."""
     return build(f"deeplabv3_{backbone}", num_classes, pretrained)
 
 
 def lraspp(num_classes: Annotated[int, Ge(1)], pretrained: bool = False) -> nn.Module:
-    """Howard et al., "Searching for MobileNetV3" (2019, arXiv:1905.02244): small and fast. Takes and gives what
-    `fcn` does."""
+    """Howard et al., "Searching for MobileNetV3" (2019, arXiv:1905.02244): small and fast. Same shapes as
+    `fcn`."""
     return build("lraspp_mobilenet_v3_large", num_classes, pretrained)
 
 
@@ -55,5 +57,5 @@ def build(name: str, num_classes: int, pretrained: bool) -> nn.Module:
 
 
 def logits_alone(module: nn.Module, inputs: Any, outputs: dict[str, Tensor]) -> Tensor:
-    """Of torchvision's outputs by name, the one there is."""
+    """Unpacks the logits from torchvision's dict of outputs."""
     return outputs["out"]

@@ -1,4 +1,4 @@
-"""Segmenters made for transformers: SegFormer and DPT."""
+"""Segmentation models for transformer encoders: SegFormer and DPT."""
 
 from __future__ import annotations
 
@@ -34,16 +34,16 @@ def segformer(
     """Xie et al., "SegFormer" (2021, arXiv:2105.15203). ``(N, C, H, W)`` → ``(N, num_classes, H, W)``.
 
     Args:
-        encoder_name: ``mit_b0`` to ``mit_b5`` are the paper's; any other of segmentation-models-pytorch, or of timm
-            with ``tu-`` before it, does too.
-        encoder_depth: how often the encoder halves the image.
-        decoder_segmentation_channels: of the decoder.
-        in_channels: of the image.
-        pretrained: start the encoder from its published ImageNet weights.
+        encoder_name: ``mit_b0`` to ``mit_b5`` of the paper, or any other encoder of segmentation-models-pytorch, or of
+            timm with the prefix ``tu-``.
+        encoder_depth: number of times the encoder halves the image size.
+        decoder_segmentation_channels: number of channels of the decoder.
+        in_channels: number of image channels.
+        pretrained: load the encoder's published ImageNet weights.
 
     Raises:
-        UserError: there is no such encoder, or it cannot be built so.
-        WeightsError: the weights cannot be had.
+        UserError: the encoder does not exist, or the model cannot be built with these options.
+        WeightsError: the weights cannot be loaded.
     """
     return build_segmenter(
         Segformer,
@@ -71,21 +71,21 @@ def dpt(
     ``(N, C, H, W)`` → ``(N, num_classes, H, W)``.
 
     Args:
-        encoder_name: a vision transformer of timm, with ``tu-`` before its name.
-        encoder_depth: how many of its layers are looked at.
-        decoder_readout: what becomes of the token for the whole image.
-        decoder_intermediate_channels: of the maps made of those layers, one each.
-        decoder_fusion_channels: of the decoder.
-        in_channels: of the image.
-        pretrained: start the encoder from its published ImageNet weights.
+        encoder_name: a vision transformer of timm with the prefix ``tu-``.
+        encoder_depth: number of encoder layers whose outputs are used.
+        decoder_readout: how the class token is used.
+        decoder_intermediate_channels: number of channels of the feature map of each of these layers.
+        decoder_fusion_channels: number of channels of the decoder.
+        in_channels: number of image channels.
+        pretrained: load the encoder's published ImageNet weights.
 
     Raises:
-        UserError: there is no such encoder, or it cannot be built so.
-        WeightsError: the weights cannot be had.
+        UserError: the encoder does not exist, or the model cannot be built with these options.
+        WeightsError: the weights cannot be loaded.
     """
     if not encoder_name.startswith(TIMM):
         raise UserError(
-            f"model.encoder_name={encoder_name}: DPT takes vision transformers of timm, such as tu-vit_tiny_patch16_224."
+            f"model.encoder_name={encoder_name}: DPT requires a vision transformer of timm, such as tu-vit_tiny_patch16_224."
         )
     if len(decoder_intermediate_channels) != encoder_depth:
         raise UserError(

@@ -1,4 +1,4 @@
-"""U-Net and U-Net++: the decoder gets the encoder's maps of every size back."""
+"""U-Net and U-Net++, with skip connections from encoder to decoder at every resolution."""
 
 from __future__ import annotations
 
@@ -35,16 +35,17 @@ def unet(
     """Ronneberger et al., "U-Net" (2015, arXiv:1505.04597). ``(N, C, H, W)`` → ``(N, num_classes, H, W)``.
 
     Args:
-        encoder_name: of segmentation-models-pytorch, or of timm with ``tu-`` before it.
-        encoder_depth: how often the encoder halves the image.
-        decoder_channels: of the decoder's stages, the smallest map first; 256, 128, 64, 32, 16 when None.
-        decoder_attention_type: squeeze and excitation in space and channels (Roy et al. 2018, arXiv:1808.08127).
-        in_channels: of the image.
-        pretrained: start the encoder from its published ImageNet weights.
+        encoder_name: encoder of segmentation-models-pytorch, or of timm with the prefix ``tu-``.
+        encoder_depth: number of times the encoder halves the image size.
+        decoder_channels: number of channels of the decoder's stages, from the smallest feature map to the largest; 256,
+            128, 64, 32, 16 if None.
+        decoder_attention_type: spatial and channel squeeze and excitation (Roy et al. 2018, arXiv:1808.08127).
+        in_channels: number of image channels.
+        pretrained: load the encoder's published ImageNet weights.
 
     Raises:
-        UserError: there is no such encoder, or it cannot be built so.
-        WeightsError: the weights cannot be had.
+        UserError: the encoder does not exist, or the model cannot be built with these options.
+        WeightsError: the weights cannot be loaded.
     """
     return build_segmenter(
         Unet,
@@ -71,7 +72,7 @@ def unet_plus_plus(
 ) -> nn.Module:
     """Zhou et al., "UNet++" (2018, arXiv:1807.10165): a U-Net with dense paths between encoder and decoder.
 
-    Takes and gives what `unet` does.
+    Same arguments and shapes as `unet`.
     """
     return build_segmenter(
         UnetPlusPlus,

@@ -81,7 +81,7 @@ def test_tied_weights_are_one_tensor():
     [
         ({"num_features": 3, "embed_dim": 8}, "embed_dim=8 would have no effect"),
         ({"vocab_size": 9, "per_step": True, "pooling": "max"}, "pooling=max would have no effect"),
-        ({"vocab_size": 9, "tie_weights": True}, "for language models alone"),
+        ({"vocab_size": 9, "tie_weights": True}, "for language models only"),
         ({"vocab_size": 9, "per_step": True, "tie_weights": True, "embed_dim": 3}, "embed_dim = hidden_size"),
         ({"vocab_size": 9, "per_step": True, "tie_weights": True, "bidirectional": True}, "one direction"),
     ],

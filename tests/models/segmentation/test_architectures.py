@@ -63,7 +63,7 @@ def test_shallow_encoders_take_the_last_widths():
         (unet.unet, {"decoder_channels": [8, 8]}, r"decoder_channels=\[8, 8\]: expected 5 numbers"),
         (unet.unet, {"encoder_name": "tu-vit_tiny_patch16_224"}, "Unet cannot be built on the encoder 'tu-vit_tiny"),
         (pyramid.fpn, {"decoder_segmentation_channels": 8}, "FPN cannot be built .* with .*segmentation_channels=8"),
-        (transformer.dpt, {"encoder_name": "resnet18"}, "DPT takes vision transformers"),
+        (transformer.dpt, {"encoder_name": "resnet18"}, "DPT requires a vision transformer"),
         (transformer.dpt, {"encoder_depth": 3}, "expected 3 numbers"),
     ],
 )

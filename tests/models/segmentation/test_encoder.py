@@ -29,7 +29,7 @@ def test_which_weights():
     assert published_weights("resnet18", False) is None
     assert published_weights("resnet18", True) == "imagenet"
     assert published_weights("resnext101_32x16d", True) == "instagram"
-    with pytest.raises(WeightsError, match="Nobody publishes weights"):
+    with pytest.raises(WeightsError, match="No published weights"):
         published_weights("tu-resnet18s", True)
 
 
