@@ -1,1 +1,1 @@
-"""Tunes: read from ABC notation, checked, and made into sound."""
+"""Parsing and checking of tunes in ABC notation, and conversion to MIDI and audio."""

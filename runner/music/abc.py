@@ -1,4 +1,4 @@
-"""Tunes in ABC notation: taken apart, and read by music21 to see whether they are tunes at all."""
+"""Splitting of text into tunes in ABC notation, and parsing with music21."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ FEWEST_NOTES = 8
 
 @dataclass
 class Tune:
-    """One tune and what its reading gave.
+    """A tune and the result of parsing it.
 
     Attributes:
-        text: from its line ``X:`` on.
-        title: from its line ``T:``.
-        problem: why it is none; None for a sound one.
-        num_notes, num_bars: of the tune.
-        full_bars: share of the bars, first and last of them apart, that are as long as the metre says.
-        score: music21's; None where there is a problem.
+        text: ABC notation, starting with the ``X:`` line.
+        title: content of the ``T:`` line.
+        problem: why the tune is invalid; None for a valid tune.
+        num_notes, num_bars: number of notes and bars.
+        full_bars: fraction of bars, except the first and the last, whose duration matches the meter.
+        score: the parsed music21 score; None for an invalid tune.
     """
 
     text: str
@@ -36,14 +36,16 @@ class Tune:
 
 
 def split_tunes(text: str) -> list[str]:
-    """The tunes of a text: each begins with a line ``X:``. One that breaks off at the end is left out, unless it is
-    the only one; so is what stands before the first."""
-    found = [part.rstrip() for part in re.split(r"(?m)^(?=X:)", text) if part.startswith("X:")]
-    return found[:-1] if len(found) > 1 and not text.endswith("\n\n") else found
+    """Splits a text into tunes, each starting with an ``X:`` line.
+
+    Text before the first tune is dropped, and so is an incomplete tune at the end, unless it is the only one.
+    """
+    tunes = [part.rstrip() for part in re.split(r"(?m)^(?=X:)", text) if part.startswith("X:")]
+    return tunes[:-1] if len(tunes) > 1 and not text.endswith("\n\n") else tunes
 
 
 def read_tune(text: str) -> Tune:
-    """Reads one tune.
+    """Parses one tune.
 
     Raises:
         UserError: music21 is not installed.
@@ -58,7 +60,7 @@ def read_tune(text: str) -> Tune:
         measure(tune)
     except UserError:
         raise
-    except Exception as error:  # music21 refuses notation with errors of every kind
+    except Exception as error:  # music21 raises errors of every kind for invalid notation
         tune.problem = f"{type(error).__name__}: {str(error).split('.')[0][:120]}"
     if tune.problem is None and tune.num_notes < FEWEST_NOTES:
         tune.problem = f"it has {tune.num_notes} notes; a tune has {FEWEST_NOTES} or more"
@@ -68,7 +70,7 @@ def read_tune(text: str) -> Tune:
 
 
 def measure(tune: Tune) -> None:
-    """What music21 finds in it."""
+    """Parses the tune with music21 and sets its score and statistics."""
     try:
         from music21 import converter, stream
     except ImportError as error:

@@ -1,4 +1,4 @@
-"""Tunes as MIDI files and, where there is a synthesiser, as sound."""
+"""Conversion of tunes to MIDI files and, with fluidsynth, to audio."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ SOUNDFONT_FOLDERS = ("/usr/share/sounds/sf2", "/usr/share/soundfonts", "/usr/loc
 ENVIRONMENT = "SOUNDFONT"
 TIMEOUT_S = 120
 GAIN = "1"
-"""Five times fluidsynth's own, which leaves one voice at a twentieth of full scale."""
+"""Five times fluidsynth's default, at which a single voice only reaches a twentieth of full scale."""
 
 
 class Unplayable(ValueError):
-    """A tune that parses but that music21 cannot turn into MIDI."""
+    """Raised for a tune that can be parsed but not converted to MIDI by music21."""
 
 
 def to_midi(tune: Tune) -> Any:
-    """music21's ``MidiFile`` of a tune.
+    """Converts a tune to music21's ``MidiFile``.
 
-    Repeats that do not match, or that cannot be expanded, are played once through: models write such repeats.
+    Repeats that are unbalanced or cannot be expanded are ignored, since models often generate such repeats.
 
     Raises:
-        Unplayable: music21 cannot play the tune without its repeats either.
+        Unplayable: music21 cannot convert the tune, even without its repeats.
     """
     from music21.exceptions21 import Music21Exception
     from music21.midi.translate import streamToMidiFile
@@ -51,30 +51,33 @@ def to_midi(tune: Tune) -> Any:
 
 
 def write_midi(tune: Tune, file: Path) -> Path:
-    """The MIDI file of a tune; see ``to_midi``.
+    """Writes the MIDI file of a tune; see ``to_midi``.
 
     Raises:
-        Unplayable: it cannot be played.
+        Unplayable: the tune cannot be converted.
         UserError: the file cannot be written.
     """
     return write_midi_file(to_midi(tune), file)
 
 
 def write_midi_file(midi: Any, file: Path) -> Path:
-    """
+    """Writes a ``MidiFile``.
+
     Raises:
         UserError: the file cannot be written.
     """
     try:
         file.write_bytes(midi.writestr())
     except OSError as error:
-        raise UserError(f"{file} cannot be written: {error.strerror}. Name another folder.") from error
+        raise UserError(f"{file} cannot be written: {error.strerror}. Choose another folder.") from error
     return file
 
 
 def notes_alone(score: Any) -> Any:
-    """Copies of a score's notes, rests and tempi at their times, without bars: a bar that music21 built with the same
-    time signature twice cannot be played."""
+    """Copies the notes, rests and tempi of a score without its bars.
+
+    A bar to which music21 added the same time signature twice cannot be played.
+    """
     from music21.stream import Part
 
     part = Part()
@@ -84,7 +87,7 @@ def notes_alone(score: Any) -> Any:
 
 
 def without_repeats(score: Any) -> Any:
-    """A copy of a music21 stream whose bars are played in the order they stand in."""
+    """Copies a music21 stream without repeats, so that its bars are played in order."""
     from music21.bar import Repeat
     from music21.repeat import RepeatMark
     from music21.spanner import RepeatBracket
@@ -98,28 +101,28 @@ def without_repeats(score: Any) -> Any:
 
 
 def find_soundfont() -> Path | None:
-    """``$SOUNDFONT``, or one that a package of the system brought along."""
+    """Returns ``$SOUNDFONT`` if set, or else a soundfont installed on the system."""
     if named := os.environ.get(ENVIRONMENT):
         return Path(named)
-    found = (file for folder in SOUNDFONT_FOLDERS for file in sorted(Path(folder).glob("*.sf[23]")))
-    return next(found, None)
+    fonts = (file for folder in SOUNDFONT_FOLDERS for file in sorted(Path(folder).glob("*.sf[23]")))
+    return next(fonts, None)
 
 
 def why_no_sound() -> str | None:
-    """What is missing to make sound of MIDI; None when nothing is."""
+    """Returns why MIDI cannot be converted to audio; None if it can."""
     if shutil.which("fluidsynth") is None:
-        return "MIDI only: fluidsynth, which would make sound of it, is not installed"
+        return "MIDI only: fluidsynth, which converts MIDI to audio, is not installed"
     font = find_soundfont()
     if font is None or not font.is_file():
-        return f"MIDI only: fluidsynth is here, but no soundfont (${ENVIRONMENT} names one)"
+        return f"MIDI only: fluidsynth is installed, but no soundfont was found (set ${ENVIRONMENT})"
     return None
 
 
 def write_wav(midi: Path) -> Path:
-    """The sound of a MIDI file beside it.
+    """Converts a MIDI file to a WAV file in the same folder.
 
     Raises:
-        UserError: the synthesiser fails.
+        UserError: fluidsynth fails.
     """
     wav = midi.with_suffix(".wav")
     command = ["fluidsynth", "-ni", "-F", str(wav), "-r", "44100", "-g", GAIN, str(find_soundfont()), str(midi)]
