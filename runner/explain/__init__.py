@@ -1,1 +1,1 @@
-"""Why a trained model decided as it did: attributions to pixels, tokens, steps of time and columns of a table."""
+"""Explanations of model predictions: attributions to pixels, tokens, time steps and table columns."""

@@ -1,4 +1,4 @@
-"""Explains what a run's model says of inputs, or of samples of its data."""
+"""Explains the predictions of a run's model for given inputs or samples of its data."""
 
 from __future__ import annotations
 
@@ -27,20 +27,22 @@ from runner.tasks.seq2seq import Seq2SeqTask
 __all__ = ["Explained", "explain"]
 
 MAX_IN_CHECK = 32
-"""Explanations that the sanity check makes again behind each layer."""
+"""Number of explanations that the sanity check recomputes after each layer."""
 
 
 @dataclass
 class Explained:
     """
     Attributes:
-        kind: of the inputs.
-        method, layers, baseline: by which the explanations were made.
-        by_place: Grad-CAM's weights are of each place, not of whole maps.
-        found: one a sample; of a labelled sequence one a step; of a written one that of the whole, then one a token.
-        skipped: names of inputs whose answer does not hold what was asked about.
-        importance: with the method permutation, and then no ``found``.
-        sanity: with the check: ``(layer, mean, deviation)`` of the rank correlation, from the answer to the input.
+        kind: kind of the inputs.
+        method, layers, baseline: settings of the explanations.
+        by_place: whether Grad-CAM weights each location rather than whole feature maps.
+        found: one explanation per sample; for labelled sequences one per step; for generated sequences one for the whole
+            sequence, then one per token.
+        skipped: names of inputs whose prediction does not contain the requested target.
+        importance: result of the method permutation, for which ``found`` is empty.
+        sanity: result of the sanity check: ``(layer, mean, standard deviation)`` of the rank correlation, from the output
+            to the input.
     """
 
     run: RunDir
@@ -61,12 +63,12 @@ def explain(
 ) -> Explained:
     """
     Args:
-        inputs: as ``runner predict`` takes them; none explains samples of a split.
-        check_sanity: compare with explanations of the model as its layers become random.
+        inputs: inputs as for ``runner predict``; if empty, samples of a split are explained.
+        check_sanity: compare with explanations of the model as its layers are randomized.
 
     Raises:
-        UserError: runs of this task, or this model, cannot be explained so.
-        DataError: an input cannot be read; it is named.
+        UserError: the task or model does not support the explanation.
+        DataError: an input cannot be read; the message contains its name.
     """
     wish.check()
     trained = load_trained(run, which)
@@ -105,10 +107,10 @@ def explain(
 
 
 def make_explainer(trained: Trained, wish: ExplainOptions, sample: Sample, given: bool) -> Explainer:
-    """By what an input is: an image, tokens, steps of numbers, or a row.
+    """Selects the explainer for the kind of input: image, tokens, numeric steps or table row.
 
     Raises:
-        UserError: the method is not for such inputs, or an option has no effect.
+        UserError: the method does not support such inputs, or an option has no effect.
     """
     raw = sample.raw
     kinds: dict[Any, Any] = {3: ImageExplainer, 2: StepExplainer, 1: RowExplainer if raw.is_floating_point() else TokenExplainer}
@@ -138,7 +140,7 @@ def explain_all(
 
 
 def nothing_said(task: Task, wish: ExplainOptions, skipped: Sequence[str]) -> str:
-    """Why there is nothing to explain."""
+    """Returns the reason why there is nothing to explain."""
     what = "box" if task_name(task) == "detection" else "pixel"
     of = f" of {wish.target}" if wish.target else ""
     sure = f" that is surer than task.min_score={task.min_score}" if what == "box" else ""

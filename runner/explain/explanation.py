@@ -1,4 +1,4 @@
-"""What comes out of an explanation."""
+"""Results of explanations and the interface of explainers."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ __all__ = ["Explainer", "Explanation"]
 
 @dataclass
 class Explanation:
-    """One number of a model's answer to one input, divided among the input's parts.
+    """Attribution of one number of a model's prediction to the parts of its input.
 
     Attributes:
-        values: of pixels ``(H, W)``, tokens ``(T,)``, steps and variables ``(T, F)``, or columns ``(F,)``.
-        truth: in words; empty if unknown.
+        values: attribution of pixels ``(H, W)``, tokens ``(T,)``, steps and variables ``(T, F)``, or columns ``(F,)``.
+        truth: the true target as text; empty if unknown.
         score: the number that is explained.
-        baseline_score: the same of the baseline, with integrated gradients.
-        error: by how much the values fail to add up to the difference.
-        parts: names of what the values belong to: tokens or columns.
-        cells: what stands in each column.
+        baseline_score: score of the baseline, for integrated gradients.
+        error: deviation of the sum of values from the difference of the scores.
+        parts: names of the tokens or columns that the values belong to.
+        cells: content of each column.
     """
 
     sample: Sample
@@ -39,7 +39,7 @@ class Explanation:
     cells: list[str] = field(default_factory=list)
 
     def as_row(self) -> dict[str, Any]:
-        """Plain values for a table or a file, without the attribution itself."""
+        """Converts to plain values for a table or a file, without the attribution itself."""
         row: dict[str, Any] = {"input": self.sample.name, "said": self.asked.said}
         if self.truth:
             row["truth"] = self.truth
@@ -50,15 +50,15 @@ class Explanation:
 
 
 class Explainer(Protocol):
-    """Explanations of inputs of one kind.
+    """Explainer for inputs of one kind.
 
     Attributes:
-        kind: what the inputs are, for messages.
-        methods: the available ones; the first is the default.
-        model: whose layers are used.
-        method: the chosen one.
-        baseline: in words, what inputs are compared with; empty where they are with nothing.
-        layers: whose maps are taken, where the method takes any.
+        kind: name of the kind of inputs, for messages.
+        methods: the available methods; the first is the default.
+        model: the model whose layers are used.
+        method: the selected method.
+        baseline: description of the baseline; empty if the method has none.
+        layers: names of the layers whose feature maps are used, if the method uses any.
     """
 
     kind: str
@@ -71,14 +71,15 @@ class Explainer(Protocol):
     def explain(self, sample: Sample) -> list[Explanation]:
         """
         Returns:
-            None where the answer does not hold what is asked about; several of an answer with several parts.
+            None if the prediction does not contain the requested target; several explanations for a prediction with
+            several parts.
         """
         ...
 
     def again(self, found: Explanation) -> np.ndarray:
-        """The attribution values of the model in its current state."""
+        """Computes the attribution values for the model in its current state."""
         ...
 
     def layer_names(self, sample: Sample) -> list[str]:
-        """Modules with parameters, in the order of their use."""
+        """Lists modules with parameters in the order of execution."""
         ...

@@ -1,7 +1,7 @@
-"""Grad-CAM and Grad-CAM++: where the maps of a convolutional layer speak for an answer.
+"""Grad-CAM and Grad-CAM++.
 
-captum's ``LayerGradCam`` takes one layer, of which each answer must depend: a detector has a pyramid of maps, of which a
-box looks at one or two. On a single layer the maps here are captum's (a test holds that).
+captum's ``LayerGradCam`` supports a single layer that every prediction must depend on, but a detector has a pyramid of
+feature maps, and a box depends on one or two of them. For a single layer, the results equal captum's (see the tests).
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ def grad_cam(
 
     Args:
         score: ``(1, C, H, W)`` → ``(1,)``.
-        layers: their maps, brought to the input's size, are added up.
-        by_place: each place of a map is weighted by its own gradient, as in HiResCAM (Draelos and Carin 2020,
-            arXiv:2011.08891) and, of detectors, ODAM (Zhao and Chan 2023, arXiv:2304.06354). A box hangs on a few
-            places, and weights of whole maps would highlight everything that looks like them.
-        covered: height and width of what the maps show, in pixels of the input, of which what lies beyond the input is
-            cut off: see ``padded_size``. None is the input itself.
+        layers: layers whose maps are resized to the input and summed.
+        by_place: weight each location of a map by its own gradient, as in HiResCAM (Draelos and Carin 2020,
+            arXiv:2011.08891) and, for detectors, ODAM (Zhao and Chan 2023, arXiv:2304.06354). A box depends on a few
+            locations, and weights of whole maps would highlight everything that looks similar.
+        covered: height and width of the region that the maps cover, in pixels of the input, see ``padded_size``; the part
+            beyond the input is cropped. None if it equals the input.
 
     Returns:
-        ``(H, W)``, nowhere below zero.
+        Non-negative map, ``(H, W)``.
 
     Raises:
-        UserError: a layer gives no maps.
+        UserError: a layer returns no feature maps.
     """
     parts = []
     for maps, gradients in seen(score, layers, inputs):
@@ -50,10 +50,10 @@ def grad_cam(
 def grad_cam_plus_plus(
     score: Score, layers: Sequence[nn.Module], inputs: Tensor, by_place: bool = False, covered: Size | None = None
 ) -> Tensor:
-    """Chattopadhyay et al. 2018, arXiv:1710.11063: positive gradients, weighted by pixel, so that several things of a
-    class, and all of a thing, light up. The higher derivatives are those of the exponential of the score (eq. 19).
+    """Chattopadhyay et al. 2018, arXiv:1710.11063: positive gradients weighted per pixel, which highlights several objects
+    of a class and their full extent. The higher derivatives are those of the exponential of the score (eq. 19).
 
-    Takes, gives and raises what ``grad_cam`` does.
+    Arguments, return value and errors are those of ``grad_cam``.
     """
     return total([plus_plus(*pair, by_place) for pair in seen(score, layers, inputs)], inputs, covered)
 
@@ -69,7 +69,7 @@ def plus_plus(maps: Tensor, gradients: Tensor, by_place: bool = False) -> Tensor
 
 
 def total(parts: Sequence[Tensor], inputs: Tensor, covered: Size | None) -> Tensor:
-    """Maps ``(1, h, w)`` of any size, added up at the size of the inputs."""
+    """Sums maps ``(1, h, w)`` of any size at the size of the inputs."""
     height, width = inputs.shape[-2:]
     found = inputs.new_zeros((height, width))
     for part in parts:
@@ -79,8 +79,8 @@ def total(parts: Sequence[Tensor], inputs: Tensor, covered: Size | None) -> Tens
 
 
 def seen(score: Score, layers: Sequence[nn.Module], inputs: Tensor) -> list[tuple[Tensor, Tensor]]:
-    """What layers put out, at each of their calls, and the gradient of the score with respect to it; without those
-    that it does not depend on."""
+    """Returns the output of each call of the layers with the gradient of the score; excludes outputs that the score does
+    not depend on."""
     kept: list[Tensor] = []
 
     def keep(module: nn.Module, given: tuple, maps: Tensor) -> None:

@@ -1,4 +1,4 @@
-"""Gradients of a trained model's answers."""
+"""Gradients of a trained model's predictions with respect to its inputs."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ __all__ = ["in_use"]
 
 @contextmanager
 def in_use(model: nn.Module) -> Iterator[None]:
-    """Within it the model is in evaluation mode, its parameters need no gradients, and those of its inputs can be had.
+    """Context manager for gradients with respect to inputs: evaluation mode, no gradients of parameters.
 
-    cuDNN's recurrent layers go backward in training mode alone: without cuDNN they are computed by plain kernels.
+    cuDNN is disabled, because its recurrent layers only support the backward pass in training mode.
     """
     recurrent = any(isinstance(module, nn.RNNBase) for module in model.modules())
     wanted = [parameter for parameter in model.parameters() if parameter.requires_grad]

@@ -1,4 +1,4 @@
-"""Explanations of images: which pixels made a class, a number, a box or a mask."""
+"""Explanations for images: attribution of a class, number, box or mask to pixels."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ __all__ = ["ImageExplainer"]
 
 CAMS = {"grad_cam": grad_cam, "grad_cam_plus_plus": grad_cam_plus_plus}
 FAINTEST = 1e-3
-"""Score of the faintest box that a detector tells of here."""
+"""Minimum score of boxes while a detector is explained."""
 MAX_BOXES = 1000
 
 
 class ImageExplainer:
     """
     Args:
-        wish: without a method, Grad-CAM is taken where the model has maps, else integrated gradients.
+        wish: options; the default method is Grad-CAM if the model has feature maps, otherwise integrated gradients.
 
     Raises:
         UserError: the layer does not exist, or the model has no feature maps for Grad-CAM.
@@ -58,7 +58,7 @@ class ImageExplainer:
         self.method = wish.method
 
     def prepare(self, sample: Sample) -> Tensor:
-        """``(1, C, H, W)`` as the model gets it; the pixels themselves where the model gets something made of them."""
+        """Returns the model input ``(1, C, H, W)``; the raw pixels if the model uses features derived from them."""
         inputs = self.data.batch_inputs([sample.raw])
         moved = [part.to(self.task.device) for part in inputs] if isinstance(inputs, list) else inputs.to(self.task.device)
         inputs = self.data.on_after_batch_transfer({"inputs": moved}, 0)["inputs"]
@@ -87,7 +87,7 @@ class ImageExplainer:
             return self.attribute(found.asked.score, inputs, replace(found)).cpu().float().numpy()
 
     def choose(self, score: Any, inputs: Tensor) -> None:
-        """The method and the layers, by the first sample."""
+        """Selects method and layers, based on the first sample."""
         wants_maps = self.method in (None, *CAMS)
         if wants_maps and not self.layers:
             answer = "maps" if isinstance(self.task, SegmentationTask) else "numbers"
@@ -103,7 +103,7 @@ class ImageExplainer:
             self.layers = []
 
     def attribute(self, score: Any, inputs: Tensor, found: Explanation) -> Tensor:
-        """``(H, W)``."""
+        """Computes the attribution of each pixel, ``(H, W)``."""
         if self.method in CAMS:
             layers = [named_layer(self.model, name) for name in self.layers]
             by_place, covered = isinstance(self.task, DetectionTask), padded_size(self.model, inputs)
@@ -116,7 +116,7 @@ class ImageExplainer:
         return integrated.values[0].sum(0)
 
     def baseline_of(self, inputs: Tensor) -> Tensor:
-        """What says nothing: the mean by which images are standardised, or black where they are not."""
+        """Returns the baseline: the mean used for standardization, or black without it."""
         mean = getattr(getattr(self.model, "transform", None), "image_mean", None)
         if isinstance(self.task, DetectionTask) and mean is not None:
             self.baseline = "the mean colour"
@@ -137,7 +137,7 @@ class ImageExplainer:
 
 
 def tell_faint_boxes(model: Any) -> None:
-    """Lowers a detector's bound of scores, so that a box which fades on the way to the baseline is seen to do so."""
+    """Lowers a detector's score threshold, so that a box does not vanish abruptly on the path to the baseline."""
     for part in (model, getattr(model, "roi_heads", None)):
         if hasattr(part, "score_thresh"):
             part.score_thresh = min(FAINTEST, part.score_thresh)

@@ -1,4 +1,4 @@
-"""Integrated gradients: an answer divided among the parts of its input, so that the parts add up to it."""
+"""Integrated gradients: attributions that add up to the difference between score and baseline score."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from torch import Tensor
 __all__ = ["Integrated", "integrated_gradients"]
 
 AT_ONCE = 16
-"""Points of the path that are computed at a time."""
+"""Number of points on the path per batch."""
 
 
 @dataclass
 class Integrated:
     """
     Attributes:
-        values: of the input's shape, ``(1, …)``.
-        score, baseline_score: what lies at the ends of the path.
+        values: attributions in the shape of the input, ``(1, …)``.
+        score, baseline_score: scores at both ends of the path.
     """
 
     values: Tensor
@@ -30,7 +30,7 @@ class Integrated:
 
     @property
     def error(self) -> float:
-        """By how much the values fail to add up to the difference of the scores (completeness, axiom of the method)."""
+        """Violation of completeness: deviation of the sum of values from the difference of the scores."""
         return float(self.values.double().sum()) - (self.score - self.baseline_score)
 
 
@@ -40,10 +40,10 @@ def integrated_gradients(
     """Sundararajan, Taly, Yan 2017, arXiv:1703.01365, by Gauss-Legendre quadrature.
 
     Args:
-        score: inputs ``(N, …)``, and what is in ``further``, to ``(N,)``.
-        baseline: where the path begins, of the inputs' shape.
-        steps: points of the path.
-        further: arguments that stay as they are.
+        score: maps inputs ``(N, …)`` and the ``further`` arguments to ``(N,)``.
+        baseline: start of the path, in the shape of the inputs.
+        steps: number of points on the path.
+        further: additional constant arguments of ``score``.
     """
     values = IntegratedGradients(score).attribute(
         inputs, baseline, n_steps=steps, internal_batch_size=AT_ONCE, additional_forward_args=further or None

@@ -1,4 +1,4 @@
-"""The default layer for Grad-CAM."""
+"""Selection of layers for Grad-CAM."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Call:
     """A call of a module.
 
     Attributes:
-        began: how many calls had ended when it began.
+        began: number of calls that had finished when this one started.
     """
 
     name: str
@@ -33,7 +33,7 @@ class Call:
 
     @property
     def maps(self) -> Tensor | None:
-        """What it put out, where that are maps larger than a pixel."""
+        """The output, if it consists of feature maps larger than one pixel."""
         is_map = isinstance(self.outputs, Tensor) and self.outputs.dim() == 4 and min(self.outputs.shape[2:]) > 1
         return self.outputs if is_map else None
 
@@ -55,13 +55,14 @@ def named_layer(model: nn.Module, name: str) -> nn.Module:
 def find_layers(
     model: nn.Module, score: Callable[[Tensor], Tensor], inputs: Tensor, answer: Answer = "numbers"
 ) -> list[str]:
-    """Names of the layers that put out the last maps before the answer; none where a model has no such.
+    """Returns the names of the layers with the last feature maps before the output; empty if there are none.
 
-    Of a detector those are the levels of its pyramid. Else the last maps that are larger than a pixel, unless attention
-    comes behind them, as in a vision transformer.
+    For detectors, these are the levels of the pyramid. Otherwise, the last maps larger than one pixel are used, unless
+    attention layers follow, as in vision transformers.
 
     Args:
-        answer: of the model; where that is maps itself, what the last convolution gets is taken, not what it puts out.
+        answer: output of the model; if it consists of maps itself, the input of the last convolution is used rather than
+            its output.
     """
     calls, value = trace(model, score, inputs)
     if answer == "boxes" and (levels := pyramid(model, calls)):
@@ -74,7 +75,7 @@ def find_layers(
 
 
 def trace(model: nn.Module, score: Callable[[Tensor], Tensor], inputs: Tensor) -> tuple[list[Call], Tensor]:
-    """All calls of modules that make a score, in the order in which they end, and the score."""
+    """Returns all module calls that compute a score, in the order in which they finish, and the score."""
     calls: list[Call] = []
     begun: dict[str, list[int]] = {}
     hooks = []
@@ -94,7 +95,7 @@ def trace(model: nn.Module, score: Callable[[Tensor], Tensor], inputs: Tensor) -
 
 
 def pyramid(model: nn.Module, calls: list[Call]) -> list[Call]:
-    """The calls that made the maps which a detector's backbone hands to its heads."""
+    """Returns the calls that computed the maps passed from a detector's backbone to its heads."""
     backbone = getattr(model, "backbone", None)
     handed = next((call.outputs for call in calls if call.module is backbone), {})
     handed = {"0": handed} if isinstance(handed, Tensor) else handed
@@ -106,7 +107,7 @@ def pyramid(model: nn.Module, calls: list[Call]) -> list[Call]:
 
 
 def last_maps(calls: list[Call], before_the_last: bool) -> list[Call]:
-    """Feature maps of convolutions and of the layers after them that keep their shape."""
+    """Returns the feature maps of convolutions and of subsequent layers with the same shape."""
     if before_the_last:
         convolutions = [call for call in calls if isinstance(call.module, nn.Conv2d)]
         calls = calls[: convolutions[-1].began] if convolutions else []
@@ -130,6 +131,6 @@ def is_attention(module: nn.Module) -> bool:
 
 
 def used_layers(model: nn.Module, score: Callable[[Tensor], Tensor], inputs: Tensor) -> list[str]:
-    """Modules with parameters of their own, in the order of their use."""
+    """Lists modules with direct parameters in the order of execution."""
     calls, _ = trace(model, score, inputs)
     return list(dict.fromkeys(call.name for call in calls if any(True for _ in call.module.parameters(recurse=False))))

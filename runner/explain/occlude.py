@@ -1,4 +1,4 @@
-"""Occlusion: how much an answer loses when a part of its input is covered."""
+"""Occlusion: decrease of the score when a part of the input is covered."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ AT_ONCE = 16
 PER_SIDE = 8
 """Number of windows along an image's side; they overlap by half."""
 MAX_WINDOWS = 1000
-"""Of a sequence; of a longer one several steps are covered at a time."""
+"""Maximum number of windows over a sequence; in longer ones, several steps are covered at a time."""
 
 Score = Callable[..., Tensor]
 
@@ -25,10 +25,10 @@ def occlude_image(score: Score, inputs: Tensor, cover: Tensor) -> Tensor:
 
     Args:
         score: ``(N, C, H, W)`` → ``(N,)``.
-        cover: what stands in a covered place, of the inputs' shape.
+        cover: values of covered pixels, in the shape of the inputs.
 
     Returns:
-        ``(H, W)``: the mean loss of the windows that cover a pixel.
+        Mean decrease of the score over the windows that cover each pixel, ``(H, W)``.
     """
     window = [max(1, side // PER_SIDE) for side in inputs.shape[-2:]]
     strides = [-(-side // 2) for side in window]
@@ -38,13 +38,13 @@ def occlude_image(score: Score, inputs: Tensor, cover: Tensor) -> Tensor:
 
 
 def occlude_steps(score: Score, inputs: Tensor, cover: Tensor) -> Tensor:
-    """``(1, T, F)`` → ``(T, F)``: each step of each variable covered by itself, of long sequences several steps."""
+    """Covers each step of each variable separately, or several steps in long sequences: ``(1, T, F)`` → ``(T, F)``."""
     steps = -(-inputs.shape[1] * inputs.shape[2] // MAX_WINDOWS)
     return slide(score, inputs, (steps, 1), (steps, 1), cover)[0]
 
 
 def occlude_vectors(score: Score, vectors: Tensor, *further: Any) -> Tensor:
-    """``(1, T, D)`` → ``(T,)``: each token's vector replaced by zeros."""
+    """Replaces the vector of each token by zeros: ``(1, T, D)`` → ``(T,)``."""
     size = vectors.shape[2]
     values = slide(score, vectors, (1, size), (1, size), torch.zeros_like(vectors), *further)
     return values[0, :, 0]

@@ -1,4 +1,4 @@
-"""What an explanation is asked for."""
+"""Options of explanations."""
 
 from __future__ import annotations
 
@@ -18,17 +18,16 @@ SPLITS = ("train", "val", "test")
 class ExplainOptions:
     """
     Attributes:
-        method: None takes what suits the input best.
-        target: the class, token or column whose number is explained; what the model said when None.
-        step: counted from 1: of a labelled sequence the step that got its label, of a written one the token, of a
-            forecast the step ahead; all when None.
-        layer: whose maps Grad-CAM takes; the last one that has any when None.
-        split: where samples come from when no input is given.
+        method: name of the method; None selects the default for the input.
+        target: the class, token or column to explain; the prediction if None.
+        step: 1-based step to explain: labelled step of a sequence, generated token, or forecast step; all if None.
+        layer: layer whose feature maps Grad-CAM uses; the last one with feature maps if None.
+        split: split to take samples from if no input is given.
         samples: number of samples; 8 if None.
-        worst: those with the highest loss, instead of a random selection.
-        steps: of the integral of integrated gradients.
-        repeats: of permutation importance.
-        seed: of the permutations and of the sanity check.
+        worst: select the samples with the highest loss, instead of evenly spread ones.
+        steps: number of integration steps of integrated gradients.
+        repeats: number of repeats of permutation importance.
+        seed: seed of the permutations and of the sanity check.
     """
 
     method: str | None = None
@@ -45,7 +44,7 @@ class ExplainOptions:
     def check(self) -> None:
         """
         Raises:
-            UserError: a value makes no sense.
+            UserError: a value is invalid.
         """
         for name, value, least, most in (
             ("--samples", 1 if self.samples is None else self.samples, 1, 1000),

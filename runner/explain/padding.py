@@ -1,4 +1,4 @@
-"""What a model's layers see of an image that the model fills up before it looks at it."""
+"""Size of images after a model's internal padding."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ __all__ = ["padded_size"]
 
 
 def padded_size(model: Any, inputs: Tensor) -> tuple[int, int]:
-    """Height and width that the maps of a model's layers cover, in pixels of its inputs ``(1, C, H, W)``, from the upper
-    left corner on. Detectors and segmenters fill up at the right and the bottom, to a multiple of their stride."""
+    """Returns the height and width covered by a model's feature maps, in pixels of its inputs ``(1, C, H, W)``.
+
+    Detection and segmentation models pad on the right and at the bottom to a multiple of their stride.
+    """
     height, width = inputs.shape[-2:]
     if isinstance(getattr(model, "transform", None), GeneralizedRCNNTransform):
         with torch.no_grad():

@@ -1,4 +1,4 @@
-"""Permutation importance: what a model's quality loses when a column's values go to the wrong rows."""
+"""Permutation importance: decrease of a model's quality when the values of a column are shuffled."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ __all__ = ["Importance", "permutation_importance"]
 class Importance:
     """
     Attributes:
-        names: of the columns.
-        mean, std: of the loss of quality over the repeats, each ``(columns,)``.
-        metric: what the quality is.
-        score: the quality with all columns in place.
-        num_samples: rows it was measured on.
+        names: names of the columns.
+        mean, std: decrease of quality over the repeats, each ``(columns,)``.
+        metric: name of the quality metric.
+        score: the quality without shuffling.
+        num_samples: number of evaluated rows.
     """
 
     names: list[str]
@@ -43,8 +43,8 @@ def permutation_importance(
     """Breiman, Random forests, Machine Learning, 2001. All features of one column are permuted together.
 
     Args:
-        quality: features ``(N, F)`` to one number, more being better.
-        columns: of which column each of the F features is made.
+        quality: maps features ``(N, F)`` to one number; higher is better.
+        columns: index of the column that each of the F features is derived from.
     """
     names = list(dict.fromkeys(columns))
     groups = torch.tensor([[names.index(column) for column in columns]], device=inputs.device)
@@ -60,7 +60,7 @@ def permutation_importance(
 
 
 def permute(inputs: Tensor, mask: Tensor) -> Tensor:
-    """The features in ``mask`` ``(1, F)`` from other rows, the same for all of them; drawn on the CPU, so that the same
-    seed draws the same on every device."""
+    """Shuffles the features in ``mask`` ``(1, F)`` with a common permutation of rows, drawn on the CPU so that it is the
+    same on every device."""
     order = torch.randperm(len(inputs)).to(inputs.device)
     return torch.where(mask, inputs[order], inputs)

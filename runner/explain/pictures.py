@@ -1,4 +1,4 @@
-"""Pictures of explanations, by the kind of the inputs."""
+"""Figures of explanations for each kind of input."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ TITLES = {
 }
 UNSIGNED = ("grad_cam", "grad_cam_plus_plus")
 MAX_PANELS, MAX_TEXTS, MAX_WINDOWS, MAX_ROWS = 12, 12, 3, 8
-"""What an overview shows at most."""
+"""Maximum number of samples in an overview."""
 
 
 def pictures(explained: Explained) -> Iterator[tuple[str, Figure]]:
-    """``(name, Figure)``: ``overview``, one a sample where a sample needs room, and of the sanity check its curve."""
+    """Yields ``(name, Figure)`` pairs: ``overview``, one per sample for kinds that need space, and the sanity curve."""
     title = TITLES[explained.method]
     if explained.importance is not None:
         one = explained.importance
@@ -64,14 +64,14 @@ def pictures(explained: Explained) -> Iterator[tuple[str, Figure]]:
 
 
 def caption(one: Explanation) -> str:
-    """What was asked about, what the model said, and the truth where it differs."""
+    """Describes target, prediction, and the truth if it differs."""
     target, said = one.asked.target, one.asked.said
     words = said if said == target or re.match(rf"{re.escape(target)} \d+%", said) else f"{target} (said {said})"
     return f"{words}, truth {one.truth}" if one.truth and one.truth != target else words
 
 
 def unit_of(explained: Explained) -> str:
-    """Of the number that is explained."""
+    """Returns the unit of the explained number."""
     task = explained.trained.task
     if isinstance(task, ForecastingTask):
         return task.target_names[explained.found[0].asked.details["place"]]
@@ -85,7 +85,7 @@ def unit_of(explained: Explained) -> str:
 
 
 def by_input(found: Sequence[Explanation]) -> list[list[Explanation]]:
-    """Explanations of the same sample together."""
+    """Groups explanations by sample."""
     groups: dict[int, list[Explanation]] = {}
     for one in found:
         groups.setdefault(id(one.sample), []).append(one)
@@ -122,7 +122,7 @@ def label_pictures(explained: Explained, title: str) -> Iterator[tuple[str, Figu
 
 
 def written_pictures(explained: Explained, title: str) -> Iterator[tuple[str, Figure]]:
-    """A strip of the source for each answer as a whole, and for each a row for every token; of one token the strip alone."""
+    """Plots the source tokens for each generated sequence, with a row per generated token if several are explained."""
     groups, unit = by_input(explained.found), unit_of(explained)
     strips = [ScoredText(one.sample.name, caption(one), one.parts, one.values) for one, *_ in groups]
     yield "overview", token_scores(strips[:MAX_TEXTS], title, unit)
@@ -159,14 +159,14 @@ def window_of(one: Explanation, data: Any) -> ScoredWindow:
     if one.sample.target is not None:
         truth = one.sample.target[:, details["place"]].numpy()
     past, forecast = one.sample.raw[:, column].numpy(), np.array(details["forecast"])
-    if getattr(data, "series", None):  # each has its own unit, and the task forecasts standardized values
+    if getattr(data, "series", None):  # units differ between series, and the task forecasts standardized values
         mean, std = data.scale_of(one.sample.raw)
         forecast = forecast * std[column] + mean[column]
     return ScoredWindow(one.sample.name, caption(one), one.values, past, forecast, truth)
 
 
 def row_pictures(explained: Explained, title: str) -> Iterator[tuple[str, Figure]]:
-    """Of several rows also the mean of the values' sizes."""
+    """Plots the columns of each row and, for several rows, the mean absolute values."""
     found, unit = explained.found, unit_of(explained)
     rows = [ScoredRow(one.sample.name, caption(one), one.values, one.cells) for one in found]
     yield "overview", scores_of_rows(rows[:MAX_ROWS], found[0].parts, title, unit)

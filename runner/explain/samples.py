@@ -1,4 +1,4 @@
-"""What is explained: inputs that are given, or samples of a split."""
+"""Selection of the samples to explain: given inputs or samples of a split."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ __all__ = ["Sample", "given_samples", "load_split", "split_samples"]
 USUAL = 8
 """The default number of samples."""
 LOOKED_AT = 1000
-"""The worst samples are searched among this number, evenly spread over the split."""
+"""Number of evenly spread samples among which the worst are searched."""
 
 
 @dataclass(frozen=True)
 class Sample:
     """
     Attributes:
-        raw: as the data module gives it, before ``normalize``.
-        target: the truth, where it is known.
+        raw: the sample of the data module, before ``normalize``.
+        target: the true target, if known.
     """
 
     name: str
@@ -41,11 +41,11 @@ class Sample:
 
 
 def given_samples(trained: Trained, inputs: Sequence[str]) -> Iterator[Sample]:
-    """Inputs as ``runner predict`` reads them; to a language model each is a text, or a file of one.
+    """Reads inputs like ``runner predict``; for language models, each input is a text or a text file.
 
     Raises:
-        DataError: an input cannot be read; it is named.
-        UserError: a language model never saw anything of it.
+        DataError: an input cannot be read; the message contains its name.
+        UserError: an input contains no token known to the language model.
     """
     if isinstance(trained.task, LanguageTask):
         for name, text in prompts_of(inputs):
@@ -56,7 +56,7 @@ def given_samples(trained: Trained, inputs: Sequence[str]) -> Iterator[Sample]:
 
 
 def load_split(data: DataModule, split: str, run: RunDir) -> Any:
-    """A split of the run's own data, none of it augmented.
+    """Loads a split of the run's data without augmentation.
 
     Raises:
         UserError: the split does not exist.
@@ -72,7 +72,7 @@ def load_split(data: DataModule, split: str, run: RunDir) -> Any:
 
 
 def split_samples(trained: Trained, wish: ExplainOptions, run: RunDir) -> list[Sample]:
-    """Samples of a split, evenly spread over it, or those with the highest loss.
+    """Selects samples of a split, either evenly spread or with the highest loss.
 
     Raises:
         UserError: the split does not exist.
@@ -91,7 +91,7 @@ def spread(length: int, wanted: int) -> list[int]:
 
 
 def worst_places(task: Task, data: DataModule, part: Any, wanted: int) -> list[int]:
-    """Places in a split of the samples with the highest loss, the worst first."""
+    """Returns the positions of the samples with the highest loss, in descending order."""
     places = spread(len(part), LOOKED_AT)
     losses = [loss_of(task, data, part, place) for place in places]
     order = np.argsort([-loss for loss in losses], kind="stable")[:wanted]
@@ -100,7 +100,7 @@ def worst_places(task: Task, data: DataModule, part: Any, wanted: int) -> list[i
 
 @torch.no_grad()
 def loss_of(task: Task, data: DataModule, part: Any, place: int) -> float:
-    """The loss of one sample. Detectors that choose regions at random choose the same ones for a sample every time."""
+    """Computes the loss of one sample, with a fixed seed for detectors that sample regions."""
     batch = data.transfer_batch_to_device(part.__getitems__([(0, place)]), task.device, 0)
     with torch.random.fork_rng():
         torch.manual_seed(place)

@@ -1,6 +1,6 @@
 """Sanity check of an explanation: it must change when the model's weights are randomized.
 
-Adebayo et al. 2018, "Sanity checks for saliency maps", arXiv:1810.03292: the cascading randomisation.
+Adebayo et al. 2018, "Sanity checks for saliency maps", arXiv:1810.03292: cascading randomization.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ MAX_GROUPS = 24
 
 
 def rank_correlation(one: np.ndarray, other: np.ndarray) -> float:
-    """Spearman's; 0 where one of them is the same everywhere."""
+    """Spearman's rank correlation; 0 if one of the arrays is constant."""
     one, other = np.ravel(one), np.ravel(other)
     if one.size < 2 or np.ptp(one) == 0 or np.ptp(other) == 0:
         return 0.0
@@ -26,10 +26,10 @@ def rank_correlation(one: np.ndarray, other: np.ndarray) -> float:
 
 
 def groups_from_the_end(names: Sequence[str]) -> list[tuple[str, list[str]]]:
-    """Layers in the order of their use, in groups of like beginnings, at most 24, the last one first.
+    """Groups layers by common prefixes into at most 24 groups, the last one first.
 
     Args:
-        names: of modules with parameters, as ``layer1.0.conv1``.
+        names: names of modules with parameters in the order of execution, such as ``layer1.0.conv1``.
     """
     names = list(dict.fromkeys(names))
     deepest = max((name.count(".") + 1 for name in names), default=1)
@@ -45,15 +45,15 @@ def groups_from_the_end(names: Sequence[str]) -> list[tuple[str, list[str]]]:
 def cascade(
     model: nn.Module, names: Sequence[str], explain: Callable[[], list[np.ndarray]], seed: int = 0
 ) -> list[tuple[str, float, float]]:
-    """Randomises a model's layers from the answer to the input, one group more at a time, and leaves them so.
+    """Randomizes a model's layers cumulatively from the output to the input, without restoring them.
 
     Args:
-        names: of the modules with parameters, in the order of their use.
+        names: names of the modules with parameters, in the order of execution.
         explain: returns the attributions of the model in its current state, one array per sample.
 
     Returns:
-        For each group its name, and mean and deviation over the samples of the rank correlation of the attributions
-        with those of the trained model.
+        Name of each group, with mean and standard deviation over the samples of the rank correlation between its
+        attributions and those of the trained model.
     """
     trained = explain()
     found = []
@@ -70,7 +70,7 @@ def cascade(
 
 @torch.no_grad()
 def randomise(module: nn.Module) -> None:
-    """As it was before training; where it does not tell how, its own numbers in a random order."""
+    """Reinitializes a module, or shuffles its parameters if it has no ``reset_parameters``."""
     if hasattr(module, "reset_parameters"):
         module.reset_parameters()
         return

@@ -1,4 +1,4 @@
-"""Explanations of a sequence that a model writes: which tokens of the source made each of its tokens."""
+"""Explanations for generated sequences: attribution of each generated token to the source tokens."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ __all__ = ["WrittenExplainer"]
 
 @ask.register
 def _(task: Seq2SeqTask, forward: Forward, inputs: Tensor, wish: ExplainOptions, data: Any) -> list[ExplanationTarget]:
-    """The log-probability of what the model writes, greedily, then that of each of its tokens behind those before it, which
-    add up to the first; or of one token alone. The end is a token, too, where the model writes it."""
+    """Returns targets for the log-probability of the greedily decoded sequence and of each token given its predecessors,
+    which add up to the former; or of a single token. A generated end token counts as a token."""
     if wish.target is not None and wish.step is None:
         raise UserError(f"--target {wish.target} is one output token: give with --step the position it replaces.")
     tokenizer = data.tokenizers["target"]
@@ -63,7 +63,7 @@ def _(task: Seq2SeqTask, forward: Forward, inputs: Tensor, wish: ExplainOptions,
 def token_of(wanted: str, tokenizer: TextTokenizer) -> int:
     """
     Raises:
-        UserError: it is several tokens, or one that is never written.
+        UserError: the text is not a single token, or is a token that is never generated.
     """
     if wanted == SPECIAL[END]:
         return END
@@ -75,13 +75,13 @@ def token_of(wanted: str, tokenizer: TextTokenizer) -> int:
 
 
 class WrittenExplainer(TokenExplainer):
-    """Sequences of tokens, ``(S,)`` ids, that a model makes others of."""
+    """Source sequences of token ids, ``(S,)``."""
 
     def parts_of(self, sample: Sample) -> list[str]:
         return [self.data.tokenizers["source"].token(number) for number in sample.raw.tolist()]
 
     def truth_of(self, sample: Sample, asked: ExplanationTarget) -> str:
-        """Of a token only where what is written before it is the truth's own beginning."""
+        """Returns the true token, but only if the preceding tokens agree with the truth."""
         if sample.target is None:
             return ""
         truth = sample.target[1:].tolist()

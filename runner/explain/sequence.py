@@ -1,4 +1,4 @@
-"""Explanations of sequences: which tokens, or which steps of which variables, made an answer."""
+"""Explanations for sequences: attribution to tokens, or to steps of variables."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ __all__ = ["StepExplainer", "TokenExplainer"]
 
 
 class SequenceExplainer:
-    """What tokens and steps of numbers have in common."""
+    """Base class for tokens and numeric steps."""
 
     methods = ("integrated_gradients", "occlusion")
     baseline = ""
@@ -70,12 +70,12 @@ class SequenceExplainer:
 
 
 class TokenExplainer(SequenceExplainer):
-    """Texts and other sequences of tokens, ``(T,)`` ids."""
+    """Texts and other sequences of token ids, ``(T,)``."""
 
     kind = "texts"
 
     def attribute(self, asked: ExplanationTarget, ids: Tensor, found: Explanation) -> Tensor:
-        """``(T,)``, in the unit of the score."""
+        """Computes the attribution of each token, ``(T,)``, in the unit of the score."""
         score = TokenVectors(self.model, asked.score, ids)
         if self.method == "occlusion":
             return occlude_vectors(score, score.vectors, ids)
@@ -106,13 +106,13 @@ class StepExplainer(SequenceExplainer):
     kind = "series"
 
     def prepare(self, sample: Sample) -> Tensor:
-        """Without the steps that only fill up."""
+        """Removes padding steps."""
         inputs = super().prepare(sample)
         there = ~inputs.isnan().all(-1)[0]
         return inputs[:, there]
 
     def attribute(self, asked: ExplanationTarget, inputs: Tensor, found: Explanation) -> Tensor:
-        """``(T, F)``, in the unit of the score."""
+        """Computes the attribution of each step and variable, ``(T, F)``, in the unit of the score."""
         self.baseline = "the mean of the training steps"
         baseline = torch.zeros_like(inputs)
         if self.method == "occlusion":

@@ -1,4 +1,4 @@
-"""Explanations of rows of a table: which columns made an answer, and which a model goes by in general."""
+"""Explanations for tables: attribution of single predictions to columns, and overall importance of columns."""
 
 from __future__ import annotations
 
@@ -26,17 +26,18 @@ from runner.tasks.regression import RegressionTask
 __all__ = ["RowExplainer"]
 
 MAX_ROWS = 10_000
-"""Rows of a split that permutation importance is measured on."""
+"""Maximum number of rows for permutation importance."""
 
 
 class RowExplainer:
     """
     Args:
-        wish: without a method, permutation importance of a split, or integrated gradients of inputs that are given.
+        wish: options; the default method is permutation importance for a split, and integrated gradients for given
+            inputs.
         given: whether the inputs are new rows without targets.
 
     Raises:
-        UserError: the method needs what is not there.
+        UserError: the method requires targets that are not available.
     """
 
     kind = "rows of a table"
@@ -81,19 +82,19 @@ class RowExplainer:
             return self.by_column(self.integrate(found.asked, self.prepare(found.sample)))
 
     def integrate(self, asked: ExplanationTarget, inputs: Tensor) -> Integrated:
-        """From zeros: standardised, that is the mean; of a category no slot at all."""
+        """Computes integrated gradients from zeros, the mean of standardized columns and no category."""
         self.baseline = "the mean of the training rows, and no category"
         return integrated_gradients(asked.score, inputs, torch.zeros_like(inputs), self.wish.steps)
 
     def by_column(self, integrated: Integrated) -> np.ndarray:
-        """``(columns,)``: what is made of one column is added up."""
+        """Sums the attributions of all features of each column, ``(columns,)``."""
         summed = np.zeros(len(self.names))
         values = integrated.values[0].cpu().numpy()
         np.add.at(summed, [self.names.index(column) for column in self.columns], values)
         return summed
 
     def cells_of(self, raw: Tensor) -> list[str]:
-        """What stands in each column: a number, or the slot of a category."""
+        """Returns the content of each column: a number or a category."""
         cells: dict[str, str] = {}
         for (name, column), value in zip(self.features, raw.tolist(), strict=True):
             if name == column:
@@ -105,7 +106,7 @@ class RowExplainer:
         return [cells.get(name, "(unknown)") for name in self.names]
 
     def importance(self, part: Any) -> Importance:
-        """Permutation importance on a split: what accuracy, or R², loses."""
+        """Computes permutation importance on a split as the decrease of accuracy or R²."""
         inputs, targets = rows_of(part)
         device = self.task.device
         inputs = self.data.on_after_batch_transfer({"inputs": inputs.to(device)}, 0)["inputs"]
@@ -133,7 +134,7 @@ class RowExplainer:
 
 
 def rows_of(part: Any) -> tuple[Tensor, Tensor]:
-    """Features ``(N, F)`` and targets of a split, of a large one rows evenly spread."""
+    """Loads features ``(N, F)`` and targets of a split, evenly subsampled if it is large."""
     count = min(len(part), MAX_ROWS)
     places = torch.linspace(0, len(part) - 1, count).round().long().tolist()
     batch = part.__getitems__([(0, place) for place in places])
@@ -141,7 +142,7 @@ def rows_of(part: Any) -> tuple[Tensor, Tensor]:
 
 
 def quality_of(task: Any, targets: Tensor, number: int | None) -> tuple[str, Callable[[Tensor], Tensor]]:
-    """Accuracy of classes; of numbers R², the share of variance explained, of one target or the mean of all."""
+    """Computes the accuracy for classification and the mean R² over targets for regression."""
     if isinstance(task, ClassificationTask):
         return "accuracy", lambda inputs: (task.decide(task(inputs)) == targets).double().mean()
     wanted = targets.double().reshape(len(targets), -1)

@@ -1,4 +1,4 @@
-"""The number that is explained: of a model's answer the part that is asked about."""
+"""Targets of explanations: the number of a model's prediction that is explained."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from runner.tasks.word_vectors import WordVectorsTask
 __all__ = ["ExplanationTarget", "Forward", "ask", "one_token", "refusal", "task_name"]
 
 SAME_BOX = 0.5
-"""IoU from which on a box is wholly taken for the one that is explained."""
+"""Minimum IoU at which a box fully counts as the explained one."""
 
 Forward = Callable[[Tensor], Tensor]
 
@@ -37,10 +37,10 @@ Forward = Callable[[Tensor], Tensor]
 class ExplanationTarget:
     """
     Attributes:
-        score: inputs ``(N, …)`` to one number each, ``(N,)``; differentiable.
-        target: what is asked about, in words.
-        said: what the model says, in words.
-        details: of the answer, for files and pictures: ``box``, ``mask``, ``step``, ``written``.
+        score: differentiable function that maps inputs ``(N, …)`` to one number each, ``(N,)``.
+        target: description of the explained number.
+        said: the prediction as text.
+        details: parts of the prediction for files and figures: ``box``, ``mask``, ``step``, ``written``.
     """
 
     score: Callable[[Tensor], Tensor]
@@ -51,11 +51,11 @@ class ExplanationTarget:
 
 @singledispatch
 def ask(task: Task, forward: Forward, inputs: Tensor, wish: ExplainOptions, data: Any) -> list[ExplanationTarget]:
-    """What of the answer to one input is explained; nothing where the answer does not hold what is asked about.
+    """Returns the targets to explain for one input; empty if the prediction does not contain the requested target.
 
     Args:
-        forward: the task's own; inputs to the model's outputs.
-        inputs: ``(1, …)``, as the model gets them.
+        forward: forward pass of the task, which maps inputs to the model's outputs.
+        inputs: model input, ``(1, …)``.
 
     Raises:
         UserError: the class, column or step does not exist, or runs of this task cannot be explained.
@@ -64,7 +64,7 @@ def ask(task: Task, forward: Forward, inputs: Tensor, wish: ExplainOptions, data
 
 
 def refusal(task: Task) -> str:
-    """Why runs of a task cannot be explained."""
+    """Returns the message that runs of a task cannot be explained."""
     if isinstance(task, WordVectorsTask):
         return (
             "a run of word vectors has nothing to explain: its output for a word is that word's vector, which depends on no "
@@ -78,7 +78,7 @@ def task_name(task: Task) -> str:
 
 
 def number_of(wanted: str, names: Sequence[str], what: str) -> int:
-    """The index of a name; a number that is not a name is an index itself.
+    """Returns the index of a name; a number that is not a name is used as index.
 
     Raises:
         UserError: the name does not exist.
@@ -92,7 +92,7 @@ def number_of(wanted: str, names: Sequence[str], what: str) -> int:
 
 @ask.register
 def _(task: ClassificationTask, forward: Forward, inputs: Tensor, wish: ExplainOptions, data: Any) -> list[ExplanationTarget]:
-    """A logit; with a single one its opposite for the first class."""
+    """Explains the logit of a class; for a single logit, its negative for the first class."""
     with torch.no_grad():
         probs = task.probs_of(forward(inputs))[0].tolist()
     said = task.choose(probs)
@@ -110,7 +110,7 @@ def _(task: ClassificationTask, forward: Forward, inputs: Tensor, wish: ExplainO
 
 @ask.register
 def _(task: RegressionTask, forward: Forward, inputs: Tensor, wish: ExplainOptions, data: Any) -> list[ExplanationTarget]:
-    """A number in the unit of the data."""
+    """Explains a predicted number in the unit of the data."""
     number = 0 if wish.target is None else number_of(wish.target, task.target_names, "target")
 
     def score(batch: Tensor) -> Tensor:
@@ -123,7 +123,7 @@ def _(task: RegressionTask, forward: Forward, inputs: Tensor, wish: ExplainOptio
 
 @ask.register
 def _(task: SegmentationTask, forward: Forward, inputs: Tensor, wish: ExplainOptions, data: Any) -> list[ExplanationTarget]:
-    """The sum of a class's logits over the pixels it is predicted at: Vinogradova et al. 2020, arXiv:2002.11434."""
+    """Explains the sum of a class's logits over its predicted pixels: Vinogradova et al. 2020, arXiv:2002.11434."""
     with torch.no_grad():
         preds = forward(inputs).argmax(1)[0]
     counts = torch.bincount(preds.flatten(), minlength=len(task.class_names)).tolist()
@@ -143,9 +143,12 @@ def _(task: SegmentationTask, forward: Forward, inputs: Tensor, wish: ExplainOpt
 
 @ask.register
 def _(task: DetectionTask, forward: Forward, inputs: Tensor, wish: ExplainOptions, data: Any) -> list[ExplanationTarget]:
-    """The score of the surest box, of the class that is asked about: in other images the highest of its class among
-    the boxes that overlap it by half (IoU); those that overlap it less count less. Boxes below the model's own bound of
-    scores count, too. So the score fades with the image, and does not jump."""
+    """Explains the score of the most confident box, or of that of the requested class.
+
+    In modified images, the score is the highest among boxes of the class that overlap it with an IoU of one half; boxes
+    with less overlap count less. Boxes below the model's score threshold are included, so that the score changes
+    continuously with the image.
+    """
     with torch.no_grad():
         found = forward(inputs)[0]
     wanted = None if wish.target is None else number_of(wish.target, task.class_names, "class")
@@ -171,7 +174,7 @@ def score_of(pred: dict[str, Tensor], box: Tensor, label: int, image: Tensor) ->
 
 @ask.register
 def _(task: LabellingTask, forward: Forward, inputs: Tensor, wish: ExplainOptions, data: Any) -> list[ExplanationTarget]:
-    """A logit of each step, or of one."""
+    """Explains the logit of each step, or of a single one."""
     with torch.no_grad():
         probs = forward(inputs)[0].float().softmax(-1)
     wanted = None if wish.target is None else number_of(wish.target, task.class_names, "class")
@@ -194,7 +197,7 @@ def _(task: LabellingTask, forward: Forward, inputs: Tensor, wish: ExplainOption
 def one_token(ids: Sequence[int], wanted: str) -> int:
     """
     Raises:
-        UserError: they are several, or none.
+        UserError: the text is not exactly one token.
     """
     if len(ids) != 1:
         raise UserError(f"--target {wanted!r} is {len(ids)} tokens to this run; give a single one.")
@@ -203,7 +206,7 @@ def one_token(ids: Sequence[int], wanted: str) -> int:
 
 @ask.register
 def _(task: LanguageTask, forward: Forward, inputs: Tensor, wish: ExplainOptions, data: Any) -> list[ExplanationTarget]:
-    """The logit of the token after the text."""
+    """Explains the logit of the token after the text."""
 
     def logits(batch: Tensor) -> Tensor:
         return task.model(batch, None, True)[0][:, -1]
@@ -221,7 +224,7 @@ def _(task: LanguageTask, forward: Forward, inputs: Tensor, wish: ExplainOptions
 
 @ask.register
 def _(task: ForecastingTask, forward: Forward, inputs: Tensor, wish: ExplainOptions, data: Any) -> list[ExplanationTarget]:
-    """The mean forecast of a column, or its forecast for one step, in the unit of the data."""
+    """Explains the mean forecast of a column, or its forecast for one step, in the unit of the data."""
     number = 0 if wish.target is None else number_of(wish.target, task.target_names, "target")
     if wish.step is not None and wish.step > task.horizon_steps:
         raise UserError(f"--step {wish.step}: the run forecasts {task.horizon_steps} steps.")

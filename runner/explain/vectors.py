@@ -1,4 +1,4 @@
-"""Tokens as the vectors that stand for them: what can be scaled and covered."""
+"""Scores as functions of token embeddings, which can be scaled and covered."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ __all__ = ["TokenVectors"]
 
 
 class TokenVectors:
-    """A score of token ids as a function of their vectors.
+    """Converts a score of token ids to a function of their embedding vectors.
 
     Args:
-        model: looks its tokens up in an ``nn.Embedding``.
+        model: model that embeds its tokens with an ``nn.Embedding``.
         score: ids ``(N, T)`` → ``(N,)``.
         ids: ``(1, T)``.
 
     Raises:
-        UserError: no embedding of the model gets the ids.
+        UserError: no embedding of the model receives the ids.
     """
 
     def __init__(self, model: nn.Module, score: Callable[[Tensor], Tensor], ids: Tensor):
@@ -32,10 +32,10 @@ class TokenVectors:
             self.vectors = self.table(ids)
 
     def __call__(self, vectors: Tensor, ids: Tensor) -> Tensor:
-        """``(N, T, D)`` instead of the vectors of ``ids`` ``(N, T)``, which still mark the padding."""
+        """Computes the score with vectors ``(N, T, D)`` instead of those of ``ids`` ``(N, T)``, which mark the padding."""
 
         def put(module: nn.Module, given: tuple[Tensor, ...], outputs: Tensor) -> Tensor:
-            return vectors if same(given[0], ids) else outputs  # it may stand for the tokens of an answer, too
+            return vectors if same(given[0], ids) else outputs  # the embedding may also be used for output tokens
 
         hook = self.table.register_forward_hook(put)
         try:

@@ -1,4 +1,4 @@
-"""Explanations as files: pictures, numbers for programs, and of texts a page."""
+"""Writing of explanations as figures, data files and, for texts, an HTML page."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ RESERVED = ("overview", "sanity", "columns")
 
 
 def write_explained(explained: Explained, folder: Path) -> list[Path]:
-    """Writes ``overview.png``, a picture an input, ``attributions.json`` and, as the kind has it, ``attributions.csv``,
-    ``maps.npz``, ``texts.html``; over those of an earlier explanation.
+    """Writes ``overview.png``, a figure per input, ``attributions.json`` and, depending on the kind,
+    ``attributions.csv``, ``maps.npz`` and ``texts.html``; overwrites those of an earlier explanation.
 
     Raises:
         UserError: the folder cannot be written.
@@ -55,7 +55,7 @@ def write_explained(explained: Explained, folder: Path) -> list[Path]:
 
 
 def file_name(name: str, taken: dict[str, int]) -> str:
-    """Of a picture: an input's own name, of a path its last part, and a number where it is taken."""
+    """Returns a unique file name: the input's name or the last part of its path, with a number on conflicts."""
     stem = name if name in RESERVED and name not in taken else Path(name.replace("\\", "/")).stem
     stem = "".join(sign if sign.isalnum() or sign in "-_.,= " else "_" for sign in stem).strip(" .")[:60] or "input"
     count = taken[stem] = taken.get(stem, 0) + 1
@@ -63,7 +63,7 @@ def file_name(name: str, taken: dict[str, int]) -> str:
 
 
 def contents(explained: Explained) -> dict[str, Any]:
-    """All but the maps of images, as plain values."""
+    """Converts explanations to plain values, without the maps of images."""
     values: dict[str, Any] = {"run": explained.run.name, "method": explained.method, "inputs": explained.kind}
     values |= {"layers": explained.layers, "by_place": explained.by_place} if explained.layers else {}
     values |= {"baseline": explained.baseline} if explained.baseline else {}
@@ -94,12 +94,12 @@ def values_of(one: Explanation, kind: str, number: int) -> dict[str, Any]:
 
 
 def plain(value: float) -> float:
-    """Six digits are enough."""
+    """Rounds to six digits."""
     return float(f"{float(value):.6g}") if math.isfinite(value) else float(value)
 
 
 def table_of(explained: Explained) -> list[dict[str, Any]]:
-    """One row a column of importance; else one a token, step and variable, or column of each input."""
+    """Yields one row per column for importance; otherwise one per token, step and variable, or column of each input."""
     if explained.importance is not None:
         one = explained.importance
         order = np.argsort(-one.mean, kind="stable")
@@ -135,7 +135,7 @@ def as_csv(rows: Sequence[dict[str, Any]]) -> str:
 
 
 def page_of(explained: Explained) -> str:
-    """The tokens of all texts in their colours; of labelled steps and written tokens one line each."""
+    """Renders the colored tokens of all texts, with one line per labelled step or generated token."""
     texts = []
     for group in by_input(explained.found):
         for one in group:
