@@ -1,4 +1,4 @@
-"""Where a decoder looks while it writes."""
+"""Attention maps of a decoder."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ INCHES_PER_TOKEN = 0.2
 
 @styled
 def attention_maps(maps: Sequence[tuple[list[str], list[str], np.ndarray]], title: str = "Attention") -> Figure:
-    """A map a sequence: what was written from top to bottom, the source from left to right, darker where more
-    attention was paid.
+    """Plots one attention map per sequence: generated tokens from top to bottom, source tokens from left to right, darker
+    for higher attention.
 
     Args:
-        maps: tokens of the source (S), tokens written (T), attention ``(T, S)``.
+        maps: source tokens (S), generated tokens (T) and attention ``(T, S)`` of each sequence.
     """
     cols = min(2, len(maps))
     rows = math.ceil(len(maps) / cols)

@@ -1,4 +1,4 @@
-"""Average precision of every class of things."""
+"""Average precision of each object class."""
 
 from __future__ import annotations
 
@@ -25,13 +25,12 @@ def average_precision_bars(
 ) -> Figure:
     """AP as bars, sorted with the worst class on top; AP at IoU 0.5 as a mark.
 
-    Classes of which there was nothing to find are left out. Of more than 40 only the 25 worst and the 10 best
-    are drawn.
+    Classes without targets are omitted. With more than 40 classes, only the 25 worst and the 10 best are drawn.
 
     Args:
-        class_map: (K,), mean over IoU 0.50 to 0.95; NaN where there was nothing to find.
+        class_map: (K,), mean over IoU 0.50 to 0.95; NaN for classes without targets.
         class_map_50: (K,), at IoU 0.50.
-        counts: (K,), how many things there were.
+        counts: (K,), number of target boxes.
     """
     there = np.flatnonzero(np.isfinite(class_map))
     order = there[np.argsort(class_map[there], kind="stable")]

@@ -18,7 +18,7 @@ MARKERS = "osD^vPX*"
 
 
 def feature_grid(points: np.ndarray, resolution: int = 200) -> np.ndarray:
-    """Grid (R, R, 2) that covers points (N, 2) with a margin; flatten it to (R·R, 2) to ask the model."""
+    """Grid (R, R, 2) that covers points (N, 2) with a margin; flatten it to (R·R, 2) as model input."""
     low, high = np.nanmin(points, axis=0), np.nanmax(points, axis=0)
     margin = 0.08 * np.where(high > low, high - low, 1.0)
     xs, ys = (np.linspace(low[i] - margin[i], high[i] + margin[i], resolution) for i in range(2))
@@ -36,13 +36,13 @@ def decision_boundary(
     title: str = "Decision boundary",
     threshold: float = 0.5,
 ) -> Figure:
-    """What the model says over the plane of its two features, with the samples on top.
+    """Plots the predictions over the plane of two features, with the samples on top.
 
     Args:
         grid: (R, R, 2) feature values, from `feature_grid`.
         grid_probs: (R, R, K) probabilities there.
         points, targets: (N, 2) and (N,) class numbers.
-        threshold: of two classes, the probability from which on it is the second.
+        threshold: for two classes, the minimum probability for predicting the second.
     """
     num_classes = grid_probs.shape[-1]
     colors = [CYCLE[1], CYCLE[0]] if num_classes == 2 else class_colors(num_classes)

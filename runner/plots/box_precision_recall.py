@@ -1,4 +1,4 @@
-"""Precision of boxes over recall, by class and by how well boxes must fit."""
+"""Precision–recall curves of boxes, by class and by IoU."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def box_precision_recall(
     at rising IoU.
 
     Args:
-        precision: (10, R, K) at IoU 0.50, 0.55 … 0.95 and R values of recall from 0 to 1; NaN for classes of
-            which there was nothing to find.
+        precision: (10, R, K) at IoU 0.50, 0.55 … 0.95 and R values of recall from 0 to 1; NaN for classes
+            without targets.
     """
     recall = np.linspace(0, 1, precision.shape[1])
     fig, axes = new_figure(9.4, 4.4, 1, 2, title)

@@ -1,4 +1,4 @@
-"""One image with boxes drawn into it, in its own size."""
+"""Drawing of boxes into an image at its original size."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def boxed_image(
     shorter = min(picture.size)
     width, font = max(1, shorter // 160), ImageFont.load_default(size=max(9, shorter // 32))
     pen = ImageDraw.Draw(picture)
-    for place in np.argsort(scores):  # the surest last, above the others
+    for place in np.argsort(scores):  # the most confident last, on top of the others
         box, color = boxes[place].tolist(), colors[labels[place]]
         pen.rectangle(box, outline=color, width=width)
         words = f"{class_names[labels[place]]} {scores[place]:.0%}"

@@ -1,4 +1,4 @@
-"""What a detector found, beside what there was to find."""
+"""Predicted boxes next to target boxes."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def box_pairs(
     class_names: Sequence[str],
     title: str = "Boxes: the truth, and what was found",
 ) -> Figure:
-    """For each image the true boxes on the left and those found on the right, with class and score.
+    """Plots for each image the target boxes on the left and the predicted boxes on the right, with class and score.
 
     Args:
         images: (3, H, W) or (H, W, 3) each, of any size.

@@ -1,4 +1,4 @@
-"""The reliability diagram: does a confidence of 80 % mean 80 % right?"""
+"""Reliability diagram: accuracy against confidence."""
 
 from __future__ import annotations
 

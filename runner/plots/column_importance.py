@@ -1,4 +1,4 @@
-"""Which columns of a table a model goes by: over many rows, and in single ones."""
+"""Importance of table columns for a model, overall and for single rows."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class ScoredRow:
     """
     Attributes:
         name: of the row.
-        words: what was said of it.
+        words: description of the prediction.
         values: attribution of each column, (F,).
-        cells: what stands in each column, in words, (F,).
+        cells: content of each column as text, (F,).
     """
 
     name: str
@@ -64,7 +64,7 @@ def importance_of_columns(
 
 @styled
 def scores_of_rows(rows: Sequence[ScoredRow], names: Sequence[str], title: str, unit: str = "") -> Figure:
-    """A panel for each row: what its columns added to the answer or took from it, the largest on top; 12 are shown.
+    """Plots a panel per row with the contributions of its columns, the largest on top; at most 12 are shown.
 
     Args:
         names: of the columns, (F,).

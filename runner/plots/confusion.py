@@ -1,4 +1,4 @@
-"""The confusion matrix: how often which class was taken for which."""
+"""Confusion matrix."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def _draw_matrix(
 ) -> None:
     num_classes = len(counts)
     shares = _shares(counts)
-    # A square-root scale: the few wrong ones of a good model stay visible.
+    # A square-root scale keeps the few errors of a good model visible.
     image = ax.imshow(shares, cmap="Blues", norm=PowerNorm(0.5, 0, 1), interpolation="nearest")
     names = class_labels(class_names, num_classes, 20 if num_classes <= 30 else 12)
     every = 1 if num_classes <= MAX_LABELLED_CLASSES else int(np.ceil(num_classes / 50))

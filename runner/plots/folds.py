@@ -1,4 +1,4 @@
-"""Cross-validation: what each fold reached, and how each came there."""
+"""Cross-validation: scores and curves of each fold."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Windows of a series: what was read, what came, and what was forecast."""
+"""Windows of a series with input, truth and forecast."""
 
 from __future__ import annotations
 

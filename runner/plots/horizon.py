@@ -1,4 +1,4 @@
-"""How the error of a forecast grows with its distance."""
+"""Forecast error over the horizon."""
 
 from __future__ import annotations
 

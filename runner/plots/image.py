@@ -63,7 +63,7 @@ def image_grid(
         as_picture(ax)
     for ax, image, caption in zip(axes.flat, images, captions, strict=False):
         values = drawable(image)
-        # Small images keep their pixels sharp: blurred digits hide what the model saw.
+        # Interpolation would blur small images such as digits.
         smooth = "antialiased" if max(values.shape[:2]) > 100 else "nearest"
         ax.imshow(values, cmap="gray", vmin=0, vmax=1, interpolation=smooth)
         ax.set_xlabel(caption, fontsize=7, labelpad=3, linespacing=1.25)

@@ -20,7 +20,7 @@ MOST = 15
 class Importances:
     """
     Attributes:
-        among: which trials were looked at, in words.
+        among: description of the evaluated trials.
         shares: name of a method → parameter → its share, of 1 in all.
     """
 

@@ -28,7 +28,7 @@ def intermediate_values(
     step: str = "epoch",
     title: str | None = None,
 ) -> Figure:
-    """A line a trial; a pruned one ends in a cross. Values that are not finite leave a gap.
+    """Plots a line per trial; pruned trials end in a cross, and non-finite values leave a gap.
 
     Args:
         curves: trial → step, counted from 1 → value.

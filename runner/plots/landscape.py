@@ -17,7 +17,7 @@ __all__ = ["DrawnLosses", "landscape_contours", "landscape_surface"]
 
 NUM_LEVELS = 24
 WIDE = 5.0
-"""Highest over lowest loss from which on a logarithmic scale shows more."""
+"""Ratio of highest to lowest loss from which a logarithmic scale is used."""
 MAX_DECADES = 6
 COLORS = "viridis"
 
@@ -27,9 +27,9 @@ class DrawnLosses:
     """Losses as they can be drawn.
 
     Attributes:
-        values: none is above ``high``; what is no number, or infinite, is ``high`` itself.
-        is_log: whether a logarithmic scale shows more.
-        note: what was clipped, in words; empty when nothing was.
+        values: losses clipped to ``high``, which also replaces non-finite values.
+        is_log: whether to use a logarithmic scale.
+        note: description of clipped values; empty if none were clipped.
     """
 
     values: np.ndarray
@@ -86,8 +86,8 @@ def landscape_contours(
     Args:
         x, y: where the grid's lines are, ``(X,)`` and ``(Y,)``.
         losses: ``(Y, X)``; non-finite ones are drawn at the upper end of the scale, with a note.
-        path: points that the training went through, ``(n, 2)``.
-        steps: of each of them.
+        path: points on the training trajectory, ``(n, 2)``.
+        steps: training step of each point.
         note: written below.
     """
     drawn = DrawnLosses.of(losses)

@@ -1,4 +1,4 @@
-"""How long sequences are, and how well those of a length are done."""
+"""Distribution of sequence lengths, and accuracy by length."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ def length_histogram(lengths: dict[str, np.ndarray], limit: int | None = None, t
     """Share of the sequences of each split by their number of steps.
 
     Args:
-        lengths: of each split, ``(N,)``.
-        limit: where longer ones are cut; marked.
+        lengths: sequence lengths of each split, ``(N,)``.
+        limit: maximum length, to which longer sequences are truncated.
     """
     fig, axes = new_figure(6.0, 3.2, title=title)
     ax = axes[0, 0]
@@ -38,7 +38,7 @@ def length_histogram(lengths: dict[str, np.ndarray], limit: int | None = None, t
 
 @styled
 def accuracy_by_length(lengths: np.ndarray, right: np.ndarray, title: str = "Accuracy by length") -> Figure:
-    """Mean share of right steps of sequences of like length, with how many there are.
+    """Plots the mean fraction of correct steps over sequence length, with the number of sequences.
 
     Args:
         lengths: ``(N,)`` steps.

@@ -1,4 +1,4 @@
-"""Words and those whose vectors are nearest, as a table to look at."""
+"""Table of words and their nearest neighbors."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ def objective_history(
     lower_is_better: bool,
     title: str = "Objective of each trial",
 ) -> Figure:
-    """A point a trial, and the best so far as a line with a star where it was reached.
+    """Plots a point per trial, and the best value so far as a line with a star where it was reached.
 
     The axis shows the better part of the values whole; values far on the bad side are drawn at its edge, as arrows.
 

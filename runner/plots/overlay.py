@@ -1,4 +1,4 @@
-"""Masks laid over their images: truth beside prediction."""
+"""Images overlaid with true and predicted masks."""
 
 from __future__ import annotations
 

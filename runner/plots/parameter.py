@@ -1,4 +1,4 @@
-"""One parameter of a search over the trials: where each value stands on an axis."""
+"""Values of a search parameter and their positions on an axis."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Parameter:
         name: such as ``optimizer.lr``.
         values: (N,) one a trial; None where a trial has no such parameter.
         choices: of a categorical parameter, as they are written; None for a number.
-        log: whether the search went on a logarithmic scale.
+        log: whether the parameter is sampled on a logarithmic scale.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Points of many dimensions in the plane, coloured by class."""
+"""Scatter plot of points projected to two dimensions, colored by class."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which numbers of a search rise and fall together."""
+"""Rank correlation between parameters and objectives of a search."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from runner.plots.style import INK, MUTED, label, new_figure, styled
 __all__ = ["correlate_ranks", "rank_correlation"]
 
 FEWEST = 4
-"""Pairs below which a correlation tells nothing."""
+"""Minimum number of pairs for a correlation."""
 
 
 def correlate_ranks(columns: np.ndarray) -> np.ndarray:
@@ -48,7 +48,7 @@ def ranks(values: np.ndarray) -> np.ndarray:
 def rank_correlation(
     columns: Mapping[str, np.ndarray], num_objectives: int, title: str = "Rank correlation (Spearman)"
 ) -> Figure:
-    """A matrix of all pairs. Where the common trials are too few or one of them is constant, a dash stands.
+    """Plots the matrix of all pairs; a dash marks pairs with too few common trials or a constant column.
 
     Args:
         columns: name → (N,) values of the trials, NaN where there is none; the objectives first.

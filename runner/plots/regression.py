@@ -1,4 +1,4 @@
-"""Predicted against true values, and what is left over."""
+"""Predicted against true values, and residuals."""
 
 from __future__ import annotations
 

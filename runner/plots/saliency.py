@@ -21,9 +21,9 @@ PER_ROW = 2
 CELL_IN = 1.9
 LUMINANCE = np.array([0.299, 0.587, 0.114])
 FINEST = 64
-"""Squares along the shorter side that values are added up in, where that is wished."""
+"""Number of squares along the shorter side if values are summed over squares."""
 SHARE_DRAWN = 99.5
-"""Percentile of the absolute values at which the colours end: a single pixel must not make all others pale."""
+"""Percentile of absolute values at which colors saturate, so that single pixels do not make all others pale."""
 
 
 @dataclass(frozen=True)
@@ -56,11 +56,11 @@ def saliency_panels(
     lower_origin: bool = False,
     summed: bool = False,
 ) -> Figure:
-    """Each image, and beside it the same in grey under the colours of its attribution, with a bar that tells them.
+    """Plots each image next to a grey version colored by attribution, with a color bar.
 
     Args:
-        signed: values below zero speak against the decision: two colours, zero is clear. Else one scale from zero.
-        unit: what the bar counts.
+        signed: use two colors for positive and negative values, with zero transparent; otherwise one scale from zero.
+        unit: unit of the color bar.
         lower_origin: the first row lies at the bottom, as low notes of a spectrogram do.
         summed: values of a large image are added up over small squares, as single pixels cannot be seen; the unit tells
             their side. For values that add up to something.
@@ -131,6 +131,6 @@ def in_squares(values: np.ndarray, side: int) -> np.ndarray:
 
 
 def bound_of(values: np.ndarray) -> float:
-    """Where the colours end; never zero."""
+    """Returns the value at which colors saturate; never zero."""
     size = np.abs(values)
     return float(np.percentile(size, SHARE_DRAWN)) or float(size.max()) or 1.0

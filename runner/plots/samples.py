@@ -1,4 +1,4 @@
-"""Samples as the model gets them: after augmentation, with their labels."""
+"""Augmented samples with their labels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How an explanation loses its likeness to the trained model's as the model's weights become random."""
+"""Similarity of explanations to those of the trained model as its weights are randomized."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["sanity_curve"]
 
 @styled
 def sanity_curve(layers: Sequence[str], mean: np.ndarray, std: np.ndarray, title: str) -> Figure:
-    """Rank correlation behind each layer that was randomised, from the answer to the input.
+    """Plots the rank correlation after each randomized layer, from the output to the input.
 
     Args:
         layers: (L,).

@@ -1,4 +1,4 @@
-"""What schedules do to the learning rate, before anything trains."""
+"""Preview of learning-rate schedules."""
 
 from __future__ import annotations
 

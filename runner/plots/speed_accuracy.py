@@ -1,4 +1,4 @@
-"""What accuracy costs: models by their time for an image and what they reach."""
+"""Accuracy of models against inference time per image."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Windows of a series with the past steps and variables that made a forecast or a decision."""
+"""Windows of a series with the attribution of a prediction to past steps and variables."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class ScoredWindow:
     """
     Attributes:
         name: of the window.
-        words: what was said.
+        words: description of the prediction.
         past: (L,) of the column that is forecast, in the unit of the data; None for a decision on all of them.
         forecast, truth: (H,), or None.
         values: (L, F).

@@ -64,7 +64,7 @@ def rc() -> dict:
 
 
 def styled(plot: Callable[..., Figure]) -> Callable[..., Figure]:
-    """Draw under the house style without changing the caller's matplotlib settings."""
+    """Context manager for the house style that leaves the caller's matplotlib settings unchanged."""
 
     @functools.wraps(plot)
     def draw(*args, **kwargs):

@@ -1,4 +1,4 @@
-"""Which tokens gave each step of a sequence its label, or made each token of an answer."""
+"""Attribution of each label or generated token of a sequence to input tokens."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Texts whose tokens are coloured by what they said for or against a decision."""
+"""Texts with tokens colored by their attribution."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ class ScoredText:
     """
     Attributes:
         name: of the text.
-        words: what was decided.
+        words: description of the prediction.
         tokens: (T,).
-        scores: (T,), below zero where a token spoke against the decision.
+        scores: (T,), negative for tokens that count against the prediction.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Texts, what was made of them, and what should have been."""
+"""Source texts with decoded and reference texts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the state of a trial looks in every plot of a search."""
+"""Common markers for the states of trials."""
 
 from __future__ import annotations
 

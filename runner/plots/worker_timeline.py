@@ -1,4 +1,4 @@
-"""Which worker was at which trial of a search, and when."""
+"""Timeline of the trials run by each worker."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The predictions that are most confidently wrong: label errors and blind spots stand there."""
+"""The most confidently wrong predictions, which reveal label errors and weaknesses."""
 
 from __future__ import annotations
 

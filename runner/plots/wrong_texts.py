@@ -1,4 +1,4 @@
-"""Texts whose classes were predicted wrongly, and most surely so."""
+"""The most confidently wrong predictions for texts."""
 
 from __future__ import annotations
 
