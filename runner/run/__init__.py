@@ -1,1 +1,1 @@
-"""A run on disk. Nothing here imports torch, so that a list of runs is shown at once."""
+"""Runs on disk. Nothing here imports torch, so that runs are listed without delay."""

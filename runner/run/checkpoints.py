@@ -1,7 +1,7 @@
-"""The checkpoints of a run: which there are, which is newest, which is best, and whether a file is unharmed.
+"""The checkpoints of a run: the list of them, the newest, the best, and the verification of their files.
 
-``checkpoints/index.json`` lists them in the order of saving. A file that is not listed does not count: it was
-being written when the process ended.
+``checkpoints/index.json`` lists them in the order of saving. An unlisted file is ignored: the process ended while
+writing it.
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ class Checkpoint:
 
     Attributes:
         file: name in the folder.
-        step: optimizer updates done.
-        epoch: the epoch the last of them belongs to, counted from 0.
-        kind: what it was saved for.
-        sha256: of the file's bytes, or those of the folder's files.
-        monitor, mode, value: the metric that picks the best one, where it was measured on these very weights.
-        folder: where the index that lists it lies.
+        step: number of optimizer updates done.
+        epoch: epoch of the last update, counted from 0.
+        kind: the reason for saving it.
+        sha256: SHA-256 of the file's bytes, or of the folder's file names and digests.
+        monitor, mode, value: the metric that selects the best checkpoint, if it was measured on exactly these weights.
+        folder: folder of the index that lists it.
     """
 
     file: str
@@ -74,7 +74,7 @@ class Checkpoint:
     __str__ = __fspath__
 
     def as_dict(self) -> dict[str, Any]:
-        """As ``results.json`` keeps it."""
+        """The representation stored in ``results.json``."""
         return {
             "checkpoint": self.file,
             "step": self.step,
@@ -85,10 +85,10 @@ class Checkpoint:
 
 
 def read_index(folder: str | Path) -> list[Checkpoint]:
-    """The listed checkpoints, oldest first; none when there is no list.
+    """The listed checkpoints, oldest first; an empty list without an index.
 
     Raises:
-        CheckpointError: the list itself cannot be read.
+        CheckpointError: the index cannot be read.
     """
     path = Path(folder) / INDEX
     known = {field.name for field in fields(Checkpoint)} - {"folder"}
@@ -124,21 +124,21 @@ def file_digest(path: str | Path) -> str:
 
 
 def damage(entry: Checkpoint) -> str | None:
-    """What is wrong with a checkpoint's file, or None when its bytes are those that were written."""
+    """A description of the damage to a checkpoint's file, or None if its bytes match the recorded digest."""
     try:
-        found = file_digest(entry.path)
+        digest = file_digest(entry.path)
     except OSError as error:
         return f"{entry.path} cannot be read: {error.strerror or error}"
-    if found != entry.sha256:
+    if digest != entry.sha256:
         size = os.path.getsize(entry.path)
         return (
-            f"{entry.path} is damaged: its {size} bytes have the SHA-256 {found}, {entry.sha256} was written"
+            f"{entry.path} is damaged: its {size} bytes have the SHA-256 {digest}, {entry.sha256} was written"
         )
     return None
 
 
 def sort_by_metric(entries: list[Checkpoint]) -> list[Checkpoint]:
-    """Those with a finite value of the metric that was monitored last, best first; the earlier wins a draw."""
+    """Checkpoints with a finite value of the latest monitored metric, best first; ties go to the earlier one."""
     measured = [entry for entry in entries if entry.value is not None and math.isfinite(entry.value)]
     measured = [entry for entry in measured if entry.monitor == measured[-1].monitor]
     sign = -1 if measured and measured[-1].mode == "max" else 1
@@ -146,19 +146,19 @@ def sort_by_metric(entries: list[Checkpoint]) -> list[Checkpoint]:
 
 
 def last_checkpoint(run: RunDir) -> Checkpoint | None:
-    """The newest unharmed checkpoint, or None when the run has none yet. Damaged ones are named in the log.
+    """The newest intact checkpoint, or None if the run has none yet. Damaged checkpoints are logged.
 
     Raises:
-        CheckpointError: all there are, are damaged.
+        CheckpointError: all checkpoints are damaged.
     """
     return first_unharmed(read_index(run.checkpoints)[::-1], run)
 
 
 def best_checkpoint(run: RunDir) -> Checkpoint | None:
-    """The unharmed checkpoint with the best value of the monitored metric; the newest when none was measured.
+    """The intact checkpoint with the best value of the monitored metric, or the newest if none was measured.
 
     Raises:
-        CheckpointError: all there are, are damaged.
+        CheckpointError: all checkpoints are damaged.
     """
     entries = read_index(run.checkpoints)
     ranked = sort_by_metric(entries)

@@ -1,4 +1,4 @@
-"""Where a run lives, and how one is found again."""
+"""Run directories: their paths, their creation and their lookup."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FOLDS = "folds"
 
 
 class RunDir:
-    """The paths of one run directory. Making one of these touches no disk."""
+    """The paths of one run directory. The constructor does not access the disk."""
 
     def __init__(self, path: str | Path):
         self.path = Path(path)
@@ -41,7 +41,7 @@ class RunDir:
 
     @property
     def name(self) -> str:
-        """The folder's; of a trial of a sweep or of a fold ``NAME/3``, of a trial's further runs ``SWEEP/3/repeats/1``."""
+        """The folder's name; ``NAME/3`` for a sweep's trial or a fold, ``SWEEP/3/repeats/1`` for a trial's repeats."""
         path = self.path
         if path.parent.name == REPEATS:
             return f"{RunDir(path.parents[1]).name}/{REPEATS}/{path.name}"
@@ -58,12 +58,12 @@ class RunDir:
 
     @classmethod
     def create(cls, root: str | Path, name: str) -> RunDir:
-        """Makes ``root/name`` or, when that is taken, ``root/name-2`` and so on.
+        """Creates ``root/name`` or, if that exists, ``root/name-2`` and so on.
 
-        Two runs started in the same instant get two directories: ``mkdir`` decides.
+        ``mkdir`` is atomic, so two runs that start at the same time get different directories.
 
         Raises:
-            UserError: the folder cannot be written.
+            UserError: the folder is not writable.
         """
         root = Path(root).expanduser().absolute()
         try:
@@ -81,7 +81,7 @@ class RunDir:
         except OSError as error:
             raise UserError(
                 f"no run can be kept in {root}: {error.strerror or error}. "
-                "Name a folder that can be written with run.root=FOLDER."
+                "Choose a writable folder with run.root=FOLDER."
             ) from error
         raise UserError(f"{root} already holds 10000 runs named {name!r}; choose another with run.name=NAME.")
 
@@ -94,18 +94,18 @@ class RunDir:
 
 
 def run_name(model: str, data: str) -> str:
-    """``mlp_digits_2026-11-21_10-04-59``: what it was, then when; a table that cuts names still tells them apart."""
+    """``mlp_digits_2026-11-21_10-04-59``: model and data first, so that truncated names remain distinguishable."""
     label = re.sub(r"[^A-Za-z0-9._+-]+", "-", f"{model}_{data}")
     return f"{label}_{time.strftime('%Y-%m-%d_%H-%M-%S')}"
 
 
 def is_trial(run: RunDir) -> bool:
-    """Whether it belongs to a sweep."""
+    """Whether the run belongs to a sweep."""
     return run.path.parent.name == TRIALS
 
 
 def is_fold(run: RunDir) -> bool:
-    """Whether it belongs to a run of several folds."""
+    """Whether the run is a fold of another run."""
     return run.path.parent.name == FOLDS
 
 
@@ -114,7 +114,7 @@ def is_run(path: Path) -> bool:
 
 
 def list_runs(root: str | Path = "runs") -> list[RunDir]:
-    """The runs below ``root``, oldest first; trials of sweeps and folds (one level deeper) among them."""
+    """The runs in ``root``, oldest first, including sweep trials and folds (one level deeper)."""
     root = Path(root)
     if not root.is_dir():
         return []
@@ -127,10 +127,10 @@ def list_runs(root: str | Path = "runs") -> list[RunDir]:
 
 
 def find_run(reference: str | Path, root: str | Path = "runs") -> RunDir:
-    """The run meant by a directory, a name, a unique part of a name, an MLflow run id, or ``latest``.
+    """The run with the given directory, name, unique part of a name or MLflow run id, or the ``latest`` one.
 
     Raises:
-        RunNotFoundError: nothing or more than one run answers; the nearest names are told.
+        RunNotFoundError: no run or several runs match; the message lists the closest names.
     """
     path = Path(reference)
     if path.name == CONFIG and path.is_file():
@@ -143,7 +143,7 @@ def find_run(reference: str | Path, root: str | Path = "runs") -> RunDir:
     if not runs:
         raise RunNotFoundError(
             f"no run {reference!r}: there are no runs in {Path(root).absolute()}. "
-            "Start one with `runner train`, or say where they are with --root FOLDER."
+            "Start one with `runner train`, or give their folder with --root FOLDER."
         )
     if reference == "latest":
         return [run for run in runs if not is_fold(run)][-1]
@@ -157,14 +157,14 @@ def find_run(reference: str | Path, root: str | Path = "runs") -> RunDir:
         return partial[0]
     if partial:
         names = ", ".join(run.name for run in partial[-5:])
-        raise RunNotFoundError(f"{reference!r} fits {len(partial)} runs ({names} …); give more of the name.")
+        raise RunNotFoundError(f"{reference!r} matches {len(partial)} runs ({names} …); give more of the name.")
     near = difflib.get_close_matches(reference, [run.name for run in runs], n=3, cutoff=0.4)
     hint = f"Did you mean {', '.join(near)}?" if near else "`runner runs` lists them."
     raise RunNotFoundError(f"no run {reference!r} in {Path(root).absolute()}. {hint}")
 
 
 def _refuse_sweep(path: Path) -> None:
-    """A sweep stands for many runs: which one is meant has to be said."""
+    """Rejects the name of a sweep, since it does not identify a single run."""
     if not (path / SWEEP).is_file():
         return
     best = read_json(path / "status.json", {}).get("best")

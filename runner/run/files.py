@@ -1,4 +1,4 @@
-"""Small files written so that a reader never sees half of one."""
+"""Small files written atomically: a reader never sees a partial file."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ __all__ = ["NO_ROOM", "cannot_write", "fsync_folder", "read_json", "remove", "re
 
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
-"""What a disk answers that takes no more."""
+"""Errors raised when a disk is full or a quota exceeded."""
 
 
 def cannot_write(path: Path, error: OSError) -> str:
-    """What to tell the user: the reason, what is kept, what to do."""
+    """The error message for a failed write: the reason, what is kept, and what to do."""
     reason = error.strerror or str(error)
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         try:
@@ -32,7 +32,7 @@ def cannot_write(path: Path, error: OSError) -> str:
 
 
 def fsync_folder(folder: str | Path) -> None:
-    """Makes a rename in ``folder`` survive a power cut."""
+    """Makes renames in ``folder`` durable, so that they survive a power failure."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -41,7 +41,7 @@ def fsync_folder(folder: str | Path) -> None:
 
 
 def remove(path: Path) -> None:
-    """A file, if it is there, or a folder with all that is in it."""
+    """Removes a file, if it exists, or a folder with its contents."""
     if path.is_dir():
         shutil.rmtree(path)
     else:
@@ -49,7 +49,7 @@ def remove(path: Path) -> None:
 
 
 def replace_file(source: str | Path, target: str | Path) -> None:
-    """Renames ``source`` over ``target`` in the same folder, and makes that durable."""
+    """Renames ``source`` to ``target`` in the same folder, replacing it durably."""
     os.replace(source, target)
     fsync_folder(Path(target).parent)
 
@@ -75,7 +75,7 @@ def write_json(path: str | Path, value: Any, durable: bool = False) -> None:
 
 
 def read_json(path: str | Path, default: Any = None) -> Any:
-    """The file's value, or ``default`` when there is no such file."""
+    """The file's value, or ``default`` if the file does not exist."""
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:

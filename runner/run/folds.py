@@ -1,4 +1,4 @@
-"""A run of several folds on disk: its folds below it, and what came of all of them together."""
+"""Cross-validation runs on disk: their folds and the aggregated results."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from runner.run.table import rows_as_csv
 __all__ = ["PREDICTIONS", "finished_folds", "fold_of", "folds_of", "gather", "has_folds", "join_predictions"]
 
 PREDICTIONS = "predictions.csv"
-"""Of a fold: what its best checkpoint makes of the samples it validates. Of the run: of all samples."""
+"""Predictions of a fold's best checkpoint on its validation samples; for the whole run, on all samples."""
 SPLITS = ("val", "test")
 
 
@@ -23,7 +23,7 @@ def fold_of(run: RunDir, index: int) -> RunDir:
 
 
 def folds_of(run: RunDir) -> list[RunDir]:
-    """Those that were begun, in their order."""
+    """The folds that were started, in order."""
     folder = run.path / FOLDS
     found = [RunDir(path) for path in folder.iterdir() if path.name.isdigit()] if folder.is_dir() else []
     return sorted((fold for fold in found if fold.config_path.is_file()), key=lambda fold: int(fold.path.name))
@@ -34,18 +34,19 @@ def has_folds(run: RunDir) -> bool:
 
 
 def finished_folds(run: RunDir) -> dict[int, dict[str, Any]]:
-    """The results of the folds that have any, by their number."""
+    """The results of the folds that have any, by fold number."""
     found = {int(fold.path.name): read_json(fold.results_path, {}) for fold in folds_of(run)}
     return {number: results for number, results in found.items() if results.get("val")}
 
 
 def gather(results: dict[int, dict[str, Any]]) -> dict[str, Any]:
-    """The results of all folds as those of one run: ``val`` and ``test`` are means, ``std`` their deviations, with n - 1.
-    What a single fold has measured has no deviation. Each fold's checkpoint was picked on what it validates, so the means
-    of ``val`` flatter a little; and as folds share training samples, ``std`` does not tell how sure a mean is.
+    """Aggregates the results of all folds: ``val`` and ``test`` are means, ``std`` sample standard deviations (n - 1).
+
+    A metric measured in a single fold has no deviation. Each fold's checkpoint was selected on its validation samples, so
+    the means of ``val`` are slightly optimistic; folds share training samples, so ``std`` is not the error of a mean.
 
     Args:
-        results: of each fold, at least one.
+        results: results of each fold; at least one fold.
     """
     metrics = {split: of_split(list(results.values()), split) for split in SPLITS}
     metrics = {split: found for split, found in metrics.items() if found}
@@ -68,7 +69,7 @@ def gather(results: dict[int, dict[str, Any]]) -> dict[str, Any]:
 
 
 def of_split(results: list[dict[str, Any]], split: str) -> dict[str, list[float]]:
-    """Each metric's values; those of folds that could not measure it, for want of a class, are left out."""
+    """Each metric's values, without those of folds that could not measure it because a class was missing."""
     names = dict.fromkeys(name for result in results for name in result.get(split) or {})
     return {name: [r[split][name] for r in results if name in (r.get(split) or {})] for name in names}
 
@@ -78,15 +79,15 @@ def mean(values: list[float]) -> float:
 
 
 def std(values: list[float]) -> float:
-    """Standard deviation of two values or more, with n - 1."""
+    """Sample standard deviation (n - 1) of at least two values."""
     return statistics.stdev(values) if all(map(math.isfinite, values)) else math.nan
 
 
 def join_predictions(run: RunDir) -> int:
-    """Writes what the folds predicted into one table, in the order of the samples.
+    """Writes the predictions of all folds into one table, in the order of the samples.
 
     Returns:
-        How many rows there are; 0 where the task keeps none, and no file.
+        The number of rows; 0 if the task stores no predictions, and then no file is written.
     """
     rows: list[dict[str, str]] = []
     for fold in folds_of(run):

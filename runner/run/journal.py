@@ -1,4 +1,4 @@
-"""The metrics of a run, one JSON line a point. This file is the truth; every tracker is its mirror."""
+"""The metrics of a run, one JSON line per point. This file is the source of truth; trackers mirror it."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class Point:
     """The metrics of one step.
 
     Attributes:
-        step: optimizer updates done so far.
+        step: number of optimizer updates done.
         time: seconds since the epoch.
-        end: byte offset in the file just behind this point.
+        end: byte offset in the file just after this point.
     """
 
     step: int
@@ -34,10 +34,10 @@ class Point:
 
 
 class Journal:
-    """Appends points. Lines are held back up to a second, so that a step costs no system call.
+    """Appends points to a file. Lines are buffered for up to a second, so that a step costs no system call.
 
     Args:
-        path: the file; made when absent.
+        path: the file; created if missing.
     """
 
     def __init__(self, path: str | Path):
@@ -63,7 +63,7 @@ class Journal:
 
     @property
     def offset(self) -> int:
-        """Bytes written so far, those still held back counted in. A checkpoint keeps this number."""
+        """Bytes written so far, including buffered ones. Checkpoints store this number."""
         return self._offset
 
     def log(self, step: int, epoch: int, metrics: dict[str, float]) -> None:
@@ -85,10 +85,10 @@ class Journal:
         self._flushed_at = time.monotonic()
 
     def truncate(self, offset: int) -> None:
-        """Forgets every point behind byte ``offset``: a resumed run writes them again."""
+        """Removes every point after byte ``offset``; a resumed run writes them again."""
         self.flush()
         if offset > self._offset:
-            raise ValueError(f"offset {offset} lies behind the end of {self.path} ({self._offset} bytes)")
+            raise ValueError(f"offset {offset} lies beyond the end of {self.path} ({self._offset} bytes)")
         self._file.truncate(offset)
         self._file.seek(0, os.SEEK_END)
         self._offset = offset
@@ -106,7 +106,7 @@ def _encode(value: float) -> float | str:
 
 
 def read_points(path: str | Path, offset: int = 0) -> Iterator[Point]:
-    """The points from byte ``offset`` on; a last line still being written is left out."""
+    """Yields the points from byte ``offset`` on, except an incomplete last line."""
     try:
         file = open(path, "rb")
     except FileNotFoundError:

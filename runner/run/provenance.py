@@ -1,4 +1,4 @@
-"""Where a run came from: the command, the code, the packages, the machine."""
+"""Provenance of a run: the command, the code, the packages and the machine."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def package_versions() -> dict[str, str]:
 
 
 def git_state(folder: str | Path = ".") -> tuple[dict | None, str]:
-    """Revision, branch and whether the tree is dirty; and the diff against the revision."""
+    """Revision, branch and whether the tree is dirty, and the diff against the revision."""
 
     def git(*arguments: str) -> str:
         return subprocess.run(
@@ -52,7 +52,7 @@ def git_state(folder: str | Path = ".") -> tuple[dict | None, str]:
 
 
 def hardware() -> dict:
-    """Cores, memory and processor; devices are added by the worker, which knows torch."""
+    """Cores, memory and CPU model; the worker adds devices, because it imports torch."""
     found: dict = {"cpu_count": os.cpu_count(), "machine": platform.machine()}
     try:
         found["memory_gib"] = round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1)
@@ -89,8 +89,8 @@ def write_provenance(
     """Writes ``provenance.json`` and, where the tree is dirty, ``git.diff``.
 
     Args:
-        choices: config group → the option taken.
-        fingerprint: of the config as it was asked for: the same command has the same.
+        choices: config group → selected option.
+        fingerprint: digest of the requested config; equal commands have the same.
     """
     provenance, diff = collect_provenance(command, seed)
     provenance["choices"] = choices or {}
@@ -103,13 +103,13 @@ def write_provenance(
 
 
 def note_worker(run: RunDir, **found) -> None:
-    """What only the worker knows of its machine: device, precision, threads."""
+    """Records the worker's device, precision and threads."""
     provenance = read_json(run.provenance_path, {})
     if provenance:
         write_json(run.provenance_path, provenance | {"worker": found})
 
 
 def noted_changes(run: RunDir) -> dict[str, object]:
-    """Values that were given when the run was gone on with: key → the newest."""
+    """Values given when the run was resumed: key → the newest value."""
     entries = read_json(run.provenance_path, {}).get("changed", [])
     return {key: now for entry in entries for key, (_, now) in entry["changes"].items()}

@@ -1,4 +1,4 @@
-"""Relative paths in a run's config mean the directory in which the run was started, wherever it is used later."""
+"""Resolves relative paths in a run's config against the directory in which the run was started."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from runner.run.files import read_json
 __all__ = ["PATHS_FROM", "absolute_paths", "start_directory"]
 
 PATHS_FROM = "paths_from"
-"""Key of the provenance of a reproduced run: where the paths of the original are relative to."""
+"""Provenance key of a reproduced run: the directory that the original's paths are relative to."""
 
 PATH_KEY = re.compile(r"(?:\w+_)?(?:path|paths|root|dir|file)")
-"""Names of settings that hold a path from the working directory."""
+"""Names of settings that hold a path relative to the working directory."""
 
 
 def start_directory(run: RunDir) -> Path | None:
-    """Where the run was started; None if it does not say, or if the directory does not exist here."""
+    """The directory in which the run was started; None if it is not recorded or does not exist here."""
     provenance = read_json(run.provenance_path, {})
     folder = provenance.get(PATHS_FROM) or provenance.get("working_directory")
     return Path(folder) if folder and Path(folder).is_dir() else None
 
 
 def absolute_paths(run: RunDir, config: dict[str, Any], given: Collection[str] = ()) -> dict[str, Any]:
-    """The config of a run with the relative paths of its data and weights made absolute. The stored config keeps them.
+    """The config of a run with absolute paths of its data and weights. The stored config keeps the relative ones.
 
-    A path is left alone if it exists in the present directory only, as for a run that was copied with its data.
+    A path that exists only in the current directory is kept, as for a run that was copied together with its data.
 
     Args:
-        given: dotted keys that were typed now, relative to the present directory.
+        given: dotted keys set by the current command, whose paths are relative to the current directory.
     """
     start = start_directory(run)
     if start is None or start == Path.cwd():

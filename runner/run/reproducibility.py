@@ -1,4 +1,4 @@
-"""The same run again: what differs between then and now, and whether it came out the same to the last bit."""
+"""Compares a run with its reproduction: differences of the environment, and whether the results are bit-identical."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ IGNORED = ("seconds", "best.checkpoint")
 
 
 def differences_of_place(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
-    """One line for each thing of code, versions and hardware that may change the numbers.
+    """One line for each difference in code, versions or hardware that may change the results.
 
     Args:
-        before, now: as ``provenance.json`` keeps them.
+        before, now: contents of ``provenance.json``.
     """
     lines = code_differences(before.get("git"), now.get("git"), before.get("diff"), now.get("diff"))
     for key in ("python", "platform"):
@@ -51,10 +51,10 @@ def difference(what: str, before: Any, now: Any) -> list[str]:
 class MetricsProof:
     """
     Attributes:
-        num_points: numbers in the journals of then and now.
-        num_different: of those at the same place.
-        largest: the largest difference of each metric that has one.
-        first: where they part: ``step 17: train/loss 0.31 → 0.32``.
+        num_points: number of values in both journals.
+        num_different: number of values that differ at the same position.
+        largest: the largest absolute difference of each metric that differs.
+        first: the first difference: ``step 17: train/loss 0.31 → 0.32``.
     """
 
     num_points: tuple[int, int] = (0, 0)
@@ -68,16 +68,16 @@ class MetricsProof:
 
 
 def compare_metrics(before: RunDir, now: RunDir) -> MetricsProof:
-    """Number by number, in the order of writing."""
+    """Compares the two journals value by value, in the order of writing."""
     old, new = numbers_of(before), numbers_of(now)
     proof = MetricsProof((len(old), len(new)))
-    for place in old.keys() & new.keys():
-        if same_number(old[place], new[place]):
+    for position in old.keys() & new.keys():
+        if same_number(old[position], new[position]):
             continue
         proof.num_different += 1
-        key = place[2]
-        proof.largest[key] = max(proof.largest.get(key, 0.0), abs(old[place] - new[place]))
-    parted = [place for place in old if place not in new or not same_number(old[place], new[place])]
+        key = position[2]
+        proof.largest[key] = max(proof.largest.get(key, 0.0), abs(old[position] - new[position]))
+    parted = [position for position in old if position not in new or not same_number(old[position], new[position])]
     if parted:
         step, _, key, _ = parted[0]
         proof.first = f"step {step}: {key} {old[parted[0]]!r} → {new.get(parted[0], 'nothing')!r}"
@@ -85,7 +85,7 @@ def compare_metrics(before: RunDir, now: RunDir) -> MetricsProof:
 
 
 def numbers_of(run: RunDir) -> dict[tuple[int, int, str, int], float]:
-    """``(step, epoch, metric, how often it was there already)`` → value."""
+    """``(step, epoch, metric, number of earlier occurrences)`` → value."""
     found: dict[tuple[int, int, str, int], float] = {}
     for point in read_points(run.metrics_path):
         for key, value in point.metrics.items():
@@ -97,7 +97,7 @@ def numbers_of(run: RunDir) -> dict[tuple[int, int, str, int], float]:
 
 
 def compare_results(before: RunDir, now: RunDir) -> list[str]:
-    """One line for each value of ``results.json`` that is another; times do not count."""
+    """One line for each value of ``results.json`` that differs, except times."""
     old, new = (flat(read_json(run.results_path, {})) for run in (before, now))
     keys = [key for key in {**old, **new} if not f".{key}".endswith(tuple(f".{name}" for name in IGNORED))]
     return [f"{key}: {old.get(key)!r} → {new.get(key)!r}" for key in keys if not same_number(old.get(key), new.get(key))]

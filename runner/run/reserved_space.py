@@ -1,4 +1,4 @@
-"""A little room in a run directory that a full disk cannot take: for the words that say so."""
+"""Reserves space in a run directory, so that the status can still be written when the disk is full."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ NAME = ".room"
 
 
 def hold_room(run: RunDir) -> None:
-    """Takes it, and so tries whether the directory can be written.
+    """Reserves the space, which also verifies that the directory is writable.
 
     Raises:
-        CheckpointError: it cannot.
+        CheckpointError: the directory is not writable.
     """
     path = run.path / NAME
     try:

@@ -1,4 +1,4 @@
-"""How often a run went back to an earlier checkpoint because its numbers had gone wrong: ``roll_backs.json``."""
+"""Rollbacks of a run to an earlier checkpoint after non-finite or diverging losses: ``roll_backs.json``."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["add_roll_back", "lr_scale", "read_roll_backs"]
 
 
 def read_roll_backs(run: RunDir) -> list[dict[str, Any]]:
-    """The oldest first: ``reason``, ``checkpoint`` (None is the beginning), ``lr_factor``."""
+    """The rollbacks, oldest first: ``reason``, ``checkpoint`` (None for the beginning), ``lr_factor``."""
     return read_json(run.path / "roll_backs.json", [])
 
 
@@ -23,5 +23,5 @@ def add_roll_back(run: RunDir, reason: str, checkpoint: str | None, lr_factor: f
 
 
 def lr_scale(run: RunDir) -> float:
-    """What the config's learning rate is multiplied by, after all of them."""
+    """The product of all rollbacks' learning-rate factors, applied to the config's learning rate."""
     return math.prod(entry["lr_factor"] for entry in read_roll_backs(run))

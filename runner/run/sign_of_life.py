@@ -1,4 +1,4 @@
-"""A running run tells other machines that it is alive."""
+"""Signals to other machines that a run is alive."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ EVERY_S = 30
 
 @contextmanager
 def signs_of_life(run: RunDir, every_s: float = EVERY_S) -> Iterator[None]:
-    """Touches the run's status as long as the block lasts. ``read_status`` on another machine takes a run whose status
-    was not touched for minutes as lost, so that ``resume=auto`` there goes on with it."""
+    """Touches the run's status file while the context is active. On another machine, ``read_status`` reports a run as lost
+    if its status has not been touched for minutes, so that ``resume=auto`` continues it there."""
     over = threading.Event()
 
     def touch() -> None:
@@ -25,7 +25,7 @@ def signs_of_life(run: RunDir, every_s: float = EVERY_S) -> Iterator[None]:
             try:
                 os.utime(run.status_path)
             except OSError:
-                pass  # a file system that is away for a while costs no run
+                pass  # a temporarily unavailable file system must not end the run
 
     thread = threading.Thread(target=touch, name="signs of life", daemon=True)
     thread.start()

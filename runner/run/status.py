@@ -1,4 +1,4 @@
-"""What became of a run: truthful even when its process was killed."""
+"""The status of a run, correct even if its process was killed."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from runner.run.files import read_json, write_json
 __all__ = ["SILENT_S", "State", "Status", "is_untouched", "process_started_at", "read_status", "reject_running", "write_status"]
 
 SILENT_S = 300
-"""A run on another machine that gave no sign of life for so many seconds is lost. Clocks may differ by less than that."""
+"""Seconds without a sign of life after which a run on another machine is lost. Clocks may differ by less than this."""
 
 _begun_at: dict[str, float] = {}
-"""Runs of which this process has begun an attempt, and when by the monotonic clock: the wall clock may be set back."""
+"""Start times of this process's attempts by the monotonic clock, since the wall clock may be set back."""
 
 State = Literal["created", "running", "finished", "pruned", "failed", "interrupted", "lost"]
 
 
 @dataclass(frozen=True)
 class Status:
-    """``lost`` is never written: it is what a reader finds when the process of a running run is gone. Its step is that of
-    the newest checkpoint."""
+    """State and progress of a run. ``lost`` is never written: readers report it if the process of a running run is gone;
+    the step is then that of the newest checkpoint."""
 
     state: State = "created"
     attempt: int = 0
@@ -42,7 +42,7 @@ class Status:
 
 
 def process_started_at(pid: int) -> float | None:
-    """Start of a process in clock ticks since boot: tells a process from a later one with its number."""
+    """Start of a process in clock ticks since boot, which distinguishes it from a later process with the same id."""
     try:
         with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
             fields_after_name = file.read().rpartition(")")[2].split()
@@ -52,11 +52,11 @@ def process_started_at(pid: int) -> float | None:
 
 
 def is_alive(status: Status, heard_at: float) -> bool:
-    """Whether the run's process lives. One on another host cannot be seen from here: it is believed as long as it gives
-    signs of life (``runner.run.sign_of_life``).
+    """Whether the run's process is alive. A process on another host cannot be checked directly; it counts as alive while
+    it gives signs of life (``runner.run.sign_of_life``).
 
     Args:
-        heard_at: when its status was last written or touched, in Unix seconds.
+        heard_at: time at which its status was last written or touched, in Unix seconds.
     """
     if status.pid is None:
         return False
@@ -94,7 +94,7 @@ def heard_at(run: RunDir) -> float:
 
 
 def is_untouched(run: RunDir) -> bool:
-    """Whether no process has ever executed it: its directory holds nothing but what it was made with."""
+    """Whether the run was never executed: its directory contains only the files it was created with."""
     status = read_status(run)
     return status.state == "created" and status.attempt == 0
 
@@ -102,10 +102,10 @@ def is_untouched(run: RunDir) -> bool:
 def reject_running(run: RunDir, elsewhere: bool = True) -> None:
     """
     Args:
-        elsewhere: also where a process of another machine is said to be at it, of which nobody here knows whether it lives.
+        elsewhere: whether to reject also runs on other machines, whose processes cannot be checked directly.
 
     Raises:
-        UserError: another process is at the run.
+        UserError: another process is executing the run.
     """
     status = read_status(run)
     here = status.host == socket.gethostname()
@@ -117,7 +117,7 @@ def reject_running(run: RunDir, elsewhere: bool = True) -> None:
 
 
 def saved_step(run: RunDir) -> int:
-    """Of the newest checkpoint listed: as far as anybody can tell."""
+    """Step of the newest listed checkpoint."""
     try:
         listed = read_json(run.checkpoints / "index.json", [])
         return int(listed[-1]["step"]) if listed else 0
@@ -126,7 +126,7 @@ def saved_step(run: RunDir) -> int:
 
 
 def elapsed_s(run: RunDir, status: Status) -> float | None:
-    """Duration of the present attempt; another process than the one that began it knows only the timestamps."""
+    """Duration of the current attempt; processes other than the one that started it rely on the timestamps."""
     begun_at = _begun_at.get(str(run.path))
     if begun_at is not None and status.pid == os.getpid():
         return round(time.monotonic() - begun_at, 3)
@@ -134,7 +134,7 @@ def elapsed_s(run: RunDir, status: Status) -> float | None:
 
 
 def write_status(run: RunDir, **changes) -> Status:
-    """Writes the status anew with ``changes``; a change to ``running`` begins an attempt of this process."""
+    """Updates the status with ``changes``; a change to ``running`` starts an attempt of this process."""
     status = read_status(run)
     if changes.get("state") == "running" and "attempt" not in changes:
         pid = os.getpid()

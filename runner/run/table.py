@@ -1,4 +1,4 @@
-"""Rows of plain values as a table of text."""
+"""Rows of plain values as a text table."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ __all__ = ["flattened", "rows_as_csv"]
 
 
 def rows_as_csv(rows: Sequence[dict[str, Any]]) -> str:
-    """A line a row, with a header line; nested values are columns of their own, ``probs.cat``."""
+    """CSV with a header and one line per row; nested values become separate columns such as ``probs.cat``."""
     text = io.StringIO()
     flat = [flattened(row) for row in rows]
-    # Rows name their likest classes first, each its own: in columns they stand in the classes' order.
+    # Each row lists its most likely classes first; columns use the order of the classes instead.
     nested = [key for row in flat for key in row if key not in rows[0] and "." in key]
     plain = [key for row in flat for key in row if key not in nested]
     columns = [*dict.fromkeys(plain), *sorted(set(nested), key=natural)]
@@ -26,7 +26,7 @@ def rows_as_csv(rows: Sequence[dict[str, Any]]) -> str:
 
 
 def natural(name: str) -> list[tuple[int, str]]:
-    """Sorts ``class 10`` behind ``class 9``."""
+    """Sort key that puts ``class 10`` after ``class 9``."""
     return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name) if part]
 
 

@@ -1,6 +1,6 @@
-"""Executes a run directory, and nothing else: ``python -m runner.worker RUN_DIR``.
+"""Executes a run directory: ``python -m runner.worker RUN_DIR``.
 
-It never sees the command line that made the directory, and composes nothing.
+The worker uses only the directory: it neither sees the original command line nor composes a config.
 """
 
 from __future__ import annotations
@@ -38,20 +38,20 @@ def execute(
     mirrored: bool = True,
     data: DataModule | None = None,
 ) -> dict[str, Any]:
-    """Trains what the directory says, goes on where an earlier attempt stopped, tests the best checkpoint.
+    """Trains the run, resuming an earlier attempt if there was one, and evaluates the best checkpoint.
 
-    Under an elastic agent this is one of several ranks; the first one writes the directory.
+    Under an elastic agent this process is one of several ranks; rank 0 writes to the directory.
 
     Args:
-        callbacks: further ones, that the config does not know of.
-        mirrored: whether this starts the run's mirror, where its config asks for one.
-        data: as the config has it, where somebody has set it up already.
+        callbacks: additional callbacks that are not in the config.
+        mirrored: whether to start the run's tracking mirror, if its config enables one.
+        data: the config's data module, if it is already set up.
 
     Returns:
         The run's results, as in ``results.json``.
 
     Raises:
-        RunnerError: what ended the run before its time. The status on disk says the same.
+        RunnerError: the run failed or was interrupted. The status on disk contains the same reason.
     """
     run = run if isinstance(run, RunDir) else RunDir(Path(run).absolute())
     config = OmegaConf.load(run.config_path)
@@ -67,7 +67,7 @@ def execute(
 def run_attempts(
     run: RunDir, callbacks: Sequence[Callback], process_info: ProcessInfo, heartbeat: Heartbeat, data: DataModule | None
 ) -> dict[str, Any]:
-    """To the end, however often the training has to go back to an earlier checkpoint."""
+    """Repeats the training after each rollback until it finishes."""
     while True:
         try:
             return Execution(run, OmegaConf.load(run.config_path), callbacks, process_info, heartbeat, data).results()
@@ -77,18 +77,18 @@ def run_attempts(
 
 
 def roll_back(run: RunDir, error: RollBack, process_info: ProcessInfo) -> None:
-    """Notes that the run goes on from its last good checkpoint with a lower learning rate.
+    """Records that the run resumes from its last good checkpoint with a lower learning rate.
 
     Raises:
-        NonFiniteLossError: it has done so too often.
+        NonFiniteLossError: the limit of rollbacks is reached.
     """
     times = len(read_roll_backs(run))
     if times >= error.most:
         raise NonFiniteLossError(f"{error} The run went back {times} times already (guard.most).") from None
     target = last_checkpoint(run)
-    barrier()  # every rank has counted before the first one adds
+    barrier()  # all ranks must count before rank 0 adds a rollback
     if process_info.is_first:
         add_roll_back(run, str(error), None if target is None else target.file, error.lr_factor)
         start = "the beginning" if target is None else f"{target.file} (step {target.step})"
-        log.warning("%s Going on from %s with %g times the learning rate.", error, start, lr_scale(run))
+        log.warning("%s Resuming from %s with %g times the learning rate.", error, start, lr_scale(run))
     barrier()

@@ -1,4 +1,4 @@
-"""Whether a training has samples, features and steps, and validates where a validation is needed: before any work."""
+"""Checks before training that there are samples, features and steps, and a validation split where one is needed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["check_batch_counts", "loader_length"]
 def check_batch_counts(data: DataModule, config: dict[str, Any]) -> None:
     """
     Args:
-        data: set up, with its rank and its balance.
+        data: set up, with its rank and class balance.
         config: resolved.
 
     Raises:
@@ -47,7 +47,7 @@ def num_samples(data: DataModule, split: str) -> int:
 
 
 def loader_length(data: DataModule, split: str) -> int | None:
-    """Batches of one epoch of a split; None where the loader does not know."""
+    """Number of batches in one epoch of a split; None if the loader has no length."""
     loader = {"train": data.train_dataloader, "val": data.val_dataloader, "test": data.test_dataloader}[split]()
     try:
         return len(loader)
@@ -56,10 +56,10 @@ def loader_length(data: DataModule, split: str) -> int | None:
 
 
 def used_batches(data: DataModule, trainer: dict[str, Any], split: str) -> int | None:
-    """Batches of one epoch that the trainer uses; None where that is unknown.
+    """Number of batches per epoch that the trainer uses; None if unknown.
 
     Raises:
-        UserError: there are samples, or have to be, but no batch.
+        UserError: a split that has or needs samples yields no batch.
     """
     count = num_samples(data, split)
     if not count:
@@ -98,7 +98,7 @@ def no_batch(data: DataModule, split: str, count: int) -> str:
 
 
 def least_share(batches: int) -> float:
-    """The smallest share, of two digits or as many as it takes, that leaves one batch."""
+    """The smallest fraction that leaves one batch, rounded to two digits, or more if necessary."""
     digits = 2
     while True:
         share = math.ceil(10**digits / batches) / 10**digits
@@ -110,7 +110,7 @@ def least_share(batches: int) -> float:
 def check_validation_interval(trainer: dict[str, Any], batches: int | None) -> None:
     """
     Raises:
-        UserError: the trainer would fail, or never validate.
+        UserError: the trainer would fail or never validate.
     """
     interval = trainer.get("val_check_interval")
     if batches is None or not isinstance(interval, int) or isinstance(interval, bool):
@@ -130,7 +130,7 @@ def check_validation_interval(trainer: dict[str, Any], batches: int | None) -> N
 
 
 def total_batches(trainer: dict[str, Any], batches: int) -> int | None:
-    """Training batches of the whole run; None where only the clock ends it."""
+    """Number of training batches in the whole run; None if only a time limit ends it."""
     epochs, steps = trainer.get("max_epochs"), trainer.get("max_steps")
     ends = []
     if isinstance(epochs, int) and epochs > 0:
@@ -143,7 +143,7 @@ def total_batches(trainer: dict[str, Any], batches: int) -> int | None:
 def check_monitor(config: dict[str, Any], has_split: bool) -> None:
     """
     Raises:
-        UserError: something waits for a validation metric that is never computed.
+        UserError: a setting needs a validation metric that is never computed.
     """
     reason = "trainer.limit_val_batches=0 turns validation off" if has_split else "there are no validation samples"
     needs = []

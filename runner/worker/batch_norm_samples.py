@@ -1,4 +1,4 @@
-"""Whether each batch norm that trains gets two values per channel: in training it cannot normalize a single one."""
+"""Checks that each training batch norm gets at least two values per channel, since it cannot normalize one."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ __all__ = ["check_batch_norms", "smallest_pass", "values_per_channel"]
 
 @contextmanager
 def values_per_channel(model: nn.Module) -> Iterator[dict[nn.Module, int]]:
-    """Within it, a forward pass notes how many values per channel each batch norm gets (the least, over its calls)."""
+    """Context in which a forward pass records how many values per channel each batch norm gets (minimum over calls)."""
     counts: dict[nn.Module, int] = {}
 
     def note(module: nn.Module, inputs: tuple[Any, ...]) -> None:
@@ -45,12 +45,12 @@ def check_batch_norms(
 ) -> None:
     """
     Args:
-        counts: values per channel that each batch norm gets of one sample.
+        counts: number of values per channel that each batch norm gets per sample.
         data: set up.
         config: resolved.
 
     Raises:
-        UserError: a batch norm that trains would get one value per channel.
+        UserError: a training batch norm would get a single value per channel.
     """
     single = {id(module) for module, count in counts.items() if count == 1}
     if not any(id(norm) in single for norm in trained_norms(model, config.get("transfer"))):
@@ -63,7 +63,7 @@ def check_batch_norms(
 
 
 def trained_norms(model: nn.Module, transfer: Any) -> list[_BatchNorm]:
-    """Batch norms that ever use the statistics of a batch."""
+    """Batch norms that use batch statistics at some point of the training."""
     norms = list(batch_norms(model.modules()))
     callback = build(transfer) if transfer else None
     if isinstance(callback, FrozenBackbone) or (isinstance(callback, Unfreezing) and callback.batch_norm == "still"):
@@ -73,7 +73,7 @@ def trained_norms(model: nn.Module, transfer: Any) -> list[_BatchNorm]:
 
 
 def smallest_pass(data: DataModule, config: dict[str, Any], world_size: int = 1) -> tuple[int, str]:
-    """The fewest training samples that go through the model at once, and the cause in words."""
+    """The smallest number of training samples in one forward pass, and a description of its cause."""
     hardware = config.get("hardware") or {}
     size = hardware.get("micro_batch")
     size = size if isinstance(size, int) and not isinstance(size, bool) else None
@@ -99,7 +99,7 @@ def cause_of(data: DataModule, batch: int, share: int, passes: int, size: int | 
 
 
 def batch_sizes(data: DataModule, trainer: dict[str, Any]) -> list[int]:
-    """Of the first and the last training batch of an epoch."""
+    """Sizes of the first and the last training batch of an epoch."""
     sampler = getattr(data.train_dataloader(), "batch_sampler", None)
     count, size_of = loader_length(data, "train"), getattr(sampler, "size_of", None)
     if size_of is None or not count:

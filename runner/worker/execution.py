@@ -79,8 +79,8 @@ class Execution:
         self.stopped: str | None = None
         self.resumed = last_checkpoint(run)
         if self.resumed is not None:
-            before, told = read_json(run.facts_path, {}), noted_changes(run)
-            check_resume(self.resumed, self.config, before, facts.as_dict(), told)
+            before, known_changes = read_json(run.facts_path, {}), noted_changes(run)
+            check_resume(self.resumed, self.config, before, facts.as_dict(), known_changes)
         if process_info.is_first:
             write_json(run.facts_path, facts.as_dict() | {"dropped": self.data.dropped.as_list()})
             write_text(run.config_path, to_yaml(self.config), durable=True)
@@ -93,7 +93,7 @@ class Execution:
     def make_data(self, raw: dict[str, Any]) -> DataModule:
         data = make_data(absolute_paths(self.run, raw))
         with FileLock(self.run.path / ".prepare.lock") if self.process_info.under_agent else nullcontext():
-            data.prepare_data()  # one rank after the other: the first one downloads
+            data.prepare_data()  # one rank at a time: the first one downloads
         data.setup("fit")
         return data
 
@@ -102,8 +102,8 @@ class Execution:
         return self.config["debug"]["kind"] == "find_lr"
 
     def take_found_lr(self) -> None:
-        """Puts the number into the run's config in place of ``auto``: a resumed run goes on with it."""
-        messages.text("optimizer.lr=auto: a learning-rate range test comes first.")
+        """Runs the learning-rate finder and writes its result into the run's config, so that a resumed run keeps it."""
+        messages.text("optimizer.lr=auto: running a learning-rate range test first.")
         test = self.find_lr()
         rate = chosen_lr(test, self.config)
         self.config = self.config | {"optimizer": self.config["optimizer"] | {"lr": rate}}
@@ -112,7 +112,7 @@ class Execution:
         messages.text(f"optimizer.lr={rate:.3g}, found in {len(test.rates)} steps (plots/lr_finder.png).")
 
     def measure_hardware(self) -> str:
-        """Puts what was measured to be fastest into the run's config, in place of null; tells why."""
+        """Writes the fastest measured settings into the run's config, replacing null. Returns the reason."""
         node, why = hardware_by_measure(self.run, self.config, self.data, self.make_task, self.process_info)
         self.config = self.config | {"hardware": node}
         if self.process_info.is_first:
@@ -181,7 +181,7 @@ class Execution:
         self.fit(trainer)
         check_trained(trainer.global_step)
         trainer.logger.save(durable=True)
-        barrier()  # every rank finds the same checkpoints
+        barrier()  # all ranks must see the same checkpoints
         results = self.evaluate(trainer)
         if self.process_info.is_first:
             if self.config.get("folds"):
@@ -200,12 +200,12 @@ class Execution:
             self.stopped = str(error)
             messages.text(self.stopped)
         except BaseException:
-            with suppress(OSError):  # on a full disk, it is the first error that counts
+            with suppress(OSError):  # on a full disk, the original error must be reported
                 trainer.logger.close()
             raise
 
     def evaluate(self, trainer: Trainer) -> dict[str, Any]:
-        """Metrics of the best checkpoint on val and, where there is one, test."""
+        """Metrics of the best checkpoint on the validation split and, if it exists, the test split."""
         step, epoch = trainer.global_step, trainer.current_epoch
         best = best_checkpoint(self.run)
         if best is not None:

@@ -1,4 +1,4 @@
-"""What a worker's process ends with."""
+"""Exit codes of worker processes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["exit_code_of"]
 
 
 def exit_code_of(work: Callable[[], object]) -> int:
-    """0 when it is done; for an error of this program its message on stderr, and the code it stands for."""
+    """Calls ``work`` and returns 0, or prints the message of a runner error and returns its exit code."""
     try:
         work()
     except RunnerError as error:

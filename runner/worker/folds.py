@@ -1,4 +1,4 @@
-"""Cross-validation as a worker sees it: how the data are cut, and what a fold predicts of what it validates."""
+"""Cross-validation in a worker: the plan of the folds and the predictions on each fold's validation samples."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ MAX_NAMED = 5
 
 
 def plan_folds(config: DictConfig, run: RunDir | None = None) -> dict[str, Any]:
-    """Sets the data up once, to tell before any training how it will be cut.
+    """Sets up the data once to determine the folds before any training.
 
     Returns:
-        ``kind`` (of the cut), ``sizes`` (samples that each fold validates), ``num_groups``, ``num_test``, ``name``,
-        ``source`` and ``digest`` of the data, ``notes`` (what a person should know).
+        ``kind`` (of the split), ``sizes`` (validation samples per fold), ``num_groups``, ``num_test``, ``name``,
+        ``source`` and ``digest`` of the data, ``notes`` (warnings for the user).
 
     Raises:
-        DataError: it cannot be cut so.
+        DataError: the data cannot be split into these folds.
     """
     plain = resolve(config, None)
     data = make_data(plain if run is None else absolute_paths(run, plain))
@@ -59,7 +59,7 @@ def rare_classes(data: DataModule) -> list[str]:
     lone = [f"{names[label]} (fold {fold})" for label, fold in cut.lone.items()]
     notes = []
     if rare:
-        notes.append(f"classes with fewer samples than there are folds, of which some folds validate none: {listed(rare)}")
+        notes.append(f"classes with fewer samples than there are folds, so some folds validate none: {listed(rare)}")
     if lone:
         notes.append(f"classes whose samples are all in one fold, which learns nothing of them: {listed(lone)}")
     return notes
@@ -71,7 +71,7 @@ def listed(names: list[str]) -> str:
 
 
 def shared_groups(data: DataModule) -> list[str]:
-    """The test split is cut before the folds, and knows nothing of groups."""
+    """Warns if groups occur in both the test split and the folds, since the test split ignores groups."""
     cut, train, test = data.fold_cut, data.splits["train"], data.splits.get("test")
     if cut.group_of is None or test is None or test.source is not train.source:
         return []
@@ -84,12 +84,12 @@ def shared_groups(data: DataModule) -> list[str]:
 
 
 def write_predictions(run: RunDir, task: Task, data: DataModule, fold: int) -> None:
-    """Writes what the best checkpoint makes of each validation sample; nothing where the task keeps no such rows."""
+    """Writes the best checkpoint's prediction for each validation sample, if the task supports prediction rows."""
     outputs = task.outputs.get("val") or {}
     rows = task.evaluated_rows(outputs) if outputs else []
     if not rows:
         return
-    first = getattr(data.splits["val"].source, "first_row", 0)  # of a window of a series
+    first = getattr(data.splits["val"].source, "first_row", 0)  # row of a time-series window
     table = [
         {"index": first + index, "name": data.sample_name("val", index), "fold": fold} | row
         for index, row in zip(outputs["index"].tolist(), rows, strict=True)

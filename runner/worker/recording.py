@@ -1,4 +1,4 @@
-"""What is kept of an attempt besides what it trains: its status, its mirror, its report, its log."""
+"""Records an attempt: its status, mirror, report and log."""
 
 from __future__ import annotations
 
@@ -28,25 +28,25 @@ __all__ = ["log_file", "recorded"]
 log = logging.getLogger("runner.worker")
 
 TALKATIVE = ("pytorch_lightning", "lightning_fabric", "lightning.pytorch")
-"""Loggers whose news the run's own announcements tell better."""
+"""Loggers whose messages repeat the run's own output."""
 
 
 @contextmanager
 def recorded(run: RunDir, config: Any, mirrored: bool, heartbeat: Heartbeat) -> Iterator[None]:
-    """What the first rank does besides: the status, the mirror, the report.
+    """Context in which rank 0 maintains the run's status, tracking mirror and report.
 
     Raises:
-        UserError: another process of this machine has begun to execute the run meanwhile.
+        UserError: another process on this machine has started to execute the run.
     """
 
     def ended(state: str, reason: str) -> None:
         reached = {"step": heartbeat.step, "epoch": heartbeat.epoch} if heartbeat.step else {}
         write_status(run, state=state, reason=reason, **reached)
 
-    reject_running(run, elsewhere=False)  # two would write into one directory
+    reject_running(run, elsewhere=False)  # two processes must not write to the same directory
     hold_room(run)
     write_status(run, state="running")
-    mirrored = mirrored and not is_fold(run)  # the run that it is a fold of mirrors it too
+    mirrored = mirrored and not is_fold(run)  # the parent run mirrors its folds
     mirror = start_tracking(run, OmegaConf.to_container(config, resolve=False) if mirrored else None)
     try:
         with signs_of_life(run):
@@ -79,19 +79,19 @@ def recorded(run: RunDir, config: Any, mirrored: bool, heartbeat: Heartbeat) -> 
 
 
 def write_page(run: RunDir) -> None:
-    """Costs no run: what it trained is on the disk, and ``runner report`` makes the page again."""
+    """Writes the report page. A failure is only logged, since ``runner report`` can recreate the page."""
     try:
         write_report(run)
-    except Exception as error:  # templates and plots raise errors of every kind
+    except Exception as error:  # templates and plots raise many exception types
         log.warning("the report page was not written: %s: %s", type(error).__name__, error)
 
 
 @contextmanager
 def log_file(run: RunDir, process_info: ProcessInfo) -> Iterator[None]:
-    """Log records and warnings of this process go into ``logs/rankN.log``; the program's own to the console too."""
+    """Writes log records and warnings of this process to ``logs/rankN.log``, and runner's own also to the console."""
     handler = logging.FileHandler(run.logs / f"rank{process_info.rank}.log", encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    handler.handleError = lambda record: None  # a full disk is told of by what cannot do without it
+    handler.handleError = lambda record: None  # a full disk is reported by the writes that require space
     root = logging.getLogger()
     root.addHandler(handler)
     console = logging.StreamHandler()

@@ -143,5 +143,5 @@ def test_a_name_without_an_address_is_a_mistake(monkeypatch) -> None:
         raise socket.gaierror(-2, "Name or service not known")
 
     monkeypatch.setattr(socket, "getaddrinfo", unknown)
-    with pytest.raises(ConfigError, match="nowhere is no address"):
+    with pytest.raises(ConfigError, match="nowhere cannot be resolved"):
         may_serve("nowhere", 29400)

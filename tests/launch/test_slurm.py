@@ -93,7 +93,7 @@ def test_a_job_is_followed_to_its_end(programs, run, capsys) -> None:
     assert slurm.launch(run, config()) == {"step": 34}
     said = capsys.readouterr()
     assert "SLURM job 12" in said.out and "epoch 1/2\nepoch 2/2\n" in said.out and "submitit" not in said.out
-    assert "runs on node[1-2]" in said.err
+    assert "running on node[1-2]" in said.err
     script = (run.logs / "slurm" / "12_submission.sh").read_text()
     assert "#SBATCH --requeue" in script and "#SBATCH --signal=USR1@120" in script
 
@@ -103,7 +103,7 @@ def test_follow_false_only_submits(programs, run, capsys) -> None:
     assert slurm.launch(run, config({"follow": False})) is None
     assert "`scancel 12`" in capsys.readouterr().out
     assert read_json(run.logs / "slurm.json")["job"] == "12"
-    with pytest.raises(UserError, match="job 12 is at"):
+    with pytest.raises(UserError, match="already has SLURM job 12"):
         slurm.launch(run, config())
 
 
@@ -114,7 +114,7 @@ def test_ctrl_c_leaves_the_job_alone(programs, run, capsys, monkeypatch) -> None
     programs(sbatch="echo Submitted batch job 12")
     monkeypatch.setattr(slurm, "follow", interrupt)
     assert slurm.launch(run, config()) is None
-    assert "job 12 goes on" in capsys.readouterr().out
+    assert "job 12 continues in the background" in capsys.readouterr().out
 
 
 def test_a_refused_job_leaves_no_run_behind(programs, run) -> None:

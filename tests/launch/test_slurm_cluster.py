@@ -74,7 +74,7 @@ def test_a_job_that_goes_back_twice_is_the_run_that_never_did(slurm, tmp_path) -
     assert process.wait(timeout=600) == 0, (tmp_path / "moved.out").read_text()
 
     said = (tmp_path / "moved.out").read_text()
-    assert f"job {number} is requeued" in said and "2. time" in said and "3. time" in said
+    assert f"job {number} is requeued" in said and "attempt 2" in said and "attempt 3" in said
     assert read_status(run).attempt == 3 and not processes_on(run)
     assert start(slurm, tmp_path, "whole", "trainer.max_epochs=120", "tracking=none").wait(timeout=600) == 0
     assert points(run) == points(RunDir(tmp_path / "runs" / "whole"))

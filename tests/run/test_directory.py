@@ -55,7 +55,7 @@ def test_nearest_names_are_told(tmp_path):
 def test_an_ambiguous_part_is_refused(tmp_path):
     make_run(tmp_path, "a_mlp")
     make_run(tmp_path, "b_mlp")
-    with pytest.raises(RunNotFoundError, match="fits 2 runs"):
+    with pytest.raises(RunNotFoundError, match="matches 2 runs"):
         find_run("mlp", tmp_path)
 
 

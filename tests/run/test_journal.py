@@ -31,7 +31,7 @@ def test_offset_counts_what_is_held_back_and_truncate_forgets_what_is_behind_it(
 
 def test_truncating_behind_the_end_is_refused(tmp_path):
     journal = Journal(tmp_path / "m.jsonl")
-    with pytest.raises(ValueError, match="behind the end"):
+    with pytest.raises(ValueError, match="beyond the end"):
         journal.truncate(10)
 
 
