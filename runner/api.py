@@ -1,4 +1,4 @@
-"""The verbs as functions, for notebooks and scripts."""
+"""Python functions for runner's commands, for notebooks and scripts."""
 
 from __future__ import annotations
 
@@ -23,25 +23,25 @@ def train(
     config_dirs: Sequence[str | os.PathLike] = (),
     **values: Any,
 ) -> Run:
-    """Trains a model, tests its best checkpoint, and gives the run.
+    """Trains a model, evaluates its best checkpoint, and returns the run.
 
-    ``train("model=mlp", "optimizer.lr=0.01")`` and ``train(model="mlp", optimizer={"lr": 0.01})`` are the same.
+    ``train("model=mlp", "optimizer.lr=0.01")`` and ``train(model="mlp", optimizer={"lr": 0.01})`` are equivalent.
 
     Args:
-        overrides: in Hydra's grammar, as on the command line.
+        overrides: overrides in Hydra's grammar, as on the command line.
         experiment: a YAML file of values, as on the command line.
-        config_dirs: further folders of config groups.
-        values: overrides as Python values; a dict reaches into a node.
+        config_dirs: additional folders with config groups.
+        values: overrides as Python values; a dict sets the keys of a node.
 
     Raises:
-        ConfigError: with every mistake in the config.
-        RunnerError: whatever ended the run before its time.
+        ConfigError: contains every error in the config.
+        RunnerError: the run failed or was interrupted.
     """
     words = [*overrides, *as_overrides(values)]
     folders = [os.fspath(folder) for folder in config_dirs]
     source = [] if experiment is None else [os.fspath(experiment)]
     directory = begin(lambda: compose(words, experiment, folders), ["runner", "train", *source, *words])
-    if directory is None:  # resume=auto, and there is nothing left to do
+    if directory is None:  # resume=auto, and the run has no work left
         return Run(earlier_run(compose(words, experiment, folders)))
     launch(directory)
     return Run(directory)
@@ -55,11 +55,11 @@ def evaluate(
     Args:
         run: directory, name, MLflow run id, or ``latest``.
         split: ``train``, ``val`` or ``test``.
-        values: what differs from the run's config: ``data={"root": "other/photos"}``.
+        values: overrides of the run's config: ``data={"root": "other/photos"}``.
     """
     return load_run(run, root).evaluate(split, dict(flatten(values)))
 
 
 def predict(run: str | Path, inputs: Sequence[str] | str, root: str | Path = "runs") -> list[dict[str, Any]]:
-    """One row an input; see ``runner predict``."""
+    """Returns one row per input; see ``runner predict``."""
     return load_run(run, root).predict([inputs] if isinstance(inputs, str) else list(inputs))

@@ -1,4 +1,4 @@
-"""From a resolved config to data module, model and task: what training and inference share."""
+"""Builds data module, model and task from a resolved config, for training and inference."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def make_data(config: dict[str, Any]) -> DataModule:
 def fold_of(node: dict[str, Any]) -> Folds:
     """
     Raises:
-        ConfigError: the node means all folds, and one is needed.
+        ConfigError: the node refers to all folds where a single one is needed.
     """
     if node.get("index") is None:
         raise ConfigError(
@@ -48,7 +48,7 @@ def adapt_facts(config: dict[str, Any], facts: Facts) -> Facts:
     """The facts as the task sees them.
 
     Raises:
-        DataError: the data cannot be the task's.
+        DataError: the data do not suit the task.
     """
     return resolve_target(config["task"]["_target_"]).adapt(facts)
 
@@ -57,7 +57,7 @@ def resolve(config: DictConfig, facts: Any) -> dict[str, Any]:
     """The config as plain containers, with every ``${facts:KEY}`` replaced by its value.
 
     Raises:
-        ConfigError: something cannot be resolved.
+        ConfigError: an interpolation cannot be resolved.
     """
     problems: list[str] = []
     with facts_known(facts):

@@ -1,4 +1,4 @@
-"""Which device, precision and memory format a run uses, and why."""
+"""Selects the device, precision and memory format of a run, with reasons."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from runner.errors import ConfigError
 __all__ = ["ResolvedHardware", "choose_hardware", "describe_device"]
 
 SMALL_MODEL = 500_000
-"""Below so many parameters neither bf16 nor a second thread gains anything on a CPU."""
+"""Minimum number of parameters for which bf16 or a second thread speeds up training on a CPU."""
 
 HINTED = {"precision": "precision", "channels_last": "memory format"}
-"""What a model's ``hardware_hint`` may hold, where the config leaves it open."""
+"""Keys that a model's ``hardware_hint`` may set if the config leaves them open."""
 
 
 @dataclass
 class ResolvedHardware:
-    """What a run trains on.
+    """The hardware settings of a run.
 
     Attributes:
-        precision: as Lightning spells it.
-        num_threads: of the processor, for one operation; None leaves torch's choice.
-        reasons: one short phrase a choice.
+        precision: in Lightning's notation.
+        num_threads: number of CPU threads per operation; None keeps torch's default.
+        reasons: one short phrase per choice.
     """
 
     accelerator: str
@@ -39,14 +39,14 @@ class ResolvedHardware:
 
 
 def choose_hardware(hardware: dict[str, Any], model: nn.Module) -> ResolvedHardware:
-    """Fills what the config leaves open.
+    """Resolves the settings that the config leaves open.
 
     Args:
         hardware: the config's node ``hardware``.
-        model: built, on the CPU.
+        model: the model, on the CPU.
 
     Raises:
-        ConfigError: a device is asked for that is not there.
+        ConfigError: the requested device is not available.
     """
     reasons: list[str] = []
     accelerator = hardware.get("accelerator") or "auto"

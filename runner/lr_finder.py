@@ -1,7 +1,7 @@
-"""The learning-rate finder: a training on a throw-away model, before the one that counts.
+"""The learning-rate finder: a short training of a temporary model before the actual training.
 
-It builds model, task and trainer anew from the run's own config, with the optimizer started at the lowest rate, and
-puts the random states back where they were: what comes after does not know that it was there.
+It builds a separate model, task and trainer from the run's config, with the optimizer started at the lowest rate, and
+restores the random states afterwards, so that the training is unaffected.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def wants_finder(config: dict[str, Any]) -> bool:
 
 
 def at_lowest_rate(config: dict[str, Any]) -> dict[str, Any]:
-    """The run's config with a rate that rises from the lowest to the highest."""
+    """The run's config with a learning rate that rises from the lowest to the highest value."""
     options = LrFinder(**config.get("lr_finder") or {})
     growth = {
         "_target_": "runner.optim.range_test.exponential_range",
@@ -57,7 +57,7 @@ def find_lr(
     """
     Args:
         config: resolved.
-        make: task and hardware from a config.
+        make: builds task and hardware from a config.
     """
     options = LrFinder(**config.get("lr_finder") or {})
     with unnoticed():
@@ -69,10 +69,10 @@ def find_lr(
 
 
 def chosen_lr(test: RangeTest, config: dict[str, Any]) -> float:
-    """The rate that the config's way of choosing gives.
+    """The learning rate suggested by the configured method.
 
     Raises:
-        RunFailed: it found none.
+        RunFailed: the method found none.
     """
     way = LrFinder(**config.get("lr_finder") or {}).suggestion
     if way in test.suggestions:

@@ -1,1 +1,1 @@
-"""Losses that no library has as they are needed here."""
+"""Loss functions that are not available in PyTorch in the required form."""

@@ -1,4 +1,4 @@
-"""Losses that count samples the less the surer the model is of them (Lin et al. 2017)."""
+"""Focal losses, which reduce the weight of samples that are classified well (Lin et al. 2017)."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ __all__ = ["BinaryFocalLoss", "FocalLoss"]
 
 
 class FocalLoss(nn.Module):
-    """``−(1 − p)^γ log p`` of the true class, by a softmax.
+    """``−(1 − p)^γ log p`` of the true class, with softmax probabilities.
 
     Args:
-        gamma: 0 is the cross-entropy.
+        gamma: focusing parameter; 0 gives the cross-entropy.
         label_smoothing: share of the target spread over the other classes.
-        reduction: over the samples.
+        reduction: reduction over the samples.
     """
 
     def __init__(
@@ -44,11 +44,11 @@ class FocalLoss(nn.Module):
 
 
 class BinaryFocalLoss(nn.Module):
-    """The same by a sigmoid over one logit.
+    """The focal loss of one logit, with sigmoid probabilities.
 
     Args:
-        gamma: 0 is the binary cross-entropy.
-        reduction: over the samples.
+        gamma: focusing parameter; 0 gives the binary cross-entropy.
+        reduction: reduction over the samples.
     """
 
     def __init__(self, gamma: Annotated[float, Ge(0)] = 2.0, reduction: Literal["mean", "none"] = "mean"):

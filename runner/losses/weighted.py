@@ -15,8 +15,8 @@ class WeightedSum(nn.Module):
     """``Σ weightᵢ · lossᵢ(logits, targets)``.
 
     Args:
-        losses: each a module that takes logits and targets, given as nodes with ``_target_``.
-        weights: one a loss; 1 each when None.
+        losses: modules called with logits and targets, given as nodes with ``_target_``.
+        weights: one per loss; None for equal weights of 1.
     """
 
     def __init__(self, losses: list, weights: list[float] | None = None):

@@ -1,4 +1,4 @@
-"""Schedules that only fall: step, multistep, exponential, polynomial, cosine."""
+"""Decaying schedules: step, multistep, exponential, polynomial, cosine."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def step(
     every_epochs: Annotated[float, Gt(0)] = 4.0,
     gamma: Annotated[float, Gt(0), Le(1)] = 0.1,
 ) -> Schedule:
-    """Multiply the learning rate by ``gamma`` every so many epochs."""
+    """Multiply the learning rate by ``gamma`` every ``every_epochs`` epochs."""
     require_length("step", total_steps, steps_per_epoch)
     require(
         every_epochs > 0, f"scheduler.every_epochs={every_epochs}: a number of epochs above 0 was expected."
@@ -57,7 +57,7 @@ def exponential(
     steps_per_epoch: int,
     gamma: Annotated[float, Gt(0), Le(1)] = 0.9,
 ) -> Schedule:
-    """Multiply the learning rate by ``gamma`` an epoch, smoothly: a part of it at every step."""
+    """Multiply the learning rate by ``gamma`` per epoch, in equal factors at every step."""
     require_length("exponential", total_steps, steps_per_epoch)
     _require_gamma(gamma)
     return Schedule(ExponentialLR(optimizer, gamma ** (1 / steps_per_epoch)))
@@ -69,7 +69,7 @@ def polynomial(
     steps_per_epoch: int,
     power: Annotated[float, Gt(0)] = 0.9,
 ) -> Schedule:
-    """Fall to zero as ``(1 − t / total)^power``; power 1 is a straight line."""
+    """Decay to zero as ``(1 − t / total)^power``; power 1 is linear."""
     require_length("polynomial", total_steps, steps_per_epoch)
     require(power > 0, f"scheduler.power={power}: a power above 0 was expected.")
     return Schedule(PolynomialLR(optimizer, total_steps, power))
@@ -83,7 +83,7 @@ def cosine(
     warmup_epochs: Annotated[float, Ge(0)] | None = None,
     floor: Annotated[float, Ge(0), Lt(1)] = 0.0,
 ) -> Schedule:
-    """Rise in a straight line, then fall along half a cosine (Loshchilov and Hutter, "SGDR", 2016).
+    """Linear warmup, then decay along half a cosine (Loshchilov and Hutter, "SGDR", 2016).
 
     Args:
         optimizer: its learning rate is the peak.
@@ -112,7 +112,7 @@ def cosine(
 
 @dataclass
 class WarmupCosine:
-    """The factor at a step. An object and not a function, so that a checkpoint holds its plain numbers."""
+    """The factor at a step. A class rather than a function, so that a checkpoint holds its plain numbers."""
 
     total_steps: int
     warmup_steps: int

@@ -1,4 +1,4 @@
-"""One cycle for each phase of a training: the head alone first, then all of it."""
+"""One cycle per training phase: first the head alone, then all layers."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class PhaseCycles(LRScheduler):
         super().__init__(optimizer)
 
     def place(self, step: int) -> tuple[int, float, bool]:
-        """Phase, how far its rise or fall is, from 0 to 1, and whether it rises."""
+        """Phase, progress of its rise or fall from 0 to 1, and whether it rises."""
         phase = next((i for i, end in enumerate(self.ends) if step < end), len(self.ends) - 1)
         begin = self.ends[phase - 1] if phase else 0
         length = max(1, self.ends[phase] - begin - 1)
@@ -87,7 +87,7 @@ def phase_cycles(
     base_momentum: Annotated[float, Ge(0), Lt(1)] = 0.85,
     max_momentum: Annotated[float, Ge(0), Lt(1)] = 0.95,
 ) -> Schedule:
-    """One cycle while the head trains alone, another one for all layers, as fast.ai's ``fine_tune`` has it.
+    """One cycle for the head alone and another for all layers, as in fast.ai's ``fine_tune``.
 
     Args:
         optimizer: its learning rate is the head's peak in the first phase.
@@ -104,7 +104,7 @@ def phase_cycles(
         max_momentum: momentum at both ends.
 
     Raises:
-        UserError: the head's epochs are all there are.
+        UserError: the head's epochs take up the whole training.
     """
     require_length("phase_cycles", total_steps, steps_per_epoch)
     head_steps = head_epochs * steps_per_epoch

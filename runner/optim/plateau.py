@@ -1,4 +1,4 @@
-"""The schedule that waits: the learning rate falls when a metric has stopped getting better."""
+"""A schedule that reduces the learning rate when a metric stops improving."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ def plateau(
 
     Args:
         optimizer: starts at its learning rate.
-        total_steps: does not matter here.
-        steps_per_epoch: does not matter here.
+        total_steps: not used.
+        steps_per_epoch: not used.
         monitor: the metric to watch; that of ``task.monitor`` when None, or else ``val/loss``.
         mode: whether a lower or a higher value is better; only needed for a metric whose name does not show it.
         factor: what the learning rate is multiplied by.
-        patience: epochs without a better metric that are let pass; those with a validation count.
-        threshold: the least relative change that counts as better.
-        cooldown: epochs after a fall that do not count.
-        min_lr: the learning rate never falls below.
+        patience: number of validated epochs without improvement before the learning rate is reduced.
+        threshold: minimum relative change that counts as an improvement.
+        cooldown: number of epochs after a reduction that are ignored.
+        min_lr: lower bound of the learning rate.
 
     Raises:
         UserError: a value out of its range.

@@ -1,4 +1,4 @@
-"""A schedule's learning rates, step by step, without a training."""
+"""Previews a schedule's learning rates without training."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ def preview_schedule(
     total_steps: int,
     steps_per_epoch: int,
 ) -> tuple[list[float], list[float] | None]:
-    """Learning rate and momentum at each step; momentum is None where it stays.
+    """Learning rate and momentum at each step; momentum is None if it is constant.
 
-    A schedule that waits for a metric is shown as if the metric never got better.
+    A schedule that depends on a metric is shown as if the metric never improved.
     """
     parameter = torch.nn.Parameter(torch.zeros(2, 2))
     optimizer = optimizer_factory([{"params": [parameter], "lr_factor": 1.0}])
@@ -31,7 +31,7 @@ def preview_schedule(
     group = optimizer.param_groups[0]
     rates, momenta = [], []
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # there is no optimizer.step() before scheduler.step()
+        warnings.simplefilter("ignore")  # the preview never calls optimizer.step() before scheduler.step()
         for step in range(1, total_steps + 1):
             rates.append(float(group["lr"]))
             momenta.append(float(group["betas"][0] if "betas" in group else group.get("momentum", 0.0)))

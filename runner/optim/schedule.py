@@ -1,4 +1,4 @@
-"""What every schedule returns, and how the settings of all of them are checked.
+"""The return type of schedules, and the checks shared by them.
 
 A schedule is a factory, called as ``factory(optimizer, total_steps=…, steps_per_epoch=…)``. The optimizer's
 learning rate is the highest one, whatever the schedule; a step is an optimizer update.
@@ -21,7 +21,7 @@ class Schedule:
     """A scheduler, and when to step it.
 
     Attributes:
-        scheduler: torch's.
+        scheduler: a PyTorch learning-rate scheduler.
         interval: after every optimizer step, or after every validated epoch.
         monitor: the metric that ``scheduler.step`` takes; none for a curve fixed beforehand.
     """
@@ -42,7 +42,7 @@ def require(holds: bool, message: str) -> None:
 
 
 def require_length(name: str, total_steps: int, steps_per_epoch: int) -> None:
-    """Refuse a training of unknown or no length."""
+    """Reject a training of unknown or zero length."""
     require(
         total_steps >= 1 and steps_per_epoch >= 1,
         f"scheduler={name} needs to know how long the training is, and got {total_steps} steps in all, "
@@ -51,5 +51,5 @@ def require_length(name: str, total_steps: int, steps_per_epoch: int) -> None:
 
 
 def epochs_to_steps(epochs: float, steps_per_epoch: int) -> int:
-    """Optimizer steps in so many epochs, at least one."""
+    """Number of optimizer steps in ``epochs`` epochs, at least one."""
     return max(1, round(epochs * steps_per_epoch))

@@ -1,4 +1,4 @@
-"""Any optimizer of timm, by its name."""
+"""Optimizers of timm, selected by name."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ def timm_optimizer(
 
     Args:
         params: parameters, or groups of them.
-        name: as ``timm.optim.list_optimizers()`` has it.
+        name: a name listed by ``timm.optim.list_optimizers()``.
         lr: learning rate.
-        weight_decay: of the groups that do not say their own.
-        options: further arguments of that optimizer, by name.
+        weight_decay: weight decay of groups that do not set their own.
+        options: additional arguments of the optimizer, by name.
 
     Raises:
-        UserError: there is no such optimizer, or it does not take these arguments; with the nearest names.
+        UserError: the optimizer does not exist (the message lists similar names) or rejects these arguments.
     """
     if name not in list_optimizers():
         near = get_close_matches(name, list_optimizers(), n=3)

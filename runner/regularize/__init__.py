@@ -1,1 +1,1 @@
-"""What holds a model back from learning by heart, as callbacks of the training."""
+"""Regularization methods, implemented as training callbacks."""

@@ -1,4 +1,4 @@
-"""Batch-norm statistics of weights that no training step has seen: averaged ones."""
+"""Batch-norm statistics for averaged weights, which no training step has used."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["measure_statistics", "training_norms"]
 
 
 def training_norms(model: nn.Module) -> list[_BatchNorm]:
-    """Batch norms that follow the data at present; a frozen backbone's do not."""
+    """Batch norms that currently update their statistics, which excludes those of a frozen backbone."""
     return [m for m in model.modules() if isinstance(m, _BatchNorm) and m.training and m.running_mean is not None]
 
 
@@ -28,7 +28,7 @@ def measure_statistics(
 ) -> None:
     """Sets mean and variance of ``norms`` to those of the first training batches of epoch 0.
 
-    The modes of all modules and the random state are as before, afterwards.
+    The modes of all modules and the random state are restored afterwards.
     """
     if not norms:
         return
@@ -57,7 +57,7 @@ def measure_statistics(
 
 
 def train_batches(trainer: pl.Trainer) -> Iterable[Any]:
-    """By a loader of its own, in this process: the one in use is in the middle of an epoch."""
+    """Batches from a separate loader in this process, since the trainer's loader is in the middle of an epoch."""
     data = trainer.datamodule
     workers, data.num_workers = data.num_workers, 0
     try:

@@ -1,4 +1,4 @@
-"""The callbacks that the group ``regularization`` asks for."""
+"""Creates the callbacks configured in the group ``regularization``."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["averaging_callbacks", "clipping", "regularizing_callbacks"]
 
 
 def regularizing_callbacks(options: dict[str, Any], task: Any, seed: int) -> list[Callback]:
-    """What changes the steps of a training.
+    """Callbacks that modify training steps.
 
     Args:
         options: the config's node ``regularization``.
@@ -39,7 +39,7 @@ def regularizing_callbacks(options: dict[str, Any], task: Any, seed: int) -> lis
 
 
 def averaging_callbacks(options: dict[str, Any], seed: int) -> list[Callback]:
-    """What takes an average of the weights, behind all that changes them."""
+    """Callbacks that average the weights; they run after all callbacks that change them."""
     ema, swa = options.get("ema"), options.get("swa")
     return [WeightAverage(ema, swa, seed)] if ema or swa is not None else []
 

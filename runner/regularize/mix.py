@@ -16,17 +16,17 @@ __all__ = ["BatchMix", "is_mixable"]
 
 
 class BatchMix(pl.Callback):
-    """Mixes every training batch, one way or the other (Zhang et al. 2017, Yun et al. 2019).
+    """Mixes every training batch with MixUp or CutMix (Zhang et al. 2017, Yun et al. 2019).
 
     The share is the same on all ranks; each mixes within its own part of the batch. Targets become probabilities
     ``(N, C)``, or those of the second class where the model has one logit.
 
     Args:
-        mixup, cutmix: parameter of the Beta distribution the share is drawn from; 0 leaves this way out.
-        epochs: the training's last epochs see whole images again, from this one on; None mixes to the end.
+        mixup, cutmix: parameter of the Beta distribution of the share; 0 disables the method.
+        epochs: epoch from which images are no longer mixed; None mixes until the end.
         num_classes: of the data.
         one_logit: whether targets are the probability of the second class.
-        seed: with epoch and batch it fixes what is drawn.
+        seed: determines the random draws together with epoch and batch.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class BatchMix(pl.Callback):
 
 
 def is_mixable(batch: dict[str, Any]) -> bool:
-    """Whether it holds images ``(N, C, H, W)`` and class ids ``(N,)``."""
+    """Whether the batch holds images ``(N, C, H, W)`` and class ids ``(N,)``."""
     inputs, targets = batch.get("inputs"), batch.get("targets")
     return (
         isinstance(inputs, Tensor)

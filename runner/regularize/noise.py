@@ -22,10 +22,10 @@ class InputNoise(pl.Callback):
 
     Args:
         std: of the noise, in the unit of the normalised inputs.
-        seed: with epoch and batch it fixes the noise.
+        seed: determines the noise together with epoch and batch.
 
     Raises:
-        UserError: the inputs are no numbers with a unit (tokens).
+        UserError: the inputs are not real-valued (tokens).
     """
 
     def __init__(self, std: float, seed: int):
@@ -51,13 +51,13 @@ class InputNoise(pl.Callback):
 
 
 class WeightNoise(pl.Callback):
-    """Adds normal noise to the weights while the gradient is taken, and takes it off before the update (Graves 2011).
+    """Adds normal noise to the weights for the gradient computation and removes it before the update (Graves 2011).
 
-    All batches of an update see the same noise, and so do all ranks. Biases, norms and gains have none.
+    All batches of an update and all ranks use the same noise. Biases, norms and gains have none.
 
     Args:
         std: of the noise, as a part of each weight tensor's own standard deviation.
-        seed: with the step it fixes the noise.
+        seed: determines the noise together with the step.
     """
 
     def __init__(self, std: float, seed: int):

@@ -1,4 +1,4 @@
-"""Weights kept small: by the sum of their absolute values, or by a bound on each unit's norm."""
+"""Weight constraints: an L1 penalty, or a bound on the norm of each unit's weights."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ __all__ = ["L1Penalty", "MaxNorm"]
 
 
 class L1Penalty(pl.Callback):
-    """Adds the gradient of ``strength · Σ|w|`` to that of the loss; norms, biases and gains have no penalty.
+    """Adds the gradient of ``strength · Σ|w|`` to that of the loss; norms, biases and gains are not penalized.
 
-    It acts once an update, however many batches are accumulated; the losses that are logged stay without it.
+    It is applied once per update, however many batches are accumulated; logged losses do not include it.
     """
 
     def __init__(self, strength: float):

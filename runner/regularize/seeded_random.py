@@ -1,4 +1,4 @@
-"""Random numbers of a batch: a function of seed, purpose and place, never of what was drawn before."""
+"""Random numbers of a batch, determined by seed, purpose and position rather than by earlier draws."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ __all__ = ["normal_like"]
 
 
 def normal_like(tensor: Tensor, *place: int | str) -> Tensor:
-    """Standard normal numbers of the tensor's shape. They are drawn on the CPU: the same on every device. Of a tensor
-    that is dealt out to the ranks, each has its share."""
+    """Standard normal numbers of the tensor's shape, drawn on the CPU so that they are equal on every device. For a
+    tensor sharded over ranks, each rank gets its shard."""
     generator = torch.Generator().manual_seed(seed_of(*place))
     noise = torch.randn(tensor.shape, generator=generator, dtype=torch.float32).to(tensor.device, tensor.dtype)
     return distribute_tensor(noise, tensor.device_mesh, tensor.placements) if isinstance(tensor, DTensor) else noise

@@ -1,4 +1,4 @@
-"""Weights averaged over the training: they are evaluated, saved and used, while the raw ones train on."""
+"""Averages the weights over the training; the average is evaluated, saved and used, while the raw weights train."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ __all__ = ["WeightAverage"]
 
 KEY = "weight_average"
 WARM_UP = 10
-"""Number of steps after which the first weights count for a tenth at most, for any decay."""
+"""Number of steps after which the initial weights contribute at most a tenth, for any decay."""
 
 
 class WeightAverage(pl.Callback):
-    """An exponential moving average after every update, or a plain mean over the last epochs' ends (Izmailov 2018).
+    """An exponential moving average after every update, or a mean over the last epochs' final weights (Izmailov 2018).
 
     Validation sees the average with recomputed batch-norm statistics; a checkpoint's ``state_dict`` is the
-    average, and the raw weights, with which training resumes, are stored beside it.
+    average; the raw weights, from which training resumes, are stored in addition.
 
     Args:
         ema: decay of the moving average; smaller in the first steps, so that the start is soon forgotten.
         swa: instead, the share of the training after which each epoch's last weights join a plain mean.
-        seed: of what a model draws while its batch norms are measured.
-        max_batches: of training data, for the batch norms.
+        seed: seed of random draws in the model while its batch-norm statistics are computed.
+        max_batches: maximum number of training batches for the batch-norm statistics.
     """
 
     def __init__(self, ema: float | None, swa: float | None, seed: int, max_batches: int = 50):
@@ -103,7 +103,7 @@ class WeightAverage(pl.Callback):
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Also amid a validation, when the average stands in the model."""
+        """Works also during a validation, when the model holds the average."""
         if not self.average:
             return
         raw = self._raw or dict(pl_module.model.state_dict())
@@ -128,7 +128,7 @@ class WeightAverage(pl.Callback):
 
 @torch.no_grad()
 def put(pl_module: pl.LightningModule, tensors: dict[str, Tensor]) -> None:
-    """Copies tensors into the model's own."""
+    """Copies tensors into the model's parameters and buffers."""
     own = pl_module.model.state_dict()
     for name, tensor in tensors.items():
         own[name].copy_(tensor)
