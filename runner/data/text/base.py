@@ -165,6 +165,8 @@ class TextDataModule(DataModule):
     def check_counts(self, targets: Tensor, names: Sequence[str], copies: Tensor) -> None:
         different = copies.unique() if self.duplicates == "together" else torch.arange(len(targets))
         counts = torch.bincount(targets[different], minlength=len(names)).tolist()
+        if len(names) == 1:
+            raise DataError(f"{self.title}: every label is {names[0]!r}, so there is nothing to learn. Is data.label the column of classes?")
         rare = [f"{name} ({count})" for name, count in zip(names, counts, strict=True) if count < FEWEST]
         if rare:
             once = "Identical texts count once; data.duplicates=keep counts all of them. "

@@ -295,3 +295,10 @@ def test_brackets_follow_their_rule():
     data = BracketsDataModule(num_samples=100)
     data.setup()
     assert data.facts.class_counts == [40, 40] and data.facts.class_names == ["balanced", "broken"]
+
+
+def test_a_single_class_is_rejected(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("text,label\n" + "".join(f"word number {row},a\n" for row in range(40)))
+    with pytest.raises(DataError, match="every label is 'a', so there is nothing to learn"):
+        TextTableDataModule(str(path)).setup("fit")
