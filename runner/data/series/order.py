@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ READINGS: dict[str, dict[str, Any]] = {
 
 ID_NAMES = ("unique_id", "item_id", "series_id", "id", "series", "item")
 
+MOST_ID_CANDIDATES = 6
 TOLERANCE = 0.1
 REGULAR_SHARE = 0.5
 DAY_S = 86_400
@@ -141,10 +143,11 @@ def check_order(
     if len(same):
         rows = sorted(order[same[0] : same[0] + 2].tolist())
         column = None if table is None else explaining_column(table, values, name, id_column)
+        pair = None if table is None or column or id_column else explaining_pair(table, values, name)
         raise DataError(
             f"{where} has times that occur more than once: {len(same)} of {len(values)} rows repeat a time of {name!r}, for "
             f"example {text_of(values[rows[0]])} in rows {row_of(table, rows[0], first_row)} and "
-            f"{row_of(table, rows[1], first_row)}. {remedy(column, id_column)}"
+            f"{row_of(table, rows[1], first_row)}. {remedy(column, id_column, pair)}"
         )
     row = int(np.flatnonzero(steps < 0)[0]) + 1
     column = None if table is None else ordering_column(table, values, name, id_column)
@@ -156,11 +159,16 @@ def check_order(
     )
 
 
-def remedy(column: str | None, id_column: str | None) -> str:
+def remedy(column: str | None, id_column: str | None, pair: tuple[str, str] | None = None) -> str:
     if column is not None and id_column is None:
         return f"The column {column!r} distinguishes them: several series in one file: set data.id_column={column}"
     if column is not None:
         return f"The column {column!r} distinguishes them: join it with {id_column!r} into one column of ids."
+    if pair is not None:
+        return (
+            f"The columns {pair[0]!r} and {pair[1]!r} together distinguish them: several series in one file: join both into one "
+            "column of ids and set data.id_column to it."
+        )
     several = "" if id_column else (
         "For several series in one file, set data.id_column to the column that distinguishes them. "
     )  # fmt: skip
@@ -199,6 +207,14 @@ def explaining_column(table: pd.DataFrame, values: np.ndarray, time: str, id_col
         pairs = pd.DataFrame({"id": table[name].to_numpy(), "time": values})
         if not pairs.duplicated().any():
             return str(name)
+    return None
+
+
+def explaining_pair(table: pd.DataFrame, values: np.ndarray, time: str) -> tuple[str, str] | None:
+    """Two columns whose pairs of values occur at most once at each time."""
+    for first, second in combinations(candidates(table, time, None)[:MOST_ID_CANDIDATES], 2):
+        if not table[[first, second]].assign(**{"the time": values}).duplicated().any():
+            return str(first), str(second)
     return None
 
 

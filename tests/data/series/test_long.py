@@ -165,3 +165,10 @@ def test_a_target_with_a_cell_that_is_no_number_is_named(tmp_path):
     table.loc[9, "y"] = "inf"
     (problem,) = module(tmp_path, table, id_column=None).check()
     assert problem.endswith("row 10: column 'y' holds 'inf', expected a number.")
+
+
+def test_two_columns_that_together_identify_the_series_are_named(tmp_path):
+    series = [long_table().query("unique_id == '1'").assign(unique_id=store, item=item) for store in "ab" for item in "cd"]
+    table = pd.concat(series).rename(columns={"unique_id": "store"})
+    (problem,) = module(tmp_path, table, id_column=None).check()
+    assert "The columns 'item' and 'store' together distinguish them" in problem
