@@ -1,1 +1,1 @@
-"""Sounds in files, as spectrograms."""
+"""Audio data sets: sound files as spectrograms."""

@@ -1,4 +1,4 @@
-"""Sounds in folders: one folder a class, or the class in the file's name."""
+"""Sounds in folders: one folder per class, or the class in the file's name."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ class AudioFolderDataModule(DataModule):
         root: the folder: ``ROOT/CLASS/SOUND``, or the same below split folders (``train``, ``val``, ``test`` and the
             other names in ``runner.data.split_folders``); or files whose name says the class, with ``file_pattern``.
         file_pattern: a regular expression of file names in ``root`` itself, with a group ``label``.
-        test_pattern: of file names that belong to the test split.
+        test_pattern: a regular expression of the file names of the test split.
         layout: ``image`` gives ``(1, M, T)``, ``sequence`` ``(T, M)``, where shorter sounds have fewer steps.
-        sample_rate: per second; sounds of another rate are resampled.
-        seconds: of sound in a sample; longer ones are cut, shorter ones filled up.
-        num_mels: bands of the spectrogram, M.
-        window_s, hop_s: seconds in a frame, and between two.
-        shift: in training, share of ``seconds`` that a sound is moved by, at most.
-        num_masks: in training, bands of time and of frequency that are blotted out.
-        val_fraction, test_fraction: of all sounds, each class alike, where neither folders nor patterns say it.
-        split_seed: of that cut.
+        sample_rate: samples per second; sounds with another rate are resampled.
+        seconds: length of a sample; longer sounds are cut, shorter ones padded.
+        num_mels: M, the number of mel bands.
+        window_s, hop_s: length of a frame, and distance between frames, in seconds.
+        shift: in training, maximum time shift as a fraction of ``seconds``.
+        num_masks: in training, number of masked bands of time and of frequency.
+        val_fraction, test_fraction: fractions of all sounds, stratified by class, without split folders or patterns.
+        split_seed: seed of the split.
         hint: where the sounds can be obtained, for the message when they are missing.
     """
 

@@ -1,1 +1,1 @@
-"""Time series: windows of steps to read, and the steps behind them to forecast."""
+"""Time series: windows of input steps, and the following steps to forecast."""

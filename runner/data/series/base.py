@@ -1,4 +1,4 @@
-"""The base of every data module of a series."""
+"""The base class of the data modules of time series."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ __all__ = ["SeriesDataModule"]
 log = logging.getLogger(__name__)
 
 FEW_SERIES = 12
-"""At most this many series have metrics of their own."""
+"""Maximum number of series with separate metrics."""
 
 
 class SeriesDataModule(DataModule):
@@ -41,13 +41,13 @@ class SeriesDataModule(DataModule):
     and, if there are several series, their numbers (``series``).
 
     Args:
-        input_steps: L, what is read.
+        input_steps: L, the number of input steps.
         horizon_steps: H, the number of steps to forecast after it.
         target: names of the K columns to forecast; all when None.
         season_steps: period of the series in steps, such as 24 for hours of a day or 12 for months of a year. The
             seasonal-naive forecast repeats the last season. None repeats the last value.
-        val_fraction, test_fraction: of the steps, at the end.
-        rows: steps of train, val and test instead of the fractions; what lies behind them is left out.
+        val_fraction, test_fraction: fractions of the steps, at the end.
+        rows: steps of train, val and test instead of the fractions; later steps are left out.
     """
 
     extra_facts = (
@@ -136,7 +136,7 @@ class SeriesDataModule(DataModule):
         self.facts = self._facts(series, columns)
 
     def plan(self, series: Series) -> Plan:
-        """The windows of each split; what is left out is added to ``dropped``.
+        """Plans the windows of each split; windows and series left out are added to ``dropped``.
 
         Raises:
             DataError: there are too few steps or values, or the config asks for something that the series do not have.
@@ -155,7 +155,7 @@ class SeriesDataModule(DataModule):
         )
 
     def scales(self, series: Series, plan: Plan) -> tuple[list[Any], list[Any]]:
-        """Mean and deviation of the training steps, ``(F,)``, or of each series, ``(S, F)``."""
+        """Returns mean and standard deviation of the training steps, ``(F,)``, or of each series, ``(S, F)``."""
         if not series.parts:
             return statistics(series.values[slice(*plan.spans[0]["train"])], series.names)
         found = [
@@ -165,7 +165,7 @@ class SeriesDataModule(DataModule):
         return without_unknown(mean).tolist(), np.nan_to_num(std).tolist()
 
     def parts(self, num_steps: int) -> dict[str, tuple[int, int]]:
-        """Where each split begins and ends."""
+        """Returns the first and last step + 1 of each split."""
         bounds = self.bounds(num_steps)
         parts = dict(zip(("train", "val", "test"), zip([0, *bounds], bounds, strict=False), strict=True))
         if self.folds is None:
@@ -180,10 +180,10 @@ class SeriesDataModule(DataModule):
         return parts | {"train": (0, len(train)), "val": (val[0], val[-1] + 1)}
 
     def bounds(self, num_steps: int) -> list[int]:
-        """Where train, val and test end.
+        """Returns the ends of train, val and test.
 
         Raises:
-            DataError: one of them is too short for a window.
+            DataError: a split is too short for a window.
         """
         if self.rows is not None:
             train, val, test = self.rows
@@ -319,10 +319,10 @@ class SeriesDataModule(DataModule):
         return {"names": self.names, "mean": self.mean, "std": self.std} | series
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Takes over columns, ids and scales of the training steps.
+        """Restores columns, ids and scales of the training steps.
 
         Raises:
-            DataError: ``setup`` already found others: the series has changed since.
+            DataError: ``setup`` already computed different ones: the series has changed.
         """
         self.reject_change(state_dict, self.source_name(), "its columns, means or deviations differ")
         self._use(state_dict["names"], state_dict["mean"], state_dict["std"], state_dict.get("series", ()))

@@ -1,4 +1,4 @@
-"""A series in a file, one row a step of time: a text table, or a NumPy file; large ones stay on the disk."""
+"""Series in files with one row per time step: text tables or NumPy files; large ones are memory-mapped."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from runner.errors import DataError
 __all__ = ["LARGE_FILE_BYTES", "Series", "SeriesFile"]
 
 LARGE_FILE_BYTES = 200_000_000
-"""A larger table is turned into a NumPy file once, piece by piece, and read from there."""
+"""Size above which a table is converted to a NumPy file, chunk by chunk, and read from there."""
 
 ROWS_A_PIECE = 100_000
 HEAD_ROWS = 1000
@@ -39,13 +39,13 @@ HEAD_ROWS = 1000
 class Series:
     """
     Attributes:
-        values: numbers ``(T, F)``, NaN where one is missing. Of a large file a memory map.
-        names: of the F columns.
-        times: what the column of time says at each step; empty without one.
+        values: numbers ``(T, F)``, NaN for missing values; a memory map for a large file.
+        names: names of the F columns.
+        times: value of the time column at each step; empty without a time column.
         parts: id, first row and last row + 1 of each series; empty for a file of one series.
         breaks: rows that come directly after a gap in time, sorted.
         dropped: rows and columns that were not read.
-        notes: what a person should know about the file.
+        notes: notes about the file for the user.
     """
 
     values: np.ndarray

@@ -1,4 +1,4 @@
-"""Which windows of which series train, validate and test."""
+"""Assignment of the windows of each series to train, val and test."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Mean and deviation of the columns of a series, and standardized values."""
+"""Mean and standard deviation of the columns of a series, and standardized values."""
 
 from __future__ import annotations
 

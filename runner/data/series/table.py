@@ -1,4 +1,4 @@
-"""Any series in a file of your own, and some that the literature compares on."""
+"""Series in user-supplied files, and benchmark series."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["SeriesTableDataModule"]
 
 
 class SeriesTableDataModule(SeriesDataModule):
-    """A table in a text file, one row a step of time, or a NumPy file ``(T, F)``.
+    """A text table with one row per time step, or a NumPy file ``(T, F)``.
 
     A NumPy file is memory-mapped, a text file of more than 200 MB is turned into one: a series larger than memory
     trains.
@@ -120,7 +120,7 @@ class SeriesTableDataModule(SeriesDataModule):
             raise DataError(f"{error} {self.hint}".rstrip()) from error
 
     def file_to_forecast(self, path: str) -> SeriesFile:
-        """As that of training; the columns of times and ids may be missing."""
+        """Reads a file like that of training; the columns of times and ids may be missing."""
         plain = super().file_to_forecast(path)
         header = [] if plain.columns is None else [name.strip() for name in first_cells(path, self.file.separator)[1]]
         times, ids = (name if name in header else None for name in (self.file.time_column, self.file.id_column))

@@ -23,7 +23,7 @@ class WavesDataModule(SeriesDataModule):
     Args:
         num_steps: hours.
         noise: standard deviation of the normal noise; the day's wave has an amplitude of 1.
-        data_seed: of the noise.
+        data_seed: seed of the noise.
         input_steps, horizon_steps, target, season_steps, val_fraction, test_fraction, rows: see
             ``runner.data.series.base.SeriesDataModule``.
     """

@@ -93,7 +93,7 @@ class WindowSource:
         return standardized(inputs, mean, std), standardized(targets, mean[..., columns], std[..., columns])
 
     def name(self, index: int) -> str:
-        """The first step that is forecast."""
+        """Returns the name of the first forecast step."""
         row = int(self.starts[index]) + self.input_steps
         step = str(self.times[row]) if len(self.times) else f"row {self.first_row + row + 1}"
         return f"{self.series_names[self.series[index]]}, {step}" if self.series_names else step

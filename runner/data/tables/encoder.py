@@ -1,5 +1,5 @@
-"""Rows of a table as feature vectors. What it learnt is plain numbers and words, so that it can be kept in a
-checkpoint that loads weights-only (scikit-learn's fitted transformers cannot)."""
+"""Encoding of table rows as feature vectors. The fitted state is plain numbers and strings, so that a checkpoint with it
+can be loaded with ``weights_only`` (scikit-learn's fitted transformers cannot)."""
 
 from __future__ import annotations
 

@@ -39,13 +39,13 @@ def read_table(
     as_text: Sequence[str] = (),
     dropped: DroppedSamples | None = None,
 ) -> pd.DataFrame:
-    """Reads a table as text; columns of numbers are written plainly, whatever format the file has: ``1.234,5 €`` becomes
-    ``1234.5``, ``12.5%`` becomes ``12.5``, and ``-`` is a missing number.
+    """Reads a table as text; numbers of every format are normalized: ``1.234,5 €`` becomes ``1234.5``, ``12.5%`` becomes
+    ``12.5``, and ``-`` is a missing number.
 
     Args:
         columns: names of the columns, for a file without a header line.
-        separator: of the cells; found out when None.
-        na_values: what stands for a missing value besides an empty cell and ``NA_SPELLINGS``.
+        separator: separator of the cells; detected when None.
+        na_values: strings for missing values besides an empty cell and ``NA_SPELLINGS``.
         num_rows: read this many rows at most.
         decimal: ``.`` or ``,``, or ``point`` or ``comma``; found out for each column when None.
         thousands: separator of groups of three digits: ``.``, ``,``, a blank, ``'`` or an empty string for none, or

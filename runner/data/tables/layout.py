@@ -94,7 +94,7 @@ class TableLayout:
         return written_plainly(table, found), {**found, **formats}
 
     def read_without_targets(self, path: str, known: Mapping[str, NumberFormat] | None = None) -> pd.DataFrame:
-        """New rows; where there is no header line, the targets' cells may be there or not."""
+        """Reads new rows; without a header line, the cells of the targets are optional."""
         columns = self.columns
         if columns is not None:
             rest = [name for name in columns if name not in self.targets]

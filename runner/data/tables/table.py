@@ -45,8 +45,8 @@ class TableDataModule(DataModule):
         task: ``classification``, ``regression`` or a task's class; when None the target's values decide.
         test_path: a second file to test on; without it ``test_fraction`` of the rows are set apart.
         columns: names of the columns, where the file has no header line.
-        separator: of the cells; found out when None.
-        na_values: what stands for a missing value besides an empty cell; ``?`` when None. ``NA``, ``N/A``, ``NaN``,
+        separator: separator of the cells; detected when None.
+        na_values: strings for missing values besides an empty cell; ``?`` when None. ``NA``, ``N/A``, ``NaN``,
             ``null``, ``None`` and the like (``runner.data.tables.file.NA_SPELLINGS``) are missing values in every feature
             column and among numbers; in a target of words they are labels, unless they are named here. A dash is a
             missing value among numbers.

@@ -72,7 +72,7 @@ def read_target(
         known: see ``read_formats``.
 
     Returns:
-        The column, NaN where there is no target, and the format of its numbers; None for words.
+        The column, NaN for missing targets, and the format of its numbers; None for words.
 
     Raises:
         DataError: numbers that can be read in two ways.

@@ -1,7 +1,7 @@
-"""A running text as token ids on the disk, read by memory map: it may be larger than memory.
+"""A continuous text as memory-mapped token ids, which may be larger than memory.
 
-The text is cut into train, val and test in its own order, at ends of paragraphs. The vocabulary is learnt from the
-first part. Files are kept under names that hold what they were made of, so they are made once.
+The text is split into train, val and test in order, at paragraph ends. The vocabulary is built from the first part.
+Files are named after their inputs, so that they are created only once.
 """
 
 from __future__ import annotations
@@ -140,8 +140,8 @@ def write_tokens(corpus: Corpus, part: str, tokenizer: TextTokenizer, folder: Pa
 
 
 def write_char_counts(corpus: Corpus, part: str, tokenizer: TextTokenizer, folder: Path) -> Path:
-    """How many characters of the original text each token of a part stands for, white space behind it included, in one
-    file of 32-bit numbers; written once. Their sum is the length of the text without white space at its beginning."""
+    """Writes the number of characters of the original text per token of a part, including the white space after it, to one
+    file of 32-bit numbers, once. Their sum is the length of the text without leading white space."""
     counts = char_counts(corpus.pieces(part), tokenizer)
     return write_numbers(counts, "uint32", f"{token_name(corpus, tokenizer)}.{part}.chars", folder)
 

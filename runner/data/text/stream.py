@@ -79,8 +79,8 @@ class StreamSplit(TokenFileDataset):
         return StreamSampler(self.num_tokens, self.window, batch_size, **options | {"shuffle": False})
 
     def place(self, position: Any) -> tuple[int, int, bool]:
-        """First token, the one behind the last, and whether a stream begins there. A plain number counts windows, each
-        read for itself: none goes on from another."""
+        """Returns first token, last token + 1, and whether a stream begins there. A plain number is the index of a window
+        that is read independently of the others."""
         if isinstance(position, tuple):
             return position
         return position * self.window, (position + 1) * self.window, True

@@ -107,11 +107,11 @@ def encoding_of(head: bytes, path: Path) -> str:
 
 
 def is_file(argument: str, *suffixes: str) -> bool:
-    """Whether what was given to a prediction is a file with one of these suffixes (``.gz`` behind it or not), or is
-    called like one; any file where no suffix is named."""
+    """Returns whether an input of a prediction is, or is named like, a file with one of these suffixes (optionally followed
+    by ``.gz``); any file if no suffixes are given."""
     suffix = Path(argument.lower().removesuffix(".gz")).suffix
-    there = os.path.isfile(argument)  # a text may be longer than a path can be: pathlib would raise
-    return (suffix in suffixes and (there or " " not in argument)) or (there and not suffixes)
+    is_file = os.path.isfile(argument)  # a text may be longer than a path can be: pathlib would raise
+    return (suffix in suffixes and (is_file or " " not in argument)) or (is_file and not suffixes)
 
 
 def text_lines(argument: str) -> Iterator[tuple[str, str]]:
@@ -147,7 +147,7 @@ def text_columns(path: str | Path, columns: list[str | None], separator: str | N
     """``(row number, cells of these columns)`` of a table with a header line; None for a column of None.
 
     Raises:
-        DataError: no such file or column, or rows that cannot be told apart.
+        DataError: no such file or column, or rows that cannot be distinguished.
     """
     path = Path(path).expanduser()
     if not path.is_file():

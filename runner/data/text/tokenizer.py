@@ -131,8 +131,9 @@ class TextTokenizer:
         return np.asarray(encoding.ids, dtype=np.uint32), starts
 
     def num_chars(self) -> list[int]:
-        """How many characters each token of the vocabulary stands for; a word, but no sign, for the blank behind it, too.
-        For words this is an estimate; ``encode_spans`` gives what a text contains."""
+        """Returns the number of characters of each token in the vocabulary; a word includes the blank after it.
+
+        For words this is an estimate; ``encode_spans`` returns the actual lengths in a text."""
         words = [self._tokenizer.id_to_token(number) for number in range(len(self))]
         if isinstance(self._tokenizer.model, models.BPE):
             counts = [sum(sign not in CONTINUED for sign in word) for word in words]
