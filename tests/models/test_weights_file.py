@@ -89,7 +89,7 @@ def test_absent_with_the_nearest_name(tmp_path):
         read_weights(tmp_path / "resnet-18.pt")
     with pytest.raises(WeightsError, match=r"is a folder.*resnet18\.pt"):
         read_weights(tmp_path)
-    with pytest.raises(WeightsError, match="no weights file"):
+    with pytest.raises(WeightsError, match="No such weights file"):
         read_weights(tmp_path / "no" / "such.pt")
 
 
