@@ -1,7 +1,7 @@
-"""``hardware.measure``: precision and memory format that the config leaves open, chosen by the clock.
+"""``hardware.measure``: benchmarks precision and memory format where the config leaves them open.
 
-What was chosen is written into the run's config in place of null, so that a resumed or repeated run computes in the
-same way, and is remembered beside the runs for the same model on the same device.
+The result replaces null in the run's config, so that a resumed or repeated run computes identically. It is cached in
+the root folder for runs, for the same model on the same device.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ from runner.tasks.base import Task
 __all__ = ["hardware_by_measure"]
 
 NUMBERS = {"cpu": 300_000, "gpu": 5_000_000}
-"""Numbers in a batch to measure with: enough to keep the device busy, few enough to take a moment."""
+"""Number of values in a benchmark batch: enough to keep the device busy, few enough to be quick."""
 
 
 def hardware_by_measure(
     run: RunDir, config: dict[str, Any], data: DataModule, make: Callable[[dict[str, Any]], tuple[Task, ResolvedHardware]], process_info: ProcessInfo
 ) -> tuple[dict[str, Any], str]:
-    """The config's node ``hardware`` with what was chosen, and why; the ranks of a run all get the same.
+    """The config's ``hardware`` node with the chosen settings, and the reason; equal on all ranks.
 
     Args:
-        make: task and hardware from a config.
+        make: builds task and hardware from a config.
     """
     node = config["hardware"]
     path = run.path / "hardware.json"
@@ -54,7 +54,7 @@ def hardware_by_measure(
 def measured(
     run: RunDir, config: dict[str, Any], data: DataModule, make: Callable[[dict[str, Any]], tuple[Task, ResolvedHardware]]
 ) -> dict[str, Any]:
-    """Precision, memory format and the reason; nothing where it is not worth the time."""
+    """Precision, memory format and the reason; empty if a benchmark is not worthwhile."""
     random = get_random_state()
     try:
         task, chosen = make(config)
@@ -81,7 +81,7 @@ def few_samples(data: DataModule, accelerator: str) -> dict[str, Any]:
 
 
 def key_of(task: Task, batch: dict[str, Any], chosen: ResolvedHardware) -> str:
-    """What the figures depend on."""
+    """The cache key: everything that the measurements depend on."""
     model = task.model
     shapes = [tuple(parameter.shape) for parameter in model.parameters()]
     sizes = [tuple(one.shape) for one in batch["inputs"]] if len(batch["index"]) else []
@@ -109,7 +109,7 @@ def by_the_clock(node: dict[str, Any], task: Task, batch: dict[str, Any], chosen
         return {"precision": expected.precision, "channels_last": expected.channels_last, "reason": reason}
     try:
         found = measure(task, batch, torch.device("cuda" if on_gpu else "cpu"), expected, candidates)
-    except (RunnerError, RuntimeError, ValueError) as error:  # the training itself will say it better
+    except (RunnerError, RuntimeError, ValueError) as error:  # the training itself reports the error in full
         reason = f"{expected}: by rule, for a trial failed ({type(error).__name__})"
         return {"precision": expected.precision, "channels_last": expected.channels_last, "reason": reason}
     return {

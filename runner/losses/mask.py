@@ -1,4 +1,4 @@
-"""What a segmenter is trained on: cross-entropy, Dice, Jaccard and focal loss, each with a weight."""
+"""Segmentation loss: a weighted sum of cross-entropy, Dice, Jaccard and focal loss."""
 
 from __future__ import annotations
 
@@ -17,30 +17,30 @@ __all__ = ["MaskLoss"]
 Weight = Annotated[float, Ge(0)]
 MODE = "multiclass"
 EPSILON = 1e-7
-"""The least denominator of an overlap, that of the losses of segmentation-models-pytorch."""
+"""Minimum denominator of an overlap, as in the losses of segmentation-models-pytorch."""
 
 
 class MaskLoss(nn.Module):
-    """A weighted sum of losses of logits ``(N, K, H, W)`` and class ids ``(N, H, W)``; zero where nothing counts.
+    """A weighted sum of losses of logits ``(N, K, H, W)`` and class ids ``(N, H, W)``; zero if all pixels are ignored.
 
-    Cross-entropy looks at each pixel, Dice and Jaccard at how far truth and prediction of each class cover each
-    other in the whole batch (classes that are not in it count as covered), which helps small classes.
+    Cross-entropy is a mean over pixels. Dice and Jaccard measure the overlap of target and prediction of each class
+    over the whole batch (an absent class counts as fully overlapping), which helps small classes.
 
-    Several batches have one loss too: that of all their pixels, from ``sums`` added up and ``of_sums``, so that the loss
-    of a split does not depend on how it is divided into batches.
+    The loss of several batches is computed from all their pixels, by adding up ``sums`` and calling ``of_sums``, so
+    that the loss of a split does not depend on how it is divided into batches.
 
     Args:
         cross_entropy: weight of the cross-entropy.
-        dice: of the soft Dice loss (Milletari et al. 2016, arXiv:1606.04797).
-        jaccard: of the soft Jaccard loss, one minus the intersection over union.
-        focal: of the focal loss (Lin et al. 2017, arXiv:1708.02002), one class against the others.
-        focal_gamma: how little pixels count in it that are right already.
-        label_smoothing: of the cross-entropy.
-        class_weights: one a class, for all parts; ``${facts:class_weights}`` makes rare classes count more.
-        ignore_index: pixels with it as their class id do not count.
+        dice: weight of the soft Dice loss (Milletari et al. 2016, arXiv:1606.04797).
+        jaccard: weight of the soft Jaccard loss, one minus the intersection over union.
+        focal: weight of the focal loss (Lin et al. 2017, arXiv:1708.02002), one class against the others.
+        focal_gamma: focusing parameter; larger values reduce the weight of well-classified pixels.
+        label_smoothing: label smoothing of the cross-entropy.
+        class_weights: one per class, for all parts; ``${facts:class_weights}`` gives rare classes more weight.
+        ignore_index: class id of pixels that are ignored.
 
     Raises:
-        UserError: no part has a weight, or a value would have no effect.
+        UserError: all weights are 0, or a value would have no effect.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class MaskLoss(nn.Module):
             raise UserError("task.loss: all weights are 0. Give cross_entropy, dice, jaccard or focal one.")
         if label_smoothing and not cross_entropy:
             raise UserError(
-                f"label_smoothing={label_smoothing} acts on the cross-entropy alone, whose weight is 0. Take it away, "
+                f"label_smoothing={label_smoothing} acts on the cross-entropy alone, whose weight is 0. Remove it, "
                 "or give task.loss.cross_entropy a weight."
             )
         self.ignore_index = ignore_index
@@ -77,10 +77,10 @@ class MaskLoss(nn.Module):
         self.parts = nn.ModuleDict({name: part for name, part in parts.items() if self.weights[name]})
 
     def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """A scalar.
+        """Returns the loss as a scalar.
 
         Raises:
-            UserError: there are not as many class weights as classes.
+            UserError: the number of class weights differs from the number of classes.
         """
         if self.class_weights is not None and len(self.class_weights) != logits.shape[1]:
             raise UserError(
@@ -88,16 +88,16 @@ class MaskLoss(nn.Module):
                 f"{logits.shape[1]} classes."
             )
         total = sum(self.weights[name] * part(logits, targets) for name, part in self.parts.items())
-        # A batch may show nothing that is labelled; a mean over no pixel is NaN.
+        # A batch may have no labelled pixels; the mean over none would be NaN.
         return torch.where((targets != self.ignore_index).any(), total, torch.zeros_like(total))
 
     @property
     def is_pixel_mean(self) -> bool:
-        """Whether it is a mean over pixels, by the weights of their classes: the cross-entropy alone."""
+        """Whether the loss is a class-weighted mean over pixels, that is, cross-entropy alone."""
         return set(self.parts) == {"cross_entropy"}
 
     def sums(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """What the loss of several batches is made of, ``(7, K)``; may be added over batches.
+        """The sums that determine the loss, of shape ``(7, K)``; they can be added over batches.
 
         Rows: cross-entropy and its weights, summed over pixels by class; overlap, prediction and truth of each class;
         focal loss of each class, and the number of pixels.
@@ -118,7 +118,7 @@ class MaskLoss(nn.Module):
         ])  # fmt: skip
 
     def of_sums(self, sums: Tensor) -> Tensor:
-        """The loss, a scalar, from the ``sums`` of batches added up; without label smoothing."""
+        """The loss, a scalar, from the added ``sums`` of several batches; without label smoothing."""
         losses, weights, overlap, predicted, true, focal, pixels = sums
         if not pixels[0]:
             return sums.new_zeros(())

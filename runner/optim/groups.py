@@ -1,4 +1,4 @@
-"""Which parameters an optimizer gets, with which weight decay and share of the learning rate."""
+"""Parameter groups of an optimizer, with their weight decay and learning-rate factors."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ def set_lr_factor(parameters: Iterable[nn.Parameter], factor: float) -> None:
 
 
 def mark_groups(model: nn.Module, rules: Iterable[Mapping[str, Any]]) -> None:
-    """Gives parameters a share of the learning rate and further options of their own, by patterns of their names.
+    """Assigns learning-rate factors and other options to parameters whose names match patterns.
 
     Args:
         rules: ``match``, a regular expression found anywhere in a name, with ``lr_factor`` and ``options``; the
             first that matches counts.
 
     Raises:
-        UserError: a rule matches no parameter, or is no regular expression.
+        UserError: a rule matches no parameter, or is not a valid regular expression.
     """
     rules = list(rules)
     matched = [0] * len(rules)
@@ -61,10 +61,10 @@ def parameter_groups(model: nn.Module) -> list[dict[str, Any]]:
     """Trainable parameters, grouped for an optimizer, in the model's own order.
 
     Biases, norms and gains (`exempt_from_decay`) have ``weight_decay: 0``; weights take the optimizer's own decay.
-    Parameters of another `set_lr_factor` make groups with ``lr_factor``, which `build_optimizer` applies.
+    Parameters with different `set_lr_factor` values form groups with ``lr_factor``, which `build_optimizer` applies.
 
     Raises:
-        UserError: nothing is trainable.
+        UserError: no parameter is trainable.
     """
     exempt = exempt_from_decay(model)
     groups: dict[tuple[float, bool, str], list[nn.Parameter]] = {}
@@ -90,11 +90,11 @@ def parameter_groups(model: nn.Module) -> list[dict[str, Any]]:
 def build_optimizer(factory: Callable[[list[dict[str, Any]]], Optimizer], model: nn.Module) -> Optimizer:
     """``factory`` called with the groups of ``model``; each group's learning rate is its share of the factory's.
 
-    Fused optimizers are told to leave the gradients' unscaling to the trainer, which otherwise refuses to
-    clip gradients under mixed precision.
+    Fused optimizers are configured to leave the unscaling of gradients to the trainer, which otherwise rejects
+    gradient clipping with mixed precision.
 
     Raises:
-        UserError: nothing is trainable, or the optimizer refuses its settings.
+        UserError: no parameter is trainable, or the optimizer rejects its settings.
     """
     groups = parameter_groups(model)
     kind = getattr(factory, "func", factory)
@@ -114,15 +114,15 @@ def build_optimizer(factory: Callable[[list[dict[str, Any]]], Optimizer], model:
 
 
 def reject_options(optimizer: Optimizer, groups: list[dict[str, Any]]) -> None:
-    """timm's optimizers read keys of groups that are none of their defaults; there nothing is refused.
+    """Rejects unknown options, except for timm's optimizers, which read group keys that are not among their defaults.
 
     Raises:
-        UserError: a group has an option that the optimizer does not know, and would not act.
+        UserError: a group has an option that the optimizer does not use.
     """
     if type(optimizer).__module__.startswith("timm."):
         return
     known = optimizer.defaults.keys() | {"params", LR_FACTOR}
-    without_effect = ("weight_decay", 0.0)  # what each optimizer is told of norms and biases
+    without_effect = ("weight_decay", 0.0)  # set for norms and biases of every optimizer
     unknown = dict.fromkeys(
         name for group in groups for name, value in group.items() if name not in known and (name, value) != without_effect
     )
@@ -134,10 +134,10 @@ def reject_options(optimizer: Optimizer, groups: list[dict[str, Any]]) -> None:
 
 
 def one_group(groups: list[dict[str, Any]]) -> list[nn.Parameter]:
-    """For LBFGS, which knows no groups and no weight decay.
+    """The parameters for LBFGS, which supports neither groups nor weight decay.
 
     Raises:
-        UserError: a group has a learning rate or options of its own.
+        UserError: a group has its own learning rate or options.
     """
     if any(group[LR_FACTOR] != 1.0 or set(group) - {"params", LR_FACTOR, "weight_decay"} for group in groups):
         raise UserError(
@@ -147,10 +147,10 @@ def one_group(groups: list[dict[str, Any]]) -> list[nn.Parameter]:
 
 
 def reject_parameters(kind: Any, model: nn.Module, groups: list[dict[str, Any]]) -> None:
-    """What an optimizer cannot train, said before it fails.
+    """Rejects parameters that an optimizer cannot train.
 
     Raises:
-        UserError: Muon with parameters that are no matrices; SparseAdam with dense gradients.
+        UserError: Muon with parameters that are not matrices; SparseAdam with dense gradients.
     """
     if kind is Muon and any(p.ndim != 2 for group in groups for p in group["params"]):
         raise UserError(

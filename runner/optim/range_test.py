@@ -1,4 +1,4 @@
-"""What a learning-rate range test tells: the smoothed loss over the rates, and rates to train with."""
+"""Results of a learning-rate range test: the smoothed loss over the learning rate, and suggested rates."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ LEAST_FALL = 0.05
 
 @dataclass
 class RangeTest:
-    """The points of a range test, and what follows from them.
+    """The points of a range test and the learning rates suggested by them.
 
     Attributes:
         rates: learning rates, rising.
         losses: the training loss at each.
         smoothed: the same, smoothed.
-        suggestions: way of choosing → learning rate; without an entry where that way finds none.
-        ended: why the test ended.
+        suggestions: method → learning rate; methods without a result are missing.
+        ended: the reason why the test ended.
     """
 
     rates: list[float] = field(default_factory=list)
@@ -67,7 +67,7 @@ def exponential_range(
 
 
 def smoothed(losses: Sequence[float], memory: float) -> list[float]:
-    """Running mean with weights ``memory^age``, without the pull to zero at its start."""
+    """Exponential moving average with weights ``memory^age``, corrected for the bias towards zero at the start."""
     mean, found = 0.0, []
     for count, loss in enumerate(losses, start=1):
         mean = memory * mean + (1 - memory) * loss

@@ -1,4 +1,4 @@
-"""What a parameter is for: a weight, or one that decay, penalties and noise leave out."""
+"""Roles of parameters: weights, and parameters that are exempt from decay, penalties and noise."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ __all__ = ["exempt_from_decay", "is_weight", "weight_names"]
 
 NORMS = (_NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
 LAYERS = (nn.Linear, _ConvNd, nn.Bilinear, nn.Embedding, nn.EmbeddingBag, nn.RNNBase, nn.RNNCellBase, nn.MultiheadAttention)
-"""All their parameters but the biases are weights, also those of a single unit or input."""
+"""Layers whose parameters, except biases, are all weights, even with a single unit or input."""
 
 
 def weight_names(model: nn.Module) -> set[str]:
-    """Names of the parameters that are weights, as ``named_parameters`` has them."""
+    """Names of the parameters that are weights, as in ``named_parameters``."""
     return {
         f"{prefix}.{name}" if prefix else name
         for prefix, module in model.named_modules()
@@ -28,7 +28,7 @@ def weight_names(model: nn.Module) -> set[str]:
 def is_weight(module: nn.Module, name: str, parameter: nn.Parameter) -> bool:
     """Whether a parameter is a weight: kernels, matrices, tables of vectors.
 
-    The role decides, and not the number of dimensions. These are no weights, whatever their shape: biases (``bias``
+    The role decides, not the number of dimensions. Regardless of shape, these are not weights: biases (``bias``
     is a word of the name: ``bias_hh_l0``, ``in_proj_bias``, ``relative_position_bias_table``), parameters of norms
     (by type, or by "norm" in the name of the class), and gains, scales and tokens that are added or multiplied
     alone: parameters, of another module than torch's own layers, whose numbers all lie along one dimension.

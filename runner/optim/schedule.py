@@ -1,7 +1,7 @@
 """The return type of schedules, and the checks shared by them.
 
 A schedule is a factory, called as ``factory(optimizer, total_steps=…, steps_per_epoch=…)``. The optimizer's
-learning rate is the highest one, whatever the schedule; a step is an optimizer update.
+learning rate is the highest one in every schedule; a step is an optimizer update.
 """
 
 from __future__ import annotations

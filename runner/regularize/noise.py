@@ -44,8 +44,8 @@ class InputNoise(pl.Callback):
         if not isinstance(inputs, Tensor) or not inputs.is_floating_point():
             kind = str(inputs.dtype).removeprefix("torch.") if isinstance(inputs, Tensor) else type(inputs).__name__
             raise UserError(
-                f"regularization.input_noise={self.std:g}: the inputs are {kind}, and noise is for real numbers. "
-                "Take it away."
+                f"regularization.input_noise={self.std:g}: the inputs are {kind}, and noise is only for real numbers. "
+                "Remove this option."
             )
         return inputs + self.std * normal_like(inputs, *place)
 
