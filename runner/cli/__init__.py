@@ -1,7 +1,7 @@
-"""The command line: one file a verb, thin: parse, call, print.
+"""The command line: one thin module per verb, which parses arguments, calls the library and prints the result.
 
-A verb is a module here with ``SUMMARY``, ``add_arguments(parser)`` and ``run(args) -> exit code`` that
-imports nothing heavy until it runs. A new verb is a new file and its name in ``VERBS``.
+A verb is a module in this package with ``SUMMARY``, ``add_arguments(parser)`` and ``run(args) -> exit code``. It must
+not import heavy packages before it runs. To add a verb, add its module, and its name to ``VERBS``.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ VERBS = {
     "Prepare": ("list", "config", "data", "doctor", "completion"),
 }
 IN_GROUP = ("train", "resume")
-"""Verbs that several processes carry out together, when torchrun or srun starts them so."""
+"""Verbs that support several processes started by torchrun or srun."""
 
 NAMES = tuple(name for names in VERBS.values() for name in names)
 
@@ -40,10 +40,10 @@ def main(argv: list[str] | None = None) -> int:
     """Runs one command.
 
     Args:
-        argv: the words behind ``runner``; those of the process when None.
+        argv: the arguments after ``runner``; those of the process if None.
 
     Returns:
-        The exit code: 0 done, 1 the run failed, 2 the user's mistake, 130 interrupted.
+        The exit code: 0 success, 1 failed run, 2 user error, 130 interrupted.
     """
     words = [*(sys.argv[1:] if argv is None else argv)]  # `list` is a verb: a module of this package
     if "_ARGCOMPLETE" in os.environ and argv is None:
@@ -73,7 +73,7 @@ def _dispatch(words: list[str]) -> int:
 
 
 def front_parser() -> VerbParser:
-    """The parser with every verb in it: for ``--help`` and for the shell's completion."""
+    """Return the parser of all verbs, for ``--help`` and shell completion."""
     from runner import __version__
 
     parser = VerbParser(
@@ -90,7 +90,7 @@ def front_parser() -> VerbParser:
             lines.append(f"  {name:<12}{verb.SUMMARY}")
     parser.description += "\n" + "\n".join(lines)
     parser.epilog = (
-        "`runner VERB --help` tells more. Exit codes: 0 done, 1 failed, 2 mistake, 130 interrupted."
+        "See `runner VERB --help` for details. Exit codes: 0 success, 1 failed run, 2 user error, 130 interrupted."
     )
     return parser
 
@@ -98,7 +98,7 @@ def front_parser() -> VerbParser:
 def _unknown_verb(words: list[str]) -> str:
     word = words[0]
     if "=" in word or word.endswith((".yaml", ".yml")):
-        return f"a verb comes first, and {word!r} is none. Did you mean `runner train {' '.join(words)}`?"
+        return f"expected a verb first, got {word!r}. Did you mean `runner train {' '.join(words)}`?"
     near = nearest(word, NAMES, most=1)
-    hint = f"Did you mean `runner {near[0]}`?" if near else f"There are: {', '.join(NAMES)}."
-    return f"there is no verb {word!r}. {hint}"
+    hint = f"Did you mean `runner {near[0]}`?" if near else f"Valid: {', '.join(NAMES)}."
+    return f"unknown verb {word!r}. {hint}"

@@ -1,4 +1,4 @@
-"""Arguments that several verbs take alike, with the completion of each."""
+"""Arguments shared by several verbs, with their shell completion."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ A_RUN = "a run: its directory, its name or a part of it, an MLflow run id, or `l
 
 
 def add_run(parser: ArgumentParser, text: str = A_RUN, **options) -> None:
-    """One run (``args.run_ref``), or several with ``nargs``."""
+    """Adds the argument RUN (``args.run_ref``), or several with ``nargs``."""
     parser.add_argument("run_ref", metavar="RUN", help=text, **options).completer = complete.runs
     add_root(parser)
 
@@ -33,10 +33,10 @@ def add_root(parser: ArgumentParser) -> None:
 
 
 def add_overrides(parser: ArgumentParser, experiment: bool = True) -> None:
-    """Hydra overrides, behind an experiment's file where there may be one, and where options are looked for."""
+    """Adds Hydra overrides, optionally preceded by an experiment's file, and ``--config-dir``."""
     text = "a value or a group's option, in Hydra's grammar: model=mlp optimizer.lr=0.01"
     if experiment:
-        text += "; an experiment's YAML file may stand before them"
+        text += "; an experiment's YAML file may precede them"
     metavar = "[EXPERIMENT.yaml] [key=value …]" if experiment else "key=value"
     action = parser.add_argument("overrides", nargs="*", metavar=metavar, help=text)
     action.completer = complete.experiments_and_overrides if experiment else complete.overrides
@@ -45,7 +45,7 @@ def add_overrides(parser: ArgumentParser, experiment: bool = True) -> None:
         metavar="FOLDER",
         action="append",
         default=[],
-        help="one more folder of config groups, besides ./conf and the program's own; may be repeated",
+        help="additional folder of config groups, besides ./conf and the built-in one; may be repeated",
     )
 
 
@@ -55,7 +55,7 @@ def add_checkpoint(parser: ArgumentParser) -> None:
 
 
 def split_experiment(words: list[str]) -> tuple[str | None, list[str]]:
-    """The experiment's file, when the first word is one, and the overrides."""
+    """Splits the words into the experiment's file, if the first word is one, and the overrides."""
     if words and "=" not in words[0] and words[0].endswith((".yaml", ".yml")):
         return words[0], words[1:]
     return None, list(words)
@@ -67,7 +67,7 @@ def add_allow_package(parser: ArgumentParser) -> None:
         metavar="NAME",
         action="append",
         default=[],
-        help="let configs construct things from this Python package too; may be repeated",
+        help="allow configs to construct objects from this Python package; may be repeated",
     )
 
 

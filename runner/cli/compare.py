@@ -1,4 +1,4 @@
-"""``runner compare RUN RUN…``: what differs in the configs, and what came out."""
+"""``runner compare RUN RUN…``: compares the configs and results of runs."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from argparse import ArgumentParser, Namespace
 
 from runner.cli.arguments import add_run
 
-SUMMARY = "set runs side by side: what differs, what came out"
+SUMMARY = "compare the configs and results of runs"
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -21,6 +21,6 @@ def run(args: Namespace) -> int:
 
     runs = [find_run(reference, args.root) for reference in args.run_ref]
     if len(set(runs)) < 2:
-        raise UserError("compare takes two runs or more, each once. `runner runs` lists them.")
+        raise UserError("compare takes two runs or more, all different. `runner runs` lists them.")
     console().print(compare_table(runs))
     return 0

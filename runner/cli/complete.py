@@ -1,4 +1,4 @@
-"""What the shell proposes behind <TAB>. Reads folders and YAML files only: an answer takes a tenth of a second."""
+"""Shell completion. Only reads folders and YAML files, so that a completion takes about 0.1 s."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ __all__ = ["answer_shell", "checkpoints", "experiments_and_overrides", "groups",
 
 
 def answer_shell(parser: ArgumentParser) -> None:
-    """Answers the shell that asks by environment variables, and ends the process."""
+    """Prints the completions that the shell requests by environment variables, and exits the process."""
     import argcomplete
 
     argcomplete.autocomplete(parser, always_complete_options=False)
 
 
 def runs(prefix: str, parsed_args: Namespace, **_: Any) -> list[str]:
-    """Names of runs, the newest first, and ``latest``; a word with a slash is a path the shell knows better."""
+    """Complete ``latest`` and names of runs, newest first, or folders if the prefix contains a slash."""
     from argcomplete.completers import DirectoriesCompleter
 
     from runner.run.directory import list_runs
@@ -30,7 +30,7 @@ def runs(prefix: str, parsed_args: Namespace, **_: Any) -> list[str]:
 
 
 def checkpoints(prefix: str, parsed_args: Namespace, **_: Any) -> list[str]:
-    """``best``, ``last`` and the files of the run that stands before; a word with a slash is a path."""
+    """Complete ``best``, ``last`` and the checkpoints of the given run, or files if the prefix contains a slash."""
     from argcomplete.completers import FilesCompleter
 
     from runner.errors import RunnerError
@@ -41,8 +41,8 @@ def checkpoints(prefix: str, parsed_args: Namespace, **_: Any) -> list[str]:
         return list(FilesCompleter()(prefix))
     names = ["best", "last"]
     try:
-        found = find_run(getattr(parsed_args, "run_ref", None) or "latest", getattr(parsed_args, "root", None) or "runs")
-        names += [entry.file for entry in read_index(found.checkpoints)]
+        run = find_run(getattr(parsed_args, "run_ref", None) or "latest", getattr(parsed_args, "root", None) or "runs")
+        names += [entry.file for entry in read_index(run.checkpoints)]
     except RunnerError:
         pass
     return names
@@ -55,7 +55,7 @@ def groups(prefix: str, parsed_args: Namespace, **_: Any) -> list[str]:
 
 
 def experiments_and_overrides(prefix: str, parsed_args: Namespace, **options: Any) -> list[str]:
-    """YAML files while nothing was given yet, and overrides."""
+    """Complete overrides, and YAML files if no word was given before."""
     proposals = overrides(prefix, parsed_args, **options)
     if "=" in prefix or _given(parsed_args):
         return proposals
@@ -65,7 +65,7 @@ def experiments_and_overrides(prefix: str, parsed_args: Namespace, **options: An
 
 
 def overrides(prefix: str, parsed_args: Namespace, **_: Any) -> list[str]:
-    """``group=option`` and ``node.key=`` in Hydra's grammar, behind ``+`` and within comma lists too."""
+    """Complete ``group=option`` and ``node.key=`` in Hydra's grammar, including after ``+`` and in comma lists."""
     from runner.config.groups import find_groups
 
     config_dirs = _config_dirs(parsed_args)
@@ -77,7 +77,7 @@ def overrides(prefix: str, parsed_args: Namespace, **_: Any) -> list[str]:
         done, comma, _rest = value.rpartition(",")
         return [f"{sign}{key}={done}{comma}{option}" for option in known.get(key, [])]
     names = [f"{group}=" for group in known]
-    # The keys of a group's option are many: only once its name is typed to the dot.
+    # An option has many keys, so they are only proposed once the prefix contains a dot.
     names += [
         k for k in _keys(config_dirs, _given(parsed_args)) if "." in key or k.split(".")[0] not in known
     ]
@@ -85,7 +85,7 @@ def overrides(prefix: str, parsed_args: Namespace, **_: Any) -> list[str]:
 
 
 def _keys(config_dirs: list[str], given: list[str]) -> Iterator[str]:
-    """Keys of the primary config, and those of the options that are chosen, as ``optimizer.lr=``."""
+    """Yield the keys of the primary config and of the chosen options, as ``optimizer.lr=``."""
     from runner.config.groups import find_groups, package_conf
 
     primary = _read(package_conf() / "runner.yaml")

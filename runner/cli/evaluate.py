@@ -6,7 +6,7 @@ from argparse import ArgumentParser, Namespace
 
 from runner.cli.arguments import add_allow_package, add_checkpoint, add_run
 
-SUMMARY = "metrics of a run's checkpoint on a split, perhaps of other data"
+SUMMARY = "metrics of a run's checkpoint on a split, optionally of other data"
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -17,11 +17,11 @@ def add_arguments(parser: ArgumentParser) -> None:
         metavar="key=value",
         help="values that differ from the run's: data.root=other/photos",
     )
-    # Not `choices`: only data sets know their splits, and the message tells which there are.
+    # Not `choices`: the splits depend on the data set, whose error message lists them.
     parser.add_argument("--split", default="test", help="train, val or test (test)")
     add_checkpoint(parser)
     add_allow_package(parser)
-    parser.add_argument("--json", action="store_true", help="one JSON object, for programs")
+    parser.add_argument("--json", action="store_true", help="print a JSON object")
 
 
 def run(args: Namespace) -> int:
@@ -33,14 +33,14 @@ def run(args: Namespace) -> int:
 
     hush_libraries()
     allow_packages(args.allow_package)
-    found = find_run(args.run_ref, args.root)
-    values = changed_values(args.overrides, found.config_path)
-    metrics = evaluate(found, args.split, args.checkpoint, values)
+    evaluated = find_run(args.run_ref, args.root)
+    values = changed_values(args.overrides, evaluated.config_path)
+    metrics = evaluate(evaluated, args.split, args.checkpoint, values)
     if args.json:
         import json
 
         print(json.dumps(metrics, indent=2))
         return 0
     rows = [(name, f"{value:.4g}") for name, value in metrics.items()]
-    console().print(table("metric", "value", title=f"{found.name}, {args.checkpoint} checkpoint", rows=rows))
+    console().print(table("metric", "value", title=f"{evaluated.name}, {args.checkpoint} checkpoint", rows=rows))
     return 0

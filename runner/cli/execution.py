@@ -1,4 +1,4 @@
-"""A run carried out in this process, and told about on the console."""
+"""Executes a run from the command line and prints its results."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ __all__ = ["execute"]
 
 
 def execute(run: RunDir) -> int:
-    """Starts a worker on the run; prints what came out and the next commands worth typing.
+    """Starts a worker on the run, and prints the results and suggested commands.
 
     Raises:
-        RunnerError: what ended the run; the command that goes on from there was printed.
+        RunnerError: the run failed or was interrupted; the command that resumes it was printed.
     """
     from runner.cli.group import is_first
     from runner.errors import Interrupted, RunFailed
@@ -27,7 +27,7 @@ def execute(run: RunDir) -> int:
     except (Interrupted, RunFailed):
         if is_first() and any(run.path.glob("**/checkpoints/*.ckpt")):
             print(
-                f"`runner resume {messages.short_path(run.path)}` goes on from the last checkpoint.",
+                f"`runner resume {messages.short_path(run.path)}` resumes from the last checkpoint.",
                 file=sys.stderr,
             )
         raise

@@ -1,4 +1,4 @@
-"""``runner explain RUN [INPUT…]``: what in an input made the model say what it says."""
+"""``runner explain RUN [INPUT…]``: attributions of a model's predictions to its inputs."""
 
 from __future__ import annotations
 
@@ -7,39 +7,39 @@ from pathlib import Path
 
 from runner.cli.arguments import add_allow_package, add_checkpoint, add_run
 
-SUMMARY = "why it decided so: Grad-CAM, integrated gradients, occlusion, permutation importance"
+SUMMARY = "explain predictions: Grad-CAM, integrated gradients, occlusion, permutation importance"
 METHODS = ("auto", "grad_cam", "grad_cam_plus_plus", "integrated_gradients", "occlusion", "permutation")
 MAX_LISTED = 20
 MAX_ROWS = 50
 COARSE = 0.05
-"""Share of what is explained that integrated gradients may miss before finer ones are proposed."""
+"""Relative completeness error of integrated gradients above which more steps are suggested."""
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     add_run(parser)
     parser.add_argument(
-        "inputs", nargs="*", metavar="INPUT", help="as `runner predict` takes them; a text that a language model is to "
-        "go on with; without any, samples of a split",
+        "inputs", nargs="*", metavar="INPUT", help="inputs as for `runner predict`, or a prompt for a language model; "
+        "samples of a split if omitted",
     )  # fmt: skip
-    parser.add_argument("--method", choices=METHODS, default="auto", help="what suits the inputs best, or one of these (auto)")
+    parser.add_argument("--method", choices=METHODS, default="auto", help="attribution method; auto chooses one that suits the inputs (auto)")
     parser.add_argument(
-        "--target", metavar="NAME", help="class, token or column to explain, by its name or number (what the model says)"
+        "--target", metavar="NAME", help="class, token or column to explain, by its name or number (the prediction)"
     )
-    parser.add_argument("--output", metavar="FOLDER", help="write there (explanations/METHOD in the run's directory)")
+    parser.add_argument("--output", metavar="FOLDER", help="output folder (explanations/METHOD in the run's directory)")
     parser.add_argument(
         "--sanity", action="store_true",
-        help="make layer after layer random, and tell how far the explanations still rank as before; they should not",
+        help="sanity check: randomize layer after layer, and report the rank correlation with the original explanations",
     )  # fmt: skip
     chosen = parser.add_argument_group("without INPUT")
     chosen.add_argument("--split", default=None, help="train, val or test (val)")
-    chosen.add_argument("--samples", type=int, metavar="N", help="so many of them (8)")
-    chosen.add_argument("--worst", action="store_true", help="those with the highest loss")
+    chosen.add_argument("--samples", type=int, metavar="N", help="number of samples (8)")
+    chosen.add_argument("--worst", action="store_true", help="use the samples with the highest loss")
     fine = parser.add_argument_group("by method")
-    fine.add_argument("--layer", metavar="NAME", help="whose maps Grad-CAM takes (the last convolutional ones)")
-    fine.add_argument("--steps", type=int, metavar="N", help="of the integral of integrated gradients (64)")
-    fine.add_argument("--repeats", type=int, metavar="N", help="of each column's permutation (10)")
+    fine.add_argument("--layer", metavar="NAME", help="layer for Grad-CAM (the last convolutional one)")
+    fine.add_argument("--steps", type=int, metavar="N", help="number of steps of integrated gradients (64)")
+    fine.add_argument("--repeats", type=int, metavar="N", help="number of permutations of each column (10)")
     fine.add_argument("--step", type=int, metavar="N", help="one step of a labelled sequence or of a forecast, one token of a written sequence (all)")
-    fine.add_argument("--seed", type=int, metavar="N", help="of permutations and of --sanity (0)")
+    fine.add_argument("--seed", type=int, metavar="N", help="random seed of permutations and --sanity (0)")
     add_checkpoint(parser)
     add_allow_package(parser)
 
@@ -52,26 +52,27 @@ def run(args: Namespace) -> int:
     from runner.run.directory import find_run
 
     hush_libraries()
-    wish = _wish(args)
+    options = _options(args)
     allow_packages(args.allow_package)
-    found_run = find_run(args.run_ref, args.root)
-    explained = explain(found_run, args.inputs, wish, args.checkpoint, args.sanity)
-    folder = Path(args.output) if args.output else found_run.explanations / explained.method
+    source = find_run(args.run_ref, args.root)
+    explained = explain(source, args.inputs, options, args.checkpoint, args.sanity)
+    folder = Path(args.output) if args.output else source.explanations / explained.method
     written = write_explained(explained, folder)
     _tell(explained)
     for path in written[:MAX_LISTED]:
         print(f"  {path}")
     if len(written) > MAX_LISTED:
         print(f"  and {len(written) - MAX_LISTED} more")
-    if not args.output and found_run.report_path.exists():
+    if not args.output and source.report_path.exists():
         from runner.report.page import write_report
 
-        print(f"and on the page of the run: {write_report(found_run)}")
+        print(f"The report of the run was updated: {write_report(source)}")
     return 0
 
 
-def _wish(args: Namespace):
-    """
+def _options(args: Namespace):
+    """Return the ``ExplainOptions`` of a command line.
+
     Raises:
         UserError: an option would have no effect.
     """
@@ -91,21 +92,21 @@ def _wish(args: Namespace):
 
 
 def _tell(explained) -> None:
-    """What was explained, how, and how far integrated gradients add up."""
+    """Prints the explanations, the method, and the completeness of integrated gradients."""
     from runner.cli.predict import _cell
     from runner.cli.show import console, table
 
     how = [explained.method]
     how += [f"maps of {', '.join(explained.layers)}"] if explained.layers else []
-    how += ["each place weighed by its own gradient"] if explained.layers and explained.by_place else []
+    how += ["weighted by the gradient at each position"] if explained.layers and explained.by_place else []
     how += [f"against {explained.baseline}"] if explained.baseline else []
     print(f"{explained.run.name}: {', '.join(how)}")
     if explained.importance is not None:
         from runner.explain.write import table_of
 
-        one = explained.importance
+        importance = explained.importance
         rows = [tuple(_cell(cell) for cell in row.values()) for row in table_of(explained)]
-        title = f"{one.metric} {one.score:.4g} on {one.num_samples} rows; what it loses without a column"
+        title = f"{importance.metric} {importance.score:.4g} on {importance.num_samples} rows; decrease when a column is permuted"
         console().print(table("column", "mean", "std", rows=rows, title=title))
     else:
         rows = [one.as_row() for one in explained.found[:MAX_ROWS]]
@@ -118,12 +119,12 @@ def _tell(explained) -> None:
         print(f"nothing to explain in {len(explained.skipped)}: {', '.join(explained.skipped[:5])}")
     if explained.sanity:
         rows = [(name, f"{mean:.3f}", f"{std:.3f}") for name, mean, std in explained.sanity]
-        title = "rank correlation with the trained model's, each layer random with those above it"
+        title = "rank correlation with the trained model's explanations; each layer randomized with those above it"
         console().print(table("layer", "mean", "std", rows=rows, title=title))
 
 
 def _tell_completeness(found) -> None:
-    """How far integrated gradients add up to the difference between an input's score and the baseline's."""
+    """Prints how far integrated gradients deviate from the difference between the scores of input and baseline."""
     errors = [one for one in found if one.error is not None]
     if not errors:
         return
@@ -131,4 +132,4 @@ def _tell_completeness(found) -> None:
     share = missed / max(sum(abs(one.score - one.baseline_score) for one in errors), 1e-12)
     print(f"the parts add up to what they explain within {share:.2%} of it (completeness)")
     if share > COARSE:
-        print("a larger --steps makes integrated gradients finer")
+        print("increase --steps for more accurate integrated gradients")

@@ -13,9 +13,9 @@ __all__ = ["guarded", "say_error"]
 
 
 def guarded(command: Callable[[], int]) -> int:
-    """Runs ``command`` and turns every way it can end into an exit code.
+    """Runs ``command`` and converts its result or exception into an exit code.
 
-    An error of ours is shown as one message. Any other is a defect and shown with its traceback.
+    A ``RunnerError`` is shown as a message. Any other exception is a defect and shown with its traceback.
     """
     try:
         code = command()
@@ -29,13 +29,13 @@ def guarded(command: Callable[[], int]) -> int:
     except KeyboardInterrupt as stop:
         if isinstance(
             stop.__cause__, RunnerError
-        ):  # a run of several was asked to stop, and with it the rest
+        ):  # one of several runs was interrupted, which ends the others too
             say_error(stop.__cause__)
             return stop.__cause__.exit_code
         print("interrupted", file=sys.stderr)
         return 130
     except BrokenPipeError:
-        # The reader (`| head`) has seen enough. Python would complain once more while closing.
+        # The reader (`| head`) closed the pipe. Without this, Python reports the error again when it closes stdout.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception:
@@ -44,7 +44,7 @@ def guarded(command: Callable[[], int]) -> int:
 
 
 def say_error(error: RunnerError) -> None:
-    """One message on stderr; the mistakes of a config one below the other, counted."""
+    """Prints an error on stderr; the problems of a config as a numbered list."""
     sys.stdout.flush()
     mark = "\x1b[1;31merror:\x1b[0m" if _is_coloured() else "error:"
     problems = error.problems if isinstance(error, ConfigError) else [str(error)]

@@ -1,4 +1,4 @@
-"""``runner find-lr``: a learning-rate range test, kept as a run."""
+"""``runner find-lr``: a learning-rate range test, saved as a run."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from argparse import ArgumentParser, Namespace
 
 from runner.cli.arguments import add_allow_package, add_overrides
 
-SUMMARY = "learning-rate range test: a plot, and rates to train with"
+SUMMARY = "learning-rate range test: a plot, and suggested learning rates"
 
 EXAMPLES = """\
 examples:
   runner find-lr model=mlp data=digits optimizer=sgd
   runner find-lr my_experiment.yaml lr_finder.num_steps=200
-  runner train my_experiment.yaml optimizer.lr=auto   the test first, then the training with what it found"""
+  runner train my_experiment.yaml optimizer.lr=auto   the test, then training with the suggested rate"""
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -32,12 +32,12 @@ def run(args: Namespace) -> int:
     allow_packages(args.allow_package)
     experiment, overrides = split_experiment(args.overrides)
     composition = compose([*overrides, "debug.kind=find_lr"], experiment, args.config_dir)
-    composition.config.debug.kind = "find_lr"  # also where an experiment has a debug of its own
+    composition.config.debug.kind = "find_lr"  # overrides the debug node of an experiment
     check(composition)
     reject_nodes(composition.config, "runner find-lr")
     directory = prepare(composition, ["runner", *args.words])
     results = launch(directory)
-    if results is None:  # a cluster is at it, and nobody waits here
+    if results is None:  # submitted to a cluster without waiting for it
         return 0
     messages.range_test(directory, composition, results, args.overrides)
     return 0

@@ -1,4 +1,4 @@
-"""Commands that torchrun or srun starts several times at once."""
+"""Handles commands that torchrun or srun starts in several processes."""
 
 from __future__ import annotations
 
@@ -12,27 +12,28 @@ SIGNS = ("TORCHELASTIC_RUN_ID", "SLURM_STEP_NUM_TASKS", "MASTER_PORT")
 
 
 def is_first() -> bool:
-    """Whether this process is the one that speaks."""
-    return _place().is_first
+    """Whether this is the first process, which prints the output."""
+    return _process_info().is_first
 
 
 def reject_in_group(command: str) -> None:
-    """
+    """Rejects a command that does not support several processes. All but the first process exit silently.
+
     Raises:
-        UserError: several processes carry out a command that is one process's work; the others end without a word.
+        UserError: several processes were started.
     """
-    process_info = _place()
+    process_info = _process_info()
     if process_info.world_size == 1:
         return
     if not process_info.is_first:
         raise SystemExit(UserError.exit_code)
     raise UserError(
-        f"`{command}` is the work of one process, and {process_info.starter} has started {process_info.world_size}. "
-        "Call it without, or with a single process."
+        f"`{command}` runs in a single process, but {process_info.starter} started {process_info.world_size}. "
+        "Run it directly, or with a single process."
     )
 
 
-def _place():
+def _process_info():
     from runner.distributed.process_info import ProcessInfo
 
     return ProcessInfo.here() if any(name in os.environ for name in SIGNS) else ProcessInfo()

@@ -12,18 +12,17 @@ from runner.cli.arguments import add_allow_package, add_run
 if TYPE_CHECKING:
     from runner.landscape.explore import Expedition, Explored
 
-SUMMARY = "the loss around a checkpoint: contours, a surface, the path of the training"
+SUMMARY = "plot the loss around a checkpoint: contours, a surface, the training path"
 
 EXAMPLES = """\
 examples:
-  runner landscape latest                                 a plane of two random directions, normalised by filter
-  runner landscape latest --directions pca                the plane in which the training moved most, and its path
+  runner landscape latest                                 a plane of two filter-normalised random directions
+  runner landscape latest --directions pca                the plane of the largest changes during training, with the training path
   runner landscape latest --one-dimensional --distance 2  along one direction
   runner landscape latest --checkpoint best --to last     on the line from one checkpoint to another
 
-One that was interrupted goes on where it stopped when the same command is given again. Random directions have each
-filter (each output row of a weight) as long as the model's own; biases and the parameters of norms stay where they are
-(Li et al., arXiv:1712.09913)."""
+The same command resumes an interrupted computation. Each filter (output row of a weight) of a random direction has the
+same norm as that of the model; biases and the parameters of norms are not changed (Li et al., arXiv:1712.09913)."""
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -32,18 +31,18 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--checkpoint", metavar="WHICH", default="best", help=text).completer = complete.checkpoints
     text = "follow the line to this checkpoint instead of a plane"
     parser.add_argument("--to", metavar="WHICH", help=text).completer = complete.checkpoints
-    text = "random (the default), or pca: those in which the run's checkpoints differ most"
+    text = "random (the default), or pca: principal components of the run's checkpoints"
     parser.add_argument("--directions", choices=("random", "pca"), default="random", help=text)
-    parser.add_argument("--one-dimensional", action="store_true", help="along the first direction alone")
+    parser.add_argument("--one-dimensional", action="store_true", help="only along the first direction")
     parser.add_argument("--split", default="val", help="train, val or test (val)")
-    text = "points a side (25; 51 of a line)"
+    text = "points per axis (25; 51 for a line)"
     parser.add_argument("--resolution", type=int, metavar="N", help=text)
-    text = "how far to each side: 1 is a step as long as the weights (1; with pca as far as the path; with --to 0.25)"
+    text = "distance to each side, relative to the norm of the weights (1; the extent of the path with pca; 0.25 with --to)"
     parser.add_argument("--distance", type=float, metavar="D", help=text)
-    text = "samples of the split at most, evenly spread, the same at each point; or all (1000)"
+    text = "maximum number of samples, evenly spaced and the same for each point; or all (1000)"
     parser.add_argument("--samples", type=count_or_all, default=1000, metavar="N", help=text)
-    parser.add_argument("--seed", type=int, default=0, help="of the random directions (0)")
-    text = "auto (the default): the run's own, or what there is"
+    parser.add_argument("--seed", type=int, default=0, help="random seed of the directions (0)")
+    text = "auto (the default) uses that of the run if available"
     parser.add_argument("--device", choices=("auto", "cpu", "gpu", "mps"), default="auto", help=text)
     add_allow_package(parser)
     parser.epilog = EXAMPLES
@@ -66,24 +65,24 @@ def run(args: Namespace) -> int:
 
     keys = ("checkpoint", "to", "split", "directions", "one_dimensional", "resolution", "distance", "samples", "seed", "device")
     request = LandscapeRequest(**{key: getattr(args, key) for key in keys})
-    found = find_run(args.run_ref, args.root)
+    run = find_run(args.run_ref, args.root)
     allow_packages(args.allow_package)
 
-    from runner.cli.show import hush_libraries  # from here on what takes seconds to import
+    from runner.cli.show import hush_libraries  # slow imports only after the arguments are checked
     from runner.landscape.explore import Expedition
     from runner.landscape.write import write_landscape
     from runner.report.page import write_report
 
     hush_libraries()
-    trip = Expedition(found, request)
+    trip = Expedition(run, request)
     print("\n".join(plan(trip)), flush=True)
     explored = explore(trip)
     try:
         paths = write_landscape(trip, explored)
-        if found.report_path.is_file():
-            paths.append(write_report(found))
+        if run.report_path.is_file():
+            paths.append(write_report(run))
     except OSError as error:
-        raise UserError(f"{found.landscape} cannot be written: {error.strerror or error}.") from error
+        raise UserError(f"{run.landscape} cannot be written: {error.strerror or error}.") from error
     print("\n".join([*outcome(explored), *(f"  {path}" for path in paths)]))
     return 0
 
@@ -96,12 +95,12 @@ def explore(trip: Expedition) -> Explored:
         with progress("Losses", total, "points", len(trip.known)) as show:
             return trip.explore(show)
     except KeyboardInterrupt:
-        print(f"{len(trip.known)} of {total} points are kept; the same command goes on from there.", file=sys.stderr)
+        print(f"{len(trip.known)} of {total} points are saved; the same command resumes from there.", file=sys.stderr)
         raise
 
 
 def plan(trip: Expedition) -> list[str]:
-    """What is about to be done, and what the run's checkpoints give."""
+    """Return lines that describe the computation, and how much of the training path it can show."""
     from runner.landscape.path import KEEPS_MORE
 
     request, plane = trip.request, trip.plane
@@ -113,13 +112,13 @@ def plan(trip: Expedition) -> list[str]:
         return lines
     count = len(trip.saved)
     if plane.shows_path:
-        lines.append(f"The run keeps {count} checkpoints; {100 * plane.path_share:.0f} % of their path lies in what is shown.")
+        lines.append(f"The run keeps {count} checkpoints; {100 * plane.path_share:.0f} % of their path lies in this plane.")
     elif count < 3:
         few = f"{count} checkpoint{'s' if count != 1 else ''}"
         lines.append(f"The run keeps {few}: too few for a path. Train with {KEEPS_MORE} to keep more.")
     else:
         lines.append(
-            f"The run keeps {count} checkpoints; {100 * plane.path_share:.1g} % of their path lies in what is shown, so it "
+            f"The run keeps {count} checkpoints; {100 * plane.path_share:.1g} % of their path lies in this plane, so it "
             "is not drawn. `--directions pca` shows it."
         )
     return lines

@@ -1,4 +1,4 @@
-"""``runner list [GROUP]``: what can be composed, and what goes with what."""
+"""``runner list [GROUP]``: lists config groups, their options, and compatible combinations."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from runner.cli import complete
 if TYPE_CHECKING:
     from runner.config.groups import Option
 
-SUMMARY = "list config groups, their options, and which model does which task"
+SUMMARY = "list config groups, their options, and the tasks of each model"
 
 EVERY_TASK = "any"
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    text = "a config group (model, data, optimizer …); all of them without"
+    text = "a config group (model, data, optimizer …); all if omitted"
     parser.add_argument("group", nargs="?", metavar="GROUP", help=text).completer = complete.groups
     parser.add_argument(
-        "--config-dir", metavar="FOLDER", action="append", default=[], help="one more folder of groups"
+        "--config-dir", metavar="FOLDER", action="append", default=[], help="additional folder of config groups"
     )
-    parser.add_argument("--steps", type=int, metavar="N", help="with scheduler: steps of the drawn training (1000)")
+    parser.add_argument("--steps", type=int, metavar="N", help="with scheduler: number of steps to draw (1000)")
     parser.add_argument("--plot", metavar="FILE", help="with scheduler: draw all schedules into this PNG file")
 
 
@@ -38,7 +38,7 @@ def run(args: Namespace) -> int:
         _print_overview(groups)
         return 0
     if args.group not in groups:
-        raise UserError(f"there is no config group {args.group!r}. {did_you_mean(args.group, groups)}")
+        raise UserError(f"unknown config group {args.group!r}. {did_you_mean(args.group, groups)}")
     if args.group == "scheduler":
         from runner.cli.config.schedule import plot_schedules
 
@@ -53,7 +53,7 @@ def _print_schedules(options: dict[str, Option], curves: dict[str, str]) -> None
     from runner.cli.show import console, table
 
     rows = [(name, option.summary, curves[name]) for name, option in options.items()]
-    console().print(table("option", "what it is", "learning rate, start to end", rows=rows))
+    console().print(table("option", "description", "learning rate, start to end", rows=rows))
 
 
 def _print_overview(groups: dict[str, dict[str, Option]]) -> None:
@@ -66,19 +66,19 @@ def _print_overview(groups: dict[str, dict[str, Option]]) -> None:
     ]
     out = console()
     rows = [(group, ", ".join(groups[group])) for group in order]
-    out.print(table("group", "options", title="What can be composed: runner train group=option", rows=rows))
+    out.print(table("group", "options", title="Config groups: runner train group=option", rows=rows))
     tasks = groups.get("task", {})
     rows = [(task, ", ".join(_models_for(task, groups)), ", ".join(_data_of(task, groups))) for task in tasks]
     out.print(
-        table("task", "models that do it", "data sets that pose it", title="What goes together", rows=rows)
+        table("task", "models", "data sets", title="Compatible models and data sets", rows=rows)
     )
-    out.print("`runner list GROUP` says what each option is.", markup=False)
+    out.print("`runner list GROUP` describes each option.", markup=False)
 
 
 def print_group(group: str, options: dict[str, Option]) -> None:
     from runner.cli.show import console, table
 
-    headers, rows = ["option", "what it is"], []
+    headers, rows = ["option", "description"], []
     for name, option in options.items():
         row = [name, option.summary]
         if group == "model":
@@ -101,9 +101,9 @@ def _data_of(task: str, groups: dict[str, dict[str, Option]]) -> list[str]:
 
 
 def _task_of(data: Option) -> str:
-    """The task a data set chooses in its defaults list; the program's default where it chooses none."""
+    """Return the task that a data set selects in its defaults list, or the default task."""
     import re
 
     text = data.path.read_text(encoding="utf-8", errors="replace")
-    found = re.search(r"override\s+/task(?:@\S+)?:\s*([\w-]+)", text)
-    return found.group(1) if found else "classification"
+    match = re.search(r"override\s+/task(?:@\S+)?:\s*([\w-]+)", text)
+    return match.group(1) if match else "classification"

@@ -1,7 +1,7 @@
-"""``runner train -m``: Hydra's own multirun spreads the values out; each job is one of our runs.
+"""``runner train -m``: uses Hydra's multirun to train a run for each combination of values.
 
-Hydra's sweeper and launcher see the overrides, so ``hydra/launcher=joblib`` or another sweeper work as
-everywhere. What a job trains is composed and checked by ours, from the overrides Hydra gave to it.
+Hydra's sweeper and launcher receive the overrides, so ``hydra/launcher=joblib`` and other sweepers work as usual. The
+config of each job is composed and checked by runner, from the overrides that Hydra passes to the job.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from typing import Any
 __all__ = ["combinations", "hydra_node", "multirun"]
 
 RUN_FILE = "run.txt"
-"""In Hydra's folder of a job: where its run is."""
+"""File in Hydra's folder of a job that holds the path of its run."""
 
 
 def multirun(overrides: list[str], experiment: str | None, config_dirs: list[str]) -> int:
-    """Runs every combination of the values; a run that fails does not keep the others from their turn.
+    """Runs every combination of the values. A failed run does not prevent the others.
 
     Raises:
-        ConfigError: one of the combinations is wrong; nothing was started.
-        RunnerError: the first of the runs that failed, after all had their turn.
+        ConfigError: a combination has problems; no run was started.
+        RunnerError: the error of the first failed run, after all runs have ended.
     """
     from hydra._internal.hydra import Hydra
     from hydra._internal.utils import create_config_search_path
@@ -35,7 +35,7 @@ def multirun(overrides: list[str], experiment: str | None, config_dirs: list[str
     root = check_combinations(overrides, experiment, config_dirs)
     place = Path(root).expanduser() / ".multirun" / time.strftime("%Y-%m-%d_%H-%M-%S")
     groups = find_groups(config_dirs)
-    # First, so that the user's own values for these win.
+    # First, so that the user's own values take precedence.
     own = [f"hydra.sweep.dir='{place}'", "hydra/job_logging=none", "hydra/hydra_logging=none"]
     lines = [*own, *(line_for_hydra(override, groups) for override in overrides)]
     job = partial(run_job, experiment=experiment, config_dirs=config_dirs)
@@ -50,10 +50,10 @@ def multirun(overrides: list[str], experiment: str | None, config_dirs: list[str
 
 
 def run_job(_config: Any, experiment: str | None, config_dirs: list[str]) -> float | None:
-    """One combination, in whatever process Hydra's launcher chose.
+    """Trains one combination, in the process that Hydra's launcher started for it.
 
     Returns:
-        The best value of the monitored metric, for sweepers that search.
+        The best value of the monitored metric, for sweepers that optimize it.
     """
     from hydra.core.global_hydra import GlobalHydra
     from hydra.core.hydra_config import HydraConfig
@@ -70,7 +70,7 @@ def run_job(_config: Any, experiment: str | None, config_dirs: list[str]) -> flo
     hydra = HydraConfig.get()
     overrides = [line for line in hydra.overrides.task if not line.startswith("hydra")]
     print(f"\nrun {hydra.job.num + 1}: {hydra.job.override_dirname.replace('++', '')}", flush=True)
-    GlobalHydra.instance().clear()  # ours composes once more, in a Hydra of its own
+    GlobalHydra.instance().clear()  # runner composes again, with a separate Hydra instance
     try:
         composition = compose(overrides, experiment, config_dirs)
         check(composition)
@@ -93,7 +93,7 @@ def run_job(_config: Any, experiment: str | None, config_dirs: list[str]) -> flo
 
 
 def print_outcome(place: Path) -> None:
-    """The table of the runs that were started."""
+    """Prints a table of the runs that were started."""
     from runner.cli.show import console
     from runner.report.messages import short_path
     from runner.report.tables import next_commands, runs_table
@@ -109,21 +109,21 @@ def print_outcome(place: Path) -> None:
     out.print(runs_table(runs))
     paths = [short_path(run.path) for run in runs]
     stopped = [path for run, path in zip(runs, paths, strict=True) if read_status(run).state == "interrupted"]
-    commands = [(f"runner resume {path}", "go on where it stopped") for path in stopped]
+    commands = [(f"runner resume {path}", "resume it") for path in stopped]
     if len(runs) > 1:
-        commands.append((f"runner compare {' '.join(paths)}", "what differs, what came out"))
+        commands.append((f"runner compare {' '.join(paths)}", "compare configs and results"))
     if commands:
         out.print(next_commands(commands))
 
 
 def check_combinations(overrides: list[str], experiment: str | None, config_dirs: list[str]) -> str:
-    """Checks every value once, all others at their first, so that the tenth run does not reveal a typo.
+    """Checks every value once, combined with the first of all others, so that typos are found before the first run.
 
     Returns:
-        The folder that keeps the runs.
+        The folder of the runs.
 
     Raises:
-        ConfigError: with every problem found.
+        ConfigError: the combinations have problems; the error lists all of them.
     """
     from runner.config.check import check_config
     from runner.config.compose import compose
@@ -142,7 +142,7 @@ def check_combinations(overrides: list[str], experiment: str | None, config_dirs
 
 
 def combinations(overrides: list[str]) -> Iterator[list[str]]:
-    """Override lists in which every value of every sweep occurs at least once."""
+    """Yield lists of overrides in which every value of every sweep occurs at least once."""
     values = [single_values(override) for override in overrides]
     first = [options[0] for options in values]
     yield first
@@ -152,7 +152,7 @@ def combinations(overrides: list[str]) -> Iterator[list[str]]:
 
 
 def single_values(override: str) -> list[str]:
-    """The single overrides that a sweep stands for; itself when it is none, or nobody knows them yet."""
+    """Expands a sweep into single overrides; returns other overrides and unknown values unchanged."""
     from hydra.errors import HydraException
 
     from runner.config.quoting import parse_override
@@ -162,21 +162,21 @@ def single_values(override: str) -> list[str]:
         if parsed.is_choice_sweep() or parsed.is_range_sweep():
             return [f"{parsed.get_key_element()}={value}" for value in parsed.sweep_string_iterator()]
     except HydraException:
-        return [override]  # composing it tells what is wrong
+        return [override]  # reported when it is composed
     if parsed.is_interval_sweep():
         return [f"{parsed.get_key_element()}={parsed.value().start}"]
     return [override]
 
 
 def hydra_node(overrides: list[str]) -> Any:
-    """Hydra's own part of the config."""
+    """Return Hydra's own node of the config."""
     from runner.config.compose import PRIMARY, run_hydra
 
     return run_hydra(PRIMARY, [line for line in overrides if line.startswith("hydra")]).hydra
 
 
 def line_for_hydra(override: str, groups: dict[str, Any]) -> str:
-    """A value's override so that Hydra takes it even where the key stands in a constructor only."""
+    """Rewrites an override so that Hydra accepts keys that are only in a constructor's signature."""
     from runner.config.quoting import parse_override
 
     override = parse_override(override).input_line

@@ -1,4 +1,4 @@
-"""argparse with our manners: exact options only, and the nearest name for a misspelt one."""
+"""An argparse parser that accepts exact options only and suggests corrections for misspelt ones."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["VerbParser"]
 
 
 class VerbParser(argparse.ArgumentParser):
-    """Raises ``UserError`` where argparse would print its usage and leave."""
+    """Raises ``UserError`` where argparse would print its usage and exit."""
 
     def __init__(self, **options):
         options.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
@@ -26,4 +26,4 @@ class VerbParser(argparse.ArgumentParser):
             near = nearest(name, self._option_string_actions, most=1)
             if near:
                 message += f". Did you mean {near[0]}?"
-        raise UserError(f"{message}\n`{self.prog} --help` shows how it is used.")
+        raise UserError(f"{message}\n`{self.prog} --help` shows the usage.")

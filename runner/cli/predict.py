@@ -1,4 +1,4 @@
-"""``runner predict RUN INPUT…``: what the model says about new inputs; ``--prompt``: how it goes on with a text."""
+"""``runner predict RUN INPUT…``: predictions for new inputs; ``--prompt`` generates text with a language model."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import Any
 
 from runner.cli.arguments import add_allow_package, add_checkpoint, add_run
 
-SUMMARY = "ask a run's model about images, folders of them, rows of a CSV file, texts; or let it write on"
+SUMMARY = "predict images, folders of images, rows of a CSV file or texts with a run's model; or generate text"
 
 WRITING = ("temperature", "top_k", "length", "seed", "count")
-"""Options that mean something with ``--prompt`` alone."""
+"""Options that require ``--prompt``."""
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -29,16 +29,16 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--output",
         metavar="FILE",
-        help="write there; .json or .csv says in which form; a folder gets predictions.json and the task's pictures; "
-        "with --prompt a file gets the text, a folder a file each (tunes also as MIDI and WAV)",
+        help="output file (.json or .csv), or a folder for predictions.json and the task's images; "
+        "with --prompt a text file, or a folder with a file for each text (tunes also as MIDI and WAV)",
     )
     writing = parser.add_argument_group("language models")
-    writing.add_argument("--prompt", metavar="TEXT", help="let the model go on with this text")
-    writing.add_argument("--temperature", type=float, metavar="T", help="0 takes the likeliest token, 1 draws (1)")
-    writing.add_argument("--top-k", type=int, metavar="K", help="draw from the K likeliest tokens (all)")
-    writing.add_argument("--length", type=int, metavar="N", help="tokens to write (500)")
-    writing.add_argument("--seed", type=int, metavar="N", help="of the draws (0)")
-    writing.add_argument("--count", type=int, metavar="N", help="texts to write (1)")
+    writing.add_argument("--prompt", metavar="TEXT", help="generate text that continues this prompt")
+    writing.add_argument("--temperature", type=float, metavar="T", help="sampling temperature; 0 always picks the most likely token (1)")
+    writing.add_argument("--top-k", type=int, metavar="K", help="sample from the K most likely tokens (all)")
+    writing.add_argument("--length", type=int, metavar="N", help="number of tokens to generate (500)")
+    writing.add_argument("--seed", type=int, metavar="N", help="random seed of the sampling (0)")
+    writing.add_argument("--count", type=int, metavar="N", help="number of texts to generate (1)")
 
 
 def run(args: Namespace) -> int:
@@ -50,7 +50,7 @@ def run(args: Namespace) -> int:
     _check(args)
     allow_packages(args.allow_package)
     if args.prompt is not None:
-        return _write_on(args)
+        return _generate(args)
     form = _form(args)
     in_folder = args.output and not (args.json or args.csv or Path(args.output).suffix)
     folder = args.output if in_folder else None
@@ -75,30 +75,30 @@ def _check(args: Namespace) -> None:
         if idle:
             raise UserError(f"{', '.join(idle)} would have no effect without --prompt TEXT.")
         if not args.inputs:
-            raise UserError("give INPUT to be predicted or, to a language model, --prompt TEXT to go on with.")
+            raise UserError("give INPUT to predict or, for a language model, --prompt TEXT to continue.")
     elif args.inputs:
         raise UserError(f"--prompt and INPUT ({args.inputs[0]}) exclude each other: give one of them.")
     elif args.csv:
-        raise UserError("--csv would have no effect with --prompt: texts are no table. Use --json.")
+        raise UserError("--csv would have no effect with --prompt: texts are not a table. Use --json.")
 
 
-def _write_on(args: Namespace) -> int:
-    """With ``--prompt``: texts, and of tunes whether they are some."""
+def _generate(args: Namespace) -> int:
+    """Generates texts for ``--prompt``, and checks and converts tunes."""
     import json
 
     from runner.inference.generate import GenerationOptions, generate, write_texts, write_tunes
     from runner.run.directory import find_run
 
     given = {name: getattr(args, name) for name in WRITING if getattr(args, name) is not None}
-    wish = GenerationOptions(args.prompt, **given)
-    written = generate(find_run(args.run_ref, args.root), wish, args.checkpoint)
+    options = GenerationOptions(args.prompt, **given)
+    written = generate(find_run(args.run_ref, args.root), options, args.checkpoint)
     is_file = bool(args.output and Path(args.output).suffix)
     rows: list[dict[str, Any]] = []
-    said = ""
+    summary = ""
     if written.notation == "abc":
-        rows, said = write_tunes(written.texts, None if is_file else args.output)
+        rows, summary = write_tunes(written.texts, None if is_file else args.output)
     if args.output and (is_file or written.notation != "abc"):
-        said = f"{write_texts(written.texts, args.output)}{f'; {said}' if said else ''}"
+        summary = f"{write_texts(written.texts, args.output)}{f'; {summary}' if summary else ''}"
     if args.json:
         sys.stdout.write(json.dumps({"texts": written.texts, "tunes": rows}, indent=2, ensure_ascii=False) + "\n")
         return 0
@@ -106,8 +106,8 @@ def _write_on(args: Namespace) -> int:
         print("\n\n".join(written.texts))
     if rows:
         _print_table([{key: value for key, value in row.items() if key != "file"} for row in rows])
-    if said:
-        print(said)
+    if summary:
+        print(summary)
     return 0
 
 
@@ -121,7 +121,7 @@ def _form(args: Namespace) -> str:
     suffix = Path(args.output).suffix.lower() or ".json"
     if suffix not in (".json", ".csv"):
         raise UserError(
-            f"--output {args.output}: name it .json or .csv, say which with --json or --csv, or name a folder."
+            f"--output {args.output}: use the suffix .json or .csv, add --json or --csv, or give a folder."
         )
     return suffix[1:]
 
@@ -149,7 +149,7 @@ def _cell(value: Any) -> str:
         return f"[{', '.join(map(_cell, value))}]"
     if not isinstance(value, float) or not math.isfinite(value):
         return str(value)
-    num_digits = 4 if abs(value) < 1e4 else min(15, int(math.log10(abs(value))) + 3)  # times in seconds need all of theirs
+    num_digits = 4 if abs(value) < 1e4 else min(15, int(math.log10(abs(value))) + 3)  # large values such as times in seconds keep all integer digits
     return f"{value:.{num_digits}g}"
 
 
@@ -160,4 +160,4 @@ def _write(file: str, text: str) -> None:
     try:
         write_text(file, text)
     except OSError as error:
-        raise UserError(f"--output {file} cannot be written: {error.strerror}. Name another file.") from error
+        raise UserError(f"--output {file} cannot be written: {error.strerror}. Choose another file.") from error

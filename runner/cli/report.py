@@ -1,4 +1,4 @@
-"""``runner report RUN`` or ``runner report SWEEP``: the page with everything about it."""
+"""``runner report RUN`` or ``runner report SWEEP``: writes the HTML report."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ SUMMARY = "write one self-contained HTML page about a run or a sweep"
 
 def add_arguments(parser: ArgumentParser) -> None:
     add_run(parser, text="a run or a sweep: its directory, its name or a part of it, an MLflow run id, or `latest`")
-    parser.add_argument("--open", action="store_true", help="show it in the browser")
+    parser.add_argument("--open", action="store_true", help="open it in the browser")
 
 
 def run(args: Namespace) -> int:
     from runner.run.directory import RunDir
     from runner.sweep.directory import find_run_or_sweep
 
-    found = find_run_or_sweep(args.run_ref, args.root)
-    if isinstance(found, RunDir):
+    source = find_run_or_sweep(args.run_ref, args.root)
+    if isinstance(source, RunDir):
         from runner.report.page import write_report
 
-        write_report(found)
+        write_report(source)
     else:
         from runner.sweep.report.page import write_sweep_report
 
-        write_sweep_report(found)
-    print(found.report_path)
+        write_sweep_report(source)
+    print(source.report_path)
     if args.open:
         import webbrowser
 
-        webbrowser.open(found.report_path.absolute().as_uri())
+        webbrowser.open(source.report_path.absolute().as_uri())
     return 0

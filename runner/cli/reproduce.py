@@ -1,4 +1,4 @@
-"""``runner reproduce RUN``: the same run again, and the proof that it came out the same."""
+"""``runner reproduce RUN``: repeats a run and compares the results bit by bit."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     add_allow_package(parser)
     parser.add_argument(
         "--checkout", action="store_true",
-        help="with the code as it was: the run's revision and its uncommitted changes, in a folder of their own",
+        help="use the original code: the run's revision and its uncommitted changes, in a separate folder",
     )  # fmt: skip
 
 
@@ -29,20 +29,20 @@ def run(args: Namespace) -> int:
     from runner.run.directory import find_run
 
     allow_packages(args.allow_package)
-    found = find_run(args.run_ref, args.root)
-    again = prepare_again(found, ["runner", *args.words])
-    same_place = tell_differences(found, args.checkout)
+    original = find_run(args.run_ref, args.root)
+    again = prepare_again(original, ["runner", *args.words])
+    same_place = print_differences(original, args.checkout)
     if args.checkout:
-        with code_of(found) as tree:
+        with code_of(original) as tree:
             run_with_code(again, tree)
     elif launch(again) is None:
-        print("`runner compare` tells, once it has ended, whether it came out the same.")
+        print("When it has ended, `runner compare` shows whether the results are the same.")
         return 0
-    return tell_proof(found, again, same_place)
+    return print_proof(original, again, same_place)
 
 
-def tell_differences(run: RunDir, with_old_code: bool) -> bool:
-    """Prints what is not as it was; returns whether all is."""
+def print_differences(run: RunDir, with_old_code: bool) -> bool:
+    """Prints differences in code, versions and hardware; returns whether there are none."""
     from runner.run.files import read_json
     from runner.run.provenance import collect_provenance
     from runner.run.reproducibility import differences_of_place
@@ -56,20 +56,20 @@ def tell_differences(run: RunDir, with_old_code: bool) -> bool:
     code = [line for line in lines if line.startswith("code")]
     if with_old_code:
         lines = [line for line in lines if line not in code]
-        print("code: as it was, checked out into a folder of its own")
+        print("code: original revision, checked out into a separate folder")
     if not lines:
-        print("same code, versions and hardware as then" if not with_old_code else "same versions and hardware as then")
+        print("same code, versions and hardware as before" if not with_old_code else "same versions and hardware as before")
         return True
-    print("not as it was then (results may differ in the last digits, or more):")
+    print("differences to the original run (results may differ in the last digits, or more):")
     for line in lines:
         print(f"  {line}")
     if code and not with_old_code:
-        print("  --checkout trains with the code as it was")
+        print("  --checkout trains with the original code")
     return False
 
 
-def tell_proof(before: RunDir, now: RunDir, same_place: bool) -> int:
-    """Prints what is equal to the last bit, and keeps it in ``reproduction.json``."""
+def print_proof(before: RunDir, now: RunDir, same_place: bool) -> int:
+    """Prints which results are bit-identical, and saves the comparison in ``reproduction.json``."""
     from runner.run.files import write_json
     from runner.run.reproducibility import compare_metrics, compare_results
 
@@ -99,8 +99,8 @@ def tell_proof(before: RunDir, now: RunDir, same_place: bool) -> int:
 
 
 def compare_weights(before: RunDir, now: RunDir) -> list[dict[str, Any]]:
-    """One row for the last and the best checkpoint each, and for the optimizer of the last; of each fold, where there are
-    some."""
+    """Return a row each for the weights of the last and the best checkpoint, and for the optimizer of the last; with
+    folds, for each fold."""
     from runner.inference.digest import digests_of
     from runner.run.checkpoints import best_checkpoint, last_checkpoint
     from runner.run.folds import fold_of, folds_of, has_folds
@@ -112,10 +112,10 @@ def compare_weights(before: RunDir, now: RunDir) -> list[dict[str, Any]]:
     rows = []
     for kind, find in (("last", last_checkpoint), ("best", best_checkpoint)):
         pair = [find(run) for run in (before, now)]
-        digests = [digests_of(one) if one is not None else {} for one in pair]
+        digests = [digests_of(checkpoint) if checkpoint is not None else {} for checkpoint in pair]
         for what in ("weights", "optimizer") if kind == "last" else ("weights",):
-            old, new = (one.get(what, "none") for one in digests)
-            steps = "/".join(dict.fromkeys(str(one.step) for one in pair if one is not None))
+            old, new = (digest.get(what, "none") for digest in digests)
+            steps = "/".join(dict.fromkeys(str(checkpoint.step) for checkpoint in pair if checkpoint is not None))
             label = f"{what} of the {kind} (step {steps})"
             rows.append({"what": label, "before": old, "now": new, "same": old == new})
     return rows

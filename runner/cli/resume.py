@@ -1,4 +1,4 @@
-"""``runner resume RUN [key=value …]``: a worker again on the same directory."""
+"""``runner resume RUN [key=value …]``: continues a run in its directory."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from runner.cli.arguments import add_allow_package, add_overrides, add_run
 if TYPE_CHECKING:
     from runner.run.directory import RunDir
 
-SUMMARY = "go on with a run where it stopped"
+SUMMARY = "resume a run where it stopped"
 
 EXAMPLES = """\
 examples:
-  runner resume latest                            as if it had not been interrupted, bit for bit
-  runner resume latest data.num_workers=4         where and how it runs may change
-  runner resume latest trainer.max_epochs=40      longer; also for a run that is finished
-  runner resume latest optimizer.lr=1e-4          from here on; what would make the result meaningless is refused"""
+  runner resume latest                            bit-identical to an uninterrupted run
+  runner resume latest data.num_workers=4         execution settings may change
+  runner resume latest trainer.max_epochs=40      train longer; also for a finished run
+  runner resume latest optimizer.lr=1e-4          for the rest of the training; changes that invalidate the result are rejected"""
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -39,10 +39,10 @@ def run(args: Namespace) -> int:
 
 
 def startable(run: RunDir, overrides: list[str], config_dirs: list[str]) -> RunDir | None:
-    """The run, with other values where there are any; None, told, when nothing is left to do.
+    """Prepares the run for resuming, with changed values if any. Return None, after a message, if nothing is left to do.
 
     Raises:
-        UserError: it is under way, or cannot go on with these values.
+        UserError: the run is still running, or cannot be resumed with these values.
     """
     from runner.cli.run_paths import with_absolute_paths
     from runner.config.check import check

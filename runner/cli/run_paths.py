@@ -1,4 +1,4 @@
-"""Checks of a run's config look for its files where the run looks for them."""
+"""Resolves the relative paths of a run's config before it is checked."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["with_absolute_paths"]
 
 
 def with_absolute_paths(composition: Composition, run: RunDir) -> Composition:
-    """A copy for checks; see ``runner.run.relative_paths``. Paths that were typed now stay as typed."""
+    """Return a copy with absolute paths; see ``runner.run.relative_paths``. Paths given by the user are unchanged."""
     from omegaconf import OmegaConf
 
     from runner.run.relative_paths import absolute_paths

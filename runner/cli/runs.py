@@ -1,4 +1,4 @@
-"""``runner runs``: what has run, how it went."""
+"""``runner runs``: lists runs with their state and results."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 from runner.cli.arguments import add_root
 
-SUMMARY = "list the runs there are"
+SUMMARY = "list the runs"
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -16,8 +16,8 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--state", help="only those in this state: created, running, finished, pruned, failed, interrupted, lost"
     )
-    parser.add_argument("--trials", action="store_true", help="the trials of sweeps and single folds too")
-    parser.add_argument("--json", action="store_true", help="one JSON list, for programs")
+    parser.add_argument("--trials", action="store_true", help="include trials of sweeps and single folds")
+    parser.add_argument("--json", action="store_true", help="print a JSON list")
 
 
 def run(args: Namespace) -> int:
@@ -27,7 +27,7 @@ def run(args: Namespace) -> int:
     from runner.run.status import State, read_status
 
     if args.state and args.state not in get_args(State):
-        raise UserError(f"--state {args.state}: there is no such state. {did_you_mean(args.state, get_args(State))}")
+        raise UserError(f"--state {args.state}: unknown state. {did_you_mean(args.state, get_args(State))}")
     every = list_runs(args.root)
     runs = every if args.trials else [run for run in every if not is_trial(run) and not is_fold(run)]
     sweeps = sorted({run.path.parents[1].name for run in every if is_trial(run)})
@@ -41,8 +41,8 @@ def run(args: Namespace) -> int:
         return 0
     if not shown:
         state = f" {args.state}" if args.state else ""
-        print(f"There are no{state} runs in {args.root}. `runner train` makes one.")
-        _tell_sweeps(sweeps, args.trials)
+        print(f"There are no{state} runs in {args.root}. `runner train` starts one.")
+        _print_sweeps(sweeps, args.trials)
         return 0
     from runner.cli.show import console
     from runner.report.tables import runs_table
@@ -50,14 +50,14 @@ def run(args: Namespace) -> int:
     console().print(runs_table(shown))
     if len(shown) < len(runs):
         print(f"The newest {len(shown)} of {len(runs)}; `runner runs --last 0` lists all.")
-    _tell_sweeps(sweeps, args.trials)
+    _print_sweeps(sweeps, args.trials)
     return 0
 
 
-def _tell_sweeps(names: list[str], are_listed: bool) -> None:
+def _print_sweeps(names: list[str], are_listed: bool) -> None:
     if names and not are_listed:
         count = f"{len(names)} sweep" + ("s" if len(names) > 1 else "")
-        print(f"And {count}: `runner sweep list` shows them, `runner runs --trials` their trials too.")
+        print(f"And {count}: `runner sweep list` lists them, `runner runs --trials` includes their trials.")
 
 
 def _as_dict(run: Any) -> dict[str, Any]:

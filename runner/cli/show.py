@@ -1,4 +1,4 @@
-"""The console that verbs print on, and the tables they print."""
+"""The console and tables for the output of verbs."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ __all__ = ["console", "hush_libraries", "table"]
 
 
 def console() -> Console:
-    """Colours and the terminal's width on a terminal; lines that nobody cuts elsewhere."""
+    """Return a console with colours and line wrapping on a terminal, and neither elsewhere."""
     from rich.console import Console
 
-    made = Console(file=sys.stdout, highlight=False, soft_wrap=not sys.stdout.isatty())
-    made.on_broken_pipe = _reader_has_left  # rich's own way ends with exit code 1
-    return made
+    output = Console(file=sys.stdout, highlight=False, soft_wrap=not sys.stdout.isatty())
+    output.on_broken_pipe = _raise_broken_pipe  # rich would exit with code 1
+    return output
 
 
-def _reader_has_left() -> NoReturn:
+def _raise_broken_pipe() -> NoReturn:
     raise BrokenPipeError
 
 
 def table(*headers: str, rows: Sequence[Sequence[str]], title: str | None = None) -> Shown:
-    """A table on a terminal, aligned lines elsewhere; the text of cells is taken as it is, without markup."""
+    """Return a table on a terminal and aligned lines elsewhere. Cells are plain text without markup."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text
@@ -45,7 +45,7 @@ def table(*headers: str, rows: Sequence[Sequence[str]], title: str | None = None
 
 
 def hush_libraries() -> None:
-    """Keeps the advice that Lightning gives to programmers from those who only want an answer."""
+    """Silences hints and warnings of Lightning and torch that are meant for developers."""
     import logging
     import warnings
 

@@ -1,4 +1,4 @@
-"""``runner sweep``: a search over configs."""
+"""``runner sweep``: a hyperparameter search."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from argparse import ArgumentParser, Namespace
 from runner.cli import sweep_views
 from runner.cli.arguments import add_allow_package, add_overrides, add_root
 
-SUMMARY = "search over configs; goes on where it was when started again"
+SUMMARY = "search hyperparameters; the same command resumes the sweep"
 
 EXAMPLES = """\
 examples:
@@ -15,15 +15,15 @@ examples:
   runner sweep model=mlp,logistic 'model.hidden_sizes=choice([64],[128,64])' sweep=grid
   runner sweep sweep=asha sweep.num_workers=4 'optimizer.lr=tag(log,interval(1e-4,1e-1))'
   runner sweep sweep=nsga2 'sweep.objectives={val/accuracy:max,num_parameters:min}' 'model.hidden_sizes=[16],[64],[256]'
-  runner sweep folds=5 sweep.pruner=wilcoxon 'optimizer.lr=tag(log,interval(1e-4,1e-1))'   by the mean over five folds
+  runner sweep folds=5 sweep.pruner=wilcoxon 'optimizer.lr=tag(log,interval(1e-4,1e-1))'   by the mean of five folds
   runner sweep --join latest sweep.num_workers=2      two more workers, from here or another machine
   runner sweep best latest --output best.yaml         the best trial's config, for `runner train best.yaml`
   runner sweep show latest                            a table of its trials
-  runner sweep list                                   the sweeps there are
+  runner sweep list                                   all sweeps
   runner report latest                                the page with every plot
 
-The same command goes on where the sweep was, up to sweep.num_trials trials in all.
-`runner config show sweep` tells every setting."""
+The same command resumes the sweep, up to a total of sweep.num_trials trials.
+`runner config schema sweep` lists every setting."""
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -34,8 +34,8 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--join",
         metavar="SWEEP",
-        help="take part in a sweep that was begun elsewhere: its folder or name; on a machine that does not see the folder, "
-        "the name, and sweep.storage=URL",
+        help="join a sweep that was started elsewhere, by its folder or name; on a machine without access to the folder, "
+        "by its name and sweep.storage=URL",
     )
     parser.epilog = EXAMPLES
 
@@ -68,7 +68,7 @@ def run(args: Namespace) -> int:
         for view in views:
             view.close()
     if not book.best():
-        out.print("no trial has come to its end yet.")
+        out.print("no trial is complete yet.")
         return 0
     best = book.best()[0]
     states = ", ".join(f"{count} {state}" for state, count in book.counts().items())
@@ -93,7 +93,7 @@ def _sweeping(args: Namespace, make_view):
         return Sweeping(make_request(overrides, experiment, args.config_dir), command, make_view)
     if experiment or args.config_dir:
         raise UserError(
-            "--join takes the sweep's own experiment and folders of config groups: leave them out."
+            "--join uses the experiment and config folders of the sweep: omit them."
         )
     request, sweep = join_request(args.join, overrides, args.root)
     return Sweeping(request, command, make_view, sweep, joins=True)

@@ -1,4 +1,4 @@
-"""``runner sweep best|show|list``: what a sweep found, its trials, the sweeps there are."""
+"""``runner sweep best|show|list``: the best config of a sweep, its trials, and the list of sweeps."""
 
 from __future__ import annotations
 
@@ -18,7 +18,11 @@ def is_view(words: list[str]) -> bool:
 
 
 def reject_options(args: Namespace) -> None:
-    """Options that a search itself does not know."""
+    """Rejects options that only apply to another view.
+
+    Raises:
+        UserError: an option would have no effect.
+    """
     from runner.errors import UserError
 
     for option, word in (("output", "best"), ("json", "show")):
@@ -27,7 +31,7 @@ def reject_options(args: Namespace) -> None:
 
 
 def run(args: Namespace) -> int:
-    """Carries out the view that ``args.overrides`` names."""
+    """Runs the view given by the first word of ``args.overrides``."""
     from runner.errors import UserError
     from runner.sweep.directory import find_sweep
     from runner.sweep.sweep_summary import read_record
@@ -50,14 +54,14 @@ def list_sweeps(root: str) -> int:
 
     sweeps = directory.list_sweeps(root)
     if not sweeps:
-        print(f"There are no sweeps in {root}. `runner sweep` begins one.")
+        print(f"There are no sweeps in {root}. `runner sweep` starts one.")
         return 0
     console().print(sweeps_table([read_record(sweep) for sweep in sweeps]))
     return 0
 
 
 def best(record: Any, output: str | None) -> int:
-    """Prints the best config, or writes it."""
+    """Prints the config of the best trial, or writes it to a file."""
     import sys
     from pathlib import Path
 
@@ -67,7 +71,7 @@ def best(record: Any, output: str | None) -> int:
     trial = record.best()
     if trial is None:
         raise UserError(
-            f"no trial of {record.sweep.name} has come to its end yet. `runner sweep show {record.sweep.name}` lists them."
+            f"no trial of {record.sweep.name} is complete yet. `runner sweep show {record.sweep.name}` lists them."
         )
     text = best_config(record, trial)
     if output is None:

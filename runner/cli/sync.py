@@ -1,22 +1,22 @@
-"""``runner sync``: send to MLflow what it lacks of the runs and sweeps."""
+"""``runner sync``: sends missing data of runs and sweeps to MLflow."""
 
 from __future__ import annotations
 
 import argparse
 
-SUMMARY = "send to MLflow what it lacks of the runs and sweeps"
+SUMMARY = "send missing data of runs and sweeps to MLflow"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "runs", nargs="*", metavar="RUN", help="run or sweep: directory, name, MLflow run id, or latest"
     )
-    parser.add_argument("--all", action="store_true", help="every run in the folder of the runs")
+    parser.add_argument("--all", action="store_true", help="all runs in the folder")
     parser.add_argument("--root", default="runs", metavar="FOLDER", help="folder of the runs (default: runs)")
     parser.add_argument(
-        "--uri", default=None, help="mirror to this store from now on (default: the config's)"
+        "--uri", default=None, help="tracking URI to use from now on (default: the config's)"
     )
-    parser.add_argument("--no-model", action="store_true", help="leave out the servable model")
+    parser.add_argument("--no-model", action="store_true", help="do not send the servable model")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -30,10 +30,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def choose_runs(references: list[str], everything: bool, root: str) -> list:
-    """The runs meant.
+    """Return the runs and sweeps to send.
 
     Raises:
-        UserError: none is meant, or one does not exist.
+        UserError: none is given, or one does not exist.
     """
     from runner.errors import UserError
     from runner.run.directory import is_fold, list_runs
@@ -41,8 +41,8 @@ def choose_runs(references: list[str], everything: bool, root: str) -> list:
 
     if everything:
         sweeps = list_sweeps(root)
-        trials = {sweep.trials for sweep in sweeps}  # they go with their sweep
-        runs = [run for run in list_runs(root) if not is_fold(run)]  # likewise
+        trials = {sweep.trials for sweep in sweeps}  # sent with their sweep
+        runs = [run for run in list_runs(root) if not is_fold(run)]  # sent with their run
         return [run for run in runs if run.path.absolute().parent not in trials] + sweeps
     if not references:
         raise UserError("no RUN was given: name one or more runs, `latest`, or --all.")
@@ -50,10 +50,10 @@ def choose_runs(references: list[str], everything: bool, root: str) -> list:
 
 
 def send(run, uri: str | None, with_model: bool) -> tuple[str, bool]:
-    """Mirrors one run, or a sweep with all its trials.
+    """Sends a run, or a sweep with all its trials.
 
     Returns:
-        A line for the user, and whether all there is was sent.
+        A line for the user, and whether everything was sent.
     """
     from runner.run.directory import RunDir
     from runner.run.folds import has_folds

@@ -1,4 +1,4 @@
-"""``runner train``: compose, check, write the run directory, start a worker on it."""
+"""``runner train``: composes and checks a config, creates the run directory, and starts a worker."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ SUMMARY = "train a model, then test its best checkpoint"
 
 EXAMPLES = """\
 examples:
-  runner train                                        what the defaults say
+  runner train                                        the default config
   runner train model=resnet34 data=catsdogs pretrained=true
-  runner train my_experiment.yaml optimizer.lr=0.01   an experiment's file, one value changed
-  runner train -m model=mlp,logistic seed=range(3)    six runs, one after the other (Hydra's multirun)
-  runner train model=mlp data=digits folds=5          cross-validation: a run for each fold; again, it goes on
-  runner train run.name=mine resume=auto              go on with the run of that name, or begin it
+  runner train my_experiment.yaml optimizer.lr=0.01   an experiment's file with one value changed
+  runner train -m model=mlp,logistic seed=range(3)    six runs, one after another (Hydra's multirun)
+  runner train model=mlp data=digits folds=5          cross-validation: a run for each fold; repeat to resume
+  runner train run.name=mine resume=auto              resume the run of that name, or start it
   runner train model=mlp --cfg job                    only print the config"""
 
 
@@ -28,9 +28,9 @@ def add_arguments(parser: ArgumentParser) -> None:
         action="store_true",
         help="one run for every combination of the values: lr=0.1,0.01",
     )
-    parser.add_argument("--cfg", choices=("job", "hydra", "all"), help="print the composed config and leave")
+    parser.add_argument("--cfg", choices=("job", "hydra", "all"), help="print the composed config and exit")
     parser.add_argument(
-        "--resolve", action="store_true", help="with --cfg: values in place of interpolations"
+        "--resolve", action="store_true", help="with --cfg: resolve interpolations"
     )
     parser.epilog = EXAMPLES
 

@@ -1,4 +1,4 @@
-"""``runner ui``: the MLflow dashboard on the store beside the runs."""
+"""``runner ui``: the MLflow dashboard for the tracking store next to the runs."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import signal
 import sys
 from pathlib import Path
 
-SUMMARY = "open the MLflow dashboard on the runs"
+SUMMARY = "open the MLflow dashboard of the runs"
 DEFAULT_PORT = 5000
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--root", default="runs", metavar="FOLDER", help="folder of the runs (default: runs)")
     parser.add_argument(
-        "--port", type=int, default=None, help=f"default: {DEFAULT_PORT}, or a free one when that is taken"
+        "--port", type=int, default=None, help=f"default: {DEFAULT_PORT}, or a free one if that is in use"
     )
     parser.add_argument("--open", action="store_true", help="open it in the browser")
 
@@ -28,7 +28,7 @@ def run(args: argparse.Namespace) -> int:
     for line in hints(root):
         print(line)
     print("Starting the dashboard …", flush=True)
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job is started without it
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # shells start background jobs with SIGINT ignored
     signal.signal(signal.SIGTERM, _end)
     signal.signal(signal.SIGHUP, _end)
     with Server(default_uri(root), str(root), port) as server:
@@ -48,26 +48,26 @@ def run(args: argparse.Namespace) -> int:
     return 1
 
 
-def choose_port(asked: int | None) -> int:
-    """The port asked for; without one the default, or any free one when that is taken.
+def choose_port(requested: int | None) -> int:
+    """Return the requested port; if None, the default or, if that is in use, any free one.
 
     Raises:
-        UserError: the port asked for is taken or none.
+        UserError: the requested port is in use or invalid.
     """
     from runner.errors import UserError
     from runner.tracking.server import free_port, is_free
 
-    if asked is None:
+    if requested is None:
         return DEFAULT_PORT if is_free(DEFAULT_PORT) else free_port()
-    if not 0 < asked < 65536:
-        raise UserError(f"--port {asked} is no port: expected a number from 1 to 65535.")
-    if not is_free(asked):
-        raise UserError(f"--port {asked} is taken by another program. Leave --port out to get a free one.")
-    return asked
+    if not 0 < requested < 65536:
+        raise UserError(f"--port {requested} is not a port: expected a number from 1 to 65535.")
+    if not is_free(requested):
+        raise UserError(f"--port {requested} is in use by another program. Omit --port to use a free one.")
+    return requested
 
 
 def page_of(root: Path) -> str:
-    """The list of the runs of the newest run's experiment; MLflow itself opens on another kind of work."""
+    """Return the path of the run list of the newest run's experiment; MLflow opens its GenAI view by default."""
     from runner.run.directory import list_runs
     from runner.tracking.state import read_state
 
@@ -79,20 +79,20 @@ def page_of(root: Path) -> str:
 
 
 def hints(root: Path) -> list[str]:
-    """What the dashboard will not show, and what to do about it."""
+    """Return messages about runs that the dashboard does not show completely."""
     from runner.run.directory import list_runs
     from runner.run.status import read_status
     from runner.tracking.state import read_state
 
     runs = list_runs(root)
     if not runs:
-        return [f"No runs in {root} yet; they show up here as soon as `runner train` starts one."]
+        return [f"No runs in {root} yet; they appear here as soon as `runner train` starts one."]
     statuses = [(run, read_status(run)) for run in runs]
     over = [(run, status) for run, status in statuses if status.state not in ("created", "running")]
     missing = [run for run, status in over if not read_state(run).is_complete(status)]
     if missing:
         return [
-            f"{len(missing)} of {len(runs)} runs are not wholly in it: `runner sync --all` sends the rest."
+            f"{len(missing)} of {len(runs)} runs are incomplete in it: `runner sync --all` sends the rest."
         ]
     return []
 

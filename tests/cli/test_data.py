@@ -98,7 +98,7 @@ def test_verify_what_lies_in_memory(say) -> None:
     assert said.code == 0
     assert "samples can be read" in said.out
     refused = say("data", "verify", "pass_fail", "--set-aside")
-    assert refused.code == 2 and "reads no single files" in refused.err
+    assert refused.code == 2 and "does not read single files" in refused.err
 
 
 def test_prepare(say) -> None:

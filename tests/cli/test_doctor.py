@@ -37,7 +37,7 @@ def test_a_failure_is_exit_code_1_and_says_what_to_do(say, monkeypatch) -> None:
     monkeypatch.setattr(packages, "_installed", lambda name: "0.1" if name == "torch" else "99.0")
     said = say("doctor")
     assert said.code == 1
-    assert "torch 0.1 lies outside" in said.out
+    assert "torch 0.1 is outside" in said.out
     assert "scripts/setup" in said.out
 
 
@@ -54,7 +54,7 @@ def test_an_examination_that_breaks_is_a_finding(monkeypatch, here: Path) -> Non
 
     monkeypatch.setattr(machine, "memory", broken)
     findings = examination.examine(here)
-    assert Finding("fail", "memory", "could not be looked at: OSError: no such thing") in findings
+    assert Finding("fail", "memory", "the check failed: OSError: no such thing") in findings
     assert "git" in {finding.subject for finding in findings}
 
 

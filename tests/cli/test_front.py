@@ -52,10 +52,10 @@ def test_version(say) -> None:
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (["trian"], "there is no verb 'trian'. Did you mean `runner train`?"),
+        (["trian"], "unknown verb 'trian'. Did you mean `runner train`?"),
         (["model=mlp", "data=digits"], "Did you mean `runner train model=mlp data=digits`?"),
         (["my.yaml"], "Did you mean `runner train my.yaml`?"),
-        (["xyzzy"], "There are: train, find-lr, sweep, resume,"),
+        (["xyzzy"], "Valid: train, find-lr, sweep, resume,"),
         (["runs", "--lats", "3"], "Did you mean --last?"),
         (["runs", "--last", "many"], "invalid int value: 'many'"),
         (["resume"], "the following arguments are required: RUN"),

@@ -78,7 +78,7 @@ def test_ctrl_c_tells_how_to_go_on(landscape, monkeypatch):
     monkeypatch.setattr(Expedition, "explore", interrupted)
     said = landscape(*SMALL, "--seed", "5")
     assert said.code == 130
-    assert "1 of 12 points are kept; the same command goes on from there." in said.err
+    assert "1 of 12 points are saved; the same command resumes from there." in said.err
     monkeypatch.undo()
     assert "1 points already done" in landscape(*SMALL, "--seed", "5").err
 

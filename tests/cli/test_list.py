@@ -14,7 +14,7 @@ def test_overview_names_groups_and_what_goes_together(say) -> None:
     assert said.code == 0
     for group, options in find_groups().items():
         assert set(options) <= set(row(said.out, group).replace(",", " ").split())
-    together = said.out[said.out.index("What goes together") :]
+    together = said.out[said.out.index("Compatible models and data sets") :]
     regression = row(together, "regression")
     assert "diabetes" in regression and "mlp" in regression and "digits" not in regression
     assert "digits" in row(together, "classification")
@@ -30,7 +30,7 @@ def test_options_of_a_group_say_what_they_are(say) -> None:
 def test_unknown_group(say) -> None:
     said = say("list", "modle")
     assert said.code == 2
-    assert "there is no config group 'modle'. Did you mean 'model'?" in said.err
+    assert "unknown config group 'modle'. Did you mean 'model'?" in said.err
 
 
 def test_options_of_schedules_are_refused_elsewhere(say) -> None:

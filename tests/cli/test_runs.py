@@ -29,7 +29,7 @@ def three_runs(here: Path) -> list[RunDir]:
 def test_no_runs_yet(say) -> None:
     said = say("runs")
     assert said.code == 0
-    assert "There are no runs in runs. `runner train` makes one." in said.out
+    assert "There are no runs in runs. `runner train` starts one." in said.out
 
 
 def test_table_of_runs(say, three_runs) -> None:

@@ -103,11 +103,11 @@ def test_predict_writes_a_file(say, trained: Path, digits: list[str], here: Path
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (["digit0.png", "--output", "said.txt"], "name it .json or .csv"),
+        (["digit0.png", "--output", "said.txt"], "use the suffix .json or .csv"),
         (["digit0.png", "--output", "absent/said.csv"], "cannot be written"),
         (["digit0.png", "--json", "--csv"], "not allowed with argument"),
         (["absent.png"], "absent.png"),
-        ([], "give INPUT to be predicted"),
+        ([], "give INPUT to predict"),
     ],
 )
 def test_mistakes_of_predict(words: list[str], expected: str, say, trained: Path, digits) -> None:

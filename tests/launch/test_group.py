@@ -52,9 +52,9 @@ def test_torchrun_starts_anew_on_the_same_run(tmp_path) -> None:
 def test_a_mistake_inside_torchrun_is_told_once_and_nothing_is_made(tmp_path) -> None:
     done = carry_out(tmp_path, *TORCHRUN, *train("data.batch_size=33"))
     assert done.returncode != 0 and not list(tmp_path.rglob("config.yaml"))
-    assert done.stderr.count("data.batch_size=33 is the batch of all 2 devices") == 1
+    assert done.stderr.count("data.batch_size=33 is the total batch of all 2 devices") == 1
     done = carry_out(tmp_path, *TORCHRUN, "-m", "runner", "evaluate", "latest")
-    assert done.stderr.count("`runner evaluate` is the work of one process") == 1
+    assert done.stderr.count("`runner evaluate` runs in a single process") == 1
 
 
 @pytest.fixture(scope="module")

@@ -164,7 +164,7 @@ def test_commands(sweep, tmp_path, capsys, monkeypatch):
 def test_runs_tell_of_sweeps_and_list_trials_when_asked(sweep, capsys):
     root = ["--root", str(sweep.path.parent)]
     assert main(["runs", *root]) == 0
-    assert "And 1 sweep: `runner sweep list` shows them" in capsys.readouterr().out
+    assert "And 1 sweep: `runner sweep list` lists them" in capsys.readouterr().out
     assert main(["runs", "--trials", *root]) == 0
     assert "s/4" in capsys.readouterr().out
 
@@ -194,4 +194,4 @@ def test_mistakes_are_told(words, message, tmp_path, capsys):
 def test_best_of_a_sweep_without_a_complete_trial(tmp_path, capsys):
     made_sweep(tmp_path, [("failed", None, mlp(0.1))], state="failed")
     assert main(["sweep", "best", "--root", str(tmp_path)]) == 2
-    assert "no trial of s has come to its end yet" in capsys.readouterr().err
+    assert "no trial of s is complete yet" in capsys.readouterr().err

@@ -76,7 +76,7 @@ def test_a_port_that_is_taken(monkeypatch):
         taken.bind((HOST, 0))
         taken.listen()
         port = taken.getsockname()[1]
-        with pytest.raises(UserError, match=f"--port {port} is taken"):
+        with pytest.raises(UserError, match=f"--port {port} is in use"):
             ui.choose_port(port)
         monkeypatch.setattr(ui, "DEFAULT_PORT", port)
         assert ui.choose_port(None) != port
@@ -99,7 +99,7 @@ def test_says_what_the_dashboard_lacks(make_run, root):
     assert ui.hints(Path(root))[0].startswith("No runs in")
     run = make_run("one")
     make_run("two", state=None)
-    assert ui.hints(root) == ["1 of 2 runs are not wholly in it: `runner sync --all` sends the rest."]
+    assert ui.hints(root) == ["1 of 2 runs are incomplete in it: `runner sync --all` sends the rest."]
     sync(run)
     assert ui.hints(root) == []
     write_status(run, state="running")

@@ -1,4 +1,4 @@
-"""``runner config show|check|schema``: what a command line composes to, and what could be in it."""
+"""``runner config show|check|schema``: shows or checks a composed config, or lists the keys of its nodes."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from argparse import ArgumentParser, Namespace
 
 from runner.cli.arguments import add_overrides, add_root
 
-SUMMARY = "show what is composed (or what a run was), check it, or list the keys there could be"
+SUMMARY = "show or check the config of a command line or a run, or list valid keys"
 
 ACTIONS = {
     "show": "print the config that a command line composes, or that of a RUN",
-    "check": "find all mistakes in it, and do nothing else",
-    "schema": "every key a node takes, with its type, value and default; words without = name nodes",
+    "check": "report all problems of the config, without running it",
+    "schema": "list every key of the nodes, with type, value and default; words without = select nodes",
 }
 
 
@@ -21,7 +21,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     add_root(parser)
     text = "with show: draw the learning rate over the training into this PNG file, without training"
     parser.add_argument("--plot-schedule", metavar="FILE", help=text)
-    parser.add_argument("--steps", type=int, default=1000, help="of the drawn training, in all its epochs (1000)")
+    parser.add_argument("--steps", type=int, default=1000, help="total number of training steps to draw (1000)")
     parser.add_argument("--json", action="store_true", help="JSON instead of YAML or a table")
     lines = "\n".join(f"  {name:<8}{text}" for name, text in ACTIONS.items())
     parser.epilog = f"actions:\n{lines}"
@@ -44,7 +44,7 @@ def run(args: Namespace) -> int:
         check(composition)
         choices = [(group, composition.choices.get(group)) for group in GROUPS]
         chosen = " ".join(f"{group}={option}" for group, option in choices if option)
-        print(f"The config is fine: {chosen or 'that of a run'}.")
+        print(f"The config is valid: {chosen or 'that of a run'}.")
         return 0
     from runner.cli.config.shown import print_config
     from runner.errors import ConfigError
@@ -61,7 +61,7 @@ def run(args: Namespace) -> int:
 
 
 def _compose(args: Namespace):
-    """What the words compose: overrides, an experiment's file before them, or the config of a run."""
+    """Composes the overrides, with an experiment's file or the config of a run if one is given first."""
     from runner.cli.arguments import split_experiment
     from runner.config.compose import compose
     from runner.run.directory import find_run

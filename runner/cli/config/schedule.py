@@ -1,4 +1,4 @@
-"""The learning rate of a config over its training, drawn before anything trains."""
+"""Plots the learning rate of a config over its steps, without training."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ def plot_schedule(composition: Composition, steps: int, path: str) -> None:
     """Draws the composed schedule.
 
     Raises:
-        UserError: the schedule cannot be made, or the file cannot be written.
+        UserError: the schedule cannot be built, or the file cannot be written.
     """
     name = composition.choices.get("scheduler", "the run's own")
     draw({name: curve_of(composition, steps)}, f"Learning rate: {name}, {steps} steps", path)
 
 
 def plot_schedules(names: list[str], steps: int, path: str | None, config_dirs: list[str]) -> dict[str, str]:
-    """Draws every schedule under the default optimizer, and gives each as a line of blocks."""
+    """Draws every schedule for the default optimizer, and returns each as a sparkline."""
     from runner.config.compose import compose
 
     curves = {name: curve_of(compose([f"scheduler={name}"], None, config_dirs), steps) for name in names}
@@ -35,7 +35,7 @@ def plot_schedules(names: list[str], steps: int, path: str | None, config_dirs: 
 
 
 def curve_of(composition: Composition, steps: int) -> tuple[list[float], list[float] | None]:
-    """Learning rate and momentum at each step, the epochs being those of ``trainer.max_epochs``."""
+    """Return learning rate and momentum at each step, with the steps divided into ``trainer.max_epochs`` epochs."""
     from runner.config.build import build
     from runner.config.check import with_lr
     from runner.config.resolve import to_plain
@@ -66,7 +66,7 @@ def draw(curves: dict[str, Any], title: str, path: str) -> None:
 
 
 def sparkline(rates: list[float]) -> str:
-    """The curve in one line, lowest block 0, highest block the highest rate."""
+    """Format a curve as one line of blocks, scaled from 0 to the highest rate."""
     highest = max(rates) or 1.0
-    places = [round(i * (len(rates) - 1) / (WIDTH - 1)) for i in range(WIDTH)]
-    return "".join(BLOCKS[round(rates[place] / highest * (len(BLOCKS) - 1))] for place in places)
+    indices = [round(i * (len(rates) - 1) / (WIDTH - 1)) for i in range(WIDTH)]
+    return "".join(BLOCKS[round(rates[index] / highest * (len(BLOCKS) - 1))] for index in indices)

@@ -1,4 +1,4 @@
-"""Every key that could stand in a config: what each node's constructor takes."""
+"""Lists the valid keys of a config, from the constructors of its nodes."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ def print_schema(overrides: list[str], nodes: list[str], config_dirs: list[str],
     """Prints the keys of the composed config's nodes.
 
     Args:
-        nodes: only these (``model``, ``regularization.augment``); all when empty.
+        nodes: only these (``model``, ``regularization.augment``); all if empty.
 
     Raises:
-        ConfigError: nothing can be composed, or there is no such node.
+        ConfigError: the config cannot be composed, or a node does not exist.
     """
     from runner.cli.arguments import split_experiment
     from runner.config.compose import compose
@@ -50,7 +50,7 @@ def print_schema(overrides: list[str], nodes: list[str], config_dirs: list[str],
             (f"{place}.{key['name']}".lstrip("."), *(value or NOTHING for value in cells(key)))
             for key in keys
         ]
-        out.print(table("key", "type", "value", "default", "what it is", rows=rows))
+        out.print(table("key", "type", "value", "default", "description", rows=rows))
 
 
 def cells(key: dict[str, str | None]) -> list[str | None]:
@@ -62,10 +62,11 @@ def first_sentence(text: str) -> str:
 
 
 def schema_of(plain: dict[str, Any], asked: Sequence[str] = ()) -> Iterator[tuple[str, list[dict[str, str | None]]]]:
-    """``(dotted place, keys)``: of the config itself, of its nodes without constructor, of those with one.
+    """Yield ``(dotted key, keys)`` for the config itself, its nodes without a constructor, and those with one.
 
     Args:
-        asked: nodes that are described where they are null, too: ``folds``, ``sweep``.
+        plain: the config as plain containers.
+        asked: nodes that are included even if they are null: ``folds``, ``sweep``.
     """
     import dataclasses
 

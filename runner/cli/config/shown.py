@@ -1,4 +1,4 @@
-"""A config on the console."""
+"""Prints configs on the console."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ __all__ = ["print_config"]
 
 
 def print_config(config: Any, as_json: bool = False, resolve: bool = False) -> None:
-    """Prints it as YAML, coloured on a terminal, or as JSON.
+    """Prints a config as YAML, coloured on a terminal, or as JSON.
 
     Args:
-        config: facts of the data stay in it as ``${facts:KEY}`` unless ``resolve``.
-        resolve: put the values in place of interpolations.
+        config: the config; facts of the data are printed as ``${facts:KEY}`` unless ``resolve`` is set.
+        as_json: print JSON instead of YAML.
+        resolve: replace interpolations by their values.
     """
     from omegaconf import OmegaConf
 

@@ -1,4 +1,4 @@
-"""``runner data list|prepare|inspect|verify``: a data set looked at before it is trained on."""
+"""``runner data list|prepare|inspect|verify``: inspects and prepares data sets without training."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from argparse import ArgumentParser, Namespace
 
 from runner.cli.arguments import add_allow_package, add_overrides
 
-SUMMARY = "list data sets; download one, show its facts and samples, find its broken files"
+SUMMARY = "list data sets; download one, show its facts and samples, or find broken files"
 
 ACTIONS = {
-    "list": "the data sets there are, and the task each poses",
-    "prepare": "download and unpack, with checksum",
-    "inspect": "sizes, classes, mean and deviation; a picture of samples",
-    "verify": "read every sample and name those that are broken",
+    "list": "list the data sets with their tasks",
+    "prepare": "download, verify the checksum and unpack",
+    "inspect": "show sizes, classes, mean and standard deviation, and save an image of samples",
+    "verify": "read every sample and list broken ones",
 }
 
 
@@ -21,12 +21,12 @@ def add_arguments(parser: ArgumentParser) -> None:
     add_overrides(parser)
     add_allow_package(parser)
     parser.add_argument(
-        "--output", metavar="FILE.png", help="inspect: where the picture goes (samples_NAME.png)"
+        "--output", metavar="FILE.png", help="inspect: file for the image of samples (samples_NAME.png)"
     )
     parser.add_argument(
         "--set-aside",
         action="store_true",
-        help="verify: list broken files in the folder, so that training leaves them out",
+        help="verify: save a list of broken files in the folder, which are then excluded from training",
     )
     parser.add_argument("--json", action="store_true", help="inspect, verify: JSON, for programs")
     lines = "\n".join(f"  {name:<9}{text}" for name, text in ACTIONS.items())
@@ -51,7 +51,7 @@ def run(args: Namespace) -> int:
     data = data_module(overrides, experiment, args.config_dir)
     if args.action == "prepare":
         data.prepare_data()
-        print("The data is here and as it should be.")
+        print("The data is complete and verified.")
         return 0
     if args.action == "inspect":
         from runner.cli.data.inspect import inspect

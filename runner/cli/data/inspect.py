@@ -1,4 +1,4 @@
-"""What a data set holds: its facts, the numbers of its inputs, a picture of samples."""
+"""Shows the facts of a data set, statistics of its inputs, and an image of samples."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 __all__ = ["inspect"]
 
 NUM_SAMPLES = 1000
-"""Training samples that mean and deviation are taken over."""
+"""Number of training samples for the statistics of the inputs."""
 NUM_SHOWN = 24
 
 
 def inspect(data: DataModule, output: str | None, as_json: bool) -> int:
-    """Prepares and reads the data set, prints what it is, and saves a grid of samples where they are images."""
+    """Prepares and reads the data set, prints its facts and statistics, and saves a grid of samples if they are images."""
     data.prepare_data()
     data.setup("fit")
     statistics = input_statistics(data)
@@ -30,7 +30,7 @@ def inspect(data: DataModule, output: str | None, as_json: bool) -> int:
         print_statistics(data, statistics)
     picture = save_samples(data, output)
     if picture and not as_json:
-        print(f"Samples as the model gets them in training: {picture}")
+        print(f"Samples as augmented for training: {picture}")
     return 0
 
 
@@ -67,9 +67,10 @@ def print_statistics(data: DataModule, statistics: dict[str, list[float]]) -> No
 
 
 def input_statistics(data: DataModule) -> dict[str, list[float]]:
-    """Mean, deviation, least and greatest value of each channel or feature, and both after normalisation.
+    """Return mean, standard deviation, minimum and maximum of each channel or feature, and mean and standard deviation
+    after normalisation.
 
-    Steps that fill up a sequence do not count. Empty where samples differ in shape or are no numbers.
+    Padding of sequences is ignored. Empty if the samples differ in shape or are token ids.
     """
     import torch
 
@@ -79,7 +80,7 @@ def input_statistics(data: DataModule) -> dict[str, list[float]]:
     inputs = split.__getitems__([(0, position) for position in positions])["inputs"]
     if not isinstance(inputs, torch.Tensor) or inputs.dtype == torch.long:
         return {}
-    if hasattr(split, "raw_inputs"):  # batches of series are standardized already
+    if hasattr(split, "raw_inputs"):  # batches of series are already standardized
         raw, normal = by_channel(split.raw_inputs(positions).double()), by_channel(inputs)
     else:
         raw, normal = by_channel(inputs.float()), by_channel(data.normalize(inputs).float())
@@ -92,12 +93,12 @@ def input_statistics(data: DataModule) -> dict[str, list[float]]:
 
 
 def by_channel(inputs: Tensor) -> Tensor:
-    """Images ``(N, C, H, W)`` or features ``(N, F)`` to ``(C or F, everything else)``; so sequences ``(N, T, F)``."""
+    """Reshapes images ``(N, C, H, W)``, features ``(N, F)`` or sequences ``(N, T, F)`` to ``(C or F, remaining)``."""
     return inputs.movedim(-1 if inputs.dim() == 3 else 1, 0).flatten(1)
 
 
 def deviation(values: Tensor) -> Tensor:
-    """Of the numbers in each row that are some."""
+    """Standard deviation of each row, ignoring NaN."""
     return (values - values.nanmean(1, keepdim=True)).square().nanmean(1).sqrt()
 
 

@@ -1,4 +1,4 @@
-"""The data node of a command line: checked on its own, whatever the rest of the config says."""
+"""Composes and checks the data node of a command line, independently of the rest of the config."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ __all__ = ["changed_values", "data_module"]
 
 
 def data_module(overrides: list[str], experiment: str | None, config_dirs: list[str]) -> DataModule:
-    """The data module that the words compose, with nothing read yet.
+    """Return the data module of a composed config, without reading any data.
 
     Raises:
-        ConfigError: every mistake in the overrides and in the data node.
+        ConfigError: the overrides or the data node have problems; the error lists all of them.
     """
     from runner.components import make_data, resolve
     from runner.config.check import data_problems
@@ -30,13 +30,13 @@ def data_module(overrides: list[str], experiment: str | None, config_dirs: list[
 
 
 def changed_values(overrides: list[str], config: Path) -> dict[str, Any]:
-    """Overrides of a run's config as dotted keys and values, checked where they concern the data.
+    """Return overrides of a run's config as dotted keys and values, after checking those of the data.
 
     Args:
         config: the ``config.yaml`` of the run.
 
     Raises:
-        ConfigError: every mistake in them.
+        ConfigError: the overrides have problems; the error lists all of them.
     """
     if not overrides:
         return {}

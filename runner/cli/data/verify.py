@@ -1,4 +1,4 @@
-"""Every sample read once; those that cannot be read are named, and set aside if that is wished."""
+"""Reads every sample of a data set once, and reports or excludes those that cannot be read."""
 
 from __future__ import annotations
 
@@ -13,18 +13,20 @@ __all__ = ["broken_samples", "verify"]
 
 
 def verify(data: DataModule, set_aside: bool, as_json: bool) -> int:
-    """Prints the samples that are broken.
+    """Prints the broken samples.
 
     Args:
-        set_aside: write the list that training leaves out into the data set's folder.
+        data: the data module.
+        set_aside: write a list of broken files into the data set's folder, which excludes them from training.
+        as_json: print JSON.
 
     Returns:
-        0 when there are none or they are set aside, 1 otherwise.
+        0 if there are none or they are excluded, 1 otherwise.
     """
     from runner.errors import UserError
 
     if set_aside and not is_folder_of_files(data):
-        raise UserError(f"--set-aside: {type(data).__name__} reads no single files that could be left out.")
+        raise UserError(f"--set-aside: {type(data).__name__} does not read single files that could be excluded.")
     data.prepare_data()
     broken, total = broken_files(data) if is_folder_of_files(data) else broken_samples(data)
     if as_json:
@@ -34,7 +36,7 @@ def verify(data: DataModule, set_aside: bool, as_json: bool) -> int:
     if set_aside:
         file = write_list(data, broken, total)
         if not as_json:
-            print(f"Listed in {file}: training leaves them out.")
+            print(f"Listed in {file}: they are excluded from training.")
     return int(bool(broken) and not set_aside)
 
 
@@ -43,14 +45,14 @@ def print_broken(broken: list[tuple[str, str]], total: int) -> None:
         print(f"{name}: {reason}")
     if broken:
         print(
-            f"{len(broken)} of {total} samples are broken. Mend or remove them, or leave them out with --set-aside."
+            f"{len(broken)} of {total} samples are broken. Repair or remove them, or exclude them with --set-aside."
         )
     else:
         print(f"All {total} samples can be read.")
 
 
 def is_folder_of_files(data: DataModule) -> bool:
-    """Whether the data set checks its files itself, and keeps a list of those to leave out."""
+    """Whether the data set verifies its files itself, and supports a list of excluded files."""
     return hasattr(data, "verify") and hasattr(data, "folder")
 
 
@@ -63,7 +65,7 @@ def broken_files(data: DataModule) -> tuple[list[tuple[str, str]], int]:
 
 
 def broken_samples(data: DataModule) -> tuple[list[tuple[str, str]], int]:
-    """Name and reason of each sample that its split cannot give, and the number of all."""
+    """Return name and reason of each sample that cannot be read, and the total number of samples."""
     from runner.data.download.progress import progress
 
     data.setup("fit")
@@ -73,7 +75,7 @@ def broken_samples(data: DataModule) -> tuple[list[tuple[str, str]], int]:
             for position in range(len(split)):
                 try:
                     split.sample(0, position)
-                except Exception as error:  # whatever a decoder raises: the sample is what matters
+                except Exception as error:  # decoders raise arbitrary exceptions
                     cause = error.__cause__ or error
                     broken.append(
                         (split.name(int(split.indices[position])), f"{type(cause).__name__}: {cause}")

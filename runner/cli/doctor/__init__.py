@@ -1,4 +1,4 @@
-"""``runner doctor``: the state of this machine, and what to do about it."""
+"""``runner doctor``: checks the environment and suggests remedies."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from argparse import ArgumentParser, Namespace
 
 from runner.cli.arguments import add_root
 
-SUMMARY = "look this machine over: packages, devices, folders, the store of runs"
+SUMMARY = "check this machine: packages, devices, folders, tracking store"
 
 COLOURS = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 
@@ -43,4 +43,4 @@ def _print(findings: list) -> None:
         if finding.remedy:
             out.print(Text(" " * 18 + finding.remedy, style="dim"), soft_wrap=True)
     count = {level: sum(finding.level == level for finding in findings) for level in COLOURS}
-    out.print(f"\n{count['ok']} fine, {count['warn']} to look at, {count['fail']} to mend")
+    out.print(f"\n{count['ok']} ok, {count['warn']} warnings, {count['fail']} errors")

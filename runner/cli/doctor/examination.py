@@ -1,4 +1,4 @@
-"""All examinations in their order; one that breaks is itself a finding."""
+"""Runs all checks in order; a check that raises is reported as a finding."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["examine"]
 
 
 def examine(root: str | Path) -> list[Finding]:
-    """Looks at the program's packages, the machine, and the folder ``root`` that keeps the runs."""
+    """Checks the packages, the machine, and the folder ``root`` of the runs."""
     examinations: dict[str, Callable[[], Iterator[Finding]]] = {
         "python": packages.python,
         "packages": packages.bounds,
@@ -32,8 +32,8 @@ def examine(root: str | Path) -> list[Finding]:
     for subject, examination in examinations.items():
         try:
             findings += examination()
-        except Exception as error:  # a broken machine must not keep the doctor from the rest of it
+        except Exception as error:  # a failing check must not prevent the others
             findings.append(
-                Finding("fail", subject, f"could not be looked at: {type(error).__name__}: {error}")
+                Finding("fail", subject, f"the check failed: {type(error).__name__}: {error}")
             )
     return findings

@@ -1,4 +1,4 @@
-"""One line of the doctor's report."""
+"""A line of the report of ``runner doctor``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["Finding"]
 
 @dataclass(frozen=True)
 class Finding:
-    """What was looked at, how it is, and what to do when it is not well."""
+    """The result of a check: its subject and state, and a remedy for problems."""
 
     level: Literal["ok", "warn", "fail"]
     subject: str

@@ -1,4 +1,4 @@
-"""The processor, its threads, the memory and the devices torch can use."""
+"""Checks of the CPU, its threads, the memory and the devices that torch can use."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from runner.cli.doctor.finding import Finding
 
 __all__ = ["devices", "memory", "processor", "threads"]
 
-FAST_BF16 = ("avx512_bf16", "amx_bf16", "bf16")  # the last one is how Arm spells it
+FAST_BF16 = ("avx512_bf16", "amx_bf16", "bf16")  # the last one is Arm's name
 ENOUGH_MEMORY_GIB = 2.0
 
 
@@ -34,14 +34,14 @@ def threads() -> Iterator[Finding]:
     quota = _cpu_quota()
     usable = min(cores, quota) if quota else cores
     used = torch.get_num_threads()
-    asked = os.environ.get("OMP_NUM_THREADS")
-    text = f"torch uses {used} of {usable:g} cores" + (f" (OMP_NUM_THREADS={asked})" if asked else "")
+    requested = os.environ.get("OMP_NUM_THREADS")
+    text = f"torch uses {used} of {usable:g} cores" + (f" (OMP_NUM_THREADS={requested})" if requested else "")
     if used > usable + 0.5:
         yield Finding(
             "warn",
             "threads",
             text,
-            f"More threads than cores wait for each other: OMP_NUM_THREADS={int(usable) or 1}",
+            f"More threads than cores slow each other down. Set OMP_NUM_THREADS={int(usable) or 1}",
         )
     else:
         yield Finding("ok", "threads", text)
@@ -54,7 +54,7 @@ def memory() -> Iterator[Finding]:
     free_gib, total_gib = state.available / 2**30, state.total / 2**30
     text = f"{free_gib:.1f} of {total_gib:.1f} GiB free"
     if free_gib < ENOUGH_MEMORY_GIB:
-        yield Finding("warn", "memory", text, "Close something, or take smaller batches (data.batch_size=…).")
+        yield Finding("warn", "memory", text, "Close other programs, or use smaller batches (data.batch_size=…).")
     else:
         yield Finding("ok", "memory", text)
 
@@ -73,7 +73,7 @@ def devices() -> Iterator[Finding]:
         yield Finding("ok", "devices", "mps (Apple GPU)")
     elif Path("/dev/nvidia0").exists() or Path("/proc/driver/nvidia").exists():
         remedy = "The driver may be older than torch's CUDA: compare `nvidia-smi` with torch.version.cuda."
-        text = f"a GPU is there, but torch {torch.__version__} (CUDA {torch.version.cuda}) cannot use it"
+        text = f"a GPU exists, but torch {torch.__version__} (CUDA {torch.version.cuda}) cannot use it"
         yield Finding("fail", "devices", text, remedy)
     else:
         yield Finding("ok", "devices", "cpu (no GPU)")
@@ -92,7 +92,7 @@ def _cpu_flags() -> set[str]:
 
 
 def _cpu_quota() -> float | None:
-    """Cores a container may use, from its control group; None without a limit."""
+    """Return the number of cores that a container may use, from its cgroup; None without a limit."""
     try:
         quota, period = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="ascii").split()
     except (OSError, ValueError):

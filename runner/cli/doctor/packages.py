@@ -1,4 +1,4 @@
-"""Python and the packages: within the bounds the program asks for, and as they were tested."""
+"""Checks the versions of Python and of the packages against the required and the tested ones."""
 
 from __future__ import annotations
 
@@ -12,44 +12,44 @@ from runner.cli.doctor.finding import Finding
 
 __all__ = ["bounds", "python", "tested_versions"]
 
-INSTALL = "In a checkout `scripts/setup` installs what is needed; elsewhere install `runner` again."
+INSTALL = "In a checkout run `scripts/setup`; otherwise reinstall `runner`."
 
 
 def python() -> Iterator[Finding]:
     from packaging.specifiers import SpecifierSet
 
-    needed = SpecifierSet(metadata.metadata("runner")["Requires-Python"] or "")
+    required = SpecifierSet(metadata.metadata("runner")["Requires-Python"] or "")
     version = platform.python_version()
-    if needed.contains(version, prereleases=True):
+    if required.contains(version, prereleases=True):
         yield Finding("ok", "python", f"{version} ({platform.platform()})")
     else:
-        yield Finding("fail", "python", f"{version}, but the program needs {needed}", INSTALL)
+        yield Finding("fail", "python", f"{version}, but runner requires {required}", INSTALL)
 
 
 def bounds() -> Iterator[Finding]:
-    """Every direct dependency against the bounds in the program's own metadata."""
+    """Checks every direct dependency against the bounds in runner's metadata."""
     from packaging.requirements import Requirement
 
-    wanted = [Requirement(line) for line in metadata.requires("runner") or []]
-    wanted = [
-        requirement for requirement in wanted if not requirement.marker or requirement.marker.evaluate()
+    required = [Requirement(line) for line in metadata.requires("runner") or []]
+    required = [
+        requirement for requirement in required if not requirement.marker or requirement.marker.evaluate()
     ]
     wrong = 0
-    for requirement in wanted:
+    for requirement in required:
         version = _installed(requirement.name)
         if version is None:
             wrong += 1
             yield Finding("fail", "packages", f"{requirement.name} is not installed ({requirement})", INSTALL)
         elif not requirement.specifier.contains(version, prereleases=True):
             wrong += 1
-            text = f"{requirement.name} {version} lies outside {requirement.specifier}"
+            text = f"{requirement.name} {version} is outside {requirement.specifier}"
             yield Finding("fail", "packages", text, INSTALL)
     if not wrong:
-        yield Finding("ok", "packages", f"all {len(wanted)} are installed within their bounds")
+        yield Finding("ok", "packages", f"all {len(required)} are installed within their bounds")
 
 
 def tested_versions() -> Iterator[Finding]:
-    """The versions the tests ran with (``constraints.txt`` of a checkout) against those installed."""
+    """Compares the installed versions with the tested ones (``constraints.txt`` of a checkout)."""
     pins = Path(__file__).resolve().parents[3] / "constraints.txt"
     if not pins.is_file():
         return
@@ -60,7 +60,7 @@ def tested_versions() -> Iterator[Finding]:
             others.append(f"{name} {version} (tested: {pin})")
     if others:
         more = f" and {len(others) - 5} more" if len(others) > 5 else ""
-        remedy = "It may well work. `scripts/setup` installs the tested versions."
+        remedy = "They may still work. `scripts/setup` installs the tested versions."
         yield Finding("warn", "tested", f"not the tested versions: {', '.join(others[:5])}{more}", remedy)
     else:
         yield Finding("ok", "tested", "installed versions are the tested ones")

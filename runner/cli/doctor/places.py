@@ -1,4 +1,4 @@
-"""Where things are kept: configs, runs, the store, shared memory, and the code's history."""
+"""Checks of folders and files: configs, runs, the tracking store, shared memory, and the git repository."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def configs() -> Iterator[Finding]:
     from runner.config.groups import find_groups, package_conf, search_folders
 
     if not (package_conf() / "runner.yaml").is_file():
-        yield Finding("fail", "configs", f"{package_conf()} lacks runner.yaml", "Install `runner` again.")
+        yield Finding("fail", "configs", f"{package_conf()} lacks runner.yaml", "Reinstall `runner`.")
         return
     groups = find_groups()
     folders = " before ".join(str(folder) for folder in search_folders())
@@ -35,7 +35,7 @@ def shared_memory() -> Iterator[Finding]:
         return
     free_gib = shutil.disk_usage(place).free / GIB
     if free_gib < LITTLE_SHARED_MEMORY_GIB:
-        remedy = "Loader workers hand batches over in it: data.num_workers=0, or start the container with --shm-size=2g."
+        remedy = "Data loader workers pass batches through it: set data.num_workers=0, or start the container with --shm-size=2g."
         yield Finding("warn", "shared mem.", f"{free_gib:.2f} GiB free in {place}", remedy)
     else:
         yield Finding("ok", "shared mem.", f"{free_gib:.1f} GiB free in {place}")
@@ -44,9 +44,9 @@ def shared_memory() -> Iterator[Finding]:
 def disk(root: Path) -> Iterator[Finding]:
     place = _existing(root)
     free_gib = shutil.disk_usage(place).free / GIB
-    text = f"{free_gib:.1f} GiB free where runs are kept ({place})"
+    text = f"{free_gib:.1f} GiB free in the folder of the runs ({place})"
     remedy = (
-        "Checkpoints need room: delete runs you no longer need, or keep them elsewhere with run.root=FOLDER."
+        "Checkpoints need space: delete runs that are no longer needed, or use another folder with run.root=FOLDER."
     )
     if free_gib < NO_DISK_GIB:
         yield Finding("fail", "disk", text, remedy)
@@ -63,30 +63,30 @@ def runs_folder(root: Path) -> Iterator[Finding]:
     place = _existing(root)
     if not os.access(place, os.W_OK | os.X_OK):
         yield Finding(
-            "fail", "runs", f"{place} cannot be written", "Keep runs elsewhere with run.root=FOLDER."
+            "fail", "runs", f"{place} is not writable", "Use another folder with run.root=FOLDER."
         )
         return
     if place != root.absolute():
-        yield Finding("ok", "runs", f"none yet; they will be kept in {root.absolute()}")
+        yield Finding("ok", "runs", f"none yet; they will be saved in {root.absolute()}")
         return
     runs = list_runs(root)
     states = [read_status(run).state for run in runs]
     yield Finding("ok", "runs", f"{len(runs)} in {place}")
     stopped = [run.name for run, state in zip(runs, states, strict=True) if state in ("lost", "interrupted")]
     if stopped:
-        remedy = f"`runner resume {stopped[-1]}` goes on where it stopped."
-        yield Finding("warn", "runs", f"{len(stopped)} stopped before their end", remedy)
+        remedy = f"`runner resume {stopped[-1]}` resumes it."
+        yield Finding("warn", "runs", f"{len(stopped)} stopped before they were finished", remedy)
 
 
 def store(root: Path) -> Iterator[Finding]:
-    """MLflow's SQLite file, when there is one: whether it opens, and is whole."""
+    """Checks that MLflow's SQLite file, if any, can be opened and is intact."""
     import sqlite3
 
     file = root / "mlflow.db"
     if not file.is_file():
-        yield Finding("ok", "store", "no MLflow store yet; the first tracked run makes it")
+        yield Finding("ok", "store", "no MLflow store yet; the first tracked run creates it")
         return
-    remedy = f"Move {file} away: a new one is made, and `runner sync` fills it from the run directories."
+    remedy = f"Move {file} to another folder: a new one is created, and `runner sync` fills it from the run directories."
     try:
         with sqlite3.connect(f"file:{file}?mode=ro", uri=True, timeout=5) as connection:
             broken = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
@@ -110,19 +110,19 @@ def git() -> Iterator[Finding]:
 
     if shutil.which("git") is None:
         yield Finding(
-            "warn", "git", "is not installed", "Runs then do not know which code made them: install git."
+            "warn", "git", "is not installed", "Without it, runs do not record the revision of the code: install git."
         )
         return
     state, _diff = git_state()
     if state is None:
-        yield Finding("ok", "git", "this folder is no repository: runs will not name a revision")
+        yield Finding("ok", "git", "this folder is not a repository: runs do not record a revision")
     else:
-        change = "with changes that are not committed (a run keeps the diff)" if state["dirty"] else "clean"
+        change = "with uncommitted changes (runs save the diff)" if state["dirty"] else "clean"
         yield Finding("ok", "git", f"{state['branch']} at {state['revision'][:10]}, {change}")
 
 
 def _existing(folder: Path) -> Path:
-    """The folder, or the nearest one above it that exists."""
+    """Return the folder, or its nearest existing parent."""
     folder = folder.absolute()
     while not folder.is_dir():
         folder = folder.parent
