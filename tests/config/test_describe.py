@@ -89,7 +89,7 @@ def test_docs_of_bases_are_found() -> None:
 
     docs = parameter_docs(Mine)
     assert docs["extra"] == "a parameter on two lines."
-    assert docs["num_workers"] == "loader processes."
+    assert docs["num_workers"] == "number of loader processes."
 
 
 def google(a: int, b: int, c: int) -> None:

@@ -171,7 +171,7 @@ class LanguageDataModule(DataModule):
         )
 
     def read_inputs(self, paths: Sequence[str]) -> Iterable[tuple[str, Tensor]]:
-        raise DataError("a language model goes on with a text: `runner predict RUN --prompt TEXT`.")
+        raise DataError("a language model continues a text: `runner predict RUN --prompt TEXT`.")
 
     def encode(self, text: str) -> list[int]:
         return self.tokenizer.encode(text)
