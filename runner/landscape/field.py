@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -58,12 +58,12 @@ class LossField:
     def __call__(self, *coordinates: float) -> float:
         """The mean loss of all samples; it may be infinite or no number far from the centre."""
         self.go_to(*coordinates)
-        total, count = 0.0, 0.0
+        return self.task.loss_over(self.seeded_batches())
+
+    def seeded_batches(self) -> Iterator[dict[str, Any]]:
         for number, batch in enumerate(self.batches):
             seed_generators(seed_of(self.seed, "loss", number), self.task.device)
-            loss, weight = self.task.summed_loss(dict(batch))
-            total, count = total + float(loss), count + float(weight)
-        return total / count if count else total
+            yield dict(batch)
 
 
 def seed_generators(seed: int, device: torch.device) -> None:

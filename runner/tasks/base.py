@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -234,6 +234,14 @@ class Task(LightningModule):
         """
         step, count = self.eval_step(batch), self.batch_count(batch)
         return precise(step.loss) * count, count
+
+    def loss_over(self, batches: Iterable[dict[str, Any]]) -> float:
+        """The loss of a split from its batches alone, computed as in validation; independent of the batch size."""
+        total, count = 0.0, 0.0
+        for batch in batches:
+            loss, weight = self.summed_loss(batch)
+            total, count = total + float(loss), count + float(weight)
+        return total / count if count else total
 
     def add_loss(self, step: StepOutput, batch: dict[str, Any], count: Tensor | int) -> None:
         """Adds the loss of an evaluation batch, a mean over ``count`` units, to that of its split."""

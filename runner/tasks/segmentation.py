@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -149,6 +149,17 @@ class SegmentationTask(Task):
     def summed_loss(self, batch: dict[str, Any]) -> tuple[Tensor, Tensor | int]:
         sums, counts = zip(*(super(SegmentationTask, self).summed_loss(part) for part in of_one_size(batch)), strict=True)
         return sum(sums), sum(counts)
+
+    def loss_over(self, batches: Iterable[dict[str, Any]]) -> float:
+        """Dice, Jaccard and focal loss are those of all pixels of the split at once, as in ``split_loss``."""
+        if getattr(self.loss, "is_pixel_mean", True):
+            return super().loss_over(batches)
+        total: Tensor | None = None
+        for part in (part for batch in batches for part in of_one_size(batch)):
+            logits = self.eval_step(part).outputs["logits"]
+            sums = self.loss.sums(logits, part["targets"])
+            total = sums if total is None else total + sums
+        return 0.0 if total is None else float(self.loss.of_sums(total.cpu().double()))
 
     def update_metrics(self, outputs: dict[str, Any], split: str) -> None:
         preds, targets = outputs.pop("logits").argmax(1), outputs.pop("targets")

@@ -100,6 +100,9 @@ def test_it_does_not_depend_on_the_batch_size(make):
         at_once = float(made[0].eval().step(made[1]).loss)
     for batch_size in (3, 7, NUM):
         assert split_loss(made, batch_size) == pytest.approx(at_once, rel=1e-6)
+        with torch.no_grad():
+            batches = [{key: value[i : i + batch_size] for key, value in made[1].items()} for i in range(0, NUM, batch_size)]
+            assert made[0].loss_over(batches) == pytest.approx(at_once, rel=1e-6)
 
 
 SMOOTHED: dict[str, Callable[[float], tuple[Task, dict[str, torch.Tensor]]]] = {
