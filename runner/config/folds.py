@@ -82,6 +82,9 @@ def data_problems(plain: dict[str, Any]) -> list[str]:
     reason = getattr(data, "no_folds", None)
     if reason:
         return [f"folds: the data cannot be split into folds: {reason}. Remove folds."]
+    for key in getattr(data, "no_folds_with", ()):
+        if plain["data"].get(key):
+            return [f"folds do not work with data.{key} yet. Leave out folds, or data.{key}."]
     if plain["folds"].get("stratified") and task is not None and not getattr(task, "mixes", False):
         return [
             f"folds.stratified=true: {task.__name__} does not have one class per sample, so there are no proportions to keep. "

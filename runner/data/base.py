@@ -97,12 +97,14 @@ class DataModule(LightningDataModule):
         no_folds: why the samples cannot be cut into folds; None if they can.
         folds: cross-validation folds; None for a single split.
         fold_cut: the resulting folds; available after ``setup``.
+        no_folds_with: settings that exclude folds.
         dropped: samples that do not reach training, with the reasons; complete after ``setup``. Printed before training
             starts and stored in ``facts.json``.
     """
 
     extra_facts: ClassVar[tuple[str, ...] | None] = None
     no_folds: ClassVar[str | None] = None
+    no_folds_with: ClassVar[tuple[str, ...]] = ()
     lower_origin: ClassVar[bool] = False
 
     def __init__(

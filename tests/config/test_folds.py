@@ -35,6 +35,7 @@ def test_a_file_may_say_it_too(write) -> None:
         (["folds=3", "data=diabetes", "folds.stratified=true"], "does not have one class per sample"),
         (["folds=3", "data=tiny_shakespeare", "model=lstm"], "one running text"),
         (["folds=3", "data=shapes_segmentation", "model=unet"], "drawn for itself"),
+        (["folds=3", "data=series", "data.path=x.csv", "data.target=y", "data.id_column=i"], "folds do not work with data.id_column"),
         (["folds=3", "resume=auto"], "resume=auto would have no effect"),
         (["folds=3", "debug=overfit"], "needs no validation"),
         (["folds=3", "hardware.num_nodes=2", "launcher.rendezvous=localhost:1"], "on one machine"),

@@ -43,6 +43,8 @@ class SeriesTableDataModule(SeriesDataModule):
             ``runner.data.series.base.SeriesDataModule``.
     """
 
+    no_folds_with = ("id_column",)
+
     def __init__(
         self,
         path: str | None = None,
