@@ -15,7 +15,7 @@ from runner.launch.resume import fingerprint
 from runner.run.directory import FOLDS, RunDir, run_name
 from runner.run.files import cannot_write, write_text
 from runner.run.provenance import write_provenance
-from runner.run.status import is_untouched, write_status
+from runner.run.status import has_trained, is_untouched, write_status
 
 __all__ = ["launch", "prepare"]
 
@@ -62,12 +62,6 @@ def launch(run: RunDir) -> dict[str, Any] | None:
         if is_new and not has_trained(run) and not ProcessInfo.here().under_agent:
             shutil.rmtree(run.path, ignore_errors=True)
         raise
-
-
-def has_trained(run: RunDir) -> bool:
-    """Whether the run or one of its folds has a metric or a checkpoint."""
-    files = [*run.path.rglob(run.metrics_path.name), *run.path.rglob(f"{run.checkpoints.name}/*")]
-    return any(path.stat().st_size for path in files)
 
 
 def start(run: RunDir) -> dict[str, Any] | None:

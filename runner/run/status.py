@@ -99,6 +99,12 @@ def is_untouched(run: RunDir) -> bool:
     return status.state == "created" and status.attempt == 0
 
 
+def has_trained(run: RunDir) -> bool:
+    """Whether it or one of its folds has a metric or a checkpoint."""
+    files = [*run.path.rglob(run.metrics_path.name), *run.path.rglob(f"{run.checkpoints.name}/*")]
+    return any(path.stat().st_size for path in files)
+
+
 def reject_running(run: RunDir, elsewhere: bool = True) -> None:
     """
     Args:

@@ -62,6 +62,14 @@ class MirrorProcess:
             time.sleep(POLL_INTERVAL_S)
         return True
 
+    def abandon(self) -> None:
+        """Ends the mirror of a run that was rejected before its first metric, when nothing is in the store yet."""
+        if self.process is not None:
+            self.process.stdin.close()
+            self.process.kill()
+            self.process.wait()
+            self.process = None
+
     def is_complete(self) -> bool:
         return read_state(self.run).is_complete(read_status(self.run))
 

@@ -21,6 +21,7 @@ import psutil
 from runner.run.directory import RunDir
 from runner.run.files import write_text
 from runner.run.folds import has_folds
+from runner.run.status import has_trained
 from runner.tracking.child_runs import FoldsMirror
 from runner.tracking.mirror import Mirror
 from runner.tracking.settings import read_settings
@@ -54,10 +55,14 @@ class Sidecar:
         self.pause_s = PASS_EVERY_S
 
     def main(self) -> int:
-        """Returns 0 once all is in the store, 1 when it gave up on it."""
+        """Returns 0 once all is in the store, 1 when it gave up on it.
+
+        A run appears in the store with its first metric or checkpoint, or when it has ended: one that is rejected
+        before leaves nothing there.
+        """
         write_text(self.claim, str(os.getpid()))
         mirror = FoldsMirror(self.run) if has_folds(self.run) else Mirror(self.run)
-        ended_at = None
+        ended_at, is_shown = None, False
         while True:
             if not self.is_in_charge():
                 log.info("another process has taken over")
@@ -66,6 +71,10 @@ class Sidecar:
                 ended_at = time.monotonic()
                 self.on_end()
                 self.pause_s = PASS_EVERY_S
+            is_shown = is_shown or ended_at is not None or has_trained(self.run)
+            if not is_shown:
+                self.wait(has_ended=False)
+                continue
             if self.pass_once(mirror, final=ended_at is not None) and ended_at is not None:
                 return 0
             if ended_at is not None and time.monotonic() - ended_at > GIVE_UP_S:

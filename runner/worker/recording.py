@@ -13,14 +13,14 @@ from omegaconf import OmegaConf
 
 from runner.distributed.heartbeat import Heartbeat
 from runner.distributed.process_info import ProcessInfo
-from runner.errors import Interrupted, Pruned, RunFailed
+from runner.errors import Interrupted, Pruned, RunFailed, UserError
 from runner.report import messages
 from runner.report.page import write_report
-from runner.run.directory import RunDir, is_fold
+from runner.run.directory import RunDir, is_fold, is_trial
 from runner.run.files import NO_ROOM, cannot_write, read_json
 from runner.run.reserved_space import give_room, hold_room
 from runner.run.sign_of_life import signs_of_life
-from runner.run.status import reject_running, write_status
+from runner.run.status import has_trained, is_untouched, reject_running, write_status
 from runner.tracking import start as start_tracking
 
 __all__ = ["log_file", "recorded"]
@@ -45,6 +45,7 @@ def recorded(run: RunDir, config: Any, mirrored: bool, heartbeat: Heartbeat) -> 
 
     reject_running(run, elsewhere=False)  # two processes must not write to the same directory
     hold_room(run)
+    is_new = is_untouched(run) and not is_trial(run)
     write_status(run, state="running")
     mirrored = mirrored and not is_fold(run)  # the parent run mirrors its folds
     mirror = start_tracking(run, OmegaConf.to_container(config, resolve=False) if mirrored else None)
@@ -69,6 +70,8 @@ def recorded(run: RunDir, config: Any, mirrored: bool, heartbeat: Heartbeat) -> 
             ended("failed", reason)
             raise RunFailed(reason) from error
         ended("failed", f"{type(error).__name__}: {error}")
+        if isinstance(error, UserError) and is_new and not has_trained(run):
+            mirror.abandon()  # the directory is about to be removed
         raise
     finally:
         give_room(run)
