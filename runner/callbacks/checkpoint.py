@@ -39,7 +39,7 @@ class Checkpointer(pl.Callback):
         every_minutes: and when so much time has passed since the last.
         keep_best: how many of the best by the task's monitored metric are kept.
         keep_last: how many of the newest are kept; the second takes over when the newest is damaged.
-        asynchronous: the state is copied at the step boundary and written while the training goes on.
+        asynchronous: the state is copied at the step boundary and written while training continues.
     """
 
     def __init__(

@@ -38,7 +38,7 @@ class RunCheckpointIO(CheckpointIO):
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None
     ) -> None:
-        """Replaces ``path``; whatever was there stays until the new file is complete.
+        """Replaces ``path``; an existing file is kept until the new one is complete.
 
         Raises:
             CheckpointError: the folder or disk does not take it, or it holds what could not be loaded again.

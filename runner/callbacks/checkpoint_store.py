@@ -46,7 +46,7 @@ class CheckpointStore:
         Args:
             entry: without its SHA-256.
             write: writes the file and returns its SHA-256; None when the file is there.
-            asynchronous: write it while the training goes on. What goes wrong is raised by ``check`` or ``finish``.
+            asynchronous: write it while training continues. Errors are raised by ``check`` or ``finish``.
 
         Raises:
             CheckpointError: it cannot be written; what was there before stays.

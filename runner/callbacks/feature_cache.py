@@ -73,7 +73,7 @@ class HeadForward:
 
 
 class FeatureCache:
-    """Puts features in place of the inputs while a training lasts.
+    """Replaces the inputs by features during training.
 
     The splits are exchanged before Lightning makes its loaders, and filled when the model is on its device.
 
@@ -115,7 +115,7 @@ class FeatureCache:
         return None
 
     def prepare(self) -> None:
-        """Puts splits for features, still empty, in place of train and val."""
+        """Replaces train and val by splits for features, which are still empty."""
         splits = self.trainer.datamodule.splits
         self._splits = {name: FeatureSplit(splits[name]) for name in SPLITS if len(splits.get(name, ()))}
         splits.update(self._splits)

@@ -19,7 +19,7 @@ class RangeTestRecorder(pl.Callback):
 
     Args:
         memory: of the smoothing, from 0 (none) to below 1.
-        stop_factor: diverged is a smoothed loss above so many times the lowest.
+        stop_factor: the loss has diverged if its smoothed value exceeds this multiple of the lowest.
     """
 
     def __init__(self, memory: float, stop_factor: float):

@@ -1,4 +1,4 @@
-"""Training that starts from weights learnt elsewhere: the backbone frozen, or tuned gently, at once or by and by."""
+"""Transfer learning from pretrained weights: a frozen backbone, or fine-tuning at once or layer by layer."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class Unfreezing(KeepInEval):
     Every group trains at its own share of the learning rate. Frozen groups are in evaluation mode.
 
     Args:
-        layer_decay: learning rate of a group over that of the group behind it, towards the head.
+        layer_decay: learning rate of a group over that of the next group, towards the head.
         layer_groups: patterns of parameter names, one a group from the input on, the head is what is left; found by
             the model's structure when null.
         batch_norm: ``still`` keeps the backbone's batch-norm statistics throughout; ``train`` lets them follow the
@@ -129,7 +129,7 @@ class Unfreezing(KeepInEval):
         for module in self._ever_still:
             module.training = True
         self._hold()
-        if trainer.world_size > 1:  # DDP counts on every gradient it was told of: they are dropped before the update
+        if trainer.world_size > 1:  # DDP expects every registered gradient: they are dropped before the update
             return
         for group in self.groups[:-num_trained]:
             for parameter in group:
