@@ -86,7 +86,7 @@ def seen(score: Score, layers: Sequence[nn.Module], inputs: Tensor) -> list[tupl
     def keep(module: nn.Module, given: tuple, maps: Tensor) -> None:
         if not isinstance(maps, Tensor) or maps.dim() != 4:
             shape = tuple(maps.shape) if isinstance(maps, Tensor) else type(maps).__name__
-            raise UserError(f"--layer: it puts out {shape}; Grad-CAM wants maps of shape (N, channels, height, width).")
+            raise UserError(f"--layer: it returns {shape}; Grad-CAM requires maps of shape (N, channels, height, width).")
         kept.append(maps)
 
     hooks = [layer.register_forward_hook(keep) for layer in layers]
