@@ -1,4 +1,4 @@
-"""The model that README and CONTRIBUTING show does what they say of it."""
+"""The model shown in docs/custom-parts.md and CONTRIBUTING.md trains as documented."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ def shown(document: str) -> tuple[dict[str, str], str]:
 
 
 def test_both_documents_show_the_same() -> None:
-    assert shown("README.md") == shown("CONTRIBUTING.md")
+    assert shown("docs/custom-parts.md") == shown("CONTRIBUTING.md")
 
 
 def test_the_documented_model_trains(say, own_model: Path) -> None:
-    files, command = shown("README.md")
+    files, command = shown("docs/custom-parts.md")
     assert set(files) == {"my_models.py", "conf/model/two_layers.yaml"}
     for path, text in files.items():
         (own_model / path).parent.mkdir(parents=True, exist_ok=True)
