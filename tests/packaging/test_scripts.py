@@ -179,6 +179,11 @@ def test_slow_tests_and_lint(bare: Bare) -> None:
     assert bare.call("scripts/check", "--fix").stdout == f"runner check --fix . in {bare.checkout}\n"
 
 
+def test_docs_are_built_strictly(bare: Bare) -> None:
+    bare.call("scripts/docs", "--site-dir", "elsewhere")
+    assert "python -m mkdocs build --strict --site-dir elsewhere" in bare.said
+
+
 @pytest.mark.parametrize("script", [p for p in SCRIPTS if p.is_file()], ids=lambda path: path.name)
 def test_each_script_is_sound(script: Path) -> None:
     assert os.access(script, os.X_OK)
