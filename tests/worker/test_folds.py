@@ -31,7 +31,7 @@ def test_the_plan_tells_sizes_and_rare_classes(tmp_path: Path) -> None:
     plan = plan_folds(config(tmp_path))
     assert plan["kind"] == "StratifiedKFold" and sum(plan["sizes"]) == 42 and plan["num_test"] == 3
     (note,) = plan["notes"]
-    assert "of which some folds validate none: eel (2)" in note
+    assert "so some folds validate none: eel (2)" in note
 
 
 def test_data_with_a_validation_split_of_their_own_are_refused(tmp_path: Path) -> None:
