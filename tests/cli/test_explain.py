@@ -161,7 +161,7 @@ def test_pairs_of_sequences(explain, root: Path) -> None:
         ("digits --target eleven", "--target eleven: the run has no such class"),
         ("prices --target prise --method integrated_gradients", "Did you mean 'price'?"),
         ("digits --layer bakbone", "Did you mean 'backbone'?"),
-        ("digits --layer head", "Grad-CAM wants maps of shape"),
+        ("digits --layer head", "Grad-CAM requires maps of shape"),
         ("texts --layer layers", "--layer would have no effect"),
         ("digits --step 2", "--step would have no effect"),
         ("dates 2001 --step 99", "--step 99: the model writes"),
