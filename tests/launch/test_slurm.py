@@ -164,7 +164,7 @@ def test_which_jobs_go_back_into_the_queue(monkeypatch, signum, state, restarts,
 def test_what_is_refused_before_anything_is_made(monkeypatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
     (problem,) = launching_problems({"kind": "slurm"}, {})
-    assert "no sbatch" in problem
+    assert "sbatch and srun and scontrol not found on the PATH" in problem
     problems = launching_problems({"kind": "local", "partition": "gpu"}, {})
     assert problems == ["launcher.partition would have no effect: it is for launcher=slurm, and this is launcher=local."]
     assert any("launcher.time_min=3" in p for p in launching_problems({"kind": "slurm", "time_min": 3}, {}))
