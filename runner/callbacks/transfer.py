@@ -23,9 +23,9 @@ class FrozenBackbone(KeepInEval):
     """Trains the head alone. The rest keeps its weights and its batch-norm statistics, and drops nothing out.
 
     Args:
-        cache_views: what the backbone makes of so many epochs' augmentations of the training images is computed once,
-            and the head trains on that, taking turns; 0 computes it in every epoch. Null is 1 where the inputs
-            are the same in every epoch, else 0.
+        cache_views: number of epochs' augmentations of the training images whose features are computed once,
+            and on which the head trains in turn; 0 computes features in every epoch. Null is 1 if the inputs
+            are the same in every epoch, otherwise 0.
     """
 
     def __init__(self, cache_views: Annotated[int, Ge(0)] | None = None):

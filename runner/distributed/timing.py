@@ -24,7 +24,7 @@ LEAST_NUMBERS = 50_000
 
 REPEATS = 3
 WORTH = 1.1
-"""So many times faster something has to be to be preferred to what was expected to be the best."""
+"""A candidate must be faster than the expected one by this factor to be preferred."""
 
 TYPES = {"bf16": torch.bfloat16, "16": torch.float16}
 NAMES = {"32": "32-bit", "bf16": "bf16", "16": "fp16"}
@@ -59,11 +59,11 @@ def measure(
     """Times the candidates, the expected one first.
 
     Args:
-        task: has ``training_step``; it stays as it is.
+        task: has ``training_step``; it is not modified.
         batch: on the CPU.
 
     Returns:
-        What was chosen. A candidate that fails is none.
+        The choice. Candidates that fail are excluded.
     """
     order = sorted(candidates, key=lambda candidate: (candidate != expected, candidate.channels_last))
     batch = {key: moved(value, device) for key, value in batch.items()}

@@ -96,8 +96,8 @@ class Expedition:
         return self.plane.saved
 
     def explore(self, show: Callable[[int], None] = lambda done: None) -> Explored:
-        """Measures what is not known yet. Each loss is on the disk within a second, so that whatever ends this, the
-        next one goes on, and comes to the same to the bit.
+        """Measures the missing points. Each loss is on disk within a second, so that an interrupted
+        exploration resumes with bit-identical results.
 
         Args:
             show: called with the number of finished points.

@@ -1,7 +1,7 @@
-"""Reads what is new in a growing file of metric points, each point once, also when the file was cut back.
+"""Reads the new points of a growing metrics file, each point once, even if the file was truncated.
 
-A run that is resumed cuts its journal to where its checkpoint was written and writes the points behind it
-again, with the same steps and values and another time. They are known by their steps and left out.
+A resumed run truncates its journal to the position of its checkpoint and writes the points after it
+again, with the same steps and values and another time. They are recognized by their steps and skipped.
 """
 
 from __future__ import annotations

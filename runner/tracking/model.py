@@ -42,7 +42,7 @@ class ModelReport:
 def log_model(run: RunDir | str | Path) -> ModelReport:
     """Logs the best checkpoint's model of a finished run that was mirrored; once for each checkpoint.
 
-    Never raises: a model that cannot be traced is told of in the report and in the tag ``runner.model``.
+    Never raises: a model that cannot be exported is reported in the report and in the tag ``runner.model``.
     """
     run = run if isinstance(run, RunDir) else RunDir(run)
     state = read_state(run)
