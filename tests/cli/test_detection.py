@@ -76,7 +76,7 @@ def test_mistakes_cost_no_time(say, here: Path, things: Path) -> None:
 
 def test_a_wrong_pairing_is_one_mistake(say) -> None:
     said = say("train", "data=shapes_segmentation", "model=fcos")
-    assert said.code == 2 and "model=fcos is for detection" in said.err and "For segmentation there are" in said.err
+    assert said.code == 2 and "model=fcos is for detection" in said.err and "Available for segmentation" in said.err
     assert "mistakes" not in said.err and "does not provide" not in said.err
 
 

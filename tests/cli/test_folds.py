@@ -122,7 +122,7 @@ def test_the_same_command_again_trains_nothing_and_tells_the_results(whole: RunD
     before = whole.status_path.read_bytes()
     code, said = say("train", *QUICK, "run.name=whole")
     assert code == 0 and "mean ± standard deviation of 3 folds" in said and "epoch 1/2" not in said
-    assert "whole is finished; with another run.name" in said
+    assert "whole is finished; use another run.name" in said
     assert whole.status_path.read_bytes() == before
     code, said = say("resume", "whole")
     assert code == 0 and "mean ± standard deviation of 3 folds" in said and "epoch 1/2" not in said

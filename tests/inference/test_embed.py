@@ -28,7 +28,7 @@ def trained(tmp_path, monkeypatch):
 def test_samples_of_a_classifier(trained, capsys):
     folder = trained("data=digits", "model.hidden_sizes=[16]")
     assert main(["embed", "r", "--output", "e", "--limit", "50"]) == 0
-    assert "50 vectors of 16 numbers" in capsys.readouterr().out
+    assert "50 vectors of size 16" in capsys.readouterr().out
     vectors = np.loadtxt(folder / "e" / "vectors.tsv", delimiter="\t")
     lines = (folder / "e" / "metadata.tsv").read_text().splitlines()
     assert vectors.shape == (50, 16) and (vectors >= 0).all()  # behind a ReLU
