@@ -9,6 +9,7 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
+from runner.config.leaves import leaves
 from runner.config.nearest import did_you_mean
 from runner.errors import ConfigError
 
@@ -39,16 +40,11 @@ def is_placeholder(value: Any) -> bool:
     return isinstance(value, str) and PLACEHOLDER.search(value) is not None
 
 
-def asked_facts(value: Any, place: str = "") -> Iterator[tuple[str, str]]:
+def asked_facts(value: Any, key: str = "") -> Iterator[tuple[str, str]]:
     """Yield ``(dotted key, fact)`` for every placeholder in plain containers."""
-    if isinstance(value, dict):
-        for key, inner in value.items():
-            yield from asked_facts(inner, f"{place}.{key}".lstrip("."))
-    elif isinstance(value, list):
-        for position, inner in enumerate(value):
-            yield from asked_facts(inner, f"{place}[{position}]")
-    elif isinstance(value, str):
-        yield from ((place, key) for key in PLACEHOLDER.findall(value))
+    for place, leaf in leaves(value, key):
+        if isinstance(leaf, str):
+            yield from ((place, fact) for fact in PLACEHOLDER.findall(leaf))
 
 
 def lookup(key: str) -> Any:
