@@ -1,21 +1,21 @@
 """Every error the program raises on purpose.
 
-    RunnerError                    exit code 1
-    ├── UserError                  exit code 2: the user can mend it; shown without a traceback
-    │   ├── ConfigError            one or more mistakes in a config, all reported together
-    │   ├── DataError              a folder, table or file is not as expected
-    │   ├── WeightsError           a weights file that cannot be used
-    │   └── RunNotFoundError       no run answers to that name
-    ├── RunFailed                  exit code 1: the run itself failed
-    │   ├── NonFiniteLossError     the loss or a gradient became NaN or infinite
-    │   ├── OutOfMemory            the memory of a device is not enough
-    │   ├── CheckpointError        a checkpoint cannot be written or read
-    │   └── BrokenSampleError      a sample cannot be read in mid-training
-    ├── RollBack                   never leaves the worker, which resumes from the last good checkpoint
-    ├── Pruned                     a sweep ended this trial because it was worse than the others
-    ├── BudgetSpent                never leaves the worker: training ends, the best checkpoint is tested
-    └── Interrupted                exit code 128 + the signal's number: state saved
-        └── OutOfTime              exit code 124: the scheduler's time limit is near, state saved
+RunnerError                    exit code 1
+├── UserError                  exit code 2: the user can mend it; shown without a traceback
+│   ├── ConfigError            one or more mistakes in a config, all reported together
+│   ├── DataError              a folder, table or file is not as expected
+│   ├── WeightsError           a weights file that cannot be used
+│   └── RunNotFoundError       no run answers to that name
+├── RunFailed                  exit code 1: the run itself failed
+│   ├── NonFiniteLossError     the loss or a gradient became NaN or infinite
+│   ├── OutOfMemory            the memory of a device is not enough
+│   ├── CheckpointError        a checkpoint cannot be written or read
+│   └── BrokenSampleError      a sample cannot be read in mid-training
+├── RollBack                   never leaves the worker, which resumes from the last good checkpoint
+├── Pruned                     a sweep ended this trial because it was worse than the others
+├── BudgetSpent                never leaves the worker: training ends, the best checkpoint is tested
+└── Interrupted                exit code 128 + the signal's number: state saved
+    └── OutOfTime              exit code 124: the scheduler's time limit is near, state saved
 """
 
 from __future__ import annotations

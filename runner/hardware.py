@@ -54,7 +54,9 @@ def choose_hardware(hardware: dict[str, Any], model: nn.Module) -> ResolvedHardw
         accelerator = available_accelerator()
         reasons.append(f"{accelerator}: the device there is")
     elif accelerator == "gpu" and not torch.cuda.is_available():
-        raise ConfigError("hardware.accelerator=gpu, but PyTorch sees no CUDA device here. Use hardware=auto.")
+        raise ConfigError(
+            "hardware.accelerator=gpu, but PyTorch sees no CUDA device here. Use hardware=auto."
+        )
     convolutional = any(isinstance(m, nn.Conv2d) for m in model.modules())
     num_parameters = sum(parameter.numel() for parameter in model.parameters())
     hint = getattr(model, "hardware_hint", {}) if accelerator == "cpu" else {}
@@ -73,7 +75,12 @@ def choose_hardware(hardware: dict[str, Any], model: nn.Module) -> ResolvedHardw
         if channels_last:
             reasons.append("channels-last: faster convolutions")
     num_threads = hardware.get("num_threads")
-    if num_threads is None and accelerator == "cpu" and num_parameters < SMALL_MODEL and torch.get_num_threads() > 1:
+    if (
+        num_threads is None
+        and accelerator == "cpu"
+        and num_parameters < SMALL_MODEL
+        and torch.get_num_threads() > 1
+    ):
         num_threads = 1
         reasons.append("one thread: handing such small operations around costs more than it saves")
     spelled = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}[str(precision)]

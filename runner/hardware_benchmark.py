@@ -32,7 +32,11 @@ NUMBERS = {"cpu": 300_000, "gpu": 5_000_000}
 
 
 def hardware_by_measure(
-    run: RunDir, config: dict[str, Any], data: DataModule, make: Callable[[dict[str, Any]], tuple[Task, ResolvedHardware]], process_info: ProcessInfo
+    run: RunDir,
+    config: dict[str, Any],
+    data: DataModule,
+    make: Callable[[dict[str, Any]], tuple[Task, ResolvedHardware]],
+    process_info: ProcessInfo,
 ) -> tuple[dict[str, Any], str]:
     """The config's ``hardware`` node with the chosen settings, and the reason; equal on all ranks.
 
@@ -48,11 +52,18 @@ def hardware_by_measure(
             write_json(path, found)
     if not found:
         return node, ""
-    return node | {"precision": found["precision"], "channels_last": found["channels_last"], "measure": False}, found["reason"]
+    return node | {
+        "precision": found["precision"],
+        "channels_last": found["channels_last"],
+        "measure": False,
+    }, found["reason"]
 
 
 def measured(
-    run: RunDir, config: dict[str, Any], data: DataModule, make: Callable[[dict[str, Any]], tuple[Task, ResolvedHardware]]
+    run: RunDir,
+    config: dict[str, Any],
+    data: DataModule,
+    make: Callable[[dict[str, Any]], tuple[Task, ResolvedHardware]],
 ) -> dict[str, Any]:
     """Precision, memory format and the reason; empty if a benchmark is not worthwhile."""
     random = get_random_state()
@@ -77,7 +88,9 @@ def few_samples(data: DataModule, accelerator: str) -> dict[str, Any]:
     share = max(1, data.batch_size // data.world_size)
     count = NUMBERS[accelerator] // max(1, prod(data.facts.input_shape))
     count = max(1, min(share, len(split), max(2, count)))
-    return data.on_after_batch_transfer(split.__getitems__([(0, process_info) for process_info in range(count)]), 0)
+    return data.on_after_batch_transfer(
+        split.__getitems__([(0, process_info) for process_info in range(count)]), 0
+    )
 
 
 def key_of(task: Task, batch: dict[str, Any], chosen: ResolvedHardware) -> str:
@@ -92,7 +105,9 @@ def key_of(task: Task, batch: dict[str, Any], chosen: ResolvedHardware) -> str:
     return hashlib.sha256(repr(words).encode()).hexdigest()[:32]
 
 
-def by_the_clock(node: dict[str, Any], task: Task, batch: dict[str, Any], chosen: ResolvedHardware) -> dict[str, Any]:
+def by_the_clock(
+    node: dict[str, Any], task: Task, batch: dict[str, Any], chosen: ResolvedHardware
+) -> dict[str, Any]:
     on_gpu = chosen.accelerator == "gpu"
     expected = Candidate(chosen.precision.partition("-")[0], chosen.channels_last)
     if node.get("precision") is not None:
@@ -102,7 +117,9 @@ def by_the_clock(node: dict[str, Any], task: Task, batch: dict[str, Any], chosen
     else:
         precisions = ["32", *(["bf16"] if cpu_has_bf16() else [])]
     convolutional = any(isinstance(module, torch.nn.Conv2d) for module in task.model.modules())
-    formats = [False, True] if node.get("channels_last") is None and convolutional else [expected.channels_last]
+    formats = (
+        [False, True] if node.get("channels_last") is None and convolutional else [expected.channels_last]
+    )
     candidates = [Candidate(precision, layout) for precision in precisions for layout in formats]
     if candidates == [expected]:
         reason = f"{expected}: nothing to measure, the only choice for this model on this device"

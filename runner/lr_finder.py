@@ -63,7 +63,9 @@ def find_lr(
     with unnoticed():
         task, hardware = make(at_lowest_rate(config))
         recorder = RangeTestRecorder(options.smoothing, options.stop_factor)
-        trainer = make_range_trainer(run, config, task, hardware, process_info, heartbeat, recorder, options.num_steps)
+        trainer = make_range_trainer(
+            run, config, task, hardware, process_info, heartbeat, recorder, options.num_steps
+        )
         trainer.fit(task, datamodule=data)
     return recorder.test
 

@@ -38,10 +38,14 @@ class Clock(pl.Callback):
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("words", nargs="*", metavar="key=value")
     parser.add_argument("--data", required=True, metavar="FOLDER")
-    parser.add_argument("--weights", metavar="FILE", help="of the backbone; the library's published ones without")
+    parser.add_argument(
+        "--weights", metavar="FILE", help="of the backbone; the library's published ones without"
+    )
     parser.add_argument("--epochs", type=int, default=2)
     parser.add_argument("--output", default="runs/cached_features")
     args = parser.parse_args()
@@ -54,7 +58,9 @@ def main() -> int:
     rows = []
     try:
         for name, views in (("cached", 1), ("every epoch", 0)):
-            composition = compose([*fixed, f"run.name={name.replace(' ', '_')}", *args.words, f"transfer.cache_views={views}"])
+            composition = compose(
+                [*fixed, f"run.name={name.replace(' ', '_')}", *args.words, f"transfer.cache_views={views}"]
+            )
             check(composition)
             clock, begun = Clock(), time.perf_counter()
             run = prepare(composition)
@@ -74,10 +80,14 @@ def main() -> int:
     Path(args.output, "comparison.json").write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
     print(f"\n{'':<14}{'s an epoch':>12}{'s in all':>10}{'val/accuracy':>14}{'val/loss':>10}")
     for row in rows:
-        print(f"{row['name']:<14}{min(row['epochs_s']):>12.3f}{row['whole_s']:>10.1f}{row['accuracy']:>14.4f}{row['loss']:>10.4f}")
+        print(
+            f"{row['name']:<14}{min(row['epochs_s']):>12.3f}{row['whole_s']:>10.1f}{row['accuracy']:>14.4f}{row['loss']:>10.4f}"
+        )
     cached, plain = rows
     ratio = min(plain["epochs_s"]) / min(cached["epochs_s"])
-    print(f"\nAn epoch is {ratio:.0f} × faster from stored features; accuracy {cached['accuracy'] - plain['accuracy']:+.4f}.")
+    print(
+        f"\nAn epoch is {ratio:.0f} × faster from stored features; accuracy {cached['accuracy'] - plain['accuracy']:+.4f}."
+    )
     return 0
 
 

@@ -33,9 +33,13 @@ NUM_IMAGES, NUM_ROUNDS = 20, 5
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("words", nargs="*", metavar="RECIPE.yaml | key=value")
-    parser.add_argument("--output", default="runs/detectors", help="where runs, table and plot go (runs/detectors)")
+    parser.add_argument(
+        "--output", default="runs/detectors", help="where runs, table and plot go (runs/detectors)"
+    )
     args = parser.parse_args()
     recipes = [Path(word) for word in args.words if "=" not in word] or [Path(recipe) for recipe in RECIPES]
     overrides = [word for word in args.words if "=" in word]
@@ -86,7 +90,9 @@ def compare(runs: dict[str, RunDir]) -> list[dict]:
         for _ in range(NUM_ROUNDS):
             for name, task in tasks.items():
                 times[name] += [timed(task, image) for image in images]
-    return sorted((row(name, runs[name], tasks[name], times[name]) for name in runs), key=lambda row: row["ms"])
+    return sorted(
+        (row(name, runs[name], tasks[name], times[name]) for name in runs), key=lambda row: row["ms"]
+    )
 
 
 def timed(task, image) -> float:

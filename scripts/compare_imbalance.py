@@ -33,12 +33,20 @@ SHOWN = ("accuracy", "balanced_accuracy", "f1_macro", "auroc", "pr_auc")
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("words", nargs="*", metavar="key=value")
     parser.add_argument("--data", required=True, metavar="FOLDER")
-    parser.add_argument("--weights", metavar="FILE", help="of the backbone; the library's published ones without")
-    parser.add_argument("--rare", type=float, default=0.05, help="part of the first class that is kept (0.05)")
-    parser.add_argument("--per-class", type=int, default=None, help="photographs of a class at most, before that")
+    parser.add_argument(
+        "--weights", metavar="FILE", help="of the backbone; the library's published ones without"
+    )
+    parser.add_argument(
+        "--rare", type=float, default=0.05, help="part of the first class that is kept (0.05)"
+    )
+    parser.add_argument(
+        "--per-class", type=int, default=None, help="photographs of a class at most, before that"
+    )
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--output", default="runs/imbalance")
     args = parser.parse_args()
@@ -52,7 +60,11 @@ def main() -> int:
     (output / "comparison.json").write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
     recalls = [key for key in rows[0] if key.startswith("recall_class/")]
     columns = [*SHOWN, *recalls]
-    print("\n" + f"{'':<18}" + "".join(f"{column.replace('recall_class/', 'recall '):>19}" for column in columns))
+    print(
+        "\n"
+        + f"{'':<18}"
+        + "".join(f"{column.replace('recall_class/', 'recall '):>19}" for column in columns)
+    )
     for entry in rows:
         print(f"{entry['name']:<18}" + "".join(f"{cell(entry[column]):>19}" for column in columns))
     return 0

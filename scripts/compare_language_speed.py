@@ -60,7 +60,9 @@ class Beside(pl.Callback):
         self.batches = iter(trainer.datamodule.train_dataloader())
         self.state = None
 
-    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
         begin = now()
         if self.mark is not None:
             self.of_run.append(between(self.mark, begin))
@@ -80,7 +82,9 @@ class Beside(pl.Callback):
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("overrides", nargs="*", metavar="key=value")
     parser.add_argument("--steps", type=int, default=40, help="of each (40)")
     args = parser.parse_args()
@@ -89,7 +93,10 @@ def main() -> int:
         run = RunDir(Path(folder))
         for part in (run.checkpoints, run.plots, run.logs):
             part.mkdir(parents=True)
-        limits = [f"+trainer.limit_{split}_batches={n}" for split, n in (("train", args.steps), ("val", 1), ("test", 1))]
+        limits = [
+            f"+trainer.limit_{split}_batches={n}"
+            for split, n in (("train", args.steps), ("val", 1), ("test", 1))
+        ]
         write_text(run.config_path, to_yaml(compose([*OVERRIDES, *limits, *args.overrides]).config))
         execute(run, callbacks=[beside])
     show(beside.of_run[WARM_UP:], beside.of_loop[WARM_UP:])
@@ -106,7 +113,10 @@ def between(begin: tuple[float, float], end: tuple[float, float]) -> tuple[float
 
 
 def show(of_run: list[tuple[float, float]], of_loop: list[tuple[float, float]]) -> None:
-    run, loop = ([1000 * statistics.median(column) for column in zip(*times, strict=True)] for times in (of_run, of_loop))
+    run, loop = (
+        [1000 * statistics.median(column) for column in zip(*times, strict=True)]
+        for times in (of_run, of_loop)
+    )
     print(f"\nmedian ms   {'passed':>10}{'processor':>12}{'steps':>7}")
     print(f"runner      {run[0]:>10.1f}{run[1]:>12.1f}{len(of_run):>7}")
     print(f"bare loop   {loop[0]:>10.1f}{loop[1]:>12.1f}{len(of_loop):>7}")

@@ -30,8 +30,20 @@ TASKS = {
     "digits mlp": ["model=mlp", "data=digits", "trainer.max_epochs=5"],
     "digits small_cnn": ["model=small_cnn", "data=digits", "trainer.max_epochs=3"],
     "diabetes mlp": ["task=regression", "model=mlp", "data=diabetes", "trainer.max_epochs=15"],
-    "bracket_depth lstm": ["task=labelling", "model=lstm", "model.hidden_size=32", "data=bracket_depth", "trainer.max_epochs=3"],
-    "waves lstm": ["task=forecasting", "model=lstm", "model.hidden_size=32", "data=waves", "trainer.max_epochs=3"],
+    "bracket_depth lstm": [
+        "task=labelling",
+        "model=lstm",
+        "model.hidden_size=32",
+        "data=bracket_depth",
+        "trainer.max_epochs=3",
+    ],
+    "waves lstm": [
+        "task=forecasting",
+        "model=lstm",
+        "model.hidden_size=32",
+        "data=waves",
+        "trainer.max_epochs=3",
+    ],
 }
 ALIKE = [
     "regularization=none", "hardware=cpu", "tracking=none", "plots=false", "report=false", "data.batch_size=32",
@@ -39,7 +51,9 @@ ALIKE = [
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("words", nargs="*", metavar="key=value")
     parser.add_argument("--tasks", nargs="+", default=list(TASKS), choices=TASKS, metavar="TASK")
     parser.add_argument("--seeds", type=int, default=3, help="range tests, and runs of each suggestion (3)")
@@ -96,7 +110,9 @@ def table(rows: list[dict[str, Any]]) -> list[str]:
     means = [statistics.mean(entry["ranks"][way] for entry in rows) for way in WAYS]
     lines.append(f"{'mean rank':<33}" + "".join(f"{mean:>26.2f}" for mean in means))
     ratios = [[entry[way] for entry in map(error_ratios, rows) if way in entry] for way in WAYS]
-    shown = [f"{statistics.geometric_mean(found):.2f}, {max(found):.2f}" if found else "none" for found in ratios]
+    shown = [
+        f"{statistics.geometric_mean(found):.2f}, {max(found):.2f}" if found else "none" for found in ratios
+    ]
     return [*lines, f"{'error / best error: mean, max':<33}" + "".join(f"{text:>26}" for text in shown)]
 
 

@@ -34,7 +34,9 @@ OPTIMIZERS = {
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("words", nargs="*", metavar="key=value")
     parser.add_argument("--optimizers", nargs="+", default=list(OPTIMIZERS), metavar="NAME")
     parser.add_argument("--seeds", type=int, default=3, help="runs of each (3)")
@@ -50,7 +52,9 @@ def main() -> int:
     (output / "comparison.json").write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
     print(f"\n{'':<12}{'val/loss':>20}{'val/accuracy':>20}")
     for entry in rows:
-        print(f"{entry['name']:<12}" + "".join(f"{mean_and_spread(entry[k]):>20}" for k in ("loss", "accuracy")))
+        print(
+            f"{entry['name']:<12}" + "".join(f"{mean_and_spread(entry[k]):>20}" for k in ("loss", "accuracy"))
+        )
     curves = {name: load_metrics(of_seeds[0].metrics_path) for name, of_seeds in runs.items()}
     print(f"\n{to_png(optimizer_curves(curves), output / 'optimizers.png')}")
     return 0
@@ -70,7 +74,10 @@ def trained(name: str, seed: int, words: list[str], output: Path) -> RunDir:
 
 def row(name: str, runs: list[RunDir]) -> dict:
     results = [read_json(run.results_path)["val"] for run in runs]
-    return {"name": name, **{key: [result[f"val/{key}"] for result in results] for key in ("loss", "accuracy")}}
+    return {
+        "name": name,
+        **{key: [result[f"val/{key}"] for result in results] for key in ("loss", "accuracy")},
+    }
 
 
 def mean_and_spread(values: list[float]) -> str:

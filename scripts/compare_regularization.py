@@ -32,7 +32,9 @@ PRESETS = ("none", "light", "medium", "strong")
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--data", required=True, metavar="FOLDER", help="the four files of Fashion-MNIST")
     parser.add_argument("words", nargs="*", metavar="key=value")
     parser.add_argument("--seeds", type=int, default=5, help="runs of each preset (5)")
@@ -95,7 +97,11 @@ def show(rows: list[dict]) -> None:
     print(f"\n{'':<10}{'train':>18}{'validation':>18}{'gap':>18}")
     for preset in PRESETS:
         mine = [entry for entry in rows if entry["preset"] == preset]
-        columns = [[r["train"] for r in mine], [r["val"] for r in mine], [r["train"] - r["val"] for r in mine]]
+        columns = [
+            [r["train"] for r in mine],
+            [r["val"] for r in mine],
+            [r["train"] - r["val"] for r in mine],
+        ]
         print(f"{preset:<10}" + "".join(f"{statistics.mean(c):>11.4f} ± {spread(c):.4f}" for c in columns))
 
 

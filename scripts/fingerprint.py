@@ -64,12 +64,20 @@ CONFIGS: dict[str, list[str]] = {
     "folds": ["model=mlp", "data=digits", "folds=2", "+trainer.limit_train_batches=8"],
     "two_ranks": ["model=mlp", "data=digits", "hardware.devices=2", "+trainer.limit_train_batches=8"],
 }  # fmt: skip
-SWEEP = ["model=mlp", "data=digits", "optimizer.lr=0.001,0.01", "sweep=grid", "+trainer.limit_train_batches=8"]
+SWEEP = [
+    "model=mlp",
+    "data=digits",
+    "optimizer.lr=0.001,0.01",
+    "sweep=grid",
+    "+trainer.limit_train_batches=8",
+]
 IGNORED_RESULTS = ("seconds", "best", "stopped")
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--write", metavar="FILE", help="store the fingerprint")
     parser.add_argument("--compare", metavar="FILE", help="compare with a stored fingerprint")
     parser.add_argument("--only", nargs="+", metavar="NAME", help="some of the configs")
@@ -99,7 +107,10 @@ def fingerprint(folder: Path, names: Iterable[str]) -> dict[str, dict[str, str]]
             run = folder / "runs" / name
             runs = sorted(run.glob("folds/*")) or [run]
         prints[name] = {"weights": digest(map(weights, runs)), "metrics": digest(map(metrics, runs))}
-        print(f"{name:<22} weights {prints[name]['weights'][:16]} metrics {prints[name]['metrics'][:16]}", flush=True)
+        print(
+            f"{name:<22} weights {prints[name]['weights'][:16]} metrics {prints[name]['metrics'][:16]}",
+            flush=True,
+        )
     return prints
 
 
@@ -125,17 +136,26 @@ def environment() -> dict[str, str]:
 def runner(folder: Path, verb: str, *words: str) -> None:
     """Runs one command of the program; its output is shown only if it fails."""
     done = subprocess.run(
-        command(folder, verb, *words), cwd=folder, env=environment(), capture_output=True, text=True, check=False
+        command(folder, verb, *words),
+        cwd=folder,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if done.returncode:
-        raise SystemExit(f"runner {verb} {' '.join(words)}: exit code {done.returncode}\n{done.stdout}{done.stderr}")
+        raise SystemExit(
+            f"runner {verb} {' '.join(words)}: exit code {done.returncode}\n{done.stdout}{done.stderr}"
+        )
 
 
 def killed_and_resumed(folder: Path) -> Path:
     """The configuration ``classification``, killed after its first checkpoint, then resumed."""
     words = [*CLASSIFICATION, *EPOCHS, *GENERAL, "run.name=killed"]
     run = folder / "runs" / "killed"
-    with subprocess.Popen(command(folder, "train", *words), cwd=folder, env=environment(), stdout=-3, stderr=-3) as process:
+    with subprocess.Popen(
+        command(folder, "train", *words), cwd=folder, env=environment(), stdout=-3, stderr=-3
+    ) as process:
         while not (run / "checkpoints" / "index.json").exists():
             if process.poll() is not None:
                 raise SystemExit("the run to be killed ended before its first checkpoint")
@@ -173,7 +193,11 @@ def compare(prints: Mapping[str, Any], before: Mapping[str, Any]) -> int:
     differing = [name for name in prints if prints[name] != before.get(name)]
     for name in differing:
         changed = [part for part in prints[name] if prints[name][part] != (before.get(name) or {}).get(part)]
-        print(f"{name}: {' and '.join(changed)} differ" if name in before else f"{name}: not in the stored fingerprint")
+        print(
+            f"{name}: {' and '.join(changed)} differ"
+            if name in before
+            else f"{name}: not in the stored fingerprint"
+        )
     print(f"{len(prints) - len(differing)} equal, {len(differing)} different")
     return 1 if differing else 0
 

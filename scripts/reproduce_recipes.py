@@ -77,12 +77,18 @@ def main(argv: list[str] | None = None) -> int:
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="scripts/reproduce_recipes", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="scripts/reproduce_recipes",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("words", nargs="*", metavar="RECIPE.yaml | key=value")
-    parser.add_argument("--data", action="append", metavar="FOLDER", help="of data sets or weights; RUNNER_SHARED_DATA")
+    parser.add_argument(
+        "--data", action="append", metavar="FOLDER", help="of data sets or weights; RUNNER_SHARED_DATA"
+    )
     parser.add_argument("--output", default="runs/recipes", help="where the runs go (runs/recipes)")
-    parser.add_argument("--tolerance", type=float, default=0.02, help="how much worse is as good, as a part (0.02)")
+    parser.add_argument(
+        "--tolerance", type=float, default=0.02, help="how much worse is as good, as a part (0.02)"
+    )
     parser.add_argument("--list", action="store_true", help="say what would be trained")
     return parser.parse_args(argv)
 
@@ -118,12 +124,16 @@ def read_recipe(path: Path) -> Recipe:
             entries.setdefault(key.strip(), value)
     promised = {key: float(value) for key, value in FIGURE.findall(entries.get("Reached", ""))}
     if not promised:
-        raise UserError(f"{path} promises nothing: expected a line like '# Reached: test/accuracy 0.97' at its head.")
+        raise UserError(
+            f"{path} promises nothing: expected a line like '# Reached: test/accuracy 0.97' at its head."
+        )
     needs = dict(word.split("=", 1) for word in entries.get("Needs", "").split() if "=" in word)
     return Recipe(path, promised, needs)
 
 
-def outcome_of(recipe: Recipe, folders: list[Path], output: Path, overrides: list[str], only_say: bool) -> Outcome:
+def outcome_of(
+    recipe: Recipe, folders: list[Path], output: Path, overrides: list[str], only_say: bool
+) -> Outcome:
     given = {word.split("=", 1)[0] for word in overrides}
     words, missing = [], []
     for key, pattern in recipe.needs.items():
@@ -145,13 +155,19 @@ def trained(recipe: Recipe, run: RunDir, words: list[str]) -> Outcome:
     if not is_done(recipe, run):
         place = [f"run.root={run.path.parent}", f"run.name={run.path.name}"]
         if run.path.exists():
-            return Outcome(recipe, failed=f"{run.path} holds an older or unfinished run; remove it, or give --output")
-        done = subprocess.run([sys.executable, "-m", "runner", "train", str(recipe.path), *place, *words], check=False)
+            return Outcome(
+                recipe, failed=f"{run.path} holds an older or unfinished run; remove it, or give --output"
+            )
+        done = subprocess.run(
+            [sys.executable, "-m", "runner", "train", str(recipe.path), *place, *words], check=False
+        )
         if done.returncode:
             return Outcome(recipe, failed=f"exit code {done.returncode}")
     results = read_json(run.results_path)
     reached = {**results.get("val", {}), **results.get("test", {})}
-    return Outcome(recipe, {key: reached[key] for key in recipe.promised if key in reached}, results.get("seconds"))
+    return Outcome(
+        recipe, {key: reached[key] for key in recipe.promised if key in reached}, results.get("seconds")
+    )
 
 
 def is_done(recipe: Recipe, run: RunDir) -> bool:

@@ -37,7 +37,9 @@ def test_train_and_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert run.metrics()["val/accuracy"]
     assert runner.load_run("mine").results == run.results
     assert runner.evaluate("mine", split="val") == pytest.approx(run.results["val"], rel=1e-4)
-    assert runner.evaluate("latest", data={"eval_batch_size": 7})["test/loss"] == pytest.approx(run.results["test"]["test/loss"], rel=1e-4)
+    assert runner.evaluate("latest", data={"eval_batch_size": 7})["test/loss"] == pytest.approx(
+        run.results["test"]["test/loss"], rel=1e-4
+    )
     with pytest.raises(UserError, match="split_seed=3 would change the splits"):
         runner.evaluate("latest", data={"split_seed": 3})
 

@@ -125,7 +125,9 @@ def test_imports_point_one_way(path: Path) -> None:
                 wrong.append(f"{where(path, line)}: {package} may not import {name}")
         elif library in sys.stdlib_module_names:
             continue
-        elif library in FOREIGN.get(package, ()) or (package in LIBRARIES and library not in LIBRARIES[package]):
+        elif library in FOREIGN.get(package, ()) or (
+            package in LIBRARIES and library not in LIBRARIES[package]
+        ):
             wrong.append(f"{where(path, line)}: {package} may not know {library}")
     assert not wrong, "\n".join(wrong)
 

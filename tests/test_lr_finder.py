@@ -45,7 +45,9 @@ def test_auto_trains_bit_for_bit_as_the_number_it_found(tmp_path, same):
     """Weights, optimizer, schedule, random state, metrics: the range test left no trace, and a resume has the number."""
     found = run(tmp_path, "auto", "optimizer.lr=auto", "scheduler=one_cycle")
     rate = OmegaConf.load(found.config_path).optimizer.lr
-    assert rate == pytest.approx(read_json(found.path / "lr_finder.json")["suggestions"]["steepest"], rel=0.01)
+    assert rate == pytest.approx(
+        read_json(found.path / "lr_finder.json")["suggestions"]["steepest"], rel=0.01
+    )
     given = run(tmp_path, "given", f"optimizer.lr={rate}", "scheduler=one_cycle")
     assert same(trained(found), trained(given))
 
@@ -77,7 +79,9 @@ def test_accumulated_batches_make_one_point(tmp_path):
     plain = run(tmp_path, "plain", *still)
     summed = run(tmp_path, "summed", *still, "lr_finder.num_steps=10", "+trainer.accumulate_grad_batches=3")
     losses = torch.tensor(read_json(plain.path / "lr_finder.json")["losses"])
-    assert read_json(summed.path / "lr_finder.json")["losses"] == pytest.approx(losses.reshape(10, 3).mean(1).tolist())
+    assert read_json(summed.path / "lr_finder.json")["losses"] == pytest.approx(
+        losses.reshape(10, 3).mean(1).tolist()
+    )
 
 
 def test_a_test_that_finds_nothing_says_so_and_trains_nothing(tmp_path):
@@ -100,7 +104,12 @@ def test_the_record_is_made_of_plain_values():
 
 @pytest.mark.slow
 def test_two_ranks_see_the_losses_of_one(tmp_path):
-    quick = ["debug=find_lr", "lr_finder.num_steps=12", "regularization.dropout=0", "regularization.augment=null"]
+    quick = [
+        "debug=find_lr",
+        "lr_finder.num_steps=12",
+        "regularization.dropout=0",
+        "regularization.augment=null",
+    ]
     one = run(tmp_path, "one", *quick)
     two = run(tmp_path, "two", *quick, "hardware=cpu_ddp")
     losses = [read_json(directory.path / "lr_finder.json")["losses"] for directory in (one, two)]

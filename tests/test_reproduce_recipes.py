@@ -76,7 +76,10 @@ def test_a_training_that_fails_is_told(script, tmp_path, capfd):
 def test_needs_are_looked_for_and_without_them_it_is_skipped(script, tmp_path, capfd):
     needy = recipe(tmp_path, more="# Needs:    data.root=roads weights=net*.safetensors\n")
     assert script.main([needy, "--list"]) == 0
-    assert "skipped: needs data.root=roads weights=net*.safetensors (--data: no folder was given)" in capfd.readouterr().out
+    assert (
+        "skipped: needs data.root=roads weights=net*.safetensors (--data: no folder was given)"
+        in capfd.readouterr().out
+    )
     (tmp_path / "roads").mkdir()
     (tmp_path / "net-1.safetensors").touch()
     assert script.main([needy, "--list", "--data", str(tmp_path)]) == 0
@@ -88,11 +91,16 @@ def test_mistakes(script, tmp_path, capfd):
     silent.write_text(BODY, encoding="utf-8")
     assert script.main([str(silent)]) == 2 and "promises nothing" in capfd.readouterr().err
     assert script.main([str(tmp_path / "gone.yaml")]) == 2 and "gone.yaml" in capfd.readouterr().err
-    assert script.main([recipe(tmp_path), "--data", str(tmp_path / "gone")]) == 2 and "no such folder" in capfd.readouterr().err
+    assert (
+        script.main([recipe(tmp_path), "--data", str(tmp_path / "gone")]) == 2
+        and "no such folder" in capfd.readouterr().err
+    )
 
 
 def test_worse_means_lower_or_higher(script):
-    assert script.is_kept("test/map_50", 0.9, 0.883, 0.02) and not script.is_kept("test/map_50", 0.9, 0.881, 0.02)
+    assert script.is_kept("test/map_50", 0.9, 0.883, 0.02) and not script.is_kept(
+        "test/map_50", 0.9, 0.881, 0.02
+    )
     assert script.is_kept("test/loss", 0.5, 0.509, 0.02) and not script.is_kept("test/loss", 0.5, 0.511, 0.02)
 
 

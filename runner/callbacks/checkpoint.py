@@ -54,7 +54,9 @@ class Checkpointer(pl.Callback):
     ):
         single = {"epochs": every_n_epochs, "steps": every_n_steps, "minutes": every_minutes}
         if every is not None and any(value is not None for value in single.values()):
-            raise UserError("every stands beside every_n_epochs, every_n_steps or every_minutes; give one of the two.")
+            raise UserError(
+                "every stands beside every_n_epochs, every_n_steps or every_minutes; give one of the two."
+            )
         cadence = single if every is None else parse_cadence(every)
         self.every_n_epochs = cadence.get("epochs") or (1 if every is None else None)
         self.every_n_steps = cadence.get("steps")
@@ -83,7 +85,9 @@ class Checkpointer(pl.Callback):
             check_folder(self.folder, size * 2)
         entries = timeline(self.folder, trainer.ckpt_path)
         barrier()  # every rank has read the list before the first one shortens it
-        self._store = CheckpointStore(self.folder, entries, self.keep_best, self.keep_last, trainer.is_global_zero)
+        self._store = CheckpointStore(
+            self.folder, entries, self.keep_best, self.keep_last, trainer.is_global_zero
+        )
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._saved_at = lightning_internals.position_of(trainer)
@@ -116,11 +120,15 @@ class Checkpointer(pl.Callback):
             self.save(trainer, "epoch")
         self._store.finish()
 
-    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+    def on_exception(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
+    ) -> None:
         if self._store is not None and not getattr(exception, "at_once", False):
             self._store.finish_quietly()
 
-    def _due(self, trainer: pl.Trainer, pl_module: pl.LightningModule, position: lightning_internals.Position) -> str | None:
+    def _due(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, position: lightning_internals.Position
+    ) -> str | None:
         if self.every_n_epochs and position.batch == 0 and position.epoch % self.every_n_epochs == 0:
             return "epoch"
         if self._measured and self.keep_best and self._is_better(trainer, pl_module):

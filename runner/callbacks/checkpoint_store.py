@@ -30,7 +30,9 @@ class CheckpointStore:
         entries: what is kept, one still being written among them.
     """
 
-    def __init__(self, folder: Path, entries: list[Checkpoint], keep_best: int, keep_last: int, writes: bool = True):
+    def __init__(
+        self, folder: Path, entries: list[Checkpoint], keep_best: int, keep_last: int, writes: bool = True
+    ):
         self.folder = folder
         self.keep_best = keep_best
         self.keep_last = keep_last
@@ -61,7 +63,9 @@ class CheckpointStore:
         else:
             self.entries = self._write(entry, write, entries)
 
-    def _write(self, entry: Checkpoint, write: Callable[[], str | None] | None, entries: list[Checkpoint]) -> list[Checkpoint]:
+    def _write(
+        self, entry: Checkpoint, write: Callable[[], str | None] | None, entries: list[Checkpoint]
+    ) -> list[Checkpoint]:
         written = write() if write is not None else None
         found = file_digest(entry.path)
         if written is not None and found != written:

@@ -66,7 +66,9 @@ class Deadline(pl.Callback):
             return
         if self._is(trainer, self.job_end is not None and time.time() + self.margin_s() >= self.job_end.at):
             path = save(trainer)
-            raise OutOfTime(f"{self.job_end.message()}: the state is saved at step {trainer.global_step}{path}.")
+            raise OutOfTime(
+                f"{self.job_end.message()}: the state is saved at step {trainer.global_step}{path}."
+            )
         if self._is(trainer, self.max_s is not None and self.elapsed_s() >= self.max_s):
             path = save(trainer)
             raise BudgetSpent(

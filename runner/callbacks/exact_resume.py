@@ -88,7 +88,9 @@ class Recovery(pl.Callback):
         if self._loaded is None:
             draw_apart(trainer.global_rank)
         else:
-            spoken = self._loaded["should_stop"] and patience_of(self._config) == patience_of(self._loaded.get("config"))
+            spoken = self._loaded["should_stop"] and patience_of(self._config) == patience_of(
+                self._loaded.get("config")
+            )
             trainer.should_stop = trainer.should_stop or spoken
             restore_random(self._loaded, trainer.global_rank)  # the only place, when nothing is left to train
             if hasattr(trainer.logger, "set_epoch"):
@@ -202,7 +204,9 @@ def reject_other_order(trainer: pl.Trainer, state: dict[str, Any]) -> None:
     if state["batch"] == 0 or order == state["order"]:
         return
     if not order:
-        log.warning("The train loader is not one of runner's: the interrupted epoch restarts from its beginning.")
+        log.warning(
+            "The train loader is not one of runner's: the interrupted epoch restarts from its beginning."
+        )
         return
     changed = [
         f"{key}={now[key]} (was {before[key]})"

@@ -129,7 +129,9 @@ class FeatureCache:
         data, model = self.trainer.datamodule, self.task.model
         in_range_test = any(isinstance(callback, RangeTestRecorder) for callback in self.trainer.callbacks)
         kept = vars(data).pop(KEPT, {})
-        made_from = (*self._splits, self.views, backbone_digest(model, self.head)) if in_range_test or kept else ()
+        made_from = (
+            (*self._splits, self.views, backbone_digest(model, self.head)) if in_range_test or kept else ()
+        )
         if made_from in kept:
             messages.text("features of the frozen backbone: those of the learning-rate range test")
             self._fill(kept[made_from])
@@ -137,7 +139,12 @@ class FeatureCache:
             views = f", {self.views} views of train" if self.views > 1 else ""
             counts = " + ".join(str(len(split)) for split in self._splits.values())
             messages.text(f"features of the frozen backbone, once: {counts} samples{views}")
-            self._fill({n: self._features(s.whole, self.views if n == "train" else 1) for n, s in self._splits.items()})
+            self._fill(
+                {
+                    n: self._features(s.whole, self.views if n == "train" else 1)
+                    for n, s in self._splits.items()
+                }
+            )
         if in_range_test:
             setattr(data, KEPT, {made_from: {n: (s.features, s.targets) for n, s in self._splits.items()}})
         self._normalize, data.normalize = data.normalize, nn.Identity()
@@ -207,7 +214,9 @@ class captured:
         self.seen: list[Tensor] = []
 
     def __enter__(self) -> list[Tensor]:
-        self.handle = self.module.register_forward_pre_hook(lambda module, inputs: self.seen.append(inputs[0]))
+        self.handle = self.module.register_forward_pre_hook(
+            lambda module, inputs: self.seen.append(inputs[0])
+        )
         return self.seen
 
     def __exit__(self, *exception: Any) -> None:

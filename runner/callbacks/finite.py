@@ -31,7 +31,9 @@ def gradients_are_finite(module: nn.Module) -> Tensor:
 def gradients_not_finite(module: nn.Module) -> list[str]:
     """Names of the parameters whose gradient holds NaN or infinity."""
     gradients = {name: p.grad for name, p in module.named_parameters() if p.grad is not None}
-    return [name for name, gradient in gradients.items() if not bool(torch.isfinite(numbers_of(gradient)).all())]
+    return [
+        name for name, gradient in gradients.items() if not bool(torch.isfinite(numbers_of(gradient)).all())
+    ]
 
 
 def parameters_not_finite(module: nn.Module) -> list[str]:

@@ -72,7 +72,9 @@ class NonFiniteGuard(pl.Callback):
         self._interval = self.every_n_steps or (1 if at_once else trainer.log_every_n_steps) or 1
         self._seen, self._wrong = [], None
 
-    def on_train_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int) -> None:
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
         self._batch, self._batch_idx = batch, batch_idx
         if self.on_non_finite == "skip":
             buffers = [buffer for buffer in pl_module.buffers() if buffer.numel()]
@@ -81,14 +83,18 @@ class NonFiniteGuard(pl.Callback):
     def on_before_backward(self, trainer: pl.Trainer, pl_module: pl.LightningModule, loss: Tensor) -> None:
         self._look_at(trainer, pl_module, "loss", loss.detach())
 
-    def on_before_optimizer_step(self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: Any) -> None:
+    def on_before_optimizer_step(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: Any
+    ) -> None:
         if getattr(trainer.precision_plugin, "scaler", None) is None:
             self._look_at(trainer, pl_module, "gradient", gradients_are_finite(pl_module))
         if self.on_non_finite == "stop":
             return
         if trainer.world_size > 1:  # all ranks leave a step out, or none
             wrong = trainer.strategy.reduce_boolean_decision(self._wrong is not None, all=False)
-            self._wrong = (self._wrong or "another rank's share of the batch was not finite.") if wrong else None
+            self._wrong = (
+                (self._wrong or "another rank's share of the batch was not finite.") if wrong else None
+            )
             if wrong:
                 pl_module.last_train_loss = None  # the ranks add up their losses, all of them or none
         if self._wrong is not None and self.on_non_finite == "skip":
@@ -159,9 +165,13 @@ class NonFiniteGuard(pl.Callback):
         self.skipped += 1
         log.warning("%s The update is left out (%d so far).", wrong, self.skipped)
         if trainer.logger is not None:
-            trainer.logger.log_metrics({"train/skipped_updates": float(self.skipped)}, step=trainer.global_step)
+            trainer.logger.log_metrics(
+                {"train/skipped_updates": float(self.skipped)}, step=trainer.global_step
+            )
         if self.in_a_row > self.most:
-            raise NonFiniteLossError(f"{self.in_a_row} updates in a row could not be made. {wrong} {advice(trainer)}")
+            raise NonFiniteLossError(
+                f"{self.in_a_row} updates in a row could not be made. {wrong} {advice(trainer)}"
+            )
 
     def _fail(self, trainer: pl.Trainer, message: str) -> None:
         if self.on_non_finite == "roll_back":

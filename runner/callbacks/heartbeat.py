@@ -24,7 +24,9 @@ class HeartbeatCallback(Callback):
         self.heartbeat.beat("fetching a batch")
         self.heartbeat.step, self.heartbeat.epoch = trainer.global_step, trainer.current_epoch
 
-    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+    def on_train_batch_start(
+        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
+    ) -> None:
         self.heartbeat.beat("forward pass", begins_batch=True)
         self.heartbeat.step, self.heartbeat.epoch = trainer.global_step, trainer.current_epoch
 
@@ -44,7 +46,9 @@ class HeartbeatCallback(Callback):
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         self.heartbeat.beat("idle")
 
-    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+    def on_save_checkpoint(
+        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
         if trainer.training or trainer.validating:
             self.heartbeat.beat("saving")
 

@@ -25,6 +25,7 @@ CAP = "micro_batch.json"
 TRIED = 4
 """Samples, of which a pass shows what a sample takes."""
 
+
 class PassSize(pl.Callback):
     """Keeps the size with the state of the training, so that a resumed run takes the same passes.
 
@@ -50,10 +51,14 @@ class PassSize(pl.Callback):
         if self._loaded is not None and self._loaded["asked"] == self.asked:
             self._passes.size = self._loaded["size"]
         least = read_json(Path(trainer.default_root_dir) / CAP, None)
-        if least is not None:  # an attempt of several ranks ran out of memory where it could not take the step back
+        if (
+            least is not None
+        ):  # an attempt of several ranks ran out of memory where it could not take the step back
             self._passes.size = min(least, self._passes.size or least)
 
-    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+    def on_exception(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
+    ) -> None:
         """Several ranks cannot always take a step back, nor can the later batches of an update be: the next attempt has
         half as many samples at once."""
         passes, could = self._passes, trainer.world_size == 1 and trainer.accumulate_grad_batches == 1

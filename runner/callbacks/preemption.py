@@ -64,7 +64,9 @@ class SignalWatch:
             tell(f"{name}: saving the state at the next step. Ctrl-C once more ends at once.")
         elif signum == signal.SIGINT:
             signal.signal(signal.SIGINT, signal.SIG_DFL)
-            raise Interrupted(f"{name} for the second time: ended at once, without saving.", signum, at_once=True)
+            raise Interrupted(
+                f"{name} for the second time: ended at once, without saving.", signum, at_once=True
+            )
 
 
 def tell(text: str) -> None:

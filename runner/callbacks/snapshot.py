@@ -21,7 +21,9 @@ def snapshot(value: Any) -> Any:
 
 
 def _copied(value: Any, seen: dict[int, Any], storages: dict[int, Any]) -> Any:
-    if value is None or isinstance(value, str | bytes | int | float | complex | bool | torch.dtype | torch.device):
+    if value is None or isinstance(
+        value, str | bytes | int | float | complex | bool | torch.dtype | torch.device
+    ):
         return value
     if id(value) in seen:
         return seen[id(value)]

@@ -38,14 +38,22 @@ from runner.tasks.base import Task
 __all__ = ["make_range_trainer", "make_trainer"]
 
 
-def make_callbacks(config: dict[str, Any], task: Task, heartbeat: Heartbeat, scale: float = 1.0) -> list[Callback]:
+def make_callbacks(
+    config: dict[str, Any], task: Task, heartbeat: Heartbeat, scale: float = 1.0
+) -> list[Callback]:
     """In the order they act: what counts comes before what saves.
 
     Args:
         scale: of the learning rate, after roll-backs.
     """
     guard = build(config["guard"]) if config.get("guard") else NonFiniteGuard()
-    callbacks: list[Callback] = [HeartbeatCallback(heartbeat), TrainMetrics(), GradientNorm(), guard, Progress()]
+    callbacks: list[Callback] = [
+        HeartbeatCallback(heartbeat),
+        TrainMetrics(),
+        GradientNorm(),
+        guard,
+        Progress(),
+    ]
     stopping = (config.get("regularization") or {}).get("early_stopping")
     callbacks.append(MonitorCheck(bool(stopping) or config["task"].get("monitor") is not None))
     if stopping:
@@ -54,7 +62,9 @@ def make_callbacks(config: dict[str, Any], task: Task, heartbeat: Heartbeat, sca
     callbacks += training_callbacks(config, task)
     callbacks += averaging_callbacks(config.get("regularization") or {}, config["seed"])
     settings = OptimizerSettings(config["optimizer"], scale)
-    signalled = (config.get("launcher") or {}).get("kind") == "slurm"  # then a signal comes, and the job is put back
+    signalled = (config.get("launcher") or {}).get(
+        "kind"
+    ) == "slurm"  # then a signal comes, and the job is put back
     deadline = Deadline(config["trainer"].get("max_time"), None if signalled else job_end())
     saving = [Recovery(config), build(config["checkpoint"]), Preemption(), deadline]
     return [*callbacks, SyncBuffers(), PassSize(config["hardware"]), ScheduleLength(), settings, *saving]
@@ -62,7 +72,9 @@ def make_callbacks(config: dict[str, Any], task: Task, heartbeat: Heartbeat, sca
 
 def passes_of(hardware: dict[str, Any]) -> MicroBatching:
     size = hardware.get("micro_batch")
-    return MicroBatching(size if isinstance(size, int) else None, halves=hardware.get("on_out_of_memory", "halve") == "halve")
+    return MicroBatching(
+        size if isinstance(size, int) else None, halves=hardware.get("on_out_of_memory", "halve") == "halve"
+    )
 
 
 def training_callbacks(config: dict[str, Any], task: Task) -> list[Callback]:
@@ -105,13 +117,22 @@ def make_range_trainer(
 ) -> Trainer:
     """A trainer for a learning-rate range test: it trains as the run does, and writes nothing."""
     return _factory(run, config, hardware, process_info, until_step(config["trainer"], num_steps))(
-        logger=False, callbacks=[HeartbeatCallback(heartbeat), recorder, *training_callbacks(config, task)], enable_progress_bar=False
+        logger=False,
+        callbacks=[HeartbeatCallback(heartbeat), recorder, *training_callbacks(config, task)],
+        enable_progress_bar=False,
     )
 
 
 def until_step(trainer: dict[str, Any], num_steps: int) -> dict[str, Any]:
     """The trainer node for a fixed number of steps, without validation, profiler or other limits."""
-    ends = ("max_time", "min_steps", "min_epochs", "profiler", "val_check_interval", "check_val_every_n_epoch")
+    ends = (
+        "max_time",
+        "min_steps",
+        "min_epochs",
+        "profiler",
+        "val_check_interval",
+        "check_val_every_n_epoch",
+    )
     kept = {key: value for key, value in trainer.items() if key not in ends}
     return kept | {"max_steps": num_steps, "max_epochs": -1, "limit_val_batches": 0}
 
@@ -126,13 +147,19 @@ def without_max_time(trainer: dict[str, Any]) -> dict[str, Any]:
 
 
 def _factory(
-    run: RunDir, config: dict[str, Any], hardware: ResolvedHardware, process_info: ProcessInfo, trainer: dict[str, Any] | None = None
+    run: RunDir,
+    config: dict[str, Any],
+    hardware: ResolvedHardware,
+    process_info: ProcessInfo,
+    trainer: dict[str, Any] | None = None,
 ) -> partial[Trainer]:
     """Lightning's trainer with all that does not depend on what it is for."""
     return partial(
         build({**(trainer or config["trainer"]), "_partial_": True}),
         accelerator=hardware.accelerator,
-        **trainer_options(process_info, hardware.accelerator, passes_of(config["hardware"]), config["hardware"]),
+        **trainer_options(
+            process_info, hardware.accelerator, passes_of(config["hardware"]), config["hardware"]
+        ),
         precision=hardware.precision,
         **clipping(config.get("regularization") or {}),
         plugins=[ProcessInfoEnvironment(process_info)],

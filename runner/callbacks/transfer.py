@@ -57,7 +57,9 @@ class FrozenBackbone(KeepInEval):
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._end()
 
-    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+    def on_exception(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
+    ) -> None:
         self._end()
 
     def _end(self) -> None:
@@ -129,7 +131,9 @@ class Unfreezing(KeepInEval):
         for module in self._ever_still:
             module.training = True
         self._hold()
-        if trainer.world_size > 1:  # DDP expects every registered gradient: they are dropped before the update
+        if (
+            trainer.world_size > 1
+        ):  # DDP expects every registered gradient: they are dropped before the update
             return
         for group in self.groups[:-num_trained]:
             for parameter in group:

@@ -89,9 +89,7 @@ def front_parser() -> VerbParser:
             verb.add_arguments(verbs.add_parser(name, description=verb.SUMMARY))
             lines.append(f"  {name:<12}{verb.SUMMARY}")
     parser.description += "\n" + "\n".join(lines)
-    parser.epilog = (
-        "See `runner VERB --help` for details. Exit codes: 0 success, 1 failed run, 2 user error, 130 interrupted."
-    )
+    parser.epilog = "See `runner VERB --help` for details. Exit codes: 0 success, 1 failed run, 2 user error, 130 interrupted."
     return parser
 
 

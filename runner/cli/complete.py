@@ -41,7 +41,9 @@ def checkpoints(prefix: str, parsed_args: Namespace, **_: Any) -> list[str]:
         return list(FilesCompleter()(prefix))
     names = ["best", "last"]
     try:
-        run = find_run(getattr(parsed_args, "run_ref", None) or "latest", getattr(parsed_args, "root", None) or "runs")
+        run = find_run(
+            getattr(parsed_args, "run_ref", None) or "latest", getattr(parsed_args, "root", None) or "runs"
+        )
         names += [entry.file for entry in read_index(run.checkpoints)]
     except RunnerError:
         pass

@@ -13,8 +13,14 @@ SUMMARY = "embeddings of samples or tokens, as files for a projector and as plot
 def add_arguments(parser: ArgumentParser) -> None:
     add_run(parser)
     parser.add_argument("--split", default="val", help="train, val or test (val)")
-    parser.add_argument("--tokens", action="store_true", help="embed the vocabulary (words, characters or byte pairs) instead of samples")
-    parser.add_argument("--limit", type=int, default=2000, metavar="N", help="maximum number of vectors (2000)")
+    parser.add_argument(
+        "--tokens",
+        action="store_true",
+        help="embed the vocabulary (words, characters or byte pairs) instead of samples",
+    )
+    parser.add_argument(
+        "--limit", type=int, default=2000, metavar="N", help="maximum number of vectors (2000)"
+    )
     parser.add_argument("--output", metavar="FOLDER", help="output folder (embedding in the run's directory)")
     add_checkpoint(parser)
     add_allow_package(parser)

@@ -42,5 +42,7 @@ def run(args: Namespace) -> int:
         print(json.dumps(metrics, indent=2))
         return 0
     rows = [(name, f"{value:.4g}") for name, value in metrics.items()]
-    console().print(table("metric", "value", title=f"{evaluated.name}, {args.checkpoint} checkpoint", rows=rows))
+    console().print(
+        table("metric", "value", title=f"{evaluated.name}, {args.checkpoint} checkpoint", rows=rows)
+    )
     return 0

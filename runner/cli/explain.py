@@ -21,11 +21,20 @@ def add_arguments(parser: ArgumentParser) -> None:
         "inputs", nargs="*", metavar="INPUT", help="inputs as for `runner predict`, or a prompt for a language model; "
         "samples of a split if omitted",
     )  # fmt: skip
-    parser.add_argument("--method", choices=METHODS, default="auto", help="attribution method; auto chooses one that suits the inputs (auto)")
     parser.add_argument(
-        "--target", metavar="NAME", help="class, token or column to explain, by its name or number (the prediction)"
+        "--method",
+        choices=METHODS,
+        default="auto",
+        help="attribution method; auto chooses one that suits the inputs (auto)",
     )
-    parser.add_argument("--output", metavar="FOLDER", help="output folder (explanations/METHOD in the run's directory)")
+    parser.add_argument(
+        "--target",
+        metavar="NAME",
+        help="class, token or column to explain, by its name or number (the prediction)",
+    )
+    parser.add_argument(
+        "--output", metavar="FOLDER", help="output folder (explanations/METHOD in the run's directory)"
+    )
     parser.add_argument(
         "--sanity", action="store_true",
         help="sanity check: randomize layer after layer, and report the rank correlation with the original explanations",
@@ -38,7 +47,12 @@ def add_arguments(parser: ArgumentParser) -> None:
     fine.add_argument("--layer", metavar="NAME", help="layer for Grad-CAM (the last convolutional one)")
     fine.add_argument("--steps", type=int, metavar="N", help="number of steps of integrated gradients (64)")
     fine.add_argument("--repeats", type=int, metavar="N", help="number of permutations of each column (10)")
-    fine.add_argument("--step", type=int, metavar="N", help="one step of a labelled sequence or of a forecast, one token of a written sequence (all)")
+    fine.add_argument(
+        "--step",
+        type=int,
+        metavar="N",
+        help="one step of a labelled sequence or of a forecast, one token of a written sequence (all)",
+    )
     fine.add_argument("--seed", type=int, metavar="N", help="random seed of permutations and --sanity (0)")
     add_checkpoint(parser)
     add_allow_package(parser)
@@ -82,10 +96,14 @@ def _options(args: Namespace):
     if args.inputs:
         given = [f"--{name}" for name in ("split", "samples") if getattr(args, name) is not None]
         if given or args.worst:
-            raise UserError(f"{', '.join([*given, *(['--worst'] if args.worst else [])])} would have no effect with INPUT.")
+            raise UserError(
+                f"{', '.join([*given, *(['--worst'] if args.worst else [])])} would have no effect with INPUT."
+            )
     for option, method in (("steps", "integrated_gradients"), ("repeats", "permutation")):
         if getattr(args, option) is not None and args.method not in ("auto", method):
-            raise UserError(f"--{option} would have no effect with --method {args.method}: it is for {method}.")
+            raise UserError(
+                f"--{option} would have no effect with --method {args.method}: it is for {method}."
+            )
     names = ("target", "step", "layer", "split", "samples", "steps", "repeats", "seed")
     chosen = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
     return ExplainOptions(None if args.method == "auto" else args.method, worst=args.worst, **chosen)
@@ -111,7 +129,9 @@ def _tell(explained) -> None:
     else:
         rows = [one.as_row() for one in explained.found[:MAX_ROWS]]
         columns = list(dict.fromkeys(key for row in sorted(rows, key=len, reverse=True) for key in row))
-        console().print(table(*columns, rows=[tuple(_cell(row.get(key, "")) for key in columns) for row in rows]))
+        console().print(
+            table(*columns, rows=[tuple(_cell(row.get(key, "")) for key in columns) for row in rows])
+        )
         if len(explained.found) > MAX_ROWS:
             print(f"and {len(explained.found) - MAX_ROWS} more, in the files")
         _tell_completeness(explained.found)

@@ -28,7 +28,9 @@ same norm as that of the model; biases and the parameters of norms are not chang
 def add_arguments(parser: ArgumentParser) -> None:
     add_run(parser)
     text = "the centre: best (the default), last, one of the run's checkpoints by name, or a path"
-    parser.add_argument("--checkpoint", metavar="WHICH", default="best", help=text).completer = complete.checkpoints
+    parser.add_argument(
+        "--checkpoint", metavar="WHICH", default="best", help=text
+    ).completer = complete.checkpoints
     text = "follow the line to this checkpoint instead of a plane"
     parser.add_argument("--to", metavar="WHICH", help=text).completer = complete.checkpoints
     text = "random (the default), or pca: principal components of the run's checkpoints"
@@ -63,7 +65,18 @@ def run(args: Namespace) -> int:
     from runner.landscape.request import LandscapeRequest
     from runner.run.directory import find_run
 
-    keys = ("checkpoint", "to", "split", "directions", "one_dimensional", "resolution", "distance", "samples", "seed", "device")
+    keys = (
+        "checkpoint",
+        "to",
+        "split",
+        "directions",
+        "one_dimensional",
+        "resolution",
+        "distance",
+        "samples",
+        "seed",
+        "device",
+    )
     request = LandscapeRequest(**{key: getattr(args, key) for key in keys})
     run = find_run(args.run_ref, args.root)
     allow_packages(args.allow_package)
@@ -95,7 +108,10 @@ def explore(trip: Expedition) -> Explored:
         with progress("Losses", total, "points", len(trip.known)) as show:
             return trip.explore(show)
     except KeyboardInterrupt:
-        print(f"{len(trip.known)} of {total} points are saved; the same command resumes from there.", file=sys.stderr)
+        print(
+            f"{len(trip.known)} of {total} points are saved; the same command resumes from there.",
+            file=sys.stderr,
+        )
         raise
 
 
@@ -106,13 +122,20 @@ def plan(trip: Expedition) -> list[str]:
     request, plane = trip.request, trip.plane
     way = f"to {trip.saved[0].file}" if request.to is not None else f"{request.directions} directions"
     size = " × ".join(str(len(axis)) for axis in plane.axes)
-    parts = [trip.trained.checkpoint.name, way, f"{size} points", f"{trip.samples.count} samples of {request.split}"]
+    parts = [
+        trip.trained.checkpoint.name,
+        way,
+        f"{size} points",
+        f"{trip.samples.count} samples of {request.split}",
+    ]
     lines = [f"{trip.run.name}: {' · '.join([*parts, trip.settings['device']])}"]
     if request.to is not None:
         return lines
     count = len(trip.saved)
     if plane.shows_path:
-        lines.append(f"The run keeps {count} checkpoints; {100 * plane.path_share:.0f} % of their path lies in this plane.")
+        lines.append(
+            f"The run keeps {count} checkpoints; {100 * plane.path_share:.0f} % of their path lies in this plane."
+        )
     elif count < 3:
         few = f"{count} checkpoint{'s' if count != 1 else ''}"
         lines.append(f"The run keeps {few}: too few for a path. Train with {KEEPS_MORE} to keep more.")
@@ -136,7 +159,11 @@ def outcome(explored: Explored) -> list[str]:
     if finite.size:
         lines[0] += f", from {number(float(finite.min()))} to {number(float(finite.max()))} around it"
     if finite.size < losses.size:
-        lines.append(f"{losses.size - finite.size} of {losses.size} points are not finite: clipped in the plots")
+        lines.append(
+            f"{losses.size - finite.size} of {losses.size} points are not finite: clipped in the plots"
+        )
     if near := sharpness(explored):
-        lines.append(f"sharpness nearby: {number(near['highest'])} at most, {number(near['mean'])} on average")
+        lines.append(
+            f"sharpness nearby: {number(near['highest'])} at most, {number(near['mean'])} on average"
+        )
     return lines

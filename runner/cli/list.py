@@ -19,10 +19,18 @@ def add_arguments(parser: ArgumentParser) -> None:
     text = "a config group (model, data, optimizer …); all if omitted"
     parser.add_argument("group", nargs="?", metavar="GROUP", help=text).completer = complete.groups
     parser.add_argument(
-        "--config-dir", metavar="FOLDER", action="append", default=[], help="additional folder of config groups"
+        "--config-dir",
+        metavar="FOLDER",
+        action="append",
+        default=[],
+        help="additional folder of config groups",
     )
-    parser.add_argument("--steps", type=int, metavar="N", help="with scheduler: number of steps to draw (1000)")
-    parser.add_argument("--plot", metavar="FILE", help="with scheduler: draw all schedules into this PNG file")
+    parser.add_argument(
+        "--steps", type=int, metavar="N", help="with scheduler: number of steps to draw (1000)"
+    )
+    parser.add_argument(
+        "--plot", metavar="FILE", help="with scheduler: draw all schedules into this PNG file"
+    )
 
 
 def run(args: Namespace) -> int:
@@ -69,9 +77,7 @@ def _print_overview(groups: dict[str, dict[str, Option]]) -> None:
     out.print(table("group", "options", title="Config groups: runner train group=option", rows=rows))
     tasks = groups.get("task", {})
     rows = [(task, ", ".join(_models_for(task, groups)), ", ".join(_data_of(task, groups))) for task in tasks]
-    out.print(
-        table("task", "models", "data sets", title="Compatible models and data sets", rows=rows)
-    )
+    out.print(table("task", "models", "data sets", title="Compatible models and data sets", rows=rows))
     out.print("`runner list GROUP` describes each option.", markup=False)
 
 

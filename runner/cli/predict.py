@@ -10,7 +10,9 @@ from typing import Any
 
 from runner.cli.arguments import add_allow_package, add_checkpoint, add_run
 
-SUMMARY = "predict images, folders of images, rows of a CSV file or texts with a run's model; or generate text"
+SUMMARY = (
+    "predict images, folders of images, rows of a CSV file or texts with a run's model; or generate text"
+)
 
 WRITING = ("temperature", "top_k", "length", "seed", "count")
 """Options that require ``--prompt``."""
@@ -19,7 +21,10 @@ WRITING = ("temperature", "top_k", "length", "seed", "count")
 def add_arguments(parser: ArgumentParser) -> None:
     add_run(parser)
     parser.add_argument(
-        "inputs", nargs="*", metavar="INPUT", help="a file, a folder or a text, as the run's data set reads them"
+        "inputs",
+        nargs="*",
+        metavar="INPUT",
+        help="a file, a folder or a text, as the run's data set reads them",
     )
     add_checkpoint(parser)
     add_allow_package(parser)
@@ -34,7 +39,12 @@ def add_arguments(parser: ArgumentParser) -> None:
     )
     writing = parser.add_argument_group("language models")
     writing.add_argument("--prompt", metavar="TEXT", help="generate text that continues this prompt")
-    writing.add_argument("--temperature", type=float, metavar="T", help="sampling temperature; 0 always picks the most likely token (1)")
+    writing.add_argument(
+        "--temperature",
+        type=float,
+        metavar="T",
+        help="sampling temperature; 0 always picks the most likely token (1)",
+    )
     writing.add_argument("--top-k", type=int, metavar="K", help="sample from the K most likely tokens (all)")
     writing.add_argument("--length", type=int, metavar="N", help="number of tokens to generate (500)")
     writing.add_argument("--seed", type=int, metavar="N", help="random seed of the sampling (0)")
@@ -100,7 +110,9 @@ def _generate(args: Namespace) -> int:
     if args.output and (is_file or written.notation != "abc"):
         summary = f"{write_texts(written.texts, args.output)}{f'; {summary}' if summary else ''}"
     if args.json:
-        sys.stdout.write(json.dumps({"texts": written.texts, "tunes": rows}, indent=2, ensure_ascii=False) + "\n")
+        sys.stdout.write(
+            json.dumps({"texts": written.texts, "tunes": rows}, indent=2, ensure_ascii=False) + "\n"
+        )
         return 0
     if not args.output:
         print("\n\n".join(written.texts))
@@ -149,7 +161,9 @@ def _cell(value: Any) -> str:
         return f"[{', '.join(map(_cell, value))}]"
     if not isinstance(value, float) or not math.isfinite(value):
         return str(value)
-    num_digits = 4 if abs(value) < 1e4 else min(15, int(math.log10(abs(value))) + 3)  # large values such as times in seconds keep all integer digits
+    num_digits = (
+        4 if abs(value) < 1e4 else min(15, int(math.log10(abs(value))) + 3)
+    )  # large values such as times in seconds keep all integer digits
     return f"{value:.{num_digits}g}"
 
 
@@ -160,4 +174,6 @@ def _write(file: str, text: str) -> None:
     try:
         write_text(file, text)
     except OSError as error:
-        raise UserError(f"--output {file} cannot be written: {error.strerror}. Choose another file.") from error
+        raise UserError(
+            f"--output {file} cannot be written: {error.strerror}. Choose another file."
+        ) from error

@@ -10,7 +10,10 @@ SUMMARY = "write one self-contained HTML page about a run or a sweep"
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    add_run(parser, text="a run or a sweep: its directory, its name or a part of it, an MLflow run id, or `latest`")
+    add_run(
+        parser,
+        text="a run or a sweep: its directory, its name or a part of it, an MLflow run id, or `latest`",
+    )
     parser.add_argument("--open", action="store_true", help="open it in the browser")
 
 

@@ -58,7 +58,11 @@ def print_differences(run: RunDir, with_old_code: bool) -> bool:
         lines = [line for line in lines if line not in code]
         print("code: original revision, checked out into a separate folder")
     if not lines:
-        print("same code, versions and hardware as before" if not with_old_code else "same versions and hardware as before")
+        print(
+            "same code, versions and hardware as before"
+            if not with_old_code
+            else "same versions and hardware as before"
+        )
         return True
     print("differences to the original run (results may differ in the last digits, or more):")
     for line in lines:
@@ -78,9 +82,13 @@ def print_proof(before: RunDir, now: RunDir, same_place: bool) -> int:
     same = metrics.same and not results and all(row["same"] for row in weights)
     print(f"\n{before.name} and {now.name}:")
     for row in weights:
-        print(f"  {row['what']:<42}{row['before'][:16]}  {row['now'][:16]}  {'same' if row['same'] else 'DIFFERENT'}")
+        print(
+            f"  {row['what']:<42}{row['before'][:16]}  {row['now'][:16]}  {'same' if row['same'] else 'DIFFERENT'}"
+        )
     equal = metrics.num_points[0] - metrics.num_different
-    print(f"  {'metrics.jsonl':<42}{equal} of {metrics.num_points[0]} numbers equal to the last bit, {metrics.num_points[1]} written")
+    print(
+        f"  {'metrics.jsonl':<42}{equal} of {metrics.num_points[0]} numbers equal to the last bit, {metrics.num_points[1]} written"
+    )
     for key, difference in sorted(metrics.largest.items()):
         print(f"    {key}: differs by up to {difference:.3g}")
     if metrics.first:
@@ -107,7 +115,9 @@ def compare_weights(before: RunDir, now: RunDir) -> list[dict[str, Any]]:
 
     if has_folds(before):
         numbers = [int(fold.path.name) for fold in folds_of(before)]
-        pairs = [(number, compare_weights(fold_of(before, number), fold_of(now, number))) for number in numbers]
+        pairs = [
+            (number, compare_weights(fold_of(before, number), fold_of(now, number))) for number in numbers
+        ]
         return [row | {"what": f"fold {number}: {row['what']}"} for number, rows in pairs for row in rows]
     rows = []
     for kind, find in (("last", last_checkpoint), ("best", best_checkpoint)):
@@ -115,7 +125,9 @@ def compare_weights(before: RunDir, now: RunDir) -> list[dict[str, Any]]:
         digests = [digests_of(checkpoint) if checkpoint is not None else {} for checkpoint in pair]
         for what in ("weights", "optimizer") if kind == "last" else ("weights",):
             old, new = (digest.get(what, "none") for digest in digests)
-            steps = "/".join(dict.fromkeys(str(checkpoint.step) for checkpoint in pair if checkpoint is not None))
+            steps = "/".join(
+                dict.fromkeys(str(checkpoint.step) for checkpoint in pair if checkpoint is not None)
+            )
             label = f"{what} of the {kind} (step {steps})"
             rows.append({"what": label, "before": old, "now": new, "same": old == new})
     return rows

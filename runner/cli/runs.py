@@ -14,7 +14,8 @@ def add_arguments(parser: ArgumentParser) -> None:
     add_root(parser)
     parser.add_argument("--last", type=int, metavar="N", default=20, help="only the newest N; 0 for all (20)")
     parser.add_argument(
-        "--state", help="only those in this state: created, running, finished, pruned, failed, interrupted, lost"
+        "--state",
+        help="only those in this state: created, running, finished, pruned, failed, interrupted, lost",
     )
     parser.add_argument("--trials", action="store_true", help="include trials of sweeps and single folds")
     parser.add_argument("--json", action="store_true", help="print a JSON list")

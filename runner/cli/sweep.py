@@ -92,9 +92,7 @@ def _sweeping(args: Namespace, make_view):
     if args.join is None:
         return Sweeping(make_request(overrides, experiment, args.config_dir), command, make_view)
     if experiment or args.config_dir:
-        raise UserError(
-            "--join uses the experiment and config folders of the sweep: omit them."
-        )
+        raise UserError("--join uses the experiment and config folders of the sweep: omit them.")
     request, sweep = join_request(args.join, overrides, args.root)
     return Sweeping(request, command, make_view, sweep, joins=True)
 

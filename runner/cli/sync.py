@@ -13,9 +13,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--all", action="store_true", help="all runs in the folder")
     parser.add_argument("--root", default="runs", metavar="FOLDER", help="folder of the runs (default: runs)")
-    parser.add_argument(
-        "--uri", default=None, help="tracking URI to use from now on (default: the config's)"
-    )
+    parser.add_argument("--uri", default=None, help="tracking URI to use from now on (default: the config's)")
     parser.add_argument("--no-model", action="store_true", help="do not send the servable model")
 
 

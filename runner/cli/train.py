@@ -29,9 +29,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         help="one run for every combination of the values: lr=0.1,0.01",
     )
     parser.add_argument("--cfg", choices=("job", "hydra", "all"), help="print the composed config and exit")
-    parser.add_argument(
-        "--resolve", action="store_true", help="with --cfg: resolve interpolations"
-    )
+    parser.add_argument("--resolve", action="store_true", help="with --cfg: resolve interpolations")
     parser.epilog = EXAMPLES
 
 

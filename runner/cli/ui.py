@@ -28,7 +28,9 @@ def run(args: argparse.Namespace) -> int:
     for line in hints(root):
         print(line)
     print("Starting the dashboard …", flush=True)
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # shells start background jobs with SIGINT ignored
+    signal.signal(
+        signal.SIGINT, signal.default_int_handler
+    )  # shells start background jobs with SIGINT ignored
     signal.signal(signal.SIGTERM, _end)
     signal.signal(signal.SIGHUP, _end)
     with Server(default_uri(root), str(root), port) as server:

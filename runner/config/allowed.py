@@ -131,7 +131,11 @@ def why_refused(target: Any, locate: Locate) -> str | None:
     if inspect.isclass(target):
         kinds = " or ".join(base.__name__ for base in bases)
         return None if issubclass(target, bases) else f"{module}.{name} is not a {kinds}"
-    return None if is_builder(target, bases) else f"{module}.{name} is a function that does not build a component"
+    return (
+        None
+        if is_builder(target, bases)
+        else f"{module}.{name} is a function that does not build a component"
+    )
 
 
 def is_builder(function: Callable[..., Any], bases: tuple[type, ...]) -> bool:

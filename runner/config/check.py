@@ -91,7 +91,11 @@ def data_problems(composition: Composition) -> list[str]:
 
 def without_keys(problems: list[str], unreadable: Iterable[str]) -> list[str]:
     """Drops problems of keys whose overrides could not be parsed, so that each mistake is reported once."""
-    return [p for p in problems if not any(is_below(re.split("[=:]", p, maxsplit=1)[0], key) for key in unreadable)]
+    return [
+        p
+        for p in problems
+        if not any(is_below(re.split("[=:]", p, maxsplit=1)[0], key) for key in unreadable)
+    ]
 
 
 def at_their_source(by_node: dict[str, list[str]], config: DictConfig) -> tuple[list[str], set[str]]:

@@ -61,7 +61,9 @@ def input_problems(composition: Composition) -> list[str]:
         return []
     task = composition.choices.get("task")
     models = composition.groups["model"].items()
-    suitable = [name for name, other in models if takes(other, data) and (not other.tasks or task in other.tasks)]
+    suitable = [
+        name for name, other in models if takes(other, data) and (not other.tasks or task in other.tasks)
+    ]
     return [
         f"model={model.name} takes inputs of the kind {' or '.join(model.inputs)}, but data={data.name} provides "
         f"{' and '.join(data.inputs)}. Suitable: model={', '.join(suitable) or 'nothing'}."

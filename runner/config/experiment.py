@@ -48,7 +48,11 @@ def load_config(path: Path) -> DictConfig:
     """
     if not path.is_file():
         siblings = [p.name for p in path.parent.glob("*.yaml")] if path.parent.is_dir() else []
-        hint = did_you_mean(path.name, siblings, dotted=False) if siblings else f"{path.parent} holds no YAML files."
+        hint = (
+            did_you_mean(path.name, siblings, dotted=False)
+            if siblings
+            else f"{path.parent} holds no YAML files."
+        )
         raise ConfigError(f"no such file: {path}. {hint}")
     try:
         config = OmegaConf.load(path)

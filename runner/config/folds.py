@@ -66,13 +66,17 @@ def setting_problems(node: dict[str, Any]) -> list[str]:
     problems = []
     index, count = node.get("index"), node.get("num_folds", Folds.num_folds)
     if is_number(index) and is_number(count) and index >= count:
-        problems.append(f"folds.index={index}: expected less than folds.num_folds={count}; they are counted from 0.")
+        problems.append(
+            f"folds.index={index}: expected less than folds.num_folds={count}; they are counted from 0."
+        )
     if node.get("group_column") and node.get("group_pattern"):
         problems.append("folds.group_column and folds.group_pattern both define groups. Give one of them.")
     try:
         re.compile(node.get("group_pattern") or "")
     except (re.error, TypeError) as error:
-        problems.append(f"folds.group_pattern={node['group_pattern']!r} is not a regular expression: {error}.")
+        problems.append(
+            f"folds.group_pattern={node['group_pattern']!r} is not a regular expression: {error}."
+        )
     return problems
 
 
@@ -97,12 +101,18 @@ def all_problems(plain: dict[str, Any]) -> list[str]:
     """Checks settings that are incompatible with training all folds."""
     problems = []
     if plain.get("resume"):
-        problems.append("resume=auto would have no effect: the same command with folds resumes by itself. Remove it.")
+        problems.append(
+            "resume=auto would have no effect: the same command with folds resumes by itself. Remove it."
+        )
     debug, launcher, hardware = (plain.get(key) or {} for key in ("debug", "launcher", "hardware"))
     if debug.get("kind") in ("overfit", "find_lr"):
-        problems.append(f"folds with debug.kind={debug['kind']}: it needs no validation. Remove folds or debug.")
+        problems.append(
+            f"folds with debug.kind={debug['kind']}: it needs no validation. Remove folds or debug."
+        )
     if launcher.get("kind") == "slurm" and launcher.get("follow") is False:
-        problems.append("launcher.follow=false: folds are trained one after another, which requires waiting for each. Remove it.")
+        problems.append(
+            "launcher.follow=false: folds are trained one after another, which requires waiting for each. Remove it."
+        )
     nodes = hardware.get("num_nodes", 1)
     if nodes != 1 and launcher.get("kind") in ("local", "elastic"):
         problems.append(

@@ -27,7 +27,9 @@ def device_number_problems(hardware: dict[str, Any]) -> list[str]:
     devices, strategy = hardware.get("devices") or 1, hardware.get("strategy")
     is_alone = devices == 1 and (hardware.get("num_nodes") or 1) == 1
     if hardware.get("accelerator") == "mps" and devices != 1:
-        problems.append(f"hardware.devices={devices}: Apple's GPU is a single device. Use hardware.devices=1.")
+        problems.append(
+            f"hardware.devices={devices}: Apple's GPU is a single device. Use hardware.devices=1."
+        )
     if strategy == "fsdp" and is_alone:
         problems.append(
             "hardware.strategy=fsdp would have no effect on one device: the model cannot be sharded. Set "
@@ -82,12 +84,18 @@ def lr_scaling_problems(hardware: dict[str, Any], optimizer: dict[str, Any]) -> 
         ]
     lr = optimizer.get("lr")
     if not isinstance(lr, int | float) or isinstance(lr, bool):
-        return [f"hardware.lr_scaling={rule}: optimizer.lr is not a number that could be scaled. Set it, or use lr_scaling=none."]
+        return [
+            f"hardware.lr_scaling={rule}: optimizer.lr is not a number that could be scaled. Set it, or use lr_scaling=none."
+        ]
     return []
 
 
 def measure_problems(hardware: dict[str, Any]) -> list[str]:
-    if hardware.get("measure") is not True or hardware.get("precision") is None or hardware.get("channels_last") is None:
+    if (
+        hardware.get("measure") is not True
+        or hardware.get("precision") is None
+        or hardware.get("channels_last") is None
+    ):
         return []
     return [
         "hardware.measure=true would have no effect: hardware.precision and hardware.channels_last are set. Set one "

@@ -35,7 +35,11 @@ def hydra_key_problem(key: str, text: str, multirun: bool) -> str | None:
         multirun: whether the command has ``-m``.
     """
     if below(key, ACTING):
-        return None if multirun else f"{text} would have no effect without -m: Hydra does not run a single run. Remove it."
+        return (
+            None
+            if multirun
+            else f"{text} would have no effect without -m: Hydra does not run a single run. Remove it."
+        )
     instead = next((remedy for name, remedy in INSTEAD.items() if below(key, (name,))), "remove it")
     return f"{text} would have no effect: runner makes the run directories and Hydra only composes. Instead, {instead}."
 

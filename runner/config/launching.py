@@ -37,7 +37,9 @@ def launching_problems(launcher: dict[str, Any], hardware: dict[str, Any]) -> li
     for key in launcher:
         if key in known and key not in KEYS[kind]:
             owners = " or ".join(f"launcher={other}" for other in KEYS if key in KEYS[other])
-            problems.append(f"launcher.{key} would have no effect: it is for {owners}, and this is launcher={kind}.")
+            problems.append(
+                f"launcher.{key} would have no effect: it is for {owners}, and this is launcher={kind}."
+            )
     if kind == "slurm":
         return [*problems, *slurm_problems(launcher, hardware)]
     if kind == "ray":
@@ -50,7 +52,10 @@ def node_problems(launcher: dict[str, Any], hardware: dict[str, Any]) -> list[st
     nodes, place = hardware.get("num_nodes", 1), launcher.get("rendezvous")
     if nodes == 1:
         keys = [key for key in NODES if launcher.get(key) is not None]
-        return [f"launcher.{key} would have no effect: hardware.num_nodes is 1. Use hardware=multi_node." for key in keys]
+        return [
+            f"launcher.{key} would have no effect: hardware.num_nodes is 1. Use hardware=multi_node."
+            for key in keys
+        ]
     if not place:
         return [
             f"hardware.num_nodes={nodes}: the machines need a rendezvous. Set launcher.rendezvous=HOST:PORT, an "
@@ -92,7 +97,9 @@ def ray_problems(hardware: dict[str, Any]) -> list[str]:
     if importlib.util.find_spec("ray") is None:
         problems.append("launcher=ray needs the package ray: pip install 'runner[ray]'.")
     if hardware.get("devices") == "all":
-        problems.append("hardware.devices=all is for the GPUs of one machine. Give their number for launcher=ray.")
+        problems.append(
+            "hardware.devices=all is for the GPUs of one machine. Give their number for launcher=ray."
+        )
     return problems
 
 

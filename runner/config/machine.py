@@ -49,7 +49,9 @@ def device_problems(hardware: dict[str, Any]) -> list[str]:
     if wanted == "gpu" and not num_gpus:
         return [f"hardware.accelerator=gpu, but PyTorch sees no CUDA device here. {remedy}"]
     if devices == "all" and (wanted in ("cpu", "mps") or not num_gpus):
-        return ["hardware.devices=all is for the GPUs of a machine, and there is none to use. Give their number."]
+        return [
+            "hardware.devices=all is for the GPUs of a machine, and there is none to use. Give their number."
+        ]
     if wanted == "gpu" and isinstance(devices, int) and devices > num_gpus:
         return [f"hardware.devices={devices}, but PyTorch sees {num_gpus} CUDA devices here."]
     return []

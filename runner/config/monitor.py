@@ -85,22 +85,32 @@ def monitor_problems(plain: dict[str, Any]) -> list[str]:
     problems = []
     name, mode = task.get("monitor"), task.get("monitor_mode")
     if name is None and mode is not None:
-        problems.append(f"task.monitor_mode={mode} would have no effect without task.monitor. Give both, or remove it.")
+        problems.append(
+            f"task.monitor_mode={mode} would have no effect without task.monitor. Give both, or remove it."
+        )
     if isinstance(name, str):
         problems += name_problems(constructor, "task.monitor", name, mode, "task.monitor_mode")
     if isinstance(scheduler, dict) and isinstance(name := scheduler.get("monitor"), str):
-        problems += name_problems(constructor, "scheduler.monitor", name, scheduler.get("mode"), "scheduler.mode")
+        problems += name_problems(
+            constructor, "scheduler.monitor", name, scheduler.get("mode"), "scheduler.mode"
+        )
     return problems
 
 
-def name_problems(constructor: Callable[..., Any], key: str, name: str, mode: Any, mode_key: str) -> list[str]:
+def name_problems(
+    constructor: Callable[..., Any], key: str, name: str, mode: Any, mode_key: str
+) -> list[str]:
     valid = valid_names(constructor)
     split, _, metric = name.partition("/")
     if split not in ("val", "train") or not metric:
-        return [f"{key}={name}: expected a metric of the validation or training split. {did_you_mean(name, valid)}"]
+        return [
+            f"{key}={name}: expected a metric of the validation or training split. {did_you_mean(name, valid)}"
+        ]
     # A subclass that does not declare its own metrics may log others than its base class.
     if "metric_modes" in vars(constructor) and not matches(name, valid):
-        return [f"{key}={name}: {constructor.__name__} does not log it during training. {did_you_mean(name, valid)}"]
+        return [
+            f"{key}={name}: {constructor.__name__} does not log it during training. {did_you_mean(name, valid)}"
+        ]
     if mode is None and mode_of(constructor, name) is None:
         return [mode_missing(key, name, mode_key)]
     return []

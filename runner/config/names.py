@@ -61,16 +61,16 @@ def name_problems(
             problems.append(f"{place}.{key}: runner itself passes {key!r} to {label}; remove it.")
         elif key not in named and not open_ended:
             valid = [name for name in named if name not in supplied]
-            problems.append(f"{place}.{key}: {label} has no parameter {key!r}. {hint(str(key), place, valid, known)}")
+            problems.append(
+                f"{place}.{key}: {label} has no parameter {key!r}. {hint(str(key), place, valid, known)}"
+            )
     for name in part.supplied:
         if name not in named and not open_ended:
             problems.append(f"{place}: runner calls {label} with {name!r}, which it does not take.")
     for name, parameter in named.items():
         required = parameter.default is parameter.empty and name not in arguments and name not in supplied
         if required and not (partial and not part.makes):
-            problems.append(
-                f"{place}: {label} requires {name!r}. Add {place}.{name}=VALUE."
-            )
+            problems.append(f"{place}: {label} requires {name!r}. Add {place}.{name}=VALUE.")
     return problems
 
 
@@ -78,7 +78,9 @@ def hint(key: str, place: str, valid: list[str], known: Iterable[str]) -> str:
     """Suggest a similar name of this node, or else the same name elsewhere in the config."""
     valid = [*valid, *(HYDRA_KEYS if key.startswith("_") else ())]
     if not nearest(key, valid):
-        elsewhere = [other for other in known if other.rpartition(".")[2] == key and other != f"{place}.{key}"]
+        elsewhere = [
+            other for other in known if other.rpartition(".")[2] == key and other != f"{place}.{key}"
+        ]
         if elsewhere:
             return f"Did you mean {' or '.join(repr(other) for other in elsewhere[:3])}?"
     return did_you_mean(key, valid)

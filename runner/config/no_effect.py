@@ -39,7 +39,11 @@ def effect_problems(composition: Composition, plain: dict[str, Any]) -> list[str
 
 def single_run_problems(composition: Composition) -> list[str]:
     """Checks for sweep settings in the command of a single run."""
-    keys = [key for key in sorted(composition.explicit - composition.from_file) if key.partition(".")[0] == "sweep"]
+    keys = [
+        key
+        for key in sorted(composition.explicit - composition.from_file)
+        if key.partition(".")[0] == "sweep"
+    ]
     option = composition.choices.get("sweep")
     return [
         f"{setting} would have no effect: one run is trained. Use `runner sweep`, or remove it."
@@ -134,7 +138,10 @@ def rivalry_problems(composition: Composition, plain: dict[str, Any]) -> list[st
     ]
     if trainer.get("gradient_clip_val") is not None:
         clips = [key for key in ("clip_norm", "clip_value") if values.get(key)]
-        problems += [f"regularization.{key} and trainer.gradient_clip_val both clip. Give one of them." for key in clips]
+        problems += [
+            f"regularization.{key} and trainer.gradient_clip_val both clip. Give one of them."
+            for key in clips
+        ]
     start, epochs = values.get("swa"), trainer.get("max_epochs")
     if isinstance(start, int | float) and isinstance(epochs, int) and 0 < epochs - int(start * epochs) < 2:
         problems.append(
@@ -152,7 +159,9 @@ def noise_problems(composition: Composition) -> list[str]:
         return []
     if not is_explicit(composition, "regularization.input_noise"):
         return []
-    return [f"regularization.input_noise would have no effect: data={data.name} provides tokens, not real numbers."]
+    return [
+        f"regularization.input_noise would have no effect: data={data.name} provides tokens, not real numbers."
+    ]
 
 
 def closure_problems(plain: dict[str, Any]) -> list[str]:
@@ -220,6 +229,5 @@ def tracking_problems(composition: Composition, plain: dict[str, Any]) -> list[s
         key for key in composition.explicit if key.startswith("tracking.") and key != "tracking.enabled"
     )
     return [
-        f"{key} would have no effect: tracking is off. Remove it, or use tracking=mlflow."
-        for key in set_here
+        f"{key} would have no effect: tracking is off. Remove it, or use tracking=mlflow." for key in set_here
     ]

@@ -104,7 +104,9 @@ def kind_problems(
     if part:
         expected = [locate(part.makes)] if part.makes else []
     else:
-        expected = [] if node.get("_partial_") else [m for m in members(annotation) if m is not types.NoneType]
+        expected = (
+            [] if node.get("_partial_") else [m for m in members(annotation) if m is not types.NoneType]
+        )
     if not expected or not all(is_kind(kind) for kind in (returned, *expected)):
         return []
     if issubclass(returned, tuple(expected)):

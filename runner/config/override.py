@@ -157,7 +157,9 @@ def delete(key: str, text: str, value: Any, config: DictConfig) -> str | None:
         return f"{text}: nothing at {key} to remove. {did_you_mean(key, dotted_keys(config))}"
     current = OmegaConf.to_container(node)[last]
     if value is not None and value != current:
-        return f"{text}: {key} is {current!r}, not {value!r}. Use ~{key} to remove it regardless of its value."
+        return (
+            f"{text}: {key} is {current!r}, not {value!r}. Use ~{key} to remove it regardless of its value."
+        )
     del node[last]
     return None
 

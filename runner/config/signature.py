@@ -40,7 +40,9 @@ def annotations_of(constructor: Callable[..., Any]) -> dict[str, Any]:
         function = constructor.__init__
     method = configuring_method(constructor)
     extra = typing.get_type_hints(method, include_extras=True) if method else {}
-    return {name: hint for name, hint in extra.items() if name != "return"} | hints_of(inspect.unwrap(function))
+    return {name: hint for name, hint in extra.items() if name != "return"} | hints_of(
+        inspect.unwrap(function)
+    )
 
 
 def hints_of(function: Callable[..., Any]) -> dict[str, Any]:

@@ -252,7 +252,11 @@ class DataModule(LightningDataModule):
     def eval_loader(self, split: str) -> DataLoader | list:
         """Returns a loader that treats any split, including the training split, like validation data; an empty list if
         the split does not exist."""
-        return self._loader(self.as_held_out(split), self.eval_batch_size) if len(self.splits.get(split, ())) else []
+        return (
+            self._loader(self.as_held_out(split), self.eval_batch_size)
+            if len(self.splits.get(split, ()))
+            else []
+        )
 
     def as_held_out(self, split: str) -> Split:
         """Returns a split whose samples are neither augmented nor collated as in training."""

@@ -72,7 +72,13 @@ def scan_class_folders(
     dropped.add(what, len(hidden), "in hidden folders", where=root, examples=hidden)
     dropped.add("files", len(others), f"not {what}, by their suffixes", where=root, examples=others)
     dropped.add(what, len(loose), "in no class folder", where=root, examples=loose)
-    dropped.add(what, len(unused), "not in a split folder, although there is a training folder", where=root, examples=unused)
+    dropped.add(
+        what,
+        len(unused),
+        "not in a split folder, although there is a training folder",
+        where=root,
+        examples=unused,
+    )
     return files
 
 
@@ -122,7 +128,12 @@ def reject_unknown_train_folder(
         names = {entry.name for entry in subfolders(split)}
         for folder in folders:
             own = subfolders(folder)
-            if folder not in splits and len(own) > 1 and {entry.name for entry in own} == names and holds_samples(own, is_sample):
+            if (
+                folder not in splits
+                and len(own) > 1
+                and {entry.name for entry in own} == names
+                and holds_samples(own, is_sample)
+            ):
                 raise DataError(
                     f"{root}: {folder.name} holds the same class folders as {split.name} ({', '.join(sorted(names)[:3])}), but its "
                     "name stands for no split. Rename it to train if it holds the training data."

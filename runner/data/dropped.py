@@ -45,7 +45,13 @@ class DroppedSamples:
     entries: list[Dropped] = field(default_factory=list)
 
     def add(
-        self, what: str, count: int, reason: str, total: int = 0, where: Any = "", examples: Iterable[Any] = ()
+        self,
+        what: str,
+        count: int,
+        reason: str,
+        total: int = 0,
+        where: Any = "",
+        examples: Iterable[Any] = (),
     ) -> None:
         """Adds an entry, see ``Dropped``; a count of zero adds nothing."""
         shown = tuple(str(example) for example, _ in zip(examples, range(MAX_EXAMPLES), strict=False))

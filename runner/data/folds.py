@@ -87,9 +87,13 @@ class Folds:
             DataError: there are too few samples, or they cannot be grouped as configured.
         """
         if len(pool) < self.num_folds:
-            raise DataError(f"folds.num_folds={self.num_folds}: there are {len(pool)} samples to cut. Use fewer folds.")
+            raise DataError(
+                f"folds.num_folds={self.num_folds}: there are {len(pool)} samples to cut. Use fewer folds."
+            )
         if self.stratified and labels is None:
-            raise DataError("folds.stratified=true: the samples of this data set have no class labels. Remove it.")
+            raise DataError(
+                "folds.stratified=true: the samples of this data set have no class labels. Remove it."
+            )
         kept = labels[pool].numpy() if labels is not None and self.stratified is not False else None
         rare = self._rare(kept)
         group_of = self._group_of(name, column)
@@ -105,7 +109,9 @@ class Folds:
             warnings.simplefilter("ignore")  # about rare classes, which are reported by name
             for number, (_, validated) in enumerate(splitter.split(np.zeros(len(pool)), kept, groups)):
                 if not len(validated):
-                    raise DataError(f"fold {number} would be empty: the groups are too unequal. Use fewer folds.")
+                    raise DataError(
+                        f"fold {number} would be empty: the groups are too unequal. Use fewer folds."
+                    )
                 fold[torch.from_numpy(validated)] = number
         lone = {} if kept is None else lone_classes(kept, fold.numpy())
         kind = "GroupKFold" if isinstance(splitter, ShuffledGroups) else type(splitter).__name__
@@ -125,7 +131,9 @@ class Folds:
                 "them."
             )
         if num_steps <= self.num_folds:
-            raise DataError(f"folds.num_folds={self.num_folds}: there are {num_steps} steps to cut. Use fewer folds.")
+            raise DataError(
+                f"folds.num_folds={self.num_folds}: there are {num_steps} steps to cut. Use fewer folds."
+            )
         fold = torch.full((num_steps,), -1, dtype=torch.long)
         for number, (_, validated) in enumerate(TimeSeriesSplit(self.num_folds).split(range(num_steps))):
             fold[torch.from_numpy(validated)] = number
@@ -156,7 +164,9 @@ class Folds:
         pairs = zip(classes.tolist(), counts.tolist(), strict=True)
         return {label: count for label, count in pairs if count < self.num_folds}
 
-    def _group_of(self, name: Callable[[int], str] | None, column: Callable[[str], Sequence[Any]] | None) -> GroupOf | None:
+    def _group_of(
+        self, name: Callable[[int], str] | None, column: Callable[[str], Sequence[Any]] | None
+    ) -> GroupOf | None:
         if self.group_column is not None:
             if column is None:
                 raise DataError(
@@ -192,7 +202,9 @@ class ShuffledGroups:
     num_folds: int
     seed: int
 
-    def split(self, samples: np.ndarray, labels: None, groups: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    def split(
+        self, samples: np.ndarray, labels: None, groups: np.ndarray
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Yields the training and validation indices of each fold."""
         from sklearn.model_selection import StratifiedGroupKFold
 

@@ -72,7 +72,11 @@ def name_of_value(value: Decimal | bool, spellings: Sequence[str]) -> str:
         return spellings[0]
     if isinstance(value, bool):
         return str(value)
-    return str(int(value)) if value == value.to_integral_value() else min(spellings, key=lambda text: (len(text), text))
+    return (
+        str(int(value))
+        if value == value.to_integral_value()
+        else min(spellings, key=lambda text: (len(text), text))
+    )
 
 
 def merged_spellings(names: Mapping[str, str]) -> dict[str, list[str]]:

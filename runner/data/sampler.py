@@ -88,7 +88,10 @@ class EpochBatchSampler:
         return num_batches - 1 if self._joins_last() else num_batches
 
     def _joins_last(self) -> bool:
-        return self.num_samples > self.batch_size and 0 < self.num_samples % self.batch_size < 2 * self.world_size
+        return (
+            self.num_samples > self.batch_size
+            and 0 < self.num_samples % self.batch_size < 2 * self.world_size
+        )
 
     def size_of(self, batch: int) -> int:
         """Returns the number of samples in the batch with this number, over all ranks."""

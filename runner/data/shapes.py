@@ -61,7 +61,10 @@ def draw_scene(seed: int, index: int, size: int = 128, max_objects: int = 6) -> 
     image += 6 * draw.standard_normal(image.shape, dtype=np.float32)
     masks = np.stack(masks)
     return Scene(
-        image.round().clip(0, 255).astype(np.uint8), np.array(labels), np.stack([box_of(m) for m in masks]), masks
+        image.round().clip(0, 255).astype(np.uint8),
+        np.array(labels),
+        np.stack([box_of(m) for m in masks]),
+        masks,
     )
 
 

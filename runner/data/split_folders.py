@@ -6,7 +6,17 @@ __all__ = ["SPLIT_NAMES", "split_of_folder"]
 
 SPLIT_NAMES = {
     "train": ("train", "training", "train_set", "training_set", "train_data", "training_data"),
-    "val": ("val", "valid", "validation", "val_set", "validation_set", "val_data", "validation_data", "dev", "eval"),
+    "val": (
+        "val",
+        "valid",
+        "validation",
+        "val_set",
+        "validation_set",
+        "val_data",
+        "validation_data",
+        "dev",
+        "eval",
+    ),
     "test": ("test", "testing", "test_set", "test_data"),
 }
 SPLIT_BY_NAME = {name: split for split, names in SPLIT_NAMES.items() for name in names}

@@ -40,7 +40,9 @@ def contexts_of(block: nn.Module) -> tuple[Any, Any]:
 def statistics_still(block: nn.Module) -> Iterator[None]:
     """Restores the running statistics afterwards, because the norms have already counted this batch."""
     kept = [
-        (module._buffers, dict(module._buffers)) for module in block.modules() if getattr(module, "track_running_stats", 0)
+        (module._buffers, dict(module._buffers))
+        for module in block.modules()
+        if getattr(module, "track_running_stats", 0)
     ]
     for buffers, own in kept:
         buffers.update({name: None if buffer is None else buffer.clone() for name, buffer in own.items()})

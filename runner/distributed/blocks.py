@@ -21,8 +21,12 @@ def find_blocks(model: nn.Module, pattern: str | None = None) -> dict[str, nn.Mo
             candidates the outermost is taken.
     """
     if pattern is not None:
-        found = {name: module for name, module in model.named_modules() if name and fnmatchcase(name, pattern)}
-        return outermost({name: module for name, module in found.items() if not isinstance(module, LISTS[1:])})
+        found = {
+            name: module for name, module in model.named_modules() if name and fnmatchcase(name, pattern)
+        }
+        return outermost(
+            {name: module for name, module in found.items() if not isinstance(module, LISTS[1:])}
+        )
     inside = {
         f"{name}.{key}" if name else key: part
         for name, module in model.named_modules()

@@ -86,7 +86,9 @@ class MicroBatchDDPStrategy(MicroBatchingStrategy, DDPStrategy):
     def used_by_none(self) -> list[torch.nn.Parameter]:
         """The parameters that have no gradient on any rank."""
         parameters = self.trained_parameters()
-        used = torch.tensor([p.grad is not None for p in parameters], dtype=torch.int32, device=self.root_device)
+        used = torch.tensor(
+            [p.grad is not None for p in parameters], dtype=torch.int32, device=self.root_device
+        )
         counts = sum_tensor_over_ranks(used).tolist()
         return [p for p, count in zip(parameters, counts, strict=True) if not count]
 
@@ -95,7 +97,9 @@ class MicroBatchDDPStrategy(MicroBatchingStrategy, DDPStrategy):
         with self.model.no_sync():
             sums = self.go_through(parts[:-1], batch_idx)
         with self.precision_plugin.train_step_context():
-            loss = self._forward_redirection(self.model, self.lightning_module, "training_step", parts[-1], batch_idx)
+            loss = self._forward_redirection(
+                self.model, self.lightning_module, "training_step", parts[-1], batch_idx
+            )
         sums.add(loss.detach(), self.lightning_module)
         sums.tell(self.lightning_module)
         every = self.lightning_module.trainer.accumulate_grad_batches  # the loop divides by it
@@ -112,7 +116,9 @@ class MicroBatchDDPStrategy(MicroBatchingStrategy, DDPStrategy):
         return [parameter for parameter in self.lightning_module.parameters() if parameter.requires_grad]
 
 
-def trainer_options(process_info: ProcessInfo, accelerator: str, passes: MicroBatching, hardware: dict[str, Any]) -> dict[str, Any]:
+def trainer_options(
+    process_info: ProcessInfo, accelerator: str, passes: MicroBatching, hardware: dict[str, Any]
+) -> dict[str, Any]:
     """Arguments of Lightning's trainer for devices, nodes and strategy, derived from the world size.
 
     Args:
@@ -122,7 +128,9 @@ def trainer_options(process_info: ProcessInfo, accelerator: str, passes: MicroBa
         device = {"gpu": "cuda:0", "mps": "mps:0"}.get(accelerator, "cpu")
         return {"devices": 1, "strategy": OneDeviceStrategy(passes, device=torch.device(device))}
     # Logged values are equal on all ranks, because the tasks reduce them themselves.
-    warnings.filterwarnings("ignore", message="It is recommended to use `self.log", module="pytorch_lightning")
+    warnings.filterwarnings(
+        "ignore", message="It is recommended to use `self.log", module="pytorch_lightning"
+    )
     backend = "nccl" if accelerator == "gpu" else "gloo"
     if hardware.get("strategy") == "fsdp":
         strategy = FSDP2Strategy(passes, process_group_backend=backend)

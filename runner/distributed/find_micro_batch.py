@@ -47,7 +47,9 @@ class Need:
         return max(1, int(left / max(self.per_sample, 1.0)))
 
 
-def measure_need(strategy: Any, batch: dict[str, Any], count: int, memory_gib: float | None, sharers: int) -> Need:
+def measure_need(
+    strategy: Any, batch: dict[str, Any], count: int, memory_gib: float | None, sharers: int
+) -> Need:
     """Measures micro-batches of ``count // 2`` and ``count`` samples, and restores all state.
 
     Args:
@@ -96,7 +98,9 @@ def peak_of_pass(strategy: Any, batch: dict[str, Any], device: torch.device) -> 
     torch.cuda.reset_peak_memory_stats(device)
     begin = torch.cuda.memory_allocated(device)
     loss = strategy.forward_pass(batch, 0)
-    torch.autograd.grad(loss, [p for p in strategy.lightning_module.parameters() if p.requires_grad], allow_unused=True)
+    torch.autograd.grad(
+        loss, [p for p in strategy.lightning_module.parameters() if p.requires_grad], allow_unused=True
+    )
     torch.cuda.synchronize(device)
     return torch.cuda.max_memory_allocated(device) - begin
 

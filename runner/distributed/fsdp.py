@@ -60,11 +60,14 @@ class FSDP2Strategy(MicroBatchingStrategy, ModelParallelStrategy):
         """The optimizer's state by parameter name, with unchanged groups."""
         names = {parameter: name for name, parameter in self.lightning_module.named_parameters()}
         groups = [
-            {**group, "params": [names[parameter] for parameter in group["params"]]} for group in optimizer.param_groups
+            {**group, "params": [names[parameter] for parameter in group["params"]]}
+            for group in optimizer.param_groups
         ]
         return {"state": {names[p]: state for p, state in optimizer.state.items()}, "param_groups": groups}
 
-    def save_checkpoint(self, checkpoint: dict[str, Any], filepath: str | Path, storage_options: Any = None) -> None:
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], filepath: str | Path, storage_options: Any = None
+    ) -> None:
         write_shards(checkpoint, Path(filepath), self.is_global_zero)
 
     # Lightning 2.6 restores weights before the callbacks' hooks, and optimizers once they exist
@@ -77,7 +80,9 @@ class FSDP2Strategy(MicroBatchingStrategy, ModelParallelStrategy):
     def lightning_restore_optimizer(self) -> bool:
         return True
 
-    def load_checkpoint(self, checkpoint_path: str | Path, weights_only: bool | None = True) -> dict[str, Any]:
+    def load_checkpoint(
+        self, checkpoint_path: str | Path, weights_only: bool | None = True
+    ) -> dict[str, Any]:
         """The unsharded part of a checkpoint folder; shards are read by the methods below."""
         self._source = Path(checkpoint_path)
         if not self._source.is_dir():

@@ -97,7 +97,9 @@ def together(stage: Callable[[], None], path: Path) -> None:
         problem = error
     if any_across_ranks(problem is not None) == [False]:
         return
-    reason = "another rank could not write its shard" if problem is None else str(problem).strip().splitlines()[-1]
+    reason = (
+        "another rank could not write its shard" if problem is None else str(problem).strip().splitlines()[-1]
+    )
     raise CheckpointError(f"{path} cannot be written: {reason}. Earlier checkpoints are kept.") from problem
 
 
@@ -107,7 +109,9 @@ def write_rest(rest: dict[str, Any], path: Path) -> None:
         file.flush()
         os.fsync(file.fileno())
     if foreign := get_unsafe_globals_in_checkpoint(path):
-        raise CheckpointError(f"it would hold objects that cannot be loaded weights-only: {', '.join(sorted(foreign))}")
+        raise CheckpointError(
+            f"it would hold objects that cannot be loaded weights-only: {', '.join(sorted(foreign))}"
+        )
 
 
 def without_shared(value: Any, tensors: dict[str, DTensor], key: str = "") -> Any:
@@ -169,7 +173,9 @@ def fill_optimizer(
             parameter, state = parameters[name], optimizer.state[parameters[name]]
             for key, value in saved["state"].get(name, {}).items():
                 if isinstance(value, str) and value.startswith(SHARED):
-                    state[key] = targets[value.removeprefix(SHARED)] = torch.zeros_like(parameter, requires_grad=False)
+                    state[key] = targets[value.removeprefix(SHARED)] = torch.zeros_like(
+                        parameter, requires_grad=False
+                    )
                 elif isinstance(value, Tensor):
                     stays = key == "step" and not (group.get("fused") or group.get("capturable"))
                     state[key] = value.clone() if stays else value.to(parameter.device, copy=True)
@@ -180,7 +186,9 @@ def fill_optimizer(
 def reject_other_names(own: dict[str, Any], saved: dict[str, Any]) -> None:
     if own.keys() != saved.keys():
         differ = sorted(own.keys() ^ saved.keys())
-        raise CheckpointError(f"the checkpoint belongs to another model: only one of them has {', '.join(differ[:5])}.")
+        raise CheckpointError(
+            f"the checkpoint belongs to another model: only one of them has {', '.join(differ[:5])}."
+        )
 
 
 def read_whole(path: Path) -> dict[str, Any]:
@@ -208,7 +216,9 @@ def by_number(saved: dict[str, Any]) -> dict[str, Any]:
     """An optimizer's state in torch's own format: parameters by their index in the groups."""
     names = [name for group in saved["param_groups"] for name in group["params"]]
     places = {name: place for place, name in enumerate(names)}
-    groups = [{**group, "params": [places[name] for name in group["params"]]} for group in saved["param_groups"]]
+    groups = [
+        {**group, "params": [places[name] for name in group["params"]]} for group in saved["param_groups"]
+    ]
     return {"state": {places[name]: state for name, state in saved["state"].items()}, "param_groups": groups}
 
 
@@ -218,7 +228,9 @@ def put_optimizer(saved: dict[str, Any], optimizer: Any) -> None:
     for place, state in saved["state"].items():
         parameter = parameters[place]
         optimizer.state[parameter] = {
-            key: like(parameter, value) if isinstance(value, Tensor) and value.shape == parameter.shape else value
+            key: like(parameter, value)
+            if isinstance(value, Tensor) and value.shape == parameter.shape
+            else value
             for key, value in state.items()
         }
     for group, before in zip(optimizer.param_groups, saved["param_groups"], strict=True):
@@ -270,9 +282,10 @@ class Reader(dcp.FileSystemReader):
 
 class NarrowUnpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
-        if (module, name) in ALLOWED or isinstance(getattr(torch, name, None), torch.dtype) and module == "torch":
+        if (
+            (module, name) in ALLOWED
+            or isinstance(getattr(torch, name, None), torch.dtype)
+            and module == "torch"
+        ):
             return super().find_class(module, name)
         raise pickle.UnpicklingError(f"it names {module}.{name}")
-
-
-

@@ -16,7 +16,16 @@ from runner.run.status import process_started_at
 
 __all__ = ["PHASES", "Heartbeat", "heartbeat_path", "read_heartbeats", "stack_path"]
 
-PHASES = ("idle", "fetching a batch", "forward pass", "backward pass", "update", "evaluating", "computing metrics", "saving")
+PHASES = (
+    "idle",
+    "fetching a batch",
+    "forward pass",
+    "backward pass",
+    "update",
+    "evaluating",
+    "computing metrics",
+    "saving",
+)
 """The phases of a step, in order. ``idle`` means outside the loops: reading data, drawing figures."""
 
 
@@ -48,7 +57,14 @@ class Heartbeat:
     @classmethod
     def of(cls, process_info: ProcessInfo) -> Heartbeat:
         pid = os.getpid()
-        return cls(process_info.rank, process_info.restart, pid, process_started_at(pid), socket.gethostname(), since=time.time())
+        return cls(
+            process_info.rank,
+            process_info.restart,
+            pid,
+            process_started_at(pid),
+            socket.gethostname(),
+            since=time.time(),
+        )
 
     @property
     def is_left_over(self) -> bool:

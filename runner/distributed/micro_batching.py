@@ -158,4 +158,3 @@ class Sums:
     def tell(self, task: Any) -> None:
         if self.count > 1:
             task.last_train_loss, task.last_train_parts = self.total, self.parts
-

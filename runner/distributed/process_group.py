@@ -23,7 +23,14 @@ __all__ = ["process_group_member"]
 FAILURE_GRACE_S = 3.0
 """How long rank 0 waits for the failure record of another rank."""
 
-LOST_OTHERS = ("Connection closed by peer", "Connection reset by peer", "NCCL", "Gloo", "gloo", "Timed out waiting")
+LOST_OTHERS = (
+    "Connection closed by peer",
+    "Connection reset by peer",
+    "NCCL",
+    "Gloo",
+    "gloo",
+    "Timed out waiting",
+)
 """Parts of the messages that the communication libraries raise in a rank whose peer has ended (torch 2.15)."""
 
 
@@ -50,7 +57,11 @@ def process_group_member(run: RunDir, process_info: ProcessInfo) -> Iterator[Non
     except BaseException as error:
         failure = failure_of(run, process_info, error)
         write_failure(run, failure)
-        if process_info.is_first and failure.kind == "left" and (other := failure_of_other_rank(run, began_at)):
+        if (
+            process_info.is_first
+            and failure.kind == "left"
+            and (other := failure_of_other_rank(run, began_at))
+        ):
             raise RunFailed(f"{other.message}\nIts log: {run.logs / f'rank{other.rank}.log'}") from error
         if not isinstance(error, RunnerError):
             traceback.print_exc()

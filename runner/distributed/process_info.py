@@ -87,7 +87,11 @@ class ProcessInfo:
     @property
     def starter(self) -> str:
         """The launcher's name, for messages."""
-        return "the launcher that set RANK and WORLD_SIZE" if self.started_by == "environment" else self.started_by
+        return (
+            "the launcher that set RANK and WORLD_SIZE"
+            if self.started_by == "environment"
+            else self.started_by
+        )
 
     @property
     def num_nodes(self) -> int:

@@ -24,7 +24,9 @@ _stores: list = []
 """Kept open until the process ends: other ranks may read the decision after rank 0 has moved on."""
 
 
-def broadcast_decision(process_info: ProcessInfo, decide: Callable[[RunDir | None], RunDir | None]) -> RunDir | None:
+def broadcast_decision(
+    process_info: ProcessInfo, decide: Callable[[RunDir | None], RunDir | None]
+) -> RunDir | None:
     """The run that rank 0 selects, on every rank.
 
     Args:
@@ -62,7 +64,9 @@ def receive_decision(store, process_info: ProcessInfo) -> RunDir | None:
         decision = json.loads(store.get(KEY))
         store.add(f"{KEY}/heard", 1)
     except RuntimeError as error:  # torch.distributed.DistStoreError is one
-        raise RunFailed(f"rank {process_info.rank} has waited {WAIT_S:.0f} s for rank 0 to make the run directory.") from error
+        raise RunFailed(
+            f"rank {process_info.rank} has waited {WAIT_S:.0f} s for rank 0 to make the run directory."
+        ) from error
     if decision["exit"]:
         raise SystemExit(decision["exit"])
     return RunDir(Path(decision["run"])) if decision["run"] else None
@@ -90,7 +94,9 @@ def move_master(process_info: ProcessInfo) -> None:
     addresses of the previous ranks."""
     store, key = open_store(process_info), f"runner/master/{process_info.restart}"
     if process_info.is_first:
-        with socket.create_connection((os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])), timeout=10) as way:
+        with socket.create_connection(
+            (os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])), timeout=10
+        ) as way:
             address = way.getsockname()[0]
         with socket.socket() as probe:
             probe.bind((address, 0))

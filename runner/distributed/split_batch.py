@@ -24,7 +24,9 @@ def num_samples(batch: Any) -> int:
         for key in ("index", "targets", "inputs"):
             if isinstance(batch.get(key), Tensor | list | tuple):
                 return len(batch[key])
-    raise TypeError(f"a {type(batch).__name__} cannot be split into micro-batches; expected a dict with 'index' or 'inputs'")
+    raise TypeError(
+        f"a {type(batch).__name__} cannot be split into micro-batches; expected a dict with 'index' or 'inputs'"
+    )
 
 
 def shares(batch: dict[str, Any]) -> tuple[int, int]:

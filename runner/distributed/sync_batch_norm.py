@@ -65,5 +65,3 @@ def share_batch_norms(model: nn.Module, accelerator: str) -> nn.Module:
     for norm in norms:
         norm.__class__ = SharedBatchNorm
     return model
-
-

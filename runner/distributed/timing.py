@@ -54,7 +54,11 @@ class Measured:
 
 
 def measure(
-    task: nn.Module, batch: dict[str, Any], device: torch.device, expected: Candidate, candidates: list[Candidate]
+    task: nn.Module,
+    batch: dict[str, Any],
+    device: torch.device,
+    expected: Candidate,
+    candidates: list[Candidate],
 ) -> Measured:
     """Times the candidates, the expected one first.
 
@@ -83,7 +87,9 @@ def measure(
     return decide(seconds, expected, num_samples(batch))
 
 
-def short_enough(task: nn.Module, batch: dict[str, Any], device: torch.device, expected: Candidate) -> dict[str, Any]:
+def short_enough(
+    task: nn.Module, batch: dict[str, Any], device: torch.device, expected: Candidate
+) -> dict[str, Any]:
     """As many samples as a step of a fraction of the time takes; but not so few that they say nothing of more."""
     most, trial = BUDGET_S / 10, prepared(task, device, expected)
     numbers = sum(one.numel() for one in batch["inputs"]) / num_samples(batch)
@@ -106,7 +112,9 @@ def moved(value: Any, device: torch.device) -> Any:
     return [moved(item, device) for item in value] if isinstance(value, list) else value
 
 
-def seconds_of_step(task: nn.Module, batch: dict[str, Any], device: torch.device, candidate: Candidate) -> float | None:
+def seconds_of_step(
+    task: nn.Module, batch: dict[str, Any], device: torch.device, candidate: Candidate
+) -> float | None:
     """Of the fastest of some steps, after one to warm up; None when it fails."""
     try:
         trial = prepared(task, device, candidate)
@@ -150,7 +158,9 @@ def now(device: torch.device) -> float:
 def decide(seconds: dict[Candidate, float], expected: Candidate, count: int) -> Measured:
     """The expected one, unless another is clearly faster."""
     if expected not in seconds or len(seconds) == 1:
-        return Measured(expected, seconds, f"{expected}: by rule, for there was no time to compare it with others")
+        return Measured(
+            expected, seconds, f"{expected}: by rule, for there was no time to compare it with others"
+        )
     fastest = min(seconds, key=seconds.__getitem__)
     chosen = fastest if seconds[expected] > WORTH * seconds[fastest] else expected
     others = sorted((other for other in seconds if other != chosen), key=seconds.__getitem__)

@@ -37,7 +37,9 @@ class Watchdog(threading.Thread):
         hang_after_s: a batch may take this long, or ten times the longest one so far; None disables the check.
     """
 
-    def __init__(self, run: RunDir, process_info: ProcessInfo, heartbeat: Heartbeat, hang_after_s: float | None):
+    def __init__(
+        self, run: RunDir, process_info: ProcessInfo, heartbeat: Heartbeat, hang_after_s: float | None
+    ):
         super().__init__(name="watchdog", daemon=True)
         self.run_dir = run
         self.process_info = process_info
@@ -63,8 +65,14 @@ class Watchdog(threading.Thread):
     def look(self) -> None:
         if self.hang_after_s is None:
             return
-        heartbeats = [p for p in read_heartbeats(self.run_dir, self.process_info.restart) if p.rank < self.process_info.world_size]
-        heartbeats = [p for p in heartbeats if not p.is_left_over]  # without an agent, files of an earlier attempt remain
+        heartbeats = [
+            p
+            for p in read_heartbeats(self.run_dir, self.process_info.restart)
+            if p.rank < self.process_info.world_size
+        ]
+        heartbeats = [
+            p for p in heartbeats if not p.is_left_over
+        ]  # without an agent, files of an earlier attempt remain
         hung = hanging(heartbeats, self.hang_after_s, time.time())
         if hung is not None and self.is_to_act(hung, heartbeats):
             self.end(hung)
@@ -73,12 +81,18 @@ class Watchdog(threading.Thread):
         """Ends this rank after another has failed, if no elastic agent does so."""
         if self.process_info.started_by not in ("srun", "environment") or self.process_info.world_size == 1:
             return
-        gone = [f for f in read_failures(self.run_dir) if f.rank != self.process_info.rank and f.time > self.began_at]
+        gone = [
+            f
+            for f in read_failures(self.run_dir)
+            if f.rank != self.process_info.rank and f.time > self.began_at
+        ]
         if not gone:
             return
         self.alone_since = self.alone_since or time.monotonic()
         if time.monotonic() - self.alone_since > LEAVE_AFTER_S:
-            log.error("rank %d has failed, and this rank would wait for it: %s", gone[0].rank, gone[0].message)
+            log.error(
+                "rank %d has failed, and this rank would wait for it: %s", gone[0].rank, gone[0].message
+            )
             os._exit(1)
 
     def is_to_act(self, hung: Heartbeat, heartbeats: list[Heartbeat]) -> bool:
@@ -153,6 +167,8 @@ def watched(run: RunDir, process_info: ProcessInfo, hang_after_s: float | None) 
         finally:
             watchdog.stop()
             with suppress(OSError):
-                heartbeat.write(run)  # so that a failure is reported with the last step, not that of a second ago
+                heartbeat.write(
+                    run
+                )  # so that a failure is reported with the last step, not that of a second ago
             faulthandler.unregister(signal.SIGUSR2)
             faulthandler.enable()

@@ -59,7 +59,11 @@ class Explained:
 
 
 def explain(
-    run: RunDir, inputs: Sequence[str], wish: ExplainOptions, which: Which = "best", check_sanity: bool = False
+    run: RunDir,
+    inputs: Sequence[str],
+    wish: ExplainOptions,
+    which: Which = "best",
+    check_sanity: bool = False,
 ) -> Explained:
     """
     Args:
@@ -113,7 +117,11 @@ def make_explainer(trained: Trained, wish: ExplainOptions, sample: Sample, given
         UserError: the method does not support such inputs, or an option has no effect.
     """
     raw = sample.raw
-    kinds: dict[Any, Any] = {3: ImageExplainer, 2: StepExplainer, 1: RowExplainer if raw.is_floating_point() else TokenExplainer}
+    kinds: dict[Any, Any] = {
+        3: ImageExplainer,
+        2: StepExplainer,
+        1: RowExplainer if raw.is_floating_point() else TokenExplainer,
+    }
     kind = WrittenExplainer if isinstance(trained.task, Seq2SeqTask) else kinds[raw.dim()]
     if wish.method is not None and wish.method not in kind.methods:
         raise UserError(
@@ -123,7 +131,9 @@ def make_explainer(trained: Trained, wish: ExplainOptions, sample: Sample, given
     if wish.layer and (kind is not ImageExplainer or wish.method in ("integrated_gradients", "occlusion")):
         raise UserError("--layer would have no effect: it is for grad_cam and grad_cam_plus_plus on images.")
     if wish.step is not None and task_name(trained.task) not in ("labelling", "seq2seq", "forecasting"):
-        raise UserError("--step would have no effect: it is for runs of labelling, sequence to sequence and forecasting.")
+        raise UserError(
+            "--step would have no effect: it is for runs of labelling, sequence to sequence and forecasting."
+        )
     return kind(trained, wish, given) if kind is RowExplainer else kind(trained, wish)
 
 

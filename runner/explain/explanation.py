@@ -44,7 +44,9 @@ class Explanation:
         if self.truth:
             row["truth"] = self.truth
         row["target"] = self.asked.target
-        row |= {key: value for key, value in self.asked.details.items() if key in ("step", "probability", "box")}
+        row |= {
+            key: value for key, value in self.asked.details.items() if key in ("step", "probability", "box")
+        }
         row |= {"score": self.score, "baseline_score": self.baseline_score, "completeness_error": self.error}
         return {key: value for key, value in row.items() if value is not None}
 

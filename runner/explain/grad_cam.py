@@ -21,7 +21,11 @@ Size = tuple[int, int]
 
 
 def grad_cam(
-    score: Score, layers: Sequence[nn.Module], inputs: Tensor, by_place: bool = False, covered: Size | None = None
+    score: Score,
+    layers: Sequence[nn.Module],
+    inputs: Tensor,
+    by_place: bool = False,
+    covered: Size | None = None,
 ) -> Tensor:
     """Selvaraju et al. 2016, arXiv:1610.02391: maps weighted by the mean of their gradient.
 
@@ -48,7 +52,11 @@ def grad_cam(
 
 
 def grad_cam_plus_plus(
-    score: Score, layers: Sequence[nn.Module], inputs: Tensor, by_place: bool = False, covered: Size | None = None
+    score: Score,
+    layers: Sequence[nn.Module],
+    inputs: Tensor,
+    by_place: bool = False,
+    covered: Size | None = None,
 ) -> Tensor:
     """Chattopadhyay et al. 2018, arXiv:1710.11063: positive gradients weighted per pixel, which highlights several objects
     of a class and their full extent. The higher derivatives are those of the exponential of the score (eq. 19).
@@ -86,7 +94,9 @@ def seen(score: Score, layers: Sequence[nn.Module], inputs: Tensor) -> list[tupl
     def keep(module: nn.Module, given: tuple, maps: Tensor) -> None:
         if not isinstance(maps, Tensor) or maps.dim() != 4:
             shape = tuple(maps.shape) if isinstance(maps, Tensor) else type(maps).__name__
-            raise UserError(f"--layer: it returns {shape}; Grad-CAM requires maps of shape (N, channels, height, width).")
+            raise UserError(
+                f"--layer: it returns {shape}; Grad-CAM requires maps of shape (N, channels, height, width)."
+            )
         kept.append(maps)
 
     hooks = [layer.register_forward_hook(keep) for layer in layers]

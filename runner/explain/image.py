@@ -60,7 +60,11 @@ class ImageExplainer:
     def prepare(self, sample: Sample) -> Tensor:
         """Returns the model input ``(1, C, H, W)``; the raw pixels if the model uses features derived from them."""
         inputs = self.data.batch_inputs([sample.raw])
-        moved = [part.to(self.task.device) for part in inputs] if isinstance(inputs, list) else inputs.to(self.task.device)
+        moved = (
+            [part.to(self.task.device) for part in inputs]
+            if isinstance(inputs, list)
+            else inputs.to(self.task.device)
+        )
         inputs = self.data.on_after_batch_transfer({"inputs": moved}, 0)["inputs"]
         inputs = torch.stack(inputs) if isinstance(inputs, list) else inputs
         if inputs.dim() == 4:

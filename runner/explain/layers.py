@@ -34,7 +34,9 @@ class Call:
     @property
     def maps(self) -> Tensor | None:
         """The output, if it consists of feature maps larger than one pixel."""
-        is_map = isinstance(self.outputs, Tensor) and self.outputs.dim() == 4 and min(self.outputs.shape[2:]) > 1
+        is_map = (
+            isinstance(self.outputs, Tensor) and self.outputs.dim() == 4 and min(self.outputs.shape[2:]) > 1
+        )
         return self.outputs if is_map else None
 
 
@@ -81,10 +83,16 @@ def trace(model: nn.Module, score: Callable[[Tensor], Tensor], inputs: Tensor) -
     hooks = []
     for name, module in model.named_modules():
         if name:
-            hooks.append(module.register_forward_pre_hook(lambda *_, name=name: begun.setdefault(name, []).append(len(calls))))
+            hooks.append(
+                module.register_forward_pre_hook(
+                    lambda *_, name=name: begun.setdefault(name, []).append(len(calls))
+                )
+            )
             hooks.append(
                 module.register_forward_hook(
-                    lambda module, _, outputs, name=name: calls.append(Call(name, module, outputs, begun[name].pop()))
+                    lambda module, _, outputs, name=name: calls.append(
+                        Call(name, module, outputs, begun[name].pop())
+                    )
                 )
             )
     try:
@@ -133,4 +141,6 @@ def is_attention(module: nn.Module) -> bool:
 def used_layers(model: nn.Module, score: Callable[[Tensor], Tensor], inputs: Tensor) -> list[str]:
     """Lists modules with direct parameters in the order of execution."""
     calls, _ = trace(model, score, inputs)
-    return list(dict.fromkeys(call.name for call in calls if any(True for _ in call.module.parameters(recurse=False))))
+    return list(
+        dict.fromkeys(call.name for call in calls if any(True for _ in call.module.parameters(recurse=False)))
+    )

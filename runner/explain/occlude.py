@@ -50,7 +50,9 @@ def occlude_vectors(score: Score, vectors: Tensor, *further: Any) -> Tensor:
     return values[0, :, 0]
 
 
-def slide(score: Score, inputs: Tensor, window: tuple, strides: tuple, cover: Tensor, *further: Any) -> Tensor:
+def slide(
+    score: Score, inputs: Tensor, window: tuple, strides: tuple, cover: Tensor, *further: Any
+) -> Tensor:
     with torch.no_grad():
         return Occlusion(score).attribute(
             inputs,

@@ -20,7 +20,10 @@ def padded_size(model: Any, inputs: Tensor) -> tuple[int, int]:
     if isinstance(getattr(model, "transform", None), GeneralizedRCNNTransform):
         with torch.no_grad():
             images, _ = model.transform([inputs[0].detach()])
-        (inner_height, inner_width), (outer_height, outer_width) = images.image_sizes[0], images.tensors.shape[-2:]
+        (inner_height, inner_width), (outer_height, outer_width) = (
+            images.image_sizes[0],
+            images.tensors.shape[-2:],
+        )
         return round(height * outer_height / inner_height), round(width * outer_width / inner_width)
     if hasattr(model, "lacking"):  # runner.models.segmentation.pad_to_stride
         return height + model.lacking(height), width + model.lacking(width)

@@ -44,7 +44,10 @@ def pictures(explained: Explained) -> Iterator[tuple[str, Figure]]:
     if explained.importance is not None:
         one = explained.importance
         note = f"{one.metric} {one.score:.4g} on {one.num_samples} rows with every column in place"
-        yield "overview", importance_of_columns(one.names, one.mean, one.std, title, f"{one.metric} lost", note)
+        yield (
+            "overview",
+            importance_of_columns(one.names, one.mean, one.std, title, f"{one.metric} lost", note),
+        )
     elif explained.kind == "images":
         yield from image_pictures(explained, title)
     elif explained.kind == "texts" and isinstance(explained.trained.task, LabellingTask):
@@ -60,13 +63,18 @@ def pictures(explained: Explained) -> Iterator[tuple[str, Figure]]:
         yield from row_pictures(explained, title)
     if explained.sanity:
         layers, mean, std = zip(*explained.sanity, strict=True)
-        yield "sanity", sanity_curve(layers, np.array(mean), np.array(std), f"{title} as layers become random")
+        yield (
+            "sanity",
+            sanity_curve(layers, np.array(mean), np.array(std), f"{title} as layers become random"),
+        )
 
 
 def caption(one: Explanation) -> str:
     """Describes target, prediction, and the truth if it differs."""
     target, said = one.asked.target, one.asked.said
-    words = said if said == target or re.match(rf"{re.escape(target)} \d+%", said) else f"{target} (said {said})"
+    words = (
+        said if said == target or re.match(rf"{re.escape(target)} \d+%", said) else f"{target} (said {said})"
+    )
     return f"{words}, truth {one.truth}" if one.truth and one.truth != target else words
 
 
@@ -115,7 +123,9 @@ def panel_of(one: Explanation) -> Panel:
 def label_pictures(explained: Explained, title: str) -> Iterator[tuple[str, Figure]]:
     for number, steps in enumerate(by_input(explained.found)):
         labels = [label_of(one) for one in steps]
-        figure = token_matrix(steps[0].parts, labels, np.stack([one.values for one in steps]), title, unit_of(explained))
+        figure = token_matrix(
+            steps[0].parts, labels, np.stack([one.values for one in steps]), title, unit_of(explained)
+        )
         if number == 0:
             yield "overview", figure
         yield steps[0].sample.name, figure
@@ -159,7 +169,9 @@ def window_of(one: Explanation, data: Any) -> ScoredWindow:
     if one.sample.target is not None:
         truth = one.sample.target[:, details["place"]].numpy()
     past, forecast = one.sample.raw[:, column].numpy(), np.array(details["forecast"])
-    if getattr(data, "series", None):  # units differ between series, and the task forecasts standardized values
+    if getattr(
+        data, "series", None
+    ):  # units differ between series, and the task forecasts standardized values
         mean, std = data.scale_of(one.sample.raw)
         forecast = forecast * std[column] + mean[column]
     return ScoredWindow(one.sample.name, caption(one), one.values, past, forecast, truth)

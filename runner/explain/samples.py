@@ -67,7 +67,9 @@ def load_split(data: DataModule, split: str, run: RunDir) -> Any:
         data.setup("test")
     if not len(data.splits.get(split, ())):
         there = ", ".join(name for name in ("train", "val", "test") if len(data.splits.get(name, ())))
-        raise UserError(f"the data of {run.name} has no {split} split; it has {there}. Choose one with --split.")
+        raise UserError(
+            f"the data of {run.name} has no {split} split; it has {there}. Choose one with --split."
+        )
     return data.as_held_out(split)
 
 
@@ -78,7 +80,9 @@ def split_samples(trained: Trained, wish: ExplainOptions, run: RunDir) -> list[S
         UserError: the split does not exist.
     """
     part, wanted = load_split(trained.data, wish.split, run), wish.samples or USUAL
-    places = worst_places(trained.task, trained.data, part, wanted) if wish.worst else spread(len(part), wanted)
+    places = (
+        worst_places(trained.task, trained.data, part, wanted) if wish.worst else spread(len(part), wanted)
+    )
     return [Sample(name_of(part, place), *part.sample(0, place)) for place in places]
 
 

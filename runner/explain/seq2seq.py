@@ -21,11 +21,15 @@ __all__ = ["WrittenExplainer"]
 
 
 @ask.register
-def _(task: Seq2SeqTask, forward: Forward, inputs: Tensor, wish: ExplainOptions, data: Any) -> list[ExplanationTarget]:
+def _(
+    task: Seq2SeqTask, forward: Forward, inputs: Tensor, wish: ExplainOptions, data: Any
+) -> list[ExplanationTarget]:
     """Returns targets for the log-probability of the greedily decoded sequence and of each token given its predecessors,
     which add up to the former; or of a single token. A generated end token counts as a token."""
     if wish.target is not None and wish.step is None:
-        raise UserError(f"--target {wish.target} is one output token: give with --step the position it replaces.")
+        raise UserError(
+            f"--target {wish.target} is one output token: give with --step the position it replaces."
+        )
     tokenizer = data.tokenizers["target"]
     most = task.most_steps(inputs)
     with torch.no_grad():
@@ -42,7 +46,9 @@ def _(task: Seq2SeqTask, forward: Forward, inputs: Tensor, wish: ExplainOptions,
 
     def one(step: int, number: int) -> ExplanationTarget:
         def score(batch: Tensor) -> Tensor:
-            return log_probs_of(task.model, batch, tokens[:, : step + 1].expand(len(batch), -1))[:, step, number]
+            return log_probs_of(task.model, batch, tokens[:, : step + 1].expand(len(batch), -1))[
+                :, step, number
+            ]
 
         probs = log_probs[step].exp()
         said = f"{tokenizer.token(written[step])!r} {float(probs[written[step]]):.0%}"
@@ -52,7 +58,10 @@ def _(task: Seq2SeqTask, forward: Forward, inputs: Tensor, wish: ExplainOptions,
     if wish.step is None:
         prob = float(log_probs.gather(1, tokens[0, :, None]).sum().exp())
         text = text or SPECIAL[END]
-        return [ExplanationTarget(whole, text, text, {"probability": prob}), *map(one, range(len(written)), written)]
+        return [
+            ExplanationTarget(whole, text, text, {"probability": prob}),
+            *map(one, range(len(written)), written),
+        ]
     if wish.step > len(written):
         end = " with its end" if ended else ""
         raise UserError(f"--step {wish.step}: the model writes {text!r}, {len(written)} tokens{end}.")

@@ -51,7 +51,9 @@ class SequenceExplainer:
         with in_use(self.model):
             inputs = self.prepare(sample)
             for asked in self.ask(inputs):
-                one = Explanation(sample, asked, None, self.truth_of(sample, asked), parts=self.parts_of(sample))
+                one = Explanation(
+                    sample, asked, None, self.truth_of(sample, asked), parts=self.parts_of(sample)
+                )
                 with torch.no_grad():
                     one.score = float(asked.score(inputs)[0])
                 one.values = self.attribute(asked, inputs, one).cpu().float().numpy()

@@ -57,8 +57,14 @@ class RowExplainer:
                 "permutation importance is measured on rows whose truth is known: leave INPUT out and name a split with "
                 "--split, or take --method integrated_gradients."
             )
-        if self.method == "permutation" and wish.target is not None and not isinstance(self.task, RegressionTask):
-            raise UserError("--target would have no effect: permutation importance is measured on all classes.")
+        if (
+            self.method == "permutation"
+            and wish.target is not None
+            and not isinstance(self.task, RegressionTask)
+        ):
+            raise UserError(
+                "--target would have no effect: permutation importance is measured on all classes."
+            )
 
     def prepare(self, sample: Sample) -> Tensor:
         inputs = self.data.batch_inputs([sample.raw]).to(self.task.device)
@@ -72,8 +78,15 @@ class RowExplainer:
             integrated = self.integrate(asked, inputs)
         return [
             Explanation(
-                sample, asked, self.by_column(integrated), self.truth_of(sample), integrated.score,
-                integrated.baseline_score, integrated.error, self.names, self.cells_of(sample.raw),
+                sample,
+                asked,
+                self.by_column(integrated),
+                self.truth_of(sample),
+                integrated.score,
+                integrated.baseline_score,
+                integrated.error,
+                self.names,
+                self.cells_of(sample.raw),
             )  # fmt: skip
         ]
 
@@ -117,7 +130,11 @@ class RowExplainer:
             )
 
     def target_number(self) -> int | None:
-        return None if self.wish.target is None else number_of(self.wish.target, self.task.target_names, "target")
+        return (
+            None
+            if self.wish.target is None
+            else number_of(self.wish.target, self.task.target_names, "target")
+        )
 
     def layer_names(self, sample: Sample) -> list[str]:
         with in_use(self.model):

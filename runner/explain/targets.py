@@ -50,7 +50,9 @@ class ExplanationTarget:
 
 
 @singledispatch
-def ask(task: Task, forward: Forward, inputs: Tensor, wish: ExplainOptions, data: Any) -> list[ExplanationTarget]:
+def ask(
+    task: Task, forward: Forward, inputs: Tensor, wish: ExplainOptions, data: Any
+) -> list[ExplanationTarget]:
     """Returns the targets to explain for one input; empty if the prediction does not contain the requested target.
 
     Args:
@@ -91,7 +93,9 @@ def number_of(wanted: str, names: Sequence[str], what: str) -> int:
 
 
 @ask.register
-def _(task: ClassificationTask, forward: Forward, inputs: Tensor, wish: ExplainOptions, data: Any) -> list[ExplanationTarget]:
+def _(
+    task: ClassificationTask, forward: Forward, inputs: Tensor, wish: ExplainOptions, data: Any
+) -> list[ExplanationTarget]:
     """Explains the logit of a class; for a single logit, its negative for the first class."""
     with torch.no_grad():
         probs = task.probs_of(forward(inputs))[0].tolist()
@@ -109,7 +113,9 @@ def _(task: ClassificationTask, forward: Forward, inputs: Tensor, wish: ExplainO
 
 
 @ask.register
-def _(task: RegressionTask, forward: Forward, inputs: Tensor, wish: ExplainOptions, data: Any) -> list[ExplanationTarget]:
+def _(
+    task: RegressionTask, forward: Forward, inputs: Tensor, wish: ExplainOptions, data: Any
+) -> list[ExplanationTarget]:
     """Explains a predicted number in the unit of the data."""
     number = 0 if wish.target is None else number_of(wish.target, task.target_names, "target")
 
@@ -122,18 +128,28 @@ def _(task: RegressionTask, forward: Forward, inputs: Tensor, wish: ExplainOptio
 
 
 @ask.register
-def _(task: SegmentationTask, forward: Forward, inputs: Tensor, wish: ExplainOptions, data: Any) -> list[ExplanationTarget]:
+def _(
+    task: SegmentationTask, forward: Forward, inputs: Tensor, wish: ExplainOptions, data: Any
+) -> list[ExplanationTarget]:
     """Explains the sum of a class's logits over its predicted pixels: Vinogradova et al. 2020, arXiv:2002.11434."""
     with torch.no_grad():
         preds = forward(inputs).argmax(1)[0]
     counts = torch.bincount(preds.flatten(), minlength=len(task.class_names)).tolist()
     ranked = sorted(range(len(counts)), key=lambda number: -counts[number])
-    things = [number for number in ranked if counts[number] and task.class_names[number].lower() not in GROUNDS]
-    number = (things or ranked)[0] if wish.target is None else number_of(wish.target, task.class_names, "class")
+    things = [
+        number for number in ranked if counts[number] and task.class_names[number].lower() not in GROUNDS
+    ]
+    number = (
+        (things or ranked)[0] if wish.target is None else number_of(wish.target, task.class_names, "class")
+    )
     mask = preds == number
     if not mask.any():
         return []
-    said = ", ".join(f"{task.class_names[place]} {counts[place] / preds.numel():.0%}" for place in ranked[:3] if counts[place])
+    said = ", ".join(
+        f"{task.class_names[place]} {counts[place] / preds.numel():.0%}"
+        for place in ranked[:3]
+        if counts[place]
+    )
 
     def score(batch: Tensor) -> Tensor:
         return (forward(batch)[:, number] * mask).sum((1, 2))
@@ -142,7 +158,9 @@ def _(task: SegmentationTask, forward: Forward, inputs: Tensor, wish: ExplainOpt
 
 
 @ask.register
-def _(task: DetectionTask, forward: Forward, inputs: Tensor, wish: ExplainOptions, data: Any) -> list[ExplanationTarget]:
+def _(
+    task: DetectionTask, forward: Forward, inputs: Tensor, wish: ExplainOptions, data: Any
+) -> list[ExplanationTarget]:
     """Explains the score of the most confident box, or of that of the requested class.
 
     In modified images, the score is the highest among boxes of the class that overlap it with an IoU of one half; boxes
@@ -158,7 +176,9 @@ def _(task: DetectionTask, forward: Forward, inputs: Tensor, wish: ExplainOption
     box, label = found["boxes"][places[0]].detach(), int(found["labels"][places[0]])
 
     def score(batch: Tensor) -> Tensor:
-        return torch.stack([score_of(pred, box, label, image) for pred, image in zip(forward(batch), batch, strict=True)])
+        return torch.stack(
+            [score_of(pred, box, label, image) for pred, image in zip(forward(batch), batch, strict=True)]
+        )
 
     words = f"{task.class_names[label]} {float(found['scores'][places[0]]):.0%}"
     return [ExplanationTarget(score, task.class_names[label], words, {"box": box.cpu().tolist()})]
@@ -173,7 +193,9 @@ def score_of(pred: dict[str, Tensor], box: Tensor, label: int, image: Tensor) ->
 
 
 @ask.register
-def _(task: LabellingTask, forward: Forward, inputs: Tensor, wish: ExplainOptions, data: Any) -> list[ExplanationTarget]:
+def _(
+    task: LabellingTask, forward: Forward, inputs: Tensor, wish: ExplainOptions, data: Any
+) -> list[ExplanationTarget]:
     """Explains the logit of each step, or of a single one."""
     with torch.no_grad():
         probs = forward(inputs)[0].float().softmax(-1)
@@ -205,7 +227,9 @@ def one_token(ids: Sequence[int], wanted: str) -> int:
 
 
 @ask.register
-def _(task: LanguageTask, forward: Forward, inputs: Tensor, wish: ExplainOptions, data: Any) -> list[ExplanationTarget]:
+def _(
+    task: LanguageTask, forward: Forward, inputs: Tensor, wish: ExplainOptions, data: Any
+) -> list[ExplanationTarget]:
     """Explains the logit of the token after the text."""
 
     def logits(batch: Tensor) -> Tensor:
@@ -219,11 +243,17 @@ def _(task: LanguageTask, forward: Forward, inputs: Tensor, wish: ExplainOptions
         number = one_token(data.encode(wish.target), wish.target)
     words = f"{data.tokenizer.token(said)!r} {float(probs[said]):.0%}"
     target = repr(data.tokenizer.token(number))
-    return [ExplanationTarget(lambda batch: logits(batch)[:, number], target, words, {"probability": float(probs[number])})]
+    return [
+        ExplanationTarget(
+            lambda batch: logits(batch)[:, number], target, words, {"probability": float(probs[number])}
+        )
+    ]
 
 
 @ask.register
-def _(task: ForecastingTask, forward: Forward, inputs: Tensor, wish: ExplainOptions, data: Any) -> list[ExplanationTarget]:
+def _(
+    task: ForecastingTask, forward: Forward, inputs: Tensor, wish: ExplainOptions, data: Any
+) -> list[ExplanationTarget]:
     """Explains the mean forecast of a column, or its forecast for one step, in the unit of the data."""
     number = 0 if wish.target is None else number_of(wish.target, task.target_names, "target")
     if wish.step is not None and wish.step > task.horizon_steps:
@@ -238,4 +268,8 @@ def _(task: ForecastingTask, forward: Forward, inputs: Tensor, wish: ExplainOpti
     ahead = f"mean of {task.horizon_steps} steps ahead" if wish.step is None else f"step {wish.step} ahead"
     ahead = "one step ahead" if task.horizon_steps == 1 else ahead
     details = {"forecast": preds.tolist(), "column": task.target_columns[number], "place": number}
-    return [ExplanationTarget(score, f"{task.target_names[number]}, {ahead}", f"{float(preds[steps].mean()):.4g}", details)]
+    return [
+        ExplanationTarget(
+            score, f"{task.target_names[number]}, {ahead}", f"{float(preds[steps].mean()):.4g}", details
+        )
+    ]

@@ -35,7 +35,9 @@ class TokenVectors:
         """Computes the score with vectors ``(N, T, D)`` instead of those of ``ids`` ``(N, T)``, which mark the padding."""
 
         def put(module: nn.Module, given: tuple[Tensor, ...], outputs: Tensor) -> Tensor:
-            return vectors if same(given[0], ids) else outputs  # the embedding may also be used for output tokens
+            return (
+                vectors if same(given[0], ids) else outputs
+            )  # the embedding may also be used for output tokens
 
         hook = self.table.register_forward_hook(put)
         try:
@@ -56,7 +58,9 @@ def table_of(model: nn.Module, score: Callable[[Tensor], Tensor], ids: Tensor) -
             found.append(module)
 
     hooks = [
-        module.register_forward_pre_hook(look) for module in model.modules() if isinstance(module, nn.Embedding)
+        module.register_forward_pre_hook(look)
+        for module in model.modules()
+        if isinstance(module, nn.Embedding)
     ]
     try:
         with torch.no_grad():

@@ -42,7 +42,9 @@ def write_explained(explained: Explained, folder: Path) -> list[Path]:
             write_text(written[-1], as_csv(rows))
         if explained.kind == "images":
             written.append(folder / "maps.npz")
-            np.savez_compressed(written[-1], **{str(number): one.values for number, one in enumerate(explained.found)})
+            np.savez_compressed(
+                written[-1], **{str(number): one.values for number, one in enumerate(explained.found)}
+            )
         if explained.kind == "texts":
             written.append(folder / "texts.html")
             write_text(written[-1], page_of(explained))
@@ -50,14 +52,19 @@ def write_explained(explained: Explained, folder: Path) -> list[Path]:
         for name, figure in pictures(explained):
             written.append(to_png(figure, folder / f"{file_name(name, taken)}.png"))
     except OSError as error:
-        raise UserError(f"{folder} cannot be written: {error.strerror or error}. Name another with --output.") from error
+        raise UserError(
+            f"{folder} cannot be written: {error.strerror or error}. Name another with --output."
+        ) from error
     return written
 
 
 def file_name(name: str, taken: dict[str, int]) -> str:
     """Returns a unique file name: the input's name or the last part of its path, with a number on conflicts."""
     stem = name if name in RESERVED and name not in taken else Path(name.replace("\\", "/")).stem
-    stem = "".join(sign if sign.isalnum() or sign in "-_.,= " else "_" for sign in stem).strip(" .")[:60] or "input"
+    stem = (
+        "".join(sign if sign.isalnum() or sign in "-_.,= " else "_" for sign in stem).strip(" .")[:60]
+        or "input"
+    )
     count = taken[stem] = taken.get(stem, 0) + 1
     return stem if count == 1 else f"{stem}-{count}"
 
@@ -74,7 +81,12 @@ def contents(explained: Explained) -> dict[str, Any]:
         values["sanity"] = [dict(zip(keys, row, strict=True)) for row in explained.sanity]
     if explained.importance is not None:
         one = explained.importance
-        values |= {"metric": one.metric, "score": one.score, "rows": one.num_samples, "columns": table_of(explained)}
+        values |= {
+            "metric": one.metric,
+            "score": one.score,
+            "rows": one.num_samples,
+            "columns": table_of(explained),
+        }
         return values
     values["explanations"] = [
         one.as_row() | values_of(one, explained.kind, number) for number, one in enumerate(explained.found)
@@ -86,11 +98,18 @@ def values_of(one: Explanation, kind: str, number: int) -> dict[str, Any]:
     if kind == "images":
         return {"map": str(number)}
     if kind == "texts":
-        return {"tokens": [{"token": part, "score": plain(value)} for part, value in zip(one.parts, one.values, strict=True)]}
+        return {
+            "tokens": [
+                {"token": part, "score": plain(value)}
+                for part, value in zip(one.parts, one.values, strict=True)
+            ]
+        }
     if kind == "series":
         return {"variables": one.parts, "scores": [[plain(value) for value in step] for step in one.values]}
     parts = zip(one.parts, one.cells, one.values, strict=True)
-    return {"columns": [{"column": part, "value": cell, "score": plain(value)} for part, cell, value in parts]}
+    return {
+        "columns": [{"column": part, "value": cell, "score": plain(value)} for part, cell, value in parts]
+    }
 
 
 def plain(value: float) -> float:

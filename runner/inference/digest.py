@@ -15,7 +15,10 @@ __all__ = ["digests_of", "state_digest"]
 def digests_of(checkpoint: str | Path) -> dict[str, str]:
     """SHA-256 of the weights and of the optimizers' state; the file itself also holds times."""
     state = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)
-    return {"weights": state_digest(state["state_dict"]), "optimizer": state_digest(state.get("optimizer_states", []))}
+    return {
+        "weights": state_digest(state["state_dict"]),
+        "optimizer": state_digest(state.get("optimizer_states", [])),
+    }
 
 
 def state_digest(value: Any) -> str:

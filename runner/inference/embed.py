@@ -34,7 +34,9 @@ class Embedded:
     class_names: list[str] = field(default_factory=list)
 
 
-def embed(run: RunDir, split: str = "val", limit: int = 2000, tokens: bool = False, which: Which = "best") -> Embedded:
+def embed(
+    run: RunDir, split: str = "val", limit: int = 2000, tokens: bool = False, which: Which = "best"
+) -> Embedded:
     """What the last linear layer of the run's model gets of each sample; or its table of tokens.
 
     Args:
@@ -60,9 +62,14 @@ def embed(run: RunDir, split: str = "val", limit: int = 2000, tokens: bool = Fal
 
 
 def embed_tokens(trained: Trained, run: RunDir, limit: int) -> Embedded:
-    table, tokenizer = getattr(trained.task.model, "embedding", None), getattr(trained.data, "tokenizer", None)
+    table, tokenizer = (
+        getattr(trained.task.model, "embedding", None),
+        getattr(trained.data, "tokenizer", None),
+    )
     if not isinstance(table, nn.Embedding) or tokenizer is None:
-        raise UserError(f"the model of {run.name} has no table of tokens. Leave --tokens out: its samples have vectors.")
+        raise UserError(
+            f"the model of {run.name} has no table of tokens. Leave --tokens out: its samples have vectors."
+        )
     numbers = range(4, min(table.num_embeddings, limit + 4))  # after the special tokens
     names = [tokenizer.token(number) for number in numbers]
     return Embedded(table.weight.detach()[list(numbers)].numpy(), {"name": names})
@@ -144,7 +151,10 @@ def write_embedded(found: Embedded, folder: Path) -> list[Path]:
         np.savetxt(paths[0], found.vectors, delimiter="\t", fmt="%.6g")
         paths[1].write_text(metadata(found), encoding="utf-8")
         share = PCA(2).fit(found.vectors)
-        components = [f"component {n + 1} ({part:.0%} of variance)" for n, part in enumerate(share.explained_variance_ratio_)]
+        components = [
+            f"component {n + 1} ({part:.0%} of variance)"
+            for n, part in enumerate(share.explained_variance_ratio_)
+        ]
         perplexity = min(30.0, (len(found.vectors) - 1) / 3)
         near = TSNE(2, perplexity=perplexity, init="pca", random_state=0).fit_transform(found.vectors)
         options = {"targets": found.targets, "class_names": found.class_names, "names": names}
@@ -154,12 +164,16 @@ def write_embedded(found: Embedded, folder: Path) -> list[Path]:
         ):
             paths.append(to_png(projection(points, **options, axes_names=labels, title=title), folder / file))
     except OSError as error:
-        raise UserError(f"{folder} cannot be written: {error.strerror or error}. Name another with --output.") from error
+        raise UserError(
+            f"{folder} cannot be written: {error.strerror or error}. Name another with --output."
+        ) from error
     return paths
 
 
 def metadata(found: Embedded) -> str:
     """One line a vector; with a header line where there is more than one column, as projectors want it."""
-    clean = [[cell.replace("\t", " ").replace("\n", " ") for cell in column] for column in found.columns.values()]
+    clean = [
+        [cell.replace("\t", " ").replace("\n", " ") for cell in column] for column in found.columns.values()
+    ]
     lines = ["\t".join(row) for row in zip(*clean, strict=True)]
     return "\n".join((["\t".join(found.columns)] if len(clean) > 1 else []) + lines) + "\n"

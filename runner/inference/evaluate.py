@@ -60,7 +60,9 @@ def evaluate(
     task.trainer = trainer
     trainer.datamodule = data
     trainer.test(task, WithNormalize(loader, data), verbose=False)
-    return {f"{split}/{key.partition('/')[2]}": float(value) for key, value in trainer.callback_metrics.items()}
+    return {
+        f"{split}/{key.partition('/')[2]}": float(value) for key, value in trainer.callback_metrics.items()
+    }
 
 
 def check_split(split: str) -> None:

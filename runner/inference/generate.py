@@ -96,7 +96,9 @@ def write_texts(texts: list[str], target: str | Path) -> str:
         UserError: that cannot be written.
     """
     target = Path(target)
-    files = [target] if target.suffix else [target / f"text-{number}.txt" for number in range(1, len(texts) + 1)]
+    files = (
+        [target] if target.suffix else [target / f"text-{number}.txt" for number in range(1, len(texts) + 1)]
+    )
     parts = ["\n\n".join(texts)] if target.suffix else texts
     try:
         files[0].parent.mkdir(parents=True, exist_ok=True)
@@ -126,7 +128,12 @@ def write_tunes(texts: list[str], folder: str | Path | None) -> tuple[list[dict[
     reason = why_no_sound()
     rows = []
     for number, tune in enumerate(tunes, start=1):
-        row: dict[str, Any] = {"tune": number, "title": tune.title, "parses": tune.problem is None, "playable": False}
+        row: dict[str, Any] = {
+            "tune": number,
+            "title": tune.title,
+            "parses": tune.problem is None,
+            "playable": False,
+        }
         row |= {"notes": tune.num_notes, "bars": tune.num_bars, "full_bars": round(tune.full_bars, 3)}
         file = Path(folder) / f"tune-{number}.abc" if folder is not None else None
         if file is not None:

@@ -62,20 +62,26 @@ def find_checkpoint(run: RunDir, which: Which | str = "best") -> Checkpoint:
         UserError: the run has none yet, or not that one.
     """
     if has_folds(run):
-        raise UserError(f"{run.name} is a cross-validation, with a model for each fold. Name one, such as {run.name}/0.")
+        raise UserError(
+            f"{run.name} is a cross-validation, with a model for each fold. Name one, such as {run.name}/0."
+        )
     entries = read_index(run.checkpoints)
     if which in ("best", "last"):
         entry = best_checkpoint(run) if which == "best" else last_checkpoint(run)
         if entry is None:
             state = read_status(run).state
-            raise UserError(f"{run.name} ({state}) has no checkpoint yet. `runner resume {run.name}` continues it.")
+            raise UserError(
+                f"{run.name} ({state}) has no checkpoint yet. `runner resume {run.name}` continues it."
+            )
         return entry
     for entry in entries:
         if which == entry.file or Path(which).absolute() == entry.path.absolute():
             return entry
     if not Path(which).exists():
         there = ", ".join(entry.file for entry in entries) or "none"
-        raise UserError(f"no checkpoint {which}: not a file, and {run.name} has {there}; best and last are also accepted.")
+        raise UserError(
+            f"no checkpoint {which}: not a file, and {run.name} has {there}; best and last are also accepted."
+        )
     path = Path(which).absolute()
     return Checkpoint(path.name, 0, 0, "epoch", "", folder=str(path.parent))
 
@@ -92,10 +98,14 @@ def none_of_its_own(run: RunDir, which: Which | str) -> Iterator[None]:
     except (KeyError, RuntimeError) as error:
         if which in ("best", "last"):
             raise
-        raise UserError(f"{which} holds other weights than those of {run.name}: name one of its checkpoints.") from error
+        raise UserError(
+            f"{which} holds other weights than those of {run.name}: name one of its checkpoints."
+        ) from error
 
 
-def load_trained(run: RunDir, which: Which | str = "best", overrides: dict[str, Any] | None = None) -> Trained:
+def load_trained(
+    run: RunDir, which: Which | str = "best", overrides: dict[str, Any] | None = None
+) -> Trained:
     """Rebuilds task and data module of a run from its directory alone.
 
     Args:

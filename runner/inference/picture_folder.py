@@ -45,5 +45,7 @@ class PictureFolder:
             for name, picture in pictures.items():
                 picture.save(files[name])
         except OSError as error:
-            raise UserError(f"--output {self.path} cannot be written: {error.strerror}. Name another.") from error
+            raise UserError(
+                f"--output {self.path} cannot be written: {error.strerror}. Name another."
+            ) from error
         return {name: str(file) for name, file in files.items()}

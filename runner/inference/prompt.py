@@ -26,7 +26,9 @@ def encode_prompt(data: Any, text: str, called: str) -> list[int]:
     ids = data.encode(text)
     if UNKNOWN in ids and getattr(data, "tokens", "") == "char":
         unknown = sorted({sign for sign in text if data.encode(sign) == [UNKNOWN]})
-        raise UserError(f"{called} holds {' '.join(map(repr, unknown))}, which the training text never did. Leave it out.")
+        raise UserError(
+            f"{called} holds {' '.join(map(repr, unknown))}, which the training text never did. Leave it out."
+        )
     if not [number for number in ids if number != UNKNOWN]:
         raise UserError(f"{called} {text!r} holds no word of the training text. Give another.")
     return ids

@@ -17,7 +17,19 @@ CUTS = (
     "num_samples", "num_images", "num_steps", "num_train", "num_val", "num_test",
 )  # fmt: skip
 """Of the data: they decide which samples are in which split."""
-PLACES = ("root", "path", "test_path", "data_dir", "config", "train", "val", "test", "images", "data_seed", "scene_seed")
+PLACES = (
+    "root",
+    "path",
+    "test_path",
+    "data_dir",
+    "config",
+    "train",
+    "val",
+    "test",
+    "images",
+    "data_seed",
+    "scene_seed",
+)
 """Of the data: with another value they are other data."""
 
 
@@ -35,7 +47,9 @@ def reject_new_cut(run_name: str, config: DictConfig, overrides: Mapping[str, An
     parameters = inspect.signature(data).parameters
 
     def differs(key: str) -> bool:
-        default = parameters[key.removeprefix("data.")].default if key.removeprefix("data.") in parameters else None
+        default = (
+            parameters[key.removeprefix("data.")].default if key.removeprefix("data.") in parameters else None
+        )
         return OmegaConf.select(config, key, default=default) != overrides[key]
 
     changed = [key for key in overrides if differs(key)]

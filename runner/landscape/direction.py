@@ -56,7 +56,8 @@ def random_direction(model: nn.Module, seed: int, number: int) -> Direction:
     """
     generator = torch.Generator().manual_seed(seed_of(seed, "landscape", number))
     drawn = {
-        name: torch.randn(weight.shape, generator=generator).to(weight) for name, weight in moved_weights(model).items()
+        name: torch.randn(weight.shape, generator=generator).to(weight)
+        for name, weight in moved_weights(model).items()
     }
     return by_filter(model, drawn)
 

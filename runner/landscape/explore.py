@@ -76,7 +76,9 @@ class Expedition:
         self.settings = self._settings(device)
         digest = hashlib.sha256(json.dumps(self.settings, sort_keys=True).encode()).hexdigest()[:12]
         self.points_path = run.landscape / f"{request.kind}_{digest}.points.jsonl"
-        self.known = {number: loss for number, loss in read_losses(self.points_path) if number < len(self.points)}
+        self.known = {
+            number: loss for number, loss in read_losses(self.points_path) if number < len(self.points)
+        }
 
     def _settings(self, device: torch.device) -> dict[str, Any]:
         request = asdict(self.request) | {"resolution": self.request.num_points}
@@ -109,12 +111,18 @@ class Expedition:
             self.points_path.parent.mkdir(exist_ok=True)
             journal = Journal(self.points_path)
         except OSError as error:
-            raise UserError(f"{self.points_path.parent} cannot be written: {error.strerror or error}.") from error
+            raise UserError(
+                f"{self.points_path.parent} cannot be written: {error.strerror or error}."
+            ) from error
         centre = self.plane.num_grid
         order = [centre, *(number for number in range(len(self.points)) if number != centre)]
         data, task = self.samples, self.trained.task
         try:
-            with unnoticed(), threads(self.num_threads), LossField(task, data, self.plane.directions, self.request.seed) as loss:
+            with (
+                unnoticed(),
+                threads(self.num_threads),
+                LossField(task, data, self.plane.directions, self.request.seed) as loss,
+            ):
                 for number in order:
                     if number not in self.known:
                         self.known[number] = loss(*self.points[number])
@@ -128,7 +136,9 @@ class Expedition:
         finally:
             journal.close()
         found = np.array([self.known[number] for number in range(len(self.points))])
-        return Explored(self.plane, found[:centre].reshape(self.plane.shape), float(found[centre]), found[centre + 1 :])
+        return Explored(
+            self.plane, found[:centre].reshape(self.plane.shape), float(found[centre]), found[centre + 1 :]
+        )
 
 
 def read_losses(path: Path) -> Iterator[tuple[int, float]]:
@@ -144,7 +154,9 @@ def choose_device(trained: Trained, asked: str) -> tuple[torch.device, int | Non
     """
     hardware = trained.config["hardware"]
     if asked == "auto":
-        asked = "cpu" if hardware.get("accelerator") == "cpu" else "auto"  # a run for a device that is not here too
+        asked = (
+            "cpu" if hardware.get("accelerator") == "cpu" else "auto"
+        )  # a run for a device that is not here too
     if asked == "mps" and not torch.backends.mps.is_available():
         raise UserError("--device mps, but PyTorch sees no Apple GPU here. Take --device auto.")
     if asked == "gpu" and not torch.cuda.is_available():

@@ -28,15 +28,24 @@ class LossField:
         seed: of what the loss draws.
     """
 
-    def __init__(self, task: Task, batches: Iterable[dict[str, Any]], directions: Sequence[Direction], seed: int = 0):
+    def __init__(
+        self, task: Task, batches: Iterable[dict[str, Any]], directions: Sequence[Direction], seed: int = 0
+    ):
         self.task = task
         self.batches = batches
         self.seed = seed
-        weights = dict(task.model.named_parameters(remove_duplicate=False))  # one that is shared has several names
+        weights = dict(
+            task.model.named_parameters(remove_duplicate=False)
+        )  # one that is shared has several names
         own = weights | dict(task.model.named_buffers(remove_duplicate=False))
         names = dict.fromkeys(name for direction in directions for name in direction)
         self.moved = [
-            (own[name].data, own[name].detach().clone(), [direction.get(name) for direction in directions], name in weights)
+            (
+                own[name].data,
+                own[name].detach().clone(),
+                [direction.get(name) for direction in directions],
+                name in weights,
+            )
             for name in names
         ]
 

@@ -79,10 +79,14 @@ def shaped(flat: Tensor, model: nn.Module) -> Direction:
     """``(P,)`` as a direction of the model."""
     weights = moved_weights(model)
     parts = flat.split([weight.numel() for weight in weights.values()])
-    return {name: part.view(own.shape).to(own) for part, (name, own) in zip(parts, weights.items(), strict=True)}
+    return {
+        name: part.view(own.shape).to(own) for part, (name, own) in zip(parts, weights.items(), strict=True)
+    }
 
 
-def principal_directions(path: OptimizationPath, model: nn.Module, run: RunDir) -> tuple[list[Direction], list[float]]:
+def principal_directions(
+    path: OptimizationPath, model: nn.Module, run: RunDir
+) -> tuple[list[Direction], list[float]]:
     """The two directions, each of length 1, in which the checkpoints differ most, and the share of their variance that
     each explains: a principal component analysis of the checkpoints' differences to the final weights (Li et al.,
     section 7.2), the final weights among them.
@@ -93,14 +97,20 @@ def principal_directions(path: OptimizationPath, model: nn.Module, run: RunDir) 
     count = len(path.saved)
     if count >= FEWEST:
         centred = path.offsets - path.offsets.mean(0)
-        squares, turns = torch.linalg.eigh(inner(centred, centred))  # of n × n numbers, where the weights are millions
+        squares, turns = torch.linalg.eigh(
+            inner(centred, centred)
+        )  # of n × n numbers, where the weights are millions
         squares, turns = squares.flip(0).clamp(min=0), turns.flip(1)
         if squares[1] > FLAT * squares[0]:
             axes = (turns[:, :2] / squares[:2].sqrt()).T.float() @ centred
             signs = axes.gather(1, axes.abs().argmax(1, keepdim=True)).sign()
             shares = (squares / squares.sum()).tolist()
             return [shaped(axis, model) for axis in axes * signs], shares[:2]
-    reason = f"its {count} lie on one line" if count >= FEWEST else f"it keeps {count} of the {FEWEST} that are needed"
+    reason = (
+        f"its {count} lie on one line"
+        if count >= FEWEST
+        else f"it keeps {count} of the {FEWEST} that are needed"
+    )
     raise UserError(
         f"--directions pca takes the directions from the checkpoints of {run.name}, and {reason}. "
         f"Train with {KEEPS_MORE} to keep more, or take --directions random."

@@ -63,7 +63,9 @@ class Plane:
         return np.concatenate([grid, np.zeros((1, len(self.axes))), self.path])
 
 
-def make_plane(run: RunDir, model: nn.Module, request: LandscapeRequest, to: Checkpoint | None = None) -> Plane:
+def make_plane(
+    run: RunDir, model: nn.Module, request: LandscapeRequest, to: Checkpoint | None = None
+) -> Plane:
     """
     Args:
         model: at the centre.
@@ -78,7 +80,9 @@ def make_plane(run: RunDir, model: nn.Module, request: LandscapeRequest, to: Che
         with none_of_its_own(run, request.to):
             return Plane([difference(model, model_state(to.path))], [axis], [to], np.array([[1.0]]))
     if not moved_weights(model):
-        raise UserError(f"the model of {run.name} has no weights of more than one dimension: no direction leads away.")
+        raise UserError(
+            f"the model of {run.name} has no weights of more than one dimension: no direction leads away."
+        )
     path = read_path(run, model)
     if request.directions == "pca":
         directions, explained = principal_directions(path, model, run)

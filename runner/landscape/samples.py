@@ -29,7 +29,12 @@ class Samples:
     """
 
     def __init__(
-        self, data: DataModule, split: str, device: torch.device, most: int | None = None, kept_bytes: int = KEPT_BYTES
+        self,
+        data: DataModule,
+        split: str,
+        device: torch.device,
+        most: int | None = None,
+        kept_bytes: int = KEPT_BYTES,
     ):
         loader = data.eval_loader(split)
         sampler = loader.batch_sampler

@@ -37,7 +37,9 @@ def sharpness(explored: Explored) -> dict[str, float]:
     near = [np.abs(axis) <= NEAR * np.abs(axis).max() + 1e-12 for axis in axes]
     mask = near[0] if len(axes) == 1 else near[1][:, None] & near[0][None, :]
     losses = explored.losses[mask]
-    if losses.size < 2 or not np.isfinite(losses).all():  # of those that are left the highest would say too little
+    if (
+        losses.size < 2 or not np.isfinite(losses).all()
+    ):  # of those that are left the highest would say too little
         return {}
     scale = 1 + abs(explored.centre)
     return {
@@ -99,7 +101,9 @@ def as_csv(trip: Expedition, explored: Explored) -> str:
     lines = csv.writer(text, lineterminator="\n")
     lines.writerow([*"xy"[: len(explored.plane.axes)], "loss"])
     points = trip.points[: explored.losses.size].tolist()
-    lines.writerows([*point, loss] for point, loss in zip(points, explored.losses.ravel().tolist(), strict=True))
+    lines.writerows(
+        [*point, loss] for point, loss in zip(points, explored.losses.ravel().tolist(), strict=True)
+    )
     return text.getvalue()
 
 
@@ -112,7 +116,10 @@ def figures(trip: Expedition, explored: Explored) -> Iterator[tuple[str, Figure]
         if request.to is not None:
             marks[plane.saved[0].file] = (1.0, float(explored.path[0]))
         elif plane.shows_path:
-            marks[f"nearest to step {plane.saved[0].step}"] = (float(plane.path[0, 0]), float(explored.path[0]))
+            marks[f"nearest to step {plane.saved[0].step}"] = (
+                float(plane.path[0, 0]),
+                float(explored.path[0]),
+            )
         yield kind, landscape_line(plane.axes[0], explored.losses, marks, names[0], title)
         return
     path = plane.path if plane.shows_path else None

@@ -30,7 +30,11 @@ GRACE_S = 45
 
 
 def agent_arguments(
-    run: RunDir, num_workers: int, max_restarts: int, worker: str = WORKER, nodes: dict[str, Any] | None = None
+    run: RunDir,
+    num_workers: int,
+    max_restarts: int,
+    worker: str = WORKER,
+    nodes: dict[str, Any] | None = None,
 ) -> list[str]:
     """
     Args:
@@ -125,7 +129,9 @@ def write_log(path: Path) -> None:
 def write_killed(run: RunDir, rank: int, pid: int, signum: int) -> None:
     """Records the failure of a rank that was killed by a signal. Killed ranks that hung are recorded elsewhere."""
     last = read_json(heartbeat_path(run, rank), {})
-    position = f"step {last.get('step', 0)}, epoch {last.get('epoch', 0)}, {last.get('phase', 'before its start')}"
+    position = (
+        f"step {last.get('step', 0)}, epoch {last.get('epoch', 0)}, {last.get('phase', 'before its start')}"
+    )
     path = stack_path(run, rank)
     crash = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
     stack = crash[crash.rfind("Fatal Python error") :] if "Fatal Python error" in crash else ""

@@ -105,9 +105,19 @@ def tidy(run: RunDir, meeting: NodeRendezvous | None) -> None:
         meeting.tell(READY, "1")
 
 
-def start_agent(run: RunDir, config: Mapping[str, Any], worker: str, meeting: NodeRendezvous | None) -> subprocess.Popen:
+def start_agent(
+    run: RunDir, config: Mapping[str, Any], worker: str, meeting: NodeRendezvous | None
+) -> subprocess.Popen:
     workers, restarts = num_workers(config["hardware"]), Launcher(**config["launcher"]).max_restarts
-    command = [sys.executable, "-m", "runner.launch.agent", str(run.path), str(workers), str(restarts), worker]
+    command = [
+        sys.executable,
+        "-m",
+        "runner.launch.agent",
+        str(run.path),
+        str(workers),
+        str(restarts),
+        worker,
+    ]
     if meeting is not None:
         os.environ.update(interface_of(meeting.address))
         shared = ("num_nodes", "endpoint", "address", "wait_s")
@@ -199,7 +209,11 @@ def reason_of(run: RunDir, signum: int | None) -> Exception:
         write_status(run, state="interrupted", reason=reason)
         return Interrupted(reason or "interrupted", signum)
     if failure is None:
-        failure = Failure(0, "killed", f"the agent of this run ended without an error message; see {run.logs / 'agent.log'}.")
+        failure = Failure(
+            0,
+            "killed",
+            f"the agent of this run ended without an error message; see {run.logs / 'agent.log'}.",
+        )
     if failure.kind == "time":
         write_status(run, state="interrupted", reason=failure.message)
         return OutOfTime(failure.message)

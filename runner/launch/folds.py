@@ -49,7 +49,9 @@ def launch_folds(run: RunDir, config: DictConfig) -> dict[str, Any]:
         return read_json(run.results_path)
     process_info = ProcessInfo.here()
     if process_info.world_size > 1:
-        raise UserError(f"folds need a single process, but {process_info.starter} has started {process_info.world_size}.")
+        raise UserError(
+            f"folds need a single process, but {process_info.starter} has started {process_info.world_size}."
+        )
     with recorded(run, config, True, Heartbeat.of(process_info)), interruptible():
         plan = plan_folds(fold_config(run, config, 0), run)
         write_json(run.path / PLAN, plan)
@@ -62,8 +64,12 @@ def launch_folds(run: RunDir, config: DictConfig) -> dict[str, Any]:
         reject_change(run, numbers)
         results["num_predictions"] = join_predictions(run)
         write_json(run.results_path, results)
-        spread = {f"{key}_std": value for of_split in results["std"].values() for key, value in of_split.items()}
-        note_metrics(run, results["step"], results["epoch"], results["val"] | results.get("test", {}) | spread)
+        spread = {
+            f"{key}_std": value for of_split in results["std"].values() for key, value in of_split.items()
+        }
+        note_metrics(
+            run, results["step"], results["epoch"], results["val"] | results.get("test", {}) | spread
+        )
     return results
 
 
@@ -124,19 +130,25 @@ def train_fold(run: RunDir, number: int, num_folds: int) -> None:
         raise
     status = read_status(fold)
     if status.state != "finished":
-        raise RunFailed(f"fold {number} ended as {status.state}: {status.reason or 'no reason was recorded'}.")
+        raise RunFailed(
+            f"fold {number} ended as {status.state}: {status.reason or 'no reason was recorded'}."
+        )
     gc.collect()  # frees the memory of this fold's model before the next fold
     messages.fold(number, read_json(fold.results_path))
 
 
 def marked(results: dict[str, Any]) -> dict[str, float]:
     """A fold's metrics, renamed so that they differ from those of the parent run."""
-    return {f"fold/{key}": value for split in ("val", "test") for key, value in (results.get(split) or {}).items()}
+    return {
+        f"fold/{key}": value for split in ("val", "test") for key, value in (results.get(split) or {}).items()
+    }
 
 
 def note_metrics(run: RunDir, step: int, epoch: int, metrics: dict[str, float]) -> None:
     """Adds a point to the parent run's journal unless it is already there."""
-    known = {key: {at: value for at, _, value in points} for key, points in load_metrics(run.metrics_path).items()}
+    known = {
+        key: {at: value for at, _, value in points} for key, points in load_metrics(run.metrics_path).items()
+    }
     if all(same(known.get(key, {}).get(step), value) for key, value in metrics.items()):
         return
     journal = Journal(run.metrics_path)

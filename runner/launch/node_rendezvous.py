@@ -54,7 +54,9 @@ class NodeRendezvous:
             if path in ("", "-"):
                 self.farewell()
             if not path:
-                raise UserError(f"the machine at {self.endpoint} has nothing to train; see its output for the reason.")
+                raise UserError(
+                    f"the machine at {self.endpoint} has nothing to train; see its output for the reason."
+                )
             return None if path == "-" else RunDir(path)
         try:
             run = make()
@@ -74,7 +76,9 @@ class NodeRendezvous:
         try:
             return self.store.get(key).decode()
         except RuntimeError as error:
-            raise RunFailed(f"the machine at {self.endpoint} has not responded for {self.wait_s:.0f} s.") from error
+            raise RunFailed(
+                f"the machine at {self.endpoint} has not responded for {self.wait_s:.0f} s."
+            ) from error
 
     def heard(self, key: str) -> bool:
         try:
@@ -154,7 +158,9 @@ def may_serve(host: str, port: int) -> bool:
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     except socket.gaierror as error:
-        raise ConfigError(f"launcher.rendezvous={host}:{port}: {host} cannot be resolved ({error.strerror}).") from error
+        raise ConfigError(
+            f"launcher.rendezvous={host}:{port}: {host} cannot be resolved ({error.strerror})."
+        ) from error
     with socket.socket(family, kind, protocol) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -162,7 +168,9 @@ def may_serve(host: str, port: int) -> bool:
         except OSError as error:
             if error.errno in (errno.EADDRNOTAVAIL, errno.EADDRINUSE):
                 return False
-            raise ConfigError(f"launcher.rendezvous={host}:{port} cannot be served: {error.strerror}.") from error
+            raise ConfigError(
+                f"launcher.rendezvous={host}:{port} cannot be served: {error.strerror}."
+            ) from error
     return True
 
 

@@ -55,7 +55,9 @@ def launch(run: RunDir, config: Mapping[str, Any]) -> dict[str, Any]:
             if attempts.carry_out(number) or attempts.is_hopeless():
                 break
             if number < launcher.max_restarts:
-                print(f"a worker was lost or has failed; all workers resume from the last checkpoint (restart {number + 1})")
+                print(
+                    f"a worker was lost or has failed; all workers resume from the last checkpoint (restart {number + 1})"
+                )
     if read_status(run).state == "finished":
         return read_json(run.results_path)
     raise reason_of(run, attempts.signals[0] if attempts.signals else None)
@@ -116,7 +118,11 @@ class Attempts:
             has = ", ".join(f"{n:g} {kind}" for kind, n in available.items())
             if not reported:
                 reported = True
-                print(f"waiting for {wanted} on the Ray cluster, which has {has} in total", file=sys.stderr, flush=True)
+                print(
+                    f"waiting for {wanted} on the Ray cluster, which has {has} in total",
+                    file=sys.stderr,
+                    flush=True,
+                )
             if self.signals:
                 raise Interrupted("interrupted while waiting for the Ray cluster.", self.signals[0])
             if time.monotonic() > until:
@@ -130,16 +136,24 @@ class Attempts:
         from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
         kind = ray.remote(RankActor)
-        options = {"num_cpus": self.bundle["CPU"], "num_gpus": self.bundle.get("GPU", 0), "max_concurrency": 4}
+        options = {
+            "num_cpus": self.bundle["CPU"],
+            "num_gpus": self.bundle.get("GPU", 0),
+            "max_concurrency": 4,
+        }
         self._actors = [
-            kind.options(scheduling_strategy=PlacementGroupSchedulingStrategy(group, bundle), **options).remote()
+            kind.options(
+                scheduling_strategy=PlacementGroupSchedulingStrategy(group, bundle), **options
+            ).remote()
             for bundle in range(self.num_workers)
         ]
         path = str(self.run.path)
         places = ray.get([actor.where.remote(path) for actor in self._actors])
         for address, _, sees in places:
             if not sees:
-                raise UserError(f"the machine {address} of the Ray cluster does not see {path}. Keep runs on a shared disk.")
+                raise UserError(
+                    f"the machine {address} of the Ray cluster does not see {path}. Keep runs on a shared disk."
+                )
         address, port, _ = places[0]
         common = handed_on() | {
             "WORLD_SIZE": str(self.num_workers),

@@ -29,7 +29,11 @@ def connect(address: str) -> None:
     if ray.is_initialized():
         return
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    options = {"log_to_driver": False, "logging_level": logging.ERROR, "runtime_env": {"env_vars": handed_on(SHOWN)}}
+    options = {
+        "log_to_driver": False,
+        "logging_level": logging.ERROR,
+        "runtime_env": {"env_vars": handed_on(SHOWN)},
+    }
     try:
         if address == "local":
             ray.init(include_dashboard=False, **options)

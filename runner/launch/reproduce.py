@@ -36,7 +36,11 @@ def prepare_again(run: RunDir, command: list[str]) -> RunDir:
             "finishes it."
         )
     provenance = read_json(run.provenance_path, {})
-    changes = [Change(key, *values) for entry in provenance.get("changed", []) for key, values in entry["changes"].items()]
+    changes = [
+        Change(key, *values)
+        for entry in provenance.get("changed", [])
+        for key, values in entry["changes"].items()
+    ]
     if acting := [str(change) for change in changes if change.acts]:
         raise UserError(
             f"{run.name} was changed between its attempts ({'; '.join(acting)}), so no single config reproduces it."
@@ -86,7 +90,9 @@ def code_of(run: RunDir) -> Iterator[Path]:
 def call(command: list[str]) -> None:
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
-        raise UserError(f"`{' '.join(command)}` failed: {done.stderr.strip()}. Omit --checkout to use the current code.")
+        raise UserError(
+            f"`{' '.join(command)}` failed: {done.stderr.strip()}. Omit --checkout to use the current code."
+        )
 
 
 def run_with_code(run: RunDir, tree: Path) -> None:

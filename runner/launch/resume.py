@@ -58,7 +58,10 @@ def may_go_on(run: RunDir, changes: list[Change]) -> bool:
     refused = refusals(changes)
     if refused:
         raise ConfigError(
-            [f"{refusal} Resume without this change, or start a new run with it: `runner train`." for refusal in refused]
+            [
+                f"{refusal} Resume without this change, or start a new run with it: `runner train`."
+                for refusal in refused
+            ]
         )
     return read_status(run).state != "finished" or lengthens(changes)
 
@@ -101,7 +104,9 @@ def adopt(run: RunDir, wanted: DictConfig) -> bool:
             put(config, change.key, values)
         write_text(run.config_path, to_yaml(plain(config)), durable=True)
         note(run, changes)
-    if read_status(run).state == "finished":  # if the new attempt fails to start, old results must not pass for its own
+    if (
+        read_status(run).state == "finished"
+    ):  # if the new attempt fails to start, old results must not pass for its own
         write_status(run, state="interrupted", reason="a longer training was requested but has not started")
     return True
 
@@ -138,5 +143,3 @@ def note(run: RunDir, changes: list[Change]) -> None:
     print(f"{len(changes)} values differ from before:")
     for change in changes:
         print(f"  {change}")
-
-

@@ -27,6 +27,7 @@ __all__ = ["launch", "parameters", "submit"]
 
 POLL_INTERVAL_S = 1.0
 
+
 def launch(run: RunDir, config: Mapping[str, Any]) -> dict[str, Any] | None:
     """Submits a job for the run and, unless ``launcher.follow=false``, prints its output until it ends.
 

@@ -62,7 +62,10 @@ def goes_back(stopped: Interrupted, max_requeues: int) -> bool:
         return False
     if int(os.environ.get("SLURM_RESTART_COUNT", 0)) < max_requeues:
         return True
-    print(f"the job has been queued {max_requeues + 1} times (launcher.max_requeues), so it ends here.", flush=True)
+    print(
+        f"the job has been queued {max_requeues + 1} times (launcher.max_requeues), so it ends here.",
+        flush=True,
+    )
     return False
 
 

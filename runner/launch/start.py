@@ -76,7 +76,9 @@ def compare_with_first(run: RunDir, composition: Composition, endpoint: str) -> 
     """
     theirs = flat(OmegaConf.to_container(OmegaConf.load(run.config_path)))
     ours = flat(OmegaConf.to_container(OmegaConf.create(to_yaml(to_plain(composition.config, [])))))
-    different = [key for key in sorted({*theirs, *ours}) if theirs.get(key) != ours.get(key) and key not in OWN]
+    different = [
+        key for key in sorted({*theirs, *ours}) if theirs.get(key) != ours.get(key) and key not in OWN
+    ]
     if different:
         raise ConfigError(
             [
@@ -89,7 +91,11 @@ def compare_with_first(run: RunDir, composition: Composition, endpoint: str) -> 
 
 def flat(value: Any, process_info: str = "") -> dict[str, Any]:
     if isinstance(value, dict):
-        return {k: v for key, inner in value.items() for k, v in flat(inner, f"{process_info}.{key}".lstrip(".")).items()}
+        return {
+            k: v
+            for key, inner in value.items()
+            for k, v in flat(inner, f"{process_info}.{key}".lstrip(".")).items()
+        }
     return {process_info: value}
 
 
@@ -126,7 +132,10 @@ def fit_to(process_info: ProcessInfo, composition: Composition) -> list[str]:
             f"folds need a single process, but {process_info.starter} has started {process_info.world_size}. Omit "
             f"{process_info.starter}; hardware.devices={process_info.local_world_size} gives each fold that many devices."
         )
-    started = {"hardware.devices": process_info.local_world_size, "hardware.num_nodes": process_info.num_nodes}
+    started = {
+        "hardware.devices": process_info.local_world_size,
+        "hardware.num_nodes": process_info.num_nodes,
+    }
     for key, number in started.items():
         wanted = OmegaConf.select(config, key)
         if key in composition.explicit and wanted not in (number, "all"):

@@ -69,7 +69,9 @@ class MaskLoss(nn.Module):
         shared = {"ignore_index": ignore_index, "class_weights": class_weights}
         weight = None if class_weights is None else torch.tensor(class_weights, dtype=torch.float32)
         parts = {
-            "cross_entropy": nn.CrossEntropyLoss(weight, ignore_index=ignore_index, label_smoothing=label_smoothing),
+            "cross_entropy": nn.CrossEntropyLoss(
+                weight, ignore_index=ignore_index, label_smoothing=label_smoothing
+            ),
             "dice": DiceLoss(MODE, **shared),
             "jaccard": JaccardLoss(MODE, **shared),
             "focal": FocalLoss(MODE, gamma=focal_gamma, **shared),

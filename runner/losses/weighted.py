@@ -33,4 +33,6 @@ class WeightedSum(nn.Module):
 
     def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
         """A scalar."""
-        return sum(weight * loss(logits, targets) for weight, loss in zip(self.weights, self.losses, strict=True))
+        return sum(
+            weight * loss(logits, targets) for weight, loss in zip(self.weights, self.losses, strict=True)
+        )

@@ -52,7 +52,9 @@ def add_stochastic_depth(model: nn.Module, rate: float) -> nn.Module:
     """
     branches = [(block, end) for block in model.modules() if (end := branch_end(block)) is not None]
     if rate and not branches:
-        raise UserError(f"stochastic_depth={rate:g}: {type(model).__name__} has no residual branches to drop.")
+        raise UserError(
+            f"stochastic_depth={rate:g}: {type(model).__name__} has no residual branches to drop."
+        )
     for position, (block, end) in enumerate(branches, start=1):
         if rate:
             end.register_forward_hook(DropBranch(rate * position / len(branches), block))

@@ -56,7 +56,9 @@ class DLinear(nn.Module):
             UserError: ``kernel_size`` is even.
         """
         if kernel_size % 2 == 0:
-            raise UserError(f"kernel_size={kernel_size}: expected an odd number, so that the average is centered.")
+            raise UserError(
+                f"kernel_size={kernel_size}: expected an odd number, so that the average is centered."
+            )
 
     def forward(self, inputs: Tensor) -> Tensor:
         """``(N, L, F)`` → ``(N, H · K)``, ordered by step."""

@@ -94,7 +94,9 @@ def by_patterns(model: nn.Module, patterns: Sequence[str]) -> list[list[str]]:
     try:
         searches = [re.compile(pattern).search for pattern in patterns]
     except re.error as error:
-        raise UserError(f"transfer.layer_groups: {list(patterns)} contains an invalid regular expression: {error}.") from error
+        raise UserError(
+            f"transfer.layer_groups: {list(patterns)} contains an invalid regular expression: {error}."
+        ) from error
     for name, _ in model.named_parameters():
         index = next((i for i, search in enumerate(searches) if search(name)), len(patterns))
         groups[index].append(name)
@@ -102,7 +104,9 @@ def by_patterns(model: nn.Module, patterns: Sequence[str]) -> list[list[str]]:
         if not group:
             names = [name for name, _ in model.named_parameters()]
             shown = ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
-            raise UserError(f"transfer.layer_groups: {pattern!r} matches no parameter of its own. There are: {shown}.")
+            raise UserError(
+                f"transfer.layer_groups: {pattern!r} matches no parameter of its own. There are: {shown}."
+            )
     if not groups[-1]:
         raise UserError("transfer.layer_groups: the patterns leave no parameter to the head.")
     return groups

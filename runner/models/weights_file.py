@@ -50,7 +50,9 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
 def _load_pickled(path: Path) -> Any:
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # warnings about the pickle protocol are irrelevant to users
+            warnings.simplefilter(
+                "ignore", UserWarning
+            )  # warnings about the pickle protocol are irrelevant to users
             return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         if named := re.search(r"GLOBAL ([\w.]+)", str(error)):

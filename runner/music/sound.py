@@ -12,7 +12,16 @@ from typing import Any
 from runner.errors import UserError
 from runner.music.abc import Tune
 
-__all__ = ["Unplayable", "find_soundfont", "to_midi", "why_no_sound", "without_repeats", "write_midi", "write_midi_file", "write_wav"]
+__all__ = [
+    "Unplayable",
+    "find_soundfont",
+    "to_midi",
+    "why_no_sound",
+    "without_repeats",
+    "write_midi",
+    "write_midi_file",
+    "write_wav",
+]
 
 SOUNDFONT_FOLDERS = ("/usr/share/sounds/sf2", "/usr/share/soundfonts", "/usr/local/share/soundfonts")
 ENVIRONMENT = "SOUNDFONT"
@@ -125,7 +134,18 @@ def write_wav(midi: Path) -> Path:
         UserError: fluidsynth fails.
     """
     wav = midi.with_suffix(".wav")
-    command = ["fluidsynth", "-ni", "-F", str(wav), "-r", "44100", "-g", GAIN, str(find_soundfont()), str(midi)]
+    command = [
+        "fluidsynth",
+        "-ni",
+        "-F",
+        str(wav),
+        "-r",
+        "44100",
+        "-g",
+        GAIN,
+        str(find_soundfont()),
+        str(midi),
+    ]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S)
     except (OSError, subprocess.TimeoutExpired) as error:

@@ -82,7 +82,9 @@ def parameter_groups(model: nn.Module) -> list[dict[str, Any]]:
             "Freeze less (transfer=scratch or transfer=finetune)."
         )
     return [
-        {"params": parameters, LR_FACTOR: factor} | ({} if decays else {"weight_decay": 0.0}) | of_their_own[options]
+        {"params": parameters, LR_FACTOR: factor}
+        | ({} if decays else {"weight_decay": 0.0})
+        | of_their_own[options]
         for (factor, decays, options), parameters in groups.items()
     ]
 
@@ -124,7 +126,10 @@ def reject_options(optimizer: Optimizer, groups: list[dict[str, Any]]) -> None:
     known = optimizer.defaults.keys() | {"params", LR_FACTOR}
     without_effect = ("weight_decay", 0.0)  # set for norms and biases of every optimizer
     unknown = dict.fromkeys(
-        name for group in groups for name, value in group.items() if name not in known and (name, value) != without_effect
+        name
+        for group in groups
+        for name, value in group.items()
+        if name not in known and (name, value) != without_effect
     )
     if unknown:
         raise UserError(
@@ -157,7 +162,9 @@ def reject_parameters(kind: Any, model: nn.Module, groups: list[dict[str, Any]])
             f"torch.optim.Muon trains matrices only, and {type(model).__name__} has biases, norms or convolutions. "
             "Take optimizer=muon, timm's, which trains those with AdamW."
         )
-    sparse = {id(m.weight) for m in model.modules() if isinstance(m, nn.Embedding | nn.EmbeddingBag) and m.sparse}
+    sparse = {
+        id(m.weight) for m in model.modules() if isinstance(m, nn.Embedding | nn.EmbeddingBag) and m.sparse
+    }
     if kind is SparseAdam and any(id(p) not in sparse for group in groups for p in group["params"]):
         raise UserError(
             f"SparseAdam trains sparse gradients only (nn.Embedding(sparse=True)), and {type(model).__name__} has "

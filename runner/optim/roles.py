@@ -11,7 +11,16 @@ from torch.nn.modules.conv import _ConvNd
 __all__ = ["exempt_from_decay", "is_weight", "weight_names"]
 
 NORMS = (_NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
-LAYERS = (nn.Linear, _ConvNd, nn.Bilinear, nn.Embedding, nn.EmbeddingBag, nn.RNNBase, nn.RNNCellBase, nn.MultiheadAttention)
+LAYERS = (
+    nn.Linear,
+    _ConvNd,
+    nn.Bilinear,
+    nn.Embedding,
+    nn.EmbeddingBag,
+    nn.RNNBase,
+    nn.RNNCellBase,
+    nn.MultiheadAttention,
+)
 """Layers whose parameters, except biases, are all weights, even with a single unit or input."""
 
 

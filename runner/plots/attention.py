@@ -16,7 +16,9 @@ INCHES_PER_TOKEN = 0.2
 
 
 @styled
-def attention_maps(maps: Sequence[tuple[list[str], list[str], np.ndarray]], title: str = "Attention") -> Figure:
+def attention_maps(
+    maps: Sequence[tuple[list[str], list[str], np.ndarray]], title: str = "Attention"
+) -> Figure:
     """Plots one attention map per sequence: generated tokens from top to bottom, source tokens from left to right, darker
     for higher attention.
 

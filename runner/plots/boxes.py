@@ -54,7 +54,9 @@ def box_pairs(
         for ax, boxes in ((left, truth), (right, pred)):
             ax.imshow(drawable(image), cmap="gray", vmin=0, vmax=1)
             draw_boxes(ax, boxes, colors, shown, drawable(image).shape[:2])
-        left.set_title(label(str(name).replace("\\", "/").rsplit("/", 1)[-1], 24), fontsize=7, fontweight="normal")
+        left.set_title(
+            label(str(name).replace("\\", "/").rsplit("/", 1)[-1], 24), fontsize=7, fontweight="normal"
+        )
         right.set_title(f"{len(pred['boxes'])} found, {len(truth['boxes'])} there", fontsize=7, fontweight="normal",
                         color=MUTED)  # fmt: skip
     for left, right in pairs[len(images) :]:

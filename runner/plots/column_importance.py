@@ -56,7 +56,9 @@ def importance_of_columns(
     ax.axvline(0, color=MUTED, linewidth=0.8)
     ax.grid(axis="y", visible=False)
     ax.set_xlabel(label(axis, 80))
-    more = f"{len(names) - len(order)} less important columns are not shown" if len(names) > len(order) else ""
+    more = (
+        f"{len(names) - len(order)} less important columns are not shown" if len(names) > len(order) else ""
+    )
     words = "; ".join(part for part in (note, more) if part)
     ax.set_title(label(words, 100), fontweight="normal", fontsize=8.5, color=MUTED)
     return fig
@@ -79,8 +81,15 @@ def scores_of_rows(rows: Sequence[ScoredRow], names: Sequence[str], title: str, 
     for place, (ax, row) in enumerate(zip(axes.flat, rows, strict=False)):
         order = np.argsort(-np.abs(row.values), kind="stable")[:shown]
         values = row.values[order]
-        ax.barh(np.arange(shown), values, height=0.72, color=[CYCLE[1] if value >= 0 else CYCLE[0] for value in values])
-        ax.set_yticks(np.arange(shown), [label(f"{names[number]} = {row.cells[number]}", 30) for number in order])
+        ax.barh(
+            np.arange(shown),
+            values,
+            height=0.72,
+            color=[CYCLE[1] if value >= 0 else CYCLE[0] for value in values],
+        )
+        ax.set_yticks(
+            np.arange(shown), [label(f"{names[number]} = {row.cells[number]}", 30) for number in order]
+        )
         ax.set_ylim(shown - 0.4, -0.6)
         ax.axvline(0, color=MUTED, linewidth=0.8)
         ax.grid(axis="y", visible=False)

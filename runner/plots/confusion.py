@@ -114,7 +114,9 @@ def _write_shares(ax: Axes, counts: np.ndarray) -> None:
     size = 9 if len(counts) <= 6 else 7 if len(counts) <= 12 else 5.5
     for row, col in np.argwhere(shares >= 0.0005):
         percent = 100 * shares[row, col]
-        _write_cell(ax, row, col, f"{percent:.0f}%" if percent >= 9.95 else f"{percent:.1f}%", shares[row, col], size)
+        _write_cell(
+            ax, row, col, f"{percent:.0f}%" if percent >= 9.95 else f"{percent:.1f}%", shares[row, col], size
+        )
 
 
 def _write_cell(ax: Axes, row: int, col: int, text: str, share: float, size: float) -> None:

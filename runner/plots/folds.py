@@ -19,7 +19,9 @@ MAX_COLUMNS = 3
 
 
 @styled
-def scores_by_fold(scores: Mapping[str, Mapping[str, Sequence[float]]], title: str = "Scores by fold") -> Figure:
+def scores_by_fold(
+    scores: Mapping[str, Mapping[str, Sequence[float]]], title: str = "Scores by fold"
+) -> Figure:
     """One panel a metric: a dot for each fold and split, a line at the mean, a band of one standard deviation.
 
     Args:

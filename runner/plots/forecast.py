@@ -40,7 +40,15 @@ def forecast_panels(windows: Sequence[Window], unit: str = "", title: str = "For
             joined = np.concatenate([shown[-1:], truth])
             ax.plot(np.arange(horizon + 1), joined, color=INK, linewidth=1.2, label="truth", marker=marker)
         if naive is not None:
-            ax.plot(steps, naive, color=CYCLE[5], linewidth=1.2, linestyle="--", label="seasonal naive", marker=marker)
+            ax.plot(
+                steps,
+                naive,
+                color=CYCLE[5],
+                linewidth=1.2,
+                linestyle="--",
+                label="seasonal naive",
+                marker=marker,
+            )
         ax.plot(steps, preds, color=CYCLE[0], label="forecast", marker=marker)
         ax.axvline(0, color=MUTED, linestyle=":", linewidth=1)
         ax.set_title(label(name, 40))

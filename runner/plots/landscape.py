@@ -96,7 +96,9 @@ def landscape_contours(
     levels = drawn.levels()
     filled = ax.contourf(x, y, drawn.values, levels=levels, norm=drawn.norm(), cmap=COLORS)
     ax.contour(x, y, drawn.values, levels=levels[::2], colors="white", linewidths=0.5, alpha=0.55)
-    bar = fig.colorbar(filled, ax=ax, label="loss", pad=0.02, format=FuncFormatter(lambda value, _: f"{value:.3g}"))
+    bar = fig.colorbar(
+        filled, ax=ax, label="loss", pad=0.02, format=FuncFormatter(lambda value, _: f"{value:.3g}")
+    )
     bar.ax.minorticks_off()
     bar.set_ticks(levels[:: max(1, (NUM_LEVELS - 1) // 5)])
     bar.outline.set_visible(False)
@@ -115,7 +117,9 @@ def landscape_contours(
 def draw_path(ax: Axes, path: np.ndarray, steps: Sequence[int]) -> None:
     """The points joined, the first and the last with their step."""
     ax.plot(*path.T, color="white", linewidth=3.0, zorder=4, solid_capstyle="round")
-    ax.plot(*path.T, "o-", color=CYCLE[1], markeredgecolor="white", markeredgewidth=0.8, markersize=5, zorder=5)
+    ax.plot(
+        *path.T, "o-", color=CYCLE[1], markeredgecolor="white", markeredgewidth=0.8, markersize=5, zorder=5
+    )
     for place in dict.fromkeys((0, len(path) - 1)) if len(steps) else ():
         ax.annotate(
             f"step {steps[place]}", path[place], xytext=(6, 6), textcoords="offset points", fontsize=8, color=INK,

@@ -13,7 +13,9 @@ NUM_BINS = 12
 
 
 @styled
-def length_histogram(lengths: dict[str, np.ndarray], limit: int | None = None, title: str = "Lengths") -> Figure:
+def length_histogram(
+    lengths: dict[str, np.ndarray], limit: int | None = None, title: str = "Lengths"
+) -> Figure:
     """Share of the sequences of each split by their number of steps.
 
     Args:
@@ -55,7 +57,14 @@ def accuracy_by_length(lengths: np.ndarray, right: np.ndarray, title: str = "Acc
         if len(values):
             name = f"{edges[place]}–{edges[place + 1] - (place < len(edges) - 2)}"
             ax.bar(name, values.mean(), color=CYCLE[0], width=0.7)
-            ax.text(name, values.mean(), f"{values.mean():.3f}\nn={len(values)}", ha="center", va="bottom", fontsize=7)
+            ax.text(
+                name,
+                values.mean(),
+                f"{values.mean():.3f}\nn={len(values)}",
+                ha="center",
+                va="bottom",
+                fontsize=7,
+            )
     ax.set(xlabel="steps", ylabel="share of right steps", ylim=(0, 1.18), yticks=np.linspace(0, 1, 6))
     ax.tick_params(axis="x", labelsize=7)
     ax.grid(axis="x", visible=False)

@@ -29,5 +29,7 @@ def neighbour_table(
         ax.text(0, row + 0.5, label(word, 18), va="center", color=CYCLE[0], weight="bold")
         for column, (name, cosine) in enumerate(found):
             ax.text(1.2 + column, row + 0.5, label(name, 13), va="center")
-            ax.text(2.15 + column, row + 0.5, f"{cosine:.2f}", va="center", ha="right", fontsize=6.5, color=MUTED)
+            ax.text(
+                2.15 + column, row + 0.5, f"{cosine:.2f}", va="center", ha="right", fontsize=6.5, color=MUTED
+            )
     return fig

@@ -16,7 +16,8 @@ STYLES = ("-", "--", ":")
 
 @styled
 def optimizer_curves(
-    metrics: Mapping[str, Mapping[str, Sequence[tuple[int, int, float]]]], title: str = "Optimizers on one problem"
+    metrics: Mapping[str, Mapping[str, Sequence[tuple[int, int, float]]]],
+    title: str = "Optimizers on one problem",
 ) -> Figure:
     """Training and validation loss over the steps, side by side on one log axis; the same colours in both.
 

@@ -14,7 +14,9 @@ __all__ = ["overfitting_gap"]
 
 @styled
 def overfitting_gap(
-    scores: Mapping[str, Sequence[tuple[float, float]]], title: str = "Overfitting", score_name: str = "accuracy"
+    scores: Mapping[str, Sequence[tuple[float, float]]],
+    title: str = "Overfitting",
+    score_name: str = "accuracy",
 ) -> Figure:
     """A point a run for train and for validation, a line at each mean, and the gap between the means in words.
 
@@ -33,7 +35,9 @@ def overfitting_gap(
             mean = values[:, column].mean()
             ax.plot([place - 0.11, place + 0.11], [mean, mean], color=SPLIT_COLORS[split], linewidth=2.2)
         high, low = values.mean(0)
-        ax.annotate("", (position, low), (position, high), arrowprops={"arrowstyle": "<->", "color": "#6b7280"})
+        ax.annotate(
+            "", (position, low), (position, high), arrowprops={"arrowstyle": "<->", "color": "#6b7280"}
+        )
         ax.annotate(f"{100 * (high - low):+.1f} points", (position, max(high, low)), (0, 12),
                     textcoords="offset points", ha="center", fontsize=8)  # fmt: skip
     ax.set_xticks(range(len(scores)), [label(name) for name in scores])

@@ -69,7 +69,9 @@ def present(truths: Sequence[np.ndarray], preds: Sequence[np.ndarray], ignore_in
     return [int(value) for value in found if value != ignore_index]
 
 
-def tinted(image: np.ndarray, mask: np.ndarray, table: np.ndarray, ignore_index: int | None = None) -> np.ndarray:
+def tinted(
+    image: np.ndarray, mask: np.ndarray, table: np.ndarray, ignore_index: int | None = None
+) -> np.ndarray:
     """The image, uint8 (H, W, 3), under the colours of its mask; grey, so that no colour is the image's own."""
     gray = (image @ LUMINANCE)[..., None]
     mixed = ((1 - STRENGTH) * gray + STRENGTH * table[mask]).round().astype(np.uint8)

@@ -40,7 +40,9 @@ def projection(
         for number, color in enumerate(class_colors(num_classes)):
             here = targets == number
             if here.any():
-                ax.scatter(*points[here].T, s=size, color=[color], linewidths=0, alpha=0.7, label=labels[number])
+                ax.scatter(
+                    *points[here].T, s=size, color=[color], linewidths=0, alpha=0.7, label=labels[number]
+                )
         fig.legend(loc="outside right upper", markerscale=1.6)
     else:
         ax.scatter(*points.T, s=size, color=MUTED, linewidths=0, alpha=0.6)

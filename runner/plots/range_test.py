@@ -38,7 +38,10 @@ def range_test_curve(
     ax.set_xscale("log")
     if len(smooth):
         # The last points may be many times higher than all that matters.
-        low, high = min(smooth.min(), np.quantile(y, 0.02)), max(smooth[: max(1, len(smooth) // 2)].max(), y[:5].max())
+        low, high = (
+            min(smooth.min(), np.quantile(y, 0.02)),
+            max(smooth[: max(1, len(smooth) // 2)].max(), y[:5].max()),
+        )
         margin = 0.1 * (high - low) or 0.1
         ax.set_ylim(low - margin, high + 3 * margin)
     for position, (way, rate) in enumerate(suggestions.items()):
@@ -46,7 +49,9 @@ def range_test_curve(
         ax.plot([rate], [height], MARKERS[position % len(MARKERS)], color=CYCLE[1 + position % (len(CYCLE) - 1)],
                 markersize=8, markeredgecolor="white", zorder=5, clip_on=False, label=f"{way}: {rate:.2g}")  # fmt: skip
         if way == chosen:
-            ax.axvline(rate, color=CYCLE[1 + position % (len(CYCLE) - 1)], linewidth=1, linestyle="--", zorder=1)
+            ax.axvline(
+                rate, color=CYCLE[1 + position % (len(CYCLE) - 1)], linewidth=1, linestyle="--", zorder=1
+            )
     ax.set_xlabel("learning rate")
     ax.set_ylabel("training loss")
     ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))

@@ -76,7 +76,15 @@ def saliency_panels(
     for (left, right), panel in zip(axes.reshape(-1, 2), panels, strict=False):
         side = max(1, round(min(panel.values.shape) / FINEST)) if summed else 1
         per_square = f"{unit} in {side}×{side} px" if side > 1 else unit
-        draw(fig, left, right, replace(panel, values=in_squares(panel.values, side)), signed, per_square, origin)
+        draw(
+            fig,
+            left,
+            right,
+            replace(panel, values=in_squares(panel.values, side)),
+            signed,
+            per_square,
+            origin,
+        )
     for ax in axes.flat[2 * len(panels) :]:
         ax.set_visible(False)
     return fig
@@ -93,9 +101,13 @@ def draw(fig: Figure, left: Axes, right: Axes, panel: Panel, signed: bool, unit:
     bound = bound_of(panel.values)
     strength = np.clip(np.abs(panel.values) / bound, 0, 1)
     if signed:
-        colors = right.imshow(panel.values, cmap="RdBu_r", vmin=-bound, vmax=bound, alpha=strength**0.7, **common)
+        colors = right.imshow(
+            panel.values, cmap="RdBu_r", vmin=-bound, vmax=bound, alpha=strength**0.7, **common
+        )
     else:
-        colors = right.imshow(panel.values, cmap="inferno", vmin=0, vmax=bound, alpha=0.25 + 0.5 * strength, **common)
+        colors = right.imshow(
+            panel.values, cmap="inferno", vmin=0, vmax=bound, alpha=0.25 + 0.5 * strength, **common
+        )
     right.set_xlabel(label(panel.words, 34), fontsize=7, labelpad=3)
     frame(right, panel, signed)
     bar = fig.colorbar(colors, cax=right.inset_axes((1.03, 0, 0.05, 1)))
@@ -114,7 +126,9 @@ def frame(ax: Axes, panel: Panel, signed: bool) -> None:
     color = CYCLE[2] if signed else "white"
     if panel.box is not None:
         x1, y1, x2, y2 = panel.box
-        ax.add_patch(Rectangle((x1 - 0.5, y1 - 0.5), x2 - x1, y2 - y1, fill=False, edgecolor=color, linewidth=1.3))
+        ax.add_patch(
+            Rectangle((x1 - 0.5, y1 - 0.5), x2 - x1, y2 - y1, fill=False, edgecolor=color, linewidth=1.3)
+        )
     if panel.mask is not None and 0 < panel.mask.mean() < 1:
         ax.contour(panel.mask, levels=[0.5], colors=[color], linewidths=1.0)
 

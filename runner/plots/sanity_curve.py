@@ -28,7 +28,9 @@ def sanity_curve(layers: Sequence[str], mean: np.ndarray, std: np.ndarray, title
     ax.fill_between(places, mean - std, mean + std, color=CYCLE[0], alpha=0.2, linewidth=0)
     ax.plot(places, mean, color=CYCLE[0], marker="o")
     ax.axhline(0, color=MUTED, linewidth=0.8)
-    ax.set_xticks(places, [label(name, 22) for name in names], rotation=60, ha="right", rotation_mode="anchor")
+    ax.set_xticks(
+        places, [label(name, 22) for name in names], rotation=60, ha="right", rotation_mode="anchor"
+    )
     ax.set(ylim=(min(-0.3, float((mean - std).min()) - 0.05), 1.05), ylabel="rank correlation")
     ax.set_xlabel("randomised up to here")
     return fig

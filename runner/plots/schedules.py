@@ -16,7 +16,8 @@ COLUMNS = 3
 
 @styled
 def schedule_curves(
-    curves: Mapping[str, tuple[Sequence[float], Sequence[float] | None]], title: str = "Learning-rate schedules"
+    curves: Mapping[str, tuple[Sequence[float], Sequence[float] | None]],
+    title: str = "Learning-rate schedules",
 ) -> Figure:
     """A small panel a schedule: the learning rate over the steps, and momentum where the schedule moves it.
 

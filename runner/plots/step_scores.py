@@ -78,7 +78,9 @@ def step_scores(
                                interpolation="nearest")  # fmt: skip
             ax.grid(False)
             few = len(variables) <= NAMED_VARIABLES
-            ax.set_yticks(range(len(variables)) if few else [], [label(name, 18) for name in variables] if few else [])
+            ax.set_yticks(
+                range(len(variables)) if few else [], [label(name, 18) for name in variables] if few else []
+            )
             bar = fig.colorbar(colors, ax=ax, fraction=0.05, pad=0.02)
             bar.ax.tick_params(labelsize=6)
         last = steps[-1] + (0 if window.forecast is None else len(window.forecast))
@@ -93,7 +95,16 @@ def draw_series(ax, window: ScoredWindow, steps: np.ndarray) -> None:
     if window.forecast is not None:
         ahead = np.arange(1, len(window.forecast) + 1)
         if window.truth is not None:
-            ax.plot(ahead, window.truth, color=INK, linewidth=1.2, label="truth", marker="." if len(ahead) == 1 else None)
-        ax.plot(ahead, window.forecast, color=CYCLE[0], label="forecast", marker="." if len(ahead) == 1 else None)
+            ax.plot(
+                ahead,
+                window.truth,
+                color=INK,
+                linewidth=1.2,
+                label="truth",
+                marker="." if len(ahead) == 1 else None,
+            )
+        ax.plot(
+            ahead, window.forecast, color=CYCLE[0], label="forecast", marker="." if len(ahead) == 1 else None
+        )
         ax.axvline(0.5, color=MUTED, linestyle=":", linewidth=1)
         ax.legend(loc="upper left", ncols=3, fontsize=7, borderaxespad=0.1)

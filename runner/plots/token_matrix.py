@@ -16,7 +16,9 @@ INCHES_PER_TOKEN = 0.21
 
 
 @styled
-def token_matrix(tokens: Sequence[str], labels: Sequence[str], values: np.ndarray, title: str, unit: str = "") -> Figure:
+def token_matrix(
+    tokens: Sequence[str], labels: Sequence[str], values: np.ndarray, title: str, unit: str = ""
+) -> Figure:
     """Steps with their labels from top to bottom, tokens from left to right: red for the label, blue against it.
 
     Args:

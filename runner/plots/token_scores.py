@@ -63,14 +63,18 @@ def token_scores(texts: Sequence[ScoredText], title: str, unit: str = "") -> Fig
         bound = float(np.abs(text.scores).max()) or 1.0
         ax.text(0, top, label(text.words, 70), fontsize=8, fontweight="bold", va="top", color=INK)
         scale = f"deepest colour: {bound:.3g} {unit}".rstrip()
-        ax.text(WIDTH, top, f"{label(text.name, 26)} · {scale}", fontsize=7, va="top", ha="right", color=MUTED)
+        ax.text(
+            WIDTH, top, f"{label(text.name, 26)} · {scale}", fontsize=7, va="top", ha="right", color=MUTED
+        )
         for number, line in enumerate(lines):
             draw_line(ax, line, top + 1.1 + number, text.scores, bound)
         top += len(lines) + 1.9
     return fig
 
 
-def draw_line(ax: Axes, line: list[tuple[int, str, int]], top: float, scores: np.ndarray, bound: float) -> None:
+def draw_line(
+    ax: Axes, line: list[tuple[int, str, int]], top: float, scores: np.ndarray, bound: float
+) -> None:
     for place, shown, column in line:
         if place < 0:
             ax.text(column, top + 0.45, shown, fontsize=8, va="center", color=MUTED)

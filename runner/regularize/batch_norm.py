@@ -20,7 +20,9 @@ __all__ = ["measure_statistics", "training_norms"]
 
 def training_norms(model: nn.Module) -> list[_BatchNorm]:
     """Batch norms that currently update their statistics, which excludes those of a frozen backbone."""
-    return [m for m in model.modules() if isinstance(m, _BatchNorm) and m.training and m.running_mean is not None]
+    return [
+        m for m in model.modules() if isinstance(m, _BatchNorm) and m.training and m.running_mean is not None
+    ]
 
 
 def measure_statistics(

@@ -42,7 +42,9 @@ class BatchMix(pl.Callback):
         self.one_logit = one_logit
         self.seed = seed
 
-    def on_train_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch, batch_idx) -> None:
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch, batch_idx
+    ) -> None:
         epoch = trainer.current_epoch
         if (self.epochs is not None and epoch >= self.epochs) or not is_mixable(batch):
             return

@@ -32,7 +32,9 @@ class InputNoise(pl.Callback):
         self.std = std
         self.seed = seed
 
-    def on_train_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch, batch_idx) -> None:
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch, batch_idx
+    ) -> None:
         place = (self.seed, "input noise", trainer.current_epoch, batch_idx, current_rank())
         inputs = batch["inputs"]
         if isinstance(inputs, Tensor):
@@ -42,7 +44,11 @@ class InputNoise(pl.Callback):
 
     def _noisy(self, inputs: Any, *place: int | str) -> Tensor:
         if not isinstance(inputs, Tensor) or not inputs.is_floating_point():
-            kind = str(inputs.dtype).removeprefix("torch.") if isinstance(inputs, Tensor) else type(inputs).__name__
+            kind = (
+                str(inputs.dtype).removeprefix("torch.")
+                if isinstance(inputs, Tensor)
+                else type(inputs).__name__
+            )
             raise UserError(
                 f"regularization.input_noise={self.std:g}: the inputs are {kind}, and noise is only for real numbers. "
                 "Remove this option."
@@ -65,7 +71,9 @@ class WeightNoise(pl.Callback):
         self.seed = seed
         self._clean: list[tuple[Tensor, Tensor]] = []
 
-    def on_train_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch, batch_idx) -> None:
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch, batch_idx
+    ) -> None:
         if self._clean:
             return
         with torch.no_grad():

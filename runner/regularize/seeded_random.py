@@ -15,5 +15,11 @@ def normal_like(tensor: Tensor, *place: int | str) -> Tensor:
     """Standard normal numbers of the tensor's shape, drawn on the CPU so that they are equal on every device. For a
     tensor sharded over ranks, each rank gets its shard."""
     generator = torch.Generator().manual_seed(seed_of(*place))
-    noise = torch.randn(tensor.shape, generator=generator, dtype=torch.float32).to(tensor.device, tensor.dtype)
-    return distribute_tensor(noise, tensor.device_mesh, tensor.placements) if isinstance(tensor, DTensor) else noise
+    noise = torch.randn(tensor.shape, generator=generator, dtype=torch.float32).to(
+        tensor.device, tensor.dtype
+    )
+    return (
+        distribute_tensor(noise, tensor.device_mesh, tensor.placements)
+        if isinstance(tensor, DTensor)
+        else noise
+    )

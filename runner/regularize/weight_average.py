@@ -74,7 +74,9 @@ class WeightAverage(pl.Callback):
         share = 1 / (self.count + 1)
         if self.ema:
             share = 1 - min(self.ema, (1 + self.count) / (WARM_UP + self.count))
-        torch._foreach_lerp_(list(self.average.values()), [current[name].detach() for name in self.average], share)
+        torch._foreach_lerp_(
+            list(self.average.values()), [current[name].detach() for name in self.average], share
+        )
         self.count += 1
 
     # Its use

@@ -48,7 +48,10 @@ def sample_figures(data: Any) -> Iterator[tuple[str, Any]]:
     split = data.splits.get("train")
     if hasattr(split, "lengths"):
         lengths = {name: part.lengths for name, part in data.splits.items()}
-        yield "lengths", length_histogram(lengths, getattr(data, "max_length", None), "Lengths of the sequences")
+        yield (
+            "lengths",
+            length_histogram(lengths, getattr(data, "max_length", None), "Lengths of the sequences"),
+        )
     if split is None or len(data.facts.input_shape) != 3:
         return
     generator = torch.Generator().manual_seed(0)

@@ -34,7 +34,11 @@ def headlines(results: Mapping[str, Any]) -> dict[str, float]:
     """The monitored metric of a run on val and test, as far as it was measured."""
     name = monitored(results)
     keys = [f"{split}/{name}" for split in SPLITS]
-    return {key: results[key.partition("/")[0]][key] for key in keys if key in (results.get(key.partition("/")[0]) or {})}
+    return {
+        key: results[key.partition("/")[0]][key]
+        for key in keys
+        if key in (results.get(key.partition("/")[0]) or {})
+    }
 
 
 def mean_rows(results: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
@@ -45,7 +49,10 @@ def mean_rows(results: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
     name = monitored(results)
     names = list(dict.fromkeys(metric for found in means.values() for metric in found))
     names.sort(key=lambda metric: (metric != name, metric != "loss"))
-    rows = [[metric, *(with_std(means[split].get(metric), stds[split].get(metric)) for split in splits)] for metric in names]
+    rows = [
+        [metric, *(with_std(means[split].get(metric), stds[split].get(metric)) for split in splits)]
+        for metric in names
+    ]
     return ["metric", *splits], rows
 
 

@@ -44,7 +44,9 @@ def chosen_name(run: RunDir, config: dict[str, Any], group: str) -> str:
     return chosen.get(group) or config[group]["_target_"].rpartition(".")[2]
 
 
-def plan(run: RunDir, config: dict[str, Any], data: Any, task: Any, hardware: ResolvedHardware, resumed: Any) -> None:
+def plan(
+    run: RunDir, config: dict[str, Any], data: Any, task: Any, hardware: ResolvedHardware, resumed: Any
+) -> None:
     """What is about to run."""
     if not is_main_process():
         return
@@ -54,7 +56,9 @@ def plan(run: RunDir, config: dict[str, Any], data: Any, task: Any, hardware: Re
         f"{len(data.splits[s])} {s}" for s in ("train", "val", "test") if len(data.splits.get(s, ()))
     )
     trainable = sum(p.numel() for p in parameters if p.requires_grad)
-    trained = f", {count(trainable)} of them trained" if trainable < sum(p.numel() for p in parameters) else ""
+    trained = (
+        f", {count(trainable)} of them trained" if trainable < sum(p.numel() for p in parameters) else ""
+    )
     classes = f", {facts.num_classes} classes" if facts.num_classes else ""
     precision = {"32-true": "32-bit", "bf16-mixed": "bf16", "16-mixed": "fp16"}[hardware.precision]
     layout = ", channels-last" if hardware.channels_last else ""
@@ -82,7 +86,11 @@ def folds(run: RunDir, config: Any, plan: dict[str, Any]) -> None:
         "model": chosen_name(run, config, "model"),
         "folds": f"{len(plan['sizes'])} of {spread(plan['sizes'])} samples, cut by {plan['kind']}{groups}",
         "data": f"{plan['name']}: {sum(plan['sizes'])} samples are validated on"
-        + (f", {plan['num_test']} tested on in every fold" if plan["num_test"] else ", none is set apart for test"),
+        + (
+            f", {plan['num_test']} tested on in every fold"
+            if plan["num_test"]
+            else ", none is set apart for test"
+        ),
         "run": short_path(run.path),
     }
     console().print(plan_panel(lines))
@@ -124,7 +132,10 @@ def after_folds(run: RunDir, values: dict[str, Any]) -> list[tuple[str, str]]:
         (f"runner evaluate {name}/folds/0", "one fold's metrics again"),
         (f"runner compare {name} OTHER", "means beside those of another run"),
     ]
-    kept = (f"less {name}/{PREDICTIONS}", f"what was predicted of {values['num_predictions']} samples, each by its fold")
+    kept = (
+        f"less {name}/{PREDICTIONS}",
+        f"what was predicted of {values['num_predictions']} samples, each by its fold",
+    )
     return [kept, *commands] if values.get("num_predictions") else commands
 
 
@@ -133,7 +144,9 @@ def range_test(run: RunDir, composition: Any, values: dict[str, Any], words: lis
     way = (composition.config.get("lr_finder") or {}).get("suggestion", "steepest")
     out = console()
     out.print(suggestions_table(values["find_lr"], way), markup=False)
-    out.print(f"{values['step']} steps; {values['ended']}. {short_path(run.plots / 'lr_finder.png')}", markup=False)
+    out.print(
+        f"{values['step']} steps; {values['ended']}. {short_path(run.plots / 'lr_finder.png')}", markup=False
+    )
     rate = values["find_lr"].get(way)
     again = shlex.join(word for word in words if not word.startswith(("optimizer.lr=", "lr_finder.")))
     lr = "auto" if rate is None else f"{rate:.3g}"

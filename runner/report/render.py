@@ -19,6 +19,9 @@ def render(template: str, variables: Mapping[str, Any], folder: Path = FOLDER) -
         folder: of the template; it may build on those that stand here.
     """
     environment = Environment(
-        loader=FileSystemLoader([folder, FOLDER]), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+        loader=FileSystemLoader([folder, FOLDER]),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
     )
     return environment.get_template(template).render(variables)

@@ -18,7 +18,15 @@ from runner.report.summary import Summary, bare_metrics, summarize
 from runner.run.directory import RunDir
 from runner.run.folds import finished_folds, has_folds
 
-__all__ = ["STATE_STYLES", "compare_table", "next_commands", "plan_panel", "results_table", "runs_table", "suggestions_table"]
+__all__ = [
+    "STATE_STYLES",
+    "compare_table",
+    "next_commands",
+    "plan_panel",
+    "results_table",
+    "runs_table",
+    "suggestions_table",
+]
 
 FEW_CLASSES = 5
 """Up to this number, classes are listed individually."""
@@ -40,7 +48,11 @@ def results_table(results: Mapping[str, Any]) -> Shown:
     Args:
         results: as in ``results.json``; splits that are missing have no column.
     """
-    splits = {split: lowest_of_classes(bare_metrics(results[split])) for split in ("val", "test") if results.get(split)}
+    splits = {
+        split: lowest_of_classes(bare_metrics(results[split]))
+        for split in ("val", "test")
+        if results.get(split)
+    }
     best = results.get("best") or {}
     monitored = str(best.get("monitor") or "").partition("/")[2]
     names = list(dict.fromkeys(name for metrics in splits.values() for name in metrics))

@@ -157,7 +157,9 @@ def find_run(reference: str | Path, root: str | Path = "runs") -> RunDir:
         return partial[0]
     if partial:
         names = ", ".join(run.name for run in partial[-5:])
-        raise RunNotFoundError(f"{reference!r} matches {len(partial)} runs ({names} …); give more of the name.")
+        raise RunNotFoundError(
+            f"{reference!r} matches {len(partial)} runs ({names} …); give more of the name."
+        )
     near = difflib.get_close_matches(reference, [run.name for run in runs], n=3, cutoff=0.4)
     hint = f"Did you mean {', '.join(near)}?" if near else "`runner runs` lists them."
     raise RunNotFoundError(f"no run {reference!r} in {Path(root).absolute()}. {hint}")

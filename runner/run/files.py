@@ -10,7 +10,16 @@ import uuid
 from pathlib import Path
 from typing import Any
 
-__all__ = ["NO_ROOM", "cannot_write", "fsync_folder", "read_json", "remove", "replace_file", "write_json", "write_text"]
+__all__ = [
+    "NO_ROOM",
+    "cannot_write",
+    "fsync_folder",
+    "read_json",
+    "remove",
+    "replace_file",
+    "write_json",
+    "write_text",
+]
 
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)

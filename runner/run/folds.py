@@ -26,7 +26,9 @@ def folds_of(run: RunDir) -> list[RunDir]:
     """The folds that were started, in order."""
     folder = run.path / FOLDS
     found = [RunDir(path) for path in folder.iterdir() if path.name.isdigit()] if folder.is_dir() else []
-    return sorted((fold for fold in found if fold.config_path.is_file()), key=lambda fold: int(fold.path.name))
+    return sorted(
+        (fold for fold in found if fold.config_path.is_file()), key=lambda fold: int(fold.path.name)
+    )
 
 
 def has_folds(run: RunDir) -> bool:
@@ -58,7 +60,8 @@ def gather(results: dict[int, dict[str, Any]]) -> dict[str, Any]:
         "best": {"monitor": monitor, "value": mean(values)} if monitor and values else None,
         **{split: {name: mean(of_one) for name, of_one in found.items()} for split, found in metrics.items()},
         "std": {
-            split: {name: std(of_one) for name, of_one in found.items() if len(of_one) > 1} for split, found in metrics.items()
+            split: {name: std(of_one) for name, of_one in found.items() if len(of_one) > 1}
+            for split, found in metrics.items()
         },
         "by_fold": [{"fold": number} | result for number, result in results.items()],
         "step": sum(result["step"] for result in results.values()),

@@ -37,7 +37,9 @@ def absolute_paths(run: RunDir, config: dict[str, Any], given: Collection[str] =
     start = start_directory(run)
     if start is None or start == Path.cwd():
         return config
-    located = {key: with_absolute(config[key], key, start, given) for key in ("data", "weights") if config.get(key)}
+    located = {
+        key: with_absolute(config[key], key, start, given) for key in ("data", "weights") if config.get(key)
+    }
     return config | located
 
 

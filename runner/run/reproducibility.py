@@ -31,7 +31,9 @@ def differences_of_place(before: dict[str, Any], now: dict[str, Any]) -> list[st
     return lines
 
 
-def code_differences(before: dict | None, now: dict | None, diff_before: str | None, diff_now: str | None) -> list[str]:
+def code_differences(
+    before: dict | None, now: dict | None, diff_before: str | None, diff_now: str | None
+) -> list[str]:
     old, new = before or {}, now or {}
     lines = difference("code: revision", old.get("revision"), new.get("revision"))
     if bool(old.get("dirty")) != bool(new.get("dirty")) or (old.get("dirty") and diff_before != diff_now):
@@ -77,7 +79,9 @@ def compare_metrics(before: RunDir, now: RunDir) -> MetricsProof:
         proof.num_different += 1
         key = position[2]
         proof.largest[key] = max(proof.largest.get(key, 0.0), abs(old[position] - new[position]))
-    parted = [position for position in old if position not in new or not same_number(old[position], new[position])]
+    parted = [
+        position for position in old if position not in new or not same_number(old[position], new[position])
+    ]
     if parted:
         step, _, key, _ = parted[0]
         proof.first = f"step {step}: {key} {old[parted[0]]!r} → {new.get(parted[0], 'nothing')!r}"
@@ -100,7 +104,11 @@ def compare_results(before: RunDir, now: RunDir) -> list[str]:
     """One line for each value of ``results.json`` that differs, except times."""
     old, new = (flat(read_json(run.results_path, {})) for run in (before, now))
     keys = [key for key in {**old, **new} if not f".{key}".endswith(tuple(f".{name}" for name in IGNORED))]
-    return [f"{key}: {old.get(key)!r} → {new.get(key)!r}" for key in keys if not same_number(old.get(key), new.get(key))]
+    return [
+        f"{key}: {old.get(key)!r} → {new.get(key)!r}"
+        for key in keys
+        if not same_number(old.get(key), new.get(key))
+    ]
 
 
 def flat(value: Any, prefix: str = "") -> dict[str, Any]:

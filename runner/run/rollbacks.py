@@ -18,7 +18,12 @@ def read_roll_backs(run: RunDir) -> list[dict[str, Any]]:
 
 
 def add_roll_back(run: RunDir, reason: str, checkpoint: str | None, lr_factor: float) -> None:
-    entry = {"reason": reason, "checkpoint": checkpoint, "lr_factor": lr_factor, "time": round(time.time(), 3)}
+    entry = {
+        "reason": reason,
+        "checkpoint": checkpoint,
+        "lr_factor": lr_factor,
+        "time": round(time.time(), 3),
+    }
     write_json(run.path / "roll_backs.json", [*read_roll_backs(run), entry], durable=True)
 
 

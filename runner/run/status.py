@@ -12,7 +12,16 @@ from runner.errors import UserError
 from runner.run.directory import RunDir
 from runner.run.files import read_json, write_json
 
-__all__ = ["SILENT_S", "State", "Status", "is_untouched", "process_started_at", "read_status", "reject_running", "write_status"]
+__all__ = [
+    "SILENT_S",
+    "State",
+    "Status",
+    "is_untouched",
+    "process_started_at",
+    "read_status",
+    "reject_running",
+    "write_status",
+]
 
 SILENT_S = 300
 """Seconds without a sign of life after which a run on another machine is lost. Clocks may differ by less than this."""

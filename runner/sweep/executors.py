@@ -28,7 +28,9 @@ def make_executor(sweep: SweepDir, config: dict[str, Any], varied: Iterable[str]
         from runner.sweep.on_slurm import SlurmExecutor
 
         return SlurmExecutor(config)
-    same_data = not of_all_folds(config) and not any(key.partition(".")[0] in ("data", "seed") for key in varied)
+    same_data = not of_all_folds(config) and not any(
+        key.partition(".")[0] in ("data", "seed") for key in varied
+    )
     return Pool(targets_of(config), sweep.logs / "server.log", config["data"] if same_data else None)
 
 

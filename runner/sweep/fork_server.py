@@ -109,7 +109,9 @@ class Server:
             if ended in trials:
                 trial = trials.pop(ended)
                 del self.pids[trial]
-                end_orphans(set(self.pids.values()))  # no other process may write where the next attempt starts
+                end_orphans(
+                    set(self.pids.values())
+                )  # no other process may write where the next attempt starts
                 self.tell({"trial": trial, "ended": os.waitstatus_to_exitcode(status)})
 
     def tell(self, message: dict[str, Any]) -> None:

@@ -35,7 +35,9 @@ class SweepView:
         max_epochs: of a trial.
     """
 
-    def __init__(self, book: TrialQueue, metrics: Sequence[str], console: Console, max_epochs: int | None = None):
+    def __init__(
+        self, book: TrialQueue, metrics: Sequence[str], console: Console, max_epochs: int | None = None
+    ):
         self.book = book
         self.metrics = list(metrics)
         self.console = console

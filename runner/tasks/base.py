@@ -94,7 +94,9 @@ class Task(LightningModule):
         self._loss_sum: Tensor | None = None
         self._loss_count: Tensor | int = 0
 
-    def choose_monitor(self, monitor: str | None = None, monitor_mode: Literal["min", "max"] | None = None) -> None:
+    def choose_monitor(
+        self, monitor: str | None = None, monitor_mode: Literal["min", "max"] | None = None
+    ) -> None:
         """Selects the monitored metric; None keeps the task's own."""
         if monitor is not None:
             self.monitor = monitor
@@ -273,11 +275,17 @@ class Task(LightningModule):
             metrics[f"{split}/loss"] = self.split_loss()
         self._loss_sum, self._loss_count = None, 0
         if self.collect:
-            self.outputs[split] = join(in_order(gather_to_rank0(by_batch(self._collected, self._ends_of_batches))))
+            self.outputs[split] = join(
+                in_order(gather_to_rank0(by_batch(self._collected, self._ends_of_batches)))
+            )
             self._collected = []
         self._ends_of_batches = []
         self.log_dict(metrics, logger=False)
-        if self.trainer.logger is not None and not self.trainer.sanity_checking and self.trainer.state.fn == "fit":
+        if (
+            self.trainer.logger is not None
+            and not self.trainer.sanity_checking
+            and self.trainer.state.fn == "fit"
+        ):
             self.trainer.logger.log_metrics(metrics, step=self.trainer.global_step)
 
     def configure_optimizers(self) -> Any:

@@ -70,7 +70,9 @@ class BoxAveragePrecision(Metric):
         self.targets.append(flat(index, targets, ("labels", "area", "iscrowd")))
 
     def compute(self) -> BoxScores:
-        return score_boxes(joined(self.images), joined(self.preds, 7), joined(self.targets, 8), self.num_classes)
+        return score_boxes(
+            joined(self.images), joined(self.preds, 7), joined(self.targets, 8), self.num_classes
+        )
 
 
 def precision(device: torch.device) -> torch.dtype:
@@ -108,16 +110,23 @@ def score_boxes(images: np.ndarray, preds: np.ndarray, targets: np.ndarray, num_
         for number, row in enumerate(targets.tolist(), 1)
     ]
     found = [
-        {"id": number, "area": (row[3] - row[1]) * (row[4] - row[2]), "iscrowd": 0, "score": row[6]} | entry(row)
+        {"id": number, "area": (row[3] - row[1]) * (row[4] - row[2]), "iscrowd": 0, "score": row[6]}
+        | entry(row)
         for number, row in enumerate(preds[order].tolist(), 1)
     ]
     with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints its progress
-        evaluation = COCOeval(as_coco(images, truth, num_classes), as_coco(images, found, num_classes), "bbox")
+        evaluation = COCOeval(
+            as_coco(images, truth, num_classes), as_coco(images, found, num_classes), "bbox"
+        )
         evaluation.evaluate()
         evaluation.accumulate()
         evaluation.summarize()
-    precision = np.where(evaluation.eval["precision"] < 0, np.nan, evaluation.eval["precision"])[:, :, :, 0, -1]
-    statistics = {name: float(value) for name, value in zip(STATISTICS, evaluation.stats, strict=True) if value >= 0}
+    precision = np.where(evaluation.eval["precision"] < 0, np.nan, evaluation.eval["precision"])[
+        :, :, :, 0, -1
+    ]
+    statistics = {
+        name: float(value) for name, value in zip(STATISTICS, evaluation.stats, strict=True) if value >= 0
+    }
     return BoxScores(statistics, class_mean(precision), class_mean(precision[:1]), precision)
 
 

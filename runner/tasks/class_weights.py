@@ -41,6 +41,8 @@ def class_weights(
     else:
         weights = torch.tensor(list(kind), dtype=torch.float64)
     if len(weights) != len(counts):
-        raise UserError(f"task.class_weights: {len(weights)} weights for {len(counts)} classes; expected one per class.")
+        raise UserError(
+            f"task.class_weights: {len(weights)} weights for {len(counts)} classes; expected one per class."
+        )
     weights = weights**power
     return (weights * numbers.sum() / (weights * numbers).sum()).float()

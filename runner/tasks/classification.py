@@ -68,7 +68,14 @@ class ClassificationTask(Task):
     }  # fmt: skip
     train_metric_modes: ClassVar = {"epoch_loss": "min", "accuracy": "max"}
     served_as = "probability of each class"
-    refused_losses: ClassVar = (nn.MSELoss, nn.L1Loss, nn.HuberLoss, nn.SmoothL1Loss, nn.BCEWithLogitsLoss, nn.BCELoss)
+    refused_losses: ClassVar = (
+        nn.MSELoss,
+        nn.L1Loss,
+        nn.HuberLoss,
+        nn.SmoothL1Loss,
+        nn.BCEWithLogitsLoss,
+        nn.BCELoss,
+    )
 
     def __init__(
         self,
@@ -90,7 +97,9 @@ class ClassificationTask(Task):
             self.loss = one_a_sample(self.loss)
         self.register_buffer("weights", weights, persistent=False)
         num_classes = len(self.class_names)
-        self.metrics = nn.ModuleDict({f"{split}_metrics": make_metrics(num_classes) for split in ("val", "test")})
+        self.metrics = nn.ModuleDict(
+            {f"{split}_metrics": make_metrics(num_classes) for split in ("val", "test")}
+        )
         self.class_f1 = nn.ModuleDict({split: ClassF1(num_classes) for split in ("val", "test")})
         self._num_correct: Tensor | None = None
         self._num_seen = 0
@@ -201,14 +210,22 @@ class ClassificationTask(Task):
             probabilities = {name: round(value, 6) for value, name in ranked[:NAMED_CLASSES]}
             chosen = self.choose(row)
             rows.append(
-                {"class": self.class_names[chosen], "confidence": round(row[chosen], 6), "probs": probabilities}
+                {
+                    "class": self.class_names[chosen],
+                    "confidence": round(row[chosen], 6),
+                    "probs": probabilities,
+                }
             )
         return rows
 
     def evaluated_rows(self, outputs: dict[str, Any]) -> list[dict[str, Any]]:
         names, probs = self.class_names, self.probs_of(outputs["logits"]).tolist()
         return [
-            {"target": names[target], "prediction": names[self.choose(row)], "probs": dict(zip(names, row, strict=True))}
+            {
+                "target": names[target],
+                "prediction": names[self.choose(row)],
+                "probs": dict(zip(names, row, strict=True)),
+            }
             for target, row in zip(outputs["targets"].tolist(), probs, strict=True)
         ]
 
@@ -250,7 +267,9 @@ class BinaryClassificationTask(ClassificationTask):
         tuned_for: Score = "f1",
     ):
         loss = loss if loss is not None else nn.BCEWithLogitsLoss()
-        super().__init__(model, optimizer, scheduler, loss, class_names, class_counts, class_weights, weight_power)
+        super().__init__(
+            model, optimizer, scheduler, loss, class_names, class_counts, class_weights, weight_power
+        )
         self.tuned_for = tuned_for if threshold == "auto" else None
         value = torch.tensor(0.5 if threshold == "auto" else threshold)
         self.register_buffer("threshold", value, persistent=threshold == "auto")

@@ -39,8 +39,14 @@ def classification_figures(
     counts = count_confusion(targets, preds, len(names))
     yield f"{split}_confusion", confusion_matrix(counts, names, f"Confusion matrix ({split})")
     yield f"{split}_class_scores", class_scores(counts, names, f"Scores by class ({split})")
-    yield f"{split}_calibration", reliability_diagram(confidences, preds == targets, title=f"Calibration ({split})")
-    yield f"{split}_precision_recall", precision_recall_roc(probs, targets, names, f"Precision, recall, ROC ({split})")
+    yield (
+        f"{split}_calibration",
+        reliability_diagram(confidences, preds == targets, title=f"Calibration ({split})"),
+    )
+    yield (
+        f"{split}_precision_recall",
+        precision_recall_roc(probs, targets, names, f"Precision, recall, ROC ({split})"),
+    )
     yield from wrong_figure(split, data, names, targets, preds, confidences, probs, index)
     if tuple(data.facts.input_shape) == (2,) and not data.facts.extra.get("vocab_size"):
         yield f"{split}_boundary", boundary_figure(task, split, data)
@@ -55,7 +61,9 @@ def wrong_figure(split, data, names, targets, preds, confidences, probs, index) 
         texts = [data.text_of(split, i) for i in sample_ids]
         sample_names = [data.sample_name(split, i) for i in sample_ids]
         title = f"Most wrong predictions ({split})"
-        figure = most_wrong_texts(texts, sample_names, targets[chosen], preds[chosen], confidences[chosen], names, title)
+        figure = most_wrong_texts(
+            texts, sample_names, targets[chosen], preds[chosen], confidences[chosen], names, title
+        )
         yield f"{split}_most_wrong", figure
     if len(chosen) == 0 or len(data.facts.input_shape) != 3:
         return

@@ -29,7 +29,9 @@ def next_log_probs(model: Any, tokens: Tensor, memory: Any, state: Any) -> tuple
 
 def writable(logits: Tensor) -> Tensor:
     """Returns log-probabilities ``(…, K)`` over the tokens that a text may contain; all others get -inf."""
-    return logits.float().index_fill(-1, torch.tensor(NEVER, device=logits.device), -torch.inf).log_softmax(-1)
+    return (
+        logits.float().index_fill(-1, torch.tensor(NEVER, device=logits.device), -torch.inf).log_softmax(-1)
+    )
 
 
 def log_probs_of(model: Any, source: Tensor, tokens: Tensor) -> Tensor:

@@ -104,13 +104,17 @@ class DetectionTask(Task):
         preds, targets = self(batch["inputs"]), batch["targets"]
         self.metrics[f"{split}_metrics"].update(batch["index"], preds, targets)
         if self.collect:
-            self._collected.append({"preds": to_cpu(preds), "targets": to_cpu(targets), "index": to_cpu(batch["index"])})
+            self._collected.append(
+                {"preds": to_cpu(preds), "targets": to_cpu(targets), "index": to_cpu(batch["index"])}
+            )
 
     def eval_step(self, batch: dict[str, Any]) -> StepOutput:
         """Computes the losses of evaluation images, with the detector temporarily in training mode except for its norms
         and dropout. Crowds are ignored, as in training."""
         images = batch["inputs"]
-        targets = [without_crowd(image, target)[1] for image, target in zip(images, batch["targets"], strict=True)]
+        targets = [
+            without_crowd(image, target)[1] for image, target in zip(images, batch["targets"], strict=True)
+        ]
         with giving_losses(self.model):
             return self.step({"inputs": images, "targets": targets})
 
@@ -144,7 +148,11 @@ class DetectionTask(Task):
         """Returns up to 100 boxes per image, padded with -1: ``(N, 100, 6)``."""
         rows = []
         for pred in outputs["preds"]:
-            columns = [pred["boxes"], pred["scores"][:, None], pred["labels"][:, None].to(pred["boxes"].dtype)]
+            columns = [
+                pred["boxes"],
+                pred["scores"][:, None],
+                pred["labels"][:, None].to(pred["boxes"].dtype),
+            ]
             boxes = torch.cat(columns, 1)[:MAX_SERVED]
             rows.append(nn.functional.pad(boxes, (0, 0, 0, MAX_SERVED - len(boxes)), value=-1.0))
         return torch.stack(rows)
@@ -157,9 +165,15 @@ class DetectionTask(Task):
     def rows(self, outputs: dict[str, Any]) -> list[dict[str, Any]]:
         rows = []
         for pred in map(self.sure, to_cpu(outputs["preds"])):
-            columns = zip(pred["labels"].tolist(), pred["scores"].tolist(), pred["boxes"].tolist(), strict=True)
+            columns = zip(
+                pred["labels"].tolist(), pred["scores"].tolist(), pred["boxes"].tolist(), strict=True
+            )
             boxes = [
-                {"class": self.class_names[label], "score": round(score, 4), "box": [round(side, 1) for side in box]}
+                {
+                    "class": self.class_names[label],
+                    "score": round(score, 4),
+                    "box": [round(side, 1) for side in box],
+                }
                 for label, score, box in columns
             ]
             rows.append({"found": in_words([box["class"] for box in boxes]), "boxes": boxes})

@@ -21,11 +21,14 @@ def detection_figures(task: Any, split: str, data: Any) -> Iterator[tuple[str, A
     outputs, scores = task.outputs[split], task.scores[split]
     names = task.class_names
     yield f"{split}_boxes", pair_figure(task, split, data)
-    labels = np.concatenate([target["labels"].numpy()[~target["iscrowd"].numpy()] for target in outputs["targets"]])
+    labels = np.concatenate(
+        [target["labels"].numpy()[~target["iscrowd"].numpy()] for target in outputs["targets"]]
+    )
     counts = np.bincount(labels, minlength=len(names))
     title = f"Average precision by class ({split})"
-    yield f"{split}_average_precision", average_precision_bars(
-        scores.class_map, scores.class_map_50, counts, names, title
+    yield (
+        f"{split}_average_precision",
+        average_precision_bars(scores.class_map, scores.class_map_50, counts, names, title),
     )
     title = f"Precision and recall of boxes ({split})"
     yield f"{split}_precision_recall", box_precision_recall(scores.precision, names, title)

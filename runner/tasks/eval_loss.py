@@ -17,7 +17,9 @@ def without_smoothing(loss: object) -> Iterator[None]:
     Smoothing regularizes training, but would distort the loss as a measure of quality.
     """
     modules = loss.modules() if isinstance(loss, nn.Module) else ()
-    smoothed = [(module, module.label_smoothing) for module in modules if getattr(module, "label_smoothing", 0)]
+    smoothed = [
+        (module, module.label_smoothing) for module in modules if getattr(module, "label_smoothing", 0)
+    ]
     try:
         for module, _ in smoothed:
             module.label_smoothing = 0.0

@@ -36,9 +36,12 @@ def forecasting_figures(task: Any, split: str, data: Any) -> Iterator[tuple[str,
         yield f"{split}_forecasts{suffix}", forecast_panels(panels, name, f"Forecasts of {name} ({split})")
     std = (outputs["std"] if "std" in outputs else task.target_std).cpu().numpy()
     errors = {"model": (preds - targets) / std, "seasonal naive": (naive - targets) / std}
-    yield f"{split}_horizon", error_by_horizon(
-        {name: np.sqrt(np.nanmean(error**2, axis=(0, 2))) for name, error in errors.items()},
-        f"Error of each step ({split})",
+    yield (
+        f"{split}_horizon",
+        error_by_horizon(
+            {name: np.sqrt(np.nanmean(error**2, axis=(0, 2))) for name, error in errors.items()},
+            f"Error of each step ({split})",
+        ),
     )
 
 

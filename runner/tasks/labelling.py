@@ -42,7 +42,14 @@ class LabellingTask(Task):
     mode = "max"
     metric_modes: ClassVar = {"loss": "min", "accuracy": "max", "f1_macro": "max", "sequence_accuracy": "max"}
     served_as = "probability of each class at each step: (N, steps, classes)"
-    refused_losses: ClassVar = (nn.MSELoss, nn.L1Loss, nn.HuberLoss, nn.SmoothL1Loss, nn.BCEWithLogitsLoss, nn.BCELoss)
+    refused_losses: ClassVar = (
+        nn.MSELoss,
+        nn.L1Loss,
+        nn.HuberLoss,
+        nn.SmoothL1Loss,
+        nn.BCEWithLogitsLoss,
+        nn.BCELoss,
+    )
 
     def __init__(
         self,
@@ -55,14 +62,18 @@ class LabellingTask(Task):
         super().__init__(model, optimizer, scheduler)
         self.loss = loss if loss is not None else nn.CrossEntropyLoss()
         self.class_names = [str(name) for name in class_names]
-        self.metrics = nn.ModuleDict({f"{split}_metrics": make_metrics(len(class_names)) for split in ("val", "test")})
+        self.metrics = nn.ModuleDict(
+            {f"{split}_metrics": make_metrics(len(class_names)) for split in ("val", "test")}
+        )
         self.class_f1 = nn.ModuleDict({split: ClassF1(len(class_names)) for split in ("val", "test")})
         self.whole = nn.ModuleDict({split: MeanMetric() for split in ("val", "test")})
 
     @classmethod
     def adapt(cls, facts: Facts) -> Facts:
         if facts.task != "labelling":
-            raise DataError(f"{facts.name} has no class for each step: its task is {facts.task}. Use task={facts.task}.")
+            raise DataError(
+                f"{facts.name} has no class for each step: its task is {facts.task}. Use task={facts.task}."
+            )
         return facts
 
     @classmethod
@@ -111,7 +122,10 @@ class LabellingTask(Task):
             return
         preds, targets = torch.cat(outputs["steps"], 1).numpy()
         counts = count_confusion(targets, preds, len(self.class_names))
-        yield f"{split}_confusion", confusion_matrix(counts, self.class_names, f"Confusion matrix of steps ({split})")
+        yield (
+            f"{split}_confusion",
+            confusion_matrix(counts, self.class_names, f"Confusion matrix of steps ({split})"),
+        )
         yield f"{split}_class_scores", class_scores(counts, self.class_names, f"Scores by class ({split})")
         lengths = np.array([steps.shape[1] for steps in outputs["steps"]])
         right = np.array([float((steps[0] == steps[1]).float().mean()) for steps in outputs["steps"]])

@@ -54,13 +54,19 @@ class LanguageTask(Task):
         self._ahead: list[Any] = []
         self._eval_state: Any = None
         self.sums = nn.ModuleDict(
-            {f"{split}_{name}": SumMetric() for split in ("val", "test") for name in ("nats", "tokens", "chars")}
+            {
+                f"{split}_{name}": SumMetric()
+                for split in ("val", "test")
+                for name in ("nats", "tokens", "chars")
+            }
         ).double()
 
     @classmethod
     def adapt(cls, facts: Facts) -> Facts:
         if facts.task != "language":
-            raise DataError(f"{facts.name} is not a running text: its task is {facts.task}. Use task={facts.task}.")
+            raise DataError(
+                f"{facts.name} is not a running text: its task is {facts.task}. Use task={facts.task}."
+            )
         return facts
 
     @classmethod
@@ -91,12 +97,16 @@ class LanguageTask(Task):
 
     def step(self, batch: dict[str, Any], state: Any = None, label_smoothing: float = 0.0) -> StepOutput:
         logits, state = self.model(batch["inputs"], state, True)
-        loss = cross_entropy(logits.float().flatten(0, 1), batch["targets"].flatten(), label_smoothing=label_smoothing)
+        loss = cross_entropy(
+            logits.float().flatten(0, 1), batch["targets"].flatten(), label_smoothing=label_smoothing
+        )
         return StepOutput(loss, {"state": detached(state)})
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
         begin, end, count = batch.get("rows") or (0, len(batch["inputs"]), len(batch["inputs"]))
-        carried = None if batch["first"] else zipped(lambda whole: whole[:, begin:end].contiguous(), self.carried)
+        carried = (
+            None if batch["first"] else zipped(lambda whole: whole[:, begin:end].contiguous(), self.carried)
+        )
         step = self.step(batch, carried, self.label_smoothing)
         self._ahead = [*(self._ahead if begin else ()), step.outputs["state"]]
         if end == count:  # last micro-batch: join the states of all streams
@@ -106,7 +116,9 @@ class LanguageTask(Task):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Saves the states of the streams of all ranks, in rank order."""
         parts = all_gather(moved(self.carried, "cpu"))
-        checkpoint["carried_state"] = None if parts[0] is None else zipped(lambda *same: torch.cat(same, 1), *parts)
+        checkpoint["carried_state"] = (
+            None if parts[0] is None else zipped(lambda *same: torch.cat(same, 1), *parts)
+        )
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         state = checkpoint.get("carried_state")

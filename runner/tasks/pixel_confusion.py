@@ -41,7 +41,9 @@ class PixelConfusion(Metric):
 
     def __init__(self, num_classes: int):
         super().__init__()
-        self.add_state("counts", torch.zeros(num_classes, num_classes, dtype=torch.long), dist_reduce_fx="sum")
+        self.add_state(
+            "counts", torch.zeros(num_classes, num_classes, dtype=torch.long), dist_reduce_fx="sum"
+        )
 
     def update(self, counts: Tensor) -> None:
         """Adds the matrices of a batch, ``(N, K, K)``."""

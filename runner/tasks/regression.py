@@ -69,7 +69,9 @@ class RegressionTask(Task):
         self.is_far = is_far(*self.exact)
         self.register_load_state_dict_post_hook(keep_loaded_statistics)
         num_targets = len(self.target_names)
-        self.metrics = nn.ModuleDict({f"{split}_metrics": make_metrics(num_targets) for split in ("val", "test")})
+        self.metrics = nn.ModuleDict(
+            {f"{split}_metrics": make_metrics(num_targets) for split in ("val", "test")}
+        )
 
     @classmethod
     def default_monitor(cls, data: dict[str, Any]) -> tuple[str, Literal["min", "max"]]:
@@ -162,7 +164,9 @@ def keep_loaded_statistics(task: RegressionTask, _: Any) -> None:
     """Replaces the statistics by those of a checkpoint; if both are equal in float32, keeps the float64 ones."""
     for index, loaded in enumerate((task.target_mean, task.target_std)):
         if not torch.equal(loaded.float().cpu(), task.exact[index].float()):
-            task.exact = tuple(loaded.double().cpu() if number == index else old for number, old in enumerate(task.exact))
+            task.exact = tuple(
+                loaded.double().cpu() if number == index else old for number, old in enumerate(task.exact)
+            )
     task.is_far = is_far(*task.exact)
 
 

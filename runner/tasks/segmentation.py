@@ -43,7 +43,14 @@ class SegmentationTask(Task):
     mode = "max"
     metric_modes: ClassVar = {"loss": "min", "mean_iou": "max", "mean_dice": "max", "pixel_accuracy": "max"}
     served_as = "probability of each class at each pixel: (N, classes, height, width)"
-    refused_losses: ClassVar = (nn.MSELoss, nn.L1Loss, nn.HuberLoss, nn.SmoothL1Loss, nn.BCEWithLogitsLoss, nn.BCELoss)
+    refused_losses: ClassVar = (
+        nn.MSELoss,
+        nn.L1Loss,
+        nn.HuberLoss,
+        nn.SmoothL1Loss,
+        nn.BCEWithLogitsLoss,
+        nn.BCELoss,
+    )
 
     def __init__(
         self,
@@ -63,7 +70,9 @@ class SegmentationTask(Task):
         self.counts: dict[str, Tensor] = {}
         self._mask_sums: Tensor | None = None
         num_classes = len(self.class_names)
-        self.metrics = nn.ModuleDict({f"{split}_pixels": PixelConfusion(num_classes) for split in ("val", "test")})
+        self.metrics = nn.ModuleDict(
+            {f"{split}_pixels": PixelConfusion(num_classes) for split in ("val", "test")}
+        )
 
     @classmethod
     def adapt(cls, facts: Facts) -> Facts:
@@ -74,7 +83,9 @@ class SegmentationTask(Task):
     @classmethod
     def check_model(cls, model: nn.Module, facts: Facts) -> None:
         name, shape = type(model).__name__, tuple(facts.input_shape)
-        got = shape_of(run_on_zeros(model, shape, "images", "Choose a model for such images, or change data.crop_size."))
+        got = shape_of(
+            run_on_zeros(model, shape, "images", "Choose a model for such images, or change data.crop_size.")
+        )
         wanted = (1, facts.num_outputs, *shape[1:])
         if got != wanted:
             raise UserError(
@@ -128,7 +139,9 @@ class SegmentationTask(Task):
             return step
         logits, targets = step.outputs["logits"].float(), batch["targets"]
         with without_smoothing(self.loss):
-            losses = torch.stack([self.loss(*pair) for pair in zip(logits.split(1), targets.split(1), strict=True)])
+            losses = torch.stack(
+                [self.loss(*pair) for pair in zip(logits.split(1), targets.split(1), strict=True)]
+            )
         counts = torch.stack([self.loss_denominator({"targets": target}) for target in targets.split(1)])
         return StepOutput((counts * losses).sum() / counts.sum().clamp_min(1), step.outputs)
 
@@ -147,7 +160,9 @@ class SegmentationTask(Task):
         return float(self.loss.of_sums(whole.view(sums.shape)))
 
     def summed_loss(self, batch: dict[str, Any]) -> tuple[Tensor, Tensor | int]:
-        sums, counts = zip(*(super(SegmentationTask, self).summed_loss(part) for part in of_one_size(batch)), strict=True)
+        sums, counts = zip(
+            *(super(SegmentationTask, self).summed_loss(part) for part in of_one_size(batch)), strict=True
+        )
         return sum(sums), sum(counts)
 
     def loss_over(self, batches: Iterable[dict[str, Any]]) -> float:

@@ -22,14 +22,23 @@ def segmentation_figures(task: Any, split: str, data: Any) -> Iterator[tuple[str
     """Yields the figures of one evaluated split. Masks are not kept during evaluation, so those shown are predicted
     again."""
     counts, names = task.counts[split].long().numpy(), task.class_names
-    yield f"{split}_confusion", confusion_matrix(counts, names, f"Confusion of pixels ({split})", cells="shares")
+    yield (
+        f"{split}_confusion",
+        confusion_matrix(counts, names, f"Confusion of pixels ({split})", cells="shares"),
+    )
     yield f"{split}_class_iou", class_iou_bars(counts, names, f"IoU by class ({split})")
     iou, index = task.outputs[split]["image_iou"], task.outputs[split]["index"]
     defined = (~iou.isnan()).nonzero().flatten()
     worst = defined[iou[defined].argsort(stable=True)][:NUM_SHOWN]
     drawn = torch.randperm(len(iou), generator=torch.Generator().manual_seed(0))[:NUM_SHOWN]
-    yield f"{split}_worst_masks", overlays(task, split, data, index[worst], iou[worst], f"Worst masks ({split})")
-    yield f"{split}_random_masks", overlays(task, split, data, index[drawn], iou[drawn], f"Masks ({split}), at random")
+    yield (
+        f"{split}_worst_masks",
+        overlays(task, split, data, index[worst], iou[worst], f"Worst masks ({split})"),
+    )
+    yield (
+        f"{split}_random_masks",
+        overlays(task, split, data, index[drawn], iou[drawn], f"Masks ({split}), at random"),
+    )
 
 
 def overlays(task: Any, split: str, data: Any, index: Tensor, iou: Tensor, title: str) -> Any:

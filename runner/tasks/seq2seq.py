@@ -59,7 +59,9 @@ class Seq2SeqTask(Task):
     @classmethod
     def adapt(cls, facts: Facts) -> Facts:
         if facts.task != "seq2seq":
-            raise DataError(f"{facts.name} contains no pairs of sequences: its task is {facts.task}. Use task={facts.task}.")
+            raise DataError(
+                f"{facts.name} contains no pairs of sequences: its task is {facts.task}. Use task={facts.task}."
+            )
         return facts
 
     @classmethod
@@ -82,7 +84,10 @@ class Seq2SeqTask(Task):
         targets = batch["targets"]
         logits = self.model(batch["inputs"], targets[:, :-1])
         loss = cross_entropy(
-            logits.float().flatten(0, 1), targets[:, 1:].flatten(), ignore_index=PAD, label_smoothing=label_smoothing
+            logits.float().flatten(0, 1),
+            targets[:, 1:].flatten(),
+            ignore_index=PAD,
+            label_smoothing=label_smoothing,
         )
         return StepOutput(loss, {})
 
@@ -118,7 +123,9 @@ class Seq2SeqTask(Task):
         for name, key in (("greedy", "bleu"), ("beam", "bleu_beam")):
             if name in decoded:
                 values[key] = corpus_bleu(decoded[name], [decoded["reference"]]).score
-        same = sum(text == reference for text, reference in zip(decoded["greedy"], decoded["reference"], strict=True))
+        same = sum(
+            text == reference for text, reference in zip(decoded["greedy"], decoded["reference"], strict=True)
+        )
         return values | {"exact_match": same / len(decoded["reference"])}
 
     def figures(self, split: str, data: Any) -> Iterator[tuple[str, Any]]:
@@ -147,5 +154,6 @@ class Seq2SeqTask(Task):
 
     def rows(self, outputs: dict[str, Any]) -> list[dict[str, Any]]:
         return [
-            {"text": text, "greedy": greedy} for text, greedy in zip(outputs["text"], outputs["greedy"], strict=True)
+            {"text": text, "greedy": greedy}
+            for text, greedy in zip(outputs["text"], outputs["greedy"], strict=True)
         ]

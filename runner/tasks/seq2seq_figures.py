@@ -45,4 +45,8 @@ def attention_of(task: Any, data: Any, ids: torch.Tensor) -> tuple[list[str], li
     _, _, attention = task.model.decode(tokens, memory, state)
     task.train(was_training)
     target_tokens = [data.token(number, "target") for number in [*generated, END]]
-    return [data.token(number, "source") for number in ids.tolist()], target_tokens, attention[0].float().cpu().numpy()
+    return (
+        [data.token(number, "source") for number in ids.tolist()],
+        target_tokens,
+        attention[0].float().cpu().numpy(),
+    )

@@ -25,7 +25,10 @@ def best_threshold(probs: Tensor, targets: Tensor, score: Score) -> float:
     positives, negatives = targets.sum(), (1 - targets).sum()
     if not positives or not negatives:
         return 0.5
-    hits, alarms = targets.cumsum(0), (1 - targets).cumsum(0)  # if the first 1, 2, … samples are predicted positive
+    hits, alarms = (
+        targets.cumsum(0),
+        (1 - targets).cumsum(0),
+    )  # if the first 1, 2, … samples are predicted positive
     scores = {
         "f1": 2 * hits / (hits + alarms + positives),
         "balanced_accuracy": (hits / positives + 1 - alarms / negatives) / 2,

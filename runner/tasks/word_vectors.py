@@ -54,7 +54,9 @@ class WordVectorsTask(Task):
     @classmethod
     def adapt(cls, facts: Facts) -> Facts:
         if facts.task != "word_vectors":
-            raise DataError(f"{facts.name} contains no pairs of words: its task is {facts.task}. Use task={facts.task}.")
+            raise DataError(
+                f"{facts.name} contains no pairs of words: its task is {facts.task}. Use task={facts.task}."
+            )
         return facts
 
     @classmethod
@@ -69,7 +71,9 @@ class WordVectorsTask(Task):
         truth[:, 0] = 1.0
         each = binary_cross_entropy_with_logits(logits, truth, reduction="none").sum(1)
         hits = (logits[:, :1] > logits[:, 1:]).all(1)
-        return StepOutput((batch["pair_weight"] * each).mean(), {"hits": hits.detach(), "counts": batch["pair_weight"] > 0})
+        return StepOutput(
+            (batch["pair_weight"] * each).mean(), {"hits": hits.detach(), "counts": batch["pair_weight"] > 0}
+        )
 
     def update_metrics(self, outputs: dict[str, Any], split: str) -> None:
         counts = outputs["counts"]

@@ -96,7 +96,10 @@ def log_torch_model(
     module = module.cpu().eval()
     free_dims = (0, *getattr(module, "any_size_dims", ()))
     # A dimension of size one is traced as a constant: two samples, of two steps, keep these sizes free.
-    shape = [2 if dim == 0 else max(size, 2) if dim in free_dims else size for dim, size in enumerate(example.shape)]
+    shape = [
+        2 if dim == 0 else max(size, 2) if dim in free_dims else size
+        for dim, size in enumerate(example.shape)
+    ]
     dtype = np.float64 if example.dtype == np.float64 else np.float32
     example = np.ascontiguousarray(np.resize(example, shape), dtype=dtype)
     with torch.no_grad():
@@ -125,7 +128,9 @@ def signature_of(
     from mlflow.types import Schema, TensorSpec
 
     def spec(one: np.ndarray, other: np.ndarray) -> Schema:
-        sizes = [size if size == another else -1 for size, another in zip(one.shape, other.shape, strict=True)]
+        sizes = [
+            size if size == another else -1 for size, another in zip(one.shape, other.shape, strict=True)
+        ]
         return Schema([TensorSpec(np.dtype(one.dtype), sizes)])
 
     return ModelSignature(inputs=spec(example, longer), outputs=spec(outputs, longer_outputs))

@@ -65,12 +65,18 @@ def execute(
 
 
 def run_attempts(
-    run: RunDir, callbacks: Sequence[Callback], process_info: ProcessInfo, heartbeat: Heartbeat, data: DataModule | None
+    run: RunDir,
+    callbacks: Sequence[Callback],
+    process_info: ProcessInfo,
+    heartbeat: Heartbeat,
+    data: DataModule | None,
 ) -> dict[str, Any]:
     """Repeats the training after each rollback until it finishes."""
     while True:
         try:
-            return Execution(run, OmegaConf.load(run.config_path), callbacks, process_info, heartbeat, data).results()
+            return Execution(
+                run, OmegaConf.load(run.config_path), callbacks, process_info, heartbeat, data
+            ).results()
         except RollBack as error:
             data = None
             roll_back(run, error, process_info)

@@ -11,6 +11,7 @@ from runner.errors import UserError
 
 __all__ = ["check_batch_counts", "loader_length"]
 
+
 def check_batch_counts(data: DataModule, config: dict[str, Any]) -> None:
     """
     Args:
@@ -48,7 +49,9 @@ def num_samples(data: DataModule, split: str) -> int:
 
 def loader_length(data: DataModule, split: str) -> int | None:
     """Number of batches in one epoch of a split; None if the loader has no length."""
-    loader = {"train": data.train_dataloader, "val": data.val_dataloader, "test": data.test_dataloader}[split]()
+    loader = {"train": data.train_dataloader, "val": data.val_dataloader, "test": data.test_dataloader}[
+        split
+    ]()
     try:
         return len(loader)
     except TypeError:
@@ -145,7 +148,9 @@ def check_monitor(config: dict[str, Any], has_split: bool) -> None:
     Raises:
         UserError: a setting needs a validation metric that is never computed.
     """
-    reason = "trainer.limit_val_batches=0 turns validation off" if has_split else "there are no validation samples"
+    reason = (
+        "trainer.limit_val_batches=0 turns validation off" if has_split else "there are no validation samples"
+    )
     needs = []
     monitor = str((config.get("task") or {}).get("monitor") or "val/")
     if (config.get("regularization") or {}).get("early_stopping") and monitor.startswith("val/"):

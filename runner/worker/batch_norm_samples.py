@@ -41,7 +41,11 @@ def values_per_channel(model: nn.Module) -> Iterator[dict[nn.Module, int]]:
 
 
 def check_batch_norms(
-    model: nn.Module, counts: dict[nn.Module, int], data: DataModule, config: dict[str, Any], world_size: int = 1
+    model: nn.Module,
+    counts: dict[nn.Module, int],
+    data: DataModule,
+    config: dict[str, Any],
+    world_size: int = 1,
 ) -> None:
     """
     Args:
@@ -66,7 +70,9 @@ def trained_norms(model: nn.Module, transfer: Any) -> list[_BatchNorm]:
     """Batch norms that use batch statistics at some point of the training."""
     norms = list(batch_norms(model.modules()))
     callback = build(transfer) if transfer else None
-    if isinstance(callback, FrozenBackbone) or (isinstance(callback, Unfreezing) and callback.batch_norm == "still"):
+    if isinstance(callback, FrozenBackbone) or (
+        isinstance(callback, Unfreezing) and callback.batch_norm == "still"
+    ):
         head = {id(module) for part in head_modules(model) for module in part.modules()}
         return [norm for norm in norms if id(norm) in head]
     return norms
@@ -111,7 +117,9 @@ def batch_sizes(data: DataModule, trainer: dict[str, Any]) -> list[int]:
 
 def remedy(config: dict[str, Any], data: DataModule) -> str:
     hardware, model = config.get("hardware") or {}, config.get("model") or {}
-    larger = "hardware.micro_batch" if data.batch_size > 1 and hardware.get("micro_batch") else "data.batch_size"
+    larger = (
+        "hardware.micro_batch" if data.batch_size > 1 and hardware.get("micro_batch") else "data.batch_size"
+    )
     if "normalization" in model:
         return f"Raise {larger}, or choose model.normalization=layer or none."
     return f"Raise {larger}, or choose a model without batch norm."

@@ -86,7 +86,9 @@ class Execution:
             write_text(run.config_path, to_yaml(self.config), durable=True)
         if wants_finder(self.config) and not self.only_finds_lr:
             self.take_found_lr()
-        why = self.measure_hardware() if self.config["hardware"].get("measure") and self.resumed is None else ""
+        why = (
+            self.measure_hardware() if self.config["hardware"].get("measure") and self.resumed is None else ""
+        )
         self.task, self.hardware = self.make_task(self.config)
         self.hardware.reasons += [why] if why else []
 
@@ -136,7 +138,9 @@ class Execution:
         if hardware.num_threads:
             torch.set_num_threads(hardware.num_threads)
         node = config["hardware"]
-        model = prepare_model(model, node, hardware.accelerator, hardware.channels_last, self.process_info.world_size)
+        model = prepare_model(
+            model, node, hardware.accelerator, hardware.channels_last, self.process_info.world_size
+        )
         mark_groups(model, config.get("parameter_groups") or [])
         task = make_task(scaled(config, self.data.batch_size), model)
         task.channels_last, task.decode = hardware.channels_last, self.data.decode
@@ -153,7 +157,9 @@ class Execution:
         logger = JournalLogger(self.run, writes=self.process_info.is_first)
         rows = zip(test.rates, test.losses, test.smoothed, strict=True)
         for step, (rate, loss, mean) in enumerate(rows):
-            logger.log_metrics({"find_lr/lr": rate, "find_lr/loss": loss, "find_lr/smoothed_loss": mean}, step)
+            logger.log_metrics(
+                {"find_lr/lr": rate, "find_lr/loss": loss, "find_lr/smoothed_loss": mean}, step
+            )
         logger.close()
         results = {
             "find_lr": test.suggestions,
@@ -167,7 +173,9 @@ class Execution:
         return results
 
     def training_results(self) -> dict[str, Any]:
-        trainer = make_trainer(self.run, self.config, self.task, self.hardware, self.process_info, self.heartbeat)
+        trainer = make_trainer(
+            self.run, self.config, self.task, self.hardware, self.process_info, self.heartbeat
+        )
         trainer.callbacks.extend(self.callbacks)
         messages.plan(self.run, self.config, self.data, self.task, self.hardware, self.resumed)
         if self.process_info.is_first:
@@ -234,7 +242,9 @@ def evaluate_split(trainer: Trainer, task: Task, data: DataModule, split: str) -
     if not len(data.splits.get(split, ())):
         return {}
     evaluate(task, datamodule=data, verbose=False)
-    return {key: float(value) for key, value in trainer.callback_metrics.items() if key.startswith(f"{split}/")}
+    return {
+        key: float(value) for key, value in trainer.callback_metrics.items() if key.startswith(f"{split}/")
+    }
 
 
 def check_trained(num_steps: int) -> None:

@@ -59,9 +59,13 @@ def rare_classes(data: DataModule) -> list[str]:
     lone = [f"{names[label]} (fold {fold})" for label, fold in cut.lone.items()]
     notes = []
     if rare:
-        notes.append(f"classes with fewer samples than there are folds, so some folds validate none: {listed(rare)}")
+        notes.append(
+            f"classes with fewer samples than there are folds, so some folds validate none: {listed(rare)}"
+        )
     if lone:
-        notes.append(f"classes whose samples are all in one fold, which learns nothing of them: {listed(lone)}")
+        notes.append(
+            f"classes whose samples are all in one fold, which learns nothing of them: {listed(lone)}"
+        )
     return notes
 
 
@@ -77,10 +81,14 @@ def shared_groups(data: DataModule) -> list[str]:
         return []
     inside = {str(cut.group_of(index)) for index in cut.pool.tolist()}
     shared = sum(str(cut.group_of(index)) in inside for index in test.indices.tolist())
-    return [
-        f"{shared} of {len(test)} test samples belong to groups that the folds train on, since the test split is cut at random: "
-        "its metrics are too good"
-    ] if shared else []
+    return (
+        [
+            f"{shared} of {len(test)} test samples belong to groups that the folds train on, since the test split is cut at random: "
+            "its metrics are too good"
+        ]
+        if shared
+        else []
+    )
 
 
 def write_predictions(run: RunDir, task: Task, data: DataModule, fold: int) -> None:

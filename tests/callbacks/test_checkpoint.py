@@ -84,9 +84,13 @@ def test_the_best_of_validations_within_an_epoch_is_kept(run: RunDir) -> None:
 
 @pytest.mark.parametrize("by", [{}, {"check_val_every_n_epoch": None}])
 @pytest.mark.parametrize(("accumulate", "every"), [(2, 3), (4, 3), (4, 5), (3, 1)])
-def test_every_validation_counts_also_while_gradients_accumulate(run: RunDir, accumulate: int, every: int, by) -> None:
+def test_every_validation_counts_also_while_gradients_accumulate(
+    run: RunDir, accumulate: int, every: int, by
+) -> None:
     """A validation due within an accumulation waits for the update: its metrics belong to weights that are saved."""
-    setting = Setting(epochs=2, accumulate=accumulate, val_check_interval=every, checkpoint={"keep_best": 99}, **by)
+    setting = Setting(
+        epochs=2, accumulate=accumulate, val_check_interval=every, checkpoint={"keep_best": 99}, **by
+    )
     train(run, setting)
     points = [json.loads(line) for line in run.metrics_path.read_text().splitlines()]
     values = {p["step"]: p["metrics"]["val/loss"] for p in points if "val/loss" in p["metrics"]}
@@ -98,7 +102,9 @@ def test_every_validation_counts_also_while_gradients_accumulate(run: RunDir, ac
 
 
 def test_a_run_with_a_postponed_validation_resumes_as_if_uninterrupted(run: RunDir, tmp_path: Path) -> None:
-    setting = Setting(epochs=2, accumulate=4, val_check_interval=3, checkpoint={"every_n_steps": 1, "keep_last": 9})
+    setting = Setting(
+        epochs=2, accumulate=4, val_check_interval=3, checkpoint={"every_n_steps": 1, "keep_last": 9}
+    )
     trainer, calm, data = make(run, setting)
     trainer.fit(calm, datamodule=data)
     for entry in read_index(run.checkpoints)[:3]:
@@ -256,7 +262,9 @@ def test_how_often_in_words(run: RunDir, every: str | list[str], expected: list[
     assert moments(run, Setting(epochs=1, checkpoint={"every": every, "keep_best": 0})) == expected
 
 
-@pytest.mark.parametrize("every", ["often", "0 steps", "1.5 epochs", "-3 steps", ["2 steps", "3 steps"], "5 apples"])
+@pytest.mark.parametrize(
+    "every", ["often", "0 steps", "1.5 epochs", "-3 steps", ["2 steps", "3 steps"], "5 apples"]
+)
 def test_what_is_no_cadence_is_refused(every: str | list[str]) -> None:
     with pytest.raises(UserError, match="every="):
         Checkpointer(every=every)

@@ -44,7 +44,9 @@ def test_the_head_learns_the_same_from_features(tmp_path):
         torch.testing.assert_close(tensor, theirs[name], atol=1e-5, rtol=1e-4)
     results = [read_json(directory.results_path) for directory in (cached, plain)]
     assert results[0]["val"]["val/loss"] == pytest.approx(results[1]["val"]["val/loss"], rel=1e-4)
-    assert results[0]["test"]["test/accuracy"] == pytest.approx(results[1]["test"]["test/accuracy"], abs=0.003)
+    assert results[0]["test"]["test/accuracy"] == pytest.approx(
+        results[1]["test"]["test/accuracy"], abs=0.003
+    )
 
 
 def test_stored_views_are_the_first_epochs_augmentations_taking_turns(tmp_path):
@@ -78,7 +80,14 @@ def test_what_changes_inputs_turns_the_cache_off(tmp_path, capsys):
 
 def test_the_range_test_and_the_training_after_it_compute_features_once(tmp_path, capsys):
     """Bit for bit the training at the number that was found, whose features are computed for it alone."""
-    auto = run(tmp_path, "auto", "optimizer.lr=auto", "regularization.dropout=0.3", "lr_finder.min_lr=1e-3", "lr_finder.suggestion=minimum/10")
+    auto = run(
+        tmp_path,
+        "auto",
+        "optimizer.lr=auto",
+        "regularization.dropout=0.3",
+        "lr_finder.min_lr=1e-3",
+        "lr_finder.suggestion=minimum/10",
+    )
     printed = capsys.readouterr().out
     assert printed.count("features of the frozen backbone, once") == 1
     assert printed.count("features of the frozen backbone: those of the learning-rate range test") == 1

@@ -116,7 +116,10 @@ class SpoilGradient(pl.Callback):
 
 def test_a_gradient_that_is_no_number_stops_before_the_weights_are_touched(tmp_path: Path) -> None:
     trainer, task, data = make(RunDir(tmp_path), Setting(), SpoilGradient(17))
-    with pytest.raises(NonFiniteLossError, match=r"^step 17 \(epoch 1, batch 1\): the gradient is not finite in net.0.weight. The batch: sample"):
+    with pytest.raises(
+        NonFiniteLossError,
+        match=r"^step 17 \(epoch 1, batch 1\): the gradient is not finite in net.0.weight. The batch: sample",
+    ):
         trainer.fit(task, datamodule=data)
     assert all(bool(torch.isfinite(p).all()) for p in task.parameters())
     assert last_checkpoint(RunDir(tmp_path)).step == 15
@@ -124,12 +127,16 @@ def test_a_gradient_that_is_no_number_stops_before_the_weights_are_touched(tmp_p
 
 def guarded(run: RunDir, spoil: pl.Callback, **options: Any) -> tuple[pl.Trainer, Any, Any]:
     trainer, task, data = make(run, Setting(epochs=2), spoil)
-    trainer.callbacks = [NonFiniteGuard(**options) if isinstance(c, NonFiniteGuard) else c for c in trainer.callbacks]
+    trainer.callbacks = [
+        NonFiniteGuard(**options) if isinstance(c, NonFiniteGuard) else c for c in trainer.callbacks
+    ]
     return trainer, task, data
 
 
 @pytest.mark.parametrize("spoil", [Spoil(20, "inputs"), SpoilGradient(20)])
-def test_skip_leaves_out_one_update_and_nothing_of_it_stays(tmp_path: Path, caplog, spoil: pl.Callback) -> None:
+def test_skip_leaves_out_one_update_and_nothing_of_it_stays(
+    tmp_path: Path, caplog, spoil: pl.Callback
+) -> None:
     trainer, task, data = guarded(RunDir(tmp_path), spoil, on_non_finite="skip")
     trainer.fit(task, datamodule=data)
     trainer.logger.journal.close()
@@ -138,7 +145,9 @@ def test_skip_leaves_out_one_update_and_nothing_of_it_stays(tmp_path: Path, capl
     assert trainer.optimizers[0].state_dict()["state"][0]["step"] == 29
     assert "step 20 (epoch 1, batch 4)" in caplog.text and "left out (1 so far)" in caplog.text
     points = list(read_points(RunDir(tmp_path).metrics_path))
-    assert [p.metrics for p in points if "train/skipped_updates" in p.metrics] == [{"train/skipped_updates": 1.0}]
+    assert [p.metrics for p in points if "train/skipped_updates" in p.metrics] == [
+        {"train/skipped_updates": 1.0}
+    ]
     assert all(math.isfinite(value) for p in points for value in p.metrics.values())
 
 
@@ -153,7 +162,9 @@ def test_skipping_without_end_ends(tmp_path: Path) -> None:
 
 
 def test_roll_back_asks_for_a_lower_rate(tmp_path: Path) -> None:
-    trainer, task, data = guarded(RunDir(tmp_path), Spoil(20, "weights"), on_non_finite="roll_back", lr_factor=0.1)
+    trainer, task, data = guarded(
+        RunDir(tmp_path), Spoil(20, "weights"), on_non_finite="roll_back", lr_factor=0.1
+    )
     with pytest.raises(RollBack, match="^step 20 ") as caught:
         trainer.fit(task, datamodule=data)
     assert (caught.value.lr_factor, caught.value.most) == (0.1, 3)
@@ -161,7 +172,12 @@ def test_roll_back_asks_for_a_lower_rate(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "options",
-    [{"most": 3}, {"lr_factor": 0.1}, {"on_non_finite": "skip", "lr_factor": 0.1}, {"on_non_finite": "skip", "every_n_steps": 5}],
+    [
+        {"most": 3},
+        {"lr_factor": 0.1},
+        {"on_non_finite": "skip", "lr_factor": 0.1},
+        {"on_non_finite": "skip", "every_n_steps": 5},
+    ],
 )
 def test_what_would_have_no_effect_is_refused(options: dict[str, Any]) -> None:
     with pytest.raises(UserError, match="would have no effect with on_non_finite="):

@@ -23,7 +23,9 @@ def test_a_changed_rate_acts_through_checkpoint_and_schedule(tmp_path: Path, pla
         run = RunDir(tmp_path / name)
         resumed(run, OptimizerSettings({"lr": 0.02}), epochs=1, plateau=plateau)
         trainer = resumed(run, OptimizerSettings({"lr": lr}, scale), epochs=3, plateau=plateau)
-        again = torch.load(last_checkpoint(run), weights_only=True)["optimizer_states"][0]["param_groups"][0]["lr"]
+        again = torch.load(last_checkpoint(run), weights_only=True)["optimizer_states"][0]["param_groups"][0][
+            "lr"
+        ]
         rates[name] = trainer.optimizers[0].param_groups[0]["lr"]
         assert again == rates[name]
     assert rates["half"] == rates["rolled back"]

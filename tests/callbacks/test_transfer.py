@@ -50,7 +50,9 @@ class Careless(Classifier):
         self.train()
 
 
-def fit(task: pl.LightningModule, callback: pl.Callback, more: Sequence[pl.Callback] = (), **settings) -> pl.Trainer:
+def fit(
+    task: pl.LightningModule, callback: pl.Callback, more: Sequence[pl.Callback] = (), **settings
+) -> pl.Trainer:
     torch.manual_seed(0)
     data = TensorDataset(torch.randn(16, 1, 8, 8) + 3, torch.randint(0, 2, (16,)))
     trainer = pl.Trainer(
@@ -170,7 +172,9 @@ def test_groups_thaw_one_by_one_from_the_head():
         assert model.features[18].training is (epoch >= 2)
         trained[-1] = lowest
     assert trained == [99, 99, 18, 18, 15, 15, 9, 9, 0, 0]
-    rates = [group["lr"] for group in build_optimizer(lambda g: torch.optim.SGD(g, lr=1.0), model).param_groups]
+    rates = [
+        group["lr"] for group in build_optimizer(lambda g: torch.optim.SGD(g, lr=1.0), model).param_groups
+    ]
     assert sorted({round(rate, 4) for rate in rates}) == [0.0256, 0.064, 0.16, 0.4, 1.0]
 
 
@@ -185,14 +189,23 @@ def test_layer_groups_are_runs_from_the_input_to_the_head(model):
 def test_layer_groups_by_patterns():
     model = mobilenet_v2(2)
     groups = layer_groups(model, [r"features\.[0-9]\.", r"features\."])
-    assert [group[0] for group in groups] == ["features.0.0.weight", "features.10.conv.0.0.weight", "classifier.1.weight"]
-    with pytest.raises(UserError, match="'encoder' matches no parameter of its own. There are: features.0.0.weight"):
+    assert [group[0] for group in groups] == [
+        "features.0.0.weight",
+        "features.10.conv.0.0.weight",
+        "classifier.1.weight",
+    ]
+    with pytest.raises(
+        UserError, match="'encoder' matches no parameter of its own. There are: features.0.0.weight"
+    ):
         layer_groups(model, ["encoder"])
     with pytest.raises(UserError, match="leave no parameter to the head"):
         layer_groups(model, [""])
 
 
-@pytest.mark.parametrize("callback, option", [(FrozenBackbone(), "frozen"), (FineTune(), "finetune"), (GradualUnfreezing(), "gradual")])
+@pytest.mark.parametrize(
+    "callback, option",
+    [(FrozenBackbone(), "frozen"), (FineTune(), "finetune"), (GradualUnfreezing(), "gradual")],
+)
 def test_a_model_without_backbone_is_refused(callback, option):
     with pytest.raises(UserError, match=f"transfer={option}: Logistic has no backbone"):
         callback.setup(None, Classifier(Logistic(4, 2)), "fit")

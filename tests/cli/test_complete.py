@@ -48,7 +48,9 @@ def test_own_folders_are_seen(here: Path) -> None:
 
 
 def test_hydra_launchers(here) -> None:
-    found = complete.overrides("hydra/launcher=", LAST)  # those of further plug-ins too, where they are installed
+    found = complete.overrides(
+        "hydra/launcher=", LAST
+    )  # those of further plug-ins too, where they are installed
     assert {"hydra/launcher=basic", "hydra/launcher=joblib"} <= set(found)
 
 

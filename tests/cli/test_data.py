@@ -66,7 +66,8 @@ def test_steps_that_fill_up_a_sequence_do_not_count() -> None:
 
     steps = torch.tensor([[[1.0, 10.0], [3.0, 30.0]], [[5.0, 20.0], [torch.nan, torch.nan]]])
     data = SimpleNamespace(
-        splits={"train": Split(ArraySource(steps, torch.zeros(2)), range(2))}, normalize=Standardize([3.0], [1.0])
+        splits={"train": Split(ArraySource(steps, torch.zeros(2)), range(2))},
+        normalize=Standardize([3.0], [1.0]),
     )
     found = input_statistics(data)
     assert found["mean"] == [3.0, 20.0] and found["min"] == [1.0, 10.0] and found["max"] == [5.0, 30.0]

@@ -28,8 +28,13 @@ def things(here: Path) -> Path:
     for number in range(10):
         scene = draw_scene(0, number, 64)
         Image.fromarray(scene.image.transpose(1, 2, 0)).save(root / "images" / f"{number}.png")
-        centres, sides = (scene.boxes[:, :2] + scene.boxes[:, 2:]) / 128, (scene.boxes[:, 2:] - scene.boxes[:, :2]) / 64
-        lines = [" ".join(map(str, (k, *c, *s))) for k, c, s in zip(scene.labels, centres, sides, strict=True)]
+        centres, sides = (
+            (scene.boxes[:, :2] + scene.boxes[:, 2:]) / 128,
+            (scene.boxes[:, 2:] - scene.boxes[:, :2]) / 64,
+        )
+        lines = [
+            " ".join(map(str, (k, *c, *s))) for k, c, s in zip(scene.labels, centres, sides, strict=True)
+        ]
         (root / "labels" / f"{number}.txt").write_text("\n".join(lines), encoding="utf-8")
     (root / "data.yaml").write_text(f"train: images\nnames: {list(CLASS_NAMES)}\n", encoding="utf-8")
     return root
@@ -76,10 +81,17 @@ def test_mistakes_cost_no_time(say, here: Path, things: Path) -> None:
 
 def test_a_wrong_pairing_is_one_mistake(say) -> None:
     said = say("train", "data=shapes_segmentation", "model=fcos")
-    assert said.code == 2 and "model=fcos is for detection" in said.err and "Available for segmentation" in said.err
+    assert (
+        said.code == 2
+        and "model=fcos is for detection" in said.err
+        and "Available for segmentation" in said.err
+    )
     assert "mistakes" not in said.err and "does not provide" not in said.err
 
 
 def test_boxes_in_a_table_are_words() -> None:
-    boxes = [{"class": "dog", "score": 0.98765, "box": [1.0, 2.5, 30.0, 40.0]}, {"class": "cat", "score": 0.5, "box": []}]
+    boxes = [
+        {"class": "dog", "score": 0.98765, "box": [1.0, 2.5, 30.0, 40.0]},
+        {"class": "cat", "score": 0.5, "box": []},
+    ]
     assert _cell(boxes) == "dog 0.9877 [1, 2.5, 30, 40]; cat 0.5 []"

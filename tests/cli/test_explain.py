@@ -26,7 +26,10 @@ def root(tmp_path_factory: pytest.TempPathFactory, monkeypatch_module) -> Path:
     rows = [f"{i % 7},{'red' if i % 3 else 'blue'},{i % 5}" for i in range(90)]
     (folder / "empty.csv").write_text("size,color,price\n")
     (folder / "t.csv").write_text("\n".join(["size,color,price", *rows]) + "\n")
-    lines = [f"{'good' if i % 2 else 'bad'},a text number {i % 9} that is {'fine' if i % 2 else 'poor'}" for i in range(60)]
+    lines = [
+        f"{'good' if i % 2 else 'bad'},a text number {i % 9} that is {'fine' if i % 2 else 'poor'}"
+        for i in range(60)
+    ]
     (folder / "s.csv").write_text("\n".join(["label,text", *lines]) + "\n")
     (folder / "poem.txt").write_text("".join(f"Line {i} of a ballad\n\n" for i in range(60)))
     (folder / "series.csv").write_text("\n".join(["y,z", *(f"{i % 6},{i % 4}" for i in range(120))]) + "\n")
@@ -36,8 +39,21 @@ def root(tmp_path_factory: pytest.TempPathFactory, monkeypatch_module) -> Path:
         "prices": ["data=csv", "data.path=t.csv", "data.target=price", "task=regression", "report=false"],
         "texts": ["data=text_csv", "data.path=s.csv", *lstm],
         "poem": ["data=text_file", "data.path=poem.txt", "data.window=16", "data.batch_size=4", *lstm],
-        "series": ["data=series", "data.path=series.csv", "data.input_steps=8", "data.horizon_steps=2", *lstm],
-        "dates": ["data=dates", "data.num_train=64", "data.num_val=4", "data.num_test=0", "model.hidden_size=8", "report=false"],
+        "series": [
+            "data=series",
+            "data.path=series.csv",
+            "data.input_steps=8",
+            "data.horizon_steps=2",
+            *lstm,
+        ],
+        "dates": [
+            "data=dates",
+            "data.num_train=64",
+            "data.num_val=4",
+            "data.num_test=0",
+            "model.hidden_size=8",
+            "report=false",
+        ],
         "words": ["data=word_pairs", "data.path=poem.txt", "report=false"],
     }.items():
         assert main(["train", *words, *QUIET, f"run.name={name}"]) == 0
@@ -75,26 +91,34 @@ def test_images_of_the_validation_split(explain, root: Path) -> None:
     pictures = {path.stem for path in folder.glob("*.png")}
     assert {"overview", "sanity", told["explanations"][0]["input"]} <= pictures and len(pictures) == 5
     assert "grad cam" in (root / "runs" / "digits" / "report.html").read_text()
-    sent = {str(path) for path in files_of(RunDir(root / "runs" / "digits"), has_ended=True, checkpoints=False)}
+    sent = {
+        str(path) for path in files_of(RunDir(root / "runs" / "digits"), has_ended=True, checkpoints=False)
+    }
     assert "explanations/grad_cam/overview.png" in sent
 
 
 def test_an_image_and_its_completeness(explain, root: Path) -> None:
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (8, 8), dtype=np.uint8)).save(root / "new.png")
-    code, out, err = explain("digits", "new.png", "--method", "integrated_gradients", "--target", "7", "--output", "said")
+    code, out, err = explain(
+        "digits", "new.png", "--method", "integrated_gradients", "--target", "7", "--output", "said"
+    )
     assert code == 0, err
     assert "completeness_error" in out and "against the mean by which images are standardised" in out
     assert "the parts add up to what they explain within" in out
     (one,) = json.loads((root / "said" / "attributions.json").read_text())["explanations"]
     total = float(np.load(root / "said" / "maps.npz")["0"].sum())
     assert one["target"] == "7" and "truth" not in one
-    assert total - (one["score"] - one["baseline_score"]) == pytest.approx(one["completeness_error"], abs=1e-4)
+    assert total - (one["score"] - one["baseline_score"]) == pytest.approx(
+        one["completeness_error"], abs=1e-4
+    )
     for method in ("grad_cam_plus_plus", "occlusion"):
         assert explain("digits", "new.png", "--method", method, "--output", "said")[0] == 0
 
 
 def test_the_worst_come_first(explain, root: Path) -> None:
-    assert explain("digits", "--worst", "--samples", "2", "--method", "occlusion", "--output", "worst")[0] == 0
+    assert (
+        explain("digits", "--worst", "--samples", "2", "--method", "occlusion", "--output", "worst")[0] == 0
+    )
     rows = json.loads((root / "worst" / "attributions.json").read_text())["explanations"]
     assert all(not row["said"].startswith(row["truth"]) for row in rows)
 
@@ -108,9 +132,14 @@ def test_a_table(explain, root: Path) -> None:
     assert {row["column"] for row in rows} == {"size", "color"} and set(rows[0]) == {"column", "mean", "std"}
     code, out, err = explain("prices", "t.csv", "--output", "rows")
     assert code == 0 and "integrated_gradients" in out, err
-    assert {"overview.png", "columns.png", "attributions.csv"} <= {path.name for path in (root / "rows").iterdir()}
+    assert {"overview.png", "columns.png", "attributions.csv"} <= {
+        path.name for path in (root / "rows").iterdir()
+    }
     first = json.loads((root / "rows" / "attributions.json").read_text())["explanations"][0]
-    assert [(part["column"], part["value"]) for part in first["columns"]] == [("size", "0"), ("color", "blue")]
+    assert [(part["column"], part["value"]) for part in first["columns"]] == [
+        ("size", "0"),
+        ("color", "blue"),
+    ]
 
 
 def test_texts_and_a_text_to_go_on_with(explain, root: Path) -> None:
@@ -140,12 +169,18 @@ def test_pairs_of_sequences(explain, root: Path) -> None:
     assert code == 0 and "completeness" in out and "rank correlation" in out, err
     told = json.loads((root / "pairs" / "attributions.json").read_text())["explanations"]
     whole, *tokens = [one for one in told if one["input"] == told[0]["input"]]
-    assert "step" not in whole and [one["step"] for one in tokens] == [*range(1, len(tokens) + 1)] and len(tokens) > 1
+    assert (
+        "step" not in whole
+        and [one["step"] for one in tokens] == [*range(1, len(tokens) + 1)]
+        and len(tokens) > 1
+    )
     sums = np.sum([[part["score"] for part in one["tokens"]] for one in tokens], 0)
     assert [part["score"] for part in whole["tokens"]] == pytest.approx(sums, abs=1e-3)
     names = {path.name for path in (root / "pairs").iterdir()}
     assert {"attributions.csv", "texts.html", "overview.png", "sanity.png", f"{whole['input']}.png"} <= names
-    code, out, err = explain("dates", "Jan 5 2001", "--step", "1", "--target", "7", "--method", "occlusion", "--output", "token")
+    code, out, err = explain(
+        "dates", "Jan 5 2001", "--step", "1", "--target", "7", "--method", "occlusion", "--output", "token"
+    )
     assert code == 0 and "'7'" in out, err
     with open(root / "token" / "attributions.csv") as file:
         assert {(row["target"], row["step"]) for row in csv.DictReader(file)} == {("'7'", "1")}
@@ -154,8 +189,14 @@ def test_pairs_of_sequences(explain, root: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [
-        ("digits --method permutation", "not for images: a run of classification on them has grad_cam, grad_cam_plus_plus"),
-        ("texts --method grad_cam", "not for texts: a run of classification on them has integrated_gradients, occlusion"),
+        (
+            "digits --method permutation",
+            "not for images: a run of classification on them has grad_cam, grad_cam_plus_plus",
+        ),
+        (
+            "texts --method grad_cam",
+            "not for texts: a run of classification on them has integrated_gradients, occlusion",
+        ),
         ("prices --method occlusion", "not for rows of a table: a run of regression on them has permutation"),
         ("digits --method gradcam", "invalid choice: 'gradcam'"),
         ("digits --target eleven", "--target eleven: the run has no such class"),
@@ -178,7 +219,10 @@ def test_pairs_of_sequences(explain, root: Path) -> None:
         ("digits --steps 9 --method occlusion", "--steps would have no effect"),
         ("prices t.csv --method permutation", "leave INPUT out"),
         ("prices --sanity", "--sanity is for explanations of single inputs"),
-        ("prices --samples 3", "--samples would have no effect: permutation importance is of the whole split"),
+        (
+            "prices --samples 3",
+            "--samples would have no effect: permutation importance is of the whole split",
+        ),
         ("prices --worst", "--worst would have no effect"),
         ("poem Ω", "'Ω'"),
         ("digits --output poem.txt/inside", "cannot be written"),

@@ -95,7 +95,9 @@ def test_means_and_deviations_are_those_of_the_folds(whole: RunDir) -> None:
         for key in ("accuracy", "loss"):
             values = [result[split][f"{split}/{key}"] for result in each]
             assert results[split][f"{split}/{key}"] == pytest.approx(statistics.mean(values), abs=1e-12)
-            assert results["std"][split][f"{split}/{key}"] == pytest.approx(statistics.stdev(values), abs=1e-12)
+            assert results["std"][split][f"{split}/{key}"] == pytest.approx(
+                statistics.stdev(values), abs=1e-12
+            )
     assert [entry["fold"] for entry in results["by_fold"]] == [0, 1, 2]
     history = load_metrics(whole.metrics_path)
     assert [value for _, _, value in history["fold/val/accuracy"]] == [r["val"]["val/accuracy"] for r in each]
@@ -160,7 +162,9 @@ def test_killed_in_the_second_fold_it_ends_bit_for_bit_as_if_it_had_not_been(
         assert same(mine[key], theirs[key])
 
 
-def test_asked_to_stop_it_saves_and_says_so(say, stop: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_asked_to_stop_it_saves_and_says_so(
+    say, stop: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     words = [*QUICK, *stop, f"+callbacks.kill.signum={int(signal.SIGTERM)}", "run.name=stopped"]
     code, said = say("train", *words)
     assert code == 128 + signal.SIGTERM and "runner resume runs/stopped" in said
@@ -188,7 +192,9 @@ def killed(words: list[str]) -> int:
 
 
 @pytest.mark.slow
-def test_longer_all_folds_train_on(whole: RunDir, say, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_longer_all_folds_train_on(
+    whole: RunDir, say, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     run = RunDir(shutil.copytree(whole.path, tmp_path / "runs" / "copy"))
     code, said = say("resume", "copy", "trainer.max_epochs=3")

@@ -33,7 +33,9 @@ def test_a_plane(landscape, trained: Path):
 
 
 def test_a_line_between_two_checkpoints(landscape, trained: Path):
-    said = landscape(*SMALL, "--to", "last", "--checkpoint", read_index(trained / "first" / "checkpoints")[0].file)
+    said = landscape(
+        *SMALL, "--to", "last", "--checkpoint", read_index(trained / "first" / "checkpoints")[0].file
+    )
     assert said.code == 0, said.err
     assert "3 points" in said.out and (trained / "first" / "landscape" / "landscape_between.png").is_file()
 

@@ -87,7 +87,9 @@ def test_a_run_that_fails_leaves_the_others_their_turn(
 def test_submitit_launcher(say, here: Path) -> None:
     """Hydra's own plug-in for SLURM, with processes of this machine in place of jobs."""
     pytest.importorskip("hydra_plugins.hydra_submitit_launcher", reason="needs hydra-submitit-launcher")
-    said = say("train", "-m", "hydra/launcher=submitit_local", "hydra.launcher.timeout_min=20", "seed=0,1", *QUICK)
+    said = say(
+        "train", "-m", "hydra/launcher=submitit_local", "hydra.launcher.timeout_min=20", "seed=0,1", *QUICK
+    )
     assert said.code == 0, said.err
     assert [read_status(run).state for run in list_runs()] == ["finished", "finished"]
 

@@ -13,7 +13,9 @@ from runner.run.directory import RunDir
 from runner.run.files import read_json
 
 ROOT = Path(__file__).resolve().parents[2]
-BLOCK = re.compile(r"```\w+\n# (?P<path>my_models\.py|conf/model/two_layers\.yaml)\n(?P<text>.*?)```", re.DOTALL)
+BLOCK = re.compile(
+    r"```\w+\n# (?P<path>my_models\.py|conf/model/two_layers\.yaml)\n(?P<text>.*?)```", re.DOTALL
+)
 COMMAND = re.compile(r"runner (train model=two_layers [^`\n]*)")
 
 
@@ -42,13 +44,23 @@ def test_the_documented_model_trains(say, own_model: Path) -> None:
     for path, text in files.items():
         (own_model / path).parent.mkdir(parents=True, exist_ok=True)
         (own_model / path).write_text(text, encoding="utf-8")
-    quick = ["trainer.max_epochs=1", "tracking=none", "plots=false", "report=false", "hardware=cpu", "run.name=mine"]
+    quick = [
+        "trainer.max_epochs=1",
+        "tracking=none",
+        "plots=false",
+        "report=false",
+        "hardware=cpu",
+        "run.name=mine",
+    ]
     said = say(*command.split(), *quick)
     assert said.code == 0, said.err
     results = read_json(RunDir(own_model / "runs" / "mine").results_path)
     assert results["test"]["test/accuracy"] > 0.5
     assert results["num_parameters"] == 64 * 128 + 128 + 128 * 10 + 10
     assert "two_layers" in say("list", "model").out and "two layers, mine" in say("list", "model").out
-    for mistake, told in (("model.hiden_size=3", "hidden_size"), ("model.hidden_size=many", "expected a whole number")):
+    for mistake, told in (
+        ("model.hiden_size=3", "hidden_size"),
+        ("model.hidden_size=many", "expected a whole number"),
+    ):
         refused = say(*command.split(), mistake)
         assert refused.code == 2 and told in refused.err

@@ -59,7 +59,11 @@ def run_of(here: Path, monkeypatch):
 
 
 def stop_at(step: int, signum: int) -> list[str]:
-    return ["+callbacks.stop._target_=stop.Stop", f"+callbacks.stop.step={step}", f"+callbacks.stop.signum={int(signum)}"]
+    return [
+        "+callbacks.stop._target_=stop.Stop",
+        f"+callbacks.stop.step={step}",
+        f"+callbacks.stop.signum={int(signum)}",
+    ]
 
 
 def outcome(run: RunDir) -> tuple:
@@ -111,7 +115,11 @@ def test_resume_with_other_values(say, run_of) -> None:
         assert run_of("a").config_path.read_text() == before
     said = say("resume", "a", "optimizer.lr=5e-5", "trainer.max_epochs=3")
     assert said.code == 0 and "optimizer.lr: 0.001 → 5e-05 (acts from here on)" in said.out
-    rates = {p.step: p.metrics["train/lr"] for p in read_points(run_of("a").metrics_path) if "train/lr" in p.metrics}
+    rates = {
+        p.step: p.metrics["train/lr"]
+        for p in read_points(run_of("a").metrics_path)
+        if "train/lr" in p.metrics
+    }
     assert max(rates) == 18 and rates[8] > 1e-4 > rates[10] > 0
     changes = read_json(run_of("a").provenance_path)["changed"][0]["changes"]
     assert changes == {"optimizer.lr": [0.001, 5e-05], "trainer.max_epochs": [2, 3]}
@@ -127,7 +135,8 @@ def test_a_finished_run_goes_on_when_it_is_made_longer(say, run_of) -> None:
 
 
 @pytest.mark.parametrize(
-    "schedule", [["scheduler=cosine"], ["scheduler=one_cycle"], ["scheduler=polynomial"], ["scheduler=multistep"]]
+    "schedule",
+    [["scheduler=cosine"], ["scheduler=one_cycle"], ["scheduler=polynomial"], ["scheduler=multistep"]],
 )
 def test_made_longer_the_schedule_is_that_of_the_new_length(say, run_of, schedule: list[str]) -> None:
     def rates(name: str) -> dict[int, float]:
@@ -146,7 +155,12 @@ def test_made_longer_the_schedule_is_that_of_the_new_length(say, run_of, schedul
 
 
 def test_a_run_that_stopped_early_goes_on_with_more_patience(say, run_of) -> None:
-    stopping = ["scheduler=none", "optimizer.lr=0", "+regularization.early_stopping.patience=1", "trainer.max_epochs=6"]
+    stopping = [
+        "scheduler=none",
+        "optimizer.lr=0",
+        "+regularization.early_stopping.patience=1",
+        "trainer.max_epochs=6",
+    ]
     assert say("train", *QUICK, *stopping, "run.name=a").code == 0
     assert read_status(run_of("a")).epoch == 2
     assert say("resume", "a", "regularization.early_stopping.patience=3").code == 0
@@ -165,7 +179,10 @@ def test_a_config_changed_by_hand_is_noticed(say, run_of) -> None:
 
 
 def test_a_damaged_checkpoint_is_named_and_the_one_before_used(say, run_of, monkeypatch) -> None:
-    assert say("train", *QUICK, "run.name=a", "checkpoint.every=2 steps", *stop_at(8, signal.SIGTERM)).code == 143
+    assert (
+        say("train", *QUICK, "run.name=a", "checkpoint.every=2 steps", *stop_at(8, signal.SIGTERM)).code
+        == 143
+    )
     newest, previous = read_index(run_of("a").checkpoints)[:-3:-1]
     data = bytearray(newest.path.read_bytes())
     data[len(data) // 2] ^= 4
@@ -178,10 +195,21 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_used(say, run_of, monk
 
 
 def test_max_time_ends_the_training_and_tests_the_best(say, run_of) -> None:
-    said = say("train", *QUICK, "run.name=timed", "scheduler=none", "trainer.max_epochs=-1", "trainer.max_time=00:00:00:02")
+    said = say(
+        "train",
+        *QUICK,
+        "run.name=timed",
+        "scheduler=none",
+        "trainer.max_epochs=-1",
+        "trainer.max_time=00:00:00:02",
+    )
     assert said.code == 0, said.err
     status = read_status(run_of("timed"))
-    assert status.state == "finished" and "trainer.max_time (0:00:02) is spent" in status.reason and status.step > 0
+    assert (
+        status.state == "finished"
+        and "trainer.max_time (0:00:02) is spent" in status.reason
+        and status.step > 0
+    )
     assert read_json(run_of("timed").results_path)["test"]["test/loss"] > 0
     assert last_checkpoint(run_of("timed")).step == status.step
     refused = say("train", *QUICK, "trainer.max_epochs=-1", "trainer.max_time=00:00:00:02")
@@ -199,7 +227,15 @@ def test_rolled_back_a_run_goes_on_with_a_lower_rate(say, run_of) -> None:
     assert [p.metrics["train/lr"] for p in points] == [1e-3] * 6 + [5e-4] * 6
     [entry] = json.loads((run.path / "roll_backs.json").read_text())
     assert entry["checkpoint"] == "step-00000006.ckpt"
-    too_often = say("train", *QUICK, *words, "guard.on_non_finite=roll_back", "guard.lr_factor=0.99", "guard.most=1", "run.name=no")
+    too_often = say(
+        "train",
+        *QUICK,
+        *words,
+        "guard.on_non_finite=roll_back",
+        "guard.lr_factor=0.99",
+        "guard.most=1",
+        "run.name=no",
+    )
     assert too_often.code == 1 and "went back 1 times already" in too_often.err
 
 
@@ -255,7 +291,9 @@ FILLING = ["checkpoint.every=1 step", "checkpoint.keep_last=100", "run.root=disk
 
 
 @pytest.mark.parametrize("asynchronous", ["true", "false"])
-def test_a_disk_that_fills_up_ends_the_run_and_keeps_what_was_good(say, here: Path, disk, asynchronous: str) -> None:
+def test_a_disk_that_fills_up_ends_the_run_and_keeps_what_was_good(
+    say, here: Path, disk, asynchronous: str
+) -> None:
     said = say("train", *QUICK, *FILLING, f"checkpoint.asynchronous={asynchronous}")
     assert said.code == 1 and "Traceback" not in said.err
     assert "no space for" in said.err and "make room, then `runner resume`" in said.err
@@ -278,7 +316,10 @@ def test_a_full_disk_is_refused_before_training(say, here: Path, disk) -> None:
 
 def test_a_read_only_folder_is_refused_before_training(say, run_of, disk) -> None:
     assert disk("size=20m")
-    assert say("train", *QUICK, "run.root=disk/runs", "run.name=a", *stop_at(3, signal.SIGTERM)).code in (1, 143)
+    assert say("train", *QUICK, "run.root=disk/runs", "run.name=a", *stop_at(3, signal.SIGTERM)).code in (
+        1,
+        143,
+    )
     assert disk("ro")
     resumed = say("resume", "disk/runs/a")
     assert resumed.code == 1 and "Read-only file system" in resumed.err and "Traceback" not in resumed.err

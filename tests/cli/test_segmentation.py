@@ -24,7 +24,10 @@ def pets(here: Path) -> Path:
     draw = np.random.default_rng(0)
     for number in range(14):
         height, width = ((40, 56), (33, 47))[number % 2]
-        image, mask = draw.integers(0, 90, (height, width, 3), dtype=np.uint8), np.zeros((height, width), np.uint8)
+        image, mask = (
+            draw.integers(0, 90, (height, width, 3), dtype=np.uint8),
+            np.zeros((height, width), np.uint8),
+        )
         top, left = draw.integers(4, 16, 2)
         image[top : top + 12, left : left + 12] += 150
         mask[top : top + 12, left : left + 12] = 1
@@ -39,7 +42,9 @@ def test_train_evaluate_and_predict(say, here: Path, pets: Path) -> None:
     said = say("train", *TINY, "run.name=first")
     assert said.code == 0, said.err
     run = here / "runs" / "first"
-    assert {"val/mean_iou", "val/pixel_accuracy", "val/iou_class/pet"} <= set(read_json(run / "results.json")["val"])
+    assert {"val/mean_iou", "val/pixel_accuracy", "val/iou_class/pet"} <= set(
+        read_json(run / "results.json")["val"]
+    )
     plots = {path.stem for path in (run / "plots").glob("*.png")}
     assert {"samples", "test_confusion", "test_class_iou", "test_worst_masks", "val_random_masks"} <= plots
     told = read_json(run / "results.json")["test"]["test/mean_iou"]
@@ -56,7 +61,13 @@ def test_train_evaluate_and_predict(say, here: Path, pets: Path) -> None:
 
 def test_folds_of_groups_that_names_tell(say, here: Path, pets: Path) -> None:
     """The images 00 to 09 are one group, 10 to 13 another: no fold knows both."""
-    quick = ["data.test_fraction=0.1", "plots=false", "report=false", "folds=2", "folds.group_pattern='/(\\d)\\d'"]
+    quick = [
+        "data.test_fraction=0.1",
+        "plots=false",
+        "report=false",
+        "folds=2",
+        "folds.group_pattern='/(\\d)\\d'",
+    ]
     said = say("train", *TINY, *quick, "run.name=cv")
     assert said.code == 0, said.err
     rows = rows_of(here / "runs" / "cv" / "predictions.csv")
@@ -75,7 +86,12 @@ def test_mistakes_cost_no_time(say, here: Path, pets: Path) -> None:
     (pets / "masks" / "03.png").unlink()
     said = say("train", *TINY, "model.encoder_depth=9", "task.loss.dice=-1")
     assert said.code == 2 and not (here / "runs").exists()
-    for text in ("3 mistakes", "model.encoder_depth=9", "task.loss.dice=-1", "1 image has no mask: images/03.png"):
+    for text in (
+        "3 mistakes",
+        "model.encoder_depth=9",
+        "task.loss.dice=-1",
+        "1 image has no mask: images/03.png",
+    ):
         assert text in said.err
     assert "data.crop_size" in say("train", *TINY, "data.crop_size=[32]").err
 
@@ -84,7 +100,9 @@ def test_broken_masks_are_named_and_set_aside(say, pets: Path) -> None:
     (pets / "masks" / "05.png").write_bytes(b"")
     words = ["verify", "mask_folder", "data.root=pets"]
     said = say("data", *words)
-    assert said.code == 1 and "images/05.png: The mask" in said.out and "1 of 14 samples are broken" in said.out
+    assert (
+        said.code == 1 and "images/05.png: The mask" in said.out and "1 of 14 samples are broken" in said.out
+    )
     assert say("data", *words, "--set-aside").code == 0
     assert "facts" in json.loads(say("data", "inspect", "mask_folder", "data.root=pets", "--json").out)
 

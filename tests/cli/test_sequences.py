@@ -19,13 +19,26 @@ def cache(here: Path, monkeypatch) -> None:
 
 
 def test_texts_are_classified(say, here: Path) -> None:
-    lines = [f"{'good' if i % 2 else 'bad'},a text number {i % 9} that is {'fine' if i % 2 else 'poor'}" for i in range(60)]
+    lines = [
+        f"{'good' if i % 2 else 'bad'},a text number {i % 9} that is {'fine' if i % 2 else 'poor'}"
+        for i in range(60)
+    ]
     (here / "t.csv").write_text("\n".join(["label,text", *lines]) + "\n")
-    said = say("train", "data=text_csv", "data.path=t.csv", *TINY, "run.name=first", "trainer.max_epochs=8", "optimizer.lr=0.02")
+    said = say(
+        "train",
+        "data=text_csv",
+        "data.path=t.csv",
+        *TINY,
+        "run.name=first",
+        "trainer.max_epochs=8",
+        "optimizer.lr=0.02",
+    )
     assert said.code == 0, said.err
     results = read_json(here / "runs" / "first" / "results.json")
     assert {"test/accuracy", "test/f1_class/good", "test/f1_class/bad"} <= set(results["test"])
-    assert {"lengths", "test_confusion"} <= {path.stem for path in (here / "runs" / "first" / "plots").glob("*.png")}
+    assert {"lengths", "test_confusion"} <= {
+        path.stem for path in (here / "runs" / "first" / "plots").glob("*.png")
+    }
     (here / "new.txt").write_text("this is fine\n\nthat is poor\n")
     rows = json.loads(say("predict", "first", "new.txt", "it is fine", "--json").out)
     assert [row["input"] for row in rows] == ["line 1", "line 3", "it is fine"]
@@ -51,12 +64,23 @@ def test_steps_are_labelled(say, here: Path) -> None:
     [
         (["data=bracket_depth", "data.num_samples=60"], 5),
         (["data=text_csv", "data.path=t.csv"], 7),
-        (["data=waves", "data.num_steps=300", "data.input_steps=24", "data.horizon_steps=2", "model=dlinear"], 0),
+        (
+            [
+                "data=waves",
+                "data.num_steps=300",
+                "data.input_steps=24",
+                "data.horizon_steps=2",
+                "model=dlinear",
+            ],
+            0,
+        ),
     ],
 )
 def test_folds_of_sequences(say, here: Path, words: list[str], num_columns: int) -> None:
     """Steps, texts and time series: a vocabulary is learnt anew in each fold."""
-    lines = [f"{'good' if i % 2 else 'bad'},a text w{i} that is {'fine' if i % 2 else 'poor'}" for i in range(40)]
+    lines = [
+        f"{'good' if i % 2 else 'bad'},a text w{i} that is {'fine' if i % 2 else 'poor'}" for i in range(40)
+    ]
     (here / "t.csv").write_text("\n".join(["label,text", *lines]) + "\n")
     quick = [word for word in TINY if "dlinear" not in str(words) or "hidden_size" not in word]
     said = say("train", *words, *quick, "plots=false", "folds=2", "run.name=cv")
@@ -89,10 +113,14 @@ def test_a_language_model_goes_on_with_a_prompt(say, here: Path, cache) -> None:
     small = ["data=text_file", "data.path=poem.txt", "data.window=16", "data.batch_size=4"]
     said = say("train", *small, *TINY, "run.name=poem")
     assert said.code == 0, said.err
-    assert {"test/perplexity", "test/bits_per_character"} <= set(read_json(here / "runs" / "poem" / "results.json")["test"])
+    assert {"test/perplexity", "test/bits_per_character"} <= set(
+        read_json(here / "runs" / "poem" / "results.json")["test"]
+    )
     words = ["predict", "poem", "--prompt", "Line 3", "--length", "20", "--seed", "1"]
     first, again = say(*words), say(*words)
-    assert first.code == 0 and first.out == again.out and first.out.startswith("Line 3") and len(first.out) == 27
+    assert (
+        first.code == 0 and first.out == again.out and first.out.startswith("Line 3") and len(first.out) == 27
+    )
     assert say(*words, "--temperature", "0").out != say(*words, "--temperature", "5").out
     assert len(json.loads(say(*words, "--count", "3", "--json").out)["texts"]) == 3
     assert "2 texts written to out" in say(*words, "--count", "2", "--output", "out").out
@@ -111,10 +139,20 @@ def test_tunes_are_written(say, here: Path, cache) -> None:
     pytest.importorskip("music21")
     tune = "X:{}\nT:The Test\nM:4/4\nL:1/8\nK:D Major\nDEFG ABcd|dcBA GFED|D2F2 A2d2|d8|]\n\n"
     (here / "tunes.abc").write_text("".join(tune.format(i % 10) for i in range(40)))
-    small = ["data=abc_file", "data.path=tunes.abc", "data.window=32", "data.batch_size=4", "optimizer.lr=0.02"]
-    said = say("train", *small, *TINY, "model.hidden_size=48", "trainer.max_epochs=12", "plots=false", "run.name=abc")
+    small = [
+        "data=abc_file",
+        "data.path=tunes.abc",
+        "data.window=32",
+        "data.batch_size=4",
+        "optimizer.lr=0.02",
+    ]
+    said = say(
+        "train", *small, *TINY, "model.hidden_size=48", "trainer.max_epochs=12", "plots=false", "run.name=abc"
+    )
     assert said.code == 0, said.err
-    said = say("predict", "abc", "--prompt", "X:1\n", "--temperature", "0", "--length", "300", "--output", "tunes")
+    said = say(
+        "predict", "abc", "--prompt", "X:1\n", "--temperature", "0", "--length", "300", "--output", "tunes"
+    )
     assert said.code == 0 and "tunes parse" in said.out, said.err
     files = {path.name for path in (here / "tunes").iterdir()}
     assert {"tune-1.abc", "tune-1.mid"} <= files
@@ -123,7 +161,10 @@ def test_tunes_are_written(say, here: Path, cache) -> None:
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [
-        (["data=brackets", "model=mlp"], "model=mlp takes inputs of the kind any, but data=brackets provides tokens"),
+        (
+            ["data=brackets", "model=mlp"],
+            "model=mlp takes inputs of the kind any, but data=brackets provides tokens",
+        ),
         (["data=digits", "model=lstm"], "model=lstm takes inputs of the kind sequence or tokens"),
         (["data=bracket_depth", "model=resnet18"], "Available for labelling: model=gru, lstm, rnn"),
         (["data=python_topics", "model=mlp"], "Available for language: model=gru, lstm, rnn"),

@@ -143,7 +143,14 @@ def test_resume_of_a_running_run(say, here: Path) -> None:
     run = RunDir.create("runs", "busy")
     run.config_path.write_text("launcher: {kind: local}\nhardware: {devices: 1}\n")
     other = os.getppid()
-    write_status(run, state="running", attempt=1, pid=other, pid_started_at=process_started_at(other), host=socket.gethostname())
+    write_status(
+        run,
+        state="running",
+        attempt=1,
+        pid=other,
+        pid_started_at=process_started_at(other),
+        host=socket.gethostname(),
+    )
     said = say("resume", "busy")
     assert said.code == 2
     assert "busy is running" in said.err

@@ -120,9 +120,15 @@ VALUES = [
     Bad("checkpoint.keep_last=0", ["checkpoint.keep_last=0", "greater than or equal to 1"]),
     Bad("tracking.wait_s=-1", ["tracking.wait_s=-1", "greater than or equal to 0"]),
     Bad("hardware.devices=0", ["hardware.devices=0", "greater than or equal to 1"]),
-    Bad("hardware.devices=2 data.batch_size=33", ["data.batch_size=33", "all 2 devices", "Use data.batch_size=34"]),
+    Bad(
+        "hardware.devices=2 data.batch_size=33",
+        ["data.batch_size=33", "all 2 devices", "Use data.batch_size=34"],
+    ),
     Bad("hardware=fsdp hardware.devices=1", ["hardware.strategy=fsdp", "no effect on one device"]),
-    Bad("hardware=fsdp hardware.devices=2 optimizer=sgd", ["optimizer.fused=true", "use optimizer.fused=false"]),
+    Bad(
+        "hardware=fsdp hardware.devices=2 optimizer=sgd",
+        ["optimizer.fused=true", "use optimizer.fused=false"],
+    ),
     Bad("hardware=fsdp hardware.precision=16", ["hardware.precision=16", "use bf16 or 32"]),
     Bad("hardware.sync_batchnorm=true", ["hardware.sync_batchnorm=true", "no effect on one device"]),
     Bad("hardware.micro_batch=64", ["hardware.micro_batch=64", "no effect", "the whole batch"]),
@@ -130,10 +136,16 @@ VALUES = [
     Bad("hardware.micro_batch=many", ["hardware.micro_batch", "'auto'"]),
     Bad("hardware.memory_gib=2", ["hardware.memory_gib", "without hardware.micro_batch=auto"]),
     Bad("hardware.lr_scaling=linear", ["hardware.lr_scaling=linear", "hardware.reference_batch_size"]),
-    Bad("hardware.reference_batch_size=32", ["hardware.reference_batch_size=32", "hardware.lr_scaling is none"]),
+    Bad(
+        "hardware.reference_batch_size=32",
+        ["hardware.reference_batch_size=32", "hardware.lr_scaling is none"],
+    ),
     Bad("hardware=cpu hardware.measure=true", ["hardware.measure=true", "no effect"]),
     Bad("hardware=cpu hardware.devices=all", ["hardware.devices=all is for the GPUs"]),
-    Bad("launcher=elastic launcher.max_restarts=-1", ["launcher.max_restarts=-1", "greater than or equal to 0"]),
+    Bad(
+        "launcher=elastic launcher.max_restarts=-1",
+        ["launcher.max_restarts=-1", "greater than or equal to 0"],
+    ),
     Bad("hardware.num_threads=0", ["hardware.num_threads=0", "greater than or equal to 1"]),
     Bad("scheduler.warmup_epochs=20", ["scheduler.warmup_epochs=20", "the whole training has"]),
 ]
@@ -177,7 +189,10 @@ FIT = [
         ["model=resnet18 takes inputs of the kind image", "provides features", "mlp"],
     ),
     Bad("task.loss=focal", ['task.loss="focal": expected a node with _target_']),
-    Bad("model=lstm data=digits", ["model=lstm takes inputs of the kind sequence or tokens", "provides image", "mlp"]),
+    Bad(
+        "model=lstm data=digits",
+        ["model=lstm takes inputs of the kind sequence or tokens", "provides image", "mlp"],
+    ),
     Bad("task=regression", ["data=digits is for classification", "the task is regression", "diabetes"]),
     Bad("data=diabetes task=classification", ["data=diabetes is for regression", "digits"]),
     Bad(
@@ -262,7 +277,10 @@ PLACES = [
     Bad("run.name=../up", ["run.name='../up' cannot be the name of a run"]),
     Bad("run.name=latest", ["run.name='latest' cannot be the name of a run"]),
     Bad("tracking.uri=mlruns", ["tracking.uri=mlruns", "http://127.0.0.1:5000"]),
-    Bad("model.dropout=${regularization.droput}", ["unknown key 'regularization.droput'", "'regularization.dropout'"]),
+    Bad(
+        "model.dropout=${regularization.droput}",
+        ["unknown key 'regularization.droput'", "'regularization.dropout'"],
+    ),
     Bad("model.dropout=${model.dropout}", ["model.dropout", "Recursive interpolation"]),
     Bad("model.dropout=${nothing:3}", ["Unsupported interpolation type nothing"]),
     Bad("model.activation=${oc.env:NO_SUCH_VARIABLE}", ["NO_SUCH_VARIABLE", "cannot be resolved"]),

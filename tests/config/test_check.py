@@ -84,9 +84,7 @@ def test_an_argument_given_twice(find, write) -> None:
 def test_trying_parts_out_is_silent(here: Path, caplog, capsys, recwarn) -> None:
     before = logging.getLogger("pytorch_lightning").level
     assert (
-        check_config(
-            compose(["trainer.benchmark=true", "trainer.deterministic=true", "scheduler=one_cycle"])
-        )
+        check_config(compose(["trainer.benchmark=true", "trainer.deterministic=true", "scheduler=one_cycle"]))
         == []
     )
     assert not caplog.records and not capsys.readouterr().out and not recwarn.list

@@ -26,7 +26,7 @@ def test_a_file_may_say_it_too(write) -> None:
     ("overrides", "said"),
     [
         (["folds=1"], "folds.num_folds=1: expected a number greater than or equal to 2"),
-        (["folds=five"], "folds.num_folds=\"five\": expected a whole number"),
+        (["folds=five"], 'folds.num_folds="five": expected a whole number'),
         (["folds=3", "folds.index=3"], "expected less than folds.num_folds=3"),
         (["folds=3", "folds.num_fold=4"], "Did you mean 'num_folds'?"),
         (["folds=3", "folds.group_column=a", "folds.group_pattern=b"], "Give one of them"),
@@ -35,7 +35,10 @@ def test_a_file_may_say_it_too(write) -> None:
         (["folds=3", "data=diabetes", "folds.stratified=true"], "does not have one class per sample"),
         (["folds=3", "data=tiny_shakespeare", "model=lstm"], "one running text"),
         (["folds=3", "data=shapes_segmentation", "model=unet"], "drawn for itself"),
-        (["folds=3", "data=series", "data.path=x.csv", "data.target=y", "data.id_column=i"], "folds do not work with data.id_column"),
+        (
+            ["folds=3", "data=series", "data.path=x.csv", "data.target=y", "data.id_column=i"],
+            "folds do not work with data.id_column",
+        ),
         (["folds=3", "resume=auto"], "resume=auto would have no effect"),
         (["folds=3", "debug=overfit"], "needs no validation"),
         (["folds=3", "hardware.num_nodes=2", "launcher.rendezvous=localhost:1"], "on one machine"),

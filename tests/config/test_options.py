@@ -27,7 +27,13 @@ ELSEWHERE = {
 }
 """Options that need what not every machine has, and whether this one has it."""
 
-WORDS = ("PyTorch sees no", "there is none to use", "torch_xla is not installed", "on the PATH", "needs the package")
+WORDS = (
+    "PyTorch sees no",
+    "there is none to use",
+    "torch_xla is not installed",
+    "on the PATH",
+    "needs the package",
+)
 
 
 def ids(option: Option) -> str:
@@ -56,9 +62,7 @@ def companions(option: Option) -> list[str]:
         for n in ready
         if task in groups["data"][n].tasks or poses(groups["data"][n]) == task
     ]
-    data = next(
-        (d for d in fitting if not option.inputs or takes(option, d)), None
-    )
+    data = next((d for d in fitting if not option.inputs or takes(option, d)), None)
     assert data is not None, f"no data set for {option.group}={option.name}: does one say `# tasks: {task}`?"
     beside = [f"data={data.name}", f"task={task}"]
     return [*beside, model_for(data, task)] if option.group == "task" else beside

@@ -61,7 +61,9 @@ def test_a_checkpoint_path_with_equals_signs(capsys):
 
 
 def test_other_mistakes_are_still_reported():
-    problems = check_config(compose(["data=csv", "data.path=größe.csv", "optimizer.lr=-1", "trainer.max_epochs=0"]))
+    problems = check_config(
+        compose(["data=csv", "data.path=größe.csv", "optimizer.lr=-1", "trainer.max_epochs=0"])
+    )
     assert [p.split(":")[0].split("=")[0] for p in problems[1:]] == ["trainer.max_epochs", "optimizer"]
 
 
@@ -85,7 +87,19 @@ def test_other_mistakes_are_still_reported():
 def test_keys_without_effect_are_rejected_with_the_key_to_use(verb, words, message, capsys):
     if "-m" in verb and words[0].startswith(("hydra/launcher", "lr_finder", "+seed")):
         return
-    assert main([*verb, "model=mlp", "data=digits", "trainer.max_epochs=1", "trainer.limit_train_batches=1", *words]) == 2
+    assert (
+        main(
+            [
+                *verb,
+                "model=mlp",
+                "data=digits",
+                "trainer.max_epochs=1",
+                "trainer.limit_train_batches=1",
+                *words,
+            ]
+        )
+        == 2
+    )
     assert message in capsys.readouterr().err
     assert not Path("runs").exists()
 

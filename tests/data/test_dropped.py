@@ -3,7 +3,14 @@ from runner.data.dropped import DroppedSamples
 
 def test_message_gives_counts_reason_and_examples():
     dropped = DroppedSamples()
-    dropped.add("rows", 4, "no value in column 'y'", total=10, where="d.csv", examples=["row 3", "row 5", "row 7", "row 9"])
+    dropped.add(
+        "rows",
+        4,
+        "no value in column 'y'",
+        total=10,
+        where="d.csv",
+        examples=["row 3", "row 5", "row 7", "row 9"],
+    )
     assert dropped.messages() == [
         "d.csv: 4 of 10 rows left out: no value in column 'y' (for example row 3, row 5, row 7)."
     ]

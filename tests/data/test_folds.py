@@ -72,7 +72,9 @@ def rows_of(data: TableDataModule, split: str) -> set[int]:
 @pytest.fixture
 def patients(tmp_path: Path) -> Path:
     """Sixty rows of twelve patients, two classes."""
-    lines = ["x,patient,ill"] + [f"{i * 7 % 13}.5,p{i % 12},{'yes' if i % 12 < 6 else 'no'}" for i in range(60)]
+    lines = ["x,patient,ill"] + [
+        f"{i * 7 % 13}.5,p{i % 12},{'yes' if i % 12 < 6 else 'no'}" for i in range(60)
+    ]
     path = tmp_path / "patients.csv"
     path.write_text("\n".join(lines))
     return path
@@ -81,7 +83,10 @@ def patients(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(("stratified", "kind"), [(None, "StratifiedGroupKFold"), (False, "GroupKFold")])
 def test_rows_of_one_patient_are_never_in_two_folds(patients: Path, stratified, kind: str) -> None:
     folds = cut_with(
-        lambda: TableDataModule(str(patients), "ill"), num_folds=3, group_column="patient", stratified=stratified
+        lambda: TableDataModule(str(patients), "ill"),
+        num_folds=3,
+        group_column="patient",
+        stratified=stratified,
     )
     assert folds[0].fold_cut.kind == kind
     for data in folds:
@@ -143,7 +148,9 @@ def test_folds_of_a_series_train_on_the_past_alone() -> None:
     ends = []
     for data in folds:
         train, val = data.splits["train"].source, data.splits["val"].source
-        assert val.first_row + val.input_steps == len(train.values), "the first forecast lies just behind the training"
+        assert val.first_row + val.input_steps == len(train.values), (
+            "the first forecast lies just behind the training"
+        )
         assert data.splits["test"].source.first_row == whole.splits["test"].source.first_row
         ends.append(len(train.values))
     assert ends == sorted(set(ends))
@@ -166,7 +173,8 @@ def test_images_in_a_folder(tmp_path: Path) -> None:
             pixels = np.full((8, 8, 3), number * 9, np.uint8)
             Image.fromarray(pixels).save(tmp_path / name / f"{number % 6}_{number}.png")
     folds = cut_with(
-        lambda: ImageFolderDataModule(str(tmp_path), image_size=8, test_fraction=0.0, augment=None), num_folds=3
+        lambda: ImageFolderDataModule(str(tmp_path), image_size=8, test_fraction=0.0, augment=None),
+        num_folds=3,
     )
     assert [label for label in folds[0].fold_cut.rare] == [2]
     assert sum(len(data.splits["val"]) for data in folds) == 26
@@ -204,7 +212,9 @@ def test_texts_by_author_and_by_file(tmp_path: Path) -> None:
         file = tmp_path / "files" / "ab"[number % 2] / f"author{number % 5}_{number}.txt"
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(f"text w{number} of this")
-    folds = cut_with(lambda: TextFolderDataModule(str(tmp_path / "files")), num_folds=2, group_pattern=r"author\d")
+    folds = cut_with(
+        lambda: TextFolderDataModule(str(tmp_path / "files")), num_folds=2, group_pattern=r"author\d"
+    )
     assert folds[0].fold_cut.num_groups == 5
 
 

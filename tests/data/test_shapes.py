@@ -12,7 +12,9 @@ def test_boxes_are_tight_around_masks(size):
         scene = draw_scene(3, index, size)
         assert scene.image.shape == (3, size, size) and scene.image.dtype == np.uint8
         count = len(scene.labels)
-        assert 1 <= count <= 6 and scene.masks.shape == (count, size, size) and scene.boxes.shape == (count, 4)
+        assert (
+            1 <= count <= 6 and scene.masks.shape == (count, size, size) and scene.boxes.shape == (count, 4)
+        )
         for mask, (x1, y1, x2, y2) in zip(scene.masks, scene.boxes.astype(int), strict=True):
             inside = mask[y1:y2, x1:x2]
             assert inside.sum() == mask.sum() > 0

@@ -21,7 +21,13 @@ from runner.run.files import read_json, write_text
 from runner.run.journal import load_metrics
 from runner.worker import execute
 
-QUIET = ("tracking=none", "plots=false", "report=false", "trainer.log_every_n_steps=1", "hardware.num_threads=1")
+QUIET = (
+    "tracking=none",
+    "plots=false",
+    "report=false",
+    "trainer.log_every_n_steps=1",
+    "hardware.num_threads=1",
+)
 
 TINY = {
     "classification": ("data=digits", "model=small_cnn", "regularization=none", "data.batch_size=64"),
@@ -93,7 +99,11 @@ def in_ranks(number: int, call: Callable[..., Any], *arguments: Any) -> None:
 
 def trained(folder: Path, number: int, *words: str, callbacks: Sequence[Any] = ()) -> RunDir:
     """A run that has ended, on so many ranks."""
-    run = written(folder, *words, *(("hardware=cpu_ddp", f"hardware.devices={number}") if number > 1 else ("hardware=cpu",)))
+    run = written(
+        folder,
+        *words,
+        *(("hardware=cpu_ddp", f"hardware.devices={number}") if number > 1 else ("hardware=cpu",)),
+    )
     in_ranks(number, execute, run, callbacks) if number > 1 else execute(run, callbacks)
     return run
 

@@ -18,7 +18,11 @@ from runner.errors import ConfigError
 MODELS = {
     "resnet": (lambda: torchvision.models.resnet18(num_classes=3), None, 8),
     "mobilenet": (lambda: torchvision.models.mobilenet_v2(num_classes=3), None, 17),
-    "timm vit": (lambda: timm.create_model("vit_tiny_patch16_224", img_size=64, num_classes=3, drop_rate=0.1), None, 12),
+    "timm vit": (
+        lambda: timm.create_model("vit_tiny_patch16_224", img_size=64, num_classes=3, drop_rate=0.1),
+        None,
+        12,
+    ),
     "timm convnext": (lambda: timm.create_model("convnext_atto", num_classes=3), None, 4),
     "by pattern": (lambda: torchvision.models.resnet18(num_classes=3), "layer[34].*", 4),
 }
@@ -75,12 +79,20 @@ def test_blocks_do_not_hold_one_another() -> None:
 
 
 def test_a_run_is_the_same_bit_for_bit(tmp_path) -> None:
-    words = ("data=digits", "model=resnet18_small", "trainer.max_steps=2", "+trainer.limit_val_batches=1", "data.batch_size=8")
+    words = (
+        "data=digits",
+        "model=resnet18_small",
+        "trainer.max_steps=2",
+        "+trainer.limit_val_batches=1",
+        "data.batch_size=8",
+    )
     plain = trained(tmp_path / "plain", 1, *words)
     thrifty = trained(tmp_path / "thrifty", 1, *words, "hardware.activation_checkpointing=true")
     assert points(plain) == points(thrifty)
 
 
 def test_an_mlp_is_refused_before_it_trains(tmp_path) -> None:
-    with pytest.raises(ConfigError, match="hardware.activation_checkpointing=true would have no effect on MLP"):
+    with pytest.raises(
+        ConfigError, match="hardware.activation_checkpointing=true would have no effect on MLP"
+    ):
         trained(tmp_path / "run", 1, "data=digits", "model=mlp", "hardware.activation_checkpointing=true")

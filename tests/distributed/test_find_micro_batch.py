@@ -54,7 +54,9 @@ def test_the_estimate_is_near_what_is_kept(tmp_path, monkeypatch) -> None:
     strategy.connect(task)
     batch = {"inputs": torch.randn(8, 1000), "targets": torch.randn(8, 1), "index": torch.arange(8)}
     need = fit_memory.measure_need(strategy, batch, 8, 1.0, 1)
-    assert need.per_sample == pytest.approx(fit_memory.CPU_FACTOR * 4000, rel=0.05), "the batch itself is there already"
+    assert need.per_sample == pytest.approx(fit_memory.CPU_FACTOR * 4000, rel=0.05), (
+        "the batch itself is there already"
+    )
     assert need.update == 3 * 4 * sum(p.numel() for p in task.parameters())
     assert need.free == GIB
 

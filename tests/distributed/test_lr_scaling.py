@@ -24,6 +24,13 @@ def test_the_rate_that_was_given_stays_in_the_config() -> None:
 
 
 def test_a_run_trains_at_the_scaled_rate(tmp_path) -> None:
-    words = ("data=digits", "model=mlp", "trainer.max_epochs=1", "scheduler=none", "optimizer.lr=0.001", "data.batch_size=64")
+    words = (
+        "data=digits",
+        "model=mlp",
+        "trainer.max_epochs=1",
+        "scheduler=none",
+        "optimizer.lr=0.001",
+        "data.batch_size=64",
+    )
     run = trained(tmp_path / "run", 1, *words, "hardware.lr_scaling=sqrt", "hardware.reference_batch_size=16")
     assert points(run)["train/lr"][0][2] == pytest.approx(0.002)

@@ -11,7 +11,9 @@ from runner.callbacks.micro_batch import PassSize
 from runner.distributed.micro_batching import MicroBatching
 
 
-def trainer_of(folder, size: int | None, ranks: int = 2, halves: bool = True, accumulate: int = 1) -> SimpleNamespace:
+def trainer_of(
+    folder, size: int | None, ranks: int = 2, halves: bool = True, accumulate: int = 1
+) -> SimpleNamespace:
     strategy = SimpleNamespace(passes=MicroBatching(size, halves))
     return SimpleNamespace(
         strategy=strategy, default_root_dir=str(folder), world_size=ranks, datamodule=SimpleNamespace(batch_size=64),

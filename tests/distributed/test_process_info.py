@@ -7,7 +7,9 @@ from runner.distributed.process_info import ProcessInfo, master_of_step
 
 def test_on_its_own_a_process_is_the_only_rank() -> None:
     assert ProcessInfo.here({}) == ProcessInfo() and ProcessInfo().is_first
-    assert ProcessInfo.here({"RANK": "3", "WORLD_SIZE": "8"}) == ProcessInfo(), "left behind by something else"
+    assert ProcessInfo.here({"RANK": "3", "WORLD_SIZE": "8"}) == ProcessInfo(), (
+        "left behind by something else"
+    )
 
 
 def test_what_the_elastic_agent_says() -> None:
@@ -52,7 +54,9 @@ def test_the_whole_contract_of_pytorch_is_enough() -> None:
 )
 def test_tasks_meet_on_the_first_node(nodes: str, first: str) -> None:
     assert master_of_step(STEP | {"SLURM_STEP_NODELIST": nodes})[0] == first
-    assert master_of_step(STEP | {"SLURM_STEP_NODELIST": nodes, "SLURM_STEP_NUM_NODES": "1"})[0] == "127.0.0.1"
+    assert (
+        master_of_step(STEP | {"SLURM_STEP_NODELIST": nodes, "SLURM_STEP_NUM_NODES": "1"})[0] == "127.0.0.1"
+    )
 
 
 def test_steps_of_a_job_do_not_meet_each_other() -> None:

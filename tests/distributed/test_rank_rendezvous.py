@@ -80,7 +80,9 @@ def test_the_number_of_processes_stands_in_the_config() -> None:
 
 
 def test_another_number_is_refused() -> None:
-    (problem,) = fit_to(ProcessInfo(0, 2, 0, 2, 0, True, "torchrun"), composition(["hardware.devices"], devices=4))
+    (problem,) = fit_to(
+        ProcessInfo(0, 2, 0, 2, 0, True, "torchrun"), composition(["hardware.devices"], devices=4)
+    )
     assert "hardware.devices=4" in problem and "torchrun has started 2 processes" in problem
 
 

@@ -25,7 +25,13 @@ METRIC_TOLERANCE = 1e-6
 def words_of(task: str, number: int) -> tuple[str, ...]:
     batch = {"classification": 60, "regression": 48, "segmentation": 12, "detection": 4}[task]
     rate = 0.001 if task == "segmentation" else 0.01  # norms over a few pixels make much of rounding
-    return (*TINY[task], f"data.batch_size={batch}", "trainer.max_epochs=2", "optimizer=sgd", f"optimizer.lr={rate}")
+    return (
+        *TINY[task],
+        f"data.batch_size={batch}",
+        "trainer.max_epochs=2",
+        "optimizer=sgd",
+        f"optimizer.lr={rate}",
+    )
 
 
 def shared_norms(task: str) -> tuple[str, ...]:
@@ -70,8 +76,20 @@ def test_metrics_of_the_same_weights_are_the_same(tmp_path, task: str, number: i
 
 
 def test_weights_in_shares_are_held_back_as_whole_ones(tmp_path) -> None:
-    words = ("data=digits", "model=mlp", "model.hidden_sizes=[16]", "regularization=none", "data.batch_size=64")
-    words += ("trainer.max_epochs=1", "trainer.limit_train_batches=6", "optimizer=sgd", "optimizer.lr=0.1", "optimizer.fused=false")
+    words = (
+        "data=digits",
+        "model=mlp",
+        "model.hidden_sizes=[16]",
+        "regularization=none",
+        "data.batch_size=64",
+    )
+    words += (
+        "trainer.max_epochs=1",
+        "trainer.limit_train_batches=6",
+        "optimizer=sgd",
+        "optimizer.lr=0.1",
+        "optimizer.fused=false",
+    )
     words += ("regularization.max_norm=0.5", "regularization.weight_noise=0.2", "regularization.l1=0.01")
     one = trained(tmp_path / "one", 1, *words)
     two = trained(tmp_path / "two", 2, *words, "hardware.strategy=fsdp")
@@ -127,7 +145,14 @@ def test_a_loss_that_is_no_mean_over_samples(tmp_path) -> None:
 
 @pytest.mark.slow
 def test_one_rank_out_of_memory_takes_the_others_back(tmp_path) -> None:
-    words = ("data=digits", "model=mlp", "regularization=none", "data.batch_size=64", "trainer.max_epochs=2", "hardware=cpu_ddp")
+    words = (
+        "data=digits",
+        "model=mlp",
+        "regularization=none",
+        "data.batch_size=64",
+        "trainer.max_epochs=2",
+        "hardware=cpu_ddp",
+    )
     whole = written(tmp_path / "whole", *words)
     halved = written(tmp_path / "halved", *words)
     in_ranks(2, execute, whole)
@@ -139,7 +164,14 @@ def test_one_rank_out_of_memory_takes_the_others_back(tmp_path) -> None:
 @pytest.mark.slow
 def test_a_parameter_that_is_not_always_used(tmp_path) -> None:
     """DDP alone would wait for its gradient for ever; the optimizer leaves alone what nobody used."""
-    words = ("data=digits", "model=mlp", "regularization=none", "data.batch_size=64", "trainer.max_epochs=2", "optimizer.weight_decay=0.5")
+    words = (
+        "data=digits",
+        "model=mlp",
+        "regularization=none",
+        "data.batch_size=64",
+        "trainer.max_epochs=2",
+        "optimizer.weight_decay=0.5",
+    )
     one = trained(tmp_path / "one", 1, *words, callbacks=[Spare()])
     two = trained(tmp_path / "two", 2, *words, callbacks=[Spare()])
     assert largest_difference(one, two) < 1e-5

@@ -77,7 +77,13 @@ def test_passes_of_sequences_train_as_one_does(tmp_path, monkeypatch, task: str)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("RUNNER_DATA", str(tmp_path / "cache"))
     (tmp_path / "poem.txt").write_text("".join(f"Line {i} of a ballad\n\n" for i in range(40)))
-    words = (*SEQUENCES[task], "model.hidden_size=8", "regularization=none", "trainer.max_epochs=1", "optimizer=sgd")
+    words = (
+        *SEQUENCES[task],
+        "model.hidden_size=8",
+        "regularization=none",
+        "trainer.max_epochs=1",
+        "optimizer=sgd",
+    )
     whole = trained(tmp_path / "whole", 1, *words)
     parts = trained(tmp_path / "parts", 1, *words, "hardware.micro_batch=3")
     assert largest_difference(whole, parts, "train/") < 2e-5
@@ -107,7 +113,9 @@ class RunsOut(pl.Callback):
         error: what is raised.
     """
 
-    def __init__(self, limit: int, step: int = 0, error: type = torch.OutOfMemoryError, rank: int | None = None):
+    def __init__(
+        self, limit: int, step: int = 0, error: type = torch.OutOfMemoryError, rank: int | None = None
+    ):
         self.limit = limit
         self.step = step
         self.error = error
@@ -121,7 +129,12 @@ class RunsOut(pl.Callback):
             self.seen.append(len(batch["index"]))
             found = step(batch)
             is_here = self.rank in (None, trainer.global_rank)
-            if trainer.training and is_here and trainer.global_step >= self.step and self.seen[-1] > self.limit:
+            if (
+                trainer.training
+                and is_here
+                and trainer.global_step >= self.step
+                and self.seen[-1] > self.limit
+            ):
                 raise self.error("CUDA out of memory. Tried to allocate 20.00 MiB")
             return found
 
@@ -137,7 +150,10 @@ def test_memory_that_runs_out_costs_no_step(tmp_path, caplog, error: type) -> No
     asked = trained(tmp_path / "asked", 1, *words, "hardware.micro_batch=16")
     assert points(halved) == points(asked)
     assert runs_out.seen[:3] == [64, 32, 16], "halved until it was enough"
-    assert "out of memory with a micro-batch of 64 samples" in caplog.text and "the batch size does not change" in caplog.text
+    assert (
+        "out of memory with a micro-batch of 64 samples" in caplog.text
+        and "the batch size does not change" in caplog.text
+    )
 
 
 def test_in_mid_training_it_changes_nothing_but_the_order_of_additions(tmp_path) -> None:
@@ -186,7 +202,9 @@ def test_a_resumed_run_takes_the_same_passes(tmp_path) -> None:
 
 def test_what_counts_as_out_of_memory() -> None:
     assert is_out_of_memory(torch.cuda.OutOfMemoryError("CUDA out of memory."))
-    assert is_out_of_memory(RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried 8 GB"))
+    assert is_out_of_memory(
+        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried 8 GB")
+    )
     assert is_out_of_memory(MemoryError())
     assert not is_out_of_memory(RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
     assert not is_out_of_memory(ValueError("out of memory"))

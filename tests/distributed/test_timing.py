@@ -31,7 +31,9 @@ def test_what_is_expected_stays_unless_another_is_clearly_faster() -> None:
         "bf16, channels-last takes 2.00 × as long"
     )
     assert decide({FAST: 1.0}, FAST, 8).chosen == FAST and "by rule" in decide({FAST: 1.0}, FAST, 8).reason
-    assert decide({SLOW: 1.0}, FAST, 8).chosen == FAST, "it may have failed for want of memory: the training will say so"
+    assert decide({SLOW: 1.0}, FAST, 8).chosen == FAST, (
+        "it may have failed for want of memory: the training will say so"
+    )
 
 
 class SlowIn32(nn.Sequential):
@@ -45,10 +47,16 @@ class SlowIn32(nn.Sequential):
 
 
 def test_the_faster_one_is_chosen_and_the_model_stays_as_it_was() -> None:
-    model = SlowIn32(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2))
+    model = SlowIn32(
+        nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2)
+    )
     task = ClassificationTask(model, class_names=["a", "b"])
     before = {name: value.clone() for name, value in task.state_dict().items()}
-    batch = {"inputs": torch.randn(4, 3, 8, 8), "targets": torch.tensor([0, 1, 0, 1]), "index": torch.arange(4)}
+    batch = {
+        "inputs": torch.randn(4, 3, 8, 8),
+        "targets": torch.tensor([0, 1, 0, 1]),
+        "index": torch.arange(4),
+    }
     random = torch.get_rng_state()
     found = measure(task, batch, torch.device("cpu"), SLOW, [SLOW, Candidate("bf16", False)])
     assert found.chosen == Candidate("bf16", False) and len(found.seconds) == 2

@@ -29,7 +29,11 @@ def run(tmp_path) -> RunDir:
 
 
 def test_the_rank_that_the_others_wait_for_is_named() -> None:
-    heartbeats = [heartbeat(0, 8, "backward pass"), heartbeat(1, 8, "forward pass"), heartbeat(2, 8, "backward pass")]
+    heartbeats = [
+        heartbeat(0, 8, "backward pass"),
+        heartbeat(1, 8, "forward pass"),
+        heartbeat(2, 8, "backward pass"),
+    ]
     assert hanging(heartbeats, 30, NOW).rank == 1
     assert hanging([heartbeat(0, 8, "backward pass"), heartbeat(1, 7, "fetching a batch")], 30, NOW).rank == 1
     assert hanging([heartbeat(0, 8, "evaluating"), heartbeat(1, 9, "computing metrics")], 30, NOW).rank == 0
@@ -39,7 +43,9 @@ def test_nobody_hangs_who_is_only_slow() -> None:
     assert hanging([heartbeat(0, 8, "forward pass", NOW - 29)], 30, NOW) is None
     assert hanging([heartbeat(0, 8, "forward pass", NOW - 90, longest_s=10)], 30, NOW) is None
     assert hanging([heartbeat(0, 8, "forward pass", NOW - 101, longest_s=10)], 30, NOW).rank == 0
-    assert hanging([heartbeat(0, 1, "forward pass", NOW - 200)], 30, NOW) is None, "the first batches take longer"
+    assert hanging([heartbeat(0, 1, "forward pass", NOW - 200)], 30, NOW) is None, (
+        "the first batches take longer"
+    )
     assert hanging([heartbeat(0, 8, "saving", NOW - 200)], 30, NOW) is None
     assert hanging([heartbeat(0, 8, "idle", 0.0)], 30, NOW) is None
 
@@ -86,7 +92,9 @@ def test_what_an_earlier_attempt_has_left_is_no_rank_that_hangs(run: RunDir) -> 
     """Its process is gone, and its number may be another process's by now."""
     other = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(100)"])
     try:
-        heartbeat(1, 8, "forward pass", host=socket.gethostname(), pid=other.pid, pid_started_at=1.0).write(run)
+        heartbeat(1, 8, "forward pass", host=socket.gethostname(), pid=other.pid, pid_started_at=1.0).write(
+            run
+        )
         mine = Heartbeat.of(ProcessInfo(0, 2, 0, 2, 0, True))
         mine.write(run)
         Watchdog(run, ProcessInfo(0, 2, 0, 2, 0, True), mine, hang_after_s=0.5).look()

@@ -20,7 +20,9 @@ COLORS = torch.tensor([[1.5, -1.5, -1.5], [-1.5, -1.5, 1.5], [-1.5, 1.5, -1.5]])
 IMAGE_METHODS = {
     "grad_cam": lambda model, score, x: grad_cam(score, [model[0]], x),
     "grad_cam_plus_plus": lambda model, score, x: grad_cam_plus_plus(score, [model[0]], x),
-    "integrated_gradients": lambda model, score, x: integrated_gradients(score, x, 0 * x, 32).values[0].sum(0),
+    "integrated_gradients": lambda model, score, x: (
+        integrated_gradients(score, x, 0 * x, 32).values[0].sum(0)
+    ),
     "occlusion": lambda model, score, x: occlude_image(score, x, 0 * x),
 }
 """The map that each makes of an image, by a network whose first part gives its feature maps."""
@@ -44,7 +46,9 @@ def patched(count: int, seed: int) -> tuple[Tensor, Tensor, Tensor]:
     return torch.where(masks[:, None], colored, images), targets, masks
 
 
-def fit(model: nn.Module, batches: Callable[[int], tuple[Tensor, Tensor]], steps: int, loss=cross_entropy, lr=0.01):
+def fit(
+    model: nn.Module, batches: Callable[[int], tuple[Tensor, Tensor]], steps: int, loss=cross_entropy, lr=0.01
+):
     optimizer = torch.optim.Adam(model.parameters(), lr=lr)
     for step in range(steps):
         inputs, targets = batches(step)

@@ -28,6 +28,7 @@ SIDE = 48
 CAMS = {"grad_cam": grad_cam, "grad_cam_plus_plus": grad_cam_plus_plus}
 METHODS = [*CAMS, "integrated_gradients", "occlusion"]
 
+
 def squares(count: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Dark noise with one bright square each: images ``(N, 3, H, W)`` from 0 to 1 and boxes ``(N, 4)``."""
     generator = torch.Generator().manual_seed(seed)
@@ -43,13 +44,19 @@ def squares(count: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
 
 def masks_of(boxes: torch.Tensor) -> torch.Tensor:
     rows, columns = torch.meshgrid(torch.arange(SIDE), torch.arange(SIDE), indexing="ij")
-    return torch.stack([(columns >= x1) & (columns < x2) & (rows >= y1) & (rows < y2) for x1, y1, x2, y2 in boxes])
+    return torch.stack(
+        [(columns >= x1) & (columns < x2) & (rows >= y1) & (rows < y2) for x1, y1, x2, y2 in boxes]
+    )
 
 
 def blocks(*widths: int, stride: int) -> nn.Sequential:
     layers: list[nn.Module] = []
     for place, (before, after) in enumerate(zip(widths, widths[1:], strict=False)):
-        layers += [nn.Conv2d(before, after, 3, padding=1, stride=stride if place < 2 else 1), nn.BatchNorm2d(after), nn.ReLU()]
+        layers += [
+            nn.Conv2d(before, after, 3, padding=1, stride=stride if place < 2 else 1),
+            nn.BatchNorm2d(after),
+            nn.ReLU(),
+        ]
     return nn.Sequential(*layers)
 
 
@@ -64,7 +71,9 @@ def detection() -> DetectionTask:
     backbone = blocks(3, 16, 32, 32, stride=2)
     backbone.out_channels = 32
     anchors = AnchorGenerator(sizes=((4,),), aspect_ratios=((1.0,),))
-    model = TinyDetector(backbone, 1, min_size=SIDE, max_size=SIDE, anchor_generator=anchors, center_sampling_radius=2.0)
+    model = TinyDetector(
+        backbone, 1, min_size=SIDE, max_size=SIDE, anchor_generator=anchors, center_sampling_radius=2.0
+    )
     nn.init.constant_(model.head.regression_head.bbox_reg.bias, 1.0)
     optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
     for step in range(70):
@@ -151,7 +160,9 @@ def test_what_a_model_fills_up_does_not_shift_the_maps(method, by_place) -> None
 
         def forward(self, inputs):
             height, width = inputs.shape[-2:]
-            return super().forward(nn.functional.pad(inputs, (0, 64 - width, 0, 64 - height)))[..., :height, :width]
+            return super().forward(nn.functional.pad(inputs, (0, 64 - width, 0, 64 - height)))[
+                ..., :height, :width
+            ]
 
     model = Padded(nn.Conv2d(1, 1, 1), nn.ReLU())
     nn.init.ones_(model[0].weight)
@@ -166,6 +177,9 @@ def test_what_a_model_fills_up_does_not_shift_the_maps(method, by_place) -> None
 
 def test_what_detectors_and_segmenters_fill_up(detection) -> None:
     assert padded_size(detection.model, torch.rand(1, 3, SIDE, SIDE)) == (64, 64)
-    assert padded_size(detection.model, torch.rand(1, 3, 96, 192)) == (128, 256)  # 24 × 48, filled up to 32 × 64
+    assert padded_size(detection.model, torch.rand(1, 3, 96, 192)) == (
+        128,
+        256,
+    )  # 24 × 48, filled up to 32 × 64
     assert padded_size(unet(2, encoder_depth=3), torch.rand(1, 3, 30, 33)) == (32, 40)
     assert padded_size(nn.Conv2d(3, 1, 1), torch.rand(1, 3, 30, 33)) == (30, 33)

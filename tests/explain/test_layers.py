@@ -46,12 +46,19 @@ def test_what_a_segmenters_last_convolution_gets() -> None:
     assert found == ["decoder"]
 
 
-@pytest.mark.parametrize("build", [lambda: fcos(2, "resnet18", channels=32, min_size=160), lambda: ssdlite(2, size=64)])
+@pytest.mark.parametrize(
+    "build", [lambda: fcos(2, "resnet18", channels=32, min_size=160), lambda: ssdlite(2, size=64)]
+)
 def test_the_pyramid_of_a_detector(build) -> None:
     model = build().eval()
     tell_faint_boxes(model)
     with in_use(model):
-        layers = find_layers(model, lambda x: torch.stack([part["scores"].sum() for part in model(list(x))]), torch.rand(1, 3, 64, 64), "boxes")
+        layers = find_layers(
+            model,
+            lambda x: torch.stack([part["scores"].sum() for part in model(list(x))]),
+            torch.rand(1, 3, 64, 64),
+            "boxes",
+        )
     assert len(layers) > 1 and all(isinstance(named_layer(model, name), nn.Module) for name in layers)
     assert all(name.startswith("backbone.") for name in layers)
 

@@ -36,7 +36,9 @@ def test_grad_cam_is_captums(patch_net, patches) -> None:
     layer = patch_net[0][2]  # not the last maps: they are brought to the input's size
     with in_use(patch_net):
         ours = grad_cam(score, [layer], image[None])
-        theirs = LayerGradCam(score, layer).attribute(image[None].clone().requires_grad_(), relu_attributions=True)
+        theirs = LayerGradCam(score, layer).attribute(
+            image[None].clone().requires_grad_(), relu_attributions=True
+        )
     theirs = interpolate(theirs, size=ours.shape, mode="bilinear")[0, 0].detach()
     assert ours.max() > 0 and torch.allclose(ours, theirs, atol=1e-6)
 
@@ -62,7 +64,9 @@ def test_several_layers_add_up_and_unused_ones_count_nothing(patch_net, patches)
             grad_cam(lambda x: patch_net(x)[:, 0], layers, image)
             for layers in ([patch_net[0][2]], [patch_net[0][5]], [patch_net[0][2], patch_net[0][5]])
         )
-        silent = grad_cam(lambda x: 0.0 * x.sum((1, 2, 3)) + patch_net(x)[:, 0].detach(), [patch_net[0]], image)
+        silent = grad_cam(
+            lambda x: 0.0 * x.sum((1, 2, 3)) + patch_net(x)[:, 0].detach(), [patch_net[0]], image
+        )
     assert torch.allclose(one + two, both, atol=1e-6) and not silent.any()
 
 
@@ -75,11 +79,15 @@ def test_integrated_gradients_are_complete(patch_net, patches) -> None:
     images, targets, _ = patches(4, 3)
     for image, target in zip(images, targets, strict=True):
         with in_use(patch_net):
-            found = integrated_gradients(lambda x, t=target: patch_net(x)[:, t], image[None], 0 * image[None], 200)
+            found = integrated_gradients(
+                lambda x, t=target: patch_net(x)[:, t], image[None], 0 * image[None], 200
+            )
             with torch.no_grad():
                 ends = [float(patch_net(x)[0, target]) for x in (image[None], 0 * image[None])]
         assert [found.score, found.baseline_score] == pytest.approx(ends)
-        assert float(found.values.sum()) == pytest.approx(ends[0] - ends[1], abs=0.02 * abs(ends[0] - ends[1]))
+        assert float(found.values.sum()) == pytest.approx(
+            ends[0] - ends[1], abs=0.02 * abs(ends[0] - ends[1])
+        )
         assert found.error == pytest.approx(float(found.values.sum()) - (ends[0] - ends[1]), abs=1e-4)
 
 

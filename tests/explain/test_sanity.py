@@ -45,7 +45,9 @@ def test_a_method_that_looks_at_edges_alone_is_found_out(patches) -> None:
 
 def test_rank_correlation() -> None:
     one = np.array([1.0, 2.0, 3.0, 4.0])
-    assert rank_correlation(one, one**3) == pytest.approx(1) and rank_correlation(one, -one) == pytest.approx(-1)
+    assert rank_correlation(one, one**3) == pytest.approx(1) and rank_correlation(one, -one) == pytest.approx(
+        -1
+    )
     assert rank_correlation(one, np.ones(4)) == 0.0  # no map left
 
 
@@ -55,7 +57,9 @@ def test_groups_begin_at_the_answer_and_are_not_too_many() -> None:
     ]  # fmt: skip
     many = [f"layer{i}.{j}.conv{k}" for i in range(3) for j in range(4) for k in range(3)] + ["fc"]
     groups = groups_from_the_end(many)
-    assert len(groups) == 13 and groups[0][0] == "fc" and groups[1][0] == "layer2.3" and len(groups[1][1]) == 3
+    assert (
+        len(groups) == 13 and groups[0][0] == "fc" and groups[1][0] == "layer2.3" and len(groups[1][1]) == 3
+    )
 
 
 def test_modules_without_a_beginning_are_shuffled() -> None:
@@ -66,4 +70,6 @@ def test_modules_without_a_beginning_are_shuffled() -> None:
 
     bare = Bare()
     randomise(bare)
-    assert not torch.equal(bare.weight, torch.arange(50.0)) and torch.equal(bare.weight.sort()[0], torch.arange(50.0))
+    assert not torch.equal(bare.weight, torch.arange(50.0)) and torch.equal(
+        bare.weight.sort()[0], torch.arange(50.0)
+    )

@@ -79,13 +79,19 @@ def trained(model: nn.Module | None = None, **options):
 
 def sample(source: str, truth: str | None = None) -> Sample:
     encode = Letters().encode
-    return Sample(source, torch.tensor(encode(source)), None if truth is None else torch.tensor([BEGIN, *encode(truth), END]))
+    return Sample(
+        source,
+        torch.tensor(encode(source)),
+        None if truth is None else torch.tensor([BEGIN, *encode(truth), END]),
+    )
 
 
 @pytest.mark.parametrize("shared", [False, True])
 @pytest.mark.parametrize("method", METHODS)
 def test_each_token_is_traced_to_where_it_came_from(method, shared) -> None:
-    whole, *steps = WrittenExplainer(trained(Reverser(shared)), ExplainOptions(method)).explain(sample("abcde", "edcba"))
+    whole, *steps = WrittenExplainer(trained(Reverser(shared)), ExplainOptions(method)).explain(
+        sample("abcde", "edcba")
+    )
     assert whole.asked.target == whole.asked.said == whole.truth == "edcba" and whole.parts == list("abcde")
     assert [one.asked.target for one in steps] == ["'e'", "'d'", "'c'", "'b'", "'a'", "'<end>'"]
     for place, one in enumerate(steps[:5]):
@@ -101,7 +107,9 @@ def test_each_token_is_traced_to_where_it_came_from(method, shared) -> None:
 def test_one_token_or_another_in_its_place() -> None:
     steps = WrittenExplainer(trained(), ExplainOptions()).explain(sample("abc"))[1:]
     (third,) = WrittenExplainer(trained(), ExplainOptions(step=3)).explain(sample("abc"))
-    assert third.asked.target == "'a'" and third.values == pytest.approx(steps[2].values) and third.truth == ""
+    assert (
+        third.asked.target == "'a'" and third.values == pytest.approx(steps[2].values) and third.truth == ""
+    )
     (other,) = WrittenExplainer(trained(), ExplainOptions(step=3, target="f")).explain(sample("abc"))
     assert other.asked.target == "'f'" and other.asked.said.startswith("'a' ") and other.values[0] < -1
     (end,) = WrittenExplainer(trained(), ExplainOptions(step=1, target="<end>")).explain(sample("abc"))
@@ -154,8 +162,12 @@ def test_as_weights_become_random_the_same_tokens_are_explained_otherwise() -> N
 
 def test_files_and_pictures_have_the_whole_and_each_token() -> None:
     run = trained()
-    found = [one for text in ("abc", "fa") for one in WrittenExplainer(run, ExplainOptions()).explain(sample(text))]
-    explained = Explained(SimpleNamespace(name="r"), run, "texts", "integrated_gradients", [], "zeros", found=found)
+    found = [
+        one for text in ("abc", "fa") for one in WrittenExplainer(run, ExplainOptions()).explain(sample(text))
+    ]
+    explained = Explained(
+        SimpleNamespace(name="r"), run, "texts", "integrated_gradients", [], "zeros", found=found
+    )
     drawn = dict(pictures(explained))
     assert list(drawn) == ["overview", "abc", "fa"]
     rows = [tick.get_text() for tick in drawn["abc"].axes[0].get_yticklabels()]

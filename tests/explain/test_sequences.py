@@ -37,7 +37,9 @@ def texts(count: int, seed: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tens
 @pytest.fixture(scope="module")
 def reader(train) -> ClassificationTask:
     torch.manual_seed(0)
-    model = train(LSTM(2, vocab_size=WORDS, embed_dim=16, hidden_size=24), lambda step: texts(64, step)[:2], 120)
+    model = train(
+        LSTM(2, vocab_size=WORDS, embed_dim=16, hidden_size=24), lambda step: texts(64, step)[:2], 120
+    )
     return ClassificationTask(model, class_names=["bad", "good"]).eval()
 
 
@@ -59,7 +61,11 @@ def test_the_key_word_is_found(method, reader) -> None:
     hits = 0
     for row, target, place in zip(ids, targets.tolist(), places.tolist(), strict=True):
         (found,) = explainer.explain(Sample("text", row, torch.tensor(target)))
-        assert found.asked.target == found.truth and len(found.values) == 12 and found.parts == [str(i) for i in row.tolist()]
+        assert (
+            found.asked.target == found.truth
+            and len(found.values) == 12
+            and found.parts == [str(i) for i in row.tolist()]
+        )
         hits += int(found.values.argmax()) == place
         if method == "integrated_gradients":
             assert found.values.sum() == pytest.approx(found.score - found.baseline_score, abs=0.02)
@@ -68,7 +74,9 @@ def test_the_key_word_is_found(method, reader) -> None:
 
 
 def test_against_the_other_class_the_key_word_speaks_too(reader) -> None:
-    (found,) = TokenExplainer(trained(reader), ExplainOptions(target="good")).explain(Sample("text", torch.tensor([7, BAD, 9])))
+    (found,) = TokenExplainer(trained(reader), ExplainOptions(target="good")).explain(
+        Sample("text", torch.tensor([7, BAD, 9]))
+    )
     assert found.asked.target == "good" and int(found.values.argmin()) == 1 and found.values[1] < 0
 
 
@@ -96,7 +104,9 @@ def test_each_label_has_its_tokens() -> None:
     task = LabellingTask(Delayed(), class_names=["a", "b"])
     sample = Sample("text", torch.tensor([5, 6, 7, 8]), torch.tensor([0, 1, 0, 1]))
     found = TokenExplainer(trained(task), ExplainOptions()).explain(sample)
-    assert [one.asked.details["step"] for one in found] == [1, 2, 3, 4] and [one.truth for one in found] == list("abab")
+    assert [one.asked.details["step"] for one in found] == [1, 2, 3, 4] and [
+        one.truth for one in found
+    ] == list("abab")
     assert all(np.abs(one.values).argmax() == (place - 1) % 4 for place, one in enumerate(found))
     (third,) = TokenExplainer(trained(task), ExplainOptions(step=3)).explain(sample)
     assert third.values == pytest.approx(found[2].values)
@@ -117,8 +127,12 @@ def test_a_language_models_next_token() -> None:
             return self.head(self.embedding(ids)), None
 
     task = LanguageTask(LastAlone())
-    (found,) = TokenExplainer(trained(task), ExplainOptions(target="9")).explain(Sample("text", torch.tensor([5, 6, 7])))
-    assert found.asked.target == "'9'" and found.values[:2] == pytest.approx([0, 0]) and abs(found.values[2]) > 0
+    (found,) = TokenExplainer(trained(task), ExplainOptions(target="9")).explain(
+        Sample("text", torch.tensor([5, 6, 7]))
+    )
+    assert (
+        found.asked.target == "'9'" and found.values[:2] == pytest.approx([0, 0]) and abs(found.values[2]) > 0
+    )
     with pytest.raises(UserError, match="is 2 tokens"):
         TokenExplainer(trained(task), ExplainOptions(target="9 9")).explain(Sample("text", torch.tensor([5])))
 
@@ -147,7 +161,9 @@ def test_the_lag_and_the_variable_of_a_forecast_are_found(method, train) -> None
     for row in torch.argsort(targets.abs()[:, 0], descending=True)[:6].tolist():
         (found,) = explainer.explain(Sample("window", past[row], 50 + 4 * targets[row][None]))
         assert np.unravel_index(np.abs(found.values).argmax(), found.values.shape) == (STEPS - LAG, 1)
-        assert found.values[STEPS - LAG, 1] == pytest.approx(4 * targets[row, 0].item(), rel=0.3)  # in the data's unit
+        assert found.values[STEPS - LAG, 1] == pytest.approx(
+            4 * targets[row, 0].item(), rel=0.3
+        )  # in the data's unit
         assert found.asked.target == "sales, one step ahead" and found.parts == data.data.names
         if method == "integrated_gradients":
             assert found.values.sum() == pytest.approx(found.score - found.baseline_score, abs=0.05)
@@ -158,5 +174,8 @@ def test_steps_that_only_fill_up_are_left_out() -> None:
     task = ClassificationTask(LSTM(2, num_features=3, hidden_size=5), class_names=["a", "b"])
     sound = torch.randn(6, 3)
     padded = torch.cat([sound, torch.full((4, 3), torch.nan)])
-    whole, cut = (StepExplainer(trained(task), ExplainOptions()).explain(Sample("s", part))[0] for part in (padded, sound))
+    whole, cut = (
+        StepExplainer(trained(task), ExplainOptions()).explain(Sample("s", part))[0]
+        for part in (padded, sound)
+    )
     assert whole.values.shape == (6, 3) and whole.values == pytest.approx(cut.values)

@@ -80,7 +80,9 @@ def linear(weights: list[float], bias: float = 0.0) -> nn.Linear:
 def test_columns_add_up_to_a_regressions_answer() -> None:
     """In the unit of the data; the slots of a category are one column."""
     features = [("age", "age"), ("age is missing", "age"), ("color=red", "color"), ("color=blue", "color")]
-    task = RegressionTask(linear([2.0, 1.0, -3.0, 5.0]), target_mean=[100.0], target_std=[10.0], target_names=["price"])
+    task = RegressionTask(
+        linear([2.0, 1.0, -3.0, 5.0]), target_mean=[100.0], target_std=[10.0], target_names=["price"]
+    )
     rows = explainer(task, features, ExplainOptions(method="integrated_gradients"))
     (found,) = rows.explain(Sample("row 1", torch.tensor([0.5, 1.0, 0.0, 1.0]), torch.tensor([120.0])))
     assert found.parts == ["age", "color"] and found.values == pytest.approx([20.0, 50.0])
@@ -107,12 +109,17 @@ def test_a_planted_column_comes_first_on_a_split(kind, train) -> None:
         task = ClassificationTask(model, class_names=["low", "high"])
     else:
         targets = signal[:, None] * 4 + 7
-        model = train(nn.Linear(5, 1), lambda step: (inputs, signal[:, None]), 100, nn.functional.mse_loss, 0.1)
+        model = train(
+            nn.Linear(5, 1), lambda step: (inputs, signal[:, None]), 100, nn.functional.mse_loss, 0.1
+        )
         task = RegressionTask(model, target_mean=[7.0], target_std=[4.0])
     split = Split(ArraySource(inputs, targets), range(300))
     found = explainer(task, [(name, name) for name in "abcde"]).importance(split)
     assert found.metric == ("accuracy" if kind == "classes" else "R²") and found.score > 0.95
-    assert found.names[int(found.mean.argmax())] == "d" and found.mean[3] > 10 * np.abs(np.delete(found.mean, 3)).max()
+    assert (
+        found.names[int(found.mean.argmax())] == "d"
+        and found.mean[3] > 10 * np.abs(np.delete(found.mean, 3)).max()
+    )
 
 
 def test_wishes_without_effect_are_refused() -> None:
@@ -136,7 +143,9 @@ def test_wishes_without_effect_are_refused() -> None:
 )
 def test_a_caption_tells_what_was_asked_about_where_another_was_said(target, said, truth, words) -> None:
     sample = Sample("row 1", torch.zeros(1))
-    assert caption(Explanation(sample, ExplanationTarget(torch.sum, target, said), np.zeros(1), truth)) == words
+    assert (
+        caption(Explanation(sample, ExplanationTarget(torch.sum, target, said), np.zeros(1), truth)) == words
+    )
 
 
 def test_features_name_their_columns() -> None:

@@ -51,7 +51,9 @@ def carry_out(check: Check, folder: Path, num_devices: int, seconds_left: float)
     """Runs a check; whatever it does, its process ends in time."""
     if num_devices < check.needs:
         there = "no CUDA device" if not num_devices else f"{num_devices} CUDA device"
-        return Outcome(check, "skipped", f"{there} here" + (f", needs {check.needs}" if num_devices else ""), 0.0)
+        return Outcome(
+            check, "skipped", f"{there} here" + (f", needs {check.needs}" if num_devices else ""), 0.0
+        )
     if seconds_left < 5:
         return Outcome(check, "skipped", "no time left", 0.0)
     folder.mkdir(parents=True)

@@ -78,7 +78,12 @@ def training(task: str, *hardware: str):
 
 def ranks_as_one(single: str, several: str, number: int):
     def check(folder: Path) -> str:
-        words = (*TINY["classification"], f"data.batch_size={30 * number}", "trainer.max_epochs=2", "optimizer=sgd")
+        words = (
+            *TINY["classification"],
+            f"data.batch_size={30 * number}",
+            "trainer.max_epochs=2",
+            "optimizer=sgd",
+        )
         one = written(folder / "one", *words, single, "hardware.precision=32", "hardware.channels_last=false")
         alone(execute, one)
         many = written(
@@ -125,7 +130,9 @@ def unchecked(folder: Path, *words: str) -> RunDir:
     run = RunDir(folder)
     for part in (run.checkpoints, run.plots, run.logs):
         part.mkdir(parents=True)
-    write_text(run.config_path, to_yaml(to_plain(compose([*QUIET, *words, f"run.root={folder.parent}"]).config, [])))
+    write_text(
+        run.config_path, to_yaml(to_plain(compose([*QUIET, *words, f"run.root={folder.parent}"]).config, []))
+    )
     return run
 
 
@@ -171,7 +178,9 @@ def killed_and_resumed(*hardware: str):
 
 def big_task() -> ClassificationTask:
     torch.manual_seed(0)
-    return ClassificationTask(torchvision.models.resnet50(num_classes=10), class_names=[str(n) for n in range(10)])
+    return ClassificationTask(
+        torchvision.models.resnet50(num_classes=10), class_names=[str(n) for n in range(10)]
+    )
 
 
 def big_batch(count: int) -> dict[str, torch.Tensor]:
@@ -191,7 +200,10 @@ def speed_ratios(folder: Path) -> str:
     def call() -> dict[str, float]:
         kinds = [("32", False), ("32", True), ("bf16", False), ("bf16", True), ("16", True)]
         task, batch, device = big_task(), big_batch(64), torch.device("cuda")
-        return {str(one): seconds_of_step(task, batch, device, one) for one in (Candidate(*kind) for kind in kinds)}
+        return {
+            str(one): seconds_of_step(task, batch, device, one)
+            for one in (Candidate(*kind) for kind in kinds)
+        }
 
     found = from_child(folder, call)
     base = found["32-bit"]
@@ -228,7 +240,13 @@ def speed_compiled(folder: Path) -> str:
 
 
 def measured(folder: Path) -> str:
-    words = ("data=digits", "model=resnet18_small", "regularization=none", "data.batch_size=64", "trainer.max_steps=3")
+    words = (
+        "data=digits",
+        "model=resnet18_small",
+        "regularization=none",
+        "data.batch_size=64",
+        "trainer.max_steps=3",
+    )
     run = written(folder / "run", *words, "hardware=auto", "+trainer.limit_val_batches=1")
     alone(execute, run)
     return read_json(run.path / "hardware.json")["reason"]
@@ -278,7 +296,9 @@ def fits_memory(folder: Path) -> str:
     size, peak = OmegaConf.load(run.config_path).hardware.micro_batch, read_json(folder / "peak.json")
     log = (run.logs / "rank0.log").read_text()
     if size is None or "out of memory" in log:
-        raise Failed(f"it chose {size} samples, and the memory was {'not ' if 'out of memory' in log else ''}enough")
+        raise Failed(
+            f"it chose {size} samples, and the memory was {'not ' if 'out of memory' in log else ''}enough"
+        )
     return f"{size} of 128 samples at once, {peak:.2f} of 2 GiB filled"
 
 
@@ -304,7 +324,10 @@ def visible_devices(folder: Path) -> str:
 
     def one() -> list[Any]:
         os.environ["CUDA_VISIBLE_DEVICES"] = "0"
-        return [torch.cuda.device_count(), check_config(compose(["hardware=multi_gpu", "hardware.devices=2"]))]
+        return [
+            torch.cuda.device_count(),
+            check_config(compose(["hardware=multi_gpu", "hardware.devices=2"])),
+        ]
 
     accelerator, refused = from_child(folder, hidden)
     count, too_many = from_child(folder, one)

@@ -35,7 +35,9 @@ def test_rows_of_the_gpu_say_that_there_is_none(capsys) -> None:
 def test_the_whole_of_it_runs_to_the_end(tmp_path) -> None:
     begin = time.monotonic()
     command = [str(ROOT / "scripts" / "gpu_check"), "--json", str(tmp_path / "rows.json")]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=600, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=600, env=os.environ | {"OMP_NUM_THREADS": "1"}
+    )
     assert time.monotonic() - begin < 480
     assert done.stdout.count("no CUDA device here") == len(all_checks(0)) - 7, done.stdout + done.stderr
     assert done.returncode == 0, done.stdout
@@ -55,8 +57,15 @@ def test_a_check_that_fails_hangs_or_dies_is_told_as_such(tmp_path) -> None:
     found = [carry_out(Check("cpu", call.__name__, call, timeout_s=3), tmp_path / call.__name__, 0, 60)
              for call in (fails, hangs, dies)]  # fmt: skip
     assert [one.state for one in found] == ["FAILED"] * 3
-    assert "Failed: too large" in found[0].figure and "no answer in 3 s" in found[1].figure and "(7)" in found[2].figure
-    assert carry_out(Check("gpu", "x", fails, needs=2), tmp_path / "x", 1, 60).figure == "1 CUDA device here, needs 2"
+    assert (
+        "Failed: too large" in found[0].figure
+        and "no answer in 3 s" in found[1].figure
+        and "(7)" in found[2].figure
+    )
+    assert (
+        carry_out(Check("gpu", "x", fails, needs=2), tmp_path / "x", 1, 60).figure
+        == "1 CUDA device here, needs 2"
+    )
 
 
 def test_a_process_that_was_to_be_killed_must_not_have_ended() -> None:

@@ -16,7 +16,14 @@ from runner.inference.embed import Embedded, LastLinear, write_embedded
 def trained(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("RUNNER_DATA", str(tmp_path / "cache"))
-    quiet = ["tracking=none", "plots=false", "report=false", "hardware=cpu", "trainer.max_epochs=1", "run.name=r"]
+    quiet = [
+        "tracking=none",
+        "plots=false",
+        "report=false",
+        "hardware=cpu",
+        "trainer.max_epochs=1",
+        "run.name=r",
+    ]
 
     def train(*words):
         assert main(["train", *quiet, *words]) == 0

@@ -17,7 +17,10 @@ def test_files_are_named_by_input_and_picture(tmp_path):
 
 def test_no_input_writes_over_another_of_the_same_prediction(tmp_path):
     folder, picture = PictureFolder(tmp_path), Image.new("L", (2, 2))
-    written = [folder.write(name, {"mask": picture})["mask"] for name in ("a/cat.jpg", "b/cat.jpg", "cat-2.jpg", "c/cat.jpg")]
+    written = [
+        folder.write(name, {"mask": picture})["mask"]
+        for name in ("a/cat.jpg", "b/cat.jpg", "cat-2.jpg", "c/cat.jpg")
+    ]
     assert len(set(written)) == 4
 
 

@@ -20,7 +20,10 @@ def regression() -> Callable[..., tuple[RegressionTask, list[dict]]]:
     def make(model: nn.Module, in_features: int = 4) -> tuple[RegressionTask, list[dict]]:
         draw = torch.Generator().manual_seed(3)
         batches = [
-            {"inputs": torch.randn(n, in_features, generator=draw), "targets": torch.randn(n, 1, generator=draw)}
+            {
+                "inputs": torch.randn(n, in_features, generator=draw),
+                "targets": torch.randn(n, 1, generator=draw),
+            }
             for n in (16, 16, 5)
         ]
         return RegressionTask(model).eval(), batches
@@ -32,7 +35,14 @@ def regression() -> Callable[..., tuple[RegressionTask, list[dict]]]:
 def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of four epochs on the digits that keeps all its checkpoints."""
     root = tmp_path_factory.mktemp("landscape") / "runs"
-    words = ["model=mlp", "model.hidden_sizes=[16]", "data=digits", "tracking=none", "hardware=cpu", "trainer.max_epochs=4"]
+    words = [
+        "model=mlp",
+        "model.hidden_sizes=[16]",
+        "data=digits",
+        "tracking=none",
+        "hardware=cpu",
+        "trainer.max_epochs=4",
+    ]
     words += ["checkpoint.keep_last=9", "plots=false", "report=false", f"run.root={root}", "run.name=digits"]
     assert main(["train", *words]) == 0
     return root / "digits"

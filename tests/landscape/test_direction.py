@@ -23,12 +23,18 @@ def test_each_filter_is_as_long_as_that_of_the_weights(network):
     for name, turned in (("0.weight", False), ("3.weight", True), ("7.weight", False)):
         weight = network.get_parameter(name).detach()
         assert torch.allclose(filter_norms(direction[name], turned), filter_norms(weight, turned), rtol=1e-5)
-    outputs = direction["3.weight"].transpose(0, 1).flatten(1).norm(dim=1)  # of a transposed convolution: 4 of them
+    outputs = (
+        direction["3.weight"].transpose(0, 1).flatten(1).norm(dim=1)
+    )  # of a transposed convolution: 4 of them
     assert torch.allclose(outputs, network[3].weight.transpose(0, 1).flatten(1).norm(dim=1), rtol=1e-5)
 
 
 def test_biases_and_norms_stay_where_they_are(network):
-    assert set(random_direction(network, 0, 1)) == {"0.weight", "3.weight", "7.weight"} == set(moved_weights(network))
+    assert (
+        set(random_direction(network, 0, 1))
+        == {"0.weight", "3.weight", "7.weight"}
+        == set(moved_weights(network))
+    )
 
 
 def test_a_seed_gives_one_direction_and_a_number_another(network, same):
@@ -47,7 +53,15 @@ def test_a_filter_of_zeros_is_not_moved():
 
 def test_the_difference_leads_to_the_other_state(network):
     torch.manual_seed(1)
-    other = {name: torch.randn_like(value) if value.is_floating_point() else value for name, value in network.state_dict().items()}
+    other = {
+        name: torch.randn_like(value) if value.is_floating_point() else value
+        for name, value in network.state_dict().items()
+    }
     found = difference(network, other)
-    assert {"1.running_mean", "1.running_var", "0.bias"} <= set(found) and "1.num_batches_tracked" not in found
-    assert all(torch.allclose(network.state_dict()[name] + step, other[name], atol=1e-6) for name, step in found.items())
+    assert {"1.running_mean", "1.running_var", "0.bias"} <= set(
+        found
+    ) and "1.num_batches_tracked" not in found
+    assert all(
+        torch.allclose(network.state_dict()[name] + step, other[name], atol=1e-6)
+        for name, step in found.items()
+    )

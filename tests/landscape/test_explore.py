@@ -93,7 +93,9 @@ def test_one_that_was_ended_goes_on_to_the_same_bits(run, options):
 
 def test_other_settings_share_no_points(run):
     trip(run).explore(lambda done: None)
-    assert not trip(run, seed=1).known and not trip(run, samples=59).known and not trip(run, distance=2.0).known
+    assert (
+        not trip(run, seed=1).known and not trip(run, samples=59).known and not trip(run, distance=2.0).known
+    )
     assert len(trip(run).known) == len(trip(run).points)
 
 
@@ -151,7 +153,9 @@ def test_the_files(run):
         "random_line.json", "random_line.npz", "random_line.csv", "landscape_random_line.png",
     }  # fmt: skip
     with np.load(run.landscape / "random_line.npz") as arrays:
-        assert np.array_equal(arrays["losses"], explored.losses) and np.array_equal(arrays["x"], explored.plane.axes[0])
+        assert np.array_equal(arrays["losses"], explored.losses) and np.array_equal(
+            arrays["x"], explored.plane.axes[0]
+        )
     lines = (run.landscape / "pca.csv").read_text().splitlines()
     assert lines[0] == "x,y,loss" and len(lines) == 26
     told = json.loads((run.landscape / "random_line.json").read_text())

@@ -14,7 +14,9 @@ from runner.landscape.field import LossField
 
 
 def grid(num: int = 7, reach: float = 1.0) -> list[tuple[float, float]]:
-    return [(float(x), float(y)) for y in np.linspace(-reach, reach, num) for x in np.linspace(-reach, reach, num)]
+    return [
+        (float(x), float(y)) for y in np.linspace(-reach, reach, num) for x in np.linspace(-reach, reach, num)
+    ]
 
 
 def surface(task, batches, directions) -> np.ndarray:
@@ -78,7 +80,10 @@ def test_a_point_depends_neither_on_the_points_before_nor_on_the_random_state(re
 def test_weights_are_put_back_when_something_fails(regression):
     task, batches = regression(nn.Linear(4, 1))
     before = task.model.weight.detach().clone()
-    with pytest.raises(KeyError), LossField(task, [{"nothing": 1}], [random_direction(task.model, 0, 1)]) as loss:
+    with (
+        pytest.raises(KeyError),
+        LossField(task, [{"nothing": 1}], [random_direction(task.model, 0, 1)]) as loss,
+    ):
         loss(1.0)
     assert torch.equal(task.model.weight, before)
 
@@ -128,7 +133,9 @@ def test_beyond_the_end_of_a_line_no_variance_is_below_zero(regression):
     task, batches = regression(model)
     with LossField(task, batches, [difference(model, other.state_dict())]) as loss:
         assert np.isfinite(loss(1.25))
-        assert model[0].running_var[0] == pytest.approx(0.1) and model[0].running_mean[0] == pytest.approx(2.0)
+        assert model[0].running_var[0] == pytest.approx(0.1) and model[0].running_mean[0] == pytest.approx(
+            2.0
+        )
         assert model[1].bias.item() == pytest.approx(other[1].bias.item() + 0.25)  # the weights go on
         loss(-0.25)
         assert model[0].running_var[0] == 1

@@ -24,7 +24,17 @@ def test_killed_twice_and_begun_again_it_is_the_same_to_the_bit(digits: Path, tm
     request = LandscapeRequest(resolution=61, samples=60)
     known = 0
     for _ in range(2):
-        command = [sys.executable, "-m", "runner", "landscape", str(run.path), "--resolution", "61", "--samples", "60"]
+        command = [
+            sys.executable,
+            "-m",
+            "runner",
+            "landscape",
+            str(run.path),
+            "--resolution",
+            "61",
+            "--samples",
+            "60",
+        ]
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         while process.poll() is None and sum(map(num_lines, run.landscape.glob("*.points.jsonl"))) <= known:
             time.sleep(0.05)

@@ -17,7 +17,9 @@ RUN = RunDir("somewhere/mine")
 
 
 def path_of(offsets: torch.Tensor) -> OptimizationPath:
-    return OptimizationPath([Checkpoint(f"step-{n}.ckpt", n, 0, "epoch", "") for n in range(len(offsets))], offsets)
+    return OptimizationPath(
+        [Checkpoint(f"step-{n}.ckpt", n, 0, "epoch", "") for n in range(len(offsets))], offsets
+    )
 
 
 def test_they_are_the_principal_components_of_the_differences():
@@ -40,7 +42,9 @@ def test_a_path_within_a_plane_lies_in_it_whole():
     offsets = torch.stack([3 * one, one - two, torch.zeros(60), 0.5 * two])
     directions, shares = principal_directions(path_of(offsets), model, RUN)
     points, within = project(offsets, directions)
-    back = sum(torch.from_numpy(points[:, [n]]) * flatten(direction) for n, direction in enumerate(directions))
+    back = sum(
+        torch.from_numpy(points[:, [n]]) * flatten(direction) for n, direction in enumerate(directions)
+    )
     assert torch.allclose(back.float(), offsets, atol=1e-4)
     assert within == pytest.approx(1, abs=1e-5) and sum(shares) == pytest.approx(1, abs=1e-5)
 

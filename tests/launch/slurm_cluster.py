@@ -108,10 +108,16 @@ class SlurmCluster:
             )  # fmt: skip
 
     def full_environment(self) -> dict[str, str]:
-        return {k: v for k, v in os.environ.items() if not k.startswith("SLURM")} | self.environment | {"PATH": PATH}
+        return (
+            {k: v for k, v in os.environ.items() if not k.startswith("SLURM")}
+            | self.environment
+            | {"PATH": PATH}
+        )
 
     def ask(self, *command: str) -> subprocess.CompletedProcess:
-        return subprocess.run(command, env=self.full_environment(), capture_output=True, text=True, timeout=60)
+        return subprocess.run(
+            command, env=self.full_environment(), capture_output=True, text=True, timeout=60
+        )
 
     def wait_until(self, condition, what: str) -> None:
         until = time.monotonic() + 60

@@ -25,7 +25,7 @@ QUICK = [
     "trainer.log_every_n_steps=1", "data.batch_size=64",
 ]  # fmt: skip
 
-SLEEPER = '''
+SLEEPER = """
 import time
 import pytorch_lightning as pl
 
@@ -36,7 +36,7 @@ class Sleeper(pl.Callback):
 
     def fall_asleep(self):
         time.sleep(1000)
-'''
+"""
 
 
 def start(folder: Path, name: str, *words: str) -> subprocess.Popen:
@@ -44,7 +44,12 @@ def start(folder: Path, name: str, *words: str) -> subprocess.Popen:
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(folder)}
     with open(folder / f"{name}.out", "w", encoding="utf-8") as output:
         return subprocess.Popen(
-            command, cwd=folder, env=environment, stdout=output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL
+            command,
+            cwd=folder,
+            env=environment,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
         )
 
 
@@ -127,9 +132,13 @@ def test_a_signal_is_told_as_such(run: RunDir) -> None:
 
 def test_a_jobs_end_is_no_failure(run: RunDir) -> None:
     write_failure(run, Failure(1, "left", "rank 1 failed: Connection closed by peer"))
-    write_failure(run, Failure(0, "time", "SLURM ends job 7 at 11:00: the state is saved at step 9.", exit_code=124))
+    write_failure(
+        run, Failure(0, "time", "SLURM ends job 7 at 11:00: the state is saved at step 9.", exit_code=124)
+    )
     reason = reason_of(run, None)
-    assert isinstance(reason, OutOfTime) and reason.exit_code == 124 and read_status(run).state == "interrupted"
+    assert (
+        isinstance(reason, OutOfTime) and reason.exit_code == 124 and read_status(run).state == "interrupted"
+    )
 
 
 def test_two_ranks_fill_one_directory(tmp_path) -> None:
@@ -146,7 +155,11 @@ def test_two_ranks_fill_one_directory(tmp_path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("data", "options"),
-    [("digits", ()), ("diabetes", ()), ("digits", ("trainer.accumulate_grad_batches=2", "data.batch_size=50"))],
+    [
+        ("digits", ()),
+        ("diabetes", ()),
+        ("digits", ("trainer.accumulate_grad_batches=2", "data.batch_size=50")),
+    ],
 )
 def test_two_ranks_agree_with_one(tmp_path, data: str, options: tuple[str, ...]) -> None:
     """The last batch of an epoch falls unevenly to the ranks. Only the order of additions differs."""
@@ -156,7 +169,9 @@ def test_two_ranks_agree_with_one(tmp_path, data: str, options: tuple[str, ...])
     assert one.keys() == two.keys()
     for key in one:
         assert [point[:2] for point in one[key]] == [point[:2] for point in two[key]]
-        assert [point[2] for point in one[key]] == pytest.approx([point[2] for point in two[key]], rel=1e-5, abs=1e-6)
+        assert [point[2] for point in one[key]] == pytest.approx(
+            [point[2] for point in two[key]], rel=1e-5, abs=1e-6
+        )
 
 
 @pytest.mark.slow
@@ -228,16 +243,37 @@ def test_a_signal_saves_the_state_and_a_resume_goes_on(tmp_path) -> None:
 def test_with_another_number_of_ranks_the_order_of_samples_stays(tmp_path, before: int, after: int) -> None:
     """Only the order of additions differs: the curve is that of one device to 1e-4."""
     (tmp_path / "seen.py").write_text(SEEN, encoding="utf-8")
-    words = ["data=digits", "data.batch_size=60", "trainer.max_epochs=3", "--allow-package", "seen", "+callbacks.seen._target_=seen.Seen"]
+    words = [
+        "data=digits",
+        "data.batch_size=60",
+        "trainer.max_epochs=3",
+        "--allow-package",
+        "seen",
+        "+callbacks.seen._target_=seen.Seen",
+    ]
     ranks = ["hardware=cpu_ddp", f"hardware.devices={before}"] if before > 1 else ["hardware=cpu"]
     run = RunDir(tmp_path / "runs" / "changed")
     process = start(tmp_path, "changed", *words, *ranks, "+callbacks.seen.stop_at=25")
     wait_for((run.path / "reached").exists, process)
     process.terminate()
     assert process.wait(timeout=100) == 143
-    resume = [sys.executable, "-m", "runner", "resume", str(run.path), f"hardware.devices={after}", "--allow-package", "seen"]
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}"}
-    done = subprocess.run(resume, cwd=tmp_path, timeout=280, capture_output=True, text=True, env=environment | {"GO_ON": "1"})
+    resume = [
+        sys.executable,
+        "-m",
+        "runner",
+        "resume",
+        str(run.path),
+        f"hardware.devices={after}",
+        "--allow-package",
+        "seen",
+    ]
+    environment = os.environ | {
+        "OMP_NUM_THREADS": "1",
+        "PYTHONPATH": f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}",
+    }
+    done = subprocess.run(
+        resume, cwd=tmp_path, timeout=280, capture_output=True, text=True, env=environment | {"GO_ON": "1"}
+    )
     assert done.returncode == 0, done.stderr
     calm = finish(tmp_path, "calm", *words, "hardware=cpu", "+callbacks.seen.stop_at=0")
     one, other = points(calm), points(run)

@@ -43,7 +43,20 @@ def machines():
     except subprocess.CalledProcessError as error:
         pytest.skip(f"no network namespaces here: {error.stderr.decode().strip()}")
     try:
-        ip("link", "add", "cable0", "netns", names[0], "type", "veth", "peer", "name", "cable1", "netns", names[1])
+        ip(
+            "link",
+            "add",
+            "cable0",
+            "netns",
+            names[0],
+            "type",
+            "veth",
+            "peer",
+            "name",
+            "cable1",
+            "netns",
+            names[1],
+        )
         for name, address, end in zip(names, (FIRST, SECOND), ("cable0", "cable1"), strict=True):
             ip("-n", name, "addr", "add", f"{address}/24", "dev", end)
             for device in ("lo", end):

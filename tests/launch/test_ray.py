@@ -71,7 +71,12 @@ def start(cluster: RayCluster, folder: Path, name: str, *words: str) -> subproce
 
 def test_a_killed_worker_and_a_signal_change_nothing(cluster, tmp_path) -> None:
     """A rank is killed, all go on; the command is stopped, a resume goes on; the result is that of a whole run."""
-    words = ["trainer.max_epochs=150", "checkpoint.every_n_steps=7", "regularization.dropout=0.2", "launcher.spread=true"]
+    words = [
+        "trainer.max_epochs=150",
+        "checkpoint.every_n_steps=7",
+        "regularization.dropout=0.2",
+        "launcher.spread=true",
+    ]
     run = RunDir(tmp_path / "runs" / "killed")
     process = start(cluster, tmp_path, "killed", *words)
 

@@ -44,4 +44,6 @@ def test_two_ranks_agree_with_one(tmp_path, kind: str, passes: list[str]) -> Non
     assert one.keys() == two.keys()
     for key in one:
         assert [point[:2] for point in one[key]] == [point[:2] for point in two[key]], key
-        assert [point[2] for point in one[key]] == pytest.approx([point[2] for point in two[key]], rel=1e-4, abs=1e-5), key
+        assert [point[2] for point in one[key]] == pytest.approx(
+            [point[2] for point in two[key]], rel=1e-4, abs=1e-5
+        ), key

@@ -55,7 +55,12 @@ def config(launcher=None, **hardware):
 
 
 def test_what_sbatch_is_asked_for() -> None:
-    asked = slurm.parameters("x", config({"partition": "gpu", "time_min": 90, "mem_gb": 1.5}, accelerator="gpu", devices=4, num_nodes=2))
+    asked = slurm.parameters(
+        "x",
+        config(
+            {"partition": "gpu", "time_min": 90, "mem_gb": 1.5}, accelerator="gpu", devices=4, num_nodes=2
+        ),
+    )
     assert asked["partition"] == "gpu" and asked["time"] == 90 and asked["mem"] == "1536MB"
     assert (asked["nodes"], asked["ntasks_per_node"], asked["gpus_per_node"]) == (2, 4, 4)
     assert asked["additional_parameters"] == {"requeue": True, "signal": "USR1@120"}
@@ -166,7 +171,9 @@ def test_what_is_refused_before_anything_is_made(monkeypatch) -> None:
     (problem,) = launching_problems({"kind": "slurm"}, {})
     assert "sbatch and srun and scontrol not found on the PATH" in problem
     problems = launching_problems({"kind": "local", "partition": "gpu"}, {})
-    assert problems == ["launcher.partition would have no effect: it is for launcher=slurm, and this is launcher=local."]
+    assert problems == [
+        "launcher.partition would have no effect: it is for launcher=slurm, and this is launcher=local."
+    ]
     assert any("launcher.time_min=3" in p for p in launching_problems({"kind": "slurm", "time_min": 3}, {}))
     assert any("hardware.devices=all" in p for p in launching_problems({"kind": "slurm"}, {"devices": "all"}))
     assert any("max_restarts" in p for p in launching_problems({"kind": "slurm", "max_restarts": 1}, {}))

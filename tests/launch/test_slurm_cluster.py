@@ -41,7 +41,9 @@ def start(slurm: SlurmCluster, folder: Path, name: str, *words: str) -> subproce
 def wait_until(condition, process: subprocess.Popen | None = None, timeout_s: float = 400) -> None:
     until = time.monotonic() + timeout_s
     while not condition():
-        assert (process is None or process.poll() is None) and time.monotonic() < until, "it did not come so far"
+        assert (process is None or process.poll() is None) and time.monotonic() < until, (
+            "it did not come so far"
+        )
         time.sleep(0.2)
 
 
@@ -56,7 +58,12 @@ def at_once(slurm: SlurmCluster, number: str) -> None:
 
 
 def test_a_job_that_goes_back_twice_is_the_run_that_never_did(slurm, tmp_path) -> None:
-    words = ["trainer.max_epochs=120", "tracking=mlflow", "tracking.log_model=false", "tracking.system_metrics=false"]
+    words = [
+        "trainer.max_epochs=120",
+        "tracking=mlflow",
+        "tracking.log_model=false",
+        "tracking.system_metrics=false",
+    ]
     run = RunDir(tmp_path / "runs" / "moved")
     process = start(slurm, tmp_path, "moved", *words)
     wait_until(lambda: step_of(run) >= 40, process)

@@ -29,8 +29,12 @@ def soft_overlaps(logits, targets):
 
 def test_each_part_is_what_its_name_says():
     logits, targets = batch()
-    found = {name: float(MaskLoss(**ALONE | {name: 1.0}, ignore_index=IGNORE)(logits, targets)) for name in ALONE}
-    assert found["cross_entropy"] == pytest.approx(float(F.cross_entropy(logits, targets, ignore_index=IGNORE)))
+    found = {
+        name: float(MaskLoss(**ALONE | {name: 1.0}, ignore_index=IGNORE)(logits, targets)) for name in ALONE
+    }
+    assert found["cross_entropy"] == pytest.approx(
+        float(F.cross_entropy(logits, targets, ignore_index=IGNORE))
+    )
     overlaps = list(soft_overlaps(logits, targets))
     dice = sum(1 - 2 * both / (pred + true) for both, pred, true in overlaps) / 3
     jaccard = sum(1 - both / (pred + true - both) for both, pred, true in overlaps) / 3
@@ -45,7 +49,9 @@ def test_each_part_is_what_its_name_says():
 def test_parts_are_summed_by_their_weights():
     logits, targets = batch()
     parts = [MaskLoss(**ALONE | {name: 1.0}, ignore_index=IGNORE)(logits, targets) for name in ALONE]
-    both = MaskLoss(cross_entropy=0.5, dice=2.0, jaccard=0.25, focal=3.0, ignore_index=IGNORE)(logits, targets)
+    both = MaskLoss(cross_entropy=0.5, dice=2.0, jaccard=0.25, focal=3.0, ignore_index=IGNORE)(
+        logits, targets
+    )
     torch.testing.assert_close(both, 0.5 * parts[0] + 2 * parts[1] + 0.25 * parts[2] + 3 * parts[3])
 
 
@@ -74,7 +80,9 @@ def test_divergence_is_not_hidden():
 def test_class_weights_act_on_every_part(name):
     logits, targets = batch()
     plain = MaskLoss(**ALONE | {name: 1.0}, ignore_index=IGNORE)(logits, targets)
-    weighted = MaskLoss(**ALONE | {name: 1.0}, ignore_index=IGNORE, class_weights=[1.0, 5.0, 0.0])(logits, targets)
+    weighted = MaskLoss(**ALONE | {name: 1.0}, ignore_index=IGNORE, class_weights=[1.0, 5.0, 0.0])(
+        logits, targets
+    )
     assert not torch.isclose(plain, weighted)
 
 
@@ -88,7 +96,10 @@ def test_label_smoothing_reaches_the_cross_entropy():
     ("values", "message"),
     [
         (ALONE, "all weights are 0"),
-        ({"cross_entropy": 0.0, "dice": 1.0, "label_smoothing": 0.1}, "label_smoothing=0.1 acts on the cross-entropy"),
+        (
+            {"cross_entropy": 0.0, "dice": 1.0, "label_smoothing": 0.1},
+            "label_smoothing=0.1 acts on the cross-entropy",
+        ),
     ],
 )
 def test_values_without_effect_are_refused(values, message):

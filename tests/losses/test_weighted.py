@@ -19,7 +19,11 @@ def test_from_a_config():
         "_target_": "runner.losses.weighted.WeightedSum",
         "losses": [
             {"_target_": "torch.nn.CrossEntropyLoss", "ignore_index": 255},
-            {"_target_": "segmentation_models_pytorch.losses.LovaszLoss", "mode": "multiclass", "ignore_index": 255},
+            {
+                "_target_": "segmentation_models_pytorch.losses.LovaszLoss",
+                "mode": "multiclass",
+                "ignore_index": 255,
+            },
         ],
         "weights": [1.0, 0.5],
     }
@@ -30,7 +34,11 @@ def test_from_a_config():
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
-    [(([], None), "0 losses"), (([nn.MSELoss()], [1.0, 2.0]), "1 losses but 2 weights"), ((["mse"],), "is no loss")],
+    [
+        (([], None), "0 losses"),
+        (([nn.MSELoss()], [1.0, 2.0]), "1 losses but 2 weights"),
+        ((["mse"],), "is no loss"),
+    ],
 )
 def test_mistakes(arguments, message):
     with pytest.raises(UserError, match=message):

@@ -28,7 +28,10 @@ from runner.models.small_cnn import SmallCNN
         (lambda: unet(3, encoder_depth=3), ("decoder", "segmentation_head")),
         (lambda: smp.Unet("resnet18", 3, None, decoder_channels=(8, 8, 8)), ("decoder", "segmentation_head")),
         (lambda: lraspp(3), ("classifier",)),
-        (lambda: fcn_resnet50(weights=None, weights_backbone=None, aux_loss=True), ("classifier", "aux_classifier")),
+        (
+            lambda: fcn_resnet50(weights=None, weights_backbone=None, aux_loss=True),
+            ("classifier", "aux_classifier"),
+        ),
         (lambda: nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2), nn.Softmax(1)), ("2",)),
         (lambda: nn.Sequential(nn.Conv2d(3, 4, 3)), ()),
     ],

@@ -155,7 +155,11 @@ def test_a_classifier_fills_the_encoder_of_a_segmenter(tmp_path, encoder_name, c
     source, model = classifier(), segmenter(encoder_name)
     decoder = {name: tensor.clone() for name, tensor in model.decoder.state_dict().items()}
     report = load_weights(model, save(source, tmp_path / "w.pt", prefix))
-    expected = {name: tensor for name, tensor in source.state_dict().items() if name.split(".")[0] not in ("fc", "classifier")}
+    expected = {
+        name: tensor
+        for name, tensor in source.state_dict().items()
+        if name.split(".")[0] not in ("fc", "classifier")
+    }
     filled = model.encoder.state_dict()
     assert all(torch.equal(filled[name], tensor) for name, tensor in expected.items())
     assert report.loaded == [f"encoder.{name}" for name in filled] and not report.skipped
@@ -175,13 +179,18 @@ def test_a_mobilenet_fills_the_backbone_of_torchvisions_segmenters(tmp_path):
 def test_segmenters_of_other_classes_share_all_but_the_last_layer(tmp_path):
     source, model = unet(5, encoder_depth=3), unet(3, encoder_depth=3)
     report = load_weights(model, save(source, tmp_path / "w.pt"))
-    assert [skipped.name for skipped in report.skipped] == ["segmentation_head.0.weight", "segmentation_head.0.bias"]
+    assert [skipped.name for skipped in report.skipped] == [
+        "segmentation_head.0.weight",
+        "segmentation_head.0.bias",
+    ]
     assert same_state(model, source, report.loaded) and not report.missing and not report.unexpected
 
 
 def test_the_wrong_encoder_is_refused(tmp_path):
     with pytest.raises(WeightsError, match="outside the head differ in shape: encoder.layer1"):
-        load_weights(segmenter("resnet18"), save(torchvision.models.resnet50(weights=None), tmp_path / "w.pt"))
+        load_weights(
+            segmenter("resnet18"), save(torchvision.models.resnet50(weights=None), tmp_path / "w.pt")
+        )
 
 
 def test_the_shared_weights_fill_a_segmenters_encoder(shared_data):

@@ -129,7 +129,9 @@ def test_a_tune_that_music21_cannot_put_into_bars_is_played_as_its_notes(tmp_pat
     assert said.startswith("1 of 1 tunes parse, 1 playable")
     midi = music21.midi.MidiFile()
     midi.readstr(Path(rows[0]["midi"]).read_bytes())
-    played = [event.pitch for track in midi.tracks for event in track.events if event.isNoteOn() and event.velocity]
+    played = [
+        event.pitch for track in midi.tracks for event in track.events if event.isNoteOn() and event.velocity
+    ]
     assert played == [note.pitch.midi for note in tune.score.flatten().notes]
 
 
@@ -140,7 +142,9 @@ def test_a_tune_that_cannot_be_played_stops_no_others_and_is_counted(tmp_path, m
     monkeypatch.setattr(music21.midi.translate, "streamToMidiFile", refuse)
     for folder in (tmp_path, None):
         rows, said = write_tunes([TUNE, TUNE.replace("X:1", "X:2")], folder)
-        assert [row["problem"] for row in rows] == ["no MIDI: StreamException: already found in this Stream"] * 2
+        assert [row["problem"] for row in rows] == [
+            "no MIDI: StreamException: already found in this Stream"
+        ] * 2
         assert [(row["parses"], row["playable"]) for row in rows] == [(True, False)] * 2
         assert said.startswith("2 of 2 tunes parse, 0 playable")
         assert all("midi" not in row for row in rows)

@@ -24,7 +24,9 @@ TARGETS = (INPUTS.sum(1) > 0).long()
 def start(option: Path) -> tuple[MLP, torch.optim.Optimizer]:
     node = yaml.safe_load(option.read_text())
     assert node.pop("_partial_") is True
-    assert node.pop("weight_decay", None) == (None if option.stem in NO_DECAY else "${regularization.weight_decay}")
+    assert node.pop("weight_decay", None) == (
+        None if option.stem in NO_DECAY else "${regularization.weight_decay}"
+    )
     torch.manual_seed(0)
     model = MLP(6, 2, [8], normalization="layer")
     decay = {} if option.stem in NO_DECAY else {"weight_decay": 0.01}

@@ -21,7 +21,9 @@ ADAM = functools.partial(torch.optim.AdamW, lr=1.0)
 
 def test_rates_and_momenta_of_one_cycle():
     rates, momenta = preview_schedule(SGD, functools.partial(one_cycle, pct_start=0.5), 21, 7)
-    assert len(rates) == 21 and max(rates) == pytest.approx(1.0, abs=0.01) and rates.index(max(rates)) in (9, 10)
+    assert (
+        len(rates) == 21 and max(rates) == pytest.approx(1.0, abs=0.01) and rates.index(max(rates)) in (9, 10)
+    )
     assert min(momenta) == pytest.approx(0.85, abs=2e-3) and momenta[rates.index(max(rates))] == min(momenta)
 
 
@@ -42,7 +44,9 @@ def test_two_phases_are_two_cycles():
     assert (head[0], fine[0]) == (pytest.approx(0.2), pytest.approx(0.1))
     assert head[-1] < 1e-4 and fine[-1] < 1e-4
     assert momenta[0] == momenta[20] == pytest.approx(0.95) and min(momenta) == pytest.approx(0.85, abs=2e-3)
-    assert max(preview_schedule(ADAM, functools.partial(phase_cycles, head_epochs=0), 30, 10)[0]) == pytest.approx(1.0, abs=0.02)
+    assert max(
+        preview_schedule(ADAM, functools.partial(phase_cycles, head_epochs=0), 30, 10)[0]
+    ) == pytest.approx(1.0, abs=0.02)
 
 
 @pytest.mark.parametrize("name", sorted(find_groups()["scheduler"]))

@@ -71,7 +71,11 @@ def test_attention_has_biases_of_three_dimensions():
 
 def test_layer_scales_and_tokens_are_no_weights():
     """ConvNeXt's scales are (C, 1, 1), the class token of a vision transformer is (1, 1, D)."""
-    assert {name.rpartition(".")[2] for name in others(torchvision.models.convnext_tiny())} == {"bias", "weight", "layer_scale"}
+    assert {name.rpartition(".")[2] for name in others(torchvision.models.convnext_tiny())} == {
+        "bias",
+        "weight",
+        "layer_scale",
+    }
     assert "class_token" in others(torchvision.models.vit_b_32())
 
 
@@ -94,16 +98,24 @@ def test_what_a_part_of_a_model_exempts_is_exempt():
 def test_biases_of_recurrent_layers():
     model = GRU(3, vocab_size=9, hidden_size=4, num_layers=2, bidirectional=True, pooling="attention")
     assert others(model) == {name for name, _ in model.named_parameters() if "bias" in name}
-    assert {"embedding.weight", "attention.score.weight", "layers.rnn.weight_hh_l1_reverse"} <= weight_names(model)
-    assert others(Perceptron(4, 2)) == {name for name, _ in Perceptron(4, 2).named_parameters() if "bias" in name}
+    assert {"embedding.weight", "attention.score.weight", "layers.rnn.weight_hh_l1_reverse"} <= weight_names(
+        model
+    )
+    assert others(Perceptron(4, 2)) == {
+        name for name, _ in Perceptron(4, 2).named_parameters() if "bias" in name
+    }
 
 
 @pytest.mark.parametrize("option", OPTIONS, ids=lambda path: path.stem)
 def test_every_option_of_the_group_model(option):
     """Of all models here: what is no bias and belongs to no norm is a weight, but for a few tokens."""
     node = yaml.safe_load(option.read_text())
-    arguments = {key: FACTS.get(value, value) if isinstance(value, str) else value for key, value in node.items()}
-    with torch.device("cpu" if option.stem == "segformer" else "meta"):  # its schedule of depths reads numbers
+    arguments = {
+        key: FACTS.get(value, value) if isinstance(value, str) else value for key, value in node.items()
+    }
+    with torch.device(
+        "cpu" if option.stem == "segformer" else "meta"
+    ):  # its schedule of depths reads numbers
         model = resolve_target(arguments.pop("_target_"))(**arguments)
     norms = (nn.BatchNorm2d, nn.BatchNorm1d, nn.GroupNorm, nn.LayerNorm)
     expected = TOKENS_AND_POSITIONS.get(option.stem, set()) | {

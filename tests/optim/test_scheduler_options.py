@@ -24,7 +24,9 @@ def test_none_is_no_scheduler_at_all():
 def test_acts_within_ten_epochs(option, optimizer, curve):
     node = yaml.safe_load(option.read_text())
     assert node.pop("_partial_") is True
-    node = {key: value for key, value in node.items() if not str(value).startswith("${")}  # another group's values
+    node = {
+        key: value for key, value in node.items() if not str(value).startswith("${")
+    }  # another group's values
     made = optimizer(momentum=0.9)
     schedule = resolve_target(node.pop("_target_"))(made, total_steps=100, steps_per_epoch=10, **node)
     if schedule.needs_metric:

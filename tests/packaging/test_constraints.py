@@ -15,7 +15,10 @@ PINS = dict(
 )
 PROJECT = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]
 EXTRAS = PROJECT["optional-dependencies"]
-LINES = [*PROJECT["dependencies"], *(line for name, lines in EXTRAS.items() if name != "all" for line in lines)]
+LINES = [
+    *PROJECT["dependencies"],
+    *(line for name, lines in EXTRAS.items() if name != "all" for line in lines),
+]
 DIRECT = [Requirement(line) for line in LINES]
 
 

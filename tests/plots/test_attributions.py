@@ -22,7 +22,9 @@ def test_squares_hold_the_sums_of_their_pixels() -> None:
     values = RANDOM.normal(size=(7, 10))
     squares = in_squares(values, 3)
     assert squares.shape == values.shape and in_squares(values, 1) is values
-    assert squares[4, 1] == pytest.approx(values[3:6, :3].sum()) and squares[6, 9] == pytest.approx(values[6, 9])
+    assert squares[4, 1] == pytest.approx(values[3:6, :3].sum()) and squares[6, 9] == pytest.approx(
+        values[6, 9]
+    )
 
 
 def test_one_bright_pixel_does_not_pale_the_others() -> None:
@@ -61,7 +63,9 @@ def test_red_speaks_for_and_blue_against() -> None:
 
 def test_tokens_are_put_into_lines() -> None:
     words = lines_of(["word"] * 60)
-    assert all(column + len(shown) <= WIDTH for line in words for _, shown, column in line) and len(words) == 4
+    assert (
+        all(column + len(shown) <= WIDTH for line in words for _, shown, column in line) and len(words) == 4
+    )
     assert [column for _, _, column in words[0][:2]] == [0, 5]
     signs = lines_of(list("a b\nc"))
     assert [shown for _, shown, _ in signs[0]] == ["a", "·", "b", "⏎", "c"] and signs[0][1][2] == 1
@@ -70,7 +74,9 @@ def test_tokens_are_put_into_lines() -> None:
 
 
 def test_texts_with_their_words() -> None:
-    figure = token_scores([ScoredText("text 1", "good 98%", ["a", "fine", "$ne"], np.array([0.1, 2.0, -1.0]))], "Title", "logit")
+    figure = token_scores(
+        [ScoredText("text 1", "good 98%", ["a", "fine", "$ne"], np.array([0.1, 2.0, -1.0]))], "Title", "logit"
+    )
     written = [text.get_text() for text in figure.axes[0].texts]
     assert "good 98%" in written and "text 1 · deepest colour: 2 logit" in written
     assert len(figure.axes[0].patches) == 3 and to_image(figure, 40)
@@ -78,21 +84,30 @@ def test_texts_with_their_words() -> None:
 
 
 def test_a_label_has_a_row() -> None:
-    figure = token_matrix(["a", "b", "c"], ["1. a → x", "2. b → y"], np.array([[1.0, 0, 0], [0, -2.0, 0]]), "Title")
+    figure = token_matrix(
+        ["a", "b", "c"], ["1. a → x", "2. b → y"], np.array([[1.0, 0, 0], [0, -2.0, 0]]), "Title"
+    )
     assert [tick.get_text() for tick in figure.axes[0].get_yticklabels()] == ["1. a → x", "2. b → y"]
     assert figure.axes[0].images[0].get_array().shape == (2, 3)
 
 
-@pytest.mark.parametrize(("variables", "rows"), [(["y"], 2), (["y", "z"], 3), ([f"v{n}" for n in range(40)], 3)])
+@pytest.mark.parametrize(
+    ("variables", "rows"), [(["y"], 2), (["y", "z"], 3), ([f"v{n}" for n in range(40)], 3)]
+)
 def test_a_window_has_its_series_its_sum_and_its_variables(variables, rows) -> None:
     values = RANDOM.normal(size=(12, len(variables)))
     window = ScoredWindow("1999", "y", values, RANDOM.normal(size=12), np.ones(3), np.zeros(3))
     figure = step_scores([window, window], variables, "Title")
-    columns = [ax for ax in figure.axes if ax.get_subplotspec() is not None and ax.get_label() != "<colorbar>"]
+    columns = [
+        ax for ax in figure.axes if ax.get_subplotspec() is not None and ax.get_label() != "<colorbar>"
+    ]
     assert len(columns) == 2 * rows
     assert [bar.get_height() for bar in columns[2].patches] == pytest.approx(values.sum(1))
     assert columns[0].get_xlim()[0] < -11 and columns[0].get_xlim()[1] > 3
-    assert len(step_scores([ScoredWindow("s", "w", values)], variables, "Title", ends=False).axes[0].patches) == 12
+    assert (
+        len(step_scores([ScoredWindow("s", "w", values)], variables, "Title", ends=False).axes[0].patches)
+        == 12
+    )
 
 
 def test_the_most_important_column_is_on_top() -> None:

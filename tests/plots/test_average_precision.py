@@ -21,7 +21,9 @@ def test_any_number_of_classes_draws(num_classes, png_size):
 
 
 def test_the_worst_class_stands_on_top_and_absent_ones_nowhere():
-    fig = average_precision_bars(np.array([0.5, np.nan, 0.1]), np.array([0.7, np.nan, 0.3]), np.array([4, 0, 2]), list("abc"))
+    fig = average_precision_bars(
+        np.array([0.5, np.nan, 0.1]), np.array([0.7, np.nan, 0.3]), np.array([4, 0, 2]), list("abc")
+    )
     ax = fig.axes[0]
     assert [label.get_text() for label in ax.get_yticklabels()] == ["c", "a"]
     assert ax.get_ylim()[0] > ax.get_ylim()[1], "the first is on top"

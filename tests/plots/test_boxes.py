@@ -37,7 +37,11 @@ def test_images_of_differing_shapes_draw(png_size):
 def test_every_box_has_a_frame_and_words():
     image = np.zeros((3, 64, 64), dtype=np.uint8)
     truth = {"boxes": np.array([[1.0, 2, 30, 40]]), "labels": np.array([1])}
-    pred = {"boxes": np.array([[2.0, 2, 30, 40], [5, 5, 9, 9]]), "labels": np.array([1, 0]), "scores": np.array([0.9, 0.6])}
+    pred = {
+        "boxes": np.array([[2.0, 2, 30, 40], [5, 5, 9, 9]]),
+        "labels": np.array([1, 0]),
+        "scores": np.array([0.9, 0.6]),
+    }
     fig = box_pairs([image], [truth], [pred], ["a/b.jpg"], NAMES)
     left, right = fig.axes
     assert [text.get_text() for text in left.texts] == ["dog"]
@@ -63,12 +67,21 @@ def test_nothing_found_draws(png_size):
 @pytest.mark.parametrize("shape", [(3, 50, 80), (50, 80, 3), (1, 50, 80)])
 def test_an_image_with_boxes_keeps_its_size(shape):
     found = boxes(5, scores=True)
-    picture = boxed_image(np.full(shape, 120, dtype=np.uint8), found["boxes"], found["labels"], found["scores"], NAMES)
+    picture = boxed_image(
+        np.full(shape, 120, dtype=np.uint8), found["boxes"], found["labels"], found["scores"], NAMES
+    )
     assert picture.size == (80, 50) and picture.mode == "RGB"
 
 
 def test_frames_lie_on_their_boxes():
     image = np.zeros((3, 60, 60), dtype=np.uint8)
-    picture = np.asarray(boxed_image(image, np.array([[10.0, 30, 40, 50]]), np.array([0]), np.array([0.8]), NAMES))
-    assert picture[50, 25].any() and picture[40, 10].any() and picture[40, 40].any() and not picture[40, 25].any()
+    picture = np.asarray(
+        boxed_image(image, np.array([[10.0, 30, 40, 50]]), np.array([0]), np.array([0.8]), NAMES)
+    )
+    assert (
+        picture[50, 25].any()
+        and picture[40, 10].any()
+        and picture[40, 40].any()
+        and not picture[40, 25].any()
+    )
     assert not np.asarray(boxed_image(image, np.zeros((0, 4)), np.zeros(0, int), np.zeros(0), NAMES)).any()

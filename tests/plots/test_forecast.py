@@ -10,7 +10,9 @@ from runner.plots.horizon import error_by_horizon
 
 def test_every_window_has_its_lines():
     ones = np.ones(5)
-    fig = forecast_panels([("one", np.zeros(30), ones, ones, ones), ("two", np.zeros(30), None, ones, None)], "kW")
+    fig = forecast_panels(
+        [("one", np.zeros(30), ones, ones, ones), ("two", np.zeros(30), None, ones, None)], "kW"
+    )
     assert [len(ax.lines) for ax in fig.axes[:2]] == [5, 3]
     assert np.array_equal(fig.axes[1].lines[1].get_xdata(), np.arange(1, 6))
 

@@ -37,7 +37,11 @@ def test_every_size_draws(num_classes, png_size):
 
 
 def test_classes_that_do_not_occur_are_left_out_of_the_mean():
-    counts = np.array([[8, 0, 2, 0], [0, 5, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]])  # the third is predicted, the last is not
+    counts = np.array(
+        [[8, 0, 2, 0], [0, 5, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]]
+    )  # the third is predicted, the last is not
     ax = class_scores(counts, list("abcd")).axes[0]
     assert [tick.get_text() for tick in ax.get_yticklabels()] == ["c", "a", "b"]
-    assert any("mean F1 0.630" in text.get_text() for text in ax.get_legend().get_texts()), "(16/18 + 1 + 0) / 3"
+    assert any("mean F1 0.630" in text.get_text() for text in ax.get_legend().get_texts()), (
+        "(16/18 + 1 + 0) / 3"
+    )

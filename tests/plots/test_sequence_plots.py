@@ -16,7 +16,10 @@ def texts(figure):
 def test_lengths_of_each_split_and_where_they_are_cut(png_size):
     figure = length_histogram({"train": np.array([1, 5, 9]), "val": np.array([], dtype=int)}, limit=9)
     (ax,) = figure.axes
-    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["train: median 5, longest 9", "cut at 9"]
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == [
+        "train: median 5, longest 9",
+        "cut at 9",
+    ]
     assert png_size(figure)[0] > 300
     assert png_size(length_histogram({"train": np.array([1])}))[0] > 300
 
@@ -43,6 +46,13 @@ def test_texts_stand_below_each_other_whatever_they_hold(png_size):
     figure = translations([{"source": long, "reference": "", "greedy": "a $ b", "beam": "c"}] * 3)
     heights = [text.get_position()[1] for text in figure.axes[0].texts]
     assert heights == sorted(heights) and png_size(figure)[0] > 300
-    figure = most_wrong_texts([long, "短い"], ["row 1", "row 2"], np.array([0, 1]), np.array([1, 0]), np.array([1.0, 0.6]), ["ham", "spam"])
+    figure = most_wrong_texts(
+        [long, "短い"],
+        ["row 1", "row 2"],
+        np.array([0, 1]),
+        np.array([1, 0]),
+        np.array([1.0, 0.6]),
+        ["ham", "spam"],
+    )
     assert texts(figure)[0] == "truth ham, predicted spam 100%" and "row 2" in texts(figure)
     assert png_size(figure)[0] > 300

@@ -10,7 +10,11 @@ def test_any_number_of_models_draws(count, png_size):
     names = [f"model {k}" for k in range(count)]
     times = {name: draw.uniform(10, 12, 9) * (k + 1) for k, name in enumerate(names)}
     scores = {name: k / count for k, name in enumerate(names)}
-    png_size(speed_accuracy(times, scores, {name: "one stage" if k % 2 else "two stages" for k, name in enumerate(names)}))
+    png_size(
+        speed_accuracy(
+            times, scores, {name: "one stage" if k % 2 else "two stages" for k, name in enumerate(names)}
+        )
+    )
 
 
 def test_points_stand_at_median_and_score():

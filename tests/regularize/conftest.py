@@ -52,7 +52,9 @@ class Witness(pl.Callback):
         if found:
             self.gradients.append(torch.cat(found).clone())
 
-    def on_validation_batch_end(self, trainer, pl_module, outputs, batch, batch_idx, dataloader_idx=0) -> None:
+    def on_validation_batch_end(
+        self, trainer, pl_module, outputs, batch, batch_idx, dataloader_idx=0
+    ) -> None:
         if batch_idx == 0 and trainer.state.fn == "fit":
             self.validated.append(copied(pl_module.model))
 

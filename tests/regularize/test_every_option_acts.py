@@ -47,7 +47,9 @@ def weights_shrink(witness, plain) -> None:
     """By the decay alone: the first update of both starts from the same gradient."""
     pull = 0.05 * 0.5  # learning rate × decay
     before = plain.first_weights[MATRIX]
-    torch.testing.assert_close(plain.weights[0][MATRIX] - witness.weights[0][MATRIX], pull * 1.9 * before, atol=1e-5, rtol=1e-3)
+    torch.testing.assert_close(
+        plain.weights[0][MATRIX] - witness.weights[0][MATRIX], pull * 1.9 * before, atol=1e-5, rtol=1e-3
+    )
     assert torch.equal(plain.weights[0]["backbone.1.bias"], witness.weights[0]["backbone.1.bias"])
 
 
@@ -82,7 +84,10 @@ def first_gradient_differs(witness, plain) -> None:
 def images_are_blended(witness, plain) -> None:
     for mixed, targets, whole in zip(witness.inputs, witness.targets, plain.inputs, strict=True):
         share = targets.max(-1).values[targets.max(-1).values < 1].max()  # of pairs of two classes
-        blends = [share * whole + (1 - share) * whole.roll(1, 0), (1 - share) * whole + share * whole.roll(1, 0)]
+        blends = [
+            share * whole + (1 - share) * whole.roll(1, 0),
+            (1 - share) * whole + share * whole.roll(1, 0),
+        ]
         assert any(torch.allclose(mixed, blend, atol=1e-5) for blend in blends)
         torch.testing.assert_close(targets.sum(-1), torch.ones(len(targets)))
 
@@ -141,7 +146,12 @@ def ends_early(witness, plain) -> None:
 
 
 AUGMENT = "regularization.augment={_target_:runner.data.images.augment.ImageAugment,min_scale:1.0,flip:false"
-RESNET = ["model=resnet18_small", "data.batch_size=8", "+trainer.limit_train_batches=1", "trainer.max_epochs=1"]
+RESNET = [
+    "model=resnet18_small",
+    "data.batch_size=8",
+    "+trainer.limit_train_batches=1",
+    "trainer.max_epochs=1",
+]
 TABLE: list[tuple[str, list[str], list[str], Check]] = [
     ("dropout", ["regularization.dropout=0.5"], [], outputs_vary),
     ("spatial_dropout", ["regularization.spatial_dropout=0.5"], [], channels_vanish),
@@ -172,7 +182,9 @@ TABLE: list[tuple[str, list[str], list[str], Check]] = [
 
 
 @pytest.mark.parametrize(
-    ("words", "setting", "check"), [row[1:] for row in TABLE], ids=[f"{row[0]}-{i}" for i, row in enumerate(TABLE)]
+    ("words", "setting", "check"),
+    [row[1:] for row in TABLE],
+    ids=[f"{row[0]}-{i}" for i, row in enumerate(TABLE)],
 )
 def test_it_acts(trained, words, setting, check):
     plain, witness = trained(*setting, name="plain"), trained(*setting, *words, name="with")
@@ -193,10 +205,16 @@ REFUSED = [
     (["regularization.clip_norm=1", "+trainer.gradient_clip_val=1"], "both clip"),
     (["regularization.ema=0.99", "regularization.swa=0.5"], "exclude each other"),
     (["regularization.swa=0.9", "trainer.max_epochs=5"], "averages only the last one"),
-    (["model=resnet18", "data=cifar10", "transfer=frozen", "regularization.stochastic_depth=0.1"], "evaluation mode"),
+    (
+        ["model=resnet18", "data=cifar10", "transfer=frozen", "regularization.stochastic_depth=0.1"],
+        "evaluation mode",
+    ),
     (["data=diabetes", "sampling.balance=1"], "RegressionTask does not have one class per sample"),
     (["task=binary", "data=pass_fail", "regularization.label_smoothing=0.1"], "none of model=mlp"),
-    (["optimizer=lbfgs", "regularization.weight_noise=0.1"], "the evaluations after the first would have no noise"),
+    (
+        ["optimizer=lbfgs", "regularization.weight_noise=0.1"],
+        "the evaluations after the first would have no noise",
+    ),
     (["optimizer=lbfgs", "regularization.l1=0.1"], "not part of the loss that its line search compares"),
 ]
 

@@ -36,7 +36,9 @@ def test_killed_twice_it_ends_the_same(trained, tmp_path: Path, words, same, kil
             trained(*words, name="killed", stop=killing.at(step))
     again = trained(name="killed")
     assert same(again.weights[-1], calm.weights[-1])
-    states = [torch.load(last_checkpoint(RunDir(tmp_path / name)), weights_only=True) for name in ("calm", "killed")]
+    states = [
+        torch.load(last_checkpoint(RunDir(tmp_path / name)), weights_only=True) for name in ("calm", "killed")
+    ]
     for key in ("state_dict", "optimizer_states", "lr_schedulers"):
         assert same(states[0][key], states[1][key]), key
     assert same(states[0].get("weight_average"), states[1].get("weight_average"))

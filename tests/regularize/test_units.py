@@ -31,7 +31,9 @@ def test_channels_of_a_transposed_convolution(kind, groups):
         rows = slice(group * incoming, (group + 1) * incoming)
         norm = float(before[rows, place].norm())
         some_above = some_above or norm > 0.5
-        torch.testing.assert_close(after[rows, place], before[rows, place] * min(1.0, 0.5 / norm), atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(
+            after[rows, place], before[rows, place] * min(1.0, 0.5 / norm), atol=1e-5, rtol=1e-5
+        )
     assert some_above
 
 
@@ -55,7 +57,9 @@ def test_steps_ahead_of_dlinear(individual):
     for layer in range(3 if individual else 1):
         for step in range(4):
             whole = before[:, layer, step]
-            torch.testing.assert_close(after[:, layer, step], whole * min(1.0, 0.5 / float(whole.norm())), atol=1e-5, rtol=1e-5)
+            torch.testing.assert_close(
+                after[:, layer, step], whole * min(1.0, 0.5 / float(whole.norm())), atol=1e-5, rtol=1e-5
+            )
 
 
 @pytest.mark.parametrize("module", [nn.Linear(5, 3), nn.Conv2d(4, 6, 3, groups=2), nn.Embedding(5, 3)])

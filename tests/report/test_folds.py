@@ -20,7 +20,15 @@ def result(accuracy: float) -> dict:
     metrics = {"accuracy": accuracy, "loss": 1 - accuracy}
     of = {split: {f"{split}/{key}": value for key, value in metrics.items()} for split in ("val", "test")}
     best = {"monitor": "val/accuracy", "value": accuracy, "step": 8, "epoch": 1}
-    return {"best": best, **of, "step": 10, "epoch": 2, "seconds": 1.5, "num_parameters": 7, "num_trainable": 7}
+    return {
+        "best": best,
+        **of,
+        "step": 10,
+        "epoch": 2,
+        "seconds": 1.5,
+        "num_parameters": 7,
+        "num_trainable": 7,
+    }
 
 
 @pytest.fixture
@@ -61,7 +69,9 @@ def test_a_metric_that_some_folds_lack_is_the_mean_of_the_others() -> None:
 def test_a_single_fold_has_no_deviation() -> None:
     found = gather({0: result(0.5)})
     assert found["std"] == {"val": {}, "test": {}}
-    assert any(line.split() == ["accuracy", "0.5000", "0.5000"] for line in str(folds_table(found)).splitlines())
+    assert any(
+        line.split() == ["accuracy", "0.5000", "0.5000"] for line in str(folds_table(found)).splitlines()
+    )
 
 
 def test_in_words() -> None:

@@ -36,6 +36,9 @@ def test_lower_is_better(metric):
     assert lower_is_better(metric)
 
 
-@pytest.mark.parametrize("metric", ["accuracy", "f1_macro", "r2", "mean_iou", "auroc", "lossless", "val/f1_class/error", "r2/distance"])
+@pytest.mark.parametrize(
+    "metric",
+    ["accuracy", "f1_macro", "r2", "mean_iou", "auroc", "lossless", "val/f1_class/error", "r2/distance"],
+)
 def test_higher_is_better(metric):
     assert not lower_is_better(metric)

@@ -16,7 +16,9 @@ def make_run(root, name):
 
 def test_runs_started_in_the_same_instant_get_directories_of_their_own(tmp_path):
     made = []
-    threads = [threading.Thread(target=lambda: made.append(RunDir.create(tmp_path, "run"))) for _ in range(20)]
+    threads = [
+        threading.Thread(target=lambda: made.append(RunDir.create(tmp_path, "run"))) for _ in range(20)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:

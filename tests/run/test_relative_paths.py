@@ -15,7 +15,15 @@ from runner.run.directory import RunDir
 from runner.run.files import read_json, write_json
 from runner.run.relative_paths import absolute_paths
 
-WORDS = ["data=csv", "data.path=d.csv", "data.target=y", "tracking=none", "plots=false", "report=false", "hardware=cpu"]
+WORDS = [
+    "data=csv",
+    "data.path=d.csv",
+    "data.target=y",
+    "tracking=none",
+    "plots=false",
+    "report=false",
+    "hardware=cpu",
+]
 
 
 @pytest.fixture
@@ -50,13 +58,18 @@ def test_evaluate_resume_reproduce_and_moving(elsewhere, capsys):
 
 def test_a_path_typed_now_is_relative_to_the_present_directory(elsewhere, capsys):
     shutil.copy("../start/d.csv", "new.csv")
-    assert main(["evaluate", "../start/runs/here", "--split", "test", "data.path=new.csv"]) == 0, capsys.readouterr().err
+    assert main(["evaluate", "../start/runs/here", "--split", "test", "data.path=new.csv"]) == 0, (
+        capsys.readouterr().err
+    )
 
 
 def test_which_values_are_paths(elsewhere):
     run = RunDir("../start/runs/here")
     start = elsewhere.parent / "start"
-    config = {"data": {"path": ["d.csv", "/a/b"], "target": "y", "root": "http://x", "data_dir": "~/x"}, "weights": "w.pt"}
+    config = {
+        "data": {"path": ["d.csv", "/a/b"], "target": "y", "root": "http://x", "data_dir": "~/x"},
+        "weights": "w.pt",
+    }
     data = {"path": [str(start / "d.csv"), "/a/b"], "target": "y", "root": "http://x", "data_dir": "~/x"}
     assert absolute_paths(run, config) == {"data": data, "weights": str(start / "w.pt")}
     assert absolute_paths(run, config, ["data.path", "weights"])["data"]["path"] == ["d.csv", "/a/b"]

@@ -59,7 +59,10 @@ def test_a_machine_that_is_silent_for_minutes_is_gone(tmp_path):
     run = RunDir.create(tmp_path, "r")
     write_status(run, state="running", attempt=1, pid=1, host="elsewhere")
     os.utime(run.status_path, (0, time.time() - SILENT_S - 1))
-    assert (read_status(run).state, read_status(run).reason) == ("lost", "nothing was heard of elsewhere for 5 minutes")
+    assert (read_status(run).state, read_status(run).reason) == (
+        "lost",
+        "nothing was heard of elsewhere for 5 minutes",
+    )
     reject_running(run)
     with signs_of_life(run, every_s=0.01):
         wait_until(lambda: read_status(run).state == "running")

@@ -24,7 +24,9 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0, help="of the moments (0)")
     parser.add_argument("--only", default="", help="cases whose name contains this")
     parser.add_argument("--what", choices=("all", "tiny", "worker"), default="all")
-    parser.add_argument("--tally", type=Path, help="a file that keeps what was found; a later soak adds to it")
+    parser.add_argument(
+        "--tally", type=Path, help="a file that keeps what was found; a later soak adds to it"
+    )
     args = parser.parse_args(argv)
     if args.kills is None and args.minutes is None:
         args.kills = 100
@@ -67,7 +69,9 @@ def share(kills: int | None, number: int, count: int) -> float:
     return math.inf if kills is None else kills * (number + 1) // count - kills * number // count
 
 
-def soak_once(folder: Path, case: Case, tally: Tally, seed: int, calm: dict[str, tuple], most: float) -> Report:
+def soak_once(
+    folder: Path, case: Case, tally: Tally, seed: int, calm: dict[str, tuple], most: float
+) -> Report:
     started = time.monotonic()
     if case.name not in calm:
         calm[case.name] = attempt(RunDir(folder / "calm"), case)

@@ -24,7 +24,9 @@ class Tally:
         self.path = path
         self.reports: list[Report] = []
         if path is not None and path.exists():
-            self.reports = [Report(**json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines()]
+            self.reports = [
+                Report(**json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines()
+            ]
 
     def add(self, report: Report) -> None:
         self.reports.append(report)

@@ -49,7 +49,16 @@ def test_a_hundred_kills(what: str) -> None:
 
 @pytest.mark.timeout(900)
 def test_a_tally_is_gone_on_with(tmp_path: Path) -> None:
-    words = ("--what", "tiny", "--only", "every step", "--kills", "1", "--tally", str(tmp_path / "tally.jsonl"))
+    words = (
+        "--what",
+        "tiny",
+        "--only",
+        "every step",
+        "--kills",
+        "1",
+        "--tally",
+        str(tmp_path / "tally.jsonl"),
+    )
     soak(*words)
     *_, total = soak(*words)
     assert kills_and_harm(total) == (2, ["0"] * 5)

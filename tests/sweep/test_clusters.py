@@ -131,7 +131,9 @@ def under_way(folder: Path) -> list[Path]:
 def wait_until(condition, process: subprocess.Popen | None) -> None:
     until = time.monotonic() + 600
     while not condition():
-        assert (process is None or process.poll() is None) and time.monotonic() < until, "it ended, or did not come so far"
+        assert (process is None or process.poll() is None) and time.monotonic() < until, (
+            "it ended, or did not come so far"
+        )
         time.sleep(0.5)
 
 
@@ -160,12 +162,20 @@ def test_slurm_jobs_are_trials_that_are_pruned_killed_and_gone_on_with(tmp_path)
         pytest.skip(reason)
     pytest.importorskip("submitit", reason="needs the extra slurm")
     with slurm_cluster.SlurmCluster(tmp_path / "slurm") as cluster:
-        words = ["launcher=slurm", "sweep.num_trials=3", "sweep.num_workers=2", "sweep=asha", "trainer.max_epochs=9"]
+        words = [
+            "launcher=slurm",
+            "sweep.num_trials=3",
+            "sweep.num_workers=2",
+            "sweep=asha",
+            "trainer.max_epochs=9",
+        ]
         process = sweep(tmp_path, words, [], cluster.full_environment())
         wait_until(lambda: under_way(tmp_path), process)
         taken = under_way(tmp_path)[0].name
         jobs = dict(line.split() for line in cluster.ask("squeue", "-h", "-o", "%j %i").stdout.splitlines())
-        cluster.ask("scancel", jobs[f"trial-{taken}"])  # somebody ends a job: its trial goes on in another one
+        cluster.ask(
+            "scancel", jobs[f"trial-{taken}"]
+        )  # somebody ends a job: its trial goes on in another one
         assert process.wait(timeout=1500) == 0, (tmp_path / "out").read_text()
         wait_until(lambda: not cluster.jobs(), None)
     said = (tmp_path / "out").read_text()

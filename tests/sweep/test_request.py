@@ -33,7 +33,10 @@ def test_devices_of_a_trial_are_its_hardware() -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["sweep.objectives={val/accuracy:max,seconds:min}", "sweep=asha"], "with several objectives, trials cannot be ranked"),
+        (
+            ["sweep.objectives={val/accuracy:max,seconds:min}", "sweep=asha"],
+            "with several objectives, trials cannot be ranked",
+        ),
         (["sweep.objectives={val/accuracy:max,seconds:min}", "sweep=cmaes"], "nsga2 or tpe"),
         (["sweep.objectives={val/accuracy:max}"], "sweep.objective=val/accuracy sweep.mode=max"),
         (["sweep.objectives={val/accuracy:best,seconds:min}"], "sweep.objectives.val/accuracy"),

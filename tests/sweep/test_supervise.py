@@ -175,8 +175,12 @@ def test_silence_is_a_hang_and_too_long_is_too_long(case: Case) -> None:
     assert case.states() == ["COMPLETE", "FAIL"]
 
 
-def test_a_trial_that_is_being_prepared_when_the_sweep_is_stopped_is_not_begun(case: Case, monkeypatch) -> None:
-    request = make_request(["model=logistic", "data=digits", "hardware=cpu", LR, "sweep.num_trials=3"], None, [])
+def test_a_trial_that_is_being_prepared_when_the_sweep_is_stopped_is_not_begun(
+    case: Case, monkeypatch
+) -> None:
+    request = make_request(
+        ["model=logistic", "data=digits", "hardware=cpu", LR, "sweep.num_trials=3"], None, []
+    )
     compose = request.compose
     done: list[Attempt] = []
 

@@ -8,7 +8,7 @@ from runner.cli import main
 from runner.run.status import read_status
 from runner.sweep.study import load_study
 
-BAD = '''
+BAD = """
 import time
 import torch
 import pytorch_lightning as pl
@@ -25,7 +25,7 @@ class Bad(pl.Callback):
             self.much = [torch.empty(2**28) for _ in range(8)]
         if self.how == "hang":
             time.sleep(1000)
-'''
+"""
 OPTION = """
 bad:
   _target_: bad.Bad

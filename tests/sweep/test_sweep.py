@@ -52,10 +52,15 @@ def test_by_the_mean_over_folds(bench, monkeypatch) -> None:
         values = [read_json(fold.results_path)["best"]["value"] for fold in folds]
         assert trial.value == pytest.approx(sum(values) / 2)
         assert [OmegaConf.load(fold.config_path).folds.index for fold in folds] == [0, 1]
-        assert read_json(folds[0].facts_path)["class_counts"] != read_json(folds[1].facts_path)["class_counts"]
+        assert (
+            read_json(folds[0].facts_path)["class_counts"] != read_json(folds[1].facts_path)["class_counts"]
+        )
     best = OmegaConf.load(bench.sweep.best_path)
     assert best.folds == {"num_folds": 2}, "the best config is no single fold's"
-    assert main(["train", str(bench.sweep.best_path), "folds=null", "run.name=final", "trainer.max_epochs=1"]) == 0
+    assert (
+        main(["train", str(bench.sweep.best_path), "folds=null", "run.name=final", "trainer.max_epochs=1"])
+        == 0
+    )
 
 
 def test_trials_that_fail_are_told_and_the_sweep_goes_on(bench, monkeypatch) -> None:

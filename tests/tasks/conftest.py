@@ -39,7 +39,9 @@ def train_interrupted(tmp_path: Path, monkeypatch, killing) -> Callable[..., dic
         write_text(run.config_path, to_yaml(compose([*QUIET, *overrides]).config))
         make_callbacks = stack.make_callbacks
         for at in kills:
-            monkeypatch.setattr(stack, "make_callbacks", lambda *args, at=at: [*make_callbacks(*args), killing.at(at)])
+            monkeypatch.setattr(
+                stack, "make_callbacks", lambda *args, at=at: [*make_callbacks(*args), killing.at(at)]
+            )
             with pytest.raises(killing.Killed):
                 execute(run)
         monkeypatch.setattr(stack, "make_callbacks", make_callbacks)
@@ -47,7 +49,10 @@ def train_interrupted(tmp_path: Path, monkeypatch, killing) -> Callable[..., dic
         state = torch.load(last_checkpoint(run), weights_only=True)
         return {
             "state": [
-                state["state_dict"], state["optimizer_states"], state["lr_schedulers"], state.get("carried_state")
+                state["state_dict"],
+                state["optimizer_states"],
+                state["lr_schedulers"],
+                state.get("carried_state"),
             ],  # fmt: skip
             "points": [(point.step, point.epoch, point.metrics) for point in read_points(run.metrics_path)],
             "results": {key: value for key, value in results.items() if key != "seconds"},
@@ -63,7 +68,9 @@ def assert_resumed_equals_uninterrupted(train_interrupted, same) -> Callable[...
     ``kills`` may be a function of the number of updates there are in all.
     """
 
-    def check(overrides: list[str], kills: Callable[[int], tuple[int, ...]] | tuple[int, ...]) -> dict[str, Any]:
+    def check(
+        overrides: list[str], kills: Callable[[int], tuple[int, ...]] | tuple[int, ...]
+    ) -> dict[str, Any]:
         calm = train_interrupted(overrides)
         at = kills(calm["points"][-1][0]) if callable(kills) else kills
         killed = train_interrupted(overrides, at)

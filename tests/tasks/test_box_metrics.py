@@ -23,7 +23,9 @@ def random_scenes(seed: int, num_images: int = 25, num_classes: int = 5):
         boxes = torch.cat([corner, corner + torch.rand(count, 2, generator=draw) ** 3 * 300 + 4], 1)
         labels = torch.randint(0, num_classes - 1, (count,), generator=draw)
         crowd = torch.rand(count, generator=draw) < 0.1
-        area = (boxes[:, 2:] - boxes[:, :2]).prod(1) * torch.where(torch.rand(count, generator=draw) < 0.5, 0.6, 1.0)
+        area = (boxes[:, 2:] - boxes[:, :2]).prod(1) * torch.where(
+            torch.rand(count, generator=draw) < 0.5, 0.6, 1.0
+        )
         targets.append({"boxes": boxes, "labels": labels, "area": area, "iscrowd": crowd})
         copies = boxes.repeat(3, 1) + torch.randn(3 * count, 4, generator=draw) * 6
         found = torch.cat([copies, torch.tensor([[5.0, 5, 90, 60]]).repeat(number % 3, 1)])
@@ -103,7 +105,9 @@ def scores_of(preds, targets, num_classes=2):
 
 def test_all_found_is_one_and_nothing_found_is_zero():
     truth = [target([[0, 0, 50, 50], [60, 60, 90, 90]], [0, 1])]
-    assert scores_of([pred(truth[0]["boxes"].tolist(), [0, 1], [0.9, 0.8])], truth).statistics["map"] == pytest.approx(1)
+    assert scores_of([pred(truth[0]["boxes"].tolist(), [0, 1], [0.9, 0.8])], truth).statistics[
+        "map"
+    ] == pytest.approx(1)
     assert scores_of([pred([], [], [])], truth).statistics["map"] == 0
 
 
@@ -157,9 +161,16 @@ def test_boxes_of_very_large_images_are_compared_in_double_precision(tmp_path):
     """Boxes a quarter of a pixel wide at 100 000 pixels, where single precision has steps of 0.0078, and beyond 2**24,
     where it has steps of 2. The prediction is shifted by 0.02 of 0.25 pixels: IoU 0.23 / 0.27 = 0.852, found at 8 of
     10 thresholds (0.50 to 0.85). In single precision both boxes beyond 2**24 would be empty."""
-    corners = torch.tensor([[99_999.001, 5, 99_999.251, 5.25], [2**24 + 0.25, 1, 2**24 + 0.5, 1.25]], dtype=torch.float64)
+    corners = torch.tensor(
+        [[99_999.001, 5, 99_999.251, 5.25], [2**24 + 0.25, 1, 2**24 + 0.5, 1.25]], dtype=torch.float64
+    )
     area = (corners[:, 2:] - corners[:, :2]).prod(1)
-    truth = {"boxes": corners, "labels": torch.tensor([0, 1]), "area": area, "iscrowd": torch.zeros(2, dtype=torch.bool)}
+    truth = {
+        "boxes": corners,
+        "labels": torch.tensor([0, 1]),
+        "area": area,
+        "iscrowd": torch.zeros(2, dtype=torch.bool),
+    }
     shift = torch.tensor([0.02, 0, 0.02, 0], dtype=torch.float64)
     found = {"boxes": corners + shift, "labels": torch.tensor([0, 1]), "scores": torch.tensor([0.9, 0.8])}
     stats, class_map, _ = reference([found], [truth], 2, tmp_path)
@@ -177,4 +188,8 @@ def test_a_class_without_boxes_counts_in_no_mean(tmp_path):
     assert scores.statistics["mar_100"] == pytest.approx(stats[8]) and stats[8] == pytest.approx(0.5)
     # precision is 1 at the 51 recall points up to 0.5, of 101
     assert scores.statistics["map"] == pytest.approx(stats[0]) and stats[0] == pytest.approx(51 / 101)
-    assert np.isnan(scores.class_map[1]) and np.isnan(scores.class_map_50[1]) and np.isnan(scores.precision[:, :, 1]).all()
+    assert (
+        np.isnan(scores.class_map[1])
+        and np.isnan(scores.class_map_50[1])
+        and np.isnan(scores.precision[:, :, 1]).all()
+    )

@@ -26,7 +26,9 @@ def test_metrics_equal_scikit_learn(num_classes):
     assert found["accuracy"] == pytest.approx(sk.accuracy_score(truth, preds), abs=1e-6)
     assert found["balanced_accuracy"] == pytest.approx(sk.balanced_accuracy_score(truth, preds), abs=1e-6)
     assert found["f1_macro"] == pytest.approx(sk.f1_score(truth, preds, average="macro"), abs=1e-6)
-    assert found["precision_macro"] == pytest.approx(sk.precision_score(truth, preds, average="macro"), abs=1e-6)
+    assert found["precision_macro"] == pytest.approx(
+        sk.precision_score(truth, preds, average="macro"), abs=1e-6
+    )
     if num_classes == 2:
         area = sk.roc_auc_score(truth, logits.softmax(1)[:, 1].numpy())
         assert found["auroc"] == pytest.approx(area, abs=1e-6)
@@ -38,7 +40,9 @@ def test_areas_tell_small_probabilities_of_a_rare_class_apart():
     logits = torch.randn(2000, 1) + 1.5 * targets[:, None] - 9  # hardly a probability above 0.001
     task = BinaryClassificationTask(nn.Identity(), class_names=["no", "yes"])
     for part in range(0, 2000, 256):
-        task.update_metrics({"logits": logits[part : part + 256], "targets": targets[part : part + 256]}, "val")
+        task.update_metrics(
+            {"logits": logits[part : part + 256], "targets": targets[part : part + 256]}, "val"
+        )
     found = {key: float(value) for key, value in task.compute_metrics("val").items()}
     probs = logits.sigmoid().flatten().numpy()
     assert found["auroc"] == pytest.approx(sk.roc_auc_score(targets, probs), abs=1e-5)
@@ -98,7 +102,9 @@ def test_classes_absent_from_a_split_count_as_in_scikit_learn(absent):
     logits, names = torch.randn(200, 6), list("abcdef")
     logits[:, absent[-1]] += 1  # predicted although absent
     logits[:, 5] -= 9  # present, never predicted
-    targets = torch.tensor([k for k in range(5) if k not in absent] + [5])[torch.randint(6 - len(absent), (200,))]
+    targets = torch.tensor([k for k in range(5) if k not in absent] + [5])[
+        torch.randint(6 - len(absent), (200,))
+    ]
     task = ClassificationTask(nn.Identity(), class_names=names)
     task.is_last_evaluation = lambda: True
     for part in range(0, 200, 64):
@@ -112,14 +118,20 @@ def test_classes_absent_from_a_split_count_as_in_scikit_learn(absent):
     recalls = {f"recall_class/{names[k]}" for k in np.unique(truth)}
     assert {key for key in found if key.startswith("recall_class/")} == recalls
     scored = np.union1d(truth, preds)
-    f1 = dict(zip((f"f1_class/{names[k]}" for k in scored), sk.f1_score(truth, preds, average=None), strict=True))
-    assert {key: value for key, value in found.items() if key.startswith("f1_class/")} == pytest.approx(f1, abs=1e-6)
+    f1 = dict(
+        zip((f"f1_class/{names[k]}" for k in scored), sk.f1_score(truth, preds, average=None), strict=True)
+    )
+    assert {key: value for key, value in found.items() if key.startswith("f1_class/")} == pytest.approx(
+        f1, abs=1e-6
+    )
 
 
 @pytest.mark.parametrize("only", [0, 1])
 def test_areas_of_a_split_with_one_class(only):
     task = BinaryClassificationTask(nn.Identity(), class_names=["no", "yes"])
-    task.update_metrics({"logits": torch.tensor([[1.0], [-1.0], [2.0]]), "targets": torch.full((3,), only)}, "val")
+    task.update_metrics(
+        {"logits": torch.tensor([[1.0], [-1.0], [2.0]]), "targets": torch.full((3,), only)}, "val"
+    )
     found = task.compute_metrics("val")
     assert "auroc" not in found, "scikit-learn: undefined"
     assert float(found["pr_auc"]) == only, "scikit-learn: 0 without positives"

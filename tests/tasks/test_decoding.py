@@ -72,5 +72,7 @@ def test_each_sequence_has_its_own_limit(search, seed):
     model.table[:, :, END] -= 3.0
     limits = torch.tensor([3, 9, 5])
     together = search(model, source, limits)
-    assert together == [search(model, row[None], int(limit))[0] for row, limit in zip(source, limits, strict=True)]
+    assert together == [
+        search(model, row[None], int(limit))[0] for row, limit in zip(source, limits, strict=True)
+    ]
     assert all(len(found) <= limit for found, limit in zip(together, limits, strict=True))

@@ -45,7 +45,9 @@ def task(found=FOUND, **options) -> DetectionTask:
 
 
 def facts(**changes) -> Facts:
-    return Facts(**{"task": "detection", "input_shape": (3, 64, 64), "num_outputs": 3, "class_names": NAMES} | changes)
+    return Facts(
+        **{"task": "detection", "input_shape": (3, 64, 64), "num_outputs": 3, "class_names": NAMES} | changes
+    )
 
 
 def test_the_loss_is_the_sum_of_its_parts():
@@ -72,7 +74,11 @@ def test_held_out_images_have_a_loss_too():
             return super().forward(images, targets)
 
     own = DetectionTask(Seen(FOUND), class_names=NAMES).eval()
-    crowd = {"boxes": torch.ones(2, 4), "labels": torch.tensor([0, 1]), "iscrowd": torch.tensor([False, True])}
+    crowd = {
+        "boxes": torch.ones(2, 4),
+        "labels": torch.tensor([0, 1]),
+        "iscrowd": torch.tensor([False, True]),
+    }
     total, count = own.summed_loss({"inputs": [torch.zeros(3, 8, 8)] * 2, "targets": [crowd, crowd]})
     assert (float(total), count) == (5.0, 2)
     assert [target["labels"].tolist() for target in seen["targets"]] == [[0], [0]]
@@ -82,7 +88,10 @@ def test_held_out_images_have_a_loss_too():
 def test_rows_name_what_is_sure_enough():
     outputs = task().predict_outputs([torch.zeros(3, 50, 50)] * 2)
     first, second = task().rows(outputs)
-    assert first == {"found": "triangle", "boxes": [{"class": "triangle", "score": 0.9, "box": [1.0, 2.0, 30.0, 40.0]}]}
+    assert first == {
+        "found": "triangle",
+        "boxes": [{"class": "triangle", "score": 0.9, "box": [1.0, 2.0, 30.0, 40.0]}],
+    }
     assert second == {"found": "nothing", "boxes": []}
     assert len(task(min_score=0.1).rows(outputs)[0]["boxes"]) == 2
     json.dumps([first, second])
@@ -125,7 +134,12 @@ def test_a_model_is_tried():
 
 def test_a_split_without_boxes_has_no_test_metrics():
     own = task()
-    nothing = {"boxes": torch.zeros(0, 4), "labels": torch.zeros(0), "area": torch.zeros(0), "iscrowd": torch.zeros(0)}
+    nothing = {
+        "boxes": torch.zeros(0, 4),
+        "labels": torch.zeros(0),
+        "area": torch.zeros(0),
+        "iscrowd": torch.zeros(0),
+    }
     for split in ("val", "test"):
         own.metrics[f"{split}_metrics"].update(torch.arange(2), FOUND, [nothing, nothing])
     own._trainer = SimpleNamespace(state=SimpleNamespace(fn="fit"))
@@ -136,7 +150,11 @@ def test_a_split_without_boxes_has_no_test_metrics():
 def test_the_loss_of_a_single_held_out_image():
     """It is the loss that `summed_loss` adds up, and ranks the images for `explain --worst`."""
     own = task()
-    target = {"boxes": torch.ones(1, 4).double(), "labels": torch.tensor([0]), "iscrowd": torch.tensor([False])}
+    target = {
+        "boxes": torch.ones(1, 4).double(),
+        "labels": torch.tensor([0]),
+        "iscrowd": torch.tensor([False]),
+    }
     batch = {"inputs": [torch.zeros(3, 8, 8)], "targets": [target]}
     assert float(own.eval_step(batch).loss.detach()) == 1.5
     assert float(own.summed_loss(batch)[0]) == 1.5
@@ -168,7 +186,9 @@ def test_evaluation_counts_and_keeps(evaluated):
     by_class = [metrics[f"val/map_class/{name}"] for name in NAMES]
     assert np.mean(by_class) == pytest.approx(metrics["val/map"], abs=1e-6)
     outputs = own.outputs["val"]
-    assert outputs["index"].tolist() == list(range(6)) and len(outputs["preds"]) == len(outputs["targets"]) == 6
+    assert (
+        outputs["index"].tolist() == list(range(6)) and len(outputs["preds"]) == len(outputs["targets"]) == 6
+    )
     assert torch.equal(outputs["targets"][3]["boxes"], truth[3]["boxes"])
 
 
@@ -186,9 +206,13 @@ def test_figures_of_a_split(evaluated, tmp_path):
 def test_one_batch_is_learnt_by_heart():
     """Every box of two images found again, with its class and its place."""
     torch.manual_seed(0)
-    data = ShapesDetectionDataModule(num_train=2, num_val=1, num_test=0, image_size=64, max_objects=2, batch_size=2)
+    data = ShapesDetectionDataModule(
+        num_train=2, num_val=1, num_test=0, image_size=64, max_objects=2, batch_size=2
+    )
     data.setup()
-    own = DetectionTask(fcos(3, "resnet18", levels=[1, 2], channels=32, head_convs=1, min_size=64), class_names=NAMES)
+    own = DetectionTask(
+        fcos(3, "resnet18", levels=[1, 2], channels=32, head_convs=1, min_size=64), class_names=NAMES
+    )
     optimizer = torch.optim.Adam(own.parameters(), 2e-3)
     (batch,) = data.train_dataloader()
     batch = data.on_after_batch_transfer(batch, 0)

@@ -23,4 +23,6 @@ def test_resumed_equals_uninterrupted(kind, assert_resumed_equals_uninterrupted)
     calm = assert_resumed_equals_uninterrupted([*COMMON, *MODELS[kind]], (4, 8))
     assert calm["points"][-1][0] == 10
     names = {key for _, _, metrics in calm["points"] for key in metrics}
-    assert {"train/loss", "val/map", "val/map_50"} <= names and any(name.startswith("train/loss_") for name in names)
+    assert {"train/loss", "val/map", "val/map_50"} <= names and any(
+        name.startswith("train/loss_") for name in names
+    )

@@ -59,7 +59,9 @@ def test_a_batch_of_unknown_values_alone_gives_no_gradient():
 
 
 def test_a_season_longer_than_a_day_repeats_within_the_horizon():
-    task = make_task(horizon_steps=5, target_columns=[0], target_names=["a"], target_mean=[0.0], target_std=[1.0])
+    task = make_task(
+        horizon_steps=5, target_columns=[0], target_names=["a"], target_mean=[0.0], target_std=[1.0]
+    )
     naive = task.naive(torch.arange(8.0).view(1, 8, 1))
     assert naive.flatten().tolist() == [5, 6, 7, 5, 6]
 
@@ -84,7 +86,9 @@ def test_learns_a_batch_by_heart():
     data.setup("fit")
     extra = data.facts.extra
     names = ("horizon_steps", "season_steps", "target_columns", "target_names", "target_mean", "target_std")
-    task = ForecastingTask(DLinear(48, 6, extra["target_columns"], individual=True), **{k: extra[k] for k in names})
+    task = ForecastingTask(
+        DLinear(48, 6, extra["target_columns"], individual=True), **{k: extra[k] for k in names}
+    )
     batch = data.on_after_batch_transfer(next(iter(data.train_dataloader())), 0)
     optimizer = torch.optim.Adam(task.parameters(), lr=0.01)
     for _ in range(500):
@@ -95,9 +99,17 @@ def test_learns_a_batch_by_heart():
     assert loss.item() < 0.01
 
 
-@pytest.mark.parametrize("more", [["model=dlinear"], ["model=mlp", "data.num_workers=2", "regularization.dropout=0.1"]])
+@pytest.mark.parametrize(
+    "more", [["model=dlinear"], ["model=mlp", "data.num_workers=2", "regularization.dropout=0.1"]]
+)
 def test_resumed_equals_uninterrupted(more, assert_resumed_equals_uninterrupted):
-    words = ["data=waves", "data.num_steps=200", "data.input_steps=24", "data.horizon_steps=4", "trainer.max_epochs=3"]
+    words = [
+        "data=waves",
+        "data.num_steps=200",
+        "data.input_steps=24",
+        "data.horizon_steps=4",
+        "trainer.max_epochs=3",
+    ]
     calm = assert_resumed_equals_uninterrupted([*words, "data.batch_size=16", *more], (4, 9))
     names = {key for _, _, metrics in calm["points"] for key in metrics}
     assert {"train/loss", "val/mse", "val/naive_mse", "test/skill", "test/mae/load"} <= names

@@ -41,7 +41,9 @@ def segmentation(**options: Any) -> tuple[Task, dict[str, torch.Tensor]]:
 
 
 def classification(loss: nn.Module, **options: Any) -> tuple[Task, dict[str, torch.Tensor]]:
-    task = ClassificationTask(nn.Linear(4, 3), loss=loss, class_names=NAMES, class_counts=[9, 5, 6], **options)
+    task = ClassificationTask(
+        nn.Linear(4, 3), loss=loss, class_names=NAMES, class_counts=[9, 5, 6], **options
+    )
     return task, {"inputs": 3 * drawn(NUM, 4), "targets": classes(NUM), "index": torch.arange(NUM)}
 
 
@@ -69,7 +71,9 @@ def split_loss(made: tuple[Task, dict[str, torch.Tensor]], batch_size: int) -> f
     task.eval()
     with torch.no_grad():
         for begin in range(0, NUM, batch_size):
-            task.validation_step({key: value[begin : begin + batch_size] for key, value in whole.items()}, begin)
+            task.validation_step(
+                {key: value[begin : begin + batch_size] for key, value in whole.items()}, begin
+            )
     task.on_validation_epoch_end()
     return logged["val/loss"]
 
@@ -86,7 +90,9 @@ CASES: dict[str, Callable[[], tuple[Task, dict[str, torch.Tensor]]]] = {
     ),
     "weighted cross-entropy": lambda: classification(nn.CrossEntropyLoss(torch.tensor(WEIGHTS))),
     "class_weights": lambda: classification(nn.CrossEntropyLoss(), class_weights="balanced"),
-    "both weights": lambda: classification(nn.CrossEntropyLoss(torch.tensor(WEIGHTS)), class_weights="balanced"),
+    "both weights": lambda: classification(
+        nn.CrossEntropyLoss(torch.tensor(WEIGHTS)), class_weights="balanced"
+    ),
     "sequences of any length": labelling,
     "values that are missing": forecasting,
 }
@@ -101,7 +107,10 @@ def test_it_does_not_depend_on_the_batch_size(make):
     for batch_size in (3, 7, NUM):
         assert split_loss(made, batch_size) == pytest.approx(at_once, rel=1e-6)
         with torch.no_grad():
-            batches = [{key: value[i : i + batch_size] for key, value in made[1].items()} for i in range(0, NUM, batch_size)]
+            batches = [
+                {key: value[i : i + batch_size] for key, value in made[1].items()}
+                for i in range(0, NUM, batch_size)
+            ]
             assert made[0].loss_over(batches) == pytest.approx(at_once, rel=1e-6)
 
 

@@ -114,5 +114,7 @@ def test_learns_a_text_by_heart_and_writes_it(tmp_path):
     prompt = torch.tensor([data.encode("Twas bril")])
     written = data.decode(task.generate(prompt, 40, temperature=0)[0].tolist())
     assert poem.startswith("Twas bril" + written)
-    draws = [task.generate(prompt, 20, 1.0, None, torch.Generator().manual_seed(3)).tolist() for _ in range(2)]
+    draws = [
+        task.generate(prompt, 20, 1.0, None, torch.Generator().manual_seed(3)).tolist() for _ in range(2)
+    ]
     assert draws[0] == draws[1]

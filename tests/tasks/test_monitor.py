@@ -35,10 +35,14 @@ def best_and_points() -> tuple[dict[str, Any], list[dict[str, float]]]:
 
 
 def test_the_best_checkpoint_has_the_best_value_of_the_chosen_metric(train) -> None:
-    code, error = train("data=digits", "model=mlp", "trainer.max_epochs=4", "task.monitor=val/calibration_error")
+    code, error = train(
+        "data=digits", "model=mlp", "trainer.max_epochs=4", "task.monitor=val/calibration_error"
+    )
     assert code == 0, error
     best, points = best_and_points()
-    values = {point["step"]: point["val/calibration_error"] for point in points if "val/calibration_error" in point}
+    values = {
+        point["step"]: point["val/calibration_error"] for point in points if "val/calibration_error" in point
+    }
     assert best["monitor"] == "val/calibration_error"
     assert values[best["step"]] == min(values.values()) == pytest.approx(best["value"])
 
@@ -65,9 +69,17 @@ def test_several_regression_targets_are_monitored_by_the_standardised_loss(train
     """The mean RMSE is that of the target in large units, whatever becomes of the other."""
     rng = np.random.default_rng(0)
     x = rng.normal(size=(300, 2))
-    table = pd.DataFrame({"a": x[:, 0], "b": x[:, 1], "small": x[:, 0] + x[:, 1], "large": 1e5 * rng.normal(size=300)})
+    table = pd.DataFrame(
+        {"a": x[:, 0], "b": x[:, 1], "small": x[:, 0] + x[:, 1], "large": 1e5 * rng.normal(size=300)}
+    )
     table.to_csv("d.csv", index=False)
-    data = ["data=csv", "data.path=d.csv", "data.target=[small,large]", "task=regression", "trainer.max_epochs=3"]
+    data = [
+        "data=csv",
+        "data.path=d.csv",
+        "data.target=[small,large]",
+        "task=regression",
+        "trainer.max_epochs=3",
+    ]
     code, error = train(*data)
     assert code == 0, error
     best, points = best_and_points()

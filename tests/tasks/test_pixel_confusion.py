@@ -24,12 +24,17 @@ def test_counts_of_each_image():
     counts = count_pixels(preds, targets, 5, 255)
     assert counts.dtype == torch.int64
     for image in range(3):
-        assert counts[image].tolist() == reference(preds[image].numpy(), targets[image].numpy(), 5, 255).tolist()
+        assert (
+            counts[image].tolist() == reference(preds[image].numpy(), targets[image].numpy(), 5, 255).tolist()
+        )
 
 
 def test_an_ignored_class_below_the_number_of_classes():
     preds, targets = masks(ignore=2)
-    assert count_pixels(preds, targets, 5, 2).sum(0).tolist() == reference(preds.numpy(), targets.numpy(), 5, 2).tolist()
+    assert (
+        count_pixels(preds, targets, 5, 2).sum(0).tolist()
+        == reference(preds.numpy(), targets.numpy(), 5, 2).tolist()
+    )
 
 
 def test_iou_and_dice():

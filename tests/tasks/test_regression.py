@@ -44,7 +44,9 @@ def test_scores_of_several_targets_are_means_over_the_targets():
     assert found["r2"] == pytest.approx(sk.r2_score(*pair), abs=1e-4)
     each = sk.r2_score(*pair, multioutput="raw_values")
     assert [found["r2/shift"], found["r2/price"]] == pytest.approx(each.tolist(), abs=1e-4)
-    assert found["rmse/price"] == pytest.approx(sk.root_mean_squared_error(*pair, multioutput="raw_values")[1], rel=1e-4)
+    assert found["rmse/price"] == pytest.approx(
+        sk.root_mean_squared_error(*pair, multioutput="raw_values")[1], rel=1e-4
+    )
 
 
 def test_a_target_that_is_the_same_in_all_training_samples_is_no_division_by_zero():

@@ -43,7 +43,9 @@ def test_a_schedule_knows_how_long_an_epoch_is(lengths, total_steps, steps_per_e
 
     batches = DataLoader([{"inputs": torch.ones(2)}] * NUM_BATCHES, batch_size=1)
     task = PlainTask(nn.Linear(2, 1), lambda groups: torch.optim.SGD(groups, lr=0.1), schedule)
-    quiet = dict.fromkeys(("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"), False)
+    quiet = dict.fromkeys(
+        ("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"), False
+    )
     trainer = pl.Trainer(accelerator="cpu", devices=1, **quiet, **lengths)
     trainer.fit(task, batches)
     assert told == [{"total_steps": total_steps, "steps_per_epoch": steps_per_epoch}]
@@ -54,7 +56,9 @@ def test_a_schedule_that_waits_for_validation_waits_for_the_next_one():
     batches = DataLoader([{"inputs": torch.ones(2), "targets": torch.zeros(1)}] * 4, batch_size=1)
     waiting = partial(plateau, patience=0, factor=0.5, threshold=0.99)
     task = PlainTask(nn.Linear(2, 1), lambda groups: torch.optim.SGD(groups, lr=1e-3), waiting)
-    quiet = dict.fromkeys(("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"), False)
+    quiet = dict.fromkeys(
+        ("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"), False
+    )
     trainer = pl.Trainer(accelerator="cpu", devices=1, max_epochs=5, check_val_every_n_epoch=2, **quiet)
     trainer.fit(task, batches, batches)
     assert trainer.optimizers[0].param_groups[0]["lr"] == 0.5e-3, "validated twice, the second time no better"

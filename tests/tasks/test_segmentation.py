@@ -52,7 +52,10 @@ def reference(task: SegmentationTask, loader: list) -> dict[str, float]:
     preds, truths = preds[truths != 255], truths[truths != 255]
     iou, dice = {}, {}
     for label, name in enumerate(NAMES):
-        both, either = ((preds == label) & (truths == label)).sum(), ((preds == label) | (truths == label)).sum()
+        both, either = (
+            ((preds == label) & (truths == label)).sum(),
+            ((preds == label) | (truths == label)).sum(),
+        )
         if either:
             iou[name] = both / either
             dice[name] = 2 * both / (both + either)
@@ -76,7 +79,9 @@ def test_classes_that_are_nowhere_are_left_out_of_the_mean():
     model = nn.Conv2d(3, 3, 1)
     with torch.no_grad():
         model.weight.zero_()
-        model.bias.copy_(torch.tensor([0.0, 1.0, -1.0]))  # always the second class; the third is not in the truth
+        model.bias.copy_(
+            torch.tensor([0.0, 1.0, -1.0])
+        )  # always the second class; the third is not in the truth
     task = SegmentationTask(model, class_names=NAMES)
     metrics = evaluated(task, list(batches()))
     truths = torch.cat([batch["targets"].flatten() for batch in batches()])
@@ -101,13 +106,18 @@ def test_images_of_different_sizes_in_one_batch():
     one, other = evaluated(alone, separate), evaluated(together, [mixed])
     assert one.keys() == other.keys() and all(other[key] == pytest.approx(one[key], abs=1e-6) for key in one)
     order = together.outputs["test"]["index"].argsort()
-    torch.testing.assert_close(together.outputs["test"]["image_iou"][order], alone.outputs["test"]["image_iou"])
+    torch.testing.assert_close(
+        together.outputs["test"]["image_iou"][order], alone.outputs["test"]["image_iou"]
+    )
 
 
 def test_only_a_number_an_image_is_kept():
     task = SegmentationTask(small(), class_names=NAMES)
     evaluated(task, list(batches()))
-    assert {key: tuple(value.shape) for key, value in task.outputs["test"].items()} == {"image_iou": (4,), "index": (4,)}
+    assert {key: tuple(value.shape) for key, value in task.outputs["test"].items()} == {
+        "image_iou": (4,),
+        "index": (4,),
+    }
     assert task.counts["test"].sum() == sum((batch["targets"] != 255).sum() for batch in batches())
 
 
@@ -127,7 +137,9 @@ def test_the_loss_is_float32_under_bf16():
 
 
 def test_a_batch_of_one_that_a_model_cannot_normalise():
-    model = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3), nn.Upsample(size=(8, 12)))
+    model = nn.Sequential(
+        nn.AdaptiveAvgPool2d(1), nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3), nn.Upsample(size=(8, 12))
+    )
     task = SegmentationTask(model, class_names=NAMES)
     one = {key: value[:1] for key, value in next(iter(batches())).items()}
     with pytest.raises(UserError, match="cannot train on a batch of one image.*data.batch_size=2"):
@@ -168,7 +180,9 @@ def test_served_are_probabilities():
 
 
 def facts(**given) -> Facts:
-    return Facts(**{"task": "segmentation", "input_shape": (3, 8, 12), "num_outputs": 3, "name": "pets"} | given)
+    return Facts(
+        **{"task": "segmentation", "input_shape": (3, 8, 12), "num_outputs": 3, "name": "pets"} | given
+    )
 
 
 def test_data_without_masks_is_refused():
@@ -198,11 +212,15 @@ def test_models_that_fit_stay_as_they_were():
 def test_figures():
     data = ShapesSegmentationDataModule(num_train=2, num_val=3, num_test=2, image_size=32, eval_batch_size=2)
     data.setup("fit")
-    task = SegmentationTask(small(4), class_names=data.facts.class_names, class_colors=data.facts.get("class_colors"))
+    task = SegmentationTask(
+        small(4), class_names=data.facts.class_names, class_colors=data.facts.get("class_colors")
+    )
     loader = [data.on_after_batch_transfer(batch, 0) for batch in data.val_dataloader()]
     evaluated(task, loader, "val")
     figures = dict(task.figures("val", data))
     assert set(figures) == {"val_confusion", "val_class_iou", "val_worst_masks", "val_random_masks"}
     assert all(isinstance(figure, Figure) for figure in figures.values())
     captions = [ax.get_xlabel() for ax in figures["val_worst_masks"].axes if "mean IoU" in ax.get_xlabel()]
-    assert captions == [f"prediction, mean IoU {value:.2f}" for value in sorted(task.outputs["val"]["image_iou"].tolist())]
+    assert captions == [
+        f"prediction, mean IoU {value:.2f}" for value in sorted(task.outputs["val"]["image_iou"].tolist())
+    ]

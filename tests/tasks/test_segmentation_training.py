@@ -26,7 +26,9 @@ def test_learns_a_batch_by_heart(loss):
     data = ShapesSegmentationDataModule(num_train=4, num_val=2, num_test=0, image_size=32, batch_size=4)
     data.setup("fit")
     model = unet(4, encoder_depth=3, decoder_channels=[32, 16, 16])
-    task = SegmentationTask(model, loss=MaskLoss(**loss, ignore_index=255), class_names=data.facts.class_names)
+    task = SegmentationTask(
+        model, loss=MaskLoss(**loss, ignore_index=255), class_names=data.facts.class_names
+    )
     batch = data.on_after_batch_transfer(next(iter(data.train_dataloader())), 0)
     optimizer = torch.optim.Adam(task.parameters(), lr=3e-3)
     for _ in range(60):
@@ -50,11 +52,17 @@ def test_resumed_equals_uninterrupted(more, assert_resumed_equals_uninterrupted)
 @pytest.mark.parametrize("transfer", ["frozen", "finetune"])
 def test_transfer_holds_the_encoder_and_trains_decoder_and_head(transfer, tmp_path, train_interrupted):
     fresh = unet(4, encoder_depth=3, decoder_channels=[8, 8, 8])
-    torch.save({f"encoder.{name}": value for name, value in fresh.encoder.state_dict().items()}, tmp_path / "w.pt")
+    torch.save(
+        {f"encoder.{name}": value for name, value in fresh.encoder.state_dict().items()}, tmp_path / "w.pt"
+    )
     more = [f"transfer={transfer}", f"weights={tmp_path / 'w.pt'}", "trainer.max_epochs=2"]
     trained = train_interrupted([*OVERRIDES, *more])["state"][0]
     encoder = {name: trained[f"model.encoder.{name}"] for name in fresh.encoder.state_dict()}
-    moved = {name for name, value in encoder.items() if not torch.equal(value, fresh.encoder.state_dict()[name])}
-    weights = {name for name, _ in fresh.encoder.named_parameters() if "layer3" not in name and "layer4" not in name}
+    moved = {
+        name for name, value in encoder.items() if not torch.equal(value, fresh.encoder.state_dict()[name])
+    }
+    weights = {
+        name for name, _ in fresh.encoder.named_parameters() if "layer3" not in name and "layer4" not in name
+    }
     assert moved == (set() if transfer == "frozen" else weights)
     assert trained["model.decoder.blocks.0.conv1.1.num_batches_tracked"] == 10

@@ -85,6 +85,8 @@ def test_the_attention_is_of_what_is_written():
     torch.manual_seed(0)
     data = DatesDataModule(num_train=16, num_val=4, num_test=0)
     data.setup()
-    task = Seq2SeqTask(Seq2Seq(data.facts.num_outputs, data.facts.extra["vocab_size"], hidden_size=8), max_steps=2).eval()
+    task = Seq2SeqTask(
+        Seq2Seq(data.facts.num_outputs, data.facts.extra["vocab_size"], hidden_size=8), max_steps=2
+    ).eval()
     source, told, attention = attention_of(task, data, data.splits["val"].source[0][0])
     assert len(told) == 3 and attention.shape == (3, len(source))

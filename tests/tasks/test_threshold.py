@@ -96,10 +96,16 @@ def test_a_weighted_loss_is_scikit_learns_on_hard_targets_and_blends_soft_ones()
     torch.manual_seed(0)
     logits, targets = torch.randn(40, 3), torch.randint(3, (40,))
     counts = [30, 6, 4]
-    task = ClassificationTask(nn.Identity(), class_names=list("abc"), class_counts=counts, class_weights="balanced")
+    task = ClassificationTask(
+        nn.Identity(), class_names=list("abc"), class_counts=counts, class_weights="balanced"
+    )
     weights = class_weights("balanced", counts)
-    expected = sk.log_loss(targets, logits.double().softmax(1), sample_weight=weights[targets].double(), labels=[0, 1, 2])
-    assert float(task.loss_of(logits, targets)) == pytest.approx(expected * float(weights[targets].mean()), rel=1e-5)
+    expected = sk.log_loss(
+        targets, logits.double().softmax(1), sample_weight=weights[targets].double(), labels=[0, 1, 2]
+    )
+    assert float(task.loss_of(logits, targets)) == pytest.approx(
+        expected * float(weights[targets].mean()), rel=1e-5
+    )
     soft = nn.functional.one_hot(targets, 3).float()
     assert float(task.loss_of(logits, soft)) == pytest.approx(float(task.loss_of(logits, targets)), rel=1e-6)
 
@@ -109,14 +115,18 @@ def test_binary_weights_equal_those_of_two_logits():
     logit, targets = torch.randn(40, 1), torch.randint(2, (40,))
     options = {"class_names": ["a", "b"], "class_counts": [90, 10], "class_weights": "balanced"}
     one = BinaryClassificationTask(nn.Identity(), **options).loss_of(logit, targets)
-    two = ClassificationTask(nn.Identity(), **options).loss_of(torch.cat([torch.zeros_like(logit), logit], 1), targets)
+    two = ClassificationTask(nn.Identity(), **options).loss_of(
+        torch.cat([torch.zeros_like(logit), logit], 1), targets
+    )
     assert float(one) == pytest.approx(float(two), rel=1e-5)
 
 
 def test_a_loss_that_cannot_be_weighted_is_refused():
     loss = nn.CrossEntropyLoss(reduction="sum")
     with pytest.raises(UserError, match="cannot return the loss of each sample"):
-        ClassificationTask(nn.Identity(), loss=loss, class_names=["a", "b"], class_counts=[1, 2], class_weights="balanced")
+        ClassificationTask(
+            nn.Identity(), loss=loss, class_names=["a", "b"], class_counts=[1, 2], class_weights="balanced"
+        )
 
 
 def test_focal_losses():

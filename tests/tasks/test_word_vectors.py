@@ -39,7 +39,10 @@ def test_words_of_a_kind_are_nearest(text, tmp_path):
     for names in KINDS.values():
         numbers = torch.tensor([words.index(name) for name in names])
         nearest, likeness = nearest_words(task.model.embedding.weight.detach(), numbers, 3)
-        assert all({words[n] for n in row} == {*names} - {name} for name, row in zip(names, nearest.tolist(), strict=True))
+        assert all(
+            {words[n] for n in row} == {*names} - {name}
+            for name, row in zip(names, nearest.tolist(), strict=True)
+        )
         assert float(likeness.min()) > 0.5
     assert {name for name, _ in task.figures("val", data)} == {"neighbours", "projection"}
 
@@ -53,9 +56,13 @@ def test_loss_and_accuracy_are_those_of_their_definition():
     step = task.step(batch)
     scores = (task.model.embedding.weight[words][:, None] * task.model.neighbours.weight[candidates]).sum(2)
     each = -torch.sigmoid(scores[:, 0]).log() - torch.sigmoid(-scores[:, 1:]).log().sum(1)
-    assert step.loss.item() == pytest.approx(float((torch.tensor([0.5, 2.0]) * each).mean().detach()), rel=1e-5)
+    assert step.loss.item() == pytest.approx(
+        float((torch.tensor([0.5, 2.0]) * each).mean().detach()), rel=1e-5
+    )
     task.update_metrics(step.outputs, "val")
-    assert task.compute_metrics("val")["accuracy"] == float((scores[:, :1] > scores[:, 1:]).all(1).float().mean())
+    assert task.compute_metrics("val")["accuracy"] == float(
+        (scores[:, :1] > scores[:, 1:]).all(1).float().mean()
+    )
 
 
 def test_pairs_with_an_unknown_word_do_not_count():
@@ -78,6 +85,12 @@ def test_the_plane_is_that_of_most_variance():
 
 
 def test_resumed_equals_uninterrupted(text, tmp_path, assert_resumed_equals_uninterrupted):
-    words = ["data=word_pairs", f"data.path={text}", f"data.data_dir={tmp_path}", "data.batch_size=400", "model.embed_dim=6"]
+    words = [
+        "data=word_pairs",
+        f"data.path={text}",
+        f"data.data_dir={tmp_path}",
+        "data.batch_size=400",
+        "model.embed_dim=6",
+    ]
     calm = assert_resumed_equals_uninterrupted([*words, "trainer.max_epochs=2"], (4, 10))
     assert {"val/accuracy", "test/loss"} <= {key for _, _, metrics in calm["points"] for key in metrics}

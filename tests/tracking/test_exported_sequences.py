@@ -64,7 +64,9 @@ def assert_exported_alike(task: nn.Module, steps: dict[str, int], per_step: bool
         torch.testing.assert_close(found, module(inputs), atol=1e-5, rtol=1e-5)
         for row, length in enumerate(lengths):  # alone, a sequence has no padding at all
             alone = module(inputs[row : row + 1, :length])[0]
-            torch.testing.assert_close(found[row, :length] if per_step else found[row], alone, atol=1e-5, rtol=1e-5)
+            torch.testing.assert_close(
+                found[row, :length] if per_step else found[row], alone, atol=1e-5, rtol=1e-5
+            )
 
 
 def made(kind: type[nn.Module], num_outputs: int, **options) -> nn.Module:
@@ -75,7 +77,9 @@ def made(kind: type[nn.Module], num_outputs: int, **options) -> nn.Module:
 ALL = list(itertools.product(KINDS, POOLINGS, [False, True], [1, 2, 3], [TOKENS, NUMBERS]))
 
 
-def is_fast(kind: type[nn.Module], pooling: str, bidirectional: bool, num_layers: int, steps: dict[str, int]) -> bool:
+def is_fast(
+    kind: type[nn.Module], pooling: str, bidirectional: bool, num_layers: int, steps: dict[str, int]
+) -> bool:
     """Every kind with every pooling in both directions, and each of the other options with some of them."""
     place = KINDS.index(kind) + POOLINGS.index(pooling)
     if steps is not (TOKENS, NUMBERS)[place % 2]:
@@ -153,9 +157,15 @@ def test_mlflow_takes_any_length(make_run, root, steps, length):
 @pytest.mark.parametrize("units", ["lstm", "gru", "rnn"])
 def test_training_does_not_see_the_shapes_of_the_export(units):
     """After an export PyTorch's own kernels are back."""
-    before = [dict(getattr(torch.ops.aten, name).input.py_kernels) for name in ("lstm", "gru", "rnn_tanh", "rnn_relu")]
+    before = [
+        dict(getattr(torch.ops.aten, name).input.py_kernels)
+        for name in ("lstm", "gru", "rnn_tanh", "rnn_relu")
+    ]
     with pytest.raises(ZeroDivisionError), any_num_steps():
         raise ZeroDivisionError
-    after = [dict(getattr(torch.ops.aten, name).input.py_kernels) for name in ("lstm", "gru", "rnn_tanh", "rnn_relu")]
+    after = [
+        dict(getattr(torch.ops.aten, name).input.py_kernels)
+        for name in ("lstm", "gru", "rnn_tanh", "rnn_relu")
+    ]
     assert after == before
     assert Seq2Seq(5, 6, units, 4, 4)(torch.ones(2, 3), torch.ones(2, 2)).shape == (2, 2, 5)

@@ -12,7 +12,15 @@ from runner.cli import main
 from runner.errors import UserError
 from runner.worker.execution import check_trained
 
-QUICK = ["data=csv", "data.path=d.csv", "data.target=y", "tracking=none", "plots=false", "report=false", "hardware=cpu"]
+QUICK = [
+    "data=csv",
+    "data.path=d.csv",
+    "data.target=y",
+    "tracking=none",
+    "plots=false",
+    "report=false",
+    "hardware=cpu",
+]
 
 
 def table(num_rows: int = 300) -> None:
@@ -81,7 +89,14 @@ def test_the_limits_themselves_train(train, words):
 
 def test_a_batch_norm_over_maps_of_one_pixel_needs_two_samples_as_well(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    words = ["data=digits", "model=resnet18", "data.batch_size=1", "tracking=none", "hardware=cpu", "trainer.max_epochs=1"]
+    words = [
+        "data=digits",
+        "model=resnet18",
+        "data.batch_size=1",
+        "tracking=none",
+        "hardware=cpu",
+        "trainer.max_epochs=1",
+    ]
     assert main(["train", *words]) == 2  # 8 × 8 pixels are 1 × 1 in the last stage
     assert "needs two samples" in capsys.readouterr().err
 

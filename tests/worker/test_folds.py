@@ -20,7 +20,11 @@ def pictures(folder: Path, count: int) -> None:
 
 
 def config(folder: Path, **folds) -> OmegaConf:
-    data = {"_target_": "runner.data.images.folder.ImageFolderDataModule", "root": str(folder), "image_size": 8}
+    data = {
+        "_target_": "runner.data.images.folder.ImageFolderDataModule",
+        "root": str(folder),
+        "image_size": 8,
+    }
     return OmegaConf.create({"data": data | {"augment": None}, "folds": {"num_folds": 3, "index": 0} | folds})
 
 

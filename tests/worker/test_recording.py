@@ -17,7 +17,14 @@ from runner.run.status import process_started_at, read_status, write_status
 from runner.worker import execute
 from runner.worker.__main__ import main
 
-QUICK = ["data=digits", "model=logistic", "tracking=none", "plots=false", "hardware=cpu", "trainer.max_epochs=1"]
+QUICK = [
+    "data=digits",
+    "model=logistic",
+    "tracking=none",
+    "plots=false",
+    "hardware=cpu",
+    "trainer.max_epochs=1",
+]
 
 
 def make_run(folder, *words) -> RunDir:

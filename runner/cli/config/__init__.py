@@ -21,7 +21,9 @@ def add_arguments(parser: ArgumentParser) -> None:
     add_root(parser)
     text = "with show: draw the learning rate over the training into this PNG file, without training"
     parser.add_argument("--plot-schedule", metavar="FILE", help=text)
-    parser.add_argument("--steps", type=int, default=1000, help="total number of training steps to draw (1000)")
+    parser.add_argument(
+        "--steps", type=int, default=1000, help="total number of training steps to draw (1000)"
+    )
     parser.add_argument("--json", action="store_true", help="JSON instead of YAML or a table")
     lines = "\n".join(f"  {name:<8}{text}" for name, text in ACTIONS.items())
     parser.epilog = f"actions:\n{lines}"

@@ -49,7 +49,9 @@ def curve_of(composition: Composition, steps: int) -> tuple[list[float], list[fl
         raise ConfigError(composition.problems)
     epochs = plain["trainer"].get("max_epochs")
     epochs = epochs if isinstance(epochs, int) and epochs > 0 else 1
-    return preview_schedule(build(plain["optimizer"]), build(plain.get("scheduler")), steps, max(1, steps // epochs))
+    return preview_schedule(
+        build(plain["optimizer"]), build(plain.get("scheduler")), steps, max(1, steps // epochs)
+    )
 
 
 def draw(curves: dict[str, Any], title: str, path: str) -> None:

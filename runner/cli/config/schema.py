@@ -61,7 +61,9 @@ def first_sentence(text: str) -> str:
     return re.split(r"(?<=[.])\s", text, maxsplit=1)[0]
 
 
-def schema_of(plain: dict[str, Any], asked: Sequence[str] = ()) -> Iterator[tuple[str, list[dict[str, str | None]]]]:
+def schema_of(
+    plain: dict[str, Any], asked: Sequence[str] = ()
+) -> Iterator[tuple[str, list[dict[str, str | None]]]]:
     """Yield ``(dotted key, keys)`` for the config itself, its nodes without a constructor, and those with one.
 
     Args:

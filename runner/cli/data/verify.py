@@ -26,7 +26,9 @@ def verify(data: DataModule, set_aside: bool, as_json: bool) -> int:
     from runner.errors import UserError
 
     if set_aside and not is_folder_of_files(data):
-        raise UserError(f"--set-aside: {type(data).__name__} does not read single files that could be excluded.")
+        raise UserError(
+            f"--set-aside: {type(data).__name__} does not read single files that could be excluded."
+        )
     data.prepare_data()
     broken, total = broken_files(data) if is_folder_of_files(data) else broken_samples(data)
     if as_json:

@@ -33,7 +33,5 @@ def examine(root: str | Path) -> list[Finding]:
         try:
             findings += examination()
         except Exception as error:  # a failing check must not prevent the others
-            findings.append(
-                Finding("fail", subject, f"the check failed: {type(error).__name__}: {error}")
-            )
+            findings.append(Finding("fail", subject, f"the check failed: {type(error).__name__}: {error}"))
     return findings

@@ -54,7 +54,9 @@ def memory() -> Iterator[Finding]:
     free_gib, total_gib = state.available / 2**30, state.total / 2**30
     text = f"{free_gib:.1f} of {total_gib:.1f} GiB free"
     if free_gib < ENOUGH_MEMORY_GIB:
-        yield Finding("warn", "memory", text, "Close other programs, or use smaller batches (data.batch_size=…).")
+        yield Finding(
+            "warn", "memory", text, "Close other programs, or use smaller batches (data.batch_size=…)."
+        )
     else:
         yield Finding("ok", "memory", text)
 

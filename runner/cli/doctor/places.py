@@ -45,9 +45,7 @@ def disk(root: Path) -> Iterator[Finding]:
     place = _existing(root)
     free_gib = shutil.disk_usage(place).free / GIB
     text = f"{free_gib:.1f} GiB free in the folder of the runs ({place})"
-    remedy = (
-        "Checkpoints need space: delete runs that are no longer needed, or use another folder with run.root=FOLDER."
-    )
+    remedy = "Checkpoints need space: delete runs that are no longer needed, or use another folder with run.root=FOLDER."
     if free_gib < NO_DISK_GIB:
         yield Finding("fail", "disk", text, remedy)
     elif free_gib < LITTLE_DISK_GIB:
@@ -62,9 +60,7 @@ def runs_folder(root: Path) -> Iterator[Finding]:
 
     place = _existing(root)
     if not os.access(place, os.W_OK | os.X_OK):
-        yield Finding(
-            "fail", "runs", f"{place} is not writable", "Use another folder with run.root=FOLDER."
-        )
+        yield Finding("fail", "runs", f"{place} is not writable", "Use another folder with run.root=FOLDER.")
         return
     if place != root.absolute():
         yield Finding("ok", "runs", f"none yet; they will be saved in {root.absolute()}")
@@ -110,7 +106,10 @@ def git() -> Iterator[Finding]:
 
     if shutil.which("git") is None:
         yield Finding(
-            "warn", "git", "is not installed", "Without it, runs do not record the revision of the code: install git."
+            "warn",
+            "git",
+            "is not installed",
+            "Without it, runs do not record the revision of the code: install git.",
         )
         return
     state, _diff = git_state()

@@ -87,7 +87,9 @@ class AudioFolderDataModule(DataModule):
 
     def check(self) -> list[str]:
         if not self.root:
-            return [f"data.root is not set: name the folder of the sounds with data.root=FOLDER. {self.hint}".rstrip()]
+            return [
+                f"data.root is not set: name the folder of the sounds with data.root=FOLDER. {self.hint}".rstrip()
+            ]
         try:
             self.sounds.find(Path(self.root).expanduser())
         except DataError as error:
@@ -115,7 +117,9 @@ class AudioFolderDataModule(DataModule):
             )
         if not self.measured:
             self._use(self.measure(source))
-        counts = torch.bincount(source.targets[self.splits["train"].indices], minlength=len(found.class_names))
+        counts = torch.bincount(
+            source.targets[self.splits["train"].indices], minlength=len(found.class_names)
+        )
         frames, mels = self.frames.num_frames, self.log_mel.num_mels
         is_sequence = self.layout == "sequence"
         listing = "".join(f"{path}\0{(root / path).stat().st_size}\n" for path in found.paths)
@@ -171,7 +175,11 @@ class AudioFolderDataModule(DataModule):
         Raises:
             DataError: a path that is not there, or a file that cannot be read.
         """
-        return ((str(file), self.read(str(file))) for path in paths for file in sound_files(Path(path).expanduser()))
+        return (
+            (str(file), self.read(str(file)))
+            for path in paths
+            for file in sound_files(Path(path).expanduser())
+        )
 
     def read(self, path: str) -> Tensor:
         return self.frames(self.log_mel(read_sound(path, self.log_mel.sample_rate)))[0]

@@ -116,7 +116,9 @@ class Layout:
         for file in files:
             match = re.search(self.file_pattern, file.name)
             if match is None:
-                raise DataError(f"{root / file}: the name does not fit data.file_pattern={self.file_pattern!r}.")
+                raise DataError(
+                    f"{root / file}: the name does not fit data.file_pattern={self.file_pattern!r}."
+                )
             entries.append((str(file), match["label"], self.split_of(file, folders.get(file.parts[0]))))
         return entries
 

@@ -36,7 +36,9 @@ def read_sound(path: str, sample_rate: int) -> Tensor:
         raise DataError(f"{path} holds no sound: it is 0 samples long.")
     mono = samples.mean(1)
     if not np.isfinite(mono).all():
-        raise DataError(f"{path} has samples that are not finite (NaN or infinite). Remove or repair the file.")
+        raise DataError(
+            f"{path} has samples that are not finite (NaN or infinite). Remove or repair the file."
+        )
     if rate != sample_rate:
         import soxr
 
@@ -98,7 +100,9 @@ class LogMel:
         try:
             from librosa.filters import mel
         except ImportError as error:
-            raise DataError("to make spectrograms, install the extra: pip install 'runner[audio]'.") from error
+            raise DataError(
+                "to make spectrograms, install the extra: pip install 'runner[audio]'."
+            ) from error
         return torch.from_numpy(mel(sr=self.sample_rate, n_fft=self.num_bins, n_mels=self.num_mels)).double()
 
     def num_frames(self, num_samples: int) -> int:

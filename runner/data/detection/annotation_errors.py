@@ -72,7 +72,9 @@ def image_faults(reading: Reading, open_images: bool) -> list[Fault]:
     wrong = wrong_sizes(root, table, set(missing)) if open_images else {}
     if wrong:
         names = [f"{table.paths[position]} ({words})" for position, words in wrong.items()]
-        faults.append(Fault("images", "that have another size than their annotation states", names, images=[*wrong]))
+        faults.append(
+            Fault("images", "that have another size than their annotation states", names, images=[*wrong])
+        )
     return faults
 
 
@@ -91,7 +93,9 @@ def box_faults(reading: Reading) -> list[Fault]:
         (f"of classes that the data set does not name ({classes})", table.labels < 0, False),
     )
     return [
-        Fault("boxes", reason, box_names(table, boxes), boxes, mendable) for reason, boxes, mendable in kinds if boxes.any()
+        Fault("boxes", reason, box_names(table, boxes), boxes, mendable)
+        for reason, boxes, mendable in kinds
+        if boxes.any()
     ]
 
 
@@ -171,7 +175,9 @@ def refusal(faults: Sequence[Fault], split: str) -> str:
     )
 
 
-def add_fault(dropped: DroppedSamples, fault: Fault, split: str, table: BoxTable, left_out: np.ndarray) -> None:
+def add_fault(
+    dropped: DroppedSamples, fault: Fault, split: str, table: BoxTable, left_out: np.ndarray
+) -> None:
     """Adds the cases of a fault. A box with several faults counts once; ``left_out``, bool ``(M,)``, is updated."""
     reason = fault.reason.removeprefix("that ")
     if fault.boxes is not None:

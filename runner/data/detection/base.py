@@ -54,7 +54,9 @@ class DetectionDataModule(DataModule):
             transform = without_crowd if self.augment is None else BoxAugment(self.augment, self.can_flip)
         return Split(source, indices, transform, self.seed, collate_boxes)
 
-    def transfer_batch_to_device(self, batch: dict[str, Any], device: torch.device, dataloader_idx: int) -> dict[str, Any]:
+    def transfer_batch_to_device(
+        self, batch: dict[str, Any], device: torch.device, dataloader_idx: int
+    ) -> dict[str, Any]:
         if device.type == "mps":  # MPS does not support double precision
             batch["targets"] = [target | {"boxes": target["boxes"].float()} for target in batch["targets"]]
         return super().transfer_batch_to_device(batch, device, dataloader_idx)

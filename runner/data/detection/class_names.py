@@ -9,7 +9,9 @@ from runner.data.labels import clean_label, merge_spellings
 __all__ = ["merge_ids", "merged_notices"]
 
 
-def merge_ids(names: Mapping[int, str], parents: Mapping[int, str] | None = None) -> tuple[dict[int, str], list[str]]:
+def merge_ids(
+    names: Mapping[int, str], parents: Mapping[int, str] | None = None
+) -> tuple[dict[int, str], list[str]]:
     """Returns the class name of each id. Ids with the same name and the same supercategory are one class.
 
     Args:

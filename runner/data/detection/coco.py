@@ -118,7 +118,9 @@ class CocoDataModule(AnnotatedImagesDataModule):
                     f"{difference(content.categories, categories)}. All splits need the same ids and names."
                 )
         self.notices = [f"{files['train']}: {notice}." for notice in merged_notices(categories)]
-        return {split: content.reading for split, content in found.items()}, list(dict.fromkeys(categories.values()))
+        return {split: content.reading for split, content in found.items()}, list(
+            dict.fromkeys(categories.values())
+        )
 
     def unused_files(self, readings: dict[str, Reading]) -> None:
         named: dict[str, set[str]] = {}
@@ -144,7 +146,9 @@ class CocoDataModule(AnnotatedImagesDataModule):
 
 def candidates(folder: Path) -> dict[str, list[Path]]:
     """Returns the JSON files by split. A single file without a split in its name is for train."""
-    split_folders = [entry for entry in sorted(folder.iterdir()) if entry.is_dir() and split_meant(entry.name)]
+    split_folders = [
+        entry for entry in sorted(folder.iterdir()) if entry.is_dir() and split_meant(entry.name)
+    ]
     found: dict[str, list[Path]] = {}
     nameless = []
     for place in (folder, folder / "annotations", *split_folders):

@@ -36,7 +36,9 @@ def polygon_box(polygons: Any) -> list[float]:
     if not isinstance(polygons, list):
         raise ValueError(f"expected polygons or a run-length code, got {polygons!r}")
     rings = polygons if isinstance(polygons[0], list) else [polygons]
-    rings = [[side for point in ring for side in point] if isinstance(ring[0], list) else ring for ring in rings]
+    rings = [
+        [side for point in ring for side in point] if isinstance(ring[0], list) else ring for ring in rings
+    ]
     if any(len(ring) % 2 for ring in rings):
         raise ValueError("a polygon has an odd number of coordinates")
     x = [float(value) for ring in rings for value in ring[0::2]]

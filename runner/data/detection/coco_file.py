@@ -45,9 +45,16 @@ def read_coco(file: Path, places: list[Path]) -> CocoFile:
         with open(file, encoding="utf-8-sig") as opened:
             content = json.load(opened, object_hook=compact)
         names = {int(entry["id"]): str(entry["name"]) for entry in content.get("categories") or ()}
-        parents = {int(entry["id"]): str(entry.get("supercategory") or "") for entry in content.get("categories") or ()}
+        parents = {
+            int(entry["id"]): str(entry.get("supercategory") or "")
+            for entry in content.get("categories") or ()
+        }
         images = [
-            (entry["id"], str(entry["file_name"]), *(int(float(entry.get(side) or 0)) for side in ("width", "height")))
+            (
+                entry["id"],
+                str(entry["file_name"]),
+                *(int(float(entry.get(side) or 0)) for side in ("width", "height")),
+            )
             for entry in content["images"]
         ]
         annotations = content.get("annotations") or []
@@ -59,7 +66,9 @@ def read_coco(file: Path, places: list[Path]) -> CocoFile:
     reject_doubles(file, [entry[0] for entry in images], "images")
     reject_doubles(file, [entry["id"] for entry in content.get("categories") or ()], "categories")
     if not images or (annotations and not names):
-        raise DataError(f"{file} names {len(images)} images and {len(names)} categories; at least one is needed.")
+        raise DataError(
+            f"{file} names {len(images)} images and {len(names)} categories; at least one is needed."
+        )
     categories, problems = merge_ids(dict(sorted(names.items())), parents)
     if problems:
         raise DataError("\n".join(f"{file}: {problem}" for problem in problems))
@@ -67,7 +76,9 @@ def read_coco(file: Path, places: list[Path]) -> CocoFile:
     folder = find_image_folder(places, files)
     if folder is None:
         raise DataError(f"{file}: {no_images_problem(places, files[0])}")
-    images = [(entry[0], find_path(folder, entry[1]) or portable_path(entry[1]), *entry[2:]) for entry in images]
+    images = [
+        (entry[0], find_path(folder, entry[1]) or portable_path(entry[1]), *entry[2:]) for entry in images
+    ]
     return CocoFile(annotation_table(annotations, images, categories, folder), categories)
 
 

@@ -123,13 +123,25 @@ class AnnotatedImagesDataModule(DetectionDataModule):
         self.unused_files(readings)
         readings = self.annotated(readings)
         tables, notes = self._mended(readings)
-        tables = {split: table for split, table in tables.items() if split != "test" or self._has_boxes(table)}
-        for note in [*self.notices, *case_notices(class_names), *(note for note in notes if note.endswith("edge)."))]:
+        tables = {
+            split: table for split, table in tables.items() if split != "test" or self._has_boxes(table)
+        }
+        for note in [
+            *self.notices,
+            *case_notices(class_names),
+            *(note for note in notes if note.endswith("edge).")),
+        ]:
             logger.warning(note)
-        sources = {split: BoxFileSource(Path(readings[split].root), table, self.max_value) for split, table in tables.items()}
+        sources = {
+            split: BoxFileSource(Path(readings[split].root), table, self.max_value)
+            for split, table in tables.items()
+        }
         for source in sources.values():
             paths = source.table.paths
-            for note in (look_at_brightness(source.root, paths, self.max_value), turned_note(source.root, paths)):
+            for note in (
+                look_at_brightness(source.root, paths, self.max_value),
+                turned_note(source.root, paths),
+            ):
                 if note:
                     logger.warning(note)
         self.splits = {split: self.make_split(split, *part) for split, part in self._parts(sources).items()}
@@ -201,7 +213,10 @@ class AnnotatedImagesDataModule(DetectionDataModule):
         inside = boxes_in(train) & ~table.crowd
         shorter, longer = usual_sides(Path(train.source.root), table, train.indices.tolist())
         digest = hashlib.blake2b(b"".join(table.digest() for table in tables.values()), digest_size=16)
-        per_image = {split: np.diff(part.source.table.first)[part.indices.numpy()] for split, part in self.splits.items()}
+        per_image = {
+            split: np.diff(part.source.table.first)[part.indices.numpy()]
+            for split, part in self.splits.items()
+        }
         return Facts(
             task="detection",
             input_shape=(3, shorter, longer),
@@ -216,7 +231,9 @@ class AnnotatedImagesDataModule(DetectionDataModule):
                 "shorter_side": shorter,
                 "longer_side": longer,
                 "num_boxes": {split: int(counts.sum()) for split, counts in per_image.items()},
-                "images_without_boxes": {split: int((counts == 0).sum()) for split, counts in per_image.items()},
+                "images_without_boxes": {
+                    split: int((counts == 0).sum()) for split, counts in per_image.items()
+                },
                 "mended": notes,
             },
         )

@@ -10,7 +10,14 @@ from runner.data.detection.image_path import find_path
 from runner.data.nearest import did_you_mean
 from runner.data.split_folders import split_of_folder
 
-__all__ = ["broken_link", "find_image_folder", "folder_problems", "link_problem", "no_images_problem", "split_meant"]
+__all__ = [
+    "broken_link",
+    "find_image_folder",
+    "folder_problems",
+    "link_problem",
+    "no_images_problem",
+    "split_meant",
+]
 
 MAX_LINK_BYTES = 4096
 

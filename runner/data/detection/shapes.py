@@ -90,7 +90,9 @@ class ShapesDetectionDataModule(DetectionDataModule):
             for split, count in self.counts.items()
             if count
         }
-        self.splits = {split: self.make_split(split, source, range(len(source))) for split, source in sources.items()}
+        self.splits = {
+            split: self.make_split(split, source, range(len(source))) for split, source in sources.items()
+        }
         train = sources["train"]
         labels = np.concatenate([train.scene(index).labels for index in range(len(train))])
         self.facts = Facts(

@@ -28,7 +28,10 @@ def usual_sides(root: Path, table: BoxTable, positions: Sequence[int]) -> tuple[
     sizes = table.sizes[list(positions)]
     sizes = sizes[(sizes > 0).all(1)]
     if not len(sizes):
-        chosen = [positions[i] for i in np.linspace(0, len(positions) - 1, min(len(positions), NUM_OPENED)).astype(int)]
+        chosen = [
+            positions[i]
+            for i in np.linspace(0, len(positions) - 1, min(len(positions), NUM_OPENED)).astype(int)
+        ]
         found = [size for size in (size_of(root / table.paths[i]) for i in chosen) if size is not None]
         sizes = np.array(found or [(MAX_SHORTER, MAX_LONGER)])
     shorter = min(MAX_SHORTER, int(np.median(sizes.min(1))))

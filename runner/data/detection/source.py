@@ -27,8 +27,17 @@ def make_target(boxes: Any, labels: Any, areas: Any = None, crowd: Any = None) -
     else:
         areas = torch.as_tensor(areas, dtype=torch.float32)
         areas = torch.where(areas.isnan(), of_boxes, areas)
-    crowd = torch.zeros(len(boxes), dtype=torch.bool) if crowd is None else torch.as_tensor(crowd, dtype=torch.bool)
-    return {"boxes": boxes, "labels": torch.as_tensor(labels, dtype=torch.int64), "area": areas, "iscrowd": crowd}
+    crowd = (
+        torch.zeros(len(boxes), dtype=torch.bool)
+        if crowd is None
+        else torch.as_tensor(crowd, dtype=torch.bool)
+    )
+    return {
+        "boxes": boxes,
+        "labels": torch.as_tensor(labels, dtype=torch.int64),
+        "area": areas,
+        "iscrowd": crowd,
+    }
 
 
 class BoxFileSource:

@@ -97,7 +97,9 @@ class BoxTable:
     def digest(self) -> bytes:
         """Returns a digest of paths and boxes."""
         digest = hashlib.blake2b("\0".join(self.paths).encode(), digest_size=16)
-        boxes = self.boxes.astype(np.float32)  # the fingerprints of earlier runs were made of single precision
+        boxes = self.boxes.astype(
+            np.float32
+        )  # the fingerprints of earlier runs were made of single precision
         for array in (self.sizes, self.first, boxes, self.labels, self.areas, self.crowd):
             digest.update(np.ascontiguousarray(array).data)
         return digest.digest()

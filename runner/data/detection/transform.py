@@ -48,7 +48,9 @@ class BoxAugment:
         self.augment = augment
         self.can_flip = can_flip
         side = math.sqrt(augment.min_scale)
-        self.zoom_out = v2.RandomZoomOut(fill=114, side_range=(1.0, 1 / side), p=HOW_OFTEN) if side < 1 else None
+        self.zoom_out = (
+            v2.RandomZoomOut(fill=114, side_range=(1.0, 1 / side), p=HOW_OFTEN) if side < 1 else None
+        )
         self.crop = v2.RandomIoUCrop(min_scale=side, sampler_options=VISIBLE, trials=5) if side < 1 else None
 
     def __call__(self, image: Tensor, target: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:

@@ -72,7 +72,9 @@ class VocDataModule(AnnotatedImagesDataModule):
     @property
     def base(self) -> Path:
         """The folder that contains ``Annotations``: the root or its only such subfolder."""
-        below = [path.parent for path in (*self.folder.glob("*/Annotations"), *self.folder.glob("*/*/Annotations"))]
+        below = [
+            path.parent for path in (*self.folder.glob("*/Annotations"), *self.folder.glob("*/*/Annotations"))
+        ]
         return below[0] if len(below) == 1 and not (self.folder / "Annotations").is_dir() else self.folder
 
     @property
@@ -87,7 +89,11 @@ class VocDataModule(AnnotatedImagesDataModule):
             return [f"data.root={self.root} has no folder Annotations with an XML file for each image."]
         if self.image_folder is None:
             link = broken_link(base / "JPEGImages")
-            hint = f" JPEGImages is a text file that says {link!r}: a symbolic link copied as a file." if link else ""
+            hint = (
+                f" JPEGImages is a text file that says {link!r}: a symbolic link copied as a file."
+                if link
+                else ""
+            )
             return [f"{base} has no images in JPEGImages, images or Annotations.{hint}"]
         return []
 
@@ -115,7 +121,9 @@ class VocDataModule(AnnotatedImagesDataModule):
         empty = [split for split, names in found.items() if not names]
         if empty:
             raise DataError(f"{self.base} lists no images for {', '.join(empty)}.")
-        unlisted = [name for name in every if name not in {name for names in found.values() for name in names}]
+        unlisted = [
+            name for name in every if name not in {name for names in found.values() for name in names}
+        ]
         reason = "no list of ImageSets/Main names them"
         self.dropped.add("images", len(unlisted), reason, len(every), self.base, unlisted)
         return found
@@ -134,7 +142,9 @@ class VocDataModule(AnnotatedImagesDataModule):
         for file in files:
             split = split_of_folder(file.stem)
             if split in found:
-                raise DataError(f"{folder} has several lists for {split}: {found[split].name}, {file.name}. Keep one.")
+                raise DataError(
+                    f"{folder} has several lists for {split}: {found[split].name}, {file.name}. Keep one."
+                )
             if split:
                 found[split] = file
         both = [file for file in files if file.stem.lower() == "trainval"]
@@ -162,7 +172,12 @@ class VocDataModule(AnnotatedImagesDataModule):
         spellings = {name for entry in parsed.entries for name, *_ in entry.objects}
         label = {name: find_label(name, class_names) for name in spellings}
         rows = [
-            (place, *box, -1 if label[name] is None else label[name], difficult and self.difficult == "ignore")
+            (
+                place,
+                *box,
+                -1 if label[name] is None else label[name],
+                difficult and self.difficult == "ignore",
+            )
             for place, entry in enumerate(parsed.entries)
             for name, box, difficult in entry.objects
         ]
@@ -180,14 +195,22 @@ class VocDataModule(AnnotatedImagesDataModule):
 
     def image_names(self, root: Path) -> dict[str, str]:
         """Paths of the image files relative to ``root``, by the same paths without extension."""
-        paths = [portable_path(os.path.relpath(file.path, root)) for file in files_below(root) if is_image(file.name)]
+        paths = [
+            portable_path(os.path.relpath(file.path, root))
+            for file in files_below(root)
+            if is_image(file.name)
+        ]
         return {os.path.splitext(path)[0]: path for path in paths}
 
     def unused_files(self, readings: dict[str, Reading]) -> None:
         root = self.image_folder
         images = self.image_names(root)
-        annotated = {os.path.splitext(path)[0] for reading in readings.values() for path in reading.table.paths}
-        annotated |= {name for reading in readings.values() for name in reading.unannotated}  # reported with their split
+        annotated = {
+            os.path.splitext(path)[0] for reading in readings.values() for path in reading.table.paths
+        }
+        annotated |= {
+            name for reading in readings.values() for name in reading.unannotated
+        }  # reported with their split
         unused = [
             path
             for name, path in images.items()

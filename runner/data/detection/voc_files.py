@@ -54,7 +54,11 @@ def listed_name(line: str, known: Collection[str]) -> str:
     list of one class (``000005 -1``) or without the extension of an image; otherwise its first word."""
     words = line.rsplit(maxsplit=1)
     unmarked = words[0] if len(words) == 2 and words[1] in ("-1", "0", "1", "+1") else line
-    readings = [line, unmarked, *(name[: -len(end)] for name in (line, unmarked) if (end := extension_of(name)))]
+    readings = [
+        line,
+        unmarked,
+        *(name[: -len(end)] for name in (line, unmarked) if (end := extension_of(name))),
+    ]
     readings = [reading for name in [*readings, line.split()[0]] for reading in (name, portable_path(name))]
     if "/" in line or "\\" in line:  # a path of another machine
         readings += [os.path.splitext(PureWindowsPath(name).name)[0] for name in (line, unmarked)]
@@ -83,7 +87,9 @@ def parse_xml(path: Path, name: str) -> Parsed:
         class_name, box = (entry.findtext("name") or "").strip(), entry.find("bndbox")
         if not class_name or box is None:
             raise ValueError("an <object> without <name> or <bndbox>")
-        xmin, ymin, xmax, ymax = (float(box.findtext(side) or "nan") for side in ("xmin", "ymin", "xmax", "ymax"))
+        xmin, ymin, xmax, ymax = (
+            float(box.findtext(side) or "nan") for side in ("xmin", "ymin", "xmax", "ymax")
+        )
         difficult = (entry.findtext("difficult") or "0").strip() == "1"
         objects.append((class_name, (xmin - 1, ymin - 1, xmax, ymax), difficult))
     filename = (tree.findtext("filename") or "").strip() or f"{path.stem}.jpg"

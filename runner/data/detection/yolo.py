@@ -120,7 +120,9 @@ class YoloDataModule(AnnotatedImagesDataModule):
         for key, value in config.items():
             split = split_of_folder(str(key))
             if split and value and given[split] and given[split] != value:
-                raise DataError(f"{config['file']} names the {split} split twice: {given[split]!r} and {value!r}. Remove one.")
+                raise DataError(
+                    f"{config['file']} names the {split} split twice: {given[split]!r} and {value!r}. Remove one."
+                )
             if split and value:
                 given[split] = value
         if self.images is not None or not given["train"]:
@@ -175,7 +177,9 @@ class YoloDataModule(AnnotatedImagesDataModule):
         self.notices = [f"{config['file']}: {notice}." for notice in merged_notices(names)]
         class_names = list(dict.fromkeys(names.values()))
         labels = np.array([class_names.index(name) for name in names.values()])
-        return {split: self.reading(split, found, labels) for split, found in self.places(config).items()}, class_names
+        return {
+            split: self.reading(split, found, labels) for split, found in self.places(config).items()
+        }, class_names
 
     def reading(self, split: str, places: list[Path], labels: np.ndarray) -> Reading:
         """One split; ``labels`` ``(number of ids,)`` is the class of each id in the files."""
@@ -188,7 +192,9 @@ class YoloDataModule(AnnotatedImagesDataModule):
             num_files += found is not None
             rows += [(place, *box, label) for label, box in found or ()]
         if not num_files and split != "test":
-            raise DataError(f"None of {len(images)} images has a text file: {self.label_file(images[0])} and so on.")
+            raise DataError(
+                f"None of {len(images)} images has a text file: {self.label_file(images[0])} and so on."
+            )
         columns = np.array(rows, dtype=np.float64).reshape(-1, 6)
         ids = columns[:, 5]
         known = (ids >= 0) & (ids < len(labels))
@@ -201,7 +207,9 @@ class YoloDataModule(AnnotatedImagesDataModule):
 
     def unused_files(self, readings: dict[str, Reading]) -> None:
         images = {
-            os.path.normpath(os.path.join(reading.root, path)) for reading in readings.values() for path in reading.table.paths
+            os.path.normpath(os.path.join(reading.root, path))
+            for reading in readings.values()
+            for path in reading.table.paths
         }
         self._unlisted_images(images)
         used = {os.path.normpath(self.label_file(Path(image))) for image in images}

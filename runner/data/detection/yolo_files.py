@@ -23,7 +23,9 @@ def find_names(folder: Path) -> list[str]:
     """Of the classes, from a ``classes.txt`` with a name a line."""
     for file in (folder / "classes.txt", folder / "labels" / "classes.txt"):
         if file.is_file():
-            return [line.strip() for line in file.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+            return [
+                line.strip() for line in file.read_text(encoding="utf-8-sig").splitlines() if line.strip()
+            ]
     return []
 
 

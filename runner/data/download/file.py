@@ -139,7 +139,9 @@ def _fetch_whole(order: _Order, extra_bytes: int) -> None:
     check_space(order.path.parent, rest + extra_bytes, f"downloading {order.path.name}")
     _fetch(order)
     problem = _mismatch(order, order.part)
-    if problem and resumed:  # the partial file may be of an older version, or a disk may have lost its last writes
+    if (
+        problem and resumed
+    ):  # the partial file may be of an older version, or a disk may have lost its last writes
         order.part.unlink()
         _fetch(order)
         problem = _mismatch(order, order.part)

@@ -102,7 +102,9 @@ class ImageArrayDataModule(DataModule):
         }
         train_source, train_indices = parts["train"]
         if self.num_components and not isinstance(self.normalize, PrincipalComponents):
-            self.normalize = PrincipalComponents.fitted(train_source.inputs[train_indices], self.num_components)
+            self.normalize = PrincipalComponents.fitted(
+                train_source.inputs[train_indices], self.num_components
+            )
         counts = torch.bincount(train_source.targets[train_indices], minlength=len(self.class_names))
         arrays = [array for source in sources.values() for array in (source.inputs, source.targets)]
         self.facts = Facts(

@@ -47,7 +47,9 @@ class ImageAugment:
         magnitude: Annotated[int, Ge(0), Le(30)] = 9,
     ):
         self.policy = {
-            "rand": lambda: v2.RandAugment(operations, magnitude, interpolation=v2.InterpolationMode.BILINEAR),
+            "rand": lambda: v2.RandAugment(
+                operations, magnitude, interpolation=v2.InterpolationMode.BILINEAR
+            ),
             "trivial": lambda: v2.TrivialAugmentWide(interpolation=v2.InterpolationMode.BILINEAR),
             None: lambda: None,
         }[policy]()

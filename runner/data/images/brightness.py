@@ -31,7 +31,9 @@ class Brightness:
     fault: str = ""
 
 
-def look_at_brightness(root: Path, paths: Sequence[str], max_value: float | None, most: int = NUM_LOOKED_AT) -> str | None:
+def look_at_brightness(
+    root: Path, paths: Sequence[str], max_value: float | None, most: int = NUM_LOOKED_AT
+) -> str | None:
     """Returns a warning if images would keep few of their grey levels after scaling, else None.
 
     Args:
@@ -43,10 +45,18 @@ def look_at_brightness(root: Path, paths: Sequence[str], max_value: float | None
     """
     chosen = list(paths[:: max(1, -(-len(paths) // most))]) if paths else []
     with ThreadPoolExecutor(NUM_THREADS) as pool:
-        deep = [entry for entry in pool.map(lambda path: measure(root, path, max_value), chosen) if entry is not None]
+        deep = [
+            entry
+            for entry in pool.map(lambda path: measure(root, path, max_value), chosen)
+            if entry is not None
+        ]
     faulty = [entry for entry in deep if entry.fault]
     if faulty:
-        more = f" {len(faulty) - 1} more of the {len(chosen)} images that were looked at have such a fault." if faulty[1:] else ""
+        more = (
+            f" {len(faulty) - 1} more of the {len(chosen)} images that were looked at have such a fault."
+            if faulty[1:]
+            else ""
+        )
         raise DataError(f"{root / faulty[0].path} cannot be read: {faulty[0].fault}.{more}")
     return brightness_note(max(entry.high for entry in deep), len(deep), max_value) if deep else None
 

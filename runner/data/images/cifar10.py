@@ -44,7 +44,9 @@ class CIFAR10DataModule(ImageBenchmarkDataModule):
     def check(self) -> list[str]:
         problems = super().check()
         if problems and (self.folder / "cifar-10-batches-py").is_dir():
-            problems[0] += " The folder has the Python version, which is pickled; the binary version is needed."
+            problems[0] += (
+                " The folder has the Python version, which is pickled; the binary version is needed."
+            )
         return problems
 
     def prepare_data(self) -> None:

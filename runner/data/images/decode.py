@@ -16,7 +16,14 @@ from runner.errors import BrokenSampleError, DataError, RunnerError
 __all__ = ["EXTENSIONS", "MAX_PIXELS", "decode_image", "read_image", "read_new_image"]
 
 EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif", ".tif", ".tiff"})
-FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "GIF", "TIFF")  # Pillow passes others to programs such as Ghostscript
+FORMATS = (
+    "JPEG",
+    "PNG",
+    "BMP",
+    "WEBP",
+    "GIF",
+    "TIFF",
+)  # Pillow passes others to programs such as Ghostscript
 MAX_PIXELS = 89_478_485  # the size above which Pillow warns: 268 MB decoded
 
 

@@ -36,7 +36,9 @@ def deep_color(image: Image.Image, content: bytes) -> np.ndarray:
     from torchvision.io import ImageReadMode, decode_image
 
     if image.format != "PNG":
-        raise ValueError("it has several channels of 16 bits, which data.max_value can scale only in PNG files")
+        raise ValueError(
+            "it has several channels of 16 bits, which data.max_value can scale only in PNG files"
+        )
     data = torch.frombuffer(bytearray(content), dtype=torch.uint8)
     values = decode_image(data, mode=ImageReadMode.UNCHANGED, apply_exif_orientation=True).numpy()
     return values[:3] if len(values) > 2 else values[:1].repeat(3, 0)

@@ -147,7 +147,9 @@ class ImageFolderDataModule(DataModule):
         for note in tree.notes:
             logger.warning(note)
         self.dropped.extend(tree.dropped)
-        self.dropped.add("images", len(set_aside), "set aside as broken", where=self.folder, examples=map(str, set_aside))
+        self.dropped.add(
+            "images", len(set_aside), "set aside as broken", where=self.folder, examples=map(str, set_aside)
+        )
         if note := look_at_brightness(self.folder, cut.paths, self.max_value):
             logger.warning(note)
         source = ImageFileSource(self.folder, cut.paths, cut.targets, self.max_value)

@@ -56,7 +56,9 @@ class PrincipalComponents(nn.Module):
                 f"data.num_components={num_components}: the training images vary in "
                 f"{int((variances > 1e-10).sum())} directions only; choose at most this number."
             )
-        largest = vectors.gather(0, vectors.abs().argmax(0, keepdim=True))  # otherwise the sign would be arbitrary
+        largest = vectors.gather(
+            0, vectors.abs().argmax(0, keepdim=True)
+        )  # otherwise the sign would be arbitrary
         return cls(center.float(), (vectors * largest.sign() / variances.sqrt()).float())
 
     def forward(self, inputs: Tensor) -> Tensor:

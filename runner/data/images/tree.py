@@ -82,7 +82,10 @@ def scan_tree(root: Path) -> ImageTree:
             tree.folders[split] = entry.name
     of_splits = [*tree.folders.values(), *(name for _, name in tree.twice)]
     if not of_splits or (others and all(is_class(root / name) for name in of_splits)):
-        tree.notes += [f"{root / name} is read as a class: it holds images, as the folders beside it do." for name in of_splits]
+        tree.notes += [
+            f"{root / name} is read as a class: it holds images, as the folders beside it do."
+            for name in of_splits
+        ]
         tree.folders, tree.twice = {"all": "."}, []
     else:
         leave_out_folders(tree, others)
@@ -123,13 +126,17 @@ def leave_out_unlabelled(tree: ImageTree) -> None:
         tree.dropped.add("images", tree.loose[split], "they are in no class folder", where=place)
         files = [file for folder in classes.values() for file in folder.others]
         known = ", ".join(sorted(extension[1:] for extension in EXTENSIONS))
-        tree.dropped.add("files", len(files), f"they do not end as images do ({known})", where=place, examples=files)
+        tree.dropped.add(
+            "files", len(files), f"they do not end as images do ({known})", where=place, examples=files
+        )
 
 
 def leave_out_hidden(tree: ImageTree) -> None:
     hidden = [path for path in hidden_files(tree.root) if is_image(path)]
     shown = [os.path.relpath(path, tree.root) for path in hidden]
-    tree.dropped.add("images", len(hidden), "hidden by the name of the file or a folder", where=tree.root, examples=shown)
+    tree.dropped.add(
+        "images", len(hidden), "hidden by the name of the file or a folder", where=tree.root, examples=shown
+    )
 
 
 def hidden_files(root: Path) -> Iterator[str]:
@@ -144,7 +151,9 @@ def merge_classes(tree: ImageTree) -> None:
     """Merges folders whose names are spellings of one class; see ``runner.data.labels``."""
     names = merge_spellings(name for classes in tree.classes.values() for name in classes)
     for name, spellings in merged_spellings(names).items():
-        tree.notes.append(f"{tree.root}: the folders {', '.join(map(repr, spellings))} are one class, {name!r}.")
+        tree.notes.append(
+            f"{tree.root}: the folders {', '.join(map(repr, spellings))} are one class, {name!r}."
+        )
     for split, classes in tree.classes.items():
         merged: dict[str, ClassFolder] = {}
         for spelling, folder in classes.items():

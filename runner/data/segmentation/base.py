@@ -76,7 +76,9 @@ class SegmentationDataModule(DataModule):
         train = self.splits["train"]
         return survey(train.source, train.indices, num_classes)
 
-    def make_facts(self, class_names: Sequence[str], seen: Survey, name: str, source: str, digest: str) -> Facts:
+    def make_facts(
+        self, class_names: Sequence[str], seen: Survey, name: str, source: str, digest: str
+    ) -> Facts:
         """Builds the facts of the splits; ``class_counts`` are numbers of pixels in the inspected samples."""
         size = seen.size if self.augment is None else self.crop_size
         return Facts(
@@ -104,7 +106,9 @@ class SegmentationDataModule(DataModule):
         else:
             batch["inputs"] = [self.normalize(image) for image in inputs]
         if targets is not None:
-            batch["targets"] = targets.long() if isinstance(targets, Tensor) else [mask.long() for mask in targets]
+            batch["targets"] = (
+                targets.long() if isinstance(targets, Tensor) else [mask.long() for mask in targets]
+            )
         return batch
 
     def batch_inputs(self, inputs: Sequence[Tensor]) -> Tensor | list[Tensor]:

@@ -40,7 +40,9 @@ def numbered_lines(names: Sequence[str], values: Sequence[int] | None, folder: P
     expected = list(range(len(names))) if values is None else list(values)
     if numbers == expected:
         return []
-    shown, own = (", ".join(map(str, found[:5])) + (", …" if len(found) > 5 else "") for found in (numbers, expected))
+    shown, own = (
+        ", ".join(map(str, found[:5])) + (", …" if len(found) > 5 else "") for found in (numbers, expected)
+    )
     return [
         f"The lines of {folder / LIST} begin with the numbers {shown}, but the values of these classes in the masks are {own}. "
         f"If the numbers are the values, give data.class_values=[{','.join(map(str, numbers))}]; if they are parts of colours, "
@@ -57,10 +59,14 @@ def class_problems(
 ) -> list[str]:
     """Returns problems with inconsistent names, values and colours."""
     if not names:
-        return [f"Name the classes, in the order of their values: data.class_names=[road,sky,…], or lines of {folder / LIST}."]
+        return [
+            f"Name the classes, in the order of their values: data.class_names=[road,sky,…], or lines of {folder / LIST}."
+        ]
     problems = []
     if len(names) < 2 or len(names) > IGNORE:
-        problems.append(f"data.class_names has {len(names)} names; expected 2 to {IGNORE}, the background counted.")
+        problems.append(
+            f"data.class_names has {len(names)} names; expected 2 to {IGNORE}, the background counted."
+        )
     if twice := {name for name in names if list(names).count(name) > 1}:
         problems.append(f"data.class_names has {', '.join(sorted(twice))} more than once.")
     for key, entries in (("class_values", values), ("colors", colors)):
@@ -70,7 +76,9 @@ def class_problems(
             problems.append(f"data.{key} has an entry twice: no two classes can look the same.")
     for color in colors or ():
         if len(color) != 3 or not all(0 <= value <= 255 for value in color):
-            problems.append(f"data.colors: {list(color)} is no colour; expected red, green and blue from 0 to 255.")
+            problems.append(
+                f"data.colors: {list(color)} is no colour; expected red, green and blue from 0 to 255."
+            )
     own = range(len(names)) if values is None else values
     if both := sorted(set(own) & set(ignored)):
         problems.append(

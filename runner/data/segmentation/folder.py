@@ -110,7 +110,12 @@ class MaskFolderDataModule(SegmentationDataModule):
         self.mask_encoding = mask_encoding
         self.mask_orientation = mask_orientation
         self.unmasked = unmasked
-        self.places = {"images": images, "masks": masks, "image_suffix": image_suffix, "mask_suffix": mask_suffix}
+        self.places = {
+            "images": images,
+            "masks": masks,
+            "image_suffix": image_suffix,
+            "mask_suffix": mask_suffix,
+        }
         self.max_side = max_side
         self.fractions = val_fraction, test_fraction
         self.split_seed = split_seed
@@ -149,7 +154,9 @@ class MaskFolderDataModule(SegmentationDataModule):
         if len(faults) > MAX_NAMED:
             problems.append(f"{len(faults) - MAX_NAMED} more pairs of image and mask do not fit.")
         if faults:
-            problems[-1] += " `runner data verify` lists every such pair, and leaves them out with --set-aside."
+            problems[-1] += (
+                " `runner data verify` lists every such pair, and leaves them out with --set-aside."
+            )
         return problems
 
     @cached_property
@@ -198,7 +205,9 @@ class MaskFolderDataModule(SegmentationDataModule):
         Raises:
             DataError: the masks together are ambiguous.
         """
-        paths = [self.folder / source.pairs[index][1] for own in indices.values() for index in evenly_spread(own)]
+        paths = [
+            self.folder / source.pairs[index][1] for own in indices.values() for index in evenly_spread(own)
+        ]
         masks = load_entries(source.reader, paths)
         source.reader.settle(mask for _, mask in masks)
         if problems := mask_set_problems(source.reader, masks):
@@ -210,17 +219,23 @@ class MaskFolderDataModule(SegmentationDataModule):
             where = self.folder if split == "all" else f"{self.folder} ({split})"
             total = len(paths) + len(tree.pairs[split])
             self.dropped.add("images", len(paths), "they have no mask", total, where, paths)
-        self.dropped.add("images", len(broken), "set aside as broken", where=self.folder, examples=map(str, broken))
+        self.dropped.add(
+            "images", len(broken), "set aside as broken", where=self.folder, examples=map(str, broken)
+        )
 
     def reject_emptiness(self, indices: dict[str, Tensor]) -> None:
         missing = [split for split in ("train", "val") if split not in indices]
         if missing:
-            raise DataError(f"{self.folder} has too few pairs of image and mask: none is left for {missing[0]}.")
+            raise DataError(
+                f"{self.folder} has too few pairs of image and mask: none is left for {missing[0]}."
+            )
 
     def reject_faults(self, seen: Survey) -> None:
         faults = seen.faults[:MAX_NAMED]
         if len(seen.faults) > MAX_NAMED:
-            faults.append(f"The same holds for {len(seen.faults) - MAX_NAMED} more of the {seen.num_samples} that were looked at.")
+            faults.append(
+                f"The same holds for {len(seen.faults) - MAX_NAMED} more of the {seen.num_samples} that were looked at."
+            )
         if seen.faults:
             faults.append("`runner data verify` looks at every file.")
         elif doubt := suspicion(seen, self.class_names, self.ignored):
@@ -246,7 +261,9 @@ class MaskFolderDataModule(SegmentationDataModule):
 
     def digest(self, pairs: Sequence[Pair]) -> str:
         """Returns a digest of the names and sizes of all files; hashing their content would take as long as an epoch."""
-        listing = "".join(f"{path}\0{(self.folder / path).stat().st_size}\n" for pair in pairs for path in pair)
+        listing = "".join(
+            f"{path}\0{(self.folder / path).stat().st_size}\n" for pair in pairs for path in pair
+        )
         return hashlib.blake2b(listing.encode(), digest_size=16).hexdigest()
 
     def listed_broken(self, tree: MaskTree) -> list[BrokenFile]:
@@ -278,7 +295,10 @@ class MaskFolderDataModule(SegmentationDataModule):
             return None
 
         broken = []
-        with ThreadPoolExecutor() as pool, progress(f"Verifying {self.folder.name}", len(source), "files") as show:
+        with (
+            ThreadPoolExecutor() as pool,
+            progress(f"Verifying {self.folder.name}", len(source), "files") as show,
+        ):
             for index, reason in enumerate(pool.map(fault, range(len(source)))):
                 if reason:
                     broken.append(BrokenFile(source.name(index), reason))

@@ -78,7 +78,9 @@ def leave_out_others(tree: MaskTree, root: Path, used: set[Path]) -> None:
         tree.dropped.add("images", len(names), "the folder is not used", where=folder, examples=names)
     hidden = [path for path in hidden_files(root) if is_image(path)]
     shown = [relative(Path(path), root) for path in hidden]
-    tree.dropped.add("images", len(hidden), "hidden by the name of the file or a folder", where=root, examples=shown)
+    tree.dropped.add(
+        "images", len(hidden), "hidden by the name of the file or a folder", where=root, examples=shown
+    )
 
 
 def find_folders(
@@ -131,7 +133,9 @@ def list_pairs(
     of_images = by_key(tree, images, image_suffix, EXTENSIONS, taken)
     both = sorted(of_images.keys() & of_masks.keys())
     tree.pairs[split] = [(relative(of_images[key], root), relative(of_masks[key], root)) for key in both]
-    tree.unmasked[split] = [relative(path, root) for key, path in sorted(of_images.items()) if key not in of_masks]
+    tree.unmasked[split] = [
+        relative(path, root) for key, path in sorted(of_images.items()) if key not in of_masks
+    ]
     report_others(tree, images, EXTENSIONS, image_suffix, images == masks)
     if images != masks:
         report_others(tree, masks, MASK_EXTENSIONS)
@@ -151,7 +155,9 @@ def report_others(
     files = [Path(entry.path) for entry in files_below(folder)]
     others = [path.name for path in files if path.suffix.lower() not in extensions]
     known = ", ".join(sorted(end[1:] for end in extensions))
-    tree.dropped.add("files", len(others), f"their names do not end in {known}", where=folder, examples=others)
+    tree.dropped.add(
+        "files", len(others), f"their names do not end in {known}", where=folder, examples=others
+    )
     if suffix and not holds_masks:
         found = [path for path in files if path.suffix.lower() in extensions]
         without = [path.name for path in found if not path.stem.endswith(suffix)]
@@ -164,11 +170,15 @@ def no_pair(images: Path, masks: Path, of_images: dict[str, Path], of_masks: dic
     image, mask = min(of_images), min(of_masks, default=None)
     if mask is None:
         return f"{masks} holds no masks ({', '.join(sorted(end[1:] for end in MASK_EXTENSIONS))})."
-    text = f"No image in {images} has a mask of its name in {masks}: there are {image} and {mask}, for example."
+    text = (
+        f"No image in {images} has a mask of its name in {masks}: there are {image} and {mask}, for example."
+    )
     longer, shorter, setting = (mask, image, "mask") if len(mask) > len(image) else (image, mask, "image")
     if longer.startswith(shorter):
         return f"{text} Give data.{setting}_suffix={longer.removeprefix(shorter)}."
-    return f"{text} data.image_suffix and data.mask_suffix say what follows the part that both have in common."
+    return (
+        f"{text} data.image_suffix and data.mask_suffix say what follows the part that both have in common."
+    )
 
 
 def by_key(

@@ -144,7 +144,11 @@ class MaskReader:
         """
         if self.encoding != "auto":
             return self.encoding
-        index, color, matched = self.ids_by(mask, "index"), self.ids_by(mask, "color"), self.match(mask.colors)
+        index, color, matched = (
+            self.ids_by(mask, "index"),
+            self.ids_by(mask, "color"),
+            self.match(mask.colors),
+        )
         if index is None or color is None:
             return "color" if index is None else "index"
         if mask.kind == "palette" and (matched != UNKNOWN).all():
@@ -158,7 +162,9 @@ class MaskReader:
             return "index"
         return self.preferred or self.default_reading(mask, index, color)
 
-    def reading_of_mixed(self, mask: RawMask, index: np.ndarray, color: np.ndarray, matched: np.ndarray) -> Reading:
+    def reading_of_mixed(
+        self, mask: RawMask, index: np.ndarray, color: np.ndarray, matched: np.ndarray
+    ) -> Reading:
         """Returns the reading of a mask whose entries are all known to only one reading."""
         if is_known(color):
             return "color"
@@ -202,7 +208,9 @@ class MaskReader:
 
     def reject_unknown(self, mask: RawMask, ids: np.ndarray | None, reading: Reading) -> None:
         if ids is None and reading == "color" and self.codes is None:
-            raise ValueError("is in colour. Give each class its red, green and blue with data.colors=[[0,0,0],…]")
+            raise ValueError(
+                "is in colour. Give each class its red, green and blue with data.colors=[[0,0,0],…]"
+            )
         if ids is None:
             raise ValueError("is in colour, which has no index. Remove data.mask_encoding=index")
         bad = ids == UNKNOWN

@@ -54,7 +54,12 @@ def compare_headers(root: Path, pairs: Sequence[Pair], masks_are: MaskOrientatio
 
 
 def compare(
-    found: PairHeaders, root: Path, pair: Pair, image: ImageHeader, mask: ImageHeader, masks_are: MaskOrientation
+    found: PairHeaders,
+    root: Path,
+    pair: Pair,
+    image: ImageHeader,
+    mask: ImageHeader,
+    masks_are: MaskOrientation,
 ) -> None:
     image_path, mask_path = root / pair[0], root / pair[1]
     has_choice = image.orientation != 1 and mask.orientation == 1

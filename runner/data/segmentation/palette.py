@@ -28,7 +28,9 @@ def class_colors(class_names: Sequence[str]) -> list[list[int]]:
     colors = list(FIRST)
     while len(colors) < len(class_names):
         place = len(colors)
-        rgb = colorsys.hsv_to_rgb(place * GOLDEN_ANGLE % 1, 0.55 + 0.4 * (place % 2), 0.55 + 0.15 * (place % 4))
+        rgb = colorsys.hsv_to_rgb(
+            place * GOLDEN_ANGLE % 1, 0.55 + 0.4 * (place % 2), 0.55 + 0.15 * (place % 4)
+        )
         colors.append(tuple(round(255 * value) for value in rgb))
     grounds = [place for place, name in enumerate(class_names) if name.lower() in GROUNDS]
     if grounds:

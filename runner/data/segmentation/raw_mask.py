@@ -90,7 +90,9 @@ def from_pillow(image: Image.Image, depth: int) -> RawMask:
         return from_table(values.astype(np.uint8), shades(255))
     if values.dtype != np.uint8:
         if values.dtype.kind == "f" or values.min() < 0 or values.max() > 255:
-            raise ValueError(f"has values from {values.min()} to {values.max()}; expected whole numbers from 0 to 255")
+            raise ValueError(
+                f"has values from {values.min()} to {values.max()}; expected whole numbers from 0 to 255"
+            )
         values = values.astype(np.uint8)
     if depth:
         step = 255 // (2**depth - 1)
@@ -106,14 +108,18 @@ def shades(step: int) -> np.ndarray:
 def from_table(places: np.ndarray, palette: np.ndarray, has_palette: bool = False) -> RawMask:
     values = np.flatnonzero(np.bincount(places.ravel(), minlength=256))
     is_ramp = (palette[values] == values[:, None]).all() and (palette[1] == 1).all()
-    return RawMask("grey" if is_ramp else "palette", places, values, palette[values], has_palette and not is_ramp)
+    return RawMask(
+        "grey" if is_ramp else "palette", places, values, palette[values], has_palette and not is_ramp
+    )
 
 
 def from_colors(pixels: np.ndarray) -> RawMask:
     codes, places = np.unique(packed(pixels), return_inverse=True)
     colors = np.stack([codes >> 16, codes >> 8 & 255, codes & 255], -1).astype(np.uint8)
     is_grey = bool((colors[:, :1] == colors).all())
-    return RawMask("color", places.reshape(pixels.shape[:2]), colors[:, 0].astype(np.intp) if is_grey else None, colors)
+    return RawMask(
+        "color", places.reshape(pixels.shape[:2]), colors[:, 0].astype(np.intp) if is_grey else None, colors
+    )
 
 
 def packed(colors: np.ndarray) -> np.ndarray:

@@ -26,8 +26,12 @@ def tree_problems(
     if val_fraction and "val" in tree.pairs:
         problems.append(f"data.val_fraction={val_fraction:g} would have no effect: there is a val folder.")
     if test_fraction and "train" in tree.pairs:
-        problems.append(f"data.test_fraction={test_fraction:g} would have no effect: there are folders of splits.")
+        problems.append(
+            f"data.test_fraction={test_fraction:g} would have no effect: there are folders of splits."
+        )
     of_test = FRACTION if test_fraction is None else test_fraction
     if "all" in tree.pairs and (val_fraction or FRACTION) + of_test >= 1:
-        problems.append("data.val_fraction and data.test_fraction leave nothing to train on. Choose smaller fractions.")
+        problems.append(
+            "data.val_fraction and data.test_fraction leave nothing to train on. Choose smaller fractions."
+        )
     return problems

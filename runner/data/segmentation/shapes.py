@@ -75,7 +75,15 @@ class ShapesSegmentationDataModule(SegmentationDataModule):
         drop_last: bool = False,
     ):
         super().__init__(
-            (image_size, image_size), augment, can_flip, None, batch_size, eval_batch_size, num_workers, seed, drop_last
+            (image_size, image_size),
+            augment,
+            can_flip,
+            None,
+            batch_size,
+            eval_batch_size,
+            num_workers,
+            seed,
+            drop_last,
         )
         self.counts = {"train": num_train, "val": num_val, "test": num_test}
         self.image_size = image_size
@@ -88,7 +96,9 @@ class ShapesSegmentationDataModule(SegmentationDataModule):
             return
         for split, count in self.counts.items():
             if count:
-                source = ShapesSource(count, seed_of(self.scene_seed, split), self.image_size, self.max_objects)
+                source = ShapesSource(
+                    count, seed_of(self.scene_seed, split), self.image_size, self.max_objects
+                )
                 self.splits[split] = self.make_split(split, source, range(count))
         names = [BACKGROUND, *CLASS_NAMES]
         digest = f"{seed_of(self.scene_seed, self.image_size, self.max_objects, *self.counts.values()):016x}"

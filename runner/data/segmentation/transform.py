@@ -61,7 +61,9 @@ class MaskAugment:
 def window(image: Tensor, mask: Tensor, size: tuple[int, int], zoom: float) -> tuple[Tensor, Tensor]:
     """Cuts a random window of a given size from the image enlarged by ``zoom``. Only the visible part is resized."""
     seen = [max(1, round(side / zoom)) for side in size]
-    places = [int(torch.rand(()) * (abs(have - need) + 1)) for have, need in zip(mask.shape, seen, strict=True)]
+    places = [
+        int(torch.rand(()) * (abs(have - need) + 1)) for have, need in zip(mask.shape, seen, strict=True)
+    ]
     first = [place if have > need else 0 for place, have, need in zip(places, mask.shape, seen, strict=True)]
     inside = tuple(slice(begin, begin + need) for begin, need in zip(first, seen, strict=True))
     image, mask = image[:, *inside], mask[inside]
@@ -74,4 +76,6 @@ def resized(image: Tensor, mask: Tensor, size: tuple[int, int]) -> tuple[Tensor,
     if mask.shape == tuple(size):
         return image, mask
     nearest = v2.InterpolationMode.NEAREST_EXACT
-    return F.resize(image, list(size), antialias=True), F.resize(mask[None], list(size), interpolation=nearest)[0]
+    return F.resize(image, list(size), antialias=True), F.resize(
+        mask[None], list(size), interpolation=nearest
+    )[0]

@@ -72,7 +72,9 @@ class SeriesDataModule(DataModule):
     ):
         super().__init__(batch_size, eval_batch_size, num_workers, seed, drop_last)
         if rows is not None and len(rows) != 3:
-            raise DataError(f"rows={rows} names {len(rows)} numbers of steps; expected three: train, val and test.")
+            raise DataError(
+                f"rows={rows} names {len(rows)} numbers of steps; expected three: train, val and test."
+            )
         if season_steps is not None and season_steps > input_steps:
             raise DataError(
                 f"season_steps={season_steps} is longer than input_steps={input_steps}: the last season has to be "
@@ -151,7 +153,13 @@ class SeriesDataModule(DataModule):
             behind = sum(max(0, length - sum(self.rows)) for length in lengths)
             self.dropped.add("steps", behind, "they lie after those of data.rows", sum(lengths))
         return plan_windows(
-            series, self.parts, self.input_steps, self.horizon_steps, columns, self.dropped, self.source_name()
+            series,
+            self.parts,
+            self.input_steps,
+            self.horizon_steps,
+            columns,
+            self.dropped,
+            self.source_name(),
         )
 
     def scales(self, series: Series, plan: Plan) -> tuple[list[Any], list[Any]]:
@@ -159,7 +167,8 @@ class SeriesDataModule(DataModule):
         if not series.parts:
             return statistics(series.values[slice(*plan.spans[0]["train"])], series.names)
         found = [
-            statistics(series.values[slice(*spans["train"])], series.names, missing_allowed=True) for spans in plan.spans
+            statistics(series.values[slice(*spans["train"])], series.names, missing_allowed=True)
+            for spans in plan.spans
         ]
         mean, std = (np.array([pair[place] for pair in found]) for place in (0, 1))
         return without_unknown(mean).tolist(), np.nan_to_num(std).tolist()
@@ -188,7 +197,9 @@ class SeriesDataModule(DataModule):
         if self.rows is not None:
             train, val, test = self.rows
             if train + val + test > num_steps:
-                raise DataError(f"data.rows={self.rows} asks for {sum(self.rows)} steps; the series has {num_steps}.")
+                raise DataError(
+                    f"data.rows={self.rows} asks for {sum(self.rows)} steps; the series has {num_steps}."
+                )
         else:
             val, test = round(num_steps * self.val_fraction), round(num_steps * self.test_fraction)
             train = num_steps - val - test
@@ -205,10 +216,14 @@ class SeriesDataModule(DataModule):
     def target_columns(self, names: Sequence[str]) -> list[int]:
         for name in self.target:
             if name not in names:
-                raise DataError(f"data.target: the series has no column {name!r}. {did_you_mean(name, names)}")
+                raise DataError(
+                    f"data.target: the series has no column {name!r}. {did_you_mean(name, names)}"
+                )
         return [names.index(name) for name in self.target] or list(range(len(names)))
 
-    def _use(self, names: Sequence[str], mean: Sequence[Any], std: Sequence[Any], series: Sequence[str] = ()) -> None:
+    def _use(
+        self, names: Sequence[str], mean: Sequence[Any], std: Sequence[Any], series: Sequence[str] = ()
+    ) -> None:
         self.names, self.mean, self.std, self.series = list(names), list(mean), list(std), list(series)
         self.normalize = nn.Identity() if self.series else SeriesStandardize(self.mean, self.std)
 
@@ -265,7 +280,9 @@ class SeriesDataModule(DataModule):
             return outputs
         columns = self.target_columns(self.names)
         scales = [[values[columns] for values in self.scale_of(window)] for window in inputs]
-        mean, std = (torch.from_numpy(np.stack([pair[place] for pair in scales])[:, None]) for place in (0, 1))
+        mean, std = (
+            torch.from_numpy(np.stack([pair[place] for pair in scales])[:, None]) for place in (0, 1)
+        )
         return outputs | {"preds": outputs["preds"].cpu().double() * std + mean}
 
     def read_inputs(self, paths: Sequence[str]) -> list[tuple[str, Tensor]]:
@@ -280,7 +297,9 @@ class SeriesDataModule(DataModule):
         for path in paths:
             series = self.file_to_forecast(path).read(path)
             for name, begin, end in series.parts or [("", 0, len(series.values))]:
-                found.append((f"{path}: {name}" if name else path, self.last_window(series, path, name, begin, end)))
+                found.append(
+                    (f"{path}: {name}" if name else path, self.last_window(series, path, name, begin, end))
+                )
         return found
 
     def last_window(self, series: Series, path: str, name: str, begin: int, end: int) -> Tensor:

@@ -91,9 +91,16 @@ class SeriesFile:
         path = Path(path).expanduser()
         if path.suffix == ".npy":
             if self.id_column:
-                raise DataError(f"data.id_column={self.id_column}: {path} is a NumPy file without columns of ids.")
+                raise DataError(
+                    f"data.id_column={self.id_column}: {path} is a NumPy file without columns of ids."
+                )
             return read_array(path)
-        if cache is not None and not self.id_column and path.is_file() and path.stat().st_size > LARGE_FILE_BYTES:
+        if (
+            cache is not None
+            and not self.id_column
+            and path.is_file()
+            and path.stat().st_size > LARGE_FILE_BYTES
+        ):
             return self.read_large(path, Path(cache))
         return self.read_whole(path)
 
@@ -121,7 +128,9 @@ class SeriesFile:
             self.use_times(series, read_times(table[self.time_column], spans), path, table)
         return series
 
-    def read_text(self, path: Path, dropped: DroppedSamples | None = None, num_rows: int | None = None) -> pd.DataFrame:
+    def read_text(
+        self, path: Path, dropped: DroppedSamples | None = None, num_rows: int | None = None
+    ) -> pd.DataFrame:
         """Cells as text; numbers of every format become plain numbers, times and ids stay the text in the file."""
         ids = [self.id_column] if self.id_column else []
         table = read_cells(path, None, self.separator, self.na_values, num_rows, raw=ids, dropped=dropped)
@@ -137,7 +146,9 @@ class SeriesFile:
             numbers = [name for name in numbers if name in self.columns]
         return read_formats(table[numbers], path, self.decimal, self.thousands)
 
-    def use_times(self, series: Series, times: np.ndarray | None, path: Path, table: pd.DataFrame | None = None) -> None:
+    def use_times(
+        self, series: Series, times: np.ndarray | None, path: Path, table: pd.DataFrame | None = None
+    ) -> None:
         """Checks the order and finds the gaps of each series.
 
         Raises:
@@ -160,11 +171,17 @@ class SeriesFile:
             if len(gaps.rows):
                 missing += int(gaps.missing.sum())
                 widest = int(gaps.missing.argmax())
-                largest = max(largest, (int(gaps.missing[widest]), int(gaps.rows[widest]) + begin), key=lambda gap: gap[0])
+                largest = max(
+                    largest,
+                    (int(gaps.missing[widest]), int(gaps.rows[widest]) + begin),
+                    key=lambda gap: gap[0],
+                )
         series.breaks = np.concatenate(breaks)
         if len(series.breaks):
             size, row = largest
-            owner = next((f" of series {name!r}" for name, begin, end in series.parts if begin <= row < end), "")
+            owner = next(
+                (f" of series {name!r}" for name, begin, end in series.parts if begin <= row < end), ""
+            )
             series.notes.append(
                 f"{len(series.breaks)} gaps in {self.time_column!r}: {missing} steps are missing. The largest gap, {size} "
                 f"steps, lies between {text_of(times[row - 1])} and {text_of(times[row])}{owner}. Windows that span a gap are "
@@ -172,7 +189,9 @@ class SeriesFile:
             )
         if irregular:
             which = f" of {len(irregular)} series (for example {irregular[0]!r})" if series.parts else ""
-            series.notes.append(f"the steps{which} in {self.time_column!r} differ in length, so gaps were not looked for")
+            series.notes.append(
+                f"the steps{which} in {self.time_column!r} differ in length, so gaps were not looked for"
+            )
 
     def names_in(self, table: pd.DataFrame, path: Path, dropped: DroppedSamples | None = None) -> list[str]:
         """Names of the columns to read, by the first rows of a table."""
@@ -187,7 +206,9 @@ class SeriesFile:
         names = [name for name in head if name in numbers or name in self.targets]
         others = [name for name in head if name not in names]
         if dropped is not None:
-            dropped.add("columns", len(others), "they hold other values than numbers", len(head.columns), path, others)
+            dropped.add(
+                "columns", len(others), "they hold other values than numbers", len(head.columns), path, others
+            )
         if not names:
             raise DataError(f"{path} has no column of numbers; it has {', '.join(map(str, table.columns))}.")
         return names
@@ -199,7 +220,9 @@ class SeriesFile:
         stat = path.stat()
         key = f"{path.absolute()} {stat.st_size} {stat.st_mtime_ns} {names} {self.time_column} {self.na_values} "
         key += f"{self.separator} {self.decimal} {self.thousands} float64"
-        target = cache / "series" / f"{path.stem}-{hashlib.blake2b(key.encode(), digest_size=8).hexdigest()}.npy"
+        target = (
+            cache / "series" / f"{path.stem}-{hashlib.blake2b(key.encode(), digest_size=8).hexdigest()}.npy"
+        )
         times_file = cache / "series_times" / target.name
         if not target.is_file() or (self.time_column and not times_file.is_file()):
             for file in (target, times_file):
@@ -214,7 +237,9 @@ class SeriesFile:
             self.use_times(series, times if len(times) == len(series.values) else None, path)
         return series
 
-    def pieces(self, path: Path, names: Sequence[str], times: list[dict[str, np.ndarray]]) -> Iterator[np.ndarray]:
+    def pieces(
+        self, path: Path, names: Sequence[str], times: list[dict[str, np.ndarray]]
+    ) -> Iterator[np.ndarray]:
         """Numbers ``(n, F)``; the times of each piece are appended to ``times``.
 
         Raises:
@@ -225,7 +250,13 @@ class SeriesFile:
         formats = {name: form for name, form in formats.items() if name in names}
         missing = missing_spellings(self.na_values) | NA_SPELLINGS
         file, separator = open_table(path, self.separator)
-        options = {"sep": separator, "dtype": str, "na_filter": False, "skipinitialspace": True, "index_col": False}
+        options = {
+            "sep": separator,
+            "dtype": str,
+            "na_filter": False,
+            "skipinitialspace": True,
+            "index_col": False,
+        }
         with file:
             for piece in pd.read_csv(file, chunksize=ROWS_A_PIECE, **options):
                 piece.columns = [str(name).strip() for name in piece.columns]
@@ -265,7 +296,9 @@ def read_array(path: Path) -> Series:
     except (ValueError, OSError, EOFError) as error:
         raise DataError(f"{path} is no NumPy file of numbers: {error}.") from error
     if values.ndim not in (1, 2) or values.dtype.kind not in "fiu":
-        raise DataError(f"{path} holds {values.dtype} of shape {values.shape}; expected numbers of shape (T, F).")
+        raise DataError(
+            f"{path} holds {values.dtype} of shape {values.shape}; expected numbers of shape (T, F)."
+        )
     values = values.reshape(len(values), -1)
     return Series(values, [f"column {number}" for number in range(values.shape[1])])
 

@@ -82,7 +82,9 @@ def readings_of(column: pd.Series) -> dict[str, np.ndarray]:
     return readings
 
 
-def best_reading(readings: Mapping[str, np.ndarray], parts: Sequence[tuple[int, int]] = ()) -> np.ndarray | None:
+def best_reading(
+    readings: Mapping[str, np.ndarray], parts: Sequence[tuple[int, int]] = ()
+) -> np.ndarray | None:
     """The one with most steps in order, and of these with most steps of the same length."""
     if len(readings) < 2:
         return next(iter(readings.values()), None)
@@ -201,7 +203,9 @@ def candidates(table: pd.DataFrame, time: str, id_column: str | None) -> list[st
     return sorted(ranks, key=ranks.get)
 
 
-def explaining_column(table: pd.DataFrame, values: np.ndarray, time: str, id_column: str | None) -> str | None:
+def explaining_column(
+    table: pd.DataFrame, values: np.ndarray, time: str, id_column: str | None
+) -> str | None:
     """The column whose values occur at most once at each time."""
     for name in candidates(table, time, id_column):
         pairs = pd.DataFrame({"id": table[name].to_numpy(), "time": values})
@@ -265,4 +269,8 @@ def is_trading_days(values: np.ndarray) -> bool:
         return False
     days = values.astype("datetime64[D]")
     long_enough = len(days) > LONGEST_BREAK_OF_TRADING_DAYS
-    return long_enough and np.median(np.diff(values) / np.timedelta64(DAY_S, "s")) == 1 and bool(np.is_busday(days).all())
+    return (
+        long_enough
+        and np.median(np.diff(values) / np.timedelta64(DAY_S, "s")) == 1
+        and bool(np.is_busday(days).all())
+    )

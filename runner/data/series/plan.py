@@ -87,7 +87,9 @@ def plan_windows(
     dropped.add("series", len(unknown), "no training step has a value to forecast", total, source, unknown)
     if not plan.names:
         reason = next(iter(failures.values()), "no training step has a value to forecast")
-        raise DataError(f"none of the {total} series of {source} can be used. {(list(failures) or unknown)[0]!r}: {reason}")
+        raise DataError(
+            f"none of the {total} series of {source} can be used. {(list(failures) or unknown)[0]!r}: {reason}"
+        )
     lows = {name: begin for name, begin, _ in series.parts}
     for split in SPLITS:
         found = [
@@ -148,7 +150,11 @@ def report_missing(series: Series, columns: Sequence[int], dropped: DroppedSampl
     reason = "they are missing, so they count in neither loss nor metrics"
     dropped.add("values to forecast", missing[list(columns)].sum(), reason, whole[1] * len(columns), source)
     if missing.any():
-        named = [f"{missing[column]} in {series.names[column]!r}" for column in np.argsort(-missing)[:MAX_EXAMPLES] if missing[column]]
+        named = [
+            f"{missing[column]} in {series.names[column]!r}"
+            for column in np.argsort(-missing)[:MAX_EXAMPLES]
+            if missing[column]
+        ]
         series.notes.append(
             f"{missing.sum()} of {whole[1] * len(missing)} values are missing ({', '.join(named)}); where they are read, the last "
             "known value before them in the window replaces them"

@@ -53,7 +53,9 @@ def float32_loses_digits(mean: Any, std: Any) -> bool:
     return bool((np.abs(mean) > LARGEST_OFFSET * np.where(std == 0, np.inf, std)).any())
 
 
-def statistics(values: np.ndarray, names: Sequence[str], missing_allowed: bool = False) -> tuple[list[float], list[float]]:
+def statistics(
+    values: np.ndarray, names: Sequence[str], missing_allowed: bool = False
+) -> tuple[list[float], list[float]]:
     """Mean and deviation of each column in float64 without missing values; of a memory map piece by piece.
 
     Args:
@@ -63,7 +65,9 @@ def statistics(values: np.ndarray, names: Sequence[str], missing_allowed: bool =
         DataError: a column has no value at all.
     """
     count, total, square = (np.zeros(len(names)) for _ in range(3))
-    shift = np.full(len(names), np.nan)  # the first value: sums of squares of large numbers would lose their digits
+    shift = np.full(
+        len(names), np.nan
+    )  # the first value: sums of squares of large numbers would lose their digits
     rows = max(1, VALUES_PER_PIECE // len(names))
     for begin in range(0, len(values), rows):
         piece = np.asarray(values[begin : begin + rows], dtype=np.float64)
@@ -75,7 +79,9 @@ def statistics(values: np.ndarray, names: Sequence[str], missing_allowed: bool =
         total, square = total + np.nansum(piece, 0), square + np.nansum(piece**2, 0)
     empty = [name for name, number in zip(names, count, strict=True) if not number]
     if empty and not missing_allowed:
-        raise DataError(f"no training step has a value in {', '.join(map(repr, empty))}. Leave such columns out.")
+        raise DataError(
+            f"no training step has a value in {', '.join(map(repr, empty))}. Leave such columns out."
+        )
     with np.errstate(invalid="ignore"):
         mean = total / count
         std = np.sqrt(np.maximum(square / count - mean**2, 0))

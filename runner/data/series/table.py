@@ -96,7 +96,9 @@ class SeriesTableDataModule(SeriesDataModule):
         if problem:
             return [problem]
         if not self.path:
-            return [f"data.path is not set: name the file of the series with data.path=FILE. {self.hint}".rstrip()]
+            return [
+                f"data.path is not set: name the file of the series with data.path=FILE. {self.hint}".rstrip()
+            ]
         if self.path.is_file() and self.path.stat().st_size > LARGE_FILE_BYTES:
             return []  # reading it takes a while; the worker does it, and says the same
         try:
@@ -124,8 +126,14 @@ class SeriesTableDataModule(SeriesDataModule):
     def file_to_forecast(self, path: str) -> SeriesFile:
         """Reads a file like that of training; the columns of times and ids may be missing."""
         plain = super().file_to_forecast(path)
-        header = [] if plain.columns is None else [name.strip() for name in first_cells(path, self.file.separator)[1]]
-        times, ids = (name if name in header else None for name in (self.file.time_column, self.file.id_column))
+        header = (
+            []
+            if plain.columns is None
+            else [name.strip() for name in first_cells(path, self.file.separator)[1]]
+        )
+        times, ids = (
+            name if name in header else None for name in (self.file.time_column, self.file.id_column)
+        )
         return replace(self.file, columns=plain.columns, time_column=times, id_column=ids)
 
     def source_name(self) -> str:

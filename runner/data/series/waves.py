@@ -60,7 +60,11 @@ class WavesDataModule(SeriesDataModule):
         hours = np.arange(self.num_steps)
         random = np.random.default_rng(self.data_seed)
         slow = np.cumsum(random.normal(0, 0.05, self.num_steps))
-        heat = slow + 0.5 * np.sin(2 * np.pi * (hours - 6) / DAY) + self.noise * random.normal(size=self.num_steps)
+        heat = (
+            slow
+            + 0.5 * np.sin(2 * np.pi * (hours - 6) / DAY)
+            + self.noise * random.normal(size=self.num_steps)
+        )
         delayed = np.concatenate([np.repeat(heat[0], 3), heat[:-3]])
         wave = np.sin(2 * np.pi * hours / DAY) + 0.5 * np.sin(2 * np.pi * hours / WEEK)
         load = 10 + hours / self.num_steps + wave + delayed + self.noise * random.normal(size=self.num_steps)

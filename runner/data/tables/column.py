@@ -81,7 +81,9 @@ def assign_roles(
                 roles.notes.append("the column without a name counts the rows: left out")
                 continue
             roles.notes.append(f"column {name!r} counts the rows: leave it out with data.ignore=[{name}]?")
-        may_be_date = name not in categorical and (name in dates if dates is not None else not is_numeric(column))
+        may_be_date = name not in categorical and (
+            name in dates if dates is not None else not is_numeric(column)
+        )
         if may_be_date and (form := find_date_format(column, day_first)):
             roles.dates[name] = form
         elif name in categorical or not is_numeric(column):
@@ -125,7 +127,9 @@ def column_problems(
         elif name not in categorical and (dates is None or name in dates) and not is_numeric(column):
             problems += [problem] if (problem := date_problem(column, day_first)) else []
             if name in (dates or ()) and not problem and find_date_format(column, day_first) is None:
-                problems.append(f"data.dates names {name!r}, whose values such as {column.dropna().iloc[0]!r} are no dates of one format.")
+                problems.append(
+                    f"data.dates names {name!r}, whose values such as {column.dropna().iloc[0]!r} are no dates of one format."
+                )
     if not features:
         problems.append("there is no column left to predict from; a table needs one besides the target.")
     return problems

@@ -10,14 +10,33 @@ import pandas as pd
 
 from runner.errors import DataError
 
-__all__ = ["DEFAULT_PARTS", "date_feature_names", "date_problem", "find_date_format", "parse_dates", "parts_of", "used_parts"]
+__all__ = [
+    "DEFAULT_PARTS",
+    "date_feature_names",
+    "date_problem",
+    "find_date_format",
+    "parse_dates",
+    "parts_of",
+    "used_parts",
+]
 
 DEFAULT_PARTS = ("year", "month", "day", "weekday")
 GLANCE = 100
 ISO = "ISO8601"
 DAY_FIRST = ("%d/%m/%Y", "%d-%m-%Y", "%d/%m/%y", "%d-%m-%y")
 MONTH_FIRST = ("%m/%d/%Y", "%m-%d-%Y", "%m/%d/%y", "%m-%d-%y")
-OTHERS = ("%Y/%m/%d", "%d.%m.%Y", "%d.%m.%y", "%d %b %Y", "%d %B %Y", "%d-%b-%Y", "%d-%b-%y", "%b %d, %Y", "%B %d, %Y", "%b %d %Y")
+OTHERS = (
+    "%Y/%m/%d",
+    "%d.%m.%Y",
+    "%d.%m.%y",
+    "%d %b %Y",
+    "%d %B %Y",
+    "%d-%b-%Y",
+    "%d-%b-%y",
+    "%b %d, %Y",
+    "%B %d, %Y",
+    "%b %d %Y",
+)
 TIMES = ("", " %H:%M", " %H:%M:%S", " %H:%M:%S.%f", " %I:%M %p", " %I:%M:%S %p")
 SECONDS_A_DAY = 86_400
 
@@ -46,7 +65,10 @@ def candidates(column: pd.Series) -> list[str]:
     values = column.dropna()
     if values.empty or not values.iloc[:GLANCE].str.match(r"^[\w.,:/+ -]{6,40}$").all():
         return []
-    if not values.iloc[:GLANCE].str.contains(r"\d").all() or not values.iloc[:GLANCE].str.contains(r"[-/. ]").all():
+    if (
+        not values.iloc[:GLANCE].str.contains(r"\d").all()
+        or not values.iloc[:GLANCE].str.contains(r"[-/. ]").all()
+    ):
         return []
     if fits(values, ISO):
         return [ISO]
@@ -92,10 +114,16 @@ def date_problem(column: pd.Series, day_first: bool | None = None) -> str:
 def used_parts(column: pd.Series, form: str, wanted: Sequence[str] | None) -> list[str]:
     """The parts of the training rows' dates that differ between rows."""
     if wanted is None:
-        has_times = parse_dates(column, form).dt.normalize().ne(parse_dates(column, form)).where(column.notna()).any()
+        has_times = (
+            parse_dates(column, form).dt.normalize().ne(parse_dates(column, form)).where(column.notna()).any()
+        )
         wanted = [*DEFAULT_PARTS, *(["hour"] if has_times else [])]
     numbers = parts_of(column, form, wanted)
-    return [part for place, part in enumerate(wanted) if len(np.unique(numbers[~np.isnan(numbers[:, place]), place])) > 1]
+    return [
+        part
+        for place, part in enumerate(wanted)
+        if len(np.unique(numbers[~np.isnan(numbers[:, place]), place])) > 1
+    ]
 
 
 def parts_of(column: pd.Series, form: str, parts: Sequence[str], path: str = "") -> np.ndarray:
@@ -119,7 +147,11 @@ def parts_of(column: pd.Series, form: str, parts: Sequence[str], path: str = "")
     }  # fmt: skip
     if "days" in parts:
         values["days"] = (dates - pd.Timestamp(1970, 1, 1)).dt.total_seconds() / SECONDS_A_DAY
-    return np.stack([values[part].astype("float64").to_numpy() for part in parts], axis=1) if parts else np.empty((len(column), 0))
+    return (
+        np.stack([values[part].astype("float64").to_numpy() for part in parts], axis=1)
+        if parts
+        else np.empty((len(column), 0))
+    )
 
 
 def date_feature_names(name: str, parts: Sequence[str]) -> list[str]:

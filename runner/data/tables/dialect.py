@@ -64,7 +64,9 @@ def find_dialect(path: str | Path, separator: str | None = None, separators: str
     lines = [line for line in lines[skipped:] if line.strip()]
     if not lines:
         raise DataError(f"{path} is empty; expected a header line and rows.")
-    separator = separator or (stated and stated.group(1).replace("\\t", "\t")) or find_separator(lines, separators)
+    separator = (
+        separator or (stated and stated.group(1).replace("\\t", "\t")) or find_separator(lines, separators)
+    )
     return Dialect(encoding, separator, skipped, tuple(lines))
 
 

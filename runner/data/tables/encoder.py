@@ -129,7 +129,11 @@ class TableEncoder:
         filled = np.where(missing, np.array(list(self.medians.values())), numbers)
         positions = [list(self.medians).index(name) for name in self.indicators]
         one_hot = [one_hot_of(table[name], slots) for name, slots in self.slots.items()]
-        features = np.concatenate([filled, missing[:, positions], *one_hot], axis=1, dtype=np.float64 if self.is_float64 else np.float32)
+        features = np.concatenate(
+            [filled, missing[:, positions], *one_hot],
+            axis=1,
+            dtype=np.float64 if self.is_float64 else np.float32,
+        )
         return torch.from_numpy(features)
 
     def standardize(self, features: Tensor) -> Standardize:

@@ -75,7 +75,9 @@ class FeatureArrayDataModule(DataModule):
             return
         source = self.read()
         labels = source.targets if self.class_names else None
-        *parts, test = split_indices(len(source), self.val_fraction, self.test_fraction, self.split_seed, labels)
+        *parts, test = split_indices(
+            len(source), self.val_fraction, self.test_fraction, self.split_seed, labels
+        )
         parts = (*self.fold(*parts, labels, source.name), test)
         names = ("train", "val", "test")
         self.splits = {

@@ -23,7 +23,8 @@ __all__ = [
 
 FEW_COLUMNS = 3
 NA_SPELLINGS = frozenset(
-    "NA N/A n/a #NA #N/A <NA> NaN nan -NaN -nan null NULL None 1.#IND -1.#IND 1.#QNAN -1.#QNAN".split() + ["#N/A N/A"]
+    "NA N/A n/a #NA #N/A <NA> NaN nan -NaN -nan null NULL None 1.#IND -1.#IND 1.#QNAN -1.#QNAN".split()
+    + ["#N/A N/A"]
 )
 """Cells that count as missing, besides empty ones, in every column but a target of words. The list is that of pandas."""
 
@@ -157,9 +158,7 @@ def missing_spellings(na_values: Sequence[str]) -> set[str]:
     return found
 
 
-def without_repeated_headers(
-    table: pd.DataFrame, path: Path, dropped: DroppedSamples | None
-) -> pd.DataFrame:
+def without_repeated_headers(table: pd.DataFrame, path: Path, dropped: DroppedSamples | None) -> pd.DataFrame:
     """Joined files may have their header line in the middle."""
     repeats = np.ones(len(table), dtype=bool)
     for name in table.columns:

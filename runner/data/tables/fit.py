@@ -87,8 +87,15 @@ def learn(
         roles.notes += label_notes(table[layout.targets[0]])
     dropped = [name for name in roles.categorical if name not in encoder.slots]
     notes = [f"column {name!r} has no categories that tell rows apart: left out" for name in dropped]
-    notes += [f"the date column {name!r} is the same in every row: left out" for name in roles.dates if name not in encoder.dates]
-    return TableFit(encoder, class_names, *(values.tolist() for values in scale.exact)), [*roles.notes, *notes]
+    notes += [
+        f"the date column {name!r} is the same in every row: left out"
+        for name in roles.dates
+        if name not in encoder.dates
+    ]
+    return TableFit(encoder, class_names, *(values.tolist() for values in scale.exact)), [
+        *roles.notes,
+        *notes,
+    ]
 
 
 def fit_encoder(
@@ -96,12 +103,20 @@ def fit_encoder(
 ) -> tuple[TableEncoder, ColumnRoles]:
     """What kind the columns are, by all rows, and the encoder of the training rows."""
     roles = assign_roles(
-        table, layout.targets, layout.ignore, layout.categorical, max_integer_categories, layout.dates, layout.day_first
+        table,
+        layout.targets,
+        layout.ignore,
+        layout.categorical,
+        max_integer_categories,
+        layout.dates,
+        layout.day_first,
     )
     return TableEncoder.fitted(train, roles.numeric, roles.categorical, dates=roles.dates, **limits), roles
 
 
-def empty_problem(train: pd.DataFrame, encoder: TableEncoder, roles: ColumnRoles, min_category_count: int) -> str:
+def empty_problem(
+    train: pd.DataFrame, encoder: TableEncoder, roles: ColumnRoles, min_category_count: int
+) -> str:
     """See ``no_feature_problem``."""
     columns = [name for name in train.columns if name in {*roles.numeric, *roles.categorical, *roles.dates}]
     return no_feature_problem(train, encoder, columns, min_category_count)

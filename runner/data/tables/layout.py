@@ -66,7 +66,9 @@ class TableLayout:
             known: formats of the numbers of the training file, if this is another one.
             dropped: receives the rows that cannot be used.
         """
-        table = read_cells(path, self.columns, self.separator, self.na_values, num_rows, self.targets, dropped)
+        table = read_cells(
+            path, self.columns, self.separator, self.na_values, num_rows, self.targets, dropped
+        )
         raw = {name: table[name].copy() for name in self.targets if name in table.columns}
         words = [name for name in raw if known is not None and name not in known]
         missing = missing_spellings(self.na_values)
@@ -93,7 +95,9 @@ class TableLayout:
         found = read_formats(features, path, self.decimal, self.thousands, known)
         return written_plainly(table, found), {**found, **formats}
 
-    def read_without_targets(self, path: str, known: Mapping[str, NumberFormat] | None = None) -> pd.DataFrame:
+    def read_without_targets(
+        self, path: str, known: Mapping[str, NumberFormat] | None = None
+    ) -> pd.DataFrame:
         """Reads new rows; without a header line, the cells of the targets are optional."""
         columns = self.columns
         if columns is not None:

@@ -141,7 +141,9 @@ def read_formats(
         DataError: a column of numbers can be read in two ways, or in none.
     """
     known = known or {}
-    decimal, thousands = (sign if sign is None else SIGN_NAMES.get(sign, sign) for sign in (decimal, thousands))
+    decimal, thousands = (
+        sign if sign is None else SIGN_NAMES.get(sign, sign) for sign in (decimal, thousands)
+    )
     readings: dict[str, Reading] = {}
     for name in table.columns:
         values = table[name].dropna()
@@ -150,7 +152,9 @@ def read_formats(
             readings[name] = Reading([known[name]], is_certain=True)
         elif (reading := read_column(values, decimal, thousands)) is not None:
             readings[name] = reading
-    problems = [f"{path}: column {name!r} {reading.problem}" for name, reading in readings.items() if reading.problem]
+    problems = [
+        f"{path}: column {name!r} {reading.problem}" for name, reading in readings.items() if reading.problem
+    ]
     signs = {reading.forms[0].decimal for reading in readings.values() if reading.is_certain}
     signs |= {form.decimal for form in known.values()}
     formats = {}
@@ -180,7 +184,9 @@ def read_column(values: pd.Series, decimal: str | None, thousands: str | None) -
     bodies = values.map(body)
     allowed = [form for form in FORMATS if decimal in (None, form.decimal)]
     if thousands is not None:
-        allowed = [form for form in allowed if form.thousands in ("", thousands) and form.decimal != thousands]
+        allowed = [
+            form for form in allowed if form.thousands in ("", thousands) and form.decimal != thousands
+        ]
     share = {form: bodies.str.match(pattern(form)).mean() for form in FORMATS}
     best = max(share[form] for form in allowed)
     if best < ALMOST_ALL:
@@ -188,7 +194,9 @@ def read_column(values: pd.Series, decimal: str | None, thousands: str | None) -
     forms = [form for form in allowed if share[form] == best]
     if len(units := sorted(set(values.map(unit)))) > 1 and ("%" in units or len(units) > 2):
         shown = ", ".join(repr(str(values[values.map(unit) == sign].iloc[0])) for sign in units[:3])
-        return Reading([], problem=f"mixes numbers with different signs ({shown}). Write all of them in one unit.")
+        return Reading(
+            [], problem=f"mixes numbers with different signs ({shown}). Write all of them in one unit."
+        )
     return Reading(distinct(bodies, forms), is_certain=one_sign(share, best, bodies))
 
 
@@ -213,9 +221,13 @@ def other_reading(
     if share[PLAIN] == 1:
         return Reading([PLAIN])
     shown = ", ".join(repr(value) for value in dict.fromkeys(values.iloc[:4]))
-    options = "".join(f" data.{name}={value!r}" for name, value in (("decimal", decimal), ("thousands", thousands)) if value)
+    options = "".join(
+        f" data.{name}={value!r}" for name, value in (("decimal", decimal), ("thousands", thousands)) if value
+    )
     given = f" with{options}" if options else ", some with a decimal comma and some with a decimal point"
-    return Reading([], problem=f"holds numbers that do not fit one format{given}: {shown}. Write all in one format.")
+    return Reading(
+        [], problem=f"holds numbers that do not fit one format{given}: {shown}. Write all in one format."
+    )
 
 
 def one_sign(share: Mapping[NumberFormat, float], best: float, bodies: pd.Series) -> bool:
@@ -236,7 +248,9 @@ def distinct(bodies: pd.Series, forms: Sequence[NumberFormat]) -> list[NumberFor
 def two_readings(name: str, column: pd.Series, forms: Sequence[NumberFormat]) -> str:
     values = column.dropna()
     example = next((text for text in values if ONLY_GROUPS.match(body(text))), values.iloc[0])
-    first, second = (float(parse_numbers(pd.Series([example]), form.decimal, form.thousands)[0]) for form in forms[:2])
+    first, second = (
+        float(parse_numbers(pd.Series([example]), form.decimal, form.thousands)[0]) for form in forms[:2]
+    )
     options = " or ".join(f"data.decimal={'comma' if form.decimal == ',' else 'point'}" for form in forms[:2])
     return (
         f"column {name!r} can be read in two ways: {example!r} is {first:.15g} with decimal {forms[0].decimal!r} and "

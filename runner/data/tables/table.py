@@ -91,7 +91,8 @@ class TableDataModule(DataModule):
         max_categories: Annotated[int, Ge(1)] = 50,
         label_strip: str = "",
         decimal: Literal[".", ",", "point", "comma"] | None = None,
-        thousands: Literal[".", ",", " ", "'", "", "point", "comma", "space", "apostrophe", "none"] | None = None,
+        thousands: Literal[".", ",", " ", "'", "", "point", "comma", "space", "apostrophe", "none"]
+        | None = None,
         dates: list[str] | None = None,
         date_parts: list[Literal["year", "month", "day", "weekday", "hour", "minute", "days"]] | None = None,
         day_first: bool | None = None,
@@ -164,7 +165,9 @@ class TableDataModule(DataModule):
         if not whole:
             return tables, problems or self.layout.missing_columns(tables["train"], self.path)
         if "train" in tables:
-            problems += self._group_problems(tables["train"]) or self.layout.problems(tables["train"], self.path)
+            problems += self._group_problems(tables["train"]) or self.layout.problems(
+                tables["train"], self.path
+            )
         if not problems and self.fitted is None:
             problems += self._feature_problems(tables["train"])
         if len(tables) == 2:
@@ -219,16 +222,22 @@ class TableDataModule(DataModule):
         if name is None:
             return []
         if name not in table.columns:
-            return [f"folds.group_column={name}: {self.path} has no such column. {did_you_mean(name, table.columns)}"]
+            return [
+                f"folds.group_column={name}: {self.path} has no such column. {did_you_mean(name, table.columns)}"
+            ]
         if name in self.layout.targets:
-            return [f"folds.group_column={name} is the target: rows of a class would all be in one fold. Name another."]
+            return [
+                f"folds.group_column={name} is the target: rows of a class would all be in one fold. Name another."
+            ]
         return []
 
     def _column(self, name: str) -> list[Any]:
         values = self.table[name]
         if values.isna().any():
             row = int(values.isna().to_numpy().argmax())
-            raise DataError(f"folds.group_column={name}: {self.path}, row {row + 1} has no value there, and so no group.")
+            raise DataError(
+                f"folds.group_column={name}: {self.path}, row {row + 1} has no value there, and so no group."
+            )
         return values.tolist()
 
     def _use(self, fit: TableFit, notes: list[str]) -> None:

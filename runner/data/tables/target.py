@@ -107,7 +107,8 @@ def report_missing_targets(
         rest &= ~lost
         counts = column[lost].value_counts()
         spellings = ", ".join(
-            f"{count} × {text!r}" if text else f"{count} × an empty cell" for text, count in counts.iloc[:5].items()
+            f"{count} × {text!r}" if text else f"{count} × an empty cell"
+            for text, count in counts.iloc[:5].items()
         )
         rows = [f"row {index + 1}" for index in table.index[lost][:3]]
         reason = f"no value of the target {name!r} ({spellings}{', …' if len(counts) > 5 else ''})"
@@ -130,7 +131,9 @@ def column_problems(column: pd.Series, categorical: Sequence[str], problem: Prob
         return [f"target column {name!r} is empty in every row."]
     if values.nunique() == 1 or (problem == "classification" and len(class_names_of(values)) == 1):
         return [f"target column {name!r} is {values.iloc[0]!r} in every row: there is nothing to learn."]
-    are_numbers = problem == "regression" or (name not in categorical and values.nunique() > MAX_NUMBER_CLASSES)
+    are_numbers = problem == "regression" or (
+        name not in categorical and values.nunique() > MAX_NUMBER_CLASSES
+    )
     if are_numbers and (lost := lost_digits(values)):
         return ["target " + lost]
     if problem == "regression":
@@ -178,7 +181,9 @@ def label_notes(column: pd.Series) -> list[str]:
 
 def unknown_labels(column: pd.Series, class_names: Sequence[str], path: str) -> list[str]:
     """Problems with labels that training does not know."""
-    unknown = sorted(label for label in column.dropna().unique() if find_label(label, class_names) is None)[:5]
+    unknown = sorted(label for label in column.dropna().unique() if find_label(label, class_names) is None)[
+        :5
+    ]
     return [
         f"{path} holds the label {label!r}, which training does not know. {did_you_mean(label, class_names)} "
         + (

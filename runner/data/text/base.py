@@ -136,16 +136,23 @@ class TextDataModule(DataModule):
         if self.tokenizer is None:
             self.tokenizer = self.fit(found.texts[int(i)] for i in parts["train"])
         source = TokenSource(self.encode_counted(found.texts), targets)
-        self.splits = {name: SequenceSplit(source, part, self.seed, pad_tokens) for name, part in parts.items()}
+        self.splits = {
+            name: SequenceSplit(source, part, self.seed, pad_tokens) for name, part in parts.items()
+        }
         self.facts = self.make_facts(source)
 
     def drop_copies(self, texts: Texts) -> None:
         """Leaves out repeated texts; where the files name the splits, only training texts that repeat another one."""
-        total, held_out = len(texts.texts), [part in ("val", "test") for part in texts.parts] or [False] * len(texts.texts)
+        total, held_out = (
+            len(texts.texts),
+            [part in ("val", "test") for part in texts.parts] or [False] * len(texts.texts),
+        )
         order = sorted(range(total), key=lambda index: not held_out[index])  # the held-out copy stays
         copies = first_copies([texts.texts[index] for index in order], self.lowercase).tolist()
         kept = [index for place, index in enumerate(order) if held_out[index] or copies[place] == place]
-        self.dropped.add(self.unit, total - len(kept), "identical to another one (data.duplicates=drop)", total, self.title)
+        self.dropped.add(
+            self.unit, total - len(kept), "identical to another one (data.duplicates=drop)", total, self.title
+        )
         texts.keep(sorted(kept))
 
     def report_copies(self, copies: Tensor, parts: dict[str, Tensor], is_official: bool) -> None:
@@ -158,15 +165,23 @@ class TextDataModule(DataModule):
         if not any(shared.values()):
             log.warning("%s; identical ones are in the same split.", message)
             return
-        counts = " and ".join(f"{count} of {len(parts[name])} in {name}" for name, count in shared.items() if count)
-        advice = "data.duplicates=drop leaves out the training copies" if is_official else "data.duplicates=together prevents it"
+        counts = " and ".join(
+            f"{count} of {len(parts[name])} in {name}" for name, count in shared.items() if count
+        )
+        advice = (
+            "data.duplicates=drop leaves out the training copies"
+            if is_official
+            else "data.duplicates=together prevents it"
+        )
         log.warning("%s; %s also occur in an earlier split (%s).", message, counts, advice)
 
     def check_counts(self, targets: Tensor, names: Sequence[str], copies: Tensor) -> None:
         different = copies.unique() if self.duplicates == "together" else torch.arange(len(targets))
         counts = torch.bincount(targets[different], minlength=len(names)).tolist()
         if len(names) == 1:
-            raise DataError(f"{self.title}: every label is {names[0]!r}, so there is nothing to learn. Is data.label the column of classes?")
+            raise DataError(
+                f"{self.title}: every label is {names[0]!r}, so there is nothing to learn. Is data.label the column of classes?"
+            )
         rare = [f"{name} ({count})" for name, count in zip(names, counts, strict=True) if count < FEWEST]
         if rare:
             once = "Identical texts count once; data.duplicates=keep counts all of them. "
@@ -187,8 +202,12 @@ class TextDataModule(DataModule):
         given = np.array(parts)
         found = {name: torch.from_numpy(np.flatnonzero(given == name)) for name in SPLITS if name in parts}
         if "val" not in found:
-            rest, val, _ = cut_together(units, found["train"], self.val_fraction, 0.0, self.split_seed, targets)
-            found |= dict(zip(("train", "val"), self.cut_folds(rest, val, targets, texts, units), strict=True))
+            rest, val, _ = cut_together(
+                units, found["train"], self.val_fraction, 0.0, self.split_seed, targets
+            )
+            found |= dict(
+                zip(("train", "val"), self.cut_folds(rest, val, targets, texts, units), strict=True)
+            )
         return found
 
     def cut_folds(
@@ -196,8 +215,15 @@ class TextDataModule(DataModule):
     ) -> tuple[Tensor, Tensor]:
         """As ``fold``; identical texts are in one fold unless the user names other groups."""
         name = texts.names.__getitem__ if texts.names else None
-        if self.folds is None or self.folds.group_column or self.folds.group_pattern or len(units.unique()) == len(units):
-            return self.fold(train, val, targets, name, (lambda _: self.groups_of(texts)) if texts.groups else None)
+        if (
+            self.folds is None
+            or self.folds.group_column
+            or self.folds.group_pattern
+            or len(units.unique()) == len(units)
+        ):
+            return self.fold(
+                train, val, targets, name, (lambda _: self.groups_of(texts)) if texts.groups else None
+            )
         folds, self.folds = self.folds, replace(self.folds, group_column="identical texts")
         try:
             return self.fold(train, val, targets, name, lambda _: units.tolist())
@@ -211,7 +237,9 @@ class TextDataModule(DataModule):
         """
         lacking = sum(not group.strip() for group in texts.groups)
         if lacking:
-            raise DataError(f"folds.group_column={self.folds.group_column}: {lacking} texts have no value there, and so no group.")
+            raise DataError(
+                f"folds.group_column={self.folds.group_column}: {lacking} texts have no value there, and so no group."
+            )
         return texts.groups
 
     def fit(self, texts: Iterator[str]) -> TextTokenizer:
@@ -266,7 +294,9 @@ class TextDataModule(DataModule):
             yield from text_lines(path)
             return
         columns = [getattr(self, "text", "text")]
-        for row, (text,) in text_columns(path, columns, getattr(self, "separator", None), getattr(self, "quoted", None)):
+        for row, (text,) in text_columns(
+            path, columns, getattr(self, "separator", None), getattr(self, "quoted", None)
+        ):
             yield f"row {row}", text
 
     def batch_inputs(self, inputs: Sequence[Tensor]) -> Tensor:

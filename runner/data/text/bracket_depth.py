@@ -43,7 +43,16 @@ class BracketDepthDataModule(LabelledStepsDataModule):
         drop_last: bool = False,
     ):
         super().__init__(
-            None, 1, val_fraction, test_fraction, split_seed, batch_size, eval_batch_size, num_workers, seed, drop_last
+            None,
+            1,
+            val_fraction,
+            test_fraction,
+            split_seed,
+            batch_size,
+            eval_batch_size,
+            num_workers,
+            seed,
+            drop_last,
         )
         self.num_samples, self.min_length, self.longest = num_samples, min_length, longest
         self.max_depth, self.data_seed = max_depth, data_seed

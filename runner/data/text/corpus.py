@@ -23,7 +23,15 @@ from runner.data.text.table import encoding_of, read_text
 from runner.data.text.tokenizer import TextTokenizer
 from runner.errors import DataError
 
-__all__ = ["Corpus", "part_bounds", "pieces", "tokenizer_of", "utf8_file", "write_char_counts", "write_tokens"]
+__all__ = [
+    "Corpus",
+    "part_bounds",
+    "pieces",
+    "tokenizer_of",
+    "utf8_file",
+    "write_char_counts",
+    "write_tokens",
+]
 
 PIECE_BYTES = 1 << 16
 SEARCH_BYTES = 1 << 16
@@ -91,7 +99,9 @@ def pieces(path: Path, begin: int, end: int) -> Iterator[str]:
                 text = tail + decoder.decode(data, final=begin == end)
             except UnicodeDecodeError as error:
                 place = begin - len(data) + error.start
-                raise DataError(f"{path} is not UTF-8: {error.reason} near byte {place}. Convert it first.") from error
+                raise DataError(
+                    f"{path} is not UTF-8: {error.reason} near byte {place}. Convert it first."
+                ) from error
             text = text.replace("\r\n", "\n")
             cut = text.rfind("\n") + 1 or (len(text) if len(text) > LONGEST_LINE else 0)
             if begin == end:
@@ -192,7 +202,9 @@ def locked_folder(folder: Path, name: str):
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise DataError(f"{folder} cannot be made: {error.strerror}. Name another with data.data_dir.") from error
+        raise DataError(
+            f"{folder} cannot be made: {error.strerror}. Name another with data.data_dir."
+        ) from error
     return locked(folder / name)
 
 

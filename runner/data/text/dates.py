@@ -46,14 +46,18 @@ class DatesDataModule(PairsDataModule):
         seed: Annotated[int, Ge(0)] = 0,
         drop_last: bool = False,
     ):
-        super().__init__("char", None, 1, False, 40, batch_size, eval_batch_size, num_workers, seed, drop_last)
+        super().__init__(
+            "char", None, 1, False, 40, batch_size, eval_batch_size, num_workers, seed, drop_last
+        )
         self.counts = {"train": num_train, "val": num_val, "test": num_test}
         self.data_seed = data_seed
 
     def read(self) -> Pairs:
         rng = random.Random(self.data_seed)
         hint = "Lower data.num_train."
-        drawn = iter(draw_distinct(lambda _: pair(rng), sum(self.counts.values()), itemgetter(0), self.title, hint))
+        drawn = iter(
+            draw_distinct(lambda _: pair(rng), sum(self.counts.values()), itemgetter(0), self.title, hint)
+        )
         return {split: list(islice(drawn, count)) for split, count in self.counts.items() if count}
 
     def source_name(self) -> str:
@@ -65,6 +69,11 @@ def pair(rng: random.Random) -> tuple[str, str]:
     day = datetime.date(1900, 1, 1) + datetime.timedelta(days=rng.randrange(73_049))
     month = MONTHS[day.month - 1]
     text = rng.choice(FORMATS).format(
-        day=day.day, month=month, short=month[:3], number=day.month, year=day.year, weekday=DAYS[day.weekday()]
+        day=day.day,
+        month=month,
+        short=month[:3],
+        number=day.month,
+        year=day.year,
+        weekday=DAYS[day.weekday()],
     )
     return text, day.isoformat()

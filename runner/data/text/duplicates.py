@@ -42,7 +42,9 @@ def cut_together(
     """
     different, group = np.unique(copies[pool].numpy(), return_inverse=True)
     classes = None if labels is None else labels[torch.from_numpy(different)]
-    parts = split_indices(len(different), val_fraction, test_fraction, seed, classes, at_least_one=labels is not None)
+    parts = split_indices(
+        len(different), val_fraction, test_fraction, seed, classes, at_least_one=labels is not None
+    )
     return tuple(pool[torch.from_numpy(np.isin(group, part.numpy()))] for part in parts)
 
 

@@ -99,8 +99,14 @@ class LabelledStepsDataModule(DataModule):
         self.words = found.tokens
         different = len(copies.unique()) if self.duplicates == "together" else len(copies)
         if different < FEWEST:
-            hint = " Identical ones count once; data.duplicates=keep counts all of them." if different < len(copies) else ""
-            raise DataError(f"{self.source_name()} holds {different} sequences; {FEWEST} or more are needed.{hint}")
+            hint = (
+                " Identical ones count once; data.duplicates=keep counts all of them."
+                if different < len(copies)
+                else ""
+            )
+            raise DataError(
+                f"{self.source_name()} holds {different} sequences; {FEWEST} or more are needed.{hint}"
+            )
         spellings = (label for labels in found.labels for label in labels)
         self.class_names, numbers = number_labels(spellings, self.class_names, self.source_name(), natural)
         parts = self.cut(copies)
@@ -109,8 +115,12 @@ class LabelledStepsDataModule(DataModule):
             train = (found.tokens[int(index)] for index in parts["train"])
             self.tokenizer = TextTokenizer.of_words(train, self.vocab_size, self.min_count)
         ids = [self.tokenizer.encode_words(words) for words in found.tokens]
-        source = TokenSource(ids, [[numbers[label] for label in labels] for labels in found.labels], "sequence")
-        self.splits = {name: SequenceSplit(source, part, self.seed, pad_tokens) for name, part in parts.items()}
+        source = TokenSource(
+            ids, [[numbers[label] for label in labels] for labels in found.labels], "sequence"
+        )
+        self.splits = {
+            name: SequenceSplit(source, part, self.seed, pad_tokens) for name, part in parts.items()
+        }
         self.facts = self.make_facts(source, found)
 
     def cut(self, copies: Tensor) -> dict[str, Tensor]:
@@ -123,7 +133,9 @@ class LabelledStepsDataModule(DataModule):
         if folds and not folds.group_column and not folds.group_pattern and len(units.unique()) < len(units):
             self.folds = replace(folds, group_column="identical sequences")
         try:
-            train, val = self.fold(train, val, column=(lambda _: units.tolist()) if self.folds is not folds else None)
+            train, val = self.fold(
+                train, val, column=(lambda _: units.tolist()) if self.folds is not folds else None
+            )
         finally:
             self.folds = folds
         return {"train": train, "val": val, "test": test}
@@ -132,15 +144,27 @@ class LabelledStepsDataModule(DataModule):
         repeats = int((copies != torch.arange(len(copies))).sum())
         shared = sum(num_shared(copies, parts).values())
         if repeats:
-            end = f"{shared} held-out ones also occur in an earlier split" if shared else "identical ones are in the same split"
-            log.warning("%s: %d of %d sentences are identical to an earlier one; %s.", self.title, repeats, len(copies), end)
+            end = (
+                f"{shared} held-out ones also occur in an earlier split"
+                if shared
+                else "identical ones are in the same split"
+            )
+            log.warning(
+                "%s: %d of %d sentences are identical to an earlier one; %s.",
+                self.title,
+                repeats,
+                len(copies),
+                end,
+            )
 
     def make_facts(self, source: TokenSource, found: Labelled) -> Facts:
         train = self.splits["train"]
         counts = np.zeros(len(self.class_names), dtype=np.int64)
         for index in train.indices.tolist():
             counts += np.bincount(source[index][1].numpy(), minlength=len(counts))
-        text = "\0".join(" ".join([*words, *labels]) for words, labels in zip(found.tokens, found.labels, strict=True))
+        text = "\0".join(
+            " ".join([*words, *labels]) for words, labels in zip(found.tokens, found.labels, strict=True)
+        )
         return Facts(
             task="labelling",
             input_shape=(int(train.lengths.max()),),

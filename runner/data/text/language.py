@@ -79,7 +79,11 @@ class LanguageDataModule(DataModule):
         if self.path is None:
             return data_folder(self.data_dir) / self.download_from[1]
         path = Path(self.path)
-        inside = [file for file in sorted(path.glob("*")) if file.suffix in (".txt", ".abc")] if path.is_dir() else []
+        inside = (
+            [file for file in sorted(path.glob("*")) if file.suffix in (".txt", ".abc")]
+            if path.is_dir()
+            else []
+        )
         return inside[0] if len(inside) == 1 else path
 
     @property
@@ -136,7 +140,9 @@ class LanguageDataModule(DataModule):
             DataError: the training or validation part gives no batch.
         """
         streams = self.batch_size if part == "train" else self.eval_batch_size
-        is_whole = not (part == "train" and self.drop_last) or (split.num_tokens - 1) // streams >= self.window
+        is_whole = (
+            not (part == "train" and self.drop_last) or (split.num_tokens - 1) // streams >= self.window
+        )
         if split.num_tokens > max(streams, self.window) and is_whole:
             return True
         reason = f"too few for {streams} streams of windows of {self.window}"

@@ -30,7 +30,9 @@ Pairs = dict[str, list[tuple[str, str]]]
 class PairSource:
     """Encoded pairs, with the targets as they are written."""
 
-    def __init__(self, sources: Sequence[list[int]], targets: Sequence[list[int]], texts: Sequence[tuple[str, str]]):
+    def __init__(
+        self, sources: Sequence[list[int]], targets: Sequence[list[int]], texts: Sequence[tuple[str, str]]
+    ):
         nothing = torch.zeros(len(sources), dtype=torch.long)
         self.sources, self.targets = TokenSource(sources, nothing), TokenSource(targets, nothing)
         self.texts = texts

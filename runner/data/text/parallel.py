@@ -107,15 +107,21 @@ class ParallelTextDataModule(PairsDataModule):
         if len(names) > 1:
             found = ", ".join(file.name for name in names for file in files[name])
             if split == "test":
-                raise DataError(f"data.path={self.path} holds {found}: which is to be tested on? Say so with data.test=NAME.")
-            raise DataError(f"data.path={self.path} holds {found}, which stand for the same split ({split}). Keep one.")
+                raise DataError(
+                    f"data.path={self.path} holds {found}: which is to be tested on? Say so with data.test=NAME."
+                )
+            raise DataError(
+                f"data.path={self.path} holds {found}, which stand for the same split ({split}). Keep one."
+            )
         return files[names[0]][0] if names else None
 
     def split_of(self, name: str) -> str | None:
         split = split_of_folder(name)
         if split in ("train", "val"):
             return split
-        is_test = fnmatch(name, self.test) if self.test else split == "test" or name.lower().startswith("test")
+        is_test = (
+            fnmatch(name, self.test) if self.test else split == "test" or name.lower().startswith("test")
+        )
         return "test" if is_test else None
 
     def read(self) -> Pairs:
@@ -123,7 +129,9 @@ class ParallelTextDataModule(PairsDataModule):
         for split, files in self.files().items():
             sources, targets = (read_text(file).rstrip("\n").split("\n") for file in files)
             if len(sources) != len(targets):
-                raise DataError(f"{files[0]} has {len(sources)} lines, {files[1]} {len(targets)}; they must be parallel.")
+                raise DataError(
+                    f"{files[0]} has {len(sources)} lines, {files[1]} {len(targets)}; they must be parallel."
+                )
             numbered = list(enumerate(zip(sources, targets, strict=True), start=1))
             pairs[split] = [(s, t) for _, (s, t) in numbered if s.strip() and t.strip()]
             empty = [f"line {number}" for number, (s, t) in numbered if not (s.strip() and t.strip())]

@@ -24,7 +24,9 @@ class PythonTopicsDataModule(LanguageDataModule):
     def check(self) -> list[str]:
         problems = size_problems(self.tokens, self.vocab_size)
         if self.path is not None:
-            problems.append("data.path would have no effect: this text comes with Python. data=text_file takes yours.")
+            problems.append(
+                "data.path would have no effect: this text comes with Python. data=text_file takes yours."
+            )
         return problems
 
     def prepare_data(self) -> None:
@@ -34,5 +36,7 @@ class PythonTopicsDataModule(LanguageDataModule):
         with locked(self.file):
             if not self.file.is_file():
                 new = self.file.with_suffix(".new")
-                new.write_text("\n\n".join(topics[name].strip() for name in sorted(topics)) + "\n", encoding="utf-8")
+                new.write_text(
+                    "\n\n".join(topics[name].strip() for name in sorted(topics)) + "\n", encoding="utf-8"
+                )
                 new.replace(self.file)

@@ -27,7 +27,9 @@ def uniform(seed: int, epoch: int, positions: np.ndarray, num_draws: int) -> np.
     """
     start = np.uint64(seed_of(seed, "pairs", epoch))
     with np.errstate(over="ignore"):
-        counter = positions.astype(np.uint64)[:, None] * np.uint64(num_draws) + np.arange(num_draws, dtype=np.uint64)
+        counter = positions.astype(np.uint64)[:, None] * np.uint64(num_draws) + np.arange(
+            num_draws, dtype=np.uint64
+        )
         state = start + (counter + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
         state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
         state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
@@ -52,7 +54,14 @@ class NeighbourSplit(TokenFileDataset):
     """
 
     def __init__(
-        self, file: Path, counts: np.ndarray, window: int, num_negatives: int, frequent: float, seed: int, fixed: bool
+        self,
+        file: Path,
+        counts: np.ndarray,
+        window: int,
+        num_negatives: int,
+        frequent: float,
+        seed: int,
+        fixed: bool,
     ):
         super().__init__(file)
         self.window, self.num_negatives, self.seed, self.fixed = window, num_negatives, seed, fixed

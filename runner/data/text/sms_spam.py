@@ -55,5 +55,7 @@ class SmsSpamDataModule(TextDataModule):
                     f"{self.file}, line {number} begins with {label[:20]!r}; expected ham or spam, a tab, and the message."
                 )
         if not found.texts:
-            raise DataError(f"{self.file} holds no messages: expected ham or spam, a tab, and the message in each line.")
+            raise DataError(
+                f"{self.file} holds no messages: expected ham or spam, a tab, and the message in each line."
+            )
         return found

@@ -33,11 +33,15 @@ class TokenSource:
 
     def __init__(self, sequences: Sequence[Sequence[int]], targets: Any, label: str = "text"):
         self.ends = np.cumsum([0, *map(len, sequences)])
-        self.ids = np.fromiter((token for ids in sequences for token in ids), dtype=np.int32, count=self.ends[-1])
+        self.ids = np.fromiter(
+            (token for ids in sequences for token in ids), dtype=np.int32, count=self.ends[-1]
+        )
         self.per_step = len(targets) > 0 and not isinstance(targets, Tensor)
         self.targets = targets
         if self.per_step:
-            self.targets = np.fromiter((t for steps in targets for t in steps), dtype=np.int64, count=self.ends[-1])
+            self.targets = np.fromiter(
+                (t for steps in targets for t in steps), dtype=np.int64, count=self.ends[-1]
+            )
         self.label = label
 
     def __len__(self) -> int:

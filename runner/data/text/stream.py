@@ -112,4 +112,6 @@ class StreamSplit(TokenFileDataset):
         """Characters of the original text that the targets stand for."""
         if self.chars is None:
             return int(self.num_chars[targets.numpy()].sum())
-        return sum(int(self.chars.tokens[begin + 1 : end + 1].sum(dtype=np.int64)) for begin, end, _ in places)
+        return sum(
+            int(self.chars.tokens[begin + 1 : end + 1].sum(dtype=np.int64)) for begin, end, _ in places
+        )

@@ -94,7 +94,9 @@ def read_text(path: Path) -> str:
             data = file.read()
         return data.decode(encoding_of(data[:HEAD_BYTES], path)).replace("\r\n", "\n")
     except UnicodeDecodeError as error:
-        raise DataError(f"{path} is not UTF-8: {error.reason} at byte {error.start}. Convert it first.") from error
+        raise DataError(
+            f"{path} is not UTF-8: {error.reason} at byte {error.start}. Convert it first."
+        ) from error
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}.") from error
 
@@ -143,7 +145,9 @@ def rows_of(path: Path, separator: str | None, quoted: bool | None):
         )
 
 
-def text_columns(path: str | Path, columns: list[str | None], separator: str | None, quoted: bool | None = None):
+def text_columns(
+    path: str | Path, columns: list[str | None], separator: str | None, quoted: bool | None = None
+):
     """``(row number, cells of these columns)`` of a table with a header line; None for a column of None.
 
     Raises:
@@ -175,7 +179,12 @@ def text_columns(path: str | Path, columns: list[str | None], separator: str | N
 
 
 def read_csv(
-    path: str | Path, text: str, label: str, separator: str | None, quoted: bool | None, group: str | None = None
+    path: str | Path,
+    text: str,
+    label: str,
+    separator: str | None,
+    quoted: bool | None,
+    group: str | None = None,
 ) -> Texts:
     """Two columns of a table, and a third one of groups."""
     texts = Texts()
@@ -197,5 +206,7 @@ def read_folder(root: str | Path, dropped: DroppedSamples) -> Texts:
     for file in scan_class_folders(root, "texts", lambda path: path.suffix.lower() == ".txt", dropped):
         texts.add(read_text(root / file.path), file.label, file.split, str(file.path))
     if not texts.texts:
-        raise DataError(f"{root} holds no ROOT/CLASS/FILE.txt with text, nor the same below train, val and test.")
+        raise DataError(
+            f"{root} holds no ROOT/CLASS/FILE.txt with text, nor the same below train, val and test."
+        )
     return texts

@@ -58,7 +58,10 @@ class TaggedWordsDataModule(LabelledStepsDataModule):
 
     def check(self) -> list[str]:
         if not self.path:
-            return [*super().check(), "data.path is not set: name the file of words and labels with data.path=FILE."]
+            return [
+                *super().check(),
+                "data.path is not set: name the file of words and labels with data.path=FILE.",
+            ]
         if not Path(self.path).is_file():
             return [*super().check(), f"data.path={self.path}: no such file."]
         return super().check()
@@ -79,7 +82,9 @@ class TaggedWordsDataModule(LabelledStepsDataModule):
                 boundaries += bool(cells)
                 finish()
             elif len(cells) == 1:
-                raise DataError(f"{self.path}, line {number} holds {cells[0]!r} alone; expected a word and its label.")
+                raise DataError(
+                    f"{self.path}, line {number} holds {cells[0]!r} alone; expected a word and its label."
+                )
             else:
                 sentence.append(cells)
         finish()

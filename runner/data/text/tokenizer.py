@@ -68,11 +68,17 @@ class TextTokenizer:
         lower = normalizers.Lowercase() if lowercase else None
         if kind == "bpe":
             return cls(fit_bpe(texts, max_size, min_count, lower))
-        cut = pre_tokenizers.Split(Regex(r"[\s\S]"), "isolated") if kind == "char" else pre_tokenizers.Whitespace()
+        cut = (
+            pre_tokenizers.Split(Regex(r"[\s\S]"), "isolated")
+            if kind == "char"
+            else pre_tokenizers.Whitespace()
+        )
         return cls(from_counts(count(texts, cut, lower), kind, max_size, min_count, cut, lower))
 
     @classmethod
-    def of_words(cls, sequences: Iterable[Sequence[str]], max_size: int | None, min_count: int) -> TextTokenizer:
+    def of_words(
+        cls, sequences: Iterable[Sequence[str]], max_size: int | None, min_count: int
+    ) -> TextTokenizer:
         """Builds a vocabulary from text that is already tokenized."""
         counts = Counter(word for words in sequences for word in words)
         size = max_size or DEFAULT_SIZE["word"]
@@ -100,7 +106,11 @@ class TextTokenizer:
         cut, lower = self._tokenizer.pre_tokenizer, self._tokenizer.normalizer
         if not isinstance(cut, pre_tokenizers.Split) or lower is not None:
             return None
-        codes = {ord(token): number for token, number in self._tokenizer.get_vocab().items() if token not in SPECIAL}
+        codes = {
+            ord(token): number
+            for token, number in self._tokenizer.get_vocab().items()
+            if token not in SPECIAL
+        }
         table = np.full(max(codes) + 2, UNKNOWN, dtype=np.uint32)
         table[list(codes)] = list(codes.values())
         return table
@@ -122,12 +132,16 @@ class TextTokenizer:
     @property
     def skips_blanks(self) -> bool:
         """Whether white space is in no token, as with words: then a token's characters depend on the text around it."""
-        return isinstance(self._tokenizer.pre_tokenizer, pre_tokenizers.Whitespace | pre_tokenizers.WhitespaceSplit)
+        return isinstance(
+            self._tokenizer.pre_tokenizer, pre_tokenizers.Whitespace | pre_tokenizers.WhitespaceSplit
+        )
 
     def encode_spans(self, text: str) -> tuple[np.ndarray, np.ndarray]:
         """Ids of a text, and the character each token begins at, both ``(T,)``."""
         encoding = self._tokenizer.encode(text)
-        starts = np.fromiter((start for start, _ in encoding.offsets), dtype=np.int64, count=len(encoding.ids))
+        starts = np.fromiter(
+            (start for start, _ in encoding.offsets), dtype=np.int64, count=len(encoding.ids)
+        )
         return np.asarray(encoding.ids, dtype=np.uint32), starts
 
     def num_chars(self) -> list[int]:
@@ -160,7 +174,9 @@ def count(texts: Iterable[str], cut: Any, lower: normalizers.Normalizer | None) 
 
 
 def from_counts(counts: Counter, kind: str, max_size: int, min_count: int, cut: Any, lower: Any) -> Tokenizer:
-    kept = sorted((token for token, number in counts.items() if number >= min_count), key=lambda t: (-counts[t], t))
+    kept = sorted(
+        (token for token, number in counts.items() if number >= min_count), key=lambda t: (-counts[t], t)
+    )
     kept = [token for token in kept if token not in SPECIAL][: max_size - len(SPECIAL)]
     if not kept:
         raise DataError(
@@ -200,4 +216,6 @@ def size_problems(kind: Kind, vocab_size: int | None) -> list[str]:
     if vocab_size is None or vocab_size >= SMALLEST[kind]:
         return []
     what = f" and {NUM_BYTES} bytes" if kind == "bpe" else ""
-    return [f"data.vocab_size={vocab_size} is too small: {len(SPECIAL)} special tokens{what} are in it. Give more."]
+    return [
+        f"data.vocab_size={vocab_size} is too small: {len(SPECIAL)} special tokens{what} are in it. Give more."
+    ]

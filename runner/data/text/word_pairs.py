@@ -93,7 +93,9 @@ class WordPairsDataModule(DataModule):
         if self.tokenizer is None:
             options = {"max_size": self.vocab_size, "min_count": self.min_count, "lowercase": True}
             self.tokenizer = tokenizer_of(corpus, folder, kind="word", **options)
-        files = {part: write_tokens(corpus, part, self.tokenizer, folder) for part in ("train", "val", "test")}
+        files = {
+            part: write_tokens(corpus, part, self.tokenizer, folder) for part in ("train", "val", "test")
+        }
         train = np.memmap(files["train"], dtype=files["train"].suffix[1:], mode="r")
         counts = count_tokens(train, len(self.tokenizer))
         self.dropped.add(
@@ -103,7 +105,9 @@ class WordPairsDataModule(DataModule):
         for part, file in files.items():
             num_tokens = file.stat().st_size // np.dtype(file.suffix[1:]).itemsize
             if num_tokens < 2 and part != "test":
-                raise DataError(f"{self.file}: the {part} part has {num_tokens} words; two or more are needed. Give more text.")
+                raise DataError(
+                    f"{self.file}: the {part} part has {num_tokens} words; two or more are needed. Give more text."
+                )
             if num_tokens > 1:
                 options = (self.window, self.num_negatives, self.frequent, self.seed, part != "train")
                 self.splits[part] = NeighbourSplit(file, counts, *options)

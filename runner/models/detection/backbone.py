@@ -37,7 +37,9 @@ def load_classifier(name: str, pretrained: bool, weights: str | None, **options)
         WeightsError: the weights cannot be loaded or do not fit.
     """
     if pretrained and weights:
-        raise UserError("pretrained_backbone=true and backbone_weights=FILE exclude each other; set only one of them.")
+        raise UserError(
+            "pretrained_backbone=true and backbone_weights=FILE exclude each other; set only one of them."
+        )
     classifier = torchvision.models.get_model(name, weights=None, **options)
     if pretrained:
         load_torchvision_weights(classifier, name)
@@ -59,7 +61,9 @@ def stages_of(classifier: nn.Module) -> tuple[nn.Module, list[str]]:
     return body, ["0", *strided, str(len(body) - 1)]
 
 
-def freeze_first_stages(body: nn.Module, stages: list[str], num_trained: int | None, has_weights: bool) -> None:
+def freeze_first_stages(
+    body: nn.Module, stages: list[str], num_trained: int | None, has_weights: bool
+) -> None:
     """Freezes all but the last ``num_trained`` stages; by default none if the backbone has no weights.
 
     Raises:
@@ -108,7 +112,9 @@ def feature_pyramid(
     """
     body, stages = stages_of(load_classifier(name, pretrained, weights))
     if not levels or sorted(set(levels)) != levels or levels[-1] >= len(stages):
-        raise UserError(f"levels={levels}: expected increasing numbers from 0 to {len(stages) - 1}, stages of {name}.")
+        raise UserError(
+            f"levels={levels}: expected increasing numbers from 0 to {len(stages) - 1}, stages of {name}."
+        )
     freeze_first_stages(body, stages, num_trained, has_weights)
     if still_norm or (still_norm is None and has_weights):
         keep_norms_still(body)

@@ -68,7 +68,9 @@ def fcos(
         WeightsError: weights cannot be loaded or do not fit.
     """
     if channels % NUM_GROUPS:
-        raise UserError(f"channels={channels}: expected a multiple of {NUM_GROUPS}, for the head's group norms.")
+        raise UserError(
+            f"channels={channels}: expected a multiple of {NUM_GROUPS}, for the head's group norms."
+        )
     pyramid = feature_pyramid(
         backbone, list(levels), channels, LastLevelP6P7(channels, channels), pretrained_backbone, backbone_weights,
         pretrained or pretrained_backbone or bool(backbone_weights), still_norm, trainable_backbone_layers,

@@ -82,7 +82,9 @@ def retinanet(
     sizes = [[int(size * step) for step in OCTAVE] for size in anchor_sizes]
     anchors = make_anchors(sizes, aspect_ratios, len(levels) + 2)
     if group_norm and channels % NUM_GROUPS:
-        raise UserError(f"channels={channels}: expected a multiple of {NUM_GROUPS}, for the head's group norms.")
+        raise UserError(
+            f"channels={channels}: expected a multiple of {NUM_GROUPS}, for the head's group norms."
+        )
     norm = partial(nn.GroupNorm, NUM_GROUPS) if group_norm else None
     head = RetinaNetHead(channels, anchors.num_anchors_per_location()[0], num_classes, norm)
     model = AnchorDetector(

@@ -15,7 +15,9 @@ __all__ = ["run_without_packing"]
 OPS = {"LSTM": torch.lstm, "GRU": torch.gru, "RNN_TANH": torch.rnn_tanh, "RNN_RELU": torch.rnn_relu}
 
 
-def run_without_packing(rnn: nn.RNNBase, steps: Tensor, lengths: Tensor, state: Any = None) -> tuple[Tensor, Any]:
+def run_without_packing(
+    rnn: nn.RNNBase, steps: Tensor, lengths: Tensor, state: Any = None
+) -> tuple[Tensor, Any]:
     """Computes the result of ``rnn`` for a packed sequence with exportable operations.
 
     The reverse direction reads each sequence flipped within its own length, so it never reads the padding.
@@ -43,7 +45,9 @@ def run_without_packing(rnn: nn.RNNBase, steps: Tensor, lengths: Tensor, state: 
             index = layer * num_directions + direction
             inputs = reordered(steps, flip) if direction else steps
             outputs = one_direction(rnn, inputs, index, state)
-            hidden.append(outputs.gather(1, (lengths - 1)[:, None, None].expand(-1, 1, outputs.shape[2])).squeeze(1))
+            hidden.append(
+                outputs.gather(1, (lengths - 1)[:, None, None].expand(-1, 1, outputs.shape[2])).squeeze(1)
+            )
             directions.append(reordered(outputs, flip) if direction else outputs)
         steps = torch.cat(directions, -1).masked_fill(~mask, 0.0)
     last = torch.stack(hidden)

@@ -41,7 +41,12 @@ class RecurrentLayers(nn.Module):
         super().__init__()
         between = dropout if num_layers > 1 else 0.0
         self.rnn = unit(
-            in_features, hidden_size, num_layers, batch_first=True, bidirectional=bidirectional, dropout=between
+            in_features,
+            hidden_size,
+            num_layers,
+            batch_first=True,
+            bidirectional=bidirectional,
+            dropout=between,
         )
         self.out_features = hidden_size * (2 if bidirectional else 1)
         for name, parameter in self.rnn.named_parameters():

@@ -78,7 +78,10 @@ class RecurrentNetwork(nn.Module):
 
     @staticmethod
     def check(
-        embed_dim: int | None = None, hidden_size: int = 128, bidirectional: bool = False, tie_weights: bool = False
+        embed_dim: int | None = None,
+        hidden_size: int = 128,
+        bidirectional: bool = False,
+        tie_weights: bool = False,
     ) -> None:
         """Checks the arguments that do not depend on the data.
 
@@ -135,9 +138,13 @@ def reject_idle(embed_dim, pooling, tie_weights, tokens: bool, per_step: bool, p
         UserError: an option would have no effect.
     """
     if embed_dim and not tokens:
-        raise UserError(f"model.embed_dim={embed_dim} would have no effect: the steps are numbers, not tokens.")
+        raise UserError(
+            f"model.embed_dim={embed_dim} would have no effect: the steps are numbers, not tokens."
+        )
     if pooling and per_step:
-        raise UserError(f"model.pooling={pooling} would have no effect: the model returns an output for each step. Remove it.")
+        raise UserError(
+            f"model.pooling={pooling} would have no effect: the model returns an output for each step. Remove it."
+        )
     if tie_weights and not (tokens and per_step and predicts_tokens):
         raise UserError("model.tie_weights=true is for language models only. Remove it.")
 

@@ -28,7 +28,9 @@ def check_encoder(name: str) -> None:
     Raises:
         UserError: the encoder does not exist; the message lists the nearest names.
     """
-    if name in encoders or (name.startswith(TIMM) and timm.is_model(name.removeprefix(TIMM).partition(".")[0])):
+    if name in encoders or (
+        name.startswith(TIMM) and timm.is_model(name.removeprefix(TIMM).partition(".")[0])
+    ):
         return
     known = [*encoders, *(f"{TIMM}{model}" for model in timm.list_models())]
     near = get_close_matches(name, known, n=3, cutoff=0.5)
@@ -55,7 +57,9 @@ def published_weights(name: str, pretrained: bool) -> str | None:
     else:
         known = list(encoders[name]["pretrained_settings"])
     if not known:
-        raise WeightsError(f"No published weights for the encoder {name!r}. Use pretrained=false, or choose another.")
+        raise WeightsError(
+            f"No published weights for the encoder {name!r}. Use pretrained=false, or choose another."
+        )
     return "imagenet" if "imagenet" in known else known[0]
 
 

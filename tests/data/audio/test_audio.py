@@ -55,7 +55,9 @@ def test_other_rates_and_channels(tmp_path):
 def test_frames_of_every_length():
     short, long = torch.ones(4, 3), torch.arange(40.0).repeat(4, 1)
     image, _ = Frames(9, as_sequence=False)(short)
-    assert image.shape == (1, 4, 9) and image[0, 0].tolist() == pytest.approx([SILENCE] * 3 + [1] * 3 + [SILENCE] * 3)
+    assert image.shape == (1, 4, 9) and image[0, 0].tolist() == pytest.approx(
+        [SILENCE] * 3 + [1] * 3 + [SILENCE] * 3
+    )
     assert Frames(9, as_sequence=False)(long)[0][0, 0].tolist() == list(range(16, 25))
     steps, _ = Frames(9, as_sequence=True)(short)
     assert steps.shape == (9, 4) and steps[:3].eq(1).all() and steps[3:].isnan().all()
@@ -73,13 +75,19 @@ def test_training_frames_move_and_are_blotted_out():
 
 @pytest.mark.parametrize("layout", ["image", "sequence"])
 def test_a_folder_becomes_splits(folder, layout):
-    data = AudioFolderDataModule(str(folder), layout=layout, sample_rate=RATE, seconds=0.5, val_fraction=0.2, test_fraction=0.2)
+    data = AudioFolderDataModule(
+        str(folder), layout=layout, sample_rate=RATE, seconds=0.5, val_fraction=0.2, test_fraction=0.2
+    )
     assert data.check() == []
     data.setup("fit")
     assert {name: len(split) for name, split in data.splits.items()} == {"train": 12, "val": 4, "test": 4}
     assert data.facts.class_names == ["high", "low"] and data.facts.class_counts == [6, 6]
     batch = data.on_after_batch_transfer(next(iter(data.train_dataloader())), 0)
-    assert tuple(batch["inputs"].shape[1:]) == data.facts.input_shape == ((1, 40, 51) if layout == "image" else (51, 40))
+    assert (
+        tuple(batch["inputs"].shape[1:])
+        == data.facts.input_shape
+        == ((1, 40, 51) if layout == "image" else (51, 40))
+    )
     values = batch["inputs"][~batch["inputs"].isnan()]
     assert abs(float(values.mean())) < 0.3 and 0.7 < float(values.std()) < 1.3
     again = AudioFolderDataModule(str(folder), layout=layout, sample_rate=RATE, seconds=0.5)
@@ -147,12 +155,20 @@ def split_tree(root, names=("training", "Validation", "testing"), classes=("high
     for number, split in enumerate(names):
         for take in range(count):
             label = classes[take % 2]
-            tone(root / split / label / f"{take}.wav", 1000 if take % 2 else 200, 0.1, seed=100 * number + take)
+            tone(
+                root / split / label / f"{take}.wav", 1000 if take % 2 else 200, 0.1, seed=100 * number + take
+            )
     return root
 
 
 @pytest.mark.parametrize(
-    "names", [("training", "Validation", "testing"), ("Train", "valid", "TEST"), ("train_set", "dev", "test-set"), ("train", "eval", "test")]
+    "names",
+    [
+        ("training", "Validation", "testing"),
+        ("Train", "valid", "TEST"),
+        ("train_set", "dev", "test-set"),
+        ("train", "eval", "test"),
+    ],
 )
 def test_split_folders_have_the_same_names_as_for_images(tmp_path, names):
     data = AudioFolderDataModule(str(split_tree(tmp_path, names)), sample_rate=RATE)
@@ -170,7 +186,10 @@ def test_two_folders_of_the_same_split_are_rejected(tmp_path):
 def test_a_training_folder_with_an_unknown_name_is_rejected(tmp_path):
     split_tree(tmp_path, ("part_a", "val"), count=4)
     (problem,) = AudioFolderDataModule(str(tmp_path)).check()
-    assert "part_a holds the same class folders as val (high, low)" in problem and "Rename it to train" in problem
+    assert (
+        "part_a holds the same class folders as val (high, low)" in problem
+        and "Rename it to train" in problem
+    )
 
 
 def test_classes_called_train_and_test_are_classes_where_they_hold_sounds(tmp_path):
@@ -214,7 +233,9 @@ def test_names_and_split_folders_together(tmp_path):
     for split in ("Training", "dev"):
         for take in range(6):
             tone(tmp_path / split / f"{take % 2}_{take}.wav", 0.1, seed=take)
-    data = AudioFolderDataModule(str(tmp_path), file_pattern=r"^(?P<label>\d)_", sample_rate=RATE, test_fraction=0.0)
+    data = AudioFolderDataModule(
+        str(tmp_path), file_pattern=r"^(?P<label>\d)_", sample_rate=RATE, test_fraction=0.0
+    )
     data.setup("fit")
     assert {split: len(part) for split, part in data.splits.items()} == {"train": 6, "val": 6}
 
@@ -223,7 +244,11 @@ def test_names_and_split_folders_together(tmp_path):
 def test_damaged_files_are_rejected_before_training(folder, damage):
     file = folder / "low" / "3.wav"
     content = file.read_bytes()
-    file.write_bytes({"unreadable": b"RIFF no sound", "empty": content[:40] + bytes(4), "truncated": content[:-500]}[damage])
+    file.write_bytes(
+        {"unreadable": b"RIFF no sound", "empty": content[:40] + bytes(4), "truncated": content[:-500]}[
+            damage
+        ]
+    )
     with pytest.raises(DataError, match=r"1 of 20 sounds cannot be used: low/3\.wav"):
         AudioFolderDataModule(str(folder), sample_rate=RATE).setup("fit")
 

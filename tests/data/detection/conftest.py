@@ -52,7 +52,8 @@ def coco_json() -> Callable[..., dict]:
         return {
             "info": {"year": 2026},
             "images": [
-                {"id": ids[name], "file_name": f"{name}.jpg", "width": WIDTH, "height": HEIGHT} for name in names
+                {"id": ids[name], "file_name": f"{name}.jpg", "width": WIDTH, "height": HEIGHT}
+                for name in names
             ],
             "categories": [{"id": 9, "name": "owl"}, {"id": 3, "name": "cat"}, {"id": 7, "name": "dog"}],
             "annotations": [*annotations, *more],

@@ -112,14 +112,18 @@ def test_a_split_without_any_box_is_refused(coco, coco_json):
 
 
 def test_parts_of_the_image_stick_out_beyond_one(tmp_path):
-    table = BoxTable.build(["a.jpg"], [0, 0], [[0.1, 0.1, 1.2, 0.5], [0.5, 0.5, 1.0005, 1]], [0, 0], relative=True)
+    table = BoxTable.build(
+        ["a.jpg"], [0, 0], [[0.1, 0.1, 1.2, 0.5], [0.5, 0.5, 1.0005, 1]], [0, 0], relative=True
+    )
     (tmp_path / "a.jpg").write_bytes(b"x")
     reading = Reading(table, str(tmp_path))
     (fault,) = find_faults(reading)
     assert fault.boxes.tolist() == [True, False]
     mended, notes = mend(reading, "clip", "train")
     assert np.allclose(mended.boxes, [[0.1, 0.1, 1, 0.5], [0.5, 0.5, 1, 1]])
-    assert notes == ["train: 1 boxes that stick out of their image: a.jpg [0.1, 0.1, 1.2, 0.5] (cut at the edge)."]
+    assert notes == [
+        "train: 1 boxes that stick out of their image: a.jpg [0.1, 0.1, 1.2, 0.5] (cut at the edge)."
+    ]
 
 
 def test_nothing_wrong_leaves_the_table_as_it_is(tmp_path):

@@ -119,7 +119,10 @@ def test_widths_may_be_missing(coco, coco_json):
 def test_an_id_is_the_same_as_a_word_and_as_a_number(coco, coco_json):
     content = coco_json()
     for annotation in content["annotations"][::2]:
-        annotation |= {"image_id": str(annotation["image_id"]), "category_id": float(annotation["category_id"])}
+        annotation |= {
+            "image_id": str(annotation["image_id"]),
+            "category_id": float(annotation["category_id"]),
+        }
     for category in content["categories"]:
         category["id"] = str(category["id"])
     data = CocoDataModule(str(coco(content=content)))
@@ -138,7 +141,9 @@ def test_a_class_that_is_no_id_is_told(coco, coco_json):
 def test_an_id_that_stands_for_several_is_refused(coco, coco_json, what):
     content = coco_json()
     content[what][1]["id"] = content[what][0]["id"]
-    with pytest.raises(DataError, match=f"1 ids stand for several {what}: {content[what][0]['id']}. Give each"):
+    with pytest.raises(
+        DataError, match=f"1 ids stand for several {what}: {content[what][0]['id']}. Give each"
+    ):
         CocoDataModule(str(coco(content=content))).setup()
 
 

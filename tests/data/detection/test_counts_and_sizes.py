@@ -40,7 +40,10 @@ def test_coco_images_and_crowds_that_are_not_trained_on(coco):
     (root / "train2017" / "e.jpg").write_bytes((root / "train2017" / "a.jpg").read_bytes())
     data = CocoDataModule(str(root), num_images=3)
     found = messages(data)
-    assert f"{root / 'train2017'}: 1 of 5 images left out: no annotation file lists them (for example e.jpg)." in found
+    assert (
+        f"{root / 'train2017'}: 1 of 5 images left out: no annotation file lists them (for example e.jpg)."
+        in found
+    )
     reason = "they are marked as crowds or as difficult, and detectors do not train on them"
     assert f"train: 1 of 4 boxes left out: {reason}." in found
     assert "val: 1 of 4 images left out: data.num_images=3." in found and len(found) == 4
@@ -51,7 +54,10 @@ def test_yolo_label_files_without_an_image(yolo):
     (yolo / "labels" / "train" / "classes.txt").write_text("cat\n")
     (message,) = messages(YoloDataModule(str(yolo)))
     folder = yolo / "labels" / "train"
-    assert message == f"{folder}: 1 of 4 label files left out: no image of a split belongs to them (for example x.txt)."
+    assert (
+        message
+        == f"{folder}: 1 of 4 label files left out: no image of a split belongs to them (for example x.txt)."
+    )
 
 
 def test_yolo_images_of_no_split(yolo, write_images):
@@ -60,7 +66,9 @@ def test_yolo_images_of_no_split(yolo, write_images):
     write_images(yolo / "images" / "more", ["x", "y"])
     message, *others = messages(YoloDataModule(str(yolo)))
     assert others == []
-    assert message.startswith(f"{yolo / 'images'}: 3 of 10 images left out: they belong to no split (for example more/x.jpg")
+    assert message.startswith(
+        f"{yolo / 'images'}: 3 of 10 images left out: they belong to no split (for example more/x.jpg"
+    )
 
 
 def test_voc_images_without_annotation_or_list(voc):
@@ -91,11 +99,19 @@ def test_sizes_are_compared_before_any_work(coco):
     with pytest.raises(DataError) as caught:
         CocoDataModule(str(root)).setup()
     text = str(caught.value)
-    assert "train: 2 images that have another size than their annotation states: a.jpg (96 × 80 pixels, annotated as 48 × 40);" in text
-    assert "b.jpg (40 × 48 pixels once rotated by its EXIF orientation, annotated as 48 × 40, its size before" in text
+    assert (
+        "train: 2 images that have another size than their annotation states: a.jpg (96 × 80 pixels, annotated as 48 × 40);"
+        in text
+    )
+    assert (
+        "b.jpg (40 × 48 pixels once rotated by its EXIF orientation, annotated as 48 × 40, its size before"
+        in text
+    )
     data = CocoDataModule(str(root), bad_boxes="drop")
     found = messages(data)
-    assert found[0].startswith("train: 2 of 4 images left out: have another size than their annotation states")
+    assert found[0].startswith(
+        "train: 2 of 4 images left out: have another size than their annotation states"
+    )
     assert data.facts.num_train == 2
 
 
@@ -149,7 +165,9 @@ def test_a_test_split_without_boxes_is_left_out(coco, coco_json, voc, yolo, writ
         assert data.check() == []
         data.setup()
         assert sorted(data.splits) == ["train", "val"]
-        assert ("test", "images", 4, reason) in [(e.where, e.what, e.count, e.reason) for e in data.dropped.entries]
+        assert ("test", "images", 4, reason) in [
+            (e.where, e.what, e.count, e.reason) for e in data.dropped.entries
+        ]
 
 
 def test_test_images_without_annotation_among_others(voc, write_images):
@@ -165,7 +183,10 @@ def test_test_images_without_annotation_among_others(voc, write_images):
     data = VocDataModule(str(voc))
     data.setup()
     assert (data.facts.num_test, data.facts.extra["num_boxes"]["test"]) == (1, 3)
-    assert data.dropped.messages()[0] == "test: 1 of 2 images left out: they have no annotation file (for example t)."
+    assert (
+        data.dropped.messages()[0]
+        == "test: 1 of 2 images left out: they have no annotation file (for example t)."
+    )
 
 
 def test_boxes_of_large_images_keep_their_places(tmp_path):

@@ -62,10 +62,14 @@ def test_voc_class_names_with_spaces_around_and_inside(voc):
     data = VocDataModule(str(voc))
     data.setup()
     assert data.facts.class_names == ["dog", "owl", "traffic light"]
-    assert VocDataModule(str(voc), class_names=["traffic light ", "dog", "owl"]).read()[1][0] == "traffic light"
+    assert (
+        VocDataModule(str(voc), class_names=["traffic light ", "dog", "owl"]).read()[1][0] == "traffic light"
+    )
 
 
-@pytest.mark.parametrize(("train", "val"), [("Training", "validation"), ("TRAIN", "dev"), ("trainval", "valid")])
+@pytest.mark.parametrize(
+    ("train", "val"), [("Training", "validation"), ("TRAIN", "dev"), ("trainval", "valid")]
+)
 def test_voc_lists_have_any_split_name(voc, train, val):
     lists = voc / "ImageSets" / "Main"
     (lists / "train.txt").rename(lists / f"{train}.txt")
@@ -119,7 +123,9 @@ def test_a_backslash_in_a_file_name_stays(coco, coco_json):
     assert names(data, "train")[0] == "x\\a.jpg"
 
 
-@pytest.mark.parametrize("line", ["images\\train\\{}.jpg", ".\\images\\train\\{}.jpg", "/content/x/images/train/{}.jpg"])
+@pytest.mark.parametrize(
+    "line", ["images\\train\\{}.jpg", ".\\images\\train\\{}.jpg", "/content/x/images/train/{}.jpg"]
+)
 def test_yolo_lists_of_other_systems(yolo, line):
     (yolo / "train.txt").write_text("".join(line.format(stem) + "\n" for stem in "abd"))
     (yolo / "data.yaml").write_text("train: train.txt\nval: images\\val\nnames: [cat, dog, owl]\n")
@@ -208,7 +214,9 @@ def test_names_that_differ_in_case_are_reported(yolo, caplog):
 
 @pytest.mark.parametrize("count", [2, 80, "4"])
 def test_yolo_nc_must_be_the_number_of_names(yolo, count):
-    (yolo / "data.yaml").write_text(f"train: images/train\nval: images/val\nnc: {count}\nnames: [cat, dog, owl]\n")
+    (yolo / "data.yaml").write_text(
+        f"train: images/train\nval: images/val\nnc: {count}\nnames: [cat, dog, owl]\n"
+    )
     (problem,) = YoloDataModule(str(yolo)).check()
     assert f"nc is {count}, but names has 3 classes: cat, dog, owl" in problem
 
@@ -225,7 +233,9 @@ def test_yolo_split_folders(yolo, val):
     assert data.check() == []
     data.setup()
     assert (data.facts.num_train, data.facts.num_val, data.facts.class_counts) == (4, 4, [3, 2, 1])
-    (yolo / "data.yaml").write_text(f"train: Training/images\nvalidation: {val}/images\nnames: [cat, dog, owl]\n")
+    (yolo / "data.yaml").write_text(
+        f"train: Training/images\nvalidation: {val}/images\nnames: [cat, dog, owl]\n"
+    )
     data = YoloDataModule(str(yolo))
     data.setup()
     assert (data.facts.num_train, data.facts.num_val) == (4, 4)

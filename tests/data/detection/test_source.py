@@ -17,7 +17,9 @@ from runner.errors import BrokenSampleError, DataError
 
 
 def test_areas_that_nobody_told_are_those_of_the_boxes():
-    target = make_target([[0, 0, 4, 5], [1, 1, 2, 3]], [0, 1], areas=np.array([np.nan, 1.5], dtype=np.float32))
+    target = make_target(
+        [[0, 0, 4, 5], [1, 1, 2, 3]], [0, 1], areas=np.array([np.nan, 1.5], dtype=np.float32)
+    )
     assert target["area"].tolist() == [20, 1.5]
     assert make_target([[0, 0, 4, 5]], [0])["area"].tolist() == [20]
 
@@ -31,7 +33,9 @@ def test_no_boxes_keep_their_shape():
 def test_an_image_of_another_size_than_its_annotation_is_named(tmp_path, photo, told):
     (tmp_path / "a.jpg").write_bytes(photo(0, (48, 40)))
     table = BoxTable.build(["a.jpg"], [0], [[1, 1, 9, 9]], [0], sizes=[told])
-    with pytest.raises(BrokenSampleError, match=rf"a.jpg has 48 × 40 pixels, .* made for {told[0]} × {told[1]}"):
+    with pytest.raises(
+        BrokenSampleError, match=rf"a.jpg has 48 × 40 pixels, .* made for {told[0]} × {told[1]}"
+    ):
         BoxFileSource(tmp_path, table)[0]
 
 

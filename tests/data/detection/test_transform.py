@@ -68,7 +68,12 @@ def test_a_rotated_box_holds_its_pixels():
         image, target = augment(*painted([(30, 20, 50, 40)]))
         (box,) = target["boxes"].tolist()
         found = extent(image, 200)
-        assert box[0] <= found[0] + 1 and box[1] <= found[1] + 1 and box[2] >= found[2] - 1 and box[3] >= found[3] - 1
+        assert (
+            box[0] <= found[0] + 1
+            and box[1] <= found[1] + 1
+            and box[2] >= found[2] - 1
+            and box[3] >= found[3] - 1
+        )
 
 
 def test_zooms_stay_within_their_scale():

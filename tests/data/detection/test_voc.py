@@ -25,7 +25,9 @@ def test_the_development_kit_is_read(voc, truth, up):
     found = targets(data, "train") | targets(data, "val")
     assert sorted(targets(data, "train")) == ["a", "b", "c"] and sorted(targets(data, "val")) == ["d"]
     for name, boxes in truth.items():
-        assert found[name]["boxes"].tolist() == [list(map(float, box)) for _, box in boxes], "pixels count from 1"
+        assert found[name]["boxes"].tolist() == [list(map(float, box)) for _, box in boxes], (
+            "pixels count from 1"
+        )
         assert found[name]["labels"].tolist() == [label for label, _ in boxes]
 
 
@@ -68,7 +70,9 @@ def test_images_may_lie_beside_their_annotations(voc):
 
 def test_a_class_that_train_lacks_is_a_fault(voc):
     replace(voc, "d", "<name>cat", "<name>emu")
-    with pytest.raises(DataError, match=r"val: 1 boxes of classes that the data set does not name \(emu\): d.jpg"):
+    with pytest.raises(
+        DataError, match=r"val: 1 boxes of classes that the data set does not name \(emu\): d.jpg"
+    ):
         VocDataModule(str(voc)).setup()
     data = VocDataModule(str(voc), class_names=["owl", "emu", "dog", "cat"])
     data.setup()

@@ -122,7 +122,9 @@ def test_lines_that_cannot_be_read_are_named(yolo, line, words):
 
 
 def test_faults_of_boxes(yolo):
-    (yolo / "labels" / "train" / "a.txt").write_text("7 0.5 0.5 0.1 0.1\n0 0.5 0.5 0 0.1\n0 nan 0.5 0.1 0.1\n")
+    (yolo / "labels" / "train" / "a.txt").write_text(
+        "7 0.5 0.5 0.1 0.1\n0 0.5 0.5 0 0.1\n0 nan 0.5 0.1 0.1\n"
+    )
     (yolo / "labels" / "train" / "b.txt").write_text("-1 0.5 0.5 0.1 0.1\n0 0.95 0.5 0.2 0.1\n")
     with pytest.raises(DataError) as caught:
         YoloDataModule(str(yolo)).setup()

@@ -59,7 +59,9 @@ def test_colour_of_sixteen_bits(tmp_path):
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
     row = b"\0" + struct.pack(">6H", 4095, 2048, 0, 16, 1000, 4000)
-    content = chunk(b"IHDR", struct.pack(">IIBBBBB", 2, 1, 16, 2, 0, 0, 0)) + chunk(b"IDAT", zlib.compress(row))
+    content = chunk(b"IHDR", struct.pack(">IIBBBBB", 2, 1, 16, 2, 0, 0, 0)) + chunk(
+        b"IDAT", zlib.compress(row)
+    )
     (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + content + chunk(b"IEND", b""))
     # 2048 · 255 / 4095 = 127.53, 16 · 255 / 4095 = 1.00, 1000 · 255 / 4095 = 62.27, 4000 · 255 / 4095 = 249.08
     assert read_image(tmp_path / "a.png", 4095)[:, 0].T.tolist() == [[255, 128, 0], [1, 62, 249]]

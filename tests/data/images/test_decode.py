@@ -144,7 +144,6 @@ def test_broken_file_is_named_with_its_reason(base, tmp_path, kind):
     assert str(path) in str(caught.value) and reason in str(caught.value)
     assert "runner data verify" in str(caught.value)
 
-
     with pytest.raises(DataError) as caught:
         read_new_image(path)
     assert str(path) in str(caught.value) and reason in str(caught.value)

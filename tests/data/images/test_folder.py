@@ -132,7 +132,10 @@ def test_empty_and_listed_files_are_set_aside_and_named(plain, photo, caplog):
     data = ImageFolderDataModule(str(plain))
     assert sum(lengths(data).values()) == 29
     (message,) = data.dropped.messages()
-    assert "2 images left out: set aside as broken (for example cat/666.jpg (the file is empty), dog/1.jpg (rotten))" in message
+    assert (
+        "2 images left out: set aside as broken (for example cat/666.jpg (the file is empty), dog/1.jpg (rotten))"
+        in message
+    )
     assert data.facts.extra["set_aside"] == ["cat/666.jpg: the file is empty", "dog/1.jpg: rotten"]
     (plain / "mine.json").write_text(json.dumps({"broken": []}))
     assert sum(lengths(ImageFolderDataModule(str(plain), broken=str(plain / "mine.json"))).values()) == 30
@@ -158,7 +161,9 @@ def test_unlabelled_test_folder_is_passed_over(cut, photo, caplog):
 def test_a_class_may_have_the_name_of_a_split(photo_folder, tmp_path, caplog, name):
     data = ImageFolderDataModule(str(photo_folder(tmp_path, {"bus": 8, "car": 8, name: 8})))
     assert sum(lengths(data).values()) == 24
-    assert data.facts.class_names == sorted(["bus", "car", name]) and f"{name} is read as a class" in caplog.text
+    assert (
+        data.facts.class_names == sorted(["bus", "car", name]) and f"{name} is read as a class" in caplog.text
+    )
 
 
 def test_class_folders_with_underscores_are_classes(photo_folder, tmp_path, photo):

@@ -34,7 +34,9 @@ def folder(tmp_path: Path) -> Callable[..., Path]:
     def make(count: int = 20, sizes: tuple[tuple[int, int], ...] = (SIZE,), names: bool = True) -> Path:
         for number in range(count):
             values = blocks(number, size=sizes[number % len(sizes)])
-            write_pair(tmp_path / "images" / f"{number:02}.png", tmp_path / "masks" / f"{number:02}.png", values)
+            write_pair(
+                tmp_path / "images" / f"{number:02}.png", tmp_path / "masks" / f"{number:02}.png", values
+            )
         if names:
             (tmp_path / "classes.txt").write_text("sky\nroad\ntree\n")
         return tmp_path

@@ -28,7 +28,9 @@ def test_official_splits_have_no_frame_in_common(camvid):
         split: {part.name(int(index)).rpartition("/")[2] for index in part.indices}
         for split, part in camvid.splits.items()
     }
-    assert not (names["train"] & names["test"] or names["val"] & names["test"] or names["train"] & names["val"])
+    assert not (
+        names["train"] & names["test"] or names["val"] & names["test"] or names["train"] & names["val"]
+    )
 
 
 def test_every_mask_is_sound(camvid):

@@ -27,7 +27,13 @@ def test_names_from_the_folder(tmp_path):
         (["a", "b"], [4, 4], None, [255], "class_values has an entry twice"),
         (["a", "b"], None, [[0, 0, 0]], [255], "colors has 1 entries"),
         (["a", "b"], None, [[0, 0, 0], [0, 0, 300]], [255], "[0, 0, 300] is no colour"),
-        (["a", "b"], None, None, [1], "1 stands for the class 'b' and, by data.ignore_index, for what does not count"),
+        (
+            ["a", "b"],
+            None,
+            None,
+            [1],
+            "1 stands for the class 'b' and, by data.ignore_index, for what does not count",
+        ),
     ],
 )
 def test_what_does_not_go_together(names, values, colors, ignored, message):

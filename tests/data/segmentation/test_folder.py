@@ -69,7 +69,9 @@ def test_colours_and_values(folder):
     assert torch.equal(image[0], mask * 10) and data.facts.get("class_colors") == colors
     for path in (root / "masks").iterdir():
         red, green, blue = np.moveaxis(np.asarray(Image.open(path)), -1, 0)
-        Image.fromarray((red > 0) * np.uint8(3) + (green > 0) * np.uint8(7) + (blue > 0) * np.uint8(100)).save(path)
+        Image.fromarray(
+            (red > 0) * np.uint8(3) + (green > 0) * np.uint8(7) + (blue > 0) * np.uint8(100)
+        ).save(path)
     image, mask = ready(root, class_values=[3, 7, 100]).splits["train"].source[0]
     assert torch.equal(image[0], mask * 10)
 
@@ -97,7 +99,9 @@ def test_faults_are_found_and_named(folder):
     with pytest.raises(DataError) as caught:
         data.setup("fit")
     assert "has the value 2; expected classes 0, 1" in str(caught.value)
-    assert "The same holds for 11 more of the 14 that were looked at." in str(caught.value) and not data.splits
+    assert (
+        "The same holds for 11 more of the 14 that were looked at." in str(caught.value) and not data.splits
+    )
 
 
 def test_masks_of_zero_and_255(folder):
@@ -118,8 +122,12 @@ def test_fractions_without_effect(folder, tmp_path):
     given = {"class_names": ["a", "b"], "val_fraction": 0.2, "test_fraction": 0.1}
     problems = MaskFolderDataModule(str(tmp_path), **given).check()
     assert [problem.partition("=")[0] for problem in problems] == ["data.val_fraction", "data.test_fraction"]
-    greedy = MaskFolderDataModule(str(folder(10)), images="images", masks="masks", val_fraction=0.6, test_fraction=0.4)
-    assert greedy.check() == ["data.val_fraction and data.test_fraction leave nothing to train on. Choose smaller fractions."]
+    greedy = MaskFolderDataModule(
+        str(folder(10)), images="images", masks="masks", val_fraction=0.6, test_fraction=0.4
+    )
+    assert greedy.check() == [
+        "data.val_fraction and data.test_fraction leave nothing to train on. Choose smaller fractions."
+    ]
 
 
 def test_verify_reads_every_pair_and_what_it_lists_is_left_out(folder):
@@ -141,7 +149,9 @@ def test_predictions_read_one_file_after_the_other(folder, monkeypatch):
     root = folder(4)
     data = MaskFolderDataModule(str(root), max_side=16)
     inputs = data.read_inputs([str(root / "images")])
-    monkeypatch.setattr("runner.data.segmentation.base.read_new_image", lambda path, max_value=None: torch.zeros(3, 30, 20))
+    monkeypatch.setattr(
+        "runner.data.segmentation.base.read_new_image", lambda path, max_value=None: torch.zeros(3, 30, 20)
+    )
     name, image = next(iter(inputs))
     assert name.endswith("00.png") and image.shape == (3, 16, 11)
     with pytest.raises(DataError, match="no such file or folder"):

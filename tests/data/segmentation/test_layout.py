@@ -54,16 +54,27 @@ def test_masks_beside_their_images(tmp_path):
 def test_what_does_not_pair(tmp_path):
     tree = scan(touch(tmp_path, "images/a.jpg", "images/b.jpg", "masks/a.png", "masks/c.png", "masks/d.png"))
     assert tree.unmasked == {"all": ["images/b.jpg"]} and len(tree.pairs["all"]) == 1
-    expected = f"{tmp_path / 'masks'}: 2 of 3 masks left out: no image has their name (for example c.png, d.png)."
+    expected = (
+        f"{tmp_path / 'masks'}: 2 of 3 masks left out: no image has their name (for example c.png, d.png)."
+    )
     assert tree.dropped.messages() == [expected]
 
 
 def test_everything_left_out_is_counted(tmp_path):
     touch(tmp_path, "images/train/a.jpg", "masks/train/a.png", "images/train/a.heic", "masks/train/b.jpg")
-    touch(tmp_path, "images/test/t.jpg", "images/test/u.jpg", "depth/d.png", "images/train/.hidden.jpg", "notes.txt")
+    touch(
+        tmp_path,
+        "images/test/t.jpg",
+        "images/test/u.jpg",
+        "depth/d.png",
+        "images/train/.hidden.jpg",
+        "notes.txt",
+    )
     tree = scan(tmp_path)
     assert not tree.problems
-    counted = {(entry.what, entry.where.removeprefix(str(tmp_path))): entry.count for entry in tree.dropped.entries}
+    counted = {
+        (entry.what, entry.where.removeprefix(str(tmp_path))): entry.count for entry in tree.dropped.entries
+    }
     assert counted == {
         ("files", "/images/train"): 1,
         ("files", "/masks/train"): 1,
@@ -76,7 +87,10 @@ def test_everything_left_out_is_counted(tmp_path):
 def test_images_without_the_suffix_are_counted(tmp_path):
     touch(tmp_path, "images/a_rgb.jpg", "images/b.jpg", "masks/a.png")
     (message,) = scan(tmp_path, image_suffix="_rgb").dropped.messages()
-    assert "1 of 2 images left out: their names do not end in data.image_suffix=_rgb (for example b.jpg)" in message
+    assert (
+        "1 of 2 images left out: their names do not end in data.image_suffix=_rgb (for example b.jpg)"
+        in message
+    )
 
 
 def test_two_images_of_one_name(tmp_path):

@@ -48,7 +48,9 @@ def test_other_values_and_several_that_do_not_count(tmp_path):
 
 def test_unknown_values_are_named_or_ignored(tmp_path):
     path = save(tmp_path / "m.png", Image.fromarray(np.array([[0, 1, 5, 5, 40]], dtype=np.uint8)))
-    with pytest.raises(BrokenSampleError, match=r"m.png has the values 5, 40; expected classes 0, 1, and 255 for what"):
+    with pytest.raises(
+        BrokenSampleError, match=r"m.png has the values 5, 40; expected classes 0, 1, and 255 for what"
+    ):
         MaskReader(2).read(path)
     assert MaskReader(2, unknown="ignore").read(path).tolist() == [[0, 1, 255, 255, 255]]
     with pytest.raises(BrokenSampleError, match=r"has the value 40; .* give data.ignore_index=40"):
@@ -84,7 +86,9 @@ def test_three_channels_of_class_ids_are_no_colours(tmp_path):
 
 def test_unknown_colours_are_named_or_ignored(tmp_path):
     path = save(tmp_path / "m.png", colored([7, 8, 9], [1, 2, 3], [255, 255, 250]))
-    with pytest.raises(BrokenSampleError, match=r"colours that are no class's: \[1, 2, 3\], \[255, 255, 250\]"):
+    with pytest.raises(
+        BrokenSampleError, match=r"colours that are no class's: \[1, 2, 3\], \[255, 255, 250\]"
+    ):
         MaskReader(3, colors=COLORS).read(path)
     assert MaskReader(3, colors=COLORS, unknown="ignore").read(path).tolist() == [[2, 255, 255]]
     with pytest.raises(BrokenSampleError, match="is in colour. Give each class its red, green and blue"):
@@ -112,7 +116,9 @@ def test_masks_that_cannot_be_right(tmp_path):
     with pytest.raises(BrokenSampleError, match="is a JPEG, which blurs classes"):
         MaskReader(3).read(lossy)
     deep = save(tmp_path / "deep.png", Image.fromarray(np.array([[0, 3000]], dtype=np.uint16)))
-    with pytest.raises(BrokenSampleError, match="values from 0 to 3000; expected whole numbers from 0 to 255"):
+    with pytest.raises(
+        BrokenSampleError, match="values from 0 to 3000; expected whole numbers from 0 to 255"
+    ):
         MaskReader(3).read(deep)
     cut = tmp_path / "cut.png"
     save(cut, Image.fromarray(np.random.default_rng(0).integers(0, 3, (60, 60), dtype=np.uint8)))

@@ -78,7 +78,9 @@ def test_grey_masks_whose_palette_was_packed(tmp_path):
     """Pillow packs the palette of a GIF: the grey values 0 and 2 become the indices 0 and 1."""
     packed = save(tmp_path / "m.gif", Image.fromarray(np.array([[0, 2]], dtype=np.uint8)))
     assert np.asarray(Image.open(packed)).tolist() == [[0, 1]]
-    with pytest.raises(BrokenSampleError, match=r"palette index 1 has the colour \[2, 2, 2\].*class '1'.*class '2'"):
+    with pytest.raises(
+        BrokenSampleError, match=r"palette index 1 has the colour \[2, 2, 2\].*class '1'.*class '2'"
+    ):
         MaskReader(3).read(packed)
     assert read(MaskReader(3, encoding="color"), packed) == [[0, 2]]
     assert read(MaskReader(3, encoding="index"), packed) == [[0, 1]]
@@ -107,7 +109,9 @@ def test_masks_of_two_bits_hold_ids(tmp_path):
     header = struct.pack(">IIBBBBB", 4, 1, 2, 0, 0, 0, 0)
     body = zlib.compress(bytes([0, 0b00011011]))
     path = tmp_path / "m.png"
-    path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", body) + chunk(b"IEND", b""))
+    path.write_bytes(
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", body) + chunk(b"IEND", b"")
+    )
     assert np.asarray(Image.open(path)).tolist() == [[0, 85, 170, 255]]
     assert read(MaskReader(4), path) == [[0, 1, 2, 3]]
     assert read(MaskReader(4, values=[0, 85, 170, 255], ignored=[]), path) == [[0, 1, 2, 3]]
@@ -116,7 +120,9 @@ def test_masks_of_two_bits_hold_ids(tmp_path):
 def test_grey_pixels_in_three_channels(tmp_path):
     """Red, green and blue of 0 and 1 are class ids, or the colours of two classes in the other order."""
     path = save(tmp_path / "m.png", Image.fromarray(GREYS[[[0, 1]]]))
-    with pytest.raises(BrokenSampleError, match="grey value 0 .* by index it is the class '0', by colour the class '1'"):
+    with pytest.raises(
+        BrokenSampleError, match="grey value 0 .* by index it is the class '0', by colour the class '1'"
+    ):
         MaskReader(2, colors=[[1, 1, 1], [0, 0, 0]]).read(path)
     assert read(MaskReader(2, colors=[[0, 0, 0], [1, 1, 1]]), path) == [[0, 1]]
     ids = save(tmp_path / "ids.png", Image.fromarray(GREYS[IDS]))
@@ -127,7 +133,9 @@ def test_grey_masks_of_class_colours(tmp_path):
     """0 and 255 as black and white of two classes, or as a class and pixels that do not count."""
     colors = [[0, 0, 0], [255, 255, 255]]
     path = save(tmp_path / "m.png", Image.fromarray(np.array([[0, 255]], dtype=np.uint8)))
-    with pytest.raises(BrokenSampleError, match="by index it is a pixel that does not count, by colour the class '1'"):
+    with pytest.raises(
+        BrokenSampleError, match="by index it is a pixel that does not count, by colour the class '1'"
+    ):
         MaskReader(2, colors=colors).read(path)
     assert read(MaskReader(2, colors=colors, encoding="color"), path) == [[0, 1]]
     assert read(MaskReader(2, colors=colors, ignored=[]), path) == [[0, 1]]
@@ -148,7 +156,9 @@ def write_folder(root, masks):
     for kind in ("images", "masks"):
         (root / kind).mkdir()
     for number, mask in enumerate(masks):
-        Image.fromarray(np.full((8, 8, 3), 9 * number, dtype=np.uint8)).save(root / "images" / f"{number}.png")
+        Image.fromarray(np.full((8, 8, 3), 9 * number, dtype=np.uint8)).save(
+            root / "images" / f"{number}.png"
+        )
         mask.resize((8, 8), Image.Resampling.NEAREST).save(root / "masks" / f"{number}.png")
     return str(root)
 
@@ -190,7 +200,9 @@ def test_the_last_id_says_that_ids_count_from_one(tmp_path):
 def test_two_spellings_of_one_class(tmp_path):
     masks = [Image.fromarray(np.array([[0, value]], dtype=np.uint8)) for value in (1, 255)] * 5
     root = write_folder(tmp_path, masks)
-    with pytest.raises(DataError, match=r"Some masks have the values 0 and 1 .* others 0 and 255 .* data.mask_encoding"):
+    with pytest.raises(
+        DataError, match=r"Some masks have the values 0 and 1 .* others 0 and 255 .* data.mask_encoding"
+    ):
         MaskFolderDataModule(root, class_names=["a", "b"]).setup("fit")
     MaskFolderDataModule(root, class_names=["a", "b"], mask_encoding="index").setup("fit")
 

@@ -118,5 +118,9 @@ def test_sizes_that_differ_are_found_before_work(tmp_path):
     data, root = write(tmp_path, values((12, 20)), values((12, 20)))
     Image.fromarray(values((12, 19))).save(tmp_path / "masks" / "5.png")
     (problem,) = data.check()
-    assert "5.png has 20 × 12 pixels, but its mask 5.png 19 × 12" in problem and "runner data verify" in problem
-    assert [entry.path for entry in MaskFolderDataModule(root, class_names=NAMES).verify()] == ["images/5.png"]
+    assert (
+        "5.png has 20 × 12 pixels, but its mask 5.png 19 × 12" in problem and "runner data verify" in problem
+    )
+    assert [entry.path for entry in MaskFolderDataModule(root, class_names=NAMES).verify()] == [
+        "images/5.png"
+    ]

@@ -8,7 +8,9 @@ from runner.data.shapes import draw_scene
 
 
 def small(**given):
-    data = ShapesSegmentationDataModule(**{"num_train": 6, "num_val": 3, "num_test": 2, "image_size": 48} | given)
+    data = ShapesSegmentationDataModule(
+        **{"num_train": 6, "num_val": 3, "num_test": 2, "image_size": 48} | given
+    )
     data.setup("fit")
     return data
 
@@ -51,7 +53,9 @@ def test_augmentation_is_of_training_only_and_drawn_by_epoch_and_index():
     data = small(augment=ImageAugment(min_scale=0.5))
     train, val = data.splits["train"], data.splits["val"]
     assert not torch.equal(train.sample(0, 1)[0], train.sample(1, 1)[0])
-    assert torch.equal(train.sample(0, 1)[1], small(augment=ImageAugment(min_scale=0.5)).splits["train"].sample(0, 1)[1])
+    assert torch.equal(
+        train.sample(0, 1)[1], small(augment=ImageAugment(min_scale=0.5)).splits["train"].sample(0, 1)[1]
+    )
     assert torch.equal(val.sample(0, 1)[0], val.source[1][0])
 
 

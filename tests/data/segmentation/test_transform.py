@@ -83,7 +83,9 @@ def test_scales_are_as_often_larger_as_smaller(monkeypatch):
     assert (zooms > 1).float().mean() == pytest.approx(0.5, abs=0.06)
 
 
-@pytest.mark.parametrize(("size", "zoom"), [((20, 30), 1.0), ((20, 30), 0.4), ((64, 96), 1.0), ((20, 200), 2.0)])
+@pytest.mark.parametrize(
+    ("size", "zoom"), [((20, 30), 1.0), ((20, 30), 0.4), ((64, 96), 1.0), ((20, 200), 2.0)]
+)
 def test_windows(size, zoom):
     torch.manual_seed(1)
     image, mask = window(*sample(48, 64), size, zoom)
@@ -96,7 +98,9 @@ def test_a_window_is_a_function_of_the_random_state():
     found = []
     for _ in range(2):
         torch.manual_seed(5)
-        found.append(MaskAugment(ImageAugment(min_scale=0.5, degrees=10, color=0.2, erase=0.5), (24, 24))(*sample()))
+        found.append(
+            MaskAugment(ImageAugment(min_scale=0.5, degrees=10, color=0.2, erase=0.5), (24, 24))(*sample())
+        )
     assert all(torch.equal(one, other) for one, other in zip(*found, strict=True))
 
 

@@ -21,7 +21,9 @@ OPTIONS = {"time_column": "ds", "target": "y", "input_steps": 12, "horizon_steps
 def long_table(**changes):
     hours = pd.date_range("2022-10-01", periods=100, freq="h").astype(str)
     series = SERIES | changes
-    return pd.concat([pd.DataFrame({"unique_id": name, "ds": hours[: len(y)], "y": y}) for name, y in series.items()])
+    return pd.concat(
+        [pd.DataFrame({"unique_id": name, "ds": hours[: len(y)], "y": y}) for name, y in series.items()]
+    )
 
 
 def module(path, table, **options):
@@ -85,7 +87,9 @@ def test_short_and_empty_series_are_counted(tmp_path):
     data = module(tmp_path, long_table(short=np.ones(15), empty=np.full(100, np.nan)))
     data.setup("fit")
     assert data.series == ["1", "2", "3"]
-    entries = {entry.examples: (entry.count, entry.total) for entry in data.dropped.entries if entry.what == "series"}
+    entries = {
+        entry.examples: (entry.count, entry.total) for entry in data.dropped.entries if entry.what == "series"
+    }
     assert entries == {("short",): (1, 5), ("empty",): (1, 5)}
     with pytest.raises(DataError, match="none of the 3 series .* can be used"):
         module(tmp_path, long_table(), input_steps=70).setup("fit")
@@ -103,7 +107,9 @@ def test_known_and_new_series_are_forecast_in_their_own_units(tmp_path):
     assert known.endswith("new.csv: 2") and unseen.endswith("new.csv: new")
     inputs = fresh.batch_inputs([window, other])
     train = SERIES["2"][:60]
-    assert inputs[0, :, 0].numpy() == pytest.approx((SERIES["2"][-12:] - train.mean()) / train.std(), abs=1e-5)
+    assert inputs[0, :, 0].numpy() == pytest.approx(
+        (SERIES["2"][-12:] - train.mean()) / train.std(), abs=1e-5
+    )
     assert inputs[1, :, 0].numpy() == pytest.approx((new[-12:] - new.mean()) / new.std(), abs=1e-5)
     preds = fresh.in_units({"preds": torch.zeros(2, 4, 1)}, [window, other])["preds"]
     assert preds[:, 0, 0].tolist() == pytest.approx([train.mean(), new.mean()], rel=1e-12)
@@ -168,7 +174,11 @@ def test_a_target_with_a_cell_that_is_no_number_is_named(tmp_path):
 
 
 def test_two_columns_that_together_identify_the_series_are_named(tmp_path):
-    series = [long_table().query("unique_id == '1'").assign(unique_id=store, item=item) for store in "ab" for item in "cd"]
+    series = [
+        long_table().query("unique_id == '1'").assign(unique_id=store, item=item)
+        for store in "ab"
+        for item in "cd"
+    ]
     table = pd.concat(series).rename(columns={"unique_id": "store"})
     (problem,) = module(tmp_path, table, id_column=None).check()
     assert "The columns 'item' and 'store' together distinguish them" in problem

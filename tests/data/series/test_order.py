@@ -15,7 +15,9 @@ TIMES = {
     "epoch milliseconds": HOURS.tz_localize(None).as_unit("ms").astype("int64").astype(str),
     "step numbers": [str(step) for step in range(200)],
     "fractions": [str(step / 10) for step in range(200)],
-    "UTC offset that changes": [str(time) for time in HOURS.tz_convert("Europe/Berlin")],  # back to +01:00 on 30 October
+    "UTC offset that changes": [
+        str(time) for time in HOURS.tz_convert("Europe/Berlin")
+    ],  # back to +01:00 on 30 October
     "midnight as a date": [str(time) if time.hour else str(time.date()) for time in HOURS.tz_localize(None)],
     "day first": list(HOURS.strftime("%d/%m/%Y %H:%M")),
     "German": list(HOURS.strftime("%d.%m.%Y %H:%M")),
@@ -29,7 +31,8 @@ def module(path, times, num_steps=200, **options):
     values = np.sin(np.arange(num_steps))
     pd.DataFrame({"ds": times, "y": values}).to_csv(path / "d.csv", index=False)
     return SeriesTableDataModule(
-        str(path / "d.csv"), **{"time_column": "ds", "target": "y", "input_steps": 10, "horizon_steps": 4} | options
+        str(path / "d.csv"),
+        **{"time_column": "ds", "target": "y", "input_steps": 10, "horizon_steps": 4} | options,
     )
 
 

@@ -97,7 +97,10 @@ def test_steps_out_of_order_are_refused(tmp_path):
     table = write(tmp_path / "s.csv")
     table.iloc[[50, 10]] = table.iloc[[10, 50]].to_numpy()
     table.to_csv(tmp_path / "s.csv", index=False)
-    assert "is not in the order of time: row 12" in SeriesTableDataModule(str(tmp_path / "s.csv"), time_column="time").check()[0]
+    assert (
+        "is not in the order of time: row 12"
+        in SeriesTableDataModule(str(tmp_path / "s.csv"), time_column="time").check()[0]
+    )
 
 
 def test_a_season_has_to_be_among_what_is_read():
@@ -177,7 +180,9 @@ def test_standardized_values_do_not_depend_on_an_offset(tmp_path, offset):
     scaled = (values - values[:120].mean()) / values[:120].std()
     batch = data.splits["train"].__getitems__([(0, place) for place in range(5)])
     wanted = np.stack([scaled[start : start + 14] for start in range(5)])
-    assert torch.cat([batch["inputs"], batch["standardized"]], 1)[..., 0].numpy() == pytest.approx(wanted, abs=5e-4)
+    assert torch.cat([batch["inputs"], batch["standardized"]], 1)[..., 0].numpy() == pytest.approx(
+        wanted, abs=5e-4
+    )
     assert data.mean == pytest.approx([offset + values[:120].mean()], abs=1e-4)
     assert data.std == pytest.approx([values[:120].std()], rel=1e-3)
     assert data.input_dtype == ("float64" if offset else "float32")
@@ -214,7 +219,12 @@ def test_columns_steps_and_values_that_do_not_train_are_counted(tmp_path):
     values[[5, 50, 51]] = np.nan
     write(tmp_path / "s.csv", y=values, word="x")
     data = SeriesTableDataModule(
-        str(tmp_path / "s.csv"), time_column="time", target="y", input_steps=10, horizon_steps=4, rows=[100, 40, 50]
+        str(tmp_path / "s.csv"),
+        time_column="time",
+        target="y",
+        input_steps=10,
+        horizon_steps=4,
+        rows=[100, 40, 50],
     )
     data.setup("fit")
     found = {entry.what: (entry.count, entry.total) for entry in data.dropped.entries}
@@ -254,8 +264,15 @@ def test_numbers_of_thousands_are_read_as_the_config_says(tmp_path):
     (tmp_path / "s.csv").write_text("y\n" + "\n".join(f"1.{number:03d}" for number in range(200)))
     for decimal, thousands, first in ((".", None, 1.007), (",", ".", 1007.0)):
         data = SeriesTableDataModule(
-            str(tmp_path / "s.csv"), target="y", decimal=decimal, thousands=thousands, input_steps=8, horizon_steps=2
+            str(tmp_path / "s.csv"),
+            target="y",
+            decimal=decimal,
+            thousands=thousands,
+            input_steps=8,
+            horizon_steps=2,
         )
         assert data.read().values[7].tolist() == [first]
         data.setup("fit")
-        assert data.read_inputs([str(tmp_path / "s.csv")])[0][1][-1] == pytest.approx({1.007: 1.199, 1007.0: 1199.0}[first])
+        assert data.read_inputs([str(tmp_path / "s.csv")])[0][1][-1] == pytest.approx(
+            {1.007: 1.199, 1007.0: 1199.0}[first]
+        )

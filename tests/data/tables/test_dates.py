@@ -24,12 +24,20 @@ def test_formats_are_found_out(stored: str):
     form = find_date_format(column)
     wanted = np.stack([TIMES.dt.year, TIMES.dt.month, TIMES.dt.day, TIMES.dt.weekday], axis=1)
     assert np.array_equal(parts_of(column, form, ["year", "month", "day", "weekday"]), wanted)
-    assert used_parts(column, form, None) == ["year", "month", "day", "weekday", *(["hour"] if "%H" in stored else [])]
+    assert used_parts(column, form, None) == [
+        "year",
+        "month",
+        "day",
+        "weekday",
+        *(["hour"] if "%H" in stored else []),
+    ]
     if "%H" in stored:
         assert np.array_equal(parts_of(column, form, ["hour"])[:, 0], TIMES.dt.hour)
 
 
-@pytest.mark.parametrize("values", [["1.5", "2.5"], ["a-b", "c-d"], ["12", "13"], ["2024-01-01", "soon"], ["555-1234"]])
+@pytest.mark.parametrize(
+    "values", [["1.5", "2.5"], ["a-b", "c-d"], ["12", "13"], ["2024-01-01", "soon"], ["555-1234"]]
+)
 def test_other_columns_are_no_dates(values: list[str]):
     assert find_date_format(pd.Series(values, name="x")) is None
 
@@ -54,7 +62,9 @@ def test_a_table_of_dates(tmp_path: Path):
     ((_, row),) = other.read_inputs([str(tmp_path / "new.csv")])
     assert row.tolist() == [2024, 2, 29, 3, 23]  # a Thursday
     (tmp_path / "new.csv").write_text("when\nsoon\n")
-    with pytest.raises(DataError, match="row 1: column 'when' holds 'soon', expected a date such as 2024-12-31"):
+    with pytest.raises(
+        DataError, match="row 1: column 'when' holds 'soon', expected a date such as 2024-12-31"
+    ):
         other.read_inputs([str(tmp_path / "new.csv")])
 
 

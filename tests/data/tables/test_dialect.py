@@ -14,9 +14,7 @@ from runner.errors import DataError
 TEXT = "name,x\nü,1\n日本,2\n"
 
 
-@pytest.mark.parametrize(
-    "encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"]
-)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"])
 def test_encodings_are_recognised(tmp_path: Path, encoding: str):
     text = TEXT if encoding not in ("utf-16-le", "utf-16-be") else TEXT.replace("日本", "Jp")
     content = text.encode(encoding)

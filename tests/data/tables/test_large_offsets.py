@@ -36,7 +36,9 @@ def task_of(data: TableDataModule, model: nn.Module) -> RegressionTask:
     )
 
 
-def scores(data: TableDataModule, task: RegressionTask, split: str = "test") -> tuple[dict[str, float], np.ndarray]:
+def scores(
+    data: TableDataModule, task: RegressionTask, split: str = "test"
+) -> tuple[dict[str, float], np.ndarray]:
     preds = []
     for batch in data.eval_loader(split):
         step = task.step(data.on_after_batch_transfer(batch, 0))
@@ -58,7 +60,10 @@ def test_a_target_of_unix_seconds(tmp_path: Path):
     centred = SHIFT[test] - SHIFT[train].mean()
     assert found["rmse"] == pytest.approx(np.sqrt((centred**2).mean()), rel=1e-5)
     assert found["mae"] == pytest.approx(np.abs(centred).mean(), rel=1e-5)
-    assert found["r2"] == pytest.approx(sk.r2_score(centred, np.zeros_like(centred)), abs=1e-6) and found["r2"] <= 0
+    assert (
+        found["r2"] == pytest.approx(sk.r2_score(centred, np.zeros_like(centred)), abs=1e-6)
+        and found["r2"] <= 0
+    )
     assert preds == pytest.approx(np.full(60, OFFSET + SHIFT[train].mean()), abs=1e-5)
 
     # The exact linear model in standardised units, by least squares in float64.
@@ -113,12 +118,17 @@ def test_ordinary_numbers_stay_float32():
     assert not needs_float64(torch.full((5, 1), 1.7e9))  # nothing to lose
     assert needs_float64(torch.tensor([[1.7e9], [1.7e9 + 10]], dtype=torch.float64))
     scale = Standardize([1.0], [2.0])
-    assert scale(torch.tensor([[3.0]])).item() == 1 and scale(torch.tensor([[3.0]]).double()).dtype == torch.float32
+    assert (
+        scale(torch.tensor([[3.0]])).item() == 1
+        and scale(torch.tensor([[3.0]]).double()).dtype == torch.float32
+    )
 
 
 @pytest.mark.parametrize(("column", "other"), [("x", "y"), ("y", "x")])
 def test_whole_numbers_that_float64_cannot_distinguish_are_rejected(tmp_path: Path, column: str, other: str):
-    nanoseconds = [1_700_000_000_000_000_000 + 37 * row for row in range(60)]  # float64 has steps of 256 there
+    nanoseconds = [
+        1_700_000_000_000_000_000 + 37 * row for row in range(60)
+    ]  # float64 has steps of 256 there
     pd.DataFrame({column: nanoseconds, other: RANDOM.normal(size=60)}).to_csv(tmp_path / "t.csv", index=False)
     (problem,) = TableDataModule(path=str(tmp_path / "t.csv"), target="y", task="regression").check()
     assert f"column '{column}' holds whole numbers above 2**53 that float64 cannot distinguish" in problem

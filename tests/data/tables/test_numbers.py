@@ -52,7 +52,9 @@ def test_every_spelling_is_read(tmp_path: Path, values: list[str], numbers: list
 @pytest.mark.parametrize("values", [["1,234", "5,678"], ["1,234", "950"], ["$1,234"]])
 def test_two_readings_are_refused_and_an_option_decides(values: list[str]):
     table = table_of(x=values)
-    with pytest.raises(DataError, match=r"'x' can be read in two ways: '\$?1,234' is 1.234 .* and 1234 .*data.decimal=comma"):
+    with pytest.raises(
+        DataError, match=r"'x' can be read in two ways: '\$?1,234' is 1.234 .* and 1234 .*data.decimal=comma"
+    ):
         read_formats(table, "t.csv")
     assert read_formats(table, "t.csv", decimal="comma")["x"] == NumberFormat(",")
     assert read_formats(table, "t.csv", decimal=".")["x"] == NumberFormat(".", ",")
@@ -70,7 +72,10 @@ def test_the_other_columns_of_a_file_are_evidence():
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        (["1,5", "1.5", "2,5", "2.5"], "some with a decimal comma and some with a decimal point: '1,5', '1.5'"),
+        (
+            ["1,5", "1.5", "2,5", "2.5"],
+            "some with a decimal comma and some with a decimal point: '1,5', '1.5'",
+        ),
         (["12%", "0.12"], "mixes numbers with different signs"),
         (["$5", "5 €", "5"], "mixes numbers with different signs"),
     ],
@@ -81,7 +86,9 @@ def test_mixed_spellings_are_refused(values: list[str], message: str):
 
 
 def test_words_have_no_format():
-    words = table_of(a=["x", "-", "y"], b=["10-20", "30-40", "5"], c=["1.2.3", "1.2", "1.0.0"], d=["12:30", "1:05", "2:00"])
+    words = table_of(
+        a=["x", "-", "y"], b=["10-20", "30-40", "5"], c=["1.2.3", "1.2", "1.0.0"], d=["12:30", "1:05", "2:00"]
+    )
     assert read_formats(words, "t.csv") == {}
 
 

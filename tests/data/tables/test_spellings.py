@@ -63,7 +63,9 @@ def test_a_second_file_follows_the_training_file(tmp_path: Path):
     assert data.facts.num_test == 19 and "1 of 20 rows" in data.dropped.messages()[0]
     test = written(tmp_path / "test.csv", x=X[:20], y=["NA"] + ["some"] * 19)
     (problem,) = TableDataModule(path=str(path), target="y", test_path=str(test)).check()
-    assert "holds the label 'NA', which training does not know" in problem and "data.na_values=['NA']" in problem
+    assert (
+        "holds the label 'NA', which training does not know" in problem and "data.na_values=['NA']" in problem
+    )
 
 
 def test_equal_numbers_are_one_class(tmp_path: Path, caplog: pytest.LogCaptureFixture):
@@ -106,7 +108,10 @@ def test_a_row_that_ends_early_is_refused(tmp_path: Path):
     ("columns", "cause"),
     [
         ({"a": [5] * 120}, "column 'a' is '5' in every training row"),
-        ({"a": [f"n{number}" for number in range(120)]}, "column 'a' holds 120 different words in 120 training rows"),
+        (
+            {"a": [f"n{number}" for number in range(120)]},
+            "column 'a' holds 120 different words in 120 training rows",
+        ),
         ({"a": ["same"] * 120, "b": [1.5] * 120}, "'a' is 'same' in every training row; column 'b' is '1.5'"),
         ({"a": ["2024-01-01"] * 120}, "column 'a' is '2024-01-01' in every training row"),
     ],
@@ -133,7 +138,9 @@ def test_formats_of_numbers_hold_for_new_rows(tmp_path: Path):
     other.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))
     (tmp_path / "new.csv").write_text('price,share,gap\n"$1,234",5%,-\n')
     ((_, row),) = other.read_inputs([str(tmp_path / "new.csv")])
-    median = float(np.median([float(gap) for gap in np.array(gaps)[data.splits["train"].indices] if gap != "-"]))
+    median = float(
+        np.median([float(gap) for gap in np.array(gaps)[data.splits["train"].indices] if gap != "-"])
+    )
     assert row.tolist() == pytest.approx([1234, 5, median, 1])
 
 
@@ -145,7 +152,9 @@ def test_a_first_row_is_not_taken_as_a_header(tmp_path: Path, target: str):
 
 
 def test_a_first_row_with_a_word_is_not_taken_as_a_header(tmp_path: Path):
-    (tmp_path / "t.csv").write_text("5.1,3,p\n" + "".join(f"{value},{value},{'pq'[int(value > 0)]}\n" for value in X))
+    (tmp_path / "t.csv").write_text(
+        "5.1,3,p\n" + "".join(f"{value},{value},{'pq'[int(value > 0)]}\n" for value in X)
+    )
     (problem,) = TableDataModule(path=str(tmp_path / "t.csv"), target="p").check()
     assert "looks like data" in problem
 
@@ -163,4 +172,6 @@ def test_new_rows_may_have_a_header_that_training_lacked(tmp_path: Path, header:
     values = {"a": "1", "b": "2", "y": "p"}
     row = ",".join(values[name.strip()] for name in header.split(","))
     (tmp_path / "new.csv").write_text(f"{header}\n{row}\n")
-    assert [(name, row.tolist()) for name, row in data.read_inputs([str(tmp_path / "new.csv")])] == [("row 1", [1, 2])]
+    assert [(name, row.tolist()) for name, row in data.read_inputs([str(tmp_path / "new.csv")])] == [
+        ("row 1", [1, 2])
+    ]

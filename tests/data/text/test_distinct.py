@@ -23,7 +23,10 @@ def texts_of(data):
 
 def arrays_of(data):
     samples = {name: [split.source[int(i)][0] for i in split.indices] for name, split in data.splits.items()}
-    return {name: [hashlib.sha256(s.numpy().tobytes()).hexdigest() for s in part] for name, part in samples.items()}
+    return {
+        name: [hashlib.sha256(s.numpy().tobytes()).hexdigest() for s in part]
+        for name, part in samples.items()
+    }
 
 
 @pytest.mark.parametrize(
@@ -35,8 +38,14 @@ def arrays_of(data):
         (DatesDataModule(), texts_of),
         (DatesDataModule(data_seed=5), texts_of),
         (PassFailDataModule(), arrays_of),
-        (ShapesDetectionDataModule(num_train=30, num_val=15, num_test=15, image_size=32, max_objects=1), arrays_of),
-        (ShapesSegmentationDataModule(num_train=30, num_val=15, num_test=15, image_size=32, max_objects=1), arrays_of),
+        (
+            ShapesDetectionDataModule(num_train=30, num_val=15, num_test=15, image_size=32, max_objects=1),
+            arrays_of,
+        ),
+        (
+            ShapesSegmentationDataModule(num_train=30, num_val=15, num_test=15, image_size=32, max_objects=1),
+            arrays_of,
+        ),
     ],
     ids=lambda value: getattr(type(value), "title", type(value).__name__) if not callable(value) else "",
 )

@@ -31,7 +31,9 @@ def test_document_boundaries_are_no_words(tmp_path, encoding):
     data = TaggedWordsDataModule(str(tmp_path / "tags.txt"))
     data.setup()
     assert data.facts.class_names == ["DET", "NOUN", "VERB"]
-    assert len(data.words) == 31 and data.words[0] == ["The", "cat0", "sleeps"] and data.words[-1] == ["Größe"]
+    assert (
+        len(data.words) == 31 and data.words[0] == ["The", "cat0", "sleeps"] and data.words[-1] == ["Größe"]
+    )
     (entry,) = data.dropped.entries
     assert (entry.count, entry.what) == (2, "lines") and entry.reason.startswith("-DOCSTART-")
 
@@ -41,7 +43,9 @@ def test_identical_sentences_are_cut_into_one_split(tmp_path, caplog):
     for duplicates, total in (("together", 90), ("drop", 30)):
         data = TaggedWordsDataModule(str(tmp_path / "tags.txt"), duplicates=duplicates)
         data.setup()
-        parts = {name: {data.text_of(name, int(i)) for i in split.indices} for name, split in data.splits.items()}
+        parts = {
+            name: {data.text_of(name, int(i)) for i in split.indices} for name, split in data.splits.items()
+        }
         assert not parts["train"] & (parts["val"] | parts["test"]) and not parts["val"] & parts["test"]
         assert sum(map(len, data.splits.values())) == total
     assert "60 of 90 sentences are identical" in caplog.text

@@ -14,7 +14,9 @@ from runner.data.text.python_topics import PythonTopicsDataModule
 from runner.data.text.tokenizer import TextTokenizer
 from runner.errors import DataError
 
-POEM = "".join(f"Line {i} of a long ballad, naïve and 日本 {i % 7}\n{'' if i % 4 else chr(10)}" for i in range(400))
+POEM = "".join(
+    f"Line {i} of a long ballad, naïve and 日本 {i % 7}\n{'' if i % 4 else chr(10)}" for i in range(400)
+)
 
 
 @pytest.fixture
@@ -67,7 +69,9 @@ def test_streams_read_the_text_from_end_to_end(poem, tokens):
     assert torch.equal(inputs.flatten(), text)
     if tokens != "word":
         assert POEM.startswith(data.decode(inputs[0].tolist()).rstrip("\ufffd"))
-        assert sum(b["num_chars"] for b in batches) == pytest.approx(len(data.decode(targets.flatten().tolist())), abs=6)
+        assert sum(b["num_chars"] for b in batches) == pytest.approx(
+            len(data.decode(targets.flatten().tolist())), abs=6
+        )
 
 
 def test_ranks_keep_their_streams(poem):
@@ -103,7 +107,9 @@ def test_token_files_are_made_once(poem):
     files = {path: path.stat().st_mtime_ns for path in (poem.parent / "cache" / "tokens").glob("*.uint16")}
     assert len(files) == 3
     make(poem)
-    assert {path: path.stat().st_mtime_ns for path in (poem.parent / "cache" / "tokens").glob("*.uint16")} == files
+    assert {
+        path: path.stat().st_mtime_ns for path in (poem.parent / "cache" / "tokens").glob("*.uint16")
+    } == files
 
 
 def test_mistakes(poem, tmp_path):
@@ -124,7 +130,8 @@ def test_pythons_own_text_needs_no_file(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("options", "lack"), [({"window": 500}, "3 streams of windows of 500"), ({"eval_batch_size": 600}, "600 streams")]
+    ("options", "lack"),
+    [({"window": 500}, "3 streams of windows of 500"), ({"eval_batch_size": 600}, "600 streams")],
 )
 def test_a_test_part_that_gives_no_batch_is_reported(poem, options, lack):
     data = make(poem, val_fraction=0.2, test_fraction=0.01, **options)
@@ -143,7 +150,11 @@ def test_characters_of_words_are_those_of_the_original_text(poem, min_count):
     data = make(poem, tokens="word", min_count=min_count, batch_size=1, eval_batch_size=1)
     assert data.facts.extra["unknown_share"] > 0.05
     corpus = Corpus.of(poem, 0.05, 0.05)
-    for part, loader in (("train", data.train_dataloader()), ("val", data.val_dataloader()), ("test", data.test_dataloader())):
+    for part, loader in (
+        ("train", data.train_dataloader()),
+        ("val", data.val_dataloader()),
+        ("test", data.test_dataloader()),
+    ):
         original = "".join(corpus.pieces(part)).lstrip()
         first = re.match(r"(\w+|[^\w\s]+)\s*", original).group()  # is no target
         assert sum(batch["num_chars"] for batch in loader) == len(original) - len(first)
@@ -173,5 +184,7 @@ def test_drop_last_that_leaves_no_window_is_rejected(poem):
 
 
 def test_a_held_out_part_is_counted_as_it_is(poem):
-    with pytest.raises(DataError, match="the val part has [1-9][0-9]+ tokens, too few for 3 streams of windows of 500"):
+    with pytest.raises(
+        DataError, match="the val part has [1-9][0-9]+ tokens, too few for 3 streams of windows of 500"
+    ):
         make(poem, window=500, val_fraction=0.01)

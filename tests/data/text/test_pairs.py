@@ -52,7 +52,9 @@ def test_what_is_wrong_with_the_folder_is_told(folder):
     assert "no such folder" in ParallelTextDataModule(str(folder / "gone")).check()[0]
 
 
-@pytest.mark.parametrize("names", [("training", "dev", "testing"), ("Train", "valid", "TEST"), ("train", "validation", "test")])
+@pytest.mark.parametrize(
+    "names", [("training", "dev", "testing"), ("Train", "valid", "TEST"), ("train", "validation", "test")]
+)
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
 def test_names_of_splits_and_encodings(tmp_path, names, encoding):
     for name, count in zip(names, (20, 4, 3), strict=True):

@@ -71,7 +71,9 @@ def test_files_to_predict_are_read_as_those_of_training_are(tmp_path):
 def test_texts_that_changed_are_refused(tmp_path):
     data = TextTableDataModule(table(tmp_path, rows()), min_count=1)
     data.setup()
-    other = TextTableDataModule(table(tmp_path, [row.replace("word", "sign") for row in rows()], "b.csv"), min_count=1)
+    other = TextTableDataModule(
+        table(tmp_path, [row.replace("word", "sign") for row in rows()], "b.csv"), min_count=1
+    )
     other.setup()
     with pytest.raises(DataError, match="has changed since this run began"):
         data.load_state_dict(other.state_dict())
@@ -114,7 +116,9 @@ def test_folders_with_and_without_splits(tmp_path):
         for name in ("pos", "neg"):
             (tmp_path / split / name).mkdir(parents=True)
             for i in range(20):
-                (tmp_path / split / name / f"{i}.txt").write_text(f"{name} text {split} {i}", encoding="utf-8")
+                (tmp_path / split / name / f"{i}.txt").write_text(
+                    f"{name} text {split} {i}", encoding="utf-8"
+                )
     data = TextFolderDataModule(str(tmp_path))
     data.setup()
     assert [len(data.splits[name]) for name in ("train", "val", "test")] == [36, 4, 40]
@@ -140,7 +144,10 @@ def shared_texts(data) -> int:
 
 def repeated_rows() -> list[str]:
     """90 texts, 60 of them different."""
-    return ["label,text", *(f'{"good" if i % 3 else "bad"},"{"A" if i < 60 else "a "} word {i % 60}"' for i in range(90))]
+    return [
+        "label,text",
+        *(f'{"good" if i % 3 else "bad"},"{"A" if i < 60 else "a "} word {i % 60}"' for i in range(90)),
+    ]
 
 
 def test_identical_texts_are_cut_into_one_split(tmp_path, caplog):
@@ -153,7 +160,9 @@ def test_identical_texts_are_cut_into_one_split(tmp_path, caplog):
     data = TextTableDataModule(path)
     data.setup()
     assert shared_texts(data) == 0 and sum(map(len, data.splits.values())) == 90
-    assert "30 of 90 rows are identical to an earlier one; identical ones are in the same split" in caplog.text
+    assert (
+        "30 of 90 rows are identical to an earlier one; identical ones are in the same split" in caplog.text
+    )
     assert all(len(data.splits[name]) >= 6 for name in ("val", "test"))
 
 

@@ -44,7 +44,9 @@ def test_a_neighbour_stands_within_the_window(tmp_path):
 def test_false_neighbours_follow_the_frequencies(tmp_path):
     tokens = np.repeat([4, 5, 6], [810, 160, 30])
     split = make_split(tmp_path, tokens, num_kinds=8)
-    drawn = np.concatenate([split.__getitems__([(e, p) for p in range(1000)])["targets"][:, 1:].numpy() for e in range(5)])
+    drawn = np.concatenate(
+        [split.__getitems__([(e, p) for p in range(1000)])["targets"][:, 1:].numpy() for e in range(5)]
+    )
     expected = np.array([810, 160, 30]) ** 0.75
     found = np.bincount(drawn.ravel(), minlength=8)[4:7] / drawn.size
     assert np.allclose(found, expected / expected.sum(), atol=0.02)
@@ -54,7 +56,9 @@ def test_false_neighbours_follow_the_frequencies(tmp_path):
 def test_weights_are_the_share_that_the_original_keeps(tmp_path):
     tokens = np.tile([4] * 9 + [5], 100)
     split = make_split(tmp_path, tokens, num_kinds=6, frequent=0.1)
-    assert split.keep[4] == pytest.approx(np.sqrt(0.1 / 0.9)) and split.keep[5] == 1.0 and split.keep[1] == 0.0
+    assert (
+        split.keep[4] == pytest.approx(np.sqrt(0.1 / 0.9)) and split.keep[5] == 1.0 and split.keep[1] == 0.0
+    )
     batch = split.__getitems__([(0, position) for position in range(1000)])
     keep = split.keep[batch["inputs"].numpy()] * split.keep[batch["targets"][:, 0].numpy()]
     assert np.allclose(batch["pair_weight"].numpy(), keep / split.mean_weight)

@@ -12,7 +12,9 @@ from runner.models.detection.backbone import feature_pyramid, stages_of
 from runner.models.detection.frozen_batch_norm import StillBatchNorm2d, keep_norms_still
 
 
-def pyramid(name="resnet18", levels=(1, 2, 3, 4), weights=None, still_norm=None, num_trained=None, has_weights=None):
+def pyramid(
+    name="resnet18", levels=(1, 2, 3, 4), weights=None, still_norm=None, num_trained=None, has_weights=None
+):
     has_weights = bool(weights) if has_weights is None else has_weights
     return feature_pyramid(
         name, list(levels), 32, LastLevelMaxPool(), False, weights, has_weights, still_norm, num_trained
@@ -45,7 +47,9 @@ def mobilenet_file(folder) -> str:
         if isinstance(module, nn.BatchNorm2d):
             module.running_mean.uniform_(-1, 1)
     path = folder / "mobilenet_v2.safetensors"
-    state = {name: tensor for name, tensor in classifier.state_dict().items() if not name.startswith("classifier")}
+    state = {
+        name: tensor for name, tensor in classifier.state_dict().items() if not name.startswith("classifier")
+    }
     safetensors.torch.save_file(state, path)
     return str(path)
 
@@ -99,7 +103,9 @@ def test_random_weights_are_not_frozen():
 def test_norms_stand_still_where_there_are_weights():
     assert any(isinstance(m, StillBatchNorm2d) for m in pyramid(has_weights=True).modules())
     assert not any(isinstance(m, StillBatchNorm2d) for m in pyramid().modules())
-    assert not any(isinstance(m, StillBatchNorm2d) for m in pyramid(has_weights=True, still_norm=False).modules())
+    assert not any(
+        isinstance(m, StillBatchNorm2d) for m in pyramid(has_weights=True, still_norm=False).modules()
+    )
 
 
 def test_a_still_norm_is_a_norm_in_evaluation():

@@ -30,7 +30,9 @@ def offline(monkeypatch):
 
     def make(name, weights=None, **options):
         torch.manual_seed(7)
-        model = get_model(name, weights=None, weights_backbone=None) if weights else get_model(name, **options)
+        model = (
+            get_model(name, weights=None, weights_backbone=None) if weights else get_model(name, **options)
+        )
         for module in model.modules():
             if isinstance(module, torch.nn.BatchNorm2d):
                 module.running_mean.uniform_(-0.1, 0.1)

@@ -75,14 +75,20 @@ def test_boxes_are_exact_under_mixed_precision(kind, small):
     sides = pred["boxes"]
     inner = sides[(sides > 256) & (sides < 639)]
     assert sides.dtype == torch.float32 and len(inner) > 5
-    assert (inner != inner.bfloat16().float()).float().mean() > 0.5, "not rounded to bfloat16's steps of two pixels"
+    assert (inner != inner.bfloat16().float()).float().mean() > 0.5, (
+        "not rounded to bfloat16's steps of two pixels"
+    )
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_backbone_and_head_are_known_apart(kind, small):
     model = small(kind)
     backbone, head = split_parameters(model)
-    inside = {id(p) for name, p in model.named_parameters() if name.startswith(("backbone.body", "backbone.features"))}
+    inside = {
+        id(p)
+        for name, p in model.named_parameters()
+        if name.startswith(("backbone.body", "backbone.features"))
+    }
     assert {id(p) for p in backbone} == inside and head
     assert not any(name.startswith(("backbone.body", "backbone.features")) for name in find_head(model))
 
@@ -121,7 +127,9 @@ def test_settings_that_cannot_be(small):
 
 def test_anchors_and_proposals_can_be_chosen(small):
     model = small("retinanet", anchor_sizes=[10, 20, 30, 40, 50], aspect_ratios=[1.0])
-    assert model.anchor_generator.sizes[0] == (10, 12, 15) and model.anchor_generator.aspect_ratios[0] == (1.0,)
+    assert model.anchor_generator.sizes[0] == (10, 12, 15) and model.anchor_generator.aspect_ratios[0] == (
+        1.0,
+    )
     model = small("ssdlite", smallest=0.1, largest=0.6, aspect_ratios=[2.0])
     assert model.anchor_generator.scales[0] == 0.1 and model.anchor_generator.aspect_ratios[0] == [2.0]
     assert model.head.classification_head.module_list[0][1].out_channels == 4 * 4

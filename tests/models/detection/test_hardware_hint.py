@@ -40,6 +40,10 @@ def test_the_config_comes_first(small):
 )
 def test_the_reason_names_what_the_hint_decided(kind, given, chosen_by_hint, small):
     """Faster R-CNN's hint holds a memory format only, SSDlite's a precision as well."""
-    reasons = [reason for reason in choose_hardware({"accelerator": "cpu"} | given, small(kind)).reasons if "measured" in reason]
+    reasons = [
+        reason
+        for reason in choose_hardware({"accelerator": "cpu"} | given, small(kind)).reasons
+        if "measured" in reason
+    ]
     assert len(reasons) == (chosen_by_hint is not None)
     assert all(reason.startswith(chosen_by_hint) for reason in reasons)

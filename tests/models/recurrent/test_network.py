@@ -22,7 +22,9 @@ KINDS = [RNN, GRU, LSTM]
 @pytest.mark.parametrize("bidirectional", [False, True])
 def test_padding_changes_no_answer(kind, pooling, bidirectional):
     torch.manual_seed(0)
-    model = kind(3, vocab_size=9, hidden_size=5, num_layers=2, bidirectional=bidirectional, pooling=pooling).eval()
+    model = kind(
+        3, vocab_size=9, hidden_size=5, num_layers=2, bidirectional=bidirectional, pooling=pooling
+    ).eval()
     short, long = torch.tensor([[4, 5, 6]]), torch.randint(1, 9, (1, 7))
     both = torch.cat([torch.nn.functional.pad(short, (0, 4)), long])
     assert torch.allclose(model(both), torch.cat([model(short), model(long)]), atol=1e-6)

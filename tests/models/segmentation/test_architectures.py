@@ -27,7 +27,9 @@ SMALL = {
 }
 
 
-@pytest.mark.parametrize("build", SMALL, ids=lambda build: f"{build.__module__.rpartition('.')[2]}.{build.__name__}")
+@pytest.mark.parametrize(
+    "build", SMALL, ids=lambda build: f"{build.__module__.rpartition('.')[2]}.{build.__name__}"
+)
 def test_logits_have_the_size_of_the_image(build):
     model = build(5, **SMALL[build])
     with torch.no_grad():
@@ -45,7 +47,9 @@ def test_fcn():
         assert model(torch.zeros(1, 3, 33, 40)).shape == (1, 3, 33, 40)
 
 
-@pytest.mark.parametrize("build", [build for build in SMALL if "encoder_name" in inspect.signature(build).parameters])
+@pytest.mark.parametrize(
+    "build", [build for build in SMALL if "encoder_name" in inspect.signature(build).parameters]
+)
 def test_unknown_encoders_are_refused_with_the_nearest(build):
     with pytest.raises(UserError, match="resnet19|no such encoder"):
         build(5, encoder_name="tu-resnet19" if build is transformer.dpt else "resnet19")
@@ -61,8 +65,16 @@ def test_shallow_encoders_take_the_last_widths():
     ("build", "values", "message"),
     [
         (unet.unet, {"decoder_channels": [8, 8]}, r"decoder_channels=\[8, 8\]: expected 5 numbers"),
-        (unet.unet, {"encoder_name": "tu-vit_tiny_patch16_224"}, "Unet cannot be built on the encoder 'tu-vit_tiny"),
-        (pyramid.fpn, {"decoder_segmentation_channels": 8}, "FPN cannot be built .* with .*segmentation_channels=8"),
+        (
+            unet.unet,
+            {"encoder_name": "tu-vit_tiny_patch16_224"},
+            "Unet cannot be built on the encoder 'tu-vit_tiny",
+        ),
+        (
+            pyramid.fpn,
+            {"decoder_segmentation_channels": 8},
+            "FPN cannot be built .* with .*segmentation_channels=8",
+        ),
         (transformer.dpt, {"encoder_name": "resnet18"}, "DPT requires a vision transformer"),
         (transformer.dpt, {"encoder_depth": 3}, "expected 3 numbers"),
     ],

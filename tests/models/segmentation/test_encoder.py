@@ -10,7 +10,9 @@ from runner.models.segmentation.encoder import (
 )
 
 
-@pytest.mark.parametrize("name", ["resnet18", "efficientnet-b0", "tu-convnext_atto", "tu-vit_tiny_patch16_224.augreg_in21k"])
+@pytest.mark.parametrize(
+    "name", ["resnet18", "efficientnet-b0", "tu-convnext_atto", "tu-vit_tiny_patch16_224.augreg_in21k"]
+)
 def test_known_names(name):
     check_encoder(name)
 

@@ -14,7 +14,9 @@ from runner.models.head import find_head
 from runner.tasks.segmentation import SegmentationTask
 
 FOLDER = Path(__file__).resolve().parents[3] / "conf" / "model"
-OPTIONS = [path for path in sorted(FOLDER.glob("*.yaml")) if path.read_text().startswith("# tasks: segmentation")]
+OPTIONS = [
+    path for path in sorted(FOLDER.glob("*.yaml")) if path.read_text().startswith("# tasks: segmentation")
+]
 FACTS = {
     "${facts:in_channels}": 3,
     "${facts:num_outputs}": 7,
@@ -25,7 +27,9 @@ FACTS = {
 
 def build(option: Path) -> torch.nn.Module:
     node = yaml.safe_load(option.read_text())
-    arguments = {key: FACTS.get(value, value) if isinstance(value, str) else value for key, value in node.items()}
+    arguments = {
+        key: FACTS.get(value, value) if isinstance(value, str) else value for key, value in node.items()
+    }
     return resolve_target(arguments.pop("_target_"))(**arguments)
 
 

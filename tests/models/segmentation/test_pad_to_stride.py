@@ -37,7 +37,9 @@ class NeedsFour(AnySize, Stride8):
 def test_padded_and_cut_back(size):
     model, inputs = Padded(), torch.randn(2, 3, *size)
     torch.testing.assert_close(model(inputs), 2 * inputs)
-    assert all(side % 8 == 0 and side - given < 8 for side, given in zip(model.seen.shape[2:], size, strict=True))
+    assert all(
+        side % 8 == 0 and side - given < 8 for side, given in zip(model.seen.shape[2:], size, strict=True)
+    )
 
 
 def test_the_edge_is_repeated():
