@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 from pytorch_lightning import LightningModule, Trainer
-from pytorch_lightning.callbacks import ProgressBar
+import pytorch_lightning as pl
 from rich.console import Console
 
 from runner.callbacks.live_bar import LiveBar
@@ -22,7 +22,7 @@ LINE_EVERY_S = 30.0
 MAX_LINES_ON_TERMINAL = 50
 
 
-class Progress(ProgressBar):
+class Progress(pl.callbacks.ProgressBar):
     """Epoch, batches, time left for the whole run, and the live metrics.
 
     A step costs a look at the clock. The train loss, which may lie on a device, is read only when drawn: at

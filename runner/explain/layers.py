@@ -9,7 +9,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from runner.data.nearest import did_you_mean
+from runner.config.nearest import did_you_mean
 from runner.errors import UserError
 
 __all__ = ["Call", "find_layers", "named_layer", "trace", "used_layers"]

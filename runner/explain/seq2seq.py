@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from runner.data.nearest import did_you_mean
+from runner.config.nearest import did_you_mean
 from runner.data.text.tokenizer import END, SPECIAL, TextTokenizer
 from runner.errors import UserError
 from runner.explain.options import ExplainOptions

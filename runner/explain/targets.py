@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torchvision.ops import box_iou
 
-from runner.data.nearest import did_you_mean
+from runner.config.nearest import did_you_mean
 from runner.data.segmentation.palette import GROUNDS
 from runner.errors import UserError
 from runner.explain.options import ExplainOptions

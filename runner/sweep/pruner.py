@@ -25,7 +25,7 @@ PRUNERS: dict[str, type[BasePruner]] = {
     "wilcoxon": WilcoxonPruner,
 }
 
-OURS: dict[str, dict[str, Any]] = {
+PRUNER_DEFAULTS: dict[str, dict[str, Any]] = {
     "median": {"n_startup_trials": 5, "n_warmup_steps": 1},
     "asha": {"min_resource": 1, "reduction_factor": 3},
     "hyperband": {"min_resource": 1, "reduction_factor": 3},
@@ -37,7 +37,7 @@ def make_pruner(settings: Sweep, max_epochs: int | None) -> BasePruner:
     Args:
         max_epochs: of a trial that is not pruned.
     """
-    options = dict(OURS.get(settings.pruner, {}))
+    options = dict(PRUNER_DEFAULTS.get(settings.pruner, {}))
     if settings.pruner == "hyperband" and max_epochs:
         options["max_resource"] = max_epochs
     return PRUNERS[settings.pruner](**options | settings.pruner_options)

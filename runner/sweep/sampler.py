@@ -49,7 +49,7 @@ SAMPLERS: dict[str, type[BaseSampler]] = {
 
 SINGLE_OBJECTIVE = ("cmaes",)
 
-OURS: dict[str, dict[str, Any]] = {
+SAMPLER_DEFAULTS: dict[str, dict[str, Any]] = {
     "tpe": {"multivariate": True, "group": True, "constant_liar": True},
     "qmc": {"scramble": True, "warn_asynchronous_seeding": False, "warn_independent_sampling": False},
     "gp": {"warn_independent_sampling": False},
@@ -62,7 +62,7 @@ OURS: dict[str, dict[str, Any]] = {
 def make_sampler(settings: Sweep, number: int) -> BaseSampler:
     """What chooses trial ``number``. A sampler of its own for each, so that a sweep that was stopped and started
     again draws what it would have drawn, and several processes draw apart."""
-    options = OURS.get(settings.sampler, {}) | settings.sampler_options
+    options = SAMPLER_DEFAULTS.get(settings.sampler, {}) | settings.sampler_options
     if settings.sampler == "qmc":  # one sequence for the whole study
         return SequentialQMCSampler(number, seed=settings.seed, **options)
     seed = (settings.seed + 7919 * number) % 2**31

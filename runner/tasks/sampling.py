@@ -7,7 +7,7 @@ from torch import Tensor
 
 __all__ = ["draw"]
 
-NEVER = (0, 1, 2, 3)
+NEVER_SAMPLED = (0, 1, 2, 3)
 """Special tokens, which are never sampled."""
 
 
@@ -16,7 +16,7 @@ def draw(logits: Tensor, temperature: float, top_k: int | None, generator: torch
 
     Top-k sampling follows Fan, Lewis, Dauphin: Hierarchical neural story generation, 2018.
     """
-    logits = logits.index_fill(1, torch.tensor(NEVER), -torch.inf)
+    logits = logits.index_fill(1, torch.tensor(NEVER_SAMPLED), -torch.inf)
     if temperature == 0:
         return logits.argmax(1, keepdim=True)
     if top_k is not None and top_k < logits.shape[1]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from runner.data.detection.image_path import find_path
-from runner.data.nearest import did_you_mean
+from runner.config.nearest import did_you_mean
 from runner.data.split_folders import split_of_folder
 
 __all__ = [

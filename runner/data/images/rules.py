@@ -6,7 +6,7 @@ from pathlib import Path
 
 from runner.data.images.decode import EXTENSIONS
 from runner.data.images.tree import ImageTree, entries, scan_tree
-from runner.data.nearest import did_you_mean
+from runner.config.nearest import did_you_mean
 
 __all__ = ["find_problems"]
 

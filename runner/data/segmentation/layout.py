@@ -9,7 +9,7 @@ from runner.data.detection.layout import split_meant
 from runner.data.dropped import DroppedSamples
 from runner.data.images.decode import EXTENSIONS
 from runner.data.images.tree import entries, files_below, hidden_files, is_image
-from runner.data.nearest import did_you_mean
+from runner.config.nearest import did_you_mean
 from runner.data.segmentation.mask_file import MASK_EXTENSIONS
 
 __all__ = ["MaskTree", "Pair", "find_folders", "list_pairs", "scan_masks"]

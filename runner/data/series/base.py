@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from runner.data.base import DataModule
 from runner.data.facts import Facts
 from runner.data.labels import find_label
-from runner.data.nearest import did_you_mean
+from runner.config.nearest import did_you_mean
 from runner.data.series.file import Series, SeriesFile
 from runner.data.series.plan import Plan, plan_windows
 from runner.data.series.scale import SeriesStandardize, float32_loses_digits, statistics

@@ -12,7 +12,7 @@ import pandas as pd
 
 from runner.data.dropped import MAX_EXAMPLES, DroppedSamples
 from runner.data.labels import merge_spellings
-from runner.data.nearest import did_you_mean
+from runner.config.nearest import did_you_mean
 from runner.data.series.order import best_reading, check_order, find_gaps, read_times, readings_of, text_of
 from runner.data.tables.file import (
     NA_SPELLINGS,

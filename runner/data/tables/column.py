@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
-from runner.data.nearest import did_you_mean
+from runner.config.nearest import did_you_mean
 from runner.data.tables.dates import date_problem, find_date_format
 from runner.data.tables.file import to_numbers
 

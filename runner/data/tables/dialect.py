@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
-from runner.data.nearest import did_you_mean
+from runner.config.nearest import did_you_mean
 from runner.errors import DataError
 
 __all__ = ["Dialect", "find_dialect", "find_encoding", "first_cells", "open_table"]

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from runner.data.dropped import DroppedSamples
-from runner.data.nearest import did_you_mean
+from runner.config.nearest import did_you_mean
 from runner.data.tables.dialect import Dialect, find_dialect, first_cells, open_table
 from runner.data.tables.numbers import NumberFormat, is_number, plain_numbers, read_formats, to_numbers
 from runner.errors import DataError

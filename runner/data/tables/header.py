@@ -10,7 +10,7 @@ from runner.data.tables.numbers import is_number
 
 __all__ = ["header_problem", "is_header"]
 
-FEW = 3
+FEW_NAMES = 3
 YEARS = range(1900, 2101)
 
 
@@ -31,7 +31,7 @@ def header_problem(table: pd.DataFrame, path: str, target_is_missing: bool) -> s
     if not numbers or not (target_is_missing or looks_like_data(table, names, numbers)):
         return ""
     return (
-        f"Its first line ({', '.join(names[:FEW])}{', …' if len(names) > FEW else ''}) looks like data: if there is no header "
+        f"Its first line ({', '.join(names[:FEW_NAMES])}{', …' if len(names) > FEW else ''}) looks like data: if there is no header "
         "line, name the columns with data.columns=[…]; otherwise give the columns names that are words."
     )
 
@@ -45,6 +45,6 @@ def looks_like_data(table: pd.DataFrame, names: Sequence[str], numbers: Sequence
         return True
     values = [int(name) for name in names]
     is_count = values == list(range(values[0], values[0] + len(values)))
-    if len(names) <= FEW and len(table) and all((table[name] == name).any() for name in names):
+    if len(names) <= FEW_NAMES and len(table) and all((table[name] == name).any() for name in names):
         return True
     return not (is_count or all(value in YEARS for value in values))

@@ -17,7 +17,7 @@ from runner.data.base import DataModule, split_indices
 from runner.data.facts import Facts
 from runner.data.fingerprint import digest_files
 from runner.data.folds import Folds
-from runner.data.nearest import did_you_mean
+from runner.config.nearest import did_you_mean
 from runner.data.split import Split
 from runner.data.standardize import Standardize
 from runner.data.tables.features import target_statistics

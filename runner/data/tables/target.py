@@ -11,7 +11,7 @@ from torch import Tensor
 
 from runner.data.dropped import DroppedSamples
 from runner.data.labels import case_notices, find_label, merge_spellings, merged_spellings
-from runner.data.nearest import did_you_mean
+from runner.config.nearest import did_you_mean
 from runner.data.standardize import needs_float64
 from runner.data.tables.column import is_numeric, lost_digits, mixed_column, odd_words
 from runner.data.tables.file import NA_SPELLINGS, number_columns, to_numbers

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from runner.data.class_folders import scan_class_folders
 from runner.data.dropped import DroppedSamples
-from runner.data.nearest import did_you_mean
+from runner.config.nearest import did_you_mean
 from runner.data.tables.dialect import find_dialect, find_encoding
 from runner.errors import DataError
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from runner.data.base import DataModule
 from runner.data.download.file import data_folder
 from runner.data.facts import Facts
-from runner.data.nearest import did_you_mean
+from runner.config.nearest import did_you_mean
 from runner.data.text.corpus import Corpus, tokenizer_of, utf8_file, write_tokens
 from runner.data.text.python_topics import PythonTopicsDataModule
 from runner.data.text.skip_gram_pairs import NeighbourSplit
