@@ -31,7 +31,7 @@ def header_problem(table: pd.DataFrame, path: str, target_is_missing: bool) -> s
     if not numbers or not (target_is_missing or looks_like_data(table, names, numbers)):
         return ""
     return (
-        f"Its first line ({', '.join(names[:FEW_NAMES])}{', …' if len(names) > FEW else ''}) looks like data: if there is no header "
+        f"Its first line ({', '.join(names[:FEW_NAMES])}{', …' if len(names) > FEW_NAMES else ''}) looks like data: if there is no header "
         "line, name the columns with data.columns=[…]; otherwise give the columns names that are words."
     )
 

@@ -29,7 +29,7 @@ def no_feature_problem(
     if any(to_numbers(table[name]).nunique() > 1 for name in numeric):
         return ""
     causes = [cause_of(table[name], min_category_count) for name in features]
-    more = f"; and {len(causes) - MAX_NAMED_CAUSES} more" if len(causes) > FEW else ""
+    more = f"; and {len(causes) - MAX_NAMED_CAUSES} more" if len(causes) > MAX_NAMED_CAUSES else ""
     return (
         f"no feature is left to learn from: {'; '.join(causes[:MAX_NAMED_CAUSES]) or 'the table has no other column'}{more}. Add a "
         "column that differs between rows; for words, lower data.min_category_count."
