@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from runner.config.compose import compose
-from runner.config.override_text import as_overrides, flatten
+from runner.config.overrides import as_overrides, flatten
 from runner.inference.load import Run, load_run
 from runner.launch.local import launch
 from runner.launch.resume import earlier_run

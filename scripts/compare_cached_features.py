@@ -15,12 +15,12 @@ from pathlib import Path
 
 import pytorch_lightning as pl
 
-from runner.config.check import check
+from runner.config.checks.check import check
 from runner.config.compose import compose
 from runner.errors import RunnerError
 from runner.launch.local import prepare
 from runner.run.files import read_json
-from runner.worker import execute
+from runner.training.worker import execute
 
 
 class Clock(pl.Callback):

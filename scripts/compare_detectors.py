@@ -22,8 +22,8 @@ import torch
 from runner import train
 from runner.errors import RunnerError
 from runner.inference.load import load_trained
-from runner.plots.png import to_png
-from runner.plots.speed_accuracy import speed_accuracy
+from runner.plots.comparison import speed_accuracy
+from runner.plots.style import to_png
 from runner.run.directory import RunDir
 from runner.run.files import read_json
 from runner.run.status import read_status

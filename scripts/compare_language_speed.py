@@ -25,10 +25,10 @@ from torch.nn.functional import cross_entropy
 from torch.nn.utils import clip_grad_norm_
 
 from runner.config.compose import compose
-from runner.config.resolve import to_yaml
+from runner.config.plain import to_yaml
 from runner.run.directory import RunDir
 from runner.run.files import write_text
-from runner.worker import execute
+from runner.training.worker import execute
 
 OVERRIDES = [
     "data=python_topics", "model=lstm", "model.num_layers=2", "model.hidden_size=512", "data.window=64",

@@ -16,8 +16,8 @@ from pathlib import Path
 
 from runner import train
 from runner.errors import RunnerError
-from runner.plots.optimizers import optimizer_curves
-from runner.plots.png import to_png
+from runner.plots.comparison import optimizer_curves
+from runner.plots.style import to_png
 from runner.run.directory import RunDir
 from runner.run.files import read_json
 from runner.run.journal import load_metrics

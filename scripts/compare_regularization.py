@@ -18,11 +18,11 @@ from pathlib import Path
 import numpy as np
 
 from runner import train
-from runner.data.images.idx import find_idx, read_idx
+from runner.data.images.mnist import find_idx, read_idx
 from runner.errors import DataError, RunnerError
 from runner.inference.evaluate import evaluate
-from runner.plots.overfitting import overfitting_gap
-from runner.plots.png import to_png
+from runner.plots.curves import overfitting_gap
+from runner.plots.style import to_png
 from runner.run.directory import RunDir
 from runner.run.files import read_json
 from runner.run.status import read_status

@@ -9,7 +9,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import QuotedString
 
 import runner
-from runner.config.override_text import as_overrides
+from runner.config.overrides import as_overrides
 from runner.errors import ConfigError, UserError
 
 QUICK = {

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.config.check import check_config
+from runner.config.checks.check import check_config
 from runner.config.compose import compose
 
 RECIPES = sorted((Path(__file__).resolve().parents[1] / "experiments").glob("*.yaml"))

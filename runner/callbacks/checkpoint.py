@@ -1,10 +1,11 @@
-"""When a checkpoint is written, and which are kept."""
+"""When checkpoints are written, and which are kept."""
 
 from __future__ import annotations
 
 import math
+import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -13,16 +14,43 @@ from annotated_types import Ge, Gt
 from pytorch_lightning.trainer.states import TrainerFn
 
 from runner.callbacks import lightning_internals
-from runner.callbacks.cadence import parse_cadence
-from runner.callbacks.checkpoint_folder import check_folder, free_path, timeline
-from runner.callbacks.checkpoint_io import RunCheckpointIO
-from runner.callbacks.checkpoint_store import CheckpointStore
-from runner.callbacks.snapshot import snapshot
+from runner.callbacks.checkpoint_io import RunCheckpointIO, snapshot
+from runner.callbacks.checkpoint_store import CheckpointStore, check_folder, free_path, timeline
 from runner.distributed.collectives import barrier
 from runner.errors import UserError
 from runner.run.checkpoints import Checkpoint, best_checkpoint, last_checkpoint, sort_by_metric
 
-__all__ = ["Checkpointer", "Checkpoint", "best_checkpoint", "last_checkpoint"]
+__all__ = ["Checkpoint", "Checkpointer", "UNITS", "best_checkpoint", "last_checkpoint", "parse_cadence"]
+
+UNITS = {
+    "steps": ("step", "steps"),
+    "minutes": ("min", "mins", "minute", "minutes"),
+    "epochs": ("epoch", "epochs"),
+}
+PATTERN = re.compile(r"\s*(\d+(?:\.\d+)?)\s*[_-]?\s*([a-z]+)\s*")
+
+
+def parse_cadence(words: str | Sequence[str]) -> dict[str, float | int]:
+    """``"500 steps"`` to ``{"steps": 500}``; several are all kept to.
+
+    Raises:
+        UserError: it is none of these, or two of a kind.
+    """
+    found: dict[str, float | int] = {}
+    for word in [words] if isinstance(words, str) else words:
+        match = PATTERN.fullmatch(str(word).lower())
+        unit = next((unit for unit, names in UNITS.items() if match and match.group(2) in names), None)
+        number = float(match.group(1)) if unit else 0.0
+        whole = unit == "minutes" or number.is_integer()
+        if unit is None or number <= 0 or not whole:
+            raise UserError(
+                f"every={word!r}: expected a whole number of steps or epochs, or minutes: '500 steps', '10 minutes', "
+                "'2 epochs', or a list of these."
+            )
+        if unit in found:
+            raise UserError(f"every={list(words)!r}: {unit} stand there twice; give one of them.")
+        found[unit] = number if unit == "minutes" else int(number)
+    return found
 
 
 class Checkpointer(pl.Callback):

@@ -1,7 +1,8 @@
-"""How a checkpoint gets onto the disk, and back: whole or not at all, and never as code."""
+"""Snapshots of the training state, and their atomic, weights-only reading and writing."""
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import os
 import pickle
@@ -11,6 +12,7 @@ from typing import Any, BinaryIO
 
 import torch
 from lightning_fabric.plugins import CheckpointIO
+from torch import Tensor
 from torch.serialization import get_unsafe_globals_in_checkpoint
 
 from runner.distributed.fsdp_checkpoint import read_whole
@@ -18,7 +20,51 @@ from runner.errors import CheckpointError
 from runner.run.checkpoints import damage, read_index
 from runner.run.files import cannot_write, replace_file
 
-__all__ = ["RunCheckpointIO"]
+__all__ = ["RunCheckpointIO", "snapshot"]
+
+
+def snapshot(value: Any) -> Any:
+    """Nested containers with every tensor copied into main memory.
+
+    Tensors that share their memory share it in the copy too, and so do containers: saving the copy writes the same
+    bytes as saving the original would have.
+    """
+    return _copied(value, {}, {})
+
+
+def _copied(value: Any, seen: dict[int, Any], storages: dict[int, Any]) -> Any:
+    if value is None or isinstance(
+        value, str | bytes | int | float | complex | bool | torch.dtype | torch.device
+    ):
+        return value
+    if id(value) in seen:
+        return seen[id(value)]
+    if isinstance(value, Tensor):
+        copied = _tensor(value, storages)
+    elif isinstance(value, dict):
+        copied = copy.copy(value)  # its type, and what a state_dict keeps beside its items
+        for key, item in value.items():
+            copied[key] = _copied(item, seen, storages)
+    elif isinstance(value, list):
+        copied = [_copied(item, seen, storages) for item in value]
+    elif isinstance(value, tuple):
+        items = [_copied(item, seen, storages) for item in value]
+        copied = type(value)(*items) if hasattr(value, "_fields") else tuple(items)
+    else:
+        copied = copy.deepcopy(value)
+    seen[id(value)] = copied
+    return copied
+
+
+def _tensor(tensor: Tensor, storages: dict[int, Any]) -> Tensor:
+    tensor = tensor.detach()
+    if type(tensor) is not Tensor or tensor.layout != torch.strided or tensor.is_quantized:
+        return tensor.cpu() if tensor.device.type != "cpu" else tensor.clone()
+    storage = tensor.untyped_storage()
+    if storage._cdata not in storages:
+        storages[storage._cdata] = storage.clone() if storage.device.type == "cpu" else storage.cpu()
+    copied = torch.empty(0, dtype=tensor.dtype)
+    return copied.set_(storages[storage._cdata], tensor.storage_offset(), tensor.size(), tensor.stride())
 
 
 class RunCheckpointIO(CheckpointIO):

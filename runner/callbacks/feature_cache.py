@@ -12,16 +12,15 @@ from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 from torch.nn import functional
 
+from runner.callbacks.batch_mix import BatchMix
+from runner.callbacks.noise import InputNoise
 from runner.callbacks.range_test import RangeTestRecorder
-from runner.data.loader import make_loader
 from runner.data.sampler import Share
-from runner.data.split import Split
+from runner.data.split import Split, make_loader
 from runner.distributed.collectives import all_gather
 from runner.errors import UserError
 from runner.models.head import head_modules
-from runner.regularize.mix import BatchMix
-from runner.regularize.noise import InputNoise
-from runner.report import messages
+from runner.report import console
 
 __all__ = ["FeatureCache"]
 
@@ -133,12 +132,12 @@ class FeatureCache:
             (*self._splits, self.views, backbone_digest(model, self.head)) if in_range_test or kept else ()
         )
         if made_from in kept:
-            messages.text("features of the frozen backbone: those of the learning-rate range test")
+            console.text("features of the frozen backbone: those of the learning-rate range test")
             self._fill(kept[made_from])
         else:
             views = f", {self.views} views of train" if self.views > 1 else ""
             counts = " + ".join(str(len(split)) for split in self._splits.values())
-            messages.text(f"features of the frozen backbone, once: {counts} samples{views}")
+            console.text(f"features of the frozen backbone, once: {counts} samples{views}")
             self._fill(
                 {
                     n: self._features(s.whole, self.views if n == "train" else 1)

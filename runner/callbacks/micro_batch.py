@@ -8,14 +8,14 @@ from typing import Any
 import pytorch_lightning as pl
 from omegaconf import OmegaConf
 
-from runner.config.resolve import to_yaml
+from runner.config.plain import to_yaml
 from runner.data.split import Split
 from runner.distributed.collectives import all_gather
 from runner.distributed.find_micro_batch import GIB, fitting_size, measure_need
 from runner.distributed.memory import is_out_of_memory
 from runner.distributed.micro_batching import MicroBatching
 from runner.errors import UserError
-from runner.report import messages
+from runner.report import console
 from runner.run.files import read_json, write_json, write_text
 
 __all__ = ["PassSize"]
@@ -87,7 +87,7 @@ class PassSize(pl.Callback):
         size = min(sizes) if sizes else None
         wanted, free = max(room[1] for room in rooms), min(room[2] for room in rooms)
         size_text = f"all {share} samples of a batch" if size is None else f"{size} of {share} samples"
-        messages.text(
+        console.text(
             f"hardware.micro_batch=auto: {size_text} (all of them would need about {shown(wanted)}; {shown(free)} may be filled)."
         )
         return size

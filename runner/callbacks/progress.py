@@ -6,16 +6,171 @@ import math
 import time
 from typing import Any
 
-from pytorch_lightning import LightningModule, Trainer
 import pytorch_lightning as pl
+from pytorch_lightning import LightningModule, Trainer
 from rich.console import Console
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
 
-from runner.callbacks.live_bar import LiveBar
-from runner.callbacks.progress_line import epoch_text, eta_text, shown_metrics, speed_text
-from runner.callbacks.time_left import TimeLeft, fraction_done
-from runner.report.format import duration
+from runner.report.format import duration, number
 
-__all__ = ["Progress"]
+__all__ = [
+    "LiveBar",
+    "Progress",
+    "TimeLeft",
+    "batches_left",
+    "epoch_text",
+    "eta_text",
+    "fraction_done",
+    "shown_metrics",
+    "speed_text",
+    "validations_left",
+]
+
+
+class TimeLeft:
+    """Means of what this attempt has measured: training batches and whole validations are timed apart.
+
+    A validation that has not been seen yet is left out, so the first epoch's estimate is too short by it.
+    """
+
+    def __init__(self) -> None:
+        self._train_s = 0.0
+        self._batches = 0
+        self._validation_s = 0.0
+        self._validations = 0
+
+    def add_training(self, seconds: float, batches: int) -> None:
+        self._train_s += seconds
+        self._batches += batches
+
+    def add_validation(self, seconds: float) -> None:
+        self._validation_s += seconds
+        self._validations += 1
+
+    def estimate_s(
+        self, trainer: Trainer, batch: int, train_s: float = 0.0, train_batches: int = 0
+    ) -> float | None:
+        """Seconds to the end of the training; None before the first batch, or when no end is known.
+
+        Args:
+            batch: batches of the present epoch that are done.
+            train_s, train_batches: time and batches of the present epoch, which are not added yet.
+        """
+        seen, left = self._batches + train_batches, batches_left(trainer, batch)
+        if seen == 0 or left is None:
+            return None
+        a_batch = (self._train_s + train_s) / seen
+        a_validation = self._validation_s / self._validations if self._validations else 0.0
+        return a_batch * left + a_validation * validations_left(trainer, left)
+
+
+def batches_left(trainer: Trainer, batch: int) -> float | None:
+    """Training batches of the whole run still to do; None when the run has no end that is known."""
+    an_epoch, epochs, steps = trainer.num_training_batches, trainer.max_epochs, trainer.max_steps
+    left = []
+    if epochs and epochs > 0 and math.isfinite(an_epoch):
+        left.append(max((epochs - trainer.current_epoch) * an_epoch - batch, 0))
+    if steps and steps > 0:
+        left.append(max(steps - trainer.global_step, 0) * trainer.accumulate_grad_batches)
+    return min(left) if left else None
+
+
+def validations_left(trainer: Trainer, batches: float) -> int:
+    """The number of validations within the next training batches."""
+    if not trainer.enable_validation:
+        return 0
+    interval = trainer.num_training_batches * (trainer.check_val_every_n_epoch or 1)
+    within_epoch = trainer.val_check_batch
+    if isinstance(within_epoch, int) and 0 < within_epoch < trainer.num_training_batches:
+        interval = within_epoch
+    return math.ceil(batches / interval)
+
+
+def fraction_done(trainer: Trainer, batch: int) -> float | None:
+    """Share of the whole run's batches; None when the run has no end that is known."""
+    left = batches_left(trainer, batch)
+    done = trainer.current_epoch * trainer.num_training_batches + batch
+    return done / max(done + left, 1) if left is not None and math.isfinite(done) else None
+
+
+def speed_text(batches: int, seconds: float) -> str:
+    if batches <= 0 or seconds <= 0:
+        return ""
+    speed = batches / seconds
+    return (
+        f"{speed:.0f} it/s"
+        if speed >= 100
+        else f"{speed:.1f} it/s"
+        if speed >= 0.1
+        else f"{1 / speed:.0f} s/it"
+    )
+
+
+def eta_text(seconds: float | None) -> str:
+    return f"eta {duration(seconds)}" if seconds else ""
+
+
+def epoch_text(trainer: Trainer, epoch: int) -> str:
+    planned = trainer.max_epochs
+    return f"epoch {epoch + 1}/{planned}" if planned and planned > 0 else f"epoch {epoch + 1}"
+
+
+def shown_metrics(trainer: Trainer, pl_module: LightningModule, live: bool = True) -> str:
+    """Loss and monitored metric of training and validation.
+
+    Args:
+        live: show the loss of the newest batch, which is read off the device; otherwise the epoch's mean, where
+            one was logged.
+    """
+    values = trainer.callback_metrics
+    newest = getattr(pl_module, "last_train_loss", None)
+    mean = values.get("train/epoch_loss", values.get("train/loss"))
+    loss = newest if newest is not None and (live or mean is None) else mean
+    name = str(getattr(pl_module, "monitor", "")).partition("/")[2]
+    keys = dict.fromkeys((f"train/{name}", "val/loss", f"val/{name}"))
+    shown = {} if loss is None else {"train/loss": loss}
+    shown |= {key: values[key] for key in keys if key in values and key not in shown}
+    return "  ".join(f"{key} {number(float(value))}" for key, value in shown.items())
+
+
+class LiveBar:
+    """Drawn only on request, so that no thread competes with the training loop. It disappears when stopped."""
+
+    def __init__(self, console: Console):
+        self._live = Live(console=console, auto_refresh=False, transient=True)
+        self._live.start()
+
+    def show(
+        self, what: str, fraction: float | None, batches: str, times: str = "", metrics: str = ""
+    ) -> None:
+        """Redraws the bar.
+
+        Args:
+            what: "epoch 3/10".
+            fraction: of the whole run that is done; None when its end is not known.
+            batches: "batch 120/450".
+            times: speed and time left.
+            metrics: shown on a line of their own.
+        """
+        bar = ProgressBar(total=None if fraction is None else 1.0, completed=fraction or 0.0, width=24)
+        parts = [Text(what, style="bold"), bar, Text(batches), Text(times.strip(), style="cyan")]
+        shown = [part for part in parts if part is bar or part]
+        line = Table.grid(padding=(0, 2))
+        for part in shown:
+            line.add_column(no_wrap=part is not bar)  # on a narrow terminal the bar gives way, not the words
+        line.add_row(*shown)
+        face = Table.grid()
+        face.add_row(line)
+        if metrics:
+            face.add_row(Text(metrics))
+        self._live.update(face, refresh=True)
+
+    def stop(self) -> None:
+        self._live.stop()
+
 
 DRAW_EVERY_S = 0.15
 LINE_EVERY_S = 30.0

@@ -12,11 +12,11 @@ import os
 import sys
 from types import ModuleType
 
-from runner.cli.failure import guarded
+from runner.cli.arguments import VerbParser
 from runner.cli.group import reject_in_group
-from runner.cli.parser import VerbParser
-from runner.config.nearest import nearest
+from runner.cli.show import guarded
 from runner.errors import UserError
+from runner.suggest import nearest
 
 __all__ = ["VERBS", "front_parser", "load_verb", "main"]
 
@@ -47,7 +47,7 @@ def main(argv: list[str] | None = None) -> int:
     """
     words = [*(sys.argv[1:] if argv is None else argv)]  # `list` is a verb: a module of this package
     if "_ARGCOMPLETE" in os.environ and argv is None:
-        from runner.cli.complete import answer_shell
+        from runner.cli.completion import answer_shell
 
         answer_shell(front_parser())
     return guarded(lambda: _dispatch(words))

@@ -1,12 +1,23 @@
-"""Arguments shared by several verbs, with their shell completion."""
+"""The argument parser, and arguments shared by several verbs."""
 
 from __future__ import annotations
 
+import argparse
+import copy
 from argparse import ArgumentParser
+from dataclasses import replace
+from typing import TYPE_CHECKING, NoReturn
 
-from runner.cli import complete
+from runner.cli import completion
+from runner.errors import UserError
+from runner.suggest import nearest
+
+if TYPE_CHECKING:
+    from runner.config.composition import Composition
+    from runner.run.directory import RunDir
 
 __all__ = [
+    "VerbParser",
     "add_allow_package",
     "add_checkpoint",
     "add_overrides",
@@ -14,7 +25,26 @@ __all__ = [
     "add_run",
     "allow_packages",
     "split_experiment",
+    "with_absolute_paths",
 ]
+
+
+class VerbParser(argparse.ArgumentParser):
+    """Raises ``UserError`` where argparse would print its usage and exit."""
+
+    def __init__(self, **options):
+        options.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
+        super().__init__(allow_abbrev=False, **options)
+
+    def error(self, message: str) -> NoReturn:
+        for word in message.split():
+            name = word.partition("=")[0]
+            if not name.startswith("-") or name in self._option_string_actions:
+                continue
+            near = nearest(name, self._option_string_actions, most=1)
+            if near:
+                message += f". Did you mean {near[0]}?"
+        raise UserError(f"{message}\n`{self.prog} --help` shows the usage.")
 
 
 A_RUN = "a run: its directory, its name or a part of it, an MLflow run id, or `latest`"
@@ -22,7 +52,7 @@ A_RUN = "a run: its directory, its name or a part of it, an MLflow run id, or `l
 
 def add_run(parser: ArgumentParser, text: str = A_RUN, **options) -> None:
     """Adds the argument RUN (``args.run_ref``), or several with ``nargs``."""
-    parser.add_argument("run_ref", metavar="RUN", help=text, **options).completer = complete.runs
+    parser.add_argument("run_ref", metavar="RUN", help=text, **options).completer = completion.runs
     add_root(parser)
 
 
@@ -39,7 +69,7 @@ def add_overrides(parser: ArgumentParser, experiment: bool = True) -> None:
         text += "; an experiment's YAML file may precede them"
     metavar = "[EXPERIMENT.yaml] [key=value …]" if experiment else "key=value"
     action = parser.add_argument("overrides", nargs="*", metavar=metavar, help=text)
-    action.completer = complete.experiments_and_overrides if experiment else complete.overrides
+    action.completer = completion.experiments_and_overrides if experiment else completion.overrides
     parser.add_argument(
         "--config-dir",
         metavar="FOLDER",
@@ -80,3 +110,17 @@ def allow_packages(names: list[str]) -> None:
     if names:
         before = [name for name in os.environ.get(ENVIRONMENT, "").split(",") if name]
         os.environ[ENVIRONMENT] = ",".join(dict.fromkeys([*before, *names]))
+
+
+def with_absolute_paths(composition: Composition, run: RunDir) -> Composition:
+    """Return a copy with absolute paths; see ``runner.run.directory``. Paths given by the user are unchanged."""
+    from omegaconf import OmegaConf
+
+    from runner.run.directory import absolute_paths
+
+    config = copy.deepcopy(composition.config)
+    nodes = {key: OmegaConf.to_container(config, resolve=False).get(key) for key in ("data", "weights")}
+    for key, value in absolute_paths(run, nodes, composition.explicit).items():
+        if key in config:
+            config[key] = value
+    return replace(composition, config=config)

@@ -3,6 +3,134 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+__all__ = ["answer_shell", "checkpoints", "experiments_and_overrides", "groups", "overrides", "runs"]
+
+
+def answer_shell(parser: ArgumentParser) -> None:
+    """Prints the completions that the shell requests by environment variables, and exits the process."""
+    import argcomplete
+
+    argcomplete.autocomplete(parser, always_complete_options=False)
+
+
+def runs(prefix: str, parsed_args: Namespace, **_: Any) -> list[str]:
+    """Complete ``latest`` and names of runs, newest first, or folders if the prefix contains a slash."""
+    from argcomplete.completers import DirectoriesCompleter
+
+    from runner.run.directory import list_runs
+
+    if "/" in prefix:
+        return list(DirectoriesCompleter()(prefix))
+    names = [run.name for run in reversed(list_runs(getattr(parsed_args, "root", None) or "runs"))]
+    return ["latest", *names] if names else []
+
+
+def checkpoints(prefix: str, parsed_args: Namespace, **_: Any) -> list[str]:
+    """Complete ``best``, ``last`` and the checkpoints of the given run, or files if the prefix contains a slash."""
+    from argcomplete.completers import FilesCompleter
+
+    from runner.errors import RunnerError
+    from runner.run.checkpoints import read_index
+    from runner.run.directory import find_run
+
+    if "/" in prefix:
+        return list(FilesCompleter()(prefix))
+    names = ["best", "last"]
+    try:
+        run = find_run(
+            getattr(parsed_args, "run_ref", None) or "latest", getattr(parsed_args, "root", None) or "runs"
+        )
+        names += [entry.file for entry in read_index(run.checkpoints)]
+    except RunnerError:
+        pass
+    return names
+
+
+def groups(prefix: str, parsed_args: Namespace, **_: Any) -> list[str]:
+    from runner.config.groups import find_groups
+
+    return sorted(find_groups(_config_dirs(parsed_args)))
+
+
+def experiments_and_overrides(prefix: str, parsed_args: Namespace, **options: Any) -> list[str]:
+    """Complete overrides, and YAML files if no word was given before."""
+    proposals = overrides(prefix, parsed_args, **options)
+    if "=" in prefix or _given(parsed_args):
+        return proposals
+    from argcomplete.completers import FilesCompleter
+
+    return [*proposals, *FilesCompleter(allowednames=("yaml", "yml"))(prefix)]
+
+
+def overrides(prefix: str, parsed_args: Namespace, **_: Any) -> list[str]:
+    """Complete ``group=option`` and ``node.key=`` in Hydra's grammar, including after ``+`` and in comma lists."""
+    from runner.config.groups import find_groups
+
+    config_dirs = _config_dirs(parsed_args)
+    known = {group: sorted(options) for group, options in find_groups(config_dirs).items()}
+    known["hydra/launcher"] = ["basic", "joblib"]
+    sign = prefix[: len(prefix) - len(prefix.lstrip("+"))]
+    key, equals, value = prefix[len(sign) :].partition("=")
+    if equals:
+        done, comma, _rest = value.rpartition(",")
+        return [f"{sign}{key}={done}{comma}{option}" for option in known.get(key, [])]
+    names = [f"{group}=" for group in known]
+    # An option has many keys, so they are only proposed once the prefix contains a dot.
+    names += [
+        k for k in _keys(config_dirs, _given(parsed_args)) if "." in key or k.split(".")[0] not in known
+    ]
+    return [sign + name for name in names if name.startswith(key)]
+
+
+def _keys(config_dirs: list[str], given: list[str]) -> Iterator[str]:
+    """Yield the keys of the primary config and of the chosen options, as ``optimizer.lr=``."""
+    from runner.config.groups import find_groups, package_conf
+
+    primary = _read(package_conf() / "runner.yaml")
+    chosen: dict[str, str] = {}
+    for entry in primary.pop("defaults", []):
+        if isinstance(entry, dict):
+            chosen |= {key.split()[-1].split("@")[0]: option for key, option in entry.items()}
+    chosen |= dict(word.split("=", 1) for word in given if "=" in word)
+    primary.pop("hydra", None)
+    yield from _paths("", primary)
+    for group, options in find_groups(config_dirs).items():
+        option = options.get(str(chosen.get(group)))
+        if option:
+            yield from _paths(f"{group}.", _read(option.path))
+
+
+def _paths(before: str, node: dict) -> Iterator[str]:
+    for key, value in node.items():
+        if not isinstance(key, str) or key.startswith("_") or key == "defaults":
+            continue
+        if isinstance(value, dict) and value:
+            yield from _paths(f"{before}{key}.", value)
+        else:
+            yield f"{before}{key}="
+
+
+def _read(path: Path) -> dict:
+    import yaml
+
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _given(parsed_args: Namespace) -> list[str]:
+    return list(getattr(parsed_args, "overrides", None) or [])
+
+
+def _config_dirs(parsed_args: Namespace) -> list[str]:
+    return list(getattr(parsed_args, "config_dir", None) or [])
+
 
 SUMMARY = "print the completion script for bash, zsh or fish"
 

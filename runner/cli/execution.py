@@ -20,17 +20,17 @@ def execute(run: RunDir) -> int:
     from runner.cli.group import is_first
     from runner.errors import Interrupted, RunFailed
     from runner.launch.local import launch
-    from runner.report import messages
+    from runner.report import console
 
     try:
         results = launch(run)
     except (Interrupted, RunFailed):
         if is_first() and any(run.path.glob("**/checkpoints/*.ckpt")):
             print(
-                f"`runner resume {messages.short_path(run.path)}` resumes from the last checkpoint.",
+                f"`runner resume {console.short_path(run.path)}` resumes from the last checkpoint.",
                 file=sys.stderr,
             )
         raise
     if results is not None and is_first():
-        messages.results(run, results)
+        console.results(run, results)
     return 0

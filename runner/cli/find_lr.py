@@ -23,11 +23,11 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> int:
     from runner.cli.arguments import allow_packages, split_experiment
-    from runner.config.check import check
+    from runner.config.checks.check import check
     from runner.config.compose import compose
     from runner.launch.local import launch, prepare
     from runner.launch.node_rendezvous import reject_nodes
-    from runner.report import messages
+    from runner.report import console
 
     allow_packages(args.allow_package)
     experiment, overrides = split_experiment(args.overrides)
@@ -39,5 +39,5 @@ def run(args: Namespace) -> int:
     results = launch(directory)
     if results is None:  # submitted to a cluster without waiting for it
         return 0
-    messages.range_test(directory, composition, results, args.overrides)
+    console.range_test(directory, composition, results, args.overrides)
     return 0

@@ -6,7 +6,7 @@ import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from typing import TYPE_CHECKING
 
-from runner.cli import complete
+from runner.cli import completion
 from runner.cli.arguments import add_allow_package, add_run
 
 if TYPE_CHECKING:
@@ -30,9 +30,9 @@ def add_arguments(parser: ArgumentParser) -> None:
     text = "the centre: best (the default), last, one of the run's checkpoints by name, or a path"
     parser.add_argument(
         "--checkpoint", metavar="WHICH", default="best", help=text
-    ).completer = complete.checkpoints
+    ).completer = completion.checkpoints
     text = "follow the line to this checkpoint instead of a plane"
-    parser.add_argument("--to", metavar="WHICH", help=text).completer = complete.checkpoints
+    parser.add_argument("--to", metavar="WHICH", help=text).completer = completion.checkpoints
     text = "random (the default), or pca: principal components of the run's checkpoints"
     parser.add_argument("--directions", choices=("random", "pca"), default="random", help=text)
     parser.add_argument("--one-dimensional", action="store_true", help="only along the first direction")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 from typing import TYPE_CHECKING
 
-from runner.cli import complete
+from runner.cli import completion
 
 if TYPE_CHECKING:
     from runner.config.groups import Option
@@ -17,7 +17,7 @@ EVERY_TASK = "any"
 
 def add_arguments(parser: ArgumentParser) -> None:
     text = "a config group (model, data, optimizer …); all if omitted"
-    parser.add_argument("group", nargs="?", metavar="GROUP", help=text).completer = complete.groups
+    parser.add_argument("group", nargs="?", metavar="GROUP", help=text).completer = completion.groups
     parser.add_argument(
         "--config-dir",
         metavar="FOLDER",
@@ -35,8 +35,8 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> int:
     from runner.config.groups import find_groups
-    from runner.config.nearest import did_you_mean
     from runner.errors import UserError
+    from runner.suggest import did_you_mean
 
     groups = find_groups(args.config_dir)
     idle = [f"--{name}" for name in ("steps", "plot") if getattr(args, name) is not None]

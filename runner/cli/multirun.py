@@ -58,8 +58,8 @@ def run_job(_config: Any, experiment: str | None, config_dirs: list[str]) -> flo
     from hydra.core.global_hydra import GlobalHydra
     from hydra.core.hydra_config import HydraConfig
 
-    from runner.cli.failure import say_error
-    from runner.config.check import check
+    from runner.cli.show import say_error
+    from runner.config.checks.check import check
     from runner.config.compose import compose
     from runner.errors import Interrupted, RunnerError
     from runner.launch import local
@@ -95,7 +95,7 @@ def run_job(_config: Any, experiment: str | None, config_dirs: list[str]) -> flo
 def print_outcome(place: Path) -> None:
     """Prints a table of the runs that were started."""
     from runner.cli.show import console
-    from runner.report.messages import short_path
+    from runner.report.console import short_path
     from runner.report.tables import next_commands, runs_table
     from runner.run.directory import RunDir
     from runner.run.status import read_status
@@ -125,9 +125,9 @@ def check_combinations(overrides: list[str], experiment: str | None, config_dirs
     Raises:
         ConfigError: the combinations have problems; the error lists all of them.
     """
-    from runner.config.check import check_config
+    from runner.config.checks.check import check_config
+    from runner.config.checks.no_effect import single_run_problems
     from runner.config.compose import compose
-    from runner.config.no_effect import single_run_problems
     from runner.errors import ConfigError
 
     problems: dict[str, None] = {}
@@ -155,7 +155,7 @@ def single_values(override: str) -> list[str]:
     """Expands a sweep into single overrides; returns other overrides and unknown values unchanged."""
     from hydra.errors import HydraException
 
-    from runner.config.quoting import parse_override
+    from runner.config.overrides import parse_override
 
     try:
         parsed = parse_override(override)
@@ -177,7 +177,7 @@ def hydra_node(overrides: list[str]) -> Any:
 
 def line_for_hydra(override: str, groups: dict[str, Any]) -> str:
     """Rewrites an override so that Hydra accepts keys that are only in a constructor's signature."""
-    from runner.config.quoting import parse_override
+    from runner.config.overrides import parse_override
 
     override = parse_override(override).input_line
     key = override.partition("=")[0]

@@ -55,7 +55,7 @@ def run(args: Namespace) -> int:
     from runner.cli.arguments import allow_packages
     from runner.inference.predict import predict
     from runner.run.directory import find_run
-    from runner.run.table import rows_as_csv
+    from runner.run.files import rows_as_csv
 
     _check(args)
     allow_packages(args.allow_package)

@@ -44,8 +44,7 @@ def run(args: Namespace) -> int:
 def print_differences(run: RunDir, with_old_code: bool) -> bool:
     """Prints differences in code, versions and hardware; returns whether there are none."""
     from runner.run.files import read_json
-    from runner.run.provenance import collect_provenance
-    from runner.run.reproducibility import differences_of_place
+    from runner.run.provenance import collect_provenance, differences_of_place
 
     before = read_json(run.provenance_path, {})
     diff = run.path / "git.diff"
@@ -75,7 +74,7 @@ def print_differences(run: RunDir, with_old_code: bool) -> bool:
 def print_proof(before: RunDir, now: RunDir, same_place: bool) -> int:
     """Prints which results are bit-identical, and saves the comparison in ``reproduction.json``."""
     from runner.run.files import write_json
-    from runner.run.reproducibility import compare_metrics, compare_results
+    from runner.run.provenance import compare_metrics, compare_results
 
     weights = compare_weights(before, now)
     metrics, results = compare_metrics(before, now), compare_results(before, now)
@@ -109,7 +108,7 @@ def print_proof(before: RunDir, now: RunDir, same_place: bool) -> int:
 def compare_weights(before: RunDir, now: RunDir) -> list[dict[str, Any]]:
     """Return a row each for the weights of the last and the best checkpoint, and for the optimizer of the last; with
     folds, for each fold."""
-    from runner.inference.digest import digests_of
+    from runner.inference.load import digests_of
     from runner.run.checkpoints import best_checkpoint, last_checkpoint
     from runner.run.folds import fold_of, folds_of, has_folds
 

@@ -44,8 +44,8 @@ def startable(run: RunDir, overrides: list[str], config_dirs: list[str]) -> RunD
     Raises:
         UserError: the run is still running, or cannot be resumed with these values.
     """
-    from runner.cli.run_paths import with_absolute_paths
-    from runner.config.check import check
+    from runner.cli.arguments import with_absolute_paths
+    from runner.config.checks.check import check
     from runner.config.compose import compose
     from runner.launch.resume import go_on
     from runner.launch.start import joins_others

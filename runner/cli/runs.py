@@ -22,10 +22,10 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def run(args: Namespace) -> int:
-    from runner.config.nearest import did_you_mean
     from runner.errors import UserError
     from runner.run.directory import is_fold, is_trial, list_runs
     from runner.run.status import State, read_status
+    from runner.suggest import did_you_mean
 
     if args.state and args.state not in get_args(State):
         raise UserError(f"--state {args.state}: unknown state. {did_you_mean(args.state, get_args(State))}")

@@ -57,7 +57,7 @@ def run(args: Namespace) -> int:
 def _print_config(part: str, overrides: list[str], experiment: str | None, args: Namespace) -> int:
     from omegaconf import OmegaConf
 
-    from runner.cli.config.shown import print_config
+    from runner.cli.config.print_config import print_config
     from runner.config.compose import compose
     from runner.errors import ConfigError
 

@@ -71,7 +71,7 @@ def choose_port(requested: int | None) -> int:
 def page_of(root: Path) -> str:
     """Return the path of the run list of the newest run's experiment; MLflow opens its GenAI view by default."""
     from runner.run.directory import list_runs
-    from runner.tracking.state import read_state
+    from runner.tracking.metric_tail import read_state
 
     for run in reversed(list_runs(root)):
         state = read_state(run)
@@ -84,7 +84,7 @@ def hints(root: Path) -> list[str]:
     """Return messages about runs that the dashboard does not show completely."""
     from runner.run.directory import list_runs
     from runner.run.status import read_status
-    from runner.tracking.state import read_state
+    from runner.tracking.metric_tail import read_state
 
     runs = list_runs(root)
     if not runs:

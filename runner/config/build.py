@@ -11,8 +11,7 @@ import functools
 import traceback
 from typing import Any
 
-from runner.config.allowed import ENVIRONMENT, is_module_of_user
-from runner.config.target import find_targets, resolve_target
+from runner.config.allow_list import ENVIRONMENT, find_targets, is_module_of_user, resolve_target
 from runner.errors import ConfigError
 
 __all__ = ["ENVIRONMENT", "HYDRA_KEYS", "build", "find_targets", "resolve_target"]

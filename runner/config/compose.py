@@ -1,31 +1,69 @@
-"""Composes a config from overrides. Problems with overrides are collected, not raised one by one."""
+"""Composes a config from overrides. Problems with overrides are collected instead of raised one by one."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
+from hydra.core.config_search_path import SearchPathQuery
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.types import Override
+from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
+from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from runner.config import facts as _facts  # noqa: F401 - registers the resolver
+from runner.config.checks.folds import as_setting, spelt_out
+from runner.config.checks.hydra_node import hydra_key_problem, hydra_problems, is_hydra_key
 from runner.config.composition import Composition
 from runner.config.experiment import Experiment, load_config, read_experiment
-from runner.config.folds import as_setting, spelt_out
-from runner.config.groups import find_groups, package_conf
-from runner.config.hydra_keys import hydra_key_problem, is_hydra_key
-from runner.config.hydra_node import hydra_problems
-from runner.config.override import apply_value, choice_problems, chooses, dotted_values, parse_overrides
-from runner.config.search_path import search_in
+from runner.config.groups import find_groups, package_conf, search_folders
+from runner.config.overrides import apply_value, choice_problems, chooses, dotted_values, parse_overrides
 from runner.errors import ConfigError
 
-__all__ = ["PRIMARY", "Composition", "compose", "load_config", "run_hydra"]
+__all__ = ["Composition", "PRIMARY", "compose", "load_config", "run_hydra", "search_in"]
+
+
+class RunnerSearchPath(SearchPathPlugin):
+    """Adds ``./conf`` before runner's own config folder, and the ``--config-dir`` folders after it.
+
+    Attributes:
+        folders: a class attribute, because Hydra creates the instances.
+    """
+
+    folders: list[Path] = []
+
+    def manipulate_search_path(self, search_path: Any) -> None:
+        own = package_conf().resolve()
+        after_own = False
+        for folder in self.folders:
+            if folder.resolve() == own:
+                after_own = True
+            elif after_own:
+                search_path.append("runner-config-dir", f"file://{folder}")
+            else:
+                search_path.prepend("runner-here", f"file://{folder}", SearchPathQuery(provider="main"))
+
+
+def search_in(config_dirs: list[str] | tuple[str, ...]) -> None:
+    """Registers the config folders with Hydra for all following compositions.
+
+    Raises:
+        ConfigError: one of them is not a folder.
+    """
+    folders = search_folders(config_dirs)
+    problems = [f"--config-dir {folder} is not a folder." for folder in folders if not folder.is_dir()]
+    if problems:
+        raise ConfigError(problems)
+    RunnerSearchPath.folders = folders
+    Plugins.instance().register(RunnerSearchPath)
+
 
 PRIMARY = "runner"
 """Name of the primary config, conf/runner.yaml, whose defaults list includes all groups."""

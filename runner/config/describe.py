@@ -9,15 +9,21 @@ import typing
 from collections.abc import Callable
 from typing import Any
 
-from runner.config.docstring import parameter_docs
+from runner.config.allow_list import resolve_target
+from runner.config.checks.trainer import RESERVED
 from runner.config.experiment import load_config
 from runner.config.groups import Option
-from runner.config.introspect import NodeSpec, part_of
-from runner.config.resolve import to_plain
+from runner.config.introspect import (
+    NodeSpec,
+    annotations_of,
+    members,
+    named_parameters,
+    parameter_docs,
+    parameters_of,
+    part_of,
+)
+from runner.config.plain import to_plain
 from runner.config.schema import Config
-from runner.config.signature import annotations_of, members, named_parameters, parameters_of
-from runner.config.target import resolve_target
-from runner.config.trainer import RESERVED
 
 __all__ = ["Key", "describe", "type_text"]
 

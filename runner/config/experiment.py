@@ -10,11 +10,11 @@ from typing import Any
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from runner.config.groups import Option
-from runner.config.nearest import did_you_mean
-from runner.config.override import option_problems
-from runner.config.resolve import dotted_keys
+from runner.config.overrides import option_problems
+from runner.config.plain import dotted_keys
 from runner.config.schema import Config
 from runner.errors import ConfigError
+from runner.suggest import did_you_mean
 
 __all__ = ["Experiment", "load_config", "read_experiment"]
 

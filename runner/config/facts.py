@@ -10,8 +10,8 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from runner.config.leaves import leaves
-from runner.config.nearest import did_you_mean
 from runner.errors import ConfigError
+from runner.suggest import did_you_mean
 
 __all__ = [
     "PLACEHOLDER",

@@ -1,13 +1,25 @@
-"""Metadata of config nodes that describe an object: the required type, and the arguments that runner supplies."""
+"""Signatures, annotations and documentation of constructors."""
 
 from __future__ import annotations
 
+import dataclasses
+import inspect
+import re
 import types
 import typing
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["NodeSpec", "part_of"]
+__all__ = [
+    "NodeSpec",
+    "annotations_of",
+    "members",
+    "named_parameters",
+    "parameter_docs",
+    "parameters_of",
+    "part_of",
+]
 
 
 @dataclass(frozen=True)
@@ -34,3 +46,116 @@ def part_of(annotation: Any) -> NodeSpec | None:
     if typing.get_origin(annotation) in (typing.Union, types.UnionType):
         specs += [part for part in map(part_of, typing.get_args(annotation)) if part]
     return specs[0] if specs else None
+
+
+SECTION = re.compile(r"(Args|Arguments|Parameters|Keyword Args|Keyword Arguments):?\s*$")
+ENTRY = re.compile(r"(?P<names>\*{0,2}\w+(?:,\s*\*{0,2}\w+)*)\s*(?:\([^)]*\))?\s*:(?:\s+(?P<text>.*)|$)")
+NUMPY_ENTRY = re.compile(r"(?P<names>\*{0,2}\w+(?:,\s*\*{0,2}\w+)*)\s*(?::.*)?$")
+FIELD = re.compile(r"^:param\s+(?:[^:]*\s)?(?P<names>\w+):\s*(?P<text>.*)$")
+
+
+def parameter_docs(constructor: Callable[..., Any]) -> dict[str, str]:
+    """Return parameter → its documentation as one line; a subclass's docstring takes precedence over those of its bases."""
+    kinds = inspect.getmro(constructor) if inspect.isclass(constructor) else (constructor,)
+    docs: dict[str, str] = {}
+    for kind in kinds:
+        for source in (kind.__doc__, getattr(vars(kind).get("__init__"), "__doc__", None)):
+            for name, text in entries(inspect.cleandoc(source or "")):
+                docs.setdefault(name, text)
+    return docs
+
+
+def entries(text: str) -> Iterator[tuple[str, str]]:
+    """Yield ``(parameter, text)`` for each entry of a cleaned docstring."""
+    lines = text.splitlines()
+    for number, line in enumerate(lines):
+        field = FIELD.match(line)
+        if field:
+            yield field["names"], field["text"].strip()
+        if SECTION.match(line):
+            below = lines[number + 1 :]
+            numpy = bool(below) and re.fullmatch(r"-{3,}", below[0].strip()) is not None
+            yield from section(below[1:] if numpy else below, NUMPY_ENTRY if numpy else ENTRY, numpy)
+
+
+def section(lines: list[str], pattern: re.Pattern[str], numpy: bool) -> Iterator[tuple[str, str]]:
+    """Yield the entries of one section, which ends where the indentation does."""
+    names: list[str] = []
+    words: list[str] = []
+    margin = None
+    for line, below in zip([*lines, "end"], [*lines[1:], "", ""], strict=True):
+        indent = len(line) - len(line.lstrip())
+        if line.strip() and margin is None:
+            margin = indent
+        if not line.strip() or indent > (margin or 0):
+            words.append(line.strip())
+            continue
+        match = pattern.match(line.strip())
+        yield from ((name, " ".join(filter(None, words))) for name in names)
+        ends = re.fullmatch(r"-{3,}", below.strip()) if numpy else indent == 0
+        if not match or ends or indent < (margin or 0):
+            return
+        names = [name.strip().lstrip("*") for name in match["names"].split(",")]
+        words = [] if numpy else [match["text"] or ""]
+
+
+def parameters_of(constructor: Callable[..., Any]) -> dict[str, inspect.Parameter] | None:
+    """Return the parameters by name, or None if the signature is not available."""
+    try:
+        own = dict(inspect.signature(constructor).parameters)
+    except (TypeError, ValueError):
+        return None
+    method = configuring_method(constructor)
+    extra = dict(inspect.signature(method).parameters) if method else {}
+    return own | {name: parameter for name, parameter in extra.items() if name not in own and name != "self"}
+
+
+def configuring_method(constructor: Callable[..., Any]) -> Callable[..., Any] | None:
+    """Return the method whose arguments a node may give besides the constructor's; runner calls it after construction."""
+    return getattr(constructor, "configured_by", None) if inspect.isclass(constructor) else None
+
+
+def named_parameters(parameters: dict[str, inspect.Parameter]) -> dict[str, inspect.Parameter]:
+    """Return the parameters that can be passed by name."""
+    return {n: p for n, p in parameters.items() if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
+
+
+def annotations_of(constructor: Callable[..., Any]) -> dict[str, Any]:
+    """Return the annotation of each parameter, including bounds. Those that cannot be evaluated are omitted."""
+    function = constructor
+    if inspect.isclass(constructor) and not dataclasses.is_dataclass(constructor):
+        function = constructor.__init__
+    method = configuring_method(constructor)
+    extra = typing.get_type_hints(method, include_extras=True) if method else {}
+    return {name: hint for name, hint in extra.items() if name != "return"} | hints_of(
+        inspect.unwrap(function)
+    )
+
+
+def hints_of(function: Callable[..., Any]) -> dict[str, Any]:
+    try:
+        return typing.get_type_hints(function, include_extras=True)
+    except (
+        Exception
+    ):  # a name imported only for type checkers, or an expression that this Python cannot evaluate
+        return dict(readable_annotations(function))
+
+
+def readable_annotations(function: Any) -> typing.Iterator[tuple[str, Any]]:
+    for name, annotation in getattr(function, "__annotations__", {}).items():
+        alone = types.SimpleNamespace(__annotations__={name: annotation})
+        try:
+            yield from typing.get_type_hints(
+                alone, vars(inspect.getmodule(function)), include_extras=True
+            ).items()
+        except Exception:
+            continue
+
+
+def members(annotation: Any) -> list[Any]:
+    """Return the members of a union, after unwrapping ``Annotated``."""
+    if typing.get_origin(annotation) is typing.Annotated:
+        return members(typing.get_args(annotation)[0])
+    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
+        return [m for argument in typing.get_args(annotation) for m in members(argument)]
+    return [annotation]

@@ -6,9 +6,9 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any, Literal
 
-from runner.config.nearest import did_you_mean
-from runner.config.target import resolve_target
+from runner.config.allow_list import resolve_target
 from runner.errors import ConfigError
+from runner.suggest import did_you_mean
 
 __all__ = ["mode_of", "monitor_of", "monitor_problems", "scheduler_node", "unknown_metric"]
 

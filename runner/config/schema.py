@@ -429,7 +429,7 @@ class Config:
     weights: str | None = None
     plots: bool = True
     report: bool = True
-    guard: Annotated[dict, NodeSpec("runner.callbacks.guards.NonFiniteGuard")] | None = None
+    guard: Annotated[dict, NodeSpec("runner.callbacks.non_finite_guard.NonFiniteGuard")] | None = None
     resume: Literal["auto"] | None = None
     sweep: Sweep | None = None
     folds: Folds | None = None

@@ -15,8 +15,7 @@ from torch.utils.data import DataLoader
 from runner.data.dropped import DroppedSamples
 from runner.data.facts import Facts
 from runner.data.folds import FoldCut, Folds
-from runner.data.loader import make_loader
-from runner.data.split import Split
+from runner.data.split import Split, make_loader
 from runner.errors import DataError
 
 __all__ = ["DataModule", "split_indices"]

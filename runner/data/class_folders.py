@@ -1,4 +1,4 @@
-"""Files in class folders, with or without split folders above them: the layout of text and audio data sets."""
+"""Files in class folders, with or without split folders above them."""
 
 from __future__ import annotations
 
@@ -7,10 +7,33 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from runner.data.dropped import DroppedSamples
-from runner.data.split_folders import split_of_folder
 from runner.errors import DataError
 
-__all__ = ["ClassFile", "scan_class_folders", "split_layout"]
+__all__ = ["ClassFile", "SPLIT_NAMES", "scan_class_folders", "split_layout", "split_of_folder"]
+
+SPLIT_NAMES = {
+    "train": ("train", "training", "train_set", "training_set", "train_data", "training_data"),
+    "val": (
+        "val",
+        "valid",
+        "validation",
+        "val_set",
+        "validation_set",
+        "val_data",
+        "validation_data",
+        "dev",
+        "eval",
+    ),
+    "test": ("test", "testing", "test_set", "test_data"),
+}
+SPLIT_BY_NAME = {name: split for split, names in SPLIT_NAMES.items() for name in names}
+
+
+def split_of_folder(name: str) -> str | None:
+    """Returns the split that a folder's name stands for, ``train``, ``val`` or ``test``, or None. Case is ignored, and
+    ``-`` and spaces are read as ``_``."""
+    return SPLIT_BY_NAME.get(name.strip().lower().replace("-", "_").replace(" ", "_"))
+
 
 SYSTEM_FOLDERS = ("__MACOSX", "__pycache__")
 

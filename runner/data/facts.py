@@ -1,12 +1,34 @@
-"""Facts of a data set as plain values: the number of classes, the shape of an input, the sample counts."""
+"""Facts of a data set as plain values, and fingerprints of its content."""
 
 from __future__ import annotations
 
+import hashlib
 import math
 from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
 from typing import Any
 
-__all__ = ["Facts"]
+from torch import Tensor
+
+__all__ = ["Facts", "digest_files", "digest_tensors"]
+
+
+def digest_tensors(*tensors: Tensor) -> str:
+    """Returns the hexadecimal BLAKE2 digest of dtypes, shapes and values."""
+    digest = hashlib.blake2b(digest_size=16)
+    for tensor in tensors:
+        digest.update(f"{tensor.dtype}{tuple(tensor.shape)}".encode())
+        digest.update(tensor.contiguous().cpu().numpy().data)
+    return digest.hexdigest()
+
+
+def digest_files(*paths: str | Path) -> str:
+    """Returns the hexadecimal BLAKE2 digest of the files' bytes."""
+    digest = hashlib.blake2b(digest_size=16)
+    for path in paths:
+        with open(path, "rb") as file:
+            digest.update(hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).digest())
+    return digest.hexdigest()
 
 
 @dataclass

@@ -6,18 +6,17 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from runner.distributed.hardware import available_accelerator
 from runner.errors import UserError
 from runner.explain.explanation import Explainer, Explanation
 from runner.explain.image import ImageExplainer
 from runner.explain.options import ExplainOptions
-from runner.explain.permutation import Importance
 from runner.explain.samples import Sample, given_samples, load_split, split_samples
 from runner.explain.sanity import cascade
 from runner.explain.seq2seq import WrittenExplainer
 from runner.explain.sequence import StepExplainer, TokenExplainer
-from runner.explain.table import RowExplainer
+from runner.explain.table import Importance, RowExplainer
 from runner.explain.targets import ask, refusal, task_name
-from runner.hardware import available_accelerator
 from runner.inference.load import Trained, Which, load_trained
 from runner.run.directory import RunDir
 from runner.tasks.base import Task

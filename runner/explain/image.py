@@ -11,13 +11,11 @@ from torch import Tensor
 
 from runner.errors import UserError
 from runner.explain.explanation import Explanation
-from runner.explain.grad_cam import grad_cam, grad_cam_plus_plus
-from runner.explain.gradients import in_use
-from runner.explain.integrated import integrated_gradients
+from runner.explain.grad_cam import grad_cam, grad_cam_plus_plus, padded_size
+from runner.explain.gradients import in_use, integrated_gradients
 from runner.explain.layers import find_layers, named_layer, used_layers
 from runner.explain.occlude import occlude_image
 from runner.explain.options import ExplainOptions
-from runner.explain.padding import padded_size
 from runner.explain.samples import Sample
 from runner.explain.targets import ask, task_name
 from runner.inference.load import Trained

@@ -9,8 +9,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from runner.config.nearest import did_you_mean
 from runner.errors import UserError
+from runner.suggest import did_you_mean
 
 __all__ = ["Call", "find_layers", "named_layer", "trace", "used_layers"]
 

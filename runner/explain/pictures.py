@@ -11,12 +11,17 @@ from matplotlib.figure import Figure
 
 from runner.explain.explain import Explained
 from runner.explain.explanation import Explanation
-from runner.plots.column_importance import ScoredRow, importance_of_columns, scores_of_rows
-from runner.plots.saliency import Panel, saliency_panels
-from runner.plots.sanity_curve import sanity_curve
-from runner.plots.step_scores import ScoredWindow, step_scores
-from runner.plots.token_matrix import token_matrix
-from runner.plots.token_scores import ScoredText, token_scores
+from runner.plots.attribution import (
+    ScoredRow,
+    ScoredText,
+    ScoredWindow,
+    importance_of_columns,
+    scores_of_rows,
+    step_scores,
+    token_matrix,
+    token_scores,
+)
+from runner.plots.saliency import Panel, saliency_panels, sanity_curve
 from runner.tasks.detection import DetectionTask
 from runner.tasks.forecasting import ForecastingTask
 from runner.tasks.labelling import LabellingTask

@@ -13,8 +13,8 @@ from torch import Tensor
 from runner.data.base import DataModule
 from runner.errors import UserError
 from runner.explain.options import ExplainOptions
+from runner.inference.generate import encode_prompt, prompts_of
 from runner.inference.load import Trained
-from runner.inference.prompt import encode_prompt, prompts_of
 from runner.run.directory import RunDir
 from runner.tasks.base import Task
 from runner.tasks.language import LanguageTask

@@ -7,13 +7,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from runner.config.nearest import did_you_mean
 from runner.data.text.tokenizer import END, SPECIAL, TextTokenizer
 from runner.errors import UserError
 from runner.explain.options import ExplainOptions
 from runner.explain.samples import Sample
 from runner.explain.sequence import TokenExplainer
 from runner.explain.targets import ExplanationTarget, Forward, ask, one_token
+from runner.suggest import did_you_mean
 from runner.tasks.decoding import greedy_search, log_probs_of
 from runner.tasks.seq2seq import Seq2SeqTask
 

@@ -1,21 +1,21 @@
-"""Explanations for tables: attribution of single predictions to columns, and overall importance of columns."""
+"""Explanations for tables: attributions to columns, and permutation importance."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
+from captum.attr import FeaturePermutation
 from torch import Tensor
 
 from runner.errors import UserError
 from runner.explain.explanation import Explanation
-from runner.explain.gradients import in_use
-from runner.explain.integrated import Integrated, integrated_gradients
+from runner.explain.gradients import Integrated, in_use, integrated_gradients
 from runner.explain.layers import used_layers
 from runner.explain.options import ExplainOptions
-from runner.explain.permutation import Importance, permutation_importance
 from runner.explain.samples import Sample
 from runner.explain.sequence import words_of
 from runner.explain.targets import ExplanationTarget, ask, number_of
@@ -23,7 +23,61 @@ from runner.inference.load import Trained
 from runner.tasks.classification import ClassificationTask
 from runner.tasks.regression import RegressionTask
 
-__all__ = ["RowExplainer"]
+__all__ = ["Importance", "RowExplainer", "permutation_importance"]
+
+
+@dataclass
+class Importance:
+    """
+    Attributes:
+        names: names of the columns.
+        mean, std: decrease of quality over the repeats, each ``(columns,)``.
+        metric: name of the quality metric.
+        score: the quality without shuffling.
+        num_samples: number of evaluated rows.
+    """
+
+    names: list[str]
+    mean: np.ndarray
+    std: np.ndarray
+    metric: str
+    score: float
+    num_samples: int
+
+
+def permutation_importance(
+    quality: Callable[[Tensor], Tensor],
+    inputs: Tensor,
+    columns: Sequence[str],
+    metric: str,
+    repeats: int = 10,
+    seed: int = 0,
+) -> Importance:
+    """Breiman, Random forests, Machine Learning, 2001. All features of one column are permuted together.
+
+    Args:
+        quality: maps features ``(N, F)`` to one number; higher is better.
+        columns: index of the column that each of the F features is derived from.
+    """
+    names = list(dict.fromkeys(columns))
+    groups = torch.tensor([[names.index(column) for column in columns]], device=inputs.device)
+    places = [list(columns).index(name) for name in names]
+    losses = []
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        torch.manual_seed(seed)
+        score = float(quality(inputs))
+        for _ in range(repeats):
+            values = FeaturePermutation(quality, permute).attribute(inputs, feature_mask=groups)
+            losses.append(values[0, places].double().cpu().numpy())
+    return Importance(names, np.mean(losses, 0), np.std(losses, 0), metric, score, len(inputs))
+
+
+def permute(inputs: Tensor, mask: Tensor) -> Tensor:
+    """Shuffles the features in ``mask`` ``(1, F)`` with a common permutation of rows, drawn on the CPU so that it is the
+    same on every device."""
+    order = torch.randperm(len(inputs)).to(inputs.device)
+    return torch.where(mask, inputs[order], inputs)
+
 
 MAX_ROWS = 10_000
 """Maximum number of rows for permutation importance."""

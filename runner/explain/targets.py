@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 from torchvision.ops import box_iou
 
-from runner.config.nearest import did_you_mean
-from runner.data.segmentation.palette import GROUNDS
+from runner.data.segmentation.classes import GROUNDS
 from runner.errors import UserError
 from runner.explain.options import ExplainOptions
+from runner.suggest import did_you_mean
 from runner.tasks.base import Task
 from runner.tasks.classification import ClassificationTask
 from runner.tasks.detection import DetectionTask

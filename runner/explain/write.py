@@ -16,9 +16,9 @@ from runner.errors import UserError
 from runner.explain.explain import Explained
 from runner.explain.explanation import Explanation
 from runner.explain.pictures import TITLES, by_input, caption, pictures
-from runner.plots.png import to_png
-from runner.plots.token_scores import color_of
-from runner.report.render import render
+from runner.plots.attribution import color_of
+from runner.plots.style import to_png
+from runner.report.page import render
 from runner.run.files import write_json, write_text
 
 __all__ = ["write_explained"]

@@ -138,8 +138,8 @@ def write_embedded(found: Embedded, folder: Path) -> list[Path]:
     from sklearn.decomposition import PCA
     from sklearn.manifold import TSNE
 
-    from runner.plots.png import to_png
-    from runner.plots.projection import projection
+    from runner.plots.style import to_png
+    from runner.plots.word_vectors import projection
 
     if len(found.vectors) < 3 or found.vectors.shape[1] < 2:
         count, size = found.vectors.shape

@@ -1,7 +1,8 @@
-"""A run's model, as its best checkpoint has it."""
+"""Loads the model of a run from a checkpoint."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,23 +11,65 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import torch
 from omegaconf import OmegaConf
 from torch import Tensor, nn
 
 from runner.callbacks.checkpoint_io import RunCheckpointIO
-from runner.components import make_data, make_model, make_task
 from runner.data.base import DataModule
 from runner.errors import CheckpointError, UserError
 from runner.run.checkpoints import Checkpoint, best_checkpoint, last_checkpoint, read_index
-from runner.run.directory import RunDir, find_run
+from runner.run.directory import RunDir, absolute_paths, find_run
 from runner.run.files import read_json
 from runner.run.folds import has_folds
 from runner.run.journal import load_metrics
-from runner.run.relative_paths import absolute_paths
 from runner.run.status import Status, read_status
 from runner.tasks.base import Task
+from runner.training.components import make_data, make_model, make_task
 
-__all__ = ["Run", "Trained", "find_checkpoint", "load_model", "load_run", "load_trained", "none_of_its_own"]
+__all__ = [
+    "Run",
+    "Trained",
+    "digests_of",
+    "find_checkpoint",
+    "load_model",
+    "load_run",
+    "load_trained",
+    "none_of_its_own",
+    "state_digest",
+]
+
+
+def digests_of(checkpoint: str | Path) -> dict[str, str]:
+    """SHA-256 of the weights and of the optimizers' state; the file itself also holds times."""
+    state = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)
+    return {
+        "weights": state_digest(state["state_dict"]),
+        "optimizer": state_digest(state.get("optimizer_states", [])),
+    }
+
+
+def state_digest(value: Any) -> str:
+    sha = hashlib.sha256()
+    add(sha, value)
+    return sha.hexdigest()
+
+
+def add(sha: Any, value: Any) -> None:
+    if isinstance(value, Tensor):
+        sha.update(f"{value.dtype} {tuple(value.shape)}".encode())
+        sha.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+    elif isinstance(value, dict):
+        for key in sorted(value, key=str):
+            sha.update(str(key).encode())
+            add(sha, value[key])
+    elif isinstance(value, list | tuple):
+        sha.update(f"{len(value)} items".encode())
+        for item in value:
+            add(sha, item)
+    else:
+        sha.update(repr(value).encode())
+
 
 Which = Literal["best", "last"]
 

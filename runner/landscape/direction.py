@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvTransposeNd
 
 from runner.data.sampler import seed_of
-from runner.optim.roles import weight_names
+from runner.optim.groups import weight_names
 
 __all__ = ["Direction", "by_filter", "difference", "filter_norms", "moved_weights", "random_direction"]
 

@@ -15,14 +15,13 @@ import numpy as np
 import torch
 
 from runner.callbacks.random_state import unnoticed
+from runner.distributed.hardware import choose_hardware
 from runner.errors import UserError
-from runner.hardware import choose_hardware
 from runner.inference.evaluate import set_up_split
 from runner.inference.load import Trained, find_checkpoint, load_trained
-from runner.landscape.field import LossField
+from runner.landscape.field import LossField, Samples
 from runner.landscape.plane import Plane, make_plane
 from runner.landscape.request import LandscapeRequest
-from runner.landscape.samples import Samples
 from runner.run.checkpoints import Checkpoint, file_digest
 from runner.run.directory import RunDir
 from runner.run.journal import Journal, load_metrics

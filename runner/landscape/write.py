@@ -13,9 +13,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from runner.landscape.explore import Expedition, Explored
-from runner.plots.landscape import landscape_contours, landscape_surface
-from runner.plots.landscape_line import landscape_line
-from runner.plots.png import to_png
+from runner.plots.landscape import landscape_contours, landscape_line, landscape_surface
+from runner.plots.style import to_png
 from runner.run.files import write_json, write_text
 
 __all__ = ["sharpness", "summary", "write_landscape"]

@@ -1,6 +1,6 @@
 """PyTorch's elastic agent on a run directory: ``python -m runner.launch.agent RUN_DIR NUM_WORKERS MAX_RESTARTS WORKER``.
 
-Equivalent to ``torchrun --standalone --nproc-per-node … --max-restarts … -m runner.worker RUN_DIR``, except that the
+Equivalent to ``torchrun --standalone --nproc-per-node … --max-restarts … -m runner.launch.rank_worker RUN_DIR``, except that the
 agent logs to ``logs/agent.log`` and records which rank failed first in a file in the same folder.
 """
 
@@ -24,7 +24,7 @@ from runner.run.files import read_json
 
 __all__ = ["agent_arguments", "main"]
 
-WORKER = "runner.worker"
+WORKER = "runner.launch.rank_worker"
 GRACE_S = 45
 """Time in seconds that the ranks have after a signal to save their state at the next step."""
 

@@ -64,7 +64,9 @@ def num_workers(hardware: Mapping[str, Any]) -> int:
     return devices
 
 
-def launch(run: RunDir, config: Mapping[str, Any], worker: str = "runner.worker") -> dict[str, Any]:
+def launch(
+    run: RunDir, config: Mapping[str, Any], worker: str = "runner.launch.rank_worker"
+) -> dict[str, Any]:
     """Starts the workers, waits until they end, and returns the run's results.
 
     Args:

@@ -12,20 +12,20 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from runner.callbacks.preemption import interruptible
-from runner.config.resolve import to_plain, to_yaml
+from runner.config.plain import to_plain, to_yaml
 from runner.distributed.heartbeat import Heartbeat
 from runner.distributed.process_info import ProcessInfo
 from runner.errors import Interrupted, RunFailed, RunnerError, UserError
 from runner.launch.local import launch
 from runner.launch.resume import adopt
-from runner.report import messages
+from runner.report import console
 from runner.run.directory import RunDir
 from runner.run.files import read_json, write_json, write_text
 from runner.run.folds import finished_folds, fold_of, gather, join_predictions
 from runner.run.journal import Journal, load_metrics
 from runner.run.status import read_status, write_status
-from runner.worker.folds import plan_folds
-from runner.worker.recording import recorded
+from runner.training.folds import plan_folds
+from runner.training.recording import recorded
 
 __all__ = ["launch_folds"]
 
@@ -45,7 +45,7 @@ def launch_folds(run: RunDir, config: DictConfig) -> dict[str, Any]:
     """
     numbers = range(config.folds.get("num_folds", 5))
     if read_status(run).state == "finished" and not any(has_work(run, config, number) for number in numbers):
-        messages.text(f"{run.name} is finished; use another run.name to train all folds again.")
+        console.text(f"{run.name} is finished; use another run.name to train all folds again.")
         return read_json(run.results_path)
     process_info = ProcessInfo.here()
     if process_info.world_size > 1:
@@ -55,7 +55,7 @@ def launch_folds(run: RunDir, config: DictConfig) -> dict[str, Any]:
     with recorded(run, config, True, Heartbeat.of(process_info)), interruptible():
         plan = plan_folds(fold_config(run, config, 0), run)
         write_json(run.path / PLAN, plan)
-        messages.folds(run, config, plan)
+        console.folds(run, config, plan)
         for number in numbers:
             if has_work(run, config, number):
                 train_fold(run, number, len(numbers))
@@ -120,7 +120,7 @@ def train_fold(run: RunDir, number: int, num_folds: int) -> None:
         RunnerError: the fold did not finish; the message contains its number.
     """
     fold = fold_of(run, number)
-    messages.text(f"\nfold {number}, {number + 1} of {num_folds}")
+    console.text(f"\nfold {number}, {number + 1} of {num_folds}")
     try:
         launch(fold)
     except Interrupted:
@@ -134,7 +134,7 @@ def train_fold(run: RunDir, number: int, num_folds: int) -> None:
             f"fold {number} ended as {status.state}: {status.reason or 'no reason was recorded'}."
         )
     gc.collect()  # frees the memory of this fold's model before the next fold
-    messages.fold(number, read_json(fold.results_path))
+    console.fold(number, read_json(fold.results_path))
 
 
 def marked(results: dict[str, Any]) -> dict[str, float]:

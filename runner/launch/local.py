@@ -5,9 +5,9 @@ from __future__ import annotations
 import shutil
 from typing import Any
 
+from runner.config.checks.folds import of_all_folds
 from runner.config.composition import Composition
-from runner.config.folds import of_all_folds
-from runner.config.resolve import to_plain, to_yaml
+from runner.config.plain import to_plain, to_yaml
 from runner.distributed.process_group import process_group_member
 from runner.distributed.process_info import ProcessInfo
 from runner.errors import UserError
@@ -77,10 +77,11 @@ def start(run: RunDir) -> dict[str, Any] | None:
 
         return launch_folds(run, config)
     if process_info.under_agent:
-        from runner.worker import execute
+        from runner.tracking import start as start_mirror
+        from runner.training.worker import execute
 
         with process_group_member(run, process_info):
-            return execute(run)
+            return execute(run, mirror=start_mirror)
     kind = OmegaConf.select(config, "launcher.kind")
     if kind == "slurm":
         from runner.launch import slurm
@@ -92,6 +93,7 @@ def start(run: RunDir) -> dict[str, Any] | None:
         return ray.launch(run, config)
     if elastic.needs_agent(config):
         return elastic.launch(run, config)
-    from runner.worker import execute
+    from runner.tracking import start as start_mirror
+    from runner.training.worker import execute
 
-    return execute(run)
+    return execute(run, mirror=start_mirror)

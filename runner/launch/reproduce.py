@@ -13,12 +13,11 @@ from pathlib import Path
 from omegaconf import OmegaConf
 
 from runner.config.diff import Change
-from runner.config.resolve import to_plain, to_yaml
+from runner.config.plain import to_plain, to_yaml
 from runner.errors import RunFailed, UserError
-from runner.run.directory import FOLDS, REPEATS, RunDir, is_trial
+from runner.run.directory import FOLDS, PATHS_FROM, REPEATS, RunDir, is_trial
 from runner.run.files import read_json, write_json, write_text
 from runner.run.provenance import write_provenance
-from runner.run.relative_paths import PATHS_FROM
 from runner.run.status import read_status, write_status
 
 __all__ = ["code_of", "prepare_again", "run_with_code"]

@@ -9,10 +9,10 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from runner.config.checks.folds import of_all_folds
 from runner.config.composition import Composition
 from runner.config.diff import Change, find_changes, lengthens, refusals
-from runner.config.folds import of_all_folds
-from runner.config.resolve import to_plain, to_yaml
+from runner.config.plain import to_plain, to_yaml
 from runner.errors import ConfigError
 from runner.run.directory import RunDir, list_runs
 from runner.run.files import read_json, write_json, write_text

@@ -1,4 +1,4 @@
-"""Submits a SLURM job for a run directory with submitit, follows it in the terminal, and resumes it after a requeue."""
+"""Submits a SLURM job for a run directory with submitit, follows it, and restarts it after a failure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from typing import Any
 
 from runner.config.schema import Launcher
 from runner.errors import Interrupted, RunFailed, UserError
-from runner.launch.log import show_new
 from runner.launch.node_rendezvous import num_nodes
 from runner.launch.slurm_job import carry_out
 from runner.launch.slurm_query import Job, job_of
@@ -23,7 +22,30 @@ from runner.run.directory import RunDir
 from runner.run.files import read_json, write_json
 from runner.run.status import is_untouched, read_status, write_status
 
-__all__ = ["launch", "parameters", "submit"]
+__all__ = ["launch", "parameters", "show_new", "submit"]
+
+NOISE = ("submitit ", "slurmstepd", "srun: ")
+"""Prefixes of lines written by SLURM and submitit that repeat what runner reports itself."""
+
+
+def show_new(log: Path, read: int) -> int:
+    """Prints the complete lines after byte offset ``read``.
+
+    Returns:
+        The offset after the last printed line.
+    """
+    try:
+        with open(log, "rb") as file:
+            file.seek(read)
+            data = file.read()
+    except FileNotFoundError:
+        return read
+    whole = data[: data.rfind(b"\n") + 1]
+    for line in whole.decode(errors="replace").splitlines():
+        if not line.startswith(NOISE):
+            print(line, flush=True)
+    return read + len(whole)
+
 
 POLL_INTERVAL_S = 1.0
 

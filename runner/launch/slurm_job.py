@@ -34,10 +34,11 @@ def carry_out(path: str, max_requeues: int) -> None:
     for signum in SIGNALS:
         signal.signal(signum, stop)  # for the duration of the imports; training installs its own handlers
     try:
-        from runner.worker import execute
+        from runner.tracking import start as start_mirror
+        from runner.training.worker import execute
 
         with process_group_member(run, process_info):
-            execute(run)
+            execute(run, mirror=start_mirror)
     except Interrupted as stopped:
         if not goes_back(stopped, max_requeues):
             raise

@@ -8,11 +8,11 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from runner.config.check import check_config
+from runner.config.checks.check import check_config
+from runner.config.checks.folds import of_all_folds
+from runner.config.checks.no_effect import lr_finder_problems, single_run_problems
 from runner.config.composition import Composition
-from runner.config.folds import of_all_folds
-from runner.config.no_effect import lr_finder_problems, single_run_problems
-from runner.config.resolve import to_plain, to_yaml
+from runner.config.plain import to_plain, to_yaml
 from runner.distributed.process_info import ProcessInfo
 from runner.errors import ConfigError
 from runner.launch.local import prepare

@@ -11,7 +11,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from runner.plots.parameter import Parameter
+from runner.plots.parameters import Parameter
 from runner.plots.style import INK, MUTED, label, new_figure, styled
 
 __all__ = ["parallel_coordinates"]

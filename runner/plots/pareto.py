@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from runner.plots.style import CYCLE, MUTED, label, new_figure, styled
-from runner.plots.trial_state import BEST_COLOR
+from runner.plots.trials import BEST_COLOR
 
 __all__ = ["pareto_front", "pareto_mask"]
 

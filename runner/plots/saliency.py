@@ -1,4 +1,4 @@
-"""Images with attribution maps, each beside the original image."""
+"""Similarity of explanations to those of the trained model as its weights are randomized."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator, ScalarFormatter
 
-from runner.plots.image import drawable
-from runner.plots.style import CYCLE, as_picture, label, new_figure, styled
+from runner.plots.images import drawable
+from runner.plots.style import CYCLE, MUTED, as_picture, label, new_figure, styled
 
-__all__ = ["Panel", "bound_of", "saliency_panels"]
+__all__ = ["Panel", "bound_of", "saliency_panels", "sanity_curve"]
 
 PER_ROW = 2
 CELL_IN = 1.9
@@ -148,3 +148,27 @@ def bound_of(values: np.ndarray) -> float:
     """Returns the value at which colors saturate; never zero."""
     size = np.abs(values)
     return float(np.percentile(size, SHARE_DRAWN)) or float(size.max()) or 1.0
+
+
+@styled
+def sanity_curve(layers: Sequence[str], mean: np.ndarray, std: np.ndarray, title: str) -> Figure:
+    """Plots the rank correlation after each randomized layer, from the output to the input.
+
+    Args:
+        layers: (L,).
+        mean, std: over the samples, (L,).
+    """
+    names = ["trained", *layers]
+    mean, std = np.concatenate([[1.0], mean]), np.concatenate([[0.0], std])
+    fig, axes = new_figure(max(4.5, 0.36 * len(names) + 1.5), 3.2, title=title)
+    ax = axes[0, 0]
+    places = np.arange(len(names))
+    ax.fill_between(places, mean - std, mean + std, color=CYCLE[0], alpha=0.2, linewidth=0)
+    ax.plot(places, mean, color=CYCLE[0], marker="o")
+    ax.axhline(0, color=MUTED, linewidth=0.8)
+    ax.set_xticks(
+        places, [label(name, 22) for name in names], rotation=60, ha="right", rotation_mode="anchor"
+    )
+    ax.set(ylim=(min(-0.3, float((mean - std).min()) - 0.05), 1.05), ylabel="rank correlation")
+    ax.set_xlabel("randomised up to here")
+    return fig

@@ -1,11 +1,14 @@
-"""The house style of all plots: sizes, colours that a colour-blind reader can tell apart, light background."""
+"""The style of all plots, and their conversion to PNG files."""
 
 from __future__ import annotations
 
 import functools
+import io
 import math
 import re
+import warnings
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import matplotlib
 import numpy as np
@@ -13,8 +16,48 @@ from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from PIL import Image
 
-__all__ = ["CYCLE", "INK", "MUTED", "SPLIT_COLORS", "class_colors", "label", "new_figure", "rc", "styled"]
+__all__ = [
+    "CYCLE",
+    "INK",
+    "MUTED",
+    "SPLIT_COLORS",
+    "class_colors",
+    "label",
+    "new_figure",
+    "rc",
+    "styled",
+    "to_image",
+    "to_png",
+]
+
+
+def to_png(fig: Figure, path: Path | str, dpi: int = 130) -> Path:
+    """Write a figure; its folder is made, and a half-written file never carries the final name.
+
+    Raises:
+        OSError: the folder or file cannot be written.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.partial")
+    with matplotlib.rc_context(rc()), warnings.catch_warnings():
+        # A class name in a script without an installed font is drawn as boxes; one warning per glyph does not help.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
+        fig.savefig(partial, dpi=dpi, format="png", facecolor="white")
+    partial.replace(path)
+    return path
+
+
+def to_image(fig: Figure, dpi: int = 130) -> Image.Image:
+    """A figure as RGB pixels."""
+    buffer = io.BytesIO()
+    with matplotlib.rc_context(rc()), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
+        fig.savefig(buffer, dpi=dpi, format="png", facecolor="white")
+    return Image.open(buffer).convert("RGB")
+
 
 INK = "#1f2328"
 MUTED = "#6b7280"

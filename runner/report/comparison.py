@@ -11,8 +11,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from runner.report.dual_output import Shown, aligned
-from runner.report.format import duration, number, with_std
+from runner.report.format import Shown, aligned, duration, number, with_std
 from runner.report.summary import Summary, lower_is_better, summarize
 from runner.run.directory import RunDir
 

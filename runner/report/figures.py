@@ -1,4 +1,4 @@
-"""Every plot of a run, drawn from its journal, its task's outputs and its data."""
+"""All figures of a run, drawn from its journal, its task's outputs and its data."""
 
 from __future__ import annotations
 
@@ -10,13 +10,31 @@ import numpy as np
 import torch
 
 from runner.errors import Interrupted
-from runner.plots.lengths import length_histogram
-from runner.plots.png import to_png
-from runner.plots.samples import sample_grid
-from runner.report.curves import curve_figures
+from runner.plots.curves import metric_curves
+from runner.plots.images import sample_grid
+from runner.plots.learning_rate import learning_rate_curve
+from runner.plots.style import to_png
+from runner.plots.text import length_histogram
 from runner.run.directory import RunDir
+from runner.run.files import read_json
+from runner.run.journal import load_metrics
 
-__all__ = ["draw_figures"]
+__all__ = ["curve_figures", "draw_figures"]
+
+
+def curve_figures(run: RunDir) -> Iterator[tuple[str, Any]]:
+    """``(name, Figure)``: the metrics by epoch, the learning rate by step, as far as they were logged."""
+    metrics = load_metrics(run.metrics_path)
+    rates = {key: points for key, points in metrics.items() if key.startswith("train/lr")}
+    curves = {key: points for key, points in metrics.items() if key not in rates}
+    if "train/loss" in curves:
+        curves.pop("train/epoch_loss", None)  # the same numbers once more, only coarser
+    best = read_json(run.results_path, {}).get("best")
+    if curves:
+        yield "curves", metric_curves(curves, best=(best["step"], best["epoch"]) if best else None)
+    if rates:
+        yield "learning_rate", learning_rate_curve(rates)
+
 
 log = logging.getLogger("runner.report")
 

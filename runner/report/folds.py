@@ -1,20 +1,45 @@
-"""A run of several folds in tables: means and deviations, and each fold beside the others."""
+"""Tables, figures and the HTML report of a run of several folds."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import csv
+import logging
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+import numpy as np
+from matplotlib.figure import Figure
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from runner.report.dual_output import Shown, aligned
-from runner.report.format import duration, number, with_std
-from runner.report.summary import bare_metrics
+from runner.plots.confusion import confusion_matrix, count_confusion
+from runner.plots.folds import curves_by_fold, scores_by_fold
+from runner.plots.regression import regression_panels
+from runner.plots.style import to_png
+from runner.report.content import page_content as run_content
+from runner.report.format import Shown, aligned, count, duration, number, with_std
+from runner.report.page import render
+from runner.report.picture import load_picture
+from runner.report.summary import Summary, bare_metrics, summarize
 from runner.report.tables import lowest_of_classes
+from runner.run.directory import RunDir
+from runner.run.files import read_json, write_text
+from runner.run.folds import PREDICTIONS, finished_folds, folds_of, gather
+from runner.run.journal import load_metrics
+from runner.run.status import read_status
 
-__all__ = ["fold_rows", "folds_table", "headlines", "mean_rows", "spread"]
+__all__ = [
+    "fold_figures",
+    "fold_rows",
+    "folds_table",
+    "headlines",
+    "mean_rows",
+    "spread",
+    "write_fold_report",
+]
 
 SPLITS = ("val", "test")
 
@@ -84,3 +109,153 @@ def folds_table(results: Mapping[str, Any]) -> Shown:
         lines += [*aligned([head, *rows]), ""]
     face.add_row(Text(note, style="dim"))
     return Shown(face, [*lines, note])
+
+
+MAX_METRICS = 6
+MAX_TARGETS = 8
+
+
+def fold_figures(run: RunDir, results: Mapping[str, Any]) -> Iterator[tuple[str, Figure]]:
+    """``(name, Figure)``, as far as there is something to draw."""
+    scores = scores_of(results)
+    if scores:
+        yield "scores_by_fold", scores_by_fold(scores)
+    curves = curves_of(run, monitored(results))
+    if curves:
+        yield "curves_by_fold", curves_by_fold(curves)
+    if (run.path / PREDICTIONS).is_file():
+        figure = predictions_figure(run.path / PREDICTIONS)
+        if figure is not None:
+            yield "out_of_fold", figure
+
+
+def scores_of(results: Mapping[str, Any]) -> dict[str, dict[str, list[float]]]:
+    """The monitored metric, the loss and some others: metric → split → a value for each fold."""
+    keys = [key for split in SPLITS for key in results.get(split) or {} if key.count("/") == 1]
+    names = list(dict.fromkeys(key.partition("/")[2] for key in keys))
+    names.sort(key=lambda name: (name != monitored(results), name != "loss"))
+    return {
+        name: {
+            split: [(fold.get(split) or {}).get(f"{split}/{name}", math.nan) for fold in results["by_fold"]]
+            for split in SPLITS
+            if f"{split}/{name}" in keys
+        }
+        for name in names[:MAX_METRICS]
+    }
+
+
+def curves_of(run: RunDir, name: str) -> dict[str, dict[int, list[tuple[int, int, float]]]]:
+    """Losses and the monitored metric of each fold, as its training measured them."""
+    found: dict[str, dict[int, list[tuple[int, int, float]]]] = {}
+    for fold in folds_of(run):
+        history = load_metrics(fold.metrics_path)
+        for key in (f"val/{name}", "val/loss", "train/epoch_loss"):
+            if history.get(key):
+                found.setdefault(key, {})[int(fold.path.name)] = history[key]
+    return found
+
+
+def predictions_figure(path: Path) -> Figure | None:
+    """The confusion matrix or the regression plot over all folds; None if neither applies."""
+    with open(path, encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    columns = list(rows[0]) if rows else []
+    names = [column.removeprefix("probs.") for column in columns if column.startswith("probs.")]
+    if names:
+        number = {name: place for place, name in enumerate(names)}
+        targets, preds = (np.array([number[row[key]] for row in rows]) for key in ("target", "prediction"))
+        counts = count_confusion(targets, preds, len(names))
+        return confusion_matrix(counts, names, "Out-of-fold predictions")
+    targets = [column for column in columns if column == "target" or column.startswith("target.")]
+    preds = ["prediction" + column.removeprefix("target") for column in targets]
+    if not targets or len(targets) > MAX_TARGETS:
+        return None
+    try:
+        values = [np.array([[float(row[key]) for key in keys] for row in rows]) for keys in (preds, targets)]
+    except ValueError:  # words, or boxes
+        return None
+    labels = [column.partition(".")[2] or "target" for column in targets]
+    return regression_panels(*values, labels, "Out-of-fold predictions")
+
+
+log = logging.getLogger("runner.report")
+
+
+def write_fold_report(run: RunDir) -> Path:
+    """Draws the plots and writes ``report.html``; also of folds that are not all finished.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    summary = summarize(run)
+    done = finished_folds(run)
+    results = summary.results or (gather(done) if done else {})
+    pictures = []
+    for name in draw(run, results) if results else []:
+        picture = load_picture(run.plots / f"{name}.png")
+        pictures += [] if picture is None else [picture]
+    write_text(run.report_path, render("folds.html", page_content(summary, results, pictures)))
+    return run.report_path
+
+
+def draw(run: RunDir, results: dict[str, Any]) -> list[str]:
+    names = []
+    try:
+        for name, figure in fold_figures(run, results):
+            to_png(figure, run.plots / f"{name}.png")
+            names.append(name)
+    except (OSError, ValueError, KeyError, TypeError):  # a torn file, a folder that cannot be written
+        log.exception("not all plots could be drawn")
+    return names
+
+
+def page_content(summary: Summary, results: dict[str, Any], pictures: list) -> dict[str, Any]:
+    plan = read_json(summary.run.path / "folds.json", {})
+    content = run_content(summary, [])
+    if results:
+        content["tiles"] = tiles(results)
+    return content | {
+        "kind": "cross-validation",
+        "title": f"{content['title']}, cross-validated",
+        "again": f"{content['again']} run.name=NAME",
+        "next_commands": next_commands(summary.run),
+        "means": mean_rows(results) if results else None,
+        "folds": fold_rows(results) if results else None,
+        "num_done": len(results["by_fold"]) if results else 0,
+        "pictures": pictures,
+        "cut": cut_rows(plan),
+        "notes": plan.get("notes", []),
+    }
+
+
+def next_commands(run: RunDir) -> list[tuple[str, str]]:
+    if read_status(run).state != "finished":
+        return [(f"runner resume {run.name}", "continue with the unfinished folds")]
+    return [
+        (f"runner compare {run.name} OTHER", "means beside those of another run"),
+        (f"runner predict {run.name}/0 INPUT", "use the model of a fold"),
+    ]
+
+
+def tiles(results: dict[str, Any]) -> list[tuple[str, str]]:
+    found = []
+    for key, mean in reversed(headlines(results).items()):
+        split = key.partition("/")[0]
+        found.append((key.replace("/", " "), with_std(mean, results["std"][split].get(key))))
+    found.append(("folds", str(len(results["by_fold"]))))
+    if results.get("num_parameters"):
+        found.append(("parameters", count(results["num_parameters"])))
+    return [*found, ("time", duration(results["seconds"]))]
+
+
+def cut_rows(plan: dict[str, Any]) -> list[tuple[str, str]]:
+    if not plan:
+        return []
+    rows = [
+        ("data", plan["name"]),
+        ("source", plan.get("source") or "-"),
+        ("cut by", plan["kind"]),
+        ("samples validated by a fold", spread(plan["sizes"])),
+        ("samples tested by every fold", f"{plan['num_test']:,}" if plan["num_test"] else "none"),
+    ]
+    return [*rows, ("groups", f"{plan['num_groups']:,}")] if plan.get("num_groups") else rows

@@ -1,19 +1,39 @@
-"""One self-contained HTML page about a run, made from its directory alone."""
+"""The HTML report of a run, made from its directory."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from runner.report.content import page_content
 from runner.report.picture import load_pictures
-from runner.report.render import render
 from runner.report.summary import summarize
 from runner.run.directory import RunDir
 from runner.run.files import write_text
 from runner.run.folds import has_folds
 
-__all__ = ["write_report"]
+__all__ = ["render", "write_report"]
+
+FOLDER = Path(__file__).parent
+
+
+def render(template: str, variables: Mapping[str, Any], folder: Path = FOLDER) -> str:
+    """
+    Args:
+        folder: of the template; it may build on those that stand here.
+    """
+    environment = Environment(
+        loader=FileSystemLoader([folder, FOLDER]),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+    )
+    return environment.get_template(template).render(variables)
+
 
 log = logging.getLogger("runner.report")
 
@@ -25,7 +45,7 @@ def write_report(run: RunDir) -> Path:
         OSError: the file cannot be written.
     """
     if has_folds(run):
-        from runner.report.fold_page import write_fold_report
+        from runner.report.folds import write_fold_report
 
         return write_fold_report(run)
     _draw_missing_curves(run)
@@ -42,8 +62,8 @@ def _draw_missing_curves(run: RunDir) -> None:
         return
     if drawn.is_file() and drawn.stat().st_mtime >= run.metrics_path.stat().st_mtime:
         return
-    from runner.plots.png import to_png
-    from runner.report.curves import curve_figures
+    from runner.plots.style import to_png
+    from runner.report.figures import curve_figures
 
     try:
         for name, figure in curve_figures(run):

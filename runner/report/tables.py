@@ -12,8 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from runner.report.comparison import compare_table
-from runner.report.dual_output import Shown, aligned
-from runner.report.format import duration, number, with_std
+from runner.report.format import Shown, aligned, duration, number, with_std
 from runner.report.summary import Summary, bare_metrics, summarize
 from runner.run.directory import RunDir
 from runner.run.folds import finished_folds, has_folds

@@ -8,8 +8,7 @@ import statistics
 from typing import Any
 
 from runner.run.directory import FOLDS, RunDir
-from runner.run.files import read_json, write_text
-from runner.run.table import rows_as_csv
+from runner.run.files import read_json, rows_as_csv, write_text
 
 __all__ = ["PREDICTIONS", "finished_folds", "fold_of", "folds_of", "gather", "has_folds", "join_predictions"]
 

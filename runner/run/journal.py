@@ -1,4 +1,4 @@
-"""The metrics of a run, one JSON line per point. This file is the source of truth; trackers mirror it."""
+"""The metrics of a run, one JSON line per point, and its rollbacks."""
 
 from __future__ import annotations
 
@@ -9,8 +9,33 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-__all__ = ["Journal", "Point", "load_metrics", "read_points"]
+from runner.run.directory import RunDir
+from runner.run.files import read_json, write_json
+
+__all__ = ["Journal", "Point", "add_roll_back", "load_metrics", "lr_scale", "read_points", "read_roll_backs"]
+
+
+def read_roll_backs(run: RunDir) -> list[dict[str, Any]]:
+    """The rollbacks, oldest first: ``reason``, ``checkpoint`` (None for the beginning), ``lr_factor``."""
+    return read_json(run.path / "roll_backs.json", [])
+
+
+def add_roll_back(run: RunDir, reason: str, checkpoint: str | None, lr_factor: float) -> None:
+    entry = {
+        "reason": reason,
+        "checkpoint": checkpoint,
+        "lr_factor": lr_factor,
+        "time": round(time.time(), 3),
+    }
+    write_json(run.path / "roll_backs.json", [*read_roll_backs(run), entry], durable=True)
+
+
+def lr_scale(run: RunDir) -> float:
+    """The product of all rollbacks' learning-rate factors, applied to the config's learning rate."""
+    return math.prod(entry["lr_factor"] for entry in read_roll_backs(run))
+
 
 FLUSH_EVERY_S = 1.0
 WORDS = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}

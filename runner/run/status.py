@@ -1,27 +1,82 @@
-"""The status of a run, correct even if its process was killed."""
+"""The status of a run, correct even if its process was killed or its disk is full."""
 
 from __future__ import annotations
 
 import os
 import socket
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Literal
 
-from runner.errors import UserError
+from runner.errors import CheckpointError, UserError
 from runner.run.directory import RunDir
-from runner.run.files import read_json, write_json
+from runner.run.files import cannot_write, read_json, write_json
 
 __all__ = [
     "SILENT_S",
     "State",
     "Status",
+    "give_room",
+    "hold_room",
     "is_untouched",
     "process_started_at",
     "read_status",
     "reject_running",
+    "signs_of_life",
     "write_status",
 ]
+
+HELD_BYTES = 64 * 1024
+NAME = ".room"
+
+
+def hold_room(run: RunDir) -> None:
+    """Reserves the space, which also verifies that the directory is writable.
+
+    Raises:
+        CheckpointError: the directory is not writable.
+    """
+    path = run.path / NAME
+    try:
+        run.logs.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(bytes(HELD_BYTES))
+    except OSError as error:
+        give_room(run)
+        raise CheckpointError(cannot_write(path, error)) from error
+
+
+def give_room(run: RunDir) -> None:
+    with suppress(OSError):
+        (run.path / NAME).unlink(missing_ok=True)
+
+
+EVERY_S = 30
+
+
+@contextmanager
+def signs_of_life(run: RunDir, every_s: float = EVERY_S) -> Iterator[None]:
+    """Touches the run's status file while the context is active. On another machine, ``read_status`` reports a run as lost
+    if its status has not been touched for minutes, so that ``resume=auto`` continues it there."""
+    over = threading.Event()
+
+    def touch() -> None:
+        while not over.wait(every_s):
+            try:
+                os.utime(run.status_path)
+            except OSError:
+                pass  # a temporarily unavailable file system must not end the run
+
+    thread = threading.Thread(target=touch, name="signs of life", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
 
 SILENT_S = 300
 """Seconds without a sign of life after which a run on another machine is lost. Clocks may differ by less than this."""
@@ -62,7 +117,7 @@ def process_started_at(pid: int) -> float | None:
 
 def is_alive(status: Status, heard_at: float) -> bool:
     """Whether the run's process is alive. A process on another host cannot be checked directly; it counts as alive while
-    it gives signs of life (``runner.run.sign_of_life``).
+    it gives signs of life (``runner.run.status``).
 
     Args:
         heard_at: time at which its status was last written or touched, in Unix seconds.

@@ -6,9 +6,9 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
+from runner.config.checks.folds import of_all_folds
 from runner.config.compose import compose
-from runner.config.folds import of_all_folds
-from runner.config.resolve import to_plain, to_yaml
+from runner.config.plain import to_plain, to_yaml
 from runner.run.files import write_text
 from runner.sweep.sweep_summary import SweepRecord, TrialRecord
 

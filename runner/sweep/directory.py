@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from runner.config.nearest import did_you_mean
 from runner.errors import RunNotFoundError
 from runner.run.directory import RunDir, find_run, is_fold, is_trial, list_runs
+from runner.suggest import did_you_mean
 
 __all__ = ["SweepDir", "find_run_or_sweep", "find_sweep", "list_sweeps"]
 

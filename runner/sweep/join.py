@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from runner.config.compose import compose
-from runner.config.resolve import to_plain, to_yaml
+from runner.config.plain import to_plain, to_yaml
 from runner.config.schema import Sweep
 from runner.errors import ConfigError, RunNotFoundError, UserError
 from runner.sweep.directory import SweepDir, find_sweep

@@ -22,8 +22,8 @@ from runner.run.directory import REPEATS, RunDir
 from runner.sweep.directory import SweepDir
 from runner.sweep.mlflow_parent import ParentRun
 from runner.tracking.child_runs import PARENT, Children
+from runner.tracking.metric_tail import read_state
 from runner.tracking.settings import TrackingSettings
-from runner.tracking.state import read_state
 from runner.tracking.store import use_environment
 
 __all__ = ["SweepMirror", "finish_mirror", "main", "start_mirror", "sync_sweep"]

@@ -21,16 +21,13 @@ from runner.sweep.study import load_study
 from runner.sweep.sweep_summary import SweepRecord, read_record
 from runner.tracking.artifacts import fingerprint
 from runner.tracking.child_runs import PARENT
-from runner.tracking.flatten import valid_key
+from runner.tracking.metric_tail import MirrorState, end_of, read_state, write_state
 from runner.tracking.mlflow_run import TOKEN as RUN_TOKEN
 from runner.tracking.mlflow_run import RunEntry
-from runner.tracking.report import SyncReport
-from runner.tracking.send import send_in_batches
 from runner.tracking.settings import TrackingSettings
-from runner.tracking.state import MirrorState, end_of, read_state, write_state
 from runner.tracking.store import absolute_uri, open_store
-from runner.tracking.tags import user
-from runner.tracking.uploader import Uploader
+from runner.tracking.tags import user, valid_key
+from runner.tracking.uploader import SyncReport, Uploader, send_in_batches
 
 __all__ = ["ParentRun"]
 

@@ -11,7 +11,7 @@ from typing import Any
 import optuna
 from omegaconf import OmegaConf
 
-from runner.config.resolve import to_plain, to_yaml
+from runner.config.plain import to_plain, to_yaml
 from runner.errors import ConfigError
 from runner.run.files import write_text
 from runner.sweep.directory import SweepDir

@@ -10,11 +10,11 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from runner.config.check import check_config
+from runner.config.checks.check import check_config
 from runner.config.compose import Composition, compose
 from runner.config.monitor import monitor_of
-from runner.config.override import apply_value, parse_overrides
-from runner.config.resolve import to_plain
+from runner.config.overrides import apply_value, parse_overrides
+from runner.config.plain import to_plain
 from runner.config.schema import Sweep
 from runner.errors import ConfigError
 from runner.sweep.settings import read_settings

@@ -9,7 +9,7 @@ from contextlib import closing, contextmanager
 
 from filelock import FileLock, Timeout
 
-from runner.config.resolve import to_plain
+from runner.config.plain import to_plain
 from runner.errors import ConfigError, RunFailed, UserError
 from runner.run.directory import RunDir
 from runner.run.files import read_json, write_json
@@ -17,13 +17,13 @@ from runner.run.provenance import collect_provenance
 from runner.run.status import process_started_at
 from runner.sweep.best import write_best
 from runner.sweep.directory import SweepDir
-from runner.sweep.executors import make_executor
+from runner.sweep.executors.choose import make_executor
+from runner.sweep.executors.pool import cores
+from runner.sweep.executors.slots import Slot, make_slots, visible_gpus
 from runner.sweep.mirror import finish_mirror, start_mirror
 from runner.sweep.plan import BEGUN, keep_plan
-from runner.sweep.pool import cores
-from runner.sweep.pruner import make_pruner
 from runner.sweep.request import Request
-from runner.sweep.slots import Slot, make_slots, visible_gpus
+from runner.sweep.sampler import make_pruner
 from runner.sweep.storage import turn_of
 from runner.sweep.study import open_study
 from runner.sweep.supervise import Supervisor, View

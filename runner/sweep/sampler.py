@@ -1,4 +1,4 @@
-"""What chooses the points of a sweep."""
+"""Samplers and pruners of sweeps."""
 
 from __future__ import annotations
 
@@ -6,6 +6,14 @@ from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution
+from optuna.pruners import (
+    BasePruner,
+    HyperbandPruner,
+    MedianPruner,
+    NopPruner,
+    SuccessiveHalvingPruner,
+    WilcoxonPruner,
+)
 from optuna.samplers import (
     BaseSampler,
     CmaEsSampler,
@@ -18,7 +26,32 @@ from optuna.samplers import (
 
 from runner.config.schema import Sweep
 
-__all__ = ["SAMPLERS", "SINGLE_OBJECTIVE", "make_sampler"]
+__all__ = ["PRUNERS", "SAMPLERS", "SINGLE_OBJECTIVE", "make_pruner", "make_sampler"]
+
+PRUNERS: dict[str, type[BasePruner]] = {
+    "none": NopPruner,
+    "median": MedianPruner,
+    "asha": SuccessiveHalvingPruner,
+    "hyperband": HyperbandPruner,
+    "wilcoxon": WilcoxonPruner,
+}
+
+PRUNER_DEFAULTS: dict[str, dict[str, Any]] = {
+    "median": {"n_startup_trials": 5, "n_warmup_steps": 1},
+    "asha": {"min_resource": 1, "reduction_factor": 3},
+    "hyperband": {"min_resource": 1, "reduction_factor": 3},
+}
+
+
+def make_pruner(settings: Sweep, max_epochs: int | None) -> BasePruner:
+    """
+    Args:
+        max_epochs: of a trial that is not pruned.
+    """
+    options = dict(PRUNER_DEFAULTS.get(settings.pruner, {}))
+    if settings.pruner == "hyperband" and max_epochs:
+        options["max_resource"] = max_epochs
+    return PRUNERS[settings.pruner](**options | settings.pruner_options)
 
 
 class SequentialQMCSampler(QMCSampler):

@@ -9,15 +9,14 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from runner.config.folds import of_all_folds
-from runner.config.nearest import did_you_mean
-from runner.config.node import check_value
-from runner.config.resolve import to_plain
+from runner.config.checks.arguments import check_value
+from runner.config.checks.folds import of_all_folds
+from runner.config.checks.values import type_problems
+from runner.config.introspect import annotations_of, members
+from runner.config.plain import to_plain
 from runner.config.schema import Folds, Sweep
-from runner.config.signature import annotations_of, members
-from runner.config.values import type_problems
-from runner.sweep.pruner import PRUNERS
-from runner.sweep.sampler import SAMPLERS, SINGLE_OBJECTIVE
+from runner.suggest import did_you_mean
+from runner.sweep.sampler import PRUNERS, SAMPLERS, SINGLE_OBJECTIVE
 
 __all__ = ["read_settings"]
 

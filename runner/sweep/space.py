@@ -17,7 +17,7 @@ from optuna.distributions import (
     IntDistribution,
 )
 
-from runner.config.quoting import parse_override
+from runner.config.overrides import parse_override
 
 __all__ = ["Parameter", "Space", "is_sweep", "parse_parameter"]
 

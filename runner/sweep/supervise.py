@@ -11,16 +11,15 @@ from typing import Any, Protocol
 from omegaconf import OmegaConf
 from optuna.trial import Trial
 
-from runner.config.folds import of_all_folds
+from runner.config.checks.folds import of_all_folds
 from runner.errors import Interrupted
 from runner.launch.elastic import needs_agent, num_workers
 from runner.run.files import remove
-from runner.sweep.attempt import Attempt, Event
 from runner.sweep.directory import SweepDir
-from runner.sweep.executor import Executor
+from runner.sweep.executors.choose import Executor
+from runner.sweep.executors.slots import Slot
 from runner.sweep.request import Request
-from runner.sweep.running_trial import Running
-from runner.sweep.slots import Slot
+from runner.sweep.running_trial import Attempt, Event, Running
 from runner.sweep.trial import (
     Outcome,
     close_status,

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from runner.config.composition import Composition
-from runner.config.resolve import to_plain, to_yaml
+from runner.config.plain import to_plain, to_yaml
 from runner.run.directory import RunDir
 from runner.run.files import read_json, write_json, write_text
 from runner.run.status import read_status, write_status

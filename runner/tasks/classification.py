@@ -21,17 +21,19 @@ from runner.data.facts import Facts
 from runner.distributed.collectives import all_gather, sum_over_ranks
 from runner.errors import DataError, UserError
 from runner.tasks.base import StepOutput, Task
-from runner.tasks.class_metrics import (
+from runner.tasks.classification_figures import classification_figures
+from runner.tasks.classification_metrics import (
     AreaUnderROC,
     AveragePrecision,
     BalancedAccuracy,
     ClassF1,
     ClassRecall,
+    Score,
+    best_threshold,
     defined_scores,
+    shifted,
 )
-from runner.tasks.class_weights import class_weights as weights_of_classes
-from runner.tasks.classification_figures import classification_figures
-from runner.tasks.threshold import Score, best_threshold, shifted
+from runner.tasks.classification_metrics import class_weights as weights_of_classes
 
 __all__ = ["BinaryClassificationTask", "ClassificationTask"]
 

@@ -9,13 +9,10 @@ import numpy as np
 import torch
 
 from runner.plots.boundary import decision_boundary, feature_grid
-from runner.plots.calibration import reliability_diagram
+from runner.plots.class_scores import class_scores, precision_recall_roc, reliability_diagram
 from runner.plots.confusion import confusion_matrix, count_confusion
-from runner.plots.precision_recall import precision_recall_roc
-from runner.plots.projection import projection
-from runner.plots.scores import class_scores
-from runner.plots.wrong import most_wrong, select_most_wrong
-from runner.plots.wrong_texts import most_wrong_texts
+from runner.plots.images import most_wrong, most_wrong_texts, select_most_wrong
+from runner.plots.word_vectors import projection
 
 __all__ = ["classification_figures"]
 

@@ -20,7 +20,7 @@ from torchvision.ops import StochasticDepth
 from runner.data.detection.transform import without_crowd
 from runner.data.facts import Facts
 from runner.errors import DataError, UserError
-from runner.plots.boxed_image import boxed_image
+from runner.plots.boxes import boxed_image
 from runner.tasks.base import StepOutput, Task, to_cpu
 from runner.tasks.box_metrics import STATISTICS, BoxAveragePrecision, BoxScores
 from runner.tasks.detection_figures import detection_figures

@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from runner.plots.average_precision import average_precision_bars
-from runner.plots.box_precision_recall import box_precision_recall
+from runner.plots.box_scores import average_precision_bars, box_precision_recall
 from runner.plots.boxes import box_pairs
 
 __all__ = ["detection_figures"]

@@ -10,7 +10,7 @@ from annotated_types import Ge
 from PIL.Image import Image
 from torch import Tensor, nn
 
-from runner.data.series.scale import float32_loses_digits
+from runner.data.series.window import float32_loses_digits
 from runner.distributed.collectives import sum_over_ranks
 from runner.tasks.base import StepOutput, Task
 from runner.tasks.forecasting_figures import forecast_picture, forecasting_figures

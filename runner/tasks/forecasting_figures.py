@@ -9,9 +9,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from PIL.Image import Image
 
-from runner.plots.forecast import forecast_panels
-from runner.plots.horizon import error_by_horizon
-from runner.plots.png import to_image
+from runner.plots.forecast import error_by_horizon, forecast_panels
+from runner.plots.style import to_image
 
 __all__ = ["forecast_picture", "forecasting_figures"]
 

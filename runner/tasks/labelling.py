@@ -14,11 +14,11 @@ from torchmetrics.classification import MulticlassAccuracy, MulticlassF1Score
 
 from runner.data.facts import Facts
 from runner.errors import DataError, UserError
+from runner.plots.class_scores import class_scores
 from runner.plots.confusion import confusion_matrix, count_confusion
-from runner.plots.lengths import accuracy_by_length
-from runner.plots.scores import class_scores
+from runner.plots.text import accuracy_by_length
 from runner.tasks.base import StepOutput, Task
-from runner.tasks.class_metrics import ClassF1, defined_scores
+from runner.tasks.classification_metrics import ClassF1, defined_scores
 from runner.tasks.shape_check import run_on_zeros, shape_of
 
 __all__ = ["LabellingTask"]

@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 import torch
 from torch import Tensor
 from torchmetrics import Metric
 
-__all__ = ["PixelConfusion", "class_dice", "class_iou", "count_pixels"]
+__all__ = ["PixelConfusion", "class_dice", "class_iou", "count_pixels", "groups_of_one_size"]
+
+
+def groups_of_one_size(images: Tensor | Sequence[Tensor]) -> Iterator[tuple[list[int], Tensor]]:
+    """Yields positions in the batch and the images at them, ``(n, C, H, W)``; a tensor is a single group."""
+    if isinstance(images, Tensor):
+        yield list(range(len(images))), images
+        return
+    groups: dict[tuple[int, ...], list[int]] = {}
+    for position, image in enumerate(images):
+        groups.setdefault(tuple(image.shape), []).append(position)
+    for positions in groups.values():
+        yield positions, torch.stack([images[position] for position in positions])
 
 
 def count_pixels(preds: Tensor, targets: Tensor, num_classes: int, ignore_index: int) -> Tensor:

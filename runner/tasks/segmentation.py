@@ -10,14 +10,19 @@ from PIL import Image
 from torch import Tensor, nn
 
 from runner.data.facts import Facts
-from runner.data.segmentation.palette import class_colors as choose_colors
-from runner.data.segmentation.palette import laid_over
+from runner.data.segmentation.classes import class_colors as choose_colors
+from runner.data.segmentation.classes import laid_over
 from runner.distributed.collectives import sum_over_ranks
 from runner.errors import DataError, UserError
 from runner.tasks.base import StepOutput, Task
 from runner.tasks.eval_loss import without_smoothing
-from runner.tasks.group_by_size import groups_of_one_size
-from runner.tasks.pixel_confusion import PixelConfusion, class_dice, class_iou, count_pixels
+from runner.tasks.pixel_confusion import (
+    PixelConfusion,
+    class_dice,
+    class_iou,
+    count_pixels,
+    groups_of_one_size,
+)
 from runner.tasks.segmentation_figures import segmentation_figures
 from runner.tasks.shape_check import run_on_zeros, shape_of
 

@@ -9,8 +9,7 @@ import torch
 from torch import Tensor
 
 from runner.plots.confusion import confusion_matrix
-from runner.plots.iou import class_iou_bars
-from runner.plots.overlay import mask_overlays
+from runner.plots.masks import class_iou_bars, mask_overlays
 from runner.tasks.base import to_cpu
 
 __all__ = ["segmentation_figures"]

@@ -7,8 +7,7 @@ from typing import Any
 
 import torch
 
-from runner.plots.attention import attention_maps
-from runner.plots.translations import translations
+from runner.plots.text import attention_maps, translations
 from runner.tasks.decoding import BEGIN, END, greedy_search
 
 __all__ = ["seq2seq_figures"]

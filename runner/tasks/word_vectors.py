@@ -13,8 +13,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, normalize
 from runner.data.facts import Facts
 from runner.distributed.collectives import sum_over_ranks
 from runner.errors import DataError, UserError
-from runner.plots.neighbours import neighbour_table
-from runner.plots.projection import projection
+from runner.plots.word_vectors import neighbour_table, projection
 from runner.tasks.base import StepOutput, Task
 
 __all__ = ["WordVectorsTask", "nearest_words"]

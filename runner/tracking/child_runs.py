@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterable, Mapping
 from runner.run.directory import RunDir
 from runner.run.folds import folds_of
 from runner.run.status import read_status
+from runner.tracking.metric_tail import read_state
 from runner.tracking.mirror import Mirror
 from runner.tracking.mlflow_run import ENDED
-from runner.tracking.report import SyncReport
-from runner.tracking.state import read_state
+from runner.tracking.uploader import SyncReport
 
 __all__ = ["PARENT", "Children", "FoldsMirror"]
 

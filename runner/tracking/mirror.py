@@ -8,14 +8,12 @@ from pathlib import Path
 from runner.errors import UserError
 from runner.run.directory import RunDir
 from runner.run.status import read_status
-from runner.tracking.flatten import params_of
+from runner.tracking.metric_tail import end_of, write_state
 from runner.tracking.mlflow_run import ENDED, RunEntry
-from runner.tracking.report import SyncReport
 from runner.tracking.settings import TrackingSettings, read_config
-from runner.tracking.state import end_of, write_state
 from runner.tracking.store import use_environment
-from runner.tracking.tags import tags_of
-from runner.tracking.uploader import Uploader
+from runner.tracking.tags import params_of, tags_of
+from runner.tracking.uploader import SyncReport, Uploader
 
 __all__ = ["Mirror", "sync"]
 

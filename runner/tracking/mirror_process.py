@@ -12,8 +12,8 @@ from typing import Any
 
 from runner.run.directory import RunDir
 from runner.run.status import read_status
+from runner.tracking.metric_tail import read_state
 from runner.tracking.settings import TrackingSettings
-from runner.tracking.state import read_state
 
 __all__ = ["MirrorProcess", "start"]
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from runner.errors import UserError
 from runner.run.directory import RunDir
 from runner.run.status import Status
+from runner.tracking.metric_tail import MirrorState, read_state, write_state
 from runner.tracking.settings import TrackingSettings
-from runner.tracking.state import MirrorState, read_state, write_state
 from runner.tracking.store import absolute_uri, artifact_root, default_uri, experiment_id, open_store, root_of
 
 if TYPE_CHECKING:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
 
 from runner.run.directory import RunDir
 from runner.run.files import read_json
 from runner.run.status import read_status
-from runner.tracking.state import read_state, write_state
+from runner.tracking.metric_tail import read_state, write_state
 from runner.tracking.store import default_uri, open_store, root_of, use_environment
 
 if TYPE_CHECKING:
@@ -21,7 +25,41 @@ if TYPE_CHECKING:
     from mlflow.models import ModelSignature
     from torch import nn
 
-__all__ = ["ModelReport", "log_model", "log_torch_model"]
+__all__ = ["ModelReport", "any_num_steps", "log_model", "log_torch_model"]
+
+KERNELS = ("lstm", "gru", "rnn_tanh", "rnn_relu")
+
+
+@contextmanager
+def any_num_steps() -> Iterator[None]:
+    """Lets ``torch.export`` keep the number of steps of recurrent operations free.
+
+    PyTorch derives the shapes of their outputs by a loop over the steps, which makes the number of steps a constant of
+    the graph. Within this context the shapes come from those of the inputs; the graph's operations stay the same.
+    """
+    ops = [getattr(torch.ops.aten, name).input for name in KERNELS]
+    before = [dict(op.py_kernels) for op in ops]
+    try:
+        for op in ops:
+            op.py_kernels.update(dict.fromkeys(op.py_kernels, empty_outputs))
+            op._dispatch_cache.clear()
+        yield
+    finally:
+        for op, kernels in zip(ops, before, strict=True):
+            op.py_kernels.update(kernels)
+            op._dispatch_cache.clear()
+
+
+def empty_outputs(
+    steps: Tensor, state: Any, weights: Any, bias: bool, num_layers: int, dropout: float, training: bool,
+    bidirectional: bool, batch_first: bool,
+) -> tuple[Tensor, ...]:  # fmt: skip
+    """Tensors of the right shapes, without values."""
+    states = [state] if isinstance(state, Tensor) else list(state)
+    size = states[0].shape[-1] * (2 if bidirectional else 1)
+    outputs = steps.new_empty(steps.shape[0], steps.shape[1], size)
+    return outputs, *(torch.empty_like(part) for part in states)
+
 
 MODEL_NAME = "model"
 # The graph holds all there is of the model, so serving it needs no package of its builder.
@@ -91,7 +129,7 @@ def log_torch_model(
     import numpy as np
     import torch
 
-    from runner.inference.any_num_steps import any_num_steps
+    from runner.tracking.model import any_num_steps
 
     module = module.cpu().eval()
     free_dims = (0, *getattr(module, "any_size_dims", ()))

@@ -1,18 +1,117 @@
-"""What a run says of itself in MLflow's tags."""
+"""Tags, parameters and description of a run in MLflow."""
 
 from __future__ import annotations
 
 import getpass
+import hashlib
+import json
+import posixpath
+import re
 import shlex
+from collections.abc import Iterator
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 from runner.run.directory import RunDir
 from runner.run.files import read_json
 from runner.run.status import Status
-from runner.tracking.description import note_of
-from runner.tracking.flatten import valid_key
 
-__all__ = ["command_of", "tags_of", "user"]
+__all__ = ["command_of", "flatten", "headline", "note_of", "params_of", "tags_of", "user", "valid_key"]
+
+MAX_METRICS = 8
+
+
+def headline(results: dict[str, Any]) -> dict[str, float]:
+    """The numbers to show first: the test split's; without one, validation's; the monitored one in front."""
+    monitor = (results.get("best") or {}).get("monitor") or ""
+    split = "test" if results.get("test") else "val"
+    metrics = results.get(split) or {}
+    named = {key if "/" in key else f"{split}/{key}": value for key, value in metrics.items()}
+    first = f"{split}/{monitor.partition('/')[2]}"
+    order = sorted(named, key=lambda key: (key != first, key.endswith("/loss"), key.count("/"), key))
+    return {key: named[key] for key in order[:MAX_METRICS]}
+
+
+def note_of(name: str, label: str, command: str, status: Status, results: dict[str, Any]) -> str:
+    """Markdown for the tag ``mlflow.note.content``."""
+    lines = [f"**{label}** · {status.state}" + (f": {status.reason}" if status.reason else ""), ""]
+    metrics = headline(results)
+    if metrics:
+        lines += ["| metric | value |", "|---|---|"]
+        lines += [f"| {key} | {_number(value)} |" for key, value in metrics.items()]
+        lines += [""]
+    best = results.get("best") or {}
+    if best.get("step") is not None:
+        what = f" ({best['monitor']} {_number(best.get('value'))})" if best.get("monitor") else ""
+        lines += [f"Best checkpoint: step {best['step']}, epoch {best.get('epoch')}{what}", ""]
+    if command:
+        lines += ["```", command, "```", ""]
+    lines += [f"`runner report {name}` · `runner reproduce {name}`"]
+    return "\n".join(lines)
+
+
+def _number(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+MAX_VALUE_LENGTH = 6000  # MLflow refuses or cuts longer parameters
+MAX_KEY_LENGTH = 250
+
+
+def flatten(node: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """The leaves of nested containers under dotted keys. A list without containers in it is a leaf."""
+    if isinstance(node, dict) and node:
+        for key, value in node.items():
+            yield from flatten(value, f"{prefix}.{key}" if prefix else str(key))
+    elif isinstance(node, list) and any(isinstance(item, (dict, list)) for item in node):
+        for index, value in enumerate(node):
+            yield from flatten(value, f"{prefix}.{index}")
+    else:
+        yield prefix, node
+
+
+def params_of(config: dict[str, Any]) -> dict[str, str]:
+    """Every value of a config under its dotted key, spelled as the command line takes it.
+
+    Values that still wait for the data set's facts are left out. One that MLflow would refuse for its length
+    is cut, and says so; it is whole in the artifact config.yaml.
+    """
+    params = {}
+    for key, value in flatten(config):
+        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+        if "${" not in text:
+            params[valid_key(key)] = shorten(without_password(text))
+    return params
+
+
+def shorten(text: str) -> str:
+    if len(text) <= MAX_VALUE_LENGTH:
+        return text
+    note = f" … [{len(text)} characters; whole in the artifact config.yaml]"
+    return text[: MAX_VALUE_LENGTH - len(note)] + note
+
+
+def without_password(text: str) -> str:
+    """An address without the user and password in it."""
+    if "://" not in text or "@" not in text:
+        return text
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        return text
+    if not parts.password:
+        return text
+    return urlunsplit(parts._replace(netloc=f"…@{parts.netloc.rpartition('@')[2]}"))
+
+
+def valid_key(key: str) -> str:
+    """``key`` itself where MLflow takes it; otherwise made valid, with a digest so that no two fall together."""
+    valid = posixpath.normpath(re.sub(r"[^/\w.\- :]", "_", key)).lstrip("./") or "_"
+    if valid == key and len(key) <= MAX_KEY_LENGTH:
+        return key
+    digest = hashlib.sha1(key.encode(), usedforsecurity=False).hexdigest()[:8]
+    return f"{valid[: MAX_KEY_LENGTH - 9]}-{digest}"
+
 
 MAX_TAG_LENGTH = 8000
 

@@ -3,24 +3,89 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeVar
 
+from runner.run.directory import RunDir
 from runner.run.files import read_json
-from runner.tracking.artifacts import files_of, fingerprint
-from runner.tracking.dataset import dataset_input
-from runner.tracking.flatten import valid_key
-from runner.tracking.metric_tail import NewMetrics, Tail, TailState
+from runner.tracking.artifacts import dataset_input, files_of, fingerprint
+from runner.tracking.metric_tail import MirrorState, NewMetrics, Tail, TailState, write_state
 from runner.tracking.mlflow_run import RunEntry
-from runner.tracking.report import SyncReport
-from runner.tracking.send import MAX_METRICS, send_in_batches
-from runner.tracking.state import MirrorState, write_state
+from runner.tracking.tags import valid_key
 
 if TYPE_CHECKING:
     from mlflow.entities import Metric
 
-__all__ = ["Uploader"]
+__all__ = ["MAX_METRICS", "SyncReport", "Uploader", "send_in_batches"]
+
+
+@dataclass
+class SyncReport:
+    """
+    Attributes:
+        points: metric values sent in this pass; ``params``, ``tags`` and ``files`` likewise.
+        status: MLflow's status of the run now.
+        complete: the run has ended and all of it is in the store.
+        refused: what the store does not take, with its reason.
+        error: why the pass stopped early; None when it did not.
+    """
+
+    run: RunDir
+    uri: str = ""
+    run_id: str | None = None
+    points: int = 0
+    params: int = 0
+    tags: int = 0
+    files: int = 0
+    status: str | None = None
+    complete: bool = False
+    refused: list[str] = field(default_factory=list)
+    error: str | None = None
+
+
+MAX_METRICS = 1000  # MLflow's limit for one request
+REFUSALS = ("INVALID_PARAMETER_VALUE", "BAD_REQUEST")
+
+Item = TypeVar("Item")
+
+
+def send_in_batches(
+    items: list[Item], send: Callable[[list[Item]], None], on_refusal: Callable[[], None], size: int
+) -> list[tuple[Item, str]]:
+    """Sends all items, ``size`` at a time.
+
+    Args:
+        on_refusal: called before a refused batch is halved; raises when the fault is not the items'.
+
+    Returns:
+        The items the store refuses for what they are, each with the reason.
+
+    Raises:
+        MlflowException: the store cannot be reached, or is in trouble itself.
+    """
+    refused: list[tuple[Item, str]] = []
+    for start in range(0, len(items), size):
+        refused += _send(items[start : start + size], send, on_refusal)
+    return refused
+
+
+def _send(items, send, on_refusal) -> list[tuple[Item, str]]:
+    """One batch; a refused one is halved until the item at fault stands alone."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        send(items)
+        return []
+    except MlflowException as error:
+        if error.error_code not in REFUSALS:
+            raise
+        on_refusal()
+        if len(items) == 1:
+            return [(items[0], str(error).strip().split("\n")[0])]
+    middle = len(items) // 2
+    return _send(items[:middle], send, on_refusal) + _send(items[middle:], send, on_refusal)
 
 
 class Uploader:

@@ -179,7 +179,7 @@ def test_a_folder_that_cannot_be_written_is_refused_before_the_first_batch(run: 
 def test_a_disk_that_is_full_is_refused_before_the_first_batch(run: RunDir, monkeypatch) -> None:
     trainer, task, data = make(run, Setting())
     usage = SimpleNamespace(disk_usage=lambda folder: SimpleNamespace(free=100))
-    monkeypatch.setattr("runner.callbacks.checkpoint_folder.shutil", usage)
+    monkeypatch.setattr("runner.callbacks.checkpoint_store.shutil", usage)
     with pytest.raises(CheckpointError, match="has 0 MiB free"):
         trainer.fit(task, datamodule=data)
     assert task.consumed == []

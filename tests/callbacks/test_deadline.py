@@ -6,8 +6,7 @@ import pytest
 import pytorch_lightning as pl
 from soak.tiny import Setting, make, train
 
-from runner.callbacks.deadline import Deadline, seconds_of
-from runner.callbacks.job_end import JobEnd, job_end, read_job
+from runner.callbacks.deadline import Deadline, JobEnd, job_end, read_job, seconds_of
 from runner.errors import BudgetSpent, Interrupted, OutOfTime
 from runner.run.checkpoints import last_checkpoint
 from runner.run.directory import RunDir

@@ -4,7 +4,7 @@ from collections import OrderedDict, namedtuple
 import torch
 from torch import nn
 
-from runner.callbacks.snapshot import snapshot
+from runner.callbacks.checkpoint_io import snapshot
 
 Pair = namedtuple("Pair", "left right")
 

@@ -2,7 +2,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from runner.callbacks.time_left import TimeLeft, batches_left, fraction_done, validations_left
+from runner.callbacks.progress import TimeLeft, batches_left, fraction_done, validations_left
 
 
 def trainer(**changes):

@@ -13,9 +13,8 @@ from runner.callbacks.transfer import FineTune, FrozenBackbone, GradualUnfreezin
 from runner.errors import UserError
 from runner.models.head import find_head
 from runner.models.layer_groups import layer_groups
-from runner.models.logistic import Logistic
-from runner.models.mobilenet import mobilenet_v2
-from runner.models.resnet import resnet
+from runner.models.linear import Logistic
+from runner.models.pretrained import mobilenet_v2, resnet
 from runner.models.segmentation.unet import unet
 from runner.models.small_cnn import SmallCNN
 from runner.models.timm import timm_model

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.cli.doctor import examination, machine, packages, places
+from runner.cli.doctor import examination, folders, machine, packages
 from runner.cli.doctor.finding import Finding
 
 
@@ -67,26 +67,26 @@ def test_more_threads_than_cores(monkeypatch) -> None:
 @pytest.mark.parametrize(("free_gib", "level"), [(0.1, "fail"), (2.0, "warn"), (50.0, "ok")])
 def test_disk(free_gib: float, level: str, monkeypatch, here: Path) -> None:
     usage = type("Usage", (), {"free": free_gib * 2**30})
-    monkeypatch.setattr(places.shutil, "disk_usage", lambda _place: usage)
-    (finding,) = places.disk(here / "not" / "yet")
+    monkeypatch.setattr(folders.shutil, "disk_usage", lambda _place: usage)
+    (finding,) = folders.disk(here / "not" / "yet")
     assert finding.level == level
 
 
 def test_runs_folder_that_cannot_be_written(monkeypatch, here: Path) -> None:
-    monkeypatch.setattr(places.os, "access", lambda *_: False)
-    (finding,) = places.runs_folder(here)
+    monkeypatch.setattr(folders.os, "access", lambda *_: False)
+    (finding,) = folders.runs_folder(here)
     assert finding.level == "fail" and "run.root=FOLDER" in finding.remedy
 
 
 def test_store_states(here: Path) -> None:
-    assert [finding.level for finding in places.store(here)] == ["ok"]
+    assert [finding.level for finding in folders.store(here)] == ["ok"]
     (here / "mlflow.db").write_bytes(b"this is no database, but long enough to look like one" * 50)
-    (broken,) = places.store(here)
+    (broken,) = folders.store(here)
     assert broken.level == "fail" and "runner sync" in broken.remedy
     (here / "mlflow.db").unlink()
     with sqlite3.connect(here / "mlflow.db") as connection:
         connection.execute("CREATE TABLE runs (run_uuid TEXT)")
         connection.execute("INSERT INTO runs VALUES ('a')")
     connection.close()
-    (good,) = places.store(here)
+    (good,) = folders.store(here)
     assert good.level == "ok" and "1 runs" in good.text

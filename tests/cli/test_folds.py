@@ -138,7 +138,7 @@ def test_other_settings_under_the_same_name_are_refused(whole: RunDir, say) -> N
 def test_killed_in_the_second_fold_it_ends_bit_for_bit_as_if_it_had_not_been(
     whole: RunDir, say, stop: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, same
 ) -> None:
-    from runner.inference.digest import digests_of
+    from runner.inference.load import digests_of
     from runner.run.checkpoints import best_checkpoint, last_checkpoint
 
     words = [*QUICK, *stop]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.cli import complete, load_verb
+from runner.cli import completion, load_verb
 from runner.landscape.explore import Expedition
 from runner.run.checkpoints import read_index
 
@@ -88,6 +88,6 @@ def test_ctrl_c_tells_how_to_go_on(landscape, monkeypatch):
 def test_checkpoints_are_proposed(trained: Path, here: Path):
     asked = Namespace(run_ref="first", root=str(trained))
     files = [entry.file for entry in read_index(trained / "first" / "checkpoints")]
-    assert complete.checkpoints("", asked) == ["best", "last", *files]
-    assert complete.checkpoints("", Namespace(run_ref="absent", root=str(here))) == ["best", "last"]
+    assert completion.checkpoints("", asked) == ["best", "last", *files]
+    assert completion.checkpoints("", Namespace(run_ref="absent", root=str(here))) == ["best", "last"]
     assert "--directions pca" in load_verb("landscape").EXAMPLES

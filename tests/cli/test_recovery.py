@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from runner.inference.digest import digests_of
+from runner.inference.load import digests_of
 from runner.run.checkpoints import last_checkpoint, read_index
 from runner.run.directory import RunDir
 from runner.run.files import read_json

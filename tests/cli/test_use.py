@@ -12,8 +12,7 @@ import pytest
 from PIL import Image
 
 from runner.run.directory import RunDir
-from runner.run.files import read_json
-from runner.run.table import flattened, rows_as_csv
+from runner.run.files import flattened, read_json, rows_as_csv
 
 
 @pytest.fixture

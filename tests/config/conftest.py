@@ -11,7 +11,7 @@ import pytest
 from omegaconf import DictConfig
 
 from runner.config import compose as compose_module
-from runner.config.check import check_config
+from runner.config.checks.check import check_config
 from runner.config.compose import compose, run_hydra
 from runner.errors import ConfigError
 

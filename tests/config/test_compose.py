@@ -10,10 +10,10 @@ from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 
-from runner.config.check import check_config
+from runner.config.checks.check import check_config
 from runner.config.compose import compose
 from runner.config.facts import facts_known
-from runner.config.resolve import to_plain, to_yaml
+from runner.config.plain import to_plain, to_yaml
 from runner.data.facts import Facts
 from runner.errors import ConfigError
 

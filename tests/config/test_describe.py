@@ -8,8 +8,8 @@ import torch
 from annotated_types import Ge, Gt, Le, MinLen
 
 from runner.config.describe import Key, describe, type_text
-from runner.config.docstring import parameter_docs
 from runner.config.groups import find_groups
+from runner.config.introspect import parameter_docs
 from runner.config.schema import Regularization
 from runner.data.base import DataModule
 

@@ -4,7 +4,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from runner.config.facts import asked_facts, facts_known, is_placeholder
-from runner.config.resolve import to_plain
+from runner.config.plain import to_plain
 from runner.data.facts import Facts
 
 FACTS = Facts("classification", (3, 8, 8), 2, class_names=["a", "b"], extra={"vocabulary": 50})

@@ -1,9 +1,9 @@
 import pytest
 
-from runner.config.check import check_config
+from runner.config.checks.check import check_config
 from runner.config.compose import compose
 from runner.config.monitor import mode_of, monitor_of, scheduler_node
-from runner.config.resolve import to_plain
+from runner.config.plain import to_plain
 from runner.tasks.base import Task
 from runner.tasks.classification import ClassificationTask
 

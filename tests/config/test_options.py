@@ -11,7 +11,7 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from runner.config.compatibility import takes
+from runner.config.checks.compatibility import takes
 from runner.config.describe import describe
 from runner.config.groups import GROUPS, Option, find_groups, package_conf
 

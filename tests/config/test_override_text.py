@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from runner.config.override_text import as_overrides
+from runner.config.overrides import as_overrides
 
 
 @pytest.mark.parametrize(

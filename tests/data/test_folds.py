@@ -10,7 +10,7 @@ import torch
 from runner.data.folds import Folds
 from runner.data.images.digits import DigitsDataModule
 from runner.data.series.waves import WavesDataModule
-from runner.data.tables.diabetes import DiabetesDataModule
+from runner.data.tables.features import DiabetesDataModule
 from runner.data.tables.table import TableDataModule
 from runner.errors import DataError
 

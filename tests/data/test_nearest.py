@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from runner.config.nearest import did_you_mean
+from runner.suggest import did_you_mean
 
 
 @pytest.mark.parametrize(

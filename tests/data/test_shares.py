@@ -8,9 +8,8 @@ import pytest
 import torch
 
 from runner.data.base import DataModule
-from runner.data.loader import make_loader
 from runner.data.sampler import EpochBatchSampler, Share
-from runner.data.split import ArraySource, Split
+from runner.data.split import ArraySource, Split, make_loader
 from runner.errors import DataError
 
 

@@ -6,8 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from runner.data.loader import make_loader
-from runner.data.split import ArraySource, Split, collate
+from runner.data.split import ArraySource, Split, collate, make_loader
 from runner.errors import BrokenSampleError, DataError, RunFailed
 
 

@@ -13,13 +13,13 @@ from typing import Any
 
 import torch
 
-from runner.config.check import check
+from runner.config.checks.check import check
 from runner.config.compose import compose
-from runner.config.resolve import to_plain, to_yaml
+from runner.config.plain import to_plain, to_yaml
 from runner.run.directory import RunDir
 from runner.run.files import read_json, write_text
 from runner.run.journal import load_metrics
-from runner.worker import execute
+from runner.training.worker import execute
 
 QUIET = (
     "tracking=none",

@@ -8,7 +8,7 @@ from omegaconf import OmegaConf
 
 import runner.distributed.find_micro_batch as fit_memory
 from runner.distributed.find_micro_batch import GIB, Need, fitting_size
-from runner.worker import execute
+from runner.training.worker import execute
 
 WORDS = (*TINY["classification"], "trainer.max_epochs=1", "hardware.micro_batch=auto")
 

@@ -11,7 +11,7 @@ from distributed.ranks import TINY, in_ranks, largest_difference, points, result
 from distributed.test_split_batch import RunsOut
 
 from runner.distributed.collectives import all_gather
-from runner.worker import execute
+from runner.training.worker import execute
 
 NORMS = ("classification", "segmentation", "detection")
 """Tasks whose model here has batch norms."""

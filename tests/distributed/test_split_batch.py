@@ -12,7 +12,7 @@ from runner.distributed.memory import is_out_of_memory
 from runner.distributed.split_batch import cut, num_passes, set_weights, shares
 from runner.errors import OutOfMemory
 from runner.run.status import read_status
-from runner.worker import execute
+from runner.training.worker import execute
 
 DIGITS = ("data=digits", "model=mlp", "model.hidden_sizes=[16]", "regularization=none", "data.batch_size=64")
 

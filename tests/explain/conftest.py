@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from runner.explain.grad_cam import grad_cam, grad_cam_plus_plus
-from runner.explain.integrated import integrated_gradients
+from runner.explain.gradients import integrated_gradients
 from runner.explain.occlude import occlude_image
 
 SIDE, PATCH = 24, 6

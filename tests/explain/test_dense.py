@@ -10,14 +10,12 @@ from torch.nn.functional import cross_entropy
 from torchvision.models.detection import FCOS
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 
-from runner.explain.grad_cam import grad_cam, grad_cam_plus_plus
-from runner.explain.gradients import in_use
+from runner.explain.grad_cam import grad_cam, grad_cam_plus_plus, padded_size
+from runner.explain.gradients import in_use, integrated_gradients
 from runner.explain.image import tell_faint_boxes
-from runner.explain.integrated import integrated_gradients
 from runner.explain.layers import find_layers, named_layer
 from runner.explain.occlude import occlude_image
 from runner.explain.options import ExplainOptions
-from runner.explain.padding import padded_size
 from runner.explain.targets import ask
 from runner.models.detection.detector import Detector
 from runner.models.segmentation.unet import unet

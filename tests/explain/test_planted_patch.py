@@ -11,8 +11,7 @@ from torch.nn.functional import interpolate
 
 from runner.errors import UserError
 from runner.explain.grad_cam import grad_cam, plus_plus
-from runner.explain.gradients import in_use
-from runner.explain.integrated import integrated_gradients
+from runner.explain.gradients import in_use, integrated_gradients
 
 
 def test_the_patch_lights_up(image_method, patch_net, patches, share_inside) -> None:

@@ -12,8 +12,7 @@ from torch import nn
 from runner.errors import UserError
 from runner.explain.options import ExplainOptions
 from runner.explain.samples import Sample
-from runner.explain.sequence import StepExplainer, TokenExplainer
-from runner.explain.vectors import TokenVectors
+from runner.explain.sequence import StepExplainer, TokenExplainer, TokenVectors
 from runner.models.recurrent.network import LSTM
 from runner.tasks.classification import ClassificationTask
 from runner.tasks.forecasting import ForecastingTask

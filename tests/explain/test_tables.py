@@ -15,10 +15,9 @@ from runner.data.tables.encoder import TableEncoder
 from runner.errors import UserError
 from runner.explain.explanation import Explanation
 from runner.explain.options import ExplainOptions
-from runner.explain.permutation import permutation_importance
 from runner.explain.pictures import caption
 from runner.explain.samples import Sample
-from runner.explain.table import RowExplainer
+from runner.explain.table import RowExplainer, permutation_importance
 from runner.explain.targets import ExplanationTarget
 from runner.tasks.classification import BinaryClassificationTask, ClassificationTask
 from runner.tasks.regression import RegressionTask

@@ -12,15 +12,15 @@ import torchvision
 from distributed.ranks import QUIET, TINY, in_ranks, largest_difference, points, results, written
 from gpu_check.bench import Check, Failed, alone
 
-from runner.config.check import check_config
+from runner.config.checks.check import check_config
 from runner.config.compose import compose
 from runner.distributed.activation_checkpointing import checkpoint_activations
-from runner.distributed.timing import Candidate, seconds_of_step
-from runner.hardware import available_accelerator
+from runner.distributed.hardware import available_accelerator
+from runner.distributed.hardware_timing import Candidate, seconds_of_step
 from runner.run.directory import RunDir
 from runner.run.files import read_json, write_json
 from runner.tasks.classification import ClassificationTask
-from runner.worker import execute
+from runner.training.worker import execute
 
 __all__ = ["all_checks"]
 
@@ -124,7 +124,7 @@ def shards_resumed(number: int, accelerator: str):
 
 def unchecked(folder: Path, *words: str) -> RunDir:
     """A run whose config a user would not be let have: one shard."""
-    from runner.config.resolve import to_plain, to_yaml
+    from runner.config.plain import to_plain, to_yaml
     from runner.run.files import write_text
 
     run = RunDir(folder)

@@ -4,8 +4,7 @@ from omegaconf import OmegaConf
 from runner.data.facts import Facts
 from runner.data.images.folder import ImageFolderDataModule
 from runner.errors import DataError, UserError
-from runner.inference.evaluate import compare_facts
-from runner.inference.split_overrides import reject_new_cut
+from runner.inference.evaluate import compare_facts, reject_new_cut
 
 
 @pytest.mark.parametrize(

@@ -80,7 +80,7 @@ def processes_on(run: RunDir) -> list[str]:
             words = path.read_bytes().split(b"\0")
         except OSError:
             continue
-        if b"runner.worker" in words and str(run.path).encode() in words:
+        if b"runner.launch.rank_worker" in words and str(run.path).encode() in words:
             found.append(path.parent.name)
     return found
 

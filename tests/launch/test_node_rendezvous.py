@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.config.launching import launching_problems
+from runner.config.checks.environment import launching_problems
 from runner.errors import ConfigError
 from runner.launch.node_rendezvous import may_serve, reject_nodes
 from runner.run.directory import RunDir

@@ -13,7 +13,7 @@ from runner.config.schema import Launcher
 from runner.distributed.heartbeat import read_heartbeats
 from runner.errors import UserError
 from runner.launch import ray as on_ray
-from runner.launch.ray_session import handed_on, resources_of
+from runner.launch.ray import handed_on, resources_of
 from runner.run.directory import RunDir
 from runner.run.status import read_status, write_status
 from tests.launch.ray_cluster import RayCluster, missing

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from runner.config.launching import launching_problems
+from runner.config.checks.environment import launching_problems
 from runner.errors import Interrupted, RunFailed, UserError
 from runner.launch import slurm, slurm_job
 from runner.launch.slurm_query import Job, job_of, parse

@@ -6,10 +6,9 @@ from torch import nn
 from torchvision.models.segmentation import fcn_resnet50
 
 from runner.models.head import DropoutLinear, build_head, find_head, split_parameters
-from runner.models.logistic import Logistic
+from runner.models.linear import Logistic
 from runner.models.mlp import MLP
-from runner.models.mobilenet import mobilenet_v2
-from runner.models.resnet import resnet
+from runner.models.pretrained import mobilenet_v2, resnet
 from runner.models.segmentation.torchvision import lraspp
 from runner.models.segmentation.unet import unet
 from runner.models.small_cnn import SmallCNN

@@ -1,6 +1,6 @@
 import torch
 
-from runner.models.logistic import Logistic
+from runner.models.linear import Logistic
 
 
 def test_is_one_affine_map_of_the_flattened_input():

@@ -1,6 +1,6 @@
 import torch
 
-from runner.models.mobilenet import mobilenet_v2
+from runner.models.pretrained import mobilenet_v2
 
 
 def test_has_the_published_size():

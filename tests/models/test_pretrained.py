@@ -6,7 +6,7 @@ import torchvision
 from torchvision.models import _api
 
 from runner.errors import WeightsError
-from runner.models.resnet import resnet
+from runner.models.pretrained import resnet
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from runner.errors import UserError
-from runner.models.resnet import resnet
+from runner.models.pretrained import resnet
 
 PARAMETERS = {18: 11_689_512, 34: 21_797_672, 50: 25_557_032, 101: 44_549_160, 152: 60_192_808}
 """Of torchvision's documentation, with 1000 classes."""

@@ -5,10 +5,9 @@ import torchvision
 from torch import nn
 
 from runner.errors import WeightsError
-from runner.models.logistic import Logistic
+from runner.models.linear import Logistic
 from runner.models.mlp import MLP
-from runner.models.mobilenet import mobilenet_v2
-from runner.models.resnet import resnet
+from runner.models.pretrained import mobilenet_v2, resnet
 from runner.models.segmentation.torchvision import lraspp
 from runner.models.segmentation.unet import unet
 from runner.models.small_cnn import SmallCNN

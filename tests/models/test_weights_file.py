@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from runner.errors import WeightsError
-from runner.models.weights_file import read_weights
+from runner.models.weights import read_weights
 
 STATE = {"a.weight": torch.arange(6.0).reshape(2, 3), "a.bias": torch.zeros(2)}
 

@@ -1,7 +1,7 @@
 import pytest
 
 from runner.errors import UserError
-from runner.optim.plateau import plateau
+from runner.optim.decay import plateau
 
 
 def rates_over(optimizer, schedule, metrics):

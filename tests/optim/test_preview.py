@@ -11,9 +11,9 @@ from runner.cli.config.schedule import curve_of, sparkline
 from runner.config.compose import compose
 from runner.config.groups import find_groups
 from runner.optim.cycle import one_cycle
-from runner.optim.phases import phase_cycles
-from runner.optim.plateau import plateau
-from runner.optim.preview import preview_schedule
+from runner.optim.decay import plateau
+from runner.optim.phased_one_cycle import phase_cycles
+from runner.optim.schedule import preview_schedule
 
 SGD = functools.partial(torch.optim.SGD, lr=1.0, momentum=0.9)
 ADAM = functools.partial(torch.optim.AdamW, lr=1.0)

@@ -13,11 +13,10 @@ from torch import nn
 
 from runner.config.build import resolve_target
 from runner.models.dlinear import DLinear
-from runner.models.perceptron import Perceptron
+from runner.models.linear import Perceptron
 from runner.models.recurrent.network import GRU
 from runner.models.timm import timm_model
-from runner.optim.groups import build_optimizer, parameter_groups
-from runner.optim.roles import exempt_from_decay, weight_names
+from runner.optim.groups import build_optimizer, exempt_from_decay, parameter_groups, weight_names
 
 OPTIONS = sorted((Path(__file__).resolve().parents[2] / "conf" / "model").glob("*.yaml"))
 FACTS = {

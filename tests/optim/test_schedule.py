@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from runner.errors import UserError
-from runner.optim import cycle, decay, plateau
+from runner.optim import cycle, decay
 from runner.optim.schedule import Schedule, epochs_to_steps
 
 CURVES = {
@@ -76,7 +76,7 @@ def test_an_unknown_length_is_refused(name, optimizer):
 
 
 def test_only_plateau_needs_a_metric(optimizer):
-    schedule = plateau.plateau(optimizer(), total_steps=10, steps_per_epoch=5)
+    schedule = decay.plateau(optimizer(), total_steps=10, steps_per_epoch=5)
     assert isinstance(schedule, Schedule) and schedule.needs_metric and schedule.interval == "epoch"
 
 

@@ -3,7 +3,7 @@ import warnings
 import pytest
 from PIL import Image
 
-from runner.plots.png import to_png
+from runner.plots.style import to_png
 
 
 @pytest.fixture

@@ -6,14 +6,22 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
 
-from runner.plots.column_importance import ScoredRow, importance_of_columns, scores_of_rows
-from runner.plots.png import to_image
-from runner.plots.saliency import Panel, bound_of, in_squares, saliency_panels
-from runner.plots.sanity_curve import sanity_curve
-from runner.plots.step_scores import ScoredWindow, step_scores
-from runner.plots.style import CYCLE
-from runner.plots.token_matrix import token_matrix
-from runner.plots.token_scores import MAX_LINES, WIDTH, ScoredText, color_of, lines_of, token_scores
+from runner.plots.attribution import (
+    MAX_LINES,
+    WIDTH,
+    ScoredRow,
+    ScoredText,
+    ScoredWindow,
+    color_of,
+    importance_of_columns,
+    lines_of,
+    scores_of_rows,
+    step_scores,
+    token_matrix,
+    token_scores,
+)
+from runner.plots.saliency import Panel, bound_of, in_squares, saliency_panels, sanity_curve
+from runner.plots.style import CYCLE, to_image
 
 RANDOM = np.random.default_rng(0)
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from runner.plots.average_precision import average_precision_bars
+from runner.plots.box_scores import average_precision_bars
 
 
 def draw(num_classes, absent=()):

@@ -1,8 +1,7 @@
 import numpy as np
 import pytest
 
-from runner.plots.boxed_image import boxed_image
-from runner.plots.boxes import box_pairs, words_at
+from runner.plots.boxes import box_pairs, boxed_image, words_at
 
 NAMES = ["cat", "dog", "a class with quite a long name"]
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from runner.plots.calibration import calibrate, reliability_diagram
+from runner.plots.class_scores import calibrate, reliability_diagram
 
 
 def test_error_is_the_gap_weighted_by_counts():

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from runner.plots.forecast import forecast_panels
-from runner.plots.horizon import error_by_horizon
+from runner.plots.forecast import error_by_horizon, forecast_panels
 
 
 def test_every_window_has_its_lines():

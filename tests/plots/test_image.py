@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from runner.plots.image import drawable
+from runner.plots.images import drawable
 
 
 def test_bytes_are_divided_by_255():

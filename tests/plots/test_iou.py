@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from runner.plots.iou import class_iou_bars
+from runner.plots.masks import class_iou_bars
 
 
 def bars(figure):

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from runner.plots.landscape import DrawnLosses, landscape_contours, landscape_surface
-from runner.plots.landscape_line import landscape_line
+from runner.plots.landscape import DrawnLosses, landscape_contours, landscape_line, landscape_surface
 
 X = np.linspace(-1, 1, 9)
 Y = np.linspace(-2, 2, 7)

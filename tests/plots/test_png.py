@@ -3,9 +3,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from runner.plots.images import sample_grid
 from runner.plots.learning_rate import learning_rate_curve
-from runner.plots.png import to_png
-from runner.plots.samples import sample_grid
+from runner.plots.style import to_png
 
 
 def test_file_and_folder_are_made_and_no_partial_file_stays(tmp_path):

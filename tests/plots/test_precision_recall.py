@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from runner.plots.precision_recall import precision_recall_roc, rank
+from runner.plots.class_scores import precision_recall_roc, rank
 
 
 @pytest.mark.parametrize("decimals", [10, 1])

@@ -1,6 +1,6 @@
 import numpy as np
 
-from runner.plots.samples import sample_grid
+from runner.plots.images import sample_grid
 
 
 def test_labels_stand_below_and_the_limit_holds(png_size):

@@ -4,15 +4,24 @@ import numpy as np
 import pytest
 from matplotlib.collections import PathCollection
 
-from runner.plots.importance import Importances, importance_bars
-from runner.plots.intermediate_values import intermediate_values
-from runner.plots.objective_history import best_so_far, limits, objective_history
 from runner.plots.parallel_coordinates import parallel_coordinates, places_of
-from runner.plots.parameter import Parameter
-from runner.plots.parameter_slices import parameter_slices
+from runner.plots.parameters import (
+    Importances,
+    Parameter,
+    correlate_ranks,
+    importance_bars,
+    parameter_slices,
+    rank_correlation,
+)
 from runner.plots.pareto import apart, pareto_front, pareto_mask
-from runner.plots.rank_correlation import correlate_ranks, rank_correlation
-from runner.plots.worker_timeline import assign_lanes, worker_timeline
+from runner.plots.trials import (
+    assign_lanes,
+    best_so_far,
+    intermediate_values,
+    limits,
+    objective_history,
+    worker_timeline,
+)
 
 NAN = float("nan")
 SIZES = [1, 2, 40]

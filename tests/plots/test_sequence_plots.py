@@ -3,10 +3,8 @@
 import numpy as np
 import pytest
 
-from runner.plots.attention import attention_maps
-from runner.plots.lengths import accuracy_by_length, length_histogram
-from runner.plots.translations import translations
-from runner.plots.wrong_texts import most_wrong_texts
+from runner.plots.images import most_wrong_texts
+from runner.plots.text import accuracy_by_length, attention_maps, length_histogram, translations
 
 
 def texts(figure):

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from runner.plots.confusion import confusion_matrix
-from runner.plots.png import to_png
+from runner.plots.style import to_png
 from runner.run.directory import RunDir
 from runner.run.files import write_json
 from runner.run.journal import Journal

@@ -3,7 +3,7 @@ import io
 from rich.console import Console
 from rich.panel import Panel
 
-from runner.report.dual_output import Shown, aligned
+from runner.report.format import Shown, aligned
 
 
 def test_columns_are_as_wide_as_their_widest_cell():

@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from runner.plots.folds import curves_by_fold, scores_by_fold
-from runner.report.fold_figures import fold_figures, predictions_figure
-from runner.report.folds import folds_table, spread
+from runner.report.folds import fold_figures, folds_table, predictions_figure, spread
 from runner.report.format import with_std
 from runner.report.page import write_report
 from runner.run.directory import RunDir

@@ -30,9 +30,9 @@ def test_the_status_of_a_run_has_a_positive_duration(tmp_path, clock_set_back):
 
 def test_results_of_a_run_have_a_positive_duration(tmp_path, clock_set_back):
     from runner.config.compose import compose
-    from runner.config.resolve import to_yaml
+    from runner.config.plain import to_yaml
     from runner.run.files import write_text
-    from runner.worker import execute
+    from runner.training.worker import execute
 
     run = RunDir.create(tmp_path, "r")
     words = ["data=digits", "model=logistic", "tracking=none", "plots=false", "report=false", "hardware=cpu"]
@@ -42,8 +42,8 @@ def test_results_of_a_run_have_a_positive_duration(tmp_path, clock_set_back):
 
 
 def test_an_attempt_of_a_sweep_has_a_positive_duration(tmp_path, clock_set_back):
+    from runner.sweep.executors.slots import Slot
     from runner.sweep.running_trial import Running
-    from runner.sweep.slots import Slot
     from runner.sweep.trial import Outcome
 
     running = Running(None, RunDir(tmp_path), [], Slot(0, ()))

@@ -11,9 +11,8 @@ import pandas as pd
 import pytest
 
 from runner.cli import main
-from runner.run.directory import RunDir
+from runner.run.directory import RunDir, absolute_paths
 from runner.run.files import read_json, write_json
-from runner.run.relative_paths import absolute_paths
 
 WORDS = [
     "data=csv",

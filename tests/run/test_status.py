@@ -7,8 +7,14 @@ import pytest
 
 from runner.errors import UserError
 from runner.run.directory import RunDir
-from runner.run.sign_of_life import signs_of_life
-from runner.run.status import SILENT_S, process_started_at, read_status, reject_running, write_status
+from runner.run.status import (
+    SILENT_S,
+    process_started_at,
+    read_status,
+    reject_running,
+    signs_of_life,
+    write_status,
+)
 
 
 def test_a_life_of_a_run(tmp_path):

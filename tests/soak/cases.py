@@ -13,15 +13,15 @@ import torch
 from soak.kill import Case
 from soak.tiny import Setting, digest, train
 
-import runner.callbacks.trainer as stack
+import runner.training.trainer as stack
 from runner.config.compose import compose
-from runner.config.resolve import to_yaml
+from runner.config.plain import to_yaml
 from runner.errors import ConfigError
 from runner.run.checkpoints import last_checkpoint
 from runner.run.directory import RunDir
 from runner.run.files import write_text
 from runner.run.journal import read_points
-from runner.worker import execute
+from runner.training.worker import execute
 
 __all__ = ["TINY", "WORKER"]
 

@@ -21,8 +21,8 @@ from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
 from runner.callbacks.checkpoint import Checkpointer, last_checkpoint
 from runner.callbacks.checkpoint_io import RunCheckpointIO
 from runner.callbacks.exact_resume import Recovery
-from runner.callbacks.guards import NonFiniteGuard
-from runner.callbacks.journal import JournalLogger, TrainMetrics
+from runner.callbacks.metrics_logger import JournalLogger, TrainMetrics
+from runner.callbacks.non_finite_guard import NonFiniteGuard
 from runner.callbacks.preemption import Preemption
 from runner.data.base import DataModule
 from runner.data.split import ArraySource, Split

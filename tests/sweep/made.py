@@ -28,7 +28,7 @@ CONFIG = {
     "plots": True,
     "report": True,
     "run": {"root": "runs", "name": None, "tags": []},
-    "model": {"_target_": "runner.models.logistic.Logistic"},
+    "model": {"_target_": "runner.models.linear.Logistic"},
     "data": {"_target_": "runner.data.images.digits.DigitsDataModule"},
     "optimizer": {"lr": 0.001},
     "tracking": {"enabled": True, "log_model": False, "system_metrics": False},

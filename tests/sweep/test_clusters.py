@@ -14,10 +14,10 @@ import pytest
 from runner.errors import ConfigError
 from runner.launch.slurm_query import Job, parse
 from runner.run.files import read_json
-from runner.sweep.attempt import Attempt
-from runner.sweep.cluster import ClusterExecutor, End
-from runner.sweep.file_channel import MailboxChannel, read_attempt
-from runner.sweep.on_slurm import SlurmExecutor, Submitted
+from runner.sweep.executors.cluster import ClusterExecutor, End
+from runner.sweep.executors.file_channel import MailboxChannel, read_attempt
+from runner.sweep.executors.slurm import SlurmExecutor, Submitted
+from runner.sweep.running_trial import Attempt
 from tests.launch import ray_cluster, slurm_cluster
 
 CONFIG = {"launcher": {"kind": "ray", "cpus_per_worker": 2}, "hardware": {"devices": 1}}

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-import runner.worker  # noqa: F401 - imported once, before sweeps are forked from here
+import runner.training.worker  # noqa: F401 - imported once, before sweeps are forked from here
 from runner.run.directory import RunDir
 from runner.run.files import read_json
 from runner.run.journal import load_metrics

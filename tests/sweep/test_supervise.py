@@ -14,10 +14,10 @@ from runner.run.directory import RunDir
 from runner.run.files import write_json
 from runner.run.status import read_status, write_status
 from runner.sweep import supervise
-from runner.sweep.attempt import Attempt, Event
 from runner.sweep.directory import SweepDir
+from runner.sweep.executors.slots import Slot, make_slots
 from runner.sweep.request import Request, make_request
-from runner.sweep.slots import Slot, make_slots
+from runner.sweep.running_trial import Attempt, Event
 from runner.sweep.study import open_study
 from runner.sweep.supervise import Supervisor
 from runner.sweep.trial_queue import TrialQueue
@@ -125,7 +125,7 @@ class Case:
 
 
 def supervise_pruner(request: Request):
-    from runner.sweep.pruner import make_pruner
+    from runner.sweep.sampler import make_pruner
 
     return make_pruner(request.settings, 9)
 

@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 import torch
 
-import runner.callbacks.trainer as stack
+import runner.training.trainer as stack
 from runner.config.compose import compose
-from runner.config.resolve import to_yaml
+from runner.config.plain import to_yaml
 from runner.run.checkpoints import last_checkpoint
 from runner.run.directory import RunDir
 from runner.run.files import write_text
 from runner.run.journal import read_points
-from runner.worker import execute
+from runner.training.worker import execute
 
 QUIET = [
     "tracking=none", "plots=false", "report=false", "hardware=cpu", "hardware.num_threads=1",

@@ -193,7 +193,7 @@ def test_evaluation_counts_and_keeps(evaluated):
 
 
 def test_figures_of_a_split(evaluated, tmp_path):
-    from runner.plots.png import to_png
+    from runner.plots.style import to_png
 
     own, data, _ = evaluated
     figures = dict(own.figures("val", data))

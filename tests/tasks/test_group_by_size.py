@@ -1,6 +1,6 @@
 import torch
 
-from runner.tasks.group_by_size import groups_of_one_size
+from runner.tasks.pixel_confusion import groups_of_one_size
 
 
 def test_a_tensor_is_one_group():

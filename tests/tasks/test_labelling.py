@@ -8,7 +8,7 @@ from sklearn import metrics as sk
 from torch import nn
 
 from runner.data.facts import Facts
-from runner.data.text.bracket_depth import BracketDepthDataModule
+from runner.data.text.brackets import BracketDepthDataModule
 from runner.errors import DataError, UserError
 from runner.models.recurrent.network import LSTM
 from runner.tasks.labelling import LabellingTask

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
-from runner.optim.plateau import plateau
+from runner.optim.decay import plateau
 from runner.tasks.base import StepOutput, Task
 
 NUM_BATCHES = 12

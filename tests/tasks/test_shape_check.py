@@ -4,7 +4,7 @@ from torch import nn
 
 from runner.errors import UserError
 from runner.models.mlp import MLP
-from runner.models.resnet import resnet
+from runner.models.pretrained import resnet
 from runner.models.small_cnn import SmallCNN
 from runner.models.timm import timm_model
 from runner.tasks.shape_check import probe

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from runner.tracking.dataset import dataset_input, profile_of, source_of
+from runner.tracking.artifacts import dataset_input, profile_of, source_of
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from runner.run.status import Status
-from runner.tracking.description import headline, note_of
+from runner.tracking.tags import headline, note_of
 
 
 def test_the_monitored_metric_of_the_test_split_stands_in_front():

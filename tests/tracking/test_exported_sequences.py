@@ -11,7 +11,6 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from runner.inference.any_num_steps import any_num_steps
 from runner.inference.load import Served
 from runner.models.recurrent.network import GRU, LSTM, RNN
 from runner.models.recurrent.seq2seq import Seq2Seq
@@ -21,7 +20,7 @@ from runner.tasks.labelling import LabellingTask
 from runner.tasks.language import LanguageTask
 from runner.tasks.regression import RegressionTask
 from runner.tracking.mirror import sync
-from runner.tracking.model import log_torch_model
+from runner.tracking.model import any_num_steps, log_torch_model
 from runner.tracking.store import default_uri, open_store
 
 KINDS = [LSTM, GRU, RNN]

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from runner.tracking.flatten import MAX_KEY_LENGTH, MAX_VALUE_LENGTH, flatten, params_of, valid_key
+from runner.tracking.tags import MAX_KEY_LENGTH, MAX_VALUE_LENGTH, flatten, params_of, valid_key
 
 
 def test_nested_containers_become_dotted_keys():

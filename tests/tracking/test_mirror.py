@@ -10,8 +10,8 @@ import pytest
 from runner.run.files import read_json, write_json, write_text
 from runner.run.journal import Journal
 from runner.run.status import write_status
+from runner.tracking.metric_tail import read_state
 from runner.tracking.mirror import Mirror, sync
-from runner.tracking.state import read_state
 from runner.tracking.store import default_uri, open_store
 
 

@@ -13,10 +13,10 @@ import pytest
 
 from runner.run.files import read_json, write_text
 from runner.run.status import write_status
+from runner.tracking.metric_tail import read_state
 from runner.tracking.mirror import sync
 from runner.tracking.mirror_process import MirrorProcess, start
 from runner.tracking.settings import read_config
-from runner.tracking.state import read_state
 from runner.tracking.store import default_uri, open_store
 
 WAIT_S = 120

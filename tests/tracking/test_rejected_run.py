@@ -6,7 +6,7 @@ import sqlite3
 
 import pytest
 
-import runner.worker.recording as recording
+import runner.training.recording as recording
 from runner.cli import main
 
 WORDS = ["data=digits", "model=logistic", "tracking=mlflow", "plots=false", "report=false", "hardware=cpu"]

@@ -15,10 +15,10 @@ import pytest
 
 from runner.errors import RunnerError
 from runner.run.status import write_status
+from runner.tracking.metric_tail import read_state
 from runner.tracking.mirror_process import start
 from runner.tracking.server import HOST, Server, free_port, is_free
 from runner.tracking.settings import read_config
-from runner.tracking.state import read_state
 from runner.tracking.store import default_uri, open_store
 
 

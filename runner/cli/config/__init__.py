@@ -40,7 +40,7 @@ def run(args: Namespace) -> int:
         return 0
     composition = _compose(args)
     if args.action == "check":
-        from runner.config.check import check
+        from runner.config.checks.check import check
         from runner.config.groups import GROUPS
 
         check(composition)
@@ -48,7 +48,7 @@ def run(args: Namespace) -> int:
         chosen = " ".join(f"{group}={option}" for group, option in choices if option)
         print(f"The config is valid: {chosen or 'that of a run'}.")
         return 0
-    from runner.cli.config.shown import print_config
+    from runner.cli.config.print_config import print_config
     from runner.errors import ConfigError
 
     if composition.problems:

@@ -37,10 +37,10 @@ def plot_schedules(names: list[str], steps: int, path: str | None, config_dirs: 
 def curve_of(composition: Composition, steps: int) -> tuple[list[float], list[float] | None]:
     """Return learning rate and momentum at each step, with the steps divided into ``trainer.max_epochs`` epochs."""
     from runner.config.build import build
-    from runner.config.check import with_lr
-    from runner.config.resolve import to_plain
+    from runner.config.checks.check import with_lr
+    from runner.config.plain import to_plain
     from runner.errors import ConfigError, UserError
-    from runner.optim.preview import preview_schedule
+    from runner.optim.schedule import preview_schedule
 
     if steps < 1:
         raise UserError(f"--steps {steps}: expected 1 or more.")
@@ -56,8 +56,8 @@ def curve_of(composition: Composition, steps: int) -> tuple[list[float], list[fl
 
 def draw(curves: dict[str, Any], title: str, path: str) -> None:
     from runner.errors import UserError
-    from runner.plots.png import to_png
-    from runner.plots.schedules import schedule_curves
+    from runner.plots.learning_rate import schedule_curves
+    from runner.plots.style import to_png
 
     if Path(path).suffix.lower() != ".png":
         raise UserError(f"{path}: expected a file name that ends in .png.")

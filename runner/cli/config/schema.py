@@ -23,9 +23,9 @@ def print_schema(overrides: list[str], nodes: list[str], config_dirs: list[str],
     """
     from runner.cli.arguments import split_experiment
     from runner.config.compose import compose
-    from runner.config.nearest import did_you_mean
-    from runner.config.resolve import to_plain
+    from runner.config.plain import to_plain
     from runner.errors import ConfigError
+    from runner.suggest import did_you_mean
 
     experiment, values = split_experiment(overrides)
     composition = compose(values, experiment, config_dirs)
@@ -72,10 +72,10 @@ def schema_of(
     """
     import dataclasses
 
+    from runner.config.allow_list import find_targets
     from runner.config.describe import describe
+    from runner.config.introspect import annotations_of, members
     from runner.config.schema import Config
-    from runner.config.signature import annotations_of, members
-    from runner.config.target import find_targets
 
     values = [key for key in describe(Config) if not isinstance(plain.get(key.name), dict)]
     yield "", [with_value(key, plain) for key in values]

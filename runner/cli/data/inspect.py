@@ -105,8 +105,8 @@ def deviation(values: Tensor) -> Tensor:
 def save_samples(data: DataModule, output: str | None) -> Path | None:
     import numpy as np
 
-    from runner.plots.png import to_png
-    from runner.plots.samples import sample_grid
+    from runner.plots.images import sample_grid
+    from runner.plots.style import to_png
 
     split, facts = data.splits["train"], data.facts
     if len(facts.input_shape) != 3:

@@ -17,10 +17,10 @@ def data_module(overrides: list[str], experiment: str | None, config_dirs: list[
     Raises:
         ConfigError: the overrides or the data node have problems; the error lists all of them.
     """
-    from runner.components import make_data, resolve
-    from runner.config.check import data_problems
+    from runner.config.checks.check import data_problems
     from runner.config.compose import compose
     from runner.errors import ConfigError
+    from runner.training.components import make_data, resolve
 
     composition = compose(overrides, experiment, config_dirs)
     problems = data_problems(composition)
@@ -40,10 +40,10 @@ def changed_values(overrides: list[str], config: Path) -> dict[str, Any]:
     """
     if not overrides:
         return {}
-    from runner.cli.run_paths import with_absolute_paths
-    from runner.config.check import data_problems
+    from runner.cli.arguments import with_absolute_paths
+    from runner.config.checks.check import data_problems
     from runner.config.compose import compose
-    from runner.config.quoting import parse_override
+    from runner.config.overrides import parse_override
     from runner.errors import ConfigError
     from runner.run.directory import RunDir
 

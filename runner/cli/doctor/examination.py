@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from runner.cli.doctor import machine, packages, places
+from runner.cli.doctor import folders, machine, packages
 from runner.cli.doctor.finding import Finding
 
 __all__ = ["examine"]
@@ -17,16 +17,16 @@ def examine(root: str | Path) -> list[Finding]:
         "python": packages.python,
         "packages": packages.bounds,
         "tested": packages.tested_versions,
-        "configs": places.configs,
+        "configs": folders.configs,
         "processor": machine.processor,
         "threads": machine.threads,
         "memory": machine.memory,
         "devices": machine.devices,
-        "shared mem.": places.shared_memory,
-        "disk": lambda: places.disk(Path(root)),
-        "runs": lambda: places.runs_folder(Path(root)),
-        "store": lambda: places.store(Path(root)),
-        "git": places.git,
+        "shared mem.": folders.shared_memory,
+        "disk": lambda: folders.disk(Path(root)),
+        "runs": lambda: folders.runs_folder(Path(root)),
+        "store": lambda: folders.store(Path(root)),
+        "git": folders.git,
     }
     findings: list[Finding] = []
     for subject, examination in examinations.items():

@@ -31,7 +31,7 @@ class AudioFolderDataModule(DataModule):
 
     Args:
         root: the folder: ``ROOT/CLASS/SOUND``, or the same below split folders (``train``, ``val``, ``test`` and the
-            other names in ``runner.data.split_folders``); or files whose name says the class, with ``file_pattern``.
+            other names in ``runner.data.class_folders``); or files whose name says the class, with ``file_pattern``.
         file_pattern: a regular expression of file names in ``root`` itself, with a group ``label``.
         test_pattern: a regular expression of the file names of the test split.
         layout: ``image`` gives ``(1, M, T)``, ``sequence`` ``(T, M)``, where shorter sounds have fewer steps.

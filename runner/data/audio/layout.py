@@ -7,10 +7,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from runner.data.class_folders import scan_class_folders
+from runner.data.class_folders import scan_class_folders, split_of_folder
 from runner.data.dropped import DroppedSamples
 from runner.data.labels import merge_spellings
-from runner.data.split_folders import split_of_folder
 from runner.errors import DataError
 
 __all__ = ["Layout", "SoundList", "sound_files"]

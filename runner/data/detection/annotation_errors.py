@@ -10,8 +10,8 @@ from typing import Literal
 
 import numpy as np
 
-from runner.data.detection.size import wrong_sizes
-from runner.data.detection.table import BoxTable, Reading
+from runner.data.detection.layout import wrong_sizes
+from runner.data.detection.source import BoxTable, Reading
 from runner.data.dropped import DroppedSamples
 from runner.errors import DataError
 

@@ -21,7 +21,7 @@ from runner.data.detection.layout import (
     link_problem,
     split_meant,
 )
-from runner.data.detection.table import Reading
+from runner.data.detection.source import Reading
 from runner.data.images.augment import ImageAugment
 from runner.data.images.tree import files_below, is_image
 from runner.errors import DataError

@@ -15,14 +15,12 @@ from torch import Tensor
 from runner.data.base import split_indices
 from runner.data.detection.annotation_errors import BadBoxes, find_faults, mend, refusal
 from runner.data.detection.base import DetectionDataModule
-from runner.data.detection.layout import folder_problems
-from runner.data.detection.size import usual_sides
-from runner.data.detection.source import BoxFileSource
-from runner.data.detection.table import BoxTable, Reading
+from runner.data.detection.layout import folder_problems, usual_sides
+from runner.data.detection.source import BoxFileSource, BoxTable, Reading
 from runner.data.facts import Facts
 from runner.data.images.augment import ImageAugment
 from runner.data.images.brightness import look_at_brightness
-from runner.data.images.header import turned_note
+from runner.data.images.decode import turned_note
 from runner.data.labels import case_notices
 from runner.data.split import Split
 from runner.errors import DataError

@@ -11,8 +11,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from runner.data.base import DataModule
-from runner.data.facts import Facts
-from runner.data.fingerprint import digest_tensors
+from runner.data.facts import Facts, digest_tensors
 from runner.data.images.decode import read_new_image
 from runner.data.images.principal import PrincipalComponents
 from runner.data.images.tree import image_files

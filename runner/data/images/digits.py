@@ -1,9 +1,10 @@
-"""Handwritten digits, 8 × 8 pixels: 1797 real images that ship with scikit-learn."""
+"""Handwritten digits, 8 × 8 pixels, which ship with scikit-learn; small images as sequences of rows."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated
+from dataclasses import replace
+from typing import Annotated, Any
 
 import torch
 from annotated_types import Ge, Gt, Lt
@@ -11,9 +12,10 @@ from torch import Tensor
 
 from runner.data.base import split_indices
 from runner.data.images.array import ImageArrayDataModule
+from runner.data.images.mnist import FashionMNISTDataModule, MNISTDataModule
 from runner.data.split import ArraySource
 
-__all__ = ["DigitsDataModule"]
+__all__ = ["DigitsDataModule", "DigitsRowsDataModule", "FashionMNISTRowsDataModule", "MNISTRowsDataModule"]
 
 
 class DigitsDataModule(ImageArrayDataModule):
@@ -65,3 +67,34 @@ class DigitsDataModule(ImageArrayDataModule):
 
     def source_name(self) -> str:
         return "sklearn.datasets.load_digits"
+
+
+class ReadByRow(ImageArrayDataModule):
+    """Grey images as sequences ``(N, H, W)`` of rows, from top to bottom."""
+
+    extra_facts = ("num_features", "vocab_size", "per_step")
+
+    def setup(self, stage: str | None = None) -> None:
+        if self.splits or stage == "predict":
+            return
+        super().setup(stage)
+        _, height, width = self.image_shape
+        extra = {"num_features": width, "vocab_size": 0, "per_step": False}
+        self.facts = replace(self.facts, input_shape=(height, width), extra=self.facts.extra | extra)
+
+    def on_after_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> dict[str, Any]:
+        batch = super().on_after_batch_transfer(batch, dataloader_idx)
+        batch["inputs"] = batch["inputs"].squeeze(1)
+        return batch
+
+
+class DigitsRowsDataModule(ReadByRow, DigitsDataModule):
+    """scikit-learn's digits: eight steps of eight pixels."""
+
+
+class MNISTRowsDataModule(ReadByRow, MNISTDataModule):
+    """MNIST: 28 steps of 28 pixels."""
+
+
+class FashionMNISTRowsDataModule(ReadByRow, FashionMNISTDataModule):
+    """Fashion-MNIST: 28 steps of 28 pixels."""

@@ -17,9 +17,8 @@ from runner.data.images.array import ImageTransform
 from runner.data.images.brightness import look_at_brightness
 from runner.data.images.cut import ImageCut, count_problems, cut_tree, fraction_problems
 from runner.data.images.decode import read_new_image
-from runner.data.images.rules import find_problems
 from runner.data.images.source import ImageFileSource, ImageFitter
-from runner.data.images.tree import ImageTree, image_files
+from runner.data.images.tree import ImageTree, find_problems, image_files
 from runner.data.images.verify import BROKEN_LIST, BrokenFile, read_broken, verify_images
 from runner.data.split import Split
 from runner.data.standardize import Standardize

@@ -16,8 +16,8 @@ from runner.data.images.decode import read_new_image
 from runner.data.images.folder import IMAGENET_MEAN, IMAGENET_STD
 from runner.data.images.tree import image_files
 from runner.data.segmentation.batch import IGNORE, keep_sizes, pad_to_largest
-from runner.data.segmentation.dataset_statistics import Survey, survey
-from runner.data.segmentation.palette import GROUNDS, class_colors, laid_over
+from runner.data.segmentation.classes import GROUNDS, class_colors, laid_over
+from runner.data.segmentation.mask_set import Survey, survey
 from runner.data.segmentation.transform import MaskAugment
 from runner.data.split import Source, Split
 from runner.data.standardize import Standardize

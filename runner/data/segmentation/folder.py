@@ -21,13 +21,18 @@ from runner.data.images.brightness import look_at_brightness
 from runner.data.images.verify import BROKEN_LIST, BrokenFile, read_broken, report_brightness
 from runner.data.segmentation.base import SegmentationDataModule, Side
 from runner.data.segmentation.classes import class_problems, numbered_lines, read_class_names, suspicion
-from runner.data.segmentation.cut import cut_pairs
-from runner.data.segmentation.dataset_statistics import Survey, evenly_spread, survey
-from runner.data.segmentation.layout import MaskTree, Pair, scan_masks
+from runner.data.segmentation.layout import MaskTree, Pair, cut_pairs, scan_masks, tree_problems
 from runner.data.segmentation.mask_file import MaskEncoding, MaskReader
-from runner.data.segmentation.mask_set import load_entries, mask_set_problems
-from runner.data.segmentation.orientation import MaskOrientation, PairHeaders, compare_headers
-from runner.data.segmentation.rules import tree_problems
+from runner.data.segmentation.mask_set import (
+    MaskOrientation,
+    PairHeaders,
+    Survey,
+    compare_headers,
+    evenly_spread,
+    load_entries,
+    mask_set_problems,
+    survey,
+)
 from runner.data.segmentation.source import MaskFileSource, shrunk
 from runner.errors import BrokenSampleError, DataError
 

@@ -1,18 +1,83 @@
-"""Common folder layouts of images and masks."""
+"""Folder layouts of images and masks, their checks, and the assignment of pairs to splits."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import torch
+from torch import Tensor
+
+from runner.data.base import split_indices
 from runner.data.detection.layout import split_meant
 from runner.data.dropped import DroppedSamples
 from runner.data.images.decode import EXTENSIONS
 from runner.data.images.tree import entries, files_below, hidden_files, is_image
-from runner.config.nearest import did_you_mean
 from runner.data.segmentation.mask_file import MASK_EXTENSIONS
+from runner.suggest import did_you_mean
 
-__all__ = ["MaskTree", "Pair", "find_folders", "list_pairs", "scan_masks"]
+__all__ = ["MaskTree", "Pair", "cut_pairs", "find_folders", "list_pairs", "scan_masks", "tree_problems"]
+
+FRACTION = 0.15
+
+
+def cut_pairs(
+    pairs: dict[str, list[Pair]], val_fraction: float | None, test_fraction: float | None, seed: int
+) -> tuple[list[Pair], dict[str, Tensor]]:
+    """Returns all pairs and the indices of each split: existing split folders, and random splits for the rest.
+
+    Args:
+        pairs: pairs of each split folder; ``all`` without split folders.
+        val_fraction: fraction of all pairs, or of train if there is no val folder; 0.15 when None.
+        test_fraction: fraction of all pairs, 0.15 when None. Ignored with split folders.
+    """
+    flat: list[Pair] = []
+    splits: dict[str, Tensor] = {}
+    for split, own in pairs.items():
+        splits[split] = torch.arange(len(flat), len(flat) + len(own))
+        flat += own
+    val_fraction = FRACTION if val_fraction is None else val_fraction
+    if "all" in splits:
+        rest = FRACTION if test_fraction is None else test_fraction
+        splits = dict(
+            zip(("train", "val", "test"), split_indices(len(flat), val_fraction, rest, seed), strict=True)
+        )
+    elif "val" not in splits:
+        whole = splits["train"]
+        train, val, _ = split_indices(len(whole), val_fraction, seed=seed)
+        splits |= {"train": whole[train], "val": whole[val]}
+    return flat, {split: splits[split] for split in ("train", "val", "test") if len(splits.get(split, ()))}
+
+
+MAX_NAMED = 5
+
+
+def tree_problems(
+    tree: MaskTree, drops_unmasked: bool, val_fraction: float | None, test_fraction: float | None
+) -> list[str]:
+    """Returns one message per problem."""
+    problems = list(tree.problems)
+    found = [path for split, paths in tree.unmasked.items() if tree.pairs[split] for path in paths]
+    if found and not drops_unmasked:
+        more = f" and {len(found) - MAX_NAMED} more" if len(found) > MAX_NAMED else ""
+        count = "1 image has" if len(found) == 1 else f"{len(found)} images have"
+        problems.append(
+            f"{count} no mask: {', '.join(found[:MAX_NAMED])}{more}. Add them, or leave these images "
+            "out with data.unmasked=drop."
+        )
+    if val_fraction and "val" in tree.pairs:
+        problems.append(f"data.val_fraction={val_fraction:g} would have no effect: there is a val folder.")
+    if test_fraction and "train" in tree.pairs:
+        problems.append(
+            f"data.test_fraction={test_fraction:g} would have no effect: there are folders of splits."
+        )
+    of_test = FRACTION if test_fraction is None else test_fraction
+    if "all" in tree.pairs and (val_fraction or FRACTION) + of_test >= 1:
+        problems.append(
+            "data.val_fraction and data.test_fraction leave nothing to train on. Choose smaller fractions."
+        )
+    return problems
+
 
 IMAGE_NAMES = ("images", "image", "imgs", "img", "jpegimages", "photos", "leftimg8bit")
 MASK_NAMES = (
@@ -20,7 +85,6 @@ MASK_NAMES = (
 )  # fmt: skip
 BESIDE = ("annot", "_annot", "_masks", "_mask", "_labels", "masks", "labels")
 """Suffixes of mask folders after the name of a split: ``train`` and ``trainannot``."""
-MAX_NAMED = 5
 LAYOUTS = (
     "Expected ROOT/images and ROOT/masks, both perhaps with train, val and test folders; or these two in ROOT/train, "
     "ROOT/val and ROOT/test; or ROOT/train and ROOT/trainannot. Other names are given with data.images and data.masks."

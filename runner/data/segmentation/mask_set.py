@@ -1,19 +1,36 @@
-"""Checks across several masks: differing palettes, ids that start at 1, and two encodings of one class."""
+"""Checks and statistics across the masks of a data set."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
+import torch
+from torch import Tensor
 
+from runner.data.images.decode import ImageHeader, read_header
 from runner.data.segmentation.batch import IGNORE
+from runner.data.segmentation.layout import Pair
 from runner.data.segmentation.mask_file import MaskReader, ids_from_one
 from runner.data.segmentation.raw_mask import RawMask
+from runner.data.split import Source
 from runner.errors import BrokenSampleError
 
-__all__ = ["load_entries", "mask_set_problems"]
+__all__ = [
+    "MaskOrientation",
+    "PairHeaders",
+    "Survey",
+    "compare_headers",
+    "evenly_spread",
+    "load_entries",
+    "mask_set_problems",
+    "survey",
+    "turned_upright",
+]
 
 NamedMask = tuple[Path, RawMask]
 
@@ -90,3 +107,141 @@ def two_spellings(reader: MaskReader, masks: Sequence[NamedMask]) -> str | None:
         f"As read now, {IGNORE} is a pixel that does not count; it may also be the class {reader.names[1]!r}. In the first "
         f"case give data.mask_encoding=index, in the second write 1 instead of {IGNORE} in these masks."
     )
+
+
+NUM_THREADS = 8
+
+MaskOrientation = Literal["auto", "upright", "stored"]
+
+
+@dataclass
+class PairHeaders:
+    """Results of the header comparison, by the path of the image relative to the root.
+
+    Attributes:
+        faults: messages for pairs that cannot be used.
+        turns: EXIF orientations that must be applied to masks as well as to their images.
+    """
+
+    faults: dict[str, str] = field(default_factory=dict)
+    turns: dict[str, int] = field(default_factory=dict)
+
+
+def compare_headers(root: Path, pairs: Sequence[Pair], masks_are: MaskOrientation = "auto") -> PairHeaders:
+    """Compares the headers of all pairs; no pixels are decoded. Unreadable files are skipped.
+
+    Args:
+        masks_are: orientation of masks without an EXIF orientation if their image has one: ``upright`` like the rotated
+            image, or ``stored`` like the stored pixels, so that the mask is rotated too. ``auto`` decides by the sizes
+            and reports the pairs for which both would fit.
+    """
+    found = PairHeaders()
+
+    def both(pair: Pair) -> tuple[ImageHeader | None, ImageHeader | None]:
+        return read_header(root / pair[0]), read_header(root / pair[1])
+
+    with ThreadPoolExecutor(NUM_THREADS) as pool:
+        for pair, (image, mask) in zip(pairs, pool.map(both, pairs), strict=True):
+            if image is not None and mask is not None:
+                compare(found, root, pair, image, mask, masks_are)
+    return found
+
+
+def compare(
+    found: PairHeaders,
+    root: Path,
+    pair: Pair,
+    image: ImageHeader,
+    mask: ImageHeader,
+    masks_are: MaskOrientation,
+) -> None:
+    image_path, mask_path = root / pair[0], root / pair[1]
+    has_choice = image.orientation != 1 and mask.orientation == 1
+    fits_upright, fits_stored = mask.size == image.size, has_choice and mask.size == image.stored_size
+    if masks_are == "stored" and has_choice:
+        fits_upright = False
+    elif masks_are == "upright":
+        fits_stored = False
+    if fits_upright and fits_stored:
+        found.faults[pair[0]] = (
+            f"{image_path} is turned by its EXIF orientation ({image.orientation}), and its mask {mask_path.name} has none. If "
+            "the mask was drawn on the upright image, give data.mask_orientation=upright; if on the pixels as they are "
+            "stored, give data.mask_orientation=stored, which turns the mask too."
+        )
+    elif fits_stored:
+        found.turns[pair[0]] = image.orientation
+    elif not fits_upright:
+        found.faults[pair[0]] = (
+            f"{image_path} has {image.width} × {image.height} pixels, but its mask {mask_path.name} {mask.width} × "
+            f"{mask.height}. Was one of them resized, or turned (EXIF)?"
+        )
+
+
+def turned_upright(mask: Tensor, orientation: int) -> Tensor:
+    """Applies an EXIF orientation to a stored mask ``(H, W)``."""
+    turns = {
+        2: lambda: mask.flip(1),
+        3: lambda: mask.flip(0, 1),
+        4: lambda: mask.flip(0),
+        5: lambda: mask.T,
+        6: lambda: mask.rot90(-1),
+        7: lambda: mask.T.flip(0, 1),
+        8: lambda: mask.rot90(1),
+    }
+    return turns[orientation]().contiguous() if orientation in turns else mask
+
+
+NUM_LOOKED_AT = 50
+
+
+@dataclass
+class Survey:
+    """Statistics of the inspected samples.
+
+    Attributes:
+        counts: pixels of each class, ``(K,)``.
+        num_ignored: number of ignored pixels.
+        size: height and width of the sample with the median area.
+        faults: error messages of unusable samples.
+        num_samples: number of inspected samples.
+    """
+
+    counts: Tensor
+    num_ignored: int = 0
+    size: tuple[int, int] = (0, 0)
+    faults: list[str] = field(default_factory=list)
+    num_samples: int = 0
+
+    def class_weights(self) -> list[float]:
+        """Returns median-frequency class weights (Eigen and Fergus 2014, arXiv:1411.4734); 1 for absent classes."""
+        shares = self.counts / self.counts.sum().clamp(min=1)
+        seen = shares > 0
+        if not seen.any():
+            return [1.0] * len(self.counts)
+        weights = torch.where(seen, shares[seen].quantile(0.5) / shares.clamp(min=1e-12), 1.0)
+        return [round(value, 6) for value in weights.tolist()]
+
+
+def evenly_spread(indices: Tensor) -> list[int]:
+    """Returns at most 50 of these indices, evenly spread."""
+    return indices[:: max(1, -(-len(indices) // NUM_LOOKED_AT))].tolist()
+
+
+def survey(source: Source, indices: Tensor, num_classes: int) -> Survey:
+    """Reads at most 50 samples, evenly spread."""
+    found = Survey(torch.zeros(num_classes, dtype=torch.float64))
+    sizes = []
+    for index in evenly_spread(indices):
+        found.num_samples += 1
+        try:
+            _, mask = source[index]
+        except BrokenSampleError as error:
+            found.faults.append(str(error))
+            continue
+        counts = torch.bincount(mask.flatten(), minlength=IGNORE + 1)
+        found.counts += counts[:num_classes]
+        found.num_ignored += int(counts[IGNORE])
+        sizes.append(tuple(mask.shape))
+    if sizes:
+        found.size = sorted(sizes, key=lambda size: (size[0] * size[1], size))[len(sizes) // 2]
+    return found

@@ -11,7 +11,7 @@ from torchvision.transforms.v2 import functional as F
 from runner.data.images.decode import read_image
 from runner.data.segmentation.layout import Pair
 from runner.data.segmentation.mask_file import MaskReader
-from runner.data.segmentation.orientation import PairHeaders, turned_upright
+from runner.data.segmentation.mask_set import PairHeaders, turned_upright
 from runner.data.segmentation.transform import resized
 from runner.errors import BrokenSampleError
 

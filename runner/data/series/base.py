@@ -15,12 +15,19 @@ from torch import Tensor, nn
 from runner.data.base import DataModule
 from runner.data.facts import Facts
 from runner.data.labels import find_label
-from runner.config.nearest import did_you_mean
 from runner.data.series.file import Series, SeriesFile
 from runner.data.series.plan import Plan, plan_windows
-from runner.data.series.scale import SeriesStandardize, float32_loses_digits, statistics
-from runner.data.series.window import SeriesSplit, WindowSource, fill_from_past, standardized
+from runner.data.series.window import (
+    SeriesSplit,
+    SeriesStandardize,
+    WindowSource,
+    fill_from_past,
+    float32_loses_digits,
+    standardized,
+    statistics,
+)
 from runner.errors import DataError
+from runner.suggest import did_you_mean
 
 __all__ = ["SeriesDataModule"]
 

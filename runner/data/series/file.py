@@ -12,7 +12,6 @@ import pandas as pd
 
 from runner.data.dropped import MAX_EXAMPLES, DroppedSamples
 from runner.data.labels import merge_spellings
-from runner.config.nearest import did_you_mean
 from runner.data.series.order import best_reading, check_order, find_gaps, read_times, readings_of, text_of
 from runner.data.tables.file import (
     NA_SPELLINGS,
@@ -25,6 +24,7 @@ from runner.data.tables.file import (
 )  # fmt: skip
 from runner.data.tables.numbers import NumberFormat, read_formats
 from runner.errors import DataError
+from runner.suggest import did_you_mean
 
 __all__ = ["LARGE_FILE_BYTES", "Series", "SeriesFile"]
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from runner.data.dropped import MAX_EXAMPLES, DroppedSamples
 from runner.data.series.file import Series
-from runner.data.series.scale import VALUES_PER_PIECE
+from runner.data.series.window import VALUES_PER_PIECE
 from runner.errors import DataError
 
 __all__ = ["Plan", "SplitWindows", "plan_windows"]

@@ -9,7 +9,7 @@ from typing import Annotated
 from annotated_types import Ge, Gt, Lt
 
 from runner.data.download.file import data_folder
-from runner.data.fingerprint import digest_files
+from runner.data.facts import digest_files
 from runner.data.series.base import SeriesDataModule
 from runner.data.series.file import LARGE_FILE_BYTES, Series, SeriesFile
 from runner.data.tables.file import first_cells

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from annotated_types import Ge, Gt, Lt
 
-from runner.data.fingerprint import digest_tensors
+from runner.data.facts import digest_tensors
 from runner.data.series.base import SeriesDataModule
 from runner.data.series.file import Series
 

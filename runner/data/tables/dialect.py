@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
-from runner.config.nearest import did_you_mean
 from runner.errors import DataError
+from runner.suggest import did_you_mean
 
 __all__ = ["Dialect", "find_dialect", "find_encoding", "first_cells", "open_table"]
 

@@ -1,4 +1,7 @@
-"""The base of small sets of numeric features that lie in memory as one array."""
+"""Diabetes: ten measurements of 442 patients and how the disease went on in the following year.
+
+Efron, Hastie, Johnstone, Tibshirani: Least angle regression, Annals of Statistics, 2004. Ships with scikit-learn.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +13,11 @@ from annotated_types import Ge, Gt, Lt
 from torch import Tensor
 
 from runner.data.base import DataModule, split_indices
-from runner.data.facts import Facts
-from runner.data.fingerprint import digest_tensors
+from runner.data.facts import Facts, digest_tensors
 from runner.data.split import ArraySource, Split
 from runner.data.standardize import Standardize
 
-__all__ = ["FeatureArrayDataModule", "target_statistics"]
+__all__ = ["DiabetesDataModule", "FeatureArrayDataModule", "target_statistics"]
 
 
 def target_statistics(targets: Tensor) -> dict[str, list[float]]:
@@ -124,3 +126,22 @@ class FeatureArrayDataModule(DataModule):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.normalize = Standardize(state_dict["mean"], state_dict["std"])
+
+
+class DiabetesDataModule(FeatureArrayDataModule):
+    """A regression of one target, 25 to 346, from features in their measured units."""
+
+    title = "diabetes"
+    feature_names = ("age", "sex", "bmi", "bp", "s1", "s2", "s3", "s4", "s5", "s6")
+    target_names = ("disease progression",)
+
+    def read(self) -> ArraySource:
+        from sklearn.datasets import load_diabetes
+
+        features, targets = load_diabetes(return_X_y=True, scaled=False)
+        return ArraySource(
+            torch.from_numpy(features).float(), torch.from_numpy(targets).float()[:, None], label="patient"
+        )
+
+    def source_name(self) -> str:
+        return "sklearn.datasets.load_diabetes"

@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 
 from runner.data.dropped import DroppedSamples
-from runner.config.nearest import did_you_mean
 from runner.data.tables.dialect import Dialect, find_dialect, first_cells, open_table
 from runner.data.tables.numbers import NumberFormat, is_number, plain_numbers, read_formats, to_numbers
 from runner.errors import DataError
+from runner.suggest import did_you_mean
 
 __all__ = [
     "NA_SPELLINGS", "first_cells", "is_number", "missing_columns", "missing_spellings", "number_columns", "open_table",

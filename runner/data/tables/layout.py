@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from runner.data.dropped import DroppedSamples
-from runner.data.tables.column import column_problems, is_numeric
+from runner.data.tables.column import column_problems, header_problem, is_header, is_numeric
 from runner.data.tables.file import (
     first_cells,
     missing_columns,
@@ -16,7 +16,6 @@ from runner.data.tables.file import (
     read_cells,
     written_plainly,
 )
-from runner.data.tables.header import header_problem, is_header
 from runner.data.tables.numbers import NumberFormat, read_formats
 from runner.data.tables.target import (
     Problem,

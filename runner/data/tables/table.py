@@ -14,17 +14,16 @@ from annotated_types import Ge, Gt, Lt
 from torch import Tensor
 
 from runner.data.base import DataModule, split_indices
-from runner.data.facts import Facts
-from runner.data.fingerprint import digest_files
+from runner.data.facts import Facts, digest_files
 from runner.data.folds import Folds
-from runner.config.nearest import did_you_mean
 from runner.data.split import Split
 from runner.data.standardize import Standardize
+from runner.data.tables.encoder import TableFit, empty_problem, fit_encoder, learn
 from runner.data.tables.features import target_statistics
-from runner.data.tables.fit import TableFit, empty_problem, fit_encoder, learn
 from runner.data.tables.layout import TableLayout
 from runner.data.tables.numbers import NumberFormat
 from runner.errors import DataError
+from runner.suggest import did_you_mean
 
 __all__ = ["TableDataModule"]
 

@@ -11,12 +11,12 @@ from torch import Tensor
 
 from runner.data.dropped import DroppedSamples
 from runner.data.labels import case_notices, find_label, merge_spellings, merged_spellings
-from runner.config.nearest import did_you_mean
 from runner.data.standardize import needs_float64
 from runner.data.tables.column import is_numeric, lost_digits, mixed_column, odd_words
 from runner.data.tables.file import NA_SPELLINGS, number_columns, to_numbers
 from runner.data.tables.numbers import DASHES, NumberFormat, plain_numbers, read_formats
 from runner.errors import DataError
+from runner.suggest import did_you_mean
 
 __all__ = [
     "class_names_of", "encode_targets", "label_notes", "problem_of", "read_target", "report_missing_targets",

@@ -16,10 +16,9 @@ from torch import Tensor
 
 from runner.data.base import DataModule
 from runner.data.facts import Facts
-from runner.data.text.classes import number_labels
-from runner.data.text.duplicates import Duplicates, cut_together, first_copies, num_shared
+from runner.data.text.distinct import Duplicates, cut_together, first_copies, num_shared
 from runner.data.text.source import SequenceSplit, TokenSource, pad_tokens
-from runner.data.text.table import Texts, is_file, text_columns, text_lines
+from runner.data.text.table import Texts, is_file, number_labels, text_columns, text_lines
 from runner.data.text.tokenizer import Kind, TextTokenizer, size_problems
 from runner.errors import DataError
 

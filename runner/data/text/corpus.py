@@ -14,17 +14,20 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from torch.utils.data import Dataset
 
 from runner.data.download.file import locked
-from runner.data.fingerprint import digest_files
+from runner.data.facts import digest_files
 from runner.data.text.table import encoding_of, read_text
 from runner.data.text.tokenizer import TextTokenizer
 from runner.errors import DataError
 
 __all__ = [
     "Corpus",
+    "TokenFileDataset",
     "part_bounds",
     "pieces",
     "tokenizer_of",
@@ -32,6 +35,30 @@ __all__ = [
     "write_char_counts",
     "write_tokens",
 ]
+
+
+class TokenFileDataset(Dataset):
+    """
+    Args:
+        file: of uint16 or uint32, as its suffix says.
+    """
+
+    def __init__(self, file: Path):
+        self.file = file
+        self.kind = np.dtype(file.suffix[1:])
+        self.num_tokens = file.stat().st_size // self.kind.itemsize
+        self._tokens: np.ndarray | None = None
+
+    @property
+    def tokens(self) -> np.ndarray:
+        """The whole text."""
+        if self._tokens is None:
+            self._tokens = np.memmap(self.file, dtype=self.kind, mode="r")
+        return self._tokens
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_tokens": None}  # a loader's worker maps the file itself
+
 
 PIECE_BYTES = 1 << 16
 SEARCH_BYTES = 1 << 16

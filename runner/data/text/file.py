@@ -7,7 +7,7 @@ from typing import Annotated
 from annotated_types import Ge, Gt, Lt
 
 from runner.data.text.base import TextDataModule
-from runner.data.text.duplicates import Duplicates
+from runner.data.text.distinct import Duplicates
 from runner.data.text.table import Texts, read_csv, read_folder, text_columns
 from runner.data.text.tokenizer import Kind
 from runner.errors import DataError
@@ -68,7 +68,7 @@ class TextTableDataModule(TextDataModule):
 
 class TextFolderDataModule(TextDataModule):
     """``PATH/CLASS/FILE.txt``, or the same below split folders (``train``, ``val``, ``test`` and the other names in
-    ``runner.data.split_folders``); a file is a text."""
+    ``runner.data.class_folders``); a file is a text."""
 
     what = "folder"
     unit = "texts"

@@ -15,10 +15,9 @@ from torch import Tensor
 
 from runner.data.base import DataModule
 from runner.data.facts import Facts
-from runner.data.text.classes import number_labels
-from runner.data.text.duplicates import Duplicates, cut_together, first_copies, num_shared
+from runner.data.text.distinct import Duplicates, cut_together, first_copies, num_shared
 from runner.data.text.source import SequenceSplit, TokenSource, pad_tokens
-from runner.data.text.table import text_lines
+from runner.data.text.table import number_labels, text_lines
 from runner.data.text.tokenizer import TextTokenizer, size_problems
 from runner.errors import DataError
 

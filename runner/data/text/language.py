@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
@@ -11,14 +12,20 @@ from annotated_types import Ge, Gt, Le, Lt
 from torch import Tensor
 
 from runner.data.base import DataModule
-from runner.data.download.file import data_folder, download
+from runner.data.download.file import data_folder, download, locked
 from runner.data.facts import Facts
 from runner.data.text.corpus import Corpus, tokenizer_of, utf8_file, write_char_counts, write_tokens
 from runner.data.text.stream import StreamSplit
 from runner.data.text.tokenizer import Kind, TextTokenizer, size_problems
 from runner.errors import DataError
 
-__all__ = ["LanguageDataModule", "TinyShakespeareDataModule"]
+__all__ = [
+    "AbcDataModule",
+    "IrishAbcDataModule",
+    "LanguageDataModule",
+    "PythonTopicsDataModule",
+    "TinyShakespeareDataModule",
+]
 
 
 class LanguageDataModule(DataModule):
@@ -208,3 +215,51 @@ class TinyShakespeareDataModule(LanguageDataModule):
         "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed",
         1115394,
     )
+
+
+class AbcDataModule(LanguageDataModule):
+    """A file of tunes, each from its line ``X:`` to an empty line (https://abcnotation.com/wiki/abc:standard)."""
+
+    notation = "abc"
+
+
+class IrishAbcDataModule(AbcDataModule):
+    """804 Irish folk tunes, as MIT's course 6.S191 has them."""
+
+    title = "irish_abc"
+    download_from = (
+        "https://raw.githubusercontent.com/aamini/introtodeeplearning/master/mitdeeplearning/data/irish.abc",
+        "irish.abc",
+        "df3782d5f7b5a2f4c66aa7c13f13008d5f48757b3f5f51620cd6c1ceb2c53023",
+        197618,
+    )
+
+
+class PythonTopicsDataModule(LanguageDataModule):
+    """The texts behind Python's ``help("topics")``; they differ a little between Python's versions."""
+
+    title = "python_topics"
+
+    @property
+    def file(self) -> Path:
+        return data_folder(self.data_dir) / f"python_topics_{platform.python_version()}.txt"
+
+    def check(self) -> list[str]:
+        problems = size_problems(self.tokens, self.vocab_size)
+        if self.path is not None:
+            problems.append(
+                "data.path would have no effect: this text comes with Python. data=text_file takes yours."
+            )
+        return problems
+
+    def prepare_data(self) -> None:
+        from pydoc_data.topics import topics
+
+        self.file.parent.mkdir(parents=True, exist_ok=True)
+        with locked(self.file):
+            if not self.file.is_file():
+                new = self.file.with_suffix(".new")
+                new.write_text(
+                    "\n\n".join(topics[name].strip() for name in sorted(topics)) + "\n", encoding="utf-8"
+                )
+                new.replace(self.file)

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from annotated_types import Ge, Gt
 
-from runner.data.split_folders import split_of_folder
+from runner.data.class_folders import split_of_folder
 from runner.data.text.pairs import Pairs, PairsDataModule
 from runner.data.text.table import read_text
 from runner.data.text.tokenizer import Kind
@@ -19,7 +19,7 @@ __all__ = ["ParallelTextDataModule"]
 
 class ParallelTextDataModule(PairsDataModule):
     """``train.en``, ``train.de``, ``val.en`` …, plain or ``.gz``; a test split where there are files for it. The names
-    of the splits are those of ``runner.data.split_folders``: ``valid.en`` and ``dev.en`` are validation too.
+    of the splits are those of ``runner.data.class_folders``: ``valid.en`` and ``dev.en`` are validation too.
 
     Args:
         path: the folder.

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from runner.data.sampler import EpochBatchSampler, Share
-from runner.data.text.token_file import TokenFileDataset
+from runner.data.text.corpus import TokenFileDataset
 
 __all__ = ["StreamSampler", "StreamSplit"]
 

@@ -7,17 +7,52 @@ import gzip
 import io
 import os
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from runner.data.class_folders import scan_class_folders
 from runner.data.dropped import DroppedSamples
-from runner.config.nearest import did_you_mean
+from runner.data.labels import find_label, merge_spellings
 from runner.data.tables.dialect import find_dialect, find_encoding
 from runner.errors import DataError
+from runner.suggest import did_you_mean
 
-__all__ = ["Texts", "is_file", "read_csv", "read_folder", "read_text", "text_columns", "text_lines"]
+__all__ = [
+    "Texts",
+    "is_file",
+    "number_labels",
+    "read_csv",
+    "read_folder",
+    "read_text",
+    "text_columns",
+    "text_lines",
+]
+
+
+def number_labels(
+    labels: Iterable[str], known: Sequence[str], title: str, order: Callable[[str], Any] | None = None
+) -> tuple[list[str], dict[str, int]]:
+    """The class names, and the class id of each spelling (see ``runner.data.labels``).
+
+    Args:
+        known: the class names of a trained run; empty for a new one.
+        title: of the data, for messages.
+        order: sort key of the names of a new run.
+
+    Raises:
+        DataError: labels that the trained run does not know.
+    """
+    spellings = merge_spellings(labels)
+    if not known:
+        names = sorted(set(spellings.values()), key=order)
+        return names, {spelling: names.index(name) for spelling, name in spellings.items()}
+    numbers = {spelling: find_label(spelling, known) for spelling in spellings}
+    if unknown := sorted(spelling for spelling, number in numbers.items() if number is None):
+        raise DataError(f"{title} has labels that the run was not trained on: {', '.join(unknown)}.")
+    return list(known), numbers
+
 
 SEPARATORS = "\t,;|"
 HEAD_BYTES = 1 << 16

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from annotated_types import Ge, Gt, Lt
 
-from runner.data.text.duplicates import Duplicates
+from runner.data.text.distinct import Duplicates
 from runner.data.text.labelled import Labelled, LabelledStepsDataModule
 from runner.data.text.table import read_text
 from runner.errors import DataError

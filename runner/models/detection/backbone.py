@@ -1,4 +1,4 @@
-"""Detection backbones: torchvision's classifiers without their heads, and feature pyramids on top of them."""
+"""Detection backbones with frozen batch norm, their feature pyramids and anchors."""
 
 from __future__ import annotations
 
@@ -6,16 +6,74 @@ from typing import Annotated, Literal
 
 import torchvision
 from annotated_types import Ge, Le
-from torch import nn
+from torch import Tensor, nn
+from torch.nn import functional
 from torchvision.models.detection.backbone_utils import BackboneWithFPN
 from torchvision.ops.feature_pyramid_network import ExtraFPNBlock
 
 from runner.errors import UserError
-from runner.models.detection.frozen_batch_norm import keep_norms_still
+from runner.models.detection.detector import ExactAnchors
 from runner.models.pretrained import load_torchvision_weights
 from runner.models.weights import load_weights
 
-__all__ = ["BackboneName", "Levels", "feature_pyramid", "freeze_first_stages", "load_classifier", "stages_of"]
+__all__ = [
+    "BackboneName",
+    "Levels",
+    "StillBatchNorm2d",
+    "feature_pyramid",
+    "freeze_first_stages",
+    "keep_norms_still",
+    "load_classifier",
+    "make_anchors",
+    "stages_of",
+]
+
+
+def make_anchors(
+    sizes: list[int] | list[list[int]], aspect_ratios: list[float], num_levels: int
+) -> ExactAnchors:
+    """Builds the anchors of all levels.
+
+    Args:
+        sizes: one or several sizes for each level, in pixels.
+        aspect_ratios: height-to-width ratios, used at every level.
+        num_levels: number of levels of the pyramid.
+
+    Raises:
+        UserError: the number of entries differs from ``num_levels``, or the number of sizes differs between levels.
+    """
+    grouped = tuple(tuple(group) if isinstance(group, list | tuple) else (group,) for group in sizes)
+    if len(grouped) != num_levels or len({len(group) for group in grouped}) != 1:
+        raise UserError(
+            f"anchor_sizes={[list(group) for group in grouped]}: expected {num_levels} entries, one for each level "
+            "of the pyramid and one for the level on top of it, with the same number of sizes each."
+        )
+    return ExactAnchors(grouped, (tuple(aspect_ratios),) * num_levels)
+
+
+class StillBatchNorm2d(nn.BatchNorm2d):
+    """Batch normalization that uses its running statistics also in training mode and has no trainable parameters.
+
+    A detector's batch has too few images to estimate the statistics of features. Unlike torchvision's
+    ``FrozenBatchNorm2d``, it has the same tensors as ``BatchNorm2d``, so weights fit both.
+    """
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return functional.batch_norm(
+            inputs, self.running_mean, self.running_var, self.weight, self.bias, False, 0.0, self.eps
+        )
+
+
+def keep_norms_still(module: nn.Module) -> None:
+    """Replaces every batch norm in ``module`` by a frozen one with the same tensors."""
+    for name, child in module.named_children():
+        if isinstance(child, nn.BatchNorm2d):
+            still = StillBatchNorm2d(child.num_features, child.eps)
+            still.load_state_dict(child.state_dict())
+            setattr(module, name, still.requires_grad_(False))
+        else:
+            keep_norms_still(child)
+
 
 BackboneName = Literal["resnet18", "resnet34", "resnet50", "resnet101", "mobilenet_v2", "mobilenet_v3_large"]
 Levels = list[Annotated[int, Ge(0), Le(5)]]

@@ -12,11 +12,8 @@ from torchvision.models.detection.retinanet import RetinaNetHead
 from torchvision.ops.feature_pyramid_network import LastLevelP6P7
 
 from runner.errors import UserError
-from runner.models.detection.anchors import make_anchors
-from runner.models.detection.backbone import BackboneName, Levels, feature_pyramid
-from runner.models.detection.coco_weights import load_coco_weights
-from runner.models.detection.detector import Detector
-from runner.models.detection.float32_boxes import in_float32
+from runner.models.detection.backbone import BackboneName, Levels, feature_pyramid, make_anchors
+from runner.models.detection.detector import Detector, in_float32, load_coco_weights
 
 __all__ = ["retinanet"]
 

@@ -12,11 +12,8 @@ from torchvision.models.detection.ssd import SSD
 from torchvision.models.detection.ssdlite import SSDLiteFeatureExtractorMobileNet, SSDLiteHead
 
 from runner.errors import UserError
-from runner.models.detection.backbone import freeze_first_stages, load_classifier, stages_of
-from runner.models.detection.coco_weights import load_coco_weights
-from runner.models.detection.detector import Detector
-from runner.models.detection.float32_boxes import ExactDefaultBoxes, in_float32
-from runner.models.detection.frozen_batch_norm import keep_norms_still
+from runner.models.detection.backbone import freeze_first_stages, keep_norms_still, load_classifier, stages_of
+from runner.models.detection.detector import Detector, ExactDefaultBoxes, in_float32, load_coco_weights
 
 __all__ = ["ssdlite"]
 

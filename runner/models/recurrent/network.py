@@ -10,8 +10,7 @@ from torch import Tensor, nn
 
 from runner.errors import UserError
 from runner.models.recurrent.layers import RecurrentLayers, State, last_layer
-from runner.models.recurrent.padding import PAD, lengths_of, without_padding
-from runner.models.recurrent.pooling import AttentionPooling, Pooling, pool
+from runner.models.recurrent.padding import PAD, AttentionPooling, Pooling, lengths_of, pool, without_padding
 
 __all__ = ["GRU", "LSTM", "RNN", "RecurrentNetwork"]
 

@@ -1,11 +1,13 @@
-"""Padding of sequences of different lengths at their end."""
+"""Padding of sequences of different lengths, and pooling of their steps into one vector."""
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor
+from typing import Literal
 
-__all__ = ["PAD", "lengths_of", "mask_of", "without_padding"]
+import torch
+from torch import Tensor, nn
+
+__all__ = ["AttentionPooling", "PAD", "Pooling", "lengths_of", "mask_of", "pool", "without_padding"]
 
 PAD = 0
 """Id of the padding token; sequences of numbers are padded with steps that are all NaN."""
@@ -29,3 +31,35 @@ def mask_of(lengths: Tensor, num_steps: int) -> Tensor:
 def without_padding(inputs: Tensor) -> Tensor:
     """Replaces padding steps of ``(N, T, F)`` by zeros; individual missing values stay NaN."""
     return inputs.masked_fill(inputs.isnan().all(-1, keepdim=True), 0.0)
+
+
+Pooling = Literal["last", "mean", "max", "attention"]
+
+
+class AttentionPooling(nn.Module):
+    """Weighted mean of the steps, with weights computed from each step.
+
+    Yang et al.: Hierarchical attention networks for document classification, NAACL 2016.
+
+    Args:
+        size: number of features per step.
+    """
+
+    def __init__(self, size: int):
+        super().__init__()
+        self.hidden = nn.Linear(size, size)
+        self.score = nn.Linear(size, 1, bias=False)
+
+    def forward(self, outputs: Tensor, lengths: Tensor) -> Tensor:
+        """``(N, T, H)`` and ``(N,)`` → ``(N, H)``."""
+        scores = self.score(torch.tanh(self.hidden(outputs))).squeeze(-1)
+        weights = scores.masked_fill(~mask_of(lengths, outputs.shape[1]), -torch.inf).softmax(1)
+        return (weights[..., None] * outputs).sum(1)
+
+
+def pool(outputs: Tensor, lengths: Tensor, how: Literal["mean", "max"]) -> Tensor:
+    """Mean or maximum over the steps before the padding: ``(N, T, H)`` → ``(N, H)``."""
+    mask = mask_of(lengths, outputs.shape[1])[..., None]
+    if how == "max":
+        return outputs.masked_fill(~mask, -torch.inf).amax(1)
+    return outputs.masked_fill(~mask, 0.0).sum(1) / lengths[:, None]

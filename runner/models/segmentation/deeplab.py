@@ -8,8 +8,7 @@ import segmentation_models_pytorch as smp
 from annotated_types import Ge, Gt, Lt
 from torch import nn
 
-from runner.models.segmentation.encoder import Channels, Depth, build_segmenter
-from runner.models.segmentation.pad_to_stride import AnySize
+from runner.models.segmentation.encoder import AnySize, Channels, Depth, build_segmenter
 
 __all__ = ["deeplab_v3", "deeplab_v3_plus"]
 

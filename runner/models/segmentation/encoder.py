@@ -1,4 +1,4 @@
-"""Encoders of segmentation models: classifiers of segmentation-models-pytorch or timm, by name."""
+"""Encoders of segmentation models, and padding of images to multiples of their stride."""
 
 from __future__ import annotations
 
@@ -10,11 +10,40 @@ from typing import Annotated, Any
 import timm
 from annotated_types import Ge, Gt, Le
 from segmentation_models_pytorch.encoders import encoders
-from torch import nn
+from torch import Tensor, nn
+from torch.nn import functional as F
 
 from runner.errors import UserError, WeightsError
 
-__all__ = ["Channels", "Depth", "build_segmenter", "check_encoder", "decoder_widths"]
+__all__ = ["AnySize", "Channels", "Depth", "build_segmenter", "check_encoder", "decoder_widths"]
+
+
+class AnySize:
+    """Mixin for models of segmentation-models-pytorch, to be listed before them in the bases of a class.
+
+    Pads images on the right and at the bottom with replicated edges to a multiple of the encoder's stride, and crops the
+    logits to the original size: ``(N, C, H, W)`` → ``(N, num_classes, H, W)`` for any H and W.
+
+    Attributes:
+        multiple: sides are padded to a multiple of ``multiple`` times the encoder's stride.
+        smallest_map: minimum side of the encoder's last feature map that the decoder requires, in pixels.
+    """
+
+    multiple = 1
+    smallest_map = 1
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        height, width = inputs.shape[-2:]
+        below, right = self.lacking(height), self.lacking(width)
+        if below or right:
+            inputs = F.pad(inputs, (0, right, 0, below), mode="replicate")
+        return super().forward(inputs)[..., :height, :width]
+
+    def lacking(self, side: int) -> int:
+        """Returns the number of pixels to add to a side."""
+        stride = self.encoder.output_stride
+        return max(-side % (self.multiple * stride), self.smallest_map * stride - side)
+
 
 Depth = Annotated[int, Ge(3), Le(5)]
 Channels = Annotated[int, Gt(0)]

@@ -9,8 +9,7 @@ from annotated_types import Ge, Le
 from torch import nn
 
 from runner.errors import UserError
-from runner.models.segmentation.encoder import TIMM, Channels, Depth, build_segmenter
-from runner.models.segmentation.pad_to_stride import AnySize
+from runner.models.segmentation.encoder import TIMM, AnySize, Channels, Depth, build_segmenter
 
 __all__ = ["dpt", "segformer"]
 

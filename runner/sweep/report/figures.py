@@ -14,16 +14,11 @@ import numpy as np
 from matplotlib.figure import Figure
 from optuna.distributions import FloatDistribution, IntDistribution
 
-from runner.plots.importance import importance_bars
-from runner.plots.intermediate_values import intermediate_values
-from runner.plots.objective_history import objective_history
 from runner.plots.parallel_coordinates import parallel_coordinates
-from runner.plots.parameter import Parameter
-from runner.plots.parameter_slices import parameter_slices
+from runner.plots.parameters import Parameter, importance_bars, parameter_slices, rank_correlation
 from runner.plots.pareto import pareto_front
-from runner.plots.png import to_png
-from runner.plots.rank_correlation import rank_correlation
-from runner.plots.worker_timeline import worker_timeline
+from runner.plots.style import to_png
+from runner.plots.trials import intermediate_values, objective_history, worker_timeline
 from runner.sweep.report.importance import FEWEST, importances
 from runner.sweep.sweep_summary import SweepRecord, TrialRecord, choices_of, shown
 

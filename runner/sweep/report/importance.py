@@ -12,7 +12,7 @@ from optuna.importance import (
     get_param_importances,
 )
 
-from runner.plots.importance import Importances
+from runner.plots.parameters import Importances
 from runner.sweep.sweep_summary import SweepRecord, TrialRecord
 
 __all__ = ["FEWEST", "importances"]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from runner.report.page import render
 from runner.report.picture import load_picture
-from runner.report.render import render
 from runner.run.files import write_text
 from runner.sweep.best import write_best
 from runner.sweep.directory import SweepDir

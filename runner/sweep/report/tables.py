@@ -8,8 +8,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from runner.report.dual_output import Shown, aligned
-from runner.report.format import duration, number
+from runner.report.format import Shown, aligned, duration, number
 from runner.report.tables import STATE_STYLES
 from runner.sweep.report.content import params_of, trial_order
 from runner.sweep.sweep_summary import SweepRecord, TrialRecord

@@ -5,7 +5,7 @@ import pytest
 
 from runner.data.detection.annotation_errors import find_faults, mend
 from runner.data.detection.coco import CocoDataModule
-from runner.data.detection.table import BoxTable, Reading
+from runner.data.detection.source import BoxTable, Reading
 from runner.errors import DataError
 
 

@@ -8,8 +8,7 @@ import torch
 from PIL import Image
 
 from runner.data.detection.coco import CocoDataModule
-from runner.data.detection.source import make_target
-from runner.data.detection.table import BoxTable
+from runner.data.detection.source import BoxTable, make_target
 from runner.data.detection.voc import VocDataModule
 from runner.data.detection.yolo import YoloDataModule
 from runner.errors import DataError

@@ -5,8 +5,7 @@ import json
 import pytest
 
 from runner.data.detection.coco import CocoDataModule
-from runner.data.detection.voc import VocDataModule
-from runner.data.detection.voc_files import listed_name
+from runner.data.detection.voc import VocDataModule, listed_name
 from runner.data.detection.yolo import YoloDataModule
 from runner.errors import DataError
 

@@ -11,8 +11,7 @@ from PIL import Image
 
 import runner.data.detection.source as source_module
 from runner.data.detection.coco import CocoDataModule
-from runner.data.detection.source import BoxFileSource, ToUnit, make_target
-from runner.data.detection.table import BoxTable
+from runner.data.detection.source import BoxFileSource, BoxTable, ToUnit, make_target
 from runner.errors import BrokenSampleError, DataError
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from runner.data.detection.table import BoxTable
+from runner.data.detection.source import BoxTable
 
 
 def table() -> BoxTable:

@@ -5,8 +5,7 @@ import shutil
 import pytest
 
 from runner.data.detection.coco import CocoDataModule
-from runner.data.detection.yolo import YoloDataModule
-from runner.data.detection.yolo_files import parse_line
+from runner.data.detection.yolo import YoloDataModule, parse_line
 from runner.errors import DataError
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 from PIL import Image
 
-from runner.data.images.header import ImageHeader, read_header, turned_note
+from runner.data.images.decode import ImageHeader, read_header, turned_note
 
 
 def test_a_file_that_is_not_an_image_has_no_header(tmp_path):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from runner.data.images.idx import find_idx, read_idx
+from runner.data.images.mnist import find_idx, read_idx
 from runner.errors import DataError
 
 IMAGES = np.arange(2 * 3 * 4, dtype=np.uint8).reshape(2, 3, 4)

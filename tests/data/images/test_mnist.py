@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from runner.data.images.fashion_mnist import FashionMNISTDataModule
-from runner.data.images.mnist import MNISTDataModule
+from runner.data.images.mnist import FashionMNISTDataModule, MNISTDataModule
 from runner.errors import DataError
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from runner.data.segmentation.classes import class_problems, numbered_lines, read_class_names, suspicion
-from runner.data.segmentation.dataset_statistics import Survey
+from runner.data.segmentation.mask_set import Survey
 
 HERE = Path("photos")
 

@@ -1,4 +1,4 @@
-from runner.data.segmentation.cut import cut_pairs
+from runner.data.segmentation.layout import cut_pairs
 
 
 def pairs(split: str, count: int):

@@ -1,6 +1,6 @@
 import torch
 
-from runner.data.segmentation.dataset_statistics import Survey, survey
+from runner.data.segmentation.mask_set import Survey, survey
 from runner.errors import BrokenSampleError
 
 

@@ -1,6 +1,6 @@
 import torch
 
-from runner.data.segmentation.palette import class_colors, laid_over
+from runner.data.segmentation.classes import class_colors, laid_over
 
 
 def test_every_class_has_its_own_colour():

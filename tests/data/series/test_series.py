@@ -11,10 +11,9 @@ import torch
 
 import runner.data.series.file as series_file
 from runner.data.series.file import SeriesFile
-from runner.data.series.scale import statistics
 from runner.data.series.table import SeriesTableDataModule
 from runner.data.series.waves import WavesDataModule
-from runner.data.series.window import WindowSource, fill_from_past
+from runner.data.series.window import WindowSource, fill_from_past, statistics
 from runner.errors import DataError
 
 

@@ -10,8 +10,7 @@ import pytest
 from runner.data.detection.shapes import ShapesDetectionDataModule
 from runner.data.segmentation.shapes import ShapesSegmentationDataModule
 from runner.data.tables.pass_fail import PassFailDataModule
-from runner.data.text.bracket_depth import BracketDepthDataModule
-from runner.data.text.brackets import BracketsDataModule
+from runner.data.text.brackets import BracketDepthDataModule, BracketsDataModule
 from runner.data.text.dates import DatesDataModule
 from runner.data.text.distinct import draw_distinct
 from runner.errors import DataError

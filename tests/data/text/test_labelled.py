@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from runner.data.folds import Folds
-from runner.data.text.bracket_depth import BracketDepthDataModule
+from runner.data.text.brackets import BracketDepthDataModule
 from runner.data.text.tagged_words import TaggedWordsDataModule
 from runner.errors import DataError
 

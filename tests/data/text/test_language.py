@@ -9,8 +9,7 @@ import pytest
 import torch
 
 from runner.data.text.corpus import Corpus, char_counts, part_bounds, pieces
-from runner.data.text.language import LanguageDataModule
-from runner.data.text.python_topics import PythonTopicsDataModule
+from runner.data.text.language import LanguageDataModule, PythonTopicsDataModule
 from runner.data.text.tokenizer import TextTokenizer
 from runner.errors import DataError
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from runner.data.loader import make_loader
+from runner.data.split import make_loader
 from runner.data.text.source import BucketSampler, SequenceSplit, TokenSource
 
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from runner.data.text.skip_gram_pairs import NeighbourSplit, uniform
-from runner.data.text.word_pairs import WordPairsDataModule, count_tokens
+from runner.data.text.word_pairs import NeighbourSplit, WordPairsDataModule, count_tokens, uniform
 from runner.errors import DataError
 
 

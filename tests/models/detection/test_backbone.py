@@ -8,8 +8,7 @@ from torch import nn
 from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 
 from runner.errors import UserError, WeightsError
-from runner.models.detection.backbone import feature_pyramid, stages_of
-from runner.models.detection.frozen_batch_norm import StillBatchNorm2d, keep_norms_still
+from runner.models.detection.backbone import StillBatchNorm2d, feature_pyramid, keep_norms_still, stages_of
 
 
 def pyramid(

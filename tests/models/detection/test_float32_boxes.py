@@ -5,7 +5,7 @@ from torch import nn
 from torchvision.models.detection.anchor_utils import AnchorGenerator, DefaultBoxGenerator
 from torchvision.models.detection.image_list import ImageList
 
-from runner.models.detection.float32_boxes import ExactAnchors, ExactDefaultBoxes, in_float32
+from runner.models.detection.detector import ExactAnchors, ExactDefaultBoxes, in_float32
 
 IMAGES = ImageList(torch.zeros(1, 3, 640, 640), [(640, 640)])
 FEATURES = [torch.zeros(1, 8, 80, 80), torch.zeros(1, 8, 40, 40)]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from runner.hardware import choose_hardware
+from runner.distributed.hardware import choose_hardware
 
 
 @pytest.mark.parametrize(
@@ -14,7 +14,7 @@ from runner.hardware import choose_hardware
     ],
 )
 def test_the_models_hint_is_taken_on_a_processor(kind, hint, small, monkeypatch):
-    monkeypatch.setattr("runner.hardware.cpu_has_bf16", lambda: True)
+    monkeypatch.setattr("runner.distributed.hardware.cpu_has_bf16", lambda: True)
     chosen = choose_hardware({"accelerator": "cpu"}, small(kind))
     expected = {"precision": "bf16-mixed", "channels_last": True} | hint
     assert {key: getattr(chosen, key) for key in expected} == expected

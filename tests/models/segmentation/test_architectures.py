@@ -7,13 +7,13 @@ import torch
 
 from runner.errors import UserError
 from runner.models.head import find_head, split_parameters
-from runner.models.segmentation import deeplab, linknet, pyramid, torchvision, transformer, unet
+from runner.models.segmentation import deeplab, pyramid, torchvision, transformer, unet
 
 SMALL = {
     unet.unet: {"decoder_channels": [8] * 5},
     unet.unet_plus_plus: {"encoder_depth": 4, "decoder_channels": [8] * 4},
-    linknet.linknet: {},
-    linknet.manet: {"decoder_channels": [8] * 5, "decoder_pab_channels": 8},
+    unet.linknet: {},
+    unet.manet: {"decoder_channels": [8] * 5, "decoder_pab_channels": 8},
     pyramid.fpn: {"decoder_pyramid_channels": 32, "decoder_segmentation_channels": 64, "dropout": 0.1},
     pyramid.pspnet: {"psp_out_channels": 16},
     pyramid.pan: {"decoder_channels": 8},

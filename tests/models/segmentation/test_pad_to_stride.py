@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from runner.models.segmentation.pad_to_stride import AnySize
+from runner.models.segmentation.encoder import AnySize
 from runner.models.segmentation.unet import unet
 
 

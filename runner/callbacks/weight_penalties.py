@@ -1,0 +1,85 @@
+"""Weight constraints: an L1 penalty, or a bound on the norm of each unit's weights."""
+
+from __future__ import annotations
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+from torch.distributed.tensor import DTensor, distribute_tensor
+from torch.nn.modules.conv import _ConvTransposeNd
+
+from runner.optim.groups import is_weight, weight_names
+
+__all__ = ["L1Penalty", "MaxNorm", "bound_units", "by_unit"]
+
+TINY = 1e-7
+
+
+def by_unit(module: nn.Module, weight: Tensor) -> tuple[Tensor, tuple[int, ...]]:
+    """``weight``, shaped so that some of its dimensions count the units, and which dimensions these are.
+
+    The first dimension of a weight counts units. A transposed convolution ``(in, out / groups, …)`` has its outputs in
+    the second dimension, for each group of inputs. A module may name others in ``unit_dims``.
+    """
+    if isinstance(module, _ConvTransposeNd):
+        return weight.unflatten(0, (module.groups, -1)), (0, 2)
+    return weight, getattr(module, "unit_dims", (0,))
+
+
+@torch.no_grad()
+def bound_units(module: nn.Module, weight: Tensor, bound: float) -> None:
+    """Scales down, in place, the incoming weights of each unit whose Euclidean norm is above ``bound``."""
+    if not isinstance(module, _ConvTransposeNd) and not hasattr(module, "unit_dims"):
+        own = weight.to_local() if isinstance(weight, DTensor) else weight  # a rank's share holds whole units
+        own.copy_(torch.renorm(own, 2, 0, bound))
+        return
+    whole = weight.full_tensor() if isinstance(weight, DTensor) else weight
+    grouped, unit_dims = by_unit(module, whole)
+    incoming = [dim for dim in range(grouped.ndim) if dim not in unit_dims]
+    norms = torch.linalg.vector_norm(grouped, dim=incoming, keepdim=True)
+    bounded = (grouped * torch.where(norms > bound, bound / (norms + TINY), 1.0)).reshape(whole.shape)
+    if isinstance(weight, DTensor):
+        bounded = distribute_tensor(bounded, weight.device_mesh, weight.placements)
+    weight.copy_(bounded)
+
+
+class L1Penalty(pl.Callback):
+    """Adds the gradient of ``strength · Σ|w|`` to that of the loss; norms, biases and gains are not penalized.
+
+    It is applied once per update, however many batches are accumulated; logged losses do not include it.
+    """
+
+    def __init__(self, strength: float):
+        self.strength = strength
+
+    def on_before_optimizer_step(self, trainer, pl_module, optimizer) -> None:
+        with torch.no_grad():
+            weights = weight_names(pl_module.model)
+            for name, weight in pl_module.model.named_parameters():
+                if weight.grad is not None and name in weights:
+                    weight.grad.add_(weight.sign(), alpha=self.strength)
+
+
+class MaxNorm(pl.Callback):
+    """After each update, scales down the incoming weights of every unit whose norm is above the bound
+    (Srivastava et al. 2014).
+
+    Args:
+        bound: the largest Euclidean norm of the weights into one unit or channel.
+    """
+
+    def __init__(self, bound: float):
+        self.bound = bound
+        self._step = 0
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._step = trainer.global_step
+
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx) -> None:
+        if trainer.global_step == self._step:
+            return
+        self._step = trainer.global_step
+        for module in pl_module.model.modules():
+            for name, weight in module.named_parameters(recurse=False):
+                if weight.requires_grad and is_weight(module, name, weight):
+                    bound_units(module, weight, self.bound)

@@ -1,0 +1,252 @@
+"""The allow-list of objects that a config may construct, and the resolution of ``_target_``."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import os
+import pkgutil
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from importlib.machinery import ModuleSpec, PathFinder
+from pathlib import Path
+from typing import Any
+
+from runner.config.introspect import annotations_of
+from runner.errors import ConfigError
+from runner.suggest import did_you_mean, nearest
+
+__all__ = [
+    "ENVIRONMENT",
+    "find_targets",
+    "is_module_of_user",
+    "resolve_target",
+    "why_not_imported",
+    "why_refused",
+]
+
+ENVIRONMENT = "RUNNER_ALLOW_PACKAGES"
+"""Environment variable that lists further allowed packages, separated by commas. ``--allow-package`` sets it; a config
+cannot."""
+
+MODULE, CALLBACK, OPTIMIZER = "torch.nn.Module", "pytorch_lightning.Callback", "torch.optim.Optimizer"
+ANY_CLASS, ANY_CALLABLE = "builtins.object", "collections.abc.Callable"
+
+PARTS: dict[str, tuple[str, ...]] = {
+    "runner.callbacks": (CALLBACK,),
+    "runner.data": ("pytorch_lightning.LightningDataModule", ANY_CALLABLE),
+    "runner.losses": (MODULE,),
+    "runner.models": (MODULE,),
+    "runner.optim": (OPTIMIZER, "runner.optim.schedule.Schedule"),
+    "runner.regularize": (CALLBACK, ANY_CALLABLE),
+    "runner.tasks": ("runner.tasks.base.Task",),
+    "torch.nn": (MODULE,),
+    "torch.optim": (OPTIMIZER, "torch.optim.lr_scheduler.LRScheduler"),
+    "torchvision.models": (MODULE,),
+    "torchvision.ops": (MODULE,),
+    "torchvision.transforms": (ANY_CLASS,),
+    "pytorch_lightning.callbacks": (CALLBACK,),
+    "pytorch_lightning.profilers": ("pytorch_lightning.profilers.Profiler",),
+    "pytorch_lightning.trainer.trainer": ("pytorch_lightning.Trainer",),
+    "torchmetrics.aggregation": (MODULE,),
+    "torchmetrics.classification": (MODULE,),
+    "torchmetrics.collections": (MODULE,),
+    "torchmetrics.detection": (MODULE,),
+    "torchmetrics.regression": (MODULE,),
+    "torchmetrics.segmentation": (MODULE,),
+    "torchmetrics.wrappers": (MODULE,),
+    "timm.layers": (MODULE,),
+    "timm.loss": (MODULE,),
+    "timm.models": (MODULE,),
+    "timm.optim": (OPTIMIZER,),
+    "segmentation_models_pytorch.decoders": (MODULE,),
+    "segmentation_models_pytorch.losses": (MODULE,),
+}
+"""Package → base classes of the classes in it that may be constructed. The longest matching package name applies.
+``torchmetrics`` metrics that load a network (FID, LPIPS, BERTScore …) are excluded."""
+
+TOPS = frozenset(package.partition(".")[0] for package in PARTS)
+
+Locate = Callable[[str], Any]
+
+
+def extra_packages() -> tuple[str, ...]:
+    return tuple(name.strip() for name in os.environ.get(ENVIRONMENT, "").split(",") if name.strip())
+
+
+def package_of(name: str, packages: Iterable[str]) -> str | None:
+    """Return the longest of the package names that contains ``name``, or None."""
+    return max((p for p in packages if f"{name}.".startswith(f"{p}.")), key=len, default=None)
+
+
+def why_not_imported(target: str) -> str | None:
+    """Return why the modules of a dotted name may not be imported, or None if they may."""
+    if package_of(target, extra_packages()) or is_module_of_user(target):
+        return None
+    shortcut = target.count(".") == 1 and target.partition(".")[0] in TOPS  # pytorch_lightning.Trainer
+    if not shortcut and package_of(target, PARTS) is None:
+        return "it is outside the allowed packages"
+    if any(part.startswith("_") for part in target.split(".")):
+        return "it is private"
+    return None
+
+
+def is_module_of_user(name: str) -> bool:
+    """Whether a module is the user's own: a file in the working directory that does not shadow another module."""
+    top = name.partition(".")[0]
+    if top in sys.stdlib_module_names or top in TOPS:
+        return False
+    here = PathFinder.find_spec(top, [os.getcwd()])
+    if here is None:
+        return False
+    elsewhere = PathFinder.find_spec(top, [folder for folder in sys.path if not is_here(folder)])
+    loaded = getattr(sys.modules.get(top), "__spec__", None)
+    return all(other is None or same_file(other, here) for other in (elsewhere, loaded))
+
+
+def same_file(spec: ModuleSpec, other: ModuleSpec) -> bool:
+    """Whether both specs refer to the same file; namespace packages are compared by their search locations."""
+    if spec.origin is None or other.origin is None:
+        return list(spec.submodule_search_locations or []) == list(other.submodule_search_locations or [])
+    return Path(spec.origin).resolve() == Path(other.origin).resolve()
+
+
+def is_here(folder: str) -> bool:
+    return Path(folder).resolve() == Path.cwd().resolve()
+
+
+def why_refused(target: Any, locate: Locate) -> str | None:
+    """Return why an object may not be constructed, or None if it may.
+
+    Args:
+        target: the object that a ``_target_`` refers to.
+        locate: resolves the dotted names of the base classes.
+    """
+    if not (inspect.isclass(target) or inspect.isfunction(target)):
+        return f"it refers to a {type(target).__name__}, neither a class nor a function"
+    module, name = target.__module__ or "", target.__qualname__
+    if not inspect.isclass(target) and "." in name.replace(".<locals>.", ""):
+        return "it is a method"
+    if package_of(f"{module}.{name}", extra_packages()) or is_module_of_user(module):
+        return None
+    package = package_of(f"{module}.{name}", PARTS)
+    if package is None:
+        return f"it refers to {module}.{name}"
+    bases = tuple(locate(base) for base in PARTS[package])
+    if inspect.isclass(target):
+        kinds = " or ".join(base.__name__ for base in bases)
+        return None if issubclass(target, bases) else f"{module}.{name} is not a {kinds}"
+    return (
+        None
+        if is_builder(target, bases)
+        else f"{module}.{name} is a function that does not build a component"
+    )
+
+
+def is_builder(function: Callable[..., Any], bases: tuple[type, ...]) -> bool:
+    """Whether a function only builds a component: a runner function annotated so, or one in a library's model registry."""
+    top, name = function.__module__.partition(".")[0], function.__name__
+    if top == "runner":
+        returned = annotations_of(function).get("return")
+        return not name.startswith("_") and inspect.isclass(returned) and issubclass(returned, bases)
+    if top == "torchvision":
+        from torchvision.models import get_model_builder, list_models
+
+        return name in list_models() and get_model_builder(name) is function
+    if top == "timm":
+        import timm
+
+        return function is timm.create_model or (
+            timm.is_model(name) and timm.model_entrypoint(name) is function
+        )
+    return False
+
+
+def resolve_target(target: Any) -> Callable[..., Any]:
+    """Return the constructor that a ``_target_`` refers to.
+
+    Raises:
+        ConfigError: it is not on the allow-list, does not exist, or is not a class or function.
+    """
+    if not isinstance(target, str) or not all(part.isidentifier() for part in target.split(".")):
+        raise ConfigError(f"_target_ must be a dotted name such as torch.nn.Linear, got {target!r}.")
+    why = why_not_imported(target)
+    if why:
+        raise refused(target, why, nearest_package(target))
+    constructor = locate(target)
+    why = why_refused(constructor, locate)
+    if why:
+        raise refused(target, why)
+    return constructor
+
+
+def nearest_package(target: str) -> str | None:
+    """Return the most similar allowed package, in case the name is mistyped."""
+    top, *rest = target.split(".")
+    if top not in TOPS:
+        own = [name for _, name, _ in pkgutil.iter_modules([os.getcwd()])]
+        return next(iter(nearest(top, {*TOPS, *own}, most=1)), None)
+    if not rest or package_of(target, PARTS):
+        return None
+    subpackages = {package.partition(".")[2]: package for package in PARTS if package.startswith(f"{top}.")}
+    return next((subpackages[name] for name in nearest(rest[0], subpackages, most=1)), None)
+
+
+def refused(target: str, why: str, near: str | None = None) -> ConfigError:
+    if near:
+        return ConfigError(f"_target_ {target!r} is not allowed: {why}. Did you mean {near!r}?")
+    return ConfigError(
+        f"_target_ {target!r} is not allowed: {why}. A config may refer to models, layers, losses, optimizers, "
+        "transforms, metrics and callbacks of torch, torchvision, torchmetrics, timm, segmentation-models-pytorch and "
+        "Lightning, runner's own components, and your own code in a file of the working directory. `--allow-package NAME` "
+        "allows another package."
+    )
+
+
+def locate(target: str) -> Any:
+    """Imports the longest module in a dotted name and looks up the rest as attributes.
+
+    Raises:
+        ConfigError: the module or attribute does not exist, or importing it failed.
+    """
+    parts = target.split(".")
+    if is_module_of_user(parts[0]) and os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())
+    for length in range(len(parts) - 1, 0, -1):
+        name = ".".join(parts[:length])
+        try:
+            value = importlib.import_module(name)
+        except ModuleNotFoundError as error:
+            if error.name and f"{name}.".startswith(f"{error.name}."):
+                continue
+            raise ConfigError(f"_target_ {target!r}: importing {name} failed: {error}.") from error
+        except Exception as error:  # the module's own code may raise anything
+            raise ConfigError(
+                f"_target_ {target!r}: importing {name} failed: {type(error).__name__}: {error}."
+            ) from error
+        return follow(value, name, parts[length:], target)
+    raise ConfigError(f"_target_ {target!r}: no module named {parts[0]!r} is installed.")
+
+
+def follow(value: Any, name: str, attributes: list[str], target: str) -> Any:
+    for attribute in attributes:
+        if not hasattr(value, attribute):
+            names = [n for n in dir(value) if not n.startswith("_")]
+            names += [module.name for module in pkgutil.iter_modules(getattr(value, "__path__", []))]
+            raise ConfigError(
+                f"_target_ {target!r}: {name} has no {attribute!r}. {did_you_mean(attribute, names)}"
+            )
+        value, name = getattr(value, attribute), f"{name}.{attribute}"
+    return value
+
+
+def find_targets(node: Any, path: str = "") -> Iterator[tuple[str, dict]]:
+    """Yield ``(dotted path, node)`` for every mapping with ``_target_`` in plain containers, outermost first."""
+    if isinstance(node, dict):
+        if "_target_" in node:
+            yield path, node
+        for key, value in node.items():
+            yield from find_targets(value, f"{path}.{key}" if path else str(key))
+    elif isinstance(node, list):
+        for position, value in enumerate(node):
+            yield from find_targets(value, f"{path}[{position}]")

@@ -1,0 +1,290 @@
+"""Parses, quotes and applies command-line overrides in Hydra's grammar."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterable, Iterator
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override, ValueType
+from hydra.errors import HydraException
+from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from runner.config.groups import GROUPS, Option
+from runner.config.plain import dotted_keys
+from runner.config.schema import Config
+from runner.suggest import did_you_mean, nearest
+
+__all__ = [
+    "apply_value",
+    "as_overrides",
+    "choice_problems",
+    "chooses",
+    "dotted_values",
+    "flatten",
+    "option_problems",
+    "parse_override",
+    "parse_overrides",
+    "quoted_command",
+    "quoted_override",
+    "unreadable_problem",
+]
+
+PLAIN = re.compile(r"(?:\.{0,2}/)?[A-Za-z_][\w./-]*", re.ASCII)
+"""Strings that need no quotes in Hydra's grammar."""
+WORDS = {"null", "true", "false", "nan", "inf", "yes", "no", "on", "off"}
+
+
+def as_overrides(values: dict[str, Any]) -> list[str]:
+    """``{"model": "mlp", "optimizer": {"lr": 0.1}}`` → ``["model=mlp", "optimizer.lr=0.1"]``."""
+    return [f"{key}={spell(value)}" for key, value in flatten(values)]
+
+
+def flatten(values: dict[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield dotted keys and their values."""
+    for key, value in values.items():
+        if isinstance(value, dict) and value:
+            yield from flatten(value, f"{before}{key}.")
+        else:
+            yield f"{before}{key}", value
+
+
+def spell(value: Any) -> str:
+    """Format a value in Hydra's grammar."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, int | float):
+        return repr(value)
+    if isinstance(value, list | tuple):
+        return f"[{','.join(spell(item) for item in value)}]"
+    if isinstance(value, dict):
+        return f"{{{','.join(f'{key}:{spell(item)}' for key, item in value.items())}}}"
+    text = str(value)
+    if PLAIN.fullmatch(text) and text.lower() not in WORDS:
+        return text
+    # Within quotes, a backslash is literal unless a quote follows it.
+    quoted = re.sub(r"(\\*)'", lambda match: match.group(1) * 2 + r"\'", text)
+    quoted = re.sub(r"(\\+)$", lambda match: match.group(1) * 2, quoted)
+    return f"'{quoted}'"
+
+
+KEY = re.compile(r"[+~]{0,2}[A-Za-z_][\w./@:-]*", re.ASCII)
+STRUCTURE = re.compile(r"\s*(?:[\[{]|\w+\()")
+"""Beginnings of values that are more likely a malformed list, mapping or function than text."""
+
+
+def parse_override(text: str) -> Override:
+    """Parses an override with Hydra. A value that is invalid or a sweep is taken literally if it is an existing path.
+
+    Raises:
+        HydraException: the text is not an override.
+    """
+    parser = OverridesParser.create()
+    try:
+        override = parser.parse_override(text)
+        if not (override.is_sweep_override() and names_file(text)):
+            return override
+    except HydraException:
+        if not names_file(text):
+            raise
+    return parser.parse_override(quoted_override(text))
+
+
+def names_file(text: str) -> bool:
+    value = text.partition("=")[2]
+    try:
+        return bool(value) and Path(value).expanduser().exists()
+    except (OSError, ValueError, RuntimeError):  # too long for a name, a null byte, an unknown user
+        return False
+
+
+def quoted_override(text: str) -> str:
+    """Return ``key="value"``, quoted and escaped for Hydra's grammar."""
+    key, _, value = text.partition("=")
+    value = value.replace("${", "\\${")
+    value = re.sub(r'(\\*)"', lambda match: match.group(1) * 2 + r"\"", value)
+    value = re.sub(r"(\\+)$", lambda match: match.group(1) * 2, value)
+    return f'{key}="{value}"'
+
+
+def quoted_command(text: str) -> str:
+    """Return the quoted override, quoted for the shell too; empty if quotes do not make it valid."""
+    key, sign, value = text.partition("=")
+    if not sign or not value or not KEY.fullmatch(key):
+        return ""
+    quoted = quoted_override(text)
+    try:
+        OverridesParser.create().parse_override(quoted)
+    except HydraException:
+        return ""
+    return shlex.quote(quoted)
+
+
+def unreadable_problem(text: str, error: Exception) -> str:
+    """Return the message for an override that cannot be parsed, with the text to type instead."""
+    command = quoted_command(text)
+    if not command:
+        return f"{text!r} is not an override: {str(error).strip().splitlines()[0]}. Expected key=value."
+    if STRUCTURE.match(text.partition("=")[2]):
+        return (
+            f"{text!r} is not an override: a bracket or a quote is missing, or text is not quoted. Lists are written [a, b]; "
+            f"if the value is text, type {command}"
+        )
+    return f"{text!r} is not an override: its value has to be quoted. Type {command}"
+
+
+def parse_overrides(
+    overrides: Iterable[str], problems: list[str], unreadable: set[str] | None = None
+) -> list[Override]:
+    """Return the valid overrides, and add a message to ``problems`` for each of the others.
+
+    Args:
+        overrides: the overrides as typed.
+        problems: receives the messages.
+        unreadable: receives the keys whose values could not be parsed.
+    """
+    parsed = []
+    for text in overrides:
+        try:
+            override = parse_override(text)
+        except HydraException as error:
+            problems.append(unreadable_problem(text, error))
+            if unreadable is not None:
+                unreadable.add(text.partition("=")[0].lstrip("+~"))
+            continue
+        if override.is_sweep_override():
+            problems.append(several_values(override, text))
+            if unreadable is not None:
+                unreadable.add(override.key_or_group)
+        elif not override.key_or_group:
+            problems.append(f"{text!r} has no key. Expected key=value.")
+        else:
+            parsed.append(override)
+    return parsed
+
+
+def several_values(override: Override, text: str) -> str:
+    is_list = override.value_type == ValueType.SIMPLE_CHOICE_SWEEP and (command := quoted_command(text))
+    quoted = f", or quote text that has a comma: {command}" if is_list else ""
+    return (
+        f"{text!r} gives several values, but a run takes one. Use -m to start a run for each of them, or give "
+        f"a list as '{override.key_or_group}=[a, b]'{quoted}"
+    ) + ("" if quoted else ".")
+
+
+def chooses(override: Override, groups: dict[str, dict[str, Option]]) -> bool:
+    """Whether Hydra must apply the override during composition: it chooses an option, or is meant for Hydra itself."""
+    key = override.key_or_group
+    if key.partition("/")[0].partition(".")[0] == "hydra":
+        return True
+    return (key in groups or override.package is not None) and not isinstance(override.value(), dict)
+
+
+def choice_problems(override: Override, groups: dict[str, dict[str, Option]]) -> list[str]:
+    """Checks that an override chooses an existing option."""
+    group, text = override.key_or_group, override.input_line
+    if group.startswith("hydra") or override.is_delete():
+        return []
+    if override.value() is None:
+        return [f"{text}: choose one of {', '.join(sorted(groups[group]))}."]
+    if override.is_add() and group in GROUPS:
+        return [f"{text}: {group} already has an option. Use {text[1:]} to replace it."]
+    return option_problems(group, override.value(), groups, text)
+
+
+def option_problems(group: str, options: Any, groups: dict[str, dict[str, Option]], place: str) -> list[str]:
+    """Checks that a group has the given options: a name, a list of names, or None."""
+    if group not in groups:
+        return [f"{place}: unknown group {group!r}. {did_you_mean(group, groups)}"]
+    names = options if isinstance(options, list | ListConfig) else [options]
+    return [
+        f"{place}: unknown {group} {str(name)!r}. {did_you_mean(str(name), groups[group])}"
+        for name in names
+        if name is not None and str(name) not in groups[group]
+    ]
+
+
+def apply_value(override: Override, config: DictConfig) -> str | None:
+    """Sets a value in the config like Hydra does. New keys are accepted, because they are checked against the constructor
+    later.
+
+    Returns:
+        The problem with the override, or None.
+    """
+    key, text = override.key_or_group, override.input_line
+    wrong = misplaced(key, text, config)
+    if wrong:
+        return wrong
+    try:
+        if override.is_add() and not override.is_force_add() and holds_value(config, key, override.value()):
+            name = text.partition("=")[0].lstrip("+")
+            return f"{text}: {key} already has a value. Use {name}=VALUE or ++{name}=VALUE."
+        if override.is_delete():
+            return delete(key, text, override.value(), config)
+        OmegaConf.update(config, key, override.value(), merge=True, force_add=True)
+    except (OmegaConfBaseException, ValueError, TypeError) as error:
+        return f"{text}: {str(error).strip().splitlines()[0]}."
+    return None
+
+
+def holds_value(config: DictConfig, key: str, value: Any) -> bool:
+    """Whether Hydra rejects ``+key=value``: a value exists, and the new one is not a container that could be merged."""
+    if isinstance(value, dict | list):
+        return False
+    try:
+        return OmegaConf.select(config, key, throw_on_missing=False) is not None
+    except OmegaConfBaseException:  # an unresolvable interpolation is a value too
+        return True
+
+
+def misplaced(key: str, text: str, config: DictConfig) -> str | None:
+    """Return why a key cannot exist in the config, or None if it can."""
+    *parents, _last = key.split(".")
+    tops = [field.name for field in fields(Config)]
+    top = parents[0] if parents else key
+    if top not in tops and top not in config:
+        similar = nearest(top, tops if parents else [*tops, *dotted_keys(config)])
+        return f"{text}: unknown key {top!r}. {did_you_mean(top, similar or tops)}"
+    node: Any = config
+    for depth, name in enumerate(parents, start=1):
+        node = node._get_node(name) if isinstance(node, DictConfig) else None
+        if node is None or node._is_none() or node._is_missing():
+            return None
+        place, below = ".".join(parents[:depth]), key.split(".", depth)[-1]
+        if node._is_interpolation():
+            source = str(node._value())
+            known = source[2:-1] in dotted_keys(config)
+            instead = f"{source[2:-1]}.{below}" if known else f"{place} itself"
+            return f"{text}: {place} is {source}; set {instead} instead."
+        if not isinstance(node, DictConfig | ListConfig):
+            return f"{text}: {place} is {node._value()!r}, a value with no keys below it."
+        if isinstance(node, ListConfig):
+            return None
+    return None
+
+
+def delete(key: str, text: str, value: Any, config: DictConfig) -> str | None:
+    place, _, last = key.rpartition(".")
+    node = OmegaConf.select(config, place) if place else config
+    if not isinstance(node, DictConfig) or last not in node:
+        return f"{text}: nothing at {key} to remove. {did_you_mean(key, dotted_keys(config))}"
+    current = OmegaConf.to_container(node)[last]
+    if value is not None and value != current:
+        return (
+            f"{text}: {key} is {current!r}, not {value!r}. Use ~{key} to remove it regardless of its value."
+        )
+    del node[last]
+    return None
+
+
+def dotted_values(key: str, value: Any) -> Iterator[str]:
+    """Yield the key, and the keys below it if the value is a mapping."""
+    yield key
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            yield from dotted_values(f"{key}.{name}", inner)

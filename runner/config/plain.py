@@ -1,0 +1,109 @@
+"""Converts a config to plain containers and reports every interpolation that cannot be resolved."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from runner.config.facts import PLACEHOLDER, UNRESOLVED, placeholder
+from runner.errors import ConfigError
+from runner.suggest import did_you_mean
+
+__all__ = ["MISSING", "dotted_keys", "interpolated_keys", "references", "to_plain", "to_yaml"]
+
+MISSING = "???"
+"""OmegaConf's marker of a required value."""
+
+REFERENCE = re.compile(r"\$\{\s*(?:oc\.select:)?\s*([A-Za-z_][\w.]*)\s*[},]")
+
+
+def to_plain(config: Any, problems: list[str], path: str = "") -> Any:
+    """Resolves a config node by node. An unresolvable value is replaced by a placeholder and reported in ``problems``."""
+    if isinstance(config, DictConfig):
+        if config._is_none():
+            return None
+        return {key: to_plain(*child(config, key, problems, path)) for key in config}
+    if isinstance(config, ListConfig):
+        if config._is_none():
+            return None
+        return [to_plain(*child(config, i, problems, path)) for i in range(len(config))]
+    return config
+
+
+def child(
+    config: DictConfig | ListConfig, key: Any, problems: list[str], path: str
+) -> tuple[Any, list[str], str]:
+    """Return the value at a key, and the further arguments of ``to_plain`` for it."""
+    place = f"{path}[{key}]" if isinstance(config, ListConfig) else f"{path}.{key}".lstrip(".")
+    if OmegaConf.is_missing(config, key):
+        return MISSING, problems, place
+    try:
+        return config[key], problems, place
+    except (OmegaConfBaseException, ConfigError, RecursionError) as error:
+        text = config._get_node(key)._value()
+        problems.append(f"{place}: {text} cannot be resolved: {reason(error, str(text), config)}")
+        return placeholder(UNRESOLVED), problems, place
+
+
+def reason(error: Exception, text: str, config: DictConfig | ListConfig) -> str:
+    first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    first = first.partition(" raised while resolving interpolation: ")[2] or first
+    reference = REFERENCE.search(text)
+    if reference and "not found" in first:
+        keys = dotted_keys(config._get_root())
+        return f"unknown key {reference.group(1)!r}. {did_you_mean(reference.group(1), keys)}"
+    return first if first.endswith((".", "?")) else f"{first}."
+
+
+def to_yaml(plain: Any) -> str:
+    """Dumps plain containers as YAML that loads as the same values.
+
+    Placeholders of facts are written as ``${facts:KEY}``; other text that looks like an interpolation (such as the
+    name of a class folder) is escaped.
+    """
+    return OmegaConf.to_yaml(OmegaConf.create(escaped(plain)))
+
+
+def escaped(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: escaped(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [escaped(inner) for inner in value]
+    if isinstance(value, str):
+        text = re.sub(r"(\\*)\$\{", lambda match: 2 * match.group(1) + "\\${", value)
+        return PLACEHOLDER.sub(r"${facts:\1}", text)
+    return value
+
+
+def walk(config: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield ``(dotted key, node)`` for every key, without following interpolations."""
+    for key in config if isinstance(config, DictConfig) and not config._is_none() else ():
+        place, node = f"{prefix}.{key}".lstrip("."), config._get_node(key)
+        yield place, node
+        if not node._is_interpolation() and not node._is_missing():
+            yield from walk(node, place)
+
+
+def dotted_keys(config: DictConfig) -> list[str]:
+    """Return every key of a config as a dotted path."""
+    return [place for place, _ in walk(config)]
+
+
+def references(config: DictConfig) -> Iterator[tuple[str, str]]:
+    """Yield ``(dotted key, referenced key)`` for every value that consists only of ``${key}``."""
+    for place, node in walk(config):
+        match = (
+            re.fullmatch(r"\$\{([A-Za-z_][\w.]*)\}", str(node._value())) if node._is_interpolation() else None
+        )
+        if match:
+            yield place, match.group(1)
+
+
+def interpolated_keys(config: DictConfig) -> set[str]:
+    """Return the dotted keys that are interpolated somewhere in the config as ``${key}``, and those below them."""
+    used = set(REFERENCE.findall(OmegaConf.to_yaml(config, resolve=False)))
+    return {key for key in dotted_keys(config) if any(f"{key}.".startswith(f"{name}.") for name in used)}

@@ -1,1 +1,0 @@
-"""Regularization methods, implemented as training callbacks."""

@@ -1,0 +1,87 @@
+"""Builds data module, model and task from a resolved config, for training and inference."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from omegaconf import DictConfig
+from torch import nn
+
+from runner.config.build import build, resolve_target
+from runner.config.facts import facts_known
+from runner.config.monitor import monitor_of, scheduler_node
+from runner.config.plain import to_plain
+from runner.data.base import DataModule
+from runner.data.facts import Facts
+from runner.data.folds import Folds
+from runner.errors import ConfigError
+from runner.tasks.base import Task
+
+__all__ = ["adapt_facts", "make_data", "make_model", "make_task", "resolve"]
+
+
+def make_data(config: dict[str, Any]) -> DataModule:
+    data = build(config["data"])
+    if not isinstance(data, DataModule):
+        raise ConfigError(
+            f"data: {config['data']['_target_']} gives a {type(data).__name__}; "
+            "expected a runner.data.base.DataModule."
+        )
+    if config.get("folds"):
+        data.take_folds(fold_of(config["folds"]))
+    return data
+
+
+def fold_of(node: dict[str, Any]) -> Folds:
+    """
+    Raises:
+        ConfigError: the node refers to all folds where a single one is needed.
+    """
+    if node.get("index") is None:
+        raise ConfigError(
+            "folds: this is for one run, and folds are several. Say which one with folds.index, or take folds away."
+        )
+    return Folds(**node)
+
+
+def adapt_facts(config: dict[str, Any], facts: Facts) -> Facts:
+    """The facts as the task sees them.
+
+    Raises:
+        DataError: the data do not suit the task.
+    """
+    return resolve_target(config["task"]["_target_"]).adapt(facts)
+
+
+def resolve(config: DictConfig, facts: Any) -> dict[str, Any]:
+    """The config as plain containers, with every ``${facts:KEY}`` replaced by its value.
+
+    Raises:
+        ConfigError: an interpolation cannot be resolved.
+    """
+    problems: list[str] = []
+    with facts_known(facts):
+        plain = to_plain(config, problems)
+    if problems:
+        raise ConfigError(problems)
+    return plain
+
+
+def make_model(config: dict[str, Any]) -> nn.Module:
+    model = build(config["model"])
+    if not isinstance(model, nn.Module):
+        raise ConfigError(
+            f"model: {config['model']['_target_']} gives a {type(model).__name__}; expected a torch.nn.Module."
+        )
+    return model
+
+
+def make_task(config: dict[str, Any], model: nn.Module) -> Task:
+    """The task around a built model, with its optimizer and scheduler as factories."""
+    node = {key: value for key, value in config["task"].items() if key not in ("monitor", "monitor_mode")}
+    factory = build({**node, "_partial_": True})
+    scheduler = build(scheduler_node(config))
+    task = factory(model=model, optimizer=build(config["optimizer"]), scheduler=scheduler)
+    if config["task"].get("monitor") is not None:
+        task.choose_monitor(*monitor_of(config))
+    return task

@@ -1,0 +1,258 @@
+"""One attempt at a run: data, facts, model, task, trainer, results."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from contextlib import nullcontext, suppress
+from typing import Any
+
+import torch
+from filelock import FileLock
+from pytorch_lightning import Callback, Trainer, seed_everything
+
+from runner.callbacks.checkpoint_io import RunCheckpointIO
+from runner.callbacks.metrics_logger import JournalLogger
+from runner.config.build import resolve_target
+from runner.config.checks.environment import check_dealing
+from runner.config.plain import to_yaml
+from runner.data.base import DataModule
+from runner.distributed.collectives import barrier
+from runner.distributed.fsdp_checkpoint import put_weights
+from runner.distributed.hardware import ResolvedHardware, choose_hardware, describe_device
+from runner.distributed.heartbeat import Heartbeat
+from runner.distributed.lr_scaling import scaled
+from runner.distributed.prepare import prepare_model
+from runner.distributed.process_info import ProcessInfo
+from runner.errors import BudgetSpent, UserError
+from runner.models.weights import load_weights
+from runner.optim.groups import mark_groups
+from runner.optim.range_test import RangeTest
+from runner.report import console
+from runner.report.figures import draw_figures
+from runner.run.checkpoints import best_checkpoint, last_checkpoint
+from runner.run.directory import RunDir, absolute_paths
+from runner.run.files import read_json, write_json, write_text
+from runner.run.provenance import note_worker, noted_changes
+from runner.tasks.base import Task
+from runner.training.batch_counts import check_batch_counts
+from runner.training.batch_norm_samples import check_batch_norms, values_per_channel
+from runner.training.components import adapt_facts, make_data, make_model, make_task, resolve
+from runner.training.folds import write_predictions
+from runner.training.hardware_benchmark import hardware_by_measure
+from runner.training.lr_finder import chosen_lr, find_lr, wants_finder, write_range_test
+from runner.training.resume_check import check_resume
+from runner.training.trainer import make_trainer
+
+__all__ = ["Execution", "check_trained"]
+
+
+class Execution:
+    """One attempt at a run, from its config to its results."""
+
+    def __init__(
+        self,
+        run: RunDir,
+        config: Any,
+        callbacks: Sequence[Callback],
+        process_info: ProcessInfo,
+        heartbeat: Heartbeat,
+        data: DataModule | None = None,
+    ):
+        self.run = run
+        self.process_info = process_info
+        self.heartbeat = heartbeat
+        self.callbacks = callbacks
+        self.started = time.monotonic()
+        seed_everything(config.seed, workers=False, verbose=False)
+        raw = resolve(config, None)
+        self.data = data or self.make_data(raw)
+        self.data.set_rank(process_info.rank, process_info.world_size)
+        check_dealing(self.data.batch_size, self.data.eval_batch_size, process_info.world_size)
+        self.data.balance = (raw.get("sampling") or {}).get("balance", 0.0)
+        self.data.overfit = raw["debug"]["kind"] == "overfit"
+        facts = adapt_facts(raw, self.data.facts)
+        self.data.facts = facts
+        self.config = resolve(config, facts)
+        check_batch_counts(self.data, self.config)
+        self.stopped: str | None = None
+        self.resumed = last_checkpoint(run)
+        if self.resumed is not None:
+            before, known_changes = read_json(run.facts_path, {}), noted_changes(run)
+            check_resume(self.resumed, self.config, before, facts.as_dict(), known_changes)
+        if process_info.is_first:
+            write_json(run.facts_path, facts.as_dict() | {"dropped": self.data.dropped.as_list()})
+            write_text(run.config_path, to_yaml(self.config), durable=True)
+        if wants_finder(self.config) and not self.only_finds_lr:
+            self.take_found_lr()
+        why = (
+            self.measure_hardware() if self.config["hardware"].get("measure") and self.resumed is None else ""
+        )
+        self.task, self.hardware = self.make_task(self.config)
+        self.hardware.reasons += [why] if why else []
+
+    def make_data(self, raw: dict[str, Any]) -> DataModule:
+        data = make_data(absolute_paths(self.run, raw))
+        with FileLock(self.run.path / ".prepare.lock") if self.process_info.under_agent else nullcontext():
+            data.prepare_data()  # one rank at a time: the first one downloads
+        data.setup("fit")
+        return data
+
+    @property
+    def only_finds_lr(self) -> bool:
+        return self.config["debug"]["kind"] == "find_lr"
+
+    def take_found_lr(self) -> None:
+        """Runs the learning-rate finder and writes its result into the run's config, so that a resumed run keeps it."""
+        console.text("optimizer.lr=auto: running a learning-rate range test first.")
+        test = self.find_lr()
+        rate = chosen_lr(test, self.config)
+        self.config = self.config | {"optimizer": self.config["optimizer"] | {"lr": rate}}
+        if self.process_info.is_first:
+            write_text(self.run.config_path, to_yaml(self.config), durable=True)
+        console.text(f"optimizer.lr={rate:.3g}, found in {len(test.rates)} steps (plots/lr_finder.png).")
+
+    def measure_hardware(self) -> str:
+        """Writes the fastest measured settings into the run's config, replacing null. Returns the reason."""
+        node, why = hardware_by_measure(self.run, self.config, self.data, self.make_task, self.process_info)
+        self.config = self.config | {"hardware": node}
+        if self.process_info.is_first:
+            write_text(self.run.config_path, to_yaml(self.config), durable=True)
+        return why
+
+    def find_lr(self) -> RangeTest:
+        test = find_lr(self.run, self.config, self.data, self.make_task, self.process_info, self.heartbeat)
+        if self.process_info.is_first:
+            write_range_test(self.run, test, self.config)
+        return test
+
+    def make_task(self, config: dict[str, Any]) -> tuple[Task, ResolvedHardware]:
+        model = make_model(config)
+        with values_per_channel(model) as counts:
+            resolve_target(config["task"]["_target_"]).check_model(model, self.data.facts)
+        check_batch_norms(model, counts, self.data, config, self.process_info.world_size)
+        if config.get("weights") and self.resumed is None:
+            console.text(load_weights(model, absolute_paths(self.run, config)["weights"]).summary)
+        hardware = choose_hardware(config["hardware"], model)
+        if hardware.num_threads:
+            torch.set_num_threads(hardware.num_threads)
+        node = config["hardware"]
+        model = prepare_model(
+            model, node, hardware.accelerator, hardware.channels_last, self.process_info.world_size
+        )
+        mark_groups(model, config.get("parameter_groups") or [])
+        task = make_task(scaled(config, self.data.batch_size), model)
+        task.channels_last, task.decode = hardware.channels_last, self.data.decode
+        if hardware.compile:
+            task.model.compile()
+        return task, hardware
+
+    def results(self) -> dict[str, Any]:
+        return self.range_test_results() if self.only_finds_lr else self.training_results()
+
+    def range_test_results(self) -> dict[str, Any]:
+        console.plan(self.run, self.config, self.data, self.task, self.hardware, None)
+        test = self.find_lr()
+        logger = JournalLogger(self.run, writes=self.process_info.is_first)
+        rows = zip(test.rates, test.losses, test.smoothed, strict=True)
+        for step, (rate, loss, mean) in enumerate(rows):
+            logger.log_metrics(
+                {"find_lr/lr": rate, "find_lr/loss": loss, "find_lr/smoothed_loss": mean}, step
+            )
+        logger.close()
+        results = {
+            "find_lr": test.suggestions,
+            "ended": test.ended,
+            "step": len(test.rates),
+            "epoch": 0,
+            "seconds": round(time.monotonic() - self.started, 3),
+        }
+        if self.process_info.is_first:
+            write_json(self.run.results_path, results)
+        return results
+
+    def training_results(self) -> dict[str, Any]:
+        trainer = make_trainer(
+            self.run, self.config, self.task, self.hardware, self.process_info, self.heartbeat
+        )
+        trainer.callbacks.extend(self.callbacks)
+        console.plan(self.run, self.config, self.data, self.task, self.hardware, self.resumed)
+        if self.process_info.is_first:
+            note_worker(
+                self.run,
+                device=describe_device(self.hardware.accelerator),
+                precision=self.hardware.precision,
+                num_threads=torch.get_num_threads(),
+                world_size=self.process_info.world_size,
+            )
+        self.fit(trainer)
+        check_trained(trainer.global_step)
+        trainer.logger.save(durable=True)
+        barrier()  # all ranks must see the same checkpoints
+        results = self.evaluate(trainer)
+        if self.process_info.is_first:
+            if self.config.get("folds"):
+                write_predictions(self.run, self.task, self.data, self.config["folds"]["index"])
+            write_json(self.run.results_path, results)
+            if self.config["plots"]:
+                draw_figures(self.run, self.task, self.data)
+        trainer.logger.close()
+        return results
+
+    def fit(self, trainer: Trainer) -> None:
+        resumed = str(self.resumed) if self.resumed else None
+        try:
+            trainer.fit(self.task, datamodule=self.data, ckpt_path=resumed, weights_only=True)
+        except BudgetSpent as error:
+            self.stopped = str(error)
+            console.text(self.stopped)
+        except BaseException:
+            with suppress(OSError):  # on a full disk, the original error must be reported
+                trainer.logger.close()
+            raise
+
+    def evaluate(self, trainer: Trainer) -> dict[str, Any]:
+        """Metrics of the best checkpoint on the validation split and, if it exists, the test split."""
+        step, epoch = trainer.global_step, trainer.current_epoch
+        best = best_checkpoint(self.run)
+        if best is not None:
+            put_weights(RunCheckpointIO().load_checkpoint(best.path)["state_dict"], self.task)
+        self.task.collect = True
+        metrics = {"val": evaluate_split(trainer, self.task, self.data, "val")}
+        if len(self.data.splits.get("test", ())):
+            metrics["test"] = evaluate_split(trainer, self.task, self.data, "test")
+            trainer.logger.log_metrics(metrics["test"], step=step)
+        parameters = list(self.task.model.parameters())
+        previous = read_json(self.run.results_path, {})
+        return {
+            "best": None if best is None else best.as_dict(),
+            **metrics,
+            "step": step,
+            "epoch": epoch,
+            **({"stopped": self.stopped} if self.stopped else {}),
+            "num_parameters": sum(p.numel() for p in parameters),
+            "num_trainable": sum(p.numel() for p in parameters if p.requires_grad),
+            "seconds": round(time.monotonic() - self.started + previous.get("seconds", 0.0), 3),
+        }
+
+
+def evaluate_split(trainer: Trainer, task: Task, data: DataModule, split: str) -> dict[str, float]:
+    evaluate = trainer.validate if split == "val" else trainer.test
+    if not len(data.splits.get(split, ())):
+        return {}
+    evaluate(task, datamodule=data, verbose=False)
+    return {
+        key: float(value) for key, value in trainer.callback_metrics.items() if key.startswith(f"{split}/")
+    }
+
+
+def check_trained(num_steps: int) -> None:
+    """
+    Raises:
+        UserError: training ended before its first optimizer update, so any metrics would be those of an untrained model.
+    """
+    if num_steps == 0:
+        raise UserError(
+            "training ended without a single optimizer update, so no metrics are reported. Check trainer.max_time, "
+            "trainer.max_steps, trainer.limit_train_batches and data.batch_size."
+        )

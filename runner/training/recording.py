@@ -1,0 +1,142 @@
+"""Records an attempt: its status, mirror, report and log."""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+from omegaconf import OmegaConf
+
+from runner.distributed.heartbeat import Heartbeat
+from runner.distributed.process_info import ProcessInfo
+from runner.errors import Interrupted, Pruned, RunFailed, UserError
+from runner.report import console
+from runner.report.page import write_report
+from runner.run.directory import RunDir, is_fold, is_trial
+from runner.run.files import NO_ROOM, cannot_write, read_json
+from runner.run.status import (
+    give_room,
+    has_trained,
+    hold_room,
+    is_untouched,
+    reject_running,
+    signs_of_life,
+    write_status,
+)
+
+__all__ = ["Mirror", "StartMirror", "log_file", "recorded"]
+
+log = logging.getLogger("runner.training.worker")
+
+TALKATIVE = ("pytorch_lightning", "lightning_fabric", "lightning.pytorch")
+"""Loggers whose messages repeat the run's own output."""
+
+
+class Mirror(Protocol):
+    """The process that mirrors a run directory to a tracking server, as seen by the worker."""
+
+    def finish(self) -> bool:
+        """Wait until everything has been sent, for at most the configured time; return whether it has."""
+        ...
+
+    def abandon(self) -> None:
+        """End the mirror of a run that was rejected before its first metric."""
+        ...
+
+    def note(self) -> str | None:
+        """Return a sentence on what has not been sent, or None."""
+        ...
+
+
+StartMirror = Callable[[RunDir, Mapping[str, Any] | None], Mirror]
+"""Starts the mirror of a run, given its whole config."""
+
+
+@contextmanager
+def recorded(
+    run: RunDir, config: Any, start_mirror: StartMirror | None, heartbeat: Heartbeat
+) -> Iterator[None]:
+    """Context in which rank 0 maintains the run's status, tracking mirror and report.
+
+    Raises:
+        UserError: another process on this machine has started to execute the run.
+    """
+
+    def ended(state: str, reason: str) -> None:
+        reached = {"step": heartbeat.step, "epoch": heartbeat.epoch} if heartbeat.step else {}
+        write_status(run, state=state, reason=reason, **reached)
+
+    reject_running(run, elsewhere=False)  # two processes must not write to the same directory
+    hold_room(run)
+    is_new = is_untouched(run) and not is_trial(run)
+    write_status(run, state="running")
+    mirror = None
+    if start_mirror is not None and not is_fold(run):  # the parent run mirrors its folds
+        mirror = start_mirror(run, OmegaConf.to_container(config, resolve=False))
+    try:
+        with signs_of_life(run):
+            yield
+        results = read_json(run.results_path)
+        ended_early = {"reason": results["stopped"]} if results.get("stopped") else {}
+        write_status(run, state="finished", step=results["step"], epoch=results["epoch"], **ended_early)
+    except (Interrupted, KeyboardInterrupt) as error:
+        ended("interrupted", str(error) or "interrupted from the keyboard")
+        raise
+    except Pruned as error:
+        ended("pruned", str(error))
+        raise
+    except BaseException as error:
+        give_room(run)
+        with open(run.logs / "rank0.log", "a", encoding="utf-8") as file:
+            file.write(traceback.format_exc())
+        if isinstance(error, OSError) and error.errno in NO_ROOM:
+            reason = cannot_write(Path(error.filename or run.path), error)
+            ended("failed", reason)
+            raise RunFailed(reason) from error
+        ended("failed", f"{type(error).__name__}: {error}")
+        if mirror is not None and isinstance(error, UserError) and is_new and not has_trained(run):
+            mirror.abandon()  # the directory is about to be removed
+        raise
+    finally:
+        give_room(run)
+        if config.report:
+            write_page(run)
+        if mirror is not None:
+            mirror.finish()
+            console.text(mirror.note())
+
+
+def write_page(run: RunDir) -> None:
+    """Writes the report page. A failure is only logged, since ``runner report`` can recreate the page."""
+    try:
+        write_report(run)
+    except Exception as error:  # templates and plots raise many exception types
+        log.warning("the report page was not written: %s: %s", type(error).__name__, error)
+
+
+@contextmanager
+def log_file(run: RunDir, process_info: ProcessInfo) -> Iterator[None]:
+    """Writes log records and warnings of this process to ``logs/rankN.log``, and runner's own also to the console."""
+    handler = logging.FileHandler(run.logs / f"rank{process_info.rank}.log", encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    handler.handleError = lambda record: None  # a full disk is reported by the writes that require space
+    root = logging.getLogger()
+    root.addHandler(handler)
+    console = logging.StreamHandler()
+    console.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
+    if process_info.is_first:
+        logging.getLogger("runner").addHandler(console)
+    logging.captureWarnings(True)
+    for name in TALKATIVE:
+        logging.getLogger(name).setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.captureWarnings(False)
+        root.removeHandler(handler)
+        logging.getLogger("runner").removeHandler(console)
+        handler.close()

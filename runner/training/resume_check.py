@@ -1,0 +1,58 @@
+"""Whether a checkpoint still matches the run that resumes from it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from runner.callbacks.exact_resume import config_of
+from runner.config.diff import find_changes, refusals
+from runner.errors import UserError
+from runner.run.checkpoints import Checkpoint
+
+__all__ = ["check_resume"]
+
+log = logging.getLogger("runner.training.worker")
+
+MAY_DIFFER = ("source",)
+"""Of the facts: the same data may have moved."""
+
+
+def check_resume(
+    checkpoint: Checkpoint,
+    config: dict[str, Any],
+    facts_before: dict[str, Any],
+    facts: dict[str, Any],
+    known_changes: Mapping[str, Any],
+) -> None:
+    """Reports every key that differs from the config that the checkpoint was written with.
+
+    Args:
+        known_changes: keys and values that have already been reported.
+
+    Raises:
+        UserError: one of them, or the data, would make the result meaningless.
+    """
+    before = config_of(checkpoint)
+    changes = [] if before is None else find_changes(before, config)
+    refused = refusals(changes)
+    refused += [
+        f"the data have changed: {key} was {short(facts_before[key])}, and is {short(facts.get(key))}."
+        for key in facts_before
+        if key in facts and facts_before[key] != facts[key] and key not in MAY_DIFFER
+    ]
+    if refused:
+        raise UserError(
+            f"the run cannot resume from {checkpoint.file}, which was written with other values. " + " ".join(refused)
+            + " Restore them, or start a new run."
+        )  # fmt: skip
+    for change in changes:
+        if known_changes.get(change.key, change) == change.now:
+            continue
+        log.warning("since %s was written: %s", checkpoint.file, change)
+
+
+def short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 60 else f"{text[:57]}…"

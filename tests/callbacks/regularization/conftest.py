@@ -1,0 +1,85 @@
+"""A tiny training by the program's own trainer, with one option of the group turned on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytorch_lightning as pl
+import torch
+
+import runner.training.trainer as stack
+from runner.config.compose import compose
+from runner.config.plain import to_yaml
+from runner.run.directory import RunDir
+from runner.run.files import write_text
+from runner.training.worker import execute
+
+QUICK = [
+    "tracking=none", "plots=false", "report=false", "hardware=cpu", "regularization=none", "data=digits",
+    "model=small_cnn", "data.augment=${regularization.augment}", "data.batch_size=40", "trainer.max_epochs=2",
+    "+trainer.limit_train_batches=4", "+trainer.limit_val_batches=2", "+trainer.limit_test_batches=1",
+    "trainer.log_every_n_steps=1", "optimizer=sgd", "scheduler=none",
+]  # fmt: skip
+
+
+class Witness(pl.Callback):
+    """What a training did: inputs and targets as the task got them, gradients as the optimizer got them, weights."""
+
+    def __init__(self) -> None:
+        self.inputs: list[torch.Tensor] = []
+        self.targets: list[torch.Tensor] = []
+        self.gradients: list[torch.Tensor] = []
+        self.weights: list[dict[str, torch.Tensor]] = []
+        self.validated: list[dict[str, torch.Tensor]] = []
+        self.first_weights: dict[str, torch.Tensor] = {}
+        self.model: Any = None
+
+    def on_fit_start(self, trainer, pl_module) -> None:
+        self.first_weights = copied(pl_module.model)
+
+    def on_before_backward(self, trainer, pl_module, loss) -> None:
+        self.weights_in_use = copied(pl_module.model)
+
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx) -> None:
+        self.model = pl_module.model
+        self.inputs.append(batch["inputs"].detach().clone())
+        self.targets.append(batch["targets"].detach().clone())
+        self.weights.append(copied(pl_module.model))
+        found = [p.grad.flatten() for p in pl_module.model.parameters() if p.grad is not None]
+        if found:
+            self.gradients.append(torch.cat(found).clone())
+
+    def on_validation_batch_end(
+        self, trainer, pl_module, outputs, batch, batch_idx, dataloader_idx=0
+    ) -> None:
+        if batch_idx == 0 and trainer.state.fn == "fit":
+            self.validated.append(copied(pl_module.model))
+
+
+def copied(model: torch.nn.Module) -> dict[str, torch.Tensor]:
+    return {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+
+
+@pytest.fixture
+def trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Witness]:
+    """Trains in a directory of its own (``name``), or goes on in it, and gives what was seen."""
+
+    def train(*overrides: str, name: str = "run", stop: pl.Callback | None = None) -> Witness:
+        run, witness = RunDir(tmp_path / name), Witness()
+        if not run.config_path.exists():
+            for folder in (run.checkpoints, run.plots, run.logs):
+                folder.mkdir(parents=True)
+            write_text(run.config_path, to_yaml(compose([*QUICK, *overrides]).config), durable=True)
+        more = [callback for callback in (witness, stop) if callback is not None]
+        make = stack.make_callbacks
+        monkeypatch.setattr(stack, "make_callbacks", lambda *args: [*make(*args), *more])
+        try:
+            execute(run)
+        finally:
+            monkeypatch.setattr(stack, "make_callbacks", make)
+        return witness
+
+    return train

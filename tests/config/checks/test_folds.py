@@ -1,0 +1,48 @@
+"""The ``folds`` node, as it is typed."""
+
+from __future__ import annotations
+
+import pytest
+
+from runner.config.checks.folds import of_all_folds
+from runner.config.compose import compose
+
+
+@pytest.mark.parametrize("typed", ["folds=4", "+folds=4", "folds.num_folds=4", "folds={num_folds: 4}"])
+def test_four_folds(here, typed: str) -> None:
+    config = compose([typed, "folds.seed=2"]).config
+    assert config.folds == {"num_folds": 4, "seed": 2}
+    assert of_all_folds(config)
+    assert not of_all_folds(compose([typed, "folds.index=1"]).config)
+    assert not of_all_folds(compose([]).config)
+
+
+def test_a_file_may_say_it_too(write) -> None:
+    file = write("mine.yaml", "folds: 4\n")
+    assert compose(["folds.group_column=x"], file).config.folds == {"num_folds": 4, "group_column": "x"}
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (["folds=1"], "folds.num_folds=1: expected a number greater than or equal to 2"),
+        (["folds=five"], 'folds.num_folds="five": expected a whole number'),
+        (["folds=3", "folds.index=3"], "expected less than folds.num_folds=3"),
+        (["folds=3", "folds.num_fold=4"], "Did you mean 'num_folds'?"),
+        (["folds=3", "folds.group_column=a", "folds.group_pattern=b"], "Give one of them"),
+        (["folds=3", "folds.group_pattern='a('"], "is not a regular expression"),
+        (["folds=3", "data.val_fraction=0.1"], "data.val_fraction would have no effect"),
+        (["folds=3", "data=diabetes", "folds.stratified=true"], "does not have one class per sample"),
+        (["folds=3", "data=tiny_shakespeare", "model=lstm"], "one running text"),
+        (["folds=3", "data=shapes_segmentation", "model=unet"], "drawn for itself"),
+        (
+            ["folds=3", "data=series", "data.path=x.csv", "data.target=y", "data.id_column=i"],
+            "folds do not work with data.id_column",
+        ),
+        (["folds=3", "resume=auto"], "resume=auto would have no effect"),
+        (["folds=3", "debug=overfit"], "needs no validation"),
+        (["folds=3", "hardware.num_nodes=2", "launcher.rendezvous=localhost:1"], "on one machine"),
+    ],
+)
+def test_what_does_not_go_together(find, overrides: list[str], said: str) -> None:
+    assert any(said in problem for problem in find(*overrides)), find(*overrides)

@@ -1,0 +1,109 @@
+"""Precision and memory format by the clock."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from distributed.ranks import points, written
+from omegaconf import OmegaConf
+from torch import nn
+
+import runner.distributed.hardware_timing as measuring
+import runner.training.hardware_benchmark as measuring_hardware
+from runner.data.text.stream import StreamSplit
+from runner.distributed.hardware_timing import Candidate, decide, measure
+from runner.models.recurrent.network import LSTM
+from runner.run.files import read_json
+from runner.tasks.classification import ClassificationTask
+from runner.tasks.language import LanguageTask
+from runner.training.worker import execute
+
+SLOW, FAST, OTHER = Candidate("32", False), Candidate("bf16", True), Candidate("32", True)
+
+
+def test_what_is_expected_stays_unless_another_is_clearly_faster() -> None:
+    assert decide({FAST: 1.0, SLOW: 0.95}, FAST, 8).chosen == FAST
+    found = decide({FAST: 1.0, SLOW: 0.5, OTHER: 0.8}, FAST, 8)
+    assert found.chosen == SLOW
+    assert found.reason == (
+        "32-bit: measured, 500 ms a step of 8 samples; 32-bit, channels-last takes 1.60 × as long; "
+        "bf16, channels-last takes 2.00 × as long"
+    )
+    assert decide({FAST: 1.0}, FAST, 8).chosen == FAST and "by rule" in decide({FAST: 1.0}, FAST, 8).reason
+    assert decide({SLOW: 1.0}, FAST, 8).chosen == FAST, (
+        "it may have failed for want of memory: the training will say so"
+    )
+
+
+class SlowIn32(nn.Sequential):
+    """Takes its time in single precision."""
+
+    def forward(self, inputs):
+        found = super().forward(inputs)
+        if not torch.is_autocast_enabled("cpu"):
+            torch.stack([found.sum() for _ in range(3000)]).sum()
+        return found
+
+
+def test_the_faster_one_is_chosen_and_the_model_stays_as_it_was() -> None:
+    model = SlowIn32(
+        nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2)
+    )
+    task = ClassificationTask(model, class_names=["a", "b"])
+    before = {name: value.clone() for name, value in task.state_dict().items()}
+    batch = {
+        "inputs": torch.randn(4, 3, 8, 8),
+        "targets": torch.tensor([0, 1, 0, 1]),
+        "index": torch.arange(4),
+    }
+    random = torch.get_rng_state()
+    found = measure(task, batch, torch.device("cpu"), SLOW, [SLOW, Candidate("bf16", False)])
+    assert found.chosen == Candidate("bf16", False) and len(found.seconds) == 2
+    assert torch.get_rng_state().equal(random) and task._num_seen == 0
+    assert all(value.equal(before[name]) for name, value in task.state_dict().items())
+    assert all(parameter.grad is None for parameter in task.parameters())
+
+
+def test_a_language_model_is_timed_on_windows_from_the_middle_of_its_text(tmp_path) -> None:
+    """There is no state to go on from."""
+    (np.arange(40) % 5).astype(np.uint16).tofile(tmp_path / "train.uint16")
+    split = StreamSplit(tmp_path / "train.uint16", 8, np.ones(5, dtype=np.int64))
+    batch = split.__getitems__([(0, place) for place in range(4)])
+    task = LanguageTask(LSTM(5, vocab_size=5, per_step=True, embed_dim=3, hidden_size=4))
+    found = measure(task, batch, torch.device("cpu"), SLOW, [SLOW])
+    assert batch["first"] and len(found.seconds) == 1 and task.carried is None
+
+
+def test_a_run_keeps_what_was_chosen(tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.setattr(measuring_hardware, "SMALL_MODEL", 1000)
+    monkeypatch.setattr(measuring_hardware, "cpu_has_bf16", lambda: True)
+    asked: list = []
+
+    def clock(task, batch, device, candidate):
+        asked.append(candidate)
+        return 0.1 if candidate.precision == "bf16" else 0.3
+
+    monkeypatch.setattr(measuring, "seconds_of_step", clock)
+    words = ("data=digits", "model=small_cnn", "regularization=none", "trainer.max_epochs=1")
+    plain = written(tmp_path / "plain", *words, "hardware=cpu", "hardware.precision=bf16")
+    run = written(tmp_path / "run", *words, "hardware=auto")
+    execute(plain)
+    execute(run)
+    assert "bf16: measured" in capsys.readouterr().out
+    assert points(plain) == points(run), "measuring changes nothing else"
+    kept = OmegaConf.load(run.config_path).hardware
+    assert (kept.precision, kept.channels_last, kept.measure) == ("bf16", False, False)
+    assert read_json(run.path / "hardware.json")["ms_per_step"]["bf16"] == 100
+    number = len(asked)
+    again = written(tmp_path / "again", *words, "hardware=auto")
+    execute(again)
+    assert len(asked) == number, "the same model on the same device was measured already"
+    assert OmegaConf.load(again.config_path).hardware.precision == "bf16"
+
+
+def test_a_small_model_is_not_measured(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(measuring_hardware, "by_the_clock", lambda *arguments: pytest.fail("it was"))
+    run = written(tmp_path / "run", "data=digits", "model=mlp", "trainer.max_epochs=1", "hardware=auto")
+    execute(run)
+    assert OmegaConf.load(run.config_path).hardware.get("precision") is None

@@ -1,0 +1,14 @@
+from runner.report.figures import curve_figures
+from runner.run.directory import RunDir
+
+
+def test_curves_come_from_the_journal(make_run):
+    figures = dict(curve_figures(make_run()))
+    assert sorted(figures) == ["curves", "learning_rate"]
+    titles = [ax.get_title("left") for ax in figures["curves"].axes if ax.get_visible()]
+    assert titles == ["loss", "accuracy"]
+    assert "best checkpoint" in [line.get_label() for line in figures["curves"].axes[0].lines]
+
+
+def test_without_a_journal_there_are_none(tmp_path):
+    assert list(curve_figures(RunDir(tmp_path))) == []

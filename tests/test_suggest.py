@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from runner.config.experiment import load_config
+from runner.errors import ConfigError
+from runner.suggest import did_you_mean, nearest
+
+
+@pytest.mark.parametrize(
+    ("name", "valid", "first"),
+    [
+        ("adm", ["adam", "adamw", "sgd"], "adam"),
+        ("SDG", ["adam", "sgd"], "sgd"),
+        ("hiden_sizes", ["hidden_sizes", "activation"], "hidden_sizes"),
+        ("epochs", ["trainer.max_epochs", "seed"], "trainer.max_epochs"),
+        ("lr", ["optimizer.lr", "run"], "optimizer.lr"),
+        ("regularization.droput", ["model.dropout", "regularization.dropout"], "regularization.dropout"),
+        ("factor", ["backbone_lr_factor", "lr"], "backbone_lr_factor"),
+        ("trainer.max_epoch", ["trainer.max_epochs", "trainer.min_epochs"], "trainer.max_epochs"),
+    ],
+)
+def test_the_likest_comes_first(name: str, valid: list[str], first: str) -> None:
+    assert nearest(name, valid)[0] == first
+
+
+def test_what_is_clearly_less_like_is_left_out() -> None:
+    assert nearest("optimizr", ["optimizer", "optimizer.lr", "minimizer"]) == ["optimizer"]
+    assert nearest("dat", ["date", "data", "data2", "dart", "dax"], most=2) == ["date", "data"]
+    assert nearest("xyz", ["optimizer"]) == []
+
+
+def test_did_you_mean() -> None:
+    assert did_you_mean("adm", ["adam"]) == "Did you mean 'adam'?"
+    assert did_you_mean("adem", ["adam", "adim"]) == "Did you mean 'adam' or 'adim'?"
+    assert did_you_mean("xyz", ["b", "a"]) == "Valid: a, b."
+    assert did_you_mean("xyz", []) == "No names are valid here."
+    assert did_you_mean("xyz", [f"n{i:02}" for i in range(30)]).endswith("n19 ….")
+
+
+def test_files_are_not_alike_for_their_suffix() -> None:
+    files = ["sms_spam.yaml", "digits_mlp.yaml", "airline.yaml"]
+    assert did_you_mean("digits_mpl.yaml", files, dotted=False) == "Did you mean 'digits_mlp.yaml'?"
+
+
+def test_a_mistyped_experiment_gets_the_nearest_file(tmp_path: Path) -> None:
+    for name in ("sms_spam", "digits_mlp", "airline"):
+        (tmp_path / f"{name}.yaml").touch()
+    with pytest.raises(ConfigError) as caught:
+        load_config(tmp_path / "digits_mpl.yaml")
+    assert str(caught.value).endswith("Did you mean 'digits_mlp.yaml'?")
