@@ -25,7 +25,8 @@ def train(
 ) -> Run:
     """Trains a model, evaluates its best checkpoint, and returns the run.
 
-    ``train("model=mlp", "optimizer.lr=0.01")`` and ``train(model="mlp", optimizer={"lr": 0.01})`` are equivalent.
+    ``train("model=mlp", "optimizer.lr=0.01")`` and ``train(model="mlp", optimizer={"lr": 0.01})`` are
+    equivalent.
 
     Args:
         overrides: overrides in Hydra's grammar, as on the command line.

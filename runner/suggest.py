@@ -21,7 +21,8 @@ def nearest(name: str, valid: Iterable[str], most: int = 3, dotted: bool = True)
         name: the mistyped name.
         valid: names to choose from.
         most: maximum number of names returned.
-        dotted: whether the last part of a dotted name is compared too. False for files, whose extensions are the same.
+        dotted: whether the last part of a dotted name is compared too. False for files, whose extensions are
+            the same.
     """
     ratios: dict[str, float] = {}
     for candidate in valid:
@@ -33,7 +34,10 @@ def nearest(name: str, valid: Iterable[str], most: int = 3, dotted: bool = True)
 
 
 def likeness(name: str, other: str) -> float:
-    """Similarity from 0 to 1. A name that is a word of the other counts as similar: ``factor``, ``backbone_lr_factor``."""
+    """Similarity from 0 to 1.
+
+    A name that is a word of the other counts as similar: ``factor``, ``backbone_lr_factor``.
+    """
     if name != other and len(name) > 2 and name.lower() in other.lower().split("_"):
         return LIKE
     matcher = difflib.SequenceMatcher(None, name.lower(), other.lower())

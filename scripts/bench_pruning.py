@@ -1,7 +1,7 @@
 """What pruning saves: ``scripts/bench_pruning [--seeds N] [--trials N] [--epochs N] [--output FOLDER]``.
 
-The same random points with and without successive halving (ASHA), by ``runner sweep`` on digits: the best value so far
-against the epochs spent so far, over all trials. A table, and a picture.
+The same random points with and without successive halving (ASHA), by ``runner sweep`` on digits: the best
+value so far against the epochs spent so far, over all trials. A table, and a picture.
 """
 
 from __future__ import annotations

@@ -1,6 +1,8 @@
-"""What a sweep costs over training itself: ``scripts/bench_sweep [--trials N] [--workers N] [--steps N] [--alone N]``.
+"""What a sweep costs over training itself: ``scripts/bench_sweep [--trials N] [--workers N] [--steps N]
+[--alone N]``.
 
-The same trainings in five ways, each with all that it takes, imports included: in turn in one process; by ``runner sweep``;
+The same trainings in five ways, each with all that it takes, imports included: in turn in one process; by
+    ``runner sweep``;
 by ``runner train -m`` with Hydra's basic launcher, and with its joblib launcher; by a process for each.
 """
 
@@ -123,7 +125,10 @@ def main(arguments: list[str] | None = None) -> int:
     )
     base = rows["runner sweep"]
     for name, row in sorted(rows.items(), key=lambda item: item[1].seconds):
-        ratios = f"{row.seconds / base.seconds:5.2f} × the sweep, processor {row.processor_s / base.processor_s:.2f} ×"
+        ratios = (
+            f"{row.seconds / base.seconds:5.2f} × the sweep, processor "
+            f"{row.processor_s / base.processor_s:.2f} ×"
+        )
         print(f"{name:<36}{row.seconds:8.1f} ({row.processor_s:.1f})  {ratios}")
     return 0
 

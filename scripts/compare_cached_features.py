@@ -1,9 +1,10 @@
-"""A frozen backbone with its features computed once, against the same with a pass in every epoch, side by side.
+"""A frozen backbone with its features computed once, against the same with a pass in every epoch, side by
+side.
 
     scripts/compare_cached_features --data FOLDER [--weights FILE] [--epochs 2] [key=value ...]
 
-FOLDER holds photographs, one folder a class. Both trainings have the same seed and see the same samples in the same
-order. Told are the seconds of each epoch's training and validation, and the validation metrics.
+FOLDER holds photographs, one folder a class. Both trainings have the same seed and see the same samples in
+the same order. Told are the seconds of each epoch's training and validation, and the validation metrics.
 """
 
 from __future__ import annotations
@@ -86,7 +87,8 @@ def main() -> int:
     cached, plain = rows
     ratio = min(plain["epochs_s"]) / min(cached["epochs_s"])
     print(
-        f"\nAn epoch is {ratio:.0f} × faster from stored features; accuracy {cached['accuracy'] - plain['accuracy']:+.4f}."
+        f"\nAn epoch is {ratio:.0f} × faster from stored features; accuracy "
+        f"{cached['accuracy'] - plain['accuracy']:+.4f}."
     )
     return 0
 

@@ -2,11 +2,12 @@
 
     scripts/compare_detectors
     scripts/compare_detectors data=coco data.root=FOLDER model.min_size=480
-    scripts/compare_detectors experiments/shapes_fcos.yaml experiments/shapes_retinanet.yaml --output runs/other
+    scripts/compare_detectors experiments/shapes_fcos.yaml experiments/shapes_retinanet.yaml --output
+    runs/other
 
 Words with ``=`` change every recipe alike. A model that is trained already (a run of its name in the output
-folder) is not trained again, so an interrupted comparison goes on where it was. Times are of single images, the
-models taking turns, so that whatever else the machine does meets all of them alike.
+folder) is not trained again, so an interrupted comparison goes on where it was. Times are of single images,
+the models taking turns, so that whatever else the machine does meets all of them alike.
 """
 
 from __future__ import annotations
@@ -128,7 +129,8 @@ def show(rows: list[dict]) -> None:
     fast, slow = rows[0], rows[-1]
     if len(rows) > 1:
         print(
-            f"\n{slow['name']} takes {slow['ms'] / fast['ms']:.1f} × the time of {fast['name']} for an image and has "
+            f"\n{slow['name']} takes {slow['ms'] / fast['ms']:.1f} × the time of {fast['name']} for an "
+            "image and has "
             f"{slow['map'] - fast['map']:+.3f} mAP. {fast['split'].capitalize()} images, one at a time, "
             f"{torch.get_num_threads()} threads, 32 bits."
         )

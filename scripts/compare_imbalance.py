@@ -2,9 +2,9 @@
 
     scripts/compare_imbalance --data FOLDER [--weights FILE] [--rare 0.05] [key=value ...]
 
-FOLDER holds train and val folders of two classes. Of the first class's training photographs only a part is kept (as
-links in the output folder); validation stays as it is. All trainings are of a new head on the cached features of one
-frozen backbone.
+FOLDER holds train and val folders of two classes. Of the first class's training photographs only a part is
+kept (as links in the output folder); validation stays as it is. All trainings are of a new head on the cached
+features of one frozen backbone.
 """
 
 from __future__ import annotations
@@ -100,10 +100,21 @@ def trained(name: str, seed: int, args: argparse.Namespace, output: Path) -> Run
         return run
     start = f"weights={args.weights}" if args.weights else "pretrained=true"
     words = [
-        *BINARY, "data=image_folder", f"data.root={output / 'photos'}", "model=mobilenet_v2", "transfer=frozen", start,
-        "regularization=none", "trainer.max_epochs=10", "tracking=none", "plots=false", "report=false",
-        f"seed={seed}", f"run.root={output}", f"run.name={run.name}",
-    ]  # fmt: skip
+        *BINARY,
+        "data=image_folder",
+        f"data.root={output / 'photos'}",
+        "model=mobilenet_v2",
+        "transfer=frozen",
+        start,
+        "regularization=none",
+        "trainer.max_epochs=10",
+        "tracking=none",
+        "plots=false",
+        "report=false",
+        f"seed={seed}",
+        f"run.root={output}",
+        f"run.name={run.name}",
+    ]
     return train(*words, *REMEDIES[name], *args.words).directory
 
 

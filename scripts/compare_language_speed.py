@@ -4,9 +4,10 @@
     scripts/compare_language_speed --steps 40 model.hidden_size=256
 
 A run with everything on (progress, metrics, journal, checkpoints) trains a 2 × 512 LSTM on Python's own
-documentation. Behind each of its steps the same step is taken by a bare loop with its own copy of model, optimizer,
-loader and carried state, so whatever else the machine does meets both alike. Ratios are those of the medians: of the
-time that passed, and of the processor's time, which other work on the machine disturbs less.
+documentation. Behind each of its steps the same step is taken by a bare loop with its own copy of model,
+optimizer, loader and carried state, so whatever else the machine does meets both alike. Ratios are those of
+the medians: of the time that passed, and of the processor's time, which other work on the machine disturbs
+less.
 """
 
 from __future__ import annotations
@@ -31,10 +32,21 @@ from runner.run.files import write_text
 from runner.training.worker import execute
 
 OVERRIDES = [
-    "data=python_topics", "model=lstm", "model.num_layers=2", "model.hidden_size=512", "data.window=64",
-    "data.batch_size=32", "trainer.max_epochs=1", "trainer.gradient_clip_val=1.0", "trainer.enable_progress_bar=true",
-    "scheduler=none", "plots=false", "report=false", "tracking=none", "hardware=cpu",
-]  # fmt: skip
+    "data=python_topics",
+    "model=lstm",
+    "model.num_layers=2",
+    "model.hidden_size=512",
+    "data.window=64",
+    "data.batch_size=32",
+    "trainer.max_epochs=1",
+    "trainer.gradient_clip_val=1.0",
+    "trainer.enable_progress_bar=true",
+    "scheduler=none",
+    "plots=false",
+    "report=false",
+    "tracking=none",
+    "hardware=cpu",
+]
 CLIP, WARM_UP = 1.0, 3
 
 

@@ -3,11 +3,11 @@
     scripts/compare_lr_suggestions
     scripts/compare_lr_suggestions --seeds 5 --output runs/lr_suggestions optimizer=sgd
 
-For each task and seed one range test, then one training at each of its suggestions, otherwise alike. The table holds the
-learning rates and the best monitored value on the validation split. The last two lines are, over all tasks and seeds, each
-suggestion's mean rank (1 is best; one that the range test did not find counts as last) and the geometric mean and maximum
-of its error over that of the best suggestion (the error is the loss, or 1 − accuracy). A run that is finished is not trained
-again.
+For each task and seed one range test, then one training at each of its suggestions, otherwise alike. The
+table holds the learning rates and the best monitored value on the validation split. The last two lines are,
+over all tasks and seeds, each suggestion's mean rank (1 is best; one that the range test did not find counts
+as last) and the geometric mean and maximum of its error over that of the best suggestion (the error is the
+loss, or 1 − accuracy). A run that is finished is not trained again.
 """
 
 from __future__ import annotations
@@ -46,8 +46,13 @@ TASKS = {
     ],
 }
 ALIKE = [
-    "regularization=none", "hardware=cpu", "tracking=none", "plots=false", "report=false", "data.batch_size=32",
-]  # fmt: skip
+    "regularization=none",
+    "hardware=cpu",
+    "tracking=none",
+    "plots=false",
+    "report=false",
+    "data.batch_size=32",
+]
 
 
 def main() -> int:
@@ -123,7 +128,8 @@ def error_ratios(entry: dict[str, Any]) -> dict[str, float]:
 
 
 def cell(rows: list[dict[str, Any]], way: str) -> str:
-    """Mean ± deviation of the values, at the geometric mean of the rates; of how many seeds, if not of all."""
+    """Mean ± deviation of the values, at the geometric mean of the rates; of how many seeds, if not of
+    all."""
     values = [entry["values"][way] for entry in rows if way in entry["values"]]
     if not values:
         return "none"

@@ -3,8 +3,8 @@
     scripts/compare_optimizers
     scripts/compare_optimizers data=fashion_mnist data.root=FOLDER --optimizers sgd adamw muon --seeds 3
 
-Each trains at its option's own learning rate, or at the one that ``optimizer.lr=auto`` finds for it, with no schedule and
-no regularization. A run that is finished is not trained again.
+Each trains at its option's own learning rate, or at the one that ``optimizer.lr=auto`` finds for it, with no
+schedule and no regularization. A run that is finished is not trained again.
 """
 
 from __future__ import annotations

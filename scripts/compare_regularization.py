@@ -3,9 +3,9 @@
     scripts/compare_regularization --data FOLDER
     scripts/compare_regularization --data FOLDER --seeds 5 --samples 600 trainer.max_epochs=30
 
-Every preset trains with the same seeds; a run that is finished is not trained again, so an interrupted comparison goes
-on where it was. The gap is training accuracy minus validation accuracy after the last epoch, both measured without
-dropout and augmentation.
+Every preset trains with the same seeds; a run that is finished is not trained again, so an interrupted
+comparison goes on where it was. The gap is training accuracy minus validation accuracy after the last epoch,
+both measured without dropout and augmentation.
 """
 
 from __future__ import annotations
@@ -85,11 +85,23 @@ def trained(preset: str, seed: int, args: argparse.Namespace, output: Path) -> R
     if run.path.is_dir() and read_status(run).state == "finished":
         return run
     words = [
-        "data=fashion_mnist", f"data.root={output / 'part'}", f"data.val_size={NUM_VAL}", "data.batch_size=50",
-        "data.eval_batch_size=500", "model=mlp", "model.hidden_sizes=[256,256]", "trainer.max_epochs=30",
-        "tracking=none", "plots=false", "report=false", "hardware=cpu", f"regularization={preset}", f"seed={seed}",
-        f"run.root={output}", f"run.name={name}",
-    ]  # fmt: skip
+        "data=fashion_mnist",
+        f"data.root={output / 'part'}",
+        f"data.val_size={NUM_VAL}",
+        "data.batch_size=50",
+        "data.eval_batch_size=500",
+        "model=mlp",
+        "model.hidden_sizes=[256,256]",
+        "trainer.max_epochs=30",
+        "tracking=none",
+        "plots=false",
+        "report=false",
+        "hardware=cpu",
+        f"regularization={preset}",
+        f"seed={seed}",
+        f"run.root={output}",
+        f"run.name={name}",
+    ]
     return train(*words, *args.words).directory
 
 

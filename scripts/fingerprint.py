@@ -3,9 +3,10 @@
     scripts/fingerprint --write before.json      (before the change)
     scripts/fingerprint --compare before.json    (after it; exit code 1 if a digest differs)
 
-Covers every task, folds, a sweep, two ranks and a resume after SIGKILL. The digest of the weights is taken over the tensors
-of the last checkpoint in their order, without their names, so that renaming a module does not change it. The digest of the
-metrics covers every point of ``metrics.jsonl`` and the metrics in ``results.json``. Digests depend on the processor and on
+Covers every task, folds, a sweep, two ranks and a resume after SIGKILL. The digest of the weights is taken
+over the tensors of the last checkpoint in their order, without their names, so that renaming a module does
+not change it. The digest of the metrics covers every point of ``metrics.jsonl`` and the metrics in
+``results.json``. Digests depend on the processor and on
 the versions of torch: compare on one machine.
 """
 
@@ -42,28 +43,60 @@ CONFIGS: dict[str, list[str]] = {
     "regression": ["model=mlp", "data=diabetes", "scheduler=one_cycle"],
     "perceptron": ["model=perceptron", "data=pass_fail"],
     "detection_one_stage": [
-        "data=shapes_detection", "model=ssdlite", "model.size=64", "data.image_size=64", *SHAPES,
+        "data=shapes_detection",
+        "model=ssdlite",
+        "model.size=64",
+        "data.image_size=64",
+        *SHAPES,
     ],
     "detection_two_stage": [
-        "data=shapes_detection", "model=faster_rcnn", "model.backbone=resnet18", "model.channels=32",
-        "model.hidden_size=64", "model.anchor_sizes=[8,16,32,64,96]", "data.image_size=64", *SHAPES,
+        "data=shapes_detection",
+        "model=faster_rcnn",
+        "model.backbone=resnet18",
+        "model.channels=32",
+        "model.hidden_size=64",
+        "model.anchor_sizes=[8,16,32,64,96]",
+        "data.image_size=64",
+        *SHAPES,
     ],
     "segmentation": ["data=shapes_segmentation", "model=unet", "data.image_size=32", *SHAPES],
-    "sequence": ["data=brackets", "data.num_samples=100", "data.batch_size=8", "model=lstm", "model.hidden_size=8"],
-    "labelling": ["data=bracket_depth", "data.num_samples=100", "data.batch_size=8", "model=gru", "model.hidden_size=8"],
+    "sequence": [
+        "data=brackets",
+        "data.num_samples=100",
+        "data.batch_size=8",
+        "model=lstm",
+        "model.hidden_size=8",
+    ],
+    "labelling": [
+        "data=bracket_depth",
+        "data.num_samples=100",
+        "data.batch_size=8",
+        "model=gru",
+        "model.hidden_size=8",
+    ],
     "seq2seq": [
-        "data=dates", "data.num_train=64", "data.num_val=4", "data.num_test=4", "data.batch_size=8",
-        "model.hidden_size=8", "model.embed_dim=8",
+        "data=dates",
+        "data.num_train=64",
+        "data.num_val=4",
+        "data.num_test=4",
+        "data.batch_size=8",
+        "model.hidden_size=8",
+        "model.embed_dim=8",
     ],
     "forecasting": ["data=waves", "model=dlinear", "data.batch_size=16", "+trainer.limit_train_batches=12"],
     "language": ["data=text_file", "data.path=TEXT", "model=gru", "model.hidden_size=8", *SHORT_TEXT],
     "word_vectors": [
-        "data=word_pairs", "data.path=TEXT", "data.min_count=2", "model=skip_gram", "regularization=none",
-        "data.batch_size=64", "+trainer.limit_train_batches=12",
+        "data=word_pairs",
+        "data.path=TEXT",
+        "data.min_count=2",
+        "model=skip_gram",
+        "regularization=none",
+        "data.batch_size=64",
+        "+trainer.limit_train_batches=12",
     ],
     "folds": ["model=mlp", "data=digits", "folds=2", "+trainer.limit_train_batches=8"],
     "two_ranks": ["model=mlp", "data=digits", "hardware.devices=2", "+trainer.limit_train_batches=8"],
-}  # fmt: skip
+}
 SWEEP = [
     "model=mlp",
     "data=digits",

@@ -5,10 +5,11 @@
     scripts/reproduce_recipes experiments/shapes_fcos.yaml seed=1          one, with another seed
     scripts/reproduce_recipes --data FOLDER --data FOLDER                  where data sets and weights lie
 
-The promise is the line ``# Reached: test/map_50 0.95, …`` at a recipe's head. Another processor adds up in another
-order, so a figure may be worse by ``--tolerance``, as a part of itself. ``# Needs: data.root=camvid`` names what is
-looked for in the folders of data (``*`` stands for anything); a recipe whose needs are not there is skipped.
-A recipe that was trained already, into the same folder and since it was written, is not trained again.
+The promise is the line ``# Reached: test/map_50 0.95, …`` at a recipe's head. Another processor adds up in
+another order, so a figure may be worse by ``--tolerance``, as a part of itself. ``# Needs: data.root=camvid``
+names what is looked for in the folders of data (``*`` stands for anything); a recipe whose needs are not
+there is skipped. A recipe that was trained already, into the same folder and since it was written, is not
+trained again.
 """
 
 from __future__ import annotations

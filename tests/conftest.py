@@ -43,7 +43,9 @@ def same() -> Callable[[Any, Any], bool]:
 
 @pytest.fixture(scope="session")
 def killing() -> SimpleNamespace:
-    """``killing.at(step)``: a callback that ends a training at an update, without a chance to save, by ``Killed``."""
+    """``killing.at(step)``: a callback that ends a training at an update, without a chance to save, by
+    ``Killed``.
+    """
     import pytorch_lightning as pl
 
     class Killed(Exception):

@@ -1,4 +1,6 @@
-"""``scripts/reproduce_recipes``: promises are read, trainings held against them, and what cannot be tried is told."""
+"""``scripts/reproduce_recipes``: promises are read, trainings held against them, and what cannot be tried is
+told.
+"""
 
 from __future__ import annotations
 

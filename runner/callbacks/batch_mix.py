@@ -18,8 +18,8 @@ __all__ = ["BatchMix", "is_mixable"]
 class BatchMix(pl.Callback):
     """Mixes every training batch with MixUp or CutMix (Zhang et al. 2017, Yun et al. 2019).
 
-    The share is the same on all ranks; each mixes within its own part of the batch. Targets become probabilities
-    ``(N, C)``, or those of the second class where the model has one logit.
+    The share is the same on all ranks; each mixes within its own part of the batch. Targets become
+    probabilities ``(N, C)``, or those of the second class where the model has one logit.
 
     Args:
         mixup, cutmix: parameter of the Beta distribution of the share; 0 disables the method.

@@ -44,7 +44,8 @@ def parse_cadence(words: str | Sequence[str]) -> dict[str, float | int]:
         whole = unit == "minutes" or number.is_integer()
         if unit is None or number <= 0 or not whole:
             raise UserError(
-                f"every={word!r}: expected a whole number of steps or epochs, or minutes: '500 steps', '10 minutes', "
+                f"every={word!r}: expected a whole number of steps or epochs, or minutes: '500 steps', '10 "
+                "minutes', "
                 "'2 epochs', or a list of these."
             )
         if unit in found:
@@ -56,13 +57,14 @@ def parse_cadence(words: str | Sequence[str]) -> dict[str, float | int]:
 class Checkpointer(pl.Callback):
     """Saves the whole state at step boundaries, where nothing is in flight.
 
-    A checkpoint "of an epoch" is written when its validation, its metrics and its schedules are done with, just
-    before the next epoch's first batch. ``Recovery`` must be among the trainer's callbacks.
+    A checkpoint "of an epoch" is written when its validation, its metrics and its schedules are done with,
+    just before the next epoch's first batch. ``Recovery`` must be among the trainer's callbacks.
 
     Args:
-        every: how often, in words: ``500 steps``, ``10 minutes``, ``2 epochs``, or a list of these; instead of the
-            next three.
-        every_n_epochs: a checkpoint at the end of each n-th epoch. The best and the last one are always saved.
+        every: how often, in words: ``500 steps``, ``10 minutes``, ``2 epochs``, or a list of these; instead
+            of the next three.
+        every_n_epochs: a checkpoint at the end of each n-th epoch. The best and the last one are always
+            saved.
         every_n_steps: and after each n-th optimizer update.
         every_minutes: and when so much time has passed since the last.
         keep_best: how many of the best by the task's monitored metric are kept.
@@ -102,7 +104,8 @@ class Checkpointer(pl.Callback):
         """Before any work: the folder can be written and has room.
 
         Raises:
-            CheckpointError: it cannot, or has none, or holds the checkpoints of a run that is not being resumed.
+            CheckpointError: it cannot, or has none, or holds the checkpoints of a run that is not being
+                resumed.
         """
         self.folder = Path(trainer.default_root_dir) / "checkpoints"
         self._store, self._measured = None, False
@@ -207,7 +210,8 @@ class Checkpointer(pl.Callback):
         return path
 
     def _capture(self, trainer: pl.Trainer, path: Path) -> Callable[[], str] | None:
-        """Takes the state; what is returned writes it. A strategy that writes by itself has done so already."""
+        """Takes the state; what is returned writes it. A strategy that writes by itself has done so
+        already."""
         io = trainer.strategy.checkpoint_io
         if not isinstance(io, RunCheckpointIO):
             trainer.save_checkpoint(path)

@@ -26,7 +26,8 @@ __all__ = ["RunCheckpointIO", "snapshot"]
 def snapshot(value: Any) -> Any:
     """Nested containers with every tensor copied into main memory.
 
-    Tensors that share their memory share it in the copy too, and so do containers: saving the copy writes the same
+    Tensors that share their memory share it in the copy too, and so do containers: saving the copy writes the
+        same
     bytes as saving the original would have.
     """
     return _copied(value, {}, {})
@@ -183,6 +184,8 @@ def reject_code(written: Path, path: Path) -> None:
     foreign = get_unsafe_globals_in_checkpoint(written)
     if foreign:
         raise CheckpointError(
-            f"{path.name} would hold objects that cannot be loaded weights-only: {', '.join(sorted(foreign))}. "
-            "Keep tensors, numbers, strings, lists and dicts in the states of callbacks and in hyperparameters."
+            f"{path.name} would hold objects that cannot be loaded weights-only: "
+            f"{', '.join(sorted(foreign))}. "
+            "Keep tensors, numbers, strings, lists and dicts in the states of callbacks and in "
+            "hyperparameters."
         )

@@ -135,7 +135,8 @@ class CheckpointStore:
         folder: of the files and their list.
         entries: those listed already, oldest first.
         keep_best, keep_last: how many of each kind stay.
-        writes: false on every rank but the first: it only keeps count, for all ranks must come to the same decisions.
+        writes: false on every rank but the first: it only keeps count, for all ranks must come to the same
+            decisions.
 
     Attributes:
         entries: what is kept, one still being written among them.
@@ -181,7 +182,8 @@ class CheckpointStore:
         found = file_digest(entry.path)
         if written is not None and found != written:
             raise CheckpointError(
-                f"{entry.path} does not read back as it was written (SHA-256 {found}, not {written}): is the disk "
+                f"{entry.path} does not read back as it was written (SHA-256 {found}, not {written}): is "
+                "the disk "
                 "sound? What was saved before is kept."
             )
         entries = [replace(entry, sha256=found) if one.file == entry.file else one for one in entries]
@@ -219,7 +221,8 @@ class CheckpointStore:
         return [entry for entry in entries if entry in kept]
 
     def _list(self, entries: list[Checkpoint]) -> None:
-        """Lists what is kept, then removes every other file: in this order, for the process may end between."""
+        """Lists what is kept, then removes every other file: in this order, for the process may end
+        between."""
         write_index(self.folder, entries)
         listed = {entry.file for entry in entries}
         for path in self.folder.glob(PATTERN):

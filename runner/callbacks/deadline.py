@@ -79,8 +79,8 @@ class Deadline(pl.Callback):
 
     Args:
         max_time: of training, all attempts together, as Lightning takes it: ``DD:HH:MM:SS`` or a mapping
-            (``{hours: 2}``). Afterwards the best checkpoint is tested; ``runner resume RUN trainer.max_time=…`` goes
-            on where it stopped.
+            (``{hours: 2}``). Afterwards the best checkpoint is tested; ``runner resume RUN
+            trainer.max_time=…`` goes on where it stopped.
         job_end: when the scheduler ends this process; None if it does not.
 
     Raises:

@@ -31,7 +31,8 @@ class Recovery(pl.Callback):
     """Keeps in every checkpoint what Lightning leaves out, and puts it back.
 
     These are the random states, the place in the train loader, which modules are in evaluation mode, the
-    newest validation metrics, whether early stopping has spoken, the length of the journal, and the config. Metrics
+    newest validation metrics, whether early stopping has spoken, the length of the journal, and the config.
+    Metrics
     written after the checkpoint are cut off the journal: the run writes them again.
 
     Args:

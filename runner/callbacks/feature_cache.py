@@ -26,7 +26,9 @@ __all__ = ["FeatureCache"]
 
 SPLITS = ("train", "val")
 KEPT = "features_of_range_test"
-"""Attribute of the data module: what a range test computed, by what it was made from, until the training after it."""
+"""Attribute of the data module: what a range test computed, by what it was made from, until the training
+after it.
+"""
 
 
 class FeatureSplit(Split):
@@ -103,7 +105,8 @@ class FeatureCache:
             return None
         if views is not None and views > 1 and not augmented:
             raise UserError(
-                f"transfer.cache_views={views}: the inputs are the same in every epoch, so all views would be equal. "
+                f"transfer.cache_views={views}: the inputs are the same in every epoch, so all views would "
+                "be equal. "
                 "Take cache_views=1, or turn an augmentation on."
             )
         obstacle = obstacle_to(trainer, pl_module)
@@ -183,7 +186,8 @@ class FeatureCache:
                 features = seen.pop()
                 if features.ndim != 2:
                     raise UserError(
-                        f"transfer.cache_views: the head takes {tuple(features.shape[1:])} a sample, and features are "
+                        f"transfer.cache_views: the head takes {tuple(features.shape[1:])} a sample, and "
+                        "features are "
                         "kept as one row. Take cache_views=0."
                     )
                 places = [positions[int(index)] for index in batch["index"]]
@@ -247,13 +251,18 @@ def obstacle_to(trainer: pl.Trainer, pl_module: pl.LightningModule) -> str | Non
     if any(isinstance(callback, BatchMix | InputNoise) for callback in trainer.callbacks):
         return "mixup, cutmix and input_noise change the inputs of every step"
     if not feeds_head_alone(trainer, pl_module, heads[0]):
-        return f"what {type(pl_module.model).__name__} puts out is not what its head makes of one row of features"
+        return (
+            f"what {type(pl_module.model).__name__} puts out is not what its head makes of one row of "
+            "features"
+        )
     return None
 
 
 @torch.no_grad()
 def feeds_head_alone(trainer: pl.Trainer, pl_module: pl.LightningModule, head: nn.Module) -> bool:
-    """Whether the head's own output, from what goes into it, is the model's; tried on two samples, on the CPU."""
+    """Whether the head's own output, from what goes into it, is the model's; tried on two samples, on the
+    CPU.
+    """
     split = trainer.datamodule.splits["train"]
     batch = split.__getitems__([(0, i) for i in range(min(2, len(split)))])
     if not isinstance(batch.get("inputs"), Tensor) or not isinstance(batch.get("targets"), Tensor):

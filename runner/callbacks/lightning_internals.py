@@ -82,7 +82,8 @@ def announce_boundaries(trainer: Trainer, pl_module: LightningModule) -> None:
 
 
 def validate_between_updates(trainer: Trainer) -> None:
-    """Postpones a validation that is due while gradients accumulate until their update. Called in ``on_train_start``.
+    """Postpones a validation that is due while gradients accumulate until their update. Called in
+    ``on_train_start``.
 
     No checkpoint can be written within an accumulation, so its metrics could never select one.
     """
@@ -98,7 +99,8 @@ def validate_between_updates(trainer: Trainer) -> None:
 
 
 def was_due(trainer: Trainer) -> bool:
-    """Whether a validation was due at one of the batches whose gradients the newest update has accumulated."""
+    """Whether a validation was due at one of the batches whose gradients the newest update has
+    accumulated."""
     loop, every = trainer.fit_loop.epoch_loop, trainer.val_check_batch
     if not loop._should_check_val_epoch() or trainer._val_check_time_interval is not None:
         return False

@@ -125,8 +125,8 @@ class JournalLogger(Logger):
 
 
 class TrainMetrics(Callback):
-    """Logs the mean training loss since the last point, the parts it is made of where the task tells them, and the
-    learning rate, every ``log_every_n_steps``.
+    """Logs the mean training loss since the last point, the parts it is made of where the task tells them,
+    and the learning rate, every ``log_every_n_steps``.
 
     The sum stays on the device; it is read only when a point is written.
     """

@@ -1,4 +1,6 @@
-"""How many samples go through the model at once: found, kept with the checkpoints, and halved when memory runs out."""
+"""How many samples go through the model at once: found, kept with the checkpoints, and halved when memory
+runs out.
+"""
 
 from __future__ import annotations
 
@@ -59,8 +61,8 @@ class PassSize(pl.Callback):
     def on_exception(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
     ) -> None:
-        """Several ranks cannot always take a step back, nor can the later batches of an update be: the next attempt has
-        half as many samples at once."""
+        """Several ranks cannot always take a step back, nor can the later batches of an update be: the next
+        attempt has half as many samples at once."""
         passes, could = self._passes, trainer.world_size == 1 and trainer.accumulate_grad_batches == 1
         if could or passes is None or not passes.halves or not is_out_of_memory(exception):
             return
@@ -88,7 +90,8 @@ class PassSize(pl.Callback):
         wanted, free = max(room[1] for room in rooms), min(room[2] for room in rooms)
         size_text = f"all {share} samples of a batch" if size is None else f"{size} of {share} samples"
         console.text(
-            f"hardware.micro_batch=auto: {size_text} (all of them would need about {shown(wanted)}; {shown(free)} may be filled)."
+            f"hardware.micro_batch=auto: {size_text} (all of them would need about {shown(wanted)}; "
+            f"{shown(free)} may be filled)."
         )
         return size
 

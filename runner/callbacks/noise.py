@@ -18,8 +18,8 @@ __all__ = ["InputNoise", "WeightNoise", "normal_like"]
 
 
 def normal_like(tensor: Tensor, *place: int | str) -> Tensor:
-    """Standard normal numbers of the tensor's shape, drawn on the CPU so that they are equal on every device. For a
-    tensor sharded over ranks, each rank gets its shard."""
+    """Standard normal numbers of the tensor's shape, drawn on the CPU so that they are equal on every device.
+    For a tensor sharded over ranks, each rank gets its shard."""
     generator = torch.Generator().manual_seed(seed_of(*place))
     noise = torch.randn(tensor.shape, generator=generator, dtype=torch.float32).to(
         tensor.device, tensor.dtype
@@ -64,14 +64,16 @@ class InputNoise(pl.Callback):
                 else type(inputs).__name__
             )
             raise UserError(
-                f"regularization.input_noise={self.std:g}: the inputs are {kind}, and noise is only for real numbers. "
+                f"regularization.input_noise={self.std:g}: the inputs are {kind}, and noise is only for "
+                "real numbers. "
                 "Remove this option."
             )
         return inputs + self.std * normal_like(inputs, *place)
 
 
 class WeightNoise(pl.Callback):
-    """Adds normal noise to the weights for the gradient computation and removes it before the update (Graves 2011).
+    """Adds normal noise to the weights for the gradient computation and removes it before the update (Graves
+    2011).
 
     All batches of an update and all ranks use the same noise. Biases, norms and gains have none.
 

@@ -63,8 +63,9 @@ def numbers_of(tensor: Tensor) -> Tensor:
 
 
 def gradients_are_finite(module: nn.Module) -> Tensor:
-    """A boolean that stays on the device, by the sum of each gradient: NaN and infinity stay in it, and nothing is
-    faster. Numbers around 1e38 may add up to infinity too; ``gradients_not_finite`` knows better."""
+    """A boolean that stays on the device, by the sum of each gradient: NaN and infinity stay in it, and
+    nothing is faster. Numbers around 1e38 may add up to infinity too; ``gradients_not_finite`` knows
+    better."""
     values = [numbers_of(p.grad) for p in module.parameters() if p.grad is not None]
     if not values:
         return torch.tensor(True)
@@ -83,7 +84,9 @@ def gradients_not_finite(module: nn.Module) -> list[str]:
 
 
 def parameters_not_finite(module: nn.Module) -> list[str]:
-    """Names of the parameters with NaN or infinity, and of the buffers with NaN (a mask may well hold infinity)."""
+    """Names of the parameters with NaN or infinity, and of the buffers with NaN (a mask may well hold
+    infinity).
+    """
     saved = set(module.state_dict().keys())
     found = {name: torch.isfinite(numbers_of(p)).all() for name, p in module.named_parameters()}
     found |= {
@@ -104,18 +107,19 @@ log = logging.getLogger("runner.guard")
 
 
 class NonFiniteGuard(pl.Callback):
-    """Looks at the training loss and at the gradient before each update, and keeps weights that are no numbers out of
-    checkpoints.
+    """Looks at the training loss and at the gradient before each update, and keeps weights that are no
+    numbers out of checkpoints.
 
     Under fp16 the gradient is the loss scaler's business: it leaves such updates out and lowers its scale.
 
     Args:
         on_non_finite: stop ends the run; skip omits the update; roll_back resumes from the last good
             checkpoint with a lower learning rate.
-        most: skip and roll_back: how often, in a row or in all, before the run ends all the same; 10 and 3 when null.
+        most: skip and roll_back: how often, in a row or in all, before the run ends all the same; 10 and 3
+            when null.
         lr_factor: roll_back: what the learning rate is multiplied by; 0.5 when null.
-        every_n_steps: stop: batches between two looks; null takes 1 on a processor and ``log_every_n_steps`` elsewhere,
-            for each look waits for the device.
+        every_n_steps: stop: batches between two looks; null takes 1 on a processor and ``log_every_n_steps``
+            elsewhere, for each look waits for the device.
 
     Raises:
         NonFiniteLossError: with the step and the samples of the first such batch.
@@ -208,7 +212,8 @@ class NonFiniteGuard(pl.Callback):
             wrong = wrong or ["the share of another rank"]
             self._fail(
                 trainer,
-                f"step {trainer.global_step} (epoch {trainer.current_epoch}): weights became NaN or infinite in "
+                f"step {trainer.global_step} (epoch {trainer.current_epoch}): weights became NaN or "
+                "infinite in "
                 f"{some(wrong)}, though the loss was still a number.",
             )
 
@@ -273,7 +278,8 @@ def reject_idle(on_non_finite: str, most: Any, lr_factor: Any, every_n_steps: An
     for name, is_idle in idle.items():
         if is_idle:
             raise UserError(
-                f"{name} would have no effect with on_non_finite={on_non_finite}; it is for {reader[name]}. Remove it."
+                f"{name} would have no effect with on_non_finite={on_non_finite}; it is for {reader[name]}. "
+                "Remove it."
             )
 
 

@@ -122,8 +122,8 @@ def shown_metrics(trainer: Trainer, pl_module: LightningModule, live: bool = Tru
     """Loss and monitored metric of training and validation.
 
     Args:
-        live: show the loss of the newest batch, which is read off the device; otherwise the epoch's mean, where
-            one was logged.
+        live: show the loss of the newest batch, which is read off the device; otherwise the epoch's mean,
+            where one was logged.
     """
     values = trainer.callback_metrics
     newest = getattr(pl_module, "last_train_loss", None)
@@ -137,7 +137,10 @@ def shown_metrics(trainer: Trainer, pl_module: LightningModule, live: bool = Tru
 
 
 class LiveBar:
-    """Drawn only on request, so that no thread competes with the training loop. It disappears when stopped."""
+    """Drawn only on request, so that no thread competes with the training loop.
+
+    It disappears when stopped.
+    """
 
     def __init__(self, console: Console):
         self._live = Live(console=console, auto_refresh=False, transient=True)

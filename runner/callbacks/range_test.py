@@ -15,7 +15,8 @@ __all__ = ["RangeTestRecorder"]
 class RangeTestRecorder(pl.Callback):
     """Notes learning rate and loss of every optimizer update, and ends the training when the loss diverges.
 
-    The loss of an update is the mean over its accumulated batches and over the ranks, so all ranks end together.
+    The loss of an update is the mean over its accumulated batches and over the ranks, so all ranks end
+    together.
 
     Args:
         memory: of the smoothing, from 0 (none) to below 1.

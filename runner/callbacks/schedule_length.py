@@ -19,9 +19,9 @@ RATES_OF_SCHEDULER = ("base_lrs", "max_lrs", "_last_lr")
 class OptimizerSettings(pl.Callback):
     """Puts the config's settings of the optimizer in the place of those that a checkpoint was written with.
 
-    A checkpoint holds the optimizer's groups, and loading it would bring back what the config said then. A learning
-    rate is changed in proportion, so that schedules and discriminative rates keep their shape; another setting is
-    changed in the groups that had the old value.
+    A checkpoint holds the optimizer's groups, and loading it would bring back what the config said then. A
+    learning rate is changed in proportion, so that schedules and discriminative rates keep their shape;
+    another setting is changed in the groups that had the old value.
 
     Args:
         settings: numbers and lists of the config's optimizer node.
@@ -95,9 +95,10 @@ log = logging.getLogger("runner.schedule")
 class ScheduleLength(pl.Callback):
     """Gives a schedule that depends on the length of the training the length of now.
 
-    A checkpoint brings the schedule as it was planned when it was written: one that had come to its end would stay
-    there, and a resumed training would have a learning rate of zero. From here on it has the rates that a training of
-    the new length has at this step. Before ``OptimizerSettings`` among the callbacks.
+    A checkpoint brings the schedule as it was planned when it was written: one that had come to its end would
+        stay
+    there, and a resumed training would have a learning rate of zero. From here on it has the rates that a
+    training of the new length has at this step. Before ``OptimizerSettings`` among the callbacks.
     """
 
     def __init__(self) -> None:
@@ -129,7 +130,8 @@ class ScheduleLength(pl.Callback):
         scheduler.load_state_dict(new.state_dict())
         rates = groups[0]["lr"], optimizer.param_groups[0]["lr"]
         log.warning(
-            "the schedule was planned for %d steps and is now for %d: the learning rate was %.3g and is now %.3g.",
+            "the schedule was planned for %d steps and is now for %d: the learning rate was %.3g and is now "
+            "%.3g.",
             before, self._total, *rates,
         )  # fmt: skip
 
@@ -137,7 +139,9 @@ class ScheduleLength(pl.Callback):
 def planned_anew(
     pl_module: pl.LightningModule, optimizer: Optimizer, groups: list[dict[str, Any]], total_steps: int
 ) -> LRScheduler:
-    """A schedule of that length at its first step, with the highest rates of ``groups``; the optimizer is at it too."""
+    """A schedule of that length at its first step, with the highest rates of ``groups``; the optimizer is at
+    it too.
+    """
     put_back(optimizer, groups)
     for group in optimizer.param_groups:
         group["lr"] = group.get("max_lr", group["initial_lr"])

@@ -75,10 +75,10 @@ class Unfreezing(KeepInEval):
 
     Args:
         layer_decay: learning rate of a group over that of the next group, towards the head.
-        layer_groups: patterns of parameter names, one a group from the input on, the head is what is left; found by
-            the model's structure when null.
-        batch_norm: ``still`` keeps the backbone's batch-norm statistics throughout; ``train`` lets them follow the
-            data where the layer trains.
+        layer_groups: patterns of parameter names, one a group from the input on, the head is what is left;
+            found by the model's structure when null.
+        batch_norm: ``still`` keeps the backbone's batch-norm statistics throughout; ``train`` lets them
+            follow the data where the layer trains.
     """
 
     option = ""
@@ -154,11 +154,13 @@ class Unfreezing(KeepInEval):
 
 
 class FineTune(Unfreezing):
-    """The head alone first, then everything, the earlier layers at smaller rates (Howard and Gugger, fast.ai).
+    """The head alone first, then everything, the earlier layers at smaller rates (Howard and Gugger,
+    fast.ai).
 
     Args:
         head_epochs: epochs of the head alone.
-        layer_decay: see `Unfreezing`: with four groups of the backbone, 0.3 is a hundredth at the first layers.
+        layer_decay: see `Unfreezing`: with four groups of the backbone, 0.3 is a hundredth at the first
+            layers.
         layer_groups: see `Unfreezing`.
         batch_norm: see `Unfreezing`.
     """

@@ -60,7 +60,9 @@ def measure_statistics(
 
 
 def train_batches(trainer: pl.Trainer) -> Iterable[Any]:
-    """Batches from a separate loader in this process, since the trainer's loader is in the middle of an epoch."""
+    """Batches from a separate loader in this process, since the trainer's loader is in the middle of an
+    epoch.
+    """
     data = trainer.datamodule
     workers, data.num_workers = data.num_workers, 0
     try:
@@ -75,7 +77,8 @@ WARM_UP = 10
 
 
 class WeightAverage(pl.Callback):
-    """An exponential moving average after every update, or a mean over the last epochs' final weights (Izmailov 2018).
+    """An exponential moving average after every update, or a mean over the last epochs' final weights
+    (Izmailov 2018).
 
     Validation sees the average with recomputed batch-norm statistics; a checkpoint's ``state_dict`` is the
     average; the raw weights, from which training resumes, are stored in addition.

@@ -18,8 +18,8 @@ TINY = 1e-7
 def by_unit(module: nn.Module, weight: Tensor) -> tuple[Tensor, tuple[int, ...]]:
     """``weight``, shaped so that some of its dimensions count the units, and which dimensions these are.
 
-    The first dimension of a weight counts units. A transposed convolution ``(in, out / groups, …)`` has its outputs in
-    the second dimension, for each group of inputs. A module may name others in ``unit_dims``.
+    The first dimension of a weight counts units. A transposed convolution ``(in, out / groups, …)`` has its
+    outputs in the second dimension, for each group of inputs. A module may name others in ``unit_dims``.
     """
     if isinstance(module, _ConvTransposeNd):
         return weight.unflatten(0, (module.groups, -1)), (0, 2)
@@ -44,7 +44,8 @@ def bound_units(module: nn.Module, weight: Tensor, bound: float) -> None:
 
 
 class L1Penalty(pl.Callback):
-    """Adds the gradient of ``strength · Σ|w|`` to that of the loss; norms, biases and gains are not penalized.
+    """Adds the gradient of ``strength · Σ|w|`` to that of the loss; norms, biases and gains are not
+    penalized.
 
     It is applied once per update, however many batches are accumulated; logged losses do not include it.
     """

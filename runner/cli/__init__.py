@@ -1,7 +1,8 @@
-"""The command line: one thin module per verb, which parses arguments, calls the library and prints the result.
+"""The command line: one thin module per verb, which parses arguments, calls the library and prints the
+result.
 
-A verb is a module in this package with ``SUMMARY``, ``add_arguments(parser)`` and ``run(args) -> exit code``. It must
-not import heavy packages before it runs. To add a verb, add its module, and its name to ``VERBS``.
+A verb is a module in this package with ``SUMMARY``, ``add_arguments(parser)`` and ``run(args) -> exit code``.
+It must not import heavy packages before it runs. To add a verb, add its module, and its name to ``VERBS``.
 """
 
 from __future__ import annotations
@@ -89,7 +90,10 @@ def front_parser() -> VerbParser:
             verb.add_arguments(verbs.add_parser(name, description=verb.SUMMARY))
             lines.append(f"  {name:<12}{verb.SUMMARY}")
     parser.description += "\n" + "\n".join(lines)
-    parser.epilog = "See `runner VERB --help` for details. Exit codes: 0 success, 1 failed run, 2 user error, 130 interrupted."
+    parser.epilog = (
+        "See `runner VERB --help` for details. Exit codes: 0 success, 1 failed run, 2 user "
+        "error, 130 interrupted."
+    )
     return parser
 
 

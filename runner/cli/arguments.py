@@ -113,7 +113,8 @@ def allow_packages(names: list[str]) -> None:
 
 
 def with_absolute_paths(composition: Composition, run: RunDir) -> Composition:
-    """Return a copy with absolute paths; see ``runner.run.directory``. Paths given by the user are unchanged."""
+    """Return a copy with absolute paths; see ``runner.run.directory``. Paths given by the user are
+    unchanged."""
     from omegaconf import OmegaConf
 
     from runner.run.directory import absolute_paths

@@ -30,7 +30,9 @@ def runs(prefix: str, parsed_args: Namespace, **_: Any) -> list[str]:
 
 
 def checkpoints(prefix: str, parsed_args: Namespace, **_: Any) -> list[str]:
-    """Complete ``best``, ``last`` and the checkpoints of the given run, or files if the prefix contains a slash."""
+    """Complete ``best``, ``last`` and the checkpoints of the given run, or files if the prefix contains a
+    slash.
+    """
     from argcomplete.completers import FilesCompleter
 
     from runner.errors import RunnerError
@@ -67,7 +69,9 @@ def experiments_and_overrides(prefix: str, parsed_args: Namespace, **options: An
 
 
 def overrides(prefix: str, parsed_args: Namespace, **_: Any) -> list[str]:
-    """Complete ``group=option`` and ``node.key=`` in Hydra's grammar, including after ``+`` and in comma lists."""
+    """Complete ``group=option`` and ``node.key=`` in Hydra's grammar, including after ``+`` and in comma
+    lists.
+    """
     from runner.config.groups import find_groups
 
     config_dirs = _config_dirs(parsed_args)

@@ -18,7 +18,8 @@ COARSE = 0.05
 def add_arguments(parser: ArgumentParser) -> None:
     add_run(parser)
     parser.add_argument(
-        "inputs", nargs="*", metavar="INPUT", help="inputs as for `runner predict`, or a prompt for a language model; "
+        "inputs", nargs="*", metavar="INPUT", help="inputs as for `runner predict`, or a prompt for a "
+                                                   "language model; "
         "samples of a split if omitted",
     )  # fmt: skip
     parser.add_argument(
@@ -37,7 +38,8 @@ def add_arguments(parser: ArgumentParser) -> None:
     )
     parser.add_argument(
         "--sanity", action="store_true",
-        help="sanity check: randomize layer after layer, and report the rank correlation with the original explanations",
+        help="sanity check: randomize layer after layer, and report the rank correlation with the original "
+             "explanations",
     )  # fmt: skip
     chosen = parser.add_argument_group("without INPUT")
     chosen.add_argument("--split", default=None, help="train, val or test (val)")
@@ -97,7 +99,8 @@ def _options(args: Namespace):
         given = [f"--{name}" for name in ("split", "samples") if getattr(args, name) is not None]
         if given or args.worst:
             raise UserError(
-                f"{', '.join([*given, *(['--worst'] if args.worst else [])])} would have no effect with INPUT."
+                f"{', '.join([*given, *(['--worst'] if args.worst else [])])} would have no effect with "
+                "INPUT."
             )
     for option, method in (("steps", "integrated_gradients"), ("repeats", "permutation")):
         if getattr(args, option) is not None and args.method not in ("auto", method):
@@ -124,7 +127,10 @@ def _tell(explained) -> None:
 
         importance = explained.importance
         rows = [tuple(_cell(cell) for cell in row.values()) for row in table_of(explained)]
-        title = f"{importance.metric} {importance.score:.4g} on {importance.num_samples} rows; decrease when a column is permuted"
+        title = (
+            f"{importance.metric} {importance.score:.4g} on {importance.num_samples} rows; decrease "
+            "when a column is permuted"
+        )
         console().print(table("column", "mean", "std", rows=rows, title=title))
     else:
         rows = [one.as_row() for one in explained.found[:MAX_ROWS]]
@@ -139,12 +145,17 @@ def _tell(explained) -> None:
         print(f"nothing to explain in {len(explained.skipped)}: {', '.join(explained.skipped[:5])}")
     if explained.sanity:
         rows = [(name, f"{mean:.3f}", f"{std:.3f}") for name, mean, std in explained.sanity]
-        title = "rank correlation with the trained model's explanations; each layer randomized with those above it"
+        title = (
+            "rank correlation with the trained model's explanations; each layer randomized with those "
+            "above it"
+        )
         console().print(table("layer", "mean", "std", rows=rows, title=title))
 
 
 def _tell_completeness(found) -> None:
-    """Prints how far integrated gradients deviate from the difference between the scores of input and baseline."""
+    """Prints how far integrated gradients deviate from the difference between the scores of input and
+    baseline.
+    """
     errors = [one for one in found if one.error is not None]
     if not errors:
         return

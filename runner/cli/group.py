@@ -28,7 +28,8 @@ def reject_in_group(command: str) -> None:
     if not process_info.is_first:
         raise SystemExit(UserError.exit_code)
     raise UserError(
-        f"`{command}` runs in a single process, but {process_info.starter} started {process_info.world_size}. "
+        f"`{command}` runs in a single process, but {process_info.starter} started "
+        f"{process_info.world_size}. "
         "Run it directly, or with a single process."
     )
 

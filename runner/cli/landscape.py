@@ -17,12 +17,13 @@ SUMMARY = "plot the loss around a checkpoint: contours, a surface, the training 
 EXAMPLES = """\
 examples:
   runner landscape latest                                 a plane of two filter-normalised random directions
-  runner landscape latest --directions pca                the plane of the largest changes during training, with the training path
+  runner landscape latest --directions pca                the plane of the largest changes during training
   runner landscape latest --one-dimensional --distance 2  along one direction
   runner landscape latest --checkpoint best --to last     on the line from one checkpoint to another
 
-The same command resumes an interrupted computation. Each filter (output row of a weight) of a random direction has the
-same norm as that of the model; biases and the parameters of norms are not changed (Li et al., arXiv:1712.09913)."""
+The same command resumes an interrupted computation. Each filter (output row of a weight) of a random
+direction has the same norm as that of the model; biases and the parameters of norms are not changed
+(Li et al., arXiv:1712.09913)."""
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -39,7 +40,10 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--split", default="val", help="train, val or test (val)")
     text = "points per axis (25; 51 for a line)"
     parser.add_argument("--resolution", type=int, metavar="N", help=text)
-    text = "distance to each side, relative to the norm of the weights (1; the extent of the path with pca; 0.25 with --to)"
+    text = (
+        "distance to each side, relative to the norm of the weights (1; the extent of the path with pca; "
+        "0.25 with --to)"
+    )
     parser.add_argument("--distance", type=float, metavar="D", help=text)
     text = "maximum number of samples, evenly spaced and the same for each point; or all (1000)"
     parser.add_argument("--samples", type=count_or_all, default=1000, metavar="N", help=text)
@@ -134,14 +138,16 @@ def plan(trip: Expedition) -> list[str]:
     count = len(trip.saved)
     if plane.shows_path:
         lines.append(
-            f"The run keeps {count} checkpoints; {100 * plane.path_share:.0f} % of their path lies in this plane."
+            f"The run keeps {count} checkpoints; {100 * plane.path_share:.0f} % of their path lies in this "
+            "plane."
         )
     elif count < 3:
         few = f"{count} checkpoint{'s' if count != 1 else ''}"
         lines.append(f"The run keeps {few}: too few for a path. Train with {KEEPS_MORE} to keep more.")
     else:
         lines.append(
-            f"The run keeps {count} checkpoints; {100 * plane.path_share:.1g} % of their path lies in this plane, so it "
+            f"The run keeps {count} checkpoints; {100 * plane.path_share:.1g} % of their path lies in this "
+            "plane, so it "
             "is not drawn. `--directions pca` shows it."
         )
     return lines

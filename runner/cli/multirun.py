@@ -1,7 +1,8 @@
 """``runner train -m``: uses Hydra's multirun to train a run for each combination of values.
 
-Hydra's sweeper and launcher receive the overrides, so ``hydra/launcher=joblib`` and other sweepers work as usual. The
-config of each job is composed and checked by runner, from the overrides that Hydra passes to the job.
+Hydra's sweeper and launcher receive the overrides, so ``hydra/launcher=joblib`` and other sweepers work as
+usual. The config of each job is composed and checked by runner, from the overrides that Hydra passes to the
+job.
 """
 
 from __future__ import annotations
@@ -117,7 +118,8 @@ def print_outcome(place: Path) -> None:
 
 
 def check_combinations(overrides: list[str], experiment: str | None, config_dirs: list[str]) -> str:
-    """Checks every value once, combined with the first of all others, so that typos are found before the first run.
+    """Checks every value once, combined with the first of all others, so that typos are found before the
+    first run.
 
     Returns:
         The folder of the runs.

@@ -1,4 +1,6 @@
-"""``runner predict RUN INPUT…``: predictions for new inputs; ``--prompt`` generates text with a language model."""
+"""``runner predict RUN INPUT…``: predictions for new inputs; ``--prompt`` generates text with a language
+model.
+"""
 
 from __future__ import annotations
 

@@ -82,11 +82,13 @@ def print_proof(before: RunDir, now: RunDir, same_place: bool) -> int:
     print(f"\n{before.name} and {now.name}:")
     for row in weights:
         print(
-            f"  {row['what']:<42}{row['before'][:16]}  {row['now'][:16]}  {'same' if row['same'] else 'DIFFERENT'}"
+            f"  {row['what']:<42}{row['before'][:16]}  {row['now'][:16]}  "
+            f"{'same' if row['same'] else 'DIFFERENT'}"
         )
     equal = metrics.num_points[0] - metrics.num_different
     print(
-        f"  {'metrics.jsonl':<42}{equal} of {metrics.num_points[0]} numbers equal to the last bit, {metrics.num_points[1]} written"
+        f"  {'metrics.jsonl':<42}{equal} of {metrics.num_points[0]} numbers equal to the last bit, "
+        f"{metrics.num_points[1]} written"
     )
     for key, difference in sorted(metrics.largest.items()):
         print(f"    {key}: differs by up to {difference:.3g}")
@@ -106,8 +108,8 @@ def print_proof(before: RunDir, now: RunDir, same_place: bool) -> int:
 
 
 def compare_weights(before: RunDir, now: RunDir) -> list[dict[str, Any]]:
-    """Return a row each for the weights of the last and the best checkpoint, and for the optimizer of the last; with
-    folds, for each fold."""
+    """Return a row each for the weights of the last and the best checkpoint, and for the optimizer of the
+    last; with folds, for each fold."""
     from runner.inference.load import digests_of
     from runner.run.checkpoints import best_checkpoint, last_checkpoint
     from runner.run.folds import fold_of, folds_of, has_folds

@@ -17,7 +17,7 @@ examples:
   runner resume latest                            bit-identical to an uninterrupted run
   runner resume latest data.num_workers=4         execution settings may change
   runner resume latest trainer.max_epochs=40      train longer; also for a finished run
-  runner resume latest optimizer.lr=1e-4          for the rest of the training; changes that invalidate the result are rejected"""
+  runner resume latest optimizer.lr=1e-4          for the rest of the training"""
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -39,7 +39,8 @@ def run(args: Namespace) -> int:
 
 
 def startable(run: RunDir, overrides: list[str], config_dirs: list[str]) -> RunDir | None:
-    """Prepares the run for resuming, with changed values if any. Return None, after a message, if nothing is left to do.
+    """Prepares the run for resuming, with changed values if any. Return None, after a message, if nothing is
+    left to do.
 
     Raises:
         UserError: the run is still running, or cannot be resumed with these values.

@@ -41,7 +41,8 @@ def guarded(command: Callable[[], int]) -> int:
         print("interrupted", file=sys.stderr)
         return 130
     except BrokenPipeError:
-        # The reader (`| head`) closed the pipe. Without this, Python reports the error again when it closes stdout.
+        # The reader (`| head`) closed the pipe. Without this, Python reports the error again when it closes
+        # stdout.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception:

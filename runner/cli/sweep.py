@@ -14,8 +14,8 @@ examples:
   runner sweep model=mlp data=digits 'optimizer.lr=tag(log,interval(1e-4,1e-1))' sweep.num_trials=50
   runner sweep model=mlp,logistic 'model.hidden_sizes=choice([64],[128,64])' sweep=grid
   runner sweep sweep=asha sweep.num_workers=4 'optimizer.lr=tag(log,interval(1e-4,1e-1))'
-  runner sweep sweep=nsga2 'sweep.objectives={val/accuracy:max,num_parameters:min}' 'model.hidden_sizes=[16],[64],[256]'
-  runner sweep folds=5 sweep.pruner=wilcoxon 'optimizer.lr=tag(log,interval(1e-4,1e-1))'   by the mean of five folds
+  runner sweep sweep=nsga2 'sweep.objectives={val/loss:min,num_parameters:min}' 'model.hidden_sizes=[8],[64]'
+  runner sweep folds=5 sweep.pruner=wilcoxon 'optimizer.lr=tag(log,interval(1e-4,1e-1))'   by mean
   runner sweep --join latest sweep.num_workers=2      two more workers, from here or another machine
   runner sweep best latest --output best.yaml         the best trial's config, for `runner train best.yaml`
   runner sweep show latest                            a table of its trials
@@ -34,7 +34,8 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--join",
         metavar="SWEEP",
-        help="join a sweep that was started elsewhere, by its folder or name; on a machine without access to the folder, "
+        help="join a sweep that was started elsewhere, by its folder or name; on a machine without access "
+        "to the folder, "
         "by its name and sweep.storage=URL",
     )
     parser.epilog = EXAMPLES

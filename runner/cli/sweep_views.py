@@ -71,7 +71,8 @@ def best(record: Any, output: str | None) -> int:
     trial = record.best()
     if trial is None:
         raise UserError(
-            f"no trial of {record.sweep.name} is complete yet. `runner sweep show {record.sweep.name}` lists them."
+            f"no trial of {record.sweep.name} is complete yet. `runner sweep show {record.sweep.name}` "
+            "lists them."
         )
     text = best_config(record, trial)
     if output is None:

@@ -26,8 +26,8 @@ __all__ = [
 ]
 
 ENVIRONMENT = "RUNNER_ALLOW_PACKAGES"
-"""Environment variable that lists further allowed packages, separated by commas. ``--allow-package`` sets it; a config
-cannot."""
+"""Environment variable that lists further allowed packages, separated by commas. ``--allow-package`` sets it;
+a config cannot."""
 
 MODULE, CALLBACK, OPTIMIZER = "torch.nn.Module", "pytorch_lightning.Callback", "torch.optim.Optimizer"
 ANY_CLASS, ANY_CALLABLE = "builtins.object", "collections.abc.Callable"
@@ -62,8 +62,8 @@ PARTS: dict[str, tuple[str, ...]] = {
     "segmentation_models_pytorch.decoders": (MODULE,),
     "segmentation_models_pytorch.losses": (MODULE,),
 }
-"""Package → base classes of the classes in it that may be constructed. The longest matching package name applies.
-``torchmetrics`` metrics that load a network (FID, LPIPS, BERTScore …) are excluded."""
+"""Package → base classes of the classes in it that may be constructed. The longest matching package name
+applies. ``torchmetrics`` metrics that load a network (FID, LPIPS, BERTScore …) are excluded."""
 
 TOPS = frozenset(package.partition(".")[0] for package in PARTS)
 
@@ -92,7 +92,9 @@ def why_not_imported(target: str) -> str | None:
 
 
 def is_module_of_user(name: str) -> bool:
-    """Whether a module is the user's own: a file in the working directory that does not shadow another module."""
+    """Whether a module is the user's own: a file in the working directory that does not shadow another
+    module.
+    """
     top = name.partition(".")[0]
     if top in sys.stdlib_module_names or top in TOPS:
         return False
@@ -105,7 +107,8 @@ def is_module_of_user(name: str) -> bool:
 
 
 def same_file(spec: ModuleSpec, other: ModuleSpec) -> bool:
-    """Whether both specs refer to the same file; namespace packages are compared by their search locations."""
+    """Whether both specs refer to the same file; namespace packages are compared by their search
+    locations."""
     if spec.origin is None or other.origin is None:
         return list(spec.submodule_search_locations or []) == list(other.submodule_search_locations or [])
     return Path(spec.origin).resolve() == Path(other.origin).resolve()
@@ -144,7 +147,9 @@ def why_refused(target: Any, locate: Locate) -> str | None:
 
 
 def is_builder(function: Callable[..., Any], bases: tuple[type, ...]) -> bool:
-    """Whether a function only builds a component: a runner function annotated so, or one in a library's model registry."""
+    """Whether a function only builds a component: a runner function annotated so, or one in a library's model
+    registry.
+    """
     top, name = function.__module__.partition(".")[0], function.__name__
     if top == "runner":
         returned = annotations_of(function).get("return")
@@ -196,9 +201,12 @@ def refused(target: str, why: str, near: str | None = None) -> ConfigError:
     if near:
         return ConfigError(f"_target_ {target!r} is not allowed: {why}. Did you mean {near!r}?")
     return ConfigError(
-        f"_target_ {target!r} is not allowed: {why}. A config may refer to models, layers, losses, optimizers, "
-        "transforms, metrics and callbacks of torch, torchvision, torchmetrics, timm, segmentation-models-pytorch and "
-        "Lightning, runner's own components, and your own code in a file of the working directory. `--allow-package NAME` "
+        f"_target_ {target!r} is not allowed: {why}. A config may refer to models, layers, losses, "
+        "optimizers, "
+        "transforms, metrics and callbacks of torch, torchvision, torchmetrics, timm, "
+        "segmentation-models-pytorch and "
+        "Lightning, runner's own components, and your own code in a file of the working directory. "
+        "`--allow-package NAME` "
         "allows another package."
     )
 
@@ -241,7 +249,8 @@ def follow(value: Any, name: str, attributes: list[str], target: str) -> Any:
 
 
 def find_targets(node: Any, path: str = "") -> Iterator[tuple[str, dict]]:
-    """Yield ``(dotted path, node)`` for every mapping with ``_target_`` in plain containers, outermost first."""
+    """Yield ``(dotted path, node)`` for every mapping with ``_target_`` in plain containers, outermost
+    first."""
     if isinstance(node, dict):
         if "_target_" in node:
             yield path, node

@@ -1,7 +1,9 @@
 """Builds objects from config nodes, restricted by an allow-list. No other module does so.
 
-Every ``_target_`` in the tree is checked before the first constructor is called. Nodes are plain containers that
-are already resolved: Hydra's own ``instantiate`` would resolve interpolations in their values again, and could
+Every ``_target_`` in the tree is checked before the first constructor is called. Nodes are plain containers
+that
+are already resolved: Hydra's own ``instantiate`` would resolve interpolations in their values again, and
+    could
 therefore build objects that were never checked.
 """
 
@@ -17,7 +19,10 @@ from runner.errors import ConfigError
 __all__ = ["ENVIRONMENT", "HYDRA_KEYS", "build", "find_targets", "resolve_target"]
 
 HYDRA_KEYS = frozenset({"_target_", "_partial_", "_args_", "_recursive_", "_convert_"})
-"""Keys of a node that are not arguments. ``_convert_`` is ignored: containers are always passed as lists and dicts."""
+"""Keys of a node that are not arguments.
+
+``_convert_`` is ignored: containers are always passed as lists and dicts.
+"""
 
 
 def build(node: Any, /, **extra: Any) -> Any:

@@ -83,13 +83,13 @@ def compose(
 ) -> Composition:
     """Composes a config with Hydra.
 
-    Hydra composes the chosen options. Values are set afterwards by the same rules, but one by one, so that all
-    problems are reported, and so that a key that is only in a constructor's signature needs no ``+``.
+    Hydra composes the chosen options. Values are set afterwards by the same rules, but one by one, so that
+    all problems are reported, and so that a key that is only in a constructor's signature needs no ``+``.
 
     Args:
         overrides: in Hydra's override grammar: ``model=mlp optimizer.lr=1e-3``.
-        experiment: a YAML file with values and, optionally, a ``defaults`` list of ``override /group: option``;
-            or the ``config.yaml`` of a run.
+        experiment: a YAML file with values and, optionally, a ``defaults`` list of ``override /group:
+            option``; or the ``config.yaml`` of a run.
         config_dirs: further folders of config groups.
         multirun: whether overrides of Hydra's own node have an effect.
 
@@ -119,7 +119,9 @@ def compose(
 
 
 def without_idle_hydra_keys(parsed: list[Override], problems: list[str], multirun: bool) -> list[Override]:
-    """Drops overrides of Hydra's own node that would have no effect, and adds a message to ``problems`` for each."""
+    """Drops overrides of Hydra's own node that would have no effect, and adds a message to ``problems`` for
+    each.
+    """
     kept = []
     for override in parsed:
         key = override.key_or_group
@@ -138,7 +140,8 @@ def use_resolved(composition: Composition, file: Experiment, choosing: list[str]
             continue
         group = line.lstrip("+~").partition("=")[0]
         composition.problems.append(
-            f"{line}: the config of a run is already composed; {group} cannot be replaced, but its values can be "
+            f"{line}: the config of a run is already composed; {group} cannot be replaced, but its values "
+            "can be "
             f"changed ({group}.KEY=VALUE)."
         )
 
@@ -177,7 +180,8 @@ def choose_options(composition: Composition, file: Experiment | None, choosing: 
 
 
 def run_hydra(primary: str, overrides: list[str]) -> DictConfig:
-    """Composes with Hydra, including its ``hydra`` node. Hydra's global state is restored for programs that use it too.
+    """Composes with Hydra, including its ``hydra`` node. Hydra's global state is restored for programs that
+    use it too.
 
     Raises:
         ConfigError: Hydra rejected the config or an override.

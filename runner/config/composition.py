@@ -22,7 +22,8 @@ class Composition:
         explicit: dotted keys set by the user, on the command line or in an experiment file.
         resolved: whether it is the config of a run, in which most interpolations are already resolved.
         from_file: those of ``explicit`` that an experiment file sets.
-        unreadable: keys whose overrides could not be parsed; their values in the config are not what the user wants.
+        unreadable: keys whose overrides could not be parsed; their values in the config are not what the user
+            wants.
         problems: problems found so far; ``check`` adds its own and raises all of them together.
     """
 

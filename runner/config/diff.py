@@ -11,17 +11,42 @@ from runner.config.facts import PLACEHOLDER
 __all__ = ["Change", "find_changes", "lengthens", "refusals"]
 
 FREE = (
-    "run", "resume", "plots", "report", "tracking", "launcher", "hardware.accelerator", "hardware.devices", "hardware.num_nodes",
-    "hardware.strategy", "hardware.num_threads", "checkpoint", "guard", "sweep", "data.num_workers",
-    "data.eval_batch_size", "data.root", "data.path", "data.cache", "data.download", "trainer.log_every_n_steps",
-    "trainer.profiler", "trainer.limit_test_batches", "trainer.check_val_every_n_epoch",
-)  # fmt: skip
+    "run",
+    "resume",
+    "plots",
+    "report",
+    "tracking",
+    "launcher",
+    "hardware.accelerator",
+    "hardware.devices",
+    "hardware.num_nodes",
+    "hardware.strategy",
+    "hardware.num_threads",
+    "checkpoint",
+    "guard",
+    "sweep",
+    "data.num_workers",
+    "data.eval_batch_size",
+    "data.root",
+    "data.path",
+    "data.cache",
+    "data.download",
+    "trainer.log_every_n_steps",
+    "trainer.profiler",
+    "trainer.limit_test_batches",
+    "trainer.check_val_every_n_epoch",
+)
 """Keys that decide where and how a run is executed, but do not affect its results."""
 ENDS = ("trainer.max_epochs", "trainer.max_steps", "trainer.max_time", "regularization.early_stopping")
 ACTING = (
-    *ENDS, "trainer.min_epochs", "trainer.min_steps", "trainer.gradient_clip_val", "trainer.gradient_clip_algorithm",
-    "hardware", "optimizer",
-)  # fmt: skip
+    *ENDS,
+    "trainer.min_epochs",
+    "trainer.min_steps",
+    "trainer.gradient_clip_val",
+    "trainer.gradient_clip_algorithm",
+    "hardware",
+    "optimizer",
+)
 """Keys that change the rest of the training and are allowed."""
 REFUSED = {
     "optimizer._target_": "the optimizer's state in the checkpoint is that of the old one",
@@ -39,7 +64,10 @@ REFUSED = {
     "debug": "a debug run is a separate run",
     "trainer": "the meaning of a step, an epoch or a metric would change",
 }
-"""Key → why it may not change. The first matching entry applies to keys that are in none of the lists above."""
+"""Key → why it may not change.
+
+The first matching entry applies to keys that are in none of the lists above.
+"""
 NO_DIFFERENCE = ("run.root", "run.name", "resume")
 
 
@@ -78,7 +106,10 @@ class Change:
 
 
 def find_changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[Change]:
-    """Return every key whose value differs. New values that are ``auto`` or a fact of the data are not compared."""
+    """Return every key whose value differs.
+
+    New values that are ``auto`` or a fact of the data are not compared.
+    """
     old, new = flat(before), flat(now)
     return [
         Change(key, old.get(key), new.get(key))

@@ -27,7 +27,8 @@ class Option:
         path: the YAML file.
         summary: the first sentence of the comment, without the lines below.
         tasks: supported tasks, from a line ``# tasks: classification regression``; empty if any.
-        inputs: inputs that a model accepts or a data set provides, from a line ``# inputs: image``; empty if not given.
+        inputs: inputs that a model accepts or a data set provides, from a line ``# inputs: image``; empty if
+            not given.
     """
 
     group: str
@@ -46,7 +47,9 @@ def package_conf() -> Path:
 
 
 def search_folders(config_dirs: list[str] | tuple[str, ...] = ()) -> list[Path]:
-    """Return the config folders in order of precedence: ``./conf``, runner's own, then those of ``--config-dir``."""
+    """Return the config folders in order of precedence: ``./conf``, runner's own, then those of
+    ``--config-dir``.
+    """
     own = package_conf()
     here = Path.cwd() / "conf"
     folders = [here] if here.is_dir() and here.resolve() != own.resolve() else []
@@ -70,7 +73,10 @@ def read_option(group: str, name: str, path: Path) -> Option:
 
 
 def find_groups(config_dirs: list[str] | tuple[str, ...] = ()) -> dict[str, dict[str, Option]]:
-    """Return group → option name → option. A file in ``./conf`` takes precedence over runner's file of the same name."""
+    """Return group → option name → option.
+
+    A file in ``./conf`` takes precedence over runner's file of the same name.
+    """
     groups: dict[str, dict[str, Option]] = {}
     for folder in search_folders(config_dirs):
         for path in sorted(folder.glob("*/**/*.yaml")):

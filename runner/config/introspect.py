@@ -55,7 +55,9 @@ FIELD = re.compile(r"^:param\s+(?:[^:]*\s)?(?P<names>\w+):\s*(?P<text>.*)$")
 
 
 def parameter_docs(constructor: Callable[..., Any]) -> dict[str, str]:
-    """Return parameter → its documentation as one line; a subclass's docstring takes precedence over those of its bases."""
+    """Return parameter → its documentation as one line; a subclass's docstring takes precedence over those of
+    its bases.
+    """
     kinds = inspect.getmro(constructor) if inspect.isclass(constructor) else (constructor,)
     docs: dict[str, str] = {}
     for kind in kinds:
@@ -111,7 +113,9 @@ def parameters_of(constructor: Callable[..., Any]) -> dict[str, inspect.Paramete
 
 
 def configuring_method(constructor: Callable[..., Any]) -> Callable[..., Any] | None:
-    """Return the method whose arguments a node may give besides the constructor's; runner calls it after construction."""
+    """Return the method whose arguments a node may give besides the constructor's; runner calls it after
+    construction.
+    """
     return getattr(constructor, "configured_by", None) if inspect.isclass(constructor) else None
 
 
@@ -121,7 +125,10 @@ def named_parameters(parameters: dict[str, inspect.Parameter]) -> dict[str, insp
 
 
 def annotations_of(constructor: Callable[..., Any]) -> dict[str, Any]:
-    """Return the annotation of each parameter, including bounds. Those that cannot be evaluated are omitted."""
+    """Return the annotation of each parameter, including bounds.
+
+    Those that cannot be evaluated are omitted.
+    """
     function = constructor
     if inspect.isclass(constructor) and not dataclasses.is_dataclass(constructor):
         function = constructor.__init__

@@ -1,4 +1,5 @@
-"""The metric that picks the best checkpoint: ``task.monitor`` and ``task.monitor_mode``, or the task's own."""
+"""The metric that picks the best checkpoint: ``task.monitor`` and ``task.monitor_mode``, or the task's
+own."""
 
 from __future__ import annotations
 
@@ -16,17 +17,33 @@ Mode = Literal["min", "max"]
 
 LOWER = {"loss", "error", "mse", "rmse", "mae", "mape", "nll", "perplexity", "bits", "wer", "cer"}
 HIGHER = {
-    "accuracy", "precision", "recall", "specificity", "f1", "auroc", "auc", "ap", "map", "mar", "iou", "dice", "bleu",
-    "r2", "skill", "match",
-}  # fmt: skip
+    "accuracy",
+    "precision",
+    "recall",
+    "specificity",
+    "f1",
+    "auroc",
+    "auc",
+    "ap",
+    "map",
+    "mar",
+    "iou",
+    "dice",
+    "bleu",
+    "r2",
+    "skill",
+    "match",
+}
 """Words in a metric's name that indicate whether a lower or a higher value is better."""
 
 
 def monitor_of(config: dict[str, Any]) -> tuple[str, Mode]:
-    """The monitored metric and whether a lower or a higher value of it is better, as far as the config defines them.
+    """The monitored metric and whether a lower or a higher value of it is better, as far as the config
+    defines them.
 
     Raises:
-        ConfigError: ``task.monitor`` is a metric whose mode is unknown, and ``task.monitor_mode`` is not given.
+        ConfigError: ``task.monitor`` is a metric whose mode is unknown, and ``task.monitor_mode`` is not
+            given.
     """
     node = config["task"]
     constructor = resolve_target(node["_target_"])
@@ -40,7 +57,9 @@ def monitor_of(config: dict[str, Any]) -> tuple[str, Mode]:
 
 
 def scheduler_node(config: dict[str, Any]) -> dict[str, Any] | None:
-    """Return the scheduler's node with its metric and mode filled in; they default to those of ``task.monitor``."""
+    """Return the scheduler's node with its metric and mode filled in; they default to those of
+    ``task.monitor``.
+    """
     node = config.get("scheduler")
     if not isinstance(node, dict) or "monitor" not in node:
         return node
@@ -74,7 +93,9 @@ def declared(constructor: Callable[..., Any] | None, split: str) -> dict[str, Mo
 
 
 def monitor_problems(plain: dict[str, Any]) -> list[str]:
-    """Problems with ``task.monitor``, ``task.monitor_mode`` and ``scheduler.monitor`` that can be found without data."""
+    """Problems with ``task.monitor``, ``task.monitor_mode`` and ``scheduler.monitor`` that can be found
+    without data.
+    """
     task, scheduler = plain.get("task"), plain.get("scheduler")
     if not isinstance(task, dict):
         return []
@@ -104,12 +125,14 @@ def name_problems(
     split, _, metric = name.partition("/")
     if split not in ("val", "train") or not metric:
         return [
-            f"{key}={name}: expected a metric of the validation or training split. {did_you_mean(name, valid)}"
+            f"{key}={name}: expected a metric of the validation or training split. "
+            f"{did_you_mean(name, valid)}"
         ]
     # A subclass that does not declare its own metrics may log others than its base class.
     if "metric_modes" in vars(constructor) and not matches(name, valid):
         return [
-            f"{key}={name}: {constructor.__name__} does not log it during training. {did_you_mean(name, valid)}"
+            f"{key}={name}: {constructor.__name__} does not log it during training. "
+            f"{did_you_mean(name, valid)}"
         ]
     if mode is None and mode_of(constructor, name) is None:
         return [mode_missing(key, name, mode_key)]
@@ -129,7 +152,10 @@ def matches(name: str, valid: Iterable[str]) -> bool:
 
 
 def mode_missing(key: str, name: str, mode_key: str) -> str:
-    return f"{key}={name}: whether a lower or a higher value is better is unknown. Add {mode_key}=min or {mode_key}=max."
+    return (
+        f"{key}={name}: whether a lower or a higher value is better is unknown. Add {mode_key}=min or "
+        f"{mode_key}=max."
+    )
 
 
 def unknown_metric(key: str, name: str, logged: Iterable[str]) -> str:

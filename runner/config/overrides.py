@@ -79,7 +79,8 @@ STRUCTURE = re.compile(r"\s*(?:[\[{]|\w+\()")
 
 
 def parse_override(text: str) -> Override:
-    """Parses an override with Hydra. A value that is invalid or a sweep is taken literally if it is an existing path.
+    """Parses an override with Hydra. A value that is invalid or a sweep is taken literally if it is an
+    existing path.
 
     Raises:
         HydraException: the text is not an override.
@@ -132,7 +133,8 @@ def unreadable_problem(text: str, error: Exception) -> str:
         return f"{text!r} is not an override: {str(error).strip().splitlines()[0]}. Expected key=value."
     if STRUCTURE.match(text.partition("=")[2]):
         return (
-            f"{text!r} is not an override: a bracket or a quote is missing, or text is not quoted. Lists are written [a, b]; "
+            f"{text!r} is not an override: a bracket or a quote is missing, or text is not quoted. Lists "
+            "are written [a, b]; "
             f"if the value is text, type {command}"
         )
     return f"{text!r} is not an override: its value has to be quoted. Type {command}"
@@ -172,13 +174,16 @@ def several_values(override: Override, text: str) -> str:
     is_list = override.value_type == ValueType.SIMPLE_CHOICE_SWEEP and (command := quoted_command(text))
     quoted = f", or quote text that has a comma: {command}" if is_list else ""
     return (
-        f"{text!r} gives several values, but a run takes one. Use -m to start a run for each of them, or give "
+        f"{text!r} gives several values, but a run takes one. Use -m to start a run for each of them, or "
+        "give "
         f"a list as '{override.key_or_group}=[a, b]'{quoted}"
     ) + ("" if quoted else ".")
 
 
 def chooses(override: Override, groups: dict[str, dict[str, Option]]) -> bool:
-    """Whether Hydra must apply the override during composition: it chooses an option, or is meant for Hydra itself."""
+    """Whether Hydra must apply the override during composition: it chooses an option, or is meant for Hydra
+    itself.
+    """
     key = override.key_or_group
     if key.partition("/")[0].partition(".")[0] == "hydra":
         return True
@@ -210,8 +215,8 @@ def option_problems(group: str, options: Any, groups: dict[str, dict[str, Option
 
 
 def apply_value(override: Override, config: DictConfig) -> str | None:
-    """Sets a value in the config like Hydra does. New keys are accepted, because they are checked against the constructor
-    later.
+    """Sets a value in the config like Hydra does. New keys are accepted, because they are checked against the
+    constructor later.
 
     Returns:
         The problem with the override, or None.
@@ -233,7 +238,9 @@ def apply_value(override: Override, config: DictConfig) -> str | None:
 
 
 def holds_value(config: DictConfig, key: str, value: Any) -> bool:
-    """Whether Hydra rejects ``+key=value``: a value exists, and the new one is not a container that could be merged."""
+    """Whether Hydra rejects ``+key=value``: a value exists, and the new one is not a container that could be
+    merged.
+    """
     if isinstance(value, dict | list):
         return False
     try:

@@ -22,7 +22,10 @@ REFERENCE = re.compile(r"\$\{\s*(?:oc\.select:)?\s*([A-Za-z_][\w.]*)\s*[},]")
 
 
 def to_plain(config: Any, problems: list[str], path: str = "") -> Any:
-    """Resolves a config node by node. An unresolvable value is replaced by a placeholder and reported in ``problems``."""
+    """Resolves a config node by node.
+
+    An unresolvable value is replaced by a placeholder and reported in ``problems``.
+    """
     if isinstance(config, DictConfig):
         if config._is_none():
             return None
@@ -62,8 +65,8 @@ def reason(error: Exception, text: str, config: DictConfig | ListConfig) -> str:
 def to_yaml(plain: Any) -> str:
     """Dumps plain containers as YAML that loads as the same values.
 
-    Placeholders of facts are written as ``${facts:KEY}``; other text that looks like an interpolation (such as the
-    name of a class folder) is escaped.
+    Placeholders of facts are written as ``${facts:KEY}``; other text that looks like an interpolation (such
+    as the name of a class folder) is escaped.
     """
     return OmegaConf.to_yaml(OmegaConf.create(escaped(plain)))
 
@@ -104,6 +107,8 @@ def references(config: DictConfig) -> Iterator[tuple[str, str]]:
 
 
 def interpolated_keys(config: DictConfig) -> set[str]:
-    """Return the dotted keys that are interpolated somewhere in the config as ``${key}``, and those below them."""
+    """Return the dotted keys that are interpolated somewhere in the config as ``${key}``, and those below
+    them.
+    """
     used = set(REFERENCE.findall(OmegaConf.to_yaml(config, resolve=False)))
     return {key for key in dotted_keys(config) if any(f"{key}.".startswith(f"{name}.") for name in used)}

@@ -1,7 +1,7 @@
 """The schema of a config: each field of ``Config`` is a node.
 
-A node with ``_target_`` is checked against the constructor's signature, any other node against its dataclass in
-this module. Both use the same kind of annotations.
+A node with ``_target_`` is checked against the constructor's signature, any other node against its dataclass
+in this module. Both use the same kind of annotations.
 """
 
 from __future__ import annotations
@@ -68,21 +68,24 @@ class Regularization:
     Args:
         dropout: fraction of units or features dropped during training.
         spatial_dropout: fraction of whole channels dropped, in convolutional models.
-        stochastic_depth: probability of dropping the last residual branch; earlier ones have lower probabilities.
+        stochastic_depth: probability of dropping the last residual branch; earlier ones have lower
+            probabilities.
         weight_decay: weight decay of the optimizer; norms and biases are exempt.
         l1: coefficient of the L1 penalty on the weights; norms and biases are exempt.
         max_norm: maximum norm of the incoming weights of each unit.
         clip_norm: maximum norm of the whole gradient.
         clip_value: maximum absolute value of each gradient element; excludes clip_norm.
         label_smoothing: fraction of the target distributed over the other classes during training.
-        mixup: parameter of the Beta distribution for blending each image with another of its batch; 0 disables MixUp.
+        mixup: parameter of the Beta distribution for blending each image with another of its batch; 0
+            disables MixUp.
         cutmix: the same for pasting a rectangle of another image; with both, each batch uses one of them.
         mix_epochs: number of initial epochs with MixUp or CutMix; all if null.
         input_noise: standard deviation of the noise added to the normalised inputs.
-        weight_noise: standard deviation of the noise on the weights during forward and backward pass, relative to that of
-            each tensor.
+        weight_noise: standard deviation of the noise on the weights during forward and backward pass,
+            relative to that of each tensor.
         ema: decay of an exponential moving average of the weights, which is evaluated and saved.
-        swa: fraction of the training after which the weights at the end of each epoch are averaged; excludes ema.
+        swa: fraction of the training after which the weights at the end of each epoch are averaged; excludes
+            ema.
         augment: random augmentation of training images.
         early_stopping: stops when the monitored metric no longer improves; null always trains to the end.
     """
@@ -114,21 +117,25 @@ class Hardware:
     Args:
         accelerator: type of device; auto uses the best one available.
         devices: number of devices, with one process each; all uses every GPU of the machine.
-        num_nodes: number of machines with that many devices each; more than one requires launcher.rendezvous or a cluster.
-        strategy: ddp replicates the model on each device; fsdp shards weights, gradients and optimizer state. Several
-            devices always run under PyTorch's elastic agent.
-        sync_batchnorm: compute batch norm statistics over the batch of all devices instead of each device's share.
+        num_nodes: number of machines with that many devices each; more than one requires launcher.rendezvous
+            or a cluster.
+        strategy: ddp replicates the model on each device; fsdp shards weights, gradients and optimizer state.
+            Several devices always run under PyTorch's elastic agent.
+        sync_batchnorm: compute batch norm statistics over the batch of all devices instead of each device's
+            share.
         precision: 32 bit, or mixed precision with 16 bit (16 with loss scaling, bf16 without).
         channels_last: use the channels-last memory format, which is faster for convolutions.
         compile: apply torch.compile to the model: about a minute at the start, then faster steps on a GPU.
         num_threads: number of CPU threads.
-        measure: time a few steps to choose precision and memory format, if they are null and the model is not small.
-        micro_batch: number of samples per forward pass on each device; gradients are accumulated over the batch. auto
-            uses as many as fit into memory.
+        measure: time a few steps to choose precision and memory format, if they are null and the model is not
+            small.
+        micro_batch: number of samples per forward pass on each device; gradients are accumulated over the
+            batch. auto uses as many as fit into memory.
         memory_gib: memory that auto may use on each device; all free memory if null.
         on_out_of_memory: halve repeats the step with half the micro-batch; fail ends the run.
-        activation_checkpointing: recompute the activations of blocks in the backward pass, to save memory at the expense
-            of time. true detects the blocks; a pattern of module names, such as 'layer*.*', selects them.
+        activation_checkpointing: recompute the activations of blocks in the backward pass, to save memory at
+            the expense of time. true detects the blocks; a pattern of module names, such as 'layer*.*',
+            selects them.
         lr_scaling: scale the learning rate by data.batch_size / reference_batch_size, or by its square root.
         reference_batch_size: batch size that optimizer.lr applies to.
     """
@@ -156,15 +163,16 @@ class Launcher:
     """Where and how the workers of a run are started.
 
     Args:
-        kind: local uses this machine, with a single worker in this process or several under PyTorch's elastic agent;
-            elastic uses the agent for a single worker too, so that it is restarted after a failure; slurm submits a
-            job; ray uses the machines of a Ray cluster.
+        kind: local uses this machine, with a single worker in this process or several under PyTorch's elastic
+            agent; elastic uses the agent for a single worker too, so that it is restarted after a failure;
+            slurm submits a job; ray uses the machines of a Ray cluster.
         max_restarts: how often all workers are restarted from the last checkpoint after one has failed.
-        hang_after_s: time limit in seconds for a batch when there are several workers, but at least ten times the
-            longest batch so far; a worker that exceeds it is restarted. null disables the limit.
-        rendezvous: host:port of the rendezvous of hardware.num_nodes machines, the same on each; the machine with that
-            address creates the run directory.
-        wait_for_nodes_s: seconds that a machine waits for the others, or a run for resources of a Ray cluster.
+        hang_after_s: time limit in seconds for a batch when there are several workers, but at least ten times
+            the longest batch so far; a worker that exceeds it is restarted. null disables the limit.
+        rendezvous: host:port of the rendezvous of hardware.num_nodes machines, the same on each; the machine
+            with that address creates the run directory.
+        wait_for_nodes_s: seconds that a machine waits for the others, or a run for resources of a Ray
+            cluster.
         partition, account, qos, constraint: SLURM options, as for sbatch.
         time_min: time limit of a job in minutes; when it is reached, the job saves its state and is requeued.
         save_before_end_s: seconds before the time limit at which a job is signalled to save.
@@ -174,7 +182,8 @@ class Launcher:
         setup: shell commands to run before the workers, such as module load cuda.
         options: further options of sbatch, by their long names.
         follow: show the output of the job until it ends.
-        address: address of the Ray cluster; auto finds the one this machine belongs to, local starts one here.
+        address: address of the Ray cluster; auto finds the one this machine belongs to, local starts one
+            here.
         cpus_per_worker: CPU cores for each worker, on SLURM and Ray.
         gpus_per_worker: GPUs that Ray reserves for each worker; 1 for hardware=gpu and similar options.
         spread: place Ray workers on as many machines as possible, instead of as few as possible.
@@ -234,15 +243,16 @@ class Sweep:
         name: name of the sweep's folder in run.root; model and data if null.
         num_trials: total number of trials, including those of earlier starts of the same sweep.
         num_workers: number of trials that run in parallel.
-        devices_per_trial: GPUs reserved for each trial; with 0.5 two trials share one. null uses hardware.devices.
+        devices_per_trial: GPUs reserved for each trial; with 0.5 two trials share one. null uses
+            hardware.devices.
         sampler: Optuna sampler that suggests the next point.
         sampler_options: arguments of the sampler.
         pruner: Optuna pruner that stops unpromising trials.
         pruner_options: arguments of the pruner.
         objective: metric of the best checkpoint to optimize; the task's monitored metric if null.
         mode: whether the objective is minimized or maximized; defined by the task for its own metrics.
-        objectives: several metrics to optimize, each with min or max, instead of one; also num_parameters, num_trainable
-            and seconds.
+        objectives: several metrics to optimize, each with min or max, instead of one; also num_parameters,
+            num_trainable and seconds.
         repeats: number of runs per trial, with consecutive seeds; the objective is their mean.
         try_default: run the config without changes as trial 0.
         points: points to try first, each a mapping of keys to values.
@@ -253,8 +263,8 @@ class Sweep:
         silence_s: seconds without a batch after which an attempt is considered hung and is restarted.
         memory_gib: address space that a trial may use in addition to that of the libraries.
         keep_checkpoints: number of best trials whose checkpoints are kept.
-        storage: storage of the study: sqlite:///FILE or postgresql://USER@HOST/DATABASE; a journal in the sweep's folder
-            if null.
+        storage: storage of the study: sqlite:///FILE or postgresql://USER@HOST/DATABASE; a journal in the
+            sweep's folder if null.
     """
 
     name: str | None = None
@@ -283,16 +293,18 @@ class Sweep:
 
 @dataclass
 class Folds:
-    """K-fold cross-validation: one run per fold, validated on that fold and trained on the others. ``folds=5`` is short
-    for ``folds.num_folds=5``.
+    """K-fold cross-validation: one run per fold, validated on that fold and trained on the others.
+    ``folds=5`` is short for ``folds.num_folds=5``.
 
     Args:
         num_folds: number of folds that the training and validation samples are split into.
         stratified: keep the class proportions in each fold; if null, whenever each sample has one class.
-        group_column: column of a table; rows with equal values are kept in one fold, and it is not used as a feature.
-        group_pattern: regular expression searched in the name of every sample, or the path of a file; samples with the
-            same first group, or the same whole match, are kept in one fold.
-        seed: seed of the split; groups without classes are only distributed by size, and series are split by time.
+        group_column: column of a table; rows with equal values are kept in one fold, and it is not used as a
+            feature.
+        group_pattern: regular expression searched in the name of every sample, or the path of a file; samples
+            with the same first group, or the same whole match, are kept in one fold.
+        seed: seed of the split; groups without classes are only distributed by size, and series are split by
+            time.
         index: train a single fold, counted from 0; null trains all, each as a separate run.
     """
 
@@ -309,8 +321,8 @@ class Sampling:
     """Sampling of the training set.
 
     Args:
-        balance: 0 uses each sample once per epoch; 1 draws every class equally often, with replacement; values in
-            between draw classes in proportion to their count to the power of 1 − balance.
+        balance: 0 uses each sample once per epoch; 1 draws every class equally often, with replacement;
+            values in between draw classes in proportion to their count to the power of 1 − balance.
     """
 
     balance: Fraction = 0.0

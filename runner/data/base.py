@@ -36,7 +36,8 @@ def split_indices(
         val_fraction, test_fraction: fractions of all samples, 0 to 1.
         seed: seed of the generator; the split depends on nothing else.
         labels: ``(num_samples,)`` class ids for a stratified split.
-        at_least_one: give each split at least one sample of every class, as far as the class has enough samples.
+        at_least_one: give each split at least one sample of every class, as far as the class has enough
+            samples.
 
     Returns:
         Three sorted index tensors.
@@ -81,7 +82,8 @@ class DataModule(LightningDataModule):
         batch_size: samples per training batch, summed over all devices.
         eval_batch_size: samples per validation and test batch; ``batch_size`` when None.
         num_workers: number of loader processes.
-        seed: seed of the sample order and the augmentation (a random split into train, val and test has its own seed).
+        seed: seed of the sample order and the augmentation (a random split into train, val and test has its
+            own seed).
         drop_last: drop the last training batch if it is incomplete.
 
     Attributes:
@@ -91,14 +93,14 @@ class DataModule(LightningDataModule):
         rank, world_size: select the share of each batch that the loaders yield.
         balance: strength of class balancing in training, from 0 to 1.
         lower_origin: whether the first row of an image lies at the bottom.
-        extra_facts: names of the facts provided beyond the common ones, so that a config that refers to an unknown
-            fact is rejected early; None if they are not known beforehand.
+        extra_facts: names of the facts provided beyond the common ones, so that a config that refers to an
+            unknown fact is rejected early; None if they are not known beforehand.
         no_folds: why the samples cannot be cut into folds; None if they can.
         folds: cross-validation folds; None for a single split.
         fold_cut: the resulting folds; available after ``setup``.
         no_folds_with: settings that exclude folds.
-        dropped: samples that do not reach training, with the reasons; complete after ``setup``. Printed before training
-            starts and stored in ``facts.json``.
+        dropped: samples that do not reach training, with the reasons; complete after ``setup``. Printed
+            before training starts and stored in ``facts.json``.
     """
 
     extra_facts: ClassVar[tuple[str, ...] | None] = None
@@ -131,7 +133,8 @@ class DataModule(LightningDataModule):
         self.dropped = DroppedSamples()
 
     def take_folds(self, folds: Folds) -> None:
-        """Enables cross-validation: ``setup`` will cut the training and validation samples into these folds."""
+        """Enables cross-validation: ``setup`` will cut the training and validation samples into these
+        folds."""
         self.folds = folds
 
     def fold(
@@ -162,7 +165,9 @@ class DataModule(LightningDataModule):
         return None if cls.extra_facts is None else [*Facts.common_names(), *cls.extra_facts]
 
     def check(self) -> list[str]:
-        """Returns problems that can be found without reading the data: a missing folder, a class without images."""
+        """Returns problems that can be found without reading the data: a missing folder, a class without
+        images.
+        """
         return []
 
     def set_rank(self, rank: int, world_size: int) -> None:
@@ -174,7 +179,8 @@ class DataModule(LightningDataModule):
         for name, split in self.splits.items():
             if 0 < len(split) < world_size:
                 raise DataError(
-                    f"{name} has {len(split)} samples, which cannot be distributed over {world_size} devices. "
+                    f"{name} has {len(split)} samples, which cannot be distributed over {world_size} "
+                    "devices. "
                     "Use fewer devices, or more samples."
                 )
         self.rank, self.world_size = rank, world_size
@@ -194,7 +200,8 @@ class DataModule(LightningDataModule):
         """
         if self.splits and state_dict != self.state_dict():
             raise DataError(
-                f"{name} has changed since this run began: {difference}. Restore the original data, or start a new run."
+                f"{name} has changed since this run began: {difference}. Restore the original data, or "
+                "start a new run."
             )
 
     def read_inputs(self, paths: Sequence[str]) -> Iterable[tuple[str, Tensor]]:
@@ -212,7 +219,9 @@ class DataModule(LightningDataModule):
         return torch.stack(list(inputs))
 
     def in_units(self, outputs: dict[str, Any], inputs: Sequence[Tensor]) -> dict[str, Any]:
-        """Converts the task's outputs for inputs from ``read_inputs``, for data whose unit depends on the input."""
+        """Converts the task's outputs for inputs from ``read_inputs``, for data whose unit depends on the
+        input.
+        """
         return outputs
 
     def decode(self, ids: Sequence[int]) -> str:
@@ -224,11 +233,15 @@ class DataModule(LightningDataModule):
         raise DataError(f"{type(self).__name__} has no tokens to decode.")
 
     def features(self) -> list[tuple[str, str]]:
-        """Returns each feature of a table with its source column. Available after ``setup`` or ``load_state_dict``."""
+        """Returns each feature of a table with its source column.
+
+        Available after ``setup`` or ``load_state_dict``.
+        """
         return []
 
     def present(self, row: dict[str, Any]) -> dict[str, Any]:
-        """Converts a row of predictions to a readable form, where this needs information from the data set."""
+        """Converts a row of predictions to a readable form, where this needs information from the data
+        set."""
         return row
 
     def picture(self, image: Tensor, target: Any) -> tuple[Tensor, str]:
@@ -249,8 +262,8 @@ class DataModule(LightningDataModule):
         return self.eval_loader("test")
 
     def eval_loader(self, split: str) -> DataLoader | list:
-        """Returns a loader that treats any split, including the training split, like validation data; an empty list if
-        the split does not exist."""
+        """Returns a loader that treats any split, including the training split, like validation data; an
+        empty list if the split does not exist."""
         return (
             self._loader(self.as_held_out(split), self.eval_batch_size)
             if len(self.splits.get(split, ()))

@@ -30,8 +30,8 @@ SPLIT_BY_NAME = {name: split for split, names in SPLIT_NAMES.items() for name in
 
 
 def split_of_folder(name: str) -> str | None:
-    """Returns the split that a folder's name stands for, ``train``, ``val`` or ``test``, or None. Case is ignored, and
-    ``-`` and spaces are read as ``_``."""
+    """Returns the split that a folder's name stands for, ``train``, ``val`` or ``test``, or None. Case is
+    ignored, and ``-`` and spaces are read as ``_``."""
     return SPLIT_BY_NAME.get(name.strip().lower().replace("-", "_").replace(" ", "_"))
 
 
@@ -58,7 +58,8 @@ def scan_class_folders(
 ) -> list[ClassFile]:
     """Lists the files of ``ROOT/CLASS/…/FILE``, or of the same layout below split folders, sorted by path.
 
-    A folder named like a split is one if it holds class folders: with a training folder always, without one if the
+    A folder named like a split is one if it holds class folders: with a training folder always, without one
+        if the
     classes beside it have the same names. All other files are reported as left out.
 
     Args:
@@ -133,7 +134,8 @@ def split_layout(root: Path, is_sample: Callable[[Path], bool]) -> dict[str, Pat
     for split, folder in candidates:
         if split in splits:
             raise DataError(
-                f"{root} holds both {splits[split].name} and {folder.name}, which stand for the same split ({split}). "
+                f"{root} holds both {splits[split].name} and {folder.name}, which stand for the same split "
+                f"({split}). "
                 "Keep one of them."
             )
         splits[split] = folder
@@ -158,7 +160,8 @@ def reject_unknown_train_folder(
                 and holds_samples(own, is_sample)
             ):
                 raise DataError(
-                    f"{root}: {folder.name} holds the same class folders as {split.name} ({', '.join(sorted(names)[:3])}), but its "
+                    f"{root}: {folder.name} holds the same class folders as {split.name} "
+                    f"({', '.join(sorted(names)[:3])}), but its "
                     "name stands for no split. Rename it to train if it holds the training data."
                 )
 

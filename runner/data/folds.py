@@ -101,7 +101,8 @@ class Folds:
         num_groups = None if groups is None else len(set(groups))
         if num_groups is not None and num_groups < self.num_folds:
             raise DataError(
-                f"folds.num_folds={self.num_folds}: there are {num_groups} groups, and each is in one fold. Use fewer folds."
+                f"folds.num_folds={self.num_folds}: there are {num_groups} groups, and each is in one fold. "
+                "Use fewer folds."
             )
         splitter = self._splitter(kept is not None, groups is not None)
         fold = torch.full((len(pool),), -1, dtype=torch.long)
@@ -127,7 +128,8 @@ class Folds:
 
         if self.stratified or self.group_column or self.group_pattern:
             raise DataError(
-                "folds.stratified and folds.group_… would have no effect: folds of a series follow each other in time. Remove "
+                "folds.stratified and folds.group_… would have no effect: folds of a series follow each "
+                "other in time. Remove "
                 "them."
             )
         if num_steps <= self.num_folds:
@@ -158,7 +160,8 @@ class Folds:
         classes, counts = np.unique(labels, return_counts=True)
         if counts.max() < self.num_folds:
             raise DataError(
-                f"folds.num_folds={self.num_folds}: the largest class has {counts.max()} samples, so none can be in every "
+                f"folds.num_folds={self.num_folds}: the largest class has {counts.max()} samples, so none "
+                "can be in every "
                 "fold. Use fewer folds, or folds.stratified=false."
             )
         pairs = zip(classes.tolist(), counts.tolist(), strict=True)
@@ -170,7 +173,8 @@ class Folds:
         if self.group_column is not None:
             if column is None:
                 raise DataError(
-                    f"folds.group_column={self.group_column}: this data set is not a table with columns. Derive groups from "
+                    f"folds.group_column={self.group_column}: this data set is not a table with columns. "
+                    "Derive groups from "
                     "the samples' names with folds.group_pattern."
                 )
             return column(self.group_column).__getitem__
@@ -184,7 +188,8 @@ class Folds:
             found = pattern.search(name(index))
             if found is None:
                 raise DataError(
-                    f"folds.group_pattern={self.group_pattern!r} is not found in {name(index)!r}: every sample needs a group."
+                    f"folds.group_pattern={self.group_pattern!r} is not found in {name(index)!r}: every "
+                    "sample needs a group."
                 )
             return found.group(1 if pattern.groups else 0) or ""
 
@@ -195,8 +200,8 @@ class Folds:
 class ShuffledGroups:
     """Assigns groups to folds in a seeded random order, each to the currently smallest fold.
 
-    scikit-learn's ``GroupKFold`` either ignores a seed or, shuffled, lets folds of groups of different sizes become very
-    unequal. With a single class, ``StratifiedGroupKFold`` balances the sizes of shuffled groups.
+    scikit-learn's ``GroupKFold`` either ignores a seed or, shuffled, lets folds of groups of different sizes
+    become very unequal. With a single class, ``StratifiedGroupKFold`` balances the sizes of shuffled groups.
     """
 
     num_folds: int

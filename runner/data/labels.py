@@ -10,14 +10,14 @@ __all__ = ["case_notices", "clean_label", "find_label", "merge_spellings", "merg
 
 
 def clean_label(text: str) -> str:
-    """Strips white space and composes Unicode (NFC), so that an umlaut written as one or two code points is the same
-    letter."""
+    """Strips white space and composes Unicode (NFC), so that an umlaut written as one or two code points is
+    the same letter."""
     return unicodedata.normalize("NFC", str(text)).strip()
 
 
 def number_of(label: str) -> Decimal | None:
-    """Returns the finite number that a label spells, exactly; None for words. A label that contains an underscore is a word, although
-    Python reads ``1_000`` as a number."""
+    """Returns the finite number that a label spells, exactly; None for words. A label that contains an
+    underscore is a word, although Python reads ``1_000`` as a number."""
     if "_" in label:
         return None
     try:
@@ -28,17 +28,20 @@ def number_of(label: str) -> Decimal | None:
 
 
 def truth_of(label: str) -> bool | None:
-    """Returns the truth value that a label spells in any mixture of upper and lower case; None for other words."""
+    """Returns the truth value that a label spells in any mixture of upper and lower case; None for other
+    words.
+    """
     return {"true": True, "false": False}.get(label.lower())
 
 
 def merge_spellings(spellings: Iterable[str]) -> dict[str, str]:
     """Returns the class name of each spelling.
 
-    Labels are compared after ``clean_label``. If all labels are numbers, equal numbers are the same class: ``1`` and
-    ``1.0``. If all are truth values, upper and lower case do not matter: ``TRUE`` and ``true``. A class with one spelling
-    keeps it; a class with several is named ``True`` or ``False``, or by the integer where the number is one, otherwise by its
-    shortest spelling.
+    Labels are compared after ``clean_label``. If all labels are numbers, equal numbers are the same class:
+        ``1`` and
+    ``1.0``. If all are truth values, upper and lower case do not matter: ``TRUE`` and ``true``. A class with
+    one spelling keeps it; a class with several is named ``True`` or ``False``, or by the integer where the
+    number is one, otherwise by its shortest spelling.
 
     Args:
         spellings: every label of a data set, repeated or not.
@@ -88,7 +91,9 @@ def merged_spellings(names: Mapping[str, str]) -> dict[str, list[str]]:
 
 
 def find_label(label: str, class_names: Sequence[str]) -> int | None:
-    """Returns the id of the class that a label names, by the rule of ``merge_spellings``; None for an unknown label."""
+    """Returns the id of the class that a label names, by the rule of ``merge_spellings``; None for an unknown
+    label.
+    """
     cleaned = clean_label(label)
     if cleaned in class_names:
         return list(class_names).index(cleaned)

@@ -21,7 +21,8 @@ class Share(list):
     """One rank's share of the keys of a batch.
 
     Attributes:
-        weight: factor for the mean over this rank's samples, so that the mean over the ranks equals the batch mean.
+        weight: factor for the mean over this rank's samples, so that the mean over the ranks equals the batch
+            mean.
     """
 
     weight: float = 1.0
@@ -30,12 +31,12 @@ class Share(list):
 class EpochBatchSampler:
     """Batches of keys ``(epoch, position)``; the epoch travels with the position into loader workers.
 
-    With several ranks, each rank gets a contiguous share of every global batch. Samples, order and number of batches are
-    the same as with one rank; no sample is left out or repeated. The shares of a batch differ in length by at most one
-    sample, for which ``Share.weight`` compensates.
+    With several ranks, each rank gets a contiguous share of every global batch. Samples, order and number of
+    batches are the same as with one rank; no sample is left out or repeated. The shares of a batch differ in
+    length by at most one sample, for which ``Share.weight`` compensates.
 
-    A last batch of at most one sample per rank is merged into the previous batch, because batch normalization needs more
-    than one sample.
+    A last batch of at most one sample per rank is merged into the previous batch, because batch normalization
+    needs more than one sample.
 
     Args:
         num_samples: length of the split.
@@ -75,7 +76,9 @@ class EpochBatchSampler:
 
     @property
     def sampler(self) -> EpochBatchSampler:
-        """The object on which Lightning calls ``set_epoch``: a batch sampler's ``sampler``, never the batch sampler."""
+        """The object on which Lightning calls ``set_epoch``: a batch sampler's ``sampler``, never the batch
+        sampler.
+        """
         return self
 
     def set_epoch(self, epoch: int) -> None:
@@ -109,7 +112,10 @@ class EpochBatchSampler:
         return torch.randperm(self.num_samples, generator=generator).tolist()
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        """Iterates over the batches of ``epoch`` from ``start_batch`` on. Both are read now, not at the first batch."""
+        """Iterates over the batches of ``epoch`` from ``start_batch`` on.
+
+        Both are read now, not at the first batch.
+        """
         first, self.start_batch = self.start_batch, 0
         return self._batches(self.epoch, first)
 

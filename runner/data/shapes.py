@@ -82,7 +82,9 @@ def background(draw: np.random.Generator, size: int) -> tuple[np.ndarray, np.nda
 def find_position(
     draw: np.random.Generator, size: int, taken: list[tuple[float, float, float]]
 ) -> tuple[float, float, float] | None:
-    """Returns centre and radius of a shape that hardly covers the others, or None if no free position was found."""
+    """Returns centre and radius of a shape that hardly covers the others, or None if no free position was
+    found.
+    """
     for _ in range(NUM_TRIES):
         radius = draw.uniform(SMALLEST, LARGEST) * size / 2
         x, y = draw.uniform(radius + 1, size - radius - 1, 2)

@@ -27,8 +27,9 @@ def as_is(batch: dict[str, Any]) -> dict[str, Any]:
 def outlive_signals(worker: int) -> None:
     """Ignores termination signals in a worker.
 
-    Ctrl-C and most schedulers signal the whole process group, but the parent still needs batches until the step at
-    which it saves its state. It stops its workers afterwards; the alarm stops orphaned ones."""
+    Ctrl-C and most schedulers signal the whole process group, but the parent still needs batches until the
+    step at which it saves its state. It stops its workers afterwards; the alarm stops orphaned ones.
+    """
     for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP):
         signal.signal(signum, lambda *_: signal.alarm(SIGNAL_GRACE_S))
 
@@ -121,7 +122,8 @@ def collate(samples: Sequence[tuple[Any, Any]]) -> dict[str, Any]:
 def seeded(seed: int) -> Iterator[None]:
     """Seeds torch's CPU generator within the context and restores its state afterwards.
 
-    ``torch.manual_seed`` would also seed the accelerators' generators, and every step would use the same dropout mask.
+    ``torch.manual_seed`` would also seed the accelerators' generators, and every step would use the same
+    dropout mask.
     """
     state = torch.get_rng_state()
     torch.default_generator.manual_seed(seed)
@@ -134,8 +136,8 @@ def seeded(seed: int) -> Iterator[None]:
 class Split(Dataset):
     """Batches of the samples ``indices`` of a source.
 
-    A sample's augmentation draws from torch's generator, seeded by a hash of seed, epoch and index: it does not depend
-    on the number of loader workers, the order of the samples, or interruptions of the run.
+    A sample's augmentation draws from torch's generator, seeded by a hash of seed, epoch and index: it does
+    not depend on the number of loader workers, the order of the samples, or interruptions of the run.
 
     Args:
         source: raw samples.

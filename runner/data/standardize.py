@@ -17,8 +17,9 @@ MAX_FLOAT32 = 1e30
 class Standardize(nn.Module):
     """``(inputs - mean) / std`` as float32; computed in float64 for float64 inputs.
 
-    The statistics are buffers, so that an exported model includes them. They move to the inputs' device automatically.
-    ``exact`` holds them in float64, outside of the buffers because some devices do not support float64.
+    The statistics are buffers, so that an exported model includes them. They move to the inputs' device
+    automatically. ``exact`` holds them in float64, outside of the buffers because some devices do not support
+    float64.
 
     Args:
         mean, std: one number per feature or channel, in the units of the inputs (0 to 255 for uint8 images).
@@ -61,8 +62,8 @@ class Standardize(nn.Module):
 
 
 def needs_float64(values: Tensor) -> bool:
-    """Returns whether float32 would lose differences between the rows ``(N, F)``: numbers far from 0 and close together,
-    such as times in seconds since 1970."""
+    """Returns whether float32 would lose differences between the rows ``(N, F)``: numbers far from 0 and
+    close together, such as times in seconds since 1970."""
     values = values.double()
     if not len(values):
         return False

@@ -1,4 +1,5 @@
-"""Activation checkpointing: a block's activations are recomputed in the backward pass instead of being stored.
+"""Activation checkpointing: a block's activations are recomputed in the backward pass instead of being
+stored.
 
 Chen et al., "Training deep nets with sublinear memory cost" (2016), https://arxiv.org/abs/1604.06174
 """
@@ -21,7 +22,10 @@ __all__ = ["checkpoint_activations"]
 
 
 class Recomputed:
-    """A mixin for a block's class. It keeps the names of parameters, the hooks and the copies of the block valid."""
+    """A mixin for a block's class.
+
+    It keeps the names of parameters, the hooks and the copies of the block valid.
+    """
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         forward = super().forward
@@ -71,7 +75,8 @@ def checkpoint_activations(model: nn.Module, pattern: str | None = None) -> int:
         why = "no module name matches" if pattern is not None else "it has no repeated blocks"
         names = [name for name, _ in model.named_modules() if name][:6]
         raise ConfigError(
-            f"hardware.activation_checkpointing={asked} would have no effect on {type(model).__name__}: {why}. Remove "
+            f"hardware.activation_checkpointing={asked} would have no effect on {type(model).__name__}: "
+            f"{why}. Remove "
             f"it, or give a pattern of module names (available: {', '.join(names) or 'none'} …)."
         )
     for block in blocks.values():

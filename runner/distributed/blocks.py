@@ -16,9 +16,9 @@ def find_blocks(model: nn.Module, pattern: str | None = None) -> dict[str, nn.Mo
     """Blocks by name; no block contains another.
 
     Args:
-        pattern: a pattern of names from ``model.named_modules()``, with ``*`` and ``?``. Without it, blocks are those
-            children of module lists that have children and parameters and whose class occurs more than once; of nested
-            candidates the outermost is taken.
+        pattern: a pattern of names from ``model.named_modules()``, with ``*`` and ``?``. Without it, blocks
+            are those children of module lists that have children and parameters and whose class occurs more
+            than once; of nested candidates the outermost is taken.
     """
     if pattern is not None:
         found = {

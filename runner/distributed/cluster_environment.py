@@ -12,8 +12,8 @@ __all__ = ["ProcessInfoEnvironment"]
 
 
 class ProcessInfoEnvironment(ClusterEnvironment):
-    """Without it, Lightning 2.6 detects a scheduler by its variables, counts tasks itself and installs its own signal
-    handlers."""
+    """Without it, Lightning 2.6 detects a scheduler by its variables, counts tasks itself and installs its
+    own signal handlers."""
 
     def __init__(self, process_info: ProcessInfo):
         super().__init__()

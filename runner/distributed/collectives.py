@@ -1,4 +1,7 @@
-"""Collectives over the ranks of a run. With one rank, or without a process group, each returns its argument."""
+"""Collectives over the ranks of a run.
+
+With one rank, or without a process group, each returns its argument.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +44,10 @@ def sum_over_ranks(*numbers: float) -> list[float]:
 
 
 def sum_tensor_over_ranks(value: Tensor) -> Tensor:
-    """A tensor's sum over the ranks, computed on its device without a host synchronization. Every rank must call it."""
+    """A tensor's sum over the ranks, computed on its device without a host synchronization.
+
+    Every rank must call it.
+    """
     if world_size() > 1:
         value = value.clone()
         dist.all_reduce(value)
@@ -61,7 +67,8 @@ def mean_over_ranks(*numbers: float) -> list[float]:
 
 
 def all_gather(value: Any) -> list[Any]:
-    """The values of all ranks, in the order of ranks: tensors or plain containers. Every rank must call it."""
+    """The values of all ranks, in the order of ranks: tensors or plain containers. Every rank must call
+    it."""
     if world_size() == 1:
         return [value]
     values: list[Any] = [None] * world_size()
@@ -70,7 +77,8 @@ def all_gather(value: Any) -> list[Any]:
 
 
 def gather_to_rank0(value: Any) -> list[Any]:
-    """The values of all ranks on rank 0, in the order of ranks; empty on the others. Every rank must call it."""
+    """The values of all ranks on rank 0, in the order of ranks; empty on the others. Every rank must call
+    it."""
     if world_size() == 1:
         return [value]
     values: list[Any] | None = [None] * world_size() if dist.get_rank() == 0 else None
@@ -79,7 +87,9 @@ def gather_to_rank0(value: Any) -> list[Any]:
 
 
 def own_part(parts: list[Any]) -> Any | None:
-    """This rank's entry in a list from ``all_gather`` that was stored in a checkpoint; None if the world size has changed."""
+    """This rank's entry in a list from ``all_gather`` that was stored in a checkpoint; None if the world size
+    has changed.
+    """
     if len(parts) != world_size():
         return None
     return parts[dist.get_rank() if world_size() > 1 else 0]

@@ -32,10 +32,12 @@ class OneDeviceStrategy(MicroBatchingStrategy, SingleDeviceStrategy):
 class MicroBatchDDPStrategy(MicroBatchingStrategy, DDPStrategy):
     """DDP with micro-batches.
 
-    In the first steps, which show whether memory suffices, gradients are reduced after all ranks have finished their
-    backward passes, so that all ranks can repeat a step in which one ran out of memory. Afterwards gradients are reduced
-    during the last backward pass, as usual in DDP, and an out-of-memory error ends the attempt. A model with parameters
-    that are unused in a step keeps the late reduction: during a backward pass, ranks would wait for missing gradients.
+    In the first steps, which show whether memory suffices, gradients are reduced after all ranks have
+    finished their backward passes, so that all ranks can repeat a step in which one ran out of memory.
+    Afterwards gradients are reduced during the last backward pass, as usual in DDP, and an out-of-memory
+    error ends the attempt. A model with parameters
+    that are unused in a step keeps the late reduction: during a backward pass, ranks would wait for missing
+        gradients.
 
     Args:
         waits_in_forward: whether the forward pass itself has collectives (synchronized norms).
@@ -64,7 +66,9 @@ class MicroBatchDDPStrategy(MicroBatchingStrategy, DDPStrategy):
         return self.with_exchange(parts, batch_idx)
 
     def then_exchange(self, parts: list[dict[str, Any]], batch_idx: int) -> Tensor:
-        """Runs all micro-batches, then a backward pass with zero gradient that makes DDP reduce the gradients."""
+        """Runs all micro-batches, then a backward pass with zero gradient that makes DDP reduce the
+        gradients.
+        """
         failure = None
         try:
             with self.model.no_sync():

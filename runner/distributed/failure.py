@@ -1,4 +1,5 @@
-"""Why a rank ended, in a file beside its log, so that the first of several failing ranks can be identified."""
+"""Why a rank ended, in a file beside its log, so that the first of several failing ranks can be
+identified."""
 
 from __future__ import annotations
 
@@ -18,9 +19,9 @@ class Failure:
     """The end of one rank.
 
     Attributes:
-        kind: ``mistake`` and ``final`` are not worth a retry, an ``error`` may be; ``hung`` and ``killed`` were observed
-            from outside; ``time`` means that the job's time limit is near; ``left`` means that this rank only lost its
-            connection to the others.
+        kind: ``mistake`` and ``final`` are not worth a retry, an ``error`` may be; ``hung`` and ``killed``
+            were observed from outside; ``time`` means that the job's time limit is near; ``left`` means that
+            this rank only lost its connection to the others.
         message: one paragraph.
         stack: the stack of the rank; empty if unknown.
     """

@@ -106,7 +106,9 @@ def peak_of_pass(strategy: Any, batch: dict[str, Any], device: torch.device) -> 
 
 
 def kept_by_pass(strategy: Any, batch: dict[str, Any]) -> int:
-    """Bytes of the tensors that the forward pass saves for the backward pass, each storage once, without the weights."""
+    """Bytes of the tensors that the forward pass saves for the backward pass, each storage once, without the
+    weights.
+    """
     known = {parameter.untyped_storage().data_ptr() for parameter in local(strategy.lightning_module)}
     kept: dict[int, Any] = {}
 

@@ -1,6 +1,7 @@
 """FSDP2: parameters, gradients and optimizer state sharded over the devices.
 
-Zhao et al., "PyTorch FSDP: experiences on scaling fully sharded data parallel" (2023), https://arxiv.org/abs/2304.11277
+Zhao et al., "PyTorch FSDP: experiences on scaling fully sharded data parallel" (2023),
+https://arxiv.org/abs/2304.11277
 """
 
 from __future__ import annotations

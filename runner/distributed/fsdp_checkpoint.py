@@ -1,7 +1,10 @@
-"""Sharded checkpoints: a folder to which every rank writes its shards, through ``torch.distributed.checkpoint``.
+"""Sharded checkpoints: a folder to which every rank writes its shards, through
+``torch.distributed.checkpoint``.
 
-``rest.pt`` holds everything that is not sharded, with a key for each sharded tensor. Nothing in the folder is loaded as
-code: tensors and ``rest.pt`` are loaded weights-only, the shard metadata by an unpickler with an allow-list of classes.
+``rest.pt`` holds everything that is not sharded, with a key for each sharded tensor. Nothing in the folder is
+loaded as
+code: tensors and ``rest.pt`` are loaded weights-only, the shard metadata by an unpickler with an allow-list
+    of classes.
 """
 
 from __future__ import annotations
@@ -57,7 +60,8 @@ ALLOWED = {
 
 
 def write_shards(checkpoint: dict[str, Any], path: Path, is_first: bool) -> None:
-    """Writes a sharded checkpoint; the folder gets its final name once all of it is on disk. Every rank must call it.
+    """Writes a sharded checkpoint; the folder gets its final name once all of it is on disk. Every rank must
+    call it.
 
     Raises:
         CheckpointError: a rank could not write.
@@ -89,7 +93,9 @@ def write_shards(checkpoint: dict[str, Any], path: Path, is_first: bool) -> None
 
 
 def together(stage: Callable[[], None], path: Path) -> None:
-    """Runs a stage on every rank and raises on all of them if it fails on one, so that none waits for the failed rank."""
+    """Runs a stage on every rank and raises on all of them if it fails on one, so that none waits for the
+    failed rank.
+    """
     problem: Exception | None = None
     try:
         stage()
@@ -115,7 +121,9 @@ def write_rest(rest: dict[str, Any], path: Path) -> None:
 
 
 def without_shared(value: Any, tensors: dict[str, DTensor], key: str = "") -> Any:
-    """A copy of the structure in which a key replaces each sharded tensor; the tensors are added to ``tensors``."""
+    """A copy of the structure in which a key replaces each sharded tensor; the tensors are added to
+    ``tensors``.
+    """
     if isinstance(value, DTensor):
         tensors[key] = value
         return SHARED + key
@@ -166,7 +174,9 @@ def read_optimizer(path: Path, saved: dict[str, Any], optimizer: Any, module: nn
 def fill_optimizer(
     optimizer: Any, saved: dict[str, Any], parameters: dict[str, nn.Parameter], targets: dict[str, Tensor]
 ) -> None:
-    """Restores parameter groups and unsharded state; adds the tensors still to be read to ``targets``, by key."""
+    """Restores parameter groups and unsharded state; adds the tensors still to be read to ``targets``, by
+    key.
+    """
     for group, before in zip(optimizer.param_groups, saved["param_groups"], strict=True):
         group.update({key: value for key, value in before.items() if key != "params"})
         for name in before["params"]:

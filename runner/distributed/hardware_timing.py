@@ -90,7 +90,9 @@ def measure(
 def short_enough(
     task: nn.Module, batch: dict[str, Any], device: torch.device, expected: Candidate
 ) -> dict[str, Any]:
-    """As many samples as a step of a fraction of the time takes; but not so few that they say nothing of more."""
+    """As many samples as a step of a fraction of the time takes; but not so few that they say nothing of
+    more.
+    """
     most, trial = BUDGET_S / 10, prepared(task, device, expected)
     numbers = sum(one.numel() for one in batch["inputs"]) / num_samples(batch)
     least = max(2, min(num_samples(batch), math.ceil(LEAST_NUMBERS / numbers)))

@@ -1,4 +1,6 @@
-"""A rank's heartbeat: its progress, updated by callbacks, written beside its log once a second, read by other ranks."""
+"""A rank's heartbeat: its progress, updated by callbacks, written beside its log once a second, read by other
+ranks.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,8 @@ class Heartbeat:
     """The progress of one rank.
 
     Attributes:
-        pid_started_at: start time of the process, which distinguishes it from a later process with the same id.
+        pid_started_at: start time of the process, which distinguishes it from a later process with the same
+            id.
         count: batches started, of training and evaluation.
         phase: one of ``PHASES``.
         since: when count or phase last changed, in seconds since the epoch.

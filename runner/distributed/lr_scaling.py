@@ -1,8 +1,8 @@
 """Scaling of the learning rate with the batch size.
 
 Goyal et al., "Accurate, large minibatch SGD" (2017), https://arxiv.org/abs/1706.02677 (linear);
-Krizhevsky, "One weird trick for parallelizing convolutional neural networks" (2014) and, for Adam, Malladi et al.,
-"On the SDEs and scaling rules for adaptive gradient algorithms" (2022) (square root)
+Krizhevsky, "One weird trick for parallelizing convolutional neural networks" (2014) and, for Adam, Malladi et
+al., "On the SDEs and scaling rules for adaptive gradient algorithms" (2022) (square root)
 """
 
 from __future__ import annotations

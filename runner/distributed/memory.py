@@ -35,8 +35,8 @@ def let_go(device: torch.device) -> None:
 
 
 class Before:
-    """A snapshot of what a training step changes besides gradients: random states, running statistics and attributes of
-    the task.
+    """A snapshot of what a training step changes besides gradients: random states, running statistics and
+    attributes of the task.
 
     Args:
         task: its attributes are stored by reference; in-place changes of their values are not undone.

@@ -41,12 +41,14 @@ class MicroBatching:
         reason = str(error).partition("\n")[0]
         if now == 1:
             raise OutOfMemory(
-                f"step {step}: a single sample does not fit into memory ({reason}). Use a smaller model or input, or "
+                f"step {step}: a single sample does not fit into memory ({reason}). Use a smaller model or "
+                "input, or "
                 "hardware.activation_checkpointing=true."
             )
         self.size = now // 2
         log.warning(
-            "step %d: out of memory with a micro-batch of %d samples (%s). This step is repeated with micro-batches of %d, "
+            "step %d: out of memory with a micro-batch of %d samples (%s). This step is repeated with "
+            "micro-batches of %d, "
             "which are also used from now on; the batch size does not change.", step, now, reason, self.size,
         )  # fmt: skip
 
@@ -54,9 +56,10 @@ class MicroBatching:
 class MicroBatchingStrategy:
     """A mixin for Lightning's strategies.
 
-    Each micro-batch does its forward and backward pass within ``training_step``, and the gradients are accumulated. The
-    loop's own backward pass then has nothing left to do, or only synchronizes the ranks. A step that runs out of memory is
-    undone and repeated with smaller micro-batches: weights, random states, running statistics and counts are restored.
+    Each micro-batch does its forward and backward pass within ``training_step``, and the gradients are
+    accumulated. The loop's own backward pass then has nothing left to do, or only synchronizes the ranks. A
+    step that runs out of memory is undone and repeated with smaller micro-batches: weights, random states,
+    running statistics and counts are restored.
 
     Attributes:
         passes: the micro-batch size.
@@ -117,8 +120,9 @@ class MicroBatchingStrategy:
             return self.lightning_module.training_step(part, batch_idx)
 
     def share_of_update(self, parts: list[dict[str, Any]], batch_idx: int) -> float:
-        """The weight of a batch's gradient in its update: one, or with ``accumulate_grad_batches`` its share of the
-        samples. Lightning 2.6 divides by the number of batches, which is wrong if the last ones are fewer or smaller."""
+        """The weight of a batch's gradient in its update: one, or with ``accumulate_grad_batches`` its share
+        of the samples. Lightning 2.6 divides by the number of batches, which is wrong if the last ones are
+        fewer or smaller."""
         trainer = self.lightning_module.trainer
         every = trainer.accumulate_grad_batches
         if every == 1:

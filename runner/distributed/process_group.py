@@ -31,7 +31,8 @@ LOST_OTHERS = (
     "gloo",
     "Timed out waiting",
 )
-"""Parts of the messages that the communication libraries raise in a rank whose peer has ended (torch 2.15)."""
+"""Parts of the messages that the communication libraries raise in a rank whose peer has ended (torch 2.15).
+"""
 
 
 @contextmanager
@@ -69,7 +70,9 @@ def process_group_member(run: RunDir, process_info: ProcessInfo) -> Iterator[Non
 
 
 def failure_of_other_rank(run: RunDir, since: float) -> Failure | None:
-    """The failure of another rank that caused this one to lose its connection; None if no record appears in time."""
+    """The failure of another rank that caused this one to lose its connection; None if no record appears in
+    time.
+    """
     until = time.monotonic() + FAILURE_GRACE_S
     while time.monotonic() < until:
         time.sleep(0.2)

@@ -25,8 +25,8 @@ class ProcessInfo:
         local_rank, local_world_size: the same on this node.
         restart: number of times the elastic agent has restarted the ranks.
         under_agent: whether an external launcher started and supervises this process.
-        started_by: the launcher: ``torchrun`` (PyTorch's elastic agent), ``srun``, or ``environment`` for any other that
-            sets RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT. Empty for a single process.
+        started_by: the launcher: ``torchrun`` (PyTorch's elastic agent), ``srun``, or ``environment`` for any
+            other that sets RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT. Empty for a single process.
     """
 
     rank: int = 0
@@ -66,7 +66,10 @@ class ProcessInfo:
 
     @classmethod
     def of_step(cls, environment: Mapping[str, str]) -> ProcessInfo:
-        """From the variables of a SLURM step with several tasks. SLURM_STEP_NUM_TASKS is not set in a batch script."""
+        """From the variables of a SLURM step with several tasks.
+
+        SLURM_STEP_NUM_TASKS is not set in a batch script.
+        """
         world_size = int(environment["SLURM_STEP_NUM_TASKS"])
         here = environment.get("SLURM_STEP_TASKS_PER_NODE", str(world_size))
         return cls(
@@ -99,7 +102,9 @@ class ProcessInfo:
 
 
 def master_of_step(environment: Mapping[str, str]) -> tuple[str, int]:
-    """The rendezvous address of a SLURM step: the node of its first task, and a port derived from the job and step ids."""
+    """The rendezvous address of a SLURM step: the node of its first task, and a port derived from the job and
+    step ids.
+    """
     nodes = environment.get("SLURM_STEP_NODELIST") or environment.get("SLURM_JOB_NODELIST") or "127.0.0.1"
     first = re.sub(r"\[(\d+).*$", r"\1", nodes).partition(",")[0]
     if environment.get("SLURM_STEP_NUM_NODES", "1") == "1":

@@ -1,4 +1,6 @@
-"""Rendezvous of ranks that were started with the same command: rank 0 creates the run directory and broadcasts its path."""
+"""Rendezvous of ranks that were started with the same command: rank 0 creates the run directory and
+broadcasts its path.
+"""
 
 from __future__ import annotations
 
@@ -90,8 +92,8 @@ def set_master_env(process_info: ProcessInfo) -> None:
 
 
 def move_master(process_info: ProcessInfo) -> None:
-    """Chooses a new rendezvous address after an elastic restart, because the agent's store (torch 2.15) still holds the
-    addresses of the previous ranks."""
+    """Chooses a new rendezvous address after an elastic restart, because the agent's store (torch 2.15) still
+    holds the addresses of the previous ranks."""
     store, key = open_store(process_info), f"runner/master/{process_info.restart}"
     if process_info.is_first:
         with socket.create_connection(
@@ -106,7 +108,9 @@ def move_master(process_info: ProcessInfo) -> None:
 
 
 def open_store(process_info: ProcessInfo):
-    """The key-value store that PyTorch's process group will also use: the agent's own, or one served by rank 0."""
+    """The key-value store that PyTorch's process group will also use: the agent's own, or one served by rank
+    0.
+    """
     from torch.distributed import TCPStore
 
     if process_info.started_by == "srun":

@@ -25,12 +25,15 @@ def num_samples(batch: Any) -> int:
             if isinstance(batch.get(key), Tensor | list | tuple):
                 return len(batch[key])
     raise TypeError(
-        f"a {type(batch).__name__} cannot be split into micro-batches; expected a dict with 'index' or 'inputs'"
+        f"a {type(batch).__name__} cannot be split into micro-batches; expected a dict with 'index' or "
+        "'inputs'"
     )
 
 
 def shares(batch: dict[str, Any]) -> tuple[int, int]:
-    """The smallest and the largest number of samples that a rank has of this batch; the same result on every rank."""
+    """The smallest and the largest number of samples that a rank has of this batch; the same result on every
+    rank.
+    """
     count, ranks = num_samples(batch), world_size()
     if ranks == 1 or "weight" not in batch:
         return count, count
@@ -39,8 +42,8 @@ def shares(batch: dict[str, Any]) -> tuple[int, int]:
 
 
 def num_passes(batch: dict[str, Any], size: int | None) -> int:
-    """The number of micro-batches of at most ``size`` samples. It is the same on every rank, because synchronized norms
-    wait for one another."""
+    """The number of micro-batches of at most ``size`` samples. It is the same on every rank, because
+    synchronized norms wait for one another."""
     if size is None:
         return 1
     least, most = shares(batch)
@@ -74,8 +77,8 @@ def piece(value: Any, begin: int, end: int, count: int) -> Any:
 def set_weights(
     parts: list[dict[str, Any]], batch: dict[str, Any], units: Callable[[dict[str, Any]], Any] | None
 ) -> None:
-    """Sets the weight of each micro-batch's loss, so that the sum over micro-batches, averaged over the ranks, is the
-    loss of the batch.
+    """Sets the weight of each micro-batch's loss, so that the sum over micro-batches, averaged over the
+    ranks, is the loss of the batch.
 
     Args:
         units: counts what the loss of a batch is averaged over, if that is not its samples (pixels, tokens).

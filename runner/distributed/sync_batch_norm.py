@@ -58,7 +58,8 @@ def share_batch_norms(model: nn.Module, accelerator: str) -> nn.Module:
     norms = [module for module in model.modules() if isinstance(module, _BatchNorm)]
     if not norms:
         raise ConfigError(
-            f"hardware.sync_batchnorm=true would have no effect: {type(model).__name__} has no batch norm. Remove it."
+            f"hardware.sync_batchnorm=true would have no effect: {type(model).__name__} has no batch norm. "
+            "Remove it."
         )
     if accelerator == "gpu":
         return nn.SyncBatchNorm.convert_sync_batchnorm(model)

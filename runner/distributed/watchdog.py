@@ -1,4 +1,5 @@
-"""A watchdog thread in every rank: writes the rank's heartbeat and ends a rank that hangs, itself or another."""
+"""A watchdog thread in every rank: writes the rank's heartbeat and ends a rank that hangs, itself or
+another."""
 
 from __future__ import annotations
 
@@ -34,7 +35,8 @@ class Watchdog(threading.Thread):
     """Writes a heartbeat every second and looks for hung ranks.
 
     Args:
-        hang_after_s: a batch may take this long, or ten times the longest one so far; None disables the check.
+        hang_after_s: a batch may take this long, or ten times the longest one so far; None disables the
+            check.
     """
 
     def __init__(
@@ -96,8 +98,8 @@ class Watchdog(threading.Thread):
             os._exit(1)
 
     def is_to_act(self, hung: Heartbeat, heartbeats: list[Heartbeat]) -> bool:
-        """Whether this rank ends the hung one: the lowest other rank on its machine does, or the hung rank itself if it
-        is alone there."""
+        """Whether this rank ends the hung one: the lowest other rank on its machine does, or the hung rank
+        itself if it is alone there."""
         neighbours = [p.rank for p in heartbeats if p.host == hung.host and p.rank != hung.rank]
         return self.process_info.rank == min(neighbours, default=hung.rank)
 
@@ -151,7 +153,10 @@ def main_stack(dump: str) -> str:
 
 @contextmanager
 def watched(run: RunDir, process_info: ProcessInfo, hang_after_s: float | None) -> Iterator[Heartbeat]:
-    """Runs the watchdog around a rank's work. A single process is not watched, because no other rank waits for it."""
+    """Runs the watchdog around a rank's work.
+
+    A single process is not watched, because no other rank waits for it.
+    """
     heartbeat = Heartbeat.of(process_info)
     if not process_info.under_agent:
         yield heartbeat

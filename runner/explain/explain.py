@@ -36,12 +36,12 @@ class Explained:
         kind: kind of the inputs.
         method, layers, baseline: settings of the explanations.
         by_place: whether Grad-CAM weights each location rather than whole feature maps.
-        found: one explanation per sample; for labelled sequences one per step; for generated sequences one for the whole
-            sequence, then one per token.
+        found: one explanation per sample; for labelled sequences one per step; for generated sequences one
+            for the whole sequence, then one per token.
         skipped: names of inputs whose prediction does not contain the requested target.
         importance: result of the method permutation, for which ``found`` is empty.
-        sanity: result of the sanity check: ``(layer, mean, standard deviation)`` of the rank correlation, from the output
-            to the input.
+        sanity: result of the sanity check: ``(layer, mean, standard deviation)`` of the rank correlation,
+            from the output to the input.
     """
 
     run: RunDir
@@ -91,7 +91,8 @@ def explain(
             raise UserError("--sanity is for explanations of single inputs; permutation importance has none.")
         if wish.worst or wish.samples is not None:
             raise UserError(
-                f"{'--worst' if wish.worst else '--samples'} would have no effect: permutation importance is of the whole "
+                f"{'--worst' if wish.worst else '--samples'} would have no effect: permutation importance "
+                "is of the whole "
                 "split. Leave it out, or take --method integrated_gradients."
             )
         part = load_split(trained.data, wish.split, run)
@@ -154,7 +155,8 @@ def nothing_said(task: Task, wish: ExplainOptions, skipped: Sequence[str]) -> st
     of = f" of {wish.target}" if wish.target else ""
     sure = f" that is surer than task.min_score={task.min_score}" if what == "box" else ""
     return (
-        f"the model finds no {what}{of}{sure} in {', '.join(skipped[:3])}{' …' if len(skipped) > 3 else ''}: there is "
+        f"the model finds no {what}{of}{sure} in "
+        f"{', '.join(skipped[:3])}{' …' if len(skipped) > 3 else ''}: there is "
         "nothing to explain. Give other inputs, or another --target."
     )
 

@@ -19,7 +19,8 @@ class Explanation:
     """Attribution of one number of a model's prediction to the parts of its input.
 
     Attributes:
-        values: attribution of pixels ``(H, W)``, tokens ``(T,)``, steps and variables ``(T, F)``, or columns ``(F,)``.
+        values: attribution of pixels ``(H, W)``, tokens ``(T,)``, steps and variables ``(T, F)``, or columns
+            ``(F,)``.
         truth: the true target as text; empty if unknown.
         score: the number that is explained.
         baseline_score: score of the baseline, for integrated gradients.
@@ -73,8 +74,8 @@ class Explainer(Protocol):
     def explain(self, sample: Sample) -> list[Explanation]:
         """
         Returns:
-            None if the prediction does not contain the requested target; several explanations for a prediction with
-            several parts.
+            None if the prediction does not contain the requested target; several explanations for a
+            prediction with several parts.
         """
         ...
 

@@ -1,7 +1,8 @@
 """Grad-CAM and Grad-CAM++.
 
-captum's ``LayerGradCam`` supports a single layer that every prediction must depend on, but a detector has a pyramid of
-feature maps, and a box depends on one or two of them. For a single layer, the results equal captum's (see the tests).
+captum's ``LayerGradCam`` supports a single layer that every prediction must depend on, but a detector has a
+pyramid of feature maps, and a box depends on one or two of them. For a single layer, the results equal
+captum's (see the tests).
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ __all__ = ["grad_cam", "grad_cam_plus_plus", "padded_size"]
 
 
 def padded_size(model: Any, inputs: Tensor) -> tuple[int, int]:
-    """Returns the height and width covered by a model's feature maps, in pixels of its inputs ``(1, C, H, W)``.
+    """Returns the height and width covered by a model's feature maps, in pixels of its inputs ``(1, C, H,
+    W)``.
 
     Detection and segmentation models pad on the right and at the bottom to a multiple of their stride.
     """
@@ -55,10 +57,10 @@ def grad_cam(
         score: ``(1, C, H, W)`` → ``(1,)``.
         layers: layers whose maps are resized to the input and summed.
         by_place: weight each location of a map by its own gradient, as in HiResCAM (Draelos and Carin 2020,
-            arXiv:2011.08891) and, for detectors, ODAM (Zhao and Chan 2023, arXiv:2304.06354). A box depends on a few
-            locations, and weights of whole maps would highlight everything that looks similar.
-        covered: height and width of the region that the maps cover, in pixels of the input, see ``padded_size``; the part
-            beyond the input is cropped. None if it equals the input.
+            arXiv:2011.08891) and, for detectors, ODAM (Zhao and Chan 2023, arXiv:2304.06354). A box depends
+            on a few locations, and weights of whole maps would highlight everything that looks similar.
+        covered: height and width of the region that the maps cover, in pixels of the input, see
+            ``padded_size``; the part beyond the input is cropped. None if it equals the input.
 
     Returns:
         Non-negative map, ``(H, W)``.
@@ -80,8 +82,9 @@ def grad_cam_plus_plus(
     by_place: bool = False,
     covered: Size | None = None,
 ) -> Tensor:
-    """Chattopadhyay et al. 2018, arXiv:1710.11063: positive gradients weighted per pixel, which highlights several objects
-    of a class and their full extent. The higher derivatives are those of the exponential of the score (eq. 19).
+    """Chattopadhyay et al. 2018, arXiv:1710.11063: positive gradients weighted per pixel, which highlights
+    several objects of a class and their full extent. The higher derivatives are those of the exponential of
+    the score (eq. 19).
 
     Arguments, return value and errors are those of ``grad_cam``.
     """
@@ -109,8 +112,8 @@ def total(parts: Sequence[Tensor], inputs: Tensor, covered: Size | None) -> Tens
 
 
 def seen(score: Score, layers: Sequence[nn.Module], inputs: Tensor) -> list[tuple[Tensor, Tensor]]:
-    """Returns the output of each call of the layers with the gradient of the score; excludes outputs that the score does
-    not depend on."""
+    """Returns the output of each call of the layers with the gradient of the score; excludes outputs that the
+    score does not depend on."""
     kept: list[Tensor] = []
 
     def keep(module: nn.Module, given: tuple, maps: Tensor) -> None:

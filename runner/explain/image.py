@@ -33,7 +33,8 @@ MAX_BOXES = 1000
 class ImageExplainer:
     """
     Args:
-        wish: options; the default method is Grad-CAM if the model has feature maps, otherwise integrated gradients.
+        wish: options; the default method is Grad-CAM if the model has feature maps, otherwise integrated
+            gradients.
 
     Raises:
         UserError: the layer does not exist, or the model has no feature maps for Grad-CAM.
@@ -56,7 +57,9 @@ class ImageExplainer:
         self.method = wish.method
 
     def prepare(self, sample: Sample) -> Tensor:
-        """Returns the model input ``(1, C, H, W)``; the raw pixels if the model uses features derived from them."""
+        """Returns the model input ``(1, C, H, W)``; the raw pixels if the model uses features derived from
+        them.
+        """
         inputs = self.data.batch_inputs([sample.raw])
         moved = (
             [part.to(self.task.device) for part in inputs]
@@ -97,7 +100,8 @@ class ImageExplainer:
             self.layers = find_layers(self.model, score, inputs, answer)
         if self.method in CAMS and not self.layers:
             raise UserError(
-                f"{type(self.model).__name__} has no convolutional maps near its answer, which {self.method} takes. "
+                f"{type(self.model).__name__} has no convolutional maps near its answer, which "
+                f"{self.method} takes. "
                 "Take --method integrated_gradients or occlusion, or name a layer with --layer."
             )
         self.method = self.method or ("grad_cam" if self.layers else "integrated_gradients")
@@ -139,7 +143,9 @@ class ImageExplainer:
 
 
 def tell_faint_boxes(model: Any) -> None:
-    """Lowers a detector's score threshold, so that a box does not vanish abruptly on the path to the baseline."""
+    """Lowers a detector's score threshold, so that a box does not vanish abruptly on the path to the
+    baseline.
+    """
     for part in (model, getattr(model, "roi_heads", None)):
         if hasattr(part, "score_thresh"):
             part.score_thresh = min(FAINTEST, part.score_thresh)

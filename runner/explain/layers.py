@@ -59,12 +59,12 @@ def find_layers(
 ) -> list[str]:
     """Returns the names of the layers with the last feature maps before the output; empty if there are none.
 
-    For detectors, these are the levels of the pyramid. Otherwise, the last maps larger than one pixel are used, unless
-    attention layers follow, as in vision transformers.
+    For detectors, these are the levels of the pyramid. Otherwise, the last maps larger than one pixel are
+    used, unless attention layers follow, as in vision transformers.
 
     Args:
-        answer: output of the model; if it consists of maps itself, the input of the last convolution is used rather than
-            its output.
+        answer: output of the model; if it consists of maps itself, the input of the last convolution is used
+            rather than its output.
     """
     calls, value = trace(model, score, inputs)
     if answer == "boxes" and (levels := pyramid(model, calls)):

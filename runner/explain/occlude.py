@@ -38,7 +38,9 @@ def occlude_image(score: Score, inputs: Tensor, cover: Tensor) -> Tensor:
 
 
 def occlude_steps(score: Score, inputs: Tensor, cover: Tensor) -> Tensor:
-    """Covers each step of each variable separately, or several steps in long sequences: ``(1, T, F)`` → ``(T, F)``."""
+    """Covers each step of each variable separately, or several steps in long sequences: ``(1, T, F)`` → ``(T,
+    F)``.
+    """
     steps = -(-inputs.shape[1] * inputs.shape[2] // MAX_WINDOWS)
     return slide(score, inputs, (steps, 1), (steps, 1), cover)[0]
 

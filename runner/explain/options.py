@@ -20,7 +20,8 @@ class ExplainOptions:
     Attributes:
         method: name of the method; None selects the default for the input.
         target: the class, token or column to explain; the prediction if None.
-        step: 1-based step to explain: labelled step of a sequence, generated token, or forecast step; all if None.
+        step: 1-based step to explain: labelled step of a sequence, generated token, or forecast step; all if
+            None.
         layer: layer whose feature maps Grad-CAM uses; the last one with feature maps if None.
         split: split to take samples from if no input is given.
         samples: number of samples; 8 if None.

@@ -44,7 +44,9 @@ MAX_PANELS, MAX_TEXTS, MAX_WINDOWS, MAX_ROWS = 12, 12, 3, 8
 
 
 def pictures(explained: Explained) -> Iterator[tuple[str, Figure]]:
-    """Yields ``(name, Figure)`` pairs: ``overview``, one per sample for kinds that need space, and the sanity curve."""
+    """Yields ``(name, Figure)`` pairs: ``overview``, one per sample for kinds that need space, and the sanity
+    curve.
+    """
     title = TITLES[explained.method]
     if explained.importance is not None:
         one = explained.importance
@@ -137,7 +139,9 @@ def label_pictures(explained: Explained, title: str) -> Iterator[tuple[str, Figu
 
 
 def written_pictures(explained: Explained, title: str) -> Iterator[tuple[str, Figure]]:
-    """Plots the source tokens for each generated sequence, with a row per generated token if several are explained."""
+    """Plots the source tokens for each generated sequence, with a row per generated token if several are
+    explained.
+    """
     groups, unit = by_input(explained.found), unit_of(explained)
     strips = [ScoredText(one.sample.name, caption(one), one.parts, one.values) for one, *_ in groups]
     yield "overview", token_scores(strips[:MAX_TEXTS], title, unit)

@@ -52,8 +52,8 @@ def cascade(
         explain: returns the attributions of the model in its current state, one array per sample.
 
     Returns:
-        Name of each group, with mean and standard deviation over the samples of the rank correlation between its
-        attributions and those of the trained model.
+        Name of each group, with mean and standard deviation over the samples of the rank correlation between
+        its attributions and those of the trained model.
     """
     trained = explain()
     found = []

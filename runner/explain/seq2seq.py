@@ -24,8 +24,9 @@ __all__ = ["WrittenExplainer"]
 def _(
     task: Seq2SeqTask, forward: Forward, inputs: Tensor, wish: ExplainOptions, data: Any
 ) -> list[ExplanationTarget]:
-    """Returns targets for the log-probability of the greedily decoded sequence and of each token given its predecessors,
-    which add up to the former; or of a single token. A generated end token counts as a token."""
+    """Returns targets for the log-probability of the greedily decoded sequence and of each token given its
+    predecessors, which add up to the former; or of a single token. A generated end token counts as a
+    token."""
     if wish.target is not None and wish.step is None:
         raise UserError(
             f"--target {wish.target} is one output token: give with --step the position it replaces."

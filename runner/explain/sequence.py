@@ -47,7 +47,9 @@ class TokenVectors:
             self.vectors = self.table(ids)
 
     def __call__(self, vectors: Tensor, ids: Tensor) -> Tensor:
-        """Computes the score with vectors ``(N, T, D)`` instead of those of ``ids`` ``(N, T)``, which mark the padding."""
+        """Computes the score with vectors ``(N, T, D)`` instead of those of ``ids`` ``(N, T)``, which mark
+        the padding.
+        """
 
         def put(module: nn.Module, given: tuple[Tensor, ...], outputs: Tensor) -> Tensor:
             return (
@@ -85,7 +87,8 @@ def table_of(model: nn.Module, score: Callable[[Tensor], Tensor], ids: Tensor) -
             hook.remove()
     if not found:
         raise UserError(
-            f"{type(model).__name__} has no torch.nn.Embedding for its tokens, so they cannot be attributed separately."
+            f"{type(model).__name__} has no torch.nn.Embedding for its tokens, so they cannot be attributed "
+            "separately."
         )
     return found[0]
 

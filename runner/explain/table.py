@@ -73,8 +73,8 @@ def permutation_importance(
 
 
 def permute(inputs: Tensor, mask: Tensor) -> Tensor:
-    """Shuffles the features in ``mask`` ``(1, F)`` with a common permutation of rows, drawn on the CPU so that it is the
-    same on every device."""
+    """Shuffles the features in ``mask`` ``(1, F)`` with a common permutation of rows, drawn on the CPU so
+    that it is the same on every device."""
     order = torch.randperm(len(inputs)).to(inputs.device)
     return torch.where(mask, inputs[order], inputs)
 
@@ -86,8 +86,8 @@ MAX_ROWS = 10_000
 class RowExplainer:
     """
     Args:
-        wish: options; the default method is permutation importance for a split, and integrated gradients for given
-            inputs.
+        wish: options; the default method is permutation importance for a split, and integrated gradients for
+            given inputs.
         given: whether the inputs are new rows without targets.
 
     Raises:
@@ -108,7 +108,8 @@ class RowExplainer:
         self.method = wish.method or self.methods[given]
         if given and self.method == "permutation":
             raise UserError(
-                "permutation importance is measured on rows whose truth is known: leave INPUT out and name a split with "
+                "permutation importance is measured on rows whose truth is known: leave INPUT out and name "
+                "a split with "
                 "--split, or take --method integrated_gradients."
             )
         if (

@@ -53,7 +53,8 @@ class ExplanationTarget:
 def ask(
     task: Task, forward: Forward, inputs: Tensor, wish: ExplainOptions, data: Any
 ) -> list[ExplanationTarget]:
-    """Returns the targets to explain for one input; empty if the prediction does not contain the requested target.
+    """Returns the targets to explain for one input; empty if the prediction does not contain the requested
+    target.
 
     Args:
         forward: forward pass of the task, which maps inputs to the model's outputs.
@@ -69,8 +70,10 @@ def refusal(task: Task) -> str:
     """Returns the message that runs of a task cannot be explained."""
     if isinstance(task, WordVectorsTask):
         return (
-            "a run of word vectors has nothing to explain: its output for a word is that word's vector, which depends on no "
-            "other input. `runner predict RUN WORD…` lists the nearest words, `runner embed RUN` draws the vectors."
+            "a run of word vectors has nothing to explain: its output for a word is that word's vector, "
+            "which depends on no "
+            "other input. `runner predict RUN WORD…` lists the nearest words, `runner embed RUN` draws the "
+            "vectors."
         )
     return f"`runner explain` has no method for runs of {task_name(task)}."
 
@@ -131,7 +134,9 @@ def _(
 def _(
     task: SegmentationTask, forward: Forward, inputs: Tensor, wish: ExplainOptions, data: Any
 ) -> list[ExplanationTarget]:
-    """Explains the sum of a class's logits over its predicted pixels: Vinogradova et al. 2020, arXiv:2002.11434."""
+    """Explains the sum of a class's logits over its predicted pixels: Vinogradova et al. 2020,
+    arXiv:2002.11434.
+    """
     with torch.no_grad():
         preds = forward(inputs).argmax(1)[0]
     counts = torch.bincount(preds.flatten(), minlength=len(task.class_names)).tolist()
@@ -163,9 +168,9 @@ def _(
 ) -> list[ExplanationTarget]:
     """Explains the score of the most confident box, or of that of the requested class.
 
-    In modified images, the score is the highest among boxes of the class that overlap it with an IoU of one half; boxes
-    with less overlap count less. Boxes below the model's score threshold are included, so that the score changes
-    continuously with the image.
+    In modified images, the score is the highest among boxes of the class that overlap it with an IoU of one
+    half; boxes with less overlap count less. Boxes below the model's score threshold are included, so that
+    the score changes continuously with the image.
     """
     with torch.no_grad():
         found = forward(inputs)[0]

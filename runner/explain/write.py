@@ -59,7 +59,8 @@ def write_explained(explained: Explained, folder: Path) -> list[Path]:
 
 
 def file_name(name: str, taken: dict[str, int]) -> str:
-    """Returns a unique file name: the input's name or the last part of its path, with a number on conflicts."""
+    """Returns a unique file name: the input's name or the last part of its path, with a number on
+    conflicts."""
     stem = name if name in RESERVED and name not in taken else Path(name.replace("\\", "/")).stem
     stem = (
         "".join(sign if sign.isalnum() or sign in "-_.,= " else "_" for sign in stem).strip(" .")[:60]
@@ -118,7 +119,9 @@ def plain(value: float) -> float:
 
 
 def table_of(explained: Explained) -> list[dict[str, Any]]:
-    """Yields one row per column for importance; otherwise one per token, step and variable, or column of each input."""
+    """Yields one row per column for importance; otherwise one per token, step and variable, or column of each
+    input.
+    """
     if explained.importance is not None:
         one = explained.importance
         order = np.argsort(-one.mean, kind="stable")

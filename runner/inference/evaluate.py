@@ -89,8 +89,8 @@ def evaluate(
         overrides: values of the run's config that are to differ: ``{"data.root": "other/photos"}``.
 
     Raises:
-        UserError: the data has no such split, or other classes than the run was trained on, or the overrides would put
-            samples it was trained on into another split.
+        UserError: the data has no such split, or other classes than the run was trained on, or the overrides
+            would put samples it was trained on into another split.
     """
     check_split(split)
     trained = load_trained(run, which, overrides)
@@ -169,7 +169,8 @@ def compare_facts(now: Facts, trained_on: dict[str, Any]) -> None:
         extra = sorted(set(now.class_names) - set(names))
         if not missing and not extra:
             raise DataError(
-                f"the data has the run's classes in another order: {now.class_names[:5]}, and not {names[:5]}. Point the "
+                f"the data has the run's classes in another order: {now.class_names[:5]}, and not "
+                f"{names[:5]}. Point the "
                 "data's root at data whose classes have the same ids."
             )
         raise DataError(

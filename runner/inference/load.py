@@ -98,8 +98,8 @@ class Trained:
 
 
 def find_checkpoint(run: RunDir, which: Which | str = "best") -> Checkpoint:
-    """The checkpoint meant by ``best`` (by the monitored metric), ``last``, a file's name among the run's checkpoints,
-    or a path.
+    """The checkpoint meant by ``best`` (by the monitored metric), ``last``, a file's name among the run's
+    checkpoints, or a path.
 
     Raises:
         UserError: the run has none yet, or not that one.
@@ -131,7 +131,9 @@ def find_checkpoint(run: RunDir, which: Which | str = "best") -> Checkpoint:
 
 @contextmanager
 def none_of_its_own(run: RunDir, which: Which | str) -> Iterator[None]:
-    """Within it, a checkpoint that was named and does not fit the run's model, or is none at all, is a UserError."""
+    """Within it, a checkpoint that was named and does not fit the run's model, or is none at all, is a
+    UserError.
+    """
     try:
         yield
     except CheckpointError as error:

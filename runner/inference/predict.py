@@ -70,7 +70,8 @@ def predict(
 
     Args:
         inputs: what the run's data module reads: image files and folders, CSV files, …
-        batch_size: inputs at a time, of which none but they are in memory; as in the run's evaluation when None.
+        batch_size: inputs at a time, of which none but they are in memory; as in the run's evaluation when
+            None.
         folder: where the task's pictures of its predictions go, such as masks; a row names its own.
 
     Raises:

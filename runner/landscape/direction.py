@@ -18,15 +18,15 @@ TINY = 1e-10
 
 
 def moved_weights(model: nn.Module) -> dict[str, nn.Parameter]:
-    """The weights that a direction moves. Biases and the parameters of norms keep their values, as is the paper's
-    default (Li et al., arXiv:1712.09913)."""
+    """The weights that a direction moves. Biases and the parameters of norms keep their values, as is the
+    paper's default (Li et al., arXiv:1712.09913)."""
     weights = weight_names(model)
     return {name: own for name, own in model.named_parameters() if name in weights}
 
 
 def filters(weight: Tensor, transposed: bool = False) -> Tensor:
-    """``(filters, …)``: what makes one output of a layer. A transposed convolution has its outputs in the second
-    dimension, any other weight in the first; of a table of vectors each vector is one."""
+    """``(filters, …)``: what makes one output of a layer. A transposed convolution has its outputs in the
+    second dimension, any other weight in the first; of a table of vectors each vector is one."""
     return weight.transpose(0, 1) if transposed else weight
 
 
@@ -37,8 +37,9 @@ def filter_norms(weight: Tensor, transposed: bool = False) -> Tensor:
 
 
 def by_filter(model: nn.Module, direction: Direction) -> Direction:
-    """The direction with each filter as long as the model's own: two networks that differ only in how large their
-    weights are, as rectified ones do not notice, then have the same landscape (Li et al., section 4)."""
+    """The direction with each filter as long as the model's own: two networks that differ only in how large
+    their weights are, as rectified ones do not notice, then have the same landscape (Li et al., section
+    4)."""
     transposed = {id(module.weight) for module in model.modules() if isinstance(module, _ConvTransposeNd)}
     found = {}
     for name, weight in moved_weights(model).items():
@@ -50,7 +51,8 @@ def by_filter(model: nn.Module, direction: Direction) -> Direction:
 
 
 def random_direction(model: nn.Module, seed: int, number: int) -> Direction:
-    """Normally distributed, then normalised by filter; it depends on the seed, the number and the weights alone.
+    """Normally distributed, then normalised by filter; it depends on the seed, the number and the weights
+    alone.
 
     Biases and norms are not in it: they stay where they are.
     """
@@ -63,8 +65,8 @@ def random_direction(model: nn.Module, seed: int, number: int) -> Direction:
 
 
 def difference(model: nn.Module, state: dict[str, Tensor]) -> Direction:
-    """From the model to another state of it: every number of it, biases and the statistics of norms too; a weight that is
-    shared under each of its names.
+    """From the model to another state of it: every number of it, biases and the statistics of norms too; a
+    weight that is shared under each of its names.
 
     Args:
         state: by name, as the model's own ``state_dict``.

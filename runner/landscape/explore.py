@@ -47,8 +47,9 @@ class Explored:
 
 
 class Expedition:
-    """What is needed to know the loss at any point of the plane: everything that can go wrong has done so when it is
-    made. The weights are 32-bit for any precision of the run, because rounding would look like roughness.
+    """What is needed to know the loss at any point of the plane: everything that can go wrong has done so
+    when it is made. The weights are 32-bit for any precision of the run, because rounding would look like
+    roughness.
 
     Attributes:
         settings: all that the losses depend on.
@@ -129,8 +130,10 @@ class Expedition:
                         show(len(self.known))
                     if number == centre and not math.isfinite(self.known[centre]):
                         raise UserError(
-                            f"the loss of {self.trained.checkpoint.name} itself is {self.known[centre]} on the "
-                            f"{self.request.split} split: there is nothing to see around it. Choose another --checkpoint."
+                            f"the loss of {self.trained.checkpoint.name} itself is {self.known[centre]} on "
+                            "the "
+                            f"{self.request.split} split: there is nothing to see around it. Choose another "
+                            "--checkpoint."
                         )
         finally:
             journal.close()

@@ -22,13 +22,13 @@ KEPT_BYTES = 2 * 2**30
 
 
 class Samples:
-    """Batches of a split, normalised and on the device. They are read once and kept, as long as they take less than
-    2 GiB; anything larger is read again each time.
+    """Batches of a split, normalised and on the device. They are read once and kept, as long as they take
+    less than 2 GiB; anything larger is read again each time.
 
     Args:
         data: set up.
-        most: samples, at most, evenly spread over the split; of a running text windows, from the beginnings of its
-            streams. All when None.
+        most: samples, at most, evenly spread over the split; of a running text windows, from the beginnings
+            of its streams. All when None.
     """
 
     def __init__(
@@ -75,8 +75,9 @@ def num_bytes(value: Any) -> int:
 class LossField:
     """``with LossField(…) as loss: loss(0.5, -0.5)``. After the block the weights are restored.
 
-    Every point is computed from the center and draws the same random numbers (the proposals a detector is trained
-    on), so that its loss does not depend on which points were asked for before. Statistics of norms go with the weights
+    Every point is computed from the center and draws the same random numbers (the proposals a detector is
+    trained on), so that its loss does not depend on which points were asked for before. Statistics of norms
+    go with the weights
     from the centre to where a direction leads, and no further: beyond it a variance could fall below zero.
 
     Args:
@@ -134,8 +135,8 @@ class LossField:
 
 
 def seed_generators(seed: int, device: torch.device) -> None:
-    """Of the processor and, where it is another, the device. (``torch.manual_seed`` notes a stack trace for each kind of
-    device there might be, which takes longer than the loss of a small model.)"""
+    """Of the processor and, where it is another, the device. (``torch.manual_seed`` notes a stack trace for
+    each kind of device there might be, which takes longer than the loss of a small model.)"""
     torch.default_generator.manual_seed(seed)
     if device.type == "cuda":
         torch.cuda.manual_seed_all(seed)

@@ -87,8 +87,10 @@ def shaped(flat: Tensor, model: nn.Module) -> Direction:
 def principal_directions(
     path: OptimizationPath, model: nn.Module, run: RunDir
 ) -> tuple[list[Direction], list[float]]:
-    """The two directions, each of length 1, in which the checkpoints differ most, and the share of their variance that
-    each explains: a principal component analysis of the checkpoints' differences to the final weights (Li et al.,
+    """The two directions, each of length 1, in which the checkpoints differ most, and the share of their
+    variance that
+    each explains: a principal component analysis of the checkpoints' differences to the final weights (Li et
+        al.,
     section 7.2), the final weights among them.
 
     Raises:
@@ -118,8 +120,8 @@ def principal_directions(
 
 
 def project(offsets: Tensor, directions: Sequence[Direction]) -> tuple[np.ndarray, float]:
-    """Where in the plane of the directions the points nearest to those of a path lie, ``(n, k)``; and which share of
-    the path's squared distances from the centre lies within that plane."""
+    """Where in the plane of the directions the points nearest to those of a path lie, ``(n, k)``; and which
+    share of the path's squared distances from the centre lies within that plane."""
     basis = torch.stack([flatten(direction).cpu() for direction in directions])
     gram = inner(basis, basis)
     coordinates = inner(offsets, basis) @ torch.linalg.pinv(gram, hermitian=True)
@@ -129,6 +131,8 @@ def project(offsets: Tensor, directions: Sequence[Direction]) -> tuple[np.ndarra
 
 
 def inner(one: Tensor, other: Tensor) -> Tensor:
-    """``(n, P)`` and ``(m, P)`` to the products of their rows ``(n, m)`` in float64, without a copy of all in it."""
+    """``(n, P)`` and ``(m, P)`` to the products of their rows ``(n, m)`` in float64, without a copy of all in
+    it.
+    """
     pairs = zip(one.split(COLUMNS, 1), other.split(COLUMNS, 1), strict=True)
     return sum(part.double() @ same.double().T for part, same in pairs)

@@ -1,4 +1,6 @@
-"""The part of the space of weights that is looked at: a plane or a line through a checkpoint, and a grid on it."""
+"""The part of the space of weights that is looked at: a plane or a line through a checkpoint, and a grid on
+it.
+"""
 
 from __future__ import annotations
 
@@ -72,7 +74,8 @@ def make_plane(
         to: the other checkpoint of ``request.to``.
 
     Raises:
-        UserError: the path cannot give the directions that are asked for, or the model has nothing that moves.
+        UserError: the path cannot give the directions that are asked for, or the model has nothing that
+            moves.
     """
     if to is not None:
         reach = MARGIN if request.distance is None else request.distance

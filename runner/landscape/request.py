@@ -19,15 +19,17 @@ class LandscapeRequest:
     """
     Attributes:
         checkpoint: the centre: ``best``, ``last``, a file of the run's checkpoints, or a path.
-        to: another checkpoint; the loss is followed on the straight line from one to the other and beyond (Goodfellow
-            et al., arXiv:1412.6544).
+        to: another checkpoint; the loss is followed on the straight line from one to the other and beyond
+            (Goodfellow et al., arXiv:1412.6544).
         split: ``train``, ``val`` or ``test``.
-        directions: ``random``, normalised by filter; or ``pca``, the two in which the run's checkpoints differ most.
+        directions: ``random``, normalised by filter; or ``pca``, the two in which the run's checkpoints
+            differ most.
         one_dimensional: along the first direction alone.
         resolution: points a side; 25 of a plane and 51 of a line when None.
-        distance: how far it goes to each side. Of random directions 1 is a step as long as the weights, filter by
-            filter, and what None takes; of ``pca`` it is a distance of weights, and None goes as far as the path; with
-            ``to`` it is how far beyond the two checkpoints, 0.25 of the way between them when None.
+        distance: how far it goes to each side. Of random directions 1 is a step as long as the weights,
+            filter by filter, and what None takes; of ``pca`` it is a distance of weights, and None goes as
+            far as the path; with ``to`` it is how far beyond the two checkpoints, 0.25 of the way between
+            them when None.
         samples: of the split, at most, evenly spread; all when None.
         seed: of the random directions, and of what a loss draws.
         device: ``auto``, ``cpu``, ``gpu`` or ``mps``.

@@ -24,11 +24,13 @@ NEAR = 0.25
 
 
 def sharpness(explored: Explored) -> dict[str, float]:
-    """How much higher the loss is near the checkpoint, within a quarter of the grid's reach in each direction.
+    """How much higher the loss is near the checkpoint, within a quarter of the grid's reach in each
+    direction.
 
-    ``highest`` is ε-sharpness (Keskar et al., arXiv:1609.04836), ``(max − centre) / (1 + centre)``, of the grid's points
-    there; ``mean`` the same of their mean. Only random directions have a length that means the same for every model: of
-    others it is empty, as where no point of the grid but the centre is so near, or one that is has no finite loss.
+    ``highest`` is ε-sharpness (Keskar et al., arXiv:1609.04836), ``(max − centre) / (1 + centre)``, of the
+    grid's points there; ``mean`` the same of their mean. Only random directions have a length that means the
+    same for every model: of others it is empty, as where no point of the grid but the centre is so near, or
+    one that is has no finite loss.
     """
     axes = explored.plane.axes
     if not explored.plane.is_random:
@@ -74,7 +76,8 @@ def summary(trip: Expedition, explored: Explored) -> dict[str, Any]:
 
 
 def write_landscape(trip: Expedition, explored: Explored) -> list[Path]:
-    """``KIND.json``, ``KIND.npz``, ``KIND.csv`` and ``landscape_KIND_*.png`` in the run's folder ``landscape``.
+    """``KIND.json``, ``KIND.npz``, ``KIND.csv`` and ``landscape_KIND_*.png`` in the run's folder
+    ``landscape``.
 
     Raises:
         OSError: it cannot be written.

@@ -1,7 +1,9 @@
-"""PyTorch's elastic agent on a run directory: ``python -m runner.launch.agent RUN_DIR NUM_WORKERS MAX_RESTARTS WORKER``.
+"""PyTorch's elastic agent on a run directory: ``python -m runner.launch.agent RUN_DIR NUM_WORKERS
+MAX_RESTARTS WORKER``.
 
-Equivalent to ``torchrun --standalone --nproc-per-node … --max-restarts … -m runner.launch.rank_worker RUN_DIR``, except that the
-agent logs to ``logs/agent.log`` and records which rank failed first in a file in the same folder.
+Equivalent to ``torchrun --standalone --nproc-per-node … --max-restarts … -m runner.launch.rank_worker
+RUN_DIR``, except that the agent logs to ``logs/agent.log`` and records which rank failed first in a file in
+the same folder.
 """
 
 from __future__ import annotations
@@ -70,7 +72,8 @@ def main(argv: list[str]) -> int:
     """Returns 0 if every rank succeeded, otherwise 1 or 128 plus the signal number."""
     path, num_workers, max_restarts, worker, *rest = argv
     nodes = json.loads(rest[0]) if rest else None
-    # A sweep restarts a lost trial immediately, so the ranks of the previous attempt must have exited by then.
+    # A sweep restarts a lost trial immediately, so the ranks of the previous attempt must have exited by
+    # then.
     die_with_parent(signal.SIGTERM if worker == WORKER else signal.SIGKILL)
     run = RunDir(Path(path).absolute())
     run.logs.mkdir(exist_ok=True)
@@ -113,7 +116,8 @@ def late(nodes: dict[str, Any] | None) -> str:
 
 
 def write_log(path: Path) -> None:
-    """Redirects the log output of the agent's libraries to a file, because only rank 0 prints to the console."""
+    """Redirects the log output of the agent's libraries to a file, because only rank 0 prints to the
+    console."""
     handler = logging.FileHandler(path, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     handler.setLevel(logging.INFO)
@@ -127,7 +131,10 @@ def write_log(path: Path) -> None:
 
 
 def write_killed(run: RunDir, rank: int, pid: int, signum: int) -> None:
-    """Records the failure of a rank that was killed by a signal. Killed ranks that hung are recorded elsewhere."""
+    """Records the failure of a rank that was killed by a signal.
+
+    Killed ranks that hung are recorded elsewhere.
+    """
     last = read_json(heartbeat_path(run, rank), {})
     position = (
         f"step {last.get('step', 0)}, epoch {last.get('epoch', 0)}, {last.get('phase', 'before its start')}"

@@ -32,7 +32,9 @@ FAILURE_GRACE_S = 3.0
 
 
 def needs_agent(config: Mapping[str, Any]) -> bool:
-    """Whether a run needs separate worker processes: for several devices, or a launcher that restarts workers."""
+    """Whether a run needs separate worker processes: for several devices, or a launcher that restarts
+    workers.
+    """
     hardware = config["hardware"]
     return (
         config["launcher"]["kind"] == "elastic"
@@ -129,7 +131,10 @@ def start_agent(
 
 @contextmanager
 def forward_signals(agent: subprocess.Popen) -> Iterator[list[int]]:
-    """Yields the list of signals received so far. The first is forwarded to the ranks, which then save their state."""
+    """Yields the list of signals received so far.
+
+    The first is forwarded to the ranks, which then save their state.
+    """
     received: list[int] = []
 
     def handle(signum: int, frame: Any) -> None:
@@ -154,7 +159,8 @@ def forward_signals(agent: subprocess.Popen) -> Iterator[list[int]]:
 
 
 def wait(agent: subprocess.Popen, run: RunDir, meeting: NodeRendezvous | None, signals: list[int]) -> int:
-    """Returns the agent's exit code. Terminates the agent if a rank failed in a way that a retry would not fix.
+    """Returns the agent's exit code. Terminates the agent if a rank failed in a way that a retry would not
+    fix.
 
     Args:
         signals: those that this process received; a signal received on another machine is added.

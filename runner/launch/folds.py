@@ -1,4 +1,5 @@
-"""Cross-validation runs: each fold is a run directory of its own; the folds are trained one after the other."""
+"""Cross-validation runs: each fold is a run directory of its own; the folds are trained one after the
+other."""
 
 from __future__ import annotations
 
@@ -38,7 +39,8 @@ def launch_folds(run: RunDir, config: DictConfig) -> dict[str, Any]:
     """Trains the unfinished folds and aggregates the results of all.
 
     Returns:
-        The content of ``results.json``: means and standard deviations over the folds, and the results of each fold.
+        The content of ``results.json``: means and standard deviations over the folds, and the results of each
+            fold.
 
     Raises:
         RunnerError: a fold failed; the folds after it are not started.
@@ -82,7 +84,10 @@ def fold_config(run: RunDir, config: DictConfig, number: int) -> DictConfig:
 
 
 def has_work(run: RunDir, config: DictConfig, number: int) -> bool:
-    """Creates or updates the directory of a fold from the run's config. Returns whether the fold must be trained."""
+    """Creates or updates the directory of a fold from the run's config.
+
+    Returns whether the fold must be trained.
+    """
     fold, wanted = fold_of(run, number), fold_config(run, config, number)
     text = to_yaml(to_plain(wanted, []))
     digest = hashlib.sha256(text.encode()).hexdigest()
@@ -97,7 +102,10 @@ def has_work(run: RunDir, config: DictConfig, number: int) -> bool:
 
 
 def prepare_fold(run: RunDir, fold: RunDir, number: int, config: str, digest: str) -> None:
-    """Writes a fold's directory. The config is written last, so an interrupted call can be repeated safely."""
+    """Writes a fold's directory.
+
+    The config is written last, so an interrupted call can be repeated safely.
+    """
     for folder in (fold.checkpoints, fold.plots, fold.logs):
         folder.mkdir(parents=True, exist_ok=True)
     provenance = read_json(run.provenance_path, {})
@@ -168,6 +176,7 @@ def reject_change(run: RunDir, numbers: range) -> None:
     digests = {read_json(fold_of(run, number).facts_path, {}).get("digest") for number in numbers}
     if len(digests) > 1:
         raise RunFailed(
-            "the data have changed since the first fold was trained, so the folds do not belong to the same split. Train all "
+            "the data have changed since the first fold was trained, so the folds do not belong to the same "
+            "split. Train all "
             "of them again with another run.name."
         )

@@ -1,4 +1,5 @@
-"""Creates a run directory from a composition and executes it: in this process or in several under an agent."""
+"""Creates a run directory from a composition and executes it: in this process or in several under an
+agent."""
 
 from __future__ import annotations
 
@@ -46,13 +47,15 @@ def prepare(composition: Composition, command: list[str] | None = None) -> RunDi
 
 
 def launch(run: RunDir) -> dict[str, Any] | None:
-    """Executes the run with its launcher. Within an existing process group this process becomes one of its ranks.
+    """Executes the run with its launcher. Within an existing process group this process becomes one of its
+    ranks.
 
     Returns:
         The run's results; None if the run continues on a cluster and this command does not wait for it.
 
     Raises:
-        UserError: invalid input. If it was detected before the first step of a new run, the directory is removed.
+        UserError: invalid input. If it was detected before the first step of a new run, the directory is
+            removed.
         RunnerError: any other failure; the run's status records the same reason.
     """
     is_new = is_untouched(run)

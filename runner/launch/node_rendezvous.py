@@ -126,8 +126,10 @@ def reject_nodes(config: Mapping[str, Any], command: str) -> None:
     """
     if num_nodes(config) > 1 and config["launcher"]["kind"] in ("local", "elastic"):
         raise ConfigError(
-            f"hardware.num_nodes={num_nodes(config)}: `{command}` runs on one machine, or with launcher=slurm or "
-            "launcher=ray. Machines that meet at launcher.rendezvous are for `runner train` and `runner resume`."
+            f"hardware.num_nodes={num_nodes(config)}: `{command}` runs on one machine, or with "
+            "launcher=slurm or "
+            "launcher=ray. Machines that meet at launcher.rendezvous are for `runner train` and `runner "
+            "resume`."
         )
 
 
@@ -144,7 +146,8 @@ def open_meeting(endpoint: str, nodes: int, wait_s: float) -> NodeRendezvous:
     except (RuntimeError, OSError) as error:
         raise RunFailed(
             f"launcher.rendezvous={endpoint}: no response within {wait_s:.0f} s. Is the same command running "
-            f"on the machine with that address, and can it be reached from here? ({str(error).splitlines()[0]})"
+            "on the machine with that address, and can it be reached from here? "
+            f"({str(error).splitlines()[0]})"
         ) from error
     return NodeRendezvous(store, endpoint, address, first, nodes, wait_s)
 

@@ -54,7 +54,8 @@ def connect(address: str) -> None:
             ray.init(address=address, **options)
     except Exception as error:  # Ray raises many unrelated exception types here
         raise UserError(
-            f"launcher.address={address}: no Ray cluster answers ({str(error).splitlines()[0]}). Start one with "
+            f"launcher.address={address}: no Ray cluster answers ({str(error).splitlines()[0]}). Start one "
+            "with "
             "`ray start --head` on one machine and `ray start --address=HOST:PORT` on the others, or use "
             "launcher.address=local for this machine alone."
         ) from error
@@ -103,7 +104,8 @@ def launch(run: RunDir, config: Mapping[str, Any]) -> dict[str, Any]:
                 break
             if number < launcher.max_restarts:
                 print(
-                    f"a worker was lost or has failed; all workers resume from the last checkpoint (restart {number + 1})"
+                    "a worker was lost or has failed; all workers resume from the last checkpoint (restart "
+                    f"{number + 1})"
                 )
     if read_status(run).state == "finished":
         return read_json(run.results_path)
@@ -174,7 +176,8 @@ class Attempts:
                 raise Interrupted("interrupted while waiting for the Ray cluster.", self.signals[0])
             if time.monotonic() > until:
                 raise RunFailed(
-                    f"the Ray cluster did not provide {wanted} within {self.launcher.wait_for_nodes_s:.0f} s; it has {has} "
+                    f"the Ray cluster did not provide {wanted} within {self.launcher.wait_for_nodes_s:.0f} "
+                    f"s; it has {has} "
                     "in total. Add machines, or request fewer resources."
                 )
 
@@ -199,7 +202,8 @@ class Attempts:
         for address, _, sees in places:
             if not sees:
                 raise UserError(
-                    f"the machine {address} of the Ray cluster does not see {path}. Keep runs on a shared disk."
+                    f"the machine {address} of the Ray cluster does not see {path}. Keep runs on a shared "
+                    "disk."
                 )
         address, port, _ = places[0]
         common = handed_on() | {

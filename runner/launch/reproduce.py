@@ -1,4 +1,6 @@
-"""Prepares a new run from an old one with the same config, seeds and thread count, optionally with the same code."""
+"""Prepares a new run from an old one with the same config, seeds and thread count, optionally with the same
+code.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,8 @@ def prepare_again(run: RunDir, command: list[str]) -> RunDir:
     status = read_status(run)
     if status.state != "finished":
         raise UserError(
-            f"{run.name} is {status.state}, so its results cannot be compared yet. `runner resume {run.path}` "
+            f"{run.name} is {status.state}, so its results cannot be compared yet. `runner resume "
+            f"{run.path}` "
             "finishes it."
         )
     provenance = read_json(run.provenance_path, {})
@@ -42,7 +45,8 @@ def prepare_again(run: RunDir, command: list[str]) -> RunDir:
     ]
     if acting := [str(change) for change in changes if change.acts]:
         raise UserError(
-            f"{run.name} was changed between its attempts ({'; '.join(acting)}), so no single config reproduces it."
+            f"{run.name} was changed between its attempts ({'; '.join(acting)}), so no single config "
+            "reproduces it."
         )
     config = OmegaConf.load(run.config_path)
     num_threads = (provenance.get("worker") or {}).get("num_threads")
@@ -67,7 +71,8 @@ def root_of(run: RunDir) -> Path:
 
 @contextmanager
 def code_of(run: RunDir) -> Iterator[Path]:
-    """Checks out the revision that the run was made with, and its uncommitted changes, into a temporary folder.
+    """Checks out the revision that the run was made with, and its uncommitted changes, into a temporary
+    folder.
 
     Raises:
         UserError: this repository does not contain the revision.

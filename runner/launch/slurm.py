@@ -99,7 +99,8 @@ def reject_second(run: RunDir) -> None:
     job = job_of(number)
     if job.is_active:
         raise UserError(
-            f"{run.name} already has SLURM job {number} ({job.state.lower()}). `tail -f {log_path(run, number)}` shows its "
+            f"{run.name} already has SLURM job {number} ({job.state.lower()}). `tail -f "
+            f"{log_path(run, number)}` shows its "
             f"output, `scancel {number}` saves its state and ends it."
         )
 

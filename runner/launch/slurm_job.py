@@ -1,4 +1,5 @@
-"""Entry point of a task of a SLURM job: it executes one rank; the first rank requeues the job if necessary."""
+"""Entry point of a task of a SLURM job: it executes one rank; the first rank requeues the job if
+necessary."""
 
 from __future__ import annotations
 
@@ -54,8 +55,8 @@ def stop(signum: int, frame: FrameType | None) -> None:
 def goes_back(stopped: Interrupted, max_requeues: int) -> bool:
     """Whether to requeue the job: not after a cancellation, and at most ``max_requeues`` times.
 
-    A job that is cancelled, or requeued by SLURM itself, no longer has the state RUNNING; a preempted job keeps it until
-    its grace period is over.
+    A job that is cancelled, or requeued by SLURM itself, no longer has the state RUNNING; a preempted job
+    keeps it until its grace period is over.
     """
     if stopped.signum not in SIGNALS:
         return False

@@ -8,15 +8,28 @@ from dataclasses import dataclass
 
 __all__ = ["Job", "job_of"]
 
-ACTIVE = ("PENDING", "CONFIGURING", "RUNNING", "SUSPENDED", "STOPPED", "COMPLETING", "REQUEUED", "REQUEUE_HOLD",
-          "RESIZING", "SIGNALING", "STAGE_OUT", "SPECIAL_EXIT")  # fmt: skip
+ACTIVE = (
+    "PENDING",
+    "CONFIGURING",
+    "RUNNING",
+    "SUSPENDED",
+    "STOPPED",
+    "COMPLETING",
+    "REQUEUED",
+    "REQUEUE_HOLD",
+    "RESIZING",
+    "SIGNALING",
+    "STAGE_OUT",
+    "SPECIAL_EXIT",
+)
 
 
 @dataclass(frozen=True)
 class Job:
     """
     Attributes:
-        state: as spelled by SLURM; ``GONE`` if SLURM no longer lists the job, ``UNKNOWN`` if it does not respond.
+        state: as spelled by SLURM; ``GONE`` if SLURM no longer lists the job, ``UNKNOWN`` if it does not
+            respond.
         reason: why the job is waiting, or why it ended.
         node: the node it runs on.
         restarts: how often it was requeued.

@@ -28,11 +28,12 @@ OWN = ("run.root",)
 
 
 def begin(compose: Callable[[], Composition], command: list[str]) -> RunDir | None:
-    """Returns the checked and written run directory of a command. With ``resume=auto`` it may be an existing one; None,
-    with a message, if that has no work left.
+    """Returns the checked and written run directory of a command. With ``resume=auto`` it may be an existing
+    one; None, with a message, if that has no work left.
 
-    Under ``torchrun`` or ``srun`` the first rank composes and writes; the others wait and receive the same directory.
-    After a restart by torchrun it is the existing directory, and the ranks resume from its last checkpoint.
+    Under ``torchrun`` or ``srun`` the first rank composes and writes; the others wait and receive the same
+    directory. After a restart by torchrun it is the existing directory, and the ranks resume from its last
+    checkpoint.
 
     Raises:
         ConfigError: contains every error in the config.
@@ -82,7 +83,8 @@ def compare_with_first(run: RunDir, composition: Composition, endpoint: str) -> 
     if different:
         raise ConfigError(
             [
-                f"{key} is {ours.get(key)} here and {theirs.get(key)} on the machine at {endpoint}. Give the same "
+                f"{key} is {ours.get(key)} here and {theirs.get(key)} on the machine at {endpoint}. Give "
+                "the same "
                 "command on each."
                 for key in different
             ]
@@ -129,8 +131,10 @@ def fit_to(process_info: ProcessInfo, composition: Composition) -> list[str]:
     config, problems = composition.config, []
     if of_all_folds(config):
         problems.append(
-            f"folds need a single process, but {process_info.starter} has started {process_info.world_size}. Omit "
-            f"{process_info.starter}; hardware.devices={process_info.local_world_size} gives each fold that many devices."
+            f"folds need a single process, but {process_info.starter} has started "
+            f"{process_info.world_size}. Omit "
+            f"{process_info.starter}; hardware.devices={process_info.local_world_size} gives each fold that "
+            "many devices."
         )
     started = {
         "hardware.devices": process_info.local_world_size,
@@ -140,7 +144,8 @@ def fit_to(process_info: ProcessInfo, composition: Composition) -> list[str]:
         wanted = OmegaConf.select(config, key)
         if key in composition.explicit and wanted not in (number, "all"):
             problems.append(
-                f"{key}={wanted}, but {process_info.starter} has started {process_info.world_size} processes, "
+                f"{key}={wanted}, but {process_info.starter} has started {process_info.world_size} "
+                "processes, "
                 f"{process_info.local_world_size} per machine. Omit {key}, or start as many."
             )
         if number > 1 or wanted is not None:
@@ -148,7 +153,8 @@ def fit_to(process_info: ProcessInfo, composition: Composition) -> list[str]:
     kind = OmegaConf.select(config, "launcher.kind")
     if kind != "local":
         problems.append(
-            f"launcher={kind} would have no effect: {process_info.starter} starts the workers here. Omit it, or run "
+            f"launcher={kind} would have no effect: {process_info.starter} starts the workers here. Omit "
+            "it, or run "
             f"the command without {process_info.starter}."
         )
     return problems

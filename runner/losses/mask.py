@@ -21,13 +21,14 @@ EPSILON = 1e-7
 
 
 class MaskLoss(nn.Module):
-    """A weighted sum of losses of logits ``(N, K, H, W)`` and class ids ``(N, H, W)``; zero if all pixels are ignored.
+    """A weighted sum of losses of logits ``(N, K, H, W)`` and class ids ``(N, H, W)``; zero if all pixels are
+    ignored.
 
-    Cross-entropy is a mean over pixels. Dice and Jaccard measure the overlap of target and prediction of each class
-    over the whole batch (an absent class counts as fully overlapping), which helps small classes.
+    Cross-entropy is a mean over pixels. Dice and Jaccard measure the overlap of target and prediction of each
+    class over the whole batch (an absent class counts as fully overlapping), which helps small classes.
 
-    The loss of several batches is computed from all their pixels, by adding up ``sums`` and calling ``of_sums``, so
-    that the loss of a split does not depend on how it is divided into batches.
+    The loss of several batches is computed from all their pixels, by adding up ``sums`` and calling
+    ``of_sums``, so that the loss of a split does not depend on how it is divided into batches.
 
     Args:
         cross_entropy: weight of the cross-entropy.
@@ -36,7 +37,8 @@ class MaskLoss(nn.Module):
         focal: weight of the focal loss (Lin et al. 2017, arXiv:1708.02002), one class against the others.
         focal_gamma: focusing parameter; larger values reduce the weight of well-classified pixels.
         label_smoothing: label smoothing of the cross-entropy.
-        class_weights: one per class, for all parts; ``${facts:class_weights}`` gives rare classes more weight.
+        class_weights: one per class, for all parts; ``${facts:class_weights}`` gives rare classes more
+            weight.
         ignore_index: class id of pixels that are ignored.
 
     Raises:
@@ -59,7 +61,8 @@ class MaskLoss(nn.Module):
             raise UserError("task.loss: all weights are 0. Give cross_entropy, dice, jaccard or focal one.")
         if label_smoothing and not cross_entropy:
             raise UserError(
-                f"label_smoothing={label_smoothing} acts on the cross-entropy alone, whose weight is 0. Remove it, "
+                f"label_smoothing={label_smoothing} acts on the cross-entropy alone, whose weight is 0. "
+                "Remove it, "
                 "or give task.loss.cross_entropy a weight."
             )
         self.ignore_index = ignore_index
@@ -86,7 +89,8 @@ class MaskLoss(nn.Module):
         """
         if self.class_weights is not None and len(self.class_weights) != logits.shape[1]:
             raise UserError(
-                f"task.loss.class_weights has {len(self.class_weights)} numbers; expected one for each of the "
+                f"task.loss.class_weights has {len(self.class_weights)} numbers; expected one for each of "
+                "the "
                 f"{logits.shape[1]} classes."
             )
         total = sum(self.weights[name] * part(logits, targets) for name, part in self.parts.items())
@@ -101,7 +105,8 @@ class MaskLoss(nn.Module):
     def sums(self, logits: Tensor, targets: Tensor) -> Tensor:
         """The sums that determine the loss, of shape ``(7, K)``; they can be added over batches.
 
-        Rows: cross-entropy and its weights, summed over pixels by class; overlap, prediction and truth of each class;
+        Rows: cross-entropy and its weights, summed over pixels by class; overlap, prediction and truth of
+            each class;
         focal loss of each class, and the number of pixels.
         """
         num_classes = logits.shape[1]

@@ -24,7 +24,8 @@ class WeightedSum(nn.Module):
         weights = [1.0] * len(losses) if weights is None else list(weights)
         if not losses or len(weights) != len(losses):
             raise UserError(
-                f"task.loss: {len(losses)} losses but {len(weights)} weights; expected as many, and at least one."
+                f"task.loss: {len(losses)} losses but {len(weights)} weights; expected as many, and at "
+                "least one."
             )
         if wrong := [loss for loss in losses if not isinstance(loss, nn.Module)]:
             raise UserError(f"task.loss.losses: {wrong[0]!r} is no loss. Give each as a node with _target_.")

@@ -1,7 +1,7 @@
 """Stochastic depth and spatial dropout for models of other libraries.
 
-Both are forward hooks on existing modules, so that parameter names do not change and weights files fit with and without
-them. They have no effect in evaluation mode.
+Both are forward hooks on existing modules, so that parameter names do not change and weights files fit with
+and without them. They have no effect in evaluation mode.
 """
 
 from __future__ import annotations
@@ -41,7 +41,8 @@ class DropChannels:
 
 
 def add_stochastic_depth(model: nn.Module, rate: float) -> nn.Module:
-    """Adds stochastic depth (Huang et al. 2016) with a rate that rises linearly to ``rate`` at the last block.
+    """Adds stochastic depth (Huang et al. 2016) with a rate that rises linearly to ``rate`` at the last
+    block.
 
     Args:
         model: a ResNet or MobileNetV2 of torchvision.

@@ -17,8 +17,8 @@ SEGMENTER_HEAD_NAMES = ("decoder", "segmentation_head", "classification_head")
 class DropoutLinear(nn.Linear):
     """Linear layer with dropout on its input.
 
-    It is a single module rather than a ``Sequential``, so that parameter names equal those of a plain linear head and
-    weights files fit with and without dropout.
+    It is a single module rather than a ``Sequential``, so that parameter names equal those of a plain linear
+    head and weights files fit with and without dropout.
     """
 
     def __init__(
@@ -63,8 +63,9 @@ def head_modules(model: nn.Module) -> list[nn.Module]:
 def find_head(model: nn.Module) -> tuple[str, ...]:
     """Returns the names of the head's modules, as in ``model.named_modules()``.
 
-    The head is the result of timm's ``get_classifier`` if available, all modules except the encoder for segmentation
-    models, the attributes ``head``, ``fc`` or ``classifier``, or else the last linear layer. Empty if there is none.
+    The head is the result of timm's ``get_classifier`` if available, all modules except the encoder for
+    segmentation models, the attributes ``head``, ``fc`` or ``classifier``, or else the last linear layer.
+    Empty if there is none.
     """
     modules = {id(module) for module in head_modules(model)}
     return tuple(name for name, module in model.named_modules() if id(module) in modules)

@@ -19,14 +19,14 @@ WANTED = 4
 def layer_groups(model: nn.Module, patterns: Sequence[str] | None = None) -> list[list[str]]:
     """Groups the parameter names: the first group is nearest to the input, the last is the head.
 
-    Without patterns, the top-level modules are divided into about four groups of similar size; modules that contain most
-    of the model (torchvision's ``features``, the encoder of a segmentation model, a transformer's ``blocks``) are
-    expanded first.
+    Without patterns, the top-level modules are divided into about four groups of similar size; modules that
+    contain most of the model (torchvision's ``features``, the encoder of a segmentation model, a
+    transformer's ``blocks``) are expanded first.
 
     Args:
         model: the model whose parameters are grouped.
-        patterns: regular expressions, one per group, starting at the input. A parameter belongs to the first pattern
-            found in its name, or to the head if none matches.
+        patterns: regular expressions, one per group, starting at the input. A parameter belongs to the first
+            pattern found in its name, or to the head if none matches.
 
     Raises:
         UserError: a pattern matches nothing, or is not a valid regular expression.

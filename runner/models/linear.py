@@ -11,7 +11,8 @@ __all__ = ["Logistic", "Perceptron"]
 
 
 class Logistic(nn.Module):
-    """A single linear layer; the softmax or sigmoid is part of the loss. With a regression loss, linear regression.
+    """A single linear layer; the softmax or sigmoid is part of the loss. With a regression loss, linear
+    regression.
 
     Args:
         in_features: size of the flattened input.
@@ -32,8 +33,8 @@ class Logistic(nn.Module):
 class Perceptron(nn.Module):
     """A weighted sum and a bias per class; the decision depends on the sign of the sum.
 
-    All weights are initialized to zero, as in Rosenblatt, "The perceptron" (Psychological Review, 1958), so the initial
-    probabilities are uniform and the first step is the same for every seed.
+    All weights are initialized to zero, as in Rosenblatt, "The perceptron" (Psychological Review, 1958), so
+    the initial probabilities are uniform and the first step is the same for every seed.
 
     Args:
         in_features: size of the flattened input.

@@ -74,7 +74,8 @@ def resnet(
     stochastic_depth: Annotated[float, Ge(0), Lt(1)] = 0.0,
     stem: Literal["imagenet", "small"] = "imagenet",
 ) -> nn.Module:
-    """He et al., "Deep residual learning for image recognition" (2015). ``(N, C, H, W)`` → ``(N, num_classes)``.
+    """He et al., "Deep residual learning for image recognition" (2015). ``(N, C, H, W)`` → ``(N,
+    num_classes)``.
 
     Args:
         depth: number of layers with weights.
@@ -84,8 +85,9 @@ def resnet(
         dropout: dropout probability before the head.
         spatial_dropout: channel dropout probability after each of the four stages.
         stochastic_depth: drop probability of the last block's residual branch; lower for earlier blocks.
-        stem: ``imagenet`` reduces the image size by a factor of four before the first block; ``small`` keeps it (3×3
-            convolution, stride 1, no pooling), for images of about 32 px, as in the paper's CIFAR networks.
+        stem: ``imagenet`` reduces the image size by a factor of four before the first block; ``small`` keeps
+            it (3×3 convolution, stride 1, no pooling), for images of about 32 px, as in the paper's CIFAR
+            networks.
 
     Raises:
         UserError: there are no pretrained weights for the stem.

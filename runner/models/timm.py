@@ -33,8 +33,8 @@ def timm_model(
         pretrained: load the weights that timm publishes under the name.
         dropout: dropout probability before the head.
         stochastic_depth: timm's ``drop_path_rate``, the drop probability of the last block.
-        image_size: side of the square images in pixels; only used by backbones with a fixed input size, such as vision
-            transformers.
+        image_size: side of the square images in pixels; only used by backbones with a fixed input size, such
+            as vision transformers.
 
     Raises:
         UserError: timm has no such backbone, or it cannot be built with these options.
@@ -65,7 +65,8 @@ def timm_model(
         size = f", image_size={image_size}" if "img_size" in options else ""
         size += f", stochastic_depth={stochastic_depth:g}" if stochastic_depth else ""
         raise UserError(
-            f"timm's {name!r} cannot be built with in_channels={in_channels}, dropout={dropout}{size}: {error}"
+            f"timm's {name!r} cannot be built with in_channels={in_channels}, dropout={dropout}{size}: "
+            f"{error}"
         ) from error
 
 

@@ -31,8 +31,8 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
     State dicts nested in a checkpoint (under ``state_dict`` or similar keys) are found automatically.
 
     Raises:
-        WeightsError: the file does not exist, has another format, is corrupt, would execute code, or contains no
-            tensors.
+        WeightsError: the file does not exist, has another format, is corrupt, would execute code, or contains
+            no tensors.
     """
     path = Path(path).expanduser()
     if not path.is_file():
@@ -91,7 +91,10 @@ def _find_tensors(content: Any, path: Path) -> dict[str, Tensor]:
 def _absent(path: Path) -> str:
     if path.is_dir():
         files = sorted(file.name for file in path.iterdir() if file.suffix in (".safetensors", *PICKLED))
-        return f"weights={path} is a folder; a file was expected. In it: {', '.join(files) or 'no weights file'}."
+        return (
+            f"weights={path} is a folder; a file was expected. In it: "
+            f"{', '.join(files) or 'no weights file'}."
+        )
     siblings = [file.name for file in path.parent.iterdir()] if path.parent.is_dir() else []
     near = get_close_matches(path.name, siblings, n=3)
     return f"No such weights file: {path}." + (f" Similar files: {', '.join(near)}." if near else "")
@@ -141,7 +144,8 @@ class WeightsReport:
             lines.append(f"New head, not loaded: {_some(shapes)}.")
         if self.missing:
             lines.append(
-                f"Not in the file, randomly initialized, {_tensors(len(self.missing))}: {_some(self.missing)}."
+                f"Not in the file, randomly initialized, {_tensors(len(self.missing))}: "
+                f"{_some(self.missing)}."
             )
         if self.unexpected:
             lines.append(f"Only in the file, {_tensors(len(self.unexpected))}: {_some(self.unexpected)}.")
@@ -149,7 +153,8 @@ class WeightsReport:
 
 
 def load_weights(model: nn.Module, path: str | Path) -> WeightsReport:
-    """Loads a safetensors or weights-only PyTorch file into ``model``; a head of another size keeps its initial values.
+    """Loads a safetensors or weights-only PyTorch file into ``model``; a head of another size keeps its
+    initial values.
 
     Raises:
         WeightsError: the file cannot be read, no tensor fits, or a tensor outside the head has another shape.
@@ -193,7 +198,8 @@ def _refuse(report: WeightsReport, wrong: list[Skipped], state: Mapping[str, Ten
     if wrong:
         shapes = [f"{s.name} (file {s.shape_file}, model {s.shape_model})" for s in wrong]
         raise WeightsError(
-            f"{report.source} was made for another model: {_tensors(len(wrong))} outside the head differ in shape: "
+            f"{report.source} was made for another model: {_tensors(len(wrong))} outside the head differ in "
+            "shape: "
             f"{_some(shapes)}. Choose the model the file was made for."
         )
     if not report.loaded:
@@ -211,8 +217,8 @@ def _has_backbone(own: Mapping[str, Tensor]) -> bool:
 def _rename(state: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, str]:
     """Maps the tensor names of a file to those of the model.
 
-    Removes prefixes of wrappers (``model.``, ``module.`` …) and adds prefixes of encoders, whichever matches the most
-    names.
+    Removes prefixes of wrappers (``model.``, ``module.`` …) and adds prefixes of encoders, whichever matches
+    the most names.
     """
     bare = stripped = [{name: name for name in state}]
     for _ in range(3):

@@ -42,7 +42,8 @@ def plateau(
         total_steps: not used.
         steps_per_epoch: not used.
         monitor: the metric to watch; that of ``task.monitor`` when None, or else ``val/loss``.
-        mode: whether a lower or a higher value is better; only needed for a metric whose name does not show it.
+        mode: whether a lower or a higher value is better; only needed for a metric whose name does not show
+            it.
         factor: what the learning rate is multiplied by.
         patience: number of validated epochs without improvement before the learning rate is reduced.
         threshold: minimum relative change that counts as an improvement.

@@ -50,9 +50,12 @@ def weight_names(model: nn.Module) -> set[str]:
 def is_weight(module: nn.Module, name: str, parameter: nn.Parameter) -> bool:
     """Whether a parameter is a weight: kernels, matrices, tables of vectors.
 
-    The role decides, not the number of dimensions. Regardless of shape, these are not weights: biases (``bias``
-    is a word of the name: ``bias_hh_l0``, ``in_proj_bias``, ``relative_position_bias_table``), parameters of norms
-    (by type, or by "norm" in the name of the class), and gains, scales and tokens that are added or multiplied
+    The role decides, not the number of dimensions. Regardless of shape, these are not weights: biases
+        (``bias``
+    is a word of the name: ``bias_hh_l0``, ``in_proj_bias``, ``relative_position_bias_table``), parameters of
+        norms
+    (by type, or by "norm" in the name of the class), and gains, scales and tokens that are added or
+    multiplied
     alone: parameters, of another module than torch's own layers, whose numbers all lie along one dimension.
 
     Args:
@@ -69,8 +72,8 @@ def is_weight(module: nn.Module, name: str, parameter: nn.Parameter) -> bool:
 
 
 def exempt_from_decay(model: nn.Module) -> set[str]:
-    """Names of the parameters without weight decay: all that are no weights, and what the model, or a part of it,
-    names in ``no_weight_decay()``, as timm's do."""
+    """Names of the parameters without weight decay: all that are no weights, and what the model, or a part of
+    it, names in ``no_weight_decay()``, as timm's do."""
     weights = weight_names(model)
     exempt = {name for name, _ in model.named_parameters() if name not in weights}
     for prefix, module in model.named_modules():
@@ -93,8 +96,8 @@ def mark_groups(model: nn.Module, rules: Iterable[Mapping[str, Any]]) -> None:
     """Assigns learning-rate factors and other options to parameters whose names match patterns.
 
     Args:
-        rules: ``match``, a regular expression found anywhere in a name, with ``lr_factor`` and ``options``; the
-            first that matches counts.
+        rules: ``match``, a regular expression found anywhere in a name, with ``lr_factor`` and ``options``;
+            the first that matches counts.
 
     Raises:
         UserError: a rule matches no parameter, or is not a valid regular expression.
@@ -125,8 +128,9 @@ def compiled(pattern: str) -> re.Pattern[str]:
 def parameter_groups(model: nn.Module) -> list[dict[str, Any]]:
     """Trainable parameters, grouped for an optimizer, in the model's own order.
 
-    Biases, norms and gains (`exempt_from_decay`) have ``weight_decay: 0``; weights take the optimizer's own decay.
-    Parameters with different `set_lr_factor` values form groups with ``lr_factor``, which `build_optimizer` applies.
+    Biases, norms and gains (`exempt_from_decay`) have ``weight_decay: 0``; weights take the optimizer's own
+    decay. Parameters with different `set_lr_factor` values form groups with ``lr_factor``, which
+    `build_optimizer` applies.
 
     Raises:
         UserError: no parameter is trainable.
@@ -155,10 +159,11 @@ def parameter_groups(model: nn.Module) -> list[dict[str, Any]]:
 
 
 def build_optimizer(factory: Callable[[list[dict[str, Any]]], Optimizer], model: nn.Module) -> Optimizer:
-    """``factory`` called with the groups of ``model``; each group's learning rate is its share of the factory's.
+    """``factory`` called with the groups of ``model``; each group's learning rate is its share of the
+    factory's.
 
-    Fused optimizers are configured to leave the unscaling of gradients to the trainer, which otherwise rejects
-    gradient clipping with mixed precision.
+    Fused optimizers are configured to leave the unscaling of gradients to the trainer, which otherwise
+    rejects gradient clipping with mixed precision.
 
     Raises:
         UserError: no parameter is trainable, or the optimizer rejects its settings.
@@ -181,7 +186,8 @@ def build_optimizer(factory: Callable[[list[dict[str, Any]]], Optimizer], model:
 
 
 def reject_options(optimizer: Optimizer, groups: list[dict[str, Any]]) -> None:
-    """Rejects unknown options, except for timm's optimizers, which read group keys that are not among their defaults.
+    """Rejects unknown options, except for timm's optimizers, which read group keys that are not among their
+    defaults.
 
     Raises:
         UserError: a group has an option that the optimizer does not use.
@@ -211,7 +217,8 @@ def one_group(groups: list[dict[str, Any]]) -> list[nn.Parameter]:
     """
     if any(group[LR_FACTOR] != 1.0 or set(group) - {"params", LR_FACTOR, "weight_decay"} for group in groups):
         raise UserError(
-            "LBFGS trains all parameters alike: no parameter_groups, no transfer=finetune. Take another optimizer."
+            "LBFGS trains all parameters alike: no parameter_groups, no transfer=finetune. Take another "
+            "optimizer."
         )
     return [parameter for group in groups for parameter in group["params"]]
 
@@ -224,7 +231,8 @@ def reject_parameters(kind: Any, model: nn.Module, groups: list[dict[str, Any]])
     """
     if kind is Muon and any(p.ndim != 2 for group in groups for p in group["params"]):
         raise UserError(
-            f"torch.optim.Muon trains matrices only, and {type(model).__name__} has biases, norms or convolutions. "
+            f"torch.optim.Muon trains matrices only, and {type(model).__name__} has biases, norms or "
+            "convolutions. "
             "Take optimizer=muon, timm's, which trains those with AdamW."
         )
     sparse = {
@@ -232,6 +240,7 @@ def reject_parameters(kind: Any, model: nn.Module, groups: list[dict[str, Any]])
     }
     if kind is SparseAdam and any(id(p) not in sparse for group in groups for p in group["params"]):
         raise UserError(
-            f"SparseAdam trains sparse gradients only (nn.Embedding(sparse=True)), and {type(model).__name__} has "
+            "SparseAdam trains sparse gradients only (nn.Embedding(sparse=True)), and "
+            f"{type(model).__name__} has "
             "dense ones. Take optimizer=adam."
         )

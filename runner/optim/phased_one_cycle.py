@@ -15,7 +15,8 @@ __all__ = ["PhaseCycles", "phase_cycles"]
 
 
 class PhaseCycles(LRScheduler):
-    """Rises along a cosine to each group's own rate and falls again, once a phase; momentum goes the other way.
+    """Rises along a cosine to each group's own rate and falls again, once a phase; momentum goes the other
+    way.
 
     Args:
         ends: the step at which each phase ends.
@@ -110,7 +111,8 @@ def phase_cycles(
     head_steps = head_epochs * steps_per_epoch
     require(
         head_steps < total_steps,
-        f"scheduler.head_epochs={head_epochs} is {head_steps} steps, and the whole training has {total_steps}. Train "
+        f"scheduler.head_epochs={head_epochs} is {head_steps} steps, and the whole training has "
+        f"{total_steps}. Train "
         "the head for fewer epochs, or all for more; transfer=frozen trains the head alone.",
     )
     has_momentum = all("betas" in group or group.get("momentum", 0) > 0 for group in optimizer.param_groups)

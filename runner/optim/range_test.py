@@ -19,7 +19,9 @@ SLIDE_CHANGE = 0.005
 """fast.ai's window and threshold: change of the loss from one point to the next."""
 LEAST_POINTS = 5
 START = 0.25
-"""Of the way to the lowest loss: the median there is where the loss comes from. The first ones are hardly smoothed."""
+"""Of the way to the lowest loss: the median there is where the loss comes from. The first ones are hardly
+smoothed.
+"""
 FALLEN = 0.05
 """The fall begins where the loss has done this part of it: before, there is only noise."""
 LEAST_FALL = 0.05
@@ -50,7 +52,9 @@ class RangeTest:
 
 @dataclass
 class Growth:
-    """The factor at a step: ``ratio^(step / (steps - 1))``. An object, so that a checkpoint holds plain numbers."""
+    """The factor at a step: ``ratio^(step / (steps - 1))``. An object, so that a checkpoint holds plain
+    numbers.
+    """
 
     ratio: float
     num_steps: int
@@ -62,12 +66,16 @@ class Growth:
 def exponential_range(
     optimizer: Optimizer, total_steps: int, steps_per_epoch: int, ratio: float, num_steps: int
 ) -> Schedule:
-    """From the optimizer's learning rate to ``ratio`` times it, by the same factor at every step (Smith 2015)."""
+    """From the optimizer's learning rate to ``ratio`` times it, by the same factor at every step (Smith
+    2015).
+    """
     return Schedule(LambdaLR(optimizer, Growth(ratio, num_steps)))
 
 
 def smoothed(losses: Sequence[float], memory: float) -> list[float]:
-    """Exponential moving average with weights ``memory^age``, corrected for the bias towards zero at the start."""
+    """Exponential moving average with weights ``memory^age``, corrected for the bias towards zero at the
+    start.
+    """
     mean, found = 0.0, []
     for count, loss in enumerate(losses, start=1):
         mean = memory * mean + (1 - memory) * loss
@@ -78,9 +86,9 @@ def smoothed(losses: Sequence[float], memory: float) -> list[float]:
 def suggestions(rates: Sequence[float], losses: Sequence[float]) -> dict[str, float]:
     """Rates to train with, from the smoothed losses of a range test; empty where the loss never fell.
 
-    ``valley`` and ``slide`` are those of fast.ai, see `valley` and `slide`. ``steepest``: where the loss falls fastest
-    over the logarithm of the rate. ``minimum/10``: a tenth of the rate with the lowest loss. A ``slide`` that ends where
-    the loss has not begun to fall is left out.
+    ``valley`` and ``slide`` are those of fast.ai, see `valley` and `slide`. ``steepest``: where the loss
+    falls fastest over the logarithm of the rate. ``minimum/10``: a tenth of the rate with the lowest loss. A
+    ``slide`` that ends where the loss has not begun to fall is left out.
     """
     x, y = np.log(np.asarray(rates, float)), np.asarray(losses, float)
     keep = np.isfinite(y)
@@ -103,7 +111,8 @@ def suggestions(rates: Sequence[float], losses: Sequence[float]) -> dict[str, fl
 
 
 def valley(losses: np.ndarray) -> int:
-    """fast.ai's valley: about halfway through the longest decreasing subsequence, as if its points lay side by side.
+    """fast.ai's valley: about halfway through the longest decreasing subsequence, as if its points lay side
+    by side.
 
     The subsequence, of length n, ends at position e; the answer is ``e − n + int(n / 3) + int(n / 6)``.
     """
@@ -119,10 +128,11 @@ def steepest(losses: np.ndarray, logs: np.ndarray, lowest: int) -> int:
 
 
 def slide(losses: np.ndarray) -> int | None:
-    """fast.ai's interval slide rule: the left end of a window that moves from the end of the test to its start, for as
-    long as the slopes at its two ends differ by more than a threshold.
+    """fast.ai's interval slide rule: the left end of a window that moves from the end of the test to its
+    start, for as long as the slopes at its two ends differ by more than a threshold.
 
-    The threshold is absolute, so it suits losses of about 1. None where the window reaches the start, or does not fit.
+    The threshold is absolute, so it suits losses of about 1. None where the window reaches the start, or does
+    not fit.
     """
     slope = np.gradient(losses)
     right = len(losses) - 1

@@ -64,8 +64,15 @@ def importance_of_columns(
     fig, axes = new_figure(7.5, 0.24 * len(order) + 1.2, title=title)
     ax = axes[0, 0]
     places = np.arange(len(order))
-    ax.barh(places, np.asarray(mean)[order], xerr=np.asarray(std)[order], height=0.72, color=CYCLE[0], alpha=0.88,
-            error_kw={"ecolor": MUTED, "elinewidth": 1.2, "capsize": 2})  # fmt: skip
+    ax.barh(
+        places,
+        np.asarray(mean)[order],
+        xerr=np.asarray(std)[order],
+        height=0.72,
+        color=CYCLE[0],
+        alpha=0.88,
+        error_kw={"ecolor": MUTED, "elinewidth": 1.2, "capsize": 2},
+    )
     ax.set_yticks(places, [label(names[place], 34) for place in order])
     ax.set_ylim(len(order) - 0.4, -0.6)
     ax.axvline(0, color=MUTED, linewidth=0.8)
@@ -121,7 +128,8 @@ INCHES_PER_TOKEN = 0.21
 def token_matrix(
     tokens: Sequence[str], labels: Sequence[str], values: np.ndarray, title: str, unit: str = ""
 ) -> Figure:
-    """Steps with their labels from top to bottom, tokens from left to right: red for the label, blue against it.
+    """Steps with their labels from top to bottom, tokens from left to right: red for the label, blue against
+    it.
 
     Args:
         tokens: (T,).
@@ -247,7 +255,8 @@ class ScoredWindow:
     Attributes:
         name: of the window.
         words: description of the prediction.
-        past: (L,) of the column that is forecast, in the unit of the data; None for a decision on all of them.
+        past: (L,) of the column that is forecast, in the unit of the data; None for a decision on all of
+            them.
         forecast, truth: (H,), or None.
         values: (L, F).
     """
@@ -264,8 +273,8 @@ class ScoredWindow:
 def step_scores(
     windows: Sequence[ScoredWindow], variables: Sequence[str], title: str, unit: str = "", ends: bool = True
 ) -> Figure:
-    """Of each window a column: the series with its forecast, the sum over the variables at each step, and below, of
-    several variables, each of them.
+    """Of each window a column: the series with its forecast, the sum over the variables at each step, and
+    below, of several variables, each of them.
 
     Args:
         variables: names of the F columns.
@@ -278,9 +287,14 @@ def step_scores(
     map_in = max(0.9, 0.17 * len(variables)) if len(variables) <= NAMED_VARIABLES else 2.6
     heights = [high for high, there in zip((1.5, 1.2, map_in), parts, strict=True) if there]
     fig, axes = new_figure(
-        4.6 * len(windows) + (0.6 if several else 0), sum(heights) + 0.4 * len(heights) + 0.6, len(heights), len(windows),
-        title, height_ratios=heights, sharex="col",
-    )  # fmt: skip
+        4.6 * len(windows) + (0.6 if several else 0),
+        sum(heights) + 0.4 * len(heights) + 0.6,
+        len(heights),
+        len(windows),
+        title,
+        height_ratios=heights,
+        sharex="col",
+    )
     for column, window in enumerate(windows):
         length = len(window.values)
         steps = np.arange(1 - length, 1) if ends else np.arange(1, length + 1)
@@ -298,8 +312,15 @@ def step_scores(
             ax = next(rows)
             bound = bound_of(window.values)
             edges = (steps[0] - 0.5, steps[-1] + 0.5, len(variables) - 0.5, -0.5)
-            colors = ax.imshow(window.values.T, cmap="RdBu_r", vmin=-bound, vmax=bound, aspect="auto", extent=edges,
-                               interpolation="nearest")  # fmt: skip
+            colors = ax.imshow(
+                window.values.T,
+                cmap="RdBu_r",
+                vmin=-bound,
+                vmax=bound,
+                aspect="auto",
+                extent=edges,
+                interpolation="nearest",
+            )
             ax.grid(False)
             few = len(variables) <= NAMED_VARIABLES
             ax.set_yticks(

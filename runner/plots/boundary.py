@@ -101,6 +101,14 @@ def _draw_points(
     size = 28 if len(points) <= 300 else 10
     for number, name in enumerate(names):
         here = targets == number
-        ax.scatter(points[here, 0], points[here, 1], s=size, color=[colors[number]], edgecolors="white", linewidths=0.6,
-                   marker=MARKERS[number % len(MARKERS)], label=name)  # fmt: skip
+        ax.scatter(
+            points[here, 0],
+            points[here, 1],
+            s=size,
+            color=[colors[number]],
+            edgecolors="white",
+            linewidths=0.6,
+            marker=MARKERS[number % len(MARKERS)],
+            label=name,
+        )
     ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=min(len(names), 4))

@@ -26,7 +26,8 @@ def average_precision_bars(
 ) -> Figure:
     """AP as bars, sorted with the worst class on top; AP at IoU 0.5 as a mark.
 
-    Classes without targets are omitted. With more than 40 classes, only the 25 worst and the 10 best are drawn.
+    Classes without targets are omitted. With more than 40 classes, only the 25 worst and the 10 best are
+    drawn.
 
     Args:
         class_map: (K,), mean over IoU 0.50 to 0.95; NaN for classes without targets.
@@ -74,8 +75,8 @@ def box_precision_recall(
     class_names: Sequence[str] | None = None,
     title: str = "Precision and recall of boxes",
 ) -> Figure:
-    """On the left every class at IoU 0.50, with many the hardest ones named; on the right the mean of the classes
-    at rising IoU.
+    """On the left every class at IoU 0.50, with many the hardest ones named; on the right the mean of the
+    classes at rising IoU.
 
     Args:
         precision: (10, R, K) at IoU 0.50, 0.55 … 0.95 and R values of recall from 0 to 1; NaN for classes

@@ -52,7 +52,9 @@ def boxed_image(
 PAIRS_A_ROW = 3
 CELL_IN = 1.9
 WORDS_HIGH, WORDS_FIT_BEFORE = 0.06, 0.7
-"""Of the image's height and width: what a line of words needs above a box, and where one that begins is cut off."""
+"""Of the image's height and width: what a line of words needs above a box, and where one that begins is cut
+off.
+"""
 
 
 @styled
@@ -64,11 +66,13 @@ def box_pairs(
     class_names: Sequence[str],
     title: str = "Boxes: the truth, and what was found",
 ) -> Figure:
-    """Plots for each image the target boxes on the left and the predicted boxes on the right, with class and score.
+    """Plots for each image the target boxes on the left and the predicted boxes on the right, with class and
+    score.
 
     Args:
         images: (3, H, W) or (H, W, 3) each, of any size.
-        truths: ``boxes`` (n, 4) xyxy in pixels, ``labels`` (n,); with ``iscrowd`` (n,), those are drawn faint.
+        truths: ``boxes`` (n, 4) xyxy in pixels, ``labels`` (n,); with ``iscrowd`` (n,), those are drawn
+            faint.
         preds: ``boxes``, ``labels``, ``scores``.
         names: of the images; a path is cut to its last part.
     """
@@ -90,8 +94,12 @@ def box_pairs(
         left.set_title(
             label(str(name).replace("\\", "/").rsplit("/", 1)[-1], 24), fontsize=7, fontweight="normal"
         )
-        right.set_title(f"{len(pred['boxes'])} found, {len(truth['boxes'])} there", fontsize=7, fontweight="normal",
-                        color=MUTED)  # fmt: skip
+        right.set_title(
+            f"{len(pred['boxes'])} found, {len(truth['boxes'])} there",
+            fontsize=7,
+            fontweight="normal",
+            color=MUTED,
+        )
     for left, right in pairs[len(images) :]:
         left.set_visible(False)
         right.set_visible(False)

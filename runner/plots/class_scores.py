@@ -28,7 +28,9 @@ NUM_WORST, NUM_BEST = 25, 10
 
 
 def score_classes(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Precision, recall and F1, each (K,), from a confusion matrix (K, K) with row = truth; 0 where undefined."""
+    """Precision, recall and F1, each (K,), from a confusion matrix (K, K) with row = truth; 0 where
+    undefined.
+    """
     counts = np.asarray(counts, dtype=float)
     hits, predicted, true = np.diag(counts), counts.sum(axis=0), counts.sum(axis=1)
     precision = hits / np.maximum(predicted, 1)
@@ -43,8 +45,9 @@ def class_scores(
 ) -> Figure:
     """F1 as bars, sorted with the worst class on top; precision and recall as marks on them.
 
-    Classes that occur in neither truth nor prediction are left out, and the mean F1 is the mean over the others. A
-    class without samples has no mark for recall. With more than 40 classes only the 25 worst and the 10 best are drawn.
+    Classes that occur in neither truth nor prediction are left out, and the mean F1 is the mean over the
+    others. A class without samples has no mark for recall. With more than 40 classes only the 25 worst and
+    the 10 best are drawn.
 
     Args:
         counts: (K, K), row = truth, column = prediction.

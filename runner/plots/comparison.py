@@ -62,8 +62,15 @@ def speed_accuracy(
         ax.errorbar(middle, reached, xerr=(middle - low, high - middle), fmt="o", color=color, markersize=7,
                     capsize=3, label=kind)  # fmt: skip
         for name, x, y in zip(names, middle, reached, strict=True):
-            ax.annotate(f"{label(name)}\n{x:.0f} ms · {y:.3f}", (x, y), xytext=(8, -3), textcoords="offset points",
-                        fontsize=8, va="top", color=MUTED)  # fmt: skip
+            ax.annotate(
+                f"{label(name)}\n{x:.0f} ms · {y:.3f}",
+                (x, y),
+                xytext=(8, -3),
+                textcoords="offset points",
+                fontsize=8,
+                va="top",
+                color=MUTED,
+            )
     longest = max(float(np.percentile(values, 75)) for values in times_ms.values())
     ax.set(xlabel="time for one image, ms", ylabel=score_name, xlim=(0, longest * 1.35))
     ax.set_ylim(max(0.0, min(scores.values()) - 0.15), min(1.02, max(scores.values()) + 0.1))

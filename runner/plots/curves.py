@@ -142,7 +142,8 @@ def overfitting_gap(
     title: str = "Overfitting",
     score_name: str = "accuracy",
 ) -> Figure:
-    """A point a run for train and for validation, a line at each mean, and the gap between the means in words.
+    """A point a run for train and for validation, a line at each mean, and the gap between the means in
+    words.
 
     Args:
         scores: way to train → pairs (train, validation), one a run.
@@ -154,16 +155,29 @@ def overfitting_gap(
         for column, split in enumerate(("train", "val")):
             place = position + (column - 0.5) * 0.3
             spread = np.linspace(-0.06, 0.06, len(values)) if len(values) > 1 else np.zeros(len(values))
-            ax.plot(place + spread, values[:, column], "o", color=SPLIT_COLORS[split], alpha=0.75, zorder=3,
-                    label={"train": "train", "val": "validation"}[split] if position == 0 else None)  # fmt: skip
+            ax.plot(
+                place + spread,
+                values[:, column],
+                "o",
+                color=SPLIT_COLORS[split],
+                alpha=0.75,
+                zorder=3,
+                label={"train": "train", "val": "validation"}[split] if position == 0 else None,
+            )
             mean = values[:, column].mean()
             ax.plot([place - 0.11, place + 0.11], [mean, mean], color=SPLIT_COLORS[split], linewidth=2.2)
         high, low = values.mean(0)
         ax.annotate(
             "", (position, low), (position, high), arrowprops={"arrowstyle": "<->", "color": "#6b7280"}
         )
-        ax.annotate(f"{100 * (high - low):+.1f} points", (position, max(high, low)), (0, 12),
-                    textcoords="offset points", ha="center", fontsize=8)  # fmt: skip
+        ax.annotate(
+            f"{100 * (high - low):+.1f} points",
+            (position, max(high, low)),
+            (0, 12),
+            textcoords="offset points",
+            ha="center",
+            fontsize=8,
+        )
     ax.set_xticks(range(len(scores)), [label(name) for name in scores])
     ax.set_xlim(-0.6, len(scores) - 0.4)
     low, high = ax.get_ylim()

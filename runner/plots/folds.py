@@ -22,7 +22,8 @@ MAX_COLUMNS = 3
 def scores_by_fold(
     scores: Mapping[str, Mapping[str, Sequence[float]]], title: str = "Scores by fold"
 ) -> Figure:
-    """One panel a metric: a dot for each fold and split, a line at the mean, a band of one standard deviation.
+    """One panel a metric: a dot for each fold and split, a line at the mean, a band of one standard
+    deviation.
 
     Args:
         scores: metric → split → its value in each fold; NaN where a fold has none.
@@ -65,8 +66,16 @@ def curves_by_fold(curves: Mapping[str, Mapping[int, Points]], title: str = "Cur
             array = np.array(points, dtype=float)
             marker = "o" if len(array) <= 30 else None
             color = CYCLE[place % len(CYCLE)]
-            ax.plot(array[:, 1] + 1, array[:, 2], color=color, alpha=0.85, linewidth=1.2, marker=marker, markersize=3,
-                    label=f"fold {fold}")  # fmt: skip
+            ax.plot(
+                array[:, 1] + 1,
+                array[:, 2],
+                color=color,
+                alpha=0.85,
+                linewidth=1.2,
+                marker=marker,
+                markersize=3,
+                label=f"fold {fold}",
+            )
         ax.set_title(label(name, 40))
         ax.set_xlabel("epoch")
         ax.xaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1))

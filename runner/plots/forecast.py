@@ -24,7 +24,8 @@ def forecast_panels(windows: Sequence[Window], unit: str = "", title: str = "For
     """One panel a window.
 
     Args:
-        windows: name, past ``(L,)``, truth ``(H,)`` or None, forecast ``(H,)``, naive forecast ``(H,)`` or None.
+        windows: name, past ``(L,)``, truth ``(H,)`` or None, forecast ``(H,)``, naive forecast ``(H,)`` or
+            None.
         unit: what the values are, beside the axis.
     """
     cols = min(3, max(1, len(windows)))

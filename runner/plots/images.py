@@ -173,7 +173,10 @@ def most_wrong_texts(
     ax.set(xlim=(0, 1), ylim=(height, 0))
     top = 0.5
     for number, wrapped in enumerate(lines):
-        verdict = f"truth {shown[int(targets[number])]}, predicted {shown[int(preds[number])]} {confidences[number]:.0%}"
+        verdict = (
+            f"truth {shown[int(targets[number])]}, predicted {shown[int(preds[number])]} "
+            f"{confidences[number]:.0%}"
+        )
         ax.text(0, top, verdict, color=CYCLE[1], fontsize=8, fontweight="bold", va="top")
         ax.text(1, top, label(names[number], 30), color=MUTED, fontsize=7, va="top", ha="right")
         ax.text(0, top + 1, "\n".join(wrapped), color=INK, fontsize=8, va="top", linespacing=1.15)

@@ -122,9 +122,15 @@ def draw_path(ax: Axes, path: np.ndarray, steps: Sequence[int]) -> None:
     )
     for place in dict.fromkeys((0, len(path) - 1)) if len(steps) else ():
         ax.annotate(
-            f"step {steps[place]}", path[place], xytext=(6, 6), textcoords="offset points", fontsize=8, color=INK,
-            bbox={"boxstyle": "round,pad=0.2", "facecolor": "white", "alpha": 0.8, "linewidth": 0}, zorder=8,
-        )  # fmt: skip
+            f"step {steps[place]}",
+            path[place],
+            xytext=(6, 6),
+            textcoords="offset points",
+            fontsize=8,
+            color=INK,
+            bbox={"boxstyle": "round,pad=0.2", "facecolor": "white", "alpha": 0.8, "linewidth": 0},
+            zorder=8,
+        )
 
 
 def write_notes(fig: Figure, *notes: str) -> None:

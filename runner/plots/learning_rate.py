@@ -35,7 +35,8 @@ def learning_rate_curve(
         seen.append(array[:, 2])
     values = np.concatenate(seen)
     positive = values[np.isfinite(values) & (values > 0)]
-    # A cosine only touches tiny rates at its end, and its shape is lost on a log scale; a step decay lives there.
+    # A cosine only touches tiny rates at its end, and its shape is lost on a log scale; a step decay lives
+    # there.
     if len(positive) and positive.max() > 100 * np.quantile(positive, 0.1):
         ax.set_yscale("log")
         ax.set_ylim(bottom=max(positive.min(), positive.max() * 1e-6) / 2)
@@ -120,8 +121,17 @@ def range_test_curve(
         ax.set_ylim(low - margin, high + 3 * margin)
     for position, (way, rate) in enumerate(suggestions.items()):
         height = float(np.interp(np.log(rate), np.log(x), smooth))
-        ax.plot([rate], [height], MARKERS[position % len(MARKERS)], color=CYCLE[1 + position % (len(CYCLE) - 1)],
-                markersize=8, markeredgecolor="white", zorder=5, clip_on=False, label=f"{way}: {rate:.2g}")  # fmt: skip
+        ax.plot(
+            [rate],
+            [height],
+            MARKERS[position % len(MARKERS)],
+            color=CYCLE[1 + position % (len(CYCLE) - 1)],
+            markersize=8,
+            markeredgecolor="white",
+            zorder=5,
+            clip_on=False,
+            label=f"{way}: {rate:.2g}",
+        )
         if way == chosen:
             ax.axvline(
                 rate, color=CYCLE[1 + position % (len(CYCLE) - 1)], linewidth=1, linestyle="--", zorder=1

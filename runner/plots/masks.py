@@ -22,7 +22,8 @@ def class_iou_bars(
 ) -> Figure:
     """IoU as bars, sorted with the worst class on top; precision and recall as marks on them.
 
-    Classes that are in neither truth nor prediction have no bar. With more than 60 others the worst 60 are drawn.
+    Classes that are in neither truth nor prediction have no bar. With more than 60 others the worst 60 are
+    drawn.
 
     Args:
         counts: of pixels, (K, K), row = truth, column = prediction.
@@ -44,8 +45,15 @@ def class_iou_bars(
     names, total = class_labels(class_names, len(counts), 34), max(counts.sum(), 1)
     ax.set_yticks(places, [names[i] for i in order])
     for place, i in zip(places, order, strict=True):
-        ax.text(1.02, place, f"{iou[i]:.3f}   {true[i] / total:.1%} of pixels", va="center", fontsize=7, color=MUTED,
-                transform=ax.get_yaxis_transform())  # fmt: skip
+        ax.text(
+            1.02,
+            place,
+            f"{iou[i]:.3f}   {true[i] / total:.1%} of pixels",
+            va="center",
+            fontsize=7,
+            color=MUTED,
+            transform=ax.get_yaxis_transform(),
+        )
     mean = iou[there].mean() if len(there) else 0.0
     ax.axvline(mean, color=MUTED, linestyle=":", linewidth=1.2, label=f"mean IoU {mean:.3f}")
     ax.set(xlim=(0, 1.0), ylim=(max(len(order), 1) - 0.3, -0.7))
@@ -113,7 +121,8 @@ def present(truths: Sequence[np.ndarray], preds: Sequence[np.ndarray], ignore_in
 def tinted(
     image: np.ndarray, mask: np.ndarray, table: np.ndarray, ignore_index: int | None = None
 ) -> np.ndarray:
-    """The image, uint8 (H, W, 3), under the colours of its mask; grey, so that no colour is the image's own."""
+    """The image, uint8 (H, W, 3), under the colours of its mask; grey, so that no colour is the image's
+    own."""
     gray = (image @ LUMINANCE)[..., None]
     mixed = ((1 - STRENGTH) * gray + STRENGTH * table[mask]).round().astype(np.uint8)
     return mixed if ignore_index is None else np.where((mask == ignore_index)[..., None], image, mixed)

@@ -32,7 +32,8 @@ def parallel_coordinates(
     """One vertical axis a parameter, the objective last. A line is broken where a trial lacks a parameter.
 
     Args:
-        values: (N,) objective of each trial, by which the lines are coloured; trials without one are left out.
+        values: (N,) objective of each trial, by which the lines are coloured; trials without one are left
+            out.
     """
     values = np.asarray(values, dtype=float)
     known = np.isfinite(values)

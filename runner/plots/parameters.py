@@ -48,7 +48,8 @@ class Parameter:
         return np.array([value is not None for value in self.values], dtype=bool)
 
     def positions(self) -> np.ndarray:
-        """(N,) float, NaN where a trial has no such parameter: the number itself, or the place of the choice."""
+        """(N,) float, NaN where a trial has no such parameter: the number itself, or the place of the
+        choice."""
         if self.choices is None:
             return np.array([math.nan if value is None else float(value) for value in self.values])
         places = {choice: float(place) for place, choice in enumerate(self.choices)}
@@ -133,8 +134,16 @@ def parameter_slices(
         draw_points(ax, x, np.clip(values, low, high), states, size=20)
         if np.isfinite(complete).any():
             best = int(np.nanargmin(complete) if lower_is_better else np.nanargmax(complete))
-            ax.plot(x[best], values[best], "*", color=BEST_COLOR, markersize=12, markeredgecolor="white", label="best",
-                    zorder=4)  # fmt: skip
+            ax.plot(
+                x[best],
+                values[best],
+                "*",
+                color=BEST_COLOR,
+                markersize=12,
+                markeredgecolor="white",
+                label="best",
+                zorder=4,
+            )
         mark_failed(ax, x, states)
         draw_medians(ax, parameter, complete)
         if np.isfinite(low):

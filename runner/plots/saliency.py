@@ -23,7 +23,8 @@ LUMINANCE = np.array([0.299, 0.587, 0.114])
 FINEST = 64
 """Number of squares along the shorter side if values are summed over squares."""
 SHARE_DRAWN = 99.5
-"""Percentile of absolute values at which colors saturate, so that single pixels do not make all others pale."""
+"""Percentile of absolute values at which colors saturate, so that single pixels do not make all others pale.
+"""
 
 
 @dataclass(frozen=True)
@@ -59,11 +60,12 @@ def saliency_panels(
     """Plots each image next to a grey version colored by attribution, with a color bar.
 
     Args:
-        signed: use two colors for positive and negative values, with zero transparent; otherwise one scale from zero.
+        signed: use two colors for positive and negative values, with zero transparent; otherwise one scale
+            from zero.
         unit: unit of the color bar.
         lower_origin: the first row lies at the bottom, as low notes of a spectrogram do.
-        summed: values of a large image are added up over small squares, as single pixels cannot be seen; the unit tells
-            their side. For values that add up to something.
+        summed: values of a large image are added up over small squares, as single pixels cannot be seen; the
+            unit tells their side. For values that add up to something.
     """
     across = min(PER_ROW, len(panels))
     rows = math.ceil(len(panels) / across)

@@ -43,7 +43,8 @@ def to_png(fig: Figure, path: Path | str, dpi: int = 130) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.partial")
     with matplotlib.rc_context(rc()), warnings.catch_warnings():
-        # A class name in a script without an installed font is drawn as boxes; one warning per glyph does not help.
+        # A class name in a script without an installed font is drawn as boxes; one warning per glyph does not
+        # help.
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
         fig.savefig(partial, dpi=dpi, format="png", facecolor="white")
     partial.replace(path)

@@ -20,8 +20,8 @@ INCHES_PER_TOKEN = 0.2
 def attention_maps(
     maps: Sequence[tuple[list[str], list[str], np.ndarray]], title: str = "Attention"
 ) -> Figure:
-    """Plots one attention map per sequence: generated tokens from top to bottom, source tokens from left to right, darker
-    for higher attention.
+    """Plots one attention map per sequence: generated tokens from top to bottom, source tokens from left to
+    right, darker for higher attention.
 
     Args:
         maps: source tokens (S), generated tokens (T) and attention ``(T, S)`` of each sequence.
@@ -54,8 +54,10 @@ def translations(samples: Sequence[dict[str, str]], title: str = "Translations")
     Args:
         samples: kind of text → text: ``source``, ``reference``, ``greedy``, ``beam``.
     """
-    blocks = [[(kind, textwrap.wrap(label(text, 2 * WIDTH - 10), WIDTH) or ["–"]) for kind, text in sample.items()]
-              for sample in samples]  # fmt: skip
+    blocks = [
+        [(kind, textwrap.wrap(label(text, 2 * WIDTH - 10), WIDTH) or ["–"]) for kind, text in sample.items()]
+        for sample in samples
+    ]
     height = sum(sum(len(lines) for _, lines in block) + 0.8 for block in blocks)
     fig, axes = new_figure(8.0, 0.6 + 0.165 * height, title=title)
     ax = axes[0, 0]
@@ -91,8 +93,15 @@ def length_histogram(
     for split, values in lengths.items():
         if len(values):
             weights = np.full(len(values), 1 / len(values))
-            ax.hist(values, bins, weights=weights, histtype="step", linewidth=1.6, color=SPLIT_COLORS.get(split),
-                    label=f"{split}: median {np.median(values):.0f}, longest {values.max()}")  # fmt: skip
+            ax.hist(
+                values,
+                bins,
+                weights=weights,
+                histtype="step",
+                linewidth=1.6,
+                color=SPLIT_COLORS.get(split),
+                label=f"{split}: median {np.median(values):.0f}, longest {values.max()}",
+            )
     if limit is not None and longest >= limit:
         ax.axvline(limit, color=MUTED, linestyle=":", linewidth=1.2, label=f"cut at {limit}")
     ax.set(xlabel="steps", ylabel="share of sequences", xlim=(0, longest + 1))

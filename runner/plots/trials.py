@@ -36,7 +36,9 @@ BEST_COLOR = CYCLE[1]
 
 
 def draw_points(ax: Axes, x: np.ndarray, y: np.ndarray, states: Sequence[str], size: float = 22) -> None:
-    """A full point for each complete trial, a hollow one for a pruned or running one; failed ones are left out."""
+    """A full point for each complete trial, a hollow one for a pruned or running one; failed ones are left
+    out.
+    """
     kinds = np.array(states)
     for state in ("pruned", "running", "complete"):
         chosen = (kinds == state) & np.isfinite(x) & np.isfinite(y)
@@ -44,8 +46,17 @@ def draw_points(ax: Axes, x: np.ndarray, y: np.ndarray, states: Sequence[str], s
             continue
         color = STATE_COLORS[state]
         face = color if state == "complete" else "none"
-        ax.scatter(x[chosen], y[chosen], s=size, facecolors=face, edgecolors=color, linewidths=0.9, alpha=0.85,
-                   label=state, zorder=3)  # fmt: skip
+        ax.scatter(
+            x[chosen],
+            y[chosen],
+            s=size,
+            facecolors=face,
+            edgecolors=color,
+            linewidths=0.9,
+            alpha=0.85,
+            label=state,
+            zorder=3,
+        )
 
 
 def mark_failed(ax: Axes, x: np.ndarray, states: Sequence[str]) -> None:
@@ -76,7 +87,8 @@ def objective_history(
 ) -> Figure:
     """Plots a point per trial, and the best value so far as a line with a star where it was reached.
 
-    The axis shows the better part of the values whole; values far on the bad side are drawn at its edge, as arrows.
+    The axis shows the better part of the values whole; values far on the bad side are drawn at its edge, as
+    arrows.
 
     Args:
         numbers, values, states: (N,) of each trial; a pruned trial has its last reported value; NaN if none.
@@ -115,7 +127,8 @@ def objective_history(
 
 
 def limits(values: np.ndarray, lower_is_better: bool, spreads: float = 3) -> tuple[float, float]:
-    """Limits of the axis: outliers on the bad side, beyond a multiple of the spread of the rest, are cut off."""
+    """Limits of the axis: outliers on the bad side, beyond a multiple of the spread of the rest, are cut
+    off."""
     finite = values[np.isfinite(values)]
     if not len(finite):
         return np.nan, np.nan
@@ -132,9 +145,17 @@ def limits(values: np.ndarray, lower_is_better: bool, spreads: float = 3) -> tup
 
 def draw_beyond(ax, numbers: np.ndarray, lower_is_better: bool) -> None:
     if len(numbers):
-        ax.plot(numbers, np.full(len(numbers), 0.97 if lower_is_better else 0.03), "^" if lower_is_better else "v",
-                color=BEST_COLOR, alpha=0.6, markersize=5, transform=ax.get_xaxis_transform(),
-                label="far beyond the axis", clip_on=False)  # fmt: skip
+        ax.plot(
+            numbers,
+            np.full(len(numbers), 0.97 if lower_is_better else 0.03),
+            "^" if lower_is_better else "v",
+            color=BEST_COLOR,
+            alpha=0.6,
+            markersize=5,
+            transform=ax.get_xaxis_transform(),
+            label="far beyond the axis",
+            clip_on=False,
+        )
 
 
 CUT_SHORT = ("pruned", "failed")

@@ -26,7 +26,9 @@ WITHOUT_BEST = ("threshold",)
 
 
 def compare_table(runs: Sequence[RunDir]) -> Shown:
-    """A column a run: state and time, the config values that differ, all metrics with the best of each marked."""
+    """A column a run: state and time, the config values that differ, all metrics with the best of each
+    marked.
+    """
     summaries = [summarize(run) for run in runs]
     sections = [
         ("run", _general(summaries), {}),
@@ -106,7 +108,9 @@ def _metrics(summaries: list[Summary]) -> tuple[dict[str, list[str]], dict[str, 
 
 
 def best_columns(metric: str, values: Sequence[float | None]) -> list[int]:
-    """Columns with the best value; none when fewer than two can be compared or all are equal, or none is better."""
+    """Columns with the best value; none when fewer than two can be compared or all are equal, or none is
+    better.
+    """
     if metric in WITHOUT_BEST:
         return []
     known = [v for v in values if isinstance(v, (int, float)) and math.isfinite(v)]

@@ -64,7 +64,8 @@ def plan(
     layout = ", channels-last" if hardware.channels_last else ""
     lines = {
         "task": chosen_name(run, config, "task"),
-        "model": f"{chosen_name(run, config, 'model')}, {count(sum(p.numel() for p in parameters))} parameters{trained}",
+        "model": f"{chosen_name(run, config, 'model')}, {count(sum(p.numel() for p in parameters))} "
+        f"parameters{trained}",
         "data": f"{facts.name}: {splits} samples of {'×'.join(map(str, facts.input_shape))}{classes}",
         "device": f"{describe_device(hardware.accelerator)}, {precision}{layout}",
         "run": short_path(run.path),

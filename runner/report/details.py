@@ -11,8 +11,22 @@ __all__ = ["Rows", "class_rows", "environment_rows", "fact_rows", "part_rows"]
 
 Rows = list[tuple[str, str]]
 PARTS = ("model", "optimizer", "scheduler", "regularization", "transfer", "task")
-KNOWN_FACTS = ("name", "task", "source", "digest", "input_shape", "num_outputs", "num_train", "num_val", "num_test",
-               "class_names", "class_counts", "class_counts_of", "num_classes", "in_features")  # fmt: skip
+KNOWN_FACTS = (
+    "name",
+    "task",
+    "source",
+    "digest",
+    "input_shape",
+    "num_outputs",
+    "num_train",
+    "num_val",
+    "num_test",
+    "class_names",
+    "class_counts",
+    "class_counts_of",
+    "num_classes",
+    "in_features",
+)
 
 
 def fact_rows(facts: dict[str, Any]) -> Rows:

@@ -96,7 +96,10 @@ def fold_rows(results: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
 def folds_table(results: Mapping[str, Any]) -> Shown:
     """Both tables, for the console."""
     tables = [fold_rows(results), mean_rows(results)]
-    note = f"mean ± standard deviation of {len(results['by_fold'])} folds (with n - 1) · took {duration(results['seconds'])}"
+    note = (
+        f"mean ± standard deviation of {len(results['by_fold'])} folds (with n - 1) · took "
+        f"{duration(results['seconds'])}"
+    )
     face = Table.grid()
     lines = []
     for head, rows in tables:

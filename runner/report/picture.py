@@ -55,7 +55,10 @@ class Picture:
 
 
 def load_pictures(run: RunDir) -> list[Picture]:
-    """All plots of a run, those of test before those of val, the telling ones first. Broken files are left out."""
+    """All plots of a run, those of test before those of val, the telling ones first.
+
+    Broken files are left out.
+    """
     paths = [*run.plots.glob("*.png"), *run.landscape.glob("*.png")]
     pictures = [picture for path in paths if (picture := load_picture(path)) is not None]
     return sorted([*pictures, *_explanations(run)], key=_place)

@@ -1,4 +1,7 @@
-"""A summary of a run, read from its directory. Missing or incomplete files leave fields empty and raise no error."""
+"""A summary of a run, read from its directory.
+
+Missing or incomplete files leave fields empty and raise no error.
+"""
 
 from __future__ import annotations
 
@@ -56,7 +59,9 @@ class Summary:
 
     @property
     def headline(self) -> tuple[str, float] | None:
-        """The figure to show first, such as ("test/accuracy", 0.97): test before val, the monitored one before others."""
+        """The figure to show first, such as ("test/accuracy", 0.97): test before val, the monitored one
+        before others.
+        """
         for split in ("test", "val"):
             found = self.metrics.get(split)
             if found:
@@ -127,8 +132,8 @@ def bare_metrics(metrics: dict[str, float]) -> dict[str, float]:
 
 
 def lower_is_better(metric: str) -> bool:
-    """Whether a metric of this name measures how wrong something is. What it is a metric of, such as the class in
-    ``f1_class/error``, says nothing."""
+    """Whether a metric of this name measures how wrong something is. What it is a metric of, such as the
+    class in ``f1_class/error``, says nothing."""
     split, _, name = metric.lower().partition("/")
     words = (name if split in ("train", "val", "test") else split).partition("/")[0].split("_")
     return any(word in LOWER_IS_BETTER for word in words)

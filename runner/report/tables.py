@@ -42,7 +42,8 @@ STATE_STYLES = {
 
 
 def results_table(results: Mapping[str, Any]) -> Shown:
-    """Metrics of ``results.json``, one row each, val and test beside each other; below it the best checkpoint.
+    """Metrics of ``results.json``, one row each, val and test beside each other; below it the best
+    checkpoint.
 
     Args:
         results: as in ``results.json``; splits that are missing have no column.
@@ -73,7 +74,9 @@ def results_table(results: Mapping[str, Any]) -> Shown:
 
 
 def lowest_of_classes(metrics: Mapping[str, float]) -> dict[str, float]:
-    """For a per-class metric of many classes (``f1_class/NAME``) only the lowest value; ``runner evaluate`` shows all."""
+    """For a per-class metric of many classes (``f1_class/NAME``) only the lowest value; ``runner evaluate``
+    shows all.
+    """
     of_classes: dict[str, dict[str, float]] = {}
     for name, value in metrics.items():
         kind, slash, _ = name.partition("/")

@@ -1,7 +1,7 @@
 """The checkpoints of a run: the list of them, the newest, the best, and the verification of their files.
 
-``checkpoints/index.json`` lists them in the order of saving. An unlisted file is ignored: the process ended while
-writing it.
+``checkpoints/index.json`` lists them in the order of saving. An unlisted file is ignored: the process ended
+while writing it.
 """
 
 from __future__ import annotations
@@ -46,7 +46,8 @@ class Checkpoint:
         epoch: epoch of the last update, counted from 0.
         kind: the reason for saving it.
         sha256: SHA-256 of the file's bytes, or of the folder's file names and digests.
-        monitor, mode, value: the metric that selects the best checkpoint, if it was measured on exactly these weights.
+        monitor, mode, value: the metric that selects the best checkpoint, if it was measured on exactly these
+            weights.
         folder: folder of the index that lists it.
     """
 
@@ -138,7 +139,8 @@ def damage(entry: Checkpoint) -> str | None:
 
 
 def sort_by_metric(entries: list[Checkpoint]) -> list[Checkpoint]:
-    """Checkpoints with a finite value of the latest monitored metric, best first; ties go to the earlier one."""
+    """Checkpoints with a finite value of the latest monitored metric, best first; ties go to the earlier
+    one."""
     measured = [entry for entry in entries if entry.value is not None and math.isfinite(entry.value)]
     measured = [entry for entry in measured if entry.monitor == measured[-1].monitor]
     sign = -1 if measured and measured[-1].mode == "max" else 1

@@ -40,9 +40,11 @@ def start_directory(run: RunDir) -> Path | None:
 
 
 def absolute_paths(run: RunDir, config: dict[str, Any], given: Collection[str] = ()) -> dict[str, Any]:
-    """The config of a run with absolute paths of its data and weights. The stored config keeps the relative ones.
+    """The config of a run with absolute paths of its data and weights. The stored config keeps the relative
+    ones.
 
-    A path that exists only in the current directory is kept, as for a run that was copied together with its data.
+    A path that exists only in the current directory is kept, as for a run that was copied together with its
+    data.
 
     Args:
         given: dotted keys set by the current command, whose paths are relative to the current directory.
@@ -105,7 +107,9 @@ class RunDir:
 
     @property
     def name(self) -> str:
-        """The folder's name; ``NAME/3`` for a sweep's trial or a fold, ``SWEEP/3/repeats/1`` for a trial's repeats."""
+        """The folder's name; ``NAME/3`` for a sweep's trial or a fold, ``SWEEP/3/repeats/1`` for a trial's
+        repeats.
+        """
         path = self.path
         if path.parent.name == REPEATS:
             return f"{RunDir(path.parents[1]).name}/{REPEATS}/{path.name}"
@@ -158,7 +162,9 @@ class RunDir:
 
 
 def run_name(model: str, data: str) -> str:
-    """``mlp_digits_2026-11-21_10-04-59``: model and data first, so that truncated names remain distinguishable."""
+    """``mlp_digits_2026-11-21_10-04-59``: model and data first, so that truncated names remain
+    distinguishable.
+    """
     label = re.sub(r"[^A-Za-z0-9._+-]+", "-", f"{model}_{data}")
     return f"{label}_{time.strftime('%Y-%m-%d_%H-%M-%S')}"
 

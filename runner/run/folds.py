@@ -41,10 +41,12 @@ def finished_folds(run: RunDir) -> dict[int, dict[str, Any]]:
 
 
 def gather(results: dict[int, dict[str, Any]]) -> dict[str, Any]:
-    """Aggregates the results of all folds: ``val`` and ``test`` are means, ``std`` sample standard deviations (n - 1).
+    """Aggregates the results of all folds: ``val`` and ``test`` are means, ``std`` sample standard deviations
+    (n - 1).
 
-    A metric measured in a single fold has no deviation. Each fold's checkpoint was selected on its validation samples, so
-    the means of ``val`` are slightly optimistic; folds share training samples, so ``std`` is not the error of a mean.
+    A metric measured in a single fold has no deviation. Each fold's checkpoint was selected on its validation
+    samples, so the means of ``val`` are slightly optimistic; folds share training samples, so ``std`` is not
+    the error of a mean.
 
     Args:
         results: results of each fold; at least one fold.

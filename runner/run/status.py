@@ -58,8 +58,9 @@ EVERY_S = 30
 
 @contextmanager
 def signs_of_life(run: RunDir, every_s: float = EVERY_S) -> Iterator[None]:
-    """Touches the run's status file while the context is active. On another machine, ``read_status`` reports a run as lost
-    if its status has not been touched for minutes, so that ``resume=auto`` continues it there."""
+    """Touches the run's status file while the context is active. On another machine, ``read_status`` reports
+    a run as lost if its status has not been touched for minutes, so that ``resume=auto`` continues it
+    there."""
     over = threading.Event()
 
     def touch() -> None:
@@ -79,7 +80,10 @@ def signs_of_life(run: RunDir, every_s: float = EVERY_S) -> Iterator[None]:
 
 
 SILENT_S = 300
-"""Seconds without a sign of life after which a run on another machine is lost. Clocks may differ by less than this."""
+"""Seconds without a sign of life after which a run on another machine is lost.
+
+Clocks may differ by less than this.
+"""
 
 _begun_at: dict[str, float] = {}
 """Start times of this process's attempts by the monotonic clock, since the wall clock may be set back."""
@@ -89,8 +93,8 @@ State = Literal["created", "running", "finished", "pruned", "failed", "interrupt
 
 @dataclass(frozen=True)
 class Status:
-    """State and progress of a run. ``lost`` is never written: readers report it if the process of a running run is gone;
-    the step is then that of the newest checkpoint."""
+    """State and progress of a run. ``lost`` is never written: readers report it if the process of a running
+    run is gone; the step is then that of the newest checkpoint."""
 
     state: State = "created"
     attempt: int = 0
@@ -106,7 +110,9 @@ class Status:
 
 
 def process_started_at(pid: int) -> float | None:
-    """Start of a process in clock ticks since boot, which distinguishes it from a later process with the same id."""
+    """Start of a process in clock ticks since boot, which distinguishes it from a later process with the same
+    id.
+    """
     try:
         with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
             fields_after_name = file.read().rpartition(")")[2].split()
@@ -116,8 +122,8 @@ def process_started_at(pid: int) -> float | None:
 
 
 def is_alive(status: Status, heard_at: float) -> bool:
-    """Whether the run's process is alive. A process on another host cannot be checked directly; it counts as alive while
-    it gives signs of life (``runner.run.status``).
+    """Whether the run's process is alive. A process on another host cannot be checked directly; it counts as
+    alive while it gives signs of life (``runner.run.status``).
 
     Args:
         heard_at: time at which its status was last written or touched, in Unix seconds.
@@ -182,7 +188,8 @@ def reject_running(run: RunDir, elsewhere: bool = True) -> None:
     if status.state == "running" and (status.pid != os.getpid() if here else elsewhere):
         silent = "" if here else f" (A machine that is silent for {SILENT_S // 60} minutes counts as gone.)"
         raise UserError(
-            f"{run.name} is running (process {status.pid} on {status.host}). Stop it first, or let it end.{silent}"
+            f"{run.name} is running (process {status.pid} on {status.host}). Stop it first, or let it "
+            f"end.{silent}"
         )
 
 
@@ -196,7 +203,8 @@ def saved_step(run: RunDir) -> int:
 
 
 def elapsed_s(run: RunDir, status: Status) -> float | None:
-    """Duration of the current attempt; processes other than the one that started it rely on the timestamps."""
+    """Duration of the current attempt; processes other than the one that started it rely on the
+    timestamps."""
     begun_at = _begun_at.get(str(run.path))
     if begun_at is not None and status.pid == os.getpid():
         return round(time.monotonic() - begun_at, 3)

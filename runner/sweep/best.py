@@ -19,7 +19,9 @@ OF_THE_SWEEP = ("plots", "report")
 
 
 def best_config(record: SweepRecord, trial: TrialRecord) -> str:
-    """A trial's whole config as YAML, made a run of its own: a name of its own, with plots and page as the user has them."""
+    """A trial's whole config as YAML, made a run of its own: a name of its own, with plots and page as the
+    user has them.
+    """
     config = config_of(record, trial)
     base = OmegaConf.to_container(OmegaConf.load(record.sweep.base_path), resolve=False)
     config["run"]["name"] = f"{record.sweep.name}_best"
@@ -29,7 +31,9 @@ def best_config(record: SweepRecord, trial: TrialRecord) -> str:
 
 
 def config_of(record: SweepRecord, trial: TrialRecord) -> dict[str, Any]:
-    """The config as it was executed; composed again if another machine keeps the trial's directory, or if that is one fold's."""
+    """The config as it was executed; composed again if another machine keeps the trial's directory, or if
+    that is one fold's.
+    """
     if trial.run.config_path.is_file() and not of_all_folds(OmegaConf.load(record.sweep.base_path)):
         return OmegaConf.to_container(OmegaConf.load(trial.run.config_path), resolve=False)
     plan = record.plan

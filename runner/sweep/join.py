@@ -27,8 +27,8 @@ def join_request(name: str, overrides: list[str], root: str) -> tuple[Request, S
     """What the sweep's own plan asks for, with what this process has for itself.
 
     Args:
-        name: of the sweep: its folder, the folder's name, ``latest``; or a study's name where ``overrides`` tell the
-            storage.
+        name: of the sweep: its folder, the folder's name, ``latest``; or a study's name where ``overrides``
+            tell the storage.
 
     Raises:
         RunNotFoundError: the sweep does not exist.

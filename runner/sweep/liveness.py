@@ -18,7 +18,8 @@ GONE_AFTER_S = 90.0
 
 
 def own_name() -> str:
-    """``HOST:PID:START``; the start, in clock ticks since boot, tells it from a later process of that number."""
+    """``HOST:PID:START``; the start, in clock ticks since boot, tells it from a later process of that
+    number."""
     return name_of(os.getpid())
 
 
@@ -29,8 +30,8 @@ def name_of(pid: int) -> str:
 class Liveness:
     """This process among those at a study.
 
-    On one machine the kernel knows who is there. From others each leaves a count in the study that grows; their
-    clocks need not agree.
+    On one machine the kernel knows who is there. From others each leaves a count in the study that grows;
+    their clocks need not agree.
 
     Attributes:
         me: what this process is called as an ``owner``.

@@ -1,8 +1,9 @@
-"""The mirror of a whole sweep in MLflow: ``python -m runner.sweep.mirror SWEEP_DIR``, one process for all trials.
+"""The mirror of a whole sweep in MLflow: ``python -m runner.sweep.mirror SWEEP_DIR``, one process for all
+trials.
 
-A parent run holds what the sweep found, each trial is a child of it. Its standard input is a pipe from the sweep;
-when that ends, what is missing is sent, and the process leaves. So it outlives a sweep that is killed, and a trial
-that was killed still ends truthfully.
+A parent run holds what the sweep found, each trial is a child of it. Its standard input is a pipe from the
+sweep; when that ends, what is missing is sent, and the process leaves. So it outlives a sweep that is killed,
+and a trial that was killed still ends truthfully.
 """
 
 from __future__ import annotations
@@ -39,7 +40,8 @@ log = logging.getLogger("runner.sweep.mirror")
 
 
 def start_mirror(sweep: SweepDir, settings: TrackingSettings) -> subprocess.Popen | None:
-    """Starts the mirror as a process that survives this one; closing its ``stdin`` is the sweep's last word."""
+    """Starts the mirror as a process that survives this one; closing its ``stdin`` is the sweep's last
+    word."""
     if not settings.enabled:
         return None
     with open(sweep.logs / "tracking.log", "ab") as output:
@@ -54,7 +56,8 @@ def start_mirror(sweep: SweepDir, settings: TrackingSettings) -> subprocess.Pope
 
 
 def finish_mirror(sweep: SweepDir, mirror: subprocess.Popen, wait_s: float) -> str:
-    """Waits for the mirror to send the rest; after that it continues in the background and then renders the report.
+    """Waits for the mirror to send the rest; after that it continues in the background and then renders the
+    report.
 
     Returns:
         A sentence for the user.

@@ -118,11 +118,14 @@ class ParentRun:
 
     @property
     def is_here(self) -> bool:
-        """False on a machine that only joined the sweep and keeps its own trials: the results are sent from elsewhere."""
+        """False on a machine that only joined the sweep and keeps its own trials: the results are sent from
+        elsewhere.
+        """
         return self.sweep.status_path.is_file()
 
     def _wait_for_the_first(self, settings: TrackingSettings) -> None:
-        """On a machine that only takes part: gives the one that began the sweep time to make the run they share.
+        """On a machine that only takes part: gives the one that began the sweep time to make the run they
+        share.
 
         Raises:
             UserError: it has not yet; after a while this machine may make it.
@@ -166,7 +169,10 @@ class ParentRun:
         return self.sweep_status().state == "running"
 
     def sweep_status(self) -> Status:
-        """The sweep's status as a run's. One that says it is running, but whose process is gone, was killed."""
+        """The sweep's status as a run's.
+
+        One that says it is running, but whose process is gone, was killed.
+        """
         found = read_json(self.sweep.status_path, {})
         state = found.get("state", "created")
         ended_at = self.sweep.status_path.stat().st_mtime if self.sweep.status_path.is_file() else time.time()
@@ -266,7 +272,8 @@ def note_of(record: SweepRecord, status: Status) -> str:
     done = sum(counts.values()) - counts["running"]
     words = ", ".join(f"{counts[s]} {s}" for s in ("complete", "pruned", "failed") if counts[s])
     lines = [
-        f"**{record.sweep.name}** · {status.state} · {done} of {record.total} trials ({words or 'none ended'})",
+        f"**{record.sweep.name}** · {status.state} · {done} of {record.total} trials "
+        f"({words or 'none ended'})",
         "",
     ]
     ranked = record.front() if len(record.metrics) > 1 else record.ranked()

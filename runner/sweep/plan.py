@@ -73,12 +73,14 @@ def keep_plan(sweep: SweepDir, study: optuna.Study, request: Request) -> list[st
         said = allowed(before[0]["settings"], plan["settings"])
     elif sweep.trials.is_dir() and any(sweep.trials.iterdir()):
         raise ConfigError(
-            f"{sweep.trials} holds trials that the study knows nothing of: {kept_elsewhere(sweep, plan)}. Begin a new "
+            f"{sweep.trials} holds trials that the study knows nothing of: {kept_elsewhere(sweep, plan)}. "
+            "Begin a new "
             "search with sweep.name=NAME."
         )
     elif study.get_trials(deepcopy=False):
         raise ConfigError(
-            f"there is a study {sweep.name!r} already that no sweep has begun. Take another name with sweep.name=NAME."
+            f"there is a study {sweep.name!r} already that no sweep has begun. Take another name with "
+            "sweep.name=NAME."
         )
     if TOKEN not in study.user_attrs:
         study.set_user_attr(TOKEN, uuid.uuid4().hex)
@@ -111,7 +113,8 @@ def reject_other(sweep: SweepDir, before: tuple[Plan, dict[str, Any]], plan: Pla
     refused = changes(*before, plan, OmegaConf.to_container(OmegaConf.create(base)))
     if refused:
         raise ConfigError(
-            f"{sweep.path} holds another search: {'; '.join(refused)}. Begin a new one with sweep.name=NAME, or "
+            f"{sweep.path} holds another search: {'; '.join(refused)}. Begin a new one with "
+            "sweep.name=NAME, or "
             "repeat the command that started this one to continue it."
         )
 
@@ -119,7 +122,8 @@ def reject_other(sweep: SweepDir, before: tuple[Plan, dict[str, Any]], plan: Pla
 def changes(before: Plan, base_before: dict[str, Any], plan: Plan, base: dict[str, Any]) -> list[str]:
     """Differences that make it another search: of space, objectives, or what all trials share."""
     found = [
-        f"the values of {key} were {before['space'].get(key, 'fixed')} and are {plan['space'].get(key, 'fixed')}"
+        f"the values of {key} were {before['space'].get(key, 'fixed')} and are "
+        f"{plan['space'].get(key, 'fixed')}"
         for key in sorted({*before["space"], *plan["space"]})
         if before["space"].get(key) != plan["space"].get(key)
     ]

@@ -126,7 +126,8 @@ class Sweeping:
         return book
 
     def _start_mirror(self) -> subprocess.Popen | None:
-        """Who joined a sweep whose folder is here leaves its trials to the mirror of the one that began it."""
+        """Who joined a sweep whose folder is here leaves its trials to the mirror of the one that began
+        it."""
         if self.joins and self.sweep.status_path.is_file():
             return None
         return start_mirror(self.sweep, TrackingSettings.from_config(self.plain))
@@ -164,7 +165,8 @@ class Sweeping:
         except Timeout:
             pid = read_json(self.sweep.status_path, {}).get("pid")
             raise UserError(
-                f"process {pid} is at {self.sweep.path} just now. Help it with `runner sweep --join {self.sweep.name}`, "
+                f"process {pid} is at {self.sweep.path} just now. Help it with `runner sweep --join "
+                f"{self.sweep.name}`, "
                 "wait for it, or begin another with sweep.name=NAME."
             ) from None
         try:
@@ -173,14 +175,17 @@ class Sweeping:
             lock.release()
 
     def _points(self, book: TrialQueue) -> tuple[list[tuple[dict, str]], list[str]]:
-        """The points that come first: the default, the user's own, or all of a grid; and what to say about them."""
+        """The points that come first: the default, the user's own, or all of a grid; and what to say about
+        them.
+        """
         said, points = [], []
         if self.settings.try_default:
             point, moved = self.request.default_point()
             points.append((point, "default"))
             if moved:
                 said.append(
-                    f"trial 0 is the default configuration, but with {', '.join(moved)}, since the space has no such value"
+                    f"trial 0 is the default configuration, but with {', '.join(moved)}, since the space "
+                    "has no such value"
                 )
         for given in self.settings.points:
             unknown = [key for key in given if key not in self.request.space.as_dict()]

@@ -27,7 +27,8 @@ class Attempt:
         metric: what it reports; the task's own when None.
         num_devices: of the trial, each with a process of its own.
         under_agent: its processes are started by PyTorch's elastic agent, and talk through a ``Mailbox``.
-        devices: those it has to itself, by the names their library knows them by; empty where that is left to others.
+        devices: those it has to itself, by the names their library knows them by; empty where that is left to
+            others.
         environment: further variables of its processes.
         num_threads: of the processor, for each process.
         memory_bytes: address space that a process may take beyond what the libraries need.
@@ -62,11 +63,13 @@ class Event:
     """Something that came from an attempt.
 
     Attributes:
-        kind: ``started`` once a process is at it; ``report`` after an epoch; ``beat``, a sign of life; ``ended``.
+        kind: ``started`` once a process is at it; ``report`` after an epoch; ``beat``, a sign of life;
+            ``ended``.
         place: of ``started``: where, when it is another machine: ``node3, job 17``.
         epoch, value: of ``report``: epochs done, and the metric.
         status: of ``ended``: an exit code, or the negative number of the signal that killed it.
-        reason: of ``ended``, when the executor knows more than the run's own status: ``cancelled by the scheduler``.
+        reason: of ``ended``, when the executor knows more than the run's own status: ``cancelled by the
+            scheduler``.
     """
 
     kind: Literal["started", "report", "beat", "ended"]
@@ -87,7 +90,8 @@ class Running:
         losses: attempts that were lost while this process watched.
         measured: values of the objectives, of each run that has ended.
         started_at: of the present attempt, None before it has begun.
-        begun_at: of the present attempt, from its submission until it has begun. Both read the monotonic clock.
+        begun_at: of the present attempt, from its submission until it has begun. Both read the monotonic
+            clock.
         verdict: why the sweep itself ended it.
         disowned: another process sees to it now.
     """

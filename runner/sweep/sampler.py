@@ -57,7 +57,8 @@ def make_pruner(settings: Sweep, max_epochs: int | None) -> BasePruner:
 class SequentialQMCSampler(QMCSampler):
     """Optuna's, but each trial takes the point of the sequence that has its number.
 
-    Optuna counts the points drawn so far: two processes may draw one and the same, and a sweep that was killed
+    Optuna counts the points drawn so far: two processes may draw one and the same, and a sweep that was
+        killed
     between drawing and telling leaves one out.
     """
 
@@ -93,8 +94,8 @@ SAMPLER_DEFAULTS: dict[str, dict[str, Any]] = {
 
 
 def make_sampler(settings: Sweep, number: int) -> BaseSampler:
-    """What chooses trial ``number``. A sampler of its own for each, so that a sweep that was stopped and started
-    again draws what it would have drawn, and several processes draw apart."""
+    """What chooses trial ``number``. A sampler of its own for each, so that a sweep that was stopped and
+    started again draws what it would have drawn, and several processes draw apart."""
     options = SAMPLER_DEFAULTS.get(settings.sampler, {}) | settings.sampler_options
     if settings.sampler == "qmc":  # one sequence for the whole study
         return SequentialQMCSampler(number, seed=settings.seed, **options)

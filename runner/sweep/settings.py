@@ -44,7 +44,8 @@ def fold_problems(settings: Sweep) -> list[str]:
     if settings.repeats == 1:
         return []
     return [
-        f"sweep.repeats={settings.repeats} and folds are two reasons to train a trial several times. Give one of them."
+        f"sweep.repeats={settings.repeats} and folds are two reasons to train a trial several times. Give "
+        "one of them."
     ]
 
 
@@ -68,7 +69,8 @@ def objective_problems(settings: Sweep) -> list[str]:
         )
     if settings.pruner != "none":
         found.append(
-            f"sweep.pruner={settings.pruner}: with several objectives, trials cannot be ranked for pruning. Use "
+            f"sweep.pruner={settings.pruner}: with several objectives, trials cannot be ranked for pruning. "
+            "Use "
             "sweep.pruner=none, or one objective."
         )
     return found
@@ -77,12 +79,14 @@ def objective_problems(settings: Sweep) -> list[str]:
 def repeat_problems(settings: Sweep) -> list[str]:
     if settings.pruner == "wilcoxon" and settings.repeats == 1:
         return [
-            "sweep.pruner=wilcoxon compares trials seed by seed, and sweep.repeats=1: say with sweep.repeats=5 how many "
+            "sweep.pruner=wilcoxon compares trials seed by seed, and sweep.repeats=1: say with "
+            "sweep.repeats=5 how many "
             "seeds each trial is trained with, or with folds=5 how many folds."
         ]
     if settings.pruner not in ("none", "wilcoxon") and settings.repeats > 1:
         return [
-            f"sweep.pruner={settings.pruner} compares trials epoch by epoch, but each has {settings.repeats} trainings "
+            f"sweep.pruner={settings.pruner} compares trials epoch by epoch, but each has "
+            f"{settings.repeats} trainings "
             "(sweep.repeats, or folds): take wilcoxon."
         ]
     return []
@@ -97,14 +101,16 @@ def option_problems(settings: Sweep) -> list[str]:
         found.append("sweep.sampler_options: a grid takes none.")
     if settings.devices_per_trial and settings.devices_per_trial > 1 and settings.devices_per_trial % 1:
         found.append(
-            f"sweep.devices_per_trial={settings.devices_per_trial:g}: expected a whole number, or 0.5, 0.25 … for trials "
+            f"sweep.devices_per_trial={settings.devices_per_trial:g}: expected a whole number, or 0.5, 0.25 "
+            "… for trials "
             "that share a device."
         )
     return found
 
 
 def options_of(maker: Callable[..., Any], options: dict[str, Any], place: str) -> list[str]:
-    """Options against what Optuna's class takes: numbers and words, no objects; the seed is the sweep's own."""
+    """Options against what Optuna's class takes: numbers and words, no objects; the seed is the sweep's
+    own."""
     annotations = annotations_of(maker)
     known = {
         name: annotations.get(name, Any)

@@ -92,7 +92,8 @@ class Space:
     parameters: tuple[Parameter, ...]
 
     def suggest(self, trial: Any) -> dict[str, Any]:
-        """Asks an Optuna trial for each parameter that is there; asking the same trial again gives the same."""
+        """Asks an Optuna trial for each parameter that is there; asking the same trial again gives the
+        same."""
         values: dict[str, Any] = {}
         for parameter in self.active(values):
             values[parameter.key] = suggest(trial, parameter)

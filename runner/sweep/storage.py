@@ -1,4 +1,5 @@
-"""Where a study is kept, so that several processes can be at it: a journal, SQLite, or a PostgreSQL server."""
+"""Where a study is kept, so that several processes can be at it: a journal, SQLite, or a PostgreSQL
+server."""
 
 from __future__ import annotations
 
@@ -135,7 +136,8 @@ def sqlite_file(url: str) -> str | None:
 
 
 def without_password(url: str | None) -> str | None:
-    """As it may stand in files: ``PGPASSWORD`` or ``~/.pgpass`` gives the password to those who may know it."""
+    """As it may stand in files: ``PGPASSWORD`` or ``~/.pgpass`` gives the password to those who may know
+    it."""
     from sqlalchemy import make_url
     from sqlalchemy.exc import ArgumentError
 

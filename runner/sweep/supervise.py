@@ -1,4 +1,5 @@
-"""Keeps the workers of a sweep busy until all trials have ended, whether they complete, fail or are killed."""
+"""Keeps the workers of a sweep busy until all trials have ended, whether they complete, fail or are
+killed."""
 
 from __future__ import annotations
 
@@ -57,7 +58,8 @@ class Supervisor:
         slots: as many trials at a time.
         provenance: of the sweep, for each trial's own.
         num_threads: of each process of a trial.
-        stays: whether it waits until the last trial of any owner has ended; otherwise it leaves when no trial is left to start.
+        stays: whether it waits until the last trial of any owner has ended; otherwise it leaves when no trial
+            is left to start.
     """
 
     def __init__(
@@ -138,7 +140,8 @@ class Supervisor:
         self._go_on(running)
 
     def _go_on(self, running: Running) -> None:
-        """Starts a worker on the first run of the trial that is not done yet; ends the trial after the last."""
+        """Starts a worker on the first run of the trial that is not done yet; ends the trial after the
+        last."""
         while len(running.measured) < self.settings.repeats:
             repeat = len(running.measured)
             running.run = run_of(self.sweep, running.number, repeat)
@@ -295,7 +298,8 @@ class Supervisor:
                     remove(path)
 
     def _watch_clock(self) -> None:
-        """Ends trials that take too long, attempts that hang, and those that another process has taken over."""
+        """Ends trials that take too long, attempts that hang, and those that another process has taken
+        over."""
         self.book.presence.beat()
         now = time.monotonic()
         for running in self.running.values():

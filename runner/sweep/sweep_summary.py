@@ -50,7 +50,8 @@ class TrialRecord:
         values: of the objectives; None where the trial has none.
         params: by the keys of the space; only those that the trial has.
         given: ``key=value`` for each of them, as one would type it; empty before its directory was made.
-        intermediate_values: epoch, from 1 → the value reported then; for a trial of several seeds, their number → their mean.
+        intermediate_values: epoch, from 1 → the value reported then; for a trial of several seeds, their
+            number → their mean.
         began_at, ended_at: seconds since the epoch; None: not yet.
         seconds: that its workers were at it, all attempts together.
     """
@@ -91,7 +92,8 @@ class TrialRecord:
         return found | {"attempts": [vars(one) for one in self.attempts], "path": str(self.run.path)}
 
     def value(self, objective: int = 0) -> float:
-        """The value of one objective; for a pruned or running trial the last reported value; otherwise NaN."""
+        """The value of one objective; for a pruned or running trial the last reported value; otherwise
+        NaN."""
         if self.values is not None:
             return self.values[objective]
         if objective == 0 and self.intermediate_values and self.state in ("pruned", "running"):
@@ -126,7 +128,9 @@ class SweepRecord:
 
     @property
     def state(self) -> str:
-        """As a run's: running, finished, failed, interrupted, or lost when its process is gone without a word."""
+        """As a run's: running, finished, failed, interrupted, or lost when its process is gone without a
+        word.
+        """
         status = read_json(self.sweep.status_path, {})
         state = status.get("state", "created")
         if state == "running" and process_started_at(status["pid"]) != status.get("pid_started_at"):

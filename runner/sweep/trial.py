@@ -65,7 +65,8 @@ def is_prepared(run: RunDir) -> bool:
 def prepare_trial(
     run: RunDir, composition: Composition, provenance: dict[str, Any], command: list[str]
 ) -> None:
-    """Writes the directory of a trial; once the config stands in it, it is whole. Written twice, it is the same.
+    """Writes the directory of a trial; once the config stands in it, it is whole. Written twice, it is the
+    same.
 
     Args:
         provenance: of the sweep; looked up once for all trials.

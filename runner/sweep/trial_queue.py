@@ -40,7 +40,9 @@ class TrialQueue:
         self._turn = turn
 
     def enqueue(self, points: list[tuple[dict[str, Any], str]]) -> None:
-        """Puts points, each with a word on where it comes from, in front; those put there before are left out."""
+        """Puts points, each with a word on where it comes from, in front; those put there before are left
+        out.
+        """
         with self._turn():
             known = {trial.user_attrs.get(KEY) for trial in self.trials()}
             for point, origin in points:
@@ -92,7 +94,8 @@ class TrialQueue:
         trial.set_user_attr("owner", "")
 
     def is_mine(self, trial: Trial) -> bool:
-        """False once another process has taken it over, for it thought this one gone; and once it has ended."""
+        """False once another process has taken it over, for it thought this one gone; and once it has
+        ended."""
         frozen = self.frozen(trial)
         return frozen.state == TrialState.RUNNING and frozen.user_attrs.get("owner") == self.presence.me
 
@@ -123,8 +126,8 @@ class TrialQueue:
     def best(self, num: int = 1) -> list[FrozenTrial]:
         """The best complete trials, best first; the earlier wins a draw.
 
-        Of several objectives those come first that no other trial surpasses in all (the Pareto front), each part in
-        the order of the first objective.
+        Of several objectives those come first that no other trial surpasses in all (the Pareto front), each
+        part in the order of the first objective.
         """
         complete = [t for t in self.trials() if t.state == TrialState.COMPLETE]
         sign = -1 if self.study.directions[0] == StudyDirection.MAXIMIZE else 1

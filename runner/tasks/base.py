@@ -28,7 +28,8 @@ class StepOutput:
 
     Attributes:
         loss: scalar, attached to the graph.
-        outputs: detached tensors by name with the batch as first dimension, for metrics, plots and ``predict``.
+        outputs: detached tensors by name with the batch as first dimension, for metrics, plots and
+            ``predict``.
     """
 
     loss: Tensor
@@ -38,23 +39,24 @@ class StepOutput:
 class Task(LightningModule):
     """Loss, metrics, decoding and plots for one kind of problem, independent of the model.
 
-    Subclasses must implement ``step`` and may override ``update_metrics``, ``compute_metrics``, ``figures`` and
-    ``rows``.
+    Subclasses must implement ``step`` and may override ``update_metrics``, ``compute_metrics``, ``figures``
+    and ``rows``.
 
     Args:
         model: the ``nn.Module`` to train.
         optimizer: factory called with the parameter groups; None if the task is only evaluated.
         scheduler: factory called with the optimizer, ``total_steps`` and ``steps_per_epoch``; or None.
-        monitor: the logged metric used for checkpoint selection and early stopping, such as ``val/accuracy``; None uses
-            the task's default. All tasks accept it, including those whose constructor does not list it.
-        monitor_mode: whether lower or higher values of ``monitor`` are better; only needed if the metric's name does
-            not imply it.
+        monitor: the logged metric used for checkpoint selection and early stopping, such as ``val/accuracy``;
+            None uses the task's default. All tasks accept it, including those whose constructor does not list
+            it.
+        monitor_mode: whether lower or higher values of ``monitor`` are better; only needed if the metric's
+            name does not imply it.
 
     Attributes:
         monitor: the metric used to select the best checkpoint.
         mode: whether lower or higher values of ``monitor`` are better.
-        metric_modes: all metrics logged by validation during training, without the ``val/`` prefix, and whether lower
-            or higher values are better; ``NAME/*`` stands for one metric per name.
+        metric_modes: all metrics logged by validation during training, without the ``val/`` prefix, and
+            whether lower or higher values are better; ``NAME/*`` stands for one metric per name.
         train_metric_modes: the same for the training split.
         served_as: description of the output of a served model.
         refused_losses: loss classes that are invalid for the task.
@@ -158,7 +160,8 @@ class Task(LightningModule):
         return []
 
     def pictures(self, inputs: Sequence[Tensor], outputs: dict[str, Any]) -> list[dict[str, Image]]:
-        """Returns, for each input, the named images that ``predict --output FOLDER`` saves along with the rows.
+        """Returns, for each input, the named images that ``predict --output FOLDER`` saves along with the
+        rows.
 
         Args:
             inputs: as returned by ``read_inputs``.
@@ -191,8 +194,8 @@ class Task(LightningModule):
         return self.take_loss(self.step(batch).loss, batch)
 
     def take_loss(self, loss: Tensor, batch: dict[str, Any]) -> Tensor:
-        """Scales the loss by the batch's weight, so that the mean over ranks is that of the whole batch even if their
-        shares differ in size, and records it as the last training loss."""
+        """Scales the loss by the batch's weight, so that the mean over ranks is that of the whole batch even
+        if their shares differ in size, and records it as the last training loss."""
         weight = batch.get("weight", 1.0)
         if isinstance(weight, Tensor) or weight != 1.0:
             loss = loss * weight
@@ -209,7 +212,8 @@ class Task(LightningModule):
         self._ends_of_batches.append(len(self._collected))
 
     def meeting(self, _: int) -> Tensor:
-        """Returns zero with a backward pass that takes part in gradient synchronization: see `ZeroGradient`."""
+        """Returns zero with a backward pass that takes part in gradient synchronization: see
+        `ZeroGradient`."""
         return ZeroGradient.apply(*(parameter for parameter in self.parameters() if parameter.requires_grad))
 
     def optimizer_zero_grad(self, epoch: int, batch_idx: int, optimizer: torch.optim.Optimizer) -> None:
@@ -238,7 +242,9 @@ class Task(LightningModule):
         return precise(step.loss) * count, count
 
     def loss_over(self, batches: Iterable[dict[str, Any]]) -> float:
-        """The loss of a split from its batches alone, computed as in validation; independent of the batch size."""
+        """The loss of a split from its batches alone, computed as in validation; independent of the batch
+        size.
+        """
         total, count = 0.0, 0.0
         for batch in batches:
             loss, weight = self.summed_loss(batch)
@@ -259,8 +265,8 @@ class Task(LightningModule):
     """Method that counts the units of a batch that its loss averages over; None if these are the samples."""
 
     def batch_count(self, batch: dict[str, Any]) -> Tensor | int:
-        """Counts the units that the batch's loss averages over, so that the loss of a split is independent of the batch
-        size."""
+        """Counts the units that the batch's loss averages over, so that the loss of a split is independent of
+        the batch size."""
         return len(batch["inputs"]) if self.loss_denominator is None else self.loss_denominator(batch)
 
     def on_validation_epoch_end(self) -> None:
@@ -313,7 +319,9 @@ class Task(LightningModule):
         return self.scheduler_factory(optimizer, total_steps=total_steps, steps_per_epoch=steps_per_epoch)
 
     def steps_per_epoch(self) -> int:
-        """Returns the number of optimizer updates in a full epoch, even if training stops earlier; 0 if unknown."""
+        """Returns the number of optimizer updates in a full epoch, even if training stops earlier; 0 if
+        unknown.
+        """
         if self.trainer.train_dataloader is None:
             self.trainer.fit_loop.setup_data()
         batches = self.trainer.num_training_batches
@@ -323,7 +331,8 @@ class Task(LightningModule):
 class ZeroGradient(torch.autograd.Function):
     """Returns zero and propagates a gradient of negative zero to every parameter.
 
-    Adding negative zero leaves gradients bit-identical, while the gradient hooks that DDP waits for still fire.
+    Adding negative zero leaves gradients bit-identical, while the gradient hooks that DDP waits for still
+    fire.
     """
 
     @staticmethod
@@ -356,7 +365,9 @@ def by_batch(parts: list[Any], ends: list[int]) -> list[list[Any]]:
 
 
 def in_order(ranks: list[list[list[Any]]]) -> list[Any]:
-    """Merges the batches collected by all ranks into the order in which a single rank would have collected them."""
+    """Merges the batches collected by all ranks into the order in which a single rank would have collected
+    them.
+    """
     return [part for batch in zip(*ranks, strict=True) for share in batch for part in share]
 
 

@@ -31,7 +31,8 @@ class BoxScores:
     """Results of COCOeval for K classes; NaN for classes without ground-truth boxes.
 
     Attributes:
-        statistics: ``map`` (mean over IoU 0.50 to 0.95 and classes), ``map_50`` …; undefined values are omitted.
+        statistics: ``map`` (mean over IoU 0.50 to 0.95 and classes), ``map_50`` …; undefined values are
+            omitted.
         class_map, class_map_50: average precision of each class, ``(K,)``.
         precision: precision at IoU 0.50, 0.55 … 0.95 and recall 0, 0.01 … 1, ``(10, 101, K)``.
     """
@@ -76,12 +77,16 @@ class BoxAveragePrecision(Metric):
 
 
 def precision(device: torch.device) -> torch.dtype:
-    """Returns float64, which large coordinates and image ids need, or float32 on MPS, which does not support it."""
+    """Returns float64, which large coordinates and image ids need, or float32 on MPS, which does not support
+    it.
+    """
     return torch.float32 if device.type == "mps" else torch.float64
 
 
 def flat(index: Tensor, images: list[dict[str, Tensor]], names: tuple[str, ...]) -> Tensor:
-    """Concatenates the boxes of all images: image id, xyxy and the named columns, ``(boxes, 5 + len(names))``."""
+    """Concatenates the boxes of all images: image id, xyxy and the named columns, ``(boxes, 5 +
+    len(names))``.
+    """
     counts = torch.tensor([len(image["boxes"]) for image in images], device=index.device)
     columns = [index.repeat_interleave(counts)[:, None]]
     columns += [torch.cat([image["boxes"] for image in images])]
@@ -90,7 +95,9 @@ def flat(index: Tensor, images: list[dict[str, Tensor]], names: tuple[str, ...])
 
 
 def joined(state: list[Tensor] | Tensor, *width: int) -> np.ndarray:
-    """Converts a metric state to an array: a list of batches on one device, or one tensor after synchronization."""
+    """Converts a metric state to an array: a list of batches on one device, or one tensor after
+    synchronization.
+    """
     if isinstance(state, list):
         state = torch.cat(state) if state else torch.zeros(0, *width, dtype=torch.float64)
     return state.cpu().numpy().astype(np.float64)

@@ -47,7 +47,8 @@ SCORED_CLASSES = 40
 class ClassificationTask(Task):
     """Classification by a softmax over logits ``(N, num_classes)``; targets are class ids ``(N,)``.
 
-    Undefined scores are not reported: the recall of a class without samples, the F1 of a class in neither targets nor
+    Undefined scores are not reported: the recall of a class without samples, the F1 of a class in neither
+        targets nor
     predictions, and the area under the ROC curve if all samples belong to one class.
 
     Args:
@@ -55,8 +56,9 @@ class ClassificationTask(Task):
         loss: loss of logits and class ids; its label smoothing is applied in training only.
         class_names: class names in the order of the ids.
         class_counts: number of training samples of each class.
-        class_weights: weight of each class's samples in the loss: ``balanced``, the inverse of the class's count;
-            ``effective``, the inverse of its effective number (Cui et al. 2019); or one weight per class.
+        class_weights: weight of each class's samples in the loss: ``balanced``, the inverse of the class's
+            count; ``effective``, the inverse of its effective number (Cui et al. 2019); or one weight per
+            class.
         weight_power: exponent applied to these weights; 0 makes all of them 1.
     """
 
@@ -65,9 +67,15 @@ class ClassificationTask(Task):
     monitor = "val/accuracy"
     mode = "max"
     metric_modes: ClassVar = {
-        "loss": "min", "accuracy": "max", "balanced_accuracy": "max", "precision_macro": "max", "f1_macro": "max",
-        "calibration_error": "min", "auroc": "max", "pr_auc": "max",
-    }  # fmt: skip
+        "loss": "min",
+        "accuracy": "max",
+        "balanced_accuracy": "max",
+        "precision_macro": "max",
+        "f1_macro": "max",
+        "calibration_error": "min",
+        "auroc": "max",
+        "pr_auc": "max",
+    }
     train_metric_modes: ClassVar = {"epoch_loss": "min", "accuracy": "max"}
     served_as = "probability of each class"
     refused_losses: ClassVar = (
@@ -116,7 +124,8 @@ class ClassificationTask(Task):
     def adapt(cls, facts: Facts) -> Facts:
         if facts.num_classes < 2:
             raise DataError(
-                f"{facts.name} has {facts.num_classes} classes {facts.class_names}; classification needs at least 2."
+                f"{facts.name} has {facts.num_classes} classes {facts.class_names}; classification needs at "
+                "least 2."
             )
         return facts
 
@@ -125,7 +134,9 @@ class ClassificationTask(Task):
         return logits.float().softmax(-1)
 
     def loss_of(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """Computes the loss for class ids ``(N,)`` or class probabilities ``(N, C)``, such as those from MixUp."""
+        """Computes the loss for class ids ``(N,)`` or class probabilities ``(N, C)``, such as those from
+        MixUp.
+        """
         losses = self.loss(logits.float(), targets)
         if self.weights is None:
             return losses
@@ -246,8 +257,8 @@ class BinaryClassificationTask(ClassificationTask):
     """Binary classification by a sigmoid over one logit ``(N, 1)``; targets are 0 and 1.
 
     Args:
-        threshold: minimum probability for predicting the second class; ``auto`` selects the threshold with the best
-            ``tuned_for`` at every validation and saves it in the checkpoint.
+        threshold: minimum probability for predicting the second class; ``auto`` selects the threshold with
+            the best ``tuned_for`` at every validation and saves it in the checkpoint.
         tuned_for: the score that ``threshold=auto`` maximizes.
     """
 
@@ -281,7 +292,8 @@ class BinaryClassificationTask(ClassificationTask):
     def adapt(cls, facts: Facts) -> Facts:
         if facts.num_classes != 2:
             raise DataError(
-                f"{facts.name} has {facts.num_classes} classes; task=binary takes exactly 2. Use task=classification."
+                f"{facts.name} has {facts.num_classes} classes; task=binary takes exactly 2. Use "
+                "task=classification."
             )
         return replace(facts, num_outputs=1)
 
@@ -344,7 +356,8 @@ def one_a_sample(loss: nn.Module) -> nn.Module:
     """
     if getattr(loss, "reduction", None) != "mean":
         raise UserError(
-            f"task.class_weights: {type(loss).__name__} cannot return the loss of each sample (it has no reduction), so "
+            f"task.class_weights: {type(loss).__name__} cannot return the loss of each sample (it has no "
+            "reduction), so "
             "samples cannot be weighted. Remove class_weights, or choose another loss."
         )
     loss.reduction = "none"
@@ -356,11 +369,11 @@ DECIDED = ("accuracy", "balanced_accuracy", "precision_macro", "f1_macro", "reca
 
 
 def make_metrics(num_classes: int) -> MetricCollection:
-    """Builds accuracy, balanced accuracy, macro precision and F1, per-class recall and calibration error, and for two
-    classes the areas under the ROC and precision-recall curves.
+    """Builds accuracy, balanced accuracy, macro precision and F1, per-class recall and calibration error, and
+    for two classes the areas under the ROC and precision-recall curves.
 
-    Averages over classes follow scikit-learn: recall averages over the classes that occur in the targets, precision and
-    F1 over those that occur in the targets or the predictions.
+    Averages over classes follow scikit-learn: recall averages over the classes that occur in the targets,
+    precision and F1 over those that occur in the targets or the predictions.
     """
     options = {"num_classes": num_classes, "validate_args": False}
     metrics = {

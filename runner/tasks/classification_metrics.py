@@ -61,7 +61,8 @@ class ClassF1(MulticlassF1Score):
 
 
 class AreaUnderROC(BinaryAUROC):
-    """Area under the ROC curve from two-class probabilities ``(N, 2)``; NaN unless both classes have samples."""
+    """Area under the ROC curve from two-class probabilities ``(N, 2)``; NaN unless both classes have
+    samples."""
 
     def update(self, preds: Tensor, target: Tensor) -> None:
         super().update(preds[:, 1], target)
@@ -74,8 +75,8 @@ class AreaUnderROC(BinaryAUROC):
 
 
 class AveragePrecision(BinaryAveragePrecision):
-    """Area under the precision-recall curve of the second class, from probabilities ``(N, 2)``; 0 without positives,
-    as in scikit-learn."""
+    """Area under the precision-recall curve of the second class, from probabilities ``(N, 2)``; 0 without
+    positives, as in scikit-learn."""
 
     def update(self, preds: Tensor, target: Tensor) -> None:
         super().update(preds[:, 1], target)
@@ -101,8 +102,8 @@ def class_weights(
     """Computes one weight per class, with a mean of 1 over the training samples.
 
     Args:
-        kind: ``balanced``, the inverse of each class's count; ``effective``, the inverse of its effective number (Cui et
-            al. 2019), which grows more slowly than the count; or the weights themselves.
+        kind: ``balanced``, the inverse of each class's count; ``effective``, the inverse of its effective
+            number (Cui et al. 2019), which grows more slowly than the count; or the weights themselves.
         counts: number of training samples of each class.
         power: exponent applied to the weights: 0 makes all weights 1, 1 leaves them unchanged.
 

@@ -1,8 +1,8 @@
 """Greedy and beam search for target sequences.
 
 A model must provide ``encode(source) -> memory, state`` and ``decode(tokens, memory, state) -> logits, state,
-attention``. Memory is a tuple of tensors with the batch as first dimension; a state is a tensor, or a tuple of tensors,
-with the batch as second dimension.
+attention``. Memory is a tuple of tensors with the batch as first dimension; a state is a tensor, or a tuple
+of tensors, with the batch as second dimension.
 """
 
 from __future__ import annotations
@@ -35,7 +35,9 @@ def writable(logits: Tensor) -> Tensor:
 
 
 def log_probs_of(model: Any, source: Tensor, tokens: Tensor) -> Tensor:
-    """Returns the log-probabilities a search computes at each step of writing ``tokens`` ``(N, T)``: ``(N, T, K)``."""
+    """Returns the log-probabilities a search computes at each step of writing ``tokens`` ``(N, T)``: ``(N, T,
+    K)``.
+    """
     begin = tokens.new_full((len(tokens), 1), BEGIN)
     return writable(model(source, torch.cat([begin, tokens[:, :-1]], 1)))
 

@@ -34,8 +34,8 @@ MAX_SERVED = 100
 class DetectionTask(Task):
     """Object detection with a detector that computes its own losses.
 
-    The detector returns losses when called with images and targets in training mode, and boxes when called with images
-    in evaluation mode. Labels start at 0.
+    The detector returns losses when called with images and targets in training mode, and boxes when called
+    with images in evaluation mode. Labels start at 0.
 
     Args:
         model: a detector with the interface of ``runner.models.detection.detector.Detector``.
@@ -84,7 +84,8 @@ class DetectionTask(Task):
         wanted = {"boxes", "labels", "scores"}
         if not (isinstance(outputs, list) and len(outputs) == 1 and wanted <= set(outputs[0])):
             raise UserError(
-                f"{name} returns a {type(outputs).__name__} for a list of one image; a detector returns a list with "
+                f"{name} returns a {type(outputs).__name__} for a list of one image; a detector returns a "
+                "list with "
                 "a dict of boxes, labels and scores. Models for detection: `runner list model`."
             )
 
@@ -109,8 +110,8 @@ class DetectionTask(Task):
             )
 
     def eval_step(self, batch: dict[str, Any]) -> StepOutput:
-        """Computes the losses of evaluation images, with the detector temporarily in training mode except for its norms
-        and dropout. Crowds are ignored, as in training."""
+        """Computes the losses of evaluation images, with the detector temporarily in training mode except for
+        its norms and dropout. Crowds are ignored, as in training."""
         images = batch["inputs"]
         targets = [
             without_crowd(image, target)[1] for image, target in zip(images, batch["targets"], strict=True)

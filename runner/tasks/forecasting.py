@@ -23,12 +23,12 @@ FEW_TARGETS = 12
 class ForecastingTask(Task):
     """Forecasts H steps of K columns from the L preceding steps.
 
-    Model, loss and the errors ``mse`` and ``mae`` use standardized values, as in the literature; ``mae/NAME`` is in the
-    unit of the data. ``naive_mse`` and ``naive_mae`` are the errors of the seasonal-naive forecast, which repeats the last
-    season, on the same windows; ``skill`` is the relative reduction of its squared error. With several series there are
-    also ``mse_series/ID`` (standardized by the series' own deviation) and ``mae_series/ID`` (in its own unit;
-    ``mae_series/ID/NAME`` for several columns). Values in the unit of the data are float64 to keep precision for large
-    offsets.
+    Model, loss and the errors ``mse`` and ``mae`` use standardized values, as in the literature; ``mae/NAME``
+    is in the unit of the data. ``naive_mse`` and ``naive_mae`` are the errors of the seasonal-naive forecast,
+    which repeats the last season, on the same windows; ``skill`` is the relative reduction of its squared
+    error. With several series there are also ``mse_series/ID`` (standardized by the series' own deviation)
+    and ``mae_series/ID`` (in its own unit; ``mae_series/ID/NAME`` for several columns). Values in the unit of
+    the data are float64 to keep precision for large offsets.
 
     Args:
         model: maps standardized inputs ``(N, L, F)`` to ``(N, H · K)``.
@@ -37,19 +37,26 @@ class ForecastingTask(Task):
         season_steps: season length of the naive forecast; 1 repeats the last value.
         target_columns: indices of the K forecast columns among the F columns.
         target_names: names of the forecast columns.
-        target_mean, target_std: statistics of the training steps, ``(K,)``. If each series has its own, batches contain
-            them.
+        target_mean, target_std: statistics of the training steps, ``(K,)``. If each series has its own,
+            batches contain them.
         series_names: ids of the series with separate metrics.
-        subtract_last: whether forecast columns are given to the model and predicted relative to their last value, which
-            makes the forecast robust to level shifts (NLinear; Zeng et al., arXiv:2205.13504).
+        subtract_last: whether forecast columns are given to the model and predicted relative to their last
+            value, which makes the forecast robust to level shifts (NLinear; Zeng et al., arXiv:2205.13504).
     """
 
     monitor = "val/mse"
     mode = "min"
     metric_modes: ClassVar = {
-        "loss": "min", "mse": "min", "mae": "min", "skill": "max", "naive_mse": "min", "naive_mae": "min", "mae/*": "min",
-        "mse/*": "min", "skill/*": "max",
-    }  # fmt: skip
+        "loss": "min",
+        "mse": "min",
+        "mae": "min",
+        "skill": "max",
+        "naive_mse": "min",
+        "naive_mae": "min",
+        "mae/*": "min",
+        "mse/*": "min",
+        "skill/*": "max",
+    }
     served_as = "forecast values in the unit of the data, (N, H, K)"
     refused_losses: ClassVar = (nn.CrossEntropyLoss, nn.BCEWithLogitsLoss, nn.BCELoss, nn.NLLLoss)
 
@@ -84,7 +91,9 @@ class ForecastingTask(Task):
         self.series_sums: dict[str, Tensor] = {}
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> ForecastingTask:
-        """Keeps mean and standard deviation in float64 under every precision, and on the CPU if the device is MPS."""
+        """Keeps mean and standard deviation in float64 under every precision, and on the CPU if the device is
+        MPS.
+        """
         kept = {name: self._buffers.pop(name) for name in ("target_mean", "target_std")}
         device = fn(torch.zeros(1)).device
         super()._apply(fn, recurse)
@@ -137,8 +146,8 @@ class ForecastingTask(Task):
         return to_unit(scaled, self.target_mean, self.target_std)
 
     def update_metrics(self, outputs: dict[str, Any], split: str) -> None:
-        """Adds the batch's sums for each target, ``(6, K)``: known values, squared and absolute errors of the model and
-        of the naive forecast, and the model's absolute errors in the unit of the data."""
+        """Adds the batch's sums for each target, ``(6, K)``: known values, squared and absolute errors of the
+        model and of the naive forecast, and the model's absolute errors in the unit of the data."""
         targets, std = outputs["targets"].double(), outputs.get("std", self.target_std)
         known = ~targets.isnan()
         errors = [torch.where(known, outputs[of].double() - targets, 0.0) / std for of in ("preds", "naive")]
@@ -213,7 +222,7 @@ class ForecastingTask(Task):
 
 
 def to_unit(scaled: Tensor, mean: Tensor, std: Tensor) -> Tensor:
-    """Converts standardized values ``(N, H, K)`` to the unit of the data in float64; on the CPU for MPS, which does not
-    support float64."""
+    """Converts standardized values ``(N, H, K)`` to the unit of the data in float64; on the CPU for MPS,
+    which does not support float64."""
     scaled = scaled.cpu() if scaled.device.type == "mps" else scaled
     return scaled.double() * std + mean

@@ -27,14 +27,16 @@ IGNORE = -100
 
 
 class LabellingTask(Task):
-    """Sequence labelling by a softmax over logits ``(N, T, K)``; targets are class ids ``(N, T)``, -100 for padding.
+    """Sequence labelling by a softmax over logits ``(N, T, K)``; targets are class ids ``(N, T)``, -100 for
+    padding.
 
-    Macro F1 is the mean over the classes that occur in targets or predictions, as in scikit-learn; the F1 of all other
-    classes is undefined and not reported.
+    Macro F1 is the mean over the classes that occur in targets or predictions, as in scikit-learn; the F1 of
+    all other classes is undefined and not reported.
 
     Args:
         model: maps inputs to logits.
-        loss: loss of logits ``(steps, K)`` and class ids ``(steps,)``; its label smoothing is applied in training only.
+        loss: loss of logits ``(steps, K)`` and class ids ``(steps,)``; its label smoothing is applied in
+            training only.
         class_names: class names in the order of the ids.
     """
 
@@ -83,7 +85,8 @@ class LabellingTask(Task):
         wanted = (1, shape[0], facts.num_outputs)
         if got != wanted:
             raise UserError(
-                f"{name} returns {got} for one sequence; labelling expects {wanted}: logits of each class at each step. "
+                f"{name} returns {got} for one sequence; labelling expects {wanted}: logits of each class "
+                "at each step. "
                 "Models for labelling: `runner list`."
             )
 

@@ -26,14 +26,16 @@ MAX_NATS = 50.0
 
 
 class LanguageTask(Task):
-    """Language modelling with a softmax over the vocabulary and a recurrent state carried from batch to batch.
+    """Language modelling with a softmax over the vocabulary and a recurrent state carried from batch to
+    batch.
 
-    Gradients are propagated to the beginning of the batch's window (truncated back-propagation through time; Williams
-    and Peng, Neural Computation, 1990); the detached state is passed to the next batch and saved in checkpoints.
-    Evaluation works the same way and scores every token except the first of each stream.
+    Gradients are propagated to the beginning of the batch's window (truncated back-propagation through time;
+    Williams and Peng, Neural Computation, 1990); the detached state is passed to the next batch and saved in
+    checkpoints. Evaluation works the same way and scores every token except the first of each stream.
 
     Args:
-        model: called with ``(tokens (N, T), state or None, True)``; returns logits ``(N, T, K)`` and the state.
+        model: called with ``(tokens (N, T), state or None, True)``; returns logits ``(N, T, K)`` and the
+            state.
         label_smoothing: label smoothing in training.
     """
 
@@ -90,7 +92,8 @@ class LanguageTask(Task):
             raise UserError(f"{name} returns {tuple(logits.shape)}; expected (2, 3, {facts.num_outputs}).")
         if not torch.allclose(logits[0, :2], logits[1, :2]):
             raise UserError(
-                f"{name} reads ahead, so it would see the token it should predict. Use model.bidirectional=false."
+                f"{name} reads ahead, so it would see the token it should predict. Use "
+                "model.bidirectional=false."
             )
 
     # Training
@@ -179,7 +182,8 @@ class LanguageTask(Task):
         Args:
             prompt: token ids of the texts to continue.
             length: number of tokens to generate.
-            temperature: sampling temperature; values below 1 favor likely tokens, 0 always selects the most likely.
+            temperature: sampling temperature; values below 1 favor likely tokens, 0 always selects the most
+                likely.
             top_k: sample from the ``top_k`` most likely tokens; from all if None.
             generator: random generator on the CPU.
         """
@@ -208,6 +212,8 @@ def moved(state: Any, device: Any) -> Any:
 
 
 def share(whole: Tensor, rank: int, ranks: int) -> Tensor:
-    """Selects this rank's streams ``(layers, n, H)`` from all ``(layers, N, H)``, as ``EpochBatchSampler.share`` does."""
+    """Selects this rank's streams ``(layers, n, H)`` from all ``(layers, N, H)``, as
+    ``EpochBatchSampler.share`` does.
+    """
     begin, end = (whole.shape[1] * number // ranks for number in (rank, rank + 1))
     return whole[:, begin:end].contiguous()

@@ -37,13 +37,16 @@ def count_pixels(preds: Tensor, targets: Tensor, num_classes: int, ignore_index:
 
 
 def class_iou(counts: Tensor) -> Tensor:
-    """Computes the intersection over union of each class ``(…, K)``; NaN for classes in neither truth nor prediction."""
+    """Computes the intersection over union of each class ``(…, K)``; NaN for classes in neither truth nor
+    prediction.
+    """
     hits = counts.diagonal(dim1=-2, dim2=-1)
     return hits / (counts.sum(-1) + counts.sum(-2) - hits)
 
 
 def class_dice(counts: Tensor) -> Tensor:
-    """Computes the Dice score (F1) of each class ``(…, K)``; NaN for classes in neither truth nor prediction."""
+    """Computes the Dice score (F1) of each class ``(…, K)``; NaN for classes in neither truth nor
+    prediction."""
     hits = counts.diagonal(dim1=-2, dim2=-1)
     return 2 * hits / (counts.sum(-1) + counts.sum(-2))
 

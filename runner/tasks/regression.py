@@ -22,13 +22,13 @@ FEW_TARGETS = 12
 class RegressionTask(Task):
     """Regression of K numbers, ``(N, K)``.
 
-    Model and loss use standardized targets, metrics the unit of the data. Predictions and metrics are float64 (float32
-    on MPS), so that differences between targets far from 0, such as times in seconds, are preserved.
+    Model and loss use standardized targets, metrics the unit of the data. Predictions and metrics are float64
+    (float32 on MPS), so that differences between targets far from 0, such as times in seconds, are preserved.
 
-    With several targets, ``rmse``, ``mae`` and ``r2`` are means over the targets, as in scikit-learn, and ``rmse/NAME``
-    and ``r2/NAME`` are the scores of each target. A mean over different units is dominated by the target with the
-    largest values, so the monitored metric is the standardized ``val/loss`` for several targets, and ``val/rmse`` for
-    one.
+    With several targets, ``rmse``, ``mae`` and ``r2`` are means over the targets, as in scikit-learn, and
+    ``rmse/NAME`` and ``r2/NAME`` are the scores of each target. A mean over different units is dominated by
+    the target with the largest values, so the monitored metric is the standardized ``val/loss`` for several
+    targets, and ``val/rmse`` for one.
 
     Args:
         model: maps inputs to ``(N, K)``.
@@ -161,7 +161,8 @@ def is_far(mean: Tensor, std: Tensor) -> bool:
 
 
 def keep_loaded_statistics(task: RegressionTask, _: Any) -> None:
-    """Replaces the statistics by those of a checkpoint; if both are equal in float32, keeps the float64 ones."""
+    """Replaces the statistics by those of a checkpoint; if both are equal in float32, keeps the float64
+    ones."""
     for index, loaded in enumerate((task.target_mean, task.target_std)):
         if not torch.equal(loaded.float().cpu(), task.exact[index].float()):
             task.exact = tuple(

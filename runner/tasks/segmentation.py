@@ -32,9 +32,9 @@ __all__ = ["SegmentationTask"]
 class SegmentationTask(Task):
     """Semantic segmentation by a softmax over logits ``(N, K, H, W)``; targets are class ids ``(N, H, W)``.
 
-    Mean IoU and mean Dice exclude classes that occur in neither truth nor prediction of the whole split. Images of
-    different sizes are passed as lists and processed in groups of equal size, so that the prediction for an image is
-    independent of the rest of its batch.
+    Mean IoU and mean Dice exclude classes that occur in neither truth nor prediction of the whole split.
+    Images of different sizes are passed as lists and processed in groups of equal size, so that the
+    prediction for an image is independent of the rest of its batch.
 
     Args:
         model: maps images to logits of the same height and width.
@@ -94,7 +94,8 @@ class SegmentationTask(Task):
         wanted = (1, facts.num_outputs, *shape[1:])
         if got != wanted:
             raise UserError(
-                f"{name} returns {got} for one image; segmentation expects {wanted}: logits of each class at each pixel. "
+                f"{name} returns {got} for one image; segmentation expects {wanted}: logits of each class "
+                "at each pixel. "
                 "Models for segmentation: `runner list model`."
             )
 
@@ -103,7 +104,8 @@ class SegmentationTask(Task):
     def loss_denominator(self, batch: dict[str, Any]) -> Tensor:
         """Sums the class weights of all pixels that are not ignored, the denominator of the cross-entropy.
 
-        Dice and Jaccard loss are computed per batch: with several micro-batches or devices, they are means over these.
+        Dice and Jaccard loss are computed per batch: with several micro-batches or devices, they are means
+            over these.
         """
         weights = getattr(self.loss, "class_weights", None)
         by_class = None if weights is None else torch.tensor(weights, device=self.device)
@@ -126,7 +128,8 @@ class SegmentationTask(Task):
             if "more than 1 value per channel" not in str(error):
                 raise
             raise UserError(
-                f"{type(self.model).__name__} cannot train on a batch of one image: it normalizes a map of one pixel "
+                f"{type(self.model).__name__} cannot train on a batch of one image: it normalizes a map of "
+                "one pixel "
                 "over the batch. Use data.batch_size=2 or more."
             ) from error
 
@@ -137,8 +140,8 @@ class SegmentationTask(Task):
             super()._evaluate(part, split)
 
     def eval_step(self, batch: dict[str, Any]) -> StepOutput:
-        """Computes the step of an evaluation batch; losses other than known ones are computed per image, so that they
-        are independent of the rest of the batch."""
+        """Computes the step of an evaluation batch; losses other than known ones are computed per image, so
+        that they are independent of the rest of the batch."""
         step = super().eval_step(batch)
         if isinstance(self.loss, nn.CrossEntropyLoss) or hasattr(self.loss, "of_sums"):
             return step
@@ -157,7 +160,9 @@ class SegmentationTask(Task):
             self._mask_sums = sums if self._mask_sums is None else self._mask_sums + sums
 
     def split_loss(self) -> float:
-        """Computes the loss of the split; Dice, Jaccard and focal loss are computed over all pixels of all ranks."""
+        """Computes the loss of the split; Dice, Jaccard and focal loss are computed over all pixels of all
+        ranks.
+        """
         if self._mask_sums is None:
             return super().split_loss()
         sums, self._mask_sums = self._mask_sums.cpu().double(), None
@@ -213,7 +218,9 @@ class SegmentationTask(Task):
     # Inference
 
     def predict_outputs(self, inputs: Any) -> dict[str, Any]:
-        """Returns ``logits`` for a batch, or ``masks``, a list of class ids ``(H, W)``, for images of different sizes."""
+        """Returns ``logits`` for a batch, or ``masks``, a list of class ids ``(H, W)``, for images of
+        different sizes.
+        """
         if isinstance(inputs, Tensor):
             return {"logits": self(inputs)}
         masks: list[Any] = [None] * len(inputs)
@@ -240,7 +247,9 @@ class SegmentationTask(Task):
         return rows
 
     def pictures(self, inputs: Sequence[Tensor], outputs: dict[str, Any]) -> list[dict[str, Image.Image]]:
-        """Returns the mask, an indexed image whose values are class ids, and the image overlaid with the mask."""
+        """Returns the mask, an indexed image whose values are class ids, and the image overlaid with the
+        mask.
+        """
         pictures = []
         for image, mask in zip(inputs, self.masks_of(outputs), strict=True):
             indexed = Image.fromarray(mask.numpy(), mode="P")

@@ -26,13 +26,16 @@ MAX_NATS = 50.0
 
 
 class Seq2SeqTask(Task):
-    """Sequence-to-sequence learning with the cross-entropy of each target token, given source and preceding tokens.
+    """Sequence-to-sequence learning with the cross-entropy of each target token, given source and preceding
+    tokens.
 
-    Evaluation also decodes the sources: greedily during training, and additionally by beam search afterwards. BLEU is
+    Evaluation also decodes the sources: greedily during training, and additionally by beam search afterwards.
+        BLEU is
     computed by sacrebleu on detokenized texts (Post, arXiv:1804.08771).
 
     Args:
-        model: maps source ``(N, S)`` and target ``(N, T)`` to logits; see ``runner.tasks.decoding`` for other methods.
+        model: maps source ``(N, S)`` and target ``(N, T)`` to logits; see ``runner.tasks.decoding`` for other
+            methods.
         label_smoothing: label smoothing in training.
         beam_size: number of hypotheses in beam search.
         max_steps: maximum number of decoded tokens; twice the source's tokens plus ten if None.
@@ -60,7 +63,8 @@ class Seq2SeqTask(Task):
     def adapt(cls, facts: Facts) -> Facts:
         if facts.task != "seq2seq":
             raise DataError(
-                f"{facts.name} contains no pairs of sequences: its task is {facts.task}. Use task={facts.task}."
+                f"{facts.name} contains no pairs of sequences: its task is {facts.task}. Use "
+                f"task={facts.task}."
             )
         return facts
 
@@ -73,7 +77,8 @@ class Seq2SeqTask(Task):
                 model.decode(ones[:, :1], *model.encode(ones))
             except (RuntimeError, ValueError, AssertionError, IndexError, TypeError, AttributeError) as error:
                 raise UserError(
-                    f"{name} is not a sequence-to-sequence model: {first_line(error)} Available models: `runner list`."
+                    f"{name} is not a sequence-to-sequence model: {first_line(error)} Available models: "
+                    "`runner list`."
                 ) from error
         if tuple(logits.shape) != (2, 2, facts.num_outputs):
             raise UserError(f"{name} returns {tuple(logits.shape)}; expected (2, 2, {facts.num_outputs}).")

@@ -28,9 +28,9 @@ FIRST_WORD = 4
 class WordVectorsTask(Task):
     """Training of word vectors by negative sampling (Mikolov et al., arXiv:1310.4546).
 
-    The model learns to distinguish true neighbors of a word from randomly drawn ones. ``accuracy`` is the fraction of
-    evaluation pairs whose true neighbor scores higher than all drawn ones. Pairs containing a word without a vector have
-    weight 0 and are excluded from accuracy and loss.
+    The model learns to distinguish true neighbors of a word from randomly drawn ones. ``accuracy`` is the
+    fraction of evaluation pairs whose true neighbor scores higher than all drawn ones. Pairs containing a
+    word without a vector have weight 0 and are excluded from accuracy and loss.
 
     Args:
         model: called with words ``(N,)`` and candidates ``(N, 1 + k)``; returns logits ``(N, 1 + k)``. Its
@@ -112,7 +112,9 @@ class WordVectorsTask(Task):
 
 
 def nearest_words(vectors: Tensor, words: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """Returns the ids of the nearest other words and their cosines, each ``(N, count)``; excludes special tokens."""
+    """Returns the ids of the nearest other words and their cosines, each ``(N, count)``; excludes special
+    tokens.
+    """
     directions = normalize(vectors.float(), dim=1)
     likeness = directions[words] @ directions.T
     likeness[:, :FIRST_WORD] = -2.0

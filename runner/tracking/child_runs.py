@@ -21,7 +21,8 @@ log = logging.getLogger("runner.tracking")
 
 
 class Children:
-    """Mirrors of runs that others are made beside; each keeps its connection until all of its run is in the store.
+    """Mirrors of runs that others are made beside; each keeps its connection until all of its run is in the
+    store.
 
     Args:
         uri: as for ``Mirror``.
@@ -41,7 +42,8 @@ class Children:
         self._done: set[str] = set()
 
     def send(self, runs: Iterable[RunDir], final: bool) -> bool:
-        """Sends what there is of each; True when all have ended and are wholly in the store, or were never begun.
+        """Sends what there is of each; True when all have ended and are wholly in the store, or were never
+        begun.
 
         Args:
             final: nothing follows on what is there.
@@ -89,7 +91,8 @@ class FoldsMirror:
         return {"runner.fold": fold.path.name} | ({PARENT: run_id} if run_id else {})
 
     def sync(self, final: bool = True) -> SyncReport:
-        """One pass: the run that the folds are children of, the folds, and the end of the run behind theirs."""
+        """One pass: the run that the folds are children of, the folds, and the end of the run behind
+        theirs."""
         report = self.parent.sync(final=False)
         if report.error is not None:
             return report

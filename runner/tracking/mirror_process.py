@@ -63,7 +63,9 @@ class MirrorProcess:
         return True
 
     def abandon(self) -> None:
-        """Ends the mirror of a run that was rejected before its first metric, when nothing is in the store yet."""
+        """Ends the mirror of a run that was rejected before its first metric, when nothing is in the store
+        yet.
+        """
         if self.process is not None:
             self.process.stdin.close()
             self.process.kill()

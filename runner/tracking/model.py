@@ -34,8 +34,9 @@ KERNELS = ("lstm", "gru", "rnn_tanh", "rnn_relu")
 def any_num_steps() -> Iterator[None]:
     """Lets ``torch.export`` keep the number of steps of recurrent operations free.
 
-    PyTorch derives the shapes of their outputs by a loop over the steps, which makes the number of steps a constant of
-    the graph. Within this context the shapes come from those of the inputs; the graph's operations stay the same.
+    PyTorch derives the shapes of their outputs by a loop over the steps, which makes the number of steps a
+    constant of the graph. Within this context the shapes come from those of the inputs; the graph's
+    operations stay the same.
     """
     ops = [getattr(torch.ops.aten, name).input for name in KERNELS]
     before = [dict(op.py_kernels) for op in ops]
@@ -117,8 +118,9 @@ def log_torch_model(
     """Traces ``module`` and logs it with its signature.
 
     Args:
-        module: takes one tensor (N, …), float32 or of the example's float64, and returns one tensor (N, …). Its ``any_size_dims``, if it has some,
-            are further dimensions of its input whose size stays free, such as the steps of a sequence.
+        module: takes one tensor (N, …), float32 or of the example's float64, and returns one tensor (N, …).
+            Its ``any_size_dims``, if it has some, are further dimensions of its input whose size stays free,
+            such as the steps of a sequence.
         example: (N, …), an input it takes; the batch's size stays free.
 
     Returns:

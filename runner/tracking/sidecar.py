@@ -57,7 +57,8 @@ class Sidecar:
     def main(self) -> int:
         """Returns 0 once all is in the store, 1 when it gave up on it.
 
-        A run appears in the store with its first metric or checkpoint, or when it has ended: one that is rejected
+        A run appears in the store with its first metric or checkpoint, or when it has ended: one that is
+            rejected
         before leaves nothing there.
         """
         write_text(self.claim, str(os.getpid()))
@@ -83,7 +84,8 @@ class Sidecar:
             self.wait(has_ended=ended_at is not None)
 
     def pass_once(self, mirror: Mirror | FoldsMirror, final: bool) -> bool:
-        """One pass; True if everything has been sent. A pass that sent nothing lengthens the pause after it."""
+        """One pass; True if everything has been sent. A pass that sent nothing lengthens the pause after
+        it."""
         try:
             report = mirror.sync(final)
             error, is_progress = report.error, report.points > 0

@@ -43,7 +43,9 @@ def use_environment() -> None:
 
 
 def root_of(run: RunDir) -> Path:
-    """The folder the runs lie in; trials and folds lie two levels deeper, and a trial's further runs two more."""
+    """The folder the runs lie in; trials and folds lie two levels deeper, and a trial's further runs two
+    more.
+    """
     path = run.path.absolute()
     path = path.parents[1] if path.parent.name == "repeats" else path
     return path.parents[2] if path.parent.name in ("trials", "folds") else path.parent

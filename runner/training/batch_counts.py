@@ -1,4 +1,6 @@
-"""Checks before training that there are samples, features and steps, and a validation split where one is needed."""
+"""Checks before training that there are samples, features and steps, and a validation split where one is
+needed.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +40,8 @@ def check_features(data: DataModule) -> None:
     shape = tuple((data.facts.input_shape if data.facts is not None else None) or ())
     if any(size == 0 for size in shape):
         raise UserError(
-            f"the inputs of {data.facts.name} have shape {shape}, which holds no values: there are no features to train "
+            f"the inputs of {data.facts.name} have shape {shape}, which holds no values: there are no "
+            "features to train "
             "on. Check the data and the settings that select its features."
         )
 
@@ -81,7 +84,8 @@ def used_batches(data: DataModule, trainer: dict[str, Any], split: str) -> int |
     used = int(batches * limit) if isinstance(limit, float) else min(limit, batches)
     if used == 0 and (split == "train" or limit):
         raise UserError(
-            f"trainer.{key}={limit} leaves no batch: the {split} split has {batches} batches of {batch_size(data, split)}. "
+            f"trainer.{key}={limit} leaves no batch: the {split} split has {batches} batches of "
+            f"{batch_size(data, split)}. "
             f"Give at least {least_share(batches):g}, or a whole number of batches."
         )
     return used
@@ -91,11 +95,13 @@ def no_batch(data: DataModule, split: str, count: int) -> str:
     size = batch_size(data, split)
     if split == "train" and data.drop_last and count < size:
         return (
-            f"data.drop_last=true with data.batch_size={size} leaves no batch: the training split has {count} samples, "
+            f"data.drop_last=true with data.batch_size={size} leaves no batch: the training split has "
+            f"{count} samples, "
             f"fewer than one batch. Give data.batch_size={count} or less, or data.drop_last=false."
         )
     return (
-        f"the {split} split of {name_of(data)} has {count} samples, but not one batch of {size}. Give a smaller batch size, "
+        f"the {split} split of {name_of(data)} has {count} samples, but not one batch of {size}. Give a "
+        "smaller batch size, "
         "or more data."
     )
 
@@ -121,13 +127,15 @@ def check_validation_interval(trainer: dict[str, Any], batches: int | None) -> N
     every_epoch = trainer.get("check_val_every_n_epoch", 1) is not None
     if every_epoch and interval > batches:
         raise UserError(
-            f"trainer.val_check_interval={interval}: an epoch has {batches} batches. Give {batches} or less, or count "
+            f"trainer.val_check_interval={interval}: an epoch has {batches} batches. Give {batches} or "
+            "less, or count "
             "batches across epochs with trainer.check_val_every_n_epoch=null."
         )
     total = total_batches(trainer, batches)
     if not every_epoch and total is not None and interval > total:
         raise UserError(
-            f"trainer.val_check_interval={interval}: the whole training has {total} batches, so validation would never "
+            f"trainer.val_check_interval={interval}: the whole training has {total} batches, so validation "
+            "would never "
             f"run. Give {total} or less."
         )
 
@@ -160,7 +168,8 @@ def check_monitor(config: dict[str, Any], has_split: bool) -> None:
         needs.append(f"scheduler.monitor={monitor}")
     if needs:
         raise UserError(
-            f"{' and '.join(needs)} cannot work, since {reason}. Validate, or choose settings that need no validation metric."
+            f"{' and '.join(needs)} cannot work, since {reason}. Validate, or choose settings that need no "
+            "validation metric."
         )
 
 

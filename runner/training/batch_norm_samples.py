@@ -1,4 +1,5 @@
-"""Checks that each training batch norm gets at least two values per channel, since it cannot normalize one."""
+"""Checks that each training batch norm gets at least two values per channel, since it cannot normalize
+one."""
 
 from __future__ import annotations
 
@@ -24,7 +25,9 @@ __all__ = ["check_batch_norms", "smallest_pass", "values_per_channel"]
 
 @contextmanager
 def values_per_channel(model: nn.Module) -> Iterator[dict[nn.Module, int]]:
-    """Context in which a forward pass records how many values per channel each batch norm gets (minimum over calls)."""
+    """Context in which a forward pass records how many values per channel each batch norm gets (minimum over
+    calls).
+    """
     counts: dict[nn.Module, int] = {}
 
     def note(module: nn.Module, inputs: tuple[Any, ...]) -> None:
@@ -62,7 +65,8 @@ def check_batch_norms(
     least, cause = smallest_pass(data, config, world_size)
     if least == 1:
         raise UserError(
-            f"{type(model).__name__} has a batch norm over vectors, which needs two samples, and {cause}. {remedy(config, data)}"
+            f"{type(model).__name__} has a batch norm over vectors, which needs two samples, and {cause}. "
+            f"{remedy(config, data)}"
         )
 
 

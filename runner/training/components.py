@@ -39,7 +39,8 @@ def fold_of(node: dict[str, Any]) -> Folds:
     """
     if node.get("index") is None:
         raise ConfigError(
-            "folds: this is for one run, and folds are several. Say which one with folds.index, or take folds away."
+            "folds: this is for one run, and folds are several. Say which one with folds.index, or take "
+            "folds away."
         )
     return Folds(**node)
 
@@ -71,7 +72,8 @@ def make_model(config: dict[str, Any]) -> nn.Module:
     model = build(config["model"])
     if not isinstance(model, nn.Module):
         raise ConfigError(
-            f"model: {config['model']['_target_']} gives a {type(model).__name__}; expected a torch.nn.Module."
+            f"model: {config['model']['_target_']} gives a {type(model).__name__}; expected a "
+            "torch.nn.Module."
         )
     return model
 

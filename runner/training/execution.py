@@ -103,7 +103,9 @@ class Execution:
         return self.config["debug"]["kind"] == "find_lr"
 
     def take_found_lr(self) -> None:
-        """Runs the learning-rate finder and writes its result into the run's config, so that a resumed run keeps it."""
+        """Runs the learning-rate finder and writes its result into the run's config, so that a resumed run
+        keeps it.
+        """
         console.text("optimizer.lr=auto: running a learning-rate range test first.")
         test = self.find_lr()
         rate = chosen_lr(test, self.config)
@@ -249,10 +251,12 @@ def evaluate_split(trainer: Trainer, task: Task, data: DataModule, split: str) -
 def check_trained(num_steps: int) -> None:
     """
     Raises:
-        UserError: training ended before its first optimizer update, so any metrics would be those of an untrained model.
+        UserError: training ended before its first optimizer update, so any metrics would be those of an
+            untrained model.
     """
     if num_steps == 0:
         raise UserError(
-            "training ended without a single optimizer update, so no metrics are reported. Check trainer.max_time, "
+            "training ended without a single optimizer update, so no metrics are reported. Check "
+            "trainer.max_time, "
             "trainer.max_steps, trainer.limit_train_batches and data.batch_size."
         )

@@ -1,4 +1,5 @@
-"""Cross-validation in a worker: the plan of the folds and the predictions on each fold's validation samples."""
+"""Cross-validation in a worker: the plan of the folds and the predictions on each fold's validation
+samples."""
 
 from __future__ import annotations
 
@@ -23,8 +24,8 @@ def plan_folds(config: DictConfig, run: RunDir | None = None) -> dict[str, Any]:
     """Sets up the data once to determine the folds before any training.
 
     Returns:
-        ``kind`` (of the split), ``sizes`` (validation samples per fold), ``num_groups``, ``num_test``, ``name``,
-        ``source`` and ``digest`` of the data, ``notes`` (warnings for the user).
+        ``kind`` (of the split), ``sizes`` (validation samples per fold), ``num_groups``, ``num_test``,
+        ``name``, ``source`` and ``digest`` of the data, ``notes`` (warnings for the user).
 
     Raises:
         DataError: the data cannot be split into these folds.
@@ -35,7 +36,8 @@ def plan_folds(config: DictConfig, run: RunDir | None = None) -> dict[str, Any]:
     data.setup("fit")
     if data.fold_cut is None:
         raise DataError(
-            f"{data.facts.name} has a validation split of its own, and no samples that folds could be cut from. Take folds "
+            f"{data.facts.name} has a validation split of its own, and no samples that folds could be cut "
+            "from. Take folds "
             "away, or put its training and validation samples together."
         )
     cut = data.fold_cut
@@ -81,7 +83,8 @@ def shared_groups(data: DataModule) -> list[str]:
     shared = sum(str(cut.group_of(index)) in inside for index in test.indices.tolist())
     return (
         [
-            f"{shared} of {len(test)} test samples belong to groups that the folds train on, since the test split is cut at random: "
+            f"{shared} of {len(test)} test samples belong to groups that the folds train on, since the test "
+            "split is cut at random: "
             "its metrics are too good"
         ]
         if shared
@@ -90,7 +93,9 @@ def shared_groups(data: DataModule) -> list[str]:
 
 
 def write_predictions(run: RunDir, task: Task, data: DataModule, fold: int) -> None:
-    """Writes the best checkpoint's prediction for each validation sample, if the task supports prediction rows."""
+    """Writes the best checkpoint's prediction for each validation sample, if the task supports prediction
+    rows.
+    """
     outputs = task.outputs.get("val") or {}
     rows = task.evaluated_rows(outputs) if outputs else []
     if not rows:

@@ -1,7 +1,7 @@
 """``hardware.measure``: benchmarks precision and memory format where the config leaves them open.
 
-The result replaces null in the run's config, so that a resumed or repeated run computes identically. It is cached in
-the root folder for runs, for the same model on the same device.
+The result replaces null in the run's config, so that a resumed or repeated run computes identically. It is
+cached in the root folder for runs, for the same model on the same device.
 """
 
 from __future__ import annotations

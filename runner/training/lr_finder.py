@@ -1,7 +1,7 @@
 """The learning-rate finder: a short training of a temporary model before the actual training.
 
-It builds a separate model, task and trainer from the run's config, with the optimizer started at the lowest rate, and
-restores the random states afterwards, so that the training is unaffected.
+It builds a separate model, task and trainer from the run's config, with the optimizer started at the lowest
+rate, and restores the random states afterwards, so that the training is unaffected.
 """
 
 from __future__ import annotations
@@ -82,9 +82,11 @@ def chosen_lr(test: RangeTest, config: dict[str, Any]) -> float:
     others = ", ".join(f"{name} {rate:.2g}" for name, rate in test.suggestions.items())
     shown = f"{test.losses[0]:.4g} to {min(test.losses):.4g}" if test.losses else "nothing"
     raise RunFailed(
-        f"the range test found no learning rate by {way!r}: in {len(test.rates)} steps the loss went from {shown}; "
+        f"the range test found no learning rate by {way!r}: in {len(test.rates)} steps the loss went from "
+        f"{shown}; "
         f"{test.ended}. " + (f"Other ways: {others}. " if others else "")
-        + "Look at plots/lr_finder.png, try other lr_finder.min_lr, max_lr or num_steps, or give optimizer.lr a number."
+        + "Look at plots/lr_finder.png, try other lr_finder.min_lr, max_lr or num_steps, or give "
+          "optimizer.lr a number."
     )  # fmt: skip
 
 

@@ -120,7 +120,9 @@ def write_page(run: RunDir) -> None:
 
 @contextmanager
 def log_file(run: RunDir, process_info: ProcessInfo) -> Iterator[None]:
-    """Writes log records and warnings of this process to ``logs/rankN.log``, and runner's own also to the console."""
+    """Writes log records and warnings of this process to ``logs/rankN.log``, and runner's own also to the
+    console.
+    """
     handler = logging.FileHandler(run.logs / f"rank{process_info.rank}.log", encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     handler.handleError = lambda record: None  # a full disk is reported by the writes that require space

@@ -44,9 +44,10 @@ def check_resume(
     ]
     if refused:
         raise UserError(
-            f"the run cannot resume from {checkpoint.file}, which was written with other values. " + " ".join(refused)
+            f"the run cannot resume from {checkpoint.file}, which was written with other values. "
+            + " ".join(refused)
             + " Restore them, or start a new run."
-        )  # fmt: skip
+        )
     for change in changes:
         if known_changes.get(change.key, change) == change.now:
             continue

@@ -87,7 +87,9 @@ def test_the_best_of_validations_within_an_epoch_is_kept(run: RunDir) -> None:
 def test_every_validation_counts_also_while_gradients_accumulate(
     run: RunDir, accumulate: int, every: int, by
 ) -> None:
-    """A validation due within an accumulation waits for the update: its metrics belong to weights that are saved."""
+    """A validation due within an accumulation waits for the update: its metrics belong to weights that are
+    saved.
+    """
     setting = Setting(
         epochs=2, accumulate=accumulate, val_check_interval=every, checkpoint={"keep_best": 99}, **by
     )

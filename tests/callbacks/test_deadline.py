@@ -12,7 +12,8 @@ from runner.run.checkpoints import last_checkpoint
 from runner.run.directory import RunDir
 
 SHOWN = (
-    "JobId=7 JobName=x StartTime=2026-11-21T10:00:00 EndTime=2026-11-21T11:00:00 Deadline=N/A TimeLimit=01:00:00 "
+    "JobId=7 JobName=x StartTime=2026-11-21T10:00:00 EndTime=2026-11-21T11:00:00 Deadline=N/A "
+    "TimeLimit=01:00:00 "
     "SubmitTime=2026-11-21T09:59:59"
 )
 

@@ -78,8 +78,12 @@ def test_a_signal_saves_at_the_next_step_and_the_run_goes_on_from_there(
 
 
 def test_several_signals_in_one_training(run: RunDir, calm: dict) -> None:
-    for hook, step in (("on_validation_batch_end", 15), ("on_validation_start", 15), ("on_train_batch_end", 16),
-                       ("on_validation_start", 45)):  # fmt: skip
+    for hook, step in (
+        ("on_validation_batch_end", 15),
+        ("on_validation_start", 15),
+        ("on_train_batch_end", 16),
+        ("on_validation_start", 45),
+    ):
         with pytest.raises(Interrupted):
             train(run, Setting(), Send(signal.SIGTERM, hook, step))
     assert train(run, Setting()) == calm
@@ -238,8 +242,11 @@ def test_a_signal_to_the_whole_group_finds_the_loader_workers_alive(run: RunDir,
     tests = str(Path(__file__).resolve().parents[1])
     process = subprocess.Popen(
         [sys.executable, "-c", WHOLE_GROUP, tests, str(run.path)],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
-    )  # fmt: skip
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
     assert process.stdout.readline() == "ready\n"
     os.killpg(process.pid, signum)
     out, error = process.communicate(timeout=60)

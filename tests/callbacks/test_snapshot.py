@@ -24,9 +24,13 @@ def training_state() -> dict:
     optimizer.step()
     shared = ["one", {"two": 2}]
     return {
-        "state_dict": model.state_dict(), "optimizer_states": [optimizer.state_dict()], "shared": [shared, shared],
-        "view": torch.arange(12).reshape(3, 4).t()[1:], "numbers": (1, 2.5, None, True), "empty": torch.empty(0),
-    }  # fmt: skip
+        "state_dict": model.state_dict(),
+        "optimizer_states": [optimizer.state_dict()],
+        "shared": [shared, shared],
+        "view": torch.arange(12).reshape(3, 4).t()[1:],
+        "numbers": (1, 2.5, None, True),
+        "empty": torch.empty(0),
+    }
 
 
 def test_saving_the_copy_writes_the_same_bytes() -> None:

@@ -164,8 +164,11 @@ def test_groups_thaw_one_by_one_from_the_head():
         place.current_epoch = epoch
         callback.on_train_epoch_start(place, task)
         trained.append({name.split(".")[0] for name, p in model.named_parameters() if p.requires_grad})
-        lowest = min(int(n.split(".")[1]) for n, p in model.named_parameters() if p.requires_grad and n[0] == "f") \
-            if epoch >= 2 else 99  # fmt: skip
+        lowest = (
+            min(int(n.split(".")[1]) for n, p in model.named_parameters() if p.requires_grad and n[0] == "f")
+            if epoch >= 2
+            else 99
+        )
         norms = [m.training for m in model.modules() if isinstance(m, nn.BatchNorm2d)]
         assert not any(norms) and model.classifier.training
         assert model.features[18].training is (epoch >= 2)

@@ -14,9 +14,16 @@ from runner.data.shapes import CLASS_NAMES, draw_scene
 from runner.run.files import read_json
 
 TINY = [
-    "data=yolo", "data.root=things", "model=ssdlite", "model.size=64", "data.batch_size=2", "trainer.max_epochs=1",
-    "tracking=none", "hardware=cpu", "task.min_score=0",
-]  # fmt: skip
+    "data=yolo",
+    "data.root=things",
+    "model=ssdlite",
+    "model.size=64",
+    "data.batch_size=2",
+    "trainer.max_epochs=1",
+    "tracking=none",
+    "hardware=cpu",
+    "task.min_score=0",
+]
 
 
 @pytest.fixture

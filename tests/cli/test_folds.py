@@ -21,9 +21,18 @@ from runner.run.journal import load_metrics
 from runner.run.status import read_status, write_status
 
 QUICK = [
-    "model=logistic", "data=digits", "tracking=none", "plots=false", "report=false", "hardware=cpu", "hardware.num_threads=1",
-    "trainer.max_epochs=2", "trainer.limit_train_batches=6", "checkpoint.every_n_steps=2", "folds=3",
-]  # fmt: skip
+    "model=logistic",
+    "data=digits",
+    "tracking=none",
+    "plots=false",
+    "report=false",
+    "hardware=cpu",
+    "hardware.num_threads=1",
+    "trainer.max_epochs=2",
+    "trainer.limit_train_batches=6",
+    "checkpoint.every_n_steps=2",
+    "folds=3",
+]
 
 KILL = """
 import os, signal

@@ -21,10 +21,18 @@ from runner.run.journal import read_points
 from runner.run.status import read_status
 
 QUICK = [
-    "tracking=none", "plots=false", "report=false", "hardware=cpu", "hardware.num_threads=1", "trainer.max_epochs=2",
-    "trainer.limit_train_batches=6", "trainer.limit_val_batches=1", "trainer.limit_test_batches=1",
-    "trainer.log_every_n_steps=1", "regularization.dropout=0.2",
-]  # fmt: skip
+    "tracking=none",
+    "plots=false",
+    "report=false",
+    "hardware=cpu",
+    "hardware.num_threads=1",
+    "trainer.max_epochs=2",
+    "trainer.limit_train_batches=6",
+    "trainer.limit_val_batches=1",
+    "trainer.limit_test_batches=1",
+    "trainer.log_every_n_steps=1",
+    "regularization.dropout=0.2",
+]
 
 STOP = """
 import os, signal

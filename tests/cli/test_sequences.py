@@ -126,9 +126,11 @@ def test_a_language_model_goes_on_with_a_prompt(say, here: Path, cache) -> None:
     assert "2 texts written to out" in say(*words, "--count", "2", "--output", "out").out
     assert (here / "out" / "text-2.txt").read_text().startswith("Line 3")
     for extra, complaint in (
-        (["--top-k", "0"], "--top-k"), (["--temperature", "-1"], "--temperature -1"), (["more"], "exclude each other"),
+        (["--top-k", "0"], "--top-k"),
+        (["--temperature", "-1"], "--temperature -1"),
+        (["more"], "exclude each other"),
         (["--csv"], "no effect"),
-    ):  # fmt: skip
+    ):
         said = say(*words, *extra)
         assert said.code == 2 and complaint in said.err, said.err
     assert "'日'" in say("predict", "poem", "--prompt", "日").err

@@ -150,7 +150,9 @@ def test_options_in_folders(write) -> None:
 
 
 def test_order_of_precedence(write) -> None:
-    """The data set's own values beat the groups', an experiment's beat the data set's, the command line's all."""
+    """The data set's own values beat the groups', an experiment's beat the data set's, the command line's
+    all.
+    """
     write(
         "conf/data/slow.yaml",
         "# @package _global_\ndefaults: [digits@data]\n"
@@ -278,6 +280,9 @@ def test_within_a_program_that_uses_hydra(here: Path) -> None:
 
 
 def test_composing_needs_no_torch(here: Path) -> None:
-    code = "import sys; from runner.config.compose import compose; compose(['model=mlp']); print('torch' in sys.modules)"
+    code = (
+        "import sys; from runner.config.compose import compose; compose(['model=mlp']); print('torch' in "
+        "sys.modules)"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"

@@ -1,10 +1,15 @@
 from runner.config.diff import find_changes, lengthens, refusals
 
 BEFORE = {
-    "seed": 0, "model": {"_target_": "a.B", "hidden_sizes": [64]}, "data": {"num_workers": 0, "batch_size": 32},
-    "optimizer": {"_target_": "torch.optim.AdamW", "lr": 0.1, "betas": [0.9, 0.99]}, "trainer": {"max_epochs": 3},
-    "regularization": {"early_stopping": None}, "run": {"root": "runs", "name": None, "tags": []}, "plots": True,
-}  # fmt: skip
+    "seed": 0,
+    "model": {"_target_": "a.B", "hidden_sizes": [64]},
+    "data": {"num_workers": 0, "batch_size": 32},
+    "optimizer": {"_target_": "torch.optim.AdamW", "lr": 0.1, "betas": [0.9, 0.99]},
+    "trainer": {"max_epochs": 3},
+    "regularization": {"early_stopping": None},
+    "run": {"root": "runs", "name": None, "tags": []},
+    "plots": True,
+}
 
 
 def changed(**nodes) -> list:

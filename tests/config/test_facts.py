@@ -54,7 +54,8 @@ def test_a_fact_that_the_data_does_not_tell() -> None:
     with facts_known(FACTS):
         to_plain(config, problems := [])
     assert problems == [
-        "model.size: ${facts:vocabulry} cannot be resolved: ${facts:vocabulry}: the data set does not provide 'vocabulry'. "
+        "model.size: ${facts:vocabulry} cannot be resolved: ${facts:vocabulry}: the data set does not "
+        "provide 'vocabulry'. "
         "Did you mean 'vocabulary'?"
     ]
 

@@ -8,7 +8,8 @@ from runner.config.groups import find_groups, package_conf, search_folders
 def test_options_and_what_they_say(write) -> None:
     write(
         "conf/model/mine.yaml",
-        "# @package _global_\n# tasks: classification, regression\n# My model. It is small.\n# inputs: image features\n"
+        "# @package _global_\n# tasks: classification, regression\n# My model. It is small.\n# inputs: "
+        "image features\n"
         "# More about it.\nmodel: {}\n# not this\n",
     )
     option = find_groups()["model"]["mine"]

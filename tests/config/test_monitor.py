@@ -41,7 +41,8 @@ def test_a_mode_needs_a_metric_and_is_min_or_max() -> None:
 
 
 class OwnTask(Task):
-    """A task with a constructor that names neither ``monitor`` nor ``monitor_mode``, as a user may write it."""
+    """A task with a constructor that names neither ``monitor`` nor ``monitor_mode``, as a user may write
+    it."""
 
     def __init__(self, model, optimizer=None, scheduler=None):
         super().__init__(model, optimizer, scheduler)

@@ -9,10 +9,34 @@ from runner.config.overrides import as_overrides
 @pytest.mark.parametrize(
     "value",
     [
-        1, -2.5, 1e-8, True, None, "mlp", "a b", "a,b", "null", "TRUE", "1e3", "it's", "back\\slash", "tail\\", "it\\'s",
-        "${facts:x}", "=", "", "é", [1, "a b", [None]], "~/data/x-1.csv", "../x", "/a/b", "C:\\x", "[1]", "{a:1}",
+        1,
+        -2.5,
+        1e-8,
+        True,
+        None,
+        "mlp",
+        "a b",
+        "a,b",
+        "null",
+        "TRUE",
+        "1e3",
+        "it's",
+        "back\\slash",
+        "tail\\",
+        "it\\'s",
+        "${facts:x}",
+        "=",
+        "",
+        "é",
+        [1, "a b", [None]],
+        "~/data/x-1.csv",
+        "../x",
+        "/a/b",
+        "C:\\x",
+        "[1]",
+        "{a:1}",
     ],
-)  # fmt: skip
+)
 def test_hydra_reads_back_the_same_value(value: object) -> None:
     (line,) = as_overrides({"key": value})
     assert OverridesParser.create().parse_override(line).value() == value

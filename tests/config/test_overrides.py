@@ -17,9 +17,20 @@ from runner.config.checks.check import check_config
 from runner.config.compose import compose
 
 NAMES = [
-    "größe.csv", "my data (1).csv", "a=b.csv", "a,b.csv", "a#b.csv", "[x].csv", "it's.csv", 'say "x".csv', "C:\\new (1)\\d.csv",
-    "日本.csv", "{x}.csv", "a&b;c.csv", "50%~.csv",
-]  # fmt: skip
+    "größe.csv",
+    "my data (1).csv",
+    "a=b.csv",
+    "a,b.csv",
+    "a#b.csv",
+    "[x].csv",
+    "it's.csv",
+    'say "x".csv',
+    "C:\\new (1)\\d.csv",
+    "日本.csv",
+    "{x}.csv",
+    "a&b;c.csv",
+    "50%~.csv",
+]
 
 
 @pytest.fixture(autouse=True)

@@ -17,7 +17,8 @@ class FileServer:
     Attributes:
         files: by path without the slash.
         ranges: whether range requests are answered with 206.
-        cuts: for each of the next answers, after how many bytes of the body the connection is closed (None: never).
+        cuts: for each of the next answers, after how many bytes of the body the connection is closed (None:
+            never).
         statuses: answered one by one before anything else.
         asked: the Range header of every request, None where there was none.
     """
@@ -86,7 +87,9 @@ def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session")
 def photo() -> Callable[..., bytes]:
-    """``photo(seed, size=(width, height), format="JPEG", mode="RGB")``: smooth noise as an image file's bytes."""
+    """``photo(seed, size=(width, height), format="JPEG", mode="RGB")``: smooth noise as an image file's
+    bytes.
+    """
     import numpy as np
     from PIL import Image
 

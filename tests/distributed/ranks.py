@@ -33,15 +33,29 @@ TINY = {
     "classification": ("data=digits", "model=small_cnn", "regularization=none", "data.batch_size=64"),
     "regression": ("data=diabetes", "model=mlp", "regularization=none", "data.batch_size=48"),
     "segmentation": (
-        "data=shapes_segmentation", "data.num_train=22", "data.num_val=7", "data.num_test=5", "data.image_size=32",
-        "data.batch_size=8", "model.encoder_depth=3", "model.decoder_channels=[8,8,8]", "regularization=none",
-    ),
-    "detection": (
-        "data=shapes_detection", "data.num_train=16", "data.num_val=7", "data.num_test=5", "data.image_size=64",
-        "data.batch_size=4", "model=retinanet", "model.backbone=resnet18", "model.channels=16",
+        "data=shapes_segmentation",
+        "data.num_train=22",
+        "data.num_val=7",
+        "data.num_test=5",
+        "data.image_size=32",
+        "data.batch_size=8",
+        "model.encoder_depth=3",
+        "model.decoder_channels=[8,8,8]",
         "regularization=none",
     ),
-}  # fmt: skip
+    "detection": (
+        "data=shapes_detection",
+        "data.num_train=16",
+        "data.num_val=7",
+        "data.num_test=5",
+        "data.image_size=64",
+        "data.batch_size=4",
+        "model=retinanet",
+        "model.backbone=resnet18",
+        "model.channels=16",
+        "regularization=none",
+    ),
+}
 """A model and a data set for each task, small enough for a test."""
 
 

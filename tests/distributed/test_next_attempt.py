@@ -16,9 +16,12 @@ def trainer_of(
 ) -> SimpleNamespace:
     strategy = SimpleNamespace(passes=MicroBatching(size, halves))
     return SimpleNamespace(
-        strategy=strategy, default_root_dir=str(folder), world_size=ranks, datamodule=SimpleNamespace(batch_size=64),
+        strategy=strategy,
+        default_root_dir=str(folder),
+        world_size=ranks,
+        datamodule=SimpleNamespace(batch_size=64),
         accumulate_grad_batches=accumulate,
-    )  # fmt: skip
+    )
 
 
 def size_of_next(folder, failed: SimpleNamespace, error: Exception) -> int | None:

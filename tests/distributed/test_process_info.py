@@ -14,18 +14,28 @@ def test_on_its_own_a_process_is_the_only_rank() -> None:
 
 def test_what_the_elastic_agent_says() -> None:
     environment = {
-        "TORCHELASTIC_RUN_ID": "x", "RANK": "3", "WORLD_SIZE": "8", "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "2",
+        "TORCHELASTIC_RUN_ID": "x",
+        "RANK": "3",
+        "WORLD_SIZE": "8",
+        "LOCAL_RANK": "1",
+        "LOCAL_WORLD_SIZE": "2",
         "TORCHELASTIC_RESTART_COUNT": "2",
-    }  # fmt: skip
+    }
     process_info = ProcessInfo.here(environment)
     assert process_info == ProcessInfo(3, 8, 1, 2, 2, True, "torchrun") and not process_info.is_first
     assert process_info.num_nodes == 4
 
 
 STEP = {
-    "SLURM_JOB_ID": "12", "SLURM_STEP_ID": "0", "SLURM_PROCID": "5", "SLURM_LOCALID": "1", "SLURM_STEP_NUM_TASKS": "8",
-    "SLURM_STEP_TASKS_PER_NODE": "4(x2)", "SLURM_STEP_NODELIST": "gpu[007-008,11]", "SLURM_STEP_NUM_NODES": "2",
-}  # fmt: skip
+    "SLURM_JOB_ID": "12",
+    "SLURM_STEP_ID": "0",
+    "SLURM_PROCID": "5",
+    "SLURM_LOCALID": "1",
+    "SLURM_STEP_NUM_TASKS": "8",
+    "SLURM_STEP_TASKS_PER_NODE": "4(x2)",
+    "SLURM_STEP_NODELIST": "gpu[007-008,11]",
+    "SLURM_STEP_NUM_NODES": "2",
+}
 
 
 def test_what_srun_says() -> None:

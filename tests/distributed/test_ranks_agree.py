@@ -1,4 +1,7 @@
-"""Several ranks train and evaluate as one does, for a model of each task. Only the order of additions differs."""
+"""Several ranks train and evaluate as one does, for a model of each task.
+
+Only the order of additions differs.
+"""
 
 from __future__ import annotations
 
@@ -61,8 +64,8 @@ def test_every_task_trains_as_on_one_device(tmp_path, task: str, number: int) ->
 @pytest.mark.parametrize("number", [2, 3, 4])
 @pytest.mark.parametrize("task", TINY)
 def test_metrics_of_the_same_weights_are_the_same(tmp_path, task: str, number: int) -> None:
-    """A learning rate that moves nothing: what differs is the evaluation alone. Splits of 359, 88, 7 and 5 samples do
-    not divide evenly, and each sample counts once."""
+    """A learning rate that moves nothing: what differs is the evaluation alone. Splits of 359, 88, 7 and 5
+    samples do not divide evenly, and each sample counts once."""
     if task == "detection" and number == 3:
         pytest.skip("its batch of 4 cannot be dealt out to 3")
     words = (*words_of(task, number), "optimizer.lr=1e-30", "trainer.max_epochs=1")

@@ -1,4 +1,6 @@
-"""A batch in several passes gives the gradient of one, and what runs out of memory is done again in smaller ones."""
+"""A batch in several passes gives the gradient of one, and what runs out of memory is done again in smaller
+ones.
+"""
 
 from __future__ import annotations
 
@@ -19,9 +21,12 @@ DIGITS = ("data=digits", "model=mlp", "model.hidden_sizes=[16]", "regularization
 
 def test_a_batch_is_cut_into_runs_of_its_samples() -> None:
     batch = {
-        "inputs": torch.arange(14).view(7, 2), "targets": [{"n": n} for n in range(7)], "index": torch.arange(7),
-        "scale": torch.tensor(3.0), "weight": 1.0,
-    }  # fmt: skip
+        "inputs": torch.arange(14).view(7, 2),
+        "targets": [{"n": n} for n in range(7)],
+        "index": torch.arange(7),
+        "scale": torch.tensor(3.0),
+        "weight": 1.0,
+    }
     parts = cut(batch, 3)
     assert [len(part["index"]) for part in parts] == [2, 2, 3]
     assert torch.cat([part["inputs"] for part in parts]).equal(batch["inputs"])
@@ -97,7 +102,8 @@ class StillNorms(pl.Callback):
 
 
 def test_accumulated_batches_count_by_their_samples(tmp_path) -> None:
-    """17 batches of 64 samples, the last of 55: three at a time are one of 192, and the last two one of 119."""
+    """17 batches of 64 samples, the last of 55: three at a time are one of 192, and the last two one of
+    119."""
     words = (*DIGITS, "trainer.max_epochs=2", "optimizer=sgd", "optimizer.lr=0.1", "scheduler=none")
     large = trained(tmp_path / "large", 1, *words[:-4], "data.batch_size=192", *words[-4:])
     small = trained(tmp_path / "small", 1, *words, "trainer.accumulate_grad_batches=3")
@@ -143,7 +149,9 @@ class RunsOut(pl.Callback):
 
 @pytest.mark.parametrize("error", [torch.OutOfMemoryError, RuntimeError])
 def test_memory_that_runs_out_costs_no_step(tmp_path, caplog, error: type) -> None:
-    """From the first step on it is, bit for bit, the run that took the smaller passes from the start; dropout too."""
+    """From the first step on it is, bit for bit, the run that took the smaller passes from the start; dropout
+    too.
+    """
     words = (*DIGITS, "trainer.max_epochs=2", "regularization.dropout=0.3")
     runs_out = RunsOut(20, error=error)
     halved = trained(tmp_path / "halved", 1, *words, callbacks=[runs_out])

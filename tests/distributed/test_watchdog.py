@@ -106,7 +106,10 @@ def test_what_an_earlier_attempt_has_left_is_no_rank_that_hangs(run: RunDir) -> 
 
 
 def test_the_stack_of_the_main_thread_is_found() -> None:
-    dump = "Thread 0x1 (most recent call first):\n  File a\n\nCurrent thread 0x2 (most recent call first):\n  File b\n  File c\n"
+    dump = (
+        "Thread 0x1 (most recent call first):\n  File a\n\nCurrent thread 0x2 (most recent call "
+        "first):\n  File b\n  File c\n"
+    )
     assert main_stack(dump) == "  File b\n  File c"
 
 

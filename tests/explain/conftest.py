@@ -34,7 +34,9 @@ def image_method(request: pytest.FixtureRequest) -> Callable[..., Tensor]:
 
 
 def patched(count: int, seed: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Noise with a patch at a random place, whose colour is the class: images, class ids, bool masks ``(N, H, W)``."""
+    """Noise with a patch at a random place, whose colour is the class: images, class ids, bool masks ``(N, H,
+    W)``.
+    """
     generator = torch.Generator().manual_seed(seed)
     images = torch.randn((count, 3, SIDE, SIDE), generator=generator)
     targets = torch.randint(len(COLORS), (count,), generator=generator)
@@ -75,8 +77,8 @@ def patch_net() -> nn.Module:
 
 @pytest.fixture(scope="session")
 def share_inside() -> Callable[[np.ndarray, np.ndarray], float]:
-    """``share_inside(values, mask)``: of the highest positive values, as many as the mask is large, what share lies in
-    it, by their size."""
+    """``share_inside(values, mask)``: of the highest positive values, as many as the mask is large, what
+    share lies in it, by their size."""
 
     def share(values: np.ndarray, mask: np.ndarray) -> float:
         values = np.clip(np.asarray(values, dtype=float), 0, None)

@@ -26,7 +26,9 @@ VOCAB = FIRST + LETTERS
 
 
 class Reverser(nn.Module):
-    """Writes its source from the last token to the first, then the end: token k of N comes of source token N - 1 - k alone."""
+    """Writes its source from the last token to the first, then the end: token k of N comes of source token N
+    - 1 - k alone.
+    """
 
     def __init__(self, shared: bool = False):
         super().__init__()

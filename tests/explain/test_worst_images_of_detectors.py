@@ -9,8 +9,8 @@ from runner.tasks.detection import DetectionTask
 
 
 class CountingBoxes(nn.Module):
-    """A detector whose loss of an image is its number of true boxes, plus up to 0.1 at random, as with detectors that
-    draw the regions they learn from."""
+    """A detector whose loss of an image is its number of true boxes, plus up to 0.1 at random, as with
+    detectors that draw the regions they learn from."""
 
     def __init__(self):
         super().__init__()

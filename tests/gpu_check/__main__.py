@@ -1,4 +1,6 @@
-"""The GPU part of the tests in one table: ``scripts/gpu_check``. Without a GPU, the rows of the processor alone."""
+"""The GPU part of the tests in one table: ``scripts/gpu_check``. Without a GPU, the rows of the processor
+alone.
+"""
 
 from __future__ import annotations
 

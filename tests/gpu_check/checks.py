@@ -1,4 +1,7 @@
-"""What ``scripts/gpu_check`` tries. Tensors of a GPU are touched in processes of their own only: see ``alone``."""
+"""What ``scripts/gpu_check`` tries.
+
+Tensors of a GPU are touched in processes of their own only: see ``alone``.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +39,12 @@ def all_checks(num_devices: int) -> list[Check]:
         Check(cpu, "fsdp: save, resume (gloo)", shards_resumed(2, "cpu")),
         Check(cpu, "SIGKILL, resume: same bits", killed_and_resumed("hardware=cpu")),
         *(Check(gpu, f"train {task}", training(task, "hardware=gpu"), 1) for task in TINY),
-        Check(gpu, "train fp16 with scaling", training("classification", "hardware=gpu", "hardware.precision=16"), 1),
+        Check(
+            gpu,
+            "train fp16 with scaling",
+            training("classification", "hardware=gpu", "hardware.precision=16"),
+            1,
+        ),
         Check(gpu, "train bf16", training("classification", "hardware=gpu", "hardware.precision=bf16"), 1),
         Check(gpu, "speed: bf16, fp16, layout", speed_ratios, 1),
         Check(gpu, "speed: torch.compile", speed_compiled, 1, timeout_s=150),
@@ -44,12 +52,22 @@ def all_checks(num_devices: int) -> list[Check]:
         Check(gpu, "activation checkpointing", checkpointing_memory, 1),
         Check(gpu, "micro-batch that fits 2 GiB", fits_memory, 1),
         Check(gpu, "real out of memory", runs_out, 1),
-        Check(gpu, "SIGKILL, resume: same bits", killed_and_resumed("hardware=gpu", "trainer.deterministic=true"), 1),
+        Check(
+            gpu,
+            "SIGKILL, resume: same bits",
+            killed_and_resumed("hardware=gpu", "trainer.deterministic=true"),
+            1,
+        ),
         Check(gpu, "CUDA_VISIBLE_DEVICES", visible_devices, 1),
         Check(gpu, "fsdp: save, resume (1 rank)", shards_resumed(1, "gpu"), 1),
-        Check(gpu, f"ddp over {max(2, num_devices)} GPUs", ranks_as_one("hardware=gpu", "hardware=ddp", max(2, num_devices)), 2),
+        Check(
+            gpu,
+            f"ddp over {max(2, num_devices)} GPUs",
+            ranks_as_one("hardware=gpu", "hardware=ddp", max(2, num_devices)),
+            2,
+        ),
         Check(gpu, "fsdp over 2 GPUs", shards_resumed(2, "gpu"), 2),
-    ]  # fmt: skip
+    ]
     return sorted(found, key=lambda check: check.device == cpu) if num_devices else found
 
 
@@ -104,11 +122,26 @@ def shards_resumed(number: int, accelerator: str):
 
     def check(folder: Path) -> str:
         words = (
-            "data=digits", "model=mlp", "model.hidden_sizes=[64,64,64]", "regularization=none", "data.batch_size=64",
-            "scheduler=none", f"hardware.accelerator={accelerator}", "hardware.precision=32", "hardware.measure=false",
-        )  # fmt: skip
-        whole, broken = (unchecked(folder / name, *words, "trainer.max_epochs=2", "hardware.strategy=fsdp", f"hardware.devices={number}")
-                         for name in ("whole", "broken"))  # fmt: skip
+            "data=digits",
+            "model=mlp",
+            "model.hidden_sizes=[64,64,64]",
+            "regularization=none",
+            "data.batch_size=64",
+            "scheduler=none",
+            f"hardware.accelerator={accelerator}",
+            "hardware.precision=32",
+            "hardware.measure=false",
+        )
+        whole, broken = (
+            unchecked(
+                folder / name,
+                *words,
+                "trainer.max_epochs=2",
+                "hardware.strategy=fsdp",
+                f"hardware.devices={number}",
+            )
+            for name in ("whole", "broken")
+        )
         in_ranks(number, execute, whole)
         in_ranks(number, execute_until, broken, 1)
         saved = [path for path in broken.checkpoints.iterdir() if path.is_dir()]
@@ -159,9 +192,15 @@ def killed_and_resumed(*hardware: str):
     def check(folder: Path) -> str:
         os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"
         words = (
-            *TINY["classification"], "regularization.dropout=0", "trainer.max_epochs=4", "checkpoint.every_n_steps=5",
-            "checkpoint.keep_last=3", "hardware.precision=32", "hardware.channels_last=false", *hardware,
-        )  # fmt: skip
+            *TINY["classification"],
+            "regularization.dropout=0",
+            "trainer.max_epochs=4",
+            "checkpoint.every_n_steps=5",
+            "checkpoint.keep_last=3",
+            "hardware.precision=32",
+            "hardware.channels_last=false",
+            *hardware,
+        )
         whole, killed = written(folder / "whole", *words), written(folder / "killed", *words)
         alone(execute, whole)
         alone(execute, killed, kill_when=lambda: len(list(killed.checkpoints.glob("step-*"))) >= 2)
@@ -274,10 +313,19 @@ def checkpointing_memory(folder: Path) -> str:
 
 
 SEGMENTER = (
-    "data=shapes_segmentation", "data.num_train=128", "data.num_val=4", "data.num_test=0", "data.image_size=128",
-    "data.batch_size=128", "model=unet", "regularization=none", "trainer.max_epochs=1", "hardware=gpu",
-    "hardware.precision=32", "hardware.channels_last=false",
-)  # fmt: skip
+    "data=shapes_segmentation",
+    "data.num_train=128",
+    "data.num_val=4",
+    "data.num_test=0",
+    "data.image_size=128",
+    "data.batch_size=128",
+    "model=unet",
+    "regularization=none",
+    "trainer.max_epochs=1",
+    "hardware=gpu",
+    "hardware.precision=32",
+    "hardware.channels_last=false",
+)
 
 
 def within(limit_gib: float, run: RunDir, folder: Path) -> None:

@@ -15,7 +15,9 @@ from runner.tasks.regression import RegressionTask
 
 @pytest.fixture
 def regression() -> Callable[..., tuple[RegressionTask, list[dict]]]:
-    """``regression(model)``: the task of a mean squared error in evaluation mode, and three batches of unequal size."""
+    """``regression(model)``: the task of a mean squared error in evaluation mode, and three batches of
+    unequal size.
+    """
 
     def make(model: nn.Module, in_features: int = 4) -> tuple[RegressionTask, list[dict]]:
         draw = torch.Generator().manual_seed(3)

@@ -22,18 +22,39 @@ TASKS = {
     "labelling": ["data=bracket_depth", "data.num_samples=60", "data.batch_size=8", "model=gru", SMALL],
     "language": ["data=text_file", "data.path=poem.txt", "data.window=16", "data.batch_size=4", SMALL],
     "forecasting": ["data=waves"],
-    "seq2seq": ["data=dates", "data.num_train=40", "data.num_val=6", "data.num_test=6", "model.embed_dim=8", SMALL,
-                "regularization.label_smoothing=0.1", "task.max_steps=4", "task.beam_size=1"],
+    "seq2seq": [
+        "data=dates",
+        "data.num_train=40",
+        "data.num_val=6",
+        "data.num_test=6",
+        "model.embed_dim=8",
+        SMALL,
+        "regularization.label_smoothing=0.1",
+        "task.max_steps=4",
+        "task.beam_size=1",
+    ],
     "word vectors": ["data=word_pairs", "data.path=poem.txt", "model.embed_dim=5"],
-}  # fmt: skip
+}
 IMAGES = ["data.num_train=6", "data.num_val=5", "data.num_test=0", "data.image_size=64", "data.batch_size=2"]
-SEGMENTATION = ["data=shapes_segmentation", *IMAGES, "model.encoder_depth=3", "model.decoder_channels=[8,8,8]",
-                "task.loss.dice=0.5"]  # fmt: skip
+SEGMENTATION = [
+    "data=shapes_segmentation",
+    *IMAGES,
+    "model.encoder_depth=3",
+    "model.decoder_channels=[8,8,8]",
+    "task.loss.dice=0.5",
+]
 DETECTORS = {
     "one stage": ["model=ssdlite", "model.size=64"],
-    "two stages": ["model=faster_rcnn", "model.backbone=resnet18", "model.channels=32", "model.hidden_size=64",
-                   "model.anchor_sizes=[8,16,32,64,96]", "model.num_proposals=50", "model.rois_per_image=32"],
-}  # fmt: skip
+    "two stages": [
+        "model=faster_rcnn",
+        "model.backbone=resnet18",
+        "model.channels=32",
+        "model.hidden_size=64",
+        "model.anchor_sizes=[8,16,32,64,96]",
+        "model.num_proposals=50",
+        "model.rois_per_image=32",
+    ],
+}
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """A real Ray cluster of two nodes in a network of its own, where nothing but the loopback is.
 
-Inside ``unshare -n``: prints the cluster's address, then takes words from its input: ``remove`` takes the second node
-away, the end of the input ends the cluster.
+Inside ``unshare -n``: prints the cluster's address, then takes words from its input: ``remove`` takes the
+second node away, the end of the input ends the cluster.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A real SLURM of one machine, on the loopback, from the packages ``slurmctld slurmd slurm-client munge``.
 
-``python tests/launch/slurm_cluster.py FOLDER`` starts one and waits for Ctrl-C; ``export SLURM_CONF=FOLDER/slurm.conf``
-makes it the one that ``sbatch`` and ``srun`` talk to.
+``python tests/launch/slurm_cluster.py FOLDER`` starts one and waits for Ctrl-C; ``export
+SLURM_CONF=FOLDER/slurm.conf`` makes it the one that ``sbatch`` and ``srun`` talk to.
 """
 
 from __future__ import annotations
@@ -51,7 +51,8 @@ KillWait=20
 MinJobAge=600
 ReturnToService=2
 NodeName={host} NodeAddr=127.0.0.1 CPUs={cpus} State=UNKNOWN
-PartitionName=low Nodes={host} Default=YES PriorityTier=1 PreemptMode=REQUEUE GraceTime=60 MaxTime=INFINITE State=UP
+PartitionName=low Nodes={host} Default=YES PriorityTier=1 PreemptMode=REQUEUE GraceTime=60 \\
+  MaxTime=INFINITE State=UP
 PartitionName=high Nodes={host} PriorityTier=10 PreemptMode=OFF MaxTime=INFINITE State=UP
 """
 
@@ -60,7 +61,10 @@ def missing() -> str | None:
     """Why there can be none here."""
     absent = [name for name in PROGRAMS if shutil.which(name, path=PATH) is None]
     if absent:
-        return f"SLURM is not installed here: no {', '.join(absent)} (Debian: slurmctld slurmd slurm-client munge)"
+        return (
+            f"SLURM is not installed here: no {', '.join(absent)} (Debian: slurmctld slurmd slurm-client "
+            "munge)"
+        )
     return None if os.geteuid() == 0 else "only root can start SLURM's daemons"
 
 
@@ -102,10 +106,14 @@ class SlurmCluster:
         with open(self.folder / f"{command[0]}.out", "ab") as output:
             self._daemons.append(
                 subprocess.Popen(
-                    command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=self.full_environment(),
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=output,
+                    env=self.full_environment(),
                     start_new_session=True,
                 )
-            )  # fmt: skip
+            )
 
     def full_environment(self) -> dict[str, str]:
         return (

@@ -195,9 +195,16 @@ def test_a_killed_rank_changes_nothing(tmp_path) -> None:
 def test_a_rank_that_hangs_is_named_with_its_stack(tmp_path) -> None:
     (tmp_path / "sleeper.py").write_text(SLEEPER, encoding="utf-8")
     process = start(
-        tmp_path, "hung", "data=digits", "hardware=cpu_ddp", "launcher.max_restarts=0", "launcher.hang_after_s=5",
-        "+callbacks.sleep._target_=sleeper.Sleeper", "--allow-package", "sleeper",
-    )  # fmt: skip
+        tmp_path,
+        "hung",
+        "data=digits",
+        "hardware=cpu_ddp",
+        "launcher.max_restarts=0",
+        "launcher.hang_after_s=5",
+        "+callbacks.sleep._target_=sleeper.Sleeper",
+        "--allow-package",
+        "sleeper",
+    )
     run = RunDir(tmp_path / "runs" / "hung")
     wait_for(lambda: (pulse := rank_one(run)) is not None and pulse.step >= 20, process)
     begin = time.monotonic()

@@ -25,9 +25,13 @@ def train(*words: str) -> list[str]:
 
 def carry_out(folder: Path, *command: str, **environment: str) -> subprocess.CompletedProcess:
     return subprocess.run(
-        command, cwd=folder, env=os.environ | {"OMP_NUM_THREADS": "1"} | environment, capture_output=True, text=True,
+        command,
+        cwd=folder,
+        env=os.environ | {"OMP_NUM_THREADS": "1"} | environment,
+        capture_output=True,
+        text=True,
         timeout=280,
-    )  # fmt: skip
+    )
 
 
 def test_torchrun_starts_anew_on_the_same_run(tmp_path) -> None:
@@ -36,9 +40,12 @@ def test_torchrun_starts_anew_on_the_same_run(tmp_path) -> None:
     run = RunDir(tmp_path / "runs" / "killed")
     with open(tmp_path / "out", "w", encoding="utf-8") as output:
         process = subprocess.Popen(
-            [*TORCHRUN, "--max-restarts=1", *words, "run.name=killed"], cwd=tmp_path, stdout=output, stderr=output,
+            [*TORCHRUN, "--max-restarts=1", *words, "run.name=killed"],
+            cwd=tmp_path,
+            stdout=output,
+            stderr=output,
             env=os.environ | {"OMP_NUM_THREADS": "1"},
-        )  # fmt: skip
+        )
     wait_for(lambda: (pulse := rank_one(run)) is not None and pulse.step >= 20, process)
     os.kill(rank_one(run).pid, signal.SIGKILL)
     assert process.wait(timeout=280) == 0, (tmp_path / "out").read_text()

@@ -1,4 +1,6 @@
-"""A rank that dies or hangs is named, with its last step and its stack, and the job ends within a minute, whole."""
+"""A rank that dies or hangs is named, with its last step and its stack, and the job ends within a minute,
+whole.
+"""
 
 from __future__ import annotations
 
@@ -63,10 +65,18 @@ def test_a_rank_in_trouble(tmp_path, kind: str) -> None:
     (tmp_path / "trouble.py").write_text(TROUBLE, encoding="utf-8")
     is_signal = kind.startswith("SIG")
     process = start(
-        tmp_path, "run", "data=digits", "hardware=cpu_ddp", "launcher.max_restarts=0", "launcher.hang_after_s=10",
-        "trainer.max_epochs=500", "+callbacks.trouble._target_=trouble.Trouble",
-        f"+callbacks.trouble.kind={'wait_for_a_signal' if is_signal else kind}", "--allow-package", "trouble",
-    )  # fmt: skip
+        tmp_path,
+        "run",
+        "data=digits",
+        "hardware=cpu_ddp",
+        "launcher.max_restarts=0",
+        "launcher.hang_after_s=10",
+        "trainer.max_epochs=500",
+        "+callbacks.trouble._target_=trouble.Trouble",
+        f"+callbacks.trouble.kind={'wait_for_a_signal' if is_signal else kind}",
+        "--allow-package",
+        "trouble",
+    )
     run = RunDir(tmp_path / "runs" / "run")
     failure, until = run.logs / "rank1.failure.json", time.monotonic() + 400
     while not failure.exists() and ((pulse := rank_one(run)) is None or pulse.step < 20):

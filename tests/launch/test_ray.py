@@ -64,13 +64,19 @@ def start(cluster: RayCluster, folder: Path, name: str, *words: str) -> subproce
     ]  # fmt: skip
     with open(folder / f"{name}.out", "w", encoding="utf-8") as output:
         return subprocess.Popen(
-            command, cwd=folder, env=os.environ | {"OMP_NUM_THREADS": "1"}, stdout=output, stderr=subprocess.STDOUT,
+            command,
+            cwd=folder,
+            env=os.environ | {"OMP_NUM_THREADS": "1"},
+            stdout=output,
+            stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
-        )  # fmt: skip
+        )
 
 
 def test_a_killed_worker_and_a_signal_change_nothing(cluster, tmp_path) -> None:
-    """A rank is killed, all go on; the command is stopped, a resume goes on; the result is that of a whole run."""
+    """A rank is killed, all go on; the command is stopped, a resume goes on; the result is that of a whole
+    run.
+    """
     words = [
         "trainer.max_epochs=150",
         "checkpoint.every_n_steps=7",

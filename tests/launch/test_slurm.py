@@ -90,7 +90,8 @@ def test_a_job_is_followed_to_its_end(programs, run, capsys) -> None:
         sbatch="echo Submitted batch job 12",
         scontrol=(
             f"if [ -e {run.path}/seen ]; then echo '{answer.replace('RUNNING', 'COMPLETED')}'; "
-            f"else touch {run.path}/seen; printf 'submitit INFO\\nepoch 1/2\\nepoch 2/2\\n' > {log}; echo '{answer}'; fi"
+            f"else touch {run.path}/seen; printf 'submitit INFO\\nepoch 1/2\\nepoch 2/2\\n' > {log}; echo "
+            f"'{answer}'; fi"
         ),
     )
     write_json(run.results_path, {"step": 34})
@@ -155,10 +156,13 @@ def test_what_came_of_a_job(run) -> None:
 @pytest.mark.parametrize(
     ("signum", "state", "restarts", "back"),
     [
-        (signal.SIGUSR1, "RUNNING", 0, True), (signal.SIGUSR1, "RUNNING", 2, False), (signal.SIGTERM, "RUNNING", 0, True),
-        (signal.SIGTERM, "COMPLETING", 0, False), (signal.SIGINT, "RUNNING", 0, False),
+        (signal.SIGUSR1, "RUNNING", 0, True),
+        (signal.SIGUSR1, "RUNNING", 2, False),
+        (signal.SIGTERM, "RUNNING", 0, True),
+        (signal.SIGTERM, "COMPLETING", 0, False),
+        (signal.SIGINT, "RUNNING", 0, False),
     ],
-)  # fmt: skip
+)
 def test_which_jobs_go_back_into_the_queue(monkeypatch, signum, state, restarts, back) -> None:
     monkeypatch.setenv("SLURM_JOB_ID", "12")
     monkeypatch.setenv("SLURM_RESTART_COUNT", str(restarts))

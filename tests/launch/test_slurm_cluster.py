@@ -1,4 +1,6 @@
-"""launcher=slurm on a real SLURM: requeued by the clock and for a better job, cancelled, and the same to the last bit."""
+"""launcher=slurm on a real SLURM: requeued by the clock and for a better job, cancelled, and the same to the
+last bit.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Every option of the group ``model`` for classes and numbers builds a model of its data, whatever the outputs."""
+"""Every option of the group ``model`` for classes and numbers builds a model of its data, whatever the
+outputs.
+"""
 
 from __future__ import annotations
 

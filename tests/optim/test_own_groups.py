@@ -1,4 +1,6 @@
-"""Parameters with a learning rate and options of their own, by patterns; and what some optimizers cannot train."""
+"""Parameters with a learning rate and options of their own, by patterns; and what some optimizers cannot
+train.
+"""
 
 from __future__ import annotations
 

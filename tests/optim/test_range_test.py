@@ -33,8 +33,8 @@ def test_suggestions_lie_where_they_are_said_to(noise):
 
 
 def valley_by_definition(rates, losses) -> float:
-    """The longest decreasing subsequence that ends at each point, point by point; fast.ai counts its sections back from
-    the first point at which the longest one ends."""
+    """The longest decreasing subsequence that ends at each point, point by point; fast.ai counts its sections
+    back from the first point at which the longest one ends."""
     lengths: list[int] = []
     for i, loss in enumerate(losses):
         lengths.append(1 + max((lengths[j] for j in range(i) if losses[j] > loss), default=0))

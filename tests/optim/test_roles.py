@@ -20,12 +20,23 @@ from runner.optim.groups import build_optimizer, exempt_from_decay, parameter_gr
 
 OPTIONS = sorted((Path(__file__).resolve().parents[2] / "conf" / "model").glob("*.yaml"))
 FACTS = {
-    "${facts:horizon_steps}": 4, "${facts:image_size}": 64, "${facts:in_channels}": 3, "${facts:in_features}": 12,
-    "${facts:input_steps}": 8, "${facts:longer_side}": 64, "${facts:num_features}": 0, "${facts:num_outputs}": 5,
-    "${facts:per_step}": False, "${facts:shorter_side}": 64, "${facts:target_columns}": [0], "${facts:vocab_size}": 9,
-    "${pretrained}": False, "${regularization.dropout}": 0.1, "${regularization.spatial_dropout}": 0.1,
+    "${facts:horizon_steps}": 4,
+    "${facts:image_size}": 64,
+    "${facts:in_channels}": 3,
+    "${facts:in_features}": 12,
+    "${facts:input_steps}": 8,
+    "${facts:longer_side}": 64,
+    "${facts:num_features}": 0,
+    "${facts:num_outputs}": 5,
+    "${facts:per_step}": False,
+    "${facts:shorter_side}": 64,
+    "${facts:target_columns}": [0],
+    "${facts:vocab_size}": 9,
+    "${pretrained}": False,
+    "${regularization.dropout}": 0.1,
+    "${regularization.spatial_dropout}": 0.1,
     "${regularization.stochastic_depth}": 0.1,
-}  # fmt: skip
+}
 TOKENS_AND_POSITIONS = {"dpt": {"encoder.model.cls_token"}}
 """Neither biases nor of norms, and no weights either."""
 

@@ -8,7 +8,9 @@ from runner.plots.style import to_png
 
 @pytest.fixture
 def png_size(tmp_path):
-    """Draws a figure to a PNG with warnings as errors (a layout that collapses warns) and gives its (width, height)."""
+    """Draws a figure to a PNG with warnings as errors (a layout that collapses warns) and gives its (width,
+    height).
+    """
 
     def draw(fig):
         with warnings.catch_warnings():

@@ -46,10 +46,16 @@ def test_one_bright_pixel_does_not_pale_the_others() -> None:
 def test_an_image_stands_beside_its_attribution(signed) -> None:
     shapes = [(3, 20, 30), (20, 30), (20, 30, 3)]
     panels = [
-        Panel(f"folder/{n}.png", RANDOM.integers(0, 256, shape, dtype=np.uint8), RANDOM.normal(size=(20, 30)), "cat $9",
-              (3, 4, 9, 12), RANDOM.random((20, 30)) > 0.5)
+        Panel(
+            f"folder/{n}.png",
+            RANDOM.integers(0, 256, shape, dtype=np.uint8),
+            RANDOM.normal(size=(20, 30)),
+            "cat $9",
+            (3, 4, 9, 12),
+            RANDOM.random((20, 30)) > 0.5,
+        )
         for n, shape in enumerate(shapes)
-    ]  # fmt: skip
+    ]
     figure = saliency_panels(panels, "Title", signed, "logit")
     named = [ax.get_xlabel() for ax in figure.axes]
     assert named[:2] == ["0.png", "cat \\$9"]

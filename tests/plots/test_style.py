@@ -36,7 +36,8 @@ def test_plots_touch_neither_pyplot_nor_torch():
     code = (
         "import sys, pkgutil, importlib, runner.plots as p\n"
         "for m in pkgutil.iter_modules(p.__path__): importlib.import_module('runner.plots.' + m.name)\n"
-        "print([n for n in ('matplotlib.pyplot', 'torch', 'sklearn', 'pandas', 'PIL.ImageTk') if n in sys.modules])"
+        "print([n for n in ('matplotlib.pyplot', 'torch', 'sklearn', 'pandas', 'PIL.ImageTk') if n in "
+        "sys.modules])"
     )
     assert (
         subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout

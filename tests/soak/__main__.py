@@ -1,4 +1,5 @@
-"""Random SIGKILLs, a table of what they did, exit code 1 if they did anything: ``scripts/soak --minutes 10``."""
+"""Random SIGKILLs, a table of what they did, exit code 1 if they did anything: ``scripts/soak --minutes
+10``."""
 
 from __future__ import annotations
 
@@ -50,7 +51,9 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def soak_all(folder: Path, cases: list[Case], tally: Tally, args: argparse.Namespace) -> None:
-    """Round after round, one training of each case, with one to three kills, until the time or the kills are spent."""
+    """Round after round, one training of each case, with one to three kills, until the time or the kills are
+    spent.
+    """
     until = math.inf if args.minutes is None else time.monotonic() + 60 * args.minutes
     left = {case.name: share(args.kills, number, len(cases)) for number, case in enumerate(cases)}
     calm: dict[str, tuple] = {}

@@ -47,8 +47,9 @@ class Case:
 
     Attributes:
         name: in the table.
-        train: ``(run, *callbacks) -> outcome``: goes on from the run's newest checkpoint to the end. The outcome
-            is plain, and has ``consumed`` (samples in the order of training) and ``points`` among others.
+        train: ``(run, *callbacks) -> outcome``: goes on from the run's newest checkpoint to the end. The
+            outcome is plain, and has ``consumed`` (samples in the order of training) and ``points`` among
+            others.
     """
 
     name: str

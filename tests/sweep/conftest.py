@@ -32,7 +32,8 @@ def is_running(entry: Path) -> bool:
 
 
 class Bench:
-    """Starts ``runner sweep`` in a process of its own, forked from this one, which has imported torch already.
+    """Starts ``runner sweep`` in a process of its own, forked from this one, which has imported torch
+    already.
 
     Attributes:
         tiny: the overrides of the smallest training.

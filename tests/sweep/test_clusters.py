@@ -1,4 +1,5 @@
-"""Sweeps on clusters: a real Ray cluster that loses a node, a real SLURM, and the bookkeeping without either."""
+"""Sweeps on clusters: a real Ray cluster that loses a node, a real SLURM, and the bookkeeping without
+either."""
 
 from __future__ import annotations
 
@@ -22,9 +23,15 @@ from tests.launch import ray_cluster, slurm_cluster
 
 CONFIG = {"launcher": {"kind": "ray", "cpus_per_worker": 2}, "hardware": {"devices": 1}}
 SWEEP = [
-    "model=mlp", "data=digits", "regularization=none", "tracking=none", "trainer.max_epochs=4", "hardware=cpu",
-    "optimizer.lr=tag(log,interval(1e-4,1e-1))", "sweep.name=s",
-]  # fmt: skip
+    "model=mlp",
+    "data=digits",
+    "regularization=none",
+    "tracking=none",
+    "trainer.max_epochs=4",
+    "hardware=cpu",
+    "optimizer.lr=tag(log,interval(1e-4,1e-1))",
+    "sweep.name=s",
+]
 
 
 class FakeCluster(ClusterExecutor):
@@ -108,9 +115,13 @@ def test_how_a_job_ended(monkeypatch, state, code, status) -> None:
 def sweep(folder: Path, words: list[str], prefix: list[str], environment: dict[str, str]) -> subprocess.Popen:
     with open(folder / "out", "ab") as output:
         return subprocess.Popen(
-            [*prefix, sys.executable, "-m", "runner", "sweep", *SWEEP, *words], cwd=folder, stdout=output, stderr=output,
-            stdin=subprocess.DEVNULL, env=environment | {"OMP_NUM_THREADS": "1"},
-        )  # fmt: skip
+            [*prefix, sys.executable, "-m", "runner", "sweep", *SWEEP, *words],
+            cwd=folder,
+            stdout=output,
+            stderr=output,
+            stdin=subprocess.DEVNULL,
+            env=environment | {"OMP_NUM_THREADS": "1"},
+        )
 
 
 def states(folder: Path) -> dict[str, int]:
@@ -143,9 +154,12 @@ def test_a_ray_cluster_loses_a_node_and_no_trial(tmp_path) -> None:
         pytest.skip(reason)
     with ray_cluster.RayCluster(cpus_per_node=1) as cluster:
         words = [
-            "launcher=ray", f"launcher.address={cluster.address}", "sweep.num_trials=5", "sweep.num_workers=2",
+            "launcher=ray",
+            f"launcher.address={cluster.address}",
+            "sweep.num_trials=5",
+            "sweep.num_workers=2",
             "trainer.max_epochs=20",
-        ]  # fmt: skip
+        ]
         process = sweep(tmp_path, words, cluster.prefix, dict(os.environ))
         wait_until(lambda: len(under_way(tmp_path)) == 2, process)
         cluster.remove_node()

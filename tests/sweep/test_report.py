@@ -45,9 +45,20 @@ def html(sweep):
 
 def test_the_page_tells_everything_and_needs_nothing_else(html):
     text = text_of(html)
-    for words in ("Search for the largest val/accuracy", "finished", "best val/accuracy 0.9500", "best trial 1",
-                  "trials ended 7 of 7", "Trial 1: the best", "runner train", "Parallel coordinates", "Time line",
-                  "the loss is not finite at step 3", "tag(log,interval(1e-5,1))", "sweep.sampler random"):  # fmt: skip
+    for words in (
+        "Search for the largest val/accuracy",
+        "finished",
+        "best val/accuracy 0.9500",
+        "best trial 1",
+        "trials ended 7 of 7",
+        "Trial 1: the best",
+        "runner train",
+        "Parallel coordinates",
+        "Time line",
+        "the loss is not finite at step 3",
+        "tag(log,interval(1e-5,1))",
+        "sweep.sampler random",
+    ):
         assert words in text, words
     sources = re.findall(r'(?:src|href)="([^"]{0,30})', html)
     assert len(sources) == len(ALL) and all(source.startswith("data:image/png;base64,") for source in sources)
@@ -107,8 +118,12 @@ def test_the_page_of_a_sweep_without_a_trial(tmp_path):
 
 
 def test_several_objectives_get_a_front(tmp_path):
-    trials = [("complete", [0.9, 50.0], mlp(0.1)), ("complete", [0.8, 10.0], mlp(0.2)),
-              ("complete", [0.7, 20.0], mlp(0.3)), ("failed", None, mlp(0.4))]  # fmt: skip
+    trials = [
+        ("complete", [0.9, 50.0], mlp(0.1)),
+        ("complete", [0.8, 10.0], mlp(0.2)),
+        ("complete", [0.7, 20.0], mlp(0.3)),
+        ("failed", None, mlp(0.4)),
+    ]
     sweep = made_sweep(tmp_path, trials, {"val/accuracy": "max", "num_parameters": "min"})
     record = read_record(sweep)
     assert [trial.number for trial in record.front()] == [0, 1]

@@ -94,7 +94,8 @@ def test_mistakes_make_no_sweep(words, said, tmp_path, monkeypatch, capsys) -> N
 
 
 def test_the_pruner_that_is_asked_for_prunes(bench, monkeypatch) -> None:
-    """Successive halving ends the third trial after one epoch; Optuna's default would wait for five trials."""
+    """Successive halving ends the third trial after one epoch; Optuna's default would wait for five
+    trials."""
     monkeypatch.chdir(bench.folder)
     words = ["sweep=asha", "sweep.num_trials=3", "sweep.try_default=false", "trainer.limit_train_batches=1.0"]
     words += ["optimizer.lr=tag(log,interval(1e-9,1))", "trainer.limit_val_batches=1.0"]

@@ -28,8 +28,8 @@ QUIET = [
 def train_interrupted(tmp_path: Path, monkeypatch, killing) -> Callable[..., dict[str, Any]]:
     """``train_interrupted(overrides, kills)``: a run that is ended at some updates and resumed each time.
 
-    Checkpoints are written after every third update. Returns the state (weights, optimizer, schedules, carried recurrent state), every metric point, and
-    the results.
+    Checkpoints are written after every third update. Returns the state (weights, optimizer, schedules,
+    carried recurrent state), every metric point, and the results.
     """
 
     def train(overrides: list[str], kills: tuple[int, ...] = ()) -> dict[str, Any]:

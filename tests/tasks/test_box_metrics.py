@@ -14,7 +14,9 @@ from runner.tasks.box_metrics import STATISTICS, BoxAveragePrecision
 
 
 def random_scenes(seed: int, num_images: int = 25, num_classes: int = 5):
-    """Truth of all sizes, some of it crowds, and predictions around it, some far off; some images have neither."""
+    """Truth of all sizes, some of it crowds, and predictions around it, some far off; some images have
+    neither.
+    """
     draw = torch.Generator().manual_seed(seed)
     preds, targets = [], []
     for number in range(num_images):
@@ -38,18 +40,33 @@ def random_scenes(seed: int, num_images: int = 25, num_classes: int = 5):
 
 
 def reference(preds, targets, num_classes, folder):
-    """pycocotools as its demo uses it: files in, summary out. Also the AP of each class, one evaluation a class."""
+    """pycocotools as its demo uses it: files in, summary out. Also the AP of each class, one evaluation a
+    class.
+    """
     annotations, results = [], []
     for image, (pred, target) in enumerate(zip(preds, targets, strict=True)):
         for place in range(len(target["boxes"])):
             x1, y1, x2, y2 = target["boxes"][place].tolist()
-            annotations.append({"id": len(annotations) + 1, "image_id": image, "bbox": [x1, y1, x2 - x1, y2 - y1],
-                                "category_id": int(target["labels"][place]), "area": float(target["area"][place]),
-                                "iscrowd": int(target["iscrowd"][place])})  # fmt: skip
+            annotations.append(
+                {
+                    "id": len(annotations) + 1,
+                    "image_id": image,
+                    "bbox": [x1, y1, x2 - x1, y2 - y1],
+                    "category_id": int(target["labels"][place]),
+                    "area": float(target["area"][place]),
+                    "iscrowd": int(target["iscrowd"][place]),
+                }
+            )
         for place in range(len(pred["boxes"])):
             x1, y1, x2, y2 = pred["boxes"][place].tolist()
-            results.append({"image_id": image, "category_id": int(pred["labels"][place]),
-                            "bbox": [x1, y1, x2 - x1, y2 - y1], "score": float(pred["scores"][place])})  # fmt: skip
+            results.append(
+                {
+                    "image_id": image,
+                    "category_id": int(pred["labels"][place]),
+                    "bbox": [x1, y1, x2 - x1, y2 - y1],
+                    "score": float(pred["scores"][place]),
+                }
+            )
     file = folder / "truth.json"
     content = {"images": [{"id": i} for i in range(len(targets))], "annotations": annotations,
                "categories": [{"id": i, "name": str(i)} for i in range(num_classes)], "info": {}}  # fmt: skip
@@ -158,9 +175,10 @@ def test_an_epoch_starts_afresh():
 
 
 def test_boxes_of_very_large_images_are_compared_in_double_precision(tmp_path):
-    """Boxes a quarter of a pixel wide at 100 000 pixels, where single precision has steps of 0.0078, and beyond 2**24,
-    where it has steps of 2. The prediction is shifted by 0.02 of 0.25 pixels: IoU 0.23 / 0.27 = 0.852, found at 8 of
-    10 thresholds (0.50 to 0.85). In single precision both boxes beyond 2**24 would be empty."""
+    """Boxes a quarter of a pixel wide at 100 000 pixels, where single precision has steps of 0.0078, and
+    beyond 2**24, where it has steps of 2. The prediction is shifted by 0.02 of 0.25 pixels: IoU 0.23 / 0.27 =
+    0.852, found at 8 of 10 thresholds (0.50 to 0.85). In single precision both boxes beyond 2**24 would be
+    empty."""
     corners = torch.tensor(
         [[99_999.001, 5, 99_999.251, 5.25], [2**24 + 0.25, 1, 2**24 + 0.5, 1.25]], dtype=torch.float64
     )
@@ -180,7 +198,9 @@ def test_boxes_of_very_large_images_are_compared_in_double_precision(tmp_path):
 
 
 def test_a_class_without_boxes_counts_in_no_mean(tmp_path):
-    """The class 1 is predicted but absent: precision and recall are those of class 0 alone, as in pycocotools."""
+    """The class 1 is predicted but absent: precision and recall are those of class 0 alone, as in
+    pycocotools.
+    """
     truth = [target([[0, 0, 50, 50], [100, 100, 150, 150]], [0, 0])]
     found = [pred([[0, 0, 50, 50], [60, 60, 90, 90]], [0, 1], [0.9, 0.95])]
     scores = scores_of(found, truth)

@@ -97,7 +97,9 @@ def test_rows_name_the_likeliest_classes_first():
 
 @pytest.mark.parametrize("absent", [[2], [0, 3]])
 def test_classes_absent_from_a_split_count_as_in_scikit_learn(absent):
-    """Absent classes that are predicted, and those that are not, beside present ones that are never predicted."""
+    """Absent classes that are predicted, and those that are not, beside present ones that are never
+    predicted.
+    """
     torch.manual_seed(1)
     logits, names = torch.randn(200, 6), list("abcdef")
     logits[:, absent[-1]] += 1  # predicted although absent

@@ -18,7 +18,8 @@ class Seen(NamedTuple):
 
 
 class Table:
-    """A model whose next token depends on the last one and on the source alone: a table of log-probabilities."""
+    """A model whose next token depends on the last one and on the source alone: a table of
+    log-probabilities."""
 
     def __init__(self, seed: int):
         table = torch.randn(2, VOCAB, VOCAB, generator=torch.Generator().manual_seed(seed)) * 2

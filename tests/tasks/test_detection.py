@@ -172,8 +172,14 @@ def evaluated(tmp_path):
     sure[0] = found([], [], [])
     own = task([{key: one[key] for key in ("boxes", "labels", "scores")} for one in sure])
     own.collect = True
-    trainer = pl.Trainer(accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False,
-                         enable_model_summary=False, default_root_dir=str(tmp_path))  # fmt: skip
+    trainer = pl.Trainer(
+        accelerator="cpu",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        default_root_dir=str(tmp_path),
+    )
     trainer.validate(own, datamodule=data, verbose=False)
     return own, data, {key: float(value) for key, value in trainer.callback_metrics.items()}
 

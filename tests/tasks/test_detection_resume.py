@@ -10,16 +10,23 @@ COMMON = [
     "tracking=none", "plots=false", "report=false", "hardware=cpu", "hardware.num_threads=1",
 ]  # fmt: skip
 MODELS = {
-    "faster_rcnn": ["model=faster_rcnn", "model.backbone=resnet18", "model.channels=32", "model.hidden_size=64",
-                    "model.anchor_sizes=[8,16,32,64,96]", "model.num_proposals=50", "model.rois_per_image=32"],
+    "faster_rcnn": [
+        "model=faster_rcnn",
+        "model.backbone=resnet18",
+        "model.channels=32",
+        "model.hidden_size=64",
+        "model.anchor_sizes=[8,16,32,64,96]",
+        "model.num_proposals=50",
+        "model.rois_per_image=32",
+    ],
     "ssdlite": ["model=ssdlite", "model.size=64", "data.num_workers=2"],
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("kind", MODELS)
 def test_resumed_equals_uninterrupted(kind, assert_resumed_equals_uninterrupted):
-    """Killed in the first and in the second epoch, between checkpoints. Faster R-CNN draws in every step which
-    regions it learns from; augmentation draws for every sample."""
+    """Killed in the first and in the second epoch, between checkpoints. Faster R-CNN draws in every step
+    which regions it learns from; augmentation draws for every sample."""
     calm = assert_resumed_equals_uninterrupted([*COMMON, *MODELS[kind]], (4, 8))
     assert calm["points"][-1][0] == 10
     names = {key for _, _, metrics in calm["points"] for key in metrics}

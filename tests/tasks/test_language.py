@@ -27,9 +27,14 @@ def windows(tokens: torch.Tensor, size: int) -> list[dict]:
     starts = range(0, tokens.shape[1] - 1, size)
     ends = [min(start + size, tokens.shape[1] - 1) for start in starts]
     return [
-        {"inputs": tokens[:, a:b], "targets": tokens[:, a + 1 : b + 1], "first": a == 0, "num_chars": 2 * (b - a) * len(tokens)}
+        {
+            "inputs": tokens[:, a:b],
+            "targets": tokens[:, a + 1 : b + 1],
+            "first": a == 0,
+            "num_chars": 2 * (b - a) * len(tokens),
+        }
         for a, b in zip(starts, ends, strict=True)
-    ]  # fmt: skip
+    ]
 
 
 @pytest.mark.parametrize("size", [5, 64])

@@ -12,12 +12,27 @@ from runner.tasks.pixel_confusion import class_iou, count_pixels
 from runner.tasks.segmentation import SegmentationTask
 
 OVERRIDES = [
-    "data=shapes_segmentation", "data.num_train=18", "data.num_val=5", "data.num_test=3", "data.image_size=32",
-    "data.batch_size=4", "model.encoder_depth=3", "model.decoder_channels=[8,8,8]", "regularization=strong",
-    "regularization.early_stopping=null", "regularization.dropout=0", "task.loss.dice=0.5", "trainer.max_epochs=3",
-    "trainer.log_every_n_steps=2", "checkpoint.every_n_steps=3", "tracking=none", "plots=false", "report=false",
-    "hardware=cpu", "hardware.num_threads=1",
-]  # fmt: skip
+    "data=shapes_segmentation",
+    "data.num_train=18",
+    "data.num_val=5",
+    "data.num_test=3",
+    "data.image_size=32",
+    "data.batch_size=4",
+    "model.encoder_depth=3",
+    "model.decoder_channels=[8,8,8]",
+    "regularization=strong",
+    "regularization.early_stopping=null",
+    "regularization.dropout=0",
+    "task.loss.dice=0.5",
+    "trainer.max_epochs=3",
+    "trainer.log_every_n_steps=2",
+    "checkpoint.every_n_steps=3",
+    "tracking=none",
+    "plots=false",
+    "report=false",
+    "hardware=cpu",
+    "hardware.num_threads=1",
+]
 
 
 @pytest.mark.parametrize("loss", [{}, {"cross_entropy": 0.5, "dice": 1.0, "focal": 1.0}, {"jaccard": 1.0}])

@@ -8,14 +8,39 @@ import pytest
 
 COMMON = ["model.hidden_size=8", "trainer.max_epochs=2", "regularization.dropout=0.2"]
 KINDS = {
-    "classification": ["data=brackets", "data.num_samples=60", "data.batch_size=8", "model.pooling=attention"],
+    "classification": [
+        "data=brackets",
+        "data.num_samples=60",
+        "data.batch_size=8",
+        "model.pooling=attention",
+    ],
     "labelling": ["data=bracket_depth", "data.num_samples=60", "data.batch_size=8", "model=gru"],
-    "language": ["data=text_file", "data.path=poem.txt", "data.window=16", "data.batch_size=4", "model.num_layers=2"],
-    "language, workers": ["data=text_file", "data.path=poem.txt", "data.window=16", "data.batch_size=4",
-                          "data.num_workers=2", "+trainer.accumulate_grad_batches=2", "model=rnn"],
-    "seq2seq": ["data=dates", "data.num_train=40", "data.num_val=6", "data.num_test=6", "data.batch_size=8",
-                "model.embed_dim=8", "regularization.label_smoothing=0.1"],
-}  # fmt: skip
+    "language": [
+        "data=text_file",
+        "data.path=poem.txt",
+        "data.window=16",
+        "data.batch_size=4",
+        "model.num_layers=2",
+    ],
+    "language, workers": [
+        "data=text_file",
+        "data.path=poem.txt",
+        "data.window=16",
+        "data.batch_size=4",
+        "data.num_workers=2",
+        "+trainer.accumulate_grad_batches=2",
+        "model=rnn",
+    ],
+    "seq2seq": [
+        "data=dates",
+        "data.num_train=40",
+        "data.num_val=6",
+        "data.num_test=6",
+        "data.batch_size=8",
+        "model.embed_dim=8",
+        "regularization.label_smoothing=0.1",
+    ],
+}
 
 
 @pytest.mark.parametrize("kind", KINDS)

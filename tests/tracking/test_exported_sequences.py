@@ -27,7 +27,9 @@ KINDS = [LSTM, GRU, RNN]
 POOLINGS = ["last", "mean", "max", "attention"]
 TOKENS, NUMBERS = {"vocab_size": 9}, {"num_features": 3}
 LENGTHS = [[5, 1, 4, 2], [1], [13, 7, 30, 1, 1, 22]]
-"""Of the sequences in each batch: with some of a single step, and longer ones than the example that is traced."""
+"""Of the sequences in each batch: with some of a single step, and longer ones than the example that is
+traced.
+"""
 
 
 def batch(lengths: list[int], steps: dict[str, int]) -> Tensor:

@@ -35,7 +35,8 @@ def open_and_write(root: str, barrier, outcomes) -> None:
 
 
 def test_six_processes_make_one_store(tmp_path, empty_store):
-    """MLflow alone: most of them crash in its migrations. (``empty_store`` imported all that is forked here.)"""
+    """MLflow alone: most of them crash in its migrations. (``empty_store`` imported all that is forked
+    here.)"""
     fork = multiprocessing.get_context("fork")
     barrier, outcomes = fork.Barrier(6), fork.Queue()
     processes = [

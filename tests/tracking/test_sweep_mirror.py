@@ -48,9 +48,14 @@ def test_a_parent_and_a_child_for_each_trial(sweep, root):
     runs = all_runs(root)
     parent = runs.pop("s")
     assert {name: run.info.status for name, run in runs.items()} == {
-        "s/0": "FINISHED", "s/1": "FINISHED", "s/2": "KILLED", "s/3": "FAILED", "s/4": "FINISHED", "s/5": "FINISHED",
+        "s/0": "FINISHED",
+        "s/1": "FINISHED",
+        "s/2": "KILLED",
+        "s/3": "FAILED",
+        "s/4": "FINISHED",
+        "s/5": "FINISHED",
         "s/6": "FINISHED",
-    }  # fmt: skip
+    }
     assert {run.data.tags[PARENT] for run in runs.values()} == {parent.info.run_id}
     assert (
         runs["s/2"].data.tags["runner.state"] == "pruned"

@@ -45,21 +45,33 @@ def train(tmp_path, monkeypatch, capsys):
 REJECTED = [
     (["trainer.max_epochs=2", "trainer.val_check_interval=1000"], "an epoch has 3 batches"),
     (["trainer.max_epochs=2", "trainer.val_check_interval=4"], "an epoch has 3 batches"),
-    (["trainer.max_epochs=2", "trainer.limit_train_batches=2", "trainer.val_check_interval=3"], "an epoch has 2 batches"),
-    (["trainer.max_epochs=2", "trainer.val_check_interval=7", "trainer.check_val_every_n_epoch=null"], "has 6 batches"),
+    (
+        ["trainer.max_epochs=2", "trainer.limit_train_batches=2", "trainer.val_check_interval=3"],
+        "an epoch has 2 batches",
+    ),
+    (
+        ["trainer.max_epochs=2", "trainer.val_check_interval=7", "trainer.check_val_every_n_epoch=null"],
+        "has 6 batches",
+    ),
     (["trainer.limit_train_batches=0.1"], "the train split has 3 batches of 64. Give at least 0.34"),
     (["trainer.limit_val_batches=0.4"], "the val split has 1 batches of 64. Give at least 1"),
     (["trainer.limit_test_batches=0.4"], "the test split has 1 batches of 64"),
     (["data.drop_last=true", "data.batch_size=181"], "the training split has 180 samples"),
     (["data.drop_last=true", "data.batch_size=200", "debug=overfit"], "the training split has 180 samples"),
-    (["data.drop_last=true", "data.batch_size=200", "sampling.balance=1"], "the training split has 180 samples"),
+    (
+        ["data.drop_last=true", "data.batch_size=200", "sampling.balance=1"],
+        "the training split has 180 samples",
+    ),
     (["data.drop_last=true", "data.batch_size=241", "folds=5"], "samples, fewer than one batch"),
     (["trainer.limit_val_batches=0", "regularization.early_stopping.patience=3"], "turns validation off"),
     (["trainer.limit_val_batches=0", "scheduler=plateau"], "scheduler.monitor=val/loss cannot work"),
     (["model.normalization=batch", "data.batch_size=1"], "batch norm over vectors"),
     (["model.normalization=batch", "data.batch_size=5", "hardware.micro_batch=2"], "batch norm over vectors"),
-    (["model.normalization=batch", "data.batch_size=4", "hardware.micro_batch=1"], "Raise hardware.micro_batch"),
-]  # fmt: skip
+    (
+        ["model.normalization=batch", "data.batch_size=4", "hardware.micro_batch=1"],
+        "Raise hardware.micro_batch",
+    ),
+]
 
 
 @pytest.mark.parametrize(("words", "message"), REJECTED, ids=[" ".join(words) for words, _ in REJECTED])

@@ -20,9 +20,15 @@ from runner.run.files import read_json
 from runner.run.journal import load_metrics, read_points
 
 QUICK = [
-    "hardware=cpu", "tracking=none", "plots=false", "report=false", "trainer.max_epochs=1", "data.batch_size=32",
-    "lr_finder.num_steps=30", "lr_finder.min_lr=1e-5",
-]  # fmt: skip
+    "hardware=cpu",
+    "tracking=none",
+    "plots=false",
+    "report=false",
+    "trainer.max_epochs=1",
+    "data.batch_size=32",
+    "lr_finder.num_steps=30",
+    "lr_finder.min_lr=1e-5",
+]
 
 
 def run(root: Path, name: str, *words: str) -> RunDir:
@@ -42,7 +48,9 @@ def trained(directory: RunDir) -> dict[str, Any]:
 
 
 def test_auto_trains_bit_for_bit_as_the_number_it_found(tmp_path, same):
-    """Weights, optimizer, schedule, random state, metrics: the range test left no trace, and a resume has the number."""
+    """Weights, optimizer, schedule, random state, metrics: the range test left no trace, and a resume has the
+    number.
+    """
     found = run(tmp_path, "auto", "optimizer.lr=auto", "scheduler=one_cycle")
     rate = OmegaConf.load(found.config_path).optimizer.lr
     assert rate == pytest.approx(

@@ -35,7 +35,9 @@ def plot_schedules(names: list[str], steps: int, path: str | None, config_dirs: 
 
 
 def curve_of(composition: Composition, steps: int) -> tuple[list[float], list[float] | None]:
-    """Return learning rate and momentum at each step, with the steps divided into ``trainer.max_epochs`` epochs."""
+    """Return learning rate and momentum at each step, with the steps divided into ``trainer.max_epochs``
+    epochs.
+    """
     from runner.config.build import build
     from runner.config.checks.check import with_lr
     from runner.config.plain import to_plain

@@ -64,7 +64,8 @@ def first_sentence(text: str) -> str:
 def schema_of(
     plain: dict[str, Any], asked: Sequence[str] = ()
 ) -> Iterator[tuple[str, list[dict[str, str | None]]]]:
-    """Yield ``(dotted key, keys)`` for the config itself, its nodes without a constructor, and those with one.
+    """Yield ``(dotted key, keys)`` for the config itself, its nodes without a constructor, and those with
+    one.
 
     Args:
         plain: the config as plain containers.

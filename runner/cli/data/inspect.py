@@ -19,7 +19,9 @@ NUM_SHOWN = 24
 
 
 def inspect(data: DataModule, output: str | None, as_json: bool) -> int:
-    """Prepares and reads the data set, prints its facts and statistics, and saves a grid of samples if they are images."""
+    """Prepares and reads the data set, prints its facts and statistics, and saves a grid of samples if they
+    are images.
+    """
     data.prepare_data()
     data.setup("fit")
     statistics = input_statistics(data)
@@ -67,8 +69,8 @@ def print_statistics(data: DataModule, statistics: dict[str, list[float]]) -> No
 
 
 def input_statistics(data: DataModule) -> dict[str, list[float]]:
-    """Return mean, standard deviation, minimum and maximum of each channel or feature, and mean and standard deviation
-    after normalisation.
+    """Return mean, standard deviation, minimum and maximum of each channel or feature, and mean and standard
+    deviation after normalisation.
 
     Padding of sequences is ignored. Empty if the samples differ in shape or are token ids.
     """
@@ -93,7 +95,9 @@ def input_statistics(data: DataModule) -> dict[str, list[float]]:
 
 
 def by_channel(inputs: Tensor) -> Tensor:
-    """Reshapes images ``(N, C, H, W)``, features ``(N, F)`` or sequences ``(N, T, F)`` to ``(C or F, remaining)``."""
+    """Reshapes images ``(N, C, H, W)``, features ``(N, F)`` or sequences ``(N, T, F)`` to ``(C or F,
+    remaining)``.
+    """
     return inputs.movedim(-1 if inputs.dim() == 3 else 1, 0).flatten(1)
 
 

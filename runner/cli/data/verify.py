@@ -47,7 +47,8 @@ def print_broken(broken: list[tuple[str, str]], total: int) -> None:
         print(f"{name}: {reason}")
     if broken:
         print(
-            f"{len(broken)} of {total} samples are broken. Repair or remove them, or exclude them with --set-aside."
+            f"{len(broken)} of {total} samples are broken. Repair or remove them, or exclude them with "
+            "--set-aside."
         )
     else:
         print(f"All {total} samples can be read.")

@@ -35,7 +35,10 @@ def shared_memory() -> Iterator[Finding]:
         return
     free_gib = shutil.disk_usage(place).free / GIB
     if free_gib < LITTLE_SHARED_MEMORY_GIB:
-        remedy = "Data loader workers pass batches through it: set data.num_workers=0, or start the container with --shm-size=2g."
+        remedy = (
+            "Data loader workers pass batches through it: set data.num_workers=0, or start the "
+            "container with --shm-size=2g."
+        )
         yield Finding("warn", "shared mem.", f"{free_gib:.2f} GiB free in {place}", remedy)
     else:
         yield Finding("ok", "shared mem.", f"{free_gib:.1f} GiB free in {place}")
@@ -45,7 +48,10 @@ def disk(root: Path) -> Iterator[Finding]:
     place = _existing(root)
     free_gib = shutil.disk_usage(place).free / GIB
     text = f"{free_gib:.1f} GiB free in the folder of the runs ({place})"
-    remedy = "Checkpoints need space: delete runs that are no longer needed, or use another folder with run.root=FOLDER."
+    remedy = (
+        "Checkpoints need space: delete runs that are no longer needed, or use another folder with "
+        "run.root=FOLDER."
+    )
     if free_gib < NO_DISK_GIB:
         yield Finding("fail", "disk", text, remedy)
     elif free_gib < LITTLE_DISK_GIB:
@@ -82,7 +88,10 @@ def store(root: Path) -> Iterator[Finding]:
     if not file.is_file():
         yield Finding("ok", "store", "no MLflow store yet; the first tracked run creates it")
         return
-    remedy = f"Move {file} to another folder: a new one is created, and `runner sync` fills it from the run directories."
+    remedy = (
+        f"Move {file} to another folder: a new one is created, and `runner sync` fills it from the run "
+        "directories."
+    )
     try:
         with sqlite3.connect(f"file:{file}?mode=ro", uri=True, timeout=5) as connection:
             broken = connection.execute("PRAGMA quick_check(1)").fetchone()[0]

@@ -143,14 +143,17 @@ def wants_object(annotation: Any) -> bool:
 
 
 def is_kind(annotation: Any) -> bool:
-    """Whether an annotation is a class suitable for ``isinstance``: not ``Any``, ``list[int]`` or a protocol."""
+    """Whether an annotation is a class suitable for ``isinstance``: not ``Any``, ``list[int]`` or a
+    protocol."""
     if annotation is Any or typing.get_origin(annotation) or getattr(annotation, "_is_protocol", False):
         return False
     return inspect.isclass(annotation) and not typing.is_typeddict(annotation)
 
 
 def inner_values(annotation: Any, value: Any, place: str) -> Iterable[tuple[Any, Any, str]]:
-    """Return annotation, value and dotted key of the items to check separately: all if annotated, else those with nodes."""
+    """Return annotation, value and dotted key of the items to check separately: all if annotated, else those
+    with nodes.
+    """
     if isinstance(value, dict):
         mappings = [m for m in members(annotation) if typing.get_origin(m) is dict]
         inner = typing.get_args(mappings[0])[1] if mappings else Any

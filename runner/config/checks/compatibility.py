@@ -65,13 +65,17 @@ def input_problems(composition: Composition) -> list[str]:
         name for name, other in models if takes(other, data) and (not other.tasks or task in other.tasks)
     ]
     return [
-        f"model={model.name} takes inputs of the kind {' or '.join(model.inputs)}, but data={data.name} provides "
+        f"model={model.name} takes inputs of the kind {' or '.join(model.inputs)}, but data={data.name} "
+        "provides "
         f"{' and '.join(data.inputs)}. Suitable: model={', '.join(suitable) or 'nothing'}."
     ]
 
 
 def takes(model: Option, data: Option) -> bool:
-    """Whether a model option accepts the inputs of a data option. Token ids do not count as ``any`` numeric input."""
+    """Whether a model option accepts the inputs of a data option.
+
+    Token ids do not count as ``any`` numeric input.
+    """
     if not model.inputs or not data.inputs:
         return True
     given = {*data.inputs} if "tokens" in data.inputs else {"any", *data.inputs}

@@ -1,7 +1,8 @@
 """Checks a config by building its cheap components once and discarding them.
 
-Signatures define types and most ranges. Other problems (values that exclude each other, names that only a library
-can look up, a missing folder) are raised by the constructors, and are thus reported before the run starts.
+Signatures define types and most ranges. Other problems (values that exclude each other, names that only a
+library can look up, a missing folder) are raised by the constructors, and are thus reported before the run
+starts.
 """
 
 from __future__ import annotations
@@ -67,7 +68,10 @@ def try_data(node: dict[str, Any]) -> list[str]:
 
 
 def check_model(node: dict[str, Any]) -> list[str]:
-    """Calls the ``check`` of the model's constructor, if it has one. The model itself cannot be built without facts."""
+    """Calls the ``check`` of the model's constructor, if it has one.
+
+    The model itself cannot be built without facts.
+    """
     check = getattr(resolve_target(node.get("_target_")), "check", None)
     if not inspect.isfunction(check):
         return []

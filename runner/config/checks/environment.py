@@ -26,7 +26,8 @@ def dealing_problems(hardware: dict[str, Any], data: dict[str, Any]) -> list[str
 
 
 def check_dealing(batch_size: int, eval_batch_size: int, num_devices: int) -> None:
-    """Checks that every device receives the same share of a training batch and at least one evaluation sample.
+    """Checks that every device receives the same share of a training batch and at least one evaluation
+    sample.
 
     Raises:
         ConfigError: a batch cannot be divided evenly, or leaves a device without a sample.
@@ -40,12 +41,14 @@ def problems_of(batch_size: int, eval_batch_size: int, num_devices: int) -> list
     if batch_size % num_devices:
         next_multiple = -(-batch_size // num_devices) * num_devices
         problems.append(
-            f"data.batch_size={batch_size} is the total batch of all {num_devices} devices, and cannot be divided "
+            f"data.batch_size={batch_size} is the total batch of all {num_devices} devices, and cannot be "
+            "divided "
             f"evenly. Use data.batch_size={next_multiple}, or another number of devices."
         )
     if eval_batch_size < num_devices:
         problems.append(
-            f"data.eval_batch_size={eval_batch_size} is the total batch of all {num_devices} devices: expected at "
+            f"data.eval_batch_size={eval_batch_size} is the total batch of all {num_devices} devices: "
+            "expected at "
             f"least {num_devices}."
         )
     return problems
@@ -64,11 +67,31 @@ KEYS = {
     "local": ("max_restarts", *NODES, *ALL),
     "elastic": ("max_restarts", *NODES, *ALL),
     "slurm": (
-        "partition", "account", "qos", "constraint", "time_min", "save_before_end_s", "max_requeues", "mem_gb",
-        "gpus_per_node", "setup", "options", "follow", "cpus_per_worker", *ALL,
+        "partition",
+        "account",
+        "qos",
+        "constraint",
+        "time_min",
+        "save_before_end_s",
+        "max_requeues",
+        "mem_gb",
+        "gpus_per_node",
+        "setup",
+        "options",
+        "follow",
+        "cpus_per_worker",
+        *ALL,
     ),
-    "ray": ("max_restarts", "wait_for_nodes_s", "address", "cpus_per_worker", "gpus_per_worker", "spread", *ALL),
-}  # fmt: skip
+    "ray": (
+        "max_restarts",
+        "wait_for_nodes_s",
+        "address",
+        "cpus_per_worker",
+        "gpus_per_worker",
+        "spread",
+        *ALL,
+    ),
+}
 """Launcher kind → the keys that it reads."""
 
 SIGNALLED_EARLIER_S = 60
@@ -105,8 +128,10 @@ def node_problems(launcher: dict[str, Any], hardware: dict[str, Any]) -> list[st
         ]
     if not place:
         return [
-            f"hardware.num_nodes={nodes}: the machines need a rendezvous. Set launcher.rendezvous=HOST:PORT, an "
-            "address of one of them, and start the same command on each; or use launcher=slurm or launcher=ray."
+            f"hardware.num_nodes={nodes}: the machines need a rendezvous. Set "
+            "launcher.rendezvous=HOST:PORT, an "
+            "address of one of them, and start the same command on each; or use launcher=slurm or "
+            "launcher=ray."
         ]
     host, _, port = str(place).rpartition(":")
     if not host or not port.isdigit() or not 0 < int(port) < 65536:
@@ -121,7 +146,8 @@ def slurm_problems(launcher: dict[str, Any], hardware: dict[str, Any]) -> list[s
     absent = [name for name in ("sbatch", "srun", "scontrol") if shutil.which(name) is None]
     if absent:
         problems.append(
-            f"launcher=slurm: {' and '.join(absent)} not found on the PATH of this machine. Submit from a machine "
+            f"launcher=slurm: {' and '.join(absent)} not found on the PATH of this machine. Submit from a "
+            "machine "
             "of the SLURM cluster, or omit launcher=slurm to train here."
         )
     minutes, before = launcher.get("time_min", 60), launcher.get("save_before_end_s", 120)
@@ -129,11 +155,13 @@ def slurm_problems(launcher: dict[str, Any], hardware: dict[str, Any]) -> list[s
         least = -(-(before + 2 * SIGNALLED_EARLIER_S) // 60) + 1
         problems.append(
             f"launcher.time_min={minutes} leaves no time to train: {before} s before the end "
-            f"(launcher.save_before_end_s), or a minute earlier, the job has to save. Use {least:.0f} minutes or more."
+            f"(launcher.save_before_end_s), or a minute earlier, the job has to save. Use {least:.0f} "
+            "minutes or more."
         )
     if hardware.get("devices") == "all" and not launcher.get("gpus_per_node"):
         problems.append(
-            "hardware.devices=all: the number of GPUs of the job's machines is unknown. Give their number, or set "
+            "hardware.devices=all: the number of GPUs of the job's machines is unknown. Give their number, "
+            "or set "
             "launcher.gpus_per_node."
         )
     return problems
@@ -199,7 +227,10 @@ def device_problems(hardware: dict[str, Any]) -> list[str]:
 
 
 def tpu_problems() -> list[str]:
-    """Checks that PyTorch/XLA is installed. The option only passes ``tpu`` to Lightning and is untested on a TPU."""
+    """Checks that PyTorch/XLA is installed.
+
+    The option only passes ``tpu`` to Lightning and is untested on a TPU.
+    """
     if importlib.util.find_spec("torch_xla") is not None:
         return []
     return [
@@ -234,6 +265,7 @@ def store_problems(tracking: dict[str, Any]) -> list[str]:
     if not isinstance(uri, str) or urlsplit(uri).scheme.partition("+")[0] in STORES:
         return []
     return [
-        f"tracking.uri={uri}: expected the address of a server or a database, such as http://127.0.0.1:5000 or "
+        f"tracking.uri={uri}: expected the address of a server or a database, such as http://127.0.0.1:5000 "
+        "or "
         "sqlite:////folder/mlflow.db; null is a database next to the runs."
     ]

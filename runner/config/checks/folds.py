@@ -49,7 +49,9 @@ def is_number(value: Any) -> bool:
 
 
 def fold_problems(composition: Composition, plain: dict[str, Any]) -> list[str]:
-    """Return the problems of the ``folds`` node, and of settings that are incompatible with it or have no effect."""
+    """Return the problems of the ``folds`` node, and of settings that are incompatible with it or have no
+    effect.
+    """
     node = plain.get("folds")
     if not isinstance(node, dict):
         return []
@@ -91,7 +93,8 @@ def data_problems(plain: dict[str, Any]) -> list[str]:
             return [f"folds do not work with data.{key} yet. Leave out folds, or data.{key}."]
     if plain["folds"].get("stratified") and task is not None and not getattr(task, "mixes", False):
         return [
-            f"folds.stratified=true: {task.__name__} does not have one class per sample, so there are no proportions to keep. "
+            f"folds.stratified=true: {task.__name__} does not have one class per sample, so there are no "
+            "proportions to keep. "
             "Remove it."
         ]
     return []
@@ -111,11 +114,13 @@ def all_problems(plain: dict[str, Any]) -> list[str]:
         )
     if launcher.get("kind") == "slurm" and launcher.get("follow") is False:
         problems.append(
-            "launcher.follow=false: folds are trained one after another, which requires waiting for each. Remove it."
+            "launcher.follow=false: folds are trained one after another, which requires waiting for each. "
+            "Remove it."
         )
     nodes = hardware.get("num_nodes", 1)
     if nodes != 1 and launcher.get("kind") in ("local", "elastic"):
         problems.append(
-            f"hardware.num_nodes={nodes}: folds are trained on one machine, or with launcher=slurm or launcher=ray."
+            f"hardware.num_nodes={nodes}: folds are trained on one machine, or with launcher=slurm or "
+            "launcher=ray."
         )
     return problems

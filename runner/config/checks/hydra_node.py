@@ -10,10 +10,20 @@ from omegaconf import DictConfig, OmegaConf
 __all__ = ["hydra_key_problem", "hydra_problems", "is_hydra_key"]
 
 ACTING = (
-    "hydra/launcher", "hydra/sweeper", "hydra/callbacks", "hydra/job_logging", "hydra/hydra_logging", "hydra.launcher",
-    "hydra.sweeper", "hydra.callbacks", "hydra.job_logging", "hydra.hydra_logging", "hydra.verbose", "hydra.job.env_set",
+    "hydra/launcher",
+    "hydra/sweeper",
+    "hydra/callbacks",
+    "hydra/job_logging",
+    "hydra/hydra_logging",
+    "hydra.launcher",
+    "hydra.sweeper",
+    "hydra.callbacks",
+    "hydra.job_logging",
+    "hydra.hydra_logging",
+    "hydra.verbose",
+    "hydra.job.env_set",
     "hydra.job.env_copy",
-)  # fmt: skip
+)
 """Keys that have an effect with ``-m``."""
 
 INSTEAD = {
@@ -46,7 +56,10 @@ def hydra_key_problem(key: str, text: str, multirun: bool) -> str | None:
             else f"{text} would have no effect without -m: Hydra does not run a single run. Remove it."
         )
     instead = next((remedy for name, remedy in INSTEAD.items() if below(key, (name,))), "remove it")
-    return f"{text} would have no effect: runner makes the run directories and Hydra only composes. Instead, {instead}."
+    return (
+        f"{text} would have no effect: runner makes the run directories and Hydra only composes. "
+        f"Instead, {instead}."
+    )
 
 
 def below(key: str, names: tuple[str, ...]) -> bool:

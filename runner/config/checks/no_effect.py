@@ -46,7 +46,8 @@ def device_number_problems(hardware: dict[str, Any]) -> list[str]:
         )
     if hardware.get("sync_batchnorm") is True and is_alone:
         problems.append(
-            "hardware.sync_batchnorm=true would have no effect on one device, which has the whole batch. Remove it."
+            "hardware.sync_batchnorm=true would have no effect on one device, which has the whole batch. "
+            "Remove it."
         )
     return problems
 
@@ -56,7 +57,8 @@ def share_problems(hardware: dict[str, Any], optimizer: dict[str, Any]) -> list[
     fused = optimizer.get("_target_") == "torch.optim.SGD" and optimizer.get("fused") is True
     if hardware.get("strategy") != "fsdp" or not fused:
         return []
-    return ["optimizer.fused=true: SGD's fused step does not support sharded parameters. With hardware.strategy=fsdp use "
+    return ["optimizer.fused=true: SGD's fused step does not support sharded parameters. With "
+            "hardware.strategy=fsdp use "
             "optimizer.fused=false."]  # fmt: skip
 
 
@@ -67,7 +69,8 @@ def pass_problems(hardware: dict[str, Any], data: dict[str, Any]) -> list[str]:
     if is_count(size) and is_count(batch) and is_count(devices) and size >= -(-batch // devices):
         share = f", each of {devices} devices' share of the batch" if devices > 1 else ", the whole batch"
         problems.append(
-            f"hardware.micro_batch={size} would have no effect: data.batch_size={batch} gives {-(-batch // devices)} "
+            f"hardware.micro_batch={size} would have no effect: data.batch_size={batch} gives "
+            f"{-(-batch // devices)} "
             f"samples{share}. Use a smaller value, or null."
         )
     if hardware.get("memory_gib") is not None and size != "auto":
@@ -79,17 +82,20 @@ def lr_scaling_problems(hardware: dict[str, Any], optimizer: dict[str, Any]) -> 
     rule, reference = hardware.get("lr_scaling") or "none", hardware.get("reference_batch_size")
     if rule == "none":
         return [] if reference is None else [
-            f"hardware.reference_batch_size={reference} would have no effect: hardware.lr_scaling is none. Use linear "
+            f"hardware.reference_batch_size={reference} would have no effect: hardware.lr_scaling is none. "
+            "Use linear "
             "or sqrt."
         ]  # fmt: skip
     if reference is None:
         return [
-            f"hardware.lr_scaling={rule}: the batch size that optimizer.lr applies to is unknown. Set hardware.reference_batch_size."
+            f"hardware.lr_scaling={rule}: the batch size that optimizer.lr applies to is unknown. Set "
+            "hardware.reference_batch_size."
         ]
     lr = optimizer.get("lr")
     if not isinstance(lr, int | float) or isinstance(lr, bool):
         return [
-            f"hardware.lr_scaling={rule}: optimizer.lr is not a number that could be scaled. Set it, or use lr_scaling=none."
+            f"hardware.lr_scaling={rule}: optimizer.lr is not a number that could be scaled. Set it, or use "
+            "lr_scaling=none."
         ]
     return []
 
@@ -102,7 +108,8 @@ def measure_problems(hardware: dict[str, Any]) -> list[str]:
     ):
         return []
     return [
-        "hardware.measure=true would have no effect: hardware.precision and hardware.channels_last are set. Set one "
+        "hardware.measure=true would have no effect: hardware.precision and hardware.channels_last are set. "
+        "Set one "
         "of them to null, or remove hardware.measure."
     ]
 
@@ -119,7 +126,9 @@ HANDED_ON = {
     "label_smoothing": "",
     "augment": "",
 }
-"""Keys of ``regularization`` that only have an effect where another node refers to them, and what they do there."""
+"""Keys of ``regularization`` that only have an effect where another node refers to them, and what they do
+there.
+"""
 
 FROZEN_TOO = ("spatial_dropout", "stochastic_depth")
 """Keys that act in the backbone, and are disabled by the evaluation mode of a frozen one."""
@@ -158,7 +167,8 @@ def lr_finder_problems(composition: Composition) -> list[str]:
     if wants_test or composition.config.get("debug", {}).get("kind") == "find_lr" or composition.resolved:
         return []
     return [
-        f"{key} would have no effect: no learning-rate range test takes place. Use optimizer.lr=auto or `runner find-lr`, or "
+        f"{key} would have no effect: no learning-rate range test takes place. Use optimizer.lr=auto or "
+        "`runner find-lr`, or "
         "remove it."
         for key in sorted(composition.explicit - composition.from_file)
         if key.startswith("lr_finder.")
@@ -184,7 +194,8 @@ def regularization_problems(composition: Composition, plain: dict[str, Any]) -> 
     transfer = plain.get("transfer")
     if isinstance(transfer, dict) and str(transfer.get("_target_")).endswith("FrozenBackbone"):
         problems += [
-            f"regularization.{key} would have no effect: with transfer=frozen the backbone is in evaluation mode. "
+            f"regularization.{key} would have no effect: with transfer=frozen the backbone is in evaluation "
+            "mode. "
             "Remove it, or use transfer=finetune."
             for key in FROZEN_TOO
             if is_explicit(composition, f"regularization.{key}") and values.get(key)
@@ -198,7 +209,9 @@ def is_explicit(composition: Composition, place: str) -> bool:
 
 
 def mixing_problems(composition: Composition, plain: dict[str, Any]) -> list[str]:
-    """Checks that MixUp and CutMix apply to the data and task, and that ``mix_epochs`` has something to limit."""
+    """Checks that MixUp and CutMix apply to the data and task, and that ``mix_epochs`` has something to
+    limit.
+    """
     values = plain.get("regularization")
     if not isinstance(values, dict):
         return []
@@ -246,7 +259,8 @@ def rivalry_problems(composition: Composition, plain: dict[str, Any]) -> list[st
     start, epochs = values.get("swa"), trainer.get("max_epochs")
     if isinstance(start, int | float) and isinstance(epochs, int) and 0 < epochs - int(start * epochs) < 2:
         problems.append(
-            f"regularization.swa={start:g} would have no effect: of {epochs} epochs it averages only the last one. "
+            f"regularization.swa={start:g} would have no effect: of {epochs} epochs it averages only the "
+            "last one. "
             "Train for more epochs, or start earlier."
         )
     return problems
@@ -261,15 +275,16 @@ def noise_problems(composition: Composition) -> list[str]:
     if not is_explicit(composition, "regularization.input_noise"):
         return []
     return [
-        f"regularization.input_noise would have no effect: data={data.name} provides tokens, not real numbers."
+        f"regularization.input_noise would have no effect: data={data.name} provides tokens, not real "
+        "numbers."
     ]
 
 
 def closure_problems(plain: dict[str, Any]) -> list[str]:
     """Checks for settings that are incompatible with LBFGS, which evaluates a batch several times per update.
 
-    Weight noise is removed before the second evaluation, and the L1 penalty is only part of the gradient, so the line
-    search would compare losses of different functions.
+    Weight noise is removed before the second evaluation, and the L1 penalty is only part of the gradient, so
+    the line search would compare losses of different functions.
     """
     values, optimizer = plain.get("regularization"), plain.get("optimizer")
     if not isinstance(values, dict) or not isinstance(optimizer, dict):
@@ -277,7 +292,8 @@ def closure_problems(plain: dict[str, Any]) -> list[str]:
     if str(optimizer.get("_target_")).rpartition(".")[2] != "LBFGS":
         return []
     return [
-        f"regularization.{key}={values[key]} does not work with LBFGS, which evaluates each batch several times per "
+        f"regularization.{key}={values[key]} does not work with LBFGS, which evaluates each batch several "
+        "times per "
         f"update: {reason}. Set regularization.{key}={off}, or choose another optimizer."
         for key, reason, off in (
             ("weight_noise", "the evaluations after the first would have no noise", "0"),
@@ -295,13 +311,15 @@ def sampling_problems(composition: Composition, plain: dict[str, Any]) -> list[s
     if task is None or getattr(task, "mixes", False):
         return []
     return [
-        f"sampling.balance would have no effect: {task.__name__} does not have one class per sample. Remove it."
+        f"sampling.balance would have no effect: {task.__name__} does not have one class per sample. Remove "
+        "it."
     ]
 
 
 def handed_on(place: str) -> str:
     return (
-        f"{place} would have no effect: in the config of a run its value has already been passed on. Set the keys "
+        f"{place} would have no effect: in the config of a run its value has already been passed on. Set "
+        "the keys "
         "that use it (model.dropout, optimizer.weight_decay …)."
     )
 
@@ -314,7 +332,8 @@ def start_problems(composition: Composition, plain: dict[str, Any]) -> list[str]
             problems.append(handed_on("pretrained"))
         elif not composition.resolved:
             problems.append(
-                f"pretrained=true would have no effect: model={composition.choices.get('model')} has no pretrained "
+                f"pretrained=true would have no effect: model={composition.choices.get('model')} has no "
+                "pretrained "
                 "weights. Remove it, or choose a model that has them (resnet34, mobilenet_v2, timm …)."
             )
     if plain.get("pretrained") is True and plain.get("weights"):

@@ -33,7 +33,10 @@ LEAST = {
     "max_epochs": 1, "max_steps": 1, "accumulate_grad_batches": 1, "check_val_every_n_epoch": 1,
     "limit_train_batches": 0.001, "gradient_clip_val": 0, "log_every_n_steps": 0,
 }  # fmt: skip
-"""Minimum values. Lightning accepts smaller ones for some of these, but then trains nothing or fails during training."""
+"""Minimum values.
+
+Lightning accepts smaller ones for some of these, but then trains nothing or fails during training.
+"""
 
 ENDLESS = ("max_epochs", "max_steps")
 
@@ -55,7 +58,8 @@ def trainer_problems(trainer: Any) -> list[str]:
     if epochs in (None, -1) and steps in (None, -1) and not trainer.get("max_time"):
         shown = "null" if epochs is None else epochs
         problems.append(
-            f"trainer.max_epochs={shown}: nothing ends the training. Give trainer.max_epochs, trainer.max_steps or "
+            f"trainer.max_epochs={shown}: nothing ends the training. Give trainer.max_epochs, "
+            "trainer.max_steps or "
             "trainer.max_time."
         )
     return problems

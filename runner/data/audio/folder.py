@@ -30,8 +30,9 @@ class AudioFolderDataModule(DataModule):
     """Sounds as log-mel spectrograms: images for a convolutional network, or steps for a recurrent one.
 
     Args:
-        root: the folder: ``ROOT/CLASS/SOUND``, or the same below split folders (``train``, ``val``, ``test`` and the
-            other names in ``runner.data.class_folders``); or files whose name says the class, with ``file_pattern``.
+        root: the folder: ``ROOT/CLASS/SOUND``, or the same below split folders (``train``, ``val``, ``test``
+            and the other names in ``runner.data.class_folders``); or files whose name says the class, with
+            ``file_pattern``.
         file_pattern: a regular expression of file names in ``root`` itself, with a group ``label``.
         test_pattern: a regular expression of the file names of the test split.
         layout: ``image`` gives ``(1, M, T)``, ``sequence`` ``(T, M)``, where shorter sounds have fewer steps.
@@ -41,7 +42,8 @@ class AudioFolderDataModule(DataModule):
         window_s, hop_s: length of a frame, and distance between frames, in seconds.
         shift: in training, maximum time shift as a fraction of ``seconds``.
         num_masks: in training, number of masked bands of time and of frequency.
-        val_fraction, test_fraction: fractions of all sounds, stratified by class, without split folders or patterns.
+        val_fraction, test_fraction: fractions of all sounds, stratified by class, without split folders or
+            patterns.
         split_seed: seed of the split.
         hint: where the sounds can be obtained, for the message when they are missing.
     """
@@ -88,7 +90,8 @@ class AudioFolderDataModule(DataModule):
     def check(self) -> list[str]:
         if not self.root:
             return [
-                f"data.root is not set: name the folder of the sounds with data.root=FOLDER. {self.hint}".rstrip()
+                f"data.root is not set: name the folder of the sounds with data.root=FOLDER. "
+                f"{self.hint}".rstrip()
             ]
         try:
             self.sounds.find(Path(self.root).expanduser())
@@ -112,7 +115,8 @@ class AudioFolderDataModule(DataModule):
         if lacking := [split for split in ("train", "val") if split not in self.splits]:
             raise DataError(
                 f"{root} has {len(found.paths)} sounds: none is left for {' and '.join(lacking)} with "
-                f"data.val_fraction={self.val_fraction:g} and data.test_fraction={self.test_fraction:g}. Add sounds, or "
+                f"data.val_fraction={self.val_fraction:g} and data.test_fraction={self.test_fraction:g}. "
+                "Add sounds, or "
                 "change the fractions."
             )
         if not self.measured:
@@ -134,9 +138,12 @@ class AudioFolderDataModule(DataModule):
             source=str(root.absolute()),
             digest=hashlib.blake2b(listing.encode(), digest_size=16).hexdigest(),
             extra={
-                "num_features": mels, "vocab_size": 0, "per_step": False, "sample_rate": self.log_mel.sample_rate
+                "num_features": mels,
+                "vocab_size": 0,
+                "per_step": False,
+                "sample_rate": self.log_mel.sample_rate,
             },
-        )  # fmt: skip
+        )
 
     def cut(self, splits: dict[str, list[int]], source: SoundSource) -> dict[str, Tensor]:
         """Indices of each split: what the layout says, the rest cut at random."""
@@ -207,6 +214,7 @@ def check_files(root: Path, paths: Sequence[str]) -> None:
     if problems:
         more = f" and {len(problems) - 3} more" if len(problems) > 3 else ""
         raise DataError(
-            f"{root}: {len(problems)} of {len(paths)} sounds cannot be used: {', '.join(problems[:3])}{more}. Remove or "
+            f"{root}: {len(problems)} of {len(paths)} sounds cannot be used: "
+            f"{', '.join(problems[:3])}{more}. Remove or "
             "repair them."
         )

@@ -102,7 +102,9 @@ class Layout:
         return SoundList([path for path, *_ in entries], targets, class_names, splits)
 
     def from_folders(self, root: Path, dropped: DroppedSamples) -> list[tuple[str, str, str]]:
-        """``(path, class, split)`` by the folders; ``test_pattern`` selects from what the folders leave for training."""
+        """``(path, class, split)`` by the folders; ``test_pattern`` selects from what the folders leave for
+        training.
+        """
         files = scan_class_folders(root, "sounds", is_sound, dropped)
         return [(str(file.path), file.label, self.split_of(file.path, file.split)) for file in files]
 

@@ -48,15 +48,15 @@ class SoundSource:
 
 
 class Frames:
-    """Spectrograms of any length to ``num_frames``: images show the middle of longer ones, and silence around shorter
-    ones; sequences the beginning of longer ones.
+    """Spectrograms of any length to ``num_frames``: images show the middle of longer ones, and silence around
+    shorter ones; sequences the beginning of longer ones.
 
     Args:
         as_sequence: steps for a recurrent network ``(T, M)``, NaN after the last one, instead of an image
             ``(1, M, T)``.
         shift: in training, up to this share of the frames earlier or later.
-        num_masks: in training, bands of up to an eighth of the frames, and as many of the frequencies, that are made
-            the mean (SpecAugment; Park et al., arXiv:1904.08779).
+        num_masks: in training, bands of up to an eighth of the frames, and as many of the frequencies, that
+            are made the mean (SpecAugment; Park et al., arXiv:1904.08779).
     """
 
     def __init__(self, num_frames: int, as_sequence: bool, shift: float = 0.0, num_masks: int = 0):

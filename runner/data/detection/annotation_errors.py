@@ -20,7 +20,8 @@ __all__ = ["BadBoxes", "Fault", "find_faults", "mend"]
 BadBoxes = Literal["refuse", "drop", "clip"]
 
 TOLERANCE_PX = 1.0
-"""Annotation tools round coordinates; boxes up to this far outside the image are clipped without a message."""
+"""Annotation tools round coordinates; boxes up to this far outside the image are clipped without a message.
+"""
 RELATIVE_TOLERANCE = 0.002
 NUM_NAMED = 5
 
@@ -55,8 +56,8 @@ def find_faults(reading: Reading, open_images: bool = True) -> list[Fault]:
     """Returns the annotation errors of one split.
 
     Args:
-        open_images: compare the sizes of the images with their annotations. This reads the header of every image whose
-            annotation states a size; without it only the image folders are listed.
+        open_images: compare the sizes of the images with their annotations. This reads the header of every
+            image whose annotation states a size; without it only the image folders are listed.
     """
     faults = [Fault("annotations", "that cannot be read", reading.corrupt)] if reading.corrupt else []
     return faults + image_faults(reading, open_images) + box_faults(reading)
@@ -100,7 +101,9 @@ def box_faults(reading: Reading) -> list[Fault]:
 
 
 def sticks_out(table: BoxTable) -> np.ndarray:
-    """Returns the boxes that exceed their image by more than rounding, bool ``(M,)``; none if its size is unknown."""
+    """Returns the boxes that exceed their image by more than rounding, bool ``(M,)``; none if its size is
+    unknown.
+    """
     low = table.boxes[:, :2].min(1)
     if table.relative:
         return (low < -RELATIVE_TOLERANCE) | (table.boxes[:, 2:].max(1) > 1 + RELATIVE_TOLERANCE)
@@ -137,7 +140,8 @@ def mend(
     """Returns the table without faulty entries, and a message for each kind of correction.
 
     Args:
-        bad_boxes: ``drop`` leaves out faulty boxes and images; ``clip`` also clips boxes that exceed their image.
+        bad_boxes: ``drop`` leaves out faulty boxes and images; ``clip`` also clips boxes that exceed their
+            image.
         dropped: receives the samples that are left out.
 
     Raises:
@@ -178,7 +182,10 @@ def refusal(faults: Sequence[Fault], split: str) -> str:
 def add_fault(
     dropped: DroppedSamples, fault: Fault, split: str, table: BoxTable, left_out: np.ndarray
 ) -> None:
-    """Adds the cases of a fault. A box with several faults counts once; ``left_out``, bool ``(M,)``, is updated."""
+    """Adds the cases of a fault.
+
+    A box with several faults counts once; ``left_out``, bool ``(M,)``, is updated.
+    """
     reason = fault.reason.removeprefix("that ")
     if fault.boxes is not None:
         add_boxes(dropped, fault.boxes & ~left_out, reason, split, table)

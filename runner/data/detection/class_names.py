@@ -29,7 +29,8 @@ def merge_ids(
         if len(distinct) > 1:
             shown = ", ".join(f"{key} (supercategory {(parents or {}).get(key)!r})" for key in ids)
             problems.append(
-                f"several categories are named {name!r}: ids {shown}. Give each its own name, or the same supercategory "
+                f"several categories are named {name!r}: ids {shown}. Give each its own name, or the same "
+                "supercategory "
                 "if they are one class."
             )
     return merged, problems

@@ -35,8 +35,9 @@ class CocoDataModule(AnnotatedImagesDataModule):
     """Boxes in COCO's JSON, found by the names of files and folders.
 
     Annotation files are looked for in ``ROOT``, ``ROOT/annotations`` and in split folders (``train/*.json``);
-    images in ``ROOT/images/SPLIT``, ``ROOT/SPLIT``, ``ROOT/images``, ``ROOT``, and beside the annotation file,
-    where ``SPLIT`` is that of the file's name (``train2017``). A missing val split is split off from train.
+    images in ``ROOT/images/SPLIT``, ``ROOT/SPLIT``, ``ROOT/images``, ``ROOT``, and beside the annotation
+    file, where ``SPLIT`` is that of the file's name (``train2017``). A missing val split is split off from
+    train.
 
     Args:
         root: the folder.
@@ -99,7 +100,8 @@ class CocoDataModule(AnnotatedImagesDataModule):
         if "train" not in found and not problems:
             lying = [str(path.relative_to(self.folder)) for path in islice(self.folder.rglob("*.json"), 5)]
             problems.append(
-                f"data.root={self.root}: no annotations to train on were found, but {', '.join(lying) or 'no JSON'}. "
+                f"data.root={self.root}: no annotations to train on were found, but "
+                f"{', '.join(lying) or 'no JSON'}. "
                 "Expected annotations/instances_train*.json; or name the file with data.train=FILE."
             )
         return found, problems

@@ -30,8 +30,8 @@ def compact(entry: dict[str, Any]) -> Any:
 
 
 def box_or_error(entry: dict[str, Any]) -> Any:
-    """Returns ``bbox``, or ``[x, y, width, height]`` around the ``segmentation`` if ``bbox`` is missing, null or empty; a
-    ``ValueError`` if the segmentation cannot be read."""
+    """Returns ``bbox``, or ``[x, y, width, height]`` around the ``segmentation`` if ``bbox`` is missing, null
+    or empty; a ``ValueError`` if the segmentation cannot be read."""
     bbox, segmentation = entry.get("bbox"), entry.get("segmentation")
     if bbox or not segmentation:
         return bbox
@@ -178,7 +178,8 @@ def reject_doubles(file: Path, ids: list[Any], what: str) -> None:
     twice = [number for number, count in Counter(map(id_of, ids)).items() if count > 1]
     if twice:
         raise DataError(
-            f"{file}: {len(twice)} ids stand for several {what}: {', '.join(twice[:8])}{' …' if len(twice) > 8 else ''}. "
+            f"{file}: {len(twice)} ids stand for several {what}: "
+            f"{', '.join(twice[:8])}{' …' if len(twice) > 8 else ''}. "
             "Give each its own."
         )
 

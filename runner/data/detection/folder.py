@@ -44,8 +44,8 @@ class AnnotatedImagesDataModule(DetectionDataModule):
         num_images: use only this number of images of each split, for quick experiments.
         val_fraction: fraction of the training images used for validation if there is no val split.
         split_seed: seed of the random split.
-        max_value: the brightest value of images with 16 or 32 bits or of floating-point numbers, which becomes white: 4095
-            for 12 bits. 65535 for 16 bits when None.
+        max_value: the brightest value of images with 16 or 32 bits or of floating-point numbers, which
+            becomes white: 4095 for 12 bits. 65535 for 16 bits when None.
     """
 
     def __init__(
@@ -82,7 +82,8 @@ class AnnotatedImagesDataModule(DetectionDataModule):
         return []
 
     def read(self) -> tuple[dict[str, Reading], list[str]]:
-        """Returns the annotations of each split and the class names in the order of their labels. Fills ``notices``.
+        """Returns the annotations of each split and the class names in the order of their labels. Fills
+        ``notices``.
 
         Raises:
             DataError: the annotations cannot be read.
@@ -90,10 +91,15 @@ class AnnotatedImagesDataModule(DetectionDataModule):
         raise TypeError(f"{type(self).__name__} does not say how it is read")
 
     def unused_files(self, readings: dict[str, Reading]) -> None:
-        """Adds image files that no annotation refers to, and annotation files without an image, to ``dropped``."""
+        """Adds image files that no annotation refers to, and annotation files without an image, to
+        ``dropped``.
+        """
 
     def check(self) -> list[str]:
-        """Returns problems with the folder, the annotation files and the images they name. No image is opened."""
+        """Returns problems with the folder, the annotation files and the images they name.
+
+        No image is opened.
+        """
         problems = folder_problems(self.root) or self.layout_problems()
         if problems:
             return problems
@@ -196,7 +202,8 @@ class AnnotatedImagesDataModule(DetectionDataModule):
         for split, part in self.splits.items():
             if not (boxes_in(part) & ~part.source.table.crowd).any():
                 raise DataError(
-                    f"The {len(part)} images of {split} have no boxes at all. {self.folder} cannot be used this way."
+                    f"The {len(part)} images of {split} have no boxes at all. {self.folder} cannot be used "
+                    "this way."
                 )
 
     def _count_crowds(self) -> None:

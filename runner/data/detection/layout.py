@@ -36,8 +36,8 @@ def portable_path(name: str) -> str:
 def find_path(folder: Path, name: str) -> str | None:
     """The path of an existing file, relative to ``folder``, that an annotation names; None if no file exists.
 
-    A name is first read as written, since ``\\`` is a valid character in Linux file names, then with ``\\`` as a
-    separator. The leading folders of an absolute path of another machine are removed one by one.
+    A name is first read as written, since ``\\`` is a valid character in Linux file names, then with ``\\``
+    as a separator. The leading folders of an absolute path of another machine are removed one by one.
     """
     return next((path for path in readings_of(name) if (folder / path).is_file()), None)
 
@@ -89,9 +89,10 @@ def size_of(path: Path) -> tuple[int, int] | None:
 def wrong_sizes(root: Path, table: BoxTable, missing: Collection[int] = ()) -> dict[int, str]:
     """Returns the positions of the images whose size differs from their annotation, with both sizes.
 
-    The size of an image is the one after the rotation that its EXIF orientation asks for, because training sees the
-    image so. An annotation with the size before the rotation is wrong too: its boxes may refer to the stored or to the
-    rotated pixels, and tools write both. Files that cannot be read are skipped; they are reported when their pixels are read.
+    The size of an image is the one after the rotation that its EXIF orientation asks for, because training
+    sees the image so. An annotation with the size before the rotation is wrong too: its boxes may refer to
+    the stored or to the rotated pixels, and tools write both. Files that cannot be read are skipped; they are
+    reported when their pixels are read.
     """
     stated = (table.sizes > 0).all(1)
     wrong = {}
@@ -105,7 +106,8 @@ def wrong_sizes(root: Path, table: BoxTable, missing: Collection[int] = ()) -> d
         words = f"{shown[0]} × {shown[1]} pixels, annotated as {width} × {height}"
         if stored != shown and stored == (width, height):
             words = (
-                f"{shown[0]} × {shown[1]} pixels once rotated by its EXIF orientation, annotated as {width} × {height}, "
+                f"{shown[0]} × {shown[1]} pixels once rotated by its EXIF orientation, annotated as {width} "
+                f"× {height}, "
                 "its size before; its boxes may refer to either"
             )
         wrong[position] = words
@@ -129,7 +131,9 @@ MAX_LINK_BYTES = 4096
 
 
 def split_meant(name: str) -> str | None:
-    """Returns ``train``, ``val`` or ``test`` if a word of the name means one: ``instances_train2017`` → ``train``."""
+    """Returns ``train``, ``val`` or ``test`` if a word of the name means one: ``instances_train2017`` →
+    ``train``.
+    """
     for word in (name, *re.split(r"[^a-z]+", name.lower())):
         if split := split_of_folder(word):
             return split
@@ -159,7 +163,9 @@ def find_image_folder(candidates: Iterable[Path], names: Sequence[str]) -> Path 
 
 
 def broken_link(folder: Path) -> str | None:
-    """Returns the target of a symbolic link that was copied as a text file, as Git on Windows and some archives do."""
+    """Returns the target of a symbolic link that was copied as a text file, as Git on Windows and some
+    archives do.
+    """
     if not folder.is_file() or folder.stat().st_size > MAX_LINK_BYTES:
         return None
     try:

@@ -104,6 +104,8 @@ class ShapesDetectionDataModule(DetectionDataModule):
             **{f"num_{split}": len(source) for split, source in sources.items()},
             name="shapes_detection",
             source="generated",
-            digest=f"{seed_of(self.scene_seed, self.image_size, self.max_objects, *self.counts.values()):016x}",
+            digest=format(
+                seed_of(self.scene_seed, self.image_size, self.max_objects, *self.counts.values()), "016x"
+            ),
             extra={"shorter_side": self.image_size, "longer_side": self.image_size},
         )

@@ -53,7 +53,8 @@ class BoxTable:
         crowd: Sequence[bool] | np.ndarray | None = None,
         relative: bool = False,
     ) -> BoxTable:
-        """Builds a table from boxes in any order; ``image`` is the position of each box's image in ``paths``."""
+        """Builds a table from boxes in any order; ``image`` is the position of each box's image in
+        ``paths``."""
         image = np.asarray(image, dtype=np.int64)
         order = np.argsort(image, kind="stable")
         count = len(image)
@@ -132,8 +133,9 @@ class Reading:
 
 
 def make_target(boxes: Any, labels: Any, areas: Any = None, crowd: Any = None) -> dict[str, Tensor]:
-    """Builds the target of one image: ``boxes`` float64 ``(n, 4)`` xyxy in pixels, ``labels`` int64 ``(n,)`` from 0,
-    ``area`` float32 ``(n,)`` (of the boxes, where none or NaN is given) and ``iscrowd`` bool ``(n,)``."""
+    """Builds the target of one image: ``boxes`` float64 ``(n, 4)`` xyxy in pixels, ``labels`` int64 ``(n,)``
+    from 0, ``area`` float32 ``(n,)`` (of the boxes, where none or NaN is given) and ``iscrowd`` bool
+    ``(n,)``."""
     boxes = torch.as_tensor(boxes, dtype=torch.float64).reshape(-1, 4)
     of_boxes = (boxes[:, 2:] - boxes[:, :2]).prod(1).float()
     if areas is None:
@@ -182,8 +184,10 @@ class BoxFileSource:
         annotated = tuple(table.sizes[index].tolist())
         if all(annotated) and annotated != (width, height):
             raise BrokenSampleError(
-                f"{self.root / table.paths[index]} has {width} × {height} pixels, but its annotation was made for "
-                f"{annotated[0]} × {annotated[1]}: its boxes would lie elsewhere. Was it resized, or turned (EXIF)?"
+                f"{self.root / table.paths[index]} has {width} × {height} pixels, but its annotation was "
+                "made for "
+                f"{annotated[0]} × {annotated[1]}: its boxes would lie elsewhere. Was it resized, or turned "
+                "(EXIF)?"
             )
         own = table.boxes_of(index)
         boxes = table.boxes[own].copy()
@@ -202,7 +206,10 @@ def collate_boxes(samples: Sequence[tuple[Tensor, dict[str, Tensor]]]) -> dict[s
 
 
 class ToUnit(nn.Module):
-    """Converts uint8 images, single, batched or in lists, to float32 from 0 to 1. Detectors standardize them themselves."""
+    """Converts uint8 images, single, batched or in lists, to float32 from 0 to 1.
+
+    Detectors standardize them themselves.
+    """
 
     def forward(self, inputs: Any) -> Any:
         if isinstance(inputs, Tensor):

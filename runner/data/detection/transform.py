@@ -20,8 +20,8 @@ MIN_SIDE_PX = 2
 """Minimum size of the visible part of an object after a crop."""
 HOW_OFTEN = 0.5
 VISIBLE = [0.0, 0.1, 0.3, 0.5, 1.0]
-"""Minimum IoU of a crop with its most visible object; 1 keeps the whole image. Each attempt takes 0.3 ms, and attempts
-for more than 0.5 mostly fail."""
+"""Minimum IoU of a crop with its most visible object; 1 keeps the whole image. Each attempt takes 0.3 ms, and
+attempts for more than 0.5 mostly fail."""
 
 
 def without_crowd(image: Tensor, target: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
@@ -35,7 +35,8 @@ def without_crowd(image: Tensor, target: dict[str, Tensor]) -> tuple[Tensor, dic
 class BoxAugment:
     """The augmentations of an ``ImageAugment``, for images with boxes.
 
-    Its random crop becomes a zoom: half of the images are laid on a larger, even ground, and of each a part is
+    Its random crop becomes a zoom: half of the images are laid on a larger, even ground, and of each a part
+        is
     cut out in which things are still to be seen (Liu et al. 2015, arXiv:1512.02325). The size of the image
     changes with it: detectors bring images to one size themselves.
 
@@ -75,7 +76,8 @@ class BoxAugment:
 
 
 def rotate(sample: dict[str, Any], degrees: float) -> dict[str, Any]:
-    """Rotates an image about its centre; a box becomes the smallest axis-aligned box around the rotated box."""
+    """Rotates an image about its centre; a box becomes the smallest axis-aligned box around the rotated
+    box."""
     mode = v2.InterpolationMode.BILINEAR
     turned = F.rotate(sample["image"], degrees, interpolation=mode, fill=114)
     return sample | {"image": turned, "boxes": F.rotate(sample["boxes"], degrees)}

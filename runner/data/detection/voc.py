@@ -60,8 +60,9 @@ def read_list(file: Path, known: frozenset[str]) -> list[str]:
 
 
 def listed_name(line: str, known: Collection[str]) -> str:
-    """The name in one line of a list: the whole line if it is in ``known``; otherwise the line without the mark of a
-    list of one class (``000005 -1``) or without the extension of an image; otherwise its first word."""
+    """The name in one line of a list: the whole line if it is in ``known``; otherwise the line without the
+    mark of a list of one class (``000005 -1``) or without the extension of an image; otherwise its first
+    word."""
     words = line.rsplit(maxsplit=1)
     unmarked = words[0] if len(words) == 2 and words[1] in ("-1", "0", "1", "+1") else line
     readings = [
@@ -81,7 +82,9 @@ def extension_of(name: str) -> str:
 
 
 def image_of(entry: Parsed, root: Path) -> str:
-    """The image that an annotation names, with or without its ``<folder>``, where none is named like the file."""
+    """The image that an annotation names, with or without its ``<folder>``, where none is named like the
+    file.
+    """
     names = [entry.filename, f"{entry.folder}/{entry.filename}", PureWindowsPath(entry.filename).name]
     return next((path for name in names if (path := find_path(root, name))), portable_path(entry.filename))
 
@@ -109,13 +112,14 @@ def parse_xml(path: Path, name: str) -> Parsed:
 class VocDataModule(AnnotatedImagesDataModule):
     """Boxes in Pascal VOC's XML. Their pixels are counted from 1, and are so read.
 
-    ``ImageSets/Main/train.txt``, ``val.txt`` and ``test.txt``, or other names of splits such as ``valid.txt``, list the
-    images of each split; without a list for train
-    all images are, and val is cut from them. A folder of the development kit (``VOCdevkit/VOC2012``) is found.
+    ``ImageSets/Main/train.txt``, ``val.txt`` and ``test.txt``, or other names of splits such as
+    ``valid.txt``, list the images of each split; without a list for train all images are, and val is cut from
+    them. A folder of the development kit (``VOCdevkit/VOC2012``) is found.
 
     Args:
         root: the folder.
-        class_names: the classes, in the order of their labels; those of the training images, sorted, when None.
+        class_names: the classes, in the order of their labels; those of the training images, sorted, when
+            None.
         difficult: what is done with objects marked as difficult: ``ignore`` them in training, and count it
             neither as right nor as wrong when they are found; or ``keep`` them like all others.
 
@@ -207,8 +211,8 @@ class VocDataModule(AnnotatedImagesDataModule):
         return found
 
     def lists(self) -> dict[str, Path]:
-        """The list of each split. A list of one class (``cat_train.txt``) is none; ``trainval.txt`` is for train if
-        train has no other.
+        """The list of each split. A list of one class (``cat_train.txt``) is none; ``trainval.txt`` is for
+        train if train has no other.
 
         Raises:
             DataError: several lists for one split.

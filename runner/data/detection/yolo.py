@@ -54,13 +54,16 @@ def list_images(place: Path, root: Path) -> list[Path]:
 
 
 def listed_image(line: str, bases: Sequence[Path]) -> Path:
-    """The image that a line of a list names, relative to one of ``bases``, of which the last is the default."""
+    """The image that a line of a list names, relative to one of ``bases``, of which the last is the
+    default."""
     found = ((base, find_path(base, line)) for base in bases)
     return next((base / path for base, path in found if path), bases[-1] / portable_path(line))
 
 
 def read_labels(file: Path, corrupt: list[str]) -> list[tuple[int, tuple[float, float, float, float]]] | None:
-    """Reads classes and boxes of one image; None without a file. Unreadable lines are appended to ``corrupt``."""
+    """Reads classes and boxes of one image; None without a file. Unreadable lines are appended to
+    ``corrupt``.
+    """
     try:
         lines = file.read_text(encoding="utf-8-sig").splitlines()
     except FileNotFoundError:
@@ -79,7 +82,8 @@ def read_labels(file: Path, corrupt: list[str]) -> list[tuple[int, tuple[float, 
 
 
 def parse_line(line: str) -> tuple[int, tuple[float, float, float, float]]:
-    """Class and box xyxy, as parts of the image, of ``class x y width height`` or ``class x1 y1 x2 y2 x3 y3 …``.
+    """Class and box xyxy, as parts of the image, of ``class x y width height`` or ``class x1 y1 x2 y2 x3 y3
+    …``.
 
     Raises:
         ValueError: it is neither.
@@ -103,9 +107,9 @@ SPLITS = ("train", "val", "test")
 class YoloDataModule(AnnotatedImagesDataModule):
     """Boxes in text files beside the images: ``images/train/a.jpg`` has those of ``labels/train/a.txt``.
 
-    The YAML file in the root (``data.yaml``, ``config.yaml`` …) names the classes and says where the splits are:
-    folders, or text files that list images. Without ``train`` in it, folders of ``images`` are taken by their
-    names. An image without a text file is one without boxes. Polygons become the boxes around them.
+    The YAML file in the root (``data.yaml``, ``config.yaml`` …) names the classes and says where the splits
+    are: folders, or text files that list images. Without ``train`` in it, folders of ``images`` are taken by
+    their names. An image without a text file is one without boxes. Polygons become the boxes around them.
 
     Args:
         root: the folder.
@@ -176,7 +180,8 @@ class YoloDataModule(AnnotatedImagesDataModule):
             return content | {"names": [str(name) for name in names], "file": files[0]}
         except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError) as error:
             raise DataError(
-                f"{files[0]} is not a YOLO data file ({type(error).__name__}: {error}). Expected `names:` with the "
+                f"{files[0]} is not a YOLO data file ({type(error).__name__}: {error}). Expected `names:` "
+                "with the "
                 "classes, and `train:` and `val:` with folders of images."
             ) from error
 
@@ -191,7 +196,8 @@ class YoloDataModule(AnnotatedImagesDataModule):
             split = split_of_folder(str(key))
             if split and value and given[split] and given[split] != value:
                 raise DataError(
-                    f"{config['file']} names the {split} split twice: {given[split]!r} and {value!r}. Remove one."
+                    f"{config['file']} names the {split} split twice: {given[split]!r} and {value!r}. "
+                    "Remove one."
                 )
             if split and value:
                 given[split] = value

@@ -63,8 +63,8 @@ def extract(archive: str | Path, folder: str | Path, max_bytes: int | None = Non
         max_bytes: maximum extracted size; 100 times the archive (at least 64 MiB) when None.
 
     Raises:
-        DataError: the archive is missing or damaged, has an entry that is not a plain file or folder or would lie
-            outside ``folder``, or is too large when extracted. Nothing is written then.
+        DataError: the archive is missing or damaged, has an entry that is not a plain file or folder or would
+            lie outside ``folder``, or is too large when extracted. Nothing is written then.
     """
     archive, folder = Path(archive).absolute(), Path(folder).absolute()
     try:
@@ -147,7 +147,8 @@ def _tar_kind(member: tarfile.TarInfo) -> str:
 
 
 def _check_entries(archive: Path, opened: Archive, max_bytes: int) -> list[Entry]:
-    """Returns all entries, or rejects the archive; stops reading as soon as their declared size is too large."""
+    """Returns all entries, or rejects the archive; stops reading as soon as their declared size is too
+    large."""
     entries, bad, total = [], [], 0
     for entry in _entries(opened):
         total += entry.size
@@ -164,7 +165,8 @@ def _check_entries(archive: Path, opened: Archive, max_bytes: int) -> list[Entry
     if bad:
         more = f" … and {len(bad) - 5} more" if len(bad) > 5 else ""
         raise DataError(
-            f"{archive} holds entries that no data set needs: {'; '.join(bad[:5])}{more}. Nothing was unpacked; "
+            f"{archive} holds entries that no data set needs: {'; '.join(bad[:5])}{more}. Nothing was "
+            "unpacked; "
             f"delete it, and download it from a source you trust."
         )
     return entries

@@ -44,8 +44,8 @@ def data_folder(data_dir: str | None = None) -> Path:
 def download(url: str, path: str | Path, sha256: str, size: int | None = None, extra_bytes: int = 0) -> Path:
     """Downloads ``url`` to ``path``, unless the correct file exists already.
 
-    A lost connection is retried, and an interrupted download is resumed (from ``path`` + ``.part``) if the server
-    supports range requests; otherwise it restarts.
+    A lost connection is retried, and an interrupted download is resumed (from ``path`` + ``.part``) if the
+    server supports range requests; otherwise it restarts.
 
     Args:
         sha256: expected checksum; only a file with this checksum is moved to ``path``.

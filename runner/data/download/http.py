@@ -28,8 +28,9 @@ class FetchError(Exception):
 def fetch(url: str, part: Path, size: int | None = None) -> None:
     """Downloads ``url`` to ``part``, resuming an existing partial file if the server supports range requests.
 
-    A lost connection is retried after 1, 2, 4 and 8 s. The count of attempts is reset whenever the file becomes longer
-    than ever before, so that a server without range support that always disconnects does not cause an endless loop.
+    A lost connection is retried after 1, 2, 4 and 8 s. The count of attempts is reset whenever the file
+    becomes longer than ever before, so that a server without range support that always disconnects does not
+    cause an endless loop.
 
     Args:
         size: expected size in bytes, if known: a wrong file is then rejected before it is downloaded.

@@ -61,7 +61,9 @@ def _bar(label: str, total: int | None, unit: str, done: int) -> Iterator[Callab
 
 
 class _Lines:
-    """Prints a line at the first call, then at most every ten seconds with the remaining time, then at the end."""
+    """Prints a line at the first call, then at most every ten seconds with the remaining time, then at the
+    end.
+    """
 
     def __init__(self, label: str, total: int | None, unit: str, done: int):
         self.label, self.total, self.unit = label, total, unit

@@ -44,10 +44,10 @@ class ImageArrayDataModule(DataModule):
     A subclass sets the class attributes below and implements ``read``.
 
     Args:
-        augment: ``(image, size, can_flip) -> image`` on uint8 ``(C, H, W)``, for training only; samples are then
-            read individually.
-        num_components: number of principal components of the training images that the model gets instead of the
-            pixels, each with unit variance.
+        augment: ``(image, size, can_flip) -> image`` on uint8 ``(C, H, W)``, for training only; samples are
+            then read individually.
+        num_components: number of principal components of the training images that the model gets instead of
+            the pixels, each with unit variance.
 
     Attributes:
         title: name of the data set.
@@ -129,12 +129,14 @@ class ImageArrayDataModule(DataModule):
         shape, last = tuple(source.inputs.shape[1:]), len(self.class_names) - 1
         if shape != self.image_shape:
             raise DataError(
-                f"The images of {self.source_name()} have the shape {shape}; {self.title} has {self.image_shape}."
+                f"The images of {self.source_name()} have the shape {shape}; {self.title} has "
+                f"{self.image_shape}."
             )
         highest = int(source.targets.max())
         if highest > last:
             raise DataError(
-                f"The labels of {self.source_name()} go up to {highest}; those of {self.title} are 0 to {last}. "
+                f"The labels of {self.source_name()} go up to {highest}; those of {self.title} are 0 to "
+                f"{last}. "
                 "Is it another data set?"
             )
 
@@ -144,7 +146,8 @@ class ImageArrayDataModule(DataModule):
         return ImageTransform(self.augment, self.image_shape[-1], self.can_flip)
 
     def read_inputs(self, paths: Sequence[str]) -> list[tuple[str, Tensor]]:
-        """Reads image files, including those in folders, in the data set's channels and size: uint8 ``(C, H, W)``.
+        """Reads image files, including those in folders, in the data set's channels and size: uint8 ``(C, H,
+        W)``.
 
         Raises:
             DataError: a path does not exist, or a folder contains no images.

@@ -24,13 +24,13 @@ class ImageAugment:
         flip: mirror half of the images, if the data set allows mirroring.
         min_scale: smallest fraction of the area that a random crop shows; 1 resizes the whole image.
         degrees: maximum rotation in either direction, in degrees.
-        color: maximum relative change of brightness, contrast and saturation. (Hue is not changed, because that would
-            take longer than all other augmentations together.)
+        color: maximum relative change of brightness, contrast and saturation. (Hue is not changed, because
+            that would take longer than all other augmentations together.)
         erase: probability of filling a random rectangle with the image's mean colour (Zhong et al. 2020,
             arXiv:1708.04896).
-        policy: further augmentations drawn from a list of fourteen: ``rand`` applies ``operations`` of them with
-            strength ``magnitude`` (RandAugment, Cubuk et al. 2019); ``trivial`` applies one with random strength
-            (TrivialAugment, Müller and Hutter 2021).
+        policy: further augmentations drawn from a list of fourteen: ``rand`` applies ``operations`` of them
+            with strength ``magnitude`` (RandAugment, Cubuk et al. 2019); ``trivial`` applies one with random
+            strength (TrivialAugment, Müller and Hutter 2021).
         operations: number of augmentations of ``rand``.
         magnitude: strength of the augmentations of ``rand``.
     """
@@ -90,7 +90,10 @@ def uniform(low: float, high: float) -> float:
 
 
 def random_crop(image: Tensor, size: int, min_scale: float) -> Tensor:
-    """Crops a random window with an aspect ratio of 3:4 to 4:3 and resizes it (Szegedy et al. 2015, arXiv:1409.4842)."""
+    """Crops a random window with an aspect ratio of 3:4 to 4:3 and resizes it (Szegedy et al.
+
+    2015, arXiv:1409.4842).
+    """
     height, width = image.shape[-2:]
     if min_scale < 1:
         part, turn, down, right = torch.rand(4).tolist()  # one draw: four cost as much as the crop

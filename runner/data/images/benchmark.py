@@ -1,4 +1,5 @@
-"""The base class of benchmarks of small images with an official test split, read from a folder or downloaded."""
+"""The base class of benchmarks of small images with an official test split, read from a folder or
+downloaded."""
 
 from __future__ import annotations
 
@@ -92,7 +93,8 @@ class ImageBenchmarkDataModule(ImageArrayDataModule):
         train, test = self.read_split("train"), self.read_split("test")
         if self.val_size >= len(train):
             raise DataError(
-                f"data.val_size={self.val_size} leaves none of the {len(train)} images to train on; choose a smaller value."
+                f"data.val_size={self.val_size} leaves none of the {len(train)} images to train on; choose "
+                "a smaller value."
             )
         order = torch.randperm(len(train), generator=torch.Generator().manual_seed(self.split_seed))
         val, rest = order[: self.val_size].sort().values, order[self.val_size :].sort().values

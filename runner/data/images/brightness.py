@@ -94,7 +94,9 @@ def brightness_note(highest: float, count: int, max_value: float | None) -> str 
         return None
     bits = next(depth for depth in COMMON_DEPTHS if highest <= 2**depth - 1)
     return (
-        f"The brightest value of the {count} 16-bit images that were looked at is {highest:g} of {white}. As they are scaled "
-        f"now, at most {round(highest * 255 / white) + 1} of 256 grey levels are left. If white is {2**bits - 1} ({bits} bits), "
+        f"The brightest value of the {count} 16-bit images that were looked at is {highest:g} of {white}. "
+        "As they are scaled "
+        f"now, at most {round(highest * 255 / white) + 1} of 256 grey levels are left. If white is "
+        f"{2**bits - 1} ({bits} bits), "
         f"give data.max_value={2**bits - 1}."
     )

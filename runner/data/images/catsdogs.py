@@ -28,8 +28,8 @@ logger = logging.getLogger(__name__)
 
 
 class CatsDogsDataModule(ImageFolderDataModule):
-    """A local folder in any layout of ImageFolderDataModule, or the downloaded archive, whose broken files are
-    detected and listed once after extraction.
+    """A local folder in any layout of ImageFolderDataModule, or the downloaded archive, whose broken files
+    are detected and listed once after extraction.
 
     Args:
         root: a folder that contains the photographs; the archive is downloaded when None.
@@ -38,8 +38,8 @@ class CatsDogsDataModule(ImageFolderDataModule):
     The other arguments are those of ImageFolderDataModule.
 
     Attributes:
-        url, size, sha256: identify the archive. URL and size come from TensorFlow Datasets and public download logs,
-            the SHA-256 from GoMLX's dogsvscats example.
+        url, size, sha256: identify the archive. URL and size come from TensorFlow Datasets and public
+            download logs, the SHA-256 from GoMLX's dogsvscats example.
         unpacked_size: approximate size of the extracted files, in bytes.
     """
 
@@ -71,9 +71,23 @@ class CatsDogsDataModule(ImageFolderDataModule):
         max_value: Annotated[float, Gt(0)] | None = None,
     ):
         super().__init__(
-            root, image_size, fit, crop_fraction, augment, True, val_fraction, test_fraction, split_seed, broken,
-            batch_size, eval_batch_size, num_workers, seed, drop_last, max_value,
-        )  # fmt: skip
+            root,
+            image_size,
+            fit,
+            crop_fraction,
+            augment,
+            True,
+            val_fraction,
+            test_fraction,
+            split_seed,
+            broken,
+            batch_size,
+            eval_batch_size,
+            num_workers,
+            seed,
+            drop_last,
+            max_value,
+        )
         self.data_dir = data_dir
 
     @property

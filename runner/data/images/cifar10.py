@@ -70,6 +70,7 @@ def read_records(path: Path) -> torch.Tensor:
     content = path.read_bytes()
     if not content or len(content) % RECORD_BYTES:
         raise DataError(
-            f"{path} is incomplete: it has {len(content)} bytes, expected a multiple of {RECORD_BYTES}. Download it again."
+            f"{path} is incomplete: it has {len(content)} bytes, expected a multiple of {RECORD_BYTES}. "
+            "Download it again."
         )
     return torch.frombuffer(bytearray(content), dtype=torch.uint8).view(-1, RECORD_BYTES)

@@ -103,14 +103,16 @@ def fraction_problems(tree: ImageTree, val_fraction: float | None, test_fraction
         if fraction and split in tree.folders:
             folder = tree.root / tree.folders[split]
             problems.append(
-                f"data.{split}_fraction={fraction:g} would have no effect: there is a folder {folder}. Remove one."
+                f"data.{split}_fraction={fraction:g} would have no effect: there is a folder {folder}. "
+                "Remove one."
             )
     if "val" not in tree.folders and "test" not in tree.folders:
         by_default = FRACTION if "all" in tree.folders else 0.0
         total = (val_fraction or FRACTION) + (by_default if test_fraction is None else test_fraction)
         if total >= 1:
             problems.append(
-                f"data.val_fraction and data.test_fraction add up to {total:g}, which leaves nothing to train on. "
+                f"data.val_fraction and data.test_fraction add up to {total:g}, which leaves nothing to "
+                "train on. "
                 f"Choose smaller fractions."
             )
     return problems

@@ -70,15 +70,16 @@ def read_header(path: Path) -> ImageHeader | None:
 
 
 def turned_note(root: Path, paths: Sequence[str]) -> str | None:
-    """Returns a note about images with an EXIF rotation, whose boxes may refer to the stored or to the upright image; None
-    if none of at most 200 images, evenly spread, is rotated."""
+    """Returns a note about images with an EXIF rotation, whose boxes may refer to the stored or to the
+    upright image; None if none of at most 200 images, evenly spread, is rotated."""
     chosen = list(paths[:: max(1, -(-len(paths) // NUM_LOOKED_AT))])
     headers = {path: read_header(root / path) for path in chosen}
     turned = [path for path, header in headers.items() if header is not None and header.orientation != 1]
     if not turned:
         return None
     return (
-        f"{len(turned)} of the {len(chosen)} images that were looked at are turned upright by their EXIF orientation (for example "
+        f"{len(turned)} of the {len(chosen)} images that were looked at are turned upright by their EXIF "
+        "orientation (for example "
         f"{root / turned[0]}). Their boxes are read as boxes of the upright images."
     )
 
@@ -101,12 +102,16 @@ def read_image(path: str | Path, max_value: float | None = None) -> Tensor:
     Raises:
         BrokenSampleError: the file cannot be read or decoded; the message names it.
     """
-    hint = "Delete or repair it; `runner data verify` lists all such files, and sets them aside with --set-aside."
+    hint = (
+        "Delete or repair it; `runner data verify` lists all such files, and sets them aside with "
+        "--set-aside."
+    )
     return read_or_raise(path, max_value, BrokenSampleError, hint)
 
 
 def read_new_image(path: str | Path, max_value: float | None = None) -> Tensor:
-    """Reads an image that is not a sample of the data set, such as the input of a prediction; see ``read_image``.
+    """Reads an image that is not a sample of the data set, such as the input of a prediction; see
+    ``read_image``.
 
     Raises:
         DataError: the file cannot be read or decoded; the message names it.
@@ -125,17 +130,18 @@ def read_or_raise(path: str | Path, max_value: float | None, kind: type[RunnerEr
 def decode_image(content: bytes, max_value: float | None = None) -> Tensor:
     """Decodes the bytes of an image file to a ``uint8`` tensor ``(3, H, W)``.
 
-    The EXIF orientation is applied; transparency is composited over white; values of more than eight bits are scaled
-    (``max_value`` to 255); grey, palette and CMYK images are converted to RGB; only the first frame of an animation is
-    used. The format is detected from the content, not from the name.
+    The EXIF orientation is applied; transparency is composited over white; values of more than eight bits are
+    scaled (``max_value`` to 255); grey, palette and CMYK images are converted to RGB; only the first frame of
+    an animation is used. The format is detected from the content, not from the name.
 
     Args:
-        max_value: the value of white in images with more than eight bits; 65535 for 16 bits when None, while images of
-            larger or floating-point numbers are then rejected. Images with eight bits do not use it.
+        max_value: the value of white in images with more than eight bits; 65535 for 16 bits when None, while
+            images of larger or floating-point numbers are then rejected. Images with eight bits do not use
+            it.
 
     Raises:
-        ValueError: not an image, damaged, more than ``MAX_PIXELS`` pixels, or a value above ``max_value``; the message is
-            the reason.
+        ValueError: not an image, damaged, more than ``MAX_PIXELS`` pixels, or a value above ``max_value``;
+            the message is the reason.
     """
     if not content:
         raise ValueError("the file is empty")

@@ -57,12 +57,14 @@ def to_eight_bits(values: np.ndarray, max_value: float | None) -> Tensor:
     if max_value is None:
         if values.dtype.kind == "f":
             raise ValueError(
-                f"its pixels are floating-point numbers, whose range is unknown ({span}). Give the value of white with "
+                f"its pixels are floating-point numbers, whose range is unknown ({span}). Give the value of "
+                "white with "
                 f"data.max_value={1 if high <= 1 else 255 if high <= 255 else f'{high:g}'}"
             )
         if low < 0 or high > SIXTEEN_BITS:
             raise ValueError(
-                f"its pixels have more than 16 bits ({span}). Give the value of white with data.max_value={high:g}"
+                f"its pixels have more than 16 bits ({span}). Give the value of white with "
+                f"data.max_value={high:g}"
             )
         scaled = (values.astype(np.uint32) * 255 + SIXTEEN_BITS // 2) // SIXTEEN_BITS
         return torch.from_numpy(scaled.astype(np.uint8))

@@ -21,7 +21,8 @@ __all__ = ["DigitsDataModule", "DigitsRowsDataModule", "FashionMNISTRowsDataModu
 class DigitsDataModule(ImageArrayDataModule):
     """The UCI digits of scikit-learn, grey values 0 to 16 scaled to 0 to 255.
 
-    The data set has no official test split: validation and test images are split off at random, stratified by class.
+    The data set has no official test split: validation and test images are split off at random, stratified by
+        class.
     Mean and standard deviation are those of all 1797 images, independent of the split.
 
     Args:

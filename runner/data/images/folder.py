@@ -36,23 +36,26 @@ class ImageFolderDataModule(DataModule):
     """A folder of images: ``ROOT/CLASS/IMAGE``, or the same below ``train``, ``val`` and ``test``.
 
     Without split folders the images are split at random, stratified by class. An existing val folder is used
-    unchanged; a test split then requires a test folder, or a ``test_fraction`` that is split off from val. Empty files
-    and those listed in the folder's ``broken.json`` are left out.
+    unchanged; a test split then requires a test folder, or a ``test_fraction`` that is split off from val.
+    Empty files and those listed in the folder's ``broken.json`` are left out.
 
     Args:
         root: the folder.
         image_size: side of the square model input, in pixels.
-        fit: how images become square in validation, test and prediction: centre crop, or resizing of the whole image.
+        fit: how images become square in validation, test and prediction: centre crop, or resizing of the
+            whole image.
         crop_fraction: fraction of the shorter side that the centre crop shows.
         augment: random augmentation of training images; None treats them like validation images.
         can_flip: whether mirroring preserves the class.
-        val_fraction: fraction of all images, or of train with split folders; 0.15 when None. Only without a val folder.
-        test_fraction: fraction of all images, 0.15 when None; with split folders, if given, of val or else of train.
-            Only without a test folder.
+        val_fraction: fraction of all images, or of train with split folders; 0.15 when None. Only without a
+            val folder.
+        test_fraction: fraction of all images, 0.15 when None; with split folders, if given, of val or else of
+            train. Only without a test folder.
         split_seed: seed of the split.
-        broken: a list of files to leave out, as written by ``runner data verify``, instead of ``broken.json``.
-        max_value: the brightest value of images with 16 or 32 bits or of floating-point numbers, which becomes white: 4095
-            for 12 bits. 65535 for 16 bits when None.
+        broken: a list of files to leave out, as written by ``runner data verify``, instead of
+            ``broken.json``.
+        max_value: the brightest value of images with 16 or 32 bits or of floating-point numbers, which
+            becomes white: 4095 for 12 bits. 65535 for 16 bits when None.
     """
 
     extra_facts = ("set_aside",)
@@ -192,7 +195,8 @@ class ImageFolderDataModule(DataModule):
         return verify_images(self.folder, tree.paths(), max_value=self.max_value)
 
     def read_inputs(self, paths: Sequence[str]) -> list[tuple[str, Tensor]]:
-        """Reads image files, including those in folders, resized as for validation: uint8 ``(3, size, size)``.
+        """Reads image files, including those in folders, resized as for validation: uint8 ``(3, size,
+        size)``.
 
         Raises:
             DataError: a path does not exist, or a folder contains no images.

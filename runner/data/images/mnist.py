@@ -96,7 +96,8 @@ class MNISTDataModule(ImageBenchmarkDataModule):
         labels = read_idx(find_idx(self.folder, f"{prefix}-labels-idx1-ubyte"))
         if len(images) != len(labels):
             raise DataError(
-                f"{self.folder} holds {len(images)} {split} images but {len(labels)} labels. Download the files again."
+                f"{self.folder} holds {len(images)} {split} images but {len(labels)} labels. Download the "
+                "files again."
             )
         return ArraySource(images[:, None], labels.long(), label=f"{split} image")
 

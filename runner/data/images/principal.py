@@ -15,7 +15,8 @@ IMAGES_A_PIECE = 4096
 class PrincipalComponents(nn.Module):
     """Projects images onto the principal components of the training images, each scaled to unit variance.
 
-    Pearson: On lines and planes of closest fit to systems of points in space, 1901. An exported model includes the
+    Pearson: On lines and planes of closest fit to systems of points in space, 1901. An exported model
+        includes the
     projection, which moves to the inputs' device automatically.
 
     Args:
@@ -40,7 +41,8 @@ class PrincipalComponents(nn.Module):
         num_images, size = len(images), images[0].numel()
         if num_components > min(num_images - 1, size):
             raise DataError(
-                f"data.num_components={num_components}: {num_images} training images of {size} numbers have at most "
+                f"data.num_components={num_components}: {num_images} training images of {size} numbers have "
+                "at most "
                 f"{min(num_images - 1, size)}."
             )
         flat = images.flatten(1)

@@ -55,7 +55,8 @@ def tree_problems(tree: ImageTree, here: str) -> list[str]:
 
 
 def class_problems(tree: ImageTree, split: str, here: str) -> list[str]:
-    """Returns a problem if there are fewer than two classes, with a suggestion of the folder that was meant."""
+    """Returns a problem if there are fewer than two classes, with a suggestion of the folder that was
+    meant."""
     classes, loose = tree.classes[split], tree.loose[split]
     place = here if split == "all" else f"{here}/{tree.folders[split]}"
     if len(classes) >= 2:
@@ -72,7 +73,8 @@ def class_problems(tree: ImageTree, split: str, here: str) -> list[str]:
 
 
 def difference_problems(tree: ImageTree, first: str, split: str, here: str) -> list[str]:
-    """Checks that a split has the same classes as train, because the class ids are derived from the folders."""
+    """Checks that a split has the same classes as train, because the class ids are derived from the
+    folders."""
     expected, found = set(tree.classes[first]), set(tree.classes[split])
     folder, train = tree.folders[split], tree.folders[first]
     problems = []
@@ -149,9 +151,11 @@ class ImageTree:
 
 
 def scan_tree(root: Path) -> ImageTree:
-    """Lists a folder. Hidden files and folders (``.ipynb_checkpoints``, ``__MACOSX``) are left out and counted.
+    """Lists a folder. Hidden files and folders (``.ipynb_checkpoints``, ``__MACOSX``) are left out and
+    counted.
 
-    Folders called ``train``, ``val`` or ``test`` are splits, unless they contain images but no folders and have other
+    Folders called ``train``, ``val`` or ``test`` are splits, unless they contain images but no folders and
+    have other
     folders as siblings: then they are classes.
 
     Raises:
@@ -185,7 +189,9 @@ def scan_tree(root: Path) -> ImageTree:
 
 
 def is_class(folder: Path) -> bool:
-    """Returns whether a folder called train is a class (such as railway trains) rather than a split: images, no folders."""
+    """Returns whether a folder called train is a class (such as railway trains) rather than a split: images,
+    no folders.
+    """
     inside = entries(folder)
     return any(is_image(entry.name) for entry in inside) and not any(entry.is_dir() for entry in inside)
 

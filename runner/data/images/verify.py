@@ -41,10 +41,11 @@ class BrokenFile:
 def verify_images(
     root: Path, paths: Sequence[str], num_threads: int | None = None, max_value: float | None = None
 ) -> list[BrokenFile]:
-    """Decodes every file and returns those that cannot be decoded, sorted by path. Images with more than eight bits that
-    would keep few of their grey levels are reported.
+    """Decodes every file and returns those that cannot be decoded, sorted by path. Images with more than
+    eight bits that would keep few of their grey levels are reported.
 
-    Threads are used instead of processes: both decoders release the GIL, and no module has to be imported again.
+    Threads are used instead of processes: both decoders release the GIL, and no module has to be imported
+        again.
 
     Args:
         root: the folder that the paths are relative to.
@@ -81,7 +82,9 @@ def why_broken(path: Path, max_value: float | None = None) -> str | None:
 
 
 def write_broken(file: Path, broken: Sequence[BrokenFile], num_checked: int) -> None:
-    """Writes the list of files that data modules leave out: ``{"checked": N, "broken": [{"path": …, "reason": …}]}``."""
+    """Writes the list of files that data modules leave out: ``{"checked": N, "broken": [{"path": …, "reason":
+    …}]}``.
+    """
     content = {"checked": num_checked, "broken": [asdict(entry) for entry in sorted(broken)]}
     partial = file.with_name(file.name + ".part")
     partial.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

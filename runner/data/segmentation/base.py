@@ -31,13 +31,13 @@ NUM_NAMED = 2
 class SegmentationDataModule(DataModule):
     """Images with a class for each pixel.
 
-    Batches are ``{"inputs": (N, 3, H, W), "targets": (N, H, W)}``, with class ids as int64 and 255 for ignored pixels.
-    Training images are padded to the largest of their batch; evaluation images keep their sizes, and if these differ
-    within a batch, both entries are lists.
+    Batches are ``{"inputs": (N, 3, H, W), "targets": (N, H, W)}``, with class ids as int64 and 255 for
+    ignored pixels. Training images are padded to the largest of their batch; evaluation images keep their
+    sizes, and if these differ within a batch, both entries are lists.
 
     Args:
-        crop_size: height and width of the training crops, in pixels, with augmentation; without it, whole images are
-            used.
+        crop_size: height and width of the training crops, in pixels, with augmentation; without it, whole
+            images are used.
         augment: random augmentation of training images; None disables it.
         can_flip: whether images may be mirrored.
         colors: red, green and blue of each class, for pictures; chosen automatically when None.
@@ -126,7 +126,9 @@ class SegmentationDataModule(DataModule):
         return ((file, read_new_image(file, self.max_value)) for file in files)
 
     def picture(self, image: Tensor, target: Tensor) -> tuple[Tensor, str]:
-        """Returns the image with its mask overlaid, and the names of its largest classes other than the background."""
+        """Returns the image with its mask overlaid, and the names of its largest classes other than the
+        background.
+        """
         counts = torch.bincount(target.flatten().long(), minlength=IGNORE + 1)[: self.facts.num_classes]
         order = counts.argsort(descending=True, stable=True).tolist()
         present = [self.facts.class_names[class_id] for class_id in order if counts[class_id]]

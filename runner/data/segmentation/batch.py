@@ -19,7 +19,8 @@ Sample = tuple[Tensor, Tensor]
 
 
 def keep_sizes(samples: Sequence[Sample]) -> dict[str, Any]:
-    """Collates for evaluation: ``inputs`` ``(N, 3, H, W)`` and ``targets`` ``(N, H, W)``; lists if the sizes differ.
+    """Collates for evaluation: ``inputs`` ``(N, 3, H, W)`` and ``targets`` ``(N, H, W)``; lists if the sizes
+    differ.
 
     Without padding, the prediction for an image does not depend on the other images in the batch.
     """

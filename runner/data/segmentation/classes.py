@@ -26,8 +26,14 @@ __all__ = [
 
 # Okabe and Ito's colour-blind-safe palette (https://jfly.uni-koeln.de/color/).
 FIRST = (
-    (0, 114, 178), (213, 94, 0), (0, 158, 115), (240, 228, 66), (204, 121, 167), (86, 180, 233), (230, 159, 0),
-)  # fmt: skip
+    (0, 114, 178),
+    (213, 94, 0),
+    (0, 158, 115),
+    (240, 228, 66),
+    (204, 121, 167),
+    (86, 180, 233),
+    (230, 159, 0),
+)
 GROUNDS = ("background", "void", "other")
 BACKGROUND = (60, 60, 60)
 GOLDEN_ANGLE = 0.381966
@@ -36,7 +42,9 @@ LUMINANCE = (0.299, 0.587, 0.114)
 
 
 def class_colors(class_names: Sequence[str]) -> list[list[int]]:
-    """Returns red, green and blue of each class: seven easily distinguished colours, then hues far from the earlier ones."""
+    """Returns red, green and blue of each class: seven easily distinguished colours, then hues far from the
+    earlier ones.
+    """
     colors = list(FIRST)
     while len(colors) < len(class_names):
         place = len(colors)
@@ -51,7 +59,9 @@ def class_colors(class_names: Sequence[str]) -> list[list[int]]:
 
 
 def laid_over(image: Tensor, mask: Tensor, colors: Sequence[Sequence[int]]) -> Tensor:
-    """Overlays the colours of a mask ``(H, W)`` on the grey image, uint8 ``(3, H, W)``; ignored pixels are unchanged."""
+    """Overlays the colours of a mask ``(H, W)`` on the grey image, uint8 ``(3, H, W)``; ignored pixels are
+    unchanged.
+    """
     table = torch.zeros((256, 3))
     table[: len(colors)] = torch.tensor(colors, dtype=torch.float32)
     tint = table[mask.long()].permute(2, 0, 1)
@@ -81,7 +91,9 @@ def read_class_names(given: Sequence[str] | None, folder: Path, ignored: Sequenc
 
 
 def numbered_lines(names: Sequence[str], values: Sequence[int] | None, folder: Path) -> list[str]:
-    """Returns a problem if all lines of ``classes.txt`` begin with numbers that are not the values of the classes."""
+    """Returns a problem if all lines of ``classes.txt`` begin with numbers that are not the values of the
+    classes.
+    """
     matches = [re.match(r"(\d+)\s*[\s:,;=]\s*\S", name) for name in names]
     if not names or not all(matches):
         return []
@@ -93,9 +105,12 @@ def numbered_lines(names: Sequence[str], values: Sequence[int] | None, folder: P
         ", ".join(map(str, found[:5])) + (", …" if len(found) > 5 else "") for found in (numbers, expected)
     )
     return [
-        f"The lines of {folder / LIST} begin with the numbers {shown}, but the values of these classes in the masks are {own}. "
-        f"If the numbers are the values, give data.class_values=[{','.join(map(str, numbers))}]; if they are parts of colours, "
-        "give data.colors=[[0,0,0],…]; if they belong to the names or have no meaning, give data.class_names=[…]."
+        f"The lines of {folder / LIST} begin with the numbers {shown}, but the values of these classes in "
+        f"the masks are {own}. "
+        f"If the numbers are the values, give data.class_values=[{','.join(map(str, numbers))}]; if they "
+        "are parts of colours, "
+        "give data.colors=[[0,0,0],…]; if they belong to the names or have no meaning, give "
+        "data.class_names=[…]."
     ]
 
 
@@ -109,7 +124,8 @@ def class_problems(
     """Returns problems with inconsistent names, values and colours."""
     if not names:
         return [
-            f"Name the classes, in the order of their values: data.class_names=[road,sky,…], or lines of {folder / LIST}."
+            "Name the classes, in the order of their values: data.class_names=[road,sky,…], or lines of "
+            f"{folder / LIST}."
         ]
     problems = []
     if len(names) < 2 or len(names) > IGNORE:
@@ -131,7 +147,8 @@ def class_problems(
     own = range(len(names)) if values is None else values
     if both := sorted(set(own) & set(ignored)):
         problems.append(
-            f"{both[0]} stands for the class {names[list(own).index(both[0])]!r} and, by data.ignore_index, for what does "
+            f"{both[0]} stands for the class {names[list(own).index(both[0])]!r} and, by data.ignore_index, "
+            "for what does "
             "not count. Give data.ignore_index=null, or another value."
         )
     return problems
@@ -145,7 +162,8 @@ def suspicion(seen: Survey, names: Sequence[str], ignored: Sequence[int]) -> str
     hint = ""
     if seen.num_ignored and ignored:
         hint = (
-            f" Does {ignored[0]} stand for a class, as in masks of 0 and 255? Then give data.class_values=[0,{ignored[0]}] "
+            f" Does {ignored[0]} stand for a class, as in masks of 0 and 255? Then give "
+            f"data.class_values=[0,{ignored[0]}] "
             "and data.ignore_index=null."
         )
     what = f"only {present[0]!r}" if present else "no class at all"

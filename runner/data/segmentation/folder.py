@@ -47,32 +47,33 @@ logger = logging.getLogger(__name__)
 class MaskFolderDataModule(SegmentationDataModule):
     """A folder of images and masks with matching names.
 
-    Masks are PNG, BMP, TIFF or GIF files with grey values, palette indices, or colours (see ``colors``). Without split
-    folders the pairs are split at random.
+    Masks are PNG, BMP, TIFF or GIF files with grey values, palette indices, or colours (see ``colors``).
+    Without split folders the pairs are split at random.
 
     Args:
         root: the folder; see ``runner.data.segmentation.layout`` for how it may be arranged.
-        class_names: names in the order of the ids, including the background; ``classes.txt`` in the folder when None.
+        class_names: names in the order of the ids, including the background; ``classes.txt`` in the folder
+            when None.
         class_values: mask value of each class; 0, 1, 2 … when None.
         colors: red, green and blue of each class, for colour masks and for pictures.
         ignore_index: value or values of ignored pixels; null if all pixels count.
         unknown: treatment of other values or colours: ``refuse`` the mask, or ``ignore`` those pixels.
-        mask_encoding: ``index`` reads grey values and palette indices, ``color`` reads colours and applies palettes,
-            ``auto`` decides by the files; see ``MaskReader``. Ambiguous masks are rejected, with both readings in the
-            message.
-        mask_orientation: orientation of a mask without an EXIF orientation if its image has one: ``upright`` like the
-            rotated image, or ``stored`` like the stored pixels, so that the mask is rotated too. ``auto`` decides by the
-            sizes and rejects pairs for which both would fit.
+        mask_encoding: ``index`` reads grey values and palette indices, ``color`` reads colours and applies
+            palettes, ``auto`` decides by the files; see ``MaskReader``. Ambiguous masks are rejected, with
+            both readings in the message.
+        mask_orientation: orientation of a mask without an EXIF orientation if its image has one: ``upright``
+            like the rotated image, or ``stored`` like the stored pixels, so that the mask is rotated too.
+            ``auto`` decides by the sizes and rejects pairs for which both would fit.
         unmasked: treatment of images without a mask: ``refuse`` to train, or ``drop`` them.
         images, masks: names of the two folders; detected when None.
         image_suffix, mask_suffix: suffixes after the common part of a pair's names.
-        max_side: larger images are scaled down to this length of the longer side, in pixels, in training, evaluation
-            and prediction.
+        max_side: larger images are scaled down to this length of the longer side, in pixels, in training,
+            evaluation and prediction.
         val_fraction: fraction of all pairs, or of train if there is no val folder; 0.15 when None.
         test_fraction: fraction of all pairs; 0.15 when None. Only without split folders.
         split_seed: seed of the split.
-        max_value: the brightest value of images with 16 or 32 bits or of floating-point numbers, which becomes white: 4095
-            for 12 bits. 65535 for 16 bits when None.
+        max_value: the brightest value of images with 16 or 32 bits or of floating-point numbers, which
+            becomes white: 4095 for 12 bits. 65535 for 16 bits when None.
     """
 
     def __init__(
@@ -135,7 +136,9 @@ class MaskFolderDataModule(SegmentationDataModule):
         return read_class_names(self.given_names, self.folder, self.ignored)
 
     def check(self) -> list[str]:
-        """Returns problems found in the folder's listing, the file headers and the settings; no pixels are decoded."""
+        """Returns problems found in the folder's listing, the file headers and the settings; no pixels are
+        decoded.
+        """
         problems = self.listing_problems()
         return problems or self.header_problems()
 
@@ -239,7 +242,8 @@ class MaskFolderDataModule(SegmentationDataModule):
         faults = seen.faults[:MAX_NAMED]
         if len(seen.faults) > MAX_NAMED:
             faults.append(
-                f"The same holds for {len(seen.faults) - MAX_NAMED} more of the {seen.num_samples} that were looked at."
+                f"The same holds for {len(seen.faults) - MAX_NAMED} more of the {seen.num_samples} that "
+                "were looked at."
             )
         if seen.faults:
             faults.append("`runner data verify` looks at every file.")
@@ -265,7 +269,9 @@ class MaskFolderDataModule(SegmentationDataModule):
         return MaskFileSource(self.folder, pairs, reader, self.max_side, self.headers, self.max_value)
 
     def digest(self, pairs: Sequence[Pair]) -> str:
-        """Returns a digest of the names and sizes of all files; hashing their content would take as long as an epoch."""
+        """Returns a digest of the names and sizes of all files; hashing their content would take as long as
+        an epoch.
+        """
         listing = "".join(
             f"{path}\0{(self.folder / path).stat().st_size}\n" for pair in pairs for path in pair
         )

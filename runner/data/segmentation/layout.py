@@ -24,7 +24,8 @@ FRACTION = 0.15
 def cut_pairs(
     pairs: dict[str, list[Pair]], val_fraction: float | None, test_fraction: float | None, seed: int
 ) -> tuple[list[Pair], dict[str, Tensor]]:
-    """Returns all pairs and the indices of each split: existing split folders, and random splits for the rest.
+    """Returns all pairs and the indices of each split: existing split folders, and random splits for the
+    rest.
 
     Args:
         pairs: pairs of each split folder; ``all`` without split folders.
@@ -81,13 +82,24 @@ def tree_problems(
 
 IMAGE_NAMES = ("images", "image", "imgs", "img", "jpegimages", "photos", "leftimg8bit")
 MASK_NAMES = (
-    "masks", "mask", "labels", "label", "annotations", "annotation", "annot", "segmentationclass", "gt", "gtfine",
-)  # fmt: skip
+    "masks",
+    "mask",
+    "labels",
+    "label",
+    "annotations",
+    "annotation",
+    "annot",
+    "segmentationclass",
+    "gt",
+    "gtfine",
+)
 BESIDE = ("annot", "_annot", "_masks", "_mask", "_labels", "masks", "labels")
 """Suffixes of mask folders after the name of a split: ``train`` and ``trainannot``."""
 LAYOUTS = (
-    "Expected ROOT/images and ROOT/masks, both perhaps with train, val and test folders; or these two in ROOT/train, "
-    "ROOT/val and ROOT/test; or ROOT/train and ROOT/trainannot. Other names are given with data.images and data.masks."
+    "Expected ROOT/images and ROOT/masks, both perhaps with train, val and test folders; or these two in "
+    "ROOT/train, "
+    "ROOT/val and ROOT/test; or ROOT/train and ROOT/trainannot. Other names are given with data.images and "
+    "data.masks."
 )
 
 Pair = tuple[str, str]
@@ -215,7 +227,9 @@ def list_pairs(
 def report_others(
     tree: MaskTree, folder: Path, extensions: frozenset[str], suffix: str = "", holds_masks: bool = False
 ) -> None:
-    """Counts the files of a folder whose names end neither as images nor as masks do, and images without the suffix."""
+    """Counts the files of a folder whose names end neither as images nor as masks do, and images without the
+    suffix.
+    """
     files = [Path(entry.path) for entry in files_below(folder)]
     others = [path.name for path in files if path.suffix.lower() not in extensions]
     known = ", ".join(sorted(end[1:] for end in extensions))

@@ -27,7 +27,8 @@ Reading = Literal["index", "color"]
 class MaskReader:
     """Reads masks as uint8 ``(H, W)``: class ids from 0, and ``IGNORE`` for ignored pixels.
 
-    A mask has up to two readings: by ``index`` (grey values or palette indices) and by ``color`` (its palette applied).
+    A mask has up to two readings: by ``index`` (grey values or palette indices) and by ``color`` (its palette
+        applied).
     With ``encoding="auto"``
 
     - a palette image or a colour image is read by colour if all colours that it uses are colours of classes;
@@ -77,7 +78,8 @@ class MaskReader:
         """Reads one mask.
 
         Raises:
-            BrokenSampleError: the mask cannot be read, has values of no class, or is ambiguous; the message names it.
+            BrokenSampleError: the mask cannot be read, has values of no class, or is ambiguous; the message
+                names it.
         """
         mask = self.load(path)
         try:
@@ -102,12 +104,17 @@ class MaskReader:
             raise BrokenSampleError(f"The mask {path} {error}.") from error
 
     def settle(self, masks: Iterable[RawMask]) -> None:
-        """Inspects some masks of the data set. If the unambiguous ones agree on a reading, it is used for the others."""
+        """Inspects some masks of the data set.
+
+        If the unambiguous ones agree on a reading, it is used for the others.
+        """
         votes = {reading for mask in masks for reading in self.only_reading(mask)}
         self.preferred = votes.pop() if len(votes) == 1 else None
 
     def only_reading(self, mask: RawMask) -> list[Reading]:
-        """Returns the only reading of a mask; an empty list if it has two or none, or if the only one is doubtful."""
+        """Returns the only reading of a mask; an empty list if it has two or none, or if the only one is
+        doubtful.
+        """
         hits = self.match(mask.colors) != UNKNOWN
         if mask.kind == "palette" and hits.all():
             return ["color"] if (self.ids_by(mask, "index") != self.match(mask.colors)).any() else []
@@ -117,8 +124,8 @@ class MaskReader:
         return possible if len(possible) == 1 else []
 
     def ids_by(self, mask: RawMask, reading: Reading) -> np.ndarray | None:
-        """Returns the class ids of the entries of a mask by one reading, ``(n,)``, with ``UNKNOWN`` for those of no class;
-        None if the mask cannot be read this way."""
+        """Returns the class ids of the entries of a mask by one reading, ``(n,)``, with ``UNKNOWN`` for those
+        of no class; None if the mask cannot be read this way."""
         by_value = None if mask.values is None else self.ids[mask.values]
         if reading == "index":
             return by_value
@@ -139,8 +146,8 @@ class MaskReader:
         """Returns the reading that applies to a mask.
 
         Raises:
-            ValueError: two readings are possible and differ; the message continues a sentence that begins with the file's
-                name.
+            ValueError: two readings are possible and differ; the message continues a sentence that begins
+                with the file's name.
         """
         if self.encoding != "auto":
             return self.encoding
@@ -176,15 +183,16 @@ class MaskReader:
         contradicts = hits.any() and (index[hits] != matched[hits]).any()
         if contradicts or (mask.kind == "palette" and not hits.any() and darkens(mask)):
             return self.preferred or self.reject(mask, index, color)
-        # Some colours are classes and others are not: by index these others may be classes only if colours do not decide.
+        # Some colours are classes and others are not: by index these others may be classes only if colours do
+        # not decide.
         if mask.kind == "palette" and hits.any() and (index[~hits] != IGNORE).any():
             if self.preferred == "color" or self.unknown == "ignore":
                 return self.preferred or self.reject(mask, index, color)
         return "index"
 
     def default_reading(self, mask: RawMask, index: np.ndarray, color: np.ndarray) -> Reading:
-        """Returns the reading of a mask with two different valid readings: the natural one if the other yields fewer than
-        two classes."""
+        """Returns the reading of a mask with two different valid readings: the natural one if the other
+        yields fewer than two classes."""
         if mask.kind == "color" and num_classes_in(index) < 2:
             return "color"
         if mask.kind != "color" and num_classes_in(color) < 2 and not darkens(mask):
@@ -196,7 +204,8 @@ class MaskReader:
         place = int(differs[0]) if len(differs) else 0
         stored = "palette index" if mask.kind == "palette" else "grey value"
         raise ValueError(
-            f"can be read in two ways. The {stored} {mask.values[place]} has the colour {mask.colors[place].tolist()}: "
+            f"can be read in two ways. The {stored} {mask.values[place]} has the colour "
+            f"{mask.colors[place].tolist()}: "
             f"by index it is {self.meaning(index[place])}, by colour {self.meaning(color[place])}. Give "
             "data.mask_encoding=index or data.mask_encoding=color"
         )
@@ -220,7 +229,8 @@ class MaskReader:
             values = mask.values if reading == "index" else mask.colors[:, 0]
             raise ValueError(self.unknown_values(values[bad].tolist()))
         raise ValueError(
-            f"has colours that are no class's: {listed(mask.colors[bad].tolist())}. Add them to data.colors, or leave such "
+            f"has colours that are no class's: {listed(mask.colors[bad].tolist())}. Add them to "
+            "data.colors, or leave such "
             "pixels out of account with data.unknown=ignore"
         )
 
@@ -232,7 +242,8 @@ class MaskReader:
         count = len(self.names)
         if self.counts_from_zero and values[0] == count:
             hints.append(
-                f"If the ids count from 1, give data.class_values={ids_from_one(count)}, and data.ignore_index=0 if 0 is "
+                f"If the ids count from 1, give data.class_values={ids_from_one(count)}, and "
+                "data.ignore_index=0 if 0 is "
                 "for what does not count"
             )
         return ". ".join([text, *hints])
@@ -251,7 +262,8 @@ def num_classes_in(ids: np.ndarray) -> int:
 
 
 def darkens(mask: RawMask) -> bool:
-    """Returns whether a palette of greys is not ordered from dark to bright, as in files sorted by frequency."""
+    """Returns whether a palette of greys is not ordered from dark to bright, as in files sorted by
+    frequency."""
     return mask.is_grey and bool((np.diff(mask.colors[:, 0].astype(int)) < 0).any())
 
 

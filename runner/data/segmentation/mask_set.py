@@ -36,7 +36,10 @@ NamedMask = tuple[Path, RawMask]
 
 
 def load_entries(reader: MaskReader, paths: Iterable[Path]) -> list[NamedMask]:
-    """Loads the entries of some masks, without their pixels. Unreadable masks are skipped; reading them reports them."""
+    """Loads the entries of some masks, without their pixels.
+
+    Unreadable masks are skipped; reading them reports them.
+    """
     loaded = []
     for path in paths:
         try:
@@ -47,7 +50,10 @@ def load_entries(reader: MaskReader, paths: Iterable[Path]) -> list[NamedMask]:
 
 
 def mask_set_problems(reader: MaskReader, masks: Sequence[NamedMask]) -> list[str]:
-    """Returns problems with masks that are unambiguous individually but not together. ``reader`` is settled."""
+    """Returns problems with masks that are unambiguous individually but not together.
+
+    ``reader`` is settled.
+    """
     by_index = []
     for path, mask in masks:
         try:
@@ -73,9 +79,12 @@ def palette_conflict(reader: MaskReader, masks: Sequence[NamedMask]) -> str | No
             other_path, other = first.setdefault(value, (path, color))
             if other != color and reader.ids[value] != IGNORE:
                 return (
-                    f"The palettes of the masks differ: the index {value} has the colour {other} in {other_path} and "
-                    f"{color} in {path}. By index both are {reader.meaning(reader.ids[value])}, by colour they are two "
-                    "classes. Give each class its colour with data.colors=[[0,0,0],…], or data.mask_encoding=index."
+                    f"The palettes of the masks differ: the index {value} has the colour {other} in "
+                    f"{other_path} and "
+                    f"{color} in {path}. By index both are {reader.meaning(reader.ids[value])}, by colour "
+                    "they are two "
+                    "classes. Give each class its colour with data.colors=[[0,0,0],…], or "
+                    "data.mask_encoding=index."
                 )
     return None
 
@@ -87,15 +96,20 @@ def counted_from_one(reader: MaskReader, masks: Sequence[NamedMask]) -> str | No
         return None
     count = len(reader.names)
     return (
-        f"None of the {len(masks)} masks that were looked at has the value 0; they have {', '.join(map(str, sorted(values)))}. "
-        f"If the ids count from 0, {min(values)} is {reader.meaning(reader.ids[min(values)])}: give data.class_values="
-        f"[{','.join(map(str, range(count))) if count <= 12 else f'0,1,…,{count - 1}'}]. If they count from 1, it is "
+        f"None of the {len(masks)} masks that were looked at has the value 0; they have "
+        f"{', '.join(map(str, sorted(values)))}. "
+        f"If the ids count from 0, {min(values)} is {reader.meaning(reader.ids[min(values)])}: give "
+        "data.class_values="
+        f"[{','.join(map(str, range(count))) if count <= 12 else f'0,1,…,{count - 1}'}]. If they count from "
+        "1, it is "
         f"{reader.meaning(min(values) - 1)}: give data.class_values={ids_from_one(count)}."
     )
 
 
 def two_spellings(reader: MaskReader, masks: Sequence[NamedMask]) -> str | None:
-    """Returns a problem if some masks of two classes have the values 0 and 1, others 0 and 255, and none all three."""
+    """Returns a problem if some masks of two classes have the values 0 and 1, others 0 and 255, and none all
+    three.
+    """
     if len(reader.names) != 2 or not reader.counts_from_zero or reader.ids[IGNORE] != IGNORE:
         return None
     with_one = [path for path, mask in masks if 1 in mask.values]
@@ -103,8 +117,10 @@ def two_spellings(reader: MaskReader, masks: Sequence[NamedMask]) -> str | None:
     if not with_one or not with_255 or set(with_one) & set(with_255):
         return None
     return (
-        f"Some masks have the values 0 and 1 ({with_one[0]}), others 0 and {IGNORE} ({with_255[0]}), and none has all three. "
-        f"As read now, {IGNORE} is a pixel that does not count; it may also be the class {reader.names[1]!r}. In the first "
+        f"Some masks have the values 0 and 1 ({with_one[0]}), others 0 and {IGNORE} ({with_255[0]}), and "
+        "none has all three. "
+        f"As read now, {IGNORE} is a pixel that does not count; it may also be the class "
+        f"{reader.names[1]!r}. In the first "
         f"case give data.mask_encoding=index, in the second write 1 instead of {IGNORE} in these masks."
     )
 
@@ -131,9 +147,9 @@ def compare_headers(root: Path, pairs: Sequence[Pair], masks_are: MaskOrientatio
     """Compares the headers of all pairs; no pixels are decoded. Unreadable files are skipped.
 
     Args:
-        masks_are: orientation of masks without an EXIF orientation if their image has one: ``upright`` like the rotated
-            image, or ``stored`` like the stored pixels, so that the mask is rotated too. ``auto`` decides by the sizes
-            and reports the pairs for which both would fit.
+        masks_are: orientation of masks without an EXIF orientation if their image has one: ``upright`` like
+            the rotated image, or ``stored`` like the stored pixels, so that the mask is rotated too. ``auto``
+            decides by the sizes and reports the pairs for which both would fit.
     """
     found = PairHeaders()
 
@@ -164,15 +180,18 @@ def compare(
         fits_stored = False
     if fits_upright and fits_stored:
         found.faults[pair[0]] = (
-            f"{image_path} is turned by its EXIF orientation ({image.orientation}), and its mask {mask_path.name} has none. If "
-            "the mask was drawn on the upright image, give data.mask_orientation=upright; if on the pixels as they are "
+            f"{image_path} is turned by its EXIF orientation ({image.orientation}), and its mask "
+            f"{mask_path.name} has none. If "
+            "the mask was drawn on the upright image, give data.mask_orientation=upright; if on the pixels "
+            "as they are "
             "stored, give data.mask_orientation=stored, which turns the mask too."
         )
     elif fits_stored:
         found.turns[pair[0]] = image.orientation
     elif not fits_upright:
         found.faults[pair[0]] = (
-            f"{image_path} has {image.width} × {image.height} pixels, but its mask {mask_path.name} {mask.width} × "
+            f"{image_path} has {image.width} × {image.height} pixels, but its mask {mask_path.name} "
+            f"{mask.width} × "
             f"{mask.height}. Was one of them resized, or turned (EXIF)?"
         )
 
@@ -213,7 +232,9 @@ class Survey:
     num_samples: int = 0
 
     def class_weights(self) -> list[float]:
-        """Returns median-frequency class weights (Eigen and Fergus 2014, arXiv:1411.4734); 1 for absent classes."""
+        """Returns median-frequency class weights (Eigen and Fergus 2014, arXiv:1411.4734); 1 for absent
+        classes.
+        """
         shares = self.counts / self.counts.sum().clamp(min=1)
         seen = shares > 0
         if not seen.any():

@@ -22,11 +22,14 @@ class RawMask:
     """The pixels of a mask and the distinct entries that they refer to.
 
     Attributes:
-        kind: ``grey`` for grey values, ``palette`` for indices into a palette, ``color`` for red, green and blue.
+        kind: ``grey`` for grey values, ``palette`` for indices into a palette, ``color`` for red, green and
+            blue.
         places: entry of each pixel, ``(H, W)``; for ``grey`` and ``palette`` the stored number itself.
-        values: the stored number of each entry, ``(n,)``; for ``color`` the grey value; None if some entry is not grey.
+        values: the stored number of each entry, ``(n,)``; for ``color`` the grey value; None if some entry is
+            not grey.
         colors: red, green and blue of each entry, uint8 ``(n, 3)``.
-        has_palette: whether the file has a palette of its own; the shades of a mask with 1, 2 or 4 bits are none.
+        has_palette: whether the file has a palette of its own; the shades of a mask with 1, 2 or 4 bits are
+            none.
     """
 
     kind: Literal["grey", "palette", "color"]
@@ -53,7 +56,8 @@ def raw_mask(content: bytes) -> RawMask:
     """Decodes the bytes of a mask file and applies its own EXIF orientation.
 
     Raises:
-        ValueError: the file cannot be a mask; the message continues a sentence that begins with the file's name.
+        ValueError: the file cannot be a mask; the message continues a sentence that begins with the file's
+            name.
     """
     try:
         with Image.open(io.BytesIO(content), formats=FORMATS) as image:
@@ -70,7 +74,9 @@ def raw_mask(content: bytes) -> RawMask:
 
 
 def stored_depth(content: bytes) -> int:
-    """Returns the bit depth of a grey PNG with fewer than 8 bits, which Pillow scales to 0 … 255; 0 otherwise."""
+    """Returns the bit depth of a grey PNG with fewer than 8 bits, which Pillow scales to 0 … 255; 0
+    otherwise.
+    """
     is_png = content[:8] == b"\x89PNG\r\n\x1a\n" and len(content) > 25
     return content[24] if is_png and content[25] == 0 and content[24] in LOW_DEPTHS else 0
 

@@ -53,8 +53,8 @@ class MaskFileSource:
         """Returns the image, uint8 ``(3, H, W)``, and its mask, uint8 ``(H, W)``.
 
         Raises:
-            BrokenSampleError: a file cannot be read, the two differ in size or orientation, or the mask has values of no
-                class.
+            BrokenSampleError: a file cannot be read, the two differ in size or orientation, or the mask has
+                values of no class.
         """
         name = self.pairs[index][0]
         image_path, mask_path = (self.root / path for path in self.pairs[index])
@@ -65,7 +65,8 @@ class MaskFileSource:
         if image.shape[1:] != mask.shape:
             (height, width), (mask_height, mask_width) = image.shape[1:], mask.shape
             raise BrokenSampleError(
-                f"{image_path} has {width} × {height} pixels, but its mask {mask_path.name} {mask_width} × {mask_height}. "
+                f"{image_path} has {width} × {height} pixels, but its mask {mask_path.name} {mask_width} × "
+                f"{mask_height}. "
                 "Was one of them resized, or turned (EXIF)?"
             )
         return resized(image, mask, shrunk_size(mask.shape, self.max_side))

@@ -21,9 +21,10 @@ HOW_OFTEN = 0.5
 class MaskAugment:
     """The augmentations of an ``ImageAugment``, for images with masks.
 
-    The random crop becomes a window of fixed size on the randomly scaled image: between ``min_scale`` and its inverse in
-    area, so that objects have on average the same size as in evaluation. Pixels beyond the image and erased pixels are
-    ignored.
+    The random crop becomes a window of fixed size on the randomly scaled image: between ``min_scale`` and its
+        inverse in
+    area, so that objects have on average the same size as in evaluation. Pixels beyond the image and erased
+    pixels are ignored.
 
     Args:
         augment: the augmentations and their strengths.
@@ -59,7 +60,10 @@ class MaskAugment:
 
 
 def window(image: Tensor, mask: Tensor, size: tuple[int, int], zoom: float) -> tuple[Tensor, Tensor]:
-    """Cuts a random window of a given size from the image enlarged by ``zoom``. Only the visible part is resized."""
+    """Cuts a random window of a given size from the image enlarged by ``zoom``.
+
+    Only the visible part is resized.
+    """
     seen = [max(1, round(side / zoom)) for side in size]
     places = [
         int(torch.rand(()) * (abs(have - need) + 1)) for have, need in zip(mask.shape, seen, strict=True)

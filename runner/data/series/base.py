@@ -40,27 +40,40 @@ FEW_SERIES = 12
 class SeriesDataModule(DataModule):
     """Windows of one or several series, cut in the order of time: training first, then validation, then test.
 
-    The steps that a split forecasts belong to it; the steps that it reads may lie before it. Each series has its own
-    scales, computed in float64 from its training steps alone. A missing value that is read is filled from the past of its
-    window; one to be forecast counts in neither loss nor metrics. No window crosses two series or a gap in time.
+    The steps that a split forecasts belong to it; the steps that it reads may lie before it. Each series has
+    its own scales, computed in float64 from its training steps alone. A missing value that is read is filled
+    from the past of its window; one to be forecast counts in neither loss nor metrics. No window crosses two
+    series or a gap in time.
 
-    Batches hold standardized inputs, targets in the unit of the data (``targets``) and standardized (``standardized``),
-    and, if there are several series, their numbers (``series``).
+    Batches hold standardized inputs, targets in the unit of the data (``targets``) and standardized
+    (``standardized``), and, if there are several series, their numbers (``series``).
 
     Args:
         input_steps: L, the number of input steps.
         horizon_steps: H, the number of steps to forecast after it.
         target: names of the K columns to forecast; all when None.
-        season_steps: period of the series in steps, such as 24 for hours of a day or 12 for months of a year. The
-            seasonal-naive forecast repeats the last season. None repeats the last value.
+        season_steps: period of the series in steps, such as 24 for hours of a day or 12 for months of a year.
+            The seasonal-naive forecast repeats the last season. None repeats the last value.
         val_fraction, test_fraction: fractions of the steps, at the end.
         rows: steps of train, val and test instead of the fractions; later steps are left out.
     """
 
     extra_facts = (
-        "num_features", "vocab_size", "per_step", "input_steps", "horizon_steps", "season_steps",
-        "feature_names", "target_names", "target_columns", "target_mean", "target_std", "series_names", "num_series", "notes",
-    )  # fmt: skip
+        "num_features",
+        "vocab_size",
+        "per_step",
+        "input_steps",
+        "horizon_steps",
+        "season_steps",
+        "feature_names",
+        "target_names",
+        "target_columns",
+        "target_mean",
+        "target_std",
+        "series_names",
+        "num_series",
+        "notes",
+    )
 
     def __init__(
         self,
@@ -84,7 +97,8 @@ class SeriesDataModule(DataModule):
             )
         if season_steps is not None and season_steps > input_steps:
             raise DataError(
-                f"season_steps={season_steps} is longer than input_steps={input_steps}: the last season has to be "
+                f"season_steps={season_steps} is longer than input_steps={input_steps}: the last season has "
+                "to be "
                 "among what is read. Raise input_steps, or set season_steps=null."
             )
         self.input_steps = input_steps
@@ -148,7 +162,8 @@ class SeriesDataModule(DataModule):
         """Plans the windows of each split; windows and series left out are added to ``dropped``.
 
         Raises:
-            DataError: there are too few steps or values, or the config asks for something that the series do not have.
+            DataError: there are too few steps or values, or the config asks for something that the series do
+                not have.
         """
         if series.parts and self.folds is not None:
             raise DataError("folds do not work with data.id_column yet. Leave out folds, or data.id_column.")
@@ -170,7 +185,8 @@ class SeriesDataModule(DataModule):
         )
 
     def scales(self, series: Series, plan: Plan) -> tuple[list[Any], list[Any]]:
-        """Returns mean and standard deviation of the training steps, ``(F,)``, or of each series, ``(S, F)``."""
+        """Returns mean and standard deviation of the training steps, ``(F,)``, or of each series, ``(S,
+        F)``."""
         if not series.parts:
             return statistics(series.values[slice(*plan.spans[0]["train"])], series.names)
         found = [
@@ -190,8 +206,10 @@ class SeriesDataModule(DataModule):
         train, val = (indices.tolist() for indices in self.fold_cut.split(self.folds.index))
         if len(train) < self.input_steps + self.horizon_steps or len(val) < self.horizon_steps:
             raise DataError(
-                f"folds.num_folds={self.folds.num_folds}: fold {self.folds.index} would have {len(train)} steps to train on "
-                f"and {len(val)} to validate, and a window has {self.input_steps + self.horizon_steps}. Take fewer folds."
+                f"folds.num_folds={self.folds.num_folds}: fold {self.folds.index} would have {len(train)} "
+                "steps to train on "
+                f"and {len(val)} to validate, and a window has {self.input_steps + self.horizon_steps}. "
+                "Take fewer folds."
             )
         return parts | {"train": (0, len(train)), "val": (val[0], val[-1] + 1)}
 
@@ -213,8 +231,10 @@ class SeriesDataModule(DataModule):
         window = self.input_steps + self.horizon_steps
         if train < window or min(val, test) < self.horizon_steps:
             raise DataError(
-                f"the series has {num_steps} steps, cut into {train} for training, {val} for validation and {test} for "
-                f"test. A window needs {self.input_steps} steps to read and {self.horizon_steps} to forecast: "
+                f"the series has {num_steps} steps, cut into {train} for training, {val} for validation and "
+                f"{test} for "
+                f"test. A window needs {self.input_steps} steps to read and {self.horizon_steps} to "
+                "forecast: "
                 f"at least {window} for training and {self.horizon_steps} each for the others. "
                 "Lower data.input_steps or data.horizon_steps."
             )
@@ -236,7 +256,9 @@ class SeriesDataModule(DataModule):
 
     @property
     def input_dtype(self) -> str:
-        """Of inputs in the unit of the data that keeps their differences: ``float32``, or ``float64`` for a large offset."""
+        """Of inputs in the unit of the data that keeps their differences: ``float32``, or ``float64`` for a
+        large offset.
+        """
         return "float64" if not self.series and float32_loses_digits(self.mean, self.std) else "float32"
 
     def _facts(self, series: Series, columns: list[int]) -> Facts:
@@ -261,7 +283,9 @@ class SeriesDataModule(DataModule):
         )  # fmt: skip
 
     def on_after_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> dict[str, Any]:
-        """Inputs are standardized already; mean and deviation of each window's series are added if there are several."""
+        """Inputs are standardized already; mean and deviation of each window's series are added if there are
+        several.
+        """
         if "series" in batch:
             device = batch["series"].device
             columns = self.facts.extra["target_columns"]
@@ -314,14 +338,16 @@ class SeriesDataModule(DataModule):
         num_steps, num_columns = end - begin, series.values.shape[1]
         if num_steps < self.input_steps or num_columns != len(self.names):
             raise DataError(
-                f"{shown} has {num_steps} steps of {num_columns} columns; expected at least {self.input_steps} of "
+                f"{shown} has {num_steps} steps of {num_columns} columns; expected at least "
+                f"{self.input_steps} of "
                 f"{len(self.names)} ({', '.join(self.names[:5])})."
             )
         first = end - self.input_steps
         gaps = series.breaks[(series.breaks > first) & (series.breaks < end)]
         if len(gaps):
             raise DataError(
-                f"{shown} has a gap in time before {series.times[gaps[-1]]}, among the last {self.input_steps} steps, which "
+                f"{shown} has a gap in time before {series.times[gaps[-1]]}, among the last "
+                f"{self.input_steps} steps, which "
                 "the model reads. Add the missing steps as rows with empty cells."
             )
         scale = self.scale_of_series(name, series.values[begin:end])
@@ -331,7 +357,8 @@ class SeriesDataModule(DataModule):
         return window
 
     def scale_of_series(self, name: str, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Mean and deviation from training, or of the values ``(T, F)`` for a series that was not trained on."""
+        """Mean and deviation from training, or of the values ``(T, F)`` for a series that was not trained
+        on."""
         if not self.series:
             return np.asarray(self.mean), np.asarray(self.std)
         number = find_label(name, self.series)
@@ -355,7 +382,9 @@ class SeriesDataModule(DataModule):
 
 
 def without_unknown(mean: np.ndarray) -> np.ndarray:
-    """Means ``(S, F)``; that of a series without a value in a column becomes the mean of the others, 0 without any."""
+    """Means ``(S, F)``; that of a series without a value in a column becomes the mean of the others, 0
+    without any.
+    """
     known = ~np.isnan(mean)
     others = np.where(known, mean, 0).sum(0) / np.maximum(known.sum(0), 1)
     return np.where(known, mean, others)

@@ -85,8 +85,8 @@ class SeriesFile:
             cache: folder for the NumPy file of a large table.
 
         Raises:
-            DataError: no such file or column, cells that are no numbers, steps not in the order of time, times that
-                occur more than once.
+            DataError: no such file or column, cells that are no numbers, steps not in the order of time,
+                times that occur more than once.
         """
         path = Path(path).expanduser()
         if path.suffix == ".npy":
@@ -131,7 +131,9 @@ class SeriesFile:
     def read_text(
         self, path: Path, dropped: DroppedSamples | None = None, num_rows: int | None = None
     ) -> pd.DataFrame:
-        """Cells as text; numbers of every format become plain numbers, times and ids stay the text in the file."""
+        """Cells as text; numbers of every format become plain numbers, times and ids stay the text in the
+        file.
+        """
         ids = [self.id_column] if self.id_column else []
         table = read_cells(path, None, self.separator, self.na_values, num_rows, raw=ids, dropped=dropped)
         for name in ids:
@@ -156,7 +158,8 @@ class SeriesFile:
         """
         if times is None:
             series.notes.append(
-                f"the order of the steps was not checked: {self.time_column!r} holds values that are neither times nor numbers"
+                f"the order of the steps was not checked: {self.time_column!r} holds values that are "
+                "neither times nor numbers"
             )
             return
         breaks, missing, irregular, largest = [], 0, [], (0, 0)
@@ -183,8 +186,10 @@ class SeriesFile:
                 (f" of series {name!r}" for name, begin, end in series.parts if begin <= row < end), ""
             )
             series.notes.append(
-                f"{len(series.breaks)} gaps in {self.time_column!r}: {missing} steps are missing. The largest gap, {size} "
-                f"steps, lies between {text_of(times[row - 1])} and {text_of(times[row])}{owner}. Windows that span a gap are "
+                f"{len(series.breaks)} gaps in {self.time_column!r}: {missing} steps are missing. The "
+                f"largest gap, {size} "
+                f"steps, lies between {text_of(times[row - 1])} and {text_of(times[row])}{owner}. Windows "
+                "that span a gap are "
                 "left out; to use them, add the missing steps as rows with empty cells"
             )
         if irregular:
@@ -218,7 +223,10 @@ class SeriesFile:
         dropped = DroppedSamples()
         names = self.names_in(self.read_text(path, num_rows=HEAD_ROWS), path, dropped)
         stat = path.stat()
-        key = f"{path.absolute()} {stat.st_size} {stat.st_mtime_ns} {names} {self.time_column} {self.na_values} "
+        key = (
+            f"{path.absolute()} {stat.st_size} {stat.st_mtime_ns} {names} {self.time_column} "
+            f"{self.na_values} "
+        )
         key += f"{self.separator} {self.decimal} {self.thousands} float64"
         target = (
             cache / "series" / f"{path.stem}-{hashlib.blake2b(key.encode(), digest_size=8).hexdigest()}.npy"
@@ -279,8 +287,8 @@ def joined_times(pieces: Sequence[dict[str, np.ndarray]]) -> np.ndarray:
 
 
 def group_by_id(ids: pd.Series) -> tuple[np.ndarray, list[tuple[str, int, int]]]:
-    """The order of rows that puts each series' rows one after another, the series in the order of their first rows; and
-    id, begin and end of each."""
+    """The order of rows that puts each series' rows one after another, the series in the order of their first
+    rows; and id, begin and end of each."""
     codes, names = pd.factorize(ids.map(merge_spellings(ids.unique())))
     ends = np.cumsum(np.bincount(codes)).tolist()
     parts = [(str(name), *span) for name, *span in zip(names, [0, *ends], ends, strict=False)]

@@ -1,4 +1,5 @@
-"""The time of each step: read as numbers or timestamps, in order, without duplicates; gaps in regular series."""
+"""The time of each step: read as numbers or timestamps, in order, without duplicates; gaps in regular
+series."""
 
 from __future__ import annotations
 
@@ -62,7 +63,8 @@ def read_times(column: pd.Series, parts: Sequence[tuple[int, int]] = ()) -> np.n
 
 
 def readings_of(column: pd.Series) -> dict[str, np.ndarray]:
-    """All ways in which cells can be read as numbers or times: the day may come before the month or after it."""
+    """All ways in which cells can be read as numbers or times: the day may come before the month or after
+    it."""
     numbers = pd.to_numeric(column, errors="coerce")
     if numbers.notna().all():
         dates = dates_of_numbers(column)
@@ -129,7 +131,8 @@ def check_order(
     Args:
         values: of one series, from ``read_times``.
         name: of the column of time.
-        table: the rows of these times, in the same order; to look for a column that tells several series apart.
+        table: the rows of these times, in the same order; to look for a column that tells several series
+            apart.
         series: id of the series, if the file has several.
         first_row: of these times in the file.
 
@@ -147,7 +150,8 @@ def check_order(
         column = None if table is None else explaining_column(table, values, name, id_column)
         pair = None if table is None or column or id_column else explaining_pair(table, values, name)
         raise DataError(
-            f"{where} has times that occur more than once: {len(same)} of {len(values)} rows repeat a time of {name!r}, for "
+            f"{where} has times that occur more than once: {len(same)} of {len(values)} rows repeat a time "
+            f"of {name!r}, for "
             f"example {text_of(values[rows[0]])} in rows {row_of(table, rows[0], first_row)} and "
             f"{row_of(table, rows[1], first_row)}. {remedy(column, id_column, pair)}"
         )
@@ -156,25 +160,33 @@ def check_order(
     hint = f" If there are several series in one file, set data.id_column={column}." if column else ""
     keys = f"{id_column!r} and {name!r}" if id_column else repr(name)
     raise DataError(
-        f"{where} is not in the order of time: row {row_of(table, row, first_row)} ({text_of(values[row])}) comes after "
+        f"{where} is not in the order of time: row {row_of(table, row, first_row)} ({text_of(values[row])}) "
+        "comes after "
         f"{text_of(values[row - 1])}. Sort it by {keys} first.{hint}"
     )
 
 
 def remedy(column: str | None, id_column: str | None, pair: tuple[str, str] | None = None) -> str:
     if column is not None and id_column is None:
-        return f"The column {column!r} distinguishes them: several series in one file: set data.id_column={column}"
+        return (
+            f"The column {column!r} distinguishes them: several series in one file: set "
+            f"data.id_column={column}"
+        )
     if column is not None:
         return f"The column {column!r} distinguishes them: join it with {id_column!r} into one column of ids."
     if pair is not None:
         return (
-            f"The columns {pair[0]!r} and {pair[1]!r} together distinguish them: several series in one file: join both into one "
+            f"The columns {pair[0]!r} and {pair[1]!r} together distinguish them: several series in one "
+            "file: join both into one "
             "column of ids and set data.id_column to it."
         )
     several = "" if id_column else (
         "For several series in one file, set data.id_column to the column that distinguishes them. "
     )  # fmt: skip
-    return f"{several}Otherwise remove the repeated rows, or, for local times when clocks are set back, add the UTC offset."
+    return (
+        f"{several}Otherwise remove the repeated rows, or, for local times when clocks are set back, add "
+        "the UTC offset."
+    )
 
 
 def row_of(table: pd.DataFrame | None, row: int, first_row: int) -> int:
@@ -234,7 +246,10 @@ def ordering_column(table: pd.DataFrame, values: np.ndarray, time: str, id_colum
 
 
 def find_gaps(values: np.ndarray) -> Gaps:
-    """Gaps between steps that are otherwise of the same length. Months count as equal, and so do trading days."""
+    """Gaps between steps that are otherwise of the same length.
+
+    Months count as equal, and so do trading days.
+    """
     nothing = np.zeros(0, dtype=np.int64)
     if len(values) < 3:
         return Gaps(nothing, nothing)
@@ -252,7 +267,9 @@ def find_gaps(values: np.ndarray) -> Gaps:
 
 
 def units_of(values: np.ndarray) -> np.ndarray:
-    """Times as numbers: months if the steps are months or longer, days for whole days, otherwise ticks or the numbers."""
+    """Times as numbers: months if the steps are months or longer, days for whole days, otherwise ticks or the
+    numbers.
+    """
     if values.dtype.kind != "M":
         return values
     days = values.astype("datetime64[D]")

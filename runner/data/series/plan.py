@@ -58,8 +58,8 @@ def plan_windows(
     """Cuts each series in the order of time. No window crosses two series or a gap.
 
     Args:
-        cut: from a number of steps to the first step and last step + 1 of each split; raises a DataError if these are too
-            few for a window.
+        cut: from a number of steps to the first step and last step + 1 of each split; raises a DataError if
+            these are too few for a window.
         columns: the K columns to forecast.
         dropped: receives the windows and series that are left out.
 
@@ -88,7 +88,8 @@ def plan_windows(
     if not plan.names:
         reason = next(iter(failures.values()), "no training step has a value to forecast")
         raise DataError(
-            f"none of the {total} series of {source} can be used. {(list(failures) or unknown)[0]!r}: {reason}"
+            f"none of the {total} series of {source} can be used. {(list(failures) or unknown)[0]!r}: "
+            f"{reason}"
         )
     lows = {name: begin for name, begin, _ in series.parts}
     for split in SPLITS:
@@ -101,8 +102,10 @@ def plan_windows(
         dropped.add("windows", num_windows - len(starts), "they span a gap in time", num_windows, split)
         if not len(starts):
             raise DataError(
-                f"{source}: each of the {num_windows} windows of {input_steps} + {horizon_steps} steps in {split} spans a gap "
-                "in time. Lower data.input_steps or data.horizon_steps, or add the missing steps as rows with empty cells."
+                f"{source}: each of the {num_windows} windows of {input_steps} + {horizon_steps} steps in "
+                f"{split} spans a gap "
+                "in time. Lower data.input_steps or data.horizon_steps, or add the missing steps as rows "
+                "with empty cells."
             )
         if not any(has_values(series.values, spans[split], columns) for spans in plan.spans):
             named = ", ".join(repr(series.names[column]) for column in columns[:MAX_EXAMPLES])
@@ -117,7 +120,8 @@ def plan_windows(
 def windows_of(
     span: tuple[int, int], low: int, input_steps: int, horizon_steps: int, breaks: np.ndarray
 ) -> tuple[np.ndarray, int]:
-    """First rows of the windows that forecast steps of a span without a gap in them, and the number with gaps included.
+    """First rows of the windows that forecast steps of a span without a gap in them, and the number with gaps
+    included.
 
     Args:
         low: first row of the series: what is read may lie before the span.
@@ -156,6 +160,7 @@ def report_missing(series: Series, columns: Sequence[int], dropped: DroppedSampl
             if missing[column]
         ]
         series.notes.append(
-            f"{missing.sum()} of {whole[1] * len(missing)} values are missing ({', '.join(named)}); where they are read, the last "
+            f"{missing.sum()} of {whole[1] * len(missing)} values are missing ({', '.join(named)}); where "
+            "they are read, the last "
             "known value before them in the window replaces them"
         )

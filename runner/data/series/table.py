@@ -21,23 +21,24 @@ __all__ = ["SeriesTableDataModule"]
 class SeriesTableDataModule(SeriesDataModule):
     """A text table with one row per time step, or a NumPy file ``(T, F)``.
 
-    A NumPy file is memory-mapped, a text file of more than 200 MB is turned into one: a series larger than memory
-    trains.
+    A NumPy file is memory-mapped, a text file of more than 200 MB is turned into one: a series larger than
+    memory trains.
 
     Args:
         path: the file, or a folder that holds ``file_name``.
         file_name: of the file in such a folder.
         features: names of the columns to read; all that hold numbers when None.
-        time_column: the time of each step, as timestamps or numbers; its order is checked, and times that occur twice are
-            rejected. Windows that span a gap in otherwise regular steps are left out.
-        id_column: the id of each row's series, in a file of several series (long format: ``unique_id``, ``ds``, ``y``). One
-            model is trained on the windows of all of them; each series is cut and standardized on its own, and has its own
-            metrics. The column is no feature.
+        time_column: the time of each step, as timestamps or numbers; its order is checked, and times that
+            occur twice are rejected. Windows that span a gap in otherwise regular steps are left out.
+        id_column: the id of each row's series, in a file of several series (long format: ``unique_id``,
+            ``ds``, ``y``). One model is trained on the windows of all of them; each series is cut and
+            standardized on its own, and has its own metrics. The column is no feature.
         na_values: what stands for a missing value besides an empty cell, ``NA`` and ``NaN``.
         separator: of the cells; found out when None.
-        decimal, thousands: as numbers are written, such as ``comma`` and ``point`` for ``1.234,5``; found out for each
-            column when None.
-        data_dir: where the NumPy file of a large table is kept; ``$RUNNER_DATA`` or ``~/.cache/runner`` when None.
+        decimal, thousands: as numbers are written, such as ``comma`` and ``point`` for ``1.234,5``; found out
+            for each column when None.
+        data_dir: where the NumPy file of a large table is kept; ``$RUNNER_DATA`` or ``~/.cache/runner`` when
+            None.
         hint: where the file is available, shown when it is missing.
         input_steps, horizon_steps, target, season_steps, val_fraction, test_fraction, rows: see
             ``runner.data.series.base.SeriesDataModule``.
@@ -111,10 +112,14 @@ class SeriesTableDataModule(SeriesDataModule):
         """Why ``id_column`` conflicts with other options; empty if it does not."""
         name = self.file.id_column
         for key, others in {
-            "data.time_column": [self.file.time_column], "data.target": self.target, "data.features": self.file.columns or (),
+            "data.time_column": [self.file.time_column], "data.target": self.target,
+            "data.features": self.file.columns or (),
         }.items():  # fmt: skip
             if name is not None and name in others:
-                return f"data.id_column={name} is also in {key}: a column of ids is neither time nor feature nor target."
+                return (
+                    f"data.id_column={name} is also in {key}: a column of ids is neither time nor "
+                    "feature nor target."
+                )
         return ""
 
     def read(self) -> Series:

@@ -18,7 +18,8 @@ DAY, WEEK = 24, 168
 
 
 class WavesDataModule(SeriesDataModule):
-    """Two hourly series: ``load`` with a trend, a day and a week in it, and ``heat``, which it follows three hours late.
+    """Two hourly series: ``load`` with a trend, a day and a week in it, and ``heat``, which it follows three
+    hours late.
 
     Args:
         num_steps: hours.

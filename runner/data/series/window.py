@@ -44,7 +44,9 @@ class SeriesStandardize(nn.Module):
         self.register_buffer("std", torch.where(std == 0, 1.0, std))
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> SeriesStandardize:
-        """Moves the statistics between devices and keeps them in float64; MPS has none, so there they stay on the CPU."""
+        """Moves the statistics between devices and keeps them in float64; MPS has none, so there they stay on
+        the CPU.
+        """
         device = fn(torch.zeros(1)).device
         if device.type != "mps":
             self.mean, self.std = self.mean.to(device), self.std.to(device)
@@ -99,15 +101,16 @@ def statistics(
 
 
 class WindowSource:
-    """Window ``i`` reads ``input_steps`` steps from row ``starts[i]`` on and forecasts the ``horizon_steps`` after them.
+    """Window ``i`` reads ``input_steps`` steps from row ``starts[i]`` on and forecasts the ``horizon_steps``
+    after them.
 
     Only the windows of a batch are copied: the values may be a memory map larger than memory.
 
     Args:
         values: ``(T, F)``; NaN where a value is missing. Several series follow one another.
         target_columns: the K columns to forecast.
-        mean: of each column, ``(F,)``, or of each series and column, ``(S, F)``. It also replaces a missing value without
-            a known one before it in its window.
+        mean: of each column, ``(F,)``, or of each series and column, ``(S, F)``. It also replaces a missing
+            value without a known one before it in its window.
         times: name of each step; its row by default.
         first_row: of the values, in the file they are a part of.
         std: as ``mean``; a std of 0 counts as 1.
@@ -156,7 +159,9 @@ class WindowSource:
         return window, torch.from_numpy(np.ascontiguousarray(targets[0]))
 
     def raw(self, indices: Tensor) -> tuple[np.ndarray, np.ndarray]:
-        """Inputs ``(N, L, F)``, missing values filled from the past; targets ``(N, H, K)``, NaN where unknown."""
+        """Inputs ``(N, L, F)``, missing values filled from the past; targets ``(N, H, K)``, NaN where
+        unknown.
+        """
         chosen = indices.numpy()
         rows = self.starts[chosen][:, None] + np.arange(self.input_steps + self.horizon_steps)
         windows = self.values[rows]
@@ -183,7 +188,9 @@ class WindowSource:
 
 
 class SeriesSplit(Split):
-    """Batches of standardized windows, with the targets also in the unit of the data and the number of the series."""
+    """Batches of standardized windows, with the targets also in the unit of the data and the number of the
+    series.
+    """
 
     def __getitems__(self, keys: Sequence[tuple[int, int]]) -> dict[str, Any]:
         index = self.indices[[position for _, position in keys]]
@@ -209,7 +216,9 @@ def standardized(values: np.ndarray, mean: np.ndarray, std: np.ndarray) -> Tenso
 
 
 def fill_from_past(windows: np.ndarray, fill: np.ndarray) -> np.ndarray:
-    """Each missing value of ``(N, L, F)`` becomes the last known one before it in its window, or ``fill`` ``(F,)``."""
+    """Each missing value of ``(N, L, F)`` becomes the last known one before it in its window, or ``fill``
+    ``(F,)``.
+    """
     missing = np.isnan(windows)
     if not missing.any():
         return windows

@@ -44,7 +44,8 @@ def header_problem(table: pd.DataFrame, path: str, target_is_missing: bool) -> s
     if not numbers or not (target_is_missing or looks_like_data(table, names, numbers)):
         return ""
     return (
-        f"Its first line ({', '.join(names[:FEW_NAMES])}{', …' if len(names) > FEW_NAMES else ''}) looks like data: if there is no header "
+        f"Its first line ({', '.join(names[:FEW_NAMES])}{', …' if len(names) > FEW_NAMES else ''}) looks "
+        "like data: if there is no header "
         "line, name the columns with data.columns=[…]; otherwise give the columns names that are words."
     )
 
@@ -119,7 +120,8 @@ def assign_roles(
 
     Args:
         categorical: columns to treat as categories regardless of their content.
-        max_integer_categories: integer columns with at most this number of distinct values are categories, too.
+        max_integer_categories: integer columns with at most this number of distinct values are categories,
+            too.
     """
     roles = ColumnRoles()
     for name in table.columns:
@@ -178,7 +180,8 @@ def column_problems(
             problems += [problem] if (problem := date_problem(column, day_first)) else []
             if name in (dates or ()) and not problem and find_date_format(column, day_first) is None:
                 problems.append(
-                    f"data.dates names {name!r}, whose values such as {column.dropna().iloc[0]!r} are no dates of one format."
+                    f"data.dates names {name!r}, whose values such as {column.dropna().iloc[0]!r} are no "
+                    "dates of one format."
                 )
     if not features:
         problems.append("there is no column left to predict from; a table needs one besides the target.")
@@ -186,7 +189,9 @@ def column_problems(
 
 
 def lost_digits(column: pd.Series) -> str:
-    """Why whole numbers cannot be read as float64, in which different ones above 2**53 may be equal; empty if they can."""
+    """Why whole numbers cannot be read as float64, in which different ones above 2**53 may be equal; empty if
+    they can.
+    """
     values = column.dropna()
     numbers = to_numbers(values)
     large = values[(numbers.abs() > LARGEST_EXACT) & values.str.match(r"^[+-]?\d+$")].drop_duplicates()
@@ -195,8 +200,10 @@ def lost_digits(column: pd.Series) -> str:
     if equal is None:
         return ""
     return (
-        f"column {column.name!r} holds whole numbers above 2**53 that float64 cannot distinguish, such as {equal[0]} and "
-        f"{equal[1]}. Subtract a constant from all of them, use a coarser unit (milliseconds instead of nanoseconds), or, for "
+        f"column {column.name!r} holds whole numbers above 2**53 that float64 cannot distinguish, such as "
+        f"{equal[0]} and "
+        f"{equal[1]}. Subtract a constant from all of them, use a coarser unit (milliseconds instead of "
+        "nanoseconds), or, for "
         f"ids, leave the column out with data.ignore=[{column.name}]."
     )
 
@@ -204,6 +211,7 @@ def lost_digits(column: pd.Series) -> str:
 def mixed_column(name: str, words: pd.Series) -> str:
     return (
         f"column {name!r} holds numbers, but for {len(words)} values such as {words.iloc[0]!r} in row "
-        f"{words.index[0] + 1}. Mend them, count them as missing with data.na_values=[{words.iloc[0]}], or take "
+        f"{words.index[0] + 1}. Mend them, count them as missing with data.na_values=[{words.iloc[0]}], or "
+        "take "
         f"the column as categories with data.categorical=[{name}]."
     )

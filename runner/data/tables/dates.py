@@ -106,7 +106,8 @@ def date_problem(column: pd.Series, day_first: bool | None = None) -> str:
     )  # fmt: skip
     dates = [parse_dates(pd.Series([value]), form).iloc[0].date() for form in found[:2]]
     return (
-        f"column {column.name!r} can be read in two ways: {value!r} is {dates[0]} with the day first and {dates[1]} with the "
+        f"column {column.name!r} can be read in two ways: {value!r} is {dates[0]} with the day first and "
+        f"{dates[1]} with the "
         "month first. Say which with data.day_first=true or data.day_first=false."
     )
 
@@ -138,7 +139,8 @@ def parts_of(column: pd.Series, form: str, parts: Sequence[str], path: str = "")
         if (iso.isna() & column.notna()).any():
             row = int(bad.argmax())
             raise DataError(
-                f"{path}, row {row + 1}: column {column.name!r} holds {column.iloc[row]!r}, expected a date such as "
+                f"{path}, row {row + 1}: column {column.name!r} holds {column.iloc[row]!r}, expected a date "
+                "such as "
                 f"{pd.Timestamp(2024, 12, 31).strftime('%Y-%m-%d' if form == ISO else form)}."
             )
         dates = iso

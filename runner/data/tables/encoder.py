@@ -44,7 +44,8 @@ def no_feature_problem(
     causes = [cause_of(table[name], min_category_count) for name in features]
     more = f"; and {len(causes) - MAX_NAMED_CAUSES} more" if len(causes) > MAX_NAMED_CAUSES else ""
     return (
-        f"no feature is left to learn from: {'; '.join(causes[:MAX_NAMED_CAUSES]) or 'the table has no other column'}{more}. Add a "
+        "no feature is left to learn from: "
+        f"{'; '.join(causes[:MAX_NAMED_CAUSES]) or 'the table has no other column'}{more}. Add a "
         "column that differs between rows; for words, lower data.min_category_count."
     )
 
@@ -169,14 +170,15 @@ class TableEncoder:
     """Numbers as they are, categories one-hot, dates as numbers (see ``runner.data.tables.dates``).
 
     A missing number becomes the training rows' median, and where training rows miss some, a further feature
-    tells. Missing is a category of its own. Categories too rare to learn share a slot, and those never seen go
-    there too; where no training row used it, it does not exist and they are all zeros.
+    tells. Missing is a category of its own. Categories too rare to learn share a slot, and those never seen
+    go there too; where no training row used it, it does not exist and they are all zeros.
 
     Attributes:
         medians: by numeric column.
         indicators: numeric columns with a feature that tells when they are missing.
         slots: by categorical column: its words, ``(missing)`` and ``(other)``.
-        dates: by column of dates: its format and parts. Each part has a median, too, after those of the numeric columns.
+        dates: by column of dates: its format and parts. Each part has a median, too, after those of the
+            numeric columns.
         is_float64: whether float32 would lose differences between the training rows.
     """
 

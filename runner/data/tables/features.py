@@ -1,6 +1,7 @@
 """Diabetes: ten measurements of 442 patients and how the disease went on in the following year.
 
-Efron, Hastie, Johnstone, Tibshirani: Least angle regression, Annals of Statistics, 2004. Ships with scikit-learn.
+Efron, Hastie, Johnstone, Tibshirani: Least angle regression, Annals of Statistics, 2004. Ships with
+    scikit-learn.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ def target_statistics(targets: Tensor) -> dict[str, list[float]]:
 
 
 class FeatureArrayDataModule(DataModule):
-    """Features ``(N, F)`` in their own units, standardised on the device by the statistics of the training split.
+    """Features ``(N, F)`` in their own units, standardised on the device by the statistics of the training
+    split.
 
     A subclass says what the class attributes below are and how ``read`` gets the arrays.
 

@@ -17,16 +17,28 @@ from runner.errors import DataError
 from runner.suggest import did_you_mean
 
 __all__ = [
-    "NA_SPELLINGS", "first_cells", "is_number", "missing_columns", "missing_spellings", "number_columns", "open_table",
-    "read_cells", "read_table", "to_numbers", "written_plainly",
-]  # fmt: skip
+    "NA_SPELLINGS",
+    "first_cells",
+    "is_number",
+    "missing_columns",
+    "missing_spellings",
+    "number_columns",
+    "open_table",
+    "read_cells",
+    "read_table",
+    "to_numbers",
+    "written_plainly",
+]
 
 FEW_COLUMNS = 3
 NA_SPELLINGS = frozenset(
     "NA N/A n/a #NA #N/A <NA> NaN nan -NaN -nan null NULL None 1.#IND -1.#IND 1.#QNAN -1.#QNAN".split()
     + ["#N/A N/A"]
 )
-"""Cells that count as missing, besides empty ones, in every column but a target of words. The list is that of pandas."""
+"""Cells that count as missing, besides empty ones, in every column but a target of words.
+
+The list is that of pandas.
+"""
 
 
 def read_table(
@@ -40,8 +52,8 @@ def read_table(
     as_text: Sequence[str] = (),
     dropped: DroppedSamples | None = None,
 ) -> pd.DataFrame:
-    """Reads a table as text; numbers of every format are normalized: ``1.234,5 €`` becomes ``1234.5``, ``12.5%`` becomes
-    ``12.5``, and ``-`` is a missing number.
+    """Reads a table as text; numbers of every format are normalized: ``1.234,5 €`` becomes ``1234.5``,
+    ``12.5%`` becomes ``12.5``, and ``-`` is a missing number.
 
     Args:
         columns: names of the columns, for a file without a header line.
@@ -49,8 +61,9 @@ def read_table(
         na_values: strings for missing values besides an empty cell and ``NA_SPELLINGS``.
         num_rows: read this many rows at most.
         decimal: ``.`` or ``,``, or ``point`` or ``comma``; found out for each column when None.
-        thousands: separator of groups of three digits: ``.``, ``,``, a blank, ``'`` or an empty string for none, or
-            ``point``, ``comma``, ``space``, ``apostrophe`` or ``none``; found out for each column when None.
+        thousands: separator of groups of three digits: ``.``, ``,``, a blank, ``'`` or an empty string for
+            none, or ``point``, ``comma``, ``space``, ``apostrophe`` or ``none``; found out for each column
+            when None.
         as_text: columns whose values stay the text in the file.
         dropped: receives rows that repeat the header line.
 
@@ -58,7 +71,8 @@ def read_table(
         Columns of text without surrounding blanks, NaN where a value is missing.
 
     Raises:
-        DataError: no such file, empty, no text, rows of unequal length, or numbers that can be read in two ways.
+        DataError: no such file, empty, no text, rows of unequal length, or numbers that can be read in two
+            ways.
     """
     table = read_cells(path, columns, separator, na_values, num_rows, dropped=dropped)
     numbers = table.drop(columns=[name for name in as_text if name in table.columns])
@@ -125,7 +139,8 @@ def raw_cells(
     except (pd.errors.ParserError, pd.errors.ParserWarning, ValueError) as error:
         reason = " ".join(str(error).split())
         raise DataError(
-            f"{path} is not a table as expected: {reason}. The cells seem to be separated by {dialect.separator!r}; "
+            f"{path} is not a table as expected: {reason}. The cells seem to be separated by "
+            f"{dialect.separator!r}; "
             "set data.separator if they are not."
         ) from error
 
@@ -141,13 +156,18 @@ def check_widths(path: Path, dialect: Dialect, num_columns: int) -> None:
         for row in csv.reader(file, delimiter=separator, skipinitialspace=True):
             if len(row) < num_columns and any(cell.strip() for cell in row):
                 raise DataError(
-                    f"{path} is not a table as expected: the row that begins with {', '.join(row[:3])!r} has {len(row)} cells, "
-                    f"the first line {num_columns}. Complete or remove it; set data.separator if it is not {separator!r}."
+                    f"{path} is not a table as expected: the row that begins with {', '.join(row[:3])!r} "
+                    f"has {len(row)} cells, "
+                    f"the first line {num_columns}. Complete or remove it; set data.separator if it is not "
+                    f"{separator!r}."
                 )
 
 
 def missing_spellings(na_values: Sequence[str]) -> set[str]:
-    """Cells that are missing values because a person says so, and the empty one. ``-999`` also stands for ``-999.0``."""
+    """Cells that are missing values because a person says so, and the empty one.
+
+    ``-999`` also stands for ``-999.0``.
+    """
     found = {"", *na_values}
     for text in na_values:
         try:
@@ -175,7 +195,8 @@ def check_first_line(path: Path, cells: Sequence[str], columns: Sequence[str] | 
     if columns is not None and len(cells) != len(columns):
         raise DataError(
             f"{path} has {len(cells)} columns (the first line begins with {', '.join(cells[:3])}), but "
-            f"data.columns names {len(columns)}. Name each, or leave data.columns out if there is a header line."
+            f"data.columns names {len(columns)}. Name each, or leave data.columns out if there is a header "
+            "line."
         )
     names = [name.strip() for name in (cells if columns is None else columns)]
     twice = sorted({name for name in names if name and names.count(name) > 1})
@@ -184,7 +205,8 @@ def check_first_line(path: Path, cells: Sequence[str], columns: Sequence[str] | 
 
 
 def missing_columns(table: pd.DataFrame, wanted: Sequence[str], path: str | Path) -> list[str]:
-    """A problem for each wanted column that the table lacks; one for all if it is another table altogether."""
+    """A problem for each wanted column that the table lacks; one for all if it is another table
+    altogether."""
     missing = [name for name in wanted if name not in table.columns]
     if len(missing) > FEW_COLUMNS:
         return [f"{path} lacks {len(missing)} columns: {listed(missing)}. It has {listed(table.columns)}."]

@@ -59,7 +59,8 @@ class TableLayout:
         known: Mapping[str, NumberFormat] | None = None,
         dropped: DroppedSamples | None = None,
     ) -> tuple[pd.DataFrame, dict[str, NumberFormat]]:
-        """Every cell as text, columns of numbers written plainly, and how the file spells these; see ``read_table``.
+        """Every cell as text, columns of numbers written plainly, and how the file spells these; see
+        ``read_table``.
 
         Args:
             known: formats of the numbers of the training file, if this is another one.

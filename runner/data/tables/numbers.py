@@ -59,8 +59,8 @@ def is_number(text: str) -> bool:
 
 
 def parse_numbers(column: pd.Series, decimal: str = ".", thousands: str = "") -> pd.Series:
-    """Text as float64, NaN where a value is no number in this format: ``1.234,5`` is 1234.5 with ``decimal=","`` and
-    ``thousands="."``, ``12.5%`` is 12.5 and ``$5`` is 5."""
+    """Text as float64, NaN where a value is no number in this format: ``1.234,5`` is 1234.5 with
+    ``decimal=","`` and ``thousands="."``, ``12.5%`` is 12.5 and ``$5`` is 5."""
     return to_numbers(rewritten(column.map(body, na_action="ignore"), NumberFormat(decimal, thousands)))
 
 
@@ -253,15 +253,16 @@ def two_readings(name: str, column: pd.Series, forms: Sequence[NumberFormat]) ->
     )
     options = " or ".join(f"data.decimal={'comma' if form.decimal == ',' else 'point'}" for form in forms[:2])
     return (
-        f"column {name!r} can be read in two ways: {example!r} is {first:.15g} with decimal {forms[0].decimal!r} and "
+        f"column {name!r} can be read in two ways: {example!r} is {first:.15g} with decimal "
+        f"{forms[0].decimal!r} and "
         f"{second:.15g} with decimal {forms[1].decimal!r}. Say which with {options}; for categories, use "
         f"data.categorical=[{name}]."
     )
 
 
 def plain_numbers(column: pd.Series, form: NumberFormat) -> pd.Series:
-    """A column of numbers with each value as plain text (``1.234,5 €`` becomes ``1234.5``) and dashes as missing values.
-    What is no number stays."""
+    """A column of numbers with each value as plain text (``1.234,5 €`` becomes ``1234.5``) and dashes as
+    missing values. What is no number stays."""
     column = column.where(~column.isin(DASHES))
     if to_numbers(column.dropna()).notna().all() and form == PLAIN:
         return column

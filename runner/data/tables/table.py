@@ -35,8 +35,8 @@ WHOLE_FILE_BYTES = 200_000_000  # of a larger file only the first line is looked
 class TableDataModule(DataModule):
     """A CSV file (or one with any other separator); one column, or several numbers, are the target.
 
-    Numbers are standardized, categories one-hot encoded, missing values imputed; all statistics come from the training
-    rows alone and kept in the checkpoint. Rows without a target are left out.
+    Numbers are standardized, categories one-hot encoded, missing values imputed; all statistics come from the
+    training rows alone and kept in the checkpoint. Rows without a target are left out.
 
     Args:
         path: the file; ``.gz`` too.
@@ -45,25 +45,27 @@ class TableDataModule(DataModule):
         test_path: a second file to test on; without it ``test_fraction`` of the rows are set apart.
         columns: names of the columns, where the file has no header line.
         separator: separator of the cells; detected when None.
-        na_values: strings for missing values besides an empty cell; ``?`` when None. ``NA``, ``N/A``, ``NaN``,
-            ``null``, ``None`` and the like (``runner.data.tables.file.NA_SPELLINGS``) are missing values in every feature
-            column and among numbers; in a target of words they are labels, unless they are named here. A dash is a
-            missing value among numbers.
+        na_values: strings for missing values besides an empty cell; ``?`` when None. ``NA``, ``N/A``,
+            ``NaN``, ``null``, ``None`` and the like (``runner.data.tables.file.NA_SPELLINGS``) are missing
+            values in every feature column and among numbers; in a target of words they are labels, unless
+            they are named here. A dash is a missing value among numbers.
         ignore: columns to leave out.
         categorical: columns of numbers that are categories; a target of numbers that are classes.
-        max_integer_categories: integer columns with at most this number of distinct values are categories, too.
+        max_integer_categories: integer columns with at most this number of distinct values are categories,
+            too.
         min_category_count: categories of fewer training rows share a slot with the unknown ones.
         max_categories: of a column; the less frequent ones share that slot, too.
         label_strip: characters to strip from both ends of class labels.
-        decimal: ``point`` or ``comma``; found out for each column when None. A column that can be read in two ways
-            (``1,234``) is refused, unless another column of the file shows which one is meant.
-        thousands: ``comma``, ``point``, ``space``, ``apostrophe`` or ``none``; found out when None. Percent and currency
-            signs are left out: ``12.5%`` is 12.5, ``$5`` is 5, and ``(5)`` is -5.
+        decimal: ``point`` or ``comma``; found out for each column when None. A column that can be read in two
+            ways (``1,234``) is refused, unless another column of the file shows which one is meant.
+        thousands: ``comma``, ``point``, ``space``, ``apostrophe`` or ``none``; found out when None. Percent
+            and currency signs are left out: ``12.5%`` is 12.5, ``$5`` is 5, and ``(5)`` is -5.
         dates: columns that hold dates; each that looks like it when None, none when empty.
-        date_parts: the features of a date: ``year``, ``month``, ``day``, ``weekday`` (Monday is 0), ``hour``, ``minute``,
-            ``days`` (since 1970). When None the first four, and ``hour`` if there are times. A part that is the same in all
-            training rows is left out.
-        day_first: whether ``01/02/2024`` is in February; found out when None, and refused if no value shows it.
+        date_parts: the features of a date: ``year``, ``month``, ``day``, ``weekday`` (Monday is 0), ``hour``,
+            ``minute``, ``days`` (since 1970). When None the first four, and ``hour`` if there are times. A
+            part that is the same in all training rows is left out.
+        day_first: whether ``01/02/2024`` is in February; found out when None, and refused if no value shows
+            it.
         hint: where the file is available, printed when it is missing.
         val_fraction, test_fraction: of the rows, cut at random; each class in the same proportion.
         split_seed: of that cut.
@@ -150,7 +152,8 @@ class TableDataModule(DataModule):
         return self._read(whole=size_of(self.path) <= WHOLE_FILE_BYTES)[1]
 
     def _read(self, whole: bool = True) -> tuple[dict[str, pd.DataFrame], list[str]]:
-        """The tables by split, and all that is wrong with them; or, if not whole, with their columns' names."""
+        """The tables by split, and all that is wrong with them; or, if not whole, with their columns'
+        names."""
         tables: dict[str, pd.DataFrame] = {}
         problems: list[str] = []
         for split, path in {"train": self.path, "test": self.test_path}.items():
@@ -222,11 +225,13 @@ class TableDataModule(DataModule):
             return []
         if name not in table.columns:
             return [
-                f"folds.group_column={name}: {self.path} has no such column. {did_you_mean(name, table.columns)}"
+                f"folds.group_column={name}: {self.path} has no such column. "
+                f"{did_you_mean(name, table.columns)}"
             ]
         if name in self.layout.targets:
             return [
-                f"folds.group_column={name} is the target: rows of a class would all be in one fold. Name another."
+                f"folds.group_column={name} is the target: rows of a class would all be in one fold. Name "
+                "another."
             ]
         return []
 

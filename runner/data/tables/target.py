@@ -32,8 +32,8 @@ def problem_of(targets: pd.DataFrame, categorical: Sequence[str], task: str | No
 
     Args:
         targets: the target columns as text.
-        task: the wanted task's name or class (``runner.tasks.regression.RegressionTask``). When it says neither
-            word, the values decide: words, and up to 20 different whole numbers, are classes.
+        task: the wanted task's name or class (``runner.tasks.regression.RegressionTask``). When it says
+            neither word, the values decide: words, and up to 20 different whole numbers, are classes.
     """
     for problem in ("classification", "regression"):
         if problem in (task or "").lower():
@@ -62,8 +62,8 @@ def read_target(
     thousands: str | None,
     known: Mapping[str, NumberFormat] | None = None,
 ) -> tuple[pd.Series, NumberFormat | None]:
-    """A target column: numbers written plainly, or labels as the file spells them. ``None``, ``NA`` and the like are
-    missing values among numbers, and labels among words.
+    """A target column: numbers written plainly, or labels as the file spells them. ``None``, ``NA`` and the
+    like are missing values among numbers, and labels among words.
 
     Args:
         column: every cell as text, also empty ones.
@@ -142,12 +142,15 @@ def column_problems(column: pd.Series, categorical: Sequence[str], problem: Prob
         return ["target " + mixed_column(name, words)]
     if is_measured(column, categorical):
         return [
-            f"target column {name!r} holds {values.nunique()} different numbers such as {values.iloc[0]}, which are "
-            f"no classes. Choose task=regression; or, if they are classes, say so with data.categorical=[{name}]."
+            f"target column {name!r} holds {values.nunique()} different numbers such as {values.iloc[0]}, "
+            "which are "
+            "no classes. Choose task=regression; or, if they are classes, say so with "
+            f"data.categorical=[{name}]."
         ]
     if values.nunique() > len(values) / 2:
         return [
-            f"target column {name!r} holds {values.nunique()} different values in {len(values)} rows, such as "
+            f"target column {name!r} holds {values.nunique()} different values in {len(values)} rows, such "
+            "as "
             f"{values.iloc[0]!r}: too many for classes. Choose another target."
         ]
     return []
@@ -158,7 +161,8 @@ def regression_problems(name: str, values: pd.Series) -> list[str]:
     if words.empty:
         return []
     return [
-        f"target column {name!r} holds words such as {words.iloc[0]!r} (row {words.index[0] + 1}), but a regression "
+        f"target column {name!r} holds words such as {words.iloc[0]!r} (row {words.index[0] + 1}), but a "
+        "regression "
         "needs numbers. Choose task=classification, or mend the values."
     ]
 
@@ -196,8 +200,8 @@ def unknown_labels(column: pd.Series, class_names: Sequence[str], path: str) -> 
 
 
 def encode_targets(targets: pd.DataFrame, class_names: Sequence[str], path: str) -> Tensor:
-    """Class ids ``(N,)``, or numbers ``(N, K)`` when there are no classes: float32, or float64 if float32 would lose
-    differences between the rows.
+    """Class ids ``(N,)``, or numbers ``(N, K)`` when there are no classes: float32, or float64 if float32
+    would lose differences between the rows.
 
     Raises:
         DataError: a label that is no class, or a word where a number belongs.

@@ -32,23 +32,26 @@ FEWEST = 3
 
 
 class TextDataModule(DataModule):
-    """Texts, each of one class. The vocabulary is built from the training texts only and kept in the checkpoint.
+    """Texts, each of one class. The vocabulary is built from the training texts only and kept in the
+    checkpoint.
 
     A subclass says with ``read`` where the texts come from.
 
     Args:
         path: the file or the folder that holds the texts.
         tokens: the token type: words, characters, or byte pairs trained on the training texts.
-        vocab_size: the most tokens there may be; 20 000 words, 10 000 characters or 4 000 byte pairs when None.
+        vocab_size: the most tokens there may be; 20 000 words, 10 000 characters or 4 000 byte pairs when
+            None.
         min_count: tokens that occur less often in the training texts are unknown ones.
         lowercase: read capitals as small letters.
         max_length: tokens of a text; of longer ones the beginning is taken.
-        val_fraction, test_fraction: of all texts, cut at random, each class in the same proportion and with one text
-            at least; only where the files name no such split.
+        val_fraction, test_fraction: of all texts, cut at random, each class in the same proportion and with
+            one text at least; only where the files name no such split.
         split_seed: of that cut.
-        duplicates: of texts that are identical but for white space (and for capitals where ``lowercase`` is on):
-            ``together`` cuts them into one split or fold, ``drop`` keeps the first one only, ``keep`` treats them as
-            different texts. Splits named by the files are not changed, except that ``drop`` leaves out training texts.
+        duplicates: of texts that are identical but for white space (and for capitals where ``lowercase`` is
+            on): ``together`` cuts them into one split or fold, ``drop`` keeps the first one only, ``keep``
+            treats them as different texts. Splits named by the files are not changed, except that ``drop``
+            leaves out training texts.
 
     Attributes:
         tokenizer: known after ``setup`` or ``load_state_dict``.
@@ -141,7 +144,9 @@ class TextDataModule(DataModule):
         self.facts = self.make_facts(source)
 
     def drop_copies(self, texts: Texts) -> None:
-        """Leaves out repeated texts; where the files name the splits, only training texts that repeat another one."""
+        """Leaves out repeated texts; where the files name the splits, only training texts that repeat another
+        one.
+        """
         total, held_out = (
             len(texts.texts),
             [part in ("val", "test") for part in texts.parts] or [False] * len(texts.texts),
@@ -179,14 +184,17 @@ class TextDataModule(DataModule):
         counts = torch.bincount(targets[different], minlength=len(names)).tolist()
         if len(names) == 1:
             raise DataError(
-                f"{self.title}: every label is {names[0]!r}, so there is nothing to learn. Is data.label the column of classes?"
+                f"{self.title}: every label is {names[0]!r}, so there is nothing to learn. Is data.label "
+                "the column of classes?"
             )
         rare = [f"{name} ({count})" for name, count in zip(names, counts, strict=True) if count < FEWEST]
         if rare:
             once = "Identical texts count once; data.duplicates=keep counts all of them. "
             raise DataError(
-                f"{self.title}: {', '.join(rare[:5])}{' …' if len(rare) > 5 else ''}: each class needs {FEWEST} texts or "
-                f"more. {once if len(different) < len(targets) else ''}There are {len(names)} classes; is data.label the "
+                f"{self.title}: {', '.join(rare[:5])}{' …' if len(rare) > 5 else ''}: each class needs "
+                f"{FEWEST} texts or "
+                f"more. {once if len(different) < len(targets) else ''}There are {len(names)} classes; is "
+                "data.label the "
                 "column of classes?"
             )
 
@@ -237,7 +245,8 @@ class TextDataModule(DataModule):
         lacking = sum(not group.strip() for group in texts.groups)
         if lacking:
             raise DataError(
-                f"folds.group_column={self.folds.group_column}: {lacking} texts have no value there, and so no group."
+                f"folds.group_column={self.folds.group_column}: {lacking} texts have no value there, and so "
+                "no group."
             )
         return texts.groups
 
@@ -253,7 +262,8 @@ class TextDataModule(DataModule):
         whole = self.tokenizer.encode_all(texts)
         longer = [len(ids) - self.max_length for ids in whole if len(ids) > self.max_length]
         self.dropped.add(
-            "tokens", sum(longer), f"the ends of {len(longer)} texts longer than data.max_length={self.max_length}",
+            "tokens", sum(longer), f"the ends of {len(longer)} texts longer than "
+                                   f"data.max_length={self.max_length}",
             sum(map(len, whole)), self.title,
         )  # fmt: skip
         return [ids[: self.max_length] or [1] for ids in whole]

@@ -1,7 +1,7 @@
 """A continuous text as memory-mapped token ids, which may be larger than memory.
 
-The text is split into train, val and test in order, at paragraph ends. The vocabulary is built from the first part.
-Files are named after their inputs, so that they are created only once.
+The text is split into train, val and test in order, at paragraph ends. The vocabulary is built from the first
+part. Files are named after their inputs, so that they are created only once.
 """
 
 from __future__ import annotations
@@ -89,7 +89,9 @@ class Corpus:
 
 
 def part_bounds(path: Path, val_fraction: float, test_fraction: float) -> tuple[int, int, int, int]:
-    """Where the parts begin: at the first end of a paragraph, else of a line, behind their share of the bytes."""
+    """Where the parts begin: at the first end of a paragraph, else of a line, behind their share of the
+    bytes.
+    """
     size = path.stat().st_size
     with open(path, "rb") as file:
         val = next_paragraph(file, int(size * (1 - val_fraction - test_fraction)), size)
@@ -139,7 +141,8 @@ def pieces(path: Path, begin: int, end: int) -> Iterator[str]:
 
 
 def utf8_file(path: Path, folder: Path) -> Path:
-    """The file itself, or a copy in UTF-8 of one in UTF-16 or UTF-32 or with a byte order mark, converted once.
+    """The file itself, or a copy in UTF-8 of one in UTF-16 or UTF-32 or with a byte order mark, converted
+    once.
 
     Raises:
         DataError: the file is no text.
@@ -177,14 +180,18 @@ def write_tokens(corpus: Corpus, part: str, tokenizer: TextTokenizer, folder: Pa
 
 
 def write_char_counts(corpus: Corpus, part: str, tokenizer: TextTokenizer, folder: Path) -> Path:
-    """Writes the number of characters of the original text per token of a part, including the white space after it, to one
-    file of 32-bit numbers, once. Their sum is the length of the text without leading white space."""
+    """Writes the number of characters of the original text per token of a part, including the white space
+    after it, to one file of 32-bit numbers, once. Their sum is the length of the text without leading white
+    space."""
     counts = char_counts(corpus.pieces(part), tokenizer)
     return write_numbers(counts, "uint32", f"{token_name(corpus, tokenizer)}.{part}.chars", folder)
 
 
 def char_counts(texts: Iterable[str], tokenizer: TextTokenizer) -> Iterator[np.ndarray]:
-    """See ``write_char_counts``. The count of a piece's last token is known at the first token of the next one."""
+    """See ``write_char_counts``.
+
+    The count of a piece's last token is known at the first token of the next one.
+    """
     pending = 0
     is_begun = False
     for text in texts:

@@ -25,7 +25,8 @@ def draw_distinct(
 ) -> list[T]:
     """``num_samples`` samples with different keys.
 
-    Draws all samples once and then draws repetitions again, so that all other samples stay what the seed alone gives.
+    Draws all samples once and then draws repetitions again, so that all other samples stay what the seed
+    alone gives.
 
     Args:
         draw: of a position, a sample; each call draws another one.
@@ -46,7 +47,8 @@ def draw_distinct(
                 break
         else:
             raise DataError(
-                f"{title}: only {len(seen)} different samples were found, {num_samples} are needed so that no split "
+                f"{title}: only {len(seen)} different samples were found, {num_samples} are needed so that "
+                "no split "
                 f"contains samples of another. {hint}"
             )
         seen.add(key(sample))
@@ -58,8 +60,8 @@ Duplicates = Literal["together", "keep", "drop"]
 
 
 def first_copies(texts: Sequence[str], lowercase: bool) -> Tensor:
-    """The index of the first text that is identical to each, ``(N,)``. White space counts as one blank, and capitals as
-    small letters where the tokenizer reads them so."""
+    """The index of the first text that is identical to each, ``(N,)``. White space counts as one blank, and
+    capitals as small letters where the tokenizer reads them so."""
     first: dict[str, int] = {}
     keys = (" ".join((text.lower() if lowercase else text).split()) for text in texts)
     return torch.tensor([first.setdefault(key, index) for index, key in enumerate(keys)], dtype=torch.long)
@@ -79,7 +81,8 @@ def cut_together(
         copies: as ``first_copies`` returns them.
         pool: sorted indices, ``(n,)``.
         val_fraction, test_fraction: of the different samples.
-        labels: ``(N,)`` class ids: each class is cut in the same proportion, with at least one sample in each split.
+        labels: ``(N,)`` class ids: each class is cut in the same proportion, with at least one sample in each
+            split.
     """
     different, group = np.unique(copies[pool].numpy(), return_inverse=True)
     classes = None if labels is None else labels[torch.from_numpy(different)]
@@ -90,8 +93,8 @@ def cut_together(
 
 
 def num_shared(copies: Tensor, parts: Mapping[str, Tensor]) -> dict[str, int]:
-    """How many held-out samples are identical to one of an earlier split, by split: ``val`` against train, ``test``
-    against train and val."""
+    """How many held-out samples are identical to one of an earlier split, by split: ``val`` against train,
+    ``test`` against train and val."""
     shared, seen = {}, copies[parts["train"]]
     for name in ("val", "test"):
         if name in parts:

@@ -48,9 +48,22 @@ class TextTableDataModule(TextDataModule):
         drop_last: bool = False,
     ):
         super().__init__(
-            path, tokens, vocab_size, min_count, lowercase, max_length, val_fraction, test_fraction, split_seed,
-            duplicates, batch_size, eval_batch_size, num_workers, seed, drop_last,
-        )  # fmt: skip
+            path,
+            tokens,
+            vocab_size,
+            min_count,
+            lowercase,
+            max_length,
+            val_fraction,
+            test_fraction,
+            split_seed,
+            duplicates,
+            batch_size,
+            eval_batch_size,
+            num_workers,
+            seed,
+            drop_last,
+        )
         self.text, self.label = text, label
         self.separator, self.quoted = separator, quoted
 
@@ -67,8 +80,8 @@ class TextTableDataModule(TextDataModule):
 
 
 class TextFolderDataModule(TextDataModule):
-    """``PATH/CLASS/FILE.txt``, or the same below split folders (``train``, ``val``, ``test`` and the other names in
-    ``runner.data.class_folders``); a file is a text."""
+    """``PATH/CLASS/FILE.txt``, or the same below split folders (``train``, ``val``, ``test`` and the other
+    names in ``runner.data.class_folders``); a file is a text."""
 
     what = "folder"
     unit = "texts"

@@ -37,7 +37,8 @@ class Labelled:
 
 
 class LabelledStepsDataModule(DataModule):
-    """The base: a vocabulary of the training tokens, kept in the checkpoint; sequences cut at random into splits.
+    """The base: a vocabulary of the training tokens, kept in the checkpoint; sequences cut at random into
+    splits.
 
     Batches are ``{"inputs": (N, T), "targets": (N, T)}``, padded with 0 and -100.
 
@@ -123,7 +124,8 @@ class LabelledStepsDataModule(DataModule):
         self.facts = self.make_facts(source, found)
 
     def cut(self, copies: Tensor) -> dict[str, Tensor]:
-        """Indices of each split; identical sequences are in one split or fold with ``duplicates=together``."""
+        """Indices of each split; identical sequences are in one split or fold with
+        ``duplicates=together``."""
         everything = torch.arange(len(copies))
         units = copies if self.duplicates == "together" else everything
         fractions = (self.val_fraction, self.test_fraction)

@@ -31,14 +31,16 @@ __all__ = [
 class LanguageDataModule(DataModule):
     """A text file to learn the next token of.
 
-    The text is cut in its order: train, then val, then test. Each part is read as ``batch_size`` streams side by side,
-    a window a batch, so that a recurrent state is carried through the whole text (truncated back-propagation through
-    time). Token ids are kept in a file and mapped, so the text may be larger than memory.
+    The text is cut in its order: train, then val, then test. Each part is read as ``batch_size`` streams side
+        by side,
+    a window a batch, so that a recurrent state is carried through the whole text (truncated back-propagation
+    through time). Token ids are kept in a file and mapped, so the text may be larger than memory.
 
     Args:
         path: the file, in UTF-8, UTF-16 or UTF-32.
         tokens: the token type: characters, words, or byte pairs trained on the training part.
-        vocab_size: the most tokens there may be; 10 000 characters, 20 000 words or 4 000 byte pairs when None.
+        vocab_size: the most tokens there may be; 10 000 characters, 20 000 words or 4 000 byte pairs when
+            None.
         min_count: rarer tokens of the training part are unknown ones.
         window: tokens that back-propagation goes back.
         val_fraction, test_fraction: of the text, at its end.
@@ -156,7 +158,8 @@ class LanguageDataModule(DataModule):
         if part != "test":
             whole = " with data.drop_last=true" if part == "train" and self.drop_last else ""
             raise DataError(
-                f"{self.file}: the {part} part has {split.num_tokens} tokens, {reason}{whole}. Lower data.window or "
+                f"{self.file}: the {part} part has {split.num_tokens} tokens, {reason}{whole}. Lower "
+                "data.window or "
                 "data.batch_size, or give more text."
             )
         if self.test_fraction:
@@ -218,7 +221,9 @@ class TinyShakespeareDataModule(LanguageDataModule):
 
 
 class AbcDataModule(LanguageDataModule):
-    """A file of tunes, each from its line ``X:`` to an empty line (https://abcnotation.com/wiki/abc:standard)."""
+    """A file of tunes, each from its line ``X:`` to an empty line
+    (https://abcnotation.com/wiki/abc:standard).
+    """
 
     notation = "abc"
 

@@ -71,7 +71,8 @@ class PairsDataModule(DataModule):
 
     Args:
         tokens: what texts are cut into.
-        vocab_size: the most tokens of either side; 4 000 byte pairs, 20 000 words or 10 000 characters when None.
+        vocab_size: the most tokens of either side; 4 000 byte pairs, 20 000 words or 10 000 characters when
+            None.
         min_count: rarer tokens are unknown ones.
         lowercase: read the sources' capitals as small letters; targets stay as they are.
         max_length: tokens; of longer texts the beginning is taken.
@@ -151,7 +152,9 @@ class PairsDataModule(DataModule):
         )
 
     def report_copies(self, pairs: Pairs) -> None:
-        """How many held-out pairs occur in an earlier split; the splits come with the data and are not changed."""
+        """How many held-out pairs occur in an earlier split; the splits come with the data and are not
+        changed.
+        """
         seen: set[tuple[str, str]] = set()
         counts = []
         for split, part in pairs.items():

@@ -18,8 +18,9 @@ __all__ = ["ParallelTextDataModule"]
 
 
 class ParallelTextDataModule(PairsDataModule):
-    """``train.en``, ``train.de``, ``val.en`` …, plain or ``.gz``; a test split where there are files for it. The names
-    of the splits are those of ``runner.data.class_folders``: ``valid.en`` and ``dev.en`` are validation too.
+    """``train.en``, ``train.de``, ``val.en`` …, plain or ``.gz``; a test split where there are files for it.
+    The names of the splits are those of ``runner.data.class_folders``: ``valid.en`` and ``dev.en`` are
+    validation too.
 
     Args:
         path: the folder.
@@ -45,9 +46,17 @@ class ParallelTextDataModule(PairsDataModule):
         drop_last: bool = False,
     ):
         super().__init__(
-            tokens, vocab_size, min_count, lowercase, max_length, batch_size, eval_batch_size, num_workers, seed,
+            tokens,
+            vocab_size,
+            min_count,
+            lowercase,
+            max_length,
+            batch_size,
+            eval_batch_size,
+            num_workers,
+            seed,
             drop_last,
-        )  # fmt: skip
+        )
         self.path = path and str(Path(path).expanduser())
         self.source, self.target, self.test = source, target, test
 
@@ -84,7 +93,8 @@ class ParallelTextDataModule(PairsDataModule):
                 lacking = [f"{name}.{language}" for language, file in languages if file is None]
                 present = sorted(file.name for file in Path(self.path).iterdir())
                 raise DataError(
-                    f"data.path={self.path} lacks {' and '.join(lacking)}; it holds {', '.join(present[:12]) or 'nothing'}. "
+                    f"data.path={self.path} lacks {' and '.join(lacking)}; it holds "
+                    f"{', '.join(present[:12]) or 'nothing'}. "
                     "data.source and data.target name the languages."
                 )
         return found
@@ -108,7 +118,8 @@ class ParallelTextDataModule(PairsDataModule):
             found = ", ".join(file.name for name in names for file in files[name])
             if split == "test":
                 raise DataError(
-                    f"data.path={self.path} holds {found}: which is to be tested on? Say so with data.test=NAME."
+                    f"data.path={self.path} holds {found}: which is to be tested on? Say so with "
+                    "data.test=NAME."
                 )
             raise DataError(
                 f"data.path={self.path} holds {found}, which stand for the same split ({split}). Keep one."

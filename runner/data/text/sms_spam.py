@@ -52,7 +52,8 @@ class SmsSpamDataModule(TextDataModule):
                 found.add(message, label, row=f"line {number}")
             elif line.strip() and number > 1:  # a first line may be a header
                 raise DataError(
-                    f"{self.file}, line {number} begins with {label[:20]!r}; expected ham or spam, a tab, and the message."
+                    f"{self.file}, line {number} begins with {label[:20]!r}; expected ham or spam, a tab, "
+                    "and the message."
                 )
         if not found.texts:
             raise DataError(

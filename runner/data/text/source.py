@@ -73,8 +73,8 @@ def pad_tokens(samples: Sequence[tuple[Tensor, Tensor]]) -> dict[str, Tensor]:
 class BucketSampler(EpochBatchSampler):
     """Batches of sequences of like length, so that little of them is padding.
 
-    An epoch's permutation is cut into pools of batches, each pool sorted by length, and the batches are shuffled. All
-    of it depends only on seed and epoch, so that an interrupted epoch resumes exactly.
+    An epoch's permutation is cut into pools of batches, each pool sorted by length, and the batches are
+    shuffled. All of it depends only on seed and epoch, so that an interrupted epoch resumes exactly.
 
     Args:
         lengths: of each sample of the split.

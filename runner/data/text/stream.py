@@ -21,11 +21,12 @@ __all__ = ["StreamSampler", "StreamSplit"]
 class StreamSampler(EpochBatchSampler):
     """Batches of keys ``(epoch, (first token, end, whether a stream begins))``.
 
-    The text is cut into ``batch_size`` streams of one length; batch k holds the k-th window of each, so that a
-    recurrent state can be carried from batch to batch. With several ranks each keeps its streams.
+    The text is cut into ``batch_size`` streams of one length; batch k holds the k-th window of each, so that
+    a recurrent state can be carried from batch to batch. With several ranks each keeps its streams.
 
     Args:
-        num_tokens: of the text; the last one is only a target. Fewer than ``batch_size`` at the end are left out.
+        num_tokens: of the text; the last one is only a target. Fewer than ``batch_size`` at the end are left
+            out.
         window: tokens of a stream in a batch.
     """
 
@@ -53,15 +54,15 @@ class StreamSampler(EpochBatchSampler):
 class StreamSplit(TokenFileDataset):
     """Windows of a file of token ids and, as targets, the same one token further.
 
-    A batch is ``{"inputs": (N, T), "targets": (N, T), "index": (N,), "first": bool, "num_chars": int}``: whether its
-    streams begin there, and how many characters the targets stand for.
+    A batch is ``{"inputs": (N, T), "targets": (N, T), "index": (N,), "first": bool, "num_chars": int}``:
+    whether its streams begin there, and how many characters the targets stand for.
 
     Args:
         file: of uint16 or uint32, as its suffix says.
         window: tokens.
         num_chars: of each token of the vocabulary.
-        chars: the characters of each token of the text, if the vocabulary alone does not give them: a file as of
-            ``write_char_counts``.
+        chars: the characters of each token of the text, if the vocabulary alone does not give them: a file as
+            of ``write_char_counts``.
     """
 
     def __init__(self, file: Path, window: int, num_chars: np.ndarray, chars: Path | None = None):
@@ -79,8 +80,8 @@ class StreamSplit(TokenFileDataset):
         return StreamSampler(self.num_tokens, self.window, batch_size, **options | {"shuffle": False})
 
     def place(self, position: Any) -> tuple[int, int, bool]:
-        """Returns first token, last token + 1, and whether a stream begins there. A plain number is the index of a window
-        that is read independently of the others."""
+        """Returns first token, last token + 1, and whether a stream begins there. A plain number is the index
+        of a window that is read independently of the others."""
         if isinstance(position, tuple):
             return position
         return position * self.window, (position + 1) * self.window, True

@@ -144,8 +144,8 @@ def encoding_of(head: bytes, path: Path) -> str:
 
 
 def is_file(argument: str, *suffixes: str) -> bool:
-    """Returns whether an input of a prediction is, or is named like, a file with one of these suffixes (optionally followed
-    by ``.gz``); any file if no suffixes are given."""
+    """Returns whether an input of a prediction is, or is named like, a file with one of these suffixes
+    (optionally followed by ``.gz``); any file if no suffixes are given."""
     suffix = Path(argument.lower().removesuffix(".gz")).suffix
     is_file = os.path.isfile(argument)  # a text may be longer than a path can be: pathlib would raise
     return (suffix in suffixes and (is_file or " " not in argument)) or (is_file and not suffixes)
@@ -202,7 +202,8 @@ def text_columns(
         for number, row in enumerate(rows, start=1):
             if row and len(row) != len(header):
                 raise DataError(
-                    f"{path}, row {number} has {len(row)} cells, the header line {len(header)}. Name the separator with "
+                    f"{path}, row {number} has {len(row)} cells, the header line {len(header)}. Name the "
+                    "separator with "
                     "data.separator, and data.quoted=true or false says whether quotes enclose cells."
                 )
             if row:

@@ -18,8 +18,8 @@ DOCUMENT = "-DOCSTART-"
 
 
 class TaggedWordsDataModule(LabelledStepsDataModule):
-    """A text file of words and their labels: ``WORD … LABEL`` in a line, an empty line between sentences (CoNLL).
-    ``-DOCSTART-`` lines separate documents and are not words.
+    """A text file of words and their labels: ``WORD … LABEL`` in a line, an empty line between sentences
+    (CoNLL). ``-DOCSTART-`` lines separate documents and are not words.
 
     Args:
         path: the file.
@@ -27,8 +27,8 @@ class TaggedWordsDataModule(LabelledStepsDataModule):
         min_count: words that occur less often in training are unknown ones.
         val_fraction, test_fraction: of all sentences, cut at random.
         split_seed: of that cut.
-        duplicates: of identical sentences: ``together`` cuts them into one split or fold, ``drop`` keeps the first one
-            only, ``keep`` treats them as different ones.
+        duplicates: of identical sentences: ``together`` cuts them into one split or fold, ``drop`` keeps the
+            first one only, ``keep`` treats them as different ones.
     """
 
     def __init__(
@@ -47,9 +47,18 @@ class TaggedWordsDataModule(LabelledStepsDataModule):
         drop_last: bool = False,
     ):
         super().__init__(
-            vocab_size, min_count, val_fraction, test_fraction, split_seed, batch_size, eval_batch_size, num_workers,
-            seed, drop_last, duplicates,
-        )  # fmt: skip
+            vocab_size,
+            min_count,
+            val_fraction,
+            test_fraction,
+            split_seed,
+            batch_size,
+            eval_batch_size,
+            num_workers,
+            seed,
+            drop_last,
+            duplicates,
+        )
         self.path = path and str(Path(path).expanduser())
 
     @property

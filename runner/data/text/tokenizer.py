@@ -1,4 +1,5 @@
-"""Text to token ids and back: by character, by word, or by byte-pair encoding trained on the training text."""
+"""Text to token ids and back: by character, by word, or by byte-pair encoding trained on the training
+text."""
 
 from __future__ import annotations
 
@@ -33,8 +34,8 @@ SMALLEST = {"char": len(SPECIAL) + 1, "word": len(SPECIAL) + 1, "bpe": len(SPECI
 class TextTokenizer:
     """A vocabulary and how text is cut.
 
-    Words are letters, digits and underscores, or runs of other signs; decoded they stand between blanks. Characters and
-    byte pairs are decoded exactly as they were. Only byte pairs know no unknown token.
+    Words are letters, digits and underscores, or runs of other signs; decoded they stand between blanks.
+    Characters and byte pairs are decoded exactly as they were. Only byte pairs know no unknown token.
 
     Args:
         tokenizer: as ``fit`` makes it.
@@ -102,7 +103,8 @@ class TextTokenizer:
 
     @cached_property
     def _by_character(self) -> np.ndarray | None:
-        """Ids by code point, the last one of all that are beyond; None when tokens are no single characters."""
+        """Ids by code point, the last one of all that are beyond; None when tokens are no single
+        characters."""
         cut, lower = self._tokenizer.pre_tokenizer, self._tokenizer.normalizer
         if not isinstance(cut, pre_tokenizers.Split) or lower is not None:
             return None
@@ -131,7 +133,9 @@ class TextTokenizer:
 
     @property
     def skips_blanks(self) -> bool:
-        """Whether white space is in no token, as with words: then a token's characters depend on the text around it."""
+        """Whether white space is in no token, as with words: then a token's characters depend on the text
+        around it.
+        """
         return isinstance(
             self._tokenizer.pre_tokenizer, pre_tokenizers.Whitespace | pre_tokenizers.WhitespaceSplit
         )
@@ -145,7 +149,8 @@ class TextTokenizer:
         return np.asarray(encoding.ids, dtype=np.uint32), starts
 
     def num_chars(self) -> list[int]:
-        """Returns the number of characters of each token in the vocabulary; a word includes the blank after it.
+        """Returns the number of characters of each token in the vocabulary; a word includes the blank after
+        it.
 
         For words this is an estimate; ``encode_spans`` returns the actual lengths in a text."""
         words = [self._tokenizer.id_to_token(number) for number in range(len(self))]
@@ -180,7 +185,8 @@ def from_counts(counts: Counter, kind: str, max_size: int, min_count: int, cut: 
     kept = [token for token in kept if token not in SPECIAL][: max_size - len(SPECIAL)]
     if not kept:
         raise DataError(
-            f"the training texts hold no token that occurs {min_count} times or more, out of {len(counts)} in all. "
+            f"the training texts hold no token that occurs {min_count} times or more, out of {len(counts)} "
+            "in all. "
             "Lower data.min_count, or give more text."
         )
     vocabulary = {token: number for number, token in enumerate([*SPECIAL, *kept])}
@@ -217,5 +223,6 @@ def size_problems(kind: Kind, vocab_size: int | None) -> list[str]:
         return []
     what = f" and {NUM_BYTES} bytes" if kind == "bpe" else ""
     return [
-        f"data.vocab_size={vocab_size} is too small: {len(SPECIAL)} special tokens{what} are in it. Give more."
+        f"data.vocab_size={vocab_size} is too small: {len(SPECIAL)} special tokens{what} are in it. Give "
+        "more."
     ]

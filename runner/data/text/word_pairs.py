@@ -28,7 +28,8 @@ NEGATIVE_POWER = 0.75
 
 
 def uniform(seed: int, epoch: int, positions: np.ndarray, num_draws: int) -> np.ndarray:
-    """Numbers of 0 to 1 that depend on seed, epoch, position and number of the draw alone, ``(N, num_draws)``.
+    """Numbers of 0 to 1 that depend on seed, epoch, position and number of the draw alone, ``(N,
+    num_draws)``.
 
     SplitMix64 (Steele, Lea and Flood, OOPSLA 2014) over a counter.
     """
@@ -47,8 +48,10 @@ def uniform(seed: int, epoch: int, positions: np.ndarray, num_draws: int) -> np.
 class NeighbourSplit(TokenFileDataset):
     """Each word of a text with one of its neighbours and some false ones.
 
-    A batch is ``{"inputs": (N,), "targets": (N, 1 + k), "pair_weight": (N,), "index": (N,)}``: words, a neighbour and
-    then k words drawn by their frequencies, and how much the pair counts: frequent words count less. Where the
+    A batch is ``{"inputs": (N,), "targets": (N, 1 + k), "pair_weight": (N,), "index": (N,)}``: words, a
+    neighbour and
+    then k words drawn by their frequencies, and how much the pair counts: frequent words count less. Where
+        the
     original leaves words out at random, their share of it is the weight, which comes to the same on average.
 
     Args:
@@ -193,14 +196,18 @@ class WordPairsDataModule(DataModule):
         train = np.memmap(files["train"], dtype=files["train"].suffix[1:], mode="r")
         counts = count_tokens(train, len(self.tokenizer))
         self.dropped.add(
-            "training words", counts[UNKNOWN],
-            f"rarer than data.min_count={self.min_count} or beyond data.vocab_size={self.vocab_size}", counts.sum(), self.file,
-        )  # fmt: skip
+            "training words",
+            counts[UNKNOWN],
+            f"rarer than data.min_count={self.min_count} or beyond data.vocab_size={self.vocab_size}",
+            counts.sum(),
+            self.file,
+        )
         for part, file in files.items():
             num_tokens = file.stat().st_size // np.dtype(file.suffix[1:]).itemsize
             if num_tokens < 2 and part != "test":
                 raise DataError(
-                    f"{self.file}: the {part} part has {num_tokens} words; two or more are needed. Give more text."
+                    f"{self.file}: the {part} part has {num_tokens} words; two or more are needed. Give "
+                    "more text."
                 )
             if num_tokens > 1:
                 options = (self.window, self.num_negatives, self.frequent, self.seed, part != "train")

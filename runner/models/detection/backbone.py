@@ -40,19 +40,22 @@ def make_anchors(
         num_levels: number of levels of the pyramid.
 
     Raises:
-        UserError: the number of entries differs from ``num_levels``, or the number of sizes differs between levels.
+        UserError: the number of entries differs from ``num_levels``, or the number of sizes differs between
+            levels.
     """
     grouped = tuple(tuple(group) if isinstance(group, list | tuple) else (group,) for group in sizes)
     if len(grouped) != num_levels or len({len(group) for group in grouped}) != 1:
         raise UserError(
-            f"anchor_sizes={[list(group) for group in grouped]}: expected {num_levels} entries, one for each level "
+            f"anchor_sizes={[list(group) for group in grouped]}: expected {num_levels} entries, one for "
+            "each level "
             "of the pyramid and one for the level on top of it, with the same number of sizes each."
         )
     return ExactAnchors(grouped, (tuple(aspect_ratios),) * num_levels)
 
 
 class StillBatchNorm2d(nn.BatchNorm2d):
-    """Batch normalization that uses its running statistics also in training mode and has no trainable parameters.
+    """Batch normalization that uses its running statistics also in training mode and has no trainable
+    parameters.
 
     A detector's batch has too few images to estimate the statistics of features. Unlike torchvision's
     ``FrozenBatchNorm2d``, it has the same tensors as ``BatchNorm2d``, so weights fit both.
@@ -78,7 +81,8 @@ def keep_norms_still(module: nn.Module) -> None:
 BackboneName = Literal["resnet18", "resnet34", "resnet50", "resnet101", "mobilenet_v2", "mobilenet_v3_large"]
 Levels = list[Annotated[int, Ge(0), Le(5)]]
 TRAINED_BY_DEFAULT = 3
-"""Number of stages, counted from the last; the first stages detect generic features such as edges and colors."""
+"""Number of stages, counted from the last; the first stages detect generic features such as edges and colors.
+"""
 
 
 def load_classifier(name: str, pretrained: bool, weights: str | None, **options) -> nn.Module:
@@ -109,8 +113,8 @@ def load_classifier(name: str, pretrained: bool, weights: str | None, **options)
 def stages_of(classifier: nn.Module) -> tuple[nn.Module, list[str]]:
     """Returns the body and the names of the last child of each stage.
 
-    The output of stage k is smaller than the image by a factor of 2^(k + 1). MobileNets have an additional stage at the
-    end, with the resolution of the preceding one.
+    The output of stage k is smaller than the image by a factor of 2^(k + 1). MobileNets have an additional
+    stage at the end, with the resolution of the preceding one.
     """
     if hasattr(classifier, "layer4"):
         return classifier, ["relu", "layer1", "layer2", "layer3", "layer4"]
@@ -125,7 +129,8 @@ def freeze_first_stages(
     """Freezes all but the last ``num_trained`` stages; by default none if the backbone has no weights.
 
     Raises:
-        UserError: ``num_trained`` exceeds the number of stages, or randomly initialized stages would be frozen.
+        UserError: ``num_trained`` exceeds the number of stages, or randomly initialized stages would be
+            frozen.
     """
     if num_trained is None:
         num_trained = TRAINED_BY_DEFAULT if has_weights else len(stages)
@@ -164,7 +169,8 @@ def feature_pyramid(
         channels: number of channels of every level.
         extra: block that computes additional, smaller levels.
         pretrained, weights: see ``load_classifier``.
-        has_weights: whether the backbone starts from pretrained weights, including weights that are loaded later.
+        has_weights: whether the backbone starts from pretrained weights, including weights that are loaded
+            later.
         still_norm: whether batch norms are frozen; None freezes them if there are pretrained weights.
         num_trained: see ``freeze_first_stages``.
     """

@@ -20,10 +20,11 @@ __all__ = ["Detector", "ExactAnchors", "ExactDefaultBoxes", "in_float32", "load_
 class Detector:
     """Mixin for torchvision's detectors, to be listed before them in the bases of a class.
 
-    A detector is called with a list of images, float32 ``(3, H, W)`` from 0 to 1, and in training mode also with a list
-    of targets ``{"boxes": (n, 4) xyxy in pixels, "labels": (n,)}``. Labels start at 0 for all architectures, with or
-    without a background class. It returns a dict of losses in training mode, otherwise for each image
-    ``{"boxes": (m, 4), "labels": (m,), "scores": (m,)}`` in pixels of the image, sorted by descending score.
+    A detector is called with a list of images, float32 ``(3, H, W)`` from 0 to 1, and in training mode also
+    with a list of targets ``{"boxes": (n, 4) xyxy in pixels, "labels": (n,)}``. Labels start at 0 for all
+    architectures, with or without a background class. It returns a dict of losses in training mode, otherwise
+    for each image ``{"boxes": (m, 4), "labels": (m,), "scores": (m,)}`` in pixels of the image, sorted by
+    descending score.
 
     Attributes:
         first_label: internal label of the first class: 1 if 0 is the background.
@@ -73,7 +74,8 @@ def load_coco_weights(model: nn.Module, name: str | None, needed: str) -> Weight
         reference = torchvision.models.get_model(name, weights="DEFAULT", weights_backbone=None)
     except (OSError, RuntimeError) as error:  # RuntimeError: hash mismatch
         raise WeightsError(
-            f"The weights of {name} cannot be downloaded ({error}). Check the connection, or specify a local file with "
+            f"The weights of {name} cannot be downloaded ({error}). Check the connection, or specify a "
+            "local file with "
             "weights=FILE and pretrained=false."
         ) from error
     return transplant(model, reference, name)
@@ -93,8 +95,8 @@ def transplant(model: nn.Module, reference: nn.Module, name: str) -> WeightsRepo
 
 
 def stand_ins(features: list[Tensor]) -> list[Tensor]:
-    """Returns float32 tensors of the features' shapes without allocating memory: anchors only need shape, device and
-    dtype."""
+    """Returns float32 tensors of the features' shapes without allocating memory: anchors only need shape,
+    device and dtype."""
     return [torch.empty((), dtype=torch.float32, device=part.device).expand(part.shape) for part in features]
 
 

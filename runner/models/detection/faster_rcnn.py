@@ -27,7 +27,8 @@ Fraction = Annotated[float, Ge(0), Le(1)]
 
 class TwoStageDetector(Detector, FasterRCNN):
     first_label = 1
-    # Step time per image on one thread with ResNet-18 at 256 px: 760 ms in fp32, 464 in bf16, 503 with channels-last.
+    # Step time per image on one thread with ResNet-18 at 256 px: 760 ms in fp32, 464 in bf16, 503 with
+    # channels-last.
     hardware_hint = {"channels_last": False}
 
 
@@ -52,29 +53,29 @@ def faster_rcnn(
     nms_thresh: Fraction = 0.5,
     detections_per_img: Annotated[int, Gt(0)] = 100,
 ) -> nn.Module:
-    """Ren et al., "Faster R-CNN: towards real-time object detection with region proposal networks" (2015), on a
-    feature pyramid. See `Detector` for inputs and outputs.
+    """Ren et al., "Faster R-CNN: towards real-time object detection with region proposal networks" (2015), on
+    a feature pyramid. See `Detector` for inputs and outputs.
 
     Args:
         num_classes: number of classes, excluding the background.
         levels: stages of the backbone the pyramid is built on; stage k has stride 2^(k + 1).
         channels: number of channels of the pyramid.
-        anchor_sizes: anchor sizes in pixels of the resized image, one or several per level and for an additional top
-            level.
+        anchor_sizes: anchor sizes in pixels of the resized image, one or several per level and for an
+            additional top level.
         aspect_ratios: height-to-width ratios of anchors, used at every level.
-        min_size, max_size: images are resized to a shorter side of ``min_size``, or a longer side of ``max_size`` if
-            that is smaller.
+        min_size, max_size: images are resized to a shorter side of ``min_size``, or a longer side of
+            ``max_size`` if that is smaller.
         pretrained: load torchvision's COCO weights, except for the head.
         pretrained_backbone: load torchvision's ImageNet weights into the backbone.
         backbone_weights: local file with weights of the backbone, with torchvision's names.
-        trainable_backbone_layers: number of trainable stages, counted from the last; if None, three with pretrained
-            weights, otherwise all.
+        trainable_backbone_layers: number of trainable stages, counted from the last; if None, three with
+            pretrained weights, otherwise all.
         still_norm: freeze the batch norms of the backbone; None freezes them with pretrained weights.
         num_proposals: maximum number of regions passed to the second stage.
         rois_per_image: number of regions per image that the second stage is trained on.
         hidden_size: hidden size of the second stage.
-        score_thresh, nms_thresh, detections_per_img: minimum score, IoU threshold of non-maximum suppression, and maximum
-            number of detections per image.
+        score_thresh, nms_thresh, detections_per_img: minimum score, IoU threshold of non-maximum suppression,
+            and maximum number of detections per image.
 
     Raises:
         UserError: settings are incompatible.

@@ -1,4 +1,6 @@
-"""FCOS, a one-stage detector without anchors: each location predicts the distances to the sides of its object."""
+"""FCOS, a one-stage detector without anchors: each location predicts the distances to the sides of its
+object.
+"""
 
 from __future__ import annotations
 
@@ -50,16 +52,16 @@ def fcos(
             Two more levels are added on top. A level detects objects up to eight times its stride.
         channels: number of channels of pyramid and head, a multiple of 32.
         head_convs: number of convolutions in the head.
-        min_size, max_size: images are resized to a shorter side of ``min_size``, or a longer side of ``max_size`` if
-            that is smaller.
+        min_size, max_size: images are resized to a shorter side of ``min_size``, or a longer side of
+            ``max_size`` if that is smaller.
         pretrained: load torchvision's COCO weights, except for the head.
         pretrained_backbone: load torchvision's ImageNet weights into the backbone.
         backbone_weights: local file with weights of the backbone, with torchvision's names.
-        trainable_backbone_layers: number of trainable stages, counted from the last; if None, three with pretrained
-            weights, otherwise all.
+        trainable_backbone_layers: number of trainable stages, counted from the last; if None, three with
+            pretrained weights, otherwise all.
         still_norm: freeze the batch norms of the backbone; None freezes them with pretrained weights.
-        score_thresh, nms_thresh, detections_per_img: minimum score, IoU threshold of non-maximum suppression, and maximum
-            number of detections per image.
+        score_thresh, nms_thresh, detections_per_img: minimum score, IoU threshold of non-maximum suppression,
+            and maximum number of detections per image.
 
     Raises:
         UserError: settings are incompatible.
@@ -70,9 +72,16 @@ def fcos(
             f"channels={channels}: expected a multiple of {NUM_GROUPS}, for the head's group norms."
         )
     pyramid = feature_pyramid(
-        backbone, list(levels), channels, LastLevelP6P7(channels, channels), pretrained_backbone, backbone_weights,
-        pretrained or pretrained_backbone or bool(backbone_weights), still_norm, trainable_backbone_layers,
-    )  # fmt: skip
+        backbone,
+        list(levels),
+        channels,
+        LastLevelP6P7(channels, channels),
+        pretrained_backbone,
+        backbone_weights,
+        pretrained or pretrained_backbone or bool(backbone_weights),
+        still_norm,
+        trainable_backbone_layers,
+    )
     strides = [2 ** (levels[0] + 1 + level) for level in range(len(levels) + 2)]
     model = AnchorFreeDetector(
         pyramid,
@@ -85,8 +94,8 @@ def fcos(
         nms_thresh=nms_thresh,
         detections_per_img=detections_per_img,
     )
-    # A side initialized below zero gets no gradient through the head's ReLU, and if two opposite sides are, boxes stay
-    # empty and never learn. So each side is initialized to one stride.
+    # A side initialized below zero gets no gradient through the head's ReLU, and if two opposite sides are,
+    # boxes stay empty and never learn. So each side is initialized to one stride.
     nn.init.constant_(model.head.regression_head.bbox_reg.bias, 1.0)
     if pretrained:
         fits = (backbone, tuple(levels), channels, head_convs) == ("resnet50", (2, 3, 4), 256, 4)

@@ -52,30 +52,37 @@ def retinanet(
         levels: stages of the backbone the pyramid is built on; stage k has stride 2^(k + 1).
             Two more levels are added on top.
         channels: number of channels of pyramid and head.
-        group_norm: add group norms between the head's layers. The paper uses none, but without pretrained weights the
-            head hardly learns without them.
-        anchor_sizes: anchor sizes in pixels of the resized image, one per level; two more sizes, a third of an octave
-            apart, are added to each.
+        group_norm: add group norms between the head's layers. The paper uses none, but without pretrained
+            weights the head hardly learns without them.
+        anchor_sizes: anchor sizes in pixels of the resized image, one per level; two more sizes, a third of
+            an octave apart, are added to each.
         aspect_ratios: height-to-width ratios of anchors, used at every level.
-        min_size, max_size: images are resized to a shorter side of ``min_size``, or a longer side of ``max_size`` if
-            that is smaller.
+        min_size, max_size: images are resized to a shorter side of ``min_size``, or a longer side of
+            ``max_size`` if that is smaller.
         pretrained: load torchvision's COCO weights, except for the head.
         pretrained_backbone: load torchvision's ImageNet weights into the backbone.
         backbone_weights: local file with weights of the backbone, with torchvision's names.
-        trainable_backbone_layers: number of trainable stages, counted from the last; if None, three with pretrained
-            weights, otherwise all.
+        trainable_backbone_layers: number of trainable stages, counted from the last; if None, three with
+            pretrained weights, otherwise all.
         still_norm: freeze the batch norms of the backbone; None freezes them with pretrained weights.
-        score_thresh, nms_thresh, detections_per_img: minimum score, IoU threshold of non-maximum suppression, and maximum
-            number of detections per image.
+        score_thresh, nms_thresh, detections_per_img: minimum score, IoU threshold of non-maximum suppression,
+            and maximum number of detections per image.
 
     Raises:
         UserError: settings are incompatible.
         WeightsError: weights cannot be loaded or do not fit.
     """
     pyramid = feature_pyramid(
-        backbone, list(levels), channels, LastLevelP6P7(channels, channels), pretrained_backbone, backbone_weights,
-        pretrained or pretrained_backbone or bool(backbone_weights), still_norm, trainable_backbone_layers,
-    )  # fmt: skip
+        backbone,
+        list(levels),
+        channels,
+        LastLevelP6P7(channels, channels),
+        pretrained_backbone,
+        backbone_weights,
+        pretrained or pretrained_backbone or bool(backbone_weights),
+        still_norm,
+        trainable_backbone_layers,
+    )
     sizes = [[int(size * step) for step in OCTAVE] for size in anchor_sizes]
     anchors = make_anchors(sizes, aspect_ratios, len(levels) + 2)
     if group_norm and channels % NUM_GROUPS:

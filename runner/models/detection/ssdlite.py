@@ -23,7 +23,8 @@ Fraction = Annotated[float, Ge(0), Le(1)]
 
 class LiteDetector(Detector, SSD):
     first_label = 1
-    # Step time per image on one thread at 320 px: 167 ms in fp32, 113 with channels-last, 139 with channels-last in bf16.
+    # Step time per image on one thread at 320 px: 167 ms in fp32, 113 with channels-last, 139 with
+    # channels-last in bf16.
     hardware_hint = {"precision": "32", "channels_last": True}
 
 
@@ -44,24 +45,25 @@ def ssdlite(
     nms_thresh: Fraction = 0.55,
     detections_per_img: Annotated[int, Gt(0)] = 100,
 ) -> nn.Module:
-    """Sandler et al., "MobileNetV2" (2018), and Howard et al., "Searching for MobileNetV3" (2019), after Liu et al.,
-    "SSD: single shot multibox detector" (2015). See `Detector` for inputs and outputs.
+    """Sandler et al., "MobileNetV2" (2018), and Howard et al., "Searching for MobileNetV3" (2019), after Liu
+    et al., "SSD: single shot multibox detector" (2015). See `Detector` for inputs and outputs.
 
     Args:
         num_classes: number of classes, excluding the background.
-        tail: the last layers of MobileNetV3 with all channels, as in ImageNet weights, or half of them, as in the
-            published detector and its COCO weights. MobileNetV2 only has the full tail.
+        tail: the last layers of MobileNetV3 with all channels, as in ImageNet weights, or half of them, as in
+            the published detector and its COCO weights. MobileNetV2 only has the full tail.
         size: side of the square that every image is resized to, in pixels.
         aspect_ratios: aspect ratios of anchors, used in both orientations in addition to square anchors.
-        smallest, largest: anchor sizes of the first and last of the six levels, as fractions of the image's side.
+        smallest, largest: anchor sizes of the first and last of the six levels, as fractions of the image's
+            side.
         pretrained: load torchvision's COCO weights, except for the head.
         pretrained_backbone: load torchvision's ImageNet weights into the backbone.
         backbone_weights: local file with weights of the backbone, with torchvision's names.
-        trainable_backbone_layers: number of trainable stages, counted from the last; if None, three with pretrained
-            weights, otherwise all.
+        trainable_backbone_layers: number of trainable stages, counted from the last; if None, three with
+            pretrained weights, otherwise all.
         still_norm: freeze the batch norms of the backbone; None freezes them with pretrained weights.
-        score_thresh, nms_thresh, detections_per_img: minimum score, IoU threshold of non-maximum suppression, and maximum
-            number of detections per image.
+        score_thresh, nms_thresh, detections_per_img: minimum score, IoU threshold of non-maximum suppression,
+            and maximum number of detections per image.
 
     Raises:
         UserError: settings are incompatible.
@@ -102,7 +104,8 @@ def ssdlite(
 def lite_features(
     classifier: nn.Module, num_trained: int | None, has_weights: bool, still_norm: bool | None
 ) -> SSDLiteFeatureExtractorMobileNet:
-    """Builds six levels, starting at 1/16 of the image size: two from the backbone and four additional ones."""
+    """Builds six levels, starting at 1/16 of the image size: two from the backbone and four additional
+    ones."""
     body, stages = stages_of(classifier)
     freeze_first_stages(body, stages, num_trained, has_weights)
     if still_norm or (still_norm is None and has_weights):

@@ -1,1 +1,3 @@
-"""Recurrent networks for numbers or tokens, with one output per sequence, one per step, or an output sequence."""
+"""Recurrent networks for numbers or tokens, with one output per sequence, one per step, or an output
+sequence.
+"""

@@ -30,9 +30,9 @@ def run_without_packing(
         state: initial state of all layers; zeros if None.
 
     Returns:
-        Outputs ``(N, T, directions · H)``, zeros in the padding, and the hidden state after each sequence's last step
-        ``(layers · directions, N, H)``. An LSTM's state is a pair; its cell state is None, because the operation only
-        returns the one after the padding.
+        Outputs ``(N, T, directions · H)``, zeros in the padding, and the hidden state after each sequence's
+        last step ``(layers · directions, N, H)``. An LSTM's state is a pair; its cell state is None, because
+        the operation only returns the one after the padding.
     """
     num_directions = 2 if rnn.bidirectional else 1
     mask = mask_of(lengths, steps.shape[1])[..., None]
@@ -84,8 +84,8 @@ State = Tensor | tuple[Tensor, Tensor]
 class RecurrentLayers(nn.Module):
     """``torch.nn.RNN``, ``GRU`` or ``LSTM`` that ignores padding.
 
-    Recurrent weights are initialized orthogonally (Saxe et al., arXiv:1312.6120), the forget-gate biases of an LSTM to 1
-    (Jozefowicz et al., ICML 2015).
+    Recurrent weights are initialized orthogonally (Saxe et al., arXiv:1312.6120), the forget-gate biases of
+    an LSTM to 1 (Jozefowicz et al., ICML 2015).
 
     Args:
         unit: one of the three classes.
@@ -132,7 +132,8 @@ class RecurrentLayers(nn.Module):
             state: initial state; zeros if None.
 
         Returns:
-            Outputs ``(N, T, out_features)``, zeros in the padding, and the state after each sequence's last step.
+            Outputs ``(N, T, out_features)``, zeros in the padding, and the state after each sequence's last
+            step.
         """
         if lengths is None:
             return self.rnn(steps, state)
@@ -148,6 +149,8 @@ class RecurrentLayers(nn.Module):
 
 
 def last_layer(state: State, bidirectional: bool) -> Tensor:
-    """Returns the final hidden state of the last layer, concatenated over directions: ``(N, directions · H)``."""
+    """Returns the final hidden state of the last layer, concatenated over directions: ``(N, directions ·
+    H)``.
+    """
     hidden = state[0] if isinstance(state, tuple) else state
     return torch.cat([hidden[-2], hidden[-1]], 1) if bidirectional else hidden[-1]

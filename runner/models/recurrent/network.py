@@ -31,7 +31,8 @@ class RecurrentNetwork(nn.Module):
         bidirectional: whether to also process sequences from last to first step.
         dropout: dropout probability on embeddings, between layers and before the head.
         pooling: how steps are reduced to one vector: last state (if None), mean, maximum or attention.
-        tie_weights: share the weights of embedding and head of a language model (Press and Wolf, arXiv:1608.05859).
+        tie_weights: share the weights of embedding and head of a language model (Press and Wolf,
+            arXiv:1608.05859).
 
     Raises:
         UserError: options that exclude each other or would have no effect.
@@ -93,7 +94,8 @@ class RecurrentNetwork(nn.Module):
             )
         if tie_weights and embed_dim not in (None, hidden_size):
             raise UserError(
-                f"tie_weights=true needs embed_dim = hidden_size, but they are {embed_dim} and {hidden_size}. "
+                f"tie_weights=true needs embed_dim = hidden_size, but they are {embed_dim} and "
+                f"{hidden_size}. "
                 "Omit embed_dim."
             )
 
@@ -103,11 +105,12 @@ class RecurrentNetwork(nn.Module):
         Args:
             inputs: token ids ``(N, T)`` padded with 0, or numbers ``(N, T, F)`` padded with NaN.
             state: initial state, as returned by an earlier call with ``carry``.
-            carry: whether the inputs are segments of longer sequences, without padding; also returns the final state.
+            carry: whether the inputs are segments of longer sequences, without padding; also returns the
+                final state.
 
         Returns:
-            Logits ``(N, num_classes)``, or ``(N, T, num_classes)`` with ``per_step``; with ``carry``, a pair of
-            logits and state.
+            Logits ``(N, num_classes)``, or ``(N, T, num_classes)`` with ``per_step``; with ``carry``, a pair
+            of logits and state.
         """
         lengths = None if carry else lengths_of(inputs)
         if hasattr(self, "embedding"):
@@ -142,7 +145,8 @@ def reject_idle(embed_dim, pooling, tie_weights, tokens: bool, per_step: bool, p
         )
     if pooling and per_step:
         raise UserError(
-            f"model.pooling={pooling} would have no effect: the model returns an output for each step. Remove it."
+            f"model.pooling={pooling} would have no effect: the model returns an output for each step. "
+            "Remove it."
         )
     if tie_weights and not (tokens and per_step and predicts_tokens):
         raise UserError("model.tie_weights=true is for language models only. Remove it.")

@@ -33,8 +33,10 @@ class Memory(NamedTuple):
 class Seq2Seq(nn.Module):
     """A bidirectional encoder and a decoder that attends to all of its steps.
 
-    Luong, Pham, Manning: Effective approaches to attention-based neural machine translation, EMNLP 2015, with global
-    attention and the general score, but without input feeding, so that all steps of a known target are computed at once.
+    Luong, Pham, Manning: Effective approaches to attention-based neural machine translation, EMNLP 2015, with
+        global
+    attention and the general score, but without input feeding, so that all steps of a known target are
+    computed at once.
 
     Args:
         num_classes: size of the target vocabulary.
@@ -75,7 +77,9 @@ class Seq2Seq(nn.Module):
             self.head.weight = self.target_embedding.weight
 
     def forward(self, source: Tensor, target: Tensor) -> Tensor:
-        """Source ``(N, S)`` and target tokens except the last ``(N, T)`` → logits of the next tokens ``(N, T, K)``."""
+        """Source ``(N, S)`` and target tokens except the last ``(N, T)`` → logits of the next tokens ``(N, T,
+        K)``.
+        """
         memory, state = self.encode(source)
         return self.decode(target, memory, state)[0]
 
@@ -102,8 +106,8 @@ class Seq2Seq(nn.Module):
             state: state of the decoder before these tokens.
 
         Returns:
-            Logits of the token after each ``(N, T, K)``, the final state, and the attention weights over the source
-            steps ``(N, T, S)``.
+            Logits of the token after each ``(N, T, K)``, the final state, and the attention weights over the
+            source steps ``(N, T, S)``.
         """
         outputs, state = self.decoder(self.dropout(self.target_embedding(tokens.long())), None, state)
         scores = outputs @ memory.keys.transpose(1, 2)

@@ -21,7 +21,8 @@ __all__ = ["AnySize", "Channels", "Depth", "build_segmenter", "check_encoder", "
 class AnySize:
     """Mixin for models of segmentation-models-pytorch, to be listed before them in the bases of a class.
 
-    Pads images on the right and at the bottom with replicated edges to a multiple of the encoder's stride, and crops the
+    Pads images on the right and at the bottom with replicated edges to a multiple of the encoder's stride,
+    and crops the
     logits to the original size: ``(N, C, H, W)`` → ``(N, num_classes, H, W)`` for any H and W.
 
     Attributes:
@@ -68,7 +69,8 @@ def check_encoder(name: str) -> None:
     hint = f" Nearest: {', '.join(near)}." if near else ""
     raise UserError(
         f"model.encoder_name={name}: no such encoder.{hint} Available are "
-        f"{', '.join(list(encoders)[:6])} … (segmentation_models_pytorch.encoders), and those of timm.list_models() "
+        f"{', '.join(list(encoders)[:6])} … (segmentation_models_pytorch.encoders), and those of "
+        "timm.list_models() "
         f"with the prefix {TIMM!r}."
     )
 
@@ -102,7 +104,8 @@ def decoder_widths(channels: Sequence[int] | None, depth: int) -> tuple[int, ...
         return WIDTHS[-depth:]
     if len(channels) != depth:
         raise UserError(
-            f"model.decoder_channels={list(channels)}: expected {depth} numbers, one for each stage of the encoder "
+            f"model.decoder_channels={list(channels)}: expected {depth} numbers, one for each stage of the "
+            "encoder "
             f"(model.encoder_depth={depth})."
         )
     return tuple(channels)
@@ -145,7 +148,8 @@ def build_segmenter(
     except OSError as error:
         raise WeightsError(
             f"The weights of the encoder {encoder_name!r} cannot be downloaded ({error}). "
-            "Check the connection, or specify a local file of a classifier with weights=FILE and pretrained=false."
+            "Check the connection, or specify a local file of a classifier with weights=FILE and "
+            "pretrained=false."
         ) from error
     except (ValueError, KeyError, TypeError, RuntimeError, AssertionError, IndexError) as error:
         given = ", ".join(f"{key}={value}" for key, value in options.items())

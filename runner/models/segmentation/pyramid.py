@@ -80,7 +80,8 @@ def pspnet(
     in_channels: Annotated[int, Ge(1)] = 3,
     pretrained: bool = False,
 ) -> nn.Module:
-    """Zhao et al., "Pyramid scene parsing network" (2016, arXiv:1612.01105). Same arguments and shapes as `fpn`.
+    """Zhao et al., "Pyramid scene parsing network" (2016, arXiv:1612.01105). Same arguments and shapes as
+    `fpn`.
 
     Args:
         psp_out_channels: number of output channels of the pyramid pooling module.

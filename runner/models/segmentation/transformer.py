@@ -33,8 +33,8 @@ def segformer(
     """Xie et al., "SegFormer" (2021, arXiv:2105.15203). ``(N, C, H, W)`` → ``(N, num_classes, H, W)``.
 
     Args:
-        encoder_name: ``mit_b0`` to ``mit_b5`` of the paper, or any other encoder of segmentation-models-pytorch, or of
-            timm with the prefix ``tu-``.
+        encoder_name: ``mit_b0`` to ``mit_b5`` of the paper, or any other encoder of
+            segmentation-models-pytorch, or of timm with the prefix ``tu-``.
         encoder_depth: number of times the encoder halves the image size.
         decoder_segmentation_channels: number of channels of the decoder.
         in_channels: number of image channels.
@@ -84,11 +84,13 @@ def dpt(
     """
     if not encoder_name.startswith(TIMM):
         raise UserError(
-            f"model.encoder_name={encoder_name}: DPT requires a vision transformer of timm, such as tu-vit_tiny_patch16_224."
+            f"model.encoder_name={encoder_name}: DPT requires a vision transformer of timm, such as "
+            "tu-vit_tiny_patch16_224."
         )
     if len(decoder_intermediate_channels) != encoder_depth:
         raise UserError(
-            f"model.decoder_intermediate_channels={list(decoder_intermediate_channels)}: expected {encoder_depth} "
+            f"model.decoder_intermediate_channels={list(decoder_intermediate_channels)}: expected "
+            f"{encoder_depth} "
             f"numbers (model.encoder_depth={encoder_depth})."
         )
     return build_segmenter(

@@ -36,9 +36,10 @@ def unet(
     Args:
         encoder_name: encoder of segmentation-models-pytorch, or of timm with the prefix ``tu-``.
         encoder_depth: number of times the encoder halves the image size.
-        decoder_channels: number of channels of the decoder's stages, from the smallest feature map to the largest; 256,
-            128, 64, 32, 16 if None.
-        decoder_attention_type: spatial and channel squeeze and excitation (Roy et al. 2018, arXiv:1808.08127).
+        decoder_channels: number of channels of the decoder's stages, from the smallest feature map to the
+            largest; 256, 128, 64, 32, 16 if None.
+        decoder_attention_type: spatial and channel squeeze and excitation (Roy et al. 2018,
+            arXiv:1808.08127).
         in_channels: number of image channels.
         pretrained: load the encoder's published ImageNet weights.
 
@@ -101,7 +102,8 @@ def linknet(
     in_channels: Annotated[int, Ge(1)] = 3,
     pretrained: bool = False,
 ) -> nn.Module:
-    """Chaurasia and Culurciello, "LinkNet" (2017, arXiv:1707.03718): encoder feature maps are added, not concatenated.
+    """Chaurasia and Culurciello, "LinkNet" (2017, arXiv:1707.03718): encoder feature maps are added, not
+    concatenated.
 
     Same arguments and shapes as `runner.models.segmentation.unet.unet`.
     """
@@ -119,7 +121,8 @@ def manet(
     in_channels: Annotated[int, Ge(1)] = 3,
     pretrained: bool = False,
 ) -> nn.Module:
-    """Fan et al., "MA-Net" (2020, doi:10.1109/ACCESS.2020.3025372): a U-Net with spatial and channel attention.
+    """Fan et al., "MA-Net" (2020, doi:10.1109/ACCESS.2020.3025372): a U-Net with spatial and channel
+    attention.
 
     Same arguments and shapes as `runner.models.segmentation.unet.unet`.
 

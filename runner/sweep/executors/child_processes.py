@@ -44,7 +44,8 @@ def fork_child(work: Callable[[], int], keep: Iterable[int], output: int | None)
     """
     Args:
         work: what the copy does; its result is the exit code.
-        keep: descriptors that stay open in it besides the standard ones: locks and sockets are this process's own.
+        keep: descriptors that stay open in it besides the standard ones: locks and sockets are this process's
+            own.
         output: where it prints to; None: where this process does.
     """
     for stream in (sys.stdout, sys.stderr):
@@ -75,7 +76,8 @@ def fork_child(work: Callable[[], int], keep: Iterable[int], output: int | None)
 def let_go_of(keep: set[int]) -> None:
     """All other descriptors lead nowhere from now on: locks end with the process that took them.
 
-    They are not closed: an object that still thinks one is its own would later close what has its number then.
+    They are not closed: an object that still thinks one is its own would later close what has its number
+        then.
     """
     nowhere = os.open(os.devnull, os.O_RDWR)
     names = os.listdir("/proc/self/fd") if os.path.isdir("/proc/self/fd") else map(str, range(256))
@@ -97,7 +99,8 @@ GONE_WITHIN_S = 10.0
 
 
 def adopt_orphans() -> None:
-    """Processes below this one whose parent ends become its own children, so that none can get away (Linux)."""
+    """Processes below this one whose parent ends become its own children, so that none can get away
+    (Linux)."""
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1)
 

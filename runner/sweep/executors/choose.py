@@ -16,8 +16,8 @@ __all__ = ["Executor", "make_executor"]
 class Executor(Protocol):
     """Starts workers on run directories and tells what is heard of them. Nothing here waits for a trial.
 
-    Where the worker is not a child of this process, ``python -m runner.sweep.executors.rank_worker RUN`` is what to start, and a
-    ``Mailbox`` how to receive its messages.
+    Where the worker is not a child of this process, ``python -m runner.sweep.executors.rank_worker RUN`` is
+    what to start, and a ``Mailbox`` how to receive its messages.
     """
 
     def start(self, attempt: Attempt) -> None:
@@ -27,10 +27,13 @@ class Executor(Protocol):
         """Answers a ``report``; only asked for where the attempt ``prunes``."""
 
     def signal(self, trial: int, signum: int) -> None:
-        """SIGTERM asks the trial to save its state and leave; SIGKILL ends it at once, with all it has started."""
+        """SIGTERM asks the trial to save its state and leave; SIGKILL ends it at once, with all it has
+        started.
+        """
 
     def wait(self, timeout_s: float) -> list[Event]:
-        """What has come since, in the order of its coming; after ``timeout_s`` at the latest, with nothing."""
+        """What has come since, in the order of its coming; after ``timeout_s`` at the latest, with
+        nothing."""
 
     def close(self) -> None:
         """Ends all remaining attempts at once."""

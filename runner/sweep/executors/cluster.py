@@ -21,7 +21,9 @@ POLL_INTERVAL_S = 0.1
 
 @dataclass(frozen=True)
 class End:
-    """How a job ended: its exit code, or the negative number of a signal; and what the scheduler knows besides."""
+    """How a job ended: its exit code, or the negative number of a signal; and what the scheduler knows
+    besides.
+    """
 
     status: int
     reason: str | None = None

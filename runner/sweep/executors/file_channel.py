@@ -1,7 +1,7 @@
 """How a trial and the sweep talk through the run directory, where no socket reaches: ranks, other machines.
 
-``RUN/mailbox/attempt.json`` says what the worker has to know, ``reports.jsonl`` is written by the worker (its time of
-change is the sign of life), ``answer.json`` by the sweep.
+``RUN/mailbox/attempt.json`` says what the worker has to know, ``reports.jsonl`` is written by the worker (its
+time of change is the sign of life), ``answer.json`` by the sweep.
 """
 
 from __future__ import annotations

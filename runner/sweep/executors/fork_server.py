@@ -1,8 +1,10 @@
-"""The warm process of a sweep: ``python -m runner.sweep.executors.fork_server FD``. It imports what trials need, and forks them.
+"""The warm process of a sweep: ``python -m runner.sweep.executors.fork_server FD``. It imports what trials
+need, and forks them.
 
-It never computes: a process that has begun to use threads cannot be forked safely, nor one that has opened a GPU.
-Commands come as JSON lines over a socket, one per trial with the trial's channel attached. When the socket ends,
-the sweep has gone, and every trial is killed with it.
+It never computes: a process that has begun to use threads cannot be forked safely, nor one that has opened a
+    GPU.
+Commands come as JSON lines over a socket, one per trial with the trial's channel attached. When the socket
+ends, the sweep has gone, and every trial is killed with it.
 """
 
 from __future__ import annotations
@@ -145,7 +147,8 @@ def import_targets(targets: list[str]) -> None:
 
 
 def import_modules(names: list[str]) -> None:
-    """What a trial imported on its way: libraries that data sets and metrics load when they are first used."""
+    """What a trial imported on its way: libraries that data sets and metrics load when they are first
+    used."""
     for name in names:
         try_import(importlib.import_module, name)
     keep_shared()

@@ -1,4 +1,5 @@
-"""A trial of several devices: a process for each, forked like the trial itself, with no import and no agent between.
+"""A trial of several devices: a process for each, forked like the trial itself, with no import and no agent
+between.
 
 A rank that ends early ends the others; the sweep, which supervises all trials, restarts the trial.
 """
@@ -87,7 +88,9 @@ def become_rank(run: RunDir, rank: int, num_ranks: int, port: int, work: Work) -
 
 
 def wait_for_all(ranks: dict[int, int]) -> tuple[dict[int, int], int | None]:
-    """Exit codes by rank, those of ranks that had to be ended left out; and the signal that asked them to leave."""
+    """Exit codes by rank, those of ranks that had to be ended left out; and the signal that asked them to
+    leave.
+    """
     came: list[int] = []
 
     def pass_on(signum: int, _frame: object) -> None:

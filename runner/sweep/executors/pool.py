@@ -187,7 +187,9 @@ class Pool:
 
 
 def fork_server(control: socket.socket, output: int) -> Child:
-    """The first server is a copy of this process, which has imported most of what it needs to check the config."""
+    """The first server is a copy of this process, which has imported most of what it needs to check the
+    config.
+    """
     import runner.training.worker  # noqa: F401 - the rest of it, once for both
     from runner.sweep.executors.fork_server import serve
 

@@ -1,6 +1,7 @@
 """A worker that reports to its sweep: ``python -m runner.sweep.executors.choose.rank_worker RUN_DIR``.
 
-For workers that are not forked from the warm process: the ranks of a trial on several devices, and those on other
+For workers that are not forked from the warm process: the ranks of a trial on several devices, and those on
+    other
 machines. They communicate through files in the run directory.
 """
 
@@ -65,7 +66,9 @@ class Reporter(pl.Callback):
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Returns 0 also if the sweep ended the trial: the status records it, and the elastic agent must not restart it."""
+    """Returns 0 also if the sweep ended the trial: the status records it, and the elastic agent must not
+    restart it.
+    """
     (path,) = sys.argv[1:] if argv is None else argv
     run, process_info = RunDir(Path(path).absolute()), ProcessInfo.here()
     attempt = read_attempt(run.path)

@@ -1,4 +1,6 @@
-"""A trial on a machine of a cluster: ``python -m runner.sweep.executors.remote RUN_DIR``. What it needs stands in its mailbox."""
+"""A trial on a machine of a cluster: ``python -m runner.sweep.executors.remote RUN_DIR``. What it needs
+stands in its mailbox.
+"""
 
 from __future__ import annotations
 

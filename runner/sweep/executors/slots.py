@@ -31,7 +31,10 @@ class Slot:
 
 
 def visible_gpus(environment: Mapping[str, str] | None = None) -> list[str]:
-    """The GPUs this process may use, as ``CUDA_VISIBLE_DEVICES`` names them. No library that would open one is asked."""
+    """The GPUs this process may use, as ``CUDA_VISIBLE_DEVICES`` names them.
+
+    No library that would open one is asked.
+    """
     environment = os.environ if environment is None else environment
     if VISIBLE in environment:
         return [name.strip() for name in environment[VISIBLE].split(",") if name.strip() not in ("", "-1")]
@@ -66,7 +69,8 @@ def make_slots(num_workers: int, per_trial: float, gpus: Sequence[str]) -> list[
     room = len(gpus) * share if per_trial < 1 else len(gpus) // take
     if num_workers > room:
         raise ConfigError(
-            f"sweep.num_workers={num_workers} trials at a time with {per_trial:g} GPUs each, but there are {len(gpus)} "
+            f"sweep.num_workers={num_workers} trials at a time with {per_trial:g} GPUs each, but there are "
+            f"{len(gpus)} "
             f"here: room for {room}. Take sweep.num_workers={max(1, room)}, or let trials share a GPU with "
             f"sweep.devices_per_trial={1 / -(-num_workers // len(gpus)):.3g}."
         )

@@ -20,11 +20,14 @@ __all__ = ["page_content", "params_of", "trial_order"]
 SECTIONS = (
     ("pareto_front", "Pareto front", "More of one objective costs some of another along the line."),
     ("history", "History", ""),
-    ("importance", "Importances", "How much of the differences between complete trials each parameter explains, by "
-     "fANOVA (Hutter et al. 2014) and by the mean decrease of impurity in a random forest; computed by Optuna."),
+    ("importance", "Importances", "How much of the differences between complete trials each parameter "
+                                  "explains, by "
+     "fANOVA (Hutter et al. 2014) and by the mean decrease of impurity in a random forest; computed by "
+     "Optuna."),
     ("parallel_coordinates", "Parallel coordinates", ""),
     ("slices", "Slices", ""),
-    ("rank_correlation", "Rank correlation", "Of complete trials. What has no order, such as a choice of models, is left out."),
+    ("rank_correlation", "Rank correlation", "Of complete trials. What has no order, such as a choice of "
+                                             "models, is left out."),
     ("intermediate_values", "Intermediate values", ""),
     ("timeline", "Time line of the workers", ""),
 )  # fmt: skip

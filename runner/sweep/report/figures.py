@@ -206,7 +206,8 @@ def draw_timeline(record: SweepRecord) -> Figure:
     spans = [(trial, attempt) for trial in record.trials for attempt in trial.attempts]
     if not spans:
         raise NotYet("no trial was started yet")
-    # An attempt without an end of a sweep that is gone was ended with it, at the latest sign of life there is.
+    # An attempt without an end of a sweep that is gone was ended with it, at the latest sign of life there
+    # is.
     last = max(attempt.end or attempt.start for _, attempt in spans)
     now = time.time() if record.state == "running" else last
     hosts = {WORKER.sub(r"\1", attempt.worker) for _, attempt in spans}

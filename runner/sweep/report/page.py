@@ -17,7 +17,8 @@ __all__ = ["write_sweep_report"]
 
 
 def write_sweep_report(sweep: SweepDir, record: SweepRecord | None = None) -> Path:
-    """Draws the plots, writes ``best.yaml`` and ``report.html``. Also of a sweep that runs, or has no trial yet.
+    """Draws the plots, writes ``best.yaml`` and ``report.html``. Also of a sweep that runs, or has no trial
+    yet.
 
     Raises:
         OSError: a file cannot be written.

@@ -80,10 +80,16 @@ def sweeps_table(records: Sequence[SweepRecord]) -> Shown:
             if best
             else "-"
         )
-        rows.append([
-            record.sweep.name, record.state, f"{done}/{record.total}", str(counts["pruned"]), str(counts["failed"]),
-            f"{found} (trial {best.number})" if best else "-",
-        ])  # fmt: skip
+        rows.append(
+            [
+                record.sweep.name,
+                record.state,
+                f"{done}/{record.total}",
+                str(counts["pruned"]),
+                str(counts["failed"]),
+                f"{found} (trial {best.number})" if best else "-",
+            ]
+        )
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for name in head:
         table.add_column(

@@ -26,7 +26,9 @@ QUICK = [
 
 
 class Witness(pl.Callback):
-    """What a training did: inputs and targets as the task got them, gradients as the optimizer got them, weights."""
+    """What a training did: inputs and targets as the task got them, gradients as the optimizer got them,
+    weights.
+    """
 
     def __init__(self) -> None:
         self.inputs: list[torch.Tensor] = []

@@ -1,4 +1,5 @@
-"""Every option of the group ``regularization``: the same keys, values in range, an augmentation that builds."""
+"""Every option of the group ``regularization``: the same keys, values in range, an augmentation that
+builds."""
 
 from __future__ import annotations
 
@@ -11,7 +12,7 @@ import yaml
 from runner.config.build import resolve_target
 from runner.config.schema import Regularization
 
-CONF = Path(__file__).resolve().parents[2] / "conf"
+CONF = Path(__file__).resolve().parents[3] / "conf"
 OPTIONS = {path.stem: yaml.safe_load(path.read_text()) for path in (CONF / "regularization").glob("*.yaml")}
 KEYS = {field.name for field in dataclasses.fields(Regularization)}
 ORDER = ("none", "light", "medium", "strong")

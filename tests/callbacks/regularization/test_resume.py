@@ -1,4 +1,6 @@
-"""A training that was killed and goes on ends as one that was left in peace, whatever option of this group is on."""
+"""A training that was killed and goes on ends as one that was left in peace, whatever option of this group is
+on.
+"""
 
 from __future__ import annotations
 

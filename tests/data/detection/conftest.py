@@ -42,13 +42,17 @@ def coco_json() -> Callable[..., dict]:
         ids = {name: 100 + place for place, name in enumerate(BOXES)}
         annotations = [
             {
-                "id": 10 * place + number, "image_id": ids[name], "category_id": (3, 7, 9)[label], "iscrowd": 0,
-                "bbox": [x1, y1, x2 - x1, y2 - y1], "area": 0.5 * (x2 - x1) * (y2 - y1),
+                "id": 10 * place + number,
+                "image_id": ids[name],
+                "category_id": (3, 7, 9)[label],
+                "iscrowd": 0,
+                "bbox": [x1, y1, x2 - x1, y2 - y1],
+                "area": 0.5 * (x2 - x1) * (y2 - y1),
                 "segmentation": [[x1, y1, x2, y1, x2, y2]],
             }
             for place, name in enumerate(names)
             for number, (label, (x1, y1, x2, y2)) in enumerate(BOXES[name])
-        ]  # fmt: skip
+        ]
         return {
             "info": {"year": 2026},
             "images": [

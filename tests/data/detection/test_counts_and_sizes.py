@@ -1,4 +1,6 @@
-"""What reaches training and what does not; sizes of images; boxes in very large images; test splits without boxes."""
+"""What reaches training and what does not; sizes of images; boxes in very large images; test splits without
+boxes.
+"""
 
 import json
 
@@ -78,7 +80,8 @@ def test_voc_images_without_annotation_or_list(voc):
         file.write_text(file.read_text().replace("owl", "cat").replace("dog", "cat"))
     assert messages(VocDataModule(str(voc))) == [
         f"{voc}: 1 of 4 images left out: no list of ImageSets/Main names them (for example b).",
-        f"{voc / 'JPEGImages'}: 1 of 5 images left out: they have no file in Annotations (for example e.jpg).",
+        f"{voc / 'JPEGImages'}: 1 of 5 images left out: they have no file in Annotations (for example "
+        "e.jpg).",
     ]
 
 
@@ -90,7 +93,10 @@ def turned(path, orientation):
 
 
 def test_sizes_are_compared_before_any_work(coco):
-    """The annotations state 48 × 40. An image that is stored so and rotated by its orientation 6 is shown as 40 × 48."""
+    """The annotations state 48 × 40.
+
+    An image that is stored so and rotated by its orientation 6 is shown as 40 × 48.
+    """
     root = coco()
     Image.new("RGB", (96, 80)).save(root / "train2017" / "a.jpg")
     turned(root / "train2017" / "b.jpg", 6)
@@ -99,8 +105,8 @@ def test_sizes_are_compared_before_any_work(coco):
         CocoDataModule(str(root)).setup()
     text = str(caught.value)
     assert (
-        "train: 2 images that have another size than their annotation states: a.jpg (96 × 80 pixels, annotated as 48 × 40);"
-        in text
+        "train: 2 images that have another size than their annotation states: a.jpg (96 × 80 pixels, "
+        "annotated as 48 × 40);" in text
     )
     assert (
         "b.jpg (40 × 48 pixels once rotated by its EXIF orientation, annotated as 48 × 40, its size before"

@@ -136,8 +136,9 @@ def test_yolo_lists_of_other_systems(yolo, line):
 
 
 def test_boxes_from_segmentations(coco, coco_json):
-    """The same boxes with bbox missing, null, empty or written as text. The run-length code covers the columns 2 to 4
-    and the rows 1 to 3 of an image of 6 rows and 8 columns, counted by hand; ``counts`` run down the columns."""
+    """The same boxes with bbox missing, null, empty or written as text. The run-length code covers the
+    columns 2 to 4 and the rows 1 to 3 of an image of 6 rows and 8 columns, counted by hand; ``counts`` run
+    down the columns."""
     content = coco_json()
     annotations = content["annotations"]
     expected = [[4, 5, 20, 25], [10, 10, 40, 38]]

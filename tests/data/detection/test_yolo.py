@@ -30,7 +30,8 @@ def test_boxes_are_parts_of_the_image(yolo, truth):
 
 CONFIGS = {
     "names by id": "train: images/train\nval: images/val\nnames: {0: cat, 1: dog, 2: owl}\n",
-    "path elsewhere": "path: ../datasets/mine\ntrain: images/train\nval: images/val\nnames: [cat, dog, owl]\n",
+    "path elsewhere": "path: ../datasets/mine\ntrain: images/train\nval: images/val\nnames: [cat, dog, "
+    "owl]\n",
     "valid": "train: ../yolo/images/train\nvalid: images/val\nnc: 3\nnames: [cat, dog, owl]\n",
     "list of folders": "train: [images/train]\nval: [images/val]\nnames: [cat, dog, owl]\n",
     "names alone": "names: [cat, dog, owl]\n",

@@ -63,7 +63,8 @@ def test_colour_of_sixteen_bits(tmp_path):
         b"IDAT", zlib.compress(row)
     )
     (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + content + chunk(b"IEND", b""))
-    # 2048 · 255 / 4095 = 127.53, 16 · 255 / 4095 = 1.00, 1000 · 255 / 4095 = 62.27, 4000 · 255 / 4095 = 249.08
+    # 2048 · 255 / 4095 = 127.53, 16 · 255 / 4095 = 1.00, 1000 · 255 / 4095 = 62.27, 4000 · 255 / 4095 =
+    # 249.08
     assert read_image(tmp_path / "a.png", 4095)[:, 0].T.tolist() == [[255, 128, 0], [1, 62, 249]]
     assert "is 4095 of 65535" in look_at_brightness(tmp_path, ["a.png"], None)
 

@@ -133,8 +133,8 @@ def test_empty_and_listed_files_are_set_aside_and_named(plain, photo, caplog):
     assert sum(lengths(data).values()) == 29
     (message,) = data.dropped.messages()
     assert (
-        "2 images left out: set aside as broken (for example cat/666.jpg (the file is empty), dog/1.jpg (rotten))"
-        in message
+        "2 images left out: set aside as broken (for example cat/666.jpg (the file is empty), dog/1.jpg "
+        "(rotten))" in message
     )
     assert data.facts.extra["set_aside"] == ["cat/666.jpg: the file is empty", "dog/1.jpg: rotten"]
     (plain / "mine.json").write_text(json.dumps({"broken": []}))

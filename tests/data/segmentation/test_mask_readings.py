@@ -142,7 +142,8 @@ def test_grey_masks_of_class_colours(tmp_path):
 
 
 def test_other_masks_decide(tmp_path):
-    """A mask of 0 and 2 has two readings; one of 1 and 5 allows only grey values, so both are read that way."""
+    """A mask of 0 and 2 has two readings; one of 1 and 5 allows only grey values, so both are read that
+    way."""
     reader = MaskReader(3, ignored=[5])
     paths = [
         save(tmp_path / f"{name}.gif", Image.fromarray(np.array([values], dtype=np.uint8)))

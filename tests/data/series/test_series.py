@@ -46,9 +46,14 @@ def test_gaps_are_filled_from_the_past_alone():
 def test_splits_follow_one_another_and_scales_are_those_of_training(tmp_path):
     table = write(tmp_path / "s.csv")
     data = SeriesTableDataModule(
-        str(tmp_path / "s.csv"), time_column="time", target="b", input_steps=10, horizon_steps=4, season_steps=5,
+        str(tmp_path / "s.csv"),
+        time_column="time",
+        target="b",
+        input_steps=10,
+        horizon_steps=4,
+        season_steps=5,
         rows=[100, 40, 50],
-    )  # fmt: skip
+    )
     assert data.check() == []
     data.setup("fit")
     assert data.mean == pytest.approx([table.a[:100].mean(), table.b[:100].mean()], rel=1e-6)

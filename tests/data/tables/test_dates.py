@@ -14,8 +14,17 @@ from runner.data.tables.table import TableDataModule
 from runner.errors import DataError
 
 TIMES = pd.Series(pd.date_range("2019-03-28 07:30", periods=80, freq="101h"))
-STORED = ["%Y-%m-%d", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%SZ", "%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%Y/%m/%d %H:%M",
-          "%d %b %Y", "%B %d, %Y"]  # fmt: skip
+STORED = [
+    "%Y-%m-%d",
+    "%Y-%m-%d %H:%M:%S",
+    "%Y-%m-%dT%H:%M:%SZ",
+    "%d.%m.%Y",
+    "%d/%m/%Y",
+    "%m/%d/%Y",
+    "%Y/%m/%d %H:%M",
+    "%d %b %Y",
+    "%B %d, %Y",
+]
 
 
 @pytest.mark.parametrize("stored", STORED)

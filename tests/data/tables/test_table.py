@@ -1,4 +1,5 @@
-"""Any table as a data set: facts, splits, problems before the run, what a checkpoint keeps; and real tables."""
+"""Any table as a data set: facts, splits, problems before the run, what a checkpoint keeps; and real
+tables."""
 
 from __future__ import annotations
 
@@ -12,9 +13,22 @@ from runner.data.tables.table import TableDataModule
 from runner.errors import DataError
 
 ADULT_COLUMNS = [
-    "age", "workclass", "fnlwgt", "education", "education_years", "marital_status", "occupation", "relationship",
-    "race", "sex", "capital_gain", "capital_loss", "hours_per_week", "country", "income",
-]  # fmt: skip
+    "age",
+    "workclass",
+    "fnlwgt",
+    "education",
+    "education_years",
+    "marital_status",
+    "occupation",
+    "relationship",
+    "race",
+    "sex",
+    "capital_gain",
+    "capital_loss",
+    "hours_per_week",
+    "country",
+    "income",
+]
 
 
 def write(path: Path, num_rows: int = 60, header: bool = True) -> Path:
@@ -48,8 +62,13 @@ def test_a_classification(path: str):
     facts = data.facts
     assert (facts.task, facts.num_outputs, facts.class_names) == ("classification", 2, ["flat", "house"])
     assert facts.get("feature_names") == [
-        "rooms", "area", "area is missing", "town=Bonn", "town=Rome", "town=(missing)",
-    ]  # fmt: skip
+        "rooms",
+        "area",
+        "area is missing",
+        "town=Bonn",
+        "town=Rome",
+        "town=(missing)",
+    ]
     assert facts.input_shape == (6,) and sum(facts.class_counts) == facts.num_train
     assert facts.num_train + facts.num_val + facts.num_test == 60 and facts.num_val == facts.num_test == 12
     batch = data.on_after_batch_transfer(next(iter(data.train_dataloader())), 0)
@@ -236,17 +255,34 @@ def test_what_a_person_should_know_is_told(tmp_path: Path, caplog: pytest.LogCap
 @pytest.mark.parametrize(
     ("file", "options", "facts"),
     [
-        ("titanic/train.csv", {"target": "Survived", "ignore": ["PassengerId"]}, {"task": "classification", "num_train": 535}),
+        (
+            "titanic/train.csv",
+            {"target": "Survived", "ignore": ["PassengerId"]},
+            {"task": "classification", "num_train": 535},
+        ),
         ("penguins/penguins.csv", {"target": "species"}, {"class_names": ["Adelie", "Chinstrap", "Gentoo"]}),
-        ("auto_mpg/mpg.csv", {"target": "mpg", "ignore": ["name"]}, {"task": "regression", "in_features": 10}),
-        ("california_housing/housing.csv", {"target": "median_house_value"}, {"task": "regression", "num_test": 4128}),
+        (
+            "auto_mpg/mpg.csv",
+            {"target": "mpg", "ignore": ["name"]},
+            {"task": "regression", "in_features": 10},
+        ),
+        (
+            "california_housing/housing.csv",
+            {"target": "median_house_value"},
+            {"task": "regression", "num_test": 4128},
+        ),
         (
             "adult/adult-train.csv",
-            {"target": "income", "columns": ADULT_COLUMNS, "test_path": "adult/adult-test.csv", "label_strip": "."},
+            {
+                "target": "income",
+                "columns": ADULT_COLUMNS,
+                "test_path": "adult/adult-test.csv",
+                "label_strip": ".",
+            },
             {"class_names": ["<=50K", ">50K"], "num_test": 16281, "class_counts": [19776, 6273]},
         ),
     ],
-)  # fmt: skip
+)
 def test_real_tables(shared_data: Path, file: str, options: dict, facts: dict):
     folder = shared_data / "tabular"
     if "test_path" in options:

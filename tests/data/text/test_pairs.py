@@ -90,8 +90,13 @@ def test_ends_of_long_texts_and_shared_pairs_are_reported(folder, caplog):
     data.setup()
     # four tokens ("a dog runs 7", "Ein Hund läuft 7"), of which one is cut
     assert [(entry.where, entry.count, entry.total) for entry in data.dropped.entries] == [
-        ("train", 30, 120), ("train", 30, 120), ("val", 5, 20), ("val", 5, 20), ("test", 6, 24), ("test", 6, 24),
-    ]  # fmt: skip
+        ("train", 30, 120),
+        ("train", 30, 120),
+        ("val", 5, 20),
+        ("val", 5, 20),
+        ("test", 6, 24),
+        ("test", 6, 24),
+    ]
     assert "5 of 5 in val, 6 of 6 in test" in caplog.text
 
 

@@ -232,8 +232,11 @@ def test_class_folders_of_any_name_are_read_and_unused_files_counted(tmp_path):
     data.setup()
     assert data.facts.class_names == ["__label__pos", "_neg", "train"]
     assert {(entry.count, entry.reason) for entry in data.dropped.entries} == {
-        (10, "in hidden folders"), (1, "not texts, by their suffixes"), (1, "in no class folder"), (1, "no text"),
-    }  # fmt: skip
+        (10, "in hidden folders"),
+        (1, "not texts, by their suffixes"),
+        (1, "in no class folder"),
+        (1, "no text"),
+    }
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-32"])

@@ -44,7 +44,9 @@ def offline(monkeypatch):
 
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_with_the_same_classes_it_gives_the_same(name, offline):
-    """The architecture here is torchvision's to the last tensor: 90 classes (91 with the background) fit whole."""
+    """The architecture here is torchvision's to the last tensor: 90 classes (91 with the background) fit
+    whole.
+    """
     builder, options = PUBLISHED[name]
     num_classes = 91 if name.startswith(("retinanet", "fcos")) else 90
     size = {} if builder is ssdlite else {"min_size": 96, "max_size": 96}
