@@ -57,7 +57,7 @@ class ConfigError(UserError):
         problems: one sentence a mistake.
     """
 
-    def __init__(self, problems: list[str] | str):
+    def __init__(self, problems: list[str] | str) -> None:
         self.problems = [problems] if isinstance(problems, str) else list(problems)
         super().__init__("\n".join(self.problems))
 
@@ -110,7 +110,7 @@ class RollBack(RunnerError):
         most: how often that may happen in one run.
     """
 
-    def __init__(self, message: str, lr_factor: float, most: int):
+    def __init__(self, message: str, lr_factor: float, most: int) -> None:
         super().__init__(message)
         self.lr_factor = lr_factor
         self.most = most
@@ -127,7 +127,7 @@ class Interrupted(RunnerError):
         at_once: nothing was saved, and nothing is to be waited for.
     """
 
-    def __init__(self, message: str, signum: int = 2, at_once: bool = False):
+    def __init__(self, message: str, signum: int = 2, at_once: bool = False) -> None:
         super().__init__(message)
         self.signum = signum
         self.at_once = at_once
@@ -140,7 +140,7 @@ class Interrupted(RunnerError):
 class OutOfTime(Interrupted):
     """The run saved its state because its job is about to be ended; the exit code is that of ``timeout``."""
 
-    def __init__(self, message: str):
+    def __init__(self, message: str) -> None:
         super().__init__(message, signum=15)
         self.exit_code = 124
 

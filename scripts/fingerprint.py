@@ -149,7 +149,24 @@ def fingerprint(folder: Path, names: Iterable[str]) -> dict[str, dict[str, str]]
 
 def text() -> str:
     """A text that never changes: sentences of a linear congruential generator."""
-    words = "the a one cat dog bird tree house river sees likes finds leaves old small green".split()
+    words = [
+        "the",
+        "a",
+        "one",
+        "cat",
+        "dog",
+        "bird",
+        "tree",
+        "house",
+        "river",
+        "sees",
+        "likes",
+        "finds",
+        "leaves",
+        "old",
+        "small",
+        "green",
+    ]
     state, chosen = 1, []
     for _ in range(4000):
         state = (1103515245 * state + 12345) % 2**31

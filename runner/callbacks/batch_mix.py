@@ -31,7 +31,7 @@ class BatchMix(pl.Callback):
 
     def __init__(
         self, mixup: float, cutmix: float, epochs: int | None, num_classes: int, one_logit: bool, seed: int
-    ):
+    ) -> None:
         ways = []
         if mixup:
             ways.append(v2.MixUp(alpha=float(mixup), num_classes=num_classes))

@@ -20,7 +20,7 @@ from runner.distributed.collectives import barrier
 from runner.errors import UserError
 from runner.run.checkpoints import Checkpoint, best_checkpoint, last_checkpoint, sort_by_metric
 
-__all__ = ["Checkpoint", "Checkpointer", "UNITS", "best_checkpoint", "last_checkpoint", "parse_cadence"]
+__all__ = ["UNITS", "Checkpoint", "Checkpointer", "best_checkpoint", "last_checkpoint", "parse_cadence"]
 
 UNITS = {
     "steps": ("step", "steps"),
@@ -81,7 +81,7 @@ class Checkpointer(pl.Callback):
         keep_best: Annotated[int, Ge(0)] = 1,
         keep_last: Annotated[int, Ge(1)] = 2,
         asynchronous: bool = True,
-    ):
+    ) -> None:
         single = {"epochs": every_n_epochs, "steps": every_n_steps, "minutes": every_minutes}
         if every is not None and any(value is not None for value in single.values()):
             raise UserError(
@@ -211,7 +211,8 @@ class Checkpointer(pl.Callback):
 
     def _capture(self, trainer: pl.Trainer, path: Path) -> Callable[[], str] | None:
         """Takes the state; what is returned writes it. A strategy that writes by itself has done so
-        already."""
+        already.
+        """
         io = trainer.strategy.checkpoint_io
         if not isinstance(io, RunCheckpointIO):
             trainer.save_checkpoint(path)

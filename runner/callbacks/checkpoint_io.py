@@ -155,7 +155,7 @@ class HashingWriter:
     one that does not say why.
     """
 
-    def __init__(self, file: BinaryIO):
+    def __init__(self, file: BinaryIO) -> None:
         self.file = file
         self.sha256 = hashlib.sha256()
         self.error: OSError | None = None

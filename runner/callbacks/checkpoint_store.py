@@ -144,7 +144,7 @@ class CheckpointStore:
 
     def __init__(
         self, folder: Path, entries: list[Checkpoint], keep_best: int, keep_last: int, writes: bool = True
-    ):
+    ) -> None:
         self.folder = folder
         self.keep_best = keep_best
         self.keep_last = keep_last
@@ -222,7 +222,8 @@ class CheckpointStore:
 
     def _list(self, entries: list[Checkpoint]) -> None:
         """Lists what is kept, then removes every other file: in this order, for the process may end
-        between."""
+        between.
+        """
         write_index(self.folder, entries)
         listed = {entry.file for entry in entries}
         for path in self.folder.glob(PATTERN):

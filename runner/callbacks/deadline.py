@@ -88,7 +88,7 @@ class Deadline(pl.Callback):
         OutOfTime: the job's time is nearly over; the state is saved.
     """
 
-    def __init__(self, max_time: Any = None, job_end: JobEnd | None = None):
+    def __init__(self, max_time: Any = None, job_end: JobEnd | None = None) -> None:
         self.max_s = None if max_time is None else seconds_of(max_time)
         self.job_end = job_end
         self._elapsed_before = 0.0

@@ -42,7 +42,7 @@ class FeatureSplit(Split):
         targets: ``(n, …)``.
     """
 
-    def __init__(self, split: Split):
+    def __init__(self, split: Split) -> None:
         super().__init__(split.source, split.indices, seed=split.seed)
         self.whole = split
         self.features = self.targets = torch.empty(0)
@@ -60,7 +60,7 @@ class FeatureSplit(Split):
 class HeadForward:
     """A model's ``forward`` that takes features too: ``(N, F)`` go through the head alone."""
 
-    def __init__(self, model: nn.Module, head: nn.Module):
+    def __init__(self, model: nn.Module, head: nn.Module) -> None:
         self.model = model
         self.head = head
         self.whole = model.forward
@@ -82,7 +82,9 @@ class FeatureCache:
         views: epochs whose augmentations are kept.
     """
 
-    def __init__(self, trainer: pl.Trainer, pl_module: pl.LightningModule, head: nn.Module, views: int):
+    def __init__(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, head: nn.Module, views: int
+    ) -> None:
         self.trainer = trainer
         self.task = pl_module
         self.head = head
@@ -212,7 +214,7 @@ def backbone_digest(model: nn.Module, head: nn.Module) -> str:
 class captured:
     """What goes into a module while this lasts, newest last."""
 
-    def __init__(self, module: nn.Module):
+    def __init__(self, module: nn.Module) -> None:
         self.module = module
         self.seen: list[Tensor] = []
 
@@ -229,7 +231,7 @@ class captured:
 class in_eval:
     """All modules in evaluation mode while this lasts, then each as it was."""
 
-    def __init__(self, model: nn.Module):
+    def __init__(self, model: nn.Module) -> None:
         self.modes = {module: module.training for module in model.modules()}
 
     def __enter__(self) -> None:

@@ -17,7 +17,7 @@ class HeartbeatCallback(Callback):
         pulse: what the watchdog reads.
     """
 
-    def __init__(self, heartbeat: Heartbeat):
+    def __init__(self, heartbeat: Heartbeat) -> None:
         self.heartbeat = heartbeat
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:

@@ -100,7 +100,8 @@ def validate_between_updates(trainer: Trainer) -> None:
 
 def was_due(trainer: Trainer) -> bool:
     """Whether a validation was due at one of the batches whose gradients the newest update has
-    accumulated."""
+    accumulated.
+    """
     loop, every = trainer.fit_loop.epoch_loop, trainer.val_check_batch
     if not loop._should_check_val_epoch() or trainer._val_check_time_interval is not None:
         return False

@@ -42,7 +42,7 @@ class MonitorCheck(pl.Callback):
         required: whether the task's metric must exist; that of the scheduler always must.
     """
 
-    def __init__(self, required: bool):
+    def __init__(self, required: bool) -> None:
         self.required = required
         self._checked: set[str] = set()
 
@@ -83,7 +83,7 @@ class JournalLogger(Logger):
         writes: false on every rank but the first; nothing is logged there.
     """
 
-    def __init__(self, run: RunDir, writes: bool = True):
+    def __init__(self, run: RunDir, writes: bool = True) -> None:
         super().__init__()
         self.journal = Journal(run.metrics_path) if writes else None
         self._run = run

@@ -35,7 +35,7 @@ class PassSize(pl.Callback):
         hardware: the config's node.
     """
 
-    def __init__(self, hardware: dict[str, Any]):
+    def __init__(self, hardware: dict[str, Any]) -> None:
         self.hardware = hardware
         self.asked = hardware.get("micro_batch")
         self._passes: MicroBatching | None = None
@@ -62,7 +62,8 @@ class PassSize(pl.Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
     ) -> None:
         """Several ranks cannot always take a step back, nor can the later batches of an update be: the next
-        attempt has half as many samples at once."""
+        attempt has half as many samples at once.
+        """
         passes, could = self._passes, trainer.world_size == 1 and trainer.accumulate_grad_batches == 1
         if could or passes is None or not passes.halves or not is_out_of_memory(exception):
             return

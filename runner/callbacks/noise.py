@@ -19,7 +19,8 @@ __all__ = ["InputNoise", "WeightNoise", "normal_like"]
 
 def normal_like(tensor: Tensor, *place: int | str) -> Tensor:
     """Standard normal numbers of the tensor's shape, drawn on the CPU so that they are equal on every device.
-    For a tensor sharded over ranks, each rank gets its shard."""
+    For a tensor sharded over ranks, each rank gets its shard.
+    """
     generator = torch.Generator().manual_seed(seed_of(*place))
     noise = torch.randn(tensor.shape, generator=generator, dtype=torch.float32).to(
         tensor.device, tensor.dtype
@@ -42,7 +43,7 @@ class InputNoise(pl.Callback):
         UserError: the inputs are not real-valued (tokens).
     """
 
-    def __init__(self, std: float, seed: int):
+    def __init__(self, std: float, seed: int) -> None:
         self.std = std
         self.seed = seed
 
@@ -82,7 +83,7 @@ class WeightNoise(pl.Callback):
         seed: determines the noise together with the step.
     """
 
-    def __init__(self, std: float, seed: int):
+    def __init__(self, std: float, seed: int) -> None:
         self.std = std
         self.seed = seed
         self._clean: list[tuple[Tensor, Tensor]] = []

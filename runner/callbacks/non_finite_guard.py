@@ -65,7 +65,8 @@ def numbers_of(tensor: Tensor) -> Tensor:
 def gradients_are_finite(module: nn.Module) -> Tensor:
     """A boolean that stays on the device, by the sum of each gradient: NaN and infinity stay in it, and
     nothing is faster. Numbers around 1e38 may add up to infinity too; ``gradients_not_finite`` knows
-    better."""
+    better.
+    """
     values = [numbers_of(p.grad) for p in module.parameters() if p.grad is not None]
     if not values:
         return torch.tensor(True)
@@ -131,7 +132,7 @@ class NonFiniteGuard(pl.Callback):
         most: Annotated[int, Ge(1)] | None = None,
         lr_factor: Annotated[float, Gt(0), Lt(1)] | None = None,
         every_n_steps: Annotated[int, Gt(0)] | None = None,
-    ):
+    ) -> None:
         reject_idle(on_non_finite, most, lr_factor, every_n_steps)
         self.on_non_finite = on_non_finite
         self.most = most or MOST.get(on_non_finite, 0)

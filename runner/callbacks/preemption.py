@@ -116,7 +116,8 @@ class Preemption(pl.Callback):
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """From here on the first step boundary answers: to stop amid the making of loaders harms
-        Lightning."""
+        Lightning.
+        """
         self._watch = _watches[-1] if _watches and stage == "fit" else None
         if self._watch is not None:
             self._watch.saving = True
@@ -150,7 +151,8 @@ class Preemption(pl.Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
     ) -> None:
         """A loader worker that the signal ended too, before it could be outlived, is no failure of the
-        run."""
+        run.
+        """
         signum = None if self._watch is None else self._watch.signum
         self._release()
         if signum is not None and "DataLoader worker" in str(exception):

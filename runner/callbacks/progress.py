@@ -142,7 +142,7 @@ class LiveBar:
     It disappears when stopped.
     """
 
-    def __init__(self, console: Console):
+    def __init__(self, console: Console) -> None:
         self._live = Live(console=console, auto_refresh=False, transient=True)
         self._live.start()
 
@@ -190,7 +190,7 @@ class Progress(pl.callbacks.ProgressBar):
         console: where to show it; standard output when None.
     """
 
-    def __init__(self, console: Console | None = None):
+    def __init__(self, console: Console | None = None) -> None:
         super().__init__()
         self._console = console if console is not None else Console(highlight=False)
         self._enabled = True

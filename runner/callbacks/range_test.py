@@ -23,7 +23,7 @@ class RangeTestRecorder(pl.Callback):
         stop_factor: the loss has diverged if its smoothed value exceeds this multiple of the lowest.
     """
 
-    def __init__(self, memory: float, stop_factor: float):
+    def __init__(self, memory: float, stop_factor: float) -> None:
         self.memory = memory
         self.stop_factor = stop_factor
         self.test = RangeTest()

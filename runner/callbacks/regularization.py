@@ -62,6 +62,7 @@ class EarlyStopping(callbacks.EarlyStopping):
 
 def early_stopping(task: Task, settings: dict[str, Any]) -> EarlyStopping:
     """By the task's monitored metric. A metric that one validation leaves undefined is skipped there:
-    ``MonitorCheck`` has already rejected one that is never logged."""
+    ``MonitorCheck`` has already rejected one that is never logged.
+    """
     at_epoch_end = {"check_on_train_epoch_end": True} if task.monitor.startswith("train/") else {}
     return EarlyStopping(monitor=task.monitor, mode=task.mode, **{"strict": False} | at_epoch_end | settings)

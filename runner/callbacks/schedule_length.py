@@ -28,7 +28,7 @@ class OptimizerSettings(pl.Callback):
         lr_scale: an additional factor of the learning rate, which is lower after a rollback.
     """
 
-    def __init__(self, settings: dict[str, Any], lr_scale: float = 1.0):
+    def __init__(self, settings: dict[str, Any], lr_scale: float = 1.0) -> None:
         kinds = (int, float, bool, list)
         self.settings = {k: v for k, v in settings.items() if isinstance(v, kinds) and not k.startswith("_")}
         self.lr_scale = lr_scale

@@ -13,7 +13,8 @@ __all__ = ["SyncBuffers"]
 
 class SyncBuffers(pl.Callback):
     """Gives all ranks the running statistics of rank zero's norms before a validation: each rank gathers
-    those of its own share of the samples, and the metrics have to be those of the model that is saved."""
+    those of its own share of the samples, and the metrics have to be those of the model that is saved.
+    """
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if world_size() > 1:

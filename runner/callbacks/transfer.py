@@ -28,7 +28,7 @@ class FrozenBackbone(KeepInEval):
             are the same in every epoch, otherwise 0.
     """
 
-    def __init__(self, cache_views: Annotated[int, Ge(0)] | None = None):
+    def __init__(self, cache_views: Annotated[int, Ge(0)] | None = None) -> None:
         super().__init__()
         self.cache_views = cache_views
         self._cache: FeatureCache | None = None
@@ -83,7 +83,7 @@ class Unfreezing(KeepInEval):
 
     option = ""
 
-    def __init__(self, layer_decay: float, layer_groups: Sequence[str] | None, batch_norm: str):
+    def __init__(self, layer_decay: float, layer_groups: Sequence[str] | None, batch_norm: str) -> None:
         super().__init__()
         self.layer_decay = layer_decay
         self.patterns = layer_groups
@@ -173,7 +173,7 @@ class FineTune(Unfreezing):
         layer_decay: Annotated[float, Gt(0), Le(1)] = 0.3,
         layer_groups: Sequence[str] | None = None,
         batch_norm: Literal["still", "train"] = "still",
-    ):
+    ) -> None:
         super().__init__(layer_decay, layer_groups, batch_norm)
         self.head_epochs = head_epochs
 
@@ -199,7 +199,7 @@ class GradualUnfreezing(Unfreezing):
         layer_decay: Annotated[float, Gt(0), Le(1)] = 0.4,
         layer_groups: Sequence[str] | None = None,
         batch_norm: Literal["still", "train"] = "still",
-    ):
+    ) -> None:
         super().__init__(layer_decay, layer_groups, batch_norm)
         self.every_epochs = every_epochs
 

@@ -90,7 +90,7 @@ class WeightAverage(pl.Callback):
         max_batches: maximum number of training batches for the batch-norm statistics.
     """
 
-    def __init__(self, ema: float | None, swa: float | None, seed: int, max_batches: int = 50):
+    def __init__(self, ema: float | None, swa: float | None, seed: int, max_batches: int = 50) -> None:
         self.ema = ema
         self.swa = swa
         self.seed = seed

@@ -50,7 +50,7 @@ class L1Penalty(pl.Callback):
     It is applied once per update, however many batches are accumulated; logged losses do not include it.
     """
 
-    def __init__(self, strength: float):
+    def __init__(self, strength: float) -> None:
         self.strength = strength
 
     def on_before_optimizer_step(self, trainer, pl_module, optimizer) -> None:
@@ -69,7 +69,7 @@ class MaxNorm(pl.Callback):
         bound: the largest Euclidean norm of the weights into one unit or channel.
     """
 
-    def __init__(self, bound: float):
+    def __init__(self, bound: float) -> None:
         self.bound = bound
         self._step = 0
 

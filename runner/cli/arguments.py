@@ -32,7 +32,7 @@ __all__ = [
 class VerbParser(argparse.ArgumentParser):
     """Raises ``UserError`` where argparse would print its usage and exit."""
 
-    def __init__(self, **options):
+    def __init__(self, **options) -> None:
         options.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
         super().__init__(allow_abbrev=False, **options)
 
@@ -114,7 +114,8 @@ def allow_packages(names: list[str]) -> None:
 
 def with_absolute_paths(composition: Composition, run: RunDir) -> Composition:
     """Return a copy with absolute paths; see ``runner.run.directory``. Paths given by the user are
-    unchanged."""
+    unchanged.
+    """
     from omegaconf import OmegaConf
 
     from runner.run.directory import absolute_paths

@@ -109,7 +109,8 @@ def print_proof(before: RunDir, now: RunDir, same_place: bool) -> int:
 
 def compare_weights(before: RunDir, now: RunDir) -> list[dict[str, Any]]:
     """Return a row each for the weights of the last and the best checkpoint, and for the optimizer of the
-    last; with folds, for each fold."""
+    last; with folds, for each fold.
+    """
     from runner.inference.load import digests_of
     from runner.run.checkpoints import best_checkpoint, last_checkpoint
     from runner.run.folds import fold_of, folds_of, has_folds

@@ -70,7 +70,8 @@ def choose_port(requested: int | None) -> int:
 
 def page_of(root: Path) -> str:
     """Return the path of the run list of the newest run's experiment; MLflow opens its GenAI view by
-    default."""
+    default.
+    """
     from runner.run.directory import list_runs
     from runner.tracking.metric_tail import read_state
 

@@ -108,7 +108,8 @@ def is_module_of_user(name: str) -> bool:
 
 def same_file(spec: ModuleSpec, other: ModuleSpec) -> bool:
     """Whether both specs refer to the same file; namespace packages are compared by their search
-    locations."""
+    locations.
+    """
     if spec.origin is None or other.origin is None:
         return list(spec.submodule_search_locations or []) == list(other.submodule_search_locations or [])
     return Path(spec.origin).resolve() == Path(other.origin).resolve()
@@ -250,7 +251,8 @@ def follow(value: Any, name: str, attributes: list[str], target: str) -> Any:
 
 def find_targets(node: Any, path: str = "") -> Iterator[tuple[str, dict]]:
     """Yield ``(dotted path, node)`` for every mapping with ``_target_`` in plain containers, outermost
-    first."""
+    first.
+    """
     if isinstance(node, dict):
         if "_target_" in node:
             yield path, node

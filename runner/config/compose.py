@@ -27,7 +27,7 @@ from runner.config.groups import find_groups, package_conf, search_folders
 from runner.config.overrides import apply_value, choice_problems, chooses, dotted_values, parse_overrides
 from runner.errors import ConfigError
 
-__all__ = ["Composition", "PRIMARY", "compose", "load_config", "run_hydra", "search_in"]
+__all__ = ["PRIMARY", "Composition", "compose", "load_config", "run_hydra", "search_in"]
 
 
 class RunnerSearchPath(SearchPathPlugin):

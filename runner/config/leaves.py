@@ -10,7 +10,8 @@ __all__ = ["leaves"]
 
 def leaves(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
     """Yield ``(dotted key, value)`` for every value in plain containers that is not a dictionary or a list;
-    the entries of a list have keys like ``data.columns[0]``."""
+    the entries of a list have keys like ``data.columns[0]``.
+    """
     if isinstance(value, dict):
         for name, inner in value.items():
             yield from leaves(inner, f"{key}.{name}".lstrip("."))

@@ -1,5 +1,6 @@
 """The metric that picks the best checkpoint: ``task.monitor`` and ``task.monitor_mode``, or the task's
-own."""
+own.
+"""
 
 from __future__ import annotations
 

@@ -115,7 +115,7 @@ class DataModule(LightningDataModule):
         num_workers: Annotated[int, Ge(0)] = 0,
         seed: Annotated[int, Ge(0)] = 0,
         drop_last: bool = False,
-    ):
+    ) -> None:
         super().__init__()
         self.batch_size = batch_size
         self.eval_batch_size = eval_batch_size or batch_size
@@ -134,7 +134,8 @@ class DataModule(LightningDataModule):
 
     def take_folds(self, folds: Folds) -> None:
         """Enables cross-validation: ``setup`` will cut the training and validation samples into these
-        folds."""
+        folds.
+        """
         self.folds = folds
 
     def fold(
@@ -241,7 +242,8 @@ class DataModule(LightningDataModule):
 
     def present(self, row: dict[str, Any]) -> dict[str, Any]:
         """Converts a row of predictions to a readable form, where this needs information from the data
-        set."""
+        set.
+        """
         return row
 
     def picture(self, image: Tensor, target: Any) -> tuple[Tensor, str]:
@@ -263,7 +265,8 @@ class DataModule(LightningDataModule):
 
     def eval_loader(self, split: str) -> DataLoader | list:
         """Returns a loader that treats any split, including the training split, like validation data; an
-        empty list if the split does not exist."""
+        empty list if the split does not exist.
+        """
         return (
             self._loader(self.as_held_out(split), self.eval_batch_size)
             if len(self.splits.get(split, ()))

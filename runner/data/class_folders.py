@@ -9,7 +9,7 @@ from pathlib import Path
 from runner.data.dropped import DroppedSamples
 from runner.errors import DataError
 
-__all__ = ["ClassFile", "SPLIT_NAMES", "scan_class_folders", "split_layout", "split_of_folder"]
+__all__ = ["SPLIT_NAMES", "ClassFile", "scan_class_folders", "split_layout", "split_of_folder"]
 
 SPLIT_NAMES = {
     "train": ("train", "training", "train_set", "training_set", "train_data", "training_data"),
@@ -31,7 +31,8 @@ SPLIT_BY_NAME = {name: split for split, names in SPLIT_NAMES.items() for name in
 
 def split_of_folder(name: str) -> str | None:
     """Returns the split that a folder's name stands for, ``train``, ``val`` or ``test``, or None. Case is
-    ignored, and ``-`` and spaces are read as ``_``."""
+    ignored, and ``-`` and spaces are read as ``_``.
+    """
     return SPLIT_BY_NAME.get(name.strip().lower().replace("-", "_").replace(" ", "_"))
 
 

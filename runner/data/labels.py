@@ -11,13 +11,15 @@ __all__ = ["case_notices", "clean_label", "find_label", "merge_spellings", "merg
 
 def clean_label(text: str) -> str:
     """Strips white space and composes Unicode (NFC), so that an umlaut written as one or two code points is
-    the same letter."""
+    the same letter.
+    """
     return unicodedata.normalize("NFC", str(text)).strip()
 
 
 def number_of(label: str) -> Decimal | None:
     """Returns the finite number that a label spells, exactly; None for words. A label that contains an
-    underscore is a word, although Python reads ``1_000`` as a number."""
+    underscore is a word, although Python reads ``1_000`` as a number.
+    """
     if "_" in label:
         return None
     try:

@@ -62,7 +62,7 @@ class EpochBatchSampler:
         rank: int = 0,
         world_size: int = 1,
         weights: torch.Tensor | None = None,
-    ):
+    ) -> None:
         self.weights = weights
         self.num_samples = num_samples
         self.batch_size = batch_size

@@ -92,7 +92,7 @@ class ArraySource:
         label: noun for a sample in messages: ``label 17``.
     """
 
-    def __init__(self, inputs: Tensor, targets: Tensor, label: str = "sample"):
+    def __init__(self, inputs: Tensor, targets: Tensor, label: str = "sample") -> None:
         if len(inputs) != len(targets):
             raise ValueError(f"{len(inputs)} inputs but {len(targets)} targets")
         self.inputs = inputs
@@ -154,7 +154,7 @@ class Split(Dataset):
         transform: Callable[[Any, Any], tuple[Any, Any]] | None = None,
         seed: int = 0,
         collate: Callable[[Sequence[tuple[Any, Any]]], dict[str, Any]] = collate,
-    ):
+    ) -> None:
         self.source = source
         self.indices = torch.as_tensor(indices, dtype=torch.long)
         self.transform = transform

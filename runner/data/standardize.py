@@ -30,7 +30,7 @@ class Standardize(nn.Module):
 
     def __init__(
         self, mean: Sequence[float] | Tensor, std: Sequence[float] | Tensor, num_spatial_dims: int = 0
-    ):
+    ) -> None:
         super().__init__()
         shape = (-1, *[1] * num_spatial_dims)
         std = torch.as_tensor(std, dtype=torch.float64)
@@ -63,7 +63,8 @@ class Standardize(nn.Module):
 
 def needs_float64(values: Tensor) -> bool:
     """Returns whether float32 would lose differences between the rows ``(N, F)``: numbers far from 0 and
-    close together, such as times in seconds since 1970."""
+    close together, such as times in seconds since 1970.
+    """
     values = values.double()
     if not len(values):
         return False

@@ -13,9 +13,10 @@ __all__ = ["ProcessInfoEnvironment"]
 
 class ProcessInfoEnvironment(ClusterEnvironment):
     """Without it, Lightning 2.6 detects a scheduler by its variables, counts tasks itself and installs its
-    own signal handlers."""
+    own signal handlers.
+    """
 
-    def __init__(self, process_info: ProcessInfo):
+    def __init__(self, process_info: ProcessInfo) -> None:
         super().__init__()
         self.process_info = process_info
 

@@ -15,13 +15,13 @@ __all__ = [
     "all_gather",
     "any_across_ranks",
     "barrier",
-    "mean_over_ranks",
-    "world_size",
-    "own_part",
     "current_rank",
+    "gather_to_rank0",
+    "mean_over_ranks",
+    "own_part",
     "sum_over_ranks",
     "sum_tensor_over_ranks",
-    "gather_to_rank0",
+    "world_size",
 ]
 
 
@@ -68,7 +68,8 @@ def mean_over_ranks(*numbers: float) -> list[float]:
 
 def all_gather(value: Any) -> list[Any]:
     """The values of all ranks, in the order of ranks: tensors or plain containers. Every rank must call
-    it."""
+    it.
+    """
     if world_size() == 1:
         return [value]
     values: list[Any] = [None] * world_size()
@@ -78,7 +79,8 @@ def all_gather(value: Any) -> list[Any]:
 
 def gather_to_rank0(value: Any) -> list[Any]:
     """The values of all ranks on rank 0, in the order of ranks; empty on the others. Every rank must call
-    it."""
+    it.
+    """
     if world_size() == 1:
         return [value]
     values: list[Any] | None = [None] * world_size() if dist.get_rank() == 0 else None

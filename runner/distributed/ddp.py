@@ -24,7 +24,7 @@ PROVING_STEPS = 20
 class OneDeviceStrategy(MicroBatchingStrategy, SingleDeviceStrategy):
     """One device."""
 
-    def __init__(self, passes: MicroBatching, **kwargs: Any):
+    def __init__(self, passes: MicroBatching, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.passes = passes
 
@@ -43,7 +43,7 @@ class MicroBatchDDPStrategy(MicroBatchingStrategy, DDPStrategy):
         waits_in_forward: whether the forward pass itself has collectives (synchronized norms).
     """
 
-    def __init__(self, passes: MicroBatching, waits_in_forward: bool = False, **kwargs: Any):
+    def __init__(self, passes: MicroBatching, waits_in_forward: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.passes = passes
         self.waits_in_forward = waits_in_forward

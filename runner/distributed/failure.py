@@ -1,5 +1,6 @@
 """Why a rank ended, in a file beside its log, so that the first of several failing ranks can be
-identified."""
+identified.
+"""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ class FSDP2Strategy(MicroBatchingStrategy, ModelParallelStrategy):
     A checkpoint is a folder to which every rank writes its shards; it can be read with any world size.
     """
 
-    def __init__(self, passes: MicroBatching, **kwargs: Any):
+    def __init__(self, passes: MicroBatching, **kwargs: Any) -> None:
         super().__init__(tensor_parallel_size=1, **kwargs)
         self.passes = passes
         self._source = Path()

@@ -292,10 +292,8 @@ class Reader(dcp.FileSystemReader):
 
 class NarrowUnpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
-        if (
-            (module, name) in ALLOWED
-            or isinstance(getattr(torch, name, None), torch.dtype)
-            and module == "torch"
+        if (module, name) in ALLOWED or (
+            isinstance(getattr(torch, name, None), torch.dtype) and module == "torch"
         ):
             return super().find_class(module, name)
         raise pickle.UnpicklingError(f"it names {module}.{name}")

@@ -42,7 +42,7 @@ class Before:
         task: its attributes are stored by reference; in-place changes of their values are not undone.
     """
 
-    def __init__(self, task: nn.Module, device: torch.device):
+    def __init__(self, task: nn.Module, device: torch.device) -> None:
         self.task = task
         self.device = device
         self.attributes = dict(vars(task))

@@ -122,7 +122,8 @@ class MicroBatchingStrategy:
     def share_of_update(self, parts: list[dict[str, Any]], batch_idx: int) -> float:
         """The weight of a batch's gradient in its update: one, or with ``accumulate_grad_batches`` its share
         of the samples. Lightning 2.6 divides by the number of batches, which is wrong if the last ones are
-        fewer or smaller."""
+        fewer or smaller.
+        """
         trainer = self.lightning_module.trainer
         every = trainer.accumulate_grad_batches
         if every == 1:

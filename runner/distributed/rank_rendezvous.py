@@ -93,7 +93,8 @@ def set_master_env(process_info: ProcessInfo) -> None:
 
 def move_master(process_info: ProcessInfo) -> None:
     """Chooses a new rendezvous address after an elastic restart, because the agent's store (torch 2.15) still
-    holds the addresses of the previous ranks."""
+    holds the addresses of the previous ranks.
+    """
     store, key = open_store(process_info), f"runner/master/{process_info.restart}"
     if process_info.is_first:
         with socket.create_connection(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -43,7 +44,8 @@ def shares(batch: dict[str, Any]) -> tuple[int, int]:
 
 def num_passes(batch: dict[str, Any], size: int | None) -> int:
     """The number of micro-batches of at most ``size`` samples. It is the same on every rank, because
-    synchronized norms wait for one another."""
+    synchronized norms wait for one another.
+    """
     if size is None:
         return 1
     least, most = shares(batch)
@@ -59,7 +61,7 @@ def cut(batch: dict[str, Any], parts: int) -> list[dict[str, Any]]:
         return [dict(batch)]  # a copy, because a micro-batch gets its own weight
     count = num_samples(batch)
     ends = [count * part // parts for part in range(parts + 1)]
-    runs = zip(ends, ends[1:], strict=False)
+    runs = itertools.pairwise(ends)
     return [piece(batch, begin, end, count) | {"rows": (begin, end, count)} for begin, end in runs]
 
 

@@ -1,5 +1,6 @@
 """A watchdog thread in every rank: writes the rank's heartbeat and ends a rank that hangs, itself or
-another."""
+another.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +42,7 @@ class Watchdog(threading.Thread):
 
     def __init__(
         self, run: RunDir, process_info: ProcessInfo, heartbeat: Heartbeat, hang_after_s: float | None
-    ):
+    ) -> None:
         super().__init__(name="watchdog", daemon=True)
         self.run_dir = run
         self.process_info = process_info
@@ -99,7 +100,8 @@ class Watchdog(threading.Thread):
 
     def is_to_act(self, hung: Heartbeat, heartbeats: list[Heartbeat]) -> bool:
         """Whether this rank ends the hung one: the lowest other rank on its machine does, or the hung rank
-        itself if it is alone there."""
+        itself if it is alone there.
+        """
         neighbours = [p.rank for p in heartbeats if p.host == hung.host and p.rank != hung.rank]
         return self.process_info.rank == min(neighbours, default=hung.rank)
 

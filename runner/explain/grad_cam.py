@@ -113,7 +113,8 @@ def total(parts: Sequence[Tensor], inputs: Tensor, covered: Size | None) -> Tens
 
 def seen(score: Score, layers: Sequence[nn.Module], inputs: Tensor) -> list[tuple[Tensor, Tensor]]:
     """Returns the output of each call of the layers with the gradient of the score; excludes outputs that the
-    score does not depend on."""
+    score does not depend on.
+    """
     kept: list[Tensor] = []
 
     def keep(module: nn.Module, given: tuple, maps: Tensor) -> None:

@@ -43,7 +43,7 @@ class ImageExplainer:
     kind = "images"
     methods = ("grad_cam", "grad_cam_plus_plus", "integrated_gradients", "occlusion")
 
-    def __init__(self, trained: Trained, wish: ExplainOptions):
+    def __init__(self, trained: Trained, wish: ExplainOptions) -> None:
         self.task, self.data, self.wish = trained.task, trained.data, wish
         self.model = self.task.model
         self.layers: list[str] = []

@@ -7,7 +7,7 @@ from typing import Literal, get_args
 
 from runner.errors import UserError
 
-__all__ = ["METHODS", "Method", "ExplainOptions"]
+__all__ = ["METHODS", "ExplainOptions", "Method"]
 
 Method = Literal["grad_cam", "grad_cam_plus_plus", "integrated_gradients", "occlusion", "permutation"]
 METHODS: tuple[str, ...] = get_args(Method)

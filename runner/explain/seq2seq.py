@@ -26,7 +26,8 @@ def _(
 ) -> list[ExplanationTarget]:
     """Returns targets for the log-probability of the greedily decoded sequence and of each token given its
     predecessors, which add up to the former; or of a single token. A generated end token counts as a
-    token."""
+    token.
+    """
     if wish.target is not None and wish.step is None:
         raise UserError(
             f"--target {wish.target} is one output token: give with --step the position it replaces."

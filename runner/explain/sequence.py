@@ -39,7 +39,7 @@ class TokenVectors:
         UserError: no embedding of the model receives the ids.
     """
 
-    def __init__(self, model: nn.Module, score: Callable[[Tensor], Tensor], ids: Tensor):
+    def __init__(self, model: nn.Module, score: Callable[[Tensor], Tensor], ids: Tensor) -> None:
         self.score = score
         self.ids = ids
         self.table = table_of(model, score, ids)
@@ -99,7 +99,7 @@ class SequenceExplainer:
     methods = ("integrated_gradients", "occlusion")
     baseline = ""
 
-    def __init__(self, trained: Trained, wish: ExplainOptions):
+    def __init__(self, trained: Trained, wish: ExplainOptions) -> None:
         self.task, self.data, self.wish = trained.task, trained.data, wish
         self.model = self.task.model
         self.layers: list[str] = []

@@ -74,7 +74,8 @@ def permutation_importance(
 
 def permute(inputs: Tensor, mask: Tensor) -> Tensor:
     """Shuffles the features in ``mask`` ``(1, F)`` with a common permutation of rows, drawn on the CPU so
-    that it is the same on every device."""
+    that it is the same on every device.
+    """
     order = torch.randperm(len(inputs)).to(inputs.device)
     return torch.where(mask, inputs[order], inputs)
 
@@ -97,7 +98,7 @@ class RowExplainer:
     kind = "rows of a table"
     methods = ("permutation", "integrated_gradients")
 
-    def __init__(self, trained: Trained, wish: ExplainOptions, given: bool):
+    def __init__(self, trained: Trained, wish: ExplainOptions, given: bool) -> None:
         self.task, self.data, self.wish = trained.task, trained.data, wish
         self.model = self.task.model
         self.features: list[tuple[str, str]] = trained.data.features()

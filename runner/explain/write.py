@@ -60,7 +60,8 @@ def write_explained(explained: Explained, folder: Path) -> list[Path]:
 
 def file_name(name: str, taken: dict[str, int]) -> str:
     """Returns a unique file name: the input's name or the last part of its path, with a number on
-    conflicts."""
+    conflicts.
+    """
     stem = name if name in RESERVED and name not in taken else Path(name.replace("\\", "/")).stem
     stem = (
         "".join(sign if sign.isalnum() or sign in "-_.,= " else "_" for sign in stem).strip(" .")[:60]

@@ -101,7 +101,7 @@ def embed_samples(trained: Trained, run: RunDir, split: str, limit: int) -> Embe
 class LastLinear:
     """Within it, what the last linear layer of a forward pass was given is kept."""
 
-    def __init__(self, model: nn.Module):
+    def __init__(self, model: nn.Module) -> None:
         self.layers = [module for module in model.modules() if isinstance(module, nn.Linear)]
         self.given: Tensor | None = None
 

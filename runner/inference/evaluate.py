@@ -149,7 +149,7 @@ def set_up_split(trained: Trained, run: RunDir, split: str) -> None:
 class WithNormalize:
     """Batches of a loader after the data module's normalisation."""
 
-    def __init__(self, loader: Any, data: Any):
+    def __init__(self, loader: Any, data: Any) -> None:
         self.loader = loader
         self.data = data
 

@@ -185,7 +185,7 @@ def load_trained(
 class Served(nn.Module):
     """Normalisation and model in one: raw inputs in, probabilities or values out."""
 
-    def __init__(self, task: Task, normalize: nn.Module):
+    def __init__(self, task: Task, normalize: nn.Module) -> None:
         super().__init__()
         self.normalize = normalize
         self.task = task
@@ -213,7 +213,7 @@ def load_model(run: RunDir | str | Path) -> tuple[nn.Module, np.ndarray, str]:
 class Run:
     """A run, for notebooks: ``run = load_run("latest"); run.metrics(); run.predict(["cat.jpg"])``."""
 
-    def __init__(self, directory: RunDir):
+    def __init__(self, directory: RunDir) -> None:
         self.directory = directory
 
     def __repr__(self) -> str:

@@ -26,7 +26,7 @@ class PictureFolder:
         path: made when the first picture comes. Files of an earlier prediction are written over.
     """
 
-    def __init__(self, path: str | Path):
+    def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self._taken: set[str] = set()
 

@@ -19,14 +19,16 @@ TINY = 1e-10
 
 def moved_weights(model: nn.Module) -> dict[str, nn.Parameter]:
     """The weights that a direction moves. Biases and the parameters of norms keep their values, as is the
-    paper's default (Li et al., arXiv:1712.09913)."""
+    paper's default (Li et al., arXiv:1712.09913).
+    """
     weights = weight_names(model)
     return {name: own for name, own in model.named_parameters() if name in weights}
 
 
 def filters(weight: Tensor, transposed: bool = False) -> Tensor:
     """``(filters, …)``: what makes one output of a layer. A transposed convolution has its outputs in the
-    second dimension, any other weight in the first; of a table of vectors each vector is one."""
+    second dimension, any other weight in the first; of a table of vectors each vector is one.
+    """
     return weight.transpose(0, 1) if transposed else weight
 
 
@@ -39,7 +41,8 @@ def filter_norms(weight: Tensor, transposed: bool = False) -> Tensor:
 def by_filter(model: nn.Module, direction: Direction) -> Direction:
     """The direction with each filter as long as the model's own: two networks that differ only in how large
     their weights are, as rectified ones do not notice, then have the same landscape (Li et al., section
-    4)."""
+    4).
+    """
     transposed = {id(module.weight) for module in model.modules() if isinstance(module, _ConvTransposeNd)}
     found = {}
     for name, weight in moved_weights(model).items():

@@ -26,7 +26,7 @@ from runner.run.checkpoints import Checkpoint, file_digest
 from runner.run.directory import RunDir
 from runner.run.journal import Journal, load_metrics
 
-__all__ = ["Explored", "Expedition"]
+__all__ = ["Expedition", "Explored"]
 
 DEVICES = {"cpu": "cpu", "gpu": "cuda", "mps": "mps"}
 
@@ -60,7 +60,7 @@ class Expedition:
         UserError: no such checkpoint, split or device, or a path that cannot give the directions asked for.
     """
 
-    def __init__(self, run: RunDir, request: LandscapeRequest):
+    def __init__(self, run: RunDir, request: LandscapeRequest) -> None:
         self.run = run
         self.request = request
         with unnoticed():

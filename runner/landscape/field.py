@@ -38,7 +38,7 @@ class Samples:
         device: torch.device,
         most: int | None = None,
         kept_bytes: int = KEPT_BYTES,
-    ):
+    ) -> None:
         loader = data.eval_loader(split)
         sampler = loader.batch_sampler
         self.data = data
@@ -89,7 +89,7 @@ class LossField:
 
     def __init__(
         self, task: Task, batches: Iterable[dict[str, Any]], directions: Sequence[Direction], seed: int = 0
-    ):
+    ) -> None:
         self.task = task
         self.batches = batches
         self.seed = seed
@@ -136,7 +136,8 @@ class LossField:
 
 def seed_generators(seed: int, device: torch.device) -> None:
     """Of the processor and, where it is another, the device. (``torch.manual_seed`` notes a stack trace for
-    each kind of device there might be, which takes longer than the loss of a small model.)"""
+    each kind of device there might be, which takes longer than the loss of a small model.)
+    """
     torch.default_generator.manual_seed(seed)
     if device.type == "cuda":
         torch.cuda.manual_seed_all(seed)

@@ -121,7 +121,8 @@ def principal_directions(
 
 def project(offsets: Tensor, directions: Sequence[Direction]) -> tuple[np.ndarray, float]:
     """Where in the plane of the directions the points nearest to those of a path lie, ``(n, k)``; and which
-    share of the path's squared distances from the centre lies within that plane."""
+    share of the path's squared distances from the centre lies within that plane.
+    """
     basis = torch.stack([flatten(direction).cpu() for direction in directions])
     gram = inner(basis, basis)
     coordinates = inner(offsets, basis) @ torch.linalg.pinv(gram, hermitian=True)

@@ -117,7 +117,8 @@ def late(nodes: dict[str, Any] | None) -> str:
 
 def write_log(path: Path) -> None:
     """Redirects the log output of the agent's libraries to a file, because only rank 0 prints to the
-    console."""
+    console.
+    """
     handler = logging.FileHandler(path, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     handler.setLevel(logging.INFO)

@@ -1,5 +1,6 @@
 """Cross-validation runs: each fold is a run directory of its own; the folds are trained one after the
-other."""
+other.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
 """Creates a run directory from a composition and executes it: in this process or in several under an
-agent."""
+agent.
+"""
 
 from __future__ import annotations
 

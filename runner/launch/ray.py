@@ -118,7 +118,7 @@ class Attempts:
         signals: signals received by this process.
     """
 
-    def __init__(self, run: RunDir, launcher: Launcher, num_workers: int):
+    def __init__(self, run: RunDir, launcher: Launcher, num_workers: int) -> None:
         self.run, self.launcher, self.num_workers = run, launcher, num_workers
         self.bundle: dict[str, float] = {"CPU": 1}
         self.signals: list[int] = []

@@ -36,7 +36,8 @@ def goes_on(composition: Composition) -> bool:
 
 def earlier_run(composition: Composition) -> RunDir | None:
     """The run that ``resume=auto`` or a command with folds refers to: the run of that name, or else the
-    newest run with the same config; None if no such run exists."""
+    newest run with the same config; None if no such run exists.
+    """
     root, name = composition.config.run.root, composition.config.run.name
     runs = list_runs(root)
     if of_all_folds(composition.config):
@@ -113,7 +114,8 @@ def adopt(run: RunDir, wanted: DictConfig) -> bool:
 
 def put(config: Any, key: str, wanted: dict[str, Any]) -> None:
     """Sets a key to its value in ``wanted``. If ``wanted`` lacks the key, the nearest existing parent is set
-    instead: it may be missing or hold a plain value there."""
+    instead: it may be missing or hold a plain value there.
+    """
     parent, value = "", wanted
     for name in key.split("."):
         if not isinstance(value, dict) or name not in value:

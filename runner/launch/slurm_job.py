@@ -1,5 +1,6 @@
 """Entry point of a task of a SLURM job: it executes one rank; the first rank requeues the job if
-necessary."""
+necessary.
+"""
 
 from __future__ import annotations
 

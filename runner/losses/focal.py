@@ -26,7 +26,7 @@ class FocalLoss(nn.Module):
         gamma: Annotated[float, Ge(0)] = 2.0,
         label_smoothing: Annotated[float, Ge(0), Le(1)] = 0.0,
         reduction: Literal["mean", "none"] = "mean",
-    ):
+    ) -> None:
         super().__init__()
         self.gamma = gamma
         self.label_smoothing = label_smoothing
@@ -51,7 +51,9 @@ class BinaryFocalLoss(nn.Module):
         reduction: reduction over the samples.
     """
 
-    def __init__(self, gamma: Annotated[float, Ge(0)] = 2.0, reduction: Literal["mean", "none"] = "mean"):
+    def __init__(
+        self, gamma: Annotated[float, Ge(0)] = 2.0, reduction: Literal["mean", "none"] = "mean"
+    ) -> None:
         super().__init__()
         self.gamma = gamma
         self.reduction = reduction

@@ -55,7 +55,7 @@ class MaskLoss(nn.Module):
         label_smoothing: Annotated[float, Ge(0), Lt(1)] = 0.0,
         class_weights: list[Weight] | None = None,
         ignore_index: int = -100,
-    ):
+    ) -> None:
         super().__init__()
         if not cross_entropy + dice + jaccard + focal:
             raise UserError("task.loss: all weights are 0. Give cross_entropy, dice, jaccard or focal one.")

@@ -19,7 +19,7 @@ class WeightedSum(nn.Module):
         weights: one per loss; None for equal weights of 1.
     """
 
-    def __init__(self, losses: list, weights: list[float] | None = None):
+    def __init__(self, losses: list, weights: list[float] | None = None) -> None:
         super().__init__()
         weights = [1.0] * len(losses) if weights is None else list(weights)
         if not losses or len(weights) != len(losses):

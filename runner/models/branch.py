@@ -22,7 +22,7 @@ __all__ = ["add_spatial_dropout", "add_stochastic_depth"]
 class DropBranch:
     """Drops the output of a residual branch for random samples of a batch, and scales up the others."""
 
-    def __init__(self, rate: float, block: nn.Module):
+    def __init__(self, rate: float, block: nn.Module) -> None:
         self.rate = rate
         self.block = block  # its mode is used, because the branch's last norm may be kept in evaluation mode
 
@@ -33,7 +33,7 @@ class DropBranch:
 class DropChannels:
     """Drops random channels of each sample (Tompson et al. 2014)."""
 
-    def __init__(self, rate: float):
+    def __init__(self, rate: float) -> None:
         self.rate = rate
 
     def __call__(self, module: nn.Module, inputs: tuple, output: Tensor) -> Tensor:

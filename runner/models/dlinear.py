@@ -40,7 +40,7 @@ class DLinear(nn.Module):
         target_columns: list[int],
         kernel_size: Annotated[int, Ge(1)] = 25,
         individual: bool = False,
-    ):
+    ) -> None:
         super().__init__()
         self.check(kernel_size)
         self.target_columns = list(target_columns)

@@ -26,7 +26,7 @@ class DropoutLinear(nn.Linear):
         in_features: Annotated[int, Ge(1)],
         out_features: Annotated[int, Ge(1)],
         dropout: Annotated[float, Ge(0), Lt(1)],
-    ):
+    ) -> None:
         super().__init__(in_features, out_features)
         self.dropout = dropout
 

@@ -19,7 +19,7 @@ class Logistic(nn.Module):
         num_classes: number of outputs; 1 for a single regression target.
     """
 
-    def __init__(self, in_features: Annotated[int, Ge(1)], num_classes: Annotated[int, Ge(1)]):
+    def __init__(self, in_features: Annotated[int, Ge(1)], num_classes: Annotated[int, Ge(1)]) -> None:
         super().__init__()
         self.head = nn.Linear(in_features, num_classes)
         nn.init.zeros_(self.head.weight)  # the loss is convex, so a symmetric start is sufficient
@@ -41,7 +41,7 @@ class Perceptron(nn.Module):
         num_classes: number of units.
     """
 
-    def __init__(self, in_features: Annotated[int, Ge(1)], num_classes: Annotated[int, Ge(1)]):
+    def __init__(self, in_features: Annotated[int, Ge(1)], num_classes: Annotated[int, Ge(1)]) -> None:
         super().__init__()
         self.head = nn.Linear(in_features, num_classes)
         nn.init.zeros_(self.head.weight)

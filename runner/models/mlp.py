@@ -44,7 +44,7 @@ class MLP(nn.Module):
         activation: Activation = "relu",
         dropout: Annotated[float, Ge(0), Lt(1)] = 0.0,
         normalization: Literal["none", "batch", "layer"] = "none",
-    ):
+    ) -> None:
         super().__init__()
         layers: list[nn.Module] = []
         size = in_features

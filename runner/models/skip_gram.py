@@ -20,7 +20,7 @@ class SkipGram(nn.Module):
         embed_dim: dimension of the word vectors.
     """
 
-    def __init__(self, vocab_size: Annotated[int, Ge(1)], embed_dim: Annotated[int, Ge(1)] = 100):
+    def __init__(self, vocab_size: Annotated[int, Ge(1)], embed_dim: Annotated[int, Ge(1)] = 100) -> None:
         super().__init__()
         self.embedding = nn.Embedding(vocab_size, embed_dim)
         self.neighbours = nn.Embedding(vocab_size, embed_dim)

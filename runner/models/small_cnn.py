@@ -33,7 +33,7 @@ class SmallCNN(nn.Module):
         widths: Annotated[Sequence[Annotated[int, Ge(1)]], MinLen(1)] = (16, 32),
         dropout: Annotated[float, Ge(0), Lt(1)] = 0.0,
         spatial_dropout: Annotated[float, Ge(0), Lt(1)] = 0.0,
-    ):
+    ) -> None:
         super().__init__()
         layers: list[nn.Module] = []
         channels = in_channels

@@ -15,7 +15,8 @@ __all__ = ["OneCycle", "cyclic", "one_cycle", "restarts"]
 
 class OneCycle(OneCycleLR):
     """Keeps the lowest learning rate if training continues past the planned end, where torch raises an
-    error."""
+    error.
+    """
 
     def get_lr(self) -> list[float]:
         if self.last_epoch >= self.total_steps:

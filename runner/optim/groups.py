@@ -73,7 +73,8 @@ def is_weight(module: nn.Module, name: str, parameter: nn.Parameter) -> bool:
 
 def exempt_from_decay(model: nn.Module) -> set[str]:
     """Names of the parameters without weight decay: all that are no weights, and what the model, or a part of
-    it, names in ``no_weight_decay()``, as timm's do."""
+    it, names in ``no_weight_decay()``, as timm's do.
+    """
     weights = weight_names(model)
     exempt = {name for name, _ in model.named_parameters() if name not in weights}
     for prefix, module in model.named_modules():

@@ -36,7 +36,7 @@ class PhaseCycles(LRScheduler):
         div_factor: float,
         final_div_factor: float,
         momenta: tuple[float, float] | None,
-    ):
+    ) -> None:
         self.ends = ends
         self.peaks = peaks
         self.pct_start = pct_start

@@ -174,7 +174,7 @@ class Ranking:
         area: area under the ROC curve.
     """
 
-    def __init__(self, scores: np.ndarray, positive: np.ndarray):
+    def __init__(self, scores: np.ndarray, positive: np.ndarray) -> None:
         order = np.argsort(-scores, kind="stable")
         hits = np.asarray(positive, dtype=float)[order]
         # Samples with equal scores are indistinguishable: the threshold comes after the last of them.

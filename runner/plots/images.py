@@ -29,11 +29,8 @@ def are_images(inputs: np.ndarray | Sequence[np.ndarray]) -> bool:
     if len(inputs) == 0:
         return False
     shape = np.shape(inputs[0])
-    return (
-        len(shape) == 2
-        and min(shape) > 1
-        or len(shape) == 3
-        and (shape[-1] in CHANNELS or shape[0] in CHANNELS)
+    return (len(shape) == 2 and min(shape) > 1) or (
+        len(shape) == 3 and (shape[-1] in CHANNELS or shape[0] in CHANNELS)
     )
 
 

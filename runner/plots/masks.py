@@ -122,7 +122,8 @@ def tinted(
     image: np.ndarray, mask: np.ndarray, table: np.ndarray, ignore_index: int | None = None
 ) -> np.ndarray:
     """The image, uint8 (H, W, 3), under the colours of its mask; grey, so that no colour is the image's
-    own."""
+    own.
+    """
     gray = (image @ LUMINANCE)[..., None]
     mixed = ((1 - STRENGTH) * gray + STRENGTH * table[mask]).round().astype(np.uint8)
     return mixed if ignore_index is None else np.where((mask == ignore_index)[..., None], image, mixed)

@@ -49,7 +49,8 @@ class Parameter:
 
     def positions(self) -> np.ndarray:
         """(N,) float, NaN where a trial has no such parameter: the number itself, or the place of the
-        choice."""
+        choice.
+        """
         if self.choices is None:
             return np.array([math.nan if value is None else float(value) for value in self.values])
         places = {choice: float(place) for place, choice in enumerate(self.choices)}

@@ -128,7 +128,8 @@ def objective_history(
 
 def limits(values: np.ndarray, lower_is_better: bool, spreads: float = 3) -> tuple[float, float]:
     """Limits of the axis: outliers on the bad side, beyond a multiple of the spread of the rest, are cut
-    off."""
+    off.
+    """
     finite = values[np.isfinite(values)]
     if not len(finite):
         return np.nan, np.nan

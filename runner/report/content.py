@@ -19,7 +19,8 @@ LOG_LINES = 60
 
 def page_content(summary: Summary, pictures: list[Picture]) -> dict[str, Any]:
     """The variables of the page's template: texts, rows of texts and pictures, in the order they are
-    shown."""
+    shown.
+    """
     named = {picture.name: picture for picture in pictures}
     curves = [named.pop(name) for name in ("curves", "learning_rate") if name in named]
     samples = [named.pop(name) for name in list(named) if named[name].kind.startswith("samples")]

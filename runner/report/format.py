@@ -20,7 +20,7 @@ class Shown:
         lines: what a file, a pipe or a dumb terminal gets: no boxes, no colours, no value cut off.
     """
 
-    def __init__(self, face: RenderableType, lines: Sequence[str]):
+    def __init__(self, face: RenderableType, lines: Sequence[str]) -> None:
         self.face = face
         self.lines = [line.rstrip() for line in lines]
 

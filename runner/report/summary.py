@@ -133,7 +133,8 @@ def bare_metrics(metrics: dict[str, float]) -> dict[str, float]:
 
 def lower_is_better(metric: str) -> bool:
     """Whether a metric of this name measures how wrong something is. What it is a metric of, such as the
-    class in ``f1_class/error``, says nothing."""
+    class in ``f1_class/error``, says nothing.
+    """
     split, _, name = metric.lower().partition("/")
     words = (name if split in ("train", "val", "test") else split).partition("/")[0].split("_")
     return any(word in LOWER_IS_BETTER for word in words)

@@ -25,8 +25,8 @@ __all__ = [
     "damage",
     "file_digest",
     "last_checkpoint",
-    "sort_by_metric",
     "read_index",
+    "sort_by_metric",
     "write_index",
 ]
 
@@ -140,7 +140,8 @@ def damage(entry: Checkpoint) -> str | None:
 
 def sort_by_metric(entries: list[Checkpoint]) -> list[Checkpoint]:
     """Checkpoints with a finite value of the latest monitored metric, best first; ties go to the earlier
-    one."""
+    one.
+    """
     measured = [entry for entry in entries if entry.value is not None and math.isfinite(entry.value)]
     measured = [entry for entry in measured if entry.monitor == measured[-1].monitor]
     sign = -1 if measured and measured[-1].mode == "max" else 1

@@ -88,7 +88,7 @@ FOLDS = "folds"
 class RunDir:
     """The paths of one run directory. The constructor does not access the disk."""
 
-    def __init__(self, path: str | Path):
+    def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
 
     config_path = property(lambda self: self.path / CONFIG)

@@ -65,7 +65,7 @@ class Journal:
         path: the file; created if missing.
     """
 
-    def __init__(self, path: str | Path):
+    def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self._file = open(self.path, "ab")  # noqa: SIM115 - lives as long as the run
         self._drop_torn_line()

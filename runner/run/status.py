@@ -60,7 +60,8 @@ EVERY_S = 30
 def signs_of_life(run: RunDir, every_s: float = EVERY_S) -> Iterator[None]:
     """Touches the run's status file while the context is active. On another machine, ``read_status`` reports
     a run as lost if its status has not been touched for minutes, so that ``resume=auto`` continues it
-    there."""
+    there.
+    """
     over = threading.Event()
 
     def touch() -> None:
@@ -94,7 +95,8 @@ State = Literal["created", "running", "finished", "pruned", "failed", "interrupt
 @dataclass(frozen=True)
 class Status:
     """State and progress of a run. ``lost`` is never written: readers report it if the process of a running
-    run is gone; the step is then that of the newest checkpoint."""
+    run is gone; the step is then that of the newest checkpoint.
+    """
 
     state: State = "created"
     attempt: int = 0
@@ -204,7 +206,8 @@ def saved_step(run: RunDir) -> int:
 
 def elapsed_s(run: RunDir, status: Status) -> float | None:
     """Duration of the current attempt; processes other than the one that started it rely on the
-    timestamps."""
+    timestamps.
+    """
     begun_at = _begun_at.get(str(run.path))
     if begun_at is not None and status.pid == os.getpid():
         return round(time.monotonic() - begun_at, 3)

@@ -16,7 +16,7 @@ PLAN = "sweep.yaml"
 class SweepDir:
     """The paths of one sweep. Making one of these touches no disk."""
 
-    def __init__(self, path: str | Path):
+    def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
 
     plan_path = property(lambda self: self.path / PLAN)

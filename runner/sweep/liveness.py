@@ -19,7 +19,8 @@ GONE_AFTER_S = 90.0
 
 def own_name() -> str:
     """``HOST:PID:START``; the start, in clock ticks since boot, tells it from a later process of that
-    number."""
+    number.
+    """
     return name_of(os.getpid())
 
 
@@ -37,7 +38,7 @@ class Liveness:
         me: what this process is called as an ``owner``.
     """
 
-    def __init__(self, study: optuna.Study):
+    def __init__(self, study: optuna.Study) -> None:
         self.me = own_name()
         self._study = study
         self._count, self._beat_at = 0, float("-inf")

@@ -41,7 +41,8 @@ log = logging.getLogger("runner.sweep.mirror")
 
 def start_mirror(sweep: SweepDir, settings: TrackingSettings) -> subprocess.Popen | None:
     """Starts the mirror as a process that survives this one; closing its ``stdin`` is the sweep's last
-    word."""
+    word.
+    """
     if not settings.enabled:
         return None
     with open(sweep.logs / "tracking.log", "ab") as output:
@@ -107,7 +108,7 @@ class SweepMirror:
         errors: of the last pass.
     """
 
-    def __init__(self, sweep: SweepDir, uri: str | None = None):
+    def __init__(self, sweep: SweepDir, uri: str | None = None) -> None:
         self.sweep = sweep
         self.uri = uri
         self.parent = ParentRun(sweep, uri)

@@ -60,7 +60,7 @@ class ParentRun:
         status: of the sweep in MLflow, as sent last.
     """
 
-    def __init__(self, sweep: SweepDir, uri: str | None = None):
+    def __init__(self, sweep: SweepDir, uri: str | None = None) -> None:
         self.sweep = sweep
         self.entry = RunEntry(Folder(sweep.path), uri)
         self.state: MirrorState | None = None

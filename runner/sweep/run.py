@@ -58,7 +58,7 @@ class Sweeping:
         make_view: MakeView,
         sweep: SweepDir | None = None,
         joins: bool = False,
-    ):
+    ) -> None:
         self.request = request
         self.settings = request.settings
         self.command = command
@@ -127,7 +127,8 @@ class Sweeping:
 
     def _start_mirror(self) -> subprocess.Popen | None:
         """Who joined a sweep whose folder is here leaves its trials to the mirror of the one that began
-        it."""
+        it.
+        """
         if self.joins and self.sweep.status_path.is_file():
             return None
         return start_mirror(self.sweep, TrackingSettings.from_config(self.plain))

@@ -62,7 +62,7 @@ class SequentialQMCSampler(QMCSampler):
     between drawing and telling leaves one out.
     """
 
-    def __init__(self, number: int, **options: Any):
+    def __init__(self, number: int, **options: Any) -> None:
         super().__init__(**options)
         self._number = number
 
@@ -95,7 +95,8 @@ SAMPLER_DEFAULTS: dict[str, dict[str, Any]] = {
 
 def make_sampler(settings: Sweep, number: int) -> BaseSampler:
     """What chooses trial ``number``. A sampler of its own for each, so that a sweep that was stopped and
-    started again draws what it would have drawn, and several processes draw apart."""
+    started again draws what it would have drawn, and several processes draw apart.
+    """
     options = SAMPLER_DEFAULTS.get(settings.sampler, {}) | settings.sampler_options
     if settings.sampler == "qmc":  # one sequence for the whole study
         return SequentialQMCSampler(number, seed=settings.seed, **options)

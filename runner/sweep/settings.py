@@ -110,7 +110,8 @@ def option_problems(settings: Sweep) -> list[str]:
 
 def options_of(maker: Callable[..., Any], options: dict[str, Any], place: str) -> list[str]:
     """Options against what Optuna's class takes: numbers and words, no objects; the seed is the sweep's
-    own."""
+    own.
+    """
     annotations = annotations_of(maker)
     known = {
         name: annotations.get(name, Any)

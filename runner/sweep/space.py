@@ -93,7 +93,8 @@ class Space:
 
     def suggest(self, trial: Any) -> dict[str, Any]:
         """Asks an Optuna trial for each parameter that is there; asking the same trial again gives the
-        same."""
+        same.
+        """
         values: dict[str, Any] = {}
         for parameter in self.active(values):
             values[parameter.key] = suggest(trial, parameter)

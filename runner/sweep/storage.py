@@ -1,5 +1,6 @@
 """Where a study is kept, so that several processes can be at it: a journal, SQLite, or a PostgreSQL
-server."""
+server.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +30,7 @@ BUSY_S = 60
 class ProcessLock:
     """A lock that goes with its process. Optuna's own stays behind a killed one, and costs the next 30 s."""
 
-    def __init__(self, path: str):
+    def __init__(self, path: str) -> None:
         self._lock = FileLock(f"{path}.lock")
 
     def acquire(self) -> bool:
@@ -43,7 +44,7 @@ class ProcessLock:
 class Journal(JournalFileBackend):
     """Optuna's, but a process that was killed in the middle of a line does not spoil what others append."""
 
-    def __init__(self, path: Path):
+    def __init__(self, path: Path) -> None:
         self._path = path
         self._mine = ProcessLock(str(path))
         super().__init__(str(path), lock_obj=self._mine)
@@ -137,7 +138,8 @@ def sqlite_file(url: str) -> str | None:
 
 def without_password(url: str | None) -> str | None:
     """As it may stand in files: ``PGPASSWORD`` or ``~/.pgpass`` gives the password to those who may know
-    it."""
+    it.
+    """
     from sqlalchemy import make_url
     from sqlalchemy.exc import ArgumentError
 

@@ -1,5 +1,6 @@
 """Keeps the workers of a sweep busy until all trials have ended, whether they complete, fail or are
-killed."""
+killed.
+"""
 
 from __future__ import annotations
 
@@ -73,7 +74,7 @@ class Supervisor:
         slots: list[Slot],
         num_threads: int = 1,
         stays: bool = True,
-    ):
+    ) -> None:
         self.sweep, self.request, self.book, self.executor, self.view = sweep, request, book, executor, view
         self.settings = request.settings
         self.provenance = provenance
@@ -141,7 +142,8 @@ class Supervisor:
 
     def _go_on(self, running: Running) -> None:
         """Starts a worker on the first run of the trial that is not done yet; ends the trial after the
-        last."""
+        last.
+        """
         while len(running.measured) < self.settings.repeats:
             repeat = len(running.measured)
             running.run = run_of(self.sweep, running.number, repeat)
@@ -299,7 +301,8 @@ class Supervisor:
 
     def _watch_clock(self) -> None:
         """Ends trials that take too long, attempts that hang, and those that another process has taken
-        over."""
+        over.
+        """
         self.book.presence.beat()
         now = time.monotonic()
         for running in self.running.values():

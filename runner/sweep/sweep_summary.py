@@ -93,7 +93,8 @@ class TrialRecord:
 
     def value(self, objective: int = 0) -> float:
         """The value of one objective; for a pruned or running trial the last reported value; otherwise
-        NaN."""
+        NaN.
+        """
         if self.values is not None:
             return self.values[objective]
         if objective == 0 and self.intermediate_values and self.state in ("pruned", "running"):

@@ -31,7 +31,7 @@ class TrialQueue:
         turn: other processes may be at the same study: what must not happen twice is done in one's turn.
     """
 
-    def __init__(self, study: optuna.Study, space: Space, settings: Sweep, turn: Turn = nullcontext):
+    def __init__(self, study: optuna.Study, space: Space, settings: Sweep, turn: Turn = nullcontext) -> None:
         self.study = study
         self.space = space
         self.settings = settings
@@ -95,7 +95,8 @@ class TrialQueue:
 
     def is_mine(self, trial: Trial) -> bool:
         """False once another process has taken it over, for it thought this one gone; and once it has
-        ended."""
+        ended.
+        """
         frozen = self.frozen(trial)
         return frozen.state == TrialState.RUNNING and frozen.user_attrs.get("owner") == self.presence.me
 

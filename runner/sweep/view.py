@@ -37,7 +37,7 @@ class SweepView:
 
     def __init__(
         self, book: TrialQueue, metrics: Sequence[str], console: Console, max_epochs: int | None = None
-    ):
+    ) -> None:
         self.book = book
         self.metrics = list(metrics)
         self.console = console

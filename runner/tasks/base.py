@@ -80,7 +80,7 @@ class Task(LightningModule):
         model: nn.Module,
         optimizer: Callable[..., torch.optim.Optimizer] | None = None,
         scheduler: Callable[..., Any] | None = None,
-    ):
+    ) -> None:
         super().__init__()
         self.model = model
         self.optimizer_factory = optimizer
@@ -195,7 +195,8 @@ class Task(LightningModule):
 
     def take_loss(self, loss: Tensor, batch: dict[str, Any]) -> Tensor:
         """Scales the loss by the batch's weight, so that the mean over ranks is that of the whole batch even
-        if their shares differ in size, and records it as the last training loss."""
+        if their shares differ in size, and records it as the last training loss.
+        """
         weight = batch.get("weight", 1.0)
         if isinstance(weight, Tensor) or weight != 1.0:
             loss = loss * weight
@@ -213,7 +214,8 @@ class Task(LightningModule):
 
     def meeting(self, _: int) -> Tensor:
         """Returns zero with a backward pass that takes part in gradient synchronization: see
-        `ZeroGradient`."""
+        `ZeroGradient`.
+        """
         return ZeroGradient.apply(*(parameter for parameter in self.parameters() if parameter.requires_grad))
 
     def optimizer_zero_grad(self, epoch: int, batch_idx: int, optimizer: torch.optim.Optimizer) -> None:
@@ -266,7 +268,8 @@ class Task(LightningModule):
 
     def batch_count(self, batch: dict[str, Any]) -> Tensor | int:
         """Counts the units that the batch's loss averages over, so that the loss of a split is independent of
-        the batch size."""
+        the batch size.
+        """
         return len(batch["inputs"]) if self.loss_denominator is None else self.loss_denominator(batch)
 
     def on_validation_epoch_end(self) -> None:

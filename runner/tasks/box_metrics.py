@@ -52,7 +52,7 @@ class BoxAveragePrecision(Metric):
 
     full_state_update = False
 
-    def __init__(self, num_classes: int):
+    def __init__(self, num_classes: int) -> None:
         super().__init__()
         self.num_classes = num_classes
         for name in ("images", "preds", "targets"):

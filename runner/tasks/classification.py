@@ -97,7 +97,7 @@ class ClassificationTask(Task):
         class_counts: Sequence[int] = (),
         class_weights: Literal["balanced", "effective"] | Sequence[Annotated[float, Gt(0)]] | None = None,
         weight_power: Annotated[float, Ge(0), Le(1)] = 1.0,
-    ):
+    ) -> None:
         super().__init__(model, optimizer, scheduler)
         self.loss = loss if loss is not None else nn.CrossEntropyLoss()
         self.class_names = [str(name) for name in class_names]
@@ -278,7 +278,7 @@ class BinaryClassificationTask(ClassificationTask):
         weight_power: Annotated[float, Ge(0), Le(1)] = 1.0,
         threshold: Annotated[float, Gt(0), Lt(1)] | Literal["auto"] = 0.5,
         tuned_for: Score = "f1",
-    ):
+    ) -> None:
         loss = loss if loss is not None else nn.BCEWithLogitsLoss()
         super().__init__(
             model, optimizer, scheduler, loss, class_names, class_counts, class_weights, weight_power

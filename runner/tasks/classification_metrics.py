@@ -34,7 +34,7 @@ __all__ = [
 class ClassRecall(MulticlassRecall):
     """Recall of each class, ``(K,)``; NaN for classes without samples, for which recall is undefined."""
 
-    def __init__(self, num_classes: int, validate_args: bool = False):
+    def __init__(self, num_classes: int, validate_args: bool = False) -> None:
         super().__init__(num_classes, average="none", validate_args=validate_args)
 
     def compute(self) -> Tensor:
@@ -52,7 +52,7 @@ class BalancedAccuracy(ClassRecall):
 class ClassF1(MulticlassF1Score):
     """F1 score of each class, ``(K,)``; NaN for classes that occur in neither targets nor predictions."""
 
-    def __init__(self, num_classes: int, validate_args: bool = False):
+    def __init__(self, num_classes: int, validate_args: bool = False) -> None:
         super().__init__(num_classes, average="none", validate_args=validate_args)
 
     def compute(self) -> Tensor:
@@ -62,7 +62,8 @@ class ClassF1(MulticlassF1Score):
 
 class AreaUnderROC(BinaryAUROC):
     """Area under the ROC curve from two-class probabilities ``(N, 2)``; NaN unless both classes have
-    samples."""
+    samples.
+    """
 
     def update(self, preds: Tensor, target: Tensor) -> None:
         super().update(preds[:, 1], target)
@@ -76,7 +77,8 @@ class AreaUnderROC(BinaryAUROC):
 
 class AveragePrecision(BinaryAveragePrecision):
     """Area under the precision-recall curve of the second class, from probabilities ``(N, 2)``; 0 without
-    positives, as in scikit-learn."""
+    positives, as in scikit-learn.
+    """
 
     def update(self, preds: Tensor, target: Tensor) -> None:
         super().update(preds[:, 1], target)

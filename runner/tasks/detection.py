@@ -55,7 +55,7 @@ class DetectionTask(Task):
         scheduler: Callable[..., Any] | None = None,
         class_names: Sequence[str] = (),
         min_score: Annotated[float, Ge(0), Le(1)] = 0.5,
-    ):
+    ) -> None:
         super().__init__(model, optimizer, scheduler)
         self.class_names = [str(name) for name in class_names]
         self.min_score = min_score
@@ -111,7 +111,8 @@ class DetectionTask(Task):
 
     def eval_step(self, batch: dict[str, Any]) -> StepOutput:
         """Computes the losses of evaluation images, with the detector temporarily in training mode except for
-        its norms and dropout. Crowds are ignored, as in training."""
+        its norms and dropout. Crowds are ignored, as in training.
+        """
         images = batch["inputs"]
         targets = [
             without_crowd(image, target)[1] for image, target in zip(images, batch["targets"], strict=True)

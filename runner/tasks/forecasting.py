@@ -74,7 +74,7 @@ class ForecastingTask(Task):
         target_std: Sequence[float] = (1.0,),
         subtract_last: bool = True,
         series_names: Sequence[str] = (),
-    ):
+    ) -> None:
         super().__init__(model, optimizer, scheduler)
         self.loss = loss if loss is not None else nn.MSELoss()
         self.horizon_steps = horizon_steps
@@ -147,7 +147,8 @@ class ForecastingTask(Task):
 
     def update_metrics(self, outputs: dict[str, Any], split: str) -> None:
         """Adds the batch's sums for each target, ``(6, K)``: known values, squared and absolute errors of the
-        model and of the naive forecast, and the model's absolute errors in the unit of the data."""
+        model and of the naive forecast, and the model's absolute errors in the unit of the data.
+        """
         targets, std = outputs["targets"].double(), outputs.get("std", self.target_std)
         known = ~targets.isnan()
         errors = [torch.where(known, outputs[of].double() - targets, 0.0) / std for of in ("preds", "naive")]
@@ -223,6 +224,7 @@ class ForecastingTask(Task):
 
 def to_unit(scaled: Tensor, mean: Tensor, std: Tensor) -> Tensor:
     """Converts standardized values ``(N, H, K)`` to the unit of the data in float64; on the CPU for MPS,
-    which does not support float64."""
+    which does not support float64.
+    """
     scaled = scaled.cpu() if scaled.device.type == "mps" else scaled
     return scaled.double() * std + mean

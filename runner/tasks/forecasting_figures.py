@@ -33,7 +33,7 @@ def forecasting_figures(task: Any, split: str, data: Any) -> Iterator[tuple[str,
         panels = [(label, *(part[:, column] for part in parts)) for label, *parts in windows]
         suffix = "" if len(task.target_names) == 1 else f"_{column}"
         yield f"{split}_forecasts{suffix}", forecast_panels(panels, name, f"Forecasts of {name} ({split})")
-    std = (outputs["std"] if "std" in outputs else task.target_std).cpu().numpy()
+    std = (outputs.get("std", task.target_std)).cpu().numpy()
     errors = {"model": (preds - targets) / std, "seasonal naive": (naive - targets) / std}
     yield (
         f"{split}_horizon",

@@ -60,7 +60,7 @@ class LabellingTask(Task):
         scheduler: Callable[..., Any] | None = None,
         loss: nn.Module | None = None,
         class_names: Sequence[str] = (),
-    ):
+    ) -> None:
         super().__init__(model, optimizer, scheduler)
         self.loss = loss if loss is not None else nn.CrossEntropyLoss()
         self.class_names = [str(name) for name in class_names]

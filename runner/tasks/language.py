@@ -49,7 +49,7 @@ class LanguageTask(Task):
         optimizer: Callable[..., torch.optim.Optimizer] | None = None,
         scheduler: Callable[..., Any] | None = None,
         label_smoothing: Annotated[float, Ge(0), Lt(1)] = 0.0,
-    ):
+    ) -> None:
         super().__init__(model, optimizer, scheduler)
         self.label_smoothing = label_smoothing
         self.carried: Any = None

@@ -46,7 +46,8 @@ def class_iou(counts: Tensor) -> Tensor:
 
 def class_dice(counts: Tensor) -> Tensor:
     """Computes the Dice score (F1) of each class ``(…, K)``; NaN for classes in neither truth nor
-    prediction."""
+    prediction.
+    """
     hits = counts.diagonal(dim1=-2, dim2=-1)
     return 2 * hits / (counts.sum(-1) + counts.sum(-2))
 
@@ -56,7 +57,7 @@ class PixelConfusion(Metric):
 
     full_state_update = False
 
-    def __init__(self, num_classes: int):
+    def __init__(self, num_classes: int) -> None:
         super().__init__()
         self.add_state(
             "counts", torch.zeros(num_classes, num_classes, dtype=torch.long), dist_reduce_fx="sum"

@@ -54,7 +54,7 @@ class RegressionTask(Task):
         target_mean: Sequence[float] = (0.0,),
         target_std: Sequence[float] = (1.0,),
         target_names: Sequence[str] = ("target",),
-    ):
+    ) -> None:
         super().__init__(model, optimizer, scheduler)
         self.loss = loss if loss is not None else nn.MSELoss()
         self.target_names = list(target_names)
@@ -162,7 +162,8 @@ def is_far(mean: Tensor, std: Tensor) -> bool:
 
 def keep_loaded_statistics(task: RegressionTask, _: Any) -> None:
     """Replaces the statistics by those of a checkpoint; if both are equal in float32, keeps the float64
-    ones."""
+    ones.
+    """
     for index, loaded in enumerate((task.target_mean, task.target_std)):
         if not torch.equal(loaded.float().cpu(), task.exact[index].float()):
             task.exact = tuple(

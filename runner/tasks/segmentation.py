@@ -66,7 +66,7 @@ class SegmentationTask(Task):
         class_names: Sequence[str] = (),
         class_colors: Sequence[Sequence[int]] = (),
         ignore_index: int = 255,
-    ):
+    ) -> None:
         super().__init__(model, optimizer, scheduler)
         self.loss = loss if loss is not None else nn.CrossEntropyLoss(ignore_index=ignore_index)
         self.class_names = [str(name) for name in class_names]
@@ -141,7 +141,8 @@ class SegmentationTask(Task):
 
     def eval_step(self, batch: dict[str, Any]) -> StepOutput:
         """Computes the step of an evaluation batch; losses other than known ones are computed per image, so
-        that they are independent of the rest of the batch."""
+        that they are independent of the rest of the batch.
+        """
         step = super().eval_step(batch)
         if isinstance(self.loss, nn.CrossEntropyLoss) or hasattr(self.loss, "of_sums"):
             return step

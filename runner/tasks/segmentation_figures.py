@@ -19,7 +19,8 @@ NUM_SHOWN = 6
 
 def segmentation_figures(task: Any, split: str, data: Any) -> Iterator[tuple[str, Any]]:
     """Yields the figures of one evaluated split. Masks are not kept during evaluation, so those shown are
-    predicted again."""
+    predicted again.
+    """
     counts, names = task.counts[split].long().numpy(), task.class_names
     yield (
         f"{split}_confusion",

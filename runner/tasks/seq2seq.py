@@ -54,7 +54,7 @@ class Seq2SeqTask(Task):
         label_smoothing: Annotated[float, Ge(0), Lt(1)] = 0.0,
         beam_size: Annotated[int, Ge(1), Le(100)] = 4,
         max_steps: Annotated[int, Ge(1)] | None = None,
-    ):
+    ) -> None:
         super().__init__(model, optimizer, scheduler)
         self.label_smoothing, self.beam_size, self.max_steps = label_smoothing, beam_size, max_steps
         self._decoded: dict[str, dict[str, list[str]]] = {}

@@ -17,7 +17,8 @@ __all__ = ["first_line", "in_eval_mode", "probe", "run_on_zeros", "shape_of"]
 @contextmanager
 def in_eval_mode(model: nn.Module) -> Iterator[None]:
     """Context manager that sets the model to evaluation mode and restores the mode of each module
-    afterwards."""
+    afterwards.
+    """
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
     try:

@@ -46,7 +46,7 @@ class WordVectorsTask(Task):
         model: nn.Module,
         optimizer: Callable[..., torch.optim.Optimizer] | None = None,
         scheduler: Callable[..., Any] | None = None,
-    ):
+    ) -> None:
         super().__init__(model, optimizer, scheduler)
         self.hits: dict[str, Tensor] = {}
 

@@ -33,7 +33,7 @@ class Children:
         points: metric values sent in the last pass.
     """
 
-    def __init__(self, uri: str | None, tags_of: Callable[[RunDir], Mapping[str, str]]):
+    def __init__(self, uri: str | None, tags_of: Callable[[RunDir], Mapping[str, str]]) -> None:
         self.uri = uri
         self.tags_of = tags_of
         self.errors: list[str] = []
@@ -81,7 +81,7 @@ class Children:
 class FoldsMirror:
     """The mirror of a run of several folds, and of its folds as its children; used as a ``Mirror`` is."""
 
-    def __init__(self, run: RunDir, uri: str | None = None):
+    def __init__(self, run: RunDir, uri: str | None = None) -> None:
         self.run = run
         self.parent = Mirror(run, uri, {"runner.kind": "folds"})
         self.children = Children(uri, self._tags_of)
@@ -92,7 +92,8 @@ class FoldsMirror:
 
     def sync(self, final: bool = True) -> SyncReport:
         """One pass: the run that the folds are children of, the folds, and the end of the run behind
-        theirs."""
+        theirs.
+        """
         report = self.parent.sync(final=False)
         if report.error is not None:
             return report

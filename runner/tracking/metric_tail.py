@@ -52,7 +52,7 @@ class Tail:
     before that gets the same points again.
     """
 
-    def __init__(self, path: Path, state: TailState):
+    def __init__(self, path: Path, state: TailState) -> None:
         self.path = path
         self.state = state
 

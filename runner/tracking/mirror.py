@@ -39,7 +39,7 @@ class Mirror:
 
     def __init__(
         self, run: RunDir | str | Path, uri: str | None = None, tags: Mapping[str, str] | None = None
-    ):
+    ) -> None:
         self.run = run if isinstance(run, RunDir) else RunDir(run)
         self.tags = dict(tags or {})
         self.entry = RunEntry(self.run, uri)

@@ -36,7 +36,7 @@ class MirrorProcess:
         settings: TrackingSettings,
         process: subprocess.Popen | None = None,
         problem: str | None = None,
-    ):
+    ) -> None:
         self.run = run
         self.settings = settings
         self.process = process

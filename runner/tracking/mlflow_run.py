@@ -38,7 +38,7 @@ class RunEntry:
         token: by which other machines find the run too; None is a new one.
     """
 
-    def __init__(self, run: RunDir, asked_uri: str | None = None, token: str | None = None):
+    def __init__(self, run: RunDir, asked_uri: str | None = None, token: str | None = None) -> None:
         self.run = run
         self.asked_uri = asked_uri
         self.token = token

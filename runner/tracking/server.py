@@ -32,7 +32,7 @@ class Server:
         root: the folder of the runs.
     """
 
-    def __init__(self, uri: str, root: str, port: int):
+    def __init__(self, uri: str, root: str, port: int) -> None:
         self.url = f"http://{HOST}:{port}"
         self._output = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115 - lives as long as the server
         make_store(uri)

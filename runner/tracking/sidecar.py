@@ -44,7 +44,7 @@ class Sidecar:
         on_end: called once, when the run has ended and before its last pass.
     """
 
-    def __init__(self, run: RunDir, worker_pid: int, on_end: Callable[[], None] = lambda: None):
+    def __init__(self, run: RunDir, worker_pid: int, on_end: Callable[[], None] = lambda: None) -> None:
         self.run = run
         self.on_end = on_end
         try:
@@ -85,7 +85,8 @@ class Sidecar:
 
     def pass_once(self, mirror: Mirror | FoldsMirror, final: bool) -> bool:
         """One pass; True if everything has been sent. A pass that sent nothing lengthens the pause after
-        it."""
+        it.
+        """
         try:
             report = mirror.sync(final)
             error, is_progress = report.error, report.points > 0

@@ -32,7 +32,7 @@ class SystemSampler(threading.Thread):
         pid: the process whose usage is reported separately, including its children's.
     """
 
-    def __init__(self, path: Path, pid: int):
+    def __init__(self, path: Path, pid: int) -> None:
         super().__init__(name="system-metrics", daemon=True)
         self.path = path
         self.pid = pid

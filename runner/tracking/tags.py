@@ -106,7 +106,8 @@ def without_password(text: str) -> str:
 
 def valid_key(key: str) -> str:
     """``key`` itself where MLflow takes it; otherwise made valid, with a digest so that no two fall
-    together."""
+    together.
+    """
     valid = posixpath.normpath(re.sub(r"[^/\w.\- :]", "_", key)).lstrip("./") or "_"
     if valid == key and len(key) <= MAX_KEY_LENGTH:
         return key

@@ -91,7 +91,7 @@ def _send(items, send, on_refusal) -> list[tuple[Item, str]]:
 class Uploader:
     """One pass. The state is written as soon as something has arrived, so that a kill repeats little."""
 
-    def __init__(self, entry: RunEntry, state: MirrorState, report: SyncReport):
+    def __init__(self, entry: RunEntry, state: MirrorState, report: SyncReport) -> None:
         self.run = entry.run
         self.entry = entry
         self.client = entry.client
@@ -100,7 +100,8 @@ class Uploader:
 
     def send_texts(self, kind: Literal["params", "tags"], values: Mapping[str, str]) -> None:
         """Sends the parameters or tags that are new. MLflow keeps a parameter's first value for good, so a
-        later one (of a resumed run) becomes the tag ``runner.changed.KEY``."""
+        later one (of a resumed run) becomes the tag ``runner.changed.KEY``.
+        """
         from mlflow.entities import Param, RunTag
 
         sent: dict[str, str] = getattr(self.state, kind)

@@ -1,5 +1,6 @@
 """Checks that each training batch norm gets at least two values per channel, since it cannot normalize
-one."""
+one.
+"""
 
 from __future__ import annotations
 

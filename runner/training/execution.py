@@ -58,7 +58,7 @@ class Execution:
         process_info: ProcessInfo,
         heartbeat: Heartbeat,
         data: DataModule | None = None,
-    ):
+    ) -> None:
         self.run = run
         self.process_info = process_info
         self.heartbeat = heartbeat

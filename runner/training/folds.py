@@ -1,5 +1,6 @@
 """Cross-validation in a worker: the plan of the folds and the predictions on each fold's validation
-samples."""
+samples.
+"""
 
 from __future__ import annotations
 

@@ -139,7 +139,8 @@ def until_step(trainer: dict[str, Any], num_steps: int) -> dict[str, Any]:
 
 def without_max_time(trainer: dict[str, Any]) -> dict[str, Any]:
     """The trainer's node, its time left to ``Deadline``: Lightning would end the epoch in its middle, as if
-    it were over."""
+    it were over.
+    """
     if trainer.get("max_time") is None:
         return trainer
     endless = trainer.get("max_epochs") is None and trainer.get("max_steps") in (None, -1)

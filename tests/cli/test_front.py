@@ -39,8 +39,7 @@ def test_every_file_of_a_verb_is_in_the_list() -> None:
         path.stem if path.suffix else path.name
         for path in folder.iterdir()
         if (path.suffix == ".py" and "\nSUMMARY = " in path.read_text())
-        or (path / "__init__.py").is_file()
-        and "\nSUMMARY = " in (path / "__init__.py").read_text()
+        or ((path / "__init__.py").is_file() and "\nSUMMARY = " in (path / "__init__.py").read_text())
     }
     assert verbs == {name.replace("-", "_") for name in NAMES}
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -49,7 +51,7 @@ def masks_of(boxes: torch.Tensor) -> torch.Tensor:
 
 def blocks(*widths: int, stride: int) -> nn.Sequential:
     layers: list[nn.Module] = []
-    for place, (before, after) in enumerate(zip(widths, widths[1:], strict=False)):
+    for place, (before, after) in enumerate(itertools.pairwise(widths)):
         layers += [
             nn.Conv2d(before, after, 3, padding=1, stride=stride if place < 2 else 1),
             nn.BatchNorm2d(after),

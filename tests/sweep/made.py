@@ -73,7 +73,7 @@ def made_sweep(
     study = optuna.create_study(study_name=name, storage=open_storage(sweep, None), directions=directions)
     for number, (trial_state, values, params, *notes) in enumerate(trials):
         study.add_trial(trial_of(number, trial_state, values, params, notes[0] if notes else {}))
-        made_run(sweep, number, trial_state, values, list(objectives)[0])
+        made_run(sweep, number, trial_state, values, next(iter(objectives)))
     complete = [(values[0], number) for number, (s, values, *_) in enumerate(trials) if s == "complete"]
     best = max(complete, key=lambda pair: (pair[0], -pair[1]))[1] if complete else None
     status = {

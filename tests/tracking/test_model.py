@@ -144,8 +144,23 @@ def test_mlflow_serves_it(make_run, client, module, inputs, root):
     port = free_port()
     bin_folder = str(Path(sys.executable).parent)
     server = subprocess.Popen(
-        [sys.executable, "-m", "mlflow", "models", "serve", "-m", f"models:/{model_id}", "-h", HOST]
-        + ["-p", str(port), "--env-manager", "local", "--workers", "1"],
+        [
+            sys.executable,
+            "-m",
+            "mlflow",
+            "models",
+            "serve",
+            "-m",
+            f"models:/{model_id}",
+            "-h",
+            HOST,
+            "-p",
+            str(port),
+            "--env-manager",
+            "local",
+            "--workers",
+            "1",
+        ],
         env=os.environ
         | {"MLFLOW_TRACKING_URI": default_uri(root), "PATH": f"{bin_folder}{os.pathsep}{os.environ['PATH']}"},
         start_new_session=True,

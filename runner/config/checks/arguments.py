@@ -144,7 +144,8 @@ def wants_object(annotation: Any) -> bool:
 
 def is_kind(annotation: Any) -> bool:
     """Whether an annotation is a class suitable for ``isinstance``: not ``Any``, ``list[int]`` or a
-    protocol."""
+    protocol.
+    """
     if annotation is Any or typing.get_origin(annotation) or getattr(annotation, "_is_protocol", False):
         return False
     return inspect.isclass(annotation) and not typing.is_typeddict(annotation)

@@ -25,7 +25,7 @@ from runner.config.schema import Config
 from runner.errors import ConfigError
 from runner.suggest import did_you_mean
 
-__all__ = ["check", "data_problems", "check_config"]
+__all__ = ["check", "check_config", "data_problems"]
 
 
 def check(composition: Composition) -> None:

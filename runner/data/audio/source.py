@@ -25,7 +25,7 @@ class SoundSource:
         targets: class ids, ``(N,)``.
     """
 
-    def __init__(self, root: Path, paths: Sequence[str], targets: Tensor, log_mel: LogMel):
+    def __init__(self, root: Path, paths: Sequence[str], targets: Tensor, log_mel: LogMel) -> None:
         self.root = root
         self.paths = list(paths)
         self.targets = targets
@@ -59,7 +59,7 @@ class Frames:
             are made the mean (SpecAugment; Park et al., arXiv:1904.08779).
     """
 
-    def __init__(self, num_frames: int, as_sequence: bool, shift: float = 0.0, num_masks: int = 0):
+    def __init__(self, num_frames: int, as_sequence: bool, shift: float = 0.0, num_masks: int = 0) -> None:
         self.num_frames = num_frames
         self.as_sequence = as_sequence
         self.shift = shift

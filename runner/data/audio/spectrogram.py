@@ -64,7 +64,8 @@ def file_problem(path: str) -> str | None:
 
 def missing_bytes(path: str) -> int:
     """Bytes that a RIFF file lacks of the samples that its header announces. Programs that write to a pipe
-    leave announcements of zero or of nearly 4 GiB, which say nothing."""
+    leave announcements of zero or of nearly 4 GiB, which say nothing.
+    """
     with open(path, "rb") as file:
         if file.read(4) != b"RIFF":
             return 0
@@ -87,7 +88,9 @@ class LogMel:
         hop_s: seconds between two frames.
     """
 
-    def __init__(self, sample_rate: int, num_mels: int = 40, window_s: float = 0.025, hop_s: float = 0.010):
+    def __init__(
+        self, sample_rate: int, num_mels: int = 40, window_s: float = 0.025, hop_s: float = 0.010
+    ) -> None:
         self.sample_rate = sample_rate
         self.num_mels = num_mels
         self.window = round(window_s * sample_rate)

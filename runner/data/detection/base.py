@@ -42,7 +42,7 @@ class DetectionDataModule(DataModule):
         num_workers: Annotated[int, Ge(0)] = 0,
         seed: Annotated[int, Ge(0)] = 0,
         drop_last: bool = False,
-    ):
+    ) -> None:
         super().__init__(batch_size, eval_batch_size, num_workers, seed, drop_last)
         self.augment = augment
         self.can_flip = can_flip

@@ -66,7 +66,7 @@ class CocoDataModule(AnnotatedImagesDataModule):
         seed: Annotated[int, Ge(0)] = 0,
         drop_last: bool = False,
         max_value: Annotated[float, Gt(0)] | None = None,
-    ):
+    ) -> None:
         super().__init__(
             root, bad_boxes, num_images, augment, can_flip, val_fraction, split_seed,
             batch_size, eval_batch_size, num_workers, seed, drop_last, max_value,

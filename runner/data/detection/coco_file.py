@@ -31,7 +31,8 @@ def compact(entry: dict[str, Any]) -> Any:
 
 def box_or_error(entry: dict[str, Any]) -> Any:
     """Returns ``bbox``, or ``[x, y, width, height]`` around the ``segmentation`` if ``bbox`` is missing, null
-    or empty; a ``ValueError`` if the segmentation cannot be read."""
+    or empty; a ``ValueError`` if the segmentation cannot be read.
+    """
     bbox, segmentation = entry.get("bbox"), entry.get("segmentation")
     if bbox or not segmentation:
         return bbox

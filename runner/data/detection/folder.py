@@ -63,7 +63,7 @@ class AnnotatedImagesDataModule(DetectionDataModule):
         seed: Annotated[int, Ge(0)] = 0,
         drop_last: bool = False,
         max_value: Annotated[float, Gt(0)] | None = None,
-    ):
+    ) -> None:
         super().__init__(augment, can_flip, batch_size, eval_batch_size, num_workers, seed, drop_last)
         self.root = root
         self.bad_boxes = bad_boxes
@@ -245,7 +245,7 @@ class AnnotatedImagesDataModule(DetectionDataModule):
 
 
 def boxes_in(part: Split) -> np.ndarray:
-    """bool ``(M,)``: the boxes of a split, of all those in its table."""
+    """Bool ``(M,)``: the boxes of a split, of all those in its table."""
     kept = np.zeros(len(part.source), dtype=bool)
     kept[part.indices.numpy()] = True
     return kept[part.source.table.image]

@@ -27,7 +27,7 @@ class ShapesSource:
         seed: seed of all images.
     """
 
-    def __init__(self, num_images: int, seed: int, image_size: int, max_objects: int):
+    def __init__(self, num_images: int, seed: int, image_size: int, max_objects: int) -> None:
         self.num_images = num_images
         self.seed = seed
         self.image_size = image_size
@@ -74,7 +74,7 @@ class ShapesDetectionDataModule(DetectionDataModule):
         num_workers: Annotated[int, Ge(0)] = 0,
         seed: Annotated[int, Ge(0)] = 0,
         drop_last: bool = False,
-    ):
+    ) -> None:
         super().__init__(augment, can_flip, batch_size, eval_batch_size, num_workers, seed, drop_last)
         self.counts = {"train": num_train, "val": num_val, "test": num_test}
         self.image_size = image_size

@@ -54,7 +54,8 @@ class BoxTable:
         relative: bool = False,
     ) -> BoxTable:
         """Builds a table from boxes in any order; ``image`` is the position of each box's image in
-        ``paths``."""
+        ``paths``.
+        """
         image = np.asarray(image, dtype=np.int64)
         order = np.argsort(image, kind="stable")
         count = len(image)
@@ -135,7 +136,8 @@ class Reading:
 def make_target(boxes: Any, labels: Any, areas: Any = None, crowd: Any = None) -> dict[str, Tensor]:
     """Builds the target of one image: ``boxes`` float64 ``(n, 4)`` xyxy in pixels, ``labels`` int64 ``(n,)``
     from 0, ``area`` float32 ``(n,)`` (of the boxes, where none or NaN is given) and ``iscrowd`` bool
-    ``(n,)``."""
+    ``(n,)``.
+    """
     boxes = torch.as_tensor(boxes, dtype=torch.float64).reshape(-1, 4)
     of_boxes = (boxes[:, 2:] - boxes[:, :2]).prod(1).float()
     if areas is None:
@@ -164,7 +166,7 @@ class BoxFileSource:
         max_value: of images with more than eight bits; see ``runner.data.images.decode``.
     """
 
-    def __init__(self, root: Path, table: BoxTable, max_value: float | None = None):
+    def __init__(self, root: Path, table: BoxTable, max_value: float | None = None) -> None:
         self.root = root
         self.table = table
         self.max_value = max_value

@@ -45,7 +45,7 @@ class BoxAugment:
         can_flip: whether mirroring preserves the class of an object.
     """
 
-    def __init__(self, augment: ImageAugment, can_flip: bool = True):
+    def __init__(self, augment: ImageAugment, can_flip: bool = True) -> None:
         self.augment = augment
         self.can_flip = can_flip
         side = math.sqrt(augment.min_scale)
@@ -77,7 +77,8 @@ class BoxAugment:
 
 def rotate(sample: dict[str, Any], degrees: float) -> dict[str, Any]:
     """Rotates an image about its centre; a box becomes the smallest axis-aligned box around the rotated
-    box."""
+    box.
+    """
     mode = v2.InterpolationMode.BILINEAR
     turned = F.rotate(sample["image"], degrees, interpolation=mode, fill=114)
     return sample | {"image": turned, "boxes": F.rotate(sample["boxes"], degrees)}

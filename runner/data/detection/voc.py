@@ -62,7 +62,8 @@ def read_list(file: Path, known: frozenset[str]) -> list[str]:
 def listed_name(line: str, known: Collection[str]) -> str:
     """The name in one line of a list: the whole line if it is in ``known``; otherwise the line without the
     mark of a list of one class (``000005 -1``) or without the extension of an image; otherwise its first
-    word."""
+    word.
+    """
     words = line.rsplit(maxsplit=1)
     unmarked = words[0] if len(words) == 2 and words[1] in ("-1", "0", "1", "+1") else line
     readings = [
@@ -70,7 +71,9 @@ def listed_name(line: str, known: Collection[str]) -> str:
         unmarked,
         *(name[: -len(end)] for name in (line, unmarked) if (end := extension_of(name))),
     ]
-    readings = [reading for name in [*readings, line.split()[0]] for reading in (name, portable_path(name))]
+    readings = [
+        reading for name in [*readings, line.split(maxsplit=1)[0]] for reading in (name, portable_path(name))
+    ]
     if "/" in line or "\\" in line:  # a path of another machine
         readings += [os.path.splitext(PureWindowsPath(name).name)[0] for name in (line, unmarked)]
     return next((name for name in readings if name in known), portable_path(unmarked))
@@ -143,7 +146,7 @@ class VocDataModule(AnnotatedImagesDataModule):
         seed: Annotated[int, Ge(0)] = 0,
         drop_last: bool = False,
         max_value: Annotated[float, Gt(0)] | None = None,
-    ):
+    ) -> None:
         super().__init__(
             root, bad_boxes, num_images, augment, can_flip, val_fraction, split_seed,
             batch_size, eval_batch_size, num_workers, seed, drop_last, max_value,

@@ -55,7 +55,8 @@ def list_images(place: Path, root: Path) -> list[Path]:
 
 def listed_image(line: str, bases: Sequence[Path]) -> Path:
     """The image that a line of a list names, relative to one of ``bases``, of which the last is the
-    default."""
+    default.
+    """
     found = ((base, find_path(base, line)) for base in bases)
     return next((base / path for base, path in found if path), bases[-1] / portable_path(line))
 
@@ -136,7 +137,7 @@ class YoloDataModule(AnnotatedImagesDataModule):
         seed: Annotated[int, Ge(0)] = 0,
         drop_last: bool = False,
         max_value: Annotated[float, Gt(0)] | None = None,
-    ):
+    ) -> None:
         super().__init__(
             root, bad_boxes, num_images, augment, can_flip, val_fraction, split_seed,
             batch_size, eval_batch_size, num_workers, seed, drop_last, max_value,

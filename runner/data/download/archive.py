@@ -148,7 +148,8 @@ def _tar_kind(member: tarfile.TarInfo) -> str:
 
 def _check_entries(archive: Path, opened: Archive, max_bytes: int) -> list[Entry]:
     """Returns all entries, or rejects the archive; stops reading as soon as their declared size is too
-    large."""
+    large.
+    """
     entries, bad, total = [], [], 0
     for entry in _entries(opened):
         total += entry.size

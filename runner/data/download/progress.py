@@ -19,7 +19,7 @@ def bytes_text(count: float) -> str:
     power = 0
     while count >= 1000 and power < len(UNITS) - 1:
         count, power = count / 1000, power + 1
-    return f"{count:.1f} {UNITS[power]}" if 0 < power and count < 10 else f"{count:.0f} {UNITS[power]}"
+    return f"{count:.1f} {UNITS[power]}" if power > 0 and count < 10 else f"{count:.0f} {UNITS[power]}"
 
 
 @contextmanager
@@ -65,7 +65,7 @@ class _Lines:
     end.
     """
 
-    def __init__(self, label: str, total: int | None, unit: str, done: int):
+    def __init__(self, label: str, total: int | None, unit: str, done: int) -> None:
         self.label, self.total, self.unit = label, total, unit
         self.begun, self.already = time.monotonic(), done
         self.last = self.begun

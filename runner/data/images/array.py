@@ -73,7 +73,7 @@ class ImageArrayDataModule(DataModule):
         num_workers: Annotated[int, Ge(0)] = 0,
         seed: Annotated[int, Ge(0)] = 0,
         drop_last: bool = False,
-    ):
+    ) -> None:
         super().__init__(batch_size, eval_batch_size, num_workers, seed, drop_last)
         self.augment = augment
         self.num_components = num_components
@@ -166,7 +166,7 @@ class ImageTransform:
         can_flip: whether images may be mirrored.
     """
 
-    def __init__(self, augment: Callable[..., Tensor], size: int, can_flip: bool):
+    def __init__(self, augment: Callable[..., Tensor], size: int, can_flip: bool) -> None:
         self.augment = augment
         self.size = size
         self.can_flip = can_flip

@@ -45,7 +45,7 @@ class ImageAugment:
         policy: Literal["rand", "trivial"] | None = None,
         operations: Annotated[int, Ge(1)] = 2,
         magnitude: Annotated[int, Ge(0), Le(30)] = 9,
-    ):
+    ) -> None:
         self.policy = {
             "rand": lambda: v2.RandAugment(
                 operations, magnitude, interpolation=v2.InterpolationMode.BILINEAR

@@ -1,5 +1,6 @@
 """The base class of benchmarks of small images with an official test split, read from a folder or
-downloaded."""
+downloaded.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +50,7 @@ class ImageBenchmarkDataModule(ImageArrayDataModule):
         num_workers: Annotated[int, Ge(0)] = 0,
         seed: Annotated[int, Ge(0)] = 0,
         drop_last: bool = False,
-    ):
+    ) -> None:
         super().__init__(augment, num_components, batch_size, eval_batch_size, num_workers, seed, drop_last)
         self.root = root
         self.data_dir = data_dir

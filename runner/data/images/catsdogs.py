@@ -69,7 +69,7 @@ class CatsDogsDataModule(ImageFolderDataModule):
         seed: Annotated[int, Ge(0)] = 0,
         drop_last: bool = False,
         max_value: Annotated[float, Gt(0)] | None = None,
-    ):
+    ) -> None:
         super().__init__(
             root,
             image_size,

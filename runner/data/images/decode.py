@@ -17,8 +17,8 @@ from runner.errors import BrokenSampleError, DataError, RunnerError
 
 __all__ = [
     "EXTENSIONS",
-    "ImageHeader",
     "MAX_PIXELS",
+    "ImageHeader",
     "decode_image",
     "read_header",
     "read_image",
@@ -71,7 +71,8 @@ def read_header(path: Path) -> ImageHeader | None:
 
 def turned_note(root: Path, paths: Sequence[str]) -> str | None:
     """Returns a note about images with an EXIF rotation, whose boxes may refer to the stored or to the
-    upright image; None if none of at most 200 images, evenly spread, is rotated."""
+    upright image; None if none of at most 200 images, evenly spread, is rotated.
+    """
     chosen = list(paths[:: max(1, -(-len(paths) // NUM_LOOKED_AT))])
     headers = {path: read_header(root / path) for path in chosen}
     turned = [path for path, header in headers.items() if header is not None and header.orientation != 1]

@@ -48,7 +48,7 @@ class DigitsDataModule(ImageArrayDataModule):
         num_workers: Annotated[int, Ge(0)] = 0,
         seed: Annotated[int, Ge(0)] = 0,
         drop_last: bool = False,
-    ):
+    ) -> None:
         super().__init__(augment, num_components, batch_size, eval_batch_size, num_workers, seed, drop_last)
         self.val_fraction = val_fraction
         self.test_fraction = test_fraction

@@ -78,7 +78,7 @@ class ImageFolderDataModule(DataModule):
         seed: Annotated[int, Ge(0)] = 0,
         drop_last: bool = False,
         max_value: Annotated[float, Gt(0)] | None = None,
-    ):
+    ) -> None:
         super().__init__(batch_size, eval_batch_size, num_workers, seed, drop_last)
         self.root = root
         self.image_size = image_size

@@ -24,7 +24,7 @@ class PrincipalComponents(nn.Module):
         components: ``(D, k)``.
     """
 
-    def __init__(self, center: Tensor, components: Tensor):
+    def __init__(self, center: Tensor, components: Tensor) -> None:
         super().__init__()
         self.register_buffer("center", center)
         self.register_buffer("components", components)

@@ -24,7 +24,9 @@ class ImageFileSource:
         max_value: white in images with more than eight bits; see ``runner.data.images.decode``.
     """
 
-    def __init__(self, root: Path, paths: Sequence[str], targets: Tensor, max_value: float | None = None):
+    def __init__(
+        self, root: Path, paths: Sequence[str], targets: Tensor, max_value: float | None = None
+    ) -> None:
         self.root = root
         self.paths = list(paths)
         self.targets = targets
@@ -54,7 +56,9 @@ class ImageFitter:
         crop_fraction: fraction of the shorter side that ``crop`` shows.
     """
 
-    def __init__(self, size: int, fit: Literal["crop", "squeeze"] = "crop", crop_fraction: float = 0.875):
+    def __init__(
+        self, size: int, fit: Literal["crop", "squeeze"] = "crop", crop_fraction: float = 0.875
+    ) -> None:
         self.size = size
         self.fit = fit
         self.crop_fraction = crop_fraction

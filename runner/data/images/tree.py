@@ -56,7 +56,8 @@ def tree_problems(tree: ImageTree, here: str) -> list[str]:
 
 def class_problems(tree: ImageTree, split: str, here: str) -> list[str]:
     """Returns a problem if there are fewer than two classes, with a suggestion of the folder that was
-    meant."""
+    meant.
+    """
     classes, loose = tree.classes[split], tree.loose[split]
     place = here if split == "all" else f"{here}/{tree.folders[split]}"
     if len(classes) >= 2:
@@ -74,7 +75,8 @@ def class_problems(tree: ImageTree, split: str, here: str) -> list[str]:
 
 def difference_problems(tree: ImageTree, first: str, split: str, here: str) -> list[str]:
     """Checks that a split has the same classes as train, because the class ids are derived from the
-    folders."""
+    folders.
+    """
     expected, found = set(tree.classes[first]), set(tree.classes[split])
     folder, train = tree.folders[split], tree.folders[first]
     problems = []

@@ -57,7 +57,7 @@ class SegmentationDataModule(DataModule):
         num_workers: Annotated[int, Ge(0)] = 0,
         seed: Annotated[int, Ge(0)] = 0,
         drop_last: bool = False,
-    ):
+    ) -> None:
         super().__init__(batch_size, eval_batch_size, num_workers, seed, drop_last)
         self.crop_size = tuple(crop_size)
         self.augment = augment

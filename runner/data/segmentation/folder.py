@@ -104,7 +104,7 @@ class MaskFolderDataModule(SegmentationDataModule):
         seed: Annotated[int, Ge(0)] = 0,
         drop_last: bool = False,
         max_value: Annotated[float, Gt(0)] | None = None,
-    ):
+    ) -> None:
         super().__init__(
             crop_size, augment, can_flip, colors, batch_size, eval_batch_size, num_workers, seed, drop_last
         )

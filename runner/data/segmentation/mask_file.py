@@ -55,7 +55,7 @@ class MaskReader:
         unknown: Literal["refuse", "ignore"] = "refuse",
         encoding: MaskEncoding = "auto",
         names: Sequence[str] | None = None,
-    ):
+    ) -> None:
         self.unknown = unknown
         self.encoding = encoding
         self.preferred: Reading | None = None
@@ -125,7 +125,8 @@ class MaskReader:
 
     def ids_by(self, mask: RawMask, reading: Reading) -> np.ndarray | None:
         """Returns the class ids of the entries of a mask by one reading, ``(n,)``, with ``UNKNOWN`` for those
-        of no class; None if the mask cannot be read this way."""
+        of no class; None if the mask cannot be read this way.
+        """
         by_value = None if mask.values is None else self.ids[mask.values]
         if reading == "index":
             return by_value
@@ -192,7 +193,8 @@ class MaskReader:
 
     def default_reading(self, mask: RawMask, index: np.ndarray, color: np.ndarray) -> Reading:
         """Returns the reading of a mask with two different valid readings: the natural one if the other
-        yields fewer than two classes."""
+        yields fewer than two classes.
+        """
         if mask.kind == "color" and num_classes_in(index) < 2:
             return "color"
         if mask.kind != "color" and num_classes_in(color) < 2 and not darkens(mask):
@@ -263,7 +265,8 @@ def num_classes_in(ids: np.ndarray) -> int:
 
 def darkens(mask: RawMask) -> bool:
     """Returns whether a palette of greys is not ordered from dark to bright, as in files sorted by
-    frequency."""
+    frequency.
+    """
     return mask.is_grey and bool((np.diff(mask.colors[:, 0].astype(int)) < 0).any())
 
 

@@ -27,7 +27,7 @@ class ShapesSource:
         seed: seed of all images.
     """
 
-    def __init__(self, num_images: int, seed: int, image_size: int, max_objects: int):
+    def __init__(self, num_images: int, seed: int, image_size: int, max_objects: int) -> None:
         self.num_images = num_images
         self.seed = seed
         self.image_size = image_size
@@ -73,7 +73,7 @@ class ShapesSegmentationDataModule(SegmentationDataModule):
         num_workers: Annotated[int, Ge(0)] = 0,
         seed: Annotated[int, Ge(0)] = 0,
         drop_last: bool = False,
-    ):
+    ) -> None:
         super().__init__(
             (image_size, image_size),
             augment,

@@ -38,7 +38,7 @@ class MaskFileSource:
         max_side: int | None = None,
         headers: PairHeaders | None = None,
         max_value: float | None = None,
-    ):
+    ) -> None:
         self.root = root
         self.pairs = list(pairs)
         self.reader = reader

@@ -32,7 +32,7 @@ class MaskAugment:
         can_flip: whether images may be mirrored.
     """
 
-    def __init__(self, augment: ImageAugment, size: Sequence[int], can_flip: bool = True):
+    def __init__(self, augment: ImageAugment, size: Sequence[int], can_flip: bool = True) -> None:
         self.augment = augment
         self.size = tuple(size)
         self.can_flip = can_flip

@@ -89,7 +89,7 @@ class SeriesDataModule(DataModule):
         num_workers: Annotated[int, Ge(0)] = 0,
         seed: Annotated[int, Ge(0)] = 0,
         drop_last: bool = False,
-    ):
+    ) -> None:
         super().__init__(batch_size, eval_batch_size, num_workers, seed, drop_last)
         if rows is not None and len(rows) != 3:
             raise DataError(
@@ -186,7 +186,8 @@ class SeriesDataModule(DataModule):
 
     def scales(self, series: Series, plan: Plan) -> tuple[list[Any], list[Any]]:
         """Returns mean and standard deviation of the training steps, ``(F,)``, or of each series, ``(S,
-        F)``."""
+        F)``.
+        """
         if not series.parts:
             return statistics(series.values[slice(*plan.spans[0]["train"])], series.names)
         found = [
@@ -358,7 +359,8 @@ class SeriesDataModule(DataModule):
 
     def scale_of_series(self, name: str, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Mean and deviation from training, or of the values ``(T, F)`` for a series that was not trained
-        on."""
+        on.
+        """
         if not self.series:
             return np.asarray(self.mean), np.asarray(self.std)
         number = find_label(name, self.series)

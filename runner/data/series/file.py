@@ -288,7 +288,8 @@ def joined_times(pieces: Sequence[dict[str, np.ndarray]]) -> np.ndarray:
 
 def group_by_id(ids: pd.Series) -> tuple[np.ndarray, list[tuple[str, int, int]]]:
     """The order of rows that puts each series' rows one after another, the series in the order of their first
-    rows; and id, begin and end of each."""
+    rows; and id, begin and end of each.
+    """
     codes, names = pd.factorize(ids.map(merge_spellings(ids.unique())))
     ends = np.cumsum(np.bincount(codes)).tolist()
     parts = [(str(name), *span) for name, *span in zip(names, [0, *ends], ends, strict=False)]

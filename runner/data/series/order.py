@@ -1,5 +1,6 @@
 """The time of each step: read as numbers or timestamps, in order, without duplicates; gaps in regular
-series."""
+series.
+"""
 
 from __future__ import annotations
 
@@ -64,7 +65,8 @@ def read_times(column: pd.Series, parts: Sequence[tuple[int, int]] = ()) -> np.n
 
 def readings_of(column: pd.Series) -> dict[str, np.ndarray]:
     """All ways in which cells can be read as numbers or times: the day may come before the month or after
-    it."""
+    it.
+    """
     numbers = pd.to_numeric(column, errors="coerce")
     if numbers.notna().all():
         dates = dates_of_numbers(column)

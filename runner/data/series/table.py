@@ -71,7 +71,7 @@ class SeriesTableDataModule(SeriesDataModule):
         num_workers: Annotated[int, Ge(0)] = 0,
         seed: Annotated[int, Ge(0)] = 0,
         drop_last: bool = False,
-    ):
+    ) -> None:
         super().__init__(
             input_steps, horizon_steps, target, season_steps, val_fraction, test_fraction, rows,
             batch_size, eval_batch_size, num_workers, seed, drop_last,

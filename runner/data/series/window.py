@@ -37,7 +37,7 @@ class SeriesStandardize(nn.Module):
         mean, std: of each of the F columns. A std of 0 counts as 1.
     """
 
-    def __init__(self, mean: Sequence[float], std: Sequence[float]):
+    def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
         super().__init__()
         std = torch.as_tensor(std, dtype=torch.float64)
         self.register_buffer("mean", torch.as_tensor(mean, dtype=torch.float64))
@@ -132,7 +132,7 @@ class WindowSource:
         starts: np.ndarray | None = None,
         series: np.ndarray | None = None,
         series_names: Sequence[str] = (),
-    ):
+    ) -> None:
         self.values = values
         self.input_steps = input_steps
         self.horizon_steps = horizon_steps

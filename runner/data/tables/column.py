@@ -138,9 +138,7 @@ def assign_roles(
         )
         if may_be_date and (form := find_date_format(column, day_first)):
             roles.dates[name] = form
-        elif name in categorical or not is_numeric(column):
-            roles.categorical.append(name)
-        elif is_small_set(column, max_integer_categories):
+        elif name in categorical or not is_numeric(column) or is_small_set(column, max_integer_categories):
             roles.categorical.append(name)
         else:
             roles.numeric.append(name)

@@ -189,7 +189,7 @@ class TableEncoder:
         slots: dict[str, list[str]],
         dates: dict[str, dict[str, Any]] | None = None,
         is_float64: bool = False,
-    ):
+    ) -> None:
         self.is_float64 = is_float64
         self.dates = dates or {}
         self.medians = medians

@@ -32,8 +32,26 @@ __all__ = [
 
 FEW_COLUMNS = 3
 NA_SPELLINGS = frozenset(
-    "NA N/A n/a #NA #N/A <NA> NaN nan -NaN -nan null NULL None 1.#IND -1.#IND 1.#QNAN -1.#QNAN".split()
-    + ["#N/A N/A"]
+    [
+        "NA",
+        "N/A",
+        "n/a",
+        "#NA",
+        "#N/A",
+        "<NA>",
+        "NaN",
+        "nan",
+        "-NaN",
+        "-nan",
+        "null",
+        "NULL",
+        "None",
+        "1.#IND",
+        "-1.#IND",
+        "1.#QNAN",
+        "-1.#QNAN",
+        "#N/A N/A",
+    ]
 )
 """Cells that count as missing, besides empty ones, in every column but a target of words.
 
@@ -206,7 +224,8 @@ def check_first_line(path: Path, cells: Sequence[str], columns: Sequence[str] | 
 
 def missing_columns(table: pd.DataFrame, wanted: Sequence[str], path: str | Path) -> list[str]:
     """A problem for each wanted column that the table lacks; one for all if it is another table
-    altogether."""
+    altogether.
+    """
     missing = [name for name in wanted if name not in table.columns]
     if len(missing) > FEW_COLUMNS:
         return [f"{path} lacks {len(missing)} columns: {listed(missing)}. It has {listed(table.columns)}."]

@@ -1,5 +1,6 @@
 """Numbers as tables spell them: decimal commas, thousands separators, percent and currency signs,
-negative numbers in parentheses."""
+negative numbers in parentheses.
+"""
 
 from __future__ import annotations
 
@@ -60,7 +61,8 @@ def is_number(text: str) -> bool:
 
 def parse_numbers(column: pd.Series, decimal: str = ".", thousands: str = "") -> pd.Series:
     """Text as float64, NaN where a value is no number in this format: ``1.234,5`` is 1234.5 with
-    ``decimal=","`` and ``thousands="."``, ``12.5%`` is 12.5 and ``$5`` is 5."""
+    ``decimal=","`` and ``thousands="."``, ``12.5%`` is 12.5 and ``$5`` is 5.
+    """
     return to_numbers(rewritten(column.map(body, na_action="ignore"), NumberFormat(decimal, thousands)))
 
 
@@ -262,7 +264,8 @@ def two_readings(name: str, column: pd.Series, forms: Sequence[NumberFormat]) ->
 
 def plain_numbers(column: pd.Series, form: NumberFormat) -> pd.Series:
     """A column of numbers with each value as plain text (``1.234,5 €`` becomes ``1234.5``) and dashes as
-    missing values. What is no number stays."""
+    missing values. What is no number stays.
+    """
     column = column.where(~column.isin(DASHES))
     if to_numbers(column.dropna()).notna().all() and form == PLAIN:
         return column

@@ -42,7 +42,7 @@ class PassFailDataModule(FeatureArrayDataModule):
         num_workers: Annotated[int, Ge(0)] = 0,
         seed: Annotated[int, Ge(0)] = 0,
         drop_last: bool = False,
-    ):
+    ) -> None:
         super().__init__(
             val_fraction, test_fraction, split_seed, batch_size, eval_batch_size, num_workers, seed, drop_last
         )

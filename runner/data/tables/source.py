@@ -18,7 +18,7 @@ class TableSource(ArraySource):
         rows: numbers counted from 1, without the header line.
     """
 
-    def __init__(self, inputs: Tensor, targets: Tensor, rows: Sequence[int], label: str):
+    def __init__(self, inputs: Tensor, targets: Tensor, rows: Sequence[int], label: str) -> None:
         super().__init__(inputs, targets, label)
         self.rows = list(rows)
 

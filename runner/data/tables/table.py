@@ -106,7 +106,7 @@ class TableDataModule(DataModule):
         num_workers: Annotated[int, Ge(0)] = 0,
         seed: Annotated[int, Ge(0)] = 0,
         drop_last: bool = False,
-    ):
+    ) -> None:
         super().__init__(batch_size, eval_batch_size, num_workers, seed, drop_last)
         self.path = path and str(Path(path).expanduser())
         self.test_path = test_path and str(Path(test_path).expanduser())
@@ -153,7 +153,8 @@ class TableDataModule(DataModule):
 
     def _read(self, whole: bool = True) -> tuple[dict[str, pd.DataFrame], list[str]]:
         """The tables by split, and all that is wrong with them; or, if not whole, with their columns'
-        names."""
+        names.
+        """
         tables: dict[str, pd.DataFrame] = {}
         problems: list[str] = []
         for split, path in {"train": self.path, "test": self.test_path}.items():

@@ -78,7 +78,7 @@ class TextDataModule(DataModule):
         num_workers: Annotated[int, Ge(0)] = 0,
         seed: Annotated[int, Ge(0)] = 0,
         drop_last: bool = False,
-    ):
+    ) -> None:
         super().__init__(batch_size, eval_batch_size, num_workers, seed, drop_last)
         self.path = path and str(Path(path).expanduser())
         self.tokens = tokens

@@ -78,7 +78,7 @@ class BracketsDataModule(TextDataModule):
         num_workers: Annotated[int, Ge(0)] = 0,
         seed: Annotated[int, Ge(0)] = 0,
         drop_last: bool = False,
-    ):
+    ) -> None:
         super().__init__(
             None, "char", None, 1, False, longest, val_fraction, test_fraction, split_seed,
             "keep", batch_size, eval_batch_size, num_workers, seed, drop_last,
@@ -134,7 +134,7 @@ class BracketDepthDataModule(LabelledStepsDataModule):
         num_workers: Annotated[int, Ge(0)] = 0,
         seed: Annotated[int, Ge(0)] = 0,
         drop_last: bool = False,
-    ):
+    ) -> None:
         super().__init__(
             None,
             1,

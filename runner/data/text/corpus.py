@@ -43,7 +43,7 @@ class TokenFileDataset(Dataset):
         file: of uint16 or uint32, as its suffix says.
     """
 
-    def __init__(self, file: Path):
+    def __init__(self, file: Path) -> None:
         self.file = file
         self.kind = np.dtype(file.suffix[1:])
         self.num_tokens = file.stat().st_size // self.kind.itemsize
@@ -182,7 +182,8 @@ def write_tokens(corpus: Corpus, part: str, tokenizer: TextTokenizer, folder: Pa
 def write_char_counts(corpus: Corpus, part: str, tokenizer: TextTokenizer, folder: Path) -> Path:
     """Writes the number of characters of the original text per token of a part, including the white space
     after it, to one file of 32-bit numbers, once. Their sum is the length of the text without leading white
-    space."""
+    space.
+    """
     counts = char_counts(corpus.pieces(part), tokenizer)
     return write_numbers(counts, "uint32", f"{token_name(corpus, tokenizer)}.{part}.chars", folder)
 

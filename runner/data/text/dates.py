@@ -45,7 +45,7 @@ class DatesDataModule(PairsDataModule):
         num_workers: Annotated[int, Ge(0)] = 0,
         seed: Annotated[int, Ge(0)] = 0,
         drop_last: bool = False,
-    ):
+    ) -> None:
         super().__init__(
             "char", None, 1, False, 40, batch_size, eval_batch_size, num_workers, seed, drop_last
         )

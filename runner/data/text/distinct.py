@@ -61,7 +61,8 @@ Duplicates = Literal["together", "keep", "drop"]
 
 def first_copies(texts: Sequence[str], lowercase: bool) -> Tensor:
     """The index of the first text that is identical to each, ``(N,)``. White space counts as one blank, and
-    capitals as small letters where the tokenizer reads them so."""
+    capitals as small letters where the tokenizer reads them so.
+    """
     first: dict[str, int] = {}
     keys = (" ".join((text.lower() if lowercase else text).split()) for text in texts)
     return torch.tensor([first.setdefault(key, index) for index, key in enumerate(keys)], dtype=torch.long)
@@ -94,7 +95,8 @@ def cut_together(
 
 def num_shared(copies: Tensor, parts: Mapping[str, Tensor]) -> dict[str, int]:
     """How many held-out samples are identical to one of an earlier split, by split: ``val`` against train,
-    ``test`` against train and val."""
+    ``test`` against train and val.
+    """
     shared, seen = {}, copies[parts["train"]]
     for name in ("val", "test"):
         if name in parts:

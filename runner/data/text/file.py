@@ -46,7 +46,7 @@ class TextTableDataModule(TextDataModule):
         num_workers: Annotated[int, Ge(0)] = 0,
         seed: Annotated[int, Ge(0)] = 0,
         drop_last: bool = False,
-    ):
+    ) -> None:
         super().__init__(
             path,
             tokens,
@@ -81,7 +81,8 @@ class TextTableDataModule(TextDataModule):
 
 class TextFolderDataModule(TextDataModule):
     """``PATH/CLASS/FILE.txt``, or the same below split folders (``train``, ``val``, ``test`` and the other
-    names in ``runner.data.class_folders``); a file is a text."""
+    names in ``runner.data.class_folders``); a file is a text.
+    """
 
     what = "folder"
     unit = "texts"

@@ -61,7 +61,7 @@ class LabelledStepsDataModule(DataModule):
         seed: Annotated[int, Ge(0)] = 0,
         drop_last: bool = False,
         duplicates: Duplicates = "keep",
-    ):
+    ) -> None:
         super().__init__(batch_size, eval_batch_size, num_workers, seed, drop_last)
         self.duplicates = duplicates
         self.vocab_size, self.min_count = vocab_size, min_count
@@ -125,7 +125,8 @@ class LabelledStepsDataModule(DataModule):
 
     def cut(self, copies: Tensor) -> dict[str, Tensor]:
         """Indices of each split; identical sequences are in one split or fold with
-        ``duplicates=together``."""
+        ``duplicates=together``.
+        """
         everything = torch.arange(len(copies))
         units = copies if self.duplicates == "together" else everything
         fractions = (self.val_fraction, self.test_fraction)

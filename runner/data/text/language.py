@@ -74,7 +74,7 @@ class LanguageDataModule(DataModule):
         num_workers: Annotated[int, Ge(0)] = 0,
         seed: Annotated[int, Ge(0)] = 0,
         drop_last: bool = False,
-    ):
+    ) -> None:
         super().__init__(batch_size, eval_batch_size, num_workers, seed, drop_last)
         self.path = path and str(Path(path).expanduser())
         self.tokens, self.vocab_size, self.min_count, self.window = tokens, vocab_size, min_count, window

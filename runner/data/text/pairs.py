@@ -19,7 +19,7 @@ from runner.data.text.source import SequenceSplit, TokenSource
 from runner.data.text.table import text_lines
 from runner.data.text.tokenizer import BEGIN, END, PAD, Kind, TextTokenizer, size_problems
 
-__all__ = ["PairsDataModule", "Pairs"]
+__all__ = ["Pairs", "PairsDataModule"]
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ class PairSource:
 
     def __init__(
         self, sources: Sequence[list[int]], targets: Sequence[list[int]], texts: Sequence[tuple[str, str]]
-    ):
+    ) -> None:
         nothing = torch.zeros(len(sources), dtype=torch.long)
         self.sources, self.targets = TokenSource(sources, nothing), TokenSource(targets, nothing)
         self.texts = texts
@@ -94,7 +94,7 @@ class PairsDataModule(DataModule):
         num_workers: Annotated[int, Ge(0)] = 0,
         seed: Annotated[int, Ge(0)] = 0,
         drop_last: bool = False,
-    ):
+    ) -> None:
         super().__init__(batch_size, eval_batch_size, num_workers, seed, drop_last)
         self.tokens, self.vocab_size, self.min_count = tokens, vocab_size, min_count
         self.lowercase, self.max_length = lowercase, max_length

@@ -44,7 +44,7 @@ class ParallelTextDataModule(PairsDataModule):
         num_workers: Annotated[int, Ge(0)] = 0,
         seed: Annotated[int, Ge(0)] = 0,
         drop_last: bool = False,
-    ):
+    ) -> None:
         super().__init__(
             tokens,
             vocab_size,

@@ -31,7 +31,7 @@ class TokenSource:
         label: what a sample is called in messages.
     """
 
-    def __init__(self, sequences: Sequence[Sequence[int]], targets: Any, label: str = "text"):
+    def __init__(self, sequences: Sequence[Sequence[int]], targets: Any, label: str = "text") -> None:
         self.ends = np.cumsum([0, *map(len, sequences)])
         self.ids = np.fromiter(
             (token for ids in sequences for token in ids), dtype=np.int32, count=self.ends[-1]
@@ -80,7 +80,7 @@ class BucketSampler(EpochBatchSampler):
         lengths: of each sample of the split.
     """
 
-    def __init__(self, lengths: np.ndarray, *args: Any, **options: Any):
+    def __init__(self, lengths: np.ndarray, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self.lengths = lengths
 
@@ -101,7 +101,7 @@ class BucketSampler(EpochBatchSampler):
 class SequenceSplit(Split):
     """A split of a source of sequences; its training batches hold sequences of like length."""
 
-    def __init__(self, source: Any, indices: Any, seed: int = 0, collate: Any = pad_tokens):
+    def __init__(self, source: Any, indices: Any, seed: int = 0, collate: Any = pad_tokens) -> None:
         super().__init__(source, indices, None, seed, collate)
 
     @property

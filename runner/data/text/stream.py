@@ -30,7 +30,7 @@ class StreamSampler(EpochBatchSampler):
         window: tokens of a stream in a batch.
     """
 
-    def __init__(self, num_tokens: int, window: int, batch_size: int, **options: Any):
+    def __init__(self, num_tokens: int, window: int, batch_size: int, **options: Any) -> None:
         self.length = (num_tokens - 1) // batch_size
         self.window = window
         super().__init__(batch_size * math.ceil(self.length / window), batch_size, **options)
@@ -65,7 +65,7 @@ class StreamSplit(TokenFileDataset):
             of ``write_char_counts``.
     """
 
-    def __init__(self, file: Path, window: int, num_chars: np.ndarray, chars: Path | None = None):
+    def __init__(self, file: Path, window: int, num_chars: np.ndarray, chars: Path | None = None) -> None:
         super().__init__(file)
         self.window, self.num_chars = window, num_chars
         self.chars = TokenFileDataset(chars) if chars else None
@@ -81,7 +81,8 @@ class StreamSplit(TokenFileDataset):
 
     def place(self, position: Any) -> tuple[int, int, bool]:
         """Returns first token, last token + 1, and whether a stream begins there. A plain number is the index
-        of a window that is read independently of the others."""
+        of a window that is read independently of the others.
+        """
         if isinstance(position, tuple):
             return position
         return position * self.window, (position + 1) * self.window, True

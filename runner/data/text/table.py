@@ -145,7 +145,8 @@ def encoding_of(head: bytes, path: Path) -> str:
 
 def is_file(argument: str, *suffixes: str) -> bool:
     """Returns whether an input of a prediction is, or is named like, a file with one of these suffixes
-    (optionally followed by ``.gz``); any file if no suffixes are given."""
+    (optionally followed by ``.gz``); any file if no suffixes are given.
+    """
     suffix = Path(argument.lower().removesuffix(".gz")).suffix
     is_file = os.path.isfile(argument)  # a text may be longer than a path can be: pathlib would raise
     return (suffix in suffixes and (is_file or " " not in argument)) or (is_file and not suffixes)

@@ -45,7 +45,7 @@ class TaggedWordsDataModule(LabelledStepsDataModule):
         num_workers: Annotated[int, Ge(0)] = 0,
         seed: Annotated[int, Ge(0)] = 0,
         drop_last: bool = False,
-    ):
+    ) -> None:
         super().__init__(
             vocab_size,
             min_count,

@@ -1,5 +1,6 @@
 """Text to token ids and back: by character, by word, or by byte-pair encoding trained on the training
-text."""
+text.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +24,7 @@ Kind = Literal["char", "word", "bpe"]
 
 NUM_BYTES = 256
 CONTINUED = frozenset(
-    chr(byte) if 0xA1 <= byte and byte != 0xAD else chr(256 + 33 + byte - 0x7F if byte != 0xAD else 323)
+    chr(byte) if byte >= 0xA1 and byte != 0xAD else chr(256 + 33 + byte - 0x7F if byte != 0xAD else 323)
     for byte in range(0x80, 0xC0)
 )
 """Characters for the bytes of byte-pair tokens: printable bytes as themselves, the others from U+0100 on."""
@@ -41,7 +42,7 @@ class TextTokenizer:
         tokenizer: as ``fit`` makes it.
     """
 
-    def __init__(self, tokenizer: Tokenizer):
+    def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
         self._tokenizer.encode_special_tokens = True  # "<pad>" in a text is text
 
@@ -104,7 +105,8 @@ class TextTokenizer:
     @cached_property
     def _by_character(self) -> np.ndarray | None:
         """Ids by code point, the last one of all that are beyond; None when tokens are no single
-        characters."""
+        characters.
+        """
         cut, lower = self._tokenizer.pre_tokenizer, self._tokenizer.normalizer
         if not isinstance(cut, pre_tokenizers.Split) or lower is not None:
             return None
@@ -152,7 +154,8 @@ class TextTokenizer:
         """Returns the number of characters of each token in the vocabulary; a word includes the blank after
         it.
 
-        For words this is an estimate; ``encode_spans`` returns the actual lengths in a text."""
+        For words this is an estimate; ``encode_spans`` returns the actual lengths in a text.
+        """
         words = [self._tokenizer.id_to_token(number) for number in range(len(self))]
         if isinstance(self._tokenizer.model, models.BPE):
             counts = [sum(sign not in CONTINUED for sign in word) for word in words]

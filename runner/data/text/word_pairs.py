@@ -72,7 +72,7 @@ class NeighbourSplit(TokenFileDataset):
         frequent: float,
         seed: int,
         fixed: bool,
-    ):
+    ) -> None:
         super().__init__(file)
         self.window, self.num_negatives, self.seed, self.fixed = window, num_negatives, seed, fixed
         counts = counts.astype(np.float64).copy()
@@ -159,7 +159,7 @@ class WordPairsDataModule(DataModule):
         num_workers: Annotated[int, Ge(0)] = 0,
         seed: Annotated[int, Ge(0)] = 0,
         drop_last: bool = False,
-    ):
+    ) -> None:
         super().__init__(batch_size, eval_batch_size, num_workers, seed, drop_last)
         self.path = path and Path(path).expanduser()
         self.vocab_size, self.min_count = vocab_size, min_count

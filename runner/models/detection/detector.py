@@ -96,7 +96,8 @@ def transplant(model: nn.Module, reference: nn.Module, name: str) -> WeightsRepo
 
 def stand_ins(features: list[Tensor]) -> list[Tensor]:
     """Returns float32 tensors of the features' shapes without allocating memory: anchors only need shape,
-    device and dtype."""
+    device and dtype.
+    """
     return [torch.empty((), dtype=torch.float32, device=part.device).expand(part.shape) for part in features]
 
 

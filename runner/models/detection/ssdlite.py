@@ -105,7 +105,8 @@ def lite_features(
     classifier: nn.Module, num_trained: int | None, has_weights: bool, still_norm: bool | None
 ) -> SSDLiteFeatureExtractorMobileNet:
     """Builds six levels, starting at 1/16 of the image size: two from the backbone and four additional
-    ones."""
+    ones.
+    """
     body, stages = stages_of(classifier)
     freeze_first_stages(body, stages, num_trained, has_weights)
     if still_norm or (still_norm is None and has_weights):

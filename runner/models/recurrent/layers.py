@@ -104,7 +104,7 @@ class RecurrentLayers(nn.Module):
         num_layers: int = 1,
         bidirectional: bool = False,
         dropout: float = 0.0,
-    ):
+    ) -> None:
         super().__init__()
         between = dropout if num_layers > 1 else 0.0
         self.rnn = unit(

@@ -55,7 +55,7 @@ class RecurrentNetwork(nn.Module):
         dropout: Annotated[float, Ge(0), Lt(1)] = 0.0,
         pooling: Pooling | None = None,
         tie_weights: bool = False,
-    ):
+    ) -> None:
         super().__init__()
         self.check(embed_dim, hidden_size, bidirectional, tie_weights)
         if bool(num_features) == bool(vocab_size):

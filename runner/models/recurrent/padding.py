@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-__all__ = ["AttentionPooling", "PAD", "Pooling", "lengths_of", "mask_of", "pool", "without_padding"]
+__all__ = ["PAD", "AttentionPooling", "Pooling", "lengths_of", "mask_of", "pool", "without_padding"]
 
 PAD = 0
 """Id of the padding token; sequences of numbers are padded with steps that are all NaN."""
@@ -45,7 +45,7 @@ class AttentionPooling(nn.Module):
         size: number of features per step.
     """
 
-    def __init__(self, size: int):
+    def __init__(self, size: int) -> None:
         super().__init__()
         self.hidden = nn.Linear(size, size)
         self.score = nn.Linear(size, 1, bias=False)

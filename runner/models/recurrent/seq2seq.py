@@ -59,7 +59,7 @@ class Seq2Seq(nn.Module):
         num_layers: Annotated[int, Ge(1)] = 1,
         dropout: Annotated[float, Ge(0), Lt(1)] = 0.0,
         tie_weights: bool = True,
-    ):
+    ) -> None:
         super().__init__()
         unit = UNITS[units]
         self.source_embedding = nn.Embedding(vocab_size, embed_dim, padding_idx=PAD)

@@ -44,7 +44,8 @@ def deeplab_v3(
 
 def lraspp(num_classes: Annotated[int, Ge(1)], pretrained: bool = False) -> nn.Module:
     """Howard et al., "Searching for MobileNetV3" (2019, arXiv:1905.02244): small and fast. Same shapes as
-    `fcn`."""
+    `fcn`.
+    """
     return build("lraspp_mobilenet_v3_large", num_classes, pretrained)
 
 

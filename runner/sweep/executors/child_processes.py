@@ -22,7 +22,7 @@ POLL_INTERVAL_S = 0.02
 class Child:
     """What ``subprocess.Popen`` is for a process that was forked."""
 
-    def __init__(self, pid: int):
+    def __init__(self, pid: int) -> None:
         self.pid = pid
 
     def wait(self, timeout: float | None = None) -> None:
@@ -100,7 +100,8 @@ GONE_WITHIN_S = 10.0
 
 def adopt_orphans() -> None:
     """Processes below this one whose parent ends become its own children, so that none can get away
-    (Linux)."""
+    (Linux).
+    """
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1)
 

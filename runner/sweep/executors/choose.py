@@ -33,7 +33,8 @@ class Executor(Protocol):
 
     def wait(self, timeout_s: float) -> list[Event]:
         """What has come since, in the order of its coming; after ``timeout_s`` at the latest, with
-        nothing."""
+        nothing.
+        """
 
     def close(self) -> None:
         """Ends all remaining attempts at once."""

@@ -35,7 +35,7 @@ class ClusterExecutor(ABC):
         config: that all trials share.
     """
 
-    def __init__(self, config: Mapping[str, Any]):
+    def __init__(self, config: Mapping[str, Any]) -> None:
         if num_nodes(config) > 1:
             raise ConfigError(
                 f"hardware.num_nodes={num_nodes(config)}: a trial of a sweep stays on one machine. Give "

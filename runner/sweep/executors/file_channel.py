@@ -35,7 +35,7 @@ def read_attempt(run: Path) -> Attempt:
 class Mailbox:
     """The sweep's end. Making one empties what an earlier attempt has left."""
 
-    def __init__(self, attempt: Attempt):
+    def __init__(self, attempt: Attempt) -> None:
         self.trial = attempt.trial
         self._folder = folder_of(attempt.run)
         shutil.rmtree(self._folder, ignore_errors=True)
@@ -75,7 +75,7 @@ class Mailbox:
 class MailboxChannel:
     """The trial's end: what ``Channel`` is over a socket."""
 
-    def __init__(self, run: Path, waits: bool):
+    def __init__(self, run: Path, waits: bool) -> None:
         self._folder = folder_of(run)
         self._reports = self._folder / "reports.jsonl"
         self._waits = waits

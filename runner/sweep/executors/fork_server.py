@@ -44,7 +44,7 @@ class Server:
         control: the socket to the sweep.
     """
 
-    def __init__(self, control: socket.socket):
+    def __init__(self, control: socket.socket) -> None:
         self.control = control
         self.pids: dict[int, int] = {}
         self.data = SharedData()
@@ -148,7 +148,8 @@ def import_targets(targets: list[str]) -> None:
 
 def import_modules(names: list[str]) -> None:
     """What a trial imported on its way: libraries that data sets and metrics load when they are first
-    used."""
+    used.
+    """
     for name in names:
         try_import(importlib.import_module, name)
     keep_shared()

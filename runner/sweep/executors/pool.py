@@ -33,7 +33,7 @@ class Pool:
         data: node of the data set that all trials have alike.
     """
 
-    def __init__(self, targets: list[str], log: Path, data: dict[str, Any] | None = None):
+    def __init__(self, targets: list[str], log: Path, data: dict[str, Any] | None = None) -> None:
         self.targets = targets
         self.data = data
         self.log = log

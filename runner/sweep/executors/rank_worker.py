@@ -34,7 +34,7 @@ class Reporter(pl.Callback):
         metric: what the sweep searches by; the task's monitored metric when None.
     """
 
-    def __init__(self, channel: Channel | MailboxChannel | None, metric: str | None = None):
+    def __init__(self, channel: Channel | MailboxChannel | None, metric: str | None = None) -> None:
         self.channel = channel
         self.metric = metric
 

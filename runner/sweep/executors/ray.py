@@ -35,7 +35,7 @@ class RayExecutor(ClusterExecutor):
         UserError: no cluster answers.
     """
 
-    def __init__(self, config: Mapping[str, Any]):
+    def __init__(self, config: Mapping[str, Any]) -> None:
         super().__init__(config)
         connect(self.launcher.address)
 

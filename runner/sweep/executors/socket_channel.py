@@ -20,7 +20,7 @@ class Channel:
         waits: whether the sweep answers each value, since it may prune.
     """
 
-    def __init__(self, end: socket.socket, waits: bool):
+    def __init__(self, end: socket.socket, waits: bool) -> None:
         self._end = end
         self._waits = waits
         self._beat_at = 0.0

@@ -90,7 +90,7 @@ def test_only_training_rows_are_learnt_from(tmp_path: Path):
     lines = write(tmp_path / "homes.csv").read_text().splitlines()
     before = made(str(tmp_path / "homes.csv"), target="kind")
     row = before.splits["test"].indices[1].item()
-    lines[row + 1] = "1000,Atlantis,9999," + ",".join(lines[row + 1].split(",")[3:4] + ["1e9"])
+    lines[row + 1] = "1000,Atlantis,9999," + ",".join([*lines[row + 1].split(",")[3:4], "1e9"])
     (tmp_path / "homes.csv").write_text("\n".join(lines))
     after = made(str(tmp_path / "homes.csv"), target="kind")
     assert after.state_dict() == before.state_dict()
