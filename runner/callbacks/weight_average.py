@@ -46,7 +46,7 @@ def measure_statistics(
         with torch.random.fork_rng(), torch.no_grad(), trainer.precision_plugin.forward_context():
             torch.manual_seed(seed_of(seed, "batch norm", trainer.global_step))
             for batch in islice(train_batches(trainer), max_batches):
-                pl_module.step(trainer.strategy.batch_to_device(batch, dataloader_idx=0))
+                pl_module.compute_loss(trainer.strategy.batch_to_device(batch, dataloader_idx=0))
     finally:
         for module, mode in modes.items():
             module.training = mode

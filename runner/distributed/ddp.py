@@ -85,7 +85,7 @@ class MicroBatchDDPStrategy(MicroBatchingStrategy, DDPStrategy):
         self.has_unused = self.has_unused or any_unused
         self._unused = self.used_by_none() if any_unused else []
         self.steps_to_prove -= 1
-        return self._forward_redirection(self.model, self.lightning_module, "meeting", 0) + sums.total
+        return self._forward_redirection(self.model, self.lightning_module, "zero_loss", 0) + sums.total
 
     def used_by_none(self) -> list[torch.nn.Parameter]:
         """The parameters that have no gradient on any rank."""

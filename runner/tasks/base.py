@@ -39,7 +39,7 @@ class StepOutput:
 class Task(LightningModule):
     """Loss, metrics, decoding and plots for one kind of problem, independent of the model.
 
-    Subclasses must implement ``step`` and may override ``update_metrics``, ``compute_metrics``, ``figures``
+    Subclasses must implement ``compute_loss`` and may override ``update_metrics``, ``compute_metrics``, ``figures``
     and ``rows``.
 
     Args:
@@ -133,9 +133,9 @@ class Task(LightningModule):
 
     # Hooks for subclasses
 
-    def step(self, batch: dict[str, Any]) -> StepOutput:
+    def compute_loss(self, batch: dict[str, Any]) -> StepOutput:
         """Computes forward pass and loss of one batch, in training and evaluation."""
-        raise TypeError(f"{type(self).__name__} must define step()")
+        raise TypeError(f"{type(self).__name__} must define compute_loss()")
 
     def update_metrics(self, outputs: dict[str, Any], split: str) -> None:
         """Updates the metrics of ``split`` with one evaluated batch.
@@ -191,7 +191,7 @@ class Task(LightningModule):
             split_model(self.model)
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
-        return self.take_loss(self.step(batch).loss, batch)
+        return self.take_loss(self.compute_loss(batch).loss, batch)
 
     def take_loss(self, loss: Tensor, batch: dict[str, Any]) -> Tensor:
         """Scales the loss by the batch's weight, so that the mean over ranks is that of the whole batch even
@@ -212,7 +212,7 @@ class Task(LightningModule):
         self._evaluate(batch, "test")
         self._ends_of_batches.append(len(self._collected))
 
-    def meeting(self, _: int) -> Tensor:
+    def zero_loss(self, _: int) -> Tensor:
         """Returns zero with a backward pass that takes part in gradient synchronization: see
         `ZeroGradient`.
         """
@@ -233,7 +233,7 @@ class Task(LightningModule):
     def eval_step(self, batch: dict[str, Any]) -> StepOutput:
         """Computes the step of an evaluation batch, without label smoothing in the loss."""
         with without_smoothing(getattr(self, "loss", None)):
-            return self.step(batch)
+            return self.compute_loss(batch)
 
     def summed_loss(self, batch: dict[str, Any]) -> tuple[Tensor, Tensor | int]:
         """Computes the loss of an evaluation batch as sum and denominator, without metrics and decoding.

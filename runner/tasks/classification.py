@@ -147,13 +147,13 @@ class ClassificationTask(Task):
         """Converts targets to class ids ``(N,)``."""
         return targets if targets.ndim == 1 else targets.argmax(-1)
 
-    def step(self, batch: dict[str, Any]) -> StepOutput:
+    def compute_loss(self, batch: dict[str, Any]) -> StepOutput:
         logits, targets = self(batch["inputs"]), batch["targets"]
         loss = self.loss_of(logits, targets)
         return StepOutput(loss, {"logits": logits.detach(), "targets": self.hard(targets)})
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
-        step = self.step(batch)
+        step = self.compute_loss(batch)
         correct = (self.decide(step.outputs["logits"]) == step.outputs["targets"]).sum()
         self._num_correct = correct if self._num_correct is None else self._num_correct + correct
         self._num_seen += len(step.outputs["targets"])

@@ -91,7 +91,7 @@ class DetectionTask(Task):
 
     # Training
 
-    def step(self, batch: dict[str, Any]) -> StepOutput:
+    def compute_loss(self, batch: dict[str, Any]) -> StepOutput:
         losses = self.model(batch["inputs"], batch["targets"])
         self.last_train_parts = {part_name(name): loss.detach() for name, loss in losses.items()}
         return StepOutput(sum(losses.values()), {})
@@ -118,7 +118,7 @@ class DetectionTask(Task):
             without_crowd(image, target)[1] for image, target in zip(images, batch["targets"], strict=True)
         ]
         with giving_losses(self.model):
-            return self.step({"inputs": images, "targets": targets})
+            return self.compute_loss({"inputs": images, "targets": targets})
 
     def summed_loss(self, batch: dict[str, Any]) -> tuple[Tensor, int]:
         count = len(batch["inputs"])

@@ -115,7 +115,7 @@ class ForecastingTask(Task):
         steps = torch.arange(self.horizon_steps, device=inputs.device) % self.season_steps
         return inputs[:, inputs.shape[1] - self.season_steps + steps][:, :, self.target_columns]
 
-    def step(self, batch: dict[str, Any]) -> StepOutput:
+    def compute_loss(self, batch: dict[str, Any]) -> StepOutput:
         mean, std = batch.get("target_mean", self.target_mean), batch.get("target_std", self.target_std)
         wanted = batch.get("standardized")
         if wanted is None:

@@ -90,7 +90,7 @@ class LabellingTask(Task):
                 "Models for labelling: `runner list`."
             )
 
-    def step(self, batch: dict[str, Any]) -> StepOutput:
+    def compute_loss(self, batch: dict[str, Any]) -> StepOutput:
         logits, targets = self(batch["inputs"]), batch["targets"]
         valid = targets != IGNORE
         loss = self.loss(logits[valid].float(), targets[valid])

@@ -98,7 +98,7 @@ class LanguageTask(Task):
 
     # Training
 
-    def step(self, batch: dict[str, Any], state: Any = None, label_smoothing: float = 0.0) -> StepOutput:
+    def compute_loss(self, batch: dict[str, Any], state: Any = None, label_smoothing: float = 0.0) -> StepOutput:
         logits, state = self.model(batch["inputs"], state, True)
         loss = cross_entropy(
             logits.float().flatten(0, 1), batch["targets"].flatten(), label_smoothing=label_smoothing
@@ -110,7 +110,7 @@ class LanguageTask(Task):
         carried = (
             None if batch["first"] else zipped(lambda whole: whole[:, begin:end].contiguous(), self.carried)
         )
-        step = self.step(batch, carried, self.label_smoothing)
+        step = self.compute_loss(batch, carried, self.label_smoothing)
         self._ahead = [*(self._ahead if begin else ()), step.outputs["state"]]
         if end == count:  # last micro-batch: join the states of all streams
             self.carried, self._ahead = zipped(lambda *same: torch.cat(same, 1), *self._ahead), []
@@ -134,7 +134,7 @@ class LanguageTask(Task):
 
     def summed_loss(self, batch: dict[str, Any]) -> tuple[Tensor, int]:
         """Computes the loss as a sum over tokens, and the number of tokens."""
-        step = self.step(batch, None if batch["first"] else self._eval_state)
+        step = self.compute_loss(batch, None if batch["first"] else self._eval_state)
         self._eval_state = step.outputs["state"]
         tokens = batch["targets"].numel()
         return step.loss.detach().double() * tokens, tokens

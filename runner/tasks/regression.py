@@ -79,7 +79,7 @@ class RegressionTask(Task):
         several = isinstance(target, list | tuple) and len(target) > 1
         return ("val/loss" if several else cls.monitor), cls.mode
 
-    def step(self, batch: dict[str, Any]) -> StepOutput:
+    def compute_loss(self, batch: dict[str, Any]) -> StepOutput:
         targets = batch["targets"].reshape(len(batch["targets"]), -1)
         targets = targets if targets.dtype == torch.float64 else targets.float()
         scaled = self(batch["inputs"]).float().reshape(targets.shape)

@@ -115,7 +115,7 @@ class SegmentationTask(Task):
             units = units + (counted.numel() if by_class is None else by_class[counted].sum())
         return units
 
-    def step(self, batch: dict[str, Any]) -> StepOutput:
+    def compute_loss(self, batch: dict[str, Any]) -> StepOutput:
         logits, targets = self(batch["inputs"]), batch["targets"]
         with torch.autocast(logits.device.type, enabled=False):
             loss = self.loss(logits.float(), targets)

@@ -85,7 +85,7 @@ class Seq2SeqTask(Task):
 
     # Training
 
-    def step(self, batch: dict[str, Any], label_smoothing: float = 0.0) -> StepOutput:
+    def compute_loss(self, batch: dict[str, Any], label_smoothing: float = 0.0) -> StepOutput:
         targets = batch["targets"]
         logits = self.model(batch["inputs"], targets[:, :-1])
         loss = cross_entropy(
@@ -97,7 +97,7 @@ class Seq2SeqTask(Task):
         return StepOutput(loss, {})
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
-        return self.take_loss(self.step(batch, self.label_smoothing).loss, batch)
+        return self.take_loss(self.compute_loss(batch, self.label_smoothing).loss, batch)
 
     def loss_denominator(self, batch: dict[str, Any]) -> Tensor:
         """Counts target tokens, since sequence lengths differ between micro-batches and ranks."""

@@ -64,7 +64,7 @@ class WordVectorsTask(Task):
         if weight is None or len(weight) != facts.num_outputs:
             raise UserError(f"{type(model).__name__} does not have one vector per word; use model=skip_gram.")
 
-    def step(self, batch: dict[str, Any]) -> StepOutput:
+    def compute_loss(self, batch: dict[str, Any]) -> StepOutput:
         logits = self.model(batch["inputs"], batch["targets"]).float()
         truth = torch.zeros_like(logits)
         truth[:, 0] = 1.0

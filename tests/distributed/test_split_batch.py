@@ -129,11 +129,11 @@ class RunsOut(pl.Callback):
         self.seen: list[int] = []
 
     def on_fit_start(self, trainer, pl_module) -> None:
-        step = pl_module.step
+        compute_loss = pl_module.compute_loss
 
         def limited(batch):
             self.seen.append(len(batch["index"]))
-            found = step(batch)
+            found = compute_loss(batch)
             is_here = self.rank in (None, trainer.global_rank)
             if (
                 trainer.training
@@ -144,7 +144,7 @@ class RunsOut(pl.Callback):
                 raise self.error("CUDA out of memory. Tried to allocate 20.00 MiB")
             return found
 
-        pl_module.step = limited
+        pl_module.compute_loss = limited
 
 
 @pytest.mark.parametrize("error", [torch.OutOfMemoryError, RuntimeError])

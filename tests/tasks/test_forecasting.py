@@ -34,7 +34,7 @@ def test_metrics_are_those_of_numpy_and_gaps_do_not_count():
     targets[3, 1, 0] = targets[7] = float("nan")
     losses = []
     for part in (slice(0, 12), slice(12, 20)):
-        step = task.step({"inputs": inputs[part], "targets": targets[part]})
+        step = task.compute_loss({"inputs": inputs[part], "targets": targets[part]})
         losses.append(float(step.loss))
         task.update_metrics(step.outputs, "val")
     found = task.compute_metrics("val")
@@ -53,7 +53,7 @@ def test_metrics_are_those_of_numpy_and_gaps_do_not_count():
 
 def test_a_batch_of_unknown_values_alone_gives_no_gradient():
     task = ForecastingTask(DLinear(4, 2, [0], kernel_size=1), horizon_steps=2)
-    loss = task.step({"inputs": torch.randn(3, 4, 1), "targets": torch.full((3, 2, 1), float("nan"))}).loss
+    loss = task.compute_loss({"inputs": torch.randn(3, 4, 1), "targets": torch.full((3, 2, 1), float("nan"))}).loss
     loss.backward()
     assert loss.item() == 0 and float(task.model.weight.grad.abs().sum()) == 0
 
@@ -93,7 +93,7 @@ def test_learns_a_batch_by_heart():
     optimizer = torch.optim.Adam(task.parameters(), lr=0.01)
     for _ in range(500):
         optimizer.zero_grad()
-        loss = task.step(batch).loss
+        loss = task.compute_loss(batch).loss
         loss.backward()
         optimizer.step()
     assert loss.item() < 0.01
@@ -122,7 +122,7 @@ def test_metrics_and_forecasts_do_not_depend_on_an_offset(offset):
     inputs = torch.randn(20, 5, 2, generator=generator)
     targets = torch.randn(20, 2, 2, generator=generator, dtype=torch.float64)
     batch = {"inputs": inputs, "targets": offset + targets}
-    task.update_metrics(task.step(batch).outputs, "val")
+    task.update_metrics(task.compute_loss(batch).outputs, "val")
     found = task.compute_metrics("val")
     ours = inputs[:, -2:, [1, 0]].numpy() - (targets.numpy() - [2.0, -1.0]) / [3.0, 0.5]
     assert found["mse"] == pytest.approx(np.mean(ours**2), rel=1e-5)

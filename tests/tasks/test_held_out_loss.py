@@ -103,7 +103,7 @@ def test_it_does_not_depend_on_the_batch_size(make):
     torch.manual_seed(0)
     made = make()
     with torch.no_grad():
-        at_once = float(made[0].eval().step(made[1]).loss)
+        at_once = float(made[0].eval().compute_loss(made[1]).loss)
     for batch_size in (3, 7, NUM):
         assert split_loss(made, batch_size) == pytest.approx(at_once, rel=1e-6)
         with torch.no_grad():

@@ -22,7 +22,7 @@ def test_padding_counts_neither_in_loss_nor_in_metrics():
     there = targets != -100
     model = nn.Identity()
     task = LabellingTask(model, class_names=["a", "b", "c"])
-    step = task.step({"inputs": logits, "targets": targets})
+    step = task.compute_loss({"inputs": logits, "targets": targets})
     assert step.loss == pytest.approx(float(nn.CrossEntropyLoss()(logits[there], targets[there])))
     assert task.batch_count({"targets": targets}) == int(there.sum()) == 20
     task.update_metrics(step.outputs, "val")
@@ -47,9 +47,9 @@ def test_learns_a_batch_by_heart():
     optimizer = torch.optim.Adam(task.parameters(), lr=2e-2)
     for _ in range(60):
         optimizer.zero_grad()
-        task.step(batch).loss.backward()
+        task.compute_loss(batch).loss.backward()
         optimizer.step()
-    task.update_metrics(task.step(batch).outputs, "val")
+    task.update_metrics(task.compute_loss(batch).outputs, "val")
     assert task.compute_metrics("val")["accuracy"] > 0.99
     text = data.text_of("train", int(batch["index"][0]))
     (_, ids), (_, other) = data.read_inputs([text, text[:3]])

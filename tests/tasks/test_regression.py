@@ -11,7 +11,7 @@ def test_loss_is_standardised_and_metrics_are_in_the_datas_unit():
     torch.manual_seed(0)
     task = RegressionTask(nn.Identity(), target_mean=[100.0], target_std=[20.0])
     scaled, targets = torch.randn(80, 1), 100 + 20 * torch.randn(80, 1)
-    step = task.step({"inputs": scaled, "targets": targets})
+    step = task.compute_loss({"inputs": scaled, "targets": targets})
     assert step.loss == pytest.approx(float(((scaled - (targets - 100) / 20) ** 2).mean()), rel=1e-5)
     task.update_metrics(step.outputs, "val")
     found = {key: float(value) for key, value in task.compute_metrics("val").items()}
@@ -23,7 +23,7 @@ def test_loss_is_standardised_and_metrics_are_in_the_datas_unit():
 
 def test_flat_targets_and_rows():
     task = RegressionTask(nn.Identity(), target_mean=[1.0], target_std=[2.0], target_names=["price"])
-    step = task.step({"inputs": torch.ones(3, 1), "targets": torch.tensor([3.0, 3.0, 3.0])})
+    step = task.compute_loss({"inputs": torch.ones(3, 1), "targets": torch.tensor([3.0, 3.0, 3.0])})
     assert step.loss == 0
     assert task.rows({"preds": torch.tensor([[3.0]])}) == [{"price": 3.0}]
 
@@ -51,6 +51,6 @@ def test_scores_of_several_targets_are_means_over_the_targets():
 
 def test_a_target_that_is_the_same_in_all_training_samples_is_no_division_by_zero():
     task = RegressionTask(nn.Identity(), target_mean=[3.0], target_std=[0.0])
-    step = task.step({"inputs": torch.ones(4, 1), "targets": torch.full((4, 1), 3.0)})
+    step = task.compute_loss({"inputs": torch.ones(4, 1), "targets": torch.full((4, 1), 3.0)})
     assert step.loss == 1
     assert step.outputs["preds"].tolist() == [[4.0]] * 4

@@ -19,7 +19,7 @@ NUM_BATCHES = 12
 class PlainTask(Task):
     """The least that trains."""
 
-    def step(self, batch):
+    def compute_loss(self, batch):
         return StepOutput(self.model(batch["inputs"]).square().mean(), {})
 
 

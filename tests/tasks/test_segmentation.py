@@ -131,7 +131,7 @@ def test_the_loss_is_float32_under_bf16():
 
     task = SegmentationTask(small(), loss=Loss(), class_names=NAMES)
     with torch.autocast("cpu", torch.bfloat16):
-        step = task.step(next(iter(batches())))
+        step = task.compute_loss(next(iter(batches())))
     assert step.outputs["logits"].dtype == torch.bfloat16 and seen == [(torch.float32, False)]
     assert step.loss.dtype == torch.float32
 

@@ -33,7 +33,7 @@ def test_words_of_a_kind_are_nearest(text, tmp_path):
         loader.batch_sampler.set_epoch(epoch)
         for batch in loader:
             optimizer.zero_grad()
-            task.step(batch).loss.backward()
+            task.compute_loss(batch).loss.backward()
             optimizer.step()
     words = [data.tokenizer.token(number) for number in range(data.facts.num_outputs)]
     for names in KINDS.values():
@@ -53,7 +53,7 @@ def test_loss_and_accuracy_are_those_of_their_definition():
     torch.nn.init.normal_(task.model.embedding.weight)
     words, candidates = torch.tensor([4, 5]), torch.tensor([[6, 7, 8], [4, 6, 7]])
     batch = {"inputs": words, "targets": candidates, "pair_weight": torch.tensor([0.5, 2.0])}
-    step = task.step(batch)
+    step = task.compute_loss(batch)
     scores = (task.model.embedding.weight[words][:, None] * task.model.neighbours.weight[candidates]).sum(2)
     each = -torch.sigmoid(scores[:, 0]).log() - torch.sigmoid(-scores[:, 1:]).log().sum(1)
     assert step.loss.item() == pytest.approx(
@@ -73,7 +73,7 @@ def test_pairs_with_an_unknown_word_do_not_count():
         "inputs": torch.tensor([4, 1, 5]), "targets": torch.tensor([[8, 7], [8, 7], [6, 7]]),
         "pair_weight": torch.tensor([1.0, 0.0, 1.0]),
     }  # fmt: skip
-    task.update_metrics(task.step(batch).outputs, "val")
+    task.update_metrics(task.compute_loss(batch).outputs, "val")
     assert task.compute_metrics("val")["accuracy"] == 0.5
 
 

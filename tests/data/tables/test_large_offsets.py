@@ -41,7 +41,7 @@ def scores(
 ) -> tuple[dict[str, float], np.ndarray]:
     preds = []
     for batch in data.eval_loader(split):
-        step = task.step(data.on_after_batch_transfer(batch, 0))
+        step = task.compute_loss(data.on_after_batch_transfer(batch, 0))
         task.update_metrics(step.outputs, "test")
         preds += [row["t"] for row in task.rows(step.outputs)]
     return task.compute_metrics("test"), np.array(preds)
