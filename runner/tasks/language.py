@@ -98,7 +98,9 @@ class LanguageTask(Task):
 
     # Training
 
-    def compute_loss(self, batch: dict[str, Any], state: Any = None, label_smoothing: float = 0.0) -> StepOutput:
+    def compute_loss(
+        self, batch: dict[str, Any], state: Any = None, label_smoothing: float = 0.0
+    ) -> StepOutput:
         logits, state = self.model(batch["inputs"], state, True)
         loss = cross_entropy(
             logits.float().flatten(0, 1), batch["targets"].flatten(), label_smoothing=label_smoothing

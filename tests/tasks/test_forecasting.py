@@ -53,7 +53,9 @@ def test_metrics_are_those_of_numpy_and_gaps_do_not_count():
 
 def test_a_batch_of_unknown_values_alone_gives_no_gradient():
     task = ForecastingTask(DLinear(4, 2, [0], kernel_size=1), horizon_steps=2)
-    loss = task.compute_loss({"inputs": torch.randn(3, 4, 1), "targets": torch.full((3, 2, 1), float("nan"))}).loss
+    loss = task.compute_loss(
+        {"inputs": torch.randn(3, 4, 1), "targets": torch.full((3, 2, 1), float("nan"))}
+    ).loss
     loss.backward()
     assert loss.item() == 0 and float(task.model.weight.grad.abs().sum()) == 0
 

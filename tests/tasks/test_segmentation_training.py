@@ -51,7 +51,9 @@ def test_learns_a_batch_by_heart(loss):
         step = task.compute_loss(batch)
         step.loss.backward()
         optimizer.step()
-    counts = count_pixels(task.compute_loss(batch).outputs["logits"].argmax(1), batch["targets"], 4, 255).sum(0)
+    counts = count_pixels(task.compute_loss(batch).outputs["logits"].argmax(1), batch["targets"], 4, 255).sum(
+        0
+    )
     assert float(class_iou(counts).nanmean()) > 0.95
 
 
