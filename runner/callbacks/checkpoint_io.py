@@ -17,7 +17,7 @@ from torch.serialization import get_unsafe_globals_in_checkpoint
 
 from runner.distributed.fsdp_checkpoint import read_whole
 from runner.errors import CheckpointError
-from runner.run.checkpoints import damage, read_index
+from runner.run.checkpoints import describe_damage, read_index
 from runner.run.files import cannot_write, replace_file
 
 __all__ = ["RunCheckpointIO", "snapshot"]
@@ -141,7 +141,7 @@ class RunCheckpointIO(CheckpointIO):
             CheckpointError: its bytes are not those that were written.
         """
         for entry in read_index(path.parent):
-            if entry.file == path.name and (problem := damage(entry)):
+            if entry.file == path.name and (problem := describe_damage(entry)):
                 raise CheckpointError(f"{problem}. `runner resume` takes the newest one that is unharmed.")
 
     def remove_checkpoint(self, path: str | Path) -> None:

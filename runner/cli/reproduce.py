@@ -44,14 +44,14 @@ def run(args: Namespace) -> int:
 def print_differences(run: RunDir, with_old_code: bool) -> bool:
     """Prints differences in code, versions and hardware; returns whether there are none."""
     from runner.run.files import read_json
-    from runner.run.provenance import collect_provenance, differences_of_place
+    from runner.run.provenance import collect_provenance, environment_differences
 
     before = read_json(run.provenance_path, {})
     diff = run.path / "git.diff"
     before["diff"] = diff.read_text(encoding="utf-8") if diff.exists() else ""
     now, now_diff = collect_provenance()
     now["diff"] = now_diff
-    lines = differences_of_place(before, now)
+    lines = environment_differences(before, now)
     code = [line for line in lines if line.startswith("code")]
     if with_old_code:
         lines = [line for line in lines if line not in code]

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from runner.callbacks.checkpoint_io import RunCheckpointIO
 from runner.errors import UserError
 from runner.landscape.direction import Direction, moved_weights
-from runner.run.checkpoints import Checkpoint, damage, read_index
+from runner.run.checkpoints import Checkpoint, describe_damage, read_index
 from runner.run.directory import RunDir
 
 __all__ = ["OptimizationPath", "model_state", "principal_directions", "project", "read_path"]
@@ -60,7 +60,7 @@ def read_path(run: RunDir, model: nn.Module) -> OptimizationPath:
     weights = moved_weights(model)
     saved, rows = [], []
     for entry in read_index(run.checkpoints):
-        problem = damage(entry)
+        problem = describe_damage(entry)
         if problem is not None:
             log.warning("%s. The path goes without it.", problem)
             continue

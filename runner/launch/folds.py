@@ -23,7 +23,7 @@ from runner.launch.resume import adopt
 from runner.report import console
 from runner.run.directory import RunDir
 from runner.run.files import read_json, write_json, write_text
-from runner.run.folds import finished_folds, fold_of, gather, join_predictions
+from runner.run.folds import aggregate_folds, finished_folds, fold_of, join_predictions
 from runner.run.journal import Journal, load_metrics
 from runner.run.status import read_status, write_status
 from runner.training.folds import plan_folds
@@ -63,7 +63,7 @@ def launch_folds(run: RunDir, config: DictConfig) -> dict[str, Any]:
             if has_work(run, config, number):
                 train_fold(run, number, len(numbers))
             note_metrics(run, number, 0, marked(read_json(fold_of(run, number).results_path)))
-        results = gather(finished_folds(run))
+        results = aggregate_folds(finished_folds(run))
         reject_change(run, numbers)
         results["num_predictions"] = join_predictions(run)
         write_json(run.results_path, results)

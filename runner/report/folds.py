@@ -27,7 +27,7 @@ from runner.report.summary import Summary, bare_metrics, summarize
 from runner.report.tables import lowest_of_classes
 from runner.run.directory import RunDir
 from runner.run.files import read_json, write_text
-from runner.run.folds import PREDICTIONS, finished_folds, folds_of, gather
+from runner.run.folds import PREDICTIONS, aggregate_folds, finished_folds, folds_of
 from runner.run.journal import load_metrics
 from runner.run.status import read_status
 
@@ -192,7 +192,7 @@ def write_fold_report(run: RunDir) -> Path:
     """
     summary = summarize(run)
     done = finished_folds(run)
-    results = summary.results or (gather(done) if done else {})
+    results = summary.results or (aggregate_folds(done) if done else {})
     pictures = []
     for name in draw(run, results) if results else []:
         picture = load_picture(run.plots / f"{name}.png")

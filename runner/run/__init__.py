@@ -1,1 +1,1 @@
-"""Runs on disk. Nothing here imports torch, so that runs are listed without delay."""
+"""Runs on disk. Nothing here imports torch, so that listing runs starts quickly."""

@@ -1,7 +1,7 @@
-"""The checkpoints of a run: the list of them, the newest, the best, and the verification of their files.
+"""The checkpoints of a run: their index, the newest, the best, and the verification of their files.
 
-``checkpoints/index.json`` lists them in the order of saving. An unlisted file is ignored: the process ended
-while writing it.
+``checkpoints/index.json`` lists them in the order of saving. An unlisted file is incomplete, because the
+process ended while writing it, and is ignored.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from runner.run.files import write_json
 __all__ = [
     "Checkpoint",
     "best_checkpoint",
-    "damage",
+    "describe_damage",
     "file_digest",
     "last_checkpoint",
     "read_index",
@@ -63,10 +63,12 @@ class Checkpoint:
 
     @property
     def path(self) -> Path:
+        """The file, or the folder of a sharded checkpoint."""
         return Path(self.folder) / self.file
 
     @property
     def name(self) -> str:
+        """The file's name, as for a ``Path``."""
         return self.file
 
     def __fspath__(self) -> str:
@@ -75,7 +77,7 @@ class Checkpoint:
     __str__ = __fspath__
 
     def as_dict(self) -> dict[str, Any]:
-        """The representation stored in ``results.json``."""
+        """Return the representation stored in ``results.json``."""
         return {
             "checkpoint": self.file,
             "step": self.step,
@@ -86,7 +88,7 @@ class Checkpoint:
 
 
 def read_index(folder: str | Path) -> list[Checkpoint]:
-    """The listed checkpoints, oldest first; an empty list without an index.
+    """Return the listed checkpoints, oldest first; an empty list without an index.
 
     Raises:
         CheckpointError: the index cannot be read.
@@ -107,7 +109,7 @@ def read_index(folder: str | Path) -> list[Checkpoint]:
 
 
 def write_index(folder: str | Path, entries: list[Checkpoint]) -> None:
-    """Replaces the list, durably."""
+    """Replace the index, durably."""
     records = [asdict(entry) for entry in entries]
     for record in records:
         del record["folder"]
@@ -115,7 +117,7 @@ def write_index(folder: str | Path, entries: list[Checkpoint]) -> None:
 
 
 def file_digest(path: str | Path) -> str:
-    """SHA-256 of a file, or of the names and SHA-256 of a folder's files."""
+    """Return the SHA-256 of a file, or of the names and SHA-256 of a folder's files."""
     if os.path.isdir(path):
         files = sorted(file for file in Path(path).rglob("*") if file.is_file())
         lines = (f"{file_digest(file)}  {file.relative_to(path)}\n" for file in files)
@@ -124,8 +126,8 @@ def file_digest(path: str | Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def damage(entry: Checkpoint) -> str | None:
-    """A description of the damage to a checkpoint's file, or None if its bytes match the recorded digest."""
+def describe_damage(entry: Checkpoint) -> str | None:
+    """Describe the damage to a checkpoint's file; None if its bytes match the recorded digest."""
     try:
         digest = file_digest(entry.path)
     except OSError as error:
@@ -133,53 +135,59 @@ def damage(entry: Checkpoint) -> str | None:
     if digest != entry.sha256:
         size = os.path.getsize(entry.path)
         return (
-            f"{entry.path} is damaged: its {size} bytes have the SHA-256 {digest}, {entry.sha256} was written"
+            f"{entry.path} is damaged: its {size} bytes have the SHA-256 {digest}, but {entry.sha256} was "
+            "recorded when it was written"
         )
     return None
 
 
 def sort_by_metric(entries: list[Checkpoint]) -> list[Checkpoint]:
-    """Checkpoints with a finite value of the latest monitored metric, best first; ties go to the earlier
-    one.
+    """Return the checkpoints with a finite value of the latest monitored metric, best first.
+
+    Of two equal values, the earlier checkpoint comes first.
     """
-    measured = [entry for entry in entries if entry.value is not None and math.isfinite(entry.value)]
-    measured = [entry for entry in measured if entry.monitor == measured[-1].monitor]
-    sign = -1 if measured and measured[-1].mode == "max" else 1
-    return sorted(measured, key=lambda entry: sign * entry.value)
+    measured = [
+        (entry.value, entry) for entry in entries if entry.value is not None and math.isfinite(entry.value)
+    ]
+    measured = [(value, entry) for value, entry in measured if entry.monitor == measured[-1][1].monitor]
+    sign = -1 if measured and measured[-1][1].mode == "max" else 1
+    return [entry for _, entry in sorted(measured, key=lambda pair: sign * pair[0])]
 
 
 def last_checkpoint(run: RunDir) -> Checkpoint | None:
-    """The newest intact checkpoint, or None if the run has none yet. Damaged checkpoints are logged.
+    """Return the newest intact checkpoint, or None if the run has none yet. Damaged ones are logged.
 
     Raises:
         CheckpointError: all checkpoints are damaged.
     """
-    return first_unharmed(read_index(run.checkpoints)[::-1], run)
+    return first_intact(read_index(run.checkpoints)[::-1], run)
 
 
 def best_checkpoint(run: RunDir) -> Checkpoint | None:
-    """The intact checkpoint with the best value of the monitored metric, or the newest if none was measured.
+    """Return the intact checkpoint with the best value of the monitored metric.
+
+    If none has a value, the newest intact one is returned.
 
     Raises:
         CheckpointError: all checkpoints are damaged.
     """
     entries = read_index(run.checkpoints)
     ranked = sort_by_metric(entries)
-    return first_unharmed(ranked + [entry for entry in entries[::-1] if entry not in ranked], run)
+    return first_intact(ranked + [entry for entry in entries[::-1] if entry not in ranked], run)
 
 
-def first_unharmed(candidates: list[Checkpoint], run: RunDir) -> Checkpoint | None:
-    wrong = []
+def first_intact(candidates: list[Checkpoint], run: RunDir) -> Checkpoint | None:
+    damages: list[str] = []
     for entry in candidates:
-        problem = damage(entry)
-        if problem is None:
-            if wrong:
-                log.warning("%s. Using %s (step %d) instead.", "; ".join(wrong), entry.file, entry.step)
+        damage = describe_damage(entry)
+        if damage is None:
+            if damages:
+                log.warning("%s. Using %s (step %d) instead.", "; ".join(damages), entry.file, entry.step)
             return replace(entry, folder=str(run.checkpoints))
-        wrong.append(problem)
-    if wrong:
+        damages.append(damage)
+    if damages:
         raise CheckpointError(
-            f"no checkpoint of {run.name} can be used: {'; '.join(wrong)}. Restore one from a copy, "
+            f"no checkpoint of {run.name} can be used: {'; '.join(damages)}. Restore one from a copy, "
             f"or move {run.checkpoints} away to train from the beginning."
         )
     return None

@@ -33,20 +33,21 @@ PATH_KEY = re.compile(r"(?:\w+_)?(?:path|paths|root|dir|file)")
 
 
 def start_directory(run: RunDir) -> Path | None:
-    """The directory in which the run was started; None if it is not recorded or does not exist here."""
+    """Return the directory in which the run was started; None if unrecorded or missing on this machine."""
     provenance = read_json(run.provenance_path, {})
     folder = provenance.get(PATHS_FROM) or provenance.get("working_directory")
     return Path(folder) if folder and Path(folder).is_dir() else None
 
 
 def absolute_paths(run: RunDir, config: dict[str, Any], given: Collection[str] = ()) -> dict[str, Any]:
-    """The config of a run with absolute paths of its data and weights. The stored config keeps the relative
-    ones.
+    """Return the config of a run with absolute paths of its data and weights.
 
-    A path that exists only in the current directory is kept, as for a run that was copied together with its
-    data.
+    The stored config keeps the relative paths. A path that exists only in the current directory is kept, as
+    for a run that was copied together with its data.
 
     Args:
+        run: the run whose start directory the relative paths refer to.
+        config: the run's config in plain containers; it is not modified.
         given: dotted keys set by the current command, whose paths are relative to the current directory.
     """
     start = start_directory(run)
@@ -74,8 +75,8 @@ def with_absolute(value: Any, key: str, start: Path, given: Collection[str]) -> 
 def absolute(value: str, start: Path) -> str:
     if not value or "://" in value or value == "???" or value.startswith("~") or Path(value).is_absolute():
         return value
-    there = start / value
-    return str(there) if there.exists() or not Path(value).exists() else value
+    path = start / value
+    return str(path) if path.exists() or not Path(value).exists() else value
 
 
 CONFIG = "config.yaml"
@@ -89,26 +90,26 @@ class RunDir:
     """The paths of one run directory. The constructor does not access the disk."""
 
     def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
-
-    config_path = property(lambda self: self.path / CONFIG)
-    provenance_path = property(lambda self: self.path / "provenance.json")
-    status_path = property(lambda self: self.path / "status.json")
-    metrics_path = property(lambda self: self.path / "metrics.jsonl")
-    results_path = property(lambda self: self.path / "results.json")
-    facts_path = property(lambda self: self.path / "facts.json")
-    tracking_path = property(lambda self: self.path / "tracking.json")
-    report_path = property(lambda self: self.path / "report.html")
-    checkpoints = property(lambda self: self.path / "checkpoints")
-    plots = property(lambda self: self.path / "plots")
-    landscape = property(lambda self: self.path / "landscape")
-    explanations = property(lambda self: self.path / "explanations")
-    logs = property(lambda self: self.path / "logs")
+        self.path = path = Path(path)
+        self.config_path = path / CONFIG
+        self.provenance_path = path / "provenance.json"
+        self.status_path = path / "status.json"
+        self.metrics_path = path / "metrics.jsonl"
+        self.results_path = path / "results.json"
+        self.facts_path = path / "facts.json"
+        self.tracking_path = path / "tracking.json"
+        self.report_path = path / "report.html"
+        self.checkpoints = path / "checkpoints"
+        self.plots = path / "plots"
+        self.landscape = path / "landscape"
+        self.explanations = path / "explanations"
+        self.logs = path / "logs"
 
     @property
     def name(self) -> str:
-        """The folder's name; ``NAME/3`` for a sweep's trial or a fold, ``SWEEP/3/repeats/1`` for a trial's
-        repeats.
+        """The folder's name, prefixed by its parent for parts of a larger run.
+
+        ``NAME/3`` for a sweep's trial or a fold, ``SWEEP/3/repeats/1`` for a repeat of a trial.
         """
         path = self.path
         if path.parent.name == REPEATS:
@@ -126,7 +127,7 @@ class RunDir:
 
     @classmethod
     def create(cls, root: str | Path, name: str) -> RunDir:
-        """Creates ``root/name`` or, if that exists, ``root/name-2`` and so on.
+        """Create ``root/name`` or, if that exists, ``root/name-2`` and so on.
 
         ``mkdir`` is atomic, so two runs that start at the same time get different directories.
 
@@ -148,13 +149,13 @@ class RunDir:
                 return run
         except OSError as error:
             raise UserError(
-                f"no run can be kept in {root}: {error.strerror or error}. "
+                f"no run directory can be created in {root}: {error.strerror or error}. "
                 "Choose a writable folder with run.root=FOLDER."
             ) from error
         raise UserError(f"{root} already holds 10000 runs named {name!r}; choose another with run.name=NAME.")
 
     def created_at(self) -> float:
-        """Seconds since the epoch."""
+        """Return the time of creation in seconds since the Unix epoch."""
         try:
             return self.provenance_path.stat().st_mtime
         except OSError:
@@ -162,20 +163,21 @@ class RunDir:
 
 
 def run_name(model: str, data: str) -> str:
-    """``mlp_digits_2026-11-21_10-04-59``: model and data first, so that truncated names remain
-    distinguishable.
+    """Return a name such as ``mlp_digits_2026-11-21_10-04-59``.
+
+    Model and data come first, so that truncated names remain distinguishable.
     """
     label = re.sub(r"[^A-Za-z0-9._+-]+", "-", f"{model}_{data}")
     return f"{label}_{time.strftime('%Y-%m-%d_%H-%M-%S')}"
 
 
 def is_trial(run: RunDir) -> bool:
-    """Whether the run belongs to a sweep."""
+    """Return whether the run is a trial of a sweep."""
     return run.path.parent.name == TRIALS
 
 
 def is_fold(run: RunDir) -> bool:
-    """Whether the run is a fold of another run."""
+    """Return whether the run is a fold of another run."""
     return run.path.parent.name == FOLDS
 
 
@@ -184,20 +186,25 @@ def is_run(path: Path) -> bool:
 
 
 def list_runs(root: str | Path = "runs") -> list[RunDir]:
-    """The runs in ``root``, oldest first, including sweep trials and folds (one level deeper)."""
+    """List the runs in ``root``, oldest first, including sweep trials and folds (one level deeper)."""
     root = Path(root)
     if not root.is_dir():
         return []
     children = [child for child in root.iterdir() if child.is_dir() and not child.name.startswith(".")]
-    found = [RunDir(child) for child in children if is_run(child)]
-    for parts in [child / kind for child in children for kind in (TRIALS, FOLDS)]:
-        if parts.is_dir():
-            found += [RunDir(path) for path in parts.iterdir() if path.is_dir() and is_run(path)]
-    return sorted(found, key=lambda run: (run.created_at(), run.name))
+    runs = [RunDir(child) for child in children if is_run(child)]
+    for folder in [child / kind for child in children for kind in (TRIALS, FOLDS)]:
+        if folder.is_dir():
+            runs += [RunDir(path) for path in folder.iterdir() if path.is_dir() and is_run(path)]
+    return sorted(runs, key=lambda run: (run.created_at(), run.name))
 
 
 def find_run(reference: str | Path, root: str | Path = "runs") -> RunDir:
-    """The run with the given directory, name, unique part of a name or MLflow run id, or the ``latest`` one.
+    """Return the run with the given directory, name, unique part of a name or MLflow run id, or ``latest``.
+
+    Args:
+        reference: a run directory, its ``config.yaml``, a name, part of a name, an MLflow run id, or
+            ``latest``.
+        root: folder of the runs.
 
     Raises:
         RunNotFoundError: no run or several runs match; the message lists the closest names.
@@ -207,7 +214,7 @@ def find_run(reference: str | Path, root: str | Path = "runs") -> RunDir:
         path = path.parent
     if is_run(path):
         return RunDir(path.absolute())
-    _refuse_sweep(path)
+    _reject_sweep(path)
     runs = list_runs(root)
     reference = str(reference)
     if not runs:
@@ -220,7 +227,7 @@ def find_run(reference: str | Path, root: str | Path = "runs") -> RunDir:
     for run in runs:
         if run.name == reference or read_json(run.tracking_path, {}).get("run_id") == reference:
             return run
-    _refuse_sweep(Path(root) / reference)
+    _reject_sweep(Path(root) / reference)
     partial = [run for run in runs if reference and reference in run.name]
     partial = [run for run in partial if not is_fold(run)] or partial
     if len(partial) == 1:
@@ -230,15 +237,15 @@ def find_run(reference: str | Path, root: str | Path = "runs") -> RunDir:
         raise RunNotFoundError(
             f"{reference!r} matches {len(partial)} runs ({names} …); give more of the name."
         )
-    near = difflib.get_close_matches(reference, [run.name for run in runs], n=3, cutoff=0.4)
-    hint = f"Did you mean {', '.join(near)}?" if near else "`runner runs` lists them."
+    matches = difflib.get_close_matches(reference, [run.name for run in runs], n=3, cutoff=0.4)
+    hint = f"Did you mean {', '.join(matches)}?" if matches else "`runner runs` lists them."
     raise RunNotFoundError(f"no run {reference!r} in {Path(root).absolute()}. {hint}")
 
 
-def _refuse_sweep(path: Path) -> None:
-    """Rejects the name of a sweep, since it does not identify a single run."""
+def _reject_sweep(path: Path) -> None:
+    """Reject the name of a sweep, since it does not identify a single run."""
     if not (path / SWEEP).is_file():
         return
     best = read_json(path / "status.json", {}).get("best")
-    hint = f"{path.name}/{best}, the best one" if best is not None else f"{path.name}/0"
+    hint = f"{path.name}/{best}, the best trial" if best is not None else f"{path.name}/0"
     raise RunNotFoundError(f"{path.name} is a sweep. Name one of its trials, such as {hint}.")

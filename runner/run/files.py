@@ -1,4 +1,4 @@
-"""Small files written atomically: a reader never sees a partial file."""
+"""Small files that are written atomically, so that a reader never sees a partial file."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ import re
 import shutil
 import uuid
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 __all__ = [
-    "NO_ROOM",
+    "DISK_FULL_ERRORS",
     "cannot_write",
     "flattened",
     "fsync_folder",
@@ -29,7 +30,10 @@ __all__ = [
 
 
 def rows_as_csv(rows: Sequence[dict[str, Any]]) -> str:
-    """CSV with a header and one line per row; nested values become separate columns such as ``probs.cat``."""
+    """Return CSV text with a header and one line per row.
+
+    Nested values become separate columns such as ``probs.cat``.
+    """
     text = io.StringIO()
     flat = [flattened(row) for row in rows]
     # Each row lists its most likely classes first; columns use the order of the classes instead.
@@ -48,7 +52,7 @@ def natural(name: str) -> list[tuple[int, str]]:
 
 
 def flattened(row: dict[str, Any]) -> dict[str, Any]:
-    """Nested values as columns: ``{"probs": {"cat": 0.9}}`` → ``{"probs.cat": 0.9}``."""
+    """Return nested values as columns: ``{"probs": {"cat": 0.9}}`` → ``{"probs.cat": 0.9}``."""
     flat: dict[str, Any] = {}
     for key, value in row.items():
         if isinstance(value, dict):
@@ -58,26 +62,28 @@ def flattened(row: dict[str, Any]) -> dict[str, Any]:
     return flat
 
 
-NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
-"""Errors raised when a disk is full or a quota exceeded."""
+DISK_FULL_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+"""Error numbers for a full disk, an exceeded quota or a read-only file system."""
 
 
 def cannot_write(path: Path, error: OSError) -> str:
-    """The error message for a failed write: the reason, what is kept, and what to do."""
+    """Return the message for a failed write: the reason, what is kept, and what to do."""
     reason = error.strerror or str(error)
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        try:
+        with suppress(OSError):
             reason += f" ({shutil.disk_usage(path.parent).free / 2**20:.0f} MiB free)"
-        except OSError:
-            pass
         return (
-            f"no space for {path}: {reason}. What was saved before is kept; make room, then `runner resume`."
+            f"no space for {path}: {reason}. Everything saved earlier is kept. Free some space, then "
+            "`runner resume`."
         )
-    return f"{path} cannot be written: {reason}. Choose another place with run.root=FOLDER, or mend this one."
+    return (
+        f"{path} cannot be written: {reason}. Choose another folder with run.root=FOLDER, or make this one "
+        "writable."
+    )
 
 
 def fsync_folder(folder: str | Path) -> None:
-    """Makes renames in ``folder`` durable, so that they survive a power failure."""
+    """Make renames in ``folder`` durable, so that they survive a power failure."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -86,7 +92,7 @@ def fsync_folder(folder: str | Path) -> None:
 
 
 def remove(path: Path) -> None:
-    """Removes a file, if it exists, or a folder with its contents."""
+    """Remove a file, if it exists, or a folder with its contents."""
     if path.is_dir():
         shutil.rmtree(path)
     else:
@@ -94,12 +100,19 @@ def remove(path: Path) -> None:
 
 
 def replace_file(source: str | Path, target: str | Path) -> None:
-    """Renames ``source`` to ``target`` in the same folder, replacing it durably."""
+    """Rename ``source`` to ``target`` in the same folder, replacing it durably."""
     os.replace(source, target)
     fsync_folder(Path(target).parent)
 
 
 def write_text(path: str | Path, text: str, durable: bool = False) -> None:
+    """Replace a text file atomically.
+
+    Args:
+        path: the file; its folder must exist.
+        text: the new content, written as UTF-8.
+        durable: flush the file and its folder to disk, so that the content survives a power failure.
+    """
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
     try:
@@ -116,11 +129,12 @@ def write_text(path: str | Path, text: str, durable: bool = False) -> None:
 
 
 def write_json(path: str | Path, value: Any, durable: bool = False) -> None:
+    """Replace a JSON file atomically; see `write_text`. Values unknown to JSON are stored as text."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n", durable)
 
 
 def read_json(path: str | Path, default: Any = None) -> Any:
-    """The file's value, or ``default`` if the file does not exist."""
+    """Return the file's value, or ``default`` if the file does not exist."""
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:

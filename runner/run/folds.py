@@ -10,7 +10,15 @@ from typing import Any
 from runner.run.directory import FOLDS, RunDir
 from runner.run.files import read_json, rows_as_csv, write_text
 
-__all__ = ["PREDICTIONS", "finished_folds", "fold_of", "folds_of", "gather", "has_folds", "join_predictions"]
+__all__ = [
+    "PREDICTIONS",
+    "aggregate_folds",
+    "finished_folds",
+    "fold_of",
+    "folds_of",
+    "has_folds",
+    "join_predictions",
+]
 
 PREDICTIONS = "predictions.csv"
 """Predictions of a fold's best checkpoint on its validation samples; for the whole run, on all samples."""
@@ -18,51 +26,55 @@ SPLITS = ("val", "test")
 
 
 def fold_of(run: RunDir, index: int) -> RunDir:
+    """Return the directory of one fold, which need not exist."""
     return RunDir(run.path / FOLDS / str(index))
 
 
 def folds_of(run: RunDir) -> list[RunDir]:
-    """The folds that were started, in order."""
+    """Return the folds that were started, in order."""
     folder = run.path / FOLDS
-    found = [RunDir(path) for path in folder.iterdir() if path.name.isdigit()] if folder.is_dir() else []
+    folds = [RunDir(path) for path in folder.iterdir() if path.name.isdigit()] if folder.is_dir() else []
     return sorted(
-        (fold for fold in found if fold.config_path.is_file()), key=lambda fold: int(fold.path.name)
+        (fold for fold in folds if fold.config_path.is_file()), key=lambda fold: int(fold.path.name)
     )
 
 
 def has_folds(run: RunDir) -> bool:
+    """Return whether the run is a cross-validation."""
     return (run.path / FOLDS).is_dir()
 
 
 def finished_folds(run: RunDir) -> dict[int, dict[str, Any]]:
-    """The results of the folds that have any, by fold number."""
-    found = {int(fold.path.name): read_json(fold.results_path, {}) for fold in folds_of(run)}
-    return {number: results for number, results in found.items() if results.get("val")}
+    """Return the results of the folds that have any, by fold number."""
+    stored = {int(fold.path.name): read_json(fold.results_path, {}) for fold in folds_of(run)}
+    return {number: results for number, results in stored.items() if results.get("val")}
 
 
-def gather(results: dict[int, dict[str, Any]]) -> dict[str, Any]:
-    """Aggregates the results of all folds: ``val`` and ``test`` are means, ``std`` sample standard deviations
-    (n - 1).
+def aggregate_folds(results: dict[int, dict[str, Any]]) -> dict[str, Any]:
+    """Aggregate the results of all folds.
 
-    A metric measured in a single fold has no deviation. Each fold's checkpoint was selected on its validation
-    samples, so the means of ``val`` are slightly optimistic; folds share training samples, so ``std`` is not
-    the error of a mean.
+    ``val`` and ``test`` hold means, ``std`` sample standard deviations (n - 1). A metric measured in a single
+    fold has no deviation. Each fold's checkpoint was selected on its validation samples, so the means of
+    ``val`` are slightly optimistic. Folds share training samples, so ``std`` is not the error of a mean.
 
     Args:
         results: results of each fold; at least one fold.
     """
     metrics = {split: of_split(list(results.values()), split) for split in SPLITS}
-    metrics = {split: found for split, found in metrics.items() if found}
+    metrics = {split: values for split, values in metrics.items() if values}
     bests = [result.get("best") or {} for result in results.values()]
     monitor = bests[0].get("monitor")
     values = [best["value"] for best in bests if best.get("value") is not None]
     first = next(iter(results.values()))
     return {
         "best": {"monitor": monitor, "value": mean(values)} if monitor and values else None,
-        **{split: {name: mean(of_one) for name, of_one in found.items()} for split, found in metrics.items()},
+        **{
+            split: {name: mean(values) for name, values in by_name.items()}
+            for split, by_name in metrics.items()
+        },
         "std": {
-            split: {name: std(of_one) for name, of_one in found.items() if len(of_one) > 1}
-            for split, found in metrics.items()
+            split: {name: std(values) for name, values in by_name.items() if len(values) > 1}
+            for split, by_name in metrics.items()
         },
         "by_fold": [{"fold": number} | result for number, result in results.items()],
         "step": sum(result["step"] for result in results.values()),
@@ -73,7 +85,7 @@ def gather(results: dict[int, dict[str, Any]]) -> dict[str, Any]:
 
 
 def of_split(results: list[dict[str, Any]], split: str) -> dict[str, list[float]]:
-    """Each metric's values, without those of folds that could not measure it because a class was missing."""
+    """Return each metric's values, without folds that could not measure it because a class was missing."""
     names = dict.fromkeys(name for result in results for name in result.get(split) or {})
     return {name: [r[split][name] for r in results if name in (r.get(split) or {})] for name in names}
 
@@ -83,12 +95,12 @@ def mean(values: list[float]) -> float:
 
 
 def std(values: list[float]) -> float:
-    """Sample standard deviation (n - 1) of at least two values."""
+    """Return the sample standard deviation (n - 1) of at least two values."""
     return statistics.stdev(values) if all(map(math.isfinite, values)) else math.nan
 
 
 def join_predictions(run: RunDir) -> int:
-    """Writes the predictions of all folds into one table, in the order of the samples.
+    """Write the predictions of all folds into one table, in the order of the samples.
 
     Returns:
         The number of rows; 0 if the task stores no predictions, and then no file is written.

@@ -14,27 +14,41 @@ from typing import Any
 from runner.run.directory import RunDir
 from runner.run.files import read_json, write_json
 
-__all__ = ["Journal", "Point", "add_roll_back", "load_metrics", "lr_scale", "read_points", "read_roll_backs"]
+__all__ = ["Journal", "Point", "add_rollback", "load_metrics", "lr_scale", "read_points", "read_rollbacks"]
+
+ROLLBACKS = "roll_backs.json"
 
 
-def read_roll_backs(run: RunDir) -> list[dict[str, Any]]:
-    """The rollbacks, oldest first: ``reason``, ``checkpoint`` (None for the beginning), ``lr_factor``."""
-    return read_json(run.path / "roll_backs.json", [])
+def read_rollbacks(run: RunDir) -> list[dict[str, Any]]:
+    """Return the rollbacks, oldest first.
+
+    Each has a ``reason``, a ``checkpoint`` (None for the start of training) and an ``lr_factor``.
+    """
+    entries: list[dict[str, Any]] = read_json(run.path / ROLLBACKS, [])
+    return entries
 
 
-def add_roll_back(run: RunDir, reason: str, checkpoint: str | None, lr_factor: float) -> None:
+def add_rollback(run: RunDir, reason: str, checkpoint: str | None, lr_factor: float) -> None:
+    """Record a rollback, durably.
+
+    Args:
+        run: the run that was rolled back.
+        reason: why, such as the non-finite value.
+        checkpoint: file name of the checkpoint that training resumes from; None for the start of training.
+        lr_factor: factor applied to the learning rate from here on.
+    """
     entry = {
         "reason": reason,
         "checkpoint": checkpoint,
         "lr_factor": lr_factor,
         "time": round(time.time(), 3),
     }
-    write_json(run.path / "roll_backs.json", [*read_roll_backs(run), entry], durable=True)
+    write_json(run.path / ROLLBACKS, [*read_rollbacks(run), entry], durable=True)
 
 
 def lr_scale(run: RunDir) -> float:
-    """The product of all rollbacks' learning-rate factors, applied to the config's learning rate."""
-    return math.prod(entry["lr_factor"] for entry in read_roll_backs(run))
+    """Return the product of the learning-rate factors of all rollbacks, which scales the configured rate."""
+    return math.prod(float(entry["lr_factor"]) for entry in read_rollbacks(run))
 
 
 FLUSH_EVERY_S = 1.0
@@ -47,7 +61,9 @@ class Point:
 
     Attributes:
         step: number of optimizer updates done.
-        time: seconds since the epoch.
+        epoch: epoch of the last update, counted from 0.
+        time: seconds since the Unix epoch.
+        metrics: metric name → value.
         end: byte offset in the file just after this point.
     """
 
@@ -59,7 +75,9 @@ class Point:
 
 
 class Journal:
-    """Appends points to a file. Lines are buffered for up to a second, so that a step costs no system call.
+    """Appends points to a file.
+
+    Lines are buffered for up to a second, so that most steps cost no system call.
 
     Args:
         path: the file; created if missing.
@@ -67,7 +85,7 @@ class Journal:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        self._file = open(self.path, "ab")  # noqa: SIM115 - lives as long as the run
+        self._file = open(self.path, "ab")  # noqa: SIM115 - stays open for the whole run
         self._drop_torn_line()
         self._offset = self._file.tell()
         self._lines: list[bytes] = []
@@ -88,10 +106,11 @@ class Journal:
 
     @property
     def offset(self) -> int:
-        """Bytes written so far, including buffered ones. Checkpoints store this number."""
+        """Number of bytes written so far, including buffered ones. Checkpoints store it."""
         return self._offset
 
     def log(self, step: int, epoch: int, metrics: dict[str, float]) -> None:
+        """Append a point with the current time."""
         numbers = {key: _encode(float(value)) for key, value in metrics.items()}
         point = {"step": step, "epoch": epoch, "time": round(time.time(), 3), "metrics": numbers}
         line = json.dumps(point, separators=(",", ":")).encode() + b"\n"
@@ -101,6 +120,7 @@ class Journal:
             self.flush()
 
     def flush(self, durable: bool = False) -> None:
+        """Write the buffered lines; with ``durable``, wait until the disk has stored them."""
         if self._lines:
             self._file.write(b"".join(self._lines))
             self._lines.clear()
@@ -110,7 +130,7 @@ class Journal:
         self._flushed_at = time.monotonic()
 
     def truncate(self, offset: int) -> None:
-        """Removes every point after byte ``offset``; a resumed run writes them again."""
+        """Remove every point after byte ``offset``; a resumed run writes them again."""
         self.flush()
         if offset > self._offset:
             raise ValueError(f"offset {offset} lies beyond the end of {self.path} ({self._offset} bytes)")
@@ -119,6 +139,7 @@ class Journal:
         self._offset = offset
 
     def close(self) -> None:
+        """Write the buffered lines durably and close the file."""
         if not self._file.closed:
             self.flush(durable=True)
             self._file.close()
@@ -131,9 +152,9 @@ def _encode(value: float) -> float | str:
 
 
 def read_points(path: str | Path, offset: int = 0) -> Iterator[Point]:
-    """Yields the points from byte ``offset`` on, except an incomplete last line."""
+    """Yield the points from byte ``offset`` on, except an incomplete last line."""
     try:
-        file = open(path, "rb")
+        file = open(path, "rb")  # noqa: SIM115 - closed by the with statement below
     except FileNotFoundError:
         return
     with file:
@@ -148,7 +169,7 @@ def read_points(path: str | Path, offset: int = 0) -> Iterator[Point]:
 
 
 def load_metrics(path: str | Path) -> dict[str, list[tuple[int, int, float]]]:
-    """Every metric's history as ``(step, epoch, value)``, in the order of writing."""
+    """Return every metric's history as ``(step, epoch, value)``, in the order of writing."""
     history: dict[str, list[tuple[int, int, float]]] = {}
     for point in read_points(path):
         for key, value in point.metrics.items():

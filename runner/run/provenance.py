@@ -23,10 +23,10 @@ __all__ = [
     "collect_provenance",
     "compare_metrics",
     "compare_results",
-    "differences_of_place",
+    "environment_differences",
     "git_state",
-    "note_worker",
-    "noted_changes",
+    "record_worker",
+    "recorded_changes",
     "write_provenance",
 ]
 
@@ -46,8 +46,13 @@ def package_versions() -> dict[str, str]:
     return versions
 
 
-def git_state(folder: str | Path = ".") -> tuple[dict | None, str]:
-    """Revision, branch and whether the tree is dirty, and the diff against the revision."""
+def git_state(folder: str | Path = ".") -> tuple[dict[str, Any] | None, str]:
+    """Return the state of a git work tree and its diff.
+
+    Returns:
+        ``revision``, ``branch``, ``dirty`` and ``untracked`` (at most 50 files), or None outside a
+        repository; and the diff against the revision.
+    """
 
     def git(*arguments: str) -> str:
         return subprocess.run(
@@ -65,19 +70,30 @@ def git_state(folder: str | Path = ".") -> tuple[dict | None, str]:
     return {"revision": revision, "branch": branch, "dirty": bool(diff), "untracked": untracked[:50]}, diff
 
 
-def hardware() -> dict:
-    """Cores, memory and CPU model; the worker adds devices, because it imports torch."""
-    found: dict = {"cpu_count": os.cpu_count(), "machine": platform.machine()}
+def hardware() -> dict[str, Any]:
+    """Return cores, memory and CPU model; the worker adds devices, because it imports torch."""
+    facts: dict[str, Any] = {"cpu_count": os.cpu_count(), "machine": platform.machine()}
     try:
-        found["memory_gib"] = round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1)
+        facts["memory_gib"] = round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1)
         model = re.search(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo").read_text())
-        found["cpu"] = model.group(1) if model else platform.processor()
+        facts["cpu"] = model.group(1) if model else platform.processor()
     except (OSError, ValueError):
-        found["cpu"] = platform.processor()
-    return found
+        facts["cpu"] = platform.processor()
+    return facts
 
 
-def collect_provenance(command: list[str] | None = None, seed: int | None = None) -> tuple[dict, str]:
+def collect_provenance(
+    command: list[str] | None = None, seed: int | None = None
+) -> tuple[dict[str, Any], str]:
+    """Collect the provenance of a run that starts now.
+
+    Args:
+        command: the command line; None takes that of this process.
+        seed: the run's seed.
+
+    Returns:
+        The content of ``provenance.json``, and the diff of uncommitted changes.
+    """
     git, diff = git_state()
     provenance = {
         "command": list(command if command is not None else sys.argv),
@@ -99,10 +115,13 @@ def write_provenance(
     seed: int | None = None,
     choices: dict[str, str] | None = None,
     fingerprint: str | None = None,
-) -> dict:
-    """Writes ``provenance.json`` and, where the tree is dirty, ``git.diff``.
+) -> dict[str, Any]:
+    """Write ``provenance.json`` and, if the work tree is dirty, ``git.diff``.
 
     Args:
+        run: the run to write to.
+        command: the command line; None takes that of this process.
+        seed: the run's seed.
         choices: config group → selected option.
         fingerprint: digest of the requested config; equal commands have the same.
     """
@@ -116,15 +135,15 @@ def write_provenance(
     return provenance
 
 
-def note_worker(run: RunDir, **found) -> None:
-    """Records the worker's device, precision and threads."""
+def record_worker(run: RunDir, **facts: Any) -> None:
+    """Record the worker's device, precision and threads."""
     provenance = read_json(run.provenance_path, {})
     if provenance:
-        write_json(run.provenance_path, provenance | {"worker": found})
+        write_json(run.provenance_path, provenance | {"worker": facts})
 
 
-def noted_changes(run: RunDir) -> dict[str, object]:
-    """Values given when the run was resumed: key → the newest value."""
+def recorded_changes(run: RunDir) -> dict[str, object]:
+    """Return the values changed when the run was resumed: key → newest value."""
     entries = read_json(run.provenance_path, {}).get("changed", [])
     return {key: now for entry in entries for key, (_, now) in entry["changes"].items()}
 
@@ -132,11 +151,12 @@ def noted_changes(run: RunDir) -> dict[str, object]:
 IGNORED = ("seconds", "best.checkpoint")
 
 
-def differences_of_place(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
-    """One line for each difference in code, versions or hardware that may change the results.
+def environment_differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """List the differences in code, versions and hardware that may change the results, one line each.
 
     Args:
-        before, now: contents of ``provenance.json``.
+        before: content of the original's ``provenance.json``.
+        now: content of the reproduction's.
     """
     lines = code_differences(before.get("git"), now.get("git"), before.get("diff"), now.get("diff"))
     for key in ("python", "platform"):
@@ -149,26 +169,28 @@ def differences_of_place(before: dict[str, Any], now: dict[str, Any]) -> list[st
 
 
 def code_differences(
-    before: dict | None, now: dict | None, diff_before: str | None, diff_now: str | None
+    before: dict[str, Any] | None, now: dict[str, Any] | None, diff_before: str | None, diff_now: str | None
 ) -> list[str]:
     old, new = before or {}, now or {}
     lines = difference("code: revision", old.get("revision"), new.get("revision"))
     if bool(old.get("dirty")) != bool(new.get("dirty")) or (old.get("dirty") and diff_before != diff_now):
         states = [("uncommitted changes" if tree.get("dirty") else "a clean tree") for tree in (old, new)]
-        lines.append(f"code: {states[0]} → {states[1]}" + (", others" if states[0] == states[1] else ""))
+        note = ", different ones" if states[0] == states[1] else ""
+        lines.append(f"code: {states[0]} → {states[1]}{note}")
     if set(old.get("untracked", ())) != set(new.get("untracked", ())):
         names = sorted(set(old.get("untracked", ())) ^ set(new.get("untracked", ())))
         lines.append(f"code: untracked files {', '.join(names[:5])}{' …' if len(names) > 5 else ''}")
     return lines
 
 
-def difference(what: str, before: Any, now: Any) -> list[str]:
-    return [] if before == now else [f"{what}: {before or 'none'} → {now or 'none'}"]
+def difference(label: str, before: Any, now: Any) -> list[str]:
+    return [] if before == now else [f"{label}: {before or 'none'} → {now or 'none'}"]
 
 
 @dataclass
 class MetricsProof:
-    """
+    """The comparison of two metric journals.
+
     Attributes:
         num_points: number of values in both journals.
         num_different: number of values that differ at the same position.
@@ -183,11 +205,12 @@ class MetricsProof:
 
     @property
     def same(self) -> bool:
+        """Whether both journals hold the same values."""
         return self.num_points[0] == self.num_points[1] and self.num_different == 0
 
 
 def compare_metrics(before: RunDir, now: RunDir) -> MetricsProof:
-    """Compares the two journals value by value, in the order of writing."""
+    """Compare the two journals value by value, in the order of writing."""
     old, new = numbers_of(before), numbers_of(now)
     proof = MetricsProof((len(old), len(new)))
     for position in old.keys() & new.keys():
@@ -196,29 +219,29 @@ def compare_metrics(before: RunDir, now: RunDir) -> MetricsProof:
         proof.num_different += 1
         key = position[2]
         proof.largest[key] = max(proof.largest.get(key, 0.0), abs(old[position] - new[position]))
-    parted = [
+    different = [
         position for position in old if position not in new or not same_number(old[position], new[position])
     ]
-    if parted:
-        step, _, key, _ = parted[0]
-        proof.first = f"step {step}: {key} {old[parted[0]]!r} → {new.get(parted[0], 'nothing')!r}"
+    if different:
+        step, _, key, _ = different[0]
+        proof.first = f"step {step}: {key} {old[different[0]]!r} → {new.get(different[0], 'nothing')!r}"
     return proof
 
 
 def numbers_of(run: RunDir) -> dict[tuple[int, int, str, int], float]:
-    """``(step, epoch, metric, number of earlier occurrences)`` → value."""
-    found: dict[tuple[int, int, str, int], float] = {}
+    """Return ``(step, epoch, metric, number of earlier occurrences)`` → value."""
+    numbers: dict[tuple[int, int, str, int], float] = {}
     for point in read_points(run.metrics_path):
         for key, value in point.metrics.items():
-            again = 0
-            while (point.step, point.epoch, key, again) in found:
-                again += 1
-            found[point.step, point.epoch, key, again] = value
-    return found
+            num_earlier = 0
+            while (point.step, point.epoch, key, num_earlier) in numbers:
+                num_earlier += 1
+            numbers[point.step, point.epoch, key, num_earlier] = value
+    return numbers
 
 
 def compare_results(before: RunDir, now: RunDir) -> list[str]:
-    """One line for each value of ``results.json`` that differs, except times."""
+    """List the values of ``results.json`` that differ, except times, one line each."""
     old, new = (flat(read_json(run.results_path, {})) for run in (before, now))
     keys = [key for key in {**old, **new} if not f".{key}".endswith(tuple(f".{name}" for name in IGNORED))]
     return [
@@ -230,15 +253,15 @@ def compare_results(before: RunDir, now: RunDir) -> list[str]:
 
 def flat(value: Any, prefix: str = "") -> dict[str, Any]:
     if isinstance(value, list) and value and all(isinstance(item, dict) for item in value):
-        value = {str(place): item for place, item in enumerate(value)}
+        value = {str(index): item for index, item in enumerate(value)}
     if not isinstance(value, dict):
         return {prefix: value}
-    found: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for key, item in value.items():
-        found |= flat(item, f"{prefix}.{key}".lstrip("."))
-    return found
+        values |= flat(item, f"{prefix}.{key}".lstrip("."))
+    return values
 
 
-def same_number(one: Any, other: Any) -> bool:
-    both_nan = isinstance(one, float) and isinstance(other, float) and math.isnan(one) and math.isnan(other)
-    return both_nan or one == other
+def same_number(first: Any, second: Any) -> bool:
+    both_floats = isinstance(first, float) and isinstance(second, float)
+    return first == second or (both_floats and math.isnan(first) and math.isnan(second))

@@ -1,4 +1,4 @@
-"""The status of a run, correct even if its process was killed or its disk is full."""
+"""The status of a run, which is correct even if its process was killed or its disk is full."""
 
 from __future__ import annotations
 
@@ -9,84 +9,85 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Literal
+from typing import Any, Literal
 
 from runner.errors import CheckpointError, UserError
 from runner.run.directory import RunDir
 from runner.run.files import cannot_write, read_json, write_json
 
 __all__ = [
-    "SILENT_S",
+    "LOST_AFTER_S",
     "State",
     "Status",
-    "give_room",
-    "hold_room",
+    "has_trained",
     "is_untouched",
+    "keep_status_fresh",
     "process_started_at",
     "read_status",
     "reject_running",
-    "signs_of_life",
+    "release_space",
+    "reserve_space",
     "write_status",
 ]
 
-HELD_BYTES = 64 * 1024
-NAME = ".room"
+RESERVED_BYTES = 64 * 1024
+RESERVED_FILE = ".room"
 
 
-def hold_room(run: RunDir) -> None:
-    """Reserves the space, which also verifies that the directory is writable.
+def reserve_space(run: RunDir) -> None:
+    """Reserve disk space for the final status, which also verifies that the directory is writable.
 
     Raises:
         CheckpointError: the directory is not writable.
     """
-    path = run.path / NAME
+    path = run.path / RESERVED_FILE
     try:
         run.logs.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(bytes(HELD_BYTES))
+        path.write_bytes(bytes(RESERVED_BYTES))
     except OSError as error:
-        give_room(run)
+        release_space(run)
         raise CheckpointError(cannot_write(path, error)) from error
 
 
-def give_room(run: RunDir) -> None:
+def release_space(run: RunDir) -> None:
+    """Release the reserved space, so that the final status fits on a full disk."""
     with suppress(OSError):
-        (run.path / NAME).unlink(missing_ok=True)
+        (run.path / RESERVED_FILE).unlink(missing_ok=True)
 
 
-EVERY_S = 30
+TOUCH_INTERVAL_S = 30
 
 
 @contextmanager
-def signs_of_life(run: RunDir, every_s: float = EVERY_S) -> Iterator[None]:
-    """Touches the run's status file while the context is active. On another machine, ``read_status`` reports
-    a run as lost if its status has not been touched for minutes, so that ``resume=auto`` continues it
-    there.
+def keep_status_fresh(run: RunDir, interval_s: float = TOUCH_INTERVAL_S) -> Iterator[None]:
+    """Touch the run's status file regularly while the context is active.
+
+    On another machine, `read_status` reports a run as lost if its status has not been touched for
+    `LOST_AFTER_S`, so that ``resume=auto`` continues it there.
     """
-    over = threading.Event()
+    ended = threading.Event()
 
     def touch() -> None:
-        while not over.wait(every_s):
-            try:
+        while not ended.wait(interval_s):
+            with suppress(OSError):  # a temporarily unavailable file system must not end the run
                 os.utime(run.status_path)
-            except OSError:
-                pass  # a temporarily unavailable file system must not end the run
 
-    thread = threading.Thread(target=touch, name="signs of life", daemon=True)
+    thread = threading.Thread(target=touch, name="status", daemon=True)
     thread.start()
     try:
         yield
     finally:
-        over.set()
+        ended.set()
         thread.join()
 
 
-SILENT_S = 300
-"""Seconds without a sign of life after which a run on another machine is lost.
+LOST_AFTER_S = 300
+"""Seconds without an update of the status after which a run on another machine is lost.
 
 Clocks may differ by less than this.
 """
 
-_begun_at: dict[str, float] = {}
+_attempt_started_at: dict[str, float] = {}
 """Start times of this process's attempts by the monotonic clock, since the wall clock may be set back."""
 
 State = Literal["created", "running", "finished", "pruned", "failed", "interrupted", "lost"]
@@ -94,8 +95,23 @@ State = Literal["created", "running", "finished", "pruned", "failed", "interrupt
 
 @dataclass(frozen=True)
 class Status:
-    """State and progress of a run. ``lost`` is never written: readers report it if the process of a running
-    run is gone; the step is then that of the newest checkpoint.
+    """State and progress of a run.
+
+    The state ``lost`` is never written. Readers report it if the process of a running run is gone; the step
+    is then that of the newest checkpoint.
+
+    Attributes:
+        state: state of the newest attempt.
+        attempt: number of attempts so far.
+        pid: id of the executing process.
+        pid_started_at: start of that process in clock ticks since boot.
+        host: its machine.
+        started_at: start of the attempt in seconds since the Unix epoch.
+        ended_at: its end, likewise.
+        reason: why the run ended before it was finished.
+        step: number of optimizer updates done.
+        epoch: number of epochs done.
+        seconds: duration of the attempt by the monotonic clock.
     """
 
     state: State = "created"
@@ -112,8 +128,9 @@ class Status:
 
 
 def process_started_at(pid: int) -> float | None:
-    """Start of a process in clock ticks since boot, which distinguishes it from a later process with the same
-    id.
+    """Return the start of a process in clock ticks since boot; None if it does not run.
+
+    The start distinguishes a process from a later one with the same id.
     """
     try:
         with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
@@ -123,17 +140,19 @@ def process_started_at(pid: int) -> float | None:
         return None
 
 
-def is_alive(status: Status, heard_at: float) -> bool:
-    """Whether the run's process is alive. A process on another host cannot be checked directly; it counts as
-    alive while it gives signs of life (``runner.run.status``).
+def is_alive(status: Status, touched_at: float) -> bool:
+    """Return whether the run's process is alive.
+
+    A process on another host cannot be checked directly. It counts as alive while it touches its status.
 
     Args:
-        heard_at: time at which its status was last written or touched, in Unix seconds.
+        status: the stored status.
+        touched_at: time at which the status was last written or touched, in Unix seconds.
     """
     if status.pid is None:
         return False
     if status.host != socket.gethostname():
-        return time.time() - heard_at < SILENT_S
+        return time.time() - touched_at < LOST_AFTER_S
     if status.pid_started_at is not None:
         return process_started_at(status.pid) == status.pid_started_at
     try:
@@ -146,19 +165,24 @@ def is_alive(status: Status, heard_at: float) -> bool:
 
 
 def read_status(run: RunDir) -> Status:
+    """Read the current status of a run.
+
+    Use it to poll a run that another process executes; otherwise read `runner.run.state.RunState` once.
+    """
     known = {field.name for field in fields(Status)}
     stored = {key: value for key, value in read_json(run.status_path, {}).items() if key in known}
     status = Status(**stored)
-    if status.state == "running" and not is_alive(status, heard_at(run)):
-        unseen = "its process ended without a word (killed?)"
+    if status.state == "running" and not is_alive(status, touched_at(run)):
+        default = "its process ended without recording a reason (killed?)"
         if status.host != socket.gethostname():
-            unseen = f"nothing was heard of {status.host} for {SILENT_S // 60} minutes"
-        reason = status.reason or unseen
+            default = f"{status.host} has not updated its status for {LOST_AFTER_S // 60} minutes"
+        reason = status.reason or default
         return replace(status, state="lost", reason=reason, step=max(status.step, saved_step(run)))
     return status
 
 
-def heard_at(run: RunDir) -> float:
+def touched_at(run: RunDir) -> float:
+    """Return the modification time of the status in Unix seconds; 0 without a status."""
     try:
         return run.status_path.stat().st_mtime
     except FileNotFoundError:
@@ -166,20 +190,22 @@ def heard_at(run: RunDir) -> float:
 
 
 def is_untouched(run: RunDir) -> bool:
-    """Whether the run was never executed: its directory contains only the files it was created with."""
+    """Return whether the run was never executed, so that its directory holds only its initial files."""
     status = read_status(run)
     return status.state == "created" and status.attempt == 0
 
 
 def has_trained(run: RunDir) -> bool:
-    """Whether it or one of its folds has a metric or a checkpoint."""
+    """Return whether the run or one of its folds has a metric or a checkpoint."""
     files = [*run.path.rglob(run.metrics_path.name), *run.path.rglob(f"{run.checkpoints.name}/*")]
     return any(path.stat().st_size for path in files)
 
 
 def reject_running(run: RunDir, elsewhere: bool = True) -> None:
-    """
+    """Reject a run that another process is executing.
+
     Args:
+        run: the run to check.
         elsewhere: whether to reject also runs on other machines, whose processes cannot be checked directly.
 
     Raises:
@@ -188,15 +214,17 @@ def reject_running(run: RunDir, elsewhere: bool = True) -> None:
     status = read_status(run)
     here = status.host == socket.gethostname()
     if status.state == "running" and (status.pid != os.getpid() if here else elsewhere):
-        silent = "" if here else f" (A machine that is silent for {SILENT_S // 60} minutes counts as gone.)"
+        note = (
+            "" if here else f" (A run without an update for {LOST_AFTER_S // 60} minutes is considered lost.)"
+        )
         raise UserError(
-            f"{run.name} is running (process {status.pid} on {status.host}). Stop it first, or let it "
-            f"end.{silent}"
+            f"{run.name} is running (process {status.pid} on {status.host}). Stop it first, or wait until it "
+            f"ends.{note}"
         )
 
 
 def saved_step(run: RunDir) -> int:
-    """Step of the newest listed checkpoint."""
+    """Return the step of the newest listed checkpoint; 0 if there is none or the index is unreadable."""
     try:
         listed = read_json(run.checkpoints / "index.json", [])
         return int(listed[-1]["step"]) if listed else 0
@@ -205,21 +233,30 @@ def saved_step(run: RunDir) -> int:
 
 
 def elapsed_s(run: RunDir, status: Status) -> float | None:
-    """Duration of the current attempt; processes other than the one that started it rely on the
-    timestamps.
+    """Return the duration of the current attempt in seconds; None before its start.
+
+    Only the process that started the attempt can use the monotonic clock; others rely on the timestamps.
     """
-    begun_at = _begun_at.get(str(run.path))
-    if begun_at is not None and status.pid == os.getpid():
-        return round(time.monotonic() - begun_at, 3)
+    started_at = _attempt_started_at.get(str(run.path))
+    if started_at is not None and status.pid == os.getpid():
+        return round(time.monotonic() - started_at, 3)
     return None if status.started_at is None else round(max(time.time() - status.started_at, 0.0), 3)
 
 
-def write_status(run: RunDir, **changes) -> Status:
-    """Updates the status with ``changes``; a change to ``running`` starts an attempt of this process."""
+def write_status(run: RunDir, **changes: Any) -> Status:
+    """Update fields of the status. A change of the state to ``running`` starts an attempt of this process.
+
+    Args:
+        run: the run whose status is updated.
+        **changes: fields of `Status` and their new values.
+
+    Returns:
+        The new status.
+    """
     status = read_status(run)
     if changes.get("state") == "running" and "attempt" not in changes:
         pid = os.getpid()
-        _begun_at[str(run.path)] = time.monotonic()
+        _attempt_started_at[str(run.path)] = time.monotonic()
         changes = {
             "attempt": status.attempt + 1,
             "pid": pid,

@@ -33,7 +33,7 @@ from runner.report.figures import draw_figures
 from runner.run.checkpoints import best_checkpoint, last_checkpoint
 from runner.run.directory import RunDir, absolute_paths
 from runner.run.files import read_json, write_json, write_text
-from runner.run.provenance import note_worker, noted_changes
+from runner.run.provenance import record_worker, recorded_changes
 from runner.tasks.base import Task
 from runner.training.batch_counts import check_batch_counts
 from runner.training.batch_norm_samples import check_batch_norms, values_per_channel
@@ -78,7 +78,7 @@ class Execution:
         self.stopped: str | None = None
         self.resumed = last_checkpoint(run)
         if self.resumed is not None:
-            before, known_changes = read_json(run.facts_path, {}), noted_changes(run)
+            before, known_changes = read_json(run.facts_path, {}), recorded_changes(run)
             check_resume(self.resumed, self.config, before, facts.as_dict(), known_changes)
         if process_info.is_first:
             write_json(run.facts_path, facts.as_dict() | {"dropped": self.data.dropped.as_list()})
@@ -180,7 +180,7 @@ class Execution:
         trainer.callbacks.extend(self.callbacks)
         console.plan(self.run, self.config, self.data, self.task, self.hardware, self.resumed)
         if self.process_info.is_first:
-            note_worker(
+            record_worker(
                 self.run,
                 device=describe_device(self.hardware.accelerator),
                 precision=self.hardware.precision,

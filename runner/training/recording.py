@@ -17,14 +17,14 @@ from runner.errors import Interrupted, Pruned, RunFailed, UserError
 from runner.report import console
 from runner.report.page import write_report
 from runner.run.directory import RunDir, is_fold, is_trial
-from runner.run.files import NO_ROOM, cannot_write, read_json
+from runner.run.files import DISK_FULL_ERRORS, cannot_write, read_json
 from runner.run.status import (
-    give_room,
     has_trained,
-    hold_room,
     is_untouched,
+    keep_status_fresh,
     reject_running,
-    signs_of_life,
+    release_space,
+    reserve_space,
     write_status,
 )
 
@@ -71,14 +71,14 @@ def recorded(
         write_status(run, state=state, reason=reason, **reached)
 
     reject_running(run, elsewhere=False)  # two processes must not write to the same directory
-    hold_room(run)
+    reserve_space(run)
     is_new = is_untouched(run) and not is_trial(run)
     write_status(run, state="running")
     mirror = None
     if start_mirror is not None and not is_fold(run):  # the parent run mirrors its folds
         mirror = start_mirror(run, OmegaConf.to_container(config, resolve=False))
     try:
-        with signs_of_life(run):
+        with keep_status_fresh(run):
             yield
         results = read_json(run.results_path)
         ended_early = {"reason": results["stopped"]} if results.get("stopped") else {}
@@ -90,10 +90,10 @@ def recorded(
         ended("pruned", str(error))
         raise
     except BaseException as error:
-        give_room(run)
+        release_space(run)
         with open(run.logs / "rank0.log", "a", encoding="utf-8") as file:
             file.write(traceback.format_exc())
-        if isinstance(error, OSError) and error.errno in NO_ROOM:
+        if isinstance(error, OSError) and error.errno in DISK_FULL_ERRORS:
             reason = cannot_write(Path(error.filename or run.path), error)
             ended("failed", reason)
             raise RunFailed(reason) from error
@@ -102,7 +102,7 @@ def recorded(
             mirror.abandon()  # the directory is about to be removed
         raise
     finally:
-        give_room(run)
+        release_space(run)
         if config.report:
             write_page(run)
         if mirror is not None:

@@ -23,7 +23,7 @@ from runner.distributed.watchdog import watched
 from runner.errors import NonFiniteLossError, RollBack
 from runner.run.checkpoints import last_checkpoint
 from runner.run.directory import RunDir
-from runner.run.journal import add_roll_back, lr_scale, read_roll_backs
+from runner.run.journal import add_rollback, lr_scale, read_rollbacks
 from runner.training.execution import Execution
 from runner.training.recording import StartMirror, log_file, recorded
 
@@ -88,13 +88,13 @@ def roll_back(run: RunDir, error: RollBack, process_info: ProcessInfo) -> None:
     Raises:
         NonFiniteLossError: the limit of rollbacks is reached.
     """
-    times = len(read_roll_backs(run))
+    times = len(read_rollbacks(run))
     if times >= error.most:
         raise NonFiniteLossError(f"{error} The run went back {times} times already (guard.most).") from None
     target = last_checkpoint(run)
     barrier()  # all ranks must count before rank 0 adds a rollback
     if process_info.is_first:
-        add_roll_back(run, str(error), None if target is None else target.file, error.lr_factor)
+        add_rollback(run, str(error), None if target is None else target.file, error.lr_factor)
         start = "the beginning" if target is None else f"{target.file} (step {target.step})"
         log.warning("%s Resuming from %s with %g times the learning rate.", error, start, lr_scale(run))
     barrier()

@@ -12,7 +12,7 @@ from soak.tiny import Setting, digest, make, train
 
 from runner.callbacks.checkpoint import Checkpointer
 from runner.errors import CheckpointError, NonFiniteLossError, UserError
-from runner.run.checkpoints import best_checkpoint, damage, last_checkpoint, read_index
+from runner.run.checkpoints import best_checkpoint, describe_damage, last_checkpoint, read_index
 from runner.run.directory import RunDir
 
 
@@ -304,7 +304,7 @@ def test_training_goes_on_while_a_checkpoint_is_written(run: RunDir, monkeypatch
     train(run, Setting(epochs=2), Look())
     assert set(threads) == {"checkpoint"} and len(busy_at) > 1
     assert [entry.step for entry in read_index(run.checkpoints)] == [15, 30]
-    assert all(damage(entry) is None for entry in read_index(run.checkpoints))
+    assert all(describe_damage(entry) is None for entry in read_index(run.checkpoints))
 
 
 def test_what_training_changes_meanwhile_does_not_get_into_the_file(tmp_path: Path, monkeypatch) -> None:

@@ -304,7 +304,7 @@ def test_a_disk_that_fills_up_ends_the_run_and_keeps_what_was_good(
 ) -> None:
     said = say("train", *QUICK, *FILLING, f"checkpoint.asynchronous={asynchronous}")
     assert said.code == 1 and "Traceback" not in said.err
-    assert "no space for" in said.err and "make room, then `runner resume`" in said.err
+    assert "no space for" in said.err and "Free some space, then `runner resume`" in said.err
     run = RunDir(here / "disk" / "runs" / "a")
     status, newest = read_status(run), last_checkpoint(run)
     assert status.state == "failed" and "no space for" in status.reason

@@ -12,7 +12,7 @@ from runner.report.format import with_std
 from runner.report.page import write_report
 from runner.run.directory import RunDir
 from runner.run.files import write_json, write_text
-from runner.run.folds import fold_of, gather
+from runner.run.folds import aggregate_folds, fold_of
 
 
 def result(accuracy: float) -> dict:
@@ -49,7 +49,7 @@ def run(tmp_path: Path) -> RunDir:
 
 
 def test_gathered() -> None:
-    found = gather({0: result(0.5), 1: result(0.75)})
+    found = aggregate_folds({0: result(0.5), 1: result(0.75)})
     assert found["val"]["val/accuracy"] == 0.625
     assert found["std"]["test"]["test/accuracy"] == pytest.approx(0.25 / 2**0.5)
     assert found["best"] == {"monitor": "val/accuracy", "value": 0.625}
@@ -59,14 +59,14 @@ def test_gathered() -> None:
 def test_a_metric_that_some_folds_lack_is_the_mean_of_the_others() -> None:
     first = result(0.5)
     first["val"]["val/iou_class/rare"] = 0.25
-    found = gather({0: first, 1: result(0.75)})
+    found = aggregate_folds({0: first, 1: result(0.75)})
     assert found["val"]["val/iou_class/rare"] == 0.25
     assert "val/iou_class/rare" not in found["std"]["val"], "one value has no deviation"
     assert "val/accuracy" in found["std"]["val"]
 
 
 def test_a_single_fold_has_no_deviation() -> None:
-    found = gather({0: result(0.5)})
+    found = aggregate_folds({0: result(0.5)})
     assert found["std"] == {"val": {}, "test": {}}
     assert any(
         line.split() == ["accuracy", "0.5000", "0.5000"] for line in str(folds_table(found)).splitlines()
@@ -82,7 +82,7 @@ def test_in_words() -> None:
 
 
 def test_the_table_has_a_row_for_each_fold_and_each_metric() -> None:
-    lines = str(folds_table(gather({0: result(0.5), 1: result(0.75)}))).splitlines()
+    lines = str(folds_table(aggregate_folds({0: result(0.5), 1: result(0.75)}))).splitlines()
     assert lines[1].split() == ["0", "0.5000", "0.5000", "2", "1.5", "s"]
     assert any(line.split("  ")[0] == "accuracy" and "0.6250 ± 0.1768" in line for line in lines)
     assert "2 folds" in lines[-1]
@@ -96,7 +96,7 @@ def test_the_page_of_folds_that_are_not_all_finished(run: RunDir) -> None:
 
 
 def test_plots_of_what_there_is(run: RunDir) -> None:
-    results = gather({0: result(0.5), 1: result(0.75)})
+    results = aggregate_folds({0: result(0.5), 1: result(0.75)})
     assert [name for name, _ in fold_figures(run, results)] == ["scores_by_fold", "curves_by_fold"]
     figure = scores_by_fold({"accuracy": {"val": [0.5, float("nan")], "test": [0.4, 0.6]}})
     assert [ax.get_title(loc="left") for ax in figure.axes if ax.get_visible()] == ["accuracy"]

@@ -9,7 +9,7 @@ from runner.errors import CheckpointError
 from runner.run.checkpoints import (
     Checkpoint,
     best_checkpoint,
-    damage,
+    describe_damage,
     file_digest,
     last_checkpoint,
     read_index,
@@ -146,5 +146,5 @@ def test_a_list_of_a_later_version_is_read(run: RunDir) -> None:
 
 def test_an_unharmed_file_has_no_damage(run: RunDir) -> None:
     entry = save(run, 10)
-    assert damage(entry) is None
-    assert "was written" in damage(dataclasses.replace(entry, sha256="0" * 64))
+    assert describe_damage(entry) is None
+    assert "was written" in describe_damage(dataclasses.replace(entry, sha256="0" * 64))

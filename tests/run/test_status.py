@@ -8,11 +8,11 @@ import pytest
 from runner.errors import UserError
 from runner.run.directory import RunDir
 from runner.run.status import (
-    SILENT_S,
+    LOST_AFTER_S,
+    keep_status_fresh,
     process_started_at,
     read_status,
     reject_running,
-    signs_of_life,
     write_status,
 )
 
@@ -57,20 +57,20 @@ def test_a_run_on_another_host_is_believed(tmp_path):
     run = RunDir.create(tmp_path, "r")
     write_status(run, state="running", attempt=1, pid=1, host="elsewhere")
     assert read_status(run).state == "running"
-    with pytest.raises(UserError, match="process 1 on elsewhere.*silent for 5 minutes"):
+    with pytest.raises(UserError, match="process 1 on elsewhere.*without an update for 5 minutes"):
         reject_running(run)
 
 
 def test_a_machine_that_is_silent_for_minutes_is_gone(tmp_path):
     run = RunDir.create(tmp_path, "r")
     write_status(run, state="running", attempt=1, pid=1, host="elsewhere")
-    os.utime(run.status_path, (0, time.time() - SILENT_S - 1))
+    os.utime(run.status_path, (0, time.time() - LOST_AFTER_S - 1))
     assert (read_status(run).state, read_status(run).reason) == (
         "lost",
-        "nothing was heard of elsewhere for 5 minutes",
+        "elsewhere has not updated its status for 5 minutes",
     )
     reject_running(run)
-    with signs_of_life(run, every_s=0.01):
+    with keep_status_fresh(run, interval_s=0.01):
         wait_until(lambda: read_status(run).state == "running")
     os.utime(run.status_path, (0, 0))
     time.sleep(0.05)

@@ -147,7 +147,7 @@ def test_nothing_is_closed_while_a_trial_still_ends(sweep, root):
     assert mirror.pass_once(final=True)
     runs = all_runs(root)
     assert runs["s/0"].info.status == "KILLED" and runs["s"].info.status == "KILLED"
-    assert runs["s"].data.tags["runner.reason"] == "its process ended without a word (killed?)"
+    assert runs["s"].data.tags["runner.reason"] == "its process ended without recording a reason (killed?)"
 
 
 def test_a_killed_sweep_that_goes_on_is_the_same_run(sweep, root):
