@@ -107,9 +107,35 @@ def parameters_of(constructor: Callable[..., Any]) -> dict[str, inspect.Paramete
         own = dict(inspect.signature(constructor).parameters)
     except (TypeError, ValueError):
         return None
+    forwarded = forwarded_options(constructor)
+    if forwarded:
+        variable, names, base = forwarded
+        del own[variable]
+        inherited = parameters_of(base) or {}
+        own |= {name: parameter for name, parameter in inherited.items() if name in names - own.keys()}
     method = configuring_method(constructor)
     extra = dict(inspect.signature(method).parameters) if method else {}
     return own | {name: parameter for name, parameter in extra.items() if name not in own and name != "self"}
+
+
+def forwarded_options(constructor: Callable[..., Any]) -> tuple[str, frozenset[str], type] | None:
+    """Return the keyword arguments that a class forwards to the constructor of its base class.
+
+    They are declared as ``**options: Unpack[Options]`` (PEP 692), where ``Options`` is a ``TypedDict``. Types,
+    bounds and defaults are those of the base class's parameters with the same names.
+
+    Returns:
+        The name of the variable (``options``), the forwarded names, and the base class; None if the
+        constructor declares no such options.
+    """
+    if not inspect.isclass(constructor) or dataclasses.is_dataclass(constructor):
+        return None
+    owners = [kind for kind in constructor.__mro__ if "__init__" in vars(kind)]
+    for name, annotation in hints_of(owners[0].__init__).items():
+        if typing.get_origin(annotation) is typing.Unpack and len(owners) > 1:
+            (options,) = typing.get_args(annotation)
+            return name, frozenset(typing.get_type_hints(options)), owners[1]
+    return None
 
 
 def configuring_method(constructor: Callable[..., Any]) -> Callable[..., Any] | None:
@@ -134,9 +160,13 @@ def annotations_of(constructor: Callable[..., Any]) -> dict[str, Any]:
         function = constructor.__init__
     method = configuring_method(constructor)
     extra = typing.get_type_hints(method, include_extras=True) if method else {}
-    return {name: hint for name, hint in extra.items() if name != "return"} | hints_of(
-        inspect.unwrap(function)
-    )
+    own = hints_of(inspect.unwrap(function))
+    forwarded = forwarded_options(constructor)
+    if forwarded:
+        variable, names, base = forwarded
+        del own[variable]
+        own = {name: hint for name, hint in annotations_of(base).items() if name in names} | own
+    return {name: hint for name, hint in extra.items() if name != "return"} | own
 
 
 def hints_of(function: Callable[..., Any]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from copy import copy
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, TypedDict
 
 import torch
 from annotated_types import Ge, Gt
@@ -18,7 +18,7 @@ from runner.data.folds import FoldCut, Folds
 from runner.data.split import Split, make_loader
 from runner.errors import DataError
 
-__all__ = ["DataModule", "split_indices"]
+__all__ = ["DataModule", "LoaderOptions", "split_indices"]
 
 
 def split_indices(
@@ -72,11 +72,23 @@ def draw_weights(split: Split, balance: float) -> Tensor:
     return (counts[targets] ** -balance).float()
 
 
+class LoaderOptions(TypedDict, total=False):
+    """Keyword arguments that data modules forward to ``DataModule``, which documents them and sets their
+    bounds and defaults.
+    """
+
+    eval_batch_size: int | None
+    num_workers: int
+    seed: int
+    drop_last: bool
+
+
 class DataModule(LightningDataModule):
     """Splits, facts and loaders of one data set.
 
     A subclass fills ``self.splits`` and ``self.facts`` in ``setup`` and may override ``check`` and
-    ``prepare_data``. Its constructor reads no data.
+    ``prepare_data``. Its constructor reads no data; arguments of the loaders are forwarded by name:
+    ``def __init__(self, *, …, batch_size=32, **options: Unpack[LoaderOptions])``.
 
     Args:
         batch_size: samples per training batch, summed over all devices.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,6 +9,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning import Trainer
 
+from runner.config.introspect import parameters_of
 from runner.data.facts import Facts
 from runner.distributed.cluster_environment import ProcessInfoEnvironment
 from runner.distributed.hardware import choose_hardware
@@ -54,7 +54,7 @@ def reject_new_cut(run_name: str, config: DictConfig, overrides: Mapping[str, An
     Raises:
         UserError: the overrides ask for one.
     """
-    parameters = inspect.signature(data).parameters
+    parameters = parameters_of(data) or {}
 
     def differs(key: str) -> bool:
         default = (

@@ -83,7 +83,7 @@ def patients(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(("stratified", "kind"), [(None, "StratifiedGroupKFold"), (False, "GroupKFold")])
 def test_rows_of_one_patient_are_never_in_two_folds(patients: Path, stratified, kind: str) -> None:
     folds = cut_with(
-        lambda: TableDataModule(str(patients), "ill"),
+        lambda: TableDataModule(str(patients), target="ill"),
         num_folds=3,
         group_column="patient",
         stratified=stratified,
@@ -108,7 +108,7 @@ def test_rows_of_one_patient_are_never_in_two_folds(patients: Path, stratified, 
     ],
 )
 def test_what_cannot_be_cut_is_told(patients: Path, settings: dict, said: str) -> None:
-    data = TableDataModule(str(patients), "ill")
+    data = TableDataModule(str(patients), target="ill")
     data.take_folds(Folds(index=0, **settings))
     with pytest.raises(DataError, match=said):
         data.setup("fit")
@@ -116,7 +116,7 @@ def test_what_cannot_be_cut_is_told(patients: Path, settings: dict, said: str) -
 
 def test_a_row_without_a_group_is_told(patients: Path) -> None:
     patients.write_text(patients.read_text().replace("p3,", ",", 1))
-    data = TableDataModule(str(patients), "ill")
+    data = TableDataModule(str(patients), target="ill")
     data.take_folds(Folds(3, group_column="patient"))
     with pytest.raises(DataError, match="row 4 has no value"):
         data.setup("fit")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Unpack
 
 import torch
 from annotated_types import Ge, Gt, Le, Lt
@@ -14,7 +14,7 @@ from torch import Tensor
 from runner.data.audio.layout import Layout, sound_files
 from runner.data.audio.source import Frames, SoundSource
 from runner.data.audio.spectrogram import LogMel, file_problem, read_sound
-from runner.data.base import DataModule, split_indices
+from runner.data.base import DataModule, LoaderOptions, split_indices
 from runner.data.facts import Facts
 from runner.data.split import Split
 from runner.data.standardize import Standardize
@@ -54,6 +54,7 @@ class AudioFolderDataModule(DataModule):
     def __init__(
         self,
         root: str | None = None,
+        *,
         file_pattern: str | None = None,
         test_pattern: str | None = None,
         layout: Literal["image", "sequence"] = "image",
@@ -69,12 +70,9 @@ class AudioFolderDataModule(DataModule):
         split_seed: Annotated[int, Ge(0)] = 0,
         hint: str = "",
         batch_size: Annotated[int, Gt(0)] = 32,
-        eval_batch_size: Annotated[int, Gt(0)] | None = None,
-        num_workers: Annotated[int, Ge(0)] = 0,
-        seed: Annotated[int, Ge(0)] = 0,
-        drop_last: bool = False,
+        **options: Unpack[LoaderOptions],
     ) -> None:
-        super().__init__(batch_size, eval_batch_size, num_workers, seed, drop_last)
+        super().__init__(batch_size=batch_size, **options)
         self.root = root
         self.sounds = Layout(file_pattern, test_pattern)
         self.layout = layout

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Unpack
 
 import torch
-from annotated_types import Ge, Gt
+from annotated_types import Gt
 from torch import Tensor
 from torchvision.utils import draw_bounding_boxes
 
-from runner.data.base import DataModule
+from runner.data.base import DataModule, LoaderOptions
 from runner.data.detection.source import ToUnit, collate_boxes
 from runner.data.detection.transform import BoxAugment, without_crowd
 from runner.data.images.augment import ImageAugment
@@ -19,7 +19,14 @@ from runner.data.images.decode import read_new_image
 from runner.data.images.tree import image_files
 from runner.data.split import Source, Split
 
-__all__ = ["DetectionDataModule"]
+__all__ = ["DetectionDataModule", "DetectionOptions"]
+
+
+class DetectionOptions(LoaderOptions, total=False):
+    """Keyword arguments that subclasses forward to ``DetectionDataModule``."""
+
+    augment: ImageAugment | None
+    can_flip: bool
 
 
 class DetectionDataModule(DataModule):
@@ -35,15 +42,13 @@ class DetectionDataModule(DataModule):
 
     def __init__(
         self,
+        *,
         augment: ImageAugment | None = None,
         can_flip: bool = True,
         batch_size: Annotated[int, Gt(0)] = 4,
-        eval_batch_size: Annotated[int, Gt(0)] | None = None,
-        num_workers: Annotated[int, Ge(0)] = 0,
-        seed: Annotated[int, Ge(0)] = 0,
-        drop_last: bool = False,
+        **options: Unpack[LoaderOptions],
     ) -> None:
-        super().__init__(batch_size, eval_batch_size, num_workers, seed, drop_last)
+        super().__init__(batch_size=batch_size, **options)
         self.augment = augment
         self.can_flip = can_flip
         self.normalize = ToUnit()

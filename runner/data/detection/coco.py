@@ -8,21 +8,17 @@ from __future__ import annotations
 import os
 from itertools import islice
 from pathlib import Path
-from typing import Annotated
+from typing import Unpack
 
-from annotated_types import Ge, Gt, Lt
-
-from runner.data.detection.annotation_errors import BadBoxes
 from runner.data.detection.class_names import merged_notices
 from runner.data.detection.coco_file import read_coco
-from runner.data.detection.folder import AnnotatedImagesDataModule
+from runner.data.detection.folder import AnnotatedImagesDataModule, AnnotatedImagesOptions
 from runner.data.detection.layout import (
     broken_link,
     link_problem,
     split_meant,
 )
 from runner.data.detection.source import Reading
-from runner.data.images.augment import ImageAugment
 from runner.data.images.tree import files_below, is_image
 from runner.errors import DataError
 
@@ -50,27 +46,14 @@ class CocoDataModule(AnnotatedImagesDataModule):
     def __init__(
         self,
         root: str,
+        *,
         train: str | None = None,
         val: str | None = None,
         test: str | None = None,
         images: str | None = None,
-        bad_boxes: BadBoxes = "refuse",
-        num_images: Annotated[int, Gt(0)] | None = None,
-        augment: ImageAugment | None = None,
-        can_flip: bool = True,
-        val_fraction: Annotated[float, Gt(0), Lt(1)] = 0.15,
-        split_seed: Annotated[int, Ge(0)] = 0,
-        batch_size: Annotated[int, Gt(0)] = 4,
-        eval_batch_size: Annotated[int, Gt(0)] | None = None,
-        num_workers: Annotated[int, Ge(0)] = 0,
-        seed: Annotated[int, Ge(0)] = 0,
-        drop_last: bool = False,
-        max_value: Annotated[float, Gt(0)] | None = None,
+        **options: Unpack[AnnotatedImagesOptions],
     ) -> None:
-        super().__init__(
-            root, bad_boxes, num_images, augment, can_flip, val_fraction, split_seed,
-            batch_size, eval_batch_size, num_workers, seed, drop_last, max_value,
-        )  # fmt: skip
+        super().__init__(root=root, **options)
         self.files = {"train": train, "val": val, "test": test}
         self.images = images
 

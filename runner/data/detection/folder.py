@@ -5,14 +5,14 @@ from __future__ import annotations
 import hashlib
 import logging
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Unpack
 
 import numpy as np
 import torch
 from annotated_types import Ge, Gt, Lt
 from torch import Tensor
 
-from runner.data.base import split_indices
+from runner.data.base import LoaderOptions, split_indices
 from runner.data.detection.annotation_errors import BadBoxes, find_faults, mend, refusal
 from runner.data.detection.base import DetectionDataModule
 from runner.data.detection.layout import folder_problems, usual_sides
@@ -25,9 +25,22 @@ from runner.data.labels import case_notices
 from runner.data.split import Split
 from runner.errors import DataError
 
-__all__ = ["AnnotatedImagesDataModule"]
+__all__ = ["AnnotatedImagesDataModule", "AnnotatedImagesOptions"]
 
 logger = logging.getLogger(__name__)
+
+
+class AnnotatedImagesOptions(LoaderOptions, total=False):
+    """Keyword arguments that subclasses forward to ``AnnotatedImagesDataModule``."""
+
+    bad_boxes: BadBoxes
+    num_images: int | None
+    augment: ImageAugment | None
+    can_flip: bool
+    val_fraction: float
+    split_seed: int
+    max_value: float | None
+    batch_size: int
 
 
 class AnnotatedImagesDataModule(DetectionDataModule):
@@ -51,6 +64,7 @@ class AnnotatedImagesDataModule(DetectionDataModule):
     def __init__(
         self,
         root: str,
+        *,
         bad_boxes: BadBoxes = "refuse",
         num_images: Annotated[int, Gt(0)] | None = None,
         augment: ImageAugment | None = None,
@@ -58,13 +72,10 @@ class AnnotatedImagesDataModule(DetectionDataModule):
         val_fraction: Annotated[float, Gt(0), Lt(1)] = 0.15,
         split_seed: Annotated[int, Ge(0)] = 0,
         batch_size: Annotated[int, Gt(0)] = 4,
-        eval_batch_size: Annotated[int, Gt(0)] | None = None,
-        num_workers: Annotated[int, Ge(0)] = 0,
-        seed: Annotated[int, Ge(0)] = 0,
-        drop_last: bool = False,
         max_value: Annotated[float, Gt(0)] | None = None,
+        **options: Unpack[LoaderOptions],
     ) -> None:
-        super().__init__(augment, can_flip, batch_size, eval_batch_size, num_workers, seed, drop_last)
+        super().__init__(augment=augment, can_flip=can_flip, batch_size=batch_size, **options)
         self.root = root
         self.bad_boxes = bad_boxes
         self.num_images = num_images

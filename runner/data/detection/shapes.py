@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Unpack
 
 import numpy as np
 import torch
 from annotated_types import Ge, Gt, Le
 from torch import Tensor
 
-from runner.data.detection.base import DetectionDataModule
+from runner.data.detection.base import DetectionDataModule, DetectionOptions
 from runner.data.detection.source import make_target
 from runner.data.facts import Facts
-from runner.data.images.augment import ImageAugment
 from runner.data.sampler import seed_of
 from runner.data.shapes import CLASS_NAMES, Scene, draw_scene
 
@@ -61,21 +60,17 @@ class ShapesDetectionDataModule(DetectionDataModule):
 
     def __init__(
         self,
+        *,
         num_train: Annotated[int, Gt(0)] = 800,
         num_val: Annotated[int, Gt(0)] = 100,
         num_test: Annotated[int, Ge(0)] = 100,
         image_size: Annotated[int, Ge(32), Le(2048)] = 128,
         max_objects: Annotated[int, Gt(0), Le(50)] = 6,
         scene_seed: Annotated[int, Ge(0)] = 0,
-        augment: ImageAugment | None = None,
-        can_flip: bool = True,
         batch_size: Annotated[int, Gt(0)] = 8,
-        eval_batch_size: Annotated[int, Gt(0)] | None = None,
-        num_workers: Annotated[int, Ge(0)] = 0,
-        seed: Annotated[int, Ge(0)] = 0,
-        drop_last: bool = False,
+        **options: Unpack[DetectionOptions],
     ) -> None:
-        super().__init__(augment, can_flip, batch_size, eval_batch_size, num_workers, seed, drop_last)
+        super().__init__(batch_size=batch_size, **options)
         self.counts = {"train": num_train, "val": num_val, "test": num_test}
         self.image_size = image_size
         self.max_objects = max_objects

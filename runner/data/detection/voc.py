@@ -5,18 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Collection
 from pathlib import Path, PureWindowsPath
-from typing import Annotated, Literal, NamedTuple
+from typing import Literal, NamedTuple, Unpack
 from xml.etree import ElementTree
 
 import numpy as np
-from annotated_types import Ge, Gt, Lt
 
 from runner.data.class_folders import split_of_folder
-from runner.data.detection.annotation_errors import BadBoxes
-from runner.data.detection.folder import AnnotatedImagesDataModule
+from runner.data.detection.folder import AnnotatedImagesDataModule, AnnotatedImagesOptions
 from runner.data.detection.layout import broken_link, find_path, portable_path
 from runner.data.detection.source import BoxTable, Reading
-from runner.data.images.augment import ImageAugment
 from runner.data.images.tree import files_below, is_image
 from runner.data.labels import find_label, merge_spellings
 from runner.errors import DataError
@@ -132,25 +129,12 @@ class VocDataModule(AnnotatedImagesDataModule):
     def __init__(
         self,
         root: str,
+        *,
         class_names: list[str] | None = None,
         difficult: Literal["ignore", "keep"] = "ignore",
-        bad_boxes: BadBoxes = "refuse",
-        num_images: Annotated[int, Gt(0)] | None = None,
-        augment: ImageAugment | None = None,
-        can_flip: bool = True,
-        val_fraction: Annotated[float, Gt(0), Lt(1)] = 0.15,
-        split_seed: Annotated[int, Ge(0)] = 0,
-        batch_size: Annotated[int, Gt(0)] = 4,
-        eval_batch_size: Annotated[int, Gt(0)] | None = None,
-        num_workers: Annotated[int, Ge(0)] = 0,
-        seed: Annotated[int, Ge(0)] = 0,
-        drop_last: bool = False,
-        max_value: Annotated[float, Gt(0)] | None = None,
+        **options: Unpack[AnnotatedImagesOptions],
     ) -> None:
-        super().__init__(
-            root, bad_boxes, num_images, augment, can_flip, val_fraction, split_seed,
-            batch_size, eval_batch_size, num_workers, seed, drop_last, max_value,
-        )  # fmt: skip
+        super().__init__(root=root, **options)
         self.class_names = class_names
         self.difficult = difficult
 

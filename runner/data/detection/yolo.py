@@ -5,19 +5,16 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any, Unpack
 
 import numpy as np
 import yaml
-from annotated_types import Ge, Gt, Lt
 
 from runner.data.class_folders import split_of_folder
-from runner.data.detection.annotation_errors import BadBoxes
 from runner.data.detection.class_names import merge_ids, merged_notices
-from runner.data.detection.folder import AnnotatedImagesDataModule
+from runner.data.detection.folder import AnnotatedImagesDataModule, AnnotatedImagesOptions
 from runner.data.detection.layout import broken_link, find_path, link_problem, portable_path, split_meant
 from runner.data.detection.source import BoxTable, Reading
-from runner.data.images.augment import ImageAugment
 from runner.data.images.tree import entries, files_below, is_image
 from runner.errors import DataError
 
@@ -123,25 +120,12 @@ class YoloDataModule(AnnotatedImagesDataModule):
     def __init__(
         self,
         root: str,
+        *,
         config: str | None = None,
         images: str | None = None,
-        bad_boxes: BadBoxes = "refuse",
-        num_images: Annotated[int, Gt(0)] | None = None,
-        augment: ImageAugment | None = None,
-        can_flip: bool = True,
-        val_fraction: Annotated[float, Gt(0), Lt(1)] = 0.15,
-        split_seed: Annotated[int, Ge(0)] = 0,
-        batch_size: Annotated[int, Gt(0)] = 4,
-        eval_batch_size: Annotated[int, Gt(0)] | None = None,
-        num_workers: Annotated[int, Ge(0)] = 0,
-        seed: Annotated[int, Ge(0)] = 0,
-        drop_last: bool = False,
-        max_value: Annotated[float, Gt(0)] | None = None,
+        **options: Unpack[AnnotatedImagesOptions],
     ) -> None:
-        super().__init__(
-            root, bad_boxes, num_images, augment, can_flip, val_fraction, split_seed,
-            batch_size, eval_batch_size, num_workers, seed, drop_last, max_value,
-        )  # fmt: skip
+        super().__init__(root=root, **options)
         self.config = config
         self.images = images
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Unpack
 
 import torch
-from annotated_types import Ge, Gt
+from annotated_types import Gt
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from runner.data.base import DataModule
+from runner.data.base import DataModule, LoaderOptions
 from runner.data.facts import Facts, digest_tensors
 from runner.data.images.decode import read_new_image
 from runner.data.images.principal import PrincipalComponents
@@ -19,7 +19,7 @@ from runner.data.split import ArraySource, Split
 from runner.data.standardize import Standardize
 from runner.errors import DataError
 
-__all__ = ["ImageArrayDataModule", "fit_image"]
+__all__ = ["ImageArrayDataModule", "ImageArrayOptions", "fit_image"]
 
 
 def fit_image(image: Tensor, shape: Sequence[int]) -> Tensor:
@@ -36,6 +36,14 @@ def fit_image(image: Tensor, shape: Sequence[int]) -> Tensor:
         return image
     resized = interpolate(image[None].float(), size=tuple(shape[1:]), mode="bilinear", antialias=True)[0]
     return resized.round().clamp(0, 255).to(torch.uint8)
+
+
+class ImageArrayOptions(LoaderOptions, total=False):
+    """Keyword arguments that subclasses forward to ``ImageArrayDataModule``."""
+
+    augment: Callable[..., Tensor] | None
+    num_components: int | None
+    batch_size: int
 
 
 class ImageArrayDataModule(DataModule):
@@ -66,15 +74,13 @@ class ImageArrayDataModule(DataModule):
 
     def __init__(
         self,
+        *,
         augment: Callable[..., Tensor] | None = None,
         num_components: Annotated[int, Gt(0)] | None = None,
         batch_size: Annotated[int, Gt(0)] = 64,
-        eval_batch_size: Annotated[int, Gt(0)] | None = None,
-        num_workers: Annotated[int, Ge(0)] = 0,
-        seed: Annotated[int, Ge(0)] = 0,
-        drop_last: bool = False,
+        **options: Unpack[LoaderOptions],
     ) -> None:
-        super().__init__(batch_size, eval_batch_size, num_workers, seed, drop_last)
+        super().__init__(batch_size=batch_size, **options)
         self.augment = augment
         self.num_components = num_components
         self.normalize = Standardize.for_images(self.mean, self.std)

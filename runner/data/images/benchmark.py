@@ -4,16 +4,15 @@ downloaded.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Unpack
 
 import torch
 from annotated_types import Ge, Gt
 from torch import Tensor
 
 from runner.data.download.file import data_folder, download
-from runner.data.images.array import ImageArrayDataModule
+from runner.data.images.array import ImageArrayDataModule, ImageArrayOptions
 from runner.data.split import ArraySource
 from runner.errors import DataError
 
@@ -40,18 +39,13 @@ class ImageBenchmarkDataModule(ImageArrayDataModule):
     def __init__(
         self,
         root: str | None = None,
+        *,
         data_dir: str | None = None,
         val_size: Annotated[int, Gt(0)] = 5000,
         split_seed: Annotated[int, Ge(0)] = 0,
-        augment: Callable[..., Tensor] | None = None,
-        num_components: Annotated[int, Gt(0)] | None = None,
-        batch_size: Annotated[int, Gt(0)] = 64,
-        eval_batch_size: Annotated[int, Gt(0)] | None = None,
-        num_workers: Annotated[int, Ge(0)] = 0,
-        seed: Annotated[int, Ge(0)] = 0,
-        drop_last: bool = False,
+        **options: Unpack[ImageArrayOptions],
     ) -> None:
-        super().__init__(augment, num_components, batch_size, eval_batch_size, num_workers, seed, drop_last)
+        super().__init__(**options)
         self.root = root
         self.data_dir = data_dir
         self.val_size = val_size

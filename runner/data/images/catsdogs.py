@@ -9,11 +9,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Unpack
 
 from annotated_types import Ge, Gt, Le, Lt
 from torch import Tensor
 
+from runner.data.base import LoaderOptions
 from runner.data.download.archive import extract
 from runner.data.download.file import data_folder, disk_error, download, locked
 from runner.data.images.folder import ImageFolderDataModule
@@ -54,6 +55,7 @@ class CatsDogsDataModule(ImageFolderDataModule):
     def __init__(
         self,
         root: str | None = None,
+        *,
         data_dir: str | None = None,
         image_size: Annotated[int, Ge(8), Le(4096)] = 224,
         fit: Literal["crop", "squeeze"] = "crop",
@@ -64,29 +66,23 @@ class CatsDogsDataModule(ImageFolderDataModule):
         split_seed: Annotated[int, Ge(0)] = 0,
         broken: str | None = None,
         batch_size: Annotated[int, Gt(0)] = 32,
-        eval_batch_size: Annotated[int, Gt(0)] | None = None,
-        num_workers: Annotated[int, Ge(0)] = 0,
-        seed: Annotated[int, Ge(0)] = 0,
-        drop_last: bool = False,
         max_value: Annotated[float, Gt(0)] | None = None,
+        **options: Unpack[LoaderOptions],
     ) -> None:
         super().__init__(
-            root,
-            image_size,
-            fit,
-            crop_fraction,
-            augment,
-            True,
-            val_fraction,
-            test_fraction,
-            split_seed,
-            broken,
-            batch_size,
-            eval_batch_size,
-            num_workers,
-            seed,
-            drop_last,
-            max_value,
+            root=root,
+            image_size=image_size,
+            fit=fit,
+            crop_fraction=crop_fraction,
+            augment=augment,
+            can_flip=True,
+            val_fraction=val_fraction,
+            test_fraction=test_fraction,
+            split_seed=split_seed,
+            broken=broken,
+            batch_size=batch_size,
+            max_value=max_value,
+            **options,
         )
         self.data_dir = data_dir
 

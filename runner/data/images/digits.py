@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
-from typing import Annotated, Any
+from typing import Annotated, Any, Unpack
 
 import torch
 from annotated_types import Ge, Gt, Lt
 from torch import Tensor
 
 from runner.data.base import split_indices
-from runner.data.images.array import ImageArrayDataModule
+from runner.data.images.array import ImageArrayDataModule, ImageArrayOptions
 from runner.data.images.mnist import FashionMNISTDataModule, MNISTDataModule
 from runner.data.split import ArraySource
 
@@ -38,18 +37,13 @@ class DigitsDataModule(ImageArrayDataModule):
 
     def __init__(
         self,
+        *,
         val_fraction: Annotated[float, Gt(0), Lt(0.5)] = 0.2,
         test_fraction: Annotated[float, Gt(0), Lt(0.5)] = 0.2,
         split_seed: Annotated[int, Ge(0)] = 0,
-        augment: Callable[..., Tensor] | None = None,
-        num_components: Annotated[int, Gt(0)] | None = None,
-        batch_size: Annotated[int, Gt(0)] = 64,
-        eval_batch_size: Annotated[int, Gt(0)] | None = None,
-        num_workers: Annotated[int, Ge(0)] = 0,
-        seed: Annotated[int, Ge(0)] = 0,
-        drop_last: bool = False,
+        **options: Unpack[ImageArrayOptions],
     ) -> None:
-        super().__init__(augment, num_components, batch_size, eval_batch_size, num_workers, seed, drop_last)
+        super().__init__(**options)
         self.val_fraction = val_fraction
         self.test_fraction = test_fraction
         self.split_seed = split_seed

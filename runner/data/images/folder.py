@@ -6,12 +6,12 @@ import hashlib
 import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Unpack
 
 from annotated_types import Ge, Gt, Le, Lt
 from torch import Tensor
 
-from runner.data.base import DataModule
+from runner.data.base import DataModule, LoaderOptions
 from runner.data.facts import Facts
 from runner.data.images.array import ImageTransform
 from runner.data.images.brightness import look_at_brightness
@@ -63,6 +63,7 @@ class ImageFolderDataModule(DataModule):
     def __init__(
         self,
         root: str,
+        *,
         image_size: Annotated[int, Ge(8), Le(4096)] = 224,
         fit: Literal["crop", "squeeze"] = "crop",
         crop_fraction: Annotated[float, Gt(0), Le(1)] = 0.875,
@@ -73,13 +74,10 @@ class ImageFolderDataModule(DataModule):
         split_seed: Annotated[int, Ge(0)] = 0,
         broken: str | None = None,
         batch_size: Annotated[int, Gt(0)] = 32,
-        eval_batch_size: Annotated[int, Gt(0)] | None = None,
-        num_workers: Annotated[int, Ge(0)] = 0,
-        seed: Annotated[int, Ge(0)] = 0,
-        drop_last: bool = False,
         max_value: Annotated[float, Gt(0)] | None = None,
+        **options: Unpack[LoaderOptions],
     ) -> None:
-        super().__init__(batch_size, eval_batch_size, num_workers, seed, drop_last)
+        super().__init__(batch_size=batch_size, **options)
         self.root = root
         self.image_size = image_size
         self.augment = augment

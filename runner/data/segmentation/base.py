@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Unpack
 
 import torch
 from annotated_types import Ge, Gt, Le
 from torch import Tensor
 
-from runner.data.base import DataModule
+from runner.data.base import DataModule, LoaderOptions
 from runner.data.facts import Facts
 from runner.data.images.augment import ImageAugment
 from runner.data.images.decode import read_new_image
@@ -48,17 +48,15 @@ class SegmentationDataModule(DataModule):
 
     def __init__(
         self,
+        *,
         crop_size: tuple[Side, Side] = (256, 256),
         augment: ImageAugment | None = None,
         can_flip: bool = True,
         colors: list[list[int]] | None = None,
         batch_size: Annotated[int, Gt(0)] = 8,
-        eval_batch_size: Annotated[int, Gt(0)] | None = None,
-        num_workers: Annotated[int, Ge(0)] = 0,
-        seed: Annotated[int, Ge(0)] = 0,
-        drop_last: bool = False,
+        **options: Unpack[LoaderOptions],
     ) -> None:
-        super().__init__(batch_size, eval_batch_size, num_workers, seed, drop_last)
+        super().__init__(batch_size=batch_size, **options)
         self.crop_size = tuple(crop_size)
         self.augment = augment
         self.can_flip = can_flip

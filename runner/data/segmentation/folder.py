@@ -8,12 +8,13 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Unpack
 
 import torch
 from annotated_types import Ge, Gt, Le, Lt
 from torch import Tensor
 
+from runner.data.base import LoaderOptions
 from runner.data.detection.layout import folder_problems
 from runner.data.download.progress import progress
 from runner.data.images.augment import ImageAugment
@@ -79,6 +80,7 @@ class MaskFolderDataModule(SegmentationDataModule):
     def __init__(
         self,
         root: str,
+        *,
         class_names: list[str] | None = None,
         class_values: list[Byte] | None = None,
         colors: list[list[int]] | None = None,
@@ -99,14 +101,16 @@ class MaskFolderDataModule(SegmentationDataModule):
         test_fraction: Annotated[float, Ge(0), Lt(1)] | None = None,
         split_seed: Annotated[int, Ge(0)] = 0,
         batch_size: Annotated[int, Gt(0)] = 8,
-        eval_batch_size: Annotated[int, Gt(0)] | None = None,
-        num_workers: Annotated[int, Ge(0)] = 0,
-        seed: Annotated[int, Ge(0)] = 0,
-        drop_last: bool = False,
         max_value: Annotated[float, Gt(0)] | None = None,
+        **options: Unpack[LoaderOptions],
     ) -> None:
         super().__init__(
-            crop_size, augment, can_flip, colors, batch_size, eval_batch_size, num_workers, seed, drop_last
+            crop_size=crop_size,
+            augment=augment,
+            can_flip=can_flip,
+            colors=colors,
+            batch_size=batch_size,
+            **options,
         )
         self.root = root
         self.given_names = class_names

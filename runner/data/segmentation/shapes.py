@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Unpack
 
 import numpy as np
 import torch
 from annotated_types import Ge, Gt, Le
 from torch import Tensor
 
+from runner.data.base import LoaderOptions
 from runner.data.images.augment import ImageAugment
 from runner.data.sampler import seed_of
 from runner.data.segmentation.base import SegmentationDataModule
@@ -60,6 +61,7 @@ class ShapesSegmentationDataModule(SegmentationDataModule):
 
     def __init__(
         self,
+        *,
         num_train: Annotated[int, Gt(0)] = 400,
         num_val: Annotated[int, Gt(0)] = 60,
         num_test: Annotated[int, Ge(0)] = 60,
@@ -69,21 +71,15 @@ class ShapesSegmentationDataModule(SegmentationDataModule):
         augment: ImageAugment | None = None,
         can_flip: bool = True,
         batch_size: Annotated[int, Gt(0)] = 8,
-        eval_batch_size: Annotated[int, Gt(0)] | None = None,
-        num_workers: Annotated[int, Ge(0)] = 0,
-        seed: Annotated[int, Ge(0)] = 0,
-        drop_last: bool = False,
+        **options: Unpack[LoaderOptions],
     ) -> None:
         super().__init__(
-            (image_size, image_size),
-            augment,
-            can_flip,
-            None,
-            batch_size,
-            eval_batch_size,
-            num_workers,
-            seed,
-            drop_last,
+            crop_size=(image_size, image_size),
+            augment=augment,
+            can_flip=can_flip,
+            colors=None,
+            batch_size=batch_size,
+            **options,
         )
         self.counts = {"train": num_train, "val": num_val, "test": num_test}
         self.image_size = image_size

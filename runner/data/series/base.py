@@ -5,14 +5,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Unpack
 
 import numpy as np
 import torch
 from annotated_types import Ge, Gt, Lt
 from torch import Tensor, nn
 
-from runner.data.base import DataModule
+from runner.data.base import DataModule, LoaderOptions
 from runner.data.facts import Facts
 from runner.data.labels import find_label
 from runner.data.series.file import Series, SeriesFile
@@ -29,12 +29,24 @@ from runner.data.series.window import (
 from runner.errors import DataError
 from runner.suggest import did_you_mean
 
-__all__ = ["SeriesDataModule"]
+__all__ = ["SeriesDataModule", "SeriesOptions"]
 
 log = logging.getLogger(__name__)
 
 FEW_SERIES = 12
 """Maximum number of series with separate metrics."""
+
+
+class SeriesOptions(LoaderOptions, total=False):
+    """Keyword arguments that subclasses forward to ``SeriesDataModule``."""
+
+    input_steps: int
+    horizon_steps: int
+    target: str | list[str] | None
+    val_fraction: float
+    test_fraction: float
+    rows: list[int] | None
+    batch_size: int
 
 
 class SeriesDataModule(DataModule):
@@ -77,6 +89,7 @@ class SeriesDataModule(DataModule):
 
     def __init__(
         self,
+        *,
         input_steps: Annotated[int, Ge(1)] = 96,
         horizon_steps: Annotated[int, Ge(1)] = 24,
         target: str | list[str] | None = None,
@@ -85,12 +98,9 @@ class SeriesDataModule(DataModule):
         test_fraction: Annotated[float, Gt(0), Lt(0.5)] = 0.2,
         rows: list[Annotated[int, Gt(0)]] | None = None,
         batch_size: Annotated[int, Gt(0)] = 32,
-        eval_batch_size: Annotated[int, Gt(0)] | None = None,
-        num_workers: Annotated[int, Ge(0)] = 0,
-        seed: Annotated[int, Ge(0)] = 0,
-        drop_last: bool = False,
+        **options: Unpack[LoaderOptions],
     ) -> None:
-        super().__init__(batch_size, eval_batch_size, num_workers, seed, drop_last)
+        super().__init__(batch_size=batch_size, **options)
         if rows is not None and len(rows) != 3:
             raise DataError(
                 f"rows={rows} names {len(rows)} numbers of steps; expected three: train, val and test."

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Unpack
 
-from annotated_types import Ge, Gt, Lt
+from annotated_types import Ge
 
 from runner.data.download.file import data_folder
 from runner.data.facts import digest_files
-from runner.data.series.base import SeriesDataModule
+from runner.data.series.base import SeriesDataModule, SeriesOptions
 from runner.data.series.file import LARGE_FILE_BYTES, Series, SeriesFile
 from runner.data.tables.file import first_cells
 from runner.errors import DataError
@@ -49,6 +49,7 @@ class SeriesTableDataModule(SeriesDataModule):
     def __init__(
         self,
         path: str | None = None,
+        *,
         file_name: str | None = None,
         features: list[str] | None = None,
         time_column: str | None = None,
@@ -59,23 +60,10 @@ class SeriesTableDataModule(SeriesDataModule):
         thousands: str | None = None,
         data_dir: str | None = None,
         hint: str = "",
-        input_steps: Annotated[int, Ge(1)] = 96,
-        horizon_steps: Annotated[int, Ge(1)] = 24,
-        target: str | list[str] | None = None,
         season_steps: Annotated[int, Ge(1)] | None = None,
-        val_fraction: Annotated[float, Gt(0), Lt(0.5)] = 0.2,
-        test_fraction: Annotated[float, Gt(0), Lt(0.5)] = 0.2,
-        rows: list[Annotated[int, Gt(0)]] | None = None,
-        batch_size: Annotated[int, Gt(0)] = 32,
-        eval_batch_size: Annotated[int, Gt(0)] | None = None,
-        num_workers: Annotated[int, Ge(0)] = 0,
-        seed: Annotated[int, Ge(0)] = 0,
-        drop_last: bool = False,
+        **options: Unpack[SeriesOptions],
     ) -> None:
-        super().__init__(
-            input_steps, horizon_steps, target, season_steps, val_fraction, test_fraction, rows,
-            batch_size, eval_batch_size, num_workers, seed, drop_last,
-        )  # fmt: skip
+        super().__init__(season_steps=season_steps, **options)
         self.path = path and Path(path).expanduser()
         if self.path and file_name and self.path.is_dir():
             self.path = self.path / file_name

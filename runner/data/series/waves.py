@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Unpack
 
 import numpy as np
 import torch
-from annotated_types import Ge, Gt, Lt
+from annotated_types import Ge
 
 from runner.data.facts import digest_tensors
-from runner.data.series.base import SeriesDataModule
+from runner.data.series.base import SeriesDataModule, SeriesOptions
 from runner.data.series.file import Series
 
 __all__ = ["WavesDataModule"]
@@ -33,26 +33,14 @@ class WavesDataModule(SeriesDataModule):
 
     def __init__(
         self,
+        *,
         num_steps: Annotated[int, Ge(50)] = 3000,
         noise: Annotated[float, Ge(0)] = 0.2,
         data_seed: Annotated[int, Ge(0)] = 0,
-        input_steps: Annotated[int, Ge(1)] = 96,
-        horizon_steps: Annotated[int, Ge(1)] = 24,
-        target: str | list[str] | None = None,
         season_steps: Annotated[int, Ge(1)] | None = DAY,
-        val_fraction: Annotated[float, Gt(0), Lt(0.5)] = 0.2,
-        test_fraction: Annotated[float, Gt(0), Lt(0.5)] = 0.2,
-        rows: list[Annotated[int, Gt(0)]] | None = None,
-        batch_size: Annotated[int, Gt(0)] = 32,
-        eval_batch_size: Annotated[int, Gt(0)] | None = None,
-        num_workers: Annotated[int, Ge(0)] = 0,
-        seed: Annotated[int, Ge(0)] = 0,
-        drop_last: bool = False,
+        **options: Unpack[SeriesOptions],
     ) -> None:
-        super().__init__(
-            input_steps, horizon_steps, target, season_steps, val_fraction, test_fraction, rows,
-            batch_size, eval_batch_size, num_workers, seed, drop_last,
-        )  # fmt: skip
+        super().__init__(season_steps=season_steps, **options)
         self.num_steps = num_steps
         self.noise = noise
         self.data_seed = data_seed

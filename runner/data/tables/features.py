@@ -7,13 +7,13 @@ Efron, Hastie, Johnstone, Tibshirani: Least angle regression, Annals of Statisti
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Unpack
 
 import torch
 from annotated_types import Ge, Gt, Lt
 from torch import Tensor
 
-from runner.data.base import DataModule, split_indices
+from runner.data.base import DataModule, LoaderOptions, split_indices
 from runner.data.facts import Facts, digest_tensors
 from runner.data.split import ArraySource, Split
 from runner.data.standardize import Standardize
@@ -52,16 +52,14 @@ class FeatureArrayDataModule(DataModule):
 
     def __init__(
         self,
+        *,
         val_fraction: Annotated[float, Gt(0), Lt(0.5)] = 0.2,
         test_fraction: Annotated[float, Gt(0), Lt(0.5)] = 0.2,
         split_seed: Annotated[int, Ge(0)] = 0,
         batch_size: Annotated[int, Gt(0)] = 64,
-        eval_batch_size: Annotated[int, Gt(0)] | None = None,
-        num_workers: Annotated[int, Ge(0)] = 0,
-        seed: Annotated[int, Ge(0)] = 0,
-        drop_last: bool = False,
+        **options: Unpack[LoaderOptions],
     ) -> None:
-        super().__init__(batch_size, eval_batch_size, num_workers, seed, drop_last)
+        super().__init__(batch_size=batch_size, **options)
         self.val_fraction = val_fraction
         self.test_fraction = test_fraction
         self.split_seed = split_seed

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Unpack
 
 import torch
 from annotated_types import Ge, Gt, Lt
 
+from runner.data.base import LoaderOptions
 from runner.data.split import ArraySource
 from runner.data.tables.features import FeatureArrayDataModule
 
@@ -31,6 +32,7 @@ class PassFailDataModule(FeatureArrayDataModule):
 
     def __init__(
         self,
+        *,
         num_samples: Annotated[int, Ge(20)] = 1000,
         noise: Annotated[float, Ge(0)] = 0.1,
         data_seed: Annotated[int, Ge(0)] = 0,
@@ -38,13 +40,14 @@ class PassFailDataModule(FeatureArrayDataModule):
         test_fraction: Annotated[float, Gt(0), Lt(0.5)] = 0.2,
         split_seed: Annotated[int, Ge(0)] = 0,
         batch_size: Annotated[int, Gt(0)] = 64,
-        eval_batch_size: Annotated[int, Gt(0)] | None = None,
-        num_workers: Annotated[int, Ge(0)] = 0,
-        seed: Annotated[int, Ge(0)] = 0,
-        drop_last: bool = False,
+        **options: Unpack[LoaderOptions],
     ) -> None:
         super().__init__(
-            val_fraction, test_fraction, split_seed, batch_size, eval_batch_size, num_workers, seed, drop_last
+            val_fraction=val_fraction,
+            test_fraction=test_fraction,
+            split_seed=split_seed,
+            batch_size=batch_size,
+            **options,
         )
         self.num_samples = num_samples
         self.noise = noise

@@ -6,14 +6,14 @@ import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Unpack
 
 import pandas as pd
 import torch
 from annotated_types import Ge, Gt, Lt
 from torch import Tensor
 
-from runner.data.base import DataModule, split_indices
+from runner.data.base import DataModule, LoaderOptions, split_indices
 from runner.data.facts import Facts, digest_files
 from runner.data.folds import Folds
 from runner.data.split import Split
@@ -79,6 +79,7 @@ class TableDataModule(DataModule):
     def __init__(
         self,
         path: str | None = None,
+        *,
         target: str | list[str] | None = None,
         task: str | None = None,
         test_path: str | None = None,
@@ -102,12 +103,9 @@ class TableDataModule(DataModule):
         test_fraction: Annotated[float, Gt(0), Lt(0.5)] = 0.2,
         split_seed: Annotated[int, Ge(0)] = 0,
         batch_size: Annotated[int, Gt(0)] = 64,
-        eval_batch_size: Annotated[int, Gt(0)] | None = None,
-        num_workers: Annotated[int, Ge(0)] = 0,
-        seed: Annotated[int, Ge(0)] = 0,
-        drop_last: bool = False,
+        **options: Unpack[LoaderOptions],
     ) -> None:
-        super().__init__(batch_size, eval_batch_size, num_workers, seed, drop_last)
+        super().__init__(batch_size=batch_size, **options)
         self.path = path and str(Path(path).expanduser())
         self.test_path = test_path and str(Path(test_path).expanduser())
         self.layout = TableLayout(

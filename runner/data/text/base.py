@@ -7,14 +7,14 @@ import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Unpack
 
 import numpy as np
 import torch
 from annotated_types import Ge, Gt, Lt
 from torch import Tensor
 
-from runner.data.base import DataModule
+from runner.data.base import DataModule, LoaderOptions
 from runner.data.facts import Facts
 from runner.data.text.distinct import Duplicates, cut_together, first_copies, num_shared
 from runner.data.text.source import SequenceSplit, TokenSource, pad_tokens
@@ -22,13 +22,28 @@ from runner.data.text.table import Texts, is_file, number_labels, text_columns, 
 from runner.data.text.tokenizer import Kind, TextTokenizer, size_problems
 from runner.errors import DataError
 
-__all__ = ["TextDataModule"]
+__all__ = ["TextDataModule", "TextOptions"]
 
 log = logging.getLogger(__name__)
 
 SPLITS = ("train", "val", "test")
 FEWEST = 3
 """Texts of a class, so that each split has one."""
+
+
+class TextOptions(LoaderOptions, total=False):
+    """Keyword arguments that subclasses forward to ``TextDataModule``."""
+
+    tokens: Kind
+    vocab_size: int | None
+    min_count: int
+    lowercase: bool
+    max_length: int
+    val_fraction: float
+    test_fraction: float
+    split_seed: int
+    duplicates: Duplicates
+    batch_size: int
 
 
 class TextDataModule(DataModule):
@@ -64,6 +79,7 @@ class TextDataModule(DataModule):
     def __init__(
         self,
         path: str | None = None,
+        *,
         tokens: Kind = "word",
         vocab_size: Annotated[int, Gt(4)] | None = None,
         min_count: Annotated[int, Ge(1)] = 2,
@@ -74,12 +90,9 @@ class TextDataModule(DataModule):
         split_seed: Annotated[int, Ge(0)] = 0,
         duplicates: Duplicates = "together",
         batch_size: Annotated[int, Gt(0)] = 32,
-        eval_batch_size: Annotated[int, Gt(0)] | None = None,
-        num_workers: Annotated[int, Ge(0)] = 0,
-        seed: Annotated[int, Ge(0)] = 0,
-        drop_last: bool = False,
+        **options: Unpack[LoaderOptions],
     ) -> None:
-        super().__init__(batch_size, eval_batch_size, num_workers, seed, drop_last)
+        super().__init__(batch_size=batch_size, **options)
         self.path = path and str(Path(path).expanduser())
         self.tokens = tokens
         self.vocab_size = vocab_size

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import random
-from typing import Annotated
+from typing import Annotated, Unpack
 
 from annotated_types import Ge, Gt, Le, Lt
 
+from runner.data.base import LoaderOptions
 from runner.data.text.base import TextDataModule
 from runner.data.text.distinct import draw_distinct
 from runner.data.text.labelled import Labelled, LabelledStepsDataModule
@@ -65,6 +66,7 @@ class BracketsDataModule(TextDataModule):
 
     def __init__(
         self,
+        *,
         num_samples: Annotated[int, Ge(40)] = 6000,
         min_length: Annotated[int, Ge(2)] = 4,
         longest: Annotated[int, Ge(2), Le(1000)] = 24,
@@ -74,15 +76,22 @@ class BracketsDataModule(TextDataModule):
         test_fraction: Annotated[float, Gt(0), Lt(0.5)] = 0.1,
         split_seed: Annotated[int, Ge(0)] = 0,
         batch_size: Annotated[int, Gt(0)] = 32,
-        eval_batch_size: Annotated[int, Gt(0)] | None = None,
-        num_workers: Annotated[int, Ge(0)] = 0,
-        seed: Annotated[int, Ge(0)] = 0,
-        drop_last: bool = False,
+        **options: Unpack[LoaderOptions],
     ) -> None:
         super().__init__(
-            None, "char", None, 1, False, longest, val_fraction, test_fraction, split_seed,
-            "keep", batch_size, eval_batch_size, num_workers, seed, drop_last,
-        )  # fmt: skip
+            path=None,
+            tokens="char",
+            vocab_size=None,
+            min_count=1,
+            lowercase=False,
+            max_length=longest,
+            val_fraction=val_fraction,
+            test_fraction=test_fraction,
+            split_seed=split_seed,
+            duplicates="keep",
+            batch_size=batch_size,
+            **options,
+        )
         self.num_samples, self.max_depth, self.data_seed = num_samples, max_depth, data_seed
         self.min_length = min_length
 
@@ -121,6 +130,7 @@ class BracketDepthDataModule(LabelledStepsDataModule):
 
     def __init__(
         self,
+        *,
         num_samples: Annotated[int, Ge(20)] = 2000,
         min_length: Annotated[int, Ge(2)] = 4,
         longest: Annotated[int, Ge(2), Le(1000)] = 40,
@@ -130,22 +140,16 @@ class BracketDepthDataModule(LabelledStepsDataModule):
         test_fraction: Annotated[float, Gt(0), Lt(0.5)] = 0.1,
         split_seed: Annotated[int, Ge(0)] = 0,
         batch_size: Annotated[int, Gt(0)] = 32,
-        eval_batch_size: Annotated[int, Gt(0)] | None = None,
-        num_workers: Annotated[int, Ge(0)] = 0,
-        seed: Annotated[int, Ge(0)] = 0,
-        drop_last: bool = False,
+        **options: Unpack[LoaderOptions],
     ) -> None:
         super().__init__(
-            None,
-            1,
-            val_fraction,
-            test_fraction,
-            split_seed,
-            batch_size,
-            eval_batch_size,
-            num_workers,
-            seed,
-            drop_last,
+            vocab_size=None,
+            min_count=1,
+            val_fraction=val_fraction,
+            test_fraction=test_fraction,
+            split_seed=split_seed,
+            batch_size=batch_size,
+            **options,
         )
         self.num_samples, self.min_length, self.longest = num_samples, min_length, longest
         self.max_depth, self.data_seed = max_depth, data_seed

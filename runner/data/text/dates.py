@@ -6,10 +6,11 @@ import datetime
 import random
 from itertools import islice
 from operator import itemgetter
-from typing import Annotated
+from typing import Annotated, Unpack
 
 from annotated_types import Ge, Gt
 
+from runner.data.base import LoaderOptions
 from runner.data.text.distinct import draw_distinct
 from runner.data.text.pairs import Pairs, PairsDataModule
 
@@ -36,18 +37,22 @@ class DatesDataModule(PairsDataModule):
 
     def __init__(
         self,
+        *,
         num_train: Annotated[int, Ge(8)] = 4000,
         num_val: Annotated[int, Ge(1)] = 300,
         num_test: Annotated[int, Ge(0)] = 300,
         data_seed: Annotated[int, Ge(0)] = 0,
         batch_size: Annotated[int, Gt(0)] = 64,
-        eval_batch_size: Annotated[int, Gt(0)] | None = None,
-        num_workers: Annotated[int, Ge(0)] = 0,
-        seed: Annotated[int, Ge(0)] = 0,
-        drop_last: bool = False,
+        **options: Unpack[LoaderOptions],
     ) -> None:
         super().__init__(
-            "char", None, 1, False, 40, batch_size, eval_batch_size, num_workers, seed, drop_last
+            tokens="char",
+            vocab_size=None,
+            min_count=1,
+            lowercase=False,
+            max_length=40,
+            batch_size=batch_size,
+            **options,
         )
         self.counts = {"train": num_train, "val": num_val, "test": num_test}
         self.data_seed = data_seed

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Unpack
 
-from annotated_types import Ge, Gt, Lt
-
-from runner.data.text.base import TextDataModule
-from runner.data.text.distinct import Duplicates
+from runner.data.text.base import TextDataModule, TextOptions
 from runner.data.text.table import Texts, read_csv, read_folder, text_columns
-from runner.data.text.tokenizer import Kind
 from runner.errors import DataError
 
 __all__ = ["TextFolderDataModule", "TextTableDataModule"]
@@ -28,42 +24,14 @@ class TextTableDataModule(TextDataModule):
     def __init__(
         self,
         path: str | None = None,
+        *,
         text: str = "text",
         label: str = "label",
         separator: str | None = None,
         quoted: bool | None = None,
-        tokens: Kind = "word",
-        vocab_size: Annotated[int, Gt(4)] | None = None,
-        min_count: Annotated[int, Ge(1)] = 2,
-        lowercase: bool = True,
-        max_length: Annotated[int, Ge(1)] = 256,
-        val_fraction: Annotated[float, Gt(0), Lt(0.5)] = 0.1,
-        test_fraction: Annotated[float, Gt(0), Lt(0.5)] = 0.1,
-        split_seed: Annotated[int, Ge(0)] = 0,
-        duplicates: Duplicates = "together",
-        batch_size: Annotated[int, Gt(0)] = 32,
-        eval_batch_size: Annotated[int, Gt(0)] | None = None,
-        num_workers: Annotated[int, Ge(0)] = 0,
-        seed: Annotated[int, Ge(0)] = 0,
-        drop_last: bool = False,
+        **options: Unpack[TextOptions],
     ) -> None:
-        super().__init__(
-            path,
-            tokens,
-            vocab_size,
-            min_count,
-            lowercase,
-            max_length,
-            val_fraction,
-            test_fraction,
-            split_seed,
-            duplicates,
-            batch_size,
-            eval_batch_size,
-            num_workers,
-            seed,
-            drop_last,
-        )
+        super().__init__(path=path, **options)
         self.text, self.label = text, label
         self.separator, self.quoted = separator, quoted
 

@@ -6,14 +6,14 @@ import hashlib
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Annotated, Any
+from typing import Annotated, Any, Unpack
 
 import numpy as np
 import torch
 from annotated_types import Ge, Gt, Lt
 from torch import Tensor
 
-from runner.data.base import DataModule
+from runner.data.base import DataModule, LoaderOptions
 from runner.data.facts import Facts
 from runner.data.text.distinct import Duplicates, cut_together, first_copies, num_shared
 from runner.data.text.source import SequenceSplit, TokenSource, pad_tokens
@@ -50,19 +50,17 @@ class LabelledStepsDataModule(DataModule):
 
     def __init__(
         self,
+        *,
         vocab_size: Annotated[int, Gt(4)] | None = None,
         min_count: Annotated[int, Ge(1)] = 1,
         val_fraction: Annotated[float, Gt(0), Lt(0.5)] = 0.1,
         test_fraction: Annotated[float, Gt(0), Lt(0.5)] = 0.1,
         split_seed: Annotated[int, Ge(0)] = 0,
         batch_size: Annotated[int, Gt(0)] = 32,
-        eval_batch_size: Annotated[int, Gt(0)] | None = None,
-        num_workers: Annotated[int, Ge(0)] = 0,
-        seed: Annotated[int, Ge(0)] = 0,
-        drop_last: bool = False,
         duplicates: Duplicates = "keep",
+        **options: Unpack[LoaderOptions],
     ) -> None:
-        super().__init__(batch_size, eval_batch_size, num_workers, seed, drop_last)
+        super().__init__(batch_size=batch_size, **options)
         self.duplicates = duplicates
         self.vocab_size, self.min_count = vocab_size, min_count
         self.val_fraction, self.test_fraction, self.split_seed = val_fraction, test_fraction, split_seed

@@ -5,13 +5,13 @@ from __future__ import annotations
 import platform
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Unpack
 
 import numpy as np
 from annotated_types import Ge, Gt, Le, Lt
 from torch import Tensor
 
-from runner.data.base import DataModule
+from runner.data.base import DataModule, LoaderOptions
 from runner.data.download.file import data_folder, download, locked
 from runner.data.facts import Facts
 from runner.data.text.corpus import Corpus, tokenizer_of, utf8_file, write_char_counts, write_tokens
@@ -62,6 +62,7 @@ class LanguageDataModule(DataModule):
     def __init__(
         self,
         path: str | None = None,
+        *,
         tokens: Kind = "char",
         vocab_size: Annotated[int, Gt(4)] | None = None,
         min_count: Annotated[int, Ge(1)] = 1,
@@ -70,12 +71,9 @@ class LanguageDataModule(DataModule):
         test_fraction: Annotated[float, Ge(0), Lt(0.5)] = 0.05,
         data_dir: str | None = None,
         batch_size: Annotated[int, Gt(0)] = 32,
-        eval_batch_size: Annotated[int, Gt(0)] | None = None,
-        num_workers: Annotated[int, Ge(0)] = 0,
-        seed: Annotated[int, Ge(0)] = 0,
-        drop_last: bool = False,
+        **options: Unpack[LoaderOptions],
     ) -> None:
-        super().__init__(batch_size, eval_batch_size, num_workers, seed, drop_last)
+        super().__init__(batch_size=batch_size, **options)
         self.path = path and str(Path(path).expanduser())
         self.tokens, self.vocab_size, self.min_count, self.window = tokens, vocab_size, min_count, window
         self.val_fraction, self.test_fraction = val_fraction, test_fraction

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Iterator, Sequence
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Unpack
 
 import numpy as np
 import torch
@@ -13,13 +13,13 @@ from annotated_types import Ge, Gt
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from runner.data.base import DataModule
+from runner.data.base import DataModule, LoaderOptions
 from runner.data.facts import Facts
 from runner.data.text.source import SequenceSplit, TokenSource
 from runner.data.text.table import text_lines
 from runner.data.text.tokenizer import BEGIN, END, PAD, Kind, TextTokenizer, size_problems
 
-__all__ = ["Pairs", "PairsDataModule"]
+__all__ = ["Pairs", "PairsDataModule", "PairsOptions"]
 
 log = logging.getLogger(__name__)
 
@@ -65,6 +65,17 @@ class PairSplit(SequenceSplit):
         return batch | {"references": [self.source.texts[index][1] for index in batch["index"].tolist()]}
 
 
+class PairsOptions(LoaderOptions, total=False):
+    """Keyword arguments that subclasses forward to ``PairsDataModule``."""
+
+    tokens: Kind
+    vocab_size: int | None
+    min_count: int
+    lowercase: bool
+    max_length: int
+    batch_size: int
+
+
 class PairsDataModule(DataModule):
     """The base class: vocabularies for sources and targets, built from the training pairs only and kept in
     the checkpoint.
@@ -84,18 +95,16 @@ class PairsDataModule(DataModule):
 
     def __init__(
         self,
+        *,
         tokens: Kind = "bpe",
         vocab_size: Annotated[int, Gt(4)] | None = None,
         min_count: Annotated[int, Ge(1)] = 1,
         lowercase: bool = False,
         max_length: Annotated[int, Ge(2)] = 100,
         batch_size: Annotated[int, Gt(0)] = 64,
-        eval_batch_size: Annotated[int, Gt(0)] | None = None,
-        num_workers: Annotated[int, Ge(0)] = 0,
-        seed: Annotated[int, Ge(0)] = 0,
-        drop_last: bool = False,
+        **options: Unpack[LoaderOptions],
     ) -> None:
-        super().__init__(batch_size, eval_batch_size, num_workers, seed, drop_last)
+        super().__init__(batch_size=batch_size, **options)
         self.tokens, self.vocab_size, self.min_count = tokens, vocab_size, min_count
         self.lowercase, self.max_length = lowercase, max_length
         self.tokenizers: dict[str, TextTokenizer] = {}

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import Annotated
-
-from annotated_types import Ge, Gt
+from typing import Unpack
 
 from runner.data.class_folders import split_of_folder
-from runner.data.text.pairs import Pairs, PairsDataModule
+from runner.data.text.pairs import Pairs, PairsDataModule, PairsOptions
 from runner.data.text.table import read_text
-from runner.data.text.tokenizer import Kind
 from runner.errors import DataError
 
 __all__ = ["ParallelTextDataModule"]
@@ -31,32 +28,13 @@ class ParallelTextDataModule(PairsDataModule):
     def __init__(
         self,
         path: str | None = None,
+        *,
         source: str = "en",
         target: str = "de",
         test: str | None = None,
-        tokens: Kind = "bpe",
-        vocab_size: Annotated[int, Gt(4)] | None = None,
-        min_count: Annotated[int, Ge(1)] = 1,
-        lowercase: bool = False,
-        max_length: Annotated[int, Ge(2)] = 100,
-        batch_size: Annotated[int, Gt(0)] = 64,
-        eval_batch_size: Annotated[int, Gt(0)] | None = None,
-        num_workers: Annotated[int, Ge(0)] = 0,
-        seed: Annotated[int, Ge(0)] = 0,
-        drop_last: bool = False,
+        **options: Unpack[PairsOptions],
     ) -> None:
-        super().__init__(
-            tokens,
-            vocab_size,
-            min_count,
-            lowercase,
-            max_length,
-            batch_size,
-            eval_batch_size,
-            num_workers,
-            seed,
-            drop_last,
-        )
+        super().__init__(**options)
         self.path = path and str(Path(path).expanduser())
         self.source, self.target, self.test = source, target, test
 

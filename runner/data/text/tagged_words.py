@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Unpack
 
 from annotated_types import Ge, Gt, Lt
 
+from runner.data.base import LoaderOptions
 from runner.data.text.distinct import Duplicates
 from runner.data.text.labelled import Labelled, LabelledStepsDataModule
 from runner.data.text.table import read_text
@@ -34,6 +35,7 @@ class TaggedWordsDataModule(LabelledStepsDataModule):
     def __init__(
         self,
         path: str | None = None,
+        *,
         vocab_size: Annotated[int, Gt(4)] | None = None,
         min_count: Annotated[int, Ge(1)] = 2,
         val_fraction: Annotated[float, Gt(0), Lt(0.5)] = 0.1,
@@ -41,23 +43,17 @@ class TaggedWordsDataModule(LabelledStepsDataModule):
         split_seed: Annotated[int, Ge(0)] = 0,
         duplicates: Duplicates = "together",
         batch_size: Annotated[int, Gt(0)] = 32,
-        eval_batch_size: Annotated[int, Gt(0)] | None = None,
-        num_workers: Annotated[int, Ge(0)] = 0,
-        seed: Annotated[int, Ge(0)] = 0,
-        drop_last: bool = False,
+        **options: Unpack[LoaderOptions],
     ) -> None:
         super().__init__(
-            vocab_size,
-            min_count,
-            val_fraction,
-            test_fraction,
-            split_seed,
-            batch_size,
-            eval_batch_size,
-            num_workers,
-            seed,
-            drop_last,
-            duplicates,
+            vocab_size=vocab_size,
+            min_count=min_count,
+            val_fraction=val_fraction,
+            test_fraction=test_fraction,
+            split_seed=split_seed,
+            batch_size=batch_size,
+            duplicates=duplicates,
+            **options,
         )
         self.path = path and str(Path(path).expanduser())
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Unpack
 
 import numpy as np
 import torch
 from annotated_types import Ge, Gt, Lt
 from torch import Tensor
 
-from runner.data.base import DataModule
+from runner.data.base import DataModule, LoaderOptions
 from runner.data.download.file import data_folder
 from runner.data.facts import Facts
 from runner.data.sampler import EpochBatchSampler, Share, seed_of
@@ -146,6 +146,7 @@ class WordPairsDataModule(DataModule):
     def __init__(
         self,
         path: str | None = None,
+        *,
         vocab_size: Annotated[int, Gt(4)] = 20_000,
         min_count: Annotated[int, Ge(1)] = 5,
         window: Annotated[int, Ge(1)] = 5,
@@ -155,12 +156,9 @@ class WordPairsDataModule(DataModule):
         test_fraction: Annotated[float, Ge(0), Lt(0.5)] = 0.05,
         data_dir: str | None = None,
         batch_size: Annotated[int, Gt(0)] = 512,
-        eval_batch_size: Annotated[int, Gt(0)] | None = None,
-        num_workers: Annotated[int, Ge(0)] = 0,
-        seed: Annotated[int, Ge(0)] = 0,
-        drop_last: bool = False,
+        **options: Unpack[LoaderOptions],
     ) -> None:
-        super().__init__(batch_size, eval_batch_size, num_workers, seed, drop_last)
+        super().__init__(batch_size=batch_size, **options)
         self.path = path and Path(path).expanduser()
         self.vocab_size, self.min_count = vocab_size, min_count
         self.window, self.num_negatives, self.frequent = window, num_negatives, frequent
