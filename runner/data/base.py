@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterable, Sequence
 from copy import copy
 from typing import Annotated, Any, ClassVar, TypedDict
@@ -171,6 +172,22 @@ class DataModule(LightningDataModule):
             return train, val
         self.fold_cut = self.folds.cut(torch.cat([train, val]).sort().values, labels, name, column)
         return self.fold_cut.split(self.folds.index)
+
+    @classmethod
+    def default_of(cls, argument: str) -> Any:
+        """Returns the default of a constructor argument, which may be forwarded to a base class; None if it
+        has none.
+        """
+        for kind in cls.__mro__:
+            if "__init__" not in vars(kind):
+                continue
+            parameters = inspect.signature(kind.__init__).parameters
+            if argument in parameters:
+                default = parameters[argument].default
+                return None if default is inspect.Parameter.empty else default
+            if all(parameter.kind is not parameter.VAR_KEYWORD for parameter in parameters.values()):
+                break
+        return None
 
     @classmethod
     def fact_names(cls) -> list[str] | None:

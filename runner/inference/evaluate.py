@@ -9,7 +9,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning import Trainer
 
-from runner.config.introspect import parameters_of
+from runner.data.base import DataModule
 from runner.data.facts import Facts
 from runner.distributed.cluster_environment import ProcessInfoEnvironment
 from runner.distributed.hardware import choose_hardware
@@ -43,7 +43,9 @@ PLACES = (
 """Of the data: with another value they are other data."""
 
 
-def reject_new_cut(run_name: str, config: DictConfig, overrides: Mapping[str, Any], data: type) -> None:
+def reject_new_cut(
+    run_name: str, config: DictConfig, overrides: Mapping[str, Any], data: type[DataModule]
+) -> None:
     """A new cut of the same data would put samples that a run was trained on among those it is evaluated on.
 
     Args:
@@ -54,12 +56,9 @@ def reject_new_cut(run_name: str, config: DictConfig, overrides: Mapping[str, An
     Raises:
         UserError: the overrides ask for one.
     """
-    parameters = parameters_of(data) or {}
 
     def differs(key: str) -> bool:
-        default = (
-            parameters[key.removeprefix("data.")].default if key.removeprefix("data.") in parameters else None
-        )
+        default = data.default_of(key.removeprefix("data."))
         return OmegaConf.select(config, key, default=default) != overrides[key]
 
     changed = [key for key in overrides if differs(key)]

@@ -13,6 +13,7 @@ from runner.config.introspect import annotations_of, forwarded_options, paramete
 from runner.data.base import DataModule, LoaderOptions
 from runner.data.detection.coco import CocoDataModule
 from runner.data.detection.folder import AnnotatedImagesDataModule
+from runner.data.text.brackets import BracketsDataModule
 
 
 def data_modules() -> list[type[DataModule]]:
@@ -68,3 +69,12 @@ def test_forwarded_options_keep_the_bounds_and_defaults_of_the_base_class():
     )
     with pytest.raises(TypeError, match="positional"):
         CocoDataModule("root", "train.json")
+
+
+def test_defaults_of_forwarded_options_are_those_of_the_base_class():
+    assert CocoDataModule.default_of("val_fraction") == 0.15
+    assert CocoDataModule.default_of("batch_size") == 4
+    assert CocoDataModule.default_of("num_workers") == 0
+    assert CocoDataModule.default_of("root") is None
+    assert BracketsDataModule.default_of("longest") == 24
+    assert BracketsDataModule.default_of("missing") is None
