@@ -26,6 +26,7 @@ from runner.run.files import read_json, write_json, write_text
 from runner.run.folds import aggregate_folds, finished_folds, fold_of, join_predictions
 from runner.run.journal import Journal, load_metrics
 from runner.run.status import read_status, write_status
+from runner.tracking import start as start_mirror
 from runner.training.folds import plan_folds
 from runner.training.recording import recorded
 
@@ -55,7 +56,7 @@ def launch_folds(run: RunDir, config: DictConfig) -> dict[str, Any]:
         raise UserError(
             f"folds need a single process, but {process_info.starter} has started {process_info.world_size}."
         )
-    with recorded(run, config, True, Heartbeat.of(process_info)), interruptible():
+    with recorded(run, config, start_mirror, Heartbeat.of(process_info)), interruptible():
         plan = plan_folds(fold_config(run, config, 0), run)
         write_json(run.path / PLAN, plan)
         console.folds(run, config, plan)
