@@ -215,7 +215,12 @@ class DataModule(LightningDataModule):
                 )
         self.rank, self.world_size = rank, world_size
 
+    def split_sizes(self) -> dict[str, Any]:
+        """Returns ``num_train``, ``num_val`` … of the facts."""
+        return {f"num_{name}": len(split) for name, split in self.splits.items()}
+
     def sample_name(self, split: str, index: int) -> str:
+        """Returns the name of a sample in messages and tables."""
         return self.splits[split].name(index)
 
     def reject_change(self, state_dict: dict[str, Any], name: str, difference: str) -> None:

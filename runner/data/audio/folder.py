@@ -131,7 +131,7 @@ class AudioFolderDataModule(DataModule):
             num_outputs=len(found.class_names),
             class_names=found.class_names,
             class_counts=counts.tolist(),
-            **{f"num_{name}": len(split) for name, split in self.splits.items()},
+            **self.split_sizes(),
             name=root.absolute().name,
             source=str(root.absolute()),
             digest=hashlib.blake2b(listing.encode(), digest_size=16).hexdigest(),

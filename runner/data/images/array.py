@@ -118,7 +118,7 @@ class ImageArrayDataModule(DataModule):
             num_outputs=len(self.class_names),
             class_names=list(self.class_names),
             class_counts=counts.tolist(),
-            **{f"num_{name}": len(split) for name, split in self.splits.items()},
+            **self.split_sizes(),
             name=self.title,
             source=self.source_name(),
             digest=digest_tensors(*arrays),

@@ -277,7 +277,7 @@ class SeriesDataModule(DataModule):
             task="forecasting",
             input_shape=(self.input_steps, len(self.names)),
             num_outputs=self.horizon_steps * len(columns),
-            **{f"num_{name}": len(split) for name, split in self.splits.items()},
+            **self.split_sizes(),
             name=self.title,
             source=self.source_name(),
             digest=self.digest(series),

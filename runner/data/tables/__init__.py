@@ -1,1 +1,1 @@
-"""Tables and features: read, encoded, cut into splits; the tabular data sets."""
+"""Readers, encoders and data sets of tables."""

@@ -28,30 +28,32 @@ YEARS = range(1900, 2101)
 
 
 def is_header(cells: Sequence[str], columns: Sequence[str], needed: Sequence[str]) -> bool:
-    """Whether the first line of a file repeats the names that ``data.columns`` gives.
+    """Return whether the first line of a file is a header with the names in ``data.columns``.
 
     Args:
-        needed: the columns of the features.
+        cells: the cells of the first line.
+        columns: names of all columns.
+        needed: names of the feature columns.
     """
     names = {cell.strip() for cell in cells}
     return names <= set(columns) or names >= set(needed)
 
 
 def header_problem(table: pd.DataFrame, path: str, target_is_missing: bool) -> str:
-    """A sentence if the first line looks like data; it would be lost as a row."""
+    """Return a problem if the first line looks like data and would be lost as a header; empty otherwise."""
     names = [str(name) for name in table.columns]
     numbers = [name for name in names if is_number(name)]
     if not numbers or not (target_is_missing or looks_like_data(table, names, numbers)):
         return ""
     return (
         f"Its first line ({', '.join(names[:FEW_NAMES])}{', …' if len(names) > FEW_NAMES else ''}) looks "
-        "like data: if there is no header "
-        "line, name the columns with data.columns=[…]; otherwise give the columns names that are words."
+        "like data: if the file has no header line, name the columns with data.columns=[…]; otherwise give "
+        "the columns names that are words."
     )
 
 
 def looks_like_data(table: pd.DataFrame, names: Sequence[str], numbers: Sequence[str]) -> bool:
-    """A row of numbers. Names such as 0, 1, 2 … and years do occur in headers."""
+    """Return whether the names are a row of numbers; 0, 1, 2 … and years are common names in headers."""
     words = [name for name in names if name not in numbers]
     if words:
         return all((table[name] == name).any() for name in words)
@@ -66,17 +68,17 @@ def looks_like_data(table: pd.DataFrame, names: Sequence[str], numbers: Sequence
 
 ALMOST_ALL = 0.9
 LARGEST_EXACT = 2**53
-GLANCE = 100  # values that are looked at before all are
+GLANCE = 100  # values examined first, so that most columns of words are rejected cheaply
 
 
 @dataclass
 class ColumnRoles:
-    """The columns of the inputs.
+    """The roles of the input columns.
 
     Attributes:
         numeric, categorical: names, in the order of the file.
         dates: format of each column of dates.
-        notes: what a person should know about the choice.
+        notes: notices for the user about the choice.
     """
 
     numeric: list[str] = field(default_factory=list)
@@ -86,13 +88,13 @@ class ColumnRoles:
 
 
 def is_numeric(column: pd.Series) -> bool:
-    """Whether every value there is, is a number."""
+    """Return whether every value that is not missing is a number."""
     values = column.dropna()
-    return all(to_numbers(some).notna().all() for some in (values.iloc[:GLANCE], values))
+    return all(to_numbers(part).notna().all() for part in (values.iloc[:GLANCE], values))
 
 
 def odd_words(column: pd.Series) -> pd.Series:
-    """The few values of a column of numbers that are none; empty when it is a column of words."""
+    """Return the few values of a numeric column that are no numbers; empty for a column of words."""
     values = column.dropna()
     if to_numbers(values.iloc[:GLANCE]).isna().mean() > 0.5:
         return values.iloc[:0]
@@ -101,9 +103,9 @@ def odd_words(column: pd.Series) -> pd.Series:
 
 
 def is_row_number(column: pd.Series) -> bool:
-    """Whether the values count the rows up: 1, 2, 3 …"""
+    """Return whether the values number the rows: 1, 2, 3 and so on."""
     return len(column) > 2 and all(
-        to_numbers(some).diff().iloc[1:].eq(1).all() for some in (column.iloc[:GLANCE], column)
+        to_numbers(part).diff().iloc[1:].eq(1).all() for part in (column.iloc[:GLANCE], column)
     )
 
 
@@ -116,12 +118,17 @@ def assign_roles(
     dates: Sequence[str] | None = None,
     day_first: bool | None = None,
 ) -> ColumnRoles:
-    """Words are categories, numbers are numbers, dates are dates.
+    """Assign a role to each column by its values: categorical, numeric or date.
 
     Args:
+        table: all cells as text, NaN where a value is missing.
+        targets: target columns, which have no role.
+        ignore: columns to leave out.
         categorical: columns to treat as categories regardless of their content.
         max_integer_categories: integer columns with at most this number of distinct values are categories,
             too.
+        dates: columns that may hold dates; all columns of words when None.
+        day_first: whether ``01/02/2024`` is in February; see ``find_date_format``.
     """
     roles = ColumnRoles()
     for name in table.columns:
@@ -130,9 +137,11 @@ def assign_roles(
             continue
         if is_row_number(column) and name not in categorical:
             if name.startswith("Unnamed: "):  # the index that pandas writes by default
-                roles.notes.append("the column without a name counts the rows: left out")
+                roles.notes.append("the column without a name numbers the rows: left out")
                 continue
-            roles.notes.append(f"column {name!r} counts the rows: leave it out with data.ignore=[{name}]?")
+            roles.notes.append(
+                f"column {name!r} numbers the rows: consider leaving it out with data.ignore=[{name}]"
+            )
         may_be_date = name not in categorical and (
             name in dates if dates is not None else not is_numeric(column)
         )
@@ -158,9 +167,9 @@ def column_problems(
     dates: Sequence[str] | None = None,
     day_first: bool | None = None,
 ) -> list[str]:
-    """What is wrong with the choice of columns or with the columns, targets set apart."""
+    """Return problems with the selected columns or their values, apart from the targets."""
     problems = [
-        f"data.{option} names {name!r}, which is no column. {did_you_mean(name, table.columns)}"
+        f"data.{option} names {name!r}, which is not a column. {did_you_mean(name, table.columns)}"
         for option, names in (("ignore", ignore), ("categorical", categorical), ("dates", dates or ()))
         for name in names
         if name not in table.columns
@@ -178,18 +187,16 @@ def column_problems(
             problems += [problem] if (problem := date_problem(column, day_first)) else []
             if name in (dates or ()) and not problem and find_date_format(column, day_first) is None:
                 problems.append(
-                    f"data.dates names {name!r}, whose values such as {column.dropna().iloc[0]!r} are no "
+                    f"data.dates names {name!r}, but its values such as {column.dropna().iloc[0]!r} are not "
                     "dates of one format."
                 )
     if not features:
-        problems.append("there is no column left to predict from; a table needs one besides the target.")
+        problems.append("no column is left to predict from; a table needs one besides the target.")
     return problems
 
 
 def lost_digits(column: pd.Series) -> str:
-    """Why whole numbers cannot be read as float64, in which different ones above 2**53 may be equal; empty if
-    they can.
-    """
+    """Return a problem if distinct integers above 2**53 are equal as float64; empty otherwise."""
     values = column.dropna()
     numbers = to_numbers(values)
     large = values[(numbers.abs() > LARGEST_EXACT) & values.str.match(r"^[+-]?\d+$")].drop_duplicates()
@@ -199,17 +206,17 @@ def lost_digits(column: pd.Series) -> str:
         return ""
     return (
         f"column {column.name!r} holds whole numbers above 2**53 that float64 cannot distinguish, such as "
-        f"{equal[0]} and "
-        f"{equal[1]}. Subtract a constant from all of them, use a coarser unit (milliseconds instead of "
-        "nanoseconds), or, for "
-        f"ids, leave the column out with data.ignore=[{column.name}]."
+        f"{equal[0]} and {equal[1]}. Subtract a constant from all of them, use a coarser unit (milliseconds "
+        "instead of nanoseconds), or, for ids, leave the column out with "
+        f"data.ignore=[{column.name}]."
     )
 
 
 def mixed_column(name: str, words: pd.Series) -> str:
+    """Return the problem of a numeric column in which a few values are words."""
     return (
-        f"column {name!r} holds numbers, but for {len(words)} values such as {words.iloc[0]!r} in row "
-        f"{words.index[0] + 1}. Mend them, count them as missing with data.na_values=[{words.iloc[0]}], or "
-        "take "
-        f"the column as categories with data.categorical=[{name}]."
+        f"column {name!r} holds numbers except for {len(words)} values such as {words.iloc[0]!r} in row "
+        f"{words.index[0] + 1}. Correct them, treat them as missing with "
+        f"data.na_values=[{words.iloc[0]}], or treat the column as categorical with "
+        f"data.categorical=[{name}]."
     )

@@ -1,4 +1,4 @@
-"""Columns of dates as numbers: year, month, day, weekday and hour."""
+"""Conversion of date columns to numbers: year, month, day, weekday and hour."""
 
 from __future__ import annotations
 
@@ -42,10 +42,11 @@ SECONDS_A_DAY = 86_400
 
 
 def parse_dates(column: pd.Series, form: str) -> pd.Series:
-    """Text as local times without an offset, NaT where a value is no date in this format.
+    """Convert text to local times without an offset; NaT where a value is not a date in this format.
 
     Args:
-        form: of ``strptime``, or ``ISO8601``.
+        column: values as text, NaN where one is missing.
+        form: a format of ``strptime``, or ``ISO8601``.
     """
     text = column.astype("object")
     if form == ISO:
@@ -57,11 +58,11 @@ def parse_dates(column: pd.Series, form: str) -> pd.Series:
 
 
 def fits(column: pd.Series, form: str) -> bool:
-    return all(parse_dates(some, form).notna().all() for some in (column.iloc[:GLANCE], column))
+    return all(parse_dates(part, form).notna().all() for part in (column.iloc[:GLANCE], column))
 
 
 def candidates(column: pd.Series) -> list[str]:
-    """All formats that fit every value."""
+    """Return all formats that fit every value."""
     values = column.dropna()
     if values.empty or not values.iloc[:GLANCE].str.match(r"^[\w.,:/+ -]{6,40}$").all():
         return []
@@ -79,41 +80,46 @@ def candidates(column: pd.Series) -> list[str]:
 
 
 def find_date_format(column: pd.Series, day_first: bool | None = None) -> str | None:
-    """The format of a column of dates; None if it holds something else or can be read in two ways."""
-    found = candidates(column)
-    if day_first is not None and len(found) > 1:
+    """Return the format of a column of dates; None if it holds something else or the format is ambiguous."""
+    forms = candidates(column)
+    if day_first is not None and len(forms) > 1:
         wrong = MONTH_FIRST if day_first else DAY_FIRST
-        found = [form for form in found if not form.startswith(wrong)] or found
-    if len(found) > 1 and two_orders(column, found):
+        forms = [form for form in forms if not form.startswith(wrong)] or forms
+    if len(forms) > 1 and two_orders(column, forms):
         return None
-    return found[0] if found else None
+    return forms[0] if forms else None
 
 
 def two_orders(column: pd.Series, forms: Sequence[str]) -> bool:
-    """Whether day first and month first give different dates."""
+    """Return whether reading the day first and the month first gives different dates."""
     first, *others = (parse_dates(column.dropna(), form) for form in forms)
     return any(not first.equals(other) for other in others)
 
 
 def date_problem(column: pd.Series, day_first: bool | None = None) -> str:
-    """Why a column of dates cannot be read; empty if it can, or holds something else."""
-    found = candidates(column)
-    if len(found) < 2 or find_date_format(column, day_first) is not None:
+    """Return a problem if the format of a column of dates is ambiguous; empty otherwise."""
+    forms = candidates(column)
+    if len(forms) < 2 or find_date_format(column, day_first) is not None:
         return ""
     value = next(
         text for text in column.dropna()
-        if len({parse_dates(pd.Series([text]), form).iloc[0] for form in found}) > 1
+        if len({parse_dates(pd.Series([text]), form).iloc[0] for form in forms}) > 1
     )  # fmt: skip
-    dates = [parse_dates(pd.Series([value]), form).iloc[0].date() for form in found[:2]]
+    dates = [parse_dates(pd.Series([value]), form).iloc[0].date() for form in forms[:2]]
     return (
         f"column {column.name!r} can be read in two ways: {value!r} is {dates[0]} with the day first and "
-        f"{dates[1]} with the "
-        "month first. Say which with data.day_first=true or data.day_first=false."
+        f"{dates[1]} with the month first. Choose one with data.day_first=true or data.day_first=false."
     )
 
 
 def used_parts(column: pd.Series, form: str, wanted: Sequence[str] | None) -> list[str]:
-    """The parts of the training rows' dates that differ between rows."""
+    """Return the parts of the dates that differ between the training rows.
+
+    Args:
+        column: the training rows.
+        form: format of the dates.
+        wanted: names of parts; ``DEFAULT_PARTS`` when None, and ``hour`` if the values have times.
+    """
     if wanted is None:
         has_times = (
             parse_dates(column, form).dt.normalize().ne(parse_dates(column, form)).where(column.notna()).any()
@@ -122,16 +128,16 @@ def used_parts(column: pd.Series, form: str, wanted: Sequence[str] | None) -> li
     numbers = parts_of(column, form, wanted)
     return [
         part
-        for place, part in enumerate(wanted)
-        if len(np.unique(numbers[~np.isnan(numbers[:, place]), place])) > 1
+        for position, part in enumerate(wanted)
+        if len(np.unique(numbers[~np.isnan(numbers[:, position]), position])) > 1
     ]
 
 
 def parts_of(column: pd.Series, form: str, parts: Sequence[str], path: str = "") -> np.ndarray:
-    """Float64 ``(N, parts)``, NaN where the date is missing.
+    """Return the parts of dates as float64 ``(N, parts)``, NaN where the date is missing.
 
     Raises:
-        DataError: a value is no date in this format.
+        DataError: a value is not a date in this format.
     """
     dates = parse_dates(column, form)
     if (bad := (dates.isna() & column.notna()).to_numpy()).any():
@@ -140,8 +146,7 @@ def parts_of(column: pd.Series, form: str, parts: Sequence[str], path: str = "")
             row = int(bad.argmax())
             raise DataError(
                 f"{path}, row {row + 1}: column {column.name!r} holds {column.iloc[row]!r}, expected a date "
-                "such as "
-                f"{pd.Timestamp(2024, 12, 31).strftime('%Y-%m-%d' if form == ISO else form)}."
+                f"such as {pd.Timestamp(2024, 12, 31).strftime('%Y-%m-%d' if form == ISO else form)}."
             )
         dates = iso
     values: dict[str, Any] = {
@@ -157,4 +162,5 @@ def parts_of(column: pd.Series, form: str, parts: Sequence[str], path: str = "")
 
 
 def date_feature_names(name: str, parts: Sequence[str]) -> list[str]:
+    """Return the feature names of a column of dates."""
     return [f"{name} {part}" for part in parts]

@@ -1,4 +1,4 @@
-"""How the text of a table file is stored: encoding, Excel's ``sep=`` line, separator of the cells."""
+"""Detection of a table file's encoding, separator and ``sep=`` line (written by Excel)."""
 
 from __future__ import annotations
 
@@ -31,11 +31,12 @@ SEPARATOR_LINE = re.compile(r'"?sep=(\\t|.)"?\s*$', re.IGNORECASE)
 
 @dataclass(frozen=True)
 class Dialect:
-    """
+    """The text format of a table file.
+
     Attributes:
-        encoding: Python's name of it.
-        separator: of the cells.
-        num_skipped_lines: lines before the table: 1 if the file begins with Excel's ``sep=;``.
+        encoding: name of Python's codec.
+        separator: separator of the cells.
+        num_skipped_lines: number of lines before the table: 1 if the file begins with Excel's ``sep=;``.
         head: the first lines of the table that are not empty.
     """
 
@@ -46,11 +47,12 @@ class Dialect:
 
 
 def find_dialect(path: str | Path, separator: str | None = None, separators: str = SEPARATORS) -> Dialect:
-    """Looks at the beginning of a file, plain or ``.gz``.
+    """Detect the dialect from the beginning of a file.
 
     Args:
-        separator: if it is known; it precedes a ``sep=`` line.
-        separators: the candidates, the preferred one first.
+        path: the file, plain or ``.gz``.
+        separator: the separator if it is known; takes precedence over a ``sep=`` line.
+        separators: candidates, the preferred one first.
 
     Raises:
         DataError: no such file, empty, or not text in UTF-8, UTF-16 or UTF-32.
@@ -71,7 +73,10 @@ def find_dialect(path: str | Path, separator: str | None = None, separators: str
 
 
 def open_table(path: str | Path, separator: str | None = None) -> tuple[TextIO, str]:
-    """The text of a table from its first line on, a ``sep=`` line skipped, and the separator of its cells.
+    """Open a table file as text, after a ``sep=`` line if there is one.
+
+    Returns:
+        The open file and the separator of its cells.
 
     Raises:
         DataError: see ``find_dialect``.
@@ -86,20 +91,20 @@ def open_table(path: str | Path, separator: str | None = None) -> tuple[TextIO, 
 
 
 def first_cells(path: str | Path, separator: str | None = None) -> tuple[str, list[str]]:
-    """The separator and the cells of the first line."""
+    """Return the separator and the cells of the first line."""
     dialect = find_dialect(path, separator)
     reader = csv.reader(dialect.head[:1], delimiter=dialect.separator, skipinitialspace=True)
     return dialect.separator, next(reader)
 
 
 def read_head(path: Path) -> tuple[bytes, bool]:
-    """The first bytes of a file, and whether they are all of it."""
+    """Return the first bytes of a file, and whether they are the whole file."""
     if not path.is_file():
         folder = path.parent
         if not folder.is_dir():
             raise DataError(f"There is no file {path}, and no folder {folder}.")
         tables = sorted(entry.name for entry in folder.iterdir() if entry.suffix in SUFFIXES)
-        raise DataError(f"There is no file {path}. {did_you_mean(path.name, tables)}")
+        raise DataError(f"There is no file {path}. {did_you_mean(path.name, tables, dotted=False)}")
     try:
         with gzip.open(path) if path.suffix == ".gz" else open(path, "rb") as file:
             head = file.read(HEAD_BYTES)
@@ -109,10 +114,10 @@ def read_head(path: Path) -> tuple[bytes, bool]:
 
 
 def find_encoding(head: bytes, path: str | Path) -> str:
-    """By the byte order mark, or by the zero bytes of UTF-16 without one; otherwise UTF-8.
+    """Return the encoding by the byte order mark or the zero bytes of UTF-16 without one; otherwise UTF-8.
 
     Raises:
-        DataError: binary data.
+        DataError: the file holds binary data.
     """
     for mark, encoding in BYTE_ORDER_MARKS.items():
         if head.startswith(mark):
@@ -123,11 +128,11 @@ def find_encoding(head: bytes, path: str | Path) -> str:
     even, odd = head[0 : 2 * half : 2].count(0), head[1 : 2 * half : 2].count(0)
     if half > 1 and min(even, odd) == 0 and max(even, odd) > half / 2:
         return "utf-16-le" if odd else "utf-16-be"
-    raise DataError(f"{path} is no text but binary data; expected a table as text (CSV).")
+    raise DataError(f"{path} holds binary data; expected a table as text (CSV).")
 
 
 def decode(head: bytes, encoding: str, is_whole: bool, path: Path) -> list[str]:
-    """Complete lines."""
+    """Return the complete lines of the decoded bytes."""
     try:
         text = codecs.getincrementaldecoder(encoding)().decode(head, final=is_whole)
     except UnicodeDecodeError as error:
@@ -141,7 +146,7 @@ def decode(head: bytes, encoding: str, is_whole: bool, path: Path) -> list[str]:
 
 
 def find_separator(lines: Sequence[str], separators: str = SEPARATORS) -> str:
-    """The one that cuts the first lines into the same number of cells, and into most."""
+    """Return the separator that splits the first lines into the same number of cells, and into most cells."""
 
     def fitness(separator: str) -> tuple[bool, int]:
         widths = [len(row) for row in csv.reader(lines[:20], delimiter=separator, skipinitialspace=True)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import numpy as np
 import pandas as pd
@@ -22,19 +22,38 @@ from runner.data.tables.source import TableSource
 from runner.data.tables.target import class_names_of, encode_targets, label_notes
 from runner.errors import DataError
 
-__all__ = ["TableEncoder", "TableFit", "empty_problem", "fit_encoder", "learn", "no_feature_problem"]
+__all__ = [
+    "EncoderLimits",
+    "TableEncoder",
+    "TableFit",
+    "empty_problem",
+    "fit_encoder",
+    "learn",
+    "no_feature_problem",
+]
 
 MAX_NAMED_CAUSES = 5
+
+
+class EncoderLimits(TypedDict):
+    """Options of the encoding; see ``runner.data.tables.table.TableDataModule``."""
+
+    max_integer_categories: int
+    min_category_count: int
+    max_categories: int
+    date_parts: Sequence[str] | None
 
 
 def no_feature_problem(
     table: pd.DataFrame, encoder: TableEncoder, features: Sequence[str], min_category_count: int
 ) -> str:
-    """A sentence if no feature differs between rows; empty otherwise.
+    """Return a problem with its causes if no feature differs between rows; empty otherwise.
 
     Args:
         table: the rows that the encoder was fitted on.
-        features: names of the columns.
+        encoder: the fitted encoder.
+        features: names of the feature columns.
+        min_category_count: minimum number of rows of a category.
     """
     if encoder.slots or encoder.indicators or encoder.dates:
         return ""
@@ -65,12 +84,13 @@ def cause_of(column: pd.Series, min_category_count: int) -> str:
 
 @dataclass
 class TableFit:
-    """Enough to encode other rows of the same kind.
+    """Statistics of the training rows, sufficient to encode other rows.
 
     Attributes:
+        encoder: the fitted encoder.
         class_names: labels in the order of their ids; empty for a regression.
-        mean, std: of the encoded features, for ``Standardize``.
-        formats: how the file spells the numbers of a column; preferred in other files.
+        mean, std: statistics of the encoded features, for ``Standardize``.
+        formats: number format of each column; preferred when other files are read.
     """
 
     encoder: TableEncoder
@@ -80,17 +100,18 @@ class TableFit:
     formats: dict[str, NumberFormat] = field(default_factory=dict)
 
     def encode(self, table: pd.DataFrame, layout: TableLayout, path: str) -> TableSource:
-        """Labelled rows as tensors."""
+        """Encode labelled rows as tensors."""
         targets = encode_targets(table[layout.targets], self.class_names, path)
         return TableSource(self.encoder(table, path), targets, (table.index + 1).tolist(), Path(path).name)
 
     def state_dict(self) -> dict[str, Any]:
-        """Plain containers: a checkpoint with them loads weights-only."""
+        """Return plain containers, which load from a checkpoint with ``weights_only=True``."""
         formats = {name: [form.decimal, form.thousands] for name, form in self.formats.items()}
         return asdict(self) | {"encoder": self.encoder.state_dict(), "formats": formats}
 
     @classmethod
     def from_state_dict(cls, state_dict: dict[str, Any]) -> TableFit:
+        """Return the fit whose ``state_dict`` this is."""
         formats = {name: NumberFormat(*form) for name, form in state_dict.get("formats", {}).items()}
         return cls(**state_dict | {"encoder": TableEncoder(**state_dict["encoder"]), "formats": formats})
 
@@ -100,18 +121,20 @@ def learn(
     layout: TableLayout,
     cut: Callable[[Tensor, bool], tuple[Tensor, ...]],
     path: str,
-    **limits: Any,
+    **limits: Unpack[EncoderLimits],
 ) -> tuple[TableFit, list[str]]:
-    """Learns from the rows that ``cut`` gives to training.
+    """Fit an encoder to the training rows of a table.
 
     Args:
-        table: labelled rows. What kind a column is shows in all of them; what its values are, in the training
-            rows alone.
-        cut: targets, and whether they are classes, to the rows of each split, training first.
-        limits: ``max_integer_categories``, ``min_category_count``, ``max_categories`` and ``date_parts``.
+        table: labelled rows. The roles of the columns are derived from all rows, statistics from the training
+            rows only.
+        layout: options of the file.
+        cut: maps targets, and whether they are classes, to the row indices of each split, training first.
+        path: path of the table, for messages.
+        **limits: see ``EncoderLimits``.
 
     Returns:
-        The fitted statistics, and notes for the user.
+        The fitted statistics, and notices for the user.
 
     Raises:
         DataError: no feature differs between the training rows.
@@ -127,38 +150,45 @@ def learn(
     if is_class:
         roles.notes += label_notes(table[layout.targets[0]])
     dropped = [name for name in roles.categorical if name not in encoder.slots]
-    notes = [f"column {name!r} has no categories that tell rows apart: left out" for name in dropped]
+    notes = [f"column {name!r} has no categories that distinguish rows: left out" for name in dropped]
     notes += [
         f"the date column {name!r} is the same in every row: left out"
         for name in roles.dates
         if name not in encoder.dates
     ]
-    return TableFit(encoder, class_names, *(values.tolist() for values in scale.exact)), [
-        *roles.notes,
-        *notes,
-    ]
+    mean, std = (values.tolist() for values in scale.exact)
+    return TableFit(encoder, class_names, mean, std), [*roles.notes, *notes]
 
 
 def fit_encoder(
-    table: pd.DataFrame, train: pd.DataFrame, layout: TableLayout, max_integer_categories: int, **limits: Any
+    table: pd.DataFrame, train: pd.DataFrame, layout: TableLayout, **limits: Unpack[EncoderLimits]
 ) -> tuple[TableEncoder, ColumnRoles]:
-    """What kind the columns are, by all rows, and the encoder of the training rows."""
+    """Return the encoder fitted to the training rows, and the roles of the columns in all rows."""
     roles = assign_roles(
         table,
         layout.targets,
         layout.ignore,
         layout.categorical,
-        max_integer_categories,
+        limits["max_integer_categories"],
         layout.dates,
         layout.day_first,
     )
-    return TableEncoder.fitted(train, roles.numeric, roles.categorical, dates=roles.dates, **limits), roles
+    encoder = TableEncoder.fitted(
+        train,
+        roles.numeric,
+        roles.categorical,
+        min_category_count=limits["min_category_count"],
+        max_categories=limits["max_categories"],
+        dates=roles.dates,
+        date_parts=limits["date_parts"],
+    )
+    return encoder, roles
 
 
 def empty_problem(
     train: pd.DataFrame, encoder: TableEncoder, roles: ColumnRoles, min_category_count: int
 ) -> str:
-    """See ``no_feature_problem``."""
+    """Return a problem if no feature differs between the training rows; see ``no_feature_problem``."""
     columns = [name for name in train.columns if name in {*roles.numeric, *roles.categorical, *roles.dates}]
     return no_feature_problem(train, encoder, columns, min_category_count)
 
@@ -167,17 +197,18 @@ MISSING, OTHER = "(missing)", "(other)"
 
 
 class TableEncoder:
-    """Numbers as they are, categories one-hot, dates as numbers (see ``runner.data.tables.dates``).
+    """Encodes rows: numbers unchanged, categories one-hot, dates as numbers (``runner.data.tables.dates``).
 
-    A missing number becomes the training rows' median, and where training rows miss some, a further feature
-    tells. Missing is a category of its own. Categories too rare to learn share a slot, and those never seen
-    go there too; where no training row used it, it does not exist and they are all zeros.
+    A missing number is replaced by the median of the training rows; columns with missing values in the
+    training rows have an additional indicator feature. A missing category is a category of its own. Rare
+    categories share one slot, which is also used for unknown ones; without rare categories in the training
+    rows the slot does not exist, and unknown categories are encoded as zeros.
 
     Attributes:
-        medians: by numeric column.
-        indicators: numeric columns with a feature that tells when they are missing.
-        slots: by categorical column: its words, ``(missing)`` and ``(other)``.
-        dates: by column of dates: its format and parts. Each part has a median, too, after those of the
+        medians: median of each numeric column.
+        indicators: numeric columns with a feature that is 1 where the number is missing.
+        slots: for each categorical column its words, ``(missing)`` and ``(other)``.
+        dates: format and parts of each column of dates. Each part has a median, too, after those of the
             numeric columns.
         is_float64: whether float32 would lose differences between the training rows.
     """
@@ -207,15 +238,19 @@ class TableEncoder:
         dates: Mapping[str, str] | None = None,
         date_parts: Sequence[str] | None = None,
     ) -> TableEncoder:
-        """Learns from the training rows.
+        """Return an encoder fitted to the training rows.
 
         Args:
-            min_category_count: categories of fewer rows are rare.
-            max_categories: of a column; the less frequent ones are rare, too.
+            table: the training rows.
+            numeric: names of the columns of numbers.
+            categorical: names of the columns of categories.
+            min_category_count: categories with fewer rows are rare.
+            max_categories: maximum number of categories of a column; less frequent ones are rare, too.
             dates: format of each column of dates.
-            date_parts: what of them; see ``used_parts``.
+            date_parts: parts of the dates; see ``used_parts``.
         """
-        used = {name: used_parts(table[name], form, date_parts) for name, form in (dates or {}).items()}
+        dates = dates or {}
+        used = {name: used_parts(table[name], form, date_parts) for name, form in dates.items()}
         kept = {name: {"format": dates[name], "parts": parts} for name, parts in used.items() if parts}
         numbers = {name: to_numbers(table[name]) for name in numeric} | with_parts(table, kept, "")
         medians = {name: float(np.nan_to_num(column.median())) for name, column in numbers.items()}
@@ -223,18 +258,18 @@ class TableEncoder:
         slots = {name: slots_of(table[name], min_category_count, max_categories) for name in categorical}
         filled = [np.nan_to_num(column, nan=medians[name]) for name, column in numbers.items()]
         is_float64 = bool(filled) and needs_float64(torch.from_numpy(np.stack(filled, axis=1)))
-        slots = {name: found for name, found in slots.items() if len(found) > 1}
+        slots = {name: words for name, words in slots.items() if len(words) > 1}
         return cls(medians, indicators, slots, kept, is_float64)
 
     @property
     def columns(self) -> list[str]:
-        """Columns that a table must have."""
+        """The columns that a table must have."""
         derived = self.derived
         return [*(name for name in self.medians if name not in derived), *self.dates, *self.slots]
 
     @property
     def derived(self) -> dict[str, str]:
-        """The column of each date feature."""
+        """Date feature → its column."""
         return {
             feature: name
             for name, date in self.dates.items()
@@ -243,6 +278,7 @@ class TableEncoder:
 
     @property
     def feature_names(self) -> list[str]:
+        """The names of the F features."""
         indicators = [f"{name} is missing" for name in self.indicators]
         return [
             *self.medians,
@@ -252,18 +288,19 @@ class TableEncoder:
 
     @property
     def feature_columns(self) -> list[str]:
-        """The column that each feature is made of."""
+        """The column from which each feature is computed."""
         numbers = [self.derived.get(name, name) for name in (*self.medians, *self.indicators)]
         return [*numbers, *(name for name in self.slots for _ in self.slots[name])]
 
     def __call__(self, table: pd.DataFrame, path: str) -> Tensor:
-        """Features ``(N, F)`` in the columns' own units: float32, or float64 where ``is_float64`` says so.
+        """Return the features ``(N, F)`` in the columns' units: float32, or float64 if ``is_float64``.
 
         Args:
-            path: of the table, for messages.
+            table: the rows.
+            path: path of the table, for messages.
 
         Raises:
-            DataError: a column is not there, or a number is none.
+            DataError: a column is missing, or a value is not a number.
         """
         problems = missing_columns(table, self.columns, path)
         if problems:
@@ -283,7 +320,7 @@ class TableEncoder:
         return torch.from_numpy(features)
 
     def standardize(self, features: Tensor) -> Standardize:
-        """For the numeric features; what is 0 or 1 stays so."""
+        """Return the standardization of the numeric features; features that are 0 or 1 stay unchanged."""
         fitted = Standardize.fitted(features)
         is_number = torch.arange(features.shape[1]) < len(self.medians)
         return Standardize(
@@ -292,19 +329,22 @@ class TableEncoder:
         )
 
     def state_dict(self) -> dict[str, Any]:
-        found = {"medians": self.medians, "indicators": self.indicators, "slots": self.slots}
+        """Return the constructor's arguments as plain containers."""
+        state = {"medians": self.medians, "indicators": self.indicators, "slots": self.slots}
         optional = {"dates": self.dates, "is_float64": self.is_float64}
-        return found | {name: value for name, value in optional.items() if value}
+        return state | {name: value for name, value in optional.items() if value}
 
 
 def with_parts(table: pd.DataFrame, dates: Mapping[str, dict[str, Any]], path: str) -> dict[str, pd.Series]:
-    """The numbers of the columns of dates, by the name of the feature."""
-    found = {}
+    """Return date feature → its numbers."""
+    features: dict[str, pd.Series] = {}
     for name, date in dates.items():
         numbers = parts_of(table[name], date["format"], date["parts"], path)
         names = date_feature_names(name, date["parts"])
-        found |= {feature: pd.Series(numbers[:, place], table.index) for place, feature in enumerate(names)}
-    return found
+        features |= {
+            feature: pd.Series(numbers[:, index], table.index) for index, feature in enumerate(names)
+        }
+    return features
 
 
 def slots_of(column: pd.Series, min_count: int, most: int) -> list[str]:
@@ -319,7 +359,7 @@ def slots_of(column: pd.Series, min_count: int, most: int) -> list[str]:
 
 
 def one_hot_of(column: pd.Series, slots: Sequence[str]) -> np.ndarray:
-    """``(N, slots)``, all zeros where a value has no slot."""
+    """Return the one-hot encoding ``(N, slots)``, all zeros where a value has no slot."""
     words = column.fillna(MISSING)
     known = words.where(words.isin(slots), OTHER)
     return np.stack([known.eq(slot).to_numpy() for slot in slots], axis=1)

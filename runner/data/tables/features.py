@@ -1,7 +1,7 @@
-"""Diabetes: ten measurements of 442 patients and how the disease went on in the following year.
+"""Data sets that are arrays of features; the diabetes data set.
 
-Efron, Hastie, Johnstone, Tibshirani: Least angle regression, Annals of Statistics, 2004. Ships with
-    scikit-learn.
+Diabetes: ten measurements of 442 patients and the progression of the disease after one year (Efron, Hastie,
+Johnstone, Tibshirani: Least angle regression, Annals of Statistics, 2004). Included in scikit-learn.
 """
 
 from __future__ import annotations
@@ -22,26 +22,26 @@ __all__ = ["DiabetesDataModule", "FeatureArrayDataModule", "target_statistics"]
 
 
 def target_statistics(targets: Tensor) -> dict[str, list[float]]:
-    """Facts that a regression task scales by: mean and standard deviation of training targets ``(N, K)``."""
+    """Return the mean and standard deviation of training targets ``(N, K)``, by which regression scales."""
     targets = targets.double()
     return {"target_mean": targets.mean(0).tolist(), "target_std": targets.std(0, correction=0).tolist()}
 
 
 class FeatureArrayDataModule(DataModule):
-    """Features ``(N, F)`` in their own units, standardised on the device by the statistics of the training
-    split.
+    """Base class for arrays of features ``(N, F)`` in their original units.
 
-    A subclass says what the class attributes below are and how ``read`` gets the arrays.
+    Features are standardised on the device by the statistics of the training split. A subclass sets the class
+    attributes below and implements ``read``.
 
     Args:
-        val_fraction, test_fraction: of all samples, cut at random; each class in the same proportion.
-        split_seed: of the cut.
+        val_fraction, test_fraction: fractions of all samples, split at random and stratified by class.
+        split_seed: seed of the random split.
 
     Attributes:
-        title: name of the set.
-        feature_names: of the F features, and of the columns of a CSV to predict.
-        class_names: in the order of their ids; empty for regression.
-        target_names: of the K target columns of a regression.
+        title: name of the data set.
+        feature_names: names of the F features, and of the columns of a CSV file to predict.
+        class_names: class names in the order of their ids; empty for regression.
+        target_names: names of the K target columns of a regression.
     """
 
     title: ClassVar[str]
@@ -65,11 +65,11 @@ class FeatureArrayDataModule(DataModule):
         self.split_seed = split_seed
 
     def read(self) -> ArraySource:
-        """All samples: features float32 ``(N, F)``, targets class ids ``(N,)`` or float32 ``(N, K)``."""
-        raise TypeError(f"{type(self).__name__} does not say how it is read")
+        """Return all samples: features float32 ``(N, F)``; class ids ``(N,)`` or targets float32 ``(N, K)``."""
+        raise TypeError(f"{type(self).__name__} does not implement read().")
 
     def source_name(self) -> str:
-        """Where the samples came from, for the facts."""
+        """Return the origin of the samples, for the facts."""
         return ""
 
     def setup(self, stage: str | None = None) -> None:
@@ -77,15 +77,15 @@ class FeatureArrayDataModule(DataModule):
             return
         source = self.read()
         labels = source.targets if self.class_names else None
-        *parts, test = split_indices(
+        train, val, test = split_indices(
             len(source), self.val_fraction, self.test_fraction, self.split_seed, labels
         )
-        parts = (*self.fold(*parts, labels, source.name), test)
-        names = ("train", "val", "test")
+        train, val = self.fold(train, val, labels, source.name)
         self.splits = {
-            name: Split(source, part, None, self.seed) for name, part in zip(names, parts, strict=True)
+            name: Split(source, indices, None, self.seed)
+            for name, indices in (("train", train), ("val", val), ("test", test))
         }
-        inputs, targets = source.gather(parts[0])
+        inputs, targets = source.gather(train)
         if not self.state_dict():
             self.normalize = Standardize.fitted(inputs)
         classes = len(self.class_names)
@@ -97,7 +97,7 @@ class FeatureArrayDataModule(DataModule):
             num_outputs=classes or len(self.target_names),
             class_names=list(self.class_names),
             class_counts=counts,
-            **{f"num_{name}": len(split) for name, split in self.splits.items()},
+            **self.split_sizes(),
             name=self.title,
             source=self.source_name(),
             digest=digest_tensors(source.inputs, source.targets),
@@ -108,18 +108,18 @@ class FeatureArrayDataModule(DataModule):
         return [(name, name) for name in self.feature_names]
 
     def read_inputs(self, paths: Sequence[str]) -> list[tuple[str, Tensor]]:
-        """Rows of CSV files with a column for each feature."""
-        from runner.data.tables.file import number_columns, read_table  # pandas, which training does without
+        """Read the rows of CSV files with a column for each feature."""
+        from runner.data.tables.file import number_columns, read_table  # imports pandas, not used in training
 
-        found = []
+        inputs = []
         for path in paths:
             rows = torch.from_numpy(number_columns(read_table(path), self.feature_names, path)).float()
             prefix = "" if len(paths) == 1 else f"{path} "
-            found += [(f"{prefix}row {number}", row) for number, row in enumerate(rows, start=1)]
-        return found
+            inputs += [(f"{prefix}row {number}", row) for number, row in enumerate(rows, start=1)]
+        return inputs
 
     def state_dict(self) -> dict[str, Any]:
-        """The statistics of the training split: a prediction needs no more of the data."""
+        """Return the statistics of the training split; a prediction needs nothing else of the data."""
         if not isinstance(self.normalize, Standardize):
             return {}
         return {"mean": self.normalize.mean.tolist(), "std": self.normalize.std.tolist()}
@@ -129,7 +129,7 @@ class FeatureArrayDataModule(DataModule):
 
 
 class DiabetesDataModule(FeatureArrayDataModule):
-    """A regression of one target, 25 to 346, from features in their measured units."""
+    """Regression of the disease progression, 25 to 346, from ten features in their original units."""
 
     title = "diabetes"
     feature_names = ("age", "sex", "bmi", "bp", "s1", "s2", "s3", "s4", "s5", "s6")

@@ -1,10 +1,10 @@
-"""Tables in text files: any separator, with or without a header line, every cell as text."""
+"""Readers of tables in text files: any separator, with or without a header line, every cell as text."""
 
 from __future__ import annotations
 
 import csv
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -70,27 +70,28 @@ def read_table(
     as_text: Sequence[str] = (),
     dropped: DroppedSamples | None = None,
 ) -> pd.DataFrame:
-    """Reads a table as text; numbers of every format are normalized: ``1.234,5 €`` becomes ``1234.5``,
-    ``12.5%`` becomes ``12.5``, and ``-`` is a missing number.
+    """Reads a table as text with normalized numbers.
+
+    ``1.234,5 €`` becomes ``1234.5``, ``12.5%`` becomes ``12.5``, and ``-`` is a missing number.
 
     Args:
+        path: the file, plain or ``.gz``.
         columns: names of the columns, for a file without a header line.
         separator: separator of the cells; detected when None.
         na_values: strings for missing values besides an empty cell and ``NA_SPELLINGS``.
-        num_rows: read this many rows at most.
-        decimal: ``.`` or ``,``, or ``point`` or ``comma``; found out for each column when None.
+        num_rows: maximum number of rows.
+        decimal: ``.`` or ``,``, or ``point`` or ``comma``; detected for each column when None.
         thousands: separator of groups of three digits: ``.``, ``,``, a blank, ``'`` or an empty string for
-            none, or ``point``, ``comma``, ``space``, ``apostrophe`` or ``none``; found out for each column
+            none, or ``point``, ``comma``, ``space``, ``apostrophe`` or ``none``; detected for each column
             when None.
-        as_text: columns whose values stay the text in the file.
+        as_text: columns whose values remain unchanged.
         dropped: receives rows that repeat the header line.
 
     Returns:
         Columns of text without surrounding blanks, NaN where a value is missing.
 
     Raises:
-        DataError: no such file, empty, no text, rows of unequal length, or numbers that can be read in two
-            ways.
+        DataError: the file is missing, empty or binary, rows have unequal lengths, or numbers are ambiguous.
     """
     table = read_cells(path, columns, separator, na_values, num_rows, dropped=dropped)
     numbers = table.drop(columns=[name for name in as_text if name in table.columns])
@@ -98,6 +99,7 @@ def read_table(
 
 
 def written_plainly(table: pd.DataFrame, formats: Mapping[str, NumberFormat]) -> pd.DataFrame:
+    """Rewrite the columns with a number format as plain numbers, in place."""
     for name, form in formats.items():
         table[name] = plain_numbers(table[name], form)
     return table
@@ -112,10 +114,19 @@ def read_cells(
     raw: Sequence[str] = (),
     dropped: DroppedSamples | None = None,
 ) -> pd.DataFrame:
-    """As ``read_table``, with numbers as the file spells them.
+    """Reads a table as text without changing numbers.
 
     Args:
-        raw: columns in which no value counts as missing, an empty cell included.
+        path: the file, plain or ``.gz``.
+        columns: names of the columns, for a file without a header line.
+        separator: separator of the cells; detected when None.
+        na_values: strings for missing values besides an empty cell and ``NA_SPELLINGS``.
+        num_rows: maximum number of rows.
+        raw: columns in which no value counts as missing, not even an empty cell.
+        dropped: receives rows that repeat the header line.
+
+    Raises:
+        DataError: the file is missing, empty or binary, or rows have unequal lengths.
     """
     path = Path(path).expanduser()
     dialect = find_dialect(path, separator)
@@ -144,7 +155,7 @@ def raw_cells(
                 path,
                 sep=dialect.separator,
                 header=0 if columns is None else None,
-                names=columns,
+                names=None if columns is None else list(columns),
                 index_col=False,
                 dtype=str,
                 skipinitialspace=True,
@@ -158,16 +169,15 @@ def raw_cells(
         reason = " ".join(str(error).split())
         raise DataError(
             f"{path} is not a table as expected: {reason}. The cells seem to be separated by "
-            f"{dialect.separator!r}; "
-            "set data.separator if they are not."
+            f"{dialect.separator!r}; set data.separator if they are not."
         ) from error
 
 
 def check_widths(path: Path, dialect: Dialect, num_columns: int) -> None:
-    """Rows that end early would pass for rows with missing values.
+    """Reject rows with fewer cells than the table has columns; pandas would fill them with missing values.
 
     Raises:
-        DataError: a row has fewer cells than the table has columns.
+        DataError: a row is too short.
     """
     file, separator = open_table(path, dialect.separator)
     with file:
@@ -175,29 +185,28 @@ def check_widths(path: Path, dialect: Dialect, num_columns: int) -> None:
             if len(row) < num_columns and any(cell.strip() for cell in row):
                 raise DataError(
                     f"{path} is not a table as expected: the row that begins with {', '.join(row[:3])!r} "
-                    f"has {len(row)} cells, "
-                    f"the first line {num_columns}. Complete or remove it; set data.separator if it is not "
-                    f"{separator!r}."
+                    f"has {len(row)} cells, the first line {num_columns}. Complete or remove it; set "
+                    f"data.separator if it is not {separator!r}."
                 )
 
 
 def missing_spellings(na_values: Sequence[str]) -> set[str]:
-    """Cells that are missing values because a person says so, and the empty one.
+    """Return the cells that are missing values by ``data.na_values``, and the empty cell.
 
-    ``-999`` also stands for ``-999.0``.
+    A number also matches its other spelling: ``-999`` and ``-999.0``.
     """
-    found = {"", *na_values}
+    spellings = {"", *na_values}
     for text in na_values:
         try:
             number = float(text)
         except ValueError:
             continue
-        found |= {str(number)} | ({str(int(number))} if number.is_integer() else set())
-    return found
+        spellings |= {str(number)} | ({str(int(number))} if number.is_integer() else set())
+    return spellings
 
 
 def without_repeated_headers(table: pd.DataFrame, path: Path, dropped: DroppedSamples | None) -> pd.DataFrame:
-    """Joined files may have their header line in the middle."""
+    """Drop rows that repeat the header line, as in concatenated files."""
     repeats = np.ones(len(table), dtype=bool)
     for name in table.columns:
         if not repeats.any():
@@ -205,7 +214,7 @@ def without_repeated_headers(table: pd.DataFrame, path: Path, dropped: DroppedSa
         repeats &= (table[name] == name).to_numpy()
     if dropped is not None:
         rows = [f"row {row + 1}" for row in np.flatnonzero(repeats)[:3]]
-        dropped.add("rows", repeats.sum(), "they repeat the header line", len(table), path, rows)
+        dropped.add("rows", int(repeats.sum()), "they repeat the header line", len(table), path, rows)
     return table[~repeats]
 
 
@@ -217,32 +226,31 @@ def check_first_line(path: Path, cells: Sequence[str], columns: Sequence[str] | 
             "line."
         )
     names = [name.strip() for name in (cells if columns is None else columns)]
-    twice = sorted({name for name in names if name and names.count(name) > 1})
-    if twice:
-        raise DataError(f"{path}: two columns are named {', '.join(map(repr, twice))}; rename one.")
+    repeated = sorted({name for name in names if name and names.count(name) > 1})
+    if repeated:
+        raise DataError(f"{path}: two columns are named {', '.join(map(repr, repeated))}; rename one.")
 
 
 def missing_columns(table: pd.DataFrame, wanted: Sequence[str], path: str | Path) -> list[str]:
-    """A problem for each wanted column that the table lacks; one for all if it is another table
-    altogether.
-    """
+    """Return a problem for each wanted column that the table lacks, or one for all if there are many."""
     missing = [name for name in wanted if name not in table.columns]
     if len(missing) > FEW_COLUMNS:
         return [f"{path} lacks {len(missing)} columns: {listed(missing)}. It has {listed(table.columns)}."]
     return [f"{path} has no column {name!r}. {did_you_mean(name, table.columns)}" for name in missing]
 
 
-def listed(names: Sequence[str]) -> str:
+def listed(names: Iterable[str]) -> str:
+    names = list(names)
     return ", ".join(map(repr, names[:10])) + (" …" if len(names) > 10 else "")
 
 
 def number_columns(
     table: pd.DataFrame, names: Sequence[str], path: str | Path, missing_allowed: bool = False
 ) -> np.ndarray:
-    """Some columns as float64 ``(N, F)``.
+    """Return columns as float64 ``(N, F)``.
 
     Raises:
-        DataError: a column is not there, or holds something else than numbers; row and value are named.
+        DataError: a column is missing, or a value is not a number; the message names its row.
     """
     problems = missing_columns(table, names, path)
     if problems:
@@ -253,6 +261,6 @@ def number_columns(
         bad = np.isnan(values) & (table[name].notna().to_numpy() | (not missing_allowed))
         if bad.any():
             row = int(bad.argmax())
-            came = "nothing" if pd.isna(table[name].iloc[row]) else repr(table[name].iloc[row])
-            raise DataError(f"{path}, row {row + 1}: column {name!r} holds {came}, expected a number.")
+            value = "nothing" if pd.isna(table[name].iloc[row]) else repr(table[name].iloc[row])
+            raise DataError(f"{path}, row {row + 1}: column {name!r} holds {value}, expected a number.")
     return numbers

@@ -1,4 +1,4 @@
-"""What a person says about a table: how to read its file, which columns mean what; and whether that is so."""
+"""Options of a table's file and columns, and checks of the table against them."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ FEW_ROWS = 10
 
 @dataclass(frozen=True)
 class TableLayout:
-    """The options of a table data module that are about the file.
+    """The options of a table data module that concern its file.
 
-    Attributes are described at ``runner.data.tables.table.TableDataModule``.
+    The attributes are documented in ``runner.data.tables.table.TableDataModule``.
     """
 
     targets: list[str]
@@ -59,12 +59,16 @@ class TableLayout:
         known: Mapping[str, NumberFormat] | None = None,
         dropped: DroppedSamples | None = None,
     ) -> tuple[pd.DataFrame, dict[str, NumberFormat]]:
-        """Every cell as text, columns of numbers written plainly, and how the file spells these; see
-        ``read_table``.
+        """Reads a table as text with normalized numbers; see ``read_table``.
 
         Args:
-            known: formats of the numbers of the training file, if this is another one.
+            path: the file.
+            num_rows: maximum number of rows.
+            known: number formats of the training file, if this is another one.
             dropped: receives the rows that cannot be used.
+
+        Returns:
+            The table and the original format of each column of numbers.
         """
         table = read_cells(
             path, self.columns, self.separator, self.na_values, num_rows, self.targets, dropped
@@ -92,32 +96,33 @@ class TableLayout:
     ) -> tuple[pd.DataFrame, dict[str, NumberFormat]]:
         as_text = {*self.targets, *self.ignore, *self.categorical}
         features = table[[name for name in table.columns if name not in as_text]]
-        found = read_formats(features, path, self.decimal, self.thousands, known)
-        return written_plainly(table, found), {**found, **formats}
+        feature_formats = read_formats(features, path, self.decimal, self.thousands, known)
+        return written_plainly(table, feature_formats), {**feature_formats, **formats}
 
     def read_without_targets(
         self, path: str, known: Mapping[str, NumberFormat] | None = None
     ) -> pd.DataFrame:
-        """Reads new rows; without a header line, the cells of the targets are optional."""
+        """Reads new rows; in a file without a header line, the cells of the targets are optional."""
         columns = self.columns
         if columns is not None:
             rest = [name for name in columns if name not in self.targets]
             _, cells = first_cells(path, self.separator)
             columns = rest if len(cells) == len(rest) else columns
-            if is_header(cells, self.columns, [name for name in rest if name not in self.ignore]):
+            if is_header(cells, self.columns or (), [name for name in rest if name not in self.ignore]):
                 columns = None
         table = read_cells(path, columns, self.separator, self.na_values)
         return self._plain(table, path, known, {})[0]
 
     def labelled(self, table: pd.DataFrame) -> pd.DataFrame:
-        """The rows of which every target is known; their index stays that of the file."""
+        """Return the rows without missing targets; their index remains that of the file."""
         return table[table[self.targets].notna().all(axis=1)]
 
     def problem(self, table: pd.DataFrame) -> Problem:
+        """Return whether the targets pose a classification or a regression."""
         return problem_of(table[self.targets], self.categorical, self.task)
 
     def missing_columns(self, table: pd.DataFrame, path: str) -> list[str]:
-        """Problems with targets that the table lacks, or with a first line that is no header."""
+        """Return problems with targets that the table lacks, or with a first line that is not a header."""
         problems = missing_columns(table, self.targets, path)
         hint = header_problem(table, path, bool(problems)) if self.columns is None else ""
         if problems and hint:
@@ -125,24 +130,24 @@ class TableLayout:
         return problems or ([f"{path}: {hint}"] if hint else [])
 
     def problems(self, table: pd.DataFrame, path: str) -> list[str]:
-        """All that is wrong with the training table."""
+        """Return all problems of the training table."""
         problems = self.missing_columns(table, path)
         if not problems and not len(table):
             return [f"{path} has a header line, but no rows."]
-        found = column_problems(
+        of_columns = column_problems(
             table, self.targets, self.ignore, self.categorical, dates=self.dates, day_first=self.day_first
         )
-        problems += [f"{path}: {text}" for text in found]
+        problems += [f"{path}: {text}" for text in of_columns]
         if any(name not in table.columns for name in self.targets):
             return problems
         num_rows = len(self.labelled(table))
         if num_rows < FEW_ROWS:
             return [*problems, f"{path} has {num_rows} rows with a target; at least {FEW_ROWS} are needed."]
-        found = target_problems(table[self.targets], self.categorical, self.problem(table))
-        return problems + [f"{path}: {text}" for text in found]
+        of_targets = target_problems(table[self.targets], self.categorical, self.problem(table))
+        return problems + [f"{path}: {text}" for text in of_targets]
 
     def test_problems(self, test: pd.DataFrame, path: str, train: pd.DataFrame) -> list[str]:
-        """All that is wrong with a second table to test on."""
+        """Return all problems of a separate test table."""
         wanted = [name for name in train.columns if name not in self.ignore]
         problems = missing_columns(test, wanted, path)
         if problems or any(name not in train.columns for name in self.targets):

@@ -1,5 +1,7 @@
-"""Numbers as tables spell them: decimal commas, thousands separators, percent and currency signs,
-negative numbers in parentheses.
+"""Number formats of tables.
+
+Supported are decimal commas, thousands separators, percent and currency signs, and negative numbers in
+parentheses.
 """
 
 from __future__ import annotations
@@ -20,9 +22,9 @@ DASHES = {"-", "--", "---", "\N{EN DASH}", "\N{EM DASH}", "\N{MINUS SIGN}"}
 CURRENCY = "[$€£¥₹]|(?:USD|EUR|GBP|CHF|JPY|INR)"
 BLANKS = " \u00a0\u2009\u202f"
 SIGN_NAMES = {"point": ".", "comma": ",", "space": " ", "apostrophe": "'", "none": ""}
-"""Words for signs that a command line would need quotes for."""
+"""Names for signs that need quotes on a command line."""
 ALMOST_ALL = 0.9
-GLANCE = 100  # values that are looked at before all are
+GLANCE = 100  # values examined first, so that columns of words are rejected cheaply
 AFFIXES = re.compile(rf"^([+-]?)[{BLANKS}]*({CURRENCY}|)[{BLANKS}]*([+-]?)(.*?)[{BLANKS}]*(%|{CURRENCY}|)$")
 IN_PARENTHESES = re.compile(r"^(\D*)\(([^()+-]*\d[^()+-]*)\)(\D*)$")
 ONLY_GROUPS = re.compile(r"^[+-]?[1-9]\d{0,2}(?:[.,]\d{3})$")
@@ -30,10 +32,11 @@ ONLY_GROUPS = re.compile(r"^[+-]?[1-9]\d{0,2}(?:[.,]\d{3})$")
 
 @dataclass(frozen=True)
 class NumberFormat:
-    """
+    """The format of the numbers of a column.
+
     Attributes:
         decimal: ``.`` or ``,``.
-        thousands: between groups of three digits: ``.``, ``,``, a blank, ``'`` or nothing.
+        thousands: separator of groups of three digits: ``.``, ``,``, a blank, ``'`` or an empty string.
     """
 
     decimal: str = "."
@@ -51,7 +54,7 @@ def to_numbers(column: pd.Series) -> pd.Series:
 
 
 def is_number(text: str) -> bool:
-    """Whether a text is a number in one of the known spellings."""
+    """Return whether a text is a number in any of the formats."""
     try:
         float(text)
     except ValueError:
@@ -60,31 +63,32 @@ def is_number(text: str) -> bool:
 
 
 def parse_numbers(column: pd.Series, decimal: str = ".", thousands: str = "") -> pd.Series:
-    """Text as float64, NaN where a value is no number in this format: ``1.234,5`` is 1234.5 with
-    ``decimal=","`` and ``thousands="."``, ``12.5%`` is 12.5 and ``$5`` is 5.
+    """Convert text to float64; NaN where a value is not a number in this format.
+
+    ``1.234,5`` is 1234.5 with ``decimal=","`` and ``thousands="."``, ``12.5%`` is 12.5 and ``$5`` is 5.
     """
     return to_numbers(rewritten(column.map(body, na_action="ignore"), NumberFormat(decimal, thousands)))
 
 
 def body(text: str) -> str:
-    """A number without percent and currency signs; blanks between digits are spaces."""
+    """Return a number without percent and currency signs; blanks between digits become spaces."""
     text = signed(text)
-    found = AFFIXES.match(text)
-    if found is None or (found[1] and found[3]) or (found[2] and found[5]):
+    match = AFFIXES.match(text)
+    if match is None or (match[1] and match[3]) or (match[2] and match[5]):
         return text
-    return found[1] + found[3] + re.sub(f"[{BLANKS}]", " ", found[4])
+    return match[1] + match[3] + re.sub(f"[{BLANKS}]", " ", match[4])
 
 
 def signed(text: str) -> str:
-    """Returns the text with an ASCII minus; ``(5)``, the negative number of accountants, becomes ``-5``."""
+    """Return the text with an ASCII minus; ``(5)``, a negative number in accounting, becomes ``-5``."""
     text = text.strip().replace("\N{MINUS SIGN}", "-")
     return IN_PARENTHESES.sub(r"-\1\2\3", text) if text.endswith(")") or "(" in text else text
 
 
 def unit(text: str) -> str:
-    """The percent or currency sign of a value."""
-    found = AFFIXES.match(signed(text))
-    return (found[2] or found[5]) if found else ""
+    """Return the percent or currency sign of a value."""
+    match = AFFIXES.match(signed(text))
+    return (match[2] or match[5]) if match else ""
 
 
 @lru_cache
@@ -97,7 +101,7 @@ def pattern(form: NumberFormat) -> re.Pattern[str]:
 
 
 def rewritten(bodies: pd.Series, form: NumberFormat) -> pd.Series:
-    """Values of this format as plain numbers, NaN for all others."""
+    """Return the values of this format as plain numbers, NaN for all others."""
     fits = bodies.str.match(pattern(form)).fillna(False).astype(bool)
     values = bodies.where(fits)
     if form.thousands:
@@ -111,12 +115,12 @@ def fits(values: pd.Series, form: NumberFormat) -> bool:
 
 @dataclass
 class Reading:
-    """What a column's values can be.
+    """The possible formats of a column.
 
     Attributes:
-        forms: the formats that fit almost all values; the values differ between them.
-        is_certain: whether one value at least fits no other decimal sign.
-        problem: why the values cannot be read, if they look like numbers.
+        forms: formats that fit almost all values and give different values.
+        is_certain: whether at least one value fits no other decimal sign.
+        problem: why the values cannot be read although they look like numbers.
     """
 
     forms: list[NumberFormat]
@@ -131,16 +135,17 @@ def read_formats(
     thousands: str | None = None,
     known: Mapping[str, NumberFormat] | None = None,
 ) -> dict[str, NumberFormat]:
-    """The format of each column of numbers that are not written plainly.
+    """Return the format of each column of numbers.
 
     Args:
         table: text, NaN where a value is missing.
-        path: of the table, for messages.
-        decimal, thousands: of all columns: the sign or its name in ``SIGN_NAMES``; found out when None.
-        known: formats of columns of another file of the same kind; they are preferred.
+        path: path of the table, for messages.
+        decimal: decimal sign of all columns or its name in ``SIGN_NAMES``; detected when None.
+        thousands: thousands separator of all columns or its name; detected when None.
+        known: formats of columns of another file of the same kind, which are preferred.
 
     Raises:
-        DataError: a column of numbers can be read in two ways, or in none.
+        DataError: a column of numbers is ambiguous, or fits no single format.
     """
     known = known or {}
     decimal, thousands = (
@@ -175,7 +180,7 @@ def read_formats(
 
 
 def read_column(values: pd.Series, decimal: str | None, thousands: str | None) -> Reading | None:
-    """The possible formats of a column of numbers; None for words."""
+    """Return the possible formats of a column of numbers; None for words."""
     if values.empty:
         return None
     if decimal is None and thousands is None and to_numbers(values).notna().all():
@@ -203,7 +208,7 @@ def read_column(values: pd.Series, decimal: str | None, thousands: str | None) -
 
 
 def plain_reading(values: pd.Series) -> Reading:
-    """Plain numbers are decimal points; only groups such as ``1.234`` throughout could also be thousands."""
+    """Return the formats of plain numbers: only values like ``1.234`` throughout could also be thousands."""
     has_point = values.str.contains(".", regex=False)
     if not has_point.any():
         return Reading([PLAIN])
@@ -219,7 +224,7 @@ def union_share(bodies: pd.Series) -> float:
 def other_reading(
     values: pd.Series, share: Mapping[NumberFormat, float], decimal: str | None, thousands: str | None
 ) -> Reading:
-    """All values are numbers, but not in one allowed format."""
+    """Return the reading of values that are all numbers, but not in one allowed format."""
     if share[PLAIN] == 1:
         return Reading([PLAIN])
     shown = ", ".join(repr(value) for value in dict.fromkeys(values.iloc[:4]))
@@ -238,13 +243,13 @@ def one_sign(share: Mapping[NumberFormat, float], best: float, bodies: pd.Series
 
 
 def distinct(bodies: pd.Series, forms: Sequence[NumberFormat]) -> list[NumberFormat]:
-    """One format for each different reading of the values."""
-    found: list[tuple[NumberFormat, pd.Series]] = []
+    """Return one format for each different reading of the values."""
+    readings: list[tuple[NumberFormat, pd.Series]] = []
     for form in forms:
         numbers = to_numbers(rewritten(bodies, form))
-        if not any(numbers.equals(other) for _, other in found):
-            found.append((form, numbers))
-    return [form for form, _ in found]
+        if not any(numbers.equals(other) for _, other in readings):
+            readings.append((form, numbers))
+    return [form for form, _ in readings]
 
 
 def two_readings(name: str, column: pd.Series, forms: Sequence[NumberFormat]) -> str:
@@ -256,15 +261,15 @@ def two_readings(name: str, column: pd.Series, forms: Sequence[NumberFormat]) ->
     options = " or ".join(f"data.decimal={'comma' if form.decimal == ',' else 'point'}" for form in forms[:2])
     return (
         f"column {name!r} can be read in two ways: {example!r} is {first:.15g} with decimal "
-        f"{forms[0].decimal!r} and "
-        f"{second:.15g} with decimal {forms[1].decimal!r}. Say which with {options}; for categories, use "
-        f"data.categorical=[{name}]."
+        f"{forms[0].decimal!r} and {second:.15g} with decimal {forms[1].decimal!r}. Choose one with "
+        f"{options}; for categories, use data.categorical=[{name}]."
     )
 
 
 def plain_numbers(column: pd.Series, form: NumberFormat) -> pd.Series:
-    """A column of numbers with each value as plain text (``1.234,5 €`` becomes ``1234.5``) and dashes as
-    missing values. What is no number stays.
+    """Rewrite a column of numbers as plain text (``1.234,5 €`` becomes ``1234.5``), dashes as missing values.
+
+    Other values stay unchanged.
     """
     column = column.where(~column.isin(DASHES))
     if to_numbers(column.dropna()).notna().all() and form == PLAIN:

@@ -1,4 +1,4 @@
-"""Will a student pass? Two features, two classes, a noisy straight line between them; generated."""
+"""Generated binary classification: two features, and classes separated by a noisy straight line."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ MAX_HOURS = 50
 
 
 class PassFailDataModule(FeatureArrayDataModule):
-    """Students pass when lectures / 30 + hours / 50 + noise > 1.
+    """Students who pass if lectures / 30 + hours / 50 + noise > 1.
 
     Args:
-        num_samples: students.
+        num_samples: number of students.
         noise: standard deviation of the normal noise in that rule; 0 makes the classes separable.
-        data_seed: of the students and the noise.
+        data_seed: seed of the students and the noise.
     """
 
     title = "pass_fail"

@@ -12,10 +12,13 @@ __all__ = ["TableSource"]
 
 
 class TableSource(ArraySource):
-    """Encoded rows that know their number in the file.
+    """Encoded rows of a table, named by their number in the file.
 
     Args:
-        rows: numbers counted from 1, without the header line.
+        inputs: features ``(N, F)``.
+        targets: class ids ``(N,)`` or numbers ``(N, K)``.
+        rows: row numbers counted from 1, without the header line.
+        label: name of the file.
     """
 
     def __init__(self, inputs: Tensor, targets: Tensor, rows: Sequence[int], label: str) -> None:

@@ -1,4 +1,4 @@
-"""Any table in a text file: numbers, categories and missing values to a class or to numbers."""
+"""Data module of tables in text files, for classification and regression."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from runner.data.facts import Facts, digest_files
 from runner.data.folds import Folds
 from runner.data.split import Split
 from runner.data.standardize import Standardize
-from runner.data.tables.encoder import TableFit, empty_problem, fit_encoder, learn
+from runner.data.tables.encoder import EncoderLimits, TableFit, empty_problem, fit_encoder, learn
 from runner.data.tables.features import target_statistics
 from runner.data.tables.layout import TableLayout
 from runner.data.tables.numbers import NumberFormat
@@ -29,46 +29,46 @@ __all__ = ["TableDataModule"]
 
 log = logging.getLogger(__name__)
 
-WHOLE_FILE_BYTES = 200_000_000  # of a larger file only the first line is looked at before the run
+WHOLE_FILE_BYTES = 200_000_000  # of larger files, only the first line is checked before the run
 
 
 class TableDataModule(DataModule):
-    """A CSV file (or one with any other separator); one column, or several numbers, are the target.
+    """A CSV file, or one with another separator; the target is one column, or several columns of numbers.
 
-    Numbers are standardized, categories one-hot encoded, missing values imputed; all statistics come from the
-    training rows alone and kept in the checkpoint. Rows without a target are left out.
+    Numbers are standardized, categories one-hot encoded, missing values imputed; all statistics are computed
+    from the training rows only and stored in the checkpoint. Rows without a target are left out.
 
     Args:
-        path: the file; ``.gz`` too.
-        target: the column to predict, or several for a regression of several numbers.
-        task: ``classification``, ``regression`` or a task's class; when None the target's values decide.
-        test_path: a second file to test on; without it ``test_fraction`` of the rows are set apart.
-        columns: names of the columns, where the file has no header line.
+        path: the file, plain or ``.gz``.
+        target: the column to predict, or several for a regression with several targets.
+        task: ``classification``, ``regression`` or a task's class; derived from the target's values when
+            None.
+        test_path: a separate test file; without it, ``test_fraction`` of the rows are the test split.
+        columns: names of the columns, if the file has no header line.
         separator: separator of the cells; detected when None.
         na_values: strings for missing values besides an empty cell; ``?`` when None. ``NA``, ``N/A``,
             ``NaN``, ``null``, ``None`` and the like (``runner.data.tables.file.NA_SPELLINGS``) are missing
             values in every feature column and among numbers; in a target of words they are labels, unless
             they are named here. A dash is a missing value among numbers.
         ignore: columns to leave out.
-        categorical: columns of numbers that are categories; a target of numbers that are classes.
+        categorical: columns of numbers to treat as categories, or a numeric target to treat as classes.
         max_integer_categories: integer columns with at most this number of distinct values are categories,
             too.
-        min_category_count: categories of fewer training rows share a slot with the unknown ones.
-        max_categories: of a column; the less frequent ones share that slot, too.
+        min_category_count: categories with fewer training rows share a slot with unknown ones.
+        max_categories: maximum number of categories of a column; less frequent ones share that slot, too.
         label_strip: characters to strip from both ends of class labels.
-        decimal: ``point`` or ``comma``; found out for each column when None. A column that can be read in two
-            ways (``1,234``) is refused, unless another column of the file shows which one is meant.
-        thousands: ``comma``, ``point``, ``space``, ``apostrophe`` or ``none``; found out when None. Percent
-            and currency signs are left out: ``12.5%`` is 12.5, ``$5`` is 5, and ``(5)`` is -5.
-        dates: columns that hold dates; each that looks like it when None, none when empty.
+        decimal: ``point`` or ``comma``; detected for each column when None. An ambiguous column (``1,234``)
+            is rejected, unless another column of the file shows which decimal sign is meant.
+        thousands: ``comma``, ``point``, ``space``, ``apostrophe`` or ``none``; detected when None. Percent
+            and currency signs are ignored: ``12.5%`` is 12.5, ``$5`` is 5, and ``(5)`` is -5.
+        dates: columns that hold dates; detected when None, none when empty.
         date_parts: the features of a date: ``year``, ``month``, ``day``, ``weekday`` (Monday is 0), ``hour``,
             ``minute``, ``days`` (since 1970). When None the first four, and ``hour`` if there are times. A
             part that is the same in all training rows is left out.
-        day_first: whether ``01/02/2024`` is in February; found out when None, and refused if no value shows
-            it.
+        day_first: whether ``01/02/2024`` is in February; detected when None, and rejected if ambiguous.
         hint: where the file is available, printed when it is missing.
-        val_fraction, test_fraction: of the rows, cut at random; each class in the same proportion.
-        split_seed: of that cut.
+        val_fraction, test_fraction: fractions of the rows, split at random and stratified by class.
+        split_seed: seed of the random split.
 
     Attributes:
         fitted: statistics of the training rows; available after ``setup`` or ``load_state_dict``.
@@ -106,8 +106,8 @@ class TableDataModule(DataModule):
         **options: Unpack[LoaderOptions],
     ) -> None:
         super().__init__(batch_size=batch_size, **options)
-        self.path = path and str(Path(path).expanduser())
-        self.test_path = test_path and str(Path(test_path).expanduser())
+        self.path = str(Path(path).expanduser()) if path else None
+        self.test_path = str(Path(test_path).expanduser()) if test_path else None
         self.layout = TableLayout(
             targets=[target] if isinstance(target, str) else list(target or []),
             task=task,
@@ -122,7 +122,7 @@ class TableDataModule(DataModule):
             dates=None if dates is None else list(dates),
             day_first=day_first,
         )
-        self.limits = {
+        self.limits: EncoderLimits = {
             "max_integer_categories": max_integer_categories,
             "min_category_count": min_category_count,
             "max_categories": max_categories,
@@ -147,12 +147,21 @@ class TableDataModule(DataModule):
             problems.append("data.target is not set: name the column to predict with data.target=COLUMN.")
         if problems:
             return problems
-        return self._read(whole=size_of(self.path) <= WHOLE_FILE_BYTES)[1]
+        return self._read(whole=size_of(self._train_path) <= WHOLE_FILE_BYTES)[1]
+
+    @property
+    def _train_path(self) -> str:
+        """``path``, after ``check`` and ``setup`` have rejected a missing one."""
+        return self.path or ""
+
+    @property
+    def _fit(self) -> TableFit:
+        if self.fitted is None:
+            raise RuntimeError("The table has no statistics before setup() or load_state_dict().")
+        return self.fitted
 
     def _read(self, whole: bool = True) -> tuple[dict[str, pd.DataFrame], list[str]]:
-        """The tables by split, and all that is wrong with them; or, if not whole, with their columns'
-        names.
-        """
+        """Return the tables by split and all their problems; if not whole, those of the column names only."""
         tables: dict[str, pd.DataFrame] = {}
         problems: list[str] = []
         for split, path in {"train": self.path, "test": self.test_path}.items():
@@ -164,19 +173,19 @@ class TableDataModule(DataModule):
             except DataError as error:
                 problems.append(f"{error} {self.hint}".rstrip())
         if not whole:
-            return tables, problems or self.layout.missing_columns(tables["train"], self.path)
+            return tables, problems or self.layout.missing_columns(tables["train"], self._train_path)
         if "train" in tables:
             problems += self._group_problems(tables["train"]) or self.layout.problems(
-                tables["train"], self.path
+                tables["train"], self._train_path
             )
         if not problems and self.fitted is None:
             problems += self._feature_problems(tables["train"])
-        if len(tables) == 2:
+        if self.test_path and len(tables) == 2:
             problems += self.layout.test_problems(tables["test"], self.test_path, tables["train"])
         return tables, problems
 
     def setup(self, stage: str | None = None) -> None:
-        """Reads and encodes the table, once. A prediction with a loaded state needs none of it."""
+        """Reads and encodes the table, once. A prediction with a loaded state does not need it."""
         if self.splits or (stage == "predict" and self.fitted is not None):
             return
         tables, problems = self._read() if self.path and self.layout.targets else ({}, self.check())
@@ -185,17 +194,17 @@ class TableDataModule(DataModule):
         tables = {split: self.layout.labelled(table) for split, table in tables.items()}
         self.table = tables["train"]
         if self.fitted is None:
-            fit, notes = learn(tables["train"], self.layout, self._cut, self.path, **self.limits)
+            fit, notes = learn(tables["train"], self.layout, self._cut, self._train_path, **self.limits)
             self._use(replace(fit, formats=self.formats), notes)
-        source = self.fitted.encode(tables["train"], self.layout, self.path)
+        source = self._fit.encode(tables["train"], self.layout, self._train_path)
         parts = zip(
-            ("train", "val", "test"), self._cut(source.targets, bool(self.fitted.class_names)), strict=True
+            ("train", "val", "test"), self._cut(source.targets, bool(self._fit.class_names)), strict=True
         )
         self.splits = {split: Split(source, part, None, self.seed) for split, part in parts}
         if self.test_path:
-            test = self.fitted.encode(tables["test"], self.layout, self.test_path)
+            test = self._fit.encode(tables["test"], self.layout, self.test_path)
             self.splits["test"] = Split(test, range(len(test)), None, self.seed)
-        self.facts = self._facts()
+        self.facts = self._facts(source.targets[self.splits["train"].indices])
 
     def _cut(self, targets: Tensor, is_class: bool) -> tuple[Tensor, Tensor, Tensor]:
         test_fraction = 0.0 if self.test_path else self.test_fraction
@@ -206,13 +215,13 @@ class TableDataModule(DataModule):
         return *self.fold(train, val, labels, column=self._column), test
 
     def take_folds(self, folds: Folds) -> None:
-        """What tells the groups is no feature: of rows to come the groups are others."""
+        """Ignores the group column as a feature: new rows belong to other groups."""
         super().take_folds(folds)
         if folds.group_column:
             self.layout.ignore.append(folds.group_column)
 
     def _feature_problems(self, table: pd.DataFrame) -> list[str]:
-        """What the training rows alone would show too late, in ``setup``; here for all rows with a target."""
+        """Check before ``setup`` whether any feature differs between the rows with a target."""
         rows = self.layout.labelled(table)
         encoder, roles = fit_encoder(rows, rows, self.layout, **self.limits)
         problem = empty_problem(rows, encoder, roles, self.limits["min_category_count"])
@@ -235,11 +244,13 @@ class TableDataModule(DataModule):
         return []
 
     def _column(self, name: str) -> list[Any]:
+        if self.table is None:
+            raise RuntimeError("The columns of the table are available during setup() only.")
         values = self.table[name]
         if values.isna().any():
             row = int(values.isna().to_numpy().argmax())
             raise DataError(
-                f"folds.group_column={name}: {self.path}, row {row + 1} has no value there, and so no group."
+                f"folds.group_column={name}: {self.path}, row {row + 1} has no value in this column."
             )
         return values.tolist()
 
@@ -249,10 +260,8 @@ class TableDataModule(DataModule):
         for note in notes:
             log.warning("%s: %s", self.path, note)
 
-    def _facts(self) -> Facts:
-        train = self.splits["train"]
-        targets = train.source.targets[train.indices]
-        class_names, feature_names = self.fitted.class_names, self.fitted.encoder.feature_names
+    def _facts(self, targets: Tensor) -> Facts:
+        class_names, feature_names = self._fit.class_names, self._fit.encoder.feature_names
         classes = len(class_names)
         extra = {"feature_names": feature_names, "target_names": self.layout.targets, "notes": self.notes}
         return Facts(
@@ -261,35 +270,36 @@ class TableDataModule(DataModule):
             num_outputs=classes or len(self.layout.targets),
             class_names=class_names,
             class_counts=torch.bincount(targets, minlength=classes).tolist() if classes else [],
-            **{f"num_{name}": len(split) for name, split in self.splits.items()},
-            name=Path(self.path).stem,
-            source=str(Path(self.path).absolute()),
-            digest=digest_files(self.path, *([self.test_path] if self.test_path else [])),
+            **self.split_sizes(),
+            name=Path(self._train_path).stem,
+            source=str(Path(self._train_path).absolute()),
+            digest=digest_files(self._train_path, *([self.test_path] if self.test_path else [])),
             extra=extra | ({} if classes else target_statistics(targets)),
         )
 
     @property
     def input_dtype(self) -> str:
-        """Of the features before ``normalize``."""
+        """The data type of the features before ``normalize``."""
         return "float64" if self.fitted is not None and self.fitted.encoder.is_float64 else "float32"
 
     def features(self) -> list[tuple[str, str]]:
-        return list(zip(self.fitted.encoder.feature_names, self.fitted.encoder.feature_columns, strict=True))
+        encoder = self._fit.encoder
+        return list(zip(encoder.feature_names, encoder.feature_columns, strict=True))
 
     def read_inputs(self, paths: Sequence[str]) -> list[tuple[str, Tensor]]:
-        """Rows of tables with the columns of the training file; the target's is not needed."""
-        found = []
+        """Read rows of tables with the feature columns of the training file; targets are optional."""
+        inputs = []
         for path in paths:
-            features = self.fitted.encoder(self.layout.read_without_targets(path, self.fitted.formats), path)
+            features = self._fit.encoder(self.layout.read_without_targets(path, self._fit.formats), path)
             prefix = "" if len(paths) == 1 else f"{path} "
-            found += [(f"{prefix}row {number}", row) for number, row in enumerate(features, start=1)]
-        return found
+            inputs += [(f"{prefix}row {number}", row) for number, row in enumerate(features, start=1)]
+        return inputs
 
     def state_dict(self) -> dict[str, Any]:
         return {} if self.fitted is None else self.fitted.state_dict()
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Restores the fitted statistics, so that ``setup`` does not compute them.
+        """Restores the fitted statistics, so that ``setup`` does not compute them again.
 
         Raises:
             DataError: ``setup`` already computed different statistics: the file has changed.

@@ -1,4 +1,4 @@
-"""The target of a table: which problem it poses, and its values as a tensor."""
+"""The target of a table: its kind of problem, and its values as a tensor."""
 
 from __future__ import annotations
 
@@ -28,14 +28,16 @@ MAX_NUMBER_CLASSES = 20
 
 
 def problem_of(targets: pd.DataFrame, categorical: Sequence[str], task: str | None) -> Problem:
-    """Classification or regression.
+    """Return whether the targets pose a classification or a regression.
 
     Args:
         targets: the target columns as text.
-        task: the wanted task's name or class (``runner.tasks.regression.RegressionTask``). When it says
-            neither word, the values decide: words, and up to 20 different whole numbers, are classes.
+        categorical: columns of numbers that are classes.
+        task: name or class of the task (``runner.tasks.regression.RegressionTask``). If it contains neither
+            word, the values decide: words, and up to 20 different whole numbers, are classes.
     """
-    for problem in ("classification", "regression"):
+    problems: tuple[Problem, ...] = ("classification", "regression")
+    for problem in problems:
         if problem in (task or "").lower():
             return problem
     column = targets.iloc[:, 0]
@@ -44,7 +46,7 @@ def problem_of(targets: pd.DataFrame, categorical: Sequence[str], task: str | No
 
 
 def is_measured(column: pd.Series, categorical: Sequence[str]) -> bool:
-    """Whether the values are numbers that do not look like ids of classes."""
+    """Return whether the values are numbers that do not look like class ids."""
     if column.name in categorical or not is_numeric(column):
         return False
     numbers = to_numbers(column).dropna()
@@ -62,27 +64,33 @@ def read_target(
     thousands: str | None,
     known: Mapping[str, NumberFormat] | None = None,
 ) -> tuple[pd.Series, NumberFormat | None]:
-    """A target column: numbers written plainly, or labels as the file spells them. ``None``, ``NA`` and the
-    like are missing values among numbers, and labels among words.
+    """Return a target column with normalized numbers or unchanged labels.
+
+    ``None``, ``NA`` and similar cells are missing values among numbers, and labels among words.
 
     Args:
-        column: every cell as text, also empty ones.
+        column: every cell as text, including empty ones.
         missing: cells without a value, apart from ``NA_SPELLINGS``.
-        is_words: whether it holds words in the training file.
-        known: see ``read_formats``.
+        is_words: whether the column holds words in the training file.
+        path: path of the table, for messages.
+        task: name or class of the task; see ``problem_of``.
+        categorical: columns of numbers that are classes.
+        decimal: decimal sign; detected when None.
+        thousands: thousands separator; detected when None.
+        known: formats of the training file; see ``read_formats``.
 
     Returns:
         The column, NaN for missing targets, and the format of its numbers; None for words.
 
     Raises:
-        DataError: numbers that can be read in two ways.
+        DataError: the numbers are ambiguous.
     """
     values = column.where(~column.isin(missing))
     certain = values.where(~values.isin(NA_SPELLINGS))
     if is_words:
         return values, None
     try:
-        form = read_formats(certain.to_frame(), path, decimal, thousands, known).get(column.name)
+        form = read_formats(certain.to_frame(), path, decimal, thousands, known).get(str(column.name))
     except DataError:
         if "classification" not in (task or "").lower() and column.name not in categorical:
             raise
@@ -100,7 +108,7 @@ def read_target(
 def report_missing_targets(
     table: pd.DataFrame, raw: Mapping[str, pd.Series], path: str, dropped: DroppedSamples
 ) -> None:
-    """Counts the rows without a target, with the spellings that stand there."""
+    """Count the rows without a target by their spellings of a missing value."""
     rest = pd.Series(True, index=table.index)
     for name, column in raw.items():
         lost = rest & table[name].isna()
@@ -116,7 +124,7 @@ def report_missing_targets(
 
 
 def target_problems(targets: pd.DataFrame, categorical: Sequence[str], problem: Problem) -> list[str]:
-    """Returns problems with targets that cannot be trained on as configured."""
+    """Return problems with targets that cannot be used for training as configured."""
     if problem == "classification" and targets.shape[1] > 1:
         return [
             f"data.target names {targets.shape[1]} columns; a classification has one. Name one, or choose "
@@ -126,7 +134,7 @@ def target_problems(targets: pd.DataFrame, categorical: Sequence[str], problem: 
 
 
 def column_problems(column: pd.Series, categorical: Sequence[str], problem: Problem) -> list[str]:
-    name, values = column.name, column.dropna()
+    name, values = str(column.name), column.dropna()
     if values.empty:
         return [f"target column {name!r} is empty in every row."]
     if values.nunique() == 1 or (problem == "classification" and len(class_names_of(values)) == 1):
@@ -143,15 +151,13 @@ def column_problems(column: pd.Series, categorical: Sequence[str], problem: Prob
     if is_measured(column, categorical):
         return [
             f"target column {name!r} holds {values.nunique()} different numbers such as {values.iloc[0]}, "
-            "which are "
-            "no classes. Choose task=regression; or, if they are classes, say so with "
+            "which do not look like classes. Choose task=regression; if they are classes, set "
             f"data.categorical=[{name}]."
         ]
     if values.nunique() > len(values) / 2:
         return [
             f"target column {name!r} holds {values.nunique()} different values in {len(values)} rows, such "
-            "as "
-            f"{values.iloc[0]!r}: too many for classes. Choose another target."
+            f"as {values.iloc[0]!r}: too many for classes. Choose another target."
         ]
     return []
 
@@ -162,19 +168,21 @@ def regression_problems(name: str, values: pd.Series) -> list[str]:
         return []
     return [
         f"target column {name!r} holds words such as {words.iloc[0]!r} (row {words.index[0] + 1}), but a "
-        "regression "
-        "needs numbers. Choose task=classification, or mend the values."
+        "regression needs numbers. Choose task=classification, or correct the values."
     ]
 
 
 def class_names_of(column: pd.Series) -> list[str]:
-    """The labels, sorted: by value if all are numbers. See ``merge_spellings`` for what is one label."""
+    """Return the labels in sorted order, by value if all are numbers; spellings are merged.
+
+    See ``runner.data.labels.merge_spellings``.
+    """
     labels = list(dict.fromkeys(merge_spellings(column.dropna().unique().tolist()).values()))
     return sorted(labels, key=float) if is_numeric(column) else sorted(labels)
 
 
 def label_notes(column: pd.Series) -> list[str]:
-    """What a person should know about labels that are spelled in several ways."""
+    """Return notices about labels with several spellings."""
     names = merge_spellings(column.dropna().unique().tolist())
     notes = [
         f"the labels {', '.join(map(repr, spellings))} are one class, {name!r}"
@@ -184,27 +192,27 @@ def label_notes(column: pd.Series) -> list[str]:
 
 
 def unknown_labels(column: pd.Series, class_names: Sequence[str], path: str) -> list[str]:
-    """Problems with labels that training does not know."""
-    unknown = sorted(label for label in column.dropna().unique() if find_label(label, class_names) is None)[
-        :5
-    ]
+    """Return problems with labels that do not occur in the training file."""
+    unknown = sorted(label for label in column.dropna().unique() if find_label(label, class_names) is None)
     return [
-        f"{path} holds the label {label!r}, which training does not know. {did_you_mean(label, class_names)} "
+        f"{path} holds the label {label!r}, which the training file does not have. "
+        f"{did_you_mean(label, class_names)} "
         + (
             f"If it stands for a missing value, set data.na_values=[{label!r}]."
             if label in NA_SPELLINGS
-            else "Correct the labels, or strip what is too much of them with data.label_strip."
+            else "Correct the labels, or strip surrounding characters with data.label_strip."
         )
-        for label in unknown
+        for label in unknown[:5]
     ]
 
 
 def encode_targets(targets: pd.DataFrame, class_names: Sequence[str], path: str) -> Tensor:
-    """Class ids ``(N,)``, or numbers ``(N, K)`` when there are no classes: float32, or float64 if float32
-    would lose differences between the rows.
+    """Return class ids ``(N,)``, or numbers ``(N, K)`` if there are no classes.
+
+    Numbers are float32, or float64 if float32 would lose differences between the rows.
 
     Raises:
-        DataError: a label that is no class, or a word where a number belongs.
+        DataError: a label is unknown, or a value is not a number.
     """
     if class_names:
         problems = unknown_labels(targets.iloc[:, 0], class_names, path)

@@ -171,7 +171,7 @@ class LabelledStepsDataModule(DataModule):
             num_outputs=len(self.class_names),
             class_names=list(self.class_names),
             class_counts=counts.tolist(),
-            **{f"num_{name}": len(split) for name, split in self.splits.items()},
+            **self.split_sizes(),
             name=self.title,
             source=self.source_name(),
             digest=hashlib.blake2b(text.encode(), digest_size=16).hexdigest(),

@@ -171,7 +171,7 @@ class LanguageDataModule(DataModule):
             task="language",
             input_shape=(self.window,),
             num_outputs=len(self.tokenizer),
-            **{f"num_{name}": len(split) for name, split in self.splits.items()},
+            **self.split_sizes(),
             name=self.title or self.file.stem,
             source=str(self.file.absolute()),
             digest=corpus.digest,

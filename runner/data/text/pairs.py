@@ -139,7 +139,7 @@ class PairsDataModule(DataModule):
             task="seq2seq",
             input_shape=(int(self.splits["train"].lengths.max()),),
             num_outputs=len(self.tokenizers["target"]),
-            **{f"num_{name}": len(split) for name, split in self.splits.items()},
+            **self.split_sizes(),
             name=self.title,
             source=self.source_name(),
             digest=hashlib.blake2b(text.encode(), digest_size=16).hexdigest(),

@@ -214,7 +214,7 @@ class WordPairsDataModule(DataModule):
             task="word_vectors",
             input_shape=(),
             num_outputs=len(self.tokenizer),
-            **{f"num_{name}": len(split) for name, split in self.splits.items()},
+            **self.split_sizes(),
             name=self.file.stem,
             source=str(self.file.absolute()),
             digest=corpus.digest,

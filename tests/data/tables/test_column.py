@@ -36,7 +36,7 @@ def test_a_column_that_counts_the_rows_is_noted():
     counted = table(id=["4", "5", "6", "7"], x=["4", "1", "2", "3"], y=["a", "b", "a", "b"])
     roles = assign_roles(counted, ["y"])
     assert roles.numeric == ["id", "x"]
-    assert roles.notes == ["column 'id' counts the rows: leave it out with data.ignore=[id]?"]
+    assert roles.notes == ["column 'id' numbers the rows: consider leaving it out with data.ignore=[id]"]
     assert assign_roles(counted, ["y"], ignore=["id"]).notes == []
 
 
@@ -59,17 +59,17 @@ def test_few_words_among_numbers_are_odd():
     [
         ({"x": [None, None]}, {}, "column 'x' is empty in every row; leave it out with data.ignore=[x]."),
         ({"x": ["1"] * 30 + ["low"]}, {}, "1 values such as 'low' in row 31"),
-        ({}, {}, "there is no column left to predict from"),
-        ({"x": ["1", "2"]}, {"ignore": ["x"]}, "there is no column left"),
+        ({}, {}, "no column is left to predict from"),
+        ({"x": ["1", "2"]}, {"ignore": ["x"]}, "no column is left"),
         (
             {"price": ["1", "2"]},
             {"ignore": ["prize"]},
-            "data.ignore names 'prize', which is no column. Did you mean 'price'?",
+            "data.ignore names 'prize', which is not a column. Did you mean 'price'?",
         ),
         (
             {"price": ["1", "2"]},
             {"categorical": ["foo"]},
-            "data.categorical names 'foo', which is no column. There are: 'price', 'y'.",
+            "data.categorical names 'foo', which is not a column. Valid: price, y.",
         ),
     ],
 )

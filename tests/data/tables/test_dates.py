@@ -106,4 +106,4 @@ def test_what_is_named_as_a_date_must_be_one(tmp_path: Path):
     path = tmp_path / "t.csv"
     pd.DataFrame({"a": ["x", "z"] * 20, "b": range(40), "y": ["p", "q"] * 20}).to_csv(path, index=False)
     (problem,) = TableDataModule(path=str(path), target="y", dates=["a"]).check()
-    assert "data.dates names 'a', whose values such as 'x' are no dates" in problem
+    assert "data.dates names 'a', but its values such as 'x' are not dates" in problem

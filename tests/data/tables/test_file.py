@@ -76,7 +76,7 @@ def test_some_rows_only(file):
     [
         (b"", "is empty"),
         (b"\n  \n", "is empty"),
-        (b"PK\x03\x04\0\0\0binary", "no text but binary data"),
+        (b"PK\x03\x04\0\0\0binary", "holds binary data"),
         ("a,b\n1,ü\n".encode("latin-1"), "not UTF-8 text .* Save it as UTF-8"),
         (b"a,b,a\n1,2,3\n", "two columns are named 'a'"),
         (b"a,b\n1,2\n1,2,3\n", "not a table as expected: .*Expected 2 fields in line 3, saw 3"),
@@ -100,7 +100,7 @@ def test_a_missing_file_is_told_with_its_nearest(file, tmp_path: Path):
     file("a,b\n1,2\n", "housing.csv")
     with pytest.raises(DataError, match=r"There is no file .*housng\.csv\. Did you mean 'housing\.csv'\?"):
         read_table(tmp_path / "housng.csv")
-    with pytest.raises(DataError, match="There are: 'housing.csv'"):
+    with pytest.raises(DataError, match=r"Valid: housing\.csv\."):
         read_table(tmp_path / "zzzz.csv")
     with pytest.raises(DataError, match="and no folder .*nowhere"):
         read_table(tmp_path / "nowhere" / "a.csv")

@@ -64,7 +64,8 @@ def test_a_second_file_follows_the_training_file(tmp_path: Path):
     test = written(tmp_path / "test.csv", x=X[:20], y=["NA"] + ["some"] * 19)
     (problem,) = TableDataModule(path=str(path), target="y", test_path=str(test)).check()
     assert (
-        "holds the label 'NA', which training does not know" in problem and "data.na_values=['NA']" in problem
+        "holds the label 'NA', which the training file does not have" in problem
+        and "data.na_values=['NA']" in problem
     )
 
 

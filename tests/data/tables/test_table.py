@@ -153,7 +153,7 @@ def test_another_file_is_encoded_by_a_loaded_state(path: str, tmp_path: Path):
     (tmp_path / "other.csv").write_text(Path(path).read_text().replace("house", "castle"))
     another = TableDataModule(path=str(tmp_path / "other.csv"), target="kind")
     another.load_state_dict(trained.state_dict())
-    with pytest.raises(DataError, match="holds the label 'castle', which training does not know"):
+    with pytest.raises(DataError, match="holds the label 'castle', which the training file does not have"):
         another.setup("test")
 
 

@@ -55,7 +55,7 @@ def test_a_task_decides():
         (
             FRACTIONS,
             "classification",
-            "3 different numbers such as 1.5, which are no classes. Choose task=regression",
+            "3 different numbers such as 1.5, which do not look like classes. Choose task=regression",
         ),
         (MANY_INTEGERS, "classification", "60 different numbers"),
         (WORDS, "regression", "holds words such as 'cat' (row 1), but a regression needs numbers"),
@@ -71,7 +71,7 @@ def test_a_task_decides():
         (
             ["1"] * 20 + ["2"] * 20 + ["?!"],
             "classification",
-            "holds numbers, but for 1 values such as '?!' in row 41",
+            "holds numbers except for 1 values such as '?!' in row 41",
         ),
     ],
 )
