@@ -25,6 +25,7 @@ from runner.config.composition import Composition
 from runner.config.experiment import Experiment, load_config, read_experiment
 from runner.config.groups import find_groups, package_conf, search_folders
 from runner.config.overrides import apply_value, choice_problems, chooses, dotted_values, parse_overrides
+from runner.config.replaced import drop_replaced_arguments
 from runner.errors import ConfigError
 
 __all__ = ["PRIMARY", "Composition", "compose", "load_config", "run_hydra", "search_in"]
@@ -115,6 +116,7 @@ def compose(
             wrong = apply_value(override, composition.config)
             composition.problems += [wrong] if wrong else []
             composition.explicit |= set(dotted_values(override.key_or_group, override.value()))
+    drop_replaced_arguments(composition)
     return composition
 
 

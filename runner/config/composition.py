@@ -24,6 +24,8 @@ class Composition:
         from_file: those of ``explicit`` that an experiment file sets.
         unreadable: keys whose overrides could not be parsed; their values in the config are not what the user
             wants.
+        notes: remarks for the user about keys that were changed in composing; they are printed before a run
+            starts.
         problems: problems found so far; ``check`` adds its own and raises all of them together.
     """
 
@@ -34,8 +36,11 @@ class Composition:
     from_file: set[str] = field(default_factory=set)
     unreadable: set[str] = field(default_factory=set)
     resolved: bool = False
+    notes: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
     def option(self, group: str) -> Option | None:
-        """The chosen option of a group, or None if it does not come from a file."""
+        """Return the chosen option of a group; None if the user replaced its constructor or it has no file."""
+        if f"{group}._target_" in self.explicit:
+            return None
         return self.groups.get(group, {}).get(self.choices.get(group, ""))

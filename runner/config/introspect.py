@@ -107,6 +107,8 @@ def parameters_of(constructor: Callable[..., Any]) -> dict[str, inspect.Paramete
         own = dict(inspect.signature(constructor).parameters)
     except (TypeError, ValueError):
         return None
+    if is_module_init(constructor):
+        own = {}
     forwarded = forwarded_options(constructor)
     if forwarded:
         variable, names, base = forwarded
@@ -136,6 +138,15 @@ def forwarded_options(constructor: Callable[..., Any]) -> tuple[str, frozenset[s
             (options,) = typing.get_args(annotation)
             return name, frozenset(typing.get_type_hints(options)), owners[1]
     return None
+
+
+def is_module_init(constructor: Callable[..., Any]) -> bool:
+    """Return whether a class inherits the constructor of ``torch.nn.Module``.
+
+    Its signature is ``(*args, **kwargs)``, but it rejects every argument (torch 2.15).
+    """
+    init = getattr(constructor, "__init__", None)
+    return inspect.isclass(constructor) and getattr(init, "__module__", "") == "torch.nn.modules.module"
 
 
 def configuring_method(constructor: Callable[..., Any]) -> Callable[..., Any] | None:

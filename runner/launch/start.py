@@ -49,6 +49,8 @@ def begin(compose: Callable[[], Composition], command: list[str]) -> RunDir | No
         return composition
 
     def ready(composition: Composition) -> RunDir | None:
+        for note in composition.notes:
+            print(note, file=sys.stderr)
         earlier = earlier_run(composition) if goes_on(composition) else None
         if earlier is not None:
             return earlier if go_on(earlier, composition) else None

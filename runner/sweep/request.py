@@ -15,6 +15,7 @@ from runner.config.compose import Composition, compose
 from runner.config.monitor import monitor_of
 from runner.config.overrides import apply_value, parse_overrides
 from runner.config.plain import to_plain
+from runner.config.replaced import drop_replaced_arguments
 from runner.config.schema import Sweep
 from runner.errors import ConfigError
 from runner.sweep.settings import read_settings
@@ -56,12 +57,14 @@ class Request:
             known,
             config=copy.deepcopy(known.config),
             explicit=set(known.explicit),
+            notes=list(known.notes),
             problems=list(known.problems),
         )
         for override in parse_overrides([o for o in overrides if o not in choosing], made.problems):
             wrong = apply_value(override, made.config)
             made.problems += [wrong] if wrong else []
             made.explicit.add(override.key_or_group)
+        drop_replaced_arguments(made)
         return made
 
     def default_point(self) -> tuple[dict[str, Any], list[str]]:

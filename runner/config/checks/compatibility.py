@@ -9,6 +9,7 @@ from runner.config.composition import Composition
 from runner.config.facts import UNRESOLVED, asked_facts
 from runner.config.groups import Option
 from runner.config.schema import LrFinder
+from runner.config.task_family import suitable_tasks
 from runner.errors import ConfigError
 from runner.suggest import did_you_mean
 
@@ -40,13 +41,14 @@ def range_problems(finder: Any) -> list[str]:
 
 def task_problems(composition: Composition) -> list[str]:
     """Checks that the chosen data and model options support the task."""
-    task = composition.choices.get("task")
+    task, names = composition.choices.get("task"), suitable_tasks(composition)
     problems = []
     for group in ("data", "model"):
         option = composition.option(group)
-        if not task or option is None or not option.tasks or task in option.tasks:
+        if not task or option is None or not option.tasks or set(names) & set(option.tasks):
             continue
-        suitable = [name for name, other in composition.groups[group].items() if task in other.tasks]
+        options = composition.groups[group].items()
+        suitable = [name for name, other in options if set(names) & set(other.tasks)]
         problems.append(
             f"{group}={option.name} is for {', '.join(option.tasks)}, but the task is {task}. "
             f"Available for {task}: {group}={', '.join(suitable) or 'nothing'}."
@@ -59,10 +61,10 @@ def input_problems(composition: Composition) -> list[str]:
     data, model = composition.option("data"), composition.option("model")
     if data is None or model is None or takes(model, data):
         return []
-    task = composition.choices.get("task")
+    names = set(suitable_tasks(composition))
     models = composition.groups["model"].items()
     suitable = [
-        name for name, other in models if takes(other, data) and (not other.tasks or task in other.tasks)
+        name for name, other in models if takes(other, data) and (not other.tasks or names & set(other.tasks))
     ]
     return [
         f"model={model.name} takes inputs of the kind {' or '.join(model.inputs)}, but data={data.name} "
