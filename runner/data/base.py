@@ -181,7 +181,7 @@ class DataModule(LightningDataModule):
         for kind in cls.__mro__:
             if "__init__" not in vars(kind):
                 continue
-            parameters = inspect.signature(kind.__init__).parameters
+            parameters = inspect.signature(vars(kind)["__init__"]).parameters
             if argument in parameters:
                 default = parameters[argument].default
                 return None if default is inspect.Parameter.empty else default

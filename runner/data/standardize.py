@@ -28,6 +28,9 @@ class Standardize(nn.Module):
             ``(N, C, H, W)``.
     """
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(
         self, mean: Sequence[float] | Tensor, std: Sequence[float] | Tensor, num_spatial_dims: int = 0
     ) -> None:

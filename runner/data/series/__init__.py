@@ -1,1 +1,1 @@
-"""Time series: windows of input steps, and the following steps to forecast."""
+"""Data sets of time series: windows of input steps, and the following steps to forecast."""

@@ -1,4 +1,4 @@
-"""The base class of the data modules of time series."""
+"""Base class of data modules for time series."""
 
 from __future__ import annotations
 
@@ -23,8 +23,10 @@ from runner.data.series.window import (
     WindowSource,
     fill_from_past,
     float32_loses_digits,
+    scale_of,
     standardized,
     statistics,
+    with_scale,
 )
 from runner.errors import DataError
 from runner.suggest import did_you_mean
@@ -50,12 +52,12 @@ class SeriesOptions(LoaderOptions, total=False):
 
 
 class SeriesDataModule(DataModule):
-    """Windows of one or several series, cut in the order of time: training first, then validation, then test.
+    """Windows of one or several series, split in the order of time: training, validation, test.
 
-    The steps that a split forecasts belong to it; the steps that it reads may lie before it. Each series has
-    its own scales, computed in float64 from its training steps alone. A missing value that is read is filled
-    from the past of its window; one to be forecast counts in neither loss nor metrics. No window crosses two
-    series or a gap in time.
+    The forecast steps of a split belong to it; its input steps may lie before it. Each series is standardized
+    by statistics of its training steps only, computed in float64. A missing input value is filled from the
+    past of its window; a missing target counts in neither loss nor metrics. No window spans two series or a
+    gap in time.
 
     Batches hold standardized inputs, targets in the unit of the data (``targets``) and standardized
     (``standardized``), and, if there are several series, their numbers (``series``).
@@ -66,8 +68,8 @@ class SeriesDataModule(DataModule):
         target: names of the K columns to forecast; all when None.
         season_steps: period of the series in steps, such as 24 for hours of a day or 12 for months of a year.
             The seasonal-naive forecast repeats the last season. None repeats the last value.
-        val_fraction, test_fraction: fractions of the steps, at the end.
-        rows: steps of train, val and test instead of the fractions; later steps are left out.
+        val_fraction, test_fraction: fractions of the steps, at the end of the series.
+        rows: numbers of train, val and test steps instead of the fractions; later steps are left out.
     """
 
     extra_facts = (
@@ -107,9 +109,8 @@ class SeriesDataModule(DataModule):
             )
         if season_steps is not None and season_steps > input_steps:
             raise DataError(
-                f"season_steps={season_steps} is longer than input_steps={input_steps}: the last season has "
-                "to be "
-                "among what is read. Raise input_steps, or set season_steps=null."
+                f"season_steps={season_steps} is longer than input_steps={input_steps}: the input steps must "
+                "contain the last season. Raise input_steps, or set season_steps=null."
             )
         self.input_steps = input_steps
         self.horizon_steps = horizon_steps
@@ -123,30 +124,34 @@ class SeriesDataModule(DataModule):
         self.series: list[str] = []
         self.notes: list[str] = []
 
-    # What a subclass gives
+    # Methods that a subclass implements
 
     def read(self) -> Series:
-        """
+        """Return the series.
+
         Raises:
             DataError: the series does not exist, or is not as expected.
         """
         raise TypeError(f"{type(self).__name__} must define read()")
 
     def source_name(self) -> str:
+        """Return the origin of the series, for facts and messages."""
         return ""
 
     @property
     def title(self) -> str:
+        """The name of the data set."""
         return Path(self.source_name()).stem
 
     def digest(self, series: Series) -> str:
+        """Return a fingerprint of the content."""
         return ""
 
     def file_to_forecast(self, path: str) -> SeriesFile:
-        """How a file is read whose future is to be forecast."""
+        """Return the options for reading a file to forecast."""
         return SeriesFile(None if path.endswith(".npy") else tuple(self.names))
 
-    # The rest
+    # Implementation
 
     def setup(self, stage: str | None = None) -> None:
         if self.splits or (stage == "predict" and self.names):
@@ -169,11 +174,10 @@ class SeriesDataModule(DataModule):
         self.facts = self._facts(series, columns)
 
     def plan(self, series: Series) -> Plan:
-        """Plans the windows of each split; windows and series left out are added to ``dropped``.
+        """Plan the windows of each split; windows and series that are left out are added to ``dropped``.
 
         Raises:
-            DataError: there are too few steps or values, or the config asks for something that the series do
-                not have.
+            DataError: there are too few steps or values, or the config refers to a missing column.
         """
         if series.parts and self.folds is not None:
             raise DataError("folds do not work with data.id_column yet. Leave out folds, or data.id_column.")
@@ -182,8 +186,8 @@ class SeriesDataModule(DataModule):
         columns = self.target_columns(series.names)
         if self.rows is not None and self.folds is None:
             lengths = [end - begin for _, begin, end in series.parts] or [len(series.values)]
-            behind = sum(max(0, length - sum(self.rows)) for length in lengths)
-            self.dropped.add("steps", behind, "they lie after those of data.rows", sum(lengths))
+            num_later = sum(max(0, length - sum(self.rows)) for length in lengths)
+            self.dropped.add("steps", num_later, "they lie after those of data.rows", sum(lengths))
         return plan_windows(
             series,
             self.parts,
@@ -195,20 +199,22 @@ class SeriesDataModule(DataModule):
         )
 
     def scales(self, series: Series, plan: Plan) -> tuple[list[Any], list[Any]]:
-        """Returns mean and standard deviation of the training steps, ``(F,)``, or of each series, ``(S,
-        F)``.
+        """Return mean and standard deviation of the training steps.
+
+        Returns:
+            Two lists ``(F,)``, or ``(S, F)`` for several series.
         """
         if not series.parts:
             return statistics(series.values[slice(*plan.spans[0]["train"])], series.names)
-        found = [
+        pairs = [
             statistics(series.values[slice(*spans["train"])], series.names, missing_allowed=True)
             for spans in plan.spans
         ]
-        mean, std = (np.array([pair[place] for pair in found]) for place in (0, 1))
+        mean, std = (np.array([pair[index] for pair in pairs]) for index in (0, 1))
         return without_unknown(mean).tolist(), np.nan_to_num(std).tolist()
 
     def parts(self, num_steps: int) -> dict[str, tuple[int, int]]:
-        """Returns the first and last step + 1 of each split."""
+        """Return the first and last step + 1 of each split."""
         bounds = self.bounds(num_steps)
         parts = dict(zip(("train", "val", "test"), zip([0, *bounds], bounds, strict=False), strict=True))
         if self.folds is None:
@@ -218,14 +224,13 @@ class SeriesDataModule(DataModule):
         if len(train) < self.input_steps + self.horizon_steps or len(val) < self.horizon_steps:
             raise DataError(
                 f"folds.num_folds={self.folds.num_folds}: fold {self.folds.index} would have {len(train)} "
-                "steps to train on "
-                f"and {len(val)} to validate, and a window has {self.input_steps + self.horizon_steps}. "
-                "Take fewer folds."
+                f"training steps and {len(val)} validation steps, and a window has "
+                f"{self.input_steps + self.horizon_steps}. Use fewer folds."
             )
         return parts | {"train": (0, len(train)), "val": (val[0], val[-1] + 1)}
 
     def bounds(self, num_steps: int) -> list[int]:
-        """Returns the ends of train, val and test.
+        """Return the ends of train, val and test.
 
         Raises:
             DataError: a split is too short for a window.
@@ -234,7 +239,7 @@ class SeriesDataModule(DataModule):
             train, val, test = self.rows
             if train + val + test > num_steps:
                 raise DataError(
-                    f"data.rows={self.rows} asks for {sum(self.rows)} steps; the series has {num_steps}."
+                    f"data.rows={self.rows} needs {sum(self.rows)} steps; the series has {num_steps}."
                 )
         else:
             val, test = round(num_steps * self.val_fraction), round(num_steps * self.test_fraction)
@@ -242,16 +247,19 @@ class SeriesDataModule(DataModule):
         window = self.input_steps + self.horizon_steps
         if train < window or min(val, test) < self.horizon_steps:
             raise DataError(
-                f"the series has {num_steps} steps, cut into {train} for training, {val} for validation and "
-                f"{test} for "
-                f"test. A window needs {self.input_steps} steps to read and {self.horizon_steps} to "
-                "forecast: "
-                f"at least {window} for training and {self.horizon_steps} each for the others. "
-                "Lower data.input_steps or data.horizon_steps."
+                f"the series has {num_steps} steps, split into {train} for training, {val} for validation "
+                f"and {test} for test. A window has {self.input_steps} input steps and {self.horizon_steps} "
+                f"forecast steps, so training needs at least {window} steps, validation and test "
+                f"{self.horizon_steps} each. Lower data.input_steps or data.horizon_steps."
             )
         return [train, train + val, train + val + test]
 
     def target_columns(self, names: Sequence[str]) -> list[int]:
+        """Return the positions of the columns to forecast.
+
+        Raises:
+            DataError: a column of ``data.target`` does not exist.
+        """
         for name in self.target:
             if name not in names:
                 raise DataError(
@@ -267,9 +275,7 @@ class SeriesDataModule(DataModule):
 
     @property
     def input_dtype(self) -> str:
-        """Of inputs in the unit of the data that keeps their differences: ``float32``, or ``float64`` for a
-        large offset.
-        """
+        """The data type of inputs before ``normalize``: ``float32``, or ``float64`` for a large offset."""
         return "float64" if not self.series and float32_loses_digits(self.mean, self.std) else "float32"
 
     def _facts(self, series: Series, columns: list[int]) -> Facts:
@@ -294,82 +300,86 @@ class SeriesDataModule(DataModule):
         )  # fmt: skip
 
     def on_after_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> dict[str, Any]:
-        """Inputs are standardized already; mean and deviation of each window's series are added if there are
-        several.
+        """Adds mean and standard deviation of each window's series, if there are several.
+
+        The inputs are already standardized.
         """
-        if "series" in batch:
+        if "series" in batch and self.facts is not None:
             device = batch["series"].device
             columns = self.facts.extra["target_columns"]
-            chosen = batch["series"].cpu().numpy()
+            numbers = batch["series"].cpu().numpy()
             for name, values in (("target_mean", self.mean), ("target_std", self.std)):
-                rows = torch.from_numpy(np.asarray(values)[chosen][:, None, columns])
+                rows = torch.from_numpy(np.asarray(values)[numbers][:, None, columns])
                 batch[name] = rows if device.type == "mps" else rows.to(device)
             batch["target_std"] = torch.where(batch["target_std"] == 0, 1.0, batch["target_std"])
         return batch
 
     def batch_inputs(self, inputs: Sequence[Tensor]) -> Tensor:
-        """Windows in the unit of the data, standardized by their own series ``(N, L, F)``."""
+        """Collates windows in the unit of the data, standardized by their own series, ``(N, L, F)``."""
         return torch.stack([standardized(window.numpy(), *self.scale_of(window)) for window in inputs])
 
     def scale_of(self, window: Tensor) -> tuple[np.ndarray, np.ndarray]:
-        mean, std = getattr(window, "scale", None) or (self.mean, self.std)
+        """Return the mean and standard deviation of a window's series in float64."""
+        mean, std = scale_of(window) or (self.mean, self.std)
         std = np.asarray(std, dtype=np.float64)
         return np.asarray(mean, dtype=np.float64), np.where(std == 0, 1.0, std)
 
     def in_units(self, outputs: dict[str, Any], inputs: Sequence[Tensor]) -> dict[str, Any]:
-        """Forecasts ``(N, H, K)`` in the unit of each window's series."""
+        """Converts forecasts ``(N, H, K)`` to the unit of each window's series."""
         if not self.series:
             return outputs
         columns = self.target_columns(self.names)
         scales = [[values[columns] for values in self.scale_of(window)] for window in inputs]
         mean, std = (
-            torch.from_numpy(np.stack([pair[place] for pair in scales])[:, None]) for place in (0, 1)
+            torch.from_numpy(np.stack([pair[index] for pair in scales])[:, None]) for index in (0, 1)
         )
         return outputs | {"preds": outputs["preds"].cpu().double() * std + mean}
 
     def read_inputs(self, paths: Sequence[str]) -> list[tuple[str, Tensor]]:
-        """The last ``input_steps`` steps of each series in each file: the steps after them are forecast.
+        """Reads the last ``input_steps`` steps of each series in each file, after which to forecast.
 
-        A series whose id was not trained on is standardized by its own steps in the file.
+        A series that was not in the training data is standardized by its own steps in the file.
 
         Raises:
             DataError: a file cannot be read, or a series is too short or has a gap in its last steps.
         """
-        found = []
+        windows = []
         for path in paths:
             series = self.file_to_forecast(path).read(path)
             for name, begin, end in series.parts or [("", 0, len(series.values))]:
-                found.append(
+                windows.append(
                     (f"{path}: {name}" if name else path, self.last_window(series, path, name, begin, end))
                 )
-        return found
+        return windows
 
     def last_window(self, series: Series, path: str, name: str, begin: int, end: int) -> Tensor:
+        """Return the last ``input_steps`` steps ``(L, F)`` of the series in rows ``begin`` to ``end``."""
         shown = f"{path}, series {name!r}," if name else path
         num_steps, num_columns = end - begin, series.values.shape[1]
         if num_steps < self.input_steps or num_columns != len(self.names):
             raise DataError(
                 f"{shown} has {num_steps} steps of {num_columns} columns; expected at least "
-                f"{self.input_steps} of "
-                f"{len(self.names)} ({', '.join(self.names[:5])})."
+                f"{self.input_steps} of {len(self.names)} ({', '.join(self.names[:5])})."
             )
         first = end - self.input_steps
         gaps = series.breaks[(series.breaks > first) & (series.breaks < end)]
         if len(gaps):
             raise DataError(
                 f"{shown} has a gap in time before {series.times[gaps[-1]]}, among the last "
-                f"{self.input_steps} steps, which "
-                "the model reads. Add the missing steps as rows with empty cells."
+                f"{self.input_steps} steps, which the model reads. Add the missing steps as rows with empty "
+                "cells."
             )
         scale = self.scale_of_series(name, series.values[begin:end])
         values = np.asarray(series.values[first:end], dtype=np.float64)[None]
         window = torch.from_numpy(np.ascontiguousarray(fill_from_past(values, scale[0])[0]))
-        window.scale = scale
-        return window
+        return with_scale(window, scale)
 
     def scale_of_series(self, name: str, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Mean and deviation from training, or of the values ``(T, F)`` for a series that was not trained
-        on.
+        """Return mean and standard deviation of a series from training, or of ``values`` if it is new.
+
+        Args:
+            name: id of the series.
+            values: its steps ``(T, F)``.
         """
         if not self.series:
             return np.asarray(self.mean), np.asarray(self.std)
@@ -384,7 +394,7 @@ class SeriesDataModule(DataModule):
         return {"names": self.names, "mean": self.mean, "std": self.std} | series
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Restores columns, ids and scales of the training steps.
+        """Restores columns, ids and statistics of the training steps.
 
         Raises:
             DataError: ``setup`` already computed different ones: the series has changed.
@@ -394,9 +404,7 @@ class SeriesDataModule(DataModule):
 
 
 def without_unknown(mean: np.ndarray) -> np.ndarray:
-    """Means ``(S, F)``; that of a series without a value in a column becomes the mean of the others, 0
-    without any.
-    """
+    """Replace unknown means in ``(S, F)`` by the mean of the other series, or by 0 if there are none."""
     known = ~np.isnan(mean)
     others = np.where(known, mean, 0).sum(0) / np.maximum(known.sum(0), 1)
     return np.where(known, mean, others)

@@ -1,4 +1,4 @@
-"""Series in files with one row per time step: text tables or NumPy files; large ones are memory-mapped."""
+"""Readers of series with one row per time step: text tables and NumPy files; large ones are memory-mapped."""
 
 from __future__ import annotations
 
@@ -37,15 +37,16 @@ HEAD_ROWS = 1000
 
 @dataclass
 class Series:
-    """
+    """One or several series of the same columns.
+
     Attributes:
         values: numbers ``(T, F)``, NaN for missing values; a memory map for a large file.
         names: names of the F columns.
         times: value of the time column at each step; empty without a time column.
         parts: id, first row and last row + 1 of each series; empty for a file of one series.
-        breaks: rows that come directly after a gap in time, sorted.
+        breaks: rows directly after a gap in time, sorted.
         dropped: rows and columns that were not read.
-        notes: notes about the file for the user.
+        notes: notices about the file for the user.
     """
 
     values: np.ndarray
@@ -59,15 +60,16 @@ class Series:
 
 @dataclass(frozen=True)
 class SeriesFile:
-    """How a file is read.
+    """Options for reading a file.
 
     Attributes:
-        columns: to read; all that hold numbers when None.
-        time_column: the time of each step; its order is checked.
-        na_values: what stands for a missing value besides an empty cell.
-        id_column: the id of each row's series, in a file of several series (long format).
-        targets: columns that have to hold numbers.
-        separator, decimal, thousands: of cells and numbers; see ``runner.data.tables.file.read_table``.
+        columns: columns to read; all columns of numbers when None.
+        time_column: column with the time of each step, whose order is checked.
+        na_values: strings for missing values besides an empty cell.
+        id_column: column with the id of each row's series, in a file of several series (long format).
+        targets: columns that must hold numbers.
+        separator, decimal, thousands: format of cells and numbers; see
+            ``runner.data.tables.file.read_table``.
     """
 
     columns: tuple[str, ...] | None = None
@@ -80,19 +82,21 @@ class SeriesFile:
     targets: tuple[str, ...] = ()
 
     def read(self, path: str | Path, cache: str | Path | None = None) -> Series:
-        """
+        """Reads a file.
+
         Args:
+            path: a text table or a NumPy file.
             cache: folder for the NumPy file of a large table.
 
         Raises:
-            DataError: no such file or column, cells that are no numbers, steps not in the order of time,
-                times that occur more than once.
+            DataError: the file or a column does not exist, a cell is not a number, the steps are not in the
+                order of time, or a time occurs more than once.
         """
         path = Path(path).expanduser()
         if path.suffix == ".npy":
             if self.id_column:
                 raise DataError(
-                    f"data.id_column={self.id_column}: {path} is a NumPy file without columns of ids."
+                    f"data.id_column={self.id_column}: {path} is a NumPy file, which has no column of ids."
                 )
             return read_array(path)
         if (
@@ -105,6 +109,7 @@ class SeriesFile:
         return self.read_whole(path)
 
     def read_whole(self, path: Path) -> Series:
+        """Read a table into memory."""
         dropped = DroppedSamples()
         table = self.read_text(path, dropped)
         names = self.names_in(table, path, dropped)
@@ -112,7 +117,7 @@ class SeriesFile:
             if column:
                 missing = table[column].isna()
                 rows = [f"row {row + 1}" for row in table.index[missing][:MAX_EXAMPLES]]
-                dropped.add("rows", missing.sum(), f"no value in {column!r}", len(table), path, rows)
+                dropped.add("rows", int(missing.sum()), f"no value in {column!r}", len(table), path, rows)
                 table = table[~missing]
         if not len(table):
             raise DataError(f"{path} has no row with a value in {self.time_column or self.id_column!r}.")
@@ -131,9 +136,7 @@ class SeriesFile:
     def read_text(
         self, path: Path, dropped: DroppedSamples | None = None, num_rows: int | None = None
     ) -> pd.DataFrame:
-        """Cells as text; numbers of every format become plain numbers, times and ids stay the text in the
-        file.
-        """
+        """Read cells as text with normalized numbers; times and ids are left unchanged."""
         ids = [self.id_column] if self.id_column else []
         table = read_cells(path, None, self.separator, self.na_values, num_rows, raw=ids, dropped=dropped)
         for name in ids:
@@ -142,8 +145,8 @@ class SeriesFile:
         return written_plainly(table, self.formats(table, path))
 
     def formats(self, table: pd.DataFrame, path: Path) -> dict[str, NumberFormat]:
-        """Of the columns that may be read."""
-        numbers = [name for name in table if name not in (self.time_column, self.id_column)]
+        """Return the number formats of the columns that may be read."""
+        numbers = [name for name in map(str, table) if name not in (self.time_column, self.id_column)]
         if self.columns:
             numbers = [name for name in numbers if name in self.columns]
         return read_formats(table[numbers], path, self.decimal, self.thousands)
@@ -151,11 +154,12 @@ class SeriesFile:
     def use_times(
         self, series: Series, times: np.ndarray | None, path: Path, table: pd.DataFrame | None = None
     ) -> None:
-        """Checks the order and finds the gaps of each series.
+        """Check the order of the steps and find the gaps of each series.
 
         Raises:
             DataError: see ``check_order``.
         """
+        time_column = self.time_column or ""
         if times is None:
             series.notes.append(
                 f"the order of the steps was not checked: {self.time_column!r} holds values that are "
@@ -166,7 +170,7 @@ class SeriesFile:
         parts = series.parts or [("", 0, len(times))]
         for name, begin, end in parts:
             rows = None if table is None else table.iloc[begin:end]
-            check_order(times[begin:end], self.time_column, path, rows, name, self.id_column)
+            check_order(times[begin:end], time_column, path, rows, name, self.id_column)
             gaps = find_gaps(times[begin:end])
             breaks.append(gaps.rows + begin)
             if not gaps.is_regular:
@@ -187,19 +191,18 @@ class SeriesFile:
             )
             series.notes.append(
                 f"{len(series.breaks)} gaps in {self.time_column!r}: {missing} steps are missing. The "
-                f"largest gap, {size} "
-                f"steps, lies between {text_of(times[row - 1])} and {text_of(times[row])}{owner}. Windows "
-                "that span a gap are "
-                "left out; to use them, add the missing steps as rows with empty cells"
+                f"largest gap, {size} steps, lies between {text_of(times[row - 1])} and "
+                f"{text_of(times[row])}{owner}. Windows that span a gap are left out; to use them, add the "
+                "missing steps as rows with empty cells"
             )
         if irregular:
             which = f" of {len(irregular)} series (for example {irregular[0]!r})" if series.parts else ""
             series.notes.append(
-                f"the steps{which} in {self.time_column!r} differ in length, so gaps were not looked for"
+                f"the steps{which} in {self.time_column!r} differ in length, so gaps cannot be detected"
             )
 
     def names_in(self, table: pd.DataFrame, path: Path, dropped: DroppedSamples | None = None) -> list[str]:
-        """Names of the columns to read, by the first rows of a table."""
+        """Return the names of the columns to read, by the first rows of a table."""
         no_features = [name for name in (self.time_column, self.id_column) if name]
         for name in [*(self.columns or ()), *no_features]:
             if name not in table.columns:
@@ -207,9 +210,10 @@ class SeriesFile:
         if self.columns:
             return list(self.columns)
         head = table.head(HEAD_ROWS).drop(columns=no_features)
-        numbers = [name for name in head if (to_numbers(head[name]).notna() == head[name].notna()).all()]
-        names = [name for name in head if name in numbers or name in self.targets]
-        others = [name for name in head if name not in names]
+        columns = [str(name) for name in head]
+        numbers = [name for name in columns if (to_numbers(head[name]).notna() == head[name].notna()).all()]
+        names = [name for name in columns if name in numbers or name in self.targets]
+        others = [name for name in columns if name not in names]
         if dropped is not None:
             dropped.add(
                 "columns", len(others), "they hold other values than numbers", len(head.columns), path, others
@@ -219,7 +223,7 @@ class SeriesFile:
         return names
 
     def read_large(self, path: Path, cache: Path) -> Series:
-        """Through NumPy files in ``cache``, made once; a step's name is then its row."""
+        """Read a large table through NumPy files in ``cache``, created once; steps are named by their row."""
         dropped = DroppedSamples()
         names = self.names_in(self.read_text(path, num_rows=HEAD_ROWS), path, dropped)
         stat = path.stat()
@@ -235,10 +239,10 @@ class SeriesFile:
         if not target.is_file() or (self.time_column and not times_file.is_file()):
             for file in (target, times_file):
                 file.parent.mkdir(parents=True, exist_ok=True)
-            times: list[dict[str, np.ndarray]] = []
-            write_array(target, self.pieces(path, names, times), len(names))
+            readings: list[dict[str, np.ndarray]] = []
+            write_array(target, self.pieces(path, names, readings), len(names))
             if self.time_column:
-                np.save(times_file, joined_times(times))
+                np.save(times_file, joined_times(readings))
         series = Series(np.load(target, mmap_mode="r"), names, dropped=dropped)
         if self.time_column:
             times = np.load(times_file)
@@ -246,64 +250,69 @@ class SeriesFile:
         return series
 
     def pieces(
-        self, path: Path, names: Sequence[str], times: list[dict[str, np.ndarray]]
+        self, path: Path, names: Sequence[str], readings: list[dict[str, np.ndarray]]
     ) -> Iterator[np.ndarray]:
-        """Numbers ``(n, F)``; the times of each piece are appended to ``times``.
+        """Yield numbers ``(n, F)``; the readings of the times of each piece are appended to ``readings``.
 
         Raises:
-            DataError: a cell is no number, or a row has no time.
+            DataError: a cell is not a number, or a row has no time.
         """
         wanted = list(dict.fromkeys([*names, *([self.time_column] if self.time_column else [])]))
         formats = self.formats(read_cells(path, None, self.separator, self.na_values, HEAD_ROWS), path)
         formats = {name: form for name, form in formats.items() if name in names}
         missing = missing_spellings(self.na_values) | NA_SPELLINGS
         file, separator = open_table(path, self.separator)
-        options = {
-            "sep": separator,
-            "dtype": str,
-            "na_filter": False,
-            "skipinitialspace": True,
-            "index_col": False,
-        }
         with file:
-            for piece in pd.read_csv(file, chunksize=ROWS_A_PIECE, **options):
-                piece.columns = [str(name).strip() for name in piece.columns]
-                piece = piece[wanted].apply(lambda column: column.str.strip())
-                piece = piece.where(~piece.isin(missing))
+            chunks = pd.read_csv(
+                file,
+                chunksize=ROWS_A_PIECE,
+                sep=separator,
+                dtype=str,
+                na_filter=False,
+                skipinitialspace=True,
+                index_col=False,
+            )
+            for chunk in chunks:
+                chunk.columns = [str(name).strip() for name in chunk.columns]
+                cells = chunk[wanted].apply(lambda column: column.str.strip())
+                piece = cells.where(~cells.isin(missing))
                 if self.time_column:
                     column = piece[self.time_column]
                     if column.isna().any():
                         row = column.index[column.isna()][0] + 1
                         raise DataError(f"{path}, row {row}: column {self.time_column!r} has no value.")
-                    times.append(readings_of(column))
+                    readings.append(readings_of(column))
                 yield number_columns(written_plainly(piece, formats), names, path, missing_allowed=True)
 
 
 def joined_times(pieces: Sequence[dict[str, np.ndarray]]) -> np.ndarray:
-    """Times of all pieces, read in the same way; empty if there is none."""
+    """Return the times of all pieces in the best common reading; empty if there is none."""
     shared = [name for name in pieces[0] if all(name in piece for piece in pieces)]
     times = best_reading({name: np.concatenate([piece[name] for piece in pieces]) for name in shared})
     return np.zeros(0) if times is None else times
 
 
 def group_by_id(ids: pd.Series) -> tuple[np.ndarray, list[tuple[str, int, int]]]:
-    """The order of rows that puts each series' rows one after another, the series in the order of their first
-    rows; and id, begin and end of each.
+    """Group rows by series.
+
+    Returns:
+        The row order in which the rows of each series are adjacent, series ordered by their first rows; and
+        id, begin and end of each series.
     """
     codes, names = pd.factorize(ids.map(merge_spellings(ids.unique())))
     ends = np.cumsum(np.bincount(codes)).tolist()
-    parts = [(str(name), *span) for name, *span in zip(names, [0, *ends], ends, strict=False)]
+    parts = [(str(name), begin, end) for name, begin, end in zip(names, [0, *ends], ends, strict=False)]
     return np.argsort(codes, kind="stable"), parts
 
 
 def read_array(path: Path) -> Series:
-    """``(T,)`` or ``(T, F)`` numbers, memory-mapped."""
+    """Map a NumPy file of numbers, ``(T,)`` or ``(T, F)``, into memory."""
     try:
         values = np.load(path, mmap_mode="r", allow_pickle=False)
     except FileNotFoundError:
         raise DataError(f"There is no file {path}.") from None
     except (ValueError, OSError, EOFError) as error:
-        raise DataError(f"{path} is no NumPy file of numbers: {error}.") from error
+        raise DataError(f"{path} is not a NumPy file of numbers: {error}.") from error
     if values.ndim not in (1, 2) or values.dtype.kind not in "fiu":
         raise DataError(
             f"{path} holds {values.dtype} of shape {values.shape}; expected numbers of shape (T, F)."
@@ -313,7 +322,7 @@ def read_array(path: Path) -> Series:
 
 
 def write_array(target: Path, pieces: Iterator[np.ndarray], num_columns: int) -> None:
-    """Pieces ``(n, F)`` one below the other in a NumPy file, with never more than one in memory."""
+    """Write pieces ``(n, F)`` one below the other to a NumPy file, with at most one of them in memory."""
     raw, half = target.with_suffix(".raw"), target.with_suffix(".half.npy")
     num_rows = 0
     with open(raw, "wb") as file:

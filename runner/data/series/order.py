@@ -1,6 +1,4 @@
-"""The time of each step: read as numbers or timestamps, in order, without duplicates; gaps in regular
-series.
-"""
+"""Times of the steps of a series: parsing, order, duplicates, and gaps between regular steps."""
 
 from __future__ import annotations
 
@@ -43,9 +41,9 @@ class Gaps:
     """Missing steps of one series.
 
     Attributes:
-        rows: those that come directly after a gap.
+        rows: rows directly after a gap.
         missing: number of missing steps before each of these rows.
-        is_regular: whether most steps have the same length; gaps of other series are not looked for.
+        is_regular: whether most steps have the same length; irregular series are not searched for gaps.
     """
 
     rows: np.ndarray
@@ -54,7 +52,7 @@ class Gaps:
 
 
 def read_times(column: pd.Series, parts: Sequence[tuple[int, int]] = ()) -> np.ndarray | None:
-    """Cells as ``datetime64`` in UTC or as numbers ``(T,)``; None if some are neither.
+    """Convert cells to ``datetime64`` in UTC or to numbers, ``(T,)``; None if some cells are neither.
 
     Args:
         column: text without missing cells.
@@ -64,9 +62,7 @@ def read_times(column: pd.Series, parts: Sequence[tuple[int, int]] = ()) -> np.n
 
 
 def readings_of(column: pd.Series) -> dict[str, np.ndarray]:
-    """All ways in which cells can be read as numbers or times: the day may come before the month or after
-    it.
-    """
+    """Return all readings of cells as numbers or times: the day may precede or follow the month."""
     numbers = pd.to_numeric(column, errors="coerce")
     if numbers.notna().all():
         dates = dates_of_numbers(column)
@@ -89,7 +85,7 @@ def readings_of(column: pd.Series) -> dict[str, np.ndarray]:
 def best_reading(
     readings: Mapping[str, np.ndarray], parts: Sequence[tuple[int, int]] = ()
 ) -> np.ndarray | None:
-    """The one with most steps in order, and of these with most steps of the same length."""
+    """Return the reading with most steps in order, and among these with most steps of the same length."""
     if len(readings) < 2:
         return next(iter(readings.values()), None)
 
@@ -106,7 +102,7 @@ def best_reading(
 
 
 def dates_of_numbers(column: pd.Series) -> np.ndarray | None:
-    """``20240131`` and ``202401`` as dates."""
+    """Read numbers such as ``20240131`` and ``202401`` as dates; None if they are not dates."""
     lengths = set(column.str.len())
     length = lengths.pop()
     if lengths or length not in DATE_NUMBERS or not column.str.match("(19|20)[0-9]+$").all():
@@ -116,7 +112,7 @@ def dates_of_numbers(column: pd.Series) -> np.ndarray | None:
 
 
 def ticks(values: np.ndarray) -> np.ndarray:
-    """Times as numbers whose differences are exact."""
+    """Return times as numbers whose differences are exact."""
     return values.astype(np.int64) if values.dtype.kind == "M" else values
 
 
@@ -129,14 +125,17 @@ def check_order(
     id_column: str | None = None,
     first_row: int = 0,
 ) -> None:
-    """
+    """Reject steps that are not in the order of time.
+
     Args:
-        values: of one series, from ``read_times``.
-        name: of the column of time.
-        table: the rows of these times, in the same order; to look for a column that tells several series
-            apart.
+        values: times of one series, from ``read_times``.
+        name: name of the time column.
+        path: the file, for messages.
+        table: the rows of these times, in the same order; searched for a column that distinguishes several
+            series.
         series: id of the series, if the file has several.
-        first_row: of these times in the file.
+        id_column: the column of ids, if the file has several series.
+        first_row: first row of these times in the file.
 
     Raises:
         DataError: the steps are not in the order of time, or a time occurs twice.
@@ -153,9 +152,9 @@ def check_order(
         pair = None if table is None or column or id_column else explaining_pair(table, values, name)
         raise DataError(
             f"{where} has times that occur more than once: {len(same)} of {len(values)} rows repeat a time "
-            f"of {name!r}, for "
-            f"example {text_of(values[rows[0]])} in rows {row_of(table, rows[0], first_row)} and "
-            f"{row_of(table, rows[1], first_row)}. {remedy(column, id_column, pair)}"
+            f"of {name!r}, for example {text_of(values[rows[0]])} in rows "
+            f"{row_of(table, rows[0], first_row)} and {row_of(table, rows[1], first_row)}. "
+            f"{remedy(column, id_column, pair)}"
         )
     row = int(np.flatnonzero(steps < 0)[0]) + 1
     column = None if table is None else ordering_column(table, values, name, id_column)
@@ -163,24 +162,22 @@ def check_order(
     keys = f"{id_column!r} and {name!r}" if id_column else repr(name)
     raise DataError(
         f"{where} is not in the order of time: row {row_of(table, row, first_row)} ({text_of(values[row])}) "
-        "comes after "
-        f"{text_of(values[row - 1])}. Sort it by {keys} first.{hint}"
+        f"comes after {text_of(values[row - 1])}. Sort it by {keys} first.{hint}"
     )
 
 
 def remedy(column: str | None, id_column: str | None, pair: tuple[str, str] | None = None) -> str:
     if column is not None and id_column is None:
         return (
-            f"The column {column!r} distinguishes them: several series in one file: set "
+            f"The column {column!r} distinguishes them. For several series in one file: set "
             f"data.id_column={column}"
         )
     if column is not None:
         return f"The column {column!r} distinguishes them: join it with {id_column!r} into one column of ids."
     if pair is not None:
         return (
-            f"The columns {pair[0]!r} and {pair[1]!r} together distinguish them: several series in one "
-            "file: join both into one "
-            "column of ids and set data.id_column to it."
+            f"The columns {pair[0]!r} and {pair[1]!r} together distinguish them. For several series in one "
+            "file: join both into one column of ids and set data.id_column to it."
         )
     several = "" if id_column else (
         "For several series in one file, set data.id_column to the column that distinguishes them. "
@@ -192,18 +189,19 @@ def remedy(column: str | None, id_column: str | None, pair: tuple[str, str] | No
 
 
 def row_of(table: pd.DataFrame | None, row: int, first_row: int) -> int:
-    """Number of a row in the file, from 1."""
+    """Return the number of a row in the file, from 1."""
     return first_row + row + 1 if table is None else int(table.index[row]) + 1
 
 
 def text_of(value: Any) -> str:
+    """Return a time as shown in messages."""
     return str(pd.Timestamp(value)) if isinstance(value, np.datetime64) else f"{value.item()}"
 
 
 def candidates(table: pd.DataFrame, time: str, id_column: str | None) -> list[str]:
-    """Columns of text or whole numbers with few values, the likeliest ids first."""
-    ranks = {}
-    for name in table:
+    """Return columns of text or whole numbers with few distinct values, the most likely ids first."""
+    ranks: dict[str, tuple[int, bool, int]] = {}
+    for name in map(str, table):
         column = table[name]
         count = column.nunique()
         if name in (time, id_column) or column.isna().any() or not 1 < count <= len(column) // 2:
@@ -212,46 +210,43 @@ def candidates(table: pd.DataFrame, time: str, id_column: str | None) -> list[st
         is_number = bool(numbers.notna().all())
         if is_number and not (numbers % 1 == 0).all():
             continue
-        known = ID_NAMES.index(str(name).lower()) if str(name).lower() in ID_NAMES else len(ID_NAMES)
+        known = ID_NAMES.index(name.lower()) if name.lower() in ID_NAMES else len(ID_NAMES)
         ranks[name] = (known, is_number, count)
-    return sorted(ranks, key=ranks.get)
+    return sorted(ranks, key=lambda name: ranks[name])
 
 
 def explaining_column(
     table: pd.DataFrame, values: np.ndarray, time: str, id_column: str | None
 ) -> str | None:
-    """The column whose values occur at most once at each time."""
+    """Return a column each of whose values occurs at most once at each time."""
     for name in candidates(table, time, id_column):
         pairs = pd.DataFrame({"id": table[name].to_numpy(), "time": values})
         if not pairs.duplicated().any():
-            return str(name)
+            return name
     return None
 
 
 def explaining_pair(table: pd.DataFrame, values: np.ndarray, time: str) -> tuple[str, str] | None:
-    """Two columns whose pairs of values occur at most once at each time."""
+    """Return two columns each of whose pairs of values occurs at most once at each time."""
     for first, second in combinations(candidates(table, time, None)[:MOST_ID_CANDIDATES], 2):
         if not table[[first, second]].assign(**{"the time": values}).duplicated().any():
-            return str(first), str(second)
+            return first, second
     return None
 
 
 def ordering_column(table: pd.DataFrame, values: np.ndarray, time: str, id_column: str | None) -> str | None:
-    """A column of words within whose values all steps are in the order of time."""
+    """Return a column of words such that the rows of each word are in the order of time."""
     for name in candidates(table, time, id_column):
-        if to_numbers(table[name]).notna().any() and str(name).lower() not in ID_NAMES:
+        if to_numbers(table[name]).notna().any() and name.lower() not in ID_NAMES:
             continue
         groups = table.groupby(name, sort=False).indices.values()
         if all((np.diff(ticks(values[np.sort(rows)])) > 0).all() for rows in groups):
-            return str(name)
+            return name
     return None
 
 
 def find_gaps(values: np.ndarray) -> Gaps:
-    """Gaps between steps that are otherwise of the same length.
-
-    Months count as equal, and so do trading days.
-    """
+    """Find gaps between steps of otherwise equal length; months count as equal, and so do trading days."""
     nothing = np.zeros(0, dtype=np.int64)
     if len(values) < 3:
         return Gaps(nothing, nothing)
@@ -269,8 +264,9 @@ def find_gaps(values: np.ndarray) -> Gaps:
 
 
 def units_of(values: np.ndarray) -> np.ndarray:
-    """Times as numbers: months if the steps are months or longer, days for whole days, otherwise ticks or the
-    numbers.
+    """Return times as numbers in the unit of the steps.
+
+    Months if the steps are months or longer, days for whole days, otherwise ticks or the numbers themselves.
     """
     if values.dtype.kind != "M":
         return values
@@ -283,7 +279,7 @@ def units_of(values: np.ndarray) -> np.ndarray:
 
 
 def is_trading_days(values: np.ndarray) -> bool:
-    """Dates of which none is on a weekend, most of them on consecutive days."""
+    """Return whether no date is on a weekend and most dates are on consecutive days."""
     if values.dtype.kind != "M":
         return False
     days = values.astype("datetime64[D]")

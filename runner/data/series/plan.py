@@ -19,7 +19,8 @@ SPLITS = ("train", "val", "test")
 
 @dataclass
 class SplitWindows:
-    """
+    """The windows of one split.
+
     Attributes:
         starts: first row of each window ``(W,)``.
         series: number of the series of each window ``(W,)``.
@@ -34,11 +35,12 @@ class SplitWindows:
 
 @dataclass
 class Plan:
-    """
+    """The windows of all splits.
+
     Attributes:
         names: ids of the series that are used; one empty id for a file of one series.
-        spans: of each series, where each split begins and ends, in rows of the file.
-        windows: of each split.
+        spans: for each series, the first row and last row + 1 of each split in the file.
+        windows: the windows of each split.
     """
 
     names: list[str] = field(default_factory=list)
@@ -55,18 +57,24 @@ def plan_windows(
     dropped: DroppedSamples,
     source: str = "",
 ) -> Plan:
-    """Cuts each series in the order of time. No window crosses two series or a gap.
+    """Split each series in the order of time into windows that span neither two series nor a gap.
 
     Args:
-        cut: from a number of steps to the first step and last step + 1 of each split; raises a DataError if
+        series: one or several series.
+        cut: maps a number of steps to the first step and last step + 1 of each split; raises a DataError if
             these are too few for a window.
+        input_steps: number of input steps of a window.
+        horizon_steps: number of steps to forecast.
         columns: the K columns to forecast.
         dropped: receives the windows and series that are left out.
+        source: name of the data, for messages.
 
     Raises:
         DataError: a split has no window, or no known value to forecast.
     """
-    plan, failures, unknown = Plan(), {}, []
+    plan = Plan()
+    failures: dict[str, DataError] = {}
+    unknown: list[str] = []
     for name, begin, end in series.parts or [("", 0, len(series.values))]:
         try:
             spans = cut(end - begin)
@@ -82,35 +90,34 @@ def plan_windows(
         plan.names.append(name)
         plan.spans.append(spans)
     total = len(series.parts)
-    window = f"a window of {input_steps} steps to read and {horizon_steps} to forecast in each split"
+    window = f"a window of {input_steps} input and {horizon_steps} forecast steps in each split"
     dropped.add("series", len(failures), f"too short for data.rows or for {window}", total, source, failures)
     dropped.add("series", len(unknown), "no training step has a value to forecast", total, source, unknown)
     if not plan.names:
-        reason = next(iter(failures.values()), "no training step has a value to forecast")
+        reason = next(map(str, failures.values()), "no training step has a value to forecast")
         raise DataError(
             f"none of the {total} series of {source} can be used. {(list(failures) or unknown)[0]!r}: "
             f"{reason}"
         )
     lows = {name: begin for name, begin, _ in series.parts}
     for split in SPLITS:
-        found = [
+        of_series = [
             windows_of(spans[split], lows.get(name, 0), input_steps, horizon_steps, series.breaks)
             for name, spans in zip(plan.names, plan.spans, strict=True)
         ]
-        starts = np.concatenate([kept for kept, _ in found])
-        num_windows = sum(count for _, count in found)
+        starts = np.concatenate([kept for kept, _ in of_series])
+        num_windows = sum(count for _, count in of_series)
         dropped.add("windows", num_windows - len(starts), "they span a gap in time", num_windows, split)
         if not len(starts):
             raise DataError(
                 f"{source}: each of the {num_windows} windows of {input_steps} + {horizon_steps} steps in "
-                f"{split} spans a gap "
-                "in time. Lower data.input_steps or data.horizon_steps, or add the missing steps as rows "
-                "with empty cells."
+                f"{split} spans a gap in time. Lower data.input_steps or data.horizon_steps, or add the "
+                "missing steps as rows with empty cells."
             )
         if not any(has_values(series.values, spans[split], columns) for spans in plan.spans):
             named = ", ".join(repr(series.names[column]) for column in columns[:MAX_EXAMPLES])
-            raise DataError(f"{source}: no step of {split} has a value in {named}, which is to be forecast.")
-        numbers = np.repeat(np.arange(len(found)), [len(kept) for kept, _ in found])
+            raise DataError(f"{source}: no step of {split} has a value in {named}, the target.")
+        numbers = np.repeat(np.arange(len(of_series)), [len(kept) for kept, _ in of_series])
         end = max(spans[split][1] for spans in plan.spans)
         plan.windows[split] = SplitWindows(starts, numbers, int(starts.min()), end)
     report_missing(series, columns, dropped, source)
@@ -120,11 +127,17 @@ def plan_windows(
 def windows_of(
     span: tuple[int, int], low: int, input_steps: int, horizon_steps: int, breaks: np.ndarray
 ) -> tuple[np.ndarray, int]:
-    """First rows of the windows that forecast steps of a span without a gap in them, and the number with gaps
-    included.
+    """Return the first rows of the windows that forecast steps of a span and contain no gap.
 
     Args:
-        low: first row of the series: what is read may lie before the span.
+        span: first row and last row + 1 of the split.
+        low: first row of the series; input steps may lie before the span.
+        input_steps: number of input steps of a window.
+        horizon_steps: number of steps to forecast.
+        breaks: rows directly after a gap, sorted.
+
+    Returns:
+        The first rows, and the number of windows including those with gaps.
     """
     begin, end = span
     length = input_steps + horizon_steps
@@ -146,13 +159,14 @@ def pieces(values: np.ndarray, span: tuple[int, int], columns: Sequence[int]) ->
 
 
 def report_missing(series: Series, columns: Sequence[int], dropped: DroppedSamples, source: str) -> None:
-    """Counts missing values to forecast and to read."""
+    """Count the missing target and input values."""
     whole = (0, len(series.values))
     missing = np.zeros(len(series.names), dtype=np.int64)
     for piece in pieces(series.values, whole, range(len(series.names))):
         missing += np.isnan(piece).sum(0)
     reason = "they are missing, so they count in neither loss nor metrics"
-    dropped.add("values to forecast", missing[list(columns)].sum(), reason, whole[1] * len(columns), source)
+    num_targets = int(missing[list(columns)].sum())
+    dropped.add("values to forecast", num_targets, reason, whole[1] * len(columns), source)
     if missing.any():
         named = [
             f"{missing[column]} in {series.names[column]!r}"
@@ -160,7 +174,6 @@ def report_missing(series: Series, columns: Sequence[int], dropped: DroppedSampl
             if missing[column]
         ]
         series.notes.append(
-            f"{missing.sum()} of {whole[1] * len(missing)} values are missing ({', '.join(named)}); where "
-            "they are read, the last "
-            "known value before them in the window replaces them"
+            f"{missing.sum()} of {whole[1] * len(missing)} values are missing ({', '.join(named)}); in "
+            "inputs, they are replaced by the last known value before them in the window"
         )

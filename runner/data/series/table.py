@@ -1,7 +1,8 @@
-"""Series in user-supplied files, and benchmark series."""
+"""Data module of series in files."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Unpack
@@ -21,23 +22,24 @@ __all__ = ["SeriesTableDataModule"]
 class SeriesTableDataModule(SeriesDataModule):
     """A text table with one row per time step, or a NumPy file ``(T, F)``.
 
-    A NumPy file is memory-mapped, a text file of more than 200 MB is turned into one: a series larger than
-    memory trains.
+    A NumPy file is memory-mapped, and a text file of more than 200 MB is converted to one, so that a series
+    may be larger than memory.
 
     Args:
         path: the file, or a folder that holds ``file_name``.
-        file_name: of the file in such a folder.
-        features: names of the columns to read; all that hold numbers when None.
-        time_column: the time of each step, as timestamps or numbers; its order is checked, and times that
-            occur twice are rejected. Windows that span a gap in otherwise regular steps are left out.
-        id_column: the id of each row's series, in a file of several series (long format: ``unique_id``,
-            ``ds``, ``y``). One model is trained on the windows of all of them; each series is cut and
-            standardized on its own, and has its own metrics. The column is no feature.
-        na_values: what stands for a missing value besides an empty cell, ``NA`` and ``NaN``.
-        separator: of the cells; found out when None.
-        decimal, thousands: as numbers are written, such as ``comma`` and ``point`` for ``1.234,5``; found out
-            for each column when None.
-        data_dir: where the NumPy file of a large table is kept; ``$RUNNER_DATA`` or ``~/.cache/runner`` when
+        file_name: name of the file in such a folder.
+        features: names of the columns to read; all columns of numbers when None.
+        time_column: column with the time of each step, as timestamps or numbers; its order is checked, and
+            times that occur twice are rejected. Windows that span a gap in otherwise regular steps are left
+            out.
+        id_column: column with the id of each row's series, in a file of several series (long format:
+            ``unique_id``, ``ds``, ``y``). One model is trained on the windows of all of them; each series is
+            split and standardized separately and has its own metrics. The column is not a feature.
+        na_values: strings for missing values besides an empty cell, ``NA`` and ``NaN``.
+        separator: separator of the cells; detected when None.
+        decimal, thousands: number format, such as ``comma`` and ``point`` for ``1.234,5``; detected for each
+            column when None.
+        data_dir: folder for the NumPy file of a large table; ``$RUNNER_DATA`` or ``~/.cache/runner`` when
             None.
         hint: where the file is available, shown when it is missing.
         input_steps, horizon_steps, target, season_steps, val_fraction, test_fraction, rows: see
@@ -64,7 +66,7 @@ class SeriesTableDataModule(SeriesDataModule):
         **options: Unpack[SeriesOptions],
     ) -> None:
         super().__init__(season_steps=season_steps, **options)
-        self.path = path and Path(path).expanduser()
+        self.path = Path(path).expanduser() if path else None
         if self.path and file_name and self.path.is_dir():
             self.path = self.path / file_name
         self.data_dir = data_dir
@@ -89,7 +91,7 @@ class SeriesTableDataModule(SeriesDataModule):
                 f"data.path is not set: name the file of the series with data.path=FILE. {self.hint}".rstrip()
             ]
         if self.path.is_file() and self.path.stat().st_size > LARGE_FILE_BYTES:
-            return []  # reading it takes a while; the worker does it, and says the same
+            return []  # reading it takes long; the worker reports the same problems
         try:
             self.plan(self.read())
         except DataError as error:
@@ -97,27 +99,35 @@ class SeriesTableDataModule(SeriesDataModule):
         return []
 
     def column_problem(self) -> str:
-        """Why ``id_column`` conflicts with other options; empty if it does not."""
+        """Return a problem if ``id_column`` conflicts with other options; empty otherwise."""
         name = self.file.id_column
-        for key, others in {
-            "data.time_column": [self.file.time_column], "data.target": self.target,
+        columns: dict[str, Sequence[str | None]] = {
+            "data.time_column": [self.file.time_column],
+            "data.target": self.target,
             "data.features": self.file.columns or (),
-        }.items():  # fmt: skip
+        }
+        for key, others in columns.items():
             if name is not None and name in others:
                 return (
-                    f"data.id_column={name} is also in {key}: a column of ids is neither time nor "
-                    "feature nor target."
+                    f"data.id_column={name} is also in {key}: a column of ids cannot be time, feature or "
+                    "target."
                 )
         return ""
 
+    @property
+    def _file_path(self) -> Path:
+        if self.path is None:
+            raise DataError(f"data.path is not set. {self.hint}".rstrip())
+        return self.path
+
     def read(self) -> Series:
         try:
-            return self.file.read(self.path, data_folder(self.data_dir))
+            return self.file.read(self._file_path, data_folder(self.data_dir))
         except DataError as error:
             raise DataError(f"{error} {self.hint}".rstrip()) from error
 
     def file_to_forecast(self, path: str) -> SeriesFile:
-        """Reads a file like that of training; the columns of times and ids may be missing."""
+        """Return the options for a file like that of training; the columns of times and ids are optional."""
         plain = super().file_to_forecast(path)
         header = (
             []
@@ -133,4 +143,4 @@ class SeriesTableDataModule(SeriesDataModule):
         return str(self.path.absolute()) if self.path else ""
 
     def digest(self, series: Series) -> str:
-        return digest_files(self.path)
+        return digest_files(self._file_path)

@@ -1,4 +1,4 @@
-"""A generated series: a trend, a day, a week and noise."""
+"""Generated series with a trend, daily and weekly seasons, and noise."""
 
 from __future__ import annotations
 
@@ -18,12 +18,13 @@ DAY, WEEK = 24, 168
 
 
 class WavesDataModule(SeriesDataModule):
-    """Two hourly series: ``load`` with a trend, a day and a week in it, and ``heat``, which it follows three
-    hours late.
+    """Two hourly columns: ``heat``, and ``load``, which follows it with a delay of three hours.
+
+    ``load`` also has a trend, a daily and a weekly season.
 
     Args:
-        num_steps: hours.
-        noise: standard deviation of the normal noise; the day's wave has an amplitude of 1.
+        num_steps: number of hours.
+        noise: standard deviation of the normal noise; the daily season has an amplitude of 1.
         data_seed: seed of the noise.
         input_steps, horizon_steps, target, season_steps, val_fraction, test_fraction, rows: see
             ``runner.data.series.base.SeriesDataModule``.

@@ -1,4 +1,4 @@
-"""Windows of series, and the standardization of their columns."""
+"""Windows of series and the standardization of their columns."""
 
 from __future__ import annotations
 
@@ -19,34 +19,37 @@ __all__ = [
     "WindowSource",
     "fill_from_past",
     "float32_loses_digits",
+    "scale_of",
     "standardized",
     "statistics",
+    "with_scale",
 ]
 
 VALUES_PER_PIECE = 500_000
-"""Number of values that the statistics read at a time."""
+"""Number of values read at a time to compute statistics."""
 
 LARGEST_OFFSET = 1e4
-"""Float32 has seven digits: of a mean this many deviations from zero, three are left for the differences."""
+"""Maximum ratio of mean and deviation for float32: of its seven digits, three are left for differences."""
 
 
 class SeriesStandardize(nn.Module):
-    """``(inputs - mean) / std`` as float32, computed in float64: a large offset costs no digits.
+    """Computes ``(inputs - mean) / std`` in float64 and returns float32: a large offset costs no digits.
 
     Args:
-        mean, std: of each of the F columns. A std of 0 counts as 1.
+        mean, std: statistics of the F columns. A std of 0 counts as 1.
     """
+
+    mean: Tensor
+    std: Tensor
 
     def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
         super().__init__()
-        std = torch.as_tensor(std, dtype=torch.float64)
+        deviations = torch.as_tensor(std, dtype=torch.float64)
         self.register_buffer("mean", torch.as_tensor(mean, dtype=torch.float64))
-        self.register_buffer("std", torch.where(std == 0, 1.0, std))
+        self.register_buffer("std", torch.where(deviations == 0, 1.0, deviations))
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> SeriesStandardize:
-        """Moves the statistics between devices and keeps them in float64; MPS has none, so there they stay on
-        the CPU.
-        """
+        """Moves the statistics between devices in float64; without float64 (MPS) they stay on the CPU."""
         device = fn(torch.zeros(1)).device
         if device.type != "mps":
             self.mean, self.std = self.mean.to(device), self.std.to(device)
@@ -60,7 +63,7 @@ class SeriesStandardize(nn.Module):
 
 
 def float32_loses_digits(mean: Any, std: Any) -> bool:
-    """Whether values with such a mean have to be float64 to represent their differences."""
+    """Return whether values with such a mean have to be float64 to represent their differences."""
     mean, std = np.asarray(mean, dtype=np.float64), np.asarray(std, dtype=np.float64)
     return bool((np.abs(mean) > LARGEST_OFFSET * np.where(std == 0, np.inf, std)).any())
 
@@ -68,18 +71,19 @@ def float32_loses_digits(mean: Any, std: Any) -> bool:
 def statistics(
     values: np.ndarray, names: Sequence[str], missing_allowed: bool = False
 ) -> tuple[list[float], list[float]]:
-    """Mean and deviation of each column in float64 without missing values; of a memory map piece by piece.
+    """Return mean and standard deviation of each column in float64, ignoring missing values.
 
     Args:
-        missing_allowed: a column without any value gets NaN.
+        values: ``(T, F)``; a memory map is read in pieces.
+        names: names of the F columns, for messages.
+        missing_allowed: return NaN for a column without any value.
 
     Raises:
         DataError: a column has no value at all.
     """
     count, total, square = (np.zeros(len(names)) for _ in range(3))
-    shift = np.full(
-        len(names), np.nan
-    )  # the first value: sums of squares of large numbers would lose their digits
+    # values relative to the first one: sums of squares of large numbers would lose their digits
+    shift = np.full(len(names), np.nan)
     rows = max(1, VALUES_PER_PIECE // len(names))
     for begin in range(0, len(values), rows):
         piece = np.asarray(values[begin : begin + rows], dtype=np.float64)
@@ -101,19 +105,21 @@ def statistics(
 
 
 class WindowSource:
-    """Window ``i`` reads ``input_steps`` steps from row ``starts[i]`` on and forecasts the ``horizon_steps``
-    after them.
+    """Windows of input steps, and the steps after them to forecast.
 
+    Window ``i`` consists of ``input_steps`` steps from row ``starts[i]`` on and ``horizon_steps`` targets.
     Only the windows of a batch are copied: the values may be a memory map larger than memory.
 
     Args:
         values: ``(T, F)``; NaN where a value is missing. Several series follow one another.
+        input_steps: L, the number of input steps.
+        horizon_steps: H, the number of steps to forecast.
         target_columns: the K columns to forecast.
-        mean: of each column, ``(F,)``, or of each series and column, ``(S, F)``. It also replaces a missing
-            value without a known one before it in its window.
+        mean: mean of each column, ``(F,)``, or of each series and column, ``(S, F)``. It also replaces a
+            missing value without a known one before it in its window.
         times: name of each step; its row by default.
-        first_row: of the values, in the file they are a part of.
-        std: as ``mean``; a std of 0 counts as 1.
+        first_row: row of the first value in the file.
+        std: standard deviations, shaped like ``mean``; a std of 0 counts as 1.
         starts: first row of each window, ``(W,)``; all possible windows by default.
         series: number of each window's series, ``(W,)``; 0 by default.
         series_names: shown before the name of a step.
@@ -151,46 +157,53 @@ class WindowSource:
         return len(self.starts)
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
-        """Inputs ``(L, F)`` and targets ``(H, K)`` in the unit of the data."""
+        """Return inputs ``(L, F)`` and targets ``(H, K)`` in the unit of the data."""
         inputs, targets = self.raw(torch.tensor([index]))
         window = torch.from_numpy(np.ascontiguousarray(inputs[0]))
         number = int(self.series[index])
-        window.scale = (self.mean[number], self.std[number])  # what standardizes it, for ``batch_inputs``
+        window = with_scale(window, (self.mean[number], self.std[number]))
         return window, torch.from_numpy(np.ascontiguousarray(targets[0]))
 
     def raw(self, indices: Tensor) -> tuple[np.ndarray, np.ndarray]:
-        """Inputs ``(N, L, F)``, missing values filled from the past; targets ``(N, H, K)``, NaN where
-        unknown.
+        """Return windows in the unit of the data.
+
+        Returns:
+            Inputs ``(N, L, F)``, missing values filled from the past; targets ``(N, H, K)``, NaN where
+            unknown.
         """
-        chosen = indices.numpy()
-        rows = self.starts[chosen][:, None] + np.arange(self.input_steps + self.horizon_steps)
+        positions = indices.numpy()
+        rows = self.starts[positions][:, None] + np.arange(self.input_steps + self.horizon_steps)
         windows = self.values[rows]
         if windows.dtype.kind != "f" or windows.dtype.itemsize < 4:
             windows = windows.astype(np.float64)
-        mean = self.mean[self.series[chosen]][:, None]
+        mean = self.mean[self.series[positions]][:, None]
         inputs = fill_from_past(windows[:, : self.input_steps], mean)
         return inputs, windows[:, self.input_steps :][..., self.target_columns]
 
     def gather(self, indices: Tensor) -> tuple[Tensor, Tensor]:
-        """As ``raw``, standardized in float64 before the conversion to float32."""
+        """Return the windows of ``raw``, standardized in float64 and converted to float32."""
         return self.standardize(*self.raw(indices), indices)
 
     def standardize(self, inputs: np.ndarray, targets: np.ndarray, indices: Tensor) -> tuple[Tensor, Tensor]:
+        """Standardize inputs and targets by the statistics of their series."""
         series, columns = self.series[indices.numpy()], self.target_columns
         mean, std = self.mean[series][:, None], self.std[series][:, None]
         return standardized(inputs, mean, std), standardized(targets, mean[..., columns], std[..., columns])
 
     def name(self, index: int) -> str:
-        """Returns the name of the first forecast step."""
+        """Return the name of the first forecast step."""
         row = int(self.starts[index]) + self.input_steps
         step = str(self.times[row]) if len(self.times) else f"row {self.first_row + row + 1}"
         return f"{self.series_names[self.series[index]]}, {step}" if self.series_names else step
 
 
 class SeriesSplit(Split):
-    """Batches of standardized windows, with the targets also in the unit of the data and the number of the
-    series.
+    """Batches of standardized windows.
+
+    They also contain the targets in the unit of the data and the numbers of the series.
     """
+
+    source: WindowSource
 
     def __getitems__(self, keys: Sequence[tuple[int, int]]) -> dict[str, Any]:
         index = self.indices[[position for _, position in keys]]
@@ -205,19 +218,33 @@ class SeriesSplit(Split):
         return batch
 
     def raw_inputs(self, positions: Sequence[int]) -> Tensor:
-        """Inputs ``(N, L, F)`` in the unit of the data."""
+        """Return inputs ``(N, L, F)`` in the unit of the data."""
         return torch.from_numpy(np.ascontiguousarray(self.source.raw(self.indices[list(positions)])[0]))
 
 
+def with_scale(window: Tensor, scale: tuple[np.ndarray, np.ndarray]) -> Tensor:
+    """Attach the mean and standard deviation that standardize a window, for ``batch_inputs``."""
+    window.scale = scale  # type: ignore[attr-defined]  # tensors accept attributes
+    return window
+
+
+def scale_of(window: Tensor) -> tuple[np.ndarray, np.ndarray] | None:
+    """Return the mean and standard deviation attached by ``with_scale``; None if there are none."""
+    return getattr(window, "scale", None)
+
+
 def standardized(values: np.ndarray, mean: np.ndarray, std: np.ndarray) -> Tensor:
-    """``(values - mean) / std`` in float64, then float32."""
+    """Compute ``(values - mean) / std`` in float64 and convert it to float32."""
     scaled = (np.asarray(values, dtype=np.float64) - mean) / std
     return torch.from_numpy(np.ascontiguousarray(scaled.astype(np.float32)))
 
 
 def fill_from_past(windows: np.ndarray, fill: np.ndarray) -> np.ndarray:
-    """Each missing value of ``(N, L, F)`` becomes the last known one before it in its window, or ``fill``
-    ``(F,)``.
+    """Replace missing values by the last known value before them in the window.
+
+    Args:
+        windows: ``(N, L, F)``.
+        fill: ``(F,)``, for missing values without a known value before them.
     """
     missing = np.isnan(windows)
     if not missing.any():

@@ -65,7 +65,7 @@ class FeatureArrayDataModule(DataModule):
         self.split_seed = split_seed
 
     def read(self) -> ArraySource:
-        """Return all samples: features float32 ``(N, F)``; class ids ``(N,)`` or targets float32 ``(N, K)``."""
+        """Return all samples: float32 features ``(N, F)``; class ids ``(N,)`` or float32 ``(N, K)``."""
         raise TypeError(f"{type(self).__name__} does not implement read().")
 
     def source_name(self) -> str:

@@ -86,8 +86,8 @@ def test_missing_values_of_a_file(tmp_path):
         ({"target": "c"}, "no column 'c'"),
         ({"time_column": "tme"}, "Did you mean 'time'?"),
         ({"features": ["a", "word"]}, "expected a number"),
-        ({"input_steps": 190}, "at least 214 for training"),
-        ({"rows": [300, 10, 10]}, "asks for 320 steps; the series has 200"),
+        ({"input_steps": 190}, "training needs at least 214 steps"),
+        ({"rows": [300, 10, 10]}, "needs 320 steps; the series has 200"),
         ({"path": "nowhere.csv"}, "There is no file"),
     ],
 )
