@@ -68,7 +68,7 @@ class SeriesFile:
         na_values: strings for missing values besides an empty cell.
         id_column: column with the id of each row's series, in a file of several series (long format).
         targets: columns that must hold numbers.
-        separator, decimal, thousands: format of cells and numbers; see
+        separator, decimal, thousands, encoding: format of cells, numbers and text; see
             ``runner.data.tables.file.read_table``.
     """
 
@@ -80,6 +80,7 @@ class SeriesFile:
     decimal: str | None = None
     thousands: str | None = None
     targets: tuple[str, ...] = ()
+    encoding: str | None = None
 
     def read(self, path: str | Path, cache: str | Path | None = None) -> Series:
         """Reads a file.
@@ -138,7 +139,7 @@ class SeriesFile:
     ) -> pd.DataFrame:
         """Read cells as text with normalized numbers; times and ids are left unchanged."""
         ids = [self.id_column] if self.id_column else []
-        table = read_cells(path, None, self.separator, self.na_values, num_rows, raw=ids, dropped=dropped)
+        table = read_cells(path, None, self.separator, self.na_values, num_rows, ids, dropped, self.encoding)
         for name in ids:
             if name in table:
                 table[name] = table[name].where(~table[name].isin(["", *self.na_values]))
@@ -231,7 +232,7 @@ class SeriesFile:
             f"{path.absolute()} {stat.st_size} {stat.st_mtime_ns} {names} {self.time_column} "
             f"{self.na_values} "
         )
-        key += f"{self.separator} {self.decimal} {self.thousands} float64"
+        key += f"{self.separator} {self.decimal} {self.thousands} {self.encoding} float64"
         target = (
             cache / "series" / f"{path.stem}-{hashlib.blake2b(key.encode(), digest_size=8).hexdigest()}.npy"
         )
@@ -258,10 +259,11 @@ class SeriesFile:
             DataError: a cell is not a number, or a row has no time.
         """
         wanted = list(dict.fromkeys([*names, *([self.time_column] if self.time_column else [])]))
-        formats = self.formats(read_cells(path, None, self.separator, self.na_values, HEAD_ROWS), path)
+        head = read_cells(path, None, self.separator, self.na_values, HEAD_ROWS, encoding=self.encoding)
+        formats = self.formats(head, path)
         formats = {name: form for name, form in formats.items() if name in names}
         missing = missing_spellings(self.na_values) | NA_SPELLINGS
-        file, separator = open_table(path, self.separator)
+        file, separator = open_table(path, self.separator, self.encoding)
         with file:
             chunks = pd.read_csv(
                 file,

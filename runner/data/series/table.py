@@ -39,6 +39,8 @@ class SeriesTableDataModule(SeriesDataModule):
         separator: separator of the cells; detected when None.
         decimal, thousands: number format, such as ``comma`` and ``point`` for ``1.234,5``; detected for each
             column when None.
+        encoding: encoding of the file, such as ``cp1252`` or ``latin-1``; UTF-8, UTF-16 and UTF-32 are detected
+            when None.
         data_dir: folder for the NumPy file of a large table; ``$RUNNER_DATA`` or ``~/.cache/runner`` when
             None.
         hint: where the file is available, shown when it is missing.
@@ -60,6 +62,7 @@ class SeriesTableDataModule(SeriesDataModule):
         separator: str | None = None,
         decimal: str | None = None,
         thousands: str | None = None,
+        encoding: str | None = None,
         data_dir: str | None = None,
         hint: str = "",
         season_steps: Annotated[int, Ge(1)] | None = None,
@@ -80,6 +83,7 @@ class SeriesTableDataModule(SeriesDataModule):
             decimal,
             thousands,
             tuple(self.target),
+            encoding,
         )
 
     def check(self) -> list[str]:
@@ -132,7 +136,7 @@ class SeriesTableDataModule(SeriesDataModule):
         header = (
             []
             if plain.columns is None
-            else [name.strip() for name in first_cells(path, self.file.separator)[1]]
+            else [name.strip() for name in first_cells(path, self.file.separator, self.file.encoding)[1]]
         )
         times, ids = (
             name if name in header else None for name in (self.file.time_column, self.file.id_column)

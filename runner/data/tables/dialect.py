@@ -12,20 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
+from runner.data.encoding import decoding_error, find_encoding
 from runner.errors import DataError
 from runner.suggest import did_you_mean
 
-__all__ = ["Dialect", "find_dialect", "find_encoding", "first_cells", "open_table"]
+__all__ = ["Dialect", "find_dialect", "first_cells", "open_table"]
 
 SEPARATORS = ",;\t|"
 SUFFIXES = {".csv", ".tsv", ".txt", ".data", ".gz"}
 HEAD_BYTES = 1 << 16
-BYTE_ORDER_MARKS = {
-    codecs.BOM_UTF32_LE: "utf-32",  # before UTF-16, whose mark is the beginning of this one
-    codecs.BOM_UTF32_BE: "utf-32",
-    codecs.BOM_UTF16_LE: "utf-16",
-    codecs.BOM_UTF16_BE: "utf-16",
-}
 SEPARATOR_LINE = re.compile(r'"?sep=(\\t|.)"?\s*$', re.IGNORECASE)
 
 
@@ -46,20 +41,26 @@ class Dialect:
     head: tuple[str, ...]
 
 
-def find_dialect(path: str | Path, separator: str | None = None, separators: str = SEPARATORS) -> Dialect:
+def find_dialect(
+    path: str | Path,
+    separator: str | None = None,
+    separators: str = SEPARATORS,
+    encoding: str | None = None,
+) -> Dialect:
     """Detect the dialect from the beginning of a file.
 
     Args:
         path: the file, plain or ``.gz``.
         separator: the separator if it is known; takes precedence over a ``sep=`` line.
         separators: candidates, the preferred one first.
+        encoding: the encoding of the text; see ``find_encoding``.
 
     Raises:
-        DataError: no such file, empty, or not text in UTF-8, UTF-16 or UTF-32.
+        DataError: no such file, empty, or not text in this encoding.
     """
     path = Path(path).expanduser()
     head, is_whole = read_head(path)
-    encoding = find_encoding(head, path)
+    encoding = find_encoding(head, path, encoding, "a table as text (CSV)")
     lines = decode(head, encoding, is_whole, path)
     stated = SEPARATOR_LINE.match(lines[0]) if lines else None
     skipped = 1 if stated else 0
@@ -72,7 +73,9 @@ def find_dialect(path: str | Path, separator: str | None = None, separators: str
     return Dialect(encoding, separator, skipped, tuple(lines))
 
 
-def open_table(path: str | Path, separator: str | None = None) -> tuple[TextIO, str]:
+def open_table(
+    path: str | Path, separator: str | None = None, encoding: str | None = None
+) -> tuple[TextIO, str]:
     """Open a table file as text, after a ``sep=`` line if there is one.
 
     Returns:
@@ -82,7 +85,7 @@ def open_table(path: str | Path, separator: str | None = None) -> tuple[TextIO, 
         DataError: see ``find_dialect``.
     """
     path = Path(path).expanduser()
-    dialect = find_dialect(path, separator)
+    dialect = find_dialect(path, separator, encoding=encoding)
     opener = gzip.open if path.suffix == ".gz" else open
     file = io.TextIOWrapper(opener(path, "rb"), encoding=dialect.encoding, newline="")
     for _ in range(dialect.num_skipped_lines):
@@ -90,9 +93,11 @@ def open_table(path: str | Path, separator: str | None = None) -> tuple[TextIO, 
     return file, dialect.separator
 
 
-def first_cells(path: str | Path, separator: str | None = None) -> tuple[str, list[str]]:
+def first_cells(
+    path: str | Path, separator: str | None = None, encoding: str | None = None
+) -> tuple[str, list[str]]:
     """Return the separator and the cells of the first line."""
-    dialect = find_dialect(path, separator)
+    dialect = find_dialect(path, separator, encoding=encoding)
     reader = csv.reader(dialect.head[:1], delimiter=dialect.separator, skipinitialspace=True)
     return dialect.separator, next(reader)
 
@@ -113,33 +118,12 @@ def read_head(path: Path) -> tuple[bytes, bool]:
     return head, len(head) < HEAD_BYTES
 
 
-def find_encoding(head: bytes, path: str | Path) -> str:
-    """Return the encoding by the byte order mark or the zero bytes of UTF-16 without one; otherwise UTF-8.
-
-    Raises:
-        DataError: the file holds binary data.
-    """
-    for mark, encoding in BYTE_ORDER_MARKS.items():
-        if head.startswith(mark):
-            return encoding
-    if b"\0" not in head:
-        return "utf-8-sig"
-    half = len(head) // 2
-    even, odd = head[0 : 2 * half : 2].count(0), head[1 : 2 * half : 2].count(0)
-    if half > 1 and min(even, odd) == 0 and max(even, odd) > half / 2:
-        return "utf-16-le" if odd else "utf-16-be"
-    raise DataError(f"{path} holds binary data; expected a table as text (CSV).")
-
-
 def decode(head: bytes, encoding: str, is_whole: bool, path: Path) -> list[str]:
     """Return the complete lines of the decoded bytes."""
     try:
         text = codecs.getincrementaldecoder(encoding)().decode(head, final=is_whole)
     except UnicodeDecodeError as error:
-        name = "UTF-8" if encoding.startswith("utf-8") else encoding.upper()
-        raise DataError(
-            f"{path} is not {name} text ({error.reason} at byte {error.start}). Save it as UTF-8."
-        ) from error
+        raise decoding_error(path, encoding, error) from error
     if not is_whole:
         text = text[: text.rfind("\n") + 1] or text
     return text.splitlines()

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from runner.data.dropped import DroppedSamples
+from runner.data.encoding import decoding_error
 from runner.data.tables.dialect import Dialect, find_dialect, first_cells, open_table
 from runner.data.tables.numbers import NumberFormat, is_number, plain_numbers, read_formats, to_numbers
 from runner.errors import DataError
@@ -69,6 +70,7 @@ def read_table(
     thousands: str | None = None,
     as_text: Sequence[str] = (),
     dropped: DroppedSamples | None = None,
+    encoding: str | None = None,
 ) -> pd.DataFrame:
     """Reads a table as text with normalized numbers.
 
@@ -86,6 +88,7 @@ def read_table(
             when None.
         as_text: columns whose values remain unchanged.
         dropped: receives rows that repeat the header line.
+        encoding: of the text; detected when None.
 
     Returns:
         Columns of text without surrounding blanks, NaN where a value is missing.
@@ -93,7 +96,7 @@ def read_table(
     Raises:
         DataError: the file is missing, empty or binary, rows have unequal lengths, or numbers are ambiguous.
     """
-    table = read_cells(path, columns, separator, na_values, num_rows, dropped=dropped)
+    table = read_cells(path, columns, separator, na_values, num_rows, dropped=dropped, encoding=encoding)
     numbers = table.drop(columns=[name for name in as_text if name in table.columns])
     return written_plainly(table, read_formats(numbers, path, decimal, thousands))
 
@@ -113,6 +116,7 @@ def read_cells(
     num_rows: int | None = None,
     raw: Sequence[str] = (),
     dropped: DroppedSamples | None = None,
+    encoding: str | None = None,
 ) -> pd.DataFrame:
     """Reads a table as text without changing numbers.
 
@@ -124,12 +128,13 @@ def read_cells(
         num_rows: maximum number of rows.
         raw: columns in which no value counts as missing, not even an empty cell.
         dropped: receives rows that repeat the header line.
+        encoding: of the text; detected when None.
 
     Raises:
         DataError: the file is missing, empty or binary, or rows have unequal lengths.
     """
     path = Path(path).expanduser()
-    dialect = find_dialect(path, separator)
+    dialect = find_dialect(path, separator, encoding=encoding)
     cells = next(csv.reader(dialect.head[:1], delimiter=dialect.separator, skipinitialspace=True))
     check_first_line(path, cells, columns)
     table = raw_cells(path, dialect, columns, num_rows)
@@ -165,6 +170,8 @@ def raw_cells(
                 encoding=dialect.encoding,
                 skiprows=dialect.num_skipped_lines,
             )
+    except UnicodeDecodeError as error:
+        raise decoding_error(path, dialect.encoding, error, "after its first lines") from error
     except (pd.errors.ParserError, pd.errors.ParserWarning, ValueError) as error:
         reason = " ".join(str(error).split())
         raise DataError(
@@ -179,7 +186,7 @@ def check_widths(path: Path, dialect: Dialect, num_columns: int) -> None:
     Raises:
         DataError: a row is too short.
     """
-    file, separator = open_table(path, dialect.separator)
+    file, separator = open_table(path, dialect.separator, dialect.encoding)
     with file:
         for row in csv.reader(file, delimiter=separator, skipinitialspace=True):
             if len(row) < num_columns and any(cell.strip() for cell in row):

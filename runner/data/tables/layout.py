@@ -51,6 +51,7 @@ class TableLayout:
     thousands: str | None = None
     dates: list[str] | None = None
     day_first: bool | None = None
+    encoding: str | None = None
 
     def read(
         self,
@@ -71,7 +72,14 @@ class TableLayout:
             The table and the original format of each column of numbers.
         """
         table = read_cells(
-            path, self.columns, self.separator, self.na_values, num_rows, self.targets, dropped
+            path,
+            self.columns,
+            self.separator,
+            self.na_values,
+            num_rows,
+            self.targets,
+            dropped,
+            self.encoding,
         )
         raw = {name: table[name].copy() for name in self.targets if name in table.columns}
         words = [name for name in raw if known is not None and name not in known]
@@ -106,11 +114,11 @@ class TableLayout:
         columns = self.columns
         if columns is not None:
             rest = [name for name in columns if name not in self.targets]
-            _, cells = first_cells(path, self.separator)
+            _, cells = first_cells(path, self.separator, self.encoding)
             columns = rest if len(cells) == len(rest) else columns
             if is_header(cells, self.columns or (), [name for name in rest if name not in self.ignore]):
                 columns = None
-        table = read_cells(path, columns, self.separator, self.na_values)
+        table = read_cells(path, columns, self.separator, self.na_values, encoding=self.encoding)
         return self._plain(table, path, known, {})[0]
 
     def labelled(self, table: pd.DataFrame) -> pd.DataFrame:

@@ -66,6 +66,8 @@ class TableDataModule(DataModule):
             ``minute``, ``days`` (since 1970). When None the first four, and ``hour`` if there are times. A
             part that is the same in all training rows is left out.
         day_first: whether ``01/02/2024`` is in February; detected when None, and rejected if ambiguous.
+        encoding: of the file, such as ``cp1252`` or ``latin-1``; UTF-8, UTF-16 and UTF-32 are detected when
+            None.
         hint: where the file is available, printed when it is missing.
         val_fraction, test_fraction: fractions of the rows, split at random and stratified by class.
         split_seed: seed of the random split.
@@ -98,6 +100,7 @@ class TableDataModule(DataModule):
         dates: list[str] | None = None,
         date_parts: list[Literal["year", "month", "day", "weekday", "hour", "minute", "days"]] | None = None,
         day_first: bool | None = None,
+        encoding: str | None = None,
         hint: str = "",
         val_fraction: Annotated[float, Gt(0), Lt(0.5)] = 0.2,
         test_fraction: Annotated[float, Gt(0), Lt(0.5)] = 0.2,
@@ -121,6 +124,7 @@ class TableDataModule(DataModule):
             thousands=thousands,
             dates=None if dates is None else list(dates),
             day_first=day_first,
+            encoding=encoding,
         )
         self.limits: EncoderLimits = {
             "max_integer_categories": max_integer_categories,

@@ -43,6 +43,7 @@ class TextOptions(LoaderOptions, total=False):
     test_fraction: float
     split_seed: int
     duplicates: Duplicates
+    encoding: str | None
     batch_size: int
 
 
@@ -67,6 +68,8 @@ class TextDataModule(DataModule):
             on): ``together`` cuts them into one split or fold, ``drop`` keeps the first one only, ``keep``
             treats them as different texts. Splits named by the files are not changed, except that ``drop``
             leaves out training texts.
+        encoding: of the files, such as ``cp1252`` or ``latin-1``; UTF-8, UTF-16 and UTF-32 are detected when
+            None.
 
     Attributes:
         tokenizer: known after ``setup`` or ``load_state_dict``.
@@ -89,6 +92,7 @@ class TextDataModule(DataModule):
         test_fraction: Annotated[float, Gt(0), Lt(0.5)] = 0.1,
         split_seed: Annotated[int, Ge(0)] = 0,
         duplicates: Duplicates = "together",
+        encoding: str | None = None,
         batch_size: Annotated[int, Gt(0)] = 32,
         **options: Unpack[LoaderOptions],
     ) -> None:
@@ -103,6 +107,7 @@ class TextDataModule(DataModule):
         self.test_fraction = test_fraction
         self.split_seed = split_seed
         self.duplicates = duplicates
+        self.encoding = encoding
         self.tokenizer: TextTokenizer | None = None
         self.class_names: list[str] = []
         self.texts: list[str] = []
@@ -313,12 +318,11 @@ class TextDataModule(DataModule):
     def read_new(self, path: str) -> Iterator[tuple[str, str]]:
         """``(name, text)`` of what one argument of a prediction stands for."""
         if not is_file(path, ".csv", ".tsv"):
-            yield from text_lines(path)
+            yield from text_lines(path, self.encoding)
             return
         columns = [getattr(self, "text", "text")]
-        for row, (text,) in text_columns(
-            path, columns, getattr(self, "separator", None), getattr(self, "quoted", None)
-        ):
+        separator, quoted = getattr(self, "separator", None), getattr(self, "quoted", None)
+        for row, (text,) in text_columns(path, columns, separator, quoted, self.encoding):
             yield f"row {row}", text
 
     def batch_inputs(self, inputs: Sequence[Tensor]) -> Tensor:

@@ -20,8 +20,9 @@ import numpy as np
 from torch.utils.data import Dataset
 
 from runner.data.download.file import locked
+from runner.data.encoding import decoding_error, find_encoding
 from runner.data.facts import digest_files
-from runner.data.text.table import encoding_of, read_text
+from runner.data.text.table import read_text
 from runner.data.text.tokenizer import TextTokenizer
 from runner.errors import DataError
 
@@ -127,10 +128,8 @@ def pieces(path: Path, begin: int, end: int) -> Iterator[str]:
             try:
                 text = tail + decoder.decode(data, final=begin == end)
             except UnicodeDecodeError as error:
-                place = begin - len(data) + error.start
-                raise DataError(
-                    f"{path} is not UTF-8: {error.reason} near byte {place}. Convert it first."
-                ) from error
+                position = f"near byte {begin - len(data) + error.start}"
+                raise decoding_error(path, "utf-8", error, position) from error
             text = text.replace("\r\n", "\n")
             cut = text.rfind("\n") + 1 or (len(text) if len(text) > LONGEST_LINE else 0)
             if begin == end:
@@ -140,23 +139,23 @@ def pieces(path: Path, begin: int, end: int) -> Iterator[str]:
                 yield text
 
 
-def utf8_file(path: Path, folder: Path) -> Path:
-    """The file itself, or a copy in UTF-8 of one in UTF-16 or UTF-32 or with a byte order mark, converted
+def utf8_file(path: Path, folder: Path, encoding: str | None = None) -> Path:
+    """The file itself, or a copy in UTF-8 of one in another encoding or with a byte order mark, converted
     once.
 
     Raises:
-        DataError: the file is no text.
+        DataError: the file is not text in this encoding.
     """
     with open(path, "rb") as file:
         head = file.read(PIECE_BYTES)
-    encoding = encoding_of(head, path)
+    encoding = find_encoding(head, path, encoding)
     if encoding == "utf-8-sig" and not head.startswith(codecs.BOM_UTF8):
         return path
-    name = key_of(digest_files(path), "utf-8")
+    name = key_of(digest_files(path), "utf-8", encoding)
     copy = folder / f"{name}.txt"
     with locked_folder(folder, name):
         if not copy.is_file():
-            write_whole(copy, read_text(path).encode())
+            write_whole(copy, read_text(path, encoding).encode())
     return copy
 
 

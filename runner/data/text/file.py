@@ -37,14 +37,15 @@ class TextTableDataModule(TextDataModule):
 
     def look(self) -> list[str]:
         try:
-            next(text_columns(self.path, [self.text, self.label], self.separator, self.quoted), None)
+            columns = [self.text, self.label]
+            next(text_columns(self.path, columns, self.separator, self.quoted, self.encoding), None)
         except DataError as error:
             return [str(error)]
         return []
 
     def read(self) -> Texts:
         group = self.folds.group_column if self.folds else None
-        return read_csv(self.path, self.text, self.label, self.separator, self.quoted, group)
+        return read_csv(self.path, self.text, self.label, self.separator, self.quoted, group, self.encoding)
 
 
 class TextFolderDataModule(TextDataModule):
@@ -56,4 +57,4 @@ class TextFolderDataModule(TextDataModule):
     unit = "texts"
 
     def read(self) -> Texts:
-        return read_folder(self.path, self.dropped)
+        return read_folder(self.path, self.dropped, self.encoding)

@@ -37,7 +37,9 @@ class LanguageDataModule(DataModule):
     through time). Token ids are kept in a file and mapped, so the text may be larger than memory.
 
     Args:
-        path: the file, in UTF-8, UTF-16 or UTF-32.
+        path: the file.
+        encoding: of the file, such as ``cp1252`` or ``latin-1``; UTF-8, UTF-16 and UTF-32 are detected when
+            None.
         tokens: the token type: characters, words, or byte pairs trained on the training part.
         vocab_size: the most tokens there may be; 10 000 characters, 20 000 words or 4 000 byte pairs when
             None.
@@ -70,11 +72,13 @@ class LanguageDataModule(DataModule):
         val_fraction: Annotated[float, Gt(0), Lt(0.5)] = 0.05,
         test_fraction: Annotated[float, Ge(0), Lt(0.5)] = 0.05,
         data_dir: str | None = None,
+        encoding: str | None = None,
         batch_size: Annotated[int, Gt(0)] = 32,
         **options: Unpack[LoaderOptions],
     ) -> None:
         super().__init__(batch_size=batch_size, **options)
         self.path = path and str(Path(path).expanduser())
+        self.encoding = encoding
         self.tokens, self.vocab_size, self.min_count, self.window = tokens, vocab_size, min_count, window
         self.val_fraction, self.test_fraction = val_fraction, test_fraction
         self.data_dir = data_dir
@@ -123,7 +127,9 @@ class LanguageDataModule(DataModule):
             return
         if problems := self.file_problems():
             raise DataError("\n".join(problems))
-        corpus = Corpus.of(utf8_file(self.file, self.folder), self.val_fraction, self.test_fraction)
+        corpus = Corpus.of(
+            utf8_file(self.file, self.folder, self.encoding), self.val_fraction, self.test_fraction
+        )
         if self.tokenizer is None:
             options = {"kind": self.tokens, "max_size": self.vocab_size, "min_count": self.min_count}
             self.tokenizer = tokenizer_of(corpus, self.folder, **options)

@@ -23,6 +23,8 @@ class ParallelTextDataModule(PairsDataModule):
         path: the folder.
         source, target: the files' suffixes: languages.
         test: what the files to test on are called before the suffix, where several begin with ``test``.
+        encoding: of the files, such as ``cp1252`` or ``latin-1``; UTF-8, UTF-16 and UTF-32 are detected when
+            None.
     """
 
     def __init__(
@@ -32,11 +34,13 @@ class ParallelTextDataModule(PairsDataModule):
         source: str = "en",
         target: str = "de",
         test: str | None = None,
+        encoding: str | None = None,
         **options: Unpack[PairsOptions],
     ) -> None:
         super().__init__(**options)
         self.path = path and str(Path(path).expanduser())
         self.source, self.target, self.test = source, target, test
+        self.encoding = encoding
 
     @property
     def title(self) -> str:
@@ -116,7 +120,7 @@ class ParallelTextDataModule(PairsDataModule):
     def read(self) -> Pairs:
         pairs: Pairs = {}
         for split, files in self.files().items():
-            sources, targets = (read_text(file).rstrip("\n").split("\n") for file in files)
+            sources, targets = (read_text(file, self.encoding).rstrip("\n").split("\n") for file in files)
             if len(sources) != len(targets):
                 raise DataError(
                     f"{files[0]} has {len(sources)} lines, {files[1]} {len(targets)}; they must be parallel."

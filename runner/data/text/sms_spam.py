@@ -45,7 +45,7 @@ class SmsSpamDataModule(TextDataModule):
 
     def read(self) -> Texts:
         found = Texts()
-        for number, line in enumerate(read_text(self.file).split("\n"), start=1):
+        for number, line in enumerate(read_text(self.file, self.encoding).split("\n"), start=1):
             label, tab, message = line.partition("\t")
             label = clean_label(label).lower()
             if label in CLASSES and tab:

@@ -14,8 +14,9 @@ from typing import Any
 
 from runner.data.class_folders import scan_class_folders
 from runner.data.dropped import DroppedSamples
+from runner.data.encoding import decoding_error, find_encoding
 from runner.data.labels import find_label, merge_spellings
-from runner.data.tables.dialect import find_dialect, find_encoding
+from runner.data.tables.dialect import find_dialect
 from runner.errors import DataError
 from runner.suggest import did_you_mean
 
@@ -118,29 +119,26 @@ def open_bytes(path: Path):
     return gzip.open(path, "rb") if path.suffix == ".gz" else open(path, "rb")
 
 
-def read_text(path: Path) -> str:
-    """A whole text file in UTF-8, UTF-16 or UTF-32, its lines ended by ``\\n``.
+def read_text(path: Path, encoding: str | None = None) -> str:
+    """Reads a whole text file, its lines ended by ``\\n``.
+
+    Args:
+        path: the file, plain or ``.gz``.
+        encoding: see ``runner.data.encoding.find_encoding``.
 
     Raises:
-        DataError: it cannot be read, or is no such text.
+        DataError: it cannot be read, or is not text in this encoding.
     """
     try:
         with open_bytes(path) as file:
             data = file.read()
-        return data.decode(encoding_of(data[:HEAD_BYTES], path)).replace("\r\n", "\n")
-    except UnicodeDecodeError as error:
-        raise DataError(
-            f"{path} is not UTF-8: {error.reason} at byte {error.start}. Convert it first."
-        ) from error
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}.") from error
-
-
-def encoding_of(head: bytes, path: Path) -> str:
+    encoding = find_encoding(data[:HEAD_BYTES], path, encoding)
     try:
-        return find_encoding(head, path)
-    except DataError:
-        raise DataError(f"{path} is binary data; expected text.") from None
+        return data.decode(encoding).replace("\r\n", "\n")
+    except UnicodeDecodeError as error:
+        raise decoding_error(path, encoding, error) from error
 
 
 def is_file(argument: str, *suffixes: str) -> bool:
@@ -152,7 +150,7 @@ def is_file(argument: str, *suffixes: str) -> bool:
     return (suffix in suffixes and (is_file or " " not in argument)) or (is_file and not suffixes)
 
 
-def text_lines(argument: str) -> Iterator[tuple[str, str]]:
+def text_lines(argument: str, encoding: str | None = None) -> Iterator[tuple[str, str]]:
     """``(name, text)`` of the lines of a file that are not empty; what is no file is a text itself.
 
     Raises:
@@ -161,14 +159,14 @@ def text_lines(argument: str) -> Iterator[tuple[str, str]]:
     if not is_file(argument) and not is_file(argument, ".txt"):
         yield argument, argument
         return
-    for number, line in enumerate(read_text(Path(argument)).splitlines(), start=1):
+    for number, line in enumerate(read_text(Path(argument), encoding).splitlines(), start=1):
         if line.strip():
             yield f"line {number}", line
 
 
-def rows_of(path: Path, separator: str | None, quoted: bool | None):
+def rows_of(path: Path, separator: str | None, quoted: bool | None, encoding: str | None = None):
     """The cells of each line. Commas separate quoted cells, tabs plain ones, unless stated otherwise."""
-    dialect = find_dialect(path, separator)
+    dialect = find_dialect(path, separator, encoding=encoding)
     if separator is None and not dialect.num_skipped_lines:
         separator = max(SEPARATORS, key=dialect.head[0].count)
     separator = separator or dialect.separator
@@ -182,7 +180,11 @@ def rows_of(path: Path, separator: str | None, quoted: bool | None):
 
 
 def text_columns(
-    path: str | Path, columns: list[str | None], separator: str | None, quoted: bool | None = None
+    path: str | Path,
+    columns: list[str | None],
+    separator: str | None,
+    quoted: bool | None = None,
+    encoding: str | None = None,
 ):
     """``(row number, cells of these columns)`` of a table with a header line; None for a column of None.
 
@@ -193,7 +195,7 @@ def text_columns(
     if not path.is_file():
         raise DataError(f"{path}: no such file.")
     try:
-        rows = rows_of(path, separator, quoted)
+        rows = rows_of(path, separator, quoted, encoding)
         header = [name.strip() for name in next(rows, [])]
         missing = [name for name in columns if name is not None and name not in header]
         if missing:
@@ -209,7 +211,9 @@ def text_columns(
                 )
             if row:
                 yield number, [None if place is None else row[place] for place in places]
-    except (csv.Error, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
+        raise decoding_error(path, encoding or error.encoding, error, "after its first lines") from error
+    except csv.Error as error:
         raise DataError(f"{path} is not a table of texts: {error}.") from error
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}.") from error
@@ -222,15 +226,17 @@ def read_csv(
     separator: str | None,
     quoted: bool | None,
     group: str | None = None,
+    encoding: str | None = None,
 ) -> Texts:
     """Two columns of a table, and a third one of groups."""
     texts = Texts()
-    for number, (words, word, of_group) in text_columns(path, [text, label, group], separator, quoted):
+    rows = text_columns(path, [text, label, group], separator, quoted, encoding)
+    for number, (words, word, of_group) in rows:
         texts.add(words, word, group=of_group, row=f"row {number}")
     return texts
 
 
-def read_folder(root: str | Path, dropped: DroppedSamples) -> Texts:
+def read_folder(root: str | Path, dropped: DroppedSamples, encoding: str | None = None) -> Texts:
     """``ROOT/CLASS/FILE.txt``, or the same below split folders; see ``scan_class_folders``.
 
     Raises:
@@ -241,7 +247,7 @@ def read_folder(root: str | Path, dropped: DroppedSamples) -> Texts:
         raise DataError(f"{root}: no such folder.")
     texts = Texts()
     for file in scan_class_folders(root, "texts", lambda path: path.suffix.lower() == ".txt", dropped):
-        texts.add(read_text(root / file.path), file.label, file.split, str(file.path))
+        texts.add(read_text(root / file.path, encoding), file.label, file.split, str(file.path))
     if not texts.texts:
         raise DataError(
             f"{root} holds no ROOT/CLASS/FILE.txt with text, nor the same below train, val and test."

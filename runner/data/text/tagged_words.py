@@ -30,6 +30,8 @@ class TaggedWordsDataModule(LabelledStepsDataModule):
         split_seed: of that cut.
         duplicates: of identical sentences: ``together`` cuts them into one split or fold, ``drop`` keeps the
             first one only, ``keep`` treats them as different ones.
+        encoding: of the file, such as ``cp1252`` or ``latin-1``; UTF-8, UTF-16 and UTF-32 are detected when
+            None.
     """
 
     def __init__(
@@ -42,6 +44,7 @@ class TaggedWordsDataModule(LabelledStepsDataModule):
         test_fraction: Annotated[float, Gt(0), Lt(0.5)] = 0.1,
         split_seed: Annotated[int, Ge(0)] = 0,
         duplicates: Duplicates = "together",
+        encoding: str | None = None,
         batch_size: Annotated[int, Gt(0)] = 32,
         **options: Unpack[LoaderOptions],
     ) -> None:
@@ -56,6 +59,7 @@ class TaggedWordsDataModule(LabelledStepsDataModule):
             **options,
         )
         self.path = path and str(Path(path).expanduser())
+        self.encoding = encoding
 
     @property
     def title(self) -> str:
@@ -81,7 +85,7 @@ class TaggedWordsDataModule(LabelledStepsDataModule):
                 found.labels.append([cells[-1] for cells in sentence])
                 sentence.clear()
 
-        for number, line in enumerate(read_text(Path(self.path)).split("\n"), start=1):
+        for number, line in enumerate(read_text(Path(self.path), self.encoding).split("\n"), start=1):
             cells = line.split()
             if not cells or cells[0] == DOCUMENT:
                 boundaries += bool(cells)

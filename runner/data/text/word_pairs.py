@@ -127,7 +127,9 @@ class WordPairsDataModule(DataModule):
     Token ids are kept in a file and mapped: the text may be larger than memory.
 
     Args:
-        path: the text in UTF-8, UTF-16 or UTF-32; the language reference that comes with Python when None.
+        path: the text; the language reference that comes with Python when None.
+        encoding: of the text, such as ``cp1252`` or ``latin-1``; UTF-8, UTF-16 and UTF-32 are detected when
+            None.
         vocab_size: the most frequent words that get a vector.
         min_count: rarer words get none.
         window: maximum distance of a context word.
@@ -155,11 +157,13 @@ class WordPairsDataModule(DataModule):
         val_fraction: Annotated[float, Gt(0), Lt(0.5)] = 0.05,
         test_fraction: Annotated[float, Ge(0), Lt(0.5)] = 0.05,
         data_dir: str | None = None,
+        encoding: str | None = None,
         batch_size: Annotated[int, Gt(0)] = 512,
         **options: Unpack[LoaderOptions],
     ) -> None:
         super().__init__(batch_size=batch_size, **options)
         self.path = path and Path(path).expanduser()
+        self.encoding = encoding
         self.vocab_size, self.min_count = vocab_size, min_count
         self.window, self.num_negatives, self.frequent = window, num_negatives, frequent
         self.val_fraction, self.test_fraction = val_fraction, test_fraction
@@ -184,7 +188,7 @@ class WordPairsDataModule(DataModule):
         if self.splits or (stage == "predict" and self.tokenizer is not None):
             return
         folder = data_folder(self.data_dir) / "tokens"
-        corpus = Corpus.of(utf8_file(self.file, folder), self.val_fraction, self.test_fraction)
+        corpus = Corpus.of(utf8_file(self.file, folder, self.encoding), self.val_fraction, self.test_fraction)
         if self.tokenizer is None:
             options = {"max_size": self.vocab_size, "min_count": self.min_count, "lowercase": True}
             self.tokenizer = tokenizer_of(corpus, folder, kind="word", **options)

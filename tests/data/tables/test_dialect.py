@@ -49,7 +49,7 @@ def test_a_large_utf16_file(tmp_path: Path):
 
 def test_other_bytes_are_refused(tmp_path: Path):
     (tmp_path / "latin.csv").write_bytes(b"a,b\n\xfc,1\n")
-    with pytest.raises(DataError, match="is not UTF-8 text .*Save it as UTF-8"):
+    with pytest.raises(DataError, match="is not UTF-8 text .*data.encoding=NAME .*save it as UTF-8"):
         read_table(tmp_path / "latin.csv")
     (tmp_path / "binary.csv").write_bytes(bytes(range(256)) * 4)
     with pytest.raises(DataError, match="holds binary data"):

@@ -50,7 +50,7 @@ def test_pieces_put_together_are_the_text_whatever_its_lines(tmp_path, text):
 
 def test_a_file_that_is_no_text_is_refused(tmp_path):
     (tmp_path / "t.txt").write_bytes(b"plain " * 50 + b"\xff\xfe" + b" words\n" * 50)
-    with pytest.raises(DataError, match="is not UTF-8.*near byte 300"):
+    with pytest.raises(DataError, match="is not UTF-8 text .*near byte 300.*data.encoding=NAME"):
         make(tmp_path / "t.txt", batch_size=1)
 
 
