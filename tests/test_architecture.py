@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import graphlib
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,7 +24,7 @@ MAY_IMPORT = {
     "optim": {"errors"},
     "distributed": {"errors", "run"},
     "data": {"errors", "suggest"},
-    "tasks": {"errors", "plots", "optim", "data", "distributed"},
+    "tasks": {"errors", "suggest", "plots", "optim", "data", "distributed"},
     "report": {"errors", "run", "plots", "distributed"},
     "callbacks": {
         "errors",
@@ -246,6 +247,26 @@ def test_the_command_line_is_not_imported() -> None:
         if f"{name}.".startswith("runner.cli.")
     ]
     assert not wrong, ", ".join(wrong)
+
+
+def test_no_package_asks_which_task_it_holds() -> None:
+    """Explanations, inference, landscapes, tracking and reports call hooks of ``Task`` only."""
+    interface = ("runner.tasks.base.", "runner.tasks.explanation.")
+    wrong = []
+    for path in modules():
+        if package_of(path) == "tasks":
+            continue
+        for name, line in imported(parse(path)):
+            if name.startswith("runner.tasks.") and not name.startswith(interface):
+                wrong.append(f"{where(path, line)}: imports {name}")
+        for node in ast.walk(parse(path)):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("isinstance", "issubclass"):
+                named = [getattr(part, "attr", getattr(part, "id", "")) for part in ast.walk(node.args[1])]
+                if any(name != "Task" and name.endswith("Task") for name in named):
+                    wrong.append(f"{where(path, node.lineno)}: {ast.unparse(node)}")
+            if isinstance(node, ast.Constant) and re.fullmatch(r"[A-Z]\w+Task", str(node.value)):
+                wrong.append(f"{where(path, node.lineno)}: the class name {node.value!r}")
+    assert not wrong, "\n".join(wrong)
 
 
 def test_no_drawers() -> None:

@@ -119,7 +119,7 @@ def _tell(explained) -> None:
 
     how = [explained.method]
     how += [f"maps of {', '.join(explained.layers)}"] if explained.layers else []
-    how += ["weighted by the gradient at each position"] if explained.layers and explained.by_place else []
+    how += ["weighted by the gradient at each position"] if explained.layers and explained.by_location else []
     how += [f"against {explained.baseline}"] if explained.baseline else []
     print(f"{explained.run.name}: {', '.join(how)}")
     if explained.importance is not None:
@@ -133,14 +133,14 @@ def _tell(explained) -> None:
         )
         console().print(table("column", "mean", "std", rows=rows, title=title))
     else:
-        rows = [one.as_row() for one in explained.found[:MAX_ROWS]]
+        rows = [explanation.as_row() for explanation in explained.explanations[:MAX_ROWS]]
         columns = list(dict.fromkeys(key for row in sorted(rows, key=len, reverse=True) for key in row))
         console().print(
             table(*columns, rows=[tuple(_cell(row.get(key, "")) for key in columns) for row in rows])
         )
-        if len(explained.found) > MAX_ROWS:
-            print(f"and {len(explained.found) - MAX_ROWS} more, in the files")
-        _tell_completeness(explained.found)
+        if len(explained.explanations) > MAX_ROWS:
+            print(f"and {len(explained.explanations) - MAX_ROWS} more, in the files")
+        _tell_completeness(explained.explanations)
     if explained.skipped:
         print(f"nothing to explain in {len(explained.skipped)}: {', '.join(explained.skipped[:5])}")
     if explained.sanity:
@@ -152,15 +152,16 @@ def _tell(explained) -> None:
         console().print(table("layer", "mean", "std", rows=rows, title=title))
 
 
-def _tell_completeness(found) -> None:
+def _tell_completeness(explanations) -> None:
     """Prints how far integrated gradients deviate from the difference between the scores of input and
     baseline.
     """
-    errors = [one for one in found if one.error is not None]
-    if not errors:
+    measured = [each for each in explanations if each.attribution.error is not None]
+    if not measured:
         return
-    missed = sum(abs(one.error) for one in errors)
-    share = missed / max(sum(abs(one.score - one.baseline_score) for one in errors), 1e-12)
+    missed = sum(abs(each.attribution.error) for each in measured)
+    explained = sum(abs(each.score - each.attribution.baseline_score) for each in measured)
+    share = missed / max(explained, 1e-12)
     print(f"the parts add up to what they explain within {share:.2%} of it (completeness)")
     if share > COARSE:
         print("increase --steps for more accurate integrated gradients")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+
+from torch import Tensor
 
 from runner.distributed.hardware import available_accelerator
 from runner.errors import UserError
@@ -13,15 +14,10 @@ from runner.explain.image import ImageExplainer
 from runner.explain.options import ExplainOptions
 from runner.explain.samples import Sample, given_samples, load_split, split_samples
 from runner.explain.sanity import cascade
-from runner.explain.seq2seq import WrittenExplainer
 from runner.explain.sequence import StepExplainer, TokenExplainer
 from runner.explain.table import Importance, RowExplainer
-from runner.explain.targets import ask, refusal, task_name
 from runner.inference.load import Trained, Which, load_trained
 from runner.run.directory import RunDir
-from runner.tasks.base import Task
-from runner.tasks.detection import DetectionTask
-from runner.tasks.seq2seq import Seq2SeqTask
 
 __all__ = ["Explained", "explain"]
 
@@ -31,15 +27,17 @@ MAX_IN_CHECK = 32
 
 @dataclass
 class Explained:
-    """
+    """Explanations of a run's predictions, and the settings they were computed with.
+
     Attributes:
+        run: the run.
+        trained: its task and data module.
         kind: kind of the inputs.
         method, layers, baseline: settings of the explanations.
-        by_place: whether Grad-CAM weights each location rather than whole feature maps.
-        found: one explanation per sample; for labelled sequences one per step; for generated sequences one
-            for the whole sequence, then one per token.
+        by_location: whether Grad-CAM weights each location rather than whole feature maps.
+        explanations: one or several explanations for each sample, as the task defines its targets.
         skipped: names of inputs whose prediction does not contain the requested target.
-        importance: result of the method permutation, for which ``found`` is empty.
+        importance: result of the method permutation, for which there are no ``explanations``.
         sanity: result of the sanity check: ``(layer, mean, standard deviation)`` of the rank correlation,
             from the output to the input.
     """
@@ -50,8 +48,8 @@ class Explained:
     method: str
     layers: list[str]
     baseline: str
-    by_place: bool = False
-    found: list[Explanation] = field(default_factory=list)
+    by_location: bool = False
+    explanations: list[Explanation] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
     importance: Importance | None = None
     sanity: list[tuple[str, float, float]] = field(default_factory=list)
@@ -60,109 +58,146 @@ class Explained:
 def explain(
     run: RunDir,
     inputs: Sequence[str],
-    wish: ExplainOptions,
+    options: ExplainOptions,
     which: Which = "best",
     check_sanity: bool = False,
 ) -> Explained:
-    """
+    """Explains predictions of a run's model.
+
     Args:
+        run: the run.
         inputs: inputs as for ``runner predict``; if empty, samples of a split are explained.
+        options: method, requested target, and settings of the method.
+        which: the checkpoint, ``best`` or ``last``.
         check_sanity: compare with explanations of the model as its layers are randomized.
 
     Raises:
         UserError: the task or model does not support the explanation.
         DataError: an input cannot be read; the message contains its name.
     """
-    wish.check()
+    options.check()
     trained = load_trained(run, which)
     task = trained.task
-    if ask.dispatch(type(task)) is ask.dispatch(object):
-        raise UserError(refusal(task))
+    if reason := task.why_not_explained():
+        raise UserError(reason)
     device = {"gpu": "cuda"}.get(available_accelerator(), available_accelerator())
     task.to(device)
-    samples = given_samples(trained, inputs) if inputs else split_samples(trained, wish, run)
-    samples = iter(samples)
+    samples = iter(given_samples(trained, inputs) if inputs else split_samples(trained, options, run))
     first = next(samples, None)
     if first is None:
         raise UserError(f"{', '.join(inputs)}: there is nothing to explain in it. Give other inputs.")
-    explainer = make_explainer(trained, wish, first, bool(inputs))
-    if explainer.method == "permutation":
-        if check_sanity:
-            raise UserError("--sanity is for explanations of single inputs; permutation importance has none.")
-        if wish.worst or wish.samples is not None:
-            raise UserError(
-                f"{'--worst' if wish.worst else '--samples'} would have no effect: permutation importance "
-                "is of the whole "
-                "split. Leave it out, or take --method integrated_gradients."
-            )
-        part = load_split(trained.data, wish.split, run)
-        return made(run, trained, explainer, importance=explainer.importance(part))
-    found, skipped = explain_all(explainer, first, samples)
-    if not found:
-        raise UserError(nothing_said(task, wish, skipped))
-    explained = made(run, trained, explainer, found=found, skipped=skipped)
-    if check_sanity:
-        names = explainer.layer_names(found[0].sample)
-        checked = found[:MAX_IN_CHECK]
-        explained.sanity = cascade(
-            explainer.model, names, lambda: [explainer.again(one) for one in checked], wish.seed
-        )
-    return explained
+    task.prepare_explanation()
+    explainer = make_explainer(trained, options, first, bool(inputs))
+    if isinstance(explainer, RowExplainer) and explainer.method == "permutation":
+        return explain_columns(run, trained, explainer, check_sanity)
+    explanations, skipped = explain_all(explainer, first, samples)
+    if not explanations:
+        raise UserError(nothing_explained(trained, options, skipped))
+    sanity = check_layers(explainer, explanations, options.seed) if check_sanity else []
+    return Explained(
+        run,
+        trained,
+        explainer.kind,
+        explainer.method,
+        explainer.layers,
+        explainer.baseline,
+        by_location=task.explained_output == "boxes",
+        explanations=explanations,
+        skipped=skipped,
+        sanity=sanity,
+    )
 
 
-def make_explainer(trained: Trained, wish: ExplainOptions, sample: Sample, given: bool) -> Explainer:
+def make_explainer(trained: Trained, options: ExplainOptions, sample: Sample, given: bool) -> Explainer:
     """Selects the explainer for the kind of input: image, tokens, numeric steps or table row.
+
+    Args:
+        trained: task and data module of the run.
+        options: method, requested target, and settings of the method.
+        sample: the first sample.
+        given: whether the samples are inputs without targets.
 
     Raises:
         UserError: the method does not support such inputs, or an option has no effect.
     """
-    raw = sample.raw
-    kinds: dict[Any, Any] = {
-        3: ImageExplainer,
-        2: StepExplainer,
-        1: RowExplainer if raw.is_floating_point() else TokenExplainer,
-    }
-    kind = WrittenExplainer if isinstance(trained.task, Seq2SeqTask) else kinds[raw.dim()]
-    if wish.method is not None and wish.method not in kind.methods:
+    kind, task = kind_of(sample.raw), trained.task
+    if options.method is not None and options.method not in kind.methods:
         raise UserError(
-            f"--method {wish.method} is not for {kind.kind}: a run of {task_name(trained.task)} on them has "
+            f"--method {options.method} is not for {kind.kind}: a run of {task.title()} on them has "
             f"{', '.join(kind.methods)}."
         )
-    if wish.layer and (kind is not ImageExplainer or wish.method in ("integrated_gradients", "occlusion")):
+    is_cam = options.method not in ("integrated_gradients", "occlusion")
+    if options.layer and not (kind is ImageExplainer and is_cam):
         raise UserError("--layer would have no effect: it is for grad_cam and grad_cam_plus_plus on images.")
-    if wish.step is not None and task_name(trained.task) not in ("labelling", "seq2seq", "forecasting"):
+    if options.step is not None and not task.explains_steps:
         raise UserError(
-            "--step would have no effect: it is for runs of labelling, sequence to sequence and forecasting."
+            f"--step would have no effect: predictions of {task.title()} have no steps, as those of "
+            "labelling, sequence to sequence and forecasting have."
         )
-    return kind(trained, wish, given) if kind is RowExplainer else kind(trained, wish)
+    return RowExplainer(trained, options, given) if kind is RowExplainer else kind(trained, options)
+
+
+def kind_of(raw: Tensor) -> type[Explainer]:
+    """Returns the explainer for samples of a shape and type.
+
+    Raises:
+        UserError: there is none.
+    """
+    if raw.dim() == 1:
+        return RowExplainer if raw.is_floating_point() else TokenExplainer
+    kinds: dict[int, type[Explainer]] = {2: StepExplainer, 3: ImageExplainer}
+    if raw.dim() not in kinds:
+        raise UserError(
+            f"`runner explain` has no method for inputs of shape {tuple(raw.shape)}; it explains images "
+            "(C, H, W), series (T, F), tokens (T,) and table rows (F,)."
+        )
+    return kinds[raw.dim()]
+
+
+def explain_columns(run: RunDir, trained: Trained, explainer: RowExplainer, check_sanity: bool) -> Explained:
+    """Computes permutation importance on a split.
+
+    Raises:
+        UserError: an option would have no effect.
+    """
+    options = explainer.options
+    if check_sanity:
+        raise UserError("--sanity is for explanations of single inputs; permutation importance has none.")
+    if options.worst or options.samples is not None:
+        raise UserError(
+            f"{'--worst' if options.worst else '--samples'} would have no effect: permutation importance is "
+            "of the whole split. Leave it out, or take --method integrated_gradients."
+        )
+    importance = explainer.importance(load_split(trained.data, options.split, run))
+    return Explained(run, trained, explainer.kind, explainer.method, [], "", importance=importance)
 
 
 def explain_all(
     explainer: Explainer, first: Sample, rest: Iterable[Sample]
 ) -> tuple[list[Explanation], list[str]]:
-    found, skipped = [], []
+    """Returns the explanations of all samples, and the names of samples without any."""
+    explanations, skipped = [], []
     for sample in (first, *rest):
-        explanations = explainer.explain(sample)
-        found += explanations
-        if not explanations:
+        explained = explainer.explain(sample)
+        explanations += explained
+        if not explained:
             skipped.append(sample.name)
-    return found, skipped
+    return explanations, skipped
 
 
-def nothing_said(task: Task, wish: ExplainOptions, skipped: Sequence[str]) -> str:
-    """Returns the reason why there is nothing to explain."""
-    what = "box" if task_name(task) == "detection" else "pixel"
-    of = f" of {wish.target}" if wish.target else ""
-    sure = f" that is surer than task.min_score={task.min_score}" if what == "box" else ""
+def check_layers(
+    explainer: Explainer, explanations: Sequence[Explanation], seed: int
+) -> list[tuple[str, float, float]]:
+    """Compares explanations with those of the model as its layers are randomized; see ``cascade``."""
+    names = explainer.layer_names(explanations[0].sample)
+    checked = explanations[:MAX_IN_CHECK]
+    return cascade(explainer.model, names, lambda: [explainer.recompute(each) for each in checked], seed)
+
+
+def nothing_explained(trained: Trained, options: ExplainOptions, skipped: Sequence[str]) -> str:
+    """Returns the message that no prediction contains the requested target."""
     return (
-        f"the model finds no {what}{of}{sure} in "
-        f"{', '.join(skipped[:3])}{' …' if len(skipped) > 3 else ''}: there is "
-        "nothing to explain. Give other inputs, or another --target."
-    )
-
-
-def made(run: RunDir, trained: Trained, explainer: Explainer, **what: Any) -> Explained:
-    by_place = isinstance(trained.task, DetectionTask)
-    return Explained(
-        run, trained, explainer.kind, explainer.method, explainer.layers, explainer.baseline, by_place, **what
+        f"the model finds {trained.task.nothing_to_explain(options.target)} in {', '.join(skipped[:3])}"
+        f"{' …' if len(skipped) > 3 else ''}: there is nothing to explain. Give other inputs, or another "
+        "--target."
     )

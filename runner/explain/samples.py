@@ -13,24 +13,23 @@ from torch import Tensor
 from runner.data.base import DataModule
 from runner.errors import UserError
 from runner.explain.options import ExplainOptions
-from runner.inference.generate import encode_prompt, prompts_of
 from runner.inference.load import Trained
 from runner.run.directory import RunDir
 from runner.tasks.base import Task
-from runner.tasks.language import LanguageTask
 
-__all__ = ["Sample", "given_samples", "load_split", "split_samples"]
+__all__ = ["Sample", "given_samples", "load_split", "split_samples", "worst_positions"]
 
-USUAL = 8
-"""The default number of samples."""
-LOOKED_AT = 1000
+DEFAULT_SAMPLES = 8
+MAX_SEARCHED = 1000
 """Number of evenly spread samples among which the worst are searched."""
 
 
 @dataclass(frozen=True)
 class Sample:
-    """
+    """An input to explain.
+
     Attributes:
+        name: name of the input or of the sample.
         raw: the sample of the data module, before ``normalize``.
         target: the true target, if known.
     """
@@ -41,22 +40,27 @@ class Sample:
 
 
 def given_samples(trained: Trained, inputs: Sequence[str]) -> Iterator[Sample]:
-    """Reads inputs like ``runner predict``; for language models, each input is a text or a text file.
+    """Reads inputs as the task defines; by default like ``runner predict``.
+
+    Args:
+        trained: task and data module of the run.
+        inputs: file names, folders or texts.
 
     Raises:
         DataError: an input cannot be read; the message contains its name.
-        UserError: an input contains no token known to the language model.
+        UserError: an input is not suitable for the model.
     """
-    if isinstance(trained.task, LanguageTask):
-        for name, text in prompts_of(inputs):
-            yield Sample(name, torch.tensor(encode_prompt(trained.data, text, "INPUT")))
-        return
-    for name, raw in trained.data.read_inputs(list(inputs)):
+    for name, raw in trained.task.read_inputs(trained.data, inputs):
         yield Sample(name, raw)
 
 
 def load_split(data: DataModule, split: str, run: RunDir) -> Any:
     """Loads a split of the run's data without augmentation.
+
+    Args:
+        data: the run's data module.
+        split: ``train``, ``val`` or ``test``.
+        run: the run, for the message.
 
     Raises:
         UserError: the split does not exist.
@@ -66,46 +70,54 @@ def load_split(data: DataModule, split: str, run: RunDir) -> Any:
     if not len(data.splits.get(split, ())):
         data.setup("test")
     if not len(data.splits.get(split, ())):
-        there = ", ".join(name for name in ("train", "val", "test") if len(data.splits.get(name, ())))
+        existing = ", ".join(name for name in ("train", "val", "test") if len(data.splits.get(name, ())))
         raise UserError(
-            f"the data of {run.name} has no {split} split; it has {there}. Choose one with --split."
+            f"the data of {run.name} has no {split} split; it has {existing}. Choose one with --split."
         )
     return data.as_held_out(split)
 
 
-def split_samples(trained: Trained, wish: ExplainOptions, run: RunDir) -> list[Sample]:
+def split_samples(trained: Trained, options: ExplainOptions, run: RunDir) -> list[Sample]:
     """Selects samples of a split, either evenly spread or with the highest loss.
+
+    Args:
+        trained: task and data module of the run.
+        options: split and number of samples.
+        run: the run, for messages.
 
     Raises:
         UserError: the split does not exist.
     """
-    part, wanted = load_split(trained.data, wish.split, run), wish.samples or USUAL
-    places = (
-        worst_places(trained.task, trained.data, part, wanted) if wish.worst else spread(len(part), wanted)
-    )
-    return [Sample(name_of(part, place), *part.sample(0, place)) for place in places]
+    split, count = load_split(trained.data, options.split, run), options.samples or DEFAULT_SAMPLES
+    if options.worst:
+        positions = worst_positions(trained.task, trained.data, split, count)
+    else:
+        positions = spread_positions(len(split), count)
+    return [Sample(name_at(split, position), *split.sample(0, position)) for position in positions]
 
 
-def name_of(part: Any, place: int) -> str:
-    return part.name(int(part.indices[place]) if hasattr(part, "indices") else place)
+def name_at(split: Any, position: int) -> str:
+    """Returns the name of the sample at a position of a split."""
+    return split.name(int(split.indices[position]) if hasattr(split, "indices") else position)
 
 
-def spread(length: int, wanted: int) -> list[int]:
-    return np.unique(np.linspace(0, length - 1, min(wanted, length)).round().astype(int)).tolist()
+def spread_positions(length: int, count: int) -> list[int]:
+    """Returns at most ``count`` positions spread evenly over ``range(length)``."""
+    return np.unique(np.linspace(0, length - 1, min(count, length)).round().astype(int)).tolist()
 
 
-def worst_places(task: Task, data: DataModule, part: Any, wanted: int) -> list[int]:
+def worst_positions(task: Task, data: DataModule, split: Any, count: int) -> list[int]:
     """Returns the positions of the samples with the highest loss, in descending order."""
-    places = spread(len(part), LOOKED_AT)
-    losses = [loss_of(task, data, part, place) for place in places]
-    order = np.argsort([-loss for loss in losses], kind="stable")[:wanted]
-    return [places[number] for number in order]
+    positions = spread_positions(len(split), MAX_SEARCHED)
+    losses = [loss_at(task, data, split, position) for position in positions]
+    order = np.argsort([-loss for loss in losses], kind="stable")[:count]
+    return [positions[index] for index in order]
 
 
 @torch.no_grad()
-def loss_of(task: Task, data: DataModule, part: Any, place: int) -> float:
+def loss_at(task: Task, data: DataModule, split: Any, position: int) -> float:
     """Computes the loss of one sample, with a fixed seed for detectors that sample regions."""
-    batch = data.transfer_batch_to_device(part.__getitems__([(0, place)]), task.device, 0)
+    batch = data.transfer_batch_to_device(split.__getitems__([(0, position)]), task.device, 0)
     with torch.random.fork_rng():
-        torch.manual_seed(place)
+        torch.manual_seed(position)
         return float(task.eval_step(data.on_after_batch_transfer(batch, 0)).loss)

@@ -30,6 +30,13 @@ def write_explained(explained: Explained, folder: Path) -> list[Path]:
     """Writes ``overview.png``, a figure per input, ``attributions.json`` and, depending on the kind,
     ``attributions.csv``, ``maps.npz`` and ``texts.html``; overwrites those of an earlier explanation.
 
+    Args:
+        explained: the explanations.
+        folder: output folder, created if needed.
+
+    Returns:
+        The paths of the written files.
+
     Raises:
         UserError: the folder cannot be written.
     """
@@ -42,9 +49,8 @@ def write_explained(explained: Explained, folder: Path) -> list[Path]:
             write_text(written[-1], as_csv(rows))
         if explained.kind == "images":
             written.append(folder / "maps.npz")
-            np.savez_compressed(
-                written[-1], **{str(number): one.values for number, one in enumerate(explained.found)}
-            )
+            maps = {str(number): each.values for number, each in enumerate(explained.explanations)}
+            np.savez_compressed(written[-1], **maps)  # type: ignore[arg-type]  # the stub types further keys
         if explained.kind == "texts":
             written.append(folder / "texts.html")
             write_text(written[-1], page_of(explained))
@@ -64,7 +70,7 @@ def file_name(name: str, taken: dict[str, int]) -> str:
     """
     stem = name if name in RESERVED and name not in taken else Path(name.replace("\\", "/")).stem
     stem = (
-        "".join(sign if sign.isalnum() or sign in "-_.,= " else "_" for sign in stem).strip(" .")[:60]
+        "".join(letter if letter.isalnum() or letter in "-_.,= " else "_" for letter in stem).strip(" .")[:60]
         or "input"
     )
     count = taken[stem] = taken.get(stem, 0) + 1
@@ -74,7 +80,7 @@ def file_name(name: str, taken: dict[str, int]) -> str:
 def contents(explained: Explained) -> dict[str, Any]:
     """Converts explanations to plain values, without the maps of images."""
     values: dict[str, Any] = {"run": explained.run.name, "method": explained.method, "inputs": explained.kind}
-    values |= {"layers": explained.layers, "by_place": explained.by_place} if explained.layers else {}
+    values |= {"layers": explained.layers, "by_place": explained.by_location} if explained.layers else {}
     values |= {"baseline": explained.baseline} if explained.baseline else {}
     if explained.skipped:
         values["skipped"] = explained.skipped
@@ -82,74 +88,101 @@ def contents(explained: Explained) -> dict[str, Any]:
         keys = ("layer", "rank_correlation", "std")
         values["sanity"] = [dict(zip(keys, row, strict=True)) for row in explained.sanity]
     if explained.importance is not None:
-        one = explained.importance
-        values |= {
-            "metric": one.metric,
-            "score": one.score,
-            "rows": one.num_samples,
+        importance = explained.importance
+        return values | {
+            "metric": importance.metric,
+            "score": importance.score,
+            "rows": importance.num_samples,
             "columns": table_of(explained),
         }
-        return values
     values["explanations"] = [
-        one.as_row() | values_of(one, explained.kind, number) for number, one in enumerate(explained.found)
+        explanation.as_row() | values_of(explanation, explained.kind, number)
+        for number, explanation in enumerate(explained.explanations)
     ]
     return values
 
 
-def values_of(one: Explanation, kind: str, number: int) -> dict[str, Any]:
+def values_of(explanation: Explanation, kind: str, number: int) -> dict[str, Any]:
+    """Converts the attribution of one explanation to plain values.
+
+    Args:
+        explanation: the explanation.
+        kind: kind of the inputs.
+        number: key of the explanation's map in ``maps.npz``.
+    """
+    parts, values = explanation.parts, explanation.values
     if kind == "images":
         return {"map": str(number)}
     if kind == "texts":
-        return {
-            "tokens": [
-                {"token": part, "score": plain(value)}
-                for part, value in zip(one.parts, one.values, strict=True)
-            ]
-        }
+        pairs = zip(parts, values, strict=True)
+        return {"tokens": [{"token": part, "score": rounded(value)} for part, value in pairs]}
     if kind == "series":
-        return {"variables": one.parts, "scores": [[plain(value) for value in step] for step in one.values]}
-    parts = zip(one.parts, one.cells, one.values, strict=True)
+        return {"variables": parts, "scores": [[rounded(value) for value in step] for step in values]}
+    columns = zip(parts, explanation.cells, values, strict=True)
     return {
-        "columns": [{"column": part, "value": cell, "score": plain(value)} for part, cell, value in parts]
+        "columns": [{"column": part, "value": cell, "score": rounded(value)} for part, cell, value in columns]
     }
 
 
-def plain(value: float) -> float:
+def rounded(value: float) -> float:
     """Rounds to six digits."""
     return float(f"{float(value):.6g}") if math.isfinite(value) else float(value)
 
 
 def table_of(explained: Explained) -> list[dict[str, Any]]:
-    """Yields one row per column for importance; otherwise one per token, step and variable, or column of each
-    input.
+    """Returns one row per column for importance; otherwise one per token, step and variable, or column of
+    each input.
     """
     if explained.importance is not None:
-        one = explained.importance
-        order = np.argsort(-one.mean, kind="stable")
-        return [{"column": one.names[i], "mean": plain(one.mean[i]), "std": plain(one.std[i])} for i in order]
-    rows: list[dict[str, Any]] = []
-    stepped = any("step" in one.asked.details for one in explained.found)
-    for one in explained.found if explained.kind != "images" else ():
-        head = {"input": one.sample.name, "target": one.asked.target}
-        if explained.kind == "series":
-            rows += [
-                head | {"step": step - len(one.values) + 1, "variable": part, "score": plain(value)}
-                for step, values in enumerate(one.values)
-                for part, value in zip(one.parts, values, strict=True)
-            ]
-            continue
-        if stepped:
-            head["step"] = one.asked.details.get("step", "")
-        named = zip(one.parts, one.cells or [""] * len(one.parts), one.values, strict=True)
-        for place, (part, cell, value) in enumerate(named, start=1):
-            if explained.kind == "texts":
-                rows.append(head | {"position": place, "token": part, "score": plain(value)})
-            else:
-                rows.append(head | {"column": part, "value": cell, "score": plain(value)})
-    return rows
+        importance = explained.importance
+        return [
+            {
+                "column": importance.names[i],
+                "mean": rounded(importance.mean[i]),
+                "std": rounded(importance.std[i]),
+            }
+            for i in np.argsort(-importance.mean, kind="stable")
+        ]
+    if explained.kind == "images":
+        return []
+    stepped = any(explanation.target.step is not None for explanation in explained.explanations)
+    return [
+        row for explanation in explained.explanations for row in rows_of(explanation, explained.kind, stepped)
+    ]
+
+
+def rows_of(explanation: Explanation, kind: str, stepped: bool) -> list[dict[str, Any]]:
+    """Returns the rows of one explanation in ``attributions.csv``.
+
+    Args:
+        explanation: the explanation.
+        kind: kind of the inputs.
+        stepped: whether the rows have a column for the step of the prediction.
+    """
+    head: dict[str, Any] = {"input": explanation.sample.name, "target": explanation.target.name}
+    parts, values = explanation.parts, explanation.values
+    if kind == "series":
+        return [
+            head | {"step": step - len(values) + 1, "variable": part, "score": rounded(value)}
+            for step, scores in enumerate(values)
+            for part, value in zip(parts, scores, strict=True)
+        ]
+    if stepped:
+        head["step"] = "" if explanation.target.step is None else explanation.target.step
+    if kind == "texts":
+        pairs = enumerate(zip(parts, values, strict=True), start=1)
+        return [
+            head | {"position": position, "token": part, "score": rounded(value)}
+            for position, (part, value) in pairs
+        ]
+    return [
+        head | {"column": part, "value": cell, "score": rounded(value)}
+        for part, cell, value in zip(parts, explanation.cells or [""] * len(parts), values, strict=True)
+    ]
 
 
 def as_csv(rows: Sequence[dict[str, Any]]) -> str:
+    """Formats rows with the same keys as CSV."""
     text = io.StringIO()
     writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
     writer.writeheader()
@@ -159,17 +192,23 @@ def as_csv(rows: Sequence[dict[str, Any]]) -> str:
 
 def page_of(explained: Explained) -> str:
     """Renders the colored tokens of all texts, with one line per labelled step or generated token."""
-    texts = []
-    for group in by_input(explained.found):
-        for one in group:
-            bound = float(np.abs(one.values).max()) or 1.0
-            tokens = [
-                {"shown": part, "color": to_hex(color_of(float(value), bound)), "score": f"{value:.3g}"}
-                for part, value in zip(one.parts, one.values, strict=True)
-            ]
-            step = f"step {one.asked.details['step']}: " if "step" in one.asked.details else ""
-            gap = "" if all(len(part) <= 1 for part in one.parts) else " "
-            words = {"words": step + caption(one), "name": one.sample.name, "bound": f"{bound:.3g}"}
-            texts.append(words | {"tokens": tokens, "gap": gap})
+    texts = [line_of(explanation) for group in by_input(explained.explanations) for explanation in group]
     page = {"title": TITLES[explained.method], "name": explained.run.name, "texts": texts}
     return render("tokens.html", page, Path(__file__).parent)
+
+
+def line_of(explanation: Explanation) -> dict[str, Any]:
+    """Returns the values of one line of colored tokens for the template."""
+    bound = float(np.abs(explanation.values).max()) or 1.0
+    tokens = [
+        {"shown": part, "color": to_hex(color_of(float(value), bound)), "score": f"{value:.3g}"}
+        for part, value in zip(explanation.parts, explanation.values, strict=True)
+    ]
+    step = "" if explanation.target.step is None else f"step {explanation.target.step}: "
+    return {
+        "words": step + caption(explanation),
+        "name": explanation.sample.name,
+        "bound": f"{bound:.3g}",
+        "tokens": tokens,
+        "gap": "" if all(len(part) <= 1 for part in explanation.parts) else " ",
+    }

@@ -2,77 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from runner.data.text.table import read_text
-from runner.data.text.tokenizer import UNKNOWN
+from runner.data.text.prompt import encode_prompt
 from runner.distributed.hardware import available_accelerator
 from runner.errors import UserError
-from runner.inference.abc_notation import read_tune, split_tunes
+from runner.inference.abc_notation import Tune, read_tune, split_tunes
 from runner.inference.load import Which, load_trained
 from runner.inference.midi import Unplayable, to_midi, why_no_sound, write_midi_file, write_wav
 from runner.run.directory import RunDir
 
-__all__ = [
-    "GenerationOptions",
-    "Written",
-    "encode_prompt",
-    "generate",
-    "prompts_of",
-    "write_texts",
-    "write_tunes",
-]
-
-
-def encode_prompt(data: Any, text: str, called: str) -> list[int]:
-    """Token ids of a text.
-
-    Args:
-        data: of a language model's run.
-        called: how messages call the text: ``--prompt``.
-
-    Raises:
-        UserError: the model never saw anything of it.
-    """
-    ids = data.encode(text)
-    if UNKNOWN in ids and getattr(data, "tokens", "") == "char":
-        unknown = sorted({sign for sign in text if data.encode(sign) == [UNKNOWN]})
-        raise UserError(
-            f"{called} holds {' '.join(map(repr, unknown))}, which the training text never did. Leave it out."
-        )
-    if not [number for number in ids if number != UNKNOWN]:
-        raise UserError(f"{called} {text!r} holds no word of the training text. Give another.")
-    return ids
-
-
-def prompts_of(inputs: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """``(name, text)`` of each input: a text, or the name of a ``.txt`` file that holds it.
-
-    Raises:
-        DataError: the file does not exist.
-    """
-    for given in inputs:
-        if given.lower().endswith(".txt") and " " not in given:
-            yield given, read_text(Path(given)).rstrip("\n")
-        else:
-            yield given, given
+__all__ = ["GeneratedTexts", "GenerationOptions", "generate", "write_texts", "write_tunes"]
 
 
 @dataclass(frozen=True)
 class GenerationOptions:
-    """What is to be written.
+    """Options of text generation.
 
     Attributes:
+        prompt: the text to continue.
         length: number of tokens after the prompt.
-        temperature: below 1 the likelier tokens gain; 0 always takes the likeliest.
+        temperature: sampling temperature; below 1 favors likely tokens, 0 always selects the most likely.
         top_k: sample from this number of most likely tokens; from all if None.
-        seed: of the draws: the same one gives the same text.
-        count: texts.
+        seed: seed of the sampling.
+        count: number of texts.
     """
 
     prompt: str
@@ -83,9 +40,10 @@ class GenerationOptions:
     count: int = 1
 
     def check(self) -> None:
-        """
+        """Checks the values.
+
         Raises:
-            UserError: a value makes no sense.
+            UserError: a value is out of range.
         """
         bounds = {
             "--length": (self.length, 1, 1_000_000),
@@ -101,43 +59,57 @@ class GenerationOptions:
 
 
 @dataclass
-class Written:
-    """
+class GeneratedTexts:
+    """Generated texts.
+
     Attributes:
         texts: each prompt with its continuation.
-        notation: of what the texts are made, as the data has it.
+        notation: notation of the texts as the data module declares it, such as ``abc``; None for plain text.
     """
 
     texts: list[str]
     notation: str | None
 
 
-def generate(run: RunDir, wish: GenerationOptions, which: Which = "best") -> Written:
+def generate(run: RunDir, options: GenerationOptions, which: Which = "best") -> GeneratedTexts:
     """Continues a prompt.
 
+    Args:
+        run: the run of a language model.
+        options: prompt and sampling.
+        which: the checkpoint, ``best`` or ``last``.
+
     Raises:
-        UserError: the run's model writes no text, or never saw anything of the prompt.
+        UserError: the task does not generate text, or the prompt contains no known token.
     """
-    wish.check()
+    options.check()
     trained = load_trained(run, which)
     task, data = trained.task, trained.data
-    if not hasattr(task, "generate"):
-        name = type(task).__name__.removesuffix("Task").lower()
-        raise UserError(f"--prompt is for language models; {run.name} is a run of {name}. Give INPUT to it.")
-    ids = encode_prompt(data, wish.prompt, "--prompt")
+    if not task.overrides("generate"):
+        raise UserError(
+            f"--prompt is for language models; {run.name} is a run of {task.title()}. Give INPUT to it."
+        )
+    ids = encode_prompt(data, options.prompt, "--prompt")
     device = {"gpu": "cuda"}.get(available_accelerator(), available_accelerator())
-    prompt = torch.tensor([ids] * wish.count, device=device)
-    generator = torch.Generator().manual_seed(wish.seed)
-    written = task.to(device).generate(prompt, wish.length, wish.temperature, wish.top_k, generator)
-    texts = [data.decode([*ids, *row]) for row in written.tolist()]
-    return Written(texts, getattr(data, "notation", None))
+    prompt = torch.tensor([ids] * options.count, device=device)
+    generator = torch.Generator().manual_seed(options.seed)
+    tokens = task.to(device).generate(prompt, options.length, options.temperature, options.top_k, generator)
+    texts = [data.decode([*ids, *row]) for row in tokens.tolist()]
+    return GeneratedTexts(texts, getattr(data, "notation", None))  # only text data modules have a notation
 
 
 def write_texts(texts: list[str], target: str | Path) -> str:
-    """Into one file, or into a folder a file each; returns what to say about it.
+    """Writes texts into one file, or into a folder with one file each.
+
+    Args:
+        texts: the texts.
+        target: a file if it has a suffix, otherwise a folder.
+
+    Returns:
+        A sentence for the user.
 
     Raises:
-        UserError: that cannot be written.
+        UserError: the target cannot be written.
     """
     target = Path(target)
     files = (
@@ -153,47 +125,74 @@ def write_texts(texts: list[str], target: str | Path) -> str:
     return f"{len(texts)} {'text' if len(texts) == 1 else 'texts'} written to {target}"
 
 
-def sound_files(midi: Any, file: Path, with_sound: bool) -> dict[str, str]:
-    """The MIDI file and the sound of a tune, written beside its ABC file."""
-    written = {"midi": str(write_midi_file(midi, file.with_suffix(".mid")))}
-    return written | ({"wav": str(write_wav(Path(written["midi"])))} if with_sound else {})
-
-
 def write_tunes(texts: list[str], folder: str | Path | None) -> tuple[list[dict[str, Any]], str]:
-    """The tunes of texts in ABC notation: each read and, where it is one, written as ABC, MIDI and sound.
+    """Parses the tunes in texts and writes each as ABC and, if it can be played, as MIDI and audio.
 
     Args:
-        folder: where the files go; None only reads.
+        texts: texts in ABC notation.
+        folder: output folder; None only parses.
 
     Returns:
-        A row a tune, and what to say about all of them.
+        One row per tune, and a summary for the user.
     """
-    tunes = [read_tune(text) for whole in texts for text in split_tunes(whole)]
-    reason = why_no_sound()
-    rows = []
-    for number, tune in enumerate(tunes, start=1):
-        row: dict[str, Any] = {
-            "tune": number,
-            "title": tune.title,
-            "parses": tune.problem is None,
-            "playable": False,
-        }
-        row |= {"notes": tune.num_notes, "bars": tune.num_bars, "full_bars": round(tune.full_bars, 3)}
-        file = Path(folder) / f"tune-{number}.abc" if folder is not None else None
-        if file is not None:
-            write_texts([tune.text], file)
-            row["file"] = str(file)
-        if tune.problem is None:
-            try:
-                midi = to_midi(tune)
-            except Unplayable as error:
-                tune.problem = f"no MIDI: {error}"
-            else:
-                row["playable"] = True
-                row |= sound_files(midi, file, with_sound=not reason) if file is not None else {}
-        rows.append(row | ({"problem": tune.problem} if tune.problem else {}))
-    num_parsed, num_playable = (sum(row[key] for row in rows) for key in ("parses", "playable"))
-    said = f"{num_parsed} of {len(rows)} tunes parse, {num_playable} playable"
+    tunes = [read_tune(tune) for text in texts for tune in split_tunes(text)]
+    silent = why_no_sound()
+    rows = [
+        tune_row(tune, number, None if folder is None else Path(folder), with_sound=not silent)
+        for number, tune in enumerate(tunes, start=1)
+    ]
     if not rows:
-        said = "no whole tune was written: begin the prompt with X:, and give a larger --length"
-    return rows, said if folder is None or not reason else f"{said}; {reason}"
+        summary = "no whole tune was written: begin the prompt with X:, and give a larger --length"
+    else:
+        num_parsed, num_playable = (sum(row[key] for row in rows) for key in ("parses", "playable"))
+        summary = f"{num_parsed} of {len(rows)} tunes parse, {num_playable} playable"
+    return rows, summary if folder is None or not silent else f"{summary}; {silent}"
+
+
+def tune_row(tune: Tune, number: int, folder: Path | None, with_sound: bool) -> dict[str, Any]:
+    """Writes the files of one tune and returns its row.
+
+    Args:
+        tune: the parsed tune; gets a ``problem`` if it cannot be played.
+        number: number of the tune, for file names.
+        folder: output folder; None writes nothing.
+        with_sound: whether MIDI can be converted to audio.
+    """
+    row: dict[str, Any] = {
+        "tune": number,
+        "title": tune.title,
+        "parses": tune.problem is None,
+        "playable": False,
+        "notes": tune.num_notes,
+        "bars": tune.num_bars,
+        "full_bars": round(tune.full_bars, 3),
+    }
+    file = None if folder is None else folder / f"tune-{number}.abc"
+    if file is not None:
+        write_texts([tune.text], file)
+        row["file"] = str(file)
+    if tune.problem is None:
+        try:
+            midi = to_midi(tune)
+        except Unplayable as error:
+            tune.problem = f"no MIDI: {error}"
+        else:
+            row["playable"] = True
+            row |= write_sound(midi, file, with_sound) if file is not None else {}
+    return row | ({"problem": tune.problem} if tune.problem else {})
+
+
+def write_sound(midi: Any, file: Path, with_sound: bool) -> dict[str, str]:
+    """Writes the MIDI file of a tune and, if possible, its audio.
+
+    Args:
+        midi: music21's ``MidiFile``.
+        file: the ABC file, which the others are named after.
+        with_sound: whether to convert MIDI to audio.
+
+    Returns:
+        The paths by kind: ``midi`` and ``wav``.
+    """
+    midi_file = write_midi_file(midi, file.with_suffix(".mid"))
+    written = {"midi": str(midi_file)}
+    return written | ({"wav": str(write_wav(midi_file))} if with_sound else {})

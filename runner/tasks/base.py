@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import torch
-from PIL.Image import Image
-from pytorch_lightning import LightningModule
 from torch import Tensor, nn
 
 from runner.data.facts import Facts
@@ -17,7 +15,10 @@ from runner.distributed.collectives import gather_to_rank0, sum_over_ranks
 from runner.optim.groups import build_optimizer
 from runner.optim.schedule import Schedule
 from runner.tasks.eval_loss import without_smoothing
-from runner.tasks.shape_check import probe
+from runner.tasks.hooks import TaskHooks
+from runner.tasks.outputs import in_order, join, split_by_batch, to_cpu
+from runner.tasks.shape_check import check_output_shape
+from runner.tasks.zero_gradient import ZeroGradient
 
 __all__ = ["StepOutput", "Task"]
 
@@ -36,11 +37,11 @@ class StepOutput:
     outputs: dict[str, Any]
 
 
-class Task(LightningModule):
+class Task(TaskHooks):
     """Loss, metrics, decoding and plots for one kind of problem, independent of the model.
 
-    Subclasses must implement ``compute_loss`` and may override ``update_metrics``, ``compute_metrics``, ``figures``
-    and ``rows``.
+    Subclasses must implement ``compute_loss`` and may override ``update_metrics``, ``compute_metrics`` and
+    the hooks of ``TaskHooks``: figures, predictions, explanations, embeddings.
 
     Args:
         model: the ``nn.Module`` to train.
@@ -58,9 +59,9 @@ class Task(LightningModule):
         metric_modes: all metrics logged by validation during training, without the ``val/`` prefix, and
             whether lower or higher values are better; ``NAME/*`` stands for one metric per name.
         train_metric_modes: the same for the training split.
-        served_as: description of the output of a served model.
-        refused_losses: loss classes that are invalid for the task.
+        rejected_losses: loss classes that are invalid for the task.
         mixes: whether the targets are classes that MixUp and CutMix can blend.
+        one_logit: whether the model returns a single logit for two classes.
         last_train_loss: loss of the most recent training batch, on the device.
         last_train_parts: the terms of that loss by name, if the task provides them; logged as ``train/NAME``.
         outputs: outputs of the last evaluation of each split; only filled if ``collect`` is set.
@@ -71,9 +72,9 @@ class Task(LightningModule):
     mode: Literal["min", "max"] = "min"
     metric_modes: ClassVar[dict[str, Literal["min", "max"]]] = {"loss": "min"}
     train_metric_modes: ClassVar[dict[str, Literal["min", "max"]]] = {"epoch_loss": "min"}
-    served_as: str = "outputs"
-    refused_losses: ClassVar[tuple[type, ...]] = ()
+    rejected_losses: ClassVar[tuple[type, ...]] = ()
     mixes: ClassVar[bool] = False
+    one_logit: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -83,6 +84,7 @@ class Task(LightningModule):
     ) -> None:
         super().__init__()
         self.model = model
+        self.class_names: list[str] = []
         self.optimizer_factory = optimizer
         self.scheduler_factory = scheduler
         self.last_train_loss: Tensor | None = None
@@ -114,7 +116,7 @@ class Task(LightningModule):
         return cls.monitor, cls.mode
 
     @classmethod
-    def adapt(cls, facts: Facts) -> Facts:
+    def adapt_facts(cls, facts: Facts) -> Facts:
         """Adapts the facts of the data to this task.
 
         Raises:
@@ -129,7 +131,7 @@ class Task(LightningModule):
         Raises:
             UserError: the model does not fit the data.
         """
-        probe(model, facts.input_shape, facts.num_outputs)
+        check_output_shape(model, facts.input_shape, facts.num_outputs)
 
     # Hooks for subclasses
 
@@ -147,36 +149,6 @@ class Task(LightningModule):
         """Computes the metrics of the whole split and resets their state."""
         return {}
 
-    def figures(self, split: str, data: Any) -> Iterator[tuple[str, Any]]:
-        """Yields ``(name, Figure)`` pairs drawn from ``outputs[split]``."""
-        return iter(())
-
-    def rows(self, outputs: dict[str, Any]) -> list[dict[str, Any]]:
-        """Returns one plain dict per sample, for ``predict``."""
-        return []
-
-    def evaluated_rows(self, outputs: dict[str, Any]) -> list[dict[str, Any]]:
-        """Returns one plain dict per sample of ``outputs[split]`` with its ``target`` and ``prediction``."""
-        return []
-
-    def pictures(self, inputs: Sequence[Tensor], outputs: dict[str, Any]) -> list[dict[str, Image]]:
-        """Returns, for each input, the named images that ``predict --output FOLDER`` saves along with the
-        rows.
-
-        Args:
-            inputs: as returned by ``read_inputs``.
-            outputs: as returned by ``predict_outputs``.
-        """
-        return [{} for _ in inputs]
-
-    def predict_outputs(self, inputs: Any) -> dict[str, Any]:
-        """Computes the outputs of a batch without targets, in the format of the data module."""
-        raise TypeError(f"{type(self).__name__} must define predict_outputs()")
-
-    def served(self, outputs: dict[str, Any]) -> Tensor:
-        """Selects the output tensor of a served model from the result of ``predict_outputs``."""
-        return next(iter(outputs.values()))
-
     # Lightning hooks
 
     def forward(self, inputs: Tensor) -> Tensor:
@@ -191,9 +163,9 @@ class Task(LightningModule):
             split_model(self.model)
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
-        return self.take_loss(self.compute_loss(batch).loss, batch)
+        return self.record_loss(self.compute_loss(batch).loss, batch)
 
-    def take_loss(self, loss: Tensor, batch: dict[str, Any]) -> Tensor:
+    def record_loss(self, loss: Tensor, batch: dict[str, Any]) -> Tensor:
         """Scales the loss by the batch's weight, so that the mean over ranks is that of the whole batch even
         if their shares differ in size, and records it as the last training loss.
         """
@@ -285,7 +257,7 @@ class Task(LightningModule):
         self._loss_sum, self._loss_count = None, 0
         if self.collect:
             self.outputs[split] = join(
-                in_order(gather_to_rank0(by_batch(self._collected, self._ends_of_batches)))
+                in_order(gather_to_rank0(split_by_batch(self._collected, self._ends_of_batches)))
             )
             self._collected = []
         self._ends_of_batches = []
@@ -331,58 +303,6 @@ class Task(LightningModule):
         return math.ceil(batches / self.trainer.accumulate_grad_batches) if math.isfinite(batches) else 0
 
 
-class ZeroGradient(torch.autograd.Function):
-    """Returns zero and propagates a gradient of negative zero to every parameter.
-
-    Adding negative zero leaves gradients bit-identical, while the gradient hooks that DDP waits for still
-    fire.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, *parameters: Tensor) -> Tensor:
-        ctx.save_for_backward(*parameters)
-        return parameters[0].new_zeros(())
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, ...]:
-        return tuple(parameter.new_full((), -0.0).expand_as(parameter) for parameter in ctx.saved_tensors)
-
-
 def precise(loss: Tensor) -> Tensor:
     """Detaches a loss for accumulation, in double precision if the device supports it."""
     return loss.detach().float() if loss.device.type == "mps" else loss.detach().double()
-
-
-def to_cpu(value: Any) -> Any:
-    if isinstance(value, Tensor):
-        return value.detach().to("cpu", copy=True)
-    if isinstance(value, dict):
-        return {key: to_cpu(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [to_cpu(item) for item in value]
-    return value
-
-
-def by_batch(parts: list[Any], ends: list[int]) -> list[list[Any]]:
-    return [parts[begin:end] for begin, end in zip([0, *ends], ends, strict=False)]
-
-
-def in_order(ranks: list[list[list[Any]]]) -> list[Any]:
-    """Merges the batches collected by all ranks into the order in which a single rank would have collected
-    them.
-    """
-    return [part for batch in zip(*ranks, strict=True) for share in batch for part in share]
-
-
-def join(parts: list[dict[str, Any]]) -> dict[str, Any]:
-    """Merges the outputs of several batches: concatenates tensors and chains lists."""
-    if not parts:
-        return {}
-    joined: dict[str, Any] = {}
-    for key in parts[0]:
-        values = [part[key] for part in parts]
-        if isinstance(values[0], Tensor):
-            joined[key] = torch.cat(values)
-        elif isinstance(values[0], list):
-            joined[key] = [item for value in values for item in value]
-    return joined

@@ -34,6 +34,7 @@ from runner.tasks.classification_metrics import (
     shifted,
 )
 from runner.tasks.classification_metrics import class_weights as weights_of_classes
+from runner.tasks.explanation import ExplanationRequest, ExplanationTarget, index_of
 
 __all__ = ["BinaryClassificationTask", "ClassificationTask"]
 
@@ -78,7 +79,7 @@ class ClassificationTask(Task):
     }
     train_metric_modes: ClassVar = {"epoch_loss": "min", "accuracy": "max"}
     served_as = "probability of each class"
-    refused_losses: ClassVar = (
+    rejected_losses: ClassVar = (
         nn.MSELoss,
         nn.L1Loss,
         nn.HuberLoss,
@@ -104,7 +105,7 @@ class ClassificationTask(Task):
         weights = None
         if class_weights is not None:
             weights = weights_of_classes(class_weights, class_counts, weight_power)
-            self.loss = one_a_sample(self.loss)
+            self.loss = unreduced(self.loss)
         self.register_buffer("weights", weights, persistent=False)
         num_classes = len(self.class_names)
         self.metrics = nn.ModuleDict(
@@ -121,7 +122,7 @@ class ClassificationTask(Task):
         return self.loss.weight[batch["targets"].long()].sum()
 
     @classmethod
-    def adapt(cls, facts: Facts) -> Facts:
+    def adapt_facts(cls, facts: Facts) -> Facts:
         if facts.num_classes < 2:
             raise DataError(
                 f"{facts.name} has {facts.num_classes} classes {facts.class_names}; classification needs at "
@@ -143,21 +144,21 @@ class ClassificationTask(Task):
         counted = self.weights[targets] if targets.ndim == 1 else targets @ self.weights
         return (counted * losses).mean()
 
-    def hard(self, targets: Tensor) -> Tensor:
+    def class_ids(self, targets: Tensor) -> Tensor:
         """Converts targets to class ids ``(N,)``."""
         return targets if targets.ndim == 1 else targets.argmax(-1)
 
     def compute_loss(self, batch: dict[str, Any]) -> StepOutput:
         logits, targets = self(batch["inputs"]), batch["targets"]
         loss = self.loss_of(logits, targets)
-        return StepOutput(loss, {"logits": logits.detach(), "targets": self.hard(targets)})
+        return StepOutput(loss, {"logits": logits.detach(), "targets": self.class_ids(targets)})
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
         step = self.compute_loss(batch)
         correct = (self.decide(step.outputs["logits"]) == step.outputs["targets"]).sum()
         self._num_correct = correct if self._num_correct is None else self._num_correct + correct
         self._num_seen += len(step.outputs["targets"])
-        return self.take_loss(step.loss, batch)
+        return self.record_loss(step.loss, batch)
 
     def decide(self, logits: Tensor) -> Tensor:
         return logits.argmax(-1)
@@ -252,6 +253,33 @@ class ClassificationTask(Task):
             probs = self.probs_of(outputs["logits"]).numpy()
             yield from classification_figures(self, split, data, probs, outputs)
 
+    # Explanations
+
+    def explanation_targets(self, request: ExplanationRequest) -> list[ExplanationTarget]:
+        """Explains the logit of a class; for a single logit, its negative for the first class."""
+        with torch.no_grad():
+            probs = self.probs_of(request.forward(request.inputs))[0].tolist()
+        names, chosen = self.class_names, self.choose(probs)
+        number = chosen if request.target is None else index_of(request.target, names, "class")
+
+        def score(batch: Tensor) -> Tensor:
+            logits = request.forward(batch)
+            if not self.one_logit:
+                return logits[:, number]
+            return logits.reshape(-1) if number else -logits.reshape(-1)
+
+        prediction = f"{names[chosen]} {probs[chosen]:.0%}"
+        truth = "" if request.truth is None else names[int(request.truth)]
+        return [ExplanationTarget(score, names[number], prediction, truth=truth, probability=probs[number])]
+
+    def permutation_quality(self, target: str | None) -> tuple[str, Callable[[Tensor, Tensor], Tensor]]:
+        """Measures the accuracy."""
+        if target is not None:
+            raise UserError(
+                "--target would have no effect: permutation importance is measured on all classes."
+            )
+        return "accuracy", lambda inputs, targets: (self.decide(self(inputs)) == targets).double().mean()
+
 
 class BinaryClassificationTask(ClassificationTask):
     """Binary classification by a sigmoid over one logit ``(N, 1)``; targets are 0 and 1.
@@ -264,7 +292,7 @@ class BinaryClassificationTask(ClassificationTask):
 
     one_logit = True
     metric_modes: ClassVar = ClassificationTask.metric_modes
-    refused_losses: ClassVar = (nn.MSELoss, nn.L1Loss, nn.HuberLoss, nn.SmoothL1Loss, nn.CrossEntropyLoss)
+    rejected_losses: ClassVar = (nn.MSELoss, nn.L1Loss, nn.HuberLoss, nn.SmoothL1Loss, nn.CrossEntropyLoss)
 
     def __init__(
         self,
@@ -289,7 +317,7 @@ class BinaryClassificationTask(ClassificationTask):
         self._seen: list[tuple[Tensor, Tensor]] = []
 
     @classmethod
-    def adapt(cls, facts: Facts) -> Facts:
+    def adapt_facts(cls, facts: Facts) -> Facts:
         if facts.num_classes != 2:
             raise DataError(
                 f"{facts.name} has {facts.num_classes} classes; task=binary takes exactly 2. Use "
@@ -309,7 +337,7 @@ class BinaryClassificationTask(ClassificationTask):
             return losses
         return ((self.weights[0] * (1 - targets) + self.weights[1] * targets) * losses).mean()
 
-    def hard(self, targets: Tensor) -> Tensor:
+    def class_ids(self, targets: Tensor) -> Tensor:
         return targets.round().long() if targets.is_floating_point() else targets
 
     def decide(self, logits: Tensor) -> Tensor:
@@ -348,7 +376,7 @@ class BinaryClassificationTask(ClassificationTask):
         return super().compute_metrics(split) | {"threshold": self.threshold.clone()}
 
 
-def one_a_sample(loss: nn.Module) -> nn.Module:
+def unreduced(loss: nn.Module) -> nn.Module:
     """Sets the loss to return one value per sample, so that samples can be weighted.
 
     Raises:

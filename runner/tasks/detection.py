@@ -15,20 +15,28 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
-from torchvision.ops import StochasticDepth
+from torchvision.ops import StochasticDepth, box_iou
 
 from runner.data.detection.transform import without_crowd
 from runner.data.facts import Facts
 from runner.errors import DataError, UserError
 from runner.plots.boxes import boxed_image
-from runner.tasks.base import StepOutput, Task, to_cpu
+from runner.tasks.base import StepOutput, Task
 from runner.tasks.box_metrics import STATISTICS, BoxAveragePrecision, BoxScores
 from runner.tasks.detection_figures import detection_figures
+from runner.tasks.explanation import ExplainedOutput, ExplanationRequest, ExplanationTarget, index_of
+from runner.tasks.outputs import to_cpu
 from runner.tasks.shape_check import first_line, in_eval_mode
 
 __all__ = ["DetectionTask"]
 
 MAX_SERVED = 100
+FAINTEST = 1e-3
+"""Minimum score of boxes while a detector is explained."""
+MAX_BOXES = 1000
+"""Maximum number of boxes while a detector is explained."""
+SAME_BOX = 0.5
+"""Minimum IoU at which a box fully counts as the explained one."""
 
 
 class DetectionTask(Task):
@@ -47,6 +55,7 @@ class DetectionTask(Task):
     mode = "max"
     metric_modes: ClassVar = {"loss": "min"} | dict.fromkeys(STATISTICS, "max")
     served_as = "boxes: x1, y1, x2, y2, score, label; padded with rows of -1"
+    explained_output: ClassVar[ExplainedOutput] = "boxes"
 
     def __init__(
         self,
@@ -65,7 +74,7 @@ class DetectionTask(Task):
         )
 
     @classmethod
-    def adapt(cls, facts: Facts) -> Facts:
+    def adapt_facts(cls, facts: Facts) -> Facts:
         if facts.task != "detection":
             raise DataError(f"{facts.name} has no boxes: its task is {facts.task}. Use task={facts.task}.")
         return facts
@@ -117,7 +126,7 @@ class DetectionTask(Task):
         targets = [
             without_crowd(image, target)[1] for image, target in zip(images, batch["targets"], strict=True)
         ]
-        with giving_losses(self.model):
+        with returning_losses(self.model):
             return self.compute_loss({"inputs": images, "targets": targets})
 
     def summed_loss(self, batch: dict[str, Any]) -> tuple[Tensor, int]:
@@ -159,14 +168,14 @@ class DetectionTask(Task):
             rows.append(nn.functional.pad(boxes, (0, 0, 0, MAX_SERVED - len(boxes)), value=-1.0))
         return torch.stack(rows)
 
-    def sure(self, pred: dict[str, Tensor]) -> dict[str, Tensor]:
+    def confident(self, pred: dict[str, Tensor]) -> dict[str, Tensor]:
         """Selects the boxes of an image with a score of at least ``min_score``."""
         kept = pred["scores"] >= self.min_score
         return {key: value[kept] for key, value in pred.items()}
 
     def rows(self, outputs: dict[str, Any]) -> list[dict[str, Any]]:
         rows = []
-        for pred in map(self.sure, to_cpu(outputs["preds"])):
+        for pred in map(self.confident, to_cpu(outputs["preds"])):
             columns = zip(
                 pred["labels"].tolist(), pred["scores"].tolist(), pred["boxes"].tolist(), strict=True
             )
@@ -197,7 +206,7 @@ class DetectionTask(Task):
     def pictures(self, inputs: Sequence[Tensor], outputs: dict[str, Any]) -> list[dict[str, Image.Image]]:
         """Draws the predicted boxes into the images."""
         pictures = []
-        for image, pred in zip(inputs, map(self.sure, to_cpu(outputs["preds"])), strict=True):
+        for image, pred in zip(inputs, map(self.confident, to_cpu(outputs["preds"])), strict=True):
             arrays = (pred[key].numpy() for key in ("boxes", "labels", "scores"))
             pictures.append({"picture": boxed_image(image.cpu().numpy(), *arrays, self.class_names)})
         return pictures
@@ -205,6 +214,64 @@ class DetectionTask(Task):
     def figures(self, split: str, data: Any) -> Iterator[tuple[str, Any]]:
         if self.outputs.get(split) and split in self.scores:
             yield from detection_figures(self, split, data)
+
+    # Explanations
+
+    def prepare_explanation(self) -> None:
+        """Lowers the detector's score threshold, so that a box does not vanish abruptly on the path to the
+        baseline.
+        """
+        for part in (self.model, getattr(self.model, "roi_heads", None)):
+            if part is not None and hasattr(part, "score_thresh"):
+                part.score_thresh = min(FAINTEST, part.score_thresh)
+                part.detections_per_img = max(MAX_BOXES, part.detections_per_img)
+
+    def explanation_targets(self, request: ExplanationRequest) -> list[ExplanationTarget]:
+        """Explains the score of the most confident box, or of that of the requested class.
+
+        In modified images, the score is the highest among boxes of the class that overlap it with an IoU of
+        one half; boxes with less overlap count less. Boxes below the model's score threshold are included, so
+        that the score changes continuously with the image.
+        """
+        with torch.no_grad():
+            (pred,) = request.forward(request.inputs)
+        names, labels = self.class_names, pred["labels"].tolist()
+        wanted = None if request.target is None else index_of(request.target, names, "class")
+        matches = [index for index, label in enumerate(labels) if wanted in (None, label)]
+        if not matches or float(pred["scores"][matches[0]]) < self.min_score:
+            return []
+        best = matches[0]
+        box, label, confidence = pred["boxes"][best].detach(), labels[best], float(pred["scores"][best])
+
+        def score(batch: Tensor) -> Tensor:
+            pairs = zip(request.forward(batch), batch, strict=True)
+            return torch.stack([score_of(boxes, box, label, image) for boxes, image in pairs])
+
+        prediction = f"{names[label]} {confidence:.0%}"
+        return [ExplanationTarget(score, names[label], prediction, unit="score", box=box.cpu().tolist())]
+
+    def nothing_to_explain(self, target: str | None) -> str:
+        of_class = f" of {target}" if target else ""
+        return f"no box{of_class} with a score of at least task.min_score={self.min_score}"
+
+    def baseline_color(self) -> Sequence[float] | None:
+        return getattr(getattr(self.model, "transform", None), "image_mean", None)
+
+
+def score_of(pred: dict[str, Tensor], box: Tensor, label: int, image: Tensor) -> Tensor:
+    """Returns the score of the explained box among the predictions for a modified image.
+
+    Args:
+        pred: boxes, labels and scores of the image.
+        box: the explained box, ``(4,)``.
+        label: its class id.
+        image: the image, so that a score of 0 stays attached to the graph.
+    """
+    same = pred["labels"] == label
+    if not bool(same.any()):
+        return 0.0 * image.sum()
+    overlap = box_iou(pred["boxes"][same], box[None])[:, 0]
+    return (pred["scores"][same] * (overlap / SAME_BOX).clamp(max=1)).max()
 
 
 def in_words(names: list[str]) -> str:
@@ -219,7 +286,7 @@ def part_name(name: str) -> str:
 
 
 @contextmanager
-def giving_losses(model: nn.Module) -> Iterator[None]:
+def returning_losses(model: nn.Module) -> Iterator[None]:
     """Context manager in which a detector returns losses, while norms and dropout behave as in evaluation."""
     modes = {module: module.training for module in model.modules()}
     for module in modes:

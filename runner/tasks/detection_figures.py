@@ -42,7 +42,7 @@ def pair_figure(task: Any, split: str, data: Any) -> Any:
     source = data.splits[split].source
     images = [source[number][0].numpy() for number in index]
     truths = [as_arrays(outputs["targets"][row]) for row in chosen]
-    preds = [as_arrays(task.sure(outputs["preds"][row])) for row in chosen]
+    preds = [as_arrays(task.confident(outputs["preds"][row])) for row in chosen]
     files = [data.sample_name(split, number) for number in index]
     title = f"Ground truth and predictions with a score of at least {task.min_score:.0%} ({split})"
     return box_pairs(images, truths, preds, files, task.class_names, title)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Annotated, Any, ClassVar
 
+import numpy as np
 import torch
 from annotated_types import Ge
 from PIL.Image import Image
@@ -12,7 +13,9 @@ from torch import Tensor, nn
 
 from runner.data.series.window import float32_loses_digits
 from runner.distributed.collectives import sum_over_ranks
+from runner.errors import UserError
 from runner.tasks.base import StepOutput, Task
+from runner.tasks.explanation import ExplainedForecast, ExplanationRequest, ExplanationTarget, index_of
 from runner.tasks.forecasting_figures import forecast_picture, forecasting_figures
 
 __all__ = ["ForecastingTask"]
@@ -58,7 +61,8 @@ class ForecastingTask(Task):
         "skill/*": "max",
     }
     served_as = "forecast values in the unit of the data, (N, H, K)"
-    refused_losses: ClassVar = (nn.CrossEntropyLoss, nn.BCEWithLogitsLoss, nn.BCELoss, nn.NLLLoss)
+    explains_steps = True
+    rejected_losses: ClassVar = (nn.CrossEntropyLoss, nn.BCEWithLogitsLoss, nn.BCELoss, nn.NLLLoss)
 
     def __init__(
         self,
@@ -220,6 +224,35 @@ class ForecastingTask(Task):
     def figures(self, split: str, data: Any) -> Iterator[tuple[str, Any]]:
         if self.outputs[split]:
             yield from forecasting_figures(self, split, data)
+
+    def explanation_targets(self, request: ExplanationRequest) -> list[ExplanationTarget]:
+        """Explains the mean forecast of a column, or its forecast for one step, in the unit of the data."""
+        names, step = self.target_names, request.step
+        number = 0 if request.target is None else index_of(request.target, names, "target")
+        if step is not None and step > self.horizon_steps:
+            raise UserError(f"--step {step}: the run forecasts {self.horizon_steps} steps.")
+        steps = slice(None) if step is None else slice(step - 1, step)
+
+        def score(batch: Tensor) -> Tensor:
+            return self.to_unit(self.forecast(batch))[:, steps, number].mean(1)
+
+        with torch.no_grad():
+            preds = self.to_unit(self.forecast(request.inputs))[0].cpu()
+        ahead = f"mean of {self.horizon_steps} steps ahead" if step is None else f"step {step} ahead"
+        ahead = "one step ahead" if self.horizon_steps == 1 else ahead
+        truth = ""
+        if request.truth is not None:
+            truth = f"{float(np.nanmean(request.truth[steps, number].numpy())):.4g}"
+        return [
+            ExplanationTarget(
+                score,
+                f"{names[number]}, {ahead}",
+                f"{float(preds[steps, number].mean()):.4g}",
+                unit=names[number],
+                truth=truth,
+                forecast=ExplainedForecast(preds.numpy(), self.target_columns[number], number),
+            )
+        ]
 
 
 def to_unit(scaled: Tensor, mean: Tensor, std: Tensor) -> Tensor:

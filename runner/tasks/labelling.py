@@ -19,6 +19,7 @@ from runner.plots.confusion import confusion_matrix, count_confusion
 from runner.plots.text import accuracy_by_length
 from runner.tasks.base import StepOutput, Task
 from runner.tasks.classification_metrics import ClassF1, defined_scores
+from runner.tasks.explanation import ExplanationRequest, ExplanationTarget, index_of
 from runner.tasks.shape_check import run_on_zeros, shape_of
 
 __all__ = ["LabellingTask"]
@@ -44,7 +45,8 @@ class LabellingTask(Task):
     mode = "max"
     metric_modes: ClassVar = {"loss": "min", "accuracy": "max", "f1_macro": "max", "sequence_accuracy": "max"}
     served_as = "probability of each class at each step: (N, steps, classes)"
-    refused_losses: ClassVar = (
+    explains_steps = True
+    rejected_losses: ClassVar = (
         nn.MSELoss,
         nn.L1Loss,
         nn.HuberLoss,
@@ -71,7 +73,7 @@ class LabellingTask(Task):
         self.whole = nn.ModuleDict({split: MeanMetric() for split in ("val", "test")})
 
     @classmethod
-    def adapt(cls, facts: Facts) -> Facts:
+    def adapt_facts(cls, facts: Facts) -> Facts:
         if facts.task != "labelling":
             raise DataError(
                 f"{facts.name} has no class for each step: its task is {facts.task}. Use task={facts.task}."
@@ -156,6 +158,30 @@ class LabellingTask(Task):
             names = [self.class_names[number] for number in preds.tolist()]
             rows.append({"labels": names, "confidence": round(confidences.mean().item(), 6)})
         return rows
+
+    def explanation_targets(self, request: ExplanationRequest) -> list[ExplanationTarget]:
+        """Explains the logit of each step, or of a single one."""
+        with torch.no_grad():
+            probs = request.forward(request.inputs)[0].float().softmax(-1)
+        names = self.class_names
+        wanted = None if request.target is None else index_of(request.target, names, "class")
+        if request.step is not None and request.step > len(probs):
+            raise UserError(f"--step {request.step}: the sequence has {len(probs)} steps.")
+        steps = range(len(probs)) if request.step is None else [request.step - 1]
+        targets = []
+        for step in steps:
+            chosen = int(probs[step].argmax())
+            number = chosen if wanted is None else wanted
+
+            def score(batch: Tensor, step: int = step, number: int = number) -> Tensor:
+                return request.forward(batch)[:, step, number]
+
+            prediction = f"{names[chosen]} {float(probs[step, chosen]):.0%}"
+            truth = "" if request.truth is None else names[int(request.truth[step])]
+            targets.append(
+                ExplanationTarget(score, names[number], prediction, truth=truth, step=step + 1, position=step)
+            )
+        return targets
 
 
 def make_metrics(num_classes: int) -> MetricCollection:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import Annotated, Any, ClassVar
 
 import torch
@@ -12,10 +12,13 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torchmetrics.aggregation import SumMetric
 
+from runner.data.base import DataModule
 from runner.data.facts import Facts
+from runner.data.text.prompt import encode_prompt, read_prompts
 from runner.distributed.collectives import all_gather, world_size
 from runner.errors import DataError, UserError
 from runner.tasks.base import StepOutput, Task
+from runner.tasks.explanation import ExplanationRequest, ExplanationTarget, single_token
 from runner.tasks.sampling import draw
 from runner.tasks.shape_check import first_line, in_eval_mode
 
@@ -64,7 +67,7 @@ class LanguageTask(Task):
         ).double()
 
     @classmethod
-    def adapt(cls, facts: Facts) -> Facts:
+    def adapt_facts(cls, facts: Facts) -> Facts:
         if facts.task != "language":
             raise DataError(
                 f"{facts.name} is not a running text: its task is {facts.task}. Use task={facts.task}."
@@ -116,7 +119,7 @@ class LanguageTask(Task):
         self._ahead = [*(self._ahead if begin else ()), step.outputs["state"]]
         if end == count:  # last micro-batch: join the states of all streams
             self.carried, self._ahead = zipped(lambda *same: torch.cat(same, 1), *self._ahead), []
-        return self.take_loss(step.loss, batch)
+        return self.record_loss(step.loss, batch)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Saves the states of the streams of all ranks, in rank order."""
@@ -161,6 +164,11 @@ class LanguageTask(Task):
 
     # Inference
 
+    def read_inputs(self, data: DataModule, inputs: Sequence[str]) -> Iterator[tuple[str, Tensor]]:
+        """Yields the token ids of each input, a text or the name of a text file."""
+        for name, text in read_prompts(inputs):
+            yield name, torch.tensor(encode_prompt(data, text, "INPUT"))
+
     def predict_outputs(self, inputs: Tensor) -> dict[str, Any]:
         return {"logits": self.model(inputs, None, True)[0], "lengths": (inputs != 0).sum(1).clamp(min=1)}
 
@@ -196,6 +204,29 @@ class LanguageTask(Task):
             generated.append(tokens)
             logits, state = self.model(tokens, state, True)
         return torch.cat(generated, 1)
+
+    def explanation_targets(self, request: ExplanationRequest) -> list[ExplanationTarget]:
+        """Explains the logit of the token after the text."""
+        data = request.data
+
+        def logits(batch: Tensor) -> Tensor:
+            return self.model(batch, None, True)[0][:, -1]
+
+        with torch.no_grad():
+            probs = logits(request.inputs)[0].float().softmax(-1)
+        chosen = number = int(probs.argmax())
+        if request.target is not None:
+            number = single_token(data.encode(request.target), request.target)
+        name = data.tokenizer.token
+        return [
+            ExplanationTarget(
+                lambda batch: logits(batch)[:, number],
+                repr(name(number)),
+                f"{name(chosen)!r} {float(probs[chosen]):.0%}",
+                truth="" if request.truth is None else repr(name(int(request.truth[-1]))),
+                probability=float(probs[number]),
+            )
+        ]
 
 
 def zipped(function: Callable[..., Any], *states: Any) -> Any:

@@ -12,6 +12,7 @@ from torchmetrics import MeanAbsoluteError, MeanSquaredError, MetricCollection, 
 from runner.data.standardize import MAX_ROUNDING
 from runner.plots.regression import regression_panels
 from runner.tasks.base import StepOutput, Task
+from runner.tasks.explanation import ExplanationRequest, ExplanationTarget, format_values, index_of
 
 __all__ = ["RegressionTask"]
 
@@ -43,7 +44,7 @@ class RegressionTask(Task):
         "loss": "min", "rmse": "min", "mae": "min", "r2": "max", "rmse/*": "min", "r2/*": "max",
     }  # fmt: skip
     served_as = "predicted values in the unit of the data"
-    refused_losses: ClassVar = (nn.CrossEntropyLoss, nn.BCEWithLogitsLoss, nn.BCELoss, nn.NLLLoss)
+    rejected_losses: ClassVar = (nn.CrossEntropyLoss, nn.BCEWithLogitsLoss, nn.BCELoss, nn.NLLLoss)
 
     def __init__(
         self,
@@ -148,6 +149,32 @@ class RegressionTask(Task):
             preds, targets = outputs["preds"].numpy(), outputs["targets"].numpy()
             title = f"Predictions and residuals ({split})"
             yield f"{split}_regression", regression_panels(preds, targets, self.target_names, title)
+
+    def explanation_targets(self, request: ExplanationRequest) -> list[ExplanationTarget]:
+        """Explains a predicted number in the unit of the data."""
+        names = self.target_names
+        number = 0 if request.target is None else index_of(request.target, names, "target")
+
+        def score(batch: Tensor) -> Tensor:
+            return self.to_unit(request.forward(batch).float().reshape(len(batch), -1))[:, number]
+
+        with torch.no_grad():
+            prediction = f"{float(score(request.inputs)[0]):.4g}"
+        truth = format_values(request.truth)
+        return [ExplanationTarget(score, names[number], prediction, unit=names[number], truth=truth)]
+
+    def permutation_quality(self, target: str | None) -> tuple[str, Callable[[Tensor, Tensor], Tensor]]:
+        """Measures R², averaged over the targets unless one is requested."""
+        number = None if target is None else index_of(target, self.target_names, "target")
+
+        def r2(inputs: Tensor, targets: Tensor) -> Tensor:
+            wanted = targets.double().reshape(len(targets), -1)
+            spread = ((wanted - wanted.mean(0)) ** 2).sum(0).clamp(min=1e-12)
+            preds = self.to_unit(self(inputs).float().reshape(len(inputs), -1)).double()
+            scores = 1 - ((preds - wanted) ** 2).sum(0) / spread
+            return scores.mean() if number is None else scores[number]
+
+        return "R²", r2
 
 
 def as_exact(values: Tensor) -> Tensor:

@@ -10,12 +10,13 @@ from PIL import Image
 from torch import Tensor, nn
 
 from runner.data.facts import Facts
+from runner.data.segmentation.classes import GROUNDS, laid_over
 from runner.data.segmentation.classes import class_colors as choose_colors
-from runner.data.segmentation.classes import laid_over
 from runner.distributed.collectives import sum_over_ranks
 from runner.errors import DataError, UserError
 from runner.tasks.base import StepOutput, Task
 from runner.tasks.eval_loss import without_smoothing
+from runner.tasks.explanation import ExplainedOutput, ExplanationRequest, ExplanationTarget, index_of
 from runner.tasks.pixel_confusion import (
     PixelConfusion,
     class_dice,
@@ -48,7 +49,8 @@ class SegmentationTask(Task):
     mode = "max"
     metric_modes: ClassVar = {"loss": "min", "mean_iou": "max", "mean_dice": "max", "pixel_accuracy": "max"}
     served_as = "probability of each class at each pixel: (N, classes, height, width)"
-    refused_losses: ClassVar = (
+    explained_output: ClassVar[ExplainedOutput] = "maps"
+    rejected_losses: ClassVar = (
         nn.MSELoss,
         nn.L1Loss,
         nn.HuberLoss,
@@ -80,7 +82,7 @@ class SegmentationTask(Task):
         )
 
     @classmethod
-    def adapt(cls, facts: Facts) -> Facts:
+    def adapt_facts(cls, facts: Facts) -> Facts:
         if facts.task != "segmentation":
             raise DataError(f"{facts.name} has no masks: its task is {facts.task}. Use task={facts.task}.")
         return facts
@@ -258,6 +260,39 @@ class SegmentationTask(Task):
             tinted = laid_over(image.cpu(), mask, self.class_colors).permute(1, 2, 0).numpy()
             pictures.append({"mask": indexed, "overlay": Image.fromarray(tinted)})
         return pictures
+
+    # Explanations
+
+    def explanation_targets(self, request: ExplanationRequest) -> list[ExplanationTarget]:
+        """Explains the sum of a class's logits over its predicted pixels (Vinogradova et al. 2020,
+        arXiv:2002.11434).
+
+        Without a requested class, it is the largest one other than the background.
+        """
+        with torch.no_grad():
+            preds = request.forward(request.inputs).argmax(1)[0]
+        names, counts = self.class_names, torch.bincount(preds.flatten(), minlength=len(self.class_names))
+        sizes = counts.tolist()
+        ranked = sorted(range(len(sizes)), key=lambda number: -sizes[number])
+        objects = [number for number in ranked if sizes[number] and names[number].lower() not in GROUNDS]
+        largest = (objects or ranked)[0]
+        number = largest if request.target is None else index_of(request.target, names, "class")
+        mask = preds == number
+        if not mask.any():
+            return []
+        shares = [f"{names[each]} {sizes[each] / preds.numel():.0%}" for each in ranked[:3] if sizes[each]]
+
+        def score(batch: Tensor) -> Tensor:
+            return (request.forward(batch)[:, number] * mask).sum((1, 2))
+
+        return [
+            ExplanationTarget(
+                score, names[number], ", ".join(shares), unit="sum of logits", mask=mask.cpu().numpy()
+            )
+        ]
+
+    def nothing_to_explain(self, target: str | None) -> str:
+        return f"no pixel of {target}"
 
 
 def of_one_size(batch: dict[str, Any]) -> Iterator[dict[str, Any]]:

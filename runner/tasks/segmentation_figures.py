@@ -10,7 +10,7 @@ from torch import Tensor
 
 from runner.plots.confusion import confusion_matrix
 from runner.plots.masks import class_iou_bars, mask_overlays
-from runner.tasks.base import to_cpu
+from runner.tasks.outputs import to_cpu
 
 __all__ = ["segmentation_figures"]
 

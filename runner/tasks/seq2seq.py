@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Annotated, Any, ClassVar
 
 import torch
@@ -16,6 +16,8 @@ from runner.distributed.collectives import all_gather, sum_over_ranks
 from runner.errors import DataError, UserError
 from runner.tasks.base import StepOutput, Task
 from runner.tasks.decoding import beam_search, greedy_search
+from runner.tasks.explanation import ExplanationRequest, ExplanationTarget
+from runner.tasks.seq2seq_explanation import sequence_targets
 from runner.tasks.seq2seq_figures import seq2seq_figures
 from runner.tasks.shape_check import first_line, in_eval_mode
 
@@ -45,6 +47,7 @@ class Seq2SeqTask(Task):
     mode = "max"
     metric_modes: ClassVar = {"loss": "min", "perplexity": "min", "bleu": "max", "exact_match": "max"}
     served_as = "tokens"
+    explains_steps = True
 
     def __init__(
         self,
@@ -60,7 +63,7 @@ class Seq2SeqTask(Task):
         self._decoded: dict[str, dict[str, list[str]]] = {}
 
     @classmethod
-    def adapt(cls, facts: Facts) -> Facts:
+    def adapt_facts(cls, facts: Facts) -> Facts:
         if facts.task != "seq2seq":
             raise DataError(
                 f"{facts.name} contains no pairs of sequences: its task is {facts.task}. Use "
@@ -97,7 +100,7 @@ class Seq2SeqTask(Task):
         return StepOutput(loss, {})
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
-        return self.take_loss(self.compute_loss(batch, self.label_smoothing).loss, batch)
+        return self.record_loss(self.compute_loss(batch, self.label_smoothing).loss, batch)
 
     def loss_denominator(self, batch: dict[str, Any]) -> Tensor:
         """Counts target tokens, since sequence lengths differ between micro-batches and ranks."""
@@ -142,14 +145,14 @@ class Seq2SeqTask(Task):
     @torch.no_grad()
     def texts(self, source: Tensor, beam_size: int) -> list[str]:
         """Decodes sources ``(N, S)``; each result is independent of the rest of the batch."""
-        steps = self.most_steps(source)
+        steps = self.max_decode_steps(source)
         if beam_size == 1:
             sequences = greedy_search(self.model, source, steps)
         else:
             sequences = beam_search(self.model, source, steps, beam_size)
         return [self.decode(ids) for ids in sequences]
 
-    def most_steps(self, source: Tensor) -> Tensor:
+    def max_decode_steps(self, source: Tensor) -> Tensor:
         """Returns the maximum number of decoded tokens for each source: ``(N, S)`` → ``(N,)``."""
         usual = 2 * (source != PAD).sum(1) + 10
         return usual if self.max_steps is None else torch.full_like(usual, self.max_steps)
@@ -162,3 +165,10 @@ class Seq2SeqTask(Task):
             {"text": text, "greedy": greedy}
             for text, greedy in zip(outputs["text"], outputs["greedy"], strict=True)
         ]
+
+    def explanation_targets(self, request: ExplanationRequest) -> list[ExplanationTarget]:
+        """Explains the log-probability of the greedily decoded sequence, and of each of its tokens."""
+        return sequence_targets(self, request)
+
+    def explained_tokens(self, ids: Sequence[int], data: Any) -> list[str]:
+        return [data.tokenizers["source"].token(number) for number in ids]

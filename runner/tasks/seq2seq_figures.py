@@ -38,7 +38,7 @@ def attention_of(task: Any, data: Any, ids: torch.Tensor) -> tuple[list[str], li
     was_training = task.training
     task.eval()
     source = ids[None].to(task.device)
-    (generated,) = greedy_search(task.model, source, task.most_steps(source))
+    (generated,) = greedy_search(task.model, source, task.max_decode_steps(source))
     memory, state = task.model.encode(source)
     tokens = torch.tensor([[BEGIN, *generated]], device=task.device)
     _, _, attention = task.model.decode(tokens, memory, state)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from runner.errors import UserError
 
-__all__ = ["first_line", "in_eval_mode", "probe", "run_on_zeros", "shape_of"]
+__all__ = ["first_line", "in_eval_mode", "check_output_shape", "run_on_zeros", "shape_of"]
 
 
 @contextmanager
@@ -57,7 +57,7 @@ def shape_of(outputs: Any) -> Any:
     return tuple(outputs.shape) if isinstance(outputs, Tensor) else f"a {type(outputs).__name__}"
 
 
-def probe(model: nn.Module, input_shape: Sequence[int], num_outputs: int) -> None:
+def check_output_shape(model: nn.Module, input_shape: Sequence[int], num_outputs: int) -> None:
     """Checks that ``model`` maps ``(N, *input_shape)`` to ``(N, num_outputs)``.
 
     Raises:

@@ -51,7 +51,7 @@ class WordVectorsTask(Task):
         self.hits: dict[str, Tensor] = {}
 
     @classmethod
-    def adapt(cls, facts: Facts) -> Facts:
+    def adapt_facts(cls, facts: Facts) -> Facts:
         if facts.task != "word_vectors":
             raise DataError(
                 f"{facts.name} contains no pairs of words: its task is {facts.task}. Use task={facts.task}."
@@ -87,6 +87,13 @@ class WordVectorsTask(Task):
         vectors, inputs = self.model.embedding.weight, inputs.long()
         nearest, likeness = nearest_words(vectors, inputs, NUM_NEAREST)
         return {"vectors": vectors[inputs], "nearest": nearest, "likeness": likeness}
+
+    def why_not_explained(self) -> str:
+        return (
+            "a run of word vectors has nothing to explain: its output for a word is that word's vector, "
+            "which depends on no other input. `runner predict RUN WORD…` lists the nearest words, `runner "
+            "embed RUN` draws the vectors."
+        )
 
     def rows(self, outputs: dict[str, Any]) -> list[dict[str, Any]]:
         pairs = zip(outputs["nearest"].tolist(), outputs["likeness"][:, 0].tolist(), strict=True)

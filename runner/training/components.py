@@ -51,7 +51,7 @@ def adapt_facts(config: dict[str, Any], facts: Facts) -> Facts:
     Raises:
         DataError: the data do not suit the task.
     """
-    return resolve_target(config["task"]["_target_"]).adapt(facts)
+    return resolve_target(config["task"]["_target_"]).adapt_facts(facts)
 
 
 def resolve(config: DictConfig, facts: Any) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,14 +15,12 @@ from torchvision.models.detection.anchor_utils import AnchorGenerator
 
 from runner.explain.grad_cam import grad_cam, grad_cam_plus_plus, padded_size
 from runner.explain.gradients import in_use, integrated_gradients
-from runner.explain.image import tell_faint_boxes
 from runner.explain.layers import find_layers, named_layer
 from runner.explain.occlude import occlude_image
-from runner.explain.options import ExplainOptions
-from runner.explain.targets import ask
 from runner.models.detection.detector import Detector
 from runner.models.segmentation.unet import unet
 from runner.tasks.detection import DetectionTask
+from runner.tasks.explanation import ExplanationRequest
 from runner.tasks.segmentation import SegmentationTask
 
 SIDE = 48
@@ -103,22 +102,22 @@ def explained(task, image: torch.Tensor, method: str, answer: str) -> tuple[np.n
     """The map, and the completeness error as a share of what was to be explained."""
     inputs = image[None]
     with in_use(task.model):
-        (asked,) = ask(task, task, inputs, ExplainOptions(), None)
-        assert asked.target == "square"
+        (target,) = task.explanation_targets(ExplanationRequest(inputs, task))
+        assert target.name == "square"
         if method in CAMS:
-            names = find_layers(task.model, asked.score, inputs, answer)
+            names = find_layers(task.model, target.score, inputs, answer)
             layers = [named_layer(task.model, name) for name in names]
             covered = padded_size(task.model, inputs)
-            return CAMS[method](asked.score, layers, inputs, answer == "boxes", covered).numpy(), None
+            return CAMS[method](target.score, layers, inputs, answer == "boxes", covered).numpy(), None
         if method == "occlusion":
-            return occlude_image(asked.score, inputs, torch.full_like(inputs, 0.15)).numpy(), None
-        found = integrated_gradients(asked.score, inputs, torch.full_like(inputs, 0.15), 64)
+            return occlude_image(target.score, inputs, torch.full_like(inputs, 0.15)).numpy(), None
+        found = integrated_gradients(target.score, inputs, torch.full_like(inputs, 0.15), 64)
         return found.values[0].sum(0).numpy(), abs(found.error / (found.score - found.baseline_score))
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_a_box_lights_up(method, detection) -> None:
-    tell_faint_boxes(detection.model)
+    detection.prepare_explanation()
     assert detection.model.score_thresh == 1e-3
     check(detection, method, answer="boxes")
 
@@ -142,16 +141,17 @@ def check(task, method: str, answer: str) -> None:
 
 def test_nothing_is_asked_where_nothing_is_found(detection, segmentation) -> None:
     dark = torch.full((1, 3, SIDE, SIDE), 0.15)
-    assert ask(segmentation, segmentation, dark, ExplainOptions(target="square"), None) == []
-    assert ask(segmentation, segmentation, dark, ExplainOptions(), None)[0].target == "background"
+    request = ExplanationRequest(dark, segmentation, target="square")
+    assert segmentation.explanation_targets(request) == []
+    assert segmentation.explanation_targets(replace(request, target=None))[0].name == "background"
     detection.min_score, before = 2.0, detection.min_score
-    assert ask(detection, detection, squares(1, 0)[0], ExplainOptions(), None) == []
+    assert detection.explanation_targets(ExplanationRequest(squares(1, 0)[0], detection)) == []
     detection.min_score = before
 
 
-@pytest.mark.parametrize("by_place", [False, True])
+@pytest.mark.parametrize("by_location", [False, True])
 @pytest.mark.parametrize("method", CAMS)
-def test_what_a_model_fills_up_does_not_shift_the_maps(method, by_place) -> None:
+def test_what_a_model_fills_up_does_not_shift_the_maps(method, by_location) -> None:
     """Of 40 × 40 pixels the layers see 64 × 64."""
 
     class Padded(nn.Sequential):
@@ -171,7 +171,7 @@ def test_what_a_model_fills_up_does_not_shift_the_maps(method, by_place) -> None
     image[..., 30:34, 20:24] = 1
     with in_use(model):
         covered = padded_size(model, image)
-        values = CAMS[method](lambda x: model(x).sum((1, 2, 3)), [model[0]], image, by_place, covered)
+        values = CAMS[method](lambda x: model(x).sum((1, 2, 3)), [model[0]], image, by_location, covered)
     assert torch.equal(values > 0, image[0, 0] > 0)
 
 

@@ -10,13 +10,13 @@ from torch import nn
 
 from runner.errors import UserError
 from runner.explain.gradients import in_use
-from runner.explain.image import tell_faint_boxes
 from runner.explain.layers import find_layers, named_layer
 from runner.models.detection.fcos import fcos
 from runner.models.detection.ssdlite import ssdlite
 from runner.models.mlp import MLP
 from runner.models.segmentation.unet import unet
 from runner.models.small_cnn import SmallCNN
+from runner.tasks.detection import DetectionTask
 
 CLASSIFIERS = {
     "small_cnn": (lambda: SmallCNN(3, 3), "backbone"),
@@ -51,7 +51,7 @@ def test_what_a_segmenters_last_convolution_gets() -> None:
 )
 def test_the_pyramid_of_a_detector(build) -> None:
     model = build().eval()
-    tell_faint_boxes(model)
+    DetectionTask(model, class_names=["a", "b"]).prepare_explanation()
     with in_use(model):
         layers = find_layers(
             model,

@@ -15,7 +15,7 @@ from runner.explain.options import ExplainOptions
 from runner.explain.pictures import pictures
 from runner.explain.samples import Sample
 from runner.explain.sanity import cascade
-from runner.explain.seq2seq import WrittenExplainer
+from runner.explain.sequence import TokenExplainer
 from runner.explain.write import page_of, table_of
 from runner.tasks.decoding import BEGIN, END, greedy_search, log_probs_of
 from runner.tasks.seq2seq import Seq2SeqTask
@@ -91,11 +91,14 @@ def sample(source: str, truth: str | None = None) -> Sample:
 @pytest.mark.parametrize("shared", [False, True])
 @pytest.mark.parametrize("method", METHODS)
 def test_each_token_is_traced_to_where_it_came_from(method, shared) -> None:
-    whole, *steps = WrittenExplainer(trained(Reverser(shared)), ExplainOptions(method)).explain(
+    whole, *steps = TokenExplainer(trained(Reverser(shared)), ExplainOptions(method)).explain(
         sample("abcde", "edcba")
     )
-    assert whole.asked.target == whole.asked.said == whole.truth == "edcba" and whole.parts == list("abcde")
-    assert [one.asked.target for one in steps] == ["'e'", "'d'", "'c'", "'b'", "'a'", "'<end>'"]
+    assert (
+        whole.target.name == whole.target.prediction == whole.target.truth == "edcba"
+        and whole.parts == list("abcde")
+    )
+    assert [one.target.name for one in steps] == ["'e'", "'d'", "'c'", "'b'", "'a'", "'<end>'"]
     for place, one in enumerate(steps[:5]):
         others = np.delete(one.values, 4 - place)
         assert one.values[4 - place] > 1 and others == pytest.approx(0, abs=1e-5)
@@ -103,31 +106,33 @@ def test_each_token_is_traced_to_where_it_came_from(method, shared) -> None:
     assert whole.values == pytest.approx(sum(one.values for one in steps), abs=1e-3)
     assert whole.score == pytest.approx(sum(one.score for one in steps), abs=1e-4)
     if method == "integrated_gradients":
-        assert all(one.error == pytest.approx(0, abs=1e-3) for one in (whole, *steps))
+        assert all(one.attribution.error == pytest.approx(0, abs=1e-3) for one in (whole, *steps))
 
 
 def test_one_token_or_another_in_its_place() -> None:
-    steps = WrittenExplainer(trained(), ExplainOptions()).explain(sample("abc"))[1:]
-    (third,) = WrittenExplainer(trained(), ExplainOptions(step=3)).explain(sample("abc"))
+    steps = TokenExplainer(trained(), ExplainOptions()).explain(sample("abc"))[1:]
+    (third,) = TokenExplainer(trained(), ExplainOptions(step=3)).explain(sample("abc"))
     assert (
-        third.asked.target == "'a'" and third.values == pytest.approx(steps[2].values) and third.truth == ""
+        third.target.name == "'a'"
+        and third.values == pytest.approx(steps[2].values)
+        and third.target.truth == ""
     )
-    (other,) = WrittenExplainer(trained(), ExplainOptions(step=3, target="f")).explain(sample("abc"))
-    assert other.asked.target == "'f'" and other.asked.said.startswith("'a' ") and other.values[0] < -1
-    (end,) = WrittenExplainer(trained(), ExplainOptions(step=1, target="<end>")).explain(sample("abc"))
-    assert end.asked.target == "'<end>'" and end.values[2] < -1
+    (other,) = TokenExplainer(trained(), ExplainOptions(step=3, target="f")).explain(sample("abc"))
+    assert other.target.name == "'f'" and other.target.prediction.startswith("'a' ") and other.values[0] < -1
+    (end,) = TokenExplainer(trained(), ExplainOptions(step=1, target="<end>")).explain(sample("abc"))
+    assert end.target.name == "'<end>'" and end.values[2] < -1
 
 
 def test_the_truth_of_a_token_is_known_as_long_as_what_is_before_it_is_true() -> None:
-    found = WrittenExplainer(trained(), ExplainOptions()).explain(sample("abcd", "dcfa"))
-    assert [one.truth for one in found] == ["dcfa", "'d'", "'c'", "'f'", "", ""]
+    found = TokenExplainer(trained(), ExplainOptions()).explain(sample("abcd", "dcfa"))
+    assert [one.target.truth for one in found] == ["dcfa", "'d'", "'c'", "'f'", "", ""]
 
 
 def test_an_answer_that_is_cut_short_has_no_end() -> None:
-    found = WrittenExplainer(trained(max_steps=2), ExplainOptions()).explain(sample("abc"))
-    assert [one.asked.target for one in found] == ["cb", "'c'", "'b'"]
+    found = TokenExplainer(trained(max_steps=2), ExplainOptions()).explain(sample("abc"))
+    assert [one.target.name for one in found] == ["cb", "'c'", "'b'"]
     with pytest.raises(UserError, match="--step 3: the model writes 'cb', 2 tokens\\.$"):
-        WrittenExplainer(trained(max_steps=2), ExplainOptions(step=3)).explain(sample("abc"))
+        TokenExplainer(trained(max_steps=2), ExplainOptions(step=3)).explain(sample("abc"))
 
 
 @pytest.mark.parametrize(
@@ -141,7 +146,7 @@ def test_an_answer_that_is_cut_short_has_no_end() -> None:
 )
 def test_mistakes(wish, complaint) -> None:
     with pytest.raises(UserError, match=complaint):
-        WrittenExplainer(trained(), wish).explain(sample("abc"))
+        TokenExplainer(trained(), wish).explain(sample("abc"))
 
 
 def test_log_probabilities_are_those_of_the_search() -> None:
@@ -153,22 +158,22 @@ def test_log_probabilities_are_those_of_the_search() -> None:
 
 
 def test_as_weights_become_random_the_same_tokens_are_explained_otherwise() -> None:
-    explainer = WrittenExplainer(trained(), ExplainOptions())
+    explainer = TokenExplainer(trained(), ExplainOptions())
     found = explainer.explain(sample("abcde"))
     names = explainer.layer_names(found[0].sample)
     assert set(names) == {"embedding", "target_embedding", "head"}
     torch.manual_seed(0)
-    correlations = cascade(explainer.model, names, lambda: [explainer.again(one) for one in found[:1]])
+    correlations = cascade(explainer.model, names, lambda: [explainer.recompute(one) for one in found[:1]])
     assert len(correlations) == 3 and abs(correlations[-1][1]) < 0.95
 
 
 def test_files_and_pictures_have_the_whole_and_each_token() -> None:
     run = trained()
     found = [
-        one for text in ("abc", "fa") for one in WrittenExplainer(run, ExplainOptions()).explain(sample(text))
+        one for text in ("abc", "fa") for one in TokenExplainer(run, ExplainOptions()).explain(sample(text))
     ]
     explained = Explained(
-        SimpleNamespace(name="r"), run, "texts", "integrated_gradients", [], "zeros", found=found
+        SimpleNamespace(name="r"), run, "texts", "integrated_gradients", [], "zeros", explanations=found
     )
     drawn = dict(pictures(explained))
     assert list(drawn) == ["overview", "abc", "fa"]

@@ -61,14 +61,16 @@ def test_the_key_word_is_found(method, reader) -> None:
     for row, target, place in zip(ids, targets.tolist(), places.tolist(), strict=True):
         (found,) = explainer.explain(Sample("text", row, torch.tensor(target)))
         assert (
-            found.asked.target == found.truth
+            found.target.name == found.target.truth
             and len(found.values) == 12
             and found.parts == [str(i) for i in row.tolist()]
         )
         hits += int(found.values.argmax()) == place
         if method == "integrated_gradients":
-            assert found.values.sum() == pytest.approx(found.score - found.baseline_score, abs=0.02)
-            assert found.error == pytest.approx(0, abs=0.02)
+            assert found.values.sum() == pytest.approx(
+                found.score - found.attribution.baseline_score, abs=0.02
+            )
+            assert found.attribution.error == pytest.approx(0, abs=0.02)
     assert hits >= 18, hits
 
 
@@ -76,7 +78,7 @@ def test_against_the_other_class_the_key_word_speaks_too(reader) -> None:
     (found,) = TokenExplainer(trained(reader), ExplainOptions(target="good")).explain(
         Sample("text", torch.tensor([7, BAD, 9]))
     )
-    assert found.asked.target == "good" and int(found.values.argmin()) == 1 and found.values[1] < 0
+    assert found.target.name == "good" and int(found.values.argmin()) == 1 and found.values[1] < 0
 
 
 def test_vectors_take_the_place_of_their_tokens(reader) -> None:
@@ -103,9 +105,9 @@ def test_each_label_has_its_tokens() -> None:
     task = LabellingTask(Delayed(), class_names=["a", "b"])
     sample = Sample("text", torch.tensor([5, 6, 7, 8]), torch.tensor([0, 1, 0, 1]))
     found = TokenExplainer(trained(task), ExplainOptions()).explain(sample)
-    assert [one.asked.details["step"] for one in found] == [1, 2, 3, 4] and [
-        one.truth for one in found
-    ] == list("abab")
+    assert [one.target.step for one in found] == [1, 2, 3, 4] and [one.target.truth for one in found] == list(
+        "abab"
+    )
     assert all(np.abs(one.values).argmax() == (place - 1) % 4 for place, one in enumerate(found))
     (third,) = TokenExplainer(trained(task), ExplainOptions(step=3)).explain(sample)
     assert third.values == pytest.approx(found[2].values)
@@ -130,7 +132,7 @@ def test_a_language_models_next_token() -> None:
         Sample("text", torch.tensor([5, 6, 7]))
     )
     assert (
-        found.asked.target == "'9'" and found.values[:2] == pytest.approx([0, 0]) and abs(found.values[2]) > 0
+        found.target.name == "'9'" and found.values[:2] == pytest.approx([0, 0]) and abs(found.values[2]) > 0
     )
     with pytest.raises(UserError, match="is 2 tokens"):
         TokenExplainer(trained(task), ExplainOptions(target="9 9")).explain(Sample("text", torch.tensor([5])))
@@ -163,9 +165,11 @@ def test_the_lag_and_the_variable_of_a_forecast_are_found(method, train) -> None
         assert found.values[STEPS - LAG, 1] == pytest.approx(
             4 * targets[row, 0].item(), rel=0.3
         )  # in the data's unit
-        assert found.asked.target == "sales, one step ahead" and found.parts == data.data.names
+        assert found.target.name == "sales, one step ahead" and found.parts == data.data.names
         if method == "integrated_gradients":
-            assert found.values.sum() == pytest.approx(found.score - found.baseline_score, abs=0.05)
+            assert found.values.sum() == pytest.approx(
+                found.score - found.attribution.baseline_score, abs=0.05
+            )
 
 
 def test_steps_that_only_fill_up_are_left_out() -> None:

@@ -13,13 +13,13 @@ from torch import nn
 from runner.data.split import ArraySource, Split
 from runner.data.tables.encoder import TableEncoder
 from runner.errors import UserError
-from runner.explain.explanation import Explanation
+from runner.explain.explanation import Attribution, Explanation
 from runner.explain.options import ExplainOptions
 from runner.explain.pictures import caption
 from runner.explain.samples import Sample
 from runner.explain.table import RowExplainer, permutation_importance
-from runner.explain.targets import ExplanationTarget
 from runner.tasks.classification import BinaryClassificationTask, ClassificationTask
+from runner.tasks.explanation import ExplanationTarget
 from runner.tasks.regression import RegressionTask
 
 
@@ -85,9 +85,11 @@ def test_columns_add_up_to_a_regressions_answer() -> None:
     rows = explainer(task, features, ExplainOptions(method="integrated_gradients"))
     (found,) = rows.explain(Sample("row 1", torch.tensor([0.5, 1.0, 0.0, 1.0]), torch.tensor([120.0])))
     assert found.parts == ["age", "color"] and found.values == pytest.approx([20.0, 50.0])
-    assert (found.baseline_score, found.score) == pytest.approx((100.0, 170.0)) and abs(found.error) < 1e-3
-    assert found.cells == ["(missing)", "blue"] and found.truth == "120"
-    assert rows.again(found) == pytest.approx(found.values)
+    assert (found.attribution.baseline_score, found.score) == pytest.approx((100.0, 170.0)) and abs(
+        found.attribution.error
+    ) < 1e-3
+    assert found.cells == ["(missing)", "blue"] and found.target.truth == "120"
+    assert rows.recompute(found) == pytest.approx(found.values)
 
 
 def test_the_first_class_of_one_logit_is_the_second_ones_opposite() -> None:
@@ -134,17 +136,16 @@ def test_wishes_without_effect_are_refused() -> None:
     ("target", "said", "truth", "words"),
     [
         ("1", "1 98%", "1", "1 98%"),
-        ("1", "10 98%", "10", "1 (said 10 98%), truth 10"),
+        ("1", "10 98%", "10", "1 (predicted 10 98%), truth 10"),
         ("cat", "cat 60%, dog 10%", "", "cat 60%, dog 10%"),
-        ("cat", "cat food 60%", "cat", "cat (said cat food 60%)"),
-        ("price", "3.2", "", "price (said 3.2)"),
+        ("cat", "cat food 60%", "cat", "cat (predicted cat food 60%)"),
+        ("price", "3.2", "", "price (predicted 3.2)"),
     ],
 )
 def test_a_caption_tells_what_was_asked_about_where_another_was_said(target, said, truth, words) -> None:
     sample = Sample("row 1", torch.zeros(1))
-    assert (
-        caption(Explanation(sample, ExplanationTarget(torch.sum, target, said), np.zeros(1), truth)) == words
-    )
+    explained = ExplanationTarget(torch.sum, target, said, truth=truth)
+    assert caption(Explanation(sample, explained, Attribution(np.zeros(1)))) == words
 
 
 def test_features_name_their_columns() -> None:

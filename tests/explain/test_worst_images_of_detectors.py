@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from runner.data.detection.shapes import ShapesDetectionDataModule
-from runner.explain.samples import worst_places
+from runner.explain.samples import worst_positions
 from runner.tasks.detection import DetectionTask
 
 
@@ -28,7 +28,7 @@ def test_the_images_with_the_highest_loss_come_first():
     part = data.as_held_out("val")
     counts = [len(part.source[place][1]["boxes"]) for place in range(8)]
     state = torch.get_rng_state()
-    worst = worst_places(task, data, part, 4)
+    worst = worst_positions(task, data, part, 4)
     assert [counts[place] for place in worst] == sorted(counts, reverse=True)[:4]
-    assert worst == worst_places(task, data, part, 4) and torch.equal(state, torch.get_rng_state())
+    assert worst == worst_positions(task, data, part, 4) and torch.equal(state, torch.get_rng_state())
     assert not task.model.training

@@ -9,7 +9,8 @@ from torch import nn
 
 from runner.cli import main
 from runner.errors import UserError
-from runner.inference.embed import Embedded, LastLinear, write_embedded
+from runner.inference.embed import Embedded, write_embedded
+from runner.tasks.embedding import LastLinearInput
 
 
 @pytest.fixture
@@ -62,9 +63,9 @@ def test_words_of_word_vectors(trained, capsys, tmp_path):
 def test_the_last_linear_layer_of_a_forward_pass_counts():
     model = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2))
     inputs = torch.randn(5, 3)
-    with LastLinear(model) as last:
+    with LastLinearInput(model) as last:
         model(inputs)
-        assert torch.equal(last.take(5, None), model[1](model[0](inputs)))
+        assert torch.equal(last.take(5), model[1](model[0](inputs)))
     assert not model[0]._forward_pre_hooks
 
 

@@ -12,7 +12,7 @@ import yaml
 
 from runner.config.build import resolve_target
 from runner.models.head import find_head
-from runner.tasks.shape_check import probe
+from runner.tasks.shape_check import check_output_shape
 
 FOLDER = Path(__file__).resolve().parents[2] / "conf" / "model"
 HEADS = {path: path.read_text().splitlines()[:3] for path in sorted(FOLDER.glob("*.yaml"))}
@@ -39,7 +39,7 @@ def build(option: Path, num_outputs: int) -> torch.nn.Module:
 
 @pytest.mark.parametrize("option", OPTIONS, ids=lambda path: path.stem)
 def test_builds(option):
-    probe(build(option, 7), (3, 32, 32), 7)
+    check_output_shape(build(option, 7), (3, 32, 32), 7)
 
 
 @pytest.mark.parametrize("option", OPTIONS, ids=lambda path: path.stem)

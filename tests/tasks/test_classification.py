@@ -71,11 +71,11 @@ def test_a_binary_task_agrees_with_two_logits():
 
 
 def test_binary_takes_one_output_and_exactly_two_classes():
-    assert BinaryClassificationTask.adapt(facts("ab")).num_outputs == 1
+    assert BinaryClassificationTask.adapt_facts(facts("ab")).num_outputs == 1
     with pytest.raises(DataError, match="3 classes"):
-        BinaryClassificationTask.adapt(facts("abc"))
+        BinaryClassificationTask.adapt_facts(facts("abc"))
     with pytest.raises(DataError, match="at least 2"):
-        ClassificationTask.adapt(facts("a"))
+        ClassificationTask.adapt_facts(facts("a"))
 
 
 def test_of_equal_classes_metrics_and_rows_take_the_same():

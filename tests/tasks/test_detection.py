@@ -114,9 +114,9 @@ def test_served_answers_are_tensors_of_one_shape():
 
 
 def test_only_data_with_boxes_will_do():
-    assert DetectionTask.adapt(facts()) == facts()
+    assert DetectionTask.adapt_facts(facts()) == facts()
     with pytest.raises(DataError, match="has no boxes: its task is classification. Use task=classification"):
-        DetectionTask.adapt(facts(task="classification", name="digits"))
+        DetectionTask.adapt_facts(facts(task="classification", name="digits"))
 
 
 def test_a_model_is_tried():

@@ -65,4 +65,4 @@ def test_other_data_and_models_are_refused():
     with pytest.raises(UserError, match="cannot take the sequences"):
         LabellingTask.check_model(nn.Linear(5, 3), facts)
     with pytest.raises(DataError, match="Use task=classification"):
-        LabellingTask.adapt(Facts("classification", (7,), 3))
+        LabellingTask.adapt_facts(Facts("classification", (7,), 3))

@@ -85,7 +85,7 @@ def test_models_that_read_ahead_or_are_none_are_refused():
     with pytest.raises(UserError, match="is not a language model"):
         LanguageTask.check_model(nn.Linear(3, VOCAB), facts)
     with pytest.raises(DataError, match="Use task=classification"):
-        LanguageTask.adapt(Facts("classification", (8,), 2))
+        LanguageTask.adapt_facts(Facts("classification", (8,), 2))
 
 
 def test_drawing_follows_temperature_and_top_k():

@@ -187,7 +187,7 @@ def facts(**given) -> Facts:
 
 def test_data_without_masks_is_refused():
     with pytest.raises(DataError, match="pets has no masks: its task is regression"):
-        SegmentationTask.adapt(facts(task="regression"))
+        SegmentationTask.adapt_facts(facts(task="regression"))
 
 
 @pytest.mark.parametrize(

@@ -78,7 +78,7 @@ def test_other_data_and_models_are_refused():
     with pytest.raises(UserError, match="is not a sequence-to-sequence model"):
         Seq2SeqTask.check_model(nn.Linear(3, 3), facts)
     with pytest.raises(DataError, match="Use task=classification"):
-        Seq2SeqTask.adapt(Facts("classification", (7,), 2))
+        Seq2SeqTask.adapt_facts(Facts("classification", (7,), 2))
 
 
 def test_the_attention_is_of_what_is_written():

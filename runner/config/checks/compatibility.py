@@ -89,7 +89,7 @@ def loss_problems(plain: dict[str, Any]) -> list[str]:
     task = plain.get("task")
     loss = task.get("loss") if isinstance(task, dict) else None
     kind, owner = constructor_of(loss), constructor_of(task)
-    refused = getattr(owner, "refused_losses", ())
+    refused = getattr(owner, "rejected_losses", ())
     if not isinstance(kind, type) or not refused or not issubclass(kind, refused):
         return []
     return [f"task.loss: {owner.__name__} cannot use {kind.__name__}, a loss for another kind of target."]

@@ -11,7 +11,7 @@ import yaml
 from runner.errors import UserError
 from runner.models.head import find_head
 from runner.models.recurrent.network import GRU, LSTM, RNN
-from runner.tasks.shape_check import probe
+from runner.tasks.shape_check import check_output_shape
 
 CONF = Path(__file__).resolve().parents[3] / "conf" / "model"
 KINDS = [RNN, GRU, LSTM]
@@ -98,7 +98,7 @@ def test_options_of_the_group_build(name):
     node = yaml.safe_load((CONF / f"{name}.yaml").read_text())
     kind = {"LSTM": LSTM, "GRU": GRU, "RNN": RNN}[node["_target_"].rpartition(".")[2]]
     model = kind(4, num_features=8, hidden_size=node["hidden_size"])
-    probe(model, (5, 8), 4)
+    check_output_shape(model, (5, 8), 4)
     assert find_head(model) == ("head",)
 
 
