@@ -201,7 +201,7 @@ def test_pairs_of_sequences(explain, root: Path) -> None:
         ("digits --method gradcam", "invalid choice: 'gradcam'"),
         ("digits --target eleven", "--target eleven: the run has no such class"),
         ("prices --target prise --method integrated_gradients", "Did you mean 'price'?"),
-        ("digits --layer bakbone", "Did you mean 'backbone'?"),
+        ("digits --layer bakbone", "Did you mean 'backbone'"),
         ("digits --layer head", "Grad-CAM requires maps of shape"),
         ("texts --layer layers", "--layer would have no effect"),
         ("digits --step 2", "--step would have no effect"),
