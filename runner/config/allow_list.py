@@ -54,6 +54,10 @@ PARTS: dict[str, tuple[str, ...]] = {
     "torchmetrics.detection": (MODULE,),
     "torchmetrics.regression": (MODULE,),
     "torchmetrics.segmentation": (MODULE,),
+    **{
+        f"torchmetrics.text.{name}": (MODULE,)
+        for name in ("bleu", "cer", "chrf", "edit", "mer", "sacre_bleu", "ter", "wer", "wil", "wip")
+    },
     "torchmetrics.wrappers": (MODULE,),
     "timm.layers": (MODULE,),
     "timm.loss": (MODULE,),

@@ -4,7 +4,9 @@ own.
 
 from __future__ import annotations
 
+import inspect
 import re
+import sys
 from collections.abc import Callable, Iterable
 from typing import Any, Literal
 
@@ -51,7 +53,7 @@ def monitor_of(config: dict[str, Any]) -> tuple[str, Mode]:
     name = node.get("monitor")
     if name is None:
         return constructor.default_monitor(config.get("data") or {})
-    mode = node.get("monitor_mode") or mode_of(constructor, name)
+    mode = node.get("monitor_mode") or extra_mode(node, name) or mode_of(constructor, name)
     if mode is None:
         raise ConfigError([mode_missing("task.monitor", name, "task.monitor_mode")])
     return name, mode
@@ -69,7 +71,9 @@ def scheduler_node(config: dict[str, Any]) -> dict[str, Any] | None:
             return node | {"monitor": "val/loss", "mode": node.get("mode") or "min"}
         name, mode = monitor_of(config)
         return node | {"monitor": name, "mode": node.get("mode") or mode}
-    mode = node.get("mode") or mode_of(resolve_target(config["task"]["_target_"]), node["monitor"])
+    task = config["task"]
+    mode = node.get("mode") or extra_mode(task, node["monitor"])
+    mode = mode or mode_of(resolve_target(task["_target_"]), node["monitor"])
     if mode is None:
         raise ConfigError([mode_missing("scheduler.monitor", node["monitor"], "scheduler.mode")])
     return node | {"mode": mode}
@@ -88,6 +92,48 @@ def mode_of(constructor: Callable[..., Any] | None, name: str) -> Mode | None:
     return "min" if lower else "max"
 
 
+def extra_mode(task: dict[str, Any], name: str) -> Mode | None:
+    """Return the mode of a metric of ``task.metrics``; None if it is another metric or its class has none."""
+    split, _, metric = name.partition("/")
+    node = (task.get("metrics") or {}).get(metric.partition("/")[0]) if split == "val" else None
+    if not isinstance(node, dict):
+        return None
+    try:
+        constructor = resolve_target(node.get("_target_"))
+    except ConfigError:  # reported by the check of the node
+        return None
+    higher = higher_is_better(constructor)
+    return None if higher is None else "max" if higher else "min"
+
+
+def higher_is_better(metric: Any) -> bool | None:
+    """Return the attribute of a torchmetrics class.
+
+    ``CohenKappa`` and the like only create a ``BinaryCohenKappa`` or ``MulticlassCohenKappa`` (torchmetrics
+    1.9), whose attribute counts.
+    """
+    own = getattr(metric, "higher_is_better", None)
+    if own is not None or not inspect.isclass(metric):
+        return own
+    module = vars(sys.modules[metric.__module__])
+    variants = [
+        kind for name, kind in module.items() if name.endswith(metric.__name__) and inspect.isclass(kind)
+    ]
+    values = {getattr(kind, "higher_is_better", None) for kind in variants} - {None}
+    return values.pop() if len(values) == 1 else None
+
+
+def metric_name_problems(constructor: Callable[..., Any], task: dict[str, Any]) -> list[str]:
+    """Return a message for each name in ``task.metrics`` that the task itself uses."""
+    metrics = task.get("metrics")
+    taken = {name.removesuffix("/*") for name in declared(constructor, "val")}
+    return [
+        f"task.metrics.{name}: {constructor.__name__} already logs val/{name}. Choose another name."
+        for name in (metrics if isinstance(metrics, dict) else ())
+        if name in taken
+    ]
+
+
 def declared(constructor: Callable[..., Any] | None, split: str) -> dict[str, Mode]:
     """The metrics of a split that a task declares."""
     return getattr(constructor, {"val": "metric_modes", "train": "train_metric_modes"}.get(split, ""), {})
@@ -104,25 +150,26 @@ def monitor_problems(plain: dict[str, Any]) -> list[str]:
         constructor = resolve_target(task.get("_target_"))
     except ConfigError:
         return []  # reported where the node itself is checked
-    problems = []
+    problems = metric_name_problems(constructor, task)
     name, mode = task.get("monitor"), task.get("monitor_mode")
     if name is None and mode is not None:
         problems.append(
             f"task.monitor_mode={mode} would have no effect without task.monitor. Give both, or remove it."
         )
     if isinstance(name, str):
-        problems += name_problems(constructor, "task.monitor", name, mode, "task.monitor_mode")
+        mode = mode or extra_mode(task, name)
+        problems += name_problems(constructor, "task.monitor", name, mode, "task.monitor_mode", task)
     if isinstance(scheduler, dict) and isinstance(name := scheduler.get("monitor"), str):
-        problems += name_problems(
-            constructor, "scheduler.monitor", name, scheduler.get("mode"), "scheduler.mode"
-        )
+        mode = scheduler.get("mode") or extra_mode(task, name)
+        problems += name_problems(constructor, "scheduler.monitor", name, mode, "scheduler.mode", task)
     return problems
 
 
 def name_problems(
-    constructor: Callable[..., Any], key: str, name: str, mode: Any, mode_key: str
+    constructor: Callable[..., Any], key: str, name: str, mode: Any, mode_key: str, task: dict[str, Any]
 ) -> list[str]:
-    valid = valid_names(constructor)
+    extra = [f"val/{metric}" for metric in task.get("metrics") or {}]
+    valid = [*valid_names(constructor), *extra, *(f"{metric}/*" for metric in extra)]
     split, _, metric = name.partition("/")
     if split not in ("val", "train") or not metric:
         return [

@@ -9,14 +9,18 @@ from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
+from torchmetrics import Metric
 
 from runner.data.facts import Facts
 from runner.distributed.collectives import gather_to_rank0, sum_over_ranks
+from runner.errors import UserError
 from runner.optim.groups import build_optimizer
 from runner.optim.schedule import Schedule
 from runner.tasks.eval_loss import without_smoothing
+from runner.tasks.extra_metrics import ExtraMetrics
 from runner.tasks.hooks import TaskHooks
 from runner.tasks.outputs import in_order, join, split_by_batch, to_cpu
+from runner.tasks.required_outputs import check_loss, check_outputs
 from runner.tasks.shape_check import check_output_shape
 from runner.tasks.zero_gradient import ZeroGradient
 
@@ -52,6 +56,8 @@ class Task(TaskHooks):
             it.
         monitor_mode: whether lower or higher values of ``monitor`` are better; only needed if the metric's
             name does not imply it.
+        metrics: further torchmetrics metrics, by the name under which they are logged. They receive what
+            ``metric_inputs`` returns. All tasks accept them, too.
 
     Attributes:
         monitor: the metric used to select the best checkpoint.
@@ -59,6 +65,7 @@ class Task(TaskHooks):
         metric_modes: all metrics logged by validation during training, without the ``val/`` prefix, and
             whether lower or higher values are better; ``NAME/*`` stands for one metric per name.
         train_metric_modes: the same for the training split.
+        required_outputs: names of the outputs that ``compute_loss`` must return, with a description of each.
         rejected_losses: loss classes that are invalid for the task.
         mixes: whether the targets are classes that MixUp and CutMix can blend.
         one_logit: whether the model returns a single logit for two classes.
@@ -72,6 +79,7 @@ class Task(TaskHooks):
     mode: Literal["min", "max"] = "min"
     metric_modes: ClassVar[dict[str, Literal["min", "max"]]] = {"loss": "min"}
     train_metric_modes: ClassVar[dict[str, Literal["min", "max"]]] = {"epoch_loss": "min"}
+    required_outputs: ClassVar[dict[str, str]] = {}
     rejected_losses: ClassVar[tuple[type, ...]] = ()
     mixes: ClassVar[bool] = False
     one_logit: ClassVar[bool] = False
@@ -97,6 +105,18 @@ class Task(TaskHooks):
         self._ends_of_batches: list[int] = []
         self._loss_sum: Tensor | None = None
         self._loss_count: Tensor | int = 0
+        self.extra_metrics: ExtraMetrics | None = None
+
+    def configure(
+        self,
+        monitor: str | None = None,
+        monitor_mode: Literal["min", "max"] | None = None,
+        metrics: dict[str, Metric] | None = None,
+    ) -> None:
+        """Sets what every task accepts besides the arguments of its constructor; None keeps the defaults."""
+        self.choose_monitor(monitor, monitor_mode)
+        if metrics:
+            self.extra_metrics = ExtraMetrics(metrics)
 
     def choose_monitor(
         self, monitor: str | None = None, monitor_mode: Literal["min", "max"] | None = None
@@ -107,7 +127,7 @@ class Task(TaskHooks):
         if monitor_mode is not None:
             self.mode = monitor_mode
 
-    configured_by = choose_monitor
+    configured_by = configure
     """Method called after construction; a config may set its arguments along with the constructor's."""
 
     @classmethod
@@ -139,6 +159,22 @@ class Task(TaskHooks):
         """Computes forward pass and loss of one batch, in training and evaluation."""
         raise TypeError(f"{type(self).__name__} must define compute_loss()")
 
+    def metric_inputs(self, outputs: dict[str, Any]) -> tuple[Any, Any]:
+        """Returns the predictions and targets that the metrics of ``task.metrics`` receive for one batch.
+
+        Args:
+            outputs: the outputs of ``compute_loss``.
+
+        Raises:
+            UserError: the task does not support further metrics.
+        """
+        if "preds" in outputs and "targets" in outputs:
+            return outputs["preds"], outputs["targets"]
+        raise UserError(
+            f"task.metrics: {type(self).__name__} supports no further metrics. Override metric_inputs() to "
+            "return predictions and targets."
+        )
+
     def update_metrics(self, outputs: dict[str, Any], split: str) -> None:
         """Updates the metrics of ``split`` with one evaluated batch.
 
@@ -163,7 +199,22 @@ class Task(TaskHooks):
             split_model(self.model)
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
-        return self.record_loss(self.compute_loss(batch).loss, batch)
+        return self.record_loss(self.checked(self.compute_loss(batch)).loss, batch)
+
+    def checked(self, step: StepOutput) -> StepOutput:
+        """Returns the result of ``compute_loss`` if it is complete.
+
+        Raises:
+            UserError: it is not a ``StepOutput``, the loss is not a scalar, or a required output is missing.
+        """
+        name = type(self).__name__
+        if not isinstance(step, StepOutput):
+            raise UserError(
+                f"{name}.compute_loss returned a {type(step).__name__}; expected StepOutput(loss, outputs)."
+            )
+        check_loss(name, step.loss)
+        check_outputs(name, step.outputs, self.required_outputs)
+        return step
 
     def record_loss(self, loss: Tensor, batch: dict[str, Any]) -> Tensor:
         """Scales the loss by the batch's weight, so that the mean over ranks is that of the whole batch even
@@ -197,15 +248,21 @@ class Task(TaskHooks):
     def _evaluate(self, batch: dict[str, Any], split: str) -> None:
         step, count = self.eval_step(batch), self.batch_count(batch)
         self.add_loss(step, batch, count)
+        self.update_extra_metrics(step.outputs, split)
         self.update_metrics(step.outputs, split)
         if self.collect:
             kept = {key: to_cpu(value) for key, value in step.outputs.items()}
             self._collected.append(kept | {"index": to_cpu(batch.get("index"))})
 
+    def update_extra_metrics(self, outputs: dict[str, Any], split: str) -> None:
+        """Updates the metrics of ``task.metrics`` with one evaluated batch."""
+        if self.extra_metrics is not None:
+            self.extra_metrics.update(split, *self.metric_inputs(outputs))
+
     def eval_step(self, batch: dict[str, Any]) -> StepOutput:
         """Computes the step of an evaluation batch, without label smoothing in the loss."""
         with without_smoothing(getattr(self, "loss", None)):
-            return self.compute_loss(batch)
+            return self.checked(self.compute_loss(batch))
 
     def summed_loss(self, batch: dict[str, Any]) -> tuple[Tensor, Tensor | int]:
         """Computes the loss of an evaluation batch as sum and denominator, without metrics and decoding.
@@ -252,6 +309,9 @@ class Task(TaskHooks):
 
     def _finish_evaluation(self, split: str) -> None:
         metrics = {f"{split}/{key}": float(value) for key, value in self.compute_metrics(split).items()}
+        if self.extra_metrics is not None:
+            extra = self.extra_metrics.compute(split, self.class_names)
+            metrics |= {f"{split}/{key}": value for key, value in extra.items()}
         if self._loss_sum is not None:
             metrics[f"{split}/loss"] = self.split_loss()
         self._loss_sum, self._loss_count = None, 0

@@ -79,6 +79,7 @@ class ClassificationTask(Task):
     }
     train_metric_modes: ClassVar = {"epoch_loss": "min", "accuracy": "max"}
     served_as = "probability of each class"
+    required_outputs: ClassVar = {"logits": "(N, num_classes)", "targets": "class ids (N,)"}
     rejected_losses: ClassVar = (
         nn.MSELoss,
         nn.L1Loss,
@@ -154,7 +155,7 @@ class ClassificationTask(Task):
         return StepOutput(loss, {"logits": logits.detach(), "targets": self.class_ids(targets)})
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
-        step = self.compute_loss(batch)
+        step = self.checked(self.compute_loss(batch))
         correct = (self.decide(step.outputs["logits"]) == step.outputs["targets"]).sum()
         self._num_correct = correct if self._num_correct is None else self._num_correct + correct
         self._num_seen += len(step.outputs["targets"])
@@ -185,6 +186,10 @@ class ClassificationTask(Task):
         if self.global_rank and self._num_seen:
             correct, self._num_seen = 0, 0  # rank 0 continues with the counts of all ranks
         self._num_correct = torch.tensor(correct, device=self.device) if self._num_seen else None
+
+    def metric_inputs(self, outputs: dict[str, Any]) -> tuple[Tensor, Tensor]:
+        """Returns probabilities ``(N, num_classes)`` and class ids ``(N,)``."""
+        return self.probs_of(outputs["logits"]), outputs["targets"]
 
     def update_metrics(self, outputs: dict[str, Any], split: str) -> None:
         probs = self.probs_of(outputs["logits"])
@@ -291,6 +296,7 @@ class BinaryClassificationTask(ClassificationTask):
     """
 
     one_logit = True
+    required_outputs: ClassVar = {"logits": "(N, 1)", "targets": "class ids (N,)"}
     metric_modes: ClassVar = ClassificationTask.metric_modes
     rejected_losses: ClassVar = (nn.MSELoss, nn.L1Loss, nn.HuberLoss, nn.SmoothL1Loss, nn.CrossEntropyLoss)
 
@@ -345,6 +351,10 @@ class BinaryClassificationTask(ClassificationTask):
 
     def choose(self, probs: Sequence[float]) -> int:
         return int(probs[1] >= float(self.threshold))
+
+    def metric_inputs(self, outputs: dict[str, Any]) -> tuple[Tensor, Tensor]:
+        """Returns the probability of the second class ``(N,)`` and class ids ``(N,)``."""
+        return self.probs_of(outputs["logits"])[:, 1], outputs["targets"]
 
     def update_metrics(self, outputs: dict[str, Any], split: str) -> None:
         probs, targets = self.probs_of(outputs["logits"]), outputs["targets"]

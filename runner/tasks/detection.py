@@ -113,6 +113,7 @@ class DetectionTask(Task):
     def _evaluate(self, batch: dict[str, Any], split: str) -> None:
         preds, targets = self(batch["inputs"]), batch["targets"]
         self.metrics[f"{split}_metrics"].update(batch["index"], preds, targets)
+        self.update_extra_metrics({"preds": preds, "targets": targets}, split)
         if self.collect:
             self._collected.append(
                 {"preds": to_cpu(preds), "targets": to_cpu(targets), "index": to_cpu(batch["index"])}

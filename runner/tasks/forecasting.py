@@ -60,6 +60,9 @@ class ForecastingTask(Task):
         "mse/*": "min",
         "skill/*": "max",
     }
+    required_outputs: ClassVar = dict.fromkeys(
+        ("preds", "targets", "naive"), "(N, H, K) in the unit of the data"
+    )
     served_as = "forecast values in the unit of the data, (N, H, K)"
     explains_steps = True
     rejected_losses: ClassVar = (nn.CrossEntropyLoss, nn.BCEWithLogitsLoss, nn.BCELoss, nn.NLLLoss)
@@ -148,6 +151,12 @@ class ForecastingTask(Task):
     def to_unit(self, scaled: Tensor) -> Tensor:
         """Converts standardized values to the unit of the data, float64."""
         return to_unit(scaled, self.target_mean, self.target_std)
+
+    def metric_inputs(self, outputs: dict[str, Any]) -> tuple[Tensor, Tensor]:
+        """Returns predictions and targets of the known values in the unit of the data, float64 ``(M,)``."""
+        preds, targets = outputs["preds"].double(), outputs["targets"].double()
+        known = ~targets.isnan()
+        return preds[known], targets[known]
 
     def update_metrics(self, outputs: dict[str, Any], split: str) -> None:
         """Adds the batch's sums for each target, ``(6, K)``: known values, squared and absolute errors of the

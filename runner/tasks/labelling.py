@@ -44,6 +44,7 @@ class LabellingTask(Task):
     monitor = "val/accuracy"
     mode = "max"
     metric_modes: ClassVar = {"loss": "min", "accuracy": "max", "f1_macro": "max", "sequence_accuracy": "max"}
+    required_outputs: ClassVar = {"logits": "(N, T, K)", "targets": "class ids (N, T), -100 for padding"}
     served_as = "probability of each class at each step: (N, steps, classes)"
     explains_steps = True
     rejected_losses: ClassVar = (
@@ -101,6 +102,11 @@ class LabellingTask(Task):
     def loss_denominator(self, batch: dict[str, Any]) -> Tensor:
         """Counts steps, since sequence lengths differ between micro-batches and ranks."""
         return (batch["targets"] != IGNORE).sum()
+
+    def metric_inputs(self, outputs: dict[str, Any]) -> tuple[Tensor, Tensor]:
+        """Returns probabilities ``(M, K)`` and class ids ``(M,)`` of the M steps that are not padding."""
+        valid = outputs["targets"] != IGNORE
+        return outputs["logits"][valid].float().softmax(-1), outputs["targets"][valid]
 
     def update_metrics(self, outputs: dict[str, Any], split: str) -> None:
         """Updates the metrics; keeps outputs as lists, since sequence lengths differ between batches."""

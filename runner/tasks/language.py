@@ -44,6 +44,7 @@ class LanguageTask(Task):
 
     monitor = "val/perplexity"
     metric_modes: ClassVar = {"loss": "min", "perplexity": "min", "bits_per_character": "min"}
+    required_outputs: ClassVar = {"state": "state of the model, detached", "logits": "(N, T, K)"}
     served_as = "probability of each next token"
 
     def __init__(
@@ -108,14 +109,14 @@ class LanguageTask(Task):
         loss = cross_entropy(
             logits.float().flatten(0, 1), batch["targets"].flatten(), label_smoothing=label_smoothing
         )
-        return StepOutput(loss, {"state": detached(state)})
+        return StepOutput(loss, {"state": detached(state), "logits": logits.detach()})
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
         begin, end, count = batch.get("rows") or (0, len(batch["inputs"]), len(batch["inputs"]))
         carried = (
             None if batch["first"] else zipped(lambda whole: whole[:, begin:end].contiguous(), self.carried)
         )
-        step = self.compute_loss(batch, carried, self.label_smoothing)
+        step = self.checked(self.compute_loss(batch, carried, self.label_smoothing))
         self._ahead = [*(self._ahead if begin else ()), step.outputs["state"]]
         if end == count:  # last micro-batch: join the states of all streams
             self.carried, self._ahead = zipped(lambda *same: torch.cat(same, 1), *self._ahead), []
@@ -139,13 +140,26 @@ class LanguageTask(Task):
 
     def summed_loss(self, batch: dict[str, Any]) -> tuple[Tensor, int]:
         """Computes the loss as a sum over tokens, and the number of tokens."""
-        step = self.compute_loss(batch, None if batch["first"] else self._eval_state)
+        return self.sum_of(self.continued_step(batch), batch)
+
+    def continued_step(self, batch: dict[str, Any]) -> StepOutput:
+        """Computes the step of an evaluation batch with the state after the previous one."""
+        step = self.checked(self.compute_loss(batch, None if batch["first"] else self._eval_state))
         self._eval_state = step.outputs["state"]
+        return step
+
+    def sum_of(self, step: StepOutput, batch: dict[str, Any]) -> tuple[Tensor, int]:
         tokens = batch["targets"].numel()
         return step.loss.detach().double() * tokens, tokens
 
+    def metric_inputs(self, outputs: dict[str, Any]) -> tuple[Tensor, Tensor]:
+        """Returns probabilities ``(N · T, K)`` and token ids ``(N · T,)``."""
+        return outputs["logits"].float().softmax(-1).flatten(0, 1), outputs["targets"].flatten()
+
     def _evaluate(self, batch: dict[str, Any], split: str) -> None:
-        nats, tokens = self.summed_loss(batch)
+        step = self.continued_step(batch)
+        nats, tokens = self.sum_of(step, batch)
+        self.update_extra_metrics(step.outputs | {"targets": batch["targets"]}, split)
         self._loss_sum = nats + (0 if self._loss_sum is None else self._loss_sum)
         self._loss_count += tokens
         for name, value in (("nats", nats), ("tokens", tokens), ("chars", batch["num_chars"])):

@@ -43,6 +43,10 @@ class RegressionTask(Task):
     metric_modes: ClassVar = {
         "loss": "min", "rmse": "min", "mae": "min", "r2": "max", "rmse/*": "min", "r2/*": "max",
     }  # fmt: skip
+    required_outputs: ClassVar = {
+        "preds": "(N, K) in the unit of the data",
+        "targets": "(N, K) in the unit of the data",
+    }
     served_as = "predicted values in the unit of the data"
     rejected_losses: ClassVar = (nn.CrossEntropyLoss, nn.BCEWithLogitsLoss, nn.BCELoss, nn.NLLLoss)
 
@@ -103,6 +107,11 @@ class RegressionTask(Task):
         scaled = as_exact(scaled)
         mean, std = self.statistics(scaled)
         return scaled * std + mean
+
+    def metric_inputs(self, outputs: dict[str, Any]) -> tuple[Tensor, Tensor]:
+        """Returns predictions and targets in the unit of the data, float64: ``(N, K)``, ``(N,)`` if K is 1."""
+        preds, targets = as_exact(outputs["preds"]), as_exact(outputs["targets"])
+        return (preds[:, 0], targets[:, 0]) if preds.shape[1] == 1 else (preds, targets)
 
     def update_metrics(self, outputs: dict[str, Any], split: str) -> None:
         """Updates the metrics with standardized values, which avoids precision loss in sums of squares."""

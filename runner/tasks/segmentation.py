@@ -48,6 +48,7 @@ class SegmentationTask(Task):
     monitor = "val/mean_iou"
     mode = "max"
     metric_modes: ClassVar = {"loss": "min", "mean_iou": "max", "mean_dice": "max", "pixel_accuracy": "max"}
+    required_outputs: ClassVar = {"logits": "(N, K, H, W)", "targets": "class ids (N, H, W)"}
     served_as = "probability of each class at each pixel: (N, classes, height, width)"
     explained_output: ClassVar[ExplainedOutput] = "maps"
     rejected_losses: ClassVar = (
@@ -188,6 +189,10 @@ class SegmentationTask(Task):
             sums = self.loss.sums(logits, part["targets"])
             total = sums if total is None else total + sums
         return 0.0 if total is None else float(self.loss.of_sums(total.cpu().double()))
+
+    def metric_inputs(self, outputs: dict[str, Any]) -> tuple[Tensor, Tensor]:
+        """Returns probabilities ``(N, K, H, W)`` and class ids ``(N, H, W)``, which include the ignored id."""
+        return outputs["logits"].float().softmax(1), outputs["targets"].long()
 
     def update_metrics(self, outputs: dict[str, Any], split: str) -> None:
         preds, targets = outputs.pop("logits").argmax(1), outputs.pop("targets")

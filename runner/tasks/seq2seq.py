@@ -100,7 +100,7 @@ class Seq2SeqTask(Task):
         return StepOutput(loss, {})
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
-        return self.record_loss(self.compute_loss(batch, self.label_smoothing).loss, batch)
+        return self.record_loss(self.checked(self.compute_loss(batch, self.label_smoothing)).loss, batch)
 
     def loss_denominator(self, batch: dict[str, Any]) -> Tensor:
         """Counts target tokens, since sequence lengths differ between micro-batches and ranks."""
@@ -117,6 +117,10 @@ class Seq2SeqTask(Task):
             decoded.setdefault(name, []).extend(texts)
         self._batch_texts = batch_texts
         super()._evaluate(batch, split)
+
+    def metric_inputs(self, outputs: dict[str, Any]) -> tuple[list[str], list[str]]:
+        """Returns the greedily decoded texts and the reference texts."""
+        return self._batch_texts["greedy"], self._batch_texts["reference"]
 
     def update_metrics(self, outputs: dict[str, Any], split: str) -> None:
         outputs |= self._batch_texts

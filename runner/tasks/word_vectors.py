@@ -39,6 +39,11 @@ class WordVectorsTask(Task):
 
     monitor = "val/loss"
     metric_modes: ClassVar = {"loss": "min", "accuracy": "max"}
+    required_outputs: ClassVar = {
+        "hits": "whether the true neighbor scores highest (N,)",
+        "counts": "whether the pair counts (N,)",
+        "logits": "(N, 1 + k), the true neighbor first",
+    }
     served_as = "vectors of words"
 
     def __init__(
@@ -71,10 +76,17 @@ class WordVectorsTask(Task):
         each = binary_cross_entropy_with_logits(logits, truth, reduction="none").sum(1)
         hits = (logits[:, :1] > logits[:, 1:]).all(1)
         return StepOutput(
-            (batch["pair_weight"] * each).mean(), {"hits": hits.detach(), "counts": batch["pair_weight"] > 0}
+            (batch["pair_weight"] * each).mean(),
+            {"hits": hits.detach(), "counts": batch["pair_weight"] > 0, "logits": logits.detach()},
         )
 
+    def metric_inputs(self, outputs: dict[str, Any]) -> tuple[Tensor, Tensor]:
+        """Returns probabilities of the candidates ``(M, 1 + k)`` and the index of the true neighbor, 0."""
+        logits = outputs["logits"][outputs["counts"]]
+        return logits.softmax(-1), torch.zeros(len(logits), dtype=torch.long, device=logits.device)
+
     def update_metrics(self, outputs: dict[str, Any], split: str) -> None:
+        outputs.pop("logits")
         counts = outputs["counts"]
         sums = torch.stack([(outputs["hits"] & counts).sum(), counts.sum()])
         self.hits[split] = self.hits[split] + sums if split in self.hits else sums

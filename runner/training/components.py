@@ -20,6 +20,10 @@ from runner.tasks.base import Task
 __all__ = ["adapt_facts", "make_data", "make_model", "make_task", "resolve"]
 
 
+CONFIGURED = ("monitor", "monitor_mode", "metrics")
+"""Keys of the task's node that are arguments of ``Task.configure``."""
+
+
 def make_data(config: dict[str, Any]) -> DataModule:
     data = build(config["data"])
     if not isinstance(data, DataModule):
@@ -80,10 +84,11 @@ def make_model(config: dict[str, Any]) -> nn.Module:
 
 def make_task(config: dict[str, Any], model: nn.Module) -> Task:
     """The task around a built model, with its optimizer and scheduler as factories."""
-    node = {key: value for key, value in config["task"].items() if key not in ("monitor", "monitor_mode")}
+    node = {key: value for key, value in config["task"].items() if key not in CONFIGURED}
     factory = build({**node, "_partial_": True})
     scheduler = build(scheduler_node(config))
     task = factory(model=model, optimizer=build(config["optimizer"]), scheduler=scheduler)
     if config["task"].get("monitor") is not None:
-        task.choose_monitor(*monitor_of(config))
+        task.configure(*monitor_of(config))
+    task.configure(metrics=build(config["task"].get("metrics")))
     return task
