@@ -121,10 +121,16 @@ def check_validation_interval(trainer: dict[str, Any], batches: int | None) -> N
     Raises:
         UserError: the trainer would fail or never validate.
     """
+    every, epochs = trainer.get("check_val_every_n_epoch", 1), num_epochs(trainer, batches)
+    if every is not None and epochs is not None and every > epochs:
+        raise UserError(
+            f"trainer.check_val_every_n_epoch={every}: the whole training has {epochs} epochs, so validation would "
+            f"never run. Give {epochs} or less, or turn validation off with trainer.limit_val_batches=0."
+        )
     interval = trainer.get("val_check_interval")
     if batches is None or not isinstance(interval, int) or isinstance(interval, bool):
         return
-    every_epoch = trainer.get("check_val_every_n_epoch", 1) is not None
+    every_epoch = every is not None
     if every_epoch and interval > batches:
         raise UserError(
             f"trainer.val_check_interval={interval}: an epoch has {batches} batches. Give {batches} or "
@@ -138,6 +144,12 @@ def check_validation_interval(trainer: dict[str, Any], batches: int | None) -> N
             "would never "
             f"run. Give {total} or less."
         )
+
+
+def num_epochs(trainer: dict[str, Any], batches: int | None) -> int | None:
+    """Number of epochs of the whole run, the last one perhaps shortened by ``max_steps``; None if unknown."""
+    total = None if batches is None else total_batches(trainer, batches)
+    return None if total is None or not batches else math.ceil(total / batches)
 
 
 def total_batches(trainer: dict[str, Any], batches: int) -> int | None:

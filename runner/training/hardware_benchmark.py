@@ -65,7 +65,10 @@ def measured(
     data: DataModule,
     make: Callable[[dict[str, Any]], tuple[Task, ResolvedHardware]],
 ) -> dict[str, Any]:
-    """Precision, memory format and the reason; empty if a benchmark is not worthwhile."""
+    """Precision, memory format and the reason; empty if the config sets both or a benchmark is not worthwhile."""
+    node = config["hardware"]
+    if node.get("precision") is not None and node.get("channels_last") is not None:
+        return {}
     random = get_random_state()
     try:
         task, chosen = make(config)

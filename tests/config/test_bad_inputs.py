@@ -141,6 +141,9 @@ VALUES = [
         ["hardware.reference_batch_size=32", "hardware.lr_scaling is none"],
     ),
     Bad("hardware=cpu hardware.measure=true", ["hardware.measure=true", "no effect"]),
+    Bad("trainer.val_check_interval=-2", ["trainer", "-2 for val_check_interval"]),
+    Bad("trainer.val_check_interval=0.0", ["trainer.val_check_interval=0: expected a number above 0"]),
+    Bad("trainer.max_time={hours:0,minutes:0}", ["trainer.max_time", "expected a duration above 0"]),
     Bad("hardware=cpu hardware.devices=all", ["hardware.devices=all is for the GPUs"]),
     Bad(
         "launcher=elastic launcher.max_restarts=-1",

@@ -59,7 +59,7 @@ def check_config(composition: Composition) -> list[str]:
         *([] if by_node.get("task") else monitor_problems(plain)),
         *effect_problems(composition, plain),
         *fold_problems(composition, plain),
-        *hardware_problems(plain),
+        *hardware_problems(plain, composition.explicit),
         *machine_problems(plain),
         *trial_problems(
             {key: node for key, node in plain.items() if key not in copying},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from runner.config.checks.compatibility import constructor_of
@@ -11,7 +12,14 @@ from runner.config.plain import interpolated_keys
 __all__ = ["effect_problems", "hardware_problems", "lr_finder_problems", "single_run_problems"]
 
 
-def hardware_problems(plain: dict[str, Any]) -> list[str]:
+def hardware_problems(plain: dict[str, Any], explicit: Collection[str] = ()) -> list[str]:
+    """Checks the ``hardware`` node.
+
+    Args:
+        plain: the config in plain containers.
+        explicit: dotted keys set by the user.
+    """
+
     def node(name: str) -> dict[str, Any]:
         return plain[name] if isinstance(plain.get(name), dict) else {}
 
@@ -21,7 +29,7 @@ def hardware_problems(plain: dict[str, Any]) -> list[str]:
         *share_problems(hardware, node("optimizer")),
         *pass_problems(hardware, data),
         *lr_scaling_problems(hardware, node("optimizer")),
-        *measure_problems(hardware),
+        *measure_problems(hardware, explicit),
     ]
 
 
@@ -100,9 +108,11 @@ def lr_scaling_problems(hardware: dict[str, Any], optimizer: dict[str, Any]) -> 
     return []
 
 
-def measure_problems(hardware: dict[str, Any]) -> list[str]:
+def measure_problems(hardware: dict[str, Any], explicit: Collection[str]) -> list[str]:
+    """Rejects ``hardware.measure=true`` from the user; that of ``hardware=auto`` measures what is left open."""
     if (
         hardware.get("measure") is not True
+        or "hardware.measure" not in explicit
         or hardware.get("precision") is None
         or hardware.get("channels_last") is None
     ):

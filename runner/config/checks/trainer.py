@@ -54,6 +54,14 @@ def trainer_problems(trainer: Any) -> list[str]:
         if is_number(value) and value < least and not (key in ENDLESS and value == -1):
             expected = "a number above 0" if least else "0 or more"
             problems.append(f"trainer.{key}={value}: expected {expected}.")
+    interval = trainer.get("val_check_interval")
+    if is_number(interval) and interval == 0:  # Lightning rejects negative numbers
+        problems.append("trainer.val_check_interval=0: expected a number above 0.")
+    if is_no_time(trainer.get("max_time")):
+        problems.append(
+            f"trainer.max_time={trainer['max_time']}: expected a duration above 0, such as 00:01:30:00 (days, "
+            "hours, minutes and seconds)."
+        )
     epochs, steps = trainer.get("max_epochs"), trainer.get("max_steps")
     if epochs in (None, -1) and steps in (None, -1) and not trainer.get("max_time"):
         shown = "null" if epochs is None else epochs
@@ -63,6 +71,17 @@ def trainer_problems(trainer: Any) -> list[str]:
             "trainer.max_time."
         )
     return problems
+
+
+def is_no_time(duration: Any) -> bool:
+    """Return whether a duration, ``DD:HH:MM:SS`` or a mapping such as ``{hours: 1}``, is not above 0."""
+    if isinstance(duration, str):
+        parts = duration.split(":")
+        return all(part.strip().isdigit() for part in parts) and not any(int(part) for part in parts)
+    if isinstance(duration, dict):
+        numbers = [value for value in duration.values() if is_number(value)]
+        return len(numbers) == len(duration) and not any(value > 0 for value in numbers)
+    return False
 
 
 def is_number(value: Any) -> bool:
