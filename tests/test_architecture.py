@@ -210,6 +210,17 @@ def test_packages_have_no_import_cycle() -> None:
     graphlib.TopologicalSorter(MAY_IMPORT).prepare()  # raises CycleError
 
 
+def test_modules_have_no_import_cycle() -> None:
+    names = {".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts): path for path in modules()}
+    names = {name.removesuffix(".__init__"): path for name, path in names.items()}
+    graph = {}
+    for name, path in names.items():
+        targets = [target for target, _ in imported(parse(path), everywhere=False)]
+        targets = [target if target in names else target.rpartition(".")[0] for target in targets]
+        graph[name] = {target for target in targets if target in names and target != "runner"}
+    graphlib.TopologicalSorter(graph).prepare()  # raises CycleError
+
+
 @pytest.mark.parametrize("package", sorted(LIGHT_PACKAGES))
 def test_light_packages_import_the_standard_library_only(package: str) -> None:
     light = {"runner." + name for name in (*LIGHT_PACKAGES, "errors", "suggest")}
