@@ -24,6 +24,7 @@ MAY_IMPORT = {
     "optim": {"errors"},
     "distributed": {"errors", "run"},
     "data": {"errors", "suggest"},
+    "baselines": {"errors", "data"},
     "tasks": {"errors", "suggest", "plots", "optim", "data", "distributed"},
     "report": {"errors", "run", "plots", "distributed"},
     "callbacks": {
@@ -42,6 +43,7 @@ MAY_IMPORT = {
         "run",
         "config",
         "report",
+        "baselines",
         "callbacks",
         "data",
         "models",

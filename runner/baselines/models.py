@@ -23,7 +23,9 @@ MAX_ROWS = 50_000
 """Training rows of a table, texts, or windows of a series."""
 MAX_FILES = 3_000
 """Training images or sounds that are decoded."""
-MAX_TOKENS = 500_000
+MAX_VALUES = 4_000_000
+"""Training samples times values per sample, for linear models of images."""
+MAX_TOKENS = 300_000
 MAX_TARGETS = 5
 """Boosted trees are fitted to each target separately."""
 FEW_TOKENS = 400
@@ -115,7 +117,7 @@ def classification(data: DataModule) -> Iterator[Baseline]:
     is_table = first.ndim == 1 and not is_text
     most = MAX_ROWS if is_text or is_table or hasattr(data.splits["train"].source, "gather") else MAX_FILES
     read = read_tokens if is_text else read_arrays
-    train = read(data, "train", most)
+    train = read(data, "train", most if is_text else min(most, MAX_VALUES // min(first.numel(), 1024)))
     evaluation = {name: read(data, name, most) for name in evaluation_splits(data)}
     classes = np.arange(data.facts.num_classes)
 
@@ -139,7 +141,7 @@ def classification(data: DataModule) -> Iterator[Baseline]:
         )
         return
     if is_sound:
-        describe: Callable[[np.ndarray], np.ndarray] = lambda x: cepstral_statistics(spectrograms(x))
+        describe: Callable[[np.ndarray], np.ndarray] = sound_features
         name, linear = "cepstral coefficients + linear SVM", LinearSVC(dual="auto", random_state=0)
     elif is_table:
         describe, name = flat, "logistic regression"
@@ -149,10 +151,11 @@ def classification(data: DataModule) -> Iterator[Baseline]:
         name = "gradient histograms + logistic regression"
         if first.numel() <= 1024 or first.ndim != 3:
             name = "logistic regression"
-        linear = LogisticRegression(max_iter=200)
+        linear = LogisticRegression(max_iter=100)
     features = describe(train.inputs)
     described = {
-        split: Samples(describe(part.inputs), part.targets, part.num_all) for split, part in evaluation.items()
+        split: Samples(describe(part.inputs), part.targets, part.num_all)
+        for split, part in evaluation.items()
     }
     pipeline = make_pipeline(StandardScaler(), linear)
     yield evaluated(name, lambda: pipeline.fit(features, targets).predict, described, score, len(train))
@@ -207,9 +210,9 @@ def flat(inputs: np.ndarray) -> np.ndarray:
     return np.nan_to_num(inputs.reshape(len(inputs), -1).astype(np.float32))
 
 
-def spectrograms(inputs: np.ndarray) -> np.ndarray:
-    """Return ``(N, M, T)`` from images ``(N, 1, M, T)`` or sequences ``(N, T, M)``."""
-    return inputs[:, 0] if inputs.ndim == 4 else inputs.transpose(0, 2, 1)
+def sound_features(inputs: np.ndarray) -> np.ndarray:
+    """Summarize spectrograms given as images ``(N, 1, M, T)`` or sequences ``(N, T, M)``."""
+    return cepstral_statistics(inputs[:, 0] if inputs.ndim == 4 else inputs.transpose(0, 2, 1))
 
 
 # Regression and forecasting

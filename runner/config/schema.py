@@ -401,6 +401,7 @@ class Config:
         weights: start from a file: .safetensors or a weights-only .pt.
         plots: draw figures at the end.
         report: write an HTML report at the end.
+        baselines: also report classical models that cost seconds, such as logistic regression.
         guard: what to do when the loss or a gradient is not finite.
         resume: auto resumes the run of the same name, or else of the same config, if one exists.
         sweep: settings of `runner sweep`.
@@ -441,6 +442,7 @@ class Config:
     weights: str | None = None
     plots: bool = True
     report: bool = True
+    baselines: bool = True
     guard: Annotated[dict, NodeSpec("runner.callbacks.non_finite_guard.NonFiniteGuard")] | None = None
     resume: Literal["auto"] | None = None
     sweep: Sweep | None = None

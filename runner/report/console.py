@@ -9,9 +9,11 @@ from typing import Any
 from rich.console import Console
 
 from runner.distributed.hardware import ResolvedHardware, describe_device
+from runner.report.baselines import baseline_verdict
 from runner.report.folds import folds_table, headlines, spread
 from runner.report.format import count, duration
 from runner.report.format import number as figure
+from runner.report.summary import lower_is_better
 from runner.report.tables import next_commands, plan_panel, results_table, suggestions_table
 from runner.run.directory import RunDir
 from runner.run.files import read_json
@@ -115,6 +117,8 @@ def results(run: RunDir, values: dict[str, Any]) -> None:
         out.print(next_commands(after_folds(run, values)))
         return
     out.print(results_table(values))
+    monitor = str((values.get("best") or {}).get("monitor") or "").partition("/")[2]
+    text(baseline_verdict(values, lower_is_better(monitor)))
     name = short_path(run.path)
     has_test = bool(values.get("test"))
     commands = [

@@ -6,10 +6,11 @@ import os
 from collections.abc import Iterable
 from typing import Any
 
+from runner.report.baselines import baseline_rows, baseline_verdict
 from runner.report.details import Rows, class_rows, environment_rows, fact_rows, part_rows
 from runner.report.format import count, duration, moment, number
 from runner.report.picture import Picture
-from runner.report.summary import Summary
+from runner.report.summary import Summary, lower_is_better
 from runner.run.directory import RunDir
 
 __all__ = ["page_content"]
@@ -34,6 +35,10 @@ def page_content(summary: Summary, pictures: list[Picture]) -> dict[str, Any]:
         "tiles": _tiles(summary),
         "splits": list(summary.metrics),
         "metrics": _metric_rows(summary),
+        "baselines": baseline_rows(
+            summary.results, list(summary.metrics), _metric_names(summary), summary.monitor
+        ),
+        "verdict": baseline_verdict(summary.results, lower_is_better(summary.monitor)),
         "curves": curves,
         "samples": samples,
         "plots": _by_split(named.values()),
@@ -79,8 +84,6 @@ def _tiles(summary: Summary) -> Rows:
 
 
 def _metric_rows(summary: Summary) -> list[dict[str, Any]]:
-    names = list(dict.fromkeys(name for metrics in summary.metrics.values() for name in metrics))
-    names.sort(key=lambda name: (name != summary.monitor, name != "loss"))
     return [
         {
             "name": name,
@@ -90,8 +93,14 @@ def _metric_rows(summary: Summary) -> list[dict[str, Any]]:
                 for metrics in summary.metrics.values()
             ],
         }
-        for name in names
+        for name in _metric_names(summary)
     ]
+
+
+def _metric_names(summary: Summary) -> list[str]:
+    """Return all metrics without their split, the monitored one first, then the loss."""
+    names = list(dict.fromkeys(name for metrics in summary.metrics.values() for name in metrics))
+    return sorted(names, key=lambda name: (name != summary.monitor, name != "loss"))
 
 
 def _by_split(pictures: Iterable[Picture]) -> dict[str, list[Picture]]:

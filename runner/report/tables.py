@@ -11,6 +11,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from runner.report.baselines import baseline_rows
 from runner.report.comparison import compare_table
 from runner.report.format import Shown, aligned, duration, number, with_std
 from runner.report.summary import Summary, bare_metrics, summarize
@@ -65,6 +66,9 @@ def results_table(results: Mapping[str, Any]) -> Shown:
     for row in rows:
         table.add_row(*(Text(cell) for cell in row), style="bold" if row[0] == monitored else None)
     note = _best_note(best, results.get("seconds"))
+    for row in baseline_rows(results, list(splits), names, monitored):
+        rows.append(row)
+        table.add_row(*(Text(cell) for cell in row), style="dim")
     face = Table.grid()
     face.add_row(table if rows else Text("no metrics"))
     if note:

@@ -11,6 +11,7 @@ import torch
 from filelock import FileLock
 from pytorch_lightning import Callback, Trainer, seed_everything
 
+from runner.baselines.compute import run_baselines
 from runner.callbacks.checkpoint_io import RunCheckpointIO
 from runner.callbacks.metrics_logger import JournalLogger
 from runner.config.build import resolve_target
@@ -29,9 +30,10 @@ from runner.models.weights import load_weights
 from runner.optim.groups import mark_groups
 from runner.optim.range_test import RangeTest
 from runner.report import console
+from runner.report.baselines import best_baseline
 from runner.report.figures import draw_figures
 from runner.run.checkpoints import best_checkpoint, last_checkpoint
-from runner.run.directory import RunDir, absolute_paths
+from runner.run.directory import RunDir, absolute_paths, is_fold, is_trial
 from runner.run.files import read_json, write_json, write_text
 from runner.run.provenance import record_worker, recorded_changes
 from runner.tasks.base import Task
@@ -196,10 +198,33 @@ class Execution:
             if self.config.get("folds"):
                 write_predictions(self.run, self.task, self.data, self.config["folds"]["index"])
             write_json(self.run.results_path, results)
+            if self.compares_baselines:
+                results |= self.baseline_results(trainer, results)
+                write_json(self.run.results_path, results)
             if self.config["plots"]:
                 draw_figures(self.run, self.task, self.data)
         trainer.logger.close()
         return results
+
+    @property
+    def compares_baselines(self) -> bool:
+        """Whether this run reports baselines: trials, folds and debug runs do not."""
+        is_part = is_trial(self.run) or is_fold(self.run)
+        return bool(self.config.get("baselines")) and not is_part and self.config["debug"]["kind"] is None
+
+    def baseline_results(self, trainer: Trainer, results: dict[str, Any]) -> dict[str, Any]:
+        """Fits the baselines and logs the scores of the best one as ``baseline/SPLIT/METRIC``."""
+        baselines = run_baselines(self.data, results["seconds"])
+        monitor, mode = self.task.monitor, self.task.mode
+        best = best_baseline(baselines, monitor.partition("/")[2], mode == "min")
+        if best is not None:
+            scores = {
+                f"baseline/{split}/{name}": value
+                for split, metrics in best["metrics"].items()
+                for name, value in metrics.items()
+            }
+            trainer.logger.log_metrics(scores, step=results["step"])
+        return {"baselines": baselines} if baselines else {}
 
     def fit(self, trainer: Trainer) -> None:
         resumed = str(self.resumed) if self.resumed else None
