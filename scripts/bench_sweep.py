@@ -24,7 +24,7 @@ from runner.sweep.directory import SweepDir
 __all__ = ["main"]
 
 LOOP = "import sys; from runner.training.worker import execute; [execute(path) for path in sys.argv[1:]]"
-QUIET = ["plots=false", "report=false"]
+QUIET = ["plots=false", "baselines=false", "report=false"]
 
 
 @dataclass(frozen=True)

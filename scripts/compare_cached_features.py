@@ -53,7 +53,7 @@ def main() -> int:
     start = f"weights={args.weights}" if args.weights else "pretrained=true"
     fixed = [
         "data=image_folder", f"data.root={args.data}", "model=mobilenet_v2", "transfer=frozen", start,
-        "regularization.augment=null", "tracking=none", "plots=false", "report=false",
+        "regularization.augment=null", "tracking=none", "plots=false", "baselines=false", "report=false",
         f"trainer.max_epochs={args.epochs}", f"run.root={args.output}",
     ]  # fmt: skip
     rows = []

@@ -110,6 +110,7 @@ def trained(name: str, seed: int, args: argparse.Namespace, output: Path) -> Run
         "trainer.max_epochs=10",
         "tracking=none",
         "plots=false",
+        "baselines=false",
         "report=false",
         f"seed={seed}",
         f"run.root={output}",

@@ -43,6 +43,7 @@ OVERRIDES = [
     "trainer.enable_progress_bar=true",
     "scheduler=none",
     "plots=false",
+    "baselines=false",
     "report=false",
     "tracking=none",
     "hardware=cpu",

@@ -50,6 +50,7 @@ ALIKE = [
     "hardware=cpu",
     "tracking=none",
     "plots=false",
+    "baselines=false",
     "report=false",
     "data.batch_size=32",
 ]

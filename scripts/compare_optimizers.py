@@ -66,7 +66,7 @@ def trained(name: str, seed: int, words: list[str], output: Path) -> RunDir:
         return run
     fixed = [
         "model=mlp", "data=digits", "scheduler=none", "regularization=none", "hardware=cpu", "tracking=none",
-        "plots=false", "report=false", "trainer.max_epochs=10", "data.batch_size=32", f"seed={seed}",
+        "plots=false", "baselines=false", "report=false", "trainer.max_epochs=10", "data.batch_size=32", f"seed={seed}",
         f"run.root={output}", f"run.name={name}-{seed}",
     ]  # fmt: skip
     return train(*fixed, *OPTIMIZERS.get(name, [f"optimizer={name}"]), *words).directory

@@ -95,6 +95,7 @@ def trained(preset: str, seed: int, args: argparse.Namespace, output: Path) -> R
         "trainer.max_epochs=30",
         "tracking=none",
         "plots=false",
+        "baselines=false",
         "report=false",
         "hardware=cpu",
         f"regularization={preset}",

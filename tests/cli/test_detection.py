@@ -66,7 +66,7 @@ def test_train_evaluate_and_predict(say, here: Path, things: Path) -> None:
 
 
 def test_boxes_of_all_images_by_the_fold_that_left_them_out(say, here: Path, things: Path) -> None:
-    said = say("train", *TINY, "plots=false", "report=false", "folds=2", "run.name=cv")
+    said = say("train", *TINY, "plots=false", "baselines=false", "report=false", "folds=2", "run.name=cv")
     assert said.code == 0, said.err
     with open(here / "runs" / "cv" / "predictions.csv", encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))

@@ -14,7 +14,7 @@ from runner.cli import main
 from runner.run.directory import RunDir
 from runner.tracking.artifacts import files_of
 
-QUIET = ["tracking=none", "plots=false", "hardware=cpu", "trainer.max_epochs=1"]
+QUIET = ["tracking=none", "plots=false", "baselines=false", "hardware=cpu", "trainer.max_epochs=1"]
 
 
 @pytest.fixture(scope="module")

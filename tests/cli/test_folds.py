@@ -25,6 +25,7 @@ QUICK = [
     "data=digits",
     "tracking=none",
     "plots=false",
+    "baselines=false",
     "report=false",
     "hardware=cpu",
     "hardware.num_threads=1",

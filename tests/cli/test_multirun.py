@@ -15,6 +15,7 @@ QUICK = [
     "trainer.max_epochs=1",
     "trainer.limit_train_batches=2",
     "plots=false",
+    "baselines=false",
     "report=false",
 ]
 

@@ -48,6 +48,7 @@ def test_the_documented_model_trains(say, own_model: Path) -> None:
         "trainer.max_epochs=1",
         "tracking=none",
         "plots=false",
+        "baselines=false",
         "report=false",
         "hardware=cpu",
         "run.name=mine",

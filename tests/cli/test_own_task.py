@@ -216,13 +216,21 @@ def test_landscape_report_and_compare(runner, folder: Path) -> None:
     assert "report.html" in runner("report", "events")
     page = (folder / "runs" / "events" / "report.html").read_text()
     assert "random line" in page and "test rates" in page
-    runner("train", "counts.yaml", "trainer.max_epochs=1", "run.name=short", "plots=false", *QUIET)
+    runner(
+        "train",
+        "counts.yaml",
+        "trainer.max_epochs=1",
+        "run.name=short",
+        "plots=false",
+        "baselines=false",
+        *QUIET,
+    )
     compared = runner("compare", "events", "short")
     assert "deviance" in compared and "max_epochs" in compared
 
 
 def test_cross_validation_writes_targets_and_predictions(runner, folder: Path) -> None:
-    quick = ("trainer.max_epochs=1", "plots=false", "report=false", *QUIET)
+    quick = ("trainer.max_epochs=1", "plots=false", "baselines=false", "report=false", *QUIET)
     runner("train", "counts.yaml", "folds=2", "run.name=folds", *quick)
     with open(folder / "runs" / "folds" / "predictions.csv") as file:
         rows = list(csv.DictReader(file))

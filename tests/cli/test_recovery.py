@@ -23,6 +23,7 @@ from runner.run.status import read_status
 QUICK = [
     "tracking=none",
     "plots=false",
+    "baselines=false",
     "report=false",
     "hardware=cpu",
     "hardware.num_threads=1",

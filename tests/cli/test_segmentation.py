@@ -64,6 +64,7 @@ def test_folds_of_groups_that_names_tell(say, here: Path, pets: Path) -> None:
     quick = [
         "data.test_fraction=0.1",
         "plots=false",
+        "baselines=false",
         "report=false",
         "folds=2",
         "folds.group_pattern='/(\\d)\\d'",

@@ -83,7 +83,7 @@ def test_folds_of_sequences(say, here: Path, words: list[str], num_columns: int)
     ]
     (here / "t.csv").write_text("\n".join(["label,text", *lines]) + "\n")
     quick = [word for word in TINY if "dlinear" not in str(words) or "hidden_size" not in word]
-    said = say("train", *words, *quick, "plots=false", "folds=2", "run.name=cv")
+    said = say("train", *words, *quick, "plots=false", "baselines=false", "folds=2", "run.name=cv")
     assert said.code == 0, said.err
     with open(here / "runs" / "cv" / "predictions.csv", encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
@@ -149,7 +149,14 @@ def test_tunes_are_written(say, here: Path, cache) -> None:
         "optimizer.lr=0.02",
     ]
     said = say(
-        "train", *small, *TINY, "model.hidden_size=48", "trainer.max_epochs=12", "plots=false", "run.name=abc"
+        "train",
+        *small,
+        *TINY,
+        "model.hidden_size=48",
+        "trainer.max_epochs=12",
+        "plots=false",
+        "baselines=false",
+        "run.name=abc",
     )
     assert said.code == 0, said.err
     said = say(

@@ -19,6 +19,7 @@ QUICK = [
     "trainer.max_epochs=1",
     "trainer.limit_train_batches=3",
     "plots=false",
+    "baselines=false",
 ]
 
 

@@ -24,6 +24,7 @@ from runner.training.worker import execute
 QUIET = (
     "tracking=none",
     "plots=false",
+    "baselines=false",
     "report=false",
     "trainer.log_every_n_steps=1",
     "hardware.num_threads=1",

@@ -20,6 +20,7 @@ def trained(tmp_path, monkeypatch):
     quiet = [
         "tracking=none",
         "plots=false",
+        "baselines=false",
         "report=false",
         "hardware=cpu",
         "trainer.max_epochs=1",

@@ -45,6 +45,13 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "hardware=cpu",
         "trainer.max_epochs=4",
     ]
-    words += ["checkpoint.keep_last=9", "plots=false", "report=false", f"run.root={root}", "run.name=digits"]
+    words += [
+        "checkpoint.keep_last=9",
+        "plots=false",
+        "baselines=false",
+        "report=false",
+        f"run.root={root}",
+        "run.name=digits",
+    ]
     assert main(["train", *words]) == 0
     return root / "digits"

@@ -14,7 +14,15 @@ from runner.landscape.request import LandscapeRequest
 from runner.run.directory import RunDir
 from runner.run.files import read_json
 
-QUIET = ["tracking=none", "plots=false", "report=false", "hardware=cpu", "trainer.max_epochs=1", "run.name=r"]
+QUIET = [
+    "tracking=none",
+    "plots=false",
+    "baselines=false",
+    "report=false",
+    "hardware=cpu",
+    "trainer.max_epochs=1",
+    "run.name=r",
+]
 SMALL = "model.hidden_size=8"
 TASKS = {
     "regression": ["data=diabetes"],

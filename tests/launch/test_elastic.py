@@ -21,7 +21,7 @@ from runner.run.journal import load_metrics
 from runner.run.status import read_status, write_status
 
 QUICK = [
-    "model=mlp", "regularization=none", "tracking=none", "plots=false", "report=false",
+    "model=mlp", "regularization=none", "tracking=none", "plots=false", "baselines=false", "report=false",
     "trainer.log_every_n_steps=1", "data.batch_size=64",
 ]  # fmt: skip
 

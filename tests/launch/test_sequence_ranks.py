@@ -13,7 +13,7 @@ from runner.run.directory import RunDir
 from runner.run.journal import load_metrics
 
 QUICK = [
-    "model.hidden_size=8", "regularization=none", "tracking=none", "plots=false", "report=false",
+    "model.hidden_size=8", "regularization=none", "tracking=none", "plots=false", "baselines=false", "report=false",
     "trainer.log_every_n_steps=1", "trainer.max_epochs=2",
 ]  # fmt: skip
 KINDS = {

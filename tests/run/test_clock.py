@@ -35,7 +35,15 @@ def test_results_of_a_run_have_a_positive_duration(tmp_path, clock_set_back):
     from runner.training.worker import execute
 
     run = RunDir.create(tmp_path, "r")
-    words = ["data=digits", "model=logistic", "tracking=none", "plots=false", "report=false", "hardware=cpu"]
+    words = [
+        "data=digits",
+        "model=logistic",
+        "tracking=none",
+        "plots=false",
+        "baselines=false",
+        "report=false",
+        "hardware=cpu",
+    ]
     words += ["trainer.max_epochs=1", "trainer.limit_train_batches=1"]
     write_text(run.config_path, to_yaml(compose(words).config))
     assert 0 < execute(run)["seconds"] < 600

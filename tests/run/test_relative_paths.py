@@ -20,6 +20,7 @@ WORDS = [
     "data.target=y",
     "tracking=none",
     "plots=false",
+    "baselines=false",
     "report=false",
     "hardware=cpu",
 ]

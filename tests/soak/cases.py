@@ -48,7 +48,7 @@ SETTINGS = [
 TINY = [Case(setting.name, lambda run, *more, s=setting: train(run, s, *more)) for setting in SETTINGS]
 
 QUICK = [
-    "tracking=none", "plots=false", "report=false", "hardware=cpu", "trainer.max_epochs=3",
+    "tracking=none", "plots=false", "baselines=false", "report=false", "hardware=cpu", "trainer.max_epochs=3",
     "+trainer.limit_train_batches=25",
 ]  # fmt: skip
 TEXT = Path(__file__).resolve().parents[2] / "CONTRIBUTING.md"

@@ -12,7 +12,7 @@ import pytest
 
 from runner.cli import main
 
-QUIET = ["tracking=none", "plots=false", "report=false", "hardware=cpu"]
+QUIET = ["tracking=none", "plots=false", "baselines=false", "report=false", "hardware=cpu"]
 
 
 @pytest.fixture

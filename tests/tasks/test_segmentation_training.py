@@ -29,6 +29,7 @@ OVERRIDES = [
     "checkpoint.every_n_steps=3",
     "tracking=none",
     "plots=false",
+    "baselines=false",
     "report=false",
     "hardware=cpu",
     "hardware.num_threads=1",

@@ -9,7 +9,15 @@ import pytest
 import runner.training.recording as recording
 from runner.cli import main
 
-WORDS = ["data=digits", "model=logistic", "tracking=mlflow", "plots=false", "report=false", "hardware=cpu"]
+WORDS = [
+    "data=digits",
+    "model=logistic",
+    "tracking=mlflow",
+    "plots=false",
+    "baselines=false",
+    "report=false",
+    "hardware=cpu",
+]
 
 
 @pytest.mark.parametrize("more", [[], ["folds=2"]])

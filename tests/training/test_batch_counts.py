@@ -18,6 +18,7 @@ QUICK = [
     "data.target=y",
     "tracking=none",
     "plots=false",
+    "baselines=false",
     "report=false",
     "hardware=cpu",
 ]

@@ -23,6 +23,7 @@ QUICK = [
     "hardware=cpu",
     "tracking=none",
     "plots=false",
+    "baselines=false",
     "report=false",
     "trainer.max_epochs=1",
     "data.batch_size=32",

@@ -22,6 +22,7 @@ QUICK = [
     "model=logistic",
     "tracking=none",
     "plots=false",
+    "baselines=false",
     "hardware=cpu",
     "trainer.max_epochs=1",
 ]
