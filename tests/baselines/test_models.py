@@ -47,7 +47,9 @@ def test_linear_model_of_digits_is_scikit_learns() -> None:
     )
     assert metrics["f1_macro"] == pytest.approx(f1_score(labels[val], predicted, average="macro"), abs=0.006)
     usual = np.bincount(labels[train]).argmax()
-    assert entries["majority class"].metrics["val"]["accuracy"] == pytest.approx((labels[val] == usual).mean())
+    assert entries["majority class"].metrics["val"]["accuracy"] == pytest.approx(
+        (labels[val] == usual).mean()
+    )
 
 
 def test_regression_errors_are_in_the_unit_of_the_data() -> None:
