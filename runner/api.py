@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from runner.config.compose import compose
 from runner.config.overrides import as_overrides, flatten
 from runner.inference.load import Run, load_run
 from runner.launch.local import launch
 from runner.launch.resume import earlier_run
+from runner.launch.run_config import compose_with_paths
 from runner.launch.start import begin
 
 __all__ = ["evaluate", "load_run", "predict", "train"]
@@ -41,9 +41,11 @@ def train(
     words = [*overrides, *as_overrides(values)]
     folders = [os.fspath(folder) for folder in config_dirs]
     source = [] if experiment is None else [os.fspath(experiment)]
-    directory = begin(lambda: compose(words, experiment, folders), ["runner", "train", *source, *words])
+    directory = begin(
+        lambda: compose_with_paths(words, experiment, folders), ["runner", "train", *source, *words]
+    )
     if directory is None:  # resume=auto, and the run has no work left
-        return Run(earlier_run(compose(words, experiment, folders)))
+        return Run(earlier_run(compose_with_paths(words, experiment, folders)))
     launch(directory)
     return Run(directory)
 

@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import copy
 from argparse import ArgumentParser
-from dataclasses import replace
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
 from runner.cli import completion
 from runner.errors import UserError
 from runner.suggest import nearest
-
-if TYPE_CHECKING:
-    from runner.config.composition import Composition
-    from runner.run.directory import RunDir
 
 __all__ = [
     "VerbParser",
@@ -25,7 +19,6 @@ __all__ = [
     "add_run",
     "allow_packages",
     "split_experiment",
-    "with_absolute_paths",
 ]
 
 
@@ -110,19 +103,3 @@ def allow_packages(names: list[str]) -> None:
     if names:
         before = [name for name in os.environ.get(ENVIRONMENT, "").split(",") if name]
         os.environ[ENVIRONMENT] = ",".join(dict.fromkeys([*before, *names]))
-
-
-def with_absolute_paths(composition: Composition, run: RunDir) -> Composition:
-    """Return a copy with absolute paths; see ``runner.run.directory``. Paths given by the user are
-    unchanged.
-    """
-    from omegaconf import OmegaConf
-
-    from runner.run.directory import absolute_paths
-
-    config = copy.deepcopy(composition.config)
-    nodes = {key: OmegaConf.to_container(config, resolve=False).get(key) for key in ("data", "weights")}
-    for key, value in absolute_paths(run, nodes, composition.explicit).items():
-        if key in config:
-            config[key] = value
-    return replace(composition, config=config)

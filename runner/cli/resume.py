@@ -45,10 +45,10 @@ def startable(run: RunDir, overrides: list[str], config_dirs: list[str]) -> RunD
     Raises:
         UserError: the run is still running, or cannot be resumed with these values.
     """
-    from runner.cli.arguments import with_absolute_paths
     from runner.config.checks.check import check
     from runner.config.compose import compose
     from runner.launch.resume import go_on
+    from runner.launch.run_config import with_absolute_paths
     from runner.launch.start import joins_others
 
     if joins_others(run):

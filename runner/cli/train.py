@@ -47,10 +47,10 @@ def run(args: Namespace) -> int:
         reject_in_group("runner train -m")
         return multirun(overrides, experiment, args.config_dir)
     from runner.cli.execution import execute
-    from runner.config.compose import compose
+    from runner.launch.run_config import compose_with_paths
     from runner.launch.start import begin
 
-    run = begin(lambda: compose(overrides, experiment, args.config_dir), ["runner", *args.words])
+    run = begin(lambda: compose_with_paths(overrides, experiment, args.config_dir), ["runner", *args.words])
     return 0 if run is None else execute(run)
 
 

@@ -9,6 +9,8 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from runner.errors import RunNotFoundError, UserError
 from runner.run.files import read_json
 
@@ -33,8 +35,12 @@ PATH_KEY = re.compile(r"(?:\w+_)?(?:path|paths|root|dir|file)")
 
 
 def start_directory(run: RunDir) -> Path | None:
-    """Return the directory in which the run was started; None if unrecorded or missing on this machine."""
+    """Return the directory in which the run or the sweep was started; None if unrecorded or missing on this
+    machine.
+    """
     provenance = read_json(run.provenance_path, {})
+    if not provenance and (run.path / SWEEP).is_file():
+        provenance = yaml.safe_load((run.path / SWEEP).read_text(encoding="utf-8")) or {}
     folder = provenance.get(PATHS_FROM) or provenance.get("working_directory")
     return Path(folder) if folder and Path(folder).is_dir() else None
 

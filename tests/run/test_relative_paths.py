@@ -81,3 +81,33 @@ def test_a_run_that_does_not_say_where_it_was_started(elsewhere):
     del provenance["working_directory"]
     write_json(run.provenance_path, provenance)
     assert absolute_paths(run, {"data": {"path": "d.csv"}}) == {"data": {"path": "d.csv"}}
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["train", "CONFIG", "run.name=again", "trainer.max_epochs=1"],
+        ["config", "check", "CONFIG"],
+        ["config", "check", "../start/runs/here"],
+    ],
+    ids=" ".join,
+)
+def test_the_config_of_a_run_from_another_directory(elsewhere, capsys, words):
+    words = [word.replace("CONFIG", "../start/runs/here/config.yaml") for word in words]
+    assert main(words) == 0, capsys.readouterr().err
+
+
+def test_a_path_typed_for_the_config_of_a_run_is_relative_to_the_present_directory(elsewhere, capsys):
+    shutil.copy("../start/d.csv", "new.csv")
+    words = ["train", "../start/runs/here/config.yaml", "run.name=again", "data.path=new.csv"]
+    assert main(words) == 0, capsys.readouterr().err
+    assert "path: new.csv" in Path("runs/again/config.yaml").read_text()
+
+
+def test_the_best_config_of_a_sweep_from_another_directory(elsewhere, monkeypatch, capsys):
+    monkeypatch.chdir("../start")
+    sweep = ["sweep", *WORDS, "trainer.max_epochs=1", "optimizer.lr=choice(0.1,0.01)", "sweep.num_trials=1"]
+    assert main([*sweep, "sweep.name=search"]) == 0, capsys.readouterr().err
+    monkeypatch.chdir(elsewhere)
+    words = ["train", "../start/runs/search/best.yaml", "run.name=best"]
+    assert main(words) == 0, capsys.readouterr().err

@@ -65,13 +65,13 @@ def run(args: Namespace) -> int:
 def _compose(args: Namespace):
     """Composes the overrides, with an experiment's file or the config of a run if one is given first."""
     from runner.cli.arguments import split_experiment
-    from runner.config.compose import compose
+    from runner.launch.run_config import compose_with_paths
     from runner.run.directory import find_run
 
     experiment, overrides = split_experiment(args.overrides)
     if overrides and _is_name(overrides[0]):
         experiment, overrides = find_run(overrides[0], args.root).config_path, overrides[1:]
-    return compose(overrides, experiment, args.config_dir)
+    return compose_with_paths(overrides, experiment, args.config_dir)
 
 
 def _is_name(word: str) -> bool:

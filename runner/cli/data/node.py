@@ -40,11 +40,11 @@ def changed_values(overrides: list[str], config: Path) -> dict[str, Any]:
     """
     if not overrides:
         return {}
-    from runner.cli.arguments import with_absolute_paths
     from runner.config.checks.check import data_problems
     from runner.config.compose import compose
     from runner.config.overrides import parse_override
     from runner.errors import ConfigError
+    from runner.launch.run_config import with_absolute_paths
     from runner.run.directory import RunDir
 
     problems = data_problems(with_absolute_paths(compose(overrides, config), RunDir(config.parent)))
