@@ -109,7 +109,11 @@ def read_head(path: Path) -> tuple[bytes, bool]:
         if not folder.is_dir():
             raise DataError(f"There is no file {path}, and no folder {folder}.")
         tables = sorted(entry.name for entry in folder.iterdir() if entry.suffix in SUFFIXES)
-        hint = did_you_mean(path.name, tables, dotted=False) if tables else f"{folder.absolute()} holds no table."
+        hint = (
+            did_you_mean(path.name, tables, dotted=False)
+            if tables
+            else f"{folder.absolute()} holds no table."
+        )
         raise DataError(f"There is no file {path}. {hint}")
     try:
         with gzip.open(path) if path.suffix == ".gz" else open(path, "rb") as file:
