@@ -1,4 +1,4 @@
-"""When checkpoints are written, and which are kept."""
+"""Saves checkpoints during training."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import pytorch_lightning as pl
 from annotated_types import Ge, Gt
@@ -16,11 +16,14 @@ from pytorch_lightning.trainer.states import TrainerFn
 from runner.callbacks import lightning_internals
 from runner.callbacks.checkpoint_io import RunCheckpointIO, snapshot
 from runner.callbacks.checkpoint_store import CheckpointStore, check_folder, free_path, timeline
+from runner.callbacks.lightning_internals import task_of
 from runner.distributed.collectives import barrier
 from runner.errors import UserError
 from runner.run.checkpoints import Checkpoint, best_checkpoint, last_checkpoint, sort_by_metric
 
 __all__ = ["UNITS", "Checkpoint", "Checkpointer", "best_checkpoint", "last_checkpoint", "parse_cadence"]
+
+Kind = Literal["epoch", "validation", "step", "interrupt"]
 
 UNITS = {
     "steps": ("step", "steps"),
@@ -30,46 +33,51 @@ UNITS = {
 PATTERN = re.compile(r"\s*(\d+(?:\.\d+)?)\s*[_-]?\s*([a-z]+)\s*")
 
 
-def parse_cadence(words: str | Sequence[str]) -> dict[str, float | int]:
-    """``"500 steps"`` to ``{"steps": 500}``; several are all kept to.
+def parse_cadence(every: str | Sequence[str]) -> dict[str, float | int]:
+    """Parse how often checkpoints are saved.
+
+    Args:
+        every: ``"500 steps"``, ``"10 minutes"``, ``"2 epochs"``, or a list of these, which all apply.
+
+    Returns:
+        Number per unit, such as ``{"steps": 500}``.
 
     Raises:
-        UserError: it is none of these, or two of a kind.
+        UserError: the text has another format, or names a unit twice.
     """
-    found: dict[str, float | int] = {}
-    for word in [words] if isinstance(words, str) else words:
-        match = PATTERN.fullmatch(str(word).lower())
+    cadence: dict[str, float | int] = {}
+    for interval in [every] if isinstance(every, str) else every:
+        match = PATTERN.fullmatch(str(interval).lower())
+        number = float(match.group(1)) if match else 0.0
         unit = next((unit for unit, names in UNITS.items() if match and match.group(2) in names), None)
-        number = float(match.group(1)) if unit else 0.0
-        whole = unit == "minutes" or number.is_integer()
-        if unit is None or number <= 0 or not whole:
+        is_valid_number = number > 0 and (unit == "minutes" or number.is_integer())
+        if unit is None or not is_valid_number:
             raise UserError(
-                f"every={word!r}: expected a whole number of steps or epochs, or minutes: '500 steps', '10 "
-                "minutes', "
-                "'2 epochs', or a list of these."
+                f"every={interval!r}: expected a whole number of steps or epochs, or minutes: '500 steps', "
+                "'10 minutes', '2 epochs', or a list of these."
             )
-        if unit in found:
-            raise UserError(f"every={list(words)!r}: {unit} stand there twice; give one of them.")
-        found[unit] = number if unit == "minutes" else int(number)
-    return found
+        if unit in cadence:
+            raise UserError(f"every={list(every)!r} gives {unit} twice. Remove one of them.")
+        cadence[unit] = number if unit == "minutes" else int(number)
+    return cadence
 
 
 class Checkpointer(pl.Callback):
-    """Saves the whole state at step boundaries, where nothing is in flight.
+    """Saves the complete training state at step boundaries, when no batch is in flight.
 
-    A checkpoint "of an epoch" is written when its validation, its metrics and its schedules are done with,
-    just before the next epoch's first batch. ``Recovery`` must be among the trainer's callbacks.
+    The checkpoint of an epoch is saved after its validation, metrics and schedules, just before the first
+    batch of the next epoch. The trainer must also have an ``ExactResume`` callback.
 
     Args:
-        every: how often, in words: ``500 steps``, ``10 minutes``, ``2 epochs``, or a list of these; instead
-            of the next three.
-        every_n_epochs: a checkpoint at the end of each n-th epoch. The best and the last one are always
+        every: interval as text: ``500 steps``, ``10 minutes``, ``2 epochs``, or a list of these; replaces the
+            next three arguments.
+        every_n_epochs: save at the end of every n-th epoch. The best and the last checkpoint are always
             saved.
-        every_n_steps: and after each n-th optimizer update.
-        every_minutes: and when so much time has passed since the last.
-        keep_best: how many of the best by the task's monitored metric are kept.
-        keep_last: how many of the newest are kept; the second takes over when the newest is damaged.
-        asynchronous: the state is copied at the step boundary and written while training continues.
+        every_n_steps: also save after every n-th optimizer update.
+        every_minutes: also save if this much time has passed since the last checkpoint.
+        keep_best: number of best checkpoints to keep, by the task's monitored metric.
+        keep_last: number of newest checkpoints to keep; the second is the fallback if the newest is damaged.
+        asynchronous: copy the state at the step boundary and write it while training continues.
     """
 
     def __init__(
@@ -85,7 +93,7 @@ class Checkpointer(pl.Callback):
         single = {"epochs": every_n_epochs, "steps": every_n_steps, "minutes": every_minutes}
         if every is not None and any(value is not None for value in single.values()):
             raise UserError(
-                "every stands beside every_n_epochs, every_n_steps or every_minutes; give one of the two."
+                "every cannot be combined with every_n_epochs, every_n_steps or every_minutes. Remove either."
             )
         cadence = single if every is None else parse_cadence(every)
         self.every_n_epochs = cadence.get("epochs") or (1 if every is None else None)
@@ -101,21 +109,22 @@ class Checkpointer(pl.Callback):
         self._measured = False
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Before any work: the folder can be written and has room.
+        """Check that the checkpoint folder is writable and has enough free space.
 
         Raises:
-            CheckpointError: it cannot, or has none, or holds the checkpoints of a run that is not being
+            CheckpointError: it is not writable, lacks space, or holds checkpoints of a run that is not being
                 resumed.
         """
         self.folder = Path(trainer.default_root_dir) / "checkpoints"
         self._store, self._measured = None, False
-        if trainer.fast_dev_run:
+        if lightning_internals.is_fast_dev_run(trainer):
             return
-        size = 3 * sum(p.numel() * p.element_size() for p in pl_module.parameters())  # Adam keeps two more
+        # Adam keeps two tensors per parameter.
+        size = 3 * sum(p.numel() * p.element_size() for p in pl_module.parameters())
         if trainer.is_global_zero:
             check_folder(self.folder, size * 2)
         entries = timeline(self.folder, trainer.ckpt_path)
-        barrier()  # every rank has read the list before the first one shortens it
+        barrier()  # rank 0 must not shorten the index before every rank has read it
         self._store = CheckpointStore(
             self.folder, entries, self.keep_best, self.keep_last, trainer.is_global_zero
         )
@@ -159,7 +168,7 @@ class Checkpointer(pl.Callback):
 
     def _due(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, position: lightning_internals.Position
-    ) -> str | None:
+    ) -> Kind | None:
         if self.every_n_epochs and position.batch == 0 and position.epoch % self.every_n_epochs == 0:
             return "epoch"
         if self._measured and self.keep_best and self._is_better(trainer, pl_module):
@@ -172,21 +181,30 @@ class Checkpointer(pl.Callback):
         return None
 
     def _is_better(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> bool:
-        value, ranked = self._value(trainer, pl_module), sort_by_metric(self._store.entries)
-        if value is None or not ranked:
+        value = self._value(trainer, pl_module)
+        best = None if self._store is None else next(iter(sort_by_metric(self._store.entries)), None)
+        if value is None or best is None or best.value is None:
             return value is not None
-        return value > ranked[0].value if pl_module.mode == "max" else value < ranked[0].value
+        return value > best.value if task_of(pl_module).mode == "max" else value < best.value
 
     def _value(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> float | None:
-        """The monitored metric, if it was measured on the present weights and is a number."""
-        value = trainer.callback_metrics.get(getattr(pl_module, "monitor", None)) if self._measured else None
+        """Return the monitored metric if it was measured with the current weights and is finite."""
+        monitor = getattr(pl_module, "monitor", None)
+        value = trainer.callback_metrics.get(monitor) if self._measured and monitor else None
         return None if value is None or not math.isfinite(value) else float(value)
 
-    def save(self, trainer: pl.Trainer, kind: str) -> Path:
-        """Writes a checkpoint of this moment, or begins to, and lets go of those that are no longer kept.
+    def save(self, trainer: pl.Trainer, kind: Kind) -> Path:
+        """Save a checkpoint of the current state, or start saving it, and delete those no longer kept.
+
+        Args:
+            trainer: trainer at a step boundary.
+            kind: why the checkpoint is saved.
+
+        Returns:
+            Path of the checkpoint.
 
         Raises:
-            CheckpointError: it, or the one before, cannot be written; what was there before stays.
+            CheckpointError: this or the previous checkpoint cannot be written; existing files are kept.
         """
         if self._store is None:
             return self.folder
@@ -210,21 +228,22 @@ class Checkpointer(pl.Callback):
         return path
 
     def _capture(self, trainer: pl.Trainer, path: Path) -> Callable[[], str] | None:
-        """Takes the state; what is returned writes it. A strategy that writes by itself has done so
-        already.
+        """Collect the state and return a function that writes it and returns its SHA-256.
+
+        Returns None if the strategy has already written the checkpoint itself, as FSDP does.
         """
         io = trainer.strategy.checkpoint_io
         if not isinstance(io, RunCheckpointIO):
             trainer.save_checkpoint(path)
             return None
-        io.hold, io.held = True, None
+        io.defer_writing, io.deferred = True, None
         try:
             trainer.save_checkpoint(path)
         finally:
-            io.hold = False
-        if io.held is None:
+            io.defer_writing = False
+        if io.deferred is None:
             return None
-        (checkpoint, path), io.held = io.held, None
+        (checkpoint, path), io.deferred = io.deferred, None
         if self.asynchronous:
             checkpoint = snapshot(checkpoint)
 
@@ -235,7 +254,7 @@ class Checkpointer(pl.Callback):
         return write
 
     def save_now(self, trainer: pl.Trainer) -> Path:
-        """The checkpoint of this very moment, on the disk: a new one, unless it is there already."""
+        """Return a checkpoint of the current state that is on disk, saving one if necessary."""
         if self._store is None:
             return self.folder
         if lightning_internals.position_of(trainer) != self._saved_at or not self._store.entries:
@@ -245,5 +264,5 @@ class Checkpointer(pl.Callback):
 
 
 def monitors_training(task: pl.LightningModule) -> bool:
-    """Whether the monitored metric is one of the training split, which is measured at the end of an epoch."""
+    """Return whether the monitored metric is one of the training split, measured at the end of an epoch."""
     return str(getattr(task, "monitor", None)).startswith("train/")

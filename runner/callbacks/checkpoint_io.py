@@ -1,4 +1,8 @@
-"""Snapshots of the training state, and their atomic, weights-only reading and writing."""
+"""Reads and writes checkpoints atomically and weights-only.
+
+Lightning 2.6 (``_atomic_save``) first writes to ``$TMPDIR``, which may be another file system, never calls
+fsync, and silently skips folders that are not writable; hence a ``CheckpointIO`` of our own.
+"""
 
 from __future__ import annotations
 
@@ -24,40 +28,40 @@ __all__ = ["RunCheckpointIO", "snapshot"]
 
 
 def snapshot(value: Any) -> Any:
-    """Nested containers with every tensor copied into main memory.
+    """Copy nested containers with every tensor into main memory.
 
-    Tensors that share their memory share it in the copy too, and so do containers: saving the copy writes the
-        same
-    bytes as saving the original would have.
+    Tensors and containers that are shared in the original are shared in the copy, so saving the copy writes
+    the same bytes as saving the original.
     """
     return _copied(value, {}, {})
 
 
-def _copied(value: Any, seen: dict[int, Any], storages: dict[int, Any]) -> Any:
+def _copied(value: Any, copies: dict[int, Any], storages: dict[int, Any]) -> Any:
     if value is None or isinstance(
         value, str | bytes | int | float | complex | bool | torch.dtype | torch.device
     ):
         return value
-    if id(value) in seen:
-        return seen[id(value)]
+    if id(value) in copies:
+        return copies[id(value)]
+    copied: Any
     if isinstance(value, Tensor):
-        copied = _tensor(value, storages)
+        copied = _copied_tensor(value, storages)
     elif isinstance(value, dict):
-        copied = copy.copy(value)  # its type, and what a state_dict keeps beside its items
+        copied = copy.copy(value)  # keeps the type and attributes such as the metadata of a state_dict
         for key, item in value.items():
-            copied[key] = _copied(item, seen, storages)
+            copied[key] = _copied(item, copies, storages)
     elif isinstance(value, list):
-        copied = [_copied(item, seen, storages) for item in value]
+        copied = [_copied(item, copies, storages) for item in value]
     elif isinstance(value, tuple):
-        items = [_copied(item, seen, storages) for item in value]
+        items = [_copied(item, copies, storages) for item in value]
         copied = type(value)(*items) if hasattr(value, "_fields") else tuple(items)
     else:
         copied = copy.deepcopy(value)
-    seen[id(value)] = copied
+    copies[id(value)] = copied
     return copied
 
 
-def _tensor(tensor: Tensor, storages: dict[int, Any]) -> Tensor:
+def _copied_tensor(tensor: Tensor, storages: dict[int, Any]) -> Tensor:
     tensor = tensor.detach()
     if type(tensor) is not Tensor or tensor.layout != torch.strided or tensor.is_quantized:
         return tensor.cpu() if tensor.device.type != "cpu" else tensor.clone()
@@ -69,38 +73,40 @@ def _tensor(tensor: Tensor, storages: dict[int, Any]) -> Tensor:
 
 
 class RunCheckpointIO(CheckpointIO):
-    """Writes beside the target, syncs, renames, syncs the folder; reads weights only, by their SHA-256.
+    """Writes to a temporary file in the target's folder, syncs and renames it; verifies SHA-256 on reading.
 
     Attributes:
         digests: SHA-256 of each file written by this process, by file name.
-        hold: what is to be saved is only handed over, to ``held``, and not written here.
-        held: the checkpoint and its path.
+        defer_writing: store the next checkpoint in ``deferred`` instead of writing it.
+        deferred: the checkpoint and its path.
     """
 
     def __init__(self) -> None:
         self.digests: dict[str, str] = {}
-        self.hold = False
-        self.held: tuple[dict[str, Any], Path] | None = None
+        self.defer_writing = False
+        self.deferred: tuple[dict[str, Any], Path] | None = None
 
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None
     ) -> None:
-        """Replaces ``path``; an existing file is kept until the new one is complete.
+        """Replace ``path``; an existing file is kept until the new one is complete.
 
         Raises:
-            CheckpointError: the folder or disk does not take it, or it holds what could not be loaded again.
+            CheckpointError: the file cannot be written, or the checkpoint holds objects that cannot be loaded
+                weights-only.
         """
-        if self.hold:
-            self.held = (checkpoint, Path(path))
+        if self.defer_writing:
+            self.deferred = (checkpoint, Path(path))
         else:
             self.write(checkpoint, Path(path))
 
     def write(self, checkpoint: dict[str, Any], path: Path) -> None:
+        """Write the checkpoint, also if ``defer_writing`` is set; see ``save_checkpoint``."""
         temporary = path.with_name(f".{path.name}.tmp")
         try:
             with open(temporary, "wb") as file:
                 writer = HashingWriter(file)
-                torch.save(checkpoint, writer)
+                torch.save(checkpoint, writer)  # type: ignore[arg-type]  # torch only calls write and flush
                 writer.finish()
             reject_code(temporary, path)
             replace_file(temporary, path)
@@ -116,10 +122,10 @@ class RunCheckpointIO(CheckpointIO):
         map_location: Callable | str | torch.device | None = "cpu",
         weights_only: bool | None = True,
     ) -> dict[str, Any]:
-        """Tensors and plain containers of a file; ``weights_only`` is not asked.
+        """Load tensors and plain containers; always weights-only, whatever ``weights_only`` says.
 
         Raises:
-            CheckpointError: it is absent, damaged, or would run code.
+            CheckpointError: the checkpoint does not exist, is damaged, or would execute code.
         """
         path = Path(path)
         self.check(path)
@@ -128,31 +134,30 @@ class RunCheckpointIO(CheckpointIO):
         try:
             return torch.load(path, map_location=map_location, weights_only=True)
         except FileNotFoundError as error:
-            raise CheckpointError(f"there is no checkpoint {path}.") from error
+            raise CheckpointError(f"checkpoint {path} does not exist.") from error
         except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
             reason = str(error).partition("\n")[0]
-            raise CheckpointError(
-                f"{path} is no checkpoint that can be loaded weights-only: {reason}"
-            ) from error
+            raise CheckpointError(f"{path} cannot be loaded weights-only: {reason}") from error
 
     def check(self, path: Path) -> None:
-        """
+        """Check a checkpoint against its SHA-256 in the index of its folder.
+
         Raises:
-            CheckpointError: its bytes are not those that were written.
+            CheckpointError: the file has changed since it was written.
         """
         for entry in read_index(path.parent):
             if entry.file == path.name and (problem := describe_damage(entry)):
-                raise CheckpointError(f"{problem}. `runner resume` takes the newest one that is unharmed.")
+                raise CheckpointError(f"{problem}. `runner resume` falls back to the newest intact one.")
 
     def remove_checkpoint(self, path: str | Path) -> None:
         Path(path).unlink(missing_ok=True)
 
 
 class HashingWriter:
-    """A file for ``torch.save`` that counts and hashes what passes.
+    """File object for ``torch.save`` that hashes the bytes it writes.
 
-    The first failure is kept for ``finish``: torch's archive writer turns an error raised underneath it into
-    one that does not say why.
+    The first error is raised by ``finish``: torch 2.15's archive writer replaces exceptions of the underlying
+    file by an error without a reason.
     """
 
     def __init__(self, file: BinaryIO) -> None:
@@ -161,6 +166,7 @@ class HashingWriter:
         self.error: OSError | None = None
 
     def write(self, data: bytes) -> int:
+        """Write and hash ``data``; after an error, do nothing."""
         if self.error is None:
             try:
                 self.file.write(data)
@@ -170,10 +176,10 @@ class HashingWriter:
         return len(data)
 
     def flush(self) -> None:
-        """Nothing to do before ``finish``."""
+        """Do nothing; ``finish`` flushes."""
 
     def finish(self) -> None:
-        """Raises what went wrong, or makes the bytes durable."""
+        """Flush and sync the file, or raise the first error."""
         if self.error is not None:
             raise self.error
         self.file.flush()
@@ -181,11 +187,19 @@ class HashingWriter:
 
 
 def reject_code(written: Path, path: Path) -> None:
-    foreign = get_unsafe_globals_in_checkpoint(written)
-    if foreign:
+    """Check that a file can be loaded weights-only.
+
+    Args:
+        written: the file.
+        path: its final path, for the message.
+
+    Raises:
+        CheckpointError: it cannot.
+    """
+    unsafe = get_unsafe_globals_in_checkpoint(written)
+    if unsafe:
         raise CheckpointError(
-            f"{path.name} would hold objects that cannot be loaded weights-only: "
-            f"{', '.join(sorted(foreign))}. "
-            "Keep tensors, numbers, strings, lists and dicts in the states of callbacks and in "
-            "hyperparameters."
+            f"{path.name} would contain objects that cannot be loaded weights-only: "
+            f"{', '.join(sorted(unsafe))}. Store only tensors, numbers, strings, lists and dicts in "
+            "hyperparameters and in the states of callbacks."
         )

@@ -1,4 +1,4 @@
-"""The checkpoints of a running training: written in a background thread, listed once they are on disk."""
+"""Writes checkpoints in a background thread and lists them in the index once they are on disk."""
 
 from __future__ import annotations
 
@@ -19,67 +19,70 @@ __all__ = ["Background", "CheckpointStore", "check_folder", "free_path", "timeli
 
 
 class Background:
-    """A daemon thread per job: a process that has to leave at once does not wait for it."""
+    """Runs one job at a time in a daemon thread, so that a process that must exit does not wait for it."""
 
     def __init__(self) -> None:
         self._thread: threading.Thread | None = None
-        self._outcome: Any = None
+        self._result: Any = None
         self._error: BaseException | None = None
 
     @property
     def busy(self) -> bool:
-        """Whether there is a job whose outcome was not taken yet."""
+        """Whether a job was started whose result has not been collected."""
         return self._thread is not None
 
     @property
     def done(self) -> bool:
-        """Whether there is one, and it has ended."""
+        """Whether a job has ended whose result has not been collected."""
         return self._thread is not None and not self._thread.is_alive()
 
     def start(self, job: Callable[[], Any]) -> None:
-        """Begins a job; the one before must have been taken."""
+        """Start a job; the result of the previous one must have been collected."""
         if self.busy:
-            raise RuntimeError("the job before is not done with")
+            raise RuntimeError("the result of the previous job has not been collected")
 
         def work() -> None:
             try:
-                self._outcome = job()
-            except BaseException as error:  # raised in the thread that takes the outcome
+                self._result = job()
+            except BaseException as error:  # raised by wait(), in the thread that collects the result
                 self._error = error
 
-        self._outcome = self._error = None
+        self._result = self._error = None
         self._thread = threading.Thread(target=work, name="checkpoint", daemon=True)
         self._thread.start()
 
-    def take(self) -> Any:
-        """Waits for the job and returns its outcome, or raises what ended it."""
+    def wait(self) -> Any:
+        """Wait for the job and return its result, or raise its exception."""
+        if self._thread is None:
+            raise RuntimeError("no job was started")
         self._thread.join()
         self._thread = None
-        outcome, error = self._outcome, self._error
-        self._outcome = self._error = None
+        result, error = self._result, self._error
+        self._result = self._error = None
         if error is not None:
             raise error
-        return outcome
+        return result
 
 
 PROBE_BYTES = 4096
 
 
 def check_folder(folder: str | Path, need_bytes: int = 0) -> None:
-    """Makes the folder, clears what a killed process left half written, and tries a file in it.
+    """Create the folder, delete temporary files of killed processes, and write a test file.
 
     Args:
-        need_bytes: that must be free.
+        folder: folder of the checkpoints.
+        need_bytes: required free space in bytes.
 
     Raises:
-        CheckpointError: it cannot be written, or has no room.
+        CheckpointError: the folder is not writable or lacks space.
     """
     folder = Path(folder)
     probe = folder / ".probe.tmp"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for litter in folder.glob(".*.tmp"):
-            remove(litter)
+        for leftover in folder.glob(".*.tmp"):
+            remove(leftover)
         with open(probe, "wb") as file:
             file.write(bytes(PROBE_BYTES))
             file.flush()
@@ -92,13 +95,13 @@ def check_folder(folder: str | Path, need_bytes: int = 0) -> None:
     if free < need_bytes:
         raise CheckpointError(
             f"{folder} has {free / 2**20:.0f} MiB free; the checkpoints of this run need about "
-            f"{need_bytes / 2**20:.0f} MiB. Make room, choose another place with run.root=FOLDER, "
-            "or keep fewer with checkpoint.keep_last=1 checkpoint.keep_best=0."
+            f"{need_bytes / 2**20:.0f} MiB. Free some space, choose another folder with run.root=FOLDER, "
+            "or keep fewer checkpoints with checkpoint.keep_last=1 checkpoint.keep_best=0."
         )
 
 
 def free_path(folder: Path, step: int) -> Path:
-    """``step-00000123.ckpt``, or ``step-00000123-2.ckpt`` when that state of the same step is still there."""
+    """Return ``step-00000123.ckpt``, or ``step-00000123-2.ckpt`` if that file exists."""
     path = folder / f"step-{step:08d}.ckpt"
     attempt = 1
     while path.exists():
@@ -108,38 +111,45 @@ def free_path(folder: Path, step: int) -> Path:
 
 
 def timeline(folder: Path, resumed: str | Path | None) -> list[Checkpoint]:
-    """The checkpoints up to the one resumed from. Later ones are forgotten: the run comes by there again.
+    """Return the checkpoints up to the one resumed from.
+
+    Later ones are dropped: the resumed run will reach and save those steps again.
+
+    Args:
+        folder: folder of the checkpoints.
+        resumed: path of the checkpoint resumed from; None for a new training.
 
     Raises:
-        CheckpointError: there are checkpoints, and none of them is resumed from.
+        CheckpointError: the folder holds checkpoints, but none of them is resumed from.
     """
     entries = read_index(folder)
     if not entries:
         return []
     names = [entry.file for entry in entries]
-    resumed = Path(resumed).resolve() if resumed else None
-    if resumed is None or resumed.parent != folder.resolve() or resumed.name not in names:
+    start = Path(resumed).resolve() if resumed else None
+    if start is None or start.parent != folder.resolve() or start.name not in names:
         raise CheckpointError(
-            f"{folder} holds {len(entries)} checkpoints ({', '.join(names)}), and the run is to start from "
-            f"{resumed or 'the beginning'}. Resume from one of them, or move the folder away."
+            f"{folder} holds {len(entries)} checkpoints ({', '.join(names)}), but the run starts from "
+            f"{start or 'the beginning'}. Resume from one of them, or move the folder away."
         )
-    return entries[: names.index(resumed.name) + 1]
+    return entries[: names.index(start.name) + 1]
 
 
 log = logging.getLogger("runner.checkpoints")
 
 
 class CheckpointStore:
-    """
+    """The checkpoints of a running training: files, index, and which of them are kept.
+
     Args:
-        folder: of the files and their list.
-        entries: those listed already, oldest first.
-        keep_best, keep_last: how many of each kind stay.
-        writes: false on every rank but the first: it only keeps count, for all ranks must come to the same
+        folder: folder of the files and their index.
+        entries: checkpoints already listed, oldest first.
+        keep_best, keep_last: number of best and of newest checkpoints to keep.
+        writes: False on all ranks but rank 0, which only track the entries so that all ranks make the same
             decisions.
 
     Attributes:
-        entries: what is kept, one still being written among them.
+        entries: the checkpoints that are kept, including one that is still being written.
     """
 
     def __init__(
@@ -152,18 +162,18 @@ class CheckpointStore:
         self._background = Background()
         self.entries = self._kept(entries)
         if writes:
-            self._list(self.entries)
+            self._write_index(self.entries)
 
     def add(self, entry: Checkpoint, write: Callable[[], str | None] | None, asynchronous: bool) -> None:
-        """Takes a checkpoint in.
+        """Add a checkpoint.
 
         Args:
-            entry: without its SHA-256.
-            write: writes the file and returns its SHA-256; None when the file is there.
-            asynchronous: write it while training continues. Errors are raised by ``check`` or ``finish``.
+            entry: the checkpoint, still without its SHA-256.
+            write: writes the file and returns its SHA-256; None if the file already exists.
+            asynchronous: write in the background; errors are raised by ``check`` or ``finish``.
 
         Raises:
-            CheckpointError: it cannot be written; what was there before stays.
+            CheckpointError: the file cannot be written; existing files are kept.
         """
         self.finish()
         self.entries = self._kept([*self.entries, entry])
@@ -178,39 +188,38 @@ class CheckpointStore:
     def _write(
         self, entry: Checkpoint, write: Callable[[], str | None] | None, entries: list[Checkpoint]
     ) -> list[Checkpoint]:
-        written = write() if write is not None else None
-        found = file_digest(entry.path)
-        if written is not None and found != written:
+        expected = write() if write is not None else None
+        digest = file_digest(entry.path)
+        if expected is not None and digest != expected:
             raise CheckpointError(
-                f"{entry.path} does not read back as it was written (SHA-256 {found}, not {written}): is "
-                "the disk "
-                "sound? What was saved before is kept."
+                f"{entry.path} differs from what was written (SHA-256 {digest}, expected {expected}). The "
+                "disk may be defective. Earlier checkpoints are kept."
             )
-        entries = [replace(entry, sha256=found) if one.file == entry.file else one for one in entries]
-        self._list(entries)
+        entries = [replace(entry, sha256=digest) if other.file == entry.file else other for other in entries]
+        self._write_index(entries)
         return entries
 
     def check(self) -> None:
-        """Raises what went wrong in the background, if anything did; does not wait."""
+        """Raise an error of the background thread, if there was one, without waiting."""
         if self._background.done:
             self.finish()
 
     def finish(self) -> None:
-        """Waits until all is on the disk.
+        """Wait until all checkpoints are on disk.
 
         Raises:
-            CheckpointError: it is not.
+            CheckpointError: one could not be written.
         """
         if self._background.busy:
-            before = [one for one in self.entries if one.sha256]
+            on_disk = [entry for entry in self.entries if entry.sha256]
             try:
-                self.entries = self._background.take()
+                self.entries = self._background.wait()
             except BaseException:
-                self.entries = before
+                self.entries = on_disk
                 raise
 
     def finish_quietly(self) -> None:
-        """The same while an error ends the training: another one must not take its place."""
+        """Wait like ``finish``, but log errors so that they do not hide the one that ends the training."""
         try:
             self.finish()
         except Exception as error:
@@ -220,9 +229,10 @@ class CheckpointStore:
         kept = {*sort_by_metric(entries)[: self.keep_best], *entries[-self.keep_last :]}
         return [entry for entry in entries if entry in kept]
 
-    def _list(self, entries: list[Checkpoint]) -> None:
-        """Lists what is kept, then removes every other file: in this order, for the process may end
-        between.
+    def _write_index(self, entries: list[Checkpoint]) -> None:
+        """Write the index, then delete all other checkpoints.
+
+        The order matters: if the process dies in between, the index only lists existing files.
         """
         write_index(self.folder, entries)
         listed = {entry.file for entry in entries}

@@ -1,4 +1,4 @@
-"""Exact resume: an interrupted training continues with the same samples and random numbers, bit for bit."""
+"""Exact resume: an interrupted training continues bit for bit as if it had not been interrupted."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import torch
 from pytorch_lightning.trainer.states import TrainerFn
 
 from runner.callbacks import lightning_internals
+from runner.callbacks.metrics_logger import JournalLogger
 from runner.callbacks.random_state import get_random_state, set_random_state
 from runner.data.sampler import seed_of
 from runner.distributed.collectives import all_gather
@@ -20,23 +21,23 @@ from runner.distributed.fsdp_checkpoint import read_rest
 from runner.errors import UserError
 from runner.run.journal import Journal
 
-__all__ = ["Recovery", "config_of"]
+__all__ = ["ExactResume", "config_of"]
 
 KEY = "recovery"
+"""Entry of a checkpoint; part of the format."""
 
 log = logging.getLogger("runner.recovery")
 
 
-class Recovery(pl.Callback):
-    """Keeps in every checkpoint what Lightning leaves out, and puts it back.
+class ExactResume(pl.Callback):
+    """Adds the state that Lightning 2.6 omits to every checkpoint, and restores it.
 
-    These are the random states, the place in the train loader, which modules are in evaluation mode, the
-    newest validation metrics, whether early stopping has spoken, the length of the journal, and the config.
-    Metrics
-    written after the checkpoint are cut off the journal: the run writes them again.
+    This comprises the random states, the position in the train loader, the modules in evaluation mode, the
+    latest validation metrics, the decision of early stopping, the length of the journal, and the config.
+    Metrics written after the checkpoint are removed from the journal; the resumed run writes them again.
 
     Args:
-        config: of the run, in plain containers: it stands in every checkpoint.
+        config: config of the run in plain containers, stored in every checkpoint.
     """
 
     def __init__(self, config: dict[str, Any] | None = None) -> None:
@@ -61,7 +62,7 @@ class Recovery(pl.Callback):
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """A checkpoint written in a validation is one of the moment before it."""
+        """Add the state; a checkpoint saved within a validation stores the state before that validation."""
         if (journal := journal_of(trainer)) is not None:
             journal.flush(durable=True)
         if trainer.validating and self._before_validation is not None:
@@ -85,46 +86,46 @@ class Recovery(pl.Callback):
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if (journal := journal_of(trainer)) is not None:
-            shorten(journal, (self._loaded or {}).get("journal") or 0)
+            truncate(journal, (self._loaded or {}).get("journal") or 0)
         if self._loaded is None:
-            draw_apart(trainer.global_rank)
+            seed_rank_apart(trainer.global_rank)
         else:
-            spoken = self._loaded["should_stop"] and patience_of(self._config) == patience_of(
-                self._loaded.get("config")
-            )
-            trainer.should_stop = trainer.should_stop or spoken
-            restore_random(self._loaded, trainer.global_rank)  # the only place, when nothing is left to train
-            if hasattr(trainer.logger, "set_epoch"):
+            same_settings = early_stopping_of(self._config) == early_stopping_of(self._loaded.get("config"))
+            stopped_early = self._loaded["should_stop"] and same_settings
+            trainer.should_stop = trainer.should_stop or stopped_early
+            # If no training is left, none of the later hooks restores the random state.
+            restore_random(self._loaded, trainer.global_rank)
+            if isinstance(trainer.logger, JournalLogger):
                 trainer.logger.set_epoch(self._loaded["epoch"] - int(self._loaded["over"]))
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        lightning_internals.announce_boundaries(trainer, pl_module)
+        lightning_internals.call_step_boundary_hooks(trainer, pl_module)
         lightning_internals.validate_between_updates(trainer)
         if self._loaded is None:
             return
         state = self._loaded
         position = lightning_internals.Position(state["epoch"], state["batch"])
         reject_other_order(trainer, state)
-        lightning_internals.place_loaders(trainer, position)
+        lightning_internals.restart_loaders(trainer, position)
         warnings.filterwarnings(
             "ignore", message="You're resuming from a checkpoint that ended before the epoch"
         )
         if state["over"]:
-            lightning_internals.begin_afresh(trainer)
+            lightning_internals.start_new_epoch(trainer)
         else:
-            lightning_internals.settle_counters(trainer, state["batches_that_stepped"], state["validating"])
+            lightning_internals.fix_counters(trainer, state["batches_that_stepped"], state["validating"])
         lightning_internals.set_modules_in_eval(pl_module, state["modules_in_eval"])
         trainer._logger_connector._callback_metrics.update(state["metrics"])
         self._random_due = True
 
-    def _restore_random(self, here: bool) -> None:
-        """Again, at the very place where the state was taken: hooks that came before have drawn."""
-        if here and self._random_due:
+    def _restore_random(self, at_saved_position: bool) -> None:
+        """Restore the random state where it was captured; earlier hooks may have used random numbers."""
+        if at_saved_position and self._random_due and self._loaded is not None:
             restore_random(self._loaded, self._rank)
             self._random_due = False
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Continues a finished training that is extended."""
+        """Restore the random state if a finished training is extended."""
         self._restore_random(self._loaded is not None and self._loaded["over"])
 
     def on_step_boundary(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -133,7 +134,7 @@ class Recovery(pl.Callback):
 
 
 def config_of(checkpoint: str | PathLike) -> dict[str, Any] | None:
-    """The config that a checkpoint was trained with; None where it keeps none. Reads no weight."""
+    """Return the config stored in a checkpoint, without reading the weights; None if it has none."""
     path = Path(checkpoint)
     if path.is_dir():
         loaded = read_rest(path)
@@ -142,16 +143,16 @@ def config_of(checkpoint: str | PathLike) -> dict[str, Any] | None:
     return (loaded.get(KEY) or {}).get("config")
 
 
-def patience_of(config: dict[str, Any] | None) -> Any:
-    """The settings of early stopping; if they have changed, its stored decision does not apply."""
+def early_stopping_of(config: dict[str, Any] | None) -> Any:
+    """Return the settings of early stopping; if they have changed, its stored decision does not apply."""
     return ((config or {}).get("regularization") or {}).get("early_stopping")
 
 
 def describe(trainer: pl.Trainer, pl_module: pl.LightningModule) -> dict[str, Any]:
-    """All that Lightning leaves out, as tensors and plain containers."""
+    """Collect the state that Lightning omits, as tensors and plain containers."""
     position = lightning_internals.position_of(trainer)
     journal = journal_of(trainer)
-    # The public property would recompute and thereby change them.
+    # In Lightning 2.6 the public property recomputes the metrics, which changes them.
     metrics = trainer._logger_connector._callback_metrics
     random = all_gather(get_random_state())
     return {
@@ -171,28 +172,34 @@ def describe(trainer: pl.Trainer, pl_module: pl.LightningModule) -> dict[str, An
 
 
 def restore_random(state: dict[str, Any], rank: int) -> None:
-    """This rank's own state; where it had none, one that no other rank has."""
-    of_ranks = [state["random"], *state.get("random_of_ranks", ())]
-    set_random_state(of_ranks[rank] if rank < len(of_ranks) else of_ranks[0])
-    if rank >= len(of_ranks):
-        draw_apart(rank)
+    """Restore this rank's random state; a rank without a stored state gets one that no other rank has."""
+    states = [state["random"], *state.get("random_of_ranks", ())]
+    set_random_state(states[rank] if rank < len(states) else states[0])
+    if rank >= len(states):
+        seed_rank_apart(rank)
 
 
-def draw_apart(rank: int) -> None:
-    """Gives every rank but the first its own random numbers: dropout must not drop the same of each share."""
+def seed_rank_apart(rank: int) -> None:
+    """Seed all ranks but rank 0 differently, so that dropout masks differ between the shares of a batch."""
     if rank:
         torch.manual_seed(seed_of(torch.initial_seed(), "rank", rank))
 
 
 def journal_of(trainer: pl.Trainer) -> Journal | None:
-    journal = getattr(trainer.logger, "journal", None)
-    return journal if isinstance(journal, Journal) else None
+    """Return the journal that the trainer's logger writes; None on other ranks and for other loggers."""
+    return trainer.logger.journal if isinstance(trainer.logger, JournalLogger) else None
 
 
-def shorten(journal: Journal, offset: int) -> None:
+def truncate(journal: Journal, offset: int) -> None:
+    """Remove the metrics written after a checkpoint from the journal.
+
+    Args:
+        journal: journal of the run.
+        offset: length of the journal in bytes when the checkpoint was saved.
+    """
     if offset > journal.offset:
         log.warning(
-            "%s has %d bytes, %d were written before the checkpoint: some of its metrics are lost.",
+            "%s has %d bytes, but had %d when the checkpoint was saved: some metrics are lost.",
             journal.path, journal.offset, offset,
         )  # fmt: skip
         return
@@ -200,7 +207,12 @@ def shorten(journal: Journal, offset: int) -> None:
 
 
 def reject_other_order(trainer: pl.Trainer, state: dict[str, Any]) -> None:
-    """In the middle of an epoch, the samples that are left are known only if their order is the same."""
+    """Reject resuming within an epoch if the order of its samples has changed.
+
+    Raises:
+        UserError: the remaining samples of the epoch are unknown because their order depends on other
+            settings.
+    """
     order = lightning_internals.order_of(trainer)
     if state["batch"] == 0 or order == state["order"]:
         return
@@ -217,5 +229,5 @@ def reject_other_order(trainer: pl.Trainer, state: dict[str, Any]) -> None:
     ]
     raise UserError(
         f"the run stopped within epoch {state['epoch']}, after {state['batch']} batches, and its data have "
-        f"changed since: {', '.join(changed)}. Restore these to go on, or start a new run."
+        f"changed since: {', '.join(changed)}. Restore these settings, or start a new run."
     )

@@ -1,4 +1,4 @@
-"""What a frozen backbone makes of the data, computed once: the head then trains on that."""
+"""Computes the features of a frozen backbone once and trains the head on them."""
 
 from __future__ import annotations
 
@@ -12,10 +12,12 @@ from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 from torch.nn import functional
 
+from runner.callbacks import lightning_internals
 from runner.callbacks.batch_mix import BatchMix
+from runner.callbacks.lightning_internals import task_of
 from runner.callbacks.noise import InputNoise
 from runner.callbacks.range_test import RangeTestRecorder
-from runner.data.sampler import Share
+from runner.data.sampler import EpochBatchSampler, Share
 from runner.data.split import Split, make_loader
 from runner.distributed.collectives import all_gather
 from runner.errors import UserError
@@ -25,32 +27,34 @@ from runner.report import console
 __all__ = ["FeatureCache"]
 
 SPLITS = ("train", "val")
-KEPT = "features_of_range_test"
-"""Attribute of the data module: what a range test computed, by what it was made from, until the training
-after it.
-"""
+RANGE_TEST_FEATURES = "features_of_range_test"
+"""Attribute of the data module with the features of a range test, reused by the training that follows it."""
 
 
 class FeatureSplit(Split):
-    """A split whose inputs are features: those of epoch e are of view e modulo their number.
+    """A split whose inputs are features; epoch e uses view e modulo the number of views.
 
     Args:
-        split: whose samples they are of.
+        split: the split the features are computed from.
 
     Attributes:
-        features: ``(views, n, F)``, filled in before the first batch.
+        features: ``(views, n, F)``, filled before the first batch.
         targets: ``(n, …)``.
     """
 
     def __init__(self, split: Split) -> None:
         super().__init__(split.source, split.indices, seed=split.seed)
-        self.whole = split
-        self.features = self.targets = torch.empty(0)
+        self.original = split
+        self.features = torch.empty(0)
+        self.targets = torch.empty(0)
 
     def __getitems__(self, keys: Sequence[tuple[int, int]]) -> dict[str, Any]:
         positions = torch.tensor([position for _, position in keys])
         view = keys[0][0] % len(self.features)
-        batch = {"inputs": self.features[view, positions], "targets": self.targets[positions]}
+        batch: dict[str, Any] = {
+            "inputs": self.features[view, positions],
+            "targets": self.targets[positions],
+        }
         batch["index"] = self.indices[positions]
         if isinstance(keys, Share):
             batch["weight"] = keys.weight
@@ -58,17 +62,17 @@ class FeatureSplit(Split):
 
 
 class HeadForward:
-    """A model's ``forward`` that takes features too: ``(N, F)`` go through the head alone."""
+    """A model's ``forward`` that passes features ``(N, F)`` through the head only."""
 
     def __init__(self, model: nn.Module, head: nn.Module) -> None:
         self.model = model
         self.head = head
-        self.whole = model.forward
+        self.original_forward = model.forward
 
     def __call__(self, inputs: Tensor, *args: Any, **kwargs: Any) -> Any:
         if not isinstance(inputs, Tensor) or inputs.ndim != 2:
-            return self.whole(inputs, *args, **kwargs)
-        if callable(getattr(self.model, "get_classifier", None)):  # timm drops out between pooling and head
+            return self.original_forward(inputs, *args, **kwargs)
+        if callable(getattr(self.model, "get_classifier", None)):  # timm has dropout between pooling and head
             inputs = functional.dropout(inputs, getattr(self.model, "drop_rate", 0.0), self.model.training)
         return self.head(inputs)
 
@@ -76,17 +80,22 @@ class HeadForward:
 class FeatureCache:
     """Replaces the inputs by features during training.
 
-    The splits are exchanged before Lightning makes its loaders, and filled when the model is on its device.
+    ``prepare`` replaces the splits before Lightning creates its loaders; ``begin`` computes the features once
+    the model is on its device.
 
     Args:
-        views: epochs whose augmentations are kept.
+        trainer: the trainer.
+        pl_module: the task; its model has a frozen backbone.
+        head: the part of the model that is trained.
+        views: number of epochs whose augmentations are computed.
     """
 
     def __init__(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, head: nn.Module, views: int
     ) -> None:
         self.trainer = trainer
-        self.task = pl_module
+        self.data = lightning_internals.data_module_of(trainer)
+        self.task = task_of(pl_module)
         self.head = head
         self.views = views
         self._splits: dict[str, FeatureSplit] = {}
@@ -96,10 +105,15 @@ class FeatureCache:
     def for_training(
         cls, trainer: pl.Trainer, pl_module: pl.LightningModule, views: int | None
     ) -> FeatureCache | None:
-        """None where features are to be computed in every epoch.
+        """Return a cache, or None if features are computed in every epoch.
+
+        Args:
+            trainer: the trainer.
+            pl_module: the task; its model has a frozen backbone.
+            views: ``transfer.cache_views``.
 
         Raises:
-            UserError: a cache is asked for where it cannot be, or where it would change nothing.
+            UserError: a cache was requested, but is impossible or would have no effect.
         """
         data = getattr(trainer, "datamodule", None)
         augmented = getattr(data, "augment", None) is not None
@@ -108,128 +122,128 @@ class FeatureCache:
         if views is not None and views > 1 and not augmented:
             raise UserError(
                 f"transfer.cache_views={views}: the inputs are the same in every epoch, so all views would "
-                "be equal. "
-                "Take cache_views=1, or turn an augmentation on."
+                "be equal. Use cache_views=1, or enable an augmentation."
             )
         obstacle = obstacle_to(trainer, pl_module)
         if obstacle is None:
-            return cls(trainer, pl_module, head_modules(pl_module.model)[0], views or 1)
+            return cls(trainer, pl_module, head_modules(task_of(pl_module).model)[0], views or 1)
         if views is not None:
-            raise UserError(f"transfer.cache_views={views}: {obstacle}. Take cache_views=0.")
+            raise UserError(f"transfer.cache_views={views}: {obstacle}. Use cache_views=0.")
         return None
 
     def prepare(self) -> None:
-        """Replaces train and val by splits for features, which are still empty."""
-        splits = self.trainer.datamodule.splits
+        """Replace train and val by splits for features, which are still empty."""
+        splits = self.data.splits
         self._splits = {name: FeatureSplit(splits[name]) for name in SPLITS if len(splits.get(name, ()))}
         splits.update(self._splits)
 
     def begin(self) -> None:
-        """Computes the features of train and val, and lets the task train on them.
+        """Compute the features of train and val and make the task train on them.
 
         Raises:
-            UserError: what goes into the head is not one row of numbers a sample.
+            UserError: the input of the head is not one vector per sample.
         """
-        data, model = self.trainer.datamodule, self.task.model
-        in_range_test = any(isinstance(callback, RangeTestRecorder) for callback in self.trainer.callbacks)
-        kept = vars(data).pop(KEPT, {})
-        made_from = (
-            (*self._splits, self.views, backbone_digest(model, self.head)) if in_range_test or kept else ()
+        data, model = self.data, self.task.model
+        callbacks = lightning_internals.callbacks_of(self.trainer)
+        in_range_test = any(isinstance(callback, RangeTestRecorder) for callback in callbacks)
+        stored = vars(data).pop(RANGE_TEST_FEATURES, {})
+        key = (
+            (*self._splits, self.views, backbone_digest(model, self.head)) if in_range_test or stored else ()
         )
-        if made_from in kept:
+        if key in stored:
             console.text("features of the frozen backbone: those of the learning-rate range test")
-            self._fill(kept[made_from])
+            self._fill(stored[key])
         else:
             views = f", {self.views} views of train" if self.views > 1 else ""
             counts = " + ".join(str(len(split)) for split in self._splits.values())
             console.text(f"features of the frozen backbone, once: {counts} samples{views}")
-            self._fill(
-                {
-                    n: self._features(s.whole, self.views if n == "train" else 1)
-                    for n, s in self._splits.items()
-                }
-            )
+            num_views = {name: self.views if name == "train" else 1 for name in self._splits}
+            self._fill({n: self._features(s.original, num_views[n]) for n, s in self._splits.items()})
         if in_range_test:
-            setattr(data, KEPT, {made_from: {n: (s.features, s.targets) for n, s in self._splits.items()}})
+            features = {name: (split.features, split.targets) for name, split in self._splits.items()}
+            setattr(data, RANGE_TEST_FEATURES, {key: features})
         self._normalize, data.normalize = data.normalize, nn.Identity()
-        model.forward = HeadForward(model, self.head)
+        model.forward = HeadForward(model, self.head)  # type: ignore[assignment]  # shadows the method
 
     def end(self) -> None:
-        """Everything as before."""
-        data = self.trainer.datamodule
-        data.splits.update({name: split.whole for name, split in self._splits.items()})
+        """Restore the splits, the normalization and the model's ``forward``."""
+        self.data.splits.update({name: split.original for name, split in self._splits.items()})
         if self._normalize is not None:
-            data.normalize, self._normalize = self._normalize, None
+            self.data.normalize, self._normalize = self._normalize, None
             del self.task.model.forward
 
     def _fill(self, features: dict[str, tuple[Tensor, Tensor]]) -> None:
         for name, split in self._splits.items():
             split.features, split.targets = features[name]
 
-    def _features(self, split: Split, views: int) -> tuple[Tensor, Tensor]:
-        rows = [self._view(split, view) for view in range(views)]
-        return torch.stack([features for features, _ in rows]), rows[0][1]
+    def _features(self, split: Split, num_views: int) -> tuple[Tensor, Tensor]:
+        views = [self._view(split, view) for view in range(num_views)]
+        return torch.stack([features for features, _ in views]), views[0][1]
 
     def _view(self, split: Split, view: int) -> tuple[Tensor, Tensor]:
-        """Each rank goes through its share; all get the features of all, in the order of the split."""
-        data = self.trainer.datamodule
+        """Compute the features of one view, in the order of the split.
+
+        Each rank computes its share; all ranks get the features of all samples.
+        """
+        data = self.data
         loader = make_loader(
             split, data.eval_batch_size, seed=data.seed, num_workers=data.num_workers, rank=data.rank,
             world_size=data.world_size,
         )  # fmt: skip
-        loader.batch_sampler.set_epoch(view)
+        if isinstance(loader.batch_sampler, EpochBatchSampler):
+            loader.batch_sampler.set_epoch(view)
         positions = {int(index): position for position, index in enumerate(split.indices)}
         parts: list[tuple[list[int], Tensor, Tensor]] = []
-        with captured(self.head) as seen, in_eval(self.task.model), torch.no_grad():
-            for batch in loader:
-                batch = self.trainer.strategy.batch_to_device(batch, dataloader_idx=0)
+        with captured(self.head) as head_inputs, in_eval(self.task.model), torch.no_grad():
+            for cpu_batch in loader:
+                batch = self.trainer.strategy.batch_to_device(cpu_batch, dataloader_idx=0)
                 with self.trainer.precision_plugin.forward_context():
                     self.task(batch["inputs"])
-                features = seen.pop()
+                features = head_inputs.pop()
                 if features.ndim != 2:
                     raise UserError(
-                        f"transfer.cache_views: the head takes {tuple(features.shape[1:])} a sample, and "
-                        "features are "
-                        "kept as one row. Take cache_views=0."
+                        f"transfer.cache_views: the head takes {tuple(features.shape[1:])} per sample, but "
+                        "only vectors can be cached. Use cache_views=0."
                     )
-                places = [positions[int(index)] for index in batch["index"]]
-                parts.append((places, features.cpu(), batch["targets"].cpu()))
-        ranks = [part for rank in all_gather(parts) for part in rank]
-        order = torch.tensor([place for places, _, _ in ranks for place in places]).argsort()
-        return torch.cat([part[1] for part in ranks])[order], torch.cat([part[2] for part in ranks])[order]
+                batch_positions = [positions[int(index)] for index in batch["index"]]
+                parts.append((batch_positions, features.cpu(), batch["targets"].cpu()))
+        gathered = [part for rank in all_gather(parts) for part in rank]
+        order = torch.tensor([position for part in gathered for position in part[0]]).argsort()
+        features = torch.cat([part[1] for part in gathered])[order]
+        return features, torch.cat([part[2] for part in gathered])[order]
 
 
 def backbone_digest(model: nn.Module, head: nn.Module) -> str:
-    """Of all that a frozen backbone computes with: its parameters and statistics, by name."""
-    of_head = {id(tensor) for tensor in (*head.parameters(), *head.buffers())}
+    """Compute the SHA-256 of the names and values of a backbone's parameters and buffers."""
+    head_tensors = {id(tensor) for tensor in (*head.parameters(), *head.buffers())}
     digest = hashlib.sha256()
     for name, tensor in (*model.named_parameters(), *model.named_buffers()):
-        if id(tensor) not in of_head:
+        if id(tensor) not in head_tensors:
             digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)} {tensor.device}".encode())
-            own = tensor.to_local() if isinstance(tensor, DTensor) else tensor
-            digest.update(own.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+            local = tensor.to_local() if isinstance(tensor, DTensor) else tensor
+            digest.update(local.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
 
 
 class captured:
-    """What goes into a module while this lasts, newest last."""
+    """Context manager that collects the inputs of a module, newest last."""
 
     def __init__(self, module: nn.Module) -> None:
         self.module = module
-        self.seen: list[Tensor] = []
+        self.inputs: list[Tensor] = []
 
     def __enter__(self) -> list[Tensor]:
         self.handle = self.module.register_forward_pre_hook(
-            lambda module, inputs: self.seen.append(inputs[0])
+            lambda module, inputs: self.inputs.append(inputs[0])
         )
-        return self.seen
+        return self.inputs
 
     def __exit__(self, *exception: Any) -> None:
         self.handle.remove()
 
 
 class in_eval:
-    """All modules in evaluation mode while this lasts, then each as it was."""
+    """Context manager that sets all modules to evaluation mode and restores their modes afterwards."""
 
     def __init__(self, model: nn.Module) -> None:
         self.modes = {module: module.training for module in model.modules()}
@@ -244,35 +258,33 @@ class in_eval:
 
 
 def obstacle_to(trainer: pl.Trainer, pl_module: pl.LightningModule) -> str | None:
-    """Why features cannot stand for the inputs of this training."""
-    heads = head_modules(pl_module.model)
-    if len(heads) != 1 or not hasattr(trainer.datamodule, "eval_batch_size"):
-        return f"the head of {type(pl_module.model).__name__} is not one module with features before it"
-    if pl_module.model._compiled_call_impl is not None:
-        return "a compiled model cannot be entered at its head"
-    if any(isinstance(callback, BatchMix | InputNoise) for callback in trainer.callbacks):
+    """Return why features cannot replace the inputs of this training; None if they can."""
+    model = task_of(pl_module).model
+    name, heads = type(model).__name__, head_modules(model)
+    if len(heads) != 1 or not hasattr(lightning_internals.data_module_of(trainer), "eval_batch_size"):
+        return f"the head of {name} is not a single module that takes features"
+    if model._compiled_call_impl is not None:
+        return "features cannot be fed to the head of a compiled model"
+    callbacks = lightning_internals.callbacks_of(trainer)
+    if any(isinstance(callback, BatchMix | InputNoise) for callback in callbacks):
         return "mixup, cutmix and input_noise change the inputs of every step"
     if not feeds_head_alone(trainer, pl_module, heads[0]):
-        return (
-            f"what {type(pl_module.model).__name__} puts out is not what its head makes of one row of "
-            "features"
-        )
+        return f"the output of {name} is not the output of its head for one vector of features"
     return None
 
 
 @torch.no_grad()
 def feeds_head_alone(trainer: pl.Trainer, pl_module: pl.LightningModule, head: nn.Module) -> bool:
-    """Whether the head's own output, from what goes into it, is the model's; tried on two samples, on the
-    CPU.
-    """
-    split = trainer.datamodule.splits["train"]
+    """Return whether the output of the head is that of the model, tested with two samples on the CPU."""
+    data = lightning_internals.data_module_of(trainer)
+    split = data.splits["train"]
     batch = split.__getitems__([(0, i) for i in range(min(2, len(split)))])
     if not isinstance(batch.get("inputs"), Tensor) or not isinstance(batch.get("targets"), Tensor):
         return False
-    batch = trainer.datamodule.on_after_batch_transfer(batch, 0)
-    with captured(head) as seen, in_eval(pl_module.model):
-        whole: Any = pl_module(batch["inputs"])
-        if not seen or seen[-1].ndim != 2 or not isinstance(whole, Tensor):
+    batch = data.on_after_batch_transfer(batch, 0)
+    with captured(head) as head_inputs, in_eval(task_of(pl_module).model):
+        output: Any = pl_module(batch["inputs"])
+        if not head_inputs or head_inputs[-1].ndim != 2 or not isinstance(output, Tensor):
             return False
-        alone: Callable[..., Any] = head
-        return torch.equal(alone(seen[-1]), whole)
+        head_only: Callable[..., Any] = head  # the next call must not be taken for one with captured inputs
+        return torch.equal(head_only(head_inputs[-1]), output)

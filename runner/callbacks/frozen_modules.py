@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Set
+from typing import Any
 
 import pytorch_lightning as pl
 from torch import nn
@@ -14,49 +15,56 @@ __all__ = ["KeepInEval", "batch_norms", "frozen_modules"]
 class KeepInEval(pl.Callback):
     """Keeps some modules in evaluation mode while the others train.
 
-    The trainer keeps the modes of modules when it validates in between; a task that sets its own
-    (``on_validation_model_train``) does not, hence the look at every batch.
+    Lightning restores the modes of modules after a validation, but a task that overrides
+    ``on_validation_model_train`` may not; hence the check at every batch.
+
+    Attributes:
+        eval_modules: the modules kept in evaluation mode.
     """
 
     def __init__(self) -> None:
-        self.still: list[nn.Module] = []
+        self.eval_modules: list[nn.Module] = []
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._hold()
+        self._set_eval()
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._hold()
+        self._set_eval()
 
     def on_train_batch_start(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch, batch_idx: int
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        if self.still and self.still[0].training:
-            self._hold()
+        if self.eval_modules and self.eval_modules[0].training:
+            self._set_eval()
 
-    def _hold(self) -> None:
-        for module in self.still:
+    def _set_eval(self) -> None:
+        for module in self.eval_modules:
             module.training = False
 
 
 def batch_norms(modules: Iterable[nn.Module]) -> Iterable[nn.Module]:
+    """Select the batch-norm layers."""
     return (module for module in modules if isinstance(module, _BatchNorm))
 
 
 def frozen_modules(model: nn.Module, trained: Set[int]) -> list[nn.Module]:
-    """Modules none of whose parameters train; one without parameters is as what it stands in.
+    """Collect the modules without trained parameters.
+
+    A module that has no parameters counts as frozen if its parent is.
 
     Args:
-        trained: ``id`` of each parameter that trains.
+        model: the model.
+        trained: ``id`` of each parameter that is trained.
     """
-    found: list[nn.Module] = []
+    collected: list[nn.Module] = []
 
     def visit(module: nn.Module, inherited: bool) -> None:
         parameters = list(module.parameters())
         frozen = not any(id(parameter) in trained for parameter in parameters) if parameters else inherited
         if frozen:
-            found.append(module)
+            collected.append(module)
         for child in module.children():
             visit(child, frozen)
 
     visit(model, False)
-    return found
+    return collected

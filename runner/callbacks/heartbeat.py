@@ -1,4 +1,4 @@
-"""Tells the watchdog how far this rank has come."""
+"""Reports the progress of this rank to the watchdog."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ __all__ = ["HeartbeatCallback"]
 
 
 class HeartbeatCallback(Callback):
-    """
+    """Updates the heartbeat at every phase of a batch.
+
     Args:
-        pulse: what the watchdog reads.
+        heartbeat: heartbeat of this rank, read by the watchdog.
     """
 
     def __init__(self, heartbeat: Heartbeat) -> None:
@@ -36,7 +37,9 @@ class HeartbeatCallback(Callback):
     def on_after_backward(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.heartbeat.beat("update")
 
-    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx) -> None:
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
         self.heartbeat.beat("fetching a batch")
         self.heartbeat.step = trainer.global_step
 
@@ -52,10 +55,24 @@ class HeartbeatCallback(Callback):
         if trainer.training or trainer.validating:
             self.heartbeat.beat("saving")
 
-    def on_validation_batch_start(self, trainer, pl_module, batch, batch_idx, dataloader_idx=0) -> None:
+    def on_validation_batch_start(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
         self.heartbeat.beat("evaluating", begins_batch=True)
 
-    def on_test_batch_start(self, trainer, pl_module, batch, batch_idx, dataloader_idx=0) -> None:
+    def on_test_batch_start(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
         self.heartbeat.beat("evaluating", begins_batch=True)
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

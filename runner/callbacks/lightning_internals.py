@@ -1,34 +1,43 @@
-"""Where a training stands, and how it is put there again: all that is known of Lightning's inner loops.
+"""Reads and restores the position of a training: all code that depends on Lightning's private loops.
 
-Lightning (2.6) offers no hook between a batch that is wholly done, its metrics written and validation over,
-and the fetching of the next. That is the one moment when nothing is in flight: a checkpoint written in
-``on_train_batch_end`` loses the metrics of that batch, one written at an epoch's last batch leaves the
-counters off by one. So the loop's own call before a fetch is widened; callbacks with a method
-``on_step_boundary(trainer, pl_module)`` are called there, in their order.
+Lightning 2.6 has no hook between the end of a batch, including its metrics and validation, and the fetching
+of the next batch. This is the only moment when nothing is in flight: a checkpoint saved in
+``on_train_batch_end`` lacks the metrics of that batch, and one saved at the last batch of an epoch leaves the
+epoch counters off by one. Therefore the loop's private method before a fetch is wrapped: it calls the method
+``on_step_boundary(trainer, pl_module)`` of all callbacks that define it, in their order.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
-from pytorch_lightning import LightningModule, Trainer
+from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning.loops.fetchers import _DataFetcher
+from pytorch_lightning.loops.progress import _ProcessedTracker
 
+from runner.data.base import DataModule
 from runner.data.sampler import EpochBatchSampler
+from runner.tasks.base import Task
 
 __all__ = [
     "Position",
-    "announce_boundaries",
-    "begin_afresh",
     "between_updates",
+    "call_step_boundary_hooks",
+    "callbacks_of",
+    "data_module_of",
+    "fix_counters",
     "hide_validation",
+    "is_fast_dev_run",
     "is_over",
+    "log_interval",
     "modules_in_eval",
     "order_of",
-    "place_loaders",
     "position_of",
+    "restart_loaders",
     "set_modules_in_eval",
-    "settle_counters",
+    "start_new_epoch",
+    "task_of",
     "train_samplers",
     "validate_between_updates",
 ]
@@ -36,12 +45,40 @@ __all__ = [
 VAL_PROGRESS = "epoch_loop.val_loop.batch_progress"
 
 
+# Attributes that Lightning 2.6 sets in connectors and does not declare in the class Trainer
+
+
+def callbacks_of(trainer: Trainer) -> list[Callback]:
+    """Return the callbacks of the trainer."""
+    return trainer.callbacks  # type: ignore[attr-defined]
+
+
+def data_module_of(trainer: Trainer) -> DataModule:
+    """Return the data module of the trainer, which all runs have."""
+    return trainer.datamodule  # type: ignore[attr-defined]
+
+
+def log_interval(trainer: Trainer) -> int:
+    """Return the number of steps between logged points; 0 disables logging."""
+    return trainer.log_every_n_steps  # type: ignore[attr-defined]
+
+
+def is_fast_dev_run(trainer: Trainer) -> bool:
+    """Return whether only a few batches are run, without checkpoints."""
+    return bool(trainer.fast_dev_run)  # type: ignore[attr-defined]
+
+
+def task_of(pl_module: LightningModule) -> Task:
+    """Return the module with the type of a task; hooks of callbacks declare the base class."""
+    return cast(Task, pl_module)
+
+
 class Position(NamedTuple):
-    """How far a training has come.
+    """Progress of a training.
 
     Attributes:
-        epoch: epochs done.
-        batch: batches of the present epoch done.
+        epoch: number of completed epochs.
+        batch: number of completed batches of the current epoch.
     """
 
     epoch: int = 0
@@ -49,43 +86,46 @@ class Position(NamedTuple):
 
 
 def position_of(trainer: Trainer) -> Position:
-    """At a step boundary, in a validation, or when the training has ended."""
-    epochs = trainer.fit_loop.epoch_progress.current
+    """Return the position at a step boundary, in a validation, or after the end of the training."""
+    epochs = cast(_ProcessedTracker, trainer.fit_loop.epoch_progress.current)
     in_epoch = epochs.ready > epochs.processed
     batch = trainer.fit_loop.epoch_loop.batch_progress.current.completed if in_epoch else 0
     return Position(epochs.processed, batch)
 
 
 def is_over(trainer: Trainer) -> bool:
-    """Whether no epoch is under way: the training has ended."""
-    epochs = trainer.fit_loop.epoch_progress.current
+    """Return whether the training has ended, so that no epoch is in progress."""
+    epochs = cast(_ProcessedTracker, trainer.fit_loop.epoch_progress.current)
     return epochs.ready == epochs.processed
 
 
 def between_updates(trainer: Trainer) -> bool:
-    """Whether no gradient is half accumulated."""
+    """Return whether no gradients are being accumulated."""
     return not trainer.fit_loop.epoch_loop._should_accumulate()
 
 
-def announce_boundaries(trainer: Trainer, pl_module: LightningModule) -> None:
-    """Makes callbacks receive every step boundary from now on. Called in ``on_train_start``."""
+def call_step_boundary_hooks(trainer: Trainer, pl_module: LightningModule) -> None:
+    """Call ``on_step_boundary`` of the callbacks at every step boundary from now on.
+
+    Must be called in ``on_train_start``.
+    """
     loop = trainer.fit_loop.epoch_loop
     before_fetch = type(loop)._on_before_fetch
-    hooks = [x.on_step_boundary for x in trainer.callbacks if hasattr(x, "on_step_boundary")]
+    hooks = [x.on_step_boundary for x in callbacks_of(trainer) if hasattr(x, "on_step_boundary")]
 
     def boundary() -> None:
         for hook in hooks:
             hook(trainer, pl_module)
         before_fetch(loop)
 
-    loop._on_before_fetch = boundary
+    loop._on_before_fetch = boundary  # type: ignore[method-assign]  # of this instance only
 
 
 def validate_between_updates(trainer: Trainer) -> None:
-    """Postpones a validation that is due while gradients accumulate until their update. Called in
-    ``on_train_start``.
+    """Postpone validations that are due during gradient accumulation until the update.
 
-    No checkpoint can be written within an accumulation, so its metrics could never select one.
+    No checkpoint can be saved during an accumulation, so the metrics of such a validation could not select
+    one. Must be called in ``on_train_start``.
     """
     loop = trainer.fit_loop.epoch_loop
     due_now = type(loop)._should_check_val_fx
@@ -95,15 +135,14 @@ def validate_between_updates(trainer: Trainer) -> None:
             return due_now(loop, data_fetcher)
         return not loop._should_accumulate() and (due_now(loop, data_fetcher) or was_due(trainer))
 
-    loop._should_check_val_fx = due
+    loop._should_check_val_fx = due  # type: ignore[method-assign]  # of this instance only
 
 
 def was_due(trainer: Trainer) -> bool:
-    """Whether a validation was due at one of the batches whose gradients the newest update has
-    accumulated.
-    """
+    """Return whether a validation was due at one of the batches accumulated by the latest update."""
     loop, every = trainer.fit_loop.epoch_loop, trainer.val_check_batch
-    if not loop._should_check_val_epoch() or trainer._val_check_time_interval is not None:
+    by_time = trainer._val_check_time_interval is not None  # type: ignore[attr-defined]  # not declared
+    if not loop._should_check_val_epoch() or by_time:
         return False
     if every is None or every == math.inf:
         return False
@@ -114,67 +153,83 @@ def was_due(trainer: Trainer) -> bool:
 
 
 def train_samplers(trainer: Trainer) -> list[EpochBatchSampler]:
-    """Of the train loaders, those that can be placed."""
+    """Return the batch samplers of the train loaders that can start at any batch."""
     combined = trainer.fit_loop._combined_loader
     samplers = [getattr(loader, "batch_sampler", None) for loader in combined.flattened] if combined else []
     return [sampler for sampler in samplers if isinstance(sampler, EpochBatchSampler)]
 
 
 def order_of(trainer: Trainer) -> list[dict[str, Any]]:
-    """What the order of the training samples depends on, a dict a loader."""
+    """Return the settings that determine the order of the training samples, one dict per loader."""
     keys = ("num_samples", "batch_size", "seed", "shuffle", "drop_last")
     return [{key: getattr(sampler, key) for key in keys} for sampler in train_samplers(trainer)]
 
 
-def place_loaders(trainer: Trainer, position: Position) -> None:
-    """Restarts the train loaders' iterators after the batches that were done.
+def restart_loaders(trainer: Trainer, position: Position) -> None:
+    """Restart the iterators of the train loaders after the completed batches.
 
-    They were made before ``on_train_start``; loader workers are reading ahead from the first epoch's start.
+    Lightning creates the iterators before ``on_train_start``, when loader workers already prefetch from the
+    start of the first epoch.
     """
     for sampler in train_samplers(trainer):
         sampler.set_epoch(position.epoch)
         sampler.start_batch = position.batch
-    iter(trainer.fit_loop._data_fetcher)
+    iter(_data_fetcher(trainer))
 
 
-def settle_counters(trainer: Trainer, batches_that_stepped: int, validating: bool) -> None:
-    """Mends what Lightning gets wrong in restarting. Called in ``on_train_start``.
+def fix_counters(trainer: Trainer, batches_that_stepped: int, validating: bool) -> None:
+    """Correct counters that Lightning 2.6 restores wrongly. Must be called in ``on_train_start``.
 
-    - Plateau schedules are not stepped at the end of an epoch that was interrupted.
-    - An iteration that only finds out that no validation is due counts as a batch that stepped.
+    - Plateau schedules are not stepped at the end of an interrupted epoch.
+    - The first iteration after a restart, if it only skips a validation, is counted as a batch that stepped.
+
+    Args:
+        trainer: trainer at the start of a resumed training.
+        batches_that_stepped: the counter when the checkpoint was saved.
+        validating: whether the checkpoint was saved within a validation.
     """
     trainer.fit_loop._restarting = False
     loop = trainer.fit_loop.epoch_loop
-    validation_due = loop._should_check_val_fx(trainer.fit_loop._data_fetcher)
+    validation_due = loop._should_check_val_fx(_data_fetcher(trainer))
     counts_twice = loop.restarting and validation_due and not validating
     loop._batches_that_stepped = batches_that_stepped - int(counts_twice)
 
 
-def begin_afresh(trainer: Trainer) -> None:
-    """The next epoch is a new one; under ``max_steps`` Lightning takes it for an interrupted one."""
+def _data_fetcher(trainer: Trainer) -> _DataFetcher:
+    fetcher = trainer.fit_loop._data_fetcher
+    assert fetcher is not None  # created by FitLoop.setup_data, before on_train_start
+    return fetcher
+
+
+def start_new_epoch(trainer: Trainer) -> None:
+    """Make the next epoch a new one; under ``max_steps`` Lightning 2.6 would treat it as interrupted."""
     trainer.fit_loop._restarting = False
     trainer.fit_loop.epoch_loop.restarting = False
 
 
 def hide_validation(checkpoint: dict[str, Any]) -> None:
-    """Makes a checkpoint written during a validation one that has that validation still before it."""
-    nothing = {"ready": 0, "started": 0, "processed": 0, "completed": 0}
+    """Change a checkpoint saved within a validation so that a resumed training repeats that validation."""
+    zero = {"ready": 0, "started": 0, "processed": 0, "completed": 0}
     checkpoint["loops"]["fit_loop"][VAL_PROGRESS] = {
-        "total": {**nothing, "ready": 1, "started": 1},  # so Lightning knows a validation that did not end
-        "current": nothing,
+        "total": {**zero, "ready": 1, "started": 1},  # this is how Lightning marks an unfinished validation
+        "current": zero,
         "is_last_batch": False,
     }
 
 
 def modules_in_eval(trainer: Trainer, pl_module: LightningModule) -> list[str]:
-    """Names of the modules that do not train (frozen batch norms), also when asked during a validation."""
-    captured = trainer.fit_loop.epoch_loop.val_loop._module_mode.mode
-    if trainer.validating and captured:
-        return [name for name, training in captured.items() if not training]
+    """Return the names of the modules in evaluation mode during training, such as frozen batch norms.
+
+    Within a validation, this returns the modes before it.
+    """
+    modes = trainer.fit_loop.epoch_loop.val_loop._module_mode.mode
+    if trainer.validating and modes:
+        return [name for name, training in modes.items() if not training]
     return [name for name, module in pl_module.named_modules() if not module.training]
 
 
 def set_modules_in_eval(pl_module: LightningModule, names: list[str]) -> None:
-    still = set(names)
+    """Set the named modules to evaluation mode and all others to training mode."""
+    in_eval = set(names)
     for name, module in pl_module.named_modules():
-        module.training = name not in still
+        module.training = name not in in_eval

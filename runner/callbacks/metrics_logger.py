@@ -1,4 +1,4 @@
-"""Writes metrics to the journal of the run, and checks that the monitored metric is among them."""
+"""Writes metrics to the journal of the run and checks that the monitored metric is logged."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.loggers.logger import Logger
 from pytorch_lightning.trainer.states import TrainerFn
 from torch import Tensor
+from torch.optim import Optimizer
 
+from runner.callbacks import lightning_internals
+from runner.callbacks.lightning_internals import task_of
 from runner.config.monitor import unknown_metric
 from runner.distributed.collectives import all_gather, mean_over_ranks, own_part, world_size
 from runner.errors import UserError
@@ -21,11 +24,13 @@ __all__ = ["GradientNorm", "JournalLogger", "MonitorCheck", "TrainMetrics"]
 
 
 class GradientNorm(pl.Callback):
-    """Logs ``train/grad_norm``, before clipping, of the updates whose loss is logged too."""
+    """Logs ``train/grad_norm``, the gradient norm before clipping, at the same steps as the loss."""
 
-    def on_before_optimizer_step(self, trainer, pl_module, optimizer) -> None:
-        step = trainer.global_step + 1
-        if trainer.logger is None or not trainer.log_every_n_steps or step % trainer.log_every_n_steps:
+    def on_before_optimizer_step(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: Optimizer
+    ) -> None:
+        step, interval = trainer.global_step + 1, lightning_internals.log_interval(trainer)
+        if trainer.logger is None or not interval or step % interval:
             return
         gradients = [p.grad for p in pl_module.parameters() if p.grad is not None]
         if gradients:
@@ -34,12 +39,12 @@ class GradientNorm(pl.Callback):
 
 
 class MonitorCheck(pl.Callback):
-    """Ends a run whose monitored metric is not among those that its first validation logged.
+    """Ends the run if the first validation does not log the monitored metric.
 
-    Metrics of the training split (``train/…``) are checked at the end of the first epoch.
+    Metrics of the training split (``train/…``) are checked after the first epoch.
 
     Args:
-        required: whether the task's metric must exist; that of the scheduler always must.
+        required: whether the task's monitored metric must exist; that of the scheduler always must.
     """
 
     def __init__(self, required: bool) -> None:
@@ -47,7 +52,8 @@ class MonitorCheck(pl.Callback):
         self._checked: set[str] = set()
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """
+        """Check the metrics of this split.
+
         Raises:
             UserError: a monitored metric was not logged.
         """
@@ -55,7 +61,8 @@ class MonitorCheck(pl.Callback):
             self._check("val/", trainer, pl_module)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """
+        """Check the metrics of this split.
+
         Raises:
             UserError: a monitored metric was not logged.
         """
@@ -66,21 +73,22 @@ class MonitorCheck(pl.Callback):
         if split in self._checked:
             return
         self._checked.add(split)
-        wanted = {"task.monitor": pl_module.monitor} if self.required else {}
+        monitored = {"task.monitor": task_of(pl_module).monitor} if self.required else {}
         for entry in trainer.lr_scheduler_configs:
             if entry.reduce_on_plateau and entry.monitor:
-                wanted["scheduler.monitor"] = entry.monitor
+                monitored["scheduler.monitor"] = entry.monitor
         logged = [name for name in trainer.callback_metrics if name.startswith(("val/", "train/"))]
-        for key, name in wanted.items():
+        for key, name in monitored.items():
             if name.startswith(split) and name not in logged:
                 raise UserError(unknown_metric(key, name, logged))
 
 
 class JournalLogger(Logger):
-    """Lightning's door to ``metrics.jsonl``. Trackers read that file; none is called from the training loop.
+    """Lightning logger that writes ``metrics.jsonl``; trackers read that file, outside the training process.
 
     Args:
-        writes: false on every rank but the first; nothing is logged there.
+        run: run directory.
+        writes: False on all ranks but rank 0, where nothing is logged.
     """
 
     def __init__(self, run: RunDir, writes: bool = True) -> None:
@@ -102,10 +110,11 @@ class JournalLogger(Logger):
         return str(self._run.path)
 
     def set_epoch(self, epoch: int) -> None:
+        """Set the epoch stored with the following metrics."""
         self._epoch = epoch
 
     def log_hyperparams(self, *args: Any, **kwargs: Any) -> None:
-        """The config of a run stands in its directory already."""
+        """Do nothing: the run directory already contains the config."""
 
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
         numbers = {key: value for key, value in metrics.items() if key != "epoch"}
@@ -120,15 +129,16 @@ class JournalLogger(Logger):
         self.save()
 
     def close(self) -> None:
+        """Close the journal."""
         if self.journal is not None:
             self.journal.close()
 
 
 class TrainMetrics(Callback):
-    """Logs the mean training loss since the last point, the parts it is made of where the task tells them,
-    and the learning rate, every ``log_every_n_steps``.
+    """Logs the training loss and the learning rate every ``log_every_n_steps``.
 
-    The sum stays on the device; it is read only when a point is written.
+    The loss is the mean since the last point; the terms of the loss are logged too if the task provides them.
+    Sums stay on the device and are only transferred when a point is written.
     """
 
     def __init__(self) -> None:
@@ -143,52 +153,54 @@ class TrainMetrics(Callback):
         if isinstance(trainer.logger, JournalLogger):
             trainer.logger.set_epoch(trainer.current_epoch)
 
-    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx) -> None:
-        loss = pl_module.last_train_loss
-        if loss is None:
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        task = task_of(pl_module)
+        if task.last_train_loss is None:
             return
-        loss = loss.float()
+        loss = task.last_train_loss.float()
         self._sum = loss.clone() if self._sum is None else self._sum.add_(loss)
-        for name, part in getattr(pl_module, "last_train_parts", {}).items():
+        for name, part in getattr(task, "last_train_parts", {}).items():
             self._parts[name] = self._parts[name] + part.float() if name in self._parts else part.float()
         self._count += 1
         step = trainer.global_step
-        if step != self._last_step and step % trainer.log_every_n_steps == 0:
+        if step != self._last_step and step % lightning_internals.log_interval(trainer) == 0:
             self._last_step = step
-            self._log(trainer, step)
+            self._log(trainer, self._sum, step)
 
-    def _log(self, trainer: Trainer, step: int) -> None:
+    def _log(self, trainer: Trainer, loss_sum: Tensor, step: int) -> None:
         names = ("train/loss", *(f"train/{name}" for name in self._parts))
-        means = (float(total) / self._count for total in (self._sum, *self._parts.values()))
+        means = (float(total) / self._count for total in (loss_sum, *self._parts.values()))
         metrics = dict(zip(names, mean_over_ranks(*means), strict=True))
-        self._take_epoch()
+        self._add_to_epoch()
         for position, group in enumerate(trainer.optimizers[0].param_groups if trainer.optimizers else ()):
             key = "train/lr" if position == 0 else f"train/lr_{position}"
             if position == 0 or group["lr"] != trainer.optimizers[0].param_groups[0]["lr"]:
                 metrics[key] = float(group["lr"])
-        trainer.logger.log_metrics(metrics, step)
+        log_metrics(trainer, metrics, step)
 
-    def _take_epoch(self) -> None:
-        if self._count:
+    def _add_to_epoch(self) -> None:
+        if self._sum is not None:
             total = self._sum.double()
             self._epoch_sum = total if self._epoch_sum is None else self._epoch_sum + total
             self._epoch_count += self._count
         self._sum, self._count, self._parts = None, 0, {}
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._take_epoch()
-        if self._epoch_count:
+        self._add_to_epoch()
+        if self._epoch_sum is not None:
             [mean] = mean_over_ranks(float(self._epoch_sum) / self._epoch_count)
-            trainer.logger.log_metrics({"train/epoch_loss": mean}, trainer.global_step)
+            log_metrics(trainer, {"train/epoch_loss": mean}, trainer.global_step)
             pl_module.log("train/epoch_loss", mean, logger=False)
         self._epoch_sum, self._epoch_count = None, 0
 
     def state_dict(self) -> dict[str, Any]:
-        """This rank's sums, and where there are several ranks, those of each."""
-        own = self._own_state()
-        return own if world_size() == 1 else own | {"ranks": all_gather(own)}
+        """Return this rank's sums, and with several ranks also the sums of each rank."""
+        state = self._rank_state()
+        return state if world_size() == 1 else state | {"ranks": all_gather(state)}
 
-    def _own_state(self) -> dict[str, Any]:
+    def _rank_state(self) -> dict[str, Any]:
         def number(value: Tensor | None) -> float | None:
             return None if value is None else float(value)
 
@@ -219,11 +231,18 @@ class TrainMetrics(Callback):
         self._epoch_sum = None if self._epoch_sum is None else self._epoch_sum.to(pl_module.device)
 
 
+def log_metrics(trainer: Trainer, metrics: dict[str, float], step: int) -> None:
+    """Log metrics with the trainer's logger, if it has one."""
+    if trainer.logger is not None:
+        trainer.logger.log_metrics(metrics, step)
+
+
 def mean_of(ranks: list[dict[str, Any]]) -> dict[str, Any]:
-    """Redistributes the sums of several ranks over another number of ranks."""
+    """Distribute the sums of several ranks over a different number of ranks."""
 
     def mean(values: list[float | None]) -> float | None:
-        return None if values[0] is None else sum(values) / len(values)
+        numbers = [value for value in values if value is not None]
+        return sum(numbers) / len(numbers) if len(numbers) == len(values) else None
 
     return ranks[0] | {
         "sum": mean([rank["sum"] for rank in ranks]),

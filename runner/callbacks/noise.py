@@ -1,4 +1,4 @@
-"""Noise on inputs and on weights, in training only, as a function of seed, epoch and batch."""
+"""Adds noise to inputs or weights during training, as a function of seed, epoch and batch."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 from torch.distributed.tensor import DTensor, distribute_tensor
+from torch.optim import Optimizer
 
+from runner.callbacks.lightning_internals import task_of
 from runner.data.sampler import seed_of
 from runner.distributed.collectives import current_rank
 from runner.errors import UserError
@@ -17,11 +19,17 @@ from runner.optim.groups import weight_names
 __all__ = ["InputNoise", "WeightNoise", "normal_like"]
 
 
-def normal_like(tensor: Tensor, *place: int | str) -> Tensor:
-    """Standard normal numbers of the tensor's shape, drawn on the CPU so that they are equal on every device.
-    For a tensor sharded over ranks, each rank gets its shard.
+def normal_like(tensor: Tensor, *seed: int | str) -> Tensor:
+    """Draw standard normal numbers with the shape, dtype and device of a tensor.
+
+    They are drawn on the CPU, so they are the same on every device. For a tensor sharded over ranks, each
+    rank gets its shard.
+
+    Args:
+        tensor: a floating-point tensor.
+        seed: values that determine the numbers.
     """
-    generator = torch.Generator().manual_seed(seed_of(*place))
+    generator = torch.Generator().manual_seed(seed_of(*seed))
     noise = torch.randn(tensor.shape, generator=generator, dtype=torch.float32).to(
         tensor.device, tensor.dtype
     )
@@ -33,14 +41,16 @@ def normal_like(tensor: Tensor, *place: int | str) -> Tensor:
 
 
 class InputNoise(pl.Callback):
-    """Adds normal noise to the normalised inputs (Bishop 1995).
+    """Adds normal noise to the normalized inputs.
+
+    Bishop, "Training with Noise is Equivalent to Tikhonov Regularization", 1995.
 
     Args:
-        std: of the noise, in the unit of the normalised inputs.
-        seed: determines the noise together with epoch and batch.
+        std: standard deviation of the noise, in the unit of the normalized inputs.
+        seed: determines the noise, together with epoch and batch.
 
     Raises:
-        UserError: the inputs are not real-valued (tokens).
+        UserError: the inputs are not real-valued, such as tokens.
     """
 
     def __init__(self, std: float, seed: int) -> None:
@@ -48,16 +58,16 @@ class InputNoise(pl.Callback):
         self.seed = seed
 
     def on_train_batch_start(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch, batch_idx
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        place = (self.seed, "input noise", trainer.current_epoch, batch_idx, current_rank())
+        seed = (self.seed, "input noise", trainer.current_epoch, batch_idx, current_rank())
         inputs = batch["inputs"]
         if isinstance(inputs, Tensor):
-            batch["inputs"] = self._noisy(inputs, *place)
+            batch["inputs"] = self._noisy(inputs, *seed)
         else:
-            batch["inputs"] = [self._noisy(one, *place, i) for i, one in enumerate(inputs)]
+            batch["inputs"] = [self._noisy(sample, *seed, i) for i, sample in enumerate(inputs)]
 
-    def _noisy(self, inputs: Any, *place: int | str) -> Tensor:
+    def _noisy(self, inputs: Any, *seed: int | str) -> Tensor:
         if not isinstance(inputs, Tensor) or not inputs.is_floating_point():
             kind = (
                 str(inputs.dtype).removeprefix("torch.")
@@ -65,22 +75,21 @@ class InputNoise(pl.Callback):
                 else type(inputs).__name__
             )
             raise UserError(
-                f"regularization.input_noise={self.std:g}: the inputs are {kind}, and noise is only for "
-                "real numbers. "
-                "Remove this option."
+                f"regularization.input_noise={self.std:g}: the inputs are {kind}, but noise requires "
+                "real-valued inputs. Remove this option."
             )
-        return inputs + self.std * normal_like(inputs, *place)
+        return inputs + self.std * normal_like(inputs, *seed)
 
 
 class WeightNoise(pl.Callback):
-    """Adds normal noise to the weights for the gradient computation and removes it before the update (Graves
-    2011).
+    """Adds normal noise to the weights for the gradient computation and removes it before the update.
 
-    All batches of an update and all ranks use the same noise. Biases, norms and gains have none.
+    Graves, "Practical Variational Inference for Neural Networks", 2011. All batches of an update and all
+    ranks use the same noise. Biases, norm layers and gains get none.
 
     Args:
-        std: of the noise, as a part of each weight tensor's own standard deviation.
-        seed: determines the noise together with the step.
+        std: standard deviation of the noise, relative to that of each weight tensor.
+        seed: determines the noise, together with the step.
     """
 
     def __init__(self, std: float, seed: int) -> None:
@@ -89,20 +98,23 @@ class WeightNoise(pl.Callback):
         self._clean: list[tuple[Tensor, Tensor]] = []
 
     def on_train_batch_start(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch, batch_idx
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
         if self._clean:
             return
         with torch.no_grad():
-            weights = weight_names(pl_module.model)
-            for name, weight in pl_module.model.named_parameters():
+            model = task_of(pl_module).model
+            weights = weight_names(model)
+            for name, weight in model.named_parameters():
                 if weight.requires_grad and name in weights:
                     self._clean.append((weight, weight.detach().clone()))
                     noise = normal_like(weight, self.seed, "weight noise", trainer.global_step, name)
                     whole = weight.full_tensor() if isinstance(weight, DTensor) else weight
                     weight.add_(noise, alpha=self.std * float(whole.std(correction=0)))
 
-    def on_before_optimizer_step(self, trainer, pl_module, optimizer) -> None:
+    def on_before_optimizer_step(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: Optimizer
+    ) -> None:
         self._restore()
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

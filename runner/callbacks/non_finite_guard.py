@@ -1,4 +1,4 @@
-"""The guard against non-finite values: it stops the training, skips the step or rolls the run back."""
+"""Guards against non-finite losses, gradients and weights: stops, skips the step, or rolls back."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
 from runner.callbacks import lightning_internals
+from runner.callbacks.lightning_internals import task_of
 from runner.distributed.collectives import any_across_ranks
 from runner.errors import NonFiniteLossError, RollBack, UserError
 
@@ -24,106 +25,109 @@ __all__ = [
     "some",
 ]
 
-NUM_NAMES = 8
+MAX_NAMES = 8
 
 
 def describe_batch(trainer: pl.Trainer, batch: Any) -> str:
-    """One sentence with a blank before it; empty when nothing is known."""
+    """Describe the samples of a batch in one sentence with a leading blank; empty if they are unknown."""
     names = sample_names(trainer, batch)
     broken = [name for name, bad in zip(names, non_finite_inputs(batch), strict=False) if bad]
     if broken:
-        return f" The inputs of {some(broken)} hold NaN or infinity."
-    return f" The batch: {some(names)}." if names else ""
+        return f" The inputs of {some(broken)} contain NaN or infinity."
+    return f" Samples of the batch: {some(names)}." if names else ""
 
 
 def sample_names(trainer: pl.Trainer, batch: Any) -> list[str]:
+    """Return the names of the samples of a training batch; empty if they are unknown."""
     index = batch.get("index") if isinstance(batch, dict) else None
-    name = getattr(trainer.datamodule, "sample_name", None)
+    name = getattr(lightning_internals.data_module_of(trainer), "sample_name", None)
     if index is None or name is None:
         return []
     return [name("train", i) if i >= 0 else "an unnamed sample" for i in torch.as_tensor(index).tolist()]
 
 
 def non_finite_inputs(batch: Any) -> list[bool]:
-    """One flag a sample."""
+    """Return for each sample whether its inputs contain NaN or infinity."""
     inputs = batch.get("inputs", ()) if isinstance(batch, dict) else ()
-    return [not bool(torch.isfinite(one).all()) for one in inputs if isinstance(one, Tensor)]
+    return [not bool(torch.isfinite(sample).all()) for sample in inputs if isinstance(sample, Tensor)]
 
 
 def some(names: list[str]) -> str:
-    rest = len(names) - NUM_NAMES
-    return ", ".join(names[:NUM_NAMES]) + (f" and {rest} more" if rest > 0 else "")
+    """Join names, but at most the first few."""
+    rest = len(names) - MAX_NAMES
+    return ", ".join(names[:MAX_NAMES]) + (f" and {rest} more" if rest > 0 else "")
 
 
-def numbers_of(tensor: Tensor) -> Tensor:
-    """This rank's share, and of a sparse tensor the values."""
+def local_values(tensor: Tensor) -> Tensor:
+    """Return the values of this rank's shard, without the indices of a sparse tensor."""
     if isinstance(tensor, DTensor):
         tensor = tensor.to_local()
     return tensor.coalesce().values() if tensor.is_sparse else tensor
 
 
 def gradients_are_finite(module: nn.Module) -> Tensor:
-    """A boolean that stays on the device, by the sum of each gradient: NaN and infinity stay in it, and
-    nothing is faster. Numbers around 1e38 may add up to infinity too; ``gradients_not_finite`` knows
-    better.
+    """Return whether the sum of every gradient is finite, as a boolean tensor on the device.
+
+    Sums propagate NaN and infinity and are the fastest check. Values around 1e38 may also add up to infinity;
+    ``gradients_not_finite`` checks exactly.
     """
-    values = [numbers_of(p.grad) for p in module.parameters() if p.grad is not None]
+    values = [local_values(p.grad) for p in module.parameters() if p.grad is not None]
     if not values:
         return torch.tensor(True)
     sums = [value.sum(dtype=torch.float32) for value in values]
-    if len({one.device for one in sums}) > 1:  # a model dealt out to several devices of one process
-        sums = [one.to(sums[0].device) for one in sums]
+    if len({total.device for total in sums}) > 1:  # a model on several devices of one process
+        sums = [total.to(sums[0].device) for total in sums]
     return torch.isfinite(torch.stack(sums)).all()
 
 
 def gradients_not_finite(module: nn.Module) -> list[str]:
-    """Names of the parameters whose gradient holds NaN or infinity."""
+    """Return the names of the parameters whose gradient contains NaN or infinity."""
     gradients = {name: p.grad for name, p in module.named_parameters() if p.grad is not None}
     return [
-        name for name, gradient in gradients.items() if not bool(torch.isfinite(numbers_of(gradient)).all())
+        name for name, gradient in gradients.items() if not bool(torch.isfinite(local_values(gradient)).all())
     ]
 
 
 def parameters_not_finite(module: nn.Module) -> list[str]:
-    """Names of the parameters with NaN or infinity, and of the buffers with NaN (a mask may well hold
-    infinity).
+    """Return the names of parameters with NaN or infinity and of saved buffers with NaN.
+
+    Buffers may contain infinity, for example in masks.
     """
     saved = set(module.state_dict().keys())
-    found = {name: torch.isfinite(numbers_of(p)).all() for name, p in module.named_parameters()}
-    found |= {
-        name: ~torch.isnan(numbers_of(buffer)).any()
+    is_valid = {name: torch.isfinite(local_values(p)).all() for name, p in module.named_parameters()}
+    is_valid |= {
+        name: ~torch.isnan(local_values(buffer)).any()
         for name, buffer in module.named_buffers()
         if name in saved and buffer.is_floating_point()
     }
-    if not found:
+    if not is_valid:
         return []
-    device = next(iter(found.values())).device
-    fine = torch.stack([flag.to(device) for flag in found.values()]).tolist()
-    return [name for name, one in zip(found, fine, strict=True) if not one]
+    device = next(iter(is_valid.values())).device
+    flags = torch.stack([flag.to(device) for flag in is_valid.values()]).tolist()
+    return [name for name, flag in zip(is_valid, flags, strict=True) if not flag]
 
 
-MOST = {"skip": 10, "roll_back": 3}
+DEFAULT_MAXIMUM = {"skip": 10, "roll_back": 3}
 
 log = logging.getLogger("runner.guard")
 
 
 class NonFiniteGuard(pl.Callback):
-    """Looks at the training loss and at the gradient before each update, and keeps weights that are no
-    numbers out of checkpoints.
+    """Checks the loss and the gradient before each update, and the weights before each checkpoint.
 
-    Under fp16 the gradient is the loss scaler's business: it leaves such updates out and lowers its scale.
+    Under fp16 the gradient is not checked: the gradient scaler skips non-finite updates and lowers its scale.
 
     Args:
-        on_non_finite: stop ends the run; skip omits the update; roll_back resumes from the last good
-            checkpoint with a lower learning rate.
-        most: skip and roll_back: how often, in a row or in all, before the run ends all the same; 10 and 3
-            when null.
-        lr_factor: roll_back: what the learning rate is multiplied by; 0.5 when null.
-        every_n_steps: stop: batches between two looks; null takes 1 on a processor and ``log_every_n_steps``
-            elsewhere, for each look waits for the device.
+        on_non_finite: ``stop`` ends the run; ``skip`` omits the update; ``roll_back`` resumes from the last
+            good checkpoint with a lower learning rate.
+        most: number of consecutive skips (``skip``) or of roll-backs (``roll_back``) after which the run
+            ends; 10 and 3 if null.
+        lr_factor: factor of the learning rate after each roll-back; 0.5 if null.
+        every_n_steps: number of batches between two checks (``stop``); if null, 1 on a CPU and
+            ``log_every_n_steps`` on other devices, since each check waits for the device.
 
     Raises:
-        NonFiniteLossError: with the step and the samples of the first such batch.
+        NonFiniteLossError: names the step and the samples of the first such batch.
     """
 
     def __init__(
@@ -133,15 +137,15 @@ class NonFiniteGuard(pl.Callback):
         lr_factor: Annotated[float, Gt(0), Lt(1)] | None = None,
         every_n_steps: Annotated[int, Gt(0)] | None = None,
     ) -> None:
-        reject_idle(on_non_finite, most, lr_factor, every_n_steps)
+        reject_without_effect(on_non_finite, most, lr_factor, every_n_steps)
         self.on_non_finite = on_non_finite
-        self.most = most or MOST.get(on_non_finite, 0)
+        self.most = most or DEFAULT_MAXIMUM.get(on_non_finite, 0)
         self.lr_factor = lr_factor or 0.5
         self.every_n_steps = every_n_steps
         self.skipped = self.in_a_row = 0
         self._interval = 1
-        self._seen: list[tuple[int, int, str, Tensor, Any]] = []
-        self._wrong: str | None = None
+        self._pending: list[tuple[int, int, str, Tensor, Any]] = []
+        self._failure: str | None = None
         self._batch: Any = None
         self._batch_idx = 0
         self._buffers: list[tuple[Tensor, Tensor]] = []
@@ -153,9 +157,10 @@ class NonFiniteGuard(pl.Callback):
         self.skipped, self.in_a_row = state["skipped"], state["in_a_row"]
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        at_once = pl_module.device.type == "cpu" or self.on_non_finite != "stop"
-        self._interval = self.every_n_steps or (1 if at_once else trainer.log_every_n_steps) or 1
-        self._seen, self._wrong = [], None
+        every_batch = pl_module.device.type == "cpu" or self.on_non_finite != "stop"
+        default = 1 if every_batch else lightning_internals.log_interval(trainer)
+        self._interval = self.every_n_steps or default or 1
+        self._pending, self._failure = [], None
 
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
@@ -166,97 +171,97 @@ class NonFiniteGuard(pl.Callback):
             self._buffers = [(buffer, buffer.clone()) for buffer in buffers]
 
     def on_before_backward(self, trainer: pl.Trainer, pl_module: pl.LightningModule, loss: Tensor) -> None:
-        self._look_at(trainer, pl_module, "loss", loss.detach())
+        self._check(trainer, pl_module, "loss", loss.detach())
 
     def on_before_optimizer_step(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: Any
     ) -> None:
         if getattr(trainer.precision_plugin, "scaler", None) is None:
-            self._look_at(trainer, pl_module, "gradient", gradients_are_finite(pl_module))
+            self._check(trainer, pl_module, "gradient", gradients_are_finite(pl_module))
         if self.on_non_finite == "stop":
             return
-        if trainer.world_size > 1:  # all ranks leave a step out, or none
-            wrong = trainer.strategy.reduce_boolean_decision(self._wrong is not None, all=False)
-            self._wrong = (
-                (self._wrong or "another rank's share of the batch was not finite.") if wrong else None
-            )
-            if wrong:
-                pl_module.last_train_loss = None  # the ranks add up their losses, all of them or none
-        if self._wrong is not None and self.on_non_finite == "skip":
-            optimizer.zero_grad(set_to_none=True)  # an optimizer leaves parameters without a gradient alone
-        elif self._wrong is not None:
-            self._fail(trainer, self._wrong)
+        if trainer.world_size > 1:  # all ranks must skip the same steps
+            any_failed = trainer.strategy.reduce_boolean_decision(self._failure is not None, all=False)
+            other_rank = "another rank's share of the batch was not finite."
+            self._failure = (self._failure or other_rank) if any_failed else None
+            if any_failed:
+                task_of(pl_module).last_train_loss = None  # losses are averaged over all ranks or none
+        if self._failure is not None and self.on_non_finite == "skip":
+            optimizer.zero_grad(set_to_none=True)  # optimizers do not update parameters without a gradient
+        elif self._failure is not None:
+            self._fail(trainer, self._failure)
 
-    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx) -> None:
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
         if self.on_non_finite != "skip":
             return
-        if self._wrong is not None:  # norms have taken such a batch into their statistics
+        if self._failure is not None:  # the batch has entered the statistics of batch norms
             with torch.no_grad():
                 for buffer, before in self._buffers:
                     buffer.copy_(before)
         self._buffers = []
         if lightning_internals.between_updates(trainer):
-            self._count(trainer)
+            self._count_skipped(trainer)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._look(trainer)
+        self._check_pending(trainer)
 
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """The last moment at which good weights on the disk can be kept from being replaced by bad ones."""
+        """Check the weights, so that good checkpoints are not replaced by bad ones."""
         if not trainer.training and not trainer.validating:
             return
-        self._look(trainer)
-        wrong = parameters_not_finite(pl_module)
-        if any_across_ranks(bool(wrong)) == [True]:
-            wrong = wrong or ["the share of another rank"]
+        self._check_pending(trainer)
+        names = parameters_not_finite(pl_module)
+        if any_across_ranks(bool(names)) == [True]:
+            names = names or ["the share of another rank"]
             self._fail(
                 trainer,
                 f"step {trainer.global_step} (epoch {trainer.current_epoch}): weights became NaN or "
-                "infinite in "
-                f"{some(wrong)}, though the loss was still a number.",
+                f"infinite in {some(names)}, although the loss was still finite.",
             )
 
-    def _look_at(self, trainer: pl.Trainer, pl_module: pl.LightningModule, what: str, value: Tensor) -> None:
-        """Now, where that costs little; else the value is kept on the device for later."""
+    def _check(self, trainer: pl.Trainer, pl_module: pl.LightningModule, kind: str, value: Tensor) -> None:
+        """Check a value at once if the interval is 1; otherwise keep it on the device for a later check."""
         step = trainer.global_step + 1
-        if self._interval > 1:  # not the inputs: they would fill the device
+        if self._interval > 1:  # keep only the indices: the inputs would fill the device
             index = {"index": self._batch.get("index")} if isinstance(self._batch, dict) else None
-            self._seen.append((step, self._batch_idx, what, value, index))
-            if len(self._seen) >= 2 * self._interval:
-                self._look(trainer)
-        elif not is_fine(value):
-            names = gradients_not_finite(pl_module) if what == "gradient" else []
-            if what == "gradient" and not names:
-                return  # large, but numbers
-            message = tell(trainer, step, self._batch_idx, what, value, self._batch, names)
+            self._pending.append((step, self._batch_idx, kind, value, index))
+            if len(self._pending) >= 2 * self._interval:
+                self._check_pending(trainer)
+        elif not bool(finite_flag(value)):
+            names = gradients_not_finite(pl_module) if kind == "gradient" else []
+            if kind == "gradient" and not names:
+                return  # large, but finite
+            message = describe_failure(trainer, step, self._batch_idx, kind, value, self._batch, names)
             if self.on_non_finite == "stop":
                 self._fail(trainer, message)
-            self._wrong = self._wrong or message
-            if what == "loss":
-                pl_module.last_train_loss = None  # keeps it out of the mean loss
+            self._failure = self._failure or message
+            if kind == "loss":
+                task_of(pl_module).last_train_loss = None  # excludes it from the mean loss
 
-    def _look(self, trainer: pl.Trainer) -> None:
-        seen, self._seen = self._seen, []
-        fine = torch.stack([flag_of(value) for *_, value, _ in seen]).tolist() if seen else []
-        if not all(fine):
-            self._fail(trainer, tell(trainer, *seen[fine.index(False)], []))
+    def _check_pending(self, trainer: pl.Trainer) -> None:
+        pending, self._pending = self._pending, []
+        flags = torch.stack([finite_flag(value) for *_, value, _ in pending]).tolist() if pending else []
+        if not all(flags):
+            self._fail(trainer, describe_failure(trainer, *pending[flags.index(False)], []))
 
-    def _count(self, trainer: pl.Trainer) -> None:
-        wrong, self._wrong = self._wrong, None
-        self.in_a_row = self.in_a_row + 1 if wrong else 0
-        if wrong is None:
+    def _count_skipped(self, trainer: pl.Trainer) -> None:
+        failure, self._failure = self._failure, None
+        self.in_a_row = self.in_a_row + 1 if failure else 0
+        if failure is None:
             return
         self.skipped += 1
-        log.warning("%s The update is left out (%d so far).", wrong, self.skipped)
+        log.warning("%s The update is skipped (%d so far).", failure, self.skipped)
         if trainer.logger is not None:
             trainer.logger.log_metrics(
                 {"train/skipped_updates": float(self.skipped)}, step=trainer.global_step
             )
         if self.in_a_row > self.most:
             raise NonFiniteLossError(
-                f"{self.in_a_row} updates in a row could not be made. {wrong} {advice(trainer)}"
+                f"{self.in_a_row} consecutive updates were skipped. {failure} {advice(trainer)}"
             )
 
     def _fail(self, trainer: pl.Trainer, message: str) -> None:
@@ -265,44 +270,55 @@ class NonFiniteGuard(pl.Callback):
         raise NonFiniteLossError(f"{message} {advice(trainer)}")
 
 
-def reject_idle(on_non_finite: str, most: Any, lr_factor: Any, every_n_steps: Any) -> None:
-    """
+def reject_without_effect(on_non_finite: str, most: Any, lr_factor: Any, every_n_steps: Any) -> None:
+    """Reject arguments that would have no effect.
+
     Raises:
-        UserError: a value that nothing would read.
+        UserError: an argument applies only to other values of ``on_non_finite``.
     """
-    idle = {
+    has_no_effect = {
         "most": most is not None and on_non_finite == "stop",
         "lr_factor": lr_factor is not None and on_non_finite != "roll_back",
         "every_n_steps": every_n_steps is not None and on_non_finite != "stop",
     }
-    reader = {"most": "skip or roll_back", "lr_factor": "roll_back", "every_n_steps": "stop"}
-    for name, is_idle in idle.items():
-        if is_idle:
+    applies_to = {"most": "skip or roll_back", "lr_factor": "roll_back", "every_n_steps": "stop"}
+    for name, without_effect in has_no_effect.items():
+        if without_effect:
             raise UserError(
-                f"{name} would have no effect with on_non_finite={on_non_finite}; it is for {reader[name]}. "
-                "Remove it."
+                f"{name} would have no effect with on_non_finite={on_non_finite}; it applies to "
+                f"{applies_to[name]}. Remove it."
             )
 
 
-def flag_of(value: Tensor) -> Tensor:
+def finite_flag(value: Tensor) -> Tensor:
+    """Return a boolean tensor: the flag itself, or whether all values are finite."""
     return value if value.dtype == torch.bool else torch.isfinite(value).all()
 
 
-def is_fine(value: Tensor) -> bool:
-    return bool(flag_of(value))
-
-
-def tell(
-    trainer: pl.Trainer, step: int, batch_idx: int, what: str, value: Tensor, batch: Any, names: list[str]
+def describe_failure(
+    trainer: pl.Trainer, step: int, batch_idx: int, kind: str, value: Tensor, batch: Any, names: list[str]
 ) -> str:
-    """Which step it was, what is not finite, and which samples were in the batch."""
-    found = f"the training loss is {value.tolist()}" if what == "loss" else "the gradient is not finite"
+    """Describe the step, the non-finite value and the samples of the batch.
+
+    Args:
+        trainer: the trainer.
+        step: number of the update, from 1.
+        batch_idx: number of the batch in the epoch.
+        kind: ``loss`` or ``gradient``.
+        value: the loss, or a flag of the gradient.
+        batch: the batch, or its indices.
+        names: names of parameters with a non-finite gradient.
+    """
+    fact = f"the training loss is {value.tolist()}" if kind == "loss" else "the gradient is not finite"
     where = f" in {some(names)}" if names else ""
-    place = f"step {step} (epoch {trainer.current_epoch}, batch {batch_idx})"
-    return f"{place}: {found}{where}.{describe_batch(trainer, batch)}"
+    return (
+        f"step {step} (epoch {trainer.current_epoch}, batch {batch_idx}): {fact}{where}."
+        f"{describe_batch(trainer, batch)}"
+    )
 
 
 def advice(trainer: pl.Trainer) -> str:
+    """Suggest remedies, with the current learning rates."""
     rates = sorted({group["lr"] for optimizer in trainer.optimizers for group in optimizer.param_groups})
     now = f" (now {', '.join(f'{rate:.3g}' for rate in rates)})" if rates else ""
     return (

@@ -1,4 +1,4 @@
-"""SIGTERM, SIGINT, SIGUSR1 and SIGHUP: the state is saved at the next step, and the run ends saying so."""
+"""Saves the state at the next step boundary after SIGTERM, SIGINT, SIGUSR1 or SIGHUP, and ends the run."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any
 
 import pytorch_lightning as pl
 from pytorch_lightning.trainer.states import TrainerFn
@@ -19,58 +20,65 @@ from runner.errors import Interrupted
 __all__ = ["Preemption", "interruptible"]
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGHUP)
-"""What a person, a closed terminal and the schedulers send before they kill."""
+"""Signals of a user, a closed terminal or a scheduler that precede SIGKILL."""
 
 
 class SignalWatch:
-    """What signals mean to this process while it executes a run.
+    """Signal handlers of this process while it executes a run.
 
     Attributes:
-        saving: a training is under way that will save its state; else a signal ends the process at once.
-        signum: the signal that came, while ``saving``.
+        saving: whether a training is running that will save its state; otherwise a signal ends the process
+            immediately.
+        signum: the signal received while ``saving``.
     """
 
     def __init__(self) -> None:
         self.saving = False
         self.signum: int | None = None
         self._owner = os.getpid()
-        self._before: dict[int, object] = {}
+        self._previous: dict[int, Any] = {}
 
-    def take(self) -> None:
-        """Makes this the handler, also where another one has come in between."""
+    def install(self) -> None:
+        """Install the handlers, replacing those that other code installed in the meantime."""
         if threading.current_thread() is not threading.main_thread():
             return
         for signum in SIGNALS:
             if signum == signal.SIGHUP and signal.getsignal(signum) == signal.SIG_IGN:
-                continue  # started with nohup: it is to outlive its terminal
-            before = signal.signal(signum, self.handle)
-            self._before.setdefault(signum, before)
+                continue  # started with nohup, to outlive the terminal
+            previous = signal.signal(signum, self.handle)
+            self._previous.setdefault(signum, previous)
 
-    def give_back(self) -> None:
-        for signum, before in self._before.items():
-            signal.signal(signum, before)
-        self._before = {}
+    def restore(self) -> None:
+        """Restore the previous handlers."""
+        for signum, previous in self._previous.items():
+            signal.signal(signum, previous)
+        self._previous = {}
 
     def handle(self, signum: int, frame: FrameType | None) -> None:
+        """Handle a signal.
+
+        Raises:
+            Interrupted: no state will be saved, or this is the second SIGINT.
+        """
         name = signal.Signals(signum).name
-        if os.getpid() != self._owner:  # a forked child that has no handlers of its own yet
+        if os.getpid() != self._owner:  # a forked child that has not installed its own handlers yet
             signal.signal(signum, signal.SIG_DFL)
             os.kill(os.getpid(), signum)
         elif not self.saving:
-            self.signum = signum  # remembered: what is raised within a destructor is lost
-            raise Interrupted(f"{name}: ended at once.", signum, at_once=True)
+            self.signum = signum  # also stored because exceptions raised within a destructor are lost
+            raise Interrupted(f"{name}: ended immediately.", signum, at_once=True)
         elif self.signum is None:
             self.signum = signum
-            tell(f"{name}: saving the state at the next step. Ctrl-C once more ends at once.")
+            print_in_handler(
+                f"{name}: saving the state at the next step. Press Ctrl-C again to end immediately."
+            )
         elif signum == signal.SIGINT:
             signal.signal(signal.SIGINT, signal.SIG_DFL)
-            raise Interrupted(
-                f"{name} for the second time: ended at once, without saving.", signum, at_once=True
-            )
+            raise Interrupted(f"second {name}: ended immediately, without saving.", signum, at_once=True)
 
 
-def tell(text: str) -> None:
-    """To the standard error, in a way that is allowed within a signal handler."""
+def print_in_handler(text: str) -> None:
+    """Print to standard error; unlike ``print``, this is allowed within a signal handler."""
     os.write(2, f"\n{text}\n".encode())
 
 
@@ -79,12 +87,15 @@ _watches: list[SignalWatch] = []
 
 @contextmanager
 def interruptible() -> Iterator[SignalWatch]:
-    """Around the execution of a run: a signal raises ``Interrupted``, in training after saving the state.
+    """Raise ``Interrupted`` on signals within the block; training saves its state first.
 
-    Outside the main thread it changes nothing, for only that one receives signals.
+    Has no effect outside the main thread, the only one that receives signals.
+
+    Raises:
+        Interrupted: a signal was received.
     """
     watch = SignalWatch()
-    watch.take()
+    watch.install()
     _watches.append(watch)
     try:
         yield watch
@@ -92,32 +103,30 @@ def interruptible() -> Iterator[SignalWatch]:
         interruption = interruption_behind(error)
         if interruption is error or interruption is None:
             raise
-        raise interruption from error  # a clean-up that failed after it is not what ended the run
+        raise interruption from error  # the error came from cleaning up after the interruption
     finally:
         _watches.remove(watch)
-        watch.give_back()
+        watch.restore()
 
 
 def interruption_behind(error: BaseException | None) -> Interrupted | None:
-    """The interruption that was being handled when ``error`` was raised, or ``error`` itself."""
+    """Return the interruption that was being handled when ``error`` was raised, or ``error`` itself."""
     while error is not None and not isinstance(error, Interrupted):
         error = error.__context__
     return error
 
 
 class Preemption(pl.Callback):
-    """Saves at the step boundary, or in the middle of a validation, and raises ``Interrupted``.
+    """Saves the state after a signal, at a step boundary or within a validation, and raises ``Interrupted``.
 
-    Within ``interruptible()`` it uses that watch, else one of its own while training.
+    Uses the handlers of ``interruptible()``, or outside of it its own handlers during training.
     """
 
     def __init__(self) -> None:
         self._watch: SignalWatch | None = None
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """From here on the first step boundary answers: to stop amid the making of loaders harms
-        Lightning.
-        """
+        """Postpone signals to the first step boundary; Lightning must not be interrupted while it sets up."""
         self._watch = _watches[-1] if _watches and stage == "fit" else None
         if self._watch is not None:
             self._watch.saving = True
@@ -125,14 +134,21 @@ class Preemption(pl.Callback):
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._watch = self._watch or SignalWatch()
         self._watch.saving = True
-        self._watch.take()  # Lightning's own handler would end the process with exit code 0, unsaved
+        self._watch.install()  # Lightning 2.6's SIGTERM handler exits with code 0 without saving
 
     def on_step_boundary(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if self._asked(trainer) and lightning_internals.between_updates(trainer):
-            self._save_and_leave(trainer)
+        signum = self._signal_of_any_rank(trainer)
+        if signum is not None and lightning_internals.between_updates(trainer):
+            self._save_and_raise(trainer, signum)
 
     def on_validation_batch_end(
-        self, trainer, pl_module, outputs, batch, batch_idx, dataloader_idx=0
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
     ) -> None:
         if trainer.state.fn == TrainerFn.FITTING:
             self.on_step_boundary(trainer, pl_module)
@@ -150,8 +166,10 @@ class Preemption(pl.Callback):
     def on_exception(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
     ) -> None:
-        """A loader worker that the signal ended too, before it could be outlived, is no failure of the
-        run.
+        """Treat the failure of a loader worker that received the same signal as an interruption.
+
+        Raises:
+            Interrupted: a signal was received and a loader worker has died.
         """
         signum = None if self._watch is None else self._watch.signum
         self._release()
@@ -161,27 +179,28 @@ class Preemption(pl.Callback):
                 signum,
             ) from exception
 
-    def _asked(self, trainer: pl.Trainer) -> bool:
-        asked = self._watch is not None and self._watch.signum is not None
+    def _signal_of_any_rank(self, trainer: pl.Trainer) -> int | None:
+        """Return the received signal, SIGTERM if only other ranks received one, or None."""
+        signum = None if self._watch is None else self._watch.signum
         if trainer.world_size > 1:
-            asked = trainer.strategy.reduce_boolean_decision(asked, all=False)
-        return asked
+            received = trainer.strategy.reduce_boolean_decision(signum is not None, all=False)
+            return (signum or signal.SIGTERM) if received else None
+        return signum
 
-    def _save_and_leave(self, trainer: pl.Trainer) -> None:
-        signum = self._watch.signum or signal.SIGTERM
+    def _save_and_raise(self, trainer: pl.Trainer, signum: int) -> None:
         name = signal.Signals(signum).name
-        for callback in trainer.callbacks:
+        for callback in lightning_internals.callbacks_of(trainer):
             if isinstance(callback, Checkpointer):
                 path = callback.save_now(trainer)
                 raise Interrupted(
                     f"{name}: the state is saved at step {trainer.global_step} ({path}).", signum
                 )
         raise Interrupted(
-            f"{name}: ended at step {trainer.global_step}; nothing is saved in this run.", signum
+            f"{name}: ended at step {trainer.global_step}; this run has no checkpoints.", signum
         )
 
     def _release(self) -> None:
         if self._watch is not None:
             self._watch.saving = False
             if self._watch not in _watches:
-                self._watch.give_back()
+                self._watch.restore()

@@ -1,4 +1,4 @@
-"""The progress of a run on the console: a live bar on a terminal, plain lines elsewhere."""
+"""Shows the progress of a run on the console: a live bar on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 from pytorch_lightning import LightningModule, Trainer
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
@@ -31,9 +31,9 @@ __all__ = [
 
 
 class TimeLeft:
-    """Means of what this attempt has measured: training batches and whole validations are timed apart.
+    """Estimates the remaining time from the mean times of training batches and of validations.
 
-    A validation that has not been seen yet is left out, so the first epoch's estimate is too short by it.
+    Validations only count once one has been timed, so the estimate is too short during the first epoch.
     """
 
     def __init__(self) -> None:
@@ -43,43 +43,50 @@ class TimeLeft:
         self._validations = 0
 
     def add_training(self, seconds: float, batches: int) -> None:
+        """Add the time of some training batches."""
         self._train_s += seconds
         self._batches += batches
 
     def add_validation(self, seconds: float) -> None:
+        """Add the time of one validation."""
         self._validation_s += seconds
         self._validations += 1
 
     def estimate_s(
         self, trainer: Trainer, batch: int, train_s: float = 0.0, train_batches: int = 0
     ) -> float | None:
-        """Seconds to the end of the training; None before the first batch, or when no end is known.
+        """Return the seconds to the end of the training.
 
         Args:
-            batch: batches of the present epoch that are done.
-            train_s, train_batches: time and batches of the present epoch, which are not added yet.
+            trainer: the trainer.
+            batch: number of completed batches of the current epoch.
+            train_s: time of the current epoch that was not added yet.
+            train_batches: batches of the current epoch that were not added yet.
+
+        Returns:
+            None before the first batch, or if the length of the training is unknown.
         """
-        seen, left = self._batches + train_batches, batches_left(trainer, batch)
-        if seen == 0 or left is None:
+        timed, left = self._batches + train_batches, batches_left(trainer, batch)
+        if timed == 0 or left is None:
             return None
-        a_batch = (self._train_s + train_s) / seen
-        a_validation = self._validation_s / self._validations if self._validations else 0.0
-        return a_batch * left + a_validation * validations_left(trainer, left)
+        batch_s = (self._train_s + train_s) / timed
+        validation_s = self._validation_s / self._validations if self._validations else 0.0
+        return batch_s * left + validation_s * validations_left(trainer, left)
 
 
 def batches_left(trainer: Trainer, batch: int) -> float | None:
-    """Training batches of the whole run still to do; None when the run has no end that is known."""
-    an_epoch, epochs, steps = trainer.num_training_batches, trainer.max_epochs, trainer.max_steps
-    left = []
-    if epochs and epochs > 0 and math.isfinite(an_epoch):
-        left.append(max((epochs - trainer.current_epoch) * an_epoch - batch, 0))
+    """Return the number of training batches left in the whole run; None if its length is unknown."""
+    per_epoch, epochs, steps = trainer.num_training_batches, trainer.max_epochs, trainer.max_steps
+    left: list[float] = []
+    if epochs and epochs > 0 and math.isfinite(per_epoch):
+        left.append(max((epochs - trainer.current_epoch) * per_epoch - batch, 0))
     if steps and steps > 0:
         left.append(max(steps - trainer.global_step, 0) * trainer.accumulate_grad_batches)
     return min(left) if left else None
 
 
 def validations_left(trainer: Trainer, batches: float) -> int:
-    """The number of validations within the next training batches."""
+    """Return the number of validations within the next training batches."""
     if not trainer.enable_validation:
         return 0
     interval = trainer.num_training_batches * (trainer.check_val_every_n_epoch or 1)
@@ -90,13 +97,14 @@ def validations_left(trainer: Trainer, batches: float) -> int:
 
 
 def fraction_done(trainer: Trainer, batch: int) -> float | None:
-    """Share of the whole run's batches; None when the run has no end that is known."""
+    """Return the completed fraction of the whole run; None if its length is unknown."""
     left = batches_left(trainer, batch)
     done = trainer.current_epoch * trainer.num_training_batches + batch
     return done / max(done + left, 1) if left is not None and math.isfinite(done) else None
 
 
 def speed_text(batches: int, seconds: float) -> str:
+    """Format the speed in batches per second, or seconds per batch if it is slow."""
     if batches <= 0 or seconds <= 0:
         return ""
     speed = batches / seconds
@@ -110,20 +118,24 @@ def speed_text(batches: int, seconds: float) -> str:
 
 
 def eta_text(seconds: float | None) -> str:
+    """Format the remaining time; empty if it is unknown."""
     return f"eta {duration(seconds)}" if seconds else ""
 
 
 def epoch_text(trainer: Trainer, epoch: int) -> str:
+    """Format the number of the epoch, counted from 1, and the planned number of epochs."""
     planned = trainer.max_epochs
     return f"epoch {epoch + 1}/{planned}" if planned and planned > 0 else f"epoch {epoch + 1}"
 
 
 def shown_metrics(trainer: Trainer, pl_module: LightningModule, live: bool = True) -> str:
-    """Loss and monitored metric of training and validation.
+    """Format the loss and the monitored metric of training and validation.
 
     Args:
-        live: show the loss of the newest batch, which is read off the device; otherwise the epoch's mean,
-            where one was logged.
+        trainer: the trainer.
+        pl_module: the task.
+        live: show the loss of the latest batch, which must be transferred from the device; otherwise the mean
+            of the epoch, if it was logged.
     """
     values = trainer.callback_metrics
     newest = getattr(pl_module, "last_train_loss", None)
@@ -137,9 +149,10 @@ def shown_metrics(trainer: Trainer, pl_module: LightningModule, live: bool = Tru
 
 
 class LiveBar:
-    """Drawn only on request, so that no thread competes with the training loop.
+    """A progress bar that is drawn on request, without a refresh thread; it disappears when stopped.
 
-    It disappears when stopped.
+    Args:
+        console: the terminal.
     """
 
     def __init__(self, console: Console) -> None:
@@ -147,31 +160,33 @@ class LiveBar:
         self._live.start()
 
     def show(
-        self, what: str, fraction: float | None, batches: str, times: str = "", metrics: str = ""
+        self, title: str, fraction: float | None, batches: str, times: str = "", metrics: str = ""
     ) -> None:
-        """Redraws the bar.
+        """Redraw the bar.
 
         Args:
-            what: "epoch 3/10".
-            fraction: of the whole run that is done; None when its end is not known.
-            batches: "batch 120/450".
-            times: speed and time left.
-            metrics: shown on a line of their own.
+            title: such as ``epoch 3/10``.
+            fraction: completed fraction of the whole run; None if its length is unknown.
+            batches: such as ``batch 120/450``.
+            times: speed and remaining time.
+            metrics: shown on a separate line.
         """
         bar = ProgressBar(total=None if fraction is None else 1.0, completed=fraction or 0.0, width=24)
-        parts = [Text(what, style="bold"), bar, Text(batches), Text(times.strip(), style="cyan")]
-        shown = [part for part in parts if part is bar or part]
+        texts = (Text(title, style="bold"), Text(batches), Text(times.strip(), style="cyan"))
+        parts: list[RenderableType] = [text for text in texts if text]
+        parts.insert(1 if title else 0, bar)
         line = Table.grid(padding=(0, 2))
-        for part in shown:
-            line.add_column(no_wrap=part is not bar)  # on a narrow terminal the bar gives way, not the words
-        line.add_row(*shown)
-        face = Table.grid()
-        face.add_row(line)
+        for part in parts:
+            line.add_column(no_wrap=part is not bar)  # on a narrow terminal the bar shrinks, not the texts
+        line.add_row(*parts)
+        layout = Table.grid()
+        layout.add_row(line)
         if metrics:
-            face.add_row(Text(metrics))
-        self._live.update(face, refresh=True)
+            layout.add_row(Text(metrics))
+        self._live.update(layout, refresh=True)
 
     def stop(self) -> None:
+        """Remove the bar."""
         self._live.stop()
 
 
@@ -181,13 +196,13 @@ MAX_LINES_ON_TERMINAL = 50
 
 
 class Progress(pl.callbacks.ProgressBar):
-    """Epoch, batches, time left for the whole run, and the live metrics.
+    """Shows epoch, batches, remaining time of the whole run, and metrics.
 
-    A step costs a look at the clock. The train loss, which may lie on a device, is read only when drawn: at
-    most about seven times a second on a terminal, every 30 s elsewhere. Each epoch leaves one line behind.
+    A step only reads the clock. The training loss, which may be on a device, is transferred only when drawn:
+    at most about seven times a second on a terminal, every 30 s elsewhere. Each epoch leaves one line.
 
     Args:
-        console: where to show it; standard output when None.
+        console: console to print to; standard output if None.
     """
 
     def __init__(self, console: Console | None = None) -> None:
@@ -211,7 +226,7 @@ class Progress(pl.callbacks.ProgressBar):
         self._stop()
 
     def print(self, *args: Any, sep: str = " ", **kwargs: Any) -> None:
-        self._say(sep.join(map(str, args)))
+        self._print(sep.join(map(str, args)))
 
     # Training
 
@@ -220,7 +235,7 @@ class Progress(pl.callbacks.ProgressBar):
         self._start()
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._say_ended_epoch(trainer, pl_module)
+        self._print_ended_epoch(trainer, pl_module)
         self._epoch_start, self._validation_s = time.monotonic(), 0.0
         self._batch, self._first_batch = 0, None
         self._next_draw = self._epoch_start + (DRAW_EVERY_S if self._bar else LINE_EVERY_S)
@@ -229,7 +244,7 @@ class Progress(pl.callbacks.ProgressBar):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         if self._first_batch is None:
-            self._first_batch = batch_idx  # not 0 where a run is resumed in mid-epoch
+            self._first_batch = batch_idx  # not 0 if the run was resumed within an epoch
         self._batch = batch_idx + 1
         if time.monotonic() >= self._next_draw:
             self._draw_training(trainer, pl_module)
@@ -237,15 +252,15 @@ class Progress(pl.callbacks.ProgressBar):
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         seconds = time.monotonic() - self._epoch_start
         self._time_left.add_training(seconds - self._validation_s, self._batches_done())
-        # Other callbacks and the task log at this same moment: the line is printed when all have done so.
+        # Other callbacks and the task log in the same hook, so the line is printed later.
         self._ended_epoch = (trainer.current_epoch, seconds)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._say_ended_epoch(trainer, pl_module)
+        self._print_ended_epoch(trainer, pl_module)
         self._stop()
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        self._say_ended_epoch(trainer, pl_module)
+        self._print_ended_epoch(trainer, pl_module)
         self._stop()
 
     # Evaluation, within training and on its own
@@ -297,7 +312,7 @@ class Progress(pl.callbacks.ProgressBar):
         self._end_stage("tested", trainer.num_test_batches, time.monotonic() - self._stage_start)
 
     def _batches_done(self) -> int:
-        """Of the present epoch, by this attempt."""
+        """Return the number of batches of the current epoch done by this attempt."""
         return 0 if self._first_batch is None else self._batch - self._first_batch
 
     # Drawing
@@ -311,7 +326,7 @@ class Progress(pl.callbacks.ProgressBar):
             self._bar.stop()
             self._bar = None
 
-    def _say(self, line: str) -> None:
+    def _print(self, line: str) -> None:
         if self._enabled:
             self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
@@ -322,12 +337,13 @@ class Progress(pl.callbacks.ProgressBar):
 
     def _end_stage(self, verb: str, batches: list[int | float], seconds: float) -> None:
         self._stop()
-        self._say(f"{verb} {sum(batches):.0f} batches in {duration(seconds)}")
+        self._print(f"{verb} {sum(batches):.0f} batches in {duration(seconds)}")
 
     def _draw_evaluation(self, batches: str, done: int, totals: list[int | float]) -> None:
         self._next_draw = time.monotonic() + DRAW_EVERY_S
         total = sum(totals)
-        self._bar.show("", done / total if math.isfinite(total) and total > 0 else None, batches)
+        if self._bar is not None:
+            self._bar.show("", done / total if math.isfinite(total) and total > 0 else None, batches)
 
     def _draw_training(self, trainer: Trainer, pl_module: LightningModule, validating: str = "") -> None:
         now = time.monotonic()
@@ -339,12 +355,12 @@ class Progress(pl.callbacks.ProgressBar):
         eta = eta_text(self._time_left.estimate_s(trainer, self._batch, train_s, done))
         epoch, metrics = epoch_text(trainer, trainer.current_epoch), shown_metrics(trainer, pl_module)
         if self._bar is None:
-            self._say("  ".join(part for part in (epoch, batches, metrics, eta) if part))
+            self._print("  ".join(part for part in (epoch, batches, metrics, eta) if part))
         else:
             speed = speed_text(done, train_s)
             self._bar.show(epoch, fraction_done(trainer, self._batch), batches, f"{speed}  {eta}", metrics)
 
-    def _say_ended_epoch(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def _print_ended_epoch(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if self._ended_epoch is None:
             return
         (epoch, seconds), self._ended_epoch = self._ended_epoch, None
@@ -354,4 +370,4 @@ class Progress(pl.callbacks.ProgressBar):
         left = eta_text(self._time_left.estimate_s(trainer, 0))  # Lightning counts the next epoch already
         metrics = shown_metrics(trainer, pl_module, live=False)
         parts = (epoch_text(trainer, epoch), metrics, duration(seconds), left)
-        self._say("  ".join(part for part in parts if part))
+        self._print("  ".join(part for part in parts if part))

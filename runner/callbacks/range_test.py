@@ -1,11 +1,13 @@
-"""The loss at ever higher learning rates, until it diverges."""
+"""Records the losses of a learning-rate range test (Smith, 2017)."""
 
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytorch_lightning as pl
 
+from runner.callbacks.lightning_internals import task_of
 from runner.distributed.collectives import mean_over_ranks
 from runner.optim.range_test import RangeTest, smoothed, suggestions
 
@@ -13,13 +15,13 @@ __all__ = ["RangeTestRecorder"]
 
 
 class RangeTestRecorder(pl.Callback):
-    """Notes learning rate and loss of every optimizer update, and ends the training when the loss diverges.
+    """Records learning rate and loss of every optimizer update, and ends training when the loss diverges.
 
-    The loss of an update is the mean over its accumulated batches and over the ranks, so all ranks end
-    together.
+    The loss of an update is the mean over its accumulated batches and over the ranks, so all ranks end at the
+    same step.
 
     Args:
-        memory: of the smoothing, from 0 (none) to below 1.
+        memory: coefficient of the exponential smoothing, from 0 (none) to below 1.
         stop_factor: the loss has diverged if its smoothed value exceeds this multiple of the lowest.
     """
 
@@ -32,20 +34,23 @@ class RangeTestRecorder(pl.Callback):
         self._step = 0
 
     def on_train_batch_start(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch, batch_idx
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
         self._rate = max(group["lr"] for group in trainer.optimizers[0].param_groups)
 
-    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx) -> None:
-        self._losses.append(float(pl_module.last_train_loss))
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        loss = task_of(pl_module).last_train_loss
+        self._losses.append(math.nan if loss is None else float(loss))
         if trainer.global_step == self._step:
             return
         self._step = trainer.global_step
-        [loss] = mean_over_ranks(sum(self._losses) / len(self._losses))
+        [mean] = mean_over_ranks(sum(self._losses) / len(self._losses))
         self._losses = []
-        self._note(trainer, loss)
+        self._record(trainer, mean)
 
-    def _note(self, trainer: pl.Trainer, loss: float) -> None:
+    def _record(self, trainer: pl.Trainer, loss: float) -> None:
         test = self.test
         if not math.isfinite(loss):
             test.ended = f"the loss was {loss} at lr={self._rate:.3g}"
@@ -55,7 +60,7 @@ class RangeTestRecorder(pl.Callback):
         test.losses.append(loss)
         test.smoothed = smoothed(test.losses, self.memory)
         lowest = min(test.smoothed)
-        # Relative to the first loss too, for a loss may come close to zero or go below it.
+        # Also relative to the first loss, since losses may be close to zero or negative.
         if test.smoothed[-1] - lowest > (self.stop_factor - 1) * max(abs(lowest), 0.1 * abs(test.losses[0])):
             test.ended = f"the loss had diverged at lr={self._rate:.3g}"
             trainer.should_stop = True

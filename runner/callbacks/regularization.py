@@ -1,4 +1,4 @@
-"""Creates the callbacks that are configured in the group ``regularization``."""
+"""Creates the callbacks configured in the config group ``regularization``."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ __all__ = ["EarlyStopping", "averaging_callbacks", "clipping", "early_stopping",
 
 
 def regularizing_callbacks(options: dict[str, Any], task: Any, seed: int) -> list[Callback]:
-    """Callbacks that modify training steps.
+    """Create the callbacks that modify training steps.
 
     Args:
-        options: the config's node ``regularization``.
-        task: mixes only where it says how many classes there are (``mixes``).
+        options: the config node ``regularization``.
+        task: the task; MixUp and CutMix only apply if its ``mixes`` is set.
+        seed: seed of the random draws.
     """
     callbacks: list[Callback] = []
     mixup, cutmix = options.get("mixup") or 0.0, options.get("cutmix") or 0.0
@@ -40,13 +41,13 @@ def regularizing_callbacks(options: dict[str, Any], task: Any, seed: int) -> lis
 
 
 def averaging_callbacks(options: dict[str, Any], seed: int) -> list[Callback]:
-    """Callbacks that average the weights; they run after all callbacks that change them."""
+    """Create the callbacks that average the weights; they run after all callbacks that change them."""
     ema, swa = options.get("ema"), options.get("swa")
     return [WeightAverage(ema, swa, seed)] if ema or swa is not None else []
 
 
 def clipping(options: dict[str, Any]) -> dict[str, Any]:
-    """Arguments of Lightning's trainer."""
+    """Return the arguments of Lightning's trainer for gradient clipping."""
     for key, algorithm in (("clip_norm", "norm"), ("clip_value", "value")):
         if options.get(key):
             return {"gradient_clip_val": options[key], "gradient_clip_algorithm": algorithm}
@@ -54,15 +55,24 @@ def clipping(options: dict[str, Any]) -> dict[str, Any]:
 
 
 class EarlyStopping(callbacks.EarlyStopping):
-    """Lightning's, but a checkpoint brings how long it has waited, and not how long it is to wait."""
+    """Early stopping that keeps the configured patience when resumed.
+
+    Lightning 2.6 restores the patience from the checkpoint along with the number of validations waited, so a
+    patience changed in the config would be ignored.
+    """
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         super().load_state_dict(state_dict | {"patience": self.patience})
 
 
 def early_stopping(task: Task, settings: dict[str, Any]) -> EarlyStopping:
-    """By the task's monitored metric. A metric that one validation leaves undefined is skipped there:
-    ``MonitorCheck`` has already rejected one that is never logged.
+    """Create early stopping by the task's monitored metric.
+
+    A validation without the metric is skipped; ``MonitorCheck`` rejects metrics that are never logged.
+
+    Args:
+        task: the task.
+        settings: arguments of Lightning's callback.
     """
     at_epoch_end = {"check_on_train_epoch_end": True} if task.monitor.startswith("train/") else {}
     return EarlyStopping(monitor=task.monitor, mode=task.mode, **{"strict": False} | at_epoch_end | settings)

@@ -1,4 +1,4 @@
-"""What ranks gather for themselves is rank zero's before it is used or kept."""
+"""Synchronizes the running statistics of batch norms across ranks."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ __all__ = ["SyncBuffers"]
 
 
 class SyncBuffers(pl.Callback):
-    """Gives all ranks the running statistics of rank zero's norms before a validation: each rank gathers
-    those of its own share of the samples, and the metrics have to be those of the model that is saved.
+    """Broadcasts the running statistics of rank 0 before each validation.
+
+    Each rank collects statistics of its own share of the samples, but the metrics must be those of the model
+    that is saved.
     """
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

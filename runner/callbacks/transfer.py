@@ -1,4 +1,4 @@
-"""Transfer learning from pretrained weights: a frozen backbone, or fine-tuning at once or layer by layer."""
+"""Transfer learning: a frozen backbone, fine-tuning of all layers, or gradual unfreezing."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from typing import Annotated, Literal
 import pytorch_lightning as pl
 from annotated_types import Ge, Gt, Le
 from torch import nn
+from torch.optim import Optimizer
 
 from runner.callbacks.feature_cache import FeatureCache
 from runner.callbacks.frozen_modules import KeepInEval, batch_norms, frozen_modules
+from runner.callbacks.lightning_internals import task_of
 from runner.errors import UserError
 from runner.models.head import head_modules, split_parameters
 from runner.models.layer_groups import layer_groups
@@ -20,12 +22,12 @@ __all__ = ["FineTune", "FrozenBackbone", "GradualUnfreezing"]
 
 
 class FrozenBackbone(KeepInEval):
-    """Trains the head alone. The rest keeps its weights and its batch-norm statistics, and drops nothing out.
+    """Trains only the head. The backbone keeps its weights and batch-norm statistics, and has no dropout.
 
     Args:
-        cache_views: number of epochs' augmentations of the training images whose features are computed once,
-            and on which the head trains in turn; 0 computes features in every epoch. Null is 1 if the inputs
-            are the same in every epoch, otherwise 0.
+        cache_views: number of augmented views of the training images whose features are computed once and
+            used in turn by the epochs; 0 computes features in every epoch. If null, 1 if the inputs are the
+            same in every epoch, otherwise 0.
     """
 
     def __init__(self, cache_views: Annotated[int, Ge(0)] | None = None) -> None:
@@ -34,18 +36,19 @@ class FrozenBackbone(KeepInEval):
         self._cache: FeatureCache | None = None
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Freeze before the optimizer is built.
+        """Freeze the backbone before the optimizer is built.
 
         Raises:
-            UserError: the model is all head, or has none.
+            UserError: the model has no backbone or no head.
         """
         if stage != "fit":
             return
-        backbone, head = _split(pl_module.model, "frozen")
+        model = task_of(pl_module).model
+        backbone, head = _split(model, "frozen")
         for parameter in backbone:
             parameter.requires_grad_(False)
         trained = {id(parameter) for module in head for parameter in module.parameters()}
-        self.still = frozen_modules(pl_module.model, trained)
+        self.eval_modules = frozen_modules(model, trained)
         self._cache = FeatureCache.for_training(trainer, pl_module, self.cache_views)
         if self._cache is not None:
             self._cache.prepare()
@@ -69,16 +72,20 @@ class FrozenBackbone(KeepInEval):
 
 
 class Unfreezing(KeepInEval):
-    """Trains the layers from the head back to the input: group by group, as a subclass says.
+    """Trains layer groups from the head towards the input, at times defined by subclasses.
 
-    Every group trains at its own share of the learning rate. Frozen groups are in evaluation mode.
+    Every group has its own fraction of the learning rate. Frozen groups are in evaluation mode.
 
     Args:
-        layer_decay: learning rate of a group over that of the next group, towards the head.
-        layer_groups: patterns of parameter names, one a group from the input on, the head is what is left;
-            found by the model's structure when null.
-        batch_norm: ``still`` keeps the backbone's batch-norm statistics throughout; ``train`` lets them
-            follow the data where the layer trains.
+        layer_decay: learning rate of a group divided by that of the next group towards the head.
+        layer_groups: patterns of parameter names, one per group, starting at the input; all other parameters
+            belong to the head. If null, the groups follow from the model's structure.
+        batch_norm: ``still`` always keeps the batch-norm statistics of the backbone; ``train`` updates those
+            of the groups that are trained.
+
+    Attributes:
+        option: name of the option, for messages.
+        groups: parameters of each group, starting at the input.
     """
 
     option = ""
@@ -89,52 +96,50 @@ class Unfreezing(KeepInEval):
         self.patterns = layer_groups
         self.batch_norm = batch_norm
         self.groups: list[list[nn.Parameter]] = []
-        self._ever_still: list[nn.Module] = []
+        self._largest_eval_set: list[nn.Module] = []
 
     def num_trained(self, epoch: int) -> int:
-        """Groups that train in an epoch, the head included."""
+        """Return the number of groups trained in an epoch, including the head."""
         raise TypeError(f"{type(self).__name__} must define num_trained()")
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Give each group its learning rate before the optimizer is built.
+        """Assign learning rates to the groups before the optimizer is built.
 
         Raises:
-            UserError: the model is all head, or has none; or a pattern does not fit.
+            UserError: the model has no backbone or no head, or a pattern matches no parameter.
         """
         if stage != "fit":
             return
-        model = pl_module.model
+        model = task_of(pl_module).model
         _split(model, self.option)
         named = dict(model.named_parameters())
         self.groups = [[named[name] for name in group] for group in layer_groups(model, self.patterns)]
         for distance, group in enumerate(reversed(self.groups)):
             set_lr_factor(group, self.layer_decay**distance)
-        self._ever_still = self._still_with(model, 1)
+        self._largest_eval_set = self._eval_modules_for(model, 1)
 
-    def _still_with(self, model: nn.Module, num_trained: int) -> list[nn.Module]:
+    def _eval_modules_for(self, model: nn.Module, num_trained: int) -> list[nn.Module]:
         trained = {id(parameter) for group in self.groups[-num_trained:] for parameter in group}
-        still = frozen_modules(model, trained)
+        modules = frozen_modules(model, trained)
         if self.batch_norm == "still":
             head = {id(module) for part in head_modules(model) for module in part.modules()}
-            still += [norm for norm in batch_norms(model.modules()) if id(norm) not in head]
-        return still
+            modules += [norm for norm in batch_norms(model.modules()) if id(norm) not in head]
+        return modules
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._enter(trainer, pl_module)
+        self._start_epoch(trainer, pl_module)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._enter(trainer, pl_module)
+        self._start_epoch(trainer, pl_module)
 
-    def _enter(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    def _start_epoch(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         num_trained = self.num_trained(trainer.current_epoch)
-        self.still = self._still_with(pl_module.model, num_trained)
-        for module in self._ever_still:
+        self.eval_modules = self._eval_modules_for(task_of(pl_module).model, num_trained)
+        for module in self._largest_eval_set:
             module.training = True
-        self._hold()
-        if (
-            trainer.world_size > 1
-        ):  # DDP expects every registered gradient: they are dropped before the update
-            return
+        self._set_eval()
+        if trainer.world_size > 1:
+            return  # DDP expects all gradients; those of frozen groups are dropped before the update
         for group in self.groups[:-num_trained]:
             for parameter in group:
                 parameter.requires_grad_(False)
@@ -142,7 +147,9 @@ class Unfreezing(KeepInEval):
             for parameter in group:
                 parameter.requires_grad_(True)
 
-    def on_before_optimizer_step(self, trainer, pl_module, optimizer) -> None:
+    def on_before_optimizer_step(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: Optimizer
+    ) -> None:
         for group in self.groups[: -self.num_trained(trainer.current_epoch)]:
             for parameter in group:
                 parameter.grad = None
@@ -154,13 +161,14 @@ class Unfreezing(KeepInEval):
 
 
 class FineTune(Unfreezing):
-    """The head alone first, then everything, the earlier layers at smaller rates (Howard and Gugger,
-    fast.ai).
+    """Trains the head first, then all layers, with lower learning rates for earlier layers.
+
+    Howard and Gugger, "fastai: A Layered API for Deep Learning", 2020.
 
     Args:
-        head_epochs: epochs of the head alone.
-        layer_decay: see `Unfreezing`: with four groups of the backbone, 0.3 is a hundredth at the first
-            layers.
+        head_epochs: number of epochs in which only the head is trained.
+        layer_decay: see `Unfreezing`; with four groups in the backbone, 0.3 gives the first layers about a
+            hundredth of the learning rate.
         layer_groups: see `Unfreezing`.
         batch_norm: see `Unfreezing`.
     """
@@ -182,10 +190,12 @@ class FineTune(Unfreezing):
 
 
 class GradualUnfreezing(Unfreezing):
-    """The head first, then one more group of layers every few epochs (Howard and Ruder, "ULMFiT", 2018).
+    """Trains the head first, then one more group of layers every few epochs.
+
+    Howard and Ruder, "Universal Language Model Fine-tuning for Text Classification", 2018.
 
     Args:
-        every_epochs: epochs between two groups.
+        every_epochs: number of epochs between two groups.
         layer_decay: see `Unfreezing`.
         layer_groups: see `Unfreezing`.
         batch_norm: see `Unfreezing`.
@@ -210,8 +220,8 @@ class GradualUnfreezing(Unfreezing):
 def _split(model: nn.Module, option: str) -> tuple[list[nn.Parameter], list[nn.Module]]:
     backbone, head = split_parameters(model)
     if not backbone or not head:
-        lacks = "no backbone: all of it is its head" if head else "no head: no linear layer was found in it"
+        reason = "no backbone: it consists of its head" if head else "no head: it has no linear layer"
         raise UserError(
-            f"transfer={option}: {type(model).__name__} has {lacks}. Take transfer=scratch, or another model."
+            f"transfer={option}: {type(model).__name__} has {reason}. Use transfer=scratch, or another model."
         )
     return backbone, head_modules(model)

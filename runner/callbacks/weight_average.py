@@ -1,4 +1,4 @@
-"""Weight averaging over the training, with batch-norm statistics for the averaged weights."""
+"""Averages the weights during training and recomputes the batch-norm statistics of the average."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from pytorch_lightning.trainer.states import TrainerFn
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from runner.callbacks.lightning_internals import data_module_of, task_of
 from runner.data.sampler import seed_of
 from runner.distributed.collectives import world_size
 
@@ -20,7 +21,7 @@ __all__ = ["WeightAverage", "measure_statistics", "training_norms"]
 
 
 def training_norms(model: nn.Module) -> list[_BatchNorm]:
-    """Batch norms that currently update their statistics, which excludes those of a frozen backbone."""
+    """Return the batch norms that update their statistics, which excludes those of a frozen backbone."""
     return [
         m for m in model.modules() if isinstance(m, _BatchNorm) and m.training and m.running_mean is not None
     ]
@@ -29,9 +30,16 @@ def training_norms(model: nn.Module) -> list[_BatchNorm]:
 def measure_statistics(
     trainer: pl.Trainer, pl_module: pl.LightningModule, norms: list[_BatchNorm], max_batches: int, seed: int
 ) -> None:
-    """Sets mean and variance of ``norms`` to those of the first training batches of epoch 0.
+    """Set mean and variance of ``norms`` to those of the first training batches of epoch 0.
 
     The modes of all modules and the random state are restored afterwards.
+
+    Args:
+        trainer: the trainer.
+        pl_module: the task.
+        norms: batch norms to measure.
+        max_batches: maximum number of training batches.
+        seed: seed of random draws in the model.
     """
     if not norms:
         return
@@ -46,7 +54,7 @@ def measure_statistics(
         with torch.random.fork_rng(), torch.no_grad(), trainer.precision_plugin.forward_context():
             torch.manual_seed(seed_of(seed, "batch norm", trainer.global_step))
             for batch in islice(train_batches(trainer), max_batches):
-                pl_module.compute_loss(trainer.strategy.batch_to_device(batch, dataloader_idx=0))
+                task_of(pl_module).compute_loss(trainer.strategy.batch_to_device(batch, dataloader_idx=0))
     finally:
         for module, mode in modes.items():
             module.training = mode
@@ -55,15 +63,14 @@ def measure_statistics(
     if world_size() > 1:
         for norm in norms:
             for buffer in (norm.running_mean, norm.running_var):
-                dist.all_reduce(buffer)
-                buffer.div_(world_size())
+                if buffer is not None:
+                    dist.all_reduce(buffer)
+                    buffer.div_(world_size())
 
 
 def train_batches(trainer: pl.Trainer) -> Iterable[Any]:
-    """Batches from a separate loader in this process, since the trainer's loader is in the middle of an
-    epoch.
-    """
-    data = trainer.datamodule
+    """Return a separate train loader in this process: the trainer's loader is in the middle of an epoch."""
+    data = data_module_of(trainer)
     workers, data.num_workers = data.num_workers, 0
     try:
         return data.train_dataloader()
@@ -75,17 +82,23 @@ KEY = "weight_average"
 WARM_UP = 10
 """Number of steps after which the initial weights contribute at most a tenth, for any decay."""
 
+# Lightning 2.6 has EMAWeightAveraging; ours stays because it also averages the weights of last epochs (SWA),
+# recomputes batch-norm statistics for the average and stores both sets of weights for exact resume.
+
 
 class WeightAverage(pl.Callback):
-    """An exponential moving average after every update, or a mean over the last epochs' final weights
-    (Izmailov 2018).
+    """Exponential moving average of the weights (EMA), or mean over the last epochs (SWA).
 
-    Validation sees the average with recomputed batch-norm statistics; a checkpoint's ``state_dict`` is the
-    average; the raw weights, from which training resumes, are stored in addition.
+    SWA: Izmailov et al., "Averaging Weights Leads to Wider Optima and Better Generalization", 2018.
+
+    Validation uses the average with recomputed batch-norm statistics. The ``state_dict`` of a checkpoint is
+    the average; the raw weights, from which training resumes, are stored separately.
 
     Args:
-        ema: decay of the moving average; smaller in the first steps, so that the start is soon forgotten.
-        swa: instead, the share of the training after which each epoch's last weights join a plain mean.
+        ema: decay of the moving average after every update; lower in the first steps, to reduce the influence
+            of the initial weights.
+        swa: fraction of the training after which the weights at the end of each epoch enter a plain mean;
+            used if ``ema`` is None.
         seed: seed of random draws in the model while its batch-norm statistics are computed.
         max_batches: maximum number of training batches for the batch-norm statistics.
     """
@@ -108,26 +121,30 @@ class WeightAverage(pl.Callback):
         self._step = trainer.global_step
         self.average = {name: tensor.to(pl_module.device) for name, tensor in self.average.items()}
 
-    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx) -> None:
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
         if batch_idx == 0 or not self._norms:
-            self._norms = training_norms(pl_module.model)
+            self._norms = training_norms(task_of(pl_module).model)
 
-    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx) -> None:
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
         if trainer.global_step == self._step:
             return
         self._step = trainer.global_step
         if self.ema or (self._ends_epoch(trainer, batch_idx) and self._is_late(trainer)):
-            self._take(pl_module)
+            self._update(task_of(pl_module).model)
 
     def _ends_epoch(self, trainer: pl.Trainer, batch_idx: int) -> bool:
         return batch_idx + 1 == trainer.num_training_batches or trainer.global_step == trainer.max_steps
 
     def _is_late(self, trainer: pl.Trainer) -> bool:
-        return trainer.global_step > self.swa * trainer.estimated_stepping_batches
+        return trainer.global_step > (self.swa or 0.0) * trainer.estimated_stepping_batches
 
     @torch.no_grad()
-    def _take(self, pl_module: pl.LightningModule) -> None:
-        current = dict(pl_module.model.named_parameters())
+    def _update(self, model: nn.Module) -> None:
+        current = dict(model.named_parameters())
         if not self.average:
             self.average = {name: weight.detach().clone() for name, weight in current.items()}
         share = 1 / (self.count + 1)
@@ -143,20 +160,21 @@ class WeightAverage(pl.Callback):
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if trainer.state.fn != TrainerFn.FITTING or not self.average:
             return
-        self._raw = {name: tensor.detach().clone() for name, tensor in pl_module.model.state_dict().items()}
-        put(pl_module, self.average)
+        model = task_of(pl_module).model
+        self._raw = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+        load_tensors(model, self.average)
         measure_statistics(trainer, pl_module, self._norms, self.max_batches, self.seed)
         measured = {id(norm) for norm in self._norms}
         self._statistics = {
-            f"{place}.{name}": buffer.detach().clone()
-            for place, module in pl_module.model.named_modules()
+            f"{path}.{name}": buffer.detach().clone()
+            for path, module in model.named_modules()
             if id(module) in measured
             for name, buffer in module.named_buffers(recurse=False)
         }
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if self._raw:
-            put(pl_module, self._raw)
+            load_tensors(task_of(pl_module).model, self._raw)
             self._raw = {}
 
     # Checkpoints
@@ -164,10 +182,10 @@ class WeightAverage(pl.Callback):
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Works also during a validation, when the model holds the average."""
+        """Store average and raw weights, also within a validation, when the model holds the average."""
         if not self.average:
             return
-        raw = self._raw or dict(pl_module.model.state_dict())
+        raw = self._raw or dict(task_of(pl_module).model.state_dict())
         averaged = raw | self._statistics | self.average
         kept = {name: tensor.detach().cpu().clone() for name, tensor in raw.items()}
         checkpoint[KEY] = {"raw": kept, "count": self.count, "statistics": dict(self._statistics)}
@@ -181,15 +199,16 @@ class WeightAverage(pl.Callback):
         state = checkpoint.get(KEY)
         if trainer.state.fn != TrainerFn.FITTING or state is None:
             return
-        parameters = dict(pl_module.model.named_parameters())
+        model = task_of(pl_module).model
+        parameters = dict(model.named_parameters())
         self.average = {name: checkpoint["state_dict"][f"model.{name}"].clone() for name in parameters}
         self.count, self._statistics = state["count"], state["statistics"]
-        put(pl_module, state["raw"])
+        load_tensors(model, state["raw"])
 
 
 @torch.no_grad()
-def put(pl_module: pl.LightningModule, tensors: dict[str, Tensor]) -> None:
-    """Copies tensors into the model's parameters and buffers."""
-    own = pl_module.model.state_dict()
+def load_tensors(model: nn.Module, tensors: dict[str, Tensor]) -> None:
+    """Copy tensors into the model's parameters and buffers of the same names."""
+    state = model.state_dict()
     for name, tensor in tensors.items():
-        own[name].copy_(tensor)
+        state[name].copy_(tensor)

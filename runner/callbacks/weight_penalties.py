@@ -1,13 +1,17 @@
-"""Weight constraints: an L1 penalty, or a bound on the norm of each unit's weights."""
+"""Constrains the weights: an L1 penalty, or a bound on the norm of the weights of each unit."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.nn.modules.conv import _ConvTransposeNd
+from torch.optim import Optimizer
 
+from runner.callbacks.lightning_internals import task_of
 from runner.optim.groups import is_weight, weight_names
 
 __all__ = ["L1Penalty", "MaxNorm", "bound_units", "by_unit"]
@@ -16,10 +20,14 @@ TINY = 1e-7
 
 
 def by_unit(module: nn.Module, weight: Tensor) -> tuple[Tensor, tuple[int, ...]]:
-    """``weight``, shaped so that some of its dimensions count the units, and which dimensions these are.
+    """Reshape a weight so that some of its dimensions index the output units.
 
-    The first dimension of a weight counts units. A transposed convolution ``(in, out / groups, …)`` has its
-    outputs in the second dimension, for each group of inputs. A module may name others in ``unit_dims``.
+    The first dimension of most weights indexes units. A transposed convolution ``(in, out / groups, …)`` has
+    its outputs in the second dimension, for each group of inputs. A module may define other dimensions with
+    an attribute ``unit_dims``.
+
+    Returns:
+        The reshaped weight, and the dimensions that index units.
     """
     if isinstance(module, _ConvTransposeNd):
         return weight.unflatten(0, (module.groups, -1)), (0, 2)
@@ -28,10 +36,10 @@ def by_unit(module: nn.Module, weight: Tensor) -> tuple[Tensor, tuple[int, ...]]
 
 @torch.no_grad()
 def bound_units(module: nn.Module, weight: Tensor, bound: float) -> None:
-    """Scales down, in place, the incoming weights of each unit whose Euclidean norm is above ``bound``."""
+    """Scale down in place the incoming weights of each unit whose Euclidean norm exceeds ``bound``."""
     if not isinstance(module, _ConvTransposeNd) and not hasattr(module, "unit_dims"):
-        own = weight.to_local() if isinstance(weight, DTensor) else weight  # a rank's share holds whole units
-        own.copy_(torch.renorm(own, 2, 0, bound))
+        local = weight.to_local() if isinstance(weight, DTensor) else weight  # shards contain whole units
+        local.copy_(torch.renorm(local, 2, 0, bound))
         return
     whole = weight.full_tensor() if isinstance(weight, DTensor) else weight
     grouped, unit_dims = by_unit(module, whole)
@@ -44,29 +52,36 @@ def bound_units(module: nn.Module, weight: Tensor, bound: float) -> None:
 
 
 class L1Penalty(pl.Callback):
-    """Adds the gradient of ``strength · Σ|w|`` to that of the loss; norms, biases and gains are not
-    penalized.
+    """Adds the gradient of ``strength · Σ|w|`` to that of the loss.
 
-    It is applied once per update, however many batches are accumulated; logged losses do not include it.
+    Norm layers, biases and gains are not penalized. The penalty is applied once per update, independent of
+    gradient accumulation; logged losses do not include it.
+
+    Args:
+        strength: factor of the penalty.
     """
 
     def __init__(self, strength: float) -> None:
         self.strength = strength
 
-    def on_before_optimizer_step(self, trainer, pl_module, optimizer) -> None:
+    def on_before_optimizer_step(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: Optimizer
+    ) -> None:
         with torch.no_grad():
-            weights = weight_names(pl_module.model)
-            for name, weight in pl_module.model.named_parameters():
+            model = task_of(pl_module).model
+            weights = weight_names(model)
+            for name, weight in model.named_parameters():
                 if weight.grad is not None and name in weights:
                     weight.grad.add_(weight.sign(), alpha=self.strength)
 
 
 class MaxNorm(pl.Callback):
-    """After each update, scales down the incoming weights of every unit whose norm is above the bound
-    (Srivastava et al. 2014).
+    """Bounds the norm of the incoming weights of every unit after each update.
+
+    Srivastava et al., "Dropout: A Simple Way to Prevent Neural Networks from Overfitting", 2014.
 
     Args:
-        bound: the largest Euclidean norm of the weights into one unit or channel.
+        bound: largest Euclidean norm of the incoming weights of a unit or channel.
     """
 
     def __init__(self, bound: float) -> None:
@@ -76,11 +91,13 @@ class MaxNorm(pl.Callback):
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._step = trainer.global_step
 
-    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx) -> None:
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
         if trainer.global_step == self._step:
             return
         self._step = trainer.global_step
-        for module in pl_module.model.modules():
+        for module in task_of(pl_module).model.modules():
             for name, weight in module.named_parameters(recurse=False):
                 if weight.requires_grad and is_weight(module, name, weight):
                     bound_units(module, weight, self.bound)

@@ -1,1 +1,1 @@
-"""Execution of a training step: strategies for one or several devices, micro-batches, memory."""
+"""Ranks and training steps: process groups, strategies for one or several devices, micro-batches, memory."""

@@ -1,5 +1,4 @@
-"""Activation checkpointing: a block's activations are recomputed in the backward pass instead of being
-stored.
+"""Activation checkpointing: recomputes a block's activations in the backward pass instead of storing them.
 
 Chen et al., "Training deep nets with sublinear memory cost" (2016), https://arxiv.org/abs/1604.06174
 """
@@ -21,10 +20,11 @@ from runner.errors import ConfigError
 __all__ = ["checkpoint_activations"]
 
 
-class Recomputed:
-    """A mixin for a block's class.
+class Recomputed(nn.Module):
+    """Base class added to the class of a block.
 
-    It keeps the names of parameters, the hooks and the copies of the block valid.
+    Changing the class instead of wrapping the block keeps the names of its parameters, and its hooks and
+    copies valid.
     """
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
@@ -36,31 +36,33 @@ class Recomputed:
 
 
 def contexts_of(block: nn.Module) -> tuple[Any, Any]:
-    """The contexts of the forward pass and of its recomputation."""
-    return nullcontext(), statistics_still(block)
+    """Return the contexts of the forward pass and of its recomputation."""
+    return nullcontext(), preserve_statistics(block)
 
 
 @contextmanager
-def statistics_still(block: nn.Module) -> Iterator[None]:
-    """Restores the running statistics afterwards, because the norms have already counted this batch."""
-    kept = [
+def preserve_statistics(block: nn.Module) -> Iterator[None]:
+    """Restore the running statistics after the block, since the norms have already counted this batch."""
+    stored = [
         (module._buffers, dict(module._buffers))
         for module in block.modules()
         if getattr(module, "track_running_stats", 0)
     ]
-    for buffers, own in kept:
-        buffers.update({name: None if buffer is None else buffer.clone() for name, buffer in own.items()})
+    for buffers, originals in stored:
+        copies = {name: None if buffer is None else buffer.clone() for name, buffer in originals.items()}
+        buffers.update(copies)
     try:
         yield
     finally:
-        for buffers, own in kept:
-            buffers.update(own)
+        for buffers, originals in stored:
+            buffers.update(originals)
 
 
 def checkpoint_activations(model: nn.Module, pattern: str | None = None) -> int:
-    """Makes the model's blocks recompute their activations in the backward pass.
+    """Make the model's blocks recompute their activations in the backward pass.
 
     Args:
+        model: the model; the classes of its blocks are changed.
         pattern: a pattern of block names; None selects the repeated blocks.
 
     Returns:
@@ -71,13 +73,13 @@ def checkpoint_activations(model: nn.Module, pattern: str | None = None) -> int:
     """
     blocks = find_blocks(model, pattern)
     if not blocks:
-        asked = "true" if pattern is None else pattern
-        why = "no module name matches" if pattern is not None else "it has no repeated blocks"
+        value = "true" if pattern is None else pattern
+        reason = "no module name matches" if pattern is not None else "it has no repeated blocks"
         names = [name for name, _ in model.named_modules() if name][:6]
         raise ConfigError(
-            f"hardware.activation_checkpointing={asked} would have no effect on {type(model).__name__}: "
-            f"{why}. Remove "
-            f"it, or give a pattern of module names (available: {', '.join(names) or 'none'} …)."
+            f"hardware.activation_checkpointing={value} would have no effect on {type(model).__name__}: "
+            f"{reason}. Remove it, or give a pattern of module names (available: "
+            f"{', '.join(names) or 'none'} …)."
         )
     for block in blocks.values():
         kind = type(block)

@@ -1,4 +1,4 @@
-"""The blocks that a network repeats: residual blocks, transformer layers."""
+"""Finds the repeated blocks of a network, such as residual blocks and transformer layers."""
 
 from __future__ import annotations
 
@@ -13,39 +13,42 @@ LISTS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 
 
 def find_blocks(model: nn.Module, pattern: str | None = None) -> dict[str, nn.Module]:
-    """Blocks by name; no block contains another.
+    """Return the blocks by name; no block contains another.
 
     Args:
-        pattern: a pattern of names from ``model.named_modules()``, with ``*`` and ``?``. Without it, blocks
+        model: the network.
+        pattern: a pattern of names from ``model.named_modules()``, with ``*`` and ``?``. If None, the blocks
             are those children of module lists that have children and parameters and whose class occurs more
             than once; of nested candidates the outermost is taken.
     """
     if pattern is not None:
-        found = {
-            name: module for name, module in model.named_modules() if name and fnmatchcase(name, pattern)
+        matches = {
+            name: module
+            for name, module in model.named_modules()
+            if name and fnmatchcase(name, pattern) and not isinstance(module, LISTS[1:])
         }
-        return outermost(
-            {name: module for name, module in found.items() if not isinstance(module, LISTS[1:])}
-        )
-    inside = {
+        return outermost(matches)
+    candidates = {
         f"{name}.{key}" if name else key: part
         for name, module in model.named_modules()
         if isinstance(module, LISTS)
         for key, part in module.named_children()
         if is_block(part)
     }
-    kinds = Counter(type(part) for part in inside.values())
-    return outermost({name: part for name, part in inside.items() if kinds[type(part)] > 1})
+    counts = Counter(type(part) for part in candidates.values())
+    return outermost({name: part for name, part in candidates.items() if counts[type(part)] > 1})
 
 
 def is_block(module: nn.Module) -> bool:
-    has_parts = any(True for _ in module.children())
-    return has_parts and not isinstance(module, LISTS) and any(True for _ in module.parameters())
+    """Return whether a module has children and parameters and is not itself a module list."""
+    has_children = any(True for _ in module.children())
+    return has_children and not isinstance(module, LISTS) and any(True for _ in module.parameters())
 
 
-def outermost(found: dict[str, nn.Module]) -> dict[str, nn.Module]:
+def outermost(modules: dict[str, nn.Module]) -> dict[str, nn.Module]:
+    """Remove the modules that are inside another one, by name."""
     return {
         name: module
-        for name, module in found.items()
-        if not any(name.startswith(f"{other}.") for other in found if other != name)
+        for name, module in modules.items()
+        if not any(name.startswith(f"{other}.") for other in modules if other != name)
     }

@@ -12,8 +12,13 @@ __all__ = ["ProcessInfoEnvironment"]
 
 
 class ProcessInfoEnvironment(ClusterEnvironment):
-    """Without it, Lightning 2.6 detects a scheduler by its variables, counts tasks itself and installs its
-    own signal handlers.
+    """Cluster environment of the ranks described by a ``ProcessInfo``.
+
+    Without it, Lightning 2.6 detects a scheduler by its variables, counts its tasks, and installs its own
+    signal handlers.
+
+    Args:
+        process_info: rank of this process.
     """
 
     def __init__(self, process_info: ProcessInfo) -> None:
@@ -34,7 +39,7 @@ class ProcessInfoEnvironment(ClusterEnvironment):
 
     @property
     def main_port(self) -> int:
-        return int(os.environ.get("MASTER_PORT", 0))
+        return int(os.environ.get("MASTER_PORT", "0"))
 
     def world_size(self) -> int:
         return self.process_info.world_size

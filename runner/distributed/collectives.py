@@ -26,15 +26,17 @@ __all__ = [
 
 
 def world_size() -> int:
+    """Return the number of ranks."""
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 
 def current_rank() -> int:
+    """Return the rank of this process."""
     return dist.get_rank() if world_size() > 1 else 0
 
 
 def sum_over_ranks(*numbers: float) -> list[float]:
-    """Each number's sum over the ranks, in double precision. Every rank must call it."""
+    """Return each number's sum over the ranks, in double precision. Every rank must call it."""
     if world_size() == 1:
         return list(numbers)
     device = "cuda" if dist.get_backend() == "nccl" else "cpu"
@@ -44,7 +46,7 @@ def sum_over_ranks(*numbers: float) -> list[float]:
 
 
 def sum_tensor_over_ranks(value: Tensor) -> Tensor:
-    """A tensor's sum over the ranks, computed on its device without a host synchronization.
+    """Return a tensor's sum over the ranks, computed on its device without a host synchronization.
 
     Every rank must call it.
     """
@@ -54,21 +56,23 @@ def sum_tensor_over_ranks(value: Tensor) -> Tensor:
     return value
 
 
-def any_across_ranks(*facts: bool) -> list[bool]:
-    """Whether each condition is true on at least one rank. Every rank must call it."""
-    return [number > 0 for number in sum_over_ranks(*(float(fact) for fact in facts))]
+def any_across_ranks(*conditions: bool) -> list[bool]:
+    """Return whether each condition is true on at least one rank. Every rank must call it."""
+    return [number > 0 for number in sum_over_ranks(*(float(condition) for condition in conditions))]
 
 
 def mean_over_ranks(*numbers: float) -> list[float]:
-    """Each number's mean over the ranks. Every rank must call it."""
+    """Return each number's mean over the ranks. Every rank must call it."""
     if world_size() == 1:
         return list(numbers)
     return [number / world_size() for number in sum_over_ranks(*numbers)]
 
 
 def all_gather(value: Any) -> list[Any]:
-    """The values of all ranks, in the order of ranks: tensors or plain containers. Every rank must call
-    it.
+    """Return the values of all ranks in the order of ranks. Every rank must call it.
+
+    Args:
+        value: a tensor or plain containers.
     """
     if world_size() == 1:
         return [value]
@@ -78,9 +82,7 @@ def all_gather(value: Any) -> list[Any]:
 
 
 def gather_to_rank0(value: Any) -> list[Any]:
-    """The values of all ranks on rank 0, in the order of ranks; empty on the others. Every rank must call
-    it.
-    """
+    """Return the values of all ranks on rank 0, an empty list on the others. Every rank must call it."""
     if world_size() == 1:
         return [value]
     values: list[Any] | None = [None] * world_size() if dist.get_rank() == 0 else None
@@ -89,8 +91,10 @@ def gather_to_rank0(value: Any) -> list[Any]:
 
 
 def own_part(parts: list[Any]) -> Any | None:
-    """This rank's entry in a list from ``all_gather`` that was stored in a checkpoint; None if the world size
-    has changed.
+    """Return this rank's entry of a list from ``all_gather`` that was stored in a checkpoint.
+
+    Returns:
+        None if the world size has changed.
     """
     if len(parts) != world_size():
         return None
@@ -98,5 +102,6 @@ def own_part(parts: list[Any]) -> Any | None:
 
 
 def barrier() -> None:
+    """Wait until all ranks have reached this point."""
     if world_size() > 1:
         dist.barrier()

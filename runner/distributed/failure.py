@@ -1,6 +1,4 @@
-"""Why a rank ended, in a file beside its log, so that the first of several failing ranks can be
-identified.
-"""
+"""Records why a rank ended, in a file next to its log, to identify the first of several failing ranks."""
 
 from __future__ import annotations
 
@@ -20,11 +18,15 @@ class Failure:
     """The end of one rank.
 
     Attributes:
-        kind: ``mistake`` and ``final`` are not worth a retry, an ``error`` may be; ``hung`` and ``killed``
-            were observed from outside; ``time`` means that the job's time limit is near; ``left`` means that
-            this rank only lost its connection to the others.
+        rank: the rank.
+        kind: ``mistake`` (of the user) and ``final`` are not retried, ``error`` may be; ``hung`` and
+            ``killed`` were observed by other processes; ``time``: the time limit of the job is near;
+            ``left``: this rank only lost its connection to the others.
         message: one paragraph.
-        stack: the stack of the rank; empty if unknown.
+        exit_code: exit code of the process.
+        step: number of the step.
+        stack: stack of the rank; empty if unknown.
+        time: Unix time in seconds.
     """
 
     rank: int
@@ -41,19 +43,23 @@ ORDER = ("mistake", "final", "time", "hung", "killed", "error", "left")
 
 
 def failure_path(run: RunDir, rank: int) -> Path:
+    """Return the file with the failure of a rank."""
     return run.logs / f"rank{rank}.failure.json"
 
 
 def write_failure(run: RunDir, failure: Failure) -> None:
+    """Write the failure of a rank."""
     write_json(failure_path(run, failure.rank), asdict(failure))
 
 
 def clear_failures(run: RunDir) -> None:
+    """Delete the failures of all ranks."""
     for path in run.logs.glob("rank*.failure.json"):
         path.unlink(missing_ok=True)
 
 
 def read_failures(run: RunDir) -> Iterator[Failure]:
+    """Yield the failures of all ranks."""
     known = {entry.name for entry in fields(Failure)}
     for path in sorted(run.logs.glob("rank*.failure.json")):
         stored = read_json(path, {})
@@ -61,5 +67,5 @@ def read_failures(run: RunDir) -> Iterator[Failure]:
 
 
 def first_failure(failures: list[Failure]) -> Failure | None:
-    """The failure that explains the others; None if the list is empty."""
+    """Return the failure that explains the others; None if the list is empty."""
     return min(failures, key=lambda failure: (ORDER.index(failure.kind), failure.time), default=None)

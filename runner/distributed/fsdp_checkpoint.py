@@ -1,10 +1,9 @@
-"""Sharded checkpoints: a folder to which every rank writes its shards, through
-``torch.distributed.checkpoint``.
+"""Sharded checkpoints: folders to which every rank writes its shards with ``torch.distributed.checkpoint``.
 
 ``rest.pt`` holds everything that is not sharded, with a key for each sharded tensor. Nothing in the folder is
-loaded as
-code: tensors and ``rest.pt`` are loaded weights-only, the shard metadata by an unpickler with an allow-list
-    of classes.
+executed as code: tensors and ``rest.pt`` are loaded weights-only, the shard metadata by an unpickler with an
+allow-list of classes. (The default planner of torch 2.15 unpickles without restrictions: for an entry that
+the metadata declare as bytes, it calls ``torch.load(weights_only=False)``.)
 """
 
 from __future__ import annotations
@@ -29,8 +28,8 @@ from runner.errors import CheckpointError
 from runner.run.files import fsync_folder, replace_file
 
 __all__ = [
-    "put_optimizer",
-    "put_weights",
+    "load_optimizer",
+    "copy_weights",
     "read_optimizer",
     "read_rest",
     "read_weights",
@@ -39,10 +38,10 @@ __all__ = [
 ]
 
 REST = "rest.pt"
-SHARED = "shared out as "
-"""Prefix of the key that replaces a sharded tensor in ``rest.pt``."""
+SHARDED = "shared out as "
+"""Prefix of the key that replaces a sharded tensor in ``rest.pt``; part of the format."""
 
-ALLOWED = {
+ALLOWED_CLASSES = {
     ("torch.distributed.checkpoint.metadata", name)
     for name in (
         "Metadata", "MetadataIndex", "TensorStorageMetadata", "TensorProperties", "ChunkStorageMetadata",
@@ -60,17 +59,23 @@ ALLOWED = {
 
 
 def write_shards(checkpoint: dict[str, Any], path: Path, is_first: bool) -> None:
-    """Writes a sharded checkpoint; the folder gets its final name once all of it is on disk. Every rank must
-    call it.
+    """Write a sharded checkpoint; the folder gets its final name once all of it is on disk.
+
+    Every rank must call it.
+
+    Args:
+        checkpoint: the checkpoint, with this rank's shards.
+        path: the folder.
+        is_first: whether this is rank 0.
 
     Raises:
         CheckpointError: a rank could not write.
     """
     tensors: dict[str, DTensor] = {}
-    rest = without_shared(checkpoint, tensors)
+    rest = without_sharded(checkpoint, tensors)
     temporary = path.with_name(f".{path.name}.tmp")
 
-    def make() -> None:
+    def prepare() -> None:
         if is_first:
             shutil.rmtree(temporary, ignore_errors=True)
             temporary.mkdir(parents=True)
@@ -85,18 +90,24 @@ def write_shards(checkpoint: dict[str, Any], path: Path, is_first: bool) -> None
             replace_file(temporary, path)
 
     try:
-        for stage in (make, save, finish):
-            together(stage, path)
+        for stage in (prepare, save, finish):
+            run_on_all_ranks(stage, path)
     finally:
         if is_first:
             shutil.rmtree(temporary, ignore_errors=True)
 
 
-def together(stage: Callable[[], None], path: Path) -> None:
-    """Runs a stage on every rank and raises on all of them if it fails on one, so that none waits for the
-    failed rank.
+def run_on_all_ranks(stage: Callable[[], None], path: Path) -> None:
+    """Run a stage on every rank; if it fails on one, raise on all, so that none waits for the failed rank.
+
+    Args:
+        stage: the function to call.
+        path: the checkpoint, for the message.
+
+    Raises:
+        CheckpointError: the stage failed on any rank.
     """
-    problem: Exception | None = None
+    problem: BaseException | None = None  # CheckpointException of torch 2.15 is not an Exception
     try:
         stage()
     except (OSError, RuntimeError, CheckpointError, dcp.api.CheckpointException) as error:
@@ -110,62 +121,81 @@ def together(stage: Callable[[], None], path: Path) -> None:
 
 
 def write_rest(rest: dict[str, Any], path: Path) -> None:
+    """Write the unsharded part of a checkpoint.
+
+    Raises:
+        CheckpointError: it contains objects that cannot be loaded weights-only.
+    """
     with open(path, "wb") as file:
         torch.save(rest, file)
         file.flush()
         os.fsync(file.fileno())
-    if foreign := get_unsafe_globals_in_checkpoint(path):
+    if unsafe := get_unsafe_globals_in_checkpoint(path):
         raise CheckpointError(
-            f"it would hold objects that cannot be loaded weights-only: {', '.join(sorted(foreign))}"
+            f"it would contain objects that cannot be loaded weights-only: {', '.join(sorted(unsafe))}"
         )
 
 
-def without_shared(value: Any, tensors: dict[str, DTensor], key: str = "") -> Any:
-    """A copy of the structure in which a key replaces each sharded tensor; the tensors are added to
-    ``tensors``.
+def without_sharded(value: Any, tensors: dict[str, DTensor], key: str = "") -> Any:
+    """Copy nested containers, replacing each sharded tensor by a key.
+
+    Args:
+        value: containers, tensors and other values.
+        tensors: the sharded tensors are added to it, by key.
+        key: path of ``value``.
     """
     if isinstance(value, DTensor):
         tensors[key] = value
-        return SHARED + key
+        return SHARDED + key
     if isinstance(value, dict):
-        return {name: without_shared(item, tensors, f"{key}/{name}") for name, item in value.items()}
+        return {name: without_sharded(item, tensors, f"{key}/{name}") for name, item in value.items()}
     if isinstance(value, list):
-        return [without_shared(item, tensors, f"{key}/{place}") for place, item in enumerate(value)]
+        return [without_sharded(item, tensors, f"{key}/{index}") for index, item in enumerate(value)]
     return value
 
 
-def with_shared(value: Any, take: Callable[[str], Tensor]) -> Any:
-    if isinstance(value, str) and value.startswith(SHARED):
-        return take(value.removeprefix(SHARED))
+def with_sharded(value: Any, tensor_of: Callable[[str], Tensor]) -> Any:
+    """Copy nested containers, replacing each key of a sharded tensor by the tensor."""
+    if isinstance(value, str) and value.startswith(SHARDED):
+        return tensor_of(value.removeprefix(SHARDED))
     if isinstance(value, dict):
-        return {name: with_shared(item, take) for name, item in value.items()}
+        return {name: with_sharded(item, tensor_of) for name, item in value.items()}
     if isinstance(value, list):
-        return [with_shared(item, take) for item in value]
+        return [with_sharded(item, tensor_of) for item in value]
     return value
 
 
 def read_weights(path: Path, saved: dict[str, Any], module: nn.Module) -> None:
-    """Loads this rank's shard of a model, for any world size at the time of writing. Every rank must call it.
+    """Load this rank's shard of a model, written with any world size. Every rank must call it.
 
     Args:
+        path: the checkpoint folder.
         saved: the model's part of ``read_rest``.
+        module: the sharded model.
 
     Raises:
         CheckpointError: the checkpoint belongs to another model, or is corrupt.
     """
-    own = module.state_dict()
-    reject_other_names(own, saved)
+    state = module.state_dict()
+    reject_other_names(state, saved)
     targets = {}
     for name, value in saved.items():
         if isinstance(value, str):
-            targets[value.removeprefix(SHARED)] = own[name]
+            targets[value.removeprefix(SHARDED)] = state[name]
         else:
-            own[name].copy_(value)
+            state[name].copy_(value)
     dcp.load(targets, storage_reader=Reader(path))
 
 
 def read_optimizer(path: Path, saved: dict[str, Any], optimizer: Any, module: nn.Module) -> None:
-    """Loads this rank's shard of an optimizer's state. Every rank must call it."""
+    """Load this rank's shard of an optimizer's state. Every rank must call it.
+
+    Args:
+        path: the checkpoint folder.
+        saved: the optimizer's part of ``read_rest``.
+        optimizer: the optimizer.
+        module: the model, whose parameter names identify the state.
+    """
     targets: dict[str, Tensor] = {}
     fill_optimizer(optimizer, saved, dict(module.named_parameters()), targets)
     dcp.load(targets, storage_reader=Reader(path))
@@ -174,38 +204,47 @@ def read_optimizer(path: Path, saved: dict[str, Any], optimizer: Any, module: nn
 def fill_optimizer(
     optimizer: Any, saved: dict[str, Any], parameters: dict[str, nn.Parameter], targets: dict[str, Tensor]
 ) -> None:
-    """Restores parameter groups and unsharded state; adds the tensors still to be read to ``targets``, by
-    key.
+    """Restore parameter groups and unsharded state.
+
+    Args:
+        optimizer: the optimizer.
+        saved: its part of ``read_rest``.
+        parameters: parameters of the model by name.
+        targets: the tensors that must be read from the shards are added to it, by key.
     """
-    for group, before in zip(optimizer.param_groups, saved["param_groups"], strict=True):
-        group.update({key: value for key, value in before.items() if key != "params"})
-        for name in before["params"]:
+    for group, saved_group in zip(optimizer.param_groups, saved["param_groups"], strict=True):
+        group.update({key: value for key, value in saved_group.items() if key != "params"})
+        for name in saved_group["params"]:
             parameter, state = parameters[name], optimizer.state[parameters[name]]
             for key, value in saved["state"].get(name, {}).items():
-                if isinstance(value, str) and value.startswith(SHARED):
-                    state[key] = targets[value.removeprefix(SHARED)] = torch.zeros_like(
-                        parameter, requires_grad=False
-                    )
+                if isinstance(value, str) and value.startswith(SHARDED):
+                    target = torch.zeros_like(parameter, requires_grad=False)
+                    state[key] = targets[value.removeprefix(SHARDED)] = target
                 elif isinstance(value, Tensor):
-                    stays = key == "step" and not (group.get("fused") or group.get("capturable"))
-                    state[key] = value.clone() if stays else value.to(parameter.device, copy=True)
+                    stays_on_cpu = key == "step" and not (group.get("fused") or group.get("capturable"))
+                    state[key] = value.clone() if stays_on_cpu else value.to(parameter.device, copy=True)
                 else:
                     state[key] = value
 
 
-def reject_other_names(own: dict[str, Any], saved: dict[str, Any]) -> None:
-    if own.keys() != saved.keys():
-        differ = sorted(own.keys() ^ saved.keys())
+def reject_other_names(state: dict[str, Any], saved: dict[str, Any]) -> None:
+    """Check that a state dict has the names of the model.
+
+    Raises:
+        CheckpointError: it has others.
+    """
+    if state.keys() != saved.keys():
+        differ = sorted(state.keys() ^ saved.keys())
         raise CheckpointError(
             f"the checkpoint belongs to another model: only one of them has {', '.join(differ[:5])}."
         )
 
 
 def read_whole(path: Path) -> dict[str, Any]:
-    """The checkpoint as a single device would have written it, in memory.
+    """Read a checkpoint into memory in the format of a single device.
 
     Raises:
-        CheckpointError: it is corrupt.
+        CheckpointError: the checkpoint is corrupt.
     """
     rest, reader = read_rest(path), Reader(path)
     entries = reader.read_metadata().state_dict_metadata
@@ -214,60 +253,65 @@ def read_whole(path: Path) -> dict[str, Any]:
         for key, entry in entries.items()
         if isinstance(entry, TensorStorageMetadata)
     }
-    with warnings.catch_warnings():  # a single process reads on purpose
-        warnings.simplefilter("ignore", UserWarning)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # torch 2.15 warns of reading in a single process
         dcp.load(tensors, storage_reader=reader, no_dist=True)
-    whole = with_shared(rest, tensors.__getitem__)
-    whole["optimizer_states"] = [by_number(state) for state in whole["optimizer_states"]]
+    whole = with_sharded(rest, tensors.__getitem__)
+    whole["optimizer_states"] = [by_index(state) for state in whole["optimizer_states"]]
     return whole
 
 
-def by_number(saved: dict[str, Any]) -> dict[str, Any]:
-    """An optimizer's state in torch's own format: parameters by their index in the groups."""
+def by_index(saved: dict[str, Any]) -> dict[str, Any]:
+    """Convert an optimizer's state to torch's format, in which parameters are indices into the groups."""
     names = [name for group in saved["param_groups"] for name in group["params"]]
-    places = {name: place for place, name in enumerate(names)}
+    indices = {name: index for index, name in enumerate(names)}
     groups = [
-        {**group, "params": [places[name] for name in group["params"]]} for group in saved["param_groups"]
+        {**group, "params": [indices[name] for name in group["params"]]} for group in saved["param_groups"]
     ]
-    return {"state": {places[name]: state for name, state in saved["state"].items()}, "param_groups": groups}
+    return {"state": {indices[name]: state for name, state in saved["state"].items()}, "param_groups": groups}
 
 
-def put_optimizer(saved: dict[str, Any], optimizer: Any) -> None:
-    """Shards an optimizer's full state, which every rank has read, over the ranks."""
+def load_optimizer(saved: dict[str, Any], optimizer: Any) -> None:
+    """Shard an optimizer's full state, which every rank has read, over the ranks."""
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-    for place, state in saved["state"].items():
-        parameter = parameters[place]
+    for index, state in saved["state"].items():
+        parameter = parameters[index]
         optimizer.state[parameter] = {
-            key: like(parameter, value)
+            key: sharded_like(parameter, value)
             if isinstance(value, Tensor) and value.shape == parameter.shape
             else value
             for key, value in state.items()
         }
-    for group, before in zip(optimizer.param_groups, saved["param_groups"], strict=True):
-        group.update({key: value for key, value in before.items() if key != "params"})
+    for group, saved_group in zip(optimizer.param_groups, saved["param_groups"], strict=True):
+        group.update({key: value for key, value in saved_group.items() if key != "params"})
 
 
 @torch.no_grad()
-def put_weights(weights: dict[str, Tensor], module: nn.Module) -> None:
-    """Loads full weights into a model, sharded or not. Every rank must call it.
+def copy_weights(weights: dict[str, Tensor], module: nn.Module) -> None:
+    """Load full weights into a model, sharded or not. Every rank must call it.
 
     Raises:
         CheckpointError: the weights belong to another model.
     """
-    own = module.state_dict()
-    reject_other_names(own, weights)
+    state = module.state_dict()
+    reject_other_names(state, weights)
     for name, value in weights.items():
-        own[name].copy_(like(own[name], value))
+        state[name].copy_(sharded_like(state[name], value))
 
 
-def like(tensor: Tensor, value: Tensor) -> Tensor:
-    """``value``, sharded like ``tensor``."""
+def sharded_like(tensor: Tensor, value: Tensor) -> Tensor:
+    """Return ``value``, sharded like ``tensor``."""
     if not isinstance(tensor, DTensor):
         return value
     return distribute_tensor(value.to(tensor.device), tensor.device_mesh, tensor.placements)
 
 
 def read_rest(path: Path) -> dict[str, Any]:
+    """Read the unsharded part of a checkpoint folder.
+
+    Raises:
+        CheckpointError: the file does not exist or cannot be loaded weights-only.
+    """
     try:
         return torch.load(path / REST, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
@@ -279,10 +323,15 @@ class Reader(dcp.FileSystemReader):
     """Reads the shard metadata without importing the classes it may name."""
 
     def read_metadata(self, *args: Any, **kwargs: Any) -> Any:
+        """Read the shard metadata.
+
+        Raises:
+            CheckpointError: the file cannot be read, or names a class that is not allowed.
+        """
         path = self._get_metadata_path(kwargs.get("rank"))
         try:
             with open(path, "rb") as file:
-                metadata = NarrowUnpickler(file).load()
+                metadata = AllowListUnpickler(file).load()
         except (OSError, EOFError, AttributeError, pickle.UnpicklingError) as error:
             raise CheckpointError(f"{path}: the shard metadata cannot be read: {error}") from error
         metadata.storage_meta = metadata.storage_meta or StorageMeta()
@@ -290,10 +339,11 @@ class Reader(dcp.FileSystemReader):
         return metadata
 
 
-class NarrowUnpickler(pickle.Unpickler):
+class AllowListUnpickler(pickle.Unpickler):
+    """Unpickler that only resolves the classes of shard metadata and dtypes."""
+
     def find_class(self, module: str, name: str) -> Any:
-        if (module, name) in ALLOWED or (
-            isinstance(getattr(torch, name, None), torch.dtype) and module == "torch"
-        ):
+        is_dtype = module == "torch" and isinstance(getattr(torch, name, None), torch.dtype)
+        if (module, name) in ALLOWED_CLASSES or is_dtype:
             return super().find_class(module, name)
         raise pickle.UnpicklingError(f"it names {module}.{name}")

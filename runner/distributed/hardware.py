@@ -15,7 +15,7 @@ __all__ = ["ResolvedHardware", "choose_hardware", "describe_device"]
 SMALL_MODEL = 500_000
 """Minimum number of parameters for which bf16 or a second thread speeds up training on a CPU."""
 
-HINTED = {"precision": "precision", "channels_last": "memory format"}
+HINT_NAMES = {"precision": "precision", "channels_last": "memory format"}
 """Keys that a model's ``hardware_hint`` may set if the config leaves them open."""
 
 
@@ -24,7 +24,11 @@ class ResolvedHardware:
     """The hardware settings of a run.
 
     Attributes:
-        precision: in Lightning's notation.
+        accelerator: ``cpu``, ``gpu`` or ``mps``.
+        devices: number of devices.
+        precision: precision in Lightning's notation.
+        channels_last: whether convolutions use the channels-last memory format.
+        compile: whether the model is compiled with ``torch.compile``.
         num_threads: number of CPU threads per operation; None keeps torch's default.
         reasons: one short phrase per choice.
     """
@@ -39,10 +43,10 @@ class ResolvedHardware:
 
 
 def choose_hardware(hardware: dict[str, Any], model: nn.Module) -> ResolvedHardware:
-    """Resolves the settings that the config leaves open.
+    """Resolve the settings that the config leaves open.
 
     Args:
-        hardware: the config's node ``hardware``.
+        hardware: the config node ``hardware``.
         model: the model, on the CPU.
 
     Raises:
@@ -52,17 +56,17 @@ def choose_hardware(hardware: dict[str, Any], model: nn.Module) -> ResolvedHardw
     accelerator = hardware.get("accelerator") or "auto"
     if accelerator == "auto":
         accelerator = available_accelerator()
-        reasons.append(f"{accelerator}: the device there is")
+        reasons.append(f"{accelerator}: the available device")
     elif accelerator == "gpu" and not torch.cuda.is_available():
         raise ConfigError(
-            "hardware.accelerator=gpu, but PyTorch sees no CUDA device here. Use hardware=auto."
+            "hardware.accelerator=gpu, but PyTorch finds no CUDA device on this machine. Use hardware=auto."
         )
     convolutional = any(isinstance(m, nn.Conv2d) for m in model.modules())
     num_parameters = sum(parameter.numel() for parameter in model.parameters())
     hint = getattr(model, "hardware_hint", {}) if accelerator == "cpu" else {}
-    hinted = [HINTED[key] for key in HINTED if key in hint and hardware.get(key) is None]
+    hinted = [HINT_NAMES[key] for key in HINT_NAMES if key in hint and hardware.get(key) is None]
     if hinted:
-        reasons.append(f"{' and '.join(hinted)}: what this model was measured to be fastest with")
+        reasons.append(f"{' and '.join(hinted)}: measured to be fastest for this model")
     precision = hardware.get("precision") or hint.get("precision")
     if precision is None:
         precision, reason = choose_precision(accelerator, convolutional, num_parameters)
@@ -82,12 +86,12 @@ def choose_hardware(hardware: dict[str, Any], model: nn.Module) -> ResolvedHardw
         and torch.get_num_threads() > 1
     ):
         num_threads = 1
-        reasons.append("one thread: handing such small operations around costs more than it saves")
-    spelled = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}[str(precision)]
+        reasons.append("one thread: the operations are too small to gain from more")
+    lightning_precision = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}[str(precision)]
     return ResolvedHardware(
         accelerator,
         hardware.get("devices") or 1,
-        spelled,
+        lightning_precision,
         channels_last,
         bool(hardware.get("compile")),
         num_threads,
@@ -96,30 +100,37 @@ def choose_hardware(hardware: dict[str, Any], model: nn.Module) -> ResolvedHardw
 
 
 def available_accelerator() -> str:
+    """Return the accelerator of this machine: ``gpu``, ``mps`` or ``cpu``."""
     if torch.cuda.is_available():
         return "gpu"
     return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
 def choose_precision(accelerator: str, convolutional: bool, num_parameters: int) -> tuple[str, str]:
+    """Choose the precision by rule.
+
+    Returns:
+        ``32``, ``bf16`` or ``16``, and the reason.
+    """
     if num_parameters < SMALL_MODEL:
         return "32", "32-bit: the model is small"
     if accelerator == "gpu":
         if torch.cuda.is_bf16_supported(including_emulation=False):
-            return "bf16", "bf16: the GPU has it"
-        return "16", "fp16 with loss scaling: the GPU has no bf16"
+            return "bf16", "bf16: supported by the GPU"
+        return "16", "fp16 with loss scaling: the GPU does not support bf16"
     if accelerator == "cpu" and convolutional and cpu_has_bf16():
-        return "bf16", "bf16: the processor has it (about twice as fast for convolutions)"
+        return "bf16", "bf16: supported by the CPU (about twice as fast for convolutions)"
     return "32", "32-bit"
 
 
 def cpu_has_bf16() -> bool:
+    """Return whether the CPU has bf16 instructions."""
     checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
     return any(getattr(torch.cpu, name, lambda: False)() for name in checks)
 
 
 def describe_device(accelerator: str) -> str:
-    """``CPU, 2 threads`` or the GPU's name."""
+    """Return a description such as ``CPU, 2 threads``, or the name of the GPU."""
     if accelerator == "gpu":
         return torch.cuda.get_device_name()
     if accelerator == "mps":

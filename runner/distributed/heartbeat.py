@@ -1,6 +1,4 @@
-"""A rank's heartbeat: its progress, updated by callbacks, written beside its log once a second, read by other
-ranks.
-"""
+"""Heartbeat of a rank: its progress, updated by callbacks and written to a file every second."""
 
 from __future__ import annotations
 
@@ -10,6 +8,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import ClassVar
 
 from runner.distributed.process_info import ProcessInfo
 from runner.run.directory import RunDir
@@ -28,7 +27,7 @@ PHASES = (
     "computing metrics",
     "saving",
 )
-"""The phases of a step, in order. ``idle`` means outside the loops: reading data, drawing figures."""
+"""Phases of a step, in order; ``idle`` is everything outside the loops, such as reading data."""
 
 
 @dataclass
@@ -36,12 +35,18 @@ class Heartbeat:
     """The progress of one rank.
 
     Attributes:
+        rank: the rank.
+        restart: number of restarts by the elastic agent.
+        pid: process id.
         pid_started_at: start time of the process, which distinguishes it from a later process with the same
             id.
-        count: batches started, of training and evaluation.
+        host: name of the machine.
+        step: number of optimizer updates.
+        epoch: number of the epoch.
+        count: number of batches started in training and evaluation.
         phase: one of ``PHASES``.
-        since: when count or phase last changed, in seconds since the epoch.
-        longest_s: the longest duration of a phase so far, in seconds.
+        since: Unix time of the last change of count or phase.
+        longest_s: longest duration of a phase so far, in seconds.
     """
 
     rank: int = 0
@@ -55,10 +60,11 @@ class Heartbeat:
     phase: str = "idle"
     since: float = 0.0
     longest_s: float = 0.0
-    _changed_at = None
+    _changed_at: ClassVar[float | None] = None  # shadowed by instances; not a field of the stored heartbeat
 
     @classmethod
     def of(cls, process_info: ProcessInfo) -> Heartbeat:
+        """Create the heartbeat of this process."""
         pid = os.getpid()
         return cls(
             process_info.rank,
@@ -71,37 +77,50 @@ class Heartbeat:
 
     @property
     def is_left_over(self) -> bool:
-        """Whether its process ran on this machine and has ended, for example in an earlier attempt."""
+        """Whether its process ran on this machine and has ended, such as one of an earlier attempt."""
         return self.host == socket.gethostname() and process_started_at(self.pid) != self.pid_started_at
 
     def beat(self, phase: str, begins_batch: bool = False) -> None:
-        now = time.monotonic()  # a duration: the wall clock, which other machines read, may be set
+        """Record the start of a phase.
+
+        Args:
+            phase: one of ``PHASES``.
+            begins_batch: whether a batch starts with it.
+        """
+        now = time.monotonic()  # for durations: the wall clock may be changed
         if self.phase != "idle" and self.count > 1 and self._changed_at is not None:
             self.longest_s = max(self.longest_s, now - self._changed_at)
         self.count += begins_batch
-        self._changed_at = now
+        self._changed_at = now  # type: ignore[misc]  # see the class attribute
         self.phase, self.since = phase, time.time()
 
     @property
-    def place_in_step(self) -> tuple[int, int]:
-        """Orders ranks by progress. If all ranks wait for one, that rank has the smallest value."""
+    def progress(self) -> tuple[int, int]:
+        """Key that orders ranks by progress; the rank that all others wait for has the smallest."""
         return self.count, PHASES.index(self.phase)
 
     def write(self, run: RunDir) -> None:
+        """Write the heartbeat to its file."""
         write_json(heartbeat_path(run, self.rank), asdict(self))
 
 
 def heartbeat_path(run: RunDir, rank: int) -> Path:
+    """Return the file with the heartbeat of a rank."""
     return run.logs / f"rank{rank}.pulse.json"
 
 
 def stack_path(run: RunDir, rank: int) -> Path:
-    """The file that receives the stacks of a rank's threads when it crashes or gets SIGUSR2."""
+    """Return the file for the stacks of a rank's threads, written when it crashes or receives SIGUSR2."""
     return run.logs / f"rank{rank}.stack"
 
 
 def read_heartbeats(run: RunDir, restart: int | None = None) -> Iterator[Heartbeat]:
-    """The last heartbeat of every rank; with ``restart``, only of the ranks of that restart."""
+    """Yield the last heartbeat of every rank.
+
+    Args:
+        run: run directory.
+        restart: only yield the ranks of this restart; None for all.
+    """
     known = {field.name for field in fields(Heartbeat)}
     for path in sorted(run.logs.glob("rank*.pulse.json")):
         stored = read_json(path, {})

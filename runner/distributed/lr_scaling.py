@@ -14,11 +14,11 @@ __all__ = ["lr_factor", "scaled"]
 
 
 def lr_factor(hardware: dict[str, Any], batch_size: int) -> float:
-    """The factor for ``optimizer.lr``.
+    """Return the factor for ``optimizer.lr``.
 
     Args:
-        hardware: the config node.
-        batch_size: global batch size, over all devices.
+        hardware: the config node ``hardware``.
+        batch_size: batch size over all devices.
     """
     rule, reference = hardware.get("lr_scaling") or "none", hardware.get("reference_batch_size")
     if rule == "none" or not reference:
@@ -28,7 +28,7 @@ def lr_factor(hardware: dict[str, Any], batch_size: int) -> float:
 
 
 def scaled(config: dict[str, Any], batch_size: int) -> dict[str, Any]:
-    """A copy of the config with the learning rate scaled for its batch size."""
+    """Return a copy of the config with the learning rate scaled for the batch size."""
     factor = lr_factor(config["hardware"], batch_size)
     if factor == 1.0:
         return config

@@ -1,4 +1,4 @@
-"""Out-of-memory errors, and restoring the state that a failed step has changed."""
+"""Recognizes out-of-memory errors and restores the state changed by a failed step."""
 
 from __future__ import annotations
 
@@ -9,24 +9,32 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-__all__ = ["Before", "free_bytes", "is_out_of_memory", "let_go", "running_statistics", "tensors_of"]
+__all__ = [
+    "StepSnapshot",
+    "free_bytes",
+    "is_out_of_memory",
+    "release_memory",
+    "running_statistics",
+    "tensors_of",
+]
 
-SAYINGS = (
-    "out of memory",  # CUDA, MPS, and what wraps them
-    "can't allocate memory",  # the CPU's allocator
+MESSAGES = (
+    "out of memory",  # CUDA and MPS
+    "can't allocate memory",  # torch's CPU allocator
     "not enough memory",
     "CUBLAS_STATUS_ALLOC_FAILED",
 )
 
 
 def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether an error means that the memory of a device is exhausted."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
-    return isinstance(error, RuntimeError) and any(saying in str(error) for saying in SAYINGS)
+    return isinstance(error, RuntimeError) and any(message in str(error) for message in MESSAGES)
 
 
-def let_go(device: torch.device) -> None:
-    """Releases the memory held by a failed step."""
+def release_memory(device: torch.device) -> None:
+    """Release the memory held by a failed step."""
     gc.collect()
     if device.type == "cuda":
         torch.cuda.empty_cache()
@@ -34,12 +42,14 @@ def let_go(device: torch.device) -> None:
         torch.mps.empty_cache()
 
 
-class Before:
-    """A snapshot of what a training step changes besides gradients: random states, running statistics and
-    attributes of the task.
+class StepSnapshot:
+    """The state that a training step changes, without gradients.
+
+    This comprises random states, running statistics and attributes of the task.
 
     Args:
-        task: its attributes are stored by reference; in-place changes of their values are not undone.
+        task: the task. Its attributes are stored by reference: in-place changes of values are not undone.
+        device: device of the training.
     """
 
     def __init__(self, task: nn.Module, device: torch.device) -> None:
@@ -51,6 +61,7 @@ class Before:
         self.statistics = [(tensor, tensor.clone()) for tensor in running_statistics(task)]
 
     def restore(self) -> None:
+        """Restore the state."""
         vars(self.task).clear()
         vars(self.task).update(self.attributes)
         torch.set_rng_state(self.random)
@@ -62,14 +73,14 @@ class Before:
 
 
 def running_statistics(module: nn.Module) -> Iterator[Tensor]:
-    """The buffers in which norms accumulate means and variances."""
+    """Yield the buffers in which norm layers accumulate means and variances."""
     for norm in module.modules():
         if getattr(norm, "track_running_stats", False):
             yield from (buffer for buffer in norm._buffers.values() if buffer is not None)
 
 
 def free_bytes(device: torch.device) -> int:
-    """Available memory in bytes, of the device or, for a CPU, of the machine."""
+    """Return the available memory of a GPU, or of the machine for other devices, in bytes."""
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
         return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
@@ -79,6 +90,7 @@ def free_bytes(device: torch.device) -> int:
 
 
 def tensors_of(value: Any) -> Iterator[Tensor]:
+    """Yield all tensors of nested containers."""
     if isinstance(value, Tensor):
         yield value
     elif isinstance(value, dict):

@@ -21,7 +21,7 @@ from runner.run.files import read_json
 __all__ = ["process_group_member"]
 
 FAILURE_GRACE_S = 3.0
-"""How long rank 0 waits for the failure record of another rank."""
+"""Time rank 0 waits for the failure record of another rank."""
 
 LOST_OTHERS = (
     "Connection closed by peer",
@@ -31,17 +31,20 @@ LOST_OTHERS = (
     "gloo",
     "Timed out waiting",
 )
-"""Parts of the messages that the communication libraries raise in a rank whose peer has ended (torch 2.15).
-"""
+"""Parts of the messages raised by torch 2.15 in a rank whose peer has ended."""
 
 
 @contextmanager
 def process_group_member(run: RunDir, process_info: ProcessInfo) -> Iterator[None]:
-    """Wraps the work of one of several ranks; does nothing for a single process."""
+    """Context manager for the work of one of several ranks; does nothing for a single process.
+
+    Raises:
+        RunFailed: on rank 0, if it lost its connection because another rank failed.
+    """
     if not process_info.under_agent:
         yield
         return
-    if process_info.started_by != "srun":  # SLURM ends what is left of a step itself
+    if process_info.started_by != "srun":  # SLURM itself ends the remaining processes of a step
         die_with_parent()
     set_master_env(process_info)
     run.logs.mkdir(exist_ok=True)
@@ -70,20 +73,26 @@ def process_group_member(run: RunDir, process_info: ProcessInfo) -> Iterator[Non
 
 
 def failure_of_other_rank(run: RunDir, since: float) -> Failure | None:
-    """The failure of another rank that caused this one to lose its connection; None if no record appears in
-    time.
+    """Wait for the failure of the rank to which this one lost its connection.
+
+    Args:
+        run: run directory.
+        since: Unix time in seconds; earlier failures are ignored.
+
+    Returns:
+        None if no failure is recorded in time.
     """
     until = time.monotonic() + FAILURE_GRACE_S
     while time.monotonic() < until:
         time.sleep(0.2)
-        found = [failure for failure in read_failures(run) if failure.time > since and failure.kind != "left"]
-        if found:
-            return first_failure(found)
+        failures = [f for f in read_failures(run) if f.time > since and f.kind != "left"]
+        if failures:
+            return first_failure(failures)
     return None
 
 
 def redirect_output_to_log(run: RunDir, process_info: ProcessInfo) -> None:
-    """Redirects stdout and stderr of a rank other than 0 to its log; only rank 0 prints to the console."""
+    """Redirect stdout and stderr of a rank other than 0 to its log; only rank 0 prints to the console."""
     with open(run.logs / f"rank{process_info.rank}.log", "ab") as file:
         sys.stdout.flush()
         sys.stderr.flush()
@@ -92,6 +101,7 @@ def redirect_output_to_log(run: RunDir, process_info: ProcessInfo) -> None:
 
 
 def failure_of(run: RunDir, process_info: ProcessInfo, error: BaseException) -> Failure:
+    """Describe the error that ended this rank."""
     step = read_json(heartbeat_path(run, process_info.rank), {}).get("step", 0)
     if isinstance(error, UserError):
         return Failure(process_info.rank, "mistake", str(error), error.exit_code, step)

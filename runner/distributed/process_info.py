@@ -1,4 +1,4 @@
-"""The rank of this process within a run, read from the environment variables that the launcher set."""
+"""Reads the rank of this process from the environment variables of the launcher."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 __all__ = ["CONTRACT", "ProcessInfo", "master_of_step"]
 
 CONTRACT = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
-"""The variables PyTorch needs to join a process group. A process is a rank only if all of them are set."""
+"""Variables PyTorch requires for a process group; a process is a rank only if all of them are set."""
 
 FIRST_PORT, NUM_PORTS = 20_000, 12_000
 
@@ -39,6 +39,11 @@ class ProcessInfo:
 
     @classmethod
     def here(cls, environment: Mapping[str, str] | None = None) -> ProcessInfo:
+        """Read the rank of this process.
+
+        Args:
+            environment: environment variables; those of this process if None.
+        """
         environment = os.environ if environment is None else environment
         if "TORCHELASTIC_RUN_ID" in environment:
             return cls.of_contract(environment, "torchrun")
@@ -50,6 +55,13 @@ class ProcessInfo:
 
     @classmethod
     def of_contract(cls, environment: Mapping[str, str], started_by: str) -> ProcessInfo:
+        """Read PyTorch's variables RANK, WORLD_SIZE and so on.
+
+        Args:
+            environment: environment variables.
+            started_by: the launcher.
+        """
+
         def number(name: str, default: int) -> int:
             return int(environment.get(name, default))
 
@@ -66,17 +78,18 @@ class ProcessInfo:
 
     @classmethod
     def of_step(cls, environment: Mapping[str, str]) -> ProcessInfo:
-        """From the variables of a SLURM step with several tasks.
+        """Read the variables of a SLURM step with several tasks.
 
-        SLURM_STEP_NUM_TASKS is not set in a batch script.
+        Only steps have SLURM_STEP_NUM_TASKS; batch scripts do not.
         """
         world_size = int(environment["SLURM_STEP_NUM_TASKS"])
-        here = environment.get("SLURM_STEP_TASKS_PER_NODE", str(world_size))
+        tasks_per_node = environment.get("SLURM_STEP_TASKS_PER_NODE", "")  # such as 2(x3)
+        first_node = re.match(r"\d+", tasks_per_node)
         return cls(
             rank=int(environment["SLURM_PROCID"]),
             world_size=world_size,
             local_rank=int(environment.get("SLURM_LOCALID", 0)),
-            local_world_size=int(re.match(r"\d+", here).group()),
+            local_world_size=int(first_node.group()) if first_node else world_size,
             restart=int(environment.get("SLURM_RESTART_COUNT", 0)),
             under_agent=True,
             started_by="srun",
@@ -89,7 +102,7 @@ class ProcessInfo:
 
     @property
     def starter(self) -> str:
-        """The launcher's name, for messages."""
+        """Name of the launcher, for messages."""
         return (
             "the launcher that set RANK and WORLD_SIZE"
             if self.started_by == "environment"
@@ -98,12 +111,18 @@ class ProcessInfo:
 
     @property
     def num_nodes(self) -> int:
+        """Number of machines."""
         return self.world_size // self.local_world_size
 
 
 def master_of_step(environment: Mapping[str, str]) -> tuple[str, int]:
-    """The rendezvous address of a SLURM step: the node of its first task, and a port derived from the job and
-    step ids.
+    """Return the rendezvous address of a SLURM step.
+
+    Args:
+        environment: environment variables.
+
+    Returns:
+        The node of its first task, and a port derived from the ids of job and step.
     """
     nodes = environment.get("SLURM_STEP_NODELIST") or environment.get("SLURM_JOB_NODELIST") or "127.0.0.1"
     first = re.sub(r"\[(\d+).*$", r"\1", nodes).partition(",")[0]

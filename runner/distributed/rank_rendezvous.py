@@ -1,5 +1,6 @@
-"""Rendezvous of ranks that were started with the same command: rank 0 creates the run directory and
-broadcasts its path.
+"""Rendezvous of ranks started with the same command.
+
+Rank 0 creates the run directory and broadcasts its path.
 """
 
 from __future__ import annotations
@@ -11,27 +12,33 @@ import time
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from runner.distributed.process_info import ProcessInfo, master_of_step
 from runner.errors import RunFailed, RunnerError
 from runner.run.directory import RunDir
+
+if TYPE_CHECKING:  # torch is imported only if there are several ranks
+    from torch.distributed import TCPStore
 
 __all__ = ["broadcast_decision", "set_master_env"]
 
 KEY = "runner/run"
 AGENT_STORE = "TORCHELASTIC_USE_AGENT_STORE"
 WAIT_S = 600.0
+READ_WAIT_S = 20.0
 
-_stores: list = []
-"""Kept open until the process ends: other ranks may read the decision after rank 0 has moved on."""
+_stores: list[TCPStore] = []
+"""Kept open until the process ends, since other ranks may read the decision later than rank 0 continues."""
 
 
 def broadcast_decision(
     process_info: ProcessInfo, decide: Callable[[RunDir | None], RunDir | None]
 ) -> RunDir | None:
-    """The run that rank 0 selects, on every rank.
+    """Return the run selected by rank 0 on every rank.
 
     Args:
+        process_info: rank of this process.
         decide: called on rank 0 only, with the run of the previous start of the same processes, or None.
 
     Returns:
@@ -39,17 +46,17 @@ def broadcast_decision(
 
     Raises:
         SystemExit: on all other ranks if rank 0 raised an error; only rank 0 prints it.
-        RunFailed: rank 0 did not answer in time.
+        RunFailed: rank 0 did not decide in time.
     """
     store = open_store(process_info)
     _stores.append(store)
     if not process_info.is_first:
         return receive_decision(store, process_info)
-    before = json.loads(store.get(KEY)) if store.check([KEY]) else {}
+    previous = json.loads(store.get(KEY)) if store.check([KEY]) else {}
     code = 1
     run = None
     try:
-        run = decide(RunDir(Path(before["run"])) if before.get("run") else None)
+        run = decide(RunDir(Path(previous["run"])) if previous.get("run") else None)
         code = 0
     except RunnerError as error:
         code = error.exit_code
@@ -61,28 +68,34 @@ def broadcast_decision(
     return run
 
 
-def receive_decision(store, process_info: ProcessInfo) -> RunDir | None:
+def receive_decision(store: TCPStore, process_info: ProcessInfo) -> RunDir | None:
+    """Wait for the decision of rank 0.
+
+    Raises:
+        SystemExit: rank 0 raised an error.
+        RunFailed: rank 0 did not decide in time.
+    """
     try:
         decision = json.loads(store.get(KEY))
         store.add(f"{KEY}/heard", 1)
-    except RuntimeError as error:  # torch.distributed.DistStoreError is one
+    except RuntimeError as error:  # DistStoreError is a RuntimeError
         raise RunFailed(
-            f"rank {process_info.rank} has waited {WAIT_S:.0f} s for rank 0 to make the run directory."
+            f"rank {process_info.rank} has waited {WAIT_S:.0f} s for rank 0 to create the run directory."
         ) from error
     if decision["exit"]:
         raise SystemExit(decision["exit"])
     return RunDir(Path(decision["run"])) if decision["run"] else None
 
 
-def wait_for_readers(store, process_info: ProcessInfo) -> None:
-    """Waits until every rank has read the decision, because the store may end with rank 0."""
-    until = time.monotonic() + 20
+def wait_for_readers(store: TCPStore, process_info: ProcessInfo) -> None:
+    """Wait until every rank has read the decision, since the store may end with rank 0."""
+    until = time.monotonic() + READ_WAIT_S
     while store.add(f"{KEY}/heard", 0) < process_info.world_size - 1 and time.monotonic() < until:
         time.sleep(0.05)
 
 
 def set_master_env(process_info: ProcessInfo) -> None:
-    """Sets MASTER_ADDR and MASTER_PORT if the launcher has not done so."""
+    """Set MASTER_ADDR and MASTER_PORT if the launcher has not set them."""
     if process_info.started_by == "srun":
         address, port = master_of_step(os.environ)
         os.environ.setdefault("MASTER_ADDR", address)
@@ -92,15 +105,17 @@ def set_master_env(process_info: ProcessInfo) -> None:
 
 
 def move_master(process_info: ProcessInfo) -> None:
-    """Chooses a new rendezvous address after an elastic restart, because the agent's store (torch 2.15) still
-    holds the addresses of the previous ranks.
+    """Choose a new rendezvous address after an elastic restart.
+
+    The agent's store (torch 2.15) still contains the addresses of the previous ranks, so gloo would fail with
+    "connectFullMesh … Connection refused".
     """
     store, key = open_store(process_info), f"runner/master/{process_info.restart}"
     if process_info.is_first:
         with socket.create_connection(
             (os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])), timeout=10
-        ) as way:
-            address = way.getsockname()[0]
+        ) as connection:
+            address = connection.getsockname()[0]
         with socket.socket() as probe:
             probe.bind((address, 0))
             store.set(key, f"{address} {probe.getsockname()[1]}")
@@ -108,9 +123,10 @@ def move_master(process_info: ProcessInfo) -> None:
     os.environ[AGENT_STORE] = "False"
 
 
-def open_store(process_info: ProcessInfo):
-    """The key-value store that PyTorch's process group will also use: the agent's own, or one served by rank
-    0.
+def open_store(process_info: ProcessInfo) -> TCPStore:
+    """Open the key-value store that the process group will also use.
+
+    This is the store of the elastic agent, or one served by rank 0.
     """
     from torch.distributed import TCPStore
 

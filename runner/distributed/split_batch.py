@@ -1,4 +1,4 @@
-"""Splitting a batch into micro-batches with the same total gradient."""
+"""Splits a batch into micro-batches with the same total gradient."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from torch import Tensor
 
 from runner.distributed.collectives import sum_tensor_over_ranks, world_size
 
-__all__ = ["cut", "num_passes", "num_samples", "set_weights", "shares"]
+__all__ = ["cut", "num_micro_batches", "num_samples", "set_weights", "shares"]
 
 
 def num_samples(batch: Any) -> int:
-    """The number of samples in this rank's share of a batch.
+    """Return the number of samples in this rank's share of a batch.
 
     Raises:
         TypeError: the batch is not a dictionary with ``index``, ``targets`` or ``inputs``.
@@ -32,58 +32,64 @@ def num_samples(batch: Any) -> int:
 
 
 def shares(batch: dict[str, Any]) -> tuple[int, int]:
-    """The smallest and the largest number of samples that a rank has of this batch; the same result on every
-    rank.
+    """Return the smallest and the largest number of samples of this batch on a rank.
+
+    The result is the same on every rank.
     """
     count, ranks = num_samples(batch), world_size()
     if ranks == 1 or "weight" not in batch:
         return count, count
-    everywhere = round(count * ranks / float(batch["weight"]))
-    return everywhere // ranks, math.ceil(everywhere / ranks)
+    total = round(count * ranks / float(batch["weight"]))
+    return total // ranks, math.ceil(total / ranks)
 
 
-def num_passes(batch: dict[str, Any], size: int | None) -> int:
-    """The number of micro-batches of at most ``size`` samples. It is the same on every rank, because
-    synchronized norms wait for one another.
+def num_micro_batches(batch: dict[str, Any], size: int | None) -> int:
+    """Return the number of micro-batches of at most ``size`` samples.
+
+    It is the same on every rank, since synchronized norm layers wait for one another.
     """
     if size is None:
         return 1
-    least, most = shares(batch)
-    return max(1, min(math.ceil(most / size), least))
+    smallest, largest = shares(batch)
+    return max(1, min(math.ceil(largest / size), smallest))
 
 
 def cut(batch: dict[str, Any], parts: int) -> list[dict[str, Any]]:
-    """Splits a batch into ``parts`` micro-batches whose sizes differ by at most one sample.
+    """Split a batch into ``parts`` micro-batches whose sizes differ by at most one sample.
 
-    If there are several, each stores its position under ``rows``: ``(begin, end, samples of the batch)``.
+    Each of several micro-batches stores its position under ``rows``: ``(begin, end, samples of the batch)``.
     """
     if parts == 1:
-        return [dict(batch)]  # a copy, because a micro-batch gets its own weight
+        return [dict(batch)]  # a copy, since a micro-batch gets its own weight
     count = num_samples(batch)
     ends = [count * part // parts for part in range(parts + 1)]
-    runs = itertools.pairwise(ends)
-    return [piece(batch, begin, end, count) | {"rows": (begin, end, count)} for begin, end in runs]
+    ranges = itertools.pairwise(ends)
+    return [sliced(batch, begin, end, count) | {"rows": (begin, end, count)} for begin, end in ranges]
 
 
-def piece(value: Any, begin: int, end: int, count: int) -> Any:
-    """Slices every value that has one entry per sample; all other values are shared by the micro-batches."""
+def sliced(value: Any, begin: int, end: int, count: int) -> Any:
+    """Slice every value that has one entry per sample; all others are shared by the micro-batches."""
     if isinstance(value, Tensor):
         return value[begin:end] if value.dim() and len(value) == count else value
     if isinstance(value, list | tuple) and len(value) == count:
         return value[begin:end]
     if isinstance(value, dict):
-        return {key: piece(item, begin, end, count) for key, item in value.items()}
+        return {key: sliced(item, begin, end, count) for key, item in value.items()}
     return value
 
 
 def set_weights(
     parts: list[dict[str, Any]], batch: dict[str, Any], units: Callable[[dict[str, Any]], Any] | None
 ) -> None:
-    """Sets the weight of each micro-batch's loss, so that the sum over micro-batches, averaged over the
-    ranks, is the loss of the batch.
+    """Set the weight of the loss of each micro-batch.
+
+    The sum over the micro-batches, averaged over the ranks, is then the loss of the batch.
 
     Args:
-        units: counts what the loss of a batch is averaged over, if that is not its samples (pixels, tokens).
+        parts: the micro-batches.
+        batch: the batch they were split from.
+        units: counts the units the loss of a batch is averaged over, such as pixels or tokens; None if these
+            are its samples.
     """
     if units is not None and (len(parts) > 1 or world_size() > 1):
         counts = torch.stack([torch.as_tensor(units(part), dtype=torch.float64) for part in parts])

@@ -10,10 +10,10 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from runner.distributed.collectives import world_size
 from runner.errors import ConfigError
 
-__all__ = ["SharedBatchNorm", "share_batch_norms"]
+__all__ = ["CPUSyncBatchNorm", "sync_batch_norms"]
 
 
-class SharedBatchNorm(_BatchNorm):
+class CPUSyncBatchNorm(_BatchNorm):
     """Normalizes ``(N, C, …)`` with the mean and variance over the samples of all ranks."""
 
     def _check_input_dim(self, inputs: Tensor) -> None:
@@ -32,28 +32,39 @@ class SharedBatchNorm(_BatchNorm):
         shape = [1, -1, *(1 for _ in axes[1:])]
         squares = all_reduce((values - mean.view(shape)).square().sum(axes))
         variance = squares / number
-        self.gather(mean.detach(), variance.detach(), float(number))
-        normalised = (values - mean.view(shape)) * torch.rsqrt(variance.view(shape) + self.eps)
+        self.update_statistics(mean.detach(), variance.detach(), float(number))
+        normalized = (values - mean.view(shape)) * torch.rsqrt(variance.view(shape) + self.eps)
         if self.affine:
-            normalised = normalised * self.weight.view(shape) + self.bias.view(shape)
-        return normalised.to(inputs.dtype)
+            normalized = normalized * self.weight.view(shape) + self.bias.view(shape)
+        return normalized.to(inputs.dtype)
 
     @torch.no_grad()
-    def gather(self, mean: Tensor, variance: Tensor, number: float) -> None:
-        """Updates the running statistics with those of a batch."""
-        if not self.track_running_stats or self.running_mean is None:
+    def update_statistics(self, mean: Tensor, variance: Tensor, number: float) -> None:
+        """Update the running statistics.
+
+        Args:
+            mean: mean of a batch, ``(C,)``.
+            variance: biased variance of a batch, ``(C,)``.
+            number: number of values per channel.
+        """
+        counter, running_mean, running_var = self.num_batches_tracked, self.running_mean, self.running_var
+        if not self.track_running_stats or running_mean is None or running_var is None or counter is None:
             return
-        self.num_batches_tracked.add_(1)
-        share = 1 / float(self.num_batches_tracked) if self.momentum is None else self.momentum
-        self.running_mean.lerp_(mean, share)
-        self.running_var.lerp_(variance * number / max(number - 1, 1), share)
+        counter.add_(1)
+        share = 1 / float(counter) if self.momentum is None else self.momentum
+        running_mean.lerp_(mean, share)
+        running_var.lerp_(variance * number / max(number - 1, 1), share)
 
 
-def share_batch_norms(model: nn.Module, accelerator: str) -> nn.Module:
-    """The model with its batch norms synchronized over all ranks.
+def sync_batch_norms(model: nn.Module, accelerator: str) -> nn.Module:
+    """Return the model with its batch norms synchronized over all ranks.
+
+    Args:
+        model: the model.
+        accelerator: ``gpu`` for torch's ``SyncBatchNorm``.
 
     Raises:
-        ConfigError: it has no batch norm.
+        ConfigError: the model has no batch norm.
     """
     norms = [module for module in model.modules() if isinstance(module, _BatchNorm)]
     if not norms:
@@ -64,5 +75,5 @@ def share_batch_norms(model: nn.Module, accelerator: str) -> nn.Module:
     if accelerator == "gpu":
         return nn.SyncBatchNorm.convert_sync_batchnorm(model)
     for norm in norms:
-        norm.__class__ = SharedBatchNorm
+        norm.__class__ = CPUSyncBatchNorm
     return model

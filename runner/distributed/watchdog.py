@@ -1,6 +1,4 @@
-"""A watchdog thread in every rank: writes the rank's heartbeat and ends a rank that hangs, itself or
-another.
-"""
+"""Watchdog thread of a rank: writes its heartbeat and ends a hung rank, its own or another."""
 
 from __future__ import annotations
 
@@ -23,8 +21,8 @@ __all__ = ["Watchdog", "allowed_s", "hanging", "watched"]
 WRITE_EVERY_S = 1.0
 STACK_WAIT_S = 3.0
 LEAVE_AFTER_S = 15.0
-"""How long a rank may take to notice the failure of another by itself."""
-PATIENCE = 10.0
+"""Time for a rank to notice the failure of another by itself."""
+HANG_FACTOR = 10.0
 """A batch is considered hung after this multiple of the longest duration so far."""
 
 NUM_FRAMES = 25
@@ -33,11 +31,14 @@ log = logging.getLogger("runner.watchdog")
 
 
 class Watchdog(threading.Thread):
-    """Writes a heartbeat every second and looks for hung ranks.
+    """Writes a heartbeat every second and checks all ranks.
 
     Args:
-        hang_after_s: a batch may take this long, or ten times the longest one so far; None disables the
-            check.
+        run: run directory.
+        process_info: rank of this process.
+        heartbeat: its heartbeat.
+        hang_after_s: minimum duration in seconds after which a batch is considered hung, unless ten times the
+            longest batch so far is more; None disables the check.
     """
 
     def __init__(
@@ -50,62 +51,65 @@ class Watchdog(threading.Thread):
         self.hang_after_s = hang_after_s
         self.began_at = time.time()
         self.alone_since: float | None = None
-        self._stop_asked = threading.Event()
+        self._stopping = threading.Event()
 
     def stop(self) -> None:
-        self._stop_asked.set()
+        """Stop the thread."""
+        self._stopping.set()
         self.join(timeout=5)
 
     def run(self) -> None:
-        while not self._stop_asked.wait(WRITE_EVERY_S):
+        while not self._stopping.wait(WRITE_EVERY_S):
             try:
                 self.heartbeat.write(self.run_dir)
-                self.look()
-                self.leave_with_others()
+                self.end_hung_rank()
+                self.exit_after_failure()
             except OSError as error:
                 log.warning("the heartbeat cannot be written or read: %s", error)
 
-    def look(self) -> None:
+    def end_hung_rank(self) -> None:
+        """End a rank that hangs, if this rank is responsible for it."""
         if self.hang_after_s is None:
             return
         heartbeats = [
-            p
-            for p in read_heartbeats(self.run_dir, self.process_info.restart)
-            if p.rank < self.process_info.world_size
+            heartbeat
+            for heartbeat in read_heartbeats(self.run_dir, self.process_info.restart)
+            # Without an elastic agent, files of an earlier attempt remain.
+            if heartbeat.rank < self.process_info.world_size and not heartbeat.is_left_over
         ]
-        heartbeats = [
-            p for p in heartbeats if not p.is_left_over
-        ]  # without an agent, files of an earlier attempt remain
         hung = hanging(heartbeats, self.hang_after_s, time.time())
-        if hung is not None and self.is_to_act(hung, heartbeats):
+        if hung is not None and self.is_responsible_for(hung, heartbeats):
             self.end(hung)
 
-    def leave_with_others(self) -> None:
-        """Ends this rank after another has failed, if no elastic agent does so."""
+    def exit_after_failure(self) -> None:
+        """End this rank after another has failed, if no elastic agent does so."""
         if self.process_info.started_by not in ("srun", "environment") or self.process_info.world_size == 1:
             return
-        gone = [
-            f
-            for f in read_failures(self.run_dir)
-            if f.rank != self.process_info.rank and f.time > self.began_at
+        failed = [
+            failure
+            for failure in read_failures(self.run_dir)
+            if failure.rank != self.process_info.rank and failure.time > self.began_at
         ]
-        if not gone:
+        if not failed:
             return
         self.alone_since = self.alone_since or time.monotonic()
         if time.monotonic() - self.alone_since > LEAVE_AFTER_S:
             log.error(
-                "rank %d has failed, and this rank would wait for it: %s", gone[0].rank, gone[0].message
+                "rank %d has failed, and this rank would wait for it: %s", failed[0].rank, failed[0].message
             )
             os._exit(1)
 
-    def is_to_act(self, hung: Heartbeat, heartbeats: list[Heartbeat]) -> bool:
-        """Whether this rank ends the hung one: the lowest other rank on its machine does, or the hung rank
-        itself if it is alone there.
+    def is_responsible_for(self, hung: Heartbeat, heartbeats: list[Heartbeat]) -> bool:
+        """Return whether this rank must end the hung one.
+
+        The lowest other rank on the same machine is responsible, or the hung rank itself if it is the only
+        one there.
         """
         neighbours = [p.rank for p in heartbeats if p.host == hung.host and p.rank != hung.rank]
         return self.process_info.rank == min(neighbours, default=hung.rank)
 
     def end(self, hung: Heartbeat) -> None:
+        """Record the failure of a hung rank, with its stack, and kill it."""
         waited = time.time() - hung.since
         stack = self.stack_of(hung)
         message = (
@@ -118,46 +122,52 @@ class Watchdog(threading.Thread):
         time.sleep(STACK_WAIT_S)  # the agent ends this process too
 
     def stack_of(self, hung: Heartbeat) -> str:
+        """Make a rank write its stack, and return it."""
         path = stack_path(self.run_dir, hung.rank)
-        before = path.stat().st_size if path.exists() else 0
+        old_size = path.stat().st_size if path.exists() else 0
         os.kill(hung.pid, signal.SIGUSR2)
         until = time.monotonic() + STACK_WAIT_S
         while time.monotonic() < until:
             time.sleep(0.2)
-            if path.exists() and path.stat().st_size > before:
+            if path.exists() and path.stat().st_size > old_size:
                 time.sleep(0.2)
-                return main_stack(path.read_text(encoding="utf-8", errors="replace")[before:])
+                return main_stack(path.read_text(encoding="utf-8", errors="replace")[old_size:])
         return "(no stack: the process did not respond to SIGUSR2; it may be stopped or blocked on I/O)"
 
 
 def allowed_s(heartbeat: Heartbeat, hang_after_s: float) -> float:
-    """How long a rank may stay in its current phase, in seconds."""
+    """Return the maximum duration of the current phase of a rank, in seconds."""
     if heartbeat.phase == "idle":
         return float("inf")
-    usual = max(hang_after_s, PATIENCE * heartbeat.longest_s)
+    usual = max(hang_after_s, HANG_FACTOR * heartbeat.longest_s)
     is_warm = heartbeat.count > 2 and heartbeat.phase not in ("saving", "computing metrics")
-    return usual if is_warm else PATIENCE * usual
+    return usual if is_warm else HANG_FACTOR * usual
 
 
 def hanging(heartbeats: list[Heartbeat], hang_after_s: float, now: float) -> Heartbeat | None:
-    """The rank that the others wait for, if one has made no progress for too long; otherwise None."""
+    """Return the rank that the others wait for, if a rank has made no progress for too long."""
     if not any(now - heartbeat.since > allowed_s(heartbeat, hang_after_s) for heartbeat in heartbeats):
         return None
     busy = [heartbeat for heartbeat in heartbeats if heartbeat.phase != "idle"]
-    return min(busy, key=lambda heartbeat: heartbeat.place_in_step)
+    return min(busy, key=lambda heartbeat: heartbeat.progress)
 
 
 def main_stack(dump: str) -> str:
-    """The main thread's stack in a dump of all threads."""
+    """Extract the stack of the main thread from a dump of all threads."""
     _, _, current = dump.partition("Current thread")
     return "\n".join(line for line in current.partition("\n\n")[0].splitlines()[1:][:NUM_FRAMES])
 
 
 @contextmanager
 def watched(run: RunDir, process_info: ProcessInfo, hang_after_s: float | None) -> Iterator[Heartbeat]:
-    """Runs the watchdog around a rank's work.
+    """Run a watchdog during the work of a rank, and yield its heartbeat.
 
-    A single process is not watched, because no other rank waits for it.
+    A single process has no watchdog, since no other rank waits for it.
+
+    Args:
+        run: run directory.
+        process_info: rank of this process.
+        hang_after_s: see `Watchdog`.
     """
     heartbeat = Heartbeat.of(process_info)
     if not process_info.under_agent:
@@ -174,8 +184,6 @@ def watched(run: RunDir, process_info: ProcessInfo, hang_after_s: float | None) 
         finally:
             watchdog.stop()
             with suppress(OSError):
-                heartbeat.write(
-                    run
-                )  # so that a failure is reported with the last step, not that of a second ago
+                heartbeat.write(run)  # so that a failure is reported with the last step
             faulthandler.unregister(signal.SIGUSR2)
             faulthandler.enable()

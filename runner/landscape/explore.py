@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from runner.callbacks.random_state import unnoticed
+from runner.callbacks.random_state import preserve_random_state
 from runner.distributed.hardware import choose_hardware
 from runner.errors import UserError
 from runner.inference.evaluate import set_up_split
@@ -63,7 +63,7 @@ class Expedition:
     def __init__(self, run: RunDir, request: LandscapeRequest) -> None:
         self.run = run
         self.request = request
-        with unnoticed():
+        with preserve_random_state():
             self.trained = load_trained(run, request.checkpoint)
             device, self.num_threads = choose_device(self.trained, request.device)
             set_up_split(self.trained, run, request.split)
@@ -119,7 +119,7 @@ class Expedition:
         data, task = self.samples, self.trained.task
         try:
             with (
-                unnoticed(),
+                preserve_random_state(),
                 threads(self.num_threads),
                 LossField(task, data, self.plane.directions, self.request.seed) as loss,
             ):

@@ -19,7 +19,7 @@ from runner.config.checks.environment import check_dealing
 from runner.config.plain import to_yaml
 from runner.data.base import DataModule
 from runner.distributed.collectives import barrier
-from runner.distributed.fsdp_checkpoint import put_weights
+from runner.distributed.fsdp_checkpoint import copy_weights
 from runner.distributed.hardware import ResolvedHardware, choose_hardware, describe_device
 from runner.distributed.heartbeat import Heartbeat
 from runner.distributed.lr_scaling import scaled
@@ -243,7 +243,7 @@ class Execution:
         step, epoch = trainer.global_step, trainer.current_epoch
         best = best_checkpoint(self.run)
         if best is not None:
-            put_weights(RunCheckpointIO().load_checkpoint(best.path)["state_dict"], self.task)
+            copy_weights(RunCheckpointIO().load_checkpoint(best.path)["state_dict"], self.task)
         self.task.collect = True
         metrics = {"val": evaluate_split(trainer, self.task, self.data, "val")}
         if len(self.data.splits.get("test", ())):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from runner.callbacks.random_state import unnoticed
+from runner.callbacks.random_state import preserve_random_state
 from runner.callbacks.range_test import RangeTestRecorder
 from runner.config.schema import LrFinder
 from runner.data.base import DataModule
@@ -60,7 +60,7 @@ def find_lr(
         make: builds task and hardware from a config.
     """
     options = LrFinder(**config.get("lr_finder") or {})
-    with unnoticed():
+    with preserve_random_state():
         task, hardware = make(at_lowest_rate(config))
         recorder = RangeTestRecorder(options.smoothing, options.stop_factor)
         trainer = make_range_trainer(

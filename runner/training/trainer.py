@@ -9,10 +9,10 @@ from pytorch_lightning import Callback, Trainer
 
 from runner.callbacks.checkpoint_io import RunCheckpointIO
 from runner.callbacks.deadline import Deadline, job_end
-from runner.callbacks.exact_resume import Recovery
+from runner.callbacks.exact_resume import ExactResume
 from runner.callbacks.heartbeat import HeartbeatCallback
 from runner.callbacks.metrics_logger import GradientNorm, JournalLogger, MonitorCheck, TrainMetrics
-from runner.callbacks.micro_batch import PassSize
+from runner.callbacks.micro_batch import MicroBatchSize
 from runner.callbacks.non_finite_guard import NonFiniteGuard
 from runner.callbacks.preemption import Preemption
 from runner.callbacks.progress import Progress
@@ -66,8 +66,15 @@ def make_callbacks(
         "kind"
     ) == "slurm"  # then a signal comes, and the job is put back
     deadline = Deadline(config["trainer"].get("max_time"), None if signalled else job_end())
-    saving = [Recovery(config), build(config["checkpoint"]), Preemption(), deadline]
-    return [*callbacks, SyncBuffers(), PassSize(config["hardware"]), ScheduleLength(), settings, *saving]
+    saving = [ExactResume(config), build(config["checkpoint"]), Preemption(), deadline]
+    return [
+        *callbacks,
+        SyncBuffers(),
+        MicroBatchSize(config["hardware"]),
+        ScheduleLength(),
+        settings,
+        *saving,
+    ]
 
 
 def passes_of(hardware: dict[str, Any]) -> MicroBatching:

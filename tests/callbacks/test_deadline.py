@@ -34,7 +34,8 @@ def test_max_time_saves_in_mid_epoch_and_the_run_goes_on_bit_for_bit(tmp_path: P
     run, deadline = RunDir(tmp_path / "run"), Deadline("00:01:00:00")
     trainer, task, data = make(run, Setting(), deadline, Late(deadline, 20))
     with pytest.raises(
-        BudgetSpent, match=r"trainer.max_time .* is spent: training ends at step 20 \(.*step-00000020.ckpt\)"
+        BudgetSpent,
+        match=r"trainer.max_time .* is used up: training ends at step 20 \(.*step-00000020.ckpt\)",
     ):
         trainer.fit(task, datamodule=data)
     assert last_checkpoint(run).step == 20

@@ -44,7 +44,7 @@ def test_a_sample_that_is_no_number_is_named(tmp_path: Path) -> None:
     spoil = Spoil(20, "inputs")
     message = fail(RunDir(tmp_path), spoil)
     assert message.startswith("step 20 (epoch 1, batch 4): the training loss is nan.")
-    assert f"The inputs of sample {spoil.indices[1]} hold NaN or infinity." in message
+    assert f"The inputs of sample {spoil.indices[1]} contain NaN or infinity." in message
     assert "The last good checkpoint is kept" in message and "gradient_clip_val" in message
     assert last_checkpoint(RunDir(tmp_path)).step == 15
 
@@ -54,7 +54,7 @@ def test_weights_that_burst_are_told_with_the_batch(tmp_path: Path, value: float
     spoil = Spoil(17, "weights", value)
     message = fail(RunDir(tmp_path), spoil)
     assert message.startswith("step 17 (epoch 1, batch 1)")
-    assert f"The batch: {', '.join(f'sample {i}' for i in spoil.indices)}." in message
+    assert f"Samples of the batch: {', '.join(f'sample {i}' for i in spoil.indices)}." in message
     assert "Try a lower learning rate (now 0.0" in message
 
 
@@ -118,7 +118,7 @@ def test_a_gradient_that_is_no_number_stops_before_the_weights_are_touched(tmp_p
     trainer, task, data = make(RunDir(tmp_path), Setting(), SpoilGradient(17))
     with pytest.raises(
         NonFiniteLossError,
-        match=r"^step 17 \(epoch 1, batch 1\): the gradient is not finite in net.0.weight. The batch: sample",
+        match=r"^step 17 \(epoch 1, batch 1\): the gradient is not finite in net.0.weight. Samples of the batch: sample",
     ):
         trainer.fit(task, datamodule=data)
     assert all(bool(torch.isfinite(p).all()) for p in task.parameters())
@@ -143,7 +143,7 @@ def test_skip_leaves_out_one_update_and_nothing_of_it_stays(
     state = task.state_dict()
     assert trainer.global_step == 30 and all(bool(torch.isfinite(value).all()) for value in state.values())
     assert trainer.optimizers[0].state_dict()["state"][0]["step"] == 29
-    assert "step 20 (epoch 1, batch 4)" in caplog.text and "left out (1 so far)" in caplog.text
+    assert "step 20 (epoch 1, batch 4)" in caplog.text and "skipped (1 so far)" in caplog.text
     points = list(read_points(RunDir(tmp_path).metrics_path))
     assert [p.metrics for p in points if "train/skipped_updates" in p.metrics] == [
         {"train/skipped_updates": 1.0}
@@ -157,7 +157,7 @@ def test_skipping_without_end_ends(tmp_path: Path) -> None:
             batch["inputs"][0] = float("nan")
 
     trainer, task, data = guarded(RunDir(tmp_path), Always(), on_non_finite="skip", most=3)
-    with pytest.raises(NonFiniteLossError, match="4 updates in a row could not be made. step 4 "):
+    with pytest.raises(NonFiniteLossError, match="4 consecutive updates were skipped. step 4 "):
         trainer.fit(task, datamodule=data)
 
 

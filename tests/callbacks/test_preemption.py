@@ -124,7 +124,7 @@ def test_a_signal_after_the_last_step_still_ends_the_run(run: RunDir, calm: dict
 
 
 def test_a_second_ctrl_c_ends_at_once(run: RunDir) -> None:
-    with pytest.raises(Interrupted, match="second time: ended at once, without saving"):
+    with pytest.raises(Interrupted, match="second SIGINT: ended immediately, without saving"):
         train(run, Setting(), Send(signal.SIGINT, "on_train_batch_start", 7, times=2))
     assert read_index(run.checkpoints) == []
 
@@ -143,7 +143,7 @@ def test_a_second_sigterm_changes_nothing(run: RunDir) -> None:
 
 
 def test_outside_a_training_a_signal_ends_at_once() -> None:
-    with pytest.raises(Interrupted, match="SIGTERM: ended at once") as caught, interruptible():
+    with pytest.raises(Interrupted, match="SIGTERM: ended immediately") as caught, interruptible():
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(1)
     assert caught.value.exit_code == 143
@@ -166,7 +166,7 @@ def test_while_the_trainer_sets_up_a_signal_waits_for_the_first_step(
 
 
 def test_an_interruption_is_not_hidden_by_a_clean_up_that_fails() -> None:
-    with pytest.raises(Interrupted, match="SIGINT: ended at once") as caught, interruptible():
+    with pytest.raises(Interrupted, match="SIGINT: ended immediately") as caught, interruptible():
         try:
             os.kill(os.getpid(), signal.SIGINT)
             time.sleep(1)

@@ -15,7 +15,7 @@ WORDS = (*TINY["classification"], "trainer.max_epochs=1", "hardware.micro_batch=
 
 def test_passes_are_as_even_as_they_can_be() -> None:
     need = Need(fixed=0, per_sample=10, update=100, free=(100 + 30 * 10) / fit_memory.FILL)
-    assert need.room == 30
+    assert need.max_samples == 30
     assert [fitting_size(need, share) for share in (30, 31, 64, 90)] == [None, 16, 22, 30]
     assert fitting_size(Need(0, float("inf"), 0, 1), 8) == 1
 

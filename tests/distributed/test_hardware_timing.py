@@ -27,7 +27,7 @@ def test_what_is_expected_stays_unless_another_is_clearly_faster() -> None:
     found = decide({FAST: 1.0, SLOW: 0.5, OTHER: 0.8}, FAST, 8)
     assert found.chosen == SLOW
     assert found.reason == (
-        "32-bit: measured, 500 ms a step of 8 samples; 32-bit, channels-last takes 1.60 × as long; "
+        "32-bit: measured, 500 ms per step of 8 samples; 32-bit, channels-last takes 1.60 × as long; "
         "bf16, channels-last takes 2.00 × as long"
     )
     assert decide({FAST: 1.0}, FAST, 8).chosen == FAST and "by rule" in decide({FAST: 1.0}, FAST, 8).reason

@@ -1,4 +1,4 @@
-"""Where ranks cannot take a step back, the next attempt has smaller passes."""
+"""Tests that the next attempt uses smaller micro-batches if a step could not be repeated."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from runner.callbacks.micro_batch import PassSize
+from runner.callbacks.micro_batch import MicroBatchSize
+from runner.distributed.ddp import OneDeviceStrategy
 from runner.distributed.micro_batching import MicroBatching
 
 
 def trainer_of(
     folder, size: int | None, ranks: int = 2, halves: bool = True, accumulate: int = 1
 ) -> SimpleNamespace:
-    strategy = SimpleNamespace(passes=MicroBatching(size, halves))
+    strategy = OneDeviceStrategy(MicroBatching(size, halves), device=torch.device("cpu"))
     return SimpleNamespace(
         strategy=strategy,
         default_root_dir=str(folder),
@@ -26,12 +27,12 @@ def trainer_of(
 
 def size_of_next(folder, failed: SimpleNamespace, error: Exception) -> int | None:
     for trainer in (failed, trainer_of(folder, None)):
-        callback = PassSize({})
+        callback = MicroBatchSize({})
         callback.setup(trainer, None, "fit")
         if trainer is failed:
             callback.on_exception(trainer, None, error)
     callback.on_train_start(trainer, None)
-    return trainer.strategy.passes.size
+    return trainer.strategy.micro_batching.size
 
 
 OUT_OF_MEMORY = torch.OutOfMemoryError("CUDA out of memory.")

@@ -11,7 +11,7 @@ from distributed.ranks import TINY, largest_difference, points, trained, written
 
 from runner.distributed import split_batch
 from runner.distributed.memory import is_out_of_memory
-from runner.distributed.split_batch import cut, num_passes, set_weights, shares
+from runner.distributed.split_batch import cut, num_micro_batches, set_weights, shares
 from runner.errors import OutOfMemory
 from runner.run.status import read_status
 from runner.training.worker import execute
@@ -32,7 +32,7 @@ def test_a_batch_is_cut_into_runs_of_its_samples() -> None:
     assert torch.cat([part["inputs"] for part in parts]).equal(batch["inputs"])
     assert [one["n"] for part in parts for one in part["targets"]] == list(range(7))
     assert all(part["scale"] == 3 for part in parts)
-    assert [num_passes(batch, size) for size in (None, 7, 6, 3, 1)] == [1, 1, 2, 3, 7]
+    assert [num_micro_batches(batch, size) for size in (None, 7, 6, 3, 1)] == [1, 1, 2, 3, 7]
 
 
 def test_the_weights_of_the_passes_make_the_mean_of_the_batch() -> None:

@@ -79,7 +79,7 @@ def test_a_hung_process_is_ended_and_its_stack_kept(run: RunDir) -> None:
         mine = Heartbeat.of(ProcessInfo(0, 2, 0, 2, 0, True))
         mine.write(run)
         time.sleep(1)
-        Watchdog(run, ProcessInfo(0, 2, 0, 2, 0, True), mine, hang_after_s=0.5).look()
+        Watchdog(run, ProcessInfo(0, 2, 0, 2, 0, True), mine, hang_after_s=0.5).end_hung_rank()
         assert child.wait(timeout=10) == -9
     finally:
         child.kill()
@@ -97,7 +97,7 @@ def test_what_an_earlier_attempt_has_left_is_no_rank_that_hangs(run: RunDir) -> 
         )
         mine = Heartbeat.of(ProcessInfo(0, 2, 0, 2, 0, True))
         mine.write(run)
-        Watchdog(run, ProcessInfo(0, 2, 0, 2, 0, True), mine, hang_after_s=0.5).look()
+        Watchdog(run, ProcessInfo(0, 2, 0, 2, 0, True), mine, hang_after_s=0.5).end_hung_rank()
         with pytest.raises(subprocess.TimeoutExpired):
             other.wait(timeout=1)
     finally:

@@ -20,7 +20,7 @@ from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
 
 from runner.callbacks.checkpoint import Checkpointer, last_checkpoint
 from runner.callbacks.checkpoint_io import RunCheckpointIO
-from runner.callbacks.exact_resume import Recovery
+from runner.callbacks.exact_resume import ExactResume
 from runner.callbacks.metrics_logger import JournalLogger, TrainMetrics
 from runner.callbacks.non_finite_guard import NonFiniteGuard
 from runner.callbacks.preemption import Preemption
@@ -144,7 +144,7 @@ def make(run: RunDir, setting: Setting, *more: pl.Callback) -> tuple[pl.Trainer,
     callbacks: list[pl.Callback] = [TrainMetrics(), NonFiniteGuard()]
     if setting.patience is not None:
         callbacks.append(EarlyStopping("val/loss", patience=setting.patience))
-    callbacks += [Recovery(), Checkpointer(**setting.checkpoint), Preemption(), *more]
+    callbacks += [ExactResume(), Checkpointer(**setting.checkpoint), Preemption(), *more]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         trainer = pl.Trainer(
