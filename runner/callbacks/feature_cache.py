@@ -163,7 +163,7 @@ class FeatureCache:
             features = {name: (split.features, split.targets) for name, split in self._splits.items()}
             setattr(data, RANGE_TEST_FEATURES, {key: features})
         self._normalize, data.normalize = data.normalize, nn.Identity()
-        model.forward = HeadForward(model, self.head)  # type: ignore[assignment]  # shadows the method
+        model.forward = HeadForward(model, self.head)
 
     def end(self) -> None:
         """Restore the splits, the normalization and the model's ``forward``."""
