@@ -1,1 +1,1 @@
-"""Texts and other sequences of tokens."""
+"""Data sets of texts and other sequences of tokens."""

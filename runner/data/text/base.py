@@ -1,4 +1,4 @@
-"""The base class of text data sets: splits, a vocabulary built from the training texts, and token ids."""
+"""Base class of data modules for text classification."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from runner.data.base import DataModule, LoaderOptions
 from runner.data.facts import Facts
 from runner.data.text.distinct import Duplicates, cut_together, first_copies, num_shared
 from runner.data.text.source import SequenceSplit, TokenSource, pad_tokens
-from runner.data.text.table import Texts, is_file, number_labels, text_columns, text_lines
-from runner.data.text.tokenizer import Kind, TextTokenizer, size_problems
+from runner.data.text.table import Texts, is_file, number_labels, required_path, text_columns, text_lines
+from runner.data.text.tokenizer import Kind, TextTokenizer, fitted_tokenizer, size_problems
 from runner.errors import DataError
 
 __all__ = ["TextDataModule", "TextOptions"]
@@ -27,8 +27,8 @@ __all__ = ["TextDataModule", "TextOptions"]
 log = logging.getLogger(__name__)
 
 SPLITS = ("train", "val", "test")
-FEWEST = 3
-"""Texts of a class, so that each split has one."""
+MIN_TEXTS_PER_CLASS = 3
+"""One for each split."""
 
 
 class TextOptions(LoaderOptions, total=False):
@@ -48,36 +48,40 @@ class TextOptions(LoaderOptions, total=False):
 
 
 class TextDataModule(DataModule):
-    """Texts, each of one class. The vocabulary is built from the training texts only and kept in the
-    checkpoint.
+    """Texts with one class each.
 
-    A subclass says with ``read`` where the texts come from.
+    The vocabulary is built from the training texts only and stored in the checkpoint. A subclass implements
+    ``read``.
 
     Args:
-        path: the file or the folder that holds the texts.
+        path: the file or folder of the texts.
         tokens: the token type: words, characters, or byte pairs trained on the training texts.
-        vocab_size: the most tokens there may be; 20 000 words, 10 000 characters or 4 000 byte pairs when
+        vocab_size: maximum size of the vocabulary; 20 000 words, 10 000 characters or 4 000 byte pairs when
             None.
-        min_count: tokens that occur less often in the training texts are unknown ones.
-        lowercase: read capitals as small letters.
-        max_length: tokens of a text; of longer ones the beginning is taken.
-        val_fraction, test_fraction: of all texts, cut at random, each class in the same proportion and with
-            one text at least; only where the files name no such split.
-        split_seed: of that cut.
-        duplicates: of texts that are identical but for white space (and for capitals where ``lowercase`` is
-            on): ``together`` cuts them into one split or fold, ``drop`` keeps the first one only, ``keep``
-            treats them as different texts. Splits named by the files are not changed, except that ``drop``
-            leaves out training texts.
-        encoding: of the files, such as ``cp1252`` or ``latin-1``; UTF-8, UTF-16 and UTF-32 are detected when
-            None.
+        min_count: tokens that occur less often in the training texts are unknown.
+        lowercase: convert texts to lower case.
+        max_length: maximum number of tokens of a text; longer texts are truncated.
+        val_fraction, test_fraction: fractions of all texts, split at random and stratified by class, with at
+            least one text of each class; only if the files name no such split.
+        split_seed: seed of the random split.
+        duplicates: treatment of texts that are identical except for white space (and for case with
+            ``lowercase``): ``together`` assigns them to one split or fold, ``drop`` keeps the first one only,
+            ``keep`` treats them as different texts. Splits named by the files are not changed, except that
+            ``drop`` leaves out training texts.
+        encoding: encoding of the files, such as ``cp1252`` or ``latin-1``; UTF-8, UTF-16 and UTF-32 are detected
+            when None.
 
     Attributes:
-        tokenizer: known after ``setup`` or ``load_state_dict``.
+        tokenizer: available after ``setup`` or ``load_state_dict``.
+        text, separator, quoted: format of tables; see ``runner.data.text.file.TextTableDataModule``.
     """
 
     extra_facts = ("vocab_size", "num_features", "per_step")
     what: ClassVar[str] = "file"
     unit: ClassVar[str] = "rows"
+    text: str = "text"
+    separator: str | None = None
+    quoted: bool | None = None
 
     def __init__(
         self,
@@ -97,7 +101,7 @@ class TextDataModule(DataModule):
         **options: Unpack[LoaderOptions],
     ) -> None:
         super().__init__(batch_size=batch_size, **options)
-        self.path = path and str(Path(path).expanduser())
+        self.path = str(Path(path).expanduser()) if path else None
         self.tokens = tokens
         self.vocab_size = vocab_size
         self.min_count = min_count
@@ -113,15 +117,17 @@ class TextDataModule(DataModule):
         self.texts: list[str] = []
 
     def read(self) -> Texts:
-        """All texts and their labels."""
-        raise TypeError(f"{type(self).__name__} does not say how it is read")
+        """Return all texts and their labels."""
+        raise TypeError(f"{type(self).__name__} does not implement read().")
 
     @property
     def title(self) -> str:
-        return Path(self.path).absolute().name.split(".")[0]
+        """The name of the data set."""
+        return Path(required_path(self.path)).absolute().name.split(".")[0]
 
     def source_name(self) -> str:
-        return str(Path(self.path).absolute())
+        """Return the origin of the texts, for facts and messages."""
+        return str(Path(required_path(self.path)).absolute())
 
     def check(self) -> list[str]:
         problems = size_problems(self.tokens, self.vocab_size)
@@ -129,56 +135,53 @@ class TextDataModule(DataModule):
             return [*problems, f"data.path is not set: name the {self.what} of the texts with data.path=…"]
         if not Path(self.path).exists():
             return [*problems, f"data.path={self.path}: no such {self.what}."]
-        return problems + self.look()
+        return problems + self.file_problems()
 
-    def look(self) -> list[str]:
-        """What a first look at the file tells."""
+    def file_problems(self) -> list[str]:
+        """Return problems of the file that can be found quickly."""
         return []
 
     def setup(self, stage: str | None = None) -> None:
-        """Reads and encodes the texts, once. A prediction needs none of them."""
+        """Reads and encodes the texts, once. A prediction does not need them."""
         if self.splits or stage == "predict":
             return
-        found = self.read()
-        found.report(self.dropped, self.unit, self.title)
-        if not found.texts:
+        texts = self.read()
+        texts.report(self.dropped, self.unit, self.title)
+        if not texts.texts:
             raise DataError(f"{self.source_name()} holds no {self.unit} with a text and a label.")
-        names, numbers = number_labels(found.labels, self.class_names, self.title)
+        names, numbers = number_labels(texts.labels, self.class_names, self.title)
         if self.duplicates == "drop":
-            self.drop_copies(found)
-        self.texts = found.texts
-        targets = torch.tensor([numbers[label] for label in found.labels])
-        copies = first_copies(found.texts, self.lowercase)
+            self.drop_copies(texts)
+        self.texts = texts.texts
+        targets = torch.tensor([numbers[label] for label in texts.labels])
+        copies = first_copies(texts.texts, self.lowercase)
         self.check_counts(targets, names, copies)
-        parts = self.cut(targets, found, copies)
+        parts = self.cut(targets, texts, copies)
         self.class_names = names
-        self.report_copies(copies, parts, bool(found.parts))
+        self.report_copies(copies, parts, bool(texts.parts))
         if self.tokenizer is None:
-            self.tokenizer = self.fit(found.texts[int(i)] for i in parts["train"])
-        source = TokenSource(self.encode_counted(found.texts), targets)
-        self.splits = {
-            name: SequenceSplit(source, part, self.seed, pad_tokens) for name, part in parts.items()
-        }
-        self.facts = self.make_facts(source)
+            self.tokenizer = self.fit(texts.texts[int(i)] for i in parts["train"])
+        source = TokenSource(self.encode_counted(texts.texts), targets)
+        splits = {name: SequenceSplit(source, part, self.seed, pad_tokens) for name, part in parts.items()}
+        self.splits = {**splits}
+        self.facts = self.make_facts(source, splits["train"])
 
     def drop_copies(self, texts: Texts) -> None:
-        """Leaves out repeated texts; where the files name the splits, only training texts that repeat another
-        one.
-        """
-        total, held_out = (
-            len(texts.texts),
-            [part in ("val", "test") for part in texts.parts] or [False] * len(texts.texts),
-        )
-        order = sorted(range(total), key=lambda index: not held_out[index])  # the held-out copy stays
+        """Remove repeated texts; if the files name the splits, only training texts that repeat another one."""
+        total = len(texts.texts)
+        held_out = [part in ("val", "test") for part in texts.parts] or [False] * total
+        order = sorted(range(total), key=lambda index: not held_out[index])  # held-out copies are kept
         copies = first_copies([texts.texts[index] for index in order], self.lowercase).tolist()
-        kept = [index for place, index in enumerate(order) if held_out[index] or copies[place] == place]
+        kept = [
+            index for position, index in enumerate(order) if held_out[index] or copies[position] == position
+        ]
         self.dropped.add(
             self.unit, total - len(kept), "identical to another one (data.duplicates=drop)", total, self.title
         )
         texts.keep(sorted(kept))
 
     def report_copies(self, copies: Tensor, parts: dict[str, Tensor], is_official: bool) -> None:
-        """How many texts repeat another one, and how many held-out ones occur in an earlier split."""
+        """Log how many texts repeat another one, and how many held-out ones occur in an earlier split."""
         repeats = int((copies != torch.arange(len(copies))).sum())
         if not repeats:
             return
@@ -198,6 +201,11 @@ class TextDataModule(DataModule):
         log.warning("%s; %s also occur in an earlier split (%s).", message, counts, advice)
 
     def check_counts(self, targets: Tensor, names: Sequence[str], copies: Tensor) -> None:
+        """Check that there are several classes with enough texts each.
+
+        Raises:
+            DataError: there are not.
+        """
         different = copies.unique() if self.duplicates == "together" else torch.arange(len(targets))
         counts = torch.bincount(targets[different], minlength=len(names)).tolist()
         if len(names) == 1:
@@ -205,40 +213,43 @@ class TextDataModule(DataModule):
                 f"{self.title}: every label is {names[0]!r}, so there is nothing to learn. Is data.label "
                 "the column of classes?"
             )
-        rare = [f"{name} ({count})" for name, count in zip(names, counts, strict=True) if count < FEWEST]
+        rare = [
+            f"{name} ({count})"
+            for name, count in zip(names, counts, strict=True)
+            if count < MIN_TEXTS_PER_CLASS
+        ]
         if rare:
             once = "Identical texts count once; data.duplicates=keep counts all of them. "
             raise DataError(
                 f"{self.title}: {', '.join(rare[:5])}{' …' if len(rare) > 5 else ''}: each class needs "
-                f"{FEWEST} texts or "
-                f"more. {once if len(different) < len(targets) else ''}There are {len(names)} classes; is "
-                "data.label the "
-                "column of classes?"
+                f"{MIN_TEXTS_PER_CLASS} texts or more. {once if len(different) < len(targets) else ''}There "
+                f"are {len(names)} classes; is data.label the column of classes?"
             )
 
     def cut(self, targets: Tensor, texts: Texts, copies: Tensor) -> dict[str, Tensor]:
-        """Indices of each split."""
+        """Return the indices of each split."""
         parts, everything = texts.parts, torch.arange(len(targets))
         units = copies if self.duplicates == "together" else everything
-        fractions = (self.val_fraction, self.test_fraction)
         if not parts:
-            train, val, test = cut_together(units, everything, *fractions, self.split_seed, targets)
-            return dict(zip(SPLITS, (*self.cut_folds(train, val, targets, texts, units), test), strict=True))
-        given = np.array(parts)
-        found = {name: torch.from_numpy(np.flatnonzero(given == name)) for name in SPLITS if name in parts}
-        if "val" not in found:
-            rest, val, _ = cut_together(
-                units, found["train"], self.val_fraction, 0.0, self.split_seed, targets
+            train, val, test = cut_together(
+                units, everything, self.val_fraction, self.test_fraction, self.split_seed, targets
             )
-            found |= dict(
+            return dict(zip(SPLITS, (*self.cut_folds(train, val, targets, texts, units), test), strict=True))
+        names = np.array(parts)
+        indices = {name: torch.from_numpy(np.flatnonzero(names == name)) for name in SPLITS if name in parts}
+        if "val" not in indices:
+            rest, val, _ = cut_together(
+                units, indices["train"], self.val_fraction, 0.0, self.split_seed, targets
+            )
+            indices |= dict(
                 zip(("train", "val"), self.cut_folds(rest, val, targets, texts, units), strict=True)
             )
-        return found
+        return indices
 
     def cut_folds(
         self, train: Tensor, val: Tensor, targets: Tensor, texts: Texts, units: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """As ``fold``; identical texts are in one fold unless the user names other groups."""
+        """Cut folds as ``fold`` does; identical texts are in one fold unless the user names other groups."""
         name = texts.names.__getitem__ if texts.names else None
         if (
             self.folds is None
@@ -256,28 +267,28 @@ class TextDataModule(DataModule):
             self.folds = folds
 
     def groups_of(self, texts: Texts) -> list[str]:
-        """
+        """Return the group of each text.
+
         Raises:
-            DataError: a text has none.
+            DataError: a text has no group.
         """
-        lacking = sum(not group.strip() for group in texts.groups)
-        if lacking:
-            raise DataError(
-                f"folds.group_column={self.folds.group_column}: {lacking} texts have no value there, and so "
-                "no group."
-            )
+        num_missing = sum(not group.strip() for group in texts.groups)
+        if num_missing:
+            column = self.folds.group_column if self.folds else None
+            raise DataError(f"folds.group_column={column}: {num_missing} texts have no value in this column.")
         return texts.groups
 
     def fit(self, texts: Iterator[str]) -> TextTokenizer:
+        """Return a tokenizer fitted to the training texts."""
         return TextTokenizer.fit(texts, self.tokens, self.vocab_size, self.min_count, self.lowercase)
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
-        """Ids of each text, at least one."""
-        return [ids[: self.max_length] or [1] for ids in self.tokenizer.encode_all(texts)]
+        """Return the token ids of each text, at least one."""
+        return [ids[: self.max_length] or [1] for ids in fitted_tokenizer(self.tokenizer).encode_all(texts)]
 
     def encode_counted(self, texts: Sequence[str]) -> list[list[int]]:
-        """As ``encode``; counts the tokens beyond ``max_length``."""
-        whole = self.tokenizer.encode_all(texts)
+        """Encode texts as ``encode`` does, and count the tokens beyond ``max_length``."""
+        whole = fitted_tokenizer(self.tokenizer).encode_all(texts)
         longer = [len(ids) - self.max_length for ids in whole if len(ids) > self.max_length]
         self.dropped.add(
             "tokens", sum(longer), f"the ends of {len(longer)} texts longer than "
@@ -286,10 +297,14 @@ class TextDataModule(DataModule):
         )  # fmt: skip
         return [ids[: self.max_length] or [1] for ids in whole]
 
-    def make_facts(self, source: TokenSource) -> Facts:
-        train = self.splits["train"]
+    def make_facts(self, source: TokenSource, train: SequenceSplit) -> Facts:
+        """Return the facts of the texts.
+
+        Raises:
+            DataError: the validation split is empty.
+        """
         if not len(self.splits["val"]):
-            raise DataError(f"{self.title} has {len(source)} texts: too few to cut a validation split from.")
+            raise DataError(f"{self.title} has {len(source)} texts: too few for a validation split.")
         counts = np.bincount(np.asarray(source.targets[train.indices]), minlength=len(self.class_names))
         longest = int(train.lengths.max())
         return Facts(
@@ -302,38 +317,36 @@ class TextDataModule(DataModule):
             name=self.title,
             source=self.source_name(),
             digest=hashlib.blake2b("\0".join(self.texts).encode(), digest_size=16).hexdigest(),
-            extra={"vocab_size": len(self.tokenizer), "num_features": 0, "per_step": False},
+            extra={"vocab_size": len(fitted_tokenizer(self.tokenizer)), "num_features": 0, "per_step": False},
         )
 
     def read_inputs(self, paths: Sequence[str]) -> Iterator[tuple[str, Tensor]]:
-        """Texts as they are; of a table the column of texts, of any other file each line.
+        """Reads texts: the arguments themselves, the column of texts of a table, each line of other files.
 
         Raises:
-            DataError: what looks like a file is none.
+            DataError: an argument looks like a file that does not exist.
         """
         for path in paths:
             for name, text in self.read_new(path):
                 yield name, torch.tensor(self.encode([text])[0])
 
     def read_new(self, path: str) -> Iterator[tuple[str, str]]:
-        """``(name, text)`` of what one argument of a prediction stands for."""
+        """Yield ``(name, text)`` of one argument of a prediction."""
         if not is_file(path, ".csv", ".tsv"):
             yield from text_lines(path, self.encoding)
             return
-        columns = [getattr(self, "text", "text")]
-        separator, quoted = getattr(self, "separator", None), getattr(self, "quoted", None)
-        for row, (text,) in text_columns(path, columns, separator, quoted, self.encoding):
-            yield f"row {row}", text
+        for row, (text,) in text_columns(path, [self.text], self.separator, self.quoted, self.encoding):
+            yield f"row {row}", text or ""
 
     def batch_inputs(self, inputs: Sequence[Tensor]) -> Tensor:
         return pad_tokens([(ids, torch.tensor(0)) for ids in inputs])["inputs"]
 
     def text_of(self, split: str, index: int) -> str:
-        """A sample as it was written."""
+        """Return the original text of a sample."""
         return self.texts[index]
 
     def decode(self, ids: Sequence[int]) -> str:
-        return self.tokenizer.decode(ids)
+        return fitted_tokenizer(self.tokenizer).decode(ids)
 
     def state_dict(self) -> dict[str, Any]:
         if self.tokenizer is None:
@@ -346,6 +359,6 @@ class TextDataModule(DataModule):
         Raises:
             DataError: ``setup`` already computed a different one: the texts have changed.
         """
-        self.reject_change(state_dict, self.title, "another vocabulary comes out of it")
+        self.reject_change(state_dict, self.title, "its vocabulary differs")
         self.tokenizer = TextTokenizer.from_json(state_dict["tokenizer"])
         self.class_names = list(state_dict["class_names"])

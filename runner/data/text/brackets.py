@@ -20,8 +20,15 @@ FILLERS = "ab"
 
 
 def balanced(rng: random.Random, length: int, max_depth: int) -> str:
-    """A string of ``length`` signs in which every bracket is closed, letters between."""
-    signs, stack = [], []
+    """Return a random string of brackets and letters in which every bracket is closed.
+
+    Args:
+        rng: the random generator.
+        length: number of characters.
+        max_depth: maximum number of open brackets.
+    """
+    signs: list[str] = []
+    stack: list[str] = []
     for left in range(length, 0, -1):
         if stack and (len(stack) >= left or rng.random() < 0.35):
             signs.append(PAIRS[stack.pop()])
@@ -33,33 +40,33 @@ def balanced(rng: random.Random, length: int, max_depth: int) -> str:
     return "".join(signs)
 
 
-def spoilt(rng: random.Random, text: str) -> str:
-    """The same with one bracket turned into another."""
-    places = [place for place, sign in enumerate(text) if sign not in FILLERS]
-    if not places:
+def with_wrong_bracket(rng: random.Random, text: str) -> str:
+    """Return the text with one bracket replaced by another one."""
+    positions = [position for position, sign in enumerate(text) if sign not in FILLERS]
+    if not positions:
         return rng.choice("([)]") + text[1:]
-    place = rng.choice(places)
-    other = rng.choice([sign for sign in "([)]" if sign != text[place]])
-    return text[:place] + other + text[place + 1 :]
+    position = rng.choice(positions)
+    other = rng.choice([sign for sign in "([)]" if sign != text[position]])
+    return text[:position] + other + text[position + 1 :]
 
 
 def depths(text: str, deepest: int) -> list[int]:
-    """How many brackets are open behind each sign."""
-    found, depth = [], 0
+    """Return the number of open brackets after each character, at most ``deepest``."""
+    result, depth = [], 0
     for sign in text:
         depth += (sign in PAIRS) - (sign in PAIRS.values())
-        found.append(min(max(depth, 0), deepest))
-    return found
+        result.append(min(max(depth, 0), deepest))
+    return result
 
 
 class BracketsDataModule(TextDataModule):
-    """Is every bracket closed by its like? ``a([b])`` is balanced, ``a([b)]`` is broken.
+    """Generated strings of two classes: ``a([b])`` is balanced, ``a([b)]`` is broken.
 
     Args:
-        num_samples: different strings, half of them balanced.
-        min_length, longest: signs of a string.
-        max_depth: brackets open at a time.
-        data_seed: of the strings.
+        num_samples: number of different strings, half of them balanced.
+        min_length, longest: minimum and maximum number of characters.
+        max_depth: maximum number of open brackets.
+        data_seed: seed of the strings.
     """
 
     title = "brackets"
@@ -105,7 +112,7 @@ class BracketsDataModule(TextDataModule):
 
         def draw(number: int) -> str:
             text = balanced(rng, rng.randint(self.min_length, self.max_length), self.max_depth)
-            return spoilt(rng, text) if number % 2 else text
+            return with_wrong_bracket(rng, text) if number % 2 else text
 
         hint = "Lower data.num_samples, or raise data.longest."
         for number, text in enumerate(draw_distinct(draw, self.num_samples, str, self.title, hint)):
@@ -117,13 +124,13 @@ class BracketsDataModule(TextDataModule):
 
 
 class BracketDepthDataModule(LabelledStepsDataModule):
-    """How many brackets are open behind each sign of ``a([b])``? Generated.
+    """Generated strings such as ``a([b])``, each character labelled with the number of open brackets after it.
 
     Args:
-        num_samples: different strings.
-        min_length, longest: signs of a string.
-        max_depth: brackets open at a time.
-        data_seed: of the strings.
+        num_samples: number of different strings.
+        min_length, longest: minimum and maximum number of characters.
+        max_depth: maximum number of open brackets.
+        data_seed: seed of the strings.
     """
 
     title = "bracket_depth"

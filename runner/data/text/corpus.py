@@ -1,7 +1,7 @@
-"""A continuous text as memory-mapped token ids, which may be larger than memory.
+"""Continuous texts as memory-mapped token ids, which may be larger than memory.
 
-The text is split into train, val and test in order, at paragraph ends. The vocabulary is built from the first
-part. Files are named after their inputs, so that they are created only once.
+The text is split into train, val and test in order, at paragraph ends. The vocabulary is built from the
+training part. Files are named after a hash of their inputs, so that they are created only once.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ import json
 import os
 import tempfile
 from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from torch.utils.data import Dataset
@@ -39,9 +40,10 @@ __all__ = [
 
 
 class TokenFileDataset(Dataset):
-    """
+    """A memory-mapped file of token ids.
+
     Args:
-        file: of uint16 or uint32, as its suffix says.
+        file: binary file of uint16 or uint32, the name of which is its suffix.
     """
 
     def __init__(self, file: Path) -> None:
@@ -52,28 +54,29 @@ class TokenFileDataset(Dataset):
 
     @property
     def tokens(self) -> np.ndarray:
-        """The whole text."""
+        """The token ids of the whole text."""
         if self._tokens is None:
             self._tokens = np.memmap(self.file, dtype=self.kind, mode="r")
         return self._tokens
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_tokens": None}  # a loader's worker maps the file itself
+        return self.__dict__ | {"_tokens": None}  # each worker of a loader maps the file itself
 
 
 PIECE_BYTES = 1 << 16
 SEARCH_BYTES = 1 << 16
 LONGEST_LINE = 1 << 18
-"""Characters; a longer one is cut anywhere."""
+"""Maximum number of characters of a line; longer ones are cut anywhere."""
 
 
 @dataclass(frozen=True)
 class Corpus:
-    """One text file and the parts of it.
+    """A text file and its parts.
 
     Attributes:
+        path: the file, in UTF-8.
         bounds: first byte of each part, and the end: four numbers.
-        digest: of the file's bytes.
+        digest: fingerprint of the file's bytes.
     """
 
     path: Path
@@ -82,16 +85,19 @@ class Corpus:
 
     @classmethod
     def of(cls, path: Path, val_fraction: float, test_fraction: float) -> Corpus:
+        """Return the corpus of a file whose last fractions are the validation and test parts."""
         return cls(path, part_bounds(path, val_fraction, test_fraction), digest_files(path))
 
     def pieces(self, part: str) -> Iterator[str]:
+        """Yield the text of ``train``, ``val`` or ``test``, some lines at a time."""
         number = ("train", "val", "test").index(part)
         return pieces(self.path, self.bounds[number], self.bounds[number + 1])
 
 
 def part_bounds(path: Path, val_fraction: float, test_fraction: float) -> tuple[int, int, int, int]:
-    """Where the parts begin: at the first end of a paragraph, else of a line, behind their share of the
-    bytes.
+    """Return the first byte of each part, and the end of the file.
+
+    A part begins at the end of a paragraph, or else of a line, after its share of the bytes.
     """
     size = path.stat().st_size
     with open(path, "rb") as file:
@@ -100,22 +106,22 @@ def part_bounds(path: Path, val_fraction: float, test_fraction: float) -> tuple[
     return 0, val, max(val, test), size
 
 
-def next_paragraph(file, place: int, size: int) -> int:
-    file.seek(place)
+def next_paragraph(file: BinaryIO, offset: int, size: int) -> int:
+    file.seek(offset)
     ahead = file.read(SEARCH_BYTES)
     for mark in (b"\n\n", b"\r\n\r\n", b"\n"):
         if mark in ahead:
-            return place + ahead.index(mark) + len(mark)
-    while place < size and ahead[:1] and 0x80 <= ahead[0] < 0xC0:  # within a character of several bytes
-        place, ahead = place + 1, ahead[1:]
-    return place
+            return offset + ahead.index(mark) + len(mark)
+    while offset < size and ahead[:1] and 0x80 <= ahead[0] < 0xC0:  # within a character of several bytes
+        offset, ahead = offset + 1, ahead[1:]
+    return offset
 
 
 def pieces(path: Path, begin: int, end: int) -> Iterator[str]:
-    """The text between two bytes, some lines at a time.
+    """Yield the text between two bytes, some lines at a time.
 
     Raises:
-        DataError: it is not UTF-8.
+        DataError: the file is not UTF-8.
     """
     decoder, tail = codecs.getincrementaldecoder("utf-8")(), ""
     with open(path, "rb") as file:
@@ -128,8 +134,8 @@ def pieces(path: Path, begin: int, end: int) -> Iterator[str]:
             try:
                 text = tail + decoder.decode(data, final=begin == end)
             except UnicodeDecodeError as error:
-                position = f"near byte {begin - len(data) + error.start}"
-                raise decoding_error(path, "utf-8", error, position) from error
+                offset = f"near byte {begin - len(data) + error.start}"
+                raise decoding_error(path, "utf-8", error, offset) from error
             text = text.replace("\r\n", "\n")
             cut = text.rfind("\n") + 1 or (len(text) if len(text) > LONGEST_LINE else 0)
             if begin == end:
@@ -140,8 +146,9 @@ def pieces(path: Path, begin: int, end: int) -> Iterator[str]:
 
 
 def utf8_file(path: Path, folder: Path, encoding: str | None = None) -> Path:
-    """The file itself, or a copy in UTF-8 of one in another encoding or with a byte order mark, converted
-    once.
+    """Return a file in UTF-8 without a byte order mark.
+
+    This is the file itself or a copy in ``folder``, which is created once.
 
     Raises:
         DataError: the file is not text in this encoding.
@@ -159,8 +166,14 @@ def utf8_file(path: Path, folder: Path, encoding: str | None = None) -> Path:
     return copy
 
 
-def tokenizer_of(corpus: Corpus, folder: Path, **options) -> TextTokenizer:
-    """Returns the vocabulary of the training part; built once."""
+def tokenizer_of(corpus: Corpus, folder: Path, **options: Any) -> TextTokenizer:
+    """Return the tokenizer fitted to the training part, which is created once.
+
+    Args:
+        corpus: the text.
+        folder: folder of the vocabulary's file.
+        **options: see ``TextTokenizer.fit``.
+    """
     name = key_of(corpus.digest, corpus.bounds, sorted(options.items()))
     file = folder / f"{name}.vocabulary.json"
     with locked_folder(folder, name):
@@ -172,25 +185,26 @@ def tokenizer_of(corpus: Corpus, folder: Path, **options) -> TextTokenizer:
 
 
 def write_tokens(corpus: Corpus, part: str, tokenizer: TextTokenizer, folder: Path) -> Path:
-    """The token ids of a part in one file of 16- or 32-bit numbers; written once."""
+    """Write the token ids of a part to one file of 16- or 32-bit numbers, once."""
     kind = "uint16" if len(tokenizer) <= 1 << 16 else "uint32"
     ids = (tokenizer.encode_array(text) for text in corpus.pieces(part))
     return write_numbers(ids, kind, f"{token_name(corpus, tokenizer)}.{part}", folder)
 
 
 def write_char_counts(corpus: Corpus, part: str, tokenizer: TextTokenizer, folder: Path) -> Path:
-    """Writes the number of characters of the original text per token of a part, including the white space
-    after it, to one file of 32-bit numbers, once. Their sum is the length of the text without leading white
-    space.
+    """Write the number of characters of the original text per token to one file of 32-bit numbers, once.
+
+    The white space after a token is included: the sum of all counts is the length of the text without leading
+    white space.
     """
     counts = char_counts(corpus.pieces(part), tokenizer)
     return write_numbers(counts, "uint32", f"{token_name(corpus, tokenizer)}.{part}.chars", folder)
 
 
 def char_counts(texts: Iterable[str], tokenizer: TextTokenizer) -> Iterator[np.ndarray]:
-    """See ``write_char_counts``.
+    """Yield the numbers of characters; see ``write_char_counts``.
 
-    The count of a piece's last token is known at the first token of the next one.
+    The count of a piece's last token is known at the first token of the next piece.
     """
     pending = 0
     is_begun = False
@@ -232,12 +246,12 @@ def key_of(*parts: object) -> str:
     return hashlib.blake2b(json.dumps(parts).encode(), digest_size=10).hexdigest()
 
 
-def locked_folder(folder: Path, name: str):
+def locked_folder(folder: Path, name: str) -> AbstractContextManager[None]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DataError(
-            f"{folder} cannot be made: {error.strerror}. Name another with data.data_dir."
+            f"{folder} cannot be created: {error.strerror}. Choose another folder with data.data_dir."
         ) from error
     return locked(folder / name)
 

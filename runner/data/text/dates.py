@@ -1,4 +1,4 @@
-"""Dates as people write them, and as ISO 8601 has them; generated, for trying things out without any file."""
+"""Generated pairs of dates in common notations and in ISO 8601."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ FORMATS = (
 
 
 class DatesDataModule(PairsDataModule):
-    """``Monday, 7 March 1994`` → ``1994-03-07``, by character.
+    """Pairs such as ``Monday, 7 March 1994`` → ``1994-03-07``, tokenized by character.
 
     Args:
-        num_train, num_val, num_test: pairs of each split; no text occurs twice.
-        data_seed: of the dates.
+        num_train, num_val, num_test: number of pairs of each split; no text occurs twice.
+        data_seed: seed of the dates.
     """
 
     title = "dates"
@@ -70,7 +70,7 @@ class DatesDataModule(PairsDataModule):
 
 
 def pair(rng: random.Random) -> tuple[str, str]:
-    """One day between 1900 and 2099, written by a person and by the standard."""
+    """Return a day between 1900 and 2099 in a common notation and in ISO 8601."""
     day = datetime.date(1900, 1, 1) + datetime.timedelta(days=rng.randrange(73_049))
     month = MONTHS[day.month - 1]
     text = rng.choice(FORMATS).format(

@@ -1,4 +1,4 @@
-"""Texts without repetition across splits: generated samples and duplicates in files."""
+"""Splits without shared samples: distinct generated samples, and duplicates in files."""
 
 from __future__ import annotations
 
@@ -17,20 +17,23 @@ __all__ = ["Duplicates", "cut_together", "draw_distinct", "first_copies", "num_s
 T = TypeVar("T")
 
 NUM_TRIES = 2000
-"""Repeated draws in a row, after which no other sample is expected."""
+"""Maximum number of repeated draws in a row, after which no new sample is expected."""
 
 
 def draw_distinct(
     draw: Callable[[int], T], num_samples: int, key: Callable[[T], Hashable], title: str, hint: str
 ) -> list[T]:
-    """``num_samples`` samples with different keys.
+    """Draw samples with different keys.
 
-    Draws all samples once and then draws repetitions again, so that all other samples stay what the seed
-    alone gives.
+    All samples are drawn once, then those that repeat an earlier one are replaced, so that all other samples
+    depend on the seed only.
 
     Args:
-        draw: of a position, a sample; each call draws another one.
-        hint: what to change if there are too few different samples.
+        draw: draws a sample for a position; each call draws another one.
+        num_samples: number of samples.
+        key: the property in which samples must differ.
+        title: name of the data set, for the message.
+        hint: advice if there are too few different samples.
 
     Raises:
         DataError: there are too few different samples.
@@ -39,7 +42,9 @@ def draw_distinct(
     seen: set[Hashable] = set()
     repeated = []
     for position, sample in enumerate(samples):
-        (repeated.append(position) if key(sample) in seen else seen.add(key(sample)))
+        if key(sample) in seen:
+            repeated.append(position)
+        seen.add(key(sample))
     for position in repeated:
         for _ in range(NUM_TRIES):
             sample = draw(position)
@@ -48,8 +53,7 @@ def draw_distinct(
         else:
             raise DataError(
                 f"{title}: only {len(seen)} different samples were found, {num_samples} are needed so that "
-                "no split "
-                f"contains samples of another. {hint}"
+                f"no split contains samples of another. {hint}"
             )
         seen.add(key(sample))
         samples[position] = sample
@@ -60,8 +64,9 @@ Duplicates = Literal["together", "keep", "drop"]
 
 
 def first_copies(texts: Sequence[str], lowercase: bool) -> Tensor:
-    """The index of the first text that is identical to each, ``(N,)``. White space counts as one blank, and
-    capitals as small letters where the tokenizer reads them so.
+    """Return for each text the index of the first identical one, ``(N,)``.
+
+    Runs of white space are equal, and so are upper and lower case with ``lowercase``.
     """
     first: dict[str, int] = {}
     keys = (" ".join((text.lower() if lowercase else text).split()) for text in texts)
@@ -76,13 +81,15 @@ def cut_together(
     seed: int,
     labels: Tensor | None,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Cuts the samples ``pool`` at random into train, val and test, identical ones into the same split.
+    """Split samples at random into train, val and test; identical samples are in the same split.
 
     Args:
-        copies: as ``first_copies`` returns them.
-        pool: sorted indices, ``(n,)``.
-        val_fraction, test_fraction: of the different samples.
-        labels: ``(N,)`` class ids: each class is cut in the same proportion, with at least one sample in each
+        copies: index of the first identical sample of each, from ``first_copies``.
+        pool: sorted indices of the samples to split, ``(n,)``.
+        val_fraction: fraction of the different samples.
+        test_fraction: fraction of the different samples.
+        seed: seed of the split.
+        labels: ``(N,)`` class ids for a stratified split with at least one sample of each class in each
             split.
     """
     different, group = np.unique(copies[pool].numpy(), return_inverse=True)
@@ -90,13 +97,12 @@ def cut_together(
     parts = split_indices(
         len(different), val_fraction, test_fraction, seed, classes, at_least_one=labels is not None
     )
-    return tuple(pool[torch.from_numpy(np.isin(group, part.numpy()))] for part in parts)
+    train, val, test = (pool[torch.from_numpy(np.isin(group, part.numpy()))] for part in parts)
+    return train, val, test
 
 
 def num_shared(copies: Tensor, parts: Mapping[str, Tensor]) -> dict[str, int]:
-    """How many held-out samples are identical to one of an earlier split, by split: ``val`` against train,
-    ``test`` against train and val.
-    """
+    """Return for ``val`` and ``test`` the number of samples that are identical to one of an earlier split."""
     shared, seen = {}, copies[parts["train"]]
     for name in ("val", "test"):
         if name in parts:

@@ -1,24 +1,24 @@
-"""The user's own labelled texts: two columns of a table, or a folder for each class."""
+"""Data modules of labelled texts in files: two columns of a table, or a folder for each class."""
 
 from __future__ import annotations
 
 from typing import Unpack
 
 from runner.data.text.base import TextDataModule, TextOptions
-from runner.data.text.table import Texts, read_csv, read_folder, text_columns
+from runner.data.text.table import Texts, read_csv, read_folder, required_path, text_columns
 from runner.errors import DataError
 
 __all__ = ["TextFolderDataModule", "TextTableDataModule"]
 
 
 class TextTableDataModule(TextDataModule):
-    """A CSV or TSV file with a header line; ``.gz`` too.
+    """A CSV or TSV file with a header line, plain or ``.gz``.
 
     Args:
-        text: the column of the texts.
-        label: the column of their classes.
-        separator: of the cells; found out when None.
-        quoted: whether quotes enclose cells; when None, unless tabs separate them.
+        text: name of the column of texts.
+        label: name of the column of classes.
+        separator: separator of the cells; detected when None.
+        quoted: whether quotes enclose cells; when None, only if the separator is not a tab.
     """
 
     def __init__(
@@ -35,26 +35,30 @@ class TextTableDataModule(TextDataModule):
         self.text, self.label = text, label
         self.separator, self.quoted = separator, quoted
 
-    def look(self) -> list[str]:
+    def file_problems(self) -> list[str]:
+        columns = [self.text, self.label]
         try:
-            columns = [self.text, self.label]
-            next(text_columns(self.path, columns, self.separator, self.quoted, self.encoding), None)
+            path = required_path(self.path)
+            next(text_columns(path, columns, self.separator, self.quoted, self.encoding), None)
         except DataError as error:
             return [str(error)]
         return []
 
     def read(self) -> Texts:
         group = self.folds.group_column if self.folds else None
-        return read_csv(self.path, self.text, self.label, self.separator, self.quoted, group, self.encoding)
+        path = required_path(self.path)
+        return read_csv(path, self.text, self.label, self.separator, self.quoted, group, self.encoding)
 
 
 class TextFolderDataModule(TextDataModule):
-    """``PATH/CLASS/FILE.txt``, or the same below split folders (``train``, ``val``, ``test`` and the other
-    names in ``runner.data.class_folders``); a file is a text.
+    """Text files ``PATH/CLASS/FILE.txt``, or the same below split folders.
+
+    The names of split folders are ``train``, ``val``, ``test`` and the others in
+    ``runner.data.class_folders``.
     """
 
     what = "folder"
     unit = "texts"
 
     def read(self) -> Texts:
-        return read_folder(self.path, self.dropped, self.encoding)
+        return read_folder(required_path(self.path), self.dropped, self.encoding)

@@ -1,4 +1,4 @@
-"""Sequences with a class for each step."""
+"""Base class of data modules for sequences with a class for each step."""
 
 from __future__ import annotations
 
@@ -18,32 +18,32 @@ from runner.data.facts import Facts
 from runner.data.text.distinct import Duplicates, cut_together, first_copies, num_shared
 from runner.data.text.source import SequenceSplit, TokenSource, pad_tokens
 from runner.data.text.table import number_labels, text_lines
-from runner.data.text.tokenizer import TextTokenizer, size_problems
+from runner.data.text.tokenizer import TextTokenizer, fitted_tokenizer, size_problems
 from runner.errors import DataError
 
 __all__ = ["Labelled", "LabelledStepsDataModule"]
 
 log = logging.getLogger(__name__)
 
-FEWEST = 10
+MIN_SEQUENCES = 10
 
 
 @dataclass
 class Labelled:
-    """Tokens and their labels, sequence by sequence."""
+    """Tokens and labels of each sequence."""
 
     tokens: list[list[str]] = field(default_factory=list)
     labels: list[list[str]] = field(default_factory=list)
 
 
 class LabelledStepsDataModule(DataModule):
-    """The base: a vocabulary of the training tokens, kept in the checkpoint; sequences cut at random into
-    splits.
+    """Sequences, split at random, with a label for each token.
 
-    Batches are ``{"inputs": (N, T), "targets": (N, T)}``, padded with 0 and -100.
+    The vocabulary is built from the training tokens and stored in the checkpoint. Batches are
+    ``{"inputs": (N, T), "targets": (N, T)}``, padded with 0 and -100.
 
     Attributes:
-        tokenizer: known after ``setup`` or ``load_state_dict``.
+        tokenizer: available after ``setup`` or ``load_state_dict``.
     """
 
     extra_facts = ("vocab_size", "num_features", "per_step")
@@ -69,66 +69,75 @@ class LabelledStepsDataModule(DataModule):
         self.words: list[list[str]] = []
 
     def read(self) -> Labelled:
-        """All sequences."""
-        raise TypeError(f"{type(self).__name__} does not say how it is read")
+        """Return all sequences."""
+        raise TypeError(f"{type(self).__name__} does not implement read().")
+
+    @property
+    def title(self) -> str:
+        """The name of the data set."""
+        return type(self).__name__
 
     def tokens_of(self, text: str) -> list[str]:
-        """The tokens of a text that a prediction is asked for."""
+        """Return the tokens of a new text."""
         return text.split()
 
     def source_name(self) -> str:
+        """Return the origin of the sequences, for facts and messages."""
         return ""
 
     def check(self) -> list[str]:
         return size_problems("word", self.vocab_size)
 
     def setup(self, stage: str | None = None) -> None:
-        """Reads and encodes the sequences, once. A prediction needs none of them."""
+        """Reads and encodes the sequences, once. A prediction does not need them."""
         if self.splits or stage == "predict":
             return
-        found = self.read()
-        copies = first_copies(["\0".join(words) for words in found.tokens], lowercase=False)
+        labelled = self.read()
+        copies = first_copies(["\0".join(words) for words in labelled.tokens], lowercase=False)
         if self.duplicates == "drop":
             kept = copies.unique().tolist()
             reason = "identical to an earlier one (data.duplicates=drop)"
             self.dropped.add("sentences", len(copies) - len(kept), reason, len(copies), self.title)
-            found = Labelled([found.tokens[index] for index in kept], [found.labels[index] for index in kept])
+            labelled = Labelled(
+                [labelled.tokens[index] for index in kept], [labelled.labels[index] for index in kept]
+            )
             copies = torch.arange(len(kept))
-        self.words = found.tokens
+        self.words = labelled.tokens
         different = len(copies.unique()) if self.duplicates == "together" else len(copies)
-        if different < FEWEST:
+        if different < MIN_SEQUENCES:
             hint = (
                 " Identical ones count once; data.duplicates=keep counts all of them."
                 if different < len(copies)
                 else ""
             )
             raise DataError(
-                f"{self.source_name()} holds {different} sequences; {FEWEST} or more are needed.{hint}"
+                f"{self.source_name()} holds {different} sequences; {MIN_SEQUENCES} or more are needed.{hint}"
             )
-        spellings = (label for labels in found.labels for label in labels)
+        spellings = (label for labels in labelled.labels for label in labels)
         self.class_names, numbers = number_labels(spellings, self.class_names, self.source_name(), natural)
         parts = self.cut(copies)
         self.report_copies(copies, parts)
         if self.tokenizer is None:
-            train = (found.tokens[int(index)] for index in parts["train"])
+            train = (labelled.tokens[int(index)] for index in parts["train"])
             self.tokenizer = TextTokenizer.of_words(train, self.vocab_size, self.min_count)
-        ids = [self.tokenizer.encode_words(words) for words in found.tokens]
+        ids = [self.tokenizer.encode_words(words) for words in labelled.tokens]
         source = TokenSource(
-            ids, [[numbers[label] for label in labels] for labels in found.labels], "sequence"
+            ids, [[numbers[label] for label in labels] for labels in labelled.labels], "sequence"
         )
-        self.splits = {
-            name: SequenceSplit(source, part, self.seed, pad_tokens) for name, part in parts.items()
-        }
-        self.facts = self.make_facts(source, found)
+        splits = {name: SequenceSplit(source, part, self.seed, pad_tokens) for name, part in parts.items()}
+        self.splits = {**splits}
+        self.facts = self.make_facts(source, labelled, splits["train"])
 
     def cut(self, copies: Tensor) -> dict[str, Tensor]:
-        """Indices of each split; identical sequences are in one split or fold with
-        ``duplicates=together``.
+        """Return the indices of each split.
+
+        With ``duplicates=together``, identical sequences are in one split or fold.
         """
         everything = torch.arange(len(copies))
         units = copies if self.duplicates == "together" else everything
-        fractions = (self.val_fraction, self.test_fraction)
-        train, val, test = cut_together(units, everything, *fractions, self.split_seed, None)
+        train, val, test = cut_together(
+            units, everything, self.val_fraction, self.test_fraction, self.split_seed, None
+        )
         folds = self.folds
         if folds and not folds.group_column and not folds.group_pattern and len(units.unique()) < len(units):
             self.folds = replace(folds, group_column="identical sequences")
@@ -141,6 +150,7 @@ class LabelledStepsDataModule(DataModule):
         return {"train": train, "val": val, "test": test}
 
     def report_copies(self, copies: Tensor, parts: dict[str, Tensor]) -> None:
+        """Log how many sequences repeat another one, and how many held-out ones occur in an earlier split."""
         repeats = int((copies != torch.arange(len(copies))).sum())
         shared = sum(num_shared(copies, parts).values())
         if repeats:
@@ -157,13 +167,14 @@ class LabelledStepsDataModule(DataModule):
                 end,
             )
 
-    def make_facts(self, source: TokenSource, found: Labelled) -> Facts:
-        train = self.splits["train"]
+    def make_facts(self, source: TokenSource, labelled: Labelled, train: SequenceSplit) -> Facts:
+        """Return the facts of the sequences."""
         counts = np.zeros(len(self.class_names), dtype=np.int64)
         for index in train.indices.tolist():
             counts += np.bincount(source[index][1].numpy(), minlength=len(counts))
         text = "\0".join(
-            " ".join([*words, *labels]) for words, labels in zip(found.tokens, found.labels, strict=True)
+            " ".join([*words, *labels])
+            for words, labels in zip(labelled.tokens, labelled.labels, strict=True)
         )
         return Facts(
             task="labelling",
@@ -176,19 +187,21 @@ class LabelledStepsDataModule(DataModule):
             source=self.source_name(),
             digest=hashlib.blake2b(text.encode(), digest_size=16).hexdigest(),
             class_counts_of="steps",
-            extra={"vocab_size": len(self.tokenizer), "num_features": 0, "per_step": True},
+            extra={"vocab_size": len(fitted_tokenizer(self.tokenizer)), "num_features": 0, "per_step": True},
         )
 
     def read_inputs(self, paths: Sequence[str]) -> Iterator[tuple[str, Tensor]]:
-        """Texts as they are; of a file each line."""
+        """Reads texts: the arguments themselves, or each line of a file."""
+        tokenizer = fitted_tokenizer(self.tokenizer)
         for path in paths:
             for _, text in text_lines(path):
-                yield text, torch.tensor(self.tokenizer.encode_words(self.tokens_of(text)))
+                yield text, torch.tensor(tokenizer.encode_words(self.tokens_of(text)))
 
     def batch_inputs(self, inputs: Sequence[Tensor]) -> Tensor:
         return pad_tokens([(ids, ids) for ids in inputs])["inputs"]
 
     def text_of(self, split: str, index: int) -> str:
+        """Return the text of a sample."""
         return " ".join(self.words[index])
 
     def state_dict(self) -> dict[str, Any]:
@@ -202,11 +215,11 @@ class LabelledStepsDataModule(DataModule):
         Raises:
             DataError: ``setup`` already computed different ones: the sequences have changed.
         """
-        self.reject_change(state_dict, self.source_name(), "another vocabulary comes out of it")
+        self.reject_change(state_dict, self.source_name(), "its vocabulary differs")
         self.tokenizer = TextTokenizer.from_json(state_dict["tokenizer"])
         self.class_names = list(state_dict["class_names"])
 
 
 def natural(name: str) -> tuple[int, str]:
-    """Numbers in their order, before words."""
+    """Return a sort key that orders numbers by value, before words."""
     return (int(name), "") if name.isdigit() else (1 << 60, name)
