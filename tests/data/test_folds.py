@@ -202,7 +202,7 @@ def test_texts_by_author_and_by_file(tmp_path: Path) -> None:
     table.write_text(table.read_text().replace("author3", " ", 1))
     data = TextTableDataModule(str(table))
     data.take_folds(Folds(3, group_column="author"))
-    with pytest.raises(DataError, match="1 texts have no value there"):
+    with pytest.raises(DataError, match="1 texts have no value in this column"):
         data.setup("fit")
     data = TextTableDataModule(str(table))
     data.take_folds(Folds(3, group_column="autor"))

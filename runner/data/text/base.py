@@ -68,8 +68,8 @@ class TextDataModule(DataModule):
             ``lowercase``): ``together`` assigns them to one split or fold, ``drop`` keeps the first one only,
             ``keep`` treats them as different texts. Splits named by the files are not changed, except that
             ``drop`` leaves out training texts.
-        encoding: encoding of the files, such as ``cp1252`` or ``latin-1``; UTF-8, UTF-16 and UTF-32 are detected
-            when None.
+        encoding: encoding of the files, such as ``cp1252`` or ``latin-1``; UTF-8, UTF-16 and UTF-32 are
+            detected when None.
 
     Attributes:
         tokenizer: available after ``setup`` or ``load_state_dict``.
@@ -167,7 +167,7 @@ class TextDataModule(DataModule):
         self.facts = self.make_facts(source, splits["train"])
 
     def drop_copies(self, texts: Texts) -> None:
-        """Remove repeated texts; if the files name the splits, only training texts that repeat another one."""
+        """Remove repeated texts; if the files name the splits, only training texts that repeat another."""
         total = len(texts.texts)
         held_out = [part in ("val", "test") for part in texts.parts] or [False] * total
         order = sorted(range(total), key=lambda index: not held_out[index])  # held-out copies are kept

@@ -124,7 +124,7 @@ class BracketsDataModule(TextDataModule):
 
 
 class BracketDepthDataModule(LabelledStepsDataModule):
-    """Generated strings such as ``a([b])``, each character labelled with the number of open brackets after it.
+    """Generated strings such as ``a([b])``; labels are the numbers of open brackets after each character.
 
     Args:
         num_samples: number of different strings.

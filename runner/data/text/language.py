@@ -1,4 +1,4 @@
-"""Running texts for language models."""
+"""Data modules of continuous texts for language models."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from runner.data.download.file import data_folder, download, locked
 from runner.data.facts import Facts
 from runner.data.text.corpus import Corpus, tokenizer_of, utf8_file, write_char_counts, write_tokens
 from runner.data.text.stream import StreamSplit
-from runner.data.text.tokenizer import Kind, TextTokenizer, size_problems
+from runner.data.text.tokenizer import Kind, TextTokenizer, fitted_tokenizer, size_problems
 from runner.errors import DataError
 
 __all__ = [
@@ -29,37 +29,37 @@ __all__ = [
 
 
 class LanguageDataModule(DataModule):
-    """A text file to learn the next token of.
+    """A text file for predicting the next token.
 
-    The text is cut in its order: train, then val, then test. Each part is read as ``batch_size`` streams side
-        by side,
-    a window a batch, so that a recurrent state is carried through the whole text (truncated back-propagation
-    through time). Token ids are kept in a file and mapped, so the text may be larger than memory.
+    The text is split in order: train, then val, then test. Each part is read as ``batch_size`` parallel
+    streams, one window per batch, so that a recurrent state is carried through the whole text (truncated
+    back-propagation through time). Token ids are memory-mapped, so the text may be larger than memory.
 
     Args:
         path: the file.
-        encoding: of the file, such as ``cp1252`` or ``latin-1``; UTF-8, UTF-16 and UTF-32 are detected when
-            None.
+        encoding: encoding of the file, such as ``cp1252`` or ``latin-1``; UTF-8, UTF-16 and UTF-32 are
+            detected when None.
         tokens: the token type: characters, words, or byte pairs trained on the training part.
-        vocab_size: the most tokens there may be; 10 000 characters, 20 000 words or 4 000 byte pairs when
+        vocab_size: maximum size of the vocabulary; 10 000 characters, 20 000 words or 4 000 byte pairs when
             None.
-        min_count: rarer tokens of the training part are unknown ones.
-        window: tokens that back-propagation goes back.
-        val_fraction, test_fraction: of the text, at its end.
-        data_dir: where token files and downloads are kept; see ``runner.data.download.file.data_folder``.
-        batch_size: streams side by side.
+        min_count: tokens that occur less often in the training part are unknown.
+        window: number of tokens of a window, the length of back-propagation.
+        val_fraction, test_fraction: fractions of the text, at its end.
+        data_dir: folder of token files and downloads; see ``runner.data.download.file.data_folder``.
+        batch_size: number of parallel streams.
 
     Attributes:
-        tokenizer: known after ``setup`` or ``load_state_dict``.
-        notation: of what the text is made, where more can be done with it than reading: ``abc``.
+        tokenizer: available after ``setup`` or ``load_state_dict``.
+        notation: notation of the text if it can be converted to other formats: ``abc``.
     """
 
+    splits: dict[str, StreamSplit]  # type: ignore[assignment]  # streams have no source of samples
     extra_facts = ("vocab_size", "num_features", "per_step", "tokens", "unknown_share")
-    no_folds = "it is one running text, read from its beginning to its end"
+    no_folds = "it is one continuous text, read in order"
     title: ClassVar[str] = ""
     notation: ClassVar[str | None] = None
     download_from: ClassVar[tuple[str, str, str, int] | None] = None
-    """Address, file name, SHA-256 and bytes of what is fetched when no path is given."""
+    """URL, file name, SHA-256 and size in bytes of the download if no path is given."""
 
     def __init__(
         self,
@@ -77,7 +77,7 @@ class LanguageDataModule(DataModule):
         **options: Unpack[LoaderOptions],
     ) -> None:
         super().__init__(batch_size=batch_size, **options)
-        self.path = path and str(Path(path).expanduser())
+        self.path = str(Path(path).expanduser()) if path else None
         self.encoding = encoding
         self.tokens, self.vocab_size, self.min_count, self.window = tokens, vocab_size, min_count, window
         self.val_fraction, self.test_fraction = val_fraction, test_fraction
@@ -86,8 +86,10 @@ class LanguageDataModule(DataModule):
 
     @property
     def file(self) -> Path:
-        """The text; in a folder the file that a download would make, or its only one."""
+        """The text file: ``path``, the only text in the folder ``path``, or the downloaded file."""
         if self.path is None:
+            if self.download_from is None:
+                raise DataError("data.path is not set: name the text with data.path=FILE.")
             return data_folder(self.data_dir) / self.download_from[1]
         path = Path(self.path)
         inside = (
@@ -99,6 +101,7 @@ class LanguageDataModule(DataModule):
 
     @property
     def folder(self) -> Path:
+        """The folder of token files."""
         return data_folder(self.data_dir) / "tokens"
 
     def check(self) -> list[str]:
@@ -109,20 +112,23 @@ class LanguageDataModule(DataModule):
         return problems + self.file_problems()
 
     def file_problems(self) -> list[str]:
+        """Return problems of the text file."""
         if not self.file.is_file():
-            what = "holds no single text file" if self.file.exists() else "does not exist"
-            return [f"data.path={self.file} {what}; expected a text file."]
+            reason = "does not hold exactly one text file" if self.file.exists() else "does not exist"
+            return [f"data.path={self.file} {reason}; expected a text file."]
         size = self.file.stat().st_size
-        return [] if size >= 100 else [f"data.path={self.file} holds {size} bytes: too little to learn from."]
+        if size >= 100:
+            return []
+        return [f"data.path={self.file} holds {size} bytes, which are too few for training."]
 
     def prepare_data(self) -> None:
-        """Fetches what is fetched."""
+        """Downloads the text if no path is given."""
         if self.path is None and self.download_from:
             address, name, sha256, size = self.download_from
             download(address, data_folder(self.data_dir) / name, sha256, size)
 
     def setup(self, stage: str | None = None) -> None:
-        """Learns the vocabulary and writes the token files, where that is not done yet."""
+        """Builds the vocabulary and writes the token files, unless they exist."""
         if self.splits or stage == "predict":
             return
         if problems := self.file_problems():
@@ -138,19 +144,20 @@ class LanguageDataModule(DataModule):
         self.facts = self.make_facts(corpus)
 
     def stream(self, corpus: Corpus, part: str) -> StreamSplit:
-        by_word = self.tokenizer.skips_blanks
+        """Write the token files of a part and return its split."""
+        tokenizer = fitted_tokenizer(self.tokenizer)
         return StreamSplit(
-            write_tokens(corpus, part, self.tokenizer, self.folder),
+            write_tokens(corpus, part, tokenizer, self.folder),
             self.window,
-            np.array(self.tokenizer.num_chars()),
-            write_char_counts(corpus, part, self.tokenizer, self.folder) if by_word else None,
+            np.array(tokenizer.num_chars()),
+            write_char_counts(corpus, part, tokenizer, self.folder) if tokenizer.skips_blanks else None,
         )
 
     def gives_batches(self, part: str, split: StreamSplit) -> bool:
-        """Whether every stream of a part has a token and a next one, and there is a window.
+        """Return whether a part fills at least one batch of windows.
 
         Raises:
-            DataError: the training or validation part gives no batch.
+            DataError: the training or validation part is too short for a batch.
         """
         streams = self.batch_size if part == "train" else self.eval_batch_size
         is_whole = (
@@ -163,26 +170,27 @@ class LanguageDataModule(DataModule):
             whole = " with data.drop_last=true" if part == "train" and self.drop_last else ""
             raise DataError(
                 f"{self.file}: the {part} part has {split.num_tokens} tokens, {reason}{whole}. Lower "
-                "data.window or "
-                "data.batch_size, or give more text."
+                "data.window or data.batch_size, or give more text."
             )
         if self.test_fraction:
-            advice = "so nothing is tested; a larger data.test_fraction gives the test part more"
+            advice = "so the test split is empty; raise data.test_fraction"
             self.dropped.add("test tokens", split.num_tokens, f"{reason}, {advice}", where=self.file)
         return False
 
     def make_facts(self, corpus: Corpus) -> Facts:
+        """Return the facts of the text."""
+        num_tokens = len(fitted_tokenizer(self.tokenizer))
         held_out = self.splits["val"].tokens
         return Facts(
             task="language",
             input_shape=(self.window,),
-            num_outputs=len(self.tokenizer),
+            num_outputs=num_tokens,
             **self.split_sizes(),
             name=self.title or self.file.stem,
             source=str(self.file.absolute()),
             digest=corpus.digest,
             extra={
-                "vocab_size": len(self.tokenizer),
+                "vocab_size": num_tokens,
                 "num_features": 0,
                 "per_step": True,
                 "tokens": {name: split.num_tokens for name, split in self.splits.items()},
@@ -194,10 +202,11 @@ class LanguageDataModule(DataModule):
         raise DataError("a language model continues a text: `runner predict RUN --prompt TEXT`.")
 
     def encode(self, text: str) -> list[int]:
-        return self.tokenizer.encode(text)
+        """Return the token ids of a text."""
+        return fitted_tokenizer(self.tokenizer).encode(text)
 
     def decode(self, ids: Sequence[int]) -> str:
-        return self.tokenizer.decode(ids)
+        return fitted_tokenizer(self.tokenizer).decode(ids)
 
     def state_dict(self) -> dict[str, Any]:
         return {} if self.tokenizer is None else {"tokenizer": self.tokenizer.to_json()}
@@ -208,12 +217,12 @@ class LanguageDataModule(DataModule):
         Raises:
             DataError: ``setup`` already computed a different one: the text has changed.
         """
-        self.reject_change(state_dict, str(self.file), "another vocabulary comes out of it")
+        self.reject_change(state_dict, str(self.file), "its vocabulary differs")
         self.tokenizer = TextTokenizer.from_json(state_dict["tokenizer"])
 
 
 class TinyShakespeareDataModule(LanguageDataModule):
-    """A million characters of Shakespeare's plays, as Karpathy's char-rnn has them."""
+    """A million characters of Shakespeare's plays, from Karpathy's char-rnn."""
 
     title = "tiny_shakespeare"
     download_from = (
@@ -225,15 +234,16 @@ class TinyShakespeareDataModule(LanguageDataModule):
 
 
 class AbcDataModule(LanguageDataModule):
-    """A file of tunes, each from its line ``X:`` to an empty line
-    (https://abcnotation.com/wiki/abc:standard).
+    """A file of tunes in ABC notation (https://abcnotation.com/wiki/abc:standard).
+
+    Each tune begins with a line ``X:`` and ends with an empty line.
     """
 
     notation = "abc"
 
 
 class IrishAbcDataModule(AbcDataModule):
-    """804 Irish folk tunes, as MIT's course 6.S191 has them."""
+    """804 Irish folk tunes, from MIT's course 6.S191."""
 
     title = "irish_abc"
     download_from = (
@@ -245,7 +255,7 @@ class IrishAbcDataModule(AbcDataModule):
 
 
 class PythonTopicsDataModule(LanguageDataModule):
-    """The texts behind Python's ``help("topics")``; they differ a little between Python's versions."""
+    """The texts of Python's ``help("topics")``, which differ slightly between Python versions."""
 
     title = "python_topics"
 
@@ -257,7 +267,7 @@ class PythonTopicsDataModule(LanguageDataModule):
         problems = size_problems(self.tokens, self.vocab_size)
         if self.path is not None:
             problems.append(
-                "data.path would have no effect: this text comes with Python. data=text_file takes yours."
+                "data.path would have no effect: this text is part of Python. Use data=text_file for yours."
             )
         return problems
 

@@ -1,11 +1,11 @@
-"""Pairs of sequences: texts and what they are to become."""
+"""Base class of data modules for pairs of source and target texts."""
 
 from __future__ import annotations
 
 import hashlib
 import logging
 from collections.abc import Iterator, Sequence
-from typing import Annotated, Any, ClassVar, Unpack
+from typing import Annotated, Any, Unpack
 
 import numpy as np
 import torch
@@ -28,7 +28,7 @@ Pairs = dict[str, list[tuple[str, str]]]
 
 
 class PairSource:
-    """Encoded pairs, with the targets as they are written."""
+    """Encoded pairs and their original texts."""
 
     def __init__(
         self, sources: Sequence[list[int]], targets: Sequence[list[int]], texts: Sequence[tuple[str, str]]
@@ -42,6 +42,7 @@ class PairSource:
 
     @property
     def lengths(self) -> np.ndarray:
+        """The numbers of source tokens, ``(N,)``."""
         return self.sources.lengths
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
@@ -52,13 +53,15 @@ class PairSource:
 
 
 def pad_pairs(samples: Sequence[tuple[Tensor, Tensor]]) -> dict[str, Tensor]:
-    """``inputs`` ``(N, S)`` and ``targets`` ``(N, T)``, padded with 0."""
+    """Collate pairs to ``inputs`` ``(N, S)`` and ``targets`` ``(N, T)``, padded with 0."""
     inputs, targets = (pad_sequence(list(part), True, PAD) for part in zip(*samples, strict=True))
     return {"inputs": inputs, "targets": targets}
 
 
 class PairSplit(SequenceSplit):
-    """Batches of pairs; their targets as text are ``references``."""
+    """Batches of pairs, with the target texts as ``references``."""
+
+    source: PairSource
 
     def __getitems__(self, keys: Sequence[Any]) -> dict[str, Any]:
         batch = super().__getitems__(keys)
@@ -77,21 +80,21 @@ class PairsOptions(LoaderOptions, total=False):
 
 
 class PairsDataModule(DataModule):
-    """The base class: vocabularies for sources and targets, built from the training pairs only and kept in
-    the checkpoint.
+    """Pairs of texts, with vocabularies for sources and targets.
+
+    The vocabularies are built from the training pairs only and stored in the checkpoint.
 
     Args:
-        tokens: what texts are cut into.
-        vocab_size: the most tokens of either side; 4 000 byte pairs, 20 000 words or 10 000 characters when
+        tokens: the token type: byte pairs, words or characters.
+        vocab_size: maximum size of each vocabulary; 4 000 byte pairs, 20 000 words or 10 000 characters when
             None.
-        min_count: rarer tokens are unknown ones.
-        lowercase: read the sources' capitals as small letters; targets stay as they are.
-        max_length: tokens; of longer texts the beginning is taken.
+        min_count: tokens that occur less often in the training pairs are unknown.
+        lowercase: convert sources to lower case; targets are not changed.
+        max_length: maximum number of tokens of a text; longer texts are truncated.
     """
 
     extra_facts = ("vocab_size", "num_features")
-    no_folds = "it comes cut into training and validation"
-    title: ClassVar[str] = "pairs"
+    no_folds = "it is already split into training and validation"
 
     def __init__(
         self,
@@ -108,22 +111,29 @@ class PairsDataModule(DataModule):
         self.tokens, self.vocab_size, self.min_count = tokens, vocab_size, min_count
         self.lowercase, self.max_length = lowercase, max_length
         self.tokenizers: dict[str, TextTokenizer] = {}
+        self.pairs: Pairs = {}
 
     def read(self) -> Pairs:
-        """All pairs; ``train`` and ``val`` must be there."""
-        raise TypeError(f"{type(self).__name__} does not say how it is read")
+        """Return all pairs, at least of ``train`` and ``val``."""
+        raise TypeError(f"{type(self).__name__} does not implement read().")
+
+    @property
+    def title(self) -> str:
+        """The name of the data set."""
+        return "pairs"
 
     def source_name(self) -> str:
+        """Return the origin of the pairs, for facts and messages."""
         return ""
 
     def check(self) -> list[str]:
         return size_problems(self.tokens, self.vocab_size)
 
     def setup(self, stage: str | None = None) -> None:
-        """Reads and encodes the pairs, once. A prediction needs none of them."""
+        """Reads and encodes the pairs, once. A prediction does not need them."""
         if self.splits or stage == "predict":
             return
-        pairs = self.read()
+        self.pairs = pairs = self.read()
         self.report_copies(pairs)
         if not self.tokenizers:
             options = (self.tokens, self.vocab_size, self.min_count)
@@ -132,12 +142,15 @@ class PairsDataModule(DataModule):
                 "source": TextTokenizer.fit(sources, *options, self.lowercase),
                 "target": TextTokenizer.fit(targets, *options),
             }
-        self.splits = {split: PairSplit(self.encode(part, split), range(len(part)), self.seed, pad_pairs)
-                       for split, part in pairs.items()}  # fmt: skip
+        splits = {
+            split: PairSplit(self.encode(part, split), range(len(part)), self.seed, pad_pairs)
+            for split, part in pairs.items()
+        }
+        self.splits = {**splits}
         text = "\0".join(f"{source}\1{target}" for part in pairs.values() for source, target in part)
         self.facts = Facts(
             task="seq2seq",
-            input_shape=(int(self.splits["train"].lengths.max()),),
+            input_shape=(int(splits["train"].lengths.max()),),
             num_outputs=len(self.tokenizers["target"]),
             **self.split_sizes(),
             name=self.title,
@@ -147,6 +160,7 @@ class PairsDataModule(DataModule):
         )
 
     def encode(self, pairs: Sequence[tuple[str, str]], split: str) -> PairSource:
+        """Encode pairs of a split, and count the tokens beyond ``max_length``."""
         most = self.max_length
         sides = {side: tokenizer.encode_all(texts) for (side, tokenizer), texts
                  in zip(self.tokenizers.items(), zip(*pairs, strict=True), strict=True)}  # fmt: skip
@@ -161,10 +175,8 @@ class PairsDataModule(DataModule):
         )
 
     def report_copies(self, pairs: Pairs) -> None:
-        """How many held-out pairs occur in an earlier split; the splits come with the data and are not
-        changed.
-        """
-        seen: set[tuple[str, str]] = set()
+        """Log how many held-out pairs occur in an earlier split; the splits themselves are not changed."""
+        seen: set[tuple[str, ...]] = set()
         counts = []
         for split, part in pairs.items():
             keys = [tuple(" ".join(text.split()) for text in pair) for pair in part]
@@ -176,7 +188,7 @@ class PairsDataModule(DataModule):
             log.warning("%s: pairs that also occur in an earlier split: %s.", self.title, ", ".join(counts))
 
     def read_inputs(self, paths: Sequence[str]) -> Iterator[tuple[str, Tensor]]:
-        """Texts as they are; of a file each line."""
+        """Reads texts: the arguments themselves, or each line of a file."""
         for path in paths:
             for _, text in text_lines(path):
                 yield text, torch.tensor(self.tokenizers["source"].encode(text)[: self.max_length] or [1])
@@ -185,16 +197,16 @@ class PairsDataModule(DataModule):
         return pad_sequence(list(inputs), True, PAD)
 
     def decode(self, ids: Sequence[int]) -> str:
-        """The text of target tokens."""
+        """Returns the text of target tokens."""
         return self.tokenizers["target"].decode(ids)
 
     def token(self, number: int, side: str) -> str:
-        """One token of ``source`` or ``target`` for a person to read."""
+        """Return one token of ``source`` or ``target`` in readable form."""
         return "end" if number == END else self.tokenizers[side].token(number).replace(" ", "·")
 
     def text_of(self, split: str, index: int) -> str:
         """Returns the source text of a sample."""
-        return self.splits[split].source.texts[index][0]
+        return self.pairs[split][index][0]
 
     def state_dict(self) -> dict[str, Any]:
         return {side: tokenizer.to_json() for side, tokenizer in self.tokenizers.items()}
@@ -205,5 +217,5 @@ class PairsDataModule(DataModule):
         Raises:
             DataError: ``setup`` already computed different ones: the texts have changed.
         """
-        self.reject_change(state_dict, self.title, "other vocabularies come out of it")
+        self.reject_change(state_dict, self.title, "its vocabularies differ")
         self.tokenizers = {side: TextTokenizer.from_json(text) for side, text in state_dict.items()}

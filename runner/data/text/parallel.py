@@ -1,4 +1,4 @@
-"""Parallel texts in a folder: a file a language and a split, a sentence a line."""
+"""Data module of parallel texts: one file per language and split, one sentence per line."""
 
 from __future__ import annotations
 
@@ -8,23 +8,24 @@ from typing import Unpack
 
 from runner.data.class_folders import split_of_folder
 from runner.data.text.pairs import Pairs, PairsDataModule, PairsOptions
-from runner.data.text.table import read_text
+from runner.data.text.table import read_text, required_path
 from runner.errors import DataError
 
 __all__ = ["ParallelTextDataModule"]
 
 
 class ParallelTextDataModule(PairsDataModule):
-    """``train.en``, ``train.de``, ``val.en`` …, plain or ``.gz``; a test split where there are files for it.
+    """A folder of files ``train.en``, ``train.de``, ``val.en`` …, plain or ``.gz``; test files are optional.
+
     The names of the splits are those of ``runner.data.class_folders``: ``valid.en`` and ``dev.en`` are
-    validation too.
+    validation, too.
 
     Args:
         path: the folder.
-        source, target: the files' suffixes: languages.
-        test: what the files to test on are called before the suffix, where several begin with ``test``.
-        encoding: of the files, such as ``cp1252`` or ``latin-1``; UTF-8, UTF-16 and UTF-32 are detected when
-            None.
+        source, target: languages, the suffixes of the files.
+        test: name of the test files without the suffix, if several begin with ``test``.
+        encoding: encoding of the files, such as ``cp1252`` or ``latin-1``; UTF-8, UTF-16 and UTF-32 are
+            detected when None.
     """
 
     def __init__(
@@ -38,13 +39,18 @@ class ParallelTextDataModule(PairsDataModule):
         **options: Unpack[PairsOptions],
     ) -> None:
         super().__init__(**options)
-        self.path = path and str(Path(path).expanduser())
+        self.path = str(Path(path).expanduser()) if path else None
         self.source, self.target, self.test = source, target, test
         self.encoding = encoding
 
     @property
+    def folder(self) -> Path:
+        """The folder of the files."""
+        return Path(required_path(self.path))
+
+    @property
     def title(self) -> str:
-        return f"{Path(self.path).absolute().name} {self.source}-{self.target}"
+        return f"{self.folder.absolute().name} {self.source}-{self.target}"
 
     def check(self) -> list[str]:
         if not self.path:
@@ -58,57 +64,58 @@ class ParallelTextDataModule(PairsDataModule):
         return super().check()
 
     def files(self) -> dict[str, tuple[Path, Path]]:
-        """Both files of each split.
+        """Return both files of each split.
 
         Raises:
-            DataError: one is missing, or it is not clear which is meant.
+            DataError: a file is missing, or several files match a split.
         """
         sides = [self.files_of(language) for language in (self.source, self.target)]
-        found = {}
+        files = {}
         for split in ("train", "val", "test"):
             first, second = (self.matching(split, side) for side in sides)
             if first and second:
-                found[split] = (first, second)
+                files[split] = (first, second)
             elif split != "test" or first or second or self.test:
                 name = self.test or "test" if split == "test" else split
                 languages = zip((self.source, self.target), (first, second), strict=True)
                 lacking = [f"{name}.{language}" for language, file in languages if file is None]
-                present = sorted(file.name for file in Path(self.path).iterdir())
+                present = sorted(file.name for file in self.folder.iterdir())
                 raise DataError(
                     f"data.path={self.path} lacks {' and '.join(lacking)}; it holds "
-                    f"{', '.join(present[:12]) or 'nothing'}. "
-                    "data.source and data.target name the languages."
+                    f"{', '.join(present[:12]) or 'nothing'}. Set the languages with data.source and "
+                    "data.target."
                 )
-        return found
+        return files
 
     def files_of(self, language: str) -> dict[str, list[Path]]:
-        """The files of a language, by the name before the suffix; the plain one before the ``.gz``."""
+        """Return name without suffix → the files of a language, plain files before ``.gz``."""
         files: dict[str, list[Path]] = {}
         for suffix in (f".{language}", f".{language}.gz"):
-            for file in sorted(Path(self.path).glob(f"*{suffix}")):
+            for file in sorted(self.folder.glob(f"*{suffix}")):
                 files.setdefault(file.name.removesuffix(suffix), []).append(file)
         return files
 
     def matching(self, split: str, files: dict[str, list[Path]]) -> Path | None:
-        """The file of a split.
+        """Return the file of a split; None if there is none.
 
         Raises:
-            DataError: several files could be meant.
+            DataError: several files match the split.
         """
         names = [name for name in files if self.split_of(name) == split]
         if len(names) > 1:
-            found = ", ".join(file.name for name in names for file in files[name])
+            matches = ", ".join(file.name for name in names for file in files[name])
             if split == "test":
                 raise DataError(
-                    f"data.path={self.path} holds {found}: which is to be tested on? Say so with "
+                    f"data.path={self.path} holds several test files: {matches}. Choose one with "
                     "data.test=NAME."
                 )
             raise DataError(
-                f"data.path={self.path} holds {found}, which stand for the same split ({split}). Keep one."
+                f"data.path={self.path} holds {matches}, which stand for the same split ({split}). Keep one."
             )
         return files[names[0]][0] if names else None
 
     def split_of(self, name: str) -> str | None:
+        """Return the split of a file name without suffix; None if it has none."""
         split = split_of_folder(name)
         if split in ("train", "val"):
             return split
@@ -135,4 +142,4 @@ class ParallelTextDataModule(PairsDataModule):
         return pairs
 
     def source_name(self) -> str:
-        return str(Path(self.path).absolute())
+        return str(self.folder.absolute())

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from runner.data.labels import clean_label
 from runner.data.text.base import TextDataModule
-from runner.data.text.table import Texts, read_text
+from runner.data.text.table import Texts, read_text, required_path
 from runner.errors import DataError
 
 __all__ = ["SmsSpamDataModule"]
@@ -18,9 +18,9 @@ CLASSES = ("ham", "spam")
 
 
 class SmsSpamDataModule(TextDataModule):
-    """The collection's file, or the folder it lies in: a label, a tab and a message in each line.
+    """The file of the collection, or its folder; each line has a label, a tab and a message.
 
-    The data set has no official split. Every tenth message repeats another one: see ``duplicates``.
+    The data set has no official split. Every tenth message repeats another one; see ``duplicates``.
     """
 
     title = "sms_spam"
@@ -29,12 +29,13 @@ class SmsSpamDataModule(TextDataModule):
 
     @property
     def file(self) -> Path | None:
-        path = Path(self.path)
+        """The file of the collection; None if the folder does not contain it."""
+        path = Path(required_path(self.path))
         if path.is_file():
             return path
         return next(iter(sorted(path.glob("SMSSpamCollection*"))), None)
 
-    def look(self) -> list[str]:
+    def file_problems(self) -> list[str]:
         if self.file is None:
             return [f"data.path={self.path} holds no file SMSSpamCollection."]
         try:
@@ -44,19 +45,21 @@ class SmsSpamDataModule(TextDataModule):
         return []
 
     def read(self) -> Texts:
-        found = Texts()
+        if self.file is None:
+            raise DataError(f"data.path={self.path} holds no file SMSSpamCollection.")
+        texts = Texts()
         for number, line in enumerate(read_text(self.file, self.encoding).split("\n"), start=1):
             label, tab, message = line.partition("\t")
             label = clean_label(label).lower()
             if label in CLASSES and tab:
-                found.add(message, label, row=f"line {number}")
+                texts.add(message, label, row=f"line {number}")
             elif line.strip() and number > 1:  # a first line may be a header
                 raise DataError(
                     f"{self.file}, line {number} begins with {label[:20]!r}; expected ham or spam, a tab, "
                     "and the message."
                 )
-        if not found.texts:
+        if not texts.texts:
             raise DataError(
                 f"{self.file} holds no messages: expected ham or spam, a tab, and the message in each line."
             )
-        return found
+        return texts

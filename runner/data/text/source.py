@@ -17,18 +17,18 @@ from runner.data.text.tokenizer import PAD
 __all__ = ["IGNORE", "BucketSampler", "SequenceSplit", "TokenSource", "pad_tokens"]
 
 IGNORE = -100
-"""Target of steps that do not count, as ``torch.nn.CrossEntropyLoss`` has it."""
+"""Target of steps without a label; the default of ``torch.nn.CrossEntropyLoss``."""
 POOL = 50
-"""Batches among which sequences of like length are looked for."""
+"""Number of batches whose sequences are sorted by length together."""
 
 
 class TokenSource:
-    """Sequences of different lengths, end to end in one array.
+    """Sequences of different lengths, concatenated in one array.
 
     Args:
-        sequences: token ids of each.
-        targets: class ids ``(N,)``, or for each sequence those of its steps.
-        label: what a sample is called in messages.
+        sequences: token ids of each sequence.
+        targets: class ids ``(N,)``, or a list with the class ids of each sequence's steps.
+        label: noun for a sample in messages.
     """
 
     def __init__(self, sequences: Sequence[Sequence[int]], targets: Any, label: str = "text") -> None:
@@ -49,19 +49,20 @@ class TokenSource:
 
     @property
     def lengths(self) -> np.ndarray:
+        """The numbers of tokens, ``(N,)``."""
         return np.diff(self.ends)
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
-        place = slice(self.ends[index], self.ends[index + 1])
-        ids = torch.from_numpy(self.ids[place].astype(np.int64))
-        return ids, torch.from_numpy(self.targets[place]) if self.per_step else self.targets[index]
+        span = slice(self.ends[index], self.ends[index + 1])
+        ids = torch.from_numpy(self.ids[span].astype(np.int64))
+        return ids, torch.from_numpy(self.targets[span]) if self.per_step else self.targets[index]
 
     def name(self, index: int) -> str:
         return f"{self.label} {index + 1}"
 
 
 def pad_tokens(samples: Sequence[tuple[Tensor, Tensor]]) -> dict[str, Tensor]:
-    """``inputs`` ``(N, T)`` padded with 0; ``targets`` ``(N,)``, or ``(N, T)`` padded with -100."""
+    """Collate ``inputs`` ``(N, T)``, padded with 0; ``targets`` ``(N,)``, or ``(N, T)`` padded with -100."""
     inputs, targets = zip(*samples, strict=True)
     if targets[0].dim():
         padded = pad_sequence(list(targets), batch_first=True, padding_value=IGNORE)
@@ -71,13 +72,15 @@ def pad_tokens(samples: Sequence[tuple[Tensor, Tensor]]) -> dict[str, Tensor]:
 
 
 class BucketSampler(EpochBatchSampler):
-    """Batches of sequences of like length, so that little of them is padding.
+    """Samples batches of sequences of similar length, so that little padding is needed.
 
-    An epoch's permutation is cut into pools of batches, each pool sorted by length, and the batches are
-    shuffled. All of it depends only on seed and epoch, so that an interrupted epoch resumes exactly.
+    The permutation of an epoch is divided into pools of batches, each pool is sorted by length, and the
+    batches are shuffled. All of this depends only on seed and epoch, so an interrupted epoch resumes exactly.
 
     Args:
-        lengths: of each sample of the split.
+        lengths: number of tokens of each sample of the split.
+        *args: positional arguments of ``EpochBatchSampler``.
+        **options: other arguments of ``EpochBatchSampler``.
     """
 
     def __init__(self, lengths: np.ndarray, *args: Any, **options: Any) -> None:
@@ -99,13 +102,16 @@ class BucketSampler(EpochBatchSampler):
 
 
 class SequenceSplit(Split):
-    """A split of a source of sequences; its training batches hold sequences of like length."""
+    """A split of a source of sequences; training batches hold sequences of similar length."""
+
+    source: TokenSource | Any  # or another source with ``lengths``
 
     def __init__(self, source: Any, indices: Any, seed: int = 0, collate: Any = pad_tokens) -> None:
         super().__init__(source, indices, None, seed, collate)
 
     @property
     def lengths(self) -> np.ndarray:
+        """The numbers of tokens of the split's samples, ``(n,)``."""
         return self.source.lengths[self.indices.numpy()]
 
     def batch_sampler(self, batch_size: int, **options: Any) -> EpochBatchSampler:

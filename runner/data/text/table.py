@@ -1,4 +1,4 @@
-"""Texts with labels, as files hold them."""
+"""Readers of labelled texts: tables, class folders and lines of files."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 from runner.data.class_folders import scan_class_folders
 from runner.data.dropped import DroppedSamples
@@ -27,23 +27,36 @@ __all__ = [
     "read_csv",
     "read_folder",
     "read_text",
+    "required_path",
     "text_columns",
     "text_lines",
 ]
 
 
+def required_path(path: str | None) -> str:
+    """Return ``data.path``.
+
+    Raises:
+        DataError: it is not set.
+    """
+    if not path:
+        raise DataError("data.path is not set: name the file or folder of the texts with data.path=…")
+    return path
+
+
 def number_labels(
     labels: Iterable[str], known: Sequence[str], title: str, order: Callable[[str], Any] | None = None
 ) -> tuple[list[str], dict[str, int]]:
-    """The class names, and the class id of each spelling (see ``runner.data.labels``).
+    """Return the class names, and the class id of each spelling (see ``runner.data.labels``).
 
     Args:
-        known: the class names of a trained run; empty for a new one.
-        title: of the data, for messages.
+        labels: labels of all texts.
+        known: class names of a trained run; empty for a new one.
+        title: name of the data, for messages.
         order: sort key of the names of a new run.
 
     Raises:
-        DataError: labels that the trained run does not know.
+        DataError: there are labels that the trained run does not have.
     """
     spellings = merge_spellings(labels)
     if not known:
@@ -52,7 +65,7 @@ def number_labels(
     numbers = {spelling: find_label(spelling, known) for spelling in spellings}
     if unknown := sorted(spelling for spelling, number in numbers.items() if number is None):
         raise DataError(f"{title} has labels that the run was not trained on: {', '.join(unknown)}.")
-    return list(known), numbers
+    return list(known), {spelling: number for spelling, number in numbers.items() if number is not None}
 
 
 SEPARATORS = "\t,;|"
@@ -62,14 +75,15 @@ csv.field_size_limit(1 << 30)
 
 @dataclass
 class Texts:
-    """Texts and their classes.
+    """Texts and their labels.
 
     Attributes:
-        labels: the label of each.
-        parts: the split each belongs to, where the files name one; otherwise empty.
-        names: the file of each, where each has its own; otherwise empty.
-        groups: the value of each in the column of groups, if there is one; otherwise empty.
-        left_out: by reason, the rows or files that are not used.
+        texts: the texts.
+        labels: label of each text.
+        parts: split of each text if the files name the splits; otherwise empty.
+        names: file of each text if each has its own file; otherwise empty.
+        groups: value of each text in the group column, if there is one; otherwise empty.
+        left_out: reason → the rows or files that are not used.
     """
 
     texts: list[str] = field(default_factory=list)
@@ -88,9 +102,15 @@ class Texts:
         group: str | None = None,
         row: str | None = None,
     ) -> None:
-        """
+        """Add a text, or count it as left out if text or label is empty.
+
         Args:
-            row: where the text is, for messages; ``name`` if None.
+            text: the text.
+            label: its label.
+            part: its split if the files name the splits.
+            name: its file if each text has its own file.
+            group: its value in the group column.
+            row: its position in the file, for messages; ``name`` if None.
         """
         if not text.strip() or not label.strip():
             reason = "no text" if not text.strip() else "no label"
@@ -98,36 +118,36 @@ class Texts:
             return
         self.texts.append(text)
         self.labels.append(label.strip())
-        for kept, value in ((self.parts, part), (self.names, name), (self.groups, group)):
+        for values, value in ((self.parts, part), (self.names, name), (self.groups, group)):
             if value is not None:
-                kept.append(value)
+                values.append(value)
 
     def report(self, dropped: DroppedSamples, what: str, where: str) -> None:
-        """Counts what is left out."""
+        """Add the texts that are left out to ``dropped``."""
         total = len(self.texts) + sum(map(len, self.left_out.values()))
-        for reason, places in self.left_out.items():
-            dropped.add(what, len(places), reason, total, where, filter(None, places))
+        for reason, rows in self.left_out.items():
+            dropped.add(what, len(rows), reason, total, where, filter(None, rows))
 
     def keep(self, indices: Sequence[int]) -> None:
-        """Keeps only these texts."""
+        """Keep only these texts."""
         for name in ("texts", "labels", "parts", "names", "groups"):
             if values := getattr(self, name):
                 setattr(self, name, [values[index] for index in indices])
 
 
-def open_bytes(path: Path):
-    return gzip.open(path, "rb") if path.suffix == ".gz" else open(path, "rb")
+def open_bytes(path: Path) -> IO[bytes]:
+    return cast("IO[bytes]", gzip.open(path, "rb")) if path.suffix == ".gz" else open(path, "rb")
 
 
 def read_text(path: Path, encoding: str | None = None) -> str:
-    """Reads a whole text file, its lines ended by ``\\n``.
+    r"""Read a whole text file and convert its line ends to ``\n``.
 
     Args:
         path: the file, plain or ``.gz``.
         encoding: see ``runner.data.encoding.find_encoding``.
 
     Raises:
-        DataError: it cannot be read, or is not text in this encoding.
+        DataError: the file cannot be read, or is not text in this encoding.
     """
     try:
         with open_bytes(path) as file:
@@ -142,19 +162,23 @@ def read_text(path: Path, encoding: str | None = None) -> str:
 
 
 def is_file(argument: str, *suffixes: str) -> bool:
-    """Returns whether an input of a prediction is, or is named like, a file with one of these suffixes
-    (optionally followed by ``.gz``); any file if no suffixes are given.
+    """Return whether an input of a prediction is a file.
+
+    Args:
+        argument: a text or a path.
+        *suffixes: suffixes that the file must have, optionally followed by ``.gz``; an argument that is named
+            like such a file counts, too. Without suffixes, any existing file counts.
     """
     suffix = Path(argument.lower().removesuffix(".gz")).suffix
-    is_file = os.path.isfile(argument)  # a text may be longer than a path can be: pathlib would raise
-    return (suffix in suffixes and (is_file or " " not in argument)) or (is_file and not suffixes)
+    exists = os.path.isfile(argument)  # a text may be too long for a path: pathlib would raise
+    return (suffix in suffixes and (exists or " " not in argument)) or (exists and not suffixes)
 
 
 def text_lines(argument: str, encoding: str | None = None) -> Iterator[tuple[str, str]]:
-    """``(name, text)`` of the lines of a file that are not empty; what is no file is a text itself.
+    """Yield ``(name, text)`` of the non-empty lines of a file, or the argument itself if it is a text.
 
     Raises:
-        DataError: what is called like a text file cannot be read.
+        DataError: a file cannot be read, or does not exist.
     """
     if not is_file(argument) and not is_file(argument, ".txt"):
         yield argument, argument
@@ -164,8 +188,10 @@ def text_lines(argument: str, encoding: str | None = None) -> Iterator[tuple[str
             yield f"line {number}", line
 
 
-def rows_of(path: Path, separator: str | None, quoted: bool | None, encoding: str | None = None):
-    """The cells of each line. Commas separate quoted cells, tabs plain ones, unless stated otherwise."""
+def rows_of(
+    path: Path, separator: str | None, quoted: bool | None, encoding: str | None = None
+) -> Iterator[list[str]]:
+    """Yield the cells of each line; by default cells may be quoted unless tabs separate them."""
     dialect = find_dialect(path, separator, encoding=encoding)
     if separator is None and not dialect.num_skipped_lines:
         separator = max(SEPARATORS, key=dialect.head[0].count)
@@ -181,15 +207,22 @@ def rows_of(path: Path, separator: str | None, quoted: bool | None, encoding: st
 
 def text_columns(
     path: str | Path,
-    columns: list[str | None],
+    columns: Sequence[str | None],
     separator: str | None,
     quoted: bool | None = None,
     encoding: str | None = None,
-):
-    """``(row number, cells of these columns)`` of a table with a header line; None for a column of None.
+) -> Iterator[tuple[int, list[str | None]]]:
+    """Yield ``(row number, cells of these columns)`` of a table with a header line.
+
+    Args:
+        path: the file, plain or ``.gz``.
+        columns: names of columns; the cell of a column None is None.
+        separator: separator of the cells; detected when None.
+        quoted: whether quotes enclose cells; when None, only if the separator is not a tab.
+        encoding: see ``runner.data.encoding.find_encoding``.
 
     Raises:
-        DataError: no such file or column, or rows that cannot be distinguished.
+        DataError: the file or a column does not exist, or rows have unequal lengths.
     """
     path = Path(path).expanduser()
     if not path.is_file():
@@ -201,16 +234,16 @@ def text_columns(
         if missing:
             hints = (f"{path} has no column {name!r}. {did_you_mean(name, header)}" for name in missing)
             raise DataError("\n".join(hints))
-        places = [None if name is None else header.index(name) for name in columns]
+        positions = [None if name is None else header.index(name) for name in columns]
         for number, row in enumerate(rows, start=1):
             if row and len(row) != len(header):
                 raise DataError(
-                    f"{path}, row {number} has {len(row)} cells, the header line {len(header)}. Name the "
-                    "separator with "
-                    "data.separator, and data.quoted=true or false says whether quotes enclose cells."
+                    f"{path}, row {number} has {len(row)} cells, the header line {len(header)}. Set the "
+                    "separator with data.separator, and whether quotes enclose cells with data.quoted=true "
+                    "or false."
                 )
             if row:
-                yield number, [None if place is None else row[place] for place in places]
+                yield number, [None if position is None else row[position] for position in positions]
     except UnicodeDecodeError as error:
         raise decoding_error(path, encoding or error.encoding, error, "after its first lines") from error
     except csv.Error as error:
@@ -228,19 +261,19 @@ def read_csv(
     group: str | None = None,
     encoding: str | None = None,
 ) -> Texts:
-    """Two columns of a table, and a third one of groups."""
+    """Read texts and labels from two columns of a table, and groups from an optional third one."""
     texts = Texts()
     rows = text_columns(path, [text, label, group], separator, quoted, encoding)
     for number, (words, word, of_group) in rows:
-        texts.add(words, word, group=of_group, row=f"row {number}")
+        texts.add(words or "", word or "", group=of_group, row=f"row {number}")
     return texts
 
 
 def read_folder(root: str | Path, dropped: DroppedSamples, encoding: str | None = None) -> Texts:
-    """``ROOT/CLASS/FILE.txt``, or the same below split folders; see ``scan_class_folders``.
+    """Read ``ROOT/CLASS/FILE.txt``, or the same below split folders; see ``scan_class_folders``.
 
     Raises:
-        DataError: no such folder, or no texts in it.
+        DataError: the folder does not exist, or contains no texts.
     """
     root = Path(root).expanduser()
     if not root.is_dir():

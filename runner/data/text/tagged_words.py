@@ -1,4 +1,4 @@
-"""The user's own words with a label each."""
+"""Data module of labelled words in files."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from annotated_types import Ge, Gt, Lt
 from runner.data.base import LoaderOptions
 from runner.data.text.distinct import Duplicates
 from runner.data.text.labelled import Labelled, LabelledStepsDataModule
-from runner.data.text.table import read_text
+from runner.data.text.table import read_text, required_path
 from runner.errors import DataError
 
 __all__ = ["TaggedWordsDataModule"]
@@ -19,19 +19,20 @@ DOCUMENT = "-DOCSTART-"
 
 
 class TaggedWordsDataModule(LabelledStepsDataModule):
-    """A text file of words and their labels: ``WORD … LABEL`` in a line, an empty line between sentences
-    (CoNLL). ``-DOCSTART-`` lines separate documents and are not words.
+    """A CoNLL file: ``WORD … LABEL`` in each line, and an empty line between sentences.
+
+    ``-DOCSTART-`` lines separate documents and are not words.
 
     Args:
         path: the file.
-        vocab_size: the most words there may be; 20 000 when None.
-        min_count: words that occur less often in training are unknown ones.
-        val_fraction, test_fraction: of all sentences, cut at random.
-        split_seed: of that cut.
-        duplicates: of identical sentences: ``together`` cuts them into one split or fold, ``drop`` keeps the
-            first one only, ``keep`` treats them as different ones.
-        encoding: of the file, such as ``cp1252`` or ``latin-1``; UTF-8, UTF-16 and UTF-32 are detected when
-            None.
+        vocab_size: maximum size of the vocabulary; 20 000 words when None.
+        min_count: words that occur less often in the training sentences are unknown.
+        val_fraction, test_fraction: fractions of all sentences, split at random.
+        split_seed: seed of the random split.
+        duplicates: treatment of identical sentences: ``together`` assigns them to one split or fold, ``drop``
+            keeps the first one only, ``keep`` treats them as different sentences.
+        encoding: encoding of the file, such as ``cp1252`` or ``latin-1``; UTF-8, UTF-16 and UTF-32 are
+            detected when None.
     """
 
     def __init__(
@@ -58,12 +59,17 @@ class TaggedWordsDataModule(LabelledStepsDataModule):
             duplicates=duplicates,
             **options,
         )
-        self.path = path and str(Path(path).expanduser())
+        self.path = str(Path(path).expanduser()) if path else None
         self.encoding = encoding
 
     @property
+    def file(self) -> Path:
+        """The file of words and labels."""
+        return Path(required_path(self.path))
+
+    @property
     def title(self) -> str:
-        return Path(self.path).name.split(".")[0]
+        return self.file.name.split(".")[0]
 
     def check(self) -> list[str]:
         if not self.path:
@@ -76,16 +82,16 @@ class TaggedWordsDataModule(LabelledStepsDataModule):
         return super().check()
 
     def read(self) -> Labelled:
-        found, boundaries = Labelled(), 0
+        labelled, boundaries = Labelled(), 0
         sentence: list[list[str]] = []
 
         def finish() -> None:
             if sentence:
-                found.tokens.append([cells[0] for cells in sentence])
-                found.labels.append([cells[-1] for cells in sentence])
+                labelled.tokens.append([cells[0] for cells in sentence])
+                labelled.labels.append([cells[-1] for cells in sentence])
                 sentence.clear()
 
-        for number, line in enumerate(read_text(Path(self.path), self.encoding).split("\n"), start=1):
+        for number, line in enumerate(read_text(self.file, self.encoding).split("\n"), start=1):
             cells = line.split()
             if not cells or cells[0] == DOCUMENT:
                 boundaries += bool(cells)
@@ -97,8 +103,8 @@ class TaggedWordsDataModule(LabelledStepsDataModule):
             else:
                 sentence.append(cells)
         finish()
-        self.dropped.add("lines", boundaries, f"{DOCUMENT}, the beginning of a document", where=self.path)
-        return found
+        self.dropped.add("lines", boundaries, f"{DOCUMENT}, the beginning of a document", where=self.file)
+        return labelled
 
     def source_name(self) -> str:
-        return str(Path(self.path).absolute())
+        return str(self.file.absolute())

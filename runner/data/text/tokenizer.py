@@ -1,6 +1,4 @@
-"""Text to token ids and back: by character, by word, or by byte-pair encoding trained on the training
-text.
-"""
+"""Tokenizers: characters, words, or byte-pair encoding trained on the training texts."""
 
 from __future__ import annotations
 
@@ -14,7 +12,17 @@ from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_toke
 
 from runner.errors import DataError
 
-__all__ = ["BEGIN", "END", "PAD", "SPECIAL", "UNKNOWN", "Kind", "TextTokenizer", "size_problems"]
+__all__ = [
+    "BEGIN",
+    "END",
+    "PAD",
+    "SPECIAL",
+    "UNKNOWN",
+    "Kind",
+    "TextTokenizer",
+    "fitted_tokenizer",
+    "size_problems",
+]
 
 PAD, UNKNOWN, BEGIN, END = range(4)
 SPECIAL = ("<pad>", "<unknown>", "<begin>", "<end>")
@@ -33,13 +41,13 @@ SMALLEST = {"char": len(SPECIAL) + 1, "word": len(SPECIAL) + 1, "bpe": len(SPECI
 
 
 class TextTokenizer:
-    """A vocabulary and how text is cut.
+    """A vocabulary and the rules by which text is divided into tokens.
 
-    Words are letters, digits and underscores, or runs of other signs; decoded they stand between blanks.
-    Characters and byte pairs are decoded exactly as they were. Only byte pairs know no unknown token.
+    Words are letters, digits and underscores, or runs of other characters; decoded text has blanks between
+    them. Characters and byte pairs restore the text exactly. Byte pairs have no unknown tokens.
 
     Args:
-        tokenizer: as ``fit`` makes it.
+        tokenizer: the underlying tokenizer; use ``fit`` to create it.
     """
 
     def __init__(self, tokenizer: Tokenizer) -> None:
@@ -55,16 +63,18 @@ class TextTokenizer:
         min_count: int = 1,
         lowercase: bool = False,
     ) -> TextTokenizer:
-        """Learns a vocabulary.
+        """Build a vocabulary.
 
         Args:
-            texts: read once, one after the other.
-            max_size: of the vocabulary, special tokens included; the most frequent tokens are kept.
-            min_count: rarer tokens (or pairs) are left out.
-            lowercase: capitals are read as small letters.
+            texts: texts, read once and in order.
+            kind: the token type.
+            max_size: maximum size of the vocabulary, including special tokens; the most frequent tokens are
+                kept.
+            min_count: tokens (or pairs) that occur less often are left out.
+            lowercase: convert texts to lower case.
 
         Raises:
-            DataError: the texts hold nothing to learn from.
+            DataError: no token is frequent enough.
         """
         max_size = max_size or DEFAULT_SIZE[kind]
         lower = normalizers.Lowercase() if lowercase else None
@@ -81,7 +91,7 @@ class TextTokenizer:
     def of_words(
         cls, sequences: Iterable[Sequence[str]], max_size: int | None, min_count: int
     ) -> TextTokenizer:
-        """Builds a vocabulary from text that is already tokenized."""
+        """Build a vocabulary from text that is already tokenized."""
         counts = Counter(word for words in sequences for word in words)
         size = max_size or DEFAULT_SIZE["word"]
         return cls(from_counts(counts, "word", size, min_count, pre_tokenizers.WhitespaceSplit(), None))
@@ -90,13 +100,15 @@ class TextTokenizer:
         return self._tokenizer.get_vocab_size()
 
     def encode(self, text: str) -> list[int]:
+        """Return the token ids of a text."""
         return self._tokenizer.encode(text).ids
 
     def encode_all(self, texts: Sequence[str]) -> list[list[int]]:
+        """Return the token ids of each text."""
         return [encoding.ids for encoding in self._tokenizer.encode_batch_fast(list(texts))]
 
     def encode_array(self, text: str) -> np.ndarray:
-        """Ids of a long text; characters are looked up all at once, 50 times as fast as one by one."""
+        """Return the token ids of a long text; characters are looked up at once, which is 50 times faster."""
         if self._by_character is None:
             return np.asarray(self.encode(text), dtype=np.uint32)
         codes = np.frombuffer(text.encode("utf-32-le"), dtype=np.uint32)
@@ -104,9 +116,7 @@ class TextTokenizer:
 
     @cached_property
     def _by_character(self) -> np.ndarray | None:
-        """Ids by code point, the last one of all that are beyond; None when tokens are no single
-        characters.
-        """
+        """Ids by code point, the last one for all code points beyond; None if tokens are not characters."""
         cut, lower = self._tokenizer.pre_tokenizer, self._tokenizer.normalizer
         if not isinstance(cut, pre_tokenizers.Split) or lower is not None:
             return None
@@ -120,30 +130,31 @@ class TextTokenizer:
         return table
 
     def encode_words(self, words: Sequence[str]) -> list[int]:
-        """Returns the ids of text that is already tokenized, one per token."""
-        found = (self._tokenizer.token_to_id(word) for word in words)
-        return [UNKNOWN if number is None or number < len(SPECIAL) else number for number in found]
+        """Return the ids of text that is already tokenized, one per token."""
+        ids = (self._tokenizer.token_to_id(word) for word in words)
+        return [UNKNOWN if number is None or number < len(SPECIAL) else number for number in ids]
 
     def decode(self, ids: Sequence[int]) -> str:
-        """The text of ids; special tokens are left out, but ``<unknown>`` stands for a gap."""
+        """Return the text of ids; of the special tokens, only ``<unknown>`` is included."""
         kept = [number for number in ids if number not in (PAD, BEGIN, END)]
         return self._tokenizer.decode(kept, skip_special_tokens=False)
 
     def token(self, number: int) -> str:
-        """One token as a person reads it."""
+        """Return one token in readable form."""
         return self._tokenizer.decode([number], skip_special_tokens=False)
 
     @property
     def skips_blanks(self) -> bool:
-        """Whether white space is in no token, as with words: then a token's characters depend on the text
-        around it.
+        """Whether tokens contain no white space, as with words.
+
+        The number of characters of a token then depends on the text around it.
         """
         return isinstance(
             self._tokenizer.pre_tokenizer, pre_tokenizers.Whitespace | pre_tokenizers.WhitespaceSplit
         )
 
     def encode_spans(self, text: str) -> tuple[np.ndarray, np.ndarray]:
-        """Ids of a text, and the character each token begins at, both ``(T,)``."""
+        """Return the token ids of a text, and the first character of each token, both ``(T,)``."""
         encoding = self._tokenizer.encode(text)
         starts = np.fromiter(
             (start for start, _ in encoding.offsets), dtype=np.int64, count=len(encoding.ids)
@@ -151,12 +162,11 @@ class TextTokenizer:
         return np.asarray(encoding.ids, dtype=np.uint32), starts
 
     def num_chars(self) -> list[int]:
-        """Returns the number of characters of each token in the vocabulary; a word includes the blank after
-        it.
+        """Return the number of characters of each token of the vocabulary; words include the following blank.
 
         For words this is an estimate; ``encode_spans`` returns the actual lengths in a text.
         """
-        words = [self._tokenizer.id_to_token(number) for number in range(len(self))]
+        words = [self._tokenizer.id_to_token(number) or "" for number in range(len(self))]
         if isinstance(self._tokenizer.model, models.BPE):
             counts = [sum(sign not in CONTINUED for sign in word) for word in words]
         else:
@@ -165,10 +175,12 @@ class TextTokenizer:
         return [0, 1, 0, 0, *counts[len(SPECIAL) :]]
 
     def to_json(self) -> str:
+        """Return the tokenizer as JSON."""
         return self._tokenizer.to_str()
 
     @classmethod
     def from_json(cls, text: str) -> TextTokenizer:
+        """Return the tokenizer of ``to_json``."""
         return cls(Tokenizer.from_str(text))
 
 
@@ -176,8 +188,8 @@ def count(texts: Iterable[str], cut: Any, lower: normalizers.Normalizer | None) 
     by_char = isinstance(cut, pre_tokenizers.Split)
     counts: Counter[str] = Counter()
     for text in texts:
-        text = lower.normalize_str(text) if lower else text
-        counts.update(text if by_char else (token for token, _ in cut.pre_tokenize_str(text)))
+        normalized = lower.normalize_str(text) if lower else text
+        counts.update(normalized if by_char else (token for token, _ in cut.pre_tokenize_str(normalized)))
     return counts
 
 
@@ -188,9 +200,8 @@ def from_counts(counts: Counter, kind: str, max_size: int, min_count: int, cut: 
     kept = [token for token in kept if token not in SPECIAL][: max_size - len(SPECIAL)]
     if not kept:
         raise DataError(
-            f"the training texts hold no token that occurs {min_count} times or more, out of {len(counts)} "
-            "in all. "
-            "Lower data.min_count, or give more text."
+            f"none of the {len(counts)} different tokens of the training texts occurs {min_count} times or "
+            "more. Lower data.min_count, or give more text."
         )
     vocabulary = {token: number for number, token in enumerate([*SPECIAL, *kept])}
     tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token=SPECIAL[UNKNOWN]))
@@ -203,7 +214,7 @@ def from_counts(counts: Counter, kind: str, max_size: int, min_count: int, cut: 
 
 
 def fit_bpe(texts: Iterable[str], max_size: int, min_count: int, lower: Any) -> Tokenizer:
-    """Byte-pair encoding over bytes (Sennrich et al., arXiv:1508.07909; Radford et al., 2019)."""
+    """Train a byte-pair encoding over bytes (Sennrich et al., arXiv:1508.07909; Radford et al., 2019)."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
@@ -221,11 +232,22 @@ def fit_bpe(texts: Iterable[str], max_size: int, min_count: int, lower: Any) -> 
 
 
 def size_problems(kind: Kind, vocab_size: int | None) -> list[str]:
-    """Whether a vocabulary can be so small."""
+    """Return problems with the size of a vocabulary."""
     if vocab_size is None or vocab_size >= SMALLEST[kind]:
         return []
-    what = f" and {NUM_BYTES} bytes" if kind == "bpe" else ""
+    required = f" and {NUM_BYTES} bytes" if kind == "bpe" else ""
     return [
-        f"data.vocab_size={vocab_size} is too small: {len(SPECIAL)} special tokens{what} are in it. Give "
-        "more."
+        f"data.vocab_size={vocab_size} is too small: it includes {len(SPECIAL)} special tokens{required}. "
+        f"Give at least {SMALLEST[kind]}."
     ]
+
+
+def fitted_tokenizer(tokenizer: TextTokenizer | None) -> TextTokenizer:
+    """Return the tokenizer of a data module after ``setup`` or ``load_state_dict``.
+
+    Raises:
+        RuntimeError: neither was called.
+    """
+    if tokenizer is None:
+        raise RuntimeError("The data module has no vocabulary before setup() or load_state_dict().")
+    return tokenizer

@@ -1,4 +1,4 @@
-"""A running text as pairs of neighbouring words, for word vectors."""
+"""Data module of pairs of neighbouring words in a continuous text, for word vectors."""
 
 from __future__ import annotations
 
@@ -17,21 +17,20 @@ from runner.data.facts import Facts
 from runner.data.sampler import EpochBatchSampler, Share, seed_of
 from runner.data.text.corpus import Corpus, TokenFileDataset, tokenizer_of, utf8_file, write_tokens
 from runner.data.text.language import PythonTopicsDataModule
-from runner.data.text.tokenizer import SPECIAL, UNKNOWN, TextTokenizer
+from runner.data.text.tokenizer import SPECIAL, UNKNOWN, TextTokenizer, fitted_tokenizer
 from runner.errors import DataError
 from runner.suggest import did_you_mean
 
 __all__ = ["NeighbourSplit", "WordPairsDataModule", "uniform"]
 
 NEGATIVE_POWER = 0.75
-"""Of the words' frequencies, from which the false neighbours are drawn."""
+"""Exponent of the word frequencies with which negative samples are drawn (Mikolov et al., 2013)."""
 
 
 def uniform(seed: int, epoch: int, positions: np.ndarray, num_draws: int) -> np.ndarray:
-    """Numbers of 0 to 1 that depend on seed, epoch, position and number of the draw alone, ``(N,
-    num_draws)``.
+    """Return uniform random numbers ``(N, num_draws)`` that depend only on seed, epoch and position.
 
-    SplitMix64 (Steele, Lea and Flood, OOPSLA 2014) over a counter.
+    Uses SplitMix64 (Steele, Lea and Flood, OOPSLA 2014) over a counter.
     """
     start = np.uint64(seed_of(seed, "pairs", epoch))
     with np.errstate(over="ignore"):
@@ -42,25 +41,25 @@ def uniform(seed: int, epoch: int, positions: np.ndarray, num_draws: int) -> np.
         state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
         state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
         state = state ^ (state >> np.uint64(31))
-    return (state >> np.uint64(11)) / float(1 << 53)
+    return (state.astype(np.uint64) >> np.uint64(11)) / float(1 << 53)
 
 
 class NeighbourSplit(TokenFileDataset):
-    """Each word of a text with one of its neighbours and some false ones.
+    """Each word of a text with one context word and k negative samples.
 
     A batch is ``{"inputs": (N,), "targets": (N, 1 + k), "pair_weight": (N,), "index": (N,)}``: words, a
-    neighbour and
-    then k words drawn by their frequencies, and how much the pair counts: frequent words count less. Where
-        the
-    original leaves words out at random, their share of it is the weight, which comes to the same on average.
+    context word followed by k words drawn by their frequencies, and the weights of the pairs. Mikolov et al.
+    (arXiv:1310.4546) drop frequent words at random; here their probability of being kept is the weight, which
+    is the same on average.
 
     Args:
-        file: token ids, uint16 or uint32 as its suffix says; it is mapped, not read.
-        counts: of each token in the training text, ``(V,)``.
+        file: memory-mapped binary file of uint16 or uint32, the name of which is its suffix.
+        counts: number of occurrences of each token in the training text, ``(V,)``.
         window: maximum distance of a context word; nearer words are drawn more often.
-        num_negatives: k.
-        frequent: words rarer than this share of the text count in full (Mikolov et al., arXiv:1310.4546).
-        fixed: draws the same in every epoch, for validation.
+        num_negatives: k, the number of negative samples.
+        frequent: words with a larger share of the text have a weight below 1.
+        seed: seed of the draws.
+        fixed: draw the same samples in every epoch, for validation.
     """
 
     def __init__(
@@ -87,12 +86,15 @@ class NeighbourSplit(TokenFileDataset):
         return self.num_tokens if self.num_tokens > 1 else 0
 
     def name(self, index: int) -> str:
+        """Return the name of a sample in messages."""
         return f"word {index + 1}"
 
     def batch_sampler(self, batch_size: int, **options: Any) -> EpochBatchSampler:
+        """Return the batch sampler of the split."""
         return EpochBatchSampler(len(self), batch_size, **options)
 
     def sample(self, epoch: int, position: int) -> tuple[Tensor, Tensor]:
+        """Return a word and its targets ``(1 + k,)``."""
         batch = self.__getitems__([(epoch, position)])
         return batch["inputs"][0], batch["targets"][0]
 
@@ -110,7 +112,7 @@ class NeighbourSplit(TokenFileDataset):
         near = self.tokens[np.clip(positions + away, 0, self.num_tokens - 1)].astype(np.int64)
         far = np.searchsorted(self.ladder, draws[:, 3:], side="right")
         weight = self.keep[words] * self.keep[near] / self.mean_weight
-        batch = {
+        batch: dict[str, Any] = {
             "inputs": torch.from_numpy(words),
             "targets": torch.from_numpy(np.concatenate([near[:, None], far], 1)),
             "pair_weight": torch.from_numpy(weight).float(),
@@ -122,28 +124,29 @@ class NeighbourSplit(TokenFileDataset):
 
 
 class WordPairsDataModule(DataModule):
-    """Each word of a text with a neighbour, for skip-gram word vectors (Mikolov et al., arXiv:1301.3781).
+    """Words of a text and their context, for skip-gram word vectors (Mikolov et al., arXiv:1301.3781).
 
-    Token ids are kept in a file and mapped: the text may be larger than memory.
+    Token ids are memory-mapped: the text may be larger than memory.
 
     Args:
-        path: the text; the language reference that comes with Python when None.
-        encoding: of the text, such as ``cp1252`` or ``latin-1``; UTF-8, UTF-16 and UTF-32 are detected when
-            None.
-        vocab_size: the most frequent words that get a vector.
-        min_count: rarer words get none.
+        path: the text; the language reference included in Python when None.
+        encoding: encoding of the file, such as ``cp1252`` or ``latin-1``; UTF-8, UTF-16 and UTF-32 are
+            detected when None.
+        vocab_size: maximum number of words with a vector, the most frequent ones.
+        min_count: words that occur less often have no vector.
         window: maximum distance of a context word.
         num_negatives: negative samples per context word.
-        frequent: words with a larger share of the text than this count less.
-        val_fraction, test_fraction: of the text, at its end.
-        data_dir: where token files are kept; see ``runner.data.download.file.data_folder``.
+        frequent: words with a larger share of the text have a lower weight.
+        val_fraction, test_fraction: fractions of the text, at its end.
+        data_dir: folder of token files; see ``runner.data.download.file.data_folder``.
 
     Attributes:
-        tokenizer: known after ``setup`` or ``load_state_dict``.
+        tokenizer: available after ``setup`` or ``load_state_dict``.
     """
 
+    splits: dict[str, NeighbourSplit]  # type: ignore[assignment]  # pairs have no source of samples
     extra_facts = ("vocab_size",)
-    no_folds = "it is one running text, read from its beginning to its end"
+    no_folds = "it is one continuous text, read in order"
 
     def __init__(
         self,
@@ -162,7 +165,7 @@ class WordPairsDataModule(DataModule):
         **options: Unpack[LoaderOptions],
     ) -> None:
         super().__init__(batch_size=batch_size, **options)
-        self.path = path and Path(path).expanduser()
+        self.path = Path(path).expanduser() if path else None
         self.encoding = encoding
         self.vocab_size, self.min_count = vocab_size, min_count
         self.window, self.num_negatives, self.frequent = window, num_negatives, frequent
@@ -172,6 +175,7 @@ class WordPairsDataModule(DataModule):
 
     @property
     def file(self) -> Path:
+        """The text file."""
         return self.path or PythonTopicsDataModule(data_dir=self.data_dir).file
 
     def check(self) -> list[str]:
@@ -184,14 +188,20 @@ class WordPairsDataModule(DataModule):
             PythonTopicsDataModule(data_dir=self.data_dir).prepare_data()
 
     def setup(self, stage: str | None = None) -> None:
-        """Learns the vocabulary and writes the token files, where that is not done yet."""
+        """Builds the vocabulary and writes the token files, unless they exist."""
         if self.splits or (stage == "predict" and self.tokenizer is not None):
             return
         folder = data_folder(self.data_dir) / "tokens"
         corpus = Corpus.of(utf8_file(self.file, folder, self.encoding), self.val_fraction, self.test_fraction)
         if self.tokenizer is None:
-            options = {"max_size": self.vocab_size, "min_count": self.min_count, "lowercase": True}
-            self.tokenizer = tokenizer_of(corpus, folder, kind="word", **options)
+            self.tokenizer = tokenizer_of(
+                corpus,
+                folder,
+                kind="word",
+                max_size=self.vocab_size,
+                min_count=self.min_count,
+                lowercase=True,
+            )
         files = {
             part: write_tokens(corpus, part, self.tokenizer, folder) for part in ("train", "val", "test")
         }
@@ -199,9 +209,9 @@ class WordPairsDataModule(DataModule):
         counts = count_tokens(train, len(self.tokenizer))
         self.dropped.add(
             "training words",
-            counts[UNKNOWN],
+            int(counts[UNKNOWN]),
             f"rarer than data.min_count={self.min_count} or beyond data.vocab_size={self.vocab_size}",
-            counts.sum(),
+            int(counts.sum()),
             self.file,
         )
         for part, file in files.items():
@@ -212,8 +222,15 @@ class WordPairsDataModule(DataModule):
                     "more text."
                 )
             if num_tokens > 1:
-                options = (self.window, self.num_negatives, self.frequent, self.seed, part != "train")
-                self.splits[part] = NeighbourSplit(file, counts, *options)
+                self.splits[part] = NeighbourSplit(
+                    file,
+                    counts,
+                    self.window,
+                    self.num_negatives,
+                    self.frequent,
+                    self.seed,
+                    fixed=part != "train",
+                )
         self.facts = Facts(
             task="word_vectors",
             input_shape=(),
@@ -226,40 +243,42 @@ class WordPairsDataModule(DataModule):
         )
 
     def read_inputs(self, paths: Sequence[str]) -> Iterator[tuple[str, Tensor]]:
-        """Words that have a vector.
+        """Reads words that have a vector.
 
         Raises:
             DataError: a word has no vector; the message names the most similar word.
         """
         for word in paths:
-            (number, *more) = self.tokenizer.encode(word) or [UNKNOWN]
+            (number, *more) = fitted_tokenizer(self.tokenizer).encode(word) or [UNKNOWN]
             if more or number == UNKNOWN:
                 raise DataError(f"{word!r} has no vector of its own. {did_you_mean(word, self.words())}")
             yield word, torch.tensor(number)
 
     def words(self) -> list[str]:
-        """Of the vocabulary, by id, the most frequent ones first."""
-        return [self.tokenizer.token(number) for number in range(len(SPECIAL), len(self.tokenizer))]
+        """Return the words of the vocabulary by id, the most frequent ones first."""
+        tokenizer = fitted_tokenizer(self.tokenizer)
+        return [tokenizer.token(number) for number in range(len(SPECIAL), len(tokenizer))]
 
     def present(self, row: dict[str, Any]) -> dict[str, Any]:
         """Returns a row of a prediction with words instead of ids."""
-        return row | {"nearest": ", ".join(self.tokenizer.token(number) for number in row["nearest"])}
+        tokenizer = fitted_tokenizer(self.tokenizer)
+        return row | {"nearest": ", ".join(tokenizer.token(number) for number in row["nearest"])}
 
     def state_dict(self) -> dict[str, Any]:
         return {} if self.tokenizer is None else {"tokenizer": self.tokenizer.to_json()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Takes over the vocabulary.
+        """Restores the vocabulary, so that ``setup`` does not compute it.
 
         Raises:
             DataError: ``setup`` already computed a different one: the text has changed.
         """
-        self.reject_change(state_dict, str(self.file), "another vocabulary comes out of it")
+        self.reject_change(state_dict, str(self.file), "its vocabulary differs")
         self.tokenizer = TextTokenizer.from_json(state_dict["tokenizer"])
 
 
 def count_tokens(tokens: np.ndarray, num_kinds: int, piece: int = 1 << 22) -> np.ndarray:
-    """How often each occurs, ``(V,)``; of a memory map piece by piece."""
+    """Return the number of occurrences of each token, ``(V,)``; a memory map is read in pieces."""
     counts = np.zeros(num_kinds, dtype=np.int64)
     for begin in range(0, len(tokens), piece):
         counts += np.bincount(tokens[begin : begin + piece], minlength=num_kinds)

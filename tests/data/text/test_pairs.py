@@ -44,7 +44,7 @@ def test_parallel_files(folder):
 def test_what_is_wrong_with_the_folder_is_told(folder):
     assert "lacks train.fr; it holds" in ParallelTextDataModule(str(folder), target="fr").check()[0]
     (folder / "test_2017.en").write_text("x\n")
-    assert "which is to be tested on? Say so with data.test" in ParallelTextDataModule(str(folder)).check()[0]
+    assert "Choose one with data.test" in ParallelTextDataModule(str(folder)).check()[0]
     assert ParallelTextDataModule(str(folder), test="test_2016").check() == []
     (folder / "val.en").write_text("only one\n")
     with pytest.raises(DataError, match="must be parallel"):
