@@ -20,6 +20,10 @@ RunnerError                    exit code 1
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
 __all__ = [
     "BrokenSampleError",
     "BudgetSpent",
@@ -30,6 +34,8 @@ __all__ = [
     "NonFiniteLossError",
     "OutOfMemory",
     "OutOfTime",
+    "Problem",
+    "ProblemKind",
     "Pruned",
     "RollBack",
     "RunFailed",
@@ -50,18 +56,74 @@ class UserError(RunnerError):
     exit_code = 2
 
 
+ProblemKind = Literal[
+    "duplicate",  # a value is given twice
+    "incompatible",  # settings that exclude each other, or do not suit the data, model or task
+    "invalid_value",  # of the right type, but none of the valid values or not of the required form
+    "missing",  # a required value or node is absent
+    "no_effect",  # a setting that the run would not use
+    "not_allowed",  # a constructor outside the allow-list
+    "not_found",  # a file, folder, module or attribute that does not exist
+    "out_of_bounds",  # a number or a number of values outside the valid range
+    "rejected",  # a component raised an error when it was built or checked
+    "reserved",  # an argument that runner itself passes
+    "unavailable",  # this machine lacks a device, program or package
+    "unknown_key",
+    "unknown_option",
+    "unreadable",  # text that cannot be parsed: an override, a file
+    "unresolved",  # an interpolation without a value
+    "wrong_type",
+]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One mistake in a config.
+
+    Attributes:
+        key: dotted key of the value that has to change; empty if the problem concerns no particular key.
+        message: what was given and what was expected, as a complete text.
+        kind: category of the problem. Decisions are based on it and on ``key``, never on the message.
+        suggestion: what to do, as a complete sentence such as ``Did you mean 'lr'?``; None if the message
+            contains it.
+    """
+
+    key: str
+    message: str
+    kind: ProblemKind
+    suggestion: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.suggestion}" if self.suggestion else self.message
+
+    def concerns(self, key: str) -> bool:
+        """Return whether the problem is that of a key or of one below it."""
+        return self.key == key or self.key.startswith((f"{key}.", f"{key}["))
+
+    def within(self, node: str) -> Problem:
+        """Return the problem of a node as one of the whole config, with the node's key before the message."""
+        key = f"{node}.{self.key}" if self.key else node
+        return replace(self, key=key, message=f"{node}: {self.message}")
+
+
 class ConfigError(UserError):
     """All mistakes found in one config.
 
     Args:
-        problems: one sentence a mistake.
+        problems: the mistakes, in the order in which they are printed. Text is a problem of no particular key.
+
+    Attributes:
+        problems: the mistakes as objects.
     """
 
-    def __init__(self, problems: list[str] | str) -> None:
-        self.problems = [problems] if isinstance(problems, str) else list(problems)
-        super().__init__("\n".join(self.problems))
+    def __init__(self, problems: Problem | str | Iterable[Problem | str]) -> None:
+        given = [problems] if isinstance(problems, Problem | str) else problems
+        self.problems: tuple[Problem, ...] = tuple(
+            Problem("", problem, "rejected") if isinstance(problem, str) else problem for problem in given
+        )
+        super().__init__("\n".join(map(str, self.problems)))
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Any, ...]:
         return (type(self), (self.problems,))
 
 

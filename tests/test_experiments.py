@@ -17,7 +17,7 @@ def test_a_recipe_composes_and_passes_the_check(path, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("RUNNER_DATA", str(tmp_path))
     # Data that nobody downloads has to be named on the command line; that is no fault of the recipe.
-    problems = [problem for problem in check_config(compose([], path)) if not problem.startswith("data")]
+    problems = [problem for problem in check_config(compose([], path)) if not problem.concerns("data")]
     assert problems == []
 
 

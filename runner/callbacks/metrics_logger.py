@@ -16,7 +16,7 @@ from runner.callbacks import lightning_internals
 from runner.callbacks.lightning_internals import task_of
 from runner.config.monitor import unknown_metric
 from runner.distributed.collectives import all_gather, mean_over_ranks, own_part, world_size
-from runner.errors import UserError
+from runner.errors import ConfigError
 from runner.run.directory import RunDir
 from runner.run.journal import Journal
 
@@ -55,7 +55,7 @@ class MonitorCheck(pl.Callback):
         """Check the metrics of this split.
 
         Raises:
-            UserError: a monitored metric was not logged.
+            ConfigError: a monitored metric was not logged.
         """
         if trainer.state.fn == TrainerFn.FITTING and not trainer.sanity_checking:
             self._check("val/", trainer, pl_module)
@@ -64,7 +64,7 @@ class MonitorCheck(pl.Callback):
         """Check the metrics of this split.
 
         Raises:
-            UserError: a monitored metric was not logged.
+            ConfigError: a monitored metric was not logged.
         """
         if trainer.current_epoch > 0 and trainer.callback_metrics:
             self._check("train/", trainer, pl_module)
@@ -80,7 +80,7 @@ class MonitorCheck(pl.Callback):
         logged = [name for name in trainer.callback_metrics if name.startswith(("val/", "train/"))]
         for key, name in monitored.items():
             if name.startswith(split) and name not in logged:
-                raise UserError(unknown_metric(key, name, logged))
+                raise ConfigError(unknown_metric(key, name, logged))
 
 
 class JournalLogger(Logger):

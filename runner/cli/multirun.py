@@ -130,9 +130,9 @@ def check_combinations(overrides: list[str], experiment: str | None, config_dirs
     from runner.config.checks.check import check_config
     from runner.config.checks.no_effect import single_run_problems
     from runner.config.compose import compose
-    from runner.errors import ConfigError
+    from runner.errors import ConfigError, Problem
 
-    problems: dict[str, None] = {}
+    problems: dict[Problem, None] = {}
     root = "runs"
     for lines in combinations(overrides):
         composition = compose(lines, experiment, config_dirs, multirun=True)

@@ -54,7 +54,9 @@ def say_error(error: RunnerError) -> None:
     """Prints an error on stderr; the problems of a config as a numbered list."""
     sys.stdout.flush()
     mark = "\x1b[1;31merror:\x1b[0m" if _is_coloured() else "error:"
-    problems = error.problems if isinstance(error, ConfigError) else [str(error)]
+    problems = (
+        [str(problem) for problem in error.problems] if isinstance(error, ConfigError) else [str(error)]
+    )
     if len(problems) == 1:
         print(f"{mark} {problems[0]}", file=sys.stderr)
         return

@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from runner.config.introspect import annotations_of
-from runner.errors import ConfigError
+from runner.errors import ConfigError, Problem
 from runner.suggest import did_you_mean, nearest
 
 __all__ = [
     "ENVIRONMENT",
+    "constructor_of",
     "find_targets",
     "is_module_of_user",
     "resolve_target",
@@ -179,7 +180,8 @@ def resolve_target(target: Any) -> Callable[..., Any]:
         ConfigError: it is not on the allow-list, does not exist, or is not a class or function.
     """
     if not isinstance(target, str) or not all(part.isidentifier() for part in target.split(".")):
-        raise ConfigError(f"_target_ must be a dotted name such as torch.nn.Linear, got {target!r}.")
+        text = f"_target_ must be a dotted name such as torch.nn.Linear, got {target!r}."
+        raise ConfigError(Problem("_target_", text, "invalid_value"))
     why = why_not_imported(target)
     if why:
         raise refused(target, why, nearest_package(target))
@@ -188,6 +190,16 @@ def resolve_target(target: Any) -> Callable[..., Any]:
     if why:
         raise refused(target, why)
     return constructor
+
+
+def constructor_of(node: Any) -> Callable[..., Any] | None:
+    """Return the constructor of a node, or None if it is invalid, which the check of the node reports."""
+    if not isinstance(node, dict):
+        return None
+    try:
+        return resolve_target(node.get("_target_"))
+    except ConfigError:
+        return None
 
 
 def nearest_package(target: str) -> str | None:
@@ -203,16 +215,15 @@ def nearest_package(target: str) -> str | None:
 
 
 def refused(target: str, why: str, near: str | None = None) -> ConfigError:
-    if near:
-        return ConfigError(f"_target_ {target!r} is not allowed: {why}. Did you mean {near!r}?")
+    text = f"_target_ {target!r} is not allowed: {why}."
+    allowed = (
+        "A config may refer to models, layers, losses, optimizers, transforms, metrics and callbacks of "
+        "torch, torchvision, torchmetrics, timm, segmentation-models-pytorch and Lightning, runner's own "
+        "components, and your own code in a file of the working directory. `--allow-package NAME` allows "
+        "another package."
+    )
     return ConfigError(
-        f"_target_ {target!r} is not allowed: {why}. A config may refer to models, layers, losses, "
-        "optimizers, "
-        "transforms, metrics and callbacks of torch, torchvision, torchmetrics, timm, "
-        "segmentation-models-pytorch and "
-        "Lightning, runner's own components, and your own code in a file of the working directory. "
-        "`--allow-package NAME` "
-        "allows another package."
+        Problem("_target_", text, "not_allowed", f"Did you mean {near!r}?" if near else allowed)
     )
 
 
@@ -232,13 +243,14 @@ def locate(target: str) -> Any:
         except ModuleNotFoundError as error:
             if error.name and f"{name}.".startswith(f"{error.name}."):
                 continue
-            raise ConfigError(f"_target_ {target!r}: importing {name} failed: {error}.") from error
+            text = f"_target_ {target!r}: importing {name} failed: {error}."
+            raise ConfigError(Problem("_target_", text, "not_found")) from error
         except Exception as error:  # the module's own code may raise anything
-            raise ConfigError(
-                f"_target_ {target!r}: importing {name} failed: {type(error).__name__}: {error}."
-            ) from error
+            text = f"_target_ {target!r}: importing {name} failed: {type(error).__name__}: {error}."
+            raise ConfigError(Problem("_target_", text, "rejected")) from error
         return follow(value, name, parts[length:], target)
-    raise ConfigError(f"_target_ {target!r}: no module named {parts[0]!r} is installed.")
+    text = f"_target_ {target!r}: no module named {parts[0]!r} is installed."
+    raise ConfigError(Problem("_target_", text, "not_found"))
 
 
 def follow(value: Any, name: str, attributes: list[str], target: str) -> Any:
@@ -246,9 +258,8 @@ def follow(value: Any, name: str, attributes: list[str], target: str) -> Any:
         if not hasattr(value, attribute):
             names = [n for n in dir(value) if not n.startswith("_")]
             names += [module.name for module in pkgutil.iter_modules(getattr(value, "__path__", []))]
-            raise ConfigError(
-                f"_target_ {target!r}: {name} has no {attribute!r}. {did_you_mean(attribute, names)}"
-            )
+            text = f"_target_ {target!r}: {name} has no {attribute!r}."
+            raise ConfigError(Problem("_target_", text, "not_found", did_you_mean(attribute, names)))
         value, name = getattr(value, attribute), f"{name}.{attribute}"
     return value
 

@@ -1,10 +1,8 @@
 """Builds objects from config nodes, restricted by an allow-list. No other module does so.
 
 Every ``_target_`` in the tree is checked before the first constructor is called. Nodes are plain containers
-that
-are already resolved: Hydra's own ``instantiate`` would resolve interpolations in their values again, and
-    could
-therefore build objects that were never checked.
+that are already resolved: ``instantiate`` of Hydra 1.3 would resolve interpolations in their values again, and
+could therefore build objects that were never checked.
 """
 
 from __future__ import annotations
@@ -14,7 +12,7 @@ import traceback
 from typing import Any
 
 from runner.config.allow_list import ENVIRONMENT, find_targets, is_module_of_user, resolve_target
-from runner.errors import ConfigError
+from runner.errors import ConfigError, Problem
 
 __all__ = ["ENVIRONMENT", "HYDRA_KEYS", "build", "find_targets", "resolve_target"]
 
@@ -58,11 +56,12 @@ def construct(node: Any, extra: dict[str, Any] | None = None) -> Any:
     try:
         return constructor(*positional, **values, **(extra or {}))
     except (ValueError, TypeError, KeyError) as error:
-        raise ConfigError(f"{node['_target_']} rejected its arguments: {error}{place_of(error)}") from error
+        text = f"{node['_target_']} rejected its arguments: {error}{location_of(error)}"
+        raise ConfigError(Problem("", text, "rejected")) from error
 
 
-def place_of(error: Exception) -> str:
-    """The file and line that raised, if they belong to the user's own code."""
+def location_of(error: Exception) -> str:
+    """Return the file and line that raised, if they belong to the user's own code."""
     frames = [
         f for f in traceback.walk_tb(error.__traceback__) if is_module_of_user(f[0].f_globals["__name__"])
     ]

@@ -19,14 +19,14 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from runner.config import facts as _facts  # noqa: F401 - registers the resolver
-from runner.config.checks.folds import as_setting, spelt_out
+from runner.config.checks.folds import expand_override, expand_shorthand
 from runner.config.checks.hydra_node import hydra_key_problem, hydra_problems, is_hydra_key
 from runner.config.composition import Composition
 from runner.config.experiment import Experiment, load_config, read_experiment
 from runner.config.groups import find_groups, package_conf, search_folders
 from runner.config.overrides import apply_value, choice_problems, chooses, dotted_values, parse_overrides
 from runner.config.replaced import drop_replaced_arguments
-from runner.errors import ConfigError
+from runner.errors import ConfigError, Problem
 
 __all__ = ["PRIMARY", "Composition", "compose", "load_config", "run_hydra", "search_in"]
 
@@ -59,7 +59,11 @@ def search_in(config_dirs: list[str] | tuple[str, ...]) -> None:
         ConfigError: one of them is not a folder.
     """
     folders = search_folders(config_dirs)
-    problems = [f"--config-dir {folder} is not a folder." for folder in folders if not folder.is_dir()]
+    problems = [
+        Problem("", f"--config-dir {folder} is not a folder.", "not_found")
+        for folder in folders
+        if not folder.is_dir()
+    ]
     if problems:
         raise ConfigError(problems)
     RunnerSearchPath.folders = folders
@@ -106,30 +110,30 @@ def compose(
     if experiment is not None:
         file = read_experiment(Path(experiment), composition.groups, composition.problems)
     if file is not None and file.resolved:
-        use_resolved(composition, file, [override.input_line for override in choosing])
+        use_resolved(composition, file, [override.input_line or "" for override in choosing])
     else:
         choose_options(composition, file, choosing)
-    spelt_out(composition.config)
+    expand_shorthand(composition.config)
     for override in parsed:
         if override not in choosing:
-            override = as_setting(override)
-            wrong = apply_value(override, composition.config)
-            composition.problems += [wrong] if wrong else []
-            composition.explicit |= set(dotted_values(override.key_or_group, override.value()))
+            setting = expand_override(override)
+            problem = apply_value(setting, composition.config)
+            composition.problems += [problem] if problem else []
+            composition.explicit |= set(dotted_values(setting.key_or_group, setting.value()))
     drop_replaced_arguments(composition)
     return composition
 
 
-def without_idle_hydra_keys(parsed: list[Override], problems: list[str], multirun: bool) -> list[Override]:
-    """Drops overrides of Hydra's own node that would have no effect, and adds a message to ``problems`` for
-    each.
-    """
+def without_idle_hydra_keys(
+    parsed: list[Override], problems: list[Problem], multirun: bool
+) -> list[Override]:
+    """Drops overrides of Hydra's own node that would have no effect, and adds a problem for each."""
     kept = []
     for override in parsed:
-        key = override.key_or_group
-        wrong = hydra_key_problem(key, override.input_line, multirun) if is_hydra_key(key) else None
-        problems += [wrong] if wrong else []
-        kept += [] if wrong else [override]
+        key, text = override.key_or_group, override.input_line or ""
+        problem = hydra_key_problem(key, text, multirun) if is_hydra_key(key) else None
+        problems += [problem] if problem else []
+        kept += [] if problem else [override]
     return kept
 
 
@@ -141,14 +145,14 @@ def use_resolved(composition: Composition, file: Experiment, choosing: list[str]
         if line.startswith("hydra"):
             continue
         group = line.lstrip("+~").partition("=")[0]
-        composition.problems.append(
-            f"{line}: the config of a run is already composed; {group} cannot be replaced, but its values "
-            "can be "
-            f"changed ({group}.KEY=VALUE)."
+        text = (
+            f"{line}: the config of a run is already composed; {group} cannot be replaced, but its values can "
+            f"be changed ({group}.KEY=VALUE)."
         )
+        composition.problems.append(Problem(group, text, "incompatible"))
 
 
-def choose_options(composition: Composition, file: Experiment | None, choosing: list) -> None:
+def choose_options(composition: Composition, file: Experiment | None, choosing: list[Override]) -> None:
     """Composes the options chosen by the experiment and the command line with Hydra.
 
     Raises:
@@ -163,9 +167,9 @@ def choose_options(composition: Composition, file: Experiment | None, choosing: 
         composition.explicit |= file.explicit
         composition.from_file |= file.explicit
     for override in choosing:
-        wrong = choice_problems(override, composition.groups)
-        composition.problems += wrong
-        lines += [] if wrong else [override.input_line]
+        problems = choice_problems(override, composition.groups)
+        composition.problems += problems
+        lines += [] if problems else [override.input_line or ""]
     try:
         config = run_hydra(PRIMARY, lines)
     except ConfigError as error:
@@ -182,8 +186,13 @@ def choose_options(composition: Composition, file: Experiment | None, choosing: 
 
 
 def run_hydra(primary: str, overrides: list[str]) -> DictConfig:
-    """Composes with Hydra, including its ``hydra`` node. Hydra's global state is restored for programs that
-    use it too.
+    """Composes with Hydra, including its ``hydra`` node.
+
+    Hydra's global state is restored for programs that use it too.
+
+    Args:
+        primary: name of the primary config.
+        overrides: in Hydra's grammar.
 
     Raises:
         ConfigError: Hydra rejected the config or an override.
@@ -194,6 +203,7 @@ def run_hydra(primary: str, overrides: list[str]) -> DictConfig:
         with initialize_config_dir(str(package_conf()), version_base="1.3"):
             return hydra_compose(primary, overrides=overrides, return_hydra_config=True)
     except UNREADABLE as error:
-        raise ConfigError(" ".join(str(error).split()) or repr(error)) from error
+        text = " ".join(str(error).split()) or repr(error)
+        raise ConfigError(Problem("", text, "unreadable")) from error
     finally:
         GlobalHydra.instance().hydra = before

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from omegaconf import DictConfig
 
 from runner.config.groups import Option
+from runner.errors import Problem
 
 __all__ = ["Composition"]
 
@@ -37,7 +38,7 @@ class Composition:
     unreadable: set[str] = field(default_factory=set)
     resolved: bool = False
     notes: list[str] = field(default_factory=list)
-    problems: list[str] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
 
     def option(self, group: str) -> Option | None:
         """Return the chosen option of a group; None if the user replaced its constructor or it has no file."""

@@ -18,9 +18,9 @@ from runner.config.introspect import (
     annotations_of,
     members,
     named_parameters,
+    node_spec,
     parameter_docs,
     parameters_of,
-    part_of,
 )
 from runner.config.plain import to_plain
 from runner.config.schema import Config
@@ -71,7 +71,7 @@ def describe(what: Option | dict[str, Any] | Callable[..., Any], place: str = ""
 def given_by_runner(place: str) -> set[str]:
     if place == "trainer":
         return set(RESERVED)
-    part = part_of(annotations_of(Config).get(place, Any)) or NodeSpec()
+    part = node_spec(annotations_of(Config).get(place, Any)) or NodeSpec()
     return {*part.supplied, *part.first}
 
 

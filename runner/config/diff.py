@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from runner.config.facts import PLACEHOLDER
+from runner.errors import Problem
 
 __all__ = ["Change", "find_changes", "lengthens", "refusals"]
 
@@ -118,9 +119,13 @@ def find_changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[Chan
     ]
 
 
-def refusals(changes: list[Change]) -> list[str]:
-    """Return a message for each change that is rejected."""
-    return [f"{change}: {change.reason}." for change in changes if change.reason is not None]
+def refusals(changes: list[Change]) -> list[Problem]:
+    """Return a problem for each change that is rejected."""
+    return [
+        Problem(change.key, f"{change}: {change.reason}.", "incompatible")
+        for change in changes
+        if change.reason is not None
+    ]
 
 
 def lengthens(changes: list[Change]) -> bool:

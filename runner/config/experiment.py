@@ -13,7 +13,7 @@ from runner.config.groups import Option
 from runner.config.overrides import option_problems
 from runner.config.plain import dotted_keys
 from runner.config.schema import Config
-from runner.errors import ConfigError
+from runner.errors import ConfigError, Problem
 from runner.suggest import did_you_mean
 
 __all__ = ["Experiment", "load_config", "read_experiment"]
@@ -53,20 +53,20 @@ def load_config(path: Path) -> DictConfig:
             if siblings
             else f"{path.parent} holds no YAML files."
         )
-        raise ConfigError(f"no such file: {path}. {hint}")
+        raise ConfigError(Problem("", f"no such file: {path}.", "not_found", hint))
     try:
         config = OmegaConf.load(path)
     except Exception as error:  # YAML, encoding and interpolation errors have no common base class
-        raise ConfigError(f"{path} is not readable YAML: {' '.join(str(error).split())}") from error
+        text = f"{path} is not readable YAML: {' '.join(str(error).split())}"
+        raise ConfigError(Problem("", text, "unreadable")) from error
     if not isinstance(config, DictConfig):
-        raise ConfigError(
-            f"{path} must hold keys and values, got a {type(config).__name__.removesuffix('Config')}."
-        )
+        text = f"{path} must hold keys and values, got a {type(config).__name__.removesuffix('Config')}."
+        raise ConfigError(Problem("", text, "wrong_type"))
     return config
 
 
-def read_experiment(path: Path, groups: dict[str, dict[str, Option]], problems: list[str]) -> Experiment:
-    """Reads an experiment file, and adds a message to ``problems`` for each invalid entry.
+def read_experiment(path: Path, groups: dict[str, dict[str, Option]], problems: list[Problem]) -> Experiment:
+    """Reads an experiment file, and adds a problem to ``problems`` for each invalid entry.
 
     Raises:
         ConfigError: the file cannot be read at all.
@@ -76,20 +76,19 @@ def read_experiment(path: Path, groups: dict[str, dict[str, Option]], problems: 
         return Experiment(config, resolved=True)
     entries = config.pop("defaults") if "defaults" in config else ListConfig([])
     if not isinstance(entries, ListConfig):
-        problems.append(
-            f"{path.name}: defaults must be a list of `override /GROUP: OPTION`, got {entries!r}."
-        )
+        text = f"{path.name}: defaults must be a list of `override /GROUP: OPTION`, got {entries!r}."
+        problems.append(Problem("defaults", text, "wrong_type"))
         entries = []
     defaults = []
     for entry in entries:
-        wrong = entry_problems(entry, path, groups)
-        problems += wrong
-        if not wrong and entry != "_self_":
+        of_entry = entry_problems(entry, path, groups)
+        problems += of_entry
+        if not of_entry and entry != "_self_":
             defaults.append(entry)
     for key in list(config):
-        wrong = key_problem(str(key), config._get_node(key), path, groups)
-        if wrong:
-            problems.append(wrong)
+        problem = key_problem(str(key), config._get_node(key), path, groups)
+        if problem:
+            problems.append(problem)
             del config[key]
     return Experiment(config, defaults, explicit=set(dotted_keys(config)))
 
@@ -100,28 +99,31 @@ def is_whole(config: DictConfig) -> bool:
     return "defaults" not in config and all(name in config for name in required)
 
 
-def key_problem(key: str, node: Any, path: Path, groups: dict[str, dict[str, Option]]) -> str | None:
+def key_problem(key: str, node: Any, path: Path, groups: dict[str, dict[str, Option]]) -> Problem | None:
     tops = [field.name for field in fields(Config)]
     if key not in tops and key not in groups:
-        return f"{path.name}: unknown key {key!r}. {did_you_mean(key, tops)}"
+        text = f"{path.name}: unknown key {key!r}."
+        return Problem(key, text, "unknown_key", did_you_mean(key, tops))
     if key in groups and not isinstance(node, DictConfig):
         value = node._value()
-        return (
+        text = (
             f"{path.name}: {key}: {value!r} chooses an option, which belongs in the defaults list: "
             f"`defaults: [override /{key}: {value}]`."
         )
+        return Problem(key, text, "wrong_type")
     return None
 
 
-def entry_problems(entry: Any, path: Path, groups: dict[str, dict[str, Option]]) -> list[str]:
+def entry_problems(entry: Any, path: Path, groups: dict[str, dict[str, Option]]) -> list[Problem]:
     if entry == "_self_":
         return []
     if not isinstance(entry, DictConfig) or len(entry) != 1:
-        return [f"{path.name}: defaults entry {entry!r}: expected `override /GROUP: OPTION`."]
+        text = f"{path.name}: defaults entry {entry!r}: expected `override /GROUP: OPTION`."
+        return [Problem("defaults", text, "wrong_type")]
     key, option = next(iter(entry.items()))
     words = str(key).split()
     group = words[-1].lstrip("/").partition("@")[0]
-    place = f"{path.name}: {key}: {option}"
+    label = f"{path.name}: {key}: {option}"
     if words[0] != "override" and group in groups:
-        return [f"{place}: write `override /{group}: {option}`."]
-    return option_problems(group, option, groups, place)
+        return [Problem(group, f"{label}: write `override /{group}: {option}`.", "incompatible")]
+    return option_problems(group, option, groups, label)

@@ -10,13 +10,13 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from runner.config.leaves import leaves
-from runner.errors import ConfigError
+from runner.errors import ConfigError, Problem
 from runner.suggest import did_you_mean
 
 __all__ = [
     "PLACEHOLDER",
     "UNRESOLVED",
-    "asked_facts",
+    "referenced_facts",
     "facts_known",
     "is_placeholder",
     "placeholder",
@@ -40,11 +40,11 @@ def is_placeholder(value: Any) -> bool:
     return isinstance(value, str) and PLACEHOLDER.search(value) is not None
 
 
-def asked_facts(value: Any, key: str = "") -> Iterator[tuple[str, str]]:
+def referenced_facts(value: Any, key: str = "") -> Iterator[tuple[str, str]]:
     """Yield ``(dotted key, fact)`` for every placeholder in plain containers."""
-    for place, leaf in leaves(value, key):
+    for inner_key, leaf in leaves(value, key):
         if isinstance(leaf, str):
-            yield from ((place, fact) for fact in PLACEHOLDER.findall(leaf))
+            yield from ((inner_key, fact) for fact in PLACEHOLDER.findall(leaf))
 
 
 def lookup(key: str) -> Any:
@@ -53,8 +53,8 @@ def lookup(key: str) -> Any:
     try:
         return _current.get(key)
     except KeyError:
-        hint = did_you_mean(key, _current.names())
-        raise ConfigError(f"${{facts:{key}}}: the data set does not provide {key!r}. {hint}") from None
+        text = f"${{facts:{key}}}: the data set does not provide {key!r}."
+        raise ConfigError(Problem("", text, "unresolved", did_you_mean(key, _current.names()))) from None
 
 
 def register_facts_resolver() -> None:

@@ -18,7 +18,7 @@ __all__ = [
     "named_parameters",
     "parameter_docs",
     "parameters_of",
-    "part_of",
+    "node_spec",
 ]
 
 
@@ -39,12 +39,12 @@ class NodeSpec:
     deferred: bool = False
 
 
-def part_of(annotation: Any) -> NodeSpec | None:
+def node_spec(annotation: Any) -> NodeSpec | None:
     """Return the ``NodeSpec`` of an annotation, which may be a union with None."""
     metadata = getattr(annotation, "__metadata__", ())
     specs = [entry for entry in metadata if isinstance(entry, NodeSpec)]
     if typing.get_origin(annotation) in (typing.Union, types.UnionType):
-        specs += [part for part in map(part_of, typing.get_args(annotation)) if part]
+        specs += [part for part in map(node_spec, typing.get_args(annotation)) if part]
     return specs[0] if specs else None
 
 

@@ -18,6 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 from runner.config.groups import GROUPS, Option
 from runner.config.plain import dotted_keys
 from runner.config.schema import Config
+from runner.errors import Problem
 from runner.suggest import did_you_mean, nearest
 
 __all__ = [
@@ -126,28 +127,33 @@ def quoted_command(text: str) -> str:
     return shlex.quote(quoted)
 
 
-def unreadable_problem(text: str, error: Exception) -> str:
-    """Return the message for an override that cannot be parsed, with the text to type instead."""
-    command = quoted_command(text)
+def unreadable_problem(text: str, error: Exception) -> Problem:
+    """Return the problem of an override that cannot be parsed, with the text to type instead."""
+    key, command = key_of(text), quoted_command(text)
     if not command:
-        return f"{text!r} is not an override: {str(error).strip().splitlines()[0]}. Expected key=value."
+        reason = f"{text!r} is not an override: {str(error).strip().splitlines()[0]}."
+        return Problem(key, reason, "unreadable", "Expected key=value.")
     if STRUCTURE.match(text.partition("=")[2]):
-        return (
-            f"{text!r} is not an override: a bracket or a quote is missing, or text is not quoted. Lists "
-            "are written [a, b]; "
-            f"if the value is text, type {command}"
-        )
-    return f"{text!r} is not an override: its value has to be quoted. Type {command}"
+        reason = f"{text!r} is not an override: a bracket or a quote is missing, or text is not quoted."
+        hint = f"Lists are written [a, b]; if the value is text, type {command}"
+        return Problem(key, reason, "unreadable", hint)
+    reason = f"{text!r} is not an override: its value has to be quoted."
+    return Problem(key, reason, "unreadable", f"Type {command}")
+
+
+def key_of(text: str) -> str:
+    """Return the key of an override, without a sign."""
+    return text.partition("=")[0].lstrip("+~")
 
 
 def parse_overrides(
-    overrides: Iterable[str], problems: list[str], unreadable: set[str] | None = None
+    overrides: Iterable[str], problems: list[Problem], unreadable: set[str] | None = None
 ) -> list[Override]:
-    """Return the valid overrides, and add a message to ``problems`` for each of the others.
+    """Return the valid overrides, and add a problem to ``problems`` for each of the others.
 
     Args:
         overrides: the overrides as typed.
-        problems: receives the messages.
+        problems: receives the problems.
         unreadable: receives the keys whose values could not be parsed.
     """
     parsed = []
@@ -157,27 +163,26 @@ def parse_overrides(
         except HydraException as error:
             problems.append(unreadable_problem(text, error))
             if unreadable is not None:
-                unreadable.add(text.partition("=")[0].lstrip("+~"))
+                unreadable.add(key_of(text))
             continue
         if override.is_sweep_override():
             problems.append(several_values(override, text))
             if unreadable is not None:
                 unreadable.add(override.key_or_group)
         elif not override.key_or_group:
-            problems.append(f"{text!r} has no key. Expected key=value.")
+            problems.append(Problem("", f"{text!r} has no key.", "unreadable", "Expected key=value."))
         else:
             parsed.append(override)
     return parsed
 
 
-def several_values(override: Override, text: str) -> str:
+def several_values(override: Override, text: str) -> Problem:
+    key = override.key_or_group
+    reason = f"{text!r} gives several values, but a run takes one."
+    hint = f"Use -m to start a run for each of them, or give a list as '{key}=[a, b]'"
     is_list = override.value_type == ValueType.SIMPLE_CHOICE_SWEEP and (command := quoted_command(text))
-    quoted = f", or quote text that has a comma: {command}" if is_list else ""
-    return (
-        f"{text!r} gives several values, but a run takes one. Use -m to start a run for each of them, or "
-        "give "
-        f"a list as '{override.key_or_group}=[a, b]'{quoted}"
-    ) + ("" if quoted else ".")
+    hint += f", or quote text that has a comma: {command}" if is_list else "."
+    return Problem(key, reason, "unreadable", hint)
 
 
 def chooses(override: Override, groups: dict[str, dict[str, Option]]) -> bool:
@@ -190,50 +195,67 @@ def chooses(override: Override, groups: dict[str, dict[str, Option]]) -> bool:
     return (key in groups or override.package is not None) and not isinstance(override.value(), dict)
 
 
-def choice_problems(override: Override, groups: dict[str, dict[str, Option]]) -> list[str]:
+def choice_problems(override: Override, groups: dict[str, dict[str, Option]]) -> list[Problem]:
     """Checks that an override chooses an existing option."""
-    group, text = override.key_or_group, override.input_line
+    group, text = override.key_or_group, override.input_line or ""
     if group.startswith("hydra") or override.is_delete():
         return []
     if override.value() is None:
-        return [f"{text}: choose one of {', '.join(sorted(groups[group]))}."]
+        return [Problem(group, f"{text}: choose one of {', '.join(sorted(groups[group]))}.", "missing")]
     if override.is_add() and group in GROUPS:
-        return [f"{text}: {group} already has an option. Use {text[1:]} to replace it."]
+        remedy = f"Use {text[1:]} to replace it."
+        return [Problem(group, f"{text}: {group} already has an option.", "duplicate", remedy)]
     return option_problems(group, override.value(), groups, text)
 
 
-def option_problems(group: str, options: Any, groups: dict[str, dict[str, Option]], place: str) -> list[str]:
-    """Checks that a group has the given options: a name, a list of names, or None."""
+def option_problems(
+    group: str, options: Any, groups: dict[str, dict[str, Option]], label: str
+) -> list[Problem]:
+    """Checks that a group has the given options.
+
+    Args:
+        group: name of the group.
+        options: a name, a list of names, or None.
+        groups: the available options.
+        label: the override or the entry of a file, for messages.
+    """
     if group not in groups:
-        return [f"{place}: unknown group {group!r}. {did_you_mean(group, groups)}"]
+        text = f"{label}: unknown group {group!r}."
+        return [Problem(group, text, "unknown_key", did_you_mean(group, groups))]
     names = options if isinstance(options, list | ListConfig) else [options]
     return [
-        f"{place}: unknown {group} {str(name)!r}. {did_you_mean(str(name), groups[group])}"
+        Problem(
+            group,
+            f"{label}: unknown {group} {str(name)!r}.",
+            "unknown_option",
+            did_you_mean(str(name), groups[group]),
+        )
         for name in names
         if name is not None and str(name) not in groups[group]
     ]
 
 
-def apply_value(override: Override, config: DictConfig) -> str | None:
-    """Sets a value in the config like Hydra does. New keys are accepted, because they are checked against the
-    constructor later.
+def apply_value(override: Override, config: DictConfig) -> Problem | None:
+    """Sets a value in the config like Hydra does.
+
+    New keys are accepted, because they are checked against the constructor later.
 
     Returns:
         The problem with the override, or None.
     """
-    key, text = override.key_or_group, override.input_line
-    wrong = misplaced(key, text, config)
-    if wrong:
-        return wrong
+    key, text = override.key_or_group, override.input_line or ""
+    problem = misplaced(key, text, config)
+    if problem:
+        return problem
     try:
         if override.is_add() and not override.is_force_add() and holds_value(config, key, override.value()):
-            name = text.partition("=")[0].lstrip("+")
-            return f"{text}: {key} already has a value. Use {name}=VALUE or ++{name}=VALUE."
+            remedy = f"Use {key_of(text)}=VALUE or ++{key_of(text)}=VALUE."
+            return Problem(key, f"{text}: {key} already has a value.", "duplicate", remedy)
         if override.is_delete():
             return delete(key, text, override.value(), config)
         OmegaConf.update(config, key, override.value(), merge=True, force_add=True)
     except (OmegaConfBaseException, ValueError, TypeError) as error:
-        return f"{text}: {str(error).strip().splitlines()[0]}."
+        return Problem(key, f"{text}: {str(error).strip().splitlines()[0]}.", "invalid_value")
     return None
 
 
@@ -249,42 +271,55 @@ def holds_value(config: DictConfig, key: str, value: Any) -> bool:
         return True
 
 
-def misplaced(key: str, text: str, config: DictConfig) -> str | None:
-    """Return why a key cannot exist in the config, or None if it can."""
+def misplaced(key: str, text: str, config: DictConfig) -> Problem | None:
+    """Return why a key cannot exist in the config, or None if it can.
+
+    Args:
+        key: the dotted key.
+        text: the override as typed.
+        config: the config.
+    """
     *parents, _last = key.split(".")
     tops = [field.name for field in fields(Config)]
     top = parents[0] if parents else key
     if top not in tops and top not in config:
         similar = nearest(top, tops if parents else [*tops, *dotted_keys(config)])
-        return f"{text}: unknown key {top!r}. {did_you_mean(top, similar or tops)}"
+        suggestion = did_you_mean(top, similar or tops)
+        return Problem(key, f"{text}: unknown key {top!r}.", "unknown_key", suggestion)
     node: Any = config
     for depth, name in enumerate(parents, start=1):
         node = node._get_node(name) if isinstance(node, DictConfig) else None
         if node is None or node._is_none() or node._is_missing():
             return None
-        place, below = ".".join(parents[:depth]), key.split(".", depth)[-1]
+        parent, below = ".".join(parents[:depth]), key.split(".", depth)[-1]
         if node._is_interpolation():
             source = str(node._value())
             known = source[2:-1] in dotted_keys(config)
-            instead = f"{source[2:-1]}.{below}" if known else f"{place} itself"
-            return f"{text}: {place} is {source}; set {instead} instead."
+            instead = f"{source[2:-1]}.{below}" if known else f"{parent} itself"
+            return Problem(key, f"{text}: {parent} is {source}; set {instead} instead.", "incompatible")
         if not isinstance(node, DictConfig | ListConfig):
-            return f"{text}: {place} is {node._value()!r}, a value with no keys below it."
+            reason = f"{text}: {parent} is {node._value()!r}, a value with no keys below it."
+            return Problem(key, reason, "unknown_key")
         if isinstance(node, ListConfig):
             return None
     return None
 
 
-def delete(key: str, text: str, value: Any, config: DictConfig) -> str | None:
-    place, _, last = key.rpartition(".")
-    node = OmegaConf.select(config, place) if place else config
+def delete(key: str, text: str, value: Any, config: DictConfig) -> Problem | None:
+    """Removes a key from the config.
+
+    Returns:
+        The problem with the override, or None.
+    """
+    parent, _, last = key.rpartition(".")
+    node = OmegaConf.select(config, parent) if parent else config
     if not isinstance(node, DictConfig) or last not in node:
-        return f"{text}: nothing at {key} to remove. {did_you_mean(key, dotted_keys(config))}"
+        suggestion = did_you_mean(key, dotted_keys(config))
+        return Problem(key, f"{text}: nothing at {key} to remove.", "unknown_key", suggestion)
     current = OmegaConf.to_container(node)[last]
     if value is not None and value != current:
-        return (
-            f"{text}: {key} is {current!r}, not {value!r}. Use ~{key} to remove it regardless of its value."
-        )
+        remedy = f"Use ~{key} to remove it regardless of its value."
+        return Problem(key, f"{text}: {key} is {current!r}, not {value!r}.", "invalid_value", remedy)
     del node[last]
     return None
 

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import InterpolationKeyError, OmegaConfBaseException
 
 from runner.config.facts import PLACEHOLDER, UNRESOLVED, placeholder
-from runner.errors import ConfigError
+from runner.errors import ConfigError, Problem
 from runner.suggest import did_you_mean
 
 __all__ = ["MISSING", "dotted_keys", "interpolated_keys", "references", "to_plain", "to_yaml"]
@@ -21,7 +21,7 @@ MISSING = "???"
 REFERENCE = re.compile(r"\$\{\s*(?:oc\.select:)?\s*([A-Za-z_][\w.]*)\s*[},]")
 
 
-def to_plain(config: Any, problems: list[str], path: str = "") -> Any:
+def to_plain(config: Any, problems: list[Problem], path: str = "") -> Any:
     """Resolves a config node by node.
 
     An unresolvable value is replaced by a placeholder and reported in ``problems``.
@@ -38,8 +38,8 @@ def to_plain(config: Any, problems: list[str], path: str = "") -> Any:
 
 
 def child(
-    config: DictConfig | ListConfig, key: Any, problems: list[str], path: str
-) -> tuple[Any, list[str], str]:
+    config: DictConfig | ListConfig, key: Any, problems: list[Problem], path: str
+) -> tuple[Any, list[Problem], str]:
     """Return the value at a key, and the further arguments of ``to_plain`` for it."""
     place = f"{path}[{key}]" if isinstance(config, ListConfig) else f"{path}.{key}".lstrip(".")
     if OmegaConf.is_missing(config, key):
@@ -47,19 +47,22 @@ def child(
     try:
         return config[key], problems, place
     except (OmegaConfBaseException, ConfigError, RecursionError) as error:
-        text = config._get_node(key)._value()
-        problems.append(f"{place}: {text} cannot be resolved: {reason(error, str(text), config)}")
+        text = str(config._get_node(key)._value())
+        problems.append(unresolved(error, text, place, config))
         return placeholder(UNRESOLVED), problems, place
 
 
-def reason(error: Exception, text: str, config: DictConfig | ListConfig) -> str:
-    first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-    first = first.partition(" raised while resolving interpolation: ")[2] or first
+def unresolved(error: Exception, text: str, key: str, config: DictConfig | ListConfig) -> Problem:
+    """Return the problem of a value whose interpolation failed with an error."""
+    failed = f"{key}: {text} cannot be resolved"
     reference = REFERENCE.search(text)
-    if reference and "not found" in first:
+    if reference and isinstance(error, InterpolationKeyError):
         keys = dotted_keys(config._get_root())
-        return f"unknown key {reference.group(1)!r}. {did_you_mean(reference.group(1), keys)}"
-    return first if first.endswith((".", "?")) else f"{first}."
+        name = reference.group(1)
+        return Problem(key, f"{failed}: unknown key {name!r}.", "unresolved", did_you_mean(name, keys))
+    reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    reason = reason.partition(" raised while resolving interpolation: ")[2] or reason
+    return Problem(key, f"{failed}: {reason}" + ("" if reason.endswith((".", "?")) else "."), "unresolved")
 
 
 def to_yaml(plain: Any) -> str:

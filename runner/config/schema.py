@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from annotated_types import Ge, Gt, Le, Lt
 
 from runner.config.introspect import NodeSpec
+from runner.config.tracking import Tracking
 
 __all__ = [
     "Config",
@@ -210,29 +211,6 @@ class Launcher:
     cpus_per_worker: Annotated[int, Ge(1)] = 1
     gpus_per_worker: Annotated[float, Ge(0)] | None = None
     spread: bool = False
-
-
-@dataclass
-class Tracking:
-    """Tracking of a run with MLflow.
-
-    Args:
-        enabled: whether the run is tracked.
-        uri: MLflow tracking URI; a SQLite store next to the runs if null.
-        experiment: name of the MLflow experiment.
-        log_model: log a servable model when the run has finished.
-        log_checkpoints: log the checkpoints as artifacts.
-        system_metrics: log usage of CPU, memory, disk, network and GPU.
-        wait_s: maximum time in seconds to wait for uploads at the end of training.
-    """
-
-    enabled: bool = True
-    uri: str | None = None
-    experiment: str = "runner"
-    log_model: bool = True
-    log_checkpoints: bool = False
-    system_metrics: bool = True
-    wait_s: Annotated[float, Ge(0)] = 30.0
 
 
 @dataclass

@@ -15,7 +15,7 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 from runner.distributed.blocks import find_blocks
-from runner.errors import ConfigError
+from runner.errors import ConfigError, Problem
 
 __all__ = ["checkpoint_activations"]
 
@@ -76,11 +76,11 @@ def checkpoint_activations(model: nn.Module, pattern: str | None = None) -> int:
         value = "true" if pattern is None else pattern
         reason = "no module name matches" if pattern is not None else "it has no repeated blocks"
         names = [name for name, _ in model.named_modules() if name][:6]
-        raise ConfigError(
-            f"hardware.activation_checkpointing={value} would have no effect on {type(model).__name__}: "
-            f"{reason}. Remove it, or give a pattern of module names (available: "
-            f"{', '.join(names) or 'none'} …)."
+        text = (
+            f"hardware.activation_checkpointing={value} would have no effect on {type(model).__name__}: {reason}."
         )
+        remedy = f"Remove it, or give a pattern of module names (available: {', '.join(names) or 'none'} …)."
+        raise ConfigError(Problem("hardware.activation_checkpointing", text, "no_effect", remedy))
     for block in blocks.values():
         kind = type(block)
         block.__class__ = type(kind.__name__, (Recomputed, kind), {"__module__": kind.__module__})

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from runner.errors import ConfigError
+from runner.errors import ConfigError, Problem
 
 __all__ = ["ResolvedHardware", "choose_hardware", "describe_device"]
 
@@ -58,9 +58,8 @@ def choose_hardware(hardware: dict[str, Any], model: nn.Module) -> ResolvedHardw
         accelerator = available_accelerator()
         reasons.append(f"{accelerator}: the available device")
     elif accelerator == "gpu" and not torch.cuda.is_available():
-        raise ConfigError(
-            "hardware.accelerator=gpu, but PyTorch finds no CUDA device on this machine. Use hardware=auto."
-        )
+        text = "hardware.accelerator=gpu, but PyTorch finds no CUDA device on this machine."
+        raise ConfigError(Problem("hardware.accelerator", text, "unavailable", "Use hardware=auto."))
     convolutional = any(isinstance(m, nn.Conv2d) for m in model.modules())
     num_parameters = sum(parameter.numel() for parameter in model.parameters())
     hint = getattr(model, "hardware_hint", {}) if accelerator == "cpu" else {}

@@ -8,7 +8,7 @@ from torch.distributed.nn.functional import all_reduce
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from runner.distributed.collectives import world_size
-from runner.errors import ConfigError
+from runner.errors import ConfigError, Problem
 
 __all__ = ["CPUSyncBatchNorm", "sync_batch_norms"]
 
@@ -68,10 +68,8 @@ def sync_batch_norms(model: nn.Module, accelerator: str) -> nn.Module:
     """
     norms = [module for module in model.modules() if isinstance(module, _BatchNorm)]
     if not norms:
-        raise ConfigError(
-            f"hardware.sync_batchnorm=true would have no effect: {type(model).__name__} has no batch norm. "
-            "Remove it."
-        )
+        text = f"hardware.sync_batchnorm=true would have no effect: {type(model).__name__} has no batch norm."
+        raise ConfigError(Problem("hardware.sync_batchnorm", text, "no_effect", "Remove it."))
     if accelerator == "gpu":
         return nn.SyncBatchNorm.convert_sync_batchnorm(model)
     for norm in norms:

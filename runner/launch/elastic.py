@@ -15,7 +15,7 @@ from typing import Any
 from runner.config.schema import Launcher
 from runner.distributed.failure import Failure, clear_failures, first_failure, read_failures
 from runner.distributed.heartbeat import read_heartbeats
-from runner.errors import ConfigError, Interrupted, OutOfTime, Pruned, RunFailed, UserError
+from runner.errors import ConfigError, Interrupted, OutOfTime, Problem, Pruned, RunFailed, UserError
 from runner.launch.node_rendezvous import READY, STOP, NodeRendezvous, interface_of, meet, num_nodes
 from runner.run.directory import RunDir
 from runner.run.files import read_json
@@ -59,10 +59,9 @@ def num_workers(hardware: Mapping[str, Any]) -> int:
     if devices == "all" and available:
         return available
     if devices == "all" or (devices > available and (available or accelerator == "gpu")):
-        raise ConfigError(
-            f"hardware.devices={devices}, but PyTorch sees {available} CUDA devices here. "
-            "Use hardware=auto, or hardware=cpu_ddp for several processes on the CPU."
-        )
+        text = f"hardware.devices={devices}, but PyTorch sees {available} CUDA devices here."
+        remedy = "Use hardware=auto, or hardware=cpu_ddp for several processes on the CPU."
+        raise ConfigError(Problem("hardware.devices", text, "unavailable", remedy))
     return devices
 
 

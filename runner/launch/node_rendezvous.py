@@ -16,7 +16,7 @@ from datetime import timedelta
 from typing import Any
 
 from runner.config.schema import Launcher
-from runner.errors import ConfigError, RunFailed, RunnerError, UserError
+from runner.errors import ConfigError, Problem, RunFailed, RunnerError, UserError
 from runner.run.directory import RunDir
 
 __all__ = ["NodeRendezvous", "interface_of", "meet", "num_nodes", "reject_nodes"]
@@ -125,12 +125,12 @@ def reject_nodes(config: Mapping[str, Any], command: str) -> None:
         ConfigError: several machines are configured for a command that creates several run directories.
     """
     if num_nodes(config) > 1 and config["launcher"]["kind"] in ("local", "elastic"):
-        raise ConfigError(
-            f"hardware.num_nodes={num_nodes(config)}: `{command}` runs on one machine, or with "
-            "launcher=slurm or "
-            "launcher=ray. Machines that meet at launcher.rendezvous are for `runner train` and `runner "
+        text = (
+            f"hardware.num_nodes={num_nodes(config)}: `{command}` runs on one machine, or with launcher=slurm "
+            "or launcher=ray. Machines that meet at launcher.rendezvous are for `runner train` and `runner "
             "resume`."
         )
+        raise ConfigError(Problem("hardware.num_nodes", text, "incompatible"))
 
 
 def open_meeting(endpoint: str, nodes: int, wait_s: float) -> NodeRendezvous:
@@ -161,9 +161,8 @@ def may_serve(host: str, port: int) -> bool:
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     except socket.gaierror as error:
-        raise ConfigError(
-            f"launcher.rendezvous={host}:{port}: {host} cannot be resolved ({error.strerror})."
-        ) from error
+        text = f"launcher.rendezvous={host}:{port}: {host} cannot be resolved ({error.strerror})."
+        raise ConfigError(Problem("launcher.rendezvous", text, "not_found")) from error
     with socket.socket(family, kind, protocol) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -171,9 +170,8 @@ def may_serve(host: str, port: int) -> bool:
         except OSError as error:
             if error.errno in (errno.EADDRNOTAVAIL, errno.EADDRINUSE):
                 return False
-            raise ConfigError(
-                f"launcher.rendezvous={host}:{port} cannot be served: {error.strerror}."
-            ) from error
+            text = f"launcher.rendezvous={host}:{port} cannot be served: {error.strerror}."
+            raise ConfigError(Problem("launcher.rendezvous", text, "unavailable")) from error
     return True
 
 

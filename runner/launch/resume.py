@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import sys
 import time
+from dataclasses import replace
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -58,12 +59,8 @@ def may_go_on(run: RunDir, changes: list[Change]) -> bool:
     reject_running(run)
     refused = refusals(changes)
     if refused:
-        raise ConfigError(
-            [
-                f"{refusal} Resume without this change, or start a new run with it: `runner train`."
-                for refusal in refused
-            ]
-        )
+        remedy = "Resume without this change, or start a new run with it: `runner train`."
+        raise ConfigError([replace(problem, suggestion=remedy) for problem in refused])
     return read_status(run).state != "finished" or lengthens(changes)
 
 

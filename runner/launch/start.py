@@ -14,7 +14,7 @@ from runner.config.checks.no_effect import lr_finder_problems, single_run_proble
 from runner.config.composition import Composition
 from runner.config.plain import to_plain, to_yaml
 from runner.distributed.process_info import ProcessInfo
-from runner.errors import ConfigError
+from runner.errors import ConfigError, Problem
 from runner.launch.local import prepare
 from runner.launch.node_rendezvous import meet
 from runner.launch.resume import earlier_run, go_on, goes_on
@@ -84,12 +84,13 @@ def compare_with_first(run: RunDir, composition: Composition, endpoint: str) -> 
     ]
     if different:
         raise ConfigError(
-            [
-                f"{key} is {ours.get(key)} here and {theirs.get(key)} on the machine at {endpoint}. Give "
-                "the same "
-                "command on each."
-                for key in different
-            ]
+            Problem(
+                key,
+                f"{key} is {ours.get(key)} here and {theirs.get(key)} on the machine at {endpoint}.",
+                "incompatible",
+                "Give the same command on each.",
+            )
+            for key in different
         )
 
 
@@ -122,22 +123,25 @@ def in_group(process_info: ProcessInfo, decide: Callable[[RunDir | None], RunDir
     return broadcast_decision(process_info, decide)
 
 
-def fit_to(process_info: ProcessInfo, composition: Composition) -> list[str]:
+def fit_to(process_info: ProcessInfo, composition: Composition) -> list[Problem]:
     """Writes the number of devices that the process starter has set into the config.
 
     Returns:
-        Error messages for settings that contradict it.
+        A problem for each setting that contradicts it.
     """
     if not process_info.under_agent:
         return []
-    config, problems = composition.config, []
+    config = composition.config
+    problems: list[Problem] = []
     if of_all_folds(config):
-        problems.append(
-            f"folds need a single process, but {process_info.starter} has started "
-            f"{process_info.world_size}. Omit "
-            f"{process_info.starter}; hardware.devices={process_info.local_world_size} gives each fold that "
-            "many devices."
+        text = (
+            f"folds need a single process, but {process_info.starter} has started {process_info.world_size}."
         )
+        remedy = (
+            f"Omit {process_info.starter}; hardware.devices={process_info.local_world_size} gives each fold "
+            "that many devices."
+        )
+        problems.append(Problem("folds", text, "incompatible", remedy))
     started = {
         "hardware.devices": process_info.local_world_size,
         "hardware.num_nodes": process_info.num_nodes,
@@ -145,18 +149,16 @@ def fit_to(process_info: ProcessInfo, composition: Composition) -> list[str]:
     for key, number in started.items():
         wanted = OmegaConf.select(config, key)
         if key in composition.explicit and wanted not in (number, "all"):
-            problems.append(
-                f"{key}={wanted}, but {process_info.starter} has started {process_info.world_size} "
-                "processes, "
-                f"{process_info.local_world_size} per machine. Omit {key}, or start as many."
+            text = (
+                f"{key}={wanted}, but {process_info.starter} has started {process_info.world_size} processes, "
+                f"{process_info.local_world_size} per machine."
             )
+            problems.append(Problem(key, text, "incompatible", f"Omit {key}, or start as many."))
         if number > 1 or wanted is not None:
             OmegaConf.update(config, key, number, force_add=True)
     kind = OmegaConf.select(config, "launcher.kind")
     if kind != "local":
-        problems.append(
-            f"launcher={kind} would have no effect: {process_info.starter} starts the workers here. Omit "
-            "it, or run "
-            f"the command without {process_info.starter}."
-        )
+        text = f"launcher={kind} would have no effect: {process_info.starter} starts the workers here."
+        remedy = f"Omit it, or run the command without {process_info.starter}."
+        problems.append(Problem("launcher", text, "no_effect", remedy))
     return problems

@@ -9,7 +9,7 @@ from typing import Any
 from runner.config.compose import compose
 from runner.config.plain import to_plain, to_yaml
 from runner.config.schema import Sweep
-from runner.errors import ConfigError, RunNotFoundError, UserError
+from runner.errors import ConfigError, Problem, RunNotFoundError, UserError
 from runner.sweep.directory import SweepDir, find_sweep
 from runner.sweep.plan import BEGUN, Plan, plan_of, reject_other, stored_plan, write_plan
 from runner.sweep.request import Request, request_of
@@ -82,10 +82,9 @@ def own_overrides(overrides: list[str]) -> tuple[list[str], dict[str, Any]]:
     foreign += [line for line, key in zip(mine, settings_keys, strict=True) if key not in OWN_SETTINGS]
     if foreign:
         own = ", ".join([f"sweep.{key}" for key in OWN_SETTINGS] + [f"{node}…" for node in OWN_NODES])
-        raise ConfigError(
-            f"{' '.join(foreign)}: a process that joins a sweep cannot change it. It may set {own}."
-        )
-    problems: list[str] = []
+        text = f"{' '.join(foreign)}: a process that joins a sweep cannot change it."
+        raise ConfigError(Problem(foreign[0].partition("=")[0], text, "incompatible", f"It may set {own}."))
+    problems: list[Problem] = []
     base = compose([*mine])
     settings = read_settings(base.config, problems)
     if problems or base.problems:
@@ -99,7 +98,8 @@ def request_like(plan: Plan, nodes: list[str], own: dict[str, Any]) -> Request:
         ConfigError: it cannot be composed here.
     """
     if plan["experiment"] and not Path(plan["experiment"]).is_file():
-        raise ConfigError(f"the sweep was started with {plan['experiment']}, which does not exist here.")
+        text = f"the sweep was started with {plan['experiment']}, which does not exist here."
+        raise ConfigError(Problem("", text, "not_found"))
     # How many at a time, and with what, is each process's own affair.
     settings = Sweep(**plan["settings"] | {"num_workers": 1, "devices_per_trial": None} | own)
     fixed = [

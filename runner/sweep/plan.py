@@ -12,7 +12,7 @@ import optuna
 from omegaconf import OmegaConf
 
 from runner.config.plain import to_plain, to_yaml
-from runner.errors import ConfigError
+from runner.errors import ConfigError, Problem
 from runner.run.files import write_text
 from runner.sweep.directory import SweepDir
 from runner.sweep.request import Request
@@ -72,16 +72,13 @@ def keep_plan(sweep: SweepDir, study: optuna.Study, request: Request) -> list[st
         reject_other(sweep, before, plan, base)
         said = allowed(before[0]["settings"], plan["settings"])
     elif sweep.trials.is_dir() and any(sweep.trials.iterdir()):
-        raise ConfigError(
-            f"{sweep.trials} holds trials that the study knows nothing of: {kept_elsewhere(sweep, plan)}. "
-            "Begin a new "
-            "search with sweep.name=NAME."
-        )
+        text = f"{sweep.trials} holds trials that the study does not contain: {kept_elsewhere(sweep, plan)}."
+        remedy = "Begin a new search with sweep.name=NAME."
+        raise ConfigError(Problem("sweep.name", text, "incompatible", remedy))
     elif study.get_trials(deepcopy=False):
-        raise ConfigError(
-            f"there is a study {sweep.name!r} already that no sweep has begun. Take another name with "
-            "sweep.name=NAME."
-        )
+        text = f"a study {sweep.name!r} that no sweep has begun exists already."
+        remedy = "Take another name with sweep.name=NAME."
+        raise ConfigError(Problem("sweep.name", text, "incompatible", remedy))
     if TOKEN not in study.user_attrs:
         study.set_user_attr(TOKEN, uuid.uuid4().hex)
     study.set_user_attr("plan", plan)
@@ -112,11 +109,9 @@ def reject_other(sweep: SweepDir, before: tuple[Plan, dict[str, Any]], plan: Pla
     """
     refused = changes(*before, plan, OmegaConf.to_container(OmegaConf.create(base)))
     if refused:
-        raise ConfigError(
-            f"{sweep.path} holds another search: {'; '.join(refused)}. Begin a new one with "
-            "sweep.name=NAME, or "
-            "repeat the command that started this one to continue it."
-        )
+        text = f"{sweep.path} holds another search: {'; '.join(refused)}."
+        remedy = "Begin a new one with sweep.name=NAME, or repeat the command that started this one to continue it."
+        raise ConfigError(Problem("sweep.name", text, "incompatible", remedy))
 
 
 def changes(before: Plan, base_before: dict[str, Any], plan: Plan, base: dict[str, Any]) -> list[str]:

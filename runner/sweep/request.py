@@ -17,7 +17,7 @@ from runner.config.overrides import apply_value, parse_overrides
 from runner.config.plain import to_plain
 from runner.config.replaced import drop_replaced_arguments
 from runner.config.schema import Sweep
-from runner.errors import ConfigError
+from runner.errors import ConfigError, Problem
 from runner.sweep.settings import read_settings
 from runner.sweep.space import Parameter, Space, is_sweep, parse_parameter
 
@@ -105,7 +105,7 @@ def make_request(overrides: list[str], experiment: str | None, config_dirs: list
     Raises:
         ConfigError: with every problem found.
     """
-    problems: list[str] = []
+    problems: list[Problem] = []
     mine = [line for line in overrides if line.partition("=")[0].partition(".")[0] == "sweep"]
     varied = [line for line in overrides if line not in mine and is_sweep(line)]
     fixed = [line for line in overrides if line not in mine and line not in varied]
@@ -126,18 +126,24 @@ def request_of(
     Raises:
         ConfigError: with every problem found.
     """
-    problems: list[str] = []
+    problems: list[Problem] = []
     parameters = [parse_parameter(key, text, problems) for key, text in settings.space.items()]
     problems += [
-        f"{key}: the folds are the same for all trials, so that these can be compared. Give one value."
+        Problem(
+            key,
+            f"{key}: the folds are the same for all trials, so that these can be compared.",
+            "incompatible",
+            "Give one value.",
+        )
         for key in settings.space
         if key.partition(".")[0] == "folds"
     ]
     if not parameters:
-        problems.append(
-            "there is nothing to search. Give a key several values, as in "
-            "'optimizer.lr=tag(log, interval(1e-4, 1e-1))' or model=mlp,logistic."
+        remedy = (
+            "Give a key several values, as in 'optimizer.lr=tag(log, interval(1e-4, 1e-1))' or "
+            "model=mlp,logistic."
         )
+        problems.append(Problem("sweep.space", "there is nothing to search.", "missing", remedy))
     if settings.devices_per_trial is not None:
         fixed = [*fixed, *with_devices(settings.devices_per_trial, base, problems)]
     if problems or base.problems:
@@ -162,43 +168,43 @@ def objectives_of(settings: Sweep, base: Composition) -> dict[str, str]:
     return {name: mode}
 
 
-def with_devices(per_trial: float, base: Composition, problems: list[str]) -> list[str]:
+def with_devices(per_trial: float, base: Composition, problems: list[Problem]) -> list[str]:
     """The override that gives a trial its devices; several are processes of one run."""
     count = max(1, round(per_trial))
     set_before = OmegaConf.select(base.config, "hardware.devices")
     if set_before in (None, count):
         OmegaConf.update(base.config, "hardware.devices", count, force_add=True)
         return [f"hardware.devices={count}"]
-    problems.append(
-        f"sweep.devices_per_trial={per_trial:g}, but hardware.devices={set_before}: leave one of them out."
-    )
+    text = f"sweep.devices_per_trial={per_trial:g}, but hardware.devices={set_before}: leave one of them out."
+    problems.append(Problem("sweep.devices_per_trial", text, "incompatible"))
     return []
 
 
-def idle_problems(base: Composition) -> list[str]:
+def idle_problems(base: Composition) -> list[Problem]:
     """Keys that a run reads and a sweep does not."""
     if "run.name" not in base.explicit:
         return []
     name = OmegaConf.select(base.config, "run.name")
-    return [f"run.name={name} would have no effect: trials are numbered. Use sweep.name={name}."]
+    text = f"run.name={name} would have no effect: trials are numbered."
+    return [Problem("run.name", text, "no_effect", f"Use sweep.name={name}.")]
 
 
-def sampler_problems(settings: Sweep, space: Space) -> list[str]:
+def sampler_problems(settings: Sweep, space: Space) -> list[Problem]:
     endless = space.endless()
     if settings.sampler == "grid" and endless:
-        return [
-            f"sweep.sampler=grid, but the values of {', '.join(endless)} cannot be counted. "
-            "Give a choice or a range with a step, or another sampler."
-        ]
+        text = f"sweep.sampler=grid, but the values of {', '.join(endless)} cannot be counted."
+        remedy = "Give a choice or a range with a step, or another sampler."
+        return [Problem("sweep.sampler", text, "incompatible", remedy)]
     if settings.sampler in ("cmaes", "qmc") and all(parameter.words for parameter in space.parameters):
-        return [
+        text = (
             f"sweep.sampler={settings.sampler} chooses numbers, and there are none in "
             f"{', '.join(space.as_dict())}: take tpe, random or grid."
-        ]
+        )
+        return [Problem("sweep.sampler", text, "incompatible")]
     return []
 
 
-def with_needs(request: Request, problems: list[str]) -> Space:
+def with_needs(request: Request, problems: list[Problem]) -> Space:
     """The space, in which the keys of a node wait for those options of its group that know them."""
     groups = [p for p in request.space.parameters if request.is_group(p)]
     rest = [p for p in request.space.parameters if p not in groups]
@@ -210,20 +216,21 @@ def with_needs(request: Request, problems: list[str]) -> Space:
             continue
         taking = [word for word in owner.words if takes(request, owner, word, parameter)]
         if not taking:
-            problems.append(f"{parameter.key}: none of {owner.key}={','.join(owner.words)} takes it.")
+            text = f"{parameter.key}: none of {owner.key}={','.join(owner.words)} takes it."
+            problems.append(Problem(parameter.key, text, "unknown_key"))
         found.append(parameter if len(taking) == len(owner.words) else replace(
             parameter, needs={owner.key: frozenset(taking)}))  # fmt: skip
     return Space((*groups, *found))
 
 
 def takes(request: Request, owner: Parameter, word: str, parameter: Parameter) -> bool:
-    """Whether an option of a group knows a key of its node."""
+    """Return whether an option of a group has a key of its node, and accepts a value of the space."""
     value = parameter.nearest(None)
     composition = request.compose([f"{owner.key}={word}", f"{parameter.key}={parameter.word(value)}"])
-    return not any(problem.startswith(parameter.key) for problem in check_config(composition))
+    return not any(problem.concerns(parameter.key) for problem in check_config(composition))
 
 
-def value_problems(request: Request) -> list[str]:
+def value_problems(request: Request) -> list[Problem]:
     """Checks each value of each choice and both ends of each range once, all others as in the default."""
     default, _ = request.default_point()
     lines = [request.space.overrides(default)]
@@ -233,11 +240,10 @@ def value_problems(request: Request) -> list[str]:
             for other, words in parameter.needs.items():
                 wanted[other] = next(iter(words))
             lines.append(request.space.overrides(complete(request.space, wanted)))
-    problems: dict[str, None] = {}
+    problems: dict[Problem, None] = {}
     if request.base.config.get("resume"):
-        problems[
-            "resume=auto would have no effect: repeating the command of a sweep continues it. Remove it."
-        ] = None
+        text = "resume=auto would have no effect: repeating the command of a sweep continues it."
+        problems[Problem("resume", text, "no_effect", "Remove it.")] = None
     for line in dict.fromkeys(map(tuple, lines)):
         problems |= dict.fromkeys(check_config(request.compose(list(line))))
     return list(problems)

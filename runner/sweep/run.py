@@ -10,7 +10,7 @@ from contextlib import closing, contextmanager
 from filelock import FileLock, Timeout
 
 from runner.config.plain import to_plain
-from runner.errors import ConfigError, RunFailed, UserError
+from runner.errors import ConfigError, Problem, RunFailed, UserError
 from runner.run.directory import RunDir
 from runner.run.files import read_json, write_json
 from runner.run.provenance import collect_provenance
@@ -140,9 +140,8 @@ class Sweeping:
         per_trial = self.settings.devices_per_trial or hardware.get("devices") or 1
         per_trial = len(gpus) or 1 if per_trial == "all" else per_trial
         if per_trial < 1 and not gpus:
-            raise ConfigError(
-                f"sweep.devices_per_trial={per_trial:g}: no GPU was found that trials could share."
-            )
+            text = f"sweep.devices_per_trial={per_trial:g}: no GPU was found that trials could share."
+            raise ConfigError(Problem("sweep.devices_per_trial", text, "unavailable"))
         return make_slots(self.settings.num_workers, per_trial, gpus)
 
     def _num_threads(self) -> int:
@@ -191,7 +190,8 @@ class Sweeping:
         for given in self.settings.points:
             unknown = [key for key in given if key not in self.request.space.as_dict()]
             if unknown:
-                raise ConfigError(f"sweep.points: {', '.join(unknown)} is not in the space.")
+                text = f"sweep.points: {', '.join(unknown)} is not in the space."
+                raise ConfigError(Problem("sweep.points", text, "unknown_key"))
             points.append((self.request.point_at(given)[0], "given"))
         if self.settings.sampler == "grid":
             grid = self.request.space.grid()

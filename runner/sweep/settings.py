@@ -15,13 +15,14 @@ from runner.config.checks.values import type_problems
 from runner.config.introspect import annotations_of, members
 from runner.config.plain import to_plain
 from runner.config.schema import Folds, Sweep
+from runner.errors import Problem
 from runner.suggest import did_you_mean
 from runner.sweep.sampler import PRUNERS, SAMPLERS, SINGLE_OBJECTIVE
 
 __all__ = ["read_settings"]
 
 
-def read_settings(config: DictConfig, problems: list[str]) -> Sweep:
+def read_settings(config: DictConfig, problems: list[Problem]) -> Sweep:
     """Takes the ``sweep`` node out of a config; what is wrong with it goes to ``problems``."""
     node, folds = config.pop("sweep", None), config.get("folds")
     plain = to_plain(OmegaConf.create({"sweep": node or {}}), problems)["sweep"]
@@ -39,76 +40,79 @@ def read_settings(config: DictConfig, problems: list[str]) -> Sweep:
     return settings
 
 
-def fold_problems(settings: Sweep) -> list[str]:
+def fold_problems(settings: Sweep) -> list[Problem]:
     """A trial is trained once for each fold; ``repeats`` counts them."""
     if settings.repeats == 1:
         return []
-    return [
-        f"sweep.repeats={settings.repeats} and folds are two reasons to train a trial several times. Give "
-        "one of them."
-    ]
+    text = f"sweep.repeats={settings.repeats} and folds are two reasons to train a trial several times."
+    return [Problem("sweep.repeats", text, "incompatible", "Give one of them.")]
 
 
-def objective_problems(settings: Sweep) -> list[str]:
+def objective_problems(settings: Sweep) -> list[Problem]:
     found = []
     if settings.objective and not settings.mode:
-        found.append(f"sweep.objective={settings.objective}: say with sweep.mode=min or max which is better.")
+        text = f"sweep.objective={settings.objective}: say with sweep.mode=min or max which is better."
+        found.append(Problem("sweep.mode", text, "missing"))
     if settings.mode and not settings.objective:
-        found.append(f"sweep.mode={settings.mode} is for sweep.objective, which is not given.")
+        text = f"sweep.mode={settings.mode} is for sweep.objective, which is not given."
+        found.append(Problem("sweep.mode", text, "no_effect"))
     if not settings.objectives:
         return found
     if settings.objective:
-        found.append("sweep.objective and sweep.objectives are given: take one of them.")
+        text = "sweep.objective and sweep.objectives are given: take one of them."
+        found.append(Problem("sweep.objective", text, "incompatible"))
     if len(settings.objectives) == 1:
         ((name, mode),) = settings.objectives.items()
-        found.append(f"sweep.objectives has a single one: write sweep.objective={name} sweep.mode={mode}.")
+        text = f"sweep.objectives has a single one: write sweep.objective={name} sweep.mode={mode}."
+        found.append(Problem("sweep.objectives", text, "out_of_bounds"))
         return found
     if settings.sampler in SINGLE_OBJECTIVE:
-        found.append(
-            f"sweep.sampler={settings.sampler} searches by one objective; nsga2 or tpe take several."
-        )
+        text = f"sweep.sampler={settings.sampler} searches by one objective; nsga2 or tpe take several."
+        found.append(Problem("sweep.sampler", text, "incompatible"))
     if settings.pruner != "none":
-        found.append(
-            f"sweep.pruner={settings.pruner}: with several objectives, trials cannot be ranked for pruning. "
-            "Use "
-            "sweep.pruner=none, or one objective."
+        text = (
+            f"sweep.pruner={settings.pruner}: with several objectives, trials cannot be ranked for pruning."
         )
+        remedy = "Use sweep.pruner=none, or one objective."
+        found.append(Problem("sweep.pruner", text, "incompatible", remedy))
     return found
 
 
-def repeat_problems(settings: Sweep) -> list[str]:
+def repeat_problems(settings: Sweep) -> list[Problem]:
     if settings.pruner == "wilcoxon" and settings.repeats == 1:
-        return [
+        text = (
             "sweep.pruner=wilcoxon compares trials seed by seed, and sweep.repeats=1: say with "
-            "sweep.repeats=5 how many "
-            "seeds each trial is trained with, or with folds=5 how many folds."
-        ]
+            "sweep.repeats=5 how many seeds each trial is trained with, or with folds=5 how many folds."
+        )
+        return [Problem("sweep.repeats", text, "missing")]
     if settings.pruner not in ("none", "wilcoxon") and settings.repeats > 1:
-        return [
-            f"sweep.pruner={settings.pruner} compares trials epoch by epoch, but each has "
-            f"{settings.repeats} trainings "
-            "(sweep.repeats, or folds): take wilcoxon."
-        ]
+        text = (
+            f"sweep.pruner={settings.pruner} compares trials epoch by epoch, but each has {settings.repeats} "
+            "trainings (sweep.repeats, or folds): take wilcoxon."
+        )
+        return [Problem("sweep.pruner", text, "incompatible")]
     return []
 
 
-def option_problems(settings: Sweep) -> list[str]:
+def option_problems(settings: Sweep) -> list[Problem]:
     found = []
     if settings.sampler != "grid":
         found += options_of(SAMPLERS[settings.sampler], settings.sampler_options, "sweep.sampler_options")
     found += options_of(PRUNERS[settings.pruner], settings.pruner_options, "sweep.pruner_options")
     if settings.sampler == "grid" and settings.sampler_options:
-        found.append("sweep.sampler_options: a grid takes none.")
-    if settings.devices_per_trial and settings.devices_per_trial > 1 and settings.devices_per_trial % 1:
         found.append(
-            f"sweep.devices_per_trial={settings.devices_per_trial:g}: expected a whole number, or 0.5, 0.25 "
-            "… for trials "
-            "that share a device."
+            Problem("sweep.sampler_options", "sweep.sampler_options: a grid takes none.", "no_effect")
         )
+    if settings.devices_per_trial and settings.devices_per_trial > 1 and settings.devices_per_trial % 1:
+        text = (
+            f"sweep.devices_per_trial={settings.devices_per_trial:g}: expected a whole number, or 0.5, 0.25 … "
+            "for trials that share a device."
+        )
+        found.append(Problem("sweep.devices_per_trial", text, "out_of_bounds"))
     return found
 
 
-def options_of(maker: Callable[..., Any], options: dict[str, Any], place: str) -> list[str]:
+def options_of(maker: Callable[..., Any], options: dict[str, Any], place: str) -> list[Problem]:
     """Options against what Optuna's class takes: numbers and words, no objects; the seed is the sweep's
     own.
     """
@@ -123,20 +127,20 @@ def options_of(maker: Callable[..., Any], options: dict[str, Any], place: str) -
     found = []
     for name, value in options.items():
         if name not in known:
-            found.append(
-                f"{place}.{name}: {maker.__name__} takes no {name!r}. {did_you_mean(str(name), known)}"
-            )
+            text = f"{place}.{name}: {maker.__name__} takes no {name!r}."
+            hint = did_you_mean(str(name), known)
+            found.append(Problem(f"{place}.{name}", text, "unknown_key", hint))
             continue
         found += type_problems(known[name], value, f"{place}.{name}")
     return found or refused(maker, options, place)
 
 
-def refused(maker: Callable[..., Any], options: dict[str, Any], place: str) -> list[str]:
+def refused(maker: Callable[..., Any], options: dict[str, Any], place: str) -> list[Problem]:
     """What the class itself says against values of the right type."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             maker(**options)
     except (ValueError, TypeError) as error:
-        return [f"{place}: {' '.join(str(error).split())}"]
+        return [Problem(place, f"{place}: {' '.join(str(error).split())}", "rejected")]
     return []

@@ -18,6 +18,7 @@ from optuna.distributions import (
 )
 
 from runner.config.overrides import parse_override
+from runner.errors import Problem
 
 __all__ = ["Parameter", "Space", "is_sweep", "parse_parameter"]
 
@@ -164,25 +165,26 @@ def plain_value(word: str) -> Any:
 
 
 def parse_parameter(
-    key: str, text: str, problems: list[str], needs: Mapping[str, Iterable[str]] | None = None
+    key: str, text: str, problems: list[Problem], needs: Mapping[str, Iterable[str]] | None = None
 ) -> Parameter | None:
-    """A key and its values in Hydra's sweep grammar; a sentence in ``problems`` when it is none."""
+    """Parses values in Hydra's sweep grammar; adds to ``problems`` and returns None if they are invalid."""
     line = f"{key}={text}"
     try:
         override = OverridesParser.create().parse_override(line)
     except HydraException as error:
-        problems.append(f"{line!r} is not an override: {str(error).strip().splitlines()[0]}.")
+        reason = f"{line!r} is not an override: {str(error).strip().splitlines()[0]}."
+        problems.append(Problem(key, reason, "unreadable"))
         return None
     if not override.is_sweep_override():
-        problems.append(
-            f"{line}: one value is nothing to search. Expected choice(a, b), range(start, stop), "
-            "interval(low, high) or tag(log, interval(low, high))."
+        expected = (
+            "Expected choice(a, b), range(start, stop), interval(low, high) or tag(log, interval(low, high))."
         )
+        problems.append(Problem(key, f"{line}: one value is nothing to search.", "invalid_value", expected))
         return None
     try:
         distribution, words = distribution_of(override)
     except ValueError as error:
-        problems.append(f"{line}: {error}.")
+        problems.append(Problem(key, f"{line}: {error}.", "invalid_value"))
         return None
     frozen = {other: frozenset(values) for other, values in (needs or {}).items()}
     return Parameter(key, text, distribution, words, frozen)

@@ -14,7 +14,7 @@ from runner.config.plain import to_plain
 from runner.data.base import DataModule
 from runner.data.facts import Facts
 from runner.data.folds import Folds
-from runner.errors import ConfigError
+from runner.errors import ConfigError, Problem
 from runner.tasks.base import Task
 
 __all__ = ["adapt_facts", "make_data", "make_model", "make_task", "resolve"]
@@ -27,10 +27,11 @@ CONFIGURED = ("monitor", "monitor_mode", "metrics")
 def make_data(config: dict[str, Any]) -> DataModule:
     data = build(config["data"])
     if not isinstance(data, DataModule):
-        raise ConfigError(
-            f"data: {config['data']['_target_']} gives a {type(data).__name__}; "
-            "expected a runner.data.base.DataModule."
+        text = (
+            f"data: {config['data']['_target_']} gives a {type(data).__name__}; expected a "
+            "runner.data.base.DataModule."
         )
+        raise ConfigError(Problem("data", text, "wrong_type"))
     if config.get("folds"):
         data.take_folds(fold_of(config["folds"]))
     return data
@@ -42,10 +43,9 @@ def fold_of(node: dict[str, Any]) -> Folds:
         ConfigError: the node refers to all folds where a single one is needed.
     """
     if node.get("index") is None:
-        raise ConfigError(
-            "folds: this is for one run, and folds are several. Say which one with folds.index, or take "
-            "folds away."
-        )
+        text = "folds: this is for one run, and folds are several."
+        remedy = "Select one with folds.index, or remove folds."
+        raise ConfigError(Problem("folds.index", text, "missing", remedy))
     return Folds(**node)
 
 
@@ -64,7 +64,7 @@ def resolve(config: DictConfig, facts: Any) -> dict[str, Any]:
     Raises:
         ConfigError: an interpolation cannot be resolved.
     """
-    problems: list[str] = []
+    problems: list[Problem] = []
     with facts_known(facts):
         plain = to_plain(config, problems)
     if problems:
@@ -75,10 +75,8 @@ def resolve(config: DictConfig, facts: Any) -> dict[str, Any]:
 def make_model(config: dict[str, Any]) -> nn.Module:
     model = build(config["model"])
     if not isinstance(model, nn.Module):
-        raise ConfigError(
-            f"model: {config['model']['_target_']} gives a {type(model).__name__}; expected a "
-            "torch.nn.Module."
-        )
+        text = f"model: {config['model']['_target_']} gives a {type(model).__name__}; expected a torch.nn.Module."
+        raise ConfigError(Problem("model", text, "wrong_type"))
     return model
 
 

@@ -15,7 +15,7 @@ from runner.baselines.compute import run_baselines
 from runner.callbacks.checkpoint_io import RunCheckpointIO
 from runner.callbacks.metrics_logger import JournalLogger
 from runner.config.build import resolve_target
-from runner.config.checks.environment import check_dealing
+from runner.config.checks.environment import check_batch_division
 from runner.config.plain import to_yaml
 from runner.data.base import DataModule
 from runner.distributed.collectives import barrier
@@ -70,7 +70,7 @@ class Execution:
         raw = resolve(config, None)
         self.data = data or self.make_data(raw)
         self.data.set_rank(process_info.rank, process_info.world_size)
-        check_dealing(self.data.batch_size, self.data.eval_batch_size, process_info.world_size)
+        check_batch_division(self.data.batch_size, self.data.eval_batch_size, process_info.world_size)
         self.data.balance = (raw.get("sampling") or {}).get("balance", 0.0)
         self.data.overfit = raw["debug"]["kind"] == "overfit"
         facts = adapt_facts(raw, self.data.facts)

@@ -36,7 +36,7 @@ def check_resume(
     """
     before = config_of(checkpoint)
     changes = [] if before is None else find_changes(before, config)
-    refused = refusals(changes)
+    refused = [str(problem) for problem in refusals(changes)]
     refused += [
         f"the data have changed: {key} was {short(facts_before[key])}, and is {short(facts.get(key))}."
         for key in facts_before

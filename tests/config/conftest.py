@@ -1,4 +1,4 @@
-"""A working directory of its own, and what is wrong with a config composed there."""
+"""An empty working directory, and the problems of a config composed in it."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from omegaconf import DictConfig
 from runner.config import compose as compose_module
 from runner.config.checks.check import check_config
 from runner.config.compose import compose, run_hydra
-from runner.errors import ConfigError
+from runner.errors import ConfigError, Problem
 
-Find = Callable[..., list[str]]
+Find = Callable[..., list[Problem]]
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def composed() -> dict[tuple[str, ...], DictConfig]:
 
 @pytest.fixture
 def find(here: Path, composed: dict, monkeypatch: pytest.MonkeyPatch) -> Find:
-    """Every problem of what the overrides compose, as ``runner config check`` would tell them."""
+    """Return the problems of a composed config, as ``runner config check`` would report them."""
 
     def run_once(primary: str, overrides: list[str]) -> DictConfig:
         if tuple(overrides) not in composed:
@@ -61,12 +61,12 @@ def find(here: Path, composed: dict, monkeypatch: pytest.MonkeyPatch) -> Find:
 
     def find_all(
         *overrides: str, experiment: str | None = None, config_dirs: tuple[str, ...] = ()
-    ) -> list[str]:
+    ) -> list[Problem]:
         own = experiment is None and not config_dirs and not (here / "conf").exists()
         monkeypatch.setattr(compose_module, "run_hydra", run_once if own else run_hydra)
         try:
             return check_config(compose(overrides, experiment, config_dirs))
         except ConfigError as error:
-            return error.problems
+            return list(error.problems)
 
     return find_all

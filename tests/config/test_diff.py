@@ -29,10 +29,11 @@ def test_what_would_make_the_result_meaningless_is_refused_with_the_reason() -> 
         optimizer={"_target_": "torch.optim.SGD", "lr": 0.1, "betas": [0.9, 0.99]}, unheard_of=1,
     )  # fmt: skip
     told = refusals(found)
-    assert [text.split(":")[0] for text in told] == [
+    assert [problem.key for problem in told] == [
         "data.batch_size", "model.hidden_sizes", "optimizer._target_", "seed", "unheard_of"
     ]  # fmt: skip
-    assert "weights in the checkpoint are those of the old model" in told[1]
+    assert {problem.kind for problem in told} == {"incompatible"}
+    assert "weights in the checkpoint are those of the old model" in told[1].message
 
 
 def test_where_and_how_it_runs_may_change() -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from omegaconf import OmegaConf
 
-from runner.config.facts import asked_facts, facts_known, is_placeholder
+from runner.config.facts import facts_known, is_placeholder, referenced_facts
 from runner.config.plain import to_plain
 from runner.data.facts import Facts
 
@@ -38,7 +38,7 @@ def test_unknown_facts_are_placeholders_that_can_be_found() -> None:
     plain = to_plain(CONFIG, problems := [])
     assert problems == []
     assert all(is_placeholder(plain[key]) for key in ("one", "copy", "list", "text", "shape"))
-    assert dict(asked_facts(plain)) == {
+    assert dict(referenced_facts(plain)) == {
         "one": "num_outputs",
         "copy": "num_outputs",
         "list": "class_names",

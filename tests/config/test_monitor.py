@@ -4,13 +4,14 @@ from runner.config.checks.check import check_config
 from runner.config.compose import compose
 from runner.config.monitor import mode_of, monitor_of, scheduler_node
 from runner.config.plain import to_plain
+from runner.errors import Problem
 from runner.tasks.base import Task
 from runner.tasks.classification import ClassificationTask
 
 DIGITS = ["model=mlp", "data=digits"]
 
 
-def problems(*overrides: str) -> list[str]:
+def problems(*overrides: str) -> list[Problem]:
     return check_config(compose([*DIGITS, *overrides]))
 
 
@@ -21,23 +22,27 @@ def test_every_logged_metric_is_accepted() -> None:
 
 def test_a_mistyped_metric_is_reported_with_the_nearest_one() -> None:
     [found] = problems("task.monitor=val/acuracy")
-    assert "task.monitor=val/acuracy" in found and "val/accuracy" in found
+    assert (found.key, found.kind) == ("task.monitor", "unknown_option")
+    assert "task.monitor=val/acuracy" in found.message and "val/accuracy" in found.suggestion
     [found] = problems("task.monitor=accuracy")
-    assert "val/accuracy" in found
+    assert (found.key, found.kind) == ("task.monitor", "invalid_value")
+    assert "val/accuracy" in found.suggestion
     [found] = problems("scheduler=plateau", "scheduler.monitor=val/lss")
-    assert "scheduler.monitor=val/lss" in found and "val/loss" in found
+    assert (found.key, found.kind) == ("scheduler.monitor", "unknown_option")
+    assert "scheduler.monitor=val/lss" in found.message and "val/loss" in found.suggestion
 
 
 def test_test_metrics_are_never_monitored() -> None:
     [found] = problems("task.monitor=test/accuracy")
-    assert "validation or training split" in found
+    assert found.kind == "invalid_value" and "validation or training split" in found.message
 
 
 def test_a_mode_needs_a_metric_and_is_min_or_max() -> None:
     [found] = problems("task.monitor_mode=max")
-    assert "without task.monitor" in found
+    assert (found.key, found.kind) == ("task.monitor_mode", "no_effect")
+    assert "without task.monitor" in found.message
     [found] = problems("task.monitor=val/loss", "task.monitor_mode=largest")
-    assert "task.monitor_mode" in found and "min" in found
+    assert (found.key, found.kind) == ("task.monitor_mode", "invalid_value") and "min" in found.message
 
 
 class OwnTask(Task):

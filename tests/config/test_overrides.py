@@ -46,7 +46,8 @@ def test_a_value_that_needs_quotes_is_one_mistake_with_the_line_to_type(name):
     if not composition.problems:  # Hydra reads it: the only mistake is that the file is missing
         assert composition.config.data.path == name
         return
-    command = re.split(r"[Tt]ype |has a comma: ", problems[0])[-1]
+    assert (problems[0].key, problems[0].kind) == ("data.path", "unreadable")
+    command = re.split(r"[Tt]ype |has a comma: ", str(problems[0]))[-1]
     (typed,) = shlex.split(command)
     # the shell gives runner this word, and Hydra reads the name out of it
     assert OverridesParser.create().parse_override(typed).value() == name
@@ -75,7 +76,11 @@ def test_other_mistakes_are_still_reported():
     problems = check_config(
         compose(["data=csv", "data.path=größe.csv", "optimizer.lr=-1", "trainer.max_epochs=0"])
     )
-    assert [p.split(":")[0].split("=")[0] for p in problems[1:]] == ["trainer.max_epochs", "optimizer"]
+    assert [(problem.key, problem.kind) for problem in problems] == [
+        ("data.path", "unreadable"),
+        ("trainer.max_epochs", "out_of_bounds"),
+        ("optimizer", "rejected"),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -140,4 +145,5 @@ def test_numbers_that_are_not_finite_or_negative_are_rejected(key, value):
 
 def test_a_list_with_an_infinite_number_is_rejected():
     problems = check_config(compose(["model=mlp", "data=digits", "optimizer.betas=[0.9,nan]"]))
-    assert problems[0] == "optimizer.betas[1]=nan: expected a finite number."
+    assert (problems[0].key, problems[0].kind) == ("optimizer.betas[1]", "out_of_bounds")
+    assert str(problems[0]) == "optimizer.betas[1]=nan: expected a finite number."

@@ -42,7 +42,9 @@ def test_to_plain() -> None:
 )
 def test_what_leads_nowhere_is_named(config: dict, said: str) -> None:
     to_plain(OmegaConf.create(config), problems := [])
-    assert any(said in problem for problem in problems), problems
+    assert any(said in str(problem) for problem in problems), problems
+    assert {problem.kind for problem in problems} == {"unresolved"}
+    assert all(str(problem).startswith(f"{problem.key}: ") for problem in problems)
 
 
 def test_dotted_keys_and_references() -> None:

@@ -83,12 +83,14 @@ def test_another_number_is_refused() -> None:
     (problem,) = fit_to(
         ProcessInfo(0, 2, 0, 2, 0, True, "torchrun"), composition(["hardware.devices"], devices=4)
     )
-    assert "hardware.devices=4" in problem and "torchrun has started 2 processes" in problem
+    assert (problem.key, problem.kind) == ("hardware.devices", "incompatible")
+    assert "hardware.devices=4" in problem.message and "torchrun has started 2 processes" in problem.message
 
 
 def test_another_launcher_is_refused() -> None:
     made = composition(devices=1)
     made.config.launcher.kind = "elastic"
     (problem,) = fit_to(ProcessInfo(0, 2, 0, 2, 0, True, "srun"), made)
-    assert "launcher=elastic would have no effect" in problem
+    assert (problem.key, problem.kind) == ("launcher", "no_effect")
+    assert "launcher=elastic would have no effect" in problem.message
     assert fit_to(ProcessInfo(), made) == []

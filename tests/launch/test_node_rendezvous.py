@@ -122,11 +122,12 @@ def test_two_agents_on_one_machine(tmp_path) -> None:
 @pytest.mark.quick
 def test_machines_need_a_place_to_meet() -> None:
     (problem,) = launching_problems({"kind": "local"}, {"num_nodes": 2})
-    assert "launcher.rendezvous=HOST:PORT" in problem
+    assert (problem.key, problem.kind) == ("launcher.rendezvous", "missing")
+    assert "launcher.rendezvous=HOST:PORT" in problem.suggestion
     (problem,) = launching_problems({"kind": "local", "rendezvous": "here"}, {"num_nodes": 2})
-    assert "expected HOST:PORT" in problem
+    assert problem.kind == "invalid_value" and "expected HOST:PORT" in problem.message
     (problem,) = launching_problems({"kind": "local", "rendezvous": "10.0.0.1:29400"}, {})
-    assert "would have no effect" in problem
+    assert problem.kind == "no_effect" and "would have no effect" in problem.message
     assert launching_problems({"kind": "local", "rendezvous": "10.0.0.1:29400"}, {"num_nodes": 2}) == []
 
 

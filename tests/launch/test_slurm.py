@@ -173,22 +173,28 @@ def test_which_jobs_go_back_into_the_queue(monkeypatch, signum, state, restarts,
 def test_what_is_refused_before_anything_is_made(monkeypatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
     (problem,) = launching_problems({"kind": "slurm"}, {})
-    assert "sbatch and srun and scontrol not found on the PATH" in problem
-    problems = launching_problems({"kind": "local", "partition": "gpu"}, {})
-    assert problems == [
+    assert (problem.key, problem.kind) == ("launcher", "unavailable")
+    assert "sbatch and srun and scontrol not found on the PATH" in problem.message
+    (problem,) = launching_problems({"kind": "local", "partition": "gpu"}, {})
+    assert (problem.key, problem.kind) == ("launcher.partition", "no_effect")
+    assert str(problem) == (
         "launcher.partition would have no effect: it is for launcher=slurm, and this is launcher=local."
-    ]
-    assert any("launcher.time_min=3" in p for p in launching_problems({"kind": "slurm", "time_min": 3}, {}))
-    assert any("hardware.devices=all" in p for p in launching_problems({"kind": "slurm"}, {"devices": "all"}))
-    assert any("max_restarts" in p for p in launching_problems({"kind": "slurm", "max_restarts": 1}, {}))
+    )
+
+    def problems(launcher: dict, hardware: dict) -> set[tuple[str, str]]:
+        return {(p.key, p.kind) for p in launching_problems({"kind": "slurm"} | launcher, hardware)}
+
+    assert ("launcher.time_min", "out_of_bounds") in problems({"time_min": 3}, {})
+    assert ("hardware.devices", "incompatible") in problems({}, {"devices": "all"})
+    assert ("launcher.max_restarts", "no_effect") in problems({"max_restarts": 1}, {})
 
 
 def test_a_missing_package_names_the_extra(monkeypatch) -> None:
     import importlib.util
 
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    assert any("runner[slurm]" in p for p in launching_problems({"kind": "slurm"}, {}))
-    assert any("runner[ray]" in p for p in launching_problems({"kind": "ray"}, {}))
+    assert any("runner[slurm]" in str(p) for p in launching_problems({"kind": "slurm"}, {}))
+    assert any("runner[ray]" in str(p) for p in launching_problems({"kind": "ray"}, {}))
 
 
 def test_the_folder_of_a_job_is_in_the_run(run) -> None:

@@ -4,11 +4,12 @@ import optuna
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
+from runner.errors import Problem
 from runner.sweep.space import Space, is_sweep, parse_parameter
 
 
 def parameter(key: str, text: str, **needs):
-    problems: list[str] = []
+    problems: list[Problem] = []
     found = parse_parameter(key, text, problems, needs)
     assert problems == []
     return found
@@ -46,9 +47,11 @@ def test_hydras_grammar_is_optunas_distribution(text: str, distribution) -> None
     ],
 )
 def test_what_is_no_space_is_told(text: str, said: str) -> None:
-    problems: list[str] = []
+    problems: list[Problem] = []
     assert parse_parameter("optimizer.lr", text, problems) is None
-    assert len(problems) == 1 and said in problems[0] and "optimizer.lr" in problems[0]
+    (problem,) = problems
+    assert problem.key == "optimizer.lr" and problem.kind in ("invalid_value", "unreadable")
+    assert said in str(problem) and "optimizer.lr" in problem.message
 
 
 def test_values_are_spelled_as_overrides() -> None:

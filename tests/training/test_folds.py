@@ -47,5 +47,5 @@ def test_data_with_a_validation_split_of_their_own_are_refused(tmp_path: Path) -
 
 
 def test_all_folds_at_once_are_no_run(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="Say which one with folds.index"):
+    with pytest.raises(ConfigError, match="Select one with folds.index"):
         plan_folds(config(tmp_path, index=None))

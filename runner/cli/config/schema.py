@@ -24,7 +24,7 @@ def print_schema(overrides: list[str], nodes: list[str], config_dirs: list[str],
     from runner.cli.arguments import split_experiment
     from runner.config.compose import compose
     from runner.config.plain import to_plain
-    from runner.errors import ConfigError
+    from runner.errors import ConfigError, Problem
     from runner.suggest import did_you_mean
 
     experiment, values = split_experiment(overrides)
@@ -36,7 +36,8 @@ def print_schema(overrides: list[str], nodes: list[str], config_dirs: list[str],
     unknown = [name for name in nodes if name not in schema]
     if unknown:
         raise ConfigError(
-            [f"this config has no node {name!r}. {did_you_mean(name, schema)}" for name in unknown]
+            Problem(name, f"this config has no node {name!r}.", "unknown_key", did_you_mean(name, schema))
+            for name in unknown
         )
     schema = {place: keys for place, keys in schema.items() if not nodes or place in nodes}
     if as_json:

@@ -7,7 +7,7 @@ import inspect
 import types
 import typing
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, TypeGuard
 
 from runner.config.allow_list import locate, resolve_target
 from runner.config.build import HYDRA_KEYS
@@ -18,29 +18,40 @@ from runner.config.introspect import (
     annotations_of,
     members,
     named_parameters,
+    node_spec,
     parameters_of,
-    part_of,
 )
 from runner.config.plain import MISSING
-from runner.errors import ConfigError
+from runner.errors import ConfigError, Problem
 from runner.suggest import did_you_mean, nearest
 
-__all__ = ["arguments_of", "check_value", "given_by_runner", "name_problems", "takes_any"]
+__all__ = ["arguments_of", "check_value", "name_problems", "supplied_by_runner", "takes_any"]
+
+MAX_ELSEWHERE = 3
+"""Maximum number of keys of other nodes that are suggested for an unknown key."""
 
 
-def given_by_runner(part: NodeSpec | None) -> set[str]:
-    return {*part.supplied, *part.first} if part else set()
+def supplied_by_runner(spec: NodeSpec | None) -> set[str]:
+    """Return the names of the parameters that runner passes to the constructor of a node."""
+    return {*spec.supplied, *spec.first} if spec else set()
 
 
 def takes_any(parameters: dict[str, inspect.Parameter]) -> bool:
+    """Return whether a signature has ``**kwargs``."""
     return any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
 
 
 def arguments_of(
-    node: dict[str, Any], place: str, parameters: dict[str, inspect.Parameter]
-) -> tuple[dict[str, Any], list[str]]:
-    """Return the arguments by name, including those of ``_args_``, and the problems of ``_args_``."""
-    arguments = {key: value for key, value in node.items() if key not in HYDRA_KEYS}
+    node: dict[str, Any], key: str, parameters: dict[str, inspect.Parameter]
+) -> tuple[dict[str, Any], list[Problem]]:
+    """Return the arguments by name, including those of ``_args_``, and the problems of ``_args_``.
+
+    Args:
+        node: the node, as plain containers.
+        key: dotted key of the node.
+        parameters: the signature of its constructor.
+    """
+    arguments = {name: value for name, value in node.items() if name not in HYDRA_KEYS}
     positional = node.get("_args_") or []
     if not isinstance(positional, list):
         return arguments, []
@@ -49,9 +60,13 @@ def arguments_of(
     ]
     takes_more = any(p.kind in (p.VAR_POSITIONAL, p.POSITIONAL_ONLY) for p in parameters.values())
     twice = [name for name in names[: len(positional)] if name in arguments]
-    problems = [f"{place}.{name}: given twice, by name and in _args_." for name in twice]
+    problems = [
+        Problem(f"{key}.{name}", f"{key}.{name}: given twice, by name and in _args_.", "duplicate")
+        for name in twice
+    ]
     if len(positional) > len(names) and not takes_more:
-        problems.append(f"{place}._args_ holds {len(positional)} arguments, expected at most {len(names)}.")
+        text = f"{key}._args_ holds {len(positional)} arguments, expected at most {len(names)}."
+        problems.append(Problem(f"{key}._args_", text, "out_of_bounds"))
     return dict(zip(names, positional, strict=False)) | arguments, problems
 
 
@@ -59,185 +74,210 @@ def name_problems(
     label: str,
     parameters: dict[str, inspect.Parameter],
     arguments: dict[str, Any],
-    place: str,
+    key: str,
     known: Iterable[str] = (),
-    part: NodeSpec | None = None,
+    spec: NodeSpec | None = None,
     partial: bool | None = False,
-) -> list[str]:
-    """Return problems with names: unknown ones, missing ones, and those that runner supplies itself."""
-    part = part or NodeSpec()
+) -> list[Problem]:
+    """Return problems with names: unknown ones, missing ones, and those that runner supplies itself.
+
+    Args:
+        label: name of the constructor, for messages.
+        parameters: its signature.
+        arguments: the arguments that the node gives, by name.
+        key: dotted key of the node.
+        known: dotted keys of the whole config, to suggest a key that belongs elsewhere.
+        spec: the arguments that runner supplies.
+        partial: whether the node is only a factory, whose caller may give further arguments.
+    """
+    spec = spec or NodeSpec()
     named = named_parameters(parameters)
     open_ended = takes_any(parameters)
-    supplied = given_by_runner(part)
+    supplied = supplied_by_runner(spec)
     problems = []
-    for key in arguments:
-        if key in supplied:
-            problems.append(f"{place}.{key}: runner itself passes {key!r} to {label}; remove it.")
-        elif key not in named and not open_ended:
-            valid = [name for name in named if name not in supplied]
-            problems.append(
-                f"{place}.{key}: {label} has no parameter {key!r}. {hint(str(key), place, valid, known)}"
-            )
-    for name in part.supplied:
+    for name in arguments:
+        full = f"{key}.{name}"
+        if name in supplied:
+            text = f"{full}: runner itself passes {name!r} to {label}; remove it."
+            problems.append(Problem(full, text, "reserved"))
+        elif name not in named and not open_ended:
+            valid = [parameter for parameter in named if parameter not in supplied]
+            text = f"{full}: {label} has no parameter {name!r}."
+            problems.append(Problem(full, text, "unknown_key", hint(str(name), key, valid, known)))
+    for name in spec.supplied:
         if name not in named and not open_ended:
-            problems.append(f"{place}: runner calls {label} with {name!r}, which it does not take.")
+            text = f"{key}: runner calls {label} with {name!r}, which it does not take."
+            problems.append(Problem(key, text, "incompatible"))
     for name, parameter in named.items():
         required = parameter.default is parameter.empty and name not in arguments and name not in supplied
-        if required and not (partial and not part.makes):
-            problems.append(f"{place}: {label} requires {name!r}. Add {place}.{name}=VALUE.")
+        if required and not (partial and not spec.makes):
+            text = f"{key}: {label} requires {name!r}."
+            problems.append(Problem(f"{key}.{name}", text, "missing", f"Add {key}.{name}=VALUE."))
     return problems
 
 
-def hint(key: str, place: str, valid: list[str], known: Iterable[str]) -> str:
+def hint(name: str, key: str, valid: list[str], known: Iterable[str]) -> str:
     """Suggest a similar name of this node, or else the same name elsewhere in the config."""
-    valid = [*valid, *(HYDRA_KEYS if key.startswith("_") else ())]
-    if not nearest(key, valid):
+    valid = [*valid, *(HYDRA_KEYS if name.startswith("_") else ())]
+    if not nearest(name, valid):
         elsewhere = [
-            other for other in known if other.rpartition(".")[2] == key and other != f"{place}.{key}"
+            other for other in known if other.rpartition(".")[2] == name and other != f"{key}.{name}"
         ]
         if elsewhere:
-            return f"Did you mean {' or '.join(repr(other) for other in elsewhere[:3])}?"
-    return did_you_mean(key, valid)
+            return f"Did you mean {' or '.join(repr(other) for other in elsewhere[:MAX_ELSEWHERE])}?"
+    return did_you_mean(name, valid)
 
 
 CONVERSIONS = ("all", "partial", "object")
 
 
-def check_value(annotation: Any, value: Any, place: str, known: Iterable[str] = ()) -> list[str]:
+def check_value(annotation: Any, value: Any, key: str, known: Iterable[str] = ()) -> list[Problem]:
     """Return the problems of a value and of every node inside it.
 
     Args:
         annotation: annotation of the parameter.
         value: the value, as plain containers.
-        place: dotted key of the value, for messages.
+        key: dotted key of the value.
         known: dotted keys of the whole config, to suggest a key that belongs elsewhere.
     """
     if isinstance(value, str) and value == MISSING:
-        return [f"{place}: a value is required. Add {place}=VALUE."]
-    part = part_of(annotation)
+        return [Problem(key, f"{key}: a value is required.", "missing", f"Add {key}=VALUE.")]
+    spec = node_spec(annotation)
     if isinstance(value, dict) and "_target_" in value:
-        return check_node(value, place, known, part, annotation)
-    if part and not (value is None and types.NoneType in members(annotation)):
-        choose = f"Choose an option with {place}=NAME." if place in GROUPS else f"Give {place}._target_."
-        return [f"{place}={show(value)} is not a constructor: it has no _target_. {choose}"]
+        return check_node(value, key, known, spec, annotation)
+    no_node = f"{key}={show(value)} is not a constructor: it has no _target_."
+    if spec and not (value is None and types.NoneType in members(annotation)):
+        choose = f"Choose an option with {key}=NAME." if key in GROUPS else f"Give {key}._target_."
+        return [Problem(key, no_node, "wrong_type", choose)]
     if isinstance(value, dict) and wants_object(annotation):
-        return [f"{place}={show(value)} is not a constructor: it has no _target_."]
+        return [Problem(key, no_node, "wrong_type")]
     inner = [
-        problem for item in inner_values(annotation, value, place) for problem in check_value(*item, known)
+        problem for item in inner_values(annotation, value, key) for problem in check_value(*item, known)
     ]
     for member in members(annotation):
-        if dataclasses.is_dataclass(member) and isinstance(value, dict):
-            return check_arguments(member, value, place, known)
-    return inner or type_problems(annotation, value, place)
+        if dataclasses.is_dataclass(member) and isinstance(member, type) and isinstance(value, dict):
+            return check_arguments(member, value, key, known)
+    return inner or type_problems(annotation, value, key)
 
 
 def wants_object(annotation: Any) -> bool:
-    """Whether an annotation requires an object, and no plain container is valid."""
+    """Return whether an annotation requires an object, so that no plain container is valid."""
     kinds = [m for m in members(annotation) if m is not types.NoneType]
     plain = (str, int, float, bool, list, tuple, dict, set, object)
     return bool(kinds) and all(
         typing.get_origin(kind) is Callable
-        or (is_kind(kind) and kind not in plain and not dataclasses.is_dataclass(kind))
+        or (is_class(kind) and kind not in plain and not dataclasses.is_dataclass(kind))
         for kind in kinds
     )
 
 
-def is_kind(annotation: Any) -> bool:
-    """Whether an annotation is a class suitable for ``isinstance``: not ``Any``, ``list[int]`` or a
-    protocol.
+def is_class(annotation: Any) -> TypeGuard[type]:
+    """Return whether an annotation is a class suitable for ``isinstance``.
+
+    ``Any``, ``list[int]`` and protocols are not.
     """
     if annotation is Any or typing.get_origin(annotation) or getattr(annotation, "_is_protocol", False):
         return False
     return inspect.isclass(annotation) and not typing.is_typeddict(annotation)
 
 
-def inner_values(annotation: Any, value: Any, place: str) -> Iterable[tuple[Any, Any, str]]:
-    """Return annotation, value and dotted key of the items to check separately: all if annotated, else those
-    with nodes.
+def inner_values(annotation: Any, value: Any, key: str) -> Iterable[tuple[Any, Any, str]]:
+    """Return annotation, value and dotted key of the items to check separately.
+
+    These are all items if they have an annotation, and otherwise those with nodes.
     """
     if isinstance(value, dict):
         mappings = [m for m in members(annotation) if typing.get_origin(m) is dict]
         inner = typing.get_args(mappings[0])[1] if mappings else Any
         return [
-            (inner, item, f"{place}.{key}") for key, item in value.items() if mappings or holds_unknown(item)
+            (inner, item, f"{key}.{name}") for name, item in value.items() if mappings or holds_unknown(item)
         ]
     if isinstance(value, list):
-        return [(Any, item, f"{place}[{i}]") for i, item in enumerate(value) if holds_unknown(item)]
+        return [(Any, item, f"{key}[{i}]") for i, item in enumerate(value) if holds_unknown(item)]
     return []
 
 
 def check_node(
-    node: dict[str, Any], place: str, known: Iterable[str], part: NodeSpec | None, annotation: Any
-) -> list[str]:
+    node: dict[str, Any], key: str, known: Iterable[str], spec: NodeSpec | None, annotation: Any
+) -> list[Problem]:
     """Return the problems of a node with ``_target_``."""
     try:
         constructor = resolve_target(node["_target_"])
     except ConfigError as error:
-        return [f"{place}: {problem}" for problem in error.problems]
-    problems = kind_problems(constructor, node, place, part, annotation)
+        return [problem.within(key) for problem in error.problems]
+    problems = class_problems(constructor, node, key, spec, annotation)
     if problems:
         return problems
-    return key_problems(node, place, part) + check_arguments(constructor, node, place, known, part)
+    return special_key_problems(node, key, spec) + check_arguments(constructor, node, key, known, spec)
 
 
-def kind_problems(
-    constructor: Callable[..., Any], node: dict[str, Any], place: str, part: NodeSpec | None, annotation: Any
-) -> list[str]:
-    """Checks that a constructor returns the type that is expected at ``place``."""
+def class_problems(
+    constructor: Callable[..., Any], node: dict[str, Any], key: str, spec: NodeSpec | None, annotation: Any
+) -> list[Problem]:
+    """Checks that a constructor returns the type that the key expects."""
     returned = constructor if inspect.isclass(constructor) else annotations_of(constructor).get("return")
-    if part:
-        expected = [locate(part.makes)] if part.makes else []
+    if spec:
+        expected = [locate(spec.makes)] if spec.makes else []
     else:
         expected = (
             [] if node.get("_partial_") else [m for m in members(annotation) if m is not types.NoneType]
         )
-    if not expected or not all(is_kind(kind) for kind in (returned, *expected)):
+    classes = [kind for kind in expected if is_class(kind)]
+    if not is_class(returned) or not classes or len(classes) < len(expected):
         return []
-    if issubclass(returned, tuple(expected)):
+    if issubclass(returned, tuple(classes)):
         return []
-    names = " or ".join(kind.__name__ for kind in expected)
-    return [f"{place}: {node['_target_']} returns a {returned.__name__}, expected a {names}."]
+    names = " or ".join(kind.__name__ for kind in classes)
+    text = f"{key}: {node['_target_']} returns a {returned.__name__}, expected a {names}."
+    return [Problem(key, text, "wrong_type")]
 
 
-def key_problems(node: dict[str, Any], place: str, part: NodeSpec | None) -> list[str]:
+def special_key_problems(node: dict[str, Any], key: str, spec: NodeSpec | None) -> list[Problem]:
     """Checks Hydra's special keys, which are not arguments."""
     problems = []
-    for key in ("_partial_", "_recursive_"):
-        if not isinstance(node.get(key, False), bool):
-            problems.append(f"{place}.{key}={show(node[key])}: expected true or false.")
+
+    def expect(name: str, expected: str) -> None:
+        text = f"{key}.{name}={show(node[name])}: expected {expected}."
+        problems.append(Problem(f"{key}.{name}", text, "wrong_type"))
+
+    for name in ("_partial_", "_recursive_"):
+        if not isinstance(node.get(name, False), bool):
+            expect(name, "true or false")
     if node.get("_convert_", "all") not in CONVERSIONS:
-        problems.append(f"{place}._convert_={show(node['_convert_'])}: expected {', '.join(CONVERSIONS)}.")
+        expect("_convert_", ", ".join(CONVERSIONS))
     if not isinstance(node.get("_args_", []), list | None):
-        problems.append(f"{place}._args_={show(node['_args_'])}: expected a list.")
-    if part and part.makes and bool(node.get("_partial_")) != part.deferred:
-        need = "is called later by runner: add" if part.deferred else "is built at once: remove"
-        problems.append(f"{place} {need} _partial_: true.")
+        expect("_args_", "a list")
+    if spec and spec.makes and bool(node.get("_partial_")) != spec.deferred:
+        need = "is called later by runner: add" if spec.deferred else "is built at once: remove"
+        text = f"{key} {need} _partial_: true."
+        problems.append(Problem(f"{key}._partial_", text, "missing" if spec.deferred else "incompatible"))
     return problems
 
 
 def check_arguments(
     constructor: Callable[..., Any],
     node: dict[str, Any],
-    place: str,
+    key: str,
     known: Iterable[str],
-    part: NodeSpec | None = None,
-) -> list[str]:
+    spec: NodeSpec | None = None,
+) -> list[Problem]:
     """Return the problems of the arguments that a node passes to its constructor."""
     parameters = parameters_of(constructor)
     if parameters is None:
         return []
-    given = given_by_runner(part)
-    if given and node.get("_args_"):
-        return [f"{place}._args_: runner passes positional arguments itself; give yours by name."]
+    supplied = supplied_by_runner(spec)
+    if supplied and node.get("_args_"):
+        text = f"{key}._args_: runner passes positional arguments itself; give yours by name."
+        return [Problem(f"{key}._args_", text, "reserved")]
     hints = annotations_of(constructor)
-    arguments, problems = arguments_of(node, place, parameters)
+    arguments, problems = arguments_of(node, key, parameters)
     problems += name_problems(
-        constructor.__name__, parameters, arguments, place, known, part, node.get("_partial_")
+        constructor.__name__, parameters, arguments, key, known, spec, node.get("_partial_")
     )
-    for key, value in arguments.items():
-        parameter = parameters.get(key)
-        if parameter is None or parameter not in named_parameters(parameters).values():
-            problems += check_value(Any, value, f"{place}.{key}", known) if takes_any(parameters) else []
-        elif key not in given and not (value is None and parameter.default is None):
-            problems += check_value(hints.get(key, Any), value, f"{place}.{key}", known)
+    named = named_parameters(parameters)
+    for name, value in arguments.items():
+        if name not in named:
+            problems += check_value(Any, value, f"{key}.{name}", known) if takes_any(parameters) else []
+        elif name not in supplied and not (value is None and named[name].default is None):
+            problems += check_value(hints.get(name, Any), value, f"{key}.{name}", known)
     return problems

@@ -9,53 +9,71 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from runner.errors import ConfigError
+from runner.config.checks.context import CheckContext
+from runner.config.checks.values import is_count, is_number
+from runner.config.tracking import TRACKING_SCHEMES
+from runner.errors import ConfigError, Problem
 
-__all__ = ["CLUSTERS", "KEYS", "check_dealing", "dealing_problems", "launching_problems", "machine_problems"]
+__all__ = [
+    "CLUSTERS",
+    "KEYS",
+    "batch_division_problems",
+    "check_batch_division",
+    "device_problems",
+    "launcher_problems",
+    "launching_problems",
+    "run_problems",
+    "tracking_store_problems",
+    "weights_problems",
+]
 
 
-def dealing_problems(hardware: dict[str, Any], data: dict[str, Any]) -> list[str]:
-    """Problems with the batch sizes, where the config gives the number of devices and the batch size."""
+def batch_division_problems(context: CheckContext) -> list[Problem]:
+    """Checks the batch sizes, where the config gives the number of devices and the batch size."""
+    hardware, data = context.node("hardware"), context.node("data")
     devices, batch_size = hardware.get("devices", 1), data.get("batch_size")
     if is_count(devices) and is_count(hardware.get("num_nodes")):
         devices *= hardware["num_nodes"]
     if not is_count(devices) or devices == 1 or not is_count(batch_size):
         return []
     eval_batch_size = data.get("eval_batch_size")
-    return problems_of(batch_size, eval_batch_size if is_count(eval_batch_size) else batch_size, devices)
+    return division_problems(
+        batch_size, eval_batch_size if is_count(eval_batch_size) else batch_size, devices
+    )
 
 
-def check_dealing(batch_size: int, eval_batch_size: int, num_devices: int) -> None:
-    """Checks that every device receives the same share of a training batch and at least one evaluation
-    sample.
+def check_batch_division(batch_size: int, eval_batch_size: int, num_devices: int) -> None:
+    """Checks that every device receives the same share of a batch and at least one evaluation sample.
+
+    Args:
+        batch_size: number of training samples of all devices together.
+        eval_batch_size: number of evaluation samples of all devices together.
+        num_devices: number of devices of all machines.
 
     Raises:
         ConfigError: a batch cannot be divided evenly, or leaves a device without a sample.
     """
-    if problems := problems_of(batch_size, eval_batch_size, num_devices):
+    if problems := division_problems(batch_size, eval_batch_size, num_devices):
         raise ConfigError(problems)
 
 
-def problems_of(batch_size: int, eval_batch_size: int, num_devices: int) -> list[str]:
+def division_problems(batch_size: int, eval_batch_size: int, num_devices: int) -> list[Problem]:
     problems = []
     if batch_size % num_devices:
         next_multiple = -(-batch_size // num_devices) * num_devices
-        problems.append(
+        text = (
             f"data.batch_size={batch_size} is the total batch of all {num_devices} devices, and cannot be "
-            "divided "
-            f"evenly. Use data.batch_size={next_multiple}, or another number of devices."
+            "divided evenly."
         )
+        remedy = f"Use data.batch_size={next_multiple}, or another number of devices."
+        problems.append(Problem("data.batch_size", text, "incompatible", remedy))
     if eval_batch_size < num_devices:
-        problems.append(
+        text = (
             f"data.eval_batch_size={eval_batch_size} is the total batch of all {num_devices} devices: "
-            "expected at "
-            f"least {num_devices}."
+            f"expected at least {num_devices}."
         )
+        problems.append(Problem("data.eval_batch_size", text, "out_of_bounds"))
     return problems
-
-
-def is_count(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value > 0
 
 
 CLUSTERS = ("slurm", "ray")
@@ -98,7 +116,18 @@ SIGNALLED_EARLIER_S = 60
 """SLURM checks time limits once a minute, so a signal may arrive up to 60 s earlier than requested."""
 
 
-def launching_problems(launcher: dict[str, Any], hardware: dict[str, Any]) -> list[str]:
+def launcher_problems(context: CheckContext) -> list[Problem]:
+    """Checks the ``launcher`` node."""
+    return launching_problems(context.node("launcher"), context.node("hardware"))
+
+
+def launching_problems(launcher: dict[str, Any], hardware: dict[str, Any]) -> list[Problem]:
+    """Checks that the launcher reads the given keys and is available here.
+
+    Args:
+        launcher: the ``launcher`` node of a config.
+        hardware: its ``hardware`` node.
+    """
     kind = launcher.get("kind", "local")
     if kind not in KEYS:
         return []  # reported by the check of its type
@@ -107,165 +136,158 @@ def launching_problems(launcher: dict[str, Any], hardware: dict[str, Any]) -> li
     for key in launcher:
         if key in known and key not in KEYS[kind]:
             owners = " or ".join(f"launcher={other}" for other in KEYS if key in KEYS[other])
-            problems.append(
-                f"launcher.{key} would have no effect: it is for {owners}, and this is launcher={kind}."
-            )
+            text = f"launcher.{key} would have no effect: it is for {owners}, and this is launcher={kind}."
+            problems.append(Problem(f"launcher.{key}", text, "no_effect"))
     if kind == "slurm":
         return [*problems, *slurm_problems(launcher, hardware)]
     if kind == "ray":
         return [*problems, *ray_problems(hardware)]
-    return [*problems, *node_problems(launcher, hardware)]
+    return [*problems, *rendezvous_problems(launcher, hardware)]
 
 
-def node_problems(launcher: dict[str, Any], hardware: dict[str, Any]) -> list[str]:
+def rendezvous_problems(launcher: dict[str, Any], hardware: dict[str, Any]) -> list[Problem]:
     """Checks the rendezvous of several machines without a cluster."""
-    nodes, place = hardware.get("num_nodes", 1), launcher.get("rendezvous")
+    nodes, endpoint = hardware.get("num_nodes", 1), launcher.get("rendezvous")
     if nodes == 1:
-        keys = [key for key in NODES if launcher.get(key) is not None]
         return [
-            f"launcher.{key} would have no effect: hardware.num_nodes is 1. Use hardware=multi_node."
-            for key in keys
+            Problem(
+                f"launcher.{key}",
+                f"launcher.{key} would have no effect: hardware.num_nodes is 1.",
+                "no_effect",
+                "Use hardware=multi_node.",
+            )
+            for key in NODES
+            if launcher.get(key) is not None
         ]
-    if not place:
-        return [
-            f"hardware.num_nodes={nodes}: the machines need a rendezvous. Set "
-            "launcher.rendezvous=HOST:PORT, an "
-            "address of one of them, and start the same command on each; or use launcher=slurm or "
-            "launcher=ray."
-        ]
-    host, _, port = str(place).rpartition(":")
+    if not endpoint:
+        text = f"hardware.num_nodes={nodes}: the machines need a rendezvous."
+        remedy = (
+            "Set launcher.rendezvous=HOST:PORT, an address of one of them, and start the same command on "
+            "each; or use launcher=slurm or launcher=ray."
+        )
+        return [Problem("launcher.rendezvous", text, "missing", remedy)]
+    host, _, port = str(endpoint).rpartition(":")
     if not host or not port.isdigit() or not 0 < int(port) < 65536:
-        return [f"launcher.rendezvous={place}: expected HOST:PORT, such as 10.0.0.1:29400."]
+        text = f"launcher.rendezvous={endpoint}: expected HOST:PORT, such as 10.0.0.1:29400."
+        return [Problem("launcher.rendezvous", text, "invalid_value")]
     return []
 
 
-def slurm_problems(launcher: dict[str, Any], hardware: dict[str, Any]) -> list[str]:
+def slurm_problems(launcher: dict[str, Any], hardware: dict[str, Any]) -> list[Problem]:
+    """Checks that jobs can be submitted from here, and that they have time to train."""
     problems = []
     if importlib.util.find_spec("submitit") is None:
-        problems.append("launcher=slurm needs the package submitit: pip install 'runner[slurm]'.")
+        text = "launcher=slurm needs the package submitit: pip install 'runner[slurm]'."
+        problems.append(Problem("launcher", text, "unavailable"))
     absent = [name for name in ("sbatch", "srun", "scontrol") if shutil.which(name) is None]
     if absent:
-        problems.append(
-            f"launcher=slurm: {' and '.join(absent)} not found on the PATH of this machine. Submit from a "
-            "machine "
-            "of the SLURM cluster, or omit launcher=slurm to train here."
-        )
+        text = f"launcher=slurm: {' and '.join(absent)} not found on the PATH of this machine."
+        remedy = "Submit from a machine of the SLURM cluster, or omit launcher=slurm to train here."
+        problems.append(Problem("launcher", text, "unavailable", remedy))
     minutes, before = launcher.get("time_min", 60), launcher.get("save_before_end_s", 120)
     if is_number(minutes) and is_number(before) and minutes * 60 <= before + 2 * SIGNALLED_EARLIER_S:
         least = -(-(before + 2 * SIGNALLED_EARLIER_S) // 60) + 1
-        problems.append(
+        text = (
             f"launcher.time_min={minutes} leaves no time to train: {before} s before the end "
-            f"(launcher.save_before_end_s), or a minute earlier, the job has to save. Use {least:.0f} "
-            "minutes or more."
+            "(launcher.save_before_end_s), or a minute earlier, the job has to save."
         )
+        remedy = f"Use {least:.0f} minutes or more."
+        problems.append(Problem("launcher.time_min", text, "out_of_bounds", remedy))
     if hardware.get("devices") == "all" and not launcher.get("gpus_per_node"):
-        problems.append(
-            "hardware.devices=all: the number of GPUs of the job's machines is unknown. Give their number, "
-            "or set "
-            "launcher.gpus_per_node."
-        )
+        text = "hardware.devices=all: the number of GPUs of the job's machines is unknown."
+        remedy = "Give their number, or set launcher.gpus_per_node."
+        problems.append(Problem("hardware.devices", text, "incompatible", remedy))
     return problems
 
 
-def ray_problems(hardware: dict[str, Any]) -> list[str]:
+def ray_problems(hardware: dict[str, Any]) -> list[Problem]:
     problems = []
     if importlib.util.find_spec("ray") is None:
-        problems.append("launcher=ray needs the package ray: pip install 'runner[ray]'.")
+        text = "launcher=ray needs the package ray: pip install 'runner[ray]'."
+        problems.append(Problem("launcher", text, "unavailable"))
     if hardware.get("devices") == "all":
-        problems.append(
-            "hardware.devices=all is for the GPUs of one machine. Give their number for launcher=ray."
-        )
+        text = "hardware.devices=all is for the GPUs of one machine."
+        remedy = "Give their number for launcher=ray."
+        problems.append(Problem("hardware.devices", text, "incompatible", remedy))
     return problems
 
-
-def is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-STORES = ("http", "https", "sqlite", "postgresql", "mysql", "mssql", "databricks")
-"""URI schemes of MLflow's tracking stores."""
 
 RESERVED_NAMES = ("latest",)
 """Run names that have a special meaning on the command line."""
 
 
-def machine_problems(plain: dict[str, Any]) -> list[str]:
-    def node(name: str) -> dict[str, Any]:
-        return plain[name] if isinstance(plain.get(name), dict) else {}
-
-    return [
-        *launching_problems(node("launcher"), node("hardware")),
-        *([] if node("launcher").get("kind") in CLUSTERS else device_problems(node("hardware"))),
-        *dealing_problems(node("hardware"), node("data")),
-        *weights_problems(plain.get("weights")),
-        *run_problems(node("run")),
-        *store_problems(node("tracking")),
-    ]
-
-
-def device_problems(hardware: dict[str, Any]) -> list[str]:
-    devices, wanted = hardware.get("devices"), hardware.get("accelerator")
-    if wanted == "tpu":
+def device_problems(context: CheckContext) -> list[Problem]:
+    """Checks that this machine has the devices, unless the workers run on a cluster."""
+    hardware = context.node("hardware")
+    devices, accelerator = hardware.get("devices"), hardware.get("accelerator")
+    if context.node("launcher").get("kind") in CLUSTERS:
+        return []
+    if accelerator == "tpu":
         return tpu_problems()
-    if wanted not in ("gpu", "mps") and devices != "all":
+    if accelerator not in ("gpu", "mps") and devices != "all":
         return []
     import torch
 
     num_gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
     remedy = "Use hardware=auto or hardware=cpu."
-    if wanted == "mps" and not torch.backends.mps.is_available():
-        return [f"hardware.accelerator=mps, but PyTorch sees no Apple GPU here. {remedy}"]
-    if wanted == "gpu" and not num_gpus:
-        return [f"hardware.accelerator=gpu, but PyTorch sees no CUDA device here. {remedy}"]
-    if devices == "all" and (wanted in ("cpu", "mps") or not num_gpus):
-        return [
-            "hardware.devices=all is for the GPUs of a machine, and there is none to use. Give their number."
-        ]
-    if wanted == "gpu" and isinstance(devices, int) and devices > num_gpus:
-        return [f"hardware.devices={devices}, but PyTorch sees {num_gpus} CUDA devices here."]
+    if accelerator == "mps" and not torch.backends.mps.is_available():
+        text = "hardware.accelerator=mps, but PyTorch sees no Apple GPU here."
+        return [Problem("hardware.accelerator", text, "unavailable", remedy)]
+    if accelerator == "gpu" and not num_gpus:
+        text = "hardware.accelerator=gpu, but PyTorch sees no CUDA device here."
+        return [Problem("hardware.accelerator", text, "unavailable", remedy)]
+    if devices == "all" and (accelerator in ("cpu", "mps") or not num_gpus):
+        text = "hardware.devices=all is for the GPUs of a machine, and none can be used here."
+        return [Problem("hardware.devices", text, "unavailable", "Give their number.")]
+    if accelerator == "gpu" and isinstance(devices, int) and devices > num_gpus:
+        text = f"hardware.devices={devices}, but PyTorch sees {num_gpus} CUDA devices here."
+        return [Problem("hardware.devices", text, "unavailable")]
     return []
 
 
-def tpu_problems() -> list[str]:
+def tpu_problems() -> list[Problem]:
     """Checks that PyTorch/XLA is installed.
 
     The option only passes ``tpu`` to Lightning and is untested on a TPU.
     """
     if importlib.util.find_spec("torch_xla") is not None:
         return []
-    return [
-        "hardware.accelerator=tpu needs PyTorch/XLA and a TPU, and torch_xla is not installed here. "
-        "Use hardware=auto or hardware=cpu."
-    ]
+    text = "hardware.accelerator=tpu needs PyTorch/XLA and a TPU, and torch_xla is not installed here."
+    return [Problem("hardware.accelerator", text, "unavailable", "Use hardware=auto or hardware=cpu.")]
 
 
-def weights_problems(weights: Any) -> list[str]:
+def weights_problems(context: CheckContext) -> list[Problem]:
+    """Checks that the file of initial weights exists."""
+    weights = context.plain.get("weights")
     if not isinstance(weights, str) or Path(weights).expanduser().is_file():
         return []
-    return [f"weights={weights}: no such file. Give a .safetensors or .pt file."]
+    text = f"weights={weights}: no such file."
+    return [Problem("weights", text, "not_found", "Give a .safetensors or .pt file.")]
 
 
-def run_problems(run: dict[str, Any]) -> list[str]:
-    problems = []
+def run_problems(context: CheckContext) -> list[Problem]:
+    """Checks the name of the run, and that its folder can be written to."""
+    run, problems = context.node("run"), []
     name = run.get("name")
     if isinstance(name, str) and (Path(name).name != name or name.startswith(".") or name in RESERVED_NAMES):
-        problems.append(f"run.name={name!r} cannot be the name of a run. Use letters, digits, '-' and '_'.")
+        text = f"run.name={name!r} cannot be the name of a run."
+        problems.append(Problem("run.name", text, "invalid_value", "Use letters, digits, '-' and '_'."))
     if isinstance(run.get("root"), str):
         root = Path(run["root"]).expanduser()
         existing = next(folder for folder in (root.absolute(), *root.absolute().parents) if folder.exists())
         if not existing.is_dir() or not os.access(existing, os.W_OK):
-            problems.append(
-                f"run.root={run['root']}: {existing} is not a writable folder. Choose another folder."
-            )
+            text = f"run.root={run['root']}: {existing} is not a writable folder."
+            problems.append(Problem("run.root", text, "unavailable", "Choose another folder."))
     return problems
 
 
-def store_problems(tracking: dict[str, Any]) -> list[str]:
-    uri = tracking.get("uri")
-    if not isinstance(uri, str) or urlsplit(uri).scheme.partition("+")[0] in STORES:
+def tracking_store_problems(context: CheckContext) -> list[Problem]:
+    """Checks that ``tracking.uri`` is an address that MLflow can store runs at."""
+    uri = context.node("tracking").get("uri")
+    if not isinstance(uri, str) or urlsplit(uri).scheme.partition("+")[0] in TRACKING_SCHEMES:
         return []
-    return [
+    text = (
         f"tracking.uri={uri}: expected the address of a server or a database, such as http://127.0.0.1:5000 "
-        "or "
-        "sqlite:////folder/mlflow.db; null is a database next to the runs."
-    ]
+        "or sqlite:////folder/mlflow.db; null is a database next to the runs."
+    )
+    return [Problem("tracking.uri", text, "invalid_value")]

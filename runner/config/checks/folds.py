@@ -10,23 +10,24 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig
 
-from runner.config.checks.compatibility import constructor_of
-from runner.config.composition import Composition
+from runner.config.allow_list import constructor_of
+from runner.config.checks.context import CheckContext
 from runner.config.schema import Folds
+from runner.errors import Problem
 
-__all__ = ["as_setting", "fold_problems", "of_all_folds", "spelt_out"]
+__all__ = ["expand_override", "expand_shorthand", "fold_problems", "of_all_folds"]
 
-CUTS = ("data.val_fraction", "data.val_size")
+REPLACED = ("data.val_fraction", "data.val_size")
 """Settings of the single validation split that folds replace."""
 
 
-def of_all_folds(config: Mapping[str, Any]) -> bool:
-    """Whether a config requests a run for each fold instead of a single run."""
+def of_all_folds(config: Mapping[Any, Any]) -> bool:
+    """Return whether a config requests a run for each fold instead of a single run."""
     node = config.get("folds")
     return isinstance(node, Mapping) and node.get("index") is None
 
 
-def as_setting(override: Override) -> Override:
+def expand_override(override: Override) -> Override:
     """Rewrites ``folds=5`` as ``folds.num_folds=5``; returns other overrides unchanged."""
     if override.key_or_group != "folds" or override.is_delete() or not is_single(override.value()):
         return override
@@ -34,7 +35,7 @@ def as_setting(override: Override) -> Override:
     return OverridesParser.create().parse_override(f"{sign}folds.num_folds={override.value()}")
 
 
-def spelt_out(config: DictConfig) -> None:
+def expand_shorthand(config: DictConfig) -> None:
     """Rewrites ``folds: 5`` from a file as ``folds: {num_folds: 5}``."""
     if is_single(config.get("folds")):
         config.folds = {"num_folds": config.folds}
@@ -44,83 +45,86 @@ def is_single(value: Any) -> bool:
     return isinstance(value, int | float | str)
 
 
-def is_number(value: Any) -> bool:
+def is_integer(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def fold_problems(composition: Composition, plain: dict[str, Any]) -> list[str]:
-    """Return the problems of the ``folds`` node, and of settings that are incompatible with it or have no
-    effect.
-    """
-    node = plain.get("folds")
-    if not isinstance(node, dict):
+def fold_problems(context: CheckContext) -> list[Problem]:
+    """Checks the ``folds`` node, and for settings that are incompatible with it or have no effect."""
+    if not isinstance(context.plain.get("folds"), dict):
         return []
-    problems = [*setting_problems(node), *data_problems(plain)]
+    folds = context.node("folds")
+    problems = [*setting_problems(folds), *splitting_problems(context)]
     problems += [
-        f"{key} would have no effect: folds.num_folds sets the size of the validation split. Remove it."
-        for key in CUTS
-        if key in composition.explicit and not composition.resolved
+        Problem(
+            key,
+            f"{key} would have no effect: folds.num_folds sets the size of the validation split.",
+            "no_effect",
+            "Remove it.",
+        )
+        for key in REPLACED
+        if key in context.composition.explicit and not context.composition.resolved
     ]
-    return problems + (all_problems(plain) if node.get("index") is None else [])
+    return problems + (all_folds_problems(context) if folds.get("index") is None else [])
 
 
-def setting_problems(node: dict[str, Any]) -> list[str]:
+def setting_problems(folds: dict[str, Any]) -> list[Problem]:
+    """Checks the values of the node against each other."""
     problems = []
-    index, count = node.get("index"), node.get("num_folds", Folds.num_folds)
-    if is_number(index) and is_number(count) and index >= count:
-        problems.append(
-            f"folds.index={index}: expected less than folds.num_folds={count}; they are counted from 0."
-        )
-    if node.get("group_column") and node.get("group_pattern"):
-        problems.append("folds.group_column and folds.group_pattern both define groups. Give one of them.")
+    index, count = folds.get("index"), folds.get("num_folds", Folds.num_folds)
+    if is_integer(index) and is_integer(count) and index >= count:
+        text = f"folds.index={index}: expected less than folds.num_folds={count}; they are counted from 0."
+        problems.append(Problem("folds.index", text, "out_of_bounds"))
+    if folds.get("group_column") and folds.get("group_pattern"):
+        text = "folds.group_column and folds.group_pattern both define groups."
+        problems.append(Problem("folds.group_pattern", text, "incompatible", "Give one of them."))
     try:
-        re.compile(node.get("group_pattern") or "")
+        re.compile(folds.get("group_pattern") or "")
     except (re.error, TypeError) as error:
-        problems.append(
-            f"folds.group_pattern={node['group_pattern']!r} is not a regular expression: {error}."
-        )
+        text = f"folds.group_pattern={folds['group_pattern']!r} is not a regular expression: {error}."
+        problems.append(Problem("folds.group_pattern", text, "invalid_value"))
     return problems
 
 
-def data_problems(plain: dict[str, Any]) -> list[str]:
+def splitting_problems(context: CheckContext) -> list[Problem]:
     """Checks that the data can be split into folds, and stratified if requested."""
-    data, task = constructor_of(plain.get("data")), constructor_of(plain.get("task"))
+    data, task = constructor_of(context.plain.get("data")), constructor_of(context.plain.get("task"))
     reason = getattr(data, "no_folds", None)
     if reason:
-        return [f"folds: the data cannot be split into folds: {reason}. Remove folds."]
-    for key in getattr(data, "no_folds_with", ()):
-        if plain["data"].get(key):
-            return [f"folds do not work with data.{key} yet. Leave out folds, or data.{key}."]
-    if plain["folds"].get("stratified") and task is not None and not getattr(task, "mixes", False):
-        return [
-            f"folds.stratified=true: {task.__name__} does not have one class per sample, so there are no "
-            "proportions to keep. "
-            "Remove it."
-        ]
+        text = f"folds: the data cannot be split into folds: {reason}."
+        return [Problem("folds", text, "incompatible", "Remove folds.")]
+    for name in getattr(data, "no_folds_with", ()):
+        if context.node("data").get(name):
+            text = f"folds do not work with data.{name} yet."
+            return [Problem(f"data.{name}", text, "incompatible", f"Leave out folds, or data.{name}.")]
+    stratified = context.node("folds").get("stratified")
+    if stratified and task is not None and not getattr(task, "mixes", False):
+        text = (
+            f"folds.stratified=true: {task.__name__} does not have one class per sample, so proportions of "
+            "classes cannot be kept."
+        )
+        return [Problem("folds.stratified", text, "incompatible", "Remove it.")]
     return []
 
 
-def all_problems(plain: dict[str, Any]) -> list[str]:
+def all_folds_problems(context: CheckContext) -> list[Problem]:
     """Checks settings that are incompatible with training all folds."""
     problems = []
-    if plain.get("resume"):
-        problems.append(
-            "resume=auto would have no effect: the same command with folds resumes by itself. Remove it."
-        )
-    debug, launcher, hardware = (plain.get(key) or {} for key in ("debug", "launcher", "hardware"))
+    if context.plain.get("resume"):
+        text = "resume=auto would have no effect: the same command with folds resumes by itself."
+        problems.append(Problem("resume", text, "no_effect", "Remove it."))
+    debug, launcher, hardware = (context.node(name) for name in ("debug", "launcher", "hardware"))
     if debug.get("kind") in ("overfit", "find_lr"):
-        problems.append(
-            f"folds with debug.kind={debug['kind']}: it needs no validation. Remove folds or debug."
-        )
+        text = f"folds with debug.kind={debug['kind']}: it needs no validation."
+        problems.append(Problem("debug.kind", text, "incompatible", "Remove folds or debug."))
     if launcher.get("kind") == "slurm" and launcher.get("follow") is False:
-        problems.append(
-            "launcher.follow=false: folds are trained one after another, which requires waiting for each. "
-            "Remove it."
-        )
+        text = "launcher.follow=false: folds are trained one after another, which requires waiting for each."
+        problems.append(Problem("launcher.follow", text, "incompatible", "Remove it."))
     nodes = hardware.get("num_nodes", 1)
     if nodes != 1 and launcher.get("kind") in ("local", "elastic"):
-        problems.append(
+        text = (
             f"hardware.num_nodes={nodes}: folds are trained on one machine, or with launcher=slurm or "
             "launcher=ray."
         )
+        problems.append(Problem("hardware.num_nodes", text, "incompatible"))
     return problems

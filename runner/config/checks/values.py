@@ -7,13 +7,18 @@ import inspect
 import json
 import re
 import typing
-from typing import Any
+from typing import Any, TypeGuard
 
 from runner.config.facts import is_placeholder
 from runner.config.introspect import members
+from runner.errors import Problem, ProblemKind
 from runner.suggest import nearest
 
-__all__ = ["holds_unknown", "show", "type_problems"]
+if typing.TYPE_CHECKING:
+    from pydantic import TypeAdapter, ValidationError
+    from pydantic_core import ErrorDetails
+
+__all__ = ["holds_unknown", "is_count", "is_number", "show", "type_problems"]
 
 WORDS = {
     "None": "null",
@@ -34,9 +39,25 @@ WORDS = {
 OBJECTS = ("is_", "callable", "needs_python_object", "dataclass")
 """Prefixes of Pydantic error types for union members that are objects, which no plain value could match."""
 
+BOUNDS = ("greater_than", "less_than", "multiple_of", "finite_number", "too_short", "too_long")
+"""Prefixes of Pydantic error types for values of the right type outside their bounds."""
+
+MAX_SHOWN = 80
+"""Maximum length of a value in a message."""
+
+
+def is_number(value: Any) -> TypeGuard[int | float]:
+    """Return whether a value is a number. A boolean is none, although it is an ``int`` in Python."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def is_count(value: Any) -> TypeGuard[int]:
+    """Return whether a value is a positive whole number."""
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+
 
 def holds_unknown(value: Any) -> bool:
-    """Whether a value contains a fact that is not known yet or a node that is still to be built."""
+    """Return whether a value contains a fact that is not known yet or a node that is still to be built."""
     if isinstance(value, dict):
         return "_target_" in value or any(holds_unknown(inner) for inner in value.values())
     if isinstance(value, list):
@@ -44,7 +65,7 @@ def holds_unknown(value: Any) -> bool:
     return is_placeholder(value)
 
 
-def type_problems(annotation: Any, value: Any, place: str) -> list[str]:
+def type_problems(annotation: Any, value: Any, key: str) -> list[Problem]:
     """Return the problems of a plain value; empty if the annotation cannot be checked."""
     if annotation in (Any, inspect.Parameter.empty) or holds_unknown(value):
         return []
@@ -56,13 +77,13 @@ def type_problems(annotation: Any, value: Any, place: str) -> list[str]:
     try:
         adapter.validate_json(json.dumps(value), strict=True)
     except ValidationError as error:
-        return [explain(error, annotation, value, place)]
+        return [explain(error, annotation, value, key)]
     except Exception:  # a type without JSON validation, or a value that is not JSON: left to the constructor
         return []
     return []
 
 
-def adapter_of(annotation: Any) -> Any:
+def adapter_of(annotation: Any) -> TypeAdapter[Any] | None:
     try:
         return make_adapter(annotation)
     except TypeError:  # unhashable annotation
@@ -70,7 +91,7 @@ def adapter_of(annotation: Any) -> Any:
 
 
 @functools.lru_cache(maxsize=1024)
-def make_adapter(annotation: Any) -> Any:
+def make_adapter(annotation: Any) -> TypeAdapter[Any] | None:
     from pydantic import ConfigDict, TypeAdapter
     from pydantic.errors import PydanticUserError
 
@@ -83,22 +104,35 @@ def make_adapter(annotation: Any) -> Any:
         return None
 
 
-def explain(error: Any, annotation: Any, value: Any, place: str) -> str:
-    """Return one message for all members of a union that a value does not match."""
+def explain(error: ValidationError, annotation: Any, value: Any, key: str) -> Problem:
+    """Return one problem for all members of a union that a value does not match."""
     items = error.errors(include_url=False, include_context=False)
-    simple = [item for item in items if not item["type"].startswith(OBJECTS)]
-    items = simple or items
-    wrong = {"".join(f"[{part}]" for part in item["loc"] if isinstance(part, int)) for item in items}
-    if len(wrong) == 1:
-        place, value = place + wrong.pop(), items[0]["input"]
-    expected = " or ".join(dict.fromkeys(wanted(item) for item in items))
-    near = nearest(value, literals(annotation), most=1) if isinstance(value, str) else []
-    hint = f" Did you mean {near[0]!r}?" if near else ""
-    return f"{place}={show(value)}: expected {expected}.{hint}"
+    items = [item for item in items if not item["type"].startswith(OBJECTS)] or items
+    paths = {path_of(item) for item in items}
+    if len(paths) == 1:
+        key, value = key + paths.pop(), items[0]["input"]
+    expected = " or ".join(dict.fromkeys(expectation_of(item) for item in items))
+    similar = nearest(value, literals(annotation), most=1) if isinstance(value, str) else []
+    suggestion = f"Did you mean {similar[0]!r}?" if similar else None
+    return Problem(key, f"{key}={show(value)}: expected {expected}.", kind_of(items, value), suggestion)
 
 
-def wanted(item: dict[str, Any]) -> str:
-    """Return what a Pydantic error item expects."""
+def path_of(item: ErrorDetails) -> str:
+    """Return the position of an invalid value in its list; a missing value has none."""
+    if item["type"] == "missing":
+        return ""
+    return "".join(f"[{part}]" for part in item["loc"] if isinstance(part, int))
+
+
+def kind_of(items: list[ErrorDetails], value: Any) -> ProblemKind:
+    if any(item["type"].startswith(BOUNDS) or item["type"] == "missing" for item in items):
+        return "out_of_bounds"
+    is_choice = any(item["type"] in ("literal_error", "enum") for item in items)
+    return "invalid_value" if is_choice and isinstance(value, str) else "wrong_type"
+
+
+def expectation_of(item: ErrorDetails) -> str:
+    """Return the value that a Pydantic error item expects, in words."""
     if item["type"].startswith(("is_", "needs_python_object")):
         return WORDS["callable"]
     return expectation(item["msg"])
@@ -122,5 +156,6 @@ def literals(annotation: Any) -> list[str]:
 
 
 def show(value: Any) -> str:
+    """Format a value for a message."""
     text = json.dumps(value, default=str, ensure_ascii=False)
-    return text if len(text) <= 80 else text[:77] + "..."
+    return text if len(text) <= MAX_SHOWN else text[: MAX_SHOWN - 3] + "..."

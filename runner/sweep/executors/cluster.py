@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from runner.config.schema import Launcher
-from runner.errors import ConfigError
+from runner.errors import ConfigError, Problem
 from runner.launch.node_rendezvous import num_nodes
 from runner.sweep.executors.file_channel import Mailbox
 from runner.sweep.running_trial import Attempt, Event
@@ -37,10 +37,9 @@ class ClusterExecutor(ABC):
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         if num_nodes(config) > 1:
-            raise ConfigError(
-                f"hardware.num_nodes={num_nodes(config)}: a trial of a sweep stays on one machine. Give "
-                "hardware.devices for several devices of it."
-            )
+            text = f"hardware.num_nodes={num_nodes(config)}: a trial of a sweep stays on one machine."
+            remedy = "Give hardware.devices for several devices of it."
+            raise ConfigError(Problem("hardware.num_nodes", text, "incompatible", remedy))
         self.config = config
         self.launcher = Launcher(**config["launcher"])
         self._mail: dict[int, Mailbox] = {}

@@ -8,7 +8,7 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from runner.errors import ConfigError
+from runner.errors import ConfigError, Problem
 
 __all__ = ["Slot", "make_slots", "visible_gpus"]
 
@@ -68,12 +68,15 @@ def make_slots(num_workers: int, per_trial: float, gpus: Sequence[str]) -> list[
     take = max(1, round(per_trial))
     room = len(gpus) * share if per_trial < 1 else len(gpus) // take
     if num_workers > room:
-        raise ConfigError(
+        text = (
             f"sweep.num_workers={num_workers} trials at a time with {per_trial:g} GPUs each, but there are "
-            f"{len(gpus)} "
-            f"here: room for {room}. Take sweep.num_workers={max(1, room)}, or let trials share a GPU with "
+            f"{len(gpus)} here: room for {room}."
+        )
+        remedy = (
+            f"Take sweep.num_workers={max(1, room)}, or let trials share a GPU with "
             f"sweep.devices_per_trial={1 / -(-num_workers // len(gpus)):.3g}."
         )
+        raise ConfigError(Problem("sweep.num_workers", text, "unavailable", remedy))
     if per_trial < 1:  # one on each GPU before the second on any
         return [Slot(number, (gpus[number % len(gpus)],)) for number in range(num_workers)]
     return [Slot(number, tuple(gpus[number * take : (number + 1) * take])) for number in range(num_workers)]

@@ -224,4 +224,5 @@ def test_without_effect_it_is_refused_with_the_reason(words, reason):
     from runner.config.checks.check import check_config
     from runner.config.compose import compose
 
-    assert any(reason in problem for problem in check_config(compose(words)))
+    problems = [problem for problem in check_config(compose(words)) if reason in str(problem)]
+    assert problems and {problem.kind for problem in problems} <= {"no_effect", "incompatible"}

@@ -13,7 +13,11 @@ from runner.errors import ConfigError
 def test_check_raises_all_of_them(here: Path) -> None:
     with pytest.raises(ConfigError) as error:
         check(compose(["optimizr=adam", "optimizer.lr=fast"]))
-    assert len(error.value.problems) == 2 and error.value.exit_code == 2
+    assert [(problem.key, problem.kind) for problem in error.value.problems] == [
+        ("optimizr", "unknown_key"),
+        ("optimizer.lr", "wrong_type"),
+    ]
+    assert error.value.exit_code == 2
     assert check(compose()) is None
 
 
@@ -22,25 +26,34 @@ def test_a_wrong_value_is_told_where_it_was_set(here: Path) -> None:
     problems = check_config(
         compose(["seed=-1", "regularization.weight_decay=-1", "regularization.dropout=x"])
     )
-    assert [problem.partition("=")[0] for problem in problems] == [
-        "seed",
-        "regularization.dropout",
-        "regularization.weight_decay",
+    assert [(problem.key, problem.kind) for problem in problems] == [
+        ("seed", "out_of_bounds"),
+        ("regularization.dropout", "wrong_type"),
+        ("regularization.weight_decay", "out_of_bounds"),
     ]
+    assert all(str(problem).startswith(f"{problem.key}=") for problem in problems)
+
+
+def test_other_values_of_a_node_that_copies_an_invalid_one(here: Path) -> None:
+    problems = check_config(compose(["regularization.weight_decay=-1", "optimizer.lr=-1"]))
+    assert [problem.key for problem in problems] == ["regularization.weight_decay", "optimizer.lr"]
+    assert problems[1].kind == "rejected" and "Invalid learning rate: -1" in problems[1].message
 
 
 def test_a_value_that_is_wrong_only_where_it_is_taken(here: Path) -> None:
     (problem,) = check_config(compose(["model.activation=${run.root}"]))
-    assert problem.startswith("model.activation=")
+    assert problem.key == "model.activation" and str(problem).startswith("model.activation=")
 
 
 def test_the_data_alone(here: Path) -> None:
     composition = compose(["optimizer.lr=fast", "data.batch_size=0", "modl=mlp"])
     problems = data_problems(composition)
     assert len(problems) == 2
-    assert "modl" in problems[0] and "data.batch_size" in problems[1]
+    assert (problems[0].key, problems[0].kind) == ("modl", "unknown_key") and "modl" in str(problems[0])
+    assert (problems[1].key, problems[1].kind) == ("data.batch_size", "out_of_bounds")
+    assert "data.batch_size" in str(problems[1])
     (problem,) = data_problems(compose(["data=image_folder", "data.root=nowhere"]))
-    assert "nowhere" in problem
+    assert problem.key == "data" and problem.kind == "rejected" and "nowhere" in problem.message
 
 
 HOLD = """\
@@ -72,13 +85,16 @@ def test_positional_arguments(args: str, said: list[str], find, write) -> None:
     write("conf/callbacks/mine.yaml", f"mine:\n  _target_: mine.Hold\n  _args_: {args}\n")
     problems = find("callbacks=mine")
     assert bool(problems) == bool(said), problems
-    assert all(any(words in problem for problem in problems) for words in said), problems
+    assert all(any(words in str(problem) for problem in problems) for words in said), problems
+    assert all(problem.concerns("callbacks.mine") for problem in problems)
 
 
 def test_an_argument_given_twice(find, write) -> None:
     write("mine.py", HOLD)
     write("conf/callbacks/mine.yaml", "mine: {_target_: mine.Hold, layer: 1, _args_: [2]}\n")
-    assert find("callbacks=mine") == ["callbacks.mine.layer: given twice, by name and in _args_."]
+    (problem,) = find("callbacks=mine")
+    assert (problem.key, problem.kind) == ("callbacks.mine.layer", "duplicate")
+    assert str(problem) == "callbacks.mine.layer: given twice, by name and in _args_."
 
 
 def test_trying_parts_out_is_silent(here: Path, caplog, capsys, recwarn) -> None:

@@ -23,26 +23,59 @@ def test_a_file_may_say_it_too(write) -> None:
 
 
 @pytest.mark.parametrize(
-    ("overrides", "said"),
+    ("overrides", "key", "kind", "said"),
     [
-        (["folds=1"], "folds.num_folds=1: expected a number greater than or equal to 2"),
-        (["folds=five"], 'folds.num_folds="five": expected a whole number'),
-        (["folds=3", "folds.index=3"], "expected less than folds.num_folds=3"),
-        (["folds=3", "folds.num_fold=4"], "Did you mean 'num_folds'?"),
-        (["folds=3", "folds.group_column=a", "folds.group_pattern=b"], "Give one of them"),
-        (["folds=3", "folds.group_pattern='a('"], "is not a regular expression"),
-        (["folds=3", "data.val_fraction=0.1"], "data.val_fraction would have no effect"),
-        (["folds=3", "data=diabetes", "folds.stratified=true"], "does not have one class per sample"),
-        (["folds=3", "data=tiny_shakespeare", "model=lstm"], "one running text"),
-        (["folds=3", "data=shapes_segmentation", "model=unet"], "drawn for itself"),
+        (["folds=1"], "folds.num_folds", "out_of_bounds", "expected a number greater than or equal to 2"),
+        (["folds=five"], "folds.num_folds", "wrong_type", 'folds.num_folds="five": expected a whole number'),
+        (
+            ["folds=3", "folds.index=3"],
+            "folds.index",
+            "out_of_bounds",
+            "expected less than folds.num_folds=3",
+        ),
+        (["folds=3", "folds.num_fold=4"], "folds.num_fold", "unknown_key", "Did you mean 'num_folds'?"),
+        (
+            ["folds=3", "folds.group_column=a", "folds.group_pattern=b"],
+            "folds.group_pattern",
+            "incompatible",
+            "Give one of them",
+        ),
+        (
+            ["folds=3", "folds.group_pattern='a('"],
+            "folds.group_pattern",
+            "invalid_value",
+            "is not a regular expression",
+        ),
+        (
+            ["folds=3", "data.val_fraction=0.1"],
+            "data.val_fraction",
+            "no_effect",
+            "data.val_fraction would have no effect",
+        ),
+        (
+            ["folds=3", "data=diabetes", "folds.stratified=true"],
+            "folds.stratified",
+            "incompatible",
+            "does not have one class per sample",
+        ),
+        (["folds=3", "data=tiny_shakespeare", "model=lstm"], "folds", "incompatible", "one running text"),
+        (["folds=3", "data=shapes_segmentation", "model=unet"], "folds", "incompatible", "drawn for itself"),
         (
             ["folds=3", "data=series", "data.path=x.csv", "data.target=y", "data.id_column=i"],
+            "data.id_column",
+            "incompatible",
             "folds do not work with data.id_column",
         ),
-        (["folds=3", "resume=auto"], "resume=auto would have no effect"),
-        (["folds=3", "debug=overfit"], "needs no validation"),
-        (["folds=3", "hardware.num_nodes=2", "launcher.rendezvous=localhost:1"], "on one machine"),
+        (["folds=3", "resume=auto"], "resume", "no_effect", "resume=auto would have no effect"),
+        (["folds=3", "debug=overfit"], "debug.kind", "incompatible", "needs no validation"),
+        (
+            ["folds=3", "hardware.num_nodes=2", "launcher.rendezvous=localhost:1"],
+            "hardware.num_nodes",
+            "incompatible",
+            "on one machine",
+        ),
     ],
 )
-def test_what_does_not_go_together(find, overrides: list[str], said: str) -> None:
-    assert any(said in problem for problem in find(*overrides)), find(*overrides)
+def test_incompatible_settings(find, overrides: list[str], key: str, kind: str, said: str) -> None:
+    problems = [(problem.key, problem.kind) for problem in find(*overrides) if said in str(problem)]
+    assert problems == [(key, kind)], find(*overrides)

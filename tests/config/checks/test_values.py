@@ -80,9 +80,30 @@ def test_right(annotation: Any, value: Any) -> None:
 )
 def test_wrong(annotation: Any, value: Any, said: str) -> None:
     (problem,) = type_problems(annotation, value, "x")
-    assert said in problem
+    assert said in str(problem)
+    assert str(problem).startswith(f"{problem.key}=")
+
+
+@pytest.mark.parametrize(
+    ("annotation", "value", "key", "kind"),
+    [
+        (int, "3", "x", "wrong_type"),
+        (list[list[int]], [[1], [2, "a"]], "x[1][1]", "wrong_type"),
+        (tuple[float, float], [0.9], "x", "out_of_bounds"),
+        (tuple[float, float], [0.9, 0.9, 0.9], "x", "out_of_bounds"),
+        (Annotated[list[int], MinLen(1)], [], "x", "out_of_bounds"),
+        (Literal["relu", "gelu"], "rleu", "x", "invalid_value"),
+        (Literal["relu", "gelu"] | None, 3, "x", "wrong_type"),
+        (Annotated[int, Gt(0)] | None, 0, "x", "out_of_bounds"),
+        (Annotated[int, Gt(0)] | Literal["auto"], "many", "x", "invalid_value"),
+        (Annotated[Sequence[SHARE], MinLen(1)], [0.5, 2], "x[1]", "out_of_bounds"),
+    ],
+)
+def test_key_and_kind_of_a_wrong_value(annotation: Any, value: Any, key: str, kind: str) -> None:
+    (problem,) = type_problems(annotation, value, "x")
+    assert (problem.key, problem.kind) == (key, kind)
 
 
 def test_long_values_are_cut() -> None:
     (problem,) = type_problems(int, "long" * 100, "x")
-    assert len(problem) < 130
+    assert len(str(problem)) < 130
