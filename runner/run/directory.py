@@ -9,8 +9,6 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from runner.errors import RunNotFoundError, UserError
 from runner.run.files import read_json
 
@@ -40,6 +38,8 @@ def start_directory(run: RunDir) -> Path | None:
     """
     provenance = read_json(run.provenance_path, {})
     if not provenance and (run.path / SWEEP).is_file():
+        import yaml
+
         provenance = yaml.safe_load((run.path / SWEEP).read_text(encoding="utf-8")) or {}
     folder = provenance.get(PATHS_FROM) or provenance.get("working_directory")
     return Path(folder) if folder and Path(folder).is_dir() else None

@@ -13,6 +13,7 @@ import pandas as pd
 from runner.data.dropped import MAX_EXAMPLES, DroppedSamples
 from runner.data.labels import merge_spellings
 from runner.data.series.order import best_reading, check_order, find_gaps, read_times, readings_of, text_of
+from runner.data.series.unnamed_times import check_unnamed_times, reject_missing_header
 from runner.data.tables.file import (
     NA_SPELLINGS,
     missing_spellings,
@@ -132,6 +133,8 @@ class SeriesFile:
         if self.time_column:
             spans = [(begin, end) for _, begin, end in parts]
             self.use_times(series, read_times(table[self.time_column], spans), path, table)
+        elif not self.columns:
+            series.notes += check_unnamed_times(table, names, self.targets, path, parts, self.id_column)
         return series
 
     def read_text(
@@ -210,6 +213,7 @@ class SeriesFile:
                 raise DataError(f"{path} has no column {name!r}. {did_you_mean(name, table.columns)}")
         if self.columns:
             return list(self.columns)
+        reject_missing_header(table, path)
         head = table.head(HEAD_ROWS).drop(columns=no_features)
         columns = [str(name) for name in head]
         numbers = [name for name in columns if (to_numbers(head[name]).notna() == head[name].notna()).all()]

@@ -99,6 +99,7 @@ def plan_windows(
             f"none of the {total} series of {source} can be used. {(list(failures) or unknown)[0]!r}: "
             f"{reason}"
         )
+    reject_constant_targets(series, plan, columns, source)
     lows = {name: begin for name, begin, _ in series.parts}
     for split in SPLITS:
         of_series = [
@@ -122,6 +123,31 @@ def plan_windows(
         plan.windows[split] = SplitWindows(starts, numbers, int(starts.min()), end)
     report_missing(series, columns, dropped, source)
     return plan
+
+
+def reject_constant_targets(series: Series, plan: Plan, columns: Sequence[int], source: str) -> None:
+    """
+    Raises:
+        DataError: every target has a single value in the training steps of every series.
+    """
+    rows = max(1, VALUES_PER_PIECE // len(series.names))
+    for spans in plan.spans:
+        first, last = spans["train"]
+        low, high = np.full(len(columns), np.inf), np.full(len(columns), -np.inf)
+        for begin in range(first, last, rows):
+            piece = series.values[begin : min(begin + rows, last)][:, columns]
+            low, high = np.fmin(low, np.fmin.reduce(piece)), np.fmax(high, np.fmax.reduce(piece))
+            if (low < high).any():
+                return
+    named = ", ".join(repr(series.names[column]) for column in columns[:MAX_EXAMPLES])
+    precision = " Numbers of 32 bits may have lost the differences." if is_float32(series.values) else ""
+    raise DataError(
+        f"{source}: the target ({named}) has the same value in every training step: there is nothing to learn.{precision}"
+    )
+
+
+def is_float32(values: np.ndarray) -> bool:
+    return values.dtype.kind == "f" and values.dtype.itemsize < 8
 
 
 def windows_of(
