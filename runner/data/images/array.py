@@ -1,4 +1,4 @@
-"""The base class of data sets of small labelled images that are kept in memory as one array."""
+"""Base class of data sets of small labelled images that are kept in memory as one array."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = ["ImageArrayDataModule", "ImageArrayOptions", "fit_image"]
 
 
 def fit_image(image: Tensor, shape: Sequence[int]) -> Tensor:
-    """Converts an image to the channels and the size of a data set (the aspect ratio is not preserved).
+    """Convert an image to the channels and the size of a data set (the aspect ratio is not preserved).
 
     Args:
         image: uint8 ``(3, H, W)``.
@@ -54,8 +54,8 @@ class ImageArrayDataModule(DataModule):
     Args:
         augment: ``(image, size, can_flip) -> image`` on uint8 ``(C, H, W)``, for training only; samples are
             then read individually.
-        num_components: number of principal components of the training images that the model gets instead of
-            the pixels, each with unit variance.
+        num_components: number of principal components of the training images that replace the pixels, each
+            with unit variance.
 
     Attributes:
         title: name of the data set.
@@ -70,7 +70,7 @@ class ImageArrayDataModule(DataModule):
     mean: ClassVar[tuple[float, ...]]
     std: ClassVar[tuple[float, ...]]
     can_flip: ClassVar[bool] = False
-    extra_facts = ()
+    extra_facts: ClassVar[tuple[str, ...] | None] = ()
 
     def __init__(
         self,
@@ -86,11 +86,11 @@ class ImageArrayDataModule(DataModule):
         self.normalize = Standardize.for_images(self.mean, self.std)
 
     def read(self) -> dict[str, tuple[ArraySource, Tensor]]:
-        """Returns the source and the indices of each split."""
-        raise TypeError(f"{type(self).__name__} does not define how it is read")
+        """Return the source and the indices of each split."""
+        raise TypeError(f"{type(self).__name__} does not implement read().")
 
     def source_name(self) -> str:
-        """The origin of the images, for the facts."""
+        """Return the origin of the images, for the facts."""
         return ""
 
     def setup(self, stage: str | None = None) -> None:
@@ -142,8 +142,7 @@ class ImageArrayDataModule(DataModule):
         if highest > last:
             raise DataError(
                 f"The labels of {self.source_name()} go up to {highest}; those of {self.title} are 0 to "
-                f"{last}. "
-                "Is it another data set?"
+                f"{last}. Is it another data set?"
             )
 
     def _transform(self) -> Callable[[Any, Any], tuple[Any, Any]] | None:
@@ -152,8 +151,7 @@ class ImageArrayDataModule(DataModule):
         return ImageTransform(self.augment, self.image_shape[-1], self.can_flip)
 
     def read_inputs(self, paths: Sequence[str]) -> list[tuple[str, Tensor]]:
-        """Reads image files, including those in folders, in the data set's channels and size: uint8 ``(C, H,
-        W)``.
+        """Reads image files, including those in folders, and converts them to uint8 ``(C, H, W)``.
 
         Raises:
             DataError: a path does not exist, or a folder contains no images.
@@ -164,7 +162,7 @@ class ImageArrayDataModule(DataModule):
 
 
 class ImageTransform:
-    """Adapts an image augmentation to the transform of a split.
+    """Adapter of an image augmentation to the transform of a split.
 
     Args:
         augment: an augmentation such as ``runner.data.images.augment.ImageAugment``.

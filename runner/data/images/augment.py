@@ -90,9 +90,9 @@ def uniform(low: float, high: float) -> float:
 
 
 def random_crop(image: Tensor, size: int, min_scale: float) -> Tensor:
-    """Crops a random window with an aspect ratio of 3:4 to 4:3 and resizes it (Szegedy et al.
+    """Crop a random window with an aspect ratio of 3:4 to 4:3 and resize it.
 
-    2015, arXiv:1409.4842).
+    Szegedy et al. 2015, arXiv:1409.4842.
     """
     height, width = image.shape[-2:]
     if min_scale < 1:
@@ -126,7 +126,7 @@ def random_erase(image: Tensor) -> Tensor:
 
 
 def erasing(height: int, width: int) -> tuple[slice, slice]:
-    """Returns the rows and columns of a random rectangle in an image."""
+    """Return the rows and columns of a random rectangle in an image."""
     area = height * width * uniform(*ERASED_AREA)
     aspect = math.exp(uniform(-math.log(3), math.log(3)))
     rows = min(height, max(1, round(math.sqrt(area / aspect))))

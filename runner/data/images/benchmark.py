@@ -1,6 +1,4 @@
-"""The base class of benchmarks of small images with an official test split, read from a folder or
-downloaded.
-"""
+"""Base class of benchmarks of small images with an official test split, read from a folder or downloaded."""
 
 from __future__ import annotations
 
@@ -52,15 +50,16 @@ class ImageBenchmarkDataModule(ImageArrayDataModule):
         self.split_seed = split_seed
 
     def missing(self, folder: Path) -> list[str]:
-        """Returns the required files that the folder lacks."""
-        raise TypeError(f"{type(self).__name__} does not define which files it reads")
+        """Return the required files that the folder lacks."""
+        raise TypeError(f"{type(self).__name__} does not implement missing().")
 
     def read_split(self, split: str) -> ArraySource:
-        """Reads all images of ``train`` (including the validation images) or of ``test``."""
-        raise TypeError(f"{type(self).__name__} does not define how it is read")
+        """Read all images of ``train`` (including the validation images) or of ``test``."""
+        raise TypeError(f"{type(self).__name__} does not implement read_split().")
 
     @property
     def folder(self) -> Path:
+        """The folder of the files."""
         return Path(self.root).expanduser() if self.root else data_folder(self.data_dir) / self.title
 
     def check(self) -> list[str]:
@@ -88,7 +87,7 @@ class ImageBenchmarkDataModule(ImageArrayDataModule):
         train, test = self.read_split("train"), self.read_split("test")
         if self.val_size >= len(train):
             raise DataError(
-                f"data.val_size={self.val_size} leaves none of the {len(train)} images to train on; choose "
+                f"data.val_size={self.val_size} leaves none of the {len(train)} images for training; choose "
                 "a smaller value."
             )
         order = torch.randperm(len(train), generator=torch.Generator().manual_seed(self.split_seed))

@@ -1,4 +1,4 @@
-"""Checks whether images with more than eight bits use their value range."""
+"""Checks of the value range of images with more than eight bits."""
 
 from __future__ import annotations
 
@@ -34,10 +34,12 @@ class Brightness:
 def look_at_brightness(
     root: Path, paths: Sequence[str], max_value: float | None, most: int = NUM_LOOKED_AT
 ) -> str | None:
-    """Returns a warning if images would keep few of their grey levels after scaling, else None.
+    """Return a warning if images would keep few of their grey levels after scaling, else None.
 
     Args:
         root: the folder that the paths are relative to.
+        paths: paths of the images.
+        max_value: white in images with more than eight bits; see ``runner.data.images.decode``.
         most: maximum number of images to read, evenly spread.
 
     Raises:
@@ -53,7 +55,7 @@ def look_at_brightness(
     faulty = [entry for entry in deep if entry.fault]
     if faulty:
         more = (
-            f" {len(faulty) - 1} more of the {len(chosen)} images that were looked at have such a fault."
+            f" {len(faulty) - 1} more of the {len(chosen)} images that were examined have such a fault."
             if faulty[1:]
             else ""
         )
@@ -62,7 +64,7 @@ def look_at_brightness(
 
 
 def measure(root: Path, path: str, max_value: float | None) -> Brightness | None:
-    """Returns None for an image with eight bits and for an unreadable file, which is reported by decoding."""
+    """Return the brightness; None for images with eight bits and for unreadable files, reported elsewhere."""
     try:
         with Image.open(root / path, formats=FORMATS) as image:
             values = deep_values(image, root / path)
@@ -88,15 +90,13 @@ def deep_values(image: Image.Image, path: Path) -> np.ndarray | None:
 
 
 def brightness_note(highest: float, count: int, max_value: float | None) -> str | None:
-    """Returns a warning if the largest value ``highest`` of ``count`` images is far below white."""
+    """Return a warning if the largest value ``highest`` of ``count`` images is far below white."""
     white = SIXTEEN_BITS if max_value is None else max_value
     if max_value is not None or highest > 2 ** COMMON_DEPTHS[-1] - 1:
         return None
     bits = next(depth for depth in COMMON_DEPTHS if highest <= 2**depth - 1)
     return (
-        f"The brightest value of the {count} 16-bit images that were looked at is {highest:g} of {white}. "
-        "As they are scaled "
-        f"now, at most {round(highest * 255 / white) + 1} of 256 grey levels are left. If white is "
-        f"{2**bits - 1} ({bits} bits), "
-        f"give data.max_value={2**bits - 1}."
+        f"The brightest value of the {count} 16-bit images that were examined is {highest:g} of {white}. "
+        f"With this scale, at most {round(highest * 255 / white) + 1} of 256 grey levels are left. If white "
+        f"is {2**bits - 1} ({bits} bits), give data.max_value={2**bits - 1}."
     )

@@ -7,17 +7,12 @@ ACM CCS 2007.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal, Unpack
+from typing import ClassVar, Unpack
 
-from annotated_types import Ge, Gt, Le, Lt
-from torch import Tensor
-
-from runner.data.base import LoaderOptions
 from runner.data.download.archive import extract
 from runner.data.download.file import data_folder, disk_error, download, locked
-from runner.data.images.folder import ImageFolderDataModule
+from runner.data.images.folder import ImageFolderDataModule, ImageFolderOptions
 from runner.data.images.tree import scan_tree
 from runner.data.images.verify import BROKEN_LIST, describe, verify_images, write_broken
 
@@ -29,8 +24,9 @@ logger = logging.getLogger(__name__)
 
 
 class CatsDogsDataModule(ImageFolderDataModule):
-    """A local folder in any layout of ImageFolderDataModule, or the downloaded archive, whose broken files
-    are detected and listed once after extraction.
+    """A local folder in any layout of ImageFolderDataModule, or the downloaded archive.
+
+    Broken files of the archive are detected and listed once, after extraction.
 
     Args:
         root: a folder that contains the photographs; the archive is downloaded when None.
@@ -57,42 +53,20 @@ class CatsDogsDataModule(ImageFolderDataModule):
         root: str | None = None,
         *,
         data_dir: str | None = None,
-        image_size: Annotated[int, Ge(8), Le(4096)] = 224,
-        fit: Literal["crop", "squeeze"] = "crop",
-        crop_fraction: Annotated[float, Gt(0), Le(1)] = 0.875,
-        augment: Callable[..., Tensor] | None = None,
-        val_fraction: Annotated[float, Gt(0), Lt(1)] | None = None,
-        test_fraction: Annotated[float, Ge(0), Lt(1)] | None = None,
-        split_seed: Annotated[int, Ge(0)] = 0,
-        broken: str | None = None,
-        batch_size: Annotated[int, Gt(0)] = 32,
-        max_value: Annotated[float, Gt(0)] | None = None,
-        **options: Unpack[LoaderOptions],
+        **options: Unpack[ImageFolderOptions],
     ) -> None:
-        super().__init__(
-            root=root,
-            image_size=image_size,
-            fit=fit,
-            crop_fraction=crop_fraction,
-            augment=augment,
-            can_flip=True,
-            val_fraction=val_fraction,
-            test_fraction=test_fraction,
-            split_seed=split_seed,
-            broken=broken,
-            batch_size=batch_size,
-            max_value=max_value,
-            **options,
-        )
+        super().__init__(root=root or "", can_flip=True, **options)
+        self.is_download = root is None
         self.data_dir = data_dir
 
     @property
     def archive(self) -> Path:
+        """The downloaded archive."""
         return data_folder(self.data_dir) / "catsdogs" / self.url.rpartition("/")[2]
 
     @property
     def folder(self) -> Path:
-        root = self.archive.with_suffix("") if self.root is None else Path(self.root).expanduser()
+        root = self.archive.with_suffix("") if self.is_download else Path(self.root).expanduser()
         return root / INSIDE if (root / INSIDE).is_dir() else root
 
     @property
@@ -101,11 +75,11 @@ class CatsDogsDataModule(ImageFolderDataModule):
 
     @property
     def origin(self) -> str:
-        return self.url if self.root is None else super().origin
+        return self.url if self.is_download else super().origin
 
     def check(self) -> list[str]:
         """Checks a given folder. Downloaded files are checked after the download."""
-        return super().check() if self.root is not None or self.folder.is_dir() else []
+        return super().check() if not self.is_download or self.folder.is_dir() else []
 
     def prepare_data(self) -> None:
         """Downloads, extracts and verifies the archive, unless this was done before.
@@ -113,7 +87,7 @@ class CatsDogsDataModule(ImageFolderDataModule):
         Raises:
             DataError: no network, no disk space, or an unexpected archive.
         """
-        if self.root is not None:
+        if not self.is_download:
             return
         unpacked = self.archive.with_suffix("")
         if not unpacked.is_dir():

@@ -1,4 +1,4 @@
-"""CIFAR-10: 50 000 colour photographs to train and 10 000 to test, 32 × 32 pixels, ten classes.
+"""CIFAR-10: 50 000 training and 10 000 test images in colour, 32 × 32 pixels, ten classes.
 
 Krizhevsky: Learning multiple layers of features from tiny images, 2009. Read from the binary version of the
 archive: the Python version is pickled, and unpickling can execute arbitrary code.
@@ -7,6 +7,7 @@ archive: the Python version is pickled, and unpickling can execute arbitrary cod
 from __future__ import annotations
 
 from pathlib import Path
+from typing import ClassVar
 
 import torch
 
@@ -35,7 +36,9 @@ class CIFAR10DataModule(ImageBenchmarkDataModule):
     std = (0.2470, 0.2435, 0.2616)
     can_flip = True
     url = "https://www.cs.toronto.edu/~kriz/"
-    files = {ARCHIVE: (170052171, "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd")}
+    files: ClassVar[dict[str, tuple[int, str]]] = {
+        ARCHIVE: (170052171, "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd")
+    }
 
     def missing(self, folder: Path) -> list[str]:
         inner = inner_folder(folder)
@@ -66,7 +69,7 @@ def inner_folder(folder: Path) -> Path:
 
 
 def read_records(path: Path) -> torch.Tensor:
-    """Reads uint8 records ``(N, 3073)``: the label, then the red, green and blue planes."""
+    """Read uint8 records ``(N, 3073)``: the label, then the red, green and blue planes."""
     content = path.read_bytes()
     if not content or len(content) % RECORD_BYTES:
         raise DataError(

@@ -22,7 +22,7 @@ class ImageCut:
     """The files of an image tree and their splits.
 
     Attributes:
-        class_names: in the order of their ids.
+        class_names: class names in the order of their ids.
         paths: paths of the files, relative to the tree's root.
         sizes: sizes of the files, in bytes.
         targets: class ids, ``(N,)``.
@@ -38,7 +38,7 @@ class ImageCut:
     empty: list[BrokenFile]
 
     def counts(self, split: str) -> list[int]:
-        """Returns the number of images of each class."""
+        """Return the number of images of each class."""
         return torch.bincount(self.targets[self.splits[split]], minlength=len(self.class_names)).tolist()
 
 
@@ -49,11 +49,14 @@ def cut_tree(
     test_fraction: float | None = None,
     seed: int = 0,
 ) -> ImageCut:
-    """Uses existing split folders and splits off missing splits at random; see ImageFolderDataModule.
+    """Use existing split folders and create missing splits at random; see ImageFolderDataModule.
 
     Args:
         tree: a tree without problems.
         left_out: paths of files to leave out.
+        val_fraction: fraction of the validation split.
+        test_fraction: fraction of the test split.
+        seed: seed of the random split.
     """
     first = "all" if "all" in tree.folders else "train"
     cut = ImageCut(list(tree.classes[first]), [], [], torch.empty(0), {}, [])
@@ -75,12 +78,12 @@ def cut_tree(
 
 
 def cut_missing(cut: ImageCut, val_fraction: float | None, test_fraction: float | None, seed: int) -> None:
-    """Creates the splits that have no folder."""
+    """Create the splits that have no folder."""
 
     def parts(split: str, first: float, second: float = 0.0) -> list[Tensor]:
         whole = cut.splits.pop(split)
-        found = split_indices(len(whole), first, second, seed, cut.targets[whole])
-        return [whole[part] for part in found]
+        indices = split_indices(len(whole), first, second, seed, cut.targets[whole])
+        return [whole[part] for part in indices]
 
     splits = cut.splits
     if "all" in splits:
@@ -97,7 +100,7 @@ def cut_missing(cut: ImageCut, val_fraction: float | None, test_fraction: float 
 
 
 def fraction_problems(tree: ImageTree, val_fraction: float | None, test_fraction: float | None) -> list[str]:
-    """Returns problems with fractions that have no effect or leave nothing to train on."""
+    """Return problems with fractions that have no effect or leave no training images."""
     problems = []
     for split, fraction in (("val", val_fraction), ("test", test_fraction)):
         if fraction and split in tree.folders:
@@ -111,15 +114,14 @@ def fraction_problems(tree: ImageTree, val_fraction: float | None, test_fraction
         total = (val_fraction or FRACTION) + (by_default if test_fraction is None else test_fraction)
         if total >= 1:
             problems.append(
-                f"data.val_fraction and data.test_fraction add up to {total:g}, which leaves nothing to "
-                "train on. "
-                f"Choose smaller fractions."
+                f"data.val_fraction and data.test_fraction add up to {total:g}, which leaves no training "
+                "images. Choose smaller fractions."
             )
     return problems
 
 
 def count_problems(cut: ImageCut, splits: Iterable[str]) -> list[str]:
-    """Returns a problem for each class without images in one of these splits."""
+    """Return a problem for each class without images in one of these splits."""
     problems = []
     for split in splits:
         for name, count in zip(cut.class_names, cut.counts(split), strict=True):

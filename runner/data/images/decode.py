@@ -46,6 +46,7 @@ class ImageHeader:
 
     @property
     def size(self) -> tuple[int, int]:
+        """Width and height of the upright image."""
         return self.width, self.height
 
     @property
@@ -55,13 +56,13 @@ class ImageHeader:
 
 
 def read_header(path: Path) -> ImageHeader | None:
-    """Reads the header of an image file; returns None if the file is not a readable image."""
+    """Read the header of an image file; None if the file is not a readable image."""
     try:
         with Image.open(path, formats=FORMATS) as image:
             orientation = image.getexif().get(ORIENTATION, 1)
             orientation = orientation if orientation in range(1, 9) else 1
             width, height = image.size
-            # Pillow swaps the sides of a TIFF itself.
+            # Pillow 12 swaps the sides of a TIFF itself.
             if orientation in SIDEWAYS and image.format != "TIFF":
                 width, height = height, width
             return ImageHeader(width, height, orientation)
@@ -70,8 +71,9 @@ def read_header(path: Path) -> ImageHeader | None:
 
 
 def turned_note(root: Path, paths: Sequence[str]) -> str | None:
-    """Returns a note about images with an EXIF rotation, whose boxes may refer to the stored or to the
-    upright image; None if none of at most 200 images, evenly spread, is rotated.
+    """Return a notice about images with an EXIF rotation; None if none of at most 200 images is rotated.
+
+    Their boxes may refer to the stored or to the upright image.
     """
     chosen = list(paths[:: max(1, -(-len(paths) // NUM_LOOKED_AT))])
     headers = {path: read_header(root / path) for path in chosen}
@@ -79,9 +81,8 @@ def turned_note(root: Path, paths: Sequence[str]) -> str | None:
     if not turned:
         return None
     return (
-        f"{len(turned)} of the {len(chosen)} images that were looked at are turned upright by their EXIF "
-        "orientation (for example "
-        f"{root / turned[0]}). Their boxes are read as boxes of the upright images."
+        f"{len(turned)} of the {len(chosen)} images that were examined are rotated upright by their EXIF "
+        f"orientation (for example {root / turned[0]}). Their boxes are read as boxes of the upright images."
     )
 
 
@@ -98,7 +99,7 @@ MAX_PIXELS = 89_478_485  # the size above which Pillow warns: 268 MB decoded
 
 
 def read_image(path: str | Path, max_value: float | None = None) -> Tensor:
-    """Reads an image file to a ``uint8`` tensor ``(3, H, W)``, as ``decode_image`` does.
+    """Read an image file to a ``uint8`` tensor ``(3, H, W)``; see ``decode_image``.
 
     Raises:
         BrokenSampleError: the file cannot be read or decoded; the message names it.
@@ -111,8 +112,7 @@ def read_image(path: str | Path, max_value: float | None = None) -> Tensor:
 
 
 def read_new_image(path: str | Path, max_value: float | None = None) -> Tensor:
-    """Reads an image that is not a sample of the data set, such as the input of a prediction; see
-    ``read_image``.
+    """Read an image that is not part of the data set, such as the input of a prediction.
 
     Raises:
         DataError: the file cannot be read or decoded; the message names it.
@@ -129,13 +129,14 @@ def read_or_raise(path: str | Path, max_value: float | None, kind: type[RunnerEr
 
 
 def decode_image(content: bytes, max_value: float | None = None) -> Tensor:
-    """Decodes the bytes of an image file to a ``uint8`` tensor ``(3, H, W)``.
+    """Decode the bytes of an image file to a ``uint8`` tensor ``(3, H, W)``.
 
     The EXIF orientation is applied; transparency is composited over white; values of more than eight bits are
     scaled (``max_value`` to 255); grey, palette and CMYK images are converted to RGB; only the first frame of
     an animation is used. The format is detected from the content, not from the name.
 
     Args:
+        content: the bytes.
         max_value: the value of white in images with more than eight bits; 65535 for 16 bits when None, while
             images of larger or floating-point numbers are then rejected. Images with eight bits do not use
             it.
@@ -165,7 +166,7 @@ def _decode(content: bytes, max_value: float | None) -> Tensor:
 
 
 def _decode_jpeg(content: bytes) -> Tensor:
-    """Decodes faster than Pillow, to the same pixels."""
+    """Decode a JPEG image with torchvision, which is faster than Pillow and gives the same pixels."""
     from torchvision.io import ImageReadMode, decode_jpeg
 
     data = torch.frombuffer(bytearray(content), dtype=torch.uint8)

@@ -15,12 +15,12 @@ BITS_PER_SAMPLE = 258  # TIFF tag
 
 
 def is_deep(image: Image.Image) -> bool:
-    """Returns whether the pixels are grey values of more than eight bits."""
+    """Return whether the pixels are grey values of more than eight bits."""
     return image.mode == "F" or image.mode.startswith("I")
 
 
 def is_deep_color(image: Image.Image, content: bytes) -> bool:
-    """Returns whether several channels have 16 bits each, of which Pillow keeps eight."""
+    """Return whether several channels have 16 bits each, of which Pillow keeps eight."""
     if image.format == "PNG":
         return len(content) > 25 and content[24] == 16 and content[25] in PNG_COLOR_TYPES
     bits = getattr(image, "tag_v2", {}).get(BITS_PER_SAMPLE, ()) if image.format == "TIFF" else ()
@@ -28,7 +28,7 @@ def is_deep_color(image: Image.Image, content: bytes) -> bool:
 
 
 def deep_color(image: Image.Image, content: bytes) -> np.ndarray:
-    """Reads an image with several 16-bit channels, ``(3, H, W)``, upright; transparency is not applied.
+    """Read an image with several 16-bit channels, ``(3, H, W)``, upright; transparency is not applied.
 
     Raises:
         ValueError: the format is not PNG.
@@ -45,7 +45,11 @@ def deep_color(image: Image.Image, content: bytes) -> np.ndarray:
 
 
 def to_eight_bits(values: np.ndarray, max_value: float | None) -> Tensor:
-    """Scales values ``(3, H, W)`` to uint8, ``max_value`` to 255. (Pillow's own conversion clips them.)
+    """Scale values ``(3, H, W)`` to uint8, ``max_value`` to 255. Pillow's own conversion clips them.
+
+    Args:
+        values: the pixels.
+        max_value: the value of white; 65535 for integers when None.
 
     Raises:
         ValueError: a value lies outside 0 … ``max_value``, or the range is unknown.
@@ -58,8 +62,7 @@ def to_eight_bits(values: np.ndarray, max_value: float | None) -> Tensor:
         if values.dtype.kind == "f":
             raise ValueError(
                 f"its pixels are floating-point numbers, whose range is unknown ({span}). Give the value of "
-                "white with "
-                f"data.max_value={1 if high <= 1 else 255 if high <= 255 else f'{high:g}'}"
+                f"white with data.max_value={1 if high <= 1 else 255 if high <= 255 else f'{high:g}'}"
             )
         if low < 0 or high > SIXTEEN_BITS:
             raise ValueError(
@@ -69,6 +72,6 @@ def to_eight_bits(values: np.ndarray, max_value: float | None) -> Tensor:
         scaled = (values.astype(np.uint32) * 255 + SIXTEEN_BITS // 2) // SIXTEEN_BITS
         return torch.from_numpy(scaled.astype(np.uint8))
     if low < 0 or high > max_value:
-        raise ValueError(f"{span}; expected 0 … {max_value:g}, as data.max_value={max_value:g} says")
+        raise ValueError(f"{span}; expected 0 … {max_value:g}, because data.max_value={max_value:g}")
     scaled = np.floor(values.astype(np.float64) * 255 / max_value + 0.5)
     return torch.from_numpy(scaled.astype(np.uint8))

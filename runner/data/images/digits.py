@@ -1,4 +1,4 @@
-"""Handwritten digits, 8 × 8 pixels, which ship with scikit-learn; small images as sequences of rows."""
+"""Handwritten digits, 8 × 8 pixels, included in scikit-learn; small images as sequences of rows."""
 
 from __future__ import annotations
 
@@ -20,9 +20,8 @@ __all__ = ["DigitsDataModule", "DigitsRowsDataModule", "FashionMNISTRowsDataModu
 class DigitsDataModule(ImageArrayDataModule):
     """The UCI digits of scikit-learn, grey values 0 to 16 scaled to 0 to 255.
 
-    The data set has no official test split: validation and test images are split off at random, stratified by
-        class.
-    Mean and standard deviation are those of all 1797 images, independent of the split.
+    The data set has no official test split: validation and test images are chosen at random, stratified by
+    class. Mean and standard deviation are those of all 1797 images, independent of the split.
 
     Args:
         val_fraction, test_fraction: fractions of all images.
@@ -75,7 +74,8 @@ class ReadByRow(ImageArrayDataModule):
         super().setup(stage)
         _, height, width = self.image_shape
         extra = {"num_features": width, "vocab_size": 0, "per_step": False}
-        self.facts = replace(self.facts, input_shape=(height, width), extra=self.facts.extra | extra)
+        if self.facts is not None:
+            self.facts = replace(self.facts, input_shape=(height, width), extra=self.facts.extra | extra)
 
     def on_after_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> dict[str, Any]:
         batch = super().on_after_batch_transfer(batch, dataloader_idx)

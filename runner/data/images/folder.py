@@ -24,12 +24,27 @@ from runner.data.split import Split
 from runner.data.standardize import Standardize
 from runner.errors import DataError
 
-__all__ = ["IMAGENET_MEAN", "IMAGENET_STD", "ImageFolderDataModule"]
+__all__ = ["IMAGENET_MEAN", "IMAGENET_STD", "ImageFolderDataModule", "ImageFolderOptions"]
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
 logger = logging.getLogger(__name__)
+
+
+class ImageFolderOptions(LoaderOptions, total=False):
+    """Keyword arguments that subclasses forward to ``ImageFolderDataModule``."""
+
+    image_size: int
+    fit: Literal["crop", "squeeze"]
+    crop_fraction: float
+    augment: Callable[..., Tensor] | None
+    val_fraction: float | None
+    test_fraction: float | None
+    split_seed: int
+    broken: str | None
+    batch_size: int
+    max_value: float | None
 
 
 class ImageFolderDataModule(DataModule):
@@ -52,8 +67,7 @@ class ImageFolderDataModule(DataModule):
         test_fraction: fraction of all images, 0.15 when None; with split folders, if given, of val or else of
             train. Only without a test folder.
         split_seed: seed of the split.
-        broken: a list of files to leave out, as written by ``runner data verify``, instead of
-            ``broken.json``.
+        broken: a list of files to leave out, written by ``runner data verify``, instead of ``broken.json``.
         max_value: the brightest value of images with 16 or 32 bits or of floating-point numbers, which
             becomes white: 4095 for 12 bits. 65535 for 16 bits when None.
     """
@@ -92,10 +106,12 @@ class ImageFolderDataModule(DataModule):
 
     @property
     def folder(self) -> Path:
+        """The folder of the images."""
         return Path(self.root).expanduser()
 
     @property
     def title(self) -> str:
+        """The name of the data set."""
         return self.folder.absolute().name
 
     @property
@@ -105,12 +121,12 @@ class ImageFolderDataModule(DataModule):
 
     def check(self) -> list[str]:
         try:
-            return self._look()[2]
+            return self._scan()[2]
         except DataError as error:
             return [str(error)]
 
-    def _look(self) -> tuple[ImageTree | None, ImageCut | None, list[str]]:
-        """Lists the folder without opening files; returns the tree, the splits and the problems."""
+    def _scan(self) -> tuple[ImageTree | None, ImageCut | None, list[str]]:
+        """List the folder without opening files, and return the tree, the splits and the problems."""
         tree, problems = find_problems(str(self.folder))
         if tree is None or problems:
             return tree, None, problems
@@ -122,12 +138,12 @@ class ImageFolderDataModule(DataModule):
         if "val" not in tree.folders:
             parts = self.fold(cut.splits["train"], cut.splits["val"], cut.targets, cut.paths.__getitem__)
             cut.splits["train"], cut.splits["val"] = parts
-        # A fold may have no sample of a rare class; this is reported for all folds at once.
+        # A fold may have no sample of a rare class, which is reported for all folds at once.
         splits = [split for split in cut.splits if self.fold_cut is None or split == "test"]
         return tree, cut, count_problems(cut, splits)
 
     def listed_broken(self) -> list[BrokenFile]:
-        """Returns the files that are listed as broken.
+        """Return the files that are listed as broken.
 
         Raises:
             DataError: the list is invalid, or the configured list does not exist.
@@ -140,8 +156,8 @@ class ImageFolderDataModule(DataModule):
         """Lists the folder, once. Not needed for prediction."""
         if self.splits or stage == "predict":
             return
-        tree, cut, problems = self._look()
-        if problems:
+        tree, cut, problems = self._scan()
+        if problems or tree is None or cut is None:
             raise DataError("\n".join(problems))
         set_aside = sorted({entry.path: entry for entry in [*self.listed_broken(), *cut.empty]}.values())
         for note in tree.notes:
@@ -174,7 +190,7 @@ class ImageFolderDataModule(DataModule):
             num_outputs=len(cut.class_names),
             class_names=cut.class_names,
             class_counts=cut.counts("train"),
-            **{f"num_{split}": len(indices) for split, indices in cut.splits.items()},
+            **self.split_sizes(),
             name=self.title,
             source=self.origin,
             digest=hashlib.blake2b(listing.encode(), digest_size=16).hexdigest(),
@@ -182,19 +198,18 @@ class ImageFolderDataModule(DataModule):
         )
 
     def verify(self) -> list[BrokenFile]:
-        """Decodes every image of the folder, including those set aside.
+        """Decode every image of the folder, including those set aside.
 
         Raises:
             DataError: the folder has problems.
         """
-        tree, _, problems = self._look()
+        tree, _, problems = self._scan()
         if tree is None:
             raise DataError("\n".join(problems))
         return verify_images(self.folder, tree.paths(), max_value=self.max_value)
 
     def read_inputs(self, paths: Sequence[str]) -> list[tuple[str, Tensor]]:
-        """Reads image files, including those in folders, resized as for validation: uint8 ``(3, size,
-        size)``.
+        """Reads image files, including those in folders, and resizes them to uint8 ``(3, size, size)``.
 
         Raises:
             DataError: a path does not exist, or a folder contains no images.

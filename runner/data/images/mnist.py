@@ -6,6 +6,7 @@ import gzip
 import math
 import zlib
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -21,7 +22,7 @@ TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">
 
 
 def find_idx(folder: str | Path, name: str) -> Path | None:
-    """Returns the file with this name in the folder, plain or with ``.gz``."""
+    """Return the file with this name in the folder, plain or with ``.gz``; None if there is none."""
     plain = Path(folder) / name
     for path in (plain, plain.with_name(name + ".gz")):
         if path.is_file():
@@ -30,7 +31,7 @@ def find_idx(folder: str | Path, name: str) -> Path | None:
 
 
 def read_idx(path: str | Path) -> Tensor:
-    """Reads the array in an idx file.
+    """Read the array in an idx file.
 
     Raises:
         DataError: the file is not an idx file, or incomplete.
@@ -68,7 +69,7 @@ class MNISTDataModule(ImageBenchmarkDataModule):
     mean = (0.1307,)
     std = (0.3081,)
     url = "https://storage.googleapis.com/cvdf-datasets/mnist/"
-    files = {
+    files: ClassVar[dict[str, tuple[int, str]]] = {
         "train-images-idx3-ubyte.gz": (
             9912422,
             "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
@@ -92,8 +93,10 @@ class MNISTDataModule(ImageBenchmarkDataModule):
 
     def read_split(self, split: str) -> ArraySource:
         prefix = {"train": "train", "test": "t10k"}[split]
-        images = read_idx(find_idx(self.folder, f"{prefix}-images-idx3-ubyte"))
-        labels = read_idx(find_idx(self.folder, f"{prefix}-labels-idx1-ubyte"))
+        images, labels = (
+            read_idx(find_idx(self.folder, name) or self.folder / name)
+            for name in (f"{prefix}-images-idx3-ubyte", f"{prefix}-labels-idx1-ubyte")
+        )
         if len(images) != len(labels):
             raise DataError(
                 f"{self.folder} holds {len(images)} {split} images but {len(labels)} labels. Download the "
@@ -114,7 +117,7 @@ class FashionMNISTDataModule(MNISTDataModule):
     std = (0.3530,)
     can_flip = True
     url = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/"
-    files = {
+    files: ClassVar[dict[str, tuple[int, str]]] = {
         "train-images-idx3-ubyte.gz": (
             26421880,
             "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",

@@ -16,13 +16,15 @@ class PrincipalComponents(nn.Module):
     """Projects images onto the principal components of the training images, each scaled to unit variance.
 
     Pearson: On lines and planes of closest fit to systems of points in space, 1901. An exported model
-        includes the
-    projection, which moves to the inputs' device automatically.
+    includes the projection, which moves to the inputs' device automatically.
 
     Args:
         center: mean training image, flat ``(D,)``, in fractions of 255.
         components: ``(D, k)``.
     """
+
+    center: Tensor
+    components: Tensor
 
     def __init__(self, center: Tensor, components: Tensor) -> None:
         super().__init__()
@@ -31,9 +33,11 @@ class PrincipalComponents(nn.Module):
 
     @classmethod
     def fitted(cls, images: Tensor, num_components: int) -> PrincipalComponents:
-        """
+        """Compute the components of training images.
+
         Args:
             images: uint8 ``(N, C, H, W)``.
+            num_components: k, the number of components.
 
         Raises:
             DataError: the training images have fewer components.
@@ -42,15 +46,14 @@ class PrincipalComponents(nn.Module):
         if num_components > min(num_images - 1, size):
             raise DataError(
                 f"data.num_components={num_components}: {num_images} training images of {size} numbers have "
-                "at most "
-                f"{min(num_images - 1, size)}."
+                f"at most {min(num_images - 1, size)}."
             )
         flat = images.flatten(1)
         center = flat.double().mean(0) / 255
         covariance = torch.zeros(size, size, dtype=torch.float64)
         for piece in flat.split(IMAGES_A_PIECE):
-            apart = piece.double() / 255 - center
-            covariance += apart.T @ apart
+            centered = piece.double() / 255 - center
+            covariance += centered.T @ centered
         variances, vectors = torch.linalg.eigh(covariance / num_images)
         variances, vectors = variances.flip(0)[:num_components], vectors.flip(1)[:, :num_components]
         if variances[-1] <= 1e-10:
@@ -58,9 +61,8 @@ class PrincipalComponents(nn.Module):
                 f"data.num_components={num_components}: the training images vary in "
                 f"{int((variances > 1e-10).sum())} directions only; choose at most this number."
             )
-        largest = vectors.gather(
-            0, vectors.abs().argmax(0, keepdim=True)
-        )  # otherwise the sign would be arbitrary
+        # eigenvectors have an arbitrary sign; here their largest element is positive
+        largest = vectors.gather(0, vectors.abs().argmax(0, keepdim=True))
         return cls(center.float(), (vectors * largest.sign() / variances.sqrt()).float())
 
     def forward(self, inputs: Tensor) -> Tensor:

@@ -36,7 +36,7 @@ class ImageFileSource:
         return len(self.paths)
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
-        """Returns the image, uint8 ``(3, H, W)``, and its class id.
+        """Return the image, uint8 ``(3, H, W)``, and its class id.
 
         Raises:
             BrokenSampleError: the file cannot be read; the message names it.
@@ -64,7 +64,7 @@ class ImageFitter:
         self.crop_fraction = crop_fraction
 
     def __call__(self, image: Tensor, target: Any = None) -> tuple[Tensor, Any]:
-        """Resizes an image, ``(C, H, W)`` → ``(C, size, size)``."""
+        """Resize an image, ``(C, H, W)`` → ``(C, size, size)``."""
         if self.fit == "crop":
             height, width = image.shape[-2:]
             side = max(1, round(min(height, width) * self.crop_fraction))

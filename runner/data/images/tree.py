@@ -1,4 +1,4 @@
-"""Listing and checks of a folder of labelled images. No file is opened."""
+"""Listing and checks of a folder of labelled images, without opening files."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ LAYOUT = "Expected ROOT/CLASS/IMAGE, or ROOT/train/CLASS/IMAGE with val and test
 
 
 def find_problems(root: str) -> tuple[ImageTree | None, list[str]]:
-    """Returns the tree, if the folder could be listed, and one message per problem."""
+    """Return the tree, if the folder could be listed, and one message per problem."""
     folder = Path(root).expanduser()
     here = f"data.root={root}"
     if not folder.exists():
         near = [entry.name for entry in entries(folder.parent)] if folder.parent.is_dir() else []
-        hint = f" {did_you_mean(folder.name, near)}" if near else ""
+        hint = f" {did_you_mean(folder.name, near, dotted=False)}" if near else ""
         return None, [f"{here}: no such folder.{hint}"]
     if not folder.is_dir():
         return None, [f"{here} is a file, expected a folder. If it is an archive, unpack it first."]
@@ -55,55 +55,54 @@ def tree_problems(tree: ImageTree, here: str) -> list[str]:
 
 
 def class_problems(tree: ImageTree, split: str, here: str) -> list[str]:
-    """Returns a problem if there are fewer than two classes, with a suggestion of the folder that was
-    meant.
-    """
+    """Return a problem if there are fewer than two classes, with a suggestion of another folder."""
     classes, loose = tree.classes[split], tree.loose[split]
-    place = here if split == "all" else f"{here}/{tree.folders[split]}"
+    folder = here if split == "all" else f"{here}/{tree.folders[split]}"
     if len(classes) >= 2:
         return []
     if not classes:
-        found = f"{loose} images but no class folders" if loose else "no class folders"
-        return [f"{place} holds {found}. {LAYOUT}"]
+        content = f"{loose} images but no class folders" if loose else "no class folders"
+        return [f"{folder} holds {content}. {LAYOUT}"]
     (name,) = classes
     inside = [entry.name for entry in entries(tree.root / tree.folders[split] / name) if entry.is_dir()]
     hint = ""
     if len(inside) >= 2:
-        hint = f" Did you mean {place}/{name}? It holds {', '.join(inside[:4])}."
-    return [f"{place} has one class, {name!r}, expected at least two.{hint or ' ' + LAYOUT}"]
+        hint = f" Did you mean {folder}/{name}? It holds {', '.join(inside[:4])}."
+    return [f"{folder} has one class, {name!r}, expected at least two.{hint or ' ' + LAYOUT}"]
 
 
 def difference_problems(tree: ImageTree, first: str, split: str, here: str) -> list[str]:
-    """Checks that a split has the same classes as train, because the class ids are derived from the
-    folders.
+    """Return a problem for each class that a split lacks or has in addition to those of train.
+
+    Class ids are derived from the folders, so all splits need the same ones.
     """
-    expected, found = set(tree.classes[first]), set(tree.classes[split])
+    expected, existing = set(tree.classes[first]), set(tree.classes[split])
     folder, train = tree.folders[split], tree.folders[first]
     problems = []
-    for name in sorted(expected - found):
-        near = sorted(found - expected)
-        hint = f" {did_you_mean(name, near)}" if near else ""
+    for name in sorted(expected - existing):
+        near = sorted(existing - expected)
+        hint = f" {did_you_mean(name, near, dotted=False)}" if near else ""
         problems.append(f"{here}/{folder} lacks the class {name!r}, which {train} has.{hint}")
-    for name in sorted(found - expected):
+    for name in sorted(existing - expected):
         problems.append(f"{here}/{folder} has the class {name!r}, which {train} lacks.")
     return problems
 
 
 def empty_problems(tree: ImageTree, split: str, here: str) -> list[str]:
-    place = here if split == "all" else f"{here}/{tree.folders[split]}"
+    parent = here if split == "all" else f"{here}/{tree.folders[split]}"
     problems = []
     for name, folder in tree.classes[split].items():
         if any(size for _, size in folder.images):
             continue
-        what = "no images"
+        content = "no images"
         if folder.images:
-            what = f"only empty files ({len(folder.images)})"
+            content = f"only empty files ({len(folder.images)})"
         elif folder.num_others:
             known = ", ".join(sorted(extension[1:] for extension in EXTENSIONS))
-            what = f"no images but {folder.num_others} other files (images end in {known})"
-        problems.append(f"The class folder {place}/{name} holds {what}. Fill it or remove it.")
+            content = f"no images but {folder.num_others} other files (images end in {known})"
+        problems.append(f"The class folder {parent}/{name} holds {content}. Fill it or remove it.")
     if len(problems) > MAX_NAMED:
-        problems[MAX_NAMED:] = [f"{len(problems) - MAX_NAMED} more class folders of {place} hold no images."]
+        problems[MAX_NAMED:] = [f"{len(problems) - MAX_NAMED} more class folders of {parent} hold no images."]
     return problems
 
 
@@ -122,6 +121,7 @@ class ClassFolder:
 
     @property
     def num_others(self) -> int:
+        """The number of files that are not images."""
         return len(self.others)
 
 
@@ -147,18 +147,16 @@ class ImageTree:
     dropped: DroppedSamples = field(default_factory=DroppedSamples)
 
     def paths(self) -> list[str]:
-        """Returns the paths of all images of all splits, relative to the root."""
+        """Return the paths of all images of all splits, relative to the root."""
         folders = [folder for classes in self.classes.values() for folder in classes.values()]
         return [path for folder in folders for path, _ in folder.images]
 
 
 def scan_tree(root: Path) -> ImageTree:
-    """Lists a folder. Hidden files and folders (``.ipynb_checkpoints``, ``__MACOSX``) are left out and
-    counted.
+    """List a folder; hidden files and folders (``.git``, ``__MACOSX``) are left out and counted.
 
-    Folders called ``train``, ``val`` or ``test`` are splits, unless they contain images but no folders and
-    have other
-    folders as siblings: then they are classes.
+    Folders named ``train``, ``val`` or ``test`` are splits, unless they contain images but no folders and
+    have other folders as siblings: then they are classes.
 
     Raises:
         OSError: the folder cannot be listed.
@@ -176,7 +174,7 @@ def scan_tree(root: Path) -> ImageTree:
     of_splits = [*tree.folders.values(), *(name for _, name in tree.twice)]
     if not of_splits or (others and all(is_class(root / name) for name in of_splits)):
         tree.notes += [
-            f"{root / name} is read as a class: it holds images, as the folders beside it do."
+            f"{root / name} is read as a class, because it holds images like the folders beside it."
             for name in of_splits
         ]
         tree.folders, tree.twice = {"all": "."}, []
@@ -191,38 +189,36 @@ def scan_tree(root: Path) -> ImageTree:
 
 
 def is_class(folder: Path) -> bool:
-    """Returns whether a folder called train is a class (such as railway trains) rather than a split: images,
-    no folders.
-    """
+    """Return whether a folder named like a split is a class (of trains): it has images but no folders."""
     inside = entries(folder)
     return any(is_image(entry.name) for entry in inside) and not any(entry.is_dir() for entry in inside)
 
 
 def is_clutter(entry: os.DirEntry) -> bool:
-    """Returns whether a folder without images is a tool's and not a class, such as ``__pycache__``."""
+    """Return whether a folder belongs to a tool and not to a class, such as ``__pycache__``."""
     return entry.name.startswith("__") and not any(is_image(file.name) for file in files_below(entry.path))
 
 
 def leave_out_folders(tree: ImageTree, names: Sequence[str]) -> None:
     for name in names:
         images = [file.path for file in files_below(tree.root / name) if is_image(file.name)]
-        tree.dropped.add("images", len(images), "the folder is none of a split", where=tree.root / name)
+        tree.dropped.add("images", len(images), "the folder is not a split", where=tree.root / name)
 
 
 def leave_out_unlabelled(tree: ImageTree) -> None:
-    """Leaves out test folders without class folders, as distributed by competitions: they have no labels."""
+    """Leave out test folders without class folders, as distributed by competitions: they have no labels."""
     loose = tree.loose.get("test", 0)
     if loose and not tree.classes["test"]:
         name = tree.folders.pop("test")
         del tree.classes["test"]
         tree.dropped.add("images", loose, "they have no class folders", where=tree.root / name)
     for split, classes in tree.classes.items():
-        place = tree.root / tree.folders[split]
-        tree.dropped.add("images", tree.loose[split], "they are in no class folder", where=place)
+        where = tree.root / tree.folders[split]
+        tree.dropped.add("images", tree.loose[split], "they are in no class folder", where=where)
         files = [file for folder in classes.values() for file in folder.others]
         known = ", ".join(sorted(extension[1:] for extension in EXTENSIONS))
         tree.dropped.add(
-            "files", len(files), f"they do not end as images do ({known})", where=place, examples=files
+            "files", len(files), f"they have no extension of images ({known})", where=where, examples=files
         )
 
 
@@ -235,15 +231,15 @@ def leave_out_hidden(tree: ImageTree) -> None:
 
 
 def hidden_files(root: Path) -> Iterator[str]:
-    """Yields all files below a folder that ``entries`` skips. Links are not followed."""
-    for place, _, files in os.walk(root):
-        parts = Path(place).relative_to(root).parts
+    """Yield all files below a folder that ``entries`` skips. Links are not followed."""
+    for folder, _, files in os.walk(root):
+        parts = Path(folder).relative_to(root).parts
         inside = any(is_hidden(part) for part in parts)
-        yield from (os.path.join(place, name) for name in files if inside or is_hidden(name))
+        yield from (os.path.join(folder, name) for name in files if inside or is_hidden(name))
 
 
 def merge_classes(tree: ImageTree) -> None:
-    """Merges folders whose names are spellings of one class; see ``runner.data.labels``."""
+    """Merge folders whose names are spellings of one class; see ``runner.data.labels``."""
     names = merge_spellings(name for classes in tree.classes.values() for name in classes)
     for name, spellings in merged_spellings(names).items():
         tree.notes.append(
@@ -262,20 +258,20 @@ def scan_split(tree: ImageTree, split: str, folder: Path) -> None:
     tree.classes[split], tree.loose[split] = {}, 0
     for entry in entries(folder):
         if entry.is_dir() and not is_clutter(entry):
-            found = tree.classes[split][entry.name] = ClassFolder(entry.name)
+            images = tree.classes[split][entry.name] = ClassFolder(entry.name)
             for file in files_below(entry.path):
                 path = os.path.relpath(file.path, tree.root).replace(os.sep, "/")
                 if is_image(file.name):
-                    found.images.append((path, file.stat().st_size))
+                    images.images.append((path, file.stat().st_size))
                 else:
-                    found.others.append(path)
-            found.images.sort()
+                    images.others.append(path)
+            images.images.sort()
         elif is_image(entry.name) and entry.is_file():
             tree.loose[split] += 1
 
 
 def image_files(path: str | Path) -> list[str]:
-    """Returns the file itself, or all image files below a folder, sorted.
+    """Return the file itself, or all image files below a folder, sorted.
 
     Raises:
         DataError: the path does not exist, or the folder contains no images.
@@ -284,10 +280,10 @@ def image_files(path: str | Path) -> list[str]:
         return [str(path)]
     if not Path(path).is_dir():
         raise DataError(f"{path}: no such file or folder.")
-    found = sorted(entry.path for entry in files_below(path) if is_image(entry.name))
-    if not found:
+    files = sorted(entry.path for entry in files_below(path) if is_image(entry.name))
+    if not files:
         raise DataError(f"{path} holds no image files.")
-    return found
+    return files
 
 
 def is_image(name: str) -> bool:
@@ -295,9 +291,9 @@ def is_image(name: str) -> bool:
 
 
 def entries(folder: str | Path) -> list[os.DirEntry]:
-    """Returns the visible entries of a folder, sorted by name."""
-    with os.scandir(folder) as found:
-        visible = [entry for entry in found if not is_hidden(entry.name)]
+    """Return the visible entries of a folder, sorted by name."""
+    with os.scandir(folder) as scan:
+        visible = [entry for entry in scan if not is_hidden(entry.name)]
     return sorted(visible, key=lambda entry: entry.name)
 
 
@@ -306,7 +302,7 @@ def is_hidden(name: str) -> bool:
 
 
 def files_below(folder: str | Path, above: frozenset[str] = frozenset()) -> Iterator[os.DirEntry]:
-    """Yields all files below a folder. Links to folders are followed, except in cycles."""
+    """Yield all files below a folder. Links to folders are followed, except in cycles."""
     here = os.path.realpath(folder)
     if here in above:
         return

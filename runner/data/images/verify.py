@@ -41,14 +41,14 @@ class BrokenFile:
 def verify_images(
     root: Path, paths: Sequence[str], num_threads: int | None = None, max_value: float | None = None
 ) -> list[BrokenFile]:
-    """Decodes every file and returns those that cannot be decoded, sorted by path. Images with more than
-    eight bits that would keep few of their grey levels are reported.
+    """Decode every file and return those that cannot be decoded, sorted by path.
 
-    Threads are used instead of processes: both decoders release the GIL, and no module has to be imported
-        again.
+    Images with more than eight bits that would keep few of their grey levels are logged. Threads are used
+    instead of processes: both decoders release the GIL, and no module has to be imported again.
 
     Args:
         root: the folder that the paths are relative to.
+        paths: paths of the files.
         num_threads: number of threads; one per core when None.
         max_value: white in images with more than eight bits; see ``runner.data.images.decode``.
     """
@@ -82,8 +82,9 @@ def why_broken(path: Path, max_value: float | None = None) -> str | None:
 
 
 def write_broken(file: Path, broken: Sequence[BrokenFile], num_checked: int) -> None:
-    """Writes the list of files that data modules leave out: ``{"checked": N, "broken": [{"path": …, "reason":
-    …}]}``.
+    """Write the list of files that data modules leave out.
+
+    Its format is ``{"checked": N, "broken": [{"path": …, "reason": …}]}``.
     """
     content = {"checked": num_checked, "broken": [asdict(entry) for entry in sorted(broken)]}
     partial = file.with_name(file.name + ".part")
@@ -92,7 +93,7 @@ def write_broken(file: Path, broken: Sequence[BrokenFile], num_checked: int) -> 
 
 
 def read_broken(file: Path) -> list[BrokenFile]:
-    """Reads the list written by ``write_broken``; returns an empty list if the file does not exist.
+    """Read the list written by ``write_broken``; an empty list if the file does not exist.
 
     Raises:
         DataError: the file is not a list of broken files.
@@ -104,13 +105,13 @@ def read_broken(file: Path) -> list[BrokenFile]:
         return []
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise DataError(
-            f"{file} is not a list of broken files as `runner data verify` writes it "
+            f"{file} is not a list of broken files written by `runner data verify` "
             f"({type(error).__name__}: {error}). Delete it, and verify again."
         ) from error
 
 
 def describe(set_aside: Sequence[BrokenFile]) -> list[str]:
-    """Returns a message that names the files left out, or an empty list."""
+    """Return a message that names the files left out, or an empty list."""
     if not set_aside:
         return []
     named = "; ".join(map(str, set_aside[:10]))

@@ -210,7 +210,7 @@ class SeriesSplit(Split):
         inputs, targets = self.source.raw(index)
         scaled, wanted = self.source.standardize(inputs, targets, index)
         in_unit = torch.from_numpy(np.ascontiguousarray(targets.astype(np.float32)))
-        batch = {"inputs": scaled, "targets": in_unit, "standardized": wanted, "index": index}
+        batch: dict[str, Any] = {"inputs": scaled, "targets": in_unit, "standardized": wanted, "index": index}
         if self.source.series_names:
             batch["series"] = torch.from_numpy(self.source.series[index.numpy()])
         if isinstance(keys, Share):

@@ -37,11 +37,11 @@ def uniform(seed: int, epoch: int, positions: np.ndarray, num_draws: int) -> np.
         counter = positions.astype(np.uint64)[:, None] * np.uint64(num_draws) + np.arange(
             num_draws, dtype=np.uint64
         )
-        state = start + (counter + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
+        state: np.ndarray = start + (counter + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
         state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
         state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
         state = state ^ (state >> np.uint64(31))
-    return (state.astype(np.uint64) >> np.uint64(11)) / float(1 << 53)
+    return (state >> np.uint64(11)) / float(1 << 53)
 
 
 class NeighbourSplit(TokenFileDataset):

@@ -91,7 +91,7 @@ def test_images_that_use_their_range_are_not_reported(tmp_path, caplog):
 def test_verify_reports_the_brightest_value(tmp_path, caplog):
     root = write(tmp_path, TWELVE_BITS)
     assert ImageFolderDataModule(root).verify() == []
-    assert "The brightest value of the 24 16-bit images that were looked at is 4095 of 65535" in caplog.text
+    assert "The brightest value of the 24 16-bit images that were examined is 4095 of 65535" in caplog.text
 
 
 @pytest.mark.parametrize(

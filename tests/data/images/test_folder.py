@@ -115,7 +115,7 @@ def test_clutter_does_not_count(plain, photo, caplog):
     assert data.facts.class_names == ["cat", "dog"]
     hidden, files = data.dropped.messages()[1], data.dropped.messages()[0]
     assert "2 images left out: hidden by the name" in hidden and "._0.jpg" in hidden
-    assert "1 files left out: they do not end as images do" in files and "cat/Thumbs.db" in files
+    assert "1 files left out: they have no extension of images" in files and "cat/Thumbs.db" in files
 
 
 def test_every_extension_counts(photo_folder, tmp_path):
@@ -151,7 +151,7 @@ def test_unlabelled_test_folder_is_passed_over(cut, photo, caplog):
     data = ImageFolderDataModule(str(cut))
     assert lengths(data) == {"train": 14, "val": 8}
     assert [message.removeprefix(str(cut)) for message in data.dropped.messages()] == [
-        "/extra: 1 images left out: the folder is none of a split.",
+        "/extra: 1 images left out: the folder is not a split.",
         "/test: 1 images left out: they have no class folders.",
         "/train: 1 images left out: they are in no class folder.",
     ]

@@ -19,5 +19,5 @@ def test_turned_images_are_reported(tmp_path):
     Image.fromarray(np.zeros((9, 7, 3), np.uint8)).save(tmp_path / "b.jpg")
     assert read_header(tmp_path / "b.jpg") == ImageHeader(7, 9)
     note = turned_note(tmp_path, ["a.jpg", "b.jpg"])
-    assert note.startswith("1 of the 2 images that were looked at are turned upright") and "a.jpg" in note
+    assert note.startswith("1 of the 2 images that were examined are rotated upright") and "a.jpg" in note
     assert "boxes of the upright images" in note
