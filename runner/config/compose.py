@@ -26,6 +26,7 @@ from runner.config.experiment import Experiment, load_config, read_experiment
 from runner.config.groups import find_groups, package_conf, search_folders
 from runner.config.overrides import apply_value, choice_problems, chooses, dotted_values, parse_overrides
 from runner.config.replaced import drop_replaced_arguments
+from runner.config.wrapped_dataset import wrap_dataset
 from runner.errors import ConfigError, Problem
 
 __all__ = ["PRIMARY", "Composition", "compose", "load_config", "run_hydra", "search_in"]
@@ -120,6 +121,7 @@ def compose(
             problem = apply_value(setting, composition.config)
             composition.problems += [problem] if problem else []
             composition.explicit |= set(dotted_values(setting.key_or_group, setting.value()))
+    wrap_dataset(composition)
     drop_replaced_arguments(composition)
     return composition
 
