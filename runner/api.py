@@ -36,7 +36,8 @@ def train(
 
     Raises:
         ConfigError: contains every error in the config.
-        RunnerError: the run failed or was interrupted.
+        RunnerError: the run failed.
+        Interrupted: a signal ended the run, whose state is saved.
     """
     words = [*overrides, *as_overrides(values)]
     folders = [os.fspath(folder) for folder in config_dirs]

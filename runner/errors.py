@@ -1,21 +1,27 @@
-"""Every error the program raises on purpose.
+"""The exceptions that the program raises on purpose. Their messages are shown without a traceback.
 
-RunnerError                    exit code 1
-├── UserError                  exit code 2: the user can mend it; shown without a traceback
-│   ├── ConfigError            one or more mistakes in a config, all reported together
-│   ├── DataError              a folder, table or file is not as expected
-│   ├── WeightsError           a weights file that cannot be used
-│   └── RunNotFoundError       no run answers to that name
-├── RunFailed                  exit code 1: the run itself failed
-│   ├── NonFiniteLossError     the loss or a gradient became NaN or infinite
-│   ├── OutOfMemory            the memory of a device is not enough
-│   ├── CheckpointError        a checkpoint cannot be written or read
-│   └── BrokenSampleError      a sample cannot be read in mid-training
-├── RollBack                   never leaves the worker, which resumes from the last good checkpoint
-├── Pruned                     a sweep ended this trial because it was worse than the others
-├── BudgetSpent                never leaves the worker: training ends, the best checkpoint is tested
-└── Interrupted                exit code 128 + the signal's number: state saved
-    └── OutOfTime              exit code 124: the scheduler's time limit is near, state saved
+Errors::
+
+    RunnerError                    exit code 1
+    ├── UserError                  exit code 2: the user can correct the cause
+    │   ├── ConfigError            one or more mistakes in a config, all reported together
+    │   ├── DataError              a folder, table or file is not as expected
+    │   ├── WeightsError           a weights file cannot be used
+    │   └── RunNotFoundError       a run with the given name does not exist
+    └── RunFailedError             exit code 1: the run itself failed
+        ├── NonFiniteLossError     the loss or a gradient became NaN or infinite
+        ├── OutOfMemoryError       a single sample does not fit into the memory of a device
+        ├── CheckpointError        a checkpoint cannot be written or read
+        └── BrokenSampleError      a sample cannot be read during training
+
+Control flow, which ends or repeats a training and is no error::
+
+    ControlSignal
+    ├── RollBack                   stays in the worker, which resumes from the last good checkpoint
+    ├── BudgetSpent                stays in the worker: training ends, and the best checkpoint is tested
+    ├── Pruned                     a sweep ended this trial because it was worse than the others
+    └── Interrupted                exit code 128 + the signal's number: the state is saved
+        └── OutOfTime              exit code 124: the scheduler's time limit is near, and the state is saved
 """
 
 from __future__ import annotations
@@ -29,16 +35,17 @@ __all__ = [
     "BudgetSpent",
     "CheckpointError",
     "ConfigError",
+    "ControlSignal",
     "DataError",
     "Interrupted",
     "NonFiniteLossError",
-    "OutOfMemory",
+    "OutOfMemoryError",
     "OutOfTime",
     "Problem",
     "ProblemKind",
     "Pruned",
     "RollBack",
-    "RunFailed",
+    "RunFailedError",
     "RunNotFoundError",
     "RunnerError",
     "UserError",
@@ -47,11 +54,20 @@ __all__ = [
 
 
 class RunnerError(Exception):
+    """Base class of all errors.
+
+    Attributes:
+        exit_code: exit code of a command that ends with the error.
+    """
+
     exit_code = 1
 
 
 class UserError(RunnerError):
-    """What came, what was expected, what to do: the message says all three."""
+    """The user can correct the cause.
+
+    The message says what was given, what was expected and what to do.
+    """
 
     exit_code = 2
 
@@ -110,7 +126,8 @@ class ConfigError(UserError):
     """All mistakes found in one config.
 
     Args:
-        problems: the mistakes, in the order in which they are printed. Text is a problem of no particular key.
+        problems: the mistakes, in the order in which they are printed. Text is a problem of no
+            particular key.
 
     Attributes:
         problems: the mistakes as objects.
@@ -128,48 +145,58 @@ class ConfigError(UserError):
 
 
 class DataError(UserError):
-    pass
+    """A folder, table or file is not as expected."""
 
 
 class WeightsError(UserError):
-    pass
+    """A weights file cannot be used."""
 
 
 class RunNotFoundError(UserError):
-    pass
+    """A run with the given name does not exist."""
 
 
-class RunFailed(RunnerError):
-    pass
+class RunFailedError(RunnerError):
+    """The run itself failed."""
 
 
-class NonFiniteLossError(RunFailed):
-    pass
+class NonFiniteLossError(RunFailedError):
+    """The loss or a gradient became NaN or infinite."""
 
 
-class OutOfMemory(RunFailed):
-    pass
+class OutOfMemoryError(RunFailedError):
+    """A single sample does not fit into the memory of a device."""
 
 
-class CheckpointError(RunFailed):
-    pass
+class CheckpointError(RunFailedError):
+    """A checkpoint cannot be written or read."""
 
 
-class BrokenSampleError(RunFailed):
-    """A sample that cannot be read; the message names its file."""
+class BrokenSampleError(RunFailedError):
+    """A sample cannot be read; the message names its file."""
 
 
-class Pruned(RunnerError):
-    pass
+class ControlSignal(Exception):
+    """Base class of the exceptions that end or repeat a training and are no errors.
+
+    Attributes:
+        exit_code: exit code of a command that ends with the exception.
+    """
+
+    exit_code = 1
 
 
-class RollBack(RunnerError):
-    """A training whose numbers have gone wrong is to go on from its last good checkpoint, with a lower rate.
+class Pruned(ControlSignal):
+    """A sweep ended the trial because it was worse than the others."""
+
+
+class RollBack(ControlSignal):
+    """The training must be repeated from the last good checkpoint with a lower learning rate.
 
     Args:
-        message: what went wrong, and where.
-        lr_factor: what the learning rate is multiplied by.
-        most: how often that may happen in one run.
+        message: the non-finite value and the step at which it occurred.
+        lr_factor: factor of the learning rate.
+        most: maximum number of rollbacks in one run.
     """
 
     def __init__(self, message: str, lr_factor: float, most: int) -> None:
@@ -177,16 +204,17 @@ class RollBack(RunnerError):
         self.lr_factor = lr_factor
         self.most = most
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Any, ...]:
         return (type(self), (str(self), self.lr_factor, self.most))
 
 
-class Interrupted(RunnerError):
-    """The run was asked to stop by a signal, and saved its state first.
+class Interrupted(ControlSignal):
+    """A signal ended the run, whose state is saved.
 
     Args:
+        message: the signal and the step of the saved state.
         signum: the signal's number; the exit code is 128 + signum, as shells report it.
-        at_once: nothing was saved, and nothing is to be waited for.
+        at_once: whether the run ended without saving and without waiting for anything.
     """
 
     def __init__(self, message: str, signum: int = 2, at_once: bool = False) -> None:
@@ -195,20 +223,20 @@ class Interrupted(RunnerError):
         self.at_once = at_once
         self.exit_code = 128 + signum
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Any, ...]:
         return (type(self), (str(self), self.signum, self.at_once))
 
 
 class OutOfTime(Interrupted):
-    """The run saved its state because its job is about to be ended; the exit code is that of ``timeout``."""
+    """The run saved its state because its job is about to end; the exit code is that of ``timeout``."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message, signum=15)
         self.exit_code = 124
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Any, ...]:
         return (type(self), (str(self),))
 
 
-class BudgetSpent(RunnerError):
+class BudgetSpent(ControlSignal):
     """``trainer.max_time`` is over, and the state is saved."""

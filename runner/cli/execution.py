@@ -15,16 +15,17 @@ def execute(run: RunDir) -> int:
     """Starts a worker on the run, and prints the results and suggested commands.
 
     Raises:
-        RunnerError: the run failed or was interrupted; the command that resumes it was printed.
+        RunFailedError: the run failed; the command that resumes it was printed.
+        Interrupted: a signal ended the run; the same command was printed.
     """
     from runner.cli.group import is_first
-    from runner.errors import Interrupted, RunFailed
+    from runner.errors import Interrupted, RunFailedError
     from runner.launch.local import launch
     from runner.report import console
 
     try:
         results = launch(run)
-    except (Interrupted, RunFailed):
+    except (Interrupted, RunFailedError):
         if is_first() and any(run.path.glob("**/checkpoints/*.ckpt")):
             print(
                 f"`runner resume {console.short_path(run.path)}` resumes from the last checkpoint.",

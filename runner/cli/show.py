@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NoReturn
 
-from runner.errors import ConfigError, RunnerError
+from runner.errors import ConfigError, ControlSignal, RunnerError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -21,7 +21,7 @@ __all__ = ["console", "guarded", "hush_libraries", "say_error", "table"]
 def guarded(command: Callable[[], int]) -> int:
     """Runs ``command`` and converts its result or exception into an exit code.
 
-    A ``RunnerError`` is shown as a message. Any other exception is a defect and shown with its traceback.
+    A ``RunnerError`` or ``ControlSignal`` is shown as a message. Any other exception is a defect and shown with its traceback.
     """
     try:
         code = command()
@@ -29,12 +29,12 @@ def guarded(command: Callable[[], int]) -> int:
         return code or 0
     except SystemExit as request:
         return request.code if isinstance(request.code, int) else int(request.code is not None)
-    except RunnerError as error:
+    except (RunnerError, ControlSignal) as error:
         say_error(error)
         return error.exit_code
     except KeyboardInterrupt as stop:
         if isinstance(
-            stop.__cause__, RunnerError
+            stop.__cause__, RunnerError | ControlSignal
         ):  # one of several runs was interrupted, which ends the others too
             say_error(stop.__cause__)
             return stop.__cause__.exit_code
@@ -50,7 +50,7 @@ def guarded(command: Callable[[], int]) -> int:
         return 1
 
 
-def say_error(error: RunnerError) -> None:
+def say_error(error: RunnerError | ControlSignal) -> None:
     """Prints an error on stderr; the problems of a config as a numbered list."""
     sys.stdout.flush()
     mark = "\x1b[1;31merror:\x1b[0m" if _is_coloured() else "error:"

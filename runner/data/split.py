@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, default_collate
 
 from runner.data.sampler import EpochBatchSampler, Share, seed_of
-from runner.errors import BrokenSampleError, RunnerError
+from runner.errors import BrokenSampleError, ControlSignal, RunnerError
 
 __all__ = ["ArraySource", "Source", "Split", "collate", "make_loader"]
 
@@ -185,7 +185,7 @@ class Split(Dataset):
                 return sample
             with seeded(seed_of(self.seed, epoch, index)):
                 return self.transform(*sample)
-        except RunnerError:
+        except (RunnerError, ControlSignal):
             raise
         except Exception as error:
             raise BrokenSampleError(

@@ -14,7 +14,7 @@ from torch import Tensor
 from runner.distributed.collectives import world_size
 from runner.distributed.memory import StepSnapshot, is_out_of_memory, release_memory
 from runner.distributed.split_batch import cut, num_micro_batches, set_weights, shares
-from runner.errors import OutOfMemory
+from runner.errors import OutOfMemoryError
 
 __all__ = ["LossSum", "MicroBatching", "MicroBatchingStrategy"]
 
@@ -42,13 +42,13 @@ class MicroBatching:
             error: the out-of-memory error.
 
         Raises:
-            OutOfMemory: the size is already a single sample.
+            OutOfMemoryError: the size is already a single sample.
         """
         parts = num_micro_batches(batch, self.size)
         old_size = -(-shares(batch)[1] // parts)
         reason = str(error).partition("\n")[0]
         if old_size == 1:
-            raise OutOfMemory(
+            raise OutOfMemoryError(
                 f"step {step}: a single sample does not fit into memory ({reason}). Use a smaller model or "
                 "input, or hardware.activation_checkpointing=true."
             )

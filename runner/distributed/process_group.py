@@ -14,7 +14,15 @@ from runner.distributed.heartbeat import heartbeat_path
 from runner.distributed.parent_death import die_with_parent
 from runner.distributed.process_info import ProcessInfo
 from runner.distributed.rank_rendezvous import set_master_env
-from runner.errors import Interrupted, NonFiniteLossError, OutOfTime, RunFailed, RunnerError, UserError
+from runner.errors import (
+    ControlSignal,
+    Interrupted,
+    NonFiniteLossError,
+    OutOfTime,
+    RunFailedError,
+    RunnerError,
+    UserError,
+)
 from runner.run.directory import RunDir
 from runner.run.files import read_json
 
@@ -39,7 +47,7 @@ def process_group_member(run: RunDir, process_info: ProcessInfo) -> Iterator[Non
     """Context manager for the work of one of several ranks; does nothing for a single process.
 
     Raises:
-        RunFailed: on rank 0, if it lost its connection because another rank failed.
+        RunFailedError: on rank 0, if it lost its connection because another rank failed.
     """
     if not process_info.under_agent:
         yield
@@ -66,8 +74,8 @@ def process_group_member(run: RunDir, process_info: ProcessInfo) -> Iterator[Non
             and failure.kind == "left"
             and (other := failure_of_other_rank(run, began_at))
         ):
-            raise RunFailed(f"{other.message}\nIts log: {run.logs / f'rank{other.rank}.log'}") from error
-        if not isinstance(error, RunnerError):
+            raise RunFailedError(f"{other.message}\nIts log: {run.logs / f'rank{other.rank}.log'}") from error
+        if not isinstance(error, RunnerError | ControlSignal):
             traceback.print_exc()
         raise
 
@@ -105,7 +113,7 @@ def failure_of(run: RunDir, process_info: ProcessInfo, error: BaseException) -> 
     step = read_json(heartbeat_path(run, process_info.rank), {}).get("step", 0)
     if isinstance(error, UserError):
         return Failure(process_info.rank, "mistake", str(error), error.exit_code, step)
-    if isinstance(error, RunFailed):
+    if isinstance(error, RunFailedError):
         kind = "final" if isinstance(error, NonFiniteLossError) else "error"
         return Failure(process_info.rank, kind, f"{error} (rank {process_info.rank})", error.exit_code, step)
     kind = "left" if any(word in str(error) for word in LOST_OTHERS) else "error"

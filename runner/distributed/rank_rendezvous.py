@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from runner.distributed.process_info import ProcessInfo, master_of_step
-from runner.errors import RunFailed, RunnerError
+from runner.errors import ControlSignal, RunFailedError, RunnerError
 from runner.run.directory import RunDir
 
 if TYPE_CHECKING:  # torch is imported only if there are several ranks
@@ -46,7 +46,7 @@ def broadcast_decision(
 
     Raises:
         SystemExit: on all other ranks if rank 0 raised an error; only rank 0 prints it.
-        RunFailed: rank 0 did not decide in time.
+        RunFailedError: rank 0 did not decide in time.
     """
     store = open_store(process_info)
     _stores.append(store)
@@ -58,7 +58,7 @@ def broadcast_decision(
     try:
         run = decide(RunDir(Path(previous["run"])) if previous.get("run") else None)
         code = 0
-    except RunnerError as error:
+    except (RunnerError, ControlSignal) as error:
         code = error.exit_code
         raise
     finally:
@@ -73,13 +73,13 @@ def receive_decision(store: TCPStore, process_info: ProcessInfo) -> RunDir | Non
 
     Raises:
         SystemExit: rank 0 raised an error.
-        RunFailed: rank 0 did not decide in time.
+        RunFailedError: rank 0 did not decide in time.
     """
     try:
         decision = json.loads(store.get(KEY))
         store.add(f"{KEY}/heard", 1)
     except RuntimeError as error:  # DistStoreError is a RuntimeError
-        raise RunFailed(
+        raise RunFailedError(
             f"rank {process_info.rank} has waited {WAIT_S:.0f} s for rank 0 to create the run directory."
         ) from error
     if decision["exit"]:

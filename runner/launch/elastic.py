@@ -15,7 +15,7 @@ from typing import Any
 from runner.config.schema import Launcher
 from runner.distributed.failure import Failure, clear_failures, first_failure, read_failures
 from runner.distributed.heartbeat import read_heartbeats
-from runner.errors import ConfigError, Interrupted, OutOfTime, Problem, Pruned, RunFailed, UserError
+from runner.errors import ConfigError, Interrupted, OutOfTime, Problem, Pruned, RunFailedError, UserError
 from runner.launch.node_rendezvous import READY, STOP, NodeRendezvous, interface_of, meet, num_nodes
 from runner.run.directory import RunDir
 from runner.run.files import read_json
@@ -76,7 +76,7 @@ def launch(
     Raises:
         Pruned: a sweep ended the run.
         Interrupted: a signal ended the workers; the state is saved.
-        RunFailed: a rank failed more than ``launcher.max_restarts`` times; the message names the rank.
+        RunFailedError: a rank failed more than ``launcher.max_restarts`` times; the message names the rank.
     """
     run = RunDir(run.path.absolute())
     meeting = meet(config)
@@ -227,7 +227,7 @@ def reason_of(run: RunDir, signum: int | None) -> Exception:
     write_status(run, state="failed", reason=failure.message)
     if failure.kind == "mistake":
         return UserError(failure.message)
-    return RunFailed(failure_message(run, failure))
+    return RunFailedError(failure_message(run, failure))
 
 
 def failure_message(run: RunDir, failure: Failure) -> str:

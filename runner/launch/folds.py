@@ -17,7 +17,7 @@ from runner.callbacks.preemption import interruptible
 from runner.config.plain import to_plain, to_yaml
 from runner.distributed.heartbeat import Heartbeat
 from runner.distributed.process_info import ProcessInfo
-from runner.errors import Interrupted, RunFailed, RunnerError, UserError
+from runner.errors import ControlSignal, Interrupted, RunFailedError, RunnerError, UserError
 from runner.launch.local import launch
 from runner.launch.resume import adopt
 from runner.report import console
@@ -135,12 +135,12 @@ def train_fold(run: RunDir, number: int, num_folds: int) -> None:
         launch(fold)
     except Interrupted:
         raise
-    except RunnerError as error:
+    except (RunnerError, ControlSignal) as error:
         error.args = (f"fold {number}: {error}",)
         raise
     status = read_status(fold)
     if status.state != "finished":
-        raise RunFailed(
+        raise RunFailedError(
             f"fold {number} ended as {status.state}: {status.reason or 'no reason was recorded'}."
         )
     gc.collect()  # frees the memory of this fold's model before the next fold
@@ -173,11 +173,11 @@ def same(one: float | None, other: float) -> bool:
 def reject_change(run: RunDir, numbers: range) -> None:
     """
     Raises:
-        RunFailed: the data changed between two folds.
+        RunFailedError: the data changed between two folds.
     """
     digests = {read_json(fold_of(run, number).facts_path, {}).get("digest") for number in numbers}
     if len(digests) > 1:
-        raise RunFailed(
+        raise RunFailedError(
             "the data have changed since the first fold was trained, so the folds do not belong to the same "
             "split. Train all "
             "of them again with another run.name."

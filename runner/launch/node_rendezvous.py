@@ -16,7 +16,7 @@ from datetime import timedelta
 from typing import Any
 
 from runner.config.schema import Launcher
-from runner.errors import ConfigError, Problem, RunFailed, RunnerError, UserError
+from runner.errors import ConfigError, ControlSignal, Problem, RunFailedError, RunnerError, UserError
 from runner.run.directory import RunDir
 
 __all__ = ["NodeRendezvous", "interface_of", "meet", "num_nodes", "reject_nodes"]
@@ -47,7 +47,7 @@ class NodeRendezvous:
 
         Raises:
             UserError: the first machine reported an error; its own output contains the reason.
-            RunFailed: the first machine did not respond.
+            RunFailedError: the first machine did not respond.
         """
         if not self.is_first:
             path = self.hear(RUN)
@@ -60,7 +60,7 @@ class NodeRendezvous:
             return None if path == "-" else RunDir(path)
         try:
             run = make()
-        except RunnerError:
+        except (RunnerError, ControlSignal):
             self.tell(RUN, "")
             self.farewell()
             raise
@@ -76,7 +76,7 @@ class NodeRendezvous:
         try:
             return self.store.get(key).decode()
         except RuntimeError as error:
-            raise RunFailed(
+            raise RunFailedError(
                 f"the machine at {self.endpoint} has not responded for {self.wait_s:.0f} s."
             ) from error
 
@@ -108,7 +108,7 @@ def meet(config: Mapping[str, Any]) -> NodeRendezvous | None:
     """The rendezvous of the config's machines, one per process; None for a single machine.
 
     Raises:
-        RunFailed: the other machines were not reached in time.
+        RunFailedError: the other machines were not reached in time.
     """
     launcher = Launcher(**config["launcher"])
     if num_nodes(config) == 1 or launcher.kind not in ("local", "elastic"):
@@ -144,7 +144,7 @@ def open_meeting(endpoint: str, nodes: int, wait_s: float) -> NodeRendezvous:
             host, int(port), is_master=first, timeout=timedelta(seconds=wait_s), wait_for_workers=False
         )
     except (RuntimeError, OSError) as error:
-        raise RunFailed(
+        raise RunFailedError(
             f"launcher.rendezvous={endpoint}: no response within {wait_s:.0f} s. Is the same command running "
             "on the machine with that address, and can it be reached from here? "
             f"({str(error).splitlines()[0]})"

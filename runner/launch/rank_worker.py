@@ -8,7 +8,7 @@ from pathlib import Path
 
 from runner.distributed.process_group import process_group_member
 from runner.distributed.process_info import ProcessInfo
-from runner.errors import RunnerError
+from runner.errors import ControlSignal, RunnerError
 from runner.run.directory import RunDir
 from runner.tracking import start as start_mirror
 from runner.training.worker import execute
@@ -20,7 +20,7 @@ def exit_code_of(work: Callable[[], object]) -> int:
     """Calls ``work`` and returns 0, or prints the message of a runner error and returns its exit code."""
     try:
         work()
-    except RunnerError as error:
+    except (RunnerError, ControlSignal) as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:

@@ -14,7 +14,7 @@ from typing import Any
 
 from runner.config.schema import Launcher
 from runner.distributed.failure import read_failures
-from runner.errors import Interrupted, RunFailed, UserError
+from runner.errors import Interrupted, RunFailedError, UserError
 from runner.launch.elastic import FAILURE_GRACE_S, NON_RETRYABLE, SIGNALS, reason_of, tidy
 from runner.launch.node_rendezvous import num_nodes
 from runner.launch.ray_worker import RankActor
@@ -85,7 +85,7 @@ def launch(run: RunDir, config: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         UserError: no cluster is available.
         Interrupted: a signal ended the workers; the state is saved.
-        RunFailed: a rank failed more than ``launcher.max_restarts`` times.
+        RunFailedError: a rank failed more than ``launcher.max_restarts`` times.
     """
     run = RunDir(run.path.absolute())
     launcher = Launcher(**config["launcher"])
@@ -175,7 +175,7 @@ class Attempts:
             if self.signals:
                 raise Interrupted("interrupted while waiting for the Ray cluster.", self.signals[0])
             if time.monotonic() > until:
-                raise RunFailed(
+                raise RunFailedError(
                     f"the Ray cluster did not provide {wanted} within {self.launcher.wait_for_nodes_s:.0f} "
                     f"s; it has {has} "
                     "in total. Add machines, or request fewer resources."

@@ -16,7 +16,7 @@ from omegaconf import OmegaConf
 
 from runner.config.diff import Change
 from runner.config.plain import to_plain, to_yaml
-from runner.errors import RunFailed, UserError
+from runner.errors import RunFailedError, UserError
 from runner.run.directory import FOLDS, PATHS_FROM, REPEATS, RunDir, is_trial
 from runner.run.files import read_json, write_json, write_text
 from runner.run.provenance import write_provenance
@@ -103,10 +103,10 @@ def run_with_code(run: RunDir, tree: Path) -> None:
     """Executes a run directory in a process that imports the code of ``tree``.
 
     Raises:
-        RunFailed: the run did not finish; its own output contains the reason.
+        RunFailedError: the run did not finish; its own output contains the reason.
     """
     path = os.pathsep.join(filter(None, [str(tree), os.environ.get("PYTHONPATH")]))
     environment = os.environ | {"PYTHONPATH": path, "PYTHONSAFEPATH": "1"}
     code = subprocess.call([sys.executable, "-m", "runner", "resume", str(run.path)], env=environment)
     if code:
-        raise RunFailed(f"the old code ended with exit code {code}; see {run.logs / 'rank0.log'}.")
+        raise RunFailedError(f"the old code ended with exit code {code}; see {run.logs / 'rank0.log'}.")

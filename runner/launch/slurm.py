@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from runner.config.schema import Launcher
-from runner.errors import Interrupted, RunFailed, UserError
+from runner.errors import Interrupted, RunFailedError, UserError
 from runner.launch.node_rendezvous import num_nodes
 from runner.launch.slurm_job import carry_out
 from runner.launch.slurm_query import Job, job_of
@@ -59,7 +59,7 @@ def launch(run: RunDir, config: Mapping[str, Any]) -> dict[str, Any] | None:
     Raises:
         UserError: SLURM rejects the job, or the run already has an active job.
         Interrupted: the job was cancelled.
-        RunFailed: the job failed.
+        RunFailedError: the job failed.
     """
     run = RunDir(run.path.absolute())
     reject_second(run)
@@ -196,7 +196,7 @@ def outcome(run: RunDir, job: Job) -> dict[str, Any]:
     if status.state == "finished":
         return read_json(run.results_path)
     if status.state == "failed" and status.reason:
-        raise RunFailed(f"{status.reason}\nIts log: {log_path(run, job.id)}")
+        raise RunFailedError(f"{status.reason}\nIts log: {log_path(run, job.id)}")
     if job.state == "CANCELLED":
         saved = status.reason or "cancelled before it started"
         write_status(run, state="interrupted", reason=saved)
@@ -205,4 +205,4 @@ def outcome(run: RunDir, job: Job) -> dict[str, Any]:
     reason = f"SLURM job {job.id} ended as {job.state}{why}"
     if status.state != "interrupted":
         write_status(run, state="failed", reason=reason)
-    raise RunFailed(f"{reason}. Its log: {log_path(run, job.id)}")
+    raise RunFailedError(f"{reason}. Its log: {log_path(run, job.id)}")

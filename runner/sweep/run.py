@@ -10,7 +10,7 @@ from contextlib import closing, contextmanager
 from filelock import FileLock, Timeout
 
 from runner.config.plain import to_plain
-from runner.errors import ConfigError, Problem, RunFailed, UserError
+from runner.errors import ConfigError, Problem, RunFailedError, UserError
 from runner.run.directory import RunDir
 from runner.run.files import read_json, write_json
 from runner.run.provenance import collect_provenance
@@ -74,7 +74,7 @@ class Sweeping:
         Raises:
             ConfigError: the study is of another search.
             UserError: another process is at it.
-            RunFailed: no trial came to its end.
+            RunFailedError: no trial came to its end.
             Interrupted: it was asked to stop.
         """
         slots = self._slots()
@@ -122,7 +122,7 @@ class Sweeping:
                     view.note(finish_mirror(self.sweep, mirror, self.plain["tracking"]["wait_s"]))
         if state == "failed" and not self.joins:
             reasons = [trial.user_attrs.get("reason") for trial in book.trials()]
-            raise RunFailed(f"none of {book.total} trials came to its end. The first: {reasons[0]}")
+            raise RunFailedError(f"none of {book.total} trials came to its end. The first: {reasons[0]}")
         return book
 
     def _start_mirror(self) -> subprocess.Popen | None:

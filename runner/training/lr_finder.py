@@ -16,7 +16,7 @@ from runner.data.base import DataModule
 from runner.distributed.hardware import ResolvedHardware
 from runner.distributed.heartbeat import Heartbeat
 from runner.distributed.process_info import ProcessInfo
-from runner.errors import RunFailed
+from runner.errors import RunFailedError
 from runner.optim.range_test import RangeTest
 from runner.plots.learning_rate import range_test_curve
 from runner.plots.style import to_png
@@ -74,14 +74,14 @@ def chosen_lr(test: RangeTest, config: dict[str, Any]) -> float:
     """The learning rate suggested by the configured method.
 
     Raises:
-        RunFailed: the method found none.
+        RunFailedError: the method found none.
     """
     way = LrFinder(**config.get("lr_finder") or {}).suggestion
     if way in test.suggestions:
         return float(f"{test.suggestions[way]:.3g}")
     others = ", ".join(f"{name} {rate:.2g}" for name, rate in test.suggestions.items())
     shown = f"{test.losses[0]:.4g} to {min(test.losses):.4g}" if test.losses else "nothing"
-    raise RunFailed(
+    raise RunFailedError(
         f"the range test found no learning rate by {way!r}: in {len(test.rates)} steps the loss went from "
         f"{shown}; "
         f"{test.ended}. " + (f"Other ways: {others}. " if others else "")

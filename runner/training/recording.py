@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 
 from runner.distributed.heartbeat import Heartbeat
 from runner.distributed.process_info import ProcessInfo
-from runner.errors import Interrupted, Pruned, RunFailed, UserError
+from runner.errors import Interrupted, Pruned, RunFailedError, UserError
 from runner.report import console
 from runner.report.page import write_report
 from runner.run.directory import RunDir, is_fold, is_trial
@@ -96,7 +96,7 @@ def recorded(
         if isinstance(error, OSError) and error.errno in DISK_FULL_ERRORS:
             reason = cannot_write(Path(error.filename or run.path), error)
             ended("failed", reason)
-            raise RunFailed(reason) from error
+            raise RunFailedError(reason) from error
         ended("failed", f"{type(error).__name__}: {error}")
         if mirror is not None and isinstance(error, UserError) and is_new and not has_trained(run):
             mirror.abandon()  # the directory is about to be removed

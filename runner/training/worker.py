@@ -51,7 +51,8 @@ def execute(
         The run's results, as in ``results.json``.
 
     Raises:
-        RunnerError: the run failed or was interrupted. The status on disk contains the same reason.
+        RunnerError: the run failed. The status on disk contains the same reason.
+        ControlSignal: the run was interrupted or pruned.
     """
     run = run if isinstance(run, RunDir) else RunDir(Path(run).absolute())
     config = OmegaConf.load(run.config_path)

@@ -217,7 +217,7 @@ import os, signal, sys
 sys.path.append(sys.argv[1])
 from pathlib import Path
 from runner.callbacks.preemption import interruptible
-from runner.errors import RunnerError
+from runner.errors import ControlSignal, RunnerError
 from runner.run.directory import RunDir
 from soak.tiny import Setting, train
 import pytorch_lightning as pl
@@ -230,7 +230,7 @@ class Ready(pl.Callback):
 try:
     with interruptible():
         train(RunDir(Path(sys.argv[2])), Setting(num_workers=2, epochs=100000), Ready())
-except RunnerError as error:
+except (RunnerError, ControlSignal) as error:
     print(error, flush=True)
     sys.exit(error.exit_code)
 """

@@ -9,7 +9,7 @@ import pytest
 import runner.cli
 from runner import __version__
 from runner.cli import NAMES, load_verb, main
-from runner.errors import ConfigError, Interrupted, RunFailed, UserError
+from runner.errors import ConfigError, Interrupted, RunFailedError, UserError
 
 HEAVY = {"torch", "pytorch_lightning", "hydra", "omegaconf", "mlflow", "rich", "numpy", "pydantic", "yaml"}
 
@@ -95,7 +95,7 @@ def interrupted_run() -> KeyboardInterrupt:
             2,
             "error: 2 mistakes in the config:\n  1. one\n  2. two\n     lines\n",
         ),
-        (RunFailed("loss is nan"), 1, "error: loss is nan\n"),
+        (RunFailedError("loss is nan"), 1, "error: loss is nan\n"),
         (Interrupted("stopped at step 7", signum=15), 143, "error: stopped at step 7\n"),
         (interrupted_run(), 143, "error: stopped at step 7\n"),
         (KeyboardInterrupt(), 130, "interrupted\n"),

@@ -68,13 +68,13 @@ def test_a_run_that_fails_leaves_the_others_their_turn(
     say, here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import runner.launch.local
-    from runner.errors import RunFailed
+    from runner.errors import RunFailedError
 
     launch = runner.launch.local.launch
 
     def fail_first(run):
         if "mlp" in run.name:
-            raise RunFailed("the loss is not finite")
+            raise RunFailedError("the loss is not finite")
         return launch(run)
 
     monkeypatch.setattr(runner.launch.local, "launch", fail_first)

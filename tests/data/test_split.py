@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from runner.data.split import ArraySource, Split, collate, make_loader
-from runner.errors import BrokenSampleError, DataError, RunFailed
+from runner.errors import BrokenSampleError, DataError, RunFailedError
 
 
 class ListSource:
@@ -119,7 +119,7 @@ def test_a_broken_sample_is_named(workers: int):
     split = Split(ListSource(10, broken=6), range(10), seed=1)
     with pytest.raises(BrokenSampleError, match=r"folder/6\.jpg cannot be read: OSError: truncated"):
         epoch_of(split, 0, num_workers=workers)
-    assert issubclass(BrokenSampleError, RunFailed)
+    assert issubclass(BrokenSampleError, RunFailedError)
 
 
 def test_a_sample_that_cannot_be_transformed_is_named():

@@ -12,7 +12,7 @@ from distributed.ranks import TINY, largest_difference, points, trained, written
 from runner.distributed import split_batch
 from runner.distributed.memory import is_out_of_memory
 from runner.distributed.split_batch import cut, num_micro_batches, set_weights, shares
-from runner.errors import OutOfMemory
+from runner.errors import OutOfMemoryError
 from runner.run.status import read_status
 from runner.training.worker import execute
 
@@ -181,7 +181,7 @@ def test_running_statistics_and_counts_are_those_of_one_attempt(tmp_path) -> Non
 
 def test_what_does_not_fit_one_by_one_ends_the_run(tmp_path) -> None:
     run = written(tmp_path / "never", *DIGITS, "hardware=cpu")
-    with pytest.raises(OutOfMemory, match="a single sample does not fit into memory"):
+    with pytest.raises(OutOfMemoryError, match="a single sample does not fit into memory"):
         execute(run, [RunsOut(0)])
     assert read_status(run).state == "failed"
 

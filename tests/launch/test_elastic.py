@@ -14,7 +14,7 @@ import pytest
 
 from runner.distributed.failure import Failure, write_failure
 from runner.distributed.heartbeat import read_heartbeats
-from runner.errors import ConfigError, Interrupted, OutOfTime, RunFailed, UserError
+from runner.errors import ConfigError, Interrupted, OutOfTime, RunFailedError, UserError
 from runner.launch.elastic import needs_agent, num_workers, reason_of
 from runner.run.directory import RunDir
 from runner.run.journal import load_metrics
@@ -114,7 +114,7 @@ def test_the_status_names_the_rank_that_fell_first(run: RunDir) -> None:
     write_failure(run, Failure(0, "left", "rank 0 failed: Connection closed by peer", stack="somewhere"))
     write_failure(run, Failure(1, "killed", "rank 1 (process 7) was ended by SIGKILL at step 12.", step=12))
     reason = reason_of(run, None)
-    assert isinstance(reason, RunFailed) and "rank 1" in str(reason) and "rank1.log" in str(reason)
+    assert isinstance(reason, RunFailedError) and "rank 1" in str(reason) and "rank1.log" in str(reason)
     status = read_status(run)
     assert status.state == "failed" and "SIGKILL at step 12" in status.reason
 

@@ -10,7 +10,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from runner.config.checks.environment import launching_problems
-from runner.errors import Interrupted, RunFailed, UserError
+from runner.errors import Interrupted, RunFailedError, UserError
 from runner.launch import slurm, slurm_job
 from runner.launch.slurm_query import Job, job_of, parse
 from runner.run.directory import RunDir
@@ -142,14 +142,14 @@ def test_a_refused_job_takes_no_trained_run_with_it(programs, run, state: str) -
 
 def test_what_came_of_a_job(run) -> None:
     write_status(run, state="running")
-    with pytest.raises(RunFailed, match="OUT_OF_MEMORY"):
+    with pytest.raises(RunFailedError, match="OUT_OF_MEMORY"):
         slurm.outcome(run, Job("12", "OUT_OF_MEMORY"))
     assert read_status(run).state == "failed"
     write_status(run, state="interrupted", reason="SIGTERM: the state is saved at step 7")
     with pytest.raises(Interrupted, match="saved at step 7"):
         slurm.outcome(run, Job("12", "CANCELLED"))
     write_status(run, state="failed", reason="the loss is NaN")
-    with pytest.raises(RunFailed, match="the loss is NaN"):
+    with pytest.raises(RunFailedError, match="the loss is NaN"):
         slurm.outcome(run, Job("12", "FAILED"))
 
 

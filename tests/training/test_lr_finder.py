@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 
 from runner.config.checks.check import check
 from runner.config.compose import compose
-from runner.errors import ConfigError, RunFailed
+from runner.errors import ConfigError, RunFailedError
 from runner.launch.local import launch, prepare
 from runner.optim.range_test import RangeTest
 from runner.run.checkpoints import last_checkpoint
@@ -94,7 +94,7 @@ def test_accumulated_batches_make_one_point(tmp_path):
 
 
 def test_a_test_that_finds_nothing_says_so_and_trains_nothing(tmp_path):
-    with pytest.raises(RunFailed, match="found no learning rate by 'steepest'"):
+    with pytest.raises(RunFailedError, match="found no learning rate by 'steepest'"):
         run(tmp_path, "flat", "optimizer.lr=auto", "lr_finder.min_lr=1e-12", "lr_finder.max_lr=1e-11")
     assert not list((tmp_path / "flat" / "checkpoints").iterdir())
     assert OmegaConf.load(tmp_path / "flat" / "config.yaml").optimizer.lr == "auto"

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from runner.distributed.failure import clear_failures
 from runner.distributed.process_group import process_group_member
 from runner.distributed.process_info import ProcessInfo
-from runner.errors import Pruned, RunnerError
+from runner.errors import ControlSignal, Pruned, RunnerError
 from runner.launch.elastic import reason_of
 from runner.run.directory import RunDir
 from runner.run.status import read_status
@@ -81,7 +81,7 @@ def become_rank(run: RunDir, rank: int, num_ranks: int, port: int, work: Work) -
                 work(rank == 0)
             except Pruned as pruned:
                 print(pruned, file=sys.stderr)
-    except RunnerError as error:
+    except (RunnerError, ControlSignal) as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
     return 0

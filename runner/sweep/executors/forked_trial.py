@@ -73,13 +73,13 @@ def carry_out(attempt: Attempt, end: socket.socket, teaches: bool, shared: Share
     """Executes the run; its status and results on disk say what came out."""
     import torch
 
-    from runner.errors import RunnerError
+    from runner.errors import ControlSignal, RunnerError
 
     torch.set_num_threads(attempt.num_threads)
     channel, known = Channel(end, attempt.prunes), set(sys.modules)
     try:
         execute_run(attempt, channel, shared)
-    except RunnerError as error:
+    except (RunnerError, ControlSignal) as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
     if teaches:

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from runner.errors import RunFailed
+from runner.errors import RunFailedError
 from runner.sweep.executors.child_processes import Child, fork_child
 from runner.sweep.executors.file_channel import Mailbox
 from runner.sweep.executors.socket_channel import GO, PRUNE, Lines
@@ -156,7 +156,7 @@ class Pool:
         self._process.wait()
         self._control.close()
         if self._starts >= MAX_STARTS or (self.server_pid is None and self._starts > 2):
-            raise RunFailed(f"the process that starts trials ends again and again; {self.log} says why.")
+            raise RunFailedError(f"the process that starts trials ends again and again; {self.log} says why.")
         self.server_pid = None
         lost = list(self._ends)
         for trial in lost:

@@ -36,14 +36,14 @@ def main(argv: list[str] | None = None) -> int:
 def under_agent(run: RunDir) -> int:
     from omegaconf import OmegaConf
 
-    from runner.errors import Pruned, RunnerError
+    from runner.errors import ControlSignal, Pruned, RunnerError
     from runner.launch import elastic
 
     try:
         elastic.launch(run, OmegaConf.load(run.config_path), "runner.sweep.executors.rank_worker")
     except Pruned as pruned:
         print(pruned, file=sys.stderr)
-    except RunnerError as error:
+    except (RunnerError, ControlSignal) as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
     return 0
