@@ -20,8 +20,7 @@ __all__ = ["BadBoxes", "Fault", "find_faults", "mend"]
 BadBoxes = Literal["refuse", "drop", "clip"]
 
 TOLERANCE_PX = 1.0
-"""Annotation tools round coordinates; boxes up to this far outside the image are clipped without a message.
-"""
+"""Maximum excess of a box over its image that is clipped silently: annotation tools round coordinates."""
 RELATIVE_TOLERANCE = 0.002
 NUM_NAMED = 5
 
@@ -47,15 +46,17 @@ class Fault:
     images: list[int] | None = None
 
     def sentence(self) -> str:
+        """Return a sentence with the number of cases and some of their names."""
         named = "; ".join(self.names[:NUM_NAMED])
         more = f"; and {len(self.names) - NUM_NAMED} more" if len(self.names) > NUM_NAMED else ""
         return f"{len(self.names)} {self.what} {self.reason}: {named}{more}."
 
 
 def find_faults(reading: Reading, open_images: bool = True) -> list[Fault]:
-    """Returns the annotation errors of one split.
+    """Return the annotation errors of one split.
 
     Args:
+        reading: the annotations of the split.
         open_images: compare the sizes of the images with their annotations. This reads the header of every
             image whose annotation states a size; without it only the image folders are listed.
     """
@@ -101,8 +102,9 @@ def box_faults(reading: Reading) -> list[Fault]:
 
 
 def sticks_out(table: BoxTable) -> np.ndarray:
-    """Returns the boxes that exceed their image by more than rounding, bool ``(M,)``; none if its size is
-    unknown.
+    """Return the boxes that exceed their image by more than rounding errors, bool ``(M,)``.
+
+    Boxes of images of unknown size are not included.
     """
     low = table.boxes[:, :2].min(1)
     if table.relative:
@@ -121,15 +123,15 @@ def box_names(table: BoxTable, boxes: np.ndarray) -> list[str]:
 
 
 def missing_images(root: Path, paths: Sequence[str]) -> list[int]:
-    """Positions of the paths without a file. Each folder is listed once, instead of asking for every file."""
-    there: dict[str, set[str]] = {}
+    """Return the positions of paths without a file; each folder is listed once, which is faster than stat."""
+    listings: dict[str, set[str]] = {}
     missing = []
     for position, path in enumerate(paths):
         folder, name = os.path.split(path)
-        if folder not in there:
-            place = root / folder
-            there[folder] = {entry.name for entry in os.scandir(place)} if place.is_dir() else set()
-        if name not in there[folder]:
+        if folder not in listings:
+            parent = root / folder
+            listings[folder] = {entry.name for entry in os.scandir(parent)} if parent.is_dir() else set()
+        if name not in listings[folder]:
             missing.append(position)
     return missing
 
@@ -137,11 +139,13 @@ def missing_images(root: Path, paths: Sequence[str]) -> list[int]:
 def mend(
     reading: Reading, bad_boxes: BadBoxes, split: str, dropped: DroppedSamples | None = None
 ) -> tuple[BoxTable, list[str]]:
-    """Returns the table without faulty entries, and a message for each kind of correction.
+    """Return the table without faulty entries, and a message for each kind of correction.
 
     Args:
+        reading: the annotations of the split.
         bad_boxes: ``drop`` leaves out faulty boxes and images; ``clip`` also clips boxes that exceed their
             image.
+        split: name of the split, for messages.
         dropped: receives the samples that are left out.
 
     Raises:
@@ -161,7 +165,7 @@ def mend(
             add_fault(dropped, fault, split, reading.table, left_out)
     with np.errstate(invalid="ignore"):
         outside = ~left_out & ~(table.boxes[:, 2:] > table.boxes[:, :2]).all(1)
-    reason = "without width or height once they are cut at the edge of their image"
+    reason = "without width or height after they are cut at the edge of their image"
     add_boxes(dropped, outside, reason, split, reading.table)
     kept = np.ones(len(table), dtype=bool)
     kept[[position for fault in faults for position in fault.images or ()]] = False
@@ -182,7 +186,7 @@ def refusal(faults: Sequence[Fault], split: str) -> str:
 def add_fault(
     dropped: DroppedSamples, fault: Fault, split: str, table: BoxTable, left_out: np.ndarray
 ) -> None:
-    """Adds the cases of a fault.
+    """Add the cases of a fault to ``dropped``.
 
     A box with several faults counts once; ``left_out``, bool ``(M,)``, is updated.
     """
@@ -201,7 +205,7 @@ def add_boxes(dropped: DroppedSamples, boxes: np.ndarray, reason: str, split: st
 
 
 def clipped(table: BoxTable) -> BoxTable:
-    """Clips every box to its image."""
+    """Return the table with every box clipped to its image."""
     boxes = table.boxes.copy()
     limits = np.ones((len(boxes), 2)) if table.relative else table.sizes[table.image].astype(np.float64)
     limits = np.where(limits > 0, limits, np.inf)

@@ -1,4 +1,4 @@
-"""The base class of object detection data sets."""
+"""Base class of object detection data sets."""
 
 from __future__ import annotations
 
@@ -54,6 +54,7 @@ class DetectionDataModule(DataModule):
         self.normalize = ToUnit()
 
     def make_split(self, name: str, source: Source, indices: Sequence[int] | Tensor) -> Split:
+        """Return a split whose samples are augmented if it is ``train``."""
         transform: Callable | None = None
         if name == "train":
             transform = without_crowd if self.augment is None else BoxAugment(self.augment, self.can_flip)
@@ -84,10 +85,11 @@ class DetectionDataModule(DataModule):
         return ((file, read_new_image(file, self.max_value)) for file in files)
 
     def picture(self, image: Tensor, target: dict[str, Tensor]) -> tuple[Tensor, str]:
-        """The image with its boxes, and what is in them."""
-        if not len(target["boxes"]):
+        """Returns the image with its boxes, and the counts of its classes."""
+        if not len(target["boxes"]) or self.facts is None:
             return image, "nothing"
         width = max(1, round(min(image.shape[-2:]) / 100))
-        names = Counter(self.facts.class_names[label] for label in target["labels"].tolist())
+        class_names = self.facts.class_names
+        names = Counter(class_names[label] for label in target["labels"].tolist())
         words = ", ".join(f"{count} {name}" if count > 1 else name for name, count in names.most_common())
         return draw_bounding_boxes(image, target["boxes"], colors="white", width=width), words

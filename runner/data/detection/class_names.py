@@ -12,14 +12,14 @@ __all__ = ["merge_ids", "merged_notices"]
 def merge_ids(
     names: Mapping[int, str], parents: Mapping[int, str] | None = None
 ) -> tuple[dict[int, str], list[str]]:
-    """Returns the class name of each id. Ids with the same name and the same supercategory are one class.
+    """Return the class name of each id; ids with the same name and the same supercategory are one class.
 
     Args:
-        names: by id.
-        parents: the supercategory by id, where the format has one.
+        names: id → name.
+        parents: id → supercategory, if the format has supercategories.
 
     Returns:
-        The class name by id, and a problem for each name shared by ids with different supercategories.
+        Id → class name, and a problem for each name shared by ids with different supercategories.
     """
     spelled = merge_spellings(names.values())
     merged = {key: spelled[name] for key, name in names.items()}
@@ -30,14 +30,13 @@ def merge_ids(
             shown = ", ".join(f"{key} (supercategory {(parents or {}).get(key)!r})" for key in ids)
             problems.append(
                 f"several categories are named {name!r}: ids {shown}. Give each its own name, or the same "
-                "supercategory "
-                "if they are one class."
+                "supercategory if they are one class."
             )
     return merged, problems
 
 
 def ids_by_name(names: Mapping[int, str]) -> dict[str, list[int]]:
-    """Returns the names shared by several ids, with these ids."""
+    """Return the names shared by several ids, with these ids."""
     groups: dict[str, list[int]] = {}
     for key, name in names.items():
         groups.setdefault(name, []).append(key)
@@ -45,7 +44,7 @@ def ids_by_name(names: Mapping[int, str]) -> dict[str, list[int]]:
 
 
 def merged_notices(names: Mapping[int, str]) -> list[str]:
-    """Returns a note for each class named by several ids."""
+    """Return a notice for each class named by several ids."""
     return [
         f"the ids {', '.join(map(str, ids))} are all named {name!r} and are read as one class"
         for name, ids in ids_by_name(names).items()

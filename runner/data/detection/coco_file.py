@@ -1,4 +1,4 @@
-"""One annotation file in COCO's JSON format."""
+"""Reader of an annotation file in COCO's JSON format."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["CocoFile", "compact", "flag", "number", "read_coco", "sides_of"]
 
 
 def compact(entry: dict[str, Any]) -> Any:
-    """Drops the polygons of an annotation, which make up most of a file, to save memory."""
+    """Drop the polygons of an annotation, which make up most of a file, to save memory."""
     if "image_id" in entry and ("bbox" in entry or "segmentation" in entry):
         return (
             entry["image_id"], entry.get("category_id"), box_or_error(entry),
@@ -30,8 +30,9 @@ def compact(entry: dict[str, Any]) -> Any:
 
 
 def box_or_error(entry: dict[str, Any]) -> Any:
-    """Returns ``bbox``, or ``[x, y, width, height]`` around the ``segmentation`` if ``bbox`` is missing, null
-    or empty; a ``ValueError`` if the segmentation cannot be read.
+    """Return the box of an annotation, or a ``ValueError`` if its segmentation cannot be read.
+
+    This is ``bbox``, or ``[x, y, width, height]`` of the ``segmentation`` if ``bbox`` is missing or empty.
     """
     bbox, segmentation = entry.get("bbox"), entry.get("segmentation")
     if bbox or not segmentation:
@@ -43,7 +44,7 @@ def box_or_error(entry: dict[str, Any]) -> Any:
 
 
 def polygon_box(polygons: Any) -> list[float]:
-    """Returns ``[x, y, width, height]`` of polygons ``[[x1, y1, x2, y2, …], …]`` or of a single polygon."""
+    """Return ``[x, y, width, height]`` of polygons ``[[x1, y1, x2, y2, …], …]`` or of a single polygon."""
     if not isinstance(polygons, list):
         raise ValueError(f"expected polygons or a run-length code, got {polygons!r}")
     rings = polygons if isinstance(polygons[0], list) else [polygons]
@@ -58,7 +59,7 @@ def polygon_box(polygons: Any) -> list[float]:
 
 
 def mask_box(code: dict[str, Any]) -> list[float]:
-    """Returns ``[x, y, width, height]`` of a compressed or uncompressed run-length encoding."""
+    """Return ``[x, y, width, height]`` of a compressed or uncompressed run-length encoding."""
     from pycocotools import mask
 
     height, width = (int(side) for side in code["size"])
@@ -68,26 +69,24 @@ def mask_box(code: dict[str, Any]) -> list[float]:
 
 
 def sides_of(bbox: Any) -> list[float]:
-    """Returns left, top, width and height; NaN for null. Numbers may be strings.
+    """Return left, top, width and height; NaN for null. Numbers may be strings.
 
     Raises:
-        ValueError: these are not four numbers.
+        ValueError: the box is not four numbers.
     """
     if isinstance(bbox, ValueError):
         raise bbox
-    given = bbox
-    if isinstance(bbox, str):
-        bbox = bbox.strip().strip("[]()").replace(",", " ").split()
-    if not isinstance(bbox, list) or len(bbox) != 4:
-        raise ValueError(f"bbox is {given}, expected [x, y, width, height]")
-    return [number(value) for value in bbox]
+    values = bbox.strip().strip("[]()").replace(",", " ").split() if isinstance(bbox, str) else bbox
+    if not isinstance(values, list) or len(values) != 4:
+        raise ValueError(f"bbox is {bbox}, expected [x, y, width, height]")
+    return [number(value) for value in values]
 
 
 def number(value: Any) -> float:
-    """NaN for null, and for an empty text.
+    """Convert a value to a number; NaN for null and for an empty string.
 
     Raises:
-        ValueError: neither a number nor a text that spells one.
+        ValueError: the value is neither a number nor a string with one.
     """
     if value is None or (isinstance(value, str) and not value.strip()):
         return math.nan
@@ -95,7 +94,7 @@ def number(value: Any) -> float:
 
 
 def flag(value: Any) -> bool:
-    """Of ``1``, ``true``, ``"1"`` and ``"true"``; everything else is false."""
+    """Return true for ``1``, ``true``, ``"1"`` and ``"true"``; false for everything else."""
     if isinstance(value, str):
         try:
             value = json.loads(value.strip().lower() or "0")
@@ -106,28 +105,30 @@ def flag(value: Any) -> bool:
 
 @dataclass
 class CocoFile:
-    """
+    """The content of an annotation file.
+
     Attributes:
-        reading: images and boxes; labels count the distinct class names in the order of the smallest ids.
-        categories: class names by the ids of the categories, in the order of the ids.
+        reading: images and boxes; labels number the distinct class names in the order of the smallest ids.
+        categories: id → class name, in the order of the ids.
     """
 
     reading: Reading
     categories: dict[int, str]
 
 
-def read_coco(file: Path, places: list[Path]) -> CocoFile:
-    """Reads one annotation file. Categories with the same name and the same supercategory are one class.
+def read_coco(file: Path, folders: list[Path]) -> CocoFile:
+    """Read an annotation file. Categories with the same name and the same supercategory are one class.
 
     Args:
-        places: candidate folders of the images.
+        file: the annotation file.
+        folders: candidate folders of the images.
 
     Raises:
         DataError: the file is not COCO's JSON, several categories have the same name, or no image is found.
     """
     try:
-        with open(file, encoding="utf-8-sig") as opened:
-            content = json.load(opened, object_hook=compact)
+        with open(file, encoding="utf-8-sig") as stream:
+            content = json.load(stream, object_hook=compact)
         names = {int(entry["id"]): str(entry["name"]) for entry in content.get("categories") or ()}
         parents = {
             int(entry["id"]): str(entry.get("supercategory") or "")
@@ -157,9 +158,9 @@ def read_coco(file: Path, places: list[Path]) -> CocoFile:
     if problems:
         raise DataError("\n".join(f"{file}: {problem}" for problem in problems))
     files = [name for _, name, _, _ in images]
-    folder = find_image_folder(places, files)
+    folder = find_image_folder(folders, files)
     if folder is None:
-        raise DataError(f"{file}: {no_images_problem(places, files[0])}")
+        raise DataError(f"{file}: {no_images_problem(folders, files[0])}")
     images = [
         (entry[0], find_path(folder, entry[1]) or portable_path(entry[1]), *entry[2:]) for entry in images
     ]
@@ -167,47 +168,49 @@ def read_coco(file: Path, places: list[Path]) -> CocoFile:
 
 
 def id_of(value: Any) -> str:
-    """Returns the same key for 7, 7.0 and "7", since tools write all of them."""
+    """Return the same key for 7, 7.0 and "7", since tools write all of them."""
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
 def reject_doubles(file: Path, ids: list[Any], what: str) -> None:
-    """
+    """Reject ids that occur more than once.
+
     Raises:
-        DataError: one id stands for several.
+        DataError: an id occurs more than once.
     """
-    twice = [number for number, count in Counter(map(id_of, ids)).items() if count > 1]
-    if twice:
+    repeated = [number for number, count in Counter(map(id_of, ids)).items() if count > 1]
+    if repeated:
         raise DataError(
-            f"{file}: {len(twice)} ids stand for several {what}: "
-            f"{', '.join(twice[:8])}{' …' if len(twice) > 8 else ''}. "
-            "Give each its own."
+            f"{file}: {len(repeated)} ids stand for several {what}: "
+            f"{', '.join(repeated[:8])}{' …' if len(repeated) > 8 else ''}. Give each its own."
         )
 
 
 def annotation_table(
     annotations: list[Any], images: list[tuple[Any, str, int, int]], categories: dict[int, str], folder: Path
 ) -> Reading:
-    position = {id_of(entry[0]): place for place, entry in enumerate(images)}
+    positions = {id_of(entry[0]): position for position, entry in enumerate(images)}
     class_names = list(dict.fromkeys(categories.values()))
     label = {str(category): class_names.index(name) for category, name in categories.items()}
-    rows, corrupt, unknown = [], [], []
+    rows: list[tuple[float, ...]] = []
+    corrupt: list[str] = []
+    unknown: list[str] = []
     for count, annotation in enumerate(annotations):
         try:
             if not isinstance(annotation, tuple):
                 raise ValueError("no bbox and no segmentation, or no image_id")
             image_id, category, bbox, area, crowd = annotation
-            place = position[id_of(image_id)]
+            position = positions[id_of(image_id)]
             x, y, width, height = sides_of(bbox)
             area = number(area)
         except (TypeError, ValueError, KeyError) as error:
-            reason = f"there is no image {image_id}" if isinstance(error, KeyError) else str(error)
+            reason = f"image {image_id} does not exist" if isinstance(error, KeyError) else str(error)
             corrupt.append(f"annotation number {count} ({reason})")
             continue
         class_number = label.get(id_of(category), -1)
         if class_number < 0:
             unknown.append(str(category))
-        rows.append((place, x, y, x + width, y + height, class_number, area, crowd))
+        rows.append((position, x, y, x + width, y + height, class_number, area, crowd))
     columns = np.array(rows, dtype=np.float64).reshape(-1, 8)
     table = BoxTable.build(
         [name for _, name, _, _ in images],

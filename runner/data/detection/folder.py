@@ -1,4 +1,4 @@
-"""The base class of folders of annotated images."""
+"""Base class of data modules for folders of annotated images."""
 
 from __future__ import annotations
 
@@ -22,7 +22,6 @@ from runner.data.images.augment import ImageAugment
 from runner.data.images.brightness import look_at_brightness
 from runner.data.images.decode import turned_note
 from runner.data.labels import case_notices
-from runner.data.split import Split
 from runner.errors import DataError
 
 __all__ = ["AnnotatedImagesDataModule", "AnnotatedImagesOptions"]
@@ -44,17 +43,17 @@ class AnnotatedImagesOptions(LoaderOptions, total=False):
 
 
 class AnnotatedImagesDataModule(DetectionDataModule):
-    """Image files with annotations in one of the usual formats; a subclass reads the format.
+    """Image files with annotations; a subclass reads their format.
 
-    Only the annotations are kept in memory; an image is read when it is its turn. Images without boxes are
-    kept: they show what there is not.
+    Only the annotations are kept in memory; images are read lazily. Images without boxes are kept as negative
+    examples.
 
     Args:
         root: the folder.
-        bad_boxes: what is done about annotations that cannot be right (boxes without size or outside of their
-            image, numbers that are none, classes without a name, images that are not there): ``refuse`` to
-            train, ``drop`` what is bad, or ``clip``, which drops too, but cuts boxes at the image's edge.
-        num_images: use only this number of images of each split, for quick experiments.
+        bad_boxes: treatment of invalid annotations (boxes without size or outside of their image, invalid
+            numbers, unknown classes, missing images): ``refuse`` to train, ``drop`` them, or ``clip``, which
+            drops them, too, but cuts boxes at the edge of their image.
+        num_images: maximum number of images of each split, for quick experiments.
         val_fraction: fraction of the training images used for validation if there is no val split.
         split_seed: seed of the random split.
         max_value: the brightest value of images with 16 or 32 bits or of floating-point numbers, which
@@ -86,25 +85,25 @@ class AnnotatedImagesDataModule(DetectionDataModule):
 
     @property
     def folder(self) -> Path:
+        """The folder of images and annotations."""
         return Path(self.root).expanduser()
 
     def layout_problems(self) -> list[str]:
-        """Returns problems found in the listing of the folder."""
+        """Return problems found in the listing of the folder."""
         return []
 
     def read(self) -> tuple[dict[str, Reading], list[str]]:
-        """Returns the annotations of each split and the class names in the order of their labels. Fills
-        ``notices``.
+        """Return the annotations of each split and the class names in the order of their labels.
+
+        Implementations also set ``notices``.
 
         Raises:
             DataError: the annotations cannot be read.
         """
-        raise TypeError(f"{type(self).__name__} does not say how it is read")
+        raise TypeError(f"{type(self).__name__} does not implement read().")
 
     def unused_files(self, readings: dict[str, Reading]) -> None:
-        """Adds image files that no annotation refers to, and annotation files without an image, to
-        ``dropped``.
-        """
+        """Add images without annotations, and annotation files without an image, to ``dropped``."""
 
     def check(self) -> list[str]:
         """Returns problems with the folder, the annotation files and the images they name.
@@ -121,7 +120,7 @@ class AnnotatedImagesDataModule(DetectionDataModule):
         if self.bad_boxes != "refuse":
             return []
         faults = {split: find_faults(reading, open_images=False) for split, reading in readings.items()}
-        return [refusal(found, split) for split, found in faults.items() if found]
+        return [refusal(of_split, split) for split, of_split in faults.items() if of_split]
 
     def setup(self, stage: str | None = None) -> None:
         """Reads the annotations, once. Not needed for prediction.
@@ -141,12 +140,12 @@ class AnnotatedImagesDataModule(DetectionDataModule):
         tables = {
             split: table for split, table in tables.items() if split != "test" or self._has_boxes(table)
         }
-        for note in [
+        for notice in [
             *self.notices,
             *case_notices(class_names),
             *(note for note in notes if note.endswith("edge).")),
         ]:
-            logger.warning(note)
+            logger.warning(notice)
         sources = {
             split: BoxFileSource(Path(readings[split].root), table, self.max_value)
             for split, table in tables.items()
@@ -159,13 +158,14 @@ class AnnotatedImagesDataModule(DetectionDataModule):
             ):
                 if note:
                     logger.warning(note)
-        self.splits = {split: self.make_split(split, *part) for split, part in self._parts(sources).items()}
-        self.facts = self._facts(tables, class_names, notes)
-        self._refuse_emptiness()
-        self._count_crowds()
+        parts = self._parts(sources)
+        self.splits = {split: self.make_split(split, *part) for split, part in parts.items()}
+        self.facts = self._facts(parts, tables, class_names, notes)
+        self._reject_emptiness(parts)
+        self._count_crowds(*parts["train"])
 
     def annotated(self, readings: dict[str, Reading]) -> dict[str, Reading]:
-        """Removes a test split without any boxes, since it cannot be evaluated."""
+        """Remove a test split without any boxes, since it cannot be evaluated."""
         for split, reading in readings.items():
             names = reading.unannotated
             total = len(reading.table) + len(names)
@@ -177,7 +177,7 @@ class AnnotatedImagesDataModule(DetectionDataModule):
         }
 
     def _has_boxes(self, test: BoxTable) -> bool:
-        """Returns whether the test split can be evaluated; otherwise it is reported as left out."""
+        """Return whether the test split can be evaluated; otherwise it is added to ``dropped``."""
         if not test.crowd.all():
             return True
         reason = "the test split has no boxes, so it cannot be evaluated"
@@ -185,11 +185,13 @@ class AnnotatedImagesDataModule(DetectionDataModule):
         return False
 
     def _mended(self, readings: dict[str, Reading]) -> tuple[dict[str, BoxTable], list[str]]:
-        tables, notes, problems = {}, [], []
+        tables: dict[str, BoxTable] = {}
+        notes: list[str] = []
+        problems: list[str] = []
         for split, reading in readings.items():
             try:
-                tables[split], found = mend(reading, self.bad_boxes, split, self.dropped)
-                notes += found
+                tables[split], of_split = mend(reading, self.bad_boxes, split, self.dropped)
+                notes += of_split
             except DataError as error:
                 problems.append(str(error))
         if problems:
@@ -197,7 +199,7 @@ class AnnotatedImagesDataModule(DetectionDataModule):
         return tables, notes
 
     def _parts(self, sources: dict[str, BoxFileSource]) -> dict[str, tuple[BoxFileSource, Tensor]]:
-        """Returns source and indices of each split; a missing val split is split off from train."""
+        """Return source and indices of each split; a missing val split is split off from train."""
         parts = {split: (source, torch.arange(len(source))) for split, source in sources.items()}
         if "val" not in parts:
             train, val, _ = split_indices(len(sources["train"]), self.val_fraction, seed=self.split_seed)
@@ -209,29 +211,33 @@ class AnnotatedImagesDataModule(DetectionDataModule):
             self.dropped.add("images", surplus, f"data.num_images={self.num_images}", len(indices), split)
         return {split: (source, indices[: self.num_images]) for split, (source, indices) in ordered.items()}
 
-    def _refuse_emptiness(self) -> None:
-        for split, part in self.splits.items():
-            if not (boxes_in(part) & ~part.source.table.crowd).any():
+    def _reject_emptiness(self, parts: dict[str, tuple[BoxFileSource, Tensor]]) -> None:
+        for split, (source, indices) in parts.items():
+            if not (boxes_in(source, indices) & ~source.table.crowd).any():
                 raise DataError(
-                    f"The {len(part)} images of {split} have no boxes at all. {self.folder} cannot be used "
-                    "this way."
+                    f"The {len(indices)} images of {split} have no boxes at all. {self.folder} cannot be "
+                    "used for training."
                 )
 
-    def _count_crowds(self) -> None:
-        train = self.splits["train"]
-        inside, crowd = boxes_in(train), train.source.table.crowd
+    def _count_crowds(self, source: BoxFileSource, indices: Tensor) -> None:
+        inside, crowd = boxes_in(source, indices), source.table.crowd
         reason = "they are marked as crowds or as difficult, and detectors do not train on them"
         self.dropped.add("boxes", int((inside & crowd).sum()), reason, int(inside.sum()), "train")
 
-    def _facts(self, tables: dict[str, BoxTable], class_names: list[str], notes: list[str]) -> Facts:
-        train = self.splits["train"]
-        table = train.source.table
-        inside = boxes_in(train) & ~table.crowd
-        shorter, longer = usual_sides(Path(train.source.root), table, train.indices.tolist())
+    def _facts(
+        self,
+        parts: dict[str, tuple[BoxFileSource, Tensor]],
+        tables: dict[str, BoxTable],
+        class_names: list[str],
+        notes: list[str],
+    ) -> Facts:
+        source, indices = parts["train"]
+        table = source.table
+        inside = boxes_in(source, indices) & ~table.crowd
+        shorter, longer = usual_sides(source.root, table, indices.tolist())
         digest = hashlib.blake2b(b"".join(table.digest() for table in tables.values()), digest_size=16)
         per_image = {
-            split: np.diff(part.source.table.first)[part.indices.numpy()]
-            for split, part in self.splits.items()
+            split: np.diff(source.table.first)[indices.numpy()] for split, (source, indices) in parts.items()
         }
         return Facts(
             task="detection",
@@ -239,7 +245,7 @@ class AnnotatedImagesDataModule(DetectionDataModule):
             num_outputs=len(class_names),
             class_names=class_names,
             class_counts=np.bincount(table.labels[inside], minlength=len(class_names)).tolist(),
-            **{f"num_{split}": len(part) for split, part in self.splits.items()},
+            **self.split_sizes(),
             name=self.folder.absolute().name,
             source=str(self.folder.absolute()),
             digest=digest.hexdigest(),
@@ -255,8 +261,8 @@ class AnnotatedImagesDataModule(DetectionDataModule):
         )
 
 
-def boxes_in(part: Split) -> np.ndarray:
-    """Bool ``(M,)``: the boxes of a split, of all those in its table."""
-    kept = np.zeros(len(part.source), dtype=bool)
-    kept[part.indices.numpy()] = True
-    return kept[part.source.table.image]
+def boxes_in(source: BoxFileSource, indices: Tensor) -> np.ndarray:
+    """Return which boxes of a source belong to the images ``indices``, bool ``(M,)``."""
+    kept = np.zeros(len(source), dtype=bool)
+    kept[indices.numpy()] = True
+    return kept[source.table.image]

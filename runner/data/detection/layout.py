@@ -1,4 +1,4 @@
-"""Folder layouts of annotated images, paths as annotation tools write them, and image sizes."""
+"""Folder layouts of annotated images, paths in annotations, and image sizes."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ __all__ = [
 
 
 def portable_path(name: str) -> str:
-    """The path with ``/`` instead of Windows' separator."""
+    r"""Return the path with ``/`` instead of ``\``."""
     return name.replace("\\", "/")
 
 
 def find_path(folder: Path, name: str) -> str | None:
-    """The path of an existing file, relative to ``folder``, that an annotation names; None if no file exists.
+    r"""Return the file named by an annotation, relative to ``folder``; None if it does not exist.
 
-    A name is first read as written, since ``\\`` is a valid character in Linux file names, then with ``\\``
-    as a separator. The leading folders of an absolute path of another machine are removed one by one.
+    A name is first used unchanged, since ``\`` is a valid character in Linux file names, then with ``\`` as a
+    separator. The leading folders of an absolute path of another machine are removed one by one.
     """
     return next((path for path in readings_of(name) if (folder / path).is_file()), None)
 
@@ -60,25 +60,25 @@ ORIENTATION = 274
 
 
 def usual_sides(root: Path, table: BoxTable, positions: Sequence[int]) -> tuple[int, int]:
-    """Returns the median of the shorter sides and the maximum of the longer sides of the images.
+    """Return the median of the shorter sides and the maximum of the longer sides of the images.
 
-    Up to 200 images whose annotation states no size are opened, but not decoded.
+    If no annotation states a size, up to 200 images are opened, but not decoded.
     """
     sizes = table.sizes[list(positions)]
     sizes = sizes[(sizes > 0).all(1)]
     if not len(sizes):
-        chosen = [
+        sample = [
             positions[i]
             for i in np.linspace(0, len(positions) - 1, min(len(positions), NUM_OPENED)).astype(int)
         ]
-        found = [size for size in (size_of(root / table.paths[i]) for i in chosen) if size is not None]
-        sizes = np.array(found or [(MAX_SHORTER, MAX_LONGER)])
+        known = [size for size in (size_of(root / table.paths[i]) for i in sample) if size is not None]
+        sizes = np.array(known or [(MAX_SHORTER, MAX_LONGER)])
     shorter = min(MAX_SHORTER, int(np.median(sizes.min(1))))
     return shorter, max(shorter, min(MAX_LONGER, int(sizes.max())))
 
 
 def size_of(path: Path) -> tuple[int, int] | None:
-    """Returns width and height; None for a file that is not an image (it is reported when it is decoded)."""
+    """Return width and height; None for a file that is not an image, which is reported when it is decoded."""
     try:
         with Image.open(path) as image:
             return image.size
@@ -87,12 +87,12 @@ def size_of(path: Path) -> tuple[int, int] | None:
 
 
 def wrong_sizes(root: Path, table: BoxTable, missing: Collection[int] = ()) -> dict[int, str]:
-    """Returns the positions of the images whose size differs from their annotation, with both sizes.
+    """Return the positions of the images whose size differs from their annotation, with both sizes.
 
-    The size of an image is the one after the rotation that its EXIF orientation asks for, because training
-    sees the image so. An annotation with the size before the rotation is wrong too: its boxes may refer to
-    the stored or to the rotated pixels, and tools write both. Files that cannot be read are skipped; they are
-    reported when their pixels are read.
+    The size of an image is the one after the rotation by its EXIF orientation, which is applied in training.
+    An annotation with the size before the rotation is wrong, too: its boxes may refer to the stored or to the
+    rotated pixels, and tools write both. Files that cannot be read are skipped; they are reported when their
+    pixels are read.
     """
     stated = (table.sizes > 0).all(1)
     wrong = {}
@@ -101,21 +101,20 @@ def wrong_sizes(root: Path, table: BoxTable, missing: Collection[int] = ()) -> d
             continue
         width, height = table.sizes[position].tolist()
         stored, shown = sizes_of(root / table.paths[position])
-        if shown in (None, (width, height)):
+        if shown is None or shown == (width, height):
             continue
         words = f"{shown[0]} × {shown[1]} pixels, annotated as {width} × {height}"
         if stored != shown and stored == (width, height):
             words = (
-                f"{shown[0]} × {shown[1]} pixels once rotated by its EXIF orientation, annotated as {width} "
-                f"× {height}, "
-                "its size before; its boxes may refer to either"
+                f"{shown[0]} × {shown[1]} pixels after the rotation by its EXIF orientation, annotated as "
+                f"{width} × {height}, its size before; its boxes may refer to either"
             )
         wrong[position] = words
     return wrong
 
 
 def sizes_of(path: Path) -> tuple[tuple[int, int] | None, tuple[int, int] | None]:
-    """Returns width and height as stored, and as displayed; None for an unreadable file."""
+    """Return width and height as stored, and as displayed; None for an unreadable file."""
     try:
         with Image.open(path) as image:
             stored, rotated = image.size, image.getexif().get(ORIENTATION, 1) in (5, 6, 7, 8)
@@ -131,31 +130,30 @@ MAX_LINK_BYTES = 4096
 
 
 def split_meant(name: str) -> str | None:
-    """Returns ``train``, ``val`` or ``test`` if a word of the name means one: ``instances_train2017`` →
-    ``train``.
-    """
+    """Return the split that a word of the name stands for (``instances_train2017`` → ``train``), or None."""
     for word in (name, *re.split(r"[^a-z]+", name.lower())):
         if split := split_of_folder(word):
             return split
     return None
 
 
-def folder_problems(root: str | None) -> list[str]:
-    """Returns a problem if the root is not a folder."""
+def folder_problems(root: str) -> list[str]:
+    """Return a problem if the root is not a folder."""
     here = f"data.root={root}"
     folder = Path(root).expanduser()
     if not folder.exists():
         parent = folder.parent
         near = [entry.name for entry in parent.iterdir()] if parent.is_dir() else []
-        return [f"{here}: there is no such folder.{' ' + did_you_mean(folder.name, near) if near else ''}"]
+        hint = f" {did_you_mean(folder.name, near, dotted=False)}" if near else ""
+        return [f"{here}: there is no such folder.{hint}"]
     if not folder.is_dir():
         return [f"{here} is a file, expected a folder. If it is an archive, unpack it first."]
     return []
 
 
 def find_image_folder(candidates: Iterable[Path], names: Sequence[str]) -> Path | None:
-    """Returns the first folder that contains one of the named images."""
-    tried = names[:1] + names[len(names) // 2 : len(names) // 2 + 1] + names[-1:]
+    """Return the first folder that contains one of the named images; None if there is none."""
+    tried = [*names[:1], *names[len(names) // 2 : len(names) // 2 + 1], *names[-1:]]
     for folder in candidates:
         if folder.is_dir() and any(find_path(folder, name) for name in tried):
             return folder
@@ -163,8 +161,9 @@ def find_image_folder(candidates: Iterable[Path], names: Sequence[str]) -> Path 
 
 
 def broken_link(folder: Path) -> str | None:
-    """Returns the target of a symbolic link that was copied as a text file, as Git on Windows and some
-    archives do.
+    """Return the target of a symbolic link that was copied as a text file; None for all other files.
+
+    Git on Windows and some archives create such files.
     """
     if not folder.is_file() or folder.stat().st_size > MAX_LINK_BYTES:
         return None
@@ -176,15 +175,15 @@ def broken_link(folder: Path) -> str | None:
     return text if text and "\n" not in text and target.is_dir() else None
 
 
-def link_problem(place: Path, target: str) -> str:
-    """Returns a hint about such a file, for messages."""
+def link_problem(link: Path, target: str) -> str:
+    """Return the message for a symbolic link that was copied as a text file."""
     return (
-        f"{place} is a text file that says {target!r}: a symbolic link that was copied as a file. "
+        f"{link} is a text file with the content {target!r}: a symbolic link that was copied as a file. "
         f"Give data.images={target}."
     )
 
 
 def no_images_problem(tried: Iterable[Path], example: str) -> str:
-    """Returns the reason why no image was found, for messages."""
-    places = ", ".join(dict.fromkeys(str(folder) for folder in tried))
-    return f"{example} is in none of {places}. Say where the images are with data.images=FOLDER."
+    """Return the message for annotations whose images were not found."""
+    folders = ", ".join(dict.fromkeys(str(folder) for folder in tried))
+    return f"{example} is in none of {folders}. Give the folder of the images with data.images=FOLDER."

@@ -24,6 +24,8 @@ class ShapesSource:
     Args:
         num_images: number of images.
         seed: seed of all images.
+        image_size: side of the square images, in pixels.
+        max_objects: maximum number of shapes per image.
     """
 
     def __init__(self, num_images: int, seed: int, image_size: int, max_objects: int) -> None:
@@ -36,6 +38,7 @@ class ShapesSource:
         return self.num_images
 
     def scene(self, index: int) -> Scene:
+        """Return the scene of an image."""
         return draw_scene(self.seed, index, self.image_size, self.max_objects)
 
     def __getitem__(self, index: int) -> tuple[Tensor, dict[str, Tensor]]:
@@ -50,13 +53,13 @@ class ShapesDetectionDataModule(DetectionDataModule):
     """Generated scenes with boxes around three classes of shapes.
 
     Args:
-        num_train, num_val, num_test: images of each split; the splits share no images.
+        num_train, num_val, num_test: number of images of each split; the splits share no images.
         image_size: side of the square images, in pixels.
         max_objects: maximum number of shapes per image.
         scene_seed: seed of the scenes.
     """
 
-    no_folds = "each of its splits is drawn for itself (data.scene_seed draws others)"
+    no_folds = "its splits are generated separately (use another data.scene_seed instead)"
 
     def __init__(
         self,
@@ -96,7 +99,7 @@ class ShapesDetectionDataModule(DetectionDataModule):
             num_outputs=len(CLASS_NAMES),
             class_names=list(CLASS_NAMES),
             class_counts=np.bincount(labels, minlength=len(CLASS_NAMES)).tolist(),
-            **{f"num_{split}": len(source) for split, source in sources.items()},
+            **self.split_sizes(),
             name="shapes_detection",
             source="generated",
             digest=format(

@@ -1,4 +1,4 @@
-"""Annotated images as the source of splits, with their boxes in a few arrays."""
+"""Annotated images as the source of splits, with all boxes in a few arrays."""
 
 from __future__ import annotations
 
@@ -53,8 +53,17 @@ class BoxTable:
         crowd: Sequence[bool] | np.ndarray | None = None,
         relative: bool = False,
     ) -> BoxTable:
-        """Builds a table from boxes in any order; ``image`` is the position of each box's image in
-        ``paths``.
+        """Build a table from boxes in any order.
+
+        Args:
+            paths: paths of the images.
+            image: position of each box's image in ``paths``, ``(M,)``.
+            boxes: xyxy coordinates, ``(M, 4)``.
+            labels: class ids, ``(M,)``; -1 for unknown classes.
+            sizes: width and height of each image, ``(N, 2)``; unknown when None.
+            areas: areas of the objects, ``(M,)``; unknown when None.
+            crowd: whether each box is a crowd or difficult, ``(M,)``.
+            relative: whether boxes are given as parts of width and height.
         """
         image = np.asarray(image, dtype=np.int64)
         order = np.argsort(image, kind="stable")
@@ -80,21 +89,22 @@ class BoxTable:
 
     @property
     def image(self) -> np.ndarray:
-        """``(M,)``: position of each box's image."""
+        """The position of each box's image, ``(M,)``."""
         return np.repeat(np.arange(len(self)), np.diff(self.first))
 
     def boxes_of(self, position: int) -> slice:
+        """Return the slice of an image's boxes."""
         return slice(int(self.first[position]), int(self.first[position + 1]))
 
     def keep_boxes(self, kept: np.ndarray) -> BoxTable:
-        """Returns the same images with a subset of the boxes, bool ``(M,)``."""
+        """Return the same images with a subset of the boxes, bool ``(M,)``."""
         return BoxTable.build(
             self.paths, self.image[kept], self.boxes[kept], self.labels[kept], self.sizes,
             self.areas[kept], self.crowd[kept], self.relative,
         )  # fmt: skip
 
     def keep_images(self, kept: np.ndarray) -> BoxTable:
-        """Returns a subset of the images, bool ``(N,)``, with their boxes."""
+        """Return a subset of the images, bool ``(N,)``, with their boxes."""
         inside = kept[self.image]
         position = np.cumsum(kept) - 1
         paths = [path for path, stays in zip(self.paths, kept, strict=True) if stays]
@@ -104,11 +114,9 @@ class BoxTable:
         )  # fmt: skip
 
     def digest(self) -> bytes:
-        """Returns a digest of paths and boxes."""
+        """Return a digest of paths and boxes."""
         digest = hashlib.blake2b("\0".join(self.paths).encode(), digest_size=16)
-        boxes = self.boxes.astype(
-            np.float32
-        )  # the fingerprints of earlier runs were made of single precision
+        boxes = self.boxes.astype(np.float32)  # earlier runs computed their digests in single precision
         for array in (self.sizes, self.first, boxes, self.labels, self.areas, self.crowd):
             digest.update(np.ascontiguousarray(array).data)
         return digest.digest()
@@ -123,7 +131,7 @@ class Reading:
         root: the folder that the table's paths are relative to.
         corrupt: files, or lines of them, that cannot be read, with the reason.
         unknown: names or ids of unknown classes, as stored in the files.
-        unannotated: images without any annotation file. Reported as left out.
+        unannotated: images without any annotation file, which are reported as left out.
     """
 
     table: BoxTable
@@ -134,9 +142,17 @@ class Reading:
 
 
 def make_target(boxes: Any, labels: Any, areas: Any = None, crowd: Any = None) -> dict[str, Tensor]:
-    """Builds the target of one image: ``boxes`` float64 ``(n, 4)`` xyxy in pixels, ``labels`` int64 ``(n,)``
-    from 0, ``area`` float32 ``(n,)`` (of the boxes, where none or NaN is given) and ``iscrowd`` bool
-    ``(n,)``.
+    """Build the target of one image.
+
+    Args:
+        boxes: xyxy coordinates in pixels, ``(n, 4)``.
+        labels: class ids, ``(n,)``.
+        areas: areas of the objects, ``(n,)``; those of the boxes when None or NaN.
+        crowd: whether each box is a crowd or difficult, ``(n,)``.
+
+    Returns:
+        ``boxes`` float64 ``(n, 4)``, ``labels`` int64 ``(n,)``, ``area`` float32 ``(n,)`` and ``iscrowd``
+        bool ``(n,)``.
     """
     boxes = torch.as_tensor(boxes, dtype=torch.float64).reshape(-1, 4)
     of_boxes = (boxes[:, 2:] - boxes[:, :2]).prod(1).float()
@@ -162,8 +178,9 @@ class BoxFileSource:
     """Image files of any size with their boxes, decoded lazily.
 
     Args:
-        root: the folder the table's paths are relative to.
-        max_value: of images with more than eight bits; see ``runner.data.images.decode``.
+        root: the folder that the table's paths are relative to.
+        table: images and boxes.
+        max_value: white in images with more than eight bits; see ``runner.data.images.decode``.
     """
 
     def __init__(self, root: Path, table: BoxTable, max_value: float | None = None) -> None:
@@ -175,10 +192,10 @@ class BoxFileSource:
         return len(self.table)
 
     def __getitem__(self, index: int) -> tuple[Tensor, dict[str, Tensor]]:
-        """Returns the image, uint8 ``(3, H, W)``, and its target; see ``make_target``.
+        """Return the image, uint8 ``(3, H, W)``, and its target; see ``make_target``.
 
         Raises:
-            BrokenSampleError: the file cannot be read, or has another size than its annotation says.
+            BrokenSampleError: the file cannot be read, or its size differs from its annotation.
         """
         table = self.table
         image = read_image(self.root / table.paths[index], self.max_value)
@@ -187,22 +204,22 @@ class BoxFileSource:
         if all(annotated) and annotated != (width, height):
             raise BrokenSampleError(
                 f"{self.root / table.paths[index]} has {width} × {height} pixels, but its annotation was "
-                "made for "
-                f"{annotated[0]} × {annotated[1]}: its boxes would lie elsewhere. Was it resized, or turned "
-                "(EXIF)?"
+                f"made for {annotated[0]} × {annotated[1]}: its boxes would be misplaced. Was it resized, or "
+                "rotated (EXIF)?"
             )
-        own = table.boxes_of(index)
-        boxes = table.boxes[own].copy()
+        rows = table.boxes_of(index)
+        boxes = table.boxes[rows].copy()
         if table.relative:
             boxes *= np.array([width, height, width, height])
-        return image, make_target(boxes, table.labels[own], table.areas[own].copy(), table.crowd[own].copy())
+        areas, crowd = table.areas[rows].copy(), table.crowd[rows].copy()
+        return image, make_target(boxes, table.labels[rows], areas, crowd)
 
     def name(self, index: int) -> str:
         return self.table.paths[index]
 
 
 def collate_boxes(samples: Sequence[tuple[Tensor, dict[str, Tensor]]]) -> dict[str, Any]:
-    """Collates images of any size to lists: ``{"inputs": [(3, H, W), …], "targets": [{…}, …]}``."""
+    """Collate images of any size to lists: ``{"inputs": [(3, H, W), …], "targets": [{…}, …]}``."""
     inputs, targets = zip(*samples, strict=True)
     return {"inputs": list(inputs), "targets": list(targets)}
 
@@ -210,7 +227,7 @@ def collate_boxes(samples: Sequence[tuple[Tensor, dict[str, Tensor]]]) -> dict[s
 class ToUnit(nn.Module):
     """Converts uint8 images, single, batched or in lists, to float32 from 0 to 1.
 
-    Detectors standardize them themselves.
+    torchvision's detectors include the standardization.
     """
 
     def forward(self, inputs: Any) -> Any:

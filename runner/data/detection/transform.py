@@ -18,14 +18,16 @@ __all__ = ["BoxAugment", "without_crowd"]
 
 MIN_SIDE_PX = 2
 """Minimum size of the visible part of an object after a crop."""
-HOW_OFTEN = 0.5
+PROBABILITY = 0.5
 VISIBLE = [0.0, 0.1, 0.3, 0.5, 1.0]
-"""Minimum IoU of a crop with its most visible object; 1 keeps the whole image. Each attempt takes 0.3 ms, and
-attempts for more than 0.5 mostly fail."""
+"""Minimum IoU of a crop with its most visible object; 1 keeps the whole image.
+
+Each attempt takes 0.3 ms, and attempts for more than 0.5 usually fail.
+"""
 
 
 def without_crowd(image: Tensor, target: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
-    """Removes crowds and difficult objects from a training sample, and converts its boxes to float32."""
+    """Remove crowds and difficult objects from a training sample, and convert its boxes to float32."""
     target = target | {"boxes": target["boxes"].float()}
     if not target["iscrowd"].any():
         return image, target
@@ -35,10 +37,9 @@ def without_crowd(image: Tensor, target: dict[str, Tensor]) -> tuple[Tensor, dic
 class BoxAugment:
     """The augmentations of an ``ImageAugment``, for images with boxes.
 
-    Its random crop becomes a zoom: half of the images are laid on a larger, even ground, and of each a part
-        is
-    cut out in which things are still to be seen (Liu et al. 2015, arXiv:1512.02325). The size of the image
-    changes with it: detectors bring images to one size themselves.
+    Its random crop becomes a zoom: half of the images are placed on a larger grey canvas, and each is cropped
+    such that objects remain visible (Liu et al. 2015, arXiv:1512.02325). This changes the size of the image;
+    torchvision's detectors resize images themselves.
 
     Args:
         augment: the augmentations and their strengths. ``min_scale`` limits the zoom, in area.
@@ -50,12 +51,12 @@ class BoxAugment:
         self.can_flip = can_flip
         side = math.sqrt(augment.min_scale)
         self.zoom_out = (
-            v2.RandomZoomOut(fill=114, side_range=(1.0, 1 / side), p=HOW_OFTEN) if side < 1 else None
+            v2.RandomZoomOut(fill=114, side_range=(1.0, 1 / side), p=PROBABILITY) if side < 1 else None
         )
         self.crop = v2.RandomIoUCrop(min_scale=side, sampler_options=VISIBLE, trials=5) if side < 1 else None
 
     def __call__(self, image: Tensor, target: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
-        """Augments one image, uint8 ``(3, H, W)``, and its target."""
+        """Augment one image, uint8 ``(3, H, W)``, and its target."""
         image, target = without_crowd(image, target)
         boxes = BoundingBoxes(target["boxes"], format="XYXY", canvas_size=image.shape[-2:])
         sample: dict[str, Any] = {"image": Image(image), "boxes": boxes, "labels": target["labels"]}
@@ -63,7 +64,7 @@ class BoxAugment:
             sample = self.zoom_out(sample)
         if self.crop is not None and len(boxes):
             sample = self.crop(sample)
-        if self.augment.flip and self.can_flip and torch.rand(()) < HOW_OFTEN:
+        if self.augment.flip and self.can_flip and torch.rand(()) < PROBABILITY:
             sample = v2.RandomHorizontalFlip(p=1.0)(sample)
         if self.augment.degrees:
             sample = rotate(sample, uniform(-self.augment.degrees, self.augment.degrees))
@@ -72,21 +73,19 @@ class BoxAugment:
             image = random_color(image, self.augment.color)
         if self.augment.erase and torch.rand(()) < self.augment.erase:
             image = random_erase(image)
-        return image, seen(sample["boxes"].as_subclass(Tensor), sample["labels"], image.shape[-2:])
+        height, width = image.shape[-2:]
+        return image, visible(sample["boxes"].as_subclass(Tensor), sample["labels"], height, width)
 
 
 def rotate(sample: dict[str, Any], degrees: float) -> dict[str, Any]:
-    """Rotates an image about its centre; a box becomes the smallest axis-aligned box around the rotated
-    box.
-    """
+    """Rotate an image about its centre; boxes become the smallest upright boxes around the rotated ones."""
     mode = v2.InterpolationMode.BILINEAR
-    turned = F.rotate(sample["image"], degrees, interpolation=mode, fill=114)
-    return sample | {"image": turned, "boxes": F.rotate(sample["boxes"], degrees)}
+    rotated = F.rotate(sample["image"], degrees, interpolation=mode, fill=114)
+    return sample | {"image": rotated, "boxes": F.rotate(sample["boxes"], degrees)}
 
 
-def seen(boxes: Tensor, labels: Tensor, size: tuple[int, int]) -> dict[str, Tensor]:
-    """Returns the targets that remain inside an image of ``(height, width)``."""
-    height, width = size
+def visible(boxes: Tensor, labels: Tensor, height: int, width: int) -> dict[str, Tensor]:
+    """Return the targets that remain inside an image."""
     limits = torch.tensor([width, height, width, height], dtype=boxes.dtype)
     boxes = boxes.clamp(min=0).minimum(limits)
     kept = (boxes[:, 2:] - boxes[:, :2] >= MIN_SIDE_PX).all(1)

@@ -22,13 +22,13 @@ __all__ = ["Parsed", "ParsedSplit", "VocDataModule", "image_of", "parse_xml", "r
 
 
 class Parsed(NamedTuple):
-    """One XML file.
+    """The content of an XML file.
 
     Attributes:
-        name: of the file without extension, relative to ``Annotations``.
-        filename, folder: of the image, as the file states them.
-        size: width and height, 0 where they are not stated.
-        objects: class, box xyxy in pixels from 0, and whether it is marked as difficult.
+        name: name of the file without extension, relative to ``Annotations``.
+        filename, folder: file name and folder of the image, as stated in the file.
+        size: width and height, 0 if they are not stated.
+        objects: class, box xyxy in pixels from 0, and whether the object is marked as difficult.
     """
 
     name: str
@@ -42,6 +42,7 @@ class ParsedSplit(NamedTuple):
     """The XML files of one split.
 
     Attributes:
+        entries: content of the files.
         corrupt: files that cannot be read, with the reason.
         unannotated: names of test images without an XML file.
     """
@@ -52,14 +53,16 @@ class ParsedSplit(NamedTuple):
 
 
 def read_list(file: Path, known: frozenset[str]) -> list[str]:
+    """Return the names in a list of images, without repetitions; see ``listed_name``."""
     lines = file.read_text(encoding="utf-8-sig").splitlines()
     return list(dict.fromkeys(listed_name(line.strip(), known) for line in lines if line.strip()))
 
 
 def listed_name(line: str, known: Collection[str]) -> str:
-    """The name in one line of a list: the whole line if it is in ``known``; otherwise the line without the
-    mark of a list of one class (``000005 -1``) or without the extension of an image; otherwise its first
-    word.
+    """Return the name in one line of a list.
+
+    This is the whole line if it is in ``known``; otherwise the line without the mark of a list of one class
+    (``000005 -1``) or without the extension of an image; otherwise its first word.
     """
     words = line.rsplit(maxsplit=1)
     unmarked = words[0] if len(words) == 2 and words[1] in ("-1", "0", "1", "+1") else line
@@ -82,19 +85,23 @@ def extension_of(name: str) -> str:
 
 
 def image_of(entry: Parsed, root: Path) -> str:
-    """The image that an annotation names, with or without its ``<folder>``, where none is named like the
-    file.
-    """
+    """Return the image named in an annotation file, with or without its ``<folder>``."""
     names = [entry.filename, f"{entry.folder}/{entry.filename}", PureWindowsPath(entry.filename).name]
     return next((path for name in names if (path := find_path(root, name))), portable_path(entry.filename))
 
 
 def parse_xml(path: Path, name: str) -> Parsed:
-    """Raises OSError, ParseError or ValueError when it is no annotation."""
+    """Read an annotation file.
+
+    Raises:
+        OSError: the file cannot be read.
+        ParseError: the file is not XML.
+        ValueError: the file is not an annotation.
+    """
     tree = ElementTree.parse(path).getroot()
     if tree.tag != "annotation":
         raise ValueError(f"its root is <{tree.tag}>, expected <annotation>")
-    size = tuple(int(float(tree.findtext(f"size/{side}") or 0)) for side in ("width", "height"))
+    width, height = (int(float(tree.findtext(f"size/{side}") or 0)) for side in ("width", "height"))
     objects = []
     for entry in tree.iter("object"):
         class_name, box = (entry.findtext("name") or "").strip(), entry.find("bndbox")
@@ -106,22 +113,23 @@ def parse_xml(path: Path, name: str) -> Parsed:
         difficult = (entry.findtext("difficult") or "0").strip() == "1"
         objects.append((class_name, (xmin - 1, ymin - 1, xmax, ymax), difficult))
     filename = (tree.findtext("filename") or "").strip() or f"{path.stem}.jpg"
-    return Parsed(name, filename, (tree.findtext("folder") or "").strip(), size, objects)
+    return Parsed(name, filename, (tree.findtext("folder") or "").strip(), (width, height), objects)
 
 
 class VocDataModule(AnnotatedImagesDataModule):
-    """Boxes in Pascal VOC's XML. Their pixels are counted from 1, and are so read.
+    """Images with boxes in Pascal VOC's XML, whose pixels are numbered from 1.
 
     ``ImageSets/Main/train.txt``, ``val.txt`` and ``test.txt``, or other names of splits such as
-    ``valid.txt``, list the images of each split; without a list for train all images are, and val is cut from
-    them. A folder of the development kit (``VOCdevkit/VOC2012``) is found.
+    ``valid.txt``, list the images of each split; without a list for train, it has all remaining images. A
+    missing val split is split off from train. A folder of the development kit (``VOCdevkit/VOC2012``) below
+    the root is detected.
 
     Args:
         root: the folder.
         class_names: the classes, in the order of their labels; those of the training images, sorted, when
             None.
-        difficult: what is done with objects marked as difficult: ``ignore`` them in training, and count it
-            neither as right nor as wrong when they are found; or ``keep`` them like all others.
+        difficult: treatment of objects marked as difficult: ``ignore`` excludes them from training and from
+            the metrics; ``keep`` treats them like all others.
 
     The other arguments are those of AnnotatedImagesDataModule.
     """
@@ -149,8 +157,14 @@ class VocDataModule(AnnotatedImagesDataModule):
     @property
     def image_folder(self) -> Path | None:
         """``JPEGImages``, ``images``, or where the annotations are."""
-        places = [self.base / name for name in ("JPEGImages", "images", "Images", "Annotations")]
-        return next((place for place in places if holds_images(place)), None)
+        folders = [self.base / name for name in ("JPEGImages", "images", "Images", "Annotations")]
+        return next((folder for folder in folders if holds_images(folder)), None)
+
+    @property
+    def _images(self) -> Path:
+        if self.image_folder is None:
+            raise DataError(f"{self.base} has no images in JPEGImages, images or Annotations.")
+        return self.image_folder
 
     def layout_problems(self) -> list[str]:
         base = self.base
@@ -159,7 +173,7 @@ class VocDataModule(AnnotatedImagesDataModule):
         if self.image_folder is None:
             link = broken_link(base / "JPEGImages")
             hint = (
-                f" JPEGImages is a text file that says {link!r}: a symbolic link copied as a file."
+                f" JPEGImages is a text file with the content {link!r}: a symbolic link copied as a file."
                 if link
                 else ""
             )
@@ -174,80 +188,82 @@ class VocDataModule(AnnotatedImagesDataModule):
         return {split: self.reading(part, class_names) for split, part in parsed.items()}, class_names
 
     def listed(self) -> dict[str, list[str]]:
-        """Names of images without extension, relative to ``Annotations``, by split.
+        """Return split → names of images without extension, relative to ``Annotations``.
 
         Raises:
-            DataError: several lists for one split, or a list without images.
+            DataError: there are several lists for one split, or a list is empty.
         """
         every = sorted(
             portable_path(os.path.relpath(file.path, self.base / "Annotations"))[: -len(".xml")]
             for file in files_below(self.base / "Annotations")
             if file.name.endswith(".xml")
         )
-        found = {split: read_list(file, frozenset(every)) for split, file in self.lists().items()}
-        others = {name for split in ("val", "test") for name in found.get(split, ())}
-        found["train"] = [name for name in found.get("train", every) if name not in others]
-        empty = [split for split, names in found.items() if not names]
+        listed = {split: read_list(file, frozenset(every)) for split, file in self.lists().items()}
+        others = {name for split in ("val", "test") for name in listed.get(split, ())}
+        listed["train"] = [name for name in listed.get("train", every) if name not in others]
+        empty = [split for split, names in listed.items() if not names]
         if empty:
             raise DataError(f"{self.base} lists no images for {', '.join(empty)}.")
-        unlisted = [
-            name for name in every if name not in {name for names in found.values() for name in names}
-        ]
+        used = {name for names in listed.values() for name in names}
+        unlisted = [name for name in every if name not in used]
         reason = "no list of ImageSets/Main names them"
         self.dropped.add("images", len(unlisted), reason, len(every), self.base, unlisted)
-        return found
+        return listed
 
     def lists(self) -> dict[str, Path]:
-        """The list of each split. A list of one class (``cat_train.txt``) is none; ``trainval.txt`` is for
-        train if train has no other.
+        """Return the list of each split.
+
+        Lists of one class (``cat_train.txt``) are ignored; ``trainval.txt`` is for train if it has no other
+        list.
 
         Raises:
-            DataError: several lists for one split.
+            DataError: there are several lists for one split.
         """
-        places = (self.base / "ImageSets" / "Main", self.base / "ImageSets")
-        folder = next((place for place in places if place.is_dir()), places[0])
+        folders = (self.base / "ImageSets" / "Main", self.base / "ImageSets")
+        folder = next((path for path in folders if path.is_dir()), folders[0])
         files = sorted(folder.glob("*.[tT][xX][tT]")) if folder.is_dir() else []
-        found: dict[str, Path] = {}
+        lists: dict[str, Path] = {}
         for file in files:
             split = split_of_folder(file.stem)
-            if split in found:
+            if split in lists:
                 raise DataError(
-                    f"{folder} has several lists for {split}: {found[split].name}, {file.name}. Keep one."
+                    f"{folder} has several lists for {split}: {lists[split].name}, {file.name}. Keep one."
                 )
             if split:
-                found[split] = file
+                lists[split] = file
         both = [file for file in files if file.stem.lower() == "trainval"]
-        return {"train": both[0], **found} if both else found
+        return {"train": both[0], **lists} if both else lists
 
     def parse(self, names: list[str], split: str) -> ParsedSplit:
-        """The annotations of the named images."""
-        found = ParsedSplit([], [], [])
+        """Read the annotations of the named images."""
+        parsed = ParsedSplit([], [], [])
         for name in names:
             path = self.base / "Annotations" / f"{name}.xml"
             try:
-                found.entries.append(parse_xml(path, name))
+                parsed.entries.append(parse_xml(path, name))
             except FileNotFoundError:
                 if split == "test":
-                    found.unannotated.append(name)
+                    parsed.unannotated.append(name)
                 else:
-                    found.corrupt.append(f"{path.name} (no such file)")
+                    parsed.corrupt.append(f"{path.name} (no such file)")
             except (OSError, ElementTree.ParseError, ValueError, AttributeError) as error:
-                found.corrupt.append(f"{path.name} ({error})")
-        return found
+                parsed.corrupt.append(f"{path.name} ({error})")
+        return parsed
 
     def reading(self, parsed: ParsedSplit, class_names: list[str]) -> Reading:
-        root = self.image_folder
+        """Return the boxes of a split."""
+        root = self._images
         names = self.image_names(root)
         spellings = {name for entry in parsed.entries for name, *_ in entry.objects}
         label = {name: find_label(name, class_names) for name in spellings}
         rows = [
             (
-                place,
+                position,
                 *box,
                 -1 if label[name] is None else label[name],
                 difficult and self.difficult == "ignore",
             )
-            for place, entry in enumerate(parsed.entries)
+            for position, entry in enumerate(parsed.entries)
             for name, box, difficult in entry.objects
         ]
         columns = np.array(rows, dtype=np.float64).reshape(-1, 7)
@@ -263,7 +279,7 @@ class VocDataModule(AnnotatedImagesDataModule):
         return Reading(table, str(root), parsed.corrupt, unknown, parsed.unannotated)
 
     def image_names(self, root: Path) -> dict[str, str]:
-        """Paths of the image files relative to ``root``, by the same paths without extension."""
+        """Return path without extension → path of the image files, relative to ``root``."""
         paths = [
             portable_path(os.path.relpath(file.path, root))
             for file in files_below(root)
@@ -272,14 +288,13 @@ class VocDataModule(AnnotatedImagesDataModule):
         return {os.path.splitext(path)[0]: path for path in paths}
 
     def unused_files(self, readings: dict[str, Reading]) -> None:
-        root = self.image_folder
+        root = self._images
         images = self.image_names(root)
         annotated = {
             os.path.splitext(path)[0] for reading in readings.values() for path in reading.table.paths
         }
-        annotated |= {
-            name for reading in readings.values() for name in reading.unannotated
-        }  # reported with their split
+        # images without annotations are reported with their split
+        annotated |= {name for reading in readings.values() for name in reading.unannotated}
         unused = [
             path
             for name, path in images.items()

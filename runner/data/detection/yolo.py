@@ -1,4 +1,4 @@
-"""YOLO's text files, one line per box, and their YAML config."""
+"""Data module of annotations in YOLO's text files, one line per box, and their YAML config."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ __all__ = ["YoloDataModule", "find_configs", "find_names", "list_images", "parse
 
 
 def find_configs(folder: Path) -> list[Path]:
-    """YAML files that name classes; ``data.yaml`` alone, if it is among several."""
+    """Return the YAML files of a folder; only ``data.yaml`` if it is among several."""
     files = sorted([*folder.glob("*.yaml"), *folder.glob("*.yml")])
     preferred = [file for file in files if file.stem in ("data", "dataset", "config")]
     return preferred[:1] or files
 
 
 def find_names(folder: Path) -> list[str]:
-    """Of the classes, from a ``classes.txt`` with a name a line."""
+    """Return the class names in ``classes.txt``, one per line; empty without such a file."""
     for file in (folder / "classes.txt", folder / "labels" / "classes.txt"):
         if file.is_file():
             return [
@@ -38,29 +38,34 @@ def find_names(folder: Path) -> list[str]:
     return []
 
 
-def list_images(place: Path, root: Path) -> list[Path]:
-    """Of a folder, or of a text file that lists them, one a line; absolute, sorted or in the file's order.
+def list_images(path: Path, root: Path) -> list[Path]:
+    """Return the absolute paths of the images in a folder or in a list file.
 
-    Links stay what they are called: the labels lie beside the link, not beside what it leads to.
+    Symbolic links are not resolved, because the labels are beside the link and not beside its target.
+
+    Args:
+        path: a folder, whose images are sorted, or a text file with one image per line.
+        root: the folder that listed paths may be relative to.
     """
-    if place.is_dir():
-        found = [entry.path for entry in files_below(place) if is_image(entry.name)]
-        return sorted(Path(os.path.abspath(path)) for path in found)
-    lines = [line.strip() for line in place.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
-    return [Path(os.path.abspath(listed_image(line, (place.parent, root)))) for line in lines]
+    if path.is_dir():
+        files = [entry.path for entry in files_below(path) if is_image(entry.name)]
+        return sorted(Path(os.path.abspath(file)) for file in files)
+    lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+    return [Path(os.path.abspath(listed_image(line, (path.parent, root)))) for line in lines]
 
 
 def listed_image(line: str, bases: Sequence[Path]) -> Path:
-    """The image that a line of a list names, relative to one of ``bases``, of which the last is the
-    default.
-    """
-    found = ((base, find_path(base, line)) for base in bases)
-    return next((base / path for base, path in found if path), bases[-1] / portable_path(line))
+    """Return the image named in a line of a list, relative to one of ``bases``; the last is the default."""
+    candidates = ((base, find_path(base, line)) for base in bases)
+    return next((base / path for base, path in candidates if path), bases[-1] / portable_path(line))
 
 
 def read_labels(file: Path, corrupt: list[str]) -> list[tuple[int, tuple[float, float, float, float]]] | None:
-    """Reads classes and boxes of one image; None without a file. Unreadable lines are appended to
-    ``corrupt``.
+    """Read classes and boxes of one image; None without a file.
+
+    Args:
+        file: the text file.
+        corrupt: receives the lines that cannot be read, with the reason.
     """
     try:
         lines = file.read_text(encoding="utf-8-sig").splitlines()
@@ -69,22 +74,24 @@ def read_labels(file: Path, corrupt: list[str]) -> list[tuple[int, tuple[float, 
     except (OSError, UnicodeDecodeError) as error:
         corrupt.append(f"{file} ({error})")
         return []
-    found = []
+    labels = []
     for number, line in enumerate(lines, 1):
         if line.strip():
             try:
-                found.append(parse_line(line))
+                labels.append(parse_line(line))
             except ValueError as error:
                 corrupt.append(f"{file.name} line {number} ({error})")
-    return found
+    return labels
 
 
 def parse_line(line: str) -> tuple[int, tuple[float, float, float, float]]:
-    """Class and box xyxy, as parts of the image, of ``class x y width height`` or ``class x1 y1 x2 y2 x3 y3
-    …``.
+    """Return class and box xyxy, as parts of the image, of a line.
+
+    Args:
+        line: ``class x y width height``, or ``class x1 y1 x2 y2 x3 y3 …`` for a polygon.
 
     Raises:
-        ValueError: it is neither.
+        ValueError: the line has another format.
     """
     words = line.split()
     if len(words) != 5 and (len(words) < 7 or len(words) % 2 == 0):
@@ -103,16 +110,16 @@ SPLITS = ("train", "val", "test")
 
 
 class YoloDataModule(AnnotatedImagesDataModule):
-    """Boxes in text files beside the images: ``images/train/a.jpg`` has those of ``labels/train/a.txt``.
+    """Images with boxes in text files: ``labels/train/a.txt`` has the boxes of ``images/train/a.jpg``.
 
-    The YAML file in the root (``data.yaml``, ``config.yaml`` …) names the classes and says where the splits
-    are: folders, or text files that list images. Without ``train`` in it, folders of ``images`` are taken by
-    their names. An image without a text file is one without boxes. Polygons become the boxes around them.
+    The YAML file in the root (``data.yaml``, ``config.yaml`` …) names the classes and the splits: folders, or
+    text files that list images. If it does not name ``train``, the splits are the folders of ``images`` by
+    their names. An image without a text file has no boxes. Polygons are converted to boxes.
 
     Args:
         root: the folder.
-        config: the YAML file, relative to the root, where there are several.
-        images: the folder of images, relative to the root, where it is not ``images``.
+        config: the YAML file, relative to the root, if there are several.
+        images: the folder of images, relative to the root, if it is not ``images``.
 
     The other arguments are those of AnnotatedImagesDataModule.
     """
@@ -132,25 +139,25 @@ class YoloDataModule(AnnotatedImagesDataModule):
     def layout_problems(self) -> list[str]:
         try:
             config = self.read_config()
-            self.places(config)
+            self.image_sources(config)
         except DataError as error:
             return [str(error)]
         return []
 
     def read_config(self) -> dict[str, Any]:
-        """Returns the content of the YAML file, with ``names`` as a list.
+        """Return the content of the YAML file, with ``names`` as a list.
 
         Raises:
-            DataError: there is none, or several, or it names no classes.
+            DataError: there is no such file, or several, or it names no classes.
         """
         files = [self.folder / self.config] if self.config else find_configs(self.folder)
         if not files and (names := find_names(self.folder)):
             return {"names": names, "file": self.folder / "classes.txt"}
         if len(files) != 1 or not files[0].is_file():
-            there = ", ".join(file.name for file in files) or "none"
+            existing = ", ".join(file.name for file in files) or "none"
             raise DataError(
-                f"{self.folder}: expected one YAML file with the names of the classes, found {there}. "
-                "Name it with data.config=FILE; a classes.txt with a name a line does as well."
+                f"{self.folder}: expected one YAML file with the names of the classes, found {existing}. "
+                "Name it with data.config=FILE, or add a classes.txt with one name per line."
             )
         try:
             content = yaml.safe_load(files[0].read_text(encoding="utf-8-sig"))
@@ -166,69 +173,81 @@ class YoloDataModule(AnnotatedImagesDataModule):
         except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError) as error:
             raise DataError(
                 f"{files[0]} is not a YOLO data file ({type(error).__name__}: {error}). Expected `names:` "
-                "with the "
-                "classes, and `train:` and `val:` with folders of images."
+                "with the classes, and `train:` and `val:` with folders of images."
             ) from error
 
-    def places(self, config: dict[str, Any]) -> dict[str, list[Path]]:
-        """Folders or list files of each split.
+    def image_sources(self, config: dict[str, Any]) -> dict[str, list[Path]]:
+        """Return the folders or list files of each split.
 
         Raises:
-            DataError: they are not there.
+            DataError: one of them does not exist.
         """
-        given = dict.fromkeys(SPLITS)
+        entries_of_split: dict[str, Any] = dict.fromkeys(SPLITS)
         for key, value in config.items():
             split = split_of_folder(str(key))
-            if split and value and given[split] and given[split] != value:
+            if not split or not value:
+                continue
+            earlier = entries_of_split[split]
+            if earlier and earlier != value:
                 raise DataError(
-                    f"{config['file']} names the {split} split twice: {given[split]!r} and {value!r}. "
-                    "Remove one."
+                    f"{config['file']} names the {split} split twice: {earlier!r} and {value!r}. Remove one."
                 )
-            if split and value:
-                given[split] = value
-        if self.images is not None or not given["train"]:
-            return self.places_by_name(given)
+            entries_of_split[split] = value
+        if self.images is not None or not entries_of_split["train"]:
+            return self.folders_by_name()
         base = config["file"].parent / str(config.get("path") or ".")
         bases = [base, config["file"].parent, self.folder]
-        places = {}
-        for split, given_places in given.items():
-            given_places = [given_places] if isinstance(given_places, str) else given_places or []
-            places[split] = [self.place(bases, str(entry)) for entry in given_places]
-        return {split: found for split, found in places.items() if found}
+        sources = {}
+        for split, value in entries_of_split.items():
+            listed = [value] if isinstance(value, str) else value or []
+            sources[split] = [self.existing_path(bases, str(entry)) for entry in listed]
+        return {split: paths for split, paths in sources.items() if paths}
 
-    def place(self, bases: list[Path], entry: str) -> Path:
+    def existing_path(self, bases: list[Path], entry: str) -> Path:
+        """Return the folder or list file of an entry of the data file, relative to one of ``bases``.
+
+        Raises:
+            DataError: it does not exist.
+        """
         names = dict.fromkeys([entry, portable_path(entry)])
         tried = [base / name for name in names for base in bases]
         tried += [self.folder / name.lstrip("./") for name in names]
-        found = next((path for path in tried if path.exists()), None)
-        if found is not None:
-            return found
+        existing = next((path for path in tried if path.exists()), None)
+        if existing is not None:
+            return existing
         link = broken_link(self.folder / "images")
         hint = f" {link_problem(self.folder / 'images', link)}" if link else ""
-        raise DataError(f"The data file says {entry!r}, but there is no {tried[0]}.{hint}")
+        raise DataError(f"The data file names {entry!r}, but {tried[0]} does not exist.{hint}")
 
-    def places_by_name(self, given: dict[str, Any]) -> dict[str, list[Path]]:
+    def folders_by_name(self) -> dict[str, list[Path]]:
+        """Return the image folders of each split by their names.
+
+        Raises:
+            DataError: the folder of images does not exist, or has no train folder.
+        """
         images = self.folder / (self.images or "images")
-        if not images.is_dir() and self.images is None and (places := self.split_folders()):
+        if not images.is_dir() and self.images is None and (folders := self.split_folders()):
             images = self.folder
         elif not images.is_dir():
-            raise DataError(f"{images} is no folder. Say where the images are with data.images=FOLDER.")
+            raise DataError(
+                f"{images} is not a folder. Give the folder of the images with data.images=FOLDER."
+            )
         else:
-            meant = {entry: split_meant(entry.name) for entry in sorted(images.iterdir()) if entry.is_dir()}
-            places = {split: [path for path, of in meant.items() if of == split] for split in SPLITS}
-            places = {split: found for split, found in places.items() if found} or {"train": [images]}
-        if "train" not in places:
-            raise DataError(f"{images} has {', '.join(places)} but no train folder.")
-        return places
+            splits = {entry: split_meant(entry.name) for entry in sorted(images.iterdir()) if entry.is_dir()}
+            by_split = {split: [path for path, of in splits.items() if of == split] for split in SPLITS}
+            folders = {split: paths for split, paths in by_split.items() if paths} or {"train": [images]}
+        if "train" not in folders:
+            raise DataError(f"{images} has {', '.join(folders)} but no train folder.")
+        return folders
 
     def split_folders(self) -> dict[str, list[Path]]:
-        """``ROOT/train/images``, ``ROOT/valid/images`` …"""
-        places: dict[str, list[Path]] = {}
+        """Return the folders ``ROOT/train/images``, ``ROOT/valid/images`` and the like, by split."""
+        folders: dict[str, list[Path]] = {}
         for entry in sorted(self.folder.iterdir()):
             split = split_of_folder(entry.name)
             if split and (entry / "images").is_dir():
-                places.setdefault(split, []).append(entry / "images")
-        return places
+                folders.setdefault(split, []).append(entry / "images")
+        return folders
 
     def read(self) -> tuple[dict[str, Reading], list[str]]:
         config = self.read_config()
@@ -238,20 +257,30 @@ class YoloDataModule(AnnotatedImagesDataModule):
         self.notices = [f"{config['file']}: {notice}." for notice in merged_notices(names)]
         class_names = list(dict.fromkeys(names.values()))
         labels = np.array([class_names.index(name) for name in names.values()])
-        return {
-            split: self.reading(split, found, labels) for split, found in self.places(config).items()
-        }, class_names
+        sources = self.image_sources(config)
+        return {split: self.reading(split, paths, labels) for split, paths in sources.items()}, class_names
 
-    def reading(self, split: str, places: list[Path], labels: np.ndarray) -> Reading:
-        """One split; ``labels`` ``(number of ids,)`` is the class of each id in the files."""
-        images = [image for place in places for image in list_images(place, self.folder)]
+    def reading(self, split: str, sources: list[Path], labels: np.ndarray) -> Reading:
+        """Return the boxes of a split.
+
+        Args:
+            split: name of the split.
+            sources: folders of images, or files that list them.
+            labels: class of each id in the files, ``(number of ids,)``.
+
+        Raises:
+            DataError: there are no images, or no text files.
+        """
+        images = [image for source in sources for image in list_images(source, self.folder)]
         if not images:
-            raise DataError(f"There are no images in {', '.join(map(str, places))}.")
-        rows, corrupt, num_files = [], [], 0
-        for place, image in enumerate(images):
-            found = read_labels(self.label_file(image), corrupt)
-            num_files += found is not None
-            rows += [(place, *box, label) for label, box in found or ()]
+            raise DataError(f"There are no images in {', '.join(map(str, sources))}.")
+        rows: list[tuple[float, ...]] = []
+        corrupt: list[str] = []
+        num_files = 0
+        for position, image in enumerate(images):
+            annotations = read_labels(self.label_file(image), corrupt)
+            num_files += annotations is not None
+            rows += [(position, *box, label) for label, box in annotations or ()]
         if not num_files and split != "test":
             raise DataError(
                 f"None of {len(images)} images has a text file: {self.label_file(images[0])} and so on."
@@ -281,17 +310,17 @@ class YoloDataModule(AnnotatedImagesDataModule):
             self.dropped.add("label files", len(unused), reason, len(files), folder, unused)
 
     def _unlisted_images(self, images: set[str]) -> None:
-        """Images beside those of the splits, or in other folders of ``images``."""
+        """Add images beside those of the splits, or in other folders of ``images``, to ``dropped``."""
         base = os.path.abspath(self.folder / (self.images or "images"))
-        found = {file.path for file in files_below(base)} if os.path.isdir(base) else set()
+        files = {file.path for file in files_below(base)} if os.path.isdir(base) else set()
         folders = {os.path.dirname(image) for image in images if os.path.isdir(os.path.dirname(image))}
-        found |= {file.path for folder in folders for file in entries(folder)}
-        found = {os.path.normpath(path) for path in found if is_image(path)}
-        unused = sorted(os.path.relpath(path, base) for path in found - images)
-        self.dropped.add("images", len(unused), "they belong to no split", len(found), base, unused)
+        files |= {file.path for folder in folders for file in entries(folder)}
+        existing = {os.path.normpath(path) for path in files if is_image(path)}
+        unused = sorted(os.path.relpath(path, base) for path in existing - images)
+        self.dropped.add("images", len(unused), "they belong to no split", len(existing), base, unused)
 
     def label_file(self, image: Path) -> Path:
-        """``images`` in the path, the last one, becomes ``labels``."""
+        """Return the text file of an image: the last ``images`` in the path is replaced by ``labels``."""
         if self.images is not None:
             inside = image.relative_to(os.path.abspath(self.folder / self.images))
             return (self.folder / "labels" / inside).with_suffix(".txt")
@@ -302,7 +331,8 @@ class YoloDataModule(AnnotatedImagesDataModule):
 
 
 def check_count(count: Any, names: list[Any]) -> None:
-    """
+    """Check the number of classes.
+
     Raises:
         ValueError: ``nc`` is given and is not the number of names.
     """

@@ -39,8 +39,8 @@ class SeriesTableDataModule(SeriesDataModule):
         separator: separator of the cells; detected when None.
         decimal, thousands: number format, such as ``comma`` and ``point`` for ``1.234,5``; detected for each
             column when None.
-        encoding: encoding of the file, such as ``cp1252`` or ``latin-1``; UTF-8, UTF-16 and UTF-32 are detected
-            when None.
+        encoding: encoding of the file, such as ``cp1252`` or ``latin-1``; UTF-8, UTF-16 and UTF-32 are
+            detected when None.
         data_dir: folder for the NumPy file of a large table; ``$RUNNER_DATA`` or ``~/.cache/runner`` when
             None.
         hint: where the file is available, shown when it is missing.

@@ -150,7 +150,7 @@ def test_an_id_that_stands_for_several_is_refused(coco, coco_json, what):
 REFUSED = {
     "no folder": (lambda root: root / "gone", "there is no such folder"),
     "a file": (lambda root: root / "annotations" / "instances_val2017.json", "is a file, expected a folder"),
-    "no annotations": (lambda root: root / "train2017", "no annotations to train on were found, but no JSON"),
+    "no annotations": (lambda root: root / "train2017", "has no training annotations, but no JSON"),
 }
 
 

@@ -145,7 +145,7 @@ def test_faults_of_boxes(yolo):
         ("names: [a\n", "is not a YOLO data file"),
         ("names: cat\ntrain: images/train\n", "names is one word, expected a list"),
         ("names: []\ntrain: images/train\n", "it names no class"),
-        ("names: [a]\ntrain: images/training\n", "there is no"),
+        ("names: [a]\ntrain: images/training\n", "images/training does not exist"),
     ],
 )
 def test_configs_that_say_nothing_are_refused(yolo, text, words):
