@@ -198,7 +198,7 @@ def is_untouched(run: RunDir) -> bool:
 def has_trained(run: RunDir) -> bool:
     """Return whether the run or one of its folds has a metric or a checkpoint."""
     files = [*run.path.rglob(run.metrics_path.name), *run.path.rglob(f"{run.checkpoints.name}/*")]
-    return any(path.stat().st_size for path in files)
+    return any(path.stat().st_size for path in files if path.name != "index.json")  # may list nothing yet
 
 
 def reject_running(run: RunDir, elsewhere: bool = True) -> None:
