@@ -18,7 +18,7 @@ MAY_IMPORT = {
     "suggest": set(),
     "plots": set(),
     "run": {"errors"},
-    "config": {"errors", "suggest"},
+    "config": {"errors", "suggest", "run"},
     "losses": {"errors"},
     "models": {"errors"},
     "optim": {"errors"},

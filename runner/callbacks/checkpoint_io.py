@@ -23,6 +23,7 @@ from runner.distributed.fsdp_checkpoint import read_whole
 from runner.errors import CheckpointError
 from runner.run.checkpoints import describe_damage, read_index
 from runner.run.files import cannot_write, replace_file
+from runner.run.migrations import migrate_checkpoint
 
 __all__ = ["RunCheckpointIO", "snapshot"]
 
@@ -132,7 +133,7 @@ class RunCheckpointIO(CheckpointIO):
         if path.is_dir():
             return read_whole(path)
         try:
-            return torch.load(path, map_location=map_location, weights_only=True)
+            return migrate_checkpoint(torch.load(path, map_location=map_location, weights_only=True))
         except FileNotFoundError as error:
             raise CheckpointError(f"checkpoint {path} does not exist.") from error
         except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:

@@ -20,6 +20,7 @@ from runner.distributed.collectives import all_gather
 from runner.distributed.fsdp_checkpoint import read_rest
 from runner.errors import UserError
 from runner.run.journal import Journal
+from runner.run.migrations import migrate_checkpoint
 
 __all__ = ["ExactResume", "config_of"]
 
@@ -139,7 +140,7 @@ def config_of(checkpoint: str | PathLike) -> dict[str, Any] | None:
     if path.is_dir():
         loaded = read_rest(path)
     else:
-        loaded = torch.load(path, map_location="cpu", mmap=True, weights_only=True)
+        loaded = migrate_checkpoint(torch.load(path, map_location="cpu", mmap=True, weights_only=True))
     return (loaded.get(KEY) or {}).get("config")
 
 

@@ -18,6 +18,7 @@ from runner.distributed.micro_batching import MicroBatching, MicroBatchingStrate
 from runner.errors import UserError
 from runner.report import console
 from runner.run.files import read_json, write_json, write_text
+from runner.run.format import read_stored_config
 
 __all__ = ["MicroBatchSize"]
 
@@ -122,7 +123,7 @@ class MicroBatchSize(pl.Callback):
         self.hardware |= {"micro_batch": self.requested, "memory_gib": None}
         path = Path(trainer.default_root_dir) / "config.yaml"
         if trainer.is_global_zero and path.exists():
-            config = OmegaConf.load(path)
+            config = read_stored_config(path)
             OmegaConf.update(config, "hardware.micro_batch", self.requested, force_add=True)
             OmegaConf.update(config, "hardware.memory_gib", None, force_add=True)
             write_text(path, to_yaml(OmegaConf.to_container(config, resolve=False)), durable=True)

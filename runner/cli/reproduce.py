@@ -30,7 +30,7 @@ def run(args: Namespace) -> int:
 
     allow_packages(args.allow_package)
     original = find_run(args.run_ref, args.root)
-    again = prepare_again(original, ["runner", *args.words])
+    again = prepare_again(original, ["runner", *args.words], with_old_code=args.checkout)
     same_place = print_differences(original, args.checkout)
     if args.checkout:
         with code_of(original) as tree:

@@ -13,7 +13,8 @@ from runner.config.groups import Option
 from runner.config.overrides import option_problems
 from runner.config.plain import dotted_keys
 from runner.config.schema import Config
-from runner.errors import ConfigError, Problem
+from runner.errors import ConfigError, Problem, UserError
+from runner.run.format import read_stored_config
 from runner.suggest import did_you_mean
 
 __all__ = ["Experiment", "load_config", "read_experiment"]
@@ -55,7 +56,9 @@ def load_config(path: Path) -> DictConfig:
         )
         raise ConfigError(Problem("", f"no such file: {path}.", "not_found", hint))
     try:
-        config = OmegaConf.load(path)
+        config = read_stored_config(path)
+    except UserError:
+        raise
     except Exception as error:  # YAML, encoding and interpolation errors have no common base class
         text = f"{path} is not readable YAML: {' '.join(str(error).split())}"
         raise ConfigError(Problem("", text, "unreadable")) from error

@@ -17,6 +17,7 @@ from runner.data.dropped import DroppedSamples
 from runner.data.facts import Facts
 from runner.data.folds import FoldCut, Folds
 from runner.data.split import Split, make_loader
+from runner.data.statistics import same_statistics
 from runner.errors import DataError
 
 __all__ = ["DataModule", "LoaderOptions", "split_indices"]
@@ -233,7 +234,7 @@ class DataModule(LightningDataModule):
         Raises:
             DataError: the data have changed since the run began.
         """
-        if self.splits and state_dict != self.state_dict():
+        if self.splits and not same_statistics(state_dict, self.state_dict()):
             raise DataError(
                 f"{name} has changed since this run began: {difference}. Restore the original data, or "
                 "start a new run."

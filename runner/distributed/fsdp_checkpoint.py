@@ -26,6 +26,7 @@ from torch.serialization import get_unsafe_globals_in_checkpoint
 from runner.distributed.collectives import any_across_ranks
 from runner.errors import CheckpointError
 from runner.run.files import fsync_folder, replace_file
+from runner.run.migrations import migrate_checkpoint
 
 __all__ = [
     "load_optimizer",
@@ -313,7 +314,7 @@ def read_rest(path: Path) -> dict[str, Any]:
         CheckpointError: the file does not exist or cannot be loaded weights-only.
     """
     try:
-        return torch.load(path / REST, map_location="cpu", weights_only=True)
+        return migrate_checkpoint(torch.load(path / REST, map_location="cpu", weights_only=True))
     except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
         reason = str(error).partition("\n")[0]
         raise CheckpointError(f"{path} cannot be loaded as a weights-only checkpoint: {reason}") from error

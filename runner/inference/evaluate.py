@@ -18,6 +18,7 @@ from runner.errors import DataError, UserError
 from runner.inference.load import Trained, Which, load_trained
 from runner.run.directory import RunDir
 from runner.run.files import read_json
+from runner.run.format import read_stored_config
 from runner.training.components import adapt_facts
 
 __all__ = ["evaluate", "reject_new_cut", "set_up_split"]
@@ -94,7 +95,7 @@ def evaluate(
     check_split(split)
     trained = load_trained(run, which, overrides)
     data, task = trained.data, trained.task
-    reject_new_cut(run.name, OmegaConf.load(run.config_path), overrides or {}, type(data))
+    reject_new_cut(run.name, read_stored_config(run.config_path), overrides or {}, type(data))
     set_up_split(trained, run, split)
     chosen = choose_hardware(trained.config["hardware"], task.model)
     if chosen.channels_last:

@@ -22,6 +22,7 @@ from runner.run.checkpoints import Checkpoint, best_checkpoint, last_checkpoint,
 from runner.run.directory import RunDir, absolute_paths, find_run
 from runner.run.files import read_json
 from runner.run.folds import has_folds
+from runner.run.format import read_stored_config
 from runner.run.journal import load_metrics
 from runner.run.status import Status, read_status
 from runner.tasks.base import Task
@@ -161,7 +162,7 @@ def load_trained(
         UserError: the run has no checkpoint yet, or the file that is named is none of its model.
     """
     path = find_checkpoint(run, which).path
-    config = OmegaConf.load(run.config_path)
+    config = read_stored_config(run.config_path)
     for key, value in (overrides or {}).items():
         OmegaConf.update(config, key, value, force_add=True)
     plain = OmegaConf.to_container(config, resolve=True)
@@ -221,7 +222,7 @@ class Run:
 
     @property
     def config(self) -> dict[str, Any]:
-        return OmegaConf.to_container(OmegaConf.load(self.directory.config_path), resolve=False)
+        return OmegaConf.to_container(read_stored_config(self.directory.config_path), resolve=False)
 
     @property
     def status(self) -> Status:

@@ -16,6 +16,7 @@ from runner.errors import UserError
 from runner.launch.resume import fingerprint
 from runner.run.directory import FOLDS, RunDir, run_name
 from runner.run.files import cannot_write, write_text
+from runner.run.format import read_stored_config
 from runner.run.provenance import write_provenance
 from runner.run.status import has_trained, is_untouched, write_status
 
@@ -75,7 +76,7 @@ def start(run: RunDir) -> dict[str, Any] | None:
     from runner.launch import elastic
 
     process_info = ProcessInfo.here()
-    config = OmegaConf.load(run.config_path)
+    config = read_stored_config(run.config_path)
     if of_all_folds(config):
         from runner.launch.folds import launch_folds
 

@@ -19,14 +19,21 @@ from runner.config.plain import to_plain, to_yaml
 from runner.errors import RunFailedError, UserError
 from runner.run.directory import FOLDS, PATHS_FROM, REPEATS, RunDir, is_trial
 from runner.run.files import read_json, write_json, write_text
+from runner.run.format import read_stored_config
 from runner.run.provenance import write_provenance
 from runner.run.status import read_status, write_status
 
 __all__ = ["code_of", "prepare_again", "run_with_code"]
 
 
-def prepare_again(run: RunDir, command: list[str]) -> RunDir:
-    """
+def prepare_again(run: RunDir, command: list[str], with_old_code: bool = False) -> RunDir:
+    """Create the run directory of a repetition.
+
+    Args:
+        run: the original.
+        command: recorded in the provenance.
+        with_old_code: whether the original code will execute it, which expects the names of its own format.
+
     Raises:
         UserError: the run is not finished, or its config was changed during the run.
     """
@@ -48,7 +55,7 @@ def prepare_again(run: RunDir, command: list[str]) -> RunDir:
             f"{run.name} was changed between its attempts ({'; '.join(acting)}), so no single config "
             "reproduces it."
         )
-    config = OmegaConf.load(run.config_path)
+    config = OmegaConf.load(run.config_path) if with_old_code else read_stored_config(run.config_path)
     num_threads = (provenance.get("worker") or {}).get("num_threads")
     if num_threads and config.hardware.get("num_threads") is None:
         config.hardware.num_threads = num_threads  # the thread count determines the order of summation

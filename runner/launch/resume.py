@@ -18,6 +18,7 @@ from runner.errors import ConfigError
 from runner.run.directory import RunDir, list_runs
 from runner.run.files import read_json, write_json, write_text
 from runner.run.folds import has_folds
+from runner.run.format import read_stored_config
 from runner.run.status import read_status, reject_running, write_status
 
 __all__ = ["adopt", "earlier_run", "fingerprint", "go_on", "goes_on", "may_go_on"]
@@ -76,7 +77,7 @@ def go_on(run: RunDir, composition: Composition | None) -> bool:
     Raises:
         UserError: the run cannot be resumed, or not with these changes.
     """
-    wanted = OmegaConf.load(run.config_path) if composition is None else composition.config
+    wanted = read_stored_config(run.config_path) if composition is None else composition.config
     if not adopt(run, wanted) and not of_all_folds(wanted):  # for folds, the results are printed again
         print(f"{run.name} is finished. `runner resume {run.name} trainer.max_epochs=N` trains it longer.")
         return False
@@ -92,7 +93,7 @@ def adopt(run: RunDir, wanted: DictConfig) -> bool:
     Raises:
         UserError: the run cannot be resumed, or not with these changes.
     """
-    config = OmegaConf.load(run.config_path)
+    config = read_stored_config(run.config_path)
     changes = find_changes(plain(config), plain(wanted))
     if not may_go_on(run, changes):
         return False

@@ -19,6 +19,7 @@ from runner.launch.local import prepare
 from runner.launch.node_rendezvous import meet
 from runner.launch.resume import earlier_run, go_on, goes_on
 from runner.run.directory import RunDir
+from runner.run.format import read_stored_config
 from runner.run.status import read_status
 
 __all__ = ["begin", "begin_again", "fit_to", "joins_others"]
@@ -77,7 +78,7 @@ def compare_with_first(run: RunDir, composition: Composition, endpoint: str) -> 
     Raises:
         ConfigError: the command on this machine differs from that on the first.
     """
-    theirs = flat(OmegaConf.to_container(OmegaConf.load(run.config_path)))
+    theirs = flat(OmegaConf.to_container(read_stored_config(run.config_path)))
     ours = flat(OmegaConf.to_container(OmegaConf.create(to_yaml(to_plain(composition.config, [])))))
     different = [
         key for key in sorted({*theirs, *ours}) if theirs.get(key) != ours.get(key) and key not in OWN
@@ -111,7 +112,7 @@ def begin_again(choose: Callable[[], RunDir | None]) -> RunDir | None:
 
 def joins_others(run: RunDir) -> bool:
     """Whether this machine joins a run that another machine has just started."""
-    meeting = None if ProcessInfo.here().under_agent else meet(OmegaConf.load(run.config_path))
+    meeting = None if ProcessInfo.here().under_agent else meet(read_stored_config(run.config_path))
     return meeting is not None and not meeting.is_first
 
 

@@ -14,6 +14,7 @@ import yaml
 
 from runner.run.directory import RunDir
 from runner.run.files import read_json
+from runner.run.migrations import migrate_names
 from runner.run.status import Status, read_status
 
 __all__ = ["Summary", "bare_metrics", "lower_is_better", "summarize"]
@@ -99,7 +100,7 @@ class Summary:
 
 def summarize(run: RunDir) -> Summary:
     try:
-        text = run.config_path.read_text(encoding="utf-8")
+        text = migrate_names(run.config_path.read_text(encoding="utf-8"))
         config = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     except (OSError, ValueError, yaml.YAMLError):
         text, config = "", {}

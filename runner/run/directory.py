@@ -11,6 +11,7 @@ from typing import Any
 
 from runner.errors import RunNotFoundError, UserError
 from runner.run.files import read_json
+from runner.run.format import reject_newer_format
 
 __all__ = [
     "FOLDS",
@@ -214,7 +215,14 @@ def find_run(reference: str | Path, root: str | Path = "runs") -> RunDir:
 
     Raises:
         RunNotFoundError: no run or several runs match; the message lists the closest names.
+        UserError: a later version of runner has written the run.
     """
+    run = _locate_run(reference, root)
+    reject_newer_format(run.path)
+    return run
+
+
+def _locate_run(reference: str | Path, root: str | Path) -> RunDir:
     path = Path(reference)
     if path.name == CONFIG and path.is_file():
         path = path.parent

@@ -14,6 +14,7 @@ from typing import Any, Literal
 from runner.errors import CheckpointError, UserError
 from runner.run.directory import RunDir
 from runner.run.files import cannot_write, read_json, write_json
+from runner.run.format import FORMAT_VERSION, format_of
 
 __all__ = [
     "LOST_AFTER_S",
@@ -112,6 +113,7 @@ class Status:
         step: number of optimizer updates done.
         epoch: number of epochs done.
         seconds: duration of the attempt by the monotonic clock.
+        format_version: format of the run directory, see `runner.run.format`.
     """
 
     state: State = "created"
@@ -125,6 +127,7 @@ class Status:
     step: int = 0
     epoch: int = 0
     seconds: float | None = None
+    format_version: int = FORMAT_VERSION
 
 
 def process_started_at(pid: int) -> float | None:
@@ -170,8 +173,9 @@ def read_status(run: RunDir) -> Status:
     Use it to poll a run that another process executes; otherwise read `runner.run.state.RunState` once.
     """
     known = {field.name for field in fields(Status)}
-    stored = {key: value for key, value in read_json(run.status_path, {}).items() if key in known}
-    status = Status(**stored)
+    content = read_json(run.status_path)
+    stored = {key: value for key, value in (content or {}).items() if key in known}
+    status = Status(**stored | {"format_version": format_of(content)})
     if status.state == "running" and not is_alive(status, touched_at(run)):
         default = "its process ended without recording a reason (killed?)"
         if status.host != socket.gethostname():

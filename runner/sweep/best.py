@@ -10,6 +10,7 @@ from runner.config.checks.folds import of_all_folds
 from runner.config.compose import compose
 from runner.config.plain import to_plain, to_yaml
 from runner.run.files import write_text
+from runner.run.format import read_stored_config
 from runner.sweep.sweep_summary import SweepRecord, TrialRecord
 
 __all__ = ["best_config", "write_best"]
@@ -23,7 +24,7 @@ def best_config(record: SweepRecord, trial: TrialRecord) -> str:
     user has them.
     """
     config = config_of(record, trial)
-    base = OmegaConf.to_container(OmegaConf.load(record.sweep.base_path), resolve=False)
+    base = OmegaConf.to_container(read_stored_config(record.sweep.base_path), resolve=False)
     config["run"]["name"] = f"{record.sweep.name}_best"
     for key in OF_THE_SWEEP:
         config[key] = base[key]
@@ -34,8 +35,8 @@ def config_of(record: SweepRecord, trial: TrialRecord) -> dict[str, Any]:
     """The config as it was executed; composed again if another machine keeps the trial's directory, or if
     that is one fold's.
     """
-    if trial.run.config_path.is_file() and not of_all_folds(OmegaConf.load(record.sweep.base_path)):
-        return OmegaConf.to_container(OmegaConf.load(trial.run.config_path), resolve=False)
+    if trial.run.config_path.is_file() and not of_all_folds(read_stored_config(record.sweep.base_path)):
+        return OmegaConf.to_container(read_stored_config(trial.run.config_path), resolve=False)
     plan = record.plan
     made = compose([*plan["overrides"], *trial.given], plan["experiment"], plan.get("config_dirs") or [])
     made.config.pop("sweep", None)

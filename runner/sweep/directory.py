@@ -6,6 +6,7 @@ from pathlib import Path
 
 from runner.errors import RunNotFoundError
 from runner.run.directory import RunDir, find_run, is_fold, is_trial, list_runs
+from runner.run.format import reject_newer_format
 from runner.suggest import did_you_mean
 
 __all__ = ["SweepDir", "find_run_or_sweep", "find_sweep", "list_sweeps"]
@@ -73,7 +74,14 @@ def find_sweep(reference: str | Path, root: str | Path = "runs") -> SweepDir:
 
     Raises:
         RunNotFoundError: nothing or more than one sweep answers.
+        UserError: a later version of runner has written the sweep.
     """
+    sweep = _locate_sweep(reference, root)
+    reject_newer_format(sweep.path)
+    return sweep
+
+
+def _locate_sweep(reference: str | Path, root: str | Path) -> SweepDir:
     path = Path(reference)
     if (path / PLAN).is_file():
         return SweepDir(path.absolute())

@@ -14,6 +14,7 @@ from runner.errors import UserError
 from runner.report.format import number
 from runner.run.directory import RunDir
 from runner.run.files import read_json
+from runner.run.format import read_stored_config
 from runner.run.status import Status, process_started_at
 from runner.sweep.directory import SweepDir
 from runner.sweep.plan import TOKEN
@@ -78,7 +79,7 @@ class ParentRun:
 
     def open(self) -> None:
         """Finds the run in the store, or makes it there."""
-        base = OmegaConf.to_container(OmegaConf.load(self.sweep.base_path), resolve=False)
+        base = OmegaConf.to_container(read_stored_config(self.sweep.base_path), resolve=False)
         settings = TrackingSettings.from_config(base)
         if self.state is None:
             self.entry.token = load_study(self.sweep).user_attrs.get(TOKEN)
@@ -153,7 +154,7 @@ class ParentRun:
 
     def log_best_model(self) -> None:
         """Logs the best trial's model, where the config asks for models."""
-        base = OmegaConf.to_container(OmegaConf.load(self.sweep.base_path), resolve=False)
+        base = OmegaConf.to_container(read_stored_config(self.sweep.base_path), resolve=False)
         best = read_record(self.sweep).best()
         if best is not None and self.is_here and TrackingSettings.from_config(base).log_model:
             from runner.tracking.model import log_model

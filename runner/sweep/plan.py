@@ -14,6 +14,8 @@ from omegaconf import OmegaConf
 from runner.config.plain import to_plain, to_yaml
 from runner.errors import ConfigError, Problem
 from runner.run.files import write_text
+from runner.run.format import FORMAT_VERSION, read_stored_config, reject_newer_format
+from runner.run.migrations import migrate_names
 from runner.sweep.directory import SweepDir
 from runner.sweep.request import Request
 from runner.sweep.storage import shown_url, without_password
@@ -34,13 +36,15 @@ Plan = dict[str, Any]
 
 
 def read_plan(sweep: SweepDir) -> Plan:
-    return OmegaConf.to_container(OmegaConf.load(sweep.plan_path))
+    return OmegaConf.to_container(read_stored_config(sweep.plan_path))
 
 
 def stored_plan(study: optuna.Study) -> tuple[Plan, dict[str, Any]] | None:
     """The plan of a study and the config that its trials share; None before they were kept."""
     kept = study.user_attrs
-    return (kept["plan"], OmegaConf.to_container(OmegaConf.create(kept["base"]))) if "base" in kept else None
+    if "base" not in kept:
+        return None
+    return kept["plan"], OmegaConf.to_container(OmegaConf.create(migrate_names(kept["base"])))
 
 
 def plan_of(request: Request) -> Plan:
@@ -53,6 +57,7 @@ def plan_of(request: Request) -> Plan:
         "experiment": None if request.experiment is None else str(Path(request.experiment).absolute()),
         "config_dirs": [str(Path(folder).absolute()) for folder in request.config_dirs],
         "working_directory": os.getcwd(),
+        "format_version": FORMAT_VERSION,
     }
 
 
@@ -65,6 +70,7 @@ def keep_plan(sweep: SweepDir, study: optuna.Study, request: Request) -> list[st
     Raises:
         ConfigError: it is another search: its trials could not be compared with those there are.
     """
+    reject_newer_format(sweep.path)
     plan, base = plan_of(request), to_yaml(to_plain(request.base.config, []))
     before = stored_plan(study)
     said: list[str] = []
@@ -132,8 +138,16 @@ def changes(before: Plan, base_before: dict[str, Any], plan: Plan, base: dict[st
     varied = tuple(f"{key}." for key in {*before["space"], *plan["space"]})
     keys = [key for key in sorted({*old, *new}) if old.get(key) != new.get(key)]
     keys = [key for key in keys if not f"{key}.".startswith(varied) and key.partition(".")[0] not in FREE]
+    keys = [key for key in keys if key in old or not is_newer_default(key, before, plan)]
     found += [f"{key} was {old.get(key)} and is {new.get(key)}" for key in keys[:MAX_SHOWN]]
     return found + ([f"and {len(keys) - MAX_SHOWN} more"] if len(keys) > MAX_SHOWN else [])
+
+
+def is_newer_default(key: str, before: Plan, plan: Plan) -> bool:
+    """Whether a key can only be a default that versions since the sweep's format have added."""
+    given = [override.partition("=")[0].lstrip("+") for override in plan["overrides"]]
+    is_given = any(f"{key}.".startswith(f"{name}.") for name in given)
+    return before.get("format_version", 0) < FORMAT_VERSION and not is_given
 
 
 def objectives(plan: Plan) -> str:

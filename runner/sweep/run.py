@@ -13,6 +13,7 @@ from runner.config.plain import to_plain
 from runner.errors import ConfigError, Problem, RunFailedError, UserError
 from runner.run.directory import RunDir
 from runner.run.files import read_json, write_json
+from runner.run.format import FORMAT_VERSION
 from runner.run.provenance import collect_provenance
 from runner.run.status import process_started_at
 from runner.sweep.best import write_best
@@ -215,5 +216,6 @@ class Sweeping:
             "trials": dict(book.counts()),
             "best": next((trial.number for trial in book.best()), None),
             "front": [trial.number for trial in book.front()],
+            "format_version": FORMAT_VERSION,
         }
         write_json(self.sweep.status_path, status)

@@ -10,13 +10,13 @@ import time
 import warnings
 from typing import Any, Protocol
 
-from omegaconf import OmegaConf
 from optuna.trial import Trial
 
 from runner.config.checks.folds import of_all_folds
 from runner.errors import Interrupted
 from runner.launch.elastic import needs_agent, num_workers
 from runner.run.files import remove
+from runner.run.format import read_stored_config
 from runner.sweep.directory import SweepDir
 from runner.sweep.executors.choose import Executor
 from runner.sweep.executors.slots import Slot
@@ -195,7 +195,7 @@ class Supervisor:
             return
         running.begin_attempt(f"{self.book.presence.place}/{running.slot.number}")
         running.trial.set_user_attr("attempts", running.attempts)
-        memory, config = self.settings.memory_gib, OmegaConf.load(running.run.config_path)
+        memory, config = self.settings.memory_gib, read_stored_config(running.run.config_path)
         self.executor.start(
             Attempt(
                 trial=running.number,

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from annotated_types import Ge
 
 from runner.run.directory import RunDir
+from runner.run.format import read_stored_config
 
 __all__ = ["TrackingSettings", "check", "read_config", "read_settings"]
 
@@ -67,7 +68,7 @@ def read_config(run: RunDir) -> dict[str, Any]:
     from omegaconf import OmegaConf
 
     try:
-        config = OmegaConf.load(run.config_path)
+        config = read_stored_config(run.config_path)
     except FileNotFoundError:
         return {}
     return OmegaConf.to_container(config, resolve=False)

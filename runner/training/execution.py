@@ -35,7 +35,9 @@ from runner.report.figures import draw_figures
 from runner.run.checkpoints import best_checkpoint, last_checkpoint
 from runner.run.directory import RunDir, absolute_paths, is_fold, is_trial
 from runner.run.files import read_json, write_json, write_text
+from runner.run.format import FORMAT_VERSION
 from runner.run.provenance import record_worker, recorded_changes
+from runner.run.status import read_status, write_status
 from runner.tasks.base import Task
 from runner.training.batch_counts import check_batch_counts
 from runner.training.batch_norm_samples import check_batch_norms, values_per_channel
@@ -79,12 +81,15 @@ class Execution:
         check_batch_counts(self.data, self.config)
         self.stopped: str | None = None
         self.resumed = last_checkpoint(run)
+        version = read_status(run).format_version
         if self.resumed is not None:
             before, known_changes = read_json(run.facts_path, {}), recorded_changes(run)
-            check_resume(self.resumed, self.config, before, facts.as_dict(), known_changes)
+            check_resume(self.resumed, self.config, before, facts.as_dict(), known_changes, version)
         if process_info.is_first:
             write_json(run.facts_path, facts.as_dict() | {"dropped": self.data.dropped.as_list()})
             write_text(run.config_path, to_yaml(self.config), durable=True)
+            if version < FORMAT_VERSION:
+                write_status(run, format_version=FORMAT_VERSION)
         if wants_finder(self.config) and not self.only_finds_lr:
             self.take_found_lr()
         why = (

@@ -8,8 +8,10 @@ from typing import Any
 
 from runner.callbacks.exact_resume import config_of
 from runner.config.diff import find_changes, refusals
+from runner.data.statistics import is_same_statistic
 from runner.errors import UserError
 from runner.run.checkpoints import Checkpoint
+from runner.run.format import FORMAT_VERSION
 
 __all__ = ["check_resume"]
 
@@ -18,6 +20,8 @@ log = logging.getLogger("runner.training.worker")
 MAY_DIFFER = ("source",)
 """Of the facts: the same data may have moved."""
 
+OLDER = " An earlier version of runner started this run and may have read the same data differently."
+
 
 def check_resume(
     checkpoint: Checkpoint,
@@ -25,11 +29,13 @@ def check_resume(
     facts_before: dict[str, Any],
     facts: dict[str, Any],
     known_changes: Mapping[str, Any],
+    format_version: int = FORMAT_VERSION,
 ) -> None:
     """Reports every key that differs from the config that the checkpoint was written with.
 
     Args:
         known_changes: keys and values that have already been reported.
+        format_version: format of the run directory.
 
     Raises:
         UserError: one of them, or the data, would make the result meaningless.
@@ -40,12 +46,13 @@ def check_resume(
     refused += [
         f"the data have changed: {key} was {short(facts_before[key])}, and is {short(facts.get(key))}."
         for key in facts_before
-        if key in facts and facts_before[key] != facts[key] and key not in MAY_DIFFER
+        if key in facts and key not in MAY_DIFFER and not is_same_statistic(key, facts_before, facts)
     ]
     if refused:
         raise UserError(
             f"the run cannot resume from {checkpoint.file}, which was written with other values. "
             + " ".join(refused)
+            + (OLDER if format_version < FORMAT_VERSION else "")
             + " Restore them, or start a new run."
         )
     for change in changes:

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
 from pytorch_lightning import Callback
 
 from runner.callbacks.preemption import interruptible
@@ -23,6 +22,7 @@ from runner.distributed.watchdog import watched
 from runner.errors import NonFiniteLossError, RollBack
 from runner.run.checkpoints import last_checkpoint
 from runner.run.directory import RunDir
+from runner.run.format import read_stored_config
 from runner.run.journal import add_rollback, lr_scale, read_rollbacks
 from runner.training.execution import Execution
 from runner.training.recording import StartMirror, log_file, recorded
@@ -55,7 +55,7 @@ def execute(
         ControlSignal: the run was interrupted or pruned.
     """
     run = run if isinstance(run, RunDir) else RunDir(Path(run).absolute())
-    config = OmegaConf.load(run.config_path)
+    config = read_stored_config(run.config_path)
     process_info = ProcessInfo.here()
     with watched(run, process_info, Launcher(**config.launcher).hang_after_s) as heartbeat:
         if not process_info.is_first:
@@ -76,7 +76,7 @@ def run_attempts(
     while True:
         try:
             return Execution(
-                run, OmegaConf.load(run.config_path), callbacks, process_info, heartbeat, data
+                run, read_stored_config(run.config_path), callbacks, process_info, heartbeat, data
             ).results()
         except RollBack as error:
             data = None

@@ -8,6 +8,7 @@ import socket
 import sys
 from typing import TYPE_CHECKING, Any
 
+from runner.run.format import read_stored_config
 from runner.sweep.executors.socket_channel import Channel
 from runner.sweep.running_trial import Attempt
 
@@ -88,7 +89,6 @@ def carry_out(attempt: Attempt, end: socket.socket, teaches: bool, shared: Share
 
 
 def execute_run(attempt: Attempt, channel: Channel, shared: SharedData) -> None:
-    from omegaconf import OmegaConf
 
     from runner.launch import elastic
     from runner.run.directory import RunDir
@@ -98,7 +98,7 @@ def execute_run(attempt: Attempt, channel: Channel, shared: SharedData) -> None:
     from runner.training.worker import execute
 
     run = RunDir(attempt.run)
-    config = OmegaConf.load(run.config_path)
+    config = read_stored_config(run.config_path)
     os.environ["OMP_NUM_THREADS"] = str(attempt.num_threads)
     if attempt.under_agent:
         elastic.launch(run, config, "runner.sweep.executors.rank_worker")

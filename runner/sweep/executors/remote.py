@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from runner.run.directory import RunDir
+from runner.run.format import read_stored_config
 from runner.sweep.executors.file_channel import read_attempt
 
 __all__ = ["carry_out", "main"]
@@ -34,13 +35,12 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def under_agent(run: RunDir) -> int:
-    from omegaconf import OmegaConf
 
     from runner.errors import ControlSignal, Pruned, RunnerError
     from runner.launch import elastic
 
     try:
-        elastic.launch(run, OmegaConf.load(run.config_path), "runner.sweep.executors.rank_worker")
+        elastic.launch(run, read_stored_config(run.config_path), "runner.sweep.executors.rank_worker")
     except Pruned as pruned:
         print(pruned, file=sys.stderr)
     except (RunnerError, ControlSignal) as error:

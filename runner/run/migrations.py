@@ -1,0 +1,90 @@
+"""Names that stored configs and checkpoints of earlier formats use, and today's names.
+
+Whoever moves or renames something that a config may name adds a line here: the tests compare the table with a
+list of all names that runs of format 0 may contain.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+__all__ = ["MOVED", "RENAMED_STATES", "migrate_checkpoint", "migrate_names"]
+
+MOVED = {
+    "runner.callbacks.early_stopping": "runner.callbacks.regularization",
+    "runner.callbacks.gradient_norm": "runner.callbacks.metrics_logger",
+    "runner.callbacks.guards": "runner.callbacks.non_finite_guard",
+    "runner.callbacks.heartbeat.Heartbeat": "runner.callbacks.heartbeat.HeartbeatCallback",
+    "runner.callbacks.journal": "runner.callbacks.metrics_logger",
+    "runner.callbacks.one_truth.OneTruth": "runner.callbacks.sync_buffers.SyncBuffers",
+    "runner.callbacks.optimizer_settings": "runner.callbacks.schedule_length",
+    "runner.callbacks.pass_size": "runner.callbacks.micro_batch",
+    "runner.callbacks.recovery": "runner.callbacks.exact_resume",
+    "runner.callbacks.still.StillModules": "runner.callbacks.frozen_modules.KeepInEval",
+    "runner.data.images.fashion_mnist": "runner.data.images.mnist",
+    "runner.data.images.rows": "runner.data.images.digits",
+    "runner.data.tables.diabetes": "runner.data.tables.features",
+    "runner.data.text.abc": "runner.data.text.language",
+    "runner.data.text.bracket_depth": "runner.data.text.brackets",
+    "runner.data.text.python_topics": "runner.data.text.language",
+    "runner.models.detection.anchors": "runner.models.detection.backbone",
+    "runner.models.detection.exact": "runner.models.detection.detector",
+    "runner.models.detection.still_norm": "runner.models.detection.backbone",
+    "runner.models.logistic": "runner.models.linear",
+    "runner.models.mobilenet": "runner.models.pretrained",
+    "runner.models.perceptron": "runner.models.linear",
+    "runner.models.recurrent.pooling": "runner.models.recurrent.padding",
+    "runner.models.resnet": "runner.models.pretrained",
+    "runner.models.segmentation.linknet": "runner.models.segmentation.unet",
+    "runner.optim.phases": "runner.optim.phased_one_cycle",
+    "runner.optim.plateau": "runner.optim.decay",
+    "runner.regularize.average": "runner.callbacks.weight_average",
+    "runner.regularize.mix": "runner.callbacks.batch_mix",
+    "runner.regularize.noise": "runner.callbacks.noise",
+    "runner.regularize.norm": "runner.callbacks.weight_penalties",
+}
+"""Former → current dotted name of a module, or of a class or function in it. The longest match applies.
+
+A former name must not be used again: configs of any format are migrated by it.
+"""
+
+RENAMED_STATES: dict[str, str] = {}
+"""Former → current key of a state in a checkpoint: the class name of a callback or a data module."""
+
+PATTERN = re.compile(
+    rf"(?<![\w.])(?:{'|'.join(map(re.escape, sorted(MOVED, key=len, reverse=True)))})(?!\w)", re.ASCII
+)
+
+
+def migrate_names(text: str) -> str:
+    """Return the text with all former dotted names replaced by the current ones."""
+    return PATTERN.sub(lambda match: MOVED[match[0]], text)
+
+
+def migrate_checkpoint(checkpoint: dict[str, Any]) -> dict[str, Any]:
+    """Return a checkpoint whose states and config have the current names. Tensors are shared, not copied."""
+    migrated = renamed(checkpoint)
+    if "callbacks" in migrated:
+        migrated["callbacks"] = renamed(migrated["callbacks"])
+    recovery = migrated.get("recovery") or {}
+    if recovery.get("config"):
+        migrated["recovery"] = recovery | {"config": migrate_values(recovery["config"])}
+    return migrated
+
+
+def renamed(states: dict[str, Any]) -> dict[str, Any]:
+    """Rename keys; of a callback that may occur several times, the arguments behind its name are kept."""
+    renames = {key: RENAMED_STATES.get(key.partition("{")[0], "") for key in states}
+    return {
+        renames[key] + key[len(key.partition("{")[0]) :] if renames[key] else key: value
+        for key, value in states.items()
+    }
+
+
+def migrate_values(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: migrate_values(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [migrate_values(inner) for inner in value]
+    return migrate_names(value) if isinstance(value, str) else value
