@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from torch import nn
@@ -126,17 +126,39 @@ def compiled(pattern: str) -> re.Pattern[str]:
         raise UserError(f"parameter_groups: {pattern!r} is no regular expression: {error}.") from error
 
 
-def parameter_groups(model: nn.Module) -> list[dict[str, Any]]:
+def parameter_groups(model: nn.Module, sizes: Sequence[int] | None = None) -> list[dict[str, Any]]:
     """Trainable parameters, grouped for an optimizer, in the model's own order.
 
     Biases, norms and gains (`exempt_from_decay`) have ``weight_decay: 0``; weights take the optimizer's own
     decay. Parameters with different `set_lr_factor` values form groups with ``lr_factor``, which
     `build_optimizer` applies.
 
+    Args:
+        model: its parameters are grouped.
+        sizes: numbers of parameters in the groups of a checkpoint. Runs of format 0 exempted parameters by
+            their number of dimensions; if only that rule yields these sizes, it applies.
+
     Raises:
         UserError: no parameter is trainable.
     """
-    exempt = exempt_from_decay(model)
+    groups = groups_without_decay_of(model, exempt_from_decay(model))
+    if sizes is not None and sizes_of(groups) != list(sizes):
+        former = groups_without_decay_of(model, exempt_in_format_0(model))
+        groups = former if sizes_of(former) == list(sizes) else groups
+    return groups
+
+
+def sizes_of(groups: list[dict[str, Any]]) -> list[int]:
+    return [len(group["params"]) for group in groups]
+
+
+def exempt_in_format_0(model: nn.Module) -> set[str]:
+    named = model.no_weight_decay() if callable(getattr(model, "no_weight_decay", None)) else ()
+    return {name for name, parameter in model.named_parameters() if parameter.ndim <= 1} | set(named)
+
+
+def groups_without_decay_of(model: nn.Module, exempt: set[str]) -> list[dict[str, Any]]:
+    """Groups in which the parameters named in ``exempt`` have no weight decay; see `parameter_groups`."""
     groups: dict[tuple[float, bool, str], list[nn.Parameter]] = {}
     of_their_own: dict[str, dict[str, Any]] = {}
     for name, parameter in model.named_parameters():
@@ -159,7 +181,11 @@ def parameter_groups(model: nn.Module) -> list[dict[str, Any]]:
     ]
 
 
-def build_optimizer(factory: Callable[[list[dict[str, Any]]], Optimizer], model: nn.Module) -> Optimizer:
+def build_optimizer(
+    factory: Callable[[list[dict[str, Any]]], Optimizer],
+    model: nn.Module,
+    sizes: Sequence[int] | None = None,
+) -> Optimizer:
     """``factory`` called with the groups of ``model``; each group's learning rate is its share of the
     factory's.
 
@@ -169,7 +195,7 @@ def build_optimizer(factory: Callable[[list[dict[str, Any]]], Optimizer], model:
     Raises:
         UserError: no parameter is trainable, or the optimizer rejects its settings.
     """
-    groups = parameter_groups(model)
+    groups = parameter_groups(model, sizes)
     kind = getattr(factory, "func", factory)
     try:
         if kind is LBFGS:

@@ -95,6 +95,7 @@ class Task(TaskHooks):
         self.class_names: list[str] = []
         self.optimizer_factory = optimizer
         self.scheduler_factory = scheduler
+        self._saved_group_sizes: list[int] | None = None
         self.last_train_loss: Tensor | None = None
         self.last_train_parts: dict[str, Tensor] = {}
         self.channels_last = False
@@ -329,8 +330,14 @@ class Task(TaskHooks):
         ):
             self.trainer.logger.log_metrics(metrics, step=self.trainer.global_step)
 
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keeps the sizes of the optimizer's parameter groups, which a resumed run must have again."""
+        states = checkpoint.get("optimizer_states") or []
+        groups = [group for state in states[:1] for group in state["param_groups"]]
+        self._saved_group_sizes = [len(group["params"]) for group in groups] or None
+
     def configure_optimizers(self) -> Any:
-        optimizer = build_optimizer(self.optimizer_factory, self.model)
+        optimizer = build_optimizer(self.optimizer_factory, self.model, self._saved_group_sizes)
         schedule = self.make_schedule(optimizer, self.planned_steps())
         if schedule is None:
             return optimizer

@@ -182,6 +182,7 @@ class ClassificationTask(Task):
         return 0 if self._num_correct is None else int(self._num_correct)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        super().on_load_checkpoint(checkpoint)
         correct, self._num_seen = checkpoint.get("train_accuracy_state", [0, 0])
         if self.global_rank and self._num_seen:
             correct, self._num_seen = 0, 0  # rank 0 continues with the counts of all ranks

@@ -130,6 +130,7 @@ class LanguageTask(Task):
         )
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        super().on_load_checkpoint(checkpoint)
         state = checkpoint.get("carried_state")
         if state is not None:
             rank, ranks = self.global_rank, world_size()
