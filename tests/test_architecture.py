@@ -136,7 +136,7 @@ LIBRARIES = {
     "losses": {"torch", "torchvision", "segmentation_models_pytorch", "annotated_types"},
     "plots": {"matplotlib", "numpy", "PIL"},
     "errors": set(),
-    "run": {"psutil", "yaml"},
+    "run": {"psutil", "yaml", "omegaconf"},
 }
 """Package → the only libraries it may import."""
 

@@ -15,7 +15,6 @@ MOVED = {
     "runner.callbacks.early_stopping": "runner.callbacks.regularization",
     "runner.callbacks.gradient_norm": "runner.callbacks.metrics_logger",
     "runner.callbacks.guards": "runner.callbacks.non_finite_guard",
-    "runner.callbacks.heartbeat.Heartbeat": "runner.callbacks.heartbeat.HeartbeatCallback",
     "runner.callbacks.journal": "runner.callbacks.metrics_logger",
     "runner.callbacks.one_truth.OneTruth": "runner.callbacks.sync_buffers.SyncBuffers",
     "runner.callbacks.optimizer_settings": "runner.callbacks.schedule_length",

@@ -11,6 +11,7 @@ from runner.config.schema import Sweep
 from runner.report.format import duration, moment, number
 from runner.report.picture import Picture
 from runner.run.files import read_json
+from runner.run.migrations import migrate_names
 from runner.sweep.best import best_config
 from runner.sweep.report.next import next_commands, short_path
 from runner.sweep.sweep_summary import SweepRecord, TrialRecord, shown
@@ -203,6 +204,6 @@ def setting_rows(record: SweepRecord) -> list[tuple[str, str]]:
 
 def text_of(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        return migrate_names(path.read_text(encoding="utf-8"))
     except OSError:
         return ""
