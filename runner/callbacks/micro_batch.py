@@ -45,11 +45,6 @@ class MicroBatchSize(pl.Callback):
         self._micro_batching: MicroBatching | None = None
         self._loaded: dict[str, Any] | None = None
 
-    @property
-    def state_key(self) -> str:
-        """Key of this callback in checkpoints; the former class name, so that old checkpoints still load."""
-        return "PassSize"
-
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         strategy: Any = trainer.strategy
         is_micro_batching = isinstance(strategy, MicroBatchingStrategy)

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from runner.errors import UserError
 from runner.run.files import read_json
 from runner.run.migrations import migrate_names
 
 if TYPE_CHECKING:
-    from omegaconf import DictConfig, ListConfig
+    from omegaconf import DictConfig
 
 __all__ = ["FORMAT_VERSION", "read_stored_config", "format_of", "reject_newer_format"]
 
@@ -49,7 +49,7 @@ def reject_newer_format(directory: Path) -> None:
         )
 
 
-def read_stored_config(path: Path) -> DictConfig | ListConfig:
+def read_stored_config(path: Path) -> DictConfig:
     """Read a config, in which names of earlier formats are replaced by the current ones.
 
     Raises:
@@ -58,4 +58,5 @@ def read_stored_config(path: Path) -> DictConfig | ListConfig:
     from omegaconf import OmegaConf
 
     reject_newer_format(path.parent)
-    return OmegaConf.load(io.StringIO(migrate_names(path.read_text(encoding="utf-8"))))
+    text = migrate_names(path.read_text(encoding="utf-8"))
+    return cast("DictConfig", OmegaConf.load(io.StringIO(text)))

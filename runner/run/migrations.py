@@ -18,8 +18,8 @@ MOVED = {
     "runner.callbacks.journal": "runner.callbacks.metrics_logger",
     "runner.callbacks.one_truth.OneTruth": "runner.callbacks.sync_buffers.SyncBuffers",
     "runner.callbacks.optimizer_settings": "runner.callbacks.schedule_length",
-    "runner.callbacks.pass_size": "runner.callbacks.micro_batch",
-    "runner.callbacks.recovery": "runner.callbacks.exact_resume",
+    "runner.callbacks.pass_size.PassSize": "runner.callbacks.micro_batch.MicroBatchSize",
+    "runner.callbacks.recovery.Recovery": "runner.callbacks.exact_resume.ExactResume",
     "runner.callbacks.still.StillModules": "runner.callbacks.frozen_modules.KeepInEval",
     "runner.data.images.fashion_mnist": "runner.data.images.mnist",
     "runner.data.images.rows": "runner.data.images.digits",
@@ -48,7 +48,7 @@ MOVED = {
 A former name must not be used again: configs of any format are migrated by it.
 """
 
-RENAMED_STATES: dict[str, str] = {}
+RENAMED_STATES = {"PassSize": "MicroBatchSize"}
 """Former → current key of a state in a checkpoint: the class name of a callback or a data module."""
 
 PATTERN = re.compile(

@@ -76,7 +76,7 @@ def test_a_checkpoint_is_migrated_with_its_config() -> None:
     weights = object()
     checkpoint = {
         "state_dict": {"weight": weights},
-        "callbacks": {"TrainMetrics": {"count": 1}},
+        "callbacks": {"TrainMetrics": {"count": 1}, "PassSize": {"size": 4}},
         "recovery": {"epoch": 3, "config": {"data": {"task": ["runner.models.logistic.Logistic", 1]}}},
     }
     migrated = migrate_checkpoint(checkpoint)
@@ -85,7 +85,7 @@ def test_a_checkpoint_is_migrated_with_its_config() -> None:
         "config": {"data": {"task": ["runner.models.linear.Logistic", 1]}},
     }
     assert migrated["state_dict"]["weight"] is weights
-    assert migrated["callbacks"] == {"TrainMetrics": {"count": 1}}
+    assert migrated["callbacks"] == {"TrainMetrics": {"count": 1}, "MicroBatchSize": {"size": 4}}
     assert migrate_checkpoint({"state_dict": {}}) == {"state_dict": {}}
 
 

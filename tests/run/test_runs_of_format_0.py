@@ -149,7 +149,7 @@ def test_a_second_resume_keeps_the_parameter_groups(old: Path) -> None:
 
 
 def test_explanations_landscapes_and_embeddings(old: Path) -> None:
-    for name in ("classification", "detection", "forecasting", "regression", "reviews", "segmentation"):
+    for name in ("classification", "forecasting", "labelling", "regression", "reviews", "segmentation"):
         call("explain", name, *([] if name in TABLES else ["--samples", "2"]))
         assert list((old / "runs" / name / "explanations").iterdir())
         call("landscape", name, "--resolution", "3", "--samples", "4", "--one-dimensional")
@@ -168,7 +168,7 @@ def test_reports_and_comparisons(old: Path) -> None:
         assert name in page and "runner.callbacks.guards" not in page
     text = call("compare", "runs/classification", "runs/averaged", "runs/photos")
     assert "runner.models.small_cnn.SmallCNN" in text
-    listed = {row["name"] for row in json.loads(call("runs", "--json", "--trials"))}
+    listed = {row["name"] for row in json.loads(call("runs", "--json", "--trials", "--last", "0"))}
     assert {*RUNS, "search/0", "search/1", "folds/0"} <= listed
 
 
