@@ -15,6 +15,7 @@ from runner.data.base import DataModule, LoaderOptions
 from runner.data.detection.source import ToUnit, collate_boxes
 from runner.data.detection.transform import BoxAugment, without_crowd
 from runner.data.images.augment import ImageAugment
+from runner.data.images.brightness import WhiteLevel
 from runner.data.images.decode import read_new_image
 from runner.data.images.tree import image_files
 from runner.data.split import Source, Split
@@ -29,7 +30,7 @@ class DetectionOptions(LoaderOptions, total=False):
     can_flip: bool
 
 
-class DetectionDataModule(DataModule):
+class DetectionDataModule(WhiteLevel, DataModule):
     """Images with boxes, in batches ``{"inputs": [(3, H, W), …], "targets": [{boxes, labels, …}, …]}``.
 
     Args:
@@ -38,7 +39,6 @@ class DetectionDataModule(DataModule):
     """
 
     extra_facts = ("shorter_side", "longer_side")
-    max_value: float | None = None
 
     def __init__(
         self,
@@ -82,7 +82,7 @@ class DetectionDataModule(DataModule):
             DataError: a file cannot be decoded.
         """
         files = [file for path in paths for file in image_files(path)]
-        return ((file, read_new_image(file, self.max_value)) for file in files)
+        return ((file, read_new_image(file, self.white, self.can_scale)) for file in files)
 
     def picture(self, image: Tensor, target: dict[str, Tensor]) -> tuple[Tensor, str]:
         """Returns the image with its boxes, and the counts of its classes."""

@@ -19,7 +19,6 @@ from runner.data.detection.layout import folder_problems, usual_sides
 from runner.data.detection.source import BoxFileSource, BoxTable, Reading
 from runner.data.facts import Facts
 from runner.data.images.augment import ImageAugment
-from runner.data.images.brightness import look_at_brightness
 from runner.data.images.decode import turned_note
 from runner.data.labels import case_notices
 from runner.errors import DataError
@@ -57,8 +56,11 @@ class AnnotatedImagesDataModule(DetectionDataModule):
         val_fraction: fraction of the training images used for validation if there is no val split.
         split_seed: seed of the random split.
         max_value: the brightest value of images with 16 or 32 bits or of floating-point numbers, which
-            becomes white: 4095 for 12 bits. 65535 for 16 bits when None.
+            becomes white: 4095 for 12 bits. When None, images of 16 bits whose brightest value shows that
+            they have 8, 10, 12 or 14 bits are scaled accordingly, and others have 65535 as white.
     """
+
+    can_scale = True
 
     def __init__(
         self,
@@ -146,18 +148,17 @@ class AnnotatedImagesDataModule(DetectionDataModule):
             *(note for note in notes if note.endswith("edge).")),
         ]:
             logger.warning(notice)
+        self.detect_white(
+            [Path(readings[split].root) / path for split, table in tables.items() for path in table.paths]
+        )
         sources = {
-            split: BoxFileSource(Path(readings[split].root), table, self.max_value)
+            split: BoxFileSource(Path(readings[split].root), table, self.white)
             for split, table in tables.items()
         }
         for source in sources.values():
             paths = source.table.paths
-            for note in (
-                look_at_brightness(source.root, paths, self.max_value),
-                turned_note(source.root, paths),
-            ):
-                if note:
-                    logger.warning(note)
+            if note := turned_note(source.root, paths):
+                logger.warning(note)
         parts = self._parts(sources)
         self.splits = {split: self.make_split(split, *part) for split, part in parts.items()}
         self.facts = self._facts(parts, tables, class_names, notes)

@@ -158,7 +158,7 @@ class ImageArrayDataModule(DataModule):
             DataError: a file cannot be decoded.
         """
         files = [file for path in paths for file in image_files(path)]
-        return [(file, fit_image(read_new_image(file), self.image_shape)) for file in files]
+        return [(file, fit_image(read_new_image(file, can_scale=False), self.image_shape)) for file in files]
 
 
 class ImageTransform:

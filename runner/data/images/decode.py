@@ -12,7 +12,7 @@ import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
-from runner.data.images.depth import deep_color, is_deep, is_deep_color, to_eight_bits
+from runner.data.images.depth import RangeError, deep_color, is_deep, is_deep_color, to_eight_bits
 from runner.errors import BrokenSampleError, DataError, RunnerError
 
 __all__ = [
@@ -111,18 +111,28 @@ def read_image(path: str | Path, max_value: float | None = None) -> Tensor:
     return read_or_raise(path, max_value, BrokenSampleError, hint)
 
 
-def read_new_image(path: str | Path, max_value: float | None = None) -> Tensor:
+def read_new_image(path: str | Path, max_value: float | None = None, can_scale: bool = True) -> Tensor:
     """Read an image that is not part of the data set, such as the input of a prediction.
+
+    Args:
+        path: the file.
+        max_value: see ``decode_image``.
+        can_scale: whether the data set has the option ``max_value``.
 
     Raises:
         DataError: the file cannot be read or decoded; the message names it.
     """
-    return read_or_raise(path, max_value, DataError, "Leave it out, or repair it.")
+    return read_or_raise(path, max_value, DataError, "Leave it out, or repair it.", can_scale)
 
 
-def read_or_raise(path: str | Path, max_value: float | None, kind: type[RunnerError], hint: str) -> Tensor:
+def read_or_raise(
+    path: str | Path, max_value: float | None, kind: type[RunnerError], hint: str, can_scale: bool = True
+) -> Tensor:
     try:
         return decode_image(Path(path).read_bytes(), max_value)
+    except RangeError as error:
+        remedy = f"{error.remedy}. {hint}" if can_scale else "Convert it to eight bits per channel."
+        raise kind(f"{path} cannot be read: {error.fact}. {remedy}") from error
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise kind(f"{path} cannot be read: {reason}. {hint}") from error
@@ -149,6 +159,8 @@ def decode_image(content: bytes, max_value: float | None = None) -> Tensor:
         raise ValueError("the file is empty")
     try:
         return _decode(content, max_value)
+    except RangeError:
+        raise
     except Exception as error:  # decoders raise a dozen types for damaged bytes, SyntaxError among them
         raise ValueError(_reason(error, content)) from error
 

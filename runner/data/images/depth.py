@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-__all__ = ["deep_color", "is_deep", "is_deep_color", "to_eight_bits"]
+__all__ = ["RangeError", "deep_color", "is_deep", "is_deep_color", "to_eight_bits"]
 
 SIXTEEN_BITS = 65535
 PNG_COLOR_TYPES = (2, 4, 6)  # colour, and grey or colour with transparency
@@ -44,6 +44,19 @@ def deep_color(image: Image.Image, content: bytes) -> np.ndarray:
     return values[:3] if len(values) > 2 else values[:1].repeat(3, 0)
 
 
+class RangeError(ValueError):
+    """The range of an image's values is unknown, or they lie outside of it.
+
+    Attributes:
+        fact: the fault.
+        remedy: the setting that helps, for data sets that have it.
+    """
+
+    def __init__(self, fact: str, remedy: str) -> None:
+        super().__init__(f"{fact}. {remedy}")
+        self.fact, self.remedy = fact, remedy
+
+
 def to_eight_bits(values: np.ndarray, max_value: float | None) -> Tensor:
     """Scale values ``(3, H, W)`` to uint8, ``max_value`` to 255. Pillow's own conversion clips them.
 
@@ -52,7 +65,8 @@ def to_eight_bits(values: np.ndarray, max_value: float | None) -> Tensor:
         max_value: the value of white; 65535 for integers when None.
 
     Raises:
-        ValueError: a value lies outside 0 … ``max_value``, or the range is unknown.
+        RangeError: a value lies outside 0 … ``max_value``, or the range is unknown.
+        ValueError: a value is not finite.
     """
     low, high = values.min(), values.max()
     if values.dtype.kind == "f" and not np.isfinite(values).all():
@@ -60,18 +74,22 @@ def to_eight_bits(values: np.ndarray, max_value: float | None) -> Tensor:
     span = f"its values are {low:g} … {high:g}"
     if max_value is None:
         if values.dtype.kind == "f":
-            raise ValueError(
-                f"its pixels are floating-point numbers, whose range is unknown ({span}). Give the value of "
-                f"white with data.max_value={1 if high <= 1 else 255 if high <= 255 else f'{high:g}'}"
+            white = 1 if high <= 1 else 255 if high <= 255 else f"{high:g}"
+            raise RangeError(
+                f"its pixels are floating-point numbers, whose range is unknown ({span})",
+                f"Give the value of white with data.max_value={white}",
             )
         if low < 0 or high > SIXTEEN_BITS:
-            raise ValueError(
-                f"its pixels have more than 16 bits ({span}). Give the value of white with "
-                f"data.max_value={high:g}"
+            raise RangeError(
+                f"its pixels have more than 16 bits ({span})",
+                f"Give the value of white with data.max_value={high:g}",
             )
         scaled = (values.astype(np.uint32) * 255 + SIXTEEN_BITS // 2) // SIXTEEN_BITS
         return torch.from_numpy(scaled.astype(np.uint8))
     if low < 0 or high > max_value:
-        raise ValueError(f"{span}; expected 0 … {max_value:g}, because data.max_value={max_value:g}")
+        raise RangeError(
+            f"{span}; expected 0 … {max_value:g}",
+            f"The value of white is {max_value:g}; another one is given with data.max_value",
+        )
     scaled = np.floor(values.astype(np.float64) * 255 / max_value + 0.5)
     return torch.from_numpy(scaled.astype(np.uint8))

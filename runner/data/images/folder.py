@@ -14,7 +14,7 @@ from torch import Tensor
 from runner.data.base import DataModule, LoaderOptions
 from runner.data.facts import Facts
 from runner.data.images.array import ImageTransform
-from runner.data.images.brightness import look_at_brightness
+from runner.data.images.brightness import WhiteLevel
 from runner.data.images.cut import ImageCut, count_problems, cut_tree, fraction_problems
 from runner.data.images.decode import read_new_image
 from runner.data.images.source import ImageFileSource, ImageFitter
@@ -47,7 +47,7 @@ class ImageFolderOptions(LoaderOptions, total=False):
     max_value: float | None
 
 
-class ImageFolderDataModule(DataModule):
+class ImageFolderDataModule(WhiteLevel, DataModule):
     """A folder of images: ``ROOT/CLASS/IMAGE``, or the same below ``train``, ``val`` and ``test``.
 
     Without split folders the images are split at random, stratified by class. An existing val folder is used
@@ -69,10 +69,12 @@ class ImageFolderDataModule(DataModule):
         split_seed: seed of the split.
         broken: a list of files to leave out, written by ``runner data verify``, instead of ``broken.json``.
         max_value: the brightest value of images with 16 or 32 bits or of floating-point numbers, which
-            becomes white: 4095 for 12 bits. 65535 for 16 bits when None.
+            becomes white: 4095 for 12 bits. When None, images of 16 bits whose brightest value shows that
+            they have 8, 10, 12 or 14 bits are scaled accordingly, and others have 65535 as white.
     """
 
     extra_facts = ("set_aside",)
+    can_scale = True
 
     def __init__(
         self,
@@ -166,9 +168,8 @@ class ImageFolderDataModule(DataModule):
         self.dropped.add(
             "images", len(set_aside), "set aside as broken", where=self.folder, examples=map(str, set_aside)
         )
-        if note := look_at_brightness(self.folder, cut.paths, self.max_value):
-            logger.warning(note)
-        source = ImageFileSource(self.folder, cut.paths, cut.targets, self.max_value)
+        self.detect_white([self.folder / path for path in cut.paths])
+        source = ImageFileSource(self.folder, cut.paths, cut.targets, self.white)
         transforms = {"train": self._train_transform()}
         self.splits = {
             split: Split(source, cut.splits[split], transforms.get(split, self.fitter), self.seed)
@@ -216,4 +217,4 @@ class ImageFolderDataModule(DataModule):
             DataError: a file cannot be decoded.
         """
         files = [file for path in paths for file in image_files(path)]
-        return [(file, self.fitter(read_new_image(file, self.max_value))[0]) for file in files]
+        return [(file, self.fitter(read_new_image(file, self.white))[0]) for file in files]

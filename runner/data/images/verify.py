@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from runner.data.download.progress import progress
-from runner.data.images.brightness import look_at_brightness
+from runner.data.images.brightness import find_white
 from runner.data.images.decode import decode_image
 from runner.errors import DataError
 
@@ -67,7 +67,8 @@ def verify_images(
 
 
 def report_brightness(root: Path, paths: Sequence[str], max_value: float | None) -> None:
-    if note := look_at_brightness(root, paths, max_value, len(paths) or 1):
+    _, note = find_white([root / path for path in paths], max_value)
+    if note is not None:
         logger.warning(note)
 
 

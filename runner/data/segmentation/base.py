@@ -12,6 +12,7 @@ from torch import Tensor
 from runner.data.base import DataModule, LoaderOptions
 from runner.data.facts import Facts
 from runner.data.images.augment import ImageAugment
+from runner.data.images.brightness import WhiteLevel
 from runner.data.images.decode import read_new_image
 from runner.data.images.folder import IMAGENET_MEAN, IMAGENET_STD
 from runner.data.images.tree import image_files
@@ -28,7 +29,7 @@ Side = Annotated[int, Ge(16), Le(4096)]
 NUM_NAMED = 2
 
 
-class SegmentationDataModule(DataModule):
+class SegmentationDataModule(WhiteLevel, DataModule):
     """Images with a class for each pixel.
 
     Batches are ``{"inputs": (N, 3, H, W), "targets": (N, H, W)}``, with class ids as int64 and 255 for
@@ -44,7 +45,6 @@ class SegmentationDataModule(DataModule):
     """
 
     extra_facts = ("ignore_index", "class_weights", "class_colors")
-    max_value: float | None = None
 
     def __init__(
         self,
@@ -121,7 +121,7 @@ class SegmentationDataModule(DataModule):
             DataError: a file cannot be decoded.
         """
         files = [file for path in paths for file in image_files(path)]
-        return ((file, read_new_image(file, self.max_value)) for file in files)
+        return ((file, read_new_image(file, self.white, self.can_scale)) for file in files)
 
     def picture(self, image: Tensor, target: Tensor) -> tuple[Tensor, str]:
         """Returns the image with its mask overlaid, and the names of its largest classes other than the

@@ -18,7 +18,6 @@ from runner.data.base import LoaderOptions
 from runner.data.detection.layout import folder_problems
 from runner.data.download.progress import progress
 from runner.data.images.augment import ImageAugment
-from runner.data.images.brightness import look_at_brightness
 from runner.data.images.verify import BROKEN_LIST, BrokenFile, read_broken, report_brightness
 from runner.data.segmentation.base import SegmentationDataModule, Side
 from runner.data.segmentation.classes import class_problems, numbered_lines, read_class_names, suspicion
@@ -74,8 +73,11 @@ class MaskFolderDataModule(SegmentationDataModule):
         test_fraction: fraction of all pairs; 0.15 when None. Only without split folders.
         split_seed: seed of the split.
         max_value: the brightest value of images with 16 or 32 bits or of floating-point numbers, which
-            becomes white: 4095 for 12 bits. 65535 for 16 bits when None.
+            becomes white: 4095 for 12 bits. When None, images of 16 bits whose brightest value shows that
+            they have 8, 10, 12 or 14 bits are scaled accordingly, and others have 65535 as white.
     """
+
+    can_scale = True
 
     def __init__(
         self,
@@ -201,8 +203,7 @@ class MaskFolderDataModule(SegmentationDataModule):
             parts = self.fold(indices["train"], indices["val"], name=lambda index: flat[index][0])
             indices |= dict(zip(("train", "val"), parts, strict=True))
         self.reject_emptiness(indices)
-        if note := look_at_brightness(self.folder, [image for image, _ in flat], self.max_value):
-            logger.warning(note)
+        self.detect_white([self.folder / image for image, _ in flat])
         source = self.make_source(flat)
         self.settle_reading(source, indices)
         self.splits = {split: self.make_split(split, source, own) for split, own in indices.items()}
@@ -270,7 +271,7 @@ class MaskFolderDataModule(SegmentationDataModule):
             self.mask_encoding,
             self.class_names,
         )
-        return MaskFileSource(self.folder, pairs, reader, self.max_side, self.headers, self.max_value)
+        return MaskFileSource(self.folder, pairs, reader, self.max_side, self.headers, self.white)
 
     def digest(self, pairs: Sequence[Pair]) -> str:
         """Returns a digest of the names and sizes of all files; hashing their content would take as long as

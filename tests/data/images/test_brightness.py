@@ -7,10 +7,13 @@ import pytest
 import torch
 from PIL import Image
 
-from runner.data.images.brightness import look_at_brightness
+from runner.data.detection.yolo import YoloDataModule
+from runner.data.images.brightness import find_white
 from runner.data.images.decode import read_image
+from runner.data.images.digits import DigitsDataModule
 from runner.data.images.folder import ImageFolderDataModule
 from runner.data.segmentation.folder import MaskFolderDataModule
+from runner.data.segmentation.shapes import ShapesSegmentationDataModule
 from runner.errors import BrokenSampleError, DataError
 
 TWELVE_BITS = np.arange(4096, dtype=np.uint16).reshape(64, 64)
@@ -40,7 +43,9 @@ def test_the_value_of_white_is_given(tmp_path, values, extension, white):
     assert out.shape == (3, 64, 64) and out.dtype == torch.uint8
     assert np.abs(out[0].numpy() - values.astype(np.float64) * 255 / white).max() <= 0.5001
     assert torch.equal(out[0], out[2]) and out.unique().numel() == 256
-    with pytest.raises(BrokenSampleError, match=f"data.max_value={white / 2:g}"):
+    with pytest.raises(
+        BrokenSampleError, match=f"white is {white / 2:g}; another one is given with data.max_value"
+    ):
         read_image(path, white / 2)
 
 
@@ -66,21 +71,37 @@ def test_colour_of_sixteen_bits(tmp_path):
     # 2048 · 255 / 4095 = 127.53, 16 · 255 / 4095 = 1.00, 1000 · 255 / 4095 = 62.27, 4000 · 255 / 4095 =
     # 249.08
     assert read_image(tmp_path / "a.png", 4095)[:, 0].T.tolist() == [[255, 128, 0], [1, 62, 249]]
-    assert "is 4095 of 65535" in look_at_brightness(tmp_path, ["a.png"], None)
+    white, note = find_white([tmp_path / "a.png"], None)
+    assert white == 4095 and "is 4095 of 65535" in note
 
 
 @pytest.mark.parametrize(("highest", "bits"), [(255, 8), (1023, 10), (3399, 12), (16383, 14)])
 def test_images_that_use_a_part_of_their_range_are_reported(tmp_path, caplog, highest, bits):
     root = write(tmp_path, (TWELVE_BITS / 4095 * highest).round().astype(np.uint16))
     with caplog.at_level(logging.WARNING):
-        ImageFolderDataModule(root).setup("fit")
-    assert f"is {highest} of 65535" in caplog.text and f"data.max_value={2**bits - 1}" in caplog.text
+        automatic = ImageFolderDataModule(root)
+        automatic.setup("fit")
+    assert f"is {highest} of 65535" in caplog.text and f"in which {2**bits - 1} is white" in caplog.text
     caplog.clear()
     data = ImageFolderDataModule(root, max_value=2**bits - 1)
     data.setup("fit")
     assert not caplog.text and data.splits["train"].source[0][0].max() == round(highest * 255 / (2**bits - 1))
     (_, image), *_ = data.read_inputs([root + "/a/0.png"])
     assert image.max() == data.splits["val"].sample(0, 0)[0].max()
+    assert torch.equal(automatic.splits["train"].source[0][0], data.splits["train"].source[0][0])
+    restored = ImageFolderDataModule(root)
+    restored.load_state_dict(automatic.state_dict())
+    assert torch.equal(next(iter(restored.read_inputs([root + "/a/0.png"])))[1], image)
+    assert data.state_dict() == {}
+
+
+def test_one_bright_image_among_many_decides(tmp_path, caplog):
+    root = write(tmp_path, TWELVE_BITS, count=80)
+    Image.fromarray(TWELVE_BITS * 16).save(tmp_path / "b" / "33.png")
+    data = ImageFolderDataModule(root)
+    data.setup("fit")
+    assert data.white is None and not caplog.text
+    assert data.splits["train"].source[0][0].max() == round(4095 * 255 / 65535)
 
 
 def test_images_that_use_their_range_are_not_reported(tmp_path, caplog):
@@ -91,7 +112,7 @@ def test_images_that_use_their_range_are_not_reported(tmp_path, caplog):
 def test_verify_reports_the_brightest_value(tmp_path, caplog):
     root = write(tmp_path, TWELVE_BITS)
     assert ImageFolderDataModule(root).verify() == []
-    assert "The brightest value of the 24 16-bit images that were examined is 4095 of 65535" in caplog.text
+    assert "The brightest value of the 24 images with 16 bits per channel is 4095 of 65535" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -114,11 +135,39 @@ def test_images_with_masks(tmp_path, caplog):
         (tmp_path / kind).mkdir()
         for number in range(8):
             Image.fromarray(values).save(tmp_path / kind / f"{number}.png")
-    MaskFolderDataModule(str(tmp_path), class_names=["a", "b"]).setup("fit")
-    assert "data.max_value=4095" in caplog.text
+    automatic = MaskFolderDataModule(str(tmp_path), class_names=["a", "b"])
+    automatic.setup("fit")
+    assert "in which 4095 is white" in caplog.text
     data = MaskFolderDataModule(str(tmp_path), class_names=["a", "b"], max_value=4095)
     data.setup("fit")
     expected = torch.tensor((TWELVE_BITS * 255.0 / 4095 + 0.5).astype(np.uint8))
     assert torch.equal(data.splits["train"].source[0][0][0], expected)
-    (_, image), *_ = data.read_inputs([str(tmp_path / "images" / "0.png")])
+    assert torch.equal(automatic.splits["train"].source[0][0][0], expected)
+    for module in (data, automatic):
+        (_, image), *_ = module.read_inputs([str(tmp_path / "images" / "0.png")])
+        assert torch.equal(image[0], expected)
+
+
+def test_images_with_boxes(tmp_path, caplog):
+    for split in ("train", "val"):
+        (tmp_path / "images" / split).mkdir(parents=True)
+        (tmp_path / "labels" / split).mkdir(parents=True)
+        for number in range(4):
+            Image.fromarray(TWELVE_BITS).save(tmp_path / "images" / split / f"{number}.png")
+            (tmp_path / "labels" / split / f"{number}.txt").write_text("0 0.5 0.5 0.4 0.4\n")
+    (tmp_path / "data.yaml").write_text("train: images/train\nval: images/val\nnames: [a]\n")
+    data = YoloDataModule(str(tmp_path))
+    data.setup("fit")
+    assert caplog.text.count("in which 4095 is white") == 1 and data.state_dict() == {"white": 4095}
+    expected = torch.tensor((TWELVE_BITS * 255.0 / 4095 + 0.5).astype(np.uint8))
+    assert torch.equal(data.splits["train"].source[0][0][0], expected)
+    (_, image), *_ = data.read_inputs([str(tmp_path / "images" / "train" / "0.png")])
     assert torch.equal(image[0], expected)
+
+
+@pytest.mark.parametrize("make", [DigitsDataModule, ShapesSegmentationDataModule])
+def test_data_sets_without_the_option_do_not_name_it(tmp_path, make):
+    Image.fromarray(TWELVE_BITS.astype(np.float32)).save(tmp_path / "a.tif")
+    with pytest.raises(DataError, match="range is unknown .*Convert it to eight bits") as error:
+        list(make().read_inputs([str(tmp_path / "a.tif")]))
+    assert "max_value" not in str(error.value)

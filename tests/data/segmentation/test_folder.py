@@ -150,7 +150,7 @@ def test_predictions_read_one_file_after_the_other(folder, monkeypatch):
     data = MaskFolderDataModule(str(root), max_side=16)
     inputs = data.read_inputs([str(root / "images")])
     monkeypatch.setattr(
-        "runner.data.segmentation.base.read_new_image", lambda path, max_value=None: torch.zeros(3, 30, 20)
+        "runner.data.segmentation.base.read_new_image", lambda path, *options: torch.zeros(3, 30, 20)
     )
     name, image = next(iter(inputs))
     assert name.endswith("00.png") and image.shape == (3, 16, 11)
