@@ -1,4 +1,4 @@
-"""The base class of semantic segmentation data sets."""
+"""Base class of semantic segmentation data sets."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ class SegmentationDataModule(WhiteLevel, DataModule):
     sizes, and if these differ within a batch, both entries are lists.
 
     Args:
-        crop_size: height and width of the training crops, in pixels, with augmentation; without it, whole
-            images are used.
+        crop_size: height and width of the training crops, in pixels; without augmentation, whole images are
+            used.
         augment: random augmentation of training images; None disables it.
         can_flip: whether images may be mirrored.
         colors: red, green and blue of each class, for pictures; chosen automatically when None.
@@ -57,42 +57,43 @@ class SegmentationDataModule(WhiteLevel, DataModule):
         **options: Unpack[LoaderOptions],
     ) -> None:
         super().__init__(batch_size=batch_size, **options)
-        self.crop_size = tuple(crop_size)
+        self.crop_size = (crop_size[0], crop_size[1])
         self.augment = augment
         self.can_flip = can_flip
         self.colors = colors
         self.normalize = Standardize.for_images(IMAGENET_MEAN, IMAGENET_STD)
 
     def make_split(self, name: str, source: Source, indices: Sequence[int] | Tensor) -> Split:
+        """Return a split whose samples are augmented if it is ``train``."""
         if name != "train":
             return Split(source, indices, None, self.seed, keep_sizes)
         transform = None if self.augment is None else MaskAugment(self.augment, self.crop_size, self.can_flip)
         return Split(source, indices, transform, self.seed, pad_to_largest)
 
-    def look(self, num_classes: int) -> Survey:
-        """Computes statistics of some of the training samples."""
+    def survey_train(self, num_classes: int) -> Survey:
+        """Compute statistics of some of the training samples."""
         train = self.splits["train"]
         return survey(train.source, train.indices, num_classes)
 
     def make_facts(
-        self, class_names: Sequence[str], seen: Survey, name: str, source: str, digest: str
+        self, class_names: Sequence[str], statistics: Survey, name: str, source: str, digest: str
     ) -> Facts:
-        """Builds the facts of the splits; ``class_counts`` are numbers of pixels in the inspected samples."""
-        size = seen.size if self.augment is None else self.crop_size
+        """Build the facts of the splits; ``class_counts`` are numbers of pixels in the inspected samples."""
+        size = statistics.size if self.augment is None else self.crop_size
         return Facts(
             task="segmentation",
             input_shape=(3, *size),
             num_outputs=len(class_names),
             class_names=list(class_names),
-            class_counts=[int(count) for count in seen.counts.tolist()],
-            **{f"num_{split}": len(part) for split, part in self.splits.items()},
+            class_counts=[int(count) for count in statistics.counts.tolist()],
+            **self.split_sizes(),
             name=name,
             source=source,
             digest=digest,
             class_counts_of="pixels",
             extra={
                 "ignore_index": IGNORE,
-                "class_weights": seen.class_weights(),
+                "class_weights": statistics.class_weights(),
                 "class_colors": self.colors or class_colors(class_names),
             },
         )
@@ -124,11 +125,15 @@ class SegmentationDataModule(WhiteLevel, DataModule):
         return ((file, read_new_image(file, self.white, self.can_scale)) for file in files)
 
     def picture(self, image: Tensor, target: Tensor) -> tuple[Tensor, str]:
-        """Returns the image with its mask overlaid, and the names of its largest classes other than the
-        background.
+        """Returns the image with its mask overlaid, and the names of its largest classes.
+
+        The background is named only if there is no other class.
         """
-        counts = torch.bincount(target.flatten().long(), minlength=IGNORE + 1)[: self.facts.num_classes]
+        facts = self.facts
+        if facts is None:
+            raise RuntimeError("The classes are unknown before setup().")
+        counts = torch.bincount(target.flatten().long(), minlength=IGNORE + 1)[: facts.num_classes]
         order = counts.argsort(descending=True, stable=True).tolist()
-        present = [self.facts.class_names[class_id] for class_id in order if counts[class_id]]
+        present = [facts.class_names[class_id] for class_id in order if counts[class_id]]
         named = [name for name in present if name.lower() not in GROUNDS] or present or ["nothing"]
-        return laid_over(image, target, self.facts.extra["class_colors"]), ", ".join(named[:NUM_NAMED])
+        return laid_over(image, target, facts.extra["class_colors"]), ", ".join(named[:NUM_NAMED])

@@ -19,10 +19,10 @@ Sample = tuple[Tensor, Tensor]
 
 
 def keep_sizes(samples: Sequence[Sample]) -> dict[str, Any]:
-    """Collates for evaluation: ``inputs`` ``(N, 3, H, W)`` and ``targets`` ``(N, H, W)``; lists if the sizes
-    differ.
+    """Collate for evaluation, without padding: predictions do not depend on the other images in the batch.
 
-    Without padding, the prediction for an image does not depend on the other images in the batch.
+    Returns:
+        ``inputs`` ``(N, 3, H, W)`` and ``targets`` ``(N, H, W)``; lists if the sizes differ.
     """
     images, masks = zip(*samples, strict=True)
     if len({image.shape for image in images}) > 1:
@@ -31,19 +31,19 @@ def keep_sizes(samples: Sequence[Sample]) -> dict[str, Any]:
 
 
 def pad_to_largest(samples: Sequence[Sample]) -> dict[str, Tensor]:
-    """Collates for training: pads every image to the largest, with ignored pixels to the right and below."""
+    """Collate for training: pad every image to the largest, with ignored pixels to the right and below."""
     height = max(mask.shape[0] for _, mask in samples)
     width = max(mask.shape[1] for _, mask in samples)
     return keep_sizes([pad(image, mask, height, width) for image, mask in samples])
 
 
 def pad(image: Tensor, mask: Tensor, height: int, width: int, top: int = 0, left: int = 0) -> Sample:
-    """Pads an image and its mask to a larger size; the added pixels are ignored."""
+    """Pad an image and its mask to a larger size; the added pixels are ignored."""
     if mask.shape == (height, width):
         return image, mask
-    place = (slice(top, top + mask.shape[0]), slice(left, left + mask.shape[1]))
-    larger = torch.tensor(MEAN_COLOR, dtype=image.dtype)[:, None, None].repeat(1, height, width)
-    larger[:, *place] = image
-    unknown = torch.full((height, width), IGNORE, dtype=mask.dtype)
-    unknown[place] = mask
-    return larger, unknown
+    window = (slice(top, top + mask.shape[0]), slice(left, left + mask.shape[1]))
+    padded_image = torch.tensor(MEAN_COLOR, dtype=image.dtype)[:, None, None].repeat(1, height, width)
+    padded_image[:, *window] = image
+    padded_mask = torch.full((height, width), IGNORE, dtype=mask.dtype)
+    padded_mask[window] = mask
+    return padded_image, padded_mask

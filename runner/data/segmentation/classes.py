@@ -1,4 +1,4 @@
-"""The classes of a folder of masks: names, values and colours, and checks of their consistency."""
+"""Classes of a folder of masks: names, values and colours, and checks of their consistency."""
 
 from __future__ import annotations
 
@@ -42,25 +42,27 @@ LUMINANCE = (0.299, 0.587, 0.114)
 
 
 def class_colors(class_names: Sequence[str]) -> list[list[int]]:
-    """Returns red, green and blue of each class: seven easily distinguished colours, then hues far from the
-    earlier ones.
+    """Return red, green and blue of each class.
+
+    These are seven easily distinguished colours, then hues far from the earlier ones.
     """
-    colors = list(FIRST)
+    colors: list[tuple[int, ...]] = list(FIRST)
     while len(colors) < len(class_names):
-        place = len(colors)
+        number = len(colors)
         rgb = colorsys.hsv_to_rgb(
-            place * GOLDEN_ANGLE % 1, 0.55 + 0.4 * (place % 2), 0.55 + 0.15 * (place % 4)
+            number * GOLDEN_ANGLE % 1, 0.55 + 0.4 * (number % 2), 0.55 + 0.15 * (number % 4)
         )
         colors.append(tuple(round(255 * value) for value in rgb))
-    grounds = [place for place, name in enumerate(class_names) if name.lower() in GROUNDS]
+    grounds = [class_id for class_id, name in enumerate(class_names) if name.lower() in GROUNDS]
     if grounds:
         colors.insert(grounds[0], BACKGROUND)
     return [list(color) for color in colors[: len(class_names)]]
 
 
 def laid_over(image: Tensor, mask: Tensor, colors: Sequence[Sequence[int]]) -> Tensor:
-    """Overlays the colours of a mask ``(H, W)`` on the grey image, uint8 ``(3, H, W)``; ignored pixels are
-    unchanged.
+    """Overlay the colours of a mask ``(H, W)`` on the grey image, uint8 ``(3, H, W)``.
+
+    Ignored pixels are unchanged.
     """
     table = torch.zeros((256, 3))
     table[: len(colors)] = torch.tensor(colors, dtype=torch.float32)
@@ -74,7 +76,7 @@ LIST = "classes.txt"
 
 
 def read_class_names(given: Sequence[str] | None, folder: Path, ignored: Sequence[int] = ()) -> list[str]:
-    """Returns the given names, or the lines of ``classes.txt`` in the folder, or an empty list.
+    """Return the given names, or the lines of ``classes.txt`` in the folder, or an empty list.
 
     The list may end with a name for ignored pixels, which is not a class.
     """
@@ -91,26 +93,22 @@ def read_class_names(given: Sequence[str] | None, folder: Path, ignored: Sequenc
 
 
 def numbered_lines(names: Sequence[str], values: Sequence[int] | None, folder: Path) -> list[str]:
-    """Returns a problem if all lines of ``classes.txt`` begin with numbers that are not the values of the
-    classes.
-    """
-    matches = [re.match(r"(\d+)\s*[\s:,;=]\s*\S", name) for name in names]
-    if not names or not all(matches):
+    """Return a problem if the lines of ``classes.txt`` begin with numbers other than the classes' values."""
+    matches = [match for name in names if (match := re.match(r"(\d+)\s*[\s:,;=]\s*\S", name))]
+    if not names or len(matches) < len(names):
         return []
     numbers = [int(match.group(1)) for match in matches]
     expected = list(range(len(names))) if values is None else list(values)
     if numbers == expected:
         return []
-    shown, own = (
-        ", ".join(map(str, found[:5])) + (", …" if len(found) > 5 else "") for found in (numbers, expected)
+    shown, expected_text = (
+        ", ".join(map(str, values[:5])) + (", …" if len(values) > 5 else "") for values in (numbers, expected)
     )
     return [
         f"The lines of {folder / LIST} begin with the numbers {shown}, but the values of these classes in "
-        f"the masks are {own}. "
-        f"If the numbers are the values, give data.class_values=[{','.join(map(str, numbers))}]; if they "
-        "are parts of colours, "
-        "give data.colors=[[0,0,0],…]; if they belong to the names or have no meaning, give "
-        "data.class_names=[…]."
+        f"the masks are {expected_text}. If the numbers are the values, give "
+        f"data.class_values=[{','.join(map(str, numbers))}]; if they are parts of colours, give "
+        "data.colors=[[0,0,0],…]; if they belong to the names or have no meaning, give data.class_names=[…]."
     ]
 
 
@@ -121,7 +119,7 @@ def class_problems(
     ignored: Sequence[int],
     folder: Path,
 ) -> list[str]:
-    """Returns problems with inconsistent names, values and colours."""
+    """Return problems with inconsistent names, values and colours."""
     if not names:
         return [
             "Name the classes, in the order of their values: data.class_names=[road,sky,…], or lines of "
@@ -130,10 +128,10 @@ def class_problems(
     problems = []
     if len(names) < 2 or len(names) > IGNORE:
         problems.append(
-            f"data.class_names has {len(names)} names; expected 2 to {IGNORE}, the background counted."
+            f"data.class_names has {len(names)} names; expected 2 to {IGNORE}, including the background."
         )
-    if twice := {name for name in names if list(names).count(name) > 1}:
-        problems.append(f"data.class_names has {', '.join(sorted(twice))} more than once.")
+    if repeated := {name for name in names if list(names).count(name) > 1}:
+        problems.append(f"data.class_names has {', '.join(sorted(repeated))} more than once.")
     for key, entries in (("class_values", values), ("colors", colors)):
         if entries is not None and len(entries) != len(names):
             problems.append(f"data.{key} has {len(entries)} entries for {len(names)} classes.")
@@ -142,30 +140,30 @@ def class_problems(
     for color in colors or ():
         if len(color) != 3 or not all(0 <= value <= 255 for value in color):
             problems.append(
-                f"data.colors: {list(color)} is no colour; expected red, green and blue from 0 to 255."
+                f"data.colors: {list(color)} is not a colour; expected red, green and blue from 0 to 255."
             )
-    own = range(len(names)) if values is None else values
-    if both := sorted(set(own) & set(ignored)):
+    class_values = range(len(names)) if values is None else values
+    if both := sorted(set(class_values) & set(ignored)):
+        name = names[list(class_values).index(both[0])]
         problems.append(
-            f"{both[0]} stands for the class {names[list(own).index(both[0])]!r} and, by data.ignore_index, "
-            "for what does "
-            "not count. Give data.ignore_index=null, or another value."
+            f"{both[0]} stands for the class {name!r} and, by data.ignore_index, for ignored pixels. Give "
+            "data.ignore_index=null, or another value."
         )
     return problems
 
 
-def suspicion(seen: Survey, names: Sequence[str], ignored: Sequence[int]) -> str | None:
-    """Returns a problem if the masks show fewer than two classes."""
-    present = [name for name, count in zip(names, seen.counts.tolist(), strict=True) if count]
+def suspicion(statistics: Survey, names: Sequence[str], ignored: Sequence[int]) -> str | None:
+    """Return a problem if the masks show fewer than two classes."""
+    present = [name for name, count in zip(names, statistics.counts.tolist(), strict=True) if count]
     if len(present) > 1:
         return None
     hint = ""
-    if seen.num_ignored and ignored:
+    if statistics.num_ignored and ignored:
         hint = (
             f" Does {ignored[0]} stand for a class, as in masks of 0 and 255? Then give "
-            f"data.class_values=[0,{ignored[0]}] "
-            "and data.ignore_index=null."
+            f"data.class_values=[0,{ignored[0]}] and data.ignore_index=null."
         )
-    what = f"only {present[0]!r}" if present else "no class at all"
-    share = seen.num_ignored / max(int(seen.counts.sum()) + seen.num_ignored, 1)
-    return f"The masks that were looked at show {what}; {share:.0%} of their pixels do not count.{hint}"
+    classes = f"only {present[0]!r}" if present else "no class at all"
+    num_pixels = int(statistics.counts.sum()) + statistics.num_ignored
+    share = statistics.num_ignored / max(num_pixels, 1)
+    return f"The masks that were examined show {classes}; {share:.0%} of their pixels are ignored.{hint}"

@@ -1,4 +1,4 @@
-"""Folders of images with masks."""
+"""Data module of folders of images with masks."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class MaskFolderDataModule(SegmentationDataModule):
     Without split folders the pairs are split at random.
 
     Args:
-        root: the folder; see ``runner.data.segmentation.layout`` for how it may be arranged.
+        root: the folder; see ``runner.data.segmentation.layout`` for the supported layouts.
         class_names: names in the order of the ids, including the background; ``classes.txt`` in the folder
             when None.
         class_values: mask value of each class; 0, 1, 2 … when None.
@@ -62,8 +62,8 @@ class MaskFolderDataModule(SegmentationDataModule):
             palettes, ``auto`` decides by the files; see ``MaskReader``. Ambiguous masks are rejected, with
             both readings in the message.
         mask_orientation: orientation of a mask without an EXIF orientation if its image has one: ``upright``
-            like the rotated image, or ``stored`` like the stored pixels, so that the mask is rotated too.
-            ``auto`` decides by the sizes and rejects pairs for which both would fit.
+            like the rotated image, or ``stored`` like the stored pixels, so that the mask is rotated, too.
+            ``auto`` decides by the sizes and rejects pairs for which both are possible.
         unmasked: treatment of images without a mask: ``refuse`` to train, or ``drop`` them.
         images, masks: names of the two folders; detected when None.
         image_suffix, mask_suffix: suffixes after the common part of a pair's names.
@@ -122,12 +122,8 @@ class MaskFolderDataModule(SegmentationDataModule):
         self.mask_encoding = mask_encoding
         self.mask_orientation = mask_orientation
         self.unmasked = unmasked
-        self.places = {
-            "images": images,
-            "masks": masks,
-            "image_suffix": image_suffix,
-            "mask_suffix": mask_suffix,
-        }
+        self.folder_names = images, masks
+        self.suffixes = image_suffix, mask_suffix
         self.max_side = max_side
         self.fractions = val_fraction, test_fraction
         self.split_seed = split_seed
@@ -135,20 +131,24 @@ class MaskFolderDataModule(SegmentationDataModule):
 
     @property
     def folder(self) -> Path:
+        """The folder of images and masks."""
         return Path(self.root).expanduser()
 
     @cached_property
     def class_names(self) -> list[str]:
+        """The class names in the order of their ids."""
         return read_class_names(self.given_names, self.folder, self.ignored)
 
     def check(self) -> list[str]:
-        """Returns problems found in the folder's listing, the file headers and the settings; no pixels are
-        decoded.
+        """Returns problems with the settings, the folder's listing and the file headers.
+
+        No pixels are decoded.
         """
         problems = self.listing_problems()
         return problems or self.header_problems()
 
     def listing_problems(self) -> list[str]:
+        """Return problems with the settings and the folder's listing."""
         problems = folder_problems(self.root)
         if problems:
             return problems
@@ -158,7 +158,7 @@ class MaskFolderDataModule(SegmentationDataModule):
         return [*tree_problems(self.scan(), self.unmasked == "drop", *self.fractions), *settings]
 
     def header_problems(self) -> list[str]:
-        """Returns problems with pairs whose sizes or orientations do not match, except those set aside."""
+        """Return problems with pairs whose sizes or orientations do not match, except those set aside."""
         try:
             set_aside = {entry.path for entry in self.listed_broken(self.scan())}
         except DataError as error:
@@ -166,21 +166,22 @@ class MaskFolderDataModule(SegmentationDataModule):
         faults = [fault for path, fault in self.headers.faults.items() if path not in set_aside]
         problems = faults[:MAX_NAMED]
         if len(faults) > MAX_NAMED:
-            problems.append(f"{len(faults) - MAX_NAMED} more pairs of image and mask do not fit.")
+            problems.append(f"{len(faults) - MAX_NAMED} more pairs of image and mask do not match.")
         if faults:
             problems[-1] += (
-                " `runner data verify` lists every such pair, and leaves them out with --set-aside."
+                " `runner data verify` lists all such pairs, and leaves them out with --set-aside."
             )
         return problems
 
     @cached_property
     def headers(self) -> PairHeaders:
-        """Returns the headers of all pairs in the folder."""
+        """The results of comparing the headers of all pairs in the folder."""
         pairs = [pair for pairs in self.scan().pairs.values() for pair in pairs]
         return compare_headers(self.folder, pairs, self.mask_orientation)
 
     def scan(self) -> MaskTree:
-        return scan_masks(self.folder, **self.places)
+        """List the folder."""
+        return scan_masks(self.folder, *self.folder_names, *self.suffixes)
 
     def setup(self, stage: str | None = None) -> None:
         """Lists the folder and inspects some masks, once. Not needed for prediction.
@@ -197,7 +198,10 @@ class MaskFolderDataModule(SegmentationDataModule):
         broken = self.listed_broken(tree)
         self.report_dropped(tree, broken)
         left_out = {entry.path for entry in broken}
-        pairs = {split: [p for p in own if left_out.isdisjoint(p)] for split, own in tree.pairs.items()}
+        pairs = {
+            split: [pair for pair in of_split if left_out.isdisjoint(pair)]
+            for split, of_split in tree.pairs.items()
+        }
         flat, indices = cut_pairs(pairs, *self.fractions, self.split_seed)
         if "val" in indices and "val" not in pairs:
             parts = self.fold(indices["train"], indices["val"], name=lambda index: flat[index][0])
@@ -206,20 +210,20 @@ class MaskFolderDataModule(SegmentationDataModule):
         self.detect_white([self.folder / image for image, _ in flat])
         source = self.make_source(flat)
         self.settle_reading(source, indices)
-        self.splits = {split: self.make_split(split, source, own) for split, own in indices.items()}
-        seen = self.look(len(self.class_names))
-        self.reject_faults(seen)
+        self.splits = {split: self.make_split(split, source, part) for split, part in indices.items()}
+        statistics = self.survey_train(len(self.class_names))
+        self.reject_faults(statistics)
         title, origin = self.folder.absolute().name, str(self.folder.absolute())
-        self.facts = self.make_facts(self.class_names, seen, title, origin, self.digest(flat))
+        self.facts = self.make_facts(self.class_names, statistics, title, origin, self.digest(flat))
 
     def settle_reading(self, source: MaskFileSource, indices: dict[str, Tensor]) -> None:
-        """Decides how ambiguous masks are read, using some masks of each split.
+        """Decide the reading of ambiguous masks, using some masks of each split.
 
         Raises:
             DataError: the masks together are ambiguous.
         """
         paths = [
-            self.folder / source.pairs[index][1] for own in indices.values() for index in evenly_spread(own)
+            self.folder / source.pairs[index][1] for part in indices.values() for index in evenly_spread(part)
         ]
         masks = load_entries(source.reader, paths)
         source.reader.settle(mask for _, mask in masks)
@@ -227,6 +231,7 @@ class MaskFolderDataModule(SegmentationDataModule):
             raise DataError("\n".join(problems))
 
     def report_dropped(self, tree: MaskTree, broken: Sequence[BrokenFile]) -> None:
+        """Add images without a mask and broken files to ``dropped``."""
         self.dropped.extend(tree.dropped)
         for split, paths in tree.unmasked.items():
             where = self.folder if split == "all" else f"{self.folder} ({split})"
@@ -237,31 +242,42 @@ class MaskFolderDataModule(SegmentationDataModule):
         )
 
     def reject_emptiness(self, indices: dict[str, Tensor]) -> None:
+        """Check that no required split is empty.
+
+        Raises:
+            DataError: the training or the validation split has no pairs.
+        """
         missing = [split for split in ("train", "val") if split not in indices]
         if missing:
             raise DataError(
                 f"{self.folder} has too few pairs of image and mask: none is left for {missing[0]}."
             )
 
-    def reject_faults(self, seen: Survey) -> None:
-        faults = seen.faults[:MAX_NAMED]
-        if len(seen.faults) > MAX_NAMED:
+    def reject_faults(self, statistics: Survey) -> None:
+        """Check some samples of each split.
+
+        Raises:
+            DataError: a sample is unusable, or the training masks show fewer than two classes.
+        """
+        faults = statistics.faults[:MAX_NAMED]
+        if len(statistics.faults) > MAX_NAMED:
             faults.append(
-                f"The same holds for {len(seen.faults) - MAX_NAMED} more of the {seen.num_samples} that "
-                "were looked at."
+                f"So are {len(statistics.faults) - MAX_NAMED} more of the {statistics.num_samples} that were "
+                "examined."
             )
-        if seen.faults:
-            faults.append("`runner data verify` looks at every file.")
-        elif doubt := suspicion(seen, self.class_names, self.ignored):
+        if statistics.faults:
+            faults.append("`runner data verify` checks every file.")
+        elif doubt := suspicion(statistics, self.class_names, self.ignored):
             faults.append(doubt)
-        for split, own in self.splits.items():
+        for split, part in self.splits.items():
             if split != "train" and not faults:
-                faults += survey(own.source, own.indices, len(self.class_names)).faults[:MAX_NAMED]
+                faults += survey(part.source, part.indices, len(self.class_names)).faults[:MAX_NAMED]
         if faults:
             self.splits = {}
             raise DataError("\n".join(faults))
 
     def make_source(self, pairs: Sequence[Pair]) -> MaskFileSource:
+        """Return the source of these pairs."""
         reader = MaskReader(
             len(self.class_names),
             self.class_values,
@@ -274,8 +290,9 @@ class MaskFolderDataModule(SegmentationDataModule):
         return MaskFileSource(self.folder, pairs, reader, self.max_side, self.headers, self.white)
 
     def digest(self, pairs: Sequence[Pair]) -> str:
-        """Returns a digest of the names and sizes of all files; hashing their content would take as long as
-        an epoch.
+        """Return a digest of the names and sizes of all files.
+
+        Hashing their content would take as long as an epoch.
         """
         listing = "".join(
             f"{path}\0{(self.folder / path).stat().st_size}\n" for pair in pairs for path in pair
@@ -283,16 +300,16 @@ class MaskFolderDataModule(SegmentationDataModule):
         return hashlib.blake2b(listing.encode(), digest_size=16).hexdigest()
 
     def listed_broken(self, tree: MaskTree) -> list[BrokenFile]:
-        """Returns the files listed by ``runner data verify --set-aside``."""
+        """Return the files listed by ``runner data verify --set-aside``."""
         existing = {path for pairs in tree.pairs.values() for pair in pairs for path in pair}
         return [entry for entry in read_broken(self.folder / BROKEN_LIST) if entry.path in existing]
 
     def files(self) -> list[str]:
-        """Returns the paths of the images with a mask, relative to the root."""
+        """Return the paths of the images with a mask, relative to the root."""
         return [image for pairs in self.scan().pairs.values() for image, _ in pairs]
 
     def verify(self) -> list[BrokenFile]:
-        """Reads every pair and returns the broken files.
+        """Read every pair and return the broken files.
 
         Raises:
             DataError: the folder has problems.
@@ -324,5 +341,5 @@ class MaskFolderDataModule(SegmentationDataModule):
         return broken
 
     def read_inputs(self, paths: Sequence[str]) -> Iterator[tuple[str, Tensor]]:
-        found = super().read_inputs(paths)
-        return ((name, shrunk(image, self.max_side)) for name, image in found)
+        inputs = super().read_inputs(paths)
+        return ((name, shrunk(image, self.max_side)) for name, image in inputs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,19 +25,19 @@ FRACTION = 0.15
 def cut_pairs(
     pairs: dict[str, list[Pair]], val_fraction: float | None, test_fraction: float | None, seed: int
 ) -> tuple[list[Pair], dict[str, Tensor]]:
-    """Returns all pairs and the indices of each split: existing split folders, and random splits for the
-    rest.
+    """Return all pairs and the indices of each split: existing split folders, or random splits.
 
     Args:
         pairs: pairs of each split folder; ``all`` without split folders.
         val_fraction: fraction of all pairs, or of train if there is no val folder; 0.15 when None.
         test_fraction: fraction of all pairs, 0.15 when None. Ignored with split folders.
+        seed: seed of the random split.
     """
     flat: list[Pair] = []
     splits: dict[str, Tensor] = {}
-    for split, own in pairs.items():
-        splits[split] = torch.arange(len(flat), len(flat) + len(own))
-        flat += own
+    for split, of_split in pairs.items():
+        splits[split] = torch.arange(len(flat), len(flat) + len(of_split))
+        flat += of_split
     val_fraction = FRACTION if val_fraction is None else val_fraction
     if "all" in splits:
         rest = FRACTION if test_fraction is None else test_fraction
@@ -56,14 +57,14 @@ MAX_NAMED = 5
 def tree_problems(
     tree: MaskTree, drops_unmasked: bool, val_fraction: float | None, test_fraction: float | None
 ) -> list[str]:
-    """Returns one message per problem."""
+    """Return one message per problem."""
     problems = list(tree.problems)
-    found = [path for split, paths in tree.unmasked.items() if tree.pairs[split] for path in paths]
-    if found and not drops_unmasked:
-        more = f" and {len(found) - MAX_NAMED} more" if len(found) > MAX_NAMED else ""
-        count = "1 image has" if len(found) == 1 else f"{len(found)} images have"
+    unmasked = [path for split, paths in tree.unmasked.items() if tree.pairs[split] for path in paths]
+    if unmasked and not drops_unmasked:
+        more = f" and {len(unmasked) - MAX_NAMED} more" if len(unmasked) > MAX_NAMED else ""
+        count = "1 image has" if len(unmasked) == 1 else f"{len(unmasked)} images have"
         problems.append(
-            f"{count} no mask: {', '.join(found[:MAX_NAMED])}{more}. Add them, or leave these images "
+            f"{count} no mask: {', '.join(unmasked[:MAX_NAMED])}{more}. Add them, or leave these images "
             "out with data.unmasked=drop."
         )
     if val_fraction and "val" in tree.pairs:
@@ -75,7 +76,7 @@ def tree_problems(
     of_test = FRACTION if test_fraction is None else test_fraction
     if "all" in tree.pairs and (val_fraction or FRACTION) + of_test >= 1:
         problems.append(
-            "data.val_fraction and data.test_fraction leave nothing to train on. Choose smaller fractions."
+            "data.val_fraction and data.test_fraction leave no training pairs. Choose smaller fractions."
         )
     return problems
 
@@ -96,10 +97,9 @@ MASK_NAMES = (
 BESIDE = ("annot", "_annot", "_masks", "_mask", "_labels", "masks", "labels")
 """Suffixes of mask folders after the name of a split: ``train`` and ``trainannot``."""
 LAYOUTS = (
-    "Expected ROOT/images and ROOT/masks, both perhaps with train, val and test folders; or these two in "
-    "ROOT/train, "
-    "ROOT/val and ROOT/test; or ROOT/train and ROOT/trainannot. Other names are given with data.images and "
-    "data.masks."
+    "Expected ROOT/images and ROOT/masks, both optionally with train, val and test folders; or these two in "
+    "ROOT/train, ROOT/val and ROOT/test; or ROOT/train and ROOT/trainannot. Give other names with "
+    "data.images and data.masks."
 )
 
 Pair = tuple[str, str]
@@ -112,7 +112,7 @@ class MaskTree:
 
     Attributes:
         pairs: sorted pairs of each split; ``all`` without split folders.
-        unmasked: images without a mask, by split.
+        unmasked: images without a mask of each split.
         problems: one message per problem.
         dropped: images, masks and files that are not used.
     """
@@ -126,11 +126,14 @@ class MaskTree:
 def scan_masks(
     root: Path, images: str | None, masks: str | None, image_suffix: str, mask_suffix: str
 ) -> MaskTree:
-    """Lists a folder; nothing is opened.
+    """List a folder without opening files.
 
     Args:
-        images, masks: names of the two folders; detected when None.
-        image_suffix, mask_suffix: suffixes after the common part of a pair's names, before the extension.
+        root: the folder.
+        images: name of the folder of images; detected when None.
+        masks: name of the folder of masks; detected when None.
+        image_suffix: suffix of image names after the common part of a pair's names, before the extension.
+        mask_suffix: suffix of mask names.
     """
     tree = MaskTree()
     folders, problem = find_folders(root, images, masks)
@@ -144,7 +147,7 @@ def scan_masks(
 
 
 def leave_out_others(tree: MaskTree, root: Path, used: set[Path]) -> None:
-    """Counts images outside of the folders of images and masks, and hidden ones."""
+    """Count images outside of the folders of images and masks, and hidden ones."""
     others: dict[Path, list[str]] = {}
     for entry in files_below(root):
         path = Path(entry.path)
@@ -162,48 +165,58 @@ def leave_out_others(tree: MaskTree, root: Path, used: set[Path]) -> None:
 def find_folders(
     root: Path, images: str | None = None, masks: str | None = None
 ) -> tuple[dict[str, tuple[Path, Path]], str | None]:
-    """Returns the image and mask folders of each split, and the problems."""
-    if (images is None) != (masks is None):
-        return {}, "data.images and data.masks belong together: give both, or none of them."
-    if images is not None:
+    """Return the image and mask folders of each split, and a problem if they cannot be found."""
+    if images is not None and masks is not None:
         for name, folder in (("images", root / images), ("masks", root / masks)):
             if not folder.is_dir():
-                near = did_you_mean(folder.name, folders_in(root))
-                return {}, f"data.{name}={folder.relative_to(root)}: no such folder in {root}. {near}"
+                hint = did_you_mean(folder.name, folders_in(root), dotted=False)
+                return {}, f"data.{name}={folder.relative_to(root)}: no such folder in {root}. {hint}"
         return by_split(root / images, root / masks), None
-    found = folders_in(root)
-    pair = one_of(found, IMAGE_NAMES), one_of(found, MASK_NAMES)
-    if all(pair):
-        return by_split(root / pair[0], root / pair[1]), None
+    if images is not None or masks is not None:
+        return {}, "data.images and data.masks belong together: give both, or none of them."
+    folders = folders_in(root)
+    pair = find_pair(root, folders)
+    if pair:
+        return by_split(*pair), None
     splits = {}
-    for name in found:
+    for name in folders:
         split = split_meant(name)
-        inside = folders_in(root / name) if split else []
-        pair = one_of(inside, IMAGE_NAMES), one_of(inside, MASK_NAMES)
-        beside = one_of(found, [name.lower() + end for end in BESIDE])
-        if split and all(pair):
-            splits[split] = root / name / pair[0], root / name / pair[1]
-        elif split and beside:
+        if not split:
+            continue
+        inside = find_pair(root / name, folders_in(root / name))
+        beside = one_of(folders, [name.lower() + end for end in BESIDE])
+        if inside:
+            splits[split] = inside
+        elif beside:
             splits[split] = root / name, root / beside
     if "train" in splits:
         return splits, None
-    names = ", ".join(found[:12]) or "no folders"
+    names = ", ".join(folders[:12]) or "no folders"
     return {}, f"data.root={root} holds {names}. {LAYOUTS}"
 
 
+def find_pair(parent: Path, names: list[str]) -> tuple[Path, Path] | None:
+    """Return the folders of images and masks in a folder; None if one of them is missing."""
+    images, masks = one_of(names, IMAGE_NAMES), one_of(names, MASK_NAMES)
+    return (parent / images, parent / masks) if images and masks else None
+
+
 def by_split(images: Path, masks: Path) -> dict[str, tuple[Path, Path]]:
-    """Returns the two folders, or the split folders in them, by split."""
+    """Return the two folders, or the split folders in them, by split."""
     of_masks = {split_meant(name): name for name in folders_in(masks)}
-    found = {split_meant(name): name for name in folders_in(images)}
-    both = [split for split in ("train", "val", "test") if split in found and split in of_masks]
-    splits = {split: (images / found[split], masks / of_masks[split]) for split in both}
+    of_images = {split_meant(name): name for name in folders_in(images)}
+    splits: dict[str, tuple[Path, Path]] = {
+        split: (images / of_images[split], masks / of_masks[split])
+        for split in ("train", "val", "test")
+        if split in of_images and split in of_masks
+    }
     return splits if "train" in splits else {"all": (images, masks)}
 
 
 def list_pairs(
     tree: MaskTree, split: str, root: Path, images: Path, masks: Path, image_suffix: str, mask_suffix: str
 ) -> None:
-    """Adds the pairs of one split, and its unpaired files."""
+    """Add the pairs of one split, and its unpaired files."""
     of_masks = by_key(tree, masks, mask_suffix, MASK_EXTENSIONS)
     taken = set(of_masks.values()) if images == masks else set()
     of_images = by_key(tree, images, image_suffix, EXTENSIONS, taken)
@@ -227,9 +240,7 @@ def list_pairs(
 def report_others(
     tree: MaskTree, folder: Path, extensions: frozenset[str], suffix: str = "", holds_masks: bool = False
 ) -> None:
-    """Counts the files of a folder whose names end neither as images nor as masks do, and images without the
-    suffix.
-    """
+    """Count the files of a folder with other extensions, and images without the suffix."""
     files = [Path(entry.path) for entry in files_below(folder)]
     others = [path.name for path in files if path.suffix.lower() not in extensions]
     known = ", ".join(sorted(end[1:] for end in extensions))
@@ -237,50 +248,46 @@ def report_others(
         "files", len(others), f"their names do not end in {known}", where=folder, examples=others
     )
     if suffix and not holds_masks:
-        found = [path for path in files if path.suffix.lower() in extensions]
-        without = [path.name for path in found if not path.stem.endswith(suffix)]
+        images = [path for path in files if path.suffix.lower() in extensions]
+        without = [path.name for path in images if not path.stem.endswith(suffix)]
         reason = f"their names do not end in data.image_suffix={suffix}"
-        tree.dropped.add("images", len(without), reason, len(found), folder, without)
+        tree.dropped.add("images", len(without), reason, len(images), folder, without)
 
 
 def no_pair(images: Path, masks: Path, of_images: dict[str, Path], of_masks: dict[str, Path]) -> str:
-    """Returns the problem that no names match between the folders, with a suggested suffix."""
+    """Return the problem that no names match between the folders, with a suggested suffix."""
     image, mask = min(of_images), min(of_masks, default=None)
     if mask is None:
         return f"{masks} holds no masks ({', '.join(sorted(end[1:] for end in MASK_EXTENSIONS))})."
-    text = (
-        f"No image in {images} has a mask of its name in {masks}: there are {image} and {mask}, for example."
-    )
+    text = f"No image in {images} has a mask with its name in {masks}: they hold {image} and {mask}."
     longer, shorter, setting = (mask, image, "mask") if len(mask) > len(image) else (image, mask, "image")
     if longer.startswith(shorter):
         return f"{text} Give data.{setting}_suffix={longer.removeprefix(shorter)}."
-    return (
-        f"{text} data.image_suffix and data.mask_suffix say what follows the part that both have in common."
-    )
+    return f"{text} Give the suffixes after the common part with data.image_suffix and data.mask_suffix."
 
 
 def by_key(
-    tree: MaskTree, folder: Path, suffix: str, extensions: frozenset[str], left_out: set[Path] = frozenset()
+    tree: MaskTree, folder: Path, suffix: str, extensions: frozenset[str], left_out: Set[Path] = frozenset()
 ) -> dict[str, Path]:
-    """Maps the path without suffix and extension, which identifies a pair, to the files below a folder."""
-    found: dict[str, Path] = {}
+    """Return path without suffix and extension, which identifies a pair → file, for all files of a folder."""
+    files: dict[str, Path] = {}
     for entry in files_below(folder):
         path = Path(entry.path)
         if path.suffix.lower() not in extensions or not path.stem.endswith(suffix) or path in left_out:
             continue
         key = path.relative_to(folder).with_suffix("").as_posix().removesuffix(suffix)
-        if key in found:
-            tree.problems.append(f"{path} and {found[key].name} have the same name. Rename or remove one.")
-        found[key] = path
-    return found
+        if key in files:
+            tree.problems.append(f"{path} and {files[key].name} have the same name. Rename or remove one.")
+        files[key] = path
+    return files
 
 
 def folders_in(folder: Path) -> list[str]:
     return [entry.name for entry in entries(folder) if entry.is_dir()] if folder.is_dir() else []
 
 
-def one_of(found: list[str], names: list[str] | tuple[str, ...]) -> str | None:
-    return next((name for wanted in names for name in found if name.lower() == wanted), None)
+def one_of(existing: list[str], names: list[str] | tuple[str, ...]) -> str | None:
+    return next((name for wanted in names for name in existing if name.lower() == wanted), None)
 
 
 def relative(path: Path, root: Path) -> str:

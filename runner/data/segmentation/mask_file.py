@@ -28,13 +28,12 @@ class MaskReader:
     """Reads masks as uint8 ``(H, W)``: class ids from 0, and ``IGNORE`` for ignored pixels.
 
     A mask has up to two readings: by ``index`` (grey values or palette indices) and by ``color`` (its palette
-        applied).
-    With ``encoding="auto"``
+    applied). With ``encoding="auto"``
 
-    - a palette image or a colour image is read by colour if all colours that it uses are colours of classes;
-    - a palette image of which no used colour is a class's is read by index, and so is a grey image;
-    - if both readings are possible and differ, the reading that the other masks of the data set allow is used
-      (see ``settle``); the mask is rejected if they allow both.
+    - a palette image or a colour image is read by colour if all colours that it uses belong to classes;
+    - a palette image none of whose used colours belongs to a class is read by index, and so is a grey image;
+    - if both readings are possible and differ, the reading that fits the other masks of the data set is used
+      (see ``settle``); the mask is rejected if both fit.
 
     Args:
         num_classes: number of classes.
@@ -64,18 +63,19 @@ class MaskReader:
         values = list(range(num_classes)) if values is None else list(values)
         self.known = f"classes {', '.join(map(str, values[:20]))}{' …' if num_classes > 20 else ''}"
         if ignored:
-            self.known += f", and {', '.join(map(str, ignored))} for what does not count"
+            self.known += f", and {', '.join(map(str, ignored))} for ignored pixels"
         self.ids = np.full(256, UNKNOWN, dtype=np.int16)
         self.ids[list(ignored)] = IGNORE
         self.ids[values] = np.arange(num_classes)
-        self.codes = self.order = None
+        self.codes: np.ndarray | None = None
+        self.order = np.zeros(0, dtype=np.intp)
         if colors is not None:
             codes = packed(np.asarray(colors, dtype=np.uint8))
             self.order = np.argsort(codes)
             self.codes = codes[self.order]
 
     def read(self, path: Path) -> Tensor:
-        """Reads one mask.
+        """Read one mask.
 
         Raises:
             BrokenSampleError: the mask cannot be read, has values of no class, or is ambiguous; the message
@@ -84,14 +84,13 @@ class MaskReader:
         mask = self.load(path)
         try:
             reading = self.reading_of(mask)
-            ids = self.ids_by(mask, reading)
-            self.reject_unknown(mask, ids, reading)
+            ids = self.class_ids(mask, reading)
         except ValueError as error:
             raise BrokenSampleError(f"The mask {path} {error}.") from error
         return torch.from_numpy(mask.spread(np.where(ids == UNKNOWN, IGNORE, ids)))
 
     def load(self, path: Path) -> RawMask:
-        """Loads the stored mask without converting it to class ids.
+        """Load the stored mask without converting it to class ids.
 
         Raises:
             BrokenSampleError: the mask cannot be read; the message names it.
@@ -104,28 +103,31 @@ class MaskReader:
             raise BrokenSampleError(f"The mask {path} {error}.") from error
 
     def settle(self, masks: Iterable[RawMask]) -> None:
-        """Inspects some masks of the data set.
+        """Decide the reading of ambiguous masks.
 
-        If the unambiguous ones agree on a reading, it is used for the others.
+        Args:
+            masks: some masks of the data set. If the unambiguous ones agree on a reading, it is used for all.
         """
         votes = {reading for mask in masks for reading in self.only_reading(mask)}
         self.preferred = votes.pop() if len(votes) == 1 else None
 
     def only_reading(self, mask: RawMask) -> list[Reading]:
-        """Returns the only reading of a mask; an empty list if it has two or none, or if the only one is
-        doubtful.
-        """
-        hits = self.match(mask.colors) != UNKNOWN
+        """Return the only reading of a mask; an empty list if it has two or none, or if it is uncertain."""
+        matched = self.match(mask.colors)
+        hits = matched != UNKNOWN
         if mask.kind == "palette" and hits.all():
-            return ["color"] if (self.ids_by(mask, "index") != self.match(mask.colors)).any() else []
+            index = self.ids_by(mask, "index")
+            return ["color"] if index is None or (index != matched).any() else []
         if mask.kind == "palette" and (hits.any() or darkens(mask)):
             return []
-        possible = [reading for reading in ("index", "color") if is_known(self.ids_by(mask, reading))]
+        readings: tuple[Reading, ...] = ("index", "color")
+        possible = [reading for reading in readings if is_known(self.ids_by(mask, reading))]
         return possible if len(possible) == 1 else []
 
     def ids_by(self, mask: RawMask, reading: Reading) -> np.ndarray | None:
-        """Returns the class ids of the entries of a mask by one reading, ``(n,)``, with ``UNKNOWN`` for those
-        of no class; None if the mask cannot be read this way.
+        """Return the class ids of the entries of a mask by one reading, ``(n,)``.
+
+        Entries of no class are ``UNKNOWN``. None if the mask cannot be read this way.
         """
         by_value = None if mask.values is None else self.ids[mask.values]
         if reading == "index":
@@ -136,15 +138,15 @@ class MaskReader:
         return self.ids[mask.colors[:, 0]] if mask.is_grey else None if self.codes is None else matched
 
     def match(self, colors: np.ndarray) -> np.ndarray:
-        """Returns the classes with these colours, ``(n, 3)`` → ``(n,)``; ``UNKNOWN`` for other colours."""
+        """Return the classes with these colours, ``(n, 3)`` → ``(n,)``; ``UNKNOWN`` for other colours."""
         if self.codes is None:
             return np.full(len(colors), UNKNOWN, dtype=np.int16)
         codes = packed(colors)
-        places = np.searchsorted(self.codes, codes).clip(max=len(self.codes) - 1)
-        return np.where(self.codes[places] == codes, self.order[places], UNKNOWN).astype(np.int16)
+        positions = np.searchsorted(self.codes, codes).clip(max=len(self.codes) - 1)
+        return np.where(self.codes[positions] == codes, self.order[positions], UNKNOWN).astype(np.int16)
 
     def reading_of(self, mask: RawMask) -> Reading:
-        """Returns the reading that applies to a mask.
+        """Return the reading that applies to a mask.
 
         Raises:
             ValueError: two readings are possible and differ; the message continues a sentence that begins
@@ -173,7 +175,7 @@ class MaskReader:
     def reading_of_mixed(
         self, mask: RawMask, index: np.ndarray, color: np.ndarray, matched: np.ndarray
     ) -> Reading:
-        """Returns the reading of a mask whose entries are all known to only one reading."""
+        """Return the reading of a mask whose entries are all known in only one of the two readings."""
         if is_known(color):
             return "color"
         if mask.kind == "grey":
@@ -184,16 +186,17 @@ class MaskReader:
         contradicts = hits.any() and (index[hits] != matched[hits]).any()
         if contradicts or (mask.kind == "palette" and not hits.any() and darkens(mask)):
             return self.preferred or self.reject(mask, index, color)
-        # Some colours are classes and others are not: by index these others may be classes only if colours do
-        # not decide.
-        if mask.kind == "palette" and hits.any() and (index[~hits] != IGNORE).any():
-            if self.preferred == "color" or self.unknown == "ignore":
-                return self.preferred or self.reject(mask, index, color)
+        # Only some colours belong to classes: the other entries may be classes by index only if the reading
+        # by colour is not preferred.
+        is_partial = mask.kind == "palette" and hits.any() and (index[~hits] != IGNORE).any()
+        if is_partial and (self.preferred == "color" or self.unknown == "ignore"):
+            return self.preferred or self.reject(mask, index, color)
         return "index"
 
     def default_reading(self, mask: RawMask, index: np.ndarray, color: np.ndarray) -> Reading:
-        """Returns the reading of a mask with two different valid readings: the natural one if the other
-        yields fewer than two classes.
+        """Return the reading of a mask with two different valid readings.
+
+        This is the natural one of its kind if the other yields fewer than two classes.
         """
         if mask.kind == "color" and num_classes_in(index) < 2:
             return "color"
@@ -202,22 +205,34 @@ class MaskReader:
         return self.reject(mask, index, color)
 
     def reject(self, mask: RawMask, index: np.ndarray, color: np.ndarray) -> Reading:
-        differs = np.flatnonzero(index != color)
-        place = int(differs[0]) if len(differs) else 0
+        """Raise the error for an ambiguous mask.
+
+        Raises:
+            ValueError: always.
+        """
+        differing = np.flatnonzero(index != color)
+        entry = int(differing[0]) if len(differing) else 0
         stored = "palette index" if mask.kind == "palette" else "grey value"
         raise ValueError(
-            f"can be read in two ways. The {stored} {mask.values[place]} has the colour "
-            f"{mask.colors[place].tolist()}: "
-            f"by index it is {self.meaning(index[place])}, by colour {self.meaning(color[place])}. Give "
-            "data.mask_encoding=index or data.mask_encoding=color"
+            f"can be read in two ways. The {stored} {mask.numbers[entry]} has the colour "
+            f"{mask.colors[entry].tolist()}: by index it is {self.meaning(index[entry])}, by colour "
+            f"{self.meaning(color[entry])}. Give data.mask_encoding=index or data.mask_encoding=color"
         )
 
     def meaning(self, class_id: int) -> str:
+        """Return the meaning of a class id, for messages."""
         if class_id == IGNORE:
-            return "a pixel that does not count"
+            return "an ignored pixel"
         return "no class" if class_id == UNKNOWN else f"the class {self.names[class_id]!r}"
 
-    def reject_unknown(self, mask: RawMask, ids: np.ndarray | None, reading: Reading) -> None:
+    def class_ids(self, mask: RawMask, reading: Reading) -> np.ndarray:
+        """Return the class ids of the entries of a mask by one reading, ``(n,)``.
+
+        Raises:
+            ValueError: the mask cannot be read this way, or has values or colours of no class; the message
+                continues a sentence that begins with the file's name.
+        """
+        ids = self.ids_by(mask, reading)
         if ids is None and reading == "color" and self.codes is None:
             raise ValueError(
                 "is in colour. Give each class its red, green and blue with data.colors=[[0,0,0],…]"
@@ -226,27 +241,26 @@ class MaskReader:
             raise ValueError("is in colour, which has no index. Remove data.mask_encoding=index")
         bad = ids == UNKNOWN
         if not bad.any() or self.unknown == "ignore":
-            return
+            return ids
         if reading == "index" or self.codes is None:
-            values = mask.values if reading == "index" else mask.colors[:, 0]
+            values = mask.numbers if reading == "index" else mask.colors[:, 0]
             raise ValueError(self.unknown_values(values[bad].tolist()))
         raise ValueError(
-            f"has colours that are no class's: {listed(mask.colors[bad].tolist())}. Add them to "
-            "data.colors, or leave such "
-            "pixels out of account with data.unknown=ignore"
+            f"has colours of no class: {listed(mask.colors[bad].tolist())}. Add them to data.colors, or "
+            "ignore such pixels with data.unknown=ignore"
         )
 
     def unknown_values(self, values: list[int]) -> str:
+        """Return the message for values of no class."""
         text = f"has the value{'s' * (len(values) > 1)} {listed(values)}; expected {self.known}"
         hints = []
         if len(values) == 1:
-            hints.append(f"If {values[0]} is for what does not count, give data.ignore_index={values[0]}")
+            hints.append(f"If {values[0]} is for ignored pixels, give data.ignore_index={values[0]}")
         count = len(self.names)
         if self.counts_from_zero and values[0] == count:
             hints.append(
                 f"If the ids count from 1, give data.class_values={ids_from_one(count)}, and "
-                "data.ignore_index=0 if 0 is "
-                "for what does not count"
+                "data.ignore_index=0 if 0 is for ignored pixels"
             )
         return ". ".join([text, *hints])
 
@@ -264,9 +278,7 @@ def num_classes_in(ids: np.ndarray) -> int:
 
 
 def darkens(mask: RawMask) -> bool:
-    """Returns whether a palette of greys is not ordered from dark to bright, as in files sorted by
-    frequency.
-    """
+    """Return whether a grey palette is not ordered from dark to bright, as in files sorted by frequency."""
     return mask.is_grey and bool((np.diff(mask.colors[:, 0].astype(int)) < 0).any())
 
 

@@ -36,9 +36,9 @@ NamedMask = tuple[Path, RawMask]
 
 
 def load_entries(reader: MaskReader, paths: Iterable[Path]) -> list[NamedMask]:
-    """Loads the entries of some masks, without their pixels.
+    """Load the entries of some masks, without their pixels.
 
-    Unreadable masks are skipped; reading them reports them.
+    Unreadable masks are skipped; they are reported when they are read.
     """
     loaded = []
     for path in paths:
@@ -50,9 +50,11 @@ def load_entries(reader: MaskReader, paths: Iterable[Path]) -> list[NamedMask]:
 
 
 def mask_set_problems(reader: MaskReader, masks: Sequence[NamedMask]) -> list[str]:
-    """Returns problems with masks that are unambiguous individually but not together.
+    """Return problems with masks that are unambiguous individually but not together.
 
-    ``reader`` is settled.
+    Args:
+        reader: reader of the masks, after ``settle``.
+        masks: some masks of the data set.
     """
     by_index = []
     for path, mask in masks:
@@ -70,58 +72,51 @@ def mask_set_problems(reader: MaskReader, masks: Sequence[NamedMask]) -> list[st
 
 
 def palette_conflict(reader: MaskReader, masks: Sequence[NamedMask]) -> str | None:
-    """Returns a problem if an index has different colours in different files."""
+    """Return a problem if an index has different colours in different files."""
     first: dict[int, tuple[Path, list[int]]] = {}
     for path, mask in masks:
         if not mask.has_palette:
             continue
-        for value, color in zip(mask.values.tolist(), mask.colors.tolist(), strict=True):
+        for value, color in zip(mask.numbers.tolist(), mask.colors.tolist(), strict=True):
             other_path, other = first.setdefault(value, (path, color))
             if other != color and reader.ids[value] != IGNORE:
                 return (
                     f"The palettes of the masks differ: the index {value} has the colour {other} in "
-                    f"{other_path} and "
-                    f"{color} in {path}. By index both are {reader.meaning(reader.ids[value])}, by colour "
-                    "they are two "
-                    "classes. Give each class its colour with data.colors=[[0,0,0],…], or "
-                    "data.mask_encoding=index."
+                    f"{other_path} and {color} in {path}. By index both are "
+                    f"{reader.meaning(reader.ids[value])}, by colour they are two classes. Give each class "
+                    "its colour with data.colors=[[0,0,0],…], or data.mask_encoding=index."
                 )
     return None
 
 
 def counted_from_one(reader: MaskReader, masks: Sequence[NamedMask]) -> str | None:
-    """Returns a problem if no mask has the value 0, so that the ids may start at 0 or at 1."""
-    values = {value for _, mask in masks for value in mask.values.tolist() if reader.ids[value] != IGNORE}
+    """Return a problem if no mask has the value 0, so that the ids may start at 0 or at 1."""
+    values = {value for _, mask in masks for value in mask.numbers.tolist() if reader.ids[value] != IGNORE}
     if not reader.counts_from_zero or not values or 0 in values or max(values) > len(reader.names):
         return None
     count = len(reader.names)
     return (
-        f"None of the {len(masks)} masks that were looked at has the value 0; they have "
-        f"{', '.join(map(str, sorted(values)))}. "
-        f"If the ids count from 0, {min(values)} is {reader.meaning(reader.ids[min(values)])}: give "
-        "data.class_values="
+        f"None of the {len(masks)} masks that were examined has the value 0; they have "
+        f"{', '.join(map(str, sorted(values)))}. If the ids count from 0, {min(values)} is "
+        f"{reader.meaning(reader.ids[min(values)])}: give data.class_values="
         f"[{','.join(map(str, range(count))) if count <= 12 else f'0,1,…,{count - 1}'}]. If they count from "
-        "1, it is "
-        f"{reader.meaning(min(values) - 1)}: give data.class_values={ids_from_one(count)}."
+        f"1, it is {reader.meaning(min(values) - 1)}: give data.class_values={ids_from_one(count)}."
     )
 
 
 def two_spellings(reader: MaskReader, masks: Sequence[NamedMask]) -> str | None:
-    """Returns a problem if some masks of two classes have the values 0 and 1, others 0 and 255, and none all
-    three.
-    """
+    """Return a problem if some masks have the values 0 and 1, others 0 and 255, and none all three."""
     if len(reader.names) != 2 or not reader.counts_from_zero or reader.ids[IGNORE] != IGNORE:
         return None
-    with_one = [path for path, mask in masks if 1 in mask.values]
-    with_255 = [path for path, mask in masks if IGNORE in mask.values]
+    with_one = [path for path, mask in masks if 1 in mask.numbers]
+    with_255 = [path for path, mask in masks if IGNORE in mask.numbers]
     if not with_one or not with_255 or set(with_one) & set(with_255):
         return None
     return (
         f"Some masks have the values 0 and 1 ({with_one[0]}), others 0 and {IGNORE} ({with_255[0]}), and "
-        "none has all three. "
-        f"As read now, {IGNORE} is a pixel that does not count; it may also be the class "
-        f"{reader.names[1]!r}. In the first "
-        f"case give data.mask_encoding=index, in the second write 1 instead of {IGNORE} in these masks."
+        f"none has all three. {IGNORE} is read as an ignored pixel, but may also be the class "
+        f"{reader.names[1]!r}. In the first case give data.mask_encoding=index, in the second write 1 "
+        f"instead of {IGNORE} in these masks."
     )
 
 
@@ -136,7 +131,7 @@ class PairHeaders:
 
     Attributes:
         faults: messages for pairs that cannot be used.
-        turns: EXIF orientations that must be applied to masks as well as to their images.
+        turns: EXIF orientations that must be applied to masks, too.
     """
 
     faults: dict[str, str] = field(default_factory=dict)
@@ -144,14 +139,16 @@ class PairHeaders:
 
 
 def compare_headers(root: Path, pairs: Sequence[Pair], masks_are: MaskOrientation = "auto") -> PairHeaders:
-    """Compares the headers of all pairs; no pixels are decoded. Unreadable files are skipped.
+    """Compare the headers of all pairs without decoding pixels. Unreadable files are skipped.
 
     Args:
+        root: the folder that the paths are relative to.
+        pairs: paths of images and masks.
         masks_are: orientation of masks without an EXIF orientation if their image has one: ``upright`` like
-            the rotated image, or ``stored`` like the stored pixels, so that the mask is rotated too. ``auto``
-            decides by the sizes and reports the pairs for which both would fit.
+            the rotated image, or ``stored`` like the stored pixels, so that the mask is rotated, too.
+            ``auto`` decides by the sizes and reports the pairs for which both are possible.
     """
-    found = PairHeaders()
+    headers = PairHeaders()
 
     def both(pair: Pair) -> tuple[ImageHeader | None, ImageHeader | None]:
         return read_header(root / pair[0]), read_header(root / pair[1])
@@ -159,12 +156,12 @@ def compare_headers(root: Path, pairs: Sequence[Pair], masks_are: MaskOrientatio
     with ThreadPoolExecutor(NUM_THREADS) as pool:
         for pair, (image, mask) in zip(pairs, pool.map(both, pairs), strict=True):
             if image is not None and mask is not None:
-                compare(found, root, pair, image, mask, masks_are)
-    return found
+                compare(headers, root, pair, image, mask, masks_are)
+    return headers
 
 
 def compare(
-    found: PairHeaders,
+    headers: PairHeaders,
     root: Path,
     pair: Pair,
     image: ImageHeader,
@@ -179,25 +176,23 @@ def compare(
     elif masks_are == "upright":
         fits_stored = False
     if fits_upright and fits_stored:
-        found.faults[pair[0]] = (
-            f"{image_path} is turned by its EXIF orientation ({image.orientation}), and its mask "
-            f"{mask_path.name} has none. If "
-            "the mask was drawn on the upright image, give data.mask_orientation=upright; if on the pixels "
-            "as they are "
-            "stored, give data.mask_orientation=stored, which turns the mask too."
+        headers.faults[pair[0]] = (
+            f"{image_path} is rotated by its EXIF orientation ({image.orientation}), and its mask "
+            f"{mask_path.name} has none. If the mask was drawn on the upright image, give "
+            "data.mask_orientation=upright; if on the stored pixels, give data.mask_orientation=stored, "
+            "which rotates the mask, too."
         )
     elif fits_stored:
-        found.turns[pair[0]] = image.orientation
+        headers.turns[pair[0]] = image.orientation
     elif not fits_upright:
-        found.faults[pair[0]] = (
+        headers.faults[pair[0]] = (
             f"{image_path} has {image.width} × {image.height} pixels, but its mask {mask_path.name} "
-            f"{mask.width} × "
-            f"{mask.height}. Was one of them resized, or turned (EXIF)?"
+            f"{mask.width} × {mask.height}. Was one of them resized, or rotated (EXIF)?"
         )
 
 
 def turned_upright(mask: Tensor, orientation: int) -> Tensor:
-    """Applies an EXIF orientation to a stored mask ``(H, W)``."""
+    """Apply an EXIF orientation to a stored mask ``(H, W)``."""
     turns = {
         2: lambda: mask.flip(1),
         3: lambda: mask.flip(0, 1),
@@ -232,37 +227,39 @@ class Survey:
     num_samples: int = 0
 
     def class_weights(self) -> list[float]:
-        """Returns median-frequency class weights (Eigen and Fergus 2014, arXiv:1411.4734); 1 for absent
-        classes.
+        """Return median-frequency class weights, 1 for absent classes.
+
+        Eigen and Fergus 2014, arXiv:1411.4734.
         """
         shares = self.counts / self.counts.sum().clamp(min=1)
-        seen = shares > 0
-        if not seen.any():
+        is_present = shares > 0
+        if not is_present.any():
             return [1.0] * len(self.counts)
-        weights = torch.where(seen, shares[seen].quantile(0.5) / shares.clamp(min=1e-12), 1.0)
+        weights = torch.where(is_present, shares[is_present].quantile(0.5) / shares.clamp(min=1e-12), 1.0)
         return [round(value, 6) for value in weights.tolist()]
 
 
 def evenly_spread(indices: Tensor) -> list[int]:
-    """Returns at most 50 of these indices, evenly spread."""
+    """Return at most 50 of these indices, evenly spread."""
     return indices[:: max(1, -(-len(indices) // NUM_LOOKED_AT))].tolist()
 
 
 def survey(source: Source, indices: Tensor, num_classes: int) -> Survey:
-    """Reads at most 50 samples, evenly spread."""
-    found = Survey(torch.zeros(num_classes, dtype=torch.float64))
+    """Return statistics of at most 50 samples, evenly spread."""
+    statistics = Survey(torch.zeros(num_classes, dtype=torch.float64))
     sizes = []
     for index in evenly_spread(indices):
-        found.num_samples += 1
+        statistics.num_samples += 1
         try:
             _, mask = source[index]
         except BrokenSampleError as error:
-            found.faults.append(str(error))
+            statistics.faults.append(str(error))
             continue
         counts = torch.bincount(mask.flatten(), minlength=IGNORE + 1)
-        found.counts += counts[:num_classes]
-        found.num_ignored += int(counts[IGNORE])
-        sizes.append(tuple(mask.shape))
+        statistics.counts += counts[:num_classes]
+        statistics.num_ignored += int(counts[IGNORE])
+        height, width = mask.shape
+        sizes.append((height, width))
     if sizes:
-        found.size = sorted(sizes, key=lambda size: (size[0] * size[1], size))[len(sizes) // 2]
-    return found
+        statistics.size = sorted(sizes, key=lambda size: (size[0] * size[1], size))[len(sizes) // 2]
+    return statistics

@@ -1,4 +1,4 @@
-"""Mask files as stored: the distinct entries of a mask, with their values and colours."""
+"""Stored content of mask files: the distinct entries of a mask, with their values and colours."""
 
 from __future__ import annotations
 
@@ -28,8 +28,7 @@ class RawMask:
         values: the stored number of each entry, ``(n,)``; for ``color`` the grey value; None if some entry is
             not grey.
         colors: red, green and blue of each entry, uint8 ``(n, 3)``.
-        has_palette: whether the file has a palette of its own; the shades of a mask with 1, 2 or 4 bits are
-            none.
+        has_palette: whether the file contains a palette, apart from the shades of masks with 1, 2 or 4 bits.
     """
 
     kind: Literal["grey", "palette", "color"]
@@ -39,21 +38,32 @@ class RawMask:
     has_palette: bool = False
 
     def spread(self, ids: np.ndarray) -> np.ndarray:
-        """Maps class ids of the entries ``(n,)`` to the pixels, uint8 ``(H, W)``."""
+        """Map class ids of the entries ``(n,)`` to the pixels, uint8 ``(H, W)``."""
         if self.kind == "color":
             return ids.astype(np.uint8)[self.places]
         table = np.zeros(256, dtype=np.uint8)
-        table[self.values] = ids
+        table[self.numbers] = ids
         return table[self.places]
 
     @property
+    def numbers(self) -> np.ndarray:
+        """The ``values`` of a mask that has them.
+
+        Raises:
+            ValueError: it has none; the message continues a sentence that begins with the file's name.
+        """
+        if self.values is None:
+            raise ValueError("is in colour, which has no index")
+        return self.values
+
+    @property
     def is_grey(self) -> bool:
-        """Returns whether every used entry is a shade of grey."""
+        """Whether every used entry is a shade of grey."""
         return bool((self.colors[:, :1] == self.colors).all())
 
 
 def raw_mask(content: bytes) -> RawMask:
-    """Decodes the bytes of a mask file and applies its own EXIF orientation.
+    """Decode the bytes of a mask file and apply its own EXIF orientation.
 
     Raises:
         ValueError: the file cannot be a mask; the message continues a sentence that begins with the file's
@@ -62,7 +72,7 @@ def raw_mask(content: bytes) -> RawMask:
     try:
         with Image.open(io.BytesIO(content), formats=FORMATS) as image:
             if image.format in ("JPEG", "WEBP"):
-                raise ValueError(f"is a {image.format}, which blurs classes. Masks are kept as PNG")
+                raise ValueError(f"is a {image.format}, which blurs classes. Save masks as PNG")
             if image.width * image.height > MAX_PIXELS:
                 raise ValueError(f"has more than {MAX_PIXELS:,} pixels")
             image.load()  # rotates a TIFF and removes its orientation, which would otherwise be applied twice
@@ -74,9 +84,7 @@ def raw_mask(content: bytes) -> RawMask:
 
 
 def stored_depth(content: bytes) -> int:
-    """Returns the bit depth of a grey PNG with fewer than 8 bits, which Pillow scales to 0 … 255; 0
-    otherwise.
-    """
+    """Return the bit depth of a grey PNG with 2 or 4 bits, which Pillow scales to 0 … 255; 0 otherwise."""
     is_png = content[:8] == b"\x89PNG\r\n\x1a\n" and len(content) > 25
     return content[24] if is_png and content[25] == 0 and content[24] in LOW_DEPTHS else 0
 
@@ -107,7 +115,7 @@ def from_pillow(image: Image.Image, depth: int) -> RawMask:
 
 
 def shades(step: int) -> np.ndarray:
-    """Returns a palette of greys in steps of ``step``."""
+    """Return a palette of greys in steps of ``step``."""
     return np.minimum(np.arange(256) * step, 255).astype(np.uint8)[:, None].repeat(3, 1)
 
 
@@ -129,6 +137,6 @@ def from_colors(pixels: np.ndarray) -> RawMask:
 
 
 def packed(colors: np.ndarray) -> np.ndarray:
-    """Packs each colour into one number, ``(…, 3)`` → ``(…)``."""
+    """Pack each colour into one number, ``(…, 3)`` → ``(…)``."""
     red, green, blue = np.moveaxis(colors.astype(np.int32), -1, 0)
     return red << 16 | green << 8 | blue

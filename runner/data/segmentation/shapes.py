@@ -26,6 +26,8 @@ class ShapesSource:
     Args:
         num_images: number of images.
         seed: seed of all images.
+        image_size: side S of the square images, in pixels.
+        max_objects: maximum number of shapes per image.
     """
 
     def __init__(self, num_images: int, seed: int, image_size: int, max_objects: int) -> None:
@@ -38,7 +40,7 @@ class ShapesSource:
         return self.num_images
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
-        """Returns the image, uint8 ``(3, S, S)``, and its mask, uint8 ``(S, S)``."""
+        """Return the image, uint8 ``(3, S, S)``, and its mask, uint8 ``(S, S)``."""
         scene = draw_scene(self.seed, index, self.image_size, self.max_objects)
         mask = (scene.masks * (1 + scene.labels)[:, None, None]).max(0)  # no pixel is in two shapes
         return torch.from_numpy(scene.image), torch.from_numpy(mask.astype(np.uint8))
@@ -51,13 +53,13 @@ class ShapesSegmentationDataModule(SegmentationDataModule):
     """Generated scenes of three classes of shapes on a background.
 
     Args:
-        num_train, num_val, num_test: images of each split; the splits share no images.
+        num_train, num_val, num_test: number of images of each split; the splits share no images.
         image_size: side of the square images, in pixels.
         max_objects: maximum number of shapes per image.
         scene_seed: seed of the scenes.
     """
 
-    no_folds = "each of its splits is drawn for itself (data.scene_seed draws others)"
+    no_folds = "its splits are generated separately (use another data.scene_seed instead)"
 
     def __init__(
         self,
@@ -98,4 +100,5 @@ class ShapesSegmentationDataModule(SegmentationDataModule):
                 self.splits[split] = self.make_split(split, source, range(count))
         names = [BACKGROUND, *CLASS_NAMES]
         digest = f"{seed_of(self.scene_seed, self.image_size, self.max_objects, *self.counts.values()):016x}"
-        self.facts = self.make_facts(names, self.look(len(names)), "shapes_segmentation", "generated", digest)
+        statistics = self.survey_train(len(names))
+        self.facts = self.make_facts(names, statistics, "shapes_segmentation", "generated", digest)

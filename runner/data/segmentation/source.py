@@ -1,4 +1,4 @@
-"""Files of images and masks as the source of splits."""
+"""Pairs of image and mask files as the source of splits."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class MaskFileSource:
         return len(self.pairs)
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
-        """Returns the image, uint8 ``(3, H, W)``, and its mask, uint8 ``(H, W)``.
+        """Return the image, uint8 ``(3, H, W)``, and its mask, uint8 ``(H, W)``.
 
         Raises:
             BrokenSampleError: a file cannot be read, the two differ in size or orientation, or the mask has
@@ -66,8 +66,7 @@ class MaskFileSource:
             (height, width), (mask_height, mask_width) = image.shape[1:], mask.shape
             raise BrokenSampleError(
                 f"{image_path} has {width} × {height} pixels, but its mask {mask_path.name} {mask_width} × "
-                f"{mask_height}. "
-                "Was one of them resized, or turned (EXIF)?"
+                f"{mask_height}. Was one of them resized, or rotated (EXIF)?"
             )
         return resized(image, mask, shrunk_size(mask.shape, self.max_side))
 
@@ -76,7 +75,7 @@ class MaskFileSource:
 
 
 def shrunk_size(size: Sequence[int], max_side: int | None) -> tuple[int, int]:
-    """Returns height and width after scaling down to ``max_side``."""
+    """Return height and width after scaling down to ``max_side``."""
     height, width = size
     if max_side is None or max(height, width) <= max_side:
         return height, width
@@ -85,6 +84,6 @@ def shrunk_size(size: Sequence[int], max_side: int | None) -> tuple[int, int]:
 
 
 def shrunk(image: Tensor, max_side: int | None) -> Tensor:
-    """Scales an image ``(C, H, W)`` down to ``max_side``."""
+    """Scale an image ``(C, H, W)`` down to ``max_side``."""
     size = shrunk_size(image.shape[1:], max_side)
     return image if image.shape[1:] == size else F.resize(image, list(size), antialias=True)

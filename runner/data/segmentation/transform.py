@@ -15,16 +15,15 @@ from runner.data.segmentation.batch import IGNORE, MEAN_COLOR, pad
 
 __all__ = ["MaskAugment", "resized"]
 
-HOW_OFTEN = 0.5
+FLIP_PROBABILITY = 0.5
 
 
 class MaskAugment:
     """The augmentations of an ``ImageAugment``, for images with masks.
 
     The random crop becomes a window of fixed size on the randomly scaled image: between ``min_scale`` and its
-        inverse in
-    area, so that objects have on average the same size as in evaluation. Pixels beyond the image and erased
-    pixels are ignored.
+    inverse in area, so that objects have on average the same size as in evaluation. Pixels outside of the
+    image and erased pixels are ignored.
 
     Args:
         augment: the augmentations and their strengths.
@@ -34,15 +33,15 @@ class MaskAugment:
 
     def __init__(self, augment: ImageAugment, size: Sequence[int], can_flip: bool = True) -> None:
         self.augment = augment
-        self.size = tuple(size)
+        self.size = (size[0], size[1])
         self.can_flip = can_flip
 
     def __call__(self, image: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """Augments one image, uint8 ``(3, H, W)``, and its mask, uint8 ``(H, W)``."""
+        """Augment one image, uint8 ``(3, H, W)``, and its mask, uint8 ``(H, W)``."""
         augment = self.augment
         zoom = math.exp(uniform(math.log(augment.min_scale), -math.log(augment.min_scale)) / 2)
         image, mask = window(image, mask, self.size, zoom)
-        if augment.flip and self.can_flip and torch.rand(()) < HOW_OFTEN:
+        if augment.flip and self.can_flip and torch.rand(()) < FLIP_PROBABILITY:
             image, mask = F.horizontal_flip(image), F.horizontal_flip(mask)
         if augment.degrees:
             angle = uniform(-augment.degrees, augment.degrees)
@@ -60,23 +59,25 @@ class MaskAugment:
 
 
 def window(image: Tensor, mask: Tensor, size: tuple[int, int], zoom: float) -> tuple[Tensor, Tensor]:
-    """Cuts a random window of a given size from the image enlarged by ``zoom``.
+    """Cut a random window of a given size from the image enlarged by ``zoom``.
 
     Only the visible part is resized.
     """
-    seen = [max(1, round(side / zoom)) for side in size]
-    places = [
-        int(torch.rand(()) * (abs(have - need) + 1)) for have, need in zip(mask.shape, seen, strict=True)
+    sides = [max(1, round(side / zoom)) for side in size]
+    offsets = [
+        int(torch.rand(()) * (abs(have - need) + 1)) for have, need in zip(mask.shape, sides, strict=True)
     ]
-    first = [place if have > need else 0 for place, have, need in zip(places, mask.shape, seen, strict=True)]
-    inside = tuple(slice(begin, begin + need) for begin, need in zip(first, seen, strict=True))
+    crop, padding = [], []
+    for offset, have, need in zip(offsets, mask.shape, sides, strict=True):
+        crop.append(offset if have > need else 0)
+        padding.append(offset if have < need else 0)
+    inside = tuple(slice(begin, begin + need) for begin, need in zip(crop, sides, strict=True))
     image, mask = image[:, *inside], mask[inside]
-    offset = [place if have < need else 0 for place, have, need in zip(places, mask.shape, seen, strict=True)]
-    return resized(*pad(image, mask, *seen, *offset), size)
+    return resized(*pad(image, mask, *sides, *padding), size)
 
 
 def resized(image: Tensor, mask: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
-    """Resizes an image and its mask; the mask by nearest neighbour."""
+    """Resize an image and its mask; the mask by nearest neighbour."""
     if mask.shape == tuple(size):
         return image, mask
     nearest = v2.InterpolationMode.NEAREST_EXACT

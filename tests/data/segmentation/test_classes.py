@@ -26,13 +26,13 @@ def test_names_from_the_folder(tmp_path):
         (["a", "b"], [0, 1, 2], None, [255], "class_values has 3 entries for 2 classes"),
         (["a", "b"], [4, 4], None, [255], "class_values has an entry twice"),
         (["a", "b"], None, [[0, 0, 0]], [255], "colors has 1 entries"),
-        (["a", "b"], None, [[0, 0, 0], [0, 0, 300]], [255], "[0, 0, 300] is no colour"),
+        (["a", "b"], None, [[0, 0, 0], [0, 0, 300]], [255], "[0, 0, 300] is not a colour"),
         (
             ["a", "b"],
             None,
             None,
             [1],
-            "1 stands for the class 'b' and, by data.ignore_index, for what does not count",
+            "1 stands for the class 'b' and, by data.ignore_index, for ignored pixels",
         ),
     ],
 )
@@ -48,7 +48,7 @@ def test_nothing_to_say():
 def test_masks_of_one_class_are_suspicious():
     seen = Survey(torch.tensor([30.0, 0.0]), num_ignored=70)
     found = suspicion(seen, ["ground", "cat"], [255])
-    assert "only 'ground'; 70% of their pixels do not count" in found
+    assert "only 'ground'; 70% of their pixels are ignored" in found
     assert "data.class_values=[0,255]" in found and "data.ignore_index=null" in found
     assert suspicion(Survey(torch.tensor([3.0, 1.0])), ["ground", "cat"], [255]) is None
     assert "no class at all" in suspicion(Survey(torch.zeros(2), num_ignored=5), ["ground", "cat"], [255])

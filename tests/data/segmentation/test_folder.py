@@ -99,9 +99,7 @@ def test_faults_are_found_and_named(folder):
     with pytest.raises(DataError) as caught:
         data.setup("fit")
     assert "has the value 2; expected classes 0, 1" in str(caught.value)
-    assert (
-        "The same holds for 11 more of the 14 that were looked at." in str(caught.value) and not data.splits
-    )
+    assert "So are 11 more of the 14 that were examined." in str(caught.value) and not data.splits
 
 
 def test_masks_of_zero_and_255(folder):
@@ -126,7 +124,7 @@ def test_fractions_without_effect(folder, tmp_path):
         str(folder(10)), images="images", masks="masks", val_fraction=0.6, test_fraction=0.4
     )
     assert greedy.check() == [
-        "data.val_fraction and data.test_fraction leave nothing to train on. Choose smaller fractions."
+        "data.val_fraction and data.test_fraction leave no training pairs. Choose smaller fractions."
     ]
 
 

@@ -104,7 +104,7 @@ def test_two_images_of_one_name(tmp_path):
         (["pictures/a.jpg"], {}, "holds pictures. Expected ROOT/images and ROOT/masks"),
         (["images/a.jpg", "masks/a_mask.png"], {}, "Give data.mask_suffix=_mask."),
         (["images/a_rgb.jpg", "masks/a.png"], {}, "Give data.image_suffix=_rgb."),
-        (["images/a.jpg", "masks/b.png"], {}, "data.image_suffix and data.mask_suffix say"),
+        (["images/a.jpg", "masks/b.png"], {}, "with data.image_suffix and data.mask_suffix"),
         (["images/a.jpg", "masks/a.jpg"], {}, "holds no masks (bmp, gif, png, tif, tiff)"),
         (["images/a.txt", "masks/a.png"], {}, "holds no images"),
         (["images/a.jpg", "masks/a.png"], {"images": "images"}, "belong together"),

@@ -73,9 +73,9 @@ def test_square_images_turned_without_their_masks_are_rejected(tmp_path, orienta
     square = values((15, 15))
     data, root = write(tmp_path, square, square, orientation)
     (first, *_) = data.check()
-    assert f"turned by its EXIF orientation ({orientation})" in first
+    assert f"rotated by its EXIF orientation ({orientation})" in first
     assert "data.mask_orientation=upright" in first and "data.mask_orientation=stored" in first
-    with pytest.raises(DataError, match="turned by its EXIF orientation"):
+    with pytest.raises(DataError, match="rotated by its EXIF orientation"):
         data.setup("fit")
     assert len(data.verify()) == 8
     aligned(MaskFolderDataModule(root, class_names=NAMES, mask_orientation="stored"))
