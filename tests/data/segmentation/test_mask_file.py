@@ -49,7 +49,8 @@ def test_other_values_and_several_that_do_not_count(tmp_path):
 def test_unknown_values_are_named_or_ignored(tmp_path):
     path = save(tmp_path / "m.png", Image.fromarray(np.array([[0, 1, 5, 5, 40]], dtype=np.uint8)))
     with pytest.raises(
-        BrokenSampleError, match=r"m.png has the values 5, 40; expected classes 0, 1, and 255 for ignored pixels"
+        BrokenSampleError,
+        match=r"m.png has the values 5, 40; expected classes 0, 1, and 255 for ignored pixels",
     ):
         MaskReader(2).read(path)
     assert MaskReader(2, unknown="ignore").read(path).tolist() == [[0, 1, 255, 255, 255]]
