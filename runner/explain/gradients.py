@@ -18,7 +18,8 @@ __all__ = ["Integrated", "in_use", "integrated_gradients"]
 def in_use(model: nn.Module) -> Iterator[None]:
     """Context manager for gradients with respect to inputs: evaluation mode, no gradients of parameters.
 
-    cuDNN is disabled, because its recurrent layers only support the backward pass in training mode.
+    For recurrent models, cuDNN is disabled, because its layers only support the backward pass in training
+    mode (PyTorch 2.15).
     """
     recurrent = any(isinstance(module, nn.RNNBase) for module in model.modules())
     wanted = [parameter for parameter in model.parameters() if parameter.requires_grad]
@@ -37,12 +38,13 @@ def in_use(model: nn.Module) -> Iterator[None]:
 
 
 AT_ONCE = 16
-"""Number of points on the path per batch."""
+"""Number of points on the path in one forward pass."""
 
 
 @dataclass
 class Integrated:
-    """
+    """Result of integrated gradients for one input.
+
     Attributes:
         values: attributions in the shape of the input, ``(1, …)``.
         score, baseline_score: scores at both ends of the path.
@@ -65,6 +67,7 @@ def integrated_gradients(
 
     Args:
         score: maps inputs ``(N, …)`` and the ``further`` arguments to ``(N,)``.
+        inputs: end of the path, ``(1, …)``.
         baseline: start of the path, in the shape of the inputs.
         steps: number of points on the path.
         further: additional constant arguments of ``score``.

@@ -43,8 +43,9 @@ class ImageExplainer(Explainer):
             self.layers = [options.layer]
 
     def prepare(self, sample: Sample) -> Tensor:
-        """Returns the model input ``(1, C, H, W)``; the raw pixels if the model uses features derived from
-        them.
+        """Returns the model input ``(1, C, H, W)``.
+
+        These are the raw pixels if the model uses features derived from them.
         """
         batch, device = self.data.batch_inputs([sample.raw]), self.task.device
         pixels = [image.to(device) for image in batch] if isinstance(batch, list) else batch.to(device)
@@ -81,8 +82,8 @@ class ImageExplainer(Explainer):
             layers = [named_layer(self.model, name) for name in self.layers]
             by_location = self.task.explained_output == "boxes"
             covered = padded_size(self.model, inputs)
-            values = CAMS[self.method](target.score, layers, inputs, by_location, covered)
-            return Attribution(values.cpu().float().numpy())
+            maps = CAMS[self.method](target.score, layers, inputs, by_location, covered)
+            return Attribution(maps.cpu().float().numpy())
         baseline = self.baseline_of(inputs)
         if self.method == "occlusion":
             return Attribution(occlude_image(target.score, inputs, baseline).cpu().float().numpy())

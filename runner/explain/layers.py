@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from runner.errors import UserError
 from runner.suggest import did_you_mean
+from runner.tasks.explanation import ExplainedOutput
 
 __all__ = ["Call", "find_layers", "named_layer", "trace", "used_layers"]
-
-
-Answer = Literal["numbers", "maps", "boxes"]
 
 
 @dataclass
@@ -23,6 +21,9 @@ class Call:
     """A call of a module.
 
     Attributes:
+        name: name of the module.
+        module: the module.
+        outputs: its output.
         began: number of calls that had finished when this one started.
     """
 
@@ -41,7 +42,12 @@ class Call:
 
 
 def named_layer(model: nn.Module, name: str) -> nn.Module:
-    """
+    """Returns a layer of a model by its name.
+
+    Args:
+        model: the model.
+        name: dotted name, as in ``model.named_modules()``.
+
     Raises:
         UserError: the layer does not exist; the message names the nearest ones.
     """
@@ -55,24 +61,28 @@ def named_layer(model: nn.Module, name: str) -> nn.Module:
 
 
 def find_layers(
-    model: nn.Module, score: Callable[[Tensor], Tensor], inputs: Tensor, answer: Answer = "numbers"
+    model: nn.Module, score: Callable[[Tensor], Tensor], inputs: Tensor, output: ExplainedOutput = "numbers"
 ) -> list[str]:
-    """Returns the names of the layers with the last feature maps before the output; empty if there are none.
+    """Returns the names of the layers with the last feature maps before the output; empty without maps.
 
     For detectors, these are the levels of the pyramid. Otherwise, the last maps larger than one pixel are
     used, unless attention layers follow, as in vision transformers.
 
     Args:
-        answer: output of the model; if it consists of maps itself, the input of the last convolution is used
-            rather than its output.
+        model: the model.
+        score: ``(N, C, H, W)`` → ``(N,)``.
+        inputs: model input, ``(1, C, H, W)``.
+        output: form of the model's output; if it consists of maps itself, the input of the last convolution
+            is used rather than its output.
     """
     calls, value = trace(model, score, inputs)
-    if answer == "boxes" and (levels := pyramid(model, calls)):
+    if output == "boxes" and (levels := pyramid(model, calls)):
         return [call.name for call in levels]
-    candidates = last_maps(calls, before_the_last=answer == "maps")
+    candidates = last_maps(calls, before_the_last=output == "maps")
     if not candidates:
         return []
-    gradients = torch.autograd.grad(value, [call.maps for call in candidates], allow_unused=True)
+    maps = [call.maps for call in candidates if call.maps is not None]
+    gradients = torch.autograd.grad(value, maps, allow_unused=True)
     return [call.name for call, part in zip(candidates, gradients, strict=True) if part is not None][-1:]
 
 
@@ -105,13 +115,13 @@ def trace(model: nn.Module, score: Callable[[Tensor], Tensor], inputs: Tensor) -
 def pyramid(model: nn.Module, calls: list[Call]) -> list[Call]:
     """Returns the calls that computed the maps passed from a detector's backbone to its heads."""
     backbone = getattr(model, "backbone", None)
-    handed = next((call.outputs for call in calls if call.module is backbone), {})
-    handed = {"0": handed} if isinstance(handed, Tensor) else handed
-    made = {}
+    outputs: Any = next((call.outputs for call in calls if call.module is backbone), {})
+    levels = [outputs] if isinstance(outputs, Tensor) else list(outputs.values())
+    origins: dict[int, Call] = {}
     for call in calls:
         if call.maps is not None:
-            made.setdefault(id(call.maps), call)
-    return [made[id(maps)] for maps in handed.values() if id(maps) in made]
+            origins.setdefault(id(call.maps), call)
+    return [origins[id(maps)] for maps in levels if id(maps) in origins]
 
 
 def last_maps(calls: list[Call], before_the_last: bool) -> list[Call]:
@@ -119,22 +129,24 @@ def last_maps(calls: list[Call], before_the_last: bool) -> list[Call]:
     if before_the_last:
         convolutions = [call for call in calls if isinstance(call.module, nn.Conv2d)]
         calls = calls[: convolutions[-1].began] if convolutions else []
-    found: list[Call] = []
+    last: list[Call] = []
     for call in calls:
         if call.maps is None:
             continue
-        if has_convolution(call.module) or (found and call.maps.shape == found[-1].maps.shape):
-            found.append(call)
-    if found and any(is_attention(call.module) for call in calls[calls.index(found[-1]) + 1 :]):
+        if has_convolution(call.module) or (last and call.maps.shape == last[-1].outputs.shape):
+            last.append(call)
+    if last and any(is_attention(call.module) for call in calls[calls.index(last[-1]) + 1 :]):
         return []
-    return found
+    return last
 
 
 def has_convolution(module: nn.Module) -> bool:
+    """Returns whether a module is or contains a 2D convolution."""
     return any(isinstance(part, nn.Conv2d) for part in module.modules())
 
 
 def is_attention(module: nn.Module) -> bool:
+    """Returns whether a module is an attention layer, by the name of its class."""
     return "attention" in type(module).__name__.lower()
 
 

@@ -16,7 +16,8 @@ SPLITS = ("train", "val", "test")
 
 @dataclass(frozen=True)
 class ExplainOptions:
-    """
+    """Options of ``runner explain``.
+
     Attributes:
         method: name of the method; None selects the default for the input.
         target: the class, token or column to explain; the prediction if None.
@@ -43,7 +44,8 @@ class ExplainOptions:
     seed: int = 0
 
     def check(self) -> None:
-        """
+        """Checks the values.
+
         Raises:
             UserError: a value is invalid.
         """

@@ -40,8 +40,9 @@ MAX_PANELS, MAX_TEXTS, MAX_WINDOWS, MAX_ROWS = 12, 12, 3, 8
 
 
 def pictures(explained: Explained) -> Iterator[tuple[str, Figure]]:
-    """Yields ``(name, Figure)`` pairs: ``overview``, one per sample for kinds that need space, and the sanity
-    curve.
+    """Yields ``(name, Figure)`` pairs.
+
+    These are ``overview``, one figure per sample for kinds that need space, and the sanity curve.
     """
     title = TITLES[explained.method]
     if explained.importance is not None:

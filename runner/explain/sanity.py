@@ -17,12 +17,12 @@ __all__ = ["cascade", "groups_from_the_end", "rank_correlation"]
 MAX_GROUPS = 24
 
 
-def rank_correlation(one: np.ndarray, other: np.ndarray) -> float:
+def rank_correlation(first: np.ndarray, second: np.ndarray) -> float:
     """Spearman's rank correlation; 0 if one of the arrays is constant."""
-    one, other = np.ravel(one), np.ravel(other)
-    if one.size < 2 or np.ptp(one) == 0 or np.ptp(other) == 0:
+    first, second = np.ravel(first), np.ravel(second)
+    if first.size < 2 or np.ptp(first) == 0 or np.ptp(second) == 0:
         return 0.0
-    return float(spearmanr(one, other).statistic)
+    return float(spearmanr(first, second).statistic)
 
 
 def groups_from_the_end(names: Sequence[str]) -> list[tuple[str, list[str]]]:
@@ -48,31 +48,34 @@ def cascade(
     """Randomizes a model's layers cumulatively from the output to the input, without restoring them.
 
     Args:
+        model: the model.
         names: names of the modules with parameters, in the order of execution.
         explain: returns the attributions of the model in its current state, one array per sample.
+        seed: seed of the random weights.
 
     Returns:
         Name of each group, with mean and standard deviation over the samples of the rank correlation between
         its attributions and those of the trained model.
     """
     trained = explain()
-    found = []
+    correlations = []
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         for group, members in groups_from_the_end(names):
             for member in members:
                 randomise(model.get_submodule(member))
             pairs = zip(trained, explain(), strict=True)
-            correlations = [rank_correlation(before, now) for before, now in pairs]
-            found.append((group, float(np.mean(correlations)), float(np.std(correlations))))
-    return found
+            values = [rank_correlation(before, now) for before, now in pairs]
+            correlations.append((group, float(np.mean(values)), float(np.std(values))))
+    return correlations
 
 
 @torch.no_grad()
 def randomise(module: nn.Module) -> None:
     """Reinitializes a module, or shuffles its parameters if it has no ``reset_parameters``."""
-    if hasattr(module, "reset_parameters"):
-        module.reset_parameters()
+    reset = getattr(module, "reset_parameters", None)
+    if callable(reset):
+        reset()
         return
     for parameter in module.parameters(recurse=False):
         flat = parameter.detach().flatten()

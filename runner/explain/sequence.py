@@ -37,8 +37,11 @@ class TokenVectors:
             self.vectors = self.table(ids)
 
     def __call__(self, vectors: Tensor, ids: Tensor) -> Tensor:
-        """Computes the score with vectors ``(N, T, D)`` instead of those of ``ids`` ``(N, T)``, which mark
-        the padding.
+        """Computes the score ``(N,)`` with the given vectors instead of those of the ids.
+
+        Args:
+            vectors: ``(N, T, D)``.
+            ids: ``(N, T)``, which mark the padding.
         """
 
         def replace(module: nn.Module, inputs: tuple[Tensor, ...], outputs: Tensor) -> Tensor:

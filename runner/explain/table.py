@@ -74,8 +74,9 @@ def permutation_importance(
 
 
 def permute(inputs: Tensor, mask: Tensor) -> Tensor:
-    """Shuffles the features in ``mask`` ``(1, F)`` with a common permutation of rows, drawn on the CPU so
-    that it is the same on every device.
+    """Shuffles the features in ``mask`` ``(1, F)`` with a common permutation of rows.
+
+    It is drawn on the CPU, so that it is the same on every device.
     """
     order = torch.randperm(len(inputs)).to(inputs.device)
     return torch.where(mask, inputs[order], inputs)

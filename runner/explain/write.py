@@ -27,8 +27,10 @@ RESERVED = ("overview", "sanity", "columns")
 
 
 def write_explained(explained: Explained, folder: Path) -> list[Path]:
-    """Writes ``overview.png``, a figure per input, ``attributions.json`` and, depending on the kind,
-    ``attributions.csv``, ``maps.npz`` and ``texts.html``; overwrites those of an earlier explanation.
+    """Writes figures and data files, and overwrites those of an earlier explanation.
+
+    The files are ``overview.png``, a figure per input, ``attributions.json`` and, depending on the kind,
+    ``attributions.csv``, ``maps.npz`` and ``texts.html``.
 
     Args:
         explained: the explanations.
@@ -65,9 +67,7 @@ def write_explained(explained: Explained, folder: Path) -> list[Path]:
 
 
 def file_name(name: str, taken: dict[str, int]) -> str:
-    """Returns a unique file name: the input's name or the last part of its path, with a number on
-    conflicts.
-    """
+    """Returns a unique file name: the input's name or the last part of its path, numbered on conflicts."""
     stem = name if name in RESERVED and name not in taken else Path(name.replace("\\", "/")).stem
     stem = (
         "".join(letter if letter.isalnum() or letter in "-_.,= " else "_" for letter in stem).strip(" .")[:60]
@@ -130,8 +130,10 @@ def rounded(value: float) -> float:
 
 
 def table_of(explained: Explained) -> list[dict[str, Any]]:
-    """Returns one row per column for importance; otherwise one per token, step and variable, or column of
-    each input.
+    """Returns the rows of ``attributions.csv``; empty for images.
+
+    There is one row per column for importance; otherwise one per token, per step and variable, or per column
+    of each input.
     """
     if explained.importance is not None:
         importance = explained.importance

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -157,7 +157,11 @@ class Task(TaskHooks):
     # Hooks for subclasses
 
     def compute_loss(self, batch: dict[str, Any]) -> StepOutput:
-        """Computes forward pass and loss of one batch, in training and evaluation."""
+        """Computes forward pass and loss of one batch, in training and evaluation.
+
+        Args:
+            batch: ``inputs``, ``targets`` and ``index`` of N samples, as the data module yields them.
+        """
         raise TypeError(f"{type(self).__name__} must define compute_loss()")
 
     def metric_inputs(self, outputs: dict[str, Any]) -> tuple[Any, Any]:
@@ -180,15 +184,26 @@ class Task(TaskHooks):
         """Updates the metrics of ``split`` with one evaluated batch.
 
         Implementations may remove entries from ``outputs`` that are too large to keep for every batch.
+
+        Args:
+            outputs: the outputs of ``compute_loss``.
+            split: ``train``, ``val`` or ``test``.
         """
 
-    def compute_metrics(self, split: str) -> dict[str, float]:
-        """Computes the metrics of the whole split and resets their state."""
+    def compute_metrics(self, split: str) -> Mapping[str, float | Tensor]:
+        """Computes the metrics of the whole split and resets their state.
+
+        Args:
+            split: ``train``, ``val`` or ``test``.
+
+        Returns:
+            Scalars by name, without the ``SPLIT/`` prefix.
+        """
         return {}
 
     # Lightning hooks
 
-    def forward(self, inputs: Tensor) -> Tensor:
+    def forward(self, inputs: Any) -> Any:
         if self.channels_last and inputs.dim() == 4:
             inputs = inputs.contiguous(memory_format=torch.channels_last)
         return self.model(inputs)
@@ -218,8 +233,10 @@ class Task(TaskHooks):
         return step
 
     def record_loss(self, loss: Tensor, batch: dict[str, Any]) -> Tensor:
-        """Scales the loss by the batch's weight, so that the mean over ranks is that of the whole batch even
-        if their shares differ in size, and records it as the last training loss.
+        """Scales the loss by the batch's weight and records it as the last training loss.
+
+        With these weights, the mean over ranks is the loss of the whole batch even if their shares differ in
+        size.
         """
         weight = batch.get("weight", 1.0)
         if isinstance(weight, Tensor) or weight != 1.0:
@@ -237,10 +254,10 @@ class Task(TaskHooks):
         self._ends_of_batches.append(len(self._collected))
 
     def zero_loss(self, _: int) -> Tensor:
-        """Returns zero with a backward pass that takes part in gradient synchronization: see
-        `ZeroGradient`.
-        """
-        return ZeroGradient.apply(*(parameter for parameter in self.parameters() if parameter.requires_grad))
+        """Returns zero with a backward pass that takes part in gradient synchronization; see ZeroGradient."""
+        parameters = (parameter for parameter in self.parameters() if parameter.requires_grad)
+        zero: Tensor = ZeroGradient.apply(*parameters)
+        return zero
 
     def optimizer_zero_grad(self, epoch: int, batch_idx: int, optimizer: torch.optim.Optimizer) -> None:
         if not getattr(self.trainer.strategy, "clears_gradients", False):
@@ -274,8 +291,10 @@ class Task(TaskHooks):
         return precise(step.loss) * count, count
 
     def loss_over(self, batches: Iterable[dict[str, Any]]) -> float:
-        """The loss of a split from its batches alone, computed as in validation; independent of the batch
-        size.
+        """Computes the loss of a split from its batches alone, as in validation.
+
+        Args:
+            batches: batches of the split; the result does not depend on their size.
         """
         total, count = 0.0, 0.0
         for batch in batches:
@@ -290,17 +309,28 @@ class Task(TaskHooks):
 
     def split_loss(self) -> float:
         """Computes the loss of the whole split over all ranks from the accumulated sums."""
-        total, count = sum_over_ranks(float(self._loss_sum), float(self._loss_count))
+        total, count = self.loss_sums()
         return total / count if count else total
+
+    def loss_sums(self) -> tuple[float, float]:
+        """Returns the accumulated sum and denominator of the split's loss over all ranks."""
+        total, count = sum_over_ranks(
+            float(0.0 if self._loss_sum is None else self._loss_sum), float(self._loss_count)
+        )
+        return total, count
 
     loss_denominator: Callable[[dict[str, Any]], Any] | None = None
     """Method that counts the units of a batch that its loss averages over; None if these are the samples."""
 
     def batch_count(self, batch: dict[str, Any]) -> Tensor | int:
-        """Counts the units that the batch's loss averages over, so that the loss of a split is independent of
-        the batch size.
+        """Counts the units that the batch's loss averages over.
+
+        With these counts as weights, the loss of a split is independent of the batch size.
         """
-        return len(batch["inputs"]) if self.loss_denominator is None else self.loss_denominator(batch)
+        if self.loss_denominator is None:
+            return len(batch["inputs"])
+        count: Tensor | int = self.loss_denominator(batch)
+        return count
 
     def on_validation_epoch_end(self) -> None:
         self._finish_evaluation("val")
@@ -337,12 +367,18 @@ class Task(TaskHooks):
         self._saved_group_sizes = [len(group["params"]) for group in groups] or None
 
     def configure_optimizers(self) -> Any:
+        if self.optimizer_factory is None:
+            raise TypeError(f"{type(self).__name__} was built without an optimizer, so it cannot be trained")
         optimizer = build_optimizer(self.optimizer_factory, self.model, self._saved_group_sizes)
         schedule = self.make_schedule(optimizer, self.planned_steps())
         if schedule is None:
             return optimizer
-        entry = {"scheduler": schedule.scheduler, "interval": schedule.interval, "frequency": 1}
-        if schedule.needs_metric:
+        entry: dict[str, Any] = {
+            "scheduler": schedule.scheduler,
+            "interval": schedule.interval,
+            "frequency": 1,
+        }
+        if schedule.monitor is not None:
             entry["monitor"] = schedule.monitor
             if schedule.monitor.startswith("val/"):  # only available after epochs with validation
                 entry["frequency"] = self.trainer.check_val_every_n_epoch or 1
@@ -358,11 +394,15 @@ class Task(TaskHooks):
         if self.scheduler_factory is None:
             return None
         steps_per_epoch = self.steps_per_epoch() or total_steps
-        return self.scheduler_factory(optimizer, total_steps=total_steps, steps_per_epoch=steps_per_epoch)
+        schedule: Schedule | None = self.scheduler_factory(
+            optimizer, total_steps=total_steps, steps_per_epoch=steps_per_epoch
+        )
+        return schedule
 
     def steps_per_epoch(self) -> int:
-        """Returns the number of optimizer updates in a full epoch, even if training stops earlier; 0 if
-        unknown.
+        """Returns the number of optimizer updates in a full epoch; 0 if unknown.
+
+        Training may stop earlier.
         """
         if self.trainer.train_dataloader is None:
             self.trainer.fit_loop.setup_data()

@@ -51,6 +51,9 @@ class BoxAveragePrecision(Metric):
     """
 
     full_state_update = False
+    images: list[Tensor] | Tensor
+    preds: list[Tensor] | Tensor
+    targets: list[Tensor] | Tensor
 
     def __init__(self, num_classes: int) -> None:
         super().__init__()
@@ -66,26 +69,37 @@ class BoxAveragePrecision(Metric):
             preds: for each image, ``boxes`` ``(m, 4)`` in xyxy format, ``labels`` and ``scores`` ``(m,)``.
             targets: for each image, ``boxes`` ``(n, 4)``, ``labels``, ``area`` and ``iscrowd`` ``(n,)``.
         """
-        self.images.append(index.to(self.device, precision(self.device)))
-        self.preds.append(flat(index, preds, ("labels", "scores")))
-        self.targets.append(flat(index, targets, ("labels", "area", "iscrowd")))
+        batch = (
+            (self.images, index.to(self.device, precision(self.device))),
+            (self.preds, box_table(index, preds, ("labels", "scores"))),
+            (self.targets, box_table(index, targets, ("labels", "area", "iscrowd"))),
+        )
+        for state, rows in batch:
+            assert isinstance(state, list)  # a single tensor only after synchronization
+            state.append(rows)
 
     def compute(self) -> BoxScores:
+        """Evaluates the boxes of all batches."""
         return score_boxes(
             joined(self.images), joined(self.preds, 7), joined(self.targets, 8), self.num_classes
         )
 
 
 def precision(device: torch.device) -> torch.dtype:
-    """Returns float64, which large coordinates and image ids need, or float32 on MPS, which does not support
-    it.
-    """
+    """Returns float64, which large coordinates and image ids need, or float32 on MPS, which lacks it."""
     return torch.float32 if device.type == "mps" else torch.float64
 
 
-def flat(index: Tensor, images: list[dict[str, Tensor]], names: tuple[str, ...]) -> Tensor:
-    """Concatenates the boxes of all images: image id, xyxy and the named columns, ``(boxes, 5 +
-    len(names))``.
+def box_table(index: Tensor, images: list[dict[str, Tensor]], names: tuple[str, ...]) -> Tensor:
+    """Concatenates the boxes of all images.
+
+    Args:
+        index: image ids, ``(N,)``.
+        images: boxes of each image.
+        names: further columns.
+
+    Returns:
+        Image id, xyxy and the named columns, ``(boxes, 5 + len(names))``.
     """
     counts = torch.tensor([len(image["boxes"]) for image in images], device=index.device)
     columns = [index.repeat_interleave(counts)[:, None]]
@@ -95,8 +109,11 @@ def flat(index: Tensor, images: list[dict[str, Tensor]], names: tuple[str, ...])
 
 
 def joined(state: list[Tensor] | Tensor, *width: int) -> np.ndarray:
-    """Converts a metric state to an array: a list of batches on one device, or one tensor after
-    synchronization.
+    """Converts a metric state to an array.
+
+    Args:
+        state: a list of batches on one device, or one tensor after synchronization.
+        width: number of columns, if the rows have several.
     """
     if isinstance(state, list):
         state = torch.cat(state) if state else torch.zeros(0, *width, dtype=torch.float64)
@@ -110,20 +127,21 @@ def score_boxes(images: np.ndarray, preds: np.ndarray, targets: np.ndarray, num_
         images: ids of all images, including those without boxes, ``(N,)``.
         preds: image id, xyxy, label and score of each prediction, ``(P, 7)``.
         targets: image id, xyxy, label, area and crowd flag of each target, ``(T, 8)``.
+        num_classes: number of classes.
     """
     order = np.argsort(preds[:, 0], kind="stable")
     truth = [
         {"id": number, "area": row[6], "iscrowd": int(row[7])} | entry(row)
         for number, row in enumerate(targets.tolist(), 1)
     ]
-    found = [
+    predicted = [
         {"id": number, "area": (row[3] - row[1]) * (row[4] - row[2]), "iscrowd": 0, "score": row[6]}
         | entry(row)
         for number, row in enumerate(preds[order].tolist(), 1)
     ]
     with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints its progress
         evaluation = COCOeval(
-            as_coco(images, truth, num_classes), as_coco(images, found, num_classes), "bbox"
+            as_coco(images, truth, num_classes), as_coco(images, predicted, num_classes), "bbox"
         )
         evaluation.evaluate()
         evaluation.accumulate()

@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal
 import torch
 from annotated_types import Ge, Gt, Le, Lt
 from torch import Tensor, nn
-from torchmetrics import MetricCollection
+from torchmetrics import Metric, MetricCollection
 from torchmetrics.classification import (
     MulticlassAccuracy,
     MulticlassCalibrationError,
@@ -35,6 +35,7 @@ from runner.tasks.classification_metrics import (
 )
 from runner.tasks.classification_metrics import class_weights as weights_of_classes
 from runner.tasks.explanation import ExplanationRequest, ExplanationTarget, index_of
+from runner.tasks.typed_modules import TypedModuleDict
 
 __all__ = ["BinaryClassificationTask", "ClassificationTask"]
 
@@ -49,8 +50,7 @@ class ClassificationTask(Task):
     """Classification by a softmax over logits ``(N, num_classes)``; targets are class ids ``(N,)``.
 
     Undefined scores are not reported: the recall of a class without samples, the F1 of a class in neither
-        targets nor
-    predictions, and the area under the ROC curve if all samples belong to one class.
+    targets nor predictions, and the area under the ROC curve if all samples belong to one class.
 
     Args:
         model: maps inputs to logits.
@@ -62,6 +62,8 @@ class ClassificationTask(Task):
             class.
         weight_power: exponent applied to these weights; 0 makes all of them 1.
     """
+
+    weights: Tensor | None
 
     mixes = True
     one_logit = False
@@ -80,7 +82,7 @@ class ClassificationTask(Task):
     train_metric_modes: ClassVar = {"epoch_loss": "min", "accuracy": "max"}
     served_as = "probability of each class"
     required_outputs: ClassVar = {"logits": "(N, num_classes)", "targets": "class ids (N,)"}
-    rejected_losses: ClassVar = (
+    rejected_losses: ClassVar[tuple[type, ...]] = (
         nn.MSELoss,
         nn.L1Loss,
         nn.HuberLoss,
@@ -109,10 +111,12 @@ class ClassificationTask(Task):
             self.loss = unreduced(self.loss)
         self.register_buffer("weights", weights, persistent=False)
         num_classes = len(self.class_names)
-        self.metrics = nn.ModuleDict(
+        self.metrics: TypedModuleDict[MetricCollection] = TypedModuleDict(
             {f"{split}_metrics": make_metrics(num_classes) for split in ("val", "test")}
         )
-        self.class_f1 = nn.ModuleDict({split: ClassF1(num_classes) for split in ("val", "test")})
+        self.class_f1: TypedModuleDict[ClassF1] = TypedModuleDict(
+            {split: ClassF1(num_classes) for split in ("val", "test")}
+        )
         self._num_correct: Tensor | None = None
         self._num_seen = 0
         if isinstance(getattr(self.loss, "weight", None), Tensor) and weights is None and not self.one_logit:
@@ -120,7 +124,8 @@ class ClassificationTask(Task):
 
     def sum_of_class_weights(self, batch: dict[str, Any]) -> Tensor:
         """Returns the denominator of a cross-entropy with class weights."""
-        return self.loss.weight[batch["targets"].long()].sum()
+        weight: Any = self.loss.weight
+        return weight[batch["targets"].long()].sum()
 
     @classmethod
     def adapt_facts(cls, facts: Facts) -> Facts:
@@ -132,12 +137,15 @@ class ClassificationTask(Task):
         return facts
 
     def probs_of(self, logits: Tensor) -> Tensor:
-        """``(N, num_classes)`` probabilities."""
+        """Returns class probabilities, ``(N, num_classes)``."""
         return logits.float().softmax(-1)
 
     def loss_of(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """Computes the loss for class ids ``(N,)`` or class probabilities ``(N, C)``, such as those from
-        MixUp.
+        """Computes the loss.
+
+        Args:
+            logits: ``(N, C)``.
+            targets: class ids ``(N,)``, or class probabilities ``(N, C)`` such as those from MixUp.
         """
         losses = self.loss(logits.float(), targets)
         if self.weights is None:
@@ -162,6 +170,7 @@ class ClassificationTask(Task):
         return self.record_loss(step.loss, batch)
 
     def decide(self, logits: Tensor) -> Tensor:
+        """Returns the predicted class ids, ``(N,)``."""
         return logits.argmax(-1)
 
     def on_train_epoch_end(self) -> None:
@@ -197,9 +206,9 @@ class ClassificationTask(Task):
         self.metrics[f"{split}_metrics"].update(probs, outputs["targets"])
         self.class_f1[split].update(probs, outputs["targets"])
 
-    def compute_metrics(self, split: str) -> dict[str, Tensor]:
+    def compute_metrics(self, split: str) -> dict[str, Any]:
         metrics = self.metrics[f"{split}_metrics"]
-        values = dict(metrics.compute())
+        values: dict[str, Any] = dict(metrics.compute())
         recalls = values.pop("recall", None)
         metrics.reset()
         if "auroc" in values and values["auroc"].isnan():
@@ -213,7 +222,7 @@ class ClassificationTask(Task):
         return values
 
     def is_last_evaluation(self) -> bool:
-        """Whether this evaluation runs after training, so that per-class scores can be reported."""
+        """Returns whether this evaluation runs after training, so that per-class scores are reported."""
         return self._trainer is not None and self._trainer.state.fn != "fit"
 
     def predict_outputs(self, inputs: Tensor) -> dict[str, Any]:
@@ -296,10 +305,18 @@ class BinaryClassificationTask(ClassificationTask):
         tuned_for: the score that ``threshold=auto`` maximizes.
     """
 
+    threshold: Tensor
+
     one_logit = True
     required_outputs: ClassVar = {"logits": "(N, 1)", "targets": "class ids (N,)"}
     metric_modes: ClassVar = ClassificationTask.metric_modes
-    rejected_losses: ClassVar = (nn.MSELoss, nn.L1Loss, nn.HuberLoss, nn.SmoothL1Loss, nn.CrossEntropyLoss)
+    rejected_losses: ClassVar[tuple[type, ...]] = (
+        nn.MSELoss,
+        nn.L1Loss,
+        nn.HuberLoss,
+        nn.SmoothL1Loss,
+        nn.CrossEntropyLoss,
+    )
 
     def __init__(
         self,
@@ -371,7 +388,7 @@ class BinaryClassificationTask(ClassificationTask):
             metric.update(bent if name in DECIDED else probs, targets)
         self.class_f1[split].update(bent, targets)
 
-    def compute_metrics(self, split: str) -> dict[str, Tensor]:
+    def compute_metrics(self, split: str) -> dict[str, Any]:
         if not self.tuned_for:
             return super().compute_metrics(split)
         if split == "val" and self._seen:
@@ -381,8 +398,8 @@ class BinaryClassificationTask(ClassificationTask):
                 self._update(probs, targets, split)  # with the threshold from the checkpoint
             else:
                 ranks = all_gather([probs[:, 1].cpu(), targets.cpu()])
-                joined = (torch.cat([rank[part] for rank in ranks]) for part in (0, 1))
-                self.threshold.fill_(best_threshold(*joined, self.tuned_for))
+                positive, classes = (torch.cat([rank[part] for rank in ranks]) for part in (0, 1))
+                self.threshold.fill_(best_threshold(positive, classes, self.tuned_for))
                 self._update(probs, targets, split)
         return super().compute_metrics(split) | {"threshold": self.threshold.clone()}
 
@@ -396,10 +413,9 @@ def unreduced(loss: nn.Module) -> nn.Module:
     if getattr(loss, "reduction", None) != "mean":
         raise UserError(
             f"task.class_weights: {type(loss).__name__} cannot return the loss of each sample (it has no "
-            "reduction), so "
-            "samples cannot be weighted. Remove class_weights, or choose another loss."
+            "reduction), so samples cannot be weighted. Remove class_weights, or choose another loss."
         )
-    loss.reduction = "none"
+    setattr(loss, "reduction", "none")  # noqa: B010  # not declared on nn.Module
     return loss
 
 
@@ -408,14 +424,16 @@ DECIDED = ("accuracy", "balanced_accuracy", "precision_macro", "f1_macro", "reca
 
 
 def make_metrics(num_classes: int) -> MetricCollection:
-    """Builds accuracy, balanced accuracy, macro precision and F1, per-class recall and calibration error, and
+    """Builds the metrics of ``num_classes`` classes.
+
+    These are accuracy, balanced accuracy, macro precision and F1, per-class recall and calibration error, and
     for two classes the areas under the ROC and precision-recall curves.
 
     Averages over classes follow scikit-learn: recall averages over the classes that occur in the targets,
     precision and F1 over those that occur in the targets or the predictions.
     """
-    options = {"num_classes": num_classes, "validate_args": False}
-    metrics = {
+    options: dict[str, Any] = {"num_classes": num_classes, "validate_args": False}
+    metrics: dict[str, Metric | MetricCollection] = {
         "accuracy": MulticlassAccuracy(average="micro", **options),
         "balanced_accuracy": BalancedAccuracy(**options),
         "precision_macro": MulticlassPrecision(average="macro", **options),

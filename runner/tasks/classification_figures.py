@@ -26,6 +26,9 @@ def classification_figures(
     """Yields the figures of one evaluated split.
 
     Args:
+        task: the classification task.
+        split: ``val`` or ``test``.
+        data: the run's data module.
         probs: class probabilities, ``(N, K)``.
         outputs: contains ``targets`` and ``index``, each ``(N,)``.
     """
@@ -51,7 +54,17 @@ def classification_figures(
         yield f"{split}_projection", projection_figure(task, split, data)
 
 
-def wrong_figure(split, data, names, targets, preds, confidences, probs, index) -> Iterator[tuple[str, Any]]:
+def wrong_figure(
+    split: str,
+    data: Any,
+    names: list[str],
+    targets: np.ndarray,
+    preds: np.ndarray,
+    confidences: np.ndarray,
+    probs: np.ndarray,
+    index: np.ndarray,
+) -> Iterator[tuple[str, Any]]:
+    """Yields the most confident wrong predictions, as texts or images."""
     chosen = select_most_wrong(probs, targets, preds)
     if len(chosen) and hasattr(data, "text_of"):
         sample_ids = index[chosen].tolist()

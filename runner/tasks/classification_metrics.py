@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Literal
 
@@ -61,14 +62,15 @@ class ClassF1(MulticlassF1Score):
 
 
 class AreaUnderROC(BinaryAUROC):
-    """Area under the ROC curve from two-class probabilities ``(N, 2)``; NaN unless both classes have
-    samples.
+    """Area under the ROC curve from two-class probabilities ``(N, 2)``.
+
+    It is NaN unless both classes have samples.
     """
 
     def update(self, preds: Tensor, target: Tensor) -> None:
         super().update(preds[:, 1], target)
 
-    def compute(self) -> Tensor:
+    def compute(self) -> Tensor:  # type: ignore[override]  # torchmetrics 1.9 types that of the curve
         targets = dim_zero_cat(self.target)
         if targets.min() == targets.max():
             return torch.tensor(torch.nan, device=targets.device)
@@ -76,22 +78,29 @@ class AreaUnderROC(BinaryAUROC):
 
 
 class AveragePrecision(BinaryAveragePrecision):
-    """Area under the precision-recall curve of the second class, from probabilities ``(N, 2)``; 0 without
-    positives, as in scikit-learn.
+    """Area under the precision-recall curve of the second class, from probabilities ``(N, 2)``.
+
+    It is 0 without positives, as in scikit-learn.
     """
 
     def update(self, preds: Tensor, target: Tensor) -> None:
         super().update(preds[:, 1], target)
 
-    def compute(self) -> Tensor:
+    def compute(self) -> Tensor:  # type: ignore[override]  # torchmetrics 1.9 types that of the curve
         targets = dim_zero_cat(self.target)
         return super().compute() if targets.any() else torch.zeros((), device=targets.device)
 
 
 def defined_scores(prefix: str, names: list[str], scores: Tensor) -> dict[str, float]:
-    """Returns ``PREFIX/NAME`` → score for the classes whose score is defined."""
+    """Returns ``PREFIX/NAME`` → score for the classes whose score is defined.
+
+    Args:
+        prefix: name of the score.
+        names: class names.
+        scores: score of each class, NaN if undefined, ``(K,)``.
+    """
     pairs = zip(names, scores.tolist(), strict=True)
-    return {f"{prefix}/{name}": score for name, score in pairs if score == score}
+    return {f"{prefix}/{name}": score for name, score in pairs if not math.isnan(score)}
 
 
 BETA = 0.999
@@ -163,7 +172,12 @@ def best_threshold(probs: Tensor, targets: Tensor, score: Score) -> float:
 
 
 def shifted(probs: Tensor, threshold: float | Tensor) -> Tensor:
-    """Rescales probabilities ``(N, 2)`` so that the second is at least 0.5 exactly from the threshold on."""
+    """Rescales probabilities ``(N, 2)`` so that the second is at least 0.5 exactly from the threshold on.
+
+    Args:
+        probs: probabilities of both classes.
+        threshold: minimum probability for predicting the second class.
+    """
     positive = probs[:, 1]
     low, high = 0.5 * positive / threshold, 0.5 + 0.5 * (positive - threshold) / (1 - threshold)
     bent = torch.where(positive >= threshold, high.clamp(min=0.5 + 1e-6), low.clamp(max=0.5 - 1e-6))

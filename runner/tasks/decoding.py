@@ -35,8 +35,12 @@ def writable(logits: Tensor) -> Tensor:
 
 
 def log_probs_of(model: Any, source: Tensor, tokens: Tensor) -> Tensor:
-    """Returns the log-probabilities a search computes at each step of writing ``tokens`` ``(N, T)``: ``(N, T,
-    K)``.
+    """Returns the log-probabilities that a search computes at each step of writing tokens, ``(N, T, K)``.
+
+    Args:
+        model: encoder and decoder.
+        source: ``(N, S)``.
+        tokens: the written tokens, ``(N, T)``.
     """
     begin = tokens.new_full((len(tokens), 1), BEGIN)
     return writable(model(source, torch.cat([begin, tokens[:, :-1]], 1)))
@@ -46,6 +50,8 @@ def greedy_search(model: Any, source: Tensor, max_steps: int | Tensor) -> list[l
     """Decodes the most likely token at each step, until the end token.
 
     Args:
+        model: encoder and decoder.
+        source: ``(N, S)``.
         max_steps: maximum number of tokens; ``(N,)`` for one limit per sequence.
     """
     memory, state = model.encode(source)
@@ -70,7 +76,11 @@ def beam_search(
     Sutskever, Vinyals, Le: Sequence to sequence learning with neural networks, 2014.
 
     Args:
+        model: encoder and decoder.
+        source: ``(N, S)``.
         max_steps: as for ``greedy_search``.
+        size: number of hypotheses.
+        alpha: exponent of the length normalization.
     """
     num = len(source)
     limits = torch.as_tensor(max_steps, device=source.device).expand(num).repeat_interleave(size)

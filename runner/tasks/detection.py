@@ -6,7 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -27,9 +27,11 @@ from runner.tasks.detection_figures import detection_figures
 from runner.tasks.explanation import ExplainedOutput, ExplanationRequest, ExplanationTarget, index_of
 from runner.tasks.outputs import to_cpu
 from runner.tasks.shape_check import first_line, in_eval_mode
+from runner.tasks.typed_modules import TypedModuleDict
 
 __all__ = ["DetectionTask"]
 
+MAX: Literal["max"] = "max"
 MAX_SERVED = 100
 FAINTEST = 1e-3
 """Minimum score of boxes while a detector is explained."""
@@ -53,7 +55,10 @@ class DetectionTask(Task):
 
     monitor = "val/map"
     mode = "max"
-    metric_modes: ClassVar = {"loss": "min"} | dict.fromkeys(STATISTICS, "max")
+    metric_modes: ClassVar[dict[str, Literal["min", "max"]]] = {
+        "loss": "min",
+        **dict.fromkeys(STATISTICS, MAX),
+    }
     served_as = "boxes: x1, y1, x2, y2, score, label; padded with rows of -1"
     explained_output: ClassVar[ExplainedOutput] = "boxes"
 
@@ -69,7 +74,7 @@ class DetectionTask(Task):
         self.class_names = [str(name) for name in class_names]
         self.min_score = min_score
         self.scores: dict[str, BoxScores] = {}
-        self.metrics = nn.ModuleDict(
+        self.metrics: TypedModuleDict[BoxAveragePrecision] = TypedModuleDict(
             {f"{split}_metrics": BoxAveragePrecision(len(self.class_names)) for split in ("val", "test")}
         )
 
@@ -94,8 +99,7 @@ class DetectionTask(Task):
         if not (isinstance(outputs, list) and len(outputs) == 1 and wanted <= set(outputs[0])):
             raise UserError(
                 f"{name} returns a {type(outputs).__name__} for a list of one image; a detector returns a "
-                "list with "
-                "a dict of boxes, labels and scores. Models for detection: `runner list model`."
+                "list with a dict of boxes, labels and scores. Models for detection: `runner list model`."
             )
 
     # Training
@@ -120,8 +124,10 @@ class DetectionTask(Task):
             )
 
     def eval_step(self, batch: dict[str, Any]) -> StepOutput:
-        """Computes the losses of evaluation images, with the detector temporarily in training mode except for
-        its norms and dropout. Crowds are ignored, as in training.
+        """Computes the losses of evaluation images.
+
+        The detector is temporarily in training mode except for its norms and dropout. Crowds are ignored, as
+        in training.
         """
         images = batch["inputs"]
         targets = [
@@ -208,8 +214,9 @@ class DetectionTask(Task):
         """Draws the predicted boxes into the images."""
         pictures = []
         for image, pred in zip(inputs, map(self.confident, to_cpu(outputs["preds"])), strict=True):
-            arrays = (pred[key].numpy() for key in ("boxes", "labels", "scores"))
-            pictures.append({"picture": boxed_image(image.cpu().numpy(), *arrays, self.class_names)})
+            boxes, labels, scores = (pred[key].numpy() for key in ("boxes", "labels", "scores"))
+            picture = boxed_image(image.cpu().numpy(), boxes, labels, scores, self.class_names)
+            pictures.append({"picture": picture})
         return pictures
 
     def figures(self, split: str, data: Any) -> Iterator[tuple[str, Any]]:
@@ -219,11 +226,13 @@ class DetectionTask(Task):
     # Explanations
 
     def prepare_explanation(self) -> None:
-        """Lowers the detector's score threshold, so that a box does not vanish abruptly on the path to the
-        baseline.
+        """Lowers the detector's score threshold.
+
+        Otherwise a box would vanish abruptly on the path to the baseline.
         """
-        for part in (self.model, getattr(self.model, "roi_heads", None)):
-            if part is not None and hasattr(part, "score_thresh"):
+        parts: tuple[Any, ...] = (self.model, getattr(self.model, "roi_heads", None))
+        for part in parts:
+            if hasattr(part, "score_thresh"):
                 part.score_thresh = min(FAINTEST, part.score_thresh)
                 part.detections_per_img = max(MAX_BOXES, part.detections_per_img)
 

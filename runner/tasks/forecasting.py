@@ -47,6 +47,9 @@ class ForecastingTask(Task):
             value, which makes the forecast robust to level shifts (NLinear; Zeng et al., arXiv:2205.13504).
     """
 
+    target_mean: Tensor
+    target_std: Tensor
+
     monitor = "val/mse"
     mode = "min"
     metric_modes: ClassVar = {
@@ -98,10 +101,13 @@ class ForecastingTask(Task):
         self.series_sums: dict[str, Tensor] = {}
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> ForecastingTask:
-        """Keeps mean and standard deviation in float64 under every precision, and on the CPU if the device is
-        MPS.
+        """Keeps mean and standard deviation in float64, and on the CPU if the device is MPS.
+
+        Lightning converts all buffers to the precision of the run.
         """
-        kept = {name: self._buffers.pop(name) for name in ("target_mean", "target_std")}
+        kept = {"target_mean": self.target_mean, "target_std": self.target_std}
+        for name in kept:
+            del self._buffers[name]
         device = fn(torch.zeros(1)).device
         super()._apply(fn, recurse)
         for name, values in kept.items():
@@ -159,8 +165,10 @@ class ForecastingTask(Task):
         return preds[known], targets[known]
 
     def update_metrics(self, outputs: dict[str, Any], split: str) -> None:
-        """Adds the batch's sums for each target, ``(6, K)``: known values, squared and absolute errors of the
-        model and of the naive forecast, and the model's absolute errors in the unit of the data.
+        """Adds the batch's sums for each target, ``(6, K)``.
+
+        These are the known values, squared and absolute errors of the model and of the naive forecast, and
+        the model's absolute errors in the unit of the data.
         """
         targets, std = outputs["targets"].double(), outputs.get("std", self.target_std)
         known = ~targets.isnan()
@@ -265,8 +273,9 @@ class ForecastingTask(Task):
 
 
 def to_unit(scaled: Tensor, mean: Tensor, std: Tensor) -> Tensor:
-    """Converts standardized values ``(N, H, K)`` to the unit of the data in float64; on the CPU for MPS,
-    which does not support float64.
+    """Converts standardized values ``(N, H, K)`` to the unit of the data in float64.
+
+    MPS does not support float64, so its values are moved to the CPU.
     """
     scaled = scaled.cpu() if scaled.device.type == "mps" else scaled
     return scaled.double() * std + mean

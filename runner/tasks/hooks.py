@@ -28,8 +28,8 @@ class TaskHooks(LightningModule):
         served_as: description of the output of a served model.
         explains_steps: whether predictions have steps, of which ``runner explain --step`` selects one.
         explained_output: form of the model's output for an image. Grad-CAM uses the last feature maps for
-            ``numbers``, the input of the last convolution for ``maps``, and all levels of the feature pyramid,
-            weighted at each location, for ``boxes``.
+            ``numbers``, the input of the last convolution for ``maps``, and all levels of the feature
+            pyramid, weighted at each location, for ``boxes``.
     """
 
     model: nn.Module

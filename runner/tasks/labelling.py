@@ -21,6 +21,7 @@ from runner.tasks.base import StepOutput, Task
 from runner.tasks.classification_metrics import ClassF1, defined_scores
 from runner.tasks.explanation import ExplanationRequest, ExplanationTarget, index_of
 from runner.tasks.shape_check import run_on_zeros, shape_of
+from runner.tasks.typed_modules import TypedModuleDict
 
 __all__ = ["LabellingTask"]
 
@@ -28,11 +29,10 @@ IGNORE = -100
 
 
 class LabellingTask(Task):
-    """Sequence labelling by a softmax over logits ``(N, T, K)``; targets are class ids ``(N, T)``, -100 for
-    padding.
+    """Sequence labelling by a softmax over logits ``(N, T, K)``.
 
-    Macro F1 is the mean over the classes that occur in targets or predictions, as in scikit-learn; the F1 of
-    all other classes is undefined and not reported.
+    Targets are class ids ``(N, T)``, -100 for padding. Macro F1 is the mean over the classes that occur in
+    targets or predictions, as in scikit-learn; the F1 of all other classes is undefined and not reported.
 
     Args:
         model: maps inputs to logits.
@@ -47,7 +47,7 @@ class LabellingTask(Task):
     required_outputs: ClassVar = {"logits": "(N, T, K)", "targets": "class ids (N, T), -100 for padding"}
     served_as = "probability of each class at each step: (N, steps, classes)"
     explains_steps = True
-    rejected_losses: ClassVar = (
+    rejected_losses: ClassVar[tuple[type, ...]] = (
         nn.MSELoss,
         nn.L1Loss,
         nn.HuberLoss,
@@ -67,11 +67,15 @@ class LabellingTask(Task):
         super().__init__(model, optimizer, scheduler)
         self.loss = loss if loss is not None else nn.CrossEntropyLoss()
         self.class_names = [str(name) for name in class_names]
-        self.metrics = nn.ModuleDict(
+        self.metrics: TypedModuleDict[MetricCollection] = TypedModuleDict(
             {f"{split}_metrics": make_metrics(len(class_names)) for split in ("val", "test")}
         )
-        self.class_f1 = nn.ModuleDict({split: ClassF1(len(class_names)) for split in ("val", "test")})
-        self.whole = nn.ModuleDict({split: MeanMetric() for split in ("val", "test")})
+        self.class_f1: TypedModuleDict[ClassF1] = TypedModuleDict(
+            {split: ClassF1(len(class_names)) for split in ("val", "test")}
+        )
+        self.whole: TypedModuleDict[MeanMetric] = TypedModuleDict(
+            {split: MeanMetric() for split in ("val", "test")}
+        )
 
     @classmethod
     def adapt_facts(cls, facts: Facts) -> Facts:
@@ -89,8 +93,7 @@ class LabellingTask(Task):
         if got != wanted:
             raise UserError(
                 f"{name} returns {got} for one sequence; labelling expects {wanted}: logits of each class "
-                "at each step. "
-                "Models for labelling: `runner list`."
+                "at each step. Models for labelling: `runner list`."
             )
 
     def compute_loss(self, batch: dict[str, Any]) -> StepOutput:
@@ -118,7 +121,7 @@ class LabellingTask(Task):
         pairs = zip(preds, targets, valid, strict=True)
         outputs["steps"] = [torch.stack([pred[ok], target[ok]]) for pred, target, ok in pairs]
 
-    def compute_metrics(self, split: str) -> dict[str, Tensor]:
+    def compute_metrics(self, split: str) -> dict[str, Any]:
         metrics, f1, whole = self.metrics[f"{split}_metrics"], self.class_f1[split], self.whole[split]
         values = {**metrics.compute(), "sequence_accuracy": whole.compute()}
         if self._trainer is not None and self._trainer.state.fn != "fit":
@@ -191,7 +194,8 @@ class LabellingTask(Task):
 
 
 def make_metrics(num_classes: int) -> MetricCollection:
-    options = {"num_classes": num_classes, "validate_args": False}
+    """Builds accuracy and macro F1 of ``num_classes`` classes."""
+    options: dict[str, Any] = {"num_classes": num_classes, "validate_args": False}
     return MetricCollection(
         {
             "accuracy": MulticlassAccuracy(average="micro", **options),

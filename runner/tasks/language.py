@@ -21,6 +21,7 @@ from runner.tasks.base import StepOutput, Task
 from runner.tasks.explanation import ExplanationRequest, ExplanationTarget, single_token
 from runner.tasks.sampling import draw
 from runner.tasks.shape_check import first_line, in_eval_mode
+from runner.tasks.typed_modules import TypedModuleDict
 
 __all__ = ["LanguageTask"]
 
@@ -29,12 +30,12 @@ MAX_NATS = 50.0
 
 
 class LanguageTask(Task):
-    """Language modelling with a softmax over the vocabulary and a recurrent state carried from batch to
-    batch.
+    """Language modelling with a softmax over the vocabulary and a recurrent state.
 
-    Gradients are propagated to the beginning of the batch's window (truncated back-propagation through time;
-    Williams and Peng, Neural Computation, 1990); the detached state is passed to the next batch and saved in
-    checkpoints. Evaluation works the same way and scores every token except the first of each stream.
+    The state is carried from batch to batch. Gradients are propagated to the beginning of the batch's window
+    (truncated back-propagation through time; Williams and Peng, Neural Computation, 1990); the detached state
+    is passed to the next batch and saved in checkpoints. Evaluation works the same way and scores every token
+    except the first of each stream.
 
     Args:
         model: called with ``(tokens (N, T), state or None, True)``; returns logits ``(N, T, K)`` and the
@@ -59,7 +60,7 @@ class LanguageTask(Task):
         self.carried: Any = None
         self._ahead: list[Any] = []
         self._eval_state: Any = None
-        self.sums = nn.ModuleDict(
+        self.sums: TypedModuleDict[SumMetric] = TypedModuleDict(
             {
                 f"{split}_{name}": SumMetric()
                 for split in ("val", "test")
@@ -260,8 +261,9 @@ def moved(state: Any, device: Any) -> Any:
 
 
 def share(whole: Tensor, rank: int, ranks: int) -> Tensor:
-    """Selects this rank's streams ``(layers, n, H)`` from all ``(layers, N, H)``, as
-    ``EpochBatchSampler.share`` does.
+    """Selects this rank's streams ``(layers, n, H)`` from all ``(layers, N, H)``.
+
+    The ranks' shares are those of ``EpochBatchSampler.share``.
     """
     begin, end = (whole.shape[1] * number // ranks for number in (rank, rank + 1))
     return whole[:, begin:end].contiguous()

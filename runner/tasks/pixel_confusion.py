@@ -12,7 +12,11 @@ __all__ = ["PixelConfusion", "class_dice", "class_iou", "count_pixels", "groups_
 
 
 def groups_of_one_size(images: Tensor | Sequence[Tensor]) -> Iterator[tuple[list[int], Tensor]]:
-    """Yields positions in the batch and the images at them, ``(n, C, H, W)``; a tensor is a single group."""
+    """Yields positions in the batch and the images at them, ``(n, C, H, W)``; a tensor is a single group.
+
+    Args:
+        images: ``(N, C, H, W)``, or images ``(C, H, W)`` of different sizes.
+    """
     if isinstance(images, Tensor):
         yield list(range(len(images))), images
         return
@@ -27,7 +31,10 @@ def count_pixels(preds: Tensor, targets: Tensor, num_classes: int, ignore_index:
     """Counts the confusion matrix of each image: ``(N, K, K)``, row = truth, column = prediction.
 
     Args:
-        preds, targets: class ids, ``(N, H, W)``; pixels whose target is ``ignore_index`` are ignored.
+        preds: predicted class ids, ``(N, H, W)``.
+        targets: class ids, ``(N, H, W)``.
+        num_classes: number of classes, K.
+        ignore_index: target of ignored pixels.
     """
     num_images, cells = len(preds), num_classes**2
     cell = torch.where(targets == ignore_index, cells, targets * num_classes + preds)
@@ -37,16 +44,18 @@ def count_pixels(preds: Tensor, targets: Tensor, num_classes: int, ignore_index:
 
 
 def class_iou(counts: Tensor) -> Tensor:
-    """Computes the intersection over union of each class ``(…, K)``; NaN for classes in neither truth nor
-    prediction.
+    """Computes the intersection over union of each class ``(…, K)``.
+
+    It is NaN for classes in neither truth nor prediction.
     """
     hits = counts.diagonal(dim1=-2, dim2=-1)
     return hits / (counts.sum(-1) + counts.sum(-2) - hits)
 
 
 def class_dice(counts: Tensor) -> Tensor:
-    """Computes the Dice score (F1) of each class ``(…, K)``; NaN for classes in neither truth nor
-    prediction.
+    """Computes the Dice score (F1) of each class ``(…, K)``.
+
+    It is NaN for classes in neither truth nor prediction.
     """
     hits = counts.diagonal(dim1=-2, dim2=-1)
     return 2 * hits / (counts.sum(-1) + counts.sum(-2))
@@ -56,6 +65,7 @@ class PixelConfusion(Metric):
     """Confusion matrix of all pixels, accumulated on the device as integers."""
 
     full_state_update = False
+    counts: Tensor
 
     def __init__(self, num_classes: int) -> None:
         super().__init__()

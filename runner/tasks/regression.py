@@ -13,6 +13,7 @@ from runner.data.standardize import MAX_ROUNDING
 from runner.plots.regression import regression_panels
 from runner.tasks.base import StepOutput, Task
 from runner.tasks.explanation import ExplanationRequest, ExplanationTarget, format_values, index_of
+from runner.tasks.typed_modules import TypedModuleDict
 
 __all__ = ["RegressionTask"]
 
@@ -37,6 +38,9 @@ class RegressionTask(Task):
         target_mean, target_std: statistics of the training targets, ``(K,)``.
         target_names: names of the K targets.
     """
+
+    target_mean: Tensor
+    target_std: Tensor
 
     monitor = "val/rmse"
     mode = "min"
@@ -74,7 +78,7 @@ class RegressionTask(Task):
         self.is_far = is_far(*self.exact)
         self.register_load_state_dict_post_hook(keep_loaded_statistics)
         num_targets = len(self.target_names)
-        self.metrics = nn.ModuleDict(
+        self.metrics: TypedModuleDict[MetricCollection] = TypedModuleDict(
             {f"{split}_metrics": make_metrics(num_targets) for split in ("val", "test")}
         )
 
@@ -109,7 +113,7 @@ class RegressionTask(Task):
         return scaled * std + mean
 
     def metric_inputs(self, outputs: dict[str, Any]) -> tuple[Tensor, Tensor]:
-        """Returns predictions and targets in the unit of the data, float64: ``(N, K)``, ``(N,)`` if K is 1."""
+        """Returns predictions and targets in the unit of the data, float64 ``(N, K)``; ``(N,)`` if K is 1."""
         preds, targets = as_exact(outputs["preds"]), as_exact(outputs["targets"])
         return (preds[:, 0], targets[:, 0]) if preds.shape[1] == 1 else (preds, targets)
 
@@ -192,19 +196,17 @@ def as_exact(values: Tensor) -> Tensor:
 
 
 def is_far(mean: Tensor, std: Tensor) -> bool:
-    """Whether float32 is too coarse for differences between values around this mean."""
+    """Returns whether float32 is too coarse for differences between values around this mean."""
     return bool((mean.abs() * torch.finfo(torch.float32).eps > MAX_ROUNDING * std).any())
 
 
 def keep_loaded_statistics(task: RegressionTask, _: Any) -> None:
-    """Replaces the statistics by those of a checkpoint; if both are equal in float32, keeps the float64
-    ones.
-    """
+    """Replaces the statistics by those of a checkpoint; keeps the float64 ones if they agree in float32."""
     for index, loaded in enumerate((task.target_mean, task.target_std)):
         if not torch.equal(loaded.float().cpu(), task.exact[index].float()):
-            task.exact = tuple(
-                loaded.double().cpu() if number == index else old for number, old in enumerate(task.exact)
-            )
+            mean, std = task.exact
+            exact = loaded.double().cpu()
+            task.exact = (exact, std) if index == 0 else (mean, exact)
     task.is_far = is_far(*task.exact)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, ClassVar
 
@@ -26,6 +27,7 @@ from runner.tasks.pixel_confusion import (
 )
 from runner.tasks.segmentation_figures import segmentation_figures
 from runner.tasks.shape_check import run_on_zeros, shape_of
+from runner.tasks.typed_modules import TypedModuleDict
 
 __all__ = ["SegmentationTask"]
 
@@ -51,7 +53,7 @@ class SegmentationTask(Task):
     required_outputs: ClassVar = {"logits": "(N, K, H, W)", "targets": "class ids (N, H, W)"}
     served_as = "probability of each class at each pixel: (N, classes, height, width)"
     explained_output: ClassVar[ExplainedOutput] = "maps"
-    rejected_losses: ClassVar = (
+    rejected_losses: ClassVar[tuple[type, ...]] = (
         nn.MSELoss,
         nn.L1Loss,
         nn.HuberLoss,
@@ -71,14 +73,15 @@ class SegmentationTask(Task):
         ignore_index: int = 255,
     ) -> None:
         super().__init__(model, optimizer, scheduler)
-        self.loss = loss if loss is not None else nn.CrossEntropyLoss(ignore_index=ignore_index)
+        # Any: losses over whole splits have methods beyond nn.Module (see runner.losses.mask)
+        self.loss: Any = loss if loss is not None else nn.CrossEntropyLoss(ignore_index=ignore_index)
         self.class_names = [str(name) for name in class_names]
         self.class_colors = [list(color) for color in class_colors] or choose_colors(self.class_names)
         self.ignore_index = ignore_index
         self.counts: dict[str, Tensor] = {}
         self._mask_sums: Tensor | None = None
         num_classes = len(self.class_names)
-        self.metrics = nn.ModuleDict(
+        self.metrics: TypedModuleDict[PixelConfusion] = TypedModuleDict(
             {f"{split}_pixels": PixelConfusion(num_classes) for split in ("val", "test")}
         )
 
@@ -98,8 +101,7 @@ class SegmentationTask(Task):
         if got != wanted:
             raise UserError(
                 f"{name} returns {got} for one image; segmentation expects {wanted}: logits of each class "
-                "at each pixel. "
-                "Models for segmentation: `runner list model`."
+                "at each pixel. Models for segmentation: `runner list model`."
             )
 
     # Training
@@ -132,8 +134,7 @@ class SegmentationTask(Task):
                 raise
             raise UserError(
                 f"{type(self.model).__name__} cannot train on a batch of one image: it normalizes a map of "
-                "one pixel "
-                "over the batch. Use data.batch_size=2 or more."
+                "one pixel over the batch. Use data.batch_size=2 or more."
             ) from error
 
     # Evaluation
@@ -143,8 +144,10 @@ class SegmentationTask(Task):
             super()._evaluate(part, split)
 
     def eval_step(self, batch: dict[str, Any]) -> StepOutput:
-        """Computes the step of an evaluation batch; losses other than known ones are computed per image, so
-        that they are independent of the rest of the batch.
+        """Computes loss and outputs of an evaluation batch.
+
+        Losses that cannot be accumulated over batches are computed per image, so that they are independent of
+        the rest of the batch.
         """
         step = super().eval_step(batch)
         if isinstance(self.loss, nn.CrossEntropyLoss) or hasattr(self.loss, "of_sums"):
@@ -164,9 +167,7 @@ class SegmentationTask(Task):
             self._mask_sums = sums if self._mask_sums is None else self._mask_sums + sums
 
     def split_loss(self) -> float:
-        """Computes the loss of the split; Dice, Jaccard and focal loss are computed over all pixels of all
-        ranks.
-        """
+        """Computes the loss of the split; Dice, Jaccard and focal loss over all pixels of all ranks."""
         if self._mask_sums is None:
             return super().split_loss()
         sums, self._mask_sums = self._mask_sums.cpu().double(), None
@@ -180,7 +181,7 @@ class SegmentationTask(Task):
         return sum(sums), sum(counts)
 
     def loss_over(self, batches: Iterable[dict[str, Any]]) -> float:
-        """Dice, Jaccard and focal loss are those of all pixels of the split at once, as in ``split_loss``."""
+        """Computes Dice, Jaccard and focal loss over all pixels of the split, as ``split_loss`` does."""
         if getattr(self.loss, "is_pixel_mean", True):
             return super().loss_over(batches)
         total: Tensor | None = None
@@ -191,7 +192,7 @@ class SegmentationTask(Task):
         return 0.0 if total is None else float(self.loss.of_sums(total.cpu().double()))
 
     def metric_inputs(self, outputs: dict[str, Any]) -> tuple[Tensor, Tensor]:
-        """Returns probabilities ``(N, K, H, W)`` and class ids ``(N, H, W)``, which include the ignored id."""
+        """Returns probabilities ``(N, K, H, W)`` and class ids ``(N, H, W)``, including the ignored id."""
         return outputs["logits"].float().softmax(1), outputs["targets"].long()
 
     def update_metrics(self, outputs: dict[str, Any], split: str) -> None:
@@ -212,7 +213,7 @@ class SegmentationTask(Task):
         }
         if self.trainer.state.fn != "fit":
             by_class = zip(self.class_names, iou.tolist(), strict=True)
-            values |= {f"iou_class/{name}": value for name, value in by_class if value == value}
+            values |= {f"iou_class/{name}": value for name, value in by_class if not math.isnan(value)}
         return values
 
     def figures(self, split: str, data: Any) -> Iterator[tuple[str, Any]]:
@@ -226,8 +227,9 @@ class SegmentationTask(Task):
     # Inference
 
     def predict_outputs(self, inputs: Any) -> dict[str, Any]:
-        """Returns ``logits`` for a batch, or ``masks``, a list of class ids ``(H, W)``, for images of
-        different sizes.
+        """Returns ``logits`` for a batch, or a list of ``masks`` for images of different sizes.
+
+        Masks are class ids ``(H, W)``.
         """
         if isinstance(inputs, Tensor):
             return {"logits": self(inputs)}
@@ -255,9 +257,7 @@ class SegmentationTask(Task):
         return rows
 
     def pictures(self, inputs: Sequence[Tensor], outputs: dict[str, Any]) -> list[dict[str, Image.Image]]:
-        """Returns the mask, an indexed image whose values are class ids, and the image overlaid with the
-        mask.
-        """
+        """Returns the mask, an indexed image of class ids, and the image overlaid with it."""
         pictures = []
         for image, mask in zip(inputs, self.masks_of(outputs), strict=True):
             indexed = Image.fromarray(mask.numpy(), mode="P")
@@ -269,10 +269,10 @@ class SegmentationTask(Task):
     # Explanations
 
     def explanation_targets(self, request: ExplanationRequest) -> list[ExplanationTarget]:
-        """Explains the sum of a class's logits over its predicted pixels (Vinogradova et al. 2020,
-        arXiv:2002.11434).
+        """Explains the sum of a class's logits over its predicted pixels.
 
-        Without a requested class, it is the largest one other than the background.
+        Vinogradova et al. 2020, arXiv:2002.11434. Without a requested class, it is the largest one other than
+        the background.
         """
         with torch.no_grad():
             preds = request.forward(request.inputs).argmax(1)[0]

@@ -18,8 +18,14 @@ NUM_SHOWN = 6
 
 
 def segmentation_figures(task: Any, split: str, data: Any) -> Iterator[tuple[str, Any]]:
-    """Yields the figures of one evaluated split. Masks are not kept during evaluation, so those shown are
-    predicted again.
+    """Yields the figures of one evaluated split.
+
+    Masks are not kept during evaluation, so those shown are predicted again.
+
+    Args:
+        task: the segmentation task.
+        split: ``val`` or ``test``.
+        data: the run's data module.
     """
     counts, names = task.counts[split].long().numpy(), task.class_names
     yield (

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from runner.data.facts import Facts
-from runner.distributed.collectives import all_gather, sum_over_ranks
+from runner.distributed.collectives import all_gather
 from runner.errors import DataError, UserError
 from runner.tasks.base import StepOutput, Task
 from runner.tasks.decoding import beam_search, greedy_search
@@ -28,12 +28,11 @@ MAX_NATS = 50.0
 
 
 class Seq2SeqTask(Task):
-    """Sequence-to-sequence learning with the cross-entropy of each target token, given source and preceding
-    tokens.
+    """Sequence-to-sequence learning with the cross-entropy of each target token.
 
-    Evaluation also decodes the sources: greedily during training, and additionally by beam search afterwards.
-        BLEU is
-    computed by sacrebleu on detokenized texts (Post, arXiv:1804.08771).
+    Each token is predicted from the source and the preceding tokens. Evaluation also decodes the sources:
+    greedily during training, and additionally by beam search afterwards. BLEU is computed by sacrebleu on
+    detokenized texts (Post, arXiv:1804.08771).
 
     Args:
         model: maps source ``(N, S)`` and target ``(N, T)`` to logits; see ``runner.tasks.decoding`` for other
@@ -77,7 +76,8 @@ class Seq2SeqTask(Task):
         with in_eval_mode(model), torch.no_grad():
             try:
                 logits = model(ones, ones[:, :2])
-                model.decode(ones[:, :1], *model.encode(ones))
+                decoder: Any = model  # nn.Module types unknown methods as tensors
+                decoder.decode(ones[:, :1], *decoder.encode(ones))
             except (RuntimeError, ValueError, AssertionError, IndexError, TypeError, AttributeError) as error:
                 raise UserError(
                     f"{name} is not a sequence-to-sequence model: {first_line(error)} Available models: "
@@ -128,7 +128,7 @@ class Seq2SeqTask(Task):
     def compute_metrics(self, split: str) -> dict[str, float]:
         from sacrebleu import corpus_bleu
 
-        nats, tokens = sum_over_ranks(float(self._loss_sum), float(self._loss_count))
+        nats, tokens = self.loss_sums()
         values = {"perplexity": math.exp(min(nats / tokens, MAX_NATS))}
         ranks = all_gather(self._decoded.pop(split))
         decoded = {name: [text for rank in ranks for text in rank[name]] for name in ranks[0]}

@@ -11,13 +11,15 @@ from torch import Tensor, nn
 
 from runner.errors import UserError
 
-__all__ = ["first_line", "in_eval_mode", "check_output_shape", "run_on_zeros", "shape_of"]
+__all__ = ["check_output_shape", "first_line", "in_eval_mode", "run_on_zeros", "shape_of"]
 
 
 @contextmanager
 def in_eval_mode(model: nn.Module) -> Iterator[None]:
-    """Context manager that sets the model to evaluation mode and restores the mode of each module
-    afterwards.
+    """Context manager that sets the model to evaluation mode and restores the modes afterwards.
+
+    Args:
+        model: the model; the mode of each of its modules is restored.
     """
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
@@ -60,6 +62,11 @@ def shape_of(outputs: Any) -> Any:
 def check_output_shape(model: nn.Module, input_shape: Sequence[int], num_outputs: int) -> None:
     """Checks that ``model`` maps ``(N, *input_shape)`` to ``(N, num_outputs)``.
 
+    Args:
+        model: the model to check.
+        input_shape: shape of one input.
+        num_outputs: number of outputs that the data requires.
+
     Raises:
         UserError: the model does not accept these inputs or returns another shape.
     """
@@ -73,5 +80,6 @@ def check_output_shape(model: nn.Module, input_shape: Sequence[int], num_outputs
 
 
 def first_line(error: Exception) -> str:
+    """Returns the first line of an error's message, or its type, with a full stop."""
     text = (str(error).strip() or type(error).__name__).splitlines()[0]
     return text if text.endswith(".") else f"{text}."

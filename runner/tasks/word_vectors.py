@@ -95,8 +95,14 @@ class WordVectorsTask(Task):
         hits, count = sum_over_ranks(*self.hits.pop(split, torch.zeros(2)).tolist())
         return {"accuracy": hits / count} if count else {}
 
+    def table(self) -> nn.Embedding:
+        """Returns the model's table of word vectors."""
+        table = self.model.embedding
+        assert isinstance(table, nn.Embedding)  # ensured by check_model
+        return table
+
     def predict_outputs(self, inputs: Tensor) -> dict[str, Any]:
-        vectors, inputs = self.model.embedding.weight, inputs.long()
+        vectors, inputs = self.table().weight, inputs.long()
         nearest, likeness = nearest_words(vectors, inputs, NUM_NEAREST)
         return {"vectors": vectors[inputs], "nearest": nearest, "likeness": likeness}
 
@@ -115,8 +121,8 @@ class WordVectorsTask(Task):
         """Yields a table of the neighbors of frequent words, and a PCA projection of the vectors."""
         if split != "val":
             return
-        words = [data.tokenizer.token(number) for number in range(self.model.embedding.num_embeddings)]
-        vectors = self.model.embedding.weight.detach().cpu()
+        words = [data.tokenizer.token(number) for number in range(self.table().num_embeddings)]
+        vectors = self.table().weight.detach().cpu()
         content_words = [n for n in range(FIRST_WORD, len(words)) if len(words[n]) > 3 and words[n].isalpha()]
         listed = content_words[:NUM_LISTED]
         nearest, likeness = nearest_words(vectors, torch.tensor(listed), 6)
@@ -131,8 +137,14 @@ class WordVectorsTask(Task):
 
 
 def nearest_words(vectors: Tensor, words: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """Returns the ids of the nearest other words and their cosines, each ``(N, count)``; excludes special
-    tokens.
+    """Returns the ids of the nearest other words and their cosines, each ``(N, count)``.
+
+    Special tokens are excluded.
+
+    Args:
+        vectors: vectors of all tokens, ``(K, D)``.
+        words: token ids, ``(N,)``.
+        count: number of neighbors.
     """
     directions = normalize(vectors.float(), dim=1)
     likeness = directions[words] @ directions.T
