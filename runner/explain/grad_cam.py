@@ -61,8 +61,9 @@ def grad_cam(
         layers: layers whose maps are resized to the input and summed.
         inputs: model input, ``(1, C, H, W)``.
         by_location: weight each location of a map by its own gradient, as in HiResCAM (Draelos and Carin
-            2020, arXiv:2011.08891) and, for detectors, ODAM (Zhao and Chan 2023, arXiv:2304.06354). A box depends
-            on a few locations, and weights of whole maps would highlight everything that looks similar.
+            2020, arXiv:2011.08891) and, for detectors, ODAM (Zhao and Chan 2023, arXiv:2304.06354). A box
+            depends on a few locations, and weights of whole maps would highlight everything that looks
+            similar.
         covered: height and width of the region that the maps cover, in pixels of the input, see
             ``padded_size``; the part beyond the input is cropped. None if it equals the input.
 
