@@ -76,7 +76,7 @@ class TextDataModule(DataModule):
         text, separator, quoted: format of tables; see ``runner.data.text.file.TextTableDataModule``.
     """
 
-    extra_facts = ("vocab_size", "num_features", "per_step")
+    extra_facts = ("vocab_size", "num_features", "per_step", "num_duplicates")
     what: ClassVar[str] = "file"
     unit: ClassVar[str] = "rows"
     text: str = "text"
@@ -115,6 +115,7 @@ class TextDataModule(DataModule):
         self.tokenizer: TextTokenizer | None = None
         self.class_names: list[str] = []
         self.texts: list[str] = []
+        self.num_duplicates = 0
 
     def read(self) -> Texts:
         """Return all texts and their labels."""
@@ -178,11 +179,13 @@ class TextDataModule(DataModule):
         self.dropped.add(
             self.unit, total - len(kept), "identical to another one (data.duplicates=drop)", total, self.title
         )
+        self.num_duplicates = total - len(kept)
         texts.keep(sorted(kept))
 
     def report_copies(self, copies: Tensor, parts: dict[str, Tensor], is_official: bool) -> None:
         """Log how many texts repeat another one, and how many held-out ones occur in an earlier split."""
         repeats = int((copies != torch.arange(len(copies))).sum())
+        self.num_duplicates += repeats
         if not repeats:
             return
         shared = num_shared(copies, parts)
@@ -317,7 +320,12 @@ class TextDataModule(DataModule):
             name=self.title,
             source=self.source_name(),
             digest=hashlib.blake2b("\0".join(self.texts).encode(), digest_size=16).hexdigest(),
-            extra={"vocab_size": len(fitted_tokenizer(self.tokenizer)), "num_features": 0, "per_step": False},
+            extra={
+                "vocab_size": len(fitted_tokenizer(self.tokenizer)),
+                "num_features": 0,
+                "per_step": False,
+                "num_duplicates": self.num_duplicates,
+            },
         )
 
     def read_inputs(self, paths: Sequence[str]) -> Iterator[tuple[str, Tensor]]:

@@ -46,7 +46,7 @@ class LabelledStepsDataModule(DataModule):
         tokenizer: available after ``setup`` or ``load_state_dict``.
     """
 
-    extra_facts = ("vocab_size", "num_features", "per_step")
+    extra_facts = ("vocab_size", "num_features", "per_step", "num_duplicates")
 
     def __init__(
         self,
@@ -67,6 +67,7 @@ class LabelledStepsDataModule(DataModule):
         self.tokenizer: TextTokenizer | None = None
         self.class_names: list[str] = []
         self.words: list[list[str]] = []
+        self.num_duplicates = 0
 
     def read(self) -> Labelled:
         """Return all sequences."""
@@ -97,6 +98,7 @@ class LabelledStepsDataModule(DataModule):
         if self.duplicates == "drop":
             kept = copies.unique().tolist()
             reason = "identical to an earlier one (data.duplicates=drop)"
+            self.num_duplicates = len(copies) - len(kept)
             self.dropped.add("sentences", len(copies) - len(kept), reason, len(copies), self.title)
             labelled = Labelled(
                 [labelled.tokens[index] for index in kept], [labelled.labels[index] for index in kept]
@@ -152,6 +154,7 @@ class LabelledStepsDataModule(DataModule):
     def report_copies(self, copies: Tensor, parts: dict[str, Tensor]) -> None:
         """Log how many sequences repeat another one, and how many held-out ones occur in an earlier split."""
         repeats = int((copies != torch.arange(len(copies))).sum())
+        self.num_duplicates += repeats
         shared = sum(num_shared(copies, parts).values())
         if repeats:
             end = (
@@ -187,7 +190,12 @@ class LabelledStepsDataModule(DataModule):
             source=self.source_name(),
             digest=hashlib.blake2b(text.encode(), digest_size=16).hexdigest(),
             class_counts_of="steps",
-            extra={"vocab_size": len(fitted_tokenizer(self.tokenizer)), "num_features": 0, "per_step": True},
+            extra={
+                "vocab_size": len(fitted_tokenizer(self.tokenizer)),
+                "num_features": 0,
+                "per_step": True,
+                "num_duplicates": self.num_duplicates,
+            },
         )
 
     def read_inputs(self, paths: Sequence[str]) -> Iterator[tuple[str, Tensor]]:

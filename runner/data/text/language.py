@@ -141,6 +141,8 @@ class LanguageDataModule(DataModule):
             self.tokenizer = tokenizer_of(corpus, self.folder, **options)
         parts = {part: self.stream(corpus, part) for part in ("train", "val", "test")}
         self.splits = {part: split for part, split in parts.items() if self.gives_batches(part, split)}
+        for part in self.splits:
+            self.report_tail(part, parts[part].num_tokens)
         self.facts = self.make_facts(corpus)
 
     def stream(self, corpus: Corpus, part: str) -> StreamSplit:
@@ -176,6 +178,18 @@ class LanguageDataModule(DataModule):
             advice = "so the test split is empty; raise data.test_fraction"
             self.dropped.add("test tokens", split.num_tokens, f"{reason}, {advice}", where=self.file)
         return False
+
+    def report_tail(self, part: str, num_tokens: int) -> None:
+        """Count the tokens at the end of a part that no window holds; the first token is only an input."""
+        streams = self.batch_size if part == "train" else self.eval_batch_size
+        length = (num_tokens - 1) // streams
+        reason = f"they do not fill {streams} streams of one length"
+        if part == "train" and self.drop_last:
+            length -= length % self.window
+            reason = (
+                f"they do not fill {streams} streams of whole windows of {self.window} (data.drop_last=true)"
+            )
+        self.dropped.add("tokens", num_tokens - 1 - length * streams, reason, num_tokens, part)
 
     def make_facts(self, corpus: Corpus) -> Facts:
         """Return the facts of the text."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import logging
 import os
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -15,7 +16,7 @@ from typing import IO, Any, cast
 from runner.data.class_folders import scan_class_folders
 from runner.data.dropped import DroppedSamples
 from runner.data.encoding import decoding_error, find_encoding
-from runner.data.labels import find_label, merge_spellings
+from runner.data.labels import case_notices, find_label, merge_spellings, merged_spellings
 from runner.data.tables.dialect import find_dialect
 from runner.errors import DataError
 from runner.suggest import did_you_mean
@@ -44,6 +45,9 @@ def required_path(path: str | None) -> str:
     return path
 
 
+log = logging.getLogger(__name__)
+
+
 def number_labels(
     labels: Iterable[str], known: Sequence[str], title: str, order: Callable[[str], Any] | None = None
 ) -> tuple[list[str], dict[str, int]]:
@@ -61,6 +65,10 @@ def number_labels(
     spellings = merge_spellings(labels)
     if not known:
         names = sorted(set(spellings.values()), key=order)
+        for name, group in merged_spellings(spellings).items():
+            log.warning("%s: the labels %s are one class, %r.", title, ", ".join(map(repr, group)), name)
+        for notice in case_notices(names):
+            log.warning("%s: the labels %s.", title, notice)
         return names, {spelling: names.index(name) for spelling, name in spellings.items()}
     numbers = {spelling: find_label(spelling, known) for spelling in spellings}
     if unknown := sorted(spelling for spelling, number in numbers.items() if number is None):
