@@ -65,10 +65,21 @@ def trained(name: str, seed: int, words: list[str], output: Path) -> RunDir:
     if run.path.is_dir() and read_status(run).state == "finished":
         return run
     fixed = [
-        "model=mlp", "data=digits", "scheduler=none", "regularization=none", "hardware=cpu", "tracking=none",
-        "plots=false", "baselines=false", "report=false", "trainer.max_epochs=10", "data.batch_size=32", f"seed={seed}",
-        f"run.root={output}", f"run.name={name}-{seed}",
-    ]  # fmt: skip
+        "model=mlp",
+        "data=digits",
+        "scheduler=none",
+        "regularization=none",
+        "hardware=cpu",
+        "tracking=none",
+        "plots=false",
+        "baselines=false",
+        "report=false",
+        "trainer.max_epochs=10",
+        "data.batch_size=32",
+        f"seed={seed}",
+        f"run.root={output}",
+        f"run.name={name}-{seed}",
+    ]
     return train(*fixed, *OPTIMIZERS.get(name, [f"optimizer={name}"]), *words).directory
 
 

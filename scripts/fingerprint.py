@@ -29,9 +29,15 @@ import torch
 
 EPOCHS = ["trainer.max_epochs=2"]
 GENERAL = [
-    "tracking=none", "plots=false", "baselines=false", "report=false", "hardware=cpu", "hardware.precision=32", "seed=3",
+    "tracking=none",
+    "plots=false",
+    "baselines=false",
+    "report=false",
+    "hardware=cpu",
+    "hardware.precision=32",
+    "seed=3",
     "trainer.log_every_n_steps=1",
-]  # fmt: skip
+]
 SHAPES = ["data.num_train=8", "data.num_val=4", "data.num_test=4", "data.batch_size=2"]
 SHORT_TEXT = ["data.window=16", "data.batch_size=4", "+trainer.limit_train_batches=8"]
 CLASSIFICATION = [

@@ -40,7 +40,10 @@ def main(argv: list[str] | None = None) -> int:
 def commands() -> Iterator[str]:
     """Yield the lines of the command reference: one section per verb, one table per parser."""
     yield "# Command reference\n"
-    yield "Every verb also prints this with `runner VERB --help`. Exit codes: 0 success, 1 failed run, 2 invalid"
+    yield (
+        "Every verb also prints this with `runner VERB --help`. Exit codes: 0 success, 1 failed run, 2 "
+        "invalid"
+    )
     yield "input, 130 interrupted.\n"
     for title, names in VERBS.items():
         yield f"## {title}\n"
@@ -96,7 +99,10 @@ def config() -> Iterator[str]:
     """Yield the lines of the config reference: the root, then one section per group and constructor."""
     groups = find_groups()
     yield "# Config reference\n"
-    yield "A config consists of nodes, most of which are chosen from a group: `model=resnet34`. The keys of a node"
+    yield (
+        "A config consists of nodes, most of which are chosen from a group: `model=resnet34`. The keys of "
+        "a node"
+    )
     yield "are the arguments of the constructor behind it; the tables below are made from those constructors."
     yield "`runner config schema [OVERRIDES]` prints the keys of one particular config with their values.\n"
     yield "## Root\n"

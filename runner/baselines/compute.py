@@ -20,9 +20,9 @@ SHARE_OF_TRAINING = 0.1
 def run_baselines(data: DataModule, training_s: float) -> list[dict[str, Any]]:
     """Fit the baselines that suit the data, cheapest first.
 
-    No further baseline is started once 10 s or a tenth of the training time have passed, whichever is longer. One
-    that fails is logged and left out. They run after the training instead of in a thread beside it because
-    loader workers are forked, and a fork while another thread holds a lock can hang.
+    No further baseline is started once 10 s or a tenth of the training time have passed, whichever is longer.
+    One that fails is logged and left out. They run after the training instead of in a thread beside it
+    because loader workers are forked, and a fork while another thread holds a lock can hang.
 
     Args:
         data: the run's data module after ``setup``.

@@ -13,8 +13,8 @@ __all__ = ["NGramModel"]
 class NGramModel:
     """Predicts a token from the tokens before it.
 
-    The probabilities of each order are interpolated with those of the next lower one, weighted by the number of
-    different tokens that follow the context (Witten and Bell, IEEE Trans. Inf. Theory 37(4), 1991).
+    The probabilities of each order are interpolated with those of the next lower one, weighted by the number
+    of different tokens that follow the context (Witten and Bell, IEEE Trans. Inf. Theory 37(4), 1991).
 
     Args:
         order: number of tokens in the longest context, plus one.

@@ -41,7 +41,8 @@ def baseline_verdict(results: Mapping[str, Any], lower_is_better: bool) -> str |
     if (score <= value) if lower_is_better else (score >= value):
         return None
     return (
-        f"The model is below its baseline: {monitor} {score:.4g}, {best['name']} {value:.4g}. Try a longer training "
+        f"The model is below its baseline: {monitor} {score:.4g}, {best['name']} {value:.4g}. Try a longer "
+        "training "
         "(trainer.max_epochs), optimizer.lr=auto, or another model."
     )
 

@@ -17,10 +17,19 @@ from runner.run.directory import RunDir
 from runner.run.files import read_json
 
 QUICK = [
-    "tracking=none", "plots=false", "baselines=false", "report=false", "hardware=cpu", "data=digits", "model=small_cnn",
-    "transfer=frozen", "trainer.max_epochs=3", "data.batch_size=32", "data.augment=${regularization.augment}",
+    "tracking=none",
+    "plots=false",
+    "baselines=false",
+    "report=false",
+    "hardware=cpu",
+    "data=digits",
+    "model=small_cnn",
+    "transfer=frozen",
+    "trainer.max_epochs=3",
+    "data.batch_size=32",
+    "data.augment=${regularization.augment}",
     "regularization=none",
-]  # fmt: skip
+]
 AUGMENT = "regularization.augment={_target_:runner.data.images.augment.ImageAugment,min_scale:0.5,flip:false}"
 
 

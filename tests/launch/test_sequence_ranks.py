@@ -13,9 +13,15 @@ from runner.run.directory import RunDir
 from runner.run.journal import load_metrics
 
 QUICK = [
-    "model.hidden_size=8", "regularization=none", "tracking=none", "plots=false", "baselines=false", "report=false",
-    "trainer.log_every_n_steps=1", "trainer.max_epochs=2",
-]  # fmt: skip
+    "model.hidden_size=8",
+    "regularization=none",
+    "tracking=none",
+    "plots=false",
+    "baselines=false",
+    "report=false",
+    "trainer.log_every_n_steps=1",
+    "trainer.max_epochs=2",
+]
 KINDS = {
     "labelling": ["data=bracket_depth", "data.num_samples=60", "data.batch_size=10"],
     "language": ["data=text_file", "data.path=poem.txt", "data.window=16", "data.batch_size=6"],

@@ -48,10 +48,27 @@ INPUTS = {
     "word_vectors": ["cat"],
 }
 RUNS = [
-    "averaged", "binary", "classification", "detection", "folds", "forecasting", "forecasting_lstm", "gradual",
-    "interrupted", "interrupted_table", "labelling", "language", "photos", "regression", "reviews",
-    "segmentation", "seq2seq", "sequence", "sounds", "word_vectors",
-]  # fmt: skip
+    "averaged",
+    "binary",
+    "classification",
+    "detection",
+    "folds",
+    "forecasting",
+    "forecasting_lstm",
+    "gradual",
+    "interrupted",
+    "interrupted_table",
+    "labelling",
+    "language",
+    "photos",
+    "regression",
+    "reviews",
+    "segmentation",
+    "seq2seq",
+    "sequence",
+    "sounds",
+    "word_vectors",
+]
 SIMILAR = ("binary", "forecasting_lstm", "gradual", "photos", "sequence", "sounds")
 """Runs that other runs resemble."""
 TABLES = ("binary", "folds/0", "interrupted_table", "regression")

@@ -19,9 +19,15 @@ from runner.run.journal import read_points
 from runner.training.worker import execute
 
 QUIET = [
-    "tracking=none", "plots=false", "baselines=false", "report=false", "hardware=cpu", "hardware.num_threads=1",
-    "trainer.log_every_n_steps=2", "checkpoint.every_n_steps=3",
-]  # fmt: skip
+    "tracking=none",
+    "plots=false",
+    "baselines=false",
+    "report=false",
+    "hardware=cpu",
+    "hardware.num_threads=1",
+    "trainer.log_every_n_steps=2",
+    "checkpoint.every_n_steps=3",
+]
 
 
 @pytest.fixture

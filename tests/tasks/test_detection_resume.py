@@ -5,10 +5,22 @@ from __future__ import annotations
 import pytest
 
 COMMON = [
-    "data=shapes_detection", "data.num_train=10", "data.num_val=3", "data.num_test=0", "data.image_size=64",
-    "data.batch_size=2", "trainer.max_epochs=2", "trainer.log_every_n_steps=2", "checkpoint.every_n_steps=3",
-    "tracking=none", "plots=false", "baselines=false", "report=false", "hardware=cpu", "hardware.num_threads=1",
-]  # fmt: skip
+    "data=shapes_detection",
+    "data.num_train=10",
+    "data.num_val=3",
+    "data.num_test=0",
+    "data.image_size=64",
+    "data.batch_size=2",
+    "trainer.max_epochs=2",
+    "trainer.log_every_n_steps=2",
+    "checkpoint.every_n_steps=3",
+    "tracking=none",
+    "plots=false",
+    "baselines=false",
+    "report=false",
+    "hardware=cpu",
+    "hardware.num_threads=1",
+]
 MODELS = {
     "faster_rcnn": [
         "model=faster_rcnn",

@@ -15,9 +15,18 @@ from runner.tracking.child_runs import PARENT, FoldsMirror
 from runner.tracking.store import default_uri, open_store
 
 QUICK = [
-    "model=logistic", "data=digits", "tracking=none", "plots=false", "baselines=false", "report=false", "hardware=cpu",
-    "trainer.max_epochs=1", "trainer.limit_train_batches=2", "folds=2", "run.name=cv",
-]  # fmt: skip
+    "model=logistic",
+    "data=digits",
+    "tracking=none",
+    "plots=false",
+    "baselines=false",
+    "report=false",
+    "hardware=cpu",
+    "trainer.max_epochs=1",
+    "trainer.limit_train_batches=2",
+    "folds=2",
+    "run.name=cv",
+]
 
 
 @pytest.fixture

@@ -18,11 +18,24 @@ from runner.run.files import write_text
 from runner.training.worker import execute
 
 QUICK = [
-    "tracking=none", "plots=false", "baselines=false", "report=false", "hardware=cpu", "regularization=none", "data=digits",
-    "model=small_cnn", "data.augment=${regularization.augment}", "data.batch_size=40", "trainer.max_epochs=2",
-    "+trainer.limit_train_batches=4", "+trainer.limit_val_batches=2", "+trainer.limit_test_batches=1",
-    "trainer.log_every_n_steps=1", "optimizer=sgd", "scheduler=none",
-]  # fmt: skip
+    "tracking=none",
+    "plots=false",
+    "baselines=false",
+    "report=false",
+    "hardware=cpu",
+    "regularization=none",
+    "data=digits",
+    "model=small_cnn",
+    "data.augment=${regularization.augment}",
+    "data.batch_size=40",
+    "trainer.max_epochs=2",
+    "+trainer.limit_train_batches=4",
+    "+trainer.limit_val_batches=2",
+    "+trainer.limit_test_batches=1",
+    "trainer.log_every_n_steps=1",
+    "optimizer=sgd",
+    "scheduler=none",
+]
 
 
 class Witness(pl.Callback):
