@@ -75,7 +75,7 @@ MAY_IMPORT = {
         "report",
         "inference",
     },
-    "tracking": {"errors", "run", "inference"},
+    "tracking": {"config", "errors", "run", "inference"},
     "launch": {
         "errors",
         "run",

@@ -23,7 +23,7 @@ __all__ = [
     "is_module_of_user",
     "resolve_target",
     "why_not_imported",
-    "why_refused",
+    "why_rejected",
 ]
 
 ENVIRONMENT = "RUNNER_ALLOW_PACKAGES"
@@ -97,8 +97,9 @@ def why_not_imported(target: str) -> str | None:
 
 
 def is_module_of_user(name: str) -> bool:
-    """Whether a module is the user's own: a file in the working directory that does not shadow another
-    module.
+    """Return whether a module is the user's own.
+
+    It is if it is a file in the working directory that does not shadow another module.
     """
     top = name.partition(".")[0]
     if top in sys.stdlib_module_names or top in TOPS:
@@ -112,8 +113,9 @@ def is_module_of_user(name: str) -> bool:
 
 
 def same_file(spec: ModuleSpec, other: ModuleSpec) -> bool:
-    """Whether both specs refer to the same file; namespace packages are compared by their search
-    locations.
+    """Return whether both specs refer to the same file.
+
+    Namespace packages are compared by their search locations.
     """
     if spec.origin is None or other.origin is None:
         return list(spec.submodule_search_locations or []) == list(other.submodule_search_locations or [])
@@ -124,7 +126,7 @@ def is_here(folder: str) -> bool:
     return Path(folder).resolve() == Path.cwd().resolve()
 
 
-def why_refused(target: Any, locate: Locate) -> str | None:
+def why_rejected(target: Any, locate: Locate) -> str | None:
     """Return why an object may not be constructed, or None if it may.
 
     Args:
@@ -153,8 +155,9 @@ def why_refused(target: Any, locate: Locate) -> str | None:
 
 
 def is_builder(function: Callable[..., Any], bases: tuple[type, ...]) -> bool:
-    """Whether a function only builds a component: a runner function annotated so, or one in a library's model
-    registry.
+    """Return whether a function only builds a component.
+
+    These are functions of runner that are annotated so, and those in the model registry of a library.
     """
     top, name = function.__module__.partition(".")[0], function.__name__
     if top == "runner":
@@ -182,13 +185,13 @@ def resolve_target(target: Any) -> Callable[..., Any]:
     if not isinstance(target, str) or not all(part.isidentifier() for part in target.split(".")):
         text = f"_target_ must be a dotted name such as torch.nn.Linear, got {target!r}."
         raise ConfigError(Problem("_target_", text, "invalid_value"))
-    why = why_not_imported(target)
-    if why:
-        raise refused(target, why, nearest_package(target))
-    constructor = locate(target)
-    why = why_refused(constructor, locate)
-    if why:
-        raise refused(target, why)
+    reason = why_not_imported(target)
+    if reason:
+        raise rejection(target, reason, nearest_package(target))
+    constructor: Callable[..., Any] = locate(target)
+    reason = why_rejected(constructor, locate)
+    if reason:
+        raise rejection(target, reason)
     return constructor
 
 
@@ -214,8 +217,8 @@ def nearest_package(target: str) -> str | None:
     return next((subpackages[name] for name in nearest(rest[0], subpackages, most=1)), None)
 
 
-def refused(target: str, why: str, near: str | None = None) -> ConfigError:
-    text = f"_target_ {target!r} is not allowed: {why}."
+def rejection(target: str, reason: str, near: str | None = None) -> ConfigError:
+    text = f"_target_ {target!r} is not allowed: {reason}."
     allowed = (
         "A config may refer to models, layers, losses, optimizers, transforms, metrics and callbacks of "
         "torch, torchvision, torchmetrics, timm, segmentation-models-pytorch and Lightning, runner's own "
@@ -264,9 +267,12 @@ def follow(value: Any, name: str, attributes: list[str], target: str) -> Any:
     return value
 
 
-def find_targets(node: Any, path: str = "") -> Iterator[tuple[str, dict]]:
-    """Yield ``(dotted path, node)`` for every mapping with ``_target_`` in plain containers, outermost
-    first.
+def find_targets(node: Any, path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield ``(dotted path, node)`` for every mapping with ``_target_``, outermost first.
+
+    Args:
+        node: plain containers.
+        path: dotted path of ``node`` itself.
     """
     if isinstance(node, dict):
         if "_target_" in node:

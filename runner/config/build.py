@@ -1,8 +1,8 @@
 """Builds objects from config nodes, restricted by an allow-list. No other module does so.
 
 Every ``_target_`` in the tree is checked before the first constructor is called. Nodes are plain containers
-that are already resolved: ``instantiate`` of Hydra 1.3 would resolve interpolations in their values again, and
-could therefore build objects that were never checked.
+that are already resolved: ``instantiate`` of Hydra 1.3 would resolve interpolations in their values again,
+and could therefore build objects that were never checked.
 """
 
 from __future__ import annotations

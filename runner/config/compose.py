@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
@@ -39,7 +39,7 @@ class RunnerSearchPath(SearchPathPlugin):
         folders: a class attribute, because Hydra creates the instances.
     """
 
-    folders: list[Path] = []
+    folders: ClassVar[list[Path]] = []
 
     def manipulate_search_path(self, search_path: Any) -> None:
         own = package_conf().resolve()
@@ -148,8 +148,8 @@ def use_resolved(composition: Composition, file: Experiment, choosing: list[str]
             continue
         group = line.lstrip("+~").partition("=")[0]
         text = (
-            f"{line}: the config of a run is already composed; {group} cannot be replaced, but its values can "
-            f"be changed ({group}.KEY=VALUE)."
+            f"{line}: the config of a run is already composed; {group} cannot be replaced, but its values "
+            f"can be changed ({group}.KEY=VALUE)."
         )
         composition.problems.append(Problem(group, text, "incompatible"))
 

@@ -41,7 +41,11 @@ class Composition:
     problems: list[Problem] = field(default_factory=list)
 
     def option(self, group: str) -> Option | None:
-        """Return the chosen option of a group; None if the user replaced its constructor or it has no file."""
+        """Return the chosen option of a group.
+
+        Returns:
+            None if the user replaced its constructor, or it does not come from a file.
+        """
         if f"{group}._target_" in self.explicit:
             return None
         return self.groups.get(group, {}).get(self.choices.get(group, ""))

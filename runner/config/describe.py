@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from runner.config.allow_list import resolve_target
+from runner.config.checks.arguments import supplied_by_runner
 from runner.config.checks.trainer import RESERVED
 from runner.config.experiment import load_config
 from runner.config.groups import Option
@@ -46,20 +47,20 @@ class Key:
     doc: str = ""
 
 
-def describe(what: Option | dict[str, Any] | Callable[..., Any], place: str = "") -> list[Key]:
+def describe(subject: Option | dict[str, Any] | Callable[..., Any], key: str = "") -> list[Key]:
     """Return the keys accepted by an option of a group, a node with ``_target_``, or a constructor.
 
     Args:
-        what: the option, node or constructor.
-        place: the top-level key of the node; arguments that runner supplies there are omitted.
+        subject: the option, node or constructor.
+        key: the top-level key of the node; arguments that runner supplies there are omitted.
 
     Raises:
         ConfigError: the node's target is not allowed or does not exist.
     """
-    constructor = constructor_of(what)
+    constructor = described_constructor(subject)
     if constructor is None:
         return []
-    supplied = given_by_runner(what.group if isinstance(what, Option) else place)
+    supplied = supplied_arguments(subject.group if isinstance(subject, Option) else key)
     hints, docs = annotations_of(constructor), parameter_docs(constructor)
     return [
         Key(name, type_text(hints.get(name, Any)), default_text(constructor, parameter), docs.get(name, ""))
@@ -68,21 +69,23 @@ def describe(what: Option | dict[str, Any] | Callable[..., Any], place: str = ""
     ]
 
 
-def given_by_runner(place: str) -> set[str]:
-    if place == "trainer":
+def supplied_arguments(key: str) -> set[str]:
+    """Return the names of the arguments that runner supplies to the constructor of a top-level node."""
+    if key == "trainer":
         return set(RESERVED)
-    part = node_spec(annotations_of(Config).get(place, Any)) or NodeSpec()
-    return {*part.supplied, *part.first}
+    return supplied_by_runner(node_spec(annotations_of(Config).get(key, Any)))
 
 
-def constructor_of(what: Option | dict[str, Any] | Callable[..., Any]) -> Callable[..., Any] | None:
-    if isinstance(what, Option):
-        schema = [
-            m for m in members(annotations_of(Config).get(what.group, Any)) if dataclasses.is_dataclass(m)
-        ]
-        node = to_plain(load_config(what.path), [])
+def described_constructor(
+    subject: Option | dict[str, Any] | Callable[..., Any],
+) -> Callable[..., Any] | None:
+    """Return the constructor or, for an option without ``_target_``, the dataclass of the schema."""
+    if isinstance(subject, Option):
+        annotation = annotations_of(Config).get(subject.group, Any)
+        schema = [m for m in members(annotation) if isinstance(m, type) and dataclasses.is_dataclass(m)]
+        node = to_plain(load_config(subject.path), [])
         return resolve_target(node["_target_"]) if "_target_" in node else next(iter(schema), None)
-    return resolve_target(what.get("_target_")) if isinstance(what, dict) else what
+    return resolve_target(subject.get("_target_")) if isinstance(subject, dict) else subject
 
 
 def default_text(constructor: Callable[..., Any], parameter: inspect.Parameter) -> str | None:

@@ -8,8 +8,9 @@ from typing import Any
 
 from runner.config.facts import PLACEHOLDER
 from runner.errors import Problem
+from runner.run.flatten import flatten
 
-__all__ = ["Change", "find_changes", "lengthens", "refusals"]
+__all__ = ["Change", "comparable_values", "find_changes", "lengthens", "rejections"]
 
 FREE = (
     "run",
@@ -49,7 +50,7 @@ ACTING = (
     "optimizer",
 )
 """Keys that change the rest of the training and are allowed."""
-REFUSED = {
+REJECTED = {
     "optimizer._target_": "the optimizer's state in the checkpoint is that of the old one",
     "optimizer._partial_": "runner requires its current value",
     "model": "the weights in the checkpoint are those of the old model",
@@ -88,7 +89,7 @@ class Change:
 
     @property
     def acts(self) -> bool:
-        """Whether the change affects the rest of the training."""
+        """Return whether the change affects the rest of the training."""
         return not below(self.key, FREE)
 
     def __str__(self) -> str:
@@ -99,10 +100,10 @@ class Change:
     def reason(self) -> str | None:
         """Why the change is rejected, or None if it is allowed."""
         if self.key.startswith("optimizer._"):
-            return REFUSED.get(self.key, "it is not a setting")
+            return REJECTED.get(self.key, "it is not a setting")
         if below(self.key, FREE) or below(self.key, ACTING):
             return None
-        reasons = (reason for place, reason in REFUSED.items() if below(self.key, (place,)))
+        reasons = (reason for key, reason in REJECTED.items() if below(self.key, (key,)))
         return next(reasons, "the run would no longer be the same before and after the change")
 
 
@@ -111,7 +112,7 @@ def find_changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[Chan
 
     New values that are ``auto`` or a fact of the data are not compared.
     """
-    old, new = flat(before), flat(now)
+    old, new = comparable_values(before), comparable_values(now)
     return [
         Change(key, old.get(key), new.get(key))
         for key in sorted({*old, *new})
@@ -119,7 +120,7 @@ def find_changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[Chan
     ]
 
 
-def refusals(changes: list[Change]) -> list[Problem]:
+def rejections(changes: list[Change]) -> list[Problem]:
     """Return a problem for each change that is rejected."""
     return [
         Problem(change.key, f"{change}: {change.reason}.", "incompatible")
@@ -129,17 +130,17 @@ def refusals(changes: list[Change]) -> list[Problem]:
 
 
 def lengthens(changes: list[Change]) -> bool:
-    """Whether a change may extend a training that had already finished."""
+    """Return whether a change may extend a training that had already finished."""
     return any(below(change.key, ENDS) for change in changes)
 
 
-def flat(config: Any, prefix: str = "") -> dict[str, Any]:
-    if not isinstance(config, Mapping) or not config:
-        return {prefix: None if isinstance(config, Mapping) else as_list(config)} if prefix else {}
-    flattened: dict[str, Any] = {}
-    for key, value in config.items():
-        flattened |= flat(value, f"{prefix}.{key}".lstrip("."))
-    return flattened
+def comparable_values(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values of a config by dotted key, in a form in which equal settings compare equal.
+
+    Tuples become lists, and an empty mapping becomes None.
+    """
+    values = {key: as_list(value) for key, value in flatten(config)}
+    return {key: None if isinstance(value, Mapping) else value for key, value in values.items()}
 
 
 def as_list(value: Any) -> Any:
@@ -152,8 +153,8 @@ def is_open(value: Any) -> bool:
     return isinstance(value, str) and (value == "auto" or PLACEHOLDER.search(value) is not None)
 
 
-def below(key: str, places: tuple[str, ...]) -> bool:
-    return any(f"{key}.".startswith(f"{place}.") for place in places)
+def below(key: str, parents: tuple[str, ...]) -> bool:
+    return any(f"{key}.".startswith(f"{parent}.") for parent in parents)
 
 
 def shown(value: Any) -> str:

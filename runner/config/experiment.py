@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import MISSING as NO_DEFAULT
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
@@ -38,7 +38,7 @@ class Experiment:
 
     def node(self) -> DictConfig:
         """Return the config with a defaults list, as Hydra expects it."""
-        return OmegaConf.merge({"defaults": [*self.defaults, "_self_"]}, self.values)
+        return cast(DictConfig, OmegaConf.merge({"defaults": [*self.defaults, "_self_"]}, self.values))
 
 
 def load_config(path: Path) -> DictConfig:
@@ -97,7 +97,10 @@ def read_experiment(path: Path, groups: dict[str, dict[str, Option]], problems: 
 
 
 def is_whole(config: DictConfig) -> bool:
-    """Whether it is the complete config of a run: it has every required node and no defaults list."""
+    """Return whether a config is the complete one of a run.
+
+    It is if it has every required node and no defaults list.
+    """
     required = [field.name for field in fields(Config) if field.default is NO_DEFAULT]
     return "defaults" not in config and all(name in config for name in required)
 
@@ -123,8 +126,8 @@ def entry_problems(entry: Any, path: Path, groups: dict[str, dict[str, Option]])
     if not isinstance(entry, DictConfig) or len(entry) != 1:
         text = f"{path.name}: defaults entry {entry!r}: expected `override /GROUP: OPTION`."
         return [Problem("defaults", text, "wrong_type")]
-    key, option = next(iter(entry.items()))
-    words = str(key).split()
+    key, option = next((str(key), option) for key, option in entry.items())
+    words = key.split()
     group = words[-1].lstrip("/").partition("@")[0]
     label = f"{path.name}: {key}: {option}"
     if words[0] != "override" and group in groups:

@@ -9,17 +9,17 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from runner.config.leaves import leaves
 from runner.errors import ConfigError, Problem
+from runner.run.flatten import flatten
 from runner.suggest import did_you_mean
 
 __all__ = [
     "PLACEHOLDER",
     "UNRESOLVED",
-    "referenced_facts",
     "facts_known",
     "is_placeholder",
     "placeholder",
+    "referenced_facts",
     "register_facts_resolver",
 ]
 
@@ -32,17 +32,18 @@ _current: Any = None
 
 
 def placeholder(key: str) -> str:
+    """Return the text that represents a fact in plain containers while it is unknown."""
     return f"<facts:{key}>"
 
 
 def is_placeholder(value: Any) -> bool:
-    """Whether a value is or contains a placeholder of a fact that is not known yet."""
+    """Return whether a value is or contains a placeholder of a fact that is not known yet."""
     return isinstance(value, str) and PLACEHOLDER.search(value) is not None
 
 
 def referenced_facts(value: Any, key: str = "") -> Iterator[tuple[str, str]]:
     """Yield ``(dotted key, fact)`` for every placeholder in plain containers."""
-    for inner_key, leaf in leaves(value, key):
+    for inner_key, leaf in flatten(value, key, lists="items"):
         if isinstance(leaf, str):
             yield from ((inner_key, fact) for fact in PLACEHOLDER.findall(leaf))
 
@@ -65,7 +66,7 @@ def register_facts_resolver() -> None:
 @contextmanager
 def facts_known(facts: Any) -> Iterator[None]:
     """Resolves ``${facts:KEY}`` to ``facts.get(KEY)`` within the context."""
-    global _current
+    global _current  # noqa: PLW0603 - OmegaConf 2.3 has one resolver per process
     before, _current = _current, facts
     try:
         yield

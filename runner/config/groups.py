@@ -47,8 +47,9 @@ def package_conf() -> Path:
 
 
 def search_folders(config_dirs: list[str] | tuple[str, ...] = ()) -> list[Path]:
-    """Return the config folders in order of precedence: ``./conf``, runner's own, then those of
-    ``--config-dir``.
+    """Return the config folders in order of precedence.
+
+    They are ``./conf``, runner's own and those of ``--config-dir``.
     """
     own = package_conf()
     here = Path.cwd() / "conf"

@@ -16,9 +16,9 @@ __all__ = [
     "annotations_of",
     "members",
     "named_parameters",
+    "node_spec",
     "parameter_docs",
     "parameters_of",
-    "node_spec",
 ]
 
 
@@ -55,8 +55,9 @@ FIELD = re.compile(r"^:param\s+(?:[^:]*\s)?(?P<names>\w+):\s*(?P<text>.*)$")
 
 
 def parameter_docs(constructor: Callable[..., Any]) -> dict[str, str]:
-    """Return parameter → its documentation as one line; a subclass's docstring takes precedence over those of
-    its bases.
+    """Return parameter → its documentation as one line.
+
+    The docstring of a subclass takes precedence over those of its bases.
     """
     kinds = inspect.getmro(constructor) if inspect.isclass(constructor) else (constructor,)
     docs: dict[str, str] = {}
@@ -123,8 +124,8 @@ def parameters_of(constructor: Callable[..., Any]) -> dict[str, inspect.Paramete
 def forwarded_options(constructor: Callable[..., Any]) -> tuple[str, frozenset[str], type] | None:
     """Return the keyword arguments that a class forwards to the constructor of its base class.
 
-    They are declared as ``**options: Unpack[Options]`` (PEP 692), where ``Options`` is a ``TypedDict``. Types,
-    bounds and defaults are those of the base class's parameters with the same names.
+    They are declared as ``**options: Unpack[Options]`` (PEP 692), where ``Options`` is a ``TypedDict``.
+    Types, bounds and defaults are those of the base class's parameters with the same names.
 
     Returns:
         The name of the variable (``options``), the forwarded names, and the base class; None if the
@@ -133,7 +134,7 @@ def forwarded_options(constructor: Callable[..., Any]) -> tuple[str, frozenset[s
     if not inspect.isclass(constructor) or dataclasses.is_dataclass(constructor):
         return None
     owners = [kind for kind in constructor.__mro__ if "__init__" in vars(kind)]
-    for name, annotation in hints_of(owners[0].__init__).items():
+    for name, annotation in hints_of(vars(owners[0])["__init__"]).items():
         if typing.get_origin(annotation) is typing.Unpack and len(owners) > 1:
             (options,) = typing.get_args(annotation)
             return name, frozenset(typing.get_type_hints(options)), owners[1]
@@ -150,8 +151,9 @@ def is_module_init(constructor: Callable[..., Any]) -> bool:
 
 
 def configuring_method(constructor: Callable[..., Any]) -> Callable[..., Any] | None:
-    """Return the method whose arguments a node may give besides the constructor's; runner calls it after
-    construction.
+    """Return the method whose arguments a node may give besides the constructor's.
+
+    Runner calls it after construction.
     """
     return getattr(constructor, "configured_by", None) if inspect.isclass(constructor) else None
 

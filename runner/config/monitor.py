@@ -1,4 +1,4 @@
-"""The metric that selects the best checkpoint: ``task.monitor`` and ``task.monitor_mode``, or the task's own."""
+"""The metric that selects the best checkpoint: ``task.monitor``, or that of the task."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import inspect
 import re
 import sys
 from collections.abc import Callable, Iterable
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from runner.config.allow_list import constructor_of, resolve_target
 from runner.config.checks.context import CheckContext
@@ -53,7 +53,8 @@ def monitor_of(config: dict[str, Any]) -> tuple[str, Mode]:
     constructor = resolve_target(node["_target_"])
     name = node.get("monitor")
     if name is None:
-        return constructor.default_monitor(config.get("data") or {})
+        default: tuple[str, Mode] = cast(Any, constructor).default_monitor(config.get("data") or {})
+        return default
     mode = node.get("monitor_mode") or extra_mode(node, name) or mode_of(constructor, name)
     if mode is None:
         raise ConfigError(missing_mode("task.monitor", name, "task.monitor_mode"))
@@ -61,10 +62,17 @@ def monitor_of(config: dict[str, Any]) -> tuple[str, Mode]:
 
 
 def scheduler_node(config: dict[str, Any]) -> dict[str, Any] | None:
-    """Return the scheduler's node with its metric and mode filled in; they default to those of
-    ``task.monitor``.
+    """Return the scheduler's node with its metric and mode filled in.
+
+    They default to those of ``task.monitor``.
+
+    Args:
+        config: the config as plain containers.
+
+    Raises:
+        ConfigError: the mode of the metric is unknown.
     """
-    node = config.get("scheduler")
+    node: dict[str, Any] | None = config.get("scheduler")
     if not isinstance(node, dict) or "monitor" not in node:
         return node
     if node["monitor"] is None:
@@ -73,11 +81,11 @@ def scheduler_node(config: dict[str, Any]) -> dict[str, Any] | None:
         name, mode = monitor_of(config)
         return node | {"monitor": name, "mode": node.get("mode") or mode}
     task = config["task"]
-    mode = node.get("mode") or extra_mode(task, node["monitor"])
-    mode = mode or mode_of(resolve_target(task["_target_"]), node["monitor"])
-    if mode is None:
+    given = node.get("mode") or extra_mode(task, node["monitor"])
+    given = given or mode_of(resolve_target(task["_target_"]), node["monitor"])
+    if given is None:
         raise ConfigError(missing_mode("scheduler.monitor", node["monitor"], "scheduler.mode"))
-    return node | {"mode": mode}
+    return node | {"mode": given}
 
 
 def mode_of(constructor: Callable[..., Any] | None, name: str) -> Mode | None:
@@ -150,7 +158,7 @@ def declared(constructor: Callable[..., Any] | None, split: str) -> dict[str, Mo
 
 
 def monitor_problems(context: CheckContext) -> list[Problem]:
-    """Checks ``task.monitor``, ``task.monitor_mode`` and ``scheduler.monitor``, as far as possible without data."""
+    """Checks the monitored metrics of task and scheduler, as far as possible without data."""
     constructor = constructor_of(context.plain.get("task"))
     if constructor is None or context.is_invalid("task"):
         return []  # reported where the node itself is checked

@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Iterable, Iterator
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, ValueType
@@ -19,6 +19,7 @@ from runner.config.groups import GROUPS, Option
 from runner.config.plain import dotted_keys
 from runner.config.schema import Config
 from runner.errors import Problem
+from runner.run.flatten import flatten
 from runner.suggest import did_you_mean, nearest
 
 __all__ = [
@@ -27,7 +28,6 @@ __all__ = [
     "choice_problems",
     "chooses",
     "dotted_values",
-    "flatten",
     "option_problems",
     "parse_override",
     "parse_overrides",
@@ -44,15 +44,6 @@ WORDS = {"null", "true", "false", "nan", "inf", "yes", "no", "on", "off"}
 def as_overrides(values: dict[str, Any]) -> list[str]:
     """``{"model": "mlp", "optimizer": {"lr": 0.1}}`` → ``["model=mlp", "optimizer.lr=0.1"]``."""
     return [f"{key}={spell(value)}" for key, value in flatten(values)]
-
-
-def flatten(values: dict[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield dotted keys and their values."""
-    for key, value in values.items():
-        if isinstance(value, dict) and value:
-            yield from flatten(value, f"{before}{key}.")
-        else:
-            yield f"{before}{key}", value
 
 
 def spell(value: Any) -> str:
@@ -80,8 +71,9 @@ STRUCTURE = re.compile(r"\s*(?:[\[{]|\w+\()")
 
 
 def parse_override(text: str) -> Override:
-    """Parses an override with Hydra. A value that is invalid or a sweep is taken literally if it is an
-    existing path.
+    """Parses an override with Hydra.
+
+    A value that is invalid or a sweep is taken literally if it is an existing path.
 
     Raises:
         HydraException: the text is not an override.
@@ -186,8 +178,9 @@ def several_values(override: Override, text: str) -> Problem:
 
 
 def chooses(override: Override, groups: dict[str, dict[str, Option]]) -> bool:
-    """Whether Hydra must apply the override during composition: it chooses an option, or is meant for Hydra
-    itself.
+    """Return whether Hydra must apply the override during composition.
+
+    It must if the override chooses an option, or is meant for Hydra itself.
     """
     key = override.key_or_group
     if key.partition("/")[0].partition(".")[0] == "hydra":
@@ -260,8 +253,9 @@ def apply_value(override: Override, config: DictConfig) -> Problem | None:
 
 
 def holds_value(config: DictConfig, key: str, value: Any) -> bool:
-    """Whether Hydra rejects ``+key=value``: a value exists, and the new one is not a container that could be
-    merged.
+    """Return whether Hydra rejects ``+key=value``.
+
+    It does if a value exists, unless the new one is a container, which could be merged.
     """
     if isinstance(value, dict | list):
         return False
@@ -316,7 +310,7 @@ def delete(key: str, text: str, value: Any, config: DictConfig) -> Problem | Non
     if not isinstance(node, DictConfig) or last not in node:
         suggestion = did_you_mean(key, dotted_keys(config))
         return Problem(key, f"{text}: nothing at {key} to remove.", "unknown_key", suggestion)
-    current = OmegaConf.to_container(node)[last]
+    current = cast(dict[str, Any], OmegaConf.to_container(node))[last]
     if value is not None and value != current:
         remedy = f"Use ~{key} to remove it regardless of its value."
         return Problem(key, f"{text}: {key} is {current!r}, not {value!r}.", "invalid_value", remedy)

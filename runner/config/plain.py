@@ -41,15 +41,15 @@ def child(
     config: DictConfig | ListConfig, key: Any, problems: list[Problem], path: str
 ) -> tuple[Any, list[Problem], str]:
     """Return the value at a key, and the further arguments of ``to_plain`` for it."""
-    place = f"{path}[{key}]" if isinstance(config, ListConfig) else f"{path}.{key}".lstrip(".")
+    full = f"{path}[{key}]" if isinstance(config, ListConfig) else f"{path}.{key}".lstrip(".")
     if OmegaConf.is_missing(config, key):
-        return MISSING, problems, place
+        return MISSING, problems, full
     try:
-        return config[key], problems, place
+        return config[key], problems, full
     except (OmegaConfBaseException, ConfigError, RecursionError) as error:
-        text = str(config._get_node(key)._value())
-        problems.append(unresolved(error, text, place, config))
-        return placeholder(UNRESOLVED), problems, place
+        node: Any = config._get_node(key)
+        problems.append(unresolved(error, str(node._value()), full, config))
+        return placeholder(UNRESOLVED), problems, full
 
 
 def unresolved(error: Exception, text: str, key: str, config: DictConfig | ListConfig) -> Problem:
@@ -57,7 +57,8 @@ def unresolved(error: Exception, text: str, key: str, config: DictConfig | ListC
     failed = f"{key}: {text} cannot be resolved"
     reference = REFERENCE.search(text)
     if reference and isinstance(error, InterpolationKeyError):
-        keys = dotted_keys(config._get_root())
+        root = config._get_root()
+        keys = dotted_keys(root) if isinstance(root, DictConfig) else []
         name = reference.group(1)
         return Problem(key, f"{failed}: unknown key {name!r}.", "unresolved", did_you_mean(name, keys))
     reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
@@ -88,30 +89,27 @@ def escaped(value: Any) -> Any:
 def walk(config: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Yield ``(dotted key, node)`` for every key, without following interpolations."""
     for key in config if isinstance(config, DictConfig) and not config._is_none() else ():
-        place, node = f"{prefix}.{key}".lstrip("."), config._get_node(key)
-        yield place, node
+        full, node = f"{prefix}.{key!s}".lstrip("."), config._get_node(key)
+        yield full, node
         if not node._is_interpolation() and not node._is_missing():
-            yield from walk(node, place)
+            yield from walk(node, full)
 
 
 def dotted_keys(config: DictConfig) -> list[str]:
     """Return every key of a config as a dotted path."""
-    return [place for place, _ in walk(config)]
+    return [key for key, _ in walk(config)]
 
 
 def references(config: DictConfig) -> Iterator[tuple[str, str]]:
     """Yield ``(dotted key, referenced key)`` for every value that consists only of ``${key}``."""
-    for place, node in walk(config):
-        match = (
-            re.fullmatch(r"\$\{([A-Za-z_][\w.]*)\}", str(node._value())) if node._is_interpolation() else None
-        )
+    for key, node in walk(config):
+        text = str(node._value()) if node._is_interpolation() else ""
+        match = re.fullmatch(r"\$\{([A-Za-z_][\w.]*)\}", text)
         if match:
-            yield place, match.group(1)
+            yield key, match.group(1)
 
 
 def interpolated_keys(config: DictConfig) -> set[str]:
-    """Return the dotted keys that are interpolated somewhere in the config as ``${key}``, and those below
-    them.
-    """
+    """Return the dotted keys that the config interpolates as ``${key}``, and those below them."""
     used = set(REFERENCE.findall(OmegaConf.to_yaml(config, resolve=False)))
     return {key for key in dotted_keys(config) if any(f"{key}.".startswith(f"{name}.") for name in used)}

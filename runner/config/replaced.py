@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator
+from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -30,7 +31,8 @@ def drop_replaced_arguments(composition: Composition) -> None:
     for path, node in nodes_with_target(composition.config):
         if f"{path}._target_" not in written:
             continue
-        accepted = accepted_names(node._get_node("_target_")._value())
+        target: Any = node._get_node("_target_")
+        accepted = accepted_names(target._value())
         if accepted is None:
             continue
         inherited = [
@@ -43,8 +45,8 @@ def drop_replaced_arguments(composition: Composition) -> None:
             del node[key]
         if inherited:
             composition.notes.append(
-                f"{path}: {', '.join(inherited)} of the option file is not passed to {node._target_}, which has "
-                "no such parameter."
+                f"{path}: {', '.join(inherited)} of the option file is not passed to {node._target_}, which "
+                "has no such parameter."
             )
 
 

@@ -107,7 +107,7 @@ class Regularization:
     weight_noise: Annotated[float, Ge(0)] = 0.0
     ema: Annotated[float, Gt(0), Lt(1)] | None = None
     swa: Annotated[float, Ge(0), Lt(1)] | None = None
-    augment: Annotated[dict, NodeSpec()] | None = None
+    augment: Annotated[dict[str, Any], NodeSpec()] | None = None
     early_stopping: EarlyStopping | None = None
 
 
@@ -250,15 +250,15 @@ class Sweep:
     num_workers: Annotated[int, Ge(1)] = 1
     devices_per_trial: Annotated[float, Gt(0)] | None = None
     sampler: Literal["tpe", "random", "grid", "qmc", "gp", "cmaes", "nsga2"] = "tpe"
-    sampler_options: dict = field(default_factory=dict)
+    sampler_options: dict[str, Any] = field(default_factory=dict)
     pruner: Literal["none", "median", "asha", "hyperband", "wilcoxon"] = "none"
-    pruner_options: dict = field(default_factory=dict)
+    pruner_options: dict[str, Any] = field(default_factory=dict)
     objective: str | None = None
     mode: Literal["min", "max"] | None = None
     objectives: dict[str, Literal["min", "max"]] = field(default_factory=dict)
     repeats: Annotated[int, Ge(1)] = 1
     try_default: bool = True
-    points: list[dict] = field(default_factory=list)
+    points: list[dict[str, Any]] = field(default_factory=list)
     space: dict[str, str] = field(default_factory=dict)
     seed: Annotated[int, Ge(0), Le(2**31 - 1)] = 0
     max_retries: Annotated[int, Ge(0)] = 3
@@ -272,6 +272,7 @@ class Sweep:
 @dataclass
 class Folds:
     """K-fold cross-validation: one run per fold, validated on that fold and trained on the others.
+
     ``folds=5`` is short for ``folds.num_folds=5``.
 
     Args:
@@ -389,12 +390,14 @@ class Config:
         lr_finder: the learning-rate range test, for `runner find-lr` and ``optimizer.lr=auto``.
     """
 
-    task: Annotated[dict, NodeSpec("runner.tasks.base.Task", supplied=("model", "optimizer", "scheduler"))]
-    data: Annotated[dict, NodeSpec("runner.data.base.DataModule")]
-    model: Annotated[dict, NodeSpec("torch.nn.Module")]
-    optimizer: Annotated[dict, NodeSpec("torch.optim.Optimizer", first=("params",), deferred=True)]
-    trainer: Annotated[dict, NodeSpec("pytorch_lightning.Trainer")]
-    checkpoint: Annotated[dict, NodeSpec("runner.callbacks.checkpoint.Checkpointer")]
+    task: Annotated[
+        dict[str, Any], NodeSpec("runner.tasks.base.Task", supplied=("model", "optimizer", "scheduler"))
+    ]
+    data: Annotated[dict[str, Any], NodeSpec("runner.data.base.DataModule")]
+    model: Annotated[dict[str, Any], NodeSpec("torch.nn.Module")]
+    optimizer: Annotated[dict[str, Any], NodeSpec("torch.optim.Optimizer", first=("params",), deferred=True)]
+    trainer: Annotated[dict[str, Any], NodeSpec("pytorch_lightning.Trainer")]
+    checkpoint: Annotated[dict[str, Any], NodeSpec("runner.callbacks.checkpoint.Checkpointer")]
     run: RunOptions
     regularization: Regularization
     hardware: Hardware
@@ -403,7 +406,7 @@ class Config:
     debug: Debug
     scheduler: (
         Annotated[
-            dict,
+            dict[str, Any],
             NodeSpec(
                 "runner.optim.schedule.Schedule",
                 supplied=("total_steps", "steps_per_epoch"),
@@ -413,15 +416,17 @@ class Config:
         ]
         | None
     ) = None
-    transfer: Annotated[dict, NodeSpec("pytorch_lightning.Callback")] | None = None
-    callbacks: dict[str, Annotated[dict, NodeSpec("pytorch_lightning.Callback")]] | None = None
+    transfer: Annotated[dict[str, Any], NodeSpec("pytorch_lightning.Callback")] | None = None
+    callbacks: dict[str, Annotated[dict[str, Any], NodeSpec("pytorch_lightning.Callback")]] | None = None
     seed: Annotated[int, Ge(0), Le(2**31 - 1)] = 0
     pretrained: bool = False
     weights: str | None = None
     plots: bool = True
     report: bool = True
     baselines: bool = True
-    guard: Annotated[dict, NodeSpec("runner.callbacks.non_finite_guard.NonFiniteGuard")] | None = None
+    guard: Annotated[dict[str, Any], NodeSpec("runner.callbacks.non_finite_guard.NonFiniteGuard")] | None = (
+        None
+    )
     resume: Literal["auto"] | None = None
     sweep: Sweep | None = None
     folds: Folds | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from typing import Any
 
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
@@ -56,7 +56,7 @@ def target_of(option: Option) -> str | None:
     """Return the ``_target_`` in an option's file; None without one."""
     try:
         config = OmegaConf.load(option.path)
-        target = config.get("_target_") if OmegaConf.is_dict(config) else None
+        target = config.get("_target_") if isinstance(config, DictConfig) else None
     except (OSError, YAMLError, OmegaConfBaseException, ValueError):  # reported when the option is chosen
         return None
     return str(target) if target is not None else None

@@ -32,7 +32,8 @@ def wrap_dataset(composition: Composition) -> None:
     node = composition.config.get("data")
     if not isinstance(node, DictConfig):
         return
-    target = node._get_node("_target_")._value() if "_target_" in node else None
+    target_node: Any = node._get_node("_target_") if "_target_" in node else None
+    target = None if target_node is None else target_node._value()
     if isinstance(target, str) and not target.startswith("runner.") and returns_dataset(target):
         composition.config.data = wrapped(composition, node, target)
         if "data._target_" in composition.explicit:

@@ -17,7 +17,7 @@ from omegaconf import OmegaConf
 from runner.config.diff import Change
 from runner.config.plain import to_plain, to_yaml
 from runner.errors import RunFailedError, UserError
-from runner.run.directory import FOLDS, PATHS_FROM, REPEATS, RunDir, is_trial
+from runner.run.directory import PATHS_FROM, RunDir, root_of
 from runner.run.files import read_json, write_json, write_text
 from runner.run.format import read_stored_config
 from runner.run.provenance import write_provenance
@@ -67,13 +67,6 @@ def prepare_again(run: RunDir, command: list[str], with_old_code: bool = False) 
     write_json(again.provenance_path, written | {"reproduces": str(run.path), PATHS_FROM: paths_from})
     write_status(again, state="created")
     return again
-
-
-def root_of(run: RunDir) -> Path:
-    """The root folder for runs; sweep trials, folds and repeats lie in deeper folders."""
-    if run.path.parent.name in (REPEATS, FOLDS):
-        return root_of(RunDir(run.path.parents[1]))
-    return run.path.parents[2] if is_trial(run) else run.path.parent
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from runner.config.checks.folds import of_all_folds
 from runner.config.composition import Composition
-from runner.config.diff import Change, find_changes, lengthens, refusals
+from runner.config.diff import Change, find_changes, lengthens, rejections
 from runner.config.plain import to_plain, to_yaml
 from runner.errors import ConfigError
 from runner.run.directory import RunDir, list_runs
@@ -58,7 +58,7 @@ def may_go_on(run: RunDir, changes: list[Change]) -> bool:
         UserError: the run is in progress, or a change would make its result meaningless.
     """
     reject_running(run)
-    refused = refusals(changes)
+    refused = rejections(changes)
     if refused:
         remedy = "Resume without this change, or start a new run with it: `runner train`."
         raise ConfigError([replace(problem, suggestion=remedy) for problem in refused])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from typing import Any
 
 from omegaconf import OmegaConf
 
@@ -12,6 +11,7 @@ from runner.config.checks.check import check_config
 from runner.config.checks.folds import of_all_folds
 from runner.config.checks.no_effect import lr_finder_problems, single_run_problems
 from runner.config.composition import Composition
+from runner.config.diff import comparable_values
 from runner.config.plain import to_plain, to_yaml
 from runner.distributed.process_info import ProcessInfo
 from runner.errors import ConfigError, Problem
@@ -78,8 +78,10 @@ def compare_with_first(run: RunDir, composition: Composition, endpoint: str) -> 
     Raises:
         ConfigError: the command on this machine differs from that on the first.
     """
-    theirs = flat(OmegaConf.to_container(read_stored_config(run.config_path)))
-    ours = flat(OmegaConf.to_container(OmegaConf.create(to_yaml(to_plain(composition.config, [])))))
+    theirs = comparable_values(OmegaConf.to_container(read_stored_config(run.config_path)))
+    ours = comparable_values(
+        OmegaConf.to_container(OmegaConf.create(to_yaml(to_plain(composition.config, []))))
+    )
     different = [
         key for key in sorted({*theirs, *ours}) if theirs.get(key) != ours.get(key) and key not in OWN
     ]
@@ -93,16 +95,6 @@ def compare_with_first(run: RunDir, composition: Composition, endpoint: str) -> 
             )
             for key in different
         )
-
-
-def flat(value: Any, process_info: str = "") -> dict[str, Any]:
-    if isinstance(value, dict):
-        return {
-            k: v
-            for key, inner in value.items()
-            for k, v in flat(inner, f"{process_info}.{key}".lstrip(".")).items()
-        }
-    return {process_info: value}
 
 
 def begin_again(choose: Callable[[], RunDir | None]) -> RunDir | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
@@ -14,6 +14,7 @@ from rich.text import Text
 from runner.report.format import Shown, aligned, duration, number, with_std
 from runner.report.summary import Summary, lower_is_better, summarize
 from runner.run.directory import RunDir
+from runner.run.flatten import flatten
 
 __all__ = ["best_columns", "compare_table", "differences"]
 
@@ -79,18 +80,15 @@ def _revision(summary: Summary) -> str:
 
 def differences(configs: Sequence[dict[str, Any]]) -> dict[str, list[str]]:
     """Dotted key → one text a config, for the keys whose values are not the same in all of them."""
-    flat = [dict(_flatten(config)) for config in configs]
+    flat = [{key: as_text(value) for key, value in flatten(config)} for config in configs]
     keys = list(dict.fromkeys(key for config in flat for key in config))
     rows = {key: [config.get(key, MISSING) for config in flat] for key in keys if key not in ALWAYS_DIFFER}
     return {key: cells for key, cells in rows.items() if len(set(cells)) > 1}
 
 
-def _flatten(node: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
-    if isinstance(node, dict) and node:
-        for key, value in node.items():
-            yield from _flatten(value, f"{prefix}.{key}" if prefix else str(key))
-    else:
-        yield prefix, node if isinstance(node, str) else json.dumps(node, ensure_ascii=False, default=str)
+def as_text(value: Any) -> str:
+    """Return a value as JSON, but text without quotes."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
 
 
 def _metrics(summaries: list[Summary]) -> tuple[dict[str, list[str]], dict[str, list[int]]]:

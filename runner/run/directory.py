@@ -23,6 +23,7 @@ __all__ = [
     "is_fold",
     "is_trial",
     "list_runs",
+    "root_of",
     "start_directory",
 ]
 
@@ -186,6 +187,14 @@ def is_trial(run: RunDir) -> bool:
 def is_fold(run: RunDir) -> bool:
     """Return whether the run is a fold of another run."""
     return run.path.parent.name == FOLDS
+
+
+def root_of(run: RunDir) -> Path:
+    """Return the root folder of all runs; sweep trials, folds and repeats are in deeper folders."""
+    path = run.path.absolute()
+    if path.parent.name in (REPEATS, FOLDS):
+        return root_of(RunDir(path.parents[1]))
+    return path.parents[2] if path.parent.name == TRIALS else path.parent
 
 
 def is_run(path: Path) -> bool:

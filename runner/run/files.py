@@ -15,6 +15,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from runner.run.flatten import flatten
+
 __all__ = [
     "DISK_FULL_ERRORS",
     "cannot_write",
@@ -53,13 +55,7 @@ def natural(name: str) -> list[tuple[int, str]]:
 
 def flattened(row: dict[str, Any]) -> dict[str, Any]:
     """Return nested values as columns: ``{"probs": {"cat": 0.9}}`` → ``{"probs.cat": 0.9}``."""
-    flat: dict[str, Any] = {}
-    for key, value in row.items():
-        if isinstance(value, dict):
-            flat |= {f"{key}.{name}": inner for name, inner in flattened(value).items()}
-        else:
-            flat[key] = value
-    return flat
+    return {key: value for key, value in flatten(row) if not isinstance(value, dict)}
 
 
 DISK_FULL_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)

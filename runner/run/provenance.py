@@ -16,6 +16,7 @@ from typing import Any
 
 from runner.run.directory import RunDir
 from runner.run.files import read_json, write_json, write_text
+from runner.run.flatten import flatten
 from runner.run.journal import read_points
 
 __all__ = [
@@ -242,24 +243,13 @@ def numbers_of(run: RunDir) -> dict[tuple[int, int, str, int], float]:
 
 def compare_results(before: RunDir, now: RunDir) -> list[str]:
     """List the values of ``results.json`` that differ, except times, one line each."""
-    old, new = (flat(read_json(run.results_path, {})) for run in (before, now))
+    old, new = (dict(flatten(read_json(run.results_path, {}), lists="nested")) for run in (before, now))
     keys = [key for key in {**old, **new} if not f".{key}".endswith(tuple(f".{name}" for name in IGNORED))]
     return [
         f"{key}: {old.get(key)!r} → {new.get(key)!r}"
         for key in keys
         if not same_number(old.get(key), new.get(key))
     ]
-
-
-def flat(value: Any, prefix: str = "") -> dict[str, Any]:
-    if isinstance(value, list) and value and all(isinstance(item, dict) for item in value):
-        value = {str(index): item for index, item in enumerate(value)}
-    if not isinstance(value, dict):
-        return {prefix: value}
-    values: dict[str, Any] = {}
-    for key, item in value.items():
-        values |= flat(item, f"{prefix}.{key}".lstrip("."))
-    return values
 
 
 def same_number(first: Any, second: Any) -> bool:

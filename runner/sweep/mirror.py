@@ -19,12 +19,12 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from runner.config.tracking import Tracking
 from runner.run.directory import REPEATS, RunDir
 from runner.sweep.directory import SweepDir
 from runner.sweep.mlflow_parent import ParentRun
 from runner.tracking.child_runs import PARENT, Children
 from runner.tracking.metric_tail import read_state
-from runner.tracking.settings import TrackingSettings
 from runner.tracking.store import use_environment
 
 __all__ = ["SweepMirror", "finish_mirror", "main", "start_mirror", "sync_sweep"]
@@ -39,7 +39,7 @@ NICE = 10
 log = logging.getLogger("runner.sweep.mirror")
 
 
-def start_mirror(sweep: SweepDir, settings: TrackingSettings) -> subprocess.Popen | None:
+def start_mirror(sweep: SweepDir, settings: Tracking) -> subprocess.Popen | None:
     """Starts the mirror as a process that survives this one; closing its ``stdin`` is the sweep's last
     word.
     """

@@ -10,6 +10,7 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
+from runner.config.tracking import Tracking
 from runner.errors import UserError
 from runner.report.format import number
 from runner.run.directory import RunDir
@@ -25,7 +26,6 @@ from runner.tracking.child_runs import PARENT
 from runner.tracking.metric_tail import MirrorState, end_of, read_state, write_state
 from runner.tracking.mlflow_run import TOKEN as RUN_TOKEN
 from runner.tracking.mlflow_run import RunEntry
-from runner.tracking.settings import TrackingSettings
 from runner.tracking.store import absolute_uri, open_store
 from runner.tracking.tags import user, valid_key
 from runner.tracking.uploader import SyncReport, Uploader, send_in_batches
@@ -80,7 +80,7 @@ class ParentRun:
     def open(self) -> None:
         """Finds the run in the store, or makes it there."""
         base = OmegaConf.to_container(read_stored_config(self.sweep.base_path), resolve=False)
-        settings = TrackingSettings.from_config(base)
+        settings = Tracking.from_config(base)
         if self.state is None:
             self.entry.token = load_study(self.sweep).user_attrs.get(TOKEN)
             if not self.is_here and settings.uri:
@@ -124,7 +124,7 @@ class ParentRun:
         """
         return self.sweep.status_path.is_file()
 
-    def _wait_for_the_first(self, settings: TrackingSettings) -> None:
+    def _wait_for_the_first(self, settings: Tracking) -> None:
         """On a machine that only takes part: gives the one that began the sweep time to make the run they
         share.
 
@@ -156,7 +156,7 @@ class ParentRun:
         """Logs the best trial's model, where the config asks for models."""
         base = OmegaConf.to_container(read_stored_config(self.sweep.base_path), resolve=False)
         best = read_record(self.sweep).best()
-        if best is not None and self.is_here and TrackingSettings.from_config(base).log_model:
+        if best is not None and self.is_here and Tracking.from_config(base).log_model:
             from runner.tracking.model import log_model
 
             log.info("model of trial %s: %s", best.number, log_model(best.run))

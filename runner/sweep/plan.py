@@ -11,6 +11,7 @@ from typing import Any
 import optuna
 from omegaconf import OmegaConf
 
+from runner.config.diff import comparable_values
 from runner.config.plain import to_plain, to_yaml
 from runner.errors import ConfigError, Problem
 from runner.run.files import write_text
@@ -134,7 +135,7 @@ def changes(before: Plan, base_before: dict[str, Any], plan: Plan, base: dict[st
         found.append(
             f"sweep.repeats was {before['settings']['repeats']} and is {plan['settings']['repeats']}"
         )
-    old, new = flat(base_before), flat(base)
+    old, new = comparable_values(base_before), comparable_values(base)
     varied = tuple(f"{key}." for key in {*before["space"], *plan["space"]})
     keys = [key for key in sorted({*old, *new}) if old.get(key) != new.get(key)]
     keys = [key for key in keys if not f"{key}.".startswith(varied) and key.partition(".")[0] not in FREE]
@@ -160,11 +161,3 @@ def allowed(before: dict[str, Any], settings: dict[str, Any]) -> list[str]:
         for key, value in settings.items()
         if key in before and before[key] != value and key not in QUIET
     ]
-
-
-def flat(value: Any, place: str = "") -> dict[str, Any]:
-    if isinstance(value, dict):
-        return {
-            k: v for key, inner in value.items() for k, v in flat(inner, f"{place}.{key}".lstrip(".")).items()
-        }
-    return {place: value}

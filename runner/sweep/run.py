@@ -10,6 +10,7 @@ from contextlib import closing, contextmanager
 from filelock import FileLock, Timeout
 
 from runner.config.plain import to_plain
+from runner.config.tracking import Tracking
 from runner.errors import ConfigError, Problem, RunFailedError, UserError
 from runner.run.directory import RunDir
 from runner.run.files import read_json, write_json
@@ -30,7 +31,6 @@ from runner.sweep.study import open_study
 from runner.sweep.supervise import Supervisor, View
 from runner.sweep.sweep_summary import read_record
 from runner.sweep.trial_queue import TrialQueue
-from runner.tracking.settings import TrackingSettings
 
 __all__ = ["Sweeping", "sweep_dir_of"]
 
@@ -132,7 +132,7 @@ class Sweeping:
         """
         if self.joins and self.sweep.status_path.is_file():
             return None
-        return start_mirror(self.sweep, TrackingSettings.from_config(self.plain))
+        return start_mirror(self.sweep, Tracking.from_config(self.plain))
 
     def _slots(self) -> list[Slot]:
         hardware = self.plain["hardware"]

@@ -7,7 +7,7 @@ costs no point, and a run whose worker was killed still ends truthfully in the d
 Nothing imported here imports MLflow.
 """
 
+from runner.config.tracking import Tracking
 from runner.tracking.mirror_process import MirrorProcess, start
-from runner.tracking.settings import TrackingSettings
 
-__all__ = ["MirrorProcess", "TrackingSettings", "start"]
+__all__ = ["MirrorProcess", "Tracking", "start"]

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from runner.config.tracking import Tracking
 from runner.errors import UserError
 from runner.run.directory import RunDir
 from runner.run.status import read_status
 from runner.tracking.metric_tail import end_of, write_state
 from runner.tracking.mlflow_run import ENDED, RunEntry
-from runner.tracking.settings import TrackingSettings, read_config
+from runner.tracking.settings import read_config
 from runner.tracking.store import use_environment
 from runner.tracking.tags import params_of, tags_of
 from runner.tracking.uploader import SyncReport, Uploader
@@ -69,7 +70,7 @@ class Mirror:
     def _pass(self, report: SyncReport, final: bool) -> None:
         status = read_status(self.run)  # first: a run that has ended by now has written all it had before
         config = read_config(self.run)
-        settings = TrackingSettings.from_config(config)
+        settings = Tracking.from_config(config)
         state = self.entry.connect(settings)
         report.uri, report.run_id = self.entry.uri, state.run_id
         shipment = Uploader(self.entry, state, report)

@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from runner.config.tracking import Tracking
 from runner.run.directory import RunDir
 from runner.run.status import read_status
 from runner.tracking.metric_tail import read_state
-from runner.tracking.settings import TrackingSettings
 
 __all__ = ["MirrorProcess", "start"]
 
@@ -33,7 +33,7 @@ class MirrorProcess:
     def __init__(
         self,
         run: RunDir,
-        settings: TrackingSettings,
+        settings: Tracking,
         process: subprocess.Popen | None = None,
         problem: str | None = None,
     ) -> None:
@@ -95,7 +95,7 @@ def start(run: RunDir | str | Path, config: Mapping[str, Any] | None) -> MirrorP
         config: the run's whole config; its ``tracking`` node decides.
     """
     run = run if isinstance(run, RunDir) else RunDir(run)
-    settings = TrackingSettings.from_config(config)
+    settings = Tracking.from_config(config)
     if not settings.enabled:
         return MirrorProcess(run, settings)
     path = str(run.path.absolute())

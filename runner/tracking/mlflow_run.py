@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from runner.config.tracking import Tracking
 from runner.errors import UserError
-from runner.run.directory import RunDir
+from runner.run.directory import RunDir, root_of
 from runner.run.status import Status
 from runner.tracking.metric_tail import MirrorState, read_state, write_state
-from runner.tracking.settings import TrackingSettings
-from runner.tracking.store import absolute_uri, artifact_root, default_uri, experiment_id, open_store, root_of
+from runner.tracking.store import absolute_uri, artifact_root, default_uri, experiment_id, open_store
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -45,7 +45,7 @@ class RunEntry:
         self.uri = ""
         self.client: MlflowClient | None = None
 
-    def connect(self, settings: TrackingSettings) -> MirrorState:
+    def connect(self, settings: Tracking) -> MirrorState:
         """Opens the store and finds the run in it, or makes it there. After that the state has its id.
 
         Raises:
@@ -92,7 +92,7 @@ class RunEntry:
             self.client.set_terminated(state.run_id, status=wanted[0], end_time=wanted[1])
         state.status = wanted
 
-    def _choose_uri(self, state: MirrorState, settings: TrackingSettings) -> str:
+    def _choose_uri(self, state: MirrorState, settings: Tracking) -> str:
         if self.asked_uri:
             return absolute_uri(self.asked_uri)
         if state.uri and state.asked_uri == settings.uri:
@@ -110,7 +110,7 @@ class RunEntry:
             return False
         return True
 
-    def _make(self, state: MirrorState, settings: TrackingSettings, known: bool) -> None:
+    def _make(self, state: MirrorState, settings: Tracking, known: bool) -> None:
         artifacts = artifact_root(self.uri, root_of(self.run))
         experiment = experiment_id(self.client, settings.experiment, artifacts)
         found = []

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from runner.run.directory import RunDir
+from runner.run.directory import RunDir, root_of
 from runner.run.files import read_json
 from runner.run.status import read_status
 from runner.tracking.metric_tail import read_state, write_state
-from runner.tracking.store import default_uri, open_store, root_of, use_environment
+from runner.tracking.store import default_uri, open_store, use_environment
 
 if TYPE_CHECKING:
     import numpy as np

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from runner.errors import UserError
-from runner.run.directory import RunDir
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -20,7 +19,6 @@ __all__ = [
     "experiment_id",
     "make_store",
     "open_store",
-    "root_of",
     "use_environment",
 ]
 
@@ -40,15 +38,6 @@ def use_environment() -> None:
     """Sets how MLflow talks to a server, where the user's environment does not. Before MLflow is imported."""
     for key, value in ENVIRONMENT.items():
         os.environ.setdefault(key, value)
-
-
-def root_of(run: RunDir) -> Path:
-    """The folder the runs lie in; trials and folds lie two levels deeper, and a trial's further runs two
-    more.
-    """
-    path = run.path.absolute()
-    path = path.parents[1] if path.parent.name == "repeats" else path
-    return path.parents[2] if path.parent.name in ("trials", "folds") else path.parent
 
 
 def default_uri(root: str | Path) -> str:

@@ -8,12 +8,12 @@ import json
 import posixpath
 import re
 import shlex
-from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from runner.run.directory import RunDir
 from runner.run.files import read_json
+from runner.run.flatten import flatten
 from runner.run.status import Status
 
 __all__ = ["command_of", "flatten", "headline", "note_of", "params_of", "tags_of", "user", "valid_key"]
@@ -58,18 +58,6 @@ MAX_VALUE_LENGTH = 6000  # MLflow refuses or cuts longer parameters
 MAX_KEY_LENGTH = 250
 
 
-def flatten(node: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """The leaves of nested containers under dotted keys. A list without containers in it is a leaf."""
-    if isinstance(node, dict) and node:
-        for key, value in node.items():
-            yield from flatten(value, f"{prefix}.{key}" if prefix else str(key))
-    elif isinstance(node, list) and any(isinstance(item, (dict, list)) for item in node):
-        for index, value in enumerate(node):
-            yield from flatten(value, f"{prefix}.{index}")
-    else:
-        yield prefix, node
-
-
 def params_of(config: dict[str, Any]) -> dict[str, str]:
     """Every value of a config under its dotted key, spelled as the command line takes it.
 
@@ -77,7 +65,7 @@ def params_of(config: dict[str, Any]) -> dict[str, str]:
     is cut, and says so; it is whole in the artifact config.yaml.
     """
     params = {}
-    for key, value in flatten(config):
+    for key, value in flatten(config, lists="nested"):
         text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
         if "${" not in text:
             params[valid_key(key)] = shorten(without_password(text))

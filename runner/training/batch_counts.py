@@ -7,6 +7,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from runner.config.checks.values import is_number
 from runner.config.monitor import scheduler_node
 from runner.data.base import DataModule
 from runner.errors import UserError
@@ -191,7 +192,3 @@ def batch_size(data: DataModule, split: str) -> int:
 
 def name_of(data: DataModule) -> str:
     return data.facts.name if data.facts is not None else type(data).__name__
-
-
-def is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from runner.callbacks.exact_resume import config_of
-from runner.config.diff import find_changes, refusals
+from runner.config.diff import find_changes, rejections
 from runner.data.statistics import is_same_statistic
 from runner.errors import UserError
 from runner.run.checkpoints import Checkpoint
@@ -42,7 +42,7 @@ def check_resume(
     """
     before = config_of(checkpoint)
     changes = [] if before is None else find_changes(before, config)
-    refused = [str(problem) for problem in refusals(changes)]
+    refused = [str(problem) for problem in rejections(changes)]
     refused += [
         f"the data have changed: {key} was {short(facts_before[key])}, and is {short(facts.get(key))}."
         for key in facts_before

@@ -1,4 +1,4 @@
-from runner.config.diff import find_changes, lengthens, refusals
+from runner.config.diff import find_changes, lengthens, rejections
 
 BEFORE = {
     "seed": 0,
@@ -28,7 +28,7 @@ def test_what_would_make_the_result_meaningless_is_refused_with_the_reason() -> 
         seed=1, model={"_target_": "a.B", "hidden_sizes": [32]}, data={"num_workers": 0, "batch_size": 64},
         optimizer={"_target_": "torch.optim.SGD", "lr": 0.1, "betas": [0.9, 0.99]}, unheard_of=1,
     )  # fmt: skip
-    told = refusals(found)
+    told = rejections(found)
     assert [problem.key for problem in told] == [
         "data.batch_size", "model.hidden_sizes", "optimizer._target_", "seed", "unheard_of"
     ]  # fmt: skip
@@ -39,12 +39,12 @@ def test_what_would_make_the_result_meaningless_is_refused_with_the_reason() -> 
 def test_where_and_how_it_runs_may_change() -> None:
     found = changed(data={"num_workers": 2, "batch_size": 32}, run={"root": "x", "name": "y", "tags": ["a"]})
     assert [change.key for change in found] == ["data.num_workers", "run.tags"]
-    assert refusals(found) == [] and not any(change.acts for change in found)
+    assert rejections(found) == [] and not any(change.acts for change in found)
 
 
 def test_a_rate_acts_and_a_longer_training_has_more_to_do() -> None:
     rate = changed(optimizer={"_target_": "torch.optim.AdamW", "lr": 0.2, "betas": [0.9, 0.99]})
-    assert refusals(rate) == [] and rate[0].acts and not lengthens(rate)
+    assert rejections(rate) == [] and rate[0].acts and not lengthens(rate)
     assert lengthens(changed(trainer={"max_epochs": 9}))
     assert lengthens(changed(regularization={"early_stopping": {"patience": 3}}))
 

@@ -7,9 +7,8 @@ from types import SimpleNamespace
 import pytest
 from omegaconf import OmegaConf
 
-from runner.launch.reproduce import root_of
 from runner.launch.resume import go_on, put
-from runner.run.directory import RunDir
+from runner.run.directory import RunDir, root_of
 from runner.run.status import read_status, write_status
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from runner.errors import ConfigError
-from runner.sweep.plan import changes, flat
+from runner.sweep.plan import changes
 from runner.sweep.request import make_request
 
 LR = "optimizer.lr=tag(log,interval(1e-4,1e-1))"
@@ -76,4 +76,4 @@ def test_another_search_is_told_from_the_same_one() -> None:
         "sweep.repeats was 1 and is 2",
         "seed was 0 and is 1",
     ]
-    assert flat({"a": {"b": 1}, "c": [2]}) == {"a.b": 1, "c": [2]}
+    assert changes(plan, base | {"b": None}, plan, base | {"c": {}}) == []

@@ -2,12 +2,13 @@ from __future__ import annotations
 
 import pytest
 
-from runner.tracking.tags import MAX_KEY_LENGTH, MAX_VALUE_LENGTH, flatten, params_of, valid_key
+from runner.run.flatten import flatten
+from runner.tracking.tags import MAX_KEY_LENGTH, MAX_VALUE_LENGTH, params_of, valid_key
 
 
 def test_nested_containers_become_dotted_keys():
     config = {"model": {"hidden_sizes": [128, 64], "dropout": 0.5}, "seed": 0, "callbacks": [{"lr": 1}, 2]}
-    assert dict(flatten(config)) == {
+    assert dict(flatten(config, lists="nested")) == {
         "model.hidden_sizes": [128, 64],
         "model.dropout": 0.5,
         "seed": 0,

@@ -5,13 +5,14 @@ from dataclasses import asdict
 import pytest
 from omegaconf import OmegaConf
 
-from runner.tracking.settings import TrackingSettings, check, read_config, read_settings
+from runner.config.tracking import Tracking
+from runner.tracking.settings import check, read_config, read_settings
 
 
 def test_a_config_without_the_node_mirrors_nothing():
-    assert not TrackingSettings.from_config({}).enabled
-    assert not TrackingSettings.from_config({"tracking": None}).enabled
-    assert not TrackingSettings.from_config(None).enabled
+    assert not Tracking.from_config({}).enabled
+    assert not Tracking.from_config({"tracking": None}).enabled
+    assert not Tracking.from_config(None).enabled
 
 
 def test_the_options_of_the_group_are_the_settings():
@@ -19,25 +20,25 @@ def test_the_options_of_the_group_are_the_settings():
 
     folder = Path(__file__).resolve().parents[2] / "conf" / "tracking"
     node = OmegaConf.to_container(OmegaConf.load(folder / "mlflow.yaml"))
-    assert TrackingSettings(**node) == TrackingSettings()
-    assert node.keys() == asdict(TrackingSettings()).keys()
+    assert Tracking(**node) == Tracking()
+    assert node.keys() == asdict(Tracking()).keys()
 
 
 @pytest.mark.parametrize(
     "uri", [None, "http://127.0.0.1:5000", "sqlite:////x/mlflow.db", "postgresql+psycopg2://h/d"]
 )
 def test_stores_that_can_be_written(uri):
-    assert check(TrackingSettings(uri=uri)) == []
+    assert check(Tracking(uri=uri)) == []
 
 
 @pytest.mark.parametrize("uri", ["file:./mlruns", "mlruns", "ftp://host", "127.0.0.1:5000"])
 def test_other_stores_are_refused_before_any_work(uri):
-    (problem,) = check(TrackingSettings(uri=uri))
+    (problem,) = check(Tracking(uri=uri))
     assert repr(uri) in problem and "http://127.0.0.1:5000" in problem
 
 
 def test_an_empty_experiment_is_refused():
-    (problem,) = check(TrackingSettings(experiment=" "))
+    (problem,) = check(Tracking(experiment=" "))
     assert "tracking.experiment" in problem
 
 

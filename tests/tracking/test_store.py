@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from runner.errors import UserError
-from runner.run.directory import RunDir
+from runner.run.directory import RunDir, root_of
 from runner.tracking.mirror_process import start
 from runner.tracking.settings import read_config
 from runner.tracking.store import (
@@ -19,7 +19,6 @@ from runner.tracking.store import (
     experiment_id,
     make_store,
     open_store,
-    root_of,
 )
 
 

@@ -11,6 +11,7 @@ import time
 import pytest
 
 from runner.cli import main
+from runner.config.tracking import Tracking
 from runner.run.files import read_json, write_json
 from runner.run.status import process_started_at, read_status, write_status
 from runner.sweep.directory import SweepDir
@@ -21,7 +22,6 @@ from runner.sweep.study import load_study
 from runner.tracking.child_runs import PARENT
 from runner.tracking.mlflow_run import RunEntry
 from runner.tracking.server import Server, free_port
-from runner.tracking.settings import TrackingSettings
 from runner.tracking.store import default_uri, open_store
 from tests.sweep.made import TRIALS, made_sweep, mlp
 
@@ -176,7 +176,7 @@ def test_a_store_in_trouble_is_told_and_the_rest_goes_later(sweep, root, monkeyp
 def test_the_process_leaves_when_all_is_sent(root):
     """It is fed by a pipe; the end of the pipe is the sweep's last word."""
     sweep = made_sweep(root, TRIALS[3:4] + TRIALS[:1])
-    process = start_mirror(sweep, TrackingSettings(log_model=False))
+    process = start_mirror(sweep, Tracking(log_model=False))
     said = finish_mirror(sweep, process, wait_s=120)
     assert said == "all trials are in MLflow: `runner ui` shows them", (
         sweep.logs / "tracking.log"

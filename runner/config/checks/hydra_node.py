@@ -79,7 +79,8 @@ def hydra_problems(hydra: DictConfig) -> list[Problem]:
     return [
         Problem(
             key,
-            f"{key}={target!r} is not allowed: Hydra's node may only refer to Hydra, its plug-ins and logging.",
+            f"{key}={target!r} is not allowed: Hydra's node may only refer to Hydra, its plug-ins and "
+            "logging.",
             "not_allowed",
         )
         for key, target in constructors(node, "hydra")

@@ -1,4 +1,4 @@
-"""Rejects settings that would have no effect instead of ignoring them, and settings that exclude each other."""
+"""Rejects settings that would have no effect, instead of ignoring them, or that exclude each other."""
 
 from __future__ import annotations
 

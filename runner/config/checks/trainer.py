@@ -7,8 +7,8 @@ from typing import Any
 
 from runner.config.checks.context import CheckContext
 from runner.config.checks.values import is_number
-from runner.config.leaves import leaves
 from runner.errors import Problem
+from runner.run.flatten import flatten
 
 __all__ = ["RESERVED", "non_finite_problems", "trainer_problems"]
 
@@ -17,7 +17,7 @@ def non_finite_problems(context: CheckContext) -> list[Problem]:
     """Return a problem for each number that is not finite."""
     return [
         Problem(key, f"{key}={value}: expected a finite number.", "out_of_bounds")
-        for key, value in leaves(context.plain)
+        for key, value in flatten(context.plain, lists="items")
         if isinstance(value, float) and not math.isfinite(value)
     ]
 
@@ -67,8 +67,8 @@ def trainer_problems(context: CheckContext) -> list[Problem]:
         problems.append(Problem("trainer.val_check_interval", text, "out_of_bounds"))
     if is_zero_duration(trainer.get("max_time")):
         text = (
-            f"trainer.max_time={trainer['max_time']}: expected a duration above 0, such as 00:01:30:00 (days, "
-            "hours, minutes and seconds)."
+            f"trainer.max_time={trainer['max_time']}: expected a duration above 0, such as 00:01:30:00 "
+            "(days, hours, minutes and seconds)."
         )
         problems.append(Problem("trainer.max_time", text, "out_of_bounds"))
     epochs, steps = trainer.get("max_epochs"), trainer.get("max_steps")
