@@ -58,7 +58,7 @@ def test_a_file_may_say_it_too(write) -> None:
             "incompatible",
             "does not have one class per sample",
         ),
-        (["folds=3", "data=tiny_shakespeare", "model=lstm"], "folds", "incompatible", "one running text"),
+        (["folds=3", "data=tiny_shakespeare", "model=lstm"], "folds", "incompatible", "one continuous text"),
         (["folds=3", "data=shapes_segmentation", "model=unet"], "folds", "incompatible", "drawn for itself"),
         (
             ["folds=3", "data=series", "data.path=x.csv", "data.target=y", "data.id_column=i"],
