@@ -72,13 +72,14 @@ def migrate_checkpoint(checkpoint: dict[str, Any]) -> dict[str, Any]:
     return migrated
 
 
-def renamed(states: dict[str, Any]) -> dict[str, Any]:
+def renamed(states: dict[Any, Any]) -> dict[Any, Any]:
     """Rename keys; of a callback that may occur several times, the arguments behind its name are kept."""
-    renames = {key: RENAMED_STATES.get(key.partition("{")[0], "") for key in states}
-    return {
-        renames[key] + key[len(key.partition("{")[0]) :] if renames[key] else key: value
-        for key, value in states.items()
-    }
+    return {rename(key) if isinstance(key, str) else key: value for key, value in states.items()}
+
+
+def rename(key: str) -> str:
+    name, brace, arguments = key.partition("{")
+    return f"{RENAMED_STATES.get(name, name)}{brace}{arguments}"
 
 
 def migrate_values(value: Any) -> Any:

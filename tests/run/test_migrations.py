@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
 
 from runner.cli import main
 from runner.config.allow_list import resolve_target, why_not_imported
+from runner.config.build import build
+from runner.config.groups import package_conf
 from runner.config.introspect import parameters_of
 from runner.errors import ConfigError, UserError
 from runner.run.directory import RunDir, find_run
@@ -76,7 +81,7 @@ def test_a_checkpoint_is_migrated_with_its_config() -> None:
     weights = object()
     checkpoint = {
         "state_dict": {"weight": weights},
-        "callbacks": {"TrainMetrics": {"count": 1}, "PassSize": {"size": 4}},
+        "callbacks": {"TrainMetrics{'of': 'loss'}": {"count": 1}, "PassSize": {"size": 4}},
         "recovery": {"epoch": 3, "config": {"data": {"task": ["runner.models.logistic.Logistic", 1]}}},
     }
     migrated = migrate_checkpoint(checkpoint)
@@ -85,8 +90,57 @@ def test_a_checkpoint_is_migrated_with_its_config() -> None:
         "config": {"data": {"task": ["runner.models.linear.Logistic", 1]}},
     }
     assert migrated["state_dict"]["weight"] is weights
-    assert migrated["callbacks"] == {"TrainMetrics": {"count": 1}, "MicroBatchSize": {"size": 4}}
+    assert migrated["callbacks"] == {
+        "TrainMetrics{'of': 'loss'}": {"count": 1},
+        "MicroBatchSize": {"size": 4},
+    }
     assert migrate_checkpoint({"state_dict": {}}) == {"state_dict": {}}
+    assert migrate_checkpoint({0: "a file that is not a checkpoint"}) == {
+        0: "a file that is not a checkpoint"
+    }
+
+
+def test_stored_configs_are_read_by_the_function_that_migrates_them() -> None:
+    package = Path(__file__).parents[2] / "runner"
+    direct = re.compile(r"OmegaConf\.load\([\w.]*(?:config_path|base_path|plan_path)\)")
+    files = [path.name for path in package.rglob("*.py") if direct.search(path.read_text(encoding="utf-8"))]
+    assert files == ["reproduce.py"], "only the original code of a run reads its config as it was written"
+
+
+def shape_of_state(model: torch.nn.Module) -> str:
+    lines = sorted(f"{key} {tuple(value.shape)}" for key, value in model.state_dict().items())
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
+
+
+FACTS = {
+    "in_features": 12, "num_outputs": 3, "num_classes": 3, "in_channels": 3, "num_features": 0, "vocab_size": 50,
+    "per_step": False, "shorter_side": 64, "longer_side": 64, "input_steps": 24, "horizon_steps": 6,
+    "target_columns": [0], "image_size": 64,
+}  # fmt: skip
+
+
+def with_facts(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: with_facts(inner) for key, inner in value.items()}
+    if not isinstance(value, str):
+        return value
+    if value.startswith("${regularization"):
+        return 0.1
+    fact = re.fullmatch(r"\$\{facts:(\w+)\}", value)
+    return FACTS[fact[1]] if fact else {"${pretrained}": False, "???": "resnet18"}.get(value, value)
+
+
+STATES = json.loads((Path(__file__).parent / "model_states_format_0.json").read_text(encoding="utf-8"))
+"""Option of conf/model → digest of the names and shapes of its model's state in format 0."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("option", STATES)
+def test_weights_of_format_0_fit_the_models(option: str) -> None:
+    node = yaml.safe_load((package_conf() / "model" / f"{option}.yaml").read_text(encoding="utf-8"))
+    with torch.device("cpu" if option == "segformer" else "meta"):
+        model = build(with_facts(node))
+    assert shape_of_state(model) == STATES[option], "checkpoints of format 0 no longer fit this model"
 
 
 def test_new_runs_have_the_current_format(tmp_path: Path) -> None:
