@@ -31,38 +31,97 @@ def test_devices_of_a_trial_are_its_hardware() -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "key", "kind", "said"),
     [
         (
             ["sweep.objectives={val/accuracy:max,seconds:min}", "sweep=asha"],
+            "sweep.pruner",
+            "incompatible",
             "with several objectives, trials cannot be ranked",
         ),
-        (["sweep.objectives={val/accuracy:max,seconds:min}", "sweep=cmaes"], "nsga2 or tpe"),
-        (["sweep.objectives={val/accuracy:max}"], "sweep.objective=val/accuracy sweep.mode=max"),
-        (["sweep.objectives={val/accuracy:best,seconds:min}"], "sweep.objectives.val/accuracy"),
-        (["sweep.mode=min"], "sweep.objective, which is not given"),
-        (["sweep.pruner=wilcoxon"], "sweep.repeats=5"),
-        (["sweep.repeats=2", "sweep=asha"], "take wilcoxon"),
-        (["folds=3", "sweep=asha"], "take wilcoxon"),
-        (["folds=3", "sweep.repeats=2"], "Give one of them"),
-        (["folds.seed=0,1"], "the same for all trials"),
-        (["sweep.sampler_options.n_startup_trails=3"], "Did you mean 'n_startup_trials'"),
-        (["sweep.sampler_options.n_startup_trials=few"], "expected a whole number"),
-        (["sweep=asha", "sweep.pruner_options.reduction_factor=1"], "reduction_factor"),
-        (["sweep=grid", "sweep.sampler_options.n=1"], "a grid takes none"),
-        (["sweep.devices_per_trial=1.5"], "expected a whole number, or 0.5"),
-        (["sweep.devices_per_trial=2", "hardware.devices=4"], "leave one of them out"),
+        (
+            ["sweep.objectives={val/accuracy:max,seconds:min}", "sweep=cmaes"],
+            "sweep.sampler",
+            "incompatible",
+            "nsga2 or tpe",
+        ),
+        (
+            ["sweep.objectives={val/accuracy:max}"],
+            "sweep.objectives",
+            "out_of_bounds",
+            "sweep.objective=val/accuracy sweep.mode=max",
+        ),
+        (
+            ["sweep.objectives={val/accuracy:best,seconds:min}"],
+            "sweep.objectives.val/accuracy",
+            "invalid_value",
+            "sweep.objectives.val/accuracy",
+        ),
+        (["sweep.mode=min"], "sweep.mode", "no_effect", "sweep.objective, which is not given"),
+        (["sweep.pruner=wilcoxon"], "sweep.repeats", "missing", "sweep.repeats=5"),
+        (["sweep.repeats=2", "sweep=asha"], "sweep.pruner", "incompatible", "take wilcoxon"),
+        (["folds=3", "sweep=asha"], "sweep.pruner", "incompatible", "take wilcoxon"),
+        (["folds=3", "sweep.repeats=2"], "sweep.repeats", "incompatible", "Give one of them"),
+        (["folds.seed=0,1"], "folds.seed", "incompatible", "the same for all trials"),
+        (
+            ["sweep.sampler_options.n_startup_trails=3"],
+            "sweep.sampler_options.n_startup_trails",
+            "unknown_key",
+            "Did you mean 'n_startup_trials'",
+        ),
+        (
+            ["sweep.sampler_options.n_startup_trials=few"],
+            "sweep.sampler_options.n_startup_trials",
+            "wrong_type",
+            "expected a whole number",
+        ),
+        (
+            ["sweep=asha", "sweep.pruner_options.reduction_factor=1"],
+            "sweep.pruner_options",
+            "rejected",
+            "reduction_factor",
+        ),
+        (
+            ["sweep=grid", "sweep.sampler_options.n=1"],
+            "sweep.sampler_options",
+            "no_effect",
+            "a grid takes none",
+        ),
+        (
+            ["sweep.devices_per_trial=1.5"],
+            "sweep.devices_per_trial",
+            "out_of_bounds",
+            "expected a whole number, or 0.5",
+        ),
+        (
+            ["sweep.devices_per_trial=2", "hardware.devices=4"],
+            "sweep.devices_per_trial",
+            "incompatible",
+            "leave one of them out",
+        ),
     ],
 )
-def test_settings_that_do_not_go_together(words: list[str], said: str) -> None:
+def test_incompatible_settings(words: list[str], key: str, kind: str, said: str) -> None:
     with pytest.raises(ConfigError) as error:
         request("model=logistic", LR, *words)
-    assert said in str(error.value)
+    problems = [problem for problem in error.value.problems if said in str(problem)]
+    assert [(problem.key, problem.kind) for problem in problems] == [(key, kind)]
 
 
 def test_a_sampler_of_numbers_wants_some() -> None:
-    with pytest.raises(ConfigError, match="chooses numbers, and there are none in model.hidden_sizes"):
+    with pytest.raises(
+        ConfigError, match="chooses numbers, and there are none in model.hidden_sizes"
+    ) as error:
         request("model=mlp", "model.hidden_sizes=choice([64],[32])", "sweep=cmaes")
+    assert [(p.key, p.kind) for p in error.value.problems] == [("sweep.sampler", "incompatible")]
+
+
+def test_a_key_that_no_option_has() -> None:
+    with pytest.raises(ConfigError) as error:
+        request("model=mlp,logistic", "model.depth=1,2", LR)
+    (problem,) = error.value.problems
+    assert (problem.key, problem.kind) == ("model.depth", "unknown_key")
+    assert "none of model=mlp,logistic takes it" in problem.message
 
 
 def test_another_search_is_told_from_the_same_one() -> None:
