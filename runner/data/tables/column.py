@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
-from runner.data.tables.dates import date_problem, find_date_format
+from runner.data.tables.dates import date_problem, find_date_format, is_compact
 from runner.data.tables.file import to_numbers
 from runner.data.tables.numbers import is_number
 from runner.suggest import did_you_mean
@@ -127,7 +127,7 @@ def assign_roles(
         categorical: columns to treat as categories regardless of their content.
         max_integer_categories: integer columns with at most this number of distinct values are categories,
             too.
-        dates: columns that may hold dates; all columns of words when None.
+        dates: columns that may hold dates, also as numbers such as 20240131; all columns of words when None.
         day_first: whether ``01/02/2024`` is in February; see ``find_date_format``.
     """
     roles = ColumnRoles()
@@ -145,12 +145,18 @@ def assign_roles(
         may_be_date = name not in categorical and (
             name in dates if dates is not None else not is_numeric(column)
         )
-        if may_be_date and (form := find_date_format(column, day_first)):
+        is_named = dates is not None and name in dates
+        if may_be_date and (form := find_date_format(column, day_first, is_named)):
             roles.dates[name] = form
         elif name in categorical or not is_numeric(column) or is_small_set(column, max_integer_categories):
             roles.categorical.append(name)
         else:
             roles.numeric.append(name)
+            if dates is None and is_compact(column):
+                roles.notes.append(
+                    f"column {name!r} holds numbers such as {column.dropna().iloc[0]}, which may be dates; "
+                    f"data.dates=[{name}] reads them as dates"
+                )
     return roles
 
 
@@ -183,9 +189,9 @@ def column_problems(
             problems.append(mixed_column(name, words))
         elif name not in categorical and (problem := lost_digits(column)):
             problems.append(problem)
-        elif name not in categorical and (dates is None or name in dates) and not is_numeric(column):
+        elif name not in categorical and (name in dates if dates is not None else not is_numeric(column)):
             problems += [problem] if (problem := date_problem(column, day_first)) else []
-            if name in (dates or ()) and not problem and find_date_format(column, day_first) is None:
+            if name in (dates or ()) and not problem and find_date_format(column, day_first, True) is None:
                 problems.append(
                     f"data.dates names {name!r}, but its values such as {column.dropna().iloc[0]!r} are not "
                     "dates of one format."

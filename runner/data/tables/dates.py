@@ -15,6 +15,7 @@ __all__ = [
     "date_feature_names",
     "date_problem",
     "find_date_format",
+    "is_compact",
     "parse_dates",
     "parts_of",
     "used_parts",
@@ -36,7 +37,16 @@ OTHERS = (
     "%b %d, %Y",
     "%B %d, %Y",
     "%b %d %Y",
+    "%Y.%m.%d",
+    "%d/%b/%Y",
+    "%A, %d %B %Y",
+    "%A, %B %d, %Y",
+    "%a, %d %b %Y",
 )
+MONTHS = ("%Y-%m", "%Y/%m", "%m/%Y", "%b %Y", "%B %Y", "%b-%Y", "%b-%y")
+"""Formats of months, which have neither day nor time."""
+
+COMPACT = "%Y%m%d"
 TIMES = ("", " %H:%M", " %H:%M:%S", " %H:%M:%S.%f", " %I:%M %p", " %I:%M:%S %p")
 SECONDS_A_DAY = 86_400
 
@@ -61,9 +71,20 @@ def fits(column: pd.Series, form: str) -> bool:
     return all(parse_dates(part, form).notna().all() for part in (column.iloc[:GLANCE], column))
 
 
-def candidates(column: pd.Series) -> list[str]:
+def is_compact(column: pd.Series) -> bool:
+    """Return whether all values are numbers such as 20240131, which are dates too."""
+    values = column.dropna()
+    parts = (values.iloc[:GLANCE], values)
+    return len(values) > 0 and all(
+        part.str.match(r"^(?:19|20)\d{6}$").all() and fits(part, COMPACT) for part in parts
+    )
+
+
+def candidates(column: pd.Series, may_be_compact: bool = False) -> list[str]:
     """Return all formats that fit every value."""
     values = column.dropna()
+    if may_be_compact and is_compact(column):
+        return [COMPACT]
     if values.empty or not values.iloc[:GLANCE].str.match(r"^[\w.,:/+ -]{6,40}$").all():
         return []
     if (
@@ -76,12 +97,21 @@ def candidates(column: pd.Series) -> list[str]:
     num_colons = values.iloc[0].count(":")
     times = [time for time in TIMES if time.count(":") == num_colons]
     forms = [form + time for form in (*OTHERS, *DAY_FIRST, *MONTH_FIRST) for time in times]
+    forms += [] if num_colons else MONTHS
     return [form for form in forms if fits(values, form)]
 
 
-def find_date_format(column: pd.Series, day_first: bool | None = None) -> str | None:
-    """Return the format of a column of dates; None if it holds something else or the format is ambiguous."""
-    forms = candidates(column)
+def find_date_format(
+    column: pd.Series, day_first: bool | None = None, may_be_compact: bool = False
+) -> str | None:
+    """Return the format of a column of dates; None if it holds something else or the format is ambiguous.
+
+    Args:
+        column: values as text, NaN where one is missing.
+        day_first: whether ``01/02/2024`` is in February; detected when None.
+        may_be_compact: whether numbers such as 20240131 are dates.
+    """
+    forms = candidates(column, may_be_compact)
     if day_first is not None and len(forms) > 1:
         wrong = MONTH_FIRST if day_first else DAY_FIRST
         forms = [form for form in forms if not form.startswith(wrong)] or forms
@@ -118,8 +148,11 @@ def used_parts(column: pd.Series, form: str, wanted: Sequence[str] | None) -> li
     Args:
         column: the training rows.
         form: format of the dates.
-        wanted: names of parts; ``DEFAULT_PARTS`` when None, and ``hour`` if the values have times.
+        wanted: names of parts; ``DEFAULT_PARTS`` when None, and ``hour`` if the values have times. Months have
+            ``year`` and ``month``.
     """
+    if wanted is None and form in MONTHS:
+        wanted = ["year", "month"]
     if wanted is None:
         has_times = (
             parse_dates(column, form).dt.normalize().ne(parse_dates(column, form)).where(column.notna()).any()

@@ -24,6 +24,10 @@ STORED = [
     "%Y/%m/%d %H:%M",
     "%d %b %Y",
     "%B %d, %Y",
+    "%Y.%m.%d",
+    "%d/%b/%Y",
+    "%A, %d %B %Y",
+    "%a, %d %b %Y",
 ]
 
 
@@ -105,5 +109,40 @@ def test_two_orders_are_refused_and_an_option_decides(tmp_path: Path):
 def test_what_is_named_as_a_date_must_be_one(tmp_path: Path):
     path = tmp_path / "t.csv"
     pd.DataFrame({"a": ["x", "z"] * 20, "b": range(40), "y": ["p", "q"] * 20}).to_csv(path, index=False)
+    (problem,) = TableDataModule(path=str(path), target="y", dates=["b"]).check()
+    assert "data.dates names 'b', but its values such as '0' are not dates" in problem
     (problem,) = TableDataModule(path=str(path), target="y", dates=["a"]).check()
     assert "data.dates names 'a', but its values such as 'x' are not dates" in problem
+
+
+@pytest.mark.parametrize("stored", ["%Y-%m", "%Y/%m", "%m/%Y", "%b %Y", "%B %Y", "%b-%Y", "%b-%y"])
+def test_months_have_a_year_and_a_month(stored: str):
+    column = TIMES.dt.strftime(stored).rename("when")
+    form = find_date_format(column)
+    assert used_parts(column, form, None) == ["year", "month"]
+    wanted = np.stack([TIMES.dt.year, TIMES.dt.month], axis=1)
+    assert np.array_equal(parts_of(column, form, ["year", "month"]), wanted)
+
+
+def test_numbers_are_dates_if_they_are_named(tmp_path: Path):
+    path = str(table(tmp_path / "t.csv", "%Y%m%d"))
+    data = TableDataModule(path=path, target="y", dates=["when"])
+    assert data.check() == []
+    data.setup()
+    assert data.facts.get("feature_names") == [f"when {part}" for part in ("year", "month", "day", "weekday")]
+    assert data.splits["train"].source.inputs[:, 2].tolist() == TIMES.dt.day.tolist()
+    data = TableDataModule(path=path, target="y")
+    data.setup()
+    assert data.facts.get("feature_names") == ["when"]
+    (note,) = data.facts.get("notes")
+    assert "column 'when' holds numbers such as 20190328, which may be dates; data.dates=[when]" in note
+
+
+def test_other_numbers_of_eight_digits_are_not_noted(tmp_path: Path):
+    frame = pd.DataFrame({"a": range(20191000, 20191040), "y": ["p", "q"] * 20}).sample(
+        frac=1, random_state=0
+    )
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    data = TableDataModule(path=str(tmp_path / "t.csv"), target="y")
+    data.setup()
+    assert data.facts.get("notes") == []
