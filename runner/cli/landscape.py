@@ -10,7 +10,7 @@ from runner.cli import completion
 from runner.cli.arguments import add_allow_package, add_run
 
 if TYPE_CHECKING:
-    from runner.landscape.explore import Expedition, Explored
+    from runner.landscape.explore import Exploration, Explored
 
 SUMMARY = "plot the loss around a checkpoint: contours, a surface, the training path"
 
@@ -86,16 +86,16 @@ def run(args: Namespace) -> int:
     allow_packages(args.allow_package)
 
     from runner.cli.show import hush_libraries  # slow imports only after the arguments are checked
-    from runner.landscape.explore import Expedition
+    from runner.landscape.explore import Exploration
     from runner.landscape.write import write_landscape
     from runner.report.page import write_report
 
     hush_libraries()
-    trip = Expedition(run, request)
-    print("\n".join(plan(trip)), flush=True)
-    explored = explore(trip)
+    exploration = Exploration(run, request)
+    print("\n".join(plan(exploration)), flush=True)
+    explored = explore(exploration)
     try:
-        paths = write_landscape(trip, explored)
+        paths = write_landscape(exploration, explored)
         if run.report_path.is_file():
             paths.append(write_report(run))
     except OSError as error:
@@ -104,38 +104,42 @@ def run(args: Namespace) -> int:
     return 0
 
 
-def explore(trip: Expedition) -> Explored:
+def explore(exploration: Exploration) -> Explored:
     from runner.data.download.progress import progress
 
-    total = len(trip.points)
+    total = len(exploration.points)
     try:
-        with progress("Losses", total, "points", len(trip.known)) as show:
-            return trip.explore(show)
+        with progress("Losses", total, "points", len(exploration.known)) as show:
+            return exploration.explore(show)
     except KeyboardInterrupt:
         print(
-            f"{len(trip.known)} of {total} points are saved; the same command resumes from there.",
+            f"{len(exploration.known)} of {total} points are saved; the same command resumes from there.",
             file=sys.stderr,
         )
         raise
 
 
-def plan(trip: Expedition) -> list[str]:
+def plan(exploration: Exploration) -> list[str]:
     """Return lines that describe the computation, and how much of the training path it can show."""
     from runner.landscape.path import KEEPS_MORE
 
-    request, plane = trip.request, trip.plane
-    way = f"to {trip.saved[0].file}" if request.to is not None else f"{request.directions} directions"
+    request, plane = exploration.request, exploration.plane
+    way = (
+        f"to {exploration.checkpoints[0].file}"
+        if request.to is not None
+        else f"{request.directions} directions"
+    )
     size = " × ".join(str(len(axis)) for axis in plane.axes)
     parts = [
-        trip.trained.checkpoint.name,
+        exploration.trained.checkpoint.name,
         way,
         f"{size} points",
-        f"{trip.samples.count} samples of {request.split}",
+        f"{exploration.samples.count} samples of {request.split}",
     ]
-    lines = [f"{trip.run.name}: {' · '.join([*parts, trip.settings['device']])}"]
+    lines = [f"{exploration.run.name}: {' · '.join([*parts, exploration.settings['device']])}"]
     if request.to is not None:
         return lines
-    count = len(trip.saved)
+    count = len(exploration.checkpoints)
     if plane.shows_path:
         lines.append(
             f"The run keeps {count} checkpoints; {100 * plane.path_share:.0f} % of their path lies in this "

@@ -1,1 +1,1 @@
-"""Trained runs in use: loaded, evaluated, asked for predictions."""
+"""Use of trained runs: loading, evaluation, prediction, generation, embeddings."""

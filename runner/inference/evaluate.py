@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
@@ -27,7 +27,7 @@ CUTS = (
     "split_seed", "val_fraction", "test_fraction", "val_size", "test_pattern", "rows",
     "num_samples", "num_images", "num_steps", "num_train", "num_val", "num_test",
 )  # fmt: skip
-"""Of the data: they decide which samples are in which split."""
+"""Keys of ``data`` that determine which samples are in which split."""
 PLACES = (
     "root",
     "path",
@@ -41,24 +41,26 @@ PLACES = (
     "data_seed",
     "scene_seed",
 )
-"""Of the data: with another value they are other data."""
+"""Keys of ``data`` that select another data set."""
 
 
 def reject_new_cut(
     run_name: str, config: DictConfig, overrides: Mapping[str, Any], data: type[DataModule]
 ) -> None:
-    """A new cut of the same data would put samples that a run was trained on among those it is evaluated on.
+    """Rejects overrides that would move samples a run was trained on into another split.
 
     Args:
-        config: the run's own.
-        overrides: dotted keys of it and the values they are to have.
-        data: the class of its data module, which knows the values of keys that the config does not name.
+        run_name: name of the run, for the message.
+        config: config of the run.
+        overrides: values by dotted key of the config.
+        data: class of the data module, whose signature has the defaults of keys that the config omits.
 
     Raises:
-        UserError: the overrides ask for one.
+        UserError: the overrides change the splits of the same data.
     """
 
     def differs(key: str) -> bool:
+        """Returns whether an override changes the value of a key."""
         default = data.default_of(key.removeprefix("data."))
         return OmegaConf.select(config, key, default=default) != overrides[key]
 
@@ -73,6 +75,7 @@ def reject_new_cut(
 
 
 def names_of(names: tuple[str, ...]) -> set[str]:
+    """Returns the dotted keys of arguments of the data module."""
     return {f"data.{name}" for name in names}
 
 
@@ -82,15 +85,17 @@ SPLITS = ("train", "val", "test")
 def evaluate(
     run: RunDir, split: str = "test", which: Which = "best", overrides: dict[str, Any] | None = None
 ) -> dict[str, float]:
-    """Metrics by name, as the training of the run computes them.
+    """Returns the metrics of a split by name, computed as in the training of the run.
 
     Args:
+        run: the run.
         split: ``train`` (without augmentation), ``val`` or ``test``.
-        overrides: values of the run's config that are to differ: ``{"data.root": "other/photos"}``.
+        which: the checkpoint, ``best`` or ``last``.
+        overrides: values by dotted key of the run's config, such as ``{"data.root": "other/photos"}``.
 
     Raises:
         UserError: the data has no such split, or other classes than the run was trained on, or the overrides
-            would put samples it was trained on into another split.
+            would move samples it was trained on into another split.
     """
     check_split(split)
     trained = load_trained(run, which, overrides)
@@ -104,7 +109,7 @@ def evaluate(
     trainer = Trainer(
         accelerator=chosen.accelerator,
         devices=1,
-        precision=chosen.precision,
+        precision=chosen.precision,  # type: ignore[arg-type]  # Lightning types the literals only
         plugins=[ProcessInfoEnvironment(ProcessInfo())],
         logger=False,
         enable_checkpointing=False,
@@ -113,15 +118,16 @@ def evaluate(
     )
     loader = data.eval_loader(split)
     task.trainer = trainer
-    trainer.datamodule = data
-    trainer.test(task, WithNormalize(loader, data), verbose=False)
+    setattr(trainer, "datamodule", data)  # noqa: B010  # callbacks read it; Lightning sets it with datamodule=
+    trainer.test(task, NormalizedLoader(loader, data), verbose=False)
     return {
         f"{split}/{key.partition('/')[2]}": float(value) for key, value in trainer.callback_metrics.items()
     }
 
 
 def check_split(split: str) -> None:
-    """
+    """Checks the name of a split.
+
     Raises:
         UserError: no data set has such a split.
     """
@@ -130,24 +136,35 @@ def check_split(split: str) -> None:
 
 
 def set_up_split(trained: Trained, run: RunDir, split: str) -> None:
-    """Reads the data of a run whose split is to be used.
+    """Prepares the data module of a run for the use of a split.
+
+    Args:
+        trained: the run's config and data module.
+        run: the run.
+        split: ``train``, ``val`` or ``test``.
 
     Raises:
-        UserError: they have no such split, or other classes than the run was trained on.
+        UserError: the data has no such split, or other classes than the run was trained on.
     """
     check_split(split)
     data = trained.data
     data.prepare_data()
     data.setup("test")
-    data.facts = adapt_facts(trained.config, data.facts)
-    compare_facts(data.facts, read_json(run.facts_path, {}))
+    assert data.facts is not None  # known after setup
+    facts = data.facts = adapt_facts(trained.config, data.facts)
+    compare_facts(facts, read_json(run.facts_path, {}))
     if not len(data.splits.get(split, ())):
-        there = ", ".join(name for name in SPLITS if len(data.splits.get(name, ())))
-        raise UserError(f"the data has no {split} split; it has {there}. Choose one with --split.")
+        existing = ", ".join(name for name in SPLITS if len(data.splits.get(name, ())))
+        raise UserError(f"the data has no {split} split; it has {existing}. Choose one with --split.")
 
 
-class WithNormalize:
-    """Batches of a loader after the data module's normalisation."""
+class NormalizedLoader:
+    """Yields the batches of a loader after the data module's normalization.
+
+    Args:
+        loader: a data loader.
+        data: the data module.
+    """
 
     def __init__(self, loader: Any, data: Any) -> None:
         self.loader = loader
@@ -156,13 +173,21 @@ class WithNormalize:
     def __len__(self) -> int:
         return len(self.loader)
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[dict[str, Any]]:
         for batch in self.loader:
             yield self.data.on_after_batch_transfer(batch, 0)
 
 
 def compare_facts(now: Facts, trained_on: dict[str, Any]) -> None:
-    """Refuses data whose classes are not the run's, or are so in another order."""
+    """Checks that the data has the classes of the run, in the same order.
+
+    Args:
+        now: facts of the data.
+        trained_on: facts of the run.
+
+    Raises:
+        DataError: the classes or their order differ.
+    """
     names = trained_on.get("class_names", [])
     if names and list(now.class_names) != list(names):
         missing = sorted(set(names) - set(now.class_names))
@@ -170,8 +195,7 @@ def compare_facts(now: Facts, trained_on: dict[str, Any]) -> None:
         if not missing and not extra:
             raise DataError(
                 f"the data has the run's classes in another order: {now.class_names[:5]}, and not "
-                f"{names[:5]}. Point the "
-                "data's root at data whose classes have the same ids."
+                f"{names[:5]}. Point the data's root at data whose classes have the same ids."
             )
         raise DataError(
             f"the data has other classes than the run was trained on: missing {missing or 'none'}, "

@@ -31,18 +31,24 @@ from runner.training.components import make_data, make_model, make_task
 __all__ = [
     "Run",
     "Trained",
+    "checkpoint_must_fit",
     "digests_of",
     "find_checkpoint",
     "load_model",
     "load_run",
     "load_trained",
-    "none_of_its_own",
     "state_digest",
 ]
 
 
 def digests_of(checkpoint: str | Path) -> dict[str, str]:
-    """SHA-256 of the weights and of the optimizers' state; the file itself also holds times."""
+    """Returns SHA-256 digests of the weights and of the optimizers' state.
+
+    The digest of the file would also depend on the times it contains.
+
+    Args:
+        checkpoint: checkpoint file.
+    """
     state = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)
     return {
         "weights": state_digest(state["state_dict"]),
@@ -51,45 +57,49 @@ def digests_of(checkpoint: str | Path) -> dict[str, str]:
 
 
 def state_digest(value: Any) -> str:
+    """Returns the SHA-256 digest of nested containers of tensors and plain values."""
     sha = hashlib.sha256()
-    add(sha, value)
+    add_to_digest(sha, value)
     return sha.hexdigest()
 
 
-def add(sha: Any, value: Any) -> None:
+def add_to_digest(sha: Any, value: Any) -> None:
+    """Adds a nested value to a digest; dicts are independent of the order of their keys."""
     if isinstance(value, Tensor):
         sha.update(f"{value.dtype} {tuple(value.shape)}".encode())
         sha.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
     elif isinstance(value, dict):
         for key in sorted(value, key=str):
             sha.update(str(key).encode())
-            add(sha, value[key])
+            add_to_digest(sha, value[key])
     elif isinstance(value, list | tuple):
         sha.update(f"{len(value)} items".encode())
         for item in value:
-            add(sha, item)
+            add_to_digest(sha, item)
     else:
         sha.update(repr(value).encode())
 
 
 Which = Literal["best", "last"]
 
-NO_START = {
+WITHOUT_PRETRAINED = {
     "pretrained": False,
     "pretrained_backbone": False,
     "backbone_weights": None,
     "trainable_backbone_layers": None,
 }
-"""What a model was started from is neither needed nor asked for again: the checkpoint has it all."""
+"""Arguments of models that load no pretrained weights, which the checkpoint replaces anyway."""
 
 
 @dataclass
 class Trained:
-    """What is needed to use a run's model.
+    """The task and data module of a run, rebuilt from its directory.
 
     Attributes:
-        task: in evaluation mode, with the checkpoint's weights.
-        data: knows how to read and normalise inputs; its splits are not set up.
+        config: config of the run, with absolute paths.
+        data: data module for reading and normalizing inputs; its splits are not set up.
+        task: task in evaluation mode, with the weights of the checkpoint.
+        checkpoint: the checkpoint file.
     """
 
     config: dict[str, Any]
@@ -99,11 +109,15 @@ class Trained:
 
 
 def find_checkpoint(run: RunDir, which: Which | str = "best") -> Checkpoint:
-    """The checkpoint meant by ``best`` (by the monitored metric), ``last``, a file's name among the run's
-    checkpoints, or a path.
+    """Returns a checkpoint of a run.
+
+    Args:
+        run: the run.
+        which: ``best`` (by the monitored metric), ``last``, the name of one of the run's checkpoints, or a
+            path.
 
     Raises:
-        UserError: the run has none yet, or not that one.
+        UserError: the checkpoint does not exist.
     """
     if has_folds(run):
         raise UserError(
@@ -122,18 +136,24 @@ def find_checkpoint(run: RunDir, which: Which | str = "best") -> Checkpoint:
         if which == entry.file or Path(which).absolute() == entry.path.absolute():
             return entry
     if not Path(which).exists():
-        there = ", ".join(entry.file for entry in entries) or "none"
+        existing = ", ".join(entry.file for entry in entries) or "none"
         raise UserError(
-            f"no checkpoint {which}: not a file, and {run.name} has {there}; best and last are also accepted."
+            f"no checkpoint {which}: not a file, and {run.name} has {existing}; best and last are also accepted."
         )
     path = Path(which).absolute()
     return Checkpoint(path.name, 0, 0, "epoch", "", folder=str(path.parent))
 
 
 @contextmanager
-def none_of_its_own(run: RunDir, which: Which | str) -> Iterator[None]:
-    """Within it, a checkpoint that was named and does not fit the run's model, or is none at all, is a
-    UserError.
+def checkpoint_must_fit(run: RunDir, which: Which | str) -> Iterator[None]:
+    """Context manager that reports a checkpoint given by the user as unsuitable for the run's model.
+
+    Args:
+        run: the run, for the message.
+        which: the checkpoint; errors of ``best`` and ``last`` are not changed.
+
+    Raises:
+        UserError: the file is not a checkpoint, or contains other weights than the model's.
     """
     try:
         yield
@@ -145,7 +165,7 @@ def none_of_its_own(run: RunDir, which: Which | str) -> Iterator[None]:
         if which in ("best", "last"):
             raise
         raise UserError(
-            f"{which} holds other weights than those of {run.name}: name one of its checkpoints."
+            f"{which} contains other weights than those of {run.name}: name one of its checkpoints."
         ) from error
 
 
@@ -155,36 +175,53 @@ def load_trained(
     """Rebuilds task and data module of a run from its directory alone.
 
     Args:
+        run: the run.
         which: as for ``find_checkpoint``.
-        overrides: dotted keys of the config and their values.
+        overrides: values by dotted key of the config.
 
     Raises:
-        UserError: the run has no checkpoint yet, or the file that is named is none of its model.
+        UserError: the run has no checkpoint yet, or the given file does not belong to its model.
     """
     path = find_checkpoint(run, which).path
     config = read_stored_config(run.config_path)
     for key, value in (overrides or {}).items():
         OmegaConf.update(config, key, value, force_add=True)
-    plain = OmegaConf.to_container(config, resolve=True)
-    with none_of_its_own(run, which):
+    plain = plain_config(config, resolve=True)
+    with checkpoint_must_fit(run, which):
         checkpoint = RunCheckpointIO().load_checkpoint(path)
     plain = absolute_paths(run, plain, overrides or {})
     data = make_data(plain)
     state = checkpoint.get(type(data).__qualname__)
     if state is not None:
         data.load_state_dict(state)
-    for key, nothing in NO_START.items():
+    for key, neutral in WITHOUT_PRETRAINED.items():
         if plain["model"].get(key) is not None:
-            plain["model"][key] = nothing
+            plain["model"][key] = neutral
     task = make_task(plain, make_model(plain))
     task.decode = data.decode
-    with none_of_its_own(run, which):
+    with checkpoint_must_fit(run, which):
         task.load_state_dict(checkpoint["state_dict"])
     return Trained(plain, data, task.eval(), path)
 
 
+def plain_config(config: Any, resolve: bool) -> dict[str, Any]:
+    """Converts a config to plain containers.
+
+    Args:
+        config: a ``DictConfig``.
+        resolve: whether interpolations are replaced by their values.
+    """
+    plain: Any = OmegaConf.to_container(config, resolve=resolve)
+    return plain
+
+
 class Served(nn.Module):
-    """Normalisation and model in one: raw inputs in, probabilities or values out."""
+    """Normalization, model and decoding in one module, for export and serving.
+
+    Args:
+        task: the task, whose ``served`` selects the output.
+        normalize: normalization of the data module.
+    """
 
     def __init__(self, task: Task, normalize: nn.Module) -> None:
         super().__init__()
@@ -193,16 +230,20 @@ class Served(nn.Module):
         self.any_size_dims = getattr(task.model, "any_size_dims", ())
 
     def forward(self, inputs: Tensor) -> Tensor:
+        """Maps inputs in the format of the data set to the served output."""
         outputs = self.task.predict_outputs(self.normalize(inputs))
         return self.task.served(outputs)
 
 
 def load_model(run: RunDir | str | Path) -> tuple[nn.Module, np.ndarray, str]:
-    """The model with its normalisation, ready to be exported or served.
+    """Returns the model of a run with its normalization, for export and serving.
+
+    Args:
+        run: a run, or its name or directory.
 
     Returns:
-        The module (inputs as the data set has them → outputs), an example input batch of two samples,
-        and what the outputs are.
+        The module, which maps inputs in the format of the data set to outputs; an example input of two
+        samples; and a description of the outputs.
     """
     run = run if isinstance(run, RunDir) else find_run(run)
     trained = load_trained(run)
@@ -212,7 +253,11 @@ def load_model(run: RunDir | str | Path) -> tuple[nn.Module, np.ndarray, str]:
 
 
 class Run:
-    """A run, for notebooks: ``run = load_run("latest"); run.metrics(); run.predict(["cat.jpg"])``."""
+    """A run, for notebooks: ``run = load_run("latest"); run.metrics(); run.predict(["cat.jpg"])``.
+
+    Args:
+        directory: the run directory.
+    """
 
     def __init__(self, directory: RunDir) -> None:
         self.directory = directory
@@ -222,41 +267,49 @@ class Run:
 
     @property
     def config(self) -> dict[str, Any]:
-        return OmegaConf.to_container(read_stored_config(self.directory.config_path), resolve=False)
+        """Config of the run."""
+        return plain_config(read_stored_config(self.directory.config_path), resolve=False)
 
     @property
     def status(self) -> Status:
+        """State of the run."""
         return read_status(self.directory)
 
     @property
     def results(self) -> dict[str, Any]:
+        """Metrics of the best checkpoint; empty before the run has finished."""
         return read_json(self.directory.results_path, {})
 
     def metrics(self) -> dict[str, list[tuple[int, int, float]]]:
-        """Each metric's history as ``(step, epoch, value)``."""
+        """Returns the history of each metric as ``(step, epoch, value)``."""
         return load_metrics(self.directory.metrics_path)
 
     @cached_property
     def trained(self) -> Trained:
+        """Task and data module with the best checkpoint."""
         return load_trained(self.directory)
 
     def predict(self, inputs: list[str], which: Which = "best") -> list[dict[str, Any]]:
-        """One row an input; see ``runner predict``."""
+        """Returns one row per input; see ``runner predict``."""
         from runner.inference.predict import predict
 
         return predict(self.directory, inputs, which)
 
     def evaluate(self, split: str = "test", overrides: dict[str, Any] | None = None) -> dict[str, float]:
-        """Metrics of the best checkpoint on a split."""
+        """Returns the metrics of the best checkpoint on a split."""
         from runner.inference.evaluate import evaluate
 
         return evaluate(self.directory, split, overrides=overrides)
 
 
 def load_run(reference: str | Path = "latest", root: str | Path = "runs") -> Run:
-    """A run by directory, name, MLflow run id or ``latest``.
+    """Returns a run.
+
+    Args:
+        reference: directory, name, MLflow run id or ``latest``.
+        root: folder of the runs.
 
     Raises:
-        RunNotFoundError: there is none.
+        RunNotFoundError: the run does not exist.
     """
     return Run(find_run(reference, root))

@@ -147,7 +147,7 @@ def write_wav(midi: Path) -> Path:
         str(midi),
     ]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise UserError(f"fluidsynth could not make {wav}: {error}") from error
     if done.returncode or not wav.is_file():

@@ -20,10 +20,10 @@ __all__ = ["PictureFolder", "predict"]
 
 
 class PictureFolder:
-    """Writes ``FOLDER/INPUT_NAME.png``; of two inputs of one name the second gets a number.
+    """Writes pictures as ``FOLDER/INPUT_NAME.png``; equal names get a number.
 
     Args:
-        path: made when the first picture comes. Files of an earlier prediction are written over.
+        path: the folder, created with the first picture; files of an earlier prediction are overwritten.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -31,10 +31,17 @@ class PictureFolder:
         self._taken: set[str] = set()
 
     def write(self, source: str, pictures: dict[str, Image]) -> dict[str, str]:
-        """Writes the pictures of one input; returns where each went, by its name.
+        """Writes the pictures of one input.
+
+        Args:
+            source: name of the input.
+            pictures: pictures by name.
+
+        Returns:
+            The path of each picture by its name.
 
         Raises:
-            UserError: there are none, or the folder cannot be written.
+            UserError: the task draws no pictures, or the folder cannot be written.
         """
         if not pictures:
             raise UserError(
@@ -66,22 +73,23 @@ def predict(
     batch_size: int | None = None,
     folder: str | Path | None = None,
 ) -> list[dict[str, Any]]:
-    """One row an input: its name and what the model says.
+    """Returns one row per input: its name and the prediction.
 
     Args:
-        inputs: what the run's data module reads: image files and folders, CSV files, …
-        batch_size: inputs at a time, of which none but they are in memory; as in the run's evaluation when
-            None.
-        folder: where the task's pictures of its predictions go, such as masks; a row names its own.
+        run: the run.
+        inputs: inputs that the run's data module reads: image files and folders, CSV files, …
+        which: the checkpoint, ``best`` or ``last``.
+        batch_size: number of inputs in memory at a time; that of the run's evaluation if None.
+        folder: output folder for the task's pictures of predictions, such as masks; rows contain their paths.
 
     Raises:
-        DataError: an input cannot be read; it is named.
+        DataError: an input cannot be read; the message contains its name.
         UserError: the folder cannot be written, or the task draws no pictures.
     """
     trained = load_trained(run, which)
     device = {"gpu": "cuda"}.get(available_accelerator(), available_accelerator())
     task, data = trained.task.to(device), trained.data
-    drawn = None if folder is None else PictureFolder(folder)
+    picture_folder = None if folder is None else PictureFolder(folder)
     samples = iter(data.read_inputs(list(inputs)))
     rows: list[dict[str, Any]] = []
     while chunk := list(islice(samples, batch_size or data.eval_batch_size)):
@@ -90,10 +98,10 @@ def predict(
         with torch.inference_mode():
             outputs = task.predict_outputs(data.on_after_batch_transfer(batch, 0)["inputs"])
         outputs = data.in_units(outputs, tensors)
-        rows_of = map(data.present, task.rows(outputs))
-        found = [{"input": name} | row for name, row in zip(names, rows_of, strict=True)]
-        if drawn is not None:
-            for row, pictures in zip(found, task.pictures(tensors, outputs), strict=True):
-                row |= drawn.write(row["input"], pictures)
-        rows += found
+        predictions = map(data.present, task.rows(outputs))
+        batch_rows = [{"input": name} | row for name, row in zip(names, predictions, strict=True)]
+        if picture_folder is not None:
+            for row, pictures in zip(batch_rows, task.pictures(tensors, outputs), strict=True):
+                row.update(picture_folder.write(row["input"], pictures))
+        rows += batch_rows
     return rows

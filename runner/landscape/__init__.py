@@ -1,3 +1,4 @@
-"""The loss around a trained model, along two directions in the space of its weights (Li et al.,
-arXiv:1712.09913).
+"""Loss landscapes: the loss around a trained model, along one or two directions of its weights.
+
+Li et al. 2018, arXiv:1712.09913.
 """

@@ -1,4 +1,4 @@
-"""A run's loss landscape, point by point; an interrupted one resumes where it stopped."""
+"""Computation of a run's loss landscape, which can be interrupted and resumed."""
 
 from __future__ import annotations
 
@@ -26,18 +26,20 @@ from runner.run.checkpoints import Checkpoint, file_digest
 from runner.run.directory import RunDir
 from runner.run.journal import Journal, load_metrics
 
-__all__ = ["Expedition", "Explored"]
+__all__ = ["Exploration", "Explored"]
 
 DEVICES = {"cpu": "cpu", "gpu": "cuda", "mps": "mps"}
 
 
 @dataclass
 class Explored:
-    """
+    """A computed loss landscape.
+
     Attributes:
-        losses: of the grid, as ``plane.shape``; not finite where the loss is not.
-        centre: the loss of the checkpoint.
-        path: the loss in the plane at each point of the path, ``(n,)``.
+        plane: the plane or line.
+        losses: losses of the grid, with the shape ``plane.shape``; not finite where the loss diverges.
+        centre: loss of the checkpoint.
+        path: loss in the plane at each point of the path, ``(n,)``.
     """
 
     plane: Plane
@@ -46,18 +48,23 @@ class Explored:
     path: np.ndarray
 
 
-class Expedition:
-    """What is needed to know the loss at any point of the plane: everything that can go wrong has done so
-    when it is made. The weights are 32-bit for any precision of the run, because rounding would look like
-    roughness.
+class Exploration:
+    """Everything needed to compute the loss at any point of the plane; the constructor checks all of it.
+
+    Weights are 32-bit for any precision of the run, because rounding would look like roughness.
+
+    Args:
+        run: the run.
+        request: center, directions, grid and samples.
 
     Attributes:
-        settings: all that the losses depend on.
-        points: ``(m, k)``, as ``Plane.points`` has them.
-        known: number of a point → its loss, as far as it was measured before.
+        settings: everything that the losses depend on.
+        points: coordinates, ``(m, k)``, in the order of ``Plane.points``.
+        known: losses measured so far, by index of the point.
 
     Raises:
-        UserError: no such checkpoint, split or device, or a path that cannot give the directions asked for.
+        UserError: the checkpoint, split or device does not exist, or the path does not define the requested
+            directions.
     """
 
     def __init__(self, run: RunDir, request: LandscapeRequest) -> None:
@@ -85,27 +92,30 @@ class Expedition:
         return request | {
             "checkpoint": self.trained.checkpoint.name,
             "sha256": file_digest(self.trained.checkpoint),
-            "path": [entry.sha256 or file_digest(entry.path) for entry in self.plane.saved],
+            "path": [entry.sha256 or file_digest(entry.path) for entry in self.plane.checkpoints],
             "points": hashlib.sha256(self.points.tobytes()).hexdigest(),
             "samples": self.samples.count,
-            "data": self.trained.data.facts.digest,
+            "data": self.trained.data.facts.digest if self.trained.data.facts else "",
             "device": device.type,
             "torch": torch.__version__,
         }
 
     @property
-    def saved(self) -> list[Checkpoint]:
-        return self.plane.saved
+    def checkpoints(self) -> list[Checkpoint]:
+        """Checkpoints of the path, oldest first."""
+        return self.plane.checkpoints
 
     def explore(self, show: Callable[[int], None] = lambda done: None) -> Explored:
-        """Measures the missing points. Each loss is on disk within a second, so that an interrupted
-        exploration resumes with bit-identical results.
+        """Measures the missing points.
+
+        Each loss is on disk within a second, so that an interrupted exploration resumes with bit-identical
+        results.
 
         Args:
             show: called with the number of finished points.
 
         Raises:
-            UserError: the checkpoint's own loss is no number, or the folder cannot be written.
+            UserError: the checkpoint's own loss is not finite, or the folder cannot be written.
         """
         try:
             self.points_path.parent.mkdir(exist_ok=True)
@@ -131,39 +141,40 @@ class Expedition:
                     if number == centre and not math.isfinite(self.known[centre]):
                         raise UserError(
                             f"the loss of {self.trained.checkpoint.name} itself is {self.known[centre]} on "
-                            "the "
-                            f"{self.request.split} split: there is nothing to see around it. Choose another "
-                            "--checkpoint."
+                            f"the {self.request.split} split: there is nothing to see around it. Choose "
+                            "another --checkpoint."
                         )
         finally:
             journal.close()
-        found = np.array([self.known[number] for number in range(len(self.points))])
-        return Explored(
-            self.plane, found[:centre].reshape(self.plane.shape), float(found[centre]), found[centre + 1 :]
-        )
+        losses = np.array([self.known[number] for number in range(len(self.points))])
+        grid = losses[:centre].reshape(self.plane.shape)
+        return Explored(self.plane, grid, float(losses[centre]), losses[centre + 1 :])
 
 
 def read_losses(path: Path) -> Iterator[tuple[int, float]]:
+    """Yields the index and the loss of each measured point."""
     for number, _, loss in load_metrics(path).get("loss", []):
         yield number, loss
 
 
-def choose_device(trained: Trained, asked: str) -> tuple[torch.device, int | None]:
-    """The device, and threads of a processor when it is one.
+def choose_device(trained: Trained, requested: str) -> tuple[torch.device, int | None]:
+    """Returns the device and, for a CPU, the number of threads.
+
+    Args:
+        trained: the run's config and task.
+        requested: ``auto``, ``cpu``, ``gpu`` or ``mps``.
 
     Raises:
         UserError: the device does not exist.
     """
     hardware = trained.config["hardware"]
-    if asked == "auto":
-        asked = (
-            "cpu" if hardware.get("accelerator") == "cpu" else "auto"
-        )  # a run for a device that is not here too
-    if asked == "mps" and not torch.backends.mps.is_available():
+    if requested == "auto":  # also for runs trained on a device that this machine lacks
+        requested = "cpu" if hardware.get("accelerator") == "cpu" else "auto"
+    if requested == "mps" and not torch.backends.mps.is_available():
         raise UserError("--device mps, but PyTorch sees no Apple GPU here. Take --device auto.")
-    if asked == "gpu" and not torch.cuda.is_available():
+    if requested == "gpu" and not torch.cuda.is_available():
         raise UserError("--device gpu, but PyTorch sees no CUDA device here. Take --device auto.")
-    chosen = choose_hardware(hardware | {"accelerator": asked}, trained.task.model)
+    chosen = choose_hardware(hardware | {"accelerator": requested}, trained.task.model)
     return torch.device(DEVICES[chosen.accelerator]), chosen.num_threads
 
 

@@ -22,13 +22,17 @@ KEPT_BYTES = 2 * 2**30
 
 
 class Samples:
-    """Batches of a split, normalised and on the device. They are read once and kept, as long as they take
-    less than 2 GiB; anything larger is read again each time.
+    """Normalized batches of a split on the device.
+
+    They are read once and kept in memory up to 2 GiB; the rest is read for every point.
 
     Args:
-        data: set up.
-        most: samples, at most, evenly spread over the split; of a running text windows, from the beginnings
-            of its streams. All when None.
+        data: data module after ``setup``.
+        split: ``train``, ``val`` or ``test``.
+        device: device of the batches.
+        most: maximum number of samples, spread evenly over the split; for running text, of windows from the
+            beginnings of its streams. All if None.
+        kept_bytes: maximum size of the batches kept in memory.
     """
 
     def __init__(
@@ -40,7 +44,8 @@ class Samples:
         kept_bytes: int = KEPT_BYTES,
     ) -> None:
         loader = data.eval_loader(split)
-        sampler = loader.batch_sampler
+        assert isinstance(loader, DataLoader)  # set_up_split ensures that the split has samples
+        sampler: Any = loader.batch_sampler  # an EpochBatchSampler or StreamSampler, see runner.data
         self.data = data
         self.device = device
         self.kept_bytes = kept_bytes
@@ -52,20 +57,21 @@ class Samples:
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         yield from list(self._kept)
-        behind = len(self._kept)
-        rest = self.keys[behind:]
+        position = len(self._kept)
+        rest = self.keys[position:]
         if not rest:
             return
-        for batch in DataLoader(self.dataset, batch_sampler=rest, collate_fn=self.collate):
-            batch = move_data_to_device(self.data.on_after_batch_transfer(batch, 0), self.device)
-            if len(self._kept) == behind and self._bytes + num_bytes(batch) <= self.kept_bytes:
+        for loaded in DataLoader(self.dataset, batch_sampler=rest, collate_fn=self.collate):
+            batch = move_data_to_device(self.data.on_after_batch_transfer(loaded, 0), self.device)
+            if len(self._kept) == position and self._bytes + num_bytes(batch) <= self.kept_bytes:
                 self._kept.append(batch)
                 self._bytes += num_bytes(batch)
-            behind += 1
+            position += 1
             yield batch
 
 
 def num_bytes(value: Any) -> int:
+    """Returns the size of all tensors in nested containers."""
     if isinstance(value, Tensor):
         return value.numel() * value.element_size()
     parts = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
@@ -75,16 +81,16 @@ def num_bytes(value: Any) -> int:
 class LossField:
     """``with LossField(…) as loss: loss(0.5, -0.5)``. After the block the weights are restored.
 
-    Every point is computed from the center and draws the same random numbers (the proposals a detector is
-    trained on), so that its loss does not depend on which points were asked for before. Statistics of norms
-    go with the weights
-    from the centre to where a direction leads, and no further: beyond it a variance could fall below zero.
+    Every point is computed from the center and draws the same random numbers (such as the proposals that a
+    detector is trained on), so that its loss does not depend on the points measured before. Statistics of
+    norms change with the weights from the center to the end of a direction, but not beyond, where a variance
+    could become negative.
 
     Args:
-        task: in evaluation mode; the centre is where its weights are now.
-        batches: of held-out data, as the task takes them; gone through once a point.
-        directions: along which the coordinates count.
-        seed: of what the loss draws.
+        task: task in evaluation mode; its present weights are the center.
+        batches: batches of held-out data; iterated once per point.
+        directions: directions of the coordinates.
+        seed: seed of the random numbers of the loss.
     """
 
     def __init__(
@@ -93,9 +99,7 @@ class LossField:
         self.task = task
         self.batches = batches
         self.seed = seed
-        weights = dict(
-            task.model.named_parameters(remove_duplicate=False)
-        )  # one that is shared has several names
+        weights = dict(task.model.named_parameters(remove_duplicate=False))  # shared weights, all names
         own = weights | dict(task.model.named_buffers(remove_duplicate=False))
         names = dict.fromkeys(name for direction in directions for name in direction)
         self.moved = [
@@ -116,6 +120,7 @@ class LossField:
 
     @torch.no_grad()
     def go_to(self, *coordinates: float) -> None:
+        """Sets the weights to those at a point; without coordinates, to the center."""
         for tensor, centre, parts, is_weight in self.moved:
             tensor.copy_(centre)
             for coordinate, part in zip(coordinates, parts, strict=False):
@@ -124,19 +129,22 @@ class LossField:
 
     @torch.no_grad()
     def __call__(self, *coordinates: float) -> float:
-        """The mean loss of all samples; it may be infinite or no number far from the centre."""
+        """Returns the mean loss of all samples at a point; far from the center it may not be finite."""
         self.go_to(*coordinates)
         return self.task.loss_over(self.seeded_batches())
 
     def seeded_batches(self) -> Iterator[dict[str, Any]]:
+        """Yields the batches, and seeds the random numbers of each."""
         for number, batch in enumerate(self.batches):
             seed_generators(seed_of(self.seed, "loss", number), self.task.device)
             yield dict(batch)
 
 
 def seed_generators(seed: int, device: torch.device) -> None:
-    """Of the processor and, where it is another, the device. (``torch.manual_seed`` notes a stack trace for
-    each kind of device there might be, which takes longer than the loss of a small model.)
+    """Seeds the generators of the CPU and of the device.
+
+    ``torch.manual_seed`` (PyTorch 2.15) records a stack trace for every kind of device, which takes longer
+    than the loss of a small model.
     """
     torch.default_generator.manual_seed(seed)
     if device.type == "cuda":

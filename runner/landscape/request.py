@@ -1,4 +1,4 @@
-"""What of a run's loss landscape is to be looked at."""
+"""Options of a loss landscape."""
 
 from __future__ import annotations
 
@@ -16,26 +16,27 @@ POINTS_OF_A_LINE = 51
 
 @dataclass(frozen=True)
 class LandscapeRequest:
-    """
+    """Options of ``runner landscape``.
+
     Attributes:
-        checkpoint: the centre: ``best``, ``last``, a file of the run's checkpoints, or a path.
-        to: another checkpoint; the loss is followed on the straight line from one to the other and beyond
-            (Goodfellow et al., arXiv:1412.6544).
+        checkpoint: the center: ``best``, ``last``, a file of the run's checkpoints, or a path.
+        to: another checkpoint; the loss is computed on the straight line through both (Goodfellow et al.,
+            arXiv:1412.6544).
         split: ``train``, ``val`` or ``test``.
-        directions: ``random``, normalised by filter; or ``pca``, the two in which the run's checkpoints
+        directions: ``random``, normalized by filter; or ``pca``, the two in which the run's checkpoints
             differ most.
-        one_dimensional: along the first direction alone.
-        resolution: points a side; 25 of a plane and 51 of a line when None.
-        distance: how far it goes to each side. Of random directions 1 is a step as long as the weights,
-            filter by filter, and what None takes; of ``pca`` it is a distance of weights, and None goes as
-            far as the path; with ``to`` it is how far beyond the two checkpoints, 0.25 of the way between
-            them when None.
-        samples: of the split, at most, evenly spread; all when None.
-        seed: of the random directions, and of what a loss draws.
+        one_dimensional: use the first direction only.
+        resolution: points per side; if None, 25 for a plane and 51 for a line.
+        distance: extent to each side. For random directions, 1 (the default) is a step as long as the
+            weights, filter by filter; for ``pca`` it is a distance of weights, by default that of the path;
+            with ``to`` it is the extent beyond the two checkpoints relative to their distance, by default
+            0.25.
+        samples: maximum number of samples of the split, spread evenly; all if None.
+        seed: seed of the random directions, and of the random numbers of a loss.
         device: ``auto``, ``cpu``, ``gpu`` or ``mps``.
 
     Raises:
-        UserError: a value that makes no sense.
+        UserError: a value is out of range, or two options exclude each other.
     """
 
     checkpoint: str = "best"
@@ -51,7 +52,7 @@ class LandscapeRequest:
 
     def __post_init__(self) -> None:
         if self.resolution is not None and self.resolution < 3:
-            raise UserError(f"--resolution {self.resolution}: expected 3 points a side or more.")
+            raise UserError(f"--resolution {self.resolution}: expected 3 points per side or more.")
         if self.distance is not None and not (0 < self.distance < math.inf):
             raise UserError(f"--distance {self.distance:g}: expected a number above 0.")
         if self.samples is not None and self.samples < 1:
@@ -61,20 +62,21 @@ class LandscapeRequest:
         if self.directions not in ("random", "pca"):
             raise UserError(f"--directions {self.directions}: expected random or pca.")
         if self.to is not None and self.directions == "pca":
-            raise UserError("--to and --directions pca both say which way to go; give one of the two.")
+            raise UserError("--to and --directions pca both define the direction; give one of the two.")
 
     @property
     def is_line(self) -> bool:
+        """Whether the loss is computed along a single direction."""
         return self.one_dimensional or self.to is not None
 
     @property
     def num_points(self) -> int:
-        """A side."""
+        """Number of points per side."""
         return self.resolution or (POINTS_OF_A_LINE if self.is_line else POINTS_A_SIDE)
 
     @property
     def kind(self) -> str:
-        """What its files are called."""
+        """Name of the output files."""
         if self.to is not None:
             return "between"
         return f"{self.directions}_line" if self.one_dimensional else self.directions

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from runner.cli import completion, load_verb
-from runner.landscape.explore import Expedition
+from runner.landscape.explore import Exploration
 from runner.run.checkpoints import read_index
 
 SMALL = ["--resolution", "3", "--samples", "40"]
@@ -69,7 +69,7 @@ def test_no_such_run_and_a_run_without_a_checkpoint(say, trained: Path, here: Pa
 
 
 def test_ctrl_c_tells_how_to_go_on(landscape, monkeypatch):
-    measure = Expedition.explore
+    measure = Exploration.explore
 
     def interrupted(trip, show):
         def once(done: int) -> None:
@@ -77,7 +77,7 @@ def test_ctrl_c_tells_how_to_go_on(landscape, monkeypatch):
 
         return measure(trip, once)
 
-    monkeypatch.setattr(Expedition, "explore", interrupted)
+    monkeypatch.setattr(Exploration, "explore", interrupted)
     said = landscape(*SMALL, "--seed", "5")
     assert said.code == 130
     assert "1 of 12 points are saved; the same command resumes from there." in said.err

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from runner.cli import main
-from runner.landscape.explore import Expedition, Explored
+from runner.landscape.explore import Exploration, Explored
 from runner.landscape.request import LandscapeRequest
 from runner.run.directory import RunDir
 from runner.run.files import read_json
@@ -72,16 +72,16 @@ def explored_run(tmp_path, monkeypatch):
     monkeypatch.setenv("RUNNER_DATA", str(tmp_path / "cache"))
     Path("poem.txt").write_text("".join(f"Line {i} of a ballad that goes on\n\n" for i in range(60)))
 
-    def explore(words: list[str]) -> tuple[Expedition, Explored]:
+    def explore(words: list[str]) -> tuple[Exploration, Explored]:
         assert main(["train", *QUIET, *words]) == 0
         request = LandscapeRequest(one_dimensional=True, resolution=5, samples=None)
-        trip = Expedition(RunDir(tmp_path / "runs" / "r"), request)
+        trip = Exploration(RunDir(tmp_path / "runs" / "r"), request)
         return trip, trip.explore()
 
     return explore
 
 
-def assert_centre_is_the_reported_loss(trip: Expedition, explored: Explored) -> None:
+def assert_centre_is_the_reported_loss(trip: Exploration, explored: Explored) -> None:
     assert explored.centre == pytest.approx(read_json(trip.run.results_path)["val"]["val/loss"], rel=1e-4)
     assert explored.losses[2] == explored.centre and len(set(explored.losses.tolist())) == 5
 

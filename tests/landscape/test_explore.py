@@ -12,7 +12,7 @@ import torch
 
 from runner.errors import UserError
 from runner.inference.evaluate import evaluate, set_up_split
-from runner.landscape.explore import Expedition, Explored
+from runner.landscape.explore import Exploration, Explored
 from runner.landscape.plane import Plane, make_plane
 from runner.landscape.request import LandscapeRequest
 from runner.landscape.write import sharpness, write_landscape
@@ -31,8 +31,8 @@ def run(digits: Path) -> RunDir:
     return run
 
 
-def trip(run: RunDir, **options) -> Expedition:
-    return Expedition(run, LandscapeRequest(**{"resolution": 5, "samples": 60} | options))
+def trip(run: RunDir, **options) -> Exploration:
+    return Exploration(run, LandscapeRequest(**{"resolution": 5, "samples": 60} | options))
 
 
 class Ended(Exception):
@@ -127,7 +127,7 @@ def test_the_path_passes_the_centre(run):
     explored = way.explore()
     assert explored.plane.path[-1] == pytest.approx([0, 0], abs=1e-6)
     assert explored.path[-1] == pytest.approx(explored.centre, rel=1e-6)
-    assert [entry.step for entry in way.saved] == [entry.step for entry in read_index(run.checkpoints)]
+    assert [entry.step for entry in way.checkpoints] == [entry.step for entry in read_index(run.checkpoints)]
     low, high = (np.array([axis[place] for axis in explored.plane.axes]) for place in (0, -1))
     assert (low < explored.plane.path.min(0)).all() and (explored.plane.path.max(0) < high).all()
     assert explored.plane.path_share > 0.9 > 0.01 > trip(run).plane.path_share
@@ -192,7 +192,7 @@ def test_far_away_where_nothing_is_finite_the_plots_still_come(run):
         ({"distance": float("nan")}, "--distance nan"),
         ({"samples": 0}, "--samples 0"),
         ({"seed": -1}, "--seed -1"),
-        ({"directions": "pca", "to": "last"}, "both say which way"),
+        ({"directions": "pca", "to": "last"}, "both define the direction"),
         ({"split": "tset"}, "train, val, test"),
         ({"checkpoint": "step-7.ckpt"}, "has step-.*ckpt, .*; best and last are also accepted"),
         ({"to": "absent.ckpt"}, "no checkpoint absent.ckpt"),
@@ -218,5 +218,5 @@ def test_a_model_without_weights_to_move(run):
             super().__init__()
             self.bias = torch.nn.Parameter(torch.ones(3))
 
-    with pytest.raises(UserError, match="no direction leads away"):
+    with pytest.raises(UserError, match="so there are no directions"):
         make_plane(run, Shift(), LandscapeRequest())

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from runner.landscape.explore import Expedition
+from runner.landscape.explore import Exploration
 from runner.landscape.request import LandscapeRequest
 from runner.run.directory import RunDir
 
@@ -40,11 +40,11 @@ def test_killed_twice_and_begun_again_it_is_the_same_to_the_bit(digits: Path, tm
             time.sleep(0.05)
         process.send_signal(signal.SIGKILL)
         assert process.wait() == -signal.SIGKILL, "it was done before it could be killed"
-        trip = Expedition(run, request)
+        trip = Exploration(run, request)
         assert known < len(trip.known) < len(trip.points)
         known = len(trip.known)
-    resumed = Expedition(run, request).explore()
-    whole = Expedition(RunDir(digits), request).explore()
+    resumed = Exploration(run, request).explore()
+    whole = Exploration(RunDir(digits), request).explore()
     assert np.array_equal(resumed.losses, whole.losses) and resumed.centre == whole.centre
 
 
