@@ -138,7 +138,8 @@ def find_checkpoint(run: RunDir, which: Which | str = "best") -> Checkpoint:
     if not Path(which).exists():
         existing = ", ".join(entry.file for entry in entries) or "none"
         raise UserError(
-            f"no checkpoint {which}: not a file, and {run.name} has {existing}; best and last are also accepted."
+            f"no checkpoint {which}: not a file, and {run.name} has {existing}; best and last are also "
+            "accepted."
         )
     path = Path(which).absolute()
     return Checkpoint(path.name, 0, 0, "epoch", "", folder=str(path.parent))
