@@ -9,7 +9,7 @@ from runner.config.checks.check import check_config
 from runner.config.compose import compose
 from runner.config.monitor import higher_is_better, monitor_of
 from runner.config.plain import to_plain
-from runner.errors import ConfigError
+from runner.errors import ConfigError, Problem
 
 KAPPA = [
     "task.metrics.kappa._target_=torchmetrics.CohenKappa",
@@ -18,8 +18,8 @@ KAPPA = [
 ]
 
 
-def problems(*overrides: str) -> list[str]:
-    return [str(problem) for problem in check_config(compose(list(overrides)))]
+def problems(*overrides: str) -> list[Problem]:
+    return check_config(compose(list(overrides)))
 
 
 @pytest.mark.parametrize(
@@ -27,7 +27,9 @@ def problems(*overrides: str) -> list[str]:
     ["classification", "binary", "regression", "segmentation", "labelling", "forecasting", "word_vectors"],
 )
 def test_every_task_accepts_metrics(task: str) -> None:
-    assert not [p for p in problems(f"task={task}", *KAPPA) if p.startswith("task")]
+    assert not [
+        p for p in problems(f"task={task}", *KAPPA) if p.concerns("task") or str(p).startswith("task")
+    ]
 
 
 def test_a_metric_may_be_monitored() -> None:
@@ -39,32 +41,36 @@ def test_a_metric_may_be_monitored() -> None:
 def test_a_metric_without_direction_needs_a_mode() -> None:
     mean = ["task.metrics.mean._target_=torchmetrics.aggregation.MeanMetric", "task.monitor=val/mean"]
     (problem,) = problems(*mean)
-    assert "task.monitor_mode=min" in problem
+    assert (problem.key, problem.kind) == ("task.monitor_mode", "missing")
+    assert "task.monitor_mode=min" in problem.suggestion
     assert problems(*mean, "task.monitor_mode=max") == []
 
 
 def test_a_misspelled_metric_is_reported_with_the_nearest() -> None:
     (problem,) = problems(*KAPPA, "task.monitor=val/kapa")
-    assert "val/kapa" in problem and "'val/kappa'" in problem
+    assert (problem.key, problem.kind) == ("task.monitor", "unknown_option")
+    assert "val/kapa" in problem.message and "'val/kappa'" in problem.suggestion
 
 
 def test_names_of_the_task_itself_are_taken() -> None:
     (problem,) = problems("task.metrics.accuracy._target_=torchmetrics.aggregation.MeanMetric")
-    assert problem.startswith("task.metrics.accuracy: ClassificationTask already logs val/accuracy")
+    assert (problem.key, problem.kind) == ("task.metrics.accuracy", "duplicate")
+    assert problem.message.startswith("task.metrics.accuracy: ClassificationTask already logs val/accuracy")
 
 
 @pytest.mark.parametrize(
-    ("override", "words"),
+    ("override", "kind", "words"),
     [
-        ("task.metrics.kappa._target_=torch.nn.ReLU", "expected a Metric"),
-        ("task.metrics.kappa._target_=torchmetrics.CohenKapa", "Did you mean 'CohenKappa'"),
-        ("task.metrics.kappa._target_=os.system", "not allowed"),
-        ("task.metrics.kappa=3", "task.metrics.kappa"),
+        ("task.metrics.kappa._target_=torch.nn.ReLU", "wrong_type", "expected a Metric"),
+        ("task.metrics.kappa._target_=torchmetrics.CohenKapa", "not_found", "Did you mean 'CohenKappa'"),
+        ("task.metrics.kappa._target_=os.system", "not_allowed", "not allowed"),
+        ("task.metrics.kappa=3", "wrong_type", "task.metrics.kappa"),
     ],
 )
-def test_anything_but_a_metric_is_rejected(override: str, words: str) -> None:
+def test_anything_but_a_metric_is_rejected(override: str, kind: str, words: str) -> None:
     (problem,) = problems(override)
-    assert problem.startswith("task.metrics.kappa") and words in problem
+    assert problem.concerns("task.metrics.kappa") and problem.kind == kind
+    assert problem.message.startswith("task.metrics.kappa") and words in str(problem)
 
 
 def test_the_direction_of_a_metric_follows_from_its_class() -> None:

@@ -72,9 +72,14 @@ def test_data_and_models_of_the_base_class_are_accepted(own_tasks: Path) -> None
 
 def test_data_of_other_tasks_are_rejected_with_the_suitable_ones(own_tasks: Path) -> None:
     (problem,) = check_config(compose(["task=kappa", "data=diabetes"]))
+    assert (problem.key, problem.kind) == ("data", "incompatible")
     assert "data=diabetes is for regression" in str(problem) and "digits" in str(problem)
     problems = check_config(compose(["task=other"]))
-    assert len(problems) == 2 and all("the task is other" in str(problem) for problem in problems)
+    assert [(problem.key, problem.kind) for problem in problems] == [
+        ("data", "incompatible"),
+        ("model", "incompatible"),
+    ]
+    assert all("the task is other" in str(problem) for problem in problems)
 
 
 def test_a_replaced_constructor_has_no_option(own_tasks: Path) -> None:
