@@ -23,6 +23,7 @@ SPLIT_NAMES = {
         "validation_data",
         "dev",
         "eval",
+        "evaluation",
     ),
     "test": ("test", "testing", "test_set", "test_data"),
 }

@@ -7,7 +7,7 @@ from runner.data.class_folders import split_of_folder
     ("name", "split"),
     [
         ("train", "train"), ("Training", "train"), ("VAL", "val"), ("valid", "val"), ("validation", "val"),
-        ("dev", "val"), ("Eval", "val"), ("testing", "test"), ("test-set", "test"), ("Training Set", "train"),
+        ("dev", "val"), ("Eval", "val"), ("Evaluation", "val"), ("testing", "test"), ("test-set", "test"), ("Training Set", "train"),
         ("train ", "train"), ("training_data", "train"), ("Validation-Data", "val"), ("test_data", "test"),
         ("testament", None), ("cats", None),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -9,10 +10,12 @@ from pathlib import Path
 
 from runner.data.class_folders import scan_class_folders, split_of_folder
 from runner.data.dropped import DroppedSamples
-from runner.data.labels import merge_spellings
+from runner.data.labels import merge_spellings, merged_spellings
 from runner.errors import DataError
 
 __all__ = ["Layout", "SoundList", "sound_files"]
+
+log = logging.getLogger(__name__)
 
 SUFFIXES = {".wav", ".flac", ".ogg", ".aiff", ".aif", ".mp3"}
 SPLITS = ("train", "val", "test")
@@ -87,6 +90,8 @@ class Layout:
         if not entries:
             raise DataError(f"{root} holds sounds, but none in a class folder. Expected ROOT/CLASS/SOUND.")
         names = merge_spellings(label for _, label, _ in entries)
+        for name, spellings in merged_spellings(names).items():
+            log.warning("%s: the labels %s are one class, %r.", root, ", ".join(map(repr, spellings)), name)
         entries = [(path, names[label], split) for path, label, split in entries]
         class_names = sorted({label for _, label, split in entries if split == "train"})
         if len(class_names) < 2:

@@ -96,7 +96,8 @@ def read_target(
             raise
         return values, None
     if form is None:
-        is_regression = "regression" in (task or "").lower() or certain.dropna().empty
+        is_missing = certain.dropna().empty and values.nunique() < 2
+        is_regression = "regression" in (task or "").lower() or is_missing
         return (certain if is_regression else values), None
     numbers = plain_numbers(certain, form)
     is_class = problem_of(numbers.to_frame(), categorical, task) == "classification"

@@ -274,6 +274,14 @@ def read_csv(
     rows = text_columns(path, [text, label, group], separator, quoted, encoding)
     for number, (words, word, of_group) in rows:
         texts.add(words or "", word or "", group=of_group, row=f"row {number}")
+    if label in texts.labels:
+        log.warning(
+            "%s: the first line names the columns, and the name %r is also a label of %d rows. If the file has no "
+            "header line, its first row is lost: add one.",
+            path,
+            label,
+            texts.labels.count(label),
+        )
     return texts
 
 

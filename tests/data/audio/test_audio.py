@@ -201,13 +201,14 @@ def test_classes_called_train_and_test_are_classes_where_they_hold_sounds(tmp_pa
     assert data.facts.class_names == ["bus", "test", "train"] and data.facts.class_counts == [8, 8, 8]
 
 
-def test_spellings_of_a_class_are_merged(tmp_path):
+def test_spellings_of_a_class_are_merged(tmp_path, caplog):
     for name in ("1", "1.0", "2"):
         for take in range(10):
             tone(tmp_path / name / f"{take}.wav", seed=take)
     data = AudioFolderDataModule(str(tmp_path), sample_rate=RATE)
     data.setup("fit")
     assert data.facts.class_names == ["1", "2"] and data.facts.class_counts == [16, 8]
+    assert "the labels '1', '1.0' are one class, '1'" in caplog.text
 
 
 def test_files_that_are_not_used_are_counted(tmp_path):

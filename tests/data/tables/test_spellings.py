@@ -176,3 +176,14 @@ def test_new_rows_may_have_a_header_that_training_lacked(tmp_path: Path, header:
     assert [(name, row.tolist()) for name, row in data.read_inputs([str(tmp_path / "new.csv")])] == [
         ("row 1", [1, 2])
     ]
+
+
+def test_labels_that_are_all_words_for_missing_values(tmp_path):
+    path = written(tmp_path / "t.csv", x=X, y=np.array(["NA", "null", "None"])[np.arange(120) % 3])
+    assert made(path, target="y").facts.class_names == ["NA", "None", "null"]
+
+
+def test_a_target_without_any_value(tmp_path):
+    path = written(tmp_path / "t.csv", x=X, y=["NA"] * 120)
+    (problem,) = TableDataModule(path=str(path), target="y").check()
+    assert "0 rows with a target" in problem

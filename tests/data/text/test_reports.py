@@ -82,3 +82,12 @@ def test_tokens_that_fill_no_stream_are_counted(tmp_path, drop_last):
         lost = split.num_tokens - 1 - read
         assert (entries[part].count if part in entries else 0) == lost
     assert entries["train"].what == "tokens" and "7 streams" in entries["train"].reason
+
+
+@pytest.mark.parametrize("header", ["text,label", "text 0 w,spam"])
+def test_a_header_that_looks_like_a_row_is_reported(tmp_path, caplog, header):
+    text, label = header.split(",")
+    rows = [f"text {number} w,{'spam' if number % 2 else 'ham'}" for number in range(40)]
+    (tmp_path / "d.csv").write_text("\n".join([header, *rows]) + "\n")
+    TextTableDataModule(path=str(tmp_path / "d.csv"), text=text, label=label, min_count=1).setup()
+    assert ("the name 'spam' is also a label of 20 rows" in caplog.text) == (label == "spam")
