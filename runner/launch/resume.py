@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import sys
 import time
@@ -13,12 +14,12 @@ from omegaconf import DictConfig, OmegaConf
 from runner.config.checks.folds import of_all_folds
 from runner.config.composition import Composition
 from runner.config.diff import Change, find_changes, lengthens, rejections
-from runner.config.plain import to_plain, to_yaml
+from runner.config.plain import dotted_keys, to_plain, to_yaml
 from runner.errors import ConfigError
 from runner.run.directory import RunDir, list_runs
 from runner.run.files import read_json, write_json, write_text
 from runner.run.folds import has_folds
-from runner.run.format import read_stored_config
+from runner.run.format import FORMAT_VERSION, read_stored_config
 from runner.run.status import read_status, reject_running, write_status
 
 __all__ = ["adopt", "earlier_run", "fingerprint", "go_on", "goes_on", "may_go_on"]
@@ -77,11 +78,29 @@ def go_on(run: RunDir, composition: Composition | None) -> bool:
     Raises:
         UserError: the run cannot be resumed, or not with these changes.
     """
-    wanted = read_stored_config(run.config_path) if composition is None else composition.config
+    if composition is None:
+        wanted = read_stored_config(run.config_path)
+    else:
+        wanted = without_newer_defaults(run, composition)
     if not adopt(run, wanted) and not of_all_folds(wanted):  # for folds, the results are printed again
         print(f"{run.name} is finished. `runner resume {run.name} trainer.max_epochs=N` trains it longer.")
         return False
     return True
+
+
+def without_newer_defaults(run: RunDir, composition: Composition) -> DictConfig:
+    """The new config of a run, without defaults that were added after the format in which it was started."""
+    provenance = read_json(run.provenance_path, {})
+    if provenance.get("format_version", 0) >= FORMAT_VERSION:
+        return composition.config
+    choices, wanted = provenance.get("choices") or {}, copy.deepcopy(composition.config)
+    stored = dotted_keys(read_stored_config(run.config_path))
+    for key in sorted(set(dotted_keys(wanted)) - set(stored), reverse=True):  # children before their parents
+        is_given = any(f"{given}.".startswith(f"{key}.") for given in composition.explicit)
+        group, (parent, _, name) = key.partition(".")[0], key.rpartition(".")
+        if not is_given and composition.choices.get(group) == choices.get(group):
+            (OmegaConf.select(wanted, parent) if parent else wanted).pop(name)
+    return wanted
 
 
 def adopt(run: RunDir, wanted: DictConfig) -> bool:

@@ -17,6 +17,7 @@ from typing import Any
 from runner.run.directory import RunDir
 from runner.run.files import read_json, write_json, write_text
 from runner.run.flatten import flatten
+from runner.run.format import FORMAT_VERSION
 from runner.run.journal import read_points
 
 __all__ = [
@@ -129,6 +130,7 @@ def write_provenance(
     provenance, diff = collect_provenance(command, seed)
     provenance["choices"] = choices or {}
     provenance["fingerprint"] = fingerprint
+    provenance["format_version"] = FORMAT_VERSION
     if diff and provenance["git"] is not None:
         write_text(run.path / "git.diff", diff)
         provenance["git"]["diff_file"] = "git.diff"

@@ -217,3 +217,14 @@ def test_a_sweep_is_shown_and_continued(old: Path) -> None:
     assert "holds another search: data.input_steps was 14 and is 20" in other
     call("sweep", *words, "sweep.num_trials=3")
     assert read_json(old / "runs/search/status.json")["trials"] == {"complete": 3}
+
+
+def test_the_same_command_continues_a_run_without_newer_defaults(old: Path) -> None:
+    words = read_json(old / "runs/forecasting/provenance.json")["command"][2:]
+    for epochs in (2, 3):  # the second time, the run has the current format
+        call("train", *words, "resume=auto", f"trainer.max_epochs={epochs}")
+        assert read_json(old / "runs/forecasting/results.json")["epoch"] == epochs
+    stored = yaml.safe_load((old / "runs/forecasting/config.yaml").read_text(encoding="utf-8"))
+    assert "baselines" not in stored and "id_column" not in stored["data"]
+    rejected = call("train", *words, "resume=auto", "baselines=true", "trainer.max_epochs=4", code=2)
+    assert "baselines" in rejected
