@@ -19,8 +19,8 @@ __all__ = ["evaluate", "load_run", "predict", "train"]
 
 def train(
     *overrides: str,
-    experiment: str | os.PathLike | None = None,
-    config_dirs: Sequence[str | os.PathLike] = (),
+    experiment: str | os.PathLike[str] | None = None,
+    config_dirs: Sequence[str | os.PathLike[str]] = (),
     **values: Any,
 ) -> Run:
     """Trains a model, evaluates its best checkpoint, and returns the run.
@@ -41,12 +41,13 @@ def train(
     """
     words = [*overrides, *as_overrides(values)]
     folders = [os.fspath(folder) for folder in config_dirs]
-    source = [] if experiment is None else [os.fspath(experiment)]
-    directory = begin(
-        lambda: compose_with_paths(words, experiment, folders), ["runner", "train", *source, *words]
-    )
+    file = None if experiment is None else os.fspath(experiment)
+    command = ["runner", "train", *([] if file is None else [file]), *words]
+    directory = begin(lambda: compose_with_paths(words, file, folders), command)
     if directory is None:  # resume=auto, and the run has no work left
-        return Run(earlier_run(compose_with_paths(words, experiment, folders)))
+        finished = earlier_run(compose_with_paths(words, file, folders))
+        assert finished is not None
+        return Run(finished)
     launch(directory)
     return Run(directory)
 
@@ -54,16 +55,36 @@ def train(
 def evaluate(
     run: str | Path = "latest", split: str = "test", root: str | Path = "runs", **values: Any
 ) -> dict[str, float]:
-    """Metrics of a run's best checkpoint on a split.
+    """Computes the metrics of a run's best checkpoint on a split.
 
     Args:
         run: directory, name, MLflow run id, or ``latest``.
         split: ``train``, ``val`` or ``test``.
+        root: folder of the runs, in which names are looked up.
         values: overrides of the run's config: ``data={"root": "other/photos"}``.
+
+    Returns:
+        Metric name, such as ``test/accuracy``, → value.
+
+    Raises:
+        RunNotFoundError: there is no such run.
     """
     return load_run(run, root).evaluate(split, dict(flatten(values)))
 
 
 def predict(run: str | Path, inputs: Sequence[str] | str, root: str | Path = "runs") -> list[dict[str, Any]]:
-    """Returns one row per input; see ``runner predict``."""
+    """Predicts new inputs with a run's best checkpoint; see ``runner predict``.
+
+    Args:
+        run: directory, name, MLflow run id, or ``latest``.
+        inputs: one input or several, in the format of the run's data set: paths of images, texts, tables.
+        root: folder of the runs, in which names are looked up.
+
+    Returns:
+        One dict per input.
+
+    Raises:
+        RunNotFoundError: there is no such run.
+        DataError: the data set cannot read such inputs.
+    """
     return load_run(run, root).predict([inputs] if isinstance(inputs, str) else list(inputs))

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Iterator
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, Node, OmegaConf
 
 from runner.config.allow_list import resolve_target
 from runner.config.build import HYDRA_KEYS
@@ -16,11 +16,11 @@ from runner.config.introspect import named_parameters, parameters_of
 from runner.config.plain import dotted_keys
 from runner.errors import ConfigError
 
-__all__ = ["accepted_names", "drop_replaced_arguments"]
+__all__ = ["accepted_names", "drop_replaced_arguments", "target_of"]
 
 
 def drop_replaced_arguments(composition: Composition) -> None:
-    """Removes the arguments that a node inherits from the constructor that the user replaced.
+    """Remove the arguments that a node inherits from the constructor that the user replaced.
 
     ``task.loss._target_=my.HalfMSE`` replaces the cross-entropy of the task's option file, and HalfMSE has no
     ``label_smoothing``. Arguments that the new constructor accepts are kept. Arguments that the user set are
@@ -31,8 +31,7 @@ def drop_replaced_arguments(composition: Composition) -> None:
     for path, node in nodes_with_target(composition.config):
         if f"{path}._target_" not in written:
             continue
-        target: Any = node._get_node("_target_")
-        accepted = accepted_names(target._value())
+        accepted = accepted_names(target_of(node))
         if accepted is None:
             continue
         inherited = [
@@ -73,6 +72,12 @@ def nodes_with_target(config: DictConfig, prefix: str = "") -> Iterator[tuple[st
         if "_target_" in node:
             yield path, node
         yield from nodes_with_target(node, path)
+
+
+def target_of(node: DictConfig) -> Any:
+    """Return the ``_target_`` of a node without resolving interpolations; None without one."""
+    target = node._get_node("_target_") if "_target_" in node else None
+    return target._value() if isinstance(target, Node) else None
 
 
 def accepted_names(target: object) -> set[str] | None:

@@ -12,7 +12,7 @@ from runner.config.allow_list import resolve_target
 from runner.config.composition import Composition
 from runner.config.groups import package_conf
 from runner.config.introspect import annotations_of, parameters_of
-from runner.config.replaced import accepted_names
+from runner.config.replaced import accepted_names, target_of
 from runner.errors import ConfigError
 
 __all__ = ["wrap_dataset"]
@@ -22,7 +22,7 @@ SPLITS = ("train", "val", "test")
 
 
 def wrap_dataset(composition: Composition) -> None:
-    """Rewrites ``data._target_=my.Photos`` to ``data.train._target_=my.Photos`` of ``data=dataset``.
+    """Rewrite ``data._target_=my.Photos`` to ``data.train._target_=my.Photos`` of ``data=dataset``.
 
     Arguments that the dataset accepts become those of ``data.train``; the others (``data.batch_size``,
     ``data.val_fraction``) stay arguments of the data module. Values of the option that the dataset replaces
@@ -32,14 +32,13 @@ def wrap_dataset(composition: Composition) -> None:
     node = composition.config.get("data")
     if not isinstance(node, DictConfig):
         return
-    target_node: Any = node._get_node("_target_") if "_target_" in node else None
-    target = None if target_node is None else target_node._value()
+    target = target_of(node)
     if isinstance(target, str) and not target.startswith("runner.") and returns_dataset(target):
         composition.config.data = wrapped(composition, node, target)
         if "data._target_" in composition.explicit:
             composition.choices["data"] = target.rpartition(".")[2]
     node = composition.config.data
-    if "_target_" in node and node._get_node("_target_")._value() == WRAPPER:
+    if target_of(node) == WRAPPER:
         for split in SPLITS:
             part = node._get_node(split) if split in node else None
             if isinstance(part, DictConfig) and "_target_" in part and "_partial_" not in part:

@@ -35,7 +35,8 @@ def split_indices(
 
     Args:
         num_samples: number of samples.
-        val_fraction, test_fraction: fractions of all samples, 0 to 1.
+        val_fraction: fraction of all samples for validation, 0 to 1.
+        test_fraction: fraction of all samples for the test, 0 to 1.
         seed: seed of the generator; the split depends on nothing else.
         labels: ``(num_samples,)`` class ids for a stratified split.
         at_least_one: give each split at least one sample of every class, as far as the class has enough
@@ -47,7 +48,7 @@ def split_indices(
     generator = torch.Generator().manual_seed(seed)
     groups = [torch.arange(num_samples)]
     if labels is not None:
-        groups = [torch.nonzero(labels == label).flatten() for label in labels.unique()]
+        groups = [torch.nonzero(labels == label).flatten() for label in torch.unique(labels)]
     train, val, test = [], [], []
     for group in groups:
         order = group[torch.randperm(len(group), generator=generator)]
@@ -57,7 +58,8 @@ def split_indices(
         val.append(order[:num_val])
         test.append(order[num_val : num_val + num_test])
         train.append(order[num_val + num_test :])
-    return tuple(torch.cat(part).sort().values for part in (train, val, test))
+    first, second, third = (torch.cat(part).sort().values for part in (train, val, test))
+    return first, second, third
 
 
 def draw_weights(split: Split, balance: float) -> Tensor:
@@ -75,8 +77,9 @@ def draw_weights(split: Split, balance: float) -> Tensor:
 
 
 class LoaderOptions(TypedDict, total=False):
-    """Keyword arguments that data modules forward to ``DataModule``, which documents them and sets their
-    bounds and defaults.
+    """Keyword arguments that data modules forward to ``DataModule``.
+
+    Its constructor documents them and sets their bounds and defaults.
     """
 
     eval_batch_size: int | None
@@ -147,8 +150,9 @@ class DataModule(LightningDataModule):
         self.dropped = DroppedSamples()
 
     def take_folds(self, folds: Folds) -> None:
-        """Enables cross-validation: ``setup`` will cut the training and validation samples into these
-        folds.
+        """Enables cross-validation.
+
+        ``setup`` will cut the training and validation samples into these folds.
         """
         self.folds = folds
 
@@ -163,8 +167,11 @@ class DataModule(LightningDataModule):
         """Returns the training and validation indices; with folds, both are pooled and cut into folds.
 
         Args:
-            train, val: indices into one source, ``(n,)`` and ``(m,)``.
-            labels, name, column: describe the samples of that source; see ``Folds.cut``.
+            train: indices of the training samples in a source, ``(n,)``.
+            val: indices of the validation samples in the same source, ``(m,)``.
+            labels: class ids of all samples of the source; None without classes.
+            name: maps a sample's index to its name.
+            column: maps a column's name to the values of all samples.
 
         Raises:
             DataError: the samples cannot be cut into these folds; see ``Folds.cut``.
@@ -176,8 +183,9 @@ class DataModule(LightningDataModule):
 
     @classmethod
     def default_of(cls, argument: str) -> Any:
-        """Returns the default of a constructor argument, which may be forwarded to a base class; None if it
-        has none.
+        """Returns the default of a constructor argument; None if it has none.
+
+        The argument may be forwarded to a base class.
         """
         for kind in cls.__mro__:
             if "__init__" not in vars(kind):
@@ -195,10 +203,18 @@ class DataModule(LightningDataModule):
         """Returns the names of the facts a config may refer to; None if they are not known beforehand."""
         return None if cls.extra_facts is None else [*Facts.common_names(), *cls.extra_facts]
 
-    def check(self) -> list[str]:
-        """Returns problems that can be found without reading the data: a missing folder, a class without
-        images.
+    def require_facts(self) -> Facts:
+        """Returns the facts.
+
+        Raises:
+            DataError: ``setup`` has not been called.
         """
+        if self.facts is None:
+            raise DataError(f"{type(self).__name__} has no facts before setup().")
+        return self.facts
+
+    def check(self) -> list[str]:
+        """Returns problems that can be found without reading the data, such as a missing folder."""
         return []
 
     def set_rank(self, rank: int, world_size: int) -> None:
@@ -211,8 +227,7 @@ class DataModule(LightningDataModule):
             if 0 < len(split) < world_size:
                 raise DataError(
                     f"{name} has {len(split)} samples, which cannot be distributed over {world_size} "
-                    "devices. "
-                    "Use fewer devices, or more samples."
+                    "devices. Use fewer devices, or more samples."
                 )
         self.rank, self.world_size = rank, world_size
 
@@ -228,6 +243,7 @@ class DataModule(LightningDataModule):
         """Rejects a checkpoint whose data differ from those read by ``setup``.
 
         Args:
+            state_dict: state of the data module in the checkpoint.
             name: name of the data, for the message.
             difference: description of the difference, for the message.
 
@@ -255,8 +271,11 @@ class DataModule(LightningDataModule):
         return torch.stack(list(inputs))
 
     def in_units(self, outputs: dict[str, Any], inputs: Sequence[Tensor]) -> dict[str, Any]:
-        """Converts the task's outputs for inputs from ``read_inputs``, for data whose unit depends on the
-        input.
+        """Converts the task's outputs to the unit of each input.
+
+        Args:
+            outputs: outputs of the task for these inputs.
+            inputs: inputs from ``read_inputs``.
         """
         return outputs
 
@@ -276,31 +295,30 @@ class DataModule(LightningDataModule):
         return []
 
     def present(self, row: dict[str, Any]) -> dict[str, Any]:
-        """Converts a row of predictions to a readable form, where this needs information from the data
-        set.
-        """
+        """Converts a row of predictions to a readable form, if this needs information from the data set."""
         return row
 
     def picture(self, image: Tensor, target: Any) -> tuple[Tensor, str]:
         """Returns a picture of an image sample, uint8 ``(C, H, W)``, and a short caption."""
         value = torch.as_tensor(target).flatten()[0].item()
-        names = self.facts.class_names
+        names = self.require_facts().class_names
         return image, names[int(value)] if names else f"{value:.3g}"
 
-    def train_dataloader(self) -> DataLoader:
+    def train_dataloader(self) -> DataLoader[Any]:
         options = {"weights": draw_weights(self.splits["train"], self.balance)} if self.balance else {}
         train = self.splits["train"]
         return self._loader(train, self.batch_size, shuffle=True, drop_last=self.drop_last, **options)
 
-    def val_dataloader(self) -> DataLoader | list:
+    def val_dataloader(self) -> DataLoader[Any] | list[Any]:
         return self.eval_loader("val")
 
-    def test_dataloader(self) -> DataLoader | list:
+    def test_dataloader(self) -> DataLoader[Any] | list[Any]:
         return self.eval_loader("test")
 
-    def eval_loader(self, split: str) -> DataLoader | list:
-        """Returns a loader that treats any split, including the training split, like validation data; an
-        empty list if the split does not exist.
+    def eval_loader(self, split: str) -> DataLoader[Any] | list[Any]:
+        """Returns a loader that treats any split, including the training split, like validation data.
+
+        It is an empty list if the split does not exist.
         """
         return (
             self._loader(self.as_held_out(split), self.eval_batch_size)
@@ -317,7 +335,7 @@ class DataModule(LightningDataModule):
         part.transform, part.collate = val.transform, val.collate
         return part
 
-    def _loader(self, split: Split, batch_size: int, **options: Any) -> DataLoader:
+    def _loader(self, split: Split, batch_size: int, **options: Any) -> DataLoader[Any]:
         pin_memory = torch.cuda.is_available()
         return make_loader(
             split,

@@ -31,8 +31,9 @@ SPLIT_BY_NAME = {name: split for split, names in SPLIT_NAMES.items() for name in
 
 
 def split_of_folder(name: str) -> str | None:
-    """Returns the split that a folder's name stands for, ``train``, ``val`` or ``test``, or None. Case is
-    ignored, and ``-`` and spaces are read as ``_``.
+    """Returns the split that a folder's name stands for: ``train``, ``val``, ``test``, or None.
+
+    Case is ignored, and ``-`` and spaces are read as ``_``.
     """
     return SPLIT_BY_NAME.get(name.strip().lower().replace("-", "_").replace(" ", "_"))
 
@@ -61,10 +62,10 @@ def scan_class_folders(
     """Lists the files of ``ROOT/CLASS/…/FILE``, or of the same layout below split folders, sorted by path.
 
     A folder named like a split is one if it holds class folders: with a training folder always, without one
-        if the
-    classes beside it have the same names. All other files are reported as left out.
+    if the classes beside it have the same names. All other files are reported as left out.
 
     Args:
+        root: the folder to scan.
         what: plural noun for the samples in messages: ``sounds``.
         is_sample: whether a file is a sample, judged by its name.
         dropped: receives the files that are not used.
@@ -74,7 +75,11 @@ def scan_class_folders(
     """
     splits = split_layout(root, is_sample)
     is_split_layout = "train" in splits
-    files, unused, loose, others, hidden = [], [], [], [], []
+    files: list[ClassFile] = []
+    unused: list[Path] = []
+    loose: list[Path] = []
+    others: list[Path] = []
+    hidden: list[Path] = []
     names = {folder.name: split for split, folder in splits.items()}
     for path in sorted(root.rglob("*")):
         if path.is_dir():
@@ -137,8 +142,7 @@ def split_layout(root: Path, is_sample: Callable[[Path], bool]) -> dict[str, Pat
         if split in splits:
             raise DataError(
                 f"{root} holds both {splits[split].name} and {folder.name}, which stand for the same split "
-                f"({split}). "
-                "Keep one of them."
+                f"({split}). Keep one of them."
             )
         splits[split] = folder
     return splits
@@ -147,7 +151,8 @@ def split_layout(root: Path, is_sample: Callable[[Path], bool]) -> dict[str, Pat
 def reject_unknown_train_folder(
     root: Path, splits: list[Path], folders: list[Path], is_sample: Callable[[Path], bool]
 ) -> None:
-    """
+    """Rejects a folder that is probably the training split under another name.
+
     Raises:
         DataError: a folder that is named like no split holds the same classes as a split folder.
     """
@@ -163,8 +168,8 @@ def reject_unknown_train_folder(
             ):
                 raise DataError(
                     f"{root}: {folder.name} holds the same class folders as {split.name} "
-                    f"({', '.join(sorted(names)[:3])}), but its "
-                    "name stands for no split. Rename it to train if it holds the training data."
+                    f"({', '.join(sorted(names)[:3])}), but its name "
+                    "stands for no split. Rename it to train if it holds the training data."
                 )
 
 

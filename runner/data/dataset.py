@@ -8,13 +8,12 @@ import logging
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Unpack
 
 import torch
 from annotated_types import Ge, Gt, Lt
 from torch import Tensor
 from torch.utils.data import Dataset, IterableDataset
-from typing_extensions import Unpack
 
 from runner.data.base import DataModule, LoaderOptions, split_indices
 from runner.data.dataset_items import ItemReader, MapDataset, Scan, Target, scan, seeded_everywhere
@@ -84,9 +83,8 @@ class DatasetDataModule(DataModule):
         **options: Unpack[LoaderOptions],
     ) -> None:
         super().__init__(batch_size=batch_size, **options)
-        self.given = {
-            name: part for name, part in (("train", train), ("val", val), ("test", test)) if part is not None
-        }
+        parts = {"train": train, "val": val, "test": test}
+        self.given = {name: part for name, part in parts.items() if part is not None}
         self.task = task or ""
         self.class_names = list(class_names or [])
         self.keys = (input_key, target_key)
@@ -107,8 +105,8 @@ class DatasetDataModule(DataModule):
             problems += dataset_problems(f"data.{split}", given)
         if "val" not in self.given and self.val_fraction + self.test_fraction >= 1:
             problems.append(
-                f"data.val_fraction={self.val_fraction:g} and data.test_fraction={self.test_fraction:g} leave "
-                "no training samples."
+                f"data.val_fraction={self.val_fraction:g} and data.test_fraction={self.test_fraction:g} "
+                "leave no training samples."
             )
         if "test" in self.given and self.test_fraction:
             problems.append(
@@ -166,8 +164,8 @@ class DatasetDataModule(DataModule):
                 )
             if other.is_random:
                 log.warning(
-                    "data.%s: an item differs between two reads. A resumed run repeats random numbers of torch, "
-                    "NumPy's np.random and Python's random only, not those of other generators.",
+                    "data.%s: an item differs between two reads. A resumed run repeats random numbers of "
+                    "torch, NumPy's np.random and Python's random only, not those of other generators.",
                     split,
                 )
 
@@ -205,8 +203,8 @@ class DatasetDataModule(DataModule):
             raise DataError(f"the target {max(ids)} is beyond the {len(names)} class names {names}.")
         if not names and max(ids) >= len(ids):
             raise DataError(
-                f"the targets are whole numbers up to {max(ids)} in {len(ids)} items, more classes than items. "
-                "Number the classes from 0, or choose task=regression if they are quantities."
+                f"the targets are whole numbers up to {max(ids)} in {len(ids)} items, more classes than "
+                "items. Number the classes from 0, or choose task=regression if they are quantities."
             )
         return names or [str(number) for number in range(max(ids) + 1)]
 
@@ -253,7 +251,8 @@ class DatasetDataModule(DataModule):
             usual = ["target"] if numbers.shape[1] == 1 else [f"target_{i}" for i in range(numbers.shape[1])]
             if self.target_names and len(self.target_names) != len(usual):
                 raise DataError(
-                    f"data.target_names has {len(self.target_names)} names, but a target has {len(usual)} numbers."
+                    f"data.target_names has {len(self.target_names)} names, but a target has {len(usual)} "
+                    "numbers."
                 )
             extra |= {
                 "target_names": self.target_names or usual,
@@ -274,7 +273,7 @@ class DatasetDataModule(DataModule):
         )
 
     def picture(self, image: Tensor, target: Any) -> tuple[Tensor, str]:
-        """Returns a picture of an image sample, uint8 ``(C, H, W)`` scaled from its own range, and a caption."""
+        """Returns a picture of an image, uint8 ``(C, H, W)`` scaled from its own range, and a caption."""
         low, high = image.min(), image.max()
         scaled = 255 * (image - low) / (high - low).clamp_min(1e-12)
         return super().picture(scaled.byte(), target)
@@ -369,11 +368,13 @@ def as_numbers(target: Target) -> Tensor:
 
 def dataset_problems(key: str, given: Any) -> list[str]:
     """Returns problems of a dataset, or of the constructor and arguments that will build it."""
-    kind = given.func if isinstance(given, functools.partial) else type(given)
+    kind: Any = type(given)
     if isinstance(given, functools.partial):
-        missing = missing_arguments(given)
-        if missing or not inspect.isclass(kind):
-            return [f"{key}: {kind.__name__} requires {name!r}. Add {key}.{name}=VALUE." for name in missing]
+        kind, missing_names = given.func, missing_arguments(given)
+        if missing_names or not inspect.isclass(kind):
+            return [
+                f"{key}: {kind.__name__} requires {name!r}. Add {key}.{name}=VALUE." for name in missing_names
+            ]
     if issubclass(kind, IterableDataset):
         return [
             f"{key}: {kind.__name__} is an IterableDataset, whose items have no index; expected a map-style "

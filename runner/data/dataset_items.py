@@ -37,7 +37,10 @@ class MapDataset(Protocol):
 
 @contextmanager
 def seeded_everywhere(seed: int) -> Iterator[None]:
-    """Seeds the generators of torch (CPU), NumPy and Python within the context and restores them afterwards."""
+    """Seeds the generators of torch (CPU), NumPy and Python within the context.
+
+    Their states are restored afterwards.
+    """
     python_state, numpy_state = random.getstate(), np.random.get_state()
     random.seed(seed)
     np.random.seed(seed % 2**32)
@@ -109,7 +112,8 @@ def to_input(value: Any, where: str) -> Tensor:
         tensor = value if isinstance(value, Tensor) else torch.as_tensor(np.asarray(value))
     except (TypeError, ValueError) as error:
         raise DataError(
-            f"{where}: the input is a {type(value).__name__}; expected a tensor, an array, an image or numbers."
+            f"{where}: the input is a {type(value).__name__}; expected a tensor, an array, an image or "
+            "numbers."
         ) from error
     if tensor.is_complex():
         raise DataError(f"{where}: the input holds complex numbers; expected real ones.")
@@ -177,8 +181,8 @@ def scan(dataset: MapDataset, reader: ItemReader, seed: int) -> Scan:
         value, target = read(dataset, reader, seed, index)
         if value.shape != first.shape:
             raise DataError(
-                f"{reader.name}: item {index} has an input of shape {tuple(value.shape)}, item 0 one of shape "
-                f"{tuple(first.shape)}. All inputs need the same shape: resize, crop or pad them in "
+                f"{reader.name}: item {index} has an input of shape {tuple(value.shape)}, item 0 one of "
+                f"shape {tuple(first.shape)}. All inputs need the same shape: resize, crop or pad them in "
                 "__getitem__."
             )
         check_target(target, targets, reader.name)

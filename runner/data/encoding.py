@@ -54,14 +54,15 @@ def stated_encoding(encoding: str, marked: str | None, path: str | Path) -> str:
         name = codecs.lookup(encoding).name
     except LookupError:
         raise DataError(
-            f"data.encoding={encoding} is not a text encoding of Python, such as utf-8, utf-16, cp1252 or latin-1."
+            f"data.encoding={encoding} is not a text encoding of Python, such as utf-8, utf-16, cp1252 or "
+            "latin-1."
         ) from None
     if marked is None:
         return "utf-8-sig" if name == "utf-8" else name
     if not name.startswith(marked):
         raise DataError(
-            f"{path} begins with the byte order mark of {marked.upper()}, which contradicts data.encoding={encoding}. "
-            "Remove data.encoding."
+            f"{path} begins with the byte order mark of {marked.upper()}, which contradicts "
+            f"data.encoding={encoding}. Remove data.encoding."
         )
     return WITH_MARK.get(marked, marked)
 
@@ -72,6 +73,9 @@ def decoding_error(
     """Returns the error for bytes that are not text in an encoding.
 
     Args:
+        path: the file.
+        encoding: the encoding.
+        error: the error of the decoder.
         position: where the first such byte is; by default the position in the decoded bytes.
     """
     fault = f"({error.reason} {position or f'at byte {error.start}'})"

@@ -21,7 +21,8 @@ GroupOf = Callable[[int], Any]
 
 @dataclass(frozen=True)
 class FoldCut:
-    """
+    """Samples cut into folds.
+
     Attributes:
         kind: name of the scikit-learn splitter.
         pool: indices of the samples in the folds, sorted, ``(n,)``.
@@ -55,7 +56,7 @@ class FoldCut:
 
 @dataclass(frozen=True)
 class Folds:
-    """See ``runner.config.schema.Folds``.
+    """Settings of cross-validation; see ``runner.config.schema.Folds``.
 
     Attributes:
         index: the validation fold.
@@ -129,8 +130,7 @@ class Folds:
         if self.stratified or self.group_column or self.group_pattern:
             raise DataError(
                 "folds.stratified and folds.group_… would have no effect: folds of a series follow each "
-                "other in time. Remove "
-                "them."
+                "other in time. Remove them."
             )
         if num_steps <= self.num_folds:
             raise DataError(
@@ -151,7 +151,8 @@ class Folds:
         return kind(self.num_folds, shuffle=True, random_state=self.seed)
 
     def _rare(self, labels: np.ndarray | None) -> dict[int, int]:
-        """
+        """Returns the classes with fewer samples than folds: id → count.
+
         Raises:
             DataError: no class has as many samples as there are folds.
         """
@@ -161,8 +162,7 @@ class Folds:
         if counts.max() < self.num_folds:
             raise DataError(
                 f"folds.num_folds={self.num_folds}: the largest class has {counts.max()} samples, so none "
-                "can be in every "
-                "fold. Use fewer folds, or folds.stratified=false."
+                "can be in every fold. Use fewer folds, or folds.stratified=false."
             )
         pairs = zip(classes.tolist(), counts.tolist(), strict=True)
         return {label: count for label, count in pairs if count < self.num_folds}
@@ -174,8 +174,7 @@ class Folds:
             if column is None:
                 raise DataError(
                     f"folds.group_column={self.group_column}: this data set is not a table with columns. "
-                    "Derive groups from "
-                    "the samples' names with folds.group_pattern."
+                    "Derive groups from the samples' names with folds.group_pattern."
                 )
             return column(self.group_column).__getitem__
         if self.group_pattern is None:
@@ -185,13 +184,13 @@ class Folds:
         pattern = re.compile(self.group_pattern)
 
         def group_of(index: int) -> str:
-            found = pattern.search(name(index))
-            if found is None:
+            match = pattern.search(name(index))
+            if match is None:
                 raise DataError(
                     f"folds.group_pattern={self.group_pattern!r} is not found in {name(index)!r}: every "
                     "sample needs a group."
                 )
-            return found.group(1 if pattern.groups else 0) or ""
+            return match.group(1 if pattern.groups else 0) or ""
 
         return group_of
 

@@ -44,7 +44,8 @@ class EpochBatchSampler:
         seed: seed of the permutation; unused without shuffling.
         shuffle: draw a new permutation each epoch instead of keeping the order of the split.
         drop_last: drop the last batch if it is incomplete.
-        rank, world_size: select the share of each batch to yield.
+        rank: rank whose share of each batch is yielded.
+        world_size: number of ranks.
         weights: if given, each epoch draws ``num_samples`` samples with replacement, with these weights.
 
     Attributes:
@@ -76,9 +77,7 @@ class EpochBatchSampler:
 
     @property
     def sampler(self) -> EpochBatchSampler:
-        """The object on which Lightning calls ``set_epoch``: a batch sampler's ``sampler``, never the batch
-        sampler.
-        """
+        """The object on which Lightning 2.6 calls ``set_epoch``: a batch sampler's ``sampler``."""
         return self
 
     def set_epoch(self, epoch: int) -> None:
@@ -134,14 +133,14 @@ class EpochBatchSampler:
         if most >= self.num_samples:
             return list(self._batches(0, 0))
         order = self.order(0)
-        keys = [(0, order[place * len(order) // most]) for place in range(most)]
+        keys = [(0, order[number * len(order) // most]) for number in range(most)]
         return [keys[begin : begin + self.batch_size] for begin in range(0, most, self.batch_size)]
 
     def share(self, keys: list[tuple[int, int]]) -> list[tuple[int, int]]:
         """Returns this rank's share of a batch."""
         if self.world_size == 1:
             return keys
-        first, behind = (len(keys) * rank // self.world_size for rank in (self.rank, self.rank + 1))
-        share = Share(keys[first:behind])
+        begin, end = (len(keys) * rank // self.world_size for rank in (self.rank, self.rank + 1))
+        share = Share(keys[begin:end])
         share.weight = len(share) * self.world_size / len(keys)
         return share

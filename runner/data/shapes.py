@@ -41,13 +41,17 @@ def draw_scene(seed: int, index: int, size: int = 128, max_objects: int = 6) -> 
     """Draws scene number ``index``, which depends on the arguments only.
 
     Args:
+        seed: seed of all scenes.
+        index: number of the scene.
         size: side of the image, in pixels.
         max_objects: maximum number of shapes; there is always at least one.
     """
     draw = np.random.default_rng(seed_of(seed, "scene", index))
     image, ground = background(draw, size)
     rows, columns = np.mgrid[0:size, 0:size].astype(np.float32) + 0.5
-    masks, labels, taken = [], [], []
+    masks: list[np.ndarray] = []
+    labels: list[int] = []
+    taken: list[tuple[float, float, float]] = []
     for _ in range(int(draw.integers(1, max_objects + 1))):
         position = find_position(draw, size, taken)
         if position is None:
@@ -59,12 +63,11 @@ def draw_scene(seed: int, index: int, size: int = 128, max_objects: int = 6) -> 
         masks = [other & ~mask for other in masks] + [mask]
         labels.append(label)
     image += 6 * draw.standard_normal(image.shape, dtype=np.float32)
-    masks = np.stack(masks)
     return Scene(
         image.round().clip(0, 255).astype(np.uint8),
         np.array(labels),
         np.stack([box_of(m) for m in masks]),
-        masks,
+        np.stack(masks),
     )
 
 
@@ -82,9 +85,7 @@ def background(draw: np.random.Generator, size: int) -> tuple[np.ndarray, np.nda
 def find_position(
     draw: np.random.Generator, size: int, taken: list[tuple[float, float, float]]
 ) -> tuple[float, float, float] | None:
-    """Returns centre and radius of a shape that hardly covers the others, or None if no free position was
-    found.
-    """
+    """Draws centre and radius of a shape that hardly covers the others; None if no position is free."""
     for _ in range(NUM_TRIES):
         radius = draw.uniform(SMALLEST, LARGEST) * size / 2
         x, y = draw.uniform(radius + 1, size - radius - 1, 2)
@@ -93,11 +94,11 @@ def find_position(
     return None
 
 
-def overlap(one: tuple[float, float, float], other: tuple[float, float, float]) -> float:
+def overlap(first: tuple[float, float, float], second: tuple[float, float, float]) -> float:
     """Returns the intersection area of the squares around two shapes, as a fraction of the smaller square."""
-    reach = one[2] + other[2]
-    smaller = 2 * min(one[2], other[2])
-    sides = [min(smaller, max(0.0, reach - abs(one[axis] - other[axis]))) for axis in (0, 1)]
+    reach = first[2] + second[2]
+    smaller = 2 * min(first[2], second[2])
+    sides = [min(smaller, max(0.0, reach - abs(first[axis] - second[axis]))) for axis in (0, 1)]
     return sides[0] * sides[1] / smaller**2
 
 

@@ -59,7 +59,7 @@ def make_loader(
     return DataLoader(
         split,
         batch_sampler=sampler,
-        collate_fn=as_is,
+        collate_fn=as_is,  # type: ignore[arg-type]  # ``Split.__getitems__`` returns a whole batch
         num_workers=num_workers,
         persistent_workers=num_workers > 0,
         pin_memory=pin_memory,

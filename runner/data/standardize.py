@@ -65,8 +65,9 @@ class Standardize(nn.Module):
 
 
 def needs_float64(values: Tensor) -> bool:
-    """Returns whether float32 would lose differences between the rows ``(N, F)``: numbers far from 0 and
-    close together, such as times in seconds since 1970.
+    """Returns whether float32 would lose differences between the rows ``(N, F)``.
+
+    This is so for numbers far from 0 and close together, such as times in seconds since 1970.
     """
     values = values.double()
     if not len(values):

@@ -33,7 +33,7 @@ class FocalLoss(nn.Module):
         self.reduction = reduction
 
     def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """Logits ``(N, C)`` and class ids ``(N,)`` or probabilities ``(N, C)``."""
+        """Returns the loss of logits ``(N, C)`` and class ids ``(N,)`` or probabilities ``(N, C)``."""
         num_classes = logits.shape[-1]
         if targets.ndim == 1:
             targets = functional.one_hot(targets, num_classes).to(logits.dtype)
@@ -59,5 +59,5 @@ class BinaryFocalLoss(nn.Module):
         self.reduction = reduction
 
     def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """Logits and probabilities of the positive class, each ``(N,)``."""
+        """Returns the loss of logits and probabilities of the positive class, each ``(N,)``."""
         return sigmoid_focal_loss(logits, targets, alpha=-1, gamma=self.gamma, reduction=self.reduction)

@@ -21,8 +21,9 @@ EPSILON = 1e-7
 
 
 class MaskLoss(nn.Module):
-    """A weighted sum of losses of logits ``(N, K, H, W)`` and class ids ``(N, H, W)``; zero if all pixels are
-    ignored.
+    """A weighted sum of losses of logits ``(N, K, H, W)`` and class ids ``(N, H, W)``.
+
+    It is zero if all pixels are ignored.
 
     Cross-entropy is a mean over pixels. Dice and Jaccard measure the overlap of target and prediction of each
     class over the whole batch (an absent class counts as fully overlapping), which helps small classes.
@@ -62,8 +63,7 @@ class MaskLoss(nn.Module):
         if label_smoothing and not cross_entropy:
             raise UserError(
                 f"label_smoothing={label_smoothing} acts on the cross-entropy alone, whose weight is 0. "
-                "Remove it, "
-                "or give task.loss.cross_entropy a weight."
+                "Remove it, or give task.loss.cross_entropy a weight."
             )
         self.ignore_index = ignore_index
         self.class_weights = class_weights
@@ -90,8 +90,7 @@ class MaskLoss(nn.Module):
         if self.class_weights is not None and len(self.class_weights) != logits.shape[1]:
             raise UserError(
                 f"task.loss.class_weights has {len(self.class_weights)} numbers; expected one for each of "
-                "the "
-                f"{logits.shape[1]} classes."
+                f"the {logits.shape[1]} classes."
             )
         total = sum(self.weights[name] * part(logits, targets) for name, part in self.parts.items())
         # A batch may have no labelled pixels; the mean over none would be NaN.
@@ -103,11 +102,10 @@ class MaskLoss(nn.Module):
         return set(self.parts) == {"cross_entropy"}
 
     def sums(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """The sums that determine the loss, of shape ``(7, K)``; they can be added over batches.
+        """Returns the sums that determine the loss, ``(7, K)``; they can be added over batches.
 
         Rows: cross-entropy and its weights, summed over pixels by class; overlap, prediction and truth of
-            each class;
-        focal loss of each class, and the number of pixels.
+        each class; focal loss of each class; and the number of pixels.
         """
         num_classes = logits.shape[1]
         counted = targets != self.ignore_index
@@ -125,7 +123,7 @@ class MaskLoss(nn.Module):
         ])  # fmt: skip
 
     def of_sums(self, sums: Tensor) -> Tensor:
-        """The loss, a scalar, from the added ``sums`` of several batches; without label smoothing."""
+        """Returns the loss, a scalar, from the added ``sums`` of several batches; without label smoothing."""
         losses, weights, overlap, predicted, true, focal, pixels = sums
         if not pixels[0]:
             return sums.new_zeros(())
@@ -135,9 +133,9 @@ class MaskLoss(nn.Module):
             "focal": focal / pixels,
         }
         shares = self.weights_of_classes(sums)
-        found = {name: (shares * values).sum() / shares.sum() for name, values in by_class.items()}
-        found["cross_entropy"] = losses.sum() / weights.sum()
-        return sum(self.weights[name] * found[name] for name in self.parts)
+        losses_by_name = {name: (shares * values).sum() / shares.sum() for name, values in by_class.items()}
+        losses_by_name["cross_entropy"] = losses.sum() / weights.sum()
+        return sum(self.weights[name] * losses_by_name[name] for name in self.parts)
 
     def weights_of_classes(self, like: Tensor) -> Tensor:
         if self.class_weights is None:

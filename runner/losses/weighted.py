@@ -24,16 +24,18 @@ class WeightedSum(nn.Module):
         weights = [1.0] * len(losses) if weights is None else list(weights)
         if not losses or len(weights) != len(losses):
             raise UserError(
-                f"task.loss: {len(losses)} losses but {len(weights)} weights; expected as many, and at "
-                "least one."
+                f"task.loss: {len(losses)} losses but {len(weights)} weights; expected at least one loss, "
+                "and one weight for each."
             )
         if wrong := [loss for loss in losses if not isinstance(loss, nn.Module)]:
-            raise UserError(f"task.loss.losses: {wrong[0]!r} is no loss. Give each as a node with _target_.")
+            raise UserError(
+                f"task.loss.losses: {wrong[0]!r} is not a loss. Give each as a node with _target_."
+            )
         self.losses = nn.ModuleList(losses)
         self.weights: Sequence[float] = weights
 
     def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """A scalar."""
+        """Returns the loss, a scalar."""
         return sum(
             weight * loss(logits, targets) for weight, loss in zip(self.weights, self.losses, strict=True)
         )

@@ -1,0 +1,1 @@
+"""Training: executes a run directory, from its config to its results."""

@@ -1,6 +1,4 @@
-"""Checks before training that there are samples, features and steps, and a validation split where one is
-needed.
-"""
+"""Checks before training that there are samples, features and steps, and validation where it is needed."""
 
 from __future__ import annotations
 
@@ -16,10 +14,11 @@ __all__ = ["check_batch_counts", "loader_length"]
 
 
 def check_batch_counts(data: DataModule, config: dict[str, Any]) -> None:
-    """
+    """Checks that training, validation and test get the batches that the config relies on.
+
     Args:
-        data: set up, with its rank and class balance.
-        config: resolved.
+        data: the data module after ``setup``, with its rank and class balance.
+        config: the resolved config.
 
     Raises:
         UserError: a split has no sample or no batch, an input has no feature, or validation would never run.
@@ -38,12 +37,11 @@ def check_batch_counts(data: DataModule, config: dict[str, Any]) -> None:
 
 
 def check_features(data: DataModule) -> None:
-    shape = tuple((data.facts.input_shape if data.facts is not None else None) or ())
+    shape = () if data.facts is None else tuple(data.facts.input_shape or ())
     if any(size == 0 for size in shape):
         raise UserError(
-            f"the inputs of {data.facts.name} have shape {shape}, which holds no values: there are no "
-            "features to train "
-            "on. Check the data and the settings that select its features."
+            f"the inputs of {name_of(data)} have shape {shape}, which holds no values: there are no "
+            "features to train on. Check the data and the settings that select its features."
         )
 
 
@@ -52,7 +50,7 @@ def num_samples(data: DataModule, split: str) -> int:
 
 
 def loader_length(data: DataModule, split: str) -> int | None:
-    """Number of batches in one epoch of a split; None if the loader has no length."""
+    """Returns the number of batches in one epoch of a split; None if the loader has no length."""
     loader = {"train": data.train_dataloader, "val": data.val_dataloader, "test": data.test_dataloader}[
         split
     ]()
@@ -63,7 +61,7 @@ def loader_length(data: DataModule, split: str) -> int | None:
 
 
 def used_batches(data: DataModule, trainer: dict[str, Any], split: str) -> int | None:
-    """Number of batches per epoch that the trainer uses; None if unknown.
+    """Returns the number of batches per epoch that the trainer uses; None if unknown.
 
     Raises:
         UserError: a split that has or needs samples yields no batch.
@@ -82,12 +80,12 @@ def used_batches(data: DataModule, trainer: dict[str, Any], split: str) -> int |
     limit = trainer.get(key)
     if not is_number(limit):
         return batches
-    used = int(batches * limit) if isinstance(limit, float) else min(limit, batches)
+    used = int(batches * limit) if isinstance(limit, float) else min(int(limit), batches)
     if used == 0 and (split == "train" or limit):
         raise UserError(
             f"trainer.{key}={limit} leaves no batch: the {split} split has {batches} batches of "
-            f"{batch_size(data, split)}. "
-            f"Give at least {least_share(batches):g}, or a whole number of batches."
+            f"{batch_size(data, split)}. Give at least {least_share(batches):g}, or a whole number of "
+            "batches."
         )
     return used
 
@@ -97,18 +95,17 @@ def no_batch(data: DataModule, split: str, count: int) -> str:
     if split == "train" and data.drop_last and count < size:
         return (
             f"data.drop_last=true with data.batch_size={size} leaves no batch: the training split has "
-            f"{count} samples, "
-            f"fewer than one batch. Give data.batch_size={count} or less, or data.drop_last=false."
+            f"{count} samples, fewer than one batch. Give data.batch_size={count} or less, or "
+            "data.drop_last=false."
         )
     return (
         f"the {split} split of {name_of(data)} has {count} samples, but not one batch of {size}. Give a "
-        "smaller batch size, "
-        "or more data."
+        "smaller batch size, or more data."
     )
 
 
 def least_share(batches: int) -> float:
-    """The smallest fraction that leaves one batch, rounded to two digits, or more if necessary."""
+    """Returns the smallest fraction that leaves one batch, rounded to two digits, or more if necessary."""
     digits = 2
     while True:
         share = math.ceil(10**digits / batches) / 10**digits
@@ -118,15 +115,17 @@ def least_share(batches: int) -> float:
 
 
 def check_validation_interval(trainer: dict[str, Any], batches: int | None) -> None:
-    """
+    """Checks that validation takes place during the training.
+
     Raises:
         UserError: the trainer would fail or never validate.
     """
     every, epochs = trainer.get("check_val_every_n_epoch", 1), num_epochs(trainer, batches)
     if every is not None and epochs is not None and every > epochs:
         raise UserError(
-            f"trainer.check_val_every_n_epoch={every}: the whole training has {epochs} epochs, so validation would "
-            f"never run. Give {epochs} or less, or turn validation off with trainer.limit_val_batches=0."
+            f"trainer.check_val_every_n_epoch={every}: the whole training has {epochs} epochs, so validation "
+            f"would never run. Give {epochs} or less, or turn validation off with "
+            "trainer.limit_val_batches=0."
         )
     interval = trainer.get("val_check_interval")
     if batches is None or not isinstance(interval, int) or isinstance(interval, bool):
@@ -135,28 +134,26 @@ def check_validation_interval(trainer: dict[str, Any], batches: int | None) -> N
     if every_epoch and interval > batches:
         raise UserError(
             f"trainer.val_check_interval={interval}: an epoch has {batches} batches. Give {batches} or "
-            "less, or count "
-            "batches across epochs with trainer.check_val_every_n_epoch=null."
+            "less, or count batches across epochs with trainer.check_val_every_n_epoch=null."
         )
     total = total_batches(trainer, batches)
     if not every_epoch and total is not None and interval > total:
         raise UserError(
             f"trainer.val_check_interval={interval}: the whole training has {total} batches, so validation "
-            "would never "
-            f"run. Give {total} or less."
+            f"would never run. Give {total} or less."
         )
 
 
 def num_epochs(trainer: dict[str, Any], batches: int | None) -> int | None:
-    """Number of epochs of the whole run, the last one perhaps shortened by ``max_steps``; None if unknown."""
+    """Returns the number of epochs of the whole run, the last perhaps incomplete; None if unknown."""
     total = None if batches is None else total_batches(trainer, batches)
     return None if total is None or not batches else math.ceil(total / batches)
 
 
 def total_batches(trainer: dict[str, Any], batches: int) -> int | None:
-    """Number of training batches in the whole run; None if only a time limit ends it."""
+    """Returns the number of training batches in the whole run; None if only a time limit ends it."""
     epochs, steps = trainer.get("max_epochs"), trainer.get("max_steps")
-    ends = []
+    ends: list[int] = []
     if isinstance(epochs, int) and epochs > 0:
         ends.append(epochs * batches)
     if isinstance(steps, int) and steps > 0:
@@ -165,7 +162,8 @@ def total_batches(trainer: dict[str, Any], batches: int) -> int | None:
 
 
 def check_monitor(config: dict[str, Any], has_split: bool) -> None:
-    """
+    """Checks that no setting needs validation metrics when there is no validation.
+
     Raises:
         UserError: a setting needs a validation metric that is never computed.
     """

@@ -1,6 +1,4 @@
-"""Checks that each training batch norm gets at least two values per channel, since it cannot normalize
-one.
-"""
+"""Checks that each training batch norm gets at least two values per channel; it cannot normalize one."""
 
 from __future__ import annotations
 
@@ -26,8 +24,9 @@ __all__ = ["check_batch_norms", "smallest_pass", "values_per_channel"]
 
 @contextmanager
 def values_per_channel(model: nn.Module) -> Iterator[dict[nn.Module, int]]:
-    """Context in which a forward pass records how many values per channel each batch norm gets (minimum over
-    calls).
+    """Records how many values per channel each batch norm gets in forward passes within the context.
+
+    The yielded dict holds the minimum over all calls.
     """
     counts: dict[nn.Module, int] = {}
 
@@ -51,11 +50,14 @@ def check_batch_norms(
     config: dict[str, Any],
     world_size: int = 1,
 ) -> None:
-    """
+    """Checks that no training batch norm gets a single value per channel.
+
     Args:
+        model: the model.
         counts: number of values per channel that each batch norm gets per sample.
-        data: set up.
-        config: resolved.
+        data: the data module after ``setup``.
+        config: the resolved config.
+        world_size: number of ranks.
 
     Raises:
         UserError: a training batch norm would get a single value per channel.
@@ -72,8 +74,8 @@ def check_batch_norms(
 
 
 def trained_norms(model: nn.Module, transfer: Any) -> list[_BatchNorm]:
-    """Batch norms that use batch statistics at some point of the training."""
-    norms = list(batch_norms(model.modules()))
+    """Returns the batch norms that use batch statistics at some point of the training."""
+    norms = [norm for norm in batch_norms(model.modules()) if isinstance(norm, _BatchNorm)]
     callback = build(transfer) if transfer else None
     if isinstance(callback, FrozenBackbone) or (
         isinstance(callback, Unfreezing) and callback.batch_norm == "still"
@@ -84,7 +86,7 @@ def trained_norms(model: nn.Module, transfer: Any) -> list[_BatchNorm]:
 
 
 def smallest_pass(data: DataModule, config: dict[str, Any], world_size: int = 1) -> tuple[int, str]:
-    """The smallest number of training samples in one forward pass, and a description of its cause."""
+    """Returns the smallest number of training samples in one forward pass, and a description of its cause."""
     hardware = config.get("hardware") or {}
     size = hardware.get("micro_batch")
     size = size if isinstance(size, int) and not isinstance(size, bool) else None
@@ -110,7 +112,7 @@ def cause_of(data: DataModule, batch: int, share: int, passes: int, size: int | 
 
 
 def batch_sizes(data: DataModule, trainer: dict[str, Any]) -> list[int]:
-    """Sizes of the first and the last training batch of an epoch."""
+    """Returns the sizes of the first and the last training batch of an epoch."""
     sampler = getattr(data.train_dataloader(), "batch_sampler", None)
     count, size_of = loader_length(data, "train"), getattr(sampler, "size_of", None)
     if size_of is None or not count:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 from omegaconf import DictConfig
@@ -17,7 +18,7 @@ from runner.data.folds import Folds
 from runner.errors import ConfigError, Problem
 from runner.tasks.base import Task
 
-__all__ = ["adapt_facts", "make_data", "make_model", "make_task", "resolve"]
+__all__ = ["adapt_facts", "make_data", "make_model", "make_task", "resolve", "task_class"]
 
 
 CONFIGURED = ("monitor", "monitor_mode", "metrics")
@@ -25,6 +26,11 @@ CONFIGURED = ("monitor", "monitor_mode", "metrics")
 
 
 def make_data(config: dict[str, Any]) -> DataModule:
+    """Builds the data module, without reading data.
+
+    Raises:
+        ConfigError: the node builds something else, or folds are configured without an index.
+    """
     data = build(config["data"])
     if not isinstance(data, DataModule):
         text = (
@@ -38,7 +44,8 @@ def make_data(config: dict[str, Any]) -> DataModule:
 
 
 def fold_of(node: dict[str, Any]) -> Folds:
-    """
+    """Returns the fold of a run.
+
     Raises:
         ConfigError: the node refers to all folds where a single one is needed.
     """
@@ -50,16 +57,37 @@ def fold_of(node: dict[str, Any]) -> Folds:
 
 
 def adapt_facts(config: dict[str, Any], facts: Facts) -> Facts:
-    """The facts as the task sees them.
+    """Returns the facts as the task uses them.
+
+    Args:
+        config: the config as plain containers.
+        facts: the facts of the data.
 
     Raises:
         DataError: the data do not suit the task.
     """
-    return resolve_target(config["task"]["_target_"]).adapt_facts(facts)
+    return task_class(config).adapt_facts(facts)
+
+
+def task_class(config: dict[str, Any]) -> type[Task]:
+    """Returns the class of the task.
+
+    Raises:
+        ConfigError: ``_target_`` refers to something else.
+    """
+    constructor = resolve_target(config["task"]["_target_"])
+    if not inspect.isclass(constructor) or not issubclass(constructor, Task):
+        text = f"task: {config['task']['_target_']} is not a subclass of runner.tasks.base.Task."
+        raise ConfigError(Problem("task._target_", text, "wrong_type"))
+    return constructor
 
 
 def resolve(config: DictConfig, facts: Any) -> dict[str, Any]:
-    """The config as plain containers, with every ``${facts:KEY}`` replaced by its value.
+    """Returns the config as plain containers, with every ``${facts:KEY}`` replaced by its value.
+
+    Args:
+        config: the composed config.
+        facts: the facts of the data; None leaves placeholders.
 
     Raises:
         ConfigError: an interpolation cannot be resolved.
@@ -73,19 +101,27 @@ def resolve(config: DictConfig, facts: Any) -> dict[str, Any]:
 
 
 def make_model(config: dict[str, Any]) -> nn.Module:
+    """Builds the model.
+
+    Raises:
+        ConfigError: the node builds something else.
+    """
     model = build(config["model"])
     if not isinstance(model, nn.Module):
-        text = f"model: {config['model']['_target_']} gives a {type(model).__name__}; expected a torch.nn.Module."
+        text = (
+            f"model: {config['model']['_target_']} gives a {type(model).__name__}; expected a "
+            "torch.nn.Module."
+        )
         raise ConfigError(Problem("model", text, "wrong_type"))
     return model
 
 
 def make_task(config: dict[str, Any], model: nn.Module) -> Task:
-    """The task around a built model, with its optimizer and scheduler as factories."""
+    """Builds the task of a model, with optimizer and scheduler as factories."""
     node = {key: value for key, value in config["task"].items() if key not in CONFIGURED}
     factory = build({**node, "_partial_": True})
     scheduler = build(scheduler_node(config))
-    task = factory(model=model, optimizer=build(config["optimizer"]), scheduler=scheduler)
+    task: Task = factory(model=model, optimizer=build(config["optimizer"]), scheduler=scheduler)
     if config["task"].get("monitor") is not None:
         task.configure(*monitor_of(config))
     task.configure(metrics=build(config["task"].get("metrics")))

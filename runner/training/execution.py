@@ -14,7 +14,6 @@ from pytorch_lightning import Callback, Trainer, seed_everything
 from runner.baselines.compute import run_baselines
 from runner.callbacks.checkpoint_io import RunCheckpointIO
 from runner.callbacks.metrics_logger import JournalLogger
-from runner.config.build import resolve_target
 from runner.config.checks.environment import check_batch_division
 from runner.config.plain import to_yaml
 from runner.data.base import DataModule
@@ -41,7 +40,7 @@ from runner.run.status import read_status, write_status
 from runner.tasks.base import Task
 from runner.training.batch_counts import check_batch_counts
 from runner.training.batch_norm_samples import check_batch_norms, values_per_channel
-from runner.training.components import adapt_facts, make_data, make_model, make_task, resolve
+from runner.training.components import adapt_facts, make_data, make_model, make_task, resolve, task_class
 from runner.training.folds import write_predictions
 from runner.training.hardware_benchmark import hardware_by_measure
 from runner.training.lr_finder import chosen_lr, find_lr, wants_finder, write_range_test
@@ -74,8 +73,7 @@ class Execution:
         self.data.set_rank(process_info.rank, process_info.world_size)
         check_batch_division(self.data.batch_size, self.data.eval_batch_size, process_info.world_size)
         self.data.balance = (raw.get("sampling") or {}).get("balance", 0.0)
-        self.data.overfit = raw["debug"]["kind"] == "overfit"
-        facts = adapt_facts(raw, self.data.facts)
+        facts = adapt_facts(raw, self.data.require_facts())
         self.data.facts = facts
         self.config = resolve(config, facts)
         check_batch_counts(self.data, self.config)
@@ -110,8 +108,9 @@ class Execution:
         return self.config["debug"]["kind"] == "find_lr"
 
     def take_found_lr(self) -> None:
-        """Runs the learning-rate finder and writes its result into the run's config, so that a resumed run
-        keeps it.
+        """Runs the learning-rate finder and writes its result into the run's config.
+
+        A resumed run keeps it.
         """
         console.text("optimizer.lr=auto: running a learning-rate range test first.")
         test = self.find_lr()
@@ -138,7 +137,7 @@ class Execution:
     def make_task(self, config: dict[str, Any]) -> tuple[Task, ResolvedHardware]:
         model = make_model(config)
         with values_per_channel(model) as counts:
-            resolve_target(config["task"]["_target_"]).check_model(model, self.data.facts)
+            task_class(config).check_model(model, self.data.require_facts())
         check_batch_norms(model, counts, self.data, config, self.process_info.world_size)
         if config.get("weights") and self.resumed is None:
             console.text(load_weights(model, absolute_paths(self.run, config)["weights"]).summary)
@@ -184,7 +183,7 @@ class Execution:
         trainer = make_trainer(
             self.run, self.config, self.task, self.hardware, self.process_info, self.heartbeat
         )
-        trainer.callbacks.extend(self.callbacks)
+        trainer.callbacks.extend(self.callbacks)  # type: ignore[attr-defined]  # set in Lightning's __init__
         console.plan(self.run, self.config, self.data, self.task, self.hardware, self.resumed)
         if self.process_info.is_first:
             record_worker(
@@ -196,7 +195,7 @@ class Execution:
             )
         self.fit(trainer)
         check_trained(trainer.global_step)
-        trainer.logger.save(durable=True)
+        journal_of(trainer).save(durable=True)
         barrier()  # all ranks must see the same checkpoints
         results = self.evaluate(trainer)
         if self.process_info.is_first:
@@ -208,7 +207,7 @@ class Execution:
                 write_json(self.run.results_path, results)
             if self.config["plots"]:
                 draw_figures(self.run, self.task, self.data)
-        trainer.logger.close()
+        journal_of(trainer).close()
         return results
 
     @property
@@ -228,7 +227,7 @@ class Execution:
                 for split, metrics in best["metrics"].items()
                 for name, value in metrics.items()
             }
-            trainer.logger.log_metrics(scores, step=results["step"])
+            journal_of(trainer).log_metrics(scores, step=results["step"])
         return {"baselines": baselines} if baselines else {}
 
     def fit(self, trainer: Trainer) -> None:
@@ -240,7 +239,7 @@ class Execution:
             console.text(self.stopped)
         except BaseException:
             with suppress(OSError):  # on a full disk, the original error must be reported
-                trainer.logger.close()
+                journal_of(trainer).close()
             raise
 
     def evaluate(self, trainer: Trainer) -> dict[str, Any]:
@@ -253,7 +252,7 @@ class Execution:
         metrics = {"val": evaluate_split(trainer, self.task, self.data, "val")}
         if len(self.data.splits.get("test", ())):
             metrics["test"] = evaluate_split(trainer, self.task, self.data, "test")
-            trainer.logger.log_metrics(metrics["test"], step=step)
+            journal_of(trainer).log_metrics(metrics["test"], step=step)
         parameters = list(self.task.model.parameters())
         previous = read_json(self.run.results_path, {})
         return {
@@ -268,6 +267,12 @@ class Execution:
         }
 
 
+def journal_of(trainer: Trainer) -> JournalLogger:
+    """Returns the logger of a run's trainer."""
+    assert isinstance(trainer.logger, JournalLogger)
+    return trainer.logger
+
+
 def evaluate_split(trainer: Trainer, task: Task, data: DataModule, split: str) -> dict[str, float]:
     evaluate = trainer.validate if split == "val" else trainer.test
     if not len(data.splits.get(split, ())):
@@ -279,7 +284,8 @@ def evaluate_split(trainer: Trainer, task: Task, data: DataModule, split: str) -
 
 
 def check_trained(num_steps: int) -> None:
-    """
+    """Checks that the model was trained at all.
+
     Raises:
         UserError: training ended before its first optimizer update, so any metrics would be those of an
             untrained model.
@@ -287,6 +293,5 @@ def check_trained(num_steps: int) -> None:
     if num_steps == 0:
         raise UserError(
             "training ended without a single optimizer update, so no metrics are reported. Check "
-            "trainer.max_time, "
-            "trainer.max_steps, trainer.limit_train_batches and data.batch_size."
+            "trainer.max_time, trainer.max_steps, trainer.limit_train_batches and data.batch_size."
         )

@@ -38,25 +38,29 @@ def hardware_by_measure(
     make: Callable[[dict[str, Any]], tuple[Task, ResolvedHardware]],
     process_info: ProcessInfo,
 ) -> tuple[dict[str, Any], str]:
-    """The config's ``hardware`` node with the chosen settings, and the reason; equal on all ranks.
+    """Returns the config's ``hardware`` node with the chosen settings, and the reason; equal on all ranks.
 
     Args:
+        run: the run directory, which stores the choice.
+        config: the resolved config.
+        data: the data module after ``setup``.
         make: builds task and hardware from a config.
+        process_info: this process among the ranks.
     """
     node = config["hardware"]
     path = run.path / "hardware.json"
     with FileLock(run.path / ".measure.lock") if process_info.under_agent else nullcontext():
-        found = read_json(path)
-        if found is None:
-            found = measured(run, config, data, make)
-            write_json(path, found)
-    if not found:
+        choice = read_json(path)
+        if choice is None:
+            choice = measured(run, config, data, make)
+            write_json(path, choice)
+    if not choice:
         return node, ""
     return node | {
-        "precision": found["precision"],
-        "channels_last": found["channels_last"],
+        "precision": choice["precision"],
+        "channels_last": choice["channels_last"],
         "measure": False,
-    }, found["reason"]
+    }, choice["reason"]
 
 
 def measured(
@@ -65,7 +69,10 @@ def measured(
     data: DataModule,
     make: Callable[[dict[str, Any]], tuple[Task, ResolvedHardware]],
 ) -> dict[str, Any]:
-    """Precision, memory format and the reason; empty if the config sets both or a benchmark is not worthwhile."""
+    """Returns precision, memory format and the reason.
+
+    The result is empty if the config sets both or a benchmark is not worthwhile.
+    """
     node = config["hardware"]
     if node.get("precision") is not None and node.get("channels_last") is not None:
         return {}
@@ -89,18 +96,16 @@ def measured(
 def few_samples(data: DataModule, accelerator: str) -> dict[str, Any]:
     split = data.splits["train"]
     share = max(1, data.batch_size // data.world_size)
-    count = NUMBERS[accelerator] // max(1, prod(data.facts.input_shape))
+    count = NUMBERS[accelerator] // max(1, prod(data.require_facts().input_shape))
     count = max(1, min(share, len(split), max(2, count)))
-    return data.on_after_batch_transfer(
-        split.__getitems__([(0, process_info) for process_info in range(count)]), 0
-    )
+    return data.on_after_batch_transfer(split.__getitems__([(0, position) for position in range(count)]), 0)
 
 
 def key_of(task: Task, batch: dict[str, Any], chosen: ResolvedHardware) -> str:
-    """The cache key: everything that the measurements depend on."""
+    """Returns the cache key, a hash of everything that the measurements depend on."""
     model = task.model
     shapes = [tuple(parameter.shape) for parameter in model.parameters()]
-    sizes = [tuple(one.shape) for one in batch["inputs"]] if len(batch["index"]) else []
+    sizes = [tuple(sample.shape) for sample in batch["inputs"]] if len(batch["index"]) else []
     words = (
         type(task).__qualname__, type(model).__qualname__, shapes, sizes, torch.__version__, chosen.precision,
         chosen.channels_last, describe_device(chosen.accelerator), torch.get_num_threads(),
@@ -128,13 +133,13 @@ def by_the_clock(
         reason = f"{expected}: nothing to measure, the only choice for this model on this device"
         return {"precision": expected.precision, "channels_last": expected.channels_last, "reason": reason}
     try:
-        found = measure(task, batch, torch.device("cuda" if on_gpu else "cpu"), expected, candidates)
+        result = measure(task, batch, torch.device("cuda" if on_gpu else "cpu"), expected, candidates)
     except (RunnerError, RuntimeError, ValueError) as error:  # the training itself reports the error in full
-        reason = f"{expected}: by rule, for a trial failed ({type(error).__name__})"
+        reason = f"{expected}: by rule, since a measurement failed ({type(error).__name__})"
         return {"precision": expected.precision, "channels_last": expected.channels_last, "reason": reason}
     return {
-        "precision": found.chosen.precision,
-        "channels_last": found.chosen.channels_last,
-        "reason": found.reason,
-        "ms_per_step": {str(candidate): round(1e3 * took, 3) for candidate, took in found.seconds.items()},
+        "precision": result.chosen.precision,
+        "channels_last": result.chosen.channels_last,
+        "reason": result.reason,
+        "ms_per_step": {str(candidate): round(1e3 * took, 3) for candidate, took in result.seconds.items()},
     }

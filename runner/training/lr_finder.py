@@ -31,11 +31,12 @@ AUTO = "auto"
 
 
 def wants_finder(config: dict[str, Any]) -> bool:
+    """Return whether the config requests the learning rate of a range test."""
     return config["optimizer"].get("lr") == AUTO
 
 
 def at_lowest_rate(config: dict[str, Any]) -> dict[str, Any]:
-    """The run's config with a learning rate that rises from the lowest to the highest value."""
+    """Returns the run's config with a learning rate that rises from the lowest to the highest value."""
     options = LrFinder(**config.get("lr_finder") or {})
     growth = {
         "_target_": "runner.optim.range_test.exponential_range",
@@ -54,10 +55,15 @@ def find_lr(
     process_info: ProcessInfo,
     heartbeat: Heartbeat,
 ) -> RangeTest:
-    """
+    """Runs a learning-rate range test on a temporary model.
+
     Args:
-        config: resolved.
+        run: the run directory.
+        config: the resolved config.
+        data: the data module after ``setup``.
         make: builds task and hardware from a config.
+        process_info: this process among the ranks.
+        heartbeat: updated with the progress of the test.
     """
     options = LrFinder(**config.get("lr_finder") or {})
     with preserve_random_state():
@@ -71,28 +77,31 @@ def find_lr(
 
 
 def chosen_lr(test: RangeTest, config: dict[str, Any]) -> float:
-    """The learning rate suggested by the configured method.
+    """Returns the learning rate suggested by the configured method.
+
+    Args:
+        test: the range test.
+        config: the resolved config.
 
     Raises:
         RunFailedError: the method found none.
     """
-    way = LrFinder(**config.get("lr_finder") or {}).suggestion
-    if way in test.suggestions:
-        return float(f"{test.suggestions[way]:.3g}")
+    method = LrFinder(**config.get("lr_finder") or {}).suggestion
+    if method in test.suggestions:
+        return float(f"{test.suggestions[method]:.3g}")
     others = ", ".join(f"{name} {rate:.2g}" for name, rate in test.suggestions.items())
     shown = f"{test.losses[0]:.4g} to {min(test.losses):.4g}" if test.losses else "nothing"
     raise RunFailedError(
-        f"the range test found no learning rate by {way!r}: in {len(test.rates)} steps the loss went from "
-        f"{shown}; "
-        f"{test.ended}. " + (f"Other ways: {others}. " if others else "")
+        f"the range test found no learning rate by {method!r}: in {len(test.rates)} steps the loss went from "
+        f"{shown}; {test.ended}. " + (f"Other methods: {others}. " if others else "")
         + "Look at plots/lr_finder.png, try other lr_finder.min_lr, max_lr or num_steps, or give "
           "optimizer.lr a number."
     )  # fmt: skip
 
 
 def write_range_test(run: RunDir, test: RangeTest, config: dict[str, Any]) -> None:
-    """``lr_finder.json`` and ``plots/lr_finder.png``."""
+    """Writes ``lr_finder.json`` and ``plots/lr_finder.png``."""
     write_json(run.path / "lr_finder.json", test.as_dict())
-    way = LrFinder(**config.get("lr_finder") or {}).suggestion
-    figure = range_test_curve(test.rates, test.losses, test.smoothed, test.suggestions, chosen=way)
+    method = LrFinder(**config.get("lr_finder") or {}).suggestion
+    figure = range_test_curve(test.rates, test.losses, test.smoothed, test.suggestions, chosen=method)
     to_png(figure, run.plots / "lr_finder.png")

@@ -60,7 +60,13 @@ StartMirror = Callable[[RunDir, Mapping[str, Any] | None], Mirror]
 def recorded(
     run: RunDir, config: Any, start_mirror: StartMirror | None, heartbeat: Heartbeat
 ) -> Iterator[None]:
-    """Context in which rank 0 maintains the run's status, tracking mirror and report.
+    """Maintains the run's status, tracking mirror and report within the context; for rank 0.
+
+    Args:
+        run: the run directory.
+        config: the run's config.
+        start_mirror: starts the tracking mirror; None for none.
+        heartbeat: the progress of the training.
 
     Raises:
         UserError: another process on this machine has started to execute the run.
@@ -76,7 +82,7 @@ def recorded(
     write_status(run, state="running")
     mirror = None
     if start_mirror is not None and not is_fold(run):  # the parent run mirrors its folds
-        mirror = start_mirror(run, OmegaConf.to_container(config, resolve=False))
+        mirror = start_mirror(run, plain_config(config))
     try:
         with keep_status_fresh(run):
             yield
@@ -110,6 +116,13 @@ def recorded(
             console.text(mirror.note())
 
 
+def plain_config(config: Any) -> dict[str, Any]:
+    """Returns a config as plain containers, with unresolved interpolations."""
+    plain = OmegaConf.to_container(config, resolve=False)
+    assert isinstance(plain, dict)
+    return {str(key): value for key, value in plain.items()}
+
+
 def write_page(run: RunDir) -> None:
     """Writes the report page. A failure is only logged, since ``runner report`` can recreate the page."""
     try:
@@ -118,14 +131,21 @@ def write_page(run: RunDir) -> None:
         log.warning("the report page was not written: %s: %s", type(error).__name__, error)
 
 
+class QuietFileHandler(logging.FileHandler):
+    """A file handler that ignores write errors: a full disk is reported by the writes that require space."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        pass
+
+
 @contextmanager
 def log_file(run: RunDir, process_info: ProcessInfo) -> Iterator[None]:
-    """Writes log records and warnings of this process to ``logs/rankN.log``, and runner's own also to the
-    console.
+    """Writes log records and warnings of this process to ``logs/rankN.log`` within the context.
+
+    Records of runner itself also appear on the console of rank 0.
     """
-    handler = logging.FileHandler(run.logs / f"rank{process_info.rank}.log", encoding="utf-8")
+    handler = QuietFileHandler(run.logs / f"rank{process_info.rank}.log", encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    handler.handleError = lambda record: None  # a full disk is reported by the writes that require space
     root = logging.getLogger()
     root.addHandler(handler)
     console = logging.StreamHandler()

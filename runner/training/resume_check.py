@@ -1,4 +1,4 @@
-"""Whether a checkpoint still matches the run that resumes from it."""
+"""Checks whether a checkpoint still matches the run that resumes from it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["check_resume"]
 log = logging.getLogger("runner.training.worker")
 
 MAY_DIFFER = ("source",)
-"""Of the facts: the same data may have moved."""
+"""Facts that may differ, because the same data may have moved."""
 
 OLDER = " An earlier version of runner started this run and may have read the same data differently."
 
@@ -34,24 +34,28 @@ def check_resume(
     """Reports every key that differs from the config that the checkpoint was written with.
 
     Args:
+        checkpoint: the checkpoint to resume from.
+        config: the resolved config of the run.
+        facts_before: facts of the data when the run began.
+        facts: facts of the data now.
         known_changes: keys and values that have already been reported.
         format_version: format of the run directory.
 
     Raises:
-        UserError: one of them, or the data, would make the result meaningless.
+        UserError: a changed key, or changed data, would make the result meaningless.
     """
     before = config_of(checkpoint)
     changes = [] if before is None else find_changes(before, config)
-    refused = [str(problem) for problem in rejections(changes)]
-    refused += [
+    rejected = [str(problem) for problem in rejections(changes)]
+    rejected += [
         f"the data have changed: {key} was {short(facts_before[key])}, and is {short(facts.get(key))}."
         for key in facts_before
         if key in facts and key not in MAY_DIFFER and not is_same_statistic(key, facts_before, facts)
     ]
-    if refused:
+    if rejected:
         raise UserError(
             f"the run cannot resume from {checkpoint.file}, which was written with other values. "
-            + " ".join(refused)
+            + " ".join(rejected)
             + (OLDER if format_version < FORMAT_VERSION else "")
             + " Restore them, or start a new run."
         )

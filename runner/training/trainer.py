@@ -1,4 +1,4 @@
-"""The trainer of a run, with everything that watches over it."""
+"""The trainer of a run and its callbacks."""
 
 from __future__ import annotations
 
@@ -41,10 +41,13 @@ __all__ = ["make_range_trainer", "make_trainer"]
 def make_callbacks(
     config: dict[str, Any], task: Task, heartbeat: Heartbeat, scale: float = 1.0
 ) -> list[Callback]:
-    """In the order they act: what counts comes before what saves.
+    """Builds the callbacks in the order in which they act: those that count before those that save.
 
     Args:
-        scale: of the learning rate, after roll-backs.
+        config: the resolved config.
+        task: the task to train.
+        heartbeat: updated with the progress of the training.
+        scale: factor of the learning rate after rollbacks.
     """
     guard = build(config["guard"]) if config.get("guard") else NonFiniteGuard()
     callbacks: list[Callback] = [
@@ -62,9 +65,8 @@ def make_callbacks(
     callbacks += training_callbacks(config, task)
     callbacks += averaging_callbacks(config.get("regularization") or {}, config["seed"])
     settings = OptimizerSettings(config["optimizer"], scale)
-    signalled = (config.get("launcher") or {}).get(
-        "kind"
-    ) == "slurm"  # then a signal comes, and the job is put back
+    # SLURM sends a signal before the end of a job and requeues it.
+    signalled = (config.get("launcher") or {}).get("kind") == "slurm"
     deadline = Deadline(config["trainer"].get("max_time"), None if signalled else job_end())
     saving = [ExactResume(config), build(config["checkpoint"]), Preemption(), deadline]
     return [
@@ -77,7 +79,8 @@ def make_callbacks(
     ]
 
 
-def passes_of(hardware: dict[str, Any]) -> MicroBatching:
+def micro_batching_of(hardware: dict[str, Any]) -> MicroBatching:
+    """Returns the micro-batch settings of the ``hardware`` node."""
     size = hardware.get("micro_batch")
     return MicroBatching(
         size if isinstance(size, int) else None, halves=hardware.get("on_out_of_memory", "halve") == "halve"
@@ -85,7 +88,7 @@ def passes_of(hardware: dict[str, Any]) -> MicroBatching:
 
 
 def training_callbacks(config: dict[str, Any], task: Task) -> list[Callback]:
-    """Those that change how the model trains: a range test needs them too."""
+    """Builds the callbacks that change how the model trains; a range test needs them, too."""
     transfer = [build(config["transfer"])] if config.get("transfer") else []
     regularizing = regularizing_callbacks(config.get("regularization") or {}, task, config["seed"])
     return [*transfer, *regularizing]
@@ -99,10 +102,15 @@ def make_trainer(
     process_info: ProcessInfo | None = None,
     heartbeat: Heartbeat | None = None,
 ) -> Trainer:
-    """
+    """Builds the trainer of a run.
+
     Args:
-        place: of this process among those that execute the run.
-        pulse: updated with the progress of the training.
+        run: the run directory.
+        config: the resolved config.
+        task: the task to train.
+        hardware: device and precision.
+        process_info: this process among the ranks; a single process when None.
+        heartbeat: updated with the progress of the training.
     """
     process_info = process_info or ProcessInfo()
     return _factory(run, config, hardware, process_info, without_max_time(config["trainer"]))(
@@ -122,7 +130,18 @@ def make_range_trainer(
     recorder: Callback,
     num_steps: int,
 ) -> Trainer:
-    """A trainer for a learning-rate range test: it trains as the run does, and writes nothing."""
+    """Builds a trainer for a learning-rate range test, which trains like the run but writes nothing.
+
+    Args:
+        run: the run directory.
+        config: the config of the range test.
+        task: the temporary task.
+        hardware: device and precision.
+        process_info: this process among the ranks.
+        heartbeat: updated with the progress of the test.
+        recorder: the callback that records the losses.
+        num_steps: number of optimizer updates.
+    """
     return _factory(run, config, hardware, process_info, until_step(config["trainer"], num_steps))(
         logger=False,
         callbacks=[HeartbeatCallback(heartbeat), recorder, *training_callbacks(config, task)],
@@ -131,7 +150,7 @@ def make_range_trainer(
 
 
 def until_step(trainer: dict[str, Any], num_steps: int) -> dict[str, Any]:
-    """The trainer node for a fixed number of steps, without validation, profiler or other limits."""
+    """Returns the trainer node for a fixed number of steps, without validation, profiler or other limits."""
     ends = (
         "max_time",
         "min_steps",
@@ -145,8 +164,9 @@ def until_step(trainer: dict[str, Any], num_steps: int) -> dict[str, Any]:
 
 
 def without_max_time(trainer: dict[str, Any]) -> dict[str, Any]:
-    """The trainer's node, its time left to ``Deadline``: Lightning would end the epoch in its middle, as if
-    it were over.
+    """Returns the trainer node without its time limit, which ``Deadline`` enforces.
+
+    Lightning 2.6 would end the epoch at the limit and count it as complete.
     """
     if trainer.get("max_time") is None:
         return trainer
@@ -161,12 +181,12 @@ def _factory(
     process_info: ProcessInfo,
     trainer: dict[str, Any] | None = None,
 ) -> partial[Trainer]:
-    """Lightning's trainer with all that does not depend on what it is for."""
+    """Returns Lightning's trainer with the arguments that all uses share."""
     return partial(
         build({**(trainer or config["trainer"]), "_partial_": True}),
         accelerator=hardware.accelerator,
         **trainer_options(
-            process_info, hardware.accelerator, passes_of(config["hardware"]), config["hardware"]
+            process_info, hardware.accelerator, micro_batching_of(config["hardware"]), config["hardware"]
         ),
         precision=hardware.precision,
         **clipping(config.get("regularization") or {}),

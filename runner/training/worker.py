@@ -43,6 +43,7 @@ def execute(
     Under an elastic agent this process is one of several ranks; rank 0 writes to the directory.
 
     Args:
+        run: the run directory.
         callbacks: additional callbacks that are not in the config.
         mirror: starts the tracking mirror of the run, such as ``runner.tracking.start``; None for no mirror.
         data: the config's data module, if it is already set up.

@@ -37,7 +37,7 @@ def test_from_a_config():
     [
         (([], None), "0 losses"),
         (([nn.MSELoss()], [1.0, 2.0]), "1 losses but 2 weights"),
-        ((["mse"],), "is no loss"),
+        ((["mse"],), "is not a loss"),
     ],
 )
 def test_mistakes(arguments, message):
