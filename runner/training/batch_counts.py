@@ -78,7 +78,7 @@ def used_batches(data: DataModule, trainer: dict[str, Any], split: str) -> int |
         raise UserError(no_batch(data, split, count))
     key = f"limit_{split}_batches"
     limit = trainer.get(key)
-    if not is_number(limit):
+    if limit is None or not is_number(limit):
         return batches
     used = int(batches * limit) if isinstance(limit, float) else min(int(limit), batches)
     if used == 0 and (split == "train" or limit):
