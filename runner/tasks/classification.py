@@ -35,6 +35,7 @@ from runner.tasks.classification_metrics import (
 )
 from runner.tasks.classification_metrics import class_weights as weights_of_classes
 from runner.tasks.explanation import ExplanationRequest, ExplanationTarget, index_of
+from runner.tasks.rejected_losses import LOSSES_OF_NUMBERS, LOSSES_OF_PROBABILITIES
 from runner.tasks.typed_modules import TypedModuleDict
 
 __all__ = ["BinaryClassificationTask", "ClassificationTask"]
@@ -82,14 +83,7 @@ class ClassificationTask(Task):
     train_metric_modes: ClassVar = {"epoch_loss": "min", "accuracy": "max"}
     served_as = "probability of each class"
     required_outputs: ClassVar = {"logits": "(N, num_classes)", "targets": "class ids (N,)"}
-    rejected_losses: ClassVar[tuple[type, ...]] = (
-        nn.MSELoss,
-        nn.L1Loss,
-        nn.HuberLoss,
-        nn.SmoothL1Loss,
-        nn.BCEWithLogitsLoss,
-        nn.BCELoss,
-    )
+    rejected_losses: ClassVar[tuple[type, ...]] = LOSSES_OF_NUMBERS + LOSSES_OF_PROBABILITIES
 
     def __init__(
         self,
@@ -310,13 +304,7 @@ class BinaryClassificationTask(ClassificationTask):
     one_logit = True
     required_outputs: ClassVar = {"logits": "(N, 1)", "targets": "class ids (N,)"}
     metric_modes: ClassVar = ClassificationTask.metric_modes
-    rejected_losses: ClassVar[tuple[type, ...]] = (
-        nn.MSELoss,
-        nn.L1Loss,
-        nn.HuberLoss,
-        nn.SmoothL1Loss,
-        nn.CrossEntropyLoss,
-    )
+    rejected_losses: ClassVar[tuple[type, ...]] = (*LOSSES_OF_NUMBERS, nn.CrossEntropyLoss)
 
     def __init__(
         self,

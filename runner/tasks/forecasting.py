@@ -17,6 +17,7 @@ from runner.errors import UserError
 from runner.tasks.base import StepOutput, Task
 from runner.tasks.explanation import ExplainedForecast, ExplanationRequest, ExplanationTarget, index_of
 from runner.tasks.forecasting_figures import forecast_picture, forecasting_figures
+from runner.tasks.rejected_losses import LOSSES_OF_CLASSES, LOSSES_OF_PROBABILITIES
 
 __all__ = ["ForecastingTask"]
 
@@ -68,7 +69,7 @@ class ForecastingTask(Task):
     )
     served_as = "forecast values in the unit of the data, (N, H, K)"
     explains_steps = True
-    rejected_losses: ClassVar = (nn.CrossEntropyLoss, nn.BCEWithLogitsLoss, nn.BCELoss, nn.NLLLoss)
+    rejected_losses: ClassVar = LOSSES_OF_CLASSES + LOSSES_OF_PROBABILITIES
 
     def __init__(
         self,

@@ -20,6 +20,7 @@ from runner.plots.text import accuracy_by_length
 from runner.tasks.base import StepOutput, Task
 from runner.tasks.classification_metrics import ClassF1, defined_scores
 from runner.tasks.explanation import ExplanationRequest, ExplanationTarget, index_of
+from runner.tasks.rejected_losses import LOSSES_OF_NUMBERS, LOSSES_OF_PROBABILITIES
 from runner.tasks.shape_check import run_on_zeros, shape_of
 from runner.tasks.typed_modules import TypedModuleDict
 
@@ -47,14 +48,7 @@ class LabellingTask(Task):
     required_outputs: ClassVar = {"logits": "(N, T, K)", "targets": "class ids (N, T), -100 for padding"}
     served_as = "probability of each class at each step: (N, steps, classes)"
     explains_steps = True
-    rejected_losses: ClassVar[tuple[type, ...]] = (
-        nn.MSELoss,
-        nn.L1Loss,
-        nn.HuberLoss,
-        nn.SmoothL1Loss,
-        nn.BCEWithLogitsLoss,
-        nn.BCELoss,
-    )
+    rejected_losses: ClassVar[tuple[type, ...]] = LOSSES_OF_NUMBERS + LOSSES_OF_PROBABILITIES
 
     def __init__(
         self,

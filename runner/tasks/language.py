@@ -203,16 +203,7 @@ class LanguageTask(Task):
         top_k: int | None = None,
         generator: torch.Generator | None = None,
     ) -> Tensor:
-        """Continues prompts by sampling: token ids ``(N, P)`` → ``(N, length)``.
-
-        Args:
-            prompt: token ids of the texts to continue.
-            length: number of tokens to generate.
-            temperature: sampling temperature; values below 1 favor likely tokens, 0 always selects the most
-                likely.
-            top_k: sample from the ``top_k`` most likely tokens; from all if None.
-            generator: random generator on the CPU.
-        """
+        """Continues prompts by sampling from the softmax over the vocabulary; see ``TaskHooks.generate``."""
         logits, state = self.model(prompt, None, True)
         generated = []
         for _ in range(length):

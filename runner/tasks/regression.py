@@ -13,6 +13,7 @@ from runner.data.standardize import MAX_ROUNDING
 from runner.plots.regression import regression_panels
 from runner.tasks.base import StepOutput, Task
 from runner.tasks.explanation import ExplanationRequest, ExplanationTarget, format_values, index_of
+from runner.tasks.rejected_losses import LOSSES_OF_CLASSES, LOSSES_OF_PROBABILITIES
 from runner.tasks.typed_modules import TypedModuleDict
 
 __all__ = ["RegressionTask"]
@@ -52,7 +53,7 @@ class RegressionTask(Task):
         "targets": "(N, K) in the unit of the data",
     }
     served_as = "predicted values in the unit of the data"
-    rejected_losses: ClassVar = (nn.CrossEntropyLoss, nn.BCEWithLogitsLoss, nn.BCELoss, nn.NLLLoss)
+    rejected_losses: ClassVar = LOSSES_OF_CLASSES + LOSSES_OF_PROBABILITIES
 
     def __init__(
         self,

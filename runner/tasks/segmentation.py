@@ -25,6 +25,7 @@ from runner.tasks.pixel_confusion import (
     count_pixels,
     groups_of_one_size,
 )
+from runner.tasks.rejected_losses import LOSSES_OF_NUMBERS, LOSSES_OF_PROBABILITIES
 from runner.tasks.segmentation_figures import segmentation_figures
 from runner.tasks.shape_check import run_on_zeros, shape_of
 from runner.tasks.typed_modules import TypedModuleDict
@@ -53,14 +54,7 @@ class SegmentationTask(Task):
     required_outputs: ClassVar = {"logits": "(N, K, H, W)", "targets": "class ids (N, H, W)"}
     served_as = "probability of each class at each pixel: (N, classes, height, width)"
     explained_output: ClassVar[ExplainedOutput] = "maps"
-    rejected_losses: ClassVar[tuple[type, ...]] = (
-        nn.MSELoss,
-        nn.L1Loss,
-        nn.HuberLoss,
-        nn.SmoothL1Loss,
-        nn.BCEWithLogitsLoss,
-        nn.BCELoss,
-    )
+    rejected_losses: ClassVar[tuple[type, ...]] = LOSSES_OF_NUMBERS + LOSSES_OF_PROBABILITIES
 
     def __init__(
         self,
