@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Unpack
 
@@ -16,12 +17,14 @@ from runner.errors import DataError
 __all__ = ["TaggedWordsDataModule"]
 
 DOCUMENT = "-DOCSTART-"
+COMMENT = re.compile(r"#\s*\S+\s*=\s")
+"""Comments of CoNLL-U, such as ``# sent_id = 1``; a word ``#`` with a label does not match."""
 
 
 class TaggedWordsDataModule(LabelledStepsDataModule):
     """A CoNLL file: ``WORD … LABEL`` in each line, and an empty line between sentences.
 
-    ``-DOCSTART-`` lines separate documents and are not words.
+    ``-DOCSTART-`` lines separate documents, and lines such as ``# text = …`` are comments: neither is a word.
 
     Args:
         path: the file.
@@ -82,7 +85,7 @@ class TaggedWordsDataModule(LabelledStepsDataModule):
         return super().check()
 
     def read(self) -> Labelled:
-        labelled, boundaries = Labelled(), 0
+        labelled, boundaries, comments = Labelled(), 0, 0
         sentence: list[list[str]] = []
 
         def finish() -> None:
@@ -93,7 +96,9 @@ class TaggedWordsDataModule(LabelledStepsDataModule):
 
         for number, line in enumerate(read_text(self.file, self.encoding).split("\n"), start=1):
             cells = line.split()
-            if not cells or cells[0] == DOCUMENT:
+            if COMMENT.match(line):
+                comments += 1
+            elif not cells or cells[0] == DOCUMENT:
                 boundaries += bool(cells)
                 finish()
             elif len(cells) == 1:
@@ -103,6 +108,7 @@ class TaggedWordsDataModule(LabelledStepsDataModule):
             else:
                 sentence.append(cells)
         finish()
+        self.dropped.add("lines", comments, "comments, such as # sent_id = 1", where=self.file)
         self.dropped.add("lines", boundaries, f"{DOCUMENT}, the beginning of a document", where=self.file)
         return labelled
 

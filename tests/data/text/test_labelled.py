@@ -38,6 +38,16 @@ def test_document_boundaries_are_no_words(tmp_path, encoding):
     assert (entry.count, entry.what) == (2, "lines") and entry.reason.startswith("-DOCSTART-")
 
 
+def test_comments_are_no_words(tmp_path):
+    text = "".join(f"# sent_id = {number}\n# text = # one\n# O\nw{number % 5} N\n\n" for number in range(30))
+    (tmp_path / "tags.txt").write_text(text)
+    data = TaggedWordsDataModule(str(tmp_path / "tags.txt"), duplicates="keep")
+    data.setup()
+    assert data.facts.class_names == ["N", "O"] and len(data.words) == 30 and data.words[0] == ["#", "w0"]
+    (entry,) = data.dropped.entries
+    assert (entry.count, entry.what) == (60, "lines") and entry.reason.startswith("comments")
+
+
 def test_identical_sentences_are_cut_into_one_split(tmp_path, caplog):
     (tmp_path / "tags.txt").write_text(SENTENCES * 3)
     for duplicates, total in (("together", 90), ("drop", 30)):
