@@ -7,12 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from runner.config.overrides import as_overrides, flatten
+from runner.config.overrides import as_overrides
+from runner.errors import RunNotFoundError
 from runner.inference.load import Run, load_run
 from runner.launch.local import launch
 from runner.launch.resume import earlier_run
 from runner.launch.run_config import compose_with_paths
-from runner.launch.start import begin
+from runner.launch.start import prepare_run
+from runner.run.flatten import flatten
 
 __all__ = ["evaluate", "load_run", "predict", "train"]
 
@@ -41,13 +43,14 @@ def train(
     """
     words = [*overrides, *as_overrides(values)]
     folders = [os.fspath(folder) for folder in config_dirs]
-    file = None if experiment is None else os.fspath(experiment)
-    command = ["runner", "train", *([] if file is None else [file]), *words]
-    directory = begin(lambda: compose_with_paths(words, file, folders), command)
+    source = None if experiment is None else os.fspath(experiment)
+    command = ["runner", "train", *([] if source is None else [source]), *words]
+    directory = prepare_run(lambda: compose_with_paths(words, source, folders), command)
     if directory is None:  # resume=auto, and the run has no work left
-        finished = earlier_run(compose_with_paths(words, file, folders))
-        assert finished is not None
-        return Run(finished)
+        earlier = earlier_run(compose_with_paths(words, source, folders))
+        if earlier is None:
+            raise RunNotFoundError("the earlier run was removed in the meantime. Start the training again.")
+        return Run(earlier)
     launch(directory)
     return Run(directory)
 

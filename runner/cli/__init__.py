@@ -1,5 +1,4 @@
-"""The command line: one thin module per verb, which parses arguments, calls the library and prints the
-result.
+"""The command line: one thin module per verb, which parses arguments, calls the library and prints.
 
 A verb is a module in this package with ``SUMMARY``, ``add_arguments(parser)`` and ``run(args) -> exit code``.
 It must not import heavy packages before it runs. To add a verb, add its module, and its name to ``VERBS``.
@@ -34,11 +33,12 @@ NAMES = tuple(name for names in VERBS.values() for name in names)
 
 
 def load_verb(name: str) -> ModuleType:
+    """Import the module of a verb."""
     return importlib.import_module(f"runner.cli.{name.replace('-', '_')}")
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Runs one command.
+    """Run one command.
 
     Args:
         argv: the arguments after ``runner``; those of the process if None.
@@ -89,7 +89,7 @@ def front_parser() -> VerbParser:
             verb = load_verb(name)
             verb.add_arguments(verbs.add_parser(name, description=verb.SUMMARY))
             lines.append(f"  {name:<12}{verb.SUMMARY}")
-    parser.description += "\n" + "\n".join(lines)
+    parser.description = f"{parser.description}\n" + "\n".join(lines)
     parser.epilog = (
         "See `runner VERB --help` for details. Exit codes: 0 success, 1 failed run, 2 user "
         "error, 130 interrupted."

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from argparse import ArgumentParser
-from typing import NoReturn
+from argparse import Action, ArgumentParser
+from collections.abc import Callable
+from typing import Any, NoReturn
 
 from runner.cli import completion
 from runner.errors import UserError
@@ -18,18 +19,24 @@ __all__ = [
     "add_root",
     "add_run",
     "allow_packages",
+    "set_completer",
     "split_experiment",
 ]
 
 
 class VerbParser(argparse.ArgumentParser):
-    """Raises ``UserError`` where argparse would print its usage and exit."""
+    """A parser that raises ``UserError`` where argparse would print its usage and exit."""
 
-    def __init__(self, **options) -> None:
+    def __init__(self, **options: Any) -> None:
         options.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
         super().__init__(allow_abbrev=False, **options)
 
     def error(self, message: str) -> NoReturn:
+        """Raise the message of argparse, with the nearest option for an unknown one.
+
+        Raises:
+            UserError: always.
+        """
         for word in message.split():
             name = word.partition("=")[0]
             if not name.startswith("-") or name in self._option_string_actions:
@@ -43,26 +50,30 @@ class VerbParser(argparse.ArgumentParser):
 A_RUN = "a run: its directory, its name or a part of it, an MLflow run id, or `latest`"
 
 
-def add_run(parser: ArgumentParser, text: str = A_RUN, **options) -> None:
-    """Adds the argument RUN (``args.run_ref``), or several with ``nargs``."""
-    parser.add_argument("run_ref", metavar="RUN", help=text, **options).completer = completion.runs
+def set_completer(action: Action, completer: Callable[..., list[str]]) -> None:
+    """Set the shell completion of an argument. argcomplete reads this attribute, which argparse lacks."""
+    action.completer = completer  # type: ignore[attr-defined]
+
+
+def add_run(parser: ArgumentParser, text: str = A_RUN, **options: Any) -> None:
+    """Add the argument RUN (``args.run_ref``), or several with ``nargs``."""
+    set_completer(parser.add_argument("run_ref", metavar="RUN", help=text, **options), completion.runs)
     add_root(parser)
 
 
 def add_root(parser: ArgumentParser) -> None:
-    parser.add_argument(
-        "--root", metavar="FOLDER", default="runs", help="the folder that keeps the runs (runs)"
-    )
+    """Add ``--root``."""
+    parser.add_argument("--root", metavar="FOLDER", default="runs", help="the folder of the runs (runs)")
 
 
 def add_overrides(parser: ArgumentParser, experiment: bool = True) -> None:
-    """Adds Hydra overrides, optionally preceded by an experiment's file, and ``--config-dir``."""
+    """Add Hydra overrides, optionally preceded by an experiment's file, and ``--config-dir``."""
     text = "a value or a group's option, in Hydra's grammar: model=mlp optimizer.lr=0.01"
     if experiment:
         text += "; an experiment's YAML file may precede them"
     metavar = "[EXPERIMENT.yaml] [key=value …]" if experiment else "key=value"
     action = parser.add_argument("overrides", nargs="*", metavar=metavar, help=text)
-    action.completer = completion.experiments_and_overrides if experiment else completion.overrides
+    set_completer(action, completion.experiments_and_overrides if experiment else completion.overrides)
     parser.add_argument(
         "--config-dir",
         metavar="FOLDER",
@@ -73,18 +84,20 @@ def add_overrides(parser: ArgumentParser, experiment: bool = True) -> None:
 
 
 def add_checkpoint(parser: ArgumentParser) -> None:
+    """Add ``--checkpoint``."""
     text = "best by the monitored metric (the default), or the last one"
     parser.add_argument("--checkpoint", choices=("best", "last"), default="best", help=text)
 
 
 def split_experiment(words: list[str]) -> tuple[str | None, list[str]]:
-    """Splits the words into the experiment's file, if the first word is one, and the overrides."""
+    """Split the words into the experiment's file, if the first word is one, and the overrides."""
     if words and "=" not in words[0] and words[0].endswith((".yaml", ".yml")):
         return words[0], words[1:]
     return None, list(words)
 
 
 def add_allow_package(parser: ArgumentParser) -> None:
+    """Add ``--allow-package``."""
     parser.add_argument(
         "--allow-package",
         metavar="NAME",
@@ -95,7 +108,7 @@ def add_allow_package(parser: ArgumentParser) -> None:
 
 
 def allow_packages(names: list[str]) -> None:
-    """Extends the allow-list of constructors for this process and its children."""
+    """Extend the allow-list of constructors for this process and its children."""
     import os
 
     from runner.config.build import ENVIRONMENT

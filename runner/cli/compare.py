@@ -10,10 +10,12 @@ SUMMARY = "compare the configs and results of runs"
 
 
 def add_arguments(parser: ArgumentParser) -> None:
+    """Add the arguments of the verb."""
     add_run(parser, nargs="+")
 
 
 def run(args: Namespace) -> int:
+    """Run the verb; return the exit code."""
     from runner.cli.show import console
     from runner.errors import UserError
     from runner.report.tables import compare_table

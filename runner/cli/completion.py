@@ -11,7 +11,7 @@ __all__ = ["answer_shell", "checkpoints", "experiments_and_overrides", "groups",
 
 
 def answer_shell(parser: ArgumentParser) -> None:
-    """Prints the completions that the shell requests by environment variables, and exits the process."""
+    """Print the completions that the shell requests by environment variables, and exit the process."""
     import argcomplete
 
     argcomplete.autocomplete(parser, always_complete_options=False)
@@ -30,9 +30,7 @@ def runs(prefix: str, parsed_args: Namespace, **_: Any) -> list[str]:
 
 
 def checkpoints(prefix: str, parsed_args: Namespace, **_: Any) -> list[str]:
-    """Complete ``best``, ``last`` and the checkpoints of the given run, or files if the prefix contains a
-    slash.
-    """
+    """Complete ``best``, ``last`` and the checkpoints of the given run, or files after a slash."""
     from argcomplete.completers import FilesCompleter
 
     from runner.errors import RunnerError
@@ -53,6 +51,7 @@ def checkpoints(prefix: str, parsed_args: Namespace, **_: Any) -> list[str]:
 
 
 def groups(prefix: str, parsed_args: Namespace, **_: Any) -> list[str]:
+    """Complete the names of config groups."""
     from runner.config.groups import find_groups
 
     return sorted(find_groups(_config_dirs(parsed_args)))
@@ -69,9 +68,7 @@ def experiments_and_overrides(prefix: str, parsed_args: Namespace, **options: An
 
 
 def overrides(prefix: str, parsed_args: Namespace, **_: Any) -> list[str]:
-    """Complete ``group=option`` and ``node.key=`` in Hydra's grammar, including after ``+`` and in comma
-    lists.
-    """
+    """Complete ``group=option`` and ``node.key=`` in Hydra's grammar, also after ``+`` and in comma lists."""
     from runner.config.groups import find_groups
 
     config_dirs = _config_dirs(parsed_args)
@@ -108,7 +105,7 @@ def _keys(config_dirs: list[str], given: list[str]) -> Iterator[str]:
             yield from _paths(f"{group}.", _read(option.path))
 
 
-def _paths(before: str, node: dict) -> Iterator[str]:
+def _paths(before: str, node: dict[str, Any]) -> Iterator[str]:
     for key, value in node.items():
         if not isinstance(key, str) or key.startswith("_") or key == "defaults":
             continue
@@ -118,7 +115,7 @@ def _paths(before: str, node: dict) -> Iterator[str]:
             yield f"{before}{key}="
 
 
-def _read(path: Path) -> dict:
+def _read(path: Path) -> dict[str, Any]:
     import yaml
 
     try:
@@ -146,12 +143,14 @@ INSTALL = {
 
 
 def add_arguments(parser: ArgumentParser) -> None:
+    """Add the arguments of the verb."""
     parser.add_argument("shell", choices=INSTALL)
     lines = "\n".join(f"  {line}" for line in INSTALL.values())
     parser.epilog = f"To install it permanently:\n{lines}"
 
 
 def run(args: Namespace) -> int:
+    """Run the verb; return the exit code."""
     from argcomplete.shell_integration import shellcode
 
     print(f"# To install it permanently: {INSTALL[args.shell]}")

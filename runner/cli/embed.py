@@ -11,6 +11,7 @@ SUMMARY = "embeddings of samples or tokens, as files for a projector and as plot
 
 
 def add_arguments(parser: ArgumentParser) -> None:
+    """Add the arguments of the verb."""
     add_run(parser)
     parser.add_argument("--split", default="val", help="train, val or test (val)")
     parser.add_argument(
@@ -27,6 +28,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def run(args: Namespace) -> int:
+    """Run the verb; return the exit code."""
     from runner.cli.arguments import allow_packages
     from runner.cli.show import hush_libraries
     from runner.errors import UserError

@@ -10,6 +10,7 @@ SUMMARY = "metrics of a run's checkpoint on a split, optionally of other data"
 
 
 def add_arguments(parser: ArgumentParser) -> None:
+    """Add the arguments of the verb."""
     add_run(parser)
     parser.add_argument(
         "overrides",
@@ -25,6 +26,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def run(args: Namespace) -> int:
+    """Run the verb; return the exit code."""
     from runner.cli.arguments import allow_packages
     from runner.cli.data.node import changed_values
     from runner.cli.show import console, hush_libraries, table

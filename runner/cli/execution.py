@@ -12,7 +12,7 @@ __all__ = ["execute"]
 
 
 def execute(run: RunDir) -> int:
-    """Starts a worker on the run, and prints the results and suggested commands.
+    """Start a worker on the run, and print the results and suggested commands.
 
     Raises:
         RunFailedError: the run failed; the command that resumes it was printed.

@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from runner.cli.arguments import add_allow_package, add_checkpoint, add_run
+
+if TYPE_CHECKING:
+    from runner.explain.explain import Explained
+    from runner.explain.explanation import Explanation
+    from runner.explain.options import ExplainOptions
 
 SUMMARY = "explain predictions: Grad-CAM, integrated gradients, occlusion, permutation importance"
 METHODS = ("auto", "grad_cam", "grad_cam_plus_plus", "integrated_gradients", "occlusion", "permutation")
@@ -16,6 +23,7 @@ COARSE = 0.05
 
 
 def add_arguments(parser: ArgumentParser) -> None:
+    """Add the arguments of the verb."""
     add_run(parser)
     parser.add_argument(
         "inputs", nargs="*", metavar="INPUT", help="inputs as for `runner predict`, or a prompt for a "
@@ -61,6 +69,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def run(args: Namespace) -> int:
+    """Run the verb; return the exit code."""
     from runner.cli.arguments import allow_packages
     from runner.cli.show import hush_libraries
     from runner.explain.explain import explain
@@ -74,7 +83,7 @@ def run(args: Namespace) -> int:
     explained = explain(source, args.inputs, options, args.checkpoint, args.sanity)
     folder = Path(args.output) if args.output else source.explanations / explained.method
     written = write_explained(explained, folder)
-    _tell(explained)
+    _print(explained)
     for path in written[:MAX_LISTED]:
         print(f"  {path}")
     if len(written) > MAX_LISTED:
@@ -86,7 +95,7 @@ def run(args: Namespace) -> int:
     return 0
 
 
-def _options(args: Namespace):
+def _options(args: Namespace) -> ExplainOptions:
     """Return the ``ExplainOptions`` of a command line.
 
     Raises:
@@ -112,8 +121,8 @@ def _options(args: Namespace):
     return ExplainOptions(None if args.method == "auto" else args.method, worst=args.worst, **chosen)
 
 
-def _tell(explained) -> None:
-    """Prints the explanations, the method, and the completeness of integrated gradients."""
+def _print(explained: Explained) -> None:
+    """Print the explanations, the method, and the completeness of integrated gradients."""
     from runner.cli.predict import _cell
     from runner.cli.show import console, table
 
@@ -126,12 +135,12 @@ def _tell(explained) -> None:
         from runner.explain.write import table_of
 
         importance = explained.importance
-        rows = [tuple(_cell(cell) for cell in row.values()) for row in table_of(explained)]
+        cells = [tuple(_cell(cell) for cell in row.values()) for row in table_of(explained)]
         title = (
             f"{importance.metric} {importance.score:.4g} on {importance.num_samples} rows; decrease "
             "when a column is permuted"
         )
-        console().print(table("column", "mean", "std", rows=rows, title=title))
+        console().print(table("column", "mean", "std", rows=cells, title=title))
     else:
         rows = [explanation.as_row() for explanation in explained.explanations[:MAX_ROWS]]
         columns = list(dict.fromkeys(key for row in sorted(rows, key=len, reverse=True) for key in row))
@@ -140,28 +149,34 @@ def _tell(explained) -> None:
         )
         if len(explained.explanations) > MAX_ROWS:
             print(f"and {len(explained.explanations) - MAX_ROWS} more, in the files")
-        _tell_completeness(explained.explanations)
+        _print_completeness(explained.explanations)
     if explained.skipped:
         print(f"nothing to explain in {len(explained.skipped)}: {', '.join(explained.skipped[:5])}")
     if explained.sanity:
-        rows = [(name, f"{mean:.3f}", f"{std:.3f}") for name, mean, std in explained.sanity]
+        layers = [(name, f"{mean:.3f}", f"{std:.3f}") for name, mean, std in explained.sanity]
         title = (
             "rank correlation with the trained model's explanations; each layer randomized with those "
             "above it"
         )
-        console().print(table("layer", "mean", "std", rows=rows, title=title))
+        console().print(table("layer", "mean", "std", rows=layers, title=title))
 
 
-def _tell_completeness(explanations) -> None:
-    """Prints how far integrated gradients deviate from the difference between the scores of input and
-    baseline.
+def _print_completeness(explanations: Sequence[Explanation]) -> None:
+    """Print the relative error of integrated gradients.
+
+    Their sum should equal the difference between the scores of input and baseline.
     """
-    measured = [each for each in explanations if each.attribution.error is not None]
-    if not measured:
+    pairs = [
+        (abs(each.attribution.error), abs(each.score - each.attribution.baseline_score))
+        for each in explanations
+        if each.score is not None
+        and each.attribution.error is not None
+        and each.attribution.baseline_score is not None
+    ]
+    if not pairs:
         return
-    missed = sum(abs(each.attribution.error) for each in measured)
-    explained = sum(abs(each.score - each.attribution.baseline_score) for each in measured)
-    share = missed / max(explained, 1e-12)
+    error, total = sum(error for error, _ in pairs), sum(difference for _, difference in pairs)
+    share = error / max(total, 1e-12)
     print(f"the parts add up to what they explain within {share:.2%} of it (completeness)")
     if share > COARSE:
         print("increase --steps for more accurate integrated gradients")

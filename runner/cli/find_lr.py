@@ -16,12 +16,14 @@ examples:
 
 
 def add_arguments(parser: ArgumentParser) -> None:
+    """Add the arguments of the verb."""
     add_overrides(parser)
     add_allow_package(parser)
     parser.epilog = EXAMPLES
 
 
 def run(args: Namespace) -> int:
+    """Run the verb; return the exit code."""
     from runner.cli.arguments import allow_packages, split_experiment
     from runner.config.checks.check import check
     from runner.launch.local import launch, prepare

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 from runner.errors import UserError
+
+if TYPE_CHECKING:
+    from runner.distributed.process_info import ProcessInfo
 
 __all__ = ["is_first", "reject_in_group"]
 
@@ -12,12 +16,12 @@ SIGNS = ("TORCHELASTIC_RUN_ID", "SLURM_STEP_NUM_TASKS", "MASTER_PORT")
 
 
 def is_first() -> bool:
-    """Whether this is the first process, which prints the output."""
+    """Return whether this is the first process, which prints the output."""
     return _process_info().is_first
 
 
 def reject_in_group(command: str) -> None:
-    """Rejects a command that does not support several processes. All but the first process exit silently.
+    """Reject a command that does not support several processes. All but the first process exit silently.
 
     Raises:
         UserError: several processes were started.
@@ -29,12 +33,11 @@ def reject_in_group(command: str) -> None:
         raise SystemExit(UserError.exit_code)
     raise UserError(
         f"`{command}` runs in a single process, but {process_info.starter} started "
-        f"{process_info.world_size}. "
-        "Run it directly, or with a single process."
+        f"{process_info.world_size}. Run it directly, or with a single process."
     )
 
 
-def _process_info():
+def _process_info() -> ProcessInfo:
     from runner.distributed.process_info import ProcessInfo
 
     return ProcessInfo.here() if any(name in os.environ for name in SIGNS) else ProcessInfo()

@@ -7,7 +7,7 @@ from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from typing import TYPE_CHECKING
 
 from runner.cli import completion
-from runner.cli.arguments import add_allow_package, add_run
+from runner.cli.arguments import add_allow_package, add_run, set_completer
 
 if TYPE_CHECKING:
     from runner.landscape.explore import Exploration, Explored
@@ -27,13 +27,13 @@ direction has the same norm as that of the model; biases and the parameters of n
 
 
 def add_arguments(parser: ArgumentParser) -> None:
+    """Add the arguments of the verb."""
     add_run(parser)
     text = "the centre: best (the default), last, one of the run's checkpoints by name, or a path"
-    parser.add_argument(
-        "--checkpoint", metavar="WHICH", default="best", help=text
-    ).completer = completion.checkpoints
+    checkpoint = parser.add_argument("--checkpoint", metavar="WHICH", default="best", help=text)
+    set_completer(checkpoint, completion.checkpoints)
     text = "follow the line to this checkpoint instead of a plane"
-    parser.add_argument("--to", metavar="WHICH", help=text).completer = completion.checkpoints
+    set_completer(parser.add_argument("--to", metavar="WHICH", help=text), completion.checkpoints)
     text = "random (the default), or pca: principal components of the run's checkpoints"
     parser.add_argument("--directions", choices=("random", "pca"), default="random", help=text)
     parser.add_argument("--one-dimensional", action="store_true", help="only along the first direction")
@@ -55,6 +55,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def count_or_all(word: str) -> int | None:
+    """Parse a number of samples; None for ``all``."""
     if word == "all":
         return None
     try:
@@ -64,6 +65,7 @@ def count_or_all(word: str) -> int | None:
 
 
 def run(args: Namespace) -> int:
+    """Run the verb; return the exit code."""
     from runner.cli.arguments import allow_packages
     from runner.errors import UserError
     from runner.landscape.request import LandscapeRequest
@@ -105,6 +107,7 @@ def run(args: Namespace) -> int:
 
 
 def explore(exploration: Exploration) -> Explored:
+    """Measure the losses, with a progress bar."""
     from runner.data.download.progress import progress
 
     total = len(exploration.points)
@@ -151,13 +154,13 @@ def plan(exploration: Exploration) -> list[str]:
     else:
         lines.append(
             f"The run keeps {count} checkpoints; {100 * plane.path_share:.1g} % of their path lies in this "
-            "plane, so it "
-            "is not drawn. `--directions pca` shows it."
+            "plane, so it is not drawn. `--directions pca` shows it."
         )
     return lines
 
 
 def outcome(explored: Explored) -> list[str]:
+    """Return lines that summarize the measured losses."""
     import numpy as np
 
     from runner.landscape.write import sharpness

@@ -6,6 +6,7 @@ from argparse import ArgumentParser, Namespace
 from typing import TYPE_CHECKING
 
 from runner.cli import completion
+from runner.cli.arguments import set_completer
 
 if TYPE_CHECKING:
     from runner.config.groups import Option
@@ -16,8 +17,9 @@ EVERY_TASK = "any"
 
 
 def add_arguments(parser: ArgumentParser) -> None:
+    """Add the arguments of the verb."""
     text = "a config group (model, data, optimizer …); all if omitted"
-    parser.add_argument("group", nargs="?", metavar="GROUP", help=text).completer = completion.groups
+    set_completer(parser.add_argument("group", nargs="?", metavar="GROUP", help=text), completion.groups)
     parser.add_argument(
         "--config-dir",
         metavar="FOLDER",
@@ -34,6 +36,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def run(args: Namespace) -> int:
+    """Run the verb; return the exit code."""
     from runner.config.groups import find_groups
     from runner.errors import UserError
     from runner.suggest import did_you_mean
@@ -76,12 +79,15 @@ def _print_overview(groups: dict[str, dict[str, Option]]) -> None:
     rows = [(group, ", ".join(groups[group])) for group in order]
     out.print(table("group", "options", title="Config groups: runner train group=option", rows=rows))
     tasks = groups.get("task", {})
-    rows = [(task, ", ".join(_models_for(task, groups)), ", ".join(_data_of(task, groups))) for task in tasks]
-    out.print(table("task", "models", "data sets", title="Compatible models and data sets", rows=rows))
+    compatible = [
+        (task, ", ".join(_models_for(task, groups)), ", ".join(_data_of(task, groups))) for task in tasks
+    ]
+    out.print(table("task", "models", "data sets", title="Compatible models and data sets", rows=compatible))
     out.print("`runner list GROUP` describes each option.", markup=False)
 
 
 def print_group(group: str, options: dict[str, Option]) -> None:
+    """Print the options of a group with their descriptions."""
     from runner.cli.show import console, table
 
     headers, rows = ["option", "description"], []

@@ -20,7 +20,7 @@ RUN_FILE = "run.txt"
 
 
 def multirun(overrides: list[str], experiment: str | None, config_dirs: list[str]) -> int:
-    """Runs every combination of the values. A failed run does not prevent the others.
+    """Run every combination of the values. A failed run does not prevent the others.
 
     Raises:
         ConfigError: a combination has problems; no run was started.
@@ -34,10 +34,10 @@ def multirun(overrides: list[str], experiment: str | None, config_dirs: list[str
     from runner.config.groups import find_groups, package_conf
 
     root = check_combinations(overrides, experiment, config_dirs)
-    place = Path(root).expanduser() / ".multirun" / time.strftime("%Y-%m-%d_%H-%M-%S")
+    folder = Path(root).expanduser() / ".multirun" / time.strftime("%Y-%m-%d_%H-%M-%S")
     groups = find_groups(config_dirs)
     # First, so that the user's own values take precedence.
-    own = [f"hydra.sweep.dir='{place}'", "hydra/job_logging=none", "hydra/hydra_logging=none"]
+    own = [f"hydra.sweep.dir='{folder}'", "hydra/job_logging=none", "hydra/hydra_logging=none"]
     lines = [*own, *(line_for_hydra(override, groups) for override in overrides)]
     job = partial(run_job, experiment=experiment, config_dirs=config_dirs)
     GlobalHydra.instance().clear()
@@ -46,12 +46,12 @@ def multirun(overrides: list[str], experiment: str | None, config_dirs: list[str
         hydra.multirun(PRIMARY, job, lines)
     finally:
         GlobalHydra.instance().clear()
-        print_outcome(place)
+        print_outcome(folder)
     return 0
 
 
 def run_job(_config: Any, experiment: str | None, config_dirs: list[str]) -> float | None:
-    """Trains one combination, in the process that Hydra's launcher started for it.
+    """Train one combination, in the process that Hydra's launcher started for it.
 
     Returns:
         The best value of the monitored metric, for sweepers that optimize it.
@@ -59,14 +59,14 @@ def run_job(_config: Any, experiment: str | None, config_dirs: list[str]) -> flo
     from hydra.core.global_hydra import GlobalHydra
     from hydra.core.hydra_config import HydraConfig
 
-    from runner.cli.show import say_error
+    from runner.cli.show import print_error
     from runner.config.checks.check import check
     from runner.config.compose import compose
     from runner.errors import Interrupted, RunnerError
     from runner.launch import local
     from runner.launch.node_rendezvous import reject_nodes
-    from runner.launch.resume import earlier_run, go_on, goes_on
-    from runner.run.files import read_json
+    from runner.launch.resume import earlier_run, prepare_resume, resumes_earlier_run
+    from runner.run.state import RunState
 
     hydra = HydraConfig.get()
     overrides = [line for line in hydra.overrides.task if not line.startswith("hydra")]
@@ -77,39 +77,39 @@ def run_job(_config: Any, experiment: str | None, config_dirs: list[str]) -> flo
         check(composition)
         reject_nodes(composition.config, "runner train -m")
         command = ["runner", "train", *([experiment] if experiment else []), *overrides]
-        run = earlier_run(composition) if goes_on(composition) else None
+        run = earlier_run(composition) if resumes_earlier_run(composition) else None
         if run is None:
             run = local.prepare(composition, command)
-        elif not go_on(run, composition):
+        elif not prepare_resume(run, composition):
             (Path(hydra.runtime.output_dir) / RUN_FILE).write_text(str(run.path), encoding="utf-8")
-            return (read_json(run.results_path, {}).get("best") or {}).get("value")
+            return RunState(run).best.get("value")
         (Path(hydra.runtime.output_dir) / RUN_FILE).write_text(str(run.path), encoding="utf-8")
         results = local.launch(run)
     except Interrupted as error:
         raise KeyboardInterrupt(str(error)) from error
     except RunnerError as error:
-        say_error(error)
+        print_error(error)
         raise
     return ((results or {}).get("best") or {}).get("value")
 
 
-def print_outcome(place: Path) -> None:
-    """Prints a table of the runs that were started."""
+def print_outcome(folder: Path) -> None:
+    """Print a table of the runs that were started."""
     from runner.cli.show import console
     from runner.report.console import short_path
+    from runner.report.summary import summarize
     from runner.report.tables import next_commands, runs_table
     from runner.run.directory import RunDir
-    from runner.run.status import read_status
 
-    files = sorted(place.glob(f"*/{RUN_FILE}"), key=lambda file: int(file.parent.name))
-    runs = [RunDir(file.read_text(encoding="utf-8")) for file in files]
+    files = sorted(folder.glob(f"*/{RUN_FILE}"), key=lambda file: int(file.parent.name))
+    runs = [summarize(RunDir(file.read_text(encoding="utf-8"))) for file in files]
     if not runs:
         return
     out = console()
     out.print()
     out.print(runs_table(runs))
-    paths = [short_path(run.path) for run in runs]
-    stopped = [path for run, path in zip(runs, paths, strict=True) if read_status(run).state == "interrupted"]
+    paths = [short_path(run.directory.path) for run in runs]
+    stopped = [path for run, path in zip(runs, paths, strict=True) if run.status.state == "interrupted"]
     commands = [(f"runner resume {path}", "resume it") for path in stopped]
     if len(runs) > 1:
         commands.append((f"runner compare {' '.join(paths)}", "compare configs and results"))
@@ -118,8 +118,7 @@ def print_outcome(place: Path) -> None:
 
 
 def check_combinations(overrides: list[str], experiment: str | None, config_dirs: list[str]) -> str:
-    """Checks every value once, combined with the first of all others, so that typos are found before the
-    first run.
+    """Check every value once, combined with the first of all others, before the first run starts.
 
     Returns:
         The folder of the runs.
@@ -148,13 +147,14 @@ def combinations(overrides: list[str]) -> Iterator[list[str]]:
     values = [single_values(override) for override in overrides]
     first = [options[0] for options in values]
     yield first
-    for place, options in enumerate(values):
+    for index, options in enumerate(values):
         for option in options[1:]:
-            yield [*first[:place], option, *first[place + 1 :]]
+            yield [*first[:index], option, *first[index + 1 :]]
 
 
 def single_values(override: str) -> list[str]:
-    """Expands a sweep into single overrides; returns other overrides and unknown values unchanged."""
+    """Expand a sweep into single overrides; return other overrides and unknown values unchanged."""
+    from hydra.core.override_parser.types import IntervalSweep
     from hydra.errors import HydraException
 
     from runner.config.overrides import parse_override
@@ -165,8 +165,9 @@ def single_values(override: str) -> list[str]:
             return [f"{parsed.get_key_element()}={value}" for value in parsed.sweep_string_iterator()]
     except HydraException:
         return [override]  # reported when it is composed
-    if parsed.is_interval_sweep():
-        return [f"{parsed.get_key_element()}={parsed.value().start}"]
+    interval = parsed.value()
+    if isinstance(interval, IntervalSweep):
+        return [f"{parsed.get_key_element()}={interval.start}"]
     return [override]
 
 
@@ -178,11 +179,11 @@ def hydra_node(overrides: list[str]) -> Any:
 
 
 def line_for_hydra(override: str, groups: dict[str, Any]) -> str:
-    """Rewrites an override so that Hydra accepts keys that are only in a constructor's signature."""
+    """Rewrite an override so that Hydra accepts keys that are only in a constructor's signature."""
     from runner.config.overrides import parse_override
 
-    override = parse_override(override).input_line
-    key = override.partition("=")[0]
+    line = str(parse_override(override).input_line)
+    key = line.partition("=")[0]
     if key.startswith(("+", "~", "hydra")) or key.partition("@")[0] in groups:
-        return override
-    return f"++{override}"
+        return line
+    return f"++{line}"

@@ -1,5 +1,6 @@
-"""``runner predict RUN INPUT…``: predictions for new inputs; ``--prompt`` generates text with a language
-model.
+"""``runner predict RUN INPUT…``: predictions for new inputs.
+
+With ``--prompt``, a language model generates text instead.
 """
 
 from __future__ import annotations
@@ -16,11 +17,12 @@ SUMMARY = (
     "predict images, folders of images, rows of a CSV file or texts with a run's model; or generate text"
 )
 
-WRITING = ("temperature", "top_k", "length", "seed", "count")
+GENERATION_OPTIONS = ("temperature", "top_k", "length", "seed", "count")
 """Options that require ``--prompt``."""
 
 
 def add_arguments(parser: ArgumentParser) -> None:
+    """Add the arguments of the verb."""
     add_run(parser)
     parser.add_argument(
         "inputs",
@@ -54,6 +56,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def run(args: Namespace) -> int:
+    """Run the verb; return the exit code."""
     from runner.cli.arguments import allow_packages
     from runner.inference.predict import predict
     from runner.run.directory import find_run
@@ -83,9 +86,10 @@ def _check(args: Namespace) -> None:
     from runner.errors import UserError
 
     if args.prompt is None:
-        idle = [f"--{name.replace('_', '-')}" for name in WRITING if getattr(args, name) is not None]
-        if idle:
-            raise UserError(f"{', '.join(idle)} would have no effect without --prompt TEXT.")
+        given = [name for name in GENERATION_OPTIONS if getattr(args, name) is not None]
+        if given:
+            options = ", ".join(f"--{name.replace('_', '-')}" for name in given)
+            raise UserError(f"{options} would have no effect without --prompt TEXT.")
         if not args.inputs:
             raise UserError("give INPUT to predict or, for a language model, --prompt TEXT to continue.")
     elif args.inputs:
@@ -95,13 +99,13 @@ def _check(args: Namespace) -> None:
 
 
 def _generate(args: Namespace) -> int:
-    """Generates texts for ``--prompt``, and checks and converts tunes."""
+    """Generate texts for ``--prompt``, and check and convert tunes."""
     import json
 
     from runner.inference.generate import GenerationOptions, generate, write_texts, write_tunes
     from runner.run.directory import find_run
 
-    given = {name: getattr(args, name) for name in WRITING if getattr(args, name) is not None}
+    given = {name: getattr(args, name) for name in GENERATION_OPTIONS if getattr(args, name) is not None}
     options = GenerationOptions(args.prompt, **given)
     written = generate(find_run(args.run_ref, args.root), options, args.checkpoint)
     is_file = bool(args.output and Path(args.output).suffix)
@@ -163,9 +167,8 @@ def _cell(value: Any) -> str:
         return f"[{', '.join(map(_cell, value))}]"
     if not isinstance(value, float) or not math.isfinite(value):
         return str(value)
-    num_digits = (
-        4 if abs(value) < 1e4 else min(15, int(math.log10(abs(value))) + 3)
-    )  # large values such as times in seconds keep all integer digits
+    # Large values, such as times in seconds, keep all integer digits.
+    num_digits = 4 if abs(value) < 1e4 else min(15, int(math.log10(abs(value))) + 3)
     return f"{value:.{num_digits}g}"
 
 

@@ -10,6 +10,7 @@ SUMMARY = "write one self-contained HTML page about a run or a sweep"
 
 
 def add_arguments(parser: ArgumentParser) -> None:
+    """Add the arguments of the verb."""
     add_run(
         parser,
         text="a run or a sweep: its directory, its name or a part of it, an MLflow run id, or `latest`",
@@ -18,6 +19,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def run(args: Namespace) -> int:
+    """Run the verb; return the exit code."""
     from runner.run.directory import RunDir
     from runner.sweep.directory import find_run_or_sweep
 

@@ -14,6 +14,7 @@ SUMMARY = "train a run again from its config, seeds and code, and compare bit by
 
 
 def add_arguments(parser: ArgumentParser) -> None:
+    """Add the arguments of the verb."""
     add_run(parser)
     add_allow_package(parser)
     parser.add_argument(
@@ -23,32 +24,32 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def run(args: Namespace) -> int:
+    """Run the verb; return the exit code."""
     from runner.cli.arguments import allow_packages
     from runner.launch.local import launch
-    from runner.launch.reproduce import code_of, prepare_again, run_with_code
+    from runner.launch.reproduce import check_out_code, prepare_reproduction, run_with_code
     from runner.run.directory import find_run
 
     allow_packages(args.allow_package)
     original = find_run(args.run_ref, args.root)
-    again = prepare_again(original, ["runner", *args.words], with_old_code=args.checkout)
-    same_place = print_differences(original, args.checkout)
+    reproduction = prepare_reproduction(original, ["runner", *args.words], with_old_code=args.checkout)
+    same_environment = print_differences(original, args.checkout)
     if args.checkout:
-        with code_of(original) as tree:
-            run_with_code(again, tree)
-    elif launch(again) is None:
+        with check_out_code(original) as tree:
+            run_with_code(reproduction, tree)
+    elif launch(reproduction) is None:
         print("When it has ended, `runner compare` shows whether the results are the same.")
         return 0
-    return print_proof(original, again, same_place)
+    return print_proof(original, reproduction, same_environment)
 
 
 def print_differences(run: RunDir, with_old_code: bool) -> bool:
-    """Prints differences in code, versions and hardware; returns whether there are none."""
-    from runner.run.files import read_json
+    """Print differences in code, versions and hardware; return whether there are none."""
     from runner.run.provenance import collect_provenance, environment_differences
+    from runner.run.state import RunState
 
-    before = read_json(run.provenance_path, {})
     diff = run.path / "git.diff"
-    before["diff"] = diff.read_text(encoding="utf-8") if diff.exists() else ""
+    before = RunState(run).provenance | {"diff": diff.read_text(encoding="utf-8") if diff.exists() else ""}
     now, now_diff = collect_provenance()
     now["diff"] = now_diff
     lines = environment_differences(before, now)
@@ -71,8 +72,17 @@ def print_differences(run: RunDir, with_old_code: bool) -> bool:
     return False
 
 
-def print_proof(before: RunDir, now: RunDir, same_place: bool) -> int:
-    """Prints which results are bit-identical, and saves the comparison in ``reproduction.json``."""
+def print_proof(before: RunDir, now: RunDir, same_environment: bool) -> int:
+    """Print which results are bit-identical, and save the comparison in ``reproduction.json``.
+
+    Args:
+        before: the original run.
+        now: its reproduction.
+        same_environment: whether code, versions and hardware are the same.
+
+    Returns:
+        The exit code: 0 if the results are identical.
+    """
     from runner.run.files import write_json
     from runner.run.provenance import compare_metrics, compare_results
 
@@ -98,8 +108,9 @@ def print_proof(before: RunDir, now: RunDir, same_place: bool) -> int:
     for line in results:
         print(f"    {line}")
     proof = {
-        "run": str(before.path), "same": same, "same_code_versions_hardware": same_place, "weights": weights,
-        "numbers": metrics.num_points, "numbers_different": metrics.num_different, "largest": metrics.largest,
+        "run": str(before.path), "same": same, "same_code_versions_hardware": same_environment,
+        "weights": weights, "numbers": metrics.num_points, "numbers_different": metrics.num_different,
+        "largest": metrics.largest,
         "results_different": results,
     }  # fmt: skip
     write_json(now.path / "reproduction.json", proof)
@@ -108,8 +119,10 @@ def print_proof(before: RunDir, now: RunDir, same_place: bool) -> int:
 
 
 def compare_weights(before: RunDir, now: RunDir) -> list[dict[str, Any]]:
-    """Return a row each for the weights of the last and the best checkpoint, and for the optimizer of the
-    last; with folds, for each fold.
+    """Compare the weights of the last and the best checkpoint, and the optimizer state of the last.
+
+    Returns:
+        A row for each comparison; with folds, for each fold.
     """
     from runner.inference.load import digests_of
     from runner.run.checkpoints import best_checkpoint, last_checkpoint
@@ -124,7 +137,7 @@ def compare_weights(before: RunDir, now: RunDir) -> list[dict[str, Any]]:
     rows = []
     for kind, find in (("last", last_checkpoint), ("best", best_checkpoint)):
         pair = [find(run) for run in (before, now)]
-        digests = [digests_of(checkpoint) if checkpoint is not None else {} for checkpoint in pair]
+        digests = [digests_of(checkpoint.path) if checkpoint is not None else {} for checkpoint in pair]
         for what in ("weights", "optimizer") if kind == "last" else ("weights",):
             old, new = (digest.get(what, "none") for digest in digests)
             steps = "/".join(

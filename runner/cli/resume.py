@@ -21,6 +21,7 @@ examples:
 
 
 def add_arguments(parser: ArgumentParser) -> None:
+    """Add the arguments of the verb."""
     add_run(parser)
     add_overrides(parser, experiment=False)
     add_allow_package(parser)
@@ -28,33 +29,36 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def run(args: Namespace) -> int:
+    """Run the verb; return the exit code."""
     from runner.cli.arguments import allow_packages
     from runner.cli.execution import execute
-    from runner.launch.start import begin_again
+    from runner.launch.start import choose_run
     from runner.run.directory import find_run
 
     allow_packages(args.allow_package)
-    run = begin_again(lambda: startable(find_run(args.run_ref, args.root), args.overrides, args.config_dir))
+    run = choose_run(lambda: startable(find_run(args.run_ref, args.root), args.overrides, args.config_dir))
     return 0 if run is None else execute(run)
 
 
 def startable(run: RunDir, overrides: list[str], config_dirs: list[str]) -> RunDir | None:
-    """Prepares the run for resuming, with changed values if any. Return None, after a message, if nothing is
-    left to do.
+    """Prepare the run for resuming, with changed values if any.
+
+    Returns:
+        The run; None, after a message, if it has no work left.
 
     Raises:
         UserError: the run is still running, or cannot be resumed with these values.
     """
     from runner.config.checks.check import check
     from runner.config.compose import compose
-    from runner.launch.resume import go_on
+    from runner.launch.resume import prepare_resume
     from runner.launch.run_config import with_absolute_paths
-    from runner.launch.start import joins_others
+    from runner.launch.start import joins_other_machine
 
-    if joins_others(run):
+    if joins_other_machine(run):
         return run
     composition = None
     if overrides:
         composition = compose(overrides, run.config_path, config_dirs)
         check(with_absolute_paths(composition, run))
-    return run if go_on(run, composition) else None
+    return run if prepare_resume(run, composition) else None

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 from runner.cli.arguments import add_root
+
+if TYPE_CHECKING:
+    from runner.run.state import RunState
 
 SUMMARY = "list the runs"
 
 
 def add_arguments(parser: ArgumentParser) -> None:
+    """Add the arguments of the verb."""
     add_root(parser)
     parser.add_argument("--last", type=int, metavar="N", default=20, help="only the newest N; 0 for all (20)")
     parser.add_argument(
@@ -22,35 +26,39 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def run(args: Namespace) -> int:
+    """Run the verb; return the exit code."""
     from runner.errors import UserError
     from runner.run.directory import is_fold, is_trial, list_runs
-    from runner.run.status import State, read_status
+    from runner.run.state import RunState
+    from runner.run.status import State
     from runner.suggest import did_you_mean
 
     if args.state and args.state not in get_args(State):
         raise UserError(f"--state {args.state}: unknown state. {did_you_mean(args.state, get_args(State))}")
-    every = list_runs(args.root)
-    runs = every if args.trials else [run for run in every if not is_trial(run) and not is_fold(run)]
-    sweeps = sorted({run.path.parents[1].name for run in every if is_trial(run)})
+    directories = list_runs(args.root)
+    sweeps = sorted({run.path.parents[1].name for run in directories if is_trial(run)})
+    if not args.trials:
+        directories = [run for run in directories if not is_trial(run) and not is_fold(run)]
     if args.state:
-        runs = [run for run in runs if read_status(run).state == args.state]
-    shown = runs[-args.last :] if args.last > 0 else runs
+        directories = [run for run in directories if RunState(run).status.state == args.state]
+    newest = directories[-args.last :] if args.last > 0 else directories
     if args.json:
         import json
 
-        print(json.dumps([_as_dict(run) for run in shown], indent=2))
+        print(json.dumps([_as_dict(RunState(run)) for run in newest], indent=2))
         return 0
-    if not shown:
+    if not newest:
         state = f" {args.state}" if args.state else ""
         print(f"There are no{state} runs in {args.root}. `runner train` starts one.")
         _print_sweeps(sweeps, args.trials)
         return 0
     from runner.cli.show import console
+    from runner.report.summary import summarize
     from runner.report.tables import runs_table
 
-    console().print(runs_table(shown))
-    if len(shown) < len(runs):
-        print(f"The newest {len(shown)} of {len(runs)}; `runner runs --last 0` lists all.")
+    console().print(runs_table([summarize(run) for run in newest]))
+    if len(newest) < len(directories):
+        print(f"The newest {len(newest)} of {len(directories)}; `runner runs --last 0` lists all.")
     _print_sweeps(sweeps, args.trials)
     return 0
 
@@ -61,11 +69,8 @@ def _print_sweeps(names: list[str], are_listed: bool) -> None:
         print(f"And {count}: `runner sweep list` lists them, `runner runs --trials` includes their trials.")
 
 
-def _as_dict(run: Any) -> dict[str, Any]:
+def _as_dict(run: RunState) -> dict[str, Any]:
     from dataclasses import asdict
 
-    from runner.run.files import read_json
-    from runner.run.status import read_status
-
-    results = read_json(run.results_path, {})
-    return {"name": run.name, "path": str(run.path)} | asdict(read_status(run)) | {"results": results}
+    path = str(run.directory.path)
+    return {"name": run.name, "path": path} | asdict(run.status) | {"results": run.results}

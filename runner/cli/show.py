@@ -15,13 +15,14 @@ if TYPE_CHECKING:
 
     from runner.report.format import Shown
 
-__all__ = ["console", "guarded", "hush_libraries", "say_error", "table"]
+__all__ = ["console", "guarded", "hush_libraries", "print_error", "table"]
 
 
 def guarded(command: Callable[[], int]) -> int:
-    """Runs ``command`` and converts its result or exception into an exit code.
+    """Run a command and convert its result or exception into an exit code.
 
-    A ``RunnerError`` or ``ControlSignal`` is shown as a message. Any other exception is a defect and shown with its traceback.
+    A ``RunnerError`` or ``ControlSignal`` is printed as a message. Any other exception is a defect and printed
+    with its traceback.
     """
     try:
         code = command()
@@ -30,13 +31,12 @@ def guarded(command: Callable[[], int]) -> int:
     except SystemExit as request:
         return request.code if isinstance(request.code, int) else int(request.code is not None)
     except (RunnerError, ControlSignal) as error:
-        say_error(error)
+        print_error(error)
         return error.exit_code
     except KeyboardInterrupt as stop:
-        if isinstance(
-            stop.__cause__, RunnerError | ControlSignal
-        ):  # one of several runs was interrupted, which ends the others too
-            say_error(stop.__cause__)
+        # One of several runs was interrupted, which ends the others too.
+        if isinstance(stop.__cause__, RunnerError | ControlSignal):
+            print_error(stop.__cause__)
             return stop.__cause__.exit_code
         print("interrupted", file=sys.stderr)
         return 130
@@ -50,8 +50,8 @@ def guarded(command: Callable[[], int]) -> int:
         return 1
 
 
-def say_error(error: RunnerError | ControlSignal) -> None:
-    """Prints an error on stderr; the problems of a config as a numbered list."""
+def print_error(error: RunnerError | ControlSignal) -> None:
+    """Print an error on stderr; the problems of a config as a numbered list."""
     sys.stdout.flush()
     mark = "\x1b[1;31merror:\x1b[0m" if _is_coloured() else "error:"
     problems = (
@@ -74,13 +74,13 @@ def console() -> Console:
     """Return a console with colours and line wrapping on a terminal, and neither elsewhere."""
     from rich.console import Console
 
-    output = Console(file=sys.stdout, highlight=False, soft_wrap=not sys.stdout.isatty())
-    output.on_broken_pipe = _raise_broken_pipe  # rich would exit with code 1
-    return output
+    class PipeConsole(Console):
+        """Raises BrokenPipeError, where rich would exit with code 1."""
 
+        def on_broken_pipe(self) -> NoReturn:
+            raise BrokenPipeError
 
-def _raise_broken_pipe() -> NoReturn:
-    raise BrokenPipeError
+    return PipeConsole(file=sys.stdout, highlight=False, soft_wrap=not sys.stdout.isatty())
 
 
 def table(*headers: str, rows: Sequence[Sequence[str]], title: str | None = None) -> Shown:
@@ -91,17 +91,17 @@ def table(*headers: str, rows: Sequence[Sequence[str]], title: str | None = None
 
     from runner.report.format import Shown, aligned
 
-    face = Table(box=SIMPLE_HEAD, title=title, title_justify="left", title_style="bold", pad_edge=False)
+    grid = Table(box=SIMPLE_HEAD, title=title, title_justify="left", title_style="bold", pad_edge=False)
     for name in headers:
-        face.add_column(name, overflow="fold")
+        grid.add_column(name, overflow="fold")
     for row in rows:
-        face.add_row(*(Text(cell) for cell in row))
+        grid.add_row(*(Text(cell) for cell in row))
     lines = [f"{title}:"] if title else []
-    return Shown(face, [*lines, *aligned([headers, *rows]), ""])
+    return Shown(grid, [*lines, *aligned([headers, *rows]), ""])
 
 
 def hush_libraries() -> None:
-    """Silences hints and warnings of Lightning and torch that are meant for developers."""
+    """Silence hints and warnings of Lightning and torch that are meant for developers."""
     import logging
     import warnings
 

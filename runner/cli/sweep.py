@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
+from typing import TYPE_CHECKING
 
 from runner.cli import sweep_views
 from runner.cli.arguments import add_allow_package, add_overrides, add_root
+
+if TYPE_CHECKING:
+    from optuna.trial import FrozenTrial
+
+    from runner.sweep.directory import SweepDir
+    from runner.sweep.run import MakeView, Sweeping
+    from runner.sweep.trial_queue import TrialQueue
 
 SUMMARY = "search hyperparameters; the same command resumes the sweep"
 
@@ -20,13 +28,14 @@ examples:
   runner sweep best latest --output best.yaml         the best trial's config, for `runner train best.yaml`
   runner sweep show latest                            a table of its trials
   runner sweep list                                   all sweeps
-  runner report latest                                the page with every plot
+  runner report latest                                a page with all plots
 
 The same command resumes the sweep, up to a total of sweep.num_trials trials.
 `runner config schema sweep` lists every setting."""
 
 
 def add_arguments(parser: ArgumentParser) -> None:
+    """Add the arguments of the verb."""
     add_overrides(parser)
     add_allow_package(parser)
     add_root(parser)
@@ -35,13 +44,13 @@ def add_arguments(parser: ArgumentParser) -> None:
         "--join",
         metavar="SWEEP",
         help="join a sweep that was started elsewhere, by its folder or name; on a machine without access "
-        "to the folder, "
-        "by its name and sweep.storage=URL",
+        "to the folder, by its name and sweep.storage=URL",
     )
     parser.epilog = EXAMPLES
 
 
 def run(args: Namespace) -> int:
+    """Run the verb; return the exit code."""
     from runner.cli.arguments import allow_packages
 
     allow_packages(args.allow_package)
@@ -57,22 +66,22 @@ def run(args: Namespace) -> int:
     out = console()
     views: list[SweepView] = []
 
-    def make_view(_sweep, book) -> SweepView:
+    def make_view(_sweep: SweepDir, queue: TrialQueue) -> SweepView:
         max_epochs = sweeping.plain["trainer"].get("max_epochs")
-        views.append(SweepView(book, list(sweeping.request.objectives), out, max_epochs))
+        views.append(SweepView(queue, list(sweeping.request.objectives), out, max_epochs))
         return views[-1]
 
     sweeping = _sweeping(args, make_view)
     try:
-        book = sweeping.run()
+        queue = sweeping.run()
     finally:
         for view in views:
             view.close()
-    if not book.best():
+    if not queue.best():
         out.print("no trial is complete yet.")
         return 0
-    best = book.best()[0]
-    states = ", ".join(f"{count} {state}" for state, count in book.counts().items())
+    best = queue.best()[0]
+    states = ", ".join(f"{count} {state}" for state, count in queue.counts().items())
     print(f"\n{states}. Best: trial {best.number}, {_values(sweeping, best)}")
     for key, value in best.params.items():
         print(f"  {key}={value}")
@@ -81,7 +90,7 @@ def run(args: Namespace) -> int:
     return 0
 
 
-def _sweeping(args: Namespace, make_view):
+def _sweeping(args: Namespace, make_view: MakeView) -> Sweeping:
     from runner.cli.arguments import split_experiment
     from runner.errors import UserError
     from runner.sweep.join import join_request
@@ -98,6 +107,6 @@ def _sweeping(args: Namespace, make_view):
     return Sweeping(request, command, make_view, sweep, joins=True)
 
 
-def _values(sweeping, best) -> str:
+def _values(sweeping: Sweeping, best: FrozenTrial) -> str:
     names = sweeping.request.objectives
     return ", ".join(f"{name} {value:.6g}" for name, value in zip(names, best.values, strict=True))

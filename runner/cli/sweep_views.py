@@ -9,16 +9,18 @@ WORDS = ("best", "show", "list")
 
 
 def add_arguments(parser: ArgumentParser) -> None:
+    """Add the options of the views."""
     parser.add_argument("--output", metavar="FILE", help="for `sweep best`: write the config there")
     parser.add_argument("--json", action="store_true", help="for `sweep show`: one JSON object, for programs")
 
 
 def is_view(words: list[str]) -> bool:
+    """Return whether the words of a command line select a view."""
     return bool(words) and words[0] in WORDS
 
 
 def reject_options(args: Namespace) -> None:
-    """Rejects options that only apply to another view.
+    """Reject options that only apply to another view.
 
     Raises:
         UserError: an option would have no effect.
@@ -31,7 +33,7 @@ def reject_options(args: Namespace) -> None:
 
 
 def run(args: Namespace) -> int:
-    """Runs the view given by the first word of ``args.overrides``."""
+    """Run the view given by the first word of ``args.overrides``; return the exit code."""
     from runner.errors import UserError
     from runner.sweep.directory import find_sweep
     from runner.sweep.sweep_summary import read_record
@@ -47,6 +49,7 @@ def run(args: Namespace) -> int:
 
 
 def list_sweeps(root: str) -> int:
+    """Print all sweeps in a folder; return the exit code."""
     from runner.cli.show import console
     from runner.sweep import directory
     from runner.sweep.report.tables import sweeps_table
@@ -61,7 +64,7 @@ def list_sweeps(root: str) -> int:
 
 
 def best(record: Any, output: str | None) -> int:
-    """Prints the config of the best trial, or writes it to a file."""
+    """Print the config of the best trial, or write it to a file; return the exit code."""
     import sys
     from pathlib import Path
 
@@ -89,7 +92,7 @@ def best(record: Any, output: str | None) -> int:
 
 
 def show(record: Any, as_json: bool) -> int:
-    """Prints the trials."""
+    """Print the trials; return the exit code."""
     from runner.sweep.report.next import next_commands
     from runner.sweep.report.tables import states_line, trials_table
 

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from runner.run.directory import RunDir
+    from runner.sweep.directory import SweepDir
 
 SUMMARY = "send missing data of runs and sweeps to MLflow"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the verb."""
     parser.add_argument(
         "runs", nargs="*", metavar="RUN", help="run or sweep: directory, name, MLflow run id, or latest"
     )
@@ -18,16 +24,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    """Run the verb; return the exit code."""
     runs = choose_runs(args.runs, args.all, args.root)
     complete = True
-    for each in runs:
-        line, is_sent = send(each, args.uri, not args.no_model)
+    for source in runs:
+        line, is_sent = send(source, args.uri, not args.no_model)
         print(line, flush=True)
         complete = complete and is_sent
     return 0 if complete else 1
 
 
-def choose_runs(references: list[str], everything: bool, root: str) -> list:
+def choose_runs(references: list[str], everything: bool, root: str) -> list[RunDir | SweepDir]:
     """Return the runs and sweeps to send.
 
     Raises:
@@ -41,14 +48,14 @@ def choose_runs(references: list[str], everything: bool, root: str) -> list:
         sweeps = list_sweeps(root)
         trials = {sweep.trials for sweep in sweeps}  # sent with their sweep
         runs = [run for run in list_runs(root) if not is_fold(run)]  # sent with their run
-        return [run for run in runs if run.path.absolute().parent not in trials] + sweeps
+        return [*(run for run in runs if run.path.absolute().parent not in trials), *sweeps]
     if not references:
         raise UserError("no RUN was given: name one or more runs, `latest`, or --all.")
     return [find_run_or_sweep(reference, root) for reference in references]
 
 
-def send(run, uri: str | None, with_model: bool) -> tuple[str, bool]:
-    """Sends a run, or a sweep with all its trials.
+def send(run: RunDir | SweepDir, uri: str | None, with_model: bool) -> tuple[str, bool]:
+    """Send a run, or a sweep with all its trials.
 
     Returns:
         A line for the user, and whether everything was sent.

@@ -20,6 +20,7 @@ examples:
 
 
 def add_arguments(parser: ArgumentParser) -> None:
+    """Add the arguments of the verb."""
     add_overrides(parser)
     add_allow_package(parser)
     parser.add_argument(
@@ -34,6 +35,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def run(args: Namespace) -> int:
+    """Run the verb; return the exit code."""
     from runner.cli.arguments import allow_packages, split_experiment
 
     allow_packages(args.allow_package)
@@ -48,9 +50,11 @@ def run(args: Namespace) -> int:
         return multirun(overrides, experiment, args.config_dir)
     from runner.cli.execution import execute
     from runner.launch.run_config import compose_with_paths
-    from runner.launch.start import begin
+    from runner.launch.start import prepare_run
 
-    run = begin(lambda: compose_with_paths(overrides, experiment, args.config_dir), ["runner", *args.words])
+    run = prepare_run(
+        lambda: compose_with_paths(overrides, experiment, args.config_dir), ["runner", *args.words]
+    )
     return 0 if run is None else execute(run)
 
 

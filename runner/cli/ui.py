@@ -12,6 +12,7 @@ DEFAULT_PORT = 5000
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the verb."""
     parser.add_argument("--root", default="runs", metavar="FOLDER", help="folder of the runs (default: runs)")
     parser.add_argument(
         "--port", type=int, default=None, help=f"default: {DEFAULT_PORT}, or a free one if that is in use"
@@ -20,6 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    """Run the verb; return the exit code."""
     from runner.tracking.server import Server
     from runner.tracking.store import default_uri
 
@@ -28,9 +30,8 @@ def run(args: argparse.Namespace) -> int:
     for line in hints(root):
         print(line)
     print("Starting the dashboard …", flush=True)
-    signal.signal(
-        signal.SIGINT, signal.default_int_handler
-    )  # shells start background jobs with SIGINT ignored
+    # Shells start background jobs with SIGINT ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, _end)
     signal.signal(signal.SIGHUP, _end)
     with Server(default_uri(root), str(root), port) as server:
@@ -46,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
         except KeyboardInterrupt:
             print("\nDashboard ended.")
             return 0
-        print(server.last_words(), file=sys.stderr)
+        print(server.last_output(), file=sys.stderr)
     return 1
 
 
@@ -69,8 +70,9 @@ def choose_port(requested: int | None) -> int:
 
 
 def page_of(root: Path) -> str:
-    """Return the path of the run list of the newest run's experiment; MLflow opens its GenAI view by
-    default.
+    """Return the path of the page with the newest run's experiment.
+
+    Without it, MLflow 3.17 opens its GenAI view.
     """
     from runner.run.directory import list_runs
     from runner.tracking.metric_tail import read_state
@@ -85,15 +87,14 @@ def page_of(root: Path) -> str:
 def hints(root: Path) -> list[str]:
     """Return messages about runs that the dashboard does not show completely."""
     from runner.run.directory import list_runs
-    from runner.run.status import read_status
+    from runner.run.state import RunState
     from runner.tracking.metric_tail import read_state
 
-    runs = list_runs(root)
+    runs = [RunState(run) for run in list_runs(root)]
     if not runs:
         return [f"No runs in {root} yet; they appear here as soon as `runner train` starts one."]
-    statuses = [(run, read_status(run)) for run in runs]
-    over = [(run, status) for run, status in statuses if status.state not in ("created", "running")]
-    missing = [run for run, status in over if not read_state(run).is_complete(status)]
+    ended = [run for run in runs if run.status.state not in ("created", "running")]
+    missing = [run for run in ended if not read_state(run.directory).is_complete(run.status)]
     if missing:
         return [
             f"{len(missing)} of {len(runs)} runs are incomplete in it: `runner sync --all` sends the rest."
@@ -101,5 +102,5 @@ def hints(root: Path) -> list[str]:
     return []
 
 
-def _end(*_) -> None:
+def _end(*_: object) -> None:
     raise KeyboardInterrupt

@@ -1,9 +1,10 @@
-"""PyTorch's elastic agent on a run directory: ``python -m runner.launch.agent RUN_DIR NUM_WORKERS
-MAX_RESTARTS WORKER``.
+"""PyTorch's elastic agent on a run directory.
+
+Usage: ``python -m runner.launch.agent RUN_DIR NUM_WORKERS MAX_RESTARTS WORKER``.
 
 Equivalent to ``torchrun --standalone --nproc-per-node … --max-restarts … -m runner.launch.rank_worker
-RUN_DIR``, except that the agent logs to ``logs/agent.log`` and records which rank failed first in a file in
-the same folder.
+RUN_DIR``, except that the agent logs to ``logs/agent.log`` and records the rank that failed first in a file
+in the same folder.
 """
 
 from __future__ import annotations
@@ -38,13 +39,18 @@ def agent_arguments(
     worker: str = WORKER,
     nodes: dict[str, Any] | None = None,
 ) -> list[str]:
-    """
+    """Return the arguments of ``torchrun`` for a run directory.
+
     Args:
+        run: the run that the workers execute.
+        num_workers: number of workers on this machine.
+        max_restarts: number of times that the agent restarts all workers after a failure.
+        worker: module that each worker executes.
         nodes: for runs on several machines: ``num_nodes``, ``endpoint``, ``address``, ``wait_s``.
     """
-    meeting = ["--standalone"]
+    rendezvous = ["--standalone"]
     if nodes:
-        meeting = [
+        rendezvous = [
             f"--nnodes={nodes['num_nodes']}",
             "--rdzv-backend=c10d",
             f"--rdzv-endpoint={nodes['endpoint']}",
@@ -53,7 +59,7 @@ def agent_arguments(
             f"--local-addr={nodes['address']}",
         ]
     return [
-        *meeting,
+        *rendezvous,
         f"--nproc-per-node={num_workers}",
         f"--max-restarts={max_restarts}",
         f"--shutdown-timeout={GRACE_S}",
@@ -69,16 +75,17 @@ def log_path(run: RunDir, nodes: dict[str, Any] | None) -> Path:
 
 
 def main(argv: list[str]) -> int:
-    """Returns 0 if every rank succeeded, otherwise 1 or 128 plus the signal number."""
+    """Run the agent; return 0 if every rank succeeded, otherwise 1 or 128 plus the signal number."""
     path, num_workers, max_restarts, worker, *rest = argv
     nodes = json.loads(rest[0]) if rest else None
-    # A sweep restarts a lost trial immediately, so the ranks of the previous attempt must have exited by
-    # then.
+    # A sweep restarts a lost trial at once, so the ranks of the previous attempt must have exited by then.
     die_with_parent(signal.SIGTERM if worker == WORKER else signal.SIGKILL)
     run = RunDir(Path(path).absolute())
     run.logs.mkdir(exist_ok=True)
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // int(num_workers))))
-    os.environ["TORCH_DISABLE_SHARE_RDZV_TCP_STORE"] = "1"  # otherwise a restart reads stale addresses (gloo)
+    # torch 2.15 shares the TCP store of the rendezvous with the process group. After a restart, gloo then
+    # reads the addresses of the previous attempt: "connectFullMesh … Connection refused".
+    os.environ["TORCH_DISABLE_SHARE_RDZV_TCP_STORE"] = "1"
 
     from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
@@ -88,7 +95,9 @@ def main(argv: list[str]) -> int:
 
     write_log(log_path(run, nodes))
     try:
-        run_agent(parse_args(agent_arguments(run, int(num_workers), int(max_restarts), worker, nodes)))
+        arguments = agent_arguments(run, int(num_workers), int(max_restarts), worker, nodes)
+        # torch 2.15 has no annotations for these two functions.
+        run_agent(parse_args(arguments))  # type: ignore[no-untyped-call]
     except ChildFailedError as error:
         rank, failure = error.get_first_failure()
         logging.getLogger("torch").error("%s", error)
@@ -98,7 +107,7 @@ def main(argv: list[str]) -> int:
     except SignalException as error:
         return 128 + error.sigval
     except RendezvousTimeoutError:
-        write_failure(run, Failure(-1, "final", late(nodes)))
+        write_failure(run, Failure(-1, "final", timeout_message(nodes)))
         return 1
     except Exception:
         logging.getLogger("torch").error("%s", traceback.format_exc())
@@ -106,7 +115,7 @@ def main(argv: list[str]) -> int:
     return 0
 
 
-def late(nodes: dict[str, Any] | None) -> str:
+def timeout_message(nodes: dict[str, Any] | None) -> str:
     if nodes is None:
         return "the workers of this machine did not find each other."
     return (
@@ -116,9 +125,7 @@ def late(nodes: dict[str, Any] | None) -> str:
 
 
 def write_log(path: Path) -> None:
-    """Redirects the log output of the agent's libraries to a file, because only rank 0 prints to the
-    console.
-    """
+    """Redirect the log output of the agent's libraries to a file, because only rank 0 uses the console."""
     handler = logging.FileHandler(path, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     handler.setLevel(logging.INFO)
@@ -132,19 +139,18 @@ def write_log(path: Path) -> None:
 
 
 def write_killed(run: RunDir, rank: int, pid: int, signum: int) -> None:
-    """Records the failure of a rank that was killed by a signal.
+    """Record the failure of a rank that was killed by a signal.
 
-    Killed ranks that hung are recorded elsewhere.
+    A rank that the watchdog killed because it hung is already recorded, and is left unchanged.
     """
-    last = read_json(heartbeat_path(run, rank), {})
-    position = (
-        f"step {last.get('step', 0)}, epoch {last.get('epoch', 0)}, {last.get('phase', 'before its start')}"
-    )
+    heartbeat = read_json(heartbeat_path(run, rank), {})
+    step, phase = heartbeat.get("step", 0), heartbeat.get("phase", "before its start")
+    position = f"step {step}, epoch {heartbeat.get('epoch', 0)}, {phase}"
     path = stack_path(run, rank)
     crash = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
     stack = crash[crash.rfind("Fatal Python error") :] if "Fatal Python error" in crash else ""
-    message = f"rank {rank} (process {pid}) was ended by {signal.Signals(signum).name} at {position}."
-    failure = Failure(rank, "killed", message, step=last.get("step", 0), stack=stack)
+    message = f"rank {rank} (process {pid}) was killed by {signal.Signals(signum).name} at {position}."
+    failure = Failure(rank, "killed", message, step=step, stack=stack)
     if read_json(run.logs / f"rank{rank}.failure.json", {}).get("kind") != "hung":
         write_failure(run, failure)
 

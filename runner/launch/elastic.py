@@ -16,12 +16,19 @@ from runner.config.schema import Launcher
 from runner.distributed.failure import Failure, clear_failures, first_failure, read_failures
 from runner.distributed.heartbeat import read_heartbeats
 from runner.errors import ConfigError, Interrupted, OutOfTime, Problem, Pruned, RunFailedError, UserError
-from runner.launch.node_rendezvous import READY, STOP, NodeRendezvous, interface_of, meet, num_nodes
+from runner.launch.node_rendezvous import (
+    READY,
+    STOP,
+    NodeRendezvous,
+    interface_of,
+    join_rendezvous,
+    num_nodes,
+)
 from runner.run.directory import RunDir
 from runner.run.files import read_json
 from runner.run.status import read_status, write_status
 
-__all__ = ["launch", "needs_agent", "num_workers", "reason_of"]
+__all__ = ["clear_previous_attempt", "error_of", "launch", "needs_agent", "num_workers"]
 
 POLL_INTERVAL_S = 0.5
 NON_RETRYABLE = ("mistake", "final", "time")
@@ -32,8 +39,9 @@ FAILURE_GRACE_S = 3.0
 
 
 def needs_agent(config: Mapping[str, Any]) -> bool:
-    """Whether a run needs separate worker processes: for several devices, or a launcher that restarts
-    workers.
+    """Return whether a run needs separate worker processes.
+
+    It does for several devices, and for a launcher that restarts workers.
     """
     hardware = config["hardware"]
     return (
@@ -45,14 +53,17 @@ def needs_agent(config: Mapping[str, Any]) -> bool:
 
 
 def num_workers(hardware: Mapping[str, Any]) -> int:
-    """Number of workers on this machine, one per device.
+    """Return the number of workers on this machine, one per device.
+
+    Args:
+        hardware: the ``hardware`` node of the config.
 
     Raises:
         ConfigError: fewer devices are available than requested.
     """
     devices, accelerator = hardware.get("devices") or 1, hardware.get("accelerator") or "auto"
     if accelerator == "cpu" and devices != "all":
-        return devices
+        return int(devices)
     import torch
 
     available = torch.cuda.device_count()
@@ -62,15 +73,17 @@ def num_workers(hardware: Mapping[str, Any]) -> int:
         text = f"hardware.devices={devices}, but PyTorch sees {available} CUDA devices here."
         remedy = "Use hardware=auto, or hardware=cpu_ddp for several processes on the CPU."
         raise ConfigError(Problem("hardware.devices", text, "unavailable", remedy))
-    return devices
+    return int(devices)
 
 
 def launch(
     run: RunDir, config: Mapping[str, Any], worker: str = "runner.launch.rank_worker"
 ) -> dict[str, Any]:
-    """Starts the workers, waits until they end, and returns the run's results.
+    """Start the workers, wait until they end, and return the run's results.
 
     Args:
+        run: the run to execute.
+        config: the run's config.
         worker: the module that each worker executes.
 
     Raises:
@@ -79,38 +92,44 @@ def launch(
         RunFailedError: a rank failed more than ``launcher.max_restarts`` times; the message names the rank.
     """
     run = RunDir(run.path.absolute())
-    meeting = meet(config)
-    tidy(run, meeting)
-    agent = start_agent(run, config, worker, meeting)
+    rendezvous = join_rendezvous(config)
+    clear_previous_attempt(run, rendezvous)
+    agent = start_agent(run, config, worker, rendezvous)
     with forward_signals(agent) as signals:
-        code = wait(agent, run, meeting, signals)
-    if meeting is not None:
-        meeting.farewell()
-    end_orphans(run, worker)
+        code = wait_for_agent(agent, run, rendezvous, signals)
+    if rendezvous is not None:
+        rendezvous.leave()
+    kill_orphans(run, worker)
     status = read_status(run)
     if code == 0 and status.state == "finished":
-        return read_json(run.results_path)
+        results: dict[str, Any] = read_json(run.results_path)
+        return results
     if code == 0 and status.state == "pruned":
         raise Pruned(status.reason or "pruned")
-    raise reason_of(run, signals[0] if signals else None)
+    raise error_of(run, signals[0] if signals else None)
 
 
-def tidy(run: RunDir, meeting: NodeRendezvous | None) -> None:
-    """Removes the failure records of an earlier attempt before the first rank of this one starts."""
-    if meeting is not None and not meeting.is_first:
-        meeting.hear(READY)
+def clear_previous_attempt(run: RunDir, rendezvous: NodeRendezvous | None) -> None:
+    """Remove the failure records of an earlier attempt before the first rank of this one starts.
+
+    Args:
+        run: the run to execute.
+        rendezvous: of several machines, the first one removes the records and the others wait for it.
+    """
+    if rendezvous is not None and not rendezvous.is_first:
+        rendezvous.get(READY)
         return
     run.logs.mkdir(exist_ok=True)
     clear_failures(run)
-    for leftover in run.logs.glob("rank*.pulse.json"):
-        leftover.unlink()
-    if meeting is not None:
-        meeting.tell(READY, "1")
+    for heartbeat in run.logs.glob("rank*.pulse.json"):
+        heartbeat.unlink()
+    if rendezvous is not None:
+        rendezvous.set(READY, "1")
 
 
 def start_agent(
-    run: RunDir, config: Mapping[str, Any], worker: str, meeting: NodeRendezvous | None
-) -> subprocess.Popen:
+    run: RunDir, config: Mapping[str, Any], worker: str, rendezvous: NodeRendezvous | None
+) -> subprocess.Popen[bytes]:
     workers, restarts = num_workers(config["hardware"]), Launcher(**config["launcher"]).max_restarts
     command = [
         sys.executable,
@@ -121,18 +140,18 @@ def start_agent(
         str(restarts),
         worker,
     ]
-    if meeting is not None:
-        os.environ.update(interface_of(meeting.address))
+    if rendezvous is not None:
+        os.environ.update(interface_of(rendezvous.address))
         shared = ("num_nodes", "endpoint", "address", "wait_s")
-        command.append(json.dumps({name: getattr(meeting, name) for name in shared}))
+        command.append(json.dumps({name: getattr(rendezvous, name) for name in shared}))
     return subprocess.Popen(command, start_new_session=True)  # Ctrl-C is forwarded by this process
 
 
 @contextmanager
-def forward_signals(agent: subprocess.Popen) -> Iterator[list[int]]:
-    """Yields the list of signals received so far.
+def forward_signals(agent: subprocess.Popen[bytes]) -> Iterator[list[int]]:
+    """Yield the list of signals received so far.
 
-    The first is forwarded to the ranks, which then save their state.
+    The first signal is forwarded to the ranks, which then save their state.
     """
     received: list[int] = []
 
@@ -157,42 +176,50 @@ def forward_signals(agent: subprocess.Popen) -> Iterator[list[int]]:
             agent.wait()
 
 
-def wait(agent: subprocess.Popen, run: RunDir, meeting: NodeRendezvous | None, signals: list[int]) -> int:
-    """Returns the agent's exit code. Terminates the agent if a rank failed in a way that a retry would not
-    fix.
+def wait_for_agent(
+    agent: subprocess.Popen[bytes], run: RunDir, rendezvous: NodeRendezvous | None, signals: list[int]
+) -> int:
+    """Wait for the agent; terminate it if a rank failed in a way that a retry would not fix.
 
     Args:
-        signals: those that this process received; a signal received on another machine is added.
+        agent: the agent's process.
+        run: the run that its workers execute.
+        rendezvous: connection to the other machines, if any.
+        signals: signals that this process received; one received on another machine is added.
+
+    Returns:
+        The agent's exit code.
     """
-    hopeless_at, announced = None, False
+    failed_at: float | None = None
+    announced = False
     while True:
         try:
             return agent.wait(timeout=POLL_INTERVAL_S)
         except subprocess.TimeoutExpired:
             pass
-        if meeting is not None and signals and not announced:
+        if rendezvous is not None and signals and not announced:
             announced = True
-            meeting.tell(STOP, str(signals[0]))
-        elif meeting is not None and not signals and meeting.heard(STOP):
-            signals.append(int(meeting.hear(STOP)))
+            rendezvous.set(STOP, str(signals[0]))
+        elif rendezvous is not None and not signals and rendezvous.is_set(STOP):
+            signals.append(int(rendezvous.get(STOP)))
             announced = True
             agent.terminate()
-        if hopeless_at is None and any(f.kind in NON_RETRYABLE for f in read_failures(run)):
-            hopeless_at = time.monotonic()
-        if hopeless_at is not None and time.monotonic() - hopeless_at > FAILURE_GRACE_S:
+        if failed_at is None and any(f.kind in NON_RETRYABLE for f in read_failures(run)):
+            failed_at = time.monotonic()
+        if failed_at is not None and time.monotonic() - failed_at > FAILURE_GRACE_S:
             agent.terminate()
-            hopeless_at = float("inf")
+            failed_at = float("inf")
 
 
-def end_orphans(run: RunDir, worker: str) -> None:
-    """Kills ranks that outlived their agent, on systems whose kernel does not do so."""
-    for pulse in read_heartbeats(run):
+def kill_orphans(run: RunDir, worker: str) -> None:
+    """Kill ranks that outlived their agent, on systems whose kernel does not do so."""
+    for heartbeat in read_heartbeats(run):
         try:
-            if b"runner.launch.agent" in command_of(parent_of(pulse.pid)):
+            if b"runner.launch.agent" in command_of(parent_of(heartbeat.pid)):
                 continue  # belongs to another machine's agent that shares this process namespace
-            command = command_of(pulse.pid)
+            command = command_of(heartbeat.pid)
             if worker.encode() in command and str(run.path).encode() in command:
-                os.kill(pulse.pid, signal.SIGKILL)
+                os.kill(heartbeat.pid, signal.SIGKILL)
         except OSError:
             continue
 
@@ -207,8 +234,13 @@ def parent_of(pid: int) -> int:
         return int(file.read().rpartition(b")")[2].split()[1])
 
 
-def reason_of(run: RunDir, signum: int | None) -> Exception:
-    """The exception for what ended the ranks; the same reason is written to the status."""
+def error_of(run: RunDir, signum: int | None) -> Exception:
+    """Return the exception for the failure that ended the ranks; its reason is also written to the status.
+
+    Args:
+        run: the run that has ended without success.
+        signum: the signal that this process received, if any.
+    """
     failure = first_failure(list(read_failures(run)))
     status = read_status(run)
     if signum is not None and (failure is None or failure.kind in ("left", "killed", "error")):
@@ -233,5 +265,5 @@ def reason_of(run: RunDir, signum: int | None) -> Exception:
 def failure_message(run: RunDir, failure: Failure) -> str:
     if failure.kind == "final":
         return failure.message
-    stack = f"\nIt was at:\n{failure.stack}" if failure.stack else ""
+    stack = f"\nIts stack:\n{failure.stack}" if failure.stack else ""
     return f"{failure.message}{stack}\nIts log: {run.logs / f'rank{failure.rank}.log'}"

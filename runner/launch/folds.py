@@ -1,6 +1,4 @@
-"""Cross-validation runs: each fold is a run directory of its own; the folds are trained one after the
-other.
-"""
+"""Cross-validation runs: each fold has its own run directory, and the folds are trained in turn."""
 
 from __future__ import annotations
 
@@ -19,11 +17,11 @@ from runner.distributed.heartbeat import Heartbeat
 from runner.distributed.process_info import ProcessInfo
 from runner.errors import ControlSignal, Interrupted, RunFailedError, RunnerError, UserError
 from runner.launch.local import launch
-from runner.launch.resume import adopt
+from runner.launch.resume import apply_changes
 from runner.report import console
 from runner.run.directory import RunDir
 from runner.run.files import read_json, write_json, write_text
-from runner.run.folds import aggregate_folds, finished_folds, fold_of, join_predictions
+from runner.run.folds import FOLD_PLAN, aggregate_folds, finished_folds, fold_of, join_predictions
 from runner.run.journal import Journal, load_metrics
 from runner.run.status import read_status, write_status
 from runner.tracking import start as start_mirror
@@ -32,17 +30,16 @@ from runner.training.recording import recorded
 
 __all__ = ["launch_folds"]
 
-PLAN = "folds.json"
 OF_CONFIG = "of_config"
 """Key in a fold's provenance: digest of the parent run's config that the fold was last created from."""
 
 
 def launch_folds(run: RunDir, config: DictConfig) -> dict[str, Any]:
-    """Trains the unfinished folds and aggregates the results of all.
+    """Train the unfinished folds and aggregate the results of all.
 
     Returns:
         The content of ``results.json``: means and standard deviations over the folds, and the results of each
-            fold.
+        fold.
 
     Raises:
         RunnerError: a fold failed; the folds after it are not started.
@@ -50,7 +47,8 @@ def launch_folds(run: RunDir, config: DictConfig) -> dict[str, Any]:
     numbers = range(config.folds.get("num_folds", 5))
     if read_status(run).state == "finished" and not any(has_work(run, config, number) for number in numbers):
         console.text(f"{run.name} is finished; use another run.name to train all folds again.")
-        return read_json(run.results_path)
+        stored: dict[str, Any] = read_json(run.results_path)
+        return stored
     process_info = ProcessInfo.here()
     if process_info.world_size > 1:
         raise UserError(
@@ -58,37 +56,37 @@ def launch_folds(run: RunDir, config: DictConfig) -> dict[str, Any]:
         )
     with recorded(run, config, start_mirror, Heartbeat.of(process_info)), interruptible():
         plan = plan_folds(fold_config(run, config, 0), run)
-        write_json(run.path / PLAN, plan)
+        write_json(run.path / FOLD_PLAN, plan)
         console.folds(run, config, plan)
         for number in numbers:
             if has_work(run, config, number):
                 train_fold(run, number, len(numbers))
-            note_metrics(run, number, 0, marked(read_json(fold_of(run, number).results_path)))
+            record_metrics(run, number, 0, fold_metrics(read_json(fold_of(run, number).results_path)))
         results = aggregate_folds(finished_folds(run))
         reject_change(run, numbers)
         results["num_predictions"] = join_predictions(run)
         write_json(run.results_path, results)
-        spread = {
-            f"{key}_std": value for of_split in results["std"].values() for key, value in of_split.items()
-        }
-        note_metrics(
-            run, results["step"], results["epoch"], results["val"] | results.get("test", {}) | spread
+        stds = {f"{key}_std": value for by_name in results["std"].values() for key, value in by_name.items()}
+        record_metrics(
+            run, results["step"], results["epoch"], results["val"] | results.get("test", {}) | stds
         )
     return results
 
 
 def fold_config(run: RunDir, config: DictConfig, number: int) -> DictConfig:
-    """The config of one fold of the run."""
-    made = OmegaConf.create(to_plain(config, []))
-    made.folds.index = number
-    made.run.name = f"{run.name}_{number}"
-    return made
+    """Return the config of one fold of the run."""
+    values: dict[str, Any] = to_plain(config, [])
+    copy = OmegaConf.create(values)
+    copy.folds.index = number
+    copy.run.name = f"{run.name}_{number}"
+    return copy
 
 
 def has_work(run: RunDir, config: DictConfig, number: int) -> bool:
-    """Creates or updates the directory of a fold from the run's config.
+    """Create or update the directory of a fold from the run's config.
 
-    Returns whether the fold must be trained.
+    Returns:
+        Whether the fold must be trained.
     """
     fold, wanted = fold_of(run, number), fold_config(run, config, number)
     text = to_yaml(to_plain(wanted, []))
@@ -98,15 +96,15 @@ def has_work(run: RunDir, config: DictConfig, number: int) -> bool:
         return True
     known = read_json(fold.provenance_path, {})
     if known.get(OF_CONFIG) != digest:
-        adopt(fold, wanted)
+        apply_changes(fold, wanted)
         write_json(fold.provenance_path, read_json(fold.provenance_path, {}) | {OF_CONFIG: digest})
     return read_status(fold).state != "finished"
 
 
 def prepare_fold(run: RunDir, fold: RunDir, number: int, config: str, digest: str) -> None:
-    """Writes a fold's directory.
+    """Write a fold's directory.
 
-    The config is written last, so an interrupted call can be repeated safely.
+    The config is written last, so that an interrupted call can be repeated safely.
     """
     for folder in (fold.checkpoints, fold.plots, fold.logs):
         folder.mkdir(parents=True, exist_ok=True)
@@ -125,7 +123,8 @@ def prepare_fold(run: RunDir, fold: RunDir, number: int, config: str, digest: st
 
 
 def train_fold(run: RunDir, number: int, num_folds: int) -> None:
-    """
+    """Train one fold and print its results.
+
     Raises:
         RunnerError: the fold did not finish; the message contains its number.
     """
@@ -147,15 +146,15 @@ def train_fold(run: RunDir, number: int, num_folds: int) -> None:
     console.fold(number, read_json(fold.results_path))
 
 
-def marked(results: dict[str, Any]) -> dict[str, float]:
-    """A fold's metrics, renamed so that they differ from those of the parent run."""
+def fold_metrics(results: dict[str, Any]) -> dict[str, float]:
+    """Return a fold's metrics, renamed so that they differ from those of the parent run."""
     return {
         f"fold/{key}": value for split in ("val", "test") for key, value in (results.get(split) or {}).items()
     }
 
 
-def note_metrics(run: RunDir, step: int, epoch: int, metrics: dict[str, float]) -> None:
-    """Adds a point to the parent run's journal unless it is already there."""
+def record_metrics(run: RunDir, step: int, epoch: int, metrics: dict[str, float]) -> None:
+    """Add a point to the parent run's journal, unless the journal already contains it."""
     known = {
         key: {at: value for at, _, value in points} for key, points in load_metrics(run.metrics_path).items()
     }
@@ -166,12 +165,13 @@ def note_metrics(run: RunDir, step: int, epoch: int, metrics: dict[str, float]) 
     journal.close()
 
 
-def same(one: float | None, other: float) -> bool:
-    return one == other or (one is not None and math.isnan(one) and math.isnan(other))
+def same(first: float | None, second: float) -> bool:
+    return first == second or (first is not None and math.isnan(first) and math.isnan(second))
 
 
 def reject_change(run: RunDir, numbers: range) -> None:
-    """
+    """Compare the data digests of the folds.
+
     Raises:
         RunFailedError: the data changed between two folds.
     """
@@ -179,6 +179,5 @@ def reject_change(run: RunDir, numbers: range) -> None:
     if len(digests) > 1:
         raise RunFailedError(
             "the data have changed since the first fold was trained, so the folds do not belong to the same "
-            "split. Train all "
-            "of them again with another run.name."
+            "split. Train all of them again with another run.name."
         )

@@ -1,6 +1,4 @@
-"""Creates a run directory from a composition and executes it: in this process or in several under an
-agent.
-"""
+"""Creates a run directory from a composition and executes it, in this process or in several."""
 
 from __future__ import annotations
 
@@ -24,7 +22,11 @@ __all__ = ["launch", "prepare"]
 
 
 def prepare(composition: Composition, command: list[str] | None = None) -> RunDir:
-    """Writes the run directory of a checked composition.
+    """Write the run directory of a checked composition.
+
+    Args:
+        composition: the checked config and how it was composed.
+        command: the command line, recorded in the provenance; None takes that of this process.
 
     Raises:
         UserError: the root folder for runs is not writable.
@@ -49,8 +51,9 @@ def prepare(composition: Composition, command: list[str] | None = None) -> RunDi
 
 
 def launch(run: RunDir) -> dict[str, Any] | None:
-    """Executes the run with its launcher. Within an existing process group this process becomes one of its
-    ranks.
+    """Execute the run with its launcher.
+
+    Within an existing process group this process becomes one of its ranks.
 
     Returns:
         The run's results; None if the run continues on a cluster and this command does not wait for it.
@@ -70,7 +73,7 @@ def launch(run: RunDir) -> dict[str, Any] | None:
 
 
 def start(run: RunDir) -> dict[str, Any] | None:
-    """See ``launch``."""
+    """Execute the run without cleaning up; see `launch`."""
     from omegaconf import OmegaConf
 
     from runner.launch import elastic

@@ -19,19 +19,22 @@ from runner.config.schema import Launcher
 from runner.errors import ConfigError, ControlSignal, Problem, RunFailedError, RunnerError, UserError
 from runner.run.directory import RunDir
 
-__all__ = ["NodeRendezvous", "interface_of", "meet", "num_nodes", "reject_nodes"]
+__all__ = ["NodeRendezvous", "interface_of", "join_rendezvous", "num_nodes", "reject_nodes"]
 
 RUN, READY, STOP, LEFT = "runner/run", "runner/ready", "runner/stop", "runner/left"
-FAREWELL_S = 20.0
+LEAVE_TIMEOUT_S = 20.0
 
 
 @dataclass
 class NodeRendezvous:
-    """
+    """This machine's connection to the other machines of a run.
+
     Attributes:
+        store: PyTorch's key-value store, which the first machine serves.
         endpoint: host and port of the store.
         address: address of this machine, as reached by the others.
         is_first: whether this machine serves the store.
+        num_nodes: number of machines.
         wait_s: time in seconds to wait for the other machines.
     """
 
@@ -43,16 +46,19 @@ class NodeRendezvous:
     wait_s: float
 
     def decide(self, make: Callable[[], RunDir | None]) -> RunDir | None:
-        """The run directory chosen by the first machine.
+        """Return the run directory chosen by the first machine.
+
+        Args:
+            make: called on the first machine only; None means that the run has no work left.
 
         Raises:
             UserError: the first machine reported an error; its own output contains the reason.
             RunFailedError: the first machine did not respond.
         """
         if not self.is_first:
-            path = self.hear(RUN)
+            path = self.get(RUN)
             if path in ("", "-"):
-                self.farewell()
+                self.leave()
             if not path:
                 raise UserError(
                     f"the machine at {self.endpoint} has nothing to train; see its output for the reason."
@@ -61,51 +67,59 @@ class NodeRendezvous:
         try:
             run = make()
         except (RunnerError, ControlSignal):
-            self.tell(RUN, "")
-            self.farewell()
+            self.set(RUN, "")
+            self.leave()
             raise
-        self.tell(RUN, "-" if run is None else str(run.path.absolute()))
+        self.set(RUN, "-" if run is None else str(run.path.absolute()))
         if run is None:
-            self.farewell()
+            self.leave()
         return run
 
-    def tell(self, key: str, value: str) -> None:
+    def set(self, key: str, value: str) -> None:
+        """Store a value for all machines."""
         self.store.set(key, value)
 
-    def hear(self, key: str) -> str:
+    def get(self, key: str) -> str:
+        """Return a value, waiting until another machine has set it.
+
+        Raises:
+            RunFailedError: it was not set in time, or the first machine is gone.
+        """
         try:
-            return self.store.get(key).decode()
+            return bytes(self.store.get(key)).decode()
         except RuntimeError as error:
             raise RunFailedError(
                 f"the machine at {self.endpoint} has not responded for {self.wait_s:.0f} s."
             ) from error
 
-    def heard(self, key: str) -> bool:
+    def is_set(self, key: str) -> bool:
+        """Return whether a value has been set, without waiting."""
         try:
-            return self.store.check([key])
-        except RuntimeError:  # the first machine has left; the agent notices that too
+            return bool(self.store.check([key]))
+        except RuntimeError:  # the first machine has left; the agent detects that too
             return False
 
-    def farewell(self) -> None:
-        """Lets the first machine leave last, because the store ends with it."""
+    def leave(self) -> None:
+        """Disconnect. The first machine waits until the others have left, because it serves the store."""
         try:
             self.store.add(LEFT, 1)
-            until = time.monotonic() + FAREWELL_S
+            until = time.monotonic() + LEAVE_TIMEOUT_S
             while self.is_first and self.store.add(LEFT, 0) < self.num_nodes and time.monotonic() < until:
                 time.sleep(0.2)
         except RuntimeError:
             pass
 
 
-_met: dict[str, NodeRendezvous] = {}
+_joined: dict[str, NodeRendezvous] = {}
 
 
 def num_nodes(config: Mapping[str, Any]) -> int:
-    return config["hardware"].get("num_nodes") or 1
+    """Return the number of machines that a config requests."""
+    return int(config["hardware"].get("num_nodes") or 1)
 
 
-def meet(config: Mapping[str, Any]) -> NodeRendezvous | None:
-    """The rendezvous of the config's machines, one per process; None for a single machine.
+def join_rendezvous(config: Mapping[str, Any]) -> NodeRendezvous | None:
+    """Return the rendezvous of the config's machines, one per process; None for a single machine.
 
     Raises:
         RunFailedError: the other machines were not reached in time.
@@ -114,30 +128,31 @@ def meet(config: Mapping[str, Any]) -> NodeRendezvous | None:
     if num_nodes(config) == 1 or launcher.kind not in ("local", "elastic"):
         return None
     endpoint = str(launcher.rendezvous)
-    if endpoint not in _met:
-        _met[endpoint] = open_meeting(endpoint, num_nodes(config), launcher.wait_for_nodes_s)
-    return _met[endpoint]
+    if endpoint not in _joined:
+        _joined[endpoint] = connect(endpoint, num_nodes(config), launcher.wait_for_nodes_s)
+    return _joined[endpoint]
 
 
 def reject_nodes(config: Mapping[str, Any], command: str) -> None:
-    """
+    """Reject several machines for a command that creates several run directories.
+
     Raises:
-        ConfigError: several machines are configured for a command that creates several run directories.
+        ConfigError: the config requests several machines without a cluster.
     """
     if num_nodes(config) > 1 and config["launcher"]["kind"] in ("local", "elastic"):
         text = (
             f"hardware.num_nodes={num_nodes(config)}: `{command}` runs on one machine, or with launcher=slurm "
-            "or launcher=ray. Machines that meet at launcher.rendezvous are for `runner train` and `runner "
-            "resume`."
+            "or launcher=ray. Only `runner train` and `runner resume` support several machines that are "
+            "connected by launcher.rendezvous."
         )
         raise ConfigError(Problem("hardware.num_nodes", text, "incompatible"))
 
 
-def open_meeting(endpoint: str, nodes: int, wait_s: float) -> NodeRendezvous:
+def connect(endpoint: str, nodes: int, wait_s: float) -> NodeRendezvous:
     from torch.distributed import TCPStore
 
     host, _, port = endpoint.rpartition(":")
-    first = may_serve(host, int(port))
+    first = can_serve(host, int(port))
     try:
         address = host if first else first_contact(host, int(port), wait_s)
         store = TCPStore(
@@ -152,8 +167,8 @@ def open_meeting(endpoint: str, nodes: int, wait_s: float) -> NodeRendezvous:
     return NodeRendezvous(store, endpoint, address, first, nodes, wait_s)
 
 
-def may_serve(host: str, port: int) -> bool:
-    """Whether the address belongs to this machine and its port is free.
+def can_serve(host: str, port: int) -> bool:
+    """Return whether the address belongs to this machine and its port is free.
 
     Raises:
         ConfigError: the host name cannot be resolved.
@@ -176,7 +191,7 @@ def may_serve(host: str, port: int) -> bool:
 
 
 def first_contact(host: str, port: int, wait_s: float) -> str:
-    """Waits until the first machine accepts connections.
+    """Wait until the first machine accepts connections.
 
     Returns:
         The address of this machine on the network that reaches the first one.
@@ -184,8 +199,8 @@ def first_contact(host: str, port: int, wait_s: float) -> str:
     until = time.monotonic() + wait_s
     while True:
         try:
-            with socket.create_connection((host, port), timeout=5) as way:
-                return way.getsockname()[0]
+            with socket.create_connection((host, port), timeout=5) as connection:
+                return str(connection.getsockname()[0])
         except OSError:
             if time.monotonic() > until:
                 raise
@@ -193,7 +208,13 @@ def first_contact(host: str, port: int, wait_s: float) -> str:
 
 
 def interface_of(address: str) -> dict[str, str]:
-    """Environment variables that set the network interface for collectives, unless the user has set them."""
+    """Return environment variables that set the network interface of collectives.
+
+    Values that the user has set are kept.
+
+    Args:
+        address: IP address of the interface on this machine.
+    """
     import psutil
 
     names = ("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME")

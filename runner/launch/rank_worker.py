@@ -17,7 +17,7 @@ __all__ = ["exit_code_of", "main"]
 
 
 def exit_code_of(work: Callable[[], object]) -> int:
-    """Calls ``work`` and returns 0, or prints the message of a runner error and returns its exit code."""
+    """Call ``work`` and return 0, or print the message of a runner error and return its exit code."""
     try:
         work()
     except (RunnerError, ControlSignal) as error:
@@ -29,6 +29,7 @@ def exit_code_of(work: Callable[[], object]) -> int:
 
 
 def main(argv: list[str] | None = None) -> int:
+    """Execute the run directory named by the only argument; return the exit code."""
     arguments = sys.argv[1:] if argv is None else argv
     if len(arguments) != 1:
         print("usage: python -m runner.launch.rank_worker RUN_DIR", file=sys.stderr)

@@ -1,4 +1,7 @@
-"""Runs the workers on a Ray cluster: one actor per rank; if one is lost, all are restarted."""
+"""Runs the workers on a Ray cluster: one actor per rank; if one is lost, all are restarted.
+
+Ray 2.60 rewrites 127.0.0.1 to the machine's address and listens on it.
+"""
 
 from __future__ import annotations
 
@@ -15,25 +18,29 @@ from typing import Any
 from runner.config.schema import Launcher
 from runner.distributed.failure import read_failures
 from runner.errors import Interrupted, RunFailedError, UserError
-from runner.launch.elastic import FAILURE_GRACE_S, NON_RETRYABLE, SIGNALS, reason_of, tidy
+from runner.launch.elastic import FAILURE_GRACE_S, NON_RETRYABLE, SIGNALS, clear_previous_attempt, error_of
 from runner.launch.node_rendezvous import num_nodes
 from runner.launch.ray_worker import RankActor
-from runner.launch.slurm import show_new
+from runner.launch.slurm import print_new_lines
 from runner.run.directory import RunDir
 from runner.run.files import read_json
 from runner.run.status import is_untouched, read_status
 
-__all__ = ["connect", "handed_on", "launch", "resources_of"]
+__all__ = ["WORKER_VARIABLES", "connect", "forwarded_environment", "launch", "resources_of"]
 
-SHOWN = ("PYTHONPATH", "RUNNER_")
+PUBLIC_VARIABLES = ("PYTHONPATH", "RUNNER_")
 """Prefixes of variables passed to Ray's own processes. Its dashboard shows them to every user."""
 
-HANDED_ON = (*SHOWN, "MLFLOW_", "HYDRA_", "HF_", "TORCH_HOME")
+WORKER_VARIABLES = (*PUBLIC_VARIABLES, "MLFLOW_", "HYDRA_", "HF_", "TORCH_HOME")
 """Prefixes of variables passed to the workers."""
 
 
 def connect(address: str) -> None:
-    """
+    """Connect this process to a Ray cluster, unless it is connected already.
+
+    Args:
+        address: ``HOST:PORT`` or ``auto``; ``local`` starts a cluster on this machine.
+
     Raises:
         UserError: no cluster responds.
     """
@@ -42,10 +49,10 @@ def connect(address: str) -> None:
     if ray.is_initialized():
         return
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    options = {
+    options: dict[str, Any] = {
         "log_to_driver": False,
         "logging_level": logging.ERROR,
-        "runtime_env": {"env_vars": handed_on(SHOWN)},
+        "runtime_env": {"env_vars": forwarded_environment(PUBLIC_VARIABLES)},
     }
     try:
         if address == "local":
@@ -54,19 +61,19 @@ def connect(address: str) -> None:
             ray.init(address=address, **options)
     except Exception as error:  # Ray raises many unrelated exception types here
         raise UserError(
-            f"launcher.address={address}: no Ray cluster answers ({str(error).splitlines()[0]}). Start one "
-            "with "
-            "`ray start --head` on one machine and `ray start --address=HOST:PORT` on the others, or use "
-            "launcher.address=local for this machine alone."
+            f"launcher.address={address}: no Ray cluster responds ({str(error).splitlines()[0]}). Start one "
+            "with `ray start --head` on one machine and `ray start --address=HOST:PORT` on the others, or "
+            "use launcher.address=local for this machine alone."
         ) from error
 
 
-def handed_on(beginnings: tuple[str, ...] = HANDED_ON) -> dict[str, str]:
-    return {key: value for key, value in os.environ.items() if key.startswith(beginnings)}
+def forwarded_environment(prefixes: tuple[str, ...] = WORKER_VARIABLES) -> dict[str, str]:
+    """Return the environment variables that start with one of the prefixes."""
+    return {key: value for key, value in os.environ.items() if key.startswith(prefixes)}
 
 
 def resources_of(launcher: Launcher, hardware: Mapping[str, Any]) -> dict[str, float]:
-    """Resources that Ray reserves for one worker."""
+    """Return the resources that Ray reserves for one worker."""
     gpus = launcher.gpus_per_worker
     if gpus is None:
         gpus = 1 if hardware.get("accelerator") == "gpu" else 0
@@ -80,7 +87,7 @@ GRACE_S = 45.0
 
 
 def launch(run: RunDir, config: Mapping[str, Any]) -> dict[str, Any]:
-    """Starts the workers, waits until they end, and returns the run's results.
+    """Start the workers, wait until they end, and return the run's results.
 
     Raises:
         UserError: no cluster is available.
@@ -99,8 +106,8 @@ def launch(run: RunDir, config: Mapping[str, Any]) -> dict[str, Any]:
     attempts.bundle = resources_of(launcher, config["hardware"])
     with forward_signals(attempts):
         for number in range(launcher.max_restarts + 1):
-            tidy(run, None)
-            if attempts.carry_out(number) or attempts.is_hopeless():
+            clear_previous_attempt(run, None)
+            if attempts.run_once(number) or not attempts.may_retry():
                 break
             if number < launcher.max_restarts:
                 print(
@@ -108,13 +115,16 @@ def launch(run: RunDir, config: Mapping[str, Any]) -> dict[str, Any]:
                     f"{number + 1})"
                 )
     if read_status(run).state == "finished":
-        return read_json(run.results_path)
-    raise reason_of(run, attempts.signals[0] if attempts.signals else None)
+        results: dict[str, Any] = read_json(run.results_path)
+        return results
+    raise error_of(run, attempts.signals[0] if attempts.signals else None)
 
 
 class Attempts:
-    """
+    """The attempts to execute a run; each starts one actor per rank.
+
     Attributes:
+        bundle: resources that Ray reserves for one worker.
         signals: signals received by this process.
     """
 
@@ -126,12 +136,15 @@ class Attempts:
         self._read = 0
         self._actors: list[Any] = []
 
-    def is_hopeless(self) -> bool:
-        """Whether a retry is pointless or unwanted."""
-        return bool(self.signals) or any(f.kind in NON_RETRYABLE for f in read_failures(self.run))
+    def may_retry(self) -> bool:
+        """Return whether a retry could succeed and this process was not asked to stop."""
+        return not self.signals and all(f.kind not in NON_RETRYABLE for f in read_failures(self.run))
 
-    def carry_out(self, number: int) -> bool:
-        """Starts all workers once and waits for them.
+    def run_once(self, number: int) -> bool:
+        """Start all workers once and wait for them.
+
+        Args:
+            number: number of restarts before this attempt.
 
         Returns:
             Whether all of them succeeded.
@@ -142,7 +155,7 @@ class Attempts:
         strategy = "SPREAD" if self.launcher.spread else "PACK"
         group = placement_group([self.bundle] * self.num_workers, strategy=strategy)
         try:
-            self._wait_for_place(group)
+            self._wait_for_resources(group)
             self._start(group, number)
             return self._wait()
         except ray.exceptions.RayError as error:  # a machine was lost during the start
@@ -154,21 +167,21 @@ class Attempts:
                     ray.kill(actor)
                 remove_placement_group(group)
             self._actors = []
-            self._read = show_new(self.log, self._read)
+            self._read = print_new_lines(self.log, self._read)
 
-    def _wait_for_place(self, group: Any) -> None:
+    def _wait_for_resources(self, group: Any) -> None:
         import ray
 
         wanted = f"{self.num_workers} × " + " + ".join(f"{n:g} {kind}" for kind, n in self.bundle.items())
         until = time.monotonic() + self.launcher.wait_for_nodes_s
         reported = False
         while not ray.wait([group.ready()], timeout=2)[0]:
-            available = {kind: ray.cluster_resources().get(kind, 0) for kind in self.bundle}
-            has = ", ".join(f"{n:g} {kind}" for kind, n in available.items())
+            resources = ray.cluster_resources()  # type: ignore[no-untyped-call]  # Ray 2.60 lacks annotations
+            total = ", ".join(f"{resources.get(kind, 0):g} {kind}" for kind in self.bundle)
             if not reported:
                 reported = True
                 print(
-                    f"waiting for {wanted} on the Ray cluster, which has {has} in total",
+                    f"waiting for {wanted} on the Ray cluster, which has {total} in total",
                     file=sys.stderr,
                     flush=True,
                 )
@@ -177,8 +190,7 @@ class Attempts:
             if time.monotonic() > until:
                 raise RunFailedError(
                     f"the Ray cluster did not provide {wanted} within {self.launcher.wait_for_nodes_s:.0f} "
-                    f"s; it has {has} "
-                    "in total. Add machines, or request fewer resources."
+                    f"s; it has {total} in total. Add machines, or request fewer resources."
                 )
 
     def _start(self, group: Any, number: int) -> None:
@@ -198,15 +210,15 @@ class Attempts:
             for bundle in range(self.num_workers)
         ]
         path = str(self.run.path)
-        places = ray.get([actor.where.remote(path) for actor in self._actors])
-        for address, _, sees in places:
-            if not sees:
+        nodes = ray.get([actor.inspect_node.remote(path) for actor in self._actors])
+        for address, _, has_run in nodes:
+            if not has_run:
                 raise UserError(
-                    f"the machine {address} of the Ray cluster does not see {path}. Keep runs on a shared "
+                    f"the machine {address} of the Ray cluster cannot read {path}. Store runs on a shared "
                     "disk."
                 )
-        address, port, _ = places[0]
-        common = handed_on() | {
+        address, port, _ = nodes[0]
+        common = forwarded_environment() | {
             "WORLD_SIZE": str(self.num_workers),
             "MASTER_ADDR": address,
             "MASTER_PORT": str(port),
@@ -228,37 +240,40 @@ class Attempts:
         import ray
 
         waiting = [actor.wait.remote() for actor in self._actors]
-        told_at = failed_at = None
+        signalled_at: float | None = None
+        failed_at: float | None = None
         while waiting:
             ended, waiting = ray.wait(waiting, timeout=POLL_INTERVAL_S)
-            self._read = show_new(self.log, self._read)
+            self._read = print_new_lines(self.log, self._read)
             now = time.monotonic()
-            if self.signals and told_at is None:
-                told_at = now
+            if self.signals and signalled_at is None:
+                signalled_at = now
                 for actor in self._actors:
                     actor.signal.remote(int(signal.SIGTERM))
-            if any(not came_well(reference) for reference in ended) and failed_at is None:
+            if any(not succeeded(reference) for reference in ended) and failed_at is None:
                 failed_at = now
             grace = GRACE_S if self.signals else FAILURE_GRACE_S
-            if failed_at is not None and now - max(failed_at, told_at or 0) > grace:
+            if failed_at is not None and now - max(failed_at, signalled_at or 0) > grace:
                 return False
-            if told_at is not None and (now - told_at > GRACE_S or self.signals.count(signal.SIGINT) > 1):
+            if signalled_at is not None and (
+                now - signalled_at > GRACE_S or self.signals.count(signal.SIGINT) > 1
+            ):
                 return False
         return failed_at is None
 
 
-def came_well(reference: Any) -> bool:
+def succeeded(reference: Any) -> bool:
     import ray
 
     try:
-        return ray.get(reference) == 0
+        return bool(ray.get(reference) == 0)
     except ray.exceptions.RayError:  # the actor is gone, perhaps with its machine
         return False
 
 
 @contextmanager
 def forward_signals(attempts: Attempts) -> Iterator[None]:
-    """Forwards signals to the ranks, which then save their state."""
+    """Record signals; `Attempts` forwards them to the ranks, which then save their state."""
 
     def handle(signum: int, frame: Any) -> None:
         attempts.signals.append(signum)

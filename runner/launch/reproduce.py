@@ -1,6 +1,4 @@
-"""Prepares a new run from an old one with the same config, seeds and thread count, optionally with the same
-code.
-"""
+"""Prepares a reproduction of a run: same config, seeds and thread count, and optionally the same code."""
 
 from __future__ import annotations
 
@@ -23,15 +21,15 @@ from runner.run.format import read_stored_config
 from runner.run.provenance import write_provenance
 from runner.run.status import read_status, write_status
 
-__all__ = ["code_of", "prepare_again", "run_with_code"]
+__all__ = ["check_out_code", "prepare_reproduction", "run_with_code"]
 
 
-def prepare_again(run: RunDir, command: list[str], with_old_code: bool = False) -> RunDir:
-    """Create the run directory of a repetition.
+def prepare_reproduction(run: RunDir, command: list[str], with_old_code: bool = False) -> RunDir:
+    """Create the directory of a run that repeats ``run``.
 
     Args:
-        run: the original.
-        command: recorded in the provenance.
+        run: the finished run to repeat.
+        command: the command line, recorded in the provenance.
         with_old_code: whether the original code will execute it, which expects the names of its own format.
 
     Raises:
@@ -41,8 +39,7 @@ def prepare_again(run: RunDir, command: list[str], with_old_code: bool = False) 
     if status.state != "finished":
         raise UserError(
             f"{run.name} is {status.state}, so its results cannot be compared yet. `runner resume "
-            f"{run.path}` "
-            "finishes it."
+            f"{run.path}` finishes it."
         )
     provenance = read_json(run.provenance_path, {})
     changes = [
@@ -60,19 +57,18 @@ def prepare_again(run: RunDir, command: list[str], with_old_code: bool = False) 
     if num_threads and config.hardware.get("num_threads") is None:
         config.hardware.num_threads = num_threads  # the thread count determines the order of summation
     config.resume = None
-    again = RunDir.create(root_of(run), f"{run.name.replace('/', '_')}_again")
-    write_text(again.config_path, to_yaml(to_plain(config, [])), durable=True)
+    reproduction = RunDir.create(root_of(run), f"{run.name.replace('/', '_')}_again")
+    write_text(reproduction.config_path, to_yaml(to_plain(config, [])), durable=True)
     paths_from = provenance.get(PATHS_FROM) or provenance.get("working_directory")
-    written = write_provenance(again, command, seed=config.seed, choices=provenance.get("choices"))
-    write_json(again.provenance_path, written | {"reproduces": str(run.path), PATHS_FROM: paths_from})
-    write_status(again, state="created")
-    return again
+    written = write_provenance(reproduction, command, seed=config.seed, choices=provenance.get("choices"))
+    write_json(reproduction.provenance_path, written | {"reproduces": str(run.path), PATHS_FROM: paths_from})
+    write_status(reproduction, state="created")
+    return reproduction
 
 
 @contextmanager
-def code_of(run: RunDir) -> Iterator[Path]:
-    """Checks out the revision that the run was made with, and its uncommitted changes, into a temporary
-    folder.
+def check_out_code(run: RunDir) -> Iterator[Path]:
+    """Check out the revision that made the run, with its uncommitted changes, into a temporary folder.
 
     Raises:
         UserError: this repository does not contain the revision.
@@ -88,19 +84,21 @@ def code_of(run: RunDir) -> Iterator[Path]:
                 call(["git", "-C", str(tree), "apply", str((run.path / git["diff_file"]).absolute())])
             yield tree
         finally:
-            subprocess.run(["git", "worktree", "remove", "--force", str(tree)], capture_output=True)
+            subprocess.run(
+                ["git", "worktree", "remove", "--force", str(tree)], capture_output=True, check=False
+            )
 
 
 def call(command: list[str]) -> None:
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode:
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    if result.returncode:
         raise UserError(
-            f"`{' '.join(command)}` failed: {done.stderr.strip()}. Omit --checkout to use the current code."
+            f"`{' '.join(command)}` failed: {result.stderr.strip()}. Omit --checkout to use the current code."
         )
 
 
 def run_with_code(run: RunDir, tree: Path) -> None:
-    """Executes a run directory in a process that imports the code of ``tree``.
+    """Execute a run directory in a process that imports the code of ``tree``.
 
     Raises:
         RunFailedError: the run did not finish; its own output contains the reason.
@@ -109,4 +107,4 @@ def run_with_code(run: RunDir, tree: Path) -> None:
     environment = os.environ | {"PYTHONPATH": path, "PYTHONSAFEPATH": "1"}
     code = subprocess.call([sys.executable, "-m", "runner", "resume", str(run.path)], env=environment)
     if code:
-        raise RunFailedError(f"the old code ended with exit code {code}; see {run.logs / 'rank0.log'}.")
+        raise RunFailedError(f"the old code exited with code {code}; see {run.logs / 'rank0.log'}.")

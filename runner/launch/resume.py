@@ -1,4 +1,4 @@
-"""Resuming: which earlier run a command continues, and with which changes."""
+"""Resuming: selects the earlier run that a command continues, and applies changed values to it."""
 
 from __future__ import annotations
 
@@ -22,24 +22,33 @@ from runner.run.folds import has_folds
 from runner.run.format import FORMAT_VERSION, read_stored_config
 from runner.run.status import read_status, reject_running, write_status
 
-__all__ = ["adopt", "earlier_run", "fingerprint", "go_on", "goes_on", "may_go_on"]
+__all__ = [
+    "apply_changes",
+    "earlier_run",
+    "fingerprint",
+    "has_work_left",
+    "prepare_resume",
+    "resumes_earlier_run",
+]
 
 
 def fingerprint(composition: Composition) -> str:
-    """A digest that is equal for two commands that request the same training."""
+    """Return a digest that is equal for two commands that request the same training."""
     plain = to_plain(composition.config, [])
     plain = plain | {"run": {**plain["run"], "name": None}, "resume": None}
     return hashlib.sha256(to_yaml(plain).encode()).hexdigest()
 
 
-def goes_on(composition: Composition) -> bool:
-    """Whether a command resumes a matching earlier run, if one exists."""
+def resumes_earlier_run(composition: Composition) -> bool:
+    """Return whether a command resumes a matching earlier run, if one exists."""
     return composition.config.get("resume") == "auto" or of_all_folds(composition.config)
 
 
 def earlier_run(composition: Composition) -> RunDir | None:
-    """The run that ``resume=auto`` or a command with folds refers to: the run of that name, or else the
-    newest run with the same config; None if no such run exists.
+    """Return the run that ``resume=auto`` or a command with folds refers to.
+
+    This is the run of that name or, without a name, the newest run with the same config; None if no such run
+    exists.
     """
     root, name = composition.config.run.root, composition.config.run.name
     runs = list_runs(root)
@@ -52,8 +61,12 @@ def earlier_run(composition: Composition) -> RunDir | None:
     return same[-1] if same else None
 
 
-def may_go_on(run: RunDir, changes: list[Change]) -> bool:
-    """Whether the run has work left.
+def has_work_left(run: RunDir, changes: list[Change]) -> bool:
+    """Return whether the run has work left.
+
+    Args:
+        run: the run to resume.
+        changes: values that differ from the run's config.
 
     Raises:
         UserError: the run is in progress, or a change would make its result meaningless.
@@ -66,10 +79,11 @@ def may_go_on(run: RunDir, changes: list[Change]) -> bool:
     return read_status(run).state != "finished" or lengthens(changes)
 
 
-def go_on(run: RunDir, composition: Composition | None) -> bool:
-    """Prepares a run for resuming, with the changed values of a new config.
+def prepare_resume(run: RunDir, composition: Composition | None) -> bool:
+    """Prepare a run for resuming, with the changed values of a new config.
 
     Args:
+        run: the run to resume.
         composition: the new config; None keeps the stored one.
 
     Returns:
@@ -82,14 +96,15 @@ def go_on(run: RunDir, composition: Composition | None) -> bool:
         wanted = read_stored_config(run.config_path)
     else:
         wanted = without_newer_defaults(run, composition)
-    if not adopt(run, wanted) and not of_all_folds(wanted):  # for folds, the results are printed again
+    has_work = apply_changes(run, wanted)
+    if not has_work and not of_all_folds(wanted):  # for folds, the results are printed again
         print(f"{run.name} is finished. `runner resume {run.name} trainer.max_epochs=N` trains it longer.")
         return False
     return True
 
 
 def without_newer_defaults(run: RunDir, composition: Composition) -> DictConfig:
-    """The new config of a run, without defaults that were added after the format in which it was started."""
+    """Return the new config without defaults that were added after the format in which the run was started."""
     provenance = read_json(run.provenance_path, {})
     if provenance.get("format_version", 0) >= FORMAT_VERSION:
         return composition.config
@@ -103,8 +118,8 @@ def without_newer_defaults(run: RunDir, composition: Composition) -> DictConfig:
     return wanted
 
 
-def adopt(run: RunDir, wanted: DictConfig) -> bool:
-    """Writes the values that differ in ``wanted`` into the run's config.
+def apply_changes(run: RunDir, wanted: DictConfig) -> bool:
+    """Write the values that differ in ``wanted`` into the run's config.
 
     Returns:
         Whether the run has work left; if not, nothing was written.
@@ -114,24 +129,25 @@ def adopt(run: RunDir, wanted: DictConfig) -> bool:
     """
     config = read_stored_config(run.config_path)
     changes = find_changes(plain(config), plain(wanted))
-    if not may_go_on(run, changes):
+    if not has_work_left(run, changes):
         return False
     if changes:
         values = plain(wanted)
         for change in changes:
-            put(config, change.key, values)
+            set_value(config, change.key, values)
         write_text(run.config_path, to_yaml(plain(config)), durable=True)
-        note(run, changes)
-    if (
-        read_status(run).state == "finished"
-    ):  # if the new attempt fails to start, old results must not pass for its own
+        record_changes(run, changes)
+    if read_status(run).state == "finished":
+        # If the new attempt fails to start, the old results must not be mistaken for its results.
         write_status(run, state="interrupted", reason="a longer training was requested but has not started")
     return True
 
 
-def put(config: Any, key: str, wanted: dict[str, Any]) -> None:
-    """Sets a key to its value in ``wanted``. If ``wanted`` lacks the key, the nearest existing parent is set
-    instead: it may be missing or hold a plain value there.
+def set_value(config: Any, key: str, wanted: dict[str, Any]) -> None:
+    """Set a key of ``config`` to its value in ``wanted``.
+
+    If ``wanted`` lacks the key, the nearest parent that exists there is set instead, since it may be missing
+    or hold a plain value.
     """
     parent, value = "", wanted
     for name in key.split("."):
@@ -144,12 +160,13 @@ def put(config: Any, key: str, wanted: dict[str, Any]) -> None:
         OmegaConf.update(config, parent, value, merge=False, force_add=True)
 
 
-def plain(config: Any) -> dict[str, Any]:
-    return to_plain(config, [])
+def plain(config: DictConfig) -> dict[str, Any]:
+    values: dict[str, Any] = to_plain(config, [])
+    return values
 
 
-def note(run: RunDir, changes: list[Change]) -> None:
-    """Records the changes in the provenance and prints them."""
+def record_changes(run: RunDir, changes: list[Change]) -> None:
+    """Record the changes in the provenance and print them."""
     provenance = read_json(run.provenance_path, {})
     entry = {
         "at": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
@@ -159,6 +176,6 @@ def note(run: RunDir, changes: list[Change]) -> None:
     }
     provenance["changed"] = [*provenance.get("changed", []), entry]
     write_json(run.provenance_path, provenance)
-    print(f"{len(changes)} values differ from before:")
+    print(f"{len(changes)} values differ from the previous attempt:")
     for change in changes:
         print(f"  {change}")

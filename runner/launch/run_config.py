@@ -36,11 +36,10 @@ def compose_with_paths(
 
 
 def with_absolute_paths(composition: Composition, run: RunDir) -> Composition:
-    """Return a copy with absolute paths; see ``runner.run.directory``. Paths given by the user are
-    unchanged.
-    """
+    """Return a copy with absolute paths; see ``runner.run.directory``. Paths given by the user are kept."""
     config = copy.deepcopy(composition.config)
-    nodes = {key: OmegaConf.to_container(config, resolve=False).get(key) for key in ("data", "weights")}
+    values = OmegaConf.to_container(config, resolve=False)
+    nodes = {key: values.get(key) for key in ("data", "weights")} if isinstance(values, dict) else {}
     for key, value in absolute_paths(run, nodes, composition.explicit).items():
         if key in config:
             config[key] = value

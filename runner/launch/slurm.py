@@ -1,4 +1,4 @@
-"""Submits a SLURM job for a run directory with submitit, follows it, and restarts it after a failure."""
+"""Submits a SLURM job for a run directory with submitit and follows it until it ends."""
 
 from __future__ import annotations
 
@@ -16,20 +16,24 @@ from typing import Any
 from runner.config.schema import Launcher
 from runner.errors import Interrupted, RunFailedError, UserError
 from runner.launch.node_rendezvous import num_nodes
-from runner.launch.slurm_job import carry_out
+from runner.launch.slurm_job import run_task
 from runner.launch.slurm_query import Job, job_of
 from runner.run.directory import RunDir
 from runner.run.files import read_json, write_json
 from runner.run.status import is_untouched, read_status, write_status
 
-__all__ = ["launch", "parameters", "show_new", "submit"]
+__all__ = ["launch", "make_executor", "parameters", "print_new_lines", "sbatch_message", "submit"]
 
 NOISE = ("submitit ", "slurmstepd", "srun: ")
 """Prefixes of lines written by SLURM and submitit that repeat what runner reports itself."""
 
 
-def show_new(log: Path, read: int) -> int:
-    """Prints the complete lines after byte offset ``read``.
+def print_new_lines(log: Path, read: int) -> int:
+    """Print the complete lines after byte offset ``read``.
+
+    Args:
+        log: the file; it need not exist yet.
+        read: number of bytes printed so far.
 
     Returns:
         The offset after the last printed line.
@@ -51,7 +55,7 @@ POLL_INTERVAL_S = 1.0
 
 
 def launch(run: RunDir, config: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Submits a job for the run and, unless ``launcher.follow=false``, prints its output until it ends.
+    """Submit a job for the run and, unless ``launcher.follow=false``, print its output until it ends.
 
     Returns:
         The run's results; None if this command does not wait for them.
@@ -62,20 +66,20 @@ def launch(run: RunDir, config: Mapping[str, Any]) -> dict[str, Any] | None:
         RunFailedError: the job failed.
     """
     run = RunDir(run.path.absolute())
-    reject_second(run)
+    reject_active_job(run)
     launcher = Launcher(**config["launcher"])
     number = submit(run, parameters(run.name, config), launcher.max_requeues)
     write_json(job_path(run), {"job": number, "submitted_at": time.time()})
     log = log_path(run, number)
     print(f"SLURM job {number} for {run.path}", flush=True)
-    look = f"`tail -f {log}` shows its output, `scancel {number}` saves its state and ends it."
+    hint = f"`tail -f {log}` shows its output, `scancel {number}` saves its state and ends it."
     if not launcher.follow:
-        print(look)
+        print(hint)
         return None
     try:
         job = follow(number, log)
     except KeyboardInterrupt:
-        print(f"\njob {number} continues in the background. {look}", flush=True)
+        print(f"\njob {number} continues in the background. {hint}", flush=True)
         return None
     return outcome(run, job)
 
@@ -88,8 +92,9 @@ def log_path(run: RunDir, number: str) -> Path:
     return run.logs / "slurm" / f"{number}_0_log.out"
 
 
-def reject_second(run: RunDir) -> None:
-    """
+def reject_active_job(run: RunDir) -> None:
+    """Reject a run that already has a job.
+
     Raises:
         UserError: an earlier job is still active.
     """
@@ -100,13 +105,17 @@ def reject_second(run: RunDir) -> None:
     if job.is_active:
         raise UserError(
             f"{run.name} already has SLURM job {number} ({job.state.lower()}). `tail -f "
-            f"{log_path(run, number)}` shows its "
-            f"output, `scancel {number}` saves its state and ends it."
+            f"{log_path(run, number)}` shows its output, `scancel {number}` saves its state and ends it."
         )
 
 
 def parameters(name: str, config: Mapping[str, Any]) -> dict[str, Any]:
-    """Options that submitit passes to sbatch."""
+    """Return the options that submitit passes to sbatch.
+
+    Args:
+        name: name of the job.
+        config: the run's config, with the nodes ``hardware`` and ``launcher``.
+    """
     hardware, launcher = config["hardware"], Launcher(**config["launcher"])
     devices = hardware.get("devices") or 1
     gpus = launcher.gpus_per_node
@@ -133,7 +142,13 @@ def parameters(name: str, config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def submit(run: RunDir, options: dict[str, Any], max_requeues: int) -> str:
-    """
+    """Submit a job that executes the run.
+
+    Args:
+        run: the run to execute.
+        options: as returned by `parameters`.
+        max_requeues: number of times that the job may be requeued.
+
     Returns:
         The job id.
 
@@ -146,63 +161,77 @@ def submit(run: RunDir, options: dict[str, Any], max_requeues: int) -> str:
 
     try:
         with redirect_stderr(io.StringIO()):  # the exception contains sbatch's output
-            return executor.submit(carry_out, str(run.path), max_requeues).job_id
+            return str(executor.submit(run_task, str(run.path), max_requeues).job_id)
     except (submitit.core.utils.FailedJobError, submitit.core.utils.FailedSubmissionError) as error:
         if is_untouched(run):
             shutil.rmtree(run.path)
-        raise UserError(f"SLURM rejected the job: {words_of(error)}. Nothing was submitted.") from error
+        raise UserError(f"SLURM rejected the job: {sbatch_message(error)}. Nothing was submitted.") from error
 
 
 def make_executor(folder: Path) -> Any:
-    """A submitit executor that uses SIGUSR1 for preemption, because SIGUSR2 makes a rank print its stack."""
+    """Return a submitit executor that uses SIGUSR1 for preemption.
+
+    submitit's default, SIGUSR2, makes a rank print its stack.
+
+    Args:
+        folder: folder of submitit's files and logs.
+    """
     os.environ["SUBMITIT_PREEMPT_SIGNAL"] = "USR1"  # for the job
     import submitit
 
     return submitit.SlurmExecutor(folder=folder, python=sys.executable)
 
 
-def words_of(error: Exception) -> str:
-    """The error message of sbatch, without the program's name."""
+def sbatch_message(error: Exception) -> str:
+    """Return the error message of sbatch, without the program's name."""
     lines = [line.rpartition("error: ")[2].strip() for line in str(error).splitlines() if "error: " in line]
     return "; ".join(dict.fromkeys(lines)).rstrip(".") or str(error)
 
 
 def follow(number: str, log: Path) -> Job:
-    """Prints the job's output and its state changes until it ends."""
+    """Print the job's output and its state changes until it ends."""
     reported, read = "", 0
     while True:
         job = job_of(number)
-        read = show_new(log, read)
-        news = news_of(job)
-        if news and news != reported:
-            reported = news
-            print(f"job {number}: {news}", file=sys.stderr, flush=True)
+        read = print_new_lines(log, read)
+        state = describe_state(job)
+        if state and state != reported:
+            reported = state
+            print(f"job {number}: {state}", file=sys.stderr, flush=True)
         if not job.is_active:
-            show_new(log, read)
+            print_new_lines(log, read)
             return job
         time.sleep(POLL_INTERVAL_S)
 
 
-def news_of(job: Job) -> str:
-    again = f", attempt {job.restarts + 1}" if job.restarts else ""
+def describe_state(job: Job) -> str:
+    attempt = f", attempt {job.restarts + 1}" if job.restarts else ""
     if job.state == "PENDING":
-        return f"waiting in the queue{again} ({job.reason})" if job.reason else f"waiting in the queue{again}"
-    return f"running on {job.node}{again}" if job.state == "RUNNING" else ""
+        return f"waiting in the queue{attempt}" + (f" ({job.reason})" if job.reason else "")
+    return f"running on {job.node}{attempt}" if job.state == "RUNNING" else ""
 
 
 def outcome(run: RunDir, job: Job) -> dict[str, Any]:
-    """The result of an ended job, according to the run's status or, if that is out of date, to SLURM."""
+    """Return the results of an ended job.
+
+    The outcome is taken from the run's status or, if that is out of date, from SLURM.
+
+    Raises:
+        Interrupted: the job was cancelled.
+        RunFailedError: the job failed.
+    """
     status = read_status(run)
     if status.state == "finished":
-        return read_json(run.results_path)
+        results: dict[str, Any] = read_json(run.results_path)
+        return results
     if status.state == "failed" and status.reason:
         raise RunFailedError(f"{status.reason}\nIts log: {log_path(run, job.id)}")
     if job.state == "CANCELLED":
         saved = status.reason or "cancelled before it started"
         write_status(run, state="interrupted", reason=saved)
         raise Interrupted(f"job {job.id} was cancelled. {saved}", signal.SIGTERM)
-    why = f" ({job.reason})" if job.reason else ""
-    reason = f"SLURM job {job.id} ended as {job.state}{why}"
+    details = f" ({job.reason})" if job.reason else ""
+    reason = f"SLURM job {job.id} ended as {job.state}{details}"
     if status.state != "interrupted":
         write_status(run, state="failed", reason=reason)
     raise RunFailedError(f"{reason}. Its log: {log_path(run, job.id)}")

@@ -1,5 +1,6 @@
-"""Entry point of a task of a SLURM job: it executes one rank; the first rank requeues the job if
-necessary.
+"""Entry point of a task of a SLURM job, which executes one rank.
+
+The first rank requeues the job if necessary.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from runner.errors import Interrupted
 from runner.launch.slurm_query import job_of
 from runner.run.directory import RunDir
 
-__all__ = ["carry_out"]
+__all__ = ["run_task"]
 
 SIGNALS = (signal.SIGUSR1, signal.SIGTERM)
 """SIGUSR1 is sent before the time limit; SIGTERM on preemption and on cancellation."""
@@ -26,8 +27,12 @@ END_WAIT_S = 90
 """Time in seconds that SLURM may take to end a job that is requeued."""
 
 
-def carry_out(path: str, max_requeues: int) -> None:
-    """Called by submitit in every task. The outcome is written to the run's status.
+def run_task(path: str, max_requeues: int) -> None:
+    """Execute one rank. submitit calls this in every task; the outcome is written to the run's status.
+
+    Args:
+        path: the run directory.
+        max_requeues: number of times that the job may be requeued.
 
     Raises:
         RunnerError: the run failed.
@@ -41,29 +46,29 @@ def carry_out(path: str, max_requeues: int) -> None:
 
         with process_group_member(run, process_info):
             execute(run, mirror=start_mirror)
-    except Interrupted as stopped:
-        if not goes_back(stopped, max_requeues):
+    except Interrupted as interrupted:
+        if not should_requeue(interrupted, max_requeues):
             raise
         if process_info.is_first:
             requeue()
-        wait_for_the_end()
+        wait_for_termination()
 
 
 def stop(signum: int, frame: FrameType | None) -> None:
     raise Interrupted(f"{signal.Signals(signum).name}: ended immediately.", signum)
 
 
-def goes_back(stopped: Interrupted, max_requeues: int) -> bool:
-    """Whether to requeue the job: not after a cancellation, and at most ``max_requeues`` times.
+def should_requeue(interrupted: Interrupted, max_requeues: int) -> bool:
+    """Return whether to requeue the job: not after a cancellation, and at most ``max_requeues`` times.
 
     A job that is cancelled, or requeued by SLURM itself, no longer has the state RUNNING; a preempted job
     keeps it until its grace period is over.
     """
-    if stopped.signum not in SIGNALS:
+    if interrupted.signum not in SIGNALS:
         return False
-    if stopped.signum == signal.SIGTERM and job_of(os.environ["SLURM_JOB_ID"]).state != "RUNNING":
+    if interrupted.signum == signal.SIGTERM and job_of(os.environ["SLURM_JOB_ID"]).state != "RUNNING":
         return False
-    if int(os.environ.get("SLURM_RESTART_COUNT", 0)) < max_requeues:
+    if int(os.environ.get("SLURM_RESTART_COUNT", "0")) < max_requeues:
         return True
     print(
         f"the job has been queued {max_requeues + 1} times (launcher.max_requeues), so it ends here.",
@@ -75,14 +80,14 @@ def goes_back(stopped: Interrupted, max_requeues: int) -> bool:
 def requeue() -> None:
     job = os.environ["SLURM_JOB_ID"]
     print(f"job {job} is requeued.", flush=True)
-    done = subprocess.run(["scontrol", "requeue", job], capture_output=True, text=True)
-    if done.returncode:
+    result = subprocess.run(["scontrol", "requeue", job], capture_output=True, text=True, check=False)
+    if result.returncode:
         # scontrol fails if SLURM requeues the job itself at the same time.
-        print(f"scontrol requeue {job}: {done.stderr.strip()}", flush=True)
+        print(f"scontrol requeue {job}: {result.stderr.strip()}", flush=True)
 
 
-def wait_for_the_end() -> None:
-    """Waits for SLURM to end all tasks of the job; a task that exits earlier would look like a failure."""
+def wait_for_termination() -> None:
+    """Wait for SLURM to end all tasks of the job; a task that exits earlier would count as a failure."""
     for signum in SIGNALS:
         signal.signal(signum, signal.SIG_DFL)
     time.sleep(END_WAIT_S)

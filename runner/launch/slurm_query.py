@@ -26,13 +26,15 @@ ACTIVE = (
 
 @dataclass(frozen=True)
 class Job:
-    """
+    """The state of a job.
+
     Attributes:
+        id: the job id.
         state: as spelled by SLURM; ``GONE`` if SLURM no longer lists the job, ``UNKNOWN`` if it does not
             respond.
         reason: why the job is waiting, or why it ended.
         node: the node it runs on.
-        restarts: how often it was requeued.
+        restarts: number of times that it was requeued.
         exit_status: the exit code, or the negative signal number.
     """
 
@@ -45,23 +47,30 @@ class Job:
 
     @property
     def is_active(self) -> bool:
+        """Whether the job is waiting or running; true if the state is unknown."""
         return self.state in (*ACTIVE, "UNKNOWN")
 
 
 def job_of(number: str) -> Job:
+    """Return the current state of the job with this id. Never raises for a SLURM that does not respond."""
     try:
-        done = subprocess.run(
-            ["scontrol", "-o", "show", "job", number], capture_output=True, text=True, timeout=60
+        result = subprocess.run(
+            ["scontrol", "-o", "show", "job", number],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
         )
     except (OSError, subprocess.TimeoutExpired):
         return Job(number, "UNKNOWN")
-    if done.returncode:
-        return Job(number, "GONE" if "Invalid job id" in done.stderr else "UNKNOWN", done.stderr.strip())
-    return parse(number, done.stdout)
+    if result.returncode:
+        state = "GONE" if "Invalid job id" in result.stderr else "UNKNOWN"
+        return Job(number, state, result.stderr.strip())
+    return parse(number, result.stdout)
 
 
 def parse(number: str, line: str) -> Job:
-    """Parses one line of ``scontrol -o show job``."""
+    """Parse one line of ``scontrol -o show job``."""
 
     def value(name: str) -> str:
         match = re.search(rf"(?:^|\s){name}=(\S+)", line)

@@ -1,9 +1,10 @@
-"""From a command to a run directory, which exactly one process creates even if several were started."""
+"""Turns a command into a run directory, which exactly one process creates even if several were started."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from typing import Any, cast
 
 from omegaconf import OmegaConf
 
@@ -16,25 +17,32 @@ from runner.config.plain import to_plain, to_yaml
 from runner.distributed.process_info import ProcessInfo
 from runner.errors import ConfigError, Problem
 from runner.launch.local import prepare
-from runner.launch.node_rendezvous import meet
-from runner.launch.resume import earlier_run, go_on, goes_on
+from runner.launch.node_rendezvous import join_rendezvous
+from runner.launch.resume import earlier_run, prepare_resume, resumes_earlier_run
 from runner.run.directory import RunDir
 from runner.run.format import read_stored_config
 from runner.run.status import read_status
 
-__all__ = ["begin", "begin_again", "fit_to", "joins_others"]
+__all__ = ["choose_run", "joins_other_machine", "prepare_run", "set_devices"]
 
-OWN = ("run.root",)
+MACHINE_KEYS = ("run.root",)
 """Keys that may differ between machines: a shared folder can have a different path on each."""
 
 
-def begin(compose: Callable[[], Composition], command: list[str]) -> RunDir | None:
-    """Returns the checked and written run directory of a command. With ``resume=auto`` it may be an existing
-    one; None, with a message, if that has no work left.
+def prepare_run(compose: Callable[[], Composition], command: list[str]) -> RunDir | None:
+    """Check a command's config and write its run directory.
 
     Under ``torchrun`` or ``srun`` the first rank composes and writes; the others wait and receive the same
     directory. After a restart by torchrun it is the existing directory, and the ranks resume from its last
     checkpoint.
+
+    Args:
+        compose: composes the config; called only in the process that creates the directory.
+        command: the command line, recorded in the provenance.
+
+    Returns:
+        The run directory. With ``resume=auto`` it may be an existing one; None, after a message, if that run
+        has no work left.
 
     Raises:
         ConfigError: contains every error in the config.
@@ -43,47 +51,52 @@ def begin(compose: Callable[[], Composition], command: list[str]) -> RunDir | No
 
     def composed() -> Composition:
         composition = compose()
-        misfits = fit_to(process_info, composition)
-        idle = [*single_run_problems(composition), *lr_finder_problems(composition)]
-        if problems := [*misfits, *check_config(composition), *idle]:
+        device_problems = set_devices(process_info, composition)
+        without_effect = [*single_run_problems(composition), *lr_finder_problems(composition)]
+        if problems := [*device_problems, *check_config(composition), *without_effect]:
             raise ConfigError(problems)
         return composition
 
-    def ready(composition: Composition) -> RunDir | None:
+    def new_or_earlier(composition: Composition) -> RunDir | None:
         for note in composition.notes:
             print(note, file=sys.stderr)
-        earlier = earlier_run(composition) if goes_on(composition) else None
+        earlier = earlier_run(composition) if resumes_earlier_run(composition) else None
         if earlier is not None:
-            return earlier if go_on(earlier, composition) else None
+            return earlier if prepare_resume(earlier, composition) else None
         return prepare(composition, command)
 
     def make(before: RunDir | None) -> RunDir | None:
-        return ready(composed()) if before is None else before
+        return new_or_earlier(composed()) if before is None else before
 
     if process_info.under_agent:
-        return in_group(process_info, make)
+        return decide_in_group(process_info, make)
     composition = composed()
-    meeting = meet(composition.config)
-    if meeting is None:
-        return ready(composition)
-    run = meeting.decide(lambda: ready(composition))
-    if run is not None and not meeting.is_first and read_status(run).state == "created":
-        compare_with_first(run, composition, meeting.endpoint)
-        print(f"this machine joins {run.path}, created by the one at {meeting.endpoint}", file=sys.stderr)
+    rendezvous = join_rendezvous(composition.config)
+    if rendezvous is None:
+        return new_or_earlier(composition)
+    run = rendezvous.decide(lambda: new_or_earlier(composition))
+    if run is not None and not rendezvous.is_first and read_status(run).state == "created":
+        compare_with_first(run, composition, rendezvous.endpoint)
+        print(
+            f"this machine joins {run.path}, created by the machine at {rendezvous.endpoint}",
+            file=sys.stderr,
+        )
     return run
 
 
 def compare_with_first(run: RunDir, composition: Composition, endpoint: str) -> None:
-    """
+    """Compare the config on this machine with the one that the first machine wrote.
+
     Raises:
         ConfigError: the command on this machine differs from that on the first.
     """
-    theirs = comparable_values(OmegaConf.to_container(read_stored_config(run.config_path)))
-    ours = comparable_values(
-        OmegaConf.to_container(OmegaConf.create(to_yaml(to_plain(composition.config, []))))
-    )
+    stored = OmegaConf.to_container(read_stored_config(run.config_path))
+    own = OmegaConf.to_container(OmegaConf.create(to_yaml(to_plain(composition.config, []))))
+    theirs, ours = (comparable_values(cast(dict[str, Any], config)) for config in (stored, own))
     different = [
-        key for key in sorted({*theirs, *ours}) if theirs.get(key) != ours.get(key) and key not in OWN
+        key
+        for key in sorted({*theirs, *ours})
+        if theirs.get(key) != ours.get(key) and key not in MACHINE_KEYS
     ]
     if different:
         raise ConfigError(
@@ -91,24 +104,28 @@ def compare_with_first(run: RunDir, composition: Composition, endpoint: str) -> 
                 key,
                 f"{key} is {ours.get(key)} here and {theirs.get(key)} on the machine at {endpoint}.",
                 "incompatible",
-                "Give the same command on each.",
+                "Run the same command on all machines.",
             )
             for key in different
         )
 
 
-def begin_again(choose: Callable[[], RunDir | None]) -> RunDir | None:
-    """An existing run, or None if it has no work left; under ``torchrun`` the first rank chooses."""
-    return in_group(ProcessInfo.here(), lambda before: choose() if before is None else before)
+def choose_run(choose: Callable[[], RunDir | None]) -> RunDir | None:
+    """Return an existing run, or None if it has no work left; under ``torchrun`` the first rank chooses."""
+    return decide_in_group(ProcessInfo.here(), lambda before: choose() if before is None else before)
 
 
-def joins_others(run: RunDir) -> bool:
-    """Whether this machine joins a run that another machine has just started."""
-    meeting = None if ProcessInfo.here().under_agent else meet(read_stored_config(run.config_path))
-    return meeting is not None and not meeting.is_first
+def joins_other_machine(run: RunDir) -> bool:
+    """Return whether this machine joins a run that another machine has just started."""
+    if ProcessInfo.here().under_agent:
+        return False
+    rendezvous = join_rendezvous(read_stored_config(run.config_path))
+    return rendezvous is not None and not rendezvous.is_first
 
 
-def in_group(process_info: ProcessInfo, decide: Callable[[RunDir | None], RunDir | None]) -> RunDir | None:
+def decide_in_group(
+    process_info: ProcessInfo, decide: Callable[[RunDir | None], RunDir | None]
+) -> RunDir | None:
     if not process_info.under_agent:
         return decide(None)
     from runner.distributed.rank_rendezvous import broadcast_decision
@@ -116,8 +133,12 @@ def in_group(process_info: ProcessInfo, decide: Callable[[RunDir | None], RunDir
     return broadcast_decision(process_info, decide)
 
 
-def fit_to(process_info: ProcessInfo, composition: Composition) -> list[Problem]:
-    """Writes the number of devices that the process starter has set into the config.
+def set_devices(process_info: ProcessInfo, composition: Composition) -> list[Problem]:
+    """Write the number of devices that the process starter has set into the config.
+
+    Args:
+        process_info: ranks and devices as set by torchrun or srun.
+        composition: the composition whose config is modified.
 
     Returns:
         A problem for each setting that contradicts it.

@@ -1,1 +1,1 @@
-"""What people see of a run: tables on the console, one page with everything."""
+"""Output about runs: tables on the console, figures, and the HTML report."""

@@ -1,4 +1,4 @@
-"""Runs side by side: what differs in their configs, what came out."""
+"""A comparison of runs: the differences of their configs, and their results."""
 
 from __future__ import annotations
 
@@ -20,32 +20,33 @@ __all__ = ["best_columns", "compare_table", "differences"]
 
 MISSING = "-"
 BEST = " *"
-# They differ between any two runs and say nothing about what was tried.
 ALWAYS_DIFFER = ("run.name", "run.root")
+"""Keys that differ between any two runs and do not describe the experiment."""
 WITHOUT_BEST = ("threshold",)
-"""Entries among the metrics that are decisions, not metrics."""
+"""Entries of the metrics that have no better or worse value."""
 
 
 def compare_table(runs: Sequence[RunDir]) -> Shown:
-    """A column a run: state and time, the config values that differ, all metrics with the best of each
+    """Return a table with a column for each run.
+
+    It contains state and duration, the config values that differ, and all metrics with the best of each row
     marked.
     """
     summaries = [summarize(run) for run in runs]
-    sections = [
+    sections: list[tuple[str, dict[str, list[str]], dict[str, list[int]]]] = [
         ("run", _general(summaries), {}),
         ("config", differences([summary.config for summary in summaries]), {}),
         ("metrics", *_metrics(summaries)),
     ]
-    head = ["", *(summary.run.name for summary in summaries)]
+    head = ["", *(summary.name for summary in summaries)]
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for name in head:
         table.add_column(Text(name), overflow="fold")
     rows = [head]
     for title, values, best in sections:
-        if title == "config" and not values:
-            values = {"config": ["the same"] * len(runs)}
-        for key, cells in values.items():
-            marked = best.get(key, ())
+        same = {"config": ["the same"] * len(runs)} if title == "config" and not values else {}
+        for key, cells in (values | same).items():
+            marked = best.get(key, [])
             table.add_row(Text(key, style="dim"), *_styled(cells, marked))
             rows.append([key, *(cell + BEST if i in marked else cell for i, cell in enumerate(cells))])
         table.add_section()
@@ -62,7 +63,7 @@ def _styled(cells: list[str], marked: Sequence[int]) -> list[Text]:
 def _general(summaries: list[Summary]) -> dict[str, list[str]]:
     times = [s.seconds for s in summaries]
     sizes = [s.results.get("num_parameters") for s in summaries]
-    rows = {
+    rows: dict[str, list[str]] = {
         "state": [s.status.state for s in summaries],
         "time": [MISSING if seconds is None else duration(seconds) for seconds in times],
         "parameters": [number(size) for size in sizes],
@@ -79,7 +80,7 @@ def _revision(summary: Summary) -> str:
 
 
 def differences(configs: Sequence[dict[str, Any]]) -> dict[str, list[str]]:
-    """Dotted key → one text a config, for the keys whose values are not the same in all of them."""
+    """Return dotted key → text for each config, for the keys whose values differ."""
     flat = [{key: as_text(value) for key, value in flatten(config)} for config in configs]
     keys = list(dict.fromkeys(key for config in flat for key in config))
     rows = {key: [config.get(key, MISSING) for config in flat] for key in keys if key not in ALWAYS_DIFFER}
@@ -92,7 +93,7 @@ def as_text(value: Any) -> str:
 
 
 def _metrics(summaries: list[Summary]) -> tuple[dict[str, list[str]], dict[str, list[int]]]:
-    """Rows of metrics as text, and which columns are the best of each."""
+    """Return the rows of metrics as text, and the indices of the best columns of each row."""
     keys = list(dict.fromkeys(
         f"{split}/{name}" for split in ("test", "val") for s in summaries for name in s.metrics.get(split, {})
     ))  # fmt: skip
@@ -106,8 +107,13 @@ def _metrics(summaries: list[Summary]) -> tuple[dict[str, list[str]], dict[str, 
 
 
 def best_columns(metric: str, values: Sequence[float | None]) -> list[int]:
-    """Columns with the best value; none when fewer than two can be compared or all are equal, or none is
-    better.
+    """Return the columns with the best value.
+
+    None is best if fewer than two values can be compared, all are equal, or the metric has no better value.
+
+    Args:
+        metric: name of the metric.
+        values: the value of each column; None if missing.
     """
     if metric in WITHOUT_BEST:
         return []

@@ -1,9 +1,10 @@
-"""What a run says to the person who started it: what is about to run, what came out, what to do next."""
+"""Console output of a run: the plan before training, the results, and suggested commands."""
 
 from __future__ import annotations
 
 import os
 import shlex
+from collections.abc import Mapping
 from typing import Any
 
 from rich.console import Console
@@ -16,8 +17,8 @@ from runner.report.format import number as figure
 from runner.report.summary import lower_is_better
 from runner.report.tables import next_commands, plan_panel, results_table, suggestions_table
 from runner.run.directory import RunDir
-from runner.run.files import read_json
 from runner.run.folds import PREDICTIONS
+from runner.run.state import RunState
 
 __all__ = ["fold", "folds", "plan", "range_test", "results", "text"]
 
@@ -31,43 +32,52 @@ def is_main_process() -> bool:
 
 
 def text(message: str | None) -> None:
+    """Print a message, on the first rank only."""
     if message and is_main_process():
         console().print(message, markup=False)
 
 
 def short_path(path: Any) -> str:
+    """Return a path relative to the working directory, if it lies below it."""
     relative = os.path.relpath(path)
     return relative if not relative.startswith("..") else str(path)
 
 
-def chosen_name(run: RunDir, config: dict[str, Any], group: str) -> str:
-    """The option of ``model`` or ``task`` that was taken, or the constructor's name."""
-    chosen = read_json(run.provenance_path, {}).get("choices") or {}
-    return chosen.get(group) or config[group]["_target_"].rpartition(".")[2]
+def chosen_name(run: RunState, config: Mapping[str, Any], group: str) -> str:
+    """Return the selected option of ``model`` or ``task``, or the name of its constructor."""
+    choices = run.provenance.get("choices") or {}
+    return str(choices.get(group) or config[group]["_target_"].rpartition(".")[2])
 
 
 def plan(
     run: RunDir, config: dict[str, Any], data: Any, task: Any, hardware: ResolvedHardware, resumed: Any
 ) -> None:
-    """What is about to run."""
+    """Print the plan of a run: task, model, data and device.
+
+    Args:
+        run: the run's directory.
+        config: the resolved config.
+        data: the data module, set up.
+        task: the task with its model.
+        hardware: the chosen device and precision.
+        resumed: the checkpoint that training resumes from, if any.
+    """
     if not is_main_process():
         return
-    facts = data.facts
+    state, facts = RunState(run), data.facts
     parameters = list(task.model.parameters())
     splits = " / ".join(
         f"{len(data.splits[s])} {s}" for s in ("train", "val", "test") if len(data.splits.get(s, ()))
     )
     trainable = sum(p.numel() for p in parameters if p.requires_grad)
-    trained = (
-        f", {count(trainable)} of them trained" if trainable < sum(p.numel() for p in parameters) else ""
-    )
+    total = sum(p.numel() for p in parameters)
+    trained = f", {count(trainable)} of them trainable" if trainable < total else ""
     classes = f", {facts.num_classes} classes" if facts.num_classes else ""
     precision = {"32-true": "32-bit", "bf16-mixed": "bf16", "16-mixed": "fp16"}[hardware.precision]
     layout = ", channels-last" if hardware.channels_last else ""
     lines = {
-        "task": chosen_name(run, config, "task"),
-        "model": f"{chosen_name(run, config, 'model')}, {count(sum(p.numel() for p in parameters))} "
-        f"parameters{trained}",
+        "task": chosen_name(state, config, "task"),
+        "model": f"{chosen_name(state, config, 'model')}, {count(total)} parameters{trained}",
         "data": f"{facts.name}: {splits} samples of {'×'.join(map(str, facts.input_shape))}{classes}",
         "device": f"{describe_device(hardware.accelerator)}, {precision}{layout}",
         "run": short_path(run.path),
@@ -82,18 +92,21 @@ def plan(
 
 
 def folds(run: RunDir, config: Any, plan: dict[str, Any]) -> None:
-    """How the data are cut into folds, and what is to be known of it."""
-    groups = f" · {plan['num_groups']} groups, none of them in two folds" if plan["num_groups"] else ""
+    """Print how the data are split into folds.
+
+    Args:
+        run: the run's directory.
+        config: the config.
+        plan: the content of ``folds.json``.
+    """
+    state = RunState(run)
+    groups = f" · {plan['num_groups']} groups, each in a single fold" if plan["num_groups"] else ""
+    tested = f"{plan['num_test']} test samples in every fold" if plan["num_test"] else "no test samples"
     lines = {
-        "task": chosen_name(run, config, "task"),
-        "model": chosen_name(run, config, "model"),
-        "folds": f"{len(plan['sizes'])} of {spread(plan['sizes'])} samples, cut by {plan['kind']}{groups}",
-        "data": f"{plan['name']}: {sum(plan['sizes'])} samples are validated on"
-        + (
-            f", {plan['num_test']} tested on in every fold"
-            if plan["num_test"]
-            else ", none is set apart for test"
-        ),
+        "task": chosen_name(state, config, "task"),
+        "model": chosen_name(state, config, "model"),
+        "folds": f"{len(plan['sizes'])} of {spread(plan['sizes'])} samples, split by {plan['kind']}{groups}",
+        "data": f"{plan['name']}: {sum(plan['sizes'])} samples in the folds, {tested}",
         "run": short_path(run.path),
     }
     console().print(plan_panel(lines))
@@ -102,13 +115,23 @@ def folds(run: RunDir, config: Any, plan: dict[str, Any]) -> None:
 
 
 def fold(number: int, values: dict[str, Any]) -> None:
-    """What came out of one fold."""
-    shown = [f"{key} {figure(value)}" for key, value in headlines(values).items()]
-    text(f"fold {number}: {' · '.join(shown)} · {duration(values['seconds'])}")
+    """Print the main results of one fold.
+
+    Args:
+        number: number of the fold.
+        values: its results.
+    """
+    metrics = [f"{key} {figure(value)}" for key, value in headlines(values).items()]
+    text(f"fold {number}: {' · '.join(metrics)} · {duration(values['seconds'])}")
 
 
 def results(run: RunDir, values: dict[str, Any]) -> None:
-    """What came out, and the commands worth typing next."""
+    """Print the results of a run and suggested commands.
+
+    Args:
+        run: the run's directory.
+        values: its results.
+    """
     if not is_main_process():
         return
     out = console()
@@ -122,8 +145,8 @@ def results(run: RunDir, values: dict[str, Any]) -> None:
     name = short_path(run.path)
     has_test = bool(values.get("test"))
     commands = [
-        (f"runner report {name}", "the page with every plot"),
-        (f"runner evaluate {name} --split {'test' if has_test else 'val'}", "the metrics again"),
+        (f"runner report {name}", "a page with all plots"),
+        (f"runner evaluate {name} --split {'test' if has_test else 'val'}", "compute the metrics again"),
         (f"runner predict {name} INPUT", "use the model"),
         ("runner ui", "compare runs in the dashboard"),
     ]
@@ -133,30 +156,37 @@ def results(run: RunDir, values: dict[str, Any]) -> None:
 def after_folds(run: RunDir, values: dict[str, Any]) -> list[tuple[str, str]]:
     name = short_path(run.path)
     commands = [
-        (f"runner report {name}", "the page with every fold"),
-        (f"runner evaluate {name}/folds/0", "one fold's metrics again"),
-        (f"runner compare {name} OTHER", "means beside those of another run"),
+        (f"runner report {name}", "a page with all folds"),
+        (f"runner evaluate {name}/folds/0", "compute the metrics of one fold again"),
+        (f"runner compare {name} OTHER", "compare the means with those of another run"),
     ]
-    kept = (
+    predictions = (
         f"less {name}/{PREDICTIONS}",
-        f"what was predicted of {values['num_predictions']} samples, each by its fold",
+        f"out-of-fold predictions of {values['num_predictions']} samples",
     )
-    return [kept, *commands] if values.get("num_predictions") else commands
+    return [predictions, *commands] if values.get("num_predictions") else commands
 
 
 def range_test(run: RunDir, composition: Any, values: dict[str, Any], words: list[str]) -> None:
-    """The learning rates that a range test suggests, and where its plot is."""
-    way = (composition.config.get("lr_finder") or {}).get("suggestion", "steepest")
+    """Print the learning rates that a range test suggests, and the path of its plot.
+
+    Args:
+        run: the run's directory.
+        composition: the composed config.
+        values: the results of the test.
+        words: the overrides of the command line.
+    """
+    suggestion = (composition.config.get("lr_finder") or {}).get("suggestion", "steepest")
     out = console()
-    out.print(suggestions_table(values["find_lr"], way), markup=False)
+    out.print(suggestions_table(values["find_lr"], suggestion), markup=False)
     out.print(
         f"{values['step']} steps; {values['ended']}. {short_path(run.plots / 'lr_finder.png')}", markup=False
     )
-    rate = values["find_lr"].get(way)
-    again = shlex.join(word for word in words if not word.startswith(("optimizer.lr=", "lr_finder.")))
+    rate = values["find_lr"].get(suggestion)
+    other = shlex.join(word for word in words if not word.startswith(("optimizer.lr=", "lr_finder.")))
     lr = "auto" if rate is None else f"{rate:.3g}"
     commands = [
-        (" ".join(filter(None, ["runner train", again, f"optimizer.lr={lr}"])), "train with it"),
-        ("runner ui", "the test in the dashboard"),
+        (" ".join(filter(None, ["runner train", other, f"optimizer.lr={lr}"])), "train with this rate"),
+        ("runner ui", "show the test in the dashboard"),
     ]
     out.print(next_commands(commands))

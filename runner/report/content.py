@@ -1,4 +1,4 @@
-"""What stands on the page about a run."""
+"""The content of the report page about a run."""
 
 from __future__ import annotations
 
@@ -19,16 +19,19 @@ LOG_LINES = 60
 
 
 def page_content(summary: Summary, pictures: list[Picture]) -> dict[str, Any]:
-    """The variables of the page's template: texts, rows of texts and pictures, in the order they are
-    shown.
+    """Return the variables of the page's template: texts, rows of texts, and pictures in order of display.
+
+    Args:
+        summary: the run.
+        pictures: its plots.
     """
     named = {picture.name: picture for picture in pictures}
     curves = [named.pop(name) for name in ("curves", "learning_rate") if name in named]
     samples = [named.pop(name) for name in list(named) if named[name].kind.startswith("samples")]
     return {
         "kind": "run",
-        "name": summary.run.name,
-        "title": " on ".join(part for part in (summary.model, summary.data) if part) or summary.run.name,
+        "name": summary.name,
+        "title": " on ".join(part for part in (summary.model, summary.data) if part) or summary.name,
         "state": summary.status.state,
         "reason": summary.status.reason,
         "when": _when(summary),
@@ -52,7 +55,7 @@ def page_content(summary: Summary, pictures: list[Picture]) -> dict[str, Any]:
         "command": summary.command,
         "again": f"runner train {_short_path(summary)}/config.yaml",
         "next_commands": _next_commands(summary),
-        "log": "" if summary.status.state == "finished" else _log_tail(summary.run),
+        "log": "" if summary.is_finished else _log_tail(summary.directory),
     }
 
 
@@ -64,8 +67,8 @@ def _when(summary: Summary) -> str:
 
 
 def _tiles(summary: Summary) -> Rows:
-    """The figures to see first."""
-    results, best = summary.results, summary.results.get("best") or {}
+    """Return the main figures as pairs of label and value."""
+    results, best = summary.results, summary.best
     tiles = []
     headline = summary.headline
     if headline:
@@ -111,24 +114,24 @@ def _by_split(pictures: Iterable[Picture]) -> dict[str, list[Picture]]:
 
 
 def _short_path(summary: Summary) -> str:
-    """The run's folder as seen from where its command was typed."""
-    path = str(summary.run.path.absolute())
-    home = summary.provenance.get("working_directory")
-    return os.path.relpath(path, home) if home and path.startswith(f"{home}/") else path
+    """Return the run's folder relative to the working directory of its command."""
+    path = str(summary.directory.path.absolute())
+    start = summary.provenance.get("working_directory")
+    return os.path.relpath(path, start) if start and path.startswith(f"{start}/") else path
 
 
 def _next_commands(summary: Summary) -> Rows:
     path = _short_path(summary)
-    run = summary.run.name if path == f"runs/{summary.run.name}" else path
-    if summary.status.state == "finished":
+    run = summary.name if path == f"runs/{summary.name}" else path
+    if summary.is_finished:
         return [
             (f"runner predict {run} INPUT", "use the model"),
-            (f"runner evaluate {run}", "its metrics once more"),
-            (f"runner explain {run}", "why it decided so"),
-            (f"runner compare {run} OTHER", "what differs, which is better"),
+            (f"runner evaluate {run}", "compute the metrics again"),
+            (f"runner explain {run}", "explain predictions"),
+            (f"runner compare {run} OTHER", "compare configs and results"),
         ]
-    can_resume = any(summary.run.checkpoints.glob("*.ckpt"))
-    return [(f"runner resume {run}", "go on where it stopped")] if can_resume else []
+    can_resume = any(summary.directory.checkpoints.glob("*.ckpt"))
+    return [(f"runner resume {run}", "resume from the last checkpoint")] if can_resume else []
 
 
 def _log_tail(run: RunDir) -> str:

@@ -1,4 +1,4 @@
-"""Data, model, code and machine of a run as rows of texts."""
+"""Data, model, code and machine of a run as rows of text."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ KNOWN_FACTS = (
 
 
 def fact_rows(facts: dict[str, Any]) -> Rows:
+    """Return the facts of the data set as pairs of label and value."""
     if not facts:
         return []
     sizes = [
@@ -51,38 +52,40 @@ def fact_rows(facts: dict[str, Any]) -> Rows:
 
 
 def class_rows(facts: dict[str, Any]) -> list[tuple[str, int, float]]:
-    """(name, training samples, share of the largest class in percent)."""
+    """Return name, number of training samples, and size in percent of the largest class, for each class."""
     names, counts = facts.get("class_names") or [], facts.get("class_counts") or []
-    most = max(counts, default=0) or 1
-    return [(str(name), size, 100 * size / most) for name, size in zip(names, counts, strict=False)]
+    largest = max(counts, default=0) or 1
+    return [(str(name), size, 100 * size / largest) for name, size in zip(names, counts, strict=False)]
 
 
 def part_rows(summary: Summary) -> list[tuple[str, str, Rows]]:
-    """(group, constructor, its settings) of what the config put together."""
+    """Return group, constructor and settings of each component of the config."""
     rows = []
     for group in PARTS:
         node = summary.config.get(group)
         if isinstance(node, dict):
-            shown = {
-                key: value for key, value in node.items() if str(key)[:1] != "_" and key != "class_names"
-            }
-            settings = [(str(key), _text(value)) for key, value in shown.items()]
+            settings = [
+                (str(key), _text(value))
+                for key, value in node.items()
+                if str(key)[:1] != "_" and key != "class_names"
+            ]
             rows.append((group, str(node.get("_target_", "")), settings))
     results = summary.results
     if results.get("num_parameters") is not None:
         sizes = [
             ("all", number(results["num_parameters"])),
-            ("trained", number(results.get("num_trainable"))),
+            ("trainable", number(results.get("num_trainable"))),
         ]
         rows.insert(0, ("parameters", "", sizes))
     return rows
 
 
 def environment_rows(summary: Summary) -> Rows:
+    """Return code revision, seed, versions and machine as pairs of label and value."""
     provenance, git = summary.provenance, summary.provenance.get("git") or {}
     revision = git.get("revision")
     if revision and git.get("dirty"):
-        revision += f", with changes kept in {git.get('diff_file', 'git.diff')}"
+        revision += f", with uncommitted changes in {git.get('diff_file', 'git.diff')}"
     rows = [
         ("code", revision),
         ("branch", git.get("branch")),

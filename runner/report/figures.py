@@ -1,4 +1,4 @@
-"""All figures of a run, drawn from its journal, its task's outputs and its data."""
+"""All figures of a run, drawn from its journal, the outputs of its task, and its data."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from runner.plots.learning_rate import learning_rate_curve
 from runner.plots.style import to_png
 from runner.plots.text import length_histogram
 from runner.run.directory import RunDir
-from runner.run.files import read_json
 from runner.run.journal import load_metrics
+from runner.run.state import RunState
 
 __all__ = ["curve_figures", "draw_figures"]
 
 
-def curve_figures(run: RunDir) -> Iterator[tuple[str, Any]]:
-    """``(name, Figure)``: the metrics by epoch, the learning rate by step, as far as they were logged."""
-    metrics = load_metrics(run.metrics_path)
+def curve_figures(run: RunState) -> Iterator[tuple[str, Any]]:
+    """Yield names and figures of the logged metrics by epoch and of the learning rate by step."""
+    metrics = load_metrics(run.directory.metrics_path)
     rates = {key: points for key, points in metrics.items() if key.startswith("train/lr")}
     curves = {key: points for key, points in metrics.items() if key not in rates}
     if "train/loss" in curves:
-        curves.pop("train/epoch_loss", None)  # the same numbers once more, only coarser
-    best = read_json(run.results_path, {}).get("best")
+        curves.pop("train/epoch_loss", None)  # the means of the same values
+    best = run.best
     if curves:
         yield "curves", metric_curves(curves, best=(best["step"], best["epoch"]) if best else None)
     if rates:
@@ -42,10 +42,16 @@ NUM_SAMPLES = 24
 
 
 def draw_figures(run: RunDir, task: Any, data: Any) -> list[str]:
-    """Writes ``plots/*.png``; returns their names. A plot that fails is logged and costs nothing else."""
+    """Write ``plots/*.png`` and return their names. A failure is logged, and the other plots are drawn.
+
+    Args:
+        run: the run's directory.
+        task: the task with the outputs of its evaluation.
+        data: the data module.
+    """
     names = []
     for source in (
-        curve_figures(run),
+        curve_figures(RunState(run)),
         sample_figures(data),
         *(task.figures(split, data) for split in task.outputs),
     ):
@@ -62,10 +68,10 @@ def draw_figures(run: RunDir, task: Any, data: Any) -> list[str]:
 
 
 def sample_figures(data: Any) -> Iterator[tuple[str, Any]]:
-    """Training samples as the model sees them in the first epoch; of sequences how long they are."""
+    """Yield training samples as augmented in the first epoch; for sequences, the distribution of lengths."""
     split = data.splits.get("train")
     if hasattr(split, "lengths"):
-        lengths = {name: part.lengths for name, part in data.splits.items()}
+        lengths = {name: values.lengths for name, values in data.splits.items()}
         yield (
             "lengths",
             length_histogram(lengths, getattr(data, "max_length", None), "Lengths of the sequences"),
@@ -74,5 +80,6 @@ def sample_figures(data: Any) -> Iterator[tuple[str, Any]]:
         return
     generator = torch.Generator().manual_seed(0)
     positions = torch.randperm(len(split), generator=generator)[:NUM_SAMPLES].tolist()
-    shown = [data.picture(*split.sample(0, position)) for position in positions]
-    yield "samples", sample_grid([np.asarray(image) for image, _ in shown], [words for _, words in shown])
+    pictures = [data.picture(*split.sample(0, position)) for position in positions]
+    images, captions = [np.asarray(image) for image, _ in pictures], [text for _, text in pictures]
+    yield "samples", sample_grid(images, captions)

@@ -22,14 +22,14 @@ from runner.plots.style import to_png
 from runner.report.content import page_content as run_content
 from runner.report.format import Shown, aligned, count, duration, number, with_std
 from runner.report.page import render
-from runner.report.picture import load_picture
+from runner.report.picture import Picture, load_picture
 from runner.report.summary import Summary, bare_metrics, summarize
 from runner.report.tables import lowest_of_classes
 from runner.run.directory import RunDir
-from runner.run.files import read_json, write_text
+from runner.run.files import write_text
 from runner.run.folds import PREDICTIONS, aggregate_folds, finished_folds, folds_of
 from runner.run.journal import load_metrics
-from runner.run.status import read_status
+from runner.run.state import RunState
 
 __all__ = [
     "fold_figures",
@@ -45,18 +45,22 @@ SPLITS = ("val", "test")
 
 
 def spread(sizes: Sequence[int]) -> str:
-    """``287 to 288``; one number where all are the same."""
+    """Return a range such as ``287 to 288``, or a single number if all sizes are equal."""
     low, high = min(sizes), max(sizes)
     return f"{low:,}" if low == high else f"{low:,} to {high:,}"
 
 
 def monitored(results: Mapping[str, Any]) -> str:
-    """The metric that picked the best checkpoints, without its split."""
+    """Return the metric that selected the best checkpoints, without its split."""
     return str((results.get("best") or {}).get("monitor") or "").partition("/")[2]
 
 
 def headlines(results: Mapping[str, Any]) -> dict[str, float]:
-    """The monitored metric of a run on val and test, as far as it was measured."""
+    """Return the monitored metric of a run on val and test, if measured.
+
+    Args:
+        results: the content of ``results.json``.
+    """
     name = monitored(results)
     keys = [f"{split}/{name}" for split in SPLITS]
     return {
@@ -67,12 +71,12 @@ def headlines(results: Mapping[str, Any]) -> dict[str, float]:
 
 
 def mean_rows(results: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
-    """Head and rows of a table of all metrics: mean ± deviation over the folds, the monitored one first."""
+    """Return header and rows of a table of all metrics: mean ± deviation, the monitored one first."""
     splits = [split for split in SPLITS if results.get(split)]
     means = {split: lowest_of_classes(bare_metrics(results[split])) for split in splits}
     stds = {split: bare_metrics(results["std"][split]) for split in splits}
     name = monitored(results)
-    names = list(dict.fromkeys(metric for found in means.values() for metric in found))
+    names = list(dict.fromkeys(metric for values in means.values() for metric in values))
     names.sort(key=lambda metric: (metric != name, metric != "loss"))
     rows = [
         [metric, *(with_std(means[split].get(metric), stds[split].get(metric)) for split in splits)]
@@ -82,7 +86,7 @@ def mean_rows(results: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
 
 
 def fold_rows(results: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
-    """Head and rows of a table with a row for each fold."""
+    """Return header and rows of a table with a row for each fold."""
     keys = list(headlines(results))
     rows = []
     for fold in results["by_fold"]:
@@ -94,24 +98,24 @@ def fold_rows(results: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
 
 
 def folds_table(results: Mapping[str, Any]) -> Shown:
-    """Both tables, for the console."""
+    """Return both tables, for the console."""
     tables = [fold_rows(results), mean_rows(results)]
     note = (
         f"mean ± standard deviation of {len(results['by_fold'])} folds (with n - 1) · took "
         f"{duration(results['seconds'])}"
     )
-    face = Table.grid()
-    lines = []
+    grid = Table.grid()
+    lines: list[str] = []
     for head, rows in tables:
         table = Table(head[0], box=SIMPLE_HEAD, pad_edge=False)
         for name in head[1:]:
             table.add_column(name, justify="right")
         for row in rows:
             table.add_row(*map(Text, row), style="bold" if row[0] == monitored(results) else None)
-        face.add_row(table)
+        grid.add_row(table)
         lines += [*aligned([head, *rows]), ""]
-    face.add_row(Text(note, style="dim"))
-    return Shown(face, [*lines, note])
+    grid.add_row(Text(note, style="dim"))
+    return Shown(grid, [*lines, note])
 
 
 MAX_METRICS = 6
@@ -119,7 +123,12 @@ MAX_TARGETS = 8
 
 
 def fold_figures(run: RunDir, results: Mapping[str, Any]) -> Iterator[tuple[str, Figure]]:
-    """``(name, Figure)``, as far as there is something to draw."""
+    """Yield names and figures of the plots for which values exist.
+
+    Args:
+        run: the cross-validation run.
+        results: its aggregated results.
+    """
     scores = scores_of(results)
     if scores:
         yield "scores_by_fold", scores_by_fold(scores)
@@ -133,7 +142,7 @@ def fold_figures(run: RunDir, results: Mapping[str, Any]) -> Iterator[tuple[str,
 
 
 def scores_of(results: Mapping[str, Any]) -> dict[str, dict[str, list[float]]]:
-    """The monitored metric, the loss and some others: metric → split → a value for each fold."""
+    """Return the monitored metric, the loss and some others: metric → split → value of each fold."""
     keys = [key for split in SPLITS for key in results.get(split) or {} if key.count("/") == 1]
     names = list(dict.fromkeys(key.partition("/")[2] for key in keys))
     names.sort(key=lambda name: (name != monitored(results), name != "loss"))
@@ -148,44 +157,50 @@ def scores_of(results: Mapping[str, Any]) -> dict[str, dict[str, list[float]]]:
 
 
 def curves_of(run: RunDir, name: str) -> dict[str, dict[int, list[tuple[int, int, float]]]]:
-    """Losses and the monitored metric of each fold, as its training measured them."""
-    found: dict[str, dict[int, list[tuple[int, int, float]]]] = {}
+    """Return the losses and the monitored metric of each fold, as logged during training."""
+    curves: dict[str, dict[int, list[tuple[int, int, float]]]] = {}
     for fold in folds_of(run):
         history = load_metrics(fold.metrics_path)
         for key in (f"val/{name}", "val/loss", "train/epoch_loss"):
             if history.get(key):
-                found.setdefault(key, {})[int(fold.path.name)] = history[key]
-    return found
+                curves.setdefault(key, {})[int(fold.path.name)] = history[key]
+    return curves
 
 
 def predictions_figure(path: Path) -> Figure | None:
-    """The confusion matrix or the regression plot over all folds; None if neither applies."""
+    """Return the confusion matrix or the regression plot over all folds; None if neither applies."""
     with open(path, encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     columns = list(rows[0]) if rows else []
     names = [column.removeprefix("probs.") for column in columns if column.startswith("probs.")]
     if names:
-        number = {name: place for place, name in enumerate(names)}
-        targets, preds = (np.array([number[row[key]] for row in rows]) for key in ("target", "prediction"))
+        index = {name: i for i, name in enumerate(names)}
+        targets, preds = (np.array([index[row[key]] for row in rows]) for key in ("target", "prediction"))
         counts = count_confusion(targets, preds, len(names))
         return confusion_matrix(counts, names, "Out-of-fold predictions")
-    targets = [column for column in columns if column == "target" or column.startswith("target.")]
-    preds = ["prediction" + column.removeprefix("target") for column in targets]
-    if not targets or len(targets) > MAX_TARGETS:
+    target_columns = [column for column in columns if column == "target" or column.startswith("target.")]
+    pred_columns = ["prediction" + column.removeprefix("target") for column in target_columns]
+    if not target_columns or len(target_columns) > MAX_TARGETS:
         return None
     try:
-        values = [np.array([[float(row[key]) for key in keys] for row in rows]) for keys in (preds, targets)]
-    except ValueError:  # words, or boxes
+        pred_values, target_values = (
+            np.array([[float(row[key]) for key in keys] for row in rows])
+            for keys in (pred_columns, target_columns)
+        )
+    except ValueError:  # words or boxes
         return None
-    labels = [column.partition(".")[2] or "target" for column in targets]
-    return regression_panels(*values, labels, "Out-of-fold predictions")
+    labels = [column.partition(".")[2] or "target" for column in target_columns]
+    return regression_panels(pred_values, target_values, labels, "Out-of-fold predictions")
 
 
 log = logging.getLogger("runner.report")
 
 
 def write_fold_report(run: RunDir) -> Path:
-    """Draws the plots and writes ``report.html``; also of folds that are not all finished.
+    """Draw the plots and write ``report.html``, also of a run with unfinished folds.
+
+    Returns:
+        The path of the page.
 
     Raises:
         OSError: the file cannot be written.
@@ -207,13 +222,12 @@ def draw(run: RunDir, results: dict[str, Any]) -> list[str]:
         for name, figure in fold_figures(run, results):
             to_png(figure, run.plots / f"{name}.png")
             names.append(name)
-    except (OSError, ValueError, KeyError, TypeError):  # a torn file, a folder that cannot be written
+    except (OSError, ValueError, KeyError, TypeError):  # an incomplete file, or a folder that is not writable
         log.exception("not all plots could be drawn")
     return names
 
 
-def page_content(summary: Summary, results: dict[str, Any], pictures: list) -> dict[str, Any]:
-    plan = read_json(summary.run.path / "folds.json", {})
+def page_content(summary: Summary, results: dict[str, Any], pictures: list[Picture]) -> dict[str, Any]:
     content = run_content(summary, [])
     if results:
         content["tiles"] = tiles(results)
@@ -221,44 +235,44 @@ def page_content(summary: Summary, results: dict[str, Any], pictures: list) -> d
         "kind": "cross-validation",
         "title": f"{content['title']}, cross-validated",
         "again": f"{content['again']} run.name=NAME",
-        "next_commands": next_commands(summary.run),
+        "next_commands": next_commands(summary),
         "means": mean_rows(results) if results else None,
         "folds": fold_rows(results) if results else None,
         "num_done": len(results["by_fold"]) if results else 0,
         "pictures": pictures,
-        "cut": cut_rows(plan),
-        "notes": plan.get("notes", []),
+        "cut": split_rows(summary.fold_plan),
+        "notes": summary.fold_plan.get("notes", []),
     }
 
 
-def next_commands(run: RunDir) -> list[tuple[str, str]]:
-    if read_status(run).state != "finished":
-        return [(f"runner resume {run.name}", "continue with the unfinished folds")]
+def next_commands(run: RunState) -> list[tuple[str, str]]:
+    if not run.is_finished:
+        return [(f"runner resume {run.name}", "train the unfinished folds")]
     return [
-        (f"runner compare {run.name} OTHER", "means beside those of another run"),
+        (f"runner compare {run.name} OTHER", "compare the means with those of another run"),
         (f"runner predict {run.name}/0 INPUT", "use the model of a fold"),
     ]
 
 
 def tiles(results: dict[str, Any]) -> list[tuple[str, str]]:
-    found = []
+    rows = []
     for key, mean in reversed(headlines(results).items()):
         split = key.partition("/")[0]
-        found.append((key.replace("/", " "), with_std(mean, results["std"][split].get(key))))
-    found.append(("folds", str(len(results["by_fold"]))))
+        rows.append((key.replace("/", " "), with_std(mean, results["std"][split].get(key))))
+    rows.append(("folds", str(len(results["by_fold"]))))
     if results.get("num_parameters"):
-        found.append(("parameters", count(results["num_parameters"])))
-    return [*found, ("time", duration(results["seconds"]))]
+        rows.append(("parameters", count(results["num_parameters"])))
+    return [*rows, ("time", duration(results["seconds"]))]
 
 
-def cut_rows(plan: dict[str, Any]) -> list[tuple[str, str]]:
+def split_rows(plan: dict[str, Any]) -> list[tuple[str, str]]:
     if not plan:
         return []
     rows = [
         ("data", plan["name"]),
         ("source", plan.get("source") or "-"),
-        ("cut by", plan["kind"]),
-        ("samples validated by a fold", spread(plan["sizes"])),
-        ("samples tested by every fold", f"{plan['num_test']:,}" if plan["num_test"] else "none"),
+        ("split by", plan["kind"]),
+        ("validation samples per fold", spread(plan["sizes"])),
+        ("test samples, the same in every fold", f"{plan['num_test']:,}" if plan["num_test"] else "none"),
     ]
     return [*rows, ("groups", f"{plan['num_groups']:,}")] if plan.get("num_groups") else rows

@@ -13,15 +13,15 @@ __all__ = ["Shown", "aligned", "count", "duration", "moment", "number", "with_st
 
 
 class Shown:
-    """Printed by any rich console; ``str()`` gives the plain lines.
+    """Output with two forms, printed by any rich console; ``str()`` returns the plain lines.
 
     Args:
-        face: what a terminal shows.
-        lines: what a file, a pipe or a dumb terminal gets: no boxes, no colours, no value cut off.
+        rich_form: form for a terminal.
+        lines: form for files, pipes and dumb terminals: no boxes or colours, and no value is truncated.
     """
 
-    def __init__(self, face: RenderableType, lines: Sequence[str]) -> None:
-        self.face = face
+    def __init__(self, rich_form: RenderableType, lines: Sequence[str]) -> None:
+        self.rich_form = rich_form
         self.lines = [line.rstrip() for line in lines]
 
     def __str__(self) -> str:
@@ -29,14 +29,19 @@ class Shown:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         if console.is_terminal and not console.is_dumb_terminal:
-            yield self.face
+            yield self.rich_form
         else:
-            # A line longer than the console is folded, since rich would cut it.
+            # Lines longer than the console are folded, because rich would truncate them.
             yield Text(str(self), no_wrap=options.no_wrap, overflow="ignore" if options.no_wrap else "fold")
 
 
 def aligned(rows: Sequence[Sequence[str]], gap: str = "  ") -> list[str]:
-    """Rows of cells as lines, each column as wide as its widest cell."""
+    """Return rows of cells as lines, with each column as wide as its widest cell.
+
+    Args:
+        rows: the cells; all rows have the same length.
+        gap: text between columns.
+    """
     widths = [max((len(cell) for cell in column), default=0) for column in zip(*rows, strict=True)]
     return [
         gap.join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
@@ -44,7 +49,7 @@ def aligned(rows: Sequence[Sequence[str]], gap: str = "  ") -> list[str]:
 
 
 def number(value: object) -> str:
-    """A metric in about four digits: ``0.9712``, ``53.21``, ``12,345``, ``1.2e-05``, ``nan``."""
+    """Format a metric with about four digits: ``0.9712``, ``53.21``, ``12,345``, ``1.2e-05``, ``nan``."""
     if isinstance(value, bool) or value is None or not isinstance(value, (int, float)):
         return "-" if value is None else str(value)
     if isinstance(value, int):
@@ -58,7 +63,7 @@ def number(value: object) -> str:
 
 
 def with_std(mean: float | None, std: float | None) -> str:
-    """A mean and its standard deviation: ``0.9712 ± 0.0043``."""
+    """Format a mean and its standard deviation: ``0.9712 ± 0.0043``."""
     if mean is None or std is None:
         return number(mean)
     shown = number(mean)
@@ -67,7 +72,7 @@ def with_std(mean: float | None, std: float | None) -> str:
 
 
 def count(value: int) -> str:
-    """How many, in three digits: ``950``, ``21.3 M``."""
+    """Format a count with three digits: ``950``, ``21.3 M``."""
     for unit, size in (("B", 10**9), ("M", 10**6), ("k", 10**3)):
         if value >= size:
             return f"{value / size:.3g} {unit}"
@@ -75,7 +80,7 @@ def count(value: int) -> str:
 
 
 def duration(seconds: float) -> str:
-    """``0.4 s``, ``12 s``, ``1 min 20 s``, ``2 h 05 min``, ``3 d 4 h``."""
+    """Format a duration: ``0.4 s``, ``12 s``, ``1 min 20 s``, ``2 h 05 min``, ``3 d 4 h``."""
     if seconds < 9.95:
         return f"{max(seconds, 0):.1f} s"
     whole = round(seconds)
@@ -90,5 +95,5 @@ def duration(seconds: float) -> str:
 
 
 def moment(seconds_since_epoch: float) -> str:
-    """``2026-11-21 10:04``, in local time."""
+    """Format a time as ``2026-11-21 10:04``, in local time."""
     return time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds_since_epoch))

@@ -1,4 +1,4 @@
-"""The HTML report of a run, made from its directory."""
+"""The HTML report of a run, rendered from its directory."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from runner.report.content import page_content
 from runner.report.picture import load_pictures
-from runner.report.summary import summarize
+from runner.report.summary import Summary, summarize
 from runner.run.directory import RunDir
 from runner.run.files import write_text
 from runner.run.folds import has_folds
@@ -22,9 +22,12 @@ FOLDER = Path(__file__).parent
 
 
 def render(template: str, variables: Mapping[str, Any], folder: Path = FOLDER) -> str:
-    """
+    """Render a template.
+
     Args:
-        folder: of the template; it may build on those that stand here.
+        template: file name of the template.
+        variables: its variables; an undefined one is an error.
+        folder: folder of the template, which may extend the templates of this package.
     """
     environment = Environment(
         loader=FileSystemLoader([folder, FOLDER]),
@@ -39,7 +42,10 @@ log = logging.getLogger("runner.report")
 
 
 def write_report(run: RunDir) -> Path:
-    """Writes ``report.html``; pieces that are missing are left out, and a run that failed says why.
+    """Write ``report.html``. Missing parts are omitted; the page of a failed run shows the reason.
+
+    Returns:
+        The path of the page.
 
     Raises:
         OSError: the file cannot be written.
@@ -48,15 +54,16 @@ def write_report(run: RunDir) -> Path:
         from runner.report.folds import write_fold_report
 
         return write_fold_report(run)
-    _draw_missing_curves(run)
     summary = summarize(run)
+    _draw_missing_curves(summary)
     page = render("page.html", page_content(summary, load_pictures(run)))
     write_text(run.report_path, page)
     return run.report_path
 
 
-def _draw_missing_curves(run: RunDir) -> None:
-    """Draws the curves where they are missing or older than the journal."""
+def _draw_missing_curves(summary: Summary) -> None:
+    """Draw the curves if they are missing or older than the journal."""
+    run = summary.directory
     drawn = run.plots / "curves.png"
     if not run.metrics_path.is_file():
         return
@@ -66,7 +73,7 @@ def _draw_missing_curves(run: RunDir) -> None:
     from runner.report.figures import curve_figures
 
     try:
-        for name, figure in curve_figures(run):
+        for name, figure in curve_figures(summary):
             to_png(figure, run.plots / f"{name}.png")
-    except (OSError, ValueError, KeyError, TypeError):  # a torn journal, a folder that cannot be written
+    except (OSError, ValueError, KeyError, TypeError):  # an incomplete journal, or a read-only folder
         log.exception("the curves could not be drawn")

@@ -1,4 +1,4 @@
-"""The plots of a run as pictures for a page: embedded, sized, in an order that reads well."""
+"""The plots of a run as embedded pictures for a page, sized and sorted."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["Picture", "load_picture", "load_pictures"]
 
 SECTIONS = ("test", "val", "train", "explanations", "landscape")
 EXPLAINED = ("overview", "columns", "sanity")
-"""What is shown of each kind of explanation: not the pictures of single inputs."""
+"""Files of each kind of explanation that are shown; pictures of single inputs are not."""
 ORDER = (
     "confusion",
     "class_scores",
@@ -23,9 +23,8 @@ ORDER = (
     "calibration",
     "precision_recall",
 )
-CSS_PIXELS_A_PIXEL = (
-    96 / 130
-)  # plots are written with 130 dots an inch: their text then has one size everywhere
+CSS_PIXELS_PER_PIXEL = 96 / 130
+"""Plots are written with 130 dpi and shown with 96 dpi, so that their text has the same size everywhere."""
 PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 
 
@@ -34,10 +33,10 @@ class Picture:
     """One plot.
 
     Attributes:
-        name: of its file, such as "test_confusion".
-        split: train, val, test, explanations or landscape; empty for a plot that belongs to none.
-        source: a data: address with the whole image.
-        width_px: natural width on the page.
+        name: name of its file, such as "test_confusion".
+        split: train, val, test, explanations or landscape; empty for other plots.
+        source: the image as a ``data:`` URL.
+        width_px: natural width on the page in CSS pixels.
     """
 
     name: str
@@ -47,36 +46,35 @@ class Picture:
 
     @property
     def kind(self) -> str:
+        """The name without the split, such as "confusion"."""
         return self.name.removeprefix(f"{self.split}_")
 
     @property
     def alt(self) -> str:
+        """The alternative text."""
         return self.name.replace("_", " ")
 
 
 def load_pictures(run: RunDir) -> list[Picture]:
-    """All plots of a run, those of test before those of val, the telling ones first.
-
-    Broken files are left out.
-    """
+    """Return all plots of a run: test before val, the most informative first. Broken files are omitted."""
     paths = [*run.plots.glob("*.png"), *run.landscape.glob("*.png")]
     pictures = [picture for path in paths if (picture := load_picture(path)) is not None]
-    return sorted([*pictures, *_explanations(run)], key=_place)
+    return sorted([*pictures, *_explanations(run)], key=_sort_key)
 
 
 def _explanations(run: RunDir) -> list[Picture]:
-    """Each named for its method."""
-    found = []
+    """Return the overviews of all explanations, named after their methods."""
+    pictures = []
     for path in sorted(run.explanations.glob("*/*.png")):
         picture = load_picture(path) if path.stem in EXPLAINED else None
         if picture is not None:
             name = f"explanations_{path.parent.name}_{path.stem}"
-            found.append(replace(picture, name=name, split="explanations"))
-    return found
+            pictures.append(replace(picture, name=name, split="explanations"))
+    return pictures
 
 
 def load_picture(path: Path) -> Picture | None:
-    """One plot; None where the file is missing or is no PNG."""
+    """Return one plot; None if the file is missing or not a PNG."""
     try:
         data = path.read_bytes()
     except OSError:
@@ -86,10 +84,10 @@ def load_picture(path: Path) -> Picture | None:
     (width,) = struct.unpack(">I", data[16:20])
     split = path.stem.partition("_")[0]
     source = "data:image/png;base64," + base64.b64encode(data).decode()
-    return Picture(path.stem, split if split in SECTIONS else "", source, round(width * CSS_PIXELS_A_PIXEL))
+    return Picture(path.stem, split if split in SECTIONS else "", source, round(width * CSS_PIXELS_PER_PIXEL))
 
 
-def _place(picture: Picture) -> tuple:
+def _sort_key(picture: Picture) -> tuple[int, int, str]:
     split = SECTIONS.index(picture.split) if picture.split else len(SECTIONS)
     kinds = [i for i, kind in enumerate(ORDER) if picture.kind.startswith(kind)]
     return split, kinds[0] if kinds else len(ORDER), picture.name

@@ -1,4 +1,4 @@
-"""The tables and lists a person sees on the console."""
+"""Tables and lists on the console."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ from rich.text import Text
 from runner.report.baselines import baseline_rows
 from runner.report.comparison import compare_table
 from runner.report.format import Shown, aligned, duration, number, with_std
-from runner.report.summary import Summary, bare_metrics, summarize
-from runner.run.directory import RunDir
+from runner.report.summary import Summary, bare_metrics
 from runner.run.folds import finished_folds, has_folds
 
 __all__ = [
@@ -43,11 +42,10 @@ STATE_STYLES = {
 
 
 def results_table(results: Mapping[str, Any]) -> Shown:
-    """Metrics of ``results.json``, one row each, val and test beside each other; below it the best
-    checkpoint.
+    """Return a table with a row for each metric, a column for each split, and a note on the best checkpoint.
 
     Args:
-        results: as in ``results.json``; splits that are missing have no column.
+        results: the content of ``results.json``; missing splits have no column.
     """
     splits = {
         split: lowest_of_classes(bare_metrics(results[split]))
@@ -69,44 +67,44 @@ def results_table(results: Mapping[str, Any]) -> Shown:
     for row in baseline_rows(results, list(splits), names, monitored):
         rows.append(row)
         table.add_row(*(Text(cell) for cell in row), style="dim")
-    face = Table.grid()
-    face.add_row(table if rows else Text("no metrics"))
+    grid = Table.grid()
+    grid.add_row(table if rows else Text("no metrics"))
     if note:
-        face.add_row(Text(note, style="dim"))
+        grid.add_row(Text(note, style="dim"))
     lines = aligned([["metric", *splits], *rows]) if rows else ["no metrics"]
-    return Shown(face, [*lines, note] if note else lines)
+    return Shown(grid, [*lines, note] if note else lines)
 
 
 def lowest_of_classes(metrics: Mapping[str, float]) -> dict[str, float]:
-    """For a per-class metric of many classes (``f1_class/NAME``) only the lowest value; ``runner evaluate``
-    shows all.
+    """Replace per-class metrics (``f1_class/NAME``) of many classes by their lowest value.
+
+    ``runner evaluate`` shows all of them.
     """
     of_classes: dict[str, dict[str, float]] = {}
     for name, value in metrics.items():
         kind, slash, _ = name.partition("/")
         if slash and kind.endswith("_class"):
             of_classes.setdefault(kind, {})[name] = value
-    many = {kind: found for kind, found in of_classes.items() if len(found) > FEW_CLASSES}
-    folded = {name for found in many.values() for name in found}
-    kept = {name: value for name, value in metrics.items() if name not in folded}
-    return kept | {f"{kind}, lowest": min(found.values()) for kind, found in many.items()}
+    many = {kind: values for kind, values in of_classes.items() if len(values) > FEW_CLASSES}
+    replaced = {name for values in many.values() for name in values}
+    kept = {name: value for name, value in metrics.items() if name not in replaced}
+    return kept | {f"{kind}, lowest": min(values.values()) for kind, values in many.items()}
 
 
 def _best_note(best: Mapping[str, Any], seconds: float | None) -> str:
     notes = []
     if best.get("step") is not None:
-        why = f" ({best['monitor']} {number(best.get('value'))})" if best.get("monitor") else ""
-        notes.append(f"best checkpoint: step {best['step']}, epoch {best.get('epoch', 0) + 1}{why}")
+        value = f" ({best['monitor']} {number(best.get('value'))})" if best.get("monitor") else ""
+        notes.append(f"best checkpoint: step {best['step']}, epoch {best.get('epoch', 0) + 1}{value}")
     if seconds is not None:
         notes.append(f"took {duration(seconds)}")
     return " · ".join(notes)
 
 
-def runs_table(runs: Sequence[RunDir]) -> Shown:
-    """One row a run: name, state, how far and how long it ran, what came out or why nothing did."""
-    summaries = [summarize(run) for run in runs]
+def runs_table(summaries: Sequence[Summary]) -> Shown:
+    """Return a table with a row for each run: name, state, progress, duration, and main result or reason."""
     head = ["run", "state", "epoch", "time", "result"]
-    rows = [[s.run.name, s.status.state, _epoch(s), _time(s), _outcome(s)] for s in summaries]
+    rows = [[s.name, s.status.state, _epoch(s), _time(s), _outcome(s)] for s in summaries]
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for name in head:
         table.add_column(name, justify="right" if name in ("epoch", "time") else "left", overflow="fold")
@@ -119,7 +117,7 @@ def runs_table(runs: Sequence[RunDir]) -> Shown:
 
 
 def _outcome(summary: Summary) -> str:
-    if summary.status.state != "finished" and summary.status.reason:
+    if not summary.is_finished and summary.status.reason:
         return " ".join(summary.status.reason.split()).partition(". ")[0]
     headline = summary.headline
     if not headline:
@@ -128,8 +126,8 @@ def _outcome(summary: Summary) -> str:
 
 
 def _epoch(summary: Summary) -> str:
-    if has_folds(summary.run):
-        done = summary.results.get("by_fold") or finished_folds(summary.run)
+    if has_folds(summary.directory):
+        done = summary.results.get("by_fold") or finished_folds(summary.directory)
         return f"{len(done)}/{(summary.config.get('folds') or {}).get('num_folds', 5)} folds"
     trainer = summary.config.get("trainer")
     planned = trainer.get("max_epochs") if isinstance(trainer, dict) else None
@@ -142,20 +140,25 @@ def _time(summary: Summary) -> str:
 
 
 MEANINGS = {
-    "valley": "about halfway down the longest fall (fast.ai)",
-    "steepest": "where the loss falls fastest",
+    "valley": "about halfway down the longest decrease (fast.ai)",
+    "steepest": "where the loss decreases fastest",
     "minimum/10": "a tenth of the rate with the lowest loss",
     "slide": "where slopes no longer differ, coming from high rates (fast.ai)",
 }
 
 
 def suggestions_table(rates: Mapping[str, float], chosen: str) -> Shown:
-    """Learning rates of a range test, one row a way of choosing; the one that ``auto`` takes in bold."""
+    """Return a table of the learning rates that a range test suggests.
+
+    Args:
+        rates: rule → learning rate.
+        chosen: the rule that ``optimizer.lr=auto`` uses, printed in bold.
+    """
     if not rates:
-        text = "no learning rate to suggest: the loss never fell"
+        text = "no learning rate can be suggested: the loss never decreased"
         return Shown(Text(text), [text])
-    head = ["suggestion", "lr", "what it is"]
-    rows = [[way, f"{rate:.3g}", MEANINGS.get(way, "")] for way, rate in rates.items()]
+    head = ["suggestion", "lr", "description"]
+    rows = [[rule, f"{rate:.3g}", MEANINGS.get(rule, "")] for rule, rate in rates.items()]
     table = Table(*head, box=SIMPLE_HEAD, pad_edge=False)
     for row in rows:
         table.add_row(*map(Text, row), style="bold" if row[0] == chosen else None)
@@ -163,7 +166,7 @@ def suggestions_table(rates: Mapping[str, float], chosen: str) -> Shown:
 
 
 def plan_panel(plan: Mapping[str, Any]) -> Shown:
-    """What is about to run, one ``label  value`` a line; values of None are left out."""
+    """Return a panel with a line for each label and value; values of None are omitted."""
     rows = [[str(label), _value(value)] for label, value in plan.items() if value is not None]
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="dim", no_wrap=True)
@@ -183,10 +186,10 @@ def _value(value: Any) -> str:
 
 
 def next_commands(commands: Sequence[str | tuple[str, str]]) -> Shown:
-    """Commands worth typing next.
+    """Return a list of suggested commands.
 
     Args:
-        commands: each a command, or (command, what it is for).
+        commands: each a command, or a command and its purpose.
     """
     pairs = [(entry, "") if isinstance(entry, str) else entry for entry in commands]
     grid = Table.grid(padding=(0, 3))
@@ -194,7 +197,7 @@ def next_commands(commands: Sequence[str | tuple[str, str]]) -> Shown:
     grid.add_column(overflow="fold")
     for command, purpose in pairs:
         grid.add_row(Text(command, style="cyan"), Text(purpose, style="dim"))
-    face = Table.grid()
-    face.add_row(Text("next:", style="dim"))
-    face.add_row(Padding(grid, (0, 0, 0, 2)))
-    return Shown(face, ["next:", *aligned([[f"  {command}", purpose] for command, purpose in pairs])])
+    rich_form = Table.grid()
+    rich_form.add_row(Text("next:", style="dim"))
+    rich_form.add_row(Padding(grid, (0, 0, 0, 2)))
+    return Shown(rich_form, ["next:", *aligned([[f"  {command}", purpose] for command, purpose in pairs])])

@@ -11,6 +11,7 @@ from runner.run.directory import FOLDS, RunDir
 from runner.run.files import read_json, rows_as_csv, write_text
 
 __all__ = [
+    "FOLD_PLAN",
     "PREDICTIONS",
     "aggregate_folds",
     "finished_folds",
@@ -19,6 +20,9 @@ __all__ = [
     "has_folds",
     "join_predictions",
 ]
+
+FOLD_PLAN = "folds.json"
+"""Assignment of samples to folds."""
 
 PREDICTIONS = "predictions.csv"
 """Predictions of a fold's best checkpoint on its validation samples; for the whole run, on all samples."""

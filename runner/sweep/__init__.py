@@ -1,3 +1,4 @@
-"""A search over configs: many run directories from one study, executed by workers that fork from a warm
-one.
+"""Hyperparameter search: the trials of one study, each of which is a run directory.
+
+Workers are forked from a process that has already imported the libraries and loaded the data.
 """

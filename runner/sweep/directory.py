@@ -1,4 +1,4 @@
-"""A sweep on disk: ``runs/NAME`` with ``trials/0``, ``trials/1`` … each of which is a run."""
+"""A sweep on disk: ``runs/NAME`` with ``trials/0``, ``trials/1`` …, each of which is a run."""
 
 from __future__ import annotations
 
@@ -15,50 +15,55 @@ PLAN = "sweep.yaml"
 
 
 class SweepDir:
-    """The paths of one sweep. Making one of these touches no disk."""
+    """The paths of one sweep. The constructor does not access the disk."""
 
     def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
-
-    plan_path = property(lambda self: self.path / PLAN)
-    base_path = property(lambda self: self.path / "base.yaml")
-    study_path = property(lambda self: self.path / "study.journal")
-    status_path = property(lambda self: self.path / "status.json")
-    best_path = property(lambda self: self.path / "best.yaml")
-    tracking_path = property(lambda self: self.path / "tracking.json")
-    report_path = property(lambda self: self.path / "report.html")
-    lock_path = property(lambda self: self.path / ".lock")
-    trials = property(lambda self: self.path / "trials")
-    plots = property(lambda self: self.path / "plots")
-    logs = property(lambda self: self.path / "logs")
+        self.path = path = Path(path)
+        self.plan_path = path / PLAN
+        self.base_path = path / "base.yaml"
+        self.study_path = path / "study.journal"
+        self.status_path = path / "status.json"
+        self.best_path = path / "best.yaml"
+        self.tracking_path = path / "tracking.json"
+        self.report_path = path / "report.html"
+        self.lock_path = path / ".lock"
+        self.trials = path / "trials"
+        self.plots = path / "plots"
+        self.logs = path / "logs"
 
     @property
     def name(self) -> str:
+        """The folder's name, which is also that of the study."""
         return self.path.name
 
     def trial(self, number: int) -> RunDir:
+        """Return the run directory of a trial, which need not exist."""
         return RunDir(self.trials / str(number))
 
 
 def list_sweeps(root: str | Path = "runs") -> list[SweepDir]:
-    """The sweeps in ``root``; those that were begun or gone on with last stand last."""
+    """List the sweeps in ``root``, in the order in which they were last started or resumed."""
     plans = sorted(Path(root).glob(f"*/{PLAN}"), key=lambda plan: plan.stat().st_mtime)
     return [SweepDir(plan.parent.absolute()) for plan in plans]
 
 
 def find_run_or_sweep(reference: str | Path, root: str | Path = "runs") -> RunDir | SweepDir:
-    """What is meant by a directory, a name or a unique part of one, an MLflow run id, or ``latest``.
+    """Return the run or sweep with the given directory, name, unique part of a name, or MLflow run id.
+
+    Args:
+        reference: as above, or ``latest``.
+        root: folder of the runs.
 
     Raises:
-        RunNotFoundError: nothing or more than one answers.
+        RunNotFoundError: none or several match.
     """
     sweeps = list_sweeps(root)
     if (Path(reference) / PLAN).is_file() or any(sweep.name == str(reference) for sweep in sweeps):
         return find_sweep(reference, root)
     if str(reference) == "latest":
         runs = [run for run in list_runs(root) if not is_trial(run) and not is_fold(run)]
-        began = runs[-1].created_at() if runs else 0.0
-        if sweeps and sweeps[-1].plan_path.stat().st_mtime >= began:
+        created_at = runs[-1].created_at() if runs else 0.0
+        if sweeps and sweeps[-1].plan_path.stat().st_mtime >= created_at:
             return sweeps[-1]
         return runs[-1] if runs else find_run(reference, root)
     try:
@@ -70,11 +75,10 @@ def find_run_or_sweep(reference: str | Path, root: str | Path = "runs") -> RunDi
 
 
 def find_sweep(reference: str | Path, root: str | Path = "runs") -> SweepDir:
-    """The sweep meant by a directory, a name, a unique part of a name, or ``latest``.
+    """Return the sweep with the given directory, name, unique part of a name, or ``latest``.
 
     Raises:
-        RunNotFoundError: nothing or more than one sweep answers.
-        UserError: a later version of runner has written the sweep.
+        RunNotFoundError: no sweep or several sweeps match.
     """
     sweep = _locate_sweep(reference, root)
     reject_newer_format(sweep.path)
@@ -87,12 +91,14 @@ def _locate_sweep(reference: str | Path, root: str | Path) -> SweepDir:
         return SweepDir(path.absolute())
     sweeps = {sweep.name: sweep for sweep in list_sweeps(root)}
     if not sweeps:
-        raise RunNotFoundError(f"no sweep {str(reference)!r}: there are none in {Path(root).absolute()}.")
+        raise RunNotFoundError(f"no sweep {str(reference)!r}: {Path(root).absolute()} contains no sweeps.")
     if str(reference) == "latest":
         return list(sweeps.values())[-1]
-    fitting = [name for name in sweeps if str(reference) in name]
-    if str(reference) in sweeps or len(fitting) == 1:
-        return sweeps[str(reference) if str(reference) in sweeps else fitting[0]]
-    if fitting:
-        raise RunNotFoundError(f"{str(reference)!r} fits {len(fitting)} sweeps ({', '.join(fitting)}).")
+    matches = [name for name in sweeps if str(reference) in name]
+    if str(reference) in sweeps or len(matches) == 1:
+        return sweeps[str(reference) if str(reference) in sweeps else matches[0]]
+    if matches:
+        raise RunNotFoundError(
+            f"{str(reference)!r} matches {len(matches)} sweeps ({', '.join(matches)}); give more of the name."
+        )
     raise RunNotFoundError(f"no sweep {str(reference)!r}. {did_you_mean(str(reference), sweeps)}")

@@ -1,4 +1,4 @@
-"""To take part in a sweep that another process began, here or on a machine that reaches its storage."""
+"""Joins a sweep that another process has started, on this machine or on one that shares its storage."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from runner.config.plain import to_plain, to_yaml
 from runner.config.schema import Sweep
 from runner.errors import ConfigError, Problem, RunNotFoundError, UserError
 from runner.sweep.directory import SweepDir, find_sweep
-from runner.sweep.plan import BEGUN, Plan, plan_of, reject_other, stored_plan, write_plan
+from runner.sweep.plan import IS_READY, Plan, plan_of, reject_different_search, stored_plan, write_plan
 from runner.sweep.request import Request, request_of
 from runner.sweep.settings import read_settings
 from runner.sweep.study import load_study
@@ -19,36 +19,39 @@ from runner.sweep.study import load_study
 __all__ = ["join_request"]
 
 OWN_SETTINGS = ("num_workers", "devices_per_trial", "memory_gib", "storage")
-"""Settings that each process has for itself."""
+"""Settings that each process may choose."""
 OWN_NODES = ("run", "hardware", "launcher")
+"""Nodes of the config that each process may choose."""
 
 
 def join_request(name: str, overrides: list[str], root: str) -> tuple[Request, SweepDir]:
-    """What the sweep's own plan asks for, with what this process has for itself.
+    """Return the request of an existing sweep, with the settings of this process.
 
     Args:
-        name: of the sweep: its folder, the folder's name, ``latest``; or a study's name where ``overrides``
-            tell the storage.
+        name: the sweep's folder, the folder's name, or ``latest``; with ``sweep.storage`` among the
+            overrides, the name of a study.
+        overrides: settings of this process.
+        root: folder of the runs.
 
     Raises:
         RunNotFoundError: the sweep does not exist.
-        ConfigError: this machine would not train the same, or an override is not one's own to choose.
+        UserError: the sweep has no trials yet.
+        ConfigError: this machine would train something else, or an override cannot be chosen here.
     """
     nodes, own = own_overrides(overrides)
     roots = [line.partition("=")[2] for line in nodes if line.startswith("run.root=")]
-    sweep = sweep_meant(name, roots[-1] if roots else root, own.get("storage"))
+    sweep = find_sweep_or_study(name, roots[-1] if roots else root, own.get("storage"))
     study = load_study(sweep, own.get("storage"))
     before = stored_plan(study)
-    if before is None or BEGUN not in study.user_attrs:
-        raise UserError(f"the sweep {sweep.name} has only just begun: join it in a moment.")
+    if before is None or IS_READY not in study.user_attrs:
+        raise UserError(f"the sweep {sweep.name} is still starting: join it in a moment.")
     plan = before[0]
     if sweep.plan_path.is_file() and Path(plan["working_directory"]).is_dir():
-        os.chdir(
-            plan["working_directory"]
-        )  # relative paths, ./conf and the user's own code are meant from there
+        # Relative paths, ./conf and the user's modules are relative to this directory.
+        os.chdir(plan["working_directory"])
     request = request_like(plan, [*nodes, f"run.root={quoted(sweep.path.parent)}"], own)
     base = to_yaml(to_plain(request.base.config, []))
-    reject_other(sweep, before, plan_of(request), base)
+    reject_different_search(sweep, before, plan_of(request), base)
     if not sweep.plan_path.is_file():
         sweep.trials.mkdir(parents=True, exist_ok=True)
         write_plan(sweep, plan, base)
@@ -56,11 +59,11 @@ def join_request(name: str, overrides: list[str], root: str) -> tuple[Request, S
 
 
 def quoted(path: Path) -> str:
-    """A path as a value of an override."""
+    """Return a path as the value of an override."""
     return "'" + str(path).replace("'", "\\'") + "'"
 
 
-def sweep_meant(name: str, root: str, url: str | None) -> SweepDir:
+def find_sweep_or_study(name: str, root: str, url: str | None) -> SweepDir:
     try:
         return find_sweep(name, root)
     except RunNotFoundError:
@@ -70,10 +73,10 @@ def sweep_meant(name: str, root: str, url: str | None) -> SweepDir:
 
 
 def own_overrides(overrides: list[str]) -> tuple[list[str], dict[str, Any]]:
-    """Overrides of other nodes, and this process's own settings.
+    """Split the overrides into those of other nodes and the settings of the sweep.
 
     Raises:
-        ConfigError: some are not one's own to choose.
+        ConfigError: a process that joins cannot choose some of them.
     """
     nodes = [line for line in overrides if line.partition("=")[0].partition(".")[0] in OWN_NODES]
     mine = [line for line in overrides if line.partition("=")[0].partition(".")[0] == "sweep"]
@@ -93,14 +96,15 @@ def own_overrides(overrides: list[str]) -> tuple[list[str], dict[str, Any]]:
 
 
 def request_like(plan: Plan, nodes: list[str], own: dict[str, Any]) -> Request:
-    """
+    """Return the request of a plan, with the settings of this process.
+
     Raises:
-        ConfigError: it cannot be composed here.
+        ConfigError: it cannot be composed on this machine.
     """
     if plan["experiment"] and not Path(plan["experiment"]).is_file():
         text = f"the sweep was started with {plan['experiment']}, which does not exist here."
         raise ConfigError(Problem("", text, "not_found"))
-    # How many at a time, and with what, is each process's own affair.
+    # The number of workers and their devices are those of this process.
     settings = Sweep(**plan["settings"] | {"num_workers": 1, "devices_per_trial": None} | own)
     fixed = [
         line for line in plan["overrides"] if line.partition("=")[0] not in ("run.root", "hardware.devices")

@@ -1,9 +1,8 @@
-"""The mirror of a whole sweep in MLflow: ``python -m runner.sweep.mirror SWEEP_DIR``, one process for all
-trials.
+"""The process that mirrors a sweep to MLflow: ``python -m runner.sweep.mirror SWEEP_DIR``.
 
-A parent run holds what the sweep found, each trial is a child of it. Its standard input is a pipe from the
-sweep; when that ends, what is missing is sent, and the process leaves. So it outlives a sweep that is killed,
-and a trial that was killed still ends truthfully.
+A parent run holds the results of the sweep; each trial is a child run. The standard input of the process is a
+pipe from the sweep. When the pipe is closed, the process sends what is missing and exits. It therefore
+outlives a sweep that is killed, and a killed trial still gets its final status.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ from runner.tracking.store import use_environment
 
 __all__ = ["SweepMirror", "finish_mirror", "main", "start_mirror", "sync_sweep"]
 
-PASS_EVERY_S = 5.0
+PASS_INTERVAL_S = 5.0
 POLL_INTERVAL_S = 0.2
 MAX_PAUSE_S = 60.0
 GIVE_UP_S = 1800.0  # after the end of the sweep; `runner sync` sends the rest
@@ -39,9 +38,11 @@ NICE = 10
 log = logging.getLogger("runner.sweep.mirror")
 
 
-def start_mirror(sweep: SweepDir, settings: Tracking) -> subprocess.Popen | None:
-    """Starts the mirror as a process that survives this one; closing its ``stdin`` is the sweep's last
-    word.
+def start_mirror(sweep: SweepDir, settings: Tracking) -> subprocess.Popen[bytes] | None:
+    """Start the mirror as a process that outlives this one; closing its ``stdin`` ends the sweep for it.
+
+    Returns:
+        The process; None if tracking is disabled.
     """
     if not settings.enabled:
         return None
@@ -56,14 +57,21 @@ def start_mirror(sweep: SweepDir, settings: Tracking) -> subprocess.Popen | None
         )
 
 
-def finish_mirror(sweep: SweepDir, mirror: subprocess.Popen, wait_s: float) -> str:
-    """Waits for the mirror to send the rest; after that it continues in the background and then renders the
-    report.
+def finish_mirror(sweep: SweepDir, mirror: subprocess.Popen[bytes], wait_s: float) -> str:
+    """Wait for the mirror to send the rest.
+
+    The mirror then continues in the background, and at the end renders the report.
+
+    Args:
+        sweep: the mirrored sweep.
+        mirror: the process returned by `start_mirror`.
+        wait_s: maximum waiting time in seconds.
 
     Returns:
-        A sentence for the user.
+        A message for the user.
     """
-    mirror.stdin.close()
+    if mirror.stdin is not None:
+        mirror.stdin.close()
     until = time.monotonic() + wait_s
     while mirror.poll() is None and time.monotonic() < until and not ParentRun(sweep).has_ended():
         time.sleep(POLL_INTERVAL_S)
@@ -75,10 +83,15 @@ def finish_mirror(sweep: SweepDir, mirror: subprocess.Popen, wait_s: float) -> s
 
 
 def sync_sweep(sweep: SweepDir, uri: str | None = None, with_model: bool = True) -> tuple[str, bool]:
-    """Sends what the store lacks of a sweep and all its trials.
+    """Send what the store lacks of a sweep and all its trials.
+
+    Args:
+        sweep: the sweep.
+        uri: store to mirror to from now on; None for that of the config.
+        with_model: whether to log the best trial's model.
 
     Returns:
-        A sentence for the user, and whether all there is was sent.
+        A message for the user, and whether everything available was sent.
     """
     use_environment()
     try:
@@ -90,22 +103,23 @@ def sync_sweep(sweep: SweepDir, uri: str | None = None, with_model: bool = True)
                 if with_model:
                     mirror.parent.log_best_model()
     except Timeout:
-        return f"{sweep.name}: another process is mirroring this sweep just now; try again later", False
+        return f"{sweep.name}: another process is mirroring this sweep; try again later", False
     num = len(numbered(sweep.trials))
     if mirror.errors:
         return f"{sweep.name}: stopped: {mirror.errors[-1]}", False
-    rest = "" if complete else " · not all have ended"
+    rest = "" if complete else " · some have not ended"
     return f"{sweep.name}: {num} trials · {mirror.parent.status} · {mirror.parent.entry.uri}{rest}", True
 
 
 class SweepMirror:
-    """One pass after another over the trials that are not wholly in the store.
+    """Mirrors a sweep in passes; each pass sends the trials that are not completely in the store.
 
     Args:
-        uri: mirror to this store from now on; None is the one of the config.
+        sweep: the sweep.
+        uri: store to mirror to from now on; None for that of the config.
 
     Attributes:
-        errors: of the last pass.
+        errors: errors of the last pass.
     """
 
     def __init__(self, sweep: SweepDir, uri: str | None = None) -> None:
@@ -116,8 +130,9 @@ class SweepMirror:
         self.errors: list[str] = []
 
     def main(self) -> int:
-        """Returns 0 once all is in the store, 1 when it gave up on it."""
-        ended_at, pause_s = None, PASS_EVERY_S
+        """Mirror until everything is in the store; return 0, or 1 after giving up."""
+        ended_at: float | None = None
+        pause_s = PASS_INTERVAL_S
         while True:
             if ended_at is None and self.has_ended(pause_s):
                 ended_at = time.monotonic()
@@ -125,7 +140,7 @@ class SweepMirror:
                 log.info("the sweep was resumed: its own mirror takes over")
                 return 0
             complete = self.pass_once(final=ended_at is not None)
-            pause_s = PASS_EVERY_S if not self.errors else min(2 * pause_s, MAX_PAUSE_S)
+            pause_s = PASS_INTERVAL_S if not self.errors else min(2 * pause_s, MAX_PAUSE_S)
             if ended_at is None:
                 continue
             if complete:
@@ -133,15 +148,18 @@ class SweepMirror:
                 self.parent.log_best_model()
                 return 0
             if time.monotonic() - ended_at > GIVE_UP_S:
-                log.warning("given up; `runner sync %s` sends the rest", self.sweep.name)
+                log.warning("gave up; `runner sync %s` sends the rest", self.sweep.name)
                 return 1
             time.sleep(1.0 if not self.errors else pause_s)
 
     def pass_once(self, final: bool) -> bool:
-        """Sends what there is. True when all trials have ended and all of them is in the store.
+        """Send what is new.
 
         Args:
-            final: the sweep's process has gone: nothing follows on what is there.
+            final: whether the sweep's process has ended, so that nothing follows.
+
+        Returns:
+            Whether all trials have ended and are completely in the store.
         """
         self.errors = []
         try:
@@ -156,13 +174,14 @@ class SweepMirror:
         return not self.errors and complete
 
     def runs(self) -> list[RunDir]:
-        """Each trial, followed by the runs of its other seeds."""
-        found = []
+        """Return the run of each trial, followed by its repeats."""
+        runs = []
         for trial in numbered(self.sweep.trials):
-            found += [RunDir(trial), *map(RunDir, numbered(trial / REPEATS))]
-        return found
+            runs += [RunDir(trial), *map(RunDir, numbered(trial / REPEATS))]
+        return runs
 
     def tags_of(self, run: RunDir) -> dict[str, str]:
+        """Return the tags that link a run to its parent run."""
         tags = {"runner.sweep": self.sweep.name}
         if run.path.parent.name != REPEATS:
             return tags | {PARENT: self.parent.run_id, "runner.trial": run.path.name}
@@ -170,29 +189,30 @@ class SweepMirror:
         return tags | ({PARENT: trial} if trial else {})
 
     def has_ended(self, timeout_s: float) -> bool:
-        """Waits for the end of the sweep, at most so long."""
+        """Wait for the sweep's process to close the pipe; return whether it has."""
         readable, _, _ = select.select([0], [], [], timeout_s)
         return bool(readable) and os.read(0, 1024) == b""
 
 
 def numbered(folder: Path) -> list[Path]:
-    """Folders in it that are named by a number, in order."""
+    """Return the subfolders whose names are numbers, in order."""
     if not folder.is_dir():
         return []
     return sorted((path for path in folder.iterdir() if path.name.isdigit()), key=lambda path: int(path.name))
 
 
 def main(arguments: list[str] | None = None) -> int:
+    """Mirror the sweep named by the only argument; return the exit code."""
     (folder,) = sys.argv[1:] if arguments is None else arguments
     logging.basicConfig(stream=sys.stdout, level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
     logging.getLogger("urllib3").setLevel(logging.ERROR)
     use_environment()
-    os.nice(NICE)  # the trials come first
-    # A scheduler signals a whole job at once: the mirror stays until the sweep has gone.
+    os.nice(NICE)  # the trials have priority
+    # A scheduler signals all processes of a job at once; the mirror must outlive the sweep.
     for signum in (signal.SIGINT, signal.SIGTERM):
         signal.signal(signum, signal.SIG_IGN)
     sweep = SweepDir(Path(folder).absolute())
-    with FileLock(sweep.path / ".mirror.lock"):  # one of an earlier go at the sweep may still be at it
+    with FileLock(sweep.path / ".mirror.lock"):  # the mirror of an earlier attempt may still be running
         return SweepMirror(sweep).main()
 
 

@@ -1,4 +1,4 @@
-"""What a sweep was begun with, kept with its study, so that going on with something else is noticed."""
+"""The plan of a sweep, which is stored with its study so that a different search is detected on resume."""
 
 from __future__ import annotations
 
@@ -19,36 +19,59 @@ from runner.run.format import FORMAT_VERSION, read_stored_config, reject_newer_f
 from runner.run.migrations import migrate_names
 from runner.sweep.directory import SweepDir
 from runner.sweep.request import Request
-from runner.sweep.storage import shown_url, without_password
+from runner.sweep.storage import url_without_password, without_password
 
-__all__ = ["BEGUN", "Plan", "keep_plan", "plan_of", "read_plan", "reject_other", "stored_plan", "write_plan"]
+__all__ = [
+    "IS_READY",
+    "TOKEN",
+    "Plan",
+    "load_plain",
+    "plan_of",
+    "read_plan",
+    "reject_different_search",
+    "store_plan",
+    "stored_plan",
+    "write_plan",
+]
 
 FREE = ("run", "tracking", "hardware", "launcher", "plots", "report")
 """Nodes of the config that do not change what a trial measures."""
-QUIET = ("space", "storage")
-"""Settings that are reported elsewhere."""
-BEGUN = "begun"
-"""The study's word that all points which come first are in it."""
+UNREPORTED = ("space", "storage")
+"""Settings whose changes are reported elsewhere."""
+IS_READY = "begun"
+"""Attribute of the study: its initial points are enqueued, so that other processes may join."""
 TOKEN = "mlflow"
-"""The study's word by which all machines that take part find the sweep's run in MLflow."""
+"""Attribute of the study: the tag by which all machines find the sweep's run in MLflow."""
 MAX_SHOWN = 5
 
 Plan = dict[str, Any]
 
 
+def load_plain(path: Path) -> dict[str, Any]:
+    """Load a YAML file in plain containers, with interpolations unresolved."""
+    return plain(read_stored_config(path), resolve=False)
+
+
+def plain(config: Any, resolve: bool = True) -> dict[str, Any]:
+    values = OmegaConf.to_container(config, resolve=resolve)
+    return {str(key): value for key, value in values.items()} if isinstance(values, dict) else {}
+
+
 def read_plan(sweep: SweepDir) -> Plan:
-    return OmegaConf.to_container(read_stored_config(sweep.plan_path))
+    """Read the plan from the sweep's folder."""
+    return plain(read_stored_config(sweep.plan_path))
 
 
 def stored_plan(study: optuna.Study) -> tuple[Plan, dict[str, Any]] | None:
-    """The plan of a study and the config that its trials share; None before they were kept."""
-    kept = study.user_attrs
-    if "base" not in kept:
+    """Return the plan of a study and the config that its trials share; None before they were stored."""
+    attributes = study.user_attrs
+    if "base" not in attributes:
         return None
-    return kept["plan"], OmegaConf.to_container(OmegaConf.create(migrate_names(kept["base"])))
+    return attributes["plan"], plain(OmegaConf.create(migrate_names(str(attributes["base"]))))
 
 
 def plan_of(request: Request) -> Plan:
+    """Return the plan of a request, in plain containers."""
     settings = asdict(request.settings)
     return {
         "settings": settings | {"storage": without_password(settings["storage"])},
@@ -62,67 +85,80 @@ def plan_of(request: Request) -> Plan:
     }
 
 
-def keep_plan(sweep: SweepDir, study: optuna.Study, request: Request) -> list[str]:
-    """Keeps the plan in the study, and in the sweep's folder; where there is one already, compares first.
+def store_plan(sweep: SweepDir, study: optuna.Study, request: Request) -> list[str]:
+    """Store the plan in the study and in the sweep's folder; compare it with an existing plan first.
 
     Returns:
-        What is different now, and allowed to be.
+        A line for each difference that does not make it a different search.
 
     Raises:
-        ConfigError: it is another search: its trials could not be compared with those there are.
+        ConfigError: it is a different search, so its trials could not be compared with the existing ones.
     """
     reject_newer_format(sweep.path)
     plan, base = plan_of(request), to_yaml(to_plain(request.base.config, []))
     before = stored_plan(study)
-    said: list[str] = []
+    notes: list[str] = []
     if before is not None:
-        reject_other(sweep, before, plan, base)
-        said = allowed(before[0]["settings"], plan["settings"])
+        reject_different_search(sweep, before, plan, base)
+        notes = setting_changes(before[0]["settings"], plan["settings"])
     elif sweep.trials.is_dir() and any(sweep.trials.iterdir()):
-        text = f"{sweep.trials} holds trials that the study does not contain: {kept_elsewhere(sweep, plan)}."
-        remedy = "Begin a new search with sweep.name=NAME."
+        text = f"{sweep.trials} contains trials that are not in the study: {storage_change(sweep, plan)}."
+        remedy = "Start a new search with sweep.name=NAME."
         raise ConfigError(Problem("sweep.name", text, "incompatible", remedy))
     elif study.get_trials(deepcopy=False):
-        text = f"a study {sweep.name!r} that no sweep has begun exists already."
-        remedy = "Take another name with sweep.name=NAME."
+        text = f"a study named {sweep.name!r} exists already that was not created by a sweep."
+        remedy = "Choose another name with sweep.name=NAME."
         raise ConfigError(Problem("sweep.name", text, "incompatible", remedy))
     if TOKEN not in study.user_attrs:
         study.set_user_attr(TOKEN, uuid.uuid4().hex)
     study.set_user_attr("plan", plan)
     study.set_user_attr("base", base)
     write_plan(sweep, plan, base)
-    return said
+    return notes
 
 
 def write_plan(sweep: SweepDir, plan: Plan, base: str) -> None:
+    """Write the plan and the shared config into the sweep's folder."""
     write_text(sweep.base_path, base)
     write_text(sweep.plan_path, to_yaml(plan), durable=True)
 
 
-def kept_elsewhere(sweep: SweepDir, plan: Plan) -> str:
+def storage_change(sweep: SweepDir, plan: Plan) -> str:
     before = read_plan(sweep)["settings"].get("storage") if sweep.plan_path.is_file() else None
     if before == plan["settings"]["storage"]:
-        return "it was lost"
-    places = [
-        shown_url(url) if url else "the sweep's own folder" for url in (before, plan["settings"]["storage"])
+        return "the study was lost"
+    storages = [
+        url_without_password(url) if url else "the sweep's own folder"
+        for url in (before, plan["settings"]["storage"])
     ]
-    return f"they are kept in {places[0]}, and this search is to be kept in {places[1]}"
+    return f"they are stored in {storages[0]}, but this search would be stored in {storages[1]}"
 
 
-def reject_other(sweep: SweepDir, before: tuple[Plan, dict[str, Any]], plan: Plan, base: str) -> None:
-    """
+def reject_different_search(
+    sweep: SweepDir, before: tuple[Plan, dict[str, Any]], plan: Plan, base: str
+) -> None:
+    """Compare a plan with the stored one.
+
+    Args:
+        sweep: the sweep that holds the stored plan.
+        before: the stored plan and the config that its trials share.
+        plan: the new plan.
+        base: the new shared config, as YAML.
+
     Raises:
-        ConfigError: the plan kept with the study is of another search.
+        ConfigError: it is a different search.
     """
-    refused = changes(*before, plan, OmegaConf.to_container(OmegaConf.create(base)))
-    if refused:
-        text = f"{sweep.path} holds another search: {'; '.join(refused)}."
-        remedy = "Begin a new one with sweep.name=NAME, or repeat the command that started this one to continue it."
+    differences = search_differences(*before, plan, plain(OmegaConf.create(base)))
+    if differences:
+        text = f"{sweep.path} contains a different search: {'; '.join(differences)}."
+        remedy = "Start a new one with sweep.name=NAME, or repeat the command that started this one to continue it."
         raise ConfigError(Problem("sweep.name", text, "incompatible", remedy))
 
 
-def changes(before: Plan, base_before: dict[str, Any], plan: Plan, base: dict[str, Any]) -> list[str]:
-    """Differences that make it another search: of space, objectives, or what all trials share."""
+def search_differences(
+    before: Plan, base_before: dict[str, Any], plan: Plan, base: dict[str, Any]
+) -> list[str]:
+    """List the differences in space, objectives and shared config that make it a different search."""
     found = [
         f"the values of {key} were {before['space'].get(key, 'fixed')} and are "
         f"{plan['space'].get(key, 'fixed')}"
@@ -130,7 +166,7 @@ def changes(before: Plan, base_before: dict[str, Any], plan: Plan, base: dict[st
         if before["space"].get(key) != plan["space"].get(key)
     ]
     if before["objectives"] != plan["objectives"]:
-        found.append(f"it searched by {objectives(before)} and is to search by {objectives(plan)}")
+        found.append(f"the objectives were {objectives(before)} and are {objectives(plan)}")
     if before["settings"]["repeats"] != plan["settings"]["repeats"]:
         found.append(
             f"sweep.repeats was {before['settings']['repeats']} and is {plan['settings']['repeats']}"
@@ -155,9 +191,9 @@ def objectives(plan: Plan) -> str:
     return ", ".join(f"{name} ({mode})" for name, mode in plan["objectives"].items())
 
 
-def allowed(before: dict[str, Any], settings: dict[str, Any]) -> list[str]:
+def setting_changes(before: dict[str, Any], settings: dict[str, Any]) -> list[str]:
     return [
         f"sweep.{key} was {before.get(key)} and is {value}"
         for key, value in settings.items()
-        if key in before and before[key] != value and key not in QUIET
+        if key in before and before[key] != value and key not in UNREPORTED
     ]

@@ -1,4 +1,4 @@
-"""What a sweep is asked to do: settings, space, and the config that all trials share."""
+"""The request for a sweep: settings, space, and the config that all trials share."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from optuna.distributions import CategoricalDistribution
 
 from runner.config.checks.check import check_config
 from runner.config.compose import Composition, compose
@@ -26,11 +27,16 @@ __all__ = ["Request", "make_request"]
 
 @dataclass
 class Request:
-    """
+    """A checked request for a sweep.
+
     Attributes:
-        objectives: metric → ``min`` or ``max``; the task's own, where the settings name none.
-        fixed: overrides that hold for every trial.
-        base: what they compose to: the default configuration.
+        settings: the ``sweep`` node.
+        objectives: metric → ``min`` or ``max``; by default the task's monitored metric.
+        space: the search space.
+        fixed: overrides that all trials share.
+        experiment: path of the experiment's file, if any.
+        config_dirs: additional folders with config groups.
+        base: the composed config that all trials share; it is the default configuration.
     """
 
     settings: Sweep
@@ -45,34 +51,44 @@ class Request:
         self._composed: dict[tuple[str, ...], Composition] = {}
 
     def compose(self, overrides: list[str]) -> Composition:
-        """The config of a trial. Hydra composes once for each combination of options, not for each trial."""
+        """Return the config of a trial.
+
+        Hydra composes once for each combination of options; other overrides are applied to a copy.
+        """
         groups = self.base.groups
-        choosing = tuple(line for line in overrides if line.partition("=")[0] in groups)
-        if choosing not in self._composed:
-            found = compose([*self.fixed, *choosing], self.experiment, self.config_dirs)
-            found.config.pop("sweep", None)
-            self._composed[choosing] = found
-        known = self._composed[choosing]
-        made = replace(
-            known,
-            config=copy.deepcopy(known.config),
-            explicit=set(known.explicit),
-            notes=list(known.notes),
-            problems=list(known.problems),
+        choices = tuple(line for line in overrides if line.partition("=")[0] in groups)
+        if choices not in self._composed:
+            composition = compose([*self.fixed, *choices], self.experiment, self.config_dirs)
+            composition.config.pop("sweep", None)
+            self._composed[choices] = composition
+        cached = self._composed[choices]
+        composition = replace(
+            cached,
+            config=copy.deepcopy(cached.config),
+            explicit=set(cached.explicit),
+            notes=list(cached.notes),
+            problems=list(cached.problems),
         )
-        for override in parse_overrides([o for o in overrides if o not in choosing], made.problems):
-            wrong = apply_value(override, made.config)
-            made.problems += [wrong] if wrong else []
-            made.explicit.add(override.key_or_group)
-        drop_replaced_arguments(made)
-        return made
+        for override in parse_overrides([o for o in overrides if o not in choices], composition.problems):
+            problem = apply_value(override, composition.config)
+            composition.problems += [problem] if problem else []
+            composition.explicit.add(override.key_or_group)
+        drop_replaced_arguments(composition)
+        return composition
 
     def default_point(self) -> tuple[dict[str, Any], list[str]]:
-        """The default configuration as a point of the space, and the overrides that set it apart from it."""
+        """Return the point nearest to the default configuration, and descriptions of differences from it."""
         return self.point_at({})
 
     def point_at(self, given: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
-        """The point of the space nearest to the default configuration with some keys given."""
+        """Return the point of the space nearest to the default configuration, with some keys given.
+
+        Args:
+            given: values of some keys.
+
+        Returns:
+            The point, and a description of each value that the space does not contain.
+        """
         choices = [
             f"{p.key}={given[p.key]}" for p in self.space.parameters if p.key in given and self.is_group(p)
         ]
@@ -87,9 +103,11 @@ class Request:
         return point, moved
 
     def is_group(self, parameter: Parameter) -> bool:
+        """Return whether the parameter selects an option of a group."""
         return parameter.key in self.base.groups
 
     def value_in(self, composition: Composition, parameter: Parameter) -> Any:
+        """Return the value of a parameter in a config; None if it has none."""
         if self.is_group(parameter):
             return composition.choices.get(parameter.key)
         try:
@@ -100,7 +118,12 @@ class Request:
 
 
 def make_request(overrides: list[str], experiment: str | None, config_dirs: list[str]) -> Request:
-    """Sorts the overrides of a command line, and checks every value of every choice once.
+    """Return the request of a command line, after checking every value of every choice once.
+
+    Args:
+        overrides: settings of the sweep, overrides with several values, and those that all trials share.
+        experiment: path of the experiment's file, if any.
+        config_dirs: additional folders with config groups.
 
     Raises:
         ConfigError: with every problem found.
@@ -122,7 +145,8 @@ def make_request(overrides: list[str], experiment: str | None, config_dirs: list
 def request_of(
     settings: Sweep, fixed: list[str], base: Composition, experiment: str | None, config_dirs: list[str]
 ) -> Request:
-    """
+    """Check settings and space, and return the request.
+
     Raises:
         ConfigError: with every problem found.
     """
@@ -163,13 +187,13 @@ def objectives_of(settings: Sweep, base: Composition) -> dict[str, str]:
     if settings.objectives:
         return dict(settings.objectives)
     if settings.objective:
-        return {settings.objective: settings.mode}
+        return {settings.objective: settings.mode or "min"}
     name, mode = monitor_of(to_plain(base.config, []))
     return {name: mode}
 
 
 def with_devices(per_trial: float, base: Composition, problems: list[Problem]) -> list[str]:
-    """The override that gives a trial its devices; several are processes of one run."""
+    """Return the override that sets the devices of a trial; several devices are ranks of one run."""
     count = max(1, round(per_trial))
     set_before = OmegaConf.select(base.config, "hardware.devices")
     if set_before in (None, count):
@@ -181,7 +205,7 @@ def with_devices(per_trial: float, base: Composition, problems: list[Problem]) -
 
 
 def idle_problems(base: Composition) -> list[Problem]:
-    """Keys that a run reads and a sweep does not."""
+    """Report keys that would have no effect in a sweep."""
     if "run.name" not in base.explicit:
         return []
     name = OmegaConf.select(base.config, "run.name")
@@ -190,9 +214,9 @@ def idle_problems(base: Composition) -> list[Problem]:
 
 
 def sampler_problems(settings: Sweep, space: Space) -> list[Problem]:
-    endless = space.endless()
-    if settings.sampler == "grid" and endless:
-        text = f"sweep.sampler=grid, but the values of {', '.join(endless)} cannot be counted."
+    continuous = space.continuous_keys()
+    if settings.sampler == "grid" and continuous:
+        text = f"sweep.sampler=grid, but the values of {', '.join(continuous)} cannot be counted."
         remedy = "Give a choice or a range with a step, or another sampler."
         return [Problem("sweep.sampler", text, "incompatible", remedy)]
     if settings.sampler in ("cmaes", "qmc") and all(parameter.words for parameter in space.parameters):
@@ -205,7 +229,7 @@ def sampler_problems(settings: Sweep, space: Space) -> list[Problem]:
 
 
 def with_needs(request: Request, problems: list[Problem]) -> Space:
-    """The space, in which the keys of a node wait for those options of its group that know them."""
+    """Return the space with conditions: a key exists only with those options of its group that accept it."""
     groups = [p for p in request.space.parameters if request.is_group(p)]
     rest = [p for p in request.space.parameters if p not in groups]
     found = []
@@ -231,7 +255,7 @@ def takes(request: Request, owner: Parameter, word: str, parameter: Parameter) -
 
 
 def value_problems(request: Request) -> list[Problem]:
-    """Checks each value of each choice and both ends of each range once, all others as in the default."""
+    """Check each value of each choice and both ends of each range once, with defaults for all others."""
     default, _ = request.default_point()
     lines = [request.space.overrides(default)]
     for parameter in request.space.parameters:
@@ -250,7 +274,7 @@ def value_problems(request: Request) -> list[Problem]:
 
 
 def complete(space: Space, wanted: dict[str, Any]) -> dict[str, Any]:
-    """A point with these values (of the space) where they are there, and any others beside them."""
+    """Return a point with these values, and any values of the other active parameters."""
     values: dict[str, Any] = {}
     for parameter in space.active(values):
         values[parameter.key] = wanted.get(parameter.key, parameter.nearest(None))
@@ -258,6 +282,7 @@ def complete(space: Space, wanted: dict[str, Any]) -> dict[str, Any]:
 
 
 def ends(parameter: Parameter) -> list[Any]:
-    if parameter.words:
-        return list(parameter.distribution.choices)
-    return [parameter.distribution.low, parameter.distribution.high]
+    distribution = parameter.distribution
+    if isinstance(distribution, CategoricalDistribution):
+        return list(distribution.choices)
+    return [distribution.low, distribution.high]

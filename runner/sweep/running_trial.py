@@ -13,25 +13,24 @@ from runner.run.directory import RunDir
 from runner.sweep.executors.slots import Slot
 from runner.sweep.trial import Outcome
 
-__all__ = ["Attempt", "Event", "Running"]
+__all__ = ["Attempt", "Event", "RunningTrial"]
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """What an executor needs to know to carry one out.
+    """The instructions for an executor to execute a trial once.
 
     Attributes:
-        trial: its number in the study.
+        trial: number of the trial in the study.
         run: the prepared run directory; a worker resumes from its last checkpoint, if any.
-        prunes: the worker waits for an answer to each value it reports.
-        metric: what it reports; the task's own when None.
-        num_devices: of the trial, each with a process of its own.
-        under_agent: its processes are started by PyTorch's elastic agent, and talk through a ``Mailbox``.
-        devices: those it has to itself, by the names their library knows them by; empty where that is left to
-            others.
-        environment: further variables of its processes.
-        num_threads: of the processor, for each process.
-        memory_bytes: address space that a process may take beyond what the libraries need.
+        prunes: whether the worker waits for an answer to each value that it reports.
+        metric: the metric to report; None for the task's monitored metric.
+        num_devices: number of devices of the trial, each with its own process.
+        under_agent: whether PyTorch's elastic agent starts the processes, which then use a `Mailbox`.
+        devices: names of the devices reserved for the trial; empty if another system assigns them.
+        environment: additional environment variables of its processes.
+        num_threads: number of CPU threads of each process.
+        memory_bytes: address space that a process may allocate in addition to the libraries.
     """
 
     trial: int
@@ -47,34 +46,37 @@ class Attempt:
 
     @property
     def output(self) -> Path:
-        """Where what its processes print goes."""
+        """File that receives the output of its processes."""
         return self.run / "logs" / "output.log"
 
     def as_dict(self) -> dict[str, Any]:
+        """Return the attempt in plain containers."""
         return vars(self) | {"run": str(self.run), "devices": list(self.devices)}
 
     @classmethod
     def from_dict(cls, stored: dict[str, Any]) -> Attempt:
+        """Return the attempt that `as_dict` has stored."""
         return cls(**stored | {"run": Path(stored["run"]), "devices": tuple(stored["devices"])})
 
 
 @dataclass(frozen=True)
 class Event:
-    """Something that came from an attempt.
+    """An event of an attempt.
 
     Attributes:
-        kind: ``started`` once a process is at it; ``report`` after an epoch; ``beat``, a sign of life;
+        kind: ``started`` when a process executes it, ``report`` after an epoch, ``beat`` for a heartbeat, or
             ``ended``.
-        place: of ``started``: where, when it is another machine: ``node3, job 17``.
-        epoch, value: of ``report``: epochs done, and the metric.
-        status: of ``ended``: an exit code, or the negative number of the signal that killed it.
-        reason: of ``ended``, when the executor knows more than the run's own status: ``cancelled by the
-            scheduler``.
+        trial: number of the trial.
+        location: with ``started``, another machine that executes it, such as ``node3, job 17``.
+        epoch: with ``report``, the number of epochs done.
+        value: with ``report``, the metric.
+        status: with ``ended``, the exit code, or the negative number of the signal that killed it.
+        reason: with ``ended``, a reason that the run's status lacks, such as ``cancelled by the scheduler``.
     """
 
     kind: Literal["started", "report", "beat", "ended"]
     trial: int
-    place: str | None = None
+    location: str | None = None
     epoch: int = 0
     value: float = 0.0
     status: int = 0
@@ -82,18 +84,24 @@ class Event:
 
 
 @dataclass
-class Running:
-    """
+class RunningTrial:
+    """A trial that this process supervises.
+
     Attributes:
+        trial: the trial in the study.
         run: the run directory that is executed now; a trial of several seeds has several.
-        attempts: all of its attempts, earlier sweeps' among them, as the study keeps them.
-        losses: attempts that were lost while this process watched.
-        measured: values of the objectives, of each run that has ended.
-        started_at: of the present attempt, None before it has begun.
-        begun_at: of the present attempt, from its submission until it has begun. Both read the monotonic
-            clock.
-        verdict: why the sweep itself ended it.
-        disowned: another process sees to it now.
+        overrides: the trial's point as overrides.
+        slot: the slot that it occupies.
+        attempts: all of its attempts as stored in the study, including those of earlier processes.
+        losses: number of attempts that were lost under this process.
+        measured: values of the objectives of each run that has ended.
+        started_at: start of the current attempt by the monotonic clock; None before it has started.
+        submitted_at: submission of the current attempt or, once it has started, its start, likewise.
+        last_event_at: time of the last event, likewise.
+        epoch: number of epochs done.
+        value: the metric after that epoch.
+        verdict: outcome decided by the sweep, if it ended the attempt.
+        disowned: whether another process has taken over the trial.
     """
 
     trial: Trial
@@ -104,8 +112,8 @@ class Running:
     losses: int = 0
     measured: list[tuple[float, ...]] = field(default_factory=list)
     started_at: float | None = None
-    begun_at: float = 0.0
-    heard_at: float = 0.0
+    submitted_at: float = 0.0
+    last_event_at: float = 0.0
     epoch: int = 0
     value: float | None = None
     verdict: Outcome | None = None
@@ -113,19 +121,26 @@ class Running:
 
     @property
     def number(self) -> int:
+        """Number of the trial in the study."""
         return self.trial.number
 
     @property
     def spent_s(self) -> float:
-        """By the attempts that have ended."""
-        return sum(seconds_of(one) for one in self.attempts if one["end"] is not None)
+        """Duration of the attempts that have ended, in seconds."""
+        return sum(seconds_of(attempt) for attempt in self.attempts if attempt["end"] is not None)
 
     def seconds(self) -> float:
+        """Return the duration of all attempts, including the current one."""
         return self.spent_s + (0.0 if self.started_at is None else time.monotonic() - self.started_at)
 
     def begin_attempt(self, worker: str) -> None:
-        self.started_at = None  # the first one waits until the process that forks has imported everything
-        self.heard_at = self.begun_at = time.monotonic()
+        """Record that an attempt was submitted.
+
+        Args:
+            worker: ``HOST:PID/SLOT``.
+        """
+        self.started_at = None  # the first attempt waits until the fork server has imported the libraries
+        self.last_event_at = self.submitted_at = time.monotonic()
         self.attempts.append(
             {
                 "attempt": len(self.attempts) + 1,
@@ -138,35 +153,40 @@ class Running:
             }
         )
 
-    def has_started(self, place: str | None) -> None:
-        """A process is at it; ``place`` names another machine."""
-        self.started_at = self.begun_at = time.monotonic()
+    def mark_started(self, location: str | None) -> None:
+        """Record that a process executes the attempt.
+
+        Args:
+            location: the machine, if it is not this one.
+        """
+        self.started_at = self.submitted_at = time.monotonic()
         self.attempts[-1]["start"] = time.time()
-        if place:
-            self.attempts[-1]["worker"] = place
+        if location:
+            self.attempts[-1]["worker"] = location
 
     def end_attempt(self, outcome: Outcome) -> None:
+        """Record the end of the current attempt."""
         self.started_at = None
-        seconds = round(time.monotonic() - self.begun_at, 3)
+        seconds = round(time.monotonic() - self.submitted_at, 3)
         ended = {"end": time.time(), "seconds": seconds, "outcome": outcome.state, "reason": outcome.reason}
         self.attempts[-1] |= ended
 
     def close_earlier(self) -> None:
-        """Ends the records of attempts that a killed sweep could not: at the last sign of life."""
-        for one in self.attempts:
-            if one["end"] is None:
-                one |= {"end": max(one["start"], last_sign(self.run)), "outcome": "lost"}
-                one["reason"] = "the sweep was ended"
+        """End the records of attempts whose sweep was killed, at the time of the run's last output."""
+        for attempt in self.attempts:
+            if attempt["end"] is None:
+                attempt |= {"end": max(attempt["start"], last_output_at(self.run)), "outcome": "lost"}
+                attempt["reason"] = "the sweep was ended"
 
 
 def seconds_of(attempt: dict[str, Any]) -> float:
-    """Duration of an attempt that has ended; without a measurement, the difference of its two timestamps."""
+    """Return the duration of an attempt that has ended; if not measured, the difference of its timestamps."""
     if "seconds" in attempt:
-        return attempt["seconds"]
+        return float(attempt["seconds"])
     return max(attempt["end"] - attempt["start"], 0.0)  # the clock may have been set back in between
 
 
-def last_sign(run: RunDir) -> float:
-    """When a run wrote something for the last time; 0 when it never did."""
+def last_output_at(run: RunDir) -> float:
+    """Return the time of the run's last output in seconds since the Unix epoch; 0 without output."""
     paths = [run.metrics_path, run.status_path, run.logs / "output.log"]
     return max((path.stat().st_mtime for path in paths if path.exists()), default=0.0)

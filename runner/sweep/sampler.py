@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import optuna
@@ -44,9 +45,11 @@ PRUNER_DEFAULTS: dict[str, dict[str, Any]] = {
 
 
 def make_pruner(settings: Sweep, max_epochs: int | None) -> BasePruner:
-    """
+    """Return the configured pruner.
+
     Args:
-        max_epochs: of a trial that is not pruned.
+        settings: the ``sweep`` node.
+        max_epochs: number of epochs of a trial that is not pruned.
     """
     options = dict(PRUNER_DEFAULTS.get(settings.pruner, {}))
     if settings.pruner == "hyperband" and max_epochs:
@@ -55,11 +58,10 @@ def make_pruner(settings: Sweep, max_epochs: int | None) -> BasePruner:
 
 
 class SequentialQMCSampler(QMCSampler):
-    """Optuna's, but each trial takes the point of the sequence that has its number.
+    """Optuna's quasi-Monte Carlo sampler, except that the trial's number selects the point of the sequence.
 
-    Optuna counts the points drawn so far: two processes may draw one and the same, and a sweep that was
-        killed
-    between drawing and telling leaves one out.
+    Optuna 5.0 counts the points drawn so far. Two processes may then draw the same point, and a sweep that is
+    killed after drawing a point skips it.
     """
 
     def __init__(self, number: int, **options: Any) -> None:
@@ -79,7 +81,7 @@ SAMPLERS: dict[str, type[BaseSampler]] = {
     "cmaes": CmaEsSampler,
     "nsga2": NSGAIISampler,
 }
-"""Of a grid all points are put in front, and nothing is left to draw."""
+"""Sampler by name. All points of a grid are enqueued at the start, so that its sampler is never used."""
 
 SINGLE_OBJECTIVE = ("cmaes",)
 
@@ -90,15 +92,22 @@ SAMPLER_DEFAULTS: dict[str, dict[str, Any]] = {
     "cmaes": {"warn_independent_sampling": False},
     "nsga2": {"population_size": 10},  # Optuna's 50 is the budget of a whole sweep here
 }
-"""Where a default of Optuna's is not what a search over trainings wants."""
+"""Options whose defaults in Optuna are unsuitable for trials that are trainings."""
 
 
 def make_sampler(settings: Sweep, number: int) -> BaseSampler:
-    """What chooses trial ``number``. A sampler of its own for each, so that a sweep that was stopped and
-    started again draws what it would have drawn, and several processes draw apart.
+    """Return the sampler of trial ``number``.
+
+    Each trial has its own sampler, seeded by its number. A resumed sweep therefore draws the same points as
+    an uninterrupted one, and several processes draw different points.
+
+    Args:
+        settings: the ``sweep`` node.
+        number: the trial's number.
     """
     options = SAMPLER_DEFAULTS.get(settings.sampler, {}) | settings.sampler_options
     if settings.sampler == "qmc":  # one sequence for the whole study
         return SequentialQMCSampler(number, seed=settings.seed, **options)
     seed = (settings.seed + 7919 * number) % 2**31
-    return SAMPLERS[settings.sampler](seed=seed, **options)
+    sampler: Callable[..., BaseSampler] = SAMPLERS[settings.sampler]
+    return sampler(seed=seed, **options)

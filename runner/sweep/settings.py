@@ -1,4 +1,4 @@
-"""The ``sweep`` node of a config, and whether its settings go together."""
+"""The ``sweep`` node of a config, and the checks of its settings."""
 
 from __future__ import annotations
 
@@ -23,7 +23,12 @@ __all__ = ["read_settings"]
 
 
 def read_settings(config: DictConfig, problems: list[Problem]) -> Sweep:
-    """Takes the ``sweep`` node out of a config; what is wrong with it goes to ``problems``."""
+    """Remove the ``sweep`` node from a config and return it.
+
+    Args:
+        config: the composed config.
+        problems: receives a problem for each invalid setting.
+    """
     node, folds = config.pop("sweep", None), config.get("folds")
     plain = to_plain(OmegaConf.create({"sweep": node or {}}), problems)["sweep"]
     found = check_value(Sweep, plain, "sweep", [f"sweep.{key}" for key in plain])
@@ -41,7 +46,7 @@ def read_settings(config: DictConfig, problems: list[Problem]) -> Sweep:
 
 
 def fold_problems(settings: Sweep) -> list[Problem]:
-    """A trial is trained once for each fold; ``repeats`` counts them."""
+    """Report ``sweep.repeats`` in addition to folds, each of which is a repeat already."""
     if settings.repeats == 1:
         return []
     text = f"sweep.repeats={settings.repeats} and folds are two reasons to train a trial several times."
@@ -113,8 +118,9 @@ def option_problems(settings: Sweep) -> list[Problem]:
 
 
 def options_of(maker: Callable[..., Any], options: dict[str, Any], place: str) -> list[Problem]:
-    """Options against what Optuna's class takes: numbers and words, no objects; the seed is the sweep's
-    own.
+    """Check options against the arguments of Optuna's class.
+
+    Only numbers and strings are supported, no objects. The seed is set by the sweep.
     """
     annotations = annotations_of(maker)
     known = {
@@ -136,7 +142,7 @@ def options_of(maker: Callable[..., Any], options: dict[str, Any], place: str) -
 
 
 def refused(maker: Callable[..., Any], options: dict[str, Any], place: str) -> list[Problem]:
-    """What the class itself says against values of the right type."""
+    """Return the error that the class raises for values of the right type."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

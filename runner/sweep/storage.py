@@ -1,6 +1,4 @@
-"""Where a study is kept, so that several processes can be at it: a journal, SQLite, or a PostgreSQL
-server.
-"""
+"""Storages of a study that several processes can share: a journal file, SQLite, or a PostgreSQL server."""
 
 from __future__ import annotations
 
@@ -18,44 +16,54 @@ from optuna.storages.journal import JournalFileBackend
 from runner.errors import UserError
 from runner.sweep.directory import SweepDir
 
-__all__ = ["Turn", "open_storage", "shown_url", "turn_of", "without_password"]
+__all__ = ["Lock", "lock_of", "open_storage", "url_without_password", "without_password"]
 
-Turn = Callable[[], AbstractContextManager[None]]
-"""Around what only one process may do at a time, all machines counted; given up when its holder dies."""
+Lock = Callable[[], AbstractContextManager[Any]]
+"""Returns a context that one process on all machines holds at a time; released when its holder dies."""
 
-KINDS = "sqlite:///FILE or postgresql://USER@HOST/DATABASE; null keeps it in the sweep's folder"
-BUSY_S = 60
+KINDS = "sqlite:///FILE or postgresql://USER@HOST/DATABASE; null stores it in the sweep's folder"
+BUSY_TIMEOUT_S = 60
 
 
 class ProcessLock:
-    """A lock that goes with its process. Optuna's own stays behind a killed one, and costs the next 30 s."""
+    """A file lock that the kernel releases when its process ends.
+
+    The lock files of Optuna 5.0 remain after a kill, and the next process then waits 30 s.
+    """
 
     def __init__(self, path: str) -> None:
         self._lock = FileLock(f"{path}.lock")
 
     def acquire(self) -> bool:
+        """Wait for the lock; always true."""
         self._lock.acquire()
         return True
 
     def release(self) -> None:
+        """Release the lock."""
         self._lock.release()
 
 
 class Journal(JournalFileBackend):
-    """Optuna's, but a process that was killed in the middle of a line does not spoil what others append."""
+    """Optuna's journal file, protected against incomplete lines.
+
+    In Optuna 5.0, a line that a killed process has written in part corrupts the next line.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._mine = ProcessLock(str(path))
-        super().__init__(str(path), lock_obj=self._mine)
+        self._append_lock = ProcessLock(str(path))
+        # Optuna 5.0 does not export the base class of its locks, which declares these two methods.
+        super().__init__(str(path), lock_obj=self._append_lock)  # type: ignore[arg-type]
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
-        self._mine.acquire()
+        """Append log entries after removing an incomplete last line."""
+        self._append_lock.acquire()
         try:
             drop_torn_line(self._path)
             super().append_logs(logs)
         finally:
-            self._mine.release()
+            self._append_lock.release()
 
 
 def drop_torn_line(path: Path) -> None:
@@ -69,35 +77,44 @@ def drop_torn_line(path: Path) -> None:
 
 
 def open_storage(sweep: SweepDir, url: str | None) -> BaseStorage:
-    """The storage, made when there is none. Only to be called in one's turn, for two cannot make it at once.
+    """Open a storage, creating it if necessary.
+
+    The caller must hold the lock of the storage, because two processes cannot create it at the same time
+    (Optuna 5.0 with SQLite).
+
+    Args:
+        sweep: the sweep whose study is stored.
+        url: the database; None for the journal in the sweep's folder.
 
     Raises:
-        UserError: it cannot be reached, or is none that is known here.
+        UserError: it cannot be reached, or is of an unsupported kind.
     """
     if url is None:
         return JournalStorage(Journal(sweep.study_path))
     url = full_url(url)
-    options = {"connect_args": {"timeout": BUSY_S}} if url.startswith("sqlite") else {"pool_pre_ping": True}
-    with told_apart(url):
+    options: dict[str, Any] = {"pool_pre_ping": True}
+    if url.startswith("sqlite"):
+        options = {"connect_args": {"timeout": BUSY_TIMEOUT_S}}
+    with database_errors(url):
         return RDBStorage(url, engine_kwargs=options)
 
 
-def turn_of(sweep: SweepDir, url: str | None) -> Turn:
-    """The turn that belongs to a storage."""
+def lock_of(sweep: SweepDir, url: str | None) -> Lock:
+    """Return the lock that belongs to a storage; arguments as for `open_storage`."""
     if url is None:
         return lambda: FileLock(sweep.path / ".turn.lock")
     full = full_url(url)
     file = sqlite_file(full)
-    return (lambda: FileLock(f"{file}.turn.lock")) if file else (lambda: postgresql_turn(full, sweep.name))
+    return (lambda: FileLock(f"{file}.turn.lock")) if file else (lambda: postgresql_lock(full, sweep.name))
 
 
 @contextmanager
-def postgresql_turn(url: str, name: str) -> Iterator[None]:
-    """An advisory lock of the server, which lets go of it when the connection ends."""
+def postgresql_lock(url: str, name: str) -> Iterator[None]:
+    """Hold an advisory lock of the server, which releases it when the connection ends."""
     from sqlalchemy import NullPool, create_engine, text
 
     key = int.from_bytes(hashlib.sha256(f"runner sweep {name}".encode()).digest()[:8], "big", signed=True)
-    with told_apart(url):
+    with database_errors(url):
         connection = create_engine(url, poolclass=NullPool).connect()
     with connection:
         connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": key})
@@ -105,31 +122,32 @@ def postgresql_turn(url: str, name: str) -> Iterator[None]:
 
 
 @contextmanager
-def told_apart(url: str) -> Iterator[None]:
-    """What a database says when it cannot be used, in one sentence."""
+def database_errors(url: str) -> Iterator[None]:
+    """Convert errors of a database that cannot be used into a `UserError` of one sentence."""
     try:
         yield
     except ImportError as error:
         raise UserError(
-            f"sweep.storage={shown_url(url)} needs a driver: pip install 'runner[postgresql]' ({error})."
+            f"sweep.storage={url_without_password(url)} needs a driver: "
+            f"pip install 'runner[postgresql]' ({error})."
         ) from error
     except Exception as error:
         reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
-        raise UserError(f"the study cannot be kept in {shown_url(url)}: {reason}.") from error
+        raise UserError(f"the study cannot be stored in {url_without_password(url)}: {reason}.") from error
 
 
 def full_url(url: str) -> str:
-    """With the driver that is installed here, and the path of a file in full.
+    """Return the URL with the installed driver, or with the absolute path of a file.
 
     Raises:
-        UserError: it is no URL of a storage that is known here.
+        UserError: the URL is not that of a supported storage.
     """
     kind, separator, rest = url.partition("://")
     if kind == "sqlite" and rest.startswith("/") and len(rest) > 1:
         return f"sqlite:///{Path(rest[1:]).absolute()}"
     if kind in ("postgresql", "postgres", "postgresql+psycopg") and separator and rest:
         return f"postgresql+psycopg://{rest}"
-    raise UserError(f"sweep.storage={shown_url(url)}: expected {KINDS}.")
+    raise UserError(f"sweep.storage={url_without_password(url)}: expected {KINDS}.")
 
 
 def sqlite_file(url: str) -> str | None:
@@ -137,18 +155,20 @@ def sqlite_file(url: str) -> str | None:
 
 
 def without_password(url: str | None) -> str | None:
-    """As it may stand in files: ``PGPASSWORD`` or ``~/.pgpass`` gives the password to those who may know
-    it.
+    """Return a URL without its password, as it may be written to files.
+
+    Processes obtain the password from ``PGPASSWORD`` or ``~/.pgpass``.
     """
+    return None if url is None else url_without_password(url)
+
+
+def url_without_password(url: str) -> str:
+    """Return a URL without its password; unchanged if it cannot be parsed."""
     from sqlalchemy import make_url
     from sqlalchemy.exc import ArgumentError
 
     try:
-        made = None if url is None else make_url(url)
+        parsed = make_url(url)
     except ArgumentError:
         return url
-    return url if made is None or made.password is None else made._replace(password=None).render_as_string()
-
-
-def shown_url(url: str) -> str:
-    return str(without_password(url))
+    return url if parsed.password is None else parsed._replace(password=None).render_as_string()

@@ -1,4 +1,4 @@
-"""Optuna's part: the study of a sweep."""
+"""The Optuna study of a sweep."""
 
 from __future__ import annotations
 
@@ -8,39 +8,45 @@ from collections.abc import Mapping
 from contextlib import nullcontext
 
 import optuna
+from optuna.study import StudyDirection
 
 from runner.errors import RunNotFoundError
 from runner.sweep.directory import SweepDir
-from runner.sweep.storage import open_storage, shown_url, turn_of
+from runner.sweep.storage import lock_of, open_storage, url_without_password
 
 __all__ = ["load_study", "open_study"]
 
 
 def open_study(sweep: SweepDir, url: str | None, objectives: Mapping[str, str]) -> optuna.Study:
-    """The study of a sweep; made when there is none.
+    """Open the study of a sweep, creating it if necessary.
 
     Args:
-        url: of its storage; None is the journal in the sweep's folder.
+        sweep: the sweep; its name is that of the study.
+        url: its storage; None for the journal in the sweep's folder.
         objectives: metric → ``min`` or ``max``.
     """
     quiet()
-    with turn_of(sweep, url)():
+    directions = [
+        StudyDirection.MINIMIZE if mode == "min" else StudyDirection.MAXIMIZE for mode in objectives.values()
+    ]
+    with lock_of(sweep, url)():
         return optuna.create_study(
             study_name=sweep.name,
             storage=open_storage(sweep, url),
-            directions=[f"{mode}imize" for mode in objectives.values()],
+            directions=directions,
             load_if_exists=True,
         )
 
 
 def load_study(sweep: SweepDir, url: str | None = None) -> optuna.Study:
-    """The study as it stands, to look at or to join in.
+    """Load an existing study.
 
     Args:
-        url: where the plan in the sweep's folder does not say.
+        sweep: the sweep; its name is that of the study.
+        url: its storage; None for the one in the plan of the sweep's folder.
 
     Raises:
-        RunNotFoundError: the storage knows of no such study.
+        RunNotFoundError: the storage does not contain the study.
     """
     from runner.sweep.plan import read_plan
 
@@ -48,18 +54,18 @@ def load_study(sweep: SweepDir, url: str | None = None) -> optuna.Study:
     if url is None and sweep.plan_path.is_file():
         url = read_plan(sweep)["settings"].get("storage")
     # An existing journal is read without the lock: a slow reader must not block the others.
-    with nullcontext() if url is None and sweep.study_path.is_file() else turn_of(sweep, url)():
+    with nullcontext() if url is None and sweep.study_path.is_file() else lock_of(sweep, url)():
         storage = open_storage(sweep, url)
     try:
         return optuna.load_study(study_name=sweep.name, storage=storage)
     except KeyError:
         known = ", ".join(optuna.get_all_study_names(storage)) or "none"
-        place = shown_url(url) if url else str(sweep.study_path)
-        raise RunNotFoundError(f"no study {sweep.name!r} in {place}. There are: {known}.") from None
+        source = url_without_password(url) if url else str(sweep.study_path)
+        raise RunNotFoundError(f"no study {sweep.name!r} in {source}. It contains: {known}.") from None
 
 
 def quiet() -> None:
-    """Silences Optuna's log: the sweep's own table reports trials."""
+    """Silence Optuna's log, because the sweep's own table reports trials."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     logging.getLogger("optuna").propagate = False
     warnings.filterwarnings("ignore", module="optuna")

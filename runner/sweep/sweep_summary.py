@@ -1,4 +1,4 @@
-"""A sweep as it stands on the disk: what it searches, and every trial with all that is known of it."""
+"""A summary of a sweep, read from its folder and its study."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ import math
 import time
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
+import numpy as np
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
@@ -21,18 +23,19 @@ from runner.sweep.directory import SweepDir
 from runner.sweep.plan import read_plan
 from runner.sweep.study import load_study
 
-__all__ = ["Attempt", "SweepRecord", "TrialRecord", "choices_of", "read_record", "shown"]
+__all__ = ["AttemptRecord", "SweepRecord", "TrialRecord", "as_text", "choices_of", "read_record"]
 
 STATES = {TrialState.COMPLETE: "complete", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed"}
 
 
 @dataclass(frozen=True)
-class Attempt:
-    """One go of a worker at a trial.
+class AttemptRecord:
+    """One attempt of a worker at a trial.
 
     Attributes:
         worker: ``HOST:PID/SLOT``.
-        start, end: seconds since the epoch; the end is None while it runs.
+        start: seconds since the Unix epoch.
+        end: likewise; None while the attempt runs.
         outcome: complete, pruned, failed, lost, or running.
     """
 
@@ -44,16 +47,24 @@ class Attempt:
 
 @dataclass(frozen=True)
 class TrialRecord:
-    """
+    """One trial of a study.
+
     Attributes:
+        number: number in the study.
         state: complete, pruned, failed or running.
-        values: of the objectives; None where the trial has none.
-        params: by the keys of the space; only those that the trial has.
-        given: ``key=value`` for each of them, as one would type it; empty before its directory was made.
-        intermediate_values: epoch, from 1 → the value reported then; for a trial of several seeds, their
-            number → their mean.
-        began_at, ended_at: seconds since the epoch; None: not yet.
-        seconds: that its workers were at it, all attempts together.
+        values: values of the objectives; None unless the trial is complete.
+        params: values by key of the space; only the parameters that the trial has.
+        given: the same as overrides; empty before the trial's directory was created.
+        distributions: distributions of the parameters.
+        intermediate_values: epoch, counted from 1 → reported value; for a trial of several seeds, number of
+            seeds → mean.
+        began_at: start in seconds since the Unix epoch; None before it.
+        ended_at: end, likewise.
+        seconds: duration of all attempts.
+        attempts: the attempts in order.
+        reason: why it was pruned or failed.
+        origin: ``default``, ``given`` or ``grid``; None if the sampler chose the point.
+        run: its run directory.
     """
 
     number: int
@@ -66,16 +77,17 @@ class TrialRecord:
     began_at: float | None
     ended_at: float | None
     seconds: float | None
-    attempts: tuple[Attempt, ...]
+    attempts: tuple[AttemptRecord, ...]
     reason: str | None
     origin: str | None
     run: RunDir
 
     def overrides(self) -> list[str]:
-        """For people: numbers in six digits."""
-        return [f"{key}={shown(value)}" for key, value in self.params.items()]
+        """Return ``key=value`` for each parameter, with numbers in six digits."""
+        return [f"{key}={as_text(value)}" for key, value in self.params.items()]
 
     def as_dict(self) -> dict[str, Any]:
+        """Return the trial in plain containers."""
         names = (
             "number",
             "state",
@@ -88,12 +100,14 @@ class TrialRecord:
             "reason",
             "origin",
         )
-        found = {name: getattr(self, name) for name in names}
-        return found | {"attempts": [vars(one) for one in self.attempts], "path": str(self.run.path)}
+        values = {name: getattr(self, name) for name in names}
+        attempts = [vars(attempt) for attempt in self.attempts]
+        return values | {"attempts": attempts, "path": str(self.run.path)}
 
     def value(self, objective: int = 0) -> float:
-        """The value of one objective; for a pruned or running trial the last reported value; otherwise
-        NaN.
+        """Return the value of one objective.
+
+        For a pruned or running trial this is the last reported value of the first objective; otherwise NaN.
         """
         if self.values is not None:
             return self.values[objective]
@@ -104,12 +118,15 @@ class TrialRecord:
 
 @dataclass
 class SweepRecord:
-    """
+    """One sweep and its trials.
+
     Attributes:
-        plan: as it stands in ``sweep.yaml``.
+        sweep: the sweep's folder.
+        plan: the content of ``sweep.yaml``.
         metrics: names of the objectives.
-        lower_is_better: of each objective.
-        study: None before there is one.
+        lower_is_better: for each objective, whether it is minimized.
+        study: the study; None before it was created.
+        trials: the trials that have started.
     """
 
     sweep: SweepDir
@@ -121,38 +138,47 @@ class SweepRecord:
 
     @property
     def settings(self) -> dict[str, Any]:
-        return self.plan["settings"]
+        """The ``sweep`` node of the config."""
+        settings: dict[str, Any] = self.plan["settings"]
+        return settings
+
+    @cached_property
+    def status(self) -> dict[str, Any]:
+        """The content of ``status.json``, read once."""
+        status: dict[str, Any] = read_json(self.sweep.status_path, {})
+        return status
 
     @property
     def total(self) -> int:
-        return read_json(self.sweep.status_path, {}).get("total") or self.settings["num_trials"]
+        """Number of trials that the sweep runs."""
+        return int(self.status.get("total") or self.settings["num_trials"])
 
     @property
     def state(self) -> str:
-        """As a run's: running, finished, failed, interrupted, or lost when its process is gone without a
-        word.
-        """
-        status = read_json(self.sweep.status_path, {})
-        state = status.get("state", "created")
-        if state == "running" and process_started_at(status["pid"]) != status.get("pid_started_at"):
+        """``created``, ``running``, ``finished``, ``failed``, ``interrupted``, or ``lost`` after a kill."""
+        state: str = self.status.get("state", "created")
+        is_running = state == "running"
+        if is_running and process_started_at(self.status["pid"]) != self.status.get("pid_started_at"):
             return "lost"
         return state
 
     @property
     def keys(self) -> list[str]:
-        """Of the space, in its order."""
+        """Keys of the space, in its order."""
         return list(self.plan["space"])
 
     def counts(self) -> Counter[str]:
+        """Return the number of trials by state."""
         return Counter(trial.state for trial in self.trials)
 
     def of(self, *states: str) -> list[TrialRecord]:
+        """Return the trials in any of the states."""
         return [trial for trial in self.trials if trial.state in states]
 
     def ranked(self) -> list[TrialRecord]:
-        """Complete trials, the best by the first objective first; the earlier wins a draw.
+        """Return the complete trials, best by the first objective first; of equal trials the earlier first.
 
-        Of several objectives those come first that no other trial beats in all.
+        With several objectives, the trials of the Pareto front come first.
         """
         sign = 1 if self.lower_is_better[0] else -1
         front = set() if len(self.metrics) == 1 else {trial.number for trial in self.front()}
@@ -160,10 +186,11 @@ class SweepRecord:
         return sorted(complete, key=lambda t: (t.number not in front, sign * t.value(), t.number))
 
     def best(self) -> TrialRecord | None:
+        """Return the best complete trial, if any."""
         return next(iter(self.ranked()), None)
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain containers, for programs."""
+        """Return the sweep in plain containers."""
         best = self.best()
         return {
             "name": self.sweep.name,
@@ -176,19 +203,21 @@ class SweepRecord:
         }
 
     def front(self) -> list[TrialRecord]:
-        """Complete trials that no other beats in all objectives; with one objective, the best."""
+        """Return the Pareto front of the complete trials; with one objective, the best trial."""
         if len(self.metrics) == 1:
             return self.ranked()[:1]
         from runner.plots.pareto import pareto_mask
 
         sign = 1 if self.lower_is_better[0] else -1
         complete = sorted(self.of("complete"), key=lambda trial: (sign * trial.value(), trial.number))
-        mask = pareto_mask([trial.values for trial in complete], self.lower_is_better)
+        values = np.array([trial.values for trial in complete], dtype=float).reshape(-1, len(self.metrics))
+        mask = pareto_mask(values, self.lower_is_better)
         return [trial for trial, is_on_front in zip(complete, mask, strict=True) if is_on_front]
 
 
 def read_record(sweep: SweepDir) -> SweepRecord:
-    """
+    """Read a sweep from its folder and its study.
+
     Raises:
         UserError: the storage of the study cannot be reached.
     """
@@ -199,62 +228,69 @@ def read_record(sweep: SweepDir) -> SweepRecord:
         return record
     try:
         record.study = load_study(sweep)
-    except RunNotFoundError:  # the sweep was ended before it had made one
+    except RunNotFoundError:  # the sweep was ended before it had created its study
         return record
     record.lower_is_better = [d == StudyDirection.MINIMIZE for d in record.study.directions]
-    found = [trial for trial in record.study.get_trials(deepcopy=False) if trial.state != TrialState.WAITING]
-    record.trials = [record_of(sweep, trial, len(modes)) for trial in found]
+    trials = [trial for trial in record.study.get_trials(deepcopy=False) if trial.state != TrialState.WAITING]
+    record.trials = [record_of(sweep, trial, len(modes)) for trial in trials]
     return record
 
 
 def record_of(sweep: SweepDir, trial: FrozenTrial, num_objectives: int) -> TrialRecord:
-    notes = trial.user_attrs
+    attributes = trial.user_attrs
     state = STATES.get(trial.state, "running")
     values = tuple(trial.values) if state == "complete" and trial.values else None
-    began, ended = (
+    started_at, ended_at = (
         None if at is None else at.timestamp() for at in (trial.datetime_start, trial.datetime_complete)
     )
-    seconds = notes.get("seconds")
-    if seconds is None and began is not None:
-        seconds = max((ended or time.time()) - began, 0.0)
+    seconds = attributes.get("seconds")
+    if seconds is None and started_at is not None:
+        seconds = max((ended_at or time.time()) - started_at, 0.0)
     return TrialRecord(
         number=trial.number,
         state=state,
         values=values,
         params=dict(trial.params),
-        given=list(notes.get("overrides") or []),
+        given=list(attributes.get("overrides") or []),
         distributions=dict(trial.distributions),
         intermediate_values=dict(trial.intermediate_values) if num_objectives == 1 else {},
-        began_at=began,
-        ended_at=ended,
+        began_at=started_at,
+        ended_at=ended_at,
         seconds=seconds,
-        attempts=attempts_of(notes.get("attempts"), began, ended, state),
-        reason=notes.get("reason"),
-        origin=notes.get("origin"),
+        attempts=attempts_of(attributes.get("attempts"), started_at, ended_at, state),
+        reason=attributes.get("reason"),
+        origin=attributes.get("origin"),
         run=sweep.trial(trial.number),
     )
 
 
-def attempts_of(noted: Any, began: float | None, ended: float | None, state: str) -> tuple[Attempt, ...]:
-    """As they were noted; of a trial that was ended before it was begun there are none."""
-    if not isinstance(noted, list):
-        return () if began is None else (Attempt("", began, ended, state),)
+def attempts_of(
+    stored: Any, started_at: float | None, ended_at: float | None, state: str
+) -> tuple[AttemptRecord, ...]:
+    """Return the stored attempts, or a single one if none were stored; none for a trial never started."""
+    if not isinstance(stored, list):
+        return () if started_at is None else (AttemptRecord("", started_at, ended_at, state),)
     return tuple(
-        Attempt(str(one.get("worker") or ""), one["start"], one.get("end"), one.get("outcome") or "running")
-        for one in noted
-        if one.get("start") is not None
+        AttemptRecord(
+            str(attempt.get("worker") or ""),
+            attempt["start"],
+            attempt.get("end"),
+            attempt.get("outcome") or "running",
+        )
+        for attempt in stored
+        if attempt.get("start") is not None
     )
 
 
 def choices_of(distribution: BaseDistribution) -> list[str] | None:
-    """The choices of a categorical parameter as they are written; None for a range."""
+    """Return the choices of a categorical parameter as text; None for a range."""
     if isinstance(distribution, CategoricalDistribution):
-        return [shown(choice) for choice in distribution.choices]
+        return [as_text(choice) for choice in distribution.choices]
     return None
 
 
-def shown(value: Any) -> str:
-    """As an override spells it; numbers in six digits."""
+def as_text(value: Any) -> str:
+    """Return a value as spelled in an override, with numbers in six digits."""
     if isinstance(value, float):
         return f"{value:.6g}"
     return value if isinstance(value, str) else json.dumps(value)

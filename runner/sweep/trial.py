@@ -1,4 +1,4 @@
-"""A trial's directory, and what to make of the way it ended."""
+"""The run directory of a trial, and its outcome."""
 
 from __future__ import annotations
 
@@ -11,35 +11,39 @@ from typing import Any, Literal
 
 from runner.config.composition import Composition
 from runner.config.plain import to_plain, to_yaml
-from runner.run.directory import RunDir
-from runner.run.files import read_json, write_json, write_text
+from runner.run.directory import REPEATS, RunDir
+from runner.run.files import write_json, write_text
+from runner.run.state import RunState
 from runner.run.status import read_status, write_status
 from runner.sweep.directory import SweepDir
 
 __all__ = [
     "COSTS",
     "Outcome",
+    "attempt_outcome",
     "close_status",
-    "end_of",
     "is_prepared",
-    "judge",
     "mean_of",
+    "objective_values",
     "prepare_trial",
-    "result_of",
+    "result_outcome",
     "run_of",
+    "run_outcome",
 ]
 
 
 COSTS = ("num_parameters", "num_trainable", "seconds")
-"""What ``results.json`` says besides metrics."""
+"""Entries of ``results.json`` that may be objectives besides the metrics."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """
+    """The outcome of a trial or of one of its attempts.
+
     Attributes:
-        state: ``lost`` is a process that was killed: the trial can go on from its last checkpoint.
-        values: of the objectives, in their order; empty where it did not complete.
+        state: ``lost`` if the process was killed; the trial can then resume from its last checkpoint.
+        values: values of the objectives in their order; empty unless the state is ``complete``.
+        reason: why it did not complete.
     """
 
     state: Literal["complete", "pruned", "failed", "lost"]
@@ -48,28 +52,33 @@ class Outcome:
 
     @property
     def value(self) -> float | None:
-        """Of the first objective."""
+        """Value of the first objective."""
         return self.values[0] if self.values else None
 
 
 def run_of(sweep: SweepDir, number: int, repeat: int = 0) -> RunDir:
-    """The run of a trial; the others of a trial of several seeds lie in the first one's directory."""
+    """Return a run of a trial. Further runs of a trial of several seeds lie in the directory of the first."""
     first = sweep.trial(number)
-    return RunDir(first.path / "repeats" / str(repeat)) if repeat else first
+    return RunDir(first.path / REPEATS / str(repeat)) if repeat else first
 
 
 def is_prepared(run: RunDir) -> bool:
+    """Return whether the directory was written completely."""
     return run.config_path.is_file()
 
 
 def prepare_trial(
     run: RunDir, composition: Composition, provenance: dict[str, Any], command: list[str]
 ) -> None:
-    """Writes the directory of a trial; once the config stands in it, it is whole. Written twice, it is the
-    same.
+    """Write the directory of a trial.
+
+    The config is written last, so that an interrupted call can be repeated safely.
 
     Args:
-        provenance: of the sweep; looked up once for all trials.
+        run: the directory.
+        composition: the composed config of the trial.
+        provenance: provenance of the sweep, collected once for all trials.
+        command: a command that trains the same run.
     """
     for folder in (run.checkpoints, run.plots, run.logs):
         folder.mkdir(parents=True, exist_ok=True)
@@ -80,24 +89,29 @@ def prepare_trial(
     write_text(run.config_path, to_yaml(to_plain(composition.config, [])), durable=True)
 
 
-def judge(run: RunDir, status: int, objectives: Iterable[str], why: str | None = None) -> Outcome:
-    """What came of an attempt.
+def attempt_outcome(
+    run: RunDir, exit_code: int, objectives: Iterable[str], reason: str | None = None
+) -> Outcome:
+    """Return the outcome of an attempt that has ended.
 
     Args:
-        status: its exit code; negative is the signal that killed it.
-        why: what a scheduler says of that.
+        run: the run that was executed.
+        exit_code: its exit code, or the negative number of the signal that killed it.
+        objectives: names of the objectives.
+        reason: the reason given by a scheduler, if any.
     """
-    found = read_status(run)
-    ended = result_of(run, objectives)
-    if ended is not None:
-        return ended
-    if status < 0:
-        return Outcome("lost", reason=why or f"killed by {signal_name(-status)}")
-    if found.state == "failed":
-        return Outcome("failed", reason=found.reason)
-    if found.state == "interrupted":
-        return Outcome("lost", reason=found.reason)
-    return Outcome("failed", reason=found.reason or why or f"its process ended with code {status}")
+    state = RunState(run)
+    outcome = result_outcome(state, objectives)
+    if outcome is not None:
+        return outcome
+    if exit_code < 0:
+        return Outcome("lost", reason=reason or f"killed by {signal_name(-exit_code)}")
+    status = state.status
+    if status.state == "failed":
+        return Outcome("failed", reason=status.reason)
+    if status.state == "interrupted":
+        return Outcome("lost", reason=status.reason)
+    return Outcome("failed", reason=status.reason or reason or f"its process ended with code {exit_code}")
 
 
 def signal_name(number: int) -> str:
@@ -107,20 +121,19 @@ def signal_name(number: int) -> str:
         return f"signal {number}"
 
 
-def result_of(run: RunDir, objectives: Iterable[str]) -> Outcome | None:
-    """The outcome of a run that has finished or was pruned; None of any other."""
-    found = read_status(run)
-    if found.state == "pruned":
-        return Outcome("pruned", reason=found.reason)
-    if found.state != "finished":
+def result_outcome(state: RunState, objectives: Iterable[str]) -> Outcome | None:
+    """Return the outcome of a run that has finished or was pruned; None for any other."""
+    if state.status.state == "pruned":
+        return Outcome("pruned", reason=state.status.reason)
+    if not state.is_finished:
         return None
-    known = measured(read_json(run.results_path, {}))
+    measured = objective_values(state.results)
     values = []
     for name in objectives:
-        value = known.get(name)
+        value = measured.get(name)
         if value is None:
             return Outcome(
-                "failed", reason=f"{name} was not measured; there are: {', '.join(known) or 'none'}"
+                "failed", reason=f"{name} was not measured; measured: {', '.join(measured) or 'nothing'}"
             )
         if not math.isfinite(value):
             return Outcome("failed", reason=f"{name} is {value}")
@@ -128,29 +141,33 @@ def result_of(run: RunDir, objectives: Iterable[str]) -> Outcome | None:
     return Outcome("complete", tuple(values))
 
 
-def end_of(run: RunDir, objectives: Iterable[str]) -> Outcome | None:
-    """The outcome of a run that came to an end of any kind before the sweep that watched it could tell."""
-    found = read_status(run)
-    if found.state == "failed":
-        return Outcome("failed", reason=found.reason)
-    return result_of(run, objectives)
+def run_outcome(run: RunDir, objectives: Iterable[str]) -> Outcome | None:
+    """Return the outcome of a run that has ended, perhaps under an earlier sweep; None for any other."""
+    state = RunState(run)
+    if state.status.state == "failed":
+        return Outcome("failed", reason=state.status.reason)
+    return result_outcome(state, objectives)
 
 
 def mean_of(measured: Sequence[tuple[float, ...]]) -> Outcome:
-    """Of several runs, each objective's mean."""
+    """Return the outcome of a trial of several runs: the mean of each objective."""
     return Outcome("complete", tuple(sum(values) / len(values) for values in zip(*measured, strict=True)))
 
 
-def measured(results: dict[str, Any]) -> dict[str, float]:
-    """What a sweep may search by: metrics of the best checkpoint on val, and what the run took."""
-    found = dict(results.get("val") or {})
+def objective_values(results: dict[str, Any]) -> dict[str, float]:
+    """Return the possible objectives: validation metrics of the best checkpoint, size and duration.
+
+    Args:
+        results: the content of ``results.json``.
+    """
+    values = dict(results.get("val") or {})
     best = results.get("best") or {}
-    if best.get("value") is not None:  # as the training itself measured it
-        found[best["monitor"]] = best["value"]
-    return found | {name: results[name] for name in COSTS if name in results}
+    if best.get("value") is not None:  # as measured during training
+        values[best["monitor"]] = best["value"]
+    return values | {name: results[name] for name in COSTS if name in results}
 
 
 def close_status(run: RunDir, outcome: Outcome) -> None:
-    """Says in the run's own status what the sweep knows better than its process, which was killed."""
+    """Record in the run's status that it failed, if its process was killed before it could do so."""
     if outcome.state in ("failed", "lost") and read_status(run).state in ("created", "running", "lost"):
         write_status(run, state="failed", reason=outcome.reason)

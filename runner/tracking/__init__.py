@@ -1,10 +1,11 @@
 """The mirror of a run directory in MLflow.
 
-The training process writes the run directory and starts ``runner.tracking.sidecar``, a process of its own
-that reads the directory and ships it. So a step of training pays nothing for tracking, a store that dies
-costs no point, and a run whose worker was killed still ends truthfully in the dashboard.
+The training process writes the run directory and starts ``runner.tracking.sidecar``, a separate process that
+reads the directory and sends it to the store. Tracking therefore does not slow down training, no point is
+lost if the store is unavailable, and a run whose worker was killed still gets its final status in the
+dashboard.
 
-Nothing imported here imports MLflow.
+Importing this package does not import MLflow.
 """
 
 from runner.config.tracking import Tracking

@@ -1,4 +1,4 @@
-"""Artifacts and data-set inputs of a run in MLflow."""
+"""The artifacts of a run and its data set as an MLflow input."""
 
 from __future__ import annotations
 
@@ -20,7 +20,11 @@ DIGEST_LENGTH = 16  # the dashboard shows it beside the name; MLflow takes 36
 
 
 def dataset_input(facts: dict[str, Any]) -> DatasetInput:
-    """The facts of a data set (``facts.json``) as MLflow shows them under *Datasets used*."""
+    """Return the facts of a data set as an MLflow input, which is shown under *Datasets used*.
+
+    Args:
+        facts: the content of ``facts.json``.
+    """
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
     kind, source = source_of(facts.get("source") or "")
@@ -38,7 +42,7 @@ def dataset_input(facts: dict[str, Any]) -> DatasetInput:
 
 
 def source_of(source: str) -> tuple[str, dict[str, Any]]:
-    """MLflow's kind of source and its description."""
+    """Return MLflow's kind of source, and its description."""
     if source.startswith(("http://", "https://")):
         return "http", {"url": source}
     if source.startswith(("/", "./", "../", "file:")):
@@ -56,8 +60,9 @@ def schema_of(facts: dict[str, Any]) -> dict[str, Any]:
 
 
 def profile_of(facts: dict[str, Any]) -> dict[str, Any]:
-    """Sizes of the splits, and how many training samples each class has."""
-    profile = {key: facts[key] for key in ("task", "num_train", "num_val", "num_test") if key in facts}
+    """Return the sizes of the splits and the number of training samples of each class."""
+    keys = ("task", "num_train", "num_val", "num_test")
+    profile: dict[str, Any] = {key: facts[key] for key in keys if key in facts}
     names, counts = facts.get("class_names") or [], facts.get("class_counts") or []
     if names:
         profile["num_classes"] = len(names)
@@ -67,22 +72,26 @@ def profile_of(facts: dict[str, Any]) -> dict[str, Any]:
 
 
 EARLY = ("config.yaml", "provenance.json", "git.diff", "facts.json")
-OWN = ("metrics.jsonl", "tracking.json")  # shipped as metrics; the mirror's own
-OWN_LOGS = ("tracking.log", "system.jsonl")
+"""Files that are sent before the run has ended."""
+EXCLUDED = ("metrics.jsonl", "tracking.json")
+"""Files that are not artifacts: points are sent as metrics, and the other is the mirror's own state."""
+EXCLUDED_LOGS = ("tracking.log", "system.jsonl")
 
 
 def files_of(run: RunDir, has_ended: bool, checkpoints: bool) -> Iterator[Path]:
-    """The files to send, relative to the run directory.
+    """Yield the files to send, relative to the run directory.
 
-    Before the run has ended those that hardly change any more and its plots; behind its end everything but
-    the checkpoints, which go along when ``checkpoints`` says so.
+    Args:
+        run: the run.
+        has_ended: false selects only plots and files that hardly change any more.
+        checkpoints: whether to include the checkpoints of an ended run.
     """
     for path in sorted(run.path.rglob("*")):
         relative = path.relative_to(run.path)
         folder = relative.parts[0] if len(relative.parts) > 1 else ""
         if folder == FOLDS or path.suffix == ".tmp" or any(part.startswith(".") for part in relative.parts):
             continue
-        if relative.name in (OWN if not folder else OWN_LOGS if folder == run.logs.name else ()):
+        if relative.name in (EXCLUDED if not folder else EXCLUDED_LOGS if folder == run.logs.name else ()):
             continue
         if folder == run.checkpoints.name and not (checkpoints and has_ended):
             continue
@@ -93,6 +102,6 @@ def files_of(run: RunDir, has_ended: bool, checkpoints: bool) -> Iterator[Path]:
 
 
 def fingerprint(path: Path) -> list[int]:
-    """Modification time in ns and size in bytes."""
+    """Return the modification time in ns and the size in bytes."""
     stat = path.stat()
     return [stat.st_mtime_ns, stat.st_size]

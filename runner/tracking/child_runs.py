@@ -1,4 +1,4 @@
-"""Runs that belong to another one in MLflow: the trials of a sweep, the folds of a cross-validation."""
+"""Child runs in MLflow: the trials of a sweep and the folds of a cross-validation."""
 
 from __future__ import annotations
 
@@ -21,16 +21,15 @@ log = logging.getLogger("runner.tracking")
 
 
 class Children:
-    """Mirrors of runs that others are made beside; each keeps its connection until all of its run is in the
-    store.
+    """Mirrors of child runs. Each keeps its connection until its run is completely in the store.
 
     Args:
-        uri: as for ``Mirror``.
-        tags_of: further tags of a run, such as ``PARENT``.
+        uri: as for `Mirror`.
+        tags_of: returns additional tags of a run, such as `PARENT`.
 
     Attributes:
-        errors: of the last pass; the first one ends it.
-        points: metric values sent in the last pass.
+        errors: errors of the last pass; the first one ends the pass.
+        points: number of metric values sent in the last pass.
     """
 
     def __init__(self, uri: str | None, tags_of: Callable[[RunDir], Mapping[str, str]]) -> None:
@@ -42,11 +41,14 @@ class Children:
         self._done: set[str] = set()
 
     def send(self, runs: Iterable[RunDir], final: bool) -> bool:
-        """Sends what there is of each; True when all have ended and are wholly in the store, or were never
-        begun.
+        """Send what is new in each run.
 
         Args:
-            final: nothing follows on what is there.
+            runs: the child runs.
+            final: whether the runs do not change any more.
+
+        Returns:
+            Whether every run was never started, or has ended and is completely in the store.
         """
         self.errors, self.points = [], 0
         return all([self._send(run, final) for run in runs if run.name not in self._done]) and not self.errors
@@ -58,7 +60,7 @@ class Children:
             return not self.errors
         if status.state == "created":
             return True
-        # A killed run whose parent lives is not lost: another attempt follows.
+        # A killed run whose parent is alive is not lost: another attempt follows.
         mirror = self._mirrors.get(name) or Mirror(run, self.uri, self.tags_of(run))
         self._mirrors[name] = mirror
         report = mirror.sync(final=final or status.state not in ("lost", "interrupted"))
@@ -79,7 +81,12 @@ class Children:
 
 
 class FoldsMirror:
-    """The mirror of a run of several folds, and of its folds as its children; used as a ``Mirror`` is."""
+    """The mirror of a cross-validation, whose folds are child runs; it has the interface of `Mirror`.
+
+    Args:
+        run: the cross-validation run.
+        uri: as for `Mirror`.
+    """
 
     def __init__(self, run: RunDir, uri: str | None = None) -> None:
         self.run = run
@@ -91,8 +98,10 @@ class FoldsMirror:
         return {"runner.fold": fold.path.name} | ({PARENT: run_id} if run_id else {})
 
     def sync(self, final: bool = True) -> SyncReport:
-        """One pass: the run that the folds are children of, the folds, and the end of the run behind
-        theirs.
+        """Send the parent run, then the folds, then the end of the parent run.
+
+        Args:
+            final: whether the run does not change any more.
         """
         report = self.parent.sync(final=False)
         if report.error is not None:

@@ -1,4 +1,4 @@
-"""Progress of a mirror: the points of a metrics file that are new, and what has been sent."""
+"""The state of a mirror: everything that has been sent, and the new points of a metrics file."""
 
 from __future__ import annotations
 
@@ -14,19 +14,20 @@ from runner.run.files import read_json, write_json
 from runner.run.journal import read_points
 from runner.run.status import Status
 
-__all__ = ["MirrorState", "Tail", "TailState", "read_state", "write_state"]
+__all__ = ["MirrorState", "NewMetrics", "Tail", "TailState", "end_of", "read_state", "write_state"]
 
 
 @dataclass
 class TailState:
-    """How far a file was read.
+    """The position up to which a file was read.
 
     Attributes:
-        offset: bytes read.
-        line: offset of the last line read; with ``digest``, its fingerprint, it tells a file that was cut.
-        last: the last step shipped of each metric, and how many points of it have that step.
-        behind: the last step read of each metric that was read less far than it was shipped, because the
-            file was cut; empty lists for metrics not met again so far.
+        offset: number of bytes read.
+        line: offset of the last line read.
+        digest: digest of that line, by which a truncated file is detected.
+        last: for each metric, the last step sent and the number of its points at that step.
+        behind: the same for the last step read, for metrics that were read again after the file was
+            truncated; an empty list if the metric has not occurred again.
     """
 
     offset: int = 0
@@ -38,7 +39,13 @@ class TailState:
 
 @dataclass(frozen=True)
 class NewMetrics:
-    """The metrics of a line that were not shipped yet; ``time`` in seconds since the epoch."""
+    """The metrics of one line that were not sent yet.
+
+    Attributes:
+        step: number of optimizer updates.
+        time: seconds since the Unix epoch.
+        metrics: metric name → value.
+    """
 
     step: int
     time: float
@@ -46,10 +53,14 @@ class NewMetrics:
 
 
 class Tail:
-    """Iterates over the points of ``path`` behind ``state``, moving ``state`` along.
+    """Iterates over the points of a file that follow ``state``, and advances ``state``.
 
-    A consumer that has shipped all it was given calls ``settle`` and stores ``state``. One that is killed
-    before that gets the same points again.
+    A consumer calls `settle` and stores the state after it has sent all points. If it is killed before, it
+    gets the same points again.
+
+    Args:
+        path: the metrics file.
+        state: the position; modified during the iteration.
     """
 
     def __init__(self, path: Path, state: TailState) -> None:
@@ -62,27 +73,27 @@ class Tail:
             state.offset = state.line = 0
             state.behind = {key: [] for key in state.last}
         for point in read_points(self.path, state.offset):
-            fresh = {key: value for key, value in point.metrics.items() if self._is_fresh(key, point.step)}
+            new = {key: value for key, value in point.metrics.items() if self._is_new(key, point.step)}
             state.line, state.offset = state.offset, point.end
-            if fresh:
-                yield NewMetrics(point.step, point.time, fresh)
+            if new:
+                yield NewMetrics(point.step, point.time, new)
 
-    def _is_fresh(self, key: str, step: int) -> bool:
-        """Notes that a point was read; says whether it goes beyond what was shipped of its metric."""
+    def _is_new(self, key: str, step: int) -> bool:
+        """Record that a point was read; return whether it follows the last point sent of its metric."""
         last, behind = self.state.last, self.state.behind
-        before = behind.get(key, last.get(key)) or [None, 0]
-        now = [step, before[1] + 1 if before[0] == step else 1]
-        is_fresh = key not in last or now > last[key]
-        if is_fresh:
+        before = behind.get(key, last.get(key))
+        now = [step, before[1] + 1 if before and before[0] == step else 1]
+        is_new = key not in last or now > last[key]
+        if is_new:
             last[key] = now
         if now == last[key]:
             behind.pop(key, None)
         else:
             behind[key] = now
-        return is_fresh
+        return is_new
 
     def settle(self) -> None:
-        """Fingerprints the last line read, so that the next reader can tell whether it is still there."""
+        """Store the digest of the last line read, so that the next reader can detect a truncated file."""
         self.state.digest = self._digest()
 
     def _is_unchanged(self) -> bool:
@@ -104,19 +115,20 @@ class MirrorState:
     """The state of the mirror of one run in one store.
 
     Attributes:
-        run_id: MLflow's id of the run; None before it was made.
+        run_id: MLflow's id of the run; None before it was created.
         experiment_id: MLflow's id of its experiment.
-        token: a tag of the run in MLflow, known before the run is made there: a mirror killed between making
-            the run and writing its id down finds it again.
-        asked_uri: ``tracking.uri`` of the config when this state was begun.
-        uri: the store in full; None is the one beside the runs, which may move with them.
-        tails: how far each file of metric points was shipped.
-        params, tags: digest of each value sent.
-        files: [modification time in ns, size in bytes] of each file sent.
-        dataset: digest of the data set's description sent.
-        model: the logged model: its id, the checkpoint it was made of, or why there is none.
-        status: MLflow's status of the run as sent last.
-        ended: state, attempt and time of the end that is wholly in the store; None while it is not.
+        token: a tag of the run in MLflow, chosen before the run is created there. A mirror that is killed
+            between creating the run and storing its id finds the run by this tag.
+        asked_uri: ``tracking.uri`` of the config when this state was created.
+        uri: the URI of the store; None for the store next to the runs, which may be moved with them.
+        tails: position in each file of metric points.
+        params: digest of each parameter sent.
+        tags: digest of each tag sent.
+        files: modification time in ns and size in bytes of each file sent.
+        dataset: digest of the data set's description that was sent.
+        model: the logged model: its id and checkpoint, or the reason why it was not logged.
+        status: MLflow's status of the run as last sent.
+        ended: state, attempt and time of the end that is completely in the store; None before.
     """
 
     run_id: str | None = None
@@ -134,15 +146,17 @@ class MirrorState:
     ended: list[Any] | None = None
 
     def is_complete(self, status: Status) -> bool:
-        """Whether the end that ``status`` tells of is in the store with all that belongs to it."""
+        """Return whether the end recorded in ``status`` is completely in the store."""
         return self.ended == end_of(status)
 
 
 def end_of(status: Status) -> list[Any]:
+    """Return state, attempt and time of the end, which identify the end of a run."""
     return [status.state, status.attempt, status.ended_at]
 
 
 def read_state(run: RunDir) -> MirrorState:
+    """Read the state of a run's mirror; a new state if the run was not mirrored yet."""
     known = {field.name for field in fields(MirrorState)}
     stored = {key: value for key, value in read_json(run.tracking_path, {}).items() if key in known}
     stored["tails"] = {name: TailState(**tail) for name, tail in stored.get("tails", {}).items()}
@@ -150,4 +164,5 @@ def read_state(run: RunDir) -> MirrorState:
 
 
 def write_state(run: RunDir, state: MirrorState) -> None:
+    """Store the state of a run's mirror."""
     write_json(run.tracking_path, asdict(state))

@@ -1,4 +1,4 @@
-"""Brings one run's mirror in MLflow up to its directory; as often as wanted, each point once."""
+"""Mirrors one run to MLflow in passes; each pass sends what is new, and each point is sent once."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from runner.config.tracking import Tracking
 from runner.errors import UserError
 from runner.run.directory import RunDir
-from runner.run.status import read_status
+from runner.run.state import RunState
 from runner.tracking.metric_tail import end_of, write_state
 from runner.tracking.mlflow_run import ENDED, RunEntry
 from runner.tracking.settings import read_config
@@ -22,20 +22,22 @@ LOCK_TIMEOUT_S = 120
 
 
 def sync(run: RunDir | str | Path, uri: str | None = None) -> SyncReport:
-    """Sends what the store lacks of a run. Never raises for a store's trouble: see ``SyncReport.error``.
+    """Send what the store lacks of a run. Errors of the store are reported in `SyncReport.error`.
 
     Args:
-        uri: mirror to this store from now on; None is the one of the run's config.
+        run: the run or its directory.
+        uri: store to mirror to from now on; None for that of the run's config.
     """
     return Mirror(run, uri).sync()
 
 
 class Mirror:
-    """The mirror of one run; keeps the connection from pass to pass.
+    """The mirror of one run, which keeps its connection between passes.
 
     Args:
-        uri: as for ``sync``.
-        tags: further ones, besides those the run has by itself.
+        run: the run or its directory.
+        uri: as for `sync`.
+        tags: tags in addition to those of the run itself.
     """
 
     def __init__(
@@ -46,10 +48,10 @@ class Mirror:
         self.entry = RunEntry(self.run, uri)
 
     def sync(self, final: bool = True) -> SyncReport:
-        """One pass.
+        """Execute one pass.
 
         Args:
-            final: when the run has ended, its directory is done too; otherwise its worker may still write.
+            final: whether the directory of an ended run is complete; otherwise its worker may still write.
         """
         from filelock import FileLock, Timeout
 
@@ -61,32 +63,33 @@ class Mirror:
             with FileLock(self.run.path / ".tracking.lock", timeout=LOCK_TIMEOUT_S):
                 self._pass(report, final)
         except Timeout:
-            report.error = "another process is mirroring this run just now; try again later"
+            report.error = "another process is mirroring this run; try again later"
         except (MlflowException, OSError, UserError) as error:
             self.entry.disconnect()
             report.error = str(error).strip() or type(error).__name__
         return report
 
     def _pass(self, report: SyncReport, final: bool) -> None:
-        status = read_status(self.run)  # first: a run that has ended by now has written all it had before
+        run = RunState(self.run)
+        status = run.status  # read first: a run that has ended by now has written all its other files
         config = read_config(self.run)
         settings = Tracking.from_config(config)
         state = self.entry.connect(settings)
         report.uri, report.run_id = self.entry.uri, state.run_id
-        shipment = Uploader(self.entry, state, report)
+        uploader = Uploader(self.entry, state, report)
         has_ended = status.state in ENDED
         if not has_ended:
             self.entry.set_status(state, status)
-        shipment.send_texts("params", params_of(config))
-        shipment.send_texts("tags", tags_of(self.run, config, status) | self.tags)
-        shipment.send_points("metrics", self.run.metrics_path)
-        shipment.send_points("system", self.run.logs / "system.jsonl")
+        uploader.send_texts("params", params_of(config))
+        uploader.send_texts("tags", tags_of(run, config) | self.tags)
+        uploader.send_points("metrics", self.run.metrics_path)
+        uploader.send_points("system", self.run.logs / "system.jsonl")
         if has_ended:
             self.entry.set_status(state, status)
-        shipment.send_dataset()
+        uploader.send_dataset(run.facts)
         final = final and has_ended
-        shipment.send_files(final, settings.log_checkpoints)
+        uploader.send_files(final, settings.log_checkpoints)
         state.ended = end_of(status) if final else None
         write_state(self.run, state)
-        report.status = state.status[0] if state.status else None
+        report.status = str(state.status[0]) if state.status else None
         report.complete = final

@@ -1,4 +1,4 @@
-"""Starts the mirror beside a run, and waits for it at the end, but not for long."""
+"""Starts the mirror of a run as a separate process, and waits for it at the end for a limited time."""
 
 from __future__ import annotations
 
@@ -18,15 +18,17 @@ from runner.tracking.metric_tail import read_state
 __all__ = ["MirrorProcess", "start"]
 
 POLL_INTERVAL_S = 0.1
-# Of a distributed worker: the mirror is not one of its ranks, and needs no device.
-FOREIGN = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "GROUP_RANK", "MASTER_ADDR", "MASTER_PORT")
+RANK_VARIABLES = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "GROUP_RANK", "MASTER_ADDR", "MASTER_PORT")
+"""Variables that are not passed on, because the mirror is not one of the ranks."""
 
 
 class MirrorProcess:
-    """The mirror of a run at work.
+    """The process that mirrors a run.
 
-    Attributes:
-        process: None without a mirror.
+    Args:
+        run: the run.
+        settings: the ``tracking`` node.
+        process: the process; None if tracking is disabled or the process could not be started.
         problem: why it could not be started.
     """
 
@@ -34,7 +36,7 @@ class MirrorProcess:
         self,
         run: RunDir,
         settings: Tracking,
-        process: subprocess.Popen | None = None,
+        process: subprocess.Popen[bytes] | None = None,
         problem: str | None = None,
     ) -> None:
         self.run = run
@@ -43,18 +45,17 @@ class MirrorProcess:
         self.problem = problem
 
     def finish(self, timeout_s: float | None = None) -> bool:
-        """Waits until all of the run is in the store. Call it when the run's last word (``status.json``) is
-        written.
+        """Wait until the run is completely in the store. Call it after the final status was written.
 
         Args:
-            timeout_s: how long at most; None is ``tracking.wait_s``.
+            timeout_s: maximum waiting time in seconds; None for ``tracking.wait_s``.
 
         Returns:
-            Whether it is. A model to log may still follow; ``note`` says so.
+            Whether it is. The model may be logged later, in the background.
         """
         if self.process is None:
             return self.problem is None
-        self.process.stdin.close()  # the worker's last word
+        self._close_pipe()
         until = time.monotonic() + (self.settings.wait_s if timeout_s is None else timeout_s)
         while not self.is_complete():
             if self.process.poll() is not None or time.monotonic() > until:
@@ -63,36 +64,41 @@ class MirrorProcess:
         return True
 
     def abandon(self) -> None:
-        """Ends the mirror of a run that was rejected before its first metric, when nothing is in the store
-        yet.
-        """
+        """End the mirror of a run that was rejected before its first metric; the store is still empty."""
         if self.process is not None:
-            self.process.stdin.close()
+            self._close_pipe()
             self.process.kill()
             self.process.wait()
             self.process = None
 
+    def _close_pipe(self) -> None:
+        """Signal the mirror that the worker writes nothing more."""
+        if self.process is not None and self.process.stdin is not None:
+            self.process.stdin.close()
+
     def is_complete(self) -> bool:
+        """Return whether the run is completely in the store; reads both files anew, to be polled."""
         return read_state(self.run).is_complete(read_status(self.run))
 
     def note(self) -> str | None:
-        """A sentence for the user on what is not in the store; None when all is."""
+        """Return a message about data that is not in the store yet; None if nothing is missing."""
         if self.problem is not None:
             return f"Not in MLflow: {self.problem}. `runner sync {self.run.name}` sends it."
         if self.process is None:
             return None
-        is_at_work = self.process.poll() is None
+        is_running = self.process.poll() is None
         if not self.is_complete():
-            how = "it continues in the background" if is_at_work else f"see {self.run.logs / 'tracking.log'}"
-            return f"Not all in MLflow yet: {how}; `runner sync {self.run.name}` sends the rest."
+            hint = "it continues in the background" if is_running else f"see {self.run.logs / 'tracking.log'}"
+            return f"Not all in MLflow yet: {hint}; `runner sync {self.run.name}` sends the rest."
         return None
 
 
 def start(run: RunDir | str | Path, config: Mapping[str, Any] | None) -> MirrorProcess:
-    """Starts the mirror of a run, as a process of its own that survives this one. Never raises.
+    """Start the mirror of a run as a process that outlives this one. Never raises.
 
     Args:
-        config: the run's whole config; its ``tracking`` node decides.
+        run: the run or its directory.
+        config: the run's whole config, with the ``tracking`` node.
     """
     run = run if isinstance(run, RunDir) else RunDir(run)
     settings = Tracking.from_config(config)
@@ -100,7 +106,7 @@ def start(run: RunDir | str | Path, config: Mapping[str, Any] | None) -> MirrorP
         return MirrorProcess(run, settings)
     path = str(run.path.absolute())
     command = [sys.executable, "-m", "runner.tracking.sidecar", path, "--worker", str(os.getpid())]
-    environment = {key: value for key, value in os.environ.items() if key not in FOREIGN}
+    environment = {key: value for key, value in os.environ.items() if key not in RANK_VARIABLES}
     environment |= {"CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
     try:
         run.logs.mkdir(exist_ok=True)
@@ -111,7 +117,7 @@ def start(run: RunDir | str | Path, config: Mapping[str, Any] | None) -> MirrorP
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 env=environment,
-                start_new_session=True,  # Ctrl-C in the terminal is the worker's
+                start_new_session=True,  # Ctrl-C in the terminal is handled by the worker
             )
     except OSError as error:
         return MirrorProcess(run, settings, problem=str(error))

@@ -1,8 +1,7 @@
-"""The run's entry in MLflow: found or made once, and its status there."""
+"""The run's entry in MLflow: finds or creates it once, and sets its status."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from runner.config.tracking import Tracking
@@ -14,28 +13,30 @@ from runner.tracking.store import absolute_uri, artifact_root, default_uri, expe
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import Run as MlflowRun
 
-__all__ = ["ENDED", "RunEntry"]
+__all__ = ["ENDED", "TOKEN", "RunEntry"]
 
 MLFLOW_STATUS = {
     "created": "SCHEDULED",
     "running": "RUNNING",
     "finished": "FINISHED",
-    "pruned": "KILLED",  # the tag runner.state tells it from a run that was stopped by hand
+    "pruned": "KILLED",  # the tag runner.state distinguishes it from an interrupted run
     "failed": "FAILED",
     "interrupted": "KILLED",
-    "lost": "KILLED",  # its process ended without a word: killed, out of memory, power cut
+    "lost": "KILLED",  # its process was killed, ran out of memory, or the power failed
 }
 ENDED = ("finished", "pruned", "failed", "interrupted", "lost")
 TOKEN = "runner.token"
 
 
 class RunEntry:
-    """Keeps the connection to the store and the run's id in it.
+    """The entry of a run in MLflow, with the connection to the store.
 
     Args:
-        asked_uri: the store to use from now on, which overrides the config; None uses the config's.
-        token: by which other machines find the run too; None is a new one.
+        run: the run.
+        asked_uri: the store to use from now on; None for that of the config.
+        token: tag by which other machines find the run; None for a new one.
     """
 
     def __init__(self, run: RunDir, asked_uri: str | None = None, token: str | None = None) -> None:
@@ -46,7 +47,13 @@ class RunEntry:
         self.client: MlflowClient | None = None
 
     def connect(self, settings: Tracking) -> MirrorState:
-        """Opens the store and finds the run in it, or makes it there. After that the state has its id.
+        """Open the store, and find or create the run.
+
+        Args:
+            settings: the ``tracking`` node.
+
+        Returns:
+            The state of the mirror, with the run's id.
 
         Raises:
             UserError: the run was deleted in MLflow, or the store cannot be used.
@@ -56,41 +63,59 @@ class RunEntry:
         uri = self._choose_uri(state, settings)
         stored = None if uri == default_uri(root_of(self.run)) else uri
         if stored != state.uri:
-            state, known = self._fresh(), False
+            state, known = self._new_state(), False
         state.asked_uri, state.uri = settings.uri, stored
         if self.client is None or uri != self.uri:
             self.client, self.uri = open_store(uri), uri
-            if state.run_id and not self._is_there(state.run_id):
-                state, known = self._fresh(asked_uri=settings.uri, uri=stored), False
+            if state.run_id and not self._exists(state.run_id):
+                state, known = self._new_state(asked_uri=settings.uri, uri=stored), False
         if state.run_id is None:
             state.token = self.token or state.token
-            self._make(state, settings, known or self.token is not None)
+            self._create(state, settings, known or self.token is not None)
         return state
 
-    def _fresh(self, **known: str | None) -> MirrorState:
-        return MirrorState(**known, **({"token": self.token} if self.token else {}))
+    def _new_state(self, asked_uri: str | None = None, uri: str | None = None) -> MirrorState:
+        state = MirrorState(asked_uri=asked_uri, uri=uri)
+        state.token = self.token or state.token
+        return state
+
+    @property
+    def connected(self) -> MlflowClient:
+        """The client of the open store.
+
+        Raises:
+            RuntimeError: `connect` was not called.
+        """
+        if self.client is None:
+            raise RuntimeError("the store is not open")
+        return self.client
 
     def disconnect(self) -> None:
+        """Discard the connection; the next `connect` opens a new one."""
         self.client = None
 
     def require_active(self, run_id: str) -> None:
-        """Raises where the run was deleted in MLflow: it is not recreated silently."""
-        if self.client.get_run(run_id).info.lifecycle_stage == "deleted":
+        """Check that the run was not deleted in MLflow, because it must not be recreated silently.
+
+        Raises:
+            UserError: the run was deleted.
+        """
+        if self.connected.get_run(run_id).info.lifecycle_stage == "deleted":
             raise UserError(
                 f"run {run_id} was deleted in MLflow. Restore it there, or remove "
                 f"{self.run.tracking_path} to mirror {self.run.name} again."
             )
 
     def set_status(self, state: MirrorState, status: Status) -> None:
-        """Makes MLflow's status of the run what it is."""
-        wanted = [MLFLOW_STATUS[status.state], self._ended_at_ms(status)]
-        if state.status == wanted:
+        """Send the run's status to MLflow, if it has changed."""
+        name, ended_at_ms = MLFLOW_STATUS[status.state], self._ended_at_ms(status)
+        if state.run_id is None or state.status == [name, ended_at_ms]:
             return
-        if wanted[1] is None:
-            self.client.update_run(state.run_id, status=wanted[0])
+        if ended_at_ms is None:
+            self.connected.update_run(state.run_id, status=name)
         else:
-            self.client.set_terminated(state.run_id, status=wanted[0], end_time=wanted[1])
-        state.status = wanted
+            self.connected.set_terminated(state.run_id, status=name, end_time=ended_at_ms)
+        state.status = [name, ended_at_ms]
 
     def _choose_uri(self, state: MirrorState, settings: Tracking) -> str:
         if self.asked_uri:
@@ -99,7 +124,7 @@ class RunEntry:
             return state.uri
         return absolute_uri(settings.uri) if settings.uri else default_uri(root_of(self.run))
 
-    def _is_there(self, run_id: str) -> bool:
+    def _exists(self, run_id: str) -> bool:
         from mlflow.exceptions import MlflowException
 
         try:
@@ -110,20 +135,20 @@ class RunEntry:
             return False
         return True
 
-    def _make(self, state: MirrorState, settings: Tracking, known: bool) -> None:
-        artifacts = artifact_root(self.uri, root_of(self.run))
-        experiment = experiment_id(self.client, settings.experiment, artifacts)
-        found = []
-        if known:  # an earlier mirror may have been killed just behind making it
-            found = self.client.search_runs([experiment], f"tags.`{TOKEN}` = '{state.token}'", max_results=1)
+    def _create(self, state: MirrorState, settings: Tracking, may_exist: bool) -> None:
+        client, artifacts = self.connected, artifact_root(self.uri, root_of(self.run))
+        experiment = experiment_id(client, settings.experiment, artifacts)
+        matches: list[MlflowRun] = []
+        if may_exist:  # an earlier mirror may have been killed after creating it
+            matches = client.search_runs([experiment], f"tags.`{TOKEN}` = '{state.token}'", max_results=1)
         else:
             write_state(self.run, state)
-        if not found:
+        if not matches:
             created_ms = int(self.run.created_at() * 1000)
-            found = [
-                self.client.create_run(experiment, created_ms, {TOKEN: state.token}, run_name=self.run.name)
+            matches = [
+                client.create_run(experiment, created_ms, {TOKEN: state.token}, run_name=self.run.name)
             ]
-        state.run_id, state.experiment_id = found[0].info.run_id, experiment
+        state.run_id, state.experiment_id = matches[0].info.run_id, experiment
         write_state(self.run, state)
 
     def _ended_at_ms(self, status: Status) -> int | None:
@@ -131,5 +156,5 @@ class RunEntry:
             return None
         if status.ended_at is not None and status.state != "lost":
             return int(status.ended_at * 1000)
-        signs = [path for path in (self.run.metrics_path, self.run.status_path) if Path(path).exists()]
-        return int(max(path.stat().st_mtime for path in signs or [self.run.path]) * 1000)
+        written = [path for path in (self.run.metrics_path, self.run.status_path) if path.exists()]
+        return int(max(path.stat().st_mtime for path in written or [self.run.path]) * 1000)

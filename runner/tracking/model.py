@@ -1,4 +1,4 @@
-"""Logs the trained model so that ``mlflow models serve`` serves it: a traced graph without pickled code."""
+"""Logs the trained model as an exported graph without pickled code, for ``mlflow models serve``."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ import torch
 from torch import Tensor
 
 from runner.run.directory import RunDir, root_of
-from runner.run.files import read_json
-from runner.run.status import read_status
+from runner.run.state import RunState
 from runner.tracking.metric_tail import read_state, write_state
 from runner.tracking.store import default_uri, open_store, use_environment
 
@@ -32,11 +31,11 @@ KERNELS = ("lstm", "gru", "rnn_tanh", "rnn_relu")
 
 @contextmanager
 def any_num_steps() -> Iterator[None]:
-    """Lets ``torch.export`` keep the number of steps of recurrent operations free.
+    """Context in which ``torch.export`` keeps the number of steps of recurrent operations free.
 
-    PyTorch derives the shapes of their outputs by a loop over the steps, which makes the number of steps a
-    constant of the graph. Within this context the shapes come from those of the inputs; the graph's
-    operations stay the same.
+    torch 2.15 derives the shapes of their outputs by a loop over the steps, which makes the number of steps a
+    constant of the graph. Within this context the shapes are derived from those of the inputs; the operations
+    of the graph do not change.
     """
     ops = [getattr(torch.ops.aten, name).input for name in KERNELS]
     before = [dict(op.py_kernels) for op in ops]
@@ -55,7 +54,7 @@ def empty_outputs(
     steps: Tensor, state: Any, weights: Any, bias: bool, num_layers: int, dropout: float, training: bool,
     bidirectional: bool, batch_first: bool,
 ) -> tuple[Tensor, ...]:  # fmt: skip
-    """Tensors of the right shapes, without values."""
+    """Return uninitialized tensors with the shapes of the outputs of a recurrent operation."""
     states = [state] if isinstance(state, Tensor) else list(state)
     size = states[0].shape[-1] * (2 if bidirectional else 1)
     outputs = steps.new_empty(steps.shape[0], steps.shape[1], size)
@@ -63,13 +62,18 @@ def empty_outputs(
 
 
 MODEL_NAME = "model"
-# The graph holds all there is of the model, so serving it needs no package of its builder.
 REQUIREMENTS = ("mlflow", "torch", "numpy")
+"""Packages for serving: the graph contains the whole model, so the package of its builder is not needed."""
 
 
 @dataclass
 class ModelReport:
-    """What became of a run's model: its id in MLflow, or why it has none."""
+    """The result of logging a model.
+
+    Attributes:
+        model_id: MLflow's id of the model, if it was logged.
+        reason: why it was not logged.
+    """
 
     model_id: str | None = None
     reason: str | None = None
@@ -79,14 +83,17 @@ class ModelReport:
 
 
 def log_model(run: RunDir | str | Path) -> ModelReport:
-    """Logs the best checkpoint's model of a finished run that was mirrored; once for each checkpoint.
+    """Log the model of the best checkpoint of a finished and mirrored run, once for each checkpoint.
 
-    Never raises: a model that cannot be exported is reported in the report and in the tag ``runner.model``.
+    Never raises: a failure is returned, and stored in the tag ``runner.model``.
+
+    Args:
+        run: the run or its directory.
     """
     run = run if isinstance(run, RunDir) else RunDir(run)
-    state = read_state(run)
-    checkpoint = (read_json(run.results_path, {}).get("best") or {}).get("checkpoint")
-    if read_status(run).state != "finished":
+    state, recorded = read_state(run), RunState(run)
+    checkpoint = recorded.best.get("checkpoint")
+    if not recorded.is_finished:
         return ModelReport(reason="the run has not finished")
     if state.run_id is None:
         return ModelReport(reason="the run is not in MLflow")
@@ -103,9 +110,9 @@ def log_model(run: RunDir | str | Path) -> ModelReport:
         module, example, _ = load_model(run.path)
         client = open_store(uri)
         report.model_id = log_torch_model(client, state.run_id, module, example)
-    except Exception as error:  # tracing runs the user's model: anything can come out of it
+    except Exception as error:  # exporting runs the user's model, which may raise anything
         report.reason = f"{type(error).__name__}: {error}".strip().split("\n")[0]
-        _tell(uri, state.run_id, report)
+        _set_model_tag(uri, state.run_id, report)
     state = read_state(run)
     state.model = {"checkpoint": checkpoint, "model_id": report.model_id, "reason": report.reason}
     write_state(run, state)
@@ -115,13 +122,16 @@ def log_model(run: RunDir | str | Path) -> ModelReport:
 def log_torch_model(
     client: MlflowClient, run_id: str, module: nn.Module, example: np.ndarray, name: str = MODEL_NAME
 ) -> str:
-    """Traces ``module`` and logs it with its signature.
+    """Export a module and log it with its signature.
 
     Args:
-        module: takes one tensor (N, …), float32 or of the example's float64, and returns one tensor (N, …).
-            Its ``any_size_dims``, if it has some, are further dimensions of its input whose size stays free,
-            such as the steps of a sequence.
-        example: (N, …), an input it takes; the batch's size stays free.
+        client: client of the store.
+        run_id: MLflow's id of the run.
+        module: takes a tensor of shape (N, …), float32 or, like the example, float64, and returns a tensor of
+            shape (N, …). Its attribute ``any_size_dims``, if present, lists further dimensions of the input
+            whose size stays free, such as the steps of a sequence.
+        example: an input of shape (N, …); the batch size stays free.
+        name: name of the model.
 
     Returns:
         MLflow's id of the model.
@@ -135,7 +145,7 @@ def log_torch_model(
 
     module = module.cpu().eval()
     free_dims = (0, *getattr(module, "any_size_dims", ()))
-    # A dimension of size one is traced as a constant: two samples, of two steps, keep these sizes free.
+    # torch.export 2.15 treats dimensions of size one as constants, so free dimensions get at least size two.
     shape = [
         2 if dim == 0 else max(size, 2) if dim in free_dims else size
         for dim, size in enumerate(example.shape)
@@ -156,29 +166,27 @@ def log_torch_model(
             serialization_format="pt2",
             pip_requirements=[f"{package}=={_version(package)}" for package in REQUIREMENTS],
         )
-    return info.model_id
+    return str(info.model_id)
 
 
 def signature_of(
     example: np.ndarray, longer: np.ndarray, outputs: np.ndarray, longer_outputs: np.ndarray
 ) -> ModelSignature:
-    """Sizes are free (−1) where they differ between two calls of the module."""
+    """Return the signature, in which the sizes that differ between two calls of the module are free (−1)."""
     import numpy as np
     from mlflow.models import ModelSignature
     from mlflow.types import Schema, TensorSpec
 
-    def spec(one: np.ndarray, other: np.ndarray) -> Schema:
-        sizes = [
-            size if size == another else -1 for size, another in zip(one.shape, other.shape, strict=True)
-        ]
-        return Schema([TensorSpec(np.dtype(one.dtype), sizes)])
+    def spec(first: np.ndarray, second: np.ndarray) -> Schema:
+        sizes = [size if size == other else -1 for size, other in zip(first.shape, second.shape, strict=True)]
+        return Schema([TensorSpec(np.dtype(first.dtype), sizes)])
 
     return ModelSignature(inputs=spec(example, longer), outputs=spec(outputs, longer_outputs))
 
 
 @contextmanager
-def _fluent_store(uri: str):
-    """Points MLflow's module-wide functions to a store for a while: logging a model has no other way."""
+def _fluent_store(uri: str) -> Iterator[None]:
+    """Context in which MLflow's global functions use a store; MLflow 3.17 logs models only through them."""
     import mlflow
 
     before = os.environ.get("MLFLOW_TRACKING_URI"), mlflow.get_tracking_uri()
@@ -195,7 +203,7 @@ def _version(package: str) -> str:
     return metadata.version(package).partition("+")[0]
 
 
-def _tell(uri: str, run_id: str, report: ModelReport) -> None:
+def _set_model_tag(uri: str, run_id: str, report: ModelReport) -> None:
     from mlflow.exceptions import MlflowException
 
     try:

@@ -13,7 +13,7 @@ __all__ = ["check", "read_config", "read_settings"]
 
 
 def check(settings: Tracking) -> list[str]:
-    """The mistakes in the settings that can be seen without opening the store."""
+    """Return messages about invalid settings, without opening the store."""
     problems = []
     scheme = urlsplit(settings.uri).scheme.partition("+")[0] if settings.uri else "sqlite"
     if scheme not in TRACKING_SCHEMES:
@@ -28,15 +28,16 @@ def check(settings: Tracking) -> list[str]:
 
 
 def read_config(run: RunDir) -> dict[str, Any]:
-    """The run's config as plain containers, interpolations left as they are written."""
+    """Return the run's config in plain containers, with interpolations unresolved; empty without a file."""
     from omegaconf import OmegaConf
 
     try:
-        config = read_stored_config(run.config_path)
+        values = OmegaConf.to_container(read_stored_config(run.config_path), resolve=False)
     except FileNotFoundError:
         return {}
-    return OmegaConf.to_container(config, resolve=False)
+    return {str(key): value for key, value in values.items()} if isinstance(values, dict) else {}
 
 
 def read_settings(run: RunDir) -> Tracking:
+    """Return the ``tracking`` node of the run's config."""
     return Tracking.from_config(read_config(run))

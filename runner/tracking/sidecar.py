@@ -1,7 +1,7 @@
-"""The process beside a run that mirrors it: ``python -m runner.tracking.sidecar RUN_DIR --worker PID``.
+"""The process that mirrors a run: ``python -m runner.tracking.sidecar RUN_DIR --worker PID``.
 
-Its standard input is a pipe from the worker, whose end says that the worker has written its last word or is
-dead. The process lives until all of the run is in the store, so it outlives a worker that is killed.
+Its standard input is a pipe from the worker, which is closed when the worker has written the final status or
+is dead. The process runs until the run is completely in the store, so it outlives a worker that is killed.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -29,7 +30,7 @@ from runner.tracking.store import use_environment
 
 __all__ = ["Sidecar", "main"]
 
-PASS_EVERY_S = 2.0
+PASS_INTERVAL_S = 2.0
 POLL_INTERVAL_S = 0.2
 MAX_PAUSE_S = 30.0
 GIVE_UP_S = 1800.0  # after the end of the run; `runner sync` sends the rest
@@ -38,40 +39,41 @@ log = logging.getLogger("runner.tracking")
 
 
 class Sidecar:
-    """
+    """Mirrors a run in passes until it is completely in the store.
+
     Args:
-        worker_pid: the process that executes the run.
-        on_end: called once, when the run has ended and before its last pass.
+        run: the run.
+        worker_pid: id of the process that executes the run.
+        on_end: called once, when the run has ended and before the last pass.
     """
 
     def __init__(self, run: RunDir, worker_pid: int, on_end: Callable[[], None] = lambda: None) -> None:
         self.run = run
         self.on_end = on_end
-        try:
+        self.worker: psutil.Process | None = None
+        with suppress(psutil.NoSuchProcess):
             self.worker = psutil.Process(worker_pid)
-        except psutil.NoSuchProcess:
-            self.worker = None
         self.claim = run.path / ".sidecar"
-        self.pause_s = PASS_EVERY_S
+        self.pause_s = PASS_INTERVAL_S
 
     def main(self) -> int:
-        """Returns 0 once all is in the store, 1 when it gave up on it.
+        """Mirror until everything is in the store; return 0, or 1 after giving up.
 
-        A run appears in the store with its first metric or checkpoint, or when it has ended: one that is
-            rejected
-        before leaves nothing there.
+        A run appears in the store with its first metric or checkpoint, or when it has ended. A run that is
+        rejected before leaves nothing in the store.
         """
         write_text(self.claim, str(os.getpid()))
         mirror = FoldsMirror(self.run) if has_folds(self.run) else Mirror(self.run)
-        ended_at, is_shown = None, False
+        ended_at: float | None = None
+        is_shown = False
         while True:
-            if not self.is_in_charge():
+            if not self.is_current():
                 log.info("another process has taken over")
                 return 0
             if ended_at is None and self.has_ended():
                 ended_at = time.monotonic()
                 self.on_end()
-                self.pause_s = PASS_EVERY_S
+                self.pause_s = PASS_INTERVAL_S
             is_shown = is_shown or ended_at is not None or has_trained(self.run)
             if not is_shown:
                 self.wait(has_ended=False)
@@ -79,13 +81,19 @@ class Sidecar:
             if self.pass_once(mirror, final=ended_at is not None) and ended_at is not None:
                 return 0
             if ended_at is not None and time.monotonic() - ended_at > GIVE_UP_S:
-                log.warning("given up; `runner sync %s` sends the rest", self.run.name)
+                log.warning("gave up; `runner sync %s` sends the rest", self.run.name)
                 return 1
             self.wait(has_ended=ended_at is not None)
 
     def pass_once(self, mirror: Mirror | FoldsMirror, final: bool) -> bool:
-        """One pass; True if everything has been sent. A pass that sent nothing lengthens the pause after
-        it.
+        """Execute one pass, and lengthen the pause after a pass that failed and sent nothing.
+
+        Args:
+            mirror: the mirror of the run.
+            final: whether the run has ended.
+
+        Returns:
+            Whether everything was sent.
         """
         try:
             report = mirror.sync(final)
@@ -97,26 +105,29 @@ class Sidecar:
             error, is_progress = str(unexpected), False
         if error is not None:
             log.warning("not sent: %s", error)
-        is_well = error is None or is_progress
-        self.pause_s = PASS_EVERY_S if is_well else min(2 * self.pause_s, MAX_PAUSE_S)
+        is_working = error is None or is_progress
+        self.pause_s = PASS_INTERVAL_S if is_working else min(2 * self.pause_s, MAX_PAUSE_S)
         return error is None
 
     def has_ended(self) -> bool:
-        """Whether the worker has closed the pipe. A process forked from it may hold the pipe open longer."""
+        """Return whether the worker has closed the pipe or is dead.
+
+        A process forked from the worker may keep the pipe open after its death.
+        """
         if self.worker is None or not self.worker.is_running():
             return True
         readable, _, _ = select.select([0], [], [], 0)
         return bool(readable) and os.read(0, 1024) == b""
 
-    def is_in_charge(self) -> bool:
-        """A resumed run starts a mirror of its own; the older one leaves."""
+    def is_current(self) -> bool:
+        """Return whether this is the newest mirror of the run; a resumed run starts another one."""
         try:
             return self.claim.read_text() == str(os.getpid())
         except OSError:
             return False
 
     def wait(self, has_ended: bool) -> None:
-        """Until the next pass is due; shorter when the run ends meanwhile."""
+        """Wait until the next pass is due, or until the run ends."""
         until = time.monotonic() + self.pause_s
         while time.monotonic() < until:
             time.sleep(POLL_INTERVAL_S)
@@ -125,23 +136,24 @@ class Sidecar:
 
 
 def main(arguments: list[str] | None = None) -> int:
+    """Mirror the run given by the arguments; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m runner.tracking.sidecar", description=__doc__)
     parser.add_argument("run_dir", type=Path)
     parser.add_argument("--worker", type=int, required=True, metavar="PID")
     given = parser.parse_args(arguments)
     logging.basicConfig(stream=sys.stdout, level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
-    logging.getLogger("urllib3").setLevel(logging.ERROR)  # of a failure it is enough to read once
+    logging.getLogger("urllib3").setLevel(logging.ERROR)  # failures are logged once, by the mirror
     use_environment()
-    os.nice(10)  # training comes first
+    os.nice(10)  # training has priority
     run = RunDir(given.run_dir.absolute())
     settings = read_settings(run)
     on_end = start_sampler(run, given.worker) if settings.system_metrics else lambda: None
     sidecar = Sidecar(run, given.worker, on_end)
-    # A scheduler signals a whole job at once: as long as the worker saves its state, the mirror stays.
+    # A scheduler signals all processes of a job at once, and the worker may still be saving its state.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143) if sidecar.has_ended() else None)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     code = sidecar.main()
-    if code == 0 and settings.log_model and sidecar.is_in_charge():
+    if code == 0 and settings.log_model and sidecar.is_current():
         from runner.tracking.model import log_model
 
         log.info("model: %s", log_model(run))
@@ -149,7 +161,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def start_sampler(run: RunDir, worker_pid: int) -> Callable[[], None]:
-    """Samples the machine from now on; returns what stops it."""
+    """Start to sample system metrics; return a function that stops it."""
     from runner.tracking.system import SystemSampler
 
     sampler = SystemSampler(run.logs / "system.jsonl", worker_pid)

@@ -1,4 +1,4 @@
-"""The MLflow store: where it is, and how several processes open it at once."""
+"""The MLflow store: its location, and safe creation by several processes."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 __all__ = [
+    "absolute_uri",
     "artifact_root",
     "default_uri",
     "experiment_id",
@@ -25,7 +26,8 @@ __all__ = [
 LOCK_TIMEOUT_S = 300
 KIND = "mlflow.experimentKind"
 ENVIRONMENT = {
-    # A store that hangs is left alone soon: the points wait in the run directory and are sent again.
+    # A request that hangs fails quickly, because the points remain in the run directory and are sent again.
+    # With MLflow 3.17's defaults a pass would hang for 246 s.
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "5",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -35,28 +37,29 @@ ENVIRONMENT = {
 
 
 def use_environment() -> None:
-    """Sets how MLflow talks to a server, where the user's environment does not. Before MLflow is imported."""
+    """Set MLflow's environment variables that the user has not set. Call it before importing MLflow."""
     for key, value in ENVIRONMENT.items():
         os.environ.setdefault(key, value)
 
 
 def default_uri(root: str | Path) -> str:
+    """Return the URI of the SQLite store next to the runs."""
     return f"sqlite:///{Path(root).absolute() / 'mlflow.db'}"
 
 
 def absolute_uri(uri: str) -> str:
-    """``uri``; a path of SQLite that is relative to the working directory in full."""
+    """Return the URI with an absolute path, if it is that of a SQLite file."""
     path = sqlite_path(uri)
     return uri if path is None else f"sqlite:///{path}"
 
 
 def sqlite_path(uri: str) -> Path | None:
-    """The file of a SQLite store, or None for any other."""
+    """Return the file of a SQLite store; None for any other store."""
     return Path(unquote(uri[len("sqlite:///") :])).absolute() if uri.startswith("sqlite:///") else None
 
 
 def artifact_root(uri: str, root: str | Path) -> Path | None:
-    """Folder of the artifacts of a store without a server; None where a server decides."""
+    """Return the folder of the artifacts of a store; None if a server chooses it."""
     path = sqlite_path(uri)
     if path is not None:
         return path.parent / "mlartifacts"
@@ -64,7 +67,10 @@ def artifact_root(uri: str, root: str | Path) -> Path | None:
 
 
 def open_store(uri: str) -> MlflowClient:
-    """A client of the store. A SQLite store that does not exist is made first, by one process for all.
+    """Return a client of the store. A missing SQLite store is created first, by one process for all.
+
+    Args:
+        uri: the tracking URI.
 
     Raises:
         UserError: the store was written by another version of MLflow.
@@ -87,10 +93,11 @@ def open_store(uri: str) -> MlflowClient:
 
 
 def make_store(uri: str) -> None:
-    """Makes a SQLite store that does not exist; leaves any other alone.
+    """Create a missing SQLite store; does nothing for any other store.
 
-    MLflow itself lets several processes migrate one new database at once, and most of them crash. Here one
-    makes the tables, in a temporary file that is then renamed, so that no process opens an incomplete store.
+    MLflow 3.17 lets several processes migrate a new database at the same time, and most of them crash. Here
+    one process creates the tables in a temporary file and renames it, so that no process opens an incomplete
+    store.
     """
     path = sqlite_path(uri)
     if path is None or _has_tables(path):
@@ -104,11 +111,11 @@ def make_store(uri: str) -> None:
         use_environment()
         from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
-        aside = path.with_name(f".{path.name}.new")
-        aside.unlink(missing_ok=True)
-        store = SqlAlchemyStore(f"sqlite:///{aside}", str(path.parent / "mlartifacts"))
+        temporary = path.with_name(f".{path.name}.new")
+        temporary.unlink(missing_ok=True)
+        store = SqlAlchemyStore(f"sqlite:///{temporary}", str(path.parent / "mlartifacts"))
         store.engine.dispose()
-        os.replace(aside, path)
+        os.replace(temporary, path)
 
 
 def _has_tables(path: Path) -> bool:
@@ -123,18 +130,24 @@ def _has_tables(path: Path) -> bool:
 
 
 def experiment_id(client: MlflowClient, name: str, artifacts: Path | None) -> str:
-    """The experiment of that name, made or taken out of the bin where need be."""
+    """Return the id of the experiment with this name, which is created or restored if necessary.
+
+    Args:
+        client: client of the store.
+        name: name of the experiment.
+        artifacts: folder of the artifacts of a new experiment; None if a server chooses it.
+    """
     from mlflow.exceptions import MlflowException
 
     location = None if artifacts is None else artifacts.as_uri()
-    found = client.get_experiment_by_name(name)
-    if found is None:
+    experiment = client.get_experiment_by_name(name)
+    if experiment is None:
         try:
-            return client.create_experiment(name, location, {KIND: "custom_model_development"})
-        except MlflowException:  # another run made it in this moment
-            found = client.get_experiment_by_name(name)
-            if found is None:
+            return str(client.create_experiment(name, location, {KIND: "custom_model_development"}))
+        except MlflowException:  # another run has created it at the same time
+            experiment = client.get_experiment_by_name(name)
+            if experiment is None:
                 raise
-    if found.lifecycle_stage == "deleted":
-        client.restore_experiment(found.experiment_id)
-    return found.experiment_id
+    if experiment.lifecycle_stage == "deleted":
+        client.restore_experiment(experiment.experiment_id)
+    return str(experiment.experiment_id)

@@ -1,4 +1,4 @@
-"""Samples processor, memory, disk, network and GPU while a run is at work."""
+"""Samples the usage of CPU, memory, disk, network and GPU during a run."""
 
 from __future__ import annotations
 
@@ -23,13 +23,14 @@ MIB = 2**20 / 1e6  # nvidia-smi counts in MiB, MLflow's metric names in megabyte
 
 
 class SystemSampler(threading.Thread):
-    """Writes a point to ``path`` every second at first, every ten seconds in the end.
+    """Writes a point to a journal at intervals that grow from one to ten seconds.
 
-    The names are those MLflow's dashboard shows under *System metrics*. One sample costs a few milliseconds.
+    The names are those that MLflow's dashboard shows under *System metrics*. One sample costs a few
+    milliseconds.
 
     Args:
-        path: its own journal; an existing one is continued.
-        pid: the process whose usage is reported separately, including its children's.
+        path: the journal; an existing one is continued.
+        pid: the process whose memory is reported separately, including its children's.
     """
 
     def __init__(self, path: Path, pid: int) -> None:
@@ -40,10 +41,11 @@ class SystemSampler(threading.Thread):
         self._network = psutil.net_io_counters()
 
     def run(self) -> None:
+        """Sample until `stop` is called."""
         journal = Journal(self.path)
         step = _num_lines(self.path)
         interval_s = FIRST_INTERVAL_S
-        psutil.cpu_percent()  # the first call has nothing to compare with
+        psutil.cpu_percent()  # psutil measures the usage since the previous call
         while not self._stopped.wait(interval_s):
             journal.log(step, 0, self.sample())
             journal.flush()
@@ -52,11 +54,13 @@ class SystemSampler(threading.Thread):
         journal.close()
 
     def stop(self) -> None:
+        """End the thread."""
         self._stopped.set()
         if self.is_alive():
             self.join(timeout=10)
 
     def sample(self) -> dict[str, float]:
+        """Return the current usage by metric name."""
         memory = psutil.virtual_memory()
         disk = psutil.disk_usage(str(self.path.parent))
         values = {
@@ -75,23 +79,23 @@ class SystemSampler(threading.Thread):
         return {f"system/{key}": round(value, 1) for key, value in values.items()}
 
     def _own_memory(self) -> int:
-        """Resident bytes of the run's process and its children, this process left out."""
+        """Return the resident memory of the run's process and its children without this process, in bytes."""
         total = 0
         try:
-            process = psutil.Process(self.pid)
-            family = [process, *process.children(recursive=True)]
+            worker = psutil.Process(self.pid)
+            processes = [worker, *worker.children(recursive=True)]
         except psutil.Error:
             return 0
-        for member in family:
+        for process in processes:
             try:
-                total += member.memory_info().rss if member.pid != psutil.Process().pid else 0
+                total += process.memory_info().rss if process.pid != psutil.Process().pid else 0
             except psutil.Error:
                 continue
         return total
 
 
 def sample_gpus() -> dict[str, float]:
-    """Use, memory and power of each NVIDIA GPU; empty on a machine without one."""
+    """Return utilization, memory and power of each NVIDIA GPU; empty without one."""
     program = shutil.which("nvidia-smi")
     if program is None:
         return {}
@@ -116,7 +120,7 @@ def sample_gpus() -> dict[str, float]:
 def _number(field: str) -> float | None:
     try:
         return float(field)
-    except ValueError:  # "[N/A]" where the device does not tell
+    except ValueError:  # "[N/A]" if the device does not report a value
         return None
 
 

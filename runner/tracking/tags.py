@@ -1,4 +1,4 @@
-"""Tags, parameters and description of a run in MLflow."""
+"""The tags, parameters and description of a run in MLflow."""
 
 from __future__ import annotations
 
@@ -11,18 +11,21 @@ import shlex
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from runner.run.directory import RunDir
-from runner.run.files import read_json
 from runner.run.flatten import flatten
+from runner.run.state import RunState
 from runner.run.status import Status
 
-__all__ = ["command_of", "flatten", "headline", "note_of", "params_of", "tags_of", "user", "valid_key"]
+__all__ = ["command_of", "headline", "note_of", "params_of", "tags_of", "user", "valid_key"]
 
 MAX_METRICS = 8
 
 
 def headline(results: dict[str, Any]) -> dict[str, float]:
-    """The numbers to show first: the test split's; without one, validation's; the monitored one in front."""
+    """Return the main metrics: those of the test or else of the validation split, the monitored one first.
+
+    Args:
+        results: the content of ``results.json``.
+    """
     monitor = (results.get("best") or {}).get("monitor") or ""
     split = "test" if results.get("test") else "val"
     metrics = results.get(split) or {}
@@ -33,7 +36,7 @@ def headline(results: dict[str, Any]) -> dict[str, float]:
 
 
 def note_of(name: str, label: str, command: str, status: Status, results: dict[str, Any]) -> str:
-    """Markdown for the tag ``mlflow.note.content``."""
+    """Return the run's description, Markdown for the tag ``mlflow.note.content``."""
     lines = [f"**{label}** · {status.state}" + (f": {status.reason}" if status.reason else ""), ""]
     metrics = headline(results)
     if metrics:
@@ -42,8 +45,8 @@ def note_of(name: str, label: str, command: str, status: Status, results: dict[s
         lines += [""]
     best = results.get("best") or {}
     if best.get("step") is not None:
-        what = f" ({best['monitor']} {_number(best.get('value'))})" if best.get("monitor") else ""
-        lines += [f"Best checkpoint: step {best['step']}, epoch {best.get('epoch')}{what}", ""]
+        monitored = f" ({best['monitor']} {_number(best.get('value'))})" if best.get("monitor") else ""
+        lines += [f"Best checkpoint: step {best['step']}, epoch {best.get('epoch')}{monitored}", ""]
     if command:
         lines += ["```", command, "```", ""]
     lines += [f"`runner report {name}` · `runner reproduce {name}`"]
@@ -54,15 +57,15 @@ def _number(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-MAX_VALUE_LENGTH = 6000  # MLflow refuses or cuts longer parameters
+MAX_VALUE_LENGTH = 6000  # MLflow 3.17 rejects or truncates longer parameters
 MAX_KEY_LENGTH = 250
 
 
 def params_of(config: dict[str, Any]) -> dict[str, str]:
-    """Every value of a config under its dotted key, spelled as the command line takes it.
+    """Return every value of a config by its dotted key, spelled as on the command line.
 
-    Values that still wait for the data set's facts are left out. One that MLflow would refuse for its length
-    is cut, and says so; it is whole in the artifact config.yaml.
+    Values that depend on facts of the data that are not known yet are omitted. A value that is too long for
+    MLflow is truncated with a note; the artifact ``config.yaml`` contains it completely.
     """
     params = {}
     for key, value in flatten(config, lists="nested"):
@@ -80,7 +83,7 @@ def shorten(text: str) -> str:
 
 
 def without_password(text: str) -> str:
-    """An address without the user and password in it."""
+    """Return a URL without user and password."""
     if "://" not in text or "@" not in text:
         return text
     try:
@@ -93,9 +96,7 @@ def without_password(text: str) -> str:
 
 
 def valid_key(key: str) -> str:
-    """``key`` itself where MLflow takes it; otherwise made valid, with a digest so that no two fall
-    together.
-    """
+    """Return a key that MLflow accepts; a changed key gets a digest, so that it stays unique."""
     valid = posixpath.normpath(re.sub(r"[^/\w.\- :]", "_", key)).lstrip("./") or "_"
     if valid == key and len(key) <= MAX_KEY_LENGTH:
         return key
@@ -106,20 +107,23 @@ def valid_key(key: str) -> str:
 MAX_TAG_LENGTH = 8000
 
 
-def tags_of(run: RunDir, config: dict[str, Any], status: Status) -> dict[str, str]:
-    """Tags by name; MLflow's own names where it has one."""
-    provenance = read_json(run.provenance_path, {})
-    results = read_json(run.results_path, {})
-    command = command_of(provenance)
-    git = provenance.get("git") or {}
+def tags_of(run: RunState, config: dict[str, Any]) -> dict[str, str]:
+    """Return the tags of a run, under MLflow's own names if it has one.
+
+    Args:
+        run: the recorded state of the run.
+        config: the run's config in plain containers.
+    """
+    status, command = run.status, command_of(run.provenance)
+    git = run.provenance.get("git") or {}
     tags = {
         "mlflow.user": user(),
         "mlflow.source.name": command or run.name,
         "mlflow.source.type": "LOCAL",
         "mlflow.source.git.commit": git.get("revision"),
         "mlflow.source.git.branch": git.get("branch"),
-        "mlflow.note.content": note_of(run.name, label_of(config, run.name), command, status, results),
-        "runner.directory": str(run.path.absolute()),
+        "mlflow.note.content": note_of(run.name, label_of(config, run.name), command, status, run.results),
+        "runner.directory": str(run.directory.path.absolute()),
         "runner.command": command,
         "runner.git.dirty": git.get("dirty"),
         "runner.host": status.host,
@@ -131,7 +135,11 @@ def tags_of(run: RunDir, config: dict[str, Any], status: Status) -> dict[str, st
 
 
 def command_of(provenance: dict[str, Any]) -> str:
-    """The command line as it can be typed again; without the path of the program."""
+    """Return the command line in a form that can be repeated, without the path of the program.
+
+    Args:
+        provenance: the content of ``provenance.json``.
+    """
     words = [str(word) for word in provenance.get("command") or []]
     if words and words[0].endswith(("/runner", "runner/__main__.py", "runner/cli/__init__.py")):
         words[0] = "runner"
@@ -139,13 +147,13 @@ def command_of(provenance: dict[str, Any]) -> str:
 
 
 def label_of(config: dict[str, Any], default: str) -> str:
-    """``model on data`` by the last names of their constructors."""
+    """Return ``MODEL on DATA``, with the names of the constructors."""
     names = [str((config.get(key) or {}).get("_target_", "")).rpartition(".")[2] for key in ("model", "data")]
     return " on ".join(names) if all(names) else default
 
 
 def _own_tags(config: dict[str, Any]) -> dict[str, str]:
-    """``run.tags: [baseline, paper=figure 3]``."""
+    """Return the tags of ``run.tags``, such as ``[baseline, paper=figure 3]``."""
     own = {}
     for tag in (config.get("run") or {}).get("tags") or []:
         key, _, value = str(tag).partition("=")
@@ -155,7 +163,7 @@ def _own_tags(config: dict[str, Any]) -> dict[str, str]:
 
 
 def user() -> str | None:
-    """The name of who runs this."""
+    """Return the name of the current user, if known."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):  # a container's user without a name

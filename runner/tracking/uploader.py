@@ -1,4 +1,4 @@
-"""Sends to MLflow what a run has and its mirror lacks."""
+"""Sends to MLflow everything of a run that was not sent yet."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from runner.run.directory import RunDir
-from runner.run.files import read_json
 from runner.tracking.artifacts import dataset_input, files_of, fingerprint
 from runner.tracking.metric_tail import MirrorState, NewMetrics, Tail, TailState, write_state
 from runner.tracking.mlflow_run import RunEntry
@@ -23,13 +22,20 @@ __all__ = ["MAX_METRICS", "SyncReport", "Uploader", "send_in_batches"]
 
 @dataclass
 class SyncReport:
-    """
+    """The result of one pass.
+
     Attributes:
-        points: metric values sent in this pass; ``params``, ``tags`` and ``files`` likewise.
-        status: MLflow's status of the run now.
-        complete: the run has ended and all of it is in the store.
-        refused: what the store does not take, with its reason.
-        error: why the pass stopped early; None when it did not.
+        run: the run.
+        uri: the store.
+        run_id: MLflow's id of the run.
+        points: number of metric values sent in this pass.
+        params: number of parameters sent, likewise.
+        tags: number of tags sent, likewise.
+        files: number of files sent, likewise.
+        status: MLflow's status of the run after the pass.
+        complete: whether the run has ended and is completely in the store.
+        refused: items that the store rejected, with the reasons.
+        error: why the pass stopped early, if it did.
     """
 
     run: RunDir
@@ -45,7 +51,7 @@ class SyncReport:
     error: str | None = None
 
 
-MAX_METRICS = 1000  # MLflow's limit for one request
+MAX_METRICS = 1000  # limit of MLflow 3.17 for one request
 REFUSALS = ("INVALID_PARAMETER_VALUE", "BAD_REQUEST")
 
 Item = TypeVar("Item")
@@ -54,16 +60,19 @@ Item = TypeVar("Item")
 def send_in_batches(
     items: list[Item], send: Callable[[list[Item]], None], on_refusal: Callable[[], None], size: int
 ) -> list[tuple[Item, str]]:
-    """Sends all items, ``size`` at a time.
+    """Send all items in batches. A rejected batch is halved until the invalid items are found.
 
     Args:
-        on_refusal: called before a refused batch is halved; raises when the fault is not the items'.
+        items: the items.
+        send: sends a batch.
+        on_refusal: called before a rejected batch is halved; raises if the items are not the cause.
+        size: maximum size of a batch.
 
     Returns:
-        The items the store refuses for what they are, each with the reason.
+        The invalid items, each with the store's reason.
 
     Raises:
-        MlflowException: the store cannot be reached, or is in trouble itself.
+        MlflowException: the store cannot be reached, or has an internal error.
     """
     refused: list[tuple[Item, str]] = []
     for start in range(0, len(items), size):
@@ -71,8 +80,9 @@ def send_in_batches(
     return refused
 
 
-def _send(items, send, on_refusal) -> list[tuple[Item, str]]:
-    """One batch; a refused one is halved until the item at fault stands alone."""
+def _send(
+    items: list[Item], send: Callable[[list[Item]], None], on_refusal: Callable[[], None]
+) -> list[tuple[Item, str]]:
     from mlflow.exceptions import MlflowException
 
     try:
@@ -89,38 +99,57 @@ def _send(items, send, on_refusal) -> list[tuple[Item, str]]:
 
 
 class Uploader:
-    """One pass. The state is written as soon as something has arrived, so that a kill repeats little."""
+    """Sends the parts of a run. The state is stored after each part, so that a kill repeats little.
+
+    Args:
+        entry: the run's entry, connected to the store.
+        state: the state of the mirror; modified.
+        report: the report of the pass; modified.
+    """
 
     def __init__(self, entry: RunEntry, state: MirrorState, report: SyncReport) -> None:
         self.run = entry.run
         self.entry = entry
-        self.client = entry.client
+        self.client = entry.connected
+        self.run_id = str(state.run_id)
         self.state = state
         self.report = report
 
     def send_texts(self, kind: Literal["params", "tags"], values: Mapping[str, str]) -> None:
-        """Sends the parameters or tags that are new. MLflow keeps a parameter's first value for good, so a
-        later one (of a resumed run) becomes the tag ``runner.changed.KEY``.
+        """Send new parameters or tags.
+
+        MLflow does not allow a parameter to change, so the new value of a resumed run becomes the tag
+        ``runner.changed.KEY``.
+
+        Args:
+            kind: kind of the values.
+            values: name → value.
         """
         from mlflow.entities import Param, RunTag
 
         sent: dict[str, str] = getattr(self.state, kind)
-        fresh = {key: value for key, value in values.items() if sent.get(key) != digest(value)}
-        if not fresh:
+        new = {key: value for key, value in values.items() if sent.get(key) != digest(value)}
+        if not new:
             return
+        entities: list[Any]
         if kind == "params":
-            changed = {valid_key(f"runner.changed.{key}"): fresh[key] for key in fresh.keys() & sent.keys()}
-            entities = [Param(key, value) for key, value in fresh.items() if key not in sent]
+            changed = {valid_key(f"runner.changed.{key}"): new[key] for key in new.keys() & sent.keys()}
+            entities = [Param(key, value) for key, value in new.items() if key not in sent]
             self.send_texts("tags", changed)
         else:
-            entities = [RunTag(key, value) for key, value in fresh.items()]
+            entities = [RunTag(key, value) for key, value in new.items()]
         self._send(entities, kind)
-        sent.update({key: digest(value) for key, value in fresh.items()})
+        sent.update({key: digest(value) for key, value in new.items()})
         setattr(self.report, kind, getattr(self.report, kind) + len(entities))
         write_state(self.run, self.state)
 
     def send_points(self, name: str, path: Path) -> None:
-        """Sends the metric points of a file that were not sent yet."""
+        """Send the new metric points of a file.
+
+        Args:
+            name: name of the file in the mirror's state.
+            path: the file.
+        """
         tail = Tail(path, self.state.tails.setdefault(name, TailState()))
         before = tail.state.offset
         batch: list[Metric] = []
@@ -132,27 +161,30 @@ class Uploader:
         if batch or tail.state.offset != before:
             self._send_metrics(tail, batch)
 
-    def send_dataset(self) -> None:
-        """Names the data set as an input of the run, once it is known."""
-        facts = read_json(self.run.facts_path)
+    def send_dataset(self, facts: dict[str, Any]) -> None:
+        """Log the data set as an input of the run, once its facts are known.
+
+        Args:
+            facts: the content of ``facts.json``; empty before it is known.
+        """
         if not facts:
             return
-        fingerprint = digest(str(sorted(facts.items(), key=str)))
-        if fingerprint != self.state.dataset:
-            self.client.log_inputs(self.state.run_id, datasets=[dataset_input(facts)])
-            self.state.dataset = fingerprint
+        facts_digest = digest(str(sorted(facts.items(), key=str)))
+        if facts_digest != self.state.dataset:
+            self.client.log_inputs(self.run_id, datasets=[dataset_input(facts)])
+            self.state.dataset = facts_digest
             write_state(self.run, self.state)
 
     def send_files(self, has_ended: bool, checkpoints: bool) -> None:
-        """Sends the files that are new or have changed."""
+        """Send the files that are new or have changed; arguments as for `files_of`."""
         for relative in files_of(self.run, has_ended, checkpoints):
             path = self.run.path / relative
-            seen = fingerprint(path)
-            if self.state.files.get(str(relative)) == seen:
+            current = fingerprint(path)
+            if self.state.files.get(str(relative)) == current:
                 continue
             folder = None if relative.parent == Path(".") else relative.parent.as_posix()
-            self.client.log_artifact(self.state.run_id, str(path), folder)
-            self.state.files[str(relative)] = seen
+            self.client.log_artifact(self.run_id, str(path), folder)
+            self.state.files[str(relative)] = current
             self.report.files += 1
             write_state(self.run, self.state)
 
@@ -162,14 +194,12 @@ class Uploader:
         self.report.points += len(batch)
         write_state(self.run, self.state)
 
-    def _send(self, entities: list, kind: str, size: int = 100) -> None:
-        run_id = self.state.run_id
-        refused = send_in_batches(
-            entities,
-            lambda items: self.client.log_batch(run_id, **{kind: items}),
-            lambda: self.entry.require_active(run_id),
-            size,
-        )
+    def _send(self, entities: list[Any], kind: str, size: int = 100) -> None:
+        def send(items: list[Any]) -> None:
+            by_kind: dict[str, Any] = {kind: items}
+            self.client.log_batch(self.run_id, **by_kind)
+
+        refused = send_in_batches(entities, send, lambda: self.entry.require_active(self.run_id), size)
         for entity, reason in refused:
             self.report.refused.append(f"{entity.key}={entity.value}: {reason}")
 

@@ -12,7 +12,7 @@ from runner.config.composition import Composition
 from runner.distributed import rank_rendezvous
 from runner.distributed.process_info import ProcessInfo
 from runner.errors import ConfigError
-from runner.launch.start import fit_to
+from runner.launch.start import set_devices
 from runner.run.directory import RunDir
 
 
@@ -75,12 +75,12 @@ def composition(explicit=(), **hardware) -> Composition:
 
 def test_the_number_of_processes_stands_in_the_config() -> None:
     made = composition(accelerator="auto", devices=1)
-    assert fit_to(ProcessInfo(0, 8, 0, 4, 0, True, "torchrun"), made) == []
+    assert set_devices(ProcessInfo(0, 8, 0, 4, 0, True, "torchrun"), made) == []
     assert made.config.hardware.devices == 4 and made.config.hardware.num_nodes == 2
 
 
 def test_another_number_is_refused() -> None:
-    (problem,) = fit_to(
+    (problem,) = set_devices(
         ProcessInfo(0, 2, 0, 2, 0, True, "torchrun"), composition(["hardware.devices"], devices=4)
     )
     assert (problem.key, problem.kind) == ("hardware.devices", "incompatible")
@@ -90,7 +90,7 @@ def test_another_number_is_refused() -> None:
 def test_another_launcher_is_refused() -> None:
     made = composition(devices=1)
     made.config.launcher.kind = "elastic"
-    (problem,) = fit_to(ProcessInfo(0, 2, 0, 2, 0, True, "srun"), made)
+    (problem,) = set_devices(ProcessInfo(0, 2, 0, 2, 0, True, "srun"), made)
     assert (problem.key, problem.kind) == ("launcher", "no_effect")
     assert "launcher=elastic would have no effect" in problem.message
-    assert fit_to(ProcessInfo(), made) == []
+    assert set_devices(ProcessInfo(), made) == []

@@ -15,7 +15,7 @@ import pytest
 from runner.distributed.failure import Failure, write_failure
 from runner.distributed.heartbeat import read_heartbeats
 from runner.errors import ConfigError, Interrupted, OutOfTime, RunFailedError, UserError
-from runner.launch.elastic import needs_agent, num_workers, reason_of
+from runner.launch.elastic import error_of, needs_agent, num_workers
 from runner.run.directory import RunDir
 from runner.run.journal import load_metrics
 from runner.run.status import read_status, write_status
@@ -113,7 +113,7 @@ def run(tmp_path) -> RunDir:
 def test_the_status_names_the_rank_that_fell_first(run: RunDir) -> None:
     write_failure(run, Failure(0, "left", "rank 0 failed: Connection closed by peer", stack="somewhere"))
     write_failure(run, Failure(1, "killed", "rank 1 (process 7) was ended by SIGKILL at step 12.", step=12))
-    reason = reason_of(run, None)
+    reason = error_of(run, None)
     assert isinstance(reason, RunFailedError) and "rank 1" in str(reason) and "rank1.log" in str(reason)
     status = read_status(run)
     assert status.state == "failed" and "SIGKILL at step 12" in status.reason
@@ -121,12 +121,12 @@ def test_the_status_names_the_rank_that_fell_first(run: RunDir) -> None:
 
 def test_a_mistake_stays_the_users(run: RunDir) -> None:
     write_failure(run, Failure(1, "mistake", "there is no folder x", exit_code=2))
-    assert type(reason_of(run, None)) is UserError
+    assert type(error_of(run, None)) is UserError
 
 
 def test_a_signal_is_told_as_such(run: RunDir) -> None:
     write_status(run, state="interrupted", reason="SIGTERM: the state is saved at step 5")
-    reason = reason_of(run, signal.SIGTERM)
+    reason = error_of(run, signal.SIGTERM)
     assert isinstance(reason, Interrupted) and reason.exit_code == 143 and "saved at step 5" in str(reason)
 
 
@@ -135,7 +135,7 @@ def test_a_jobs_end_is_no_failure(run: RunDir) -> None:
     write_failure(
         run, Failure(0, "time", "SLURM ends job 7 at 11:00: the state is saved at step 9.", exit_code=124)
     )
-    reason = reason_of(run, None)
+    reason = error_of(run, None)
     assert (
         isinstance(reason, OutOfTime) and reason.exit_code == 124 and read_status(run).state == "interrupted"
     )
@@ -207,9 +207,9 @@ def test_a_rank_that_hangs_is_named_with_its_stack(tmp_path) -> None:
     )
     run = RunDir(tmp_path / "runs" / "hung")
     wait_for(lambda: (pulse := rank_one(run)) is not None and pulse.step >= 20, process)
-    begin = time.monotonic()
+    started = time.monotonic()
     assert process.wait(timeout=100) == 1
-    assert time.monotonic() - begin < 60
+    assert time.monotonic() - started < 60
     said = (tmp_path / "hung.out").read_text()
     assert "rank 1" in said and "hangs" in said and "step 20" in said and "fall_asleep" in said
     assert "rank 1" in read_status(run).reason and not processes_on(run)

@@ -15,7 +15,7 @@ import pytest
 
 from runner.config.checks.environment import launching_problems
 from runner.errors import ConfigError
-from runner.launch.node_rendezvous import may_serve, reject_nodes
+from runner.launch.node_rendezvous import can_serve, reject_nodes
 from runner.run.directory import RunDir
 from runner.run.status import read_status
 from tests.launch.test_elastic import QUICK, points, processes_on, rank_one, wait_for
@@ -146,9 +146,9 @@ def test_who_has_the_address_serves() -> None:
         taken.bind(("127.0.0.1", 0))
         port = taken.getsockname()[1]
         taken.listen()
-        assert not may_serve("127.0.0.1", port)
-    assert may_serve("127.0.0.1", port)
-    assert not may_serve("192.0.2.1", 29400), "an address for documents: nobody has it"
+        assert not can_serve("127.0.0.1", port)
+    assert can_serve("127.0.0.1", port)
+    assert not can_serve("192.0.2.1", 29400), "an address for documents: nobody has it"
 
 
 @pytest.mark.quick
@@ -158,4 +158,4 @@ def test_a_name_without_an_address_is_a_mistake(monkeypatch) -> None:
 
     monkeypatch.setattr(socket, "getaddrinfo", unknown)
     with pytest.raises(ConfigError, match="nowhere cannot be resolved"):
-        may_serve("nowhere", 29400)
+        can_serve("nowhere", 29400)

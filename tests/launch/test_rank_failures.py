@@ -82,11 +82,11 @@ def test_a_rank_in_trouble(tmp_path, kind: str) -> None:
     while not failure.exists() and ((pulse := rank_one(run)) is None or pulse.step < 20):
         assert process.poll() is None and time.monotonic() < until, (tmp_path / "run.out").read_text()
         time.sleep(0.1)
-    begin = time.monotonic()
+    started = time.monotonic()
     if is_signal:
         os.kill(rank_one(run).pid, getattr(signal, kind))
     assert process.wait(timeout=120) == 1
-    took = time.monotonic() - begin
+    took = time.monotonic() - started
     said = (tmp_path / "run.out").read_text()
     print(f"{kind}: {took:.1f} s\n{said[-1500:]}")
     assert took < 60

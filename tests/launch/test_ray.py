@@ -13,7 +13,7 @@ from runner.config.schema import Launcher
 from runner.distributed.heartbeat import read_heartbeats
 from runner.errors import UserError
 from runner.launch import ray as on_ray
-from runner.launch.ray import handed_on, resources_of
+from runner.launch.ray import forwarded_environment, resources_of
 from runner.run.directory import RunDir
 from runner.run.status import read_status, write_status
 from tests.launch.ray_cluster import RayCluster, missing
@@ -37,7 +37,7 @@ def test_without_a_cluster_one_message_and_no_run(tmp_path, monkeypatch) -> None
     monkeypatch.setattr("ray.init", nobody)
     run = RunDir.create(tmp_path, "x")
     write_status(run, state="created")
-    with pytest.raises(UserError, match=r"no Ray cluster answers .*ray start --head"):
+    with pytest.raises(UserError, match=r"no Ray cluster responds .*ray start --head"):
         on_ray.launch(run, {"launcher": {"kind": "ray"}, "hardware": {}})
     assert not run.path.exists()
 
@@ -46,7 +46,9 @@ def test_without_a_cluster_one_message_and_no_run(tmp_path, monkeypatch) -> None
 def test_only_what_concerns_the_run_is_handed_on(monkeypatch) -> None:
     monkeypatch.setenv("RUNNER_ALLOW_PACKAGES", "mine")
     monkeypatch.setenv("SECRET", "x")
-    assert handed_on()["RUNNER_ALLOW_PACKAGES"] == "mine" and "SECRET" not in handed_on()
+    assert (
+        forwarded_environment()["RUNNER_ALLOW_PACKAGES"] == "mine" and "SECRET" not in forwarded_environment()
+    )
 
 
 @pytest.fixture(scope="module")

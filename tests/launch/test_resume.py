@@ -7,8 +7,9 @@ from types import SimpleNamespace
 import pytest
 from omegaconf import OmegaConf
 
-from runner.launch.resume import go_on, put
-from runner.run.directory import RunDir, root_of
+from runner.launch.reproduce import root_of
+from runner.launch.resume import prepare_resume, set_value
+from runner.run.directory import RunDir
 from runner.run.status import read_status, write_status
 
 
@@ -25,7 +26,7 @@ from runner.run.status import read_status, write_status
 )
 def test_a_changed_key_is_as_it_is_wanted_also_where_its_node_is_gone(before, key, wanted) -> None:
     config = OmegaConf.create(before)
-    put(config, key, wanted)
+    set_value(config, key, wanted)
     assert OmegaConf.to_container(config) == wanted
 
 
@@ -34,8 +35,8 @@ def test_made_longer_a_run_is_not_finished_any_more(tmp_path) -> None:
     run = RunDir(tmp_path)
     OmegaConf.save(OmegaConf.create({"trainer": {"max_epochs": 2}}), run.config_path)
     write_status(run, state="finished", step=8, epoch=2)
-    assert not go_on(run, None) and read_status(run).state == "finished"
-    assert go_on(run, SimpleNamespace(config=OmegaConf.create({"trainer": {"max_epochs": 4}})))
+    assert not prepare_resume(run, None) and read_status(run).state == "finished"
+    assert prepare_resume(run, SimpleNamespace(config=OmegaConf.create({"trainer": {"max_epochs": 4}})))
     assert read_status(run).state == "interrupted" and read_status(run).step == 8
     assert OmegaConf.load(run.config_path).trainer.max_epochs == 4
 

@@ -167,7 +167,7 @@ def test_which_jobs_go_back_into_the_queue(monkeypatch, signum, state, restarts,
     monkeypatch.setenv("SLURM_JOB_ID", "12")
     monkeypatch.setenv("SLURM_RESTART_COUNT", str(restarts))
     monkeypatch.setattr(slurm_job, "job_of", lambda number: Job(number, state))
-    assert slurm_job.goes_back(Interrupted("saved", signum), max_requeues=2) is back
+    assert slurm_job.should_requeue(Interrupted("saved", signum), max_requeues=2) is back
 
 
 def test_what_is_refused_before_anything_is_made(monkeypatch) -> None:

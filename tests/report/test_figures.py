@@ -1,9 +1,10 @@
 from runner.report.figures import curve_figures
 from runner.run.directory import RunDir
+from runner.run.state import RunState
 
 
 def test_curves_come_from_the_journal(make_run):
-    figures = dict(curve_figures(make_run()))
+    figures = dict(curve_figures(RunState(make_run())))
     assert sorted(figures) == ["curves", "learning_rate"]
     titles = [ax.get_title("left") for ax in figures["curves"].axes if ax.get_visible()]
     assert titles == ["loss", "accuracy"]
@@ -11,4 +12,4 @@ def test_curves_come_from_the_journal(make_run):
 
 
 def test_without_a_journal_there_are_none(tmp_path):
-    assert list(curve_figures(RunDir(tmp_path))) == []
+    assert list(curve_figures(RunState(RunDir(tmp_path)))) == []

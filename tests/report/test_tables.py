@@ -3,6 +3,7 @@ import io
 import pytest
 from rich.console import Console
 
+from runner.report.summary import summarize
 from runner.report.tables import next_commands, plan_panel, results_table, runs_table
 
 
@@ -46,7 +47,7 @@ def test_runs_tell_state_and_outcome(make_run):
         ),
         make_run("c", state="interrupted", results=None, epoch=1),
     ]
-    head, *rows = str(runs_table(runs)).splitlines()
+    head, *rows = str(runs_table([summarize(run) for run in runs])).splitlines()
     assert head.split() == ["run", "state", "epoch", "time", "result"]
     assert rows[0].split() == ["a", "finished", "3/3", "1", "min", "23", "s", "test/accuracy", "0.9712"]
     assert rows[1].endswith("  NonFiniteLossError: the loss became nan")
@@ -58,7 +59,7 @@ def test_a_terminal_loses_no_value(make_run, width):
     run = make_run(
         "2026-11-21_10-04-59_mobilenet_v2_catsdogs", state="failed", reason="DataError: [/] no images"
     )
-    text = on_terminal(runs_table([run]), width)
+    text = on_terminal(runs_table([summarize(run)]), width)
     letters = "".join(text.split())
     for value in ("failed", "DataError:[/]noimages"):
         assert value in letters or width == 40

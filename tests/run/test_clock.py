@@ -51,12 +51,12 @@ def test_results_of_a_run_have_a_positive_duration(tmp_path, clock_set_back):
 
 def test_an_attempt_of_a_sweep_has_a_positive_duration(tmp_path, clock_set_back):
     from runner.sweep.executors.slots import Slot
-    from runner.sweep.running_trial import Running
+    from runner.sweep.running_trial import RunningTrial
     from runner.sweep.trial import Outcome
 
-    running = Running(None, RunDir(tmp_path), [], Slot(0, ()))
+    running = RunningTrial(None, RunDir(tmp_path), [], Slot(0, ()))
     running.begin_attempt("host:1/0")
-    running.has_started(None)
+    running.mark_started(None)
     time.sleep(0.01)
     running.end_attempt(Outcome("complete"))
     assert running.attempts[-1]["end"] < running.attempts[-1]["start"]

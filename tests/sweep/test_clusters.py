@@ -40,7 +40,7 @@ class FakeCluster(ClusterExecutor):
     def submit(self, attempt: Attempt) -> dict:
         return {"place": None, "end": None, "signals": [], "dropped": False}
 
-    def place_of(self, job: dict) -> str | None:
+    def location_of(self, job: dict) -> str | None:
         return job["place"]
 
     def end_of(self, job: dict) -> End | None:
@@ -49,7 +49,7 @@ class FakeCluster(ClusterExecutor):
     def send(self, job: dict, signum: int) -> None:
         job["signals"].append(signum)
 
-    def drop(self, job: dict) -> None:
+    def discard(self, job: dict) -> None:
         job["dropped"] = True
 
 
@@ -65,7 +65,7 @@ def test_the_life_of_an_attempt(cluster, tmp_path) -> None:
     job = cluster._jobs[3]
     assert cluster.wait(0) == []
     job["place"] = "node3"
-    assert [(e.kind, e.place) for e in cluster.wait(0)] == [("started", "node3")]
+    assert [(e.kind, e.location) for e in cluster.wait(0)] == [("started", "node3")]
     channel = MailboxChannel(tmp_path, waits=False)
     channel.report(1, 0.5)
     (report,) = cluster.wait(0)
@@ -105,11 +105,11 @@ def test_a_trial_stays_on_one_machine() -> None:
 )  # fmt: skip
 def test_how_a_job_ended(monkeypatch, state, code, status) -> None:
     seen = parse("7", f"JobId=7 JobState={state} ExitCode={code} NodeList=n1")
-    monkeypatch.setattr(Submitted, "look", lambda self: seen)
+    monkeypatch.setattr(Submitted, "query", lambda self: seen)
     executor = SlurmExecutor({"launcher": {"kind": "slurm"}, "hardware": {}})
     end = executor.end_of(Submitted("7", Job("7", "PENDING")))
     assert (None if end is None else end.status) == status
-    assert executor.place_of(Submitted("7", seen)) == "n1, job 7"
+    assert executor.location_of(Submitted("7", seen)) == "n1, job 7"
 
 
 def sweep(folder: Path, words: list[str], prefix: list[str], environment: dict[str, str]) -> subprocess.Popen:

@@ -19,7 +19,7 @@ from runner.cli import main
 from runner.errors import RunNotFoundError, UserError
 from runner.run.files import read_json
 from runner.sweep.directory import SweepDir
-from runner.sweep.storage import open_storage, turn_of, without_password
+from runner.sweep.storage import lock_of, open_storage, without_password
 from runner.sweep.study import load_study
 from tests.sweep.test_trial_queue import count_with
 
@@ -86,13 +86,13 @@ def test_four_processes_come_to_the_same_total(server: str, tmp_path: Path) -> N
 
 
 def test_a_turn_ends_with_its_holder(server: str, tmp_path: Path) -> None:
-    turn = turn_of(SweepDir(tmp_path / "t"), server)
+    lock = lock_of(SweepDir(tmp_path / "t"), server)
     pid = os.fork()
     if pid == 0:
-        with turn():
+        with lock():
             os.kill(os.getpid(), 9)
     os.waitpid(pid, 0)
-    with turn():  # would wait for ever
+    with lock():  # would wait for ever
         pass
 
 
@@ -130,12 +130,12 @@ def has_begun(sweep: SweepDir, server: str) -> bool:
         ("mysql://here/x", "expected sqlite:///FILE or postgresql"),
         ("sqlite://", "expected sqlite:///FILE"),
         ("study.db", "expected sqlite:///FILE"),
-        ("postgresql://nobody:secret@127.0.0.1:1/x", "cannot be kept in postgresql"),
+        ("postgresql://nobody:secret@127.0.0.1:1/x", "cannot be stored in postgresql"),
     ],
 )
 def test_what_is_no_storage_is_told(url: str, said: str, tmp_path: Path) -> None:
     sweep = SweepDir(tmp_path)
-    with pytest.raises(UserError, match=said) as error, turn_of(sweep, url)():
+    with pytest.raises(UserError, match=said) as error, lock_of(sweep, url)():
         open_storage(sweep, url)
     assert "secret" not in str(error.value)
 

@@ -112,7 +112,7 @@ def test_the_page_of_a_sweep_without_a_trial(tmp_path):
     text = text_of(write_sweep_report(made_sweep(tmp_path, [])).read_text())
     assert "None was started yet" in text
     assert (
-        "Not drawn History: no trial was started yet. Importances: needs 4 complete trials, there are 0."
+        "Not drawn History: no trial was started yet. Importances: requires 4 complete trials, but the sweep has 0."
         in text
     )
 
@@ -149,7 +149,7 @@ def test_trials_bear_the_name_of_their_sweep(sweep):
     assert [run.name for run in list_runs(root)][:2] == ["s/0", "s/1"]
     assert find_run("s/1", root).path == sweep.trial(1).path
     with pytest.raises(
-        RunNotFoundError, match="s is a sweep. Name one of its trials, such as s/1, the best one"
+        RunNotFoundError, match="s is a sweep. Name one of its trials, such as s/1, the best trial"
     ):
         find_run("s", root)
     assert find_run_or_sweep("s", root).path == sweep.path

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from runner.errors import ConfigError
-from runner.sweep.plan import changes
+from runner.sweep.plan import search_differences
 from runner.sweep.request import make_request
 
 LR = "optimizer.lr=tag(log,interval(1e-4,1e-1))"
@@ -127,12 +127,12 @@ def test_a_key_that_no_option_has() -> None:
 def test_another_search_is_told_from_the_same_one() -> None:
     plan = {"space": {"a": "1,2"}, "objectives": {"val/loss": "min"}, "settings": {"repeats": 1}}
     base = {"a": 1, "seed": 0, "hardware": {"devices": 1}}
-    assert changes(plan, base, plan, base | {"a": 2, "hardware": {"devices": 2}}) == []
+    assert search_differences(plan, base, plan, base | {"a": 2, "hardware": {"devices": 2}}) == []
     other = {"space": {"a": "1,3"}, "objectives": {"val/loss": "max"}, "settings": {"repeats": 2}}
-    assert changes(plan, base, other, base | {"seed": 1}) == [
+    assert search_differences(plan, base, other, base | {"seed": 1}) == [
         "the values of a were 1,2 and are 1,3",
-        "it searched by val/loss (min) and is to search by val/loss (max)",
+        "the objectives were val/loss (min) and are val/loss (max)",
         "sweep.repeats was 1 and is 2",
         "seed was 0 and is 1",
     ]
-    assert changes(plan, base | {"b": None}, plan, base | {"c": {}}) == []
+    assert search_differences(plan, base | {"b": None}, plan, base | {"c": {}}) == []

@@ -38,7 +38,7 @@ def test_hydras_grammar_is_optunas_distribution(text: str, distribution) -> None
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("0.1", "nothing to search"),
+        ("0.1", "has a single value"),
         ("interval(1,0)", "low below high"),
         ("tag(log,interval(0,1))", "above 0"),
         ("range(3,1)", "start below stop"),
@@ -94,8 +94,8 @@ def test_a_grid_has_every_point_once() -> None:
     points = conditional().grid()
     assert len(points) == 2 * 2 + 2
     assert {"model": "logistic", "seed": 1} in points
-    assert conditional().endless() == []
-    assert Space((parameter("lr", "interval(0,1)"),)).endless() == ["lr"]
+    assert conditional().continuous_keys() == []
+    assert Space((parameter("lr", "interval(0,1)"),)).continuous_keys() == ["lr"]
 
 
 def test_the_nearest_point() -> None:

@@ -113,8 +113,8 @@ class Case:
         self.study.pruner = supervise_pruner(request)
         executor = FakeExecutor(script, self.clock)
         slots = slots or make_slots(request.settings.num_workers, 1, [])
-        book = TrialQueue(self.study, request.space, request.settings)
-        Supervisor(sweep, request, book, executor, self.view, {}, slots).run()
+        queue = TrialQueue(self.study, request.space, request.settings)
+        Supervisor(sweep, request, queue, executor, self.view, {}, slots).run()
         return executor
 
     def states(self) -> list[str]:

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from runner.config.schema import Sweep
 from runner.run.directory import RunDir
-from runner.sweep.running_trial import Running
+from runner.sweep.running_trial import RunningTrial
 from runner.sweep.space import Space, parse_parameter
 from runner.sweep.trial import Outcome
 from runner.sweep.trial_queue import TrialQueue
@@ -23,7 +23,7 @@ POINT = ["model=logistic", "optimizer.lr=0.005114173022176358"]
 
 
 @pytest.fixture
-def book():
+def queue():
     study = optuna.create_study(direction="maximize")
     for value in (0.5, 0.9, 0.7):
         study.add_trial(optuna.trial.create_trial(value=value))
@@ -32,19 +32,19 @@ def book():
     return TrialQueue(study, space, Sweep(num_trials=8))
 
 
-def running(tmp_path, **changes) -> Running:
+def running(tmp_path, **changes) -> RunningTrial:
     attempt = {"start": 100.0, "end": 112.0}
-    return Running(SimpleNamespace(number=5), RunDir(tmp_path), POINT, None, [attempt], **changes)
+    return RunningTrial(SimpleNamespace(number=5), RunDir(tmp_path), POINT, None, [attempt], **changes)
 
 
-def view_on(book, terminal: bool, width: int = 80) -> tuple[SweepView, io.StringIO]:
+def view_on(queue, terminal: bool, width: int = 80) -> tuple[SweepView, io.StringIO]:
     out = io.StringIO()
     console = Console(file=out, force_terminal=terminal, width=width, color_system=None, legacy_windows=False)
-    return SweepView(book, ["val/accuracy"], console, max_epochs=6), out
+    return SweepView(queue, ["val/accuracy"], console, max_epochs=6), out
 
 
-def test_elsewhere_a_line_tells_all_of_a_trial(book, tmp_path):
-    view, out = view_on(book, terminal=False)
+def test_elsewhere_a_line_tells_all_of_a_trial(queue, tmp_path):
+    view, out = view_on(queue, terminal=False)
     view.ended(running(tmp_path), Outcome("complete", (0.875,)))
     assert out.getvalue() == (
         "4/8  trial 5  val/accuracy 0.8750  model=logistic optimizer.lr=0.005114173022176358  12 s  "
@@ -52,18 +52,18 @@ def test_elsewhere_a_line_tells_all_of_a_trial(book, tmp_path):
     )
 
 
-def test_a_failed_trial_says_why(book, tmp_path):
-    view, out = view_on(book, terminal=False)
+def test_a_failed_trial_says_why(queue, tmp_path):
+    view, out = view_on(queue, terminal=False)
     view.ended(running(tmp_path), Outcome("failed", reason="the loss is\nnot finite"))
     assert "failed (the loss is not finite)" in out.getvalue()
 
 
 @pytest.mark.parametrize("width", [80, 140])
-def test_the_table_shows_running_trials_and_fits(book, tmp_path, width):
+def test_the_table_shows_running_trials_and_fits(queue, tmp_path, width):
     (tmp_path / "metrics.jsonl").write_text('{"step": 40, "epoch": 1}\n{"step": 50, "epo')
-    view, out = view_on(book, terminal=True, width=width)
+    view, out = view_on(queue, terminal=True, width=width)
     one = running(tmp_path, started_at=time.monotonic() - 3, epoch=2, value=0.8123)
-    view.console.print(view._face([one]))
+    view.console.print(view._render([one]))
     view.close()
     lines = out.getvalue().splitlines()
     row = next(line for line in lines if "logistic" in line)
@@ -74,12 +74,12 @@ def test_the_table_shows_running_trials_and_fits(book, tmp_path, width):
     assert max(map(len, lines)) <= width
 
 
-def test_time_left_is_told_once_there_is_something_to_go_by(book, tmp_path):
-    view, _ = view_on(book, terminal=False)
-    view._began_at -= 10
-    assert view._left(4) == "" and view._left(5) == ""
-    assert view._left(6) == "10 s left"
-    assert view._left(8) == ""
+def test_time_left_is_told_once_there_is_something_to_go_by(queue, tmp_path):
+    view, _ = view_on(queue, terminal=False)
+    view._started_at -= 10
+    assert view._time_left(4) == "" and view._time_left(5) == ""
+    assert view._time_left(6) == "10 s left"
+    assert view._time_left(8) == ""
 
 
 def test_short_names_stay_apart():

@@ -127,7 +127,7 @@ def test_a_server_ends_with_the_process_that_started_it(root):
 
 def test_a_server_that_cannot_start_says_why(root):
     server = Server("nonsense://store", str(root), free_port())
-    with server, pytest.raises(RunnerError, match="ended at once"):
+    with server, pytest.raises(RunnerError, match="ended immediately"):
         server.wait_ready()
 
 

@@ -17,7 +17,7 @@ from runner.run.status import process_started_at, read_status, write_status
 from runner.sweep.directory import SweepDir
 from runner.sweep.mirror import SweepMirror, finish_mirror, start_mirror
 from runner.sweep.mlflow_parent import BEST, ParentRun
-from runner.sweep.storage import turn_of
+from runner.sweep.storage import lock_of
 from runner.sweep.study import load_study
 from runner.tracking.child_runs import PARENT
 from runner.tracking.mlflow_run import RunEntry
@@ -282,7 +282,7 @@ def test_a_mirror_at_work_keeps_no_trial_waiting(sweep, monkeypatch):
     connect = RunEntry.connect
 
     def connect_slowly(entry, settings):
-        with turn_of(sweep, None)().acquire(timeout=1):
+        with lock_of(sweep, None)().acquire(timeout=1):
             return connect(entry, settings)
 
     monkeypatch.setattr(RunEntry, "connect", connect_slowly)
@@ -290,5 +290,5 @@ def test_a_mirror_at_work_keeps_no_trial_waiting(sweep, monkeypatch):
 
 
 def test_who_looks_at_a_study_waits_for_no_turn(sweep):
-    with turn_of(sweep, None)():
+    with lock_of(sweep, None)():
         assert len(load_study(sweep).get_trials()) == len(TRIALS)

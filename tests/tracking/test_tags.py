@@ -1,13 +1,13 @@
 from __future__ import annotations
 
 from runner.run.files import read_json, write_json
-from runner.run.status import read_status
+from runner.run.state import RunState
 from runner.tracking.settings import read_config
 from runner.tracking.tags import MAX_TAG_LENGTH, command_of, tags_of
 
 
 def tags(run) -> dict[str, str]:
-    return tags_of(run, read_config(run), read_status(run))
+    return tags_of(RunState(run), read_config(run))
 
 
 def test_revision_and_command(make_run):

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
+from typing import TYPE_CHECKING
 
 from runner.cli.arguments import add_overrides, add_root
+
+if TYPE_CHECKING:
+    from runner.config.composition import Composition
 
 SUMMARY = "show or check the config of a command line or a run, or list valid keys"
 
@@ -16,6 +20,7 @@ ACTIONS = {
 
 
 def add_arguments(parser: ArgumentParser) -> None:
+    """Add the arguments of the verb."""
     parser.add_argument("action", choices=ACTIONS)
     add_overrides(parser)
     add_root(parser)
@@ -30,6 +35,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def run(args: Namespace) -> int:
+    """Run the verb; return the exit code."""
     if args.action == "schema":
         from runner.cli.config.schema import print_schema
 
@@ -62,15 +68,17 @@ def run(args: Namespace) -> int:
     return 0
 
 
-def _compose(args: Namespace):
-    """Composes the overrides, with an experiment's file or the config of a run if one is given first."""
+def _compose(args: Namespace) -> Composition:
+    """Compose the overrides, with an experiment's file or the config of a run if one is given first."""
     from runner.cli.arguments import split_experiment
     from runner.launch.run_config import compose_with_paths
     from runner.run.directory import find_run
 
     experiment, overrides = split_experiment(args.overrides)
     if overrides and _is_name(overrides[0]):
-        experiment, overrides = find_run(overrides[0], args.root).config_path, overrides[1:]
+        return compose_with_paths(
+            overrides[1:], find_run(overrides[0], args.root).config_path, args.config_dir
+        )
     return compose_with_paths(overrides, experiment, args.config_dir)
 
 

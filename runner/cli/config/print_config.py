@@ -10,7 +10,7 @@ __all__ = ["print_config"]
 
 
 def print_config(config: Any, as_json: bool = False, resolve: bool = False) -> None:
-    """Prints a config as YAML, coloured on a terminal, or as JSON.
+    """Print a config as YAML, coloured on a terminal, or as JSON.
 
     Args:
         config: the config; facts of the data are printed as ``${facts:KEY}`` unless ``resolve`` is set.

@@ -15,7 +15,12 @@ WIDTH = 40
 
 
 def plot_schedule(composition: Composition, steps: int, path: str) -> None:
-    """Draws the composed schedule.
+    """Draw the composed schedule.
+
+    Args:
+        composition: the composed config.
+        steps: total number of training steps.
+        path: the PNG file to write.
 
     Raises:
         UserError: the schedule cannot be built, or the file cannot be written.
@@ -25,7 +30,14 @@ def plot_schedule(composition: Composition, steps: int, path: str) -> None:
 
 
 def plot_schedules(names: list[str], steps: int, path: str | None, config_dirs: list[str]) -> dict[str, str]:
-    """Draws every schedule for the default optimizer, and returns each as a sparkline."""
+    """Draw every schedule for the default optimizer, and return each as a sparkline.
+
+    Args:
+        names: options of the group ``scheduler``.
+        steps: total number of training steps.
+        path: the PNG file to write, if any.
+        config_dirs: additional folders with config groups.
+    """
     from runner.config.compose import compose
 
     curves = {name: curve_of(compose([f"scheduler={name}"], None, config_dirs), steps) for name in names}
@@ -35,9 +47,7 @@ def plot_schedules(names: list[str], steps: int, path: str | None, config_dirs: 
 
 
 def curve_of(composition: Composition, steps: int) -> tuple[list[float], list[float] | None]:
-    """Return learning rate and momentum at each step, with the steps divided into ``trainer.max_epochs``
-    epochs.
-    """
+    """Return learning rate and momentum at each step; the epochs are those of ``trainer.max_epochs``."""
     from runner.config.build import build
     from runner.config.checks.check import with_lr
     from runner.config.plain import to_plain

@@ -13,10 +13,13 @@ NOTHING = "-"
 
 
 def print_schema(overrides: list[str], nodes: list[str], config_dirs: list[str], as_json: bool) -> None:
-    """Prints the keys of the composed config's nodes.
+    """Print the keys of the composed config's nodes.
 
     Args:
+        overrides: the overrides, optionally preceded by an experiment's file.
         nodes: only these (``model``, ``regularization.augment``); all if empty.
+        config_dirs: additional folders with config groups.
+        as_json: print JSON instead of tables.
 
     Raises:
         ConfigError: the config cannot be composed, or a node does not exist.
@@ -39,17 +42,16 @@ def print_schema(overrides: list[str], nodes: list[str], config_dirs: list[str],
             Problem(name, f"this config has no node {name!r}.", "unknown_key", did_you_mean(name, schema))
             for name in unknown
         )
-    schema = {place: keys for place, keys in schema.items() if not nodes or place in nodes}
+    schema = {node: keys for node, keys in schema.items() if not nodes or node in nodes}
     if as_json:
         print(json.dumps(schema, indent=2))
         return
     from runner.cli.show import console, table
 
     out = console()
-    for place, keys in schema.items():
+    for node, keys in schema.items():
         rows = [
-            (f"{place}.{key['name']}".lstrip("."), *(value or NOTHING for value in cells(key)))
-            for key in keys
+            (f"{node}.{key['name']}".lstrip("."), *(value or NOTHING for value in cells(key))) for key in keys
         ]
         out.print(table("key", "type", "value", "default", "description", rows=rows))
 
@@ -63,14 +65,13 @@ def first_sentence(text: str) -> str:
 
 
 def schema_of(
-    plain: dict[str, Any], asked: Sequence[str] = ()
+    plain: dict[str, Any], requested: Sequence[str] = ()
 ) -> Iterator[tuple[str, list[dict[str, str | None]]]]:
-    """Yield ``(dotted key, keys)`` for the config itself, its nodes without a constructor, and those with
-    one.
+    """Yield ``(dotted key, keys)`` for the config itself and for all its nodes.
 
     Args:
         plain: the config as plain containers.
-        asked: nodes that are included even if they are null: ``folds``, ``sweep``.
+        requested: nodes that are included even if they are null: ``folds``, ``sweep``.
     """
     import dataclasses
 
@@ -84,10 +85,11 @@ def schema_of(
     for name, annotation in annotations_of(Config).items():
         for member in members(annotation):
             node = plain.get(name)
-            if dataclasses.is_dataclass(member) and (isinstance(node, dict) or name in asked):
+            is_node = isinstance(member, type) and dataclasses.is_dataclass(member)
+            if is_node and (isinstance(node, dict) or name in requested):
                 yield name, [with_value(key, node or {}) for key in describe(member, name)]
-    for place, node in find_targets(plain):
-        yield place, [with_value(key, node) for key in describe(node, place)]
+    for name, node in find_targets(plain):
+        yield name, [with_value(key, node) for key in describe(node, name)]
 
 
 def with_value(key: Any, node: dict[str, Any]) -> dict[str, str | None]:

@@ -17,6 +17,7 @@ ACTIONS = {
 
 
 def add_arguments(parser: ArgumentParser) -> None:
+    """Add the arguments of the verb."""
     parser.add_argument("action", choices=ACTIONS)
     add_overrides(parser)
     add_allow_package(parser)
@@ -36,6 +37,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def run(args: Namespace) -> int:
+    """Run the verb; return the exit code."""
     if args.action == "list":
         from runner.cli.list import print_group
         from runner.config.groups import find_groups

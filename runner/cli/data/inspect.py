@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from runner.data.base import DataModule
+    from runner.data.facts import Facts
 
 __all__ = ["inspect"]
 
@@ -19,14 +20,21 @@ NUM_SHOWN = 24
 
 
 def inspect(data: DataModule, output: str | None, as_json: bool) -> int:
-    """Prepares and reads the data set, prints its facts and statistics, and saves a grid of samples if they
-    are images.
+    """Print facts and statistics of a data set, and save a grid of samples if they are images.
+
+    Args:
+        data: the data module; prepared and set up here.
+        output: file for the samples; None derives the name from the data set.
+        as_json: print JSON instead of tables.
+
+    Returns:
+        The exit code.
     """
     data.prepare_data()
     data.setup("fit")
     statistics = input_statistics(data)
     if as_json:
-        print(json.dumps({"facts": data.facts.as_dict(), "inputs": statistics}, indent=2, default=str))
+        print(json.dumps({"facts": facts_of(data).as_dict(), "inputs": statistics}, indent=2, default=str))
     else:
         print_facts(data)
         print_statistics(data, statistics)
@@ -36,21 +44,28 @@ def inspect(data: DataModule, output: str | None, as_json: bool) -> int:
     return 0
 
 
+def facts_of(data: DataModule) -> Facts:
+    """Return the facts of a data module that was set up."""
+    if data.facts is None:
+        raise RuntimeError("the data module was not set up")
+    return data.facts
+
+
 def print_facts(data: DataModule) -> None:
     from runner.cli.show import console, table
 
-    facts = data.facts.as_dict()
+    name, facts = facts_of(data).name, facts_of(data).as_dict()
     counts, names = facts.pop("class_counts", []), facts.pop("class_names", [])
     counted = f"training {facts.pop('class_counts_of', 'samples')}"
     facts["input_shape"] = " × ".join(map(str, facts["input_shape"]))
     rows = [(key, text(value)) for key, value in facts.items() if value not in ("", [], None)]
     out = console()
-    out.print(table("fact", "value", title=data.facts.name or "data", rows=rows))
+    out.print(table("fact", "value", title=name or "data", rows=rows))
     if names:
         total = sum(counts) or 1
-        shares = zip(names, counts, strict=False)
-        rows = [(str(name), f"{count}", f"{count / total:.1%}") for name, count in shares]
-        out.print(table("class", counted, "share", rows=rows))
+        sizes = zip(names, counts, strict=False)
+        shares = [(str(label), f"{count}", f"{count / total:.1%}") for label, count in sizes]
+        out.print(table("class", counted, "share", rows=shares))
 
 
 def print_statistics(data: DataModule, statistics: dict[str, list[float]]) -> None:
@@ -58,8 +73,9 @@ def print_statistics(data: DataModule, statistics: dict[str, list[float]]) -> No
 
     if not statistics:
         return
-    names = data.facts.extra.get("feature_names") or []
-    kind = "channel" if len(data.facts.input_shape) == 3 else "feature"
+    facts = facts_of(data)
+    names = facts.extra.get("feature_names") or []
+    kind = "channel" if len(facts.input_shape) == 3 else "feature"
     size = len(statistics["mean"])
     labels = [str(name) for name in names] if len(names) == size else [f"{kind} {i}" for i in range(size)]
     columns = [[f"{value:.4g}" for value in values] for values in statistics.values()]
@@ -69,10 +85,10 @@ def print_statistics(data: DataModule, statistics: dict[str, list[float]]) -> No
 
 
 def input_statistics(data: DataModule) -> dict[str, list[float]]:
-    """Return mean, standard deviation, minimum and maximum of each channel or feature, and mean and standard
-    deviation after normalisation.
+    """Return statistics of each channel or feature.
 
-    Padding of sequences is ignored. Empty if the samples differ in shape or are token ids.
+    These are mean, standard deviation, minimum and maximum, and mean and standard deviation after
+    normalization. Padding of sequences is ignored. Empty if the samples differ in shape or are token ids.
     """
     import torch
 
@@ -95,14 +111,12 @@ def input_statistics(data: DataModule) -> dict[str, list[float]]:
 
 
 def by_channel(inputs: Tensor) -> Tensor:
-    """Reshapes images ``(N, C, H, W)``, features ``(N, F)`` or sequences ``(N, T, F)`` to ``(C or F,
-    remaining)``.
-    """
+    """Reshape images (N, C, H, W), features (N, F) or sequences (N, T, F) to (C or F, remaining)."""
     return inputs.movedim(-1 if inputs.dim() == 3 else 1, 0).flatten(1)
 
 
 def deviation(values: Tensor) -> Tensor:
-    """Standard deviation of each row, ignoring NaN."""
+    """Return the standard deviation of each row, ignoring NaN."""
     return (values - values.nanmean(1, keepdim=True)).square().nanmean(1).sqrt()
 
 
@@ -112,13 +126,13 @@ def save_samples(data: DataModule, output: str | None) -> Path | None:
     from runner.plots.images import sample_grid
     from runner.plots.style import to_png
 
-    split, facts = data.splits["train"], data.facts
+    split, facts = data.splits["train"], facts_of(data)
     if len(facts.input_shape) != 3:
         return None
     step = max(1, len(split) // NUM_SHOWN)
     positions = range(0, len(split), step)[:NUM_SHOWN]
-    shown = [data.picture(*split.sample(0, position)) for position in positions]
-    figure = sample_grid([np.asarray(image) for image, _ in shown], [words for _, words in shown])
+    pictures = [data.picture(*split.sample(0, position)) for position in positions]
+    figure = sample_grid([np.asarray(image) for image, _ in pictures], [text for _, text in pictures])
     if figure is None:
         return None
     path = Path(output or f"samples_{facts.name or 'data'}.png".replace("/", "_").replace(" ", "_"))
@@ -130,8 +144,8 @@ def text(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.6g}"
     if isinstance(value, list):
-        shown = ", ".join(map(str, value[:12]))
-        return f"{shown}{f' … ({len(value)})' if len(value) > 12 else ''}"
+        start = ", ".join(map(str, value[:12]))
+        return f"{start}{f' … ({len(value)})' if len(value) > 12 else ''}"
     if isinstance(value, dict):
         return ", ".join(f"{key} {number}" for key, number in value.items())
     return str(value)

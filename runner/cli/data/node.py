@@ -33,6 +33,7 @@ def changed_values(overrides: list[str], config: Path) -> dict[str, Any]:
     """Return overrides of a run's config as dotted keys and values, after checking those of the data.
 
     Args:
+        overrides: the overrides of the command line.
         config: the ``config.yaml`` of the run.
 
     Raises:

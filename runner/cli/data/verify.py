@@ -1,19 +1,21 @@
-"""Reads every sample of a data set once, and reports or excludes those that cannot be read."""
+"""Reads every sample of a data set once, and reports or excludes samples that cannot be read."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from runner.data.base import DataModule
+    from runner.data.images.verify import BrokenFile
 
 __all__ = ["broken_samples", "verify"]
 
 
 def verify(data: DataModule, set_aside: bool, as_json: bool) -> int:
-    """Prints the broken samples.
+    """Print the broken samples.
 
     Args:
         data: the data module.
@@ -25,18 +27,18 @@ def verify(data: DataModule, set_aside: bool, as_json: bool) -> int:
     """
     from runner.errors import UserError
 
-    if set_aside and not is_folder_of_files(data):
+    if set_aside and not isinstance(data, FolderOfFiles):
         raise UserError(
             f"--set-aside: {type(data).__name__} does not read single files that could be excluded."
         )
     data.prepare_data()
-    broken, total = broken_files(data) if is_folder_of_files(data) else broken_samples(data)
+    broken, total = broken_files(data) if isinstance(data, FolderOfFiles) else broken_samples(data)
     if as_json:
         print(json.dumps({"samples": total, "broken": dict(broken)}, indent=2, ensure_ascii=False))
     else:
         print_broken(broken, total)
-    if set_aside:
-        file = write_list(data, broken, total)
+    if set_aside and isinstance(data, FolderOfFiles):
+        file = write_list(data.folder, broken, total)
         if not as_json:
             print(f"Listed in {file}: they are excluded from training.")
     return int(bool(broken) and not set_aside)
@@ -54,12 +56,19 @@ def print_broken(broken: list[tuple[str, str]], total: int) -> None:
         print(f"All {total} samples can be read.")
 
 
-def is_folder_of_files(data: DataModule) -> bool:
-    """Whether the data set verifies its files itself, and supports a list of excluded files."""
-    return hasattr(data, "verify") and hasattr(data, "folder")
+@runtime_checkable
+class FolderOfFiles(Protocol):
+    """A data module that verifies its files itself, and supports a list of excluded files."""
+
+    folder: Path
+
+    def verify(self) -> Iterable[BrokenFile]:
+        """Return the files that cannot be read."""
+        ...
 
 
-def broken_files(data: DataModule) -> tuple[list[tuple[str, str]], int]:
+def broken_files(data: FolderOfFiles) -> tuple[list[tuple[str, str]], int]:
+    """Return name and reason of each broken file, and the total number of files."""
     from runner.data.images.tree import scan_tree
 
     broken = [(file.path, file.reason) for file in data.verify()]
@@ -87,11 +96,11 @@ def broken_samples(data: DataModule) -> tuple[list[tuple[str, str]], int]:
     return broken, sum(map(len, data.splits.values()))
 
 
-def write_list(data: DataModule, broken: list[tuple[str, str]], total: int) -> Path:
+def write_list(folder: Path, broken: list[tuple[str, str]], total: int) -> Path:
     from runner.data.images.verify import BROKEN_LIST, BrokenFile, write_broken
     from runner.errors import UserError
 
-    file = data.folder / BROKEN_LIST
+    file = folder / BROKEN_LIST
     try:
         write_broken(file, [BrokenFile(*entry) for entry in broken], total)
     except OSError as error:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
+from typing import TYPE_CHECKING
 
 from runner.cli.arguments import add_root
+
+if TYPE_CHECKING:
+    from runner.cli.doctor.finding import Finding
 
 SUMMARY = "check this machine: packages, devices, folders, tracking store"
 
@@ -12,11 +16,13 @@ COLOURS = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 
 
 def add_arguments(parser: ArgumentParser) -> None:
+    """Add the arguments of the verb."""
     add_root(parser)
     parser.add_argument("--json", action="store_true", help="one JSON list, for programs")
 
 
 def run(args: Namespace) -> int:
+    """Run the verb; return the exit code."""
     from runner.cli.doctor.examination import examine
 
     findings = examine(args.root)
@@ -30,7 +36,7 @@ def run(args: Namespace) -> int:
     return int(any(finding.level == "fail" for finding in findings))
 
 
-def _print(findings: list) -> None:
+def _print(findings: list[Finding]) -> None:
     from rich.text import Text
 
     from runner.cli.show import console

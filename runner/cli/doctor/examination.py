@@ -12,7 +12,7 @@ __all__ = ["examine"]
 
 
 def examine(root: str | Path) -> list[Finding]:
-    """Checks the packages, the machine, and the folder ``root`` of the runs."""
+    """Check the packages, the machine, and the folder ``root`` of the runs."""
     examinations: dict[str, Callable[[], Iterator[Finding]]] = {
         "python": packages.python,
         "packages": packages.bounds,

@@ -17,6 +17,7 @@ LITTLE_SHARED_MEMORY_GIB = 1.0
 
 
 def configs() -> Iterator[Finding]:
+    """Check that the config groups can be found."""
     from runner.config.groups import find_groups, package_conf, search_folders
 
     if not (package_conf() / "runner.yaml").is_file():
@@ -30,24 +31,26 @@ def configs() -> Iterator[Finding]:
 
 
 def shared_memory() -> Iterator[Finding]:
-    place = Path("/dev/shm")
-    if not place.is_dir():
+    """Check the free shared memory, which data loader workers use."""
+    folder = Path("/dev/shm")
+    if not folder.is_dir():
         return
-    free_gib = shutil.disk_usage(place).free / GIB
+    free_gib = shutil.disk_usage(folder).free / GIB
     if free_gib < LITTLE_SHARED_MEMORY_GIB:
         remedy = (
             "Data loader workers pass batches through it: set data.num_workers=0, or start the "
             "container with --shm-size=2g."
         )
-        yield Finding("warn", "shared mem.", f"{free_gib:.2f} GiB free in {place}", remedy)
+        yield Finding("warn", "shared mem.", f"{free_gib:.2f} GiB free in {folder}", remedy)
     else:
-        yield Finding("ok", "shared mem.", f"{free_gib:.1f} GiB free in {place}")
+        yield Finding("ok", "shared mem.", f"{free_gib:.1f} GiB free in {folder}")
 
 
 def disk(root: Path) -> Iterator[Finding]:
-    place = _existing(root)
-    free_gib = shutil.disk_usage(place).free / GIB
-    text = f"{free_gib:.1f} GiB free in the folder of the runs ({place})"
+    """Check the free disk space of the folder of the runs."""
+    folder = _existing(root)
+    free_gib = shutil.disk_usage(folder).free / GIB
+    text = f"{free_gib:.1f} GiB free in the folder of the runs ({folder})"
     remedy = (
         "Checkpoints need space: delete runs that are no longer needed, or use another folder with "
         "run.root=FOLDER."
@@ -61,27 +64,27 @@ def disk(root: Path) -> Iterator[Finding]:
 
 
 def runs_folder(root: Path) -> Iterator[Finding]:
+    """Check that the folder of the runs is writable, and report runs that were stopped early."""
     from runner.run.directory import list_runs
-    from runner.run.status import read_status
+    from runner.run.state import RunState
 
-    place = _existing(root)
-    if not os.access(place, os.W_OK | os.X_OK):
-        yield Finding("fail", "runs", f"{place} is not writable", "Use another folder with run.root=FOLDER.")
+    folder = _existing(root)
+    if not os.access(folder, os.W_OK | os.X_OK):
+        yield Finding("fail", "runs", f"{folder} is not writable", "Use another folder with run.root=FOLDER.")
         return
-    if place != root.absolute():
+    if folder != root.absolute():
         yield Finding("ok", "runs", f"none yet; they will be saved in {root.absolute()}")
         return
-    runs = list_runs(root)
-    states = [read_status(run).state for run in runs]
-    yield Finding("ok", "runs", f"{len(runs)} in {place}")
-    stopped = [run.name for run, state in zip(runs, states, strict=True) if state in ("lost", "interrupted")]
+    runs = [RunState(run) for run in list_runs(root)]
+    yield Finding("ok", "runs", f"{len(runs)} in {folder}")
+    stopped = [run.name for run in runs if run.status.state in ("lost", "interrupted")]
     if stopped:
         remedy = f"`runner resume {stopped[-1]}` resumes it."
         yield Finding("warn", "runs", f"{len(stopped)} stopped before they were finished", remedy)
 
 
 def store(root: Path) -> Iterator[Finding]:
-    """Checks that MLflow's SQLite file, if any, can be opened and is intact."""
+    """Check that MLflow's SQLite file, if any, can be opened and is intact."""
     import sqlite3
 
     file = root / "mlflow.db"
@@ -111,6 +114,7 @@ def store(root: Path) -> Iterator[Finding]:
 
 
 def git() -> Iterator[Finding]:
+    """Check whether runs can record the revision of the code."""
     from runner.run.provenance import git_state
 
     if shutil.which("git") is None:

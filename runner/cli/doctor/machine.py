@@ -15,6 +15,7 @@ ENOUGH_MEMORY_GIB = 2.0
 
 
 def processor() -> Iterator[Finding]:
+    """Check whether the CPU supports bf16 in hardware."""
     from runner.run.provenance import hardware
 
     name = hardware().get("cpu") or "unknown processor"
@@ -28,6 +29,7 @@ def processor() -> Iterator[Finding]:
 
 
 def threads() -> Iterator[Finding]:
+    """Check that torch does not use more threads than cores."""
     import torch
 
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -48,6 +50,7 @@ def threads() -> Iterator[Finding]:
 
 
 def memory() -> Iterator[Finding]:
+    """Check the free memory."""
     import psutil
 
     state = psutil.virtual_memory()
@@ -62,6 +65,7 @@ def memory() -> Iterator[Finding]:
 
 
 def devices() -> Iterator[Finding]:
+    """List the devices that torch can use."""
     import torch
 
     if torch.cuda.is_available():

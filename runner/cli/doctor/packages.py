@@ -16,6 +16,7 @@ INSTALL = "In a checkout run `scripts/setup`; otherwise reinstall `runner`."
 
 
 def python() -> Iterator[Finding]:
+    """Check the version of Python."""
     from packaging.specifiers import SpecifierSet
 
     required = SpecifierSet(metadata.metadata("runner")["Requires-Python"] or "")
@@ -27,7 +28,7 @@ def python() -> Iterator[Finding]:
 
 
 def bounds() -> Iterator[Finding]:
-    """Checks every direct dependency against the bounds in runner's metadata."""
+    """Check every direct dependency against the bounds in runner's metadata."""
     from packaging.requirements import Requirement
 
     required = [Requirement(line) for line in metadata.requires("runner") or []]
@@ -49,7 +50,7 @@ def bounds() -> Iterator[Finding]:
 
 
 def tested_versions() -> Iterator[Finding]:
-    """Compares the installed versions with the tested ones (``constraints.txt`` of a checkout)."""
+    """Compare the installed versions with the tested ones (``constraints.txt`` of a checkout)."""
     pins = Path(__file__).resolve().parents[3] / "constraints.txt"
     if not pins.is_file():
         return

@@ -1,4 +1,4 @@
-"""Forks child processes, and ends all processes that a trial has started."""
+"""Forks child processes, and kills all processes that a trial has started."""
 
 from __future__ import annotations
 
@@ -9,26 +9,36 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 
 import psutil
 
 from runner.distributed.parent_death import die_with_parent
 
-__all__ = ["Child", "adopt_orphans", "end_orphans", "fork_child", "kill_group", "kill_tree", "signal_process"]
+__all__ = [
+    "Child",
+    "adopt_orphans",
+    "fork_child",
+    "kill_group",
+    "kill_orphans",
+    "kill_tree",
+    "signal_process",
+]
 
 POLL_INTERVAL_S = 0.02
 
 
 class Child:
-    """What ``subprocess.Popen`` is for a process that was forked."""
+    """A forked child process, with the interface of ``subprocess.Popen``."""
 
     def __init__(self, pid: int) -> None:
         self.pid = pid
 
     def wait(self, timeout: float | None = None) -> None:
-        """
+        """Wait until the process has ended.
+
         Raises:
-            TimeoutError: it has not ended by then.
+            TimeoutError: it did not end within ``timeout`` seconds.
         """
         until = None if timeout is None else time.monotonic() + timeout
         while not os.waitpid(self.pid, os.WNOHANG)[0]:
@@ -37,19 +47,21 @@ class Child:
             time.sleep(POLL_INTERVAL_S)
 
     def kill(self) -> None:
+        """Kill the process."""
         os.kill(self.pid, signal.SIGKILL)
 
 
 def fork_child(work: Callable[[], int], keep: Iterable[int], output: int | None) -> Child:
-    """
+    """Fork this process.
+
     Args:
-        work: what the copy does; its result is the exit code.
-        keep: descriptors that stay open in it besides the standard ones: locks and sockets are this process's
-            own.
-        output: where it prints to; None: where this process does.
+        work: called in the child; its result is the exit code.
+        keep: descriptors that stay open in the child besides the standard ones. All others, such as locks and
+            sockets, belong to this process only.
+        output: descriptor for the child's output; None for that of this process.
     """
     for stream in (sys.stdout, sys.stderr):
-        stream.flush()  # else the copy would say it again
+        stream.flush()  # otherwise the child would print the buffered text again
     owner = os.getpid()
     pid = os.fork()
     if pid:
@@ -61,9 +73,10 @@ def fork_child(work: Callable[[], int], keep: Iterable[int], output: int | None)
             os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
             os.dup2(output, 1)
             os.dup2(output, 2)
-            sys.stdout = open(1, "w", buffering=1, closefd=False)  # a terminal's may be wrapped by somebody
-            sys.stderr = open(2, "w", buffering=1, closefd=False)
-        let_go_of(set(keep))
+            # New streams, because a library may have wrapped those of the terminal.
+            sys.stdout = open(1, "w", buffering=1, closefd=False)  # noqa: SIM115 - lives as long as the process
+            sys.stderr = open(2, "w", buffering=1, closefd=False)  # noqa: SIM115 - likewise
+        detach_descriptors(set(keep))
         status = work()
     except BaseException:
         traceback.print_exc()
@@ -73,17 +86,16 @@ def fork_child(work: Callable[[], int], keep: Iterable[int], output: int | None)
         os._exit(status)
 
 
-def let_go_of(keep: set[int]) -> None:
-    """All other descriptors lead nowhere from now on: locks end with the process that took them.
+def detach_descriptors(keep: set[int]) -> None:
+    """Redirect all other descriptors to ``/dev/null``, so that locks end with the process that took them.
 
-    They are not closed: an object that still thinks one is its own would later close what has its number
-        then.
+    They are not closed: an inherited object would otherwise later close a new descriptor of the same number.
     """
-    nowhere = os.open(os.devnull, os.O_RDWR)
+    null = os.open(os.devnull, os.O_RDWR)
     names = os.listdir("/proc/self/fd") if os.path.isdir("/proc/self/fd") else map(str, range(256))
     for number in map(int, names):
-        if number > 2 and number != nowhere and number not in keep and is_open(number):
-            os.dup2(nowhere, number, inheritable=False)
+        if number > 2 and number != null and number not in keep and is_open(number):
+            os.dup2(null, number, inheritable=False)
 
 
 def is_open(descriptor: int) -> bool:
@@ -95,20 +107,18 @@ def is_open(descriptor: int) -> bool:
 
 
 PR_SET_CHILD_SUBREAPER = 36
-GONE_WITHIN_S = 10.0
+KILL_TIMEOUT_S = 10.0
 
 
 def adopt_orphans() -> None:
-    """Processes below this one whose parent ends become its own children, so that none can get away
-    (Linux).
-    """
+    """Make descendants whose parent ends children of this process, so that none can escape (Linux only)."""
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1)
 
 
-def end_orphans(keep: set[int]) -> None:
-    """Ends the children that are not in ``keep`` with all below them, and waits until they are gone."""
-    until = time.monotonic() + GONE_WITHIN_S
+def kill_orphans(keep: set[int]) -> None:
+    """Kill the children that are not in ``keep`` with all their descendants, and wait for their end."""
+    until = time.monotonic() + KILL_TIMEOUT_S
     while time.monotonic() < until:
         orphans = [child for child in psutil.Process().children() if child.pid not in keep]
         if not orphans:
@@ -130,13 +140,13 @@ def wait_for(pid: int, until: float) -> None:
 
 
 def kill_tree(pid: int) -> None:
-    """The process, its process group, and all its descendants in any group."""
+    """Kill a process, its process group, and all its descendants in any group."""
     try:
-        below = psutil.Process(pid).children(recursive=True)
+        descendants = psutil.Process(pid).children(recursive=True)
     except psutil.Error:
-        below = []
+        descendants = []
     kill_group(pid)
-    for process in below:
+    for process in descendants:
         try:
             process.kill()
         except psutil.Error:
@@ -144,14 +154,14 @@ def kill_tree(pid: int) -> None:
 
 
 def kill_group(pid: int) -> None:
+    """Kill a process and its process group."""
     try:
         os.killpg(pid, signal.SIGKILL)
-    except (ProcessLookupError, PermissionError):  # it had no time yet to make its group
+    except (ProcessLookupError, PermissionError):  # it has not created its group yet
         signal_process(pid, signal.SIGKILL)
 
 
 def signal_process(pid: int, signum: int) -> None:
-    try:
+    """Send a signal to a process, if it still exists."""
+    with suppress(ProcessLookupError):
         os.kill(pid, signum)
-    except ProcessLookupError:
-        pass

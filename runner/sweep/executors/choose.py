@@ -14,36 +14,34 @@ __all__ = ["Executor", "make_executor"]
 
 
 class Executor(Protocol):
-    """Starts workers on run directories and tells what is heard of them. Nothing here waits for a trial.
+    """Starts workers on run directories and reports their events. No method waits for a trial.
 
-    Where the worker is not a child of this process, ``python -m runner.sweep.executors.rank_worker RUN`` is
-    what to start, and a ``Mailbox`` how to receive its messages.
+    An executor whose workers are not children of this process starts ``python -m
+    runner.sweep.executors.rank_worker RUN`` and receives the messages through a `Mailbox`.
     """
 
     def start(self, attempt: Attempt) -> None:
-        """Starts an attempt. Every failure is reported by its ``ended`` event, exactly one per start."""
+        """Start an attempt. Every failure is reported by its ``ended`` event, exactly one per start."""
 
     def answer(self, trial: int, prune: bool) -> None:
-        """Answers a ``report``; only asked for where the attempt ``prunes``."""
+        """Answer a ``report``; called only if the attempt has ``prunes`` set."""
 
     def signal(self, trial: int, signum: int) -> None:
-        """SIGTERM asks the trial to save its state and leave; SIGKILL ends it at once, with all it has
-        started.
-        """
+        """Signal a trial: SIGTERM to save its state and exit, SIGKILL to kill it and all its processes."""
 
     def wait(self, timeout_s: float) -> list[Event]:
-        """What has come since, in the order of its coming; after ``timeout_s`` at the latest, with
-        nothing.
-        """
+        """Return the events since the last call, in order; an empty list after ``timeout_s`` seconds."""
 
     def close(self) -> None:
-        """Ends all remaining attempts at once."""
+        """Kill all remaining attempts."""
 
 
 def make_executor(sweep: SweepDir, config: dict[str, Any], varied: Iterable[str]) -> Executor:
-    """
+    """Return the executor of the config's launcher.
+
     Args:
-        config: that all trials share; they start where its ``launcher`` says.
+        sweep: the sweep's folder, for log files.
+        config: the config that all trials share.
         varied: keys in which the trials differ.
     """
     kind = config["launcher"]["kind"]
@@ -62,7 +60,7 @@ def make_executor(sweep: SweepDir, config: dict[str, Any], varied: Iterable[str]
 
 
 def targets_of(config: Any) -> list[str]:
-    """Dotted names of all constructors in plain containers."""
+    """Return the dotted names of all constructors in plain containers."""
     if isinstance(config, dict):
         own = [config["_target_"]] if "_target_" in config else []
         return own + [name for value in config.values() for name in targets_of(value)]

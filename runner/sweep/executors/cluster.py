@@ -1,4 +1,4 @@
-"""Attempts that a cluster carries out. What the trials have to say comes through their run directories."""
+"""Base of the executors of clusters, whose trials send their messages through their run directories."""
 
 from __future__ import annotations
 
@@ -21,8 +21,11 @@ POLL_INTERVAL_S = 0.1
 
 @dataclass(frozen=True)
 class End:
-    """How a job ended: its exit code, or the negative number of a signal; and what the scheduler knows
-    besides.
+    """The end of a job.
+
+    Attributes:
+        status: the exit code, or the negative number of a signal.
+        reason: the reason given by the scheduler, if any.
     """
 
     status: int
@@ -30,82 +33,91 @@ class End:
 
 
 class ClusterExecutor(ABC):
-    """
+    """An `Executor` whose attempts are jobs of a cluster.
+
     Args:
-        config: that all trials share.
+        config: the config that all trials share.
+
+    Raises:
+        ConfigError: a trial would need several machines.
     """
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         if num_nodes(config) > 1:
-            text = f"hardware.num_nodes={num_nodes(config)}: a trial of a sweep stays on one machine."
-            remedy = "Give hardware.devices for several devices of it."
+            text = f"hardware.num_nodes={num_nodes(config)}: a trial of a sweep runs on one machine."
+            remedy = "Set hardware.devices to use several of its devices."
             raise ConfigError(Problem("hardware.num_nodes", text, "incompatible", remedy))
         self.config = config
         self.launcher = Launcher(**config["launcher"])
-        self._mail: dict[int, Mailbox] = {}
+        self._mailboxes: dict[int, Mailbox] = {}
         self._jobs: dict[int, Any] = {}
         self._waiting: set[int] = set()
 
     @abstractmethod
     def submit(self, attempt: Attempt) -> Any:
-        """Hands the attempt to the cluster and returns what stands for it there."""
+        """Submit an attempt to the cluster and return its job."""
 
     @abstractmethod
-    def place_of(self, job: Any) -> str | None:
-        """Where it runs; None while it waits."""
+    def location_of(self, job: Any) -> str | None:
+        """Return the machine on which a job runs; None while it waits."""
 
     @abstractmethod
     def end_of(self, job: Any) -> End | None:
-        """How it has ended; None while it has not."""
+        """Return the end of a job; None while it has not ended."""
 
     @abstractmethod
     def send(self, job: Any, signum: int) -> None:
-        """Hands a signal on to the trial's process; SIGKILL ends all that belongs to it."""
+        """Send a signal to the trial's process; SIGKILL kills all processes of the job."""
 
     @abstractmethod
-    def drop(self, job: Any) -> None:
-        """Ends the job in any state, or releases what it has left behind."""
+    def discard(self, job: Any) -> None:
+        """End a job in any state, and release its resources."""
 
     def start(self, attempt: Attempt) -> None:
-        # The threads and devices of this machine say nothing about those of the cluster.
+        """Submit an attempt; see `Executor`."""
+        # Threads and devices of this machine do not apply to those of the cluster.
         attempt = replace(attempt, num_threads=self.launcher.cpus_per_worker, devices=(), environment={})
-        self._mail[attempt.trial] = Mailbox(attempt)
+        self._mailboxes[attempt.trial] = Mailbox(attempt)
         self._jobs[attempt.trial] = self.submit(attempt)
         self._waiting.add(attempt.trial)
 
     def answer(self, trial: int, prune: bool) -> None:
-        if trial in self._mail:
-            self._mail[trial].answer(prune)
+        """Answer a ``report``; see `Executor`."""
+        if trial in self._mailboxes:
+            self._mailboxes[trial].answer(prune)
 
     def signal(self, trial: int, signum: int) -> None:
+        """Signal a trial; see `Executor`."""
         if trial in self._jobs:
             self.send(self._jobs[trial], signum)
 
     def wait(self, timeout_s: float) -> list[Event]:
+        """Return the events since the last call; see `Executor`."""
         until = time.monotonic() + timeout_s
         while True:
-            events = [event for trial in list(self._jobs) for event in self._look(trial)]
+            events = [event for trial in list(self._jobs) for event in self._poll(trial)]
             if events or time.monotonic() >= until:
                 return events
             time.sleep(POLL_INTERVAL_S)
 
-    def _look(self, trial: int) -> list[Event]:
+    def _poll(self, trial: int) -> list[Event]:
         job, events = self._jobs[trial], []
-        if trial in self._waiting and (place := self.place_of(job)) is not None:
+        if trial in self._waiting and (location := self.location_of(job)) is not None:
             self._waiting.discard(trial)
-            events.append(Event("started", trial, place=place))
-        end = self.end_of(job)  # before the mail: what is written until then is read
-        events += self._mail[trial].events()
+            events.append(Event("started", trial, location=location))
+        end = self.end_of(job)  # before the mailbox, so that the last messages of an ended job are read
+        events += self._mailboxes[trial].events()
         if end is not None:
             events.append(Event("ended", trial, status=end.status, reason=end.reason))
             self._forget(trial)
         return events
 
     def _forget(self, trial: int) -> None:
-        self.drop(self._jobs.pop(trial))
-        self._mail.pop(trial)
+        self.discard(self._jobs.pop(trial))
+        self._mailboxes.pop(trial)
         self._waiting.discard(trial)
 
     def close(self) -> None:
+        """End all remaining jobs."""
         for trial in list(self._jobs):
             self._forget(trial)

@@ -1,7 +1,7 @@
-"""A trial of several devices: a process for each, forked like the trial itself, with no import and no agent
-between.
+"""Executes a trial on several devices: the trial's process forks one process for each rank.
 
-A rank that ends early ends the others; the sweep, which supervises all trials, restarts the trial.
+This needs neither an import nor an elastic agent. A rank that fails ends the others; the sweep, which
+supervises all trials, restarts the trial.
 """
 
 from __future__ import annotations
@@ -12,12 +12,13 @@ import socket
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 
 from runner.distributed.failure import clear_failures
 from runner.distributed.process_group import process_group_member
 from runner.distributed.process_info import ProcessInfo
 from runner.errors import ControlSignal, Pruned, RunnerError
-from runner.launch.elastic import reason_of
+from runner.launch.elastic import error_of
 from runner.run.directory import RunDir
 from runner.run.status import read_status
 from runner.sweep.executors.child_processes import fork_child
@@ -25,7 +26,7 @@ from runner.sweep.executors.child_processes import fork_child
 __all__ = ["execute_ranks"]
 
 FAILURE_GRACE_S = 20.0
-"""How long ranks that lost another one have to notice it, and to say so."""
+"""Seconds that ranks have to detect and report the loss of another rank."""
 POLL_INTERVAL_S = 0.05
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
@@ -33,21 +34,24 @@ Work = Callable[[bool], None]
 
 
 def execute_ranks(run: RunDir, num_ranks: int, work: Work, channel: int) -> None:
-    """
+    """Execute a run with several ranks on this machine.
+
     Args:
-        work: executes the run, as one of its ranks; whether it is the first, which reports, is its argument.
-        channel: the descriptor through which it does.
+        run: the run to execute.
+        num_ranks: number of ranks.
+        work: executes the run as one of its ranks; its argument is whether the rank reports to the sweep.
+        channel: descriptor of the channel to the sweep, kept open in the first rank.
 
     Raises:
-        RunnerError: what ended the ranks before their time; the status says the same.
+        RunnerError: the ranks failed; the status records the same reason.
     """
     clear_failures(run)
-    for leftover in run.logs.glob("rank*.pulse.json"):
-        leftover.unlink()
+    for heartbeat in run.logs.glob("rank*.pulse.json"):
+        heartbeat.unlink()
     port, ranks = free_port(), {}
     for rank in range(num_ranks):
         keep = [channel] if rank == 0 else []
-        child = fork_child(lambda rank=rank: become_rank(run, rank, num_ranks, port, work), keep, output=None)
+        child = fork_child(partial(become_rank, run, rank, num_ranks, port, work), keep, output=None)
         ranks[child.pid] = rank
     statuses, signum = wait_for_all(ranks)
     killed = [-status for status in statuses.values() if status < 0]
@@ -57,11 +61,12 @@ def execute_ranks(run: RunDir, num_ranks: int, work: Work, channel: int) -> None
 
 
 def finish(run: RunDir, statuses: dict[int, int], signum: int | None) -> None:
-    state = read_status(run)
-    if any(statuses.values()) or state.state not in ("finished", "pruned"):
-        raise reason_of(run, signum)
-    if state.state == "pruned":
-        raise Pruned(state.reason or "pruned")
+    """Raise the error that ended the ranks, if any."""
+    status = read_status(run)
+    if any(statuses.values()) or status.state not in ("finished", "pruned"):
+        raise error_of(run, signum)
+    if status.state == "pruned":
+        raise Pruned(status.reason or "pruned")
 
 
 def become_rank(run: RunDir, rank: int, num_ranks: int, port: int, work: Work) -> int:
@@ -88,36 +93,42 @@ def become_rank(run: RunDir, rank: int, num_ranks: int, port: int, work: Work) -
 
 
 def wait_for_all(ranks: dict[int, int]) -> tuple[dict[int, int], int | None]:
-    """Exit codes by rank, those of ranks that had to be ended left out; and the signal that asked them to
-    leave.
-    """
-    came: list[int] = []
+    """Wait until all ranks have ended; signals that this process receives are forwarded to them.
 
-    def pass_on(signum: int, _frame: object) -> None:
-        came.append(signum)
-        for pid in left:
+    Args:
+        ranks: process id → rank.
+
+    Returns:
+        Exit codes by rank, without those of ranks that were killed here; and the first received signal.
+    """
+    received: list[int] = []
+
+    def forward(signum: int, _frame: object) -> None:
+        received.append(signum)
+        for pid in running:
             os.kill(pid, signum)
 
-    left, statuses, until = set(ranks), {}, float("inf")
+    running, until = set(ranks), float("inf")
+    statuses: dict[int, int] = {}
     for signum in SIGNALS:
-        signal.signal(signum, pass_on)
-    while left:
+        signal.signal(signum, forward)
+    while running:
         pid, status = os.waitpid(-1, os.WNOHANG)
-        if pid in left:
-            left.discard(pid)
+        if pid in running:
+            running.discard(pid)
             code = os.waitstatus_to_exitcode(status)
             if until < float("inf") and time.monotonic() > until:
-                continue  # it was ended from here
+                continue  # it was killed here
             statuses[ranks[pid]] = code
-            if code and left and not came:
+            if code and running and not received:
                 until = min(until, time.monotonic() + FAILURE_GRACE_S)
         elif time.monotonic() > until:
-            for other in left:
+            for other in running:
                 os.kill(other, signal.SIGKILL)
             time.sleep(POLL_INTERVAL_S)
         elif not pid:
             time.sleep(POLL_INTERVAL_S)
-    return statuses, came[0] if came else None
+    return statuses, received[0] if received else None
 
 
 def free_port() -> int:

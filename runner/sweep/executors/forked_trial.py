@@ -1,4 +1,4 @@
-"""A trial in its forked process, with the data set that it shares with other trials."""
+"""Executes a trial in a forked process, with the data set that it shares with other trials."""
 
 from __future__ import annotations
 
@@ -8,30 +8,29 @@ import socket
 import sys
 from typing import TYPE_CHECKING, Any
 
-from runner.run.format import read_stored_config
 from runner.sweep.executors.socket_channel import Channel
 from runner.sweep.running_trial import Attempt
 
 if TYPE_CHECKING:
     from runner.data.base import DataModule
 
-__all__ = ["SharedData", "become_trial", "carry_out"]
+__all__ = ["SharedData", "become_trial", "limit_memory", "run_attempt"]
 
 
 class SharedData:
-    """Of the node of a config that most trials have alike."""
+    """The data module of the ``data`` node that most trials have in common."""
 
     def __init__(self) -> None:
         self._node: dict[str, Any] | None = None
         self._data: DataModule | None = None
 
     def set_up(self, node: dict[str, Any]) -> None:
-        """What is wrong with the data set is each trial's own to find, and to tell."""
+        """Prepare and set up the data set. A failure is only printed, because each trial reports it."""
         import torch
 
         from runner.training.components import make_data
 
-        torch.set_num_threads(1)  # threads that were once started would be missing in a fork
+        torch.set_num_threads(1)  # threads do not survive a fork
         try:
             data = make_data({"data": node})
             data.prepare_data()
@@ -42,12 +41,12 @@ class SharedData:
         self._node, self._data = node, data
 
     def of(self, config: dict[str, Any]) -> DataModule | None:
-        """For a trial, in its own process; None when it has other data."""
+        """Return the data module for a trial; None if the trial has different data."""
         return self._data if self._node is not None and config["data"] == self._node else None
 
 
 def become_trial(attempt: Attempt) -> None:
-    """A process group, signals, output, devices and limits of its own."""
+    """Give this process its own process group, signal handlers, output, devices and limits."""
     os.setpgid(0, 0)
     for signum in (signal.SIGCHLD, signal.SIGINT, signal.SIGTERM):
         signal.signal(signum, signal.SIG_DFL)
@@ -61,17 +60,27 @@ def become_trial(attempt: Attempt) -> None:
 
 
 def limit_memory(extra_bytes: int) -> None:
-    """Limits the address space to what is mapped now (the libraries) plus a number of bytes."""
+    """Limit the address space to its current size (the libraries) plus a number of bytes."""
     import resource
 
     import psutil
 
-    most = psutil.Process().memory_info().vms + extra_bytes
-    resource.setrlimit(resource.RLIMIT_AS, (most, most))
+    limit = psutil.Process().memory_info().vms + extra_bytes
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 
 
-def carry_out(attempt: Attempt, end: socket.socket, teaches: bool, shared: SharedData) -> int:
-    """Executes the run; its status and results on disk say what came out."""
+def run_attempt(attempt: Attempt, end: socket.socket, reports_modules: bool, shared: SharedData) -> int:
+    """Execute the run of an attempt; its outcome is stored in the run directory.
+
+    Args:
+        attempt: the instructions for the trial.
+        end: socket to the sweep.
+        reports_modules: whether to report the modules that were imported.
+        shared: the shared data set.
+
+    Returns:
+        The exit code.
+    """
     import torch
 
     from runner.errors import ControlSignal, RunnerError
@@ -83,15 +92,15 @@ def carry_out(attempt: Attempt, end: socket.socket, teaches: bool, shared: Share
     except (RunnerError, ControlSignal) as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
-    if teaches:
-        channel.tell_modules([name for name in list(sys.modules) if name not in known])
+    if reports_modules:
+        channel.report_modules([name for name in list(sys.modules) if name not in known])
     return 0
 
 
 def execute_run(attempt: Attempt, channel: Channel, shared: SharedData) -> None:
-
     from runner.launch import elastic
     from runner.run.directory import RunDir
+    from runner.run.format import read_stored_config
     from runner.sweep.executors.forked_ranks import execute_ranks
     from runner.sweep.executors.rank_worker import Reporter
     from runner.training.components import resolve

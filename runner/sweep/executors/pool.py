@@ -1,4 +1,4 @@
-"""The workers of a sweep: trials forked from a warm process, which is restarted if it dies."""
+"""The executor for this machine: trials are forked from a fork server, which is restarted if it dies."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ import signal
 import socket
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from runner.errors import RunFailedError
 from runner.sweep.executors.child_processes import Child, fork_child
 from runner.sweep.executors.file_channel import Mailbox
-from runner.sweep.executors.socket_channel import GO, PRUNE, Lines
+from runner.sweep.executors.socket_channel import CONTINUE, PRUNE, JsonLines
 from runner.sweep.running_trial import Attempt, Event
 
 __all__ = ["Pool", "cores"]
@@ -25,12 +26,12 @@ READ = 1 << 16
 
 
 class Pool:
-    """An ``Executor``.
+    """An `Executor` for trials on this machine.
 
     Args:
         targets: dotted names of the constructors that trials will call.
-        log: the warm process's own output.
-        data: node of the data set that all trials have alike.
+        log: file for the output of the fork server.
+        data: the ``data`` node that all trials have in common, if any.
     """
 
     def __init__(self, targets: list[str], log: Path, data: dict[str, Any] | None = None) -> None:
@@ -41,19 +42,20 @@ class Pool:
         self._starts = 0
         self._modules: list[str] = []
         self._ends: dict[int, socket.socket] = {}
-        self._lines: dict[int, Lines] = {}
+        self._lines: dict[int, JsonLines] = {}
         self._mailboxes: dict[int, Mailbox] = {}
         self._start()
 
     def _start(self) -> None:
         self._starts += 1
         self._control, theirs = socket.socketpair()
-        self._from_server = Lines()
+        self._from_server = JsonLines()
         self.log.parent.mkdir(parents=True, exist_ok=True)
+        self._process: Child | subprocess.Popen[bytes]
         with theirs, open(self.log, "ab") as output:
             if self._starts == 1 and sys.platform == "linux":
                 self._process = fork_server(theirs, output.fileno())
-            else:  # this process may have threads by now
+            else:  # this process may have started threads, so it cannot be forked safely
                 self._process = subprocess.Popen(
                     [sys.executable, "-m", "runner.sweep.executors.fork_server", str(theirs.fileno())],
                     stdin=subprocess.DEVNULL,
@@ -68,43 +70,41 @@ class Pool:
 
     def _send(self, message: dict[str, Any], descriptors: tuple[int, ...] = ()) -> None:
         data = json.dumps(message).encode() + b"\n"
-        try:
+        with suppress(OSError):  # the end of the server is reported by a separate event
             if descriptors:
                 socket.send_fds(self._control, [data], list(descriptors))
             else:
                 self._control.sendall(data)
-        except OSError:
-            pass  # its end is an event of its own
 
     def start(self, attempt: Attempt) -> None:
-        if attempt.under_agent:  # its ranks inherit no socket
+        """Start an attempt; see `Executor`."""
+        if attempt.under_agent:  # the ranks of an elastic agent do not inherit the socket
             self._mailboxes[attempt.trial] = Mailbox(attempt)
         ours, theirs = socket.socketpair()
         with theirs:
-            self._send(attempt.as_dict() | {"teaches": not self._modules}, (theirs.fileno(),))
-        self._ends[attempt.trial], self._lines[attempt.trial] = ours, Lines()
+            self._send(attempt.as_dict() | {"reports_modules": not self._modules}, (theirs.fileno(),))
+        self._ends[attempt.trial], self._lines[attempt.trial] = ours, JsonLines()
 
     def answer(self, trial: int, prune: bool) -> None:
+        """Answer a ``report``; see `Executor`."""
         if trial in self._mailboxes:
             self._mailboxes[trial].answer(prune)
             return
-        try:
-            self._ends[trial].sendall(PRUNE if prune else GO)
-        except (OSError, KeyError):
-            pass  # it has ended meanwhile
+        with suppress(OSError, KeyError):  # the trial has ended in the meantime
+            self._ends[trial].sendall(PRUNE if prune else CONTINUE)
 
     def signal(self, trial: int, signum: int) -> None:
+        """Signal a trial; see `Executor`."""
         self._send({"trial": trial, "signal": int(signum)})
 
     def wait(self, timeout_s: float) -> list[Event]:
-        sockets = {self._control: None} | {
-            end: trial for trial, end in self._ends.items() if end.fileno() >= 0
-        }
-        readable, _, _ = select.select(list(sockets), [], [], timeout_s)
+        """Return the events since the last call; see `Executor`."""
+        trials = {end: trial for trial, end in self._ends.items() if end.fileno() >= 0}
+        readable, _, _ = select.select([self._control, *trials], [], [], timeout_s)
         events = [event for mailbox in self._mailboxes.values() for event in mailbox.events()]
         for end in readable:
             if end is not self._control:
-                events += self._from_trial(sockets[end], end)
+                events += self._from_trial(trials[end], end)
         if self._control in readable:
             events += self._from_control()
         return events
@@ -115,7 +115,7 @@ class Pool:
         except OSError:
             data = b""
         if not data:
-            end.close()  # the server reports its end, with the exit status
+            end.close()  # the server reports the end of the trial, with its exit status
             return []
         events = []
         for message in self._lines[trial].feed(data):
@@ -142,21 +142,23 @@ class Pool:
                 events.append(Event("started", message["trial"]))
             if "ended" in message:
                 trial = message["trial"]
-                events += [*self._last_words(trial), Event("ended", trial, status=message["ended"])]
+                events += [*self._last_events(trial), Event("ended", trial, status=message["ended"])]
                 self._forget(trial)
         return events
 
-    def _last_words(self, trial: int) -> list[Event]:
+    def _last_events(self, trial: int) -> list[Event]:
         if trial in self._mailboxes:
             return self._mailboxes[trial].events()
         return self._from_trial(trial, self._ends[trial]) if self._ends[trial].fileno() >= 0 else []
 
     def _server_died(self) -> list[Event]:
-        """All trials died with it; another one is started."""
+        """Start another server; all trials died with the previous one."""
         self._process.wait()
         self._control.close()
         if self._starts >= MAX_STARTS or (self.server_pid is None and self._starts > 2):
-            raise RunFailedError(f"the process that starts trials ends again and again; {self.log} says why.")
+            raise RunFailedError(
+                f"the process that starts trials ends repeatedly; see {self.log} for the reason."
+            )
         self.server_pid = None
         lost = list(self._ends)
         for trial in lost:
@@ -170,6 +172,7 @@ class Pool:
         self._mailboxes.pop(trial, None)
 
     def close(self) -> None:
+        """Kill all remaining attempts and end the server."""
         self._control.close()
         for trial in list(self._ends):
             self._forget(trial)
@@ -187,15 +190,13 @@ class Pool:
 
 
 def fork_server(control: socket.socket, output: int) -> Child:
-    """The first server is a copy of this process, which has imported most of what it needs to check the
-    config.
-    """
-    import runner.training.worker  # noqa: F401 - the rest of it, once for both
+    """Fork the first server from this process, which has imported most libraries to check the config."""
+    import runner.training.worker  # noqa: F401 - the remaining libraries, once for both processes
     from runner.sweep.executors.fork_server import serve
 
     return fork_child(lambda: serve(control), keep=[control.fileno()], output=output)
 
 
 def cores() -> int:
-    """Of the processor, that this process may use."""
+    """Return the number of CPU cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

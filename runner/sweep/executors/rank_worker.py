@@ -1,7 +1,6 @@
-"""A worker that reports to its sweep: ``python -m runner.sweep.executors.choose.rank_worker RUN_DIR``.
+"""A worker that reports to its sweep: ``python -m runner.sweep.executors.rank_worker RUN_DIR``.
 
-For workers that are not forked from the warm process: the ranks of a trial on several devices, and those on
-    other
+For workers that are not forked from the fork server: the ranks under an elastic agent, and trials on other
 machines. They communicate through files in the run directory.
 """
 
@@ -10,6 +9,7 @@ from __future__ import annotations
 import math
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
@@ -28,10 +28,11 @@ __all__ = ["Reporter", "main"]
 
 
 class Reporter(pl.Callback):
-    """
+    """Reports heartbeats and the objective to the sweep, and ends the trial if it is pruned.
+
     Args:
-        channel: of the first rank; None on the others.
-        metric: what the sweep searches by; the task's monitored metric when None.
+        channel: channel to the sweep of the first rank; None on the others.
+        metric: the objective; None for the task's monitored metric.
     """
 
     def __init__(self, channel: Channel | MailboxChannel | None, metric: str | None = None) -> None:
@@ -39,35 +40,40 @@ class Reporter(pl.Callback):
         self.metric = metric
 
     def beat(self) -> None:
+        """Send a heartbeat."""
         if self.channel is not None:
             self.channel.beat()
 
-    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx) -> None:
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
         self.beat()
 
-    def on_validation_batch_end(self, *args, **kwargs) -> None:
+    def on_validation_batch_end(self, *args: Any, **kwargs: Any) -> None:
         self.beat()
 
-    def on_test_batch_end(self, *args, **kwargs) -> None:
+    def on_test_batch_end(self, *args: Any, **kwargs: Any) -> None:
         self.beat()
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if trainer.state.fn != TrainerFn.FITTING or trainer.sanity_checking:
             return
-        metric = self.metric or pl_module.monitor
+        metric = self.metric or str(pl_module.monitor)
         value = trainer.callback_metrics.get(metric)
         if value is None:
             return
         epoch = trainer.current_epoch + 1
-        lags = self.channel.report(epoch, float(value)) if self.channel is not None else False
-        if trainer.strategy.broadcast(lags):  # on every rank, or on none
-            shown = f"{float(value):.4g}" if math.isfinite(value) else str(float(value))
-            raise Pruned(f"pruned after epoch {epoch}: {metric} {shown} is worse than in the other trials")
+        is_pruned = self.channel.report(epoch, float(value)) if self.channel is not None else False
+        if trainer.strategy.broadcast(is_pruned):  # all ranks must end together
+            text = f"{float(value):.4g}" if math.isfinite(value) else str(float(value))
+            raise Pruned(f"pruned after epoch {epoch}: {metric} {text} is worse than in the other trials")
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Returns 0 also if the sweep ended the trial: the status records it, and the elastic agent must not
-    restart it.
+    """Execute the run directory named by the only argument as one of its ranks.
+
+    Returns:
+        The exit code; 0 also for a pruned trial, because the elastic agent would restart it otherwise.
     """
     (path,) = sys.argv[1:] if argv is None else argv
     run, process_info = RunDir(Path(path).absolute()), ProcessInfo.here()

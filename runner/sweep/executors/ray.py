@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from runner.launch.ray import connect, handed_on, resources_of
+from runner.launch.ray import connect, forwarded_environment, resources_of
 from runner.launch.ray_worker import RankActor
 from runner.sweep.executors.cluster import ClusterExecutor, End
 from runner.sweep.running_trial import Attempt
@@ -18,10 +18,12 @@ __all__ = ["RayExecutor"]
 
 @dataclass
 class Task:
-    """
+    """A trial on the cluster.
+
     Attributes:
-        host: to come: where the actor is.
-        code: to come: how its process ended.
+        actor: handle of its Ray actor.
+        host: reference to the name of the actor's machine.
+        code: reference to the exit code of its process.
     """
 
     actor: Any
@@ -30,9 +32,13 @@ class Task:
 
 
 class RayExecutor(ClusterExecutor):
-    """
+    """Executes each trial in a Ray actor.
+
+    Args:
+        config: the config that all trials share.
+
     Raises:
-        UserError: no cluster answers.
+        UserError: no cluster responds.
     """
 
     def __init__(self, config: Mapping[str, Any]) -> None:
@@ -42,21 +48,26 @@ class RayExecutor(ClusterExecutor):
     def submit(self, attempt: Attempt) -> Task:
         import ray
 
-        one = resources_of(self.launcher, self.config["hardware"])
-        actor = ray.remote(RankActor).options(
-            num_cpus=one["CPU"] * attempt.num_devices,
-            num_gpus=one.get("GPU", 0) * attempt.num_devices,
+        per_device = resources_of(self.launcher, self.config["hardware"])
+        actor_class: Any = ray.remote(RankActor)
+        actor = actor_class.options(
+            num_cpus=per_device["CPU"] * attempt.num_devices,
+            num_gpus=per_device.get("GPU", 0) * attempt.num_devices,
             max_concurrency=4,
-        ).remote()  # fmt: skip
-        code = actor.carry_out.remote(
-            "runner.sweep.executors.remote", str(attempt.run), str(attempt.output), os.getcwd(), handed_on()
+        ).remote()
+        code = actor.run.remote(
+            "runner.sweep.executors.remote",
+            str(attempt.run),
+            str(attempt.output),
+            os.getcwd(),
+            forwarded_environment(),
         )
         return Task(actor, actor.host.remote(), code)
 
-    def place_of(self, job: Task) -> str | None:
+    def location_of(self, job: Task) -> str | None:
         import ray
 
-        return came(job.host) if ray.wait([job.host], timeout=0)[0] else None
+        return get_or_none(job.host) if ray.wait([job.host], timeout=0)[0] else None
 
     def end_of(self, job: Task) -> End | None:
         import ray
@@ -73,7 +84,7 @@ class RayExecutor(ClusterExecutor):
     def send(self, job: Task, signum: int) -> None:
         job.actor.signal.remote(int(signum))
 
-    def drop(self, job: Task) -> None:
+    def discard(self, job: Task) -> None:
         import ray
 
         ray.kill(job.actor)
@@ -85,10 +96,10 @@ class RayExecutor(ClusterExecutor):
         ray.shutdown()
 
 
-def came(reference: Any) -> str | None:
+def get_or_none(reference: Any) -> str | None:
     import ray
 
     try:
-        return ray.get(reference)
-    except ray.exceptions.RayError:  # its end says so too
+        return str(ray.get(reference))
+    except ray.exceptions.RayError:  # reported by the end of the job too
         return None

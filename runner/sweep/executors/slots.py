@@ -17,9 +17,11 @@ VISIBLE = "CUDA_VISIBLE_DEVICES"
 
 @dataclass(frozen=True)
 class Slot:
-    """
+    """A place for one trial at a time.
+
     Attributes:
-        devices: GPUs of the trial that is in it; none where there are none, or somebody else gives them out.
+        number: number of the slot, from 0.
+        devices: GPUs of its trial; empty without GPUs, or if another system assigns them.
     """
 
     number: int
@@ -27,13 +29,17 @@ class Slot:
 
     @property
     def environment(self) -> dict[str, str]:
+        """Environment variables that make only these GPUs visible."""
         return {VISIBLE: ",".join(self.devices)} if self.devices else {}
 
 
 def visible_gpus(environment: Mapping[str, str] | None = None) -> list[str]:
-    """The GPUs this process may use, as ``CUDA_VISIBLE_DEVICES`` names them.
+    """Return the GPUs that this process may use, as named in ``CUDA_VISIBLE_DEVICES``.
 
-    No library that would open one is asked.
+    Uses ``nvidia-smi`` instead of a library, which would open the GPUs in this process.
+
+    Args:
+        environment: environment variables; None for those of this process.
     """
     environment = os.environ if environment is None else environment
     if VISIBLE in environment:
@@ -55,9 +61,12 @@ def visible_gpus(environment: Mapping[str, str] | None = None) -> list[str]:
 
 
 def make_slots(num_workers: int, per_trial: float, gpus: Sequence[str]) -> list[Slot]:
-    """
+    """Return the slots of this machine.
+
     Args:
-        per_trial: devices of each; below 1, that share of a device.
+        num_workers: number of slots.
+        per_trial: number of devices of each; below 1, a share of a device.
+        gpus: names of the available GPUs.
 
     Raises:
         ConfigError: there are fewer devices than required.
@@ -66,17 +75,17 @@ def make_slots(num_workers: int, per_trial: float, gpus: Sequence[str]) -> list[
         return [Slot(number) for number in range(num_workers)]
     share = max(1, round(1 / per_trial))
     take = max(1, round(per_trial))
-    room = len(gpus) * share if per_trial < 1 else len(gpus) // take
-    if num_workers > room:
+    capacity = len(gpus) * share if per_trial < 1 else len(gpus) // take
+    if num_workers > capacity:
         text = (
-            f"sweep.num_workers={num_workers} trials at a time with {per_trial:g} GPUs each, but there are "
-            f"{len(gpus)} here: room for {room}."
+            f"sweep.num_workers={num_workers} trials at a time with {per_trial:g} GPUs each, but this machine "
+            f"has {len(gpus)} GPUs, enough for {capacity} trials."
         )
         remedy = (
-            f"Take sweep.num_workers={max(1, room)}, or let trials share a GPU with "
+            f"Set sweep.num_workers={max(1, capacity)}, or let trials share a GPU with "
             f"sweep.devices_per_trial={1 / -(-num_workers // len(gpus)):.3g}."
         )
         raise ConfigError(Problem("sweep.num_workers", text, "unavailable", remedy))
-    if per_trial < 1:  # one on each GPU before the second on any
+    if per_trial < 1:  # each GPU gets one trial before any gets a second
         return [Slot(number, (gpus[number % len(gpus)],)) for number in range(num_workers)]
     return [Slot(number, tuple(gpus[number * take : (number + 1) * take])) for number in range(num_workers)]

@@ -10,35 +10,47 @@ from contextlib import redirect_stderr
 from dataclasses import dataclass
 
 from runner.errors import UserError
-from runner.launch.slurm import make_executor, parameters, words_of
+from runner.launch.slurm import make_executor, parameters, sbatch_message
 from runner.launch.slurm_query import Job, job_of
 from runner.sweep.executors.cluster import ClusterExecutor, End
-from runner.sweep.executors.remote import carry_out
+from runner.sweep.executors.remote import run_job
 from runner.sweep.running_trial import Attempt
 
 __all__ = ["SlurmExecutor"]
 
-ASK_EVERY_S = 2.0
-"""The scheduler is everybody's: each job is asked for no more often."""
+QUERY_INTERVAL_S = 2.0
+"""Minimum interval between queries of a job, because the scheduler serves all users."""
 
 
 @dataclass
 class Submitted:
-    id: str
-    seen: Job
-    asked_at: float = 0.0
+    """A submitted job.
 
-    def look(self) -> Job:
-        if time.monotonic() - self.asked_at > ASK_EVERY_S:
-            self.seen, self.asked_at = job_of(self.id), time.monotonic()
-        return self.seen
+    Attributes:
+        id: the job id.
+        last: the job's state at the last query.
+        queried_at: time of that query by the monotonic clock.
+    """
+
+    id: str
+    last: Job
+    queried_at: float = 0.0
+
+    def query(self) -> Job:
+        """Return the job's state, at most `QUERY_INTERVAL_S` old."""
+        if time.monotonic() - self.queried_at > QUERY_INTERVAL_S:
+            self.last, self.queried_at = job_of(self.id), time.monotonic()
+        return self.last
 
 
 class SlurmExecutor(ClusterExecutor):
+    """Executes each trial as a SLURM job."""
+
     def submit(self, attempt: Attempt) -> Submitted:
-        """
+        """Submit a job.
+
         Raises:
-            UserError: SLURM does not take the job.
+            UserError: SLURM rejects the job.
         """
         import submitit
 
@@ -52,38 +64,38 @@ class SlurmExecutor(ClusterExecutor):
         executor.update_parameters(**options)
         try:
             with redirect_stderr(io.StringIO()):
-                number = executor.submit(carry_out, str(attempt.run)).job_id
+                number = executor.submit(run_job, str(attempt.run)).job_id
         except (submitit.core.utils.FailedJobError, submitit.core.utils.FailedSubmissionError) as error:
-            raise UserError(f"SLURM does not take the job of a trial: {words_of(error)}.") from error
+            raise UserError(f"SLURM rejected the job of a trial: {sbatch_message(error)}.") from error
         return Submitted(number, Job(number, "PENDING"))
 
-    def place_of(self, job: Submitted) -> str | None:
-        found = job.look()
-        waits = found.state in ("PENDING", "CONFIGURING", "UNKNOWN")
-        return None if waits else f"{found.node or 'somewhere'}, job {job.id}"
+    def location_of(self, job: Submitted) -> str | None:
+        state = job.query()
+        waits = state.state in ("PENDING", "CONFIGURING", "UNKNOWN")
+        return None if waits else f"{state.node or 'unknown node'}, job {job.id}"
 
     def end_of(self, job: Submitted) -> End | None:
-        found = job.look()
-        if found.is_active:
+        state = job.query()
+        if state.is_active:
             return None
-        if found.state == "COMPLETED":
+        if state.state == "COMPLETED":
             return End(0)
-        if found.state == "FAILED":
-            return End(found.exit_status, f"SLURM job {job.id} failed")
-        return End(-signal.SIGKILL, f"SLURM job {job.id} ended as {found.state}")
+        if state.state == "FAILED":
+            return End(state.exit_status, f"SLURM job {job.id} failed")
+        return End(-signal.SIGKILL, f"SLURM job {job.id} ended as {state.state}")
 
     def send(self, job: Submitted, signum: int) -> None:
-        if signum == signal.SIGKILL or job.look().state == "PENDING":
-            self.drop(job)
+        if signum == signal.SIGKILL or job.query().state == "PENDING":
+            self.discard(job)
         else:
             scancel(f"--signal={signal.Signals(signum).name.removeprefix('SIG')}", job.id)
 
-    def drop(self, job: Submitted) -> None:
-        if not job.look().is_active:
+    def discard(self, job: Submitted) -> None:
+        if not job.query().is_active:
             return
         scancel("--signal=KILL", job.id)
         scancel(job.id)
 
 
 def scancel(*words: str) -> None:
-    subprocess.run(["scancel", "--quiet", *words], capture_output=True, timeout=60)
+    subprocess.run(["scancel", "--quiet", *words], capture_output=True, timeout=60, check=False)

@@ -1,23 +1,25 @@
-"""How a trial and the sweep talk while the trial trains: JSON lines over a socket, a byte in return."""
+"""Communication between a forked trial and the sweep: JSON lines over a socket, answered by one byte."""
 
 from __future__ import annotations
 
 import json
 import socket
 import time
+from contextlib import suppress
 from typing import Any
 
-__all__ = ["BEAT_EVERY_S", "GO", "PRUNE", "Channel", "Lines"]
+__all__ = ["CONTINUE", "HEARTBEAT_INTERVAL_S", "PRUNE", "Channel", "JsonLines"]
 
-GO, PRUNE = b"g", b"p"
-BEAT_EVERY_S = 1.0
+CONTINUE, PRUNE = b"g", b"p"
+HEARTBEAT_INTERVAL_S = 1.0
 
 
 class Channel:
-    """The trial's end. A sweep that has gone is no reason to fail: the trial is ended by other means.
+    """The trial's end of the channel. The end of the sweep is ignored here: the fork server kills the trial.
 
     Args:
-        waits: whether the sweep answers each value, since it may prune.
+        end: socket to the sweep.
+        waits: whether the sweep answers each report, because it may prune the trial.
     """
 
     def __init__(self, end: socket.socket, waits: bool) -> None:
@@ -26,20 +28,21 @@ class Channel:
         self._beat_at = 0.0
 
     def fileno(self) -> int:
+        """Return the descriptor of the socket."""
         return self._end.fileno()
 
     def beat(self) -> None:
-        """A sign of life; costs a look at the clock."""
+        """Send a heartbeat if the last one is old enough."""
         now = time.monotonic()
-        if now - self._beat_at >= BEAT_EVERY_S:
+        if now - self._beat_at >= HEARTBEAT_INTERVAL_S:
             self._beat_at = now
             self._send({"beat": True})
 
     def report(self, epoch: int, value: float) -> bool:
-        """Tells the monitored metric after an epoch, counted from 1.
+        """Report the objective after an epoch, counted from 1.
 
         Returns:
-            Whether the trial is to end here.
+            Whether the trial is pruned.
         """
         self._send({"epoch": epoch, "value": value})
         if not self._waits:
@@ -49,23 +52,22 @@ class Channel:
         except OSError:
             return False
 
-    def tell_modules(self, names: list[str]) -> None:
-        """What this trial had to import itself, for the process that forks the next ones."""
+    def report_modules(self, names: list[str]) -> None:
+        """Report the modules that this trial had to import, so that the fork server imports them too."""
         self._send({"modules": names})
 
     def _send(self, message: dict[str, Any]) -> None:
-        try:
+        with suppress(OSError):
             self._end.sendall(json.dumps(message).encode() + b"\n")
-        except OSError:
-            pass
 
 
-class Lines:
-    """JSON lines out of a stream that comes in pieces."""
+class JsonLines:
+    """Decodes a stream of JSON lines that arrives in pieces."""
 
     def __init__(self) -> None:
         self._rest = b""
 
     def feed(self, data: bytes) -> list[dict[str, Any]]:
+        """Add received bytes; return the messages that are complete now."""
         *lines, self._rest = (self._rest + data).split(b"\n")
         return [json.loads(line) for line in lines if line]

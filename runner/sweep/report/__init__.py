@@ -1,1 +1,1 @@
-"""What people see of a sweep: one page with everything, tables for the terminal, plots."""
+"""Output about a sweep: the report page, tables for the terminal, and plots."""

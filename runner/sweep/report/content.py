@@ -1,7 +1,8 @@
-"""What stands on the page about a sweep."""
+"""The content of the report page about a sweep."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -10,11 +11,10 @@ from typing import Any
 from runner.config.schema import Sweep
 from runner.report.format import duration, moment, number
 from runner.report.picture import Picture
-from runner.run.files import read_json
 from runner.run.migrations import migrate_names
 from runner.sweep.best import best_config
 from runner.sweep.report.next import next_commands, short_path
-from runner.sweep.sweep_summary import SweepRecord, TrialRecord, shown
+from runner.sweep.sweep_summary import SweepRecord, TrialRecord, as_text
 
 __all__ = ["page_content", "params_of", "trial_order"]
 
@@ -39,19 +39,21 @@ OWN_SETTINGS = ("name", "space", "points")
 def page_content(
     record: SweepRecord, pictures: Mapping[str, Picture], missing: Mapping[str, str]
 ) -> dict[str, Any]:
-    """The variables of the page's template.
+    """Return the variables of the page's template.
 
     Args:
-        missing: title of a plot → why it is not there.
+        record: the sweep.
+        pictures: file name → picture of a plot.
+        missing: title of a plot → why it was not drawn.
     """
     best = record.best()
     return {
         "kind": "sweep",
         "name": record.sweep.name,
-        "title": f"Search for {' and '.join(best_of(record))}",
+        "title": f"Search for {' and '.join(goals(record))}",
         "state": record.state,
         "when": when(record),
-        "reason": read_json(record.sweep.status_path, {}).get("reason") or failure(record),
+        "reason": record.status.get("reason") or failure(record),
         "tiles": tiles(record),
         "best": None if best is None else best_content(record, best),
         "front": front_content(record),
@@ -68,7 +70,7 @@ def page_content(
     }
 
 
-def best_of(record: SweepRecord) -> list[str]:
+def goals(record: SweepRecord) -> list[str]:
     words = ("largest", "smallest")
     return [
         f"the {words[low]} {metric}"
@@ -82,30 +84,30 @@ def when(record: SweepRecord) -> str:
 
 
 def failure(record: SweepRecord) -> str | None:
-    """Why a sweep without a complete trial came to nothing: the reason of the first."""
+    """Return why a sweep has no complete trial: the reason of the first trial."""
     if record.state != "failed":
         return None
     return next((f"trial {t.number}: {t.reason}" for t in record.trials if t.reason), None)
 
 
 def tiles(record: SweepRecord) -> list[tuple[str, str]]:
-    """The figures to see first."""
+    """Return the main figures as pairs of label and value."""
     counts, best = record.counts(), record.best()
-    found = []
+    rows = []
     if best is not None:
         several = len(record.metrics) > 1
-        found += [(f"best {m}", number(min_or_max(record, i))) for i, m in enumerate(record.metrics)]
-        found.append(
+        rows += [(f"best {m}", number(min_or_max(record, i))) for i, m in enumerate(record.metrics)]
+        rows.append(
             ("on the front", f"{len(record.front())} trials") if several else ("best trial", str(best.number))
         )
     done = sum(counts.values()) - counts["running"]
-    found.append(("trials ended", f"{done} of {record.total}"))
-    found += [(state, str(counts[state])) for state in STATE_ORDER if counts[state] and state != "complete"]
+    rows.append(("trials ended", f"{done} of {record.total}"))
+    rows += [(state, str(counts[state])) for state in STATE_ORDER if counts[state] and state != "complete"]
     spans = [(a.start, a.end) for trial in record.trials for a in trial.attempts if a.end is not None]
     if spans:
-        found.append(("time", duration(max(end for _, end in spans) - min(start for start, _ in spans))))
-        found.append(("of workers", duration(sum(end - start for start, end in spans))))
-    return found
+        rows.append(("time", duration(max(end for _, end in spans) - min(start for start, _ in spans))))
+        rows.append(("worker time", duration(sum(end - start for start, end in spans))))
+    return rows
 
 
 def min_or_max(record: SweepRecord, objective: int) -> float:
@@ -119,7 +121,7 @@ def best_content(record: SweepRecord, best: TrialRecord) -> dict[str, Any]:
     return {
         "title": f"Trial {best.number}: the best" + (f" by {record.metrics[0]}" if several else ""),
         "values": [f"{m} {number(v)}" for m, v in zip(record.metrics, best.values or (), strict=True)],
-        "params": [(key, shown(value)) for key, value in best.params.items()],
+        "params": [(key, as_text(value)) for key, value in best.params.items()],
         "file": file,
         "command": f"runner train {file}",
         "config": best_config(record, best),
@@ -127,39 +129,37 @@ def best_content(record: SweepRecord, best: TrialRecord) -> dict[str, Any]:
 
 
 def front_content(record: SweepRecord) -> dict[str, Any] | None:
-    """None with a single objective."""
+    """Return a table of the Pareto front; None with a single objective."""
     front = record.front()
     if len(record.metrics) < 2 or not front:
         return None
     rows = [
-        (trial.number, [number(value) for value in trial.values] + params_of(record, trial))
+        (trial.number, [number(value) for value in trial.values or ()] + params_of(record, trial))
         for trial in front
     ]
     return {"head": [*record.metrics, *record.keys], "rows": rows}
 
 
 def sections(pictures: Mapping[str, Picture]) -> list[tuple[str, str, list[Picture]]]:
-    """(title, words, pictures); those of several objectives beside each other."""
-    found = []
-    for start, title, words in SECTIONS:
-        shown_here = [
-            picture for name, picture in pictures.items() if name == start or name[: name.rfind("_")] == start
-        ]
-        if shown_here:
-            found.append((title, words, shown_here))
-    return found
+    """Return title, description and pictures of each section; the objectives share a section."""
+    content = []
+    for prefix, title, description in SECTIONS:
+        matches = [picture for name, picture in pictures.items() if prefix in (name, name[: name.rfind("_")])]
+        if matches:
+            content.append((title, description, matches))
+    return content
 
 
 def trial_order(record: SweepRecord) -> list[TrialRecord]:
-    """The best first; then those that run, that were pruned, that failed."""
+    """Sort the trials: complete ones with the best first, then running, pruned and failed ones."""
     sign = 1 if record.lower_is_better[0] else -1
 
-    def place(trial: TrialRecord) -> tuple:
+    def key(trial: TrialRecord) -> tuple[int, bool, float, int]:
         value = trial.value()
-        known = value == value  # NaN is not
-        return STATE_ORDER.index(trial.state), not known, sign * value if known else 0.0, trial.number
+        is_known = not math.isnan(value)
+        return STATE_ORDER.index(trial.state), not is_known, sign * value if is_known else 0.0, trial.number
 
-    return sorted(record.trials, key=place)
+    return sorted(record.trials, key=key)
 
 
 def trial_head(record: SweepRecord) -> list[str]:
@@ -168,8 +168,7 @@ def trial_head(record: SweepRecord) -> list[str]:
 
 def trial_row(record: SweepRecord, trial: TrialRecord, best: TrialRecord | None) -> dict[str, Any]:
     values = [
-        number(trial.value(i)) if trial.value(i) == trial.value(i) else "–"
-        for i in range(len(record.metrics))
+        "–" if math.isnan(trial.value(i)) else number(trial.value(i)) for i in range(len(record.metrics))
     ]
     cells = [
         *values,
@@ -184,21 +183,22 @@ def trial_row(record: SweepRecord, trial: TrialRecord, best: TrialRecord | None)
 
 
 def params_of(record: SweepRecord, trial: TrialRecord) -> list[str]:
-    return [shown(trial.params[key]) if key in trial.params else "–" for key in record.keys]
+    """Return the trial's value of each key of the space as text; "–" for a key that it lacks."""
+    return [as_text(trial.params[key]) if key in trial.params else "–" for key in record.keys]
 
 
 def setting_rows(record: SweepRecord) -> list[tuple[str, str]]:
-    """What chooses and ends trials, and every other setting that is not the default."""
+    """Return sampler, pruner and numbers, and every other setting that differs from its default."""
     defaults = {f.name: f.default for f in fields(Sweep)}
     named = ("sampler", "pruner", "num_trials", "num_workers", "seed")
-    rows = [(key, shown(record.settings[key])) for key in named if key in record.settings]
+    rows = [(key, as_text(record.settings[key])) for key in named if key in record.settings]
     rows += [
-        (key, shown(value))
+        (key, as_text(value))
         for key, value in record.settings.items()
         if key not in named + OWN_SETTINGS and value != defaults.get(key)
     ]
     if record.settings.get("points"):
-        rows.append(("points", shown(record.settings["points"])))
+        rows.append(("points", as_text(record.settings["points"])))
     return [(f"sweep.{key}", value) for key, value in rows]
 
 

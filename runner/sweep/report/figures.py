@@ -1,4 +1,4 @@
-"""Every plot of a sweep, and for each that cannot be drawn yet the reason."""
+"""All plots of a sweep, and for each plot that cannot be drawn yet the reason."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,8 +20,8 @@ from runner.plots.parameters import Parameter, importance_bars, parameter_slices
 from runner.plots.pareto import pareto_front
 from runner.plots.style import to_png
 from runner.plots.trials import intermediate_values, objective_history, worker_timeline
-from runner.sweep.report.importance import FEWEST, importances
-from runner.sweep.sweep_summary import SweepRecord, TrialRecord, choices_of, shown
+from runner.sweep.report.importance import MIN_TRIALS, importances
+from runner.sweep.sweep_summary import SweepRecord, TrialRecord, as_text, choices_of
 
 __all__ = ["Drawn", "draw_figures"]
 
@@ -33,15 +34,16 @@ NO_VALUE = "no trial has a value yet"
 
 
 class NotYet(Exception):
-    """Why a plot is not drawn."""
+    """Signals that a plot cannot be drawn yet, with the reason."""
 
 
 @dataclass
 class Drawn:
-    """
+    """The plots of a sweep.
+
     Attributes:
-        paths: name → file, in the order they are shown.
-        missing: title of a plot → why it is not there.
+        paths: name → file, in order of display.
+        missing: title of a plot → why it was not drawn.
     """
 
     paths: dict[str, Path] = field(default_factory=dict)
@@ -49,7 +51,7 @@ class Drawn:
 
 
 def draw_figures(record: SweepRecord) -> Drawn:
-    """Writes ``plots/*.png`` of the sweep's folder. A plot that fails is logged and costs nothing else."""
+    """Write ``plots/*.png`` of the sweep's folder. A failure is logged, and the other plots are drawn."""
     drawn = Drawn()
     for name, title, draw in plan_of(record):
         path = record.sweep.plots / f"{name}.png"
@@ -65,7 +67,7 @@ def draw_figures(record: SweepRecord) -> Drawn:
 
 
 def plan_of(record: SweepRecord) -> list[tuple[str, str, Callable[[], Figure]]]:
-    """(name of the file, title, what draws it)."""
+    """Return file name, title and function of each plot."""
     several = len(record.metrics) > 1
     plan: list[tuple[str, str, Callable[[], Figure]]] = []
     if several:
@@ -74,20 +76,20 @@ def plan_of(record: SweepRecord) -> list[tuple[str, str, Callable[[], Figure]]]:
         of = f" of {metric}" if several else ""
         end = f"_{i}" if several else ""
         plan += [
-            (f"history{end}", f"History{of}", lambda i=i: draw_history(record, i)),
-            (f"importance{end}", f"Importances{of}", lambda i=i, of=of: draw_importance(record, i, of)),
-            (f"parallel_coordinates{end}", f"Parallel coordinates{of}", lambda i=i: draw_parallel(record, i)),
-            (f"slices{end}", f"Slices{of}", lambda i=i: draw_slices(record, i)),
+            (f"history{end}", f"History{of}", partial(draw_history, record, i)),
+            (f"importance{end}", f"Importances{of}", partial(draw_importance, record, i, of)),
+            (f"parallel_coordinates{end}", f"Parallel coordinates{of}", partial(draw_parallel, record, i)),
+            (f"slices{end}", f"Slices{of}", partial(draw_slices, record, i)),
         ]
     plan.append(("rank_correlation", "Rank correlation", lambda: draw_correlation(record)))
     if not several:
-        plan.append(("intermediate_values", "Intermediate values", lambda: draw_told(record)))
+        plan.append(("intermediate_values", "Intermediate values", lambda: draw_intermediate(record)))
     plan.append(("timeline", "Time line of the workers", lambda: draw_timeline(record)))
     return plan
 
 
 def parameters_of(record: SweepRecord, trials: list[TrialRecord]) -> list[Parameter]:
-    """Those that vary among the trials, as axes."""
+    """Return the parameters that vary among the trials, as axes of plots."""
     found = []
     for key in record.keys:
         kinds = [trial.distributions[key] for trial in trials if key in trial.params]
@@ -96,14 +98,14 @@ def parameters_of(record: SweepRecord, trials: list[TrialRecord]) -> list[Parame
         choices = choices_of(kinds[0])
         values = [trial.params.get(key) for trial in trials]
         if choices is not None:
-            values = [shown(trial.params[key]) if key in trial.params else None for trial in trials]
+            values = [as_text(trial.params[key]) if key in trial.params else None for trial in trials]
         log_scale = isinstance(kinds[0], FloatDistribution | IntDistribution) and kinds[0].log
         found.append(Parameter(key, values, choices, log_scale))
     return found[:MAX_PARAMETERS]
 
 
 def values_of(trials: list[TrialRecord], objective: int) -> np.ndarray:
-    """(N,) NaN where a trial has none."""
+    """Return the values of an objective, shape (N,); NaN for a trial without one."""
     return np.array([trial.value(objective) for trial in trials], dtype=float)
 
 
@@ -120,13 +122,12 @@ def draw_history(record: SweepRecord, objective: int) -> Figure:
 
 
 def draw_importance(record: SweepRecord, objective: int, of: str) -> Figure:
-    num = len(record.of("complete"))
-    if num < FEWEST:
-        raise NotYet(f"needs {FEWEST} complete trials, there {'is' if num == 1 else 'are'} {num}")
+    if (num := len(record.of("complete"))) < MIN_TRIALS:
+        raise NotYet(f"requires {MIN_TRIALS} complete trials, but the sweep has {num}")
     groups = importances(record, objective)
     if not groups:
         raise NotYet(
-            "the complete trials do not differ in a parameter that all of them have, or not in their value"
+            "the complete trials do not differ in a parameter that all of them have, or have the same value"
         )
     return importance_bars(groups, f"Importance of the parameters{of}")
 
@@ -134,9 +135,7 @@ def draw_importance(record: SweepRecord, objective: int, of: str) -> Figure:
 def draw_parallel(record: SweepRecord, objective: int) -> Figure:
     trials = with_value(record, objective)
     if len(trials) < 2:
-        raise NotYet(
-            f"needs 2 trials with a value, there {'is' if len(trials) == 1 else 'are'} {len(trials)}"
-        )
+        raise NotYet(f"requires 2 trials with a value, but the sweep has {len(trials)}")
     parameters = parameters_of(record, trials)
     metric, lower = record.metrics[objective], record.lower_is_better[objective]
     return parallel_coordinates(parameters, values_of(trials, objective), metric, lower)
@@ -160,10 +159,8 @@ def with_value(record: SweepRecord, objective: int) -> list[TrialRecord]:
 
 def draw_correlation(record: SweepRecord) -> Figure:
     complete = record.of("complete")
-    if len(complete) < FEWEST:
-        raise NotYet(
-            f"needs {FEWEST} complete trials, there {'is' if len(complete) == 1 else 'are'} {len(complete)}"
-        )
+    if len(complete) < MIN_TRIALS:
+        raise NotYet(f"requires {MIN_TRIALS} complete trials, but the sweep has {len(complete)}")
     columns = {metric: values_of(complete, i) for i, metric in enumerate(record.metrics)}
     for parameter in parameters_of(record, complete):
         numbers = [as_number(trial.params.get(parameter.name)) for trial in complete]
@@ -174,7 +171,7 @@ def draw_correlation(record: SweepRecord) -> Figure:
 
 
 def as_number(value: object) -> float:
-    """NaN for an option that has no order."""
+    """Return a number; NaN for an option that has no order."""
     return float(value) if isinstance(value, bool | int | float) else math.nan
 
 
@@ -187,7 +184,7 @@ def draw_front(record: SweepRecord) -> Figure:
     return pareto_front(numbers, values, record.metrics, record.lower_is_better)
 
 
-def draw_told(record: SweepRecord) -> Figure:
+def draw_intermediate(record: SweepRecord) -> Figure:
     trials = [trial for trial in record.trials if trial.intermediate_values]
     if not trials:
         raise NotYet("no trial has reported an intermediate value yet")
@@ -206,8 +203,7 @@ def draw_timeline(record: SweepRecord) -> Figure:
     spans = [(trial, attempt) for trial in record.trials for attempt in trial.attempts]
     if not spans:
         raise NotYet("no trial was started yet")
-    # An attempt without an end of a sweep that is gone was ended with it, at the latest sign of life there
-    # is.
+    # In a sweep that was killed, attempts without an end ended with it: at the latest recorded time.
     last = max(attempt.end or attempt.start for _, attempt in spans)
     now = time.time() if record.state == "running" else last
     hosts = {WORKER.sub(r"\1", attempt.worker) for _, attempt in spans}

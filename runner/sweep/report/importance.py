@@ -11,14 +11,16 @@ from optuna.importance import (
     MeanDecreaseImpurityImportanceEvaluator,
     get_param_importances,
 )
+from optuna.study import Study
+from optuna.trial import FrozenTrial
 
 from runner.plots.parameters import Importances
 from runner.sweep.sweep_summary import SweepRecord, TrialRecord
 
-__all__ = ["FEWEST", "importances"]
+__all__ = ["MIN_TRIALS", "importances"]
 
-FEWEST = 4
-"""Complete trials below which nothing can be said."""
+MIN_TRIALS = 4
+"""Minimum number of complete trials for importances."""
 SEED = 0
 
 
@@ -30,19 +32,26 @@ def methods() -> dict[str, BaseImportanceEvaluator]:
 
 
 def importances(record: SweepRecord, objective: int = 0) -> list[Importances]:
-    """Of the parameters that all complete trials have; then those of each branch of a conditional space."""
+    """Return the importances of the parameters that all complete trials have.
+
+    They are followed by those of each branch of a conditional space, among the trials of the branch.
+
+    Args:
+        record: the sweep.
+        objective: index of the objective.
+    """
     complete = record.of("complete")
     common = [key for key in record.keys if all(key in trial.params for trial in complete)]
-    found = [computed(record, complete, common, "complete trials", objective)]
+    groups = [compute(record, complete, common, "complete trials", objective)]
     for owner, branch in branches(record, complete):
         own = [key for key in record.keys if all(key in trial.params for trial in branch)]
         if len(own) > len(common):
-            found.append(computed(record, branch, own, f"complete trials with {owner}", objective))
-    return [group for group in found if group is not None]
+            groups.append(compute(record, branch, own, f"complete trials with {owner}", objective))
+    return [group for group in groups if group is not None]
 
 
 def branches(record: SweepRecord, complete: list[TrialRecord]) -> Iterator[tuple[str, list[TrialRecord]]]:
-    """Trials by the option they have of each group whose options differ in their parameters."""
+    """Yield the trials of each option of the groups whose options have different parameters."""
     for key in record.keys:
         chosen: dict[str, list[TrialRecord]] = {}
         for trial in complete:
@@ -52,15 +61,15 @@ def branches(record: SweepRecord, complete: list[TrialRecord]) -> Iterator[tuple
             yield from sorted(chosen.items())
 
 
-def computed(
+def compute(
     record: SweepRecord, trials: list[TrialRecord], keys: list[str], among: str, objective: int
 ) -> Importances | None:
-    """None with too few trials, or where they do not differ."""
+    """Compute importances among some trials; None if they are too few or do not differ."""
     varied = [key for key in keys if len({str(trial.params[key]) for trial in trials}) > 1]
     values = {trial.value(objective) for trial in trials}
-    if len(trials) < FEWEST or not varied or len(values) < 2:
+    if record.study is None or len(trials) < MIN_TRIALS or not varied or len(values) < 2:
         return None
-    study = study_of(record, trials)
+    study = study_of(record.study, trials)
     shares = {}
     for name, evaluator in methods().items():
         with warnings.catch_warnings():
@@ -71,15 +80,15 @@ def computed(
     return Importances(f"{len(trials)} {among}", shares)
 
 
-def target(objective: int) -> Callable:
+def target(objective: int) -> Callable[[FrozenTrial], float]:
     return lambda trial: trial.values[objective]
 
 
-def study_of(record: SweepRecord, trials: list[TrialRecord]):
-    """A study in memory that holds these trials alone: Optuna takes all of a study."""
+def study_of(study: Study, trials: list[TrialRecord]) -> Study:
+    """Return a study in memory with only these trials, because Optuna 5.0 uses all trials of a study."""
     import optuna
 
     numbers = {trial.number for trial in trials}
-    study = optuna.create_study(directions=record.study.directions)
-    study.add_trials([t for t in record.study.get_trials(deepcopy=False) if t.number in numbers])
-    return study
+    copy = optuna.create_study(directions=study.directions)
+    copy.add_trials([trial for trial in study.get_trials(deepcopy=False) if trial.number in numbers])
+    return copy

@@ -1,4 +1,4 @@
-"""Commands worth typing when one has looked at a sweep."""
+"""Suggested commands after a sweep."""
 
 from __future__ import annotations
 
@@ -11,27 +11,25 @@ __all__ = ["next_commands", "short_path"]
 
 
 def short_path(path: Path) -> str:
-    """As seen from the working directory, where it lies below it."""
+    """Return a path relative to the working directory, if it lies below it."""
     relative = os.path.relpath(path)
     return relative if not relative.startswith("..") else str(path)
 
 
 def next_commands(record: SweepRecord) -> list[tuple[str, str]]:
-    """(command, what it is for)."""
+    """Return suggested commands, each with its purpose."""
     sweep, ranked = record.sweep, record.ranked()
     name = short_path(sweep.path)
     commands = []
     if ranked:
         trials = [short_path(trial.run.path) for trial in ranked[:2]]
         commands.append(
-            (f"runner train {short_path(sweep.best_path)}", "train the best config as a run of its own")
+            (f"runner train {short_path(sweep.best_path)}", "train the best config as a separate run")
         )
         commands.append((f"runner evaluate {trials[0]}", "the best trial's metrics"))
         if len(trials) == 2:
-            commands.append(
-                (f"runner compare {' '.join(trials)}", "what sets the best apart from the second")
-            )
-    commands.append((f"runner report {name}", "the page with every plot"))
+            commands.append((f"runner compare {' '.join(trials)}", "compare the best trial with the second"))
+    commands.append((f"runner report {name}", "a page with all plots"))
     if record.trials:
         commands.append((f"runner sweep show {name}", "a table of the trials"))
     if record.state in ("interrupted", "lost"):

@@ -1,4 +1,4 @@
-"""One self-contained HTML page about a sweep, made from its folder and its study alone."""
+"""The self-contained HTML page about a sweep, rendered from its folder and its study."""
 
 from __future__ import annotations
 
@@ -17,8 +17,14 @@ __all__ = ["write_sweep_report"]
 
 
 def write_sweep_report(sweep: SweepDir, record: SweepRecord | None = None) -> Path:
-    """Draws the plots, writes ``best.yaml`` and ``report.html``. Also of a sweep that runs, or has no trial
-    yet.
+    """Draw the plots and write ``best.yaml`` and ``report.html``, also of a running or empty sweep.
+
+    Args:
+        sweep: the sweep's folder.
+        record: the sweep as read from it; None reads it.
+
+    Returns:
+        The path of the page.
 
     Raises:
         OSError: a file cannot be written.

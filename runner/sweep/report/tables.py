@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from rich.box import SIMPLE_HEAD
@@ -20,7 +21,7 @@ RIGHT = ("trial", "epochs", "time")
 
 
 def trials_table(record: SweepRecord) -> Shown:
-    """A row a trial, the best first."""
+    """Return a table with a row for each trial, the best first."""
     failed = any(trial.state == "failed" and trial.reason for trial in record.trials)
     head = [
         "trial",
@@ -45,8 +46,7 @@ def trials_table(record: SweepRecord) -> Shown:
 
 def row_of(record: SweepRecord, trial: TrialRecord, with_reason: bool) -> list[str]:
     values = [
-        number(trial.value(i)) if trial.value(i) == trial.value(i) else "-"
-        for i in range(len(record.metrics))
+        "-" if math.isnan(trial.value(i)) else number(trial.value(i)) for i in range(len(record.metrics))
     ]
     cells = [
         str(trial.number),
@@ -61,7 +61,7 @@ def row_of(record: SweepRecord, trial: TrialRecord, with_reason: bool) -> list[s
 
 
 def states_line(record: SweepRecord) -> str:
-    """How far it is: ``finished: 24 of 24 trials: 4 complete, 20 pruned``."""
+    """Return a line such as ``finished: 24 of 24 trials: 4 complete, 20 pruned``."""
     counts = record.counts()
     done = sum(counts.values()) - counts["running"]
     words = ", ".join(f"{counts[s]} {s}" for s in ("complete", "pruned", "failed", "running") if counts[s])
@@ -69,17 +69,14 @@ def states_line(record: SweepRecord) -> str:
 
 
 def sweeps_table(records: Sequence[SweepRecord]) -> Shown:
-    """A row a sweep: state, how far it is, what is best."""
+    """Return a table with a row for each sweep: state, progress and best trial."""
     head = ["sweep", "state", "trials", "pruned", "failed", "best"]
     rows = []
     for record in records:
         counts, best = record.counts(), record.best()
         done = sum(counts.values()) - counts["running"]
-        found = (
-            ", ".join(f"{m} {number(v)}" for m, v in zip(record.metrics, best.values, strict=True))
-            if best
-            else "-"
-        )
+        pairs = zip(record.metrics, best.values, strict=True) if best and best.values else ()
+        values = ", ".join(f"{metric} {number(value)}" for metric, value in pairs)
         rows.append(
             [
                 record.sweep.name,
@@ -87,7 +84,7 @@ def sweeps_table(records: Sequence[SweepRecord]) -> Shown:
                 f"{done}/{record.total}",
                 str(counts["pruned"]),
                 str(counts["failed"]),
-                f"{found} (trial {best.number})" if best else "-",
+                f"{values} (trial {best.number})" if best else "-",
             ]
         )
     table = Table(box=SIMPLE_HEAD, pad_edge=False)

@@ -22,9 +22,9 @@ def test_shares_of_a_device() -> None:
 
 
 def test_more_trials_than_devices_are_refused() -> None:
-    with pytest.raises(ConfigError, match="room for 1.*sweep.devices_per_trial=0.25"):
+    with pytest.raises(ConfigError, match="enough for 1 trials.*sweep.devices_per_trial=0.25"):
         make_slots(4, 1, ["0"])
-    with pytest.raises(ConfigError, match="room for 2"):
+    with pytest.raises(ConfigError, match="enough for 2 trials"):
         make_slots(3, 2, ["0", "1", "2", "3"])
 
 
