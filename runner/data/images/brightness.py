@@ -120,7 +120,7 @@ def deep_values(image: Image.Image, path: Path) -> np.ndarray | None:
     if is_deep(image):
         image.load()
         return np.asarray(ImageOps.exif_transpose(image))
-    if image.format == "PNG":
+    if image.format in ("PNG", "TIFF"):
         content = path.read_bytes()
         return deep_color(image, content) if is_deep_color(image, content) else None
     return None

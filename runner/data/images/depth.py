@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import io
+import sys
+
 import numpy as np
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 from torch import Tensor
 
 __all__ = ["RangeError", "deep_color", "is_deep", "is_deep_color", "to_eight_bits"]
@@ -12,6 +15,8 @@ __all__ = ["RangeError", "deep_color", "is_deep", "is_deep_color", "to_eight_bit
 SIXTEEN_BITS = 65535
 PNG_COLOR_TYPES = (2, 4, 6)  # colour, and grey or colour with transparency
 BITS_PER_SAMPLE = 258  # TIFF tag
+OTHER_ORDER = {"L": "B", "B": "L", "N": "B" if sys.byteorder == "little" else "L"}
+"""Byte orders of Pillow: little, big and that of the machine."""
 
 
 def is_deep(image: Image.Image) -> bool:
@@ -31,17 +36,46 @@ def deep_color(image: Image.Image, content: bytes) -> np.ndarray:
     """Read an image with several 16-bit channels, ``(3, H, W)``, upright; transparency is not applied.
 
     Raises:
-        ValueError: the format is not PNG.
+        ValueError: a TIFF with another arrangement of channels.
     """
+    if image.format == "TIFF":
+        return deep_tiff(content)
     from torchvision.io import ImageReadMode, decode_image
 
-    if image.format != "PNG":
-        raise ValueError(
-            "it has several channels of 16 bits, which data.max_value can scale only in PNG files"
-        )
     data = torch.frombuffer(bytearray(content), dtype=torch.uint8)
     values = decode_image(data, mode=ImageReadMode.UNCHANGED, apply_exif_orientation=True).numpy()
     return values[:3] if len(values) > 2 else values[:1].repeat(3, 0)
+
+
+def deep_tiff(content: bytes) -> np.ndarray:
+    """Read a TIFF with three or four 16-bit channels, ``(3, H, W)``, upright.
+
+    Pillow keeps the high byte of each value. With the other byte order it keeps the low one.
+
+    Raises:
+        ValueError: the channels are arranged in another way.
+    """
+    high, low = (tiff_bytes(content, swapped) for swapped in (False, True))
+    return (high.astype(np.uint16) << 8 | low).transpose(2, 0, 1)[:3]
+
+
+def tiff_bytes(content: bytes, swapped: bool) -> np.ndarray:
+    """Read the high byte of each value, or the low one with ``swapped``, ``(H, W, C)``."""
+    with Image.open(io.BytesIO(content), formats=("TIFF",)) as image:
+        if swapped:
+            image.tile = [tile._replace(args=swapped_order(tile.args)) for tile in image.tile]
+        image.load()
+        return np.asarray(ImageOps.exif_transpose(image))
+
+
+def swapped_order(args: tuple) -> tuple:
+    """Return the arguments of a decoder for 16-bit values, such as ``("RGB;16L", …)``, with the other byte order."""
+    name, sign, order = str(args[0]).partition(";16")
+    if name not in ("RGB", "RGBX", "RGBA") or order not in OTHER_ORDER:
+        raise ValueError(
+            f"its channels of 16 bits are arranged as {args[0]}, which data.max_value cannot scale"
+        )
+    return (f"{name}{sign}{OTHER_ORDER[order]}", *args[1:])
 
 
 class RangeError(ValueError):

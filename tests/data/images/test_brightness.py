@@ -75,6 +75,38 @@ def test_colour_of_sixteen_bits(tmp_path):
     assert white == 4095 and "is 4095 of 65535" in note
 
 
+def color_tiff(values, order, compression):
+    """Written by hand: Pillow has no such images."""
+    import struct
+    import zlib
+
+    height, width, channels = values.shape
+    data = values.astype(f"{order}u2").tobytes()
+    data = zlib.compress(data) if compression == 8 else data
+    tags = {256: width, 257: height, 258: None, 259: compression, 262: 2, 273: None, 277: channels, 278: height,
+            279: len(data), 284: 1} | ({338: 2} if channels == 4 else {})  # fmt: skip
+    bits = 8 + 2 + 12 * len(tags) + 4
+    tags |= {258: bits, 273: bits + 2 * channels}
+    content = (b"II" if order == "<" else b"MM") + struct.pack(f"{order}HIH", 42, 8, len(tags))
+    for tag, value in tags.items():
+        count = channels if tag == 258 else 1
+        content += struct.pack(f"{order}HHII", tag, 4 if tag != 258 else 3, count, value)
+    return content + struct.pack(f"{order}I", 0) + struct.pack(f"{order}{channels}H", *[16] * channels) + data
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("compression", [1, 8])
+@pytest.mark.parametrize("channels", [3, 4])
+def test_colour_tiff_of_sixteen_bits(tmp_path, order, compression, channels):
+    values = np.random.default_rng(0).integers(0, 4096, (6, 8, channels))
+    values[0, 0, 0] = 4095
+    (tmp_path / "a.tif").write_bytes(color_tiff(values, order, compression))
+    expected = np.floor(values[..., :3] * 255 / 4095 + 0.5).transpose(2, 0, 1)
+    assert np.array_equal(read_image(tmp_path / "a.tif", 4095).numpy(), expected)
+    white, note = find_white([tmp_path / "a.tif"], None)
+    assert white == 4095 and "is 4095 of 65535" in note
+
+
 @pytest.mark.parametrize(("highest", "bits"), [(255, 8), (1023, 10), (3399, 12), (16383, 14)])
 def test_images_that_use_a_part_of_their_range_are_reported(tmp_path, caplog, highest, bits):
     root = write(tmp_path, (TWELVE_BITS / 4095 * highest).round().astype(np.uint16))
