@@ -166,12 +166,12 @@ def test_a_second_resume_keeps_the_parameter_groups(old: Path) -> None:
 
 
 def test_explanations_landscapes_and_embeddings(old: Path) -> None:
-    for name in ("classification", "forecasting", "labelling", "regression", "reviews", "segmentation"):
+    for name in ("classification", "forecasting", "regression", "reviews", "segmentation"):
         call("explain", name, *([] if name in TABLES else ["--samples", "2"]))
         assert list((old / "runs" / name / "explanations").iterdir())
         call("landscape", name, "--resolution", "3", "--samples", "4", "--one-dimensional")
         assert list((old / "runs" / name / "landscape").glob("*.json"))
-    for name in ("averaged", "sequence", "search/1"):
+    for name in ("averaged", "search/1"):
         call("explain", name, "--samples", "2")
     for name in ("classification", "reviews", "language"):
         call("embed", name, "--limit", "4")
@@ -179,7 +179,7 @@ def test_explanations_landscapes_and_embeddings(old: Path) -> None:
 
 
 def test_reports_and_comparisons(old: Path) -> None:
-    for name in ("classification", "detection", "folds", "language", "search"):
+    for name in ("detection", "folds", "language", "search"):
         call("report", name)
         page = (old / "runs" / name / "report.html").read_text(encoding="utf-8")
         assert name in page and "runner.callbacks.guards" not in page
