@@ -48,7 +48,7 @@ KEYS = [
         "+nothing_like_it=1",
         "nothing_like_it",
         "unknown_key",
-        ["unknown key 'nothing_like_it'", "Valid: callbacks, checkpoint, data"],
+        ["unknown key 'nothing_like_it'", "Valid: baselines, callbacks, checkpoint, data"],
     ),
     Bad(
         "model.hiden_sizes=[64]",
@@ -778,7 +778,13 @@ PLACES = [
 EXPERIMENTS = [
     Bad("", "", "unreadable", ["experiment.yaml is not readable YAML"], "model: [unclosed"),
     Bad("", "", "wrong_type", ["experiment.yaml must hold keys and values, got a List"], "- model\n- data"),
-    Bad("", "just words", "unknown_key", ["unknown key 'just words'", "Valid: callbacks"], "just words"),
+    Bad(
+        "",
+        "just words",
+        "unknown_key",
+        ["unknown key 'just words'", "Valid: baselines, callbacks"],
+        "just words",
+    ),
     Bad("", "modle", "unknown_key", ["unknown key 'modle'", "'model'"], "modle: {}"),
     Bad("", "hydra", "unknown_key", ["unknown key 'hydra'"], "hydra: {run: {dir: x}}"),
     Bad(

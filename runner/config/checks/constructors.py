@@ -150,7 +150,7 @@ def trainer_problems(context: CheckContext) -> list[Problem]:
     node = buildable(context, "trainer")
     if node is None:
         return []
-    from lightning_fabric.plugins.environments import LightningEnvironment
+    from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 
     disabled = ("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary")
     arguments = {key: value for key, value in node.items() if key not in GLOBAL}

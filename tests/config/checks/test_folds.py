@@ -59,7 +59,12 @@ def test_a_file_may_say_it_too(write) -> None:
             "does not have one class per sample",
         ),
         (["folds=3", "data=tiny_shakespeare", "model=lstm"], "folds", "incompatible", "one continuous text"),
-        (["folds=3", "data=shapes_segmentation", "model=unet"], "folds", "incompatible", "drawn for itself"),
+        (
+            ["folds=3", "data=shapes_segmentation", "model=unet"],
+            "folds",
+            "incompatible",
+            "its splits are generated separately",
+        ),
         (
             ["folds=3", "data=series", "data.path=x.csv", "data.target=y", "data.id_column=i"],
             "data.id_column",
