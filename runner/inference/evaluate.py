@@ -17,8 +17,8 @@ from runner.distributed.process_info import ProcessInfo
 from runner.errors import DataError, UserError
 from runner.inference.load import Trained, Which, load_trained
 from runner.run.directory import RunDir
-from runner.run.files import read_json
 from runner.run.format import read_stored_config
+from runner.run.state import RunState
 from runner.training.components import adapt_facts
 
 __all__ = ["evaluate", "reject_new_cut", "set_up_split"]
@@ -152,7 +152,7 @@ def set_up_split(trained: Trained, run: RunDir, split: str) -> None:
     data.setup("test")
     assert data.facts is not None  # known after setup
     facts = data.facts = adapt_facts(trained.config, data.facts)
-    compare_facts(facts, read_json(run.facts_path, {}))
+    compare_facts(facts, RunState(run).facts)
     if not len(data.splits.get(split, ())):
         existing = ", ".join(name for name in SPLITS if len(data.splits.get(name, ())))
         raise UserError(f"the data has no {split} split; it has {existing}. Choose one with --split.")

@@ -20,11 +20,11 @@ from runner.data.base import DataModule
 from runner.errors import CheckpointError, UserError
 from runner.run.checkpoints import Checkpoint, best_checkpoint, last_checkpoint, read_index
 from runner.run.directory import RunDir, absolute_paths, find_run
-from runner.run.files import read_json
 from runner.run.folds import has_folds
 from runner.run.format import read_stored_config
 from runner.run.journal import load_metrics
-from runner.run.status import Status, read_status
+from runner.run.state import RunState
+from runner.run.status import Status
 from runner.tasks.base import Task
 from runner.training.components import make_data, make_model, make_task
 
@@ -127,7 +127,7 @@ def find_checkpoint(run: RunDir, which: Which | str = "best") -> Checkpoint:
     if which in ("best", "last"):
         entry = best_checkpoint(run) if which == "best" else last_checkpoint(run)
         if entry is None:
-            state = read_status(run).state
+            state = RunState(run).status.state
             raise UserError(
                 f"{run.name} ({state}) has no checkpoint yet. `runner resume {run.name}` continues it."
             )
@@ -248,7 +248,7 @@ def load_model(run: RunDir | str | Path) -> tuple[nn.Module, np.ndarray, str]:
     """
     run = run if isinstance(run, RunDir) else find_run(run)
     trained = load_trained(run)
-    shape = read_json(run.facts_path)["input_shape"]
+    shape = RunState(run).facts["input_shape"]
     example = np.zeros((2, *shape), dtype=getattr(trained.data, "input_dtype", "float32"))
     return Served(trained.task, trained.data.normalize).eval(), example, trained.task.served_as
 
@@ -262,6 +262,7 @@ class Run:
 
     def __init__(self, directory: RunDir) -> None:
         self.directory = directory
+        self.state = RunState(directory)
 
     def __repr__(self) -> str:
         return f"Run({self.directory.name!r}, {self.status.state})"
@@ -274,12 +275,12 @@ class Run:
     @property
     def status(self) -> Status:
         """State of the run."""
-        return read_status(self.directory)
+        return self.state.reload().status
 
     @property
     def results(self) -> dict[str, Any]:
         """Metrics of the best checkpoint; empty before the run has finished."""
-        return read_json(self.directory.results_path, {})
+        return self.state.reload().results
 
     def metrics(self) -> dict[str, list[tuple[int, int, float]]]:
         """Returns the history of each metric as ``(step, epoch, value)``."""

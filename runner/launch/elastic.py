@@ -25,7 +25,7 @@ from runner.launch.node_rendezvous import (
     num_nodes,
 )
 from runner.run.directory import RunDir
-from runner.run.files import read_json
+from runner.run.state import RunState
 from runner.run.status import read_status, write_status
 
 __all__ = ["clear_previous_attempt", "error_of", "launch", "needs_agent", "num_workers"]
@@ -100,12 +100,11 @@ def launch(
     if rendezvous is not None:
         rendezvous.leave()
     kill_orphans(run, worker)
-    status = read_status(run)
-    if code == 0 and status.state == "finished":
-        results: dict[str, Any] = read_json(run.results_path)
-        return results
-    if code == 0 and status.state == "pruned":
-        raise Pruned(status.reason or "pruned")
+    state = RunState(run)
+    if code == 0 and state.is_finished:
+        return state.results
+    if code == 0 and state.status.state == "pruned":
+        raise Pruned(state.status.reason or "pruned")
     raise error_of(run, signals[0] if signals else None)
 
 

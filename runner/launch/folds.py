@@ -23,6 +23,7 @@ from runner.run.directory import RunDir
 from runner.run.files import read_json, write_json, write_text
 from runner.run.folds import FOLD_PLAN, aggregate_folds, finished_folds, fold_of, join_predictions
 from runner.run.journal import Journal, load_metrics
+from runner.run.state import RunState
 from runner.run.status import read_status, write_status
 from runner.tracking import start as start_mirror
 from runner.training.folds import plan_folds
@@ -45,10 +46,10 @@ def launch_folds(run: RunDir, config: DictConfig) -> dict[str, Any]:
         RunnerError: a fold failed; the folds after it are not started.
     """
     numbers = range(config.folds.get("num_folds", 5))
-    if read_status(run).state == "finished" and not any(has_work(run, config, number) for number in numbers):
+    state = RunState(run)
+    if state.is_finished and not any(has_work(run, config, number) for number in numbers):
         console.text(f"{run.name} is finished; use another run.name to train all folds again.")
-        stored: dict[str, Any] = read_json(run.results_path)
-        return stored
+        return state.results
     process_info = ProcessInfo.here()
     if process_info.world_size > 1:
         raise UserError(
@@ -61,7 +62,7 @@ def launch_folds(run: RunDir, config: DictConfig) -> dict[str, Any]:
         for number in numbers:
             if has_work(run, config, number):
                 train_fold(run, number, len(numbers))
-            record_metrics(run, number, 0, fold_metrics(read_json(fold_of(run, number).results_path)))
+            record_metrics(run, number, 0, fold_metrics(RunState(fold_of(run, number)).results))
         results = aggregate_folds(finished_folds(run))
         reject_change(run, numbers)
         results["num_predictions"] = join_predictions(run)
@@ -137,13 +138,14 @@ def train_fold(run: RunDir, number: int, num_folds: int) -> None:
     except (RunnerError, ControlSignal) as error:
         error.args = (f"fold {number}: {error}",)
         raise
-    status = read_status(fold)
-    if status.state != "finished":
+    state = RunState(fold)
+    status = state.status
+    if not state.is_finished:
         raise RunFailedError(
             f"fold {number} ended as {status.state}: {status.reason or 'no reason was recorded'}."
         )
     gc.collect()  # frees the memory of this fold's model before the next fold
-    console.fold(number, read_json(fold.results_path))
+    console.fold(number, state.results)
 
 
 def fold_metrics(results: dict[str, Any]) -> dict[str, float]:
@@ -175,7 +177,7 @@ def reject_change(run: RunDir, numbers: range) -> None:
     Raises:
         RunFailedError: the data changed between two folds.
     """
-    digests = {read_json(fold_of(run, number).facts_path, {}).get("digest") for number in numbers}
+    digests = {RunState(fold_of(run, number)).facts.get("digest") for number in numbers}
     if len(digests) > 1:
         raise RunFailedError(
             "the data have changed since the first fold was trained, so the folds do not belong to the same "

@@ -23,8 +23,8 @@ from runner.launch.node_rendezvous import num_nodes
 from runner.launch.ray_worker import RankActor
 from runner.launch.slurm import print_new_lines
 from runner.run.directory import RunDir
-from runner.run.files import read_json
-from runner.run.status import is_untouched, read_status
+from runner.run.state import RunState
+from runner.run.status import is_untouched
 
 __all__ = ["WORKER_VARIABLES", "connect", "forwarded_environment", "launch", "resources_of"]
 
@@ -114,9 +114,9 @@ def launch(run: RunDir, config: Mapping[str, Any]) -> dict[str, Any]:
                     "a worker was lost or has failed; all workers resume from the last checkpoint (restart "
                     f"{number + 1})"
                 )
-    if read_status(run).state == "finished":
-        results: dict[str, Any] = read_json(run.results_path)
-        return results
+    state = RunState(run)
+    if state.is_finished:
+        return state.results
     raise error_of(run, attempts.signals[0] if attempts.signals else None)
 
 

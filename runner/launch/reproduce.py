@@ -16,10 +16,11 @@ from runner.config.diff import Change
 from runner.config.plain import to_plain, to_yaml
 from runner.errors import RunFailedError, UserError
 from runner.run.directory import PATHS_FROM, RunDir, root_of
-from runner.run.files import read_json, write_json, write_text
+from runner.run.files import write_json, write_text
 from runner.run.format import read_stored_config
 from runner.run.provenance import write_provenance
-from runner.run.status import read_status, write_status
+from runner.run.state import RunState
+from runner.run.status import write_status
 
 __all__ = ["check_out_code", "prepare_reproduction", "run_with_code"]
 
@@ -35,13 +36,13 @@ def prepare_reproduction(run: RunDir, command: list[str], with_old_code: bool = 
     Raises:
         UserError: the run is not finished, or its config was changed during the run.
     """
-    status = read_status(run)
-    if status.state != "finished":
+    state = RunState(run)
+    if not state.is_finished:
         raise UserError(
-            f"{run.name} is {status.state}, so its results cannot be compared yet. `runner resume "
+            f"{run.name} is {state.status.state}, so its results cannot be compared yet. `runner resume "
             f"{run.path}` finishes it."
         )
-    provenance = read_json(run.provenance_path, {})
+    provenance = state.provenance
     changes = [
         Change(key, *values)
         for entry in provenance.get("changed", [])
@@ -73,7 +74,7 @@ def check_out_code(run: RunDir) -> Iterator[Path]:
     Raises:
         UserError: this repository does not contain the revision.
     """
-    git = read_json(run.provenance_path, {}).get("git") or {}
+    git = RunState(run).provenance.get("git") or {}
     if not git.get("revision"):
         raise UserError(f"{run.name} has no recorded revision: it was started outside a repository.")
     with tempfile.TemporaryDirectory(prefix="runner-code-") as folder:

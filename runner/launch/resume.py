@@ -20,6 +20,7 @@ from runner.run.directory import RunDir, list_runs
 from runner.run.files import read_json, write_json, write_text
 from runner.run.folds import has_folds
 from runner.run.format import FORMAT_VERSION, read_stored_config
+from runner.run.state import RunState
 from runner.run.status import read_status, reject_running, write_status
 
 __all__ = [
@@ -57,7 +58,7 @@ def earlier_run(composition: Composition) -> RunDir | None:
     if name:
         return next((run for run in runs if run.name == name), None)
     wanted = fingerprint(composition)
-    same = [run for run in runs if read_json(run.provenance_path, {}).get("fingerprint") == wanted]
+    same = [run for run in runs if RunState(run).provenance.get("fingerprint") == wanted]
     return same[-1] if same else None
 
 
@@ -104,7 +105,7 @@ def prepare_resume(run: RunDir, composition: Composition | None) -> bool:
 
 
 def without_newer_defaults(run: RunDir, composition: Composition) -> DictConfig:
-    """Return the new config without defaults that were added after the format in which the run was started."""
+    """Return the new config without defaults that were added after the format of the run."""
     provenance = read_json(run.provenance_path, {})
     if provenance.get("format_version", 0) >= FORMAT_VERSION:
         return composition.config

@@ -20,7 +20,8 @@ from runner.launch.slurm_job import run_task
 from runner.launch.slurm_query import Job, job_of
 from runner.run.directory import RunDir
 from runner.run.files import read_json, write_json
-from runner.run.status import is_untouched, read_status, write_status
+from runner.run.state import RunState
+from runner.run.status import is_untouched, write_status
 
 __all__ = ["launch", "make_executor", "parameters", "print_new_lines", "sbatch_message", "submit"]
 
@@ -220,10 +221,10 @@ def outcome(run: RunDir, job: Job) -> dict[str, Any]:
         Interrupted: the job was cancelled.
         RunFailedError: the job failed.
     """
-    status = read_status(run)
-    if status.state == "finished":
-        results: dict[str, Any] = read_json(run.results_path)
-        return results
+    state = RunState(run)
+    if state.is_finished:
+        return state.results
+    status = state.status
     if status.state == "failed" and status.reason:
         raise RunFailedError(f"{status.reason}\nIts log: {log_path(run, job.id)}")
     if job.state == "CANCELLED":

@@ -164,8 +164,8 @@ def set_devices(process_info: ProcessInfo, composition: Composition) -> list[Pro
         wanted = OmegaConf.select(config, key)
         if key in composition.explicit and wanted not in (number, "all"):
             text = (
-                f"{key}={wanted}, but {process_info.starter} has started {process_info.world_size} processes, "
-                f"{process_info.local_world_size} per machine."
+                f"{key}={wanted}, but {process_info.starter} has started {process_info.world_size} "
+                f"processes, {process_info.local_world_size} per machine."
             )
             problems.append(Problem(key, text, "incompatible", f"Omit {key}, or start as many."))
         if number > 1 or wanted is not None:

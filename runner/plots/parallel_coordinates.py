@@ -1,4 +1,7 @@
-"""Every trial of a search as a line through its parameters to its objective."""
+"""Every trial of a search as a line through its parameters to its objective.
+
+Optuna 5.0's plot draws a missing conditional parameter as a choice "None" and cuts off axis names.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Parameters of a sweep against its objective."""
+"""Parameters of a sweep against its objective.
+
+Optuna 5.0's slice and importance plots are experimental and show no conditional spaces or rank correlation.
+"""
 
 from __future__ import annotations
 

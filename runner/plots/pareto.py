@@ -1,4 +1,7 @@
-"""The trials of a search for several objectives, and those that no other beats in all of them."""
+"""The trials of a search for several objectives, and those that no other beats in all of them.
+
+Optuna 5.0 draws three objectives as a single 3-D plot; here each pair of objectives has a panel.
+"""
 
 from __future__ import annotations
 

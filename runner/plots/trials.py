@@ -1,4 +1,7 @@
-"""Trials of a sweep over time."""
+"""Trials of a sweep over time.
+
+Optuna 5.0's plots (`optuna.visualization.matplotlib`) are experimental and show no workers or attempts.
+"""
 
 from __future__ import annotations
 
