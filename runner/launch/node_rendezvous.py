@@ -142,8 +142,8 @@ def reject_nodes(config: Mapping[str, Any], command: str) -> None:
     if num_nodes(config) > 1 and config["launcher"]["kind"] in ("local", "elastic"):
         text = (
             f"hardware.num_nodes={num_nodes(config)}: `{command}` runs on one machine, or with "
-            "launcher=slurm or launcher=ray. Only `runner train` and `runner resume` support several machines that are "
-            "connected by launcher.rendezvous."
+            "launcher=slurm or launcher=ray. Only `runner train` and `runner resume` support several "
+            "machines that are connected by launcher.rendezvous."
         )
         raise ConfigError(Problem("hardware.num_nodes", text, "incompatible"))
 
