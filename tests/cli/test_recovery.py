@@ -216,7 +216,7 @@ def test_max_time_ends_the_training_and_tests_the_best(say, run_of) -> None:
     status = read_status(run_of("timed"))
     assert (
         status.state == "finished"
-        and "trainer.max_time (0:00:02) is spent" in status.reason
+        and "trainer.max_time (0:00:02) is used up" in status.reason
         and status.step > 0
     )
     assert read_json(run_of("timed").results_path)["test"]["test/loss"] > 0
