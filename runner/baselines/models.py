@@ -113,6 +113,7 @@ def classification(data: DataModule) -> Iterator[Baseline]:
     assert data.facts is not None
     first, _ = data.splits["val"][0]
     is_text = first.ndim == 1 and not first.is_floating_point()
+    vocab_size = int(data.facts.extra.get("vocab_size") or 0)
     is_sound = "sample_rate" in data.facts.extra
     is_table = first.ndim == 1 and not is_text
     most = MAX_ROWS if is_text or is_table or hasattr(data.splits["train"].source, "gather") else MAX_FILES
@@ -134,7 +135,7 @@ def classification(data: DataModule) -> Iterator[Baseline]:
     if is_text:
         yield evaluated(
             "TF-IDF + logistic regression",
-            lambda: text_classifier(train, targets, data.facts.extra.get("vocab_size", 0)),
+            lambda: text_classifier(train, targets, vocab_size),
             evaluation,
             score,
             len(train),
