@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -97,7 +98,7 @@ def importance_picture(importance: Importance, title: str) -> Figure:
 def image_pictures(explained: Explained, title: str) -> Iterator[tuple[str, Figure]]:
     """Plots the attribution of pixels over each image."""
     signed = explained.method not in UNSIGNED
-    options = {
+    options: dict[str, Any] = {
         "signed": signed,
         "unit": unit_of(explained) if signed else "",
         "lower_origin": explained.trained.data.lower_origin,

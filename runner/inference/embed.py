@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -142,7 +143,11 @@ def write_embedded(embedded: Embedded, folder: Path) -> list[Path]:
         ]
         perplexity = min(30.0, (len(vectors) - 1) / 3)
         neighbours = TSNE(2, perplexity=perplexity, init="pca", random_state=0).fit_transform(vectors)
-        options = {"targets": embedded.targets, "class_names": embedded.class_names, "names": names}
+        options: dict[str, Any] = {
+            "targets": embedded.targets,
+            "class_names": embedded.class_names,
+            "names": names,
+        }
         for file, points, labels, title in (
             ("pca.png", pca.transform(vectors), components, "Vectors, by PCA"),
             ("tsne.png", neighbours, ("t-SNE 1", "t-SNE 2"), "Vectors, by t-SNE"),

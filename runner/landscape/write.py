@@ -136,10 +136,11 @@ def figures(exploration: Exploration, explored: Explored) -> Iterator[tuple[str,
         yield kind, landscape_line(plane.axes[0], explored.losses, marks, names[0], title)
         return
     path = plane.path if plane.shows_path else None
-    options = {"axes_names": names, "title": title, "note": path_note(exploration)}
+    options: dict[str, Any] = {"axes_names": names, "title": title, "note": path_note(exploration)}
+    first, second = plane.axes
     steps = [entry.step for entry in plane.checkpoints]
-    yield f"{kind}_contours", landscape_contours(*plane.axes, explored.losses, path, steps, **options)
-    yield f"{kind}_surface", landscape_surface(*plane.axes, explored.losses, path, explored.path, **options)
+    yield f"{kind}_contours", landscape_contours(first, second, explored.losses, path, steps, **options)
+    yield f"{kind}_surface", landscape_surface(first, second, explored.losses, path, explored.path, **options)
 
 
 def axes_names(exploration: Exploration) -> list[str]:

@@ -180,7 +180,8 @@ class ScoredText:
 def color_of(score: float, bound: float) -> tuple[float, float, float]:
     """Red for, blue against, white for nothing; never so dark that black letters drown."""
     share = max(-1.0, min(1.0, score / bound if bound else 0.0))
-    return tuple(matplotlib.colormaps[COLORS](0.5 + 0.36 * share)[:3])
+    red, green, blue, _ = matplotlib.colormaps[COLORS](0.5 + 0.36 * share)
+    return red, green, blue
 
 
 @styled

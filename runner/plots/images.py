@@ -42,7 +42,7 @@ def drawable(image: np.ndarray) -> np.ndarray:
     image = np.asarray(image)
     if image.ndim == 3 and image.shape[-1] not in CHANNELS:
         image = np.moveaxis(image, 0, -1)
-    values = image.astype(np.float32)
+    values: np.ndarray = image.astype(np.float32)
     if np.issubdtype(image.dtype, np.integer):
         values = values / 255
     values = np.nan_to_num(values, nan=0.0, posinf=1.0, neginf=0.0)
@@ -56,7 +56,11 @@ def drawable(image: np.ndarray) -> np.ndarray:
 
 
 def image_grid(
-    images: Sequence[np.ndarray], captions: Sequence[str], title: str, cols: int = 6, caption_lines: int = 1
+    images: np.ndarray | Sequence[np.ndarray],
+    captions: Sequence[str],
+    title: str,
+    cols: int = 6,
+    caption_lines: int = 1,
 ) -> Figure:
     """Images in rows of `cols`, each with a caption of `caption_lines` short lines below it."""
     cols = min(cols, max(len(images), 3))

@@ -100,7 +100,7 @@ def landscape_contours(
         filled, ax=ax, label="loss", pad=0.02, format=FuncFormatter(lambda value, _: f"{value:.3g}")
     )
     bar.ax.minorticks_off()
-    bar.set_ticks(levels[:: max(1, (NUM_LEVELS - 1) // 5)])
+    bar.set_ticks(levels[:: max(1, (NUM_LEVELS - 1) // 5)].tolist())
     bar.outline.set_visible(False)
     if path is not None and len(path):
         draw_path(ax, path, steps)
@@ -145,7 +145,7 @@ def landscape_surface(
     y: np.ndarray,
     losses: np.ndarray,
     path: np.ndarray | None = None,
-    path_losses: Sequence[float] = (),
+    path_losses: np.ndarray | Sequence[float] = (),
     axes_names: Sequence[str] = ("direction 1", "direction 2"),
     title: str = "Loss landscape",
     note: str = "",
@@ -160,7 +160,8 @@ def landscape_surface(
     ax = axes[0, 0]
     height = np.log10 if drawn.is_log else np.asarray
     norm = drawn.norm()
-    colors = Normalize(float(height(norm.vmin)), float(height(norm.vmax)))
+    lowest, highest = (float(height(np.float64(limit or 0.0))) for limit in (norm.vmin, norm.vmax))
+    colors = Normalize(lowest, highest)
     ax.plot_surface(
         *np.meshgrid(x, y), height(drawn.values), cmap=COLORS, norm=colors, rcount=len(y), ccount=len(x),
         linewidth=0.15, edgecolor=(1, 1, 1, 0.35), antialiased=True, zorder=1,

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
@@ -158,11 +159,12 @@ def parameter_slices(
             ax.set_ylabel(label(name, 30))
     for ax in list(axes.flat)[len(parameters) :]:
         ax.set_visible(False)
-    legend = {}
+    legend: dict[str, Artist] = {}
     for ax in axes.flat:
-        legend |= dict(zip(*reversed(ax.get_legend_handles_labels()), strict=True))
+        handles, labels = ax.get_legend_handles_labels()
+        legend |= dict(zip(labels, handles, strict=True))
     if legend:
-        fig.legend(legend.values(), legend.keys(), loc="outside lower center", ncols=len(legend))
+        fig.legend(list(legend.values()), list(legend), loc="outside lower center", ncols=len(legend))
     return fig
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -82,19 +83,20 @@ def draw_pair(
     stepped: bool,
 ) -> None:
     ax.scatter(
-        *values[~front].T,
+        values[~front, 0],
+        values[~front, 1],
         s=20,
         facecolors="none",
         edgecolors=MUTED,
         linewidths=0.8,
         label="beaten by another",
     )
-    ax.scatter(*values[front].T, s=34, color=BEST_COLOR, zorder=3, label="on the front")
+    ax.scatter(values[front, 0], values[front, 1], s=34, color=BEST_COLOR, zorder=3, label="on the front")
     ax.margins(0.1)
     if stepped and front.any():
         line = values[front][np.argsort(values[front][:, 0])]
         # Between two trials of the front only the worse of both is known to be reached.
-        where = "post" if lower_is_better[0] else "pre"
+        where: Literal["post", "pre"] = "post" if lower_is_better[0] else "pre"
         ax.step(line[:, 0], line[:, 1], where=where, color=CYCLE[1], linewidth=1.1, alpha=0.7, zorder=2)
     for i in apart(values, np.flatnonzero(front)):
         ax.annotate(

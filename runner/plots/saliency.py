@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -96,7 +97,7 @@ def draw(fig: Figure, left: Axes, right: Axes, panel: Panel, signed: bool, unit:
     picture = drawable(panel.image)
     gray = picture if picture.ndim == 2 else picture @ LUMINANCE
     smooth = "antialiased" if max(picture.shape[:2]) > 100 else "nearest"
-    common = {"interpolation": smooth, "origin": origin}
+    common: dict[str, Any] = {"interpolation": smooth, "origin": origin}
     left.imshow(picture, cmap="gray", vmin=0, vmax=1, **common)
     left.set_xlabel(label(panel.name.replace("\\", "/").rsplit("/", 1)[-1], 28), fontsize=7, labelpad=3)
     right.imshow(gray, cmap="gray", vmin=-0.25, vmax=1.25, **common)

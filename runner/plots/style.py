@@ -9,6 +9,7 @@ import re
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
 
 import matplotlib
 import numpy as np
@@ -16,6 +17,8 @@ from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.rcsetup import cycler
 from PIL import Image
 
 __all__ = [
@@ -31,6 +34,9 @@ __all__ = [
     "to_image",
     "to_png",
 ]
+
+P = ParamSpec("P")
+Drawing = TypeVar("Drawing", bound=Figure | None)
 
 
 def to_png(fig: Figure, path: Path | str, dpi: int = 130) -> Path:
@@ -93,7 +99,7 @@ def rc() -> dict:
         "axes.spines.right": False,
         "axes.grid": True,
         "axes.axisbelow": True,
-        "axes.prop_cycle": matplotlib.cycler(color=CYCLE),
+        "axes.prop_cycle": cycler(color=CYCLE),
         "grid.color": GRID,
         "grid.linewidth": 0.8,
         "lines.linewidth": 1.6,
@@ -107,11 +113,11 @@ def rc() -> dict:
     }
 
 
-def styled(plot: Callable[..., Figure]) -> Callable[..., Figure]:
-    """Context manager for the house style that leaves the caller's matplotlib settings unchanged."""
+def styled(plot: Callable[P, Drawing]) -> Callable[P, Drawing]:
+    """Decorates a plot with the style of this module; the caller's matplotlib settings stay unchanged."""
 
     @functools.wraps(plot)
-    def draw(*args, **kwargs):
+    def draw(*args: P.args, **kwargs: P.kwargs) -> Drawing:
         with matplotlib.rc_context(rc()):
             return plot(*args, **kwargs)
 
@@ -119,12 +125,11 @@ def styled(plot: Callable[..., Figure]) -> Callable[..., Figure]:
 
 
 def new_figure(
-    width_in: float, height_in: float, rows: int = 1, cols: int = 1, title: str | None = None, **grid
+    width_in: float, height_in: float, rows: int = 1, cols: int = 1, title: str | None = None, **grid: Any
 ) -> tuple[Figure, np.ndarray]:
     """A figure with a rows × cols array of axes; the title stands left, above all of them."""
-    fig = Figure(figsize=(width_in, height_in), layout="constrained")
+    fig = Figure(figsize=(width_in, height_in), layout=ConstrainedLayoutEngine(w_pad=0.07, h_pad=0.06))
     FigureCanvasAgg(fig)
-    fig.get_layout_engine().set(w_pad=0.07, h_pad=0.06)
     axes = fig.subplots(rows, cols, squeeze=False, **grid)
     for ax in axes.flat:
         # Ticks are made lazily, after the style's context has ended: their looks are set on the axes.

@@ -97,17 +97,17 @@ def objective_history(
         numbers, values, states: (N,) of each trial; a pruned trial has its last reported value; NaN if none.
             States: complete, pruned, failed, running.
     """
-    numbers, values = np.asarray(numbers, dtype=float), np.asarray(values, dtype=float)
+    at, values = np.asarray(numbers, dtype=float), np.asarray(values, dtype=float)
     fig, axes = new_figure(9.0, 3.8, title=title)
     ax = axes[0, 0]
     low, high = limits(values, lower_is_better)
     beyond = (values > high) if lower_is_better else (values < low)
-    draw_points(ax, numbers, np.where(beyond, np.nan, values), states)
+    draw_points(ax, at, np.where(beyond, np.nan, values), states)
     best = best_so_far(values, states, lower_is_better)
     known = np.isfinite(best)
     if known.any():
         ax.plot(
-            numbers[known],
+            at[known],
             best[known],
             drawstyle="steps-post",
             color=BEST_COLOR,
@@ -115,12 +115,12 @@ def objective_history(
             zorder=2,
         )
         first = int(np.flatnonzero(best == best[known][-1])[0])
-        ax.plot(numbers[first], best[first], "*", color=BEST_COLOR, markersize=13, markeredgecolor="white",
-                label=f"best: {best[first]:.4g} in trial {int(numbers[first])}", zorder=4)  # fmt: skip
+        ax.plot(at[first], best[first], "*", color=BEST_COLOR, markersize=13, markeredgecolor="white",
+                label=f"best: {best[first]:.4g} in trial {int(at[first])}", zorder=4)  # fmt: skip
     if np.isfinite(low) and np.isfinite(high):
         ax.set_ylim(low, high)
-        draw_beyond(ax, numbers[beyond], lower_is_better)
-    mark_failed(ax, numbers, states)
+        draw_beyond(ax, at[beyond], lower_is_better)
+    mark_failed(ax, at, states)
     ax.set(xlabel="trial", ylabel=label(name, 40))
     ax.xaxis.set_major_locator(MaxNLocator(10, integer=True, min_n_ticks=1))
     ax.margins(x=0.03)

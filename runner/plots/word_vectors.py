@@ -63,7 +63,7 @@ def projection(
     if 0 < num_classes <= MAX_CLASSES:
         labels = class_labels(class_names, num_classes, 20)
         for number, color in enumerate(class_colors(num_classes)):
-            here = targets == number
+            here = np.asarray(targets) == number
             if here.any():
                 ax.scatter(
                     *points[here].T, s=size, color=[color], linewidths=0, alpha=0.7, label=labels[number]

@@ -82,9 +82,9 @@ def wrong_figure(
     images = [np.asarray(source[positions[int(index[i])]][0]) for i in chosen]
     files = [data.sample_name(split, int(index[i])) for i in chosen]
     title = f"Most wrong predictions ({split})"
-    figure = most_wrong(images, files, targets[chosen], preds[chosen], confidences[chosen], names, title)
-    if figure is not None:
-        yield f"{split}_most_wrong", figure
+    grid = most_wrong(images, files, targets[chosen], preds[chosen], confidences[chosen], names, title)
+    if grid is not None:
+        yield f"{split}_most_wrong", grid
 
 
 def projection_figure(task: Any, split: str, data: Any) -> Any:

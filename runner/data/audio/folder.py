@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Literal, Unpack
 
@@ -101,7 +101,7 @@ class AudioFolderDataModule(DataModule):
         """Lists the folder and measures some of its training sounds, once."""
         if self.splits or (stage == "predict" and self.measured):
             return
-        root = Path(self.root).expanduser()
+        root = Path(self.root or "").expanduser()
         found = self.sounds.find(root, self.dropped)
         check_files(root, found.paths)
         source = SoundSource(root, found.paths, torch.tensor(found.targets), self.log_mel)
@@ -174,7 +174,7 @@ class AudioFolderDataModule(DataModule):
         spatial = 0 if self.layout == "sequence" else 2
         self.normalize = Standardize([mean], [std], num_spatial_dims=spatial)
 
-    def read_inputs(self, paths: Sequence[str]) -> list[tuple[str, Tensor]]:
+    def read_inputs(self, paths: Sequence[str]) -> Iterator[tuple[str, Tensor]]:
         """Sound files, and all those in folders.
 
         Raises:
@@ -190,7 +190,8 @@ class AudioFolderDataModule(DataModule):
         return self.frames(self.log_mel(read_sound(path, self.log_mel.sample_rate)))[0]
 
     def picture(self, image: Tensor, target: int) -> tuple[Tensor, str]:
-        """The spectrogram in grey, low notes at the bottom."""
+        """Returns the spectrogram in gray, low frequencies at the bottom."""
+        assert self.facts is not None
         values = image[0] if self.layout == "image" else image.T
         values = values.nan_to_num(float(values[~values.isnan()].min()))
         grey = (values - values.min()) / (values.max() - values.min()).clamp(min=1e-6)

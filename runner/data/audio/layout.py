@@ -120,7 +120,7 @@ class Layout:
         folders = folders if "train" in folders.values() else {}
         entries = []
         for file in files:
-            match = re.search(self.file_pattern, file.name)
+            match = re.search(self.file_pattern or "", file.name)
             if match is None:
                 raise DataError(
                     f"{root / file}: the name does not fit data.file_pattern={self.file_pattern!r}."

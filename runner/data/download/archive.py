@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from runner.data.download.file import check_space, disk_error, locked
 from runner.data.download.progress import bytes_text, progress
@@ -51,7 +51,7 @@ class Entry:
     name: str
     kind: str
     size: int
-    handle: zipfile.ZipInfo | tarfile.TarInfo
+    handle: Any
 
 
 def extract(archive: str | Path, folder: str | Path, max_bytes: int | None = None) -> Path:
@@ -196,4 +196,6 @@ def _write_all(archive: Path, opened: Archive, entries: list[Entry], folder: Pat
 def _source(opened: Archive, entry: Entry) -> IO[bytes]:
     if isinstance(opened, zipfile.ZipFile):
         return opened.open(entry.handle)
-    return opened.extractfile(entry.handle)
+    file = opened.extractfile(entry.handle)
+    assert file is not None  # special entries have been rejected
+    return file

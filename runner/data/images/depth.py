@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
+from typing import cast
 
 import numpy as np
 import torch
@@ -63,7 +64,7 @@ def tiff_bytes(content: bytes, swapped: bool) -> np.ndarray:
     """Read the high byte of each value, or the low one with ``swapped``, ``(H, W, C)``."""
     with Image.open(io.BytesIO(content), formats=("TIFF",)) as image:
         if swapped:
-            image.tile = [tile._replace(args=swapped_order(tile.args)) for tile in image.tile]
+            image.tile = [tile._replace(args=swapped_order(cast(tuple, tile.args))) for tile in image.tile]
         image.load()
         return np.asarray(ImageOps.exif_transpose(image))
 
