@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 from annotated_types import Ge, Gt, Lt
+from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import CosineAnnealingWarmRestarts, CyclicLR, OneCycleLR
 
@@ -18,7 +19,8 @@ class OneCycle(OneCycleLR):
     error.
     """
 
-    def get_lr(self) -> list[float]:
+    def get_lr(self) -> list[float | Tensor]:
+        """Returns the learning rate of each group at the current step."""
         if self.last_epoch >= self.total_steps:
             return [group["min_lr"] for group in self.optimizer.param_groups]
         return super().get_lr()

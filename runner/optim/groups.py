@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
@@ -153,8 +153,10 @@ def sizes_of(groups: list[dict[str, Any]]) -> list[int]:
 
 
 def exempt_in_format_0(model: nn.Module) -> set[str]:
-    named = model.no_weight_decay() if callable(getattr(model, "no_weight_decay", None)) else ()
-    return {name for name, parameter in model.named_parameters() if parameter.ndim <= 1} | set(named)
+    method = getattr(model, "no_weight_decay", None)
+    named = method() if callable(method) else ()
+    few = {name for name, parameter in model.named_parameters() if parameter.ndim <= 1}
+    return few | set(cast(Iterable[str], named))
 
 
 def groups_without_decay_of(model: nn.Module, exempt: set[str]) -> list[dict[str, Any]]:
@@ -199,7 +201,7 @@ def build_optimizer(
     kind = getattr(factory, "func", factory)
     try:
         if kind is LBFGS:
-            return factory(one_group(groups))
+            return factory(cast(Any, one_group(groups)))
         reject_parameters(kind, model, groups)
         optimizer = factory(groups)
     except (ValueError, RuntimeError) as error:
@@ -207,8 +209,8 @@ def build_optimizer(
     reject_options(optimizer, groups)
     for group in optimizer.param_groups:
         group["lr"] = group["lr"] * group[LR_FACTOR]
-    if getattr(optimizer, "_step_supports_amp_scaling", False):
-        optimizer._step_supports_amp_scaling = False
+    if getattr(optimizer, "_step_supports_amp_scaling", False):  # private attribute of torch 2.15
+        setattr(optimizer, "_step_supports_amp_scaling", False)  # noqa: B010
     return optimizer
 
 

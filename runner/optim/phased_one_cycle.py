@@ -6,6 +6,7 @@ import math
 from typing import Annotated
 
 from annotated_types import Ge, Gt, Lt
+from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
@@ -53,7 +54,8 @@ class PhaseCycles(LRScheduler):
         done, top = min(1.0, (step - begin) / length), self.pct_start[phase]
         return (phase, done / top, True) if done < top else (phase, (done - top) / (1 - top), False)
 
-    def get_lr(self) -> list[float]:
+    def get_lr(self) -> list[float | Tensor]:
+        """Returns the learning rate of each group at the current step."""
         phase, way, rises = self.place(self.last_epoch)
         first, last = 1 / self.div_factor, 1 / (self.div_factor * self.final_div_factor)
         height = along_cosine(first, 1.0, way) if rises else along_cosine(1.0, last, way)

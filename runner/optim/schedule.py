@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
-from torch.optim.lr_scheduler import LRScheduler
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from runner.errors import UserError
 
@@ -81,5 +81,8 @@ def preview_schedule(
             if schedule.interval == "step":
                 schedule.scheduler.step()
             elif step % steps_per_epoch == 0:
-                schedule.scheduler.step(1.0) if schedule.needs_metric else schedule.scheduler.step()
+                if isinstance(schedule.scheduler, ReduceLROnPlateau):
+                    schedule.scheduler.step(1.0)
+                else:
+                    schedule.scheduler.step()
     return rates, momenta if max(momenta) - min(momenta) > 1e-9 else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from difflib import get_close_matches
 from typing import Annotated, Any
 
@@ -34,11 +35,12 @@ def timm_optimizer(
         UserError: the optimizer does not exist (the message lists similar names) or rejects these arguments.
     """
     if name not in list_optimizers():
-        near = get_close_matches(name, list_optimizers(), n=3)
+        near = get_close_matches(name, [str(each) for each in list_optimizers()], n=3)
         hint = f" Nearest: {', '.join(near)}." if near else ""
         raise UserError(f"timm has no optimizer {name!r}.{hint} All of them: timm.optim.list_optimizers().")
     try:
-        made = get_optimizer_class(name)(params, lr=lr, weight_decay=weight_decay, **(options or {}))
+        constructor: Callable[..., Optimizer] = get_optimizer_class(name)
+        made = constructor(params, lr=lr, weight_decay=weight_decay, **(options or {}))
     except (TypeError, ValueError, AssertionError, RuntimeError, ImportError) as error:
         raise UserError(f"timm's optimizer {name!r} cannot be built: {error}") from error
     return made
