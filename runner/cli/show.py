@@ -21,8 +21,8 @@ __all__ = ["console", "guarded", "hush_libraries", "print_error", "table"]
 def guarded(command: Callable[[], int]) -> int:
     """Run a command and convert its result or exception into an exit code.
 
-    A ``RunnerError`` or ``ControlSignal`` is printed as a message. Any other exception is a defect and printed
-    with its traceback.
+    A ``RunnerError`` or ``ControlSignal`` is printed as a message. Any other exception is a defect and is
+    printed with its traceback.
     """
     try:
         code = command()

@@ -35,9 +35,7 @@ PATH_KEY = re.compile(r"(?:\w+_)?(?:path|paths|root|dir|file)")
 
 
 def start_directory(run: RunDir) -> Path | None:
-    """Return the directory in which the run or the sweep was started; None if unrecorded or missing on this
-    machine.
-    """
+    """Return the directory in which the run or sweep was started; None if unrecorded or missing here."""
     provenance = read_json(run.provenance_path, {})
     if not provenance and (run.path / SWEEP).is_file():
         import yaml

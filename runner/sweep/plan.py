@@ -151,7 +151,10 @@ def reject_different_search(
     differences = search_differences(*before, plan, plain(OmegaConf.create(base)))
     if differences:
         text = f"{sweep.path} contains a different search: {'; '.join(differences)}."
-        remedy = "Start a new one with sweep.name=NAME, or repeat the command that started this one to continue it."
+        remedy = (
+            "Start a new one with sweep.name=NAME, or repeat the command that started this one to "
+            "continue it."
+        )
         raise ConfigError(Problem("sweep.name", text, "incompatible", remedy))
 
 

@@ -110,8 +110,8 @@ def option_problems(settings: Sweep) -> list[Problem]:
         )
     if settings.devices_per_trial and settings.devices_per_trial > 1 and settings.devices_per_trial % 1:
         text = (
-            f"sweep.devices_per_trial={settings.devices_per_trial:g}: expected a whole number, or 0.5, 0.25 … "
-            "for trials that share a device."
+            f"sweep.devices_per_trial={settings.devices_per_trial:g}: expected a whole number, or 0.5, 0.25 "
+            "… for trials that share a device."
         )
         found.append(Problem("sweep.devices_per_trial", text, "out_of_bounds"))
     return found

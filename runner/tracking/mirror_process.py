@@ -77,7 +77,7 @@ class MirrorProcess:
             self.process.stdin.close()
 
     def is_complete(self) -> bool:
-        """Return whether the run is completely in the store; reads both files anew, to be polled."""
+        """Return whether the run is completely in the store; reads both files on each call."""
         return read_state(self.run).is_complete(read_status(self.run))
 
     def note(self) -> str | None:

@@ -1,7 +1,7 @@
 """Samples the usage of CPU, memory, disk, network and GPU during a run.
 
-MLflow 3.17's own monitor sends to the store directly, so that samples are lost while the store is unavailable,
-and measures its own process instead of the training.
+MLflow 3.17's own monitor sends to the store directly, so that samples are lost while the store is
+unavailable, and it measures its own process instead of the training.
 """
 
 from __future__ import annotations

@@ -78,8 +78,8 @@ def make_slots(num_workers: int, per_trial: float, gpus: Sequence[str]) -> list[
     capacity = len(gpus) * share if per_trial < 1 else len(gpus) // take
     if num_workers > capacity:
         text = (
-            f"sweep.num_workers={num_workers} trials at a time with {per_trial:g} GPUs each, but this machine "
-            f"has {len(gpus)} GPUs, enough for {capacity} trials."
+            f"sweep.num_workers={num_workers} trials at a time with {per_trial:g} GPUs each, but this "
+            f"machine has {len(gpus)} GPUs, enough for {capacity} trials."
         )
         remedy = (
             f"Set sweep.num_workers={max(1, capacity)}, or let trials share a GPU with "
