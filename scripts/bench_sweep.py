@@ -2,8 +2,8 @@
 [--alone N]``.
 
 The same trainings in five ways, each with all that it takes, imports included: in turn in one process; by
-    ``runner sweep``;
-by ``runner train -m`` with Hydra's basic launcher, and with its joblib launcher; by a process for each.
+``runner sweep``; by ``runner train -m`` with Hydra's basic launcher, and with its joblib launcher; by a
+process for each.
 """
 
 from __future__ import annotations

@@ -19,8 +19,7 @@ def image_features(images: np.ndarray) -> np.ndarray:
     """Describe images by histograms of oriented gradients and a small color image.
 
     Histograms of oriented gradients: Dalal and Triggs, CVPR 2005, with 9 unsigned orientations, cells of 8 ×
-        8
-    pixels of an image of 32 × 32, and normalized blocks of 2 × 2 cells. Images of at most 1024 values are
+    8 pixels of an image of 32 × 32, and normalized blocks of 2 × 2 cells. Images of at most 1024 values are
     used as they are instead.
 
     Args:

@@ -76,7 +76,10 @@ def checkpoint_activations(model: nn.Module, pattern: str | None = None) -> int:
         value = "true" if pattern is None else pattern
         reason = "no module name matches" if pattern is not None else "it has no repeated blocks"
         names = [name for name, _ in model.named_modules() if name][:6]
-        text = f"hardware.activation_checkpointing={value} would have no effect on {type(model).__name__}: {reason}."
+        text = (
+            f"hardware.activation_checkpointing={value} would have no effect on {type(model).__name__}: "
+            f"{reason}."
+        )
         remedy = f"Remove it, or give a pattern of module names (available: {', '.join(names) or 'none'} …)."
         raise ConfigError(Problem("hardware.activation_checkpointing", text, "no_effect", remedy))
     for block in blocks.values():

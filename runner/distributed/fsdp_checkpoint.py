@@ -29,8 +29,8 @@ from runner.run.files import fsync_folder, replace_file
 from runner.run.migrations import migrate_checkpoint
 
 __all__ = [
-    "load_optimizer",
     "copy_weights",
+    "load_optimizer",
     "read_optimizer",
     "read_rest",
     "read_weights",

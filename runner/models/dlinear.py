@@ -19,8 +19,7 @@ class DLinear(nn.Module):
     remainder.
 
     Zeng et al.: Are transformers effective for time series forecasting? (arXiv:2205.13504). The layers are
-        initialized
-    to averages over the past.
+    initialized to averages over the past.
 
     Args:
         input_steps: number of input steps, L.

@@ -15,8 +15,9 @@ __all__ = ["OneCycle", "cyclic", "one_cycle", "restarts"]
 
 
 class OneCycle(OneCycleLR):
-    """Keeps the lowest learning rate if training continues past the planned end, where torch raises an
-    error.
+    """Keeps the lowest learning rate if training continues past the planned end.
+
+    Where torch raises an error.
     """
 
     def get_lr(self) -> list[float | Tensor]:

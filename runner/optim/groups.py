@@ -51,16 +51,15 @@ def is_weight(module: nn.Module, name: str, parameter: nn.Parameter) -> bool:
     """Whether a parameter is a weight: kernels, matrices, tables of vectors.
 
     The role decides, not the number of dimensions. Regardless of shape, these are not weights: biases
-        (``bias``
-    is a word of the name: ``bias_hh_l0``, ``in_proj_bias``, ``relative_position_bias_table``), parameters of
-        norms
-    (by type, or by "norm" in the name of the class), and gains, scales and tokens that are added or
-    multiplied
-    alone: parameters, of another module than torch's own layers, whose numbers all lie along one dimension.
+    (``bias`` is a word of the name: ``bias_hh_l0``, ``in_proj_bias``, ``relative_position_bias_table``),
+    parameters of norms (by type, or by "norm" in the name of the class), and gains, scales and tokens that
+    are added or multiplied alone: parameters, of another module than torch's own layers, whose numbers all
+    lie along one dimension.
 
     Args:
-        module: that owns the parameter.
-        name: of the parameter in its module.
+        module: the module that owns the parameter.
+        name: the name of the parameter in its module.
+        parameter: the parameter.
     """
     if "bias" in re.split(r"[_\d]+", name.lower()) or isinstance(module, NORMS):
         return False
@@ -72,8 +71,10 @@ def is_weight(module: nn.Module, name: str, parameter: nn.Parameter) -> bool:
 
 
 def exempt_from_decay(model: nn.Module) -> set[str]:
-    """Names of the parameters without weight decay: all that are no weights, and what the model, or a part of
-    it, names in ``no_weight_decay()``, as timm's do.
+    """Names of the parameters without weight decay.
+
+    All that are no weights, and what the model, or a part of it, names in ``no_weight_decay()``, as timm's
+    do.
     """
     weights = weight_names(model)
     exempt = {name for name, _ in model.named_parameters() if name not in weights}
@@ -97,6 +98,7 @@ def mark_groups(model: nn.Module, rules: Iterable[Mapping[str, Any]]) -> None:
     """Assigns learning-rate factors and other options to parameters whose names match patterns.
 
     Args:
+        model: the model.
         rules: ``match``, a regular expression found anywhere in a name, with ``lr_factor`` and ``options``;
             the first that matches counts.
 
@@ -188,8 +190,9 @@ def build_optimizer(
     model: nn.Module,
     sizes: Sequence[int] | None = None,
 ) -> Optimizer:
-    """``factory`` called with the groups of ``model``; each group's learning rate is its share of the
-    factory's.
+    """``factory`` called with the groups of ``model``.
+
+    Each group's learning rate is its share of the factory's.
 
     Fused optimizers are configured to leave the unscaling of gradients to the trainer, which otherwise
     rejects gradient clipping with mixed precision.
@@ -215,8 +218,9 @@ def build_optimizer(
 
 
 def reject_options(optimizer: Optimizer, groups: list[dict[str, Any]]) -> None:
-    """Rejects unknown options, except for timm's optimizers, which read group keys that are not among their
-    defaults.
+    """Rejects unknown options, except for timm's optimizers.
+
+    Which read group keys that are not among their defaults.
 
     Raises:
         UserError: a group has an option that the optimizer does not use.

@@ -16,8 +16,9 @@ __all__ = ["PhaseCycles", "phase_cycles"]
 
 
 class PhaseCycles(LRScheduler):
-    """Rises along a cosine to each group's own rate and falls again, once a phase; momentum goes the other
-    way.
+    """Rises along a cosine to each group's own rate and falls again, once a phase.
+
+    Momentum goes the other way.
 
     Args:
         ends: the step at which each phase ends.

@@ -52,8 +52,9 @@ class RangeTest:
 
 @dataclass
 class Growth:
-    """The factor at a step: ``ratio^(step / (steps - 1))``. An object, so that a checkpoint holds plain
-    numbers.
+    """The factor at a step: ``ratio^(step / (steps - 1))``.
+
+    An object, so that a checkpoint holds plain numbers.
     """
 
     ratio: float
@@ -66,16 +67,15 @@ class Growth:
 def exponential_range(
     optimizer: Optimizer, total_steps: int, steps_per_epoch: int, ratio: float, num_steps: int
 ) -> Schedule:
-    """From the optimizer's learning rate to ``ratio`` times it, by the same factor at every step (Smith
-    2015).
+    """From the optimizer's learning rate to ``ratio`` times it.
+
+    By the same factor at every step (Smith 2015).
     """
     return Schedule(LambdaLR(optimizer, Growth(ratio, num_steps)))
 
 
 def smoothed(losses: Sequence[float], memory: float) -> list[float]:
-    """Exponential moving average with weights ``memory^age``, corrected for the bias towards zero at the
-    start.
-    """
+    """Exponential moving average with weights ``memory^age``, corrected for the initial bias."""
     mean, found = 0.0, []
     for count, loss in enumerate(losses, start=1):
         mean = memory * mean + (1 - memory) * loss
@@ -111,8 +111,9 @@ def suggestions(rates: Sequence[float], losses: Sequence[float]) -> dict[str, fl
 
 
 def valley(losses: np.ndarray) -> int:
-    """fast.ai's valley: about halfway through the longest decreasing subsequence, as if its points lay side
-    by side.
+    """fast.ai's valley.
+
+    About halfway through the longest decreasing subsequence, as if its points lay side by side.
 
     The subsequence, of length n, ends at position e; the answer is ``e − n + int(n / 3) + int(n / 6)``.
     """
@@ -128,8 +129,10 @@ def steepest(losses: np.ndarray, logs: np.ndarray, lowest: int) -> int:
 
 
 def slide(losses: np.ndarray) -> int | None:
-    """fast.ai's interval slide rule: the left end of a window that moves from the end of the test to its
-    start, for as long as the slopes at its two ends differ by more than a threshold.
+    """fast.ai's interval slide rule.
+
+    The left end of a window that moves from the end of the test to its start, for as long as the slopes at
+    its two ends differ by more than a threshold.
 
     The threshold is absolute, so it suits losses of about 1. None where the window reaches the start, or does
     not fit.

@@ -22,7 +22,7 @@ def timm_optimizer(
     weight_decay: Annotated[float, Ge(0)] = 0.0,
     options: dict[str, Any] | None = None,
 ) -> Optimizer:
-    """An optimizer that torch may lack: ``adan``, ``adopt``, ``mars``, ``laprop``, ``lars`` …
+    """Creates an optimizer that torch may lack, such as ``adan``, ``adopt``, ``mars`` or ``lars``.
 
     Args:
         params: parameters, or groups of them.

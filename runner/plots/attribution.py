@@ -34,7 +34,8 @@ MAX_IN_ROW = 12
 
 @dataclass(frozen=True)
 class ScoredRow:
-    """
+    """A row with the attribution of its prediction to columns.
+
     Attributes:
         name: of the row.
         words: description of the prediction.
@@ -56,9 +57,11 @@ def importance_of_columns(
 
     Args:
         names: (F,).
-        mean, std: (F,).
+        mean: (F,).
+        std: as ``mean``.
         axis: what the bars count.
         note: below the title.
+        title: title of the figure.
     """
     order = np.argsort(-np.asarray(mean), kind="stable")[:MOST]
     fig, axes = new_figure(7.5, 0.24 * len(order) + 1.2, title=title)
@@ -93,6 +96,8 @@ def scores_of_rows(rows: Sequence[ScoredRow], names: Sequence[str], title: str, 
     Args:
         names: of the columns, (F,).
         unit: of the values.
+        rows: one entry per row.
+        title: title of the figure.
     """
     across = min(2, len(rows))
     high = math.ceil(len(rows) / across)
@@ -128,14 +133,16 @@ INCHES_PER_TOKEN = 0.21
 def token_matrix(
     tokens: Sequence[str], labels: Sequence[str], values: np.ndarray, title: str, unit: str = ""
 ) -> Figure:
-    """Steps with their labels from top to bottom, tokens from left to right: red for the label, blue against
-    it.
+    """Steps with their labels from top to bottom, tokens from left to right.
+
+    Red for the label, blue against it.
 
     Args:
         tokens: (T,).
         labels: (S,).
         values: (S, T).
         unit: of the values.
+        title: title of the figure.
     """
     wide = max(len(tokens) * INCHES_PER_TOKEN + 3.2, 4.5)
     fig, axes = new_figure(wide, max(len(labels) * INCHES_PER_TOKEN + 1.2, 2.2), title=title)
@@ -163,7 +170,8 @@ COLORS = "RdBu_r"
 
 @dataclass(frozen=True)
 class ScoredText:
-    """
+    """A text with the attribution of its prediction to tokens.
+
     Attributes:
         name: of the text.
         words: description of the prediction.
@@ -190,6 +198,8 @@ def token_scores(texts: Sequence[ScoredText], title: str, unit: str = "") -> Fig
 
     Args:
         unit: of the scores.
+        texts: one entry per text.
+        title: title of the figure.
     """
     laid = [lines_of(text.tokens) for text in texts]
     height = sum(len(lines) + 1.9 for lines in laid) + 0.2
@@ -252,7 +262,8 @@ NAMED_VARIABLES = 24
 
 @dataclass(frozen=True)
 class ScoredWindow:
-    """
+    """A window of a series with the attribution of its prediction to steps.
+
     Attributes:
         name: of the window.
         words: description of the prediction.
@@ -274,13 +285,17 @@ class ScoredWindow:
 def step_scores(
     windows: Sequence[ScoredWindow], variables: Sequence[str], title: str, unit: str = "", ends: bool = True
 ) -> Figure:
-    """Of each window a column: the series with its forecast, the sum over the variables at each step, and
-    below, of several variables, each of them.
+    """Of each window a column.
+
+    The series with its forecast, the sum over the variables at each step, and below, of several variables,
+    each of them.
 
     Args:
         variables: names of the F columns.
         unit: of the values.
         ends: steps are counted back from the last one.
+        title: title of the figure.
+        windows: one entry per window.
     """
     several = len(variables) > 1
     has_past = windows[0].past is not None
@@ -336,7 +351,7 @@ def step_scores(
     return fig
 
 
-def draw_series(ax, window: ScoredWindow, steps: np.ndarray) -> None:
+def draw_series(ax: Axes, window: ScoredWindow, steps: np.ndarray) -> None:
     ax.plot(steps, window.past, color=MUTED, linewidth=1.2, label="read")
     if window.forecast is not None:
         ahead = np.arange(1, len(window.forecast) + 1)

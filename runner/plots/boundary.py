@@ -41,8 +41,12 @@ def decision_boundary(
     Args:
         grid: (R, R, 2) feature values, from `feature_grid`.
         grid_probs: (R, R, K) probabilities there.
-        points, targets: (N, 2) and (N,) class numbers.
+        points: (N, 2) and (N,) class numbers.
+        targets: as ``points``.
         threshold: for two classes, the minimum probability for predicting the second.
+        class_names: names of the classes, in the order of their ids.
+        feature_names: names of the features.
+        title: title of the figure.
     """
     num_classes = grid_probs.shape[-1]
     colors = [CYCLE[1], CYCLE[0]] if num_classes == 2 else class_colors(num_classes)

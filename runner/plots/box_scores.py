@@ -33,6 +33,8 @@ def average_precision_bars(
         class_map: (K,), mean over IoU 0.50 to 0.95; NaN for classes without targets.
         class_map_50: (K,), at IoU 0.50.
         counts: (K,), number of target boxes.
+        class_names: names of the classes, in the order of their ids.
+        title: title of the figure.
     """
     there = np.flatnonzero(np.isfinite(class_map))
     order = there[np.argsort(class_map[there], kind="stable")]
@@ -75,12 +77,15 @@ def box_precision_recall(
     class_names: Sequence[str] | None = None,
     title: str = "Precision and recall of boxes",
 ) -> Figure:
-    """On the left every class at IoU 0.50, with many the hardest ones named; on the right the mean of the
-    classes at rising IoU.
+    """On the left every class at IoU 0.50, with many the hardest ones named.
+
+    On the right the mean of the classes at rising IoU.
 
     Args:
         precision: (10, R, K) at IoU 0.50, 0.55 … 0.95 and R values of recall from 0 to 1; NaN for classes
             without targets.
+        class_names: names of the classes, in the order of their ids.
+        title: title of the figure.
     """
     recall = np.linspace(0, 1, precision.shape[1])
     fig, axes = new_figure(9.4, 4.4, 1, 2, title)

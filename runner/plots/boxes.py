@@ -27,7 +27,9 @@ def boxed_image(
     Args:
         image: (3, H, W) or (H, W, 3), uint8 or from 0 to 1.
         boxes: (n, 4) xyxy in pixels.
-        labels, scores: (n,).
+        labels: (n,).
+        scores: as ``labels``.
+        class_names: names of the classes, in the order of their ids.
     """
     values = drawable(image)
     values = np.repeat(values[..., None], 3, 2) if values.ndim == 2 else values
@@ -66,8 +68,9 @@ def box_pairs(
     class_names: Sequence[str],
     title: str = "Boxes: the truth, and what was found",
 ) -> Figure:
-    """Plots for each image the target boxes on the left and the predicted boxes on the right, with class and
-    score.
+    """Plots for each image the target boxes on the left and the predicted boxes on the right.
+
+    With class and score.
 
     Args:
         images: (3, H, W) or (H, W, 3) each, of any size.
@@ -75,6 +78,8 @@ def box_pairs(
             faint.
         preds: ``boxes``, ``labels``, ``scores``.
         names: of the images; a path is cut to its last part.
+        class_names: names of the classes, in the order of their ids.
+        title: title of the figure.
     """
     rows = math.ceil(len(images) / PAIRS_A_ROW)
     num_pairs = min(len(images), PAIRS_A_ROW)
@@ -118,16 +123,16 @@ def draw_boxes(
     """Boxes on an image of that height and width."""
     scores, crowd = found.get("scores"), found.get("iscrowd")
     order = range(len(found["boxes"])) if scores is None else np.argsort(scores)
-    for place in order:
-        x1, y1, x2, y2 = found["boxes"][place]
-        own = int(found["labels"][place])
-        faint = crowd is not None and bool(crowd[place])
+    for number in order:
+        x1, y1, x2, y2 = found["boxes"][number]
+        own = int(found["labels"][number])
+        faint = crowd is not None and bool(crowd[number])
         color = MUTED if faint else colors[own]
         frame = Rectangle((x1 - 0.5, y1 - 0.5), x2 - x1, y2 - y1, fill=False, edgecolor=color, linewidth=1.1,
                           linestyle=":" if faint else "-")  # fmt: skip
         frame.set_path_effects([withStroke(linewidth=2.0, foreground="white", alpha=0.6)])
         ax.add_patch(frame)
-        words = names[own] if scores is None else f"{names[own]} {scores[place]:.0%}"
+        words = names[own] if scores is None else f"{names[own]} {scores[number]:.0%}"
         place = words_at(x1, y1, x2, size)
         text = ax.text(*place[:2], words, fontsize=5, color=INK, ha=place[2], va=place[3], clip_on=True)
         text.set_bbox({"facecolor": "white", "alpha": 0.7, "edgecolor": "none", "pad": 0.4})

@@ -28,8 +28,9 @@ NUM_WORST, NUM_BEST = 25, 10
 
 
 def score_classes(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Precision, recall and F1, each (K,), from a confusion matrix (K, K) with row = truth; 0 where
-    undefined.
+    """Precision, recall and F1, each (K,), from a confusion matrix (K, K) with row = truth.
+
+    0 where undefined.
     """
     counts = np.asarray(counts, dtype=float)
     hits, predicted, true = np.diag(counts), counts.sum(axis=0), counts.sum(axis=1)
@@ -51,6 +52,8 @@ def class_scores(
 
     Args:
         counts: (K, K), row = truth, column = prediction.
+        class_names: names of the classes, in the order of their ids.
+        title: title of the figure.
     """
     counts = np.asarray(counts)
     support = counts.sum(axis=1)
@@ -115,6 +118,7 @@ def calibrate(confidences: np.ndarray, correct: np.ndarray, num_bins: int = 15) 
     Args:
         confidences: (N,) probability given to the predicted class.
         correct: (N,) whether the prediction was right.
+        num_bins: number of bins.
     """
     confidences, correct = np.asarray(confidences, dtype=float), np.asarray(correct, dtype=float)
     known = np.isfinite(confidences)
@@ -139,6 +143,8 @@ def reliability_diagram(
     Args:
         confidences: (N,) probability given to the predicted class.
         correct: (N,) whether the prediction was right.
+        num_bins: number of bins.
+        title: title of the figure.
     """
     result = calibrate(confidences, correct, num_bins)
     fig, axes = new_figure(5.2, 5.4, 2, 1, title, sharex=True, gridspec_kw={"height_ratios": [3, 1]})
@@ -214,6 +220,8 @@ def precision_recall_roc(
     Args:
         probs: (N, K).
         targets: (N,) class numbers.
+        class_names: names of the classes, in the order of their ids.
+        title: title of the figure.
     """
     probs = np.asarray(probs)
     rankings = rank(probs, targets)

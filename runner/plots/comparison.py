@@ -23,6 +23,7 @@ def optimizer_curves(
 
     Args:
         metrics: optimizer → metric → points (step, epoch, value).
+        title: title of the figure.
     """
     fig, axes = new_figure(8.4, 3.4, cols=2, title=title, sharey=True)
     for ax, key in zip(axes[0], ("train/loss", "val/loss"), strict=True):
@@ -51,6 +52,8 @@ def speed_accuracy(
         times_ms: model → times of single images.
         scores: model → score from 0 to 1.
         groups: model → its kind; a colour each.
+        score_name: name of the score.
+        title: title of the figure.
     """
     fig, axes = new_figure(7.0, 4.6, title=title)
     ax = axes[0, 0]

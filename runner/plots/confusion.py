@@ -41,6 +41,8 @@ def confusion_matrix(
     Args:
         counts: (K, K), row = truth, column = prediction.
         cells: ``shares`` writes percentages instead, where counts would be long (pixels).
+        class_names: names of the classes, in the order of their ids.
+        title: title of the figure.
     """
     counts = np.asarray(counts)
     num_classes = len(counts)

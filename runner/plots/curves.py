@@ -30,6 +30,7 @@ def metric_curves(
         metrics: key such as "val/loss" → points (step, epoch counted from 0, value). Values that are not
             finite leave a gap and are marked at the foot of the panel.
         best: (step, epoch) of the best checkpoint, marked in all panels.
+        title: title of the figure.
     """
     panels = _panels(metrics)
     cols = {1: 1, 2: 2, 4: 2, 7: 4, 8: 4}.get(len(panels), 3 if len(panels) <= 9 else 4)
@@ -142,11 +143,14 @@ def overfitting_gap(
     title: str = "Overfitting",
     score_name: str = "accuracy",
 ) -> Figure:
-    """A point a run for train and for validation, a line at each mean, and the gap between the means in
-    words.
+    """A point a run for train and for validation, a line at each mean.
+
+    And the gap between the means in words.
 
     Args:
         scores: way to train → pairs (train, validation), one a run.
+        score_name: name of the score.
+        title: title of the figure.
     """
     fig, axes = new_figure(7.0, 3.6, title=title)
     ax = axes[0, 0]

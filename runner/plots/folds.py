@@ -22,11 +22,13 @@ MAX_COLUMNS = 3
 def scores_by_fold(
     scores: Mapping[str, Mapping[str, Sequence[float]]], title: str = "Scores by fold"
 ) -> Figure:
-    """One panel a metric: a dot for each fold and split, a line at the mean, a band of one standard
-    deviation.
+    """One panel a metric.
+
+    A dot for each fold and split, a line at the mean, a band of one standard deviation.
 
     Args:
         scores: metric → split → its value in each fold; NaN where a fold has none.
+        title: title of the figure.
     """
     fig, panels = make_panels(len(scores), title)
     for ax, (name, splits) in zip(panels, scores.items(), strict=True):
@@ -59,6 +61,7 @@ def curves_by_fold(curves: Mapping[str, Mapping[int, Points]], title: str = "Cur
 
     Args:
         curves: metric → fold → points (step, epoch counted from 0, value).
+        title: title of the figure.
     """
     fig, panels = make_panels(len(curves), title)
     for ax, (name, folds) in zip(panels, curves.items(), strict=True):

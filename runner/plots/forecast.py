@@ -27,6 +27,7 @@ def forecast_panels(windows: Sequence[Window], unit: str = "", title: str = "For
         windows: name, past ``(L,)``, truth ``(H,)`` or None, forecast ``(H,)``, naive forecast ``(H,)`` or
             None.
         unit: what the values are, beside the axis.
+        title: title of the figure.
     """
     cols = min(3, max(1, len(windows)))
     rows = max(1, math.ceil(len(windows) / cols))
@@ -71,6 +72,7 @@ def error_by_horizon(errors: Mapping[str, np.ndarray], title: str = "Error of ea
 
     Args:
         errors: name → root mean squared error of each step of the horizon, ``(H,)``, standardised.
+        title: title of the figure.
     """
     fig, axes = new_figure(6.5, 3.6, title=title)
     ax = axes[0, 0]

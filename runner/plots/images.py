@@ -92,6 +92,8 @@ def sample_grid(
     Args:
         images: (N, H, W, C) or (N, C, H, W), or a list of single images that differ in size.
         labels: (N,) what stands below each: a class name, a number.
+        limit: maximum number drawn.
+        title: title of the figure.
     """
     if not are_images(images):
         return None
@@ -107,6 +109,7 @@ def select_most_wrong(
         probs: (N, K).
         targets: (N,) class numbers.
         preds: (N,) those decided for, where a threshold decides; the likeliest when None.
+        limit: maximum number drawn.
     """
     probs, targets = np.asarray(probs, dtype=float), np.asarray(targets, dtype=np.int64)
     preds = probs.argmax(axis=1) if preds is None else np.asarray(preds, dtype=np.int64)
@@ -130,8 +133,11 @@ def most_wrong(
     Args:
         images: (N, H, W, C) or (N, C, H, W), or a list of single images that differ in size.
         names: (N,) file names; a path is cut to its last part.
-        targets, preds: (N,) class numbers.
+        targets: (N,) class numbers.
+        preds: as ``targets``.
         confidences: (N,) probability given to the prediction.
+        class_names: names of the classes, in the order of their ids.
+        title: title of the figure.
     """
     if not are_images(images):
         return None
@@ -161,9 +167,13 @@ def most_wrong_texts(
     """A list of texts with name, truth, prediction and its confidence.
 
     Args:
-        texts, names: (N,), the worst first; the first 12 are shown.
-        targets, preds: (N,) class numbers.
+        texts: (N,), the worst first; the first 12 are shown.
+        names: as ``texts``.
+        targets: (N,) class numbers.
+        preds: as ``targets``.
         confidences: (N,) probability given to the prediction.
+        class_names: names of the classes, in the order of their ids.
+        title: title of the figure.
     """
     shown = class_labels(class_names, len(class_names), 20)
     lines = [textwrap.wrap(label(text, 2 * WIDTH - 10), WIDTH) or [""] for text in texts[:LIMIT]]

@@ -40,7 +40,8 @@ class DrawnLosses:
 
     @classmethod
     def of(cls, losses: np.ndarray) -> DrawnLosses:
-        """
+        """Prepares losses for drawing.
+
         Raises:
             ValueError: none of the losses is finite.
         """
@@ -84,11 +85,14 @@ def landscape_contours(
     """The loss by colour and lines of equal loss; the checkpoint at the origin is a cross.
 
     Args:
-        x, y: where the grid's lines are, ``(X,)`` and ``(Y,)``.
+        x: where the grid's lines are, ``(X,)`` and ``(Y,)``.
+        y: as ``x``.
         losses: ``(Y, X)``; non-finite ones are drawn at the upper end of the scale, with a note.
         path: points on the training trajectory, ``(n, 2)``.
         steps: training step of each point.
         note: written below.
+        axes_names: labels of the axes.
+        title: title of the figure.
     """
     drawn = DrawnLosses.of(losses)
     fig, axes = new_figure(6.6, 5.6, title=title)
@@ -154,6 +158,13 @@ def landscape_surface(
 
     Args:
         path_losses: the height of each point of the path.
+        axes_names: labels of the axes.
+        losses: loss at each position.
+        note: text below the figure.
+        path: points of the training path.
+        title: title of the figure.
+        x: positions on the horizontal axis.
+        y: positions on the vertical axis.
     """
     drawn = DrawnLosses.of(losses)
     fig, axes = new_figure(6.6, 5.6, title=title, subplot_kw={"projection": "3d", "computed_zorder": False})
@@ -192,11 +203,15 @@ def landscape_line(
     title: str = "Loss along a line",
     note: str = "",
 ) -> Figure:
-    """
+    """Plots the loss along a line.
+
     Args:
         x: ``(X,)``.
         losses: ``(X,)``; non-finite values leave a gap in the line, which a note states.
         marks: by what it is called, place and loss of a point that is marked.
+        axis_name: label of the axis.
+        note: text below the figure.
+        title: title of the figure.
     """
     drawn = DrawnLosses.of(losses)
     fig, axes = new_figure(7.0, 3.8, title=title)

@@ -22,6 +22,7 @@ def learning_rate_curve(
 
     Args:
         rates: name of the group → points (step, epoch, learning rate).
+        title: title of the figure.
     """
     fig, axes = new_figure(7.0, 2.9, title=title)
     ax = axes[0, 0]
@@ -62,6 +63,7 @@ def schedule_curves(
 
     Args:
         curves: name → learning rate and momentum at each step; None where momentum stays.
+        title: title of the figure.
     """
     columns = min(COLUMNS, len(curves))
     rows = math.ceil(len(curves) / columns)
@@ -101,9 +103,12 @@ def range_test_curve(
     """Loss over learning rate on a log axis; each suggestion a mark on the smoothed curve.
 
     Args:
-        rates, losses, smoothed: one number a step.
+        rates: one number a step.
+        losses: as ``rates``.
+        smoothed: as ``rates``.
         suggestions: way of choosing → learning rate.
         chosen: the way whose rate is drawn as a line.
+        title: title of the figure.
     """
     fig, axes = new_figure(7.0, 3.8, title=title)
     ax = axes[0, 0]

@@ -27,6 +27,8 @@ def class_iou_bars(
 
     Args:
         counts: of pixels, (K, K), row = truth, column = prediction.
+        class_names: names of the classes, in the order of their ids.
+        title: title of the figure.
     """
     counts = np.asarray(counts, dtype=float)
     hits, predicted, true = np.diag(counts), counts.sum(0), counts.sum(1)
@@ -84,9 +86,13 @@ def mask_overlays(
 
     Args:
         images: uint8 (H, W, 3) each.
-        truths, preds: class ids (H, W) each; where the truth is ``ignore_index`` it is not drawn.
+        truths: class ids (H, W) each; where the truth is ``ignore_index`` it is not drawn.
+        preds: as ``truths``.
         captions: name and mean IoU of each; a path is cut to its last part.
         colors: red, green and blue of each class, 0 to 255.
+        class_names: names of the classes, in the order of their ids.
+        ignore_index: class id that does not count.
+        title: title of the figure.
     """
     if not images:
         return None
@@ -121,8 +127,9 @@ def present(truths: Sequence[np.ndarray], preds: Sequence[np.ndarray], ignore_in
 def tinted(
     image: np.ndarray, mask: np.ndarray, table: np.ndarray, ignore_index: int | None = None
 ) -> np.ndarray:
-    """The image, uint8 (H, W, 3), under the colours of its mask; grey, so that no colour is the image's
-    own.
+    """The image, uint8 (H, W, 3), under the colours of its mask.
+
+    Grey, so that no colour is the image's own.
     """
     gray = (image @ LUMINANCE)[..., None]
     mixed = ((1 - STRENGTH) * gray + STRENGTH * table[mask]).round().astype(np.uint8)

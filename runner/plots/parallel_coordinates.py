@@ -6,6 +6,7 @@ Optuna 5.0's plot draws a missing conditional parameter as a choice "None" and c
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -37,6 +38,10 @@ def parallel_coordinates(
     Args:
         values: (N,) objective of each trial, by which the lines are coloured; trials without one are left
             out.
+        lower_is_better: whether lower values are better.
+        name: name of the objective.
+        parameters: values of each parameter.
+        title: title of the figure.
     """
     values = np.asarray(values, dtype=float)
     known = np.isfinite(values)
@@ -90,7 +95,7 @@ def spread(parameter: Parameter) -> np.ndarray:
 
 
 def draw_line(
-    ax: Axes, at: np.ndarray, heights: np.ndarray, color, width: float, alpha: float, order: float
+    ax: Axes, at: np.ndarray, heights: np.ndarray, color: Any, width: float, alpha: float, order: float
 ) -> None:
     ax.plot(at, heights, color=color, linewidth=width, alpha=alpha, zorder=order, solid_capstyle="round")
     alone = [

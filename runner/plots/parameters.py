@@ -33,7 +33,8 @@ MAX_CHOICES_SHOWN = 12
 
 @dataclass(frozen=True)
 class Parameter:
-    """
+    """The values of one search parameter.
+
     Attributes:
         name: such as ``optimizer.lr``.
         values: (N,) one a trial; None where a trial has no such parameter.
@@ -52,8 +53,9 @@ class Parameter:
         return np.array([value is not None for value in self.values], dtype=bool)
 
     def positions(self) -> np.ndarray:
-        """(N,) float, NaN where a trial has no such parameter: the number itself, or the place of the
-        choice.
+        """(N,) float, NaN where a trial has no such parameter.
+
+        The number itself, or the place of the choice.
         """
         if self.choices is None:
             return np.array([math.nan if value is None else float(value) for value in self.values])
@@ -125,7 +127,12 @@ def parameter_slices(
     """A panel a parameter, a point a trial that has it, the best trial as a star.
 
     Args:
-        values, states: (N,) as for the history of the objective.
+        values: (N,) as for the history of the objective.
+        states: as ``values``.
+        lower_is_better: whether lower values are better.
+        name: name of the objective.
+        parameters: values of each parameter.
+        title: title of the figure.
     """
     values = np.asarray(values, dtype=float)
     cols = {1: 1, 2: 2, 4: 2}.get(len(parameters), 3)
@@ -179,7 +186,7 @@ def jittered(parameter: Parameter) -> np.ndarray:
     return x
 
 
-def draw_medians(ax, parameter: Parameter, complete: np.ndarray) -> None:
+def draw_medians(ax: Axes, parameter: Parameter, complete: np.ndarray) -> None:
     """A dash at the median of each choice's complete trials."""
     if parameter.choices is None:
         return
@@ -196,7 +203,8 @@ MOST = 15
 
 @dataclass(frozen=True)
 class Importances:
-    """
+    """The share of each parameter in the variation of the objective.
+
     Attributes:
         among: description of the evaluated trials.
         shares: name of a method → parameter → its share, of 1 in all.
@@ -288,6 +296,7 @@ def rank_correlation(
     Args:
         columns: name → (N,) values of the trials, NaN where there is none; the objectives first.
         num_objectives: number of first columns, separated by a line.
+        title: title of the figure.
     """
     names = list(columns)
     matrix = correlate_ranks(np.stack([np.asarray(columns[name], dtype=float) for name in names], axis=1))

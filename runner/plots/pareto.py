@@ -27,6 +27,7 @@ def pareto_mask(values: np.ndarray, lower_is_better: Sequence[bool]) -> np.ndarr
 
     Args:
         values: (N, M); a row with a value that is not finite is on no front.
+        lower_is_better: whether lower values are better.
     """
     values = np.asarray(values, dtype=float).reshape(-1, len(lower_is_better))
     costs = values * np.where(lower_is_better, 1.0, -1.0)
@@ -51,6 +52,9 @@ def pareto_front(
     Args:
         numbers: (N,) of the complete trials.
         values: (N, M) their objectives.
+        lower_is_better: whether lower values are better.
+        names: names of the samples.
+        title: title of the figure.
     """
     values = np.asarray(values, dtype=float).reshape(-1, len(names))
     front = pareto_mask(values, lower_is_better)

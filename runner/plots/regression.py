@@ -26,8 +26,10 @@ def regression_panels(
     """Three panels a target: predicted against true, residual against predicted, histogram of residuals.
 
     Args:
-        preds, targets: (N,) or (N, D). Pairs that are not finite are left out and counted.
+        preds: (N,) or (N, D). Pairs that are not finite are left out and counted.
+        targets: as ``preds``.
         target_names: (D,) names for the axes.
+        title: title of the figure.
     """
     preds, targets = (np.asarray(values, dtype=float) for values in (preds, targets))
     preds, targets = (values[:, None] if values.ndim == 1 else values for values in (preds, targets))

@@ -67,6 +67,8 @@ def saliency_panels(
         lower_origin: the first row lies at the bottom, as low notes of a spectrogram do.
         summed: values of a large image are added up over small squares, as single pixels cannot be seen; the
             unit tells their side. For values that add up to something.
+        panels: one entry per image.
+        title: title of the figure.
     """
     across = min(PER_ROW, len(panels))
     rows = math.ceil(len(panels) / across)
@@ -159,7 +161,9 @@ def sanity_curve(layers: Sequence[str], mean: np.ndarray, std: np.ndarray, title
 
     Args:
         layers: (L,).
-        mean, std: over the samples, (L,).
+        mean: over the samples, (L,).
+        std: as ``mean``.
+        title: title of the figure.
     """
     names = ["trained", *layers]
     mean, std = np.concatenate([[1.0], mean]), np.concatenate([[0.0], std])

@@ -20,11 +20,13 @@ INCHES_PER_TOKEN = 0.2
 def attention_maps(
     maps: Sequence[tuple[list[str], list[str], np.ndarray]], title: str = "Attention"
 ) -> Figure:
-    """Plots one attention map per sequence: generated tokens from top to bottom, source tokens from left to
-    right, darker for higher attention.
+    """Plots one attention map per sequence.
+
+    Generated tokens from top to bottom, source tokens from left to right, darker for higher attention.
 
     Args:
         maps: source tokens (S), generated tokens (T) and attention ``(T, S)`` of each sequence.
+        title: title of the figure.
     """
     cols = min(2, len(maps))
     rows = math.ceil(len(maps) / cols)
@@ -53,6 +55,7 @@ def translations(samples: Sequence[dict[str, str]], title: str = "Translations")
 
     Args:
         samples: kind of text → text: ``source``, ``reference``, ``greedy``, ``beam``.
+        title: title of the figure.
     """
     blocks = [
         [(kind, textwrap.wrap(label(text, 2 * WIDTH - 10), WIDTH) or ["–"]) for kind, text in sample.items()]
@@ -85,6 +88,7 @@ def length_histogram(
     Args:
         lengths: sequence lengths of each split, ``(N,)``.
         limit: maximum length, to which longer sequences are truncated.
+        title: title of the figure.
     """
     fig, axes = new_figure(6.0, 3.2, title=title)
     ax = axes[0, 0]
@@ -116,6 +120,7 @@ def accuracy_by_length(lengths: np.ndarray, right: np.ndarray, title: str = "Acc
     Args:
         lengths: ``(N,)`` steps.
         right: ``(N,)``, 0 to 1.
+        title: title of the figure.
     """
     fig, axes = new_figure(6.0, 3.2, title=title)
     ax = axes[0, 0]

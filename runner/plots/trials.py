@@ -39,8 +39,9 @@ BEST_COLOR = CYCLE[1]
 
 
 def draw_points(ax: Axes, x: np.ndarray, y: np.ndarray, states: Sequence[str], size: float = 22) -> None:
-    """A full point for each complete trial, a hollow one for a pruned or running one; failed ones are left
-    out.
+    """A full point for each complete trial, a hollow one for a pruned or running one.
+
+    Failed ones are left out.
     """
     kinds = np.array(states)
     for state in ("pruned", "running", "complete"):
@@ -94,8 +95,13 @@ def objective_history(
     arrows.
 
     Args:
-        numbers, values, states: (N,) of each trial; a pruned trial has its last reported value; NaN if none.
+        numbers: (N,) of each trial; a pruned trial has its last reported value; NaN if none.
             States: complete, pruned, failed, running.
+        values: as ``numbers``.
+        states: as ``numbers``.
+        lower_is_better: whether lower values are better.
+        name: name of the objective.
+        title: title of the figure.
     """
     at, values = np.asarray(numbers, dtype=float), np.asarray(values, dtype=float)
     fig, axes = new_figure(9.0, 3.8, title=title)
@@ -130,8 +136,9 @@ def objective_history(
 
 
 def limits(values: np.ndarray, lower_is_better: bool, spreads: float = 3) -> tuple[float, float]:
-    """Limits of the axis: outliers on the bad side, beyond a multiple of the spread of the rest, are cut
-    off.
+    """Limits of the axis.
+
+    Outliers on the bad side, beyond a multiple of the spread of the rest, are cut off.
     """
     finite = values[np.isfinite(values)]
     if not len(finite):
@@ -147,7 +154,7 @@ def limits(values: np.ndarray, lower_is_better: bool, spreads: float = 3) -> tup
     return low - margin, high + margin
 
 
-def draw_beyond(ax, numbers: np.ndarray, lower_is_better: bool) -> None:
+def draw_beyond(ax: Axes, numbers: np.ndarray, lower_is_better: bool) -> None:
     if len(numbers):
         ax.plot(
             numbers,
@@ -182,6 +189,9 @@ def intermediate_values(
         states: of the trials, in the order of ``curves``.
         best: the trial to bring out.
         step: the unit of the horizontal axis.
+        lower_is_better: whether lower values are better.
+        name: name of the objective.
+        title: title of the figure.
     """
     fig, axes = new_figure(9.0, 4.0, title=title or f"Value after each {step}")
     ax = axes[0, 0]
@@ -252,9 +262,11 @@ def worker_timeline(
 
     Args:
         numbers: (N,) the trial of each attempt.
-        starts, ends: (N,) seconds since the epoch.
+        starts: (N,) seconds since the epoch.
+        ends: as ``starts``.
         states: (N,) how it ended: complete, pruned, failed, lost, or running.
         workers: (N,) names. Where attempts of one name overlap, it gets several rows.
+        title: title of the figure.
     """
     lanes = assign_lanes(starts, ends, workers)
     rows = {lane: row for row, lane in enumerate(sorted(set(lanes)))}

@@ -20,6 +20,8 @@ def neighbour_table(
 
     Args:
         nearest: of each word, its neighbours with their cosines, the nearest first.
+        title: title of the figure.
+        words: the words.
     """
     num_columns = max(map(len, nearest), default=1)
     fig, axes = new_figure(2.0 + 1.45 * num_columns, 0.7 + 0.27 * max(1, len(words)), title=title)
@@ -55,6 +57,9 @@ def projection(
         points: ``(N, 2)``.
         targets: class of each, ``(N,)``; one color if None. More than twenty classes share one color.
         names: written beside the first points, such as words.
+        axes_names: labels of the axes.
+        class_names: names of the classes, in the order of their ids.
+        title: title of the figure.
     """
     fig, axes = new_figure(7.4, 5.4, title=title)
     ax = axes[0, 0]

@@ -18,7 +18,7 @@ from runner.run.migrations import migrate_names
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-__all__ = ["FORMAT_VERSION", "read_stored_config", "format_of", "reject_newer_format"]
+__all__ = ["FORMAT_VERSION", "format_of", "read_stored_config", "reject_newer_format"]
 
 FORMAT_VERSION = 1
 """Format of the directories that this version writes; it reads all earlier ones."""

@@ -104,7 +104,7 @@ class SegmentationTask(Task):
         """Sums the class weights of all pixels that are not ignored, the denominator of the cross-entropy.
 
         Dice and Jaccard loss are computed per batch: with several micro-batches or devices, they are means
-            over these.
+        over these.
         """
         weights = getattr(self.loss, "class_weights", None)
         by_class = None if weights is None else torch.tensor(weights, device=self.device)

@@ -118,7 +118,8 @@ def test_a_gradient_that_is_no_number_stops_before_the_weights_are_touched(tmp_p
     trainer, task, data = make(RunDir(tmp_path), Setting(), SpoilGradient(17))
     with pytest.raises(
         NonFiniteLossError,
-        match=r"^step 17 \(epoch 1, batch 1\): the gradient is not finite in net.0.weight. Samples of the batch: sample",
+        match=r"^step 17 \(epoch 1, batch 1\): the gradient is not finite in net.0.weight. "
+        r"Samples of the batch: sample",
     ):
         trainer.fit(task, datamodule=data)
     assert all(bool(torch.isfinite(p).all()) for p in task.parameters())

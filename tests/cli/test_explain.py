@@ -230,7 +230,7 @@ def test_pairs_of_sequences(explain, root: Path) -> None:
     ],
 )
 def test_mistakes(words: str, complaint: str, explain) -> None:
-    code, out, err = explain(*words.split())
+    code, _, err = explain(*words.split())
     assert code == 2 and complaint in err and "Traceback" not in err, err
     assert err.count("error:") == 1
 

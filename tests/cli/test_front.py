@@ -121,14 +121,14 @@ def test_help_and_parsing_import_nothing_heavy() -> None:
         "print(sorted({name.partition('.')[0] for name in sys.modules}))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    loaded = set(eval(done.stdout.splitlines()[-1]))  # noqa: S307 - our own list
+    loaded = set(eval(done.stdout.splitlines()[-1]))  # our own list
     assert not loaded & HEAVY
 
 
 def test_importing_runner_imports_nothing_heavy() -> None:
     code = "import sys, runner; print(sorted({name.partition('.')[0] for name in sys.modules}))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert not set(eval(done.stdout)) & HEAVY  # noqa: S307 - our own list
+    assert not set(eval(done.stdout)) & HEAVY  # our own list
 
 
 def test_a_reader_that_leaves_early_is_no_error() -> None:

@@ -1,4 +1,6 @@
-"""A new kind of problem is one Python file and one YAML file in a user's folder, and every verb works with it."""
+"""A new kind of problem is one Python file and one YAML file in a user's folder, and every verb works with
+it.
+"""
 
 from __future__ import annotations
 

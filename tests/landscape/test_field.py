@@ -78,7 +78,7 @@ def test_a_point_depends_neither_on_the_points_before_nor_on_the_random_state(re
 
 
 def test_weights_are_put_back_when_something_fails(regression):
-    task, batches = regression(nn.Linear(4, 1))
+    task, _ = regression(nn.Linear(4, 1))
     before = task.model.weight.detach().clone()
     with (
         pytest.raises(KeyError),

@@ -113,10 +113,20 @@ def shape_of_state(model: torch.nn.Module) -> str:
 
 
 FACTS = {
-    "in_features": 12, "num_outputs": 3, "num_classes": 3, "in_channels": 3, "num_features": 0, "vocab_size": 50,
-    "per_step": False, "shorter_side": 64, "longer_side": 64, "input_steps": 24, "horizon_steps": 6,
-    "target_columns": [0], "image_size": 64,
-}  # fmt: skip
+    "in_features": 12,
+    "num_outputs": 3,
+    "num_classes": 3,
+    "in_channels": 3,
+    "num_features": 0,
+    "vocab_size": 50,
+    "per_step": False,
+    "shorter_side": 64,
+    "longer_side": 64,
+    "input_steps": 24,
+    "horizon_steps": 6,
+    "target_columns": [0],
+    "image_size": 64,
+}
 
 
 def with_facts(value: Any) -> Any:

@@ -1,7 +1,7 @@
 """Runs of format 0 still work with every verb.
 
-``runs_format_0.tar.xz`` holds small runs of every task, made with revision 033113c, the last before modules were
-moved, the files they were trained on, and, in ``expected.json``, what that revision answered.
+``runs_format_0.tar.xz`` holds small runs of every task, made with revision 033113c, the last before modules
+were moved, the files they were trained on, and, in ``expected.json``, what that revision answered.
 """
 
 from __future__ import annotations

@@ -112,8 +112,8 @@ def test_the_page_of_a_sweep_without_a_trial(tmp_path):
     text = text_of(write_sweep_report(made_sweep(tmp_path, [])).read_text())
     assert "None was started yet" in text
     assert (
-        "Not drawn History: no trial was started yet. Importances: requires 4 complete trials, but the sweep has 0."
-        in text
+        "Not drawn History: no trial was started yet. Importances: requires 4 complete trials, but the "
+        "sweep has 0." in text
     )
 
 

@@ -20,7 +20,7 @@ def test_an_option_opens_its_own_parameters() -> None:
     needs = {p.key: {key: sorted(words) for key, words in p.needs.items()} for p in made.space.parameters}
     assert needs == {"model": {}, "optimizer.lr": {}, "model.hidden_sizes": {"model": ["mlp"]}}
     assert made.objectives == {"val/accuracy": "max"}
-    point, moved = made.default_point()
+    point, _ = made.default_point()
     assert point["model"] == "mlp" and point["optimizer.lr"] == 0.001
     assert made.compose(made.space.overrides(point)).config.model.hidden_sizes == [64]
 

@@ -59,7 +59,7 @@ def train_interrupted(tmp_path: Path, monkeypatch, killing) -> Callable[..., dic
                 state["optimizer_states"],
                 state["lr_schedulers"],
                 state.get("carried_state"),
-            ],  # fmt: skip
+            ],
             "points": [(point.step, point.epoch, point.metrics) for point in read_points(run.metrics_path)],
             "results": {key: value for key, value in results.items() if key != "seconds"},
         }

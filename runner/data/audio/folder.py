@@ -205,7 +205,8 @@ class AudioFolderDataModule(DataModule):
 
 
 def check_files(root: Path, paths: Sequence[str]) -> None:
-    """
+    """Checks files by their headers.
+
     Raises:
         DataError: files that cannot be decoded, are empty or end too early; by their headers alone.
     """

@@ -23,7 +23,8 @@ SPLITS = ("train", "val", "test")
 
 @dataclass
 class SoundList:
-    """
+    """Labelled sound files of a folder.
+
     Attributes:
         paths: relative to the folder, sorted.
         targets: class id of each.
@@ -77,8 +78,10 @@ class Layout:
                 raise DataError(f"file_pattern={pattern!r} has no group that is the class: (?P<label>…).")
 
     def find(self, root: Path, dropped: DroppedSamples | None = None) -> SoundList:
-        """
+        """Lists the sounds of a folder.
+
         Args:
+            root: the folder.
             dropped: receives the files that are not used.
 
         Raises:
@@ -107,8 +110,9 @@ class Layout:
         return SoundList([path for path, *_ in entries], targets, class_names, splits)
 
     def from_folders(self, root: Path, dropped: DroppedSamples) -> list[tuple[str, str, str]]:
-        """``(path, class, split)`` by the folders; ``test_pattern`` selects from what the folders leave for
-        training.
+        """``(path, class, split)`` by the folders.
+
+        ``test_pattern`` selects from what the folders leave for training.
         """
         files = scan_class_folders(root, "sounds", is_sound, dropped)
         return [(str(file.path), file.label, self.split_of(file.path, file.split)) for file in files]

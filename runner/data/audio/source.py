@@ -48,8 +48,10 @@ class SoundSource:
 
 
 class Frames:
-    """Spectrograms of any length to ``num_frames``: images show the middle of longer ones, and silence around
-    shorter ones; sequences the beginning of longer ones.
+    """Spectrograms of any length to ``num_frames``.
+
+    Images show the middle of longer ones, and silence around shorter ones; sequences the beginning of longer
+    ones.
 
     Args:
         as_sequence: steps for a recurrent network ``(T, M)``, NaN after the last one, instead of an image

@@ -63,8 +63,9 @@ def file_problem(path: str) -> str | None:
 
 
 def missing_bytes(path: str) -> int:
-    """Bytes that a RIFF file lacks of the samples that its header announces. Programs that write to a pipe
-    leave announcements of zero or of nearly 4 GiB, which say nothing.
+    """Bytes that a RIFF file lacks of the samples that its header announces.
+
+    Programs that write to a pipe leave announcements of zero or of nearly 4 GiB, which say nothing.
     """
     with open(path, "rb") as file:
         if file.read(4) != b"RIFF":
@@ -112,8 +113,9 @@ class LogMel:
         return 1 + num_samples // self.hop
 
     def __call__(self, samples: Tensor) -> Tensor:
-        """``(S,)`` → float32 ``(M, frames)``; the frames' middles are ``hop_s`` apart, the first at the
-        beginning.
+        """``(S,)`` → float32 ``(M, frames)``.
+
+        The frames' middles are ``hop_s`` apart, the first at the beginning.
 
         Computed in float64: next to a large constant offset, float32 would lose a quiet sound.
         """

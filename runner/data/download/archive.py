@@ -60,6 +60,8 @@ def extract(archive: str | Path, folder: str | Path, max_bytes: int | None = Non
     Does nothing if ``folder`` exists. Permissions, owners and times are not restored.
 
     Args:
+        archive: the file.
+        folder: the folder to create.
         max_bytes: maximum extracted size; 100 times the archive (at least 64 MiB) when None.
 
     Raises:
@@ -147,8 +149,9 @@ def _tar_kind(member: tarfile.TarInfo) -> str:
 
 
 def _check_entries(archive: Path, opened: Archive, max_bytes: int) -> list[Entry]:
-    """Returns all entries, or rejects the archive; stops reading as soon as their declared size is too
-    large.
+    """Returns all entries, or rejects the archive.
+
+    Stops reading as soon as their declared size is too large.
     """
     entries, bad, total = [], [], 0
     for entry in _entries(opened):

@@ -48,6 +48,8 @@ def download(url: str, path: str | Path, sha256: str, size: int | None = None, e
     server supports range requests; otherwise it restarts.
 
     Args:
+        url: location of the file.
+        path: target path.
         sha256: expected checksum; only a file with this checksum is moved to ``path``.
         size: expected size in bytes, if known: a wrong file is then rejected before it is downloaded.
         extra_bytes: disk space needed afterwards in the same folder, such as for the extracted archive.
@@ -91,6 +93,7 @@ def check_space(folder: Path, needed: int, purpose: str) -> None:
     Args:
         folder: an existing folder.
         needed: required space, in bytes.
+        purpose: what the space is needed for, for the message.
     """
     free = shutil.disk_usage(folder).free
     if free < needed:

@@ -33,6 +33,8 @@ def fetch(url: str, part: Path, size: int | None = None) -> None:
     cause an endless loop.
 
     Args:
+        url: location of the file.
+        part: path of the partial file.
         size: expected size in bytes, if known: a wrong file is then rejected before it is downloaded.
 
     Raises:

@@ -31,6 +31,7 @@ def progress(
     Args:
         label: description of the work, such as ``Downloading archive.zip``.
         total: the final amount, if known.
+        unit: the unit of amounts, in the plural.
         done: the initial amount, such as the existing part of a resumed download.
     """
     if sys.stderr.isatty():
@@ -61,9 +62,7 @@ def _bar(label: str, total: int | None, unit: str, done: int) -> Iterator[Callab
 
 
 class _Lines:
-    """Prints a line at the first call, then at most every ten seconds with the remaining time, then at the
-    end.
-    """
+    """Prints lines at the first call, every ten seconds and at the end."""
 
     def __init__(self, label: str, total: int | None, unit: str, done: int) -> None:
         self.label, self.total, self.unit = label, total, unit

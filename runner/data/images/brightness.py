@@ -38,8 +38,7 @@ class Brightness:
 def find_white(
     files: Sequence[Path], max_value: float | None, most: int = NUM_LOOKED_AT
 ) -> tuple[float | None, str | None]:
-    """Find the range of images with more than eight bits whose files have room for more, such as 12-bit
-    images in 16-bit files.
+    """Find the range of images that use a part of their bits, such as 12-bit images in 16-bit files.
 
     Some images are examined first, and all of them only if these use a part of the range.
 
@@ -66,7 +65,8 @@ def find_white(
     white = 2**bits - 1
     return white, (
         f"The brightest value of the {len(deep)} images with 16 bits per channel is {highest_of(deep):g} of "
-        f"{SIXTEEN_BITS}: they are read as {bits}-bit images, in which {white} is white. If white has another "
+        f"{SIXTEEN_BITS}: they are read as {bits}-bit images, in which {white} is white. If white has "
+        "another "
         "value, give it with data.max_value."
     )
 

@@ -70,7 +70,10 @@ def tiff_bytes(content: bytes, swapped: bool) -> np.ndarray:
 
 
 def swapped_order(args: tuple) -> tuple:
-    """Return the arguments of a decoder for 16-bit values, such as ``("RGB;16L", …)``, with the other byte order."""
+    """Return the arguments of a decoder for 16-bit values, such as ``("RGB;16L", …)``.
+
+    With the other byte order.
+    """
     name, sign, order = str(args[0]).partition(";16")
     if name not in ("RGB", "RGBX", "RGBA") or order not in OTHER_ORDER:
         raise ValueError(

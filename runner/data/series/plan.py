@@ -126,7 +126,8 @@ def plan_windows(
 
 
 def reject_constant_targets(series: Series, plan: Plan, columns: Sequence[int], source: str) -> None:
-    """
+    """Rejects targets that never change.
+
     Raises:
         DataError: every target has a single value in the training steps of every series.
     """
@@ -142,7 +143,8 @@ def reject_constant_targets(series: Series, plan: Plan, columns: Sequence[int], 
     named = ", ".join(repr(series.names[column]) for column in columns[:MAX_EXAMPLES])
     precision = " Numbers of 32 bits may have lost the differences." if is_float32(series.values) else ""
     raise DataError(
-        f"{source}: the target ({named}) has the same value in every training step: there is nothing to learn.{precision}"
+        f"{source}: the target ({named}) has the same value in every training step: there is nothing to "
+        f"learn.{precision}"
     )
 
 

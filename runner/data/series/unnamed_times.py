@@ -1,4 +1,7 @@
-"""Tables of series without ``data.time_column``: columns that hold times nonetheless, and missing header lines."""
+"""Tables of series without ``data.time_column``.
+
+Columns that hold times nonetheless, and missing header lines.
+"""
 
 from __future__ import annotations
 
@@ -64,14 +67,15 @@ def check_unnamed_times(
         ]
     counters = [name for name in features if name not in targets and is_shuffled_counter(table[name], spans)]
     return [
-        f"column {name!r} holds evenly spaced numbers that are not in order and is read as a feature. If it is the "
+        f"column {name!r} holds evenly spaced numbers that are not in order and is read as a feature. If it "
+        "is the "
         f"time of the steps, sort the file by it and set data.time_column={name}"
         for name in counters[:1]
     ]
 
 
 def timestamps_of(column: pd.Series, spans: Sequence[tuple[int, int]]) -> np.ndarray | None:
-    """Returns the times of a column of text, ``(T,)``; None if it has missing cells or holds anything else."""
+    """Returns the times of a column of text, ``(T,)``; None if it has other cells."""
     if column.isna().any() or not readings_of(column.iloc[:GLANCE]):
         return None
     times = best_reading(readings_of(column), spans)

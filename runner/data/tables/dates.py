@@ -148,8 +148,8 @@ def used_parts(column: pd.Series, form: str, wanted: Sequence[str] | None) -> li
     Args:
         column: the training rows.
         form: format of the dates.
-        wanted: names of parts; ``DEFAULT_PARTS`` when None, and ``hour`` if the values have times. Months have
-            ``year`` and ``month``.
+        wanted: names of parts; ``DEFAULT_PARTS`` when None, and ``hour`` if the values have times. Months
+            have ``year`` and ``month``.
     """
     if wanted is None and form in MONTHS:
         wanted = ["year", "month"]

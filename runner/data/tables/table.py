@@ -61,8 +61,8 @@ class TableDataModule(DataModule):
             is rejected, unless another column of the file shows which decimal sign is meant.
         thousands: ``comma``, ``point``, ``space``, ``apostrophe`` or ``none``; detected when None. Percent
             and currency signs are ignored: ``12.5%`` is 12.5, ``$5`` is 5, and ``(5)`` is -5.
-        dates: columns that hold dates; detected when None, none when empty. Numbers such as 20240131 are dates
-            only in columns named here.
+        dates: columns that hold dates; detected when None, none when empty. Numbers such as 20240131 are
+            dates only in columns named here.
         date_parts: the features of a date: ``year``, ``month``, ``day``, ``weekday`` (Monday is 0), ``hour``,
             ``minute``, ``days`` (since 1970). When None the first four, and ``hour`` if there are times. A
             part that is the same in all training rows is left out.

@@ -276,7 +276,8 @@ def read_csv(
         texts.add(words or "", word or "", group=of_group, row=f"row {number}")
     if label in texts.labels:
         log.warning(
-            "%s: the first line names the columns, and the name %r is also a label of %d rows. If the file has no "
+            "%s: the first line names the columns, and the name %r is also a label of %d rows. If the file "
+            "has no "
             "header line, its first row is lost: add one.",
             path,
             label,

@@ -34,8 +34,7 @@ class Seq2Seq(nn.Module):
     """A bidirectional encoder and a decoder that attends to all of its steps.
 
     Luong, Pham, Manning: Effective approaches to attention-based neural machine translation, EMNLP 2015, with
-        global
-    attention and the general score, but without input feeding, so that all steps of a known target are
+    global attention and the general score, but without input feeding, so that all steps of a known target are
     computed at once.
 
     Args:

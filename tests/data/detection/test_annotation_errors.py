@@ -37,7 +37,8 @@ def test_every_fault_is_counted_and_named(coco):
         "train: 2 boxes that stick out of their image: b.jpg [40, 30, 60, 35]; b.jpg [-5, 3, 5, 13].",
         "train: 2 boxes whose coordinates are not numbers: c.jpg [nan, 3, nan, 13]",
         "train: 1 boxes of classes that the data set does not name (8): d.jpg [1, 3, 10, 13].",
-        "train: 2 annotations that cannot be read: annotation number 13 (image 555 does not exist); annotation",
+        "train: 2 annotations that cannot be read: annotation number 13 (image 555 does not exist); "
+        "annotation",
         "train: 1 images that are not in",
         "data.bad_boxes=drop",
         "data.bad_boxes=clip",

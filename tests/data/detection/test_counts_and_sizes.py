@@ -109,8 +109,8 @@ def test_sizes_are_compared_before_any_work(coco):
         "annotated as 48 × 40);" in text
     )
     assert (
-        "b.jpg (40 × 48 pixels after the rotation by its EXIF orientation, annotated as 48 × 40, its size before"
-        in text
+        "b.jpg (40 × 48 pixels after the rotation by its EXIF orientation, annotated as 48 × 40, its size "
+        "before" in text
     )
     data = CocoDataModule(str(root), bad_boxes="drop")
     found = messages(data)

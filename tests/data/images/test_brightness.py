@@ -83,8 +83,18 @@ def color_tiff(values, order, compression):
     height, width, channels = values.shape
     data = values.astype(f"{order}u2").tobytes()
     data = zlib.compress(data) if compression == 8 else data
-    tags = {256: width, 257: height, 258: None, 259: compression, 262: 2, 273: None, 277: channels, 278: height,
-            279: len(data), 284: 1} | ({338: 2} if channels == 4 else {})  # fmt: skip
+    tags = {
+        256: width,
+        257: height,
+        258: None,
+        259: compression,
+        262: 2,
+        273: None,
+        277: channels,
+        278: height,
+        279: len(data),
+        284: 1,
+    } | ({338: 2} if channels == 4 else {})
     bits = 8 + 2 + 12 * len(tags) + 4
     tags |= {258: bits, 273: bits + 2 * channels}
     content = (b"II" if order == "<" else b"MM") + struct.pack(f"{order}HIH", 42, 8, len(tags))

@@ -47,7 +47,7 @@ def test_the_state_makes_a_prediction_possible_without_the_file(tmp_path):
     assert found[1].tolist() == data.tokenizer.encode("a word, and more")
     fresh_table = table(tmp_path, ["text", '"a word"', "and"], "new.csv")
     assert [name for name, _ in fresh.read_inputs([fresh_table])] == ["row 1", "row 2"]
-    names, inputs = zip(*fresh.read_inputs(["a", "a word"]), strict=True)
+    _, inputs = zip(*fresh.read_inputs(["a", "a word"]), strict=True)
     assert fresh.batch_inputs(inputs).shape == (2, 2)
 
 

@@ -22,7 +22,7 @@ def pyramid(
 
 @pytest.mark.parametrize("name", ["resnet18", "resnet50", "mobilenet_v2", "mobilenet_v3_large"])
 def test_stage_k_is_2_to_the_k_plus_1_times_smaller(name):
-    body, stages = stages_of(torchvision.models.get_model(name, weights=None))
+    _, stages = stages_of(torchvision.models.get_model(name, weights=None))
     levels = list(range(len(stages)))
     features = pyramid(name, levels).eval()(torch.rand(1, 3, 64, 64))
     sides = [part.shape[-1] for part in features.values()]
