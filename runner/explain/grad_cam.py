@@ -38,8 +38,8 @@ def padded_size(model: Any, inputs: Tensor) -> tuple[int, int]:
             images.tensors.shape[-2:],
         )
         return round(height * outer_height / inner_height), round(width * outer_width / inner_width)
-    if hasattr(model, "lacking"):  # runner.models.segmentation.encoder
-        return height + model.lacking(height), width + model.lacking(width)
+    if hasattr(model, "missing_pixels"):  # runner.models.segmentation.encoder
+        return height + model.missing_pixels(height), width + model.missing_pixels(width)
     return height, width
 
 

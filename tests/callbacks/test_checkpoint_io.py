@@ -72,7 +72,7 @@ def test_every_damage_is_seen_before_a_weight_is_loaded(tmp_path: Path) -> None:
 def test_without_a_digest_a_broken_file_is_still_an_error_with_its_name(tmp_path: Path) -> None:
     path = tmp_path / "foreign.ckpt"
     path.write_bytes(b"not a checkpoint at all")
-    with pytest.raises(CheckpointError, match="foreign.ckpt is no checkpoint"):
+    with pytest.raises(CheckpointError, match="foreign.ckpt cannot be loaded weights-only"):
         RunCheckpointIO().load_checkpoint(path)
     with pytest.raises(CheckpointError, match="checkpoint .* does not exist"):
         RunCheckpointIO().load_checkpoint(tmp_path / "absent.ckpt")
@@ -86,7 +86,7 @@ class Trap:
 def test_code_in_a_checkpoint_is_neither_run_nor_written(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     torch.save({"state_dict": {}, "trap": Trap()}, "bad.ckpt")
-    with pytest.raises(CheckpointError, match="bad.ckpt is no checkpoint that can be loaded weights-only"):
+    with pytest.raises(CheckpointError, match="bad.ckpt cannot be loaded weights-only"):
         RunCheckpointIO().load_checkpoint(tmp_path / "bad.ckpt", weights_only=False)
     with open("old.ckpt", "wb") as file:
         pickle.dump(Trap(), file)

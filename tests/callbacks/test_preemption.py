@@ -191,7 +191,7 @@ def test_within_a_watch_the_training_saves_and_the_watch_stays(run: RunDir) -> N
 def test_without_a_checkpointer_it_says_that_nothing_is_saved(run: RunDir) -> None:
     trainer, task, data = make(run, Setting(), Send(signal.SIGTERM, "on_train_batch_start", 3))
     trainer.callbacks = [c for c in trainer.callbacks if type(c).__name__ != "Checkpointer"]
-    with pytest.raises(Interrupted, match="ended at step 4; nothing is saved"):
+    with pytest.raises(Interrupted, match="ended at step 4; this run has no checkpoints"):
         trainer.fit(task, datamodule=data)
 
 

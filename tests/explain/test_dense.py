@@ -18,7 +18,7 @@ from runner.explain.gradients import in_use, integrated_gradients
 from runner.explain.layers import find_layers, named_layer
 from runner.explain.occlude import occlude_image
 from runner.models.detection.detector import Detector
-from runner.models.segmentation.unet import unet
+from runner.models.segmentation.unet import Unet
 from runner.tasks.detection import DetectionTask
 from runner.tasks.explanation import ExplanationRequest
 from runner.tasks.segmentation import SegmentationTask
@@ -155,7 +155,7 @@ def test_what_a_model_fills_up_does_not_shift_the_maps(method, by_location) -> N
     """Of 40 × 40 pixels the layers see 64 × 64."""
 
     class Padded(nn.Sequential):
-        def lacking(self, side: int) -> int:
+        def missing_pixels(self, side: int) -> int:
             return -side % 64
 
         def forward(self, inputs):
@@ -181,5 +181,5 @@ def test_what_detectors_and_segmenters_fill_up(detection) -> None:
         128,
         256,
     )  # 24 × 48, filled up to 32 × 64
-    assert padded_size(unet(2, encoder_depth=3), torch.rand(1, 3, 30, 33)) == (32, 40)
+    assert padded_size(Unet(2, encoder_depth=3), torch.rand(1, 3, 30, 33)) == (32, 40)
     assert padded_size(nn.Conv2d(3, 1, 1), torch.rand(1, 3, 30, 33)) == (30, 33)

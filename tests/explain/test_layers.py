@@ -11,10 +11,10 @@ from torch import nn
 from runner.errors import UserError
 from runner.explain.gradients import in_use
 from runner.explain.layers import find_layers, named_layer
-from runner.models.detection.fcos import fcos
-from runner.models.detection.ssdlite import ssdlite
+from runner.models.detection.fcos import FCOSDetector
+from runner.models.detection.ssdlite import SSDLiteDetector
 from runner.models.mlp import MLP
-from runner.models.segmentation.unet import unet
+from runner.models.segmentation.unet import Unet
 from runner.models.small_cnn import SmallCNN
 from runner.tasks.detection import DetectionTask
 
@@ -40,14 +40,15 @@ def test_the_last_maps_of_a_classifier(name) -> None:
 
 
 def test_what_a_segmenters_last_convolution_gets() -> None:
-    model = unet(2, encoder_depth=3)
+    model = Unet(2, encoder_depth=3)
     with in_use(model):
         found = find_layers(model, lambda x: model(x)[:, 0].sum((1, 2)), torch.randn(1, 3, 32, 32), "maps")
     assert found == ["decoder"]
 
 
 @pytest.mark.parametrize(
-    "build", [lambda: fcos(2, "resnet18", channels=32, min_size=160), lambda: ssdlite(2, size=64)]
+    "build",
+    [lambda: FCOSDetector(2, "resnet18", channels=32, min_size=160), lambda: SSDLiteDetector(2, size=64)],
 )
 def test_the_pyramid_of_a_detector(build) -> None:
     model = build().eval()

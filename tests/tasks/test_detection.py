@@ -11,8 +11,8 @@ from torch import nn
 from runner.data.detection.shapes import ShapesDetectionDataModule
 from runner.data.facts import Facts
 from runner.errors import DataError, UserError
-from runner.models.detection.fcos import fcos
-from runner.models.detection.ssdlite import ssdlite
+from runner.models.detection.fcos import FCOSDetector
+from runner.models.detection.ssdlite import SSDLiteDetector
 from runner.tasks.detection import DetectionTask
 
 NAMES = ["circle", "square", "triangle"]
@@ -121,7 +121,7 @@ def test_only_data_with_boxes_will_do():
 
 def test_a_model_is_tried():
     torch.manual_seed(0)
-    model = ssdlite(3, size=64)
+    model = SSDLiteDetector(3, size=64)
     model.backbone.eval()
     modes = [module.training for module in model.modules()]
     DetectionTask.check_model(model, facts())
@@ -217,7 +217,7 @@ def test_one_batch_is_learnt_by_heart():
     )
     data.setup()
     own = DetectionTask(
-        fcos(3, "resnet18", levels=[1, 2], channels=32, head_convs=1, min_size=64), class_names=NAMES
+        FCOSDetector(3, "resnet18", levels=[1, 2], channels=32, head_convs=1, min_size=64), class_names=NAMES
     )
     optimizer = torch.optim.Adam(own.parameters(), 2e-3)
     (batch,) = data.train_dataloader()

@@ -1,11 +1,11 @@
-"""Encoders of segmentation models, and padding of images to multiples of their stride."""
+"""Base class of segmentation models: encoders, and padding of images to multiples of their stride."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from difflib import get_close_matches
-from typing import Annotated, Any
+from typing import Annotated, Any, TypedDict
 
 import timm
 from annotated_types import Ge, Gt, Le
@@ -15,15 +15,22 @@ from torch.nn import functional as F
 
 from runner.errors import UserError, WeightsError
 
-__all__ = ["AnySize", "Channels", "Depth", "build_segmenter", "check_encoder", "decoder_widths"]
+__all__ = [
+    "Channels",
+    "Depth",
+    "EncoderOptions",
+    "PadToStride",
+    "Segmenter",
+    "check_encoder",
+    "decoder_widths",
+]
 
 
-class AnySize:
-    """Mixin for models of segmentation-models-pytorch, to be listed before them in the bases of a class.
+class PadToStride(nn.Module):
+    """Base class for models of segmentation-models-pytorch, to be listed before their class.
 
     Pads images on the right and at the bottom with replicated edges to a multiple of the encoder's stride,
-    and crops the
-    logits to the original size: ``(N, C, H, W)`` → ``(N, num_classes, H, W)`` for any H and W.
+    and crops the logits to the original size: ``(N, C, H, W)`` → ``(N, num_classes, H, W)`` for any H and W.
 
     Attributes:
         multiple: sides are padded to a multiple of ``multiple`` times the encoder's stride.
@@ -32,16 +39,18 @@ class AnySize:
 
     multiple = 1
     smallest_map = 1
+    encoder: Any
 
     def forward(self, inputs: Tensor) -> Tensor:
+        """``(N, C, H, W)`` → logits ``(N, num_classes, H, W)``."""
         height, width = inputs.shape[-2:]
-        below, right = self.lacking(height), self.lacking(width)
-        if below or right:
-            inputs = F.pad(inputs, (0, right, 0, below), mode="replicate")
+        bottom, right = self.missing_pixels(height), self.missing_pixels(width)
+        if bottom or right:
+            inputs = F.pad(inputs, (0, right, 0, bottom), mode="replicate")
         return super().forward(inputs)[..., :height, :width]
 
-    def lacking(self, side: int) -> int:
-        """Returns the number of pixels to add to a side."""
+    def missing_pixels(self, side: int) -> int:
+        """Return the number of pixels to add to a side."""
         stride = self.encoder.output_stride
         return max(-side % (self.multiple * stride), self.smallest_map * stride - side)
 
@@ -52,8 +61,72 @@ WIDTHS = (256, 128, 64, 32, 16)
 TIMM = "tu-"
 
 
+class EncoderOptions(TypedDict, total=False):
+    """Arguments that architectures forward to `Segmenter`."""
+
+    encoder_name: str
+    encoder_depth: int
+    in_channels: int
+    pretrained: bool
+
+
+class Segmenter(PadToStride):
+    """Base class of architectures of segmentation-models-pytorch, to be listed before the library's class.
+
+    ``smp.create_model`` takes the same architectures by name, but without padding, bounds of arguments and
+    messages for encoders that do not fit; a config could only be checked by building the model.
+
+    Args:
+        num_classes: number of classes.
+        encoder_name: encoder of segmentation-models-pytorch, or of timm with the prefix ``tu-``.
+        encoder_depth: number of encoder stages, each of which halves the image size.
+        in_channels: number of image channels.
+        pretrained: load the encoder's published ImageNet weights.
+        architecture: arguments of the library's class.
+
+    Raises:
+        UserError: the encoder does not exist, or the model cannot be built with these options.
+        WeightsError: the weights cannot be loaded.
+    """
+
+    def __init__(
+        self,
+        num_classes: Annotated[int, Ge(1)],
+        encoder_name: str = "resnet18",
+        encoder_depth: Depth = 5,
+        in_channels: Annotated[int, Ge(1)] = 3,
+        pretrained: bool = False,
+        **architecture: Any,
+    ) -> None:
+        check_encoder(encoder_name)
+        weights = published_weights(encoder_name, pretrained)
+        options = {"encoder_depth": encoder_depth, **architecture}
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # smp 0.6 and timm 1.0 warn of deprecated names of models
+                super().__init__(
+                    encoder_name=encoder_name,
+                    encoder_weights=weights,
+                    in_channels=in_channels,
+                    classes=num_classes,
+                    **options,
+                )
+        except OSError as error:
+            raise WeightsError(
+                f"The weights of the encoder {encoder_name!r} cannot be downloaded ({error}). "
+                "Check the connection, or specify a local file of a classifier with weights=FILE and "
+                "pretrained=false."
+            ) from error
+        except (ValueError, KeyError, TypeError, RuntimeError, AssertionError, IndexError) as error:
+            values = ", ".join(f"{key}={value}" for key, value in options.items())
+            raise UserError(
+                f"{type(self).__name__} cannot be built on the encoder {encoder_name!r} with {values}: "
+                f"{error} Try another encoder or other values."
+            ) from error
+
+
 def check_encoder(name: str) -> None:
-    """Checks that one of the libraries has the encoder.
+    """Check that one of the libraries has the encoder.
 
     Raises:
         UserError: the encoder does not exist; the message lists the nearest names.
@@ -70,13 +143,12 @@ def check_encoder(name: str) -> None:
     raise UserError(
         f"model.encoder_name={name}: no such encoder.{hint} Available are "
         f"{', '.join(list(encoders)[:6])} … (segmentation_models_pytorch.encoders), and those of "
-        "timm.list_models() "
-        f"with the prefix {TIMM!r}."
+        f"timm.list_models() with the prefix {TIMM!r}."
     )
 
 
 def published_weights(name: str, pretrained: bool) -> str | None:
-    """Returns the name of the published weights to load into an encoder; None if not ``pretrained``.
+    """Return the name of the published weights to load into an encoder; None if not ``pretrained``.
 
     Raises:
         WeightsError: no weights are published for the encoder.
@@ -95,7 +167,7 @@ def published_weights(name: str, pretrained: bool) -> str | None:
 
 
 def decoder_widths(channels: Sequence[int] | None, depth: int) -> tuple[int, ...]:
-    """Returns the channels of the decoder's stages, from the smallest feature map to the largest.
+    """Return the channels of the decoder's stages, from the smallest feature map to the largest.
 
     Raises:
         UserError: the number of stages differs from that of the encoder.
@@ -105,55 +177,6 @@ def decoder_widths(channels: Sequence[int] | None, depth: int) -> tuple[int, ...
     if len(channels) != depth:
         raise UserError(
             f"model.decoder_channels={list(channels)}: expected {depth} numbers, one for each stage of the "
-            "encoder "
-            f"(model.encoder_depth={depth})."
+            f"encoder (model.encoder_depth={depth})."
         )
     return tuple(channels)
-
-
-def build_segmenter(
-    architecture: Callable[..., nn.Module],
-    encoder_name: str,
-    num_classes: int,
-    in_channels: int,
-    pretrained: bool,
-    **options: Any,
-) -> nn.Module:
-    """Builds an architecture of segmentation-models-pytorch with the given encoder.
-
-    Args:
-        architecture: class of the model.
-        encoder_name: name of the encoder.
-        num_classes: number of classes.
-        in_channels: number of image channels.
-        pretrained: load the encoder's published ImageNet weights.
-        options: further arguments of the architecture.
-
-    Raises:
-        UserError: the encoder does not exist, or the architecture does not support it.
-        WeightsError: the weights cannot be loaded.
-    """
-    check_encoder(encoder_name)
-    weights = published_weights(encoder_name, pretrained)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # deprecation warnings about names
-            return architecture(
-                encoder_name=encoder_name,
-                encoder_weights=weights,
-                in_channels=in_channels,
-                classes=num_classes,
-                **options,
-            )
-    except OSError as error:
-        raise WeightsError(
-            f"The weights of the encoder {encoder_name!r} cannot be downloaded ({error}). "
-            "Check the connection, or specify a local file of a classifier with weights=FILE and "
-            "pretrained=false."
-        ) from error
-    except (ValueError, KeyError, TypeError, RuntimeError, AssertionError, IndexError) as error:
-        given = ", ".join(f"{key}={value}" for key, value in options.items())
-        raise UserError(
-            f"{architecture.__name__} cannot be built on the encoder {encoder_name!r} with {given}: {error} "
-            "Try another encoder or other values."
-        ) from error

@@ -8,27 +8,27 @@ import pytest
 import torch
 from torch import nn
 
-from runner.models.detection.faster_rcnn import faster_rcnn
-from runner.models.detection.fcos import fcos
-from runner.models.detection.retinanet import retinanet
-from runner.models.detection.ssdlite import ssdlite
+from runner.models.detection.faster_rcnn import FasterRCNNDetector
+from runner.models.detection.fcos import FCOSDetector
+from runner.models.detection.retinanet import RetinaNetDetector
+from runner.models.detection.ssdlite import SSDLiteDetector
 
 SMALL: dict[str, tuple[Callable[..., nn.Module], dict]] = {
     "faster_rcnn": (
-        faster_rcnn,
+        FasterRCNNDetector,
         {"backbone": "resnet18", "channels": 32, "hidden_size": 64, "anchor_sizes": [8, 16, 32, 64, 96],
          "min_size": 64, "num_proposals": 50, "rois_per_image": 32},
     ),
     "faster_rcnn_mobilenet": (
-        faster_rcnn,
+        FasterRCNNDetector,
         {"backbone": "mobilenet_v2", "levels": [2, 3, 5], "channels": 32, "hidden_size": 64, "min_size": 64,
          "anchor_sizes": [[8, 16], [24, 32], [48, 64], [80, 96]], "num_proposals": 50, "rois_per_image": 32},
     ),
-    "retinanet": (retinanet, {"backbone": "resnet18", "channels": 32, "group_norm": True, "min_size": 64,
+    "retinanet": (RetinaNetDetector, {"backbone": "resnet18", "channels": 32, "group_norm": True, "min_size": 64,
                               "anchor_sizes": [8, 16, 32, 64, 96]}),
-    "fcos": (fcos, {"backbone": "resnet18", "channels": 32, "head_convs": 1, "min_size": 64}),
-    "ssdlite": (ssdlite, {"backbone": "mobilenet_v3_large", "size": 96}),
-    "ssdlite_v2": (ssdlite, {"backbone": "mobilenet_v2", "size": 96}),
+    "fcos": (FCOSDetector, {"backbone": "resnet18", "channels": 32, "head_convs": 1, "min_size": 64}),
+    "ssdlite": (SSDLiteDetector, {"backbone": "mobilenet_v3_large", "size": 96}),
+    "ssdlite_v2": (SSDLiteDetector, {"backbone": "mobilenet_v2", "size": 96}),
 }  # fmt: skip
 
 

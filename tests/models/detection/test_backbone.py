@@ -8,16 +8,16 @@ from torch import nn
 from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 
 from runner.errors import UserError, WeightsError
-from runner.models.detection.backbone import StillBatchNorm2d, feature_pyramid, keep_norms_still, stages_of
+from runner.models.detection.backbone import FixedBatchNorm2d, feature_pyramid, freeze_batch_norms, stages_of
+from runner.models.detection.detector import BackboneOptions
 
 
 def pyramid(
     name="resnet18", levels=(1, 2, 3, 4), weights=None, still_norm=None, num_trained=None, has_weights=None
 ):
     has_weights = bool(weights) if has_weights is None else has_weights
-    return feature_pyramid(
-        name, list(levels), 32, LastLevelMaxPool(), False, weights, has_weights, still_norm, num_trained
-    )
+    options = BackboneOptions(False, weights, has_weights, still_norm, num_trained)
+    return feature_pyramid(name, list(levels), 32, LastLevelMaxPool(), options)
 
 
 @pytest.mark.parametrize("name", ["resnet18", "resnet50", "mobilenet_v2", "mobilenet_v3_large"])
@@ -100,10 +100,10 @@ def test_random_weights_are_not_frozen():
 
 
 def test_norms_stand_still_where_there_are_weights():
-    assert any(isinstance(m, StillBatchNorm2d) for m in pyramid(has_weights=True).modules())
-    assert not any(isinstance(m, StillBatchNorm2d) for m in pyramid().modules())
+    assert any(isinstance(m, FixedBatchNorm2d) for m in pyramid(has_weights=True).modules())
+    assert not any(isinstance(m, FixedBatchNorm2d) for m in pyramid().modules())
     assert not any(
-        isinstance(m, StillBatchNorm2d) for m in pyramid(has_weights=True, still_norm=False).modules()
+        isinstance(m, FixedBatchNorm2d) for m in pyramid(has_weights=True, still_norm=False).modules()
     )
 
 
@@ -113,7 +113,7 @@ def test_a_still_norm_is_a_norm_in_evaluation():
     inputs = torch.randn(2, 3, 9, 9)
     expected = net.eval()(inputs)
     names = list(net.state_dict())
-    keep_norms_still(net)
+    freeze_batch_norms(net)
     before = {name: tensor.clone() for name, tensor in net.state_dict().items()}
     assert torch.equal(net.train()(inputs), expected)
     assert list(net.state_dict()) == names

@@ -6,20 +6,20 @@ import torchvision
 
 from runner.errors import WeightsError
 from runner.models.detection.detector import load_coco_weights
-from runner.models.detection.faster_rcnn import faster_rcnn
-from runner.models.detection.fcos import fcos
-from runner.models.detection.retinanet import retinanet
-from runner.models.detection.ssdlite import ssdlite
+from runner.models.detection.faster_rcnn import FasterRCNNDetector
+from runner.models.detection.fcos import FCOSDetector
+from runner.models.detection.retinanet import RetinaNetDetector
+from runner.models.detection.ssdlite import SSDLiteDetector
 
 PUBLISHED = {
-    "fasterrcnn_resnet50_fpn": (faster_rcnn, {}),
+    "fasterrcnn_resnet50_fpn": (FasterRCNNDetector, {}),
     "fasterrcnn_mobilenet_v3_large_fpn": (
-        faster_rcnn,
+        FasterRCNNDetector,
         {"backbone": "mobilenet_v3_large", "levels": [4, 5], "anchor_sizes": [[32, 64, 128, 256, 512]] * 3},
     ),
-    "retinanet_resnet50_fpn": (retinanet, {}),
-    "fcos_resnet50_fpn": (fcos, {}),
-    "ssdlite320_mobilenet_v3_large": (ssdlite, {}),
+    "retinanet_resnet50_fpn": (RetinaNetDetector, {}),
+    "fcos_resnet50_fpn": (FCOSDetector, {}),
+    "ssdlite320_mobilenet_v3_large": (SSDLiteDetector, {}),
 }
 
 
@@ -49,7 +49,7 @@ def test_with_the_same_classes_it_gives_the_same(name, offline):
     """
     builder, options = PUBLISHED[name]
     num_classes = 91 if name.startswith(("retinanet", "fcos")) else 90
-    size = {} if builder is ssdlite else {"min_size": 96, "max_size": 96}
+    size = {} if builder is SSDLiteDetector else {"min_size": 96, "max_size": 96}
     model = builder(num_classes, pretrained=True, score_thresh=0.0, **size, **options).eval()
     torch.manual_seed(7)
     reference = torchvision.models.get_model(name, weights="DEFAULT").eval()
@@ -59,7 +59,7 @@ def test_with_the_same_classes_it_gives_the_same(name, offline):
     }
     assert all(torch.equal(state[key], value) for key, value in reference.state_dict().items())
     image = [torch.rand(3, 96, 96)]
-    if builder is not ssdlite:
+    if builder is not SSDLiteDetector:
         reference.transform.min_size, reference.transform.max_size = (96,), 96
     with torch.no_grad():
         features = model.backbone(model.transform(image)[0].tensors)
@@ -68,7 +68,7 @@ def test_with_the_same_classes_it_gives_the_same(name, offline):
 
 
 def test_other_classes_get_a_fresh_head(offline):
-    model = ssdlite(3, pretrained=True)
+    model = SSDLiteDetector(3, pretrained=True)
     reference = torchvision.models.get_model("ssdlite320_mobilenet_v3_large", weights="DEFAULT")
     assert torch.equal(model.backbone.state_dict()["features.0.0.0.weight"],
                        reference.backbone.state_dict()["features.0.0.0.weight"])  # fmt: skip

@@ -5,7 +5,7 @@ from torch import nn
 from torchvision.models.detection.anchor_utils import AnchorGenerator, DefaultBoxGenerator
 from torchvision.models.detection.image_list import ImageList
 
-from runner.models.detection.detector import ExactAnchors, ExactDefaultBoxes, in_float32
+from runner.models.detection.detector import Float32Anchors, Float32DefaultBoxes, in_float32
 
 IMAGES = ImageList(torch.zeros(1, 3, 640, 640), [(640, 640)])
 FEATURES = [torch.zeros(1, 8, 80, 80), torch.zeros(1, 8, 40, 40)]
@@ -14,14 +14,14 @@ FEATURES = [torch.zeros(1, 8, 80, 80), torch.zeros(1, 8, 40, 40)]
 def test_anchors_do_not_follow_the_features_precision():
     options = {"sizes": ((33,), (65,)), "aspect_ratios": ((0.5, 1.0),) * 2}
     (expected,) = AnchorGenerator(**options)(IMAGES, FEATURES)
-    (found,) = ExactAnchors(**options)(IMAGES, [part.bfloat16() for part in FEATURES])
+    (found,) = Float32Anchors(**options)(IMAGES, [part.bfloat16() for part in FEATURES])
     assert found.dtype == torch.float32 and torch.equal(found, expected)
 
 
 def test_default_boxes_do_not_follow_the_features_precision():
     options = {"aspect_ratios": [[2], [2, 3]]}
     (expected,) = DefaultBoxGenerator(**options)(IMAGES, FEATURES)
-    (found,) = ExactDefaultBoxes(**options)(IMAGES, [part.bfloat16() for part in FEATURES])
+    (found,) = Float32DefaultBoxes(**options)(IMAGES, [part.bfloat16() for part in FEATURES])
     assert found.dtype == torch.float32 and torch.equal(found, expected)
 
 

@@ -1,9 +1,10 @@
 import pytest
+from torch import nn
 
 from runner.errors import UserError, WeightsError
 from runner.models.segmentation import encoder
 from runner.models.segmentation.encoder import (
-    build_segmenter,
+    Segmenter,
     check_encoder,
     decoder_widths,
     published_weights,
@@ -39,10 +40,18 @@ def test_widths():
     assert decoder_widths(None, 4) == (128, 64, 32, 16) and decoder_widths([8, 4, 2], 3) == (8, 4, 2)
 
 
-def test_a_download_that_fails_is_told(monkeypatch):
-    def fail(**options):
+class Unreachable(nn.Module):
+    """A library's class whose weights cannot be downloaded."""
+
+    def __init__(self, **options):
         raise OSError("no connection")
 
+
+class UnreachableSegmenter(Segmenter, Unreachable):
+    pass
+
+
+def test_a_failing_download_is_reported():
     with pytest.raises(WeightsError, match=r"cannot be downloaded \(no connection\).*weights=FILE"):
-        build_segmenter(fail, "resnet18", 3, 3, True)
+        UnreachableSegmenter(3, "resnet18", pretrained=True)
     assert encoder.TIMM == "tu-"

@@ -2,8 +2,8 @@ import pytest
 import torch
 from torch import nn
 
-from runner.models.segmentation.encoder import AnySize
-from runner.models.segmentation.unet import unet
+from runner.models.segmentation.encoder import PadToStride
+from runner.models.segmentation.unet import Unet
 
 
 class Stride8(nn.Module):
@@ -21,15 +21,15 @@ class Stride8(nn.Module):
         return 2 * inputs
 
 
-class Padded(AnySize, Stride8):
+class Padded(PadToStride, Stride8):
     pass
 
 
-class NeedsPairs(AnySize, Stride8):
+class NeedsPairs(PadToStride, Stride8):
     multiple = 2
 
 
-class NeedsFour(AnySize, Stride8):
+class NeedsFour(PadToStride, Stride8):
     smallest_map = 4
 
 
@@ -59,7 +59,7 @@ def test_small_images_are_made_large_enough():
 
 
 def test_images_that_fit_are_left_alone():
-    model = unet(3, encoder_depth=3, decoder_channels=[8, 8, 8]).eval()
+    model = Unet(3, encoder_depth=3, decoder_channels=[8, 8, 8]).eval()
     image = torch.randn(1, 3, 24, 32)
     with torch.no_grad():
-        torch.testing.assert_close(model(image), super(AnySize, model).forward(image))
+        torch.testing.assert_close(model(image), super(PadToStride, model).forward(image))
