@@ -22,7 +22,7 @@ def test_a_folder_that_is_read_only_is_told_before_training(small_disk: Path) ->
 
 def test_a_path_that_cannot_be_a_folder_is_told_before_training(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(CheckpointError, match=r"cannot be written: Not a directory. Choose another place"):
+    with pytest.raises(CheckpointError, match=r"cannot be written: Not a directory. Choose another folder"):
         check_folder(tmp_path / "file" / "checkpoints")
 
 

@@ -15,7 +15,7 @@ from runner.models.head import find_head
 from runner.models.layer_groups import layer_groups
 from runner.models.linear import Logistic
 from runner.models.pretrained import mobilenet_v2, resnet
-from runner.models.segmentation.unet import Unet
+from runner.models.segmentation.unet import UnetSegmenter
 from runner.models.small_cnn import SmallCNN
 from runner.models.timm import timm_model
 from runner.optim.groups import build_optimizer
@@ -108,7 +108,7 @@ def test_frozen_modules_are_all_but_the_head():
 
 def test_batch_norms_of_a_new_head_learn_their_statistics():
     """A segmenter's decoder is new: held still, its norms would keep the statistics of nothing."""
-    task = Classifier(Unet(2, encoder_depth=3, decoder_channels=[8, 8, 8]))
+    task = Classifier(UnetSegmenter(2, encoder_depth=3, decoder_channels=[8, 8, 8]))
     place = SimpleNamespace(current_epoch=0, world_size=1)
     for callback in (FrozenBackbone(), FineTune(), FineTune(head_epochs=0), GradualUnfreezing()):
         task.model.train().requires_grad_(True)
@@ -180,7 +180,9 @@ def test_groups_thaw_one_by_one_from_the_head():
     assert sorted({round(rate, 4) for rate in rates}) == [0.0256, 0.064, 0.16, 0.4, 1.0]
 
 
-@pytest.mark.parametrize("model", [resnet(18, 2), timm_model("vit_tiny_patch16_224", 2), Unet(2, "resnet18")])
+@pytest.mark.parametrize(
+    "model", [resnet(18, 2), timm_model("vit_tiny_patch16_224", 2), UnetSegmenter(2, "resnet18")]
+)
 def test_layer_groups_are_runs_from_the_input_to_the_head(model):
     groups = layer_groups(model)
     names = [name for name, _ in model.named_parameters()]

@@ -110,7 +110,7 @@ def test_broken_masks_are_named_and_set_aside(say, pets: Path) -> None:
 
 def test_the_command_lines_model_wins(say) -> None:
     said = say("train", "data=shapes_segmentation", "model=fpn", "--cfg", "job")
-    assert "pyramid.FPN" in said.out and "SegmentationTask" in said.out
+    assert "pyramid.FPNSegmenter" in said.out and "SegmentationTask" in said.out
     assert "segmentation.unet" in say("train", "data=shapes_segmentation", "--cfg", "job").out
 
 

@@ -18,7 +18,7 @@ from runner.explain.gradients import in_use, integrated_gradients
 from runner.explain.layers import find_layers, named_layer
 from runner.explain.occlude import occlude_image
 from runner.models.detection.detector import Detector
-from runner.models.segmentation.unet import Unet
+from runner.models.segmentation.unet import UnetSegmenter
 from runner.tasks.detection import DetectionTask
 from runner.tasks.explanation import ExplanationRequest
 from runner.tasks.segmentation import SegmentationTask
@@ -181,5 +181,5 @@ def test_what_detectors_and_segmenters_fill_up(detection) -> None:
         128,
         256,
     )  # 24 × 48, filled up to 32 × 64
-    assert padded_size(Unet(2, encoder_depth=3), torch.rand(1, 3, 30, 33)) == (32, 40)
+    assert padded_size(UnetSegmenter(2, encoder_depth=3), torch.rand(1, 3, 30, 33)) == (32, 40)
     assert padded_size(nn.Conv2d(3, 1, 1), torch.rand(1, 3, 30, 33)) == (30, 33)

@@ -14,7 +14,7 @@ from runner.explain.layers import find_layers, named_layer
 from runner.models.detection.fcos import FCOSDetector
 from runner.models.detection.ssdlite import SSDLiteDetector
 from runner.models.mlp import MLP
-from runner.models.segmentation.unet import Unet
+from runner.models.segmentation.unet import UnetSegmenter
 from runner.models.small_cnn import SmallCNN
 from runner.tasks.detection import DetectionTask
 
@@ -40,7 +40,7 @@ def test_the_last_maps_of_a_classifier(name) -> None:
 
 
 def test_what_a_segmenters_last_convolution_gets() -> None:
-    model = Unet(2, encoder_depth=3)
+    model = UnetSegmenter(2, encoder_depth=3)
     with in_use(model):
         found = find_layers(model, lambda x: model(x)[:, 0].sum((1, 2)), torch.randn(1, 3, 32, 32), "maps")
     assert found == ["decoder"]

@@ -10,7 +10,7 @@ from runner.models.linear import Logistic
 from runner.models.mlp import MLP
 from runner.models.pretrained import mobilenet_v2, resnet
 from runner.models.segmentation.torchvision import lraspp
-from runner.models.segmentation.unet import Unet
+from runner.models.segmentation.unet import UnetSegmenter
 from runner.models.small_cnn import SmallCNN
 
 
@@ -24,8 +24,11 @@ from runner.models.small_cnn import SmallCNN
         (lambda: mobilenet_v2(2), ("classifier",)),
         (lambda: timm.create_model("convnext_atto", num_classes=2), ("head.fc",)),
         (lambda: timm.create_model("deit_tiny_distilled_patch16_224", num_classes=2), ("head", "head_dist")),
-        (lambda: Unet(3, encoder_depth=3), ("decoder", "segmentation_head")),
-        (lambda: smp.Unet("resnet18", 3, None, decoder_channels=(8, 8, 8)), ("decoder", "segmentation_head")),
+        (lambda: UnetSegmenter(3, encoder_depth=3), ("decoder", "segmentation_head")),
+        (
+            lambda: smp.UnetSegmenter("resnet18", 3, None, decoder_channels=(8, 8, 8)),
+            ("decoder", "segmentation_head"),
+        ),
         (lambda: lraspp(3), ("classifier",)),
         (
             lambda: fcn_resnet50(weights=None, weights_backbone=None, aux_loss=True),

@@ -9,7 +9,7 @@ from runner.models.linear import Logistic
 from runner.models.mlp import MLP
 from runner.models.pretrained import mobilenet_v2, resnet
 from runner.models.segmentation.torchvision import lraspp
-from runner.models.segmentation.unet import Unet
+from runner.models.segmentation.unet import UnetSegmenter
 from runner.models.small_cnn import SmallCNN
 from runner.models.weights import load_weights
 
@@ -142,7 +142,7 @@ def test_imagenet_weights_for_two_classes(shared_data):
 
 
 def segmenter(encoder_name: str) -> nn.Module:
-    return Unet(3, encoder_name=encoder_name, encoder_depth=4, decoder_channels=[8, 8, 8, 8])
+    return UnetSegmenter(3, encoder_name=encoder_name, encoder_depth=4, decoder_channels=[8, 8, 8, 8])
 
 
 @pytest.mark.parametrize(
@@ -176,7 +176,7 @@ def test_a_mobilenet_fills_the_backbone_of_torchvisions_segmenters(tmp_path):
 
 
 def test_segmenters_of_other_classes_share_all_but_the_last_layer(tmp_path):
-    source, model = Unet(5, encoder_depth=3), Unet(3, encoder_depth=3)
+    source, model = UnetSegmenter(5, encoder_depth=3), UnetSegmenter(3, encoder_depth=3)
     report = load_weights(model, save(source, tmp_path / "w.pt"))
     assert [skipped.name for skipped in report.skipped] == [
         "segmentation_head.0.weight",

@@ -7,7 +7,7 @@ import torch
 
 from runner.data.segmentation.shapes import ShapesSegmentationDataModule
 from runner.losses.mask import MaskLoss
-from runner.models.segmentation.unet import Unet
+from runner.models.segmentation.unet import UnetSegmenter
 from runner.tasks.pixel_confusion import class_iou, count_pixels
 from runner.tasks.segmentation import SegmentationTask
 
@@ -41,7 +41,7 @@ def test_learns_a_batch_by_heart(loss):
     torch.manual_seed(0)
     data = ShapesSegmentationDataModule(num_train=4, num_val=2, num_test=0, image_size=32, batch_size=4)
     data.setup("fit")
-    model = Unet(4, encoder_depth=3, decoder_channels=[32, 16, 16])
+    model = UnetSegmenter(4, encoder_depth=3, decoder_channels=[32, 16, 16])
     task = SegmentationTask(
         model, loss=MaskLoss(**loss, ignore_index=255), class_names=data.facts.class_names
     )
@@ -69,7 +69,7 @@ def test_resumed_equals_uninterrupted(more, assert_resumed_equals_uninterrupted)
 
 @pytest.mark.parametrize("transfer", ["frozen", "finetune"])
 def test_transfer_holds_the_encoder_and_trains_decoder_and_head(transfer, tmp_path, train_interrupted):
-    fresh = Unet(4, encoder_depth=3, decoder_channels=[8, 8, 8])
+    fresh = UnetSegmenter(4, encoder_depth=3, decoder_channels=[8, 8, 8])
     torch.save(
         {f"encoder.{name}": value for name, value in fresh.encoder.state_dict().items()}, tmp_path / "w.pt"
     )

@@ -13,7 +13,7 @@ from torchvision.models.detection.backbone_utils import BackboneWithFPN
 from torchvision.ops.feature_pyramid_network import ExtraFPNBlock
 
 from runner.errors import UserError
-from runner.models.detection.detector import BackboneOptions, Float32Anchors
+from runner.models.detection.detector import Float32Anchors
 from runner.models.pretrained import load_torchvision_weights
 from runner.models.weights import load_weights
 
@@ -84,27 +84,28 @@ TRAINED_BY_DEFAULT = 3
 """Number of stages, counted from the last; the first ones detect generic features such as edges."""
 
 
-def load_classifier(name: str, options: BackboneOptions, **arguments: Any) -> nn.Module:
+def load_classifier(name: str, pretrained: bool, weights: str | None, **options: Any) -> nn.Module:
     """Build a classifier of torchvision, with weights.
 
     Args:
         name: name of the model in torchvision.
-        options: weights to load.
-        arguments: further arguments of the model.
+        pretrained: load torchvision's ImageNet weights.
+        weights: local file to load weights from.
+        options: further arguments of the model.
 
     Raises:
-        UserError: the options contain both published weights and a file.
+        UserError: both ``pretrained`` and ``weights`` are set.
         WeightsError: the weights cannot be loaded or do not fit.
     """
-    if options.pretrained and options.weights:
+    if pretrained and weights:
         raise UserError(
             "pretrained_backbone=true and backbone_weights=FILE exclude each other; set only one of them."
         )
-    classifier = torchvision.models.get_model(name, weights=None, **arguments)
-    if options.pretrained:
+    classifier = torchvision.models.get_model(name, weights=None, **options)
+    if pretrained:
         load_torchvision_weights(classifier, name)
-    if options.weights:
-        load_weights(classifier, options.weights)
+    if weights:
+        load_weights(classifier, weights)
     return classifier
 
 
@@ -121,24 +122,32 @@ def stages_of(classifier: nn.Module) -> tuple[nn.Module, list[str]]:
     return body, ["0", *strided, str(len(body) - 1)]
 
 
-def freeze(body: nn.Module, stages: list[str], options: BackboneOptions) -> None:
+def freeze(
+    body: nn.Module,
+    stages: list[str],
+    num_trained: int | None,
+    has_weights: bool,
+    still_norm: bool | None,
+) -> None:
     """Freeze the first stages and the batch norms of a backbone.
 
     Args:
         body: the backbone.
         stages: names of the last child of each stage.
-        options: which parts are frozen; by default none if the backbone has no pretrained weights.
+        num_trained: number of stages that are trained, counted from the last; None for the default, which is
+            all if the backbone has no pretrained weights.
+        has_weights: whether the backbone starts from pretrained weights.
+        still_norm: whether batch norms are frozen; None freezes them if there are pretrained weights.
 
     Raises:
         UserError: there are fewer stages than should be trained, or randomly initialized stages would be
             frozen.
     """
-    num_trained = options.num_trained
     if num_trained is None:
-        num_trained = TRAINED_BY_DEFAULT if options.has_weights else len(stages)
+        num_trained = TRAINED_BY_DEFAULT if has_weights else len(stages)
     if num_trained > len(stages):
         raise UserError(f"trainable_backbone_layers={num_trained}: the backbone has {len(stages)} stages.")
-    if num_trained < len(stages) and not options.has_weights:
+    if num_trained < len(stages) and not has_weights:
         raise UserError(
             f"trainable_backbone_layers={num_trained} would freeze stages with random weights. Load backbone "
             "weights (model.pretrained_backbone=true or model.backbone_weights=FILE), or omit the setting."
@@ -150,12 +159,20 @@ def freeze(body: nn.Module, stages: list[str], options: BackboneOptions) -> None
         child.requires_grad_(False)
         if name == frozen[-1]:
             break
-    if options.freeze_norms or (options.freeze_norms is None and options.has_weights):
+    if still_norm or (still_norm is None and has_weights):
         freeze_batch_norms(body)
 
 
 def feature_pyramid(
-    name: str, levels: list[int], channels: int, extra: ExtraFPNBlock, options: BackboneOptions
+    name: str,
+    levels: list[int],
+    channels: int,
+    extra: ExtraFPNBlock,
+    pretrained: bool,
+    weights: str | None,
+    has_weights: bool,
+    still_norm: bool | None,
+    num_trained: int | None,
 ) -> BackboneWithFPN:
     """Build a feature pyramid on stages of a backbone (Lin et al. 2016, arXiv:1612.03144).
 
@@ -164,18 +181,18 @@ def feature_pyramid(
         levels: the stages it is built on, see ``stages_of``.
         channels: number of channels of every level.
         extra: block that computes additional, smaller levels.
-        options: weights of the backbone, and which parts are frozen.
+        pretrained, weights, has_weights, still_norm, num_trained: fields of `BackboneOptions`.
 
     Raises:
         UserError: the backbone does not have these stages, or its options are incompatible.
         WeightsError: the weights cannot be loaded or do not fit.
     """
-    body, stages = stages_of(load_classifier(name, options))
+    body, stages = stages_of(load_classifier(name, pretrained, weights))
     if not levels or sorted(set(levels)) != levels or levels[-1] >= len(stages):
         raise UserError(
             f"levels={levels}: expected increasing numbers from 0 to {len(stages) - 1}, stages of {name}."
         )
-    freeze(body, stages, options)
+    freeze(body, stages, num_trained, has_weights, still_norm)
     kept = [stages[level] for level in levels]
     widths = [width_of(body, stage) for stage in kept]
     names = {stage: str(index) for index, stage in enumerate(kept)}

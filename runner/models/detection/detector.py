@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, TypedDict, Unpack
+from typing import Annotated, Any, ClassVar, NamedTuple, TypedDict, Unpack
 
 import torch
 import torchvision
@@ -31,8 +30,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True)
-class BackboneOptions:
+class BackboneOptions(NamedTuple):
     """Weights of a backbone, and which parts of it are frozen.
 
     Attributes:
@@ -40,14 +38,14 @@ class BackboneOptions:
         weights: local file to load weights from.
         has_weights: whether the backbone starts from pretrained weights, including weights that are loaded
             later.
-        freeze_norms: whether batch norms are frozen; None freezes them if there are pretrained weights.
+        still_norm: whether batch norms are frozen; None freezes them if there are pretrained weights.
         num_trained: number of trainable stages, counted from the last; None for the default.
     """
 
     pretrained: bool = False
     weights: str | None = None
     has_weights: bool = False
-    freeze_norms: bool | None = None
+    still_norm: bool | None = None
     num_trained: int | None = None
 
 

@@ -13,7 +13,13 @@ from torchvision.ops import MultiScaleRoIAlign
 from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 
 from runner.models.detection.backbone import BackboneName, Levels, feature_pyramid, make_anchors
-from runner.models.detection.detector import BackboneOptions, PyramidDetector, PyramidOptions, in_float32
+from runner.models.detection.detector import (
+    BackboneOptions,
+    Detector,
+    PyramidDetector,
+    PyramidOptions,
+    in_float32,
+)
 
 __all__ = ["FasterRCNNDetector"]
 
@@ -25,7 +31,16 @@ RESOLUTION = 7
 Fraction = Annotated[float, Ge(0), Le(1)]
 
 
-class FasterRCNNDetector(PyramidDetector, FasterRCNN):
+class TwoStageDetector(Detector, FasterRCNN):
+    """torchvision's FasterRCNN with labels that start at 0."""
+
+    first_label = 1
+    # Step time per image on one thread with ResNet-18 at 256 px: 760 ms in fp32, 464 in bf16, 503 with
+    # channels-last.
+    hardware_hint: ClassVar[dict[str, Any]] = {"channels_last": False}
+
+
+class FasterRCNNDetector(PyramidDetector, TwoStageDetector):
     """Ren et al., "Faster R-CNN: towards real-time object detection with region proposal networks" (2015).
 
     The regions are proposed on a feature pyramid. See `Detector` for inputs and outputs.
@@ -46,11 +61,7 @@ class FasterRCNNDetector(PyramidDetector, FasterRCNN):
         options: see `PyramidDetector`.
     """
 
-    first_label = 1
     argument_prefix = "box_"
-    # Step time per image on one thread with ResNet-18 at 256 px: 760 ms in fp32, 464 in bf16, 503 with
-    # channels-last.
-    hardware_hint: ClassVar[dict[str, Any]] = {"channels_last": False}
 
     def __init__(
         self,
@@ -68,7 +79,7 @@ class FasterRCNNDetector(PyramidDetector, FasterRCNN):
         **options: Unpack[PyramidOptions],
     ) -> None:
         def architecture(backbone_options: BackboneOptions) -> dict[str, Any]:
-            pyramid = feature_pyramid(backbone, list(levels), channels, LastLevelMaxPool(), backbone_options)
+            pyramid = feature_pyramid(backbone, list(levels), channels, LastLevelMaxPool(), *backbone_options)
             anchors = make_anchors(anchor_sizes, aspect_ratios, len(levels) + 1)
             names = [str(level) for level in range(len(levels))]
             return {

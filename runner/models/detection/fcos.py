@@ -14,6 +14,7 @@ from runner.errors import UserError
 from runner.models.detection.backbone import BackboneName, Levels, feature_pyramid
 from runner.models.detection.detector import (
     BackboneOptions,
+    Detector,
     Float32Anchors,
     PyramidDetector,
     PyramidOptions,
@@ -26,7 +27,11 @@ NUM_GROUPS = 32
 Fraction = Annotated[float, Ge(0), Le(1)]
 
 
-class FCOSDetector(PyramidDetector, FCOS):
+class AnchorFreeDetector(Detector, FCOS):
+    """torchvision's FCOS with the interface of `Detector`; it has no background class."""
+
+
+class FCOSDetector(PyramidDetector, AnchorFreeDetector):
     """Tian et al., "FCOS: fully convolutional one-stage object detection" (2019).
 
     It has one sigmoid per class and no background class, so internal labels start at 0, too. See `Detector`
@@ -62,7 +67,7 @@ class FCOSDetector(PyramidDetector, FCOS):
 
         def architecture(backbone_options: BackboneOptions) -> dict[str, Any]:
             extra = LastLevelP6P7(channels, channels)
-            pyramid = feature_pyramid(backbone, list(levels), channels, extra, backbone_options)
+            pyramid = feature_pyramid(backbone, list(levels), channels, extra, *backbone_options)
             strides = [2 ** (levels[0] + 1 + level) for level in range(len(levels) + 2)]
             sizes = tuple((stride,) for stride in strides)
             head = FCOSHead(channels, 1, num_classes, head_convs)

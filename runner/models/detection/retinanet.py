@@ -14,7 +14,13 @@ from torchvision.ops.feature_pyramid_network import LastLevelP6P7
 
 from runner.errors import UserError
 from runner.models.detection.backbone import BackboneName, Levels, feature_pyramid, make_anchors
-from runner.models.detection.detector import BackboneOptions, PyramidDetector, PyramidOptions, in_float32
+from runner.models.detection.detector import (
+    BackboneOptions,
+    Detector,
+    PyramidDetector,
+    PyramidOptions,
+    in_float32,
+)
 
 __all__ = ["RetinaNetDetector"]
 
@@ -23,7 +29,11 @@ OCTAVE = (1.0, 2 ** (1 / 3), 2 ** (2 / 3))
 Fraction = Annotated[float, Ge(0), Le(1)]
 
 
-class RetinaNetDetector(PyramidDetector, RetinaNet):
+class AnchorDetector(Detector, RetinaNet):
+    """torchvision's RetinaNet with the interface of `Detector`; it has no background class."""
+
+
+class RetinaNetDetector(PyramidDetector, AnchorDetector):
     """Lin et al., "Focal loss for dense object detection" (2017).
 
     It has one sigmoid per class and no background class, so internal labels start at 0, too. See `Detector`
@@ -60,7 +70,7 @@ class RetinaNetDetector(PyramidDetector, RetinaNet):
     ) -> None:
         def architecture(backbone_options: BackboneOptions) -> dict[str, Any]:
             extra = LastLevelP6P7(channels, channels)
-            pyramid = feature_pyramid(backbone, list(levels), channels, extra, backbone_options)
+            pyramid = feature_pyramid(backbone, list(levels), channels, extra, *backbone_options)
             sizes = [[int(size * step) for step in OCTAVE] for size in anchor_sizes]
             anchors = make_anchors(sizes, aspect_ratios, len(levels) + 2)
             if group_norm and channels % NUM_GROUPS:

@@ -16,6 +16,7 @@ from runner.errors import UserError
 from runner.models.detection.backbone import freeze, load_classifier, stages_of
 from runner.models.detection.detector import (
     BackboneOptions,
+    Detector,
     DetectorOptions,
     Float32DefaultBoxes,
     TorchvisionDetector,
@@ -28,7 +29,16 @@ NUM_LEVELS = 6
 Fraction = Annotated[float, Ge(0), Le(1)]
 
 
-class SSDLiteDetector(TorchvisionDetector, SSD):
+class LiteDetector(Detector, SSD):
+    """torchvision's SSD with labels that start at 0."""
+
+    first_label = 1
+    # Step time per image on one thread at 320 px: 167 ms in fp32, 113 with channels-last, 139 with
+    # channels-last in bf16.
+    hardware_hint: ClassVar[dict[str, Any]] = {"precision": "32", "channels_last": True}
+
+
+class SSDLiteDetector(TorchvisionDetector, LiteDetector):
     """Sandler et al., "MobileNetV2" (2018), and Howard et al., "Searching for MobileNetV3" (2019).
 
     A light version of Liu et al., "SSD: single shot multibox detector" (2015). See `Detector` for inputs and
@@ -47,11 +57,6 @@ class SSDLiteDetector(TorchvisionDetector, SSD):
         nms_thresh: IoU threshold of non-maximum suppression.
         options: see `TorchvisionDetector`.
     """
-
-    first_label = 1
-    # Step time per image on one thread at 320 px: 167 ms in fp32, 113 with channels-last, 139 with
-    # channels-last in bf16.
-    hardware_hint: ClassVar[dict[str, Any]] = {"precision": "32", "channels_last": True}
 
     def __init__(
         self,
@@ -76,8 +81,15 @@ class SSDLiteDetector(TorchvisionDetector, SSD):
                     "The weights of a MobileNetV3 classifier require tail=full. Add model.tail=full."
                 )
             tail_option = {"reduced_tail": True} if reduced else {}
-            classifier = load_classifier(backbone, backbone_options, **tail_option)
-            features = lite_features(classifier, backbone_options)
+            classifier = load_classifier(
+                backbone, backbone_options.pretrained, backbone_options.weights, **tail_option
+            )
+            features = lite_features(
+                classifier,
+                backbone_options.num_trained,
+                backbone_options.has_weights,
+                backbone_options.still_norm,
+            )
             ratios = [list(aspect_ratios)] * NUM_LEVELS
             boxes = Float32DefaultBoxes(ratios, min_ratio=smallest, max_ratio=largest)
             widths = retrieve_out_channels(features, (size, size))
@@ -104,10 +116,12 @@ def norm_layer() -> partial[nn.BatchNorm2d]:
     return partial(nn.BatchNorm2d, eps=0.001, momentum=0.03)
 
 
-def lite_features(classifier: nn.Module, options: BackboneOptions) -> SSDLiteFeatureExtractorMobileNet:
+def lite_features(
+    classifier: nn.Module, num_trained: int | None, has_weights: bool, still_norm: bool | None
+) -> SSDLiteFeatureExtractorMobileNet:
     """Build six levels from 1/16 of the image size: two from the backbone and four additional ones."""
     module, stages = stages_of(classifier)
-    freeze(module, stages, options)
+    freeze(module, stages, num_trained, has_weights, still_norm)
     body: Any = module
     last_strided = int(stages[-2])
     block = body[last_strided]

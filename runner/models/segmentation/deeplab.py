@@ -7,12 +7,20 @@ from typing import Annotated, Literal, Unpack
 import segmentation_models_pytorch as smp
 from annotated_types import Ge, Gt, Lt
 
-from runner.models.segmentation.encoder import Channels, EncoderOptions, Segmenter
+from runner.models.segmentation.encoder import Channels, EncoderOptions, PadToStride, Segmenter
 
-__all__ = ["DeepLabV3", "DeepLabV3Plus"]
+__all__ = ["DeepLabV3", "DeepLabV3Plus", "DeepLabV3PlusSegmenter", "DeepLabV3Segmenter"]
 
 Rates = tuple[Annotated[int, Gt(0)], Annotated[int, Gt(0)], Annotated[int, Gt(0)]]
 Dropout = Annotated[float, Ge(0), Lt(1)]
+
+
+class DeepLabV3(PadToStride, smp.DeepLabV3):
+    """``smp.DeepLabV3`` for images of any size."""
+
+
+class DeepLabV3Plus(PadToStride, smp.DeepLabV3Plus):
+    """``smp.DeepLabV3Plus`` for images of any size."""
 
 
 class DeepLabOptions(Segmenter):
@@ -46,22 +54,22 @@ class DeepLabOptions(Segmenter):
         )
 
 
-class DeepLabV3Plus(DeepLabOptions, smp.DeepLabV3Plus):
+class DeepLabV3PlusSegmenter(DeepLabOptions, DeepLabV3Plus):
     """Chen et al., "Encoder-decoder with atrous separable convolution" (2018, arXiv:1802.02611)."""
 
 
 class ForwardedOptions(EncoderOptions, total=False):
-    """Arguments that `DeepLabV3` forwards."""
+    """Arguments that `DeepLabV3Segmenter` forwards."""
 
     decoder_channels: int
     decoder_atrous_rates: tuple[int, int, int]
     dropout: float
 
 
-class DeepLabV3(DeepLabOptions, smp.DeepLabV3):
+class DeepLabV3Segmenter(DeepLabOptions, DeepLabV3):
     """Chen et al., "Rethinking atrous convolution" (2017, arXiv:1706.05587), on any encoder.
 
-    It lacks the decoder of `DeepLabV3Plus` that refines edges.
+    It lacks the decoder of `DeepLabV3PlusSegmenter` that refines edges.
 
     Args:
         num_classes: number of classes.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from typing import Annotated, Any, TypedDict
 
@@ -98,31 +98,12 @@ class Segmenter(PadToStride):
         pretrained: bool = False,
         **architecture: Any,
     ) -> None:
-        check_encoder(encoder_name)
-        weights = published_weights(encoder_name, pretrained)
+        def architecture_of_base(**arguments: Any) -> None:
+            super(Segmenter, self).__init__(**arguments)
+
+        architecture_of_base.__name__ = type(self).__name__.removesuffix("Segmenter")
         options = {"encoder_depth": encoder_depth, **architecture}
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # smp 0.6 and timm 1.0 warn of deprecated names of models
-                super().__init__(
-                    encoder_name=encoder_name,
-                    encoder_weights=weights,
-                    in_channels=in_channels,
-                    classes=num_classes,
-                    **options,
-                )
-        except OSError as error:
-            raise WeightsError(
-                f"The weights of the encoder {encoder_name!r} cannot be downloaded ({error}). "
-                "Check the connection, or specify a local file of a classifier with weights=FILE and "
-                "pretrained=false."
-            ) from error
-        except (ValueError, KeyError, TypeError, RuntimeError, AssertionError, IndexError) as error:
-            values = ", ".join(f"{key}={value}" for key, value in options.items())
-            raise UserError(
-                f"{type(self).__name__} cannot be built on the encoder {encoder_name!r} with {values}: "
-                f"{error} Try another encoder or other values."
-            ) from error
+        build_segmenter(architecture_of_base, encoder_name, num_classes, in_channels, pretrained, **options)
 
 
 def check_encoder(name: str) -> None:
@@ -180,3 +161,51 @@ def decoder_widths(channels: Sequence[int] | None, depth: int) -> tuple[int, ...
             f"encoder (model.encoder_depth={depth})."
         )
     return tuple(channels)
+
+
+def build_segmenter(
+    architecture: Callable[..., Any],
+    encoder_name: str,
+    num_classes: int,
+    in_channels: int,
+    pretrained: bool,
+    **options: Any,
+) -> nn.Module:
+    """Build an architecture of segmentation-models-pytorch with the given encoder.
+
+    Args:
+        architecture: class of the model, or its constructor.
+        encoder_name: name of the encoder.
+        num_classes: number of classes.
+        in_channels: number of image channels.
+        pretrained: load the encoder's published ImageNet weights.
+        options: further arguments of the architecture.
+
+    Raises:
+        UserError: the encoder does not exist, or the architecture does not support it.
+        WeightsError: the weights cannot be loaded.
+    """
+    check_encoder(encoder_name)
+    weights = published_weights(encoder_name, pretrained)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # smp 0.6 and timm 1.0 warn of deprecated names of models
+            return architecture(
+                encoder_name=encoder_name,
+                encoder_weights=weights,
+                in_channels=in_channels,
+                classes=num_classes,
+                **options,
+            )
+    except OSError as error:
+        raise WeightsError(
+            f"The weights of the encoder {encoder_name!r} cannot be downloaded ({error}). "
+            "Check the connection, or specify a local file of a classifier with weights=FILE and "
+            "pretrained=false."
+        ) from error
+    except (ValueError, KeyError, TypeError, RuntimeError, AssertionError, IndexError) as error:
+        given = ", ".join(f"{key}={value}" for key, value in options.items())
+        raise UserError(
+            f"{architecture.__name__} cannot be built on the encoder {encoder_name!r} with {given}: {error} "
+            "Try another encoder or other values."
+        ) from error

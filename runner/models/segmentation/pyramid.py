@@ -7,14 +7,41 @@ from typing import Annotated, Literal, Unpack
 import segmentation_models_pytorch as smp
 from annotated_types import Ge, Lt
 
-from runner.models.segmentation.encoder import Channels, Depth, EncoderOptions, Segmenter
+from runner.models.segmentation.encoder import Channels, Depth, EncoderOptions, PadToStride, Segmenter
 
-__all__ = ["FPN", "PAN", "PSPNet", "UPerNet"]
+__all__ = [
+    "FPN",
+    "PAN",
+    "FPNSegmenter",
+    "PANSegmenter",
+    "PSPNet",
+    "PSPNetSegmenter",
+    "UPerNet",
+    "UPerNetSegmenter",
+]
 
 Dropout = Annotated[float, Ge(0), Lt(1)]
 
 
-class FPN(Segmenter, smp.FPN):
+class FPN(PadToStride, smp.FPN):
+    """``smp.FPN`` for images of any size."""
+
+
+class PSPNet(PadToStride, smp.PSPNet):
+    """``smp.PSPNet`` for images of any size."""
+
+
+class PAN(PadToStride, smp.PAN):
+    """``smp.PAN`` for images of any size."""
+
+    smallest_map = 8  # the decoder halves it three times
+
+
+class UPerNet(PadToStride, smp.UPerNet):
+    """``smp.UPerNet`` for images of any size."""
+
+
+class FPNSegmenter(Segmenter, FPN):
     """Kirillov et al., "Panoptic feature pyramid networks" (2019, arXiv:1901.02446).
 
     Args:
@@ -42,7 +69,7 @@ class FPN(Segmenter, smp.FPN):
         )
 
 
-class PSPNet(Segmenter, smp.PSPNet):
+class PSPNetSegmenter(Segmenter, PSPNet):
     """Zhao et al., "Pyramid scene parsing network" (2016, arXiv:1612.01105).
 
     Args:
@@ -71,7 +98,7 @@ class PSPNet(Segmenter, smp.PSPNet):
         )
 
 
-class PAN(Segmenter, smp.PAN):
+class PANSegmenter(Segmenter, PAN):
     """Li et al., "Pyramid attention network" (2018, arXiv:1805.10180).
 
     Args:
@@ -80,8 +107,6 @@ class PAN(Segmenter, smp.PAN):
         decoder_channels: number of channels of the decoder.
         options: see `Segmenter`.
     """
-
-    smallest_map = 8  # the decoder halves it three times
 
     def __init__(
         self,
@@ -96,7 +121,7 @@ class PAN(Segmenter, smp.PAN):
         )
 
 
-class UPerNet(Segmenter, smp.UPerNet):
+class UPerNetSegmenter(Segmenter, UPerNet):
     """Xiao et al., "Unified perceptual parsing" (2018, arXiv:1807.10221).
 
     Args:

@@ -9,12 +9,22 @@ import segmentation_models_pytorch as smp
 from annotated_types import Ge, Le
 
 from runner.errors import UserError
-from runner.models.segmentation.encoder import TIMM, Channels, EncoderOptions, Segmenter
+from runner.models.segmentation.encoder import TIMM, Channels, EncoderOptions, PadToStride, Segmenter
 
-__all__ = ["DPT", "Segformer"]
+__all__ = ["DPT", "DPTSegmenter", "Segformer", "SegformerSegmenter"]
 
 
-class Segformer(Segmenter, smp.Segformer):
+class Segformer(PadToStride, smp.Segformer):
+    """``smp.Segformer`` for images of any size."""
+
+
+class DPT(PadToStride, smp.DPT):
+    """``smp.DPT`` for images of any size."""
+
+    multiple = 2  # the decoder halves the last feature map once more
+
+
+class SegformerSegmenter(Segmenter, Segformer):
     """Xie et al., "SegFormer" (2021, arXiv:2105.15203).
 
     Args:
@@ -36,7 +46,7 @@ class Segformer(Segmenter, smp.Segformer):
         super().__init__(num_classes, encoder_name, decoder_segmentation_channels=channels, **options)
 
 
-class DPT(Segmenter, smp.DPT):
+class DPTSegmenter(Segmenter, DPT):
     """Ranftl et al., "Vision transformers for dense prediction" (2021, arXiv:2103.13413).
 
     Args:
@@ -48,8 +58,6 @@ class DPT(Segmenter, smp.DPT):
         decoder_fusion_channels: number of channels of the decoder.
         options: see `Segmenter`.
     """
-
-    multiple = 2  # the decoder halves the last feature map once more
 
     def __init__(
         self,

@@ -7,9 +7,41 @@ from typing import Annotated, Literal, Unpack
 import segmentation_models_pytorch as smp
 from annotated_types import Ge
 
-from runner.models.segmentation.encoder import Channels, Depth, EncoderOptions, Segmenter, decoder_widths
+from runner.models.segmentation.encoder import (
+    Channels,
+    Depth,
+    EncoderOptions,
+    PadToStride,
+    Segmenter,
+    decoder_widths,
+)
 
-__all__ = ["Linknet", "MAnet", "Unet", "UnetPlusPlus"]
+__all__ = [
+    "Linknet",
+    "LinknetSegmenter",
+    "MAnet",
+    "MAnetSegmenter",
+    "Unet",
+    "UnetPlusPlus",
+    "UnetPlusPlusSegmenter",
+    "UnetSegmenter",
+]
+
+
+class Unet(PadToStride, smp.Unet):
+    """``smp.Unet`` for images of any size."""
+
+
+class UnetPlusPlus(PadToStride, smp.UnetPlusPlus):
+    """``smp.UnetPlusPlus`` for images of any size."""
+
+
+class Linknet(PadToStride, smp.Linknet):
+    """``smp.Linknet`` for images of any size."""
+
+
+class MAnet(PadToStride, smp.MAnet):
+    """``smp.MAnet`` for images of any size."""
 
 
 class UnetOptions(Segmenter):
@@ -45,22 +77,22 @@ class UnetOptions(Segmenter):
         )
 
 
-class Unet(UnetOptions, smp.Unet):
+class UnetSegmenter(UnetOptions, Unet):
     """Ronneberger et al., "U-Net" (2015, arXiv:1505.04597)."""
 
 
-class UnetPlusPlus(UnetOptions, smp.UnetPlusPlus):
+class UnetPlusPlusSegmenter(UnetOptions, UnetPlusPlus):
     """Zhou et al., "UNet++" (2018, arXiv:1807.10165): a U-Net with dense paths from encoder to decoder."""
 
 
-class Linknet(Segmenter, smp.Linknet):
+class LinknetSegmenter(Segmenter, Linknet):
     """Chaurasia and Culurciello, "LinkNet" (2017, arXiv:1707.03718).
 
     Feature maps of the encoder are added, not concatenated.
     """
 
 
-class MAnet(Segmenter, smp.MAnet):
+class MAnetSegmenter(Segmenter, MAnet):
     """Fan et al., "MA-Net" (2020, doi:10.1109/ACCESS.2020.3025372): a U-Net with attention.
 
     Args:

@@ -9,15 +9,15 @@ from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 
 from runner.errors import UserError, WeightsError
 from runner.models.detection.backbone import FixedBatchNorm2d, feature_pyramid, freeze_batch_norms, stages_of
-from runner.models.detection.detector import BackboneOptions
 
 
 def pyramid(
     name="resnet18", levels=(1, 2, 3, 4), weights=None, still_norm=None, num_trained=None, has_weights=None
 ):
     has_weights = bool(weights) if has_weights is None else has_weights
-    options = BackboneOptions(False, weights, has_weights, still_norm, num_trained)
-    return feature_pyramid(name, list(levels), 32, LastLevelMaxPool(), options)
+    return feature_pyramid(
+        name, list(levels), 32, LastLevelMaxPool(), False, weights, has_weights, still_norm, num_trained
+    )
 
 
 @pytest.mark.parametrize("name", ["resnet18", "resnet50", "mobilenet_v2", "mobilenet_v3_large"])

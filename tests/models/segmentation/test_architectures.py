@@ -10,18 +10,22 @@ from runner.models.head import find_head, split_parameters
 from runner.models.segmentation import deeplab, pyramid, torchvision, transformer, unet
 
 SMALL = {
-    unet.Unet: {"decoder_channels": [8] * 5},
-    unet.UnetPlusPlus: {"encoder_depth": 4, "decoder_channels": [8] * 4},
-    unet.Linknet: {},
-    unet.MAnet: {"decoder_channels": [8] * 5, "decoder_pab_channels": 8},
-    pyramid.FPN: {"decoder_pyramid_channels": 32, "decoder_segmentation_channels": 64, "dropout": 0.1},
-    pyramid.PSPNet: {"psp_out_channels": 16},
-    pyramid.PAN: {"decoder_channels": 8},
-    pyramid.UPerNet: {"decoder_channels": 8},
-    deeplab.DeepLabV3: {"decoder_channels": 8, "encoder_output_stride": 16},
-    deeplab.DeepLabV3Plus: {"decoder_channels": 8, "decoder_atrous_rates": [2, 4, 6]},
-    transformer.Segformer: {"decoder_segmentation_channels": 8},
-    transformer.DPT: {"decoder_intermediate_channels": [8] * 4, "decoder_fusion_channels": 8},
+    unet.UnetSegmenter: {"decoder_channels": [8] * 5},
+    unet.UnetPlusPlusSegmenter: {"encoder_depth": 4, "decoder_channels": [8] * 4},
+    unet.LinknetSegmenter: {},
+    unet.MAnetSegmenter: {"decoder_channels": [8] * 5, "decoder_pab_channels": 8},
+    pyramid.FPNSegmenter: {
+        "decoder_pyramid_channels": 32,
+        "decoder_segmentation_channels": 64,
+        "dropout": 0.1,
+    },
+    pyramid.PSPNetSegmenter: {"psp_out_channels": 16},
+    pyramid.PANSegmenter: {"decoder_channels": 8},
+    pyramid.UPerNetSegmenter: {"decoder_channels": 8},
+    deeplab.DeepLabV3Segmenter: {"decoder_channels": 8, "encoder_output_stride": 16},
+    deeplab.DeepLabV3PlusSegmenter: {"decoder_channels": 8, "decoder_atrous_rates": [2, 4, 6]},
+    transformer.SegformerSegmenter: {"decoder_segmentation_channels": 8},
+    transformer.DPTSegmenter: {"decoder_intermediate_channels": [8] * 4, "decoder_fusion_channels": 8},
     torchvision.deeplab_v3: {},
     torchvision.lraspp: {},
 }
@@ -52,11 +56,11 @@ def test_fcn():
 )
 def test_unknown_encoders_are_refused_with_the_nearest(build):
     with pytest.raises(UserError, match="resnet19|no such encoder"):
-        build(5, encoder_name="tu-resnet19" if build is transformer.DPT else "resnet19")
+        build(5, encoder_name="tu-resnet19" if build is transformer.DPTSegmenter else "resnet19")
 
 
 def test_shallow_encoders_take_the_last_widths():
-    model = unet.Unet(3, encoder_depth=3)
+    model = unet.UnetSegmenter(3, encoder_depth=3)
     assert model.encoder.output_stride == 8
     assert [block.conv1[0].out_channels for block in model.decoder.blocks] == [64, 32, 16]
 
@@ -64,19 +68,19 @@ def test_shallow_encoders_take_the_last_widths():
 @pytest.mark.parametrize(
     ("build", "values", "message"),
     [
-        (unet.Unet, {"decoder_channels": [8, 8]}, r"decoder_channels=\[8, 8\]: expected 5 numbers"),
+        (unet.UnetSegmenter, {"decoder_channels": [8, 8]}, r"decoder_channels=\[8, 8\]: expected 5 numbers"),
         (
-            unet.Unet,
+            unet.UnetSegmenter,
             {"encoder_name": "tu-vit_tiny_patch16_224"},
             "Unet cannot be built on the encoder 'tu-vit_tiny",
         ),
         (
-            pyramid.FPN,
+            pyramid.FPNSegmenter,
             {"decoder_segmentation_channels": 8},
             "FPN cannot be built .* with .*segmentation_channels=8",
         ),
-        (transformer.DPT, {"encoder_name": "resnet18"}, "DPT requires a vision transformer"),
-        (transformer.DPT, {"encoder_depth": 3}, "expected 3 numbers"),
+        (transformer.DPTSegmenter, {"encoder_name": "resnet18"}, "DPT requires a vision transformer"),
+        (transformer.DPTSegmenter, {"encoder_depth": 3}, "expected 3 numbers"),
     ],
 )
 def test_what_does_not_go_together(build, values, message):

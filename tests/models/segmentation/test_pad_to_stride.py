@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from runner.models.segmentation.encoder import PadToStride
-from runner.models.segmentation.unet import Unet
+from runner.models.segmentation.unet import UnetSegmenter
 
 
 class Stride8(nn.Module):
@@ -59,7 +59,7 @@ def test_small_images_are_made_large_enough():
 
 
 def test_images_that_fit_are_left_alone():
-    model = Unet(3, encoder_depth=3, decoder_channels=[8, 8, 8]).eval()
+    model = UnetSegmenter(3, encoder_depth=3, decoder_channels=[8, 8, 8]).eval()
     image = torch.randn(1, 3, 24, 32)
     with torch.no_grad():
         torch.testing.assert_close(model(image), super(PadToStride, model).forward(image))
