@@ -41,8 +41,7 @@ class DropChannels:
 
 
 def add_stochastic_depth(model: nn.Module, rate: float) -> nn.Module:
-    """Adds stochastic depth (Huang et al. 2016) with a rate that rises linearly to ``rate`` at the last
-    block.
+    """Adds stochastic depth with a rate that rises linearly to ``rate`` (Huang et al. 2016).
 
     Args:
         model: a ResNet or MobileNetV2 of torchvision.

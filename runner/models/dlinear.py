@@ -15,8 +15,9 @@ __all__ = ["DLinear"]
 
 
 class DLinear(nn.Module):
-    """Forecasts each target from its own past, with one linear layer for the moving average and one for the
-    remainder.
+    """Forecasts each target from its own past.
+
+    With one linear layer for the moving average and one for the remainder.
 
     Zeng et al.: Are transformers effective for time series forecasting? (arXiv:2205.13504). The layers are
     initialized to averages over the past.

@@ -57,7 +57,8 @@ def head_modules(model: nn.Module) -> list[nn.Module]:
     ]
     if heads:
         return heads
-    return [module for module in model.modules() if isinstance(module, nn.Linear)][-1:]
+    linear: list[nn.Module] = [module for module in model.modules() if isinstance(module, nn.Linear)]
+    return linear[-1:]
 
 
 def find_head(model: nn.Module) -> tuple[str, ...]:

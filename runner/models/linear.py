@@ -11,8 +11,9 @@ __all__ = ["Logistic", "Perceptron"]
 
 
 class Logistic(nn.Module):
-    """A single linear layer; the softmax or sigmoid is part of the loss. With a regression loss, linear
-    regression.
+    """A single linear layer; the softmax or sigmoid is part of the loss.
+
+    With a regression loss, linear regression.
 
     Args:
         in_features: size of the flattened input.

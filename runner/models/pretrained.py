@@ -74,8 +74,9 @@ def resnet(
     stochastic_depth: Annotated[float, Ge(0), Lt(1)] = 0.0,
     stem: Literal["imagenet", "small"] = "imagenet",
 ) -> nn.Module:
-    """He et al., "Deep residual learning for image recognition" (2015). ``(N, C, H, W)`` → ``(N,
-    num_classes)``.
+    """He et al., "Deep residual learning for image recognition" (2015).
+
+    ``(N, C, H, W)`` → ``(N, num_classes)``.
 
     Args:
         depth: number of layers with weights.

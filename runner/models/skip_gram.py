@@ -12,8 +12,7 @@ __all__ = ["SkipGram"]
 
 
 class SkipGram(nn.Module):
-    """Skip-gram with one vector for each word and another for it as a neighbor (Mikolov et al.,
-    arXiv:1310.4546).
+    """Skip-gram with two vectors per word: as center and as neighbor (Mikolov et al., arXiv:1310.4546).
 
     Args:
         vocab_size: number of words.

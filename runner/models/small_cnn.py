@@ -15,8 +15,7 @@ __all__ = ["SmallCNN"]
 
 
 class SmallCNN(nn.Module):
-    """Blocks of 3×3 convolution, batch norm and ReLU with max pooling between them, followed by average
-    pooling.
+    """Blocks of 3×3 convolution, batch norm and ReLU, separated by max pooling.
 
     Args:
         num_classes: number of outputs; 1 for a single regression target.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from difflib import get_close_matches
-from typing import Annotated
+from typing import Annotated, Any
 
 import timm
 from annotated_types import Ge, Lt
@@ -42,9 +42,9 @@ def timm_model(
     """
     check_name(name, pretrained)
     config = timm.get_pretrained_cfg(name)
-    options = (
-        {"img_size": image_size} if image_size and config is not None and config.fixed_input_size else {}
-    )
+    options: dict[str, Any] = {}
+    if image_size and config is not None and config.fixed_input_size:
+        options["img_size"] = image_size
     if stochastic_depth:
         options["drop_path_rate"] = stochastic_depth
     try:
@@ -93,4 +93,5 @@ def check_name(name: str, pretrained: bool = False) -> None:
         )
 
 
-timm_model.check = check_name  # called when a config is checked, before the model is built
+# Called when a config is checked, before the model is built.
+setattr(timm_model, "check", check_name)  # noqa: B010 - functions have no declared attributes

@@ -108,6 +108,14 @@ ENCODERS = ("encoder.", "encoder.model.", "backbone.", "backbone.body.")
 
 
 class Skipped(NamedTuple):
+    """A tensor of a file that does not fit the model.
+
+    Attributes:
+        name: name of the tensor.
+        shape_file: shape in the file.
+        shape_model: shape in the model.
+    """
+
     name: str
     shape_file: tuple[int, ...]
     shape_model: tuple[int, ...]
@@ -153,8 +161,9 @@ class WeightsReport:
 
 
 def load_weights(model: nn.Module, path: str | Path) -> WeightsReport:
-    """Loads a safetensors or weights-only PyTorch file into ``model``; a head of another size keeps its
-    initial values.
+    """Loads a safetensors or weights-only PyTorch file into ``model``.
+
+    A head of another size keeps its initial values.
 
     Raises:
         WeightsError: the file cannot be read, no tensor fits, or a tensor outside the head has another shape.

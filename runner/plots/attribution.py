@@ -352,7 +352,8 @@ def step_scores(
 
 
 def draw_series(ax: Axes, window: ScoredWindow, steps: np.ndarray) -> None:
-    ax.plot(steps, window.past, color=MUTED, linewidth=1.2, label="read")
+    if window.past is not None:
+        ax.plot(steps, window.past, color=MUTED, linewidth=1.2, label="read")
     if window.forecast is not None:
         ahead = np.arange(1, len(window.forecast) + 1)
         if window.truth is not None:

@@ -26,7 +26,7 @@ from runner.models.small_cnn import SmallCNN
         (lambda: timm.create_model("deit_tiny_distilled_patch16_224", num_classes=2), ("head", "head_dist")),
         (lambda: UnetSegmenter(3, encoder_depth=3), ("decoder", "segmentation_head")),
         (
-            lambda: smp.UnetSegmenter("resnet18", 3, None, decoder_channels=(8, 8, 8)),
+            lambda: smp.Unet("resnet18", 3, None, decoder_channels=(8, 8, 8)),
             ("decoder", "segmentation_head"),
         ),
         (lambda: lraspp(3), ("classifier",)),

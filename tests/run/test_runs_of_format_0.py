@@ -214,7 +214,7 @@ def test_a_sweep_is_shown_and_continued(old: Path) -> None:
     words = [*plan["overrides"], "sweep=random", "sweep.num_workers=1", "sweep.name=search"]
     words.append("optimizer.lr=tag(log,interval(0.001,0.1))")
     other = call("sweep", *words, "data.input_steps=20", "sweep.num_trials=3", code=2)
-    assert "holds another search: data.input_steps was 14 and is 20" in other
+    assert "was 14 and is 20" in other and "data.input_steps" in other
     call("sweep", *words, "sweep.num_trials=3")
     assert read_json(old / "runs/search/status.json")["trials"] == {"complete": 3}
 

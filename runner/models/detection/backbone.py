@@ -181,7 +181,11 @@ def feature_pyramid(
         levels: the stages it is built on, see ``stages_of``.
         channels: number of channels of every level.
         extra: block that computes additional, smaller levels.
-        pretrained, weights, has_weights, still_norm, num_trained: fields of `BackboneOptions`.
+        pretrained: see `BackboneOptions`.
+        weights: see `BackboneOptions`.
+        has_weights: see `BackboneOptions`.
+        still_norm: see `BackboneOptions`.
+        num_trained: see `BackboneOptions`.
 
     Raises:
         UserError: the backbone does not have these stages, or its options are incompatible.

@@ -227,7 +227,7 @@ def transplant(model: nn.Module, reference: nn.Module, name: str) -> WeightsRepo
     report = fit_weights(model, state, source=f"{name}, COCO")
     for module_name, module in reference.named_modules():
         if isinstance(module, FrozenBatchNorm2d | nn.BatchNorm2d):
-            model.get_submodule(module_name).eps = module.eps
+            setattr(model.get_submodule(module_name), "eps", module.eps)  # noqa: B010 - a float, not a module
     return report
 
 

@@ -1,3 +1,4 @@
-"""Recurrent networks for numbers or tokens, with one output per sequence, one per step, or an output
-sequence.
+"""Recurrent networks for numbers or tokens.
+
+With one output per sequence, one per step, or an output sequence.
 """

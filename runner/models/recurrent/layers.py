@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -13,7 +14,12 @@ from runner.models.recurrent.padding import mask_of
 
 __all__ = ["RecurrentLayers", "State", "last_layer", "run_without_packing"]
 
-OPS = {"LSTM": torch.lstm, "GRU": torch.gru, "RNN_TANH": torch.rnn_tanh, "RNN_RELU": torch.rnn_relu}
+OPS: dict[str, Callable[..., Any]] = {
+    "LSTM": torch.lstm,
+    "GRU": torch.gru,
+    "RNN_TANH": torch.rnn_tanh,
+    "RNN_RELU": torch.rnn_relu,
+}
 
 
 def run_without_packing(
@@ -58,6 +64,7 @@ def run_without_packing(
 def one_direction(rnn: nn.RNNBase, inputs: Tensor, index: int, state: Any) -> Tensor:
     """Runs one layer in one direction: ``(N, T, F)`` → ``(N, T, H)``."""
     zeros = inputs.new_zeros(1, inputs.shape[0], rnn.hidden_size)
+    initial: Any
     if rnn.mode == "LSTM":
         initial = (zeros, zeros) if state is None else tuple(part[index : index + 1] for part in state)
     else:
@@ -98,7 +105,7 @@ class RecurrentLayers(nn.Module):
 
     def __init__(
         self,
-        unit: type[nn.RNNBase],
+        unit: Callable[..., nn.RNNBase],
         in_features: int,
         hidden_size: int,
         num_layers: int = 1,
@@ -123,7 +130,9 @@ class RecurrentLayers(nn.Module):
             elif name.startswith("bias_ih") and unit is nn.LSTM:
                 parameter.data[hidden_size : 2 * hidden_size] = 1.0
 
-    def forward(self, steps: Tensor, lengths: Tensor | None = None, state: State | None = None):
+    def forward(
+        self, steps: Tensor, lengths: Tensor | None = None, state: State | None = None
+    ) -> tuple[Tensor, State]:
         """Processes padded sequences.
 
         Args:
@@ -149,8 +158,6 @@ class RecurrentLayers(nn.Module):
 
 
 def last_layer(state: State, bidirectional: bool) -> Tensor:
-    """Returns the final hidden state of the last layer, concatenated over directions: ``(N, directions ·
-    H)``.
-    """
+    """Returns the final state of the last layer over all directions, ``(N, directions · H)``."""
     hidden = state[0] if isinstance(state, tuple) else state
     return torch.cat([hidden[-2], hidden[-1]], 1) if bidirectional else hidden[-1]

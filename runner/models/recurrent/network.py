@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import torch
 from annotated_types import Ge, Lt
@@ -99,7 +99,7 @@ class RecurrentNetwork(nn.Module):
                 "Omit embed_dim."
             )
 
-    def forward(self, inputs: Tensor, state: State | None = None, carry: bool = False):
+    def forward(self, inputs: Tensor, state: State | None = None, carry: bool = False) -> Any:
         """Computes logits for padded sequences.
 
         Args:
@@ -133,7 +133,14 @@ class RecurrentNetwork(nn.Module):
         return last_layer(state, self.bidirectional)
 
 
-def reject_idle(embed_dim, pooling, tie_weights, tokens: bool, per_step: bool, predicts_tokens: bool) -> None:
+def reject_idle(
+    embed_dim: int | None,
+    pooling: str | None,
+    tie_weights: bool,
+    tokens: bool,
+    per_step: bool,
+    predicts_tokens: bool,
+) -> None:
     """Rejects options that would have no effect.
 
     Raises:

@@ -76,9 +76,7 @@ class Seq2Seq(nn.Module):
             self.head.weight = self.target_embedding.weight
 
     def forward(self, source: Tensor, target: Tensor) -> Tensor:
-        """Source ``(N, S)`` and target tokens except the last ``(N, T)`` → logits of the next tokens ``(N, T,
-        K)``.
-        """
+        """Computes logits ``(N, T, K)`` from source ``(N, S)`` and target tokens ``(N, T)``."""
         memory, state = self.encode(source)
         return self.decode(target, memory, state)[0]
 
@@ -88,7 +86,8 @@ class Seq2Seq(nn.Module):
         outputs, state = self.encoder(self.dropout(self.source_embedding(source)), lengths)
         memory = Memory(outputs, self.key(outputs), mask_of(lengths, source.shape[1]))
         if isinstance(state, tuple):
-            return memory, tuple(self.both_ways(part) for part in state)
+            hidden, cell = state
+            return memory, (self.both_ways(hidden), self.both_ways(cell))
         return memory, self.both_ways(state)
 
     def both_ways(self, state: Tensor) -> Tensor:

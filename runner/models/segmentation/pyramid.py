@@ -80,7 +80,7 @@ class PSPNetSegmenter(Segmenter, PSPNet):
         options: see `Segmenter`.
     """
 
-    def __init__(
+    def __init__(  # type: ignore[misc]  # these are not forwarded
         self,
         num_classes: Annotated[int, Ge(1)],
         encoder_depth: Depth = 3,

@@ -35,7 +35,7 @@ class SegformerSegmenter(Segmenter, Segformer):
         options: see `Segmenter`.
     """
 
-    def __init__(
+    def __init__(  # type: ignore[misc]  # these are not forwarded
         self,
         num_classes: Annotated[int, Ge(1)],
         encoder_name: str = "mit_b0",
@@ -59,7 +59,7 @@ class DPTSegmenter(Segmenter, DPT):
         options: see `Segmenter`.
     """
 
-    def __init__(
+    def __init__(  # type: ignore[misc]  # these are not forwarded
         self,
         num_classes: Annotated[int, Ge(1)],
         encoder_name: str = "tu-vit_tiny_patch16_224",

@@ -58,7 +58,7 @@ class UnetOptions(Segmenter):
         options: see `Segmenter`.
     """
 
-    def __init__(
+    def __init__(  # type: ignore[misc]  # these are not forwarded
         self,
         num_classes: Annotated[int, Ge(1)],
         encoder_depth: Depth = 5,
@@ -104,7 +104,7 @@ class MAnetSegmenter(Segmenter, MAnet):
         options: see `Segmenter`.
     """
 
-    def __init__(
+    def __init__(  # type: ignore[misc]  # these are not forwarded
         self,
         num_classes: Annotated[int, Ge(1)],
         encoder_depth: Depth = 5,
