@@ -14,10 +14,10 @@ import pytest
 
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 
-from launch.test_elastic import processes_on, rank_one, start  # noqa: E402
+from launch.test_elastic import processes_on, rank_one, start
 
-from runner.run.directory import RunDir  # noqa: E402
-from runner.run.status import read_status  # noqa: E402
+from runner.run.directory import RunDir
+from runner.run.status import read_status
 
 TROUBLE = '''
 import os

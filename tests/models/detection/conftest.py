@@ -16,20 +16,43 @@ from runner.models.detection.ssdlite import SSDLiteDetector
 SMALL: dict[str, tuple[Callable[..., nn.Module], dict]] = {
     "faster_rcnn": (
         FasterRCNNDetector,
-        {"backbone": "resnet18", "channels": 32, "hidden_size": 64, "anchor_sizes": [8, 16, 32, 64, 96],
-         "min_size": 64, "num_proposals": 50, "rois_per_image": 32},
+        {
+            "backbone": "resnet18",
+            "channels": 32,
+            "hidden_size": 64,
+            "anchor_sizes": [8, 16, 32, 64, 96],
+            "min_size": 64,
+            "num_proposals": 50,
+            "rois_per_image": 32,
+        },
     ),
     "faster_rcnn_mobilenet": (
         FasterRCNNDetector,
-        {"backbone": "mobilenet_v2", "levels": [2, 3, 5], "channels": 32, "hidden_size": 64, "min_size": 64,
-         "anchor_sizes": [[8, 16], [24, 32], [48, 64], [80, 96]], "num_proposals": 50, "rois_per_image": 32},
+        {
+            "backbone": "mobilenet_v2",
+            "levels": [2, 3, 5],
+            "channels": 32,
+            "hidden_size": 64,
+            "min_size": 64,
+            "anchor_sizes": [[8, 16], [24, 32], [48, 64], [80, 96]],
+            "num_proposals": 50,
+            "rois_per_image": 32,
+        },
     ),
-    "retinanet": (RetinaNetDetector, {"backbone": "resnet18", "channels": 32, "group_norm": True, "min_size": 64,
-                              "anchor_sizes": [8, 16, 32, 64, 96]}),
+    "retinanet": (
+        RetinaNetDetector,
+        {
+            "backbone": "resnet18",
+            "channels": 32,
+            "group_norm": True,
+            "min_size": 64,
+            "anchor_sizes": [8, 16, 32, 64, 96],
+        },
+    ),
     "fcos": (FCOSDetector, {"backbone": "resnet18", "channels": 32, "head_convs": 1, "min_size": 64}),
     "ssdlite": (SSDLiteDetector, {"backbone": "mobilenet_v3_large", "size": 96}),
     "ssdlite_v2": (SSDLiteDetector, {"backbone": "mobilenet_v2", "size": 96}),
-}  # fmt: skip
+}
 
 
 @pytest.fixture(scope="session")
