@@ -21,7 +21,7 @@ QUICK = {
 }
 
 
-def test_what_is_offered() -> None:
+def test_public_names() -> None:
     assert set(dir(runner)) == {"__version__", "evaluate", "load_run", "predict", "train"}
     for name in runner.__all__:
         assert getattr(runner, name)
@@ -44,7 +44,7 @@ def test_train_and_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         runner.evaluate("latest", data={"split_seed": 3})
 
 
-def test_mistakes_are_raised_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_problems_are_raised_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ConfigError) as caught:
         runner.train(modle="mlp", optimizer={"lr": "fast"})
@@ -86,7 +86,7 @@ WORDS = [
 ]
 
 
-def test_any_value_arrives_as_it_was() -> None:
+def test_values_are_passed_unchanged() -> None:
     values = [
         *WORDS,
         *SAMPLES,
@@ -109,7 +109,7 @@ def test_any_value_arrives_as_it_was() -> None:
         assert plain(read_back(line)) == expected, line
 
 
-def test_dicts_reach_into_nodes() -> None:
+def test_dicts_set_nested_keys() -> None:
     assert as_overrides({"model": "mlp", "optimizer": {"lr": 0.1, "betas": [0.9, 0.99]}}) == [
         "model=mlp",
         "optimizer.lr=0.1",

@@ -187,7 +187,7 @@ def where(path: Path, line: int) -> str:
 
 
 @pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_imports_point_one_way(path: Path) -> None:
+def test_imports_follow_the_allowed_directions(path: Path) -> None:
     package = package_of(path)
     if package in ("__init__", "__main__"):
         return
@@ -251,7 +251,7 @@ def test_only_build_instantiates() -> None:
     assert not wrong, f"only config/build.py makes objects of a config: {', '.join(wrong)}"
 
 
-def test_the_command_line_is_not_imported() -> None:
+def test_command_line_is_not_imported() -> None:
     wrong = [
         where(path, line)
         for path in modules()
@@ -282,7 +282,7 @@ def test_no_package_asks_which_task_it_holds() -> None:
     assert not wrong, "\n".join(wrong)
 
 
-def test_no_drawers() -> None:
+def test_no_catch_all_modules() -> None:
     """A file is named for its one concept."""
     drawers = {"utils", "util", "helpers", "helper", "misc", "common", "tools"}
     assert not [str(path) for path in modules() if path.stem in drawers or path.parent.name in drawers]

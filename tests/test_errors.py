@@ -29,7 +29,7 @@ def test_every_exception_is_public() -> None:
     assert own == set(CLASSES)
 
 
-def test_a_config_error_survives_a_process_boundary() -> None:
+def test_config_error_survives_a_process_boundary() -> None:
     problems = [
         Problem("a.b", "a.b=1: expected text.", "wrong_type"),
         Problem("c", "no c.", "missing", "Add c."),
@@ -40,7 +40,7 @@ def test_a_config_error_survives_a_process_boundary() -> None:
 
 
 @pytest.mark.parametrize("signal", [Interrupted("saved", 10, at_once=True), OutOfTime("saved")])
-def test_a_control_signal_survives_a_process_boundary(signal: Interrupted) -> None:
+def test_control_signal_survives_a_process_boundary(signal: Interrupted) -> None:
     copy = pickle.loads(pickle.dumps(signal))
     assert type(copy) is type(signal) and vars(copy) == vars(signal) and str(copy) == "saved"
 
@@ -50,13 +50,13 @@ def test_text_is_a_problem_without_a_key() -> None:
     assert [problem.message for problem in ConfigError(["one", "two"]).problems] == ["one", "two"]
 
 
-def test_a_problem_concerns_its_key_and_the_keys_above() -> None:
+def test_problem_concerns_its_key_and_the_keys_above() -> None:
     problem = Problem("data.columns[0].name", "?", "wrong_type")
     assert all(problem.concerns(key) for key in ("data", "data.columns", "data.columns[0]", problem.key))
     assert not any(problem.concerns(key) for key in ("dat", "data.column", "data.columns[0].name.x", ""))
 
 
-def test_a_problem_within_a_node() -> None:
+def test_problem_within_a_node() -> None:
     inner = Problem("_target_", "not allowed.", "not_allowed", "Remove it.")
     assert inner.within("model") == Problem(
         "model._target_", "model: not allowed.", "not_allowed", "Remove it."

@@ -13,7 +13,7 @@ RECIPES = sorted((Path(__file__).resolve().parents[1] / "experiments").glob("*.y
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
-def test_a_recipe_composes_and_passes_the_check(path, monkeypatch, tmp_path):
+def test_recipe_composes_and_passes_the_check(path, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("RUNNER_DATA", str(tmp_path))
     # Data that nobody downloads has to be named on the command line; that is no fault of the recipe.
@@ -22,12 +22,12 @@ def test_a_recipe_composes_and_passes_the_check(path, monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
-def test_a_recipe_says_command_seed_hardware_and_what_it_reached(path):
+def test_recipe_states_command_seed_hardware_and_result(path):
     head = [line for line in path.read_text(encoding="utf-8").splitlines() if line.startswith("#")]
     text = "\n".join(head)
     assert f"runner train experiments/{path.name}" in text
     assert all(word in text for word in ("Reached:", "eed", "cores", "torch "))
 
 
-def test_there_are_recipes():
+def test_recipes_exist():
     assert len(RECIPES) >= 3

@@ -47,7 +47,7 @@ def recipe(folder: Path, accuracy: str = "0.6", more: str = "", name: str = "tin
     return str(file)
 
 
-def test_a_promise_is_kept_or_missed_and_nothing_is_trained_twice(script, tmp_path, capfd):
+def test_promised_figures_are_checked_and_nothing_is_trained_twice(script, tmp_path, capfd):
     where = ["--output", str(tmp_path / "runs")]
     kept = recipe(tmp_path)
     assert script.main([kept, *where]) == 0
@@ -63,19 +63,19 @@ def test_a_promise_is_kept_or_missed_and_nothing_is_trained_twice(script, tmp_pa
     assert "MISSED" in capfd.readouterr().out
 
 
-def test_a_recipe_that_was_changed_is_not_held_for_trained(script, tmp_path, capfd):
+def test_changed_recipe_is_trained_again(script, tmp_path, capfd):
     where = ["--output", str(tmp_path / "runs")]
     (tmp_path / "runs" / "tiny").mkdir(parents=True)
     assert script.main([recipe(tmp_path), *where]) == 1
     assert "older or unfinished run" in capfd.readouterr().out
 
 
-def test_a_training_that_fails_is_told(script, tmp_path, capfd):
+def test_failed_training_is_reported(script, tmp_path, capfd):
     assert script.main([recipe(tmp_path), "model=nothing", "--output", str(tmp_path / "runs")]) == 1
     assert "FAILED: exit code 2" in capfd.readouterr().out
 
 
-def test_needs_are_looked_for_and_without_them_it_is_skipped(script, tmp_path, capfd):
+def test_recipe_without_its_requirements_is_skipped(script, tmp_path, capfd):
     needy = recipe(tmp_path, more="# Needs:    data.root=roads weights=net*.safetensors\n")
     assert script.main([needy, "--list"]) == 0
     assert (
@@ -88,7 +88,7 @@ def test_needs_are_looked_for_and_without_them_it_is_skipped(script, tmp_path, c
     assert "promised 0.6" in capfd.readouterr().out
 
 
-def test_mistakes(script, tmp_path, capfd):
+def test_invalid_input(script, tmp_path, capfd):
     silent = tmp_path / "silent.yaml"
     silent.write_text(BODY, encoding="utf-8")
     assert script.main([str(silent)]) == 2 and "promises nothing" in capfd.readouterr().err
@@ -106,7 +106,7 @@ def test_worse_means_lower_or_higher(script):
     assert script.is_kept("test/loss", 0.5, 0.509, 0.02) and not script.is_kept("test/loss", 0.5, 0.511, 0.02)
 
 
-def test_every_recipe_of_ours_can_be_read(script):
+def test_every_shipped_recipe_is_readable(script):
     for path in sorted((SCRIPT.parents[1] / "experiments").glob("*.yaml")):
         try:
             assert script.read_recipe(path).promised

@@ -22,11 +22,11 @@ from runner.suggest import did_you_mean, nearest
         ("trainer.max_epoch", ["trainer.max_epochs", "trainer.min_epochs"], "trainer.max_epochs"),
     ],
 )
-def test_the_likest_comes_first(name: str, valid: list[str], first: str) -> None:
+def test_most_similar_name_comes_first(name: str, valid: list[str], first: str) -> None:
     assert nearest(name, valid)[0] == first
 
 
-def test_what_is_clearly_less_like_is_left_out() -> None:
+def test_clearly_less_similar_names_are_omitted() -> None:
     assert nearest("optimizr", ["optimizer", "optimizer.lr", "minimizer"]) == ["optimizer"]
     assert nearest("dat", ["date", "data", "data2", "dart", "dax"], most=2) == ["date", "data"]
     assert nearest("xyz", ["optimizer"]) == []
@@ -40,12 +40,12 @@ def test_did_you_mean() -> None:
     assert did_you_mean("xyz", [f"n{i:02}" for i in range(30)]).endswith("n19 ….")
 
 
-def test_files_are_not_alike_for_their_suffix() -> None:
+def test_equal_suffixes_do_not_make_files_similar() -> None:
     files = ["sms_spam.yaml", "digits_mlp.yaml", "airline.yaml"]
     assert did_you_mean("digits_mpl.yaml", files, dotted=False) == "Did you mean 'digits_mlp.yaml'?"
 
 
-def test_a_mistyped_experiment_gets_the_nearest_file(tmp_path: Path) -> None:
+def test_mistyped_experiment_gets_the_nearest_file(tmp_path: Path) -> None:
     for name in ("sms_spam", "digits_mlp", "airline"):
         (tmp_path / f"{name}.yaml").touch()
     with pytest.raises(ConfigError) as caught:

@@ -130,7 +130,7 @@ def test_missing_frames_do_not_change_cepstral_statistics() -> None:
     assert np.allclose(cepstral_statistics(sound), cepstral_statistics(padded), atol=1e-5)
 
 
-def test_a_baseline_that_fails_is_logged_and_left_out(caplog: pytest.LogCaptureFixture) -> None:
+def test_baseline_that_fails_is_logged_and_left_out(caplog: pytest.LogCaptureFixture) -> None:
     data = set_up("data=diabetes")
     data.splits["test"].source.targets[:] = math.nan
     entries = run_baselines(data, training_s=0)

@@ -13,7 +13,7 @@ from runner.report.baselines import baseline_verdict, best_baseline
 TRAIN = ["train", "data=diabetes", "tracking=none", "plots=false", "hardware=cpu", "trainer.max_epochs=1"]
 
 
-def test_a_run_below_its_baseline_says_so(
+def test_run_below_its_baseline_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -57,6 +57,6 @@ def test_verdict(score: float, lower_is_better: bool, is_below: bool) -> None:
         assert "strong 0.84" in verdict
 
 
-def test_a_metric_without_baseline_has_no_verdict() -> None:
+def test_metric_without_baseline_has_no_verdict() -> None:
     assert best_baseline([], "accuracy", False) is None
     assert baseline_verdict({"best": {"monitor": "val/map"}, "val": {"val/map": 0.2}}, False) is None

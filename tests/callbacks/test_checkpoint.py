@@ -41,24 +41,24 @@ def kinds(run: RunDir) -> list[tuple[int, int, str]]:
     return [(entry.step, entry.epoch, entry.kind) for entry in read_index(run.checkpoints)]
 
 
-def test_one_at_the_end_of_each_epoch_is_the_default(run: RunDir) -> None:
+def test_default_is_one_checkpoint_per_epoch(run: RunDir) -> None:
     assert moments(run, Setting()) == [(15, 0), (30, 0), (45, 0)]
     assert kinds(run)[-2:] == [(30, 1, "epoch"), (45, 2, "epoch")]
 
 
-def test_every_n_epochs_and_always_at_the_end(run: RunDir) -> None:
+def test_every_n_epochs_and_at_the_end(run: RunDir) -> None:
     assert moments(run, Setting(epochs=3, checkpoint={"every_n_epochs": 2, "keep_best": 0})) == [
         (30, 0),
         (45, 0),
     ]
 
 
-def test_every_n_steps_but_once_at_an_epochs_last_batch(run: RunDir) -> None:
+def test_every_n_steps_and_once_at_the_last_batch_of_an_epoch(run: RunDir) -> None:
     at = moments(run, Setting(epochs=2, checkpoint={"every_n_steps": 5}))
     assert at == [(5, 5), (10, 10), (15, 0), (20, 5), (25, 10), (30, 0)]
 
 
-def test_with_accumulation_only_between_updates(run: RunDir) -> None:
+def test_accumulation_saves_only_between_updates(run: RunDir) -> None:
     at = moments(run, Setting(epochs=1, accumulate=2, checkpoint={"every_n_steps": 1}))
     assert at == [(1, 2), (2, 4), (3, 6), (4, 8), (5, 10), (6, 12), (7, 14), (8, 0)]
 
@@ -70,7 +70,7 @@ def test_every_minute(run: RunDir, monkeypatch) -> None:
     assert [batch for _, batch in at] == [5, 10, 0]
 
 
-def test_the_best_of_validations_within_an_epoch_is_kept(run: RunDir) -> None:
+def test_best_validation_within_an_epoch_is_kept(run: RunDir) -> None:
     train(run, Setting(epochs=2, val_check_interval=0.2, checkpoint={"every_n_epochs": 2}))
     points = [json.loads(line) for line in run.metrics_path.read_text().splitlines()]
     values = {p["step"]: p["metrics"]["val/loss"] for p in points if "val/loss" in p["metrics"]}
@@ -103,7 +103,7 @@ def test_every_validation_counts_also_while_gradients_accumulate(
     assert best_checkpoint(run).value == pytest.approx(min(values.values()), rel=1e-6)
 
 
-def test_a_run_with_a_postponed_validation_resumes_as_if_uninterrupted(run: RunDir, tmp_path: Path) -> None:
+def test_run_with_a_postponed_validation_resumes_as_if_uninterrupted(run: RunDir, tmp_path: Path) -> None:
     setting = Setting(
         epochs=2, accumulate=4, val_check_interval=3, checkpoint={"every_n_steps": 1, "keep_last": 9}
     )
@@ -116,7 +116,7 @@ def test_a_run_with_a_postponed_validation_resumes_as_if_uninterrupted(run: RunD
 
 
 @pytest.mark.parametrize(("keep_last", "keep_best", "most"), [(1, 0, 1), (1, 1, 2), (2, 1, 3), (3, 2, 5)])
-def test_no_more_than_asked_are_kept(run: RunDir, keep_last: int, keep_best: int, most: int) -> None:
+def test_only_the_requested_number_is_kept(run: RunDir, keep_last: int, keep_best: int, most: int) -> None:
     keep = {"keep_last": keep_last, "keep_best": keep_best}
     train(run, Setting(epochs=2, val_check_interval=0.2, checkpoint={"every_n_steps": 4, **keep}))
     listed = [entry.file for entry in read_index(run.checkpoints)]
@@ -124,7 +124,7 @@ def test_no_more_than_asked_are_kept(run: RunDir, keep_last: int, keep_best: int
     assert keep_last <= len(listed) <= most
 
 
-def test_the_previous_one_stays_until_the_next_is_on_the_disk(run: RunDir) -> None:
+def test_previous_checkpoint_stays_until_the_next_is_on_disk(run: RunDir) -> None:
     class Files(pl.Callback):
         def __init__(self) -> None:
             self.seen: list[int] = []
@@ -137,7 +137,7 @@ def test_the_previous_one_stays_until_the_next_is_on_the_disk(run: RunDir) -> No
     assert files.seen == [0, 1, 1]
 
 
-def test_a_checkpoint_has_no_objects_in_it(run: RunDir) -> None:
+def test_checkpoint_contains_no_objects(run: RunDir) -> None:
     train(run, Setting(epochs=1, patience=3))
     state = torch.load(last_checkpoint(run), weights_only=True)
     assert {
@@ -150,7 +150,7 @@ def test_a_checkpoint_has_no_objects_in_it(run: RunDir) -> None:
     } <= state.keys()
 
 
-def test_an_older_one_can_be_resumed_from_and_the_later_are_forgotten(run: RunDir) -> None:
+def test_resume_from_an_older_checkpoint_drops_later_ones(run: RunDir) -> None:
     setting = Setting(checkpoint={"keep_last": 5})
     calm = train(run, setting)
     oldest = read_index(run.checkpoints)[0]
@@ -161,7 +161,7 @@ def test_an_older_one_can_be_resumed_from_and_the_later_are_forgotten(run: RunDi
     assert sorted(os.listdir(run.checkpoints))[1:] == [f"step-000000{step}.ckpt" for step in (15, 30, 45)]
 
 
-def test_a_start_from_the_beginning_does_not_destroy_checkpoints(run: RunDir) -> None:
+def test_restart_does_not_destroy_checkpoints(run: RunDir) -> None:
     train(run, Setting(epochs=1))
     trainer, task, data = make(run, Setting(epochs=1))
     with pytest.raises(CheckpointError, match="holds 1 checkpoints .* but the run starts from the beginning"):
@@ -169,7 +169,7 @@ def test_a_start_from_the_beginning_does_not_destroy_checkpoints(run: RunDir) ->
     assert last_checkpoint(run).step == 15
 
 
-def test_a_folder_that_cannot_be_written_is_refused_before_the_first_batch(run: RunDir) -> None:
+def test_unwritable_folder_is_rejected_before_the_first_batch(run: RunDir) -> None:
     trainer, task, data = make(run, Setting())
     run.checkpoints.rmdir()
     run.checkpoints.write_text("in the way")
@@ -178,7 +178,7 @@ def test_a_folder_that_cannot_be_written_is_refused_before_the_first_batch(run: 
     assert task.consumed == []
 
 
-def test_a_disk_that_is_full_is_refused_before_the_first_batch(run: RunDir, monkeypatch) -> None:
+def test_full_disk_is_rejected_before_the_first_batch(run: RunDir, monkeypatch) -> None:
     trainer, task, data = make(run, Setting())
     usage = SimpleNamespace(disk_usage=lambda folder: SimpleNamespace(free=100))
     monkeypatch.setattr("runner.callbacks.checkpoint_store.shutil", usage)
@@ -187,7 +187,7 @@ def test_a_disk_that_is_full_is_refused_before_the_first_batch(run: RunDir, monk
     assert task.consumed == []
 
 
-def test_a_save_that_fails_ends_the_run_and_keeps_the_last_good_one(run: RunDir, monkeypatch) -> None:
+def test_failed_save_ends_the_run_and_keeps_the_last_good_checkpoint(run: RunDir, monkeypatch) -> None:
     from runner.callbacks import checkpoint_io
 
     trainer, task, data = make(run, Setting(epochs=3))
@@ -216,7 +216,7 @@ def test_nan_is_never_the_best(run: RunDir) -> None:
     assert best_checkpoint(run).epoch != 1
 
 
-def test_weights_that_are_not_numbers_are_never_saved(run: RunDir) -> None:
+def test_non_finite_weights_are_never_saved(run: RunDir) -> None:
     class Poison(pl.Callback):
         def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx) -> None:
             if trainer.global_step == 30:
@@ -236,7 +236,7 @@ def test_fast_dev_run_saves_nothing(run: RunDir) -> None:
     assert os.listdir(run.checkpoints) == []
 
 
-def test_the_checkpointer_takes_only_what_makes_sense() -> None:
+def test_checkpointer_rejects_invalid_arguments() -> None:
     from inspect import signature
 
     defaults = {name: p.default for name, p in signature(Checkpointer).parameters.items()}
@@ -260,19 +260,19 @@ def test_the_checkpointer_takes_only_what_makes_sense() -> None:
         ("2 epochs", [(15, 0)]),
     ],
 )
-def test_how_often_in_words(run: RunDir, every: str | list[str], expected: list[tuple[int, int]]) -> None:
+def test_cadence_as_text(run: RunDir, every: str | list[str], expected: list[tuple[int, int]]) -> None:
     assert moments(run, Setting(epochs=1, checkpoint={"every": every, "keep_best": 0})) == expected
 
 
 @pytest.mark.parametrize(
     "every", ["often", "0 steps", "1.5 epochs", "-3 steps", ["2 steps", "3 steps"], "5 apples"]
 )
-def test_what_is_no_cadence_is_refused(every: str | list[str]) -> None:
+def test_invalid_cadence_is_rejected(every: str | list[str]) -> None:
     with pytest.raises(UserError, match="every="):
         Checkpointer(every=every)
 
 
-def test_two_ways_to_say_how_often_are_one_too_many() -> None:
+def test_two_cadences_are_rejected() -> None:
     with pytest.raises(UserError, match="cannot be combined with every_n_epochs"):
         Checkpointer(every="5 steps", every_n_epochs=2)
 
@@ -292,7 +292,7 @@ def slow_writes(monkeypatch, seconds: float) -> list[str]:
     return threads
 
 
-def test_training_goes_on_while_a_checkpoint_is_written(run: RunDir, monkeypatch) -> None:
+def test_training_continues_while_a_checkpoint_is_written(run: RunDir, monkeypatch) -> None:
     threads = slow_writes(monkeypatch, 0.3)
     busy_at: list[int] = []
 
@@ -307,7 +307,7 @@ def test_training_goes_on_while_a_checkpoint_is_written(run: RunDir, monkeypatch
     assert all(describe_damage(entry) is None for entry in read_index(run.checkpoints))
 
 
-def test_what_training_changes_meanwhile_does_not_get_into_the_file(tmp_path: Path, monkeypatch) -> None:
+def test_later_changes_do_not_reach_the_file(tmp_path: Path, monkeypatch) -> None:
     def first_weights(name: str, **options) -> str:
         run = RunDir(tmp_path / name)
         train(run, Setting(epochs=2, checkpoint=options))
@@ -320,7 +320,7 @@ def test_what_training_changes_meanwhile_does_not_get_into_the_file(tmp_path: Pa
     assert first_weights("slow") == calm
 
 
-def test_a_failure_in_the_background_ends_the_training_soon(run: RunDir, monkeypatch) -> None:
+def test_background_failure_ends_the_training(run: RunDir, monkeypatch) -> None:
     from runner.callbacks import checkpoint_io
 
     def full(source: Path, target: Path) -> None:
@@ -334,7 +334,7 @@ def test_a_failure_in_the_background_ends_the_training_soon(run: RunDir, monkeyp
     assert read_index(run.checkpoints) == [] and list(run.checkpoints.glob("*.ckpt")) == []
 
 
-def test_a_file_that_does_not_read_back_is_not_trusted(run: RunDir, monkeypatch) -> None:
+def test_file_that_cannot_be_read_back_is_rejected(run: RunDir, monkeypatch) -> None:
     from runner.callbacks import checkpoint_io
 
     replace = checkpoint_io.replace_file

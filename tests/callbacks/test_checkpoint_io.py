@@ -42,19 +42,19 @@ def saved(folder: Path, name: str = "step-00000007.ckpt") -> Path:
     return folder / name
 
 
-def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
+def test_saved_checkpoint_is_loaded(tmp_path: Path) -> None:
     path = saved(tmp_path)
     assert same(RunCheckpointIO().load_checkpoint(path), state())
     assert sorted(os.listdir(tmp_path)) == ["index.json", "step-00000007.ckpt"]
 
 
-def test_the_digest_told_is_that_of_the_file(tmp_path: Path) -> None:
+def test_reported_digest_is_that_of_the_file(tmp_path: Path) -> None:
     io = RunCheckpointIO()
     io.save_checkpoint(state(), tmp_path / "a.ckpt")
     assert io.digests == {"a.ckpt": file_digest(tmp_path / "a.ckpt")}
 
 
-def test_every_damage_is_seen_before_a_weight_is_loaded(tmp_path: Path) -> None:
+def test_damage_is_detected_before_any_weight_is_loaded(tmp_path: Path) -> None:
     path = saved(tmp_path)
     whole = path.read_bytes()
     draw = random.Random(1)
@@ -69,7 +69,7 @@ def test_every_damage_is_seen_before_a_weight_is_loaded(tmp_path: Path) -> None:
             RunCheckpointIO().load_checkpoint(path)
 
 
-def test_without_a_digest_a_broken_file_is_still_an_error_with_its_name(tmp_path: Path) -> None:
+def test_broken_file_without_digest_is_an_error_with_its_name(tmp_path: Path) -> None:
     path = tmp_path / "foreign.ckpt"
     path.write_bytes(b"not a checkpoint at all")
     with pytest.raises(CheckpointError, match="foreign.ckpt cannot be loaded weights-only"):
@@ -83,7 +83,7 @@ class Trap:
         return os.mkdir, ("sprung",)
 
 
-def test_code_in_a_checkpoint_is_neither_run_nor_written(tmp_path: Path, monkeypatch) -> None:
+def test_code_in_a_checkpoint_is_neither_executed_nor_written(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     torch.save({"state_dict": {}, "trap": Trap()}, "bad.ckpt")
     with pytest.raises(CheckpointError, match="bad.ckpt cannot be loaded weights-only"):
@@ -98,7 +98,9 @@ def test_code_in_a_checkpoint_is_neither_run_nor_written(tmp_path: Path, monkeyp
 
 
 @pytest.mark.parametrize("stage", ["torch.save", "replace"])
-def test_a_save_that_fails_leaves_the_old_file_and_no_litter(tmp_path: Path, monkeypatch, stage: str) -> None:
+def test_failed_save_keeps_the_old_file_and_leaves_no_temporary_file(
+    tmp_path: Path, monkeypatch, stage: str
+) -> None:
     path = saved(tmp_path)
 
     def fail(*args, **kwargs):
@@ -115,7 +117,7 @@ def test_a_save_that_fails_leaves_the_old_file_and_no_litter(tmp_path: Path, mon
     assert sorted(os.listdir(tmp_path)) == ["index.json", "step-00000007.ckpt"]
 
 
-def test_a_file_size_limit_ends_in_an_error_that_says_so(tmp_path: Path) -> None:
+def test_file_size_limit_is_reported(tmp_path: Path) -> None:
     path = saved(tmp_path)
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -130,7 +132,7 @@ def test_a_file_size_limit_ends_in_an_error_that_says_so(tmp_path: Path) -> None
     assert sorted(os.listdir(tmp_path)) == ["index.json", "step-00000007.ckpt"]
 
 
-def test_a_full_disk_keeps_what_was_saved(small_disk: Path) -> None:
+def test_full_disk_keeps_earlier_checkpoints(small_disk: Path) -> None:
     path = saved(small_disk)
     (small_disk / "other").write_bytes(bytes(170_000))
     with pytest.raises(CheckpointError, match="no space for .*MiB free"):
@@ -154,7 +156,7 @@ io.RunCheckpointIO().save_checkpoint({"state_dict": {"w": torch.full((50, 50), 2
 """
 
 
-def test_a_process_killed_while_writing_leaves_the_old_file(tmp_path: Path) -> None:
+def test_process_killed_while_writing_keeps_the_old_file(tmp_path: Path) -> None:
     path = saved(tmp_path)
     ended = subprocess.run([sys.executable, "-c", KILLED, str(path), "5"], capture_output=True)
     assert ended.returncode == -signal.SIGKILL, ended.stderr.decode()

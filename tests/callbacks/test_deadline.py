@@ -29,7 +29,7 @@ class Late(pl.Callback):
             self.deadline.max_s = 0.0
 
 
-def test_max_time_saves_in_mid_epoch_and_the_run_goes_on_bit_for_bit(tmp_path: Path) -> None:
+def test_max_time_saves_within_an_epoch_and_resumes_bit_for_bit(tmp_path: Path) -> None:
     calm = train(RunDir(tmp_path / "calm"), Setting())
     run, deadline = RunDir(tmp_path / "run"), Deadline("00:01:00:00")
     trainer, task, data = make(run, Setting(), deadline, Late(deadline, 20))
@@ -42,14 +42,14 @@ def test_max_time_saves_in_mid_epoch_and_the_run_goes_on_bit_for_bit(tmp_path: P
     assert train(run, Setting()) == calm
 
 
-def test_the_time_of_all_attempts_counts() -> None:
+def test_time_of_all_attempts_counts() -> None:
     deadline = Deadline({"hours": 1})
     deadline.load_state_dict({"elapsed_s": 3590.0})
     deadline.on_train_start(None, None)
     assert 3590 <= deadline.state_dict()["elapsed_s"] < 3600
 
 
-def test_before_a_job_is_killed_the_state_is_saved(tmp_path: Path) -> None:
+def test_state_is_saved_before_a_job_is_killed(tmp_path: Path) -> None:
     run = RunDir(tmp_path)
     end = JobEnd(time.time() + 50, 3600.0, "7")
     trainer, task, data = make(run, Setting(epochs=10**6), Deadline(job_end=end))
@@ -58,14 +58,14 @@ def test_before_a_job_is_killed_the_state_is_saved(tmp_path: Path) -> None:
     assert caught.value.exit_code == 124 and isinstance(caught.value, Interrupted)
 
 
-def test_with_time_enough_nothing_happens(tmp_path: Path) -> None:
+def test_sufficient_time_has_no_effect(tmp_path: Path) -> None:
     end = JobEnd(time.time() + 10**5, 10**5, "7")
     trainer, task, data = make(RunDir(tmp_path), Setting(epochs=1), Deadline("01:00:00:00", end))
     trainer.fit(task, datamodule=data)
     assert trainer.global_step == 15
 
 
-def test_when_a_job_ends() -> None:
+def test_job_end_is_read() -> None:
     assert job_end({}) is None
     environment = {"SLURM_JOB_ID": "7", "SLURM_JOB_START_TIME": "100", "SLURM_JOB_END_TIME": "1300"}
     assert job_end(environment) == JobEnd(1300.0, 1200.0, "7")
@@ -74,5 +74,5 @@ def test_when_a_job_ends() -> None:
 
 
 @pytest.mark.parametrize("given", ["00:01:30:05", {"minutes": 90, "seconds": 5}, timedelta(seconds=5405)])
-def test_a_time_as_lightning_takes_it(given) -> None:
+def test_max_time_accepts_lightning_formats(given) -> None:
     assert seconds_of(given) == 5405

@@ -75,7 +75,7 @@ MOMENTS = [
 
 
 @pytest.mark.parametrize(("hook", "when"), MOMENTS)
-def test_stopped_anywhere_it_ends_as_if_it_had_not_been(tmp_path: Path, hook: str, when) -> None:
+def test_interruption_anywhere_does_not_change_the_result(tmp_path: Path, hook: str, when) -> None:
     same(tmp_path, Setting(checkpoint=STEPS), (hook, when))
 
 
@@ -92,40 +92,40 @@ def test_several_stops_around_the_ends_of_epochs(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("num_workers", [1, 2])
-def test_with_loader_workers_that_read_ahead(tmp_path: Path, num_workers: int) -> None:
+def test_loader_workers_that_prefetch(tmp_path: Path, num_workers: int) -> None:
     stops = [("on_train_batch_end", at_step(22)), ("on_train_epoch_end", at_epoch(1))]
     same(tmp_path, Setting(num_workers=num_workers, checkpoint=STEPS), *stops)
 
 
-def test_with_accumulation_and_an_epoch_it_does_not_divide(tmp_path: Path) -> None:
+def test_accumulation_that_does_not_divide_an_epoch(tmp_path: Path) -> None:
     stops = [("on_train_batch_end", at_step(6)), ("on_train_batch_start", at_step(11))]
     same(tmp_path, Setting(accumulate=2, checkpoint={"every_n_steps": 3}), *stops)
 
 
 @pytest.mark.parametrize("hook", ["on_validation_end", "on_train_batch_start", "on_validation_batch_end"])
-def test_with_validations_within_an_epoch(tmp_path: Path, hook: str) -> None:
+def test_validations_within_an_epoch(tmp_path: Path, hook: str) -> None:
     setting = Setting(val_check_interval=0.2, checkpoint={"every_n_steps": 2, "keep_last": 3})
     same(tmp_path, setting, (hook, at_step(6)), (hook, at_step(21)), (hook, at_step(30)))
 
 
-def test_a_plateau_schedule_counts_the_interrupted_epoch(tmp_path: Path) -> None:
+def test_plateau_schedule_counts_the_interrupted_epoch(tmp_path: Path) -> None:
     setting = Setting(epochs=4, plateau=True, checkpoint=STEPS)
     same(tmp_path, setting, ("on_train_batch_end", at_step(22)), ("on_train_batch_end", at_step(51)))
 
 
-def test_a_plateau_schedule_knows_the_metric_of_before_the_interruption(tmp_path: Path) -> None:
+def test_plateau_schedule_keeps_the_metric_from_before_the_interruption(tmp_path: Path) -> None:
     """Validation after batches 6 and 12, a checkpoint after 14, the schedule's step after 15."""
     setting = Setting(val_check_interval=0.4, plateau=True, checkpoint={"every_n_steps": 2})
     same(tmp_path, setting, ("on_train_epoch_end", at_epoch(0)), ("on_train_epoch_end", at_epoch(2)))
 
 
-def test_early_stopping_goes_on_counting(tmp_path: Path) -> None:
+def test_early_stopping_continues_counting(tmp_path: Path) -> None:
     setting = Setting(epochs=30, patience=1, checkpoint=STEPS)
     ended = same(tmp_path, setting, ("on_validation_end", at_epoch(1)), ("on_train_batch_end", at_step(32)))
     assert ended["epoch"] < 30
 
 
-def test_a_training_that_was_stopped_early_does_not_go_on(tmp_path: Path) -> None:
+def test_early_stopped_training_does_not_continue(tmp_path: Path) -> None:
     setting = Setting(epochs=30, patience=1)
     calm = train(RunDir(tmp_path), setting)
     again = train(RunDir(tmp_path), setting)
@@ -147,11 +147,11 @@ def test_limited_batches(tmp_path: Path) -> None:
     same(tmp_path, setting, ("on_train_batch_end", at_step(9)), ("on_train_batch_end", at_step(22)))
 
 
-def test_stopped_before_the_first_checkpoint_it_starts_again(tmp_path: Path) -> None:
+def test_interruption_before_the_first_checkpoint_restarts(tmp_path: Path) -> None:
     same(tmp_path, Setting(), ("on_train_batch_end", at_step(9)), ("on_validation_end", at_epoch(0)))
 
 
-def test_the_previous_checkpoint_takes_over_from_a_damaged_one(tmp_path: Path) -> None:
+def test_previous_checkpoint_replaces_a_damaged_one(tmp_path: Path) -> None:
     setting = Setting(checkpoint=STEPS)
     calm = train(RunDir(tmp_path / "calm"), setting)
     run = RunDir(tmp_path / "run")
@@ -164,7 +164,7 @@ def test_the_previous_checkpoint_takes_over_from_a_damaged_one(tmp_path: Path) -
     assert train(run, setting) == calm
 
 
-def test_modules_kept_in_evaluation_mode_stay_there(tmp_path: Path) -> None:
+def test_modules_in_evaluation_mode_stay_there(tmp_path: Path) -> None:
     class Still(pl.Callback):
         def on_train_epoch_start(self, trainer, pl_module) -> None:
             pl_module.net[1].eval()
@@ -180,7 +180,7 @@ def test_modules_kept_in_evaluation_mode_stay_there(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("limit", ["epochs", "max_steps"])
-def test_longer_training_than_planned_goes_on_from_the_end(tmp_path: Path, limit: str) -> None:
+def test_extended_training_continues_from_the_end(tmp_path: Path, limit: str) -> None:
     """Under a schedule that does not know the length."""
 
     def length(epochs: int) -> Setting:
@@ -193,7 +193,7 @@ def test_longer_training_than_planned_goes_on_from_the_end(tmp_path: Path, limit
     assert train(RunDir(tmp_path / "b"), length(4)) == longer
 
 
-def test_points_behind_the_checkpoint_are_written_once(tmp_path: Path) -> None:
+def test_points_after_the_checkpoint_are_written_once(tmp_path: Path) -> None:
     run = RunDir(tmp_path)
     stopped(run, Setting(checkpoint=STEPS), "on_train_batch_end", at_step(35))
     before = [(p.step, tuple(p.metrics)) for p in read_points(run.metrics_path)]
@@ -205,7 +205,7 @@ def test_points_behind_the_checkpoint_are_written_once(tmp_path: Path) -> None:
     assert epochs == sorted(epochs) and epochs[-1] == 2
 
 
-def test_a_journal_shorter_than_the_checkpoint_remembers_is_told(tmp_path: Path, caplog) -> None:
+def test_journal_shorter_than_the_checkpoint_is_reported(tmp_path: Path, caplog) -> None:
     run = RunDir(tmp_path)
     stopped(run, Setting(checkpoint=STEPS), "on_train_batch_end", at_step(35))
     run.metrics_path.write_text("")
@@ -215,7 +215,7 @@ def test_a_journal_shorter_than_the_checkpoint_remembers_is_told(tmp_path: Path,
     assert next(read_points(run.metrics_path)).step > 30
 
 
-def test_other_batches_in_an_interrupted_epoch_are_refused(tmp_path: Path) -> None:
+def test_changed_batches_within_an_epoch_are_rejected(tmp_path: Path) -> None:
     run, setting = RunDir(tmp_path), Setting(checkpoint=STEPS)
     stopped(run, setting, "on_train_batch_end", at_step(22))
     trainer, task, data = make(run, setting)
@@ -233,7 +233,7 @@ def test_between_epochs_the_batches_may_change(tmp_path: Path) -> None:
     assert len(task.consumed) == 180
 
 
-def test_a_checkpoint_of_someone_else_is_taken_with_a_warning(tmp_path: Path, caplog) -> None:
+def test_foreign_checkpoint_is_used_with_a_warning(tmp_path: Path, caplog) -> None:
     run, setting = RunDir(tmp_path / "a"), Setting(epochs=1)
     train(run, setting)
     state = torch.load(last_checkpoint(run), weights_only=True)
@@ -246,7 +246,7 @@ def test_a_checkpoint_of_someone_else_is_taken_with_a_warning(tmp_path: Path, ca
     assert trainer.global_step == 30
 
 
-def test_testing_a_checkpoint_touches_neither_journal_nor_random_state(tmp_path: Path) -> None:
+def test_testing_a_checkpoint_changes_neither_journal_nor_random_state(tmp_path: Path) -> None:
     run = RunDir(tmp_path)
     trainer, task, data = make(run, Setting(checkpoint={"keep_last": 3}))
     with warnings.catch_warnings():

@@ -43,7 +43,7 @@ def weights(directory: RunDir) -> dict[str, torch.Tensor]:
     return torch.load(last_checkpoint(directory), weights_only=True)["state_dict"]
 
 
-def test_the_head_learns_the_same_from_features(tmp_path):
+def test_head_trained_on_features_is_identical(tmp_path):
     """Dropout too: the head draws the same numbers, for a frozen backbone draws none."""
     cached = run(tmp_path, "cached", "regularization.dropout=0.3")
     plain = run(tmp_path, "plain", "regularization.dropout=0.3", "transfer.cache_views=0")
@@ -58,7 +58,7 @@ def test_the_head_learns_the_same_from_features(tmp_path):
     )
 
 
-def test_stored_views_are_the_first_epochs_augmentations_taking_turns(tmp_path):
+def test_stored_views_are_the_augmentations_of_the_first_epochs(tmp_path):
     """As many views as epochs: the same training as with none stored."""
     cached = run(tmp_path, "cached", AUGMENT, "transfer.cache_views=3")
     plain = run(tmp_path, "plain", AUGMENT)  # augmented: no cache unless asked for
@@ -75,19 +75,19 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("words", "reason"), REFUSED)
-def test_a_cache_that_would_lie_is_refused(tmp_path, words, reason):
+def test_invalid_cache_is_rejected(tmp_path, words, reason):
     with pytest.raises(UserError, match=reason):
         run(tmp_path, "refused", *words)
 
 
-def test_what_changes_inputs_turns_the_cache_off(tmp_path, capsys):
+def test_input_changes_disable_the_cache(tmp_path, capsys):
     run(tmp_path, "mixed", "regularization.mixup=0.2", "trainer.max_epochs=1")
     assert "features of the frozen backbone" not in capsys.readouterr().out
     run(tmp_path, "plain", "trainer.max_epochs=1")
     assert "features of the frozen backbone, once: 1079 + 359 samples" in capsys.readouterr().out
 
 
-def test_the_range_test_and_the_training_after_it_compute_features_once(tmp_path, capsys):
+def test_range_test_and_the_training_after_it_compute_features_once(tmp_path, capsys):
     """Bit for bit the training at the number that was found, whose features are computed for it alone."""
     auto = run(
         tmp_path,
@@ -106,7 +106,7 @@ def test_the_range_test_and_the_training_after_it_compute_features_once(tmp_path
     assert all(torch.equal(tensor, theirs[name]) for name, tensor in ours.items())
 
 
-def test_other_weights_of_the_backbone_have_other_features():
+def test_different_backbone_weights_have_different_features():
     model = torch.nn.Sequential(torch.nn.Conv2d(1, 2, 3), torch.nn.BatchNorm2d(2), torch.nn.Linear(2, 2))
     digests = [backbone_digest(model, model[2])]
     for tensor in (model[0].weight, model[1].running_mean):

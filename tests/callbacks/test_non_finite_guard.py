@@ -40,7 +40,7 @@ def fail(run: RunDir, spoil: Spoil, every_n_steps: int | None = None, **setting:
     return str(caught.value)
 
 
-def test_a_sample_that_is_no_number_is_named(tmp_path: Path) -> None:
+def test_non_finite_sample_is_named(tmp_path: Path) -> None:
     spoil = Spoil(20, "inputs")
     message = fail(RunDir(tmp_path), spoil)
     assert message.startswith("step 20 (epoch 1, batch 4): the training loss is nan.")
@@ -50,7 +50,7 @@ def test_a_sample_that_is_no_number_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
-def test_weights_that_burst_are_told_with_the_batch(tmp_path: Path, value: float) -> None:
+def test_exploding_weights_are_reported_with_their_batch(tmp_path: Path, value: float) -> None:
     spoil = Spoil(17, "weights", value)
     message = fail(RunDir(tmp_path), spoil)
     assert message.startswith("step 17 (epoch 1, batch 1)")
@@ -58,21 +58,21 @@ def test_weights_that_burst_are_told_with_the_batch(tmp_path: Path, value: float
     assert "Try a lower learning rate (now 0.0" in message
 
 
-def test_looked_at_together_the_first_bad_step_is_the_one_named(tmp_path: Path) -> None:
+def test_batched_checks_name_the_first_bad_step(tmp_path: Path) -> None:
     spoil = Spoil(18, "weights")
     message = fail(RunDir(tmp_path), spoil, every_n_steps=10)
     assert message.startswith("step 18 (epoch 1, batch 2): the training loss is nan.")
     assert f"sample {spoil.indices[0]}" in message
 
 
-def test_an_epochs_rest_is_looked_at_before_its_end(tmp_path: Path) -> None:
+def test_remaining_steps_are_checked_before_the_epoch_ends(tmp_path: Path) -> None:
     assert fail(RunDir(tmp_path), Spoil(14, "inputs"), every_n_steps=100).startswith(
         "step 14 (epoch 0, batch 13)"
     )
     assert last_checkpoint(RunDir(tmp_path)) is None
 
 
-def test_no_bad_weights_reach_the_disk_between_two_looks(tmp_path: Path) -> None:
+def test_bad_weights_are_not_saved_between_checks(tmp_path: Path) -> None:
     message = fail(RunDir(tmp_path), Spoil(6, "weights"), every_n_steps=100, checkpoint={"every_n_steps": 4})
     assert message.startswith("step 6 ")
     newest = last_checkpoint(RunDir(tmp_path))
@@ -82,13 +82,13 @@ def test_no_bad_weights_reach_the_disk_between_two_looks(tmp_path: Path) -> None
     )
 
 
-def test_it_says_how_many_more_samples_there_were(tmp_path: Path) -> None:
+def test_number_of_further_samples_is_reported(tmp_path: Path) -> None:
     trainer, task, _ = make(RunDir(tmp_path), Setting(), Spoil(1, "weights"))
     with pytest.raises(NonFiniteLossError, match=r"(sample \d+, ){7}sample \d+ and 12 more\."):
         trainer.fit(task, datamodule=TinyData(batch_size=20))
 
 
-def test_data_that_cannot_name_its_samples_does_no_harm(tmp_path: Path) -> None:
+def test_data_without_sample_names_is_accepted(tmp_path: Path) -> None:
     trainer, task, data = make(RunDir(tmp_path), Setting(), Spoil(2, "weights"))
     data.setup()
     with pytest.raises(
@@ -97,7 +97,7 @@ def test_data_that_cannot_name_its_samples_does_no_harm(tmp_path: Path) -> None:
         trainer.fit(task, train_dataloaders=data.train_dataloader(), val_dataloaders=data.val_dataloader())
 
 
-def test_a_healthy_training_is_left_alone(tmp_path: Path) -> None:
+def test_finite_training_is_unchanged(tmp_path: Path) -> None:
     trainer, task, data = make(RunDir(tmp_path), Setting(epochs=1))
     trainer.fit(task, datamodule=data)
     assert len(task.consumed) == NUM_TRAIN
@@ -114,7 +114,7 @@ class SpoilGradient(pl.Callback):
             pl_module.net[0].weight.grad[0, 0] = float("nan")
 
 
-def test_a_gradient_that_is_no_number_stops_before_the_weights_are_touched(tmp_path: Path) -> None:
+def test_non_finite_gradient_stops_before_the_weights_change(tmp_path: Path) -> None:
     trainer, task, data = make(RunDir(tmp_path), Setting(), SpoilGradient(17))
     with pytest.raises(
         NonFiniteLossError,
@@ -135,9 +135,7 @@ def guarded(run: RunDir, spoil: pl.Callback, **options: Any) -> tuple[pl.Trainer
 
 
 @pytest.mark.parametrize("spoil", [Spoil(20, "inputs"), SpoilGradient(20)])
-def test_skip_leaves_out_one_update_and_nothing_of_it_stays(
-    tmp_path: Path, caplog, spoil: pl.Callback
-) -> None:
+def test_skip_drops_one_update_completely(tmp_path: Path, caplog, spoil: pl.Callback) -> None:
     trainer, task, data = guarded(RunDir(tmp_path), spoil, on_non_finite="skip")
     trainer.fit(task, datamodule=data)
     trainer.logger.journal.close()
@@ -152,7 +150,7 @@ def test_skip_leaves_out_one_update_and_nothing_of_it_stays(
     assert all(math.isfinite(value) for p in points for value in p.metrics.values())
 
 
-def test_skipping_without_end_ends(tmp_path: Path) -> None:
+def test_endless_skipping_stops(tmp_path: Path) -> None:
     class Always(pl.Callback):
         def on_train_batch_start(self, trainer, pl_module, batch, batch_idx) -> None:
             batch["inputs"][0] = float("nan")
@@ -162,7 +160,7 @@ def test_skipping_without_end_ends(tmp_path: Path) -> None:
         trainer.fit(task, datamodule=data)
 
 
-def test_roll_back_asks_for_a_lower_rate(tmp_path: Path) -> None:
+def test_rollback_lowers_the_learning_rate(tmp_path: Path) -> None:
     trainer, task, data = guarded(
         RunDir(tmp_path), Spoil(20, "weights"), on_non_finite="roll_back", lr_factor=0.1
     )
@@ -180,6 +178,6 @@ def test_roll_back_asks_for_a_lower_rate(tmp_path: Path) -> None:
         {"on_non_finite": "skip", "every_n_steps": 5},
     ],
 )
-def test_what_would_have_no_effect_is_refused(options: dict[str, Any]) -> None:
+def test_settings_without_effect_are_rejected(options: dict[str, Any]) -> None:
     with pytest.raises(UserError, match="would have no effect with on_non_finite="):
         NonFiniteGuard(**options)

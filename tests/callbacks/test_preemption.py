@@ -64,7 +64,7 @@ EACH = [(signal.SIGTERM, *moment) for moment in MOMENTS] + [(signum, *MOMENTS[1]
 
 
 @pytest.mark.parametrize(("signum", "hook", "step", "saved", "epoch"), EACH)
-def test_a_signal_saves_at_the_next_step_and_the_run_goes_on_from_there(
+def test_signal_saves_at_the_next_step_and_the_run_resumes_there(
     run: RunDir, calm: dict, signum: int, hook: str, step: int, saved: int, epoch: int
 ) -> None:
     with pytest.raises(
@@ -89,7 +89,7 @@ def test_several_signals_in_one_training(run: RunDir, calm: dict) -> None:
     assert train(run, Setting()) == calm
 
 
-def test_a_validation_within_an_epoch_is_done_again(tmp_path: Path) -> None:
+def test_validation_within_an_epoch_is_repeated(tmp_path: Path) -> None:
     setting = Setting(val_check_interval=0.2, plateau=True)
     calm = train(RunDir(tmp_path / "calm"), setting)
     run = RunDir(tmp_path / "run")
@@ -100,7 +100,7 @@ def test_a_validation_within_an_epoch_is_done_again(tmp_path: Path) -> None:
     assert train(run, setting) == calm
 
 
-def test_what_such_a_validation_measures_still_picks_the_best(run: RunDir) -> None:
+def test_repeated_validation_selects_the_best_checkpoint(run: RunDir) -> None:
     setting = Setting(val_check_interval=0.2)
     for hook, step in (("on_validation_batch_end", 3), ("on_train_batch_start", 3)):
         with pytest.raises(Interrupted):
@@ -110,26 +110,26 @@ def test_what_such_a_validation_measures_still_picks_the_best(run: RunDir) -> No
     assert best_checkpoint(run).kind == "validation"
 
 
-def test_half_accumulated_gradients_are_finished_first(run: RunDir) -> None:
+def test_accumulated_gradients_are_applied_first(run: RunDir) -> None:
     setting = Setting(accumulate=4)
     with pytest.raises(Interrupted, match="saved at step 3"):
         train(run, setting, Send(signal.SIGTERM, "on_train_batch_start", 2))
 
 
-def test_a_signal_after_the_last_step_still_ends_the_run(run: RunDir, calm: dict) -> None:
+def test_signal_after_the_last_step_ends_the_run(run: RunDir, calm: dict) -> None:
     with pytest.raises(Interrupted, match="after the last step; the state is saved"):
         train(run, Setting(), Send(signal.SIGTERM, "on_validation_end", 45))
     assert last_checkpoint(run).step == 45
     assert train(run, Setting()) == calm
 
 
-def test_a_second_ctrl_c_ends_at_once(run: RunDir) -> None:
+def test_second_ctrl_c_ends_immediately(run: RunDir) -> None:
     with pytest.raises(Interrupted, match="second SIGINT: ended immediately, without saving"):
         train(run, Setting(), Send(signal.SIGINT, "on_train_batch_start", 7, times=2))
     assert read_index(run.checkpoints) == []
 
 
-def test_a_run_under_nohup_outlives_its_terminal(run: RunDir, calm: dict) -> None:
+def test_run_under_nohup_survives_its_terminal(run: RunDir, calm: dict) -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         assert train(run, Setting(), Send(signal.SIGHUP, "on_train_batch_start", 7)) == calm
@@ -137,12 +137,12 @@ def test_a_run_under_nohup_outlives_its_terminal(run: RunDir, calm: dict) -> Non
         signal.signal(signal.SIGHUP, before)
 
 
-def test_a_second_sigterm_changes_nothing(run: RunDir) -> None:
+def test_second_sigterm_has_no_effect(run: RunDir) -> None:
     with pytest.raises(Interrupted, match="saved at step 8"):
         train(run, Setting(), Send(signal.SIGTERM, "on_train_batch_start", 7, times=3))
 
 
-def test_outside_a_training_a_signal_ends_at_once() -> None:
+def test_signal_outside_training_ends_immediately() -> None:
     with pytest.raises(Interrupted, match="SIGTERM: ended immediately") as caught, interruptible():
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(1)
@@ -157,15 +157,13 @@ class SendAt(pl.Callback):
 
 
 @pytest.mark.parametrize("hook", ["setup", "on_fit_start", "on_train_start"])
-def test_while_the_trainer_sets_up_a_signal_waits_for_the_first_step(
-    run: RunDir, calm: dict, hook: str
-) -> None:
+def test_signal_during_setup_waits_for_the_first_step(run: RunDir, calm: dict, hook: str) -> None:
     with pytest.raises(Interrupted, match="the state is saved at step 0"), interruptible():
         train(run, Setting(num_workers=2), SendAt(hook))
     assert train(run, Setting()) == calm
 
 
-def test_an_interruption_is_not_hidden_by_a_clean_up_that_fails() -> None:
+def test_failing_cleanup_does_not_hide_an_interruption() -> None:
     with pytest.raises(Interrupted, match="SIGINT: ended immediately") as caught, interruptible():
         try:
             os.kill(os.getpid(), signal.SIGINT)
@@ -175,12 +173,12 @@ def test_an_interruption_is_not_hidden_by_a_clean_up_that_fails() -> None:
     assert isinstance(caught.value.__cause__, RuntimeError)
 
 
-def test_other_errors_pass_through_a_watch() -> None:
+def test_other_errors_pass_through_the_signal_watch() -> None:
     with pytest.raises(ValueError, match="other"), interruptible():
         raise ValueError("other")
 
 
-def test_within_a_watch_the_training_saves_and_the_watch_stays(run: RunDir) -> None:
+def test_training_within_a_signal_watch_saves_and_keeps_the_watch(run: RunDir) -> None:
     with interruptible() as watch:
         with pytest.raises(Interrupted, match="saved at step 8"):
             train(run, Setting(), Send(signal.SIGTERM, "on_train_batch_start", 7))
@@ -188,14 +186,14 @@ def test_within_a_watch_the_training_saves_and_the_watch_stays(run: RunDir) -> N
         assert [signal.getsignal(signum) for signum in SIGNALS] == [watch.handle] * 4
 
 
-def test_without_a_checkpointer_it_says_that_nothing_is_saved(run: RunDir) -> None:
+def test_missing_checkpointer_is_reported(run: RunDir) -> None:
     trainer, task, data = make(run, Setting(), Send(signal.SIGTERM, "on_train_batch_start", 3))
     trainer.callbacks = [c for c in trainer.callbacks if type(c).__name__ != "Checkpointer"]
     with pytest.raises(Interrupted, match="ended at step 4; this run has no checkpoints"):
         trainer.fit(task, datamodule=data)
 
 
-def test_in_a_thread_it_changes_nothing(run: RunDir) -> None:
+def test_no_effect_outside_the_main_thread(run: RunDir) -> None:
     ended: list = []
     thread = threading.Thread(target=lambda: ended.append(train(run, Setting(epochs=1))["step"]))
     thread.start()
@@ -203,7 +201,7 @@ def test_in_a_thread_it_changes_nothing(run: RunDir) -> None:
     assert ended == [15]
 
 
-def test_evaluation_and_training_leave_the_handlers_as_they_were(run: RunDir) -> None:
+def test_evaluation_and_training_restore_the_handlers(run: RunDir) -> None:
     before = [signal.getsignal(signum) for signum in SIGNALS]
     trainer, task, data = make(run, Setting(epochs=1))
     trainer.fit(task, datamodule=data)
@@ -237,7 +235,7 @@ except (RunnerError, ControlSignal) as error:
 
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGUSR1])
-def test_a_signal_to_the_whole_group_finds_the_loader_workers_alive(run: RunDir, signum: int) -> None:
+def test_loader_workers_survive_a_signal_to_the_process_group(run: RunDir, signum: int) -> None:
     """As Ctrl-C in a terminal and most schedulers send it."""
     tests = str(Path(__file__).resolve().parents[1])
     process = subprocess.Popen(

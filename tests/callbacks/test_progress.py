@@ -78,7 +78,7 @@ def lines(console):
     return [line.strip() for line in text.splitlines() if line.strip()]
 
 
-def test_plain_lines_tell_each_epoch():
+def test_plain_lines_report_each_epoch():
     console = plain_console()
     train(console)
     assert "\x1b" not in console.file.getvalue()
@@ -88,7 +88,7 @@ def test_plain_lines_tell_each_epoch():
     assert re.fullmatch(rf"epoch 2/2  {metrics}  \d+\.\d s", last)
 
 
-def test_long_epochs_say_something_in_between(monkeypatch):
+def test_long_epochs_report_intermediate_progress(monkeypatch):
     monkeypatch.setattr("runner.callbacks.progress.LINE_EVERY_S", 0.0)
     console = plain_console()
     train(console, max_epochs=1)
@@ -98,7 +98,7 @@ def test_long_epochs_say_something_in_between(monkeypatch):
     ]
 
 
-def test_a_terminal_gets_a_bar_and_keeps_the_epoch_lines(monkeypatch):
+def test_terminal_shows_a_bar_and_keeps_epoch_lines(monkeypatch):
     monkeypatch.setattr("runner.callbacks.progress.DRAW_EVERY_S", 0.0)
     console = terminal()
     train(console, Tiny(sleep_s=0.01))
@@ -109,14 +109,14 @@ def test_a_terminal_gets_a_bar_and_keeps_the_epoch_lines(monkeypatch):
     assert "\x1b[?25h" in console.file.getvalue()  # the cursor is back
 
 
-def test_many_epochs_do_not_flood_a_terminal():
+def test_many_epochs_do_not_flood_the_terminal():
     console = terminal()
     train(console, max_epochs=60, limit_train_batches=1, limit_val_batches=0)
     kept = {line.split("  ")[0] for line in lines(console) if re.match(r"epoch \d+/60  train/loss", line)}
     assert len(kept) == 30 and "epoch 60/60" in kept
 
 
-def test_evaluation_on_its_own_is_told():
+def test_standalone_evaluation_is_reported():
     console = plain_console()
     trainer, task = train(console, max_epochs=1)
     trainer.validate(task, loader(), verbose=False)
@@ -126,7 +126,7 @@ def test_evaluation_on_its_own_is_told():
     assert re.fullmatch(r"tested 4 batches in \d+\.\d s", tested)
 
 
-def test_a_failure_gives_the_terminal_back():
+def test_failure_restores_the_terminal():
     console = terminal()
     with pytest.raises(RuntimeError, match="on purpose"):
         train(console, Tiny(fail_at=5))
@@ -137,13 +137,13 @@ def test_a_failure_gives_the_terminal_back():
 @pytest.mark.parametrize(
     "options", [{"max_epochs": -1, "max_steps": 6}, {"limit_val_batches": 0}, {"val_check_interval": 2}]
 )
-def test_other_ways_to_count(options):
+def test_other_progress_units(options):
     console = terminal()
     train(console, **options)
     assert any(re.match(r"epoch 1(/2)?  train/loss 0.2500", line) for line in lines(console))
 
 
-def test_the_loss_is_read_only_when_drawn(monkeypatch):
+def test_loss_is_read_only_when_drawn(monkeypatch):
     reads = []
     monkeypatch.setattr(
         "runner.callbacks.progress.shown_metrics", lambda *args, **options: reads.append(1) or ""
@@ -152,7 +152,7 @@ def test_the_loss_is_read_only_when_drawn(monkeypatch):
     assert len(reads) == 3  # one line an epoch, none of the 12 steps
 
 
-def test_a_step_costs_next_to_nothing():
+def test_step_overhead_is_negligible():
     console = plain_console()
     trainer, task = train(console, max_epochs=1)
     progress = trainer.progress_bar_callback
@@ -163,7 +163,7 @@ def test_a_step_costs_next_to_nothing():
     assert (time.process_time() - start) / 20_000 < 10e-6
 
 
-def test_it_can_be_silenced():
+def test_progress_can_be_disabled():
     console = plain_console()
     progress = Progress(console)
     progress.disable()

@@ -12,7 +12,7 @@ def draw() -> list:
             np.random.normal(), random.gauss(0, 1)]  # fmt: skip
 
 
-def test_all_generators_go_on_where_they_were_also_through_a_weights_only_file() -> None:
+def test_all_generators_are_restored_from_a_weights_only_file() -> None:
     np.random.normal()  # numpy and Python hold a second normal number back: it belongs to the state
     random.gauss(0, 1)
     file = io.BytesIO()
@@ -23,7 +23,7 @@ def test_all_generators_go_on_where_they_were_also_through_a_weights_only_file()
     assert [draw(), draw()] == expected
 
 
-def test_reading_the_state_draws_nothing() -> None:
+def test_reading_the_state_does_not_advance_generators() -> None:
     state = get_random_state()
     expected = draw()
     set_random_state(state)
@@ -31,7 +31,7 @@ def test_reading_the_state_draws_nothing() -> None:
     assert draw() == expected
 
 
-def test_a_device_that_is_not_here_is_passed_over() -> None:
+def test_absent_devices_are_skipped() -> None:
     state = get_random_state() | {
         "cuda": [torch.zeros(16, dtype=torch.uint8)] * 9 if not torch.cuda.is_available() else []
     }

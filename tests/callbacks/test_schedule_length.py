@@ -17,7 +17,7 @@ def resumed(run: RunDir, settings: OptimizerSettings, epochs: int = 2, plateau: 
 
 
 @pytest.mark.parametrize("plateau", [False, True])
-def test_a_changed_rate_acts_through_checkpoint_and_schedule(tmp_path: Path, plateau: bool) -> None:
+def test_changed_learning_rate_overrides_checkpoint_and_schedule(tmp_path: Path, plateau: bool) -> None:
     rates = {}
     for name, lr, scale in (("same", 0.02, 1.0), ("half", 0.01, 1.0), ("rolled back", 0.02, 0.5)):
         run = RunDir(tmp_path / name)
@@ -33,7 +33,7 @@ def test_a_changed_rate_acts_through_checkpoint_and_schedule(tmp_path: Path, pla
         assert rates["half"] == pytest.approx(rates["same"] / 2)
 
 
-def test_other_settings_change_where_the_old_value_stood(tmp_path: Path) -> None:
+def test_other_settings_replace_the_old_value(tmp_path: Path) -> None:
     run = RunDir(tmp_path)
     before = {"_target_": "x", "lr": 0.02, "weight_decay": 0, "betas": [0.9, 0.999]}
     resumed(run, OptimizerSettings(before), epochs=1)
@@ -41,6 +41,6 @@ def test_other_settings_change_where_the_old_value_stood(tmp_path: Path) -> None
     assert group["betas"] == (0.8, 0.99) and group["weight_decay"] == 0
 
 
-def test_nothing_changed_changes_nothing() -> None:
+def test_unchanged_settings_have_no_effect() -> None:
     settings = OptimizerSettings({"lr": 0.1, "_target_": "x", "name": "y"})
     assert settings.state_dict() == {"settings": {"lr": 0.1}, "lr_scale": 1.0}

@@ -38,7 +38,7 @@ def test_saving_the_copy_writes_the_same_bytes() -> None:
     assert saved(snapshot(state)) == saved(state)
 
 
-def test_what_changes_afterwards_does_not_change_the_copy() -> None:
+def test_later_changes_do_not_affect_the_snapshot() -> None:
     state = training_state()
     before, copied = saved(state), snapshot(state)
     state["state_dict"]["0.weight"].zero_()
@@ -47,7 +47,7 @@ def test_what_changes_afterwards_does_not_change_the_copy() -> None:
     assert saved(copied) == before != saved(state)
 
 
-def test_tied_weights_stay_tied_and_types_stay() -> None:
+def test_tied_weights_and_types_are_kept() -> None:
     copied = snapshot(training_state())
     weights = copied["state_dict"]
     assert weights["0.weight"].data_ptr() == weights["2.weight"].data_ptr()

@@ -86,7 +86,7 @@ def test_frozen_backbone_does_not_move(kind):
     assert sum(len(group["params"]) for group in trainer.optimizers[0].param_groups) == 2
 
 
-def test_without_it_the_statistics_move():
+def test_statistics_change_without_freezing():
     """The test above would see it."""
     task = Classifier(SmallCNN(2))
     backbone = copied(task.model.backbone)
@@ -126,7 +126,7 @@ def test_evaluation_freezes_nothing():
 
 
 @pytest.mark.parametrize("kind", [Classifier, Careless])
-def test_finetuning_moves_all_but_the_statistics(kind):
+def test_finetuning_changes_all_but_the_statistics(kind):
     task = kind(SmallCNN(2))
     before = copied(task.model)
     trainer = fit(task, FineTune(head_epochs=0, layer_decay=0.1))
@@ -139,7 +139,7 @@ def test_finetuning_moves_all_but_the_statistics(kind):
     assert {round(group["lr"], 6) for group in trainer.optimizers[0].param_groups} == {0.1, 0.01, 0.001}
 
 
-def test_the_head_trains_first_then_all_of_it():
+def test_head_trains_first_then_all_layers():
     task = Classifier(SmallCNN(2))
     seen: list[dict[str, torch.Tensor]] = [copied(task.model)]
 
@@ -154,7 +154,7 @@ def test_the_head_trains_first_then_all_of_it():
     assert all(parameter.requires_grad for parameter in task.model.parameters())
 
 
-def test_groups_thaw_one_by_one_from_the_head():
+def test_groups_unfreeze_one_by_one_from_the_head():
     model = mobilenet_v2(2)
     callback, task = GradualUnfreezing(every_epochs=2), Classifier(model)
     place = SimpleNamespace(current_epoch=0, world_size=1)
@@ -181,9 +181,9 @@ def test_groups_thaw_one_by_one_from_the_head():
 
 
 @pytest.mark.parametrize(
-    "model", [resnet(18, 2), timm_model("vit_tiny_patch16_224", 2), UnetSegmenter(2, "resnet18")]
+    "model", [resnet(18, 2), timm_model("vit_tiny_patch16_224", 2), UnetSegmenter(2, encoder_name="resnet18")]
 )
-def test_layer_groups_are_runs_from_the_input_to_the_head(model):
+def test_layer_groups_are_contiguous_from_input_to_head(model):
     groups = layer_groups(model)
     names = [name for name, _ in model.named_parameters()]
     assert [name for group in groups for name in group] == names and 4 <= len(groups) <= 5
@@ -210,7 +210,7 @@ def test_layer_groups_by_patterns():
     "callback, option",
     [(FrozenBackbone(), "frozen"), (FineTune(), "finetune"), (GradualUnfreezing(), "gradual")],
 )
-def test_a_model_without_backbone_is_refused(callback, option):
+def test_model_without_backbone_is_rejected(callback, option):
     with pytest.raises(UserError, match=f"transfer={option}: Logistic has no backbone"):
         callback.setup(None, Classifier(Logistic(4, 2)), "fit")
     with pytest.raises(UserError, match="has no head"):

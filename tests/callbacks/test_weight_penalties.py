@@ -49,7 +49,7 @@ def test_outputs_of_a_bounded_transposed_convolution():
 
 
 @pytest.mark.parametrize("individual", [False, True])
-def test_steps_ahead_of_dlinear(individual):
+def test_horizon_steps_of_dlinear(individual):
     torch.manual_seed(0)
     module = DLinear(6, 4, [0, 1, 2], 3, individual)
     nn.init.normal_(module.weight)
@@ -63,12 +63,12 @@ def test_steps_ahead_of_dlinear(individual):
 
 
 @pytest.mark.parametrize("module", [nn.Linear(5, 3), nn.Conv2d(4, 6, 3, groups=2), nn.Embedding(5, 3)])
-def test_other_layers_have_their_units_first(module):
+def test_other_layers_have_units_along_the_first_dimension(module):
     before, after = bounded(module, 0.5)
     assert torch.equal(after, torch.renorm(before, 2, 0, 0.5))
 
 
-def test_a_bias_has_no_units():
+def test_bias_has_no_units():
     """The bound of `MaxNorm` leaves biases of any shape."""
     from types import SimpleNamespace
 

@@ -25,7 +25,7 @@ def test_options_of_a_group(here) -> None:
     assert completion.overrides("modle=", LAST) == []
 
 
-def test_options_within_a_sweep_and_behind_a_plus(here) -> None:
+def test_options_within_a_sweep_and_after_a_plus(here) -> None:
     assert "model=mlp,logistic" in completion.overrides("model=mlp,lo", LAST)
     assert "+model=mlp" in completion.overrides("+model=m", LAST)
 
@@ -36,7 +36,7 @@ def test_keys_of_the_chosen_option(here) -> None:
     assert {"optimizer.lr=", "optimizer.momentum="} <= set(completion.overrides("optimizer.", chosen))
 
 
-def test_own_folders_are_seen(here: Path) -> None:
+def test_user_folders_are_searched(here: Path) -> None:
     (here / "conf" / "model").mkdir(parents=True)
     (here / "conf" / "model" / "mine.yaml").write_text("width: 3\n")
     (here / "more" / "model").mkdir(parents=True)
@@ -101,7 +101,7 @@ def ask_shell(line: str, folder: Path) -> tuple[list[str], str]:
         ("runner list optim", "optimizer"),
     ],
 )
-def test_the_shell_is_answered_without_torch(line: str, answer: str, tmp_path: Path) -> None:
+def test_completion_does_not_import_torch(line: str, answer: str, tmp_path: Path) -> None:
     answers, imports = ask_shell(line, tmp_path)
     assert answer in [text.strip() for text in answers]
     for module in ("torch", "pytorch_lightning", "hydra", "omegaconf", "mlflow"):

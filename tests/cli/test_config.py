@@ -7,7 +7,7 @@ import pytest
 from omegaconf import OmegaConf
 
 
-def test_show_composes_and_checks_nothing_else(say) -> None:
+def test_show_only_composes(say) -> None:
     said = say("config", "show", "model=logistic", "data=diabetes", "optimizer.lr=0.5")
     assert said.code == 0
     config = OmegaConf.create(said.out)
@@ -16,14 +16,14 @@ def test_show_composes_and_checks_nothing_else(say) -> None:
     assert "${facts:" in said.out
 
 
-def test_what_is_shown_can_be_run(say, here: Path) -> None:
+def test_shown_config_can_be_trained(say, here: Path) -> None:
     (here / "shown.yaml").write_text(say("config", "show", "model=mlp", "seed=3").out)
     assert say("config", "check", "shown.yaml").code == 0
     again = say("config", "show", "shown.yaml", "seed=4", "--json")
     assert json.loads(again.out)["seed"] == 4
 
 
-def test_show_refuses_what_cannot_be_composed(say) -> None:
+def test_show_rejects_invalid_configs(say) -> None:
     said = say("config", "show", "modl=mlp", "data=digitz")
     assert said.code == 2
     assert "2 mistakes" in said.err and "'digits'" in said.err
@@ -36,13 +36,13 @@ def test_show_a_run(say, trained: Path) -> None:
     assert OmegaConf.create(said.out).model.num_classes == 10
 
 
-def test_check_tells_what_is_chosen(say) -> None:
+def test_check_prints_the_chosen_options(say) -> None:
     said = say("config", "check", "model=logistic")
     assert said.code == 0
     assert "data=digits model=logistic" in said.out
 
 
-def test_check_finds_every_mistake(say) -> None:
+def test_check_finds_every_problem(say) -> None:
     said = say("config", "check", "model.hiden_sizes=[3]", "optimizer.lr=fast", "trainer.max_epochs=0")
     assert said.code == 2
     assert said.err.startswith("error: 3 mistakes in the config:")
@@ -58,12 +58,12 @@ def test_schema_of_a_node(words: list[str], say) -> None:
     assert ("optimizer.nesterov" in rows) == (len(words) == 2)
 
 
-def test_schema_of_a_node_that_is_off(say) -> None:
+def test_schema_of_a_disabled_node(say) -> None:
     said = say("config", "schema", "folds")
     assert said.code == 0 and "folds.num_folds" in said.out and "int, >= 2" in said.out
 
 
-def test_schema_tells_types_and_bounds(say) -> None:
+def test_schema_shows_types_and_bounds(say) -> None:
     schema = json.loads(say("config", "schema", "data", "regularization", "--json").out)
     assert set(schema) == {"data", "regularization"}
     keys = {key["name"]: key for key in schema["data"]}

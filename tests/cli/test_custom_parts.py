@@ -77,7 +77,7 @@ def table(heading: str) -> dict[str, str]:
     return dict(rows[1:])
 
 
-def test_the_page_shows_an_example_of_each_part() -> None:
+def test_page_shows_an_example_of_each_part() -> None:
     words = " ".join(commands())
     for part in ("model=two_layers", "data._target_=", "data=dataset", "data=rings", "task.loss._target_="):
         assert part in words
@@ -104,7 +104,7 @@ def test_facts_of_the_documented_data_set(say, project: Path) -> None:
     assert (facts["num_train"], facts["num_val"], facts["num_test"]) == (180, 60, 60)
 
 
-def test_a_model_that_the_overridden_check_rejects(say, project: Path) -> None:
+def test_model_that_the_overridden_check_rejects(say, project: Path) -> None:
     result = say("train", "task=reconstructing", "model._target_=my_models.TwoLayers", *QUICK)
     assert (
         result.code == 2 and "TwoLayers must return logits of 10 classes and a reconstruction" in result.err
@@ -112,7 +112,7 @@ def test_a_model_that_the_overridden_check_rejects(say, project: Path) -> None:
     assert not (project / "runs/mine").exists()
 
 
-def test_a_missing_output_is_reported_before_the_first_step(say, project: Path) -> None:
+def test_missing_output_is_reported_before_the_first_step(say, project: Path) -> None:
     code = project / "my_two_outputs.py"
     text = code.read_text(encoding="utf-8")
     code.write_text(text.replace('{"logits": logits.detach(), "targets": targets}', '{"targets": targets}'))
@@ -122,7 +122,7 @@ def test_a_missing_output_is_reported_before_the_first_step(say, project: Path) 
     assert "Traceback" not in result.err and not (project / "runs/mine").exists()
 
 
-def test_the_table_of_required_outputs_agrees_with_the_code() -> None:
+def test_table_of_required_outputs_agrees_with_the_code() -> None:
     rows = table("### Required outputs")
     documented = {
         name: set(re.findall(r"`([a-z]+)`", outputs))
@@ -132,7 +132,7 @@ def test_the_table_of_required_outputs_agrees_with_the_code() -> None:
     assert documented == {task.__name__: set(task.required_outputs) for task in TASKS}
 
 
-def test_the_tables_of_losses_and_metrics_name_every_task() -> None:
+def test_tables_of_losses_and_metrics_name_every_task() -> None:
     options = {name for name, option in find_groups()["task"].items() if option.path.parent.name == "task"}
     assert set(table("## Your own metric")) == options
     assert set(table("## Your own loss")) == options - {"language", "seq2seq", "word_vectors", "detection"}

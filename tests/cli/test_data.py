@@ -42,7 +42,7 @@ def test_inspect_images(say, here: Path) -> None:
     assert picture.width > 300
 
 
-def test_inspect_a_table_for_programs(say, here: Path) -> None:
+def test_inspect_a_table_as_json(say, here: Path) -> None:
     found = json.loads(say("data", "inspect", "data=diabetes", "--json").out)
     assert found["facts"]["num_outputs"] == 1
     assert len(found["inputs"]["mean"]) == 10
@@ -50,14 +50,14 @@ def test_inspect_a_table_for_programs(say, here: Path) -> None:
     assert [*here.iterdir()] == []
 
 
-def test_inspect_a_series_tells_of_its_columns_and_not_of_steps(say) -> None:
+def test_inspect_a_series_describes_columns(say) -> None:
     said = say("data", "inspect", "data=waves", "data.num_steps=400")
     assert said.code == 0, said.err
     shown = said.out[said.out.index("inputs, of") :].split()
     assert "load" in shown and "heat" in shown and "95" not in shown
 
 
-def test_steps_that_fill_up_a_sequence_do_not_count() -> None:
+def test_padding_steps_do_not_count() -> None:
     import torch
 
     from runner.cli.data.inspect import input_statistics
@@ -75,7 +75,7 @@ def test_steps_that_fill_up_a_sequence_do_not_count() -> None:
     assert found["normalised mean"] == [0.0, 17.0]
 
 
-def test_where_the_picture_goes(say, here: Path) -> None:
+def test_location_of_the_image(say, here: Path) -> None:
     assert say("data", "inspect", "digits", "--output", "grid.png").code == 0
     assert (here / "grid.png").is_file()
 
@@ -86,7 +86,7 @@ def test_verify_names_broken_files(say, photos: Path) -> None:
     assert "dog/3.jpg" in said.out and "1 of 40 samples are broken" in said.out
 
 
-def test_verify_sets_broken_files_aside(say, photos: Path) -> None:
+def test_verify_excludes_broken_files(say, photos: Path) -> None:
     said = say("data", "verify", "image_folder", "data.root=photos", "--set-aside", "--json")
     assert said.code == 0
     assert json.loads(said.out)["broken"].keys() == {"dog/3.jpg"}
@@ -94,7 +94,7 @@ def test_verify_sets_broken_files_aside(say, photos: Path) -> None:
     assert facts["num_train"] + facts["num_val"] + facts["num_test"] == 39
 
 
-def test_verify_what_lies_in_memory(say) -> None:
+def test_verify_data_in_memory(say) -> None:
     said = say("data", "verify", "pass_fail")
     assert said.code == 0
     assert "samples can be read" in said.out
@@ -116,12 +116,12 @@ def test_prepare(say) -> None:
         (["look", "digits"], "invalid choice: 'look'"),
     ],
 )
-def test_mistakes(words: list[str], expected: str, say) -> None:
+def test_invalid_input(words: list[str], expected: str, say) -> None:
     said = say("data", *words)
     assert said.code == 2
     assert expected in said.err
 
 
-def test_a_mistake_elsewhere_does_not_matter_here(say) -> None:
+def test_problems_of_other_nodes_are_ignored(say) -> None:
     """The default model cannot do every task, and that is no reason not to look at the data."""
     assert say("data", "prepare", "diabetes", "model=perceptron", "optimizer.lr=-1").code == 0

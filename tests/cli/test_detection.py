@@ -65,7 +65,7 @@ def test_train_evaluate_and_predict(say, here: Path, things: Path) -> None:
     assert len(list((here / "said").glob("*_picture.png"))) == 10
 
 
-def test_boxes_of_all_images_by_the_fold_that_left_them_out(say, here: Path, things: Path) -> None:
+def test_out_of_fold_boxes_of_all_images(say, here: Path, things: Path) -> None:
     said = say("train", *TINY, "plots=false", "baselines=false", "report=false", "folds=2", "run.name=cv")
     assert said.code == 0, said.err
     with open(here / "runs" / "cv" / "predictions.csv", encoding="utf-8", newline="") as file:
@@ -78,7 +78,7 @@ def test_boxes_of_all_images_by_the_fold_that_left_them_out(say, here: Path, thi
         assert all({"class", "score", "box"} == set(box) for box in prediction)
 
 
-def test_mistakes_cost_no_time(say, here: Path, things: Path) -> None:
+def test_invalid_input_is_rejected_before_work(say, here: Path, things: Path) -> None:
     (things / "labels" / "3.txt").write_text("7 0.5 0.5 0.2 0.2\n0 0.9 0.5 0.6 0.2\n", encoding="utf-8")
     said = say("train", *TINY)
     assert said.code == 2 and "boxes of classes that the data set does not name (7)" in said.err
@@ -86,7 +86,7 @@ def test_mistakes_cost_no_time(say, here: Path, things: Path) -> None:
     assert "data.bad_boxes=drop" in said.err
 
 
-def test_a_wrong_pairing_is_one_mistake(say) -> None:
+def test_incompatible_model_is_one_problem(say) -> None:
     said = say("train", "data=shapes_segmentation", "model=fcos")
     assert (
         said.code == 2

@@ -10,7 +10,7 @@ from runner.cli.doctor import examination, folders, machine, packages
 from runner.cli.doctor.finding import Finding
 
 
-def test_this_machine_is_fit_for_the_tests(say) -> None:
+def test_doctor_accepts_this_machine(say) -> None:
     said = say("doctor")
     levels = [line.split()[0] for line in said.out.splitlines() if line and not line.startswith(" ")]
     assert (said.code == 0) == ("fail" not in levels)
@@ -28,12 +28,12 @@ def test_this_machine_is_fit_for_the_tests(say) -> None:
         assert f" {subject} " in said.out
 
 
-def test_for_programs(say) -> None:
+def test_json_output(say) -> None:
     findings = json.loads(say("doctor", "--json").out)
     assert {"level", "subject", "text", "remedy"} == set(findings[0])
 
 
-def test_a_failure_is_exit_code_1_and_says_what_to_do(say, monkeypatch) -> None:
+def test_failure_has_exit_code_1_and_a_remedy(say, monkeypatch) -> None:
     monkeypatch.setattr(packages, "_installed", lambda name: "0.1" if name == "torch" else "99.0")
     said = say("doctor")
     assert said.code == 1
@@ -41,14 +41,14 @@ def test_a_failure_is_exit_code_1_and_says_what_to_do(say, monkeypatch) -> None:
     assert "scripts/setup" in said.out
 
 
-def test_a_missing_package(monkeypatch) -> None:
+def test_missing_package(monkeypatch) -> None:
     monkeypatch.setattr(packages, "_installed", lambda name: None)
     findings = [*packages.bounds()]
     assert all(finding.level == "fail" for finding in findings)
     assert any("torch is not installed" in finding.text for finding in findings)
 
 
-def test_an_examination_that_breaks_is_a_finding(monkeypatch, here: Path) -> None:
+def test_failing_check_is_a_finding(monkeypatch, here: Path) -> None:
     def broken() -> list[Finding]:
         raise OSError("no such thing")
 
@@ -72,7 +72,7 @@ def test_disk(free_gib: float, level: str, monkeypatch, here: Path) -> None:
     assert finding.level == level
 
 
-def test_runs_folder_that_cannot_be_written(monkeypatch, here: Path) -> None:
+def test_unwritable_runs_folder(monkeypatch, here: Path) -> None:
     monkeypatch.setattr(folders.os, "access", lambda *_: False)
     (finding,) = folders.runs_folder(here)
     assert finding.level == "fail" and "run.root=FOLDER" in finding.remedy

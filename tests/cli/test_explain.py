@@ -97,7 +97,7 @@ def test_images_of_the_validation_split(explain, root: Path) -> None:
     assert "explanations/grad_cam/overview.png" in sent
 
 
-def test_an_image_and_its_completeness(explain, root: Path) -> None:
+def test_image_and_its_completeness(explain, root: Path) -> None:
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (8, 8), dtype=np.uint8)).save(root / "new.png")
     code, out, err = explain(
         "digits", "new.png", "--method", "integrated_gradients", "--target", "7", "--output", "said"
@@ -115,7 +115,7 @@ def test_an_image_and_its_completeness(explain, root: Path) -> None:
         assert explain("digits", "new.png", "--method", method, "--output", "said")[0] == 0
 
 
-def test_the_worst_come_first(explain, root: Path) -> None:
+def test_worst_come_first(explain, root: Path) -> None:
     assert (
         explain("digits", "--worst", "--samples", "2", "--method", "occlusion", "--output", "worst")[0] == 0
     )
@@ -123,7 +123,7 @@ def test_the_worst_come_first(explain, root: Path) -> None:
     assert all(not row["said"].startswith(row["truth"]) for row in rows)
 
 
-def test_a_table(explain, root: Path) -> None:
+def test_table(explain, root: Path) -> None:
     code, out, err = explain("prices", "--repeats", "3")
     assert code == 0, err
     assert "R²" in out and "permutation" in out
@@ -142,7 +142,7 @@ def test_a_table(explain, root: Path) -> None:
     ]
 
 
-def test_texts_and_a_text_to_go_on_with(explain, root: Path) -> None:
+def test_texts_and_a_prompt(explain, root: Path) -> None:
     code, out, err = explain("texts", "it is fine", "that <is> poor", "--output", "tokens")
     assert code == 0, err
     page = (root / "tokens" / "texts.html").read_text()
@@ -156,7 +156,7 @@ def test_texts_and_a_text_to_go_on_with(explain, root: Path) -> None:
     assert explain("poem", "--samples", "2")[0] == 0
 
 
-def test_a_series(explain, root: Path) -> None:
+def test_series(explain, root: Path) -> None:
     code, out, err = explain("series", "--samples", "2", "--target", "z", "--step", "2", "--output", "steps")
     assert code == 0 and "z, step 2 ahead" in out, err
     (one, _) = json.loads((root / "steps" / "attributions.json").read_text())["explanations"]
@@ -229,13 +229,13 @@ def test_pairs_of_sequences(explain, root: Path) -> None:
         ("nobody", "nobody"),
     ],
 )
-def test_mistakes(words: str, complaint: str, explain) -> None:
+def test_invalid_input(words: str, complaint: str, explain) -> None:
     code, _, err = explain(*words.split())
     assert code == 2 and complaint in err and "Traceback" not in err, err
     assert err.count("error:") == 1
 
 
-def test_a_model_without_maps_and_a_task_without_methods(say, trained: Path) -> None:
+def test_model_without_maps_and_a_task_without_methods(say, trained: Path) -> None:
     said = say("explain", "first", "--root", str(trained), "--method", "grad_cam")
     assert said.code == 2 and "MLP has no convolutional maps" in said.err
     said = say("explain", "first", "--root", str(trained), "--samples", "2", "--output", "out")

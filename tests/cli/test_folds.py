@@ -115,7 +115,7 @@ def test_means_and_deviations_are_those_of_the_folds(whole: RunDir) -> None:
     assert read_status(whole).state == "finished"
 
 
-def test_each_sample_is_predicted_by_the_fold_that_left_it_out(whole: RunDir) -> None:
+def test_predictions_are_out_of_fold(whole: RunDir) -> None:
     rows = table(whole)
     facts = [read_json(fold_of(whole, number).facts_path) for number in range(3)]
     assert len(rows) == sum(fact["num_val"] for fact in facts)
@@ -130,7 +130,7 @@ def test_each_sample_is_predicted_by_the_fold_that_left_it_out(whole: RunDir) ->
         assert sum(probs) == pytest.approx(1, abs=1e-5)
 
 
-def test_the_same_command_again_trains_nothing_and_tells_the_results(whole: RunDir, say) -> None:
+def test_repeated_command_trains_nothing_and_prints_the_results(whole: RunDir, say) -> None:
     before = whole.status_path.read_bytes()
     code, said = say("train", *QUICK, "run.name=whole")
     assert code == 0 and "mean ± standard deviation of 3 folds" in said and "epoch 1/2" not in said
@@ -140,12 +140,12 @@ def test_the_same_command_again_trains_nothing_and_tells_the_results(whole: RunD
     assert code == 0 and "mean ± standard deviation of 3 folds" in said and "epoch 1/2" not in said
 
 
-def test_other_settings_under_the_same_name_are_refused(whole: RunDir, say) -> None:
+def test_other_settings_under_the_same_name_are_rejected(whole: RunDir, say) -> None:
     code, said = say("train", *QUICK, "run.name=whole", "folds.seed=1")
     assert code == 2 and "folds.seed" in said
 
 
-def test_killed_in_the_second_fold_it_ends_bit_for_bit_as_if_it_had_not_been(
+def test_kill_in_the_second_fold_does_not_change_the_result(
     whole: RunDir, say, stop: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, same
 ) -> None:
     from runner.inference.load import digests_of
@@ -172,7 +172,7 @@ def test_killed_in_the_second_fold_it_ends_bit_for_bit_as_if_it_had_not_been(
         assert same(mine[key], theirs[key])
 
 
-def test_asked_to_stop_it_saves_and_says_so(
+def test_signal_saves_and_reports_it(
     say, stop: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     words = [*QUICK, *stop, f"+callbacks.kill.signum={int(signal.SIGTERM)}", "run.name=stopped"]
@@ -202,7 +202,7 @@ def killed(words: list[str]) -> int:
 
 
 @pytest.mark.slow
-def test_longer_all_folds_train_on(
+def test_extended_training_continues_all_folds(
     whole: RunDir, say, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -215,7 +215,7 @@ def test_longer_all_folds_train_on(
     assert read_json(run.results_path)["step"] == 54
 
 
-def test_folds_of_data_that_changed_meanwhile_are_not_put_together(
+def test_folds_of_changed_data_are_not_combined(
     whole: RunDir, say, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -227,7 +227,7 @@ def test_folds_of_data_that_changed_meanwhile_are_not_put_together(
     assert code == 1 and "have changed since the first fold" in said and read_status(run).state == "failed"
 
 
-def test_lists_and_comparisons_show_the_run_and_not_its_folds(whole: RunDir, say) -> None:
+def test_lists_and_comparisons_omit_single_folds(whole: RunDir, say) -> None:
     _, said = say("runs")
     assert "3/3 folds" in said and " ± " in said and "whole/0" not in said
     assert "whole/2" in say("runs", "--trials")[1]
@@ -238,7 +238,7 @@ def test_lists_and_comparisons_show_the_run_and_not_its_folds(whole: RunDir, say
     assert say("evaluate", "whole/1", "--split", "val")[0] == 0
 
 
-def test_a_fold_alone_is_the_same_as_among_the_others(whole: RunDir, say) -> None:
+def test_single_fold_equals_the_fold_of_a_full_run(whole: RunDir, say) -> None:
     code, said = say("train", *QUICK, "run.name=alone", "folds.index=1")
     assert code == 0, said
     alone, among = RunDir(whole.path.parent / "alone"), fold_of(whole, 1)
@@ -255,7 +255,7 @@ def test_reproduced_fold_by_fold(whole: RunDir, say) -> None:
     assert "fold 2: weights of the best" in said and "DIFFERENT" not in said
 
 
-def test_data_that_cannot_be_cut_are_told_before_any_training(say, monkeypatch, tmp_path: Path) -> None:
+def test_unsplittable_data_is_rejected_before_training(say, monkeypatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     code, said = say("train", *[word for word in QUICK if word != "folds=3"], "folds=2000")
     assert code == 2 and "there are 1438 samples to cut" in said and "epoch" not in said

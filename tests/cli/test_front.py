@@ -22,7 +22,7 @@ def test_help_names_every_verb_with_its_summary(say) -> None:
         assert load_verb(name).SUMMARY in line
 
 
-def test_without_words_the_help_is_shown(say) -> None:
+def test_no_arguments_show_the_help(say) -> None:
     assert say().out == say("--help").out
 
 
@@ -63,7 +63,7 @@ def test_version(say) -> None:
         (["compare", "only-one"], "no run 'only-one'"),
     ],
 )
-def test_a_mistake_is_one_message_and_exit_code_2(words: list[str], expected: str, say) -> None:
+def test_invalid_input_is_one_message_and_exit_code_2(words: list[str], expected: str, say) -> None:
     said = say(*words)
     assert said.code == 2
     assert said.err.startswith("error: ")
@@ -101,13 +101,13 @@ def interrupted_run() -> KeyboardInterrupt:
         (KeyboardInterrupt(), 130, "interrupted\n"),
     ],
 )
-def test_how_a_command_ends(error, code, text, say, monkeypatch) -> None:
+def test_exit_codes_of_commands(error, code, text, say, monkeypatch) -> None:
     failing(monkeypatch, error)
     said = say("doctor")
     assert (said.code, said.err) == (code, text)
 
 
-def test_a_defect_shows_its_traceback(say, monkeypatch) -> None:
+def test_internal_error_shows_its_traceback(say, monkeypatch) -> None:
     failing(monkeypatch, ZeroDivisionError("a defect"))
     said = say("doctor")
     assert said.code == 1
@@ -131,14 +131,14 @@ def test_importing_runner_imports_nothing_heavy() -> None:
     assert not set(eval(done.stdout)) & HEAVY  # our own list
 
 
-def test_a_reader_that_leaves_early_is_no_error() -> None:
+def test_closed_pipe_is_no_error() -> None:
     command = f"{sys.executable} -m runner list | head -n 1; echo ${{PIPESTATUS[0]}}"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
     assert done.stdout.splitlines()[-1] == "0"
     assert done.stderr == ""
 
 
-def test_main_without_argv_takes_those_of_the_process(monkeypatch, capsys) -> None:
+def test_main_without_argv_uses_those_of_the_process(monkeypatch, capsys) -> None:
     monkeypatch.setattr(sys, "argv", ["runner", "--version"])
     monkeypatch.delenv("_ARGCOMPLETE", raising=False)
     assert main() == 0

@@ -19,7 +19,7 @@ def landscape(say, trained: Path):
     return lambda *words: say("landscape", "first", "--root", str(trained), *words)
 
 
-def test_a_plane(landscape, trained: Path):
+def test_plane(landscape, trained: Path):
     page = trained / "first" / "report.html"
     said = landscape(*SMALL)
     assert said.code == 0, said.err
@@ -32,7 +32,7 @@ def test_a_plane(landscape, trained: Path):
     assert "already done" in landscape(*SMALL).err
 
 
-def test_a_line_between_two_checkpoints(landscape, trained: Path):
+def test_line_between_two_checkpoints(landscape, trained: Path):
     said = landscape(
         *SMALL, "--to", "last", "--checkpoint", read_index(trained / "first" / "checkpoints")[0].file
     )
@@ -54,7 +54,7 @@ def test_a_line_between_two_checkpoints(landscape, trained: Path):
         (["--device", "mps"], "--device mps"),
     ],
 )
-def test_mistakes(words, told, landscape):
+def test_invalid_input(words, told, landscape):
     said = landscape(*words)
     assert (said.code, said.out) == (2, "")
     assert told in said.err and "Traceback" not in said.err and said.err.startswith("error: ")
@@ -68,7 +68,7 @@ def test_no_such_run_and_a_run_without_a_checkpoint(say, trained: Path, here: Pa
     assert said.code == 2 and "has no checkpoint yet" in said.err
 
 
-def test_ctrl_c_tells_how_to_go_on(landscape, monkeypatch):
+def test_ctrl_c_prints_how_to_resume(landscape, monkeypatch):
     measure = Exploration.explore
 
     def interrupted(trip, show):

@@ -9,7 +9,7 @@ def row(text: str, first: str) -> str:
     return next(line for line in text.splitlines() if line.split()[:1] == [first])
 
 
-def test_overview_names_groups_and_what_goes_together(say) -> None:
+def test_overview_lists_groups_and_compatible_options(say) -> None:
     said = say("list")
     assert said.code == 0
     for group, options in find_groups().items():
@@ -20,7 +20,7 @@ def test_overview_names_groups_and_what_goes_together(say) -> None:
     assert "digits" in row(together, "classification")
 
 
-def test_options_of_a_group_say_what_they_are(say) -> None:
+def test_options_of_a_group_have_summaries(say) -> None:
     said = say("list", "model")
     for option in find_groups()["model"].values():
         assert option.summary in row(said.out, option.name)
@@ -33,14 +33,14 @@ def test_unknown_group(say) -> None:
     assert "unknown config group 'modle'. Did you mean 'model'?" in said.err
 
 
-def test_options_of_schedules_are_refused_elsewhere(say) -> None:
+def test_schedule_options_are_rejected_elsewhere(say) -> None:
     for words, idle in ((["model", "--plot", "a.png"], "--plot"), (["--steps", "10"], "--steps")):
         said = say("list", *words)
         assert said.code == 2
         assert f"{idle} would have no effect" in said.err
 
 
-def test_own_options_are_listed(say, here: Path) -> None:
+def test_user_options_are_listed(say, here: Path) -> None:
     (here / "conf" / "model").mkdir(parents=True)
     (here / "conf" / "model" / "mine.yaml").write_text(
         "# my own network. More about it.\n# tasks: regression\n"

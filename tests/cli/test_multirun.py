@@ -38,11 +38,11 @@ def test_every_value_occurs_once() -> None:
     ]
 
 
-def test_what_is_no_override_is_left_for_composing() -> None:
+def test_non_overrides_are_left_to_composition() -> None:
     assert [*combinations(["model=", "=3"])] == [["model=", "=3"]]
 
 
-def test_a_grid_is_one_run_each(say, here: Path) -> None:
+def test_grid_is_one_run_each(say, here: Path) -> None:
     said = say("train", "-m", "model=mlp,logistic", "optimizer.amsgrad=true", "seed=0,1", *QUICK)
     assert said.code == 0, said.err
     runs = list_runs()
@@ -57,16 +57,14 @@ def test_a_grid_is_one_run_each(say, here: Path) -> None:
     assert sorted(path.name for path in here.iterdir()) == ["runs"]  # Hydra's own folders lie inside
 
 
-def test_a_mistake_in_the_last_value_starts_nothing(say, here: Path) -> None:
+def test_invalid_last_value_starts_no_run(say, here: Path) -> None:
     said = say("train", "-m", "model=mlp,logistik", "seed=0,fast", *QUICK)
     assert said.code == 2
     assert "'logistic'" in said.err and "seed" in said.err
     assert not (here / "runs").exists()
 
 
-def test_a_run_that_fails_leaves_the_others_their_turn(
-    say, here: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_failed_run_does_not_stop_the_others(say, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import runner.launch.local
     from runner.errors import RunFailedError
 

@@ -34,11 +34,11 @@ def shown(document: str) -> tuple[dict[str, str], str]:
     return {match["path"]: match["text"] for match in BLOCK.finditer(words)}, command
 
 
-def test_both_documents_show_the_same() -> None:
+def test_both_documents_are_identical() -> None:
     assert shown("docs/custom-parts.md") == shown("CONTRIBUTING.md")
 
 
-def test_the_documented_model_trains(say, own_model: Path) -> None:
+def test_documented_model_trains(say, own_model: Path) -> None:
     files, command = shown("docs/custom-parts.md")
     assert set(files) == {"my_models.py", "conf/model/two_layers.yaml"}
     for path, text in files.items():

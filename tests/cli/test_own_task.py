@@ -183,7 +183,7 @@ def test_predictions_are_the_outputs_by_default(runner) -> None:
     assert monday["rate"] > 2 * sunday["rate"] > 0
 
 
-def test_a_served_model_returns_the_first_output(runner, folder: Path) -> None:
+def test_served_model_returns_the_first_output(runner, folder: Path) -> None:
     model, example, description = load_model(RunDir(folder / "runs" / "events"))
     monday = json.loads(runner("predict", "events", "days.csv", "--json"))[0]["rate"]
     assert example.shape == (2, 3) and description == "expected number of events"

@@ -81,7 +81,7 @@ def outcome(run: RunDir) -> tuple:
 
 
 @pytest.mark.parametrize("signum", [signal.SIGUSR1, signal.SIGHUP])
-def test_a_signal_leaves_a_truthful_status_and_a_run_that_goes_on(say, run_of, signum: int) -> None:
+def test_signal_leaves_a_correct_status_and_a_resumable_run(say, run_of, signum: int) -> None:
     said = say("train", *QUICK, "run.name=stopped", *stop_at(8, signum))
     assert said.code == 128 + signum
     status = read_status(run_of("stopped"))
@@ -92,7 +92,7 @@ def test_a_signal_leaves_a_truthful_status_and_a_run_that_goes_on(say, run_of, s
     assert outcome(run_of("stopped")) == outcome(run_of("calm"))
 
 
-def test_the_same_command_again_goes_on_and_then_has_nothing_to_do(say, run_of) -> None:
+def test_repeated_command_resumes_and_then_has_nothing_to_do(say, run_of) -> None:
     command = ["train", *QUICK, "resume=auto", *stop_at(8, signal.SIGTERM)]
     assert say(*command).code == 143
     [name] = os.listdir("runs")
@@ -105,7 +105,7 @@ def test_the_same_command_again_goes_on_and_then_has_nothing_to_do(say, run_of) 
     assert other.code == 143 and len(os.listdir("runs")) == 2
 
 
-def test_a_name_is_enough_to_go_on_and_what_differs_is_told_or_refused(say, run_of) -> None:
+def test_resume_by_name_reports_or_rejects_differences(say, run_of) -> None:
     command = ["train", *QUICK, "resume=auto", "run.name=mine", *stop_at(8, signal.SIGTERM)]
     assert say(*command).code == 143
     refused = say(*command, "model.hidden_sizes=[8]", "seed=1")
@@ -134,7 +134,7 @@ def test_resume_with_other_values(say, run_of) -> None:
     assert changes == {"optimizer.lr": [0.001, 5e-05], "trainer.max_epochs": [2, 3]}
 
 
-def test_a_finished_run_goes_on_when_it_is_made_longer(say, run_of) -> None:
+def test_finished_run_continues_when_extended(say, run_of) -> None:
     assert say("train", *QUICK, "run.name=short", "scheduler=none").code == 0
     assert "is finished" in say("resume", "short", "data.num_workers=0").out
     assert say("resume", "short", "trainer.max_epochs=3").code == 0
@@ -147,7 +147,7 @@ def test_a_finished_run_goes_on_when_it_is_made_longer(say, run_of) -> None:
     "schedule",
     [["scheduler=cosine"], ["scheduler=one_cycle"], ["scheduler=polynomial"], ["scheduler=multistep"]],
 )
-def test_made_longer_the_schedule_is_that_of_the_new_length(say, run_of, schedule: list[str]) -> None:
+def test_extended_run_uses_the_schedule_of_the_new_length(say, run_of, schedule: list[str]) -> None:
     def rates(name: str) -> dict[int, float]:
         points = read_points(run_of(name).metrics_path)
         return {p.step: p.metrics["train/lr"] for p in points if "train/lr" in p.metrics}
@@ -163,7 +163,7 @@ def test_made_longer_the_schedule_is_that_of_the_new_length(say, run_of, schedul
     assert max(short[step] for step in range(13, 24)) > 1e-5
 
 
-def test_a_run_that_stopped_early_goes_on_with_more_patience(say, run_of) -> None:
+def test_early_stopped_run_continues_with_more_patience(say, run_of) -> None:
     stopping = [
         "scheduler=none",
         "optimizer.lr=0",
@@ -178,7 +178,7 @@ def test_a_run_that_stopped_early_goes_on_with_more_patience(say, run_of) -> Non
     assert read_status(run_of("a")).epoch == 6
 
 
-def test_a_config_changed_by_hand_is_noticed(say, run_of) -> None:
+def test_manually_changed_config_is_detected(say, run_of) -> None:
     assert say("train", *QUICK, "run.name=a", *stop_at(8, signal.SIGTERM)).code == 143
     path = run_of("a").config_path
     path.write_text(path.read_text().replace("seed: 0", "seed: 7"))
@@ -187,7 +187,7 @@ def test_a_config_changed_by_hand_is_noticed(say, run_of) -> None:
     assert read_status(run_of("a")).state == "failed" and last_checkpoint(run_of("a")).step == 9
 
 
-def test_a_damaged_checkpoint_is_named_and_the_one_before_used(say, run_of, monkeypatch) -> None:
+def test_damaged_checkpoint_is_named_and_the_previous_one_used(say, run_of, monkeypatch) -> None:
     assert (
         say("train", *QUICK, "run.name=a", "checkpoint.every=2 steps", *stop_at(8, signal.SIGTERM)).code
         == 143
@@ -225,7 +225,7 @@ def test_max_time_ends_the_training_and_tests_the_best(say, run_of) -> None:
     assert refused.code == 2 and "scheduler=cosine needs to know how long the training is" in refused.err
 
 
-def test_rolled_back_a_run_goes_on_with_a_lower_rate(say, run_of) -> None:
+def test_rolled_back_run_continues_with_a_lower_rate(say, run_of) -> None:
     words = ["scheduler=none", "+callbacks.spoil._target_=stop.Spoil", "+callbacks.spoil.step=8"]
     said = say("train", *QUICK, *words, "guard.on_non_finite=roll_back", "run.name=back")
     assert said.code == 0, said.err
@@ -258,7 +258,7 @@ def test_reproduced_bit_for_bit_with_the_proof(say, run_of) -> None:
     assert proof["same"] and proof["numbers_different"] == 0 and proof["numbers"][0] > 10
 
 
-def test_what_does_not_reproduce_says_where(say, run_of) -> None:
+def test_failed_reproduction_names_the_differences(say, run_of) -> None:
     assert say("train", *QUICK, "run.name=a").code == 0
     run = run_of("a")
     lines = run.metrics_path.read_text().splitlines()
@@ -275,7 +275,7 @@ def test_what_does_not_reproduce_says_where(say, run_of) -> None:
     assert f"first at step {spoilt['step']}: train/loss" in said.out and "packages: torch: 1.0 → " in said.out
 
 
-def test_a_run_that_is_not_finished_is_not_reproduced(say, run_of) -> None:
+def test_unfinished_run_is_not_reproduced(say, run_of) -> None:
     assert say("train", *QUICK, "run.name=a", *stop_at(8, signal.SIGTERM)).code == 143
     said = say("reproduce", "a")
     assert said.code == 2 and "a is interrupted" in said.err and "runner resume" in said.err
@@ -300,9 +300,7 @@ FILLING = ["checkpoint.every=1 step", "checkpoint.keep_last=100", "run.root=disk
 
 
 @pytest.mark.parametrize("asynchronous", ["true", "false"])
-def test_a_disk_that_fills_up_ends_the_run_and_keeps_what_was_good(
-    say, here: Path, disk, asynchronous: str
-) -> None:
+def test_full_disk_during_training_keeps_good_checkpoints(say, here: Path, disk, asynchronous: str) -> None:
     said = say("train", *QUICK, *FILLING, f"checkpoint.asynchronous={asynchronous}")
     assert said.code == 1 and "Traceback" not in said.err
     assert "no space for" in said.err and "Free some space, then `runner resume`" in said.err
@@ -316,14 +314,14 @@ def test_a_disk_that_fills_up_ends_the_run_and_keeps_what_was_good(
     assert outcome(run) == outcome(RunDir(here / "runs" / "calm"))
 
 
-def test_a_full_disk_is_refused_before_training(say, here: Path, disk) -> None:
+def test_full_disk_is_rejected_before_training(say, here: Path, disk) -> None:
     (here / "disk" / "filler").write_bytes(bytes(2 * 2**20 - 150_000))
     said = say("train", *QUICK, *FILLING)
     assert said.code in (1, 2) and "Traceback" not in said.err and "train/loss" not in said.out
     assert "no space for" in said.err or "MiB free" in said.err
 
 
-def test_a_read_only_folder_is_refused_before_training(say, run_of, disk) -> None:
+def test_read_only_folder_is_rejected_before_training(say, run_of, disk) -> None:
     assert disk("size=20m")
     assert say("train", *QUICK, "run.root=disk/runs", "run.name=a", *stop_at(3, signal.SIGTERM)).code in (
         1,

@@ -39,7 +39,7 @@ def test_table_of_runs(say, three_runs) -> None:
     assert "the loss is not finite" in said.out
 
 
-def test_only_some(say, three_runs) -> None:
+def test_filtered_runs(say, three_runs) -> None:
     assert "three" not in say("runs", "--state", "failed").out
     last = say("runs", "--last", "1")
     assert "The newest 1 of 3" in last.out
@@ -48,7 +48,7 @@ def test_only_some(say, three_runs) -> None:
     assert said.code == 2 and "Did you mean 'finished'?" in said.err
 
 
-def test_runs_for_programs(say, three_runs) -> None:
+def test_runs_as_json(say, three_runs) -> None:
     listed = json.loads(say("runs", "--json", "--last", "0").out)
     assert {run["name"]: run["state"] for run in listed} == {
         "one": "finished",
@@ -65,7 +65,7 @@ def test_compare(say, three_runs) -> None:
     assert "max_epochs" not in said.out
 
 
-def test_compare_wants_two(say, three_runs) -> None:
+def test_compare_requires_two_runs(say, three_runs) -> None:
     said = say("compare", "one", "one")
     assert said.code == 2
     assert "two runs or more" in said.err

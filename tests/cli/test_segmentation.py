@@ -59,7 +59,7 @@ def test_train_evaluate_and_predict(say, here: Path, pets: Path) -> None:
     assert Image.open(rows[0]["overlay"]).mode == "RGB"
 
 
-def test_folds_of_groups_that_names_tell(say, here: Path, pets: Path) -> None:
+def test_folds_of_groups_from_file_names(say, here: Path, pets: Path) -> None:
     """The images 00 to 09 are one group, 10 to 13 another: no fold knows both."""
     quick = [
         "data.test_fraction=0.1",
@@ -83,7 +83,7 @@ def rows_of(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def test_mistakes_cost_no_time(say, here: Path, pets: Path) -> None:
+def test_invalid_input_is_rejected_before_work(say, here: Path, pets: Path) -> None:
     (pets / "masks" / "03.png").unlink()
     said = say("train", *TINY, "model.encoder_depth=9", "task.loss.dice=-1")
     assert said.code == 2 and not (here / "runs").exists()
@@ -97,7 +97,7 @@ def test_mistakes_cost_no_time(say, here: Path, pets: Path) -> None:
     assert "data.crop_size" in say("train", *TINY, "data.crop_size=[32]").err
 
 
-def test_broken_masks_are_named_and_set_aside(say, pets: Path) -> None:
+def test_broken_masks_are_named_and_excluded(say, pets: Path) -> None:
     (pets / "masks" / "05.png").write_bytes(b"")
     words = ["verify", "mask_folder", "data.root=pets"]
     said = say("data", *words)
@@ -108,13 +108,13 @@ def test_broken_masks_are_named_and_set_aside(say, pets: Path) -> None:
     assert "facts" in json.loads(say("data", "inspect", "mask_folder", "data.root=pets", "--json").out)
 
 
-def test_the_command_lines_model_wins(say) -> None:
+def test_model_of_the_command_line_takes_precedence(say) -> None:
     said = say("train", "data=shapes_segmentation", "model=fpn", "--cfg", "job")
     assert "pyramid.FPNSegmenter" in said.out and "SegmentationTask" in said.out
     assert "segmentation.unet" in say("train", "data=shapes_segmentation", "--cfg", "job").out
 
 
-def test_models_for_other_tasks_are_refused(say) -> None:
+def test_models_for_other_tasks_are_rejected(say) -> None:
     said = say("train", "data=shapes_segmentation", "model=mlp")
     assert said.code == 2 and "Available for segmentation: model=" in said.err and "unet" in said.err
     said = say("train", "data=digits", "model=unet")

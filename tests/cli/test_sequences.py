@@ -94,7 +94,7 @@ def test_folds_of_sequences(say, here: Path, words: list[str], num_columns: int)
     assert targets and all("prediction" + key.removeprefix("target") in rows[0] for key in targets)
 
 
-def test_a_sequence_becomes_another(say, here: Path) -> None:
+def test_sequence_to_sequence(say, here: Path) -> None:
     small = ["data=dates", "data.num_train=64", "data.num_val=6", "data.num_test=6", "model.embed_dim=8"]
     said = say("train", *small, *TINY, "task.max_steps=12", "run.name=dates")
     assert said.code == 0, said.err
@@ -108,7 +108,7 @@ def test_a_sequence_becomes_another(say, here: Path) -> None:
     assert found["test/bleu_beam"] == pytest.approx(results["test"]["test/bleu_beam"])
 
 
-def test_a_language_model_goes_on_with_a_prompt(say, here: Path, cache) -> None:
+def test_language_model_continues_a_prompt(say, here: Path, cache) -> None:
     (here / "poem.txt").write_text("".join(f"Line {i} of a ballad\n\n" for i in range(60)))
     small = ["data=text_file", "data.path=poem.txt", "data.window=16", "data.batch_size=4"]
     said = say("train", *small, *TINY, "run.name=poem")
@@ -184,6 +184,6 @@ def test_tunes_are_written(say, here: Path, cache) -> None:
         (["data=python_topics", "model.tie_weights=true", "model.embed_dim=9"], "embed_dim = hidden_size"),
     ],
 )
-def test_mistakes_cost_no_time(say, here: Path, words, complaint) -> None:
+def test_invalid_input_is_rejected_before_work(say, here: Path, words, complaint) -> None:
     said = say("train", *words)
     assert said.code == 2 and complaint in said.err and not (here / "runs").exists()

@@ -23,7 +23,7 @@ QUICK = [
 ]
 
 
-def test_a_run_keeps_all_there_is_to_know(trained: Path) -> None:
+def test_run_directory_is_complete(trained: Path) -> None:
     run = RunDir(trained / "first")
     assert read_status(run).state == "finished"
     assert read_json(run.results_path)["test"]["test/accuracy"] > 0.3
@@ -32,7 +32,7 @@ def test_a_run_keeps_all_there_is_to_know(trained: Path) -> None:
     assert run.report_path.is_file() and [*run.plots.glob("*.png")]
 
 
-def test_says_what_it_will_do_what_came_out_and_what_next(say) -> None:
+def test_prints_plan_results_and_next_commands(say) -> None:
     said = say("train", *QUICK, "run.name=told")
     assert said.code == 0, said.err
     assert "mlp, " in said.out and "1079 train" in said.out and "runs/told" in said.out
@@ -40,7 +40,7 @@ def test_says_what_it_will_do_what_came_out_and_what_next(say) -> None:
     assert "runner predict runs/told" in said.out
 
 
-def test_mistakes_make_no_run(say, here: Path) -> None:
+def test_invalid_input_creates_no_run(say, here: Path) -> None:
     said = say("train", "modle=mlp", "optimizer.lr=-1", "data.batch_size=0")
     assert said.code == 2
     assert said.err.startswith("error: 3 mistakes in the config:")
@@ -58,7 +58,7 @@ def test_experiment_file_with_a_value_changed(say, here: Path) -> None:
     assert config.model._target_.endswith("Logistic")
 
 
-def test_overrides_stand_anywhere_between_options(say) -> None:
+def test_overrides_may_be_mixed_with_options(say) -> None:
     said = say("train", "model=logistic", "--cfg", "job", "seed=4")
     assert said.code == 0
     config = OmegaConf.create(said.out)
@@ -76,11 +76,11 @@ def test_cfg_hydra_and_all(say) -> None:
     assert "hydra:" in say("train", "--cfg", "all").out and "optimizer:" in say("train", "--cfg", "all").out
 
 
-def test_cfg_shows_mistakes(say) -> None:
+def test_cfg_shows_problems(say) -> None:
     assert say("train", "--cfg", "job", "modle=mlp").code == 2
 
 
-def test_own_model_from_own_folder(say, here: Path) -> None:
+def test_user_model_from_user_folder(say, here: Path) -> None:
     (here / "my_network.py").write_text(
         "from torch import nn\n\n\n"
         "class Tiny(nn.Sequential):\n"
@@ -97,7 +97,7 @@ def test_own_model_from_own_folder(say, here: Path) -> None:
     assert OmegaConf.load(here / "runs" / "own" / "config.yaml").model.in_features == 64
 
 
-def test_allow_package_extends_the_list(say, monkeypatch) -> None:
+def test_allow_package_extends_the_allow_list(say, monkeypatch) -> None:
     monkeypatch.delenv("RUNNER_ALLOW_PACKAGES", raising=False)
     words = ["train", "model._target_=collections.OrderedDict", "--cfg", "job"]
     assert say(*words).code == 0  # printing constructs nothing
@@ -123,7 +123,7 @@ def test_split_experiment(words, expected) -> None:
     assert split_experiment(words) == expected
 
 
-def test_resume_goes_on(say, here: Path) -> None:
+def test_resume_continues(say, here: Path) -> None:
     assert say("train", *QUICK, "run.name=again").code == 0
     run = RunDir(here / "runs" / "again")
     write_status(run, state="interrupted")

@@ -45,7 +45,7 @@ def test_evaluate_with_other_values(say, trained: Path) -> None:
 
 
 @pytest.mark.parametrize("word", ["data.split_seed=7", "data.val_fraction=0.3", "data.test_fraction=0.4"])
-def test_evaluate_never_cuts_the_data_anew(word: str, say, trained: Path) -> None:
+def test_evaluate_never_splits_the_data_again(word: str, say, trained: Path) -> None:
     said = say("evaluate", "first", word, "--root", str(trained))
     assert said.code == 2
     assert f"{word} would change the splits of first" in said.err and "data.root" in said.err
@@ -60,7 +60,7 @@ def test_evaluate_never_cuts_the_data_anew(word: str, say, trained: Path) -> Non
         (["--checkpoint", "worst"], "invalid choice: 'worst'"),
     ],
 )
-def test_mistakes_of_evaluate(words: list[str], expected: str, say, trained: Path) -> None:
+def test_invalid_input_of_evaluate(words: list[str], expected: str, say, trained: Path) -> None:
     said = say("evaluate", "first", *words, "--root", str(trained))
     assert said.code == 2
     assert expected in said.err
@@ -73,7 +73,7 @@ def test_predict_prints_a_table(say, trained: Path, digits: list[str]) -> None:
     assert "digit0.png" in said.out and "digit1.png" in said.out
 
 
-def test_predict_for_programs(say, trained: Path, digits: list[str]) -> None:
+def test_predict_as_json(say, trained: Path, digits: list[str]) -> None:
     rows = json.loads(say("predict", "first", *digits, "--root", str(trained), "--json").out)
     assert [row["input"] for row in rows] == digits
     table = [
@@ -84,7 +84,7 @@ def test_predict_for_programs(say, trained: Path, digits: list[str]) -> None:
     assert float(table[0]["confidence"]) == rows[0]["confidence"]
 
 
-def test_columns_of_classes_stand_in_their_order() -> None:
+def test_class_columns_keep_their_order() -> None:
     rows = [
         {"input": "a", "probs": {"c10": 0.6, "c9": 0.4}},
         {"input": "b", "probs": {"c2": 0.9, "c10": 0.1}},
@@ -109,7 +109,7 @@ def test_predict_writes_a_file(say, trained: Path, digits: list[str], here: Path
         ([], "give INPUT to predict"),
     ],
 )
-def test_mistakes_of_predict(words: list[str], expected: str, say, trained: Path, digits) -> None:
+def test_invalid_input_of_predict(words: list[str], expected: str, say, trained: Path, digits) -> None:
     said = say("predict", "first", *words, "--root", str(trained))
     assert said.code == 2
     assert expected in said.err
@@ -123,7 +123,7 @@ def test_nested_values_become_columns() -> None:
     }
 
 
-def test_report_is_written_anew(say, trained: Path) -> None:
+def test_report_is_rewritten(say, trained: Path) -> None:
     page = RunDir(trained / "first").report_path
     page.unlink(missing_ok=True)
     said = say("report", "first", "--root", str(trained))

@@ -156,16 +156,14 @@ ALLOWED = [
 
 
 @pytest.mark.parametrize("target", [*FOREIGN, *WITHIN])
-def test_refused(target: str, here: Path) -> None:
+def test_rejected_targets(target: str, here: Path) -> None:
     with pytest.raises(ConfigError) as refusal:
         resolve_target(target)
     assert repr(target) in str(refusal.value)
 
 
 @pytest.mark.parametrize("target", FOREIGN)
-def test_what_is_foreign_is_not_even_imported(
-    target: str, here: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_foreign_modules_are_not_imported(target: str, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def imported(name: str, *_: object) -> None:
         raise AssertionError(f"{name} was imported")
 
@@ -176,7 +174,7 @@ def test_what_is_foreign_is_not_even_imported(
 
 
 @pytest.mark.parametrize("target", ALLOWED)
-def test_allowed(target: str, here: Path) -> None:
+def test_allowed_targets(target: str, here: Path) -> None:
     assert callable(resolve_target(target))
 
 
@@ -193,7 +191,7 @@ def test_allowed(target: str, here: Path) -> None:
         ("partial", lambda node: {"_target_": "torch.nn.Sequential", "_partial_": True, "_args_": [node]}),
     ],
 )
-def test_refused_wherever_it_stands_before_anything_is_built(place: str, wrap, here: Path) -> None:
+def test_rejected_at_any_depth_before_anything_is_built(place: str, wrap, here: Path) -> None:
     evil = {"_target_": "os.makedirs", "name": "made"}
     first = {"_target_": "mine.Mark"}
     (here / "mine.py").write_text(
@@ -216,7 +214,7 @@ def test_refused_wherever_it_stands_before_anything_is_built(place: str, wrap, h
         "inner: {'${oc.decode:_target_}': os.makedirs, _target_: os.makedirs, name: made}",
     ],
 )
-def test_refused_when_an_interpolation_makes_it(line: str, find, write, here: Path) -> None:
+def test_rejected_when_produced_by_an_interpolation(line: str, find, write, here: Path) -> None:
     write(
         "mine.py",
         "from torch import nn\ndef net(inner=None, evil=None) -> nn.Module:\n    return nn.Linear(1, 1)\n",
@@ -228,7 +226,7 @@ def test_refused_when_an_interpolation_makes_it(line: str, find, write, here: Pa
     assert not Path("made").exists()
 
 
-def test_an_escaped_interpolation_is_text_to_the_end(find, write, here: Path) -> None:
+def test_escaped_interpolation_stays_text(find, write, here: Path) -> None:
     write("mine.py", "class Keep:\n    def __init__(self, text):\n        self.text = text\n")
     text = "${oc.create:'{_target_: os.makedirs, name: made}'}"
     write("conf/callbacks/mine.yaml", f'keep:\n  _target_: mine.Keep\n  text: "\\\\{text}"\n')
@@ -239,14 +237,14 @@ def test_an_escaped_interpolation_is_text_to_the_end(find, write, here: Path) ->
     assert not Path("made").exists()
 
 
-def test_a_target_that_the_environment_names(find, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_target_from_the_environment(find, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WHAT", "os.system")
     (problem,) = find("model._target_=${oc.env:WHAT}")
     assert (problem.key, problem.kind) == ("model._target_", "not_allowed")
     assert "'os.system' is not allowed" in problem.message
 
 
-def test_code_in_the_working_directory_is_the_users(here: Path) -> None:
+def test_code_in_the_working_directory_is_user_code(here: Path) -> None:
     (here / "mine.py").write_text(
         "import os, json, torch\nfrom torch import load\nclass Net: pass\ndef make(): pass\n"
     )
@@ -259,15 +257,13 @@ def test_code_in_the_working_directory_is_the_users(here: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["json", "pickle", "numpy", "torch", "runner", "yaml"])
-def test_a_file_that_hides_a_module_is_not_the_users(name: str, here: Path) -> None:
+def test_file_that_shadows_a_module_is_not_user_code(name: str, here: Path) -> None:
     (here / f"{name}.py").write_text("def evil(): raise AssertionError('called')\n")
     with pytest.raises(ConfigError):
         resolve_target(f"{name}.evil")
 
 
-def test_a_folder_that_extends_a_namespace_is_not_the_users(
-    here: Path, tmp_path_factory, monkeypatch
-) -> None:
+def test_folder_that_extends_a_namespace_is_not_user_code(here: Path, tmp_path_factory, monkeypatch) -> None:
     elsewhere = tmp_path_factory.mktemp("elsewhere")
     (elsewhere / "space" / "foreign").mkdir(parents=True)
     (elsewhere / "space" / "foreign" / "__init__.py").write_text("def evil(): pass\n")
@@ -277,7 +273,7 @@ def test_a_folder_that_extends_a_namespace_is_not_the_users(
         resolve_target("space.foreign.evil")
 
 
-def test_another_package_needs_the_flag(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_packages_require_the_flag(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ConfigError, match="--allow-package NAME"):
         resolve_target("decimal.Decimal")
     monkeypatch.setenv("RUNNER_ALLOW_PACKAGES", "fractions, decimal")
@@ -288,7 +284,7 @@ def test_another_package_needs_the_flag(here: Path, monkeypatch: pytest.MonkeyPa
         resolve_target("decimal.Decimal.from_float")
 
 
-def test_a_config_cannot_set_the_flag(find, here: Path) -> None:
+def test_config_cannot_set_the_flag(find, here: Path) -> None:
     find("+allow_packages=[os]", "+run.allow_package=os", "model._target_=os.system")
     assert "RUNNER_ALLOW_PACKAGES" not in os.environ
 
@@ -303,7 +299,7 @@ def test_a_config_cannot_set_the_flag(find, here: Path) -> None:
         "job_logging: {handlers: {evil: {class: mine.Handler}}}",
     ],
 )
-def test_hydras_own_node_builds_nothing_foreign(text: str, find, write) -> None:
+def test_hydra_node_builds_nothing_foreign(text: str, find, write) -> None:
     write("conf/data/evil.yaml", f"# @package _global_\ndefaults: [digits@data]\nhydra:\n  {text}\n")
     problems = find("data=evil")
     refused = [problem for problem in problems if problem.kind == "not_allowed"]

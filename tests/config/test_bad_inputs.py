@@ -894,7 +894,7 @@ def no_accelerator(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("bad", TABLE, ids=str)
-def test_one_sentence_says_it(bad: Bad, find, write, here: Path) -> None:
+def test_each_bad_input_has_one_message(bad: Bad, find, write, here: Path) -> None:
     for name, text in bad.files.items():
         write(name, text)
     experiment = str(write("experiment.yaml", bad.experiment)) if bad.experiment else None
@@ -909,7 +909,7 @@ def test_one_sentence_says_it(bad: Bad, find, write, here: Path) -> None:
     assert sorted(path for path in here.rglob("*") if "__pycache__" not in path.parts) == before
 
 
-def test_the_table_is_long() -> None:
+def test_table_is_long() -> None:
     assert len(TABLE) >= 60
 
 
@@ -929,7 +929,7 @@ TEN = {
 }
 
 
-def test_all_mistakes_are_told_together(find) -> None:
+def test_all_problems_are_reported_together(find) -> None:
     problems = find(*(given for given in TEN if given != "weights=none.pt"))
     assert len(problems) == len(TEN) - 1
     assert len({problem.key for problem in problems}) == len(problems)
@@ -938,7 +938,7 @@ def test_all_mistakes_are_told_together(find) -> None:
             assert sum(said in str(problem) for problem in problems) == 1, said
 
 
-def test_the_command_ends_with_2_and_leaves_nothing(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_exit_code_2_and_no_files(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     given = [given for given in TEN if not given.startswith("pretrained")]
     assert main(["train", *given]) == 2
     said = capsys.readouterr()
@@ -948,14 +948,14 @@ def test_the_command_ends_with_2_and_leaves_nothing(here: Path, capsys: pytest.C
     assert not list(here.iterdir())
 
 
-def test_an_experiment_that_is_not_there(find, write) -> None:
+def test_missing_experiment(find, write) -> None:
     write("digits_mlp.yaml", "seed: 1")
     (problem,) = find(experiment="digits_mpl.yaml")
     assert problem.kind == "not_found"
     assert "no such file: digits_mpl.yaml" in problem.message and "'digits_mlp.yaml'" in problem.suggestion
 
 
-def test_an_experiment_and_the_command_line_are_told_together(find, write) -> None:
+def test_problems_of_experiment_and_command_line_are_reported_together(find, write) -> None:
     file = write("e.yaml", "defaults: [override /model: mpl]\ntrainer: {max_epoch: 3}\n")
     problems = find("optimizer=adm", "seed=x", experiment=str(file))
     said = ("'mlp'", "'max_epochs'", "'adam'", "seed=")

@@ -32,7 +32,7 @@ def test_defaults(here: Path) -> None:
     assert list(here.iterdir()) == []
 
 
-def test_the_data_set_chooses_the_task(here: Path) -> None:
+def test_data_set_selects_the_task(here: Path) -> None:
     assert compose(["data=diabetes"]).choices["task"] == "regression"
     assert plain_of("data=diabetes", "model=mlp")["task"]["_target_"].endswith("RegressionTask")
     assert compose(["task=binary", "data=pass_fail"]).choices["task"] == "binary"
@@ -67,7 +67,7 @@ def test_values(given: str, place: str, value: object, here: Path) -> None:
 
 
 @pytest.mark.parametrize("given", ["~optimizer.fused", "~optimizer.fused=true", "~scheduler", "~callbacks"])
-def test_taking_away(given: str, here: Path) -> None:
+def test_deleting_keys(given: str, here: Path) -> None:
     place = given[1:].partition("=")[0].split(".")
     node = plain_of(given)
     for key in place[:-1]:
@@ -75,12 +75,12 @@ def test_taking_away(given: str, here: Path) -> None:
     assert place[-1] not in node
 
 
-def test_an_option_that_is_null(here: Path) -> None:
+def test_null_option(here: Path) -> None:
     assert plain_of("scheduler=none")["scheduler"] is None
     assert plain_of("scheduler=none", "transfer=scratch")["transfer"] is None
 
 
-def test_what_the_user_set_is_known(here: Path) -> None:
+def test_user_overrides_are_recorded(here: Path) -> None:
     composition = compose(["optimizer={lr:1,betas:[0.9,0.9]}", "++seed=3", "model=mlp", "~data.augment"])
     assert composition.explicit == {"optimizer", "optimizer.lr", "optimizer.betas", "seed", "data.augment"}
 
@@ -105,7 +105,7 @@ def test_callbacks_by_name_and_several_options(write) -> None:
     assert set(plain_of("callbacks=[mine,stop]", "~callbacks.lr")["callbacks"]) == {"timer", "stop"}
 
 
-def test_a_users_own_model_needs_no_change_of_the_program(write) -> None:
+def test_user_model_requires_no_change_of_runner(write) -> None:
     write(
         "my_models.py",
         "from torch import nn\n"
@@ -130,12 +130,12 @@ def test_a_users_own_model_needs_no_change_of_the_program(write) -> None:
     ]
 
 
-def test_a_users_folder_hides_an_option_of_the_program(write) -> None:
+def test_user_folder_shadows_a_built_in_option(write) -> None:
     write("conf/optimizer/sgd.yaml", "_target_: torch.optim.SGD\n_partial_: true\nlr: 7.0\n")
     assert plain_of("optimizer=sgd")["optimizer"]["lr"] == 7.0
 
 
-def test_config_dir_adds_options_and_hides_none(write, here: Path) -> None:
+def test_config_dir_adds_options_and_shadows_none(write, here: Path) -> None:
     write("more/optimizer/sgd.yaml", "_target_: torch.optim.SGD\n_partial_: true\nlr: 7.0\n")
     write("more/optimizer/mine.yaml", "_target_: torch.optim.SGD\n_partial_: true\nlr: 8.0\n")
     composition = compose(["optimizer=mine"], config_dirs=["more"])
@@ -175,7 +175,7 @@ def test_order_of_precedence(write) -> None:
 
 
 @pytest.mark.parametrize("preset", ["one_batch", "overfit", "profile"])
-def test_a_debug_preset_acts_whatever_an_experiment_says(preset: str, write) -> None:
+def test_debug_preset_overrides_the_experiment(preset: str, write) -> None:
     file = write(
         "experiment.yaml", "trainer: {max_epochs: 30, limit_val_batches: 9}\nregularization: {dropout: 0.5}\n"
     )
@@ -195,7 +195,7 @@ def test_a_debug_preset_acts_whatever_an_experiment_says(preset: str, write) -> 
 FACTS = Facts("classification", (1, 8, 8), 10, class_names=["zero", "${oc.env:HOME}", "a\\${b}"])
 
 
-def test_the_config_of_a_run_composes_to_itself(here: Path, write) -> None:
+def test_config_of_a_run_composes_to_itself(here: Path, write) -> None:
     composition = compose(["model=small_cnn", "regularization=strong", "optimizer.amsgrad=true", "seed=3"])
     with facts_known(FACTS):
         plain = to_plain(composition.config, problems := [])
@@ -208,7 +208,7 @@ def test_the_config_of_a_run_composes_to_itself(here: Path, write) -> None:
     assert plain["task"]["class_names"] == ["zero", "${oc.env:HOME}", "a\\${b}"]
 
 
-def test_a_config_before_its_facts_are_known_asks_for_them_again(here: Path, write) -> None:
+def test_unresolved_config_requests_its_facts_again(here: Path, write) -> None:
     file = write("config.yaml", to_yaml(to_plain(compose(["model=mlp"]).config, [])))
     assert yaml.safe_load(file.read_text())["model"]["num_classes"] == "${facts:num_outputs}"
     again = compose(experiment=file)
@@ -230,7 +230,7 @@ def test_values_of_a_run_can_be_changed_and_its_options_cannot(here: Path, write
     assert (problem.key, problem.kind) == ("pretrained", "no_effect") and "passed on" in problem.message
 
 
-def test_an_experiment_with_every_node_is_no_run(write) -> None:
+def test_experiment_with_every_node_is_not_a_run(write) -> None:
     file = write(
         "experiment.yaml",
         "task: {loss: {label_smoothing: 0.2}}\nmodel: {hidden_sizes: [8]}\ntrainer: {max_epochs: 2}\n",
@@ -240,7 +240,7 @@ def test_an_experiment_with_every_node_is_no_run(write) -> None:
     assert composition.config.model.hidden_sizes == [8]
 
 
-def test_an_experiment_chooses_options_and_sets_values(write) -> None:
+def test_experiment_selects_options_and_sets_values(write) -> None:
     file = write(
         "experiment.yaml",
         "# @package _global_\n"
@@ -260,13 +260,13 @@ def test_an_experiment_chooses_options_and_sets_values(write) -> None:
     assert compose(["model=mlp", "data=digits"], file).choices["task"] == "classification"
 
 
-def test_an_experiment_that_says_nothing(write) -> None:
+def test_empty_experiment(write) -> None:
     assert OmegaConf.to_container(compose(experiment=write("e.yaml", "")).config) == OmegaConf.to_container(
         compose().config
     )
 
 
-def test_experiments_do_not_leak_into_each_other(write) -> None:
+def test_experiments_are_independent(write) -> None:
     first = compose(experiment=write("a.yaml", "seed: 5\noptimizer: {amsgrad: true}\n"))
     second = compose(experiment=write("b.yaml", "seed: 6\n"))
     assert first.config.seed == 5 and second.config.seed == 6
@@ -274,7 +274,7 @@ def test_experiments_do_not_leak_into_each_other(write) -> None:
     assert compose().config.seed == 0
 
 
-def test_within_a_program_that_uses_hydra(here: Path) -> None:
+def test_within_another_hydra_application(here: Path) -> None:
     with initialize_config_dir(str(here), version_base="1.3"):
         outer = GlobalHydra.instance().hydra
         assert compose(["model=logistic"]).choices["model"] == "logistic"
@@ -285,7 +285,7 @@ def test_within_a_program_that_uses_hydra(here: Path) -> None:
     assert not GlobalHydra.instance().is_initialized()
 
 
-def test_composing_needs_no_torch(here: Path) -> None:
+def test_composing_does_not_import_torch(here: Path) -> None:
     code = (
         "import sys; from runner.config.compose import compose; compose(['model=mlp']); print('torch' in "
         "sys.modules)"

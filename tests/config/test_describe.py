@@ -36,11 +36,11 @@ def by_name(keys: list[Key]) -> dict[str, Key]:
         (torch.nn.Module, "Module"),
     ],
 )
-def test_types_as_a_person_writes_them(annotation: Any, text: str) -> None:
+def test_readable_types(annotation: Any, text: str) -> None:
     assert type_text(annotation) == text
 
 
-def test_an_option() -> None:
+def test_option() -> None:
     keys = by_name(describe(find_groups()["optimizer"]["adamw"]))
     assert keys["lr"].default == "0.001" and keys["lr"].doc.startswith("learning rate")
     assert keys["amsgrad"] == Key("amsgrad", "bool", "false", keys["amsgrad"].doc)
@@ -48,7 +48,7 @@ def test_an_option() -> None:
     assert "params" not in keys
 
 
-def test_what_runner_gives_is_left_out() -> None:
+def test_supplied_arguments_are_omitted() -> None:
     groups = find_groups()
     assert list(by_name(describe(groups["scheduler"]["cosine"]))) == ["pct_start", "warmup_epochs", "floor"]
     trainer = {"_target_": "pytorch_lightning.Trainer"}
@@ -61,7 +61,7 @@ def test_options_without_a_constructor() -> None:
     assert describe(groups["transfer"]["scratch"]) == []
 
 
-def test_a_dataclass() -> None:
+def test_dataclass() -> None:
     keys = by_name(describe(Regularization))
     assert keys["weight_decay"] == Key(
         "weight_decay", "float, >= 0", "0.0", "weight decay of the optimizer; norms and biases are exempt."
@@ -69,13 +69,13 @@ def test_a_dataclass() -> None:
     assert keys["augment"].type == "node with _target_ | null"
 
 
-def test_a_key_that_must_be_given_has_no_default() -> None:
+def test_required_key_has_no_default() -> None:
     keys = by_name(describe({"_target_": "runner.models.mlp.MLP"}))
     assert keys["in_features"].default is None
     assert keys["hidden_sizes"].default == "[256]"
 
 
-def test_docs_of_bases_are_found() -> None:
+def test_docs_of_base_classes_are_used() -> None:
     class Mine(DataModule):
         """Mine.
 

@@ -16,14 +16,14 @@ def changed(**nodes) -> list:
     return find_changes(BEFORE, BEFORE | nodes)
 
 
-def test_every_key_that_differs_is_told_with_both_values() -> None:
+def test_every_different_key_is_reported_with_both_values() -> None:
     found = changed(seed=1, trainer={"max_epochs": 5}, plots=False)
     assert [str(change) for change in found] == [
         "plots: true → false", "seed: 0 → 1", "trainer.max_epochs: 3 → 5 (acts from here on)"
     ]  # fmt: skip
 
 
-def test_what_would_make_the_result_meaningless_is_refused_with_the_reason() -> None:
+def test_invalidating_changes_are_rejected_with_the_reason() -> None:
     found = changed(
         seed=1, model={"_target_": "a.B", "hidden_sizes": [32]}, data={"num_workers": 0, "batch_size": 64},
         optimizer={"_target_": "torch.optim.SGD", "lr": 0.1, "betas": [0.9, 0.99]}, unheard_of=1,
@@ -36,19 +36,19 @@ def test_what_would_make_the_result_meaningless_is_refused_with_the_reason() -> 
     assert "weights in the checkpoint are those of the old model" in told[1].message
 
 
-def test_where_and_how_it_runs_may_change() -> None:
+def test_hardware_and_paths_may_change() -> None:
     found = changed(data={"num_workers": 2, "batch_size": 32}, run={"root": "x", "name": "y", "tags": ["a"]})
     assert [change.key for change in found] == ["data.num_workers", "run.tags"]
     assert rejections(found) == [] and not any(change.acts for change in found)
 
 
-def test_a_rate_acts_and_a_longer_training_has_more_to_do() -> None:
+def test_learning_rate_and_length_may_change() -> None:
     rate = changed(optimizer={"_target_": "torch.optim.AdamW", "lr": 0.2, "betas": [0.9, 0.99]})
     assert rejections(rate) == [] and rate[0].acts and not lengthens(rate)
     assert lengthens(changed(trainer={"max_epochs": 9}))
     assert lengthens(changed(regularization={"early_stopping": {"patience": 3}}))
 
 
-def test_what_only_the_data_or_a_test_tells_is_no_difference() -> None:
+def test_resolved_facts_are_no_difference() -> None:
     assert changed(model={"_target_": "a.B", "hidden_sizes": "<facts:sizes>"}) == []
     assert changed(optimizer={"_target_": "torch.optim.AdamW", "lr": "auto", "betas": (0.9, 0.99)}) == []

@@ -32,13 +32,13 @@ def test_every_task_accepts_metrics(task: str) -> None:
     ]
 
 
-def test_a_metric_may_be_monitored() -> None:
+def test_metric_may_be_monitored() -> None:
     composition = compose([*KAPPA, "task.monitor=val/kappa"])
     assert check_config(composition) == []
     assert monitor_of(to_plain(composition.config, [])) == ("val/kappa", "max")
 
 
-def test_a_metric_without_direction_needs_a_mode() -> None:
+def test_metric_without_direction_needs_a_mode() -> None:
     mean = ["task.metrics.mean._target_=torchmetrics.aggregation.MeanMetric", "task.monitor=val/mean"]
     (problem,) = problems(*mean)
     assert (problem.key, problem.kind) == ("task.monitor_mode", "missing")
@@ -46,7 +46,7 @@ def test_a_metric_without_direction_needs_a_mode() -> None:
     assert problems(*mean, "task.monitor_mode=max") == []
 
 
-def test_a_misspelled_metric_is_reported_with_the_nearest() -> None:
+def test_misspelled_metric_is_reported_with_the_nearest() -> None:
     (problem,) = problems(*KAPPA, "task.monitor=val/kapa")
     assert (problem.key, problem.kind) == ("task.monitor", "unknown_option")
     assert "val/kapa" in problem.message and "'val/kappa'" in problem.suggestion
@@ -73,7 +73,7 @@ def test_anything_but_a_metric_is_rejected(override: str, kind: str, words: str)
     assert problem.message.startswith("task.metrics.kappa") and words in str(problem)
 
 
-def test_the_direction_of_a_metric_follows_from_its_class() -> None:
+def test_direction_of_a_metric_follows_from_its_class() -> None:
     for name, expected in (
         ("torchmetrics.CohenKappa", True),
         ("torchmetrics.regression.MeanAbsolutePercentageError", False),

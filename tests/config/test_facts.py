@@ -34,7 +34,7 @@ def test_known_facts_are_values() -> None:
     }
 
 
-def test_unknown_facts_are_placeholders_that_can_be_found() -> None:
+def test_unknown_facts_are_detectable_placeholders() -> None:
     plain = to_plain(CONFIG, problems := [])
     assert problems == []
     assert all(is_placeholder(plain[key]) for key in ("one", "copy", "list", "text", "shape"))
@@ -49,7 +49,7 @@ def test_unknown_facts_are_placeholders_that_can_be_found() -> None:
     assert not is_placeholder("facts") and not is_placeholder(3)
 
 
-def test_a_fact_that_the_data_does_not_tell() -> None:
+def test_fact_that_the_data_does_not_provide() -> None:
     config = OmegaConf.create({"model": {"size": "${facts:vocabulry}"}})
     with facts_known(FACTS):
         to_plain(config, problems := [])
@@ -61,7 +61,7 @@ def test_a_fact_that_the_data_does_not_tell() -> None:
     )
 
 
-def test_facts_are_forgotten_afterwards() -> None:
+def test_facts_are_reset_afterwards() -> None:
     with pytest.raises(RuntimeError), facts_known(FACTS):
         raise RuntimeError
     assert is_placeholder(CONFIG.one)

@@ -5,7 +5,7 @@ from pathlib import Path
 from runner.config.groups import find_groups, package_conf, search_folders
 
 
-def test_options_and_what_they_say(write) -> None:
+def test_options_and_their_metadata(write) -> None:
     write(
         "conf/model/mine.yaml",
         "# @package _global_\n# tasks: classification, regression\n# My model. It is small.\n# inputs: "
@@ -18,13 +18,13 @@ def test_options_and_what_they_say(write) -> None:
     assert option.inputs == ("image", "features")
 
 
-def test_an_option_that_says_nothing(write) -> None:
+def test_option_without_comment(write) -> None:
     write("conf/extra/quiet.yaml", "a: 1\n# late\n")
     option = find_groups()["extra"]["quiet"]
     assert (option.summary, option.tasks, option.inputs) == ("", (), ())
 
 
-def test_the_working_directory_wins_and_config_dirs_come_last(write, here: Path) -> None:
+def test_working_directory_precedes_config_dirs(write, here: Path) -> None:
     own = package_conf()
     assert search_folders() == [own]
     write("conf/model/mlp.yaml", "# here\n")
@@ -41,7 +41,7 @@ def test_in_the_checkout_conf_is_not_searched_twice(monkeypatch) -> None:
     assert search_folders() == [package_conf()]
 
 
-def test_files_that_are_no_text_do_no_harm(here: Path) -> None:
+def test_binary_files_are_ignored(here: Path) -> None:
     (here / "conf" / "model").mkdir(parents=True)
     (here / "conf" / "model" / "bytes.yaml").write_bytes(b"# \xff\xfe words\n")
     assert "words" in find_groups()["model"]["bytes"].summary

@@ -20,7 +20,7 @@ def test_every_logged_metric_is_accepted() -> None:
         assert problems(f"task.monitor={name}") == [], name
 
 
-def test_a_mistyped_metric_is_reported_with_the_nearest_one() -> None:
+def test_mistyped_metric_is_reported_with_the_nearest_one() -> None:
     [found] = problems("task.monitor=val/acuracy")
     assert (found.key, found.kind) == ("task.monitor", "unknown_option")
     assert "task.monitor=val/acuracy" in found.message and "val/accuracy" in found.suggestion
@@ -37,7 +37,7 @@ def test_test_metrics_are_never_monitored() -> None:
     assert found.kind == "invalid_value" and "validation or training split" in found.message
 
 
-def test_a_mode_needs_a_metric_and_is_min_or_max() -> None:
+def test_mode_needs_a_metric_and_is_min_or_max() -> None:
     [found] = problems("task.monitor_mode=max")
     assert (found.key, found.kind) == ("task.monitor_mode", "no_effect")
     assert "without task.monitor" in found.message
@@ -57,11 +57,11 @@ class OwnTask(Task):
     ("name", "mode"),
     [("val/loss", "min"), ("val/top5_error", "min"), ("val/dice_macro", "max"), ("val/my_score", None)],
 )
-def test_the_mode_of_a_metric_is_read_from_its_name_where_it_shows(name: str, mode: str | None) -> None:
+def test_mode_of_a_metric_is_read_from_its_name_where_it_shows(name: str, mode: str | None) -> None:
     assert mode_of(OwnTask, name) == mode
 
 
-def test_the_mode_of_a_known_metric_is_the_tasks() -> None:
+def test_mode_of_a_known_metric_is_the_tasks() -> None:
     assert mode_of(ClassificationTask, "val/calibration_error") == "min"
     assert mode_of(ClassificationTask, "val/pr_auc") == "max"
 
@@ -70,7 +70,7 @@ def plain(*overrides: str) -> dict:
     return to_plain(compose([*DIGITS, *overrides]).config, [])
 
 
-def test_the_plateau_schedule_follows_the_monitored_metric() -> None:
+def test_plateau_schedule_follows_the_monitored_metric() -> None:
     def found(*overrides: str) -> tuple[str, str]:
         node = scheduler_node(plain("scheduler=plateau", *overrides))
         return node["monitor"], node["mode"]

@@ -68,7 +68,7 @@ def model_for(data: Option, task: str) -> str:
 
 
 @pytest.mark.parametrize("option", OPTIONS, ids=ids)
-def test_it_composes_and_passes_the_check(option: Option, find) -> None:
+def test_option_composes_and_passes_the_check(option: Option, find) -> None:
     problems = find(f"{option.group}={option.name}", *companions(option))
     # Files that only the user has, or that a download would bring:
     problems = [problem for problem in problems if not problem.concerns("data")]
@@ -80,7 +80,7 @@ def test_it_composes_and_passes_the_check(option: Option, find) -> None:
 
 
 @pytest.mark.parametrize("option", OPTIONS, ids=ids)
-def test_it_says_what_it_is(option: Option) -> None:
+def test_option_has_a_summary(option: Option) -> None:
     assert option.path.read_text().startswith("#")
     assert option.summary, f"{option.path} begins with a comment line that says what it is"
     assert option.group in GROUPS
@@ -88,7 +88,7 @@ def test_it_says_what_it_is(option: Option) -> None:
 
 
 @pytest.mark.parametrize("option", OPTIONS, ids=ids)
-def test_its_keys_can_be_described(option: Option) -> None:
+def test_option_keys_can_be_described(option: Option) -> None:
     content = OmegaConf.load(option.path)
     keys = describe(option)
     if "_target_" in content:
@@ -97,7 +97,7 @@ def test_its_keys_can_be_described(option: Option) -> None:
         }
 
 
-def test_the_first_config_names_every_group() -> None:
+def test_first_config_names_every_group() -> None:
     defaults = OmegaConf.load(package_conf() / "runner.yaml").defaults
     named = {next(iter(entry)) for entry in defaults if entry != "_self_"}
     assert {path.name for path in Path(package_conf()).iterdir() if path.is_dir()} <= named | {"sweep"}

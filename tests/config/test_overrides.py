@@ -39,7 +39,7 @@ def in_empty_folder(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_value_that_needs_quotes_is_one_mistake_with_the_line_to_type(name):
+def test_unquoted_value_is_one_problem_with_the_line_to_type(name):
     composition = compose(["data=csv", "data.target=y", f"data.path={name}"])
     problems = check_config(composition)
     assert len(problems) == 1, problems
@@ -54,7 +54,7 @@ def test_a_value_that_needs_quotes_is_one_mistake_with_the_line_to_type(name):
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if "\\" not in name])
-def test_a_value_that_names_an_existing_file_is_taken_literally(name, capsys):
+def test_value_that_names_an_existing_file_is_taken_literally(name, capsys):
     x = np.random.default_rng(0).normal(size=60).round(3)
     pd.DataFrame({"x": x, "label": np.where(x > 0, "p", "q")}).to_csv(name, index=False)
     words = ["data=csv", "data.target=label", f"data.path={name}"]
@@ -62,7 +62,7 @@ def test_a_value_that_names_an_existing_file_is_taken_literally(name, capsys):
     assert main(["config", "check", *words]) == 0, capsys.readouterr().err
 
 
-def test_a_checkpoint_path_with_equals_signs(capsys):
+def test_checkpoint_path_with_equals_signs(capsys):
     assert main(["config", "check", "model=mlp", "data=digits", "weights=ck/epoch=3-step=10.ckpt"]) == 2
     error = capsys.readouterr().err
     assert error.count("error:") == 1 and "mistakes" not in error
@@ -72,7 +72,7 @@ def test_a_checkpoint_path_with_equals_signs(capsys):
     assert compose(["weights=ck/epoch=3-step=10.ckpt"]).config.weights == "ck/epoch=3-step=10.ckpt"
 
 
-def test_other_mistakes_are_still_reported():
+def test_other_problems_are_still_reported():
     problems = check_config(
         compose(["data=csv", "data.path=größe.csv", "optimizer.lr=-1", "trainer.max_epochs=0"])
     )
@@ -143,7 +143,7 @@ def test_numbers_that_are_not_finite_or_negative_are_rejected(key, value):
     assert check_config(compose(["model=mlp", "data=digits", f"{key}={value}"]))
 
 
-def test_a_list_with_an_infinite_number_is_rejected():
+def test_list_with_an_infinite_number_is_rejected():
     problems = check_config(compose(["model=mlp", "data=digits", "optimizer.betas=[0.9,nan]"]))
     assert (problems[0].key, problems[0].kind) == ("optimizer.betas[1]", "out_of_bounds")
     assert str(problems[0]) == "optimizer.betas[1]=nan: expected a finite number."

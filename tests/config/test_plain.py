@@ -40,7 +40,7 @@ def test_to_plain() -> None:
         ({"a": "${oc.env:NO_SUCH_VARIABLE_HERE}"}, "NO_SUCH_VARIABLE_HERE"),
     ],
 )
-def test_what_leads_nowhere_is_named(config: dict, said: str) -> None:
+def test_unresolvable_interpolations_are_named(config: dict, said: str) -> None:
     to_plain(OmegaConf.create(config), problems := [])
     assert any(said in str(problem) for problem in problems), problems
     assert {problem.kind for problem in problems} == {"unresolved"}

@@ -56,7 +56,7 @@ def test_arguments_that_both_constructors_accept_are_kept(own_code: Path) -> Non
 
 
 @pytest.mark.parametrize("argument", ["task.loss.label_smoothing=0.1", "regularization.label_smoothing=0.1"])
-def test_an_argument_that_the_user_set_is_an_error(own_code: Path, argument: str) -> None:
+def test_argument_that_the_user_set_is_an_error(own_code: Path, argument: str) -> None:
     composition = compose(["task.loss._target_=own_parts.HalfMSE", argument])
     (problem,) = check_config(composition)
     key = argument.partition("=")[0]
@@ -64,7 +64,7 @@ def test_an_argument_that_the_user_set_is_an_error(own_code: Path, argument: str
     assert (problem.key, problem.kind) == (key, kind) and key in problem.message
 
 
-def test_an_option_file_may_replace_the_constructor_of_a_file_it_extends(own_code: Path) -> None:
+def test_option_file_may_replace_the_constructor_of_a_file_it_extends(own_code: Path) -> None:
     (own_code / "conf/task").mkdir(parents=True)
     (own_code / "conf/task/half.yaml").write_text(
         "defaults: [classification, _self_]\nloss:\n  _target_: own_parts.HalfMSE\n", encoding="utf-8"
@@ -74,7 +74,7 @@ def test_an_option_file_may_replace_the_constructor_of_a_file_it_extends(own_cod
     assert check_config(composition) == []
 
 
-def test_an_experiment_file_may_replace_a_constructor(own_code: Path) -> None:
+def test_experiment_file_may_replace_a_constructor(own_code: Path) -> None:
     (own_code / "half.yaml").write_text("task:\n  loss:\n    _target_: own_parts.HalfMSE\n", encoding="utf-8")
     assert compose([], "half.yaml").config.task.loss == {"_target_": "own_parts.HalfMSE"}
 

@@ -62,7 +62,7 @@ def own_tasks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
         ("binary", ["binary"]),
     ],
 )
-def test_the_nearest_packaged_base_class_counts(own_tasks: Path, task: str, names: list[str]) -> None:
+def test_nearest_packaged_base_class_counts(own_tasks: Path, task: str, names: list[str]) -> None:
     assert suitable_tasks(compose([f"task={task}"])) == names
 
 
@@ -82,6 +82,6 @@ def test_data_of_other_tasks_are_rejected_with_the_suitable_ones(own_tasks: Path
     assert all("the task is other" in str(problem) for problem in problems)
 
 
-def test_a_replaced_constructor_has_no_option(own_tasks: Path) -> None:
+def test_replaced_constructor_has_no_option(own_tasks: Path) -> None:
     composition = compose(["data._target_=own_tasks.KappaTask"])
     assert composition.option("data") is None and composition.choices["data"] == "digits"

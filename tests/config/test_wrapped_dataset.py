@@ -54,7 +54,7 @@ def test_arguments_are_distributed_over_dataset_and_data_module(own_data: Path) 
     assert check_config(composition) == []
 
 
-def test_an_option_file_may_name_a_dataset(own_data: Path) -> None:
+def test_option_file_may_name_a_dataset(own_data: Path) -> None:
     (own_data / "conf/data").mkdir(parents=True)
     text = "# tasks: regression\n_target_: own_data.Photos\nroot: photos\nval_fraction: 0.1\n"
     (own_data / "conf/data/photos.yaml").write_text(text, encoding="utf-8")
@@ -67,14 +67,14 @@ def test_an_option_file_may_name_a_dataset(own_data: Path) -> None:
     assert "data=photos is for regression" in problems("data=photos")[0]
 
 
-def test_a_function_with_a_return_annotation_is_a_dataset_too(own_data: Path) -> None:
+def test_function_with_a_return_annotation_is_a_dataset_too(own_data: Path) -> None:
     assert (
         compose(["data._target_=own_data.build_tensors"]).config.data.train._target_
         == "own_data.build_tensors"
     )
 
 
-def test_a_regression_of_a_dataset_needs_no_data_option(own_data: Path) -> None:
+def test_regression_of_a_dataset_needs_no_data_option(own_data: Path) -> None:
     assert problems("data._target_=own_data.Photos", "data.root=photos", "task=regression") == []
 
 

@@ -36,7 +36,7 @@ def test_parts_are_disjoint_sorted_and_whole():
     assert all(torch.equal(part, part.sort().values) for part in (train, val, test))
 
 
-def test_a_cut_depends_on_its_seed_alone():
+def test_split_depends_on_its_seed_only():
     first = split_indices(50, 0.2, 0.2, seed=3)
     torch.rand(5)
     assert all(map(torch.equal, first, split_indices(50, 0.2, 0.2, seed=3)))
@@ -60,7 +60,7 @@ def test_nothing_is_cut_by_default_to_test():
     assert len(split_indices(10, 0.2)[2]) == 0
 
 
-def test_loaders_shuffle_the_training_split_alone(data: NumbersDataModule):
+def test_loaders_shuffle_only_the_training_split(data: NumbersDataModule):
     trained = torch.cat([batch["index"] for batch in data.train_dataloader()])
     validated = torch.cat([batch["index"] for batch in data.val_dataloader()])
     assert sorted(trained.tolist()) == list(range(14)) != trained.tolist()
@@ -69,7 +69,7 @@ def test_loaders_shuffle_the_training_split_alone(data: NumbersDataModule):
     assert [len(batch["index"]) for batch in data.val_dataloader()] == [3, 3]
 
 
-def test_the_order_changes_with_the_epoch_and_the_seed(data: NumbersDataModule):
+def test_order_changes_with_the_epoch_and_the_seed(data: NumbersDataModule):
     loader, again = data.train_dataloader(), data.train_dataloader()
     first = torch.cat([batch["index"] for batch in loader])
     assert torch.equal(first, torch.cat([batch["index"] for batch in again]))
@@ -77,11 +77,11 @@ def test_the_order_changes_with_the_epoch_and_the_seed(data: NumbersDataModule):
     assert not torch.equal(first, torch.cat([batch["index"] for batch in loader]))
 
 
-def test_a_split_that_is_not_there_has_no_loader(data: NumbersDataModule):
+def test_absent_split_has_no_loader(data: NumbersDataModule):
     assert data.test_dataloader() == []
 
 
-def test_the_training_split_is_evaluated_as_validation_is(data: NumbersDataModule):
+def test_training_split_is_evaluated_as_validation_is(data: NumbersDataModule):
     def noisy(inputs, target):
         return inputs + torch.rand(2), target
 
@@ -105,7 +105,7 @@ def test_inputs_are_normalised_after_the_transfer(data: NumbersDataModule):
     assert torch.equal(moved["inputs"], (raw - torch.tensor([1.0, 2.0])) / 2)
 
 
-def test_inputs_of_different_sizes_are_left_alone(data: NumbersDataModule):
+def test_inputs_of_different_sizes_are_unchanged(data: NumbersDataModule):
     images = [torch.zeros(3, 4, 4), torch.zeros(3, 5, 4)]
     assert data.on_after_batch_transfer({"inputs": images}, 0)["inputs"] is images
 
@@ -114,12 +114,12 @@ def test_samples_are_named(data: NumbersDataModule):
     assert data.sample_name("val", 15) == "number 15"
 
 
-def test_what_cannot_read_new_inputs_says_so(data: NumbersDataModule):
+def test_data_modules_without_new_inputs_say_so(data: NumbersDataModule):
     with pytest.raises(DataError, match="NumbersDataModule cannot read new inputs"):
         data.read_inputs(["cat.jpg"])
 
 
-def test_the_constructor_reads_nothing():
+def test_constructor_reads_nothing():
     data = NumbersDataModule()
     assert data.splits == {} and data.facts is None and data.check() == []
 

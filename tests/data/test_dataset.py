@@ -129,7 +129,7 @@ def test_folds_are_cut_from_the_training_dataset() -> None:
     assert not set(data.splits["train"].indices.tolist()) & set(data.splits["val"].indices.tolist())
 
 
-def test_a_dataset_is_built_once_and_not_by_the_check() -> None:
+def test_dataset_is_built_once_and_not_by_the_check() -> None:
     builds = []
 
     def build(size: int) -> TensorDataset:
@@ -170,7 +170,7 @@ def test_reading_does_not_change_the_state_of_the_generators() -> None:
     assert torch.equal(torch.get_rng_state(), states[2])
 
 
-def test_the_digest_follows_the_content() -> None:
+def test_digest_follows_the_content() -> None:
     digests = [
         ready(lambda i: (features(i), i % 2)).facts.digest,
         ready(lambda i: (features(i + 1), i % 2)).facts.digest,
@@ -227,7 +227,7 @@ def test_numbers_are_no_classes() -> None:
         ready(lambda i: (features(i), "a"), task="runner.tasks.regression.RegressionTask")
 
 
-def test_an_item_that_breaks_later_is_named() -> None:
+def test_item_that_breaks_later_is_named() -> None:
     items = Items(lambda i: (features(i), i % 2))
     data = DatasetDataModule(train=items)
     data.setup("fit")
@@ -279,7 +279,7 @@ def test_problems_are_found_before_a_dataset_is_built(options: dict[str, Any], m
     assert message in problem
 
 
-def test_an_error_of_the_constructor_is_reported_with_its_line() -> None:
+def test_error_of_the_constructor_is_reported_with_its_line() -> None:
     data = DatasetDataModule(train=functools.partial(Photos, root="nowhere"))
     with pytest.raises(
         DataError, match=r"data\.train: Photos cannot be built: .*nowhere \(.*test_dataset\.py, line \d+"

@@ -51,7 +51,7 @@ def test_classes_keep_their_proportions() -> None:
     assert plain[0].facts.class_counts != folds[0].facts.class_counts
 
 
-def test_another_seed_is_another_cut_and_the_same_seed_the_same() -> None:
+def test_split_depends_on_the_seed() -> None:
     one, same, other = (
         cut_with(DigitsDataModule, seed=seed, num_folds=2)[0].splits["val"].indices for seed in (0, 0, 1)
     )
@@ -59,7 +59,7 @@ def test_another_seed_is_another_cut_and_the_same_seed_the_same() -> None:
     assert not torch.equal(one, other)
 
 
-def test_statistics_are_learnt_from_the_samples_a_fold_trains_on() -> None:
+def test_statistics_use_the_training_samples_of_a_fold() -> None:
     for data in cut_with(DiabetesDataModule, num_folds=3):
         train = data.splits["train"]
         assert torch.allclose(data.normalize.mean, train.source.inputs[train.indices].mean(0), atol=1e-6)
@@ -107,14 +107,14 @@ def test_rows_of_one_patient_are_never_in_two_folds(patients: Path, stratified, 
         ({"num_folds": 49, "stratified": False}, "48 samples"),
     ],
 )
-def test_what_cannot_be_cut_is_told(patients: Path, settings: dict, said: str) -> None:
+def test_unsplittable_data_is_reported(patients: Path, settings: dict, said: str) -> None:
     data = TableDataModule(str(patients), target="ill")
     data.take_folds(Folds(index=0, **settings))
     with pytest.raises(DataError, match=said):
         data.setup("fit")
 
 
-def test_a_row_without_a_group_is_told(patients: Path) -> None:
+def test_row_without_a_group_is_reported(patients: Path) -> None:
     patients.write_text(patients.read_text().replace("p3,", ",", 1))
     data = TableDataModule(str(patients), target="ill")
     data.take_folds(Folds(3, group_column="patient"))
@@ -141,7 +141,7 @@ def test_rare_classes_are_counted() -> None:
     assert sum(cut.sizes()) == 22
 
 
-def test_folds_of_a_series_train_on_the_past_alone() -> None:
+def test_folds_of_a_series_train_on_the_past_only() -> None:
     folds = cut_with(WavesDataModule, num_folds=3)
     whole = WavesDataModule()
     whole.setup("fit")
@@ -218,7 +218,7 @@ def test_texts_by_author_and_by_file(tmp_path: Path) -> None:
     assert folds[0].fold_cut.num_groups == 5
 
 
-def test_the_seed_decides_which_groups_are_in_a_fold() -> None:
+def test_seed_decides_which_groups_are_in_a_fold() -> None:
     """Groups of 1, 2, … 12 samples, 78 in all: the folds stay within one group of a third each."""
     groups = [number for number in range(1, 13) for _ in range(number)]
     cuts = [

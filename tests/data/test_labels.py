@@ -9,7 +9,7 @@ def test_equal_numbers_are_one_class():
     assert merged_spellings(names) == {"1": ["1.0", "1"], "0": ["0", "0.0"]}
 
 
-def test_a_class_with_one_spelling_keeps_it():
+def test_class_with_one_spelling_keeps_it():
     assert merge_spellings(["007", "1.50", "2.0"]) == {"007": "007", "1.50": "1.50", "2.0": "2.0"}
 
 

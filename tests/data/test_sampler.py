@@ -15,7 +15,7 @@ def positions(sampler: EpochBatchSampler, epoch: int = 0, start_batch: int = 0) 
     return [[position for _, position in batch] for batch in sampler]
 
 
-def test_an_order_depends_on_seed_and_epoch_alone():
+def test_order_depends_on_seed_and_epoch_only():
     first = positions(EpochBatchSampler(50, 8, seed=3, shuffle=True), epoch=2)
     torch.rand(7)
     other = EpochBatchSampler(50, 8, seed=3, shuffle=True)
@@ -25,7 +25,7 @@ def test_an_order_depends_on_seed_and_epoch_alone():
     assert positions(EpochBatchSampler(50, 8, seed=4, shuffle=True), epoch=2) != first
 
 
-def test_an_order_leaves_the_global_generator_alone():
+def test_order_does_not_use_the_global_generator():
     before = torch.get_rng_state()
     positions(EpochBatchSampler(50, 8, seed=3, shuffle=True))
     assert torch.equal(torch.get_rng_state(), before)
@@ -46,20 +46,20 @@ def test_without_shuffling_the_order_is_the_splits():
     assert positions(EpochBatchSampler(5, 2), epoch=9) == [[0, 1], [2, 3, 4]]
 
 
-def test_a_last_single_sample_joins_the_batch_before():
+def test_last_single_sample_joins_the_batch_before():
     assert [len(batch) for batch in positions(EpochBatchSampler(17, 8))] == [8, 9]
     assert [len(batch) for batch in positions(EpochBatchSampler(18, 8))] == [8, 8, 2]
     assert [len(batch) for batch in positions(EpochBatchSampler(1, 8))] == [1]  # there is none before
     assert [len(batch) for batch in positions(EpochBatchSampler(3, 1))] == [1, 1, 1]
 
 
-def test_drop_last_leaves_out_what_is_not_full():
+def test_drop_last_drops_the_incomplete_batch():
     sampler = EpochBatchSampler(17, 8, drop_last=True)
     assert [len(batch) for batch in positions(sampler)] == [8, 8]
     assert len(sampler) == 2
 
 
-def test_an_interrupted_epoch_goes_on_at_its_batch():
+def test_interrupted_epoch_continues_at_its_batch():
     sampler = EpochBatchSampler(17, 4, seed=1, shuffle=True)
     whole = positions(sampler, epoch=5)
     for start in range(len(whole) + 1):
@@ -85,7 +85,7 @@ def test_seeds_differ_and_fit_a_generator():
     assert seed_of(1, 23) != seed_of(12, 3)
 
 
-def test_weights_draw_small_classes_as_often_and_the_same_on_every_rank():
+def test_weights_balance_classes_equally_on_every_rank():
     weights = torch.tensor([1 / 90] * 90 + [1 / 10] * 10)
     sampler = EpochBatchSampler(100, 20, seed=1, shuffle=True, weights=weights)
     drawn = [position for epoch in range(30) for position in sampler.order(epoch)]

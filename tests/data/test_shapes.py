@@ -40,12 +40,12 @@ def test_shapes_stand_out_and_have_their_areas():
     assert 0.55 < np.mean(filled["square"]) <= 1 and 0.35 < np.mean(filled["triangle"]) < 0.6
 
 
-def test_seed_and_index_decide_alone():
+def test_sample_depends_on_seed_and_index_only():
     first, again = draw_scene(5, 7), draw_scene(5, 7)
     assert np.array_equal(first.image, again.image) and np.array_equal(first.boxes, again.boxes)
     assert not np.array_equal(first.image, draw_scene(5, 8).image)
     assert not np.array_equal(first.image, draw_scene(6, 7).image)
 
 
-def test_crowded_scenes_end():
+def test_crowded_scenes_terminate():
     assert len(draw_scene(0, 0, 32, max_objects=50).labels) <= 50

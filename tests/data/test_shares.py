@@ -19,7 +19,7 @@ def batches(num_samples: int, batch_size: int, rank: int = 0, world_size: int = 
 
 @pytest.mark.parametrize("world_size", [2, 3, 4])
 @pytest.mark.parametrize("num_samples", [12, 24, 25, 31, 35])
-def test_the_shares_of_a_batch_are_the_batch(num_samples: int, world_size: int) -> None:
+def test_shares_of_a_batch_are_the_batch(num_samples: int, world_size: int) -> None:
     ranks = [batches(num_samples, 12, rank, world_size, shuffle=True) for rank in range(world_size)]
     assert len({len(rank) for rank in ranks}) == 1, "every rank has the same number of batches"
     whole = [[key for share in batch for key in share] for batch in zip(*ranks, strict=True)]
@@ -32,7 +32,7 @@ def test_the_shares_of_a_batch_are_the_batch(num_samples: int, world_size: int) 
         assert min(sizes) >= 1 and max(sizes) - min(sizes) <= 1
 
 
-def test_a_last_batch_too_small_for_all_joins_the_one_before() -> None:
+def test_last_batch_too_small_for_all_joins_the_one_before() -> None:
     assert [len(batch) for batch in batches(27, 8, 0, 2)] == [4, 4, 5]  # 8, 8 and 8 + 3
     assert [len(batch) for batch in batches(28, 8, 0, 2)] == [4, 4, 4, 2]
 
@@ -49,14 +49,14 @@ def test_all_ranks_start_in_the_middle_of_an_epoch_at_the_same_place(drop_last: 
     assert [first + second for first, second in zip(*ranks, strict=True)] == list(alone)
 
 
-def test_the_weighted_mean_over_ranks_is_the_mean_of_the_batch() -> None:
+def test_weighted_mean_over_ranks_is_the_mean_of_the_batch() -> None:
     split = Split(ArraySource(torch.arange(21.0), torch.zeros(21)), range(21))
     for batch in zip(*(make_loader(split, 8, rank=rank, world_size=2) for rank in range(2)), strict=True):
         mean = sum(share["inputs"].mean() * share["weight"] for share in batch) / 2
         torch.testing.assert_close(mean, torch.cat([share["inputs"] for share in batch]).mean())
 
 
-def test_a_share_keeps_its_weight_on_the_way_to_a_loader_worker() -> None:
+def test_share_keeps_its_weight_on_the_way_to_a_loader_worker() -> None:
     share = Share([(0, 1)])
     share.weight = 0.5
     assert pickle.loads(pickle.dumps(share)).weight == 0.5
@@ -67,7 +67,7 @@ def test_one_rank_needs_no_weight() -> None:
     assert "weight" not in next(iter(make_loader(split, 2)))
 
 
-def test_fewer_samples_than_ranks_are_refused() -> None:
+def test_fewer_samples_than_ranks_are_rejected() -> None:
     data = DataModule()
     for name, count in {"train": 8, "val": 3, "test": 0}.items():
         data.splits[name] = Split(ArraySource(torch.arange(float(count)), torch.zeros(count)), range(count))

@@ -61,13 +61,13 @@ def test_gathering_and_collating_give_the_same():
     assert all(torch.equal(gathered[key], collated[key]) for key in ("inputs", "targets", "index"))
 
 
-def test_a_gathered_batch_is_a_copy():
+def test_gathered_batch_is_a_copy():
     source = ArraySource(torch.zeros(4, 2), torch.zeros(4))
     Split(source, range(4)).__getitems__([(0, 0)])["inputs"] += 1
     assert source.inputs.sum() == 0
 
 
-def test_arrays_of_unequal_length_are_refused():
+def test_arrays_of_unequal_length_are_rejected():
     with pytest.raises(ValueError, match="3 inputs but 2 targets"):
         ArraySource(torch.zeros(3), torch.zeros(2))
 
@@ -101,13 +101,13 @@ def test_augmentation_depends_on_seed_epoch_and_index():
     assert not torch.equal(Split(ListSource(10), range(10), jitter, seed=2).sample(2, 3)[0], sample)
 
 
-def test_augmentation_leaves_the_global_generator_alone():
+def test_augmentation_does_not_use_the_global_generator():
     before = torch.get_rng_state()
     Split(ListSource(10), range(10), jitter).sample(0, 0)
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_iterating_leaves_the_global_generator_alone():
+def test_iterating_does_not_use_the_global_generator():
     before = torch.get_rng_state()
     for workers in (0, 2):
         epoch_of(Split(ListSource(10), range(10), jitter), 0, num_workers=workers)
@@ -115,14 +115,14 @@ def test_iterating_leaves_the_global_generator_alone():
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_a_broken_sample_is_named(workers: int):
+def test_broken_sample_is_named(workers: int):
     split = Split(ListSource(10, broken=6), range(10), seed=1)
     with pytest.raises(BrokenSampleError, match=r"folder/6\.jpg cannot be read: OSError: truncated"):
         epoch_of(split, 0, num_workers=workers)
     assert issubclass(BrokenSampleError, RunFailedError)
 
 
-def test_a_sample_that_cannot_be_transformed_is_named():
+def test_sample_that_cannot_be_transformed_is_named():
     def fails(inputs: Tensor, target: int):
         raise ValueError("no such size")
 
@@ -130,7 +130,7 @@ def test_a_sample_that_cannot_be_transformed_is_named():
         Split(ListSource(10), [5, 2], fails).sample(0, 1)
 
 
-def test_errors_of_our_own_are_handed_on():
+def test_runner_errors_are_passed_on():
     split = Split(ListSource(10, broken=2, error=DataError("row 3 lacks a target")), range(10))
     with pytest.raises(DataError, match="^row 3 lacks a target$"):
         split.sample(0, 2)

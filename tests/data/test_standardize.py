@@ -23,12 +23,12 @@ def test_fitted_features_have_zero_mean_and_unit_variance():
     assert torch.allclose(found.std(0, correction=0), torch.ones(3), atol=1e-4)
 
 
-def test_a_constant_feature_becomes_zero():
+def test_constant_feature_becomes_zero():
     features = torch.full((4, 1), 7.0)
     assert Standardize.fitted(features)(features).tolist() == [[0.0]] * 4
 
 
-def test_inputs_are_left_as_they_are():
+def test_inputs_are_unchanged():
     features = torch.ones(2, 1)
     Standardize([1.0], [2.0])(features)
     assert features.tolist() == [[1.0], [1.0]]

@@ -66,7 +66,7 @@ def test_gradients_statistics_and_dropout_are_the_same_and_memory_is_less(name: 
     assert copied(inputs).equal(thrifty.eval()(inputs))
 
 
-def test_a_model_without_such_blocks_is_refused() -> None:
+def test_model_without_such_blocks_is_rejected() -> None:
     with pytest.raises(ConfigError, match="no effect on Sequential: it has no repeated blocks"):
         checkpoint_activations(nn.Sequential(nn.Linear(3, 3), nn.ReLU(), nn.Linear(3, 3)))
     with pytest.raises(ConfigError, match="no module name matches.*layer1"):
@@ -78,7 +78,7 @@ def test_blocks_do_not_hold_one_another() -> None:
     assert names == [f"layer{layer}.{block}" for layer in range(1, 5) for block in range(2)]
 
 
-def test_a_run_is_the_same_bit_for_bit(tmp_path) -> None:
+def test_run_is_the_same_bit_for_bit(tmp_path) -> None:
     words = (
         "data=digits",
         "model=resnet18_small",
@@ -91,7 +91,7 @@ def test_a_run_is_the_same_bit_for_bit(tmp_path) -> None:
     assert points(plain) == points(thrifty)
 
 
-def test_an_mlp_is_refused_before_it_trains(tmp_path) -> None:
+def test_mlp_is_rejected_before_it_trains(tmp_path) -> None:
     with pytest.raises(
         ConfigError, match="hardware.activation_checkpointing=true would have no effect on MLP"
     ):

@@ -38,7 +38,7 @@ def test_with_memory_enough_a_batch_goes_in_one_pass(tmp_path) -> None:
     assert OmegaConf.load(auto.config_path).hardware.micro_batch is None
 
 
-def test_the_estimate_is_near_what_is_kept(tmp_path, monkeypatch) -> None:
+def test_estimate_is_near_what_is_kept(tmp_path, monkeypatch) -> None:
     """The second linear layer keeps its input: 1000 numbers of 4 bytes a sample."""
     import pytorch_lightning as pl
     import torch

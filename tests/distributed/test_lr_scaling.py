@@ -9,12 +9,12 @@ from runner.distributed.lr_scaling import lr_factor, scaled
 
 
 @pytest.mark.parametrize(("rule", "factor"), [("none", 1.0), ("linear", 4.0), ("sqrt", 2.0)])
-def test_the_rule(rule: str, factor: float) -> None:
+def test_rule(rule: str, factor: float) -> None:
     assert lr_factor({"lr_scaling": rule, "reference_batch_size": 64}, 256) == factor
     assert lr_factor({"lr_scaling": rule, "reference_batch_size": 64}, 64) == 1.0
 
 
-def test_the_rate_that_was_given_stays_in_the_config() -> None:
+def test_rate_that_was_given_stays_in_the_config() -> None:
     config = {
         "hardware": {"lr_scaling": "linear", "reference_batch_size": 32},
         "data": {"batch_size": 64},
@@ -23,7 +23,7 @@ def test_the_rate_that_was_given_stays_in_the_config() -> None:
     assert scaled(config, 64)["optimizer"]["lr"] == 0.2 and config["optimizer"]["lr"] == 0.1
 
 
-def test_a_run_trains_at_the_scaled_rate(tmp_path) -> None:
+def test_run_trains_at_the_scaled_rate(tmp_path) -> None:
     words = (
         "data=digits",
         "model=mlp",

@@ -43,17 +43,17 @@ def test_what_srun_says() -> None:
     assert ProcessInfo.here(STEP | {"SLURM_RESTART_COUNT": "2"}).restart == 2
 
 
-def test_a_batch_script_is_no_task_of_a_step() -> None:
+def test_batch_script_is_no_task_of_a_step() -> None:
     assert ProcessInfo.here({"SLURM_JOB_ID": "12", "SLURM_PROCID": "0", "SLURM_NTASKS": "2"}) == ProcessInfo()
     assert ProcessInfo.here(STEP | {"SLURM_STEP_NUM_TASKS": "1", "SLURM_PROCID": "0"}) == ProcessInfo()
 
 
-def test_an_agent_within_a_step_counts() -> None:
+def test_agent_within_a_step_counts() -> None:
     inner = {"TORCHELASTIC_RUN_ID": "x", "RANK": "1", "WORLD_SIZE": "2", "LOCAL_RANK": "1"}
     assert ProcessInfo.here(STEP | inner).started_by == "torchrun"
 
 
-def test_the_whole_contract_of_pytorch_is_enough() -> None:
+def test_whole_contract_of_pytorch_is_enough() -> None:
     environment = {"RANK": "1", "WORLD_SIZE": "2", "MASTER_ADDR": "10.0.0.1", "MASTER_PORT": "1234"}
     assert ProcessInfo.here(environment) == ProcessInfo(1, 2, 0, 1, 0, True, "environment")
 

@@ -105,7 +105,7 @@ class SpoilOneRank(pl.Callback):
             batch["inputs"][0] = float("nan")
 
 
-def test_an_update_that_one_rank_leaves_out_all_leave_out(tmp_path) -> None:
+def test_update_that_one_rank_leaves_out_all_leave_out(tmp_path) -> None:
     words = (*words_of("classification", 2), "trainer.max_epochs=1", "guard.on_non_finite=skip")
     found = points(trained(tmp_path / "two", 2, *words, callbacks=[SpoilOneRank()]))
     steps = [step for step, *_ in found["train/loss"]]
@@ -137,7 +137,7 @@ def ends_alike(run) -> None:
 
 
 @pytest.mark.slow
-def test_a_loss_that_is_no_mean_over_samples(tmp_path) -> None:
+def test_loss_that_is_no_mean_over_samples(tmp_path) -> None:
     """The shares of a batch, and the passes of a share, divide by different sums of class weights."""
     words = (*words_of("segmentation", 2), "data.batch_size=6", "task.loss.class_weights=[1,20,3,5]")
     one = trained(tmp_path / "one", 1, *words)
@@ -165,7 +165,7 @@ def test_one_rank_out_of_memory_takes_the_others_back(tmp_path) -> None:
 
 
 @pytest.mark.slow
-def test_a_parameter_that_is_not_always_used(tmp_path) -> None:
+def test_parameter_that_is_not_always_used(tmp_path) -> None:
     """DDP alone would wait for its gradient for ever; the optimizer leaves alone what nobody used."""
     words = (
         "data=digits",
@@ -194,7 +194,7 @@ def Spare():
     return Spare()
 
 
-def test_the_helper_sees_a_rank_that_fails(tmp_path) -> None:
+def test_helper_sees_a_rank_that_fails(tmp_path) -> None:
     with pytest.raises(AssertionError):
         in_ranks(2, fail_on_one)
 

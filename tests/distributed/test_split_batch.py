@@ -19,7 +19,7 @@ from runner.training.worker import execute
 DIGITS = ("data=digits", "model=mlp", "model.hidden_sizes=[16]", "regularization=none", "data.batch_size=64")
 
 
-def test_a_batch_is_cut_into_runs_of_its_samples() -> None:
+def test_batch_is_cut_into_runs_of_its_samples() -> None:
     batch = {
         "inputs": torch.arange(14).view(7, 2),
         "targets": [{"n": n} for n in range(7)],
@@ -35,7 +35,7 @@ def test_a_batch_is_cut_into_runs_of_its_samples() -> None:
     assert [num_micro_batches(batch, size) for size in (None, 7, 6, 3, 1)] == [1, 1, 2, 3, 7]
 
 
-def test_the_weights_of_the_passes_make_the_mean_of_the_batch() -> None:
+def test_weights_of_the_passes_make_the_mean_of_the_batch() -> None:
     values = torch.tensor([1.0, 2, 4, 8, 16])
     batch = {"inputs": values, "index": torch.arange(5), "targets": values}
     parts = cut(batch, 2)
@@ -50,7 +50,7 @@ def test_the_weights_of_the_passes_make_the_mean_of_the_batch() -> None:
     assert float(sum(means)) == pytest.approx(values[1:].mean())
 
 
-def test_the_weight_of_a_single_pass_leaves_the_batch_as_it_is(monkeypatch) -> None:
+def test_weight_of_a_single_pass_leaves_the_batch_as_it_is(monkeypatch) -> None:
     """A step that is taken back tells from the batch how many samples there are everywhere."""
     monkeypatch.setattr(split_batch, "world_size", lambda: 2)
     monkeypatch.setattr(split_batch, "sum_tensor_over_ranks", lambda total: total + 100)
@@ -192,7 +192,7 @@ def test_it_can_be_asked_to_fail(tmp_path) -> None:
         execute(run, [RunsOut(20)])
 
 
-def test_a_resumed_run_takes_the_same_passes(tmp_path) -> None:
+def test_resumed_run_takes_the_same_passes(tmp_path) -> None:
     words = (*DIGITS, "trainer.max_epochs=2", "regularization.dropout=0.3", "checkpoint.every_n_steps=10")
     whole = trained(tmp_path / "whole", 1, *words, callbacks=[RunsOut(40)])
 

@@ -28,7 +28,7 @@ def run(tmp_path) -> RunDir:
     return RunDir(tmp_path)
 
 
-def test_the_rank_that_the_others_wait_for_is_named() -> None:
+def test_rank_that_the_others_wait_for_is_named() -> None:
     heartbeats = [
         heartbeat(0, 8, "backward pass"),
         heartbeat(1, 8, "forward pass"),
@@ -50,7 +50,7 @@ def test_nobody_hangs_who_is_only_slow() -> None:
     assert hanging([heartbeat(0, 8, "idle", 0.0)], 30, NOW) is None
 
 
-def test_a_pulse_is_read_as_it_was_written(run: RunDir) -> None:
+def test_pulse_is_read_as_it_was_written(run: RunDir) -> None:
     written = Heartbeat.of(ProcessInfo(rank=1, world_size=2, restart=1))
     written.beat("forward pass", begins_batch=True)
     written.write(run)
@@ -58,7 +58,7 @@ def test_a_pulse_is_read_as_it_was_written(run: RunDir) -> None:
     assert list(read_heartbeats(run, restart=0)) == []
 
 
-def test_a_hung_process_is_ended_and_its_stack_kept(run: RunDir) -> None:
+def test_hung_process_is_ended_and_its_stack_kept(run: RunDir) -> None:
     code = (
         "import sys, time\n"
         "from pathlib import Path\n"
@@ -105,7 +105,7 @@ def test_what_an_earlier_attempt_has_left_is_no_rank_that_hangs(run: RunDir) -> 
     assert list(read_failures(run)) == []
 
 
-def test_the_stack_of_the_main_thread_is_found() -> None:
+def test_stack_of_the_main_thread_is_found() -> None:
     dump = (
         "Thread 0x1 (most recent call first):\n  File a\n\nCurrent thread 0x2 (most recent call "
         "first):\n  File b\n  File c\n"
@@ -113,7 +113,7 @@ def test_the_stack_of_the_main_thread_is_found() -> None:
     assert main_stack(dump) == "  File b\n  File c"
 
 
-def test_of_several_failures_the_one_that_explains_the_others_is_told(run: RunDir) -> None:
+def test_of_several_failures_the_one_that_explains_the_others_is_reported(run: RunDir) -> None:
     write_failure(run, Failure(0, "left", "Connection closed by peer", time=1.0))
     write_failure(run, Failure(1, "killed", "rank 1 was ended by SIGKILL", time=2.0))
     assert first_failure(list(read_failures(run))).rank == 1

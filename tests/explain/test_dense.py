@@ -116,14 +116,14 @@ def explained(task, image: torch.Tensor, method: str, answer: str) -> tuple[np.n
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_a_box_lights_up(method, detection) -> None:
+def test_box_lights_up(method, detection) -> None:
     detection.prepare_explanation()
     assert detection.model.score_thresh == 1e-3
     check(detection, method, answer="boxes")
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_a_mask_lights_up(method, segmentation) -> None:
+def test_mask_lights_up(method, segmentation) -> None:
     check(segmentation, method, answer="maps")
 
 

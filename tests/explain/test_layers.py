@@ -31,7 +31,7 @@ CLASSIFIERS = {
 
 
 @pytest.mark.parametrize("name", CLASSIFIERS)
-def test_the_last_maps_of_a_classifier(name) -> None:
+def test_last_maps_of_a_classifier(name) -> None:
     build, expected = CLASSIFIERS[name]
     model = build()
     with in_use(model):
@@ -50,7 +50,7 @@ def test_what_a_segmenters_last_convolution_gets() -> None:
     "build",
     [lambda: FCOSDetector(2, "resnet18", channels=32, min_size=160), lambda: SSDLiteDetector(2, size=64)],
 )
-def test_the_pyramid_of_a_detector(build) -> None:
+def test_pyramid_of_a_detector(build) -> None:
     model = build().eval()
     DetectionTask(model, class_names=["a", "b"]).prepare_explanation()
     with in_use(model):
@@ -64,7 +64,7 @@ def test_the_pyramid_of_a_detector(build) -> None:
     assert all(name.startswith("backbone.") for name in layers)
 
 
-def test_a_misspelt_layer() -> None:
+def test_misspelled_layer() -> None:
     with pytest.raises(UserError, match="Did you mean 'backbone'"):
         named_layer(SmallCNN(3, 3), "bakbone")
     with pytest.raises(UserError, match="Some of them: backbone"):

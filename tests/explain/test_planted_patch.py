@@ -14,7 +14,7 @@ from runner.explain.grad_cam import grad_cam, plus_plus
 from runner.explain.gradients import in_use, integrated_gradients
 
 
-def test_the_patch_lights_up(image_method, patch_net, patches, share_inside) -> None:
+def test_patch_lights_up(image_method, patch_net, patches, share_inside) -> None:
     images, targets, masks = patches(12, 77)
     shares = []
     for image, target, mask in zip(images, targets, masks, strict=True):
@@ -69,7 +69,7 @@ def test_several_layers_add_up_and_unused_ones_count_nothing(patch_net, patches)
     assert torch.allclose(one + two, both, atol=1e-6) and not silent.any()
 
 
-def test_a_layer_without_maps_is_refused(patch_net, patches) -> None:
+def test_layer_without_maps_is_rejected(patch_net, patches) -> None:
     with in_use(patch_net), pytest.raises(UserError, match=r"returns \(1, 3\)"):
         grad_cam(lambda x: patch_net(x)[:, 0], [patch_net[3]], patches(1, 5)[0])
 

@@ -32,7 +32,7 @@ def test_maps_change_as_layers_become_random(image_method, patch_net, patches) -
     assert abs(found[-1][1]) < 0.5
 
 
-def test_a_method_that_looks_at_edges_alone_is_found_out(patches) -> None:
+def test_method_that_looks_at_edges_alone_is_found_out(patches) -> None:
     """An edge detector dressed up as an explanation ranks as before, whatever the weights."""
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU())
     image = patches(1, 2)[0][0]

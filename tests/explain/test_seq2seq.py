@@ -123,12 +123,12 @@ def test_one_token_or_another_in_its_place() -> None:
     assert end.target.name == "'<end>'" and end.values[2] < -1
 
 
-def test_the_truth_of_a_token_is_known_as_long_as_what_is_before_it_is_true() -> None:
+def test_truth_of_a_token_is_known_as_long_as_what_is_before_it_is_true() -> None:
     found = TokenExplainer(trained(), ExplainOptions()).explain(sample("abcd", "dcfa"))
     assert [one.target.truth for one in found] == ["dcfa", "'d'", "'c'", "'f'", "", ""]
 
 
-def test_an_answer_that_is_cut_short_has_no_end() -> None:
+def test_answer_that_is_cut_short_has_no_end() -> None:
     found = TokenExplainer(trained(max_steps=2), ExplainOptions()).explain(sample("abc"))
     assert [one.target.name for one in found] == ["cb", "'c'", "'b'"]
     with pytest.raises(UserError, match="--step 3: the model writes 'cb', 2 tokens\\.$"):
@@ -144,7 +144,7 @@ def test_an_answer_that_is_cut_short_has_no_end() -> None:
         (ExplainOptions(step=1, target="Q"), "--target Q: the run writes no such token"),
     ],
 )
-def test_mistakes(wish, complaint) -> None:
+def test_invalid_input(wish, complaint) -> None:
     with pytest.raises(UserError, match=complaint):
         TokenExplainer(trained(), wish).explain(sample("abc"))
 

@@ -54,7 +54,7 @@ def trained(task):
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_the_key_word_is_found(method, reader) -> None:
+def test_key_word_is_found(method, reader) -> None:
     ids, targets, places = texts(20, 999)
     explainer = TokenExplainer(trained(reader), ExplainOptions(method))
     hits = 0
@@ -115,7 +115,7 @@ def test_each_label_has_its_tokens() -> None:
         TokenExplainer(trained(task), ExplainOptions(step=5)).explain(sample)
 
 
-def test_a_language_models_next_token() -> None:
+def test_language_models_next_token() -> None:
     """A model whose next token is decided by the last one alone."""
 
     class LastAlone(nn.Module):
@@ -142,7 +142,7 @@ LAG, STEPS = 5, 12
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_the_lag_and_the_variable_of_a_forecast_are_found(method, train) -> None:
+def test_lag_and_the_variable_of_a_forecast_are_found(method, train) -> None:
     """The next value is what the second variable was five steps before it."""
     torch.manual_seed(0)
 

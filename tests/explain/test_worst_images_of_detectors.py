@@ -21,7 +21,7 @@ class CountingBoxes(nn.Module):
         return {"loss": self.weight * sum(len(target["boxes"]) for target in targets) + 0.1 * torch.rand(())}
 
 
-def test_the_images_with_the_highest_loss_come_first():
+def test_images_with_the_highest_loss_come_first():
     data = ShapesDetectionDataModule(num_train=1, num_val=8, num_test=0, image_size=64)
     data.setup()
     task = DetectionTask(CountingBoxes(), class_names=data.facts.class_names).eval()

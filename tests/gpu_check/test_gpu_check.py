@@ -32,7 +32,7 @@ def test_rows_of_the_gpu_say_that_there_is_none(capsys) -> None:
 
 @pytest.mark.slow
 @without_gpu
-def test_the_whole_of_it_runs_to_the_end(tmp_path) -> None:
+def test_whole_of_it_runs_to_the_end(tmp_path) -> None:
     begin = time.monotonic()
     command = [str(ROOT / "scripts" / "gpu_check"), "--json", str(tmp_path / "rows.json")]
     done = subprocess.run(
@@ -43,7 +43,7 @@ def test_the_whole_of_it_runs_to_the_end(tmp_path) -> None:
     assert done.returncode == 0, done.stdout
 
 
-def test_a_check_that_fails_hangs_or_dies_is_told_as_such(tmp_path) -> None:
+def test_check_that_fails_hangs_or_dies_is_reported_as_such(tmp_path) -> None:
     def fails(folder: Path) -> str:
         raise Failed("too large")
 
@@ -68,7 +68,7 @@ def test_a_check_that_fails_hangs_or_dies_is_told_as_such(tmp_path) -> None:
     )
 
 
-def test_a_process_that_was_to_be_killed_must_not_have_ended() -> None:
+def test_process_that_was_to_be_killed_must_not_have_ended() -> None:
     alone(time.sleep, 100, kill_when=lambda: True)
     with pytest.raises(Failed):
         alone(time.sleep, 0, kill_when=lambda: False)

@@ -61,7 +61,7 @@ def test_words_of_word_vectors(trained, capsys, tmp_path):
     assert main(["embed", "r"]) == 2
 
 
-def test_the_last_linear_layer_of_a_forward_pass_counts():
+def test_last_linear_layer_of_a_forward_pass_counts():
     model = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2))
     inputs = torch.randn(5, 3)
     with LastLinearInput(model) as last:

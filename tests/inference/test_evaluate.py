@@ -14,7 +14,7 @@ from runner.inference.evaluate import compare_facts, reject_new_cut
         (["dog", "cat"], r"the run's classes in another order: \['dog', 'cat'\], and not \['cat', 'dog'\]"),
     ],
 )
-def test_data_of_other_classes_are_refused(names, said):
+def test_data_of_other_classes_are_rejected(names, said):
     trained_on = {"class_names": ["cat", "dog"]}
     with pytest.raises(DataError, match=said):
         compare_facts(Facts("classification", (4,), 2, class_names=names), trained_on)
@@ -34,7 +34,7 @@ def test_data_of_other_classes_are_refused(names, said):
         ({"data.eval_batch_size": 7}, False),
     ],
 )
-def test_a_new_cut_of_the_same_data_is_refused(overrides, refused):
+def test_new_cut_of_the_same_data_is_rejected(overrides, refused):
     config = OmegaConf.create({"data": {"root": "photos", "val_fraction": 0.3}, "folds": {"index": 0}})
     if refused:
         with pytest.raises(UserError, match="would change the splits of first"):

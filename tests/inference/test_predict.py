@@ -24,7 +24,7 @@ def test_no_input_writes_over_another_of_the_same_prediction(tmp_path):
     assert len(set(written)) == 4
 
 
-def test_mistakes(tmp_path):
+def test_invalid_input(tmp_path):
     with pytest.raises(UserError, match="this run's task draws none"):
         PictureFolder(tmp_path).write("a.jpg", {})
     (tmp_path / "file").touch()

@@ -37,7 +37,7 @@ def test_biases_and_norms_stay_where_they_are(network):
     )
 
 
-def test_a_seed_gives_one_direction_and_a_number_another(network, same):
+def test_seed_gives_one_direction_and_a_number_another(network, same):
     direction = random_direction(network, 0, 1)
     torch.manual_seed(99)
     assert same(direction, random_direction(network, 0, 1))
@@ -45,13 +45,13 @@ def test_a_seed_gives_one_direction_and_a_number_another(network, same):
     assert not same(direction, random_direction(network, 1, 1))
 
 
-def test_a_filter_of_zeros_is_not_moved():
+def test_filter_of_zeros_is_not_moved():
     layer = nn.Linear(3, 2)
     nn.init.zeros_(layer.weight[0].detach())
     assert torch.equal(by_filter(layer, {"weight": torch.ones(2, 3)})["weight"][0], torch.zeros(3))
 
 
-def test_the_difference_leads_to_the_other_state(network):
+def test_difference_leads_to_the_other_state(network):
     torch.manual_seed(1)
     other = {
         name: torch.randn_like(value) if value.is_floating_point() else value

@@ -47,14 +47,14 @@ def ending_at(count: int):
     return show
 
 
-def test_the_centre_is_the_loss_of_the_checkpoint(run):
+def test_centre_is_the_loss_of_the_checkpoint(run):
     explored = trip(run, samples=None).explore()
     assert explored.centre == pytest.approx(read_json(run.results_path)["val"]["val/loss"], rel=1e-5)
     assert explored.losses[2, 2] == explored.centre  # the middle of an odd number of points
     assert explored.losses.shape == (5, 5) and explored.losses.max() > explored.centre
 
 
-def test_the_same_samples_at_each_point_evenly_spread(run):
+def test_same_samples_at_each_point_evenly_spread(run):
     way = trip(run, samples=7)
     first, again = ([batch["index"] for batch in way.samples] for _ in range(2))
     assert [len(part) for part in first] == [7] and torch.equal(first[0], again[0])
@@ -62,7 +62,7 @@ def test_the_same_samples_at_each_point_evenly_spread(run):
     assert first[0].tolist() == [int(split.indices[place * len(split) // 7]) for place in range(7)]
 
 
-def test_what_is_not_kept_is_read_anew(run):
+def test_what_is_not_kept_is_read_again(run):
     way = trip(run)
     kept = [batch["index"] for batch in way.samples]
     way.samples.kept_bytes, way.samples._kept, way.samples._bytes = 0, [], 0
@@ -71,7 +71,7 @@ def test_what_is_not_kept_is_read_anew(run):
 
 
 @pytest.mark.parametrize("options", [{}, {"directions": "pca"}, {"one_dimensional": True}, {"to": "last"}])
-def test_one_that_was_ended_goes_on_to_the_same_bits(run, options):
+def test_one_that_was_ended_continues_to_the_same_bits(run, options):
     options = {"checkpoint": read_index(run.checkpoints)[0].file} | options
     whole = trip(run, **options).explore()
     trip(run, **options).points_path.unlink()
@@ -111,7 +111,7 @@ def test_other_data_share_no_points_either(run, monkeypatch):
     assert not trip(run).known
 
 
-def test_the_run_is_as_it_was(run):
+def test_run_is_as_it_was(run):
     before = {entry.file: file_digest(entry.path) for entry in read_index(run.checkpoints)}
     state = torch.get_rng_state()
     way = trip(run)
@@ -122,7 +122,7 @@ def test_the_run_is_as_it_was(run):
     assert torch.equal(torch.get_rng_state(), state)
 
 
-def test_the_path_passes_the_centre(run):
+def test_path_passes_the_centre(run):
     way = trip(run, directions="pca", checkpoint="last")
     explored = way.explore()
     assert explored.plane.path[-1] == pytest.approx([0, 0], abs=1e-6)
@@ -142,7 +142,7 @@ def test_between_two_checkpoints_the_ends_are_their_losses(run):
     assert explored.centre > explored.path[0]
 
 
-def test_the_files(run):
+def test_files(run):
     for options in ({"directions": "pca"}, {"one_dimensional": True}):
         way = trip(run, **options)
         explored = way.explore()
@@ -198,12 +198,12 @@ def test_far_away_where_nothing_is_finite_the_plots_still_come(run):
         ({"to": "absent.ckpt"}, "no checkpoint absent.ckpt"),
     ],
 )
-def test_mistakes(run, options, told):
+def test_invalid_input(run, options, told):
     with pytest.raises(UserError, match=told):
         trip(run, **options)
 
 
-def test_a_checkpoint_of_another_model(run, tmp_path):
+def test_checkpoint_of_another_model(run, tmp_path):
     torch.save({"state_dict": {"model.x": torch.ones(1)}}, tmp_path / "other.ckpt")
     (tmp_path / "text.ckpt").write_text("no checkpoint")
     for name in ("other.ckpt", "text.ckpt"):
@@ -212,7 +212,7 @@ def test_a_checkpoint_of_another_model(run, tmp_path):
                 trip(run, **{key: str(tmp_path / name)})
 
 
-def test_a_model_without_weights_to_move(run):
+def test_model_without_weights_to_move(run):
     class Shift(torch.nn.Module):
         def __init__(self):
             super().__init__()

@@ -24,7 +24,7 @@ def surface(task, batches, directions) -> np.ndarray:
         return np.array([loss(*point) for point in grid()])
 
 
-def test_a_linear_model_with_squared_error_gives_the_quadratic_form(regression):
+def test_linear_model_with_squared_error_gives_the_quadratic_form(regression):
     torch.manual_seed(0)
     task, batches = regression(nn.Linear(4, 1))
     directions = [random_direction(task.model, 0, number) for number in (1, 2)]
@@ -62,7 +62,7 @@ def test_rescaled_rectified_layers_have_the_same_surface(regression):
     assert unnormalised[0] != pytest.approx(unnormalised[1], rel=0.1)
 
 
-def test_a_point_depends_neither_on_the_points_before_nor_on_the_random_state(regression):
+def test_point_depends_neither_on_the_points_before_nor_on_the_random_state(regression):
     torch.manual_seed(0)
     task, batches = regression(nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 1)))
     directions = [random_direction(task.model, 0, number) for number in (1, 2)]
@@ -100,7 +100,7 @@ def test_what_a_loss_draws_is_the_same_at_each_point(regression):
         assert other(0.0) != loss(0.0)
 
 
-def test_a_weight_with_two_names_is_moved_once(regression):
+def test_weight_with_two_names_is_moved_once(regression):
     """As in a model whose head has the weights of its embedding."""
 
     class Tied(nn.Module):

@@ -35,7 +35,7 @@ def test_they_are_the_principal_components_of_the_differences():
     assert shares == pytest.approx(wanted.explained_variance_ratio_, rel=1e-4)
 
 
-def test_a_path_within_a_plane_lies_in_it_whole():
+def test_path_within_a_plane_lies_in_it_whole():
     torch.manual_seed(0)
     model = nn.Linear(20, 3)
     one, two = torch.randn(2, 60)

@@ -110,7 +110,7 @@ def run(tmp_path) -> RunDir:
     return run
 
 
-def test_the_status_names_the_rank_that_fell_first(run: RunDir) -> None:
+def test_status_names_the_rank_that_fell_first(run: RunDir) -> None:
     write_failure(run, Failure(0, "left", "rank 0 failed: Connection closed by peer", stack="somewhere"))
     write_failure(run, Failure(1, "killed", "rank 1 (process 7) was ended by SIGKILL at step 12.", step=12))
     reason = error_of(run, None)
@@ -119,18 +119,18 @@ def test_the_status_names_the_rank_that_fell_first(run: RunDir) -> None:
     assert status.state == "failed" and "SIGKILL at step 12" in status.reason
 
 
-def test_a_mistake_stays_the_users(run: RunDir) -> None:
+def test_mistake_stays_the_users(run: RunDir) -> None:
     write_failure(run, Failure(1, "mistake", "there is no folder x", exit_code=2))
     assert type(error_of(run, None)) is UserError
 
 
-def test_a_signal_is_told_as_such(run: RunDir) -> None:
+def test_signal_is_reported_as_such(run: RunDir) -> None:
     write_status(run, state="interrupted", reason="SIGTERM: the state is saved at step 5")
     reason = error_of(run, signal.SIGTERM)
     assert isinstance(reason, Interrupted) and reason.exit_code == 143 and "saved at step 5" in str(reason)
 
 
-def test_a_jobs_end_is_no_failure(run: RunDir) -> None:
+def test_jobs_end_is_no_failure(run: RunDir) -> None:
     write_failure(run, Failure(1, "left", "rank 1 failed: Connection closed by peer"))
     write_failure(
         run, Failure(0, "time", "SLURM ends job 7 at 11:00: the state is saved at step 9.", exit_code=124)
@@ -175,7 +175,7 @@ def test_two_ranks_agree_with_one(tmp_path, data: str, options: tuple[str, ...])
 
 
 @pytest.mark.slow
-def test_a_killed_rank_changes_nothing(tmp_path) -> None:
+def test_killed_rank_changes_nothing(tmp_path) -> None:
     words = [
         "data=digits", "hardware=cpu_ddp", "trainer.max_epochs=40", "checkpoint.every_n_steps=7",
         "regularization.dropout=0.2",
@@ -192,7 +192,7 @@ def test_a_killed_rank_changes_nothing(tmp_path) -> None:
 
 
 @pytest.mark.slow
-def test_a_rank_that_hangs_is_named_with_its_stack(tmp_path) -> None:
+def test_rank_that_hangs_is_named_with_its_stack(tmp_path) -> None:
     (tmp_path / "sleeper.py").write_text(SLEEPER, encoding="utf-8")
     process = start(
         tmp_path,
@@ -216,7 +216,7 @@ def test_a_rank_that_hangs_is_named_with_its_stack(tmp_path) -> None:
 
 
 @pytest.mark.slow
-def test_a_killed_command_leaves_no_rank_behind(tmp_path) -> None:
+def test_killed_command_leaves_no_rank_behind(tmp_path) -> None:
     process = start(tmp_path, "gone", "data=digits", "hardware=cpu_ddp", "trainer.max_epochs=10000")
     run = RunDir(tmp_path / "runs" / "gone")
     wait_for(lambda: (pulse := rank_one(run)) is not None and pulse.step >= 20, process)
@@ -229,7 +229,7 @@ def test_a_killed_command_leaves_no_rank_behind(tmp_path) -> None:
 
 
 @pytest.mark.slow
-def test_a_signal_saves_the_state_and_a_resume_goes_on(tmp_path) -> None:
+def test_signal_saves_the_state_and_a_resume_continues(tmp_path) -> None:
     words = ["data=digits", "hardware=cpu_ddp", "trainer.max_epochs=60", "regularization.dropout=0.2"]
     process = start(tmp_path, "stopped", *words)
     run = RunDir(tmp_path / "runs" / "stopped")

@@ -56,7 +56,7 @@ def test_torchrun_starts_anew_on_the_same_run(tmp_path) -> None:
     assert sorted(path.name for path in (tmp_path / "runs").iterdir() if path.is_dir()) == ["killed", "whole"]
 
 
-def test_a_mistake_inside_torchrun_is_told_once_and_nothing_is_made(tmp_path) -> None:
+def test_mistake_inside_torchrun_is_reported_once_and_nothing_is_made(tmp_path) -> None:
     done = carry_out(tmp_path, *TORCHRUN, *train("data.batch_size=33"))
     assert done.returncode != 0 and not list(tmp_path.rglob("config.yaml"))
     assert done.stderr.count("data.batch_size=33 is the total batch of all 2 devices") == 1

@@ -89,7 +89,7 @@ class Both:
         return "\n".join((self.folder / f"machine{number}.out").read_text() for number in (0, 1))
 
 
-def test_two_machines_are_one_run_that_stops_and_goes_on(machines, tmp_path) -> None:
+def test_two_machines_are_one_run_that_stops_and_continues(machines, tmp_path) -> None:
     train = ["train", *WORDS, f"launcher.rendezvous={FIRST}:29400", "trainer.max_epochs=100"]
     run = RunDir(tmp_path / "runs" / "stopped")
     both = Both(tmp_path, machines, *train, "run.name=stopped")
@@ -152,7 +152,7 @@ def test_who_has_the_address_serves() -> None:
 
 
 @pytest.mark.quick
-def test_a_name_without_an_address_is_a_mistake(monkeypatch) -> None:
+def test_name_without_an_address_is_a_mistake(monkeypatch) -> None:
     def unknown(*_words, **_options):
         raise socket.gaierror(-2, "Name or service not known")
 

@@ -75,7 +75,7 @@ def start(cluster: RayCluster, folder: Path, name: str, *words: str) -> subproce
         )
 
 
-def test_a_killed_worker_and_a_signal_change_nothing(cluster, tmp_path) -> None:
+def test_killed_worker_and_a_signal_change_nothing(cluster, tmp_path) -> None:
     """A rank is killed, all go on; the command is stopped, a resume goes on; the result is that of a whole
     run.
     """
@@ -105,7 +105,7 @@ def test_a_killed_worker_and_a_signal_change_nothing(cluster, tmp_path) -> None:
     assert points(run) == points(RunDir(tmp_path / "runs" / "whole"))
 
 
-def test_a_cluster_that_is_too_small_is_told(cluster, tmp_path) -> None:
+def test_cluster_that_is_too_small_is_reported(cluster, tmp_path) -> None:
     process = start(cluster, tmp_path, "large", "launcher.cpus_per_worker=64", "launcher.wait_for_nodes_s=5")
     assert process.wait(timeout=200) == 1
     said = (tmp_path / "large.out").read_text()

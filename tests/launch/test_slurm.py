@@ -76,14 +76,14 @@ def test_slurms_answer_is_understood() -> None:
     assert not parse("12", LINE.format(state="TIMEOUT")).is_active
 
 
-def test_a_forgotten_job_has_ended_and_a_silent_cluster_has_not(programs) -> None:
+def test_forgotten_job_has_ended_and_a_silent_cluster_has_not(programs) -> None:
     programs(scontrol="echo 'slurm_load_jobs error: Invalid job id specified' >&2; exit 1")
     assert job_of("12").state == "GONE" and not job_of("12").is_active
     programs(scontrol="echo 'slurm_load_jobs error: Unable to contact slurm controller' >&2; exit 1")
     assert job_of("12").is_active
 
 
-def test_a_job_is_followed_to_its_end(programs, run, capsys) -> None:
+def test_job_is_followed_to_its_end(programs, run, capsys) -> None:
     log = slurm.log_path(run, "12")
     answer = LINE.format(state="RUNNING").replace("Restarts=3", "Restarts=0")
     programs(
@@ -123,7 +123,7 @@ def test_ctrl_c_leaves_the_job_alone(programs, run, capsys, monkeypatch) -> None
     assert "job 12 continues in the background" in capsys.readouterr().out
 
 
-def test_a_refused_job_leaves_no_run_behind(programs, run) -> None:
+def test_rejected_job_leaves_no_run_behind(programs, run) -> None:
     programs(sbatch="echo 'sbatch: error: invalid partition specified: nope' >&2; exit 1")
     with pytest.raises(UserError, match="invalid partition specified: nope"):
         slurm.launch(run, config())
@@ -131,7 +131,7 @@ def test_a_refused_job_leaves_no_run_behind(programs, run) -> None:
 
 
 @pytest.mark.parametrize("state", ["interrupted", "created"])
-def test_a_refused_job_takes_no_trained_run_with_it(programs, run, state: str) -> None:
+def test_rejected_job_takes_no_trained_run_with_it(programs, run, state: str) -> None:
     programs(sbatch="echo 'sbatch: error: too many jobs' >&2; exit 1")
     write_status(run, state="running")
     write_status(run, state=state, reason="saved")
@@ -170,7 +170,7 @@ def test_which_jobs_go_back_into_the_queue(monkeypatch, signum, state, restarts,
     assert slurm_job.should_requeue(Interrupted("saved", signum), max_requeues=2) is back
 
 
-def test_what_is_refused_before_anything_is_made(monkeypatch) -> None:
+def test_what_is_rejected_before_anything_is_made(monkeypatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
     (problem,) = launching_problems({"kind": "slurm"}, {})
     assert (problem.key, problem.kind) == ("launcher", "unavailable")
@@ -189,7 +189,7 @@ def test_what_is_refused_before_anything_is_made(monkeypatch) -> None:
     assert ("launcher.max_restarts", "no_effect") in problems({"max_restarts": 1}, {})
 
 
-def test_a_missing_package_names_the_extra(monkeypatch) -> None:
+def test_missing_package_names_the_extra(monkeypatch) -> None:
     import importlib.util
 
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
@@ -197,5 +197,5 @@ def test_a_missing_package_names_the_extra(monkeypatch) -> None:
     assert any("runner[ray]" in str(p) for p in launching_problems({"kind": "ray"}, {}))
 
 
-def test_the_folder_of_a_job_is_in_the_run(run) -> None:
+def test_folder_of_a_job_is_in_the_run(run) -> None:
     assert Path(slurm.log_path(run, "12")).is_relative_to(run.logs)

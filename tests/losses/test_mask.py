@@ -64,7 +64,7 @@ def test_what_does_not_count_has_no_gradient(name):
 
 
 @pytest.mark.parametrize("name", ALONE)
-def test_a_batch_without_labels_costs_nothing(name):
+def test_batch_without_labels_costs_nothing(name):
     logits, targets = batch(ignored=2.0)
     loss = MaskLoss(**ALONE | {name: 1.0}, ignore_index=IGNORE)(logits, targets)
     loss.backward()
@@ -102,12 +102,12 @@ def test_label_smoothing_reaches_the_cross_entropy():
         ),
     ],
 )
-def test_values_without_effect_are_refused(values, message):
+def test_values_without_effect_are_rejected(values, message):
     with pytest.raises(UserError, match=message):
         MaskLoss(**values)
 
 
-def test_class_weights_for_other_classes_are_refused():
+def test_class_weights_for_other_classes_are_rejected():
     with pytest.raises(UserError, match="2 numbers; expected one for each of the 3 classes"):
         MaskLoss(class_weights=[1.0, 2.0], ignore_index=IGNORE)(*batch())
 

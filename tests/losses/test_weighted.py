@@ -40,6 +40,6 @@ def test_from_a_config():
         ((["mse"],), "is not a loss"),
     ],
 )
-def test_mistakes(arguments, message):
+def test_invalid_input(arguments, message):
     with pytest.raises(UserError, match=message):
         WeightedSum(*arguments)

@@ -27,6 +27,6 @@ def test_is_a_linear_map_of_trend_and_rest(individual):
         assert torch.allclose(outputs[:, :, place], expected, atol=1e-5)
 
 
-def test_an_even_window_is_refused():
+def test_even_window_is_rejected():
     with pytest.raises(UserError, match="expected an odd number"):
         DLinear(8, 3, [0], kernel_size=4)

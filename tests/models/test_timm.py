@@ -18,7 +18,7 @@ def test_builds_a_transformer_for_the_size_of_the_images():
 
 
 @pytest.mark.parametrize("name", ["resnet_26d", "rsnet26d", "local-dir:resnet26d"])
-def test_unknown_name_is_refused(name):
+def test_unknown_name_is_rejected(name):
     with pytest.raises(UserError, match="timm has no backbone"):
         timm_model(name, 2)
 
@@ -28,7 +28,7 @@ def test_nearest_name_is_offered():
         timm_model("resnet_26d", 2)
 
 
-def test_unknown_weights_tag_is_refused_with_those_there_are():
+def test_unknown_weights_tag_is_rejected_with_those_there_are():
     with pytest.raises(UserError, match="a1_in1k"):
         timm_model("resnet18.a9_in1k", 2)
 
@@ -47,7 +47,7 @@ def test_failed_download_is_the_users_to_mend(monkeypatch):
         timm_model("resnet18", 2, pretrained=True)
 
 
-def test_what_timm_refuses_is_said_with_the_settings(monkeypatch):
+def test_what_timm_rejects_is_said_with_the_settings(monkeypatch):
     def refuse(*args, **kwargs):
         raise AssertionError("img_size 30 must be divisible by 16")
 

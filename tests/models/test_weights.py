@@ -24,7 +24,7 @@ def same_state(one: nn.Module, other: nn.Module, names=None) -> bool:
     return all(torch.equal(ours[name], theirs[name]) for name in names or ours)
 
 
-def test_the_same_model_loads_whole(tmp_path):
+def test_same_model_loads_whole(tmp_path):
     source, model = SmallCNN(3), SmallCNN(3)
     report = load_weights(model, save(source, tmp_path / "w.pt"))
     assert same_state(model, source)
@@ -32,7 +32,7 @@ def test_the_same_model_loads_whole(tmp_path):
     assert not (report.skipped or report.missing or report.unexpected)
 
 
-def test_a_head_of_another_size_is_chopped_off(tmp_path):
+def test_head_of_another_size_is_chopped_off(tmp_path):
     source, model = SmallCNN(10), SmallCNN(2)
     fresh = model.head.weight.detach().clone()
     report = load_weights(model, save(source, tmp_path / "w.pt"))
@@ -42,7 +42,7 @@ def test_a_head_of_another_size_is_chopped_off(tmp_path):
     assert "New head, not loaded: head.weight (file (10, 32), model (2, 32))" in report.summary
 
 
-def test_a_head_with_other_features_is_chopped_off_whole(tmp_path):
+def test_head_with_other_features_is_chopped_off_whole(tmp_path):
     """Its bias would fit, but belongs to the weight that does not."""
     report = load_weights(MLP(4, 2, [3]), save_mlp_with_wider_head(tmp_path))
     assert [skipped.name for skipped in report.skipped] == ["head.weight", "head.bias"]
@@ -61,7 +61,7 @@ def test_prefixes_of_wrappers_come_off(tmp_path, prefix):
     assert same_state(model, source) and not report.missing
 
 
-def test_a_prefix_that_belongs_to_the_model_stays(tmp_path):
+def test_prefix_that_belongs_to_the_model_stays(tmp_path):
     source, model = MLP(4, 2, [3]), MLP(4, 2, [3])
     assert "backbone.0.weight" in model.state_dict()
     load_weights(model, save(source, tmp_path / "plain.pt"))
@@ -80,7 +80,7 @@ def test_what_is_missing_and_what_is_too_much_is_named(tmp_path):
     assert "backbone.1.running_mean" in report.summary and "ema.decay" in report.summary
 
 
-def test_a_wrong_shape_outside_the_head_is_refused_and_nothing_is_changed(tmp_path):
+def test_wrong_shape_outside_the_head_is_rejected_and_nothing_is_changed(tmp_path):
     model = resnet(50, 2)
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     with pytest.raises(
@@ -150,7 +150,7 @@ def segmenter(encoder_name: str) -> nn.Module:
     [("mobilenet_v2", lambda: mobilenet_v2(10)), ("resnet18", lambda: resnet(18, 10))],
 )
 @pytest.mark.parametrize("prefix", ["", "model."])
-def test_a_classifier_fills_the_encoder_of_a_segmenter(tmp_path, encoder_name, classifier, prefix):
+def test_classifier_fills_the_encoder_of_a_segmenter(tmp_path, encoder_name, classifier, prefix):
     source, model = classifier(), segmenter(encoder_name)
     decoder = {name: tensor.clone() for name, tensor in model.decoder.state_dict().items()}
     report = load_weights(model, save(source, tmp_path / "w.pt", prefix))
@@ -168,7 +168,7 @@ def test_a_classifier_fills_the_encoder_of_a_segmenter(tmp_path, encoder_name, c
     assert all(torch.equal(tensor, decoder[name]) for name, tensor in model.decoder.state_dict().items())
 
 
-def test_a_mobilenet_fills_the_backbone_of_torchvisions_segmenters(tmp_path):
+def test_mobilenet_fills_the_backbone_of_torchvisions_segmenters(tmp_path):
     source, model = torchvision.models.mobilenet_v3_large(weights=None), lraspp(3)
     report = load_weights(model, save(source, tmp_path / "w.pt"))
     assert report.loaded == [f"backbone.{name}" for name in source.features.state_dict()]
@@ -185,14 +185,14 @@ def test_segmenters_of_other_classes_share_all_but_the_last_layer(tmp_path):
     assert same_state(model, source, report.loaded) and not report.missing and not report.unexpected
 
 
-def test_the_wrong_encoder_is_refused(tmp_path):
+def test_wrong_encoder_is_rejected(tmp_path):
     with pytest.raises(WeightsError, match="outside the head differ in shape: encoder.layer1"):
         load_weights(
             segmenter("resnet18"), save(torchvision.models.resnet50(weights=None), tmp_path / "w.pt")
         )
 
 
-def test_the_shared_weights_fill_a_segmenters_encoder(shared_data):
+def test_shared_weights_fill_a_segmenters_encoder(shared_data):
     file = shared_data.parent / "weights" / "mobilenet_v2-tfptq-f28b328c.safetensors"
     if not file.is_file():
         pytest.skip(f"needs {file}, which is absent")

@@ -44,14 +44,14 @@ def test_nested(tmp_path, key):
     assert same(read_weights(tmp_path / "w.pt"))
 
 
-def test_code_is_refused_and_not_run(tmp_path):
+def test_code_is_rejected_and_not_run(tmp_path):
     torch.save({"state_dict": STATE, "x": Bomb(f"touch {tmp_path / 'ran'}")}, tmp_path / "w.pt")
     with pytest.raises(WeightsError, match=r"would run \w+\.system, so it is rejected"):
         read_weights(tmp_path / "w.pt")
     assert not (tmp_path / "ran").exists()
 
 
-def test_a_whole_module_is_refused_with_its_class(tmp_path):
+def test_whole_module_is_rejected_with_its_class(tmp_path):
     torch.save(nn.Linear(2, 2), tmp_path / "w.pt")
     with pytest.raises(WeightsError, match=r"torch\.nn\.modules\.linear\.Linear.*state_dict\(\)"):
         read_weights(tmp_path / "w.pt")

@@ -41,7 +41,7 @@ def test_momentum_goes_the_other_way_round(kind, settings, key, optimizer, curve
     "kind, settings",
     [(torch.optim.SGD, {}), (torch.optim.RMSprop, {}), (torch.optim.Adagrad, {}), (torch.optim.Adadelta, {})],
 )
-def test_an_optimizer_without_momentum_gets_none(kind, settings, optimizer, curve):
+def test_optimizer_without_momentum_gets_none(kind, settings, optimizer, curve):
     made = optimizer(kind, **settings)
     curve(made, one_cycle(made, 20, 5), 20)
     assert made.param_groups[0].get("momentum", 0) == 0
@@ -62,7 +62,7 @@ def test_one_cycle_past_its_end_stays_low(optimizer, curve):
 
 
 @pytest.mark.parametrize("pct_start, total_steps", [(0.25, 4), (0.1, 10), (0.5, 2), (0.0, 5)])
-def test_a_rise_of_one_step_or_none_starts_at_the_peak(pct_start, total_steps, optimizer, curve):
+def test_rise_of_one_step_or_none_starts_at_the_peak(pct_start, total_steps, optimizer, curve):
     made = optimizer()
     rates = curve(made, one_cycle(made, total_steps, 1, pct_start=pct_start), total_steps)
     assert max(rates) == rates[0] and all(math.isfinite(rate) for rate in rates)

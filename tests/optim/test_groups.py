@@ -89,7 +89,7 @@ def test_fused_optimizers_leave_unscaling_to_the_trainer():
     assert optimizer._step_supports_amp_scaling is False
 
 
-def test_settings_the_optimizer_refuses_are_the_users_to_mend():
+def test_settings_the_optimizer_rejects_are_the_users_to_mend():
     with pytest.raises(UserError, match="Invalid learning rate: -1"):
         build_optimizer(functools.partial(torch.optim.Adam, lr=-1.0), SmallCNN(2))
     with pytest.raises(UserError, match="Nesterov"):

@@ -12,7 +12,7 @@ def rates_over(optimizer, schedule, metrics):
     return rates
 
 
-def test_falls_after_so_many_epochs_without_a_lower_loss(optimizer):
+def test_falls_after_many_epochs_without_a_lower_loss(optimizer):
     made = optimizer()
     schedule = plateau(made, 100, 10, patience=1, factor=0.5)
     assert rates_over(made, schedule, [3.0, 2.0, 2.0, 2.0, 1.0, 1.0]) == [1.0, 1.0, 1.0, 0.5, 0.5, 0.5]

@@ -27,7 +27,7 @@ def test_rates_and_momenta_of_one_cycle():
     assert min(momenta) == pytest.approx(0.85, abs=2e-3) and momenta[rates.index(max(rates))] == min(momenta)
 
 
-def test_a_schedule_that_waits_for_a_metric_is_shown_without_luck():
+def test_schedule_that_waits_for_a_metric_is_shown_without_luck():
     rates, momenta = preview_schedule(SGD, functools.partial(plateau, patience=0, factor=0.5), 9, 3)
     assert rates == [1.0] * 6 + [0.5] * 3 and momenta is None
 

@@ -81,7 +81,7 @@ def test_slide_never_lands_on_the_plateau(noise):
 
 
 @pytest.mark.parametrize("first", [2.6, 2.25, 1.75])
-def test_a_first_batch_unlike_the_others_moves_no_suggestion_onto_the_plateau(first):
+def test_first_batch_unlike_the_others_moves_no_suggestion_onto_the_plateau(first):
     """Of the smoothed losses the first is that of one batch, and each after it is of one batch more."""
     losses = curve(noise=0.05)
     losses[0] = first
@@ -91,14 +91,14 @@ def test_a_first_batch_unlike_the_others_moves_no_suggestion_onto_the_plateau(fi
     assert found["slide"] > 1e-3
 
 
-def test_the_scale_of_the_loss_does_not_matter_but_for_the_threshold_of_slide():
+def test_scale_of_the_loss_does_not_matter_but_for_the_threshold_of_slide():
     one, thousand = suggestions(RATES, curve()), suggestions(RATES, 1000 * curve())
     assert {way: rate for way, rate in one.items() if way != "slide"} == {
         way: rate for way, rate in thousand.items() if way != "slide"
     }
 
 
-def test_a_higher_fall_gives_higher_rates():
+def test_higher_fall_gives_higher_rates():
     curves = [smoothed(curve(fall, turn, 0.01), 0.9) for fall, turn in ((1e-4, 1e-2), (1e-2, 1))]
     low, high = (suggestions(RATES, losses) for losses in curves)
     assert all(high[way] > 10 * low[way] for way in low)

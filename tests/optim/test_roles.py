@@ -48,7 +48,7 @@ def others(model: nn.Module) -> set[str]:
 @pytest.mark.parametrize("individual", [False, True])
 @pytest.mark.parametrize("kernel_size", [1, 3])
 @pytest.mark.parametrize("horizon_steps", [1, 4])
-def test_the_bias_of_dlinear_is_a_bias_and_its_weight_a_weight(individual, kernel_size, horizon_steps):
+def test_bias_of_dlinear_is_a_bias_and_its_weight_a_weight(individual, kernel_size, horizon_steps):
     model = DLinear(6, horizon_steps, [0, 1], kernel_size, individual)
     assert weight_names(model) == {"weight"} and others(model) == {"bias"}
     decayed, spared = parameter_groups(model)
@@ -69,7 +69,7 @@ def test_decay_leaves_the_bias_of_dlinear():
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 5), (5, 1)])
-def test_a_layer_of_one_unit_or_one_input_has_a_weight(shape):
+def test_layer_of_one_unit_or_one_input_has_a_weight(shape):
     assert weight_names(nn.Linear(shape[1], shape[0])) == {"weight"}
 
 

@@ -28,7 +28,7 @@ OPTIMIZERS = {
 
 @pytest.mark.parametrize("kind", OPTIMIZERS)
 @pytest.mark.parametrize("name", CURVES)
-def test_a_resumed_schedule_goes_on_as_if_never_stopped(name, kind, optimizer, curve, through_a_file):
+def test_resumed_schedule_continues_as_if_never_stopped(name, kind, optimizer, curve, through_a_file):
     factory, (cls, settings) = CURVES[name], OPTIMIZERS[kind]
 
     def start():
@@ -70,7 +70,7 @@ def test_short_trainings_run_and_never_pass_the_peak(name, total_steps, optimize
 
 
 @pytest.mark.parametrize("name", CURVES)
-def test_an_unknown_length_is_refused(name, optimizer):
+def test_unknown_length_is_rejected(name, optimizer):
     with pytest.raises(UserError, match=f"scheduler={name} needs to know how long"):
         CURVES[name](optimizer(), total_steps=-1, steps_per_epoch=10)
 

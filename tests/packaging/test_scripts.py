@@ -119,7 +119,7 @@ def test_setup_keeps_an_environment_that_is_there(bare: Bare) -> None:
     assert "uv venv" not in bare.said and "pip install" in bare.said
 
 
-def test_setup_makes_the_environment_of_a_moved_checkout_anew(bare: Bare, tmp_path: Path) -> None:
+def test_setup_makes_the_environment_of_a_moved_checkout_again(bare: Bare, tmp_path: Path) -> None:
     bare.call("scripts/setup")
     bare.checkout = bare.checkout.rename(tmp_path / "moved")
     assert bare.call("scripts/setup").returncode == 0
@@ -141,13 +141,13 @@ def test_setup_tries_the_systems_certificates(bare: Bare) -> None:
     assert "certs=1" in bare.said
 
 
-def test_a_failed_setup_is_not_taken_for_done(bare: Bare) -> None:
+def test_failed_setup_is_not_taken_for_done(bare: Bare) -> None:
     assert bare.call("scripts/setup", FAIL="always").returncode != 0
     assert bare.call("scripts/setup").returncode == 0
     assert "pip install" in bare.said
 
 
-def test_setup_says_when_there_is_no_python(bare: Bare) -> None:
+def test_setup_says_when_is_missing_python(bare: Bare) -> None:
     write_program(bare.programs / "python3", "#!/usr/bin/env bash\nexit 1\n")
     for name in ("python3.13", "python3.12", "python3.11", "python"):
         shutil.copy(bare.programs / "python3", bare.programs / name)

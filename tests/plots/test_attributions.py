@@ -43,7 +43,7 @@ def test_one_bright_pixel_does_not_pale_the_others() -> None:
 
 
 @pytest.mark.parametrize("signed", [False, True])
-def test_an_image_stands_beside_its_attribution(signed) -> None:
+def test_image_stands_beside_its_attribution(signed) -> None:
     shapes = [(3, 20, 30), (20, 30), (20, 30, 3)]
     panels = [
         Panel(
@@ -97,7 +97,7 @@ def test_texts_with_their_words() -> None:
     assert to_image(token_scores([ScoredText("t", "w", ["a"], np.zeros(1))], "Title"), 40)
 
 
-def test_a_label_has_a_row() -> None:
+def test_label_has_a_row() -> None:
     figure = token_matrix(
         ["a", "b", "c"], ["1. a → x", "2. b → y"], np.array([[1.0, 0, 0], [0, -2.0, 0]]), "Title"
     )
@@ -108,7 +108,7 @@ def test_a_label_has_a_row() -> None:
 @pytest.mark.parametrize(
     ("variables", "rows"), [(["y"], 2), (["y", "z"], 3), ([f"v{n}" for n in range(40)], 3)]
 )
-def test_a_window_has_its_series_its_sum_and_its_variables(variables, rows) -> None:
+def test_window_has_its_series_its_sum_and_its_variables(variables, rows) -> None:
     values = RANDOM.normal(size=(12, len(variables)))
     window = ScoredWindow("1999", "y", values, RANDOM.normal(size=12), np.ones(3), np.zeros(3))
     figure = step_scores([window, window], variables, "Title")
@@ -124,7 +124,7 @@ def test_a_window_has_its_series_its_sum_and_its_variables(variables, rows) -> N
     )
 
 
-def test_the_most_important_column_is_on_top() -> None:
+def test_most_important_column_is_on_top() -> None:
     names = [f"column {number}" for number in range(40)]
     figure = importance_of_columns(names, np.arange(40.0), np.ones(40), "Title", "accuracy lost", "note")
     ax = figure.axes[0]
@@ -132,14 +132,14 @@ def test_the_most_important_column_is_on_top() -> None:
     assert "note; 15 less important columns" in ax.get_title("left")
 
 
-def test_a_row_shows_its_largest_columns_with_what_stands_in_them() -> None:
+def test_row_shows_its_largest_columns_with_what_stands_in_them() -> None:
     row = ScoredRow("row 1", "cat 9%", np.array([0.1, -3.0, 2.0]), ["1", "red", "7"])
     ax = scores_of_rows([row] * 3, ["a", "b", "c"], "Title").axes[0]
     assert [tick.get_text() for tick in ax.get_yticklabels()] == ["b = red", "c = 7", "a = 1"]
     assert [bar.get_facecolor()[:3] for bar in ax.patches[:2]] == [to_rgb(CYCLE[0]), to_rgb(CYCLE[1])]
 
 
-def test_the_sanity_curve_begins_at_the_trained_model() -> None:
+def test_sanity_curve_begins_at_the_trained_model() -> None:
     ax = sanity_curve(["head", "stem"], np.array([0.5, -0.1]), np.array([0.1, 0.1]), "Title").axes[0]
     assert ax.lines[0].get_ydata().tolist() == [1.0, 0.5, -0.1]
     assert [tick.get_text() for tick in ax.get_xticklabels()] == ["trained", "head", "stem"]

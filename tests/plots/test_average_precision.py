@@ -20,7 +20,7 @@ def test_any_number_of_classes_draws(num_classes, png_size):
     assert width > 500 and height < 4000
 
 
-def test_the_worst_class_stands_on_top_and_absent_ones_nowhere():
+def test_worst_class_stands_on_top_and_absent_ones_nowhere():
     fig = average_precision_bars(
         np.array([0.5, np.nan, 0.1]), np.array([0.7, np.nan, 0.3]), np.array([4, 0, 2]), list("abc")
     )

@@ -6,14 +6,14 @@ from runner.plots.boundary import decision_boundary, feature_grid
 POINTS = np.array([[0.0, 10.0], [4.0, 30.0], [2.0, 20.0]])
 
 
-def test_the_grid_covers_all_points():
+def test_grid_covers_all_points():
     grid = feature_grid(POINTS, 50)
     assert grid.shape == (50, 50, 2)
     assert grid[..., 0].min() < 0 and grid[..., 0].max() > 4
     assert grid[..., 1].min() < 10 and grid[..., 1].max() > 30
 
 
-def test_a_constant_feature_still_spans_an_area():
+def test_constant_feature_still_spans_an_area():
     grid = feature_grid(np.array([[1.0, 5.0], [1.0, 7.0]]), 10)
     assert np.ptp(grid[..., 0]) > 0
 

@@ -64,7 +64,7 @@ def test_nothing_found_draws(png_size):
 
 
 @pytest.mark.parametrize("shape", [(3, 50, 80), (50, 80, 3), (1, 50, 80)])
-def test_an_image_with_boxes_keeps_its_size(shape):
+def test_image_with_boxes_keeps_its_size(shape):
     found = boxes(5, scores=True)
     picture = boxed_image(
         np.full(shape, 120, dtype=np.uint8), found["boxes"], found["labels"], found["scores"], NAMES

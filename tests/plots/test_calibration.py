@@ -22,6 +22,6 @@ def test_edges_draw(confidences, png_size):
     png_size(reliability_diagram(np.array(confidences), np.ones(len(confidences), bool)))
 
 
-def test_the_error_is_told():
+def test_error_is_reported():
     fig = reliability_diagram(np.array([0.8, 0.8]), np.array([True, False]))
     assert fig.axes[0].get_title("left") == "expected calibration error 0.300"

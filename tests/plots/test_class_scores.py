@@ -13,7 +13,7 @@ def test_scores_agree_with_scikit_learn():
     assert np.allclose(score_classes(count_confusion(targets, preds, 5)), expected[:3])
 
 
-def test_the_worst_class_stands_on_top():
+def test_worst_class_stands_on_top():
     ax = class_scores(np.array([[9, 1], [5, 5]]), ["cat", "dog"]).axes[0]
     assert [tick.get_text() for tick in ax.get_yticklabels()] == ["dog", "cat"]
     assert ax.yaxis_inverted()

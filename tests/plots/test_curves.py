@@ -56,12 +56,12 @@ def test_values_that_are_not_finite_leave_a_marked_gap(png_size):
     png_size(fig)
 
 
-def test_a_wide_range_takes_a_log_scale_and_a_negative_one_never_does():
+def test_wide_range_takes_a_log_scale_and_a_negative_one_never_does():
     assert visible(metric_curves({"train/loss": epochs(5000, 1)}))[0].get_yscale() == "log"
     assert visible(metric_curves({"train/loss": epochs(5000, -1)}))[0].get_yscale() == "linear"
 
 
-def test_the_best_checkpoint_is_marked():
+def test_best_checkpoint_is_marked():
     fig = metric_curves({"val/loss": epochs(3, 1, 2)}, best=(20, 1))
     assert visible(fig)[0].lines[-1].get_xdata() == [2, 2]
 

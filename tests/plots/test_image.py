@@ -18,7 +18,7 @@ def test_channels_first_and_last_give_the_same_picture():
     assert np.array_equal(drawable(image), drawable(np.moveaxis(image, 0, -1)))
 
 
-def test_grey_loses_its_channel_and_transparency_is_dropped():
+def test_gray_loses_its_channel_and_transparency_is_dropped():
     assert drawable(np.zeros((1, 5, 6))).shape == (5, 6)
     assert drawable(np.zeros((5, 6, 4))).shape == (5, 6, 3)
 

@@ -6,7 +6,7 @@ from runner.plots.images import most_wrong, select_most_wrong
 PROBS = np.array([[0.9, 0.1], [0.2, 0.8], [0.99, 0.01], [0.6, 0.4]])
 
 
-def test_the_largest_loss_comes_first_and_right_ones_are_left_out():
+def test_largest_loss_comes_first_and_right_ones_are_left_out():
     assert select_most_wrong(PROBS, np.array([1, 1, 1, 1])).tolist() == [2, 0, 3]
     assert select_most_wrong(PROBS, np.array([1, 1, 1, 1]), limit=1).tolist() == [2]
     assert select_most_wrong(PROBS, np.array([0, 1, 0, 0])).tolist() == []

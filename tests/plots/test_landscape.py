@@ -33,7 +33,7 @@ def test_contours_with_a_path(png_size):
     png_size(fig)
 
 
-def test_a_surface_with_a_path(png_size):
+def test_surface_with_a_path(png_size):
     fig = landscape_surface(X, Y, BOWL, PATH, [3.0, 1.6, 0.5])
     (line,) = fig.axes[0].lines
     assert np.allclose(line.get_data_3d()[2], np.log10([3.0, 1.6, 0.5]))
@@ -68,7 +68,7 @@ def test_nothing_to_draw():
         DrawnLosses.of(np.full(3, np.nan))
 
 
-def test_a_line_with_marks_and_a_gap(png_size):
+def test_line_with_marks_and_a_gap(png_size):
     losses = (X - 0.5) ** 2 + 0.1
     losses[-1] = np.inf
     fig = landscape_line(X, losses, {"the checkpoint": (0.0, 0.35), "last": (1.0, np.inf)})

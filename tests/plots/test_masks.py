@@ -23,7 +23,7 @@ def test_three_pictures_a_sample():
     assert overlays(0) is None
 
 
-def test_the_mask_is_laid_over_grey_and_what_does_not_count_stays():
+def test_mask_is_laid_over_gray_and_what_does_not_count_stays():
     image = np.zeros((1, 3, 3), dtype=np.uint8)
     image[..., 1] = 100
     table = np.zeros((256, 3), dtype=np.uint8)

@@ -15,17 +15,17 @@ def test_file_and_folder_are_made_and_no_partial_file_stays(tmp_path):
     assert [file.name for file in path.parent.iterdir()] == ["lr.png"]
 
 
-def test_an_unwritable_folder_is_an_error(tmp_path):
+def test_unwritable_folder_is_an_error(tmp_path):
     (tmp_path / "plots").write_text("a file where the folder should be")
     with pytest.raises(OSError):
         to_png(learning_rate_curve({}), tmp_path / "plots" / "lr.png")
 
 
-def test_a_name_without_glyphs_draws_without_warnings(png_size):
+def test_name_without_glyphs_draws_without_warnings(png_size):
     png_size(sample_grid(np.zeros((1, 8, 8)), ["\U00013080 \ud55c\uad6d\uc5b4"]))
 
 
-def test_the_callers_matplotlib_settings_stay(tmp_path):
+def test_callers_matplotlib_settings_stay(tmp_path):
     before = dict(matplotlib.rcParams)
     to_png(learning_rate_curve({"lr": [(0, 0, 0.1)]}), tmp_path / "lr.png")
     assert dict(matplotlib.rcParams) == before

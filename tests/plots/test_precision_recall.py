@@ -15,7 +15,7 @@ def test_areas_agree_with_scikit_learn_also_with_ties(decimals):
     assert ranking.area == pytest.approx(roc_auc_score(targets, scores))
 
 
-def test_a_class_without_samples_has_no_curve():
+def test_class_without_samples_has_no_curve():
     probs = np.random.default_rng(0).random((20, 4))
     assert sorted(rank(probs, np.arange(20) % 3)) == [0, 1, 2]
 

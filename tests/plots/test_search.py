@@ -46,7 +46,7 @@ def trials(num):
     return np.where([s == "failed" for s in states[:num]], NAN, values), states[:num]
 
 
-def test_the_best_so_far_counts_complete_trials_alone():
+def test_best_so_far_counts_complete_trials_alone():
     values = np.array([NAN, 3.0, 9.0, 2.0, 5.0])
     states = ["failed", "complete", "pruned", "complete", "complete"]
     assert best_so_far(values, states, lower_is_better=False)[1:].tolist() == [3, 3, 3, 5]
@@ -54,7 +54,7 @@ def test_the_best_so_far_counts_complete_trials_alone():
     assert np.isnan(best_so_far(values, states, False)[0])
 
 
-def test_the_history_marks_the_first_trial_that_reached_the_best():
+def test_history_marks_the_first_trial_that_reached_the_best():
     fig = objective_history([4, 5, 6], np.array([0.1, 0.9, 0.9]), ["complete"] * 3, "val/accuracy", False)
     labels = fig.axes[0].get_legend_handles_labels()[1]
     assert "best: 0.9 in trial 5" in labels
@@ -90,7 +90,7 @@ def test_trials_without_any_value_can_be_drawn(png_size):
     png_size(parameter_slices(parameters(3), values, states, "val/accuracy", False))
 
 
-def test_a_parameter_knows_where_its_values_stand():
+def test_parameter_knows_where_its_values_stand():
     lr = Parameter("lr", [1e-4, None, 1e-2, 1e-3], None, True)
     assert np.allclose(lr.heights(), [0, NAN, 1, 0.5], equal_nan=True)
     assert [text for _, text in lr.ticks()] == ["0.0001", "0.001", "0.01"]
@@ -100,7 +100,7 @@ def test_a_parameter_knows_where_its_values_stand():
     assert Parameter("depth", [3, 3]).heights().tolist() == [0.5, 0.5]
 
 
-def test_a_trial_without_a_parameter_has_a_gap_in_its_line():
+def test_trial_without_a_parameter_has_a_gap_in_its_line():
     fig = parallel_coordinates(parameters(3)[:3], np.array([0.1, 0.2, 0.3]), "x", False)
     lines = [
         line.get_ydata()
@@ -142,7 +142,7 @@ def test_too_few_pairs_are_not_correlated():
     assert np.isnan(correlate_ranks(np.arange(6.0).reshape(3, 2))).all()
 
 
-def test_the_front_is_what_no_other_beats():
+def test_front_is_what_no_other_beats():
     values = np.array([[1.0, 5.0], [2.0, 3.0], [2.0, 4.0], [3.0, NAN], [3.0, 3.0]])
     assert pareto_mask(values, [True, True]).tolist() == [True, True, False, False, False]
     assert pareto_mask(values, [False, True]).tolist() == [False, False, False, False, True]

@@ -7,7 +7,7 @@ import numpy as np
 from runner.plots.word_vectors import projection
 
 
-def test_a_colour_a_class_and_names():
+def test_colour_a_class_and_names():
     points = np.random.default_rng(0).normal(size=(30, 2))
     fig = projection(points, np.arange(30) % 3, ["a", "b", "c"], names=["x", "y"])
     assert [len(part.get_offsets()) for part in fig.axes[0].collections] == [10, 10, 10]

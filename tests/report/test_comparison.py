@@ -3,7 +3,7 @@ import pytest
 from runner.report.comparison import best_columns, compare_table, differences
 
 
-def test_only_what_differs_is_told():
+def test_only_what_differs_is_reported():
     assert differences(
         [{"a": {"b": 1, "c": [1]}, "run": {"name": "x"}}, {"a": {"b": 1, "c": [2]}, "d": None}]
     ) == {

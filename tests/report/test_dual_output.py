@@ -18,7 +18,7 @@ def printed(width, **options):
     return file.getvalue()
 
 
-def test_a_terminal_gets_the_rich_face():
+def test_terminal_gets_the_rich_face():
     assert "╭" in printed(80, force_terminal=True)
 
 

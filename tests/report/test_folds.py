@@ -56,7 +56,7 @@ def test_gathered() -> None:
     assert (found["step"], found["epoch"], found["seconds"]) == (20, 2, 3.0)
 
 
-def test_a_metric_that_some_folds_lack_is_the_mean_of_the_others() -> None:
+def test_metric_that_some_folds_lack_is_the_mean_of_the_others() -> None:
     first = result(0.5)
     first["val"]["val/iou_class/rare"] = 0.25
     found = aggregate_folds({0: first, 1: result(0.75)})
@@ -65,7 +65,7 @@ def test_a_metric_that_some_folds_lack_is_the_mean_of_the_others() -> None:
     assert "val/accuracy" in found["std"]["val"]
 
 
-def test_a_single_fold_has_no_deviation() -> None:
+def test_single_fold_has_no_deviation() -> None:
     found = aggregate_folds({0: result(0.5)})
     assert found["std"] == {"val": {}, "test": {}}
     assert any(
@@ -81,14 +81,14 @@ def test_in_words() -> None:
     assert spread([287, 288]) == "287 to 288" and spread([5, 5]) == "5"
 
 
-def test_the_table_has_a_row_for_each_fold_and_each_metric() -> None:
+def test_table_has_a_row_for_each_fold_and_each_metric() -> None:
     lines = str(folds_table(aggregate_folds({0: result(0.5), 1: result(0.75)}))).splitlines()
     assert lines[1].split() == ["0", "0.5000", "0.5000", "2", "1.5", "s"]
     assert any(line.split("  ")[0] == "accuracy" and "0.6250 ± 0.1768" in line for line in lines)
     assert "2 folds" in lines[-1]
 
 
-def test_the_page_of_folds_that_are_not_all_finished(run: RunDir) -> None:
+def test_page_of_folds_that_are_not_all_finished(run: RunDir) -> None:
     page = write_report(run).read_text()
     assert "0.6250 ± 0.1768" in page and "2 folds" in page and "runner resume cv" in page
     assert "&lt;rare&gt;" in page and "KFold" in page

@@ -45,7 +45,7 @@ def page_of(run):
     return Page(path.read_text(encoding="utf-8"))
 
 
-def test_a_finished_run_tells_everything(make_run):
+def test_finished_run_tells_everything(make_run):
     page = page_of(make_run())
     for text in (
         "MLP on Digits",
@@ -80,7 +80,7 @@ def test_names_from_the_data_stay_text(make_run):
     assert "script" not in page.tags and page.tags.count("b") == 0
 
 
-def test_the_page_stands_alone(make_run):
+def test_page_stands_alone(make_run):
     run = make_run()
     page = page_of(run)
     assert all(address.startswith("data:image/png;base64,") for address in page.addresses)
@@ -90,7 +90,7 @@ def test_the_page_stands_alone(make_run):
     assert "prefers-color-scheme: dark" in html and "width=device-width" in html
 
 
-def test_a_failed_run_shows_the_reason_and_the_end_of_its_log(make_run):
+def test_failed_run_shows_the_reason_and_the_end_of_its_log(make_run):
     run = make_run(state="failed", reason="NonFiniteLossError: the loss became nan at step 31")
     (run.checkpoints / "step-00000020.ckpt").touch()
     (run.logs / "rank0.log").write_text("\n".join(f"line {i}" for i in range(200)) + "\nTraceback: <end>\n")
@@ -115,7 +115,7 @@ def test_any_piece_may_be_missing_or_torn(make_run, name, content):
     page_of(run)
 
 
-def test_an_empty_folder_has_a_page(tmp_path):
+def test_empty_folder_has_a_page(tmp_path):
     assert "created" in page_of(RunDir(tmp_path)).text
 
 
@@ -132,7 +132,7 @@ def test_curves_are_drawn_anew_only_when_the_journal_has_grown(make_run):
     assert drawn.stat().st_mtime_ns != before
 
 
-def test_a_page_needs_no_torch(make_run):
+def test_page_needs_no_torch(make_run):
     code = (
         "import sys; from runner.run.directory import RunDir; from runner.report.page import write_report\n"
         "write_report(RunDir(sys.argv[1])); print('torch' in sys.modules)"

@@ -4,7 +4,7 @@ from runner.report.summary import lower_is_better, summarize
 from runner.run.directory import RunDir
 
 
-def test_a_finished_run(make_run):
+def test_finished_run(make_run):
     summary = summarize(make_run())
     assert (summary.model, summary.data, summary.monitor) == ("MLP", "Digits", "accuracy")
     assert summary.headline == ("test/accuracy", 0.9712)
@@ -26,7 +26,7 @@ def test_missing_and_torn_files_are_left_empty(make_run, name, content):
     assert summarize(run).status.state == "finished"
 
 
-def test_an_empty_folder(tmp_path):
+def test_empty_folder(tmp_path):
     summary = summarize(RunDir(tmp_path))
     assert (summary.model, summary.command, summary.headline, summary.seconds) == ("", "", None, None)
 

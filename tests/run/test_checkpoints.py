@@ -39,12 +39,12 @@ def run(tmp_path: Path) -> RunDir:
     return RunDir(tmp_path / "a-run")
 
 
-def test_a_run_without_checkpoints_has_none(run: RunDir) -> None:
+def test_run_without_checkpoints_has_none(run: RunDir) -> None:
     assert last_checkpoint(run) is None
     assert best_checkpoint(run) is None
 
 
-def test_the_newest_is_the_last_one_saved(run: RunDir) -> None:
+def test_newest_is_the_last_one_saved(run: RunDir) -> None:
     save(run, 10)
     newest = save(run, 20)
     found = last_checkpoint(run)
@@ -53,7 +53,7 @@ def test_the_newest_is_the_last_one_saved(run: RunDir) -> None:
 
 
 @pytest.mark.parametrize(("mode", "best"), [("max", 20), ("min", 10)])
-def test_the_best_goes_by_mode_and_the_earlier_wins_a_draw(run: RunDir, mode: str, best: int) -> None:
+def test_best_goes_by_mode_and_the_earlier_wins_a_draw(run: RunDir, mode: str, best: int) -> None:
     for step, value in (
         (10, 0.1),
         (20, 0.9),
@@ -103,7 +103,7 @@ def test_every_damage_to_the_newest_is_seen_and_the_previous_one_is_used(run: Ru
     assert last_checkpoint(run) == newest
 
 
-def test_a_damaged_best_gives_way_to_the_second(run: RunDir) -> None:
+def test_damaged_best_gives_way_to_the_second(run: RunDir) -> None:
     save(run, 10, 0.8)
     best = save(run, 20, 0.9)
     save(run, 30, 0.7)
@@ -121,14 +121,14 @@ def test_all_damaged_is_an_error_that_names_them(run: RunDir) -> None:
     assert "a-run" in str(caught.value) and "move" in str(caught.value)
 
 
-def test_a_file_that_is_not_listed_does_not_count(run: RunDir) -> None:
+def test_file_that_is_not_listed_does_not_count(run: RunDir) -> None:
     listed = save(run, 10)
     (run.checkpoints / "step-00000020.ckpt").write_bytes(b"written when the process ended")
     assert last_checkpoint(run) == listed
 
 
 @pytest.mark.parametrize("text", ["{", "[1]", '[{"file": "x"}]', '{"file": 3}'])
-def test_a_list_that_cannot_be_read_is_an_error(run: RunDir, text: str) -> None:
+def test_list_that_cannot_be_read_is_an_error(run: RunDir, text: str) -> None:
     run.checkpoints.mkdir(parents=True)
     (run.checkpoints / "index.json").write_text(text)
     with pytest.raises(
@@ -137,14 +137,14 @@ def test_a_list_that_cannot_be_read_is_an_error(run: RunDir, text: str) -> None:
         last_checkpoint(run)
 
 
-def test_a_list_of_a_later_version_is_read(run: RunDir) -> None:
+def test_list_of_a_later_version_is_read(run: RunDir) -> None:
     entry = save(run, 10, 0.5)
     index = run.checkpoints / "index.json"
     index.write_text(json.dumps([record | {"new": 1} for record in json.loads(index.read_text())]))
     assert read_index(run.checkpoints) == [entry]
 
 
-def test_an_unharmed_file_has_no_damage(run: RunDir) -> None:
+def test_unharmed_file_has_no_damage(run: RunDir) -> None:
     entry = save(run, 10)
     assert describe_damage(entry) is None
     assert "was written" in describe_damage(dataclasses.replace(entry, sha256="0" * 64))

@@ -18,7 +18,7 @@ def clock_set_back(monkeypatch):
     monkeypatch.setattr(time, "time", lambda: float(next(readings)))
 
 
-def test_the_status_of_a_run_has_a_positive_duration(tmp_path, clock_set_back):
+def test_status_of_a_run_has_a_positive_duration(tmp_path, clock_set_back):
     run = RunDir.create(tmp_path, "r")
     write_status(run, state="running")
     time.sleep(0.01)
@@ -49,7 +49,7 @@ def test_results_of_a_run_have_a_positive_duration(tmp_path, clock_set_back):
     assert 0 < execute(run)["seconds"] < 600
 
 
-def test_an_attempt_of_a_sweep_has_a_positive_duration(tmp_path, clock_set_back):
+def test_attempt_of_a_sweep_has_a_positive_duration(tmp_path, clock_set_back):
     from runner.sweep.executors.slots import Slot
     from runner.sweep.running_trial import RunningTrial
     from runner.sweep.trial import Outcome
@@ -63,7 +63,7 @@ def test_an_attempt_of_a_sweep_has_a_positive_duration(tmp_path, clock_set_back)
     assert 0.01 <= running.spent_s < 60
 
 
-def test_the_longest_phase_of_a_rank_is_not_measured_by_the_wall_clock(monkeypatch):
+def test_longest_phase_of_a_rank_is_not_measured_by_the_wall_clock(monkeypatch):
     from runner.distributed.heartbeat import Heartbeat
     from runner.distributed.process_info import ProcessInfo
 

@@ -26,7 +26,7 @@ def test_runs_started_in_the_same_instant_get_directories_of_their_own(tmp_path)
     assert len({run.path for run in made}) == 20
 
 
-def test_a_root_that_is_a_file_is_refused(tmp_path):
+def test_root_that_is_a_file_is_rejected(tmp_path):
     (tmp_path / "runs").write_text("")
     with pytest.raises(UserError, match="run.root=FOLDER"):
         RunDir.create(tmp_path / "runs", "x")
@@ -37,7 +37,7 @@ def test_name_holds_model_and_data():
 
 
 @pytest.mark.parametrize("how", ["name", "part", "path", "config", "mlflow", "latest"])
-def test_a_run_is_found(tmp_path, how):
+def test_run_is_found(tmp_path, how):
     make_run(tmp_path, "2026-01-01_mlp_digits")
     run = make_run(tmp_path, "2026-01-02_resnet_cats")
     run.tracking_path.write_text(json.dumps({"run_id": "abc123"}))
@@ -48,13 +48,13 @@ def test_a_run_is_found(tmp_path, how):
     assert find_run(reference, tmp_path).path == run.path
 
 
-def test_nearest_names_are_told(tmp_path):
+def test_nearest_names_are_reported(tmp_path):
     make_run(tmp_path, "2026-01-01_mlp_digits")
     with pytest.raises(RunNotFoundError, match="Did you mean 2026-01-01_mlp_digits"):
         find_run("2026-01-01_mpl_digits", tmp_path)
 
 
-def test_an_ambiguous_part_is_refused(tmp_path):
+def test_ambiguous_part_is_rejected(tmp_path):
     make_run(tmp_path, "a_mlp")
     make_run(tmp_path, "b_mlp")
     with pytest.raises(RunNotFoundError, match="matches 2 runs"):

@@ -19,7 +19,7 @@ def test_lists(lists: str, expected: dict) -> None:
     assert dict(flatten(NODE, lists=lists)) == expected | {"a.c": {}, "f": None, "3": (1, {"x": 1})}
 
 
-def test_the_key_of_the_outermost_container() -> None:
+def test_key_of_the_outermost_container() -> None:
     assert dict(flatten({"b": {"c": 1}}, "a")) == {"a.b.c": 1}
     assert dict(flatten({}, "a")) == {"a": {}}
     assert dict(flatten({})) == {}

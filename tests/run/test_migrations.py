@@ -49,7 +49,7 @@ def test_every_former_target_resolves_to_what_takes_its_arguments(target: str) -
 
 
 @pytest.mark.parametrize("former", MOVED)
-def test_a_former_name_is_not_used_again(former: str) -> None:
+def test_former_name_is_not_used_again(former: str) -> None:
     module, _, name = former.rpartition(".")
     parent = module if name[0].isupper() else former
     try:
@@ -77,7 +77,7 @@ def test_migrated_names_pass_the_allow_list() -> None:
         resolve_target(migrate_names("runner.callbacks.guards.torch.load"))
 
 
-def test_a_checkpoint_is_migrated_with_its_config() -> None:
+def test_checkpoint_is_migrated_with_its_config() -> None:
     weights = object()
     checkpoint = {
         "state_dict": {"weight": weights},
@@ -159,7 +159,7 @@ def test_new_runs_have_the_current_format(tmp_path: Path) -> None:
     assert json.loads(run.status_path.read_text(encoding="utf-8"))["format_version"] == FORMAT_VERSION
 
 
-def test_a_status_without_a_format_is_of_format_0_and_stays_so(tmp_path: Path) -> None:
+def test_status_without_a_format_is_of_format_0_and_stays_so(tmp_path: Path) -> None:
     run = write_run(tmp_path / "old")
     assert read_status(run).format_version == 0
     write_status(run, state="interrupted")
@@ -186,7 +186,7 @@ NEWER = FORMAT_VERSION + 1
     ],
     ids=lambda verb: verb[0],
 )
-def test_a_newer_format_is_rejected_by_every_verb(
+def test_newer_format_is_rejected_by_every_verb(
     verb: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -199,7 +199,7 @@ def test_a_newer_format_is_rejected_by_every_verb(
     assert "Traceback" not in error
 
 
-def test_a_newer_sweep_is_rejected(
+def test_newer_sweep_is_rejected(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -223,7 +223,7 @@ def test_runs_of_a_newer_format_are_listed(
     assert "new" in capsys.readouterr().out
 
 
-def test_a_damaged_status_does_not_hide_the_run(tmp_path: Path) -> None:
+def test_damaged_status_does_not_hide_the_run(tmp_path: Path) -> None:
     run = write_run(tmp_path / "damaged")
     run.status_path.write_text("{", encoding="utf-8")
     assert find_run(run.path) == run

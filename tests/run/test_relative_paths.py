@@ -56,7 +56,7 @@ def test_evaluate_resume_reproduce_and_moving(elsewhere, capsys):
     assert str(elsewhere.parent / "start" / "d.csv") in capsys.readouterr().err
 
 
-def test_a_path_typed_now_is_relative_to_the_present_directory(elsewhere, capsys):
+def test_path_typed_now_is_relative_to_the_present_directory(elsewhere, capsys):
     shutil.copy("../start/d.csv", "new.csv")
     assert main(["evaluate", "../start/runs/here", "--split", "test", "data.path=new.csv"]) == 0, (
         capsys.readouterr().err
@@ -75,7 +75,7 @@ def test_which_values_are_paths(elsewhere):
     assert absolute_paths(run, config, ["data.path", "weights"])["data"]["path"] == ["d.csv", "/a/b"]
 
 
-def test_a_run_that_does_not_say_where_it_was_started(elsewhere):
+def test_run_that_does_not_say_where_it_was_started(elsewhere):
     run = RunDir("../start/runs/here")
     provenance = read_json(run.provenance_path)
     del provenance["working_directory"]
@@ -92,19 +92,19 @@ def test_a_run_that_does_not_say_where_it_was_started(elsewhere):
     ],
     ids=" ".join,
 )
-def test_the_config_of_a_run_from_another_directory(elsewhere, capsys, words):
+def test_config_of_a_run_from_another_directory(elsewhere, capsys, words):
     words = [word.replace("CONFIG", "../start/runs/here/config.yaml") for word in words]
     assert main(words) == 0, capsys.readouterr().err
 
 
-def test_a_path_typed_for_the_config_of_a_run_is_relative_to_the_present_directory(elsewhere, capsys):
+def test_path_typed_for_the_config_of_a_run_is_relative_to_the_present_directory(elsewhere, capsys):
     shutil.copy("../start/d.csv", "new.csv")
     words = ["train", "../start/runs/here/config.yaml", "run.name=again", "data.path=new.csv"]
     assert main(words) == 0, capsys.readouterr().err
     assert "path: new.csv" in Path("runs/again/config.yaml").read_text()
 
 
-def test_the_best_config_of_a_sweep_from_another_directory(elsewhere, monkeypatch, capsys):
+def test_best_config_of_a_sweep_from_another_directory(elsewhere, monkeypatch, capsys):
     monkeypatch.chdir("../start")
     sweep = ["sweep", *WORDS, "trainer.max_epochs=1", "optimizer.lr=choice(0.1,0.01)", "sweep.num_trials=1"]
     assert main([*sweep, "sweep.name=search"]) == 0, capsys.readouterr().err

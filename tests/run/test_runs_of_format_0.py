@@ -135,7 +135,7 @@ def test_metrics_are_those_of_the_revision_that_trained(old: Path) -> None:
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=pytest.mark.slow if name in SIMILAR else ()) for name in RUNS]
 )
-def test_a_resumed_run_ends_as_with_the_revision_that_started_it(name: str, old: Path) -> None:
+def test_resumed_run_ends_as_with_the_revision_that_started_it(name: str, old: Path) -> None:
     run = RunDir(Path("runs") / name)
     before = None if name == "folds" else last_checkpoint(run)
     stored = None if before is None else RunCheckpointIO().load_checkpoint(before.path)
@@ -155,7 +155,7 @@ def test_a_resumed_run_ends_as_with_the_revision_that_started_it(name: str, old:
         assert stored["recovery"].keys() <= now["recovery"].keys()
 
 
-def test_a_second_resume_keeps_the_parameter_groups(old: Path) -> None:
+def test_second_resume_keeps_the_parameter_groups(old: Path) -> None:
     """DLinear's biases have two dimensions, and were decayed in format 0."""
     for epochs in (2, 3):
         call("resume", "forecasting", f"trainer.max_epochs={epochs}")
@@ -189,7 +189,7 @@ def test_reports_and_comparisons(old: Path) -> None:
     assert {*RUNS, "search/0", "search/1", "folds/0"} <= listed
 
 
-def test_a_run_is_repeated_from_its_config(old: Path) -> None:
+def test_run_is_repeated_from_its_config(old: Path) -> None:
     assert "reproduced: bit-identical" in call("reproduce", "labelling")
     stored = yaml.safe_load((old / "runs/labelling_again/config.yaml").read_text(encoding="utf-8"))
     assert stored["data"]["_target_"] == "runner.data.text.brackets.BracketDepthDataModule"
@@ -198,7 +198,7 @@ def test_a_run_is_repeated_from_its_config(old: Path) -> None:
     assert now["val"]["val/loss"] == before["val"]["val/loss"]
 
 
-def test_a_changed_data_set_is_still_noticed(old: Path) -> None:
+def test_changed_data_set_is_still_noticed(old: Path) -> None:
     table = old / "prices.csv"
     table.write_text(table.read_text(encoding="utf-8").replace("blue", "pink"), encoding="utf-8")
     error = call("resume", "regression", "trainer.max_epochs=2", code=2)
@@ -206,7 +206,7 @@ def test_a_changed_data_set_is_still_noticed(old: Path) -> None:
     assert "An earlier version of runner started this run" in error
 
 
-def test_a_sweep_is_shown_and_continued(old: Path) -> None:
+def test_sweep_is_shown_and_continued(old: Path) -> None:
     assert "val/mse" in call("sweep", "show", "search")
     best = yaml.safe_load(call("sweep", "best", "search"))
     assert best["guard"]["_target_"] == "runner.callbacks.non_finite_guard.NonFiniteGuard"
@@ -219,7 +219,7 @@ def test_a_sweep_is_shown_and_continued(old: Path) -> None:
     assert read_json(old / "runs/search/status.json")["trials"] == {"complete": 3}
 
 
-def test_the_same_command_continues_a_run_without_newer_defaults(old: Path) -> None:
+def test_same_command_continues_a_run_without_newer_defaults(old: Path) -> None:
     words = read_json(old / "runs/forecasting/provenance.json")["command"][2:]
     for epochs in (2, 3):  # the second time, the run has the current format
         call("train", *words, "resume=auto", f"trainer.max_epochs={epochs}")

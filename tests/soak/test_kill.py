@@ -34,7 +34,7 @@ def test_killed_trainings_end_as_if_they_had_not_been() -> None:
 
 
 @pytest.mark.timeout(900)
-def test_the_worker_survives_kills() -> None:
+def test_worker_survives_kills() -> None:
     *_, total = soak("--what", "worker", "--only", "classification, 2", "--kills", "3")
     assert kills_and_harm(total) == (3, ["0"] * 5)
 
@@ -42,13 +42,13 @@ def test_the_worker_survives_kills() -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("what", ["tiny", "worker"])
-def test_a_hundred_kills(what: str) -> None:
+def test_hundred_kills(what: str) -> None:
     *_, total = soak("--what", what, "--kills", "100")
     assert kills_and_harm(total) == (100, ["0"] * 5)
 
 
 @pytest.mark.timeout(900)
-def test_a_tally_is_gone_on_with(tmp_path: Path) -> None:
+def test_tally_is_gone_on_with(tmp_path: Path) -> None:
     words = (
         "--what",
         "tiny",
@@ -66,7 +66,7 @@ def test_a_tally_is_gone_on_with(tmp_path: Path) -> None:
     assert seeds == [0, 1]
 
 
-def test_an_unknown_case_is_an_error() -> None:
+def test_unknown_case_is_an_error() -> None:
     ended = subprocess.run(
         [sys.executable, "-m", "soak", "--only", "nothing"],
         env=os.environ | {"PYTHONPATH": str(TESTS)}, capture_output=True, text=True,

@@ -61,7 +61,7 @@ def cluster(tmp_path):
     return found
 
 
-def test_the_life_of_an_attempt(cluster, tmp_path) -> None:
+def test_life_of_an_attempt(cluster, tmp_path) -> None:
     job = cluster._jobs[3]
     assert cluster.wait(0) == []
     job["place"] = "node3"
@@ -93,7 +93,7 @@ def test_what_is_left_is_ended(cluster) -> None:
     assert job["dropped"]
 
 
-def test_a_trial_stays_on_one_machine() -> None:
+def test_trial_stays_on_one_machine() -> None:
     with pytest.raises(ConfigError, match="hardware.num_nodes=2"):
         FakeCluster(CONFIG | {"hardware": {"num_nodes": 2}})
 
@@ -149,7 +149,7 @@ def wait_until(condition, process: subprocess.Popen | None) -> None:
 
 
 @pytest.mark.slow
-def test_a_ray_cluster_loses_a_node_and_no_trial(tmp_path) -> None:
+def test_ray_cluster_loses_a_node_and_no_trial(tmp_path) -> None:
     if reason := ray_cluster.missing():
         pytest.skip(reason)
     with ray_cluster.RayCluster(cpus_per_node=1) as cluster:

@@ -85,7 +85,7 @@ def test_four_processes_come_to_the_same_total(server: str, tmp_path: Path) -> N
     count_with(tmp_path / "counted", server)
 
 
-def test_a_turn_ends_with_its_holder(server: str, tmp_path: Path) -> None:
+def test_turn_ends_with_its_holder(server: str, tmp_path: Path) -> None:
     lock = lock_of(SweepDir(tmp_path / "t"), server)
     pid = os.fork()
     if pid == 0:
@@ -133,7 +133,7 @@ def has_begun(sweep: SweepDir, server: str) -> bool:
         ("postgresql://nobody:secret@127.0.0.1:1/x", "cannot be stored in postgresql"),
     ],
 )
-def test_what_is_no_storage_is_told(url: str, said: str, tmp_path: Path) -> None:
+def test_what_is_no_storage_is_reported(url: str, said: str, tmp_path: Path) -> None:
     sweep = SweepDir(tmp_path)
     with pytest.raises(UserError, match=said) as error, lock_of(sweep, url)():
         open_storage(sweep, url)

@@ -43,7 +43,7 @@ def html(sweep):
     return write_sweep_report(sweep).read_text()
 
 
-def test_the_page_tells_everything_and_needs_nothing_else(html):
+def test_page_tells_everything_and_needs_nothing_else(html):
     text = text_of(html)
     for words in (
         "Search for the largest val/accuracy",
@@ -72,7 +72,7 @@ def test_trials_stand_the_best_first(sweep):
     assert [trial.number for trial in trial_order(record)] == [1, 4, 5, 0, 6, 2, 3]
 
 
-def test_the_best_config_is_a_run_of_its_own(sweep):
+def test_best_config_is_a_run_of_its_own(sweep):
     write_best(read_record(sweep))
     text = sweep.best_path.read_text()
     assert text.startswith(
@@ -97,7 +97,7 @@ def test_the_best_config_is_a_run_of_its_own(sweep):
     ],
     ids=["none", "failed", "running", "one", "two", "all the same"],
 )
-def test_a_plot_that_cannot_be_drawn_says_why(tmp_path, trials, missing):
+def test_plot_that_cannot_be_drawn_says_why(tmp_path, trials, missing):
     sweep = made_sweep(tmp_path, trials)
     (sweep.plots / "importance.png").write_bytes(b"of an earlier state")
     drawn = draw_figures(read_record(sweep))
@@ -108,7 +108,7 @@ def test_a_plot_that_cannot_be_drawn_says_why(tmp_path, trials, missing):
     assert {path.stem for path in sweep.plots.glob("*.png")} == ALL - missing
 
 
-def test_the_page_of_a_sweep_without_a_trial(tmp_path):
+def test_page_of_a_sweep_without_a_trial(tmp_path):
     text = text_of(write_sweep_report(made_sweep(tmp_path, [])).read_text())
     assert "None was started yet" in text
     assert (
@@ -140,7 +140,7 @@ def test_importances_are_of_what_trials_have_in_common_and_of_each_branch(sweep)
     assert sum(groups[0].shares["fANOVA"].values()) == pytest.approx(1)
 
 
-def test_a_killed_sweep_is_called_lost(tmp_path):
+def test_killed_sweep_is_called_lost(tmp_path):
     assert read_record(made_sweep(tmp_path, TRIALS, state="running")).state == "lost"
 
 
@@ -201,7 +201,7 @@ def test_report_takes_a_sweep(tmp_path, capsys):
         (["sweep", "model=mlp", "--json"], "--json belongs to `runner sweep show`"),
     ],
 )
-def test_mistakes_are_told(words, message, tmp_path, capsys):
+def test_mistakes_are_reported(words, message, tmp_path, capsys):
     assert main([*words, "--root", str(tmp_path)]) == 2
     assert message in capsys.readouterr().err
 

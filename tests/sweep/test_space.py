@@ -46,7 +46,7 @@ def test_hydras_grammar_is_optunas_distribution(text: str, distribution) -> None
         ("glob(*)", "glob"),
     ],
 )
-def test_what_is_no_space_is_told(text: str, said: str) -> None:
+def test_what_is_no_space_is_reported(text: str, said: str) -> None:
     problems: list[Problem] = []
     assert parse_parameter("optimizer.lr", text, problems) is None
     (problem,) = problems
@@ -78,7 +78,7 @@ def conditional() -> Space:
     )
 
 
-def test_a_parameter_waits_for_its_option() -> None:
+def test_parameter_waits_for_its_option() -> None:
     study = optuna.create_study()
     seen = set()
     for _ in range(20):
@@ -90,7 +90,7 @@ def test_a_parameter_waits_for_its_option() -> None:
     assert seen == {"mlp", "logistic"}
 
 
-def test_a_grid_has_every_point_once() -> None:
+def test_grid_has_every_point_once() -> None:
     points = conditional().grid()
     assert len(points) == 2 * 2 + 2
     assert {"model": "logistic", "seed": 1} in points
@@ -98,7 +98,7 @@ def test_a_grid_has_every_point_once() -> None:
     assert Space((parameter("lr", "interval(0,1)"),)).continuous_keys() == ["lr"]
 
 
-def test_the_nearest_point() -> None:
+def test_nearest_point() -> None:
     assert parameter("a", "interval(1,2)").nearest(5.0) == 2.0
     assert parameter("a", "range(0,10,4)").nearest(5) == 4
     assert parameter("a", "16,32,64").nearest(40) == 32

@@ -135,7 +135,7 @@ def case(tmp_path: Path, monkeypatch) -> Case:
     return Case(tmp_path, monkeypatch)
 
 
-def test_a_killed_trial_goes_on_and_not_for_ever(case: Case) -> None:
+def test_killed_trial_continues_and_not_for_ever(case: Case) -> None:
     def script(executor: FakeExecutor, attempt: Attempt) -> list[Event]:
         before = sum(one.trial == attempt.trial for one in executor.attempts)
         if attempt.trial == 1 or before == 1:
@@ -175,9 +175,7 @@ def test_silence_is_a_hang_and_too_long_is_too_long(case: Case) -> None:
     assert case.states() == ["COMPLETE", "FAIL"]
 
 
-def test_a_trial_that_is_being_prepared_when_the_sweep_is_stopped_is_not_begun(
-    case: Case, monkeypatch
-) -> None:
+def test_trial_that_is_being_prepared_when_the_sweep_is_stopped_is_not_begun(case: Case, monkeypatch) -> None:
     request = make_request(
         ["model=logistic", "data=digits", "hardware=cpu", LR, "sweep.num_trials=3"], None, []
     )
@@ -200,7 +198,7 @@ def test_a_trial_that_is_being_prepared_when_the_sweep_is_stopped_is_not_begun(
     assert case.states() == ["COMPLETE", "RUNNING"] and case.notes(1)["owner"] == ""
 
 
-def test_a_trial_that_starts_when_the_sweep_is_stopped_hears_of_it(case: Case) -> None:
+def test_trial_that_starts_when_the_sweep_is_stopped_hears_of_it(case: Case) -> None:
     def script(executor: FakeExecutor, attempt: Attempt) -> list[Event]:
         os.kill(os.getpid(), signal.SIGTERM)
         return []
@@ -210,7 +208,7 @@ def test_a_trial_that_starts_when_the_sweep_is_stopped_hears_of_it(case: Case) -
     assert case.states() == ["RUNNING"] and case.notes(0)["owner"] == ""
 
 
-def test_a_scheduler_says_why_a_trial_was_lost(case: Case) -> None:
+def test_scheduler_says_why_a_trial_was_lost(case: Case) -> None:
     def script(executor: FakeExecutor, attempt: Attempt) -> list[Event]:
         return [Event("ended", attempt.trial, status=-9, reason="job 17 ended as NODE_FAIL")]
 
@@ -239,7 +237,7 @@ def finish_all(executor: FakeExecutor) -> list[Event]:
     return [event for attempt in open_trials for event in finish(attempt)]
 
 
-def test_a_trial_that_lags_is_told_so(case: Case) -> None:
+def test_trial_that_lags_is_reported_so(case: Case) -> None:
     def script(executor: FakeExecutor, attempt: Attempt) -> list[Event]:
         value = 0.9 if attempt.trial < 3 else 0.1
         told = [Event("report", attempt.trial, epoch=1, value=value)]
@@ -279,7 +277,7 @@ def test_wilcoxon_ends_a_trial_that_is_worse_seed_by_seed(case: Case) -> None:
     assert "of 8 seeds" in case.notes(1)["reason"]
 
 
-def test_the_folds_of_a_cross_validation_are_one_trial(case: Case) -> None:
+def test_folds_of_a_cross_validation_are_one_trial(case: Case) -> None:
     from omegaconf import OmegaConf
 
     def script(executor: FakeExecutor, attempt: Attempt) -> list[Event]:
@@ -314,7 +312,7 @@ def test_losers_lose_their_checkpoints(case: Case) -> None:
     assert kept == ["1", "1", "2", "2"]
 
 
-def test_a_crash_within_bounds_of_memory_is_no_bad_luck(case: Case) -> None:
+def test_crash_within_bounds_of_memory_is_no_bad_luck(case: Case) -> None:
     executor = case.run(
         lambda executor, attempt: [Event("ended", attempt.trial, status=-signal.SIGABRT)],
         "sweep.num_trials=1",

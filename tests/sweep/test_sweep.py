@@ -63,7 +63,7 @@ def test_by_the_mean_over_folds(bench, monkeypatch) -> None:
     )
 
 
-def test_trials_that_fail_are_told_and_the_sweep_goes_on(bench, monkeypatch) -> None:
+def test_trials_that_fail_are_reported_and_the_sweep_continues(bench, monkeypatch) -> None:
     monkeypatch.chdir(bench.folder)
     words = ["optimizer=sgd", "optimizer.lr=0.1,1e38", "sweep=grid", "sweep.num_workers=2"]
     assert main(["sweep", *bench.tiny, *words, "trainer.limit_train_batches=1.0"]) == 0
@@ -93,7 +93,7 @@ def test_mistakes_make_no_sweep(words, said, tmp_path, monkeypatch, capsys) -> N
     assert [*tmp_path.iterdir()] == []
 
 
-def test_the_pruner_that_is_asked_for_prunes(bench, monkeypatch) -> None:
+def test_pruner_that_is_asked_for_prunes(bench, monkeypatch) -> None:
     """Successive halving ends the third trial after one epoch; Optuna's default would wait for five
     trials."""
     monkeypatch.chdir(bench.folder)

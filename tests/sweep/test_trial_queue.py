@@ -64,7 +64,7 @@ def test_quasi_random_points_lie_more_evenly_than_random_ones(tmp_path: Path) ->
     assert sorted(int(place * 8) for place in places) == sorted([*range(8)] * 2)
 
 
-def test_a_trial_whose_process_is_gone_is_taken_up_with_its_own_values(tmp_path: Path) -> None:
+def test_trial_whose_process_is_gone_is_taken_up_with_its_own_values(tmp_path: Path) -> None:
     queue = queue_of(tmp_path)
     points = [queue.point(queue.claim()) for _ in range(3)]
     assert [trial.number for trial in queue.unfinished()] == [0, 1, 2]
@@ -142,7 +142,7 @@ def test_points_come_first_and_only_once(tmp_path: Path) -> None:
     assert [queue.point(queue.claim()) for _ in points] == [point for point, _ in points]
 
 
-def test_the_best_come_first(tmp_path: Path) -> None:
+def test_best_come_first(tmp_path: Path) -> None:
     queue = queue_of(tmp_path)
     for value in (0.1, 0.9, None, 0.9):
         trial = queue.claim()
@@ -162,7 +162,7 @@ def test_of_several_objectives_the_front_comes_first(tmp_path: Path) -> None:
     assert [trial.number for trial in queue.best(4)] == [3, 0, 1, 2]
 
 
-def test_a_torn_line_of_the_journal_is_forgotten(tmp_path: Path) -> None:
+def test_torn_line_of_the_journal_is_forgotten(tmp_path: Path) -> None:
     queue = queue_of(tmp_path)
     queue.point(queue.claim())
     with open(SweepDir(tmp_path).study_path, "ab") as file:

@@ -128,7 +128,7 @@ def test_all_found_is_one_and_nothing_found_is_zero():
     assert scores_of([pred([], [], [])], truth).statistics["map"] == 0
 
 
-def test_a_box_that_fits_by_three_quarters():
+def test_box_that_fits_by_three_quarters():
     """IoU 0.75 counts as found at 0.50, 0.55 … 0.75: 6 of 10 thresholds."""
     scores = scores_of([pred([[0, 0, 75, 100]], [0], [0.9])], [target([[0, 0, 100, 100]], [0])])
     assert [scores.statistics[name] for name in ("map_50", "map_75")] == pytest.approx([1, 1])
@@ -136,7 +136,7 @@ def test_a_box_that_fits_by_three_quarters():
     assert np.isnan(scores.class_map[1])
 
 
-def test_a_wrong_box_before_the_right_one():
+def test_wrong_box_before_the_right_one():
     """Precision is 1/2 at every recall."""
     found = pred([[200, 200, 220, 220], [0, 0, 100, 100]], [0, 0], [0.9, 0.8])
     scores = scores_of([found], [target([[0, 0, 100, 100]], [0])])
@@ -156,7 +156,7 @@ def test_sizes_without_things_have_no_number():
     assert "map_medium" not in scores.statistics and "mar_large" not in scores.statistics
 
 
-def test_where_there_was_nothing_to_find_there_is_no_number():
+def test_where_there_was_nothing_to_find_is_missing_number():
     scores = scores_of([pred([[0, 0, 10, 10]], [0], [0.9])], [target([], [])])
     assert scores.statistics == {} and np.isnan(scores.class_map).all()
 
@@ -165,7 +165,7 @@ def test_no_image_at_all():
     assert BoxAveragePrecision(2).compute().statistics == {}
 
 
-def test_an_epoch_starts_afresh():
+def test_epoch_starts_afresh():
     metric = BoxAveragePrecision(1)
     metric.update(torch.tensor([0]), [pred([[0, 0, 9, 9]], [0], [0.9])], [target([[50, 50, 90, 90]], [0])])
     assert metric.compute().statistics["map"] == 0
@@ -197,7 +197,7 @@ def test_boxes_of_very_large_images_are_compared_in_double_precision(tmp_path):
     assert scores.class_map.tolist() == pytest.approx(class_map) and class_map == pytest.approx([0.8, 0.8])
 
 
-def test_a_class_without_boxes_counts_in_no_mean(tmp_path):
+def test_class_without_boxes_counts_in_no_mean(tmp_path):
     """The class 1 is predicted but absent: precision and recall are those of class 0 alone, as in
     pycocotools.
     """

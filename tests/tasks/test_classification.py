@@ -59,7 +59,7 @@ def test_metrics_start_afresh_after_each_evaluation():
     assert task.compute_metrics("val")["accuracy"] == 1
 
 
-def test_a_binary_task_agrees_with_two_logits():
+def test_binary_task_agrees_with_two_logits():
     logit = torch.randn(50, 1)
     targets = torch.randint(2, (50,))
     binary = BinaryClassificationTask(nn.Identity(), loss=nn.BCEWithLogitsLoss(), class_names=["no", "yes"])

@@ -47,7 +47,7 @@ def test_bent_probabilities_decide_as_the_threshold_does():
     assert torch.equal(shifted(both, 0.05).argmax(-1), (probs >= 0.05).long())
 
 
-def test_a_probability_at_the_threshold_is_called_the_second_class_by_all():
+def test_probability_at_the_threshold_is_called_the_second_class_by_all():
     task = BinaryClassificationTask(nn.Identity(), class_names=["no", "yes"])
     outputs = {"logits": torch.zeros(4, 1), "targets": torch.ones(4, dtype=torch.long)}
     task.update_metrics(outputs, "val")
@@ -56,7 +56,7 @@ def test_a_probability_at_the_threshold_is_called_the_second_class_by_all():
     assert [row["class"] for row in task.rows(outputs)] == ["yes"] * 4
 
 
-def test_a_tuned_task_keeps_the_threshold_with_its_weights():
+def test_tuned_task_keeps_the_threshold_with_its_weights():
     probs, targets = skewed()
     task = BinaryClassificationTask(nn.Identity(), class_names=["no", "yes"], threshold="auto")
     outputs = {"logits": probs.logit()[:, None], "targets": targets}
@@ -91,7 +91,7 @@ def test_balanced_weights_make_up_for_the_counts():
         class_weights("balanced", [])
 
 
-def test_a_weighted_loss_is_scikit_learns_on_hard_targets_and_blends_soft_ones():
+def test_weighted_loss_is_scikit_learns_on_hard_targets_and_blends_soft_ones():
     torch.manual_seed(0)
     logits, targets = torch.randn(40, 3), torch.randint(3, (40,))
     counts = [30, 6, 4]
@@ -120,7 +120,7 @@ def test_binary_weights_equal_those_of_two_logits():
     assert float(one) == pytest.approx(float(two), rel=1e-5)
 
 
-def test_a_loss_that_cannot_be_weighted_is_refused():
+def test_loss_that_cannot_be_weighted_is_rejected():
     loss = nn.CrossEntropyLoss(reduction="sum")
     with pytest.raises(UserError, match="cannot return the loss of each sample"):
         ClassificationTask(

@@ -48,7 +48,7 @@ def test_greedy_takes_the_likeliest_step():
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_a_wide_beam_finds_the_likeliest_of_all(seed):
+def test_wide_beam_finds_the_likeliest_of_all(seed):
     """Without division by the length; of four tokens and the end at most, or five that have not ended."""
     model, most = Table(seed), 5
     every = [list(t) for n in range(most + 1) for t in itertools.product((4, 5, 6), repeat=n)]
@@ -57,7 +57,7 @@ def test_a_wide_beam_finds_the_likeliest_of_all(seed):
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_a_beam_of_one_is_greedy_and_neighbours_do_not_matter(seed):
+def test_beam_of_one_is_greedy_and_neighbours_do_not_matter(seed):
     model = Table(seed)
     source = torch.tensor([[0], [1], [0]])
     assert beam_search(model, source, 6, size=1) == greedy_search(model, source, 6)

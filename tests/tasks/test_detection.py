@@ -50,7 +50,7 @@ def facts(**changes) -> Facts:
     )
 
 
-def test_the_loss_is_the_sum_of_its_parts():
+def test_loss_is_the_sum_of_its_parts():
     own = task().train()
     batch = {"inputs": [torch.zeros(3, 8, 8)] * 2, "targets": [{}, {}]}
     loss = own.training_step(batch, 0)
@@ -119,7 +119,7 @@ def test_only_data_with_boxes_will_do():
         DetectionTask.adapt_facts(facts(task="classification", name="digits"))
 
 
-def test_a_model_is_tried():
+def test_model_is_tried():
     torch.manual_seed(0)
     model = SSDLiteDetector(3, size=64)
     model.backbone.eval()
@@ -132,7 +132,7 @@ def test_a_model_is_tried():
         DetectionTask.check_model(nn.Identity(), facts(task="detection"))
 
 
-def test_a_split_without_boxes_has_no_test_metrics():
+def test_split_without_boxes_has_no_test_metrics():
     own = task()
     nothing = {
         "boxes": torch.zeros(0, 4),
@@ -147,7 +147,7 @@ def test_a_split_without_boxes_has_no_test_metrics():
     assert own.compute_metrics("test") == {}
 
 
-def test_the_loss_of_a_single_held_out_image():
+def test_loss_of_a_single_held_out_image():
     """It is the loss that `summed_loss` adds up, and ranks the images for `explain --worst`."""
     own = task()
     target = {
@@ -209,7 +209,7 @@ def test_figures_of_a_split(evaluated, tmp_path):
     assert list(own.figures("test", data)) == []
 
 
-def test_one_batch_is_learnt_by_heart():
+def test_one_batch_is_learned_by_heart():
     """Every box of two images found again, with its class and its place."""
     torch.manual_seed(0)
     data = ShapesDetectionDataModule(

@@ -159,13 +159,13 @@ def test_float64_predictions_keep_their_precision() -> None:
     assert metrics.compute("val") == {"error": 0.25}
 
 
-def test_a_metric_that_rejects_the_batch_is_named() -> None:
+def test_metric_that_rejects_the_batch_is_named() -> None:
     metrics = ExtraMetrics({"error": MeanAbsoluteError()})
     with pytest.raises(UserError, match=r"task\.metrics\.error: MeanAbsoluteError .*\(4, 3\).*\(4,\)"):
         metrics.update("val", numbers(4, 3), ids(4))
 
 
-def test_a_task_without_predictions_names_the_hook() -> None:
+def test_task_without_predictions_names_the_hook() -> None:
     with pytest.raises(UserError, match=r"metric_inputs\(\)"):
         Task(nn.Identity()).metric_inputs({"loss": 1})
 
@@ -177,7 +177,7 @@ class Incomplete(ClassificationTask):
         return step
 
 
-def test_a_missing_output_is_named() -> None:
+def test_missing_output_is_named() -> None:
     task, batch = Incomplete(nn.Identity(), class_names=NAMES), CASES["classification"][1]
     for method in (lambda: task.training_step(batch, 0), lambda: task.eval_step(batch)):
         with pytest.raises(UserError) as error:
@@ -195,7 +195,7 @@ def test_a_missing_output_is_named() -> None:
         (StepOutput(1.0, {}), "a loss in a float; expected a tensor"),  # type: ignore[arg-type]  # on purpose
     ],
 )
-def test_an_invalid_result_of_compute_loss_is_rejected(returned: Any, message: str) -> None:
+def test_invalid_result_of_compute_loss_is_rejected(returned: Any, message: str) -> None:
     class Wrong(Task):
         def compute_loss(self, batch: dict[str, Any]) -> Any:
             return returned

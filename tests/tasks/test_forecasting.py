@@ -51,7 +51,7 @@ def test_metrics_are_those_of_numpy_and_gaps_do_not_count():
     assert losses == pytest.approx([np.nanmean(ours[:12] ** 2), np.nanmean(ours[12:] ** 2)], rel=1e-5)
 
 
-def test_a_batch_of_unknown_values_alone_gives_no_gradient():
+def test_batch_of_unknown_values_alone_gives_no_gradient():
     task = ForecastingTask(DLinear(4, 2, [0], kernel_size=1), horizon_steps=2)
     loss = task.compute_loss(
         {"inputs": torch.randn(3, 4, 1), "targets": torch.full((3, 2, 1), float("nan"))}
@@ -60,7 +60,7 @@ def test_a_batch_of_unknown_values_alone_gives_no_gradient():
     assert loss.item() == 0 and float(task.model.weight.grad.abs().sum()) == 0
 
 
-def test_a_season_longer_than_a_day_repeats_within_the_horizon():
+def test_season_longer_than_a_day_repeats_within_the_horizon():
     task = make_task(
         horizon_steps=5, target_columns=[0], target_names=["a"], target_mean=[0.0], target_std=[1.0]
     )

@@ -3,7 +3,7 @@ import torch
 from runner.tasks.pixel_confusion import groups_of_one_size
 
 
-def test_a_tensor_is_one_group():
+def test_tensor_is_one_group():
     images = torch.zeros(3, 1, 4, 4)
     ((positions, group),) = groups_of_one_size(images)
     assert positions == [0, 1, 2] and group is images

@@ -133,7 +133,7 @@ def test_labels_are_smoothed_in_training_alone(make):
     assert abs(trained[1] - trained[0]) > 1e-3
 
 
-def test_a_loss_of_another_library_is_a_mean_over_images():
+def test_loss_of_another_library_is_a_mean_over_images():
     from segmentation_models_pytorch.losses import DiceLoss
 
     task, batch = segmentation()

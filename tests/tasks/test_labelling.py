@@ -58,7 +58,7 @@ def test_learns_a_batch_by_heart():
     assert len(rows[1]["labels"]) == 3
 
 
-def test_other_data_and_models_are_refused():
+def test_other_data_and_models_are_rejected():
     facts = Facts("labelling", (7,), 3, class_names=["a", "b", "c"])
     with pytest.raises(UserError, match=r"returns \(1, 3\).*expects \(1, 7, 3\)"):
         LabellingTask.check_model(LSTM(3, vocab_size=5), facts)

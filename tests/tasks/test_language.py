@@ -63,7 +63,7 @@ def test_training_carries_the_state_but_no_gradient():
     assert torch.equal(task.training_step(first, 0), LanguageTask(task.model).training_step(first, 0))
 
 
-def test_the_state_of_a_checkpoint_is_dealt_out_like_the_streams():
+def test_state_of_a_checkpoint_is_dealt_out_like_the_streams():
     whole = torch.arange(2 * 5 * 3.0).view(2, 5, 3)
     parts = [share(whole, rank, 2) for rank in range(2)]
     assert [part.shape[1] for part in parts] == [2, 3] and torch.equal(torch.cat(parts, 1), whole)
@@ -76,7 +76,7 @@ def test_the_state_of_a_checkpoint_is_dealt_out_like_the_streams():
     assert all(torch.equal(a, b) for a, b in zip(other.carried, task.carried, strict=True))
 
 
-def test_models_that_read_ahead_or_are_none_are_refused():
+def test_models_that_read_ahead_or_are_none_are_rejected():
     facts = Facts("language", (8,), VOCAB, extra={"vocab_size": VOCAB})
     LanguageTask.check_model(model(), facts)
     LanguageTask.check_model(GRU(VOCAB, vocab_size=VOCAB, per_step=True), facts)

@@ -34,7 +34,7 @@ def best_and_points() -> tuple[dict[str, Any], list[dict[str, float]]]:
     return json.loads((run / "results.json").read_text())["best"], points
 
 
-def test_the_best_checkpoint_has_the_best_value_of_the_chosen_metric(train) -> None:
+def test_best_checkpoint_has_the_best_value_of_the_chosen_metric(train) -> None:
     code, error = train(
         "data=digits", "model=mlp", "trainer.max_epochs=4", "task.monitor=val/calibration_error"
     )
@@ -47,7 +47,7 @@ def test_the_best_checkpoint_has_the_best_value_of_the_chosen_metric(train) -> N
     assert values[best["step"]] == min(values.values()) == pytest.approx(best["value"])
 
 
-def test_a_metric_of_training_is_monitored_too(train) -> None:
+def test_metric_of_training_is_monitored_too(train) -> None:
     code, error = train(
         "data=digits", "model=mlp", "trainer.max_epochs=3", "task.monitor=train/epoch_loss",
         "regularization.early_stopping.patience=2",
@@ -58,7 +58,7 @@ def test_a_metric_of_training_is_monitored_too(train) -> None:
     assert len(losses) == 3 and losses[best["step"]] == min(losses.values()) == pytest.approx(best["value"])
 
 
-def test_a_metric_that_the_first_validation_does_not_log_ends_the_run(train) -> None:
+def test_metric_that_the_first_validation_does_not_log_ends_the_run(train) -> None:
     """The area under the ROC curve is logged for two classes; digits have ten."""
     code, error = train("data=digits", "model=mlp", "trainer.max_epochs=2", "task.monitor=val/auroc")
     assert code == 2 and "Traceback" not in error

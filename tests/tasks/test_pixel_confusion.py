@@ -29,7 +29,7 @@ def test_counts_of_each_image():
         )
 
 
-def test_an_ignored_class_below_the_number_of_classes():
+def test_ignored_class_below_the_number_of_classes():
     preds, targets = masks(ignore=2)
     assert (
         count_pixels(preds, targets, 5, 2).sum(0).tolist()
@@ -50,7 +50,7 @@ def test_iou_and_dice():
     np.testing.assert_allclose(class_dice(torch.tensor(counts)).numpy(), dice, rtol=1e-6)
 
 
-def test_a_class_that_is_nowhere_has_no_value():
+def test_class_that_is_nowhere_has_no_value():
     counts = torch.tensor([[3, 1, 0], [0, 4, 0], [0, 0, 0]])
     assert class_iou(counts).isnan().tolist() == [False, False, True]
     assert class_dice(counts).isnan().tolist() == [False, False, True]

@@ -49,7 +49,7 @@ def test_scores_of_several_targets_are_means_over_the_targets():
     )
 
 
-def test_a_target_that_is_the_same_in_all_training_samples_is_no_division_by_zero():
+def test_target_that_is_the_same_in_all_training_samples_is_no_division_by_zero():
     task = RegressionTask(nn.Identity(), target_mean=[3.0], target_std=[0.0])
     step = task.compute_loss({"inputs": torch.ones(4, 1), "targets": torch.full((4, 1), 3.0)})
     assert step.loss == 1

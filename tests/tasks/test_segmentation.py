@@ -121,7 +121,7 @@ def test_only_a_number_an_image_is_kept():
     assert task.counts["test"].sum() == sum((batch["targets"] != 255).sum() for batch in batches())
 
 
-def test_the_loss_is_float32_under_bf16():
+def test_loss_is_float32_under_bf16():
     seen = []
 
     class Loss(nn.Module):
@@ -136,7 +136,7 @@ def test_the_loss_is_float32_under_bf16():
     assert step.loss.dtype == torch.float32
 
 
-def test_a_batch_of_one_that_a_model_cannot_normalise():
+def test_batch_of_one_that_a_model_cannot_normalise():
     model = nn.Sequential(
         nn.AdaptiveAvgPool2d(1), nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3), nn.Upsample(size=(8, 12))
     )
@@ -185,7 +185,7 @@ def facts(**given) -> Facts:
     )
 
 
-def test_data_without_masks_is_refused():
+def test_data_without_masks_is_rejected():
     with pytest.raises(DataError, match="pets has no masks: its task is regression"):
         SegmentationTask.adapt_facts(facts(task="regression"))
 
@@ -198,7 +198,7 @@ def test_data_without_masks_is_refused():
         (nn.Conv2d(1, 3, 1), "cannot take the images of this data"),
     ],
 )
-def test_models_that_do_not_fit_are_refused(model, message):
+def test_models_that_do_not_fit_are_rejected(model, message):
     with pytest.raises(UserError, match=message):
         SegmentationTask.check_model(model, facts())
 

@@ -73,7 +73,7 @@ def test_how_long_an_endless_text_gets_does_not_depend_on_its_neighbours(beam_si
     assert task.texts(torch.tensor([[5, 5, 0, 0, 0, 0], [5] * 6]), beam_size) == [14, 22]
 
 
-def test_other_data_and_models_are_refused():
+def test_other_data_and_models_are_rejected():
     facts = Facts("seq2seq", (7,), 11, extra={"vocab_size": 9})
     with pytest.raises(UserError, match="is not a sequence-to-sequence model"):
         Seq2SeqTask.check_model(nn.Linear(3, 3), facts)
@@ -81,7 +81,7 @@ def test_other_data_and_models_are_refused():
         Seq2SeqTask.adapt_facts(Facts("classification", (7,), 2))
 
 
-def test_the_attention_is_of_what_is_written():
+def test_attention_is_of_what_is_written():
     torch.manual_seed(0)
     data = DatesDataModule(num_train=16, num_val=4, num_test=0)
     data.setup()

@@ -21,7 +21,7 @@ def test_leaves_the_model_and_the_random_state_as_they_were():
     assert model.training and model.backbone[2].training and not model.backbone[1].training
 
 
-def test_a_table_is_no_image():
+def test_table_is_no_image():
     with pytest.raises(UserError, match=r"ResNet cannot take .* of shape \(13,\)"):
         check_output_shape(resnet(18, 2, in_channels=13), (13,), 2)
 

@@ -77,7 +77,7 @@ def test_pairs_with_an_unknown_word_do_not_count():
     assert task.compute_metrics("val")["accuracy"] == 0.5
 
 
-def test_the_plane_is_that_of_most_variance():
+def test_plane_is_that_of_most_variance():
     vectors = np.random.default_rng(0).normal(size=(50, 5)) * [1, 9, 1, 4, 1]
     plane = principal_plane(vectors)
     assert abs(np.corrcoef(plane[:, 0], vectors[:, 1])[0, 1]) > 0.99

@@ -41,7 +41,7 @@ def browser() -> Iterator:
     browser.quit()
 
 
-def test_the_run_and_its_metric_chart_are_found(browser, make_run, root, tmp_path):
+def test_run_and_its_metric_chart_are_found(browser, make_run, root, tmp_path):
     from selenium.webdriver.common.by import By
     from selenium.webdriver.support.ui import WebDriverWait
 
@@ -71,7 +71,7 @@ def test_the_run_and_its_metric_chart_are_found(browser, make_run, root, tmp_pat
 
 
 @pytest.mark.slow
-def test_a_sweep_is_found_with_its_trials_below_it(browser, root, tmp_path):
+def test_sweep_is_found_with_its_trials_below_it(browser, root, tmp_path):
     from selenium.webdriver.common.by import By
     from selenium.webdriver.support.ui import WebDriverWait
 

@@ -25,7 +25,7 @@ def test_profile_counts_the_classes():
     assert profile_of(facts) == {"num_train": 3, "num_classes": 2, "class_counts": {"cat": 1, "dog": 2}}
 
 
-def test_an_input_that_mlflow_takes():
+def test_input_that_mlflow_takes():
     from mlflow.utils.validation import _validate_dataset_inputs
 
     facts = {"name": "n" * 900, "source": "x", "digest": "sha256:" + "0" * 64, "input_shape": [3, 8, 8]}

@@ -4,7 +4,7 @@ from runner.run.status import Status
 from runner.tracking.tags import headline, note_of
 
 
-def test_the_monitored_metric_of_the_test_split_stands_in_front():
+def test_monitored_metric_of_the_test_split_stands_in_front():
     results = {
         "best": {"monitor": "val/f1"},
         "val": {"val/f1": 0.1},
@@ -17,14 +17,14 @@ def test_without_a_test_split_validation_is_shown():
     assert headline({"val": {"accuracy": 0.5}}) == {"val/accuracy": 0.5}
 
 
-def test_an_empty_run_has_a_note_too():
+def test_empty_run_has_a_note_too():
     assert headline({}) == {}
     assert "failed: out of memory" in note_of(
         "one", "MLP on Digits", "runner train", Status("failed", reason="out of memory"), {}
     )
 
 
-def test_the_note_tells_results_checkpoint_and_command():
+def test_note_tells_results_checkpoint_and_command():
     results = {
         "best": {"monitor": "val/accuracy", "value": 0.91234567, "step": 100, "epoch": 3},
         "test": {"test/accuracy": 0.87654321},

@@ -100,7 +100,7 @@ def test_one_answer_for_a_sequence(kind, pooling, bidirectional, num_layers, ste
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(("bidirectional", "num_layers"), [(False, 1), (True, 1), (True, 3)])
-def test_an_answer_for_each_step(kind, bidirectional, num_layers):
+def test_answer_for_each_step(kind, bidirectional, num_layers):
     model = made(kind, 3, **TOKENS, per_step=True, bidirectional=bidirectional, num_layers=num_layers)
     assert_exported_alike(LabellingTask(model, class_names=["a", "b", "c"]), TOKENS, per_step=True)
 
@@ -115,7 +115,7 @@ def test_values_and_two_classes(kind, pooling):
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("num_layers", [1, 2])
-def test_the_next_token(kind, num_layers):
+def test_next_token(kind, num_layers):
     model = made(kind, 9, **TOKENS, per_step=True, num_layers=num_layers)
     assert_exported_alike(LanguageTask(model), TOKENS)
 

@@ -20,7 +20,7 @@ def client(root):
     return open_store(default_uri(root))
 
 
-def test_a_finished_run_is_wholly_there(make_run, client, history):
+def test_finished_run_is_wholly_there(make_run, client, history):
     run = make_run()
     report = sync(run)
     assert (report.error, report.refused, report.complete, report.status) == (None, [], True, "FINISHED")
@@ -49,7 +49,7 @@ def test_artifacts_lie_beside_the_runs(make_run, client, root):
     assert (root / "mlartifacts" / report.run_id / "artifacts" / "config.yaml").is_file()
 
 
-def test_a_second_pass_sends_nothing(make_run, client):
+def test_second_pass_sends_nothing(make_run, client):
     run = make_run()
     first = sync(run)
     second = sync(run)
@@ -58,14 +58,14 @@ def test_a_second_pass_sends_nothing(make_run, client):
     assert len(client.search_runs(["1"])) == 1
 
 
-def test_the_time_of_a_point_is_the_journals(make_run, client):
+def test_time_of_a_point_is_the_journals(make_run, client):
     run = make_run(steps=1)
     written = read_json(run.metrics_path)["time"]
     (point,) = client.get_metric_history(sync(run).run_id, "train/loss")
     assert point.timestamp == pytest.approx(written * 1000, abs=1)
 
 
-def test_numbers_that_are_none_and_names_mlflow_refuses(make_run, client):
+def test_numbers_that_are_none_and_names_mlflow_rejects(make_run, client):
     run = make_run(state=None)
     journal = Journal(run.metrics_path)
     journal.log(10, 2, {"val/nan": math.nan, "val/inf": math.inf, "val/-inf": -math.inf, "val/iou[cat]": 0.5})
@@ -82,7 +82,7 @@ def test_numbers_that_are_none_and_names_mlflow_refuses(make_run, client):
     ("state", "expected"),
     [("finished", "FINISHED"), ("failed", "FAILED"), ("interrupted", "KILLED"), (None, "RUNNING")],
 )
-def test_the_end_is_told_truthfully(make_run, client, state, expected):
+def test_end_is_reported_truthfully(make_run, client, state, expected):
     report = sync(make_run(state=state))
     run = client.get_run(report.run_id)
     assert run.info.status == report.status == expected
@@ -91,7 +91,7 @@ def test_the_end_is_told_truthfully(make_run, client, state, expected):
         assert run.data.tags["runner.reason"] == "because"
 
 
-def test_a_run_whose_process_vanished_is_killed(make_run, client):
+def test_run_whose_process_vanished_is_killed(make_run, client):
     run = make_run(state=None)
     write_json(run.status_path, read_json(run.status_path) | {"pid": 2**22 + 1, "pid_started_at": 1.0})
     report = sync(run)
@@ -100,7 +100,7 @@ def test_a_run_whose_process_vanished_is_killed(make_run, client):
     assert info.end_time == pytest.approx(run.metrics_path.stat().st_mtime * 1000, abs=5000)
 
 
-def test_a_resumed_run_goes_on_in_the_same_entry(make_run, client, history, log_steps):
+def test_resumed_run_continues_in_the_same_entry(make_run, client, history, log_steps):
     run = make_run(steps=10, state="interrupted")
     first = sync(run)
     write_status(run, state="running")
@@ -118,7 +118,7 @@ def test_a_resumed_run_goes_on_in_the_same_entry(make_run, client, history, log_
     assert client.get_run(first.run_id).data.tags["runner.attempt"] == "2"
 
 
-def test_a_parameter_changed_by_a_resume_becomes_a_tag(make_run, client, config_text):
+def test_parameter_changed_by_a_resume_becomes_a_tag(make_run, client, config_text):
     run = make_run(state="interrupted")
     sync(run)
     write_text(run.config_path, config_text().replace("lr: 0.001", "lr: 0.5"))
@@ -148,7 +148,7 @@ def test_more_points_than_one_request_takes(make_run, client, history):
     assert len(history(client, report.run_id, "train/lr")) == 1700
 
 
-def test_a_mirror_killed_before_it_noted_what_it_sent_doubles_nothing(make_run, client, history, log_steps):
+def test_mirror_killed_before_it_noted_what_it_sent_doubles_nothing(make_run, client, history, log_steps):
     run = make_run(steps=5, state=None)
     first = sync(run)
     before = run.tracking_path.read_bytes()
@@ -160,7 +160,7 @@ def test_a_mirror_killed_before_it_noted_what_it_sent_doubles_nothing(make_run, 
     assert history(client, first.run_id, "train/loss") == [(step, 1 / (step + 1)) for step in range(9)]
 
 
-def test_a_mirror_killed_just_behind_making_the_entry_finds_it_again(make_run, client, history):
+def test_mirror_killed_just_behind_making_the_entry_finds_it_again(make_run, client, history):
     run = make_run()
     first = sync(run)
     write_json(run.tracking_path, {"token": read_state(run).token})
@@ -170,7 +170,7 @@ def test_a_mirror_killed_just_behind_making_the_entry_finds_it_again(make_run, c
     assert len(history(client, first.run_id, "train/loss")) == 10
 
 
-def test_a_store_that_was_lost_is_made_anew(make_run, root, empty_store):
+def test_store_that_was_lost_is_made_again(make_run, root, empty_store):
     run = make_run()
     first = sync(run)
     shutil.copy(empty_store, root / "another.db")
@@ -181,7 +181,7 @@ def test_a_store_that_was_lost_is_made_anew(make_run, root, empty_store):
     assert sync(run).uri.endswith("another.db")
 
 
-def test_a_run_unknown_to_its_store_is_sent_whole(make_run, client):
+def test_run_unknown_to_its_store_is_sent_whole(make_run, client):
     run = make_run()
     sync(run)
     state = read_json(run.tracking_path) | {"run_id": "0" * 32}
@@ -190,7 +190,7 @@ def test_a_run_unknown_to_its_store_is_sent_whole(make_run, client):
     assert report.error is None and report.points == 20 and report.complete
 
 
-def test_a_run_deleted_in_the_dashboard_stays_deleted(make_run, client, log_steps):
+def test_run_deleted_in_the_dashboard_stays_deleted(make_run, client, log_steps):
     run = make_run(state=None)
     mirror = Mirror(run)
     run_id = mirror.sync().run_id
@@ -202,7 +202,7 @@ def test_a_run_deleted_in_the_dashboard_stays_deleted(make_run, client, log_step
     assert sync(run).points == 4
 
 
-def test_an_experiment_in_the_bin_is_taken_out(make_run, client):
+def test_experiment_in_the_bin_is_taken_out(make_run, client):
     sync(make_run("one"))
     client.delete_experiment("1")
     report = sync(make_run("two"))
@@ -210,7 +210,7 @@ def test_an_experiment_in_the_bin_is_taken_out(make_run, client):
     assert client.get_experiment("1").lifecycle_stage == "active"
 
 
-def test_a_store_that_cannot_be_reached_is_told_and_nothing_is_lost(make_run, client, monkeypatch):
+def test_store_that_cannot_be_reached_is_reported_and_nothing_is_lost(make_run, client, monkeypatch):
     run = make_run()
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     report = sync(run, "http://127.0.0.1:9")
@@ -219,7 +219,7 @@ def test_a_store_that_cannot_be_reached_is_told_and_nothing_is_lost(make_run, cl
     assert sync(run).points == 20
 
 
-def test_a_changed_file_is_sent_again(make_run, client, tmp_path):
+def test_changed_file_is_sent_again(make_run, client, tmp_path):
     run = make_run()
     sync(run)
     write_text(run.report_path, "<html>")

@@ -97,7 +97,7 @@ def test_what_is_logged_predicts_the_same_for_any_batch(make_run, client, module
     assert wanted == {"mlflow", "torch", "numpy"}
 
 
-def test_the_model_of_a_run_is_logged_once_for_a_checkpoint(make_run, client, module, monkeypatch):
+def test_model_of_a_run_is_logged_once_for_a_checkpoint(make_run, client, module, monkeypatch):
     calls = []
 
     def load(run):
@@ -116,7 +116,7 @@ def test_the_model_of_a_run_is_logged_once_for_a_checkpoint(make_run, client, mo
     assert log_model(run).model_id != first.model_id
 
 
-def test_a_model_that_cannot_be_traced_is_told_and_not_tried_again(make_run, client, monkeypatch):
+def test_model_that_cannot_be_traced_is_reported_and_not_tried_again(make_run, client, monkeypatch):
     give_model(monkeypatch, lambda run: (Untraceable(), np.zeros((2, 4), np.float32), "values"))
     run = make_run()
     run_id = sync(run).run_id

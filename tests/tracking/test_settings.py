@@ -9,13 +9,13 @@ from runner.config.tracking import Tracking
 from runner.tracking.settings import check, read_config, read_settings
 
 
-def test_a_config_without_the_node_mirrors_nothing():
+def test_config_without_the_node_mirrors_nothing():
     assert not Tracking.from_config({}).enabled
     assert not Tracking.from_config({"tracking": None}).enabled
     assert not Tracking.from_config(None).enabled
 
 
-def test_the_options_of_the_group_are_the_settings():
+def test_options_of_the_group_are_the_settings():
     from pathlib import Path
 
     folder = Path(__file__).resolve().parents[2] / "conf" / "tracking"
@@ -32,12 +32,12 @@ def test_stores_that_can_be_written(uri):
 
 
 @pytest.mark.parametrize("uri", ["file:./mlruns", "mlruns", "ftp://host", "127.0.0.1:5000"])
-def test_other_stores_are_refused_before_any_work(uri):
+def test_other_stores_are_rejected_before_any_work(uri):
     (problem,) = check(Tracking(uri=uri))
     assert repr(uri) in problem and "http://127.0.0.1:5000" in problem
 
 
-def test_an_empty_experiment_is_refused():
+def test_empty_experiment_is_rejected():
     (problem,) = check(Tracking(experiment=" "))
     assert "tracking.experiment" in problem
 

@@ -67,7 +67,7 @@ def test_twenty_runs_start_at_once_on_a_fresh_store(make_run, root):
     assert {len(client.get_metric_history(run.info.run_id, "train/loss")) for run in found} == {10}
 
 
-def test_a_maker_killed_half_way_leaves_no_half_store(tmp_path):
+def test_maker_killed_half_way_leaves_no_half_store(tmp_path):
     (tmp_path / ".mlflow.db.new").write_bytes(b"half a database")
     (tmp_path / "mlflow.db").touch()
     make_store(default_uri(tmp_path))
@@ -75,7 +75,7 @@ def test_a_maker_killed_half_way_leaves_no_half_store(tmp_path):
     assert not (tmp_path / ".mlflow.db.new").exists()
 
 
-def test_a_store_of_another_version_says_what_to_do(root):
+def test_store_of_another_version_says_what_to_do(root):
     connection = sqlite3.connect(root / "mlflow.db")
     connection.execute("UPDATE alembic_version SET version_num = '0'")
     connection.commit()

@@ -43,7 +43,7 @@ def sweep(root):
     return made_sweep(root, TRIALS)
 
 
-def test_a_parent_and_a_child_for_each_trial(sweep, root):
+def test_parent_and_a_child_for_each_trial(sweep, root):
     assert SweepMirror(sweep).pass_once(final=True)
     runs = all_runs(root)
     parent = runs.pop("s")
@@ -84,7 +84,7 @@ def test_passes_again_send_each_value_once_also_from_another_process(sweep, root
     assert sorted(best) == [(0, 0.90), (1, 0.95), (4, 0.95), (5, 0.95), (6, 0.95)]
 
 
-def test_the_page_and_the_pictures_are_artifacts_of_the_parent(root):
+def test_page_and_the_pictures_are_artifacts_of_the_parent(root):
     sweep = made_sweep(root, TRIALS[:1])
     mirror = SweepMirror(sweep)
     assert mirror.pass_once(final=True)
@@ -95,7 +95,7 @@ def test_the_page_and_the_pictures_are_artifacts_of_the_parent(root):
     assert "plots/history.png" in {item.path for item in client.list_artifacts(mirror.parent.run_id, "plots")}
 
 
-def test_a_parent_that_was_killed_before_it_was_written_down_is_found_again(sweep, root):
+def test_parent_that_was_killed_before_it_was_written_down_is_found_again(sweep, root):
     parent = ParentRun(sweep)
     parent.open()
     state = read_json(sweep.tracking_path)
@@ -106,7 +106,7 @@ def test_a_parent_that_was_killed_before_it_was_written_down_is_found_again(swee
     assert list(all_runs(root)) == ["s"]
 
 
-def test_the_mark_of_the_best_moves(root):
+def test_mark_of_the_best_moves(root):
     sweep = made_sweep(root, [("complete", [0.5], mlp(0.1))])
     assert SweepMirror(sweep).pass_once(final=True)
     assert all_runs(root)["s/0"].data.tags[BEST] == "true"
@@ -119,7 +119,7 @@ def test_the_mark_of_the_best_moves(root):
     assert BEST not in runs["s/0"].data.tags and runs["s/1"].data.tags[BEST] == "true"
 
 
-def test_a_sweep_that_runs_stays_running_and_then_ends(sweep, root):
+def test_sweep_that_runs_stays_running_and_then_ends(sweep, root):
     set_state(sweep, state="running", pid=os.getpid(), pid_started_at=process_started_at(os.getpid()))
     write_status(sweep.trial(0), state="running")
     mirror = SweepMirror(sweep)
@@ -150,7 +150,7 @@ def test_nothing_is_closed_while_a_trial_still_ends(sweep, root):
     assert runs["s"].data.tags["runner.reason"] == "its process ended without recording a reason (killed?)"
 
 
-def test_a_killed_sweep_that_goes_on_is_the_same_run(sweep, root):
+def test_killed_sweep_that_continues_is_the_same_run(sweep, root):
     set_state(sweep, state="running")
     assert SweepMirror(sweep).pass_once(final=True)
     before = all_runs(root)["s"].info
@@ -164,7 +164,7 @@ def test_a_killed_sweep_that_goes_on_is_the_same_run(sweep, root):
     assert (after.run_id, after.status) == (before.run_id, "FINISHED")
 
 
-def test_a_store_in_trouble_is_told_and_the_rest_goes_later(sweep, root, monkeypatch):
+def test_store_in_trouble_is_reported_and_the_rest_goes_later(sweep, root, monkeypatch):
     mirror = SweepMirror(sweep)
     with monkeypatch.context() as patch:
         patch.setattr(ParentRun, "send", lambda *_: (_ for _ in ()).throw(OSError("no store")))
@@ -173,7 +173,7 @@ def test_a_store_in_trouble_is_told_and_the_rest_goes_later(sweep, root, monkeyp
     assert mirror.pass_once(final=True)
 
 
-def test_the_process_leaves_when_all_is_sent(root):
+def test_process_leaves_when_all_is_sent(root):
     """It is fed by a pipe; the end of the pipe is the sweep's last word."""
     sweep = made_sweep(root, TRIALS[3:4] + TRIALS[:1])
     process = start_mirror(sweep, Tracking(log_model=False))
@@ -259,7 +259,7 @@ def test_runs_with_further_seeds_are_children_of_their_trial(root):
     assert runs["s/0/repeats/1"].data.tags[PARENT] == runs["s/0"].info.run_id
 
 
-def test_a_machine_that_only_takes_part_shares_the_parent(root, tmp_path):
+def test_machine_that_only_takes_part_shares_the_parent(root, tmp_path):
     """It keeps trials of its own, and what the sweep found is told by the one that began it."""
     mine = made_sweep(root, TRIALS[:2])
     load_study(mine).set_user_attr("mlflow", "a" * 32)
@@ -277,7 +277,7 @@ def test_a_machine_that_only_takes_part_shares_the_parent(root, tmp_path):
     assert runs["s"].info.status == "FINISHED" and runs["s"].data.metrics["trials/pruned"] == 0
 
 
-def test_a_mirror_at_work_keeps_no_trial_waiting(sweep, monkeypatch):
+def test_mirror_at_work_keeps_no_trial_waiting(sweep, monkeypatch):
     """Making a store takes seconds, and a server may hang: neither may hold what a sweep needs to go on."""
     connect = RunEntry.connect
 

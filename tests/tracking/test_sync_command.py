@@ -30,7 +30,7 @@ def test_sends_the_runs_that_are_named(make_run, root, capsys):
     assert {run.info.status for run in client.search_runs(["1"])} == {"FINISHED", "FAILED"}
 
 
-def test_a_run_is_found_by_its_id_in_mlflow(make_run, root, capsys):
+def test_run_is_found_by_its_id_in_mlflow(make_run, root, capsys):
     make_run("one")
     call("latest", "--root", str(root))
     (found,) = open_store(default_uri(root)).search_runs(["1"])
@@ -38,20 +38,20 @@ def test_a_run_is_found_by_its_id_in_mlflow(make_run, root, capsys):
     assert "one: 0 points" in capsys.readouterr().out
 
 
-def test_a_store_out_of_reach_is_told_and_is_a_failure(make_run, root, capsys, monkeypatch):
+def test_store_out_of_reach_is_reported_and_is_a_failure(make_run, root, capsys, monkeypatch):
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     make_run("one")
     assert call("one", "--root", str(root), "--uri", "http://127.0.0.1:9") == 1
     assert "one: stopped after 0 points" in capsys.readouterr().out
 
 
-def test_an_address_that_is_none_is_told(make_run, root, capsys):
+def test_address_that_is_none_is_reported(make_run, root, capsys):
     make_run("one", uri="file:./mlruns")
     assert call("one", "--root", str(root)) == 1
     assert "tracking.uri='file:./mlruns'" in capsys.readouterr().out
 
 
-def test_mistakes(make_run, root):
+def test_invalid_input(make_run, root):
     make_run("one")
     with pytest.raises(UserError, match="name one or more runs"):
         call("--root", str(root))

@@ -71,7 +71,7 @@ def test_starts_on_the_loopback_and_ends_cleanly(root, folder, signum):
     assert (root / folder / "mlflow.db").stat().st_size > 0
 
 
-def test_a_port_that_is_taken(monkeypatch):
+def test_port_that_is_taken(monkeypatch):
     with socket.socket() as taken:
         taken.bind((HOST, 0))
         taken.listen()
@@ -84,12 +84,12 @@ def test_a_port_that_is_taken(monkeypatch):
 
 
 @pytest.mark.parametrize("port", [0, -1, 70_000])
-def test_a_port_that_is_none(port):
+def test_port_that_is_none(port):
     with pytest.raises(UserError, match="from 1 to 65535"):
         ui.choose_port(port)
 
 
-def test_the_page_is_the_list_of_the_newest_runs_experiment(make_run, root):
+def test_page_is_the_list_of_the_newest_runs_experiment(make_run, root):
     assert ui.page_of(root) == "/#/experiments?workflowType=machine_learning"
     sync(make_run())
     assert ui.page_of(root) == "/#/experiments/1/runs?workflowType=machine_learning"

@@ -36,21 +36,21 @@ def test_nothing_to_send_calls_nothing():
     assert store.num_calls == 0
 
 
-def test_what_is_refused_does_not_hold_up_the_rest():
+def test_what_is_rejected_does_not_hold_up_the_rest():
     store = Store(bad={3, 17})
     refused = send_in_batches(list(range(20)), store.send, lambda: None, 20)
     assert refused == [(3, "no [3]"), (17, "no [17]")]
     assert store.taken == [number for number in range(20) if number not in (3, 17)]
 
 
-def test_a_store_in_trouble_raises():
+def test_store_in_trouble_raises():
     store = Store(bad={3}, code=TEMPORARILY_UNAVAILABLE)
     with pytest.raises(MlflowException):
         send_in_batches(list(range(5)), store.send, lambda: None, 2)
     assert store.taken == [0, 1]
 
 
-def test_a_fault_that_is_not_the_items_stops_at_the_first_refusal():
+def test_fault_that_is_not_the_items_stops_at_the_first_refusal():
     store = Store(bad=set(range(1000)))
 
     def on_refusal():

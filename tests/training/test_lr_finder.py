@@ -93,21 +93,21 @@ def test_accumulated_batches_make_one_point(tmp_path):
     )
 
 
-def test_a_test_that_finds_nothing_says_so_and_trains_nothing(tmp_path):
+def test_test_that_finds_nothing_says_so_and_trains_nothing(tmp_path):
     with pytest.raises(RunFailedError, match="found no learning rate by 'steepest'"):
         run(tmp_path, "flat", "optimizer.lr=auto", "lr_finder.min_lr=1e-12", "lr_finder.max_lr=1e-11")
     assert not list((tmp_path / "flat" / "checkpoints").iterdir())
     assert OmegaConf.load(tmp_path / "flat" / "config.yaml").optimizer.lr == "auto"
 
 
-def test_the_end_of_the_range_lies_above_its_start():
+def test_end_of_the_range_lies_above_its_start():
     with pytest.raises(ConfigError, match="lr_finder.max_lr"):
         check(compose(["lr_finder.min_lr=1", "lr_finder.max_lr=0.1"]))
     with pytest.raises(ConfigError, match="optimizer.lr=.best.: expected a number"):
         check(compose(["optimizer.lr=best"]))
 
 
-def test_the_record_is_made_of_plain_values():
+def test_record_is_made_of_plain_values():
     assert RangeTest([1.0], [2.0], [2.0], {"valley": 1.0}, "done").as_dict()["suggestions"] == {"valley": 1.0}
 
 

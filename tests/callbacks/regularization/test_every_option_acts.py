@@ -186,7 +186,7 @@ TABLE: list[tuple[str, list[str], list[str], Check]] = [
     [row[1:] for row in TABLE],
     ids=[f"{row[0]}-{i}" for i, row in enumerate(TABLE)],
 )
-def test_it_acts(trained, words, setting, check):
+def test_option_has_an_effect(trained, words, setting, check):
     plain, witness = trained(*setting, name="plain"), trained(*setting, *words, name="with")
     check(witness, plain)
 
@@ -220,7 +220,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("words", "reason"), REFUSED, ids=[" ".join(words) for words, _ in REFUSED])
-def test_without_effect_it_is_refused_with_the_reason(words, reason):
+def test_option_without_effect_is_rejected_with_the_reason(words, reason):
     from runner.config.checks.check import check_config
     from runner.config.compose import compose
 

@@ -23,23 +23,23 @@ def test_there_are_four_presets():
 
 
 @pytest.mark.parametrize("name", ORDER)
-def test_a_preset_sets_every_key(name):
+def test_preset_sets_every_key(name):
     option = OPTIONS[name]
     assert set(option) == KEYS
     if augment := option["augment"]:
         resolve_target(augment["_target_"])(**{key: augment[key] for key in augment if key != "_target_"})
 
 
-def test_none_holds_nothing_back():
+def test_none_disables_everything():
     assert not any(OPTIONS["none"].values())
 
 
 @pytest.mark.parametrize("key", ["dropout", "weight_decay"])
-def test_each_preset_holds_back_more_than_the_one_before(key):
+def test_each_preset_is_stronger_than_the_previous(key):
     values = [OPTIONS[name][key] for name in ORDER]
     assert values == sorted(values) and len(set(values)) == len(values)
 
 
-def test_a_debug_run_that_overfits_turns_everything_off_that_holds_back():
+def test_overfit_debug_run_disables_regularization():
     turned_off = yaml.safe_load((CONF / "debug" / "overfit.yaml").read_text())["regularization"]
     assert set(turned_off) == KEYS - {"clip_norm", "clip_value"} and not any(turned_off.values())

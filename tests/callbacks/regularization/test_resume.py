@@ -30,7 +30,7 @@ SETTINGS = {
 
 
 @pytest.mark.parametrize("words", SETTINGS.values(), ids=SETTINGS)
-def test_killed_twice_it_ends_the_same(trained, tmp_path: Path, words, same, killing):
+def test_run_killed_twice_ends_identically(trained, tmp_path: Path, words, same, killing):
     words = [*words, "checkpoint.every_n_steps=3", "optimizer=adamw"]
     calm = trained(*words, name="calm")
     for step in (4, 7):  # in the first epoch, and in the second

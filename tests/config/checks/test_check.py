@@ -10,7 +10,7 @@ from runner.config.compose import compose
 from runner.errors import ConfigError
 
 
-def test_check_raises_all_of_them(here: Path) -> None:
+def test_check_raises_all_problems(here: Path) -> None:
     with pytest.raises(ConfigError) as error:
         check(compose(["optimizr=adam", "optimizer.lr=fast"]))
     assert [(problem.key, problem.kind) for problem in error.value.problems] == [
@@ -21,7 +21,7 @@ def test_check_raises_all_of_them(here: Path) -> None:
     assert check(compose()) is None
 
 
-def test_a_wrong_value_is_told_where_it_was_set(here: Path) -> None:
+def test_wrong_value_is_reported_at_its_source(here: Path) -> None:
     """Other nodes take it from there, and would complain as well."""
     problems = check_config(
         compose(["seed=-1", "regularization.weight_decay=-1", "regularization.dropout=x"])
@@ -40,12 +40,12 @@ def test_other_values_of_a_node_that_copies_an_invalid_one(here: Path) -> None:
     assert problems[1].kind == "rejected" and "Invalid learning rate: -1" in problems[1].message
 
 
-def test_a_value_that_is_wrong_only_where_it_is_taken(here: Path) -> None:
+def test_value_that_is_wrong_only_where_it_is_used(here: Path) -> None:
     (problem,) = check_config(compose(["model.activation=${run.root}"]))
     assert problem.key == "model.activation" and str(problem).startswith("model.activation=")
 
 
-def test_the_data_alone(here: Path) -> None:
+def test_data_problems_only(here: Path) -> None:
     composition = compose(["optimizer.lr=fast", "data.batch_size=0", "modl=mlp"])
     problems = data_problems(composition)
     assert len(problems) == 2
@@ -89,7 +89,7 @@ def test_positional_arguments(args: str, said: list[str], find, write) -> None:
     assert all(problem.concerns("callbacks.mine") for problem in problems)
 
 
-def test_an_argument_given_twice(find, write) -> None:
+def test_argument_given_twice(find, write) -> None:
     write("mine.py", HOLD)
     write("conf/callbacks/mine.yaml", "mine: {_target_: mine.Hold, layer: 1, _args_: [2]}\n")
     (problem,) = find("callbacks=mine")
@@ -97,7 +97,7 @@ def test_an_argument_given_twice(find, write) -> None:
     assert str(problem) == "callbacks.mine.layer: given twice, by name and in _args_."
 
 
-def test_trying_parts_out_is_silent(here: Path, caplog, capsys, recwarn) -> None:
+def test_trial_builds_are_silent(here: Path, caplog, capsys, recwarn) -> None:
     before = logging.getLogger("pytorch_lightning").level
     assert (
         check_config(compose(["trainer.benchmark=true", "trainer.deterministic=true", "scheduler=one_cycle"]))
@@ -107,7 +107,7 @@ def test_trying_parts_out_is_silent(here: Path, caplog, capsys, recwarn) -> None
     assert logging.getLogger("pytorch_lightning").level == before
 
 
-def test_trying_parts_out_leaves_torch_as_it_was(here: Path) -> None:
+def test_trial_builds_do_not_change_torch(here: Path) -> None:
     import torch
 
     state = torch.get_rng_state()
@@ -117,11 +117,11 @@ def test_trying_parts_out_leaves_torch_as_it_was(here: Path) -> None:
 
 
 @pytest.mark.parametrize("uri", ["http://127.0.0.1:5000", "sqlite:///x.db", "postgresql+psycopg2://u@h/d"])
-def test_stores(uri: str, find) -> None:
+def test_tracking_stores(uri: str, find) -> None:
     assert find(f"tracking.uri='{uri}'") == []
 
 
-def test_weights_that_are_there(find, write) -> None:
+def test_existing_weights(find, write) -> None:
     write("w.safetensors")
     assert find("weights=w.safetensors", "model=resnet18", "data=mnist") == []
 

@@ -17,7 +17,7 @@ def test_four_folds(here, typed: str) -> None:
     assert not of_all_folds(compose([]).config)
 
 
-def test_a_file_may_say_it_too(write) -> None:
+def test_folds_from_a_file(write) -> None:
     file = write("mine.yaml", "folds: 4\n")
     assert compose(["folds.group_column=x"], file).config.folds == {"num_folds": 4, "group_column": "x"}
 

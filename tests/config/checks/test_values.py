@@ -41,7 +41,7 @@ SHARE = Annotated[float, Ge(0), Lt(1)]
         ("a name only a type checker knows", 3),
     ],
 )
-def test_right(annotation: Any, value: Any) -> None:
+def test_valid_values(annotation: Any, value: Any) -> None:
     assert type_problems(annotation, value, "x") == []
 
 
@@ -78,7 +78,7 @@ def test_right(annotation: Any, value: Any) -> None:
         (Annotated[Sequence[SHARE], MinLen(1)], [0.5, 2], "x[1]=2: expected a number less than 1."),
     ],
 )
-def test_wrong(annotation: Any, value: Any, said: str) -> None:
+def test_invalid_values(annotation: Any, value: Any, said: str) -> None:
     (problem,) = type_problems(annotation, value, "x")
     assert said in str(problem)
     assert str(problem).startswith(f"{problem.key}=")

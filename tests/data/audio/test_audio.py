@@ -33,7 +33,7 @@ def folder(tmp_path):
     return tmp_path
 
 
-def test_the_spectrogram_is_that_of_its_definition(tmp_path):
+def test_spectrogram_matches_its_definition(tmp_path):
     samples = read_sound(str(tone(tmp_path / "a.wav")), RATE)
     ours = LogMel(RATE, num_mels=30)(samples)
     window = np.pad(np.hanning(201)[:-1], 28)  # 25 ms in the middle of 256 samples
@@ -64,7 +64,7 @@ def test_frames_of_every_length():
     assert Frames(9, as_sequence=True)(long)[0][:, 0].tolist() == list(range(9))
 
 
-def test_training_frames_move_and_are_blotted_out():
+def test_training_frames_are_shifted_and_masked():
     spectrogram = torch.arange(16.0)[:, None] + torch.arange(32.0)
     torch.manual_seed(0)
     seen = {tuple(Frames(32, False, shift=0.2)(spectrogram)[0][0, 0].tolist()) for _ in range(10)}
@@ -74,7 +74,7 @@ def test_training_frames_move_and_are_blotted_out():
 
 
 @pytest.mark.parametrize("layout", ["image", "sequence"])
-def test_a_folder_becomes_splits(folder, layout):
+def test_folder_becomes_splits(folder, layout):
     data = AudioFolderDataModule(
         str(folder), layout=layout, sample_rate=RATE, seconds=0.5, val_fraction=0.2, test_fraction=0.2
     )
@@ -96,7 +96,7 @@ def test_a_folder_becomes_splits(folder, layout):
     assert name.endswith("3.wav") and tuple(inputs.shape) == data.facts.input_shape
 
 
-def test_augmentation_depends_on_seed_epoch_and_index_alone(folder):
+def test_augmentation_depends_on_seed_epoch_and_index_only(folder):
     def first(epoch):
         data = AudioFolderDataModule(str(folder), sample_rate=RATE, seconds=0.5)
         data.setup("fit")
@@ -125,12 +125,12 @@ def test_names_tell_class_and_split(tmp_path):
         ({"file_pattern": r"^(?P<label>x)"}, "the name does not fit"),
     ],
 )
-def test_mistakes_are_told_before_any_work(folder, options, said):
+def test_problems_are_reported_before_work(folder, options, said):
     (problem,) = AudioFolderDataModule(**{"root": str(folder)} | options).check()
     assert said in problem
 
 
-def test_a_split_that_lacks_a_class_is_refused(tmp_path):
+def test_split_that_lacks_a_class_is_rejected(tmp_path):
     for split, names in {"train": ["a", "b"], "val": ["a"]}.items():
         for name in names:
             tone(tmp_path / split / name / "0.wav")
@@ -143,7 +143,7 @@ def test_patterns_are_checked(pattern):
         AudioFolderDataModule("x", file_pattern=pattern)
 
 
-def test_a_broken_file_is_named(folder):
+def test_broken_file_is_named(folder):
     data = AudioFolderDataModule(str(folder), sample_rate=RATE)
     data.setup("fit")
     (folder / "low" / "3.wav").write_bytes(b"RIFF no sound")
@@ -183,7 +183,7 @@ def test_two_folders_of_the_same_split_are_rejected(tmp_path):
     assert "holds both dev and valid" in AudioFolderDataModule(str(tmp_path)).check()[0]
 
 
-def test_a_training_folder_with_an_unknown_name_is_rejected(tmp_path):
+def test_training_folder_with_an_unknown_name_is_rejected(tmp_path):
     split_tree(tmp_path, ("part_a", "val"), count=4)
     (problem,) = AudioFolderDataModule(str(tmp_path)).check()
     assert (
@@ -267,7 +267,7 @@ def test_too_few_sounds_for_a_validation_split_are_rejected(tmp_path):
         AudioFolderDataModule(str(tmp_path), sample_rate=RATE).setup("fit")
 
 
-def test_a_quiet_sound_with_a_large_offset_keeps_its_spectrogram(tmp_path):
+def test_offset_does_not_change_the_spectrogram(tmp_path):
     """Of the sound in NumPy's float64: 1e6 + sin, in a file of 64-bit floats."""
     samples = 1e6 + np.sin(2 * np.pi * 1000 * np.arange(1600) / RATE)
     soundfile.write(tmp_path / "a.wav", samples, RATE, subtype="DOUBLE")

@@ -46,7 +46,7 @@ def test_every_fault_is_counted_and_named(coco):
         assert words in text
 
 
-def test_a_box_of_three_numbers_is_told_as_such(coco):
+def test_box_of_three_numbers_is_reported(coco):
     with pytest.raises(DataError, match=r"bbox is \[1, 3, 9\], expected \[x, y, width, height\]"):
         CocoDataModule(str(coco([box(100, [1, 3, 9])]))).setup()
 
@@ -82,13 +82,13 @@ def test_clipped_boxes_end_at_the_edge(coco):
     assert [len(data.splits["train"].source[i][1]["boxes"]) for i in range(4)] == [2, 3, 0, 3]
 
 
-def test_a_box_wholly_outside_cannot_be_cut(coco):
+def test_box_wholly_outside_cannot_be_cut(coco):
     data = CocoDataModule(str(coco([box(101, [60, 50, 10, 10])])), bad_boxes="clip")
     data.setup()
     assert len(data.splits["train"].source[1][1]["boxes"]) == 1
 
 
-def test_rounding_is_no_fault(coco):
+def test_rounding_is_accepted(coco):
     data = CocoDataModule(str(coco([box(102, [-0.4, 0, 48.8, 40.6])])))
     data.setup()
     assert data.splits["train"].source[2][1]["boxes"].tolist() == [[0, 0, 48, 40]]
@@ -105,7 +105,7 @@ def test_both_splits_are_reported_together(coco, coco_json):
     assert "train: 1 boxes" in str(caught.value) and "val: 1 boxes" in str(caught.value)
 
 
-def test_a_split_without_any_box_is_refused(coco, coco_json):
+def test_split_without_any_box_is_rejected(coco, coco_json):
     content = coco_json()
     content["annotations"] = []
     with pytest.raises(DataError, match="The 4 images of train have no boxes at all"):
@@ -127,7 +127,7 @@ def test_parts_of_the_image_stick_out_beyond_one(tmp_path):
     ]
 
 
-def test_nothing_wrong_leaves_the_table_as_it_is(tmp_path):
+def test_valid_table_is_unchanged(tmp_path):
     table = BoxTable.build(["a.jpg"], [0], [[1, 2, 3, 4]], [0], sizes=[(9, 9)])
     (tmp_path / "a.jpg").write_bytes(b"x")
     mended, notes = mend(Reading(table, str(tmp_path)), "refuse", "train")

@@ -32,7 +32,7 @@ def test_images_boxes_and_classes_are_read(coco, truth):
         assert target["area"].tolist() == pytest.approx(areas), "the things' own, not those of the boxes"
 
 
-def test_a_batch_keeps_images_and_targets_apart(coco):
+def test_batch_keeps_images_and_targets_apart(coco):
     data = CocoDataModule(str(coco()), batch_size=3, eval_batch_size=4)
     data.setup()
     (batch,) = data.val_dataloader()
@@ -54,7 +54,7 @@ def test_a_batch_keeps_images_and_targets_apart(coco):
     ],
 )
 @pytest.mark.parametrize("names", [("train", "val"), ("train2017", "val2017"), ("train", "valid")])
-def test_folders_as_people_have_them(tmp_path, write_images, coco_json, annotations, images, names):
+def test_common_folder_layouts(tmp_path, write_images, coco_json, annotations, images, names):
     for name in names:
         file = tmp_path / annotations.format(name)
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -99,7 +99,7 @@ def test_crowds_are_not_trained_on_but_evaluated(coco):
     assert data.facts.class_counts == [3, 2, 1]
 
 
-def test_polygons_are_forgotten_while_reading(coco, coco_json):
+def test_polygons_are_dropped_while_reading(coco, coco_json):
     content = coco_json()
     content["annotations"][0]["segmentation"] = {"counts": [1, 2], "size": [3, 4]}
     data = CocoDataModule(str(coco(content=content)))
@@ -116,7 +116,7 @@ def test_widths_may_be_missing(coco, coco_json):
     assert data.facts.extra["shorter_side"] == 40 and data.facts.extra["longer_side"] == 48
 
 
-def test_an_id_is_the_same_as_a_word_and_as_a_number(coco, coco_json):
+def test_id_is_the_same_as_a_word_and_as_a_number(coco, coco_json):
     content = coco_json()
     for annotation in content["annotations"][::2]:
         annotation |= {
@@ -130,7 +130,7 @@ def test_an_id_is_the_same_as_a_word_and_as_a_number(coco, coco_json):
     assert data.facts.class_counts == [3, 2, 1]
 
 
-def test_a_class_that_is_no_id_is_told(coco, coco_json):
+def test_class_that_is_not_an_id_is_reported(coco, coco_json):
     content = coco_json()
     content["annotations"][0]["category_id"] = [3]
     with pytest.raises(DataError, match=r"does not name \(\[3\]\)"):
@@ -138,7 +138,7 @@ def test_a_class_that_is_no_id_is_told(coco, coco_json):
 
 
 @pytest.mark.parametrize("what", ["images", "categories"])
-def test_an_id_that_stands_for_several_is_refused(coco, coco_json, what):
+def test_id_that_stands_for_several_is_rejected(coco, coco_json, what):
     content = coco_json()
     content[what][1]["id"] = content[what][0]["id"]
     with pytest.raises(
@@ -161,7 +161,7 @@ def test_layouts_are_checked_before_anything_is_read(coco, kind):
     assert words in problem
 
 
-def test_two_files_for_one_split_are_refused(coco):
+def test_two_files_for_one_split_are_rejected(coco):
     root = coco()
     (root / "instances_train.json").write_text("{}")
     (problem,) = CocoDataModule(str(root)).check()
@@ -169,7 +169,7 @@ def test_two_files_for_one_split_are_refused(coco):
     assert CocoDataModule(str(root), train="annotations/instances_train2017.json").check() == []
 
 
-def test_a_link_that_became_a_text_file_is_recognised(coco):
+def test_link_that_became_a_text_file_is_recognised(coco):
     root = coco()
     (root / "images").write_text("../coco/train2017")
     (problem,) = CocoDataModule(str(root)).check()
@@ -185,7 +185,7 @@ def test_a_link_that_became_a_text_file_is_recognised(coco):
         ('{"images": [{"id": 1}], "categories": [{"id": 1, "name": "x"}]}', "is not COCO's JSON"),
     ],
 )
-def test_files_that_are_no_annotations_are_refused(coco, text, words):
+def test_files_that_are_no_annotations_are_rejected(coco, text, words):
     root = coco()
     (root / "annotations" / "instances_train2017.json").write_text(text)
     with pytest.raises(DataError, match=words):
@@ -201,7 +201,7 @@ def test_splits_must_have_the_same_categories(coco, coco_json):
         CocoDataModule(str(root)).setup()
 
 
-def test_images_that_are_nowhere_are_told_with_the_places(coco, coco_json):
+def test_missing_images_are_reported_with_the_searched_folders(coco, coco_json):
     content = coco_json()
     for image in content["images"]:
         image["file_name"] = "x" + image["file_name"]

@@ -121,7 +121,7 @@ def test_sizes_are_compared_before_any_work(coco):
 
 
 @pytest.mark.parametrize("end", ["jpg", "png", "tif"])
-def test_an_annotation_of_the_rotated_image_is_right(voc, end):
+def test_annotation_of_the_rotated_image_is_right(voc, end):
     for stem in "abcd":
         file = voc / "JPEGImages" / f"{stem}.jpg"
         image = Image.open(file).rotate(90, expand=True)
@@ -152,7 +152,7 @@ def test_missing_images_are_found_by_the_check(reader, request):
     assert "train: 2 images that are not in" in problem and all(file.name in problem for file in gone)
 
 
-def test_a_test_split_without_boxes_is_left_out(coco, coco_json, voc, yolo, write_images):
+def test_test_split_without_boxes_is_left_out(coco, coco_json, voc, yolo, write_images):
     root = coco()
     content = coco_json()
     content.pop("annotations"), content.pop("categories")
@@ -194,7 +194,7 @@ def test_test_images_without_annotation_among_others(voc, write_images):
     )
 
 
-def test_boxes_of_large_images_keep_their_places(tmp_path):
+def test_boxes_of_large_images_keep_their_positions(tmp_path):
     """2**24 + 1 is the first whole number that single precision lacks; its step at 100 000 is 0.0078."""
     corners = [[99_999.001, 0.25, 99_999.252, 0.75], [2**24 + 1, 1, 2**24 + 3, 2]]
     table = BoxTable.build(["a"], [0, 0], corners, [0, 0], sizes=[(2**24 + 8, 5)])

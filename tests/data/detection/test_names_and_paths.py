@@ -46,11 +46,11 @@ def test_voc_names_with_spaces(voc, mark):
      ("sub\\c", "sub/c"), ("gone x -1", "gone x"), ("a b 1", "a b"),
      ("C:\\imgs\\a.jpg", "a"), ("/data/JPEGImages/a b.jpg 1", "a b")],
 )  # fmt: skip
-def test_a_line_is_a_name_if_annotations_has_it(line, expected):
+def test_line_is_a_name_if_annotations_has_it(line, expected):
     assert listed_name(line, {"a", "a b", "sub/c"}) == expected
 
 
-def test_a_whole_line_comes_before_its_first_word():
+def test_whole_line_comes_before_its_first_word():
     assert listed_name("a 1", {"a", "a 1"}) == "a 1"
 
 
@@ -109,7 +109,7 @@ def test_coco_paths_of_other_systems(coco, coco_json, prefix):
     assert names(data, "train") == [f"cam 0/{stem}.jpg" for stem in "abcd"] and data.dropped.entries == []
 
 
-def test_a_backslash_in_a_file_name_stays(coco, coco_json):
+def test_backslash_in_a_file_name_stays(coco, coco_json):
     content = coco_json()
     for image in content["images"]:
         image["file_name"] = "x\\" + image["file_name"]
@@ -168,7 +168,7 @@ def compressed(counts, height, width) -> str:
     return mask.frPyObjects({"counts": counts, "size": [height, width]}, height, width)["counts"].decode()
 
 
-def test_a_segmentation_that_cannot_be_read_is_named(coco, coco_json):
+def test_segmentation_that_cannot_be_read_is_named(coco, coco_json):
     content = coco_json()
     del content["annotations"][0]["bbox"]
     content["annotations"][0]["segmentation"] = [[1, 2, 3]]

@@ -33,12 +33,12 @@ def test_no_two_images_are_the_same():
     assert data.sample_name("val", 2) == "scene 2"
 
 
-def test_the_seed_of_the_scenes_decides():
+def test_seed_of_the_scenes_decides():
     first, same, other = make(), make(seed=9), make(scene_seed=1)
     assert torch.equal(first.splits["train"][0][0], same.splits["train"][0][0])
     assert not torch.equal(first.splits["train"][0][0], other.splits["train"][0][0])
     assert first.facts.digest == same.facts.digest != other.facts.digest
 
 
-def test_a_split_can_be_left_out():
+def test_split_can_be_left_out():
     assert list(make(num_test=0).splits) == ["train", "val"]

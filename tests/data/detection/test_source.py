@@ -15,7 +15,7 @@ from runner.data.detection.source import BoxFileSource, BoxTable, ToUnit, make_t
 from runner.errors import BrokenSampleError, DataError
 
 
-def test_areas_that_nobody_told_are_those_of_the_boxes():
+def test_missing_areas_are_those_of_the_boxes():
     target = make_target(
         [[0, 0, 4, 5], [1, 1, 2, 3]], [0, 1], areas=np.array([np.nan, 1.5], dtype=np.float32)
     )
@@ -29,7 +29,7 @@ def test_no_boxes_keep_their_shape():
 
 
 @pytest.mark.parametrize("told", [(40, 48), (96, 80)])
-def test_an_image_of_another_size_than_its_annotation_is_named(tmp_path, photo, told):
+def test_image_of_another_size_than_its_annotation_is_named(tmp_path, photo, told):
     (tmp_path / "a.jpg").write_bytes(photo(0, (48, 40)))
     table = BoxTable.build(["a.jpg"], [0], [[1, 1, 9, 9]], [0], sizes=[told])
     with pytest.raises(
@@ -51,7 +51,7 @@ def test_unit_images_alone_and_in_lists():
     assert [part.unique().tolist() for part in ToUnit()([image, image * 0])] == [[1.0], [0.0]]
 
 
-def test_a_data_set_larger_than_memory_is_read_batch_by_batch(tmp_path, photo, monkeypatch):
+def test_data_set_larger_than_memory_is_read_batch_by_batch(tmp_path, photo, monkeypatch):
     """Of 60 images never more than those of two batches are there at once, however long the epoch."""
     content = photo(0, (48, 40))
     (tmp_path / "train").mkdir()
@@ -85,7 +85,7 @@ def test_a_data_set_larger_than_memory_is_read_batch_by_batch(tmp_path, photo, m
     assert num_read[0] == 60 and most[0] <= 8 and alive[0] == 0
 
 
-def test_new_inputs_are_read_when_it_is_their_turn(coco, monkeypatch):
+def test_new_inputs_are_read_lazily(coco, monkeypatch):
     root = coco()
     data = CocoDataModule(str(root))
     (root / "val2017" / "d.jpg").write_bytes(b"")

@@ -30,14 +30,14 @@ def test_images_can_be_left_out_with_their_boxes():
     assert [kept.labels[kept.boxes_of(i)].tolist() for i in range(3)] == [[], [3], [0, 4]]
 
 
-def test_a_table_may_be_empty():
+def test_table_may_be_empty():
     built = BoxTable.build([], [], [], [])
     assert len(built) == 0 and built.boxes.shape == (0, 4)
     built = BoxTable.build(["a"], [], [], [])
     assert built.first.tolist() == [0, 0]
 
 
-def test_the_digest_knows_every_change():
+def test_digest_changes_with_the_data():
     digests = {table().digest()}
     for change in ("boxes", "labels", "sizes"):
         other = table()
@@ -49,7 +49,7 @@ def test_the_digest_knows_every_change():
     assert table().digest() == table().digest()
 
 
-def test_a_million_boxes_take_little_memory():
+def test_million_boxes_take_little_memory():
     """41 bytes a box, and no object for any of them."""
     count = 1_000_000
     built = BoxTable.build(["x"] * 1000, np.arange(count) % 1000, np.zeros((count, 4)), np.zeros(count))

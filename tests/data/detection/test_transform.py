@@ -46,7 +46,7 @@ def test_every_box_is_still_around_its_pixels(kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_is_left_is_a_valid_target(kind):
+def test_remaining_targets_are_valid(kind):
     augment = BoxAugment(ImageAugment(**KINDS[kind], degrees=20))
     for seed in range(40):
         torch.manual_seed(seed)
@@ -61,7 +61,7 @@ def test_what_is_left_is_a_valid_target(kind):
         )
 
 
-def test_a_rotated_box_holds_its_pixels():
+def test_rotated_box_holds_its_pixels():
     augment = BoxAugment(ImageAugment(flip=False, min_scale=1.0, degrees=30))
     for seed in range(20):
         torch.manual_seed(seed)
@@ -86,7 +86,7 @@ def test_zooms_stay_within_their_scale():
     assert len(set(shapes)) > 30
 
 
-def test_an_image_without_boxes_stays_one():
+def test_image_without_boxes_stays_one():
     for seed in range(10):
         torch.manual_seed(seed)
         _, target = BoxAugment(ImageAugment(min_scale=0.3, degrees=10))(*painted([]))
@@ -106,7 +106,7 @@ def test_crowds_are_left_out_of_training():
     assert without_crowd(torch.zeros(3, 20, 20), target)[1]["labels"].tolist() == [1]
 
 
-def test_augmentation_depends_on_seed_epoch_and_index_alone():
+def test_augmentation_depends_on_seed_epoch_and_index_only():
     def batches(num_workers):
         data = ShapesDetectionDataModule(
             num_train=8, num_val=1, num_test=0, image_size=48, augment=ImageAugment(min_scale=0.4, color=0.2),

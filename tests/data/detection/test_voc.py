@@ -17,7 +17,7 @@ def replace(root, name, old, new):
 
 
 @pytest.mark.parametrize("up", [0, 1, 2])
-def test_the_development_kit_is_read(voc, truth, up):
+def test_development_kit_is_read(voc, truth, up):
     data = VocDataModule(str([voc, voc.parent, voc.parent.parent][up]))
     assert data.check() == []
     data.setup()
@@ -68,7 +68,7 @@ def test_images_may_lie_beside_their_annotations(voc):
     assert data.splits["train"][0][0].shape == (3, 40, 48)
 
 
-def test_a_class_that_train_lacks_is_a_fault(voc):
+def test_class_that_train_lacks_is_a_fault(voc):
     replace(voc, "d", "<name>cat", "<name>emu")
     with pytest.raises(
         DataError, match=r"val: 1 boxes of classes that the data set does not name \(emu\): d.jpg"

@@ -40,7 +40,7 @@ CONFIGS = {
 
 
 @pytest.mark.parametrize("kind", CONFIGS)
-def test_configs_as_people_write_them(yolo, kind):
+def test_common_config_layouts(yolo, kind):
     (yolo / "data.yaml").write_text(CONFIGS[kind])
     data = YoloDataModule(str(yolo))
     assert data.check() == []
@@ -57,7 +57,7 @@ def test_lists_of_images(yolo):
     assert sorted(targets(data, "train")) == ["a", "d"]
 
 
-def test_a_byte_order_mark_is_no_part_of_a_number(yolo):
+def test_byte_order_mark_is_no_part_of_a_number(yolo):
     label = yolo / "labels" / "train" / "a.txt"
     label.write_text(label.read_text(), encoding="utf-8-sig")
     (yolo / "data.yaml").write_text((yolo / "data.yaml").read_text(), encoding="utf-8-sig")
@@ -148,7 +148,7 @@ def test_faults_of_boxes(yolo):
         ("names: [a]\ntrain: images/training\n", "images/training does not exist"),
     ],
 )
-def test_configs_that_say_nothing_are_refused(yolo, text, words):
+def test_empty_configs_are_rejected(yolo, text, words):
     (yolo / "data.yaml").write_text(text)
     (problem,) = YoloDataModule(str(yolo)).check()
     assert words in problem

@@ -67,7 +67,7 @@ def test_leftovers_of_a_killed_process_are_replaced(tmp_path):
 @pytest.mark.parametrize(
     "name", ["../evil", "a/../../evil", "/evil", "C:/evil", "..\\evil", "a\\..\\..\\evil", ".."]
 )
-def test_entry_outside_refuses_the_whole_zip(tmp_path, name):
+def test_entry_outside_rejects_the_whole_zip(tmp_path, name):
     archive = make_zip(tmp_path / "x.zip", {**FILES, name: b"evil"})
     assert_refused(archive, tmp_path, "would lie outside the folder")
 
@@ -75,7 +75,7 @@ def test_entry_outside_refuses_the_whole_zip(tmp_path, name):
 @pytest.mark.parametrize(
     ("mode", "kind"), [(stat.S_IFLNK | 0o777, "symbolic link"), (stat.S_IFIFO | 0o644, "device or pipe")]
 )
-def test_special_zip_entry_is_refused_and_named(tmp_path, mode, kind):
+def test_special_zip_entry_is_rejected_and_named(tmp_path, mode, kind):
     archive = make_zip(tmp_path / "x.zip", {**FILES, "special": b"/etc/passwd"}, {"special": mode})
     assert_refused(archive, tmp_path, f"'special' is a {kind}")
 
@@ -89,11 +89,11 @@ def test_special_zip_entry_is_refused_and_named(tmp_path, mode, kind):
         ({"type": tarfile.CHRTYPE}, "'special' is a device or pipe"),
     ],
 )
-def test_special_tar_entry_is_refused_and_named(tmp_path, fields, words):
+def test_special_tar_entry_is_rejected_and_named(tmp_path, fields, words):
     assert_refused(make_tar(tmp_path / "x.tgz", [("ok", {}), ("special", fields)]), tmp_path, words)
 
 
-def test_tar_entry_outside_is_refused(tmp_path):
+def test_tar_entry_outside_is_rejected(tmp_path):
     assert_refused(make_tar(tmp_path / "x.tgz", [("../evil", {"content": b"evil"})]), tmp_path, "outside")
 
 
@@ -106,7 +106,7 @@ def assert_refused(archive: Path, tmp_path: Path, words: str) -> None:
     assert set(tmp_path.parent.iterdir()) == before
 
 
-def test_encrypted_zip_is_refused(tmp_path):
+def test_encrypted_zip_is_rejected(tmp_path):
     archive = make_zip(tmp_path / "x.zip", {"a": b"one"})
     content = bytearray(archive.read_bytes())
     content[content.index(b"PK\1\2") + 8] |= 1
@@ -114,13 +114,13 @@ def test_encrypted_zip_is_refused(tmp_path):
     assert_refused(archive, tmp_path, "'a' is encrypted")
 
 
-def test_bomb_is_refused_by_its_declared_size(tmp_path):
+def test_bomb_is_rejected_by_its_declared_size(tmp_path):
     archive = make_zip(tmp_path / "x.zip", {f"{i}": bytes(30 << 20) for i in range(3)})
     assert archive.stat().st_size < 200_000
     assert_refused(archive, tmp_path, "would unpack to more than 67 MB")
 
 
-def test_tar_bomb_is_refused(tmp_path):
+def test_tar_bomb_is_rejected(tmp_path):
     archive = make_tar(tmp_path / "x.tgz", [(f"{i}", {"content": bytes(30 << 20)}) for i in range(3)])
     assert_refused(archive, tmp_path, "would unpack to more than 67 MB")
 
@@ -151,7 +151,7 @@ def test_flipped_byte_is_found_by_the_checksum(tmp_path):
 
 @pytest.mark.parametrize("keep", [0.3, 0.7])
 @pytest.mark.parametrize("kind", ["zip", "tgz"])
-def test_cut_archive_is_refused(tmp_path, kind, keep):
+def test_truncated_archive_is_rejected(tmp_path, kind, keep):
     path = tmp_path / f"x.{kind}"
     noise = bytes(i * i * 31 % 251 for i in range(20_000))
     make_zip(path, {"a": noise, "b": noise}) if kind == "zip" else make_tar(path, [("a", {"content": noise})])

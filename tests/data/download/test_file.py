@@ -31,7 +31,7 @@ def test_fetches_and_does_not_fetch_again(server, url, tmp_path):
     assert not Path(f"{path}.part").exists()
 
 
-def test_goes_on_after_cut_connections(server, url, tmp_path):
+def test_download_continues_after_interruptions(server, url, tmp_path):
     server.cuts = [1_000_000, 500_000, 0, 700_001]
     path = download(url, tmp_path / "data.zip", SHA256, len(BODY))
     assert path.read_bytes() == BODY
@@ -45,7 +45,7 @@ def test_more_cuts_than_retries_are_survived_as_long_as_bytes_come(server, url, 
     assert download(url, tmp_path / "data.zip", SHA256).read_bytes() == BODY
 
 
-def test_goes_on_from_a_killed_process(server, url, tmp_path):
+def test_download_continues_after_a_kill(server, url, tmp_path):
     (tmp_path / "data.zip.part").write_bytes(BODY[:1234])
     assert download(url, tmp_path / "data.zip", SHA256, len(BODY)).read_bytes() == BODY
     assert server.asked == ["bytes=1234-"]
@@ -72,13 +72,13 @@ def test_server_without_ranges_that_always_cuts_is_given_up_on(server, url, tmp_
     assert len(server.asked) == 5
 
 
-def test_part_of_another_file_is_thrown_away(server, url, tmp_path):
+def test_part_of_another_file_is_discarded(server, url, tmp_path):
     (tmp_path / "data.zip.part").write_bytes(b"x" * 5000)
     assert download(url, tmp_path / "data.zip", SHA256, len(BODY)).read_bytes() == BODY
     assert server.asked == ["bytes=5000-", None]
 
 
-def test_part_longer_than_the_file_is_thrown_away(server, url, tmp_path):
+def test_part_longer_than_the_file_is_discarded(server, url, tmp_path):
     (tmp_path / "data.zip.part").write_bytes(b"x" * (len(BODY) + 7))
     assert download(url, tmp_path / "data.zip", SHA256, len(BODY)).read_bytes() == BODY
 
@@ -90,12 +90,12 @@ def test_wrong_checksum_leaves_nothing(url, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] in ([], ["data.zip.lock"])
 
 
-def test_wrong_size_is_refused_before_the_body(url, tmp_path):
+def test_wrong_size_is_rejected_before_the_body(url, tmp_path):
     with pytest.raises(DataError, match=r"offers 3000000 bytes, expected 824887076"):
         download(url, tmp_path / "data.zip", SHA256, 824887076)
 
 
-def test_busy_server_is_asked_again(server, url, tmp_path):
+def test_busy_server_is_retried(server, url, tmp_path):
     server.statuses = [503, 429]
     assert download(url, tmp_path / "data.zip", SHA256).read_bytes() == BODY
 
@@ -107,7 +107,7 @@ def test_refusal_is_final(server, tmp_path):
     assert str(tmp_path / "gone.zip") in str(caught.value) and "manually" in str(caught.value)
 
 
-def test_offline_says_what_to_do_by_hand(server, url, tmp_path):
+def test_offline_message_describes_the_manual_download(server, url, tmp_path):
     server.close()
     with pytest.raises(DataError, match="connection failed") as caught:
         download(url, tmp_path / "data.zip", SHA256, len(BODY))
@@ -115,7 +115,7 @@ def test_offline_says_what_to_do_by_hand(server, url, tmp_path):
         assert needed in str(caught.value)
 
 
-def test_file_put_there_by_hand_is_taken_or_refused_but_never_deleted(server, url, tmp_path):
+def test_manually_placed_file_is_used_or_rejected_but_never_deleted(server, url, tmp_path):
     path = tmp_path / "data.zip"
     path.write_bytes(BODY)
     assert download(url, path, SHA256, len(BODY)) == path
@@ -142,7 +142,7 @@ def test_folder_that_cannot_be_made_is_named(url, tmp_path):
         download(url, tmp_path / "file" / "data.zip", SHA256)
 
 
-def test_two_at_once_fetch_once(server, url, tmp_path):
+def test_concurrent_processes_download_once(server, url, tmp_path):
     threads = [
         threading.Thread(target=download, args=(url, tmp_path / "data.zip", SHA256, len(BODY)))
         for _ in range(4)
@@ -155,7 +155,7 @@ def test_two_at_once_fetch_once(server, url, tmp_path):
     assert (tmp_path / "data.zip").read_bytes() == BODY
 
 
-def test_plain_lines_where_there_is_no_terminal(url, tmp_path, capfd):
+def test_plain_lines_without_a_terminal(url, tmp_path, capfd):
     download(url, tmp_path / "data.zip", SHA256, len(BODY))
     error = capfd.readouterr().err
     assert error.splitlines() == [

@@ -31,7 +31,7 @@ def brighten(image: Tensor, size: int, can_flip: bool) -> Tensor:
     return image + torch.randint(1, 100, (), dtype=torch.uint8)
 
 
-def test_facts_tell_of_the_training_split():
+def test_facts_describe_the_training_split():
     data = SquaresDataModule()
     data.setup()
     facts = data.facts
@@ -55,7 +55,7 @@ def test_batches_are_gathered_unless_augmented(monkeypatch: pytest.MonkeyPatch):
     assert all(batch["inputs"].dtype == torch.uint8 for batch in batches)
 
 
-def test_training_images_alone_are_augmented():
+def test_only_training_images_are_augmented():
     data = SquaresDataModule(augment=brighten, batch_size=7)
     data.setup()
     train, val = next(iter(data.train_dataloader())), next(iter(data.val_dataloader()))
@@ -101,7 +101,7 @@ def test_setup_reads_once_and_not_at_all_to_predict():
         ),
     ],
 )
-def test_arrays_of_another_set_are_refused(monkeypatch, source: ArraySource, message: str):
+def test_arrays_of_another_set_are_rejected(monkeypatch, source: ArraySource, message: str):
     monkeypatch.setattr(SquaresDataModule, "read", lambda self: {"train": (source, torch.arange(9))})
     with pytest.raises(DataError, match=message):
         SquaresDataModule().setup()
@@ -117,12 +117,12 @@ def test_new_images_come_in_the_sets_size_and_channels(tmp_path: Path, photo):
     assert all(image.shape == (1, 4, 4) and image.dtype == torch.uint8 for _, image in found)
 
 
-def test_a_grey_image_of_the_right_size_stays_as_it_is():
+def test_gray_image_of_the_right_size_is_unchanged():
     grey = torch.arange(256, dtype=torch.uint8).view(16, 16)
     assert torch.equal(fit_image(grey.expand(3, -1, -1), (1, 16, 16))[0], grey)
 
 
-def test_an_image_is_resized_without_overflow():
+def test_image_is_resized_without_overflow():
     image = torch.zeros(3, 8, 8, dtype=torch.uint8)
     image[:, :, 4:] = 255
     small = fit_image(image, (3, 4, 4))

@@ -17,7 +17,7 @@ ALL = dict(flip=True, min_scale=0.3, degrees=20.0, color=0.3, erase=0.5)
 
 @pytest.mark.parametrize("size", [1, 8, 28, 100])
 @pytest.mark.parametrize("shape", [(1, 8, 8), (3, 40, 60), (3, 300, 20), (1, 1, 1), (3, 5, 2)])
-def test_any_image_gets_the_size_asked_for(shape, size):
+def test_every_image_gets_the_requested_size(shape, size):
     augment = ImageAugment(**ALL)
     for seed in range(5):
         torch.manual_seed(seed)
@@ -25,7 +25,7 @@ def test_any_image_gets_the_size_asked_for(shape, size):
         assert out.shape == (shape[0], size, size) and out.dtype == torch.uint8
 
 
-def test_same_seed_same_picture_and_other_seed_another():
+def test_image_depends_on_the_seed():
     augment = ImageAugment(**ALL)
 
     def drawn(seed: int) -> torch.Tensor:
@@ -36,7 +36,7 @@ def test_same_seed_same_picture_and_other_seed_another():
     assert len({drawn(seed).numpy().tobytes() for seed in range(20)}) == 20
 
 
-def test_the_image_itself_stays_as_it_is():
+def test_image_is_unchanged():
     image = picture()
     before = image.clone()
     for seed in range(10):
@@ -46,7 +46,7 @@ def test_the_image_itself_stays_as_it_is():
     assert torch.equal(image, before)
 
 
-def test_flip_mirrors_half_of_them_and_never_what_cannot_be_mirrored():
+def test_flip_mirrors_half_of_the_images_unless_disabled():
     augment = ImageAugment(flip=True, min_scale=1.0)
     image = picture(3, 32, 32)
     torch.manual_seed(0)

@@ -36,7 +36,7 @@ def write(root, values, extension="png", count=12):
         (TWELVE_BITS.astype(np.float32) / 4095, "tif", 1),
     ],
 )
-def test_the_value_of_white_is_given(tmp_path, values, extension, white):
+def test_value_of_white_is_given(tmp_path, values, extension, white):
     path = tmp_path / f"a.{extension}"
     Image.fromarray(values).save(path)
     out = read_image(path, white)
@@ -164,7 +164,7 @@ def test_verify_reports_the_brightest_value(tmp_path, caplog):
         (TWELVE_BITS.astype(np.int32) * 100, "data.max_value=409500"),
     ],
 )
-def test_an_unknown_range_is_rejected_before_training(tmp_path, values, hint):
+def test_unknown_range_is_rejected_before_training(tmp_path, values, hint):
     root = write(tmp_path, values, "tif")
     with pytest.raises(DataError, match=hint):
         ImageFolderDataModule(root).setup("fit")

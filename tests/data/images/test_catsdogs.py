@@ -74,7 +74,7 @@ def test_second_time_needs_neither_network_nor_archive(server, serve, archive):
     assert len(data.splits["train"]) == 28 and server.asked == [None]
 
 
-def test_cut_connection_goes_on(server, serve, archive):
+def test_interrupted_download_continues(server, serve, archive):
     server.cuts = [len(archive) // 2, len(archive) // 4]
     data = serve(archive)
     data.prepare_data()
@@ -90,14 +90,14 @@ def test_server_without_ranges(server, serve, archive):
     assert len(server.asked) == 2
 
 
-def test_wrong_checksum_is_refused_and_nothing_is_unpacked(serve, archive):
+def test_wrong_checksum_is_rejected_and_nothing_is_unpacked(serve, archive):
     data = serve(archive, sha256="0" * 64)
     with pytest.raises(DataError, match="not the expected file: its SHA-256 is"):
         data.prepare_data()
     assert not data.archive.exists() and not data.archive.with_suffix("").exists()
 
 
-def test_entry_outside_is_refused(serve, photo, tmp_path):
+def test_entry_outside_is_rejected(serve, photo, tmp_path):
     content = zipped({"PetImages/Cat/0.jpg": photo(0), "PetImages/../../../evil.jpg": b"evil"})
     data = serve(content)
     with pytest.raises(DataError, match=r"'PetImages/../../../evil.jpg' would lie outside the folder"):
@@ -114,7 +114,7 @@ def test_full_disk_is_seen_before(server, serve, archive, monkeypatch):
     assert server.asked == []
 
 
-def test_archive_put_there_by_hand_is_used(server, serve, archive):
+def test_manually_placed_archive_is_used(server, serve, archive):
     data = serve(archive)
     data.archive.parent.mkdir(parents=True)
     data.archive.write_bytes(archive)
@@ -123,7 +123,7 @@ def test_archive_put_there_by_hand_is_used(server, serve, archive):
     assert len(data.splits["train"]) == 28 and server.asked == []
 
 
-def test_interrupted_verification_is_done_again(serve, archive, monkeypatch):
+def test_interrupted_verification_restarts(serve, archive, monkeypatch):
     data = serve(archive)
     with monkeypatch.context() as patch:
         patch.setattr("runner.data.images.catsdogs.verify_images", interrupt)
@@ -169,6 +169,6 @@ def test_missing_local_folder_is_a_problem(tmp_path):
     assert "no such folder" in problem
 
 
-def test_the_public_archive_is_the_known_one():
+def test_public_archive_is_the_known_one():
     assert CatsDogsDataModule.url.endswith("3E1C3F21-ECDB-4869-8368-6DEBA77B919F/kagglecatsanddogs_5340.zip")
     assert CatsDogsDataModule.size == 824887076 and len(CatsDogsDataModule.sha256) == 64

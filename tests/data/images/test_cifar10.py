@@ -43,20 +43,20 @@ def test_records_become_planes_and_labels(tmp_path: Path, below: str):
     assert source.inputs[2, 1, 0, 5] == record[1 + 1024 + 5]  # second plane, first row
 
 
-def test_the_pickled_version_is_refused(tmp_path: Path):
+def test_pickled_version_is_rejected(tmp_path: Path):
     (tmp_path / "cifar-10-batches-py").mkdir()
     (problem,) = CIFAR10DataModule(root=str(tmp_path)).check()
     assert "lacks data_batch_1.bin" in problem and "pickled; the binary version is needed" in problem
 
 
-def test_a_cut_off_file_is_refused(tmp_path: Path):
+def test_truncated_file_is_rejected(tmp_path: Path):
     write(tmp_path)
     (tmp_path / "data_batch_3.bin").write_bytes(b"\0" * 5000)
     with pytest.raises(DataError, match=r"data_batch_3\.bin is incomplete: it has 5000 bytes"):
         CIFAR10DataModule(root=str(tmp_path), val_size=5).setup()
 
 
-def test_the_archive_is_downloaded_and_unpacked(tmp_path: Path, server, monkeypatch: pytest.MonkeyPatch):
+def test_archive_is_downloaded_and_unpacked(tmp_path: Path, server, monkeypatch: pytest.MonkeyPatch):
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
         for name, records in RECORDS.items():

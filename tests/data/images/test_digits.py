@@ -21,7 +21,7 @@ def test_digits_are_cut_by_class_into_train_val_and_test():
     assert sum(map(len, parts)) == len(set.union(*parts)) == 1797
 
 
-def test_the_cut_depends_on_its_own_seed():
+def test_cut_depends_on_its_own_seed():
     cuts = []
     for options in ({"seed": 1}, {"seed": 2}, {"split_seed": 1}):
         data = DigitsDataModule(**options)
@@ -30,7 +30,7 @@ def test_the_cut_depends_on_its_own_seed():
     assert torch.equal(cuts[0], cuts[1]) and not torch.equal(cuts[0], cuts[2])
 
 
-def test_grey_values_fill_eight_bits_and_are_normalised():
+def test_gray_values_fill_eight_bits_and_are_normalised():
     data = DigitsDataModule()
     data.setup()
     images, _ = data.splits["train"].source.gather(data.splits["train"].indices)

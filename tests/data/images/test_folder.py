@@ -47,12 +47,12 @@ def test_folder_without_splits_is_cut_class_by_class(plain):
     assert names(other, "val") != names(data, "val")
 
 
-def test_cut_by_default_and_without_test(plain):
+def test_default_split_without_test(plain):
     assert lengths(ImageFolderDataModule(str(plain))) == {"train": 20, "val": 5, "test": 5}
     assert lengths(ImageFolderDataModule(str(plain), test_fraction=0.0)) == {"train": 25, "val": 5}
 
 
-def test_split_folders_are_taken_as_they_are(cut):
+def test_split_folders_are_used_unchanged(cut):
     data = ImageFolderDataModule(str(cut))
     assert data.check() == []
     assert lengths(data) == {"train": 14, "val": 8, "test": 5}
@@ -69,7 +69,7 @@ def test_split_folders_have_many_names(photo_folder, tmp_path, train, val):
     assert lengths(ImageFolderDataModule(str(root))) == {"train": 4, "val": 2}
 
 
-def test_val_folder_without_test_gives_no_test_unless_one_is_cut_from_it(cut):
+def test_val_folder_without_test_gives_no_test_unless_requested(cut):
     shutil.rmtree(cut / "test")
     assert lengths(ImageFolderDataModule(str(cut))) == {"train": 14, "val": 8}
     data = ImageFolderDataModule(str(cut), test_fraction=0.5)
@@ -92,7 +92,7 @@ def test_train_folder_alone_is_cut_into_all(cut):
     assert lengths(data) == {"train": 6, "val": 4, "test": 4}
 
 
-def test_a_class_may_be_called_train(photo_folder, tmp_path):
+def test_class_may_be_called_train(photo_folder, tmp_path):
     root = photo_folder(tmp_path, {"bus": 8, "car": 8, "train": 8})
     data = ImageFolderDataModule(str(root))
     assert lengths(data)["val"] == 3
@@ -141,7 +141,7 @@ def test_empty_and_listed_files_are_set_aside_and_named(plain, photo, caplog):
     assert sum(lengths(ImageFolderDataModule(str(plain), broken=str(plain / "mine.json"))).values()) == 30
 
 
-def test_unlabelled_test_folder_is_passed_over(cut, photo, caplog):
+def test_unlabelled_test_folder_is_skipped(cut, photo, caplog):
     shutil.rmtree(cut / "test")
     (cut / "test").mkdir()
     (cut / "test" / "1.jpg").write_bytes(photo(0))
@@ -158,7 +158,7 @@ def test_unlabelled_test_folder_is_passed_over(cut, photo, caplog):
 
 
 @pytest.mark.parametrize("name", ["train", "val", "test", "Testing", "dev"])
-def test_a_class_may_have_the_name_of_a_split(photo_folder, tmp_path, caplog, name):
+def test_class_may_have_the_name_of_a_split(photo_folder, tmp_path, caplog, name):
     data = ImageFolderDataModule(str(photo_folder(tmp_path, {"bus": 8, "car": 8, name: 8})))
     assert sum(lengths(data).values()) == 24
     assert (
@@ -243,7 +243,7 @@ def wipe(folder, *files):
 
 
 @pytest.mark.parametrize("kind", REFUSED)
-def test_bad_folders_are_refused_before_anything_is_read(cut, kind):
+def test_bad_folders_are_rejected_before_anything_is_read(cut, kind):
     change, words = REFUSED[kind]
     change(cut)
     data = ImageFolderDataModule(str(cut))
@@ -261,7 +261,7 @@ def test_several_problems_are_reported_together(cut):
     assert len(problems) == 4
 
 
-def test_misspelt_folder_gets_the_nearest_name(plain):
+def test_misspelled_folder_gets_the_nearest_name(plain):
     (problem,) = ImageFolderDataModule(str(plain.parent / "pests")).check()
     assert "Did you mean 'pets'?" in problem
 
@@ -271,25 +271,25 @@ def test_file_in_place_of_a_folder(plain):
     assert "is a file, expected a folder" in problem
 
 
-def test_fractions_without_effect_or_rest_are_refused(cut, plain):
+def test_fractions_without_effect_or_rest_are_rejected(cut, plain):
     problems = ImageFolderDataModule(str(cut), val_fraction=0.1, test_fraction=0.1).check()
     assert len(problems) == 2 and all("would have no effect" in problem for problem in problems)
 
 
-def test_fractions_must_leave_something(plain):
+def test_fractions_must_leave_samples(plain):
     (problem,) = ImageFolderDataModule(str(plain), val_fraction=0.6, test_fraction=0.4).check()
     assert "add up to 1" in problem
     problems = ImageFolderDataModule(str(plain), val_fraction=0.01).check()
     assert "The class 'cat' has 20 usable images in all, and none of them in val" in problems[0]
 
 
-def test_missing_or_foreign_broken_list_is_refused(plain):
+def test_missing_or_foreign_broken_list_is_rejected(plain):
     assert "no such file" in ImageFolderDataModule(str(plain), broken="gone.json").check()[0]
     (plain / "broken.json").write_text("nonsense")
     assert "not a list of broken files" in ImageFolderDataModule(str(plain)).check()[0]
 
 
-def test_batches_have_the_size_asked_for(cut):
+def test_batches_have_the_requested_size(cut):
     data = ImageFolderDataModule(str(cut), image_size=32, batch_size=4, augment=ImageAugment())
     data.setup()
     batch = next(iter(data.train_dataloader()))
@@ -377,7 +377,7 @@ def test_digest_follows_the_files(plain):
     assert digest() != before
 
 
-def test_grey_and_cmyk_files_stand_beside_others(plain, photo):
+def test_gray_and_cmyk_files_mix_with_others(plain, photo):
     (plain / "cat" / "grey.png").write_bytes(photo(1, format="PNG", mode="L"))
     (plain / "cat" / "cmyk.jpg").write_bytes(photo(2, mode="CMYK"))
     file = io.BytesIO()

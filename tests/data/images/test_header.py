@@ -6,7 +6,7 @@ from PIL import Image
 from runner.data.images.decode import ImageHeader, read_header, turned_note
 
 
-def test_a_file_that_is_not_an_image_has_no_header(tmp_path):
+def test_file_that_is_not_an_image_has_no_header(tmp_path):
     (tmp_path / "a.png").write_bytes(b"nothing")
     assert read_header(tmp_path / "a.png") is None and read_header(tmp_path / "gone.png") is None
     assert turned_note(tmp_path, ["a.png", "gone.png"]) is None

@@ -58,7 +58,7 @@ def test_files_are_found_plain_before_gzipped(tmp_path: Path):
         (WHOLE[:9], "incomplete"),
     ],
 )
-def test_rotten_files_are_named(tmp_path: Path, content: bytes, message: str):
+def test_damaged_files_are_named(tmp_path: Path, content: bytes, message: str):
     (tmp_path / "images").write_bytes(content)
     with pytest.raises(DataError, match=message) as error:
         read_idx(tmp_path / "images")
@@ -66,12 +66,12 @@ def test_rotten_files_are_named(tmp_path: Path, content: bytes, message: str):
 
 
 @pytest.mark.parametrize("content", [b"no gzip", gzip.compress(WHOLE, mtime=0)[:20]])
-def test_rotten_gzip_files_are_named(tmp_path: Path, content: bytes):
+def test_damaged_gzip_files_are_named(tmp_path: Path, content: bytes):
     (tmp_path / "images.gz").write_bytes(content)
     with pytest.raises(DataError, match=r"images\.gz is a damaged gzip file"):
         read_idx(tmp_path / "images.gz")
 
 
-def test_an_unreadable_file_is_named(tmp_path: Path):
+def test_unreadable_file_is_named(tmp_path: Path):
     with pytest.raises(DataError, match="nothing cannot be read: No such file"):
         read_idx(tmp_path / "nothing")

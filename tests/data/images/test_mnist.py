@@ -56,12 +56,12 @@ def test_gzipped_and_plain_files_are_the_same_data(folder: Path):
     assert zipped.facts.digest == plain.facts.digest
 
 
-def test_a_missing_folder_is_told(tmp_path: Path):
+def test_missing_folder_is_reported(tmp_path: Path):
     (problem,) = MNISTDataModule(root=str(tmp_path / "nowhere")).check()
     assert "nowhere: no such folder" in problem and "leave data.root out" in problem
 
 
-def test_missing_files_are_told_with_what_is_there(folder: Path):
+def test_missing_files_are_reported_with_the_existing_ones(folder: Path):
     (folder / "t10k-labels-idx1-ubyte").rename(folder / "labels")
     (problem,) = MNISTDataModule(root=str(folder)).check()
     assert "lacks t10k-labels-idx1-ubyte.gz; it holds labels, t10k-images-idx3-ubyte" in problem
@@ -69,13 +69,13 @@ def test_missing_files_are_told_with_what_is_there(folder: Path):
         MNISTDataModule(root=str(folder)).setup()
 
 
-def test_images_without_labels_are_refused(folder: Path, idx_bytes):
+def test_images_without_labels_are_rejected(folder: Path, idx_bytes):
     (folder / "train-labels-idx1-ubyte").write_bytes(idx_bytes(np.zeros(39, dtype=np.uint8)))
     with pytest.raises(DataError, match="40 train images but 39 labels"):
         MNISTDataModule(root=str(folder), val_size=10).setup()
 
 
-def test_a_validation_larger_than_train_is_refused(folder: Path):
+def test_validation_larger_than_train_is_rejected(folder: Path):
     with pytest.raises(DataError, match="data.val_size=40 leaves none of the 40 images"):
         MNISTDataModule(root=str(folder), val_size=40).setup()
 
@@ -106,7 +106,7 @@ def test_checksums_are_complete(module: type[MNISTDataModule]):
     assert all(size > 4000 and len(sha256) == 64 for size, sha256 in module.files.values())
 
 
-def test_the_real_fashion_mnist(shared_data: Path):
+def test_real_fashion_mnist(shared_data: Path):
     root = shared_data / "fashion_mnist"
     for name, (size, sha256) in FashionMNISTDataModule.files.items():
         content = (root / name).read_bytes()

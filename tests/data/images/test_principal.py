@@ -26,7 +26,7 @@ def test_components_are_those_of_scikit_learn():
     assert tuple(batch["inputs"].shape) == (64, 10)
 
 
-def test_they_travel_with_the_state():
+def test_values_are_part_of_the_state():
     data, again = DigitsDataModule(num_components=5), DigitsDataModule(num_components=5)
     data.setup("fit")
     again.load_state_dict(data.state_dict())
@@ -35,7 +35,7 @@ def test_they_travel_with_the_state():
 
 
 @pytest.mark.parametrize("num_components", [65, 63])
-def test_more_components_than_there_are_is_refused(num_components):
+def test_more_components_than_there_are_is_rejected(num_components):
     images = torch.randint(0, 256, (100, 1, 8, 8), dtype=torch.uint8)
     images[:, :, :, :3] = 7  # constant pixels
     with pytest.raises(DataError, match=f"num_components={num_components}"):

@@ -46,7 +46,7 @@ def test_list_is_written_and_read(folder):
 @pytest.mark.parametrize(
     "text", ["", "[]", '{"checked": 3}', '{"broken": [1]}', '{"broken": [{"path": "a"}]}']
 )
-def test_other_json_is_refused(tmp_path, text):
+def test_other_json_is_rejected(tmp_path, text):
     (tmp_path / "broken.json").write_text(text)
     with pytest.raises(DataError, match="broken.json is not a list of broken files"):
         read_broken(tmp_path / "broken.json")

@@ -28,7 +28,7 @@ def test_training_pads_with_what_does_not_count():
     assert tuple(batch["inputs"][1, :, 0, 5].tolist()) == MEAN_COLOR
 
 
-def test_pad_at_a_place():
+def test_pad_at_a_position():
     image, mask = pad(*sample(2, 2), 4, 5, top=1, left=2)
     assert mask.tolist() == [[255] * 5, [255, 255, 1, 1, 255], [255, 255, 1, 1, 255], [255] * 5]
     assert (image[0] == 7).tolist() == (mask == 1).tolist()

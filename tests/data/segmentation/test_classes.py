@@ -36,12 +36,12 @@ def test_names_from_the_folder(tmp_path):
         ),
     ],
 )
-def test_what_does_not_go_together(names, values, colors, ignored, message):
+def test_incompatible_settings(names, values, colors, ignored, message):
     problems = class_problems(names, values, colors, ignored, HERE)
     assert len(problems) == 1 and message in problems[0]
 
 
-def test_nothing_to_say():
+def test_no_message_without_cause():
     assert class_problems(["a", "b"], [0, 255], [[0, 0, 0], [1, 1, 1]], [], HERE) == []
 
 

@@ -31,13 +31,13 @@ def test_counts():
     assert found.size == (5, 8) and found.num_samples == 6 and not found.faults
 
 
-def test_looks_at_some_of_many():
+def test_sample_of_many_files_is_inspected():
     source = Masks(5000)
     found = survey(source, torch.arange(5000), 3)
     assert source.read == found.num_samples == 50
 
 
-def test_faults_are_told():
+def test_faults_are_reported():
     assert survey(Masks(20), torch.arange(20), 3).faults == ["9 is broken", "19 is broken"]
 
 

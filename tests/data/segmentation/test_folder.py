@@ -22,7 +22,7 @@ def ready(root, **given) -> MaskFolderDataModule:
     return data
 
 
-def test_a_plain_folder(folder):
+def test_plain_folder(folder):
     data = ready(folder(20), batch_size=4)
     facts = data.facts
     assert (facts.task, facts.class_names, facts.num_outputs) == ("segmentation", NAMES, 3)

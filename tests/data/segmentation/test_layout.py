@@ -51,7 +51,7 @@ def test_masks_beside_their_images(tmp_path):
     assert tree.pairs["all"] == [("all/1.png", "all/1_mask.png"), ("all/2.png", "all/2_mask.png")]
 
 
-def test_what_does_not_pair(tmp_path):
+def test_unpaired_files(tmp_path):
     tree = scan(touch(tmp_path, "images/a.jpg", "images/b.jpg", "masks/a.png", "masks/c.png", "masks/d.png"))
     assert tree.unmasked == {"all": ["images/b.jpg"]} and len(tree.pairs["all"]) == 1
     expected = (

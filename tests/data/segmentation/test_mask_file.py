@@ -69,7 +69,7 @@ def test_colours(tmp_path):
     assert MaskReader(3, colors=COLORS).read(with_alpha).tolist() == [[2, 0]]
 
 
-def test_grey_colours_are_colours(tmp_path):
+def test_gray_colours_are_colours(tmp_path):
     path = save(tmp_path / "m.png", colored([128, 128, 128], [0, 0, 0]))
     colors = [[64, 0, 0], [128, 128, 128]]
     assert MaskReader(2, colors=colors, unknown="ignore").read(path).tolist() == [[1, 255]]

@@ -30,19 +30,19 @@ def read(reader, path):
 
 @pytest.mark.parametrize("order", [[0, 1, 2], [1, 2, 0], [2, 1, 0]])
 @pytest.mark.parametrize("name", ["m.png", "m.gif", "m.bmp", "m.tif"])
-def test_a_palette_of_class_colours_is_read_by_colour(tmp_path, order, name):
+def test_palette_of_class_colours_is_read_by_colour(tmp_path, order, name):
     places = np.argsort(order)
     path = save(tmp_path / name, with_palette(places[IDS], COLORS[order]))
     assert (np.asarray(Image.open(path).convert("RGB")) == COLORS[IDS]).all()
     assert read(MaskReader(3, colors=COLORS.tolist()), path) == IDS.tolist()
 
 
-def test_an_unused_entry_does_not_matter(tmp_path):
+def test_unused_entry_does_not_matter(tmp_path):
     path = save(tmp_path / "m.png", with_palette(IDS + 1, [[9, 9, 9], *COLORS]))
     assert read(MaskReader(3, colors=COLORS.tolist()), path) == IDS.tolist()
 
 
-def test_a_palette_of_no_class_colours_is_read_by_index(tmp_path):
+def test_palette_of_no_class_colours_is_read_by_index(tmp_path):
     voc = [[0, 0, 0], [128, 0, 0], [0, 128, 0]]
     path = save(tmp_path / "m.png", with_palette(IDS, voc))
     assert read(MaskReader(3), path) == IDS.tolist()
@@ -51,7 +51,7 @@ def test_a_palette_of_no_class_colours_is_read_by_index(tmp_path):
     assert read(MaskReader(3, colors=COLORS.tolist()), ramp) == IDS.tolist()
 
 
-def test_a_void_entry_beside_class_colours_is_read_by_index(tmp_path):
+def test_void_entry_beside_class_colours_is_read_by_index(tmp_path):
     """As in Pascal VOC, where 255 is the border: its colour is no class's."""
     palette = np.zeros((256, 3), dtype=np.uint8)
     palette[:3], palette[255] = COLORS, (224, 224, 192)
@@ -74,7 +74,7 @@ def test_two_readings_are_rejected_and_both_are_named(tmp_path):
         MaskReader(3, encoding="color", **given).read(path)
 
 
-def test_grey_masks_whose_palette_was_packed(tmp_path):
+def test_gray_masks_whose_palette_was_packed(tmp_path):
     """Pillow packs the palette of a GIF: the grey values 0 and 2 become the indices 0 and 1."""
     packed = save(tmp_path / "m.gif", Image.fromarray(np.array([[0, 2]], dtype=np.uint8)))
     assert np.asarray(Image.open(packed)).tolist() == [[0, 1]]
@@ -117,7 +117,7 @@ def test_masks_of_two_bits_hold_ids(tmp_path):
     assert read(MaskReader(4, values=[0, 85, 170, 255], ignored=[]), path) == [[0, 1, 2, 3]]
 
 
-def test_grey_pixels_in_three_channels(tmp_path):
+def test_gray_pixels_in_three_channels(tmp_path):
     """Red, green and blue of 0 and 1 are class ids, or the colours of two classes in the other order."""
     path = save(tmp_path / "m.png", Image.fromarray(GREYS[[[0, 1]]]))
     with pytest.raises(
@@ -129,7 +129,7 @@ def test_grey_pixels_in_three_channels(tmp_path):
     assert read(MaskReader(3, colors=COLORS.tolist()), ids) == IDS.tolist()
 
 
-def test_grey_masks_of_class_colours(tmp_path):
+def test_gray_masks_of_class_colours(tmp_path):
     """0 and 255 as black and white of two classes, or as a class and pixels that do not count."""
     colors = [[0, 0, 0], [255, 255, 255]]
     path = save(tmp_path / "m.png", Image.fromarray(np.array([[0, 255]], dtype=np.uint8)))
@@ -189,7 +189,7 @@ def test_ids_that_count_from_one(tmp_path):
     assert all(data.facts.class_counts[:2]) and not data.facts.class_counts[2]
 
 
-def test_the_last_id_says_that_ids_count_from_one(tmp_path):
+def test_last_id_says_that_ids_count_from_one(tmp_path):
     path = save(tmp_path / "m.png", Image.fromarray(np.array([[0, 1, 3]], dtype=np.uint8)))
     with pytest.raises(BrokenSampleError) as caught:
         MaskReader(3).read(path)

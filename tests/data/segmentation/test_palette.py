@@ -10,7 +10,7 @@ def test_every_class_has_its_own_colour():
         assert all(0 <= value <= 255 for color in colors for value in color)
 
 
-def test_the_background_is_dark():
+def test_background_is_dark():
     assert class_colors(["cat", "background", "dog"])[1] == [60, 60, 60]
 
 

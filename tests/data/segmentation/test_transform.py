@@ -29,7 +29,7 @@ def agreement(image, mask) -> float:
     ],
 )
 @pytest.mark.parametrize("size", [(32, 32), (80, 40)])
-def test_the_mask_moves_with_the_pixels(augment, size):
+def test_mask_moves_with_the_pixels(augment, size):
     torch.manual_seed(0)
     change = MaskAugment(augment, size)
     for _ in range(20):
@@ -46,7 +46,7 @@ def test_colour_leaves_the_mask():
     assert torch.equal(mask, same) and not torch.equal(image, changed)
 
 
-def test_flipping_only_where_it_makes_sense():
+def test_flipping_only_for_symmetric_classes():
     torch.manual_seed(0)
     image, mask = sample(32, 32)
 
@@ -57,7 +57,7 @@ def test_flipping_only_where_it_makes_sense():
     assert flipped(False) == {True} and flipped(True) == {True, False}
 
 
-def test_what_is_erased_does_not_count():
+def test_erased_pixels_do_not_count():
     torch.manual_seed(0)
     image, mask = sample(32, 32)
     changed, counted = MaskAugment(ImageAugment(flip=False, min_scale=1.0, erase=1.0), (32, 32))(image, mask)
@@ -94,7 +94,7 @@ def test_windows(size, zoom):
     assert float((mask != IGNORE).float().mean()) == pytest.approx(covered, abs=0.05)
 
 
-def test_a_window_is_a_function_of_the_random_state():
+def test_window_is_a_function_of_the_random_state():
     found = []
     for _ in range(2):
         torch.manual_seed(5)

@@ -160,13 +160,13 @@ def test_ids_that_look_like_missing_values_are_ids(tmp_path):
     assert (entry.what, entry.count, entry.total, entry.examples) == ("rows", 1, 501, ("row 501",))
 
 
-def test_a_cell_that_is_no_number_is_named_by_its_row_in_the_file(tmp_path):
+def test_cell_that_is_no_number_is_named_by_its_row_in_the_file(tmp_path):
     table = long_table().sort_values(["ds", "unique_id"]).astype({"y": object})
     table.iloc[100, 2] = "broken"
     assert "row 101: column 'y' holds 'broken'" in module(tmp_path, table, features=["y"]).check()[0]
 
 
-def test_a_target_with_a_cell_that_is_no_number_is_named(tmp_path):
+def test_target_with_a_cell_that_is_no_number_is_named(tmp_path):
     table = pd.DataFrame({"ds": range(100), "x": STEPS, "y": SERIES["1"].astype(str)})
     table.loc[9, "y"] = "inf"
     (problem,) = module(tmp_path, table, id_column=None).check()

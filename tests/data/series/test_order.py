@@ -56,7 +56,7 @@ def test_numbers_are_not_compared_as_text():
     assert read_times(pd.Series(["9", "10", "11"])).tolist() == [9, 10, 11]
 
 
-def test_an_unreadable_time_is_reported(tmp_path):
+def test_unreadable_time_is_reported(tmp_path):
     data = module(tmp_path, [f"step-{number}" for number in range(200)])
     data.setup("fit")
     assert len(data.notes) == 1 and "order of the steps was not checked" in data.notes[0]
@@ -81,7 +81,7 @@ def test_windows_that_span_a_gap_are_left_out(tmp_path):
     assert counts == {"train": (13, 107), "val": (8, 37), "test": (2, 37)}
 
 
-def test_a_series_of_nothing_but_gaps_is_rejected(tmp_path):
+def test_series_of_nothing_but_gaps_is_rejected(tmp_path):
     days = pd.date_range("2022-10-15", periods=400, freq="D")
     kept = np.delete(np.arange(400), np.arange(5, 400, 6))[:200]
     (problem,) = module(tmp_path, days[kept].astype(str)).check()

@@ -26,7 +26,7 @@ def write(path, num_steps=200, **changes):
     return table
 
 
-def test_windows_are_what_a_loop_gives():
+def test_windows_equal_those_of_a_loop():
     values = np.random.default_rng(0).normal(size=(30, 3)).astype(np.float32)
     source = WindowSource(values, 5, 2, [2, 0], [0, 0, 0])
     assert len(source) == 24
@@ -37,7 +37,7 @@ def test_windows_are_what_a_loop_gives():
     assert torch.equal(source[7][0], inputs[1]) and source.name(7) == "row 13"
 
 
-def test_gaps_are_filled_from_the_past_alone():
+def test_gaps_are_filled_from_the_past_only():
     nan = float("nan")
     windows = np.array([[[nan, 1], [2, nan], [nan, nan], [5, 3]]], dtype=np.float32)
     assert fill_from_past(windows, np.float32([9, 8])).tolist() == [[[9, 1], [2, 1], [2, 1], [5, 3]]]
@@ -91,13 +91,13 @@ def test_missing_values_of_a_file(tmp_path):
         ({"path": "nowhere.csv"}, "There is no file"),
     ],
 )
-def test_mistakes_are_told_before_any_work(tmp_path, options, said):
+def test_problems_are_reported_before_work(tmp_path, options, said):
     write(tmp_path / "s.csv", word="x")
     problems = SeriesTableDataModule(**{"path": str(tmp_path / "s.csv")} | options).check()
     assert len(problems) == 1 and said in problems[0]
 
 
-def test_steps_out_of_order_are_refused(tmp_path):
+def test_steps_out_of_order_are_rejected(tmp_path):
     table = write(tmp_path / "s.csv")
     table.iloc[[50, 10]] = table.iloc[[10, 50]].to_numpy()
     table.to_csv(tmp_path / "s.csv", index=False)
@@ -107,12 +107,12 @@ def test_steps_out_of_order_are_refused(tmp_path):
     )
 
 
-def test_a_season_has_to_be_among_what_is_read():
+def test_season_must_fit_into_the_window():
     with pytest.raises(DataError, match="season_steps=200 is longer than input_steps=96"):
         WavesDataModule(season_steps=200)
 
 
-def test_a_large_table_becomes_a_memory_map_once(tmp_path, monkeypatch):
+def test_large_table_becomes_a_memory_map_once(tmp_path, monkeypatch):
     monkeypatch.setattr(series_file, "LARGE_FILE_BYTES", 1000)
     monkeypatch.setattr(series_file, "ROWS_A_PIECE", 37)
     write(tmp_path / "s.csv")
@@ -124,7 +124,7 @@ def test_a_large_table_becomes_a_memory_map_once(tmp_path, monkeypatch):
     assert made == [*(tmp_path / "cache" / "series").iterdir()] and len(made) == 1
 
 
-def test_a_series_larger_than_what_may_be_allocated_trains_from_the_disk(tmp_path):
+def test_series_larger_than_memory_trains_from_disk(tmp_path):
     path = tmp_path / "s.npy"
     big = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=(200_000, 80))
     big[::1000] = 1.0
@@ -154,7 +154,7 @@ def test_reads_the_last_steps_of_a_new_file(tmp_path):
         fresh.read_inputs([str(tmp_path / "short.csv")])
 
 
-def test_a_file_to_forecast_is_read_as_that_of_training(tmp_path):
+def test_file_to_forecast_is_read_as_that_of_training(tmp_path):
     write(tmp_path / "s.csv")
     options = {"input_steps": 10, "horizon_steps": 4, "na_values": [-200], "time_column": "time"}
     data = SeriesTableDataModule(str(tmp_path / "s.csv"), **options)
@@ -203,7 +203,7 @@ def test_statistics_of_large_numbers_whose_first_value_is_missing():
     assert statistics(np.full((50, 1), 0.1), ["a"])[1] == [0]
 
 
-def test_a_large_table_keeps_float64_and_its_gaps(tmp_path, monkeypatch):
+def test_large_table_keeps_float64_and_its_gaps(tmp_path, monkeypatch):
     monkeypatch.setattr(series_file, "LARGE_FILE_BYTES", 1000)
     monkeypatch.setattr(series_file, "ROWS_A_PIECE", 37)
     table = write(tmp_path / "s.csv", num_steps=210, b=1e9 + np.sin(np.arange(210))).drop(index=range(70, 80))
@@ -236,7 +236,7 @@ def test_columns_steps_and_values_that_do_not_train_are_counted(tmp_path):
     assert len(data.notes) == 1 and "3 of 600 values are missing (3 in 'y')" in data.notes[0]
 
 
-def test_a_split_without_a_known_value_is_rejected(tmp_path):
+def test_split_without_a_known_value_is_rejected(tmp_path):
     values = noisy_sine()
     values[120:160] = np.nan
     write(tmp_path / "s.csv", y=values)
@@ -252,7 +252,7 @@ def german(table, path, encoding):
 
 @pytest.mark.parametrize("large", [False, True])
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
-def test_exports_of_spreadsheets_are_read(tmp_path, monkeypatch, encoding, large):
+def test_spreadsheet_exports_are_read(tmp_path, monkeypatch, encoding, large):
     if large:
         monkeypatch.setattr(series_file, "LARGE_FILE_BYTES", 1000)
         monkeypatch.setattr(series_file, "ROWS_A_PIECE", 37)

@@ -25,14 +25,14 @@ def test_words_are_categories_and_numbers_are_numbers():
     assert (roles.numeric, roles.categorical, roles.notes) == (["age", "rooms"], ["town"], [])
 
 
-def test_a_person_decides_otherwise():
+def test_user_overrides_the_decision():
     assert assign_roles(MIXED, ["target"], ignore=["town"]).categorical == []
     assert assign_roles(MIXED, ["target"], categorical=["age"]).categorical == ["age", "town"]
     assert assign_roles(MIXED, ["target"], max_integer_categories=2).categorical == ["town", "rooms"]
     assert assign_roles(MIXED, ["target"], max_integer_categories=1).numeric == ["age", "rooms"]
 
 
-def test_a_column_that_counts_the_rows_is_noted():
+def test_column_that_counts_the_rows_is_noted():
     counted = table(id=["4", "5", "6", "7"], x=["4", "1", "2", "3"], y=["a", "b", "a", "b"])
     roles = assign_roles(counted, ["y"])
     assert roles.numeric == ["id", "x"]
@@ -40,7 +40,7 @@ def test_a_column_that_counts_the_rows_is_noted():
     assert assign_roles(counted, ["y"], ignore=["id"]).notes == []
 
 
-def test_the_index_that_pandas_writes_is_left_out():
+def test_index_that_pandas_writes_is_left_out():
     roles = assign_roles(table(**{"Unnamed: 0": ["0", "1", "2"], "x": ["5", "5", "6"]}), [])
     assert roles.numeric == ["x"] and "left out" in roles.notes[0]
 

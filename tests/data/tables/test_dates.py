@@ -32,7 +32,7 @@ STORED = [
 
 
 @pytest.mark.parametrize("stored", STORED)
-def test_formats_are_found_out(stored: str):
+def test_formats_are_detected(stored: str):
     column = TIMES.dt.strftime(stored).rename("when")
     form = find_date_format(column)
     wanted = np.stack([TIMES.dt.year, TIMES.dt.month, TIMES.dt.day, TIMES.dt.weekday], axis=1)
@@ -61,7 +61,7 @@ def table(path: Path, stored: str, times: pd.Series = TIMES) -> Path:
     return path
 
 
-def test_a_table_of_dates(tmp_path: Path):
+def test_table_of_dates(tmp_path: Path):
     path = table(tmp_path / "t.csv", "%Y-%m-%d %H:%M")
     data = TableDataModule(path=str(path), target="y")
     assert data.check() == []
@@ -93,7 +93,7 @@ def test_parts_and_columns_can_be_chosen(tmp_path: Path):
     assert all("=" in name for name in categories.facts.get("feature_names"))
 
 
-def test_two_orders_are_refused_and_an_option_decides(tmp_path: Path):
+def test_two_orders_are_rejected_and_an_option_decides(tmp_path: Path):
     early = TIMES[(TIMES.dt.day <= 12)]
     path = str(table(tmp_path / "t.csv", "%m/%d/%Y", pd.concat([early] * 3, ignore_index=True)))
     (problem,) = TableDataModule(path=path, target="y").check()
@@ -106,7 +106,7 @@ def test_two_orders_are_refused_and_an_option_decides(tmp_path: Path):
         assert set(data.splits["train"].source.inputs[:, place].tolist()) == set(map(float, part))
 
 
-def test_what_is_named_as_a_date_must_be_one(tmp_path: Path):
+def test_stated_date_column_must_contain_dates(tmp_path: Path):
     path = tmp_path / "t.csv"
     pd.DataFrame({"a": ["x", "z"] * 20, "b": range(40), "y": ["p", "q"] * 20}).to_csv(path, index=False)
     (problem,) = TableDataModule(path=str(path), target="y", dates=["b"]).check()

@@ -49,7 +49,7 @@ def test_training_rows_are_encoded(encoder: TableEncoder):
     ]
 
 
-def test_new_rows_may_miss_and_hold_what_training_did_not(encoder: TableEncoder):
+def test_new_rows_may_have_missing_and_unknown_values(encoder: TableEncoder):
     new = table(town=["Paris", None], size=[None, "7"], age=["1", None], more=["x", "y"])
     assert encoder(new, "t.csv").tolist() == [[1, 3.5, 0, 0, 0, 0, 1], [30, 7, 1, 0, 0, 1, 0]]
 
@@ -60,19 +60,19 @@ def test_unknown_categories_without_a_slot_are_all_zeros():
     assert encoder(table(town=["Paris", None]), "t.csv").tolist() == [[0, 0], [0, 0]]
 
 
-def test_the_most_frequent_categories_are_kept():
+def test_most_frequent_categories_are_kept():
     column = ["a"] * 3 + ["b"] * 5 + ["c"] * 4
     encoder = TableEncoder.fitted(table(x=column), [], ["x"], max_categories=2)
     assert encoder.slots == {"x": ["b", "c", "(other)"]}
 
 
-def test_a_column_of_one_slot_is_left_out():
+def test_column_of_one_slot_is_left_out():
     names = [f"name {number}" for number in range(8)]
     encoder = TableEncoder.fitted(table(name=names, same=["a"] * 8, x=["1"] * 8), ["x"], ["name", "same"], 2)
     assert encoder.slots == {} and encoder.feature_names == ["x"]
 
 
-def test_a_column_without_numbers_among_the_training_rows_does_no_harm():
+def test_column_without_numbers_among_the_training_rows_does_no_harm():
     encoder = TableEncoder.fitted(table(x=[None, None], y=["a", "b"]), ["x"], ["y"])
     assert encoder(table(x=["5", None], y=["a", "b"]), "t.csv")[:, 0].tolist() == [5, 0]
 
@@ -101,7 +101,7 @@ def test_rows_that_cannot_be_encoded_are_named(encoder: TableEncoder, new: pd.Da
     assert message in str(error.value)
 
 
-def test_the_state_loads_weights_only(encoder: TableEncoder, tmp_path: Path):
+def test_state_loads_weights_only(encoder: TableEncoder, tmp_path: Path):
     torch.save(encoder.state_dict(), tmp_path / "state.pt")
     state = torch.load(tmp_path / "state.pt", weights_only=True)
     assert np.array_equal(TableEncoder(**state)(TRAIN, "t.csv"), encoder(TRAIN, "t.csv"))

@@ -38,7 +38,7 @@ def test_statistics_are_those_of_the_training_split(data: DiabetesDataModule):
     assert not torch.allclose(everything.mean(0), torch.zeros(10), atol=1e-4)
 
 
-def test_the_scale_is_kept_in_checkpoints(data: DiabetesDataModule, tmp_path: Path):
+def test_scale_is_kept_in_checkpoints(data: DiabetesDataModule, tmp_path: Path):
     torch.save(data.state_dict(), tmp_path / "state.pt")
     other = DiabetesDataModule(split_seed=1)
     other.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))
@@ -57,13 +57,13 @@ def test_new_patients_come_from_a_csv(data: DiabetesDataModule, tmp_path: Path):
     assert name == "row 1" and row.tolist() == list(range(9, -1, -1))
 
 
-def test_a_csv_without_a_feature_is_refused(data: DiabetesDataModule, tmp_path: Path):
+def test_csv_without_a_feature_is_rejected(data: DiabetesDataModule, tmp_path: Path):
     (tmp_path / "new.csv").write_text("age,sex,BMI2,bp,s1,s2,s3,s4,s5,s6\n" + ",".join("1" * 10))
     with pytest.raises(DataError, match=r"new\.csv has no column 'bmi'\. Did you mean 'BMI2'\?"):
         data.read_inputs([str(tmp_path / "new.csv")])
 
 
-def test_a_csv_with_words_or_gaps_is_refused(data: DiabetesDataModule, tmp_path: Path):
+def test_csv_with_words_or_gaps_is_rejected(data: DiabetesDataModule, tmp_path: Path):
     head = ",".join(data.feature_names) + "\n" + ",".join("1" * 10) + "\n"
     for cell, came in (("old", "'old'"), ("", "nothing")):
         (tmp_path / "new.csv").write_text(head + ",".join([cell, *"1" * 9]))

@@ -28,13 +28,13 @@ def cells(table: pd.DataFrame) -> list[list[str | None]]:
 
 
 @pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
-def test_the_separator_is_found_out(file, separator: str):
+def test_separator_is_detected(file, separator: str):
     path = file(separator.join(["a", "b", "c"]) + "\n" + separator.join(["1", "x y", "2.5"]) + "\n")
     table = read_table(path)
     assert list(table.columns) == ["a", "b", "c"] and cells(table) == [["1", "x y", "2.5"]]
 
 
-def test_the_separator_is_the_one_that_cuts_evenly(file):
+def test_separator_is_the_one_that_cuts_evenly(file):
     table = read_table(file("price;town\n1,5;Rome, Italy\n2,5;Bonn\n"))
     assert list(table.columns) == ["price", "town"] and cells(table)[0] == ["1.5", "Rome, Italy"]
 
@@ -54,7 +54,7 @@ def test_cells_stay_the_text_they_are(file):
     assert cells(read_table(file("zip,on\n007,True\n010,false\n"))) == [["007", "True"], ["010", "false"]]
 
 
-def test_names_are_given_where_there_is_no_header(file):
+def test_names_are_given_where_is_missing_header(file):
     table = read_table(file("1,x\n2,y\n"), columns=["number", "word"])
     assert list(table.columns) == ["number", "word"] and len(table) == 2
 
@@ -84,19 +84,19 @@ def test_some_rows_only(file):
         (b'a,b\n1,"open\n', "not a table as expected"),
     ],
 )
-def test_what_is_no_table_is_named(file, content: bytes, message: str):
+def test_invalid_table_is_named(file, content: bytes, message: str):
     path = file(content)
     with pytest.raises(DataError, match=message) as error:
         read_table(path)
     assert str(path) in str(error.value)
 
 
-def test_an_encoding_broken_far_down_is_named(file):
+def test_encoding_broken_far_down_is_named(file):
     with pytest.raises(DataError, match="is not UTF-8 text .*after its first lines"):
         read_table(file(b"a,b\n" + b"1,2\n" * 50_000 + b"1,\xff\n"))
 
 
-def test_a_missing_file_is_told_with_its_nearest(file, tmp_path: Path):
+def test_missing_file_is_reported_with_its_nearest(file, tmp_path: Path):
     file("a,b\n1,2\n", "housing.csv")
     with pytest.raises(DataError, match=r"There is no file .*housng\.csv\. Did you mean 'housing\.csv'\?"):
         read_table(tmp_path / "housng.csv")
@@ -128,7 +128,7 @@ def test_columns_of_numbers_come_in_the_order_asked_for():
         number_columns(table, ["c"], "t.csv")
 
 
-def test_a_table_of_other_columns_is_told_once():
+def test_table_of_other_columns_is_reported_once():
     table = pd.DataFrame({"a": ["1"], "b": ["2"]})
     assert len(missing_columns(table, ["c", "d", "aa"], "t.csv")) == 3
     (problem,) = missing_columns(table, ["c", "d", "e", "f", "a"], "t.csv")

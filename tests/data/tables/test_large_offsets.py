@@ -47,7 +47,7 @@ def scores(
     return task.compute_metrics("test"), np.array(preds)
 
 
-def test_a_target_of_unix_seconds(tmp_path: Path):
+def test_target_of_unix_seconds(tmp_path: Path):
     data = made(tmp_path, "t", "regression", x1=X[:, 0], x2=X[:, 1], t=OFFSET + SHIFT)
     train, test = (data.splits[name].indices.numpy() for name in ("train", "test"))
     assert data.facts.get("target_mean") == pytest.approx([OFFSET + SHIFT[train].mean()], abs=1e-6)
@@ -88,7 +88,7 @@ def test_statistics_survive_a_checkpoint(tmp_path: Path):
 
 
 @pytest.mark.parametrize("kind", ["number", "days"])
-def test_a_feature_with_a_large_offset(tmp_path: Path, kind: str):
+def test_feature_with_a_large_offset(tmp_path: Path, kind: str):
     offset = OFFSET if kind == "number" else 0
     labels = np.where(X[:, 0] > 0, "p", "q")
     data = made(tmp_path, "y", "classification", a=offset + X[:, 0], b=X[:, 1], y=labels)
@@ -107,7 +107,7 @@ def test_a_feature_with_a_large_offset(tmp_path: Path, kind: str):
     assert np.abs(other.normalize(inputs).numpy() - wanted).max() < 2e-6
 
 
-def test_a_run_of_a_file_continues_with_the_same_file(tmp_path: Path):
+def test_run_of_a_file_continues_with_the_same_file(tmp_path: Path):
     options = {"a": OFFSET + X[:, 0], "b": X[:, 1], "y": np.where(X[:, 0] > 0, "p", "q")}
     state = made(tmp_path, "y", "classification", **options).state_dict()
     made(tmp_path, "y", "classification", **options).load_state_dict(state)

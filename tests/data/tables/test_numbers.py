@@ -50,7 +50,7 @@ def test_every_spelling_is_read(tmp_path: Path, values: list[str], numbers: list
 
 
 @pytest.mark.parametrize("values", [["1,234", "5,678"], ["1,234", "950"], ["$1,234"]])
-def test_two_readings_are_refused_and_an_option_decides(values: list[str]):
+def test_two_readings_are_rejected_and_an_option_decides(values: list[str]):
     table = table_of(x=values)
     with pytest.raises(
         DataError, match=r"'x' can be read in two ways: '\$?1,234' is 1.234 .* and 1234 .*data.decimal=comma"
@@ -61,7 +61,7 @@ def test_two_readings_are_refused_and_an_option_decides(values: list[str]):
     assert read_formats(table, "t.csv", thousands="comma")["x"] == NumberFormat(".", ",")
 
 
-def test_the_other_columns_of_a_file_are_evidence():
+def test_other_columns_of_a_file_are_evidence():
     assert read_formats(table_of(x=["1,234"], y=["0,5"]), "t.csv")["x"] == NumberFormat(",")
     assert read_formats(table_of(x=["1,234"], y=["0.5"]), "t.csv")["x"] == NumberFormat(".", ",")
     assert read_formats(table_of(x=["1.234"], y=["0,5"]), "t.csv")["x"] == NumberFormat(",", ".")
@@ -80,7 +80,7 @@ def test_the_other_columns_of_a_file_are_evidence():
         (["$5", "5 €", "5"], "mixes numbers with different signs"),
     ],
 )
-def test_mixed_spellings_are_refused(values: list[str], message: str):
+def test_mixed_spellings_are_rejected(values: list[str], message: str):
     with pytest.raises(DataError, match=message):
         read_formats(table_of(x=values), "t.csv")
 
@@ -99,6 +99,6 @@ def test_parsing_agrees_with_pandas(tmp_path: Path):
     assert parse_numbers(pd.Series(values), decimal=",").tolist() == wanted.tolist()
 
 
-def test_what_is_a_number():
+def test_numbers():
     assert all(map(is_number, ["1", "1.5", "1,5", "$5", "12%", "1.234,5"]))
     assert not any(map(is_number, ["", "x1", "a,b", "-"]))

@@ -40,6 +40,6 @@ def test_students_depend_on_their_own_seed():
     assert made(seed=1).facts.digest == made(seed=2).facts.digest != made(data_seed=1).facts.digest
 
 
-def test_as_many_as_asked_for_are_made():
+def test_requested_number_is_generated():
     data = made(num_samples=50)
     assert (data.facts.num_train, data.facts.num_val, data.facts.num_test) == (30, 10, 10)

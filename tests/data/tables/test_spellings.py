@@ -32,7 +32,7 @@ NA_WORDS = ["None", "NA", "N/A", "n/a", "null", "NULL", "nan", "NaN"]
 
 
 @pytest.mark.parametrize("word", NA_WORDS)
-def test_a_target_of_words_may_be_called_none(tmp_path: Path, word: str):
+def test_target_of_words_may_be_called_none(tmp_path: Path, word: str):
     labels = np.array([word, "mild", "severe"])[np.arange(120) % 3]
     path = written(tmp_path / "t.csv", x=X, y=labels)
     data = made(path, target="y")
@@ -55,7 +55,7 @@ def test_among_numbers_they_are_missing_values_and_counted(tmp_path: Path):
     assert "1 × '-'" in message
 
 
-def test_a_second_file_follows_the_training_file(tmp_path: Path):
+def test_second_file_follows_the_training_file(tmp_path: Path):
     labels = np.array(["None", "some"])[np.arange(120) % 2]
     path = written(tmp_path / "t.csv", x=X, y=labels)
     test = written(tmp_path / "test.csv", x=X[:20], y=["None"] * 19 + [""])
@@ -98,7 +98,7 @@ def test_repeated_header_lines_are_left_out_and_counted(tmp_path: Path):
     assert data.sample_name("train", 120) == "t.csv row 122"
 
 
-def test_a_row_that_ends_early_is_refused(tmp_path: Path):
+def test_row_that_ends_early_is_rejected(tmp_path: Path):
     path = written(tmp_path / "t.csv", x=X, z=X, y=np.where(X > 0, "p", "q"))
     path.write_text(path.read_text() + "0.5,0.7\n")
     (problem,) = TableDataModule(path=str(path), target="y").check()
@@ -117,7 +117,7 @@ def test_a_row_that_ends_early_is_refused(tmp_path: Path):
         ({"a": ["2024-01-01"] * 120}, "column 'a' is '2024-01-01' in every training row"),
     ],
 )
-def test_a_table_without_a_feature_is_refused_with_its_cause(tmp_path: Path, columns: dict, cause: str):
+def test_table_without_a_feature_is_rejected_with_its_cause(tmp_path: Path, columns: dict, cause: str):
     path = written(tmp_path / "t.csv", **columns, y=np.where(X > 0, "p", "q"))
     (problem,) = TableDataModule(path=str(path), target="y").check()
     assert "no feature is left to learn from" in problem and cause in problem
@@ -146,13 +146,13 @@ def test_formats_of_numbers_hold_for_new_rows(tmp_path: Path):
 
 
 @pytest.mark.parametrize("target", ["1", "0.126", "y"])
-def test_a_first_row_is_not_taken_as_a_header(tmp_path: Path, target: str):
+def test_first_row_is_not_taken_as_a_header(tmp_path: Path, target: str):
     (tmp_path / "t.csv").write_text("0.126,1\n" + "".join(f"{value},{int(value > 0)}\n" for value in X))
     (problem,) = TableDataModule(path=str(tmp_path / "t.csv"), target=target).check()
     assert "looks like data" in problem and "data.columns" in problem
 
 
-def test_a_first_row_with_a_word_is_not_taken_as_a_header(tmp_path: Path):
+def test_first_row_with_a_word_is_not_taken_as_a_header(tmp_path: Path):
     (tmp_path / "t.csv").write_text(
         "5.1,3,p\n" + "".join(f"{value},{value},{'pq'[int(value > 0)]}\n" for value in X)
     )
@@ -183,7 +183,7 @@ def test_labels_that_are_all_words_for_missing_values(tmp_path):
     assert made(path, target="y").facts.class_names == ["NA", "None", "null"]
 
 
-def test_a_target_without_any_value(tmp_path):
+def test_target_without_any_value(tmp_path):
     path = written(tmp_path / "t.csv", x=X, y=["NA"] * 120)
     (problem,) = TableDataModule(path=str(path), target="y").check()
     assert "0 rows with a target" in problem

@@ -57,7 +57,7 @@ def made(path: str, **options) -> TableDataModule:
     return data
 
 
-def test_a_classification(path: str):
+def test_classification(path: str):
     data = made(path, target="kind", ignore=["price"], batch_size=8)
     facts = data.facts
     assert (facts.task, facts.num_outputs, facts.class_names) == ("classification", 2, ["flat", "house"])
@@ -75,7 +75,7 @@ def test_a_classification(path: str):
     assert batch["inputs"].shape == (8, 6) and batch["targets"].dtype == torch.long
 
 
-def test_a_regression_of_several_numbers(path: str):
+def test_regression_of_several_numbers(path: str):
     data = made(path, target=["price", "rooms"], task="regression")
     assert (data.facts.task, data.facts.num_outputs, data.facts.class_names) == ("regression", 2, [])
     assert data.facts.get("target_names") == ["price", "rooms"]
@@ -86,7 +86,7 @@ def test_a_regression_of_several_numbers(path: str):
     assert data.facts.get("target_std") == pytest.approx(train.std(0, correction=0).tolist())
 
 
-def test_only_training_rows_are_learnt_from(tmp_path: Path):
+def test_statistics_use_training_rows_only(tmp_path: Path):
     lines = write(tmp_path / "homes.csv").read_text().splitlines()
     before = made(str(tmp_path / "homes.csv"), target="kind")
     row = before.splits["test"].indices[1].item()
@@ -97,7 +97,7 @@ def test_only_training_rows_are_learnt_from(tmp_path: Path):
     assert after.facts.digest != before.facts.digest
 
 
-def test_rows_are_named_as_they_stand_in_the_file(path: str):
+def test_rows_are_named_by_their_number_in_the_file(path: str):
     data = made(path, target="kind")
     assert data.sample_name("train", 0) == "homes.csv row 1"
     assert data.sample_name("test", 59) == "homes.csv row 60"
@@ -122,14 +122,14 @@ def test_batches_are_gathered(path: str):
     )
 
 
-def test_a_second_file_to_test_on(path: str, tmp_path: Path):
+def test_second_file_to_test_on(path: str, tmp_path: Path):
     test_path = write(tmp_path / "new.csv", num_rows=20)
     data = made(path, target="kind", test_path=str(test_path))
     assert (data.facts.num_train, data.facts.num_val, data.facts.num_test) == (48, 12, 20)
     assert data.sample_name("test", 19) == "new.csv row 20"
 
 
-def test_new_rows_are_read_from_the_checkpoint_alone(path: str, tmp_path: Path):
+def test_new_rows_are_encoded_from_the_checkpoint_only(path: str, tmp_path: Path):
     data = made(path, target="kind", ignore=["price"])
     torch.save(data.state_dict(), tmp_path / "state.pt")
     other = TableDataModule(path="gone.csv", target="kind")
@@ -157,7 +157,7 @@ def test_another_file_is_encoded_by_a_loaded_state(path: str, tmp_path: Path):
         another.setup("test")
 
 
-def test_a_run_goes_on_with_the_same_file_only(path: str):
+def test_run_resumes_with_the_same_file_only(path: str):
     state = made(path, target="kind").state_dict()
     same = made(path, target="kind")
     same.load_state_dict(state)
@@ -235,14 +235,14 @@ def test_problems_are_found_before_the_run(tmp_path: Path, options: dict, messag
         data.setup()
 
 
-def test_of_a_large_file_only_the_first_line_is_looked_at(path: str, monkeypatch: pytest.MonkeyPatch):
+def test_only_the_first_line_of_a_large_file_is_inspected(path: str, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("runner.data.tables.table.WHOLE_FILE_BYTES", 10)
     assert TableDataModule(path=path, target="price", task="classification").check() == []
     (problem,) = TableDataModule(path=path, target="prize").check()
     assert "Did you mean 'price'?" in problem
 
 
-def test_what_a_person_should_know_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+def test_notices_are_reported(tmp_path: Path, caplog: pytest.LogCaptureFixture):
     rows = "\n".join(f"{row},name {row},{row % 3},{'ab'[row % 2]}" for row in range(40))
     (tmp_path / "t.csv").write_text(f"id,name,x,y\n{rows}\n")
     data = made(str(tmp_path / "t.csv"), target="y")
@@ -297,7 +297,7 @@ def test_real_tables(shared_data: Path, file: str, options: dict, facts: dict):
     assert len({*data.facts.get("feature_names")}) == features.shape[1]
 
 
-def test_a_header_line_alone_is_one_problem(tmp_path: Path):
+def test_header_line_alone_is_one_problem(tmp_path: Path):
     (tmp_path / "t.csv").write_text("x,y\n")
     assert TableDataModule(path=str(tmp_path / "t.csv"), target="y").check() == [
         f"{tmp_path / 't.csv'} has a header line, but no rows."

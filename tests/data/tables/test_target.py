@@ -37,13 +37,13 @@ def frame(*columns: list[str | None]) -> pd.DataFrame:
         ([*FRACTIONS, None], "regression"),
     ],
 )
-def test_the_values_decide_when_no_task_does(column: list[str], problem: str):
+def test_values_decide_without_a_task(column: list[str], problem: str):
     assert problem_of(frame(column), [], None) == problem
     assert problem_of(frame(column), [], "my.own.Task") == problem
     assert problem_of(frame(column), ["y0"], None) == "classification"
 
 
-def test_a_task_decides():
+def test_task_decides():
     assert problem_of(frame(FRACTIONS), [], CLASSIFY) == problem_of(frame(FRACTIONS), [], "classification")
     assert problem_of(frame(WORDS), [], REGRESS) == "regression"
     assert problem_of(frame(FEW_INTEGERS, FEW_INTEGERS), [], None) == "regression"
@@ -75,12 +75,12 @@ def test_a_task_decides():
         ),
     ],
 )
-def test_targets_that_do_not_fit_are_refused(column: list[str], problem: str, message: str):
+def test_targets_that_do_not_fit_are_rejected(column: list[str], problem: str, message: str):
     (found,) = target_problems(frame(column), [], problem)
     assert message in found and "'y0'" in found
 
 
-def test_a_classification_has_one_target():
+def test_classification_has_one_target():
     (found,) = target_problems(frame(WORDS, WORDS), [], "classification")
     assert "names 2 columns; a classification has one" in found
 
@@ -112,7 +112,7 @@ def test_targets_become_ids_or_numbers():
     assert numbers.shape == (4, 2) and numbers.dtype == torch.float32
 
 
-def test_unknown_labels_are_told():
+def test_unknown_labels_are_reported():
     (problem,) = unknown_labels(frame(["<=50K.", "<=50K"])["y0"], ["<=50K", ">50K"], "test.csv")
     assert "test.csv holds the label '<=50K.'" in problem and "Did you mean '<=50K'" in problem
     assert "data.label_strip" in problem

@@ -48,7 +48,7 @@ def test_pieces_put_together_are_the_text_whatever_its_lines(tmp_path, text):
     assert max(len(piece) for part in found for piece in part) < 1 << 20
 
 
-def test_a_file_that_is_no_text_is_refused(tmp_path):
+def test_file_that_is_no_text_is_rejected(tmp_path):
     (tmp_path / "t.txt").write_bytes(b"plain " * 50 + b"\xff\xfe" + b" words\n" * 50)
     with pytest.raises(DataError, match="is not UTF-8 text .*near byte 300.*data.encoding=NAME"):
         make(tmp_path / "t.txt", batch_size=1)
@@ -82,14 +82,14 @@ def test_ranks_keep_their_streams(poem):
     assert {len(keys) for keys in ranks[0]} == {2} and ranks[0][0].weight == pytest.approx(0.8)
 
 
-def test_an_interrupted_epoch_goes_on(poem):
+def test_interrupted_epoch_continues(poem):
     sampler = make(poem).splits["train"].batch_sampler(3)
     whole = [list(keys) for keys in sampler]
     sampler.start_batch = 4
     assert [list(keys) for keys in sampler] == whole[4:]
 
 
-def test_the_vocabulary_is_of_train_alone_and_kept(poem):
+def test_vocabulary_is_of_train_only_and_kept(poem):
     poem.write_text(POEM + "\n\n" + "ж" * 300, encoding="utf-8")
     data = make(poem, val_fraction=0.1, test_fraction=0.0)
     assert 1 in data.encode("ж") and data.facts.extra["unknown_share"] > 0 and "test" not in data.splits
@@ -111,7 +111,7 @@ def test_token_files_are_made_once(poem):
     } == files
 
 
-def test_mistakes(poem, tmp_path):
+def test_invalid_input(poem, tmp_path):
     assert "does not exist" in LanguageDataModule(str(tmp_path / "gone.txt")).check()[0]
     assert "data.path is not set" in LanguageDataModule().check()[0]
     assert "256 bytes" in LanguageDataModule(str(poem), tokens="bpe", vocab_size=10).check()[0]
@@ -132,7 +132,7 @@ def test_pythons_own_text_needs_no_file(tmp_path):
     ("options", "lack"),
     [({"window": 500}, "3 streams of windows of 500"), ({"eval_batch_size": 600}, "600 streams")],
 )
-def test_a_test_part_that_gives_no_batch_is_reported(poem, options, lack):
+def test_test_part_that_gives_no_batch_is_reported(poem, options, lack):
     data = make(poem, val_fraction=0.2, test_fraction=0.01, **options)
     assert set(data.splits) == {"train", "val"} and data.facts.num_test == 0
     (message,) = [text for text in data.dropped.messages() if "test" in text]
@@ -183,7 +183,7 @@ def test_drop_last_that_leaves_no_window_is_rejected(poem):
         make(poem, batch_size=200, window=200, eval_batch_size=1, tokens="char", drop_last=True)
 
 
-def test_a_held_out_part_is_counted_as_it_is(poem):
+def test_held_out_part_is_counted(poem):
     with pytest.raises(
         DataError, match="the val part has [1-9][0-9]+ tokens, too few for 3 streams of windows of 500"
     ):

@@ -41,7 +41,7 @@ def test_parallel_files(folder):
     assert of_file == [f"a dog runs {i}" for i in range(6)]
 
 
-def test_what_is_wrong_with_the_folder_is_told(folder):
+def test_problems_of_the_folder_are_reported(folder):
     assert "lacks train.fr; it holds" in ParallelTextDataModule(str(folder), target="fr").check()[0]
     (folder / "test_2017.en").write_text("x\n")
     assert "Choose one with data.test" in ParallelTextDataModule(str(folder)).check()[0]
@@ -106,7 +106,7 @@ def test_multi30k_itself(shared_data):
     assert [len(part) for part in data.read().values()] == [29000, 1014, 1000]
 
 
-def test_dates_are_the_dates_they_say():
+def test_dates_match_their_text():
     rng = random.Random(3)
     for _ in range(100):
         text, iso = pair(rng)

@@ -38,7 +38,7 @@ def test_labels_that_differ_in_case_are_reported(tmp_path, caplog):
     assert "differ only in upper and lower case and are 2 classes" in caplog.text
 
 
-def test_a_loaded_run_does_not_report_labels_again(tmp_path, caplog):
+def test_loaded_run_does_not_report_labels_again(tmp_path, caplog):
     data = texts(tmp_path, ["1", "0", "1.0", "0.0"])
     data.setup()
     loaded = texts(tmp_path, ["1", "0", "1.0", "0.0"])
@@ -85,7 +85,7 @@ def test_tokens_that_fill_no_stream_are_counted(tmp_path, drop_last):
 
 
 @pytest.mark.parametrize("header", ["text,label", "text 0 w,spam"])
-def test_a_header_that_looks_like_a_row_is_reported(tmp_path, caplog, header):
+def test_header_that_looks_like_a_row_is_reported(tmp_path, caplog, header):
     text, label = header.split(",")
     rows = [f"text {number} w,{'spam' if number % 2 else 'ham'}" for number in range(40)]
     (tmp_path / "d.csv").write_text("\n".join([header, *rows]) + "\n")

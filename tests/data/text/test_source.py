@@ -25,7 +25,7 @@ def test_every_sample_once_and_batches_of_like_length():
         assert ((batch["inputs"] != 0).sum(1).numpy() == split.lengths[batch["index"].numpy()]).all()
 
 
-def test_the_order_depends_on_seed_and_epoch_alone():
+def test_order_depends_on_seed_and_epoch_alone():
     split = make_split()
     one, other = (BucketSampler(split.lengths, 203, 8, seed=1, shuffle=True) for _ in range(2))
     assert one.order(3) == other.order(3) != one.order(4)
@@ -41,7 +41,7 @@ def test_ranks_share_the_same_batches():
     assert [a + b for a, b in zip(*map(list, ranks), strict=True)] == whole
 
 
-def test_a_split_that_is_not_shuffled_keeps_its_order():
+def test_split_that_is_not_shuffled_keeps_its_order():
     split = make_split()
     assert torch.cat([b["index"] for b in make_loader(split, 8)]).tolist() == list(range(203))
 

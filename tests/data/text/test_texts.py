@@ -24,7 +24,7 @@ def rows(num: int = 60) -> list[str]:
     return ["label,text", *(f'{"good" if i % 3 else "bad"},"a word, and number{i} more"' for i in range(num))]
 
 
-def test_a_table_is_cut_by_class_and_the_vocabulary_is_of_train_alone(tmp_path):
+def test_table_is_split_by_class_and_the_vocabulary_is_of_train_only(tmp_path):
     data = TextTableDataModule(table(tmp_path, rows()), min_count=1, val_fraction=0.2, test_fraction=0.2)
     assert data.check() == []
     data.setup()
@@ -38,7 +38,7 @@ def test_a_table_is_cut_by_class_and_the_vocabulary_is_of_train_alone(tmp_path):
     assert batch["inputs"].dtype == torch.long and batch["inputs"].shape[1] == data.facts.input_shape[0]
 
 
-def test_the_state_makes_a_prediction_possible_without_the_file(tmp_path):
+def test_state_allows_prediction_without_the_file(tmp_path):
     data = TextTableDataModule(table(tmp_path, rows()))
     data.setup()
     fresh = TextTableDataModule("gone.csv")
@@ -68,7 +68,7 @@ def test_files_to_predict_are_read_as_those_of_training_are(tmp_path):
         list(data.read_inputs(["gone.txt"]))
 
 
-def test_texts_that_changed_are_refused(tmp_path):
+def test_texts_that_changed_are_rejected(tmp_path):
     data = TextTableDataModule(table(tmp_path, rows()), min_count=1)
     data.setup()
     other = TextTableDataModule(
@@ -87,23 +87,23 @@ def test_texts_that_changed_are_refused(tmp_path):
         ([], "is empty"),
     ],
 )
-def test_what_is_wrong_with_a_table_is_told_before_the_run(tmp_path, lines, words):
+def test_problems_of_a_table_are_reported_before_the_run(tmp_path, lines, words):
     (problem,) = TextTableDataModule(table(tmp_path, lines)).check()
     assert words in problem
 
 
-def test_paths_that_are_not_there_are_named():
+def test_missing_paths_are_named():
     assert TextTableDataModule("gone.csv").check() == ["data.path=gone.csv: no such file."]
     assert "data.path is not set" in TextFolderDataModule().check()[0]
 
 
-def test_a_class_of_two_texts_is_refused(tmp_path):
+def test_class_of_two_texts_is_rejected(tmp_path):
     data = TextTableDataModule(table(tmp_path, [*rows(), "rare,one", "rare,two"]))
     with pytest.raises(DataError, match=r"rare \(2\).*needs 3 texts"):
         data.setup()
 
 
-def test_a_class_of_three_texts_has_one_in_each_split(tmp_path):
+def test_class_of_three_texts_has_one_in_each_split(tmp_path):
     data = TextTableDataModule(table(tmp_path, [*rows(), "rare,one", "rare,two", "rare,three"]), min_count=1)
     data.setup()
     number = data.class_names.index("rare")
@@ -266,7 +266,7 @@ def test_ends_of_long_texts_are_counted(tmp_path):
     ]
 
 
-def test_a_table_without_a_usable_row_is_rejected(tmp_path):
+def test_table_without_a_usable_row_is_rejected(tmp_path):
     with pytest.raises(DataError, match="holds no rows with a text and a label"):
         TextTableDataModule(table(tmp_path, ["label,text", ",x", "y,"])).setup()
 
@@ -309,7 +309,7 @@ def test_brackets_follow_their_rule():
     assert data.facts.class_counts == [40, 40] and data.facts.class_names == ["balanced", "broken"]
 
 
-def test_a_single_class_is_rejected(tmp_path):
+def test_single_class_is_rejected(tmp_path):
     path = tmp_path / "t.csv"
     path.write_text("text,label\n" + "".join(f"word number {row},a\n" for row in range(40)))
     with pytest.raises(DataError, match="every label is 'a', so there is nothing to learn"):

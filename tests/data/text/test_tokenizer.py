@@ -21,7 +21,7 @@ def test_characters_and_byte_pairs_come_back_as_they_were(kind):
 
 
 @pytest.mark.parametrize("kind", ["char", "word", "bpe"])
-def test_a_long_text_is_encoded_the_same_at_once(kind):
+def test_long_text_is_encoded_the_same_at_once(kind):
     tokenizer = TextTokenizer.fit(TEXT, kind, 300 if kind == "bpe" else None)
     text = "".join(TEXT) + "unseen: ж € 𝄞 \U0010ffff <pad>"
     assert tokenizer.encode_array(text).tolist() == tokenizer.encode(text)
@@ -61,7 +61,7 @@ def test_names_of_special_tokens_in_a_text_are_text(kind):
     assert words.encode_words(["<pad>", "a", "b"]) == [UNKNOWN, 4, UNKNOWN]
 
 
-def test_nothing_to_learn_from_is_told():
+def test_data_without_features_is_reported():
     with pytest.raises(DataError, match="Lower data.min_count"):
         TextTokenizer.fit(["a b c"], "word", min_count=2)
     assert "256 bytes" in size_problems("bpe", 100)[0] and not size_problems("bpe", 260)

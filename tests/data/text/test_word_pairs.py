@@ -17,7 +17,7 @@ def make_split(tmp_path, tokens, num_kinds=12, **options):
     return NeighbourSplit(file, counts, **defaults | options)
 
 
-def test_draws_depend_on_seed_epoch_and_position_alone():
+def test_draws_depend_on_seed_epoch_and_position_only():
     whole = uniform(1, 2, np.arange(1000), 5)
     assert np.array_equal(whole[100:110], uniform(1, 2, np.arange(100, 110), 5))
     assert not np.isclose(whole, uniform(1, 3, np.arange(1000), 5)).any()
@@ -25,7 +25,7 @@ def test_draws_depend_on_seed_epoch_and_position_alone():
     assert abs(np.corrcoef(whole[:-1, 0], whole[1:, 0])[0, 1]) < 0.1
 
 
-def test_a_neighbour_stands_within_the_window(tmp_path):
+def test_neighbour_stands_within_the_window(tmp_path):
     tokens = np.random.default_rng(0).integers(4, 12, 300)
     split = make_split(tmp_path, tokens)
     seen = set()
@@ -70,7 +70,7 @@ def test_validation_draws_the_same_in_every_epoch(tmp_path):
     assert (one == other).all()
 
 
-def test_words_without_a_vector_are_refused(tmp_path):
+def test_words_without_a_vector_are_rejected(tmp_path):
     path = tmp_path / "text.txt"
     path.write_text("\n\n".join(["the king loves the queen and the queen the king"] * 60))
     data = WordPairsDataModule(str(path), min_count=3, data_dir=str(tmp_path))
@@ -84,5 +84,5 @@ def test_words_without_a_vector_are_refused(tmp_path):
     assert data.present({"nearest": [int(number)]}) == {"nearest": "queen"}
 
 
-def test_a_missing_text_is_told_before_any_work():
+def test_missing_text_is_reported_before_any_work():
     assert "no such file" in WordPairsDataModule("nowhere.txt").check()[0]

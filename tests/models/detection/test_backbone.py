@@ -61,7 +61,7 @@ def test_weights_of_a_file_fill_the_backbone(tmp_path):
         assert torch.equal(tensor, state[f"features.{name}"]), name
 
 
-def test_the_same_file_fills_a_detector_that_is_already_built(tmp_path):
+def test_same_file_fills_a_detector_that_is_already_built(tmp_path):
     from runner.models.weights import load_weights
 
     model = nn.Module()
@@ -72,7 +72,7 @@ def test_the_same_file_fills_a_detector_that_is_already_built(tmp_path):
     assert len(report.loaded) == len(model.backbone.body.state_dict())
 
 
-def test_weights_of_another_backbone_are_refused(tmp_path):
+def test_weights_of_another_backbone_are_rejected(tmp_path):
     with pytest.raises(WeightsError):
         pyramid("resnet18", weights=mobilenet_file(tmp_path))
     with pytest.raises(WeightsError, match="No such weights file"):
@@ -83,7 +83,7 @@ def trained_stages(body) -> set[str]:
     return {name.split(".")[0] for name, p in body.named_parameters() if p.requires_grad and "bn" not in name}
 
 
-def test_the_first_stages_can_be_frozen():
+def test_first_stages_can_be_frozen():
     every = {"conv1", "layer1", "layer2", "layer3", "layer4"}
     assert trained_stages(pyramid().body) == every
     assert trained_stages(pyramid(has_weights=True).body) == {"layer2", "layer3", "layer4"}
@@ -107,7 +107,7 @@ def test_norms_stand_still_where_there_are_weights():
     )
 
 
-def test_a_still_norm_is_a_norm_in_evaluation():
+def test_still_norm_is_a_norm_in_evaluation():
     net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Sequential(nn.BatchNorm2d(4, eps=0.01)))
     net(torch.randn(8, 3, 9, 9))
     inputs = torch.randn(2, 3, 9, 9)
@@ -121,7 +121,7 @@ def test_a_still_norm_is_a_norm_in_evaluation():
     assert [p.requires_grad for p in net.parameters()] == [True, True, False, False]
 
 
-def test_a_file_that_fits_nowhere_tells_where_weights_of_a_classifier_go(tmp_path, small):
+def test_file_that_fits_nowhere_tells_where_weights_of_a_classifier_go(tmp_path, small):
     from runner.models.weights import load_weights
 
     with pytest.raises(WeightsError, match="model.backbone_weights=FILE"):

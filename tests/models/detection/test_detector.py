@@ -75,7 +75,7 @@ def test_other_classes_get_a_fresh_head(offline):
     assert model.head.classification_head.num_columns == 4
 
 
-def test_a_failed_download_is_told(monkeypatch):
+def test_failed_download_is_reported(monkeypatch):
     def refuse(*args, **options):
         raise OSError("no route to host")
 

@@ -51,7 +51,7 @@ def test_any_number_of_classes_counts_from_zero(kind, num_classes, small, images
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_batch_is_learnt_by_heart(kind, small, images, targets):
+def test_batch_is_learned_by_heart(kind, small, images, targets):
     model = small(kind)
     optimizer = torch.optim.Adam(model.parameters(), 2e-3)
     losses = []
@@ -104,7 +104,7 @@ def test_weights_of_other_classes_fill_all_but_the_head(kind, small):
 
 
 @pytest.mark.parametrize("kind", ["retinanet", "fcos", "ssdlite_v2", "faster_rcnn", "faster_rcnn_mobilenet"])
-def test_without_published_weights_pretrained_is_refused(kind, small):
+def test_without_published_weights_pretrained_is_rejected(kind, small):
     with pytest.raises(UserError, match="torchvision has weights for .* only"):
         small(kind, pretrained=True)
 

@@ -41,13 +41,13 @@ def test_steps_of_numbers_are_padded_with_nan():
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_an_answer_for_each_step(kind):
+def test_answer_for_each_step(kind):
     model = kind(4, vocab_size=9, per_step=True, hidden_size=6, bidirectional=True)
     assert model(torch.randint(1, 9, (2, 5))).shape == (2, 5, 4)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_carried_state_makes_two_windows_one(kind):
+def test_carried_state_makes_two_windows_one(kind):
     model = kind(9, vocab_size=9, per_step=True, hidden_size=6, num_layers=2).eval()
     tokens = torch.randint(1, 9, (2, 8))
     first, state = model(tokens[:, :5], None, True)
@@ -88,7 +88,7 @@ def test_tied_weights_are_one_tensor():
         ({"vocab_size": 9, "per_step": True, "tie_weights": True, "bidirectional": True}, "one direction"),
     ],
 )
-def test_options_without_effect_are_refused(options, words):
+def test_options_without_effect_are_rejected(options, words):
     with pytest.raises(UserError, match=words):
         GRU(9, **options)
 

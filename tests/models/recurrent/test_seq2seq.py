@@ -23,7 +23,7 @@ def test_padding_of_the_source_changes_nothing(model):
     assert torch.allclose(both[1:], model(other, target), atol=1e-6)
 
 
-def test_a_target_step_by_step_is_the_whole_target(model):
+def test_target_step_by_step_is_the_whole_target(model):
     source, target = torch.randint(4, 9, (3, 5)), torch.randint(4, 11, (3, 4))
     memory, state = model.encode(source)
     found = []

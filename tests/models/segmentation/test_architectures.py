@@ -54,7 +54,7 @@ def test_fcn():
 @pytest.mark.parametrize(
     "build", [build for build in SMALL if "encoder_name" in inspect.signature(build).parameters]
 )
-def test_unknown_encoders_are_refused_with_the_nearest(build):
+def test_unknown_encoders_are_rejected_with_the_nearest(build):
     with pytest.raises(UserError, match="resnet19|no such encoder"):
         build(5, encoder_name="tu-resnet19" if build is transformer.DPTSegmenter else "resnet19")
 
@@ -83,6 +83,6 @@ def test_shallow_encoders_take_the_last_widths():
         (transformer.DPTSegmenter, {"encoder_depth": 3}, "expected 3 numbers"),
     ],
 )
-def test_what_does_not_go_together(build, values, message):
+def test_incompatible_settings(build, values, message):
     with pytest.raises(UserError, match=message):
         build(5, **values)

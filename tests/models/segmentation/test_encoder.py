@@ -39,7 +39,7 @@ def test_widths():
     assert decoder_widths(None, 4) == (128, 64, 32, 16) and decoder_widths([8, 4, 2], 3) == (8, 4, 2)
 
 
-def test_a_download_that_fails_is_told(monkeypatch):
+def test_download_that_fails_is_reported(monkeypatch):
     def fail(**options):
         raise OSError("no connection")
 

@@ -42,7 +42,7 @@ def test_padded_and_cut_back(size):
     )
 
 
-def test_the_edge_is_repeated():
+def test_edge_is_repeated():
     model = Padded()
     model(torch.arange(5.0).view(1, 1, 1, 5))
     assert model.seen[0, 0, 0].tolist() == [0, 1, 2, 3, 4, 4, 4, 4]

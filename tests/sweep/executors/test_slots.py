@@ -21,7 +21,7 @@ def test_shares_of_a_device() -> None:
     assert devices(3, 0.25, ["0"]) == [("0",)] * 3
 
 
-def test_more_trials_than_devices_are_refused() -> None:
+def test_more_trials_than_devices_are_rejected() -> None:
     with pytest.raises(ConfigError, match="enough for 1 trials.*sweep.devices_per_trial=0.25"):
         make_slots(4, 1, ["0"])
     with pytest.raises(ConfigError, match="enough for 2 trials"):
