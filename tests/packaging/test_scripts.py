@@ -25,8 +25,8 @@ case "$1 $2" in
     [[ -n "${FAIL-}" && -z "${UV_SYSTEM_CERTS-}" ]] && exit 1
     [[ "${FAIL-}" == always ]] && exit 1
     printf '#!/usr/bin/env bash\\necho "runner $* in $PWD"\\n' >.venv/bin/runner
-    cp .venv/bin/runner .venv/bin/ruff
-    chmod +x .venv/bin/runner .venv/bin/ruff ;;
+    for name in ruff mypy codespell; do cp .venv/bin/runner .venv/bin/$name; done
+    chmod +x .venv/bin/* ;;
 esac
 """
 
@@ -176,7 +176,20 @@ def test_ci_runs_the_same_tests(bare: Bare) -> None:
 def test_slow_tests_and_lint(bare: Bare) -> None:
     bare.call("scripts/test_slow", "-x")
     assert "python -m pytest -m slow --timeout 3600 --durations 10 -x" in bare.said
-    assert bare.call("scripts/check", "--fix").stdout == f"runner check --fix . in {bare.checkout}\n"
+    printed = bare.call("scripts/check", "--fix").stdout.replace(f" in {bare.checkout}", "").splitlines()
+    assert printed[:2] == ["runner check --quiet --fix .", "runner format --quiet ."]
+    assert printed[2:4] == ["runner check --quiet .", "runner format --quiet --check ."]
+    assert printed[4] == "runner "  # mypy
+    assert printed[5].startswith("runner README.md")  # codespell
+    assert "python -m pytest -q -p no:cacheprovider tests/test_architecture.py" in bare.said
+
+
+def test_check_runs_everything_and_fails_if_one_check_fails(bare: Bare) -> None:
+    bare.call("scripts/setup")
+    write_program(bare.checkout / ".venv/bin/mypy", "#!/usr/bin/env bash\nexit 1\n")
+    done = bare.call("scripts/check")
+    assert done.returncode == 1
+    assert "runner README.md" in done.stdout
 
 
 def test_docs_are_built_strictly(bare: Bare) -> None:

@@ -6,7 +6,8 @@ import sqlite3
 
 import pytest
 
-import runner.training.recording as recording
+import runner.launch.folds
+from runner import tracking
 from runner.cli import main
 
 WORDS = [
@@ -29,8 +30,9 @@ def test_neither_a_failed_run_nor_a_process(tmp_path, monkeypatch, capsys, more)
         started.append(mirror.process)
         return mirror
 
-    start = recording.start_tracking
-    monkeypatch.setattr(recording, "start_tracking", noted)
+    start = tracking.start
+    monkeypatch.setattr(tracking, "start", noted)
+    monkeypatch.setattr(runner.launch.folds, "start_mirror", noted)
     monkeypatch.chdir(tmp_path)
     store = tmp_path / "store.db"
     words = [*WORDS, f"tracking.uri=sqlite:///{store}", "trainer.val_check_interval=100000", *more]
